@@ -1,0 +1,91 @@
+# Every task of the project. `make help` lists them; CI and people run the same ones.
+
+SHELL       := bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+MAKEFLAGS   += --no-builtin-rules
+
+PYTHON ?= python3
+BIN    := .venv/bin
+STAMP  := .venv/.installed
+ARGS   ?=
+
+UV      := $(BIN)/uv
+HELM    := $$(command -v helm || (cd tests && ../$(BIN)/python -c 'from cluster.tools import helm; print(helm())') | tail -1)
+KUBERNETES := 1.35.0
+SOURCES := crds/pyproject.toml sidecar/pyproject.toml operator/pyproject.toml
+LINTED  := crds sidecar operator tests examples scripts/component-tables scripts/component-rules scripts/images scripts/image-root scripts/grpc-descriptors
+
+.PHONY: help run test lint types format docs images cluster cluster-down bench constraints setup clean
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z.-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+run: $(STAMP) ## serve the state API here (ARGS="--components DIR -- python app.py" are passed on)
+	@exec $(BIN)/pannier run $(ARGS)
+
+test: $(STAMP) ## run every test but the benchmark, the cluster's too (ARGS="-k etag" are passed to pytest)
+	@scripts/debian-package redis-server command -v redis-server
+	@$(BIN)/pytest --ignore=tests/bench $(ARGS)
+
+lint: $(STAMP) types ## check style, types and layers
+	@$(BIN)/ruff check --quiet $(wildcard $(LINTED))
+	@$(BIN)/ruff format --quiet --check $(wildcard $(LINTED)) || { echo "unformatted files: run 'make format'" >&2; exit 1; }
+	@$(BIN)/lint-imports --no-logo
+	@$(BIN)/python scripts/component-tables --check
+	@cmp -s crds/component.yaml charts/pannier/crd/component.yaml || { echo "the chart has an older crds/component.yaml: run 'make chart'" >&2; exit 1; }
+	@$(BIN)/python scripts/component-rules --check
+	@$(BIN)/python scripts/grpc-descriptors --check
+
+types: $(STAMP) ## check types
+	@$(BIN)/mypy
+	@$(BIN)/mypy tests/bench
+
+format: $(STAMP) ## format the code and sort imports
+	@$(BIN)/ruff check --quiet --fix-only $(wildcard $(LINTED))
+	@$(BIN)/ruff format $(wildcard $(LINTED))
+
+docs: $(STAMP) ## write the tables of docs/components.md, the rules of the CRD, and the descriptors of gRPC
+	@$(BIN)/python scripts/component-tables
+	@$(BIN)/python scripts/component-rules
+	@$(BIN)/python scripts/grpc-descriptors
+
+chart: $(STAMP) ## take the CustomResourceDefinition into the chart, and check the chart
+	@cp crds/component.yaml charts/pannier/crd/component.yaml
+	@$(HELM) lint --quiet charts/pannier
+	@$(MAKE) --silent manifests >/dev/null
+
+manifests: $(STAMP) ## print what the chart installs, for kubectl apply -f (ARGS="--set operator.replicas=3")
+	@printf '%s\n' 'apiVersion: v1' 'kind: Namespace' 'metadata:' '  name: pannier-system'
+	@$(HELM) template pannier charts/pannier -n pannier-system --kube-version $(KUBERNETES) --no-hooks $(ARGS)
+
+images: ## build the images of the sidecar and the operator, by docker or buildah (ARGS="sidecar")
+	@scripts/images build $(ARGS)
+
+cluster: $(STAMP) ## keep a cluster for tests and demos running: kind, or one made here (docs/testing-on-a-cluster.md)
+	@cd tests && ../$(BIN)/python -m cluster up
+
+cluster-down: $(STAMP) ## end the cluster of `make cluster`
+	@cd tests && ../$(BIN)/python -m cluster down
+
+demo: $(STAMP) ## show the example on a cluster for tests: a count grows while a pod is killed
+	@scripts/images build
+	@cd tests && ../$(BIN)/python -m cluster.demo
+
+bench: $(STAMP) ## measure Pannier against a plain service (ARGS="--seconds 1 --peer NAME=URL,PID")
+	@scripts/debian-package redis-server command -v redis-server
+	@scripts/debian-package wrk command -v wrk
+	@$(BIN)/python tests/bench $(ARGS)
+
+constraints: $(STAMP) ## pin every dependency anew in constraints.txt (UPGRADE=1 takes newer versions)
+	@scripts/pin-constraints $(if $(UPGRADE),--upgrade)
+
+setup: $(STAMP) ## make .venv and install everything pinned into it
+
+$(STAMP): constraints.txt pyproject.toml $(SOURCES)
+	@scripts/make-venv "$(PYTHON)"
+	@touch $@
+
+clean: ## remove .venv and every cache
+	@rm -rf .venv .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
+	@find crds sidecar operator tests examples -name __pycache__ -type d -prune -exec rm -rf {} +
