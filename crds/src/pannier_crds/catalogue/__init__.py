@@ -1,0 +1,77 @@
+"""Every component type that is served, as data: one module a database, found here by name.
+
+A new store is one module with a `TYPES` tuple, and one line a name in the table below; nothing is imported before a
+component asks for it.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import Final
+
+from pannier_crds.catalogue.model import ComponentType, Field, Form, Kind, Rule, Setting
+from pannier_crds.catalogue.settings import read_settings
+
+__all__ = [
+    "ComponentType",
+    "Field",
+    "Form",
+    "Kind",
+    "Rule",
+    "Setting",
+    "component_type",
+    "known_names",
+    "known_types",
+    "known_versions",
+    "read_settings",
+]
+
+# Name or alias -> module of this package.
+_MODULES: Final = {
+    "state.in-memory": "in_memory",
+    "state.sqlite": "sqlite",
+    "state.sqlite3": "sqlite",
+    "state.redis": "redis",
+    "secretstores.local.env": "local_secrets",
+    "secretstores.local.file": "local_secrets",
+}
+
+
+def component_type(name: str, version: str = "v1") -> ComponentType | None:
+    """The type of that name or alias in that version, both in any case; None when either is unknown.
+
+    As in Dapr, no version and `v0` mean the version that a type has had from the start.
+    """
+    candidates = _candidates(name)
+    wanted = version.strip().lower()
+    if wanted in ("", "v0"):
+        return candidates[0] if candidates else None
+    return next((candidate for candidate in candidates if wanted in candidate.versions), None)
+
+
+def known_versions(name: str) -> tuple[str, ...]:
+    """The versions of a type; empty when the type is unknown."""
+    return tuple(version for candidate in _candidates(name) for version in candidate.versions)
+
+
+def known_names(prefix: str = "") -> tuple[str, ...]:
+    """The names that start with the prefix (such as `state.`), without aliases, in the catalogue's order."""
+    return tuple(dict.fromkeys(kind.name for kind in known_types() if kind.name.startswith(prefix)))
+
+
+def known_types() -> tuple[ComponentType, ...]:
+    """Every type there is, in the catalogue's order. Loads all modules: for documents and mistakes only."""
+    return tuple(kind for module in dict.fromkeys(_MODULES.values()) for kind in _load(module))
+
+
+def _candidates(name: str) -> tuple[ComponentType, ...]:
+    lower = name.strip().lower()
+    module = _MODULES.get(lower)
+    if module is None:
+        return ()
+    return tuple(kind for kind in _load(module) if lower == kind.name or lower in kind.aliases)
+
+
+def _load(module: str) -> tuple[ComponentType, ...]:
+    types: tuple[ComponentType, ...] = import_module(f"{__name__}.{module}").TYPES
+    return types

@@ -1,0 +1,50 @@
+"""The fields that every state store takes, whichever database is behind it."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from pannier_crds.catalogue.model import Field, Form
+
+_ENCRYPTION_REFUSED: Final = (
+    "encryption at rest is not served, so state would be stored readable",
+    "take this field out, or encrypt values in the app",
+)
+
+FIELDS: Final = (
+    Field(
+        "keyPrefix",
+        description="What stored keys start with: appid, name, namespace, none, or a text of your own",
+        default="appid",
+        form=Form(
+            r"(?s:(?!.*\|\|).*)",
+            "a key prefix, because '||' separates the parts of a stored key",
+            "write appid, name, namespace, none, or a text without '||'",
+        ),
+    ),
+    Field(
+        "keyScheme",
+        "choice",
+        description="How a stored key is joined: pipes (app||key) or dash (app-key, the oldest published scheme)",
+        default="pipes",
+        choices=("pipes", "dash"),
+        places_data=True,
+    ),
+    Field("actorStateStore", "boolean", description="Whether this store holds the state of actors", default=False),
+    Field(
+        "defaultStateStore",
+        "boolean",
+        description="Whether calls that name no store use this one",
+        default=False,
+    ),
+    Field(
+        "ttlInSeconds",
+        "integer",
+        description="When entries expire that set no time themselves; 0 or -1 is never",
+        minimum=-1,
+        maximum=2**31 - 1,
+        unit="seconds",
+    ),
+    Field("primaryEncryptionKey", sensitive=True, refused=_ENCRYPTION_REFUSED),
+    Field("secondaryEncryptionKey", sensitive=True, refused=_ENCRYPTION_REFUSED),
+)

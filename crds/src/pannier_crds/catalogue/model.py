@@ -1,0 +1,114 @@
+"""The words a catalogue entry is written in: a component type, its fields, and rules across fields."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from typing import Final, Literal
+
+from pannier_crds.problems import Problem
+
+Kind = Literal["string", "integer", "number", "boolean", "duration", "choice"]
+Setting = str | int | float | bool | None
+"""The value of a setting: a duration is a float in seconds, a choice is spelt as in the field's `choices`."""
+
+Rule = Callable[[Mapping[str, Setting], frozenset[str]], Iterable[Problem]]
+"""Problems across fields, from the settings that are known and the names of those that were given.
+
+Canonical names both. A setting whose value is wrong, or not known yet because it is a reference, is given but missing
+from the settings.
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Form:
+    """What the text of a string must look like, and how to say so: `'x' is not {noun}; {advice}`."""
+
+    pattern: str
+    noun: str
+    advice: str
+
+
+@dataclass(frozen=True, slots=True)
+class Field:
+    """One metadata field of a component type.
+
+    `bare_unit` is what a duration without a unit counts (ns, us, ms, s, m, h); `must_be_positive` reads a duration of
+    0 or less as the default, because Dapr's meaning (no limit) would let a call hang. `unit` is what a number counts.
+    `stands_for` makes the field an older spelling, with its own unit, of another one. `ignored` is the reason why a
+    field that Dapr knows has no effect here; `refused` is the reason and the advice when serving it silently would be
+    wrong (a boolean only when it is true). `places_data`: with another value, actor state is looked for elsewhere (in
+    another server, database or table, or under other stored keys).
+    """
+
+    name: str
+    kind: Kind = "string"
+    description: str = ""
+    default: Setting = None
+    required: bool = False
+    sensitive: bool = False
+    choices: tuple[str, ...] = ()
+    aliases: tuple[str, ...] = ()
+    minimum: int | None = None
+    maximum: int | None = None
+    unit: str | None = None
+    bare_unit: str | None = None
+    must_be_positive: bool = False
+    form: Form | None = None
+    stands_for: str | None = None
+    ignored: str | None = None
+    refused: tuple[str, str] | None = None
+    places_data: bool = False
+
+    @property
+    def canonical_name(self) -> str:
+        """The name under which the setting is found in what `read_settings` returns."""
+        return self.stands_for or self.name
+
+    @property
+    def has_effect(self) -> bool:
+        return self.ignored is None and self.refused is None
+
+
+ACTOR: Final = "ACTOR"
+
+
+@dataclass(frozen=True, slots=True)
+class ComponentType:
+    """One component type in the versions that share its fields.
+
+    `features` are Dapr's words for what a state store can do: ETAG, TRANSACTIONAL, TTL, KEYS_LIKE (keys can be listed).
+    """
+
+    name: str
+    title: str
+    fields: tuple[Field, ...]
+    versions: tuple[str, ...] = ("v1",)
+    aliases: tuple[str, ...] = ()
+    features: tuple[str, ...] = ()
+    rules: tuple[Rule, ...] = ()
+
+    @property
+    def is_state_store(self) -> bool:
+        return self.name.startswith("state.")
+
+    @property
+    def capabilities(self) -> tuple[str, ...]:
+        """The features, and ACTOR where ETAG and TRANSACTIONAL make it possible."""
+        return (*self.features, ACTOR) if self.can_hold_actor_state else self.features
+
+    @property
+    def can_hold_actor_state(self) -> bool:
+        return "ETAG" in self.features and "TRANSACTIONAL" in self.features
+
+    def field(self, name: str) -> Field | None:
+        """The field of that name or alias, in any case."""
+        lower = name.lower()
+        for field in self.fields:
+            if lower == field.name.lower() or any(lower == alias.lower() for alias in field.aliases):
+                return field
+        return None
+
+    def field_names(self) -> tuple[str, ...]:
+        """The names one should write: aliases and what has no effect left out."""
+        return tuple(field.name for field in self.fields if field.has_effect and field.stands_for is None)

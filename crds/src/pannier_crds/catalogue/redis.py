@@ -1,0 +1,143 @@
+"""`state.redis`: Redis and what speaks its protocol, as one node, behind Sentinel, or as a cluster."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from pannier_crds.catalogue import every_state_store, redis_rules
+from pannier_crds.catalogue.model import ComponentType, Field
+
+_ONE_CONNECTION: Final = "all calls share one connection, so there is no pool to set"
+_NO_QUERIES: Final = "state is not queried, so no index is made"
+_TOKENS_REFUSED: Final = (
+    "signing in with a token is not served",
+    "take this field out and write redisUsername and redisPassword",
+)
+
+_ADDRESS: Final = (
+    Field(
+        "redisHost",
+        description="host or host:port, several separated by commas for Sentinel and Cluster",
+        required=True,
+        places_data=True,
+    ),
+    Field(
+        "redisPort",
+        "integer",
+        description="Port of hosts written without one",
+        minimum=1,
+        maximum=65535,
+        places_data=True,
+    ),
+    Field("redisUsername", description="User of Redis 6 and later"),
+    Field("redisPassword", description="Password", sensitive=True),
+    Field("redisDB", "integer", description="Number of the database", default=0, minimum=0, places_data=True),
+    Field(
+        "redisType",
+        "choice",
+        description="Whether redisHost is one node (also one behind Sentinel) or a Redis Cluster",
+        default="node",
+        choices=("node", "cluster"),
+        places_data=True,
+    ),
+    Field("failover", "boolean", description="Whether redisHost lists Sentinels", default=False, places_data=True),
+    Field("sentinelMasterName", description="Name under which the Sentinels know the master", places_data=True),
+    Field("sentinelUsername", description="User of the Sentinels"),
+    Field("sentinelPassword", description="Password of the Sentinels", sensitive=True),
+)
+
+_ENCRYPTED_CONNECTION: Final = (
+    Field("enableTLS", "boolean", description="Whether to speak TLS", default=False),
+    Field(
+        "insecureSkipTLSVerify",
+        "boolean",
+        description="Whether to accept a certificate that nobody vouches for",
+        default=False,
+    ),
+    Field("caCert", description="The authority that signed the server's certificate, PEM text or a file's path"),
+    Field("clientCert", description="The client's certificate, PEM text"),
+    Field("clientKey", description="The client's private key, PEM text", sensitive=True),
+)
+
+_PATIENCE: Final = (
+    Field(
+        "dialTimeout",
+        "duration",
+        description="Longest time to connect",
+        default=5.0,
+        bare_unit="ms",
+        must_be_positive=True,
+    ),
+    Field(
+        "readTimeout",
+        "duration",
+        description="Longest wait for an answer",
+        default=3.0,
+        bare_unit="ms",
+        must_be_positive=True,
+    ),
+    Field(
+        "writeTimeout",
+        "duration",
+        description="Longest time to hand over a call",
+        default=3.0,
+        bare_unit="ms",
+        must_be_positive=True,
+    ),
+    Field(
+        "redisMaxRetries",
+        "integer",
+        description="How often a call that may be repeated is; 0 or -1 is never",
+        default=3,
+        aliases=("maxRetries",),
+        minimum=-1,
+    ),
+    Field(
+        "redisMinRetryInterval",
+        "duration",
+        description="Shortest pause before trying again",
+        default=0.008,
+        bare_unit="ms",
+    ),
+    Field(
+        "redisMaxRetryInterval",
+        "duration",
+        description="Longest pause before trying again",
+        default=2.0,
+        bare_unit="ms",
+    ),
+    Field(
+        "maxRetryBackoff",
+        "duration",
+        description="Older name of redisMinRetryInterval, in nanoseconds",
+        bare_unit="ns",
+        stands_for="redisMinRetryInterval",
+    ),
+)
+
+_WITHOUT_EFFECT: Final = tuple(
+    Field(name, ignored=_ONE_CONNECTION)
+    for name in ("poolSize", "poolTimeout", "minIdleConns", "maxConnAge", "idleTimeout", "idleCheckFrequency")
+) + (Field("queryIndexes", ignored=_NO_QUERIES),)
+
+_REFUSED: Final = (
+    Field("useEntraID", "boolean", aliases=("useAzureAD",), refused=_TOKENS_REFUSED),
+    Field("useOIDC", "boolean", refused=_TOKENS_REFUSED),
+)
+
+TYPES: Final = (
+    ComponentType(
+        "state.redis",
+        title="Redis",
+        features=("ETAG", "TRANSACTIONAL", "TTL", "KEYS_LIKE"),
+        fields=(
+            *_ADDRESS,
+            *_ENCRYPTED_CONNECTION,
+            *_PATIENCE,
+            *every_state_store.FIELDS,
+            *_WITHOUT_EFFECT,
+            *_REFUSED,
+        ),
+        rules=redis_rules.RULES,
+    ),
+)

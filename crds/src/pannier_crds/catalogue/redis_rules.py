@@ -1,0 +1,142 @@
+"""What must hold across the fields of `state.redis`: addresses, Sentinel, Cluster and TLS."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Final
+
+from pannier_crds.problems import error, metadata_path, quoted, warning
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from pannier_crds.catalogue.model import Rule, Setting
+    from pannier_crds.problems import Problem
+
+# host, host:port, [v6], [v6]:port, and a v6 address without a port
+_ADDRESS: Final = re.compile(
+    r"(?P<host>\[[0-9a-fA-F:.%\w]+\]|[^\s:/\[\],@]+|[0-9a-fA-F:.]*:[0-9a-fA-F:.]*:[0-9a-fA-F:.]*)(?::(?P<port>\d{1,5}))?",
+    re.ASCII,
+)
+
+
+def split_address(address: str) -> tuple[str, int | None] | None:
+    """Host (an IPv6 address without its brackets) and port, None for no port; None when it is no address."""
+    match = _ADDRESS.fullmatch(address.strip())
+    if match is None:
+        return None
+    port = int(match["port"]) if match["port"] else None
+    if port is not None and not 1 <= port <= 65535:
+        return None
+    return match["host"].strip("[]"), port
+
+
+def _addresses(settings: Mapping[str, Setting]) -> list[str]:
+    hosts = settings.get("redisHost")
+    return [part.strip() for part in hosts.split(",")] if isinstance(hosts, str) else []
+
+
+def _hosts_are_addresses(settings: Mapping[str, Setting], given: frozenset[str]) -> Iterator[Problem]:
+    for address in _addresses(settings):
+        if split_address(address) is None:
+            yield error(metadata_path("redisHost", "value"), *_address_advice(address))
+
+
+def _address_advice(address: str) -> tuple[str, str]:
+    """What is wrong with an address and what to write. What stands before an @ may be a password: it is not shown."""
+    if not address:
+        return "there is an empty address in the list", "separate addresses by single commas"
+    scheme, separator, rest = address.rpartition("://")
+    host = quoted(rest.rpartition("@")[2].partition("/")[0])
+    if separator:
+        hint = ', and add enableTLS: "true"' if scheme.lower() == "rediss" else ""
+        return "a URL is not an address", f"write {host}{hint}"
+    if "@" in address:
+        return "an address holds no user or password", f"write {host}, and add redisUsername and redisPassword"
+    return f"{quoted(address)} is not an address", "write host or host:port, with a port of 1 to 65535"
+
+
+def _one_port_each(settings: Mapping[str, Setting], given: frozenset[str]) -> Iterator[Problem]:
+    port = settings.get("redisPort")
+    for address in _addresses(settings):
+        found = split_address(address)
+        if isinstance(port, int) and found and found[1] not in (None, port):
+            message = f"redisHost says port {found[1]} ({quoted(address)}) and redisPort says {port}"
+            yield error(
+                metadata_path("redisPort", "value"), message, "take redisPort out, or the port out of redisHost"
+            )
+            return
+
+
+def _several_hosts_need_a_reason(settings: Mapping[str, Setting], given: frozenset[str]) -> Iterator[Problem]:
+    addresses = _addresses(settings)
+    if len(addresses) > 1 and settings.get("redisType") == "node" and settings.get("failover") is False:
+        yield error(
+            metadata_path("redisHost", "value"),
+            f"{len(addresses)} addresses for one node",
+            'write one, or add redisType: cluster (Redis Cluster) or failover: "true" (Sentinel)',
+        )
+
+
+def _sentinel_needs_a_master_name(settings: Mapping[str, Setting], given: frozenset[str]) -> Iterator[Problem]:
+    if settings.get("failover") is True and "sentinelMasterName" not in given:
+        message = "failover asks the Sentinels for a master whose name is not given"
+        yield error(metadata_path("failover"), message, "add sentinelMasterName, often 'mymaster'")
+    for name in ("sentinelMasterName", "sentinelUsername", "sentinelPassword"):
+        if name in given and settings.get("failover") is False:
+            advice = 'add failover: "true" if redisHost lists Sentinels'
+            yield warning(metadata_path(name), f"{name} has no effect without failover", advice)
+
+
+def _cluster_has_one_database(settings: Mapping[str, Setting], given: frozenset[str]) -> Iterator[Problem]:
+    if settings.get("redisType") != "cluster":
+        return
+    if settings.get("redisDB"):
+        message = f"a Redis Cluster has only database 0, not {settings['redisDB']}"
+        yield error(metadata_path("redisDB", "value"), message, "take redisDB out")
+    if settings.get("failover") is True:
+        message = "a Redis Cluster fails over by itself and has no Sentinels"
+        yield error(metadata_path("failover", "value"), message, "take failover out, or write redisType: node")
+    if settings.get("actorStateStore") is True:
+        yield warning(
+            metadata_path("actorStateStore", "value"),
+            "on a Redis Cluster an actor's keys lie in different slots, so a transaction over several keys is refused",
+            "use a single Redis or Sentinel for actors, or change one key per transaction",
+        )
+
+
+def _client_certificate_is_whole(settings: Mapping[str, Setting], given: frozenset[str]) -> Iterator[Problem]:
+    for name, other in (("clientCert", "clientKey"), ("clientKey", "clientCert")):
+        if name in given and other not in given:
+            yield error(metadata_path(name), f"{name} needs {other}", f"add {other}")
+    for name in ("clientCert", "clientKey"):
+        if name in given and settings.get("enableTLS") is False:
+            yield error(metadata_path(name), f"{name} needs TLS", f'add enableTLS: "true", or take {name} out')
+            return
+
+
+def _verification_needs_tls(settings: Mapping[str, Setting], given: frozenset[str]) -> Iterator[Problem]:
+    if settings.get("insecureSkipTLSVerify") is True and settings.get("enableTLS") is False:
+        message = "insecureSkipTLSVerify has no effect without TLS"
+        yield warning(metadata_path("insecureSkipTLSVerify"), message, 'add enableTLS: "true", or take it out')
+
+
+def _retry_intervals_are_ordered(settings: Mapping[str, Setting], given: frozenset[str]) -> Iterator[Problem]:
+    shortest, longest = settings.get("redisMinRetryInterval"), settings.get("redisMaxRetryInterval")
+    if "redisMinRetryInterval" not in given or "redisMaxRetryInterval" not in given:
+        return
+    if isinstance(shortest, float) and isinstance(longest, float) and shortest > longest:
+        message = f"the shortest pause ({shortest:g} s) is longer than redisMaxRetryInterval ({longest:g} s)"
+        yield error(metadata_path("redisMinRetryInterval", "value"), message, "make redisMaxRetryInterval longer")
+
+
+RULES: Final[tuple[Rule, ...]] = (
+    _hosts_are_addresses,
+    _one_port_each,
+    _several_hosts_need_a_reason,
+    _sentinel_needs_a_master_name,
+    _cluster_has_one_database,
+    _client_certificate_is_whole,
+    _verification_needs_tls,
+    _retry_intervals_are_ordered,
+)

@@ -1,0 +1,181 @@
+"""From the text of metadata values to typed settings: the same reading for checks and for opening a store."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Final
+
+from pannier_crds.problems import Problem, error, listed, metadata_path, quoted
+from pannier_crds.suggestions import closest
+from pannier_crds.values import parse_boolean, parse_duration
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterator, Mapping
+
+    from pannier_crds.catalogue.model import ComponentType, Field, Setting
+
+_INTEGER: Final = re.compile(r"[+-]?\d{1,18}", re.ASCII)
+_NUMBER: Final = re.compile(r"[+-]?(\d{1,18}(\.\d{0,18})?|\.\d{1,18})([eE][+-]?\d{1,2})?", re.ASCII)
+_UNIT_NAMES: Final = {
+    "ns": "nanoseconds",
+    "us": "microseconds",
+    "ms": "milliseconds",
+    "s": "seconds",
+    "m": "minutes",
+    "h": "hours",
+}
+
+
+class WrongValue(Exception):
+    """A text that a field does not take: what is wrong with it, and what to write."""
+
+    def __init__(self, message: str, advice: str) -> None:
+        super().__init__(message, advice)
+        self.message = message
+        self.advice = advice
+
+
+def read_settings(
+    component_type: ComponentType, values: Mapping[str, str], *, unresolved: Collection[str] = ()
+) -> tuple[dict[str, Setting], list[Problem]]:
+    """Typed settings under canonical names, with defaults, and everything that is wrong with the values.
+
+    `values` are resolved texts by name, in any case; an empty text is as good as none. Names the type does not have are
+    left out. `unresolved` are names that are given by reference and not known yet: they count as given, with the
+    default in the result. Fields without effect are not in the result.
+    """
+    reading = _Reading(component_type)
+    for name, text in values.items():
+        reading.take(name, text)
+    for name in unresolved:
+        reading.take_unresolved(name)
+    return reading.settings, [*reading.problems, *reading.missing(), *reading.broken_rules()]
+
+
+class _Reading:
+    """One pass over the values of one component."""
+
+    def __init__(self, component_type: ComponentType) -> None:
+        self.component_type = component_type
+        self.problems: list[Problem] = []
+        self.settings: dict[str, Setting] = {
+            field.name: field.default
+            for field in component_type.fields
+            if field.has_effect and field.stands_for is None
+        }
+        self._given: dict[str, str] = {}  # canonical name -> the name as written
+        self._unknown: set[str] = set()  # canonical names whose value is wrong, or not known yet
+
+    def take(self, name: str, text: str) -> None:
+        field = self.component_type.field(name)
+        if field is None or not text.strip():
+            return
+        if field.refused is not None:
+            self._refuse(field, name, text)
+        elif field.ignored is None and self._claim(field, name):
+            try:
+                self.settings[field.canonical_name] = convert(field, text)
+            except WrongValue as wrong:
+                self._unknown.add(field.canonical_name)
+                self.problems.append(error(metadata_path(name, "value"), wrong.message, wrong.advice))
+
+    def take_unresolved(self, name: str) -> None:
+        field = self.component_type.field(name)
+        if field is None:
+            return
+        if field.refused is not None:
+            self._refuse(field, name, "true")
+        elif field.ignored is None and self._claim(field, name):
+            self._unknown.add(field.canonical_name)
+
+    def _claim(self, field: Field, name: str) -> bool:
+        """Note the name as given; two names for one setting are a problem (the same name twice is for `checks`)."""
+        other = self._given.setdefault(field.canonical_name, name)
+        if other.lower() == name.lower():
+            return True
+        message = f"says the same as {quoted(other)}"
+        self.problems.append(error(metadata_path(name), message, f"take {quoted(name)} out"))
+        return False
+
+    def _refuse(self, field: Field, name: str, text: str) -> None:
+        if field.refused is not None and (field.kind != "boolean" or parse_boolean(text) is not False):
+            message, advice = field.refused
+            self.problems.append(error(metadata_path(name), message, advice))
+
+    def missing(self) -> Iterator[Problem]:
+        for field in self.component_type.fields:
+            if field.required and field.name not in self._given:
+                message = f"{self.component_type.name} needs {quoted(field.name)}"
+                yield error(metadata_path(field.name), message, f"add it under spec.metadata ({field.description})")
+
+    def broken_rules(self) -> Iterator[Problem]:
+        known = {name: value for name, value in self.settings.items() if name not in self._unknown}
+        for rule in self.component_type.rules:
+            yield from rule(known, frozenset(self._given))
+
+
+def convert(field: Field, text: str) -> Setting:
+    """The typed value of one field's text. Raises WrongValue."""
+    stripped = text.strip()
+    shown = "the value" if field.sensitive else quoted(text)
+    if field.kind == "integer":
+        return int(_number(field, stripped, shown))
+    if field.kind == "number":
+        return float(_number(field, stripped, shown))
+    if field.kind == "boolean":
+        return _boolean(stripped, shown)
+    if field.kind == "duration":
+        return _duration(field, stripped, shown)
+    if field.kind == "choice":
+        return _choice(field, stripped, shown)
+    if field.form is not None and re.fullmatch(field.form.pattern, text) is None:
+        raise WrongValue(f"{shown} is not {field.form.noun}", field.form.advice)
+    return text
+
+
+def _number(field: Field, text: str, shown: str) -> float:
+    whole = field.kind == "integer"
+    if (_INTEGER if whole else _NUMBER).fullmatch(text) is None:
+        raise WrongValue(f"{shown} is not a {'whole ' if whole else ''}number", f"write {_range(field)}")
+    number = int(text) if whole else float(text)
+    too_small = field.minimum is not None and number < field.minimum
+    if too_small or (field.maximum is not None and number > field.maximum):
+        raise WrongValue(f"{shown} is too {'small' if too_small else 'large'}", f"write {_range(field)}")
+    return number
+
+
+def _range(field: Field) -> str:
+    noun = "a whole number" if field.kind == "integer" else "a number"
+    unit = f" of {field.unit}" if field.unit else ""
+    if field.minimum is not None and field.maximum is not None:
+        return f"{noun}{unit} from {field.minimum} to {field.maximum}"
+    if field.minimum is not None:
+        return f"{noun}{unit}, {field.minimum} or more"
+    return f"{noun}{unit}"
+
+
+def _boolean(text: str, shown: str) -> bool:
+    value = parse_boolean(text)
+    if value is None:
+        raise WrongValue(f"{shown} is neither true nor false", 'write "true" or "false"')
+    return value
+
+
+def _duration(field: Field, text: str, shown: str) -> float:
+    try:
+        seconds = parse_duration(text, field.bare_unit)
+    except ValueError:
+        bare = f"; a number alone is {_UNIT_NAMES[field.bare_unit]}" if field.bare_unit else ""
+        advice = f"write a number with a unit, such as 500ms, 5s or 1h30m{bare}"
+        raise WrongValue(f"{shown} is not a duration", advice) from None
+    limit_is_off = field.must_be_positive and seconds <= 0
+    return field.default if limit_is_off and isinstance(field.default, float) else seconds
+
+
+def _choice(field: Field, text: str, shown: str) -> str:
+    for choice in field.choices:
+        if text.lower() == choice.lower():
+            return choice
+    meant = closest(text, field.choices)
+    advice = f"write {quoted(meant)}" if meant else "write one of them"
+    raise WrongValue(f"{shown} is not a {field.name} ({listed(field.choices, 'or')})", advice)

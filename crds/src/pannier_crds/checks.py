@@ -1,0 +1,255 @@
+"""Verdicts on components: what is wrong with one, and with several that one app would see. Pure: no input, no output.
+
+The same words are said at admission, by `pannier check`, and when a sidecar starts.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from pannier_crds import catalogue
+from pannier_crds.neighbours import conflicts_in_turn, conflicts_with, problems_among
+from pannier_crds.problems import Problem, error, listed, metadata_path, one_line, quoted, warning
+from pannier_crds.suggestions import closest
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterable, Iterator, Mapping
+
+    from pannier_crds.catalogue import ComponentType
+    from pannier_crds.component import Component, MetadataItem
+
+__all__ = [
+    "OTHER_BUILDING_BLOCKS",
+    "Problem",
+    "conflicts_in_turn",
+    "conflicts_with",
+    "is_served",
+    "problems_among",
+    "problems_of",
+    "secret_problems",
+    "secret_store_problems",
+    "settings_without_effect",
+]
+
+OTHER_BUILDING_BLOCKS: Final = frozenset(
+    (
+        "bindings",
+        "configuration",
+        "conversation",
+        "crypto",
+        "lock",
+        "middleware",
+        "nameresolution",
+        "pubsub",
+        "secretstores",
+        "workflow",
+        "workflowbackend",
+    )
+)
+"""What Dapr has components for and Pannier leaves to it."""
+
+_ORDER: Final = ("metadata.name", "metadata.namespace", "spec.type", "spec.version", "spec.metadata", "auth", "scopes")
+
+
+def problems_of(component: Component, *, known_secrets: Mapping[str, Collection[str]] | None = None) -> list[Problem]:
+    """Everything wrong with one component, in the order of its manifest; errors and warnings together.
+
+    `known_secrets` are the keys of each Secret that `secretKeyRef` is looked up in; None when they are not known,
+    then references are not judged. A component that Pannier does not serve has one warning and no other problem.
+    """
+    component_type = catalogue.component_type(component.type, component.version)
+    if component_type is None and _is_left_aside(component.type):
+        message = f"{quoted(component.type)} is not served by Pannier, left aside"
+        return [warning("spec.type", message)]
+    problems = [*_name_problems(component), *_item_problems(component), *_scope_problems(component)]
+    if component_type is None:
+        problems.append(_unknown_type(component))
+    else:
+        problems.extend(_setting_problems(component, component_type))
+    problems.extend(secret_problems(component, known_secrets))
+    return _in_order(component, problems)
+
+
+def is_served(component: Component) -> bool:
+    """Whether Pannier has a type for this component; what is not served is left aside or refused."""
+    return catalogue.component_type(component.type, component.version) is not None
+
+
+def settings_without_effect(component: Component) -> list[tuple[str, str]]:
+    """The settings that Dapr knows and that have no effect here, with the reason: to be said once, not as a problem."""
+    component_type = catalogue.component_type(component.type, component.version)
+    if component_type is None:
+        return []
+    fields = [(item.name, component_type.field(item.name)) for item in component.metadata]
+    return [(name, field.ignored) for name, field in fields if field is not None and field.ignored is not None]
+
+
+def _is_left_aside(type_name: str) -> bool:
+    block, separator, _ = type_name.strip().lower().partition(".")
+    return bool(separator) and block in OTHER_BUILDING_BLOCKS and not catalogue.known_versions(type_name)
+
+
+def _name_problems(component: Component) -> Iterator[Problem]:
+    """Dapr serves odd names outside Kubernetes, so only what no URL or stored key could tell apart is refused."""
+    for part, reason in (("/", "a name is one part of a URL"), ("||", "'||' separates the parts of a stored key")):
+        if part in component.name:
+            message = f"{quoted(component.name)} holds '{part}', and {reason}"
+            yield error("metadata.name", message, "write a name of letters, digits and '-'")
+
+
+def _scope_problems(component: Component) -> Iterator[Problem]:
+    seen: set[str] = set()
+    for index, scope in enumerate(component.scopes):
+        field = f"scopes[{index}]"
+        if scope in seen:
+            yield warning(field, f"{quoted(scope)} is written twice", "keep one of the two")
+        elif scope.strip() in ("", "*"):
+            shown = "an empty scope" if not scope.strip() else "'*'"
+            yield error(field, f"{shown} is no app id", "write an app id, or take all scopes out to serve every app")
+        elif "," in scope:
+            yield error(field, f"{quoted(scope)} is more than one app id", "write one list entry for each app")
+        elif "||" in scope or "/" in scope or any(character.isspace() for character in scope):
+            yield error(field, f"{quoted(scope)} is no app id", "write an app id without spaces, '/' and '||'")
+        seen.add(scope)
+
+
+def _unknown_type(component: Component) -> Problem:
+    versions = catalogue.known_versions(component.type)
+    if versions:
+        version = closest(component.version, versions) or versions[-1]
+        message = f"{component.type} has no version {quoted(component.version)}"
+        return error("spec.version", message, f"write {quoted(version)}")
+    stores = catalogue.known_names("state.")
+    meant = closest(component.type, catalogue.known_names()) or closest(f"state.{component.type}", stores)
+    advice = f"write {quoted(meant)}" if meant else f"write {listed(stores, 'or')}"
+    return error("spec.type", f"there is no component type {quoted(component.type)}", advice)
+
+
+def _item_problems(component: Component) -> Iterator[Problem]:
+    """What is wrong with metadata entries whatever the type."""
+    first: dict[str, MetadataItem] = {}
+    for index, item in enumerate(component.metadata):
+        earlier = first.setdefault(item.name.lower(), item)
+        if earlier is not item:
+            message = f"{quoted(item.name)} is given twice{_in_another_case(item.name, earlier.name)}"
+            yield error(f"spec.metadata[{index}].name", message, "keep one of the two entries")
+        yield from _source_problems(item)
+
+
+def _in_another_case(name: str, other: str) -> str:
+    return "" if name == other else f" (as {quoted(other)} before: upper and lower case are the same)"
+
+
+def _source_problems(item: MetadataItem) -> Iterator[Problem]:
+    """A setting has one source: its value, a secret, or an environment variable."""
+    sources = (("value", item.value), ("secretKeyRef", item.secret), ("envRef", item.env))
+    written = [name for name, source in sources if source is not None]
+    if len(written) > 1:
+        message = f"{quoted(item.name)} has {listed(written)}"
+        yield error(metadata_path(item.name, written[-1]), message, "keep one of them")
+    elif not written:
+        message = f"{quoted(item.name)} has no value"
+        yield warning(metadata_path(item.name), message, "add value, secretKeyRef or envRef, or take the entry out")
+    if item.env is not None:
+        yield from _environment_problems(item.name, item.env)
+
+
+def _environment_problems(name: str, variable: str) -> Iterator[Problem]:
+    """Dapr 1.18 keeps components from reading the sidecar's own variables; here they are refused, not left empty."""
+    field = metadata_path(name, "envRef")
+    if not variable.strip() or any(character.isspace() for character in variable):
+        yield error(field, f"{quoted(variable)} is no name of a variable", "write a name without spaces")
+    elif variable.upper().startswith("DAPR_") or variable.upper() == "APP_API_TOKEN":
+        message = f"{quoted(variable)} belongs to the sidecar and is not given to components"
+        yield error(field, message, "put the value into another variable")
+
+
+def _setting_problems(component: Component, component_type: ComponentType) -> Iterator[Problem]:
+    """What is wrong with the settings of a known type."""
+    literal: dict[str, str] = {}
+    unresolved: list[str] = []
+    for item in component.metadata:
+        field = component_type.field(item.name)
+        if field is None:
+            yield _unknown_setting(item.name, component_type)
+            continue
+        if item.is_reference:
+            unresolved.append(item.name)
+        elif item.value is not None:
+            literal.setdefault(item.name, item.value)
+            if field.sensitive and field.refused is None and item.value.strip():
+                message = f"the value of {quoted(item.name)} is plain text"
+                yield warning(
+                    metadata_path(item.name, "value"), message, "move it to a secret and write secretKeyRef instead"
+                )
+    settings, problems = catalogue.read_settings(component_type, literal, unresolved=unresolved)
+    yield from problems
+    if settings.get("actorStateStore") is True and not component_type.can_hold_actor_state:
+        yield _cannot_hold_actors(component_type)
+
+
+def _unknown_setting(name: str, component_type: ComponentType) -> Problem:
+    known = component_type.field_names()
+    meant = closest(name, known)
+    advice = f"write {quoted(meant)}" if meant else "take it out, it has no effect"
+    return warning(metadata_path(name), f"{component_type.name} has no field {quoted(name)}", advice)
+
+
+def _cannot_hold_actors(component_type: ComponentType) -> Problem:
+    lacking = [
+        words
+        for feature, words in (("TRANSACTIONAL", "transactions"), ("ETAG", "ETags"))
+        if feature not in component_type.features
+    ]
+    able = [known.name for known in catalogue.known_types() if known.is_state_store and known.can_hold_actor_state]
+    message = f"{component_type.name} has no {' and no '.join(lacking)}, which actors need"
+    return error(metadata_path("actorStateStore"), message, f"take it out, or use {listed(able, 'or')}")
+
+
+def secret_problems(component: Component, known_secrets: Mapping[str, Collection[str]] | None) -> Iterator[Problem]:
+    """References to Secrets that are not there yet. Only Kubernetes Secrets: another secret store is asked at start."""
+    if known_secrets is None or not component.reads_kubernetes_secrets:
+        return
+    for item in component.metadata:
+        if item.secret is None:
+            continue
+        keys = known_secrets.get(item.secret.name)
+        if keys is None:
+            message = f"there is no Secret {quoted(item.secret.name)} with key {quoted(item.secret.key)} yet"
+            advice = _instead(item.secret.name, known_secrets, "create it before an app needs this component")
+            yield warning(metadata_path(item.name, "secretKeyRef", "name"), message, advice)
+        elif item.secret.key not in keys:
+            message = f"the Secret {quoted(item.secret.name)} has no key {quoted(item.secret.key)} yet"
+            advice = _instead(item.secret.key, keys, "add it before an app needs this component")
+            yield warning(metadata_path(item.name, "secretKeyRef", "key"), message, advice)
+
+
+def secret_store_problems(component: Component, others: Iterable[Component]) -> Iterator[Problem]:
+    """A secret store that none of the other components is, though a reference is to be looked up in it."""
+    if component.reads_kubernetes_secrets or all(item.secret is None for item in component.metadata):
+        return
+    wanted = component.secret_store or ""
+    stores = [other.name for other in others if is_served(other) and not other.is_state_store]
+    if wanted not in stores:
+        message = f"there is no secret store {quoted(wanted)} yet"
+        advice = "add its component, or take auth out to read Kubernetes Secrets"
+        yield warning("auth.secretStore", message, _instead(wanted, stores, advice))
+
+
+def _instead(name: str, known: Iterable[str], advice: str) -> str:
+    meant = closest(name, known)
+    return f"{advice}, or write {quoted(meant)}" if meant else advice
+
+
+def _in_order(component: Component, problems: list[Problem]) -> list[Problem]:
+    """By the order of a manifest, each once; a setting that is not written comes after those that are."""
+    entries = {str(index): index for index in range(len(component.metadata))}
+    for index, item in enumerate(component.metadata):
+        entries.setdefault(one_line(item.name).lower(), index)
+
+    def position(problem: Problem) -> tuple[int, int]:
+        name = problem.field.partition("[")[2].rpartition("]")[0].lower()
+        rank = next((rank for rank, start in enumerate(_ORDER) if problem.field.startswith(start)), -1)
+        return rank, entries.get(name, len(entries))
+
+    return sorted(dict.fromkeys(problems), key=position)

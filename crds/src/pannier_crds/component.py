@@ -1,0 +1,227 @@
+"""A component: a named state or secret store with its settings, as Dapr's `Component` describes it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from pannier_crds.problems import InvalidManifest, Problem, metadata_path, quoted
+from pannier_crds.structure import Part, kind_of, scalar_text
+from pannier_crds.values import format_duration, is_truthy, parse_duration
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+__all__ = ["API_VERSION", "KIND", "Component", "InvalidManifest", "MetadataItem", "SecretKeyRef"]
+
+API_VERSION: Final = "dapr.io/v1alpha1"
+KIND: Final = "Component"
+DEFAULT_VERSION: Final = "v1"
+KUBERNETES_SECRETS: Final = "kubernetes"  # what `auth.secretStore` calls the Secrets of the component's namespace
+DEFAULT_INIT_TIMEOUT: Final = 5.0
+
+_TOP_KEYS: Final = ("apiVersion", "kind", "metadata", "spec", "auth", "scopes")
+_SPEC_KEYS: Final = ("type", "version", "metadata", "ignoreErrors", "initTimeout")
+_ITEM_KEYS: Final = ("name", "value", "secretKeyRef", "envRef")
+
+
+@dataclass(frozen=True, slots=True)
+class SecretKeyRef:
+    """Where a secret value lies: a secret's name and the key in it (the name again when none is written)."""
+
+    name: str
+    key: str
+
+
+@dataclass(frozen=True, slots=True)
+class MetadataItem:
+    """One setting: a literal `value`, or a reference to a secret, or the name of an environment variable.
+
+    All three None means that the manifest names the setting and gives it nothing. More than one is wrong, and
+    `checks` says so.
+    """
+
+    name: str
+    value: str | None = None
+    secret: SecretKeyRef | None = None
+    env: str | None = None
+
+    @property
+    def is_reference(self) -> bool:
+        return self.secret is not None or self.env is not None
+
+    def to_manifest(self) -> dict[str, object]:
+        item: dict[str, object] = {"name": self.name}
+        if self.value is not None:
+            item["value"] = self.value
+        if self.secret is not None:
+            item["secretKeyRef"] = {"name": self.secret.name, "key": self.secret.key}
+        if self.env is not None:
+            item["envRef"] = self.env
+        return item
+
+
+@dataclass(frozen=True, slots=True)
+class Component:
+    """One component. Setting names are compared without regard to case, as Dapr does.
+
+    `scopes` empty means every app. `init_timeout` is in seconds. `secret_store` names the component that
+    `secretKeyRef` is looked up in; None leaves it to the place (Kubernetes Secrets in a cluster).
+    """
+
+    name: str
+    type: str
+    version: str = DEFAULT_VERSION
+    namespace: str | None = None
+    metadata: tuple[MetadataItem, ...] = ()
+    scopes: tuple[str, ...] = ()
+    secret_store: str | None = None
+    ignore_errors: bool = False
+    init_timeout: float = DEFAULT_INIT_TIMEOUT
+
+    @classmethod
+    def from_manifest(cls, manifest: Mapping[str, object]) -> Component:
+        """The component a manifest describes. Raises InvalidManifest with all structural problems at once.
+
+        Settings are not judged here (see `checks`): a component of an unknown type is a component.
+        """
+        problems: list[Problem] = []
+        top = Part(manifest, "", problems)
+        top.expect("apiVersion", API_VERSION)
+        top.expect("kind", KIND)
+        top.refuse_misspelt(_TOP_KEYS)
+        identity = top.part("metadata")
+        spec = top.part("spec")
+        spec.refuse_misspelt(_SPEC_KEYS)
+        _refuse_misplaced(spec)
+        component = cls(
+            name=identity.required_text("name", "statestore"),
+            namespace=identity.text("namespace") or None,
+            type=spec.required_text("type", "state.redis"),
+            version=spec.text("version") or DEFAULT_VERSION,
+            ignore_errors=spec.boolean("ignoreErrors"),
+            init_timeout=_read_init_timeout(spec),
+            metadata=tuple(_read_item(part) for part in spec.parts("metadata")),
+            secret_store=_read_secret_store(top),
+            scopes=top.texts("scopes", "my-app"),
+        )
+        if problems:
+            raise InvalidManifest(problems)
+        return component
+
+    def to_manifest(self) -> dict[str, object]:
+        """The manifest that `from_manifest` reads back as an equal component; most defaults are left out."""
+        identity: dict[str, object] = {"name": self.name}
+        if self.namespace is not None:
+            identity["namespace"] = self.namespace
+        spec: dict[str, object] = {"type": self.type, "version": self.version}
+        if self.ignore_errors:
+            spec["ignoreErrors"] = True
+        if self.init_timeout != DEFAULT_INIT_TIMEOUT:
+            spec["initTimeout"] = format_duration(self.init_timeout)
+        spec["metadata"] = [item.to_manifest() for item in self.metadata]
+        manifest: dict[str, object] = {
+            "apiVersion": API_VERSION,
+            "kind": KIND,
+            "metadata": identity,
+            "spec": spec,
+        }
+        if self.secret_store is not None:
+            manifest["auth"] = {"secretStore": self.secret_store}
+        if self.scopes:
+            manifest["scopes"] = list(self.scopes)
+        return manifest
+
+    def item(self, name: str) -> MetadataItem | None:
+        """The metadata entry of that name in any case, or None."""
+        lower = name.lower()
+        return next((item for item in self.metadata if item.name.lower() == lower), None)
+
+    def setting(self, name: str) -> str | None:
+        """The literal text of a setting, its name in any case; None when absent or given by reference."""
+        item = self.item(name)
+        return item.value if item is not None else None
+
+    def is_visible_to(self, app_id: str, namespace: str | None = None) -> bool:
+        """Whether an app sees this component: scopes name it or nobody, and namespaces agree if known."""
+        if namespace and self.namespace and namespace != self.namespace:
+            return False
+        return not self.scopes or app_id in self.scopes
+
+    @property
+    def is_state_store(self) -> bool:
+        return self.type.lower().startswith("state.")
+
+    @property
+    def reads_kubernetes_secrets(self) -> bool:
+        """Whether its `secretKeyRef`s are Kubernetes Secrets, as in a cluster they are when nothing else is said."""
+        return (self.secret_store or KUBERNETES_SECRETS).lower() == KUBERNETES_SECRETS
+
+    @property
+    def holds_actor_state(self) -> bool:
+        return self.is_state_store and is_truthy(self.setting("actorStateStore"))
+
+    @property
+    def is_default_store(self) -> bool:
+        return self.is_state_store and is_truthy(self.setting("defaultStateStore"))
+
+
+def _refuse_misplaced(spec: Part) -> None:
+    """Dapr ignores these inside `spec`: a store would be shown to every app, or its secrets stay unread."""
+    for key in ("scopes", "auth"):
+        if key in spec.content:
+            spec.refuse(key, f"'{key}' has no effect inside spec", "move it to the top level, beside 'spec'")
+
+
+def _read_init_timeout(spec: Part) -> float:
+    """Seconds; absent, empty, zero and negative durations are the default, as in Dapr 1.18."""
+    value = spec.content.get("initTimeout")
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        spec.refuse("initTimeout", f"{scalar_text(value)} has no unit", f"write '{scalar_text(value)}s'")
+        return DEFAULT_INIT_TIMEOUT
+    text = spec.text("initTimeout")
+    if not text:
+        return DEFAULT_INIT_TIMEOUT
+    try:
+        seconds = parse_duration(text)
+    except ValueError:
+        spec.refuse(
+            "initTimeout",
+            f"{quoted(text)} is not a duration",
+            "write a number with a unit, such as 30s or 1m30s",
+        )
+        return DEFAULT_INIT_TIMEOUT
+    return seconds if seconds > 0 else DEFAULT_INIT_TIMEOUT
+
+
+def _read_secret_store(top: Part) -> str | None:
+    auth = top.part("auth")
+    auth.refuse_misspelt(("secretStore",))
+    return auth.text("secretStore") or None
+
+
+def _read_item(part: Part) -> MetadataItem:
+    part.refuse_misspelt(_ITEM_KEYS)
+    name = part.required_text("name", "redisHost")
+    if name:
+        part.path = metadata_path(name)
+    return MetadataItem(name, _read_value(part), _read_secret_key_ref(part), part.text("envRef"))
+
+
+def _read_value(part: Part) -> str | None:
+    if "value" not in part.content:
+        return None
+    value = part.content["value"]
+    text = scalar_text(value)
+    if text is None:
+        part.refuse("value", f"is {kind_of(value)} but should be text", "write one string, number or boolean")
+    return text
+
+
+def _read_secret_key_ref(part: Part) -> SecretKeyRef | None:
+    if part.content.get("secretKeyRef") is None:
+        return None
+    reference = part.part("secretKeyRef")
+    reference.refuse_misspelt(("name", "key"))
+    name = reference.required_text("name", "redis-secret")
+    return SecretKeyRef(name, reference.text("key") or name)

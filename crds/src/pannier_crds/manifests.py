@@ -1,0 +1,180 @@
+"""The documents of a YAML or JSON file: which are components, and in which line each field stands."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Final
+
+from pannier_crds.component import API_VERSION, KIND, Component
+from pannier_crds.plain_scalars import resolve_plain
+from pannier_crds.problems import InvalidManifest, Problem, quoted
+from pannier_crds.structure import kind_of
+from pannier_crds.suggestions import closest
+from pannier_crds.yaml_nodes import MAX_BYTES, BrokenText, Node, Tree, read_trees
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+__all__ = ["MAX_BYTES", "Document", "read_documents", "write_document"]
+
+_LISTS: Final = ("List", "ComponentList")
+_SEGMENT: Final = re.compile(r"\[(.*?)\](?=[.\[]|$)|([^.\[\]]+)", re.DOTALL)
+
+
+@dataclass(frozen=True, slots=True)
+class Document:
+    """One document of a file. `problems` are those of the text (broken, a key twice), with their lines.
+
+    A document that could not be read has an empty manifest and a problem.
+    """
+
+    manifest: Mapping[str, object]
+    source: str
+    problems: tuple[Problem, ...] = ()
+    root: Node | None = None
+
+    @property
+    def kind(self) -> str:
+        kind = self.manifest.get("kind")
+        return kind if isinstance(kind, str) else ""
+
+    @property
+    def name(self) -> str:
+        """What `metadata.name` says, or nothing."""
+        metadata = self.manifest.get("metadata")
+        name = metadata.get("name") if isinstance(metadata, Mapping) else None
+        return name if isinstance(name, str) else ""
+
+    @property
+    def left_aside(self) -> str | None:
+        """Why this document is not read as a component, in half a sentence; None when it should be one.
+
+        Misspelt kinds and documents that look like a component are to be one, so that their mistakes are named.
+        """
+        if not self.manifest:
+            return None
+        version = self.manifest.get("apiVersion")
+        if not self.kind and version is None:
+            return None if "spec" in self.manifest else "it has neither kind nor spec"
+        if self.kind and closest(self.kind, (KIND,)) is None:
+            return f"{quoted(self.kind)} is not a {KIND}"
+        if isinstance(version, str) and closest(version, (API_VERSION,)) is None:
+            return f"a {KIND} of {quoted(version)} is not one of {API_VERSION}"
+        return None
+
+    def read_component(self) -> Component:
+        """The component. Raises InvalidManifest with the problems of the text and of the structure, by line."""
+        if self.root is None:
+            raise InvalidManifest(self.problems)
+        try:
+            component = Component.from_manifest(self.manifest)
+        except InvalidManifest as invalid:
+            raise InvalidManifest(self.place((*self.problems, *invalid.problems))) from None
+        if self.problems:
+            raise InvalidManifest(self.place(self.problems))
+        return component
+
+    def line_of(self, field_path: str) -> int:
+        """The line of a field, from 1; of the innermost part that is written when the field itself is not."""
+        if self.root is None:
+            return self.problems[0].line or 1 if self.problems else 1
+        line, node = self.root.line, self.root
+        for match in _SEGMENT.finditer(field_path):
+            found = _entry(node, match[1]) if match[1] is not None else _value(node, match[2])
+            if found is None:
+                break
+            line, node = found
+        return line
+
+    def place(self, problems: Iterable[Problem]) -> list[Problem]:
+        """The problems with their lines, in the order of the lines."""
+        placed = [
+            problem if problem.line is not None else replace(problem, line=self.line_of(problem.field))
+            for problem in problems
+        ]
+        return sorted(placed, key=lambda problem: problem.line or 0)
+
+
+def read_documents(text: str | bytes, source: str = "") -> list[Document]:
+    """The documents of a file in their order, lists of components taken apart; empty documents are left out.
+
+    Never raises: a text that breaks ends with a document whose problem says where. Bytes are read as UTF-8.
+    """
+    decoded = _decode(text)
+    if isinstance(decoded, Problem):
+        return [Document({}, source, (decoded,))]
+    documents: list[Document] = []
+    try:
+        for tree in read_trees(decoded):
+            documents.extend(_documents(tree, source))
+    except BrokenText as broken:
+        documents.append(Document({}, source, (broken.problem,)))
+    return documents
+
+
+def write_document(manifest: Mapping[str, object]) -> str:
+    """The YAML that `read_documents` reads back as the same manifest, its keys in their order."""
+    import yaml  # reading goes without the part of PyYAML that writes
+
+    class Dumper(yaml.SafeDumper):
+        """Quotes what would be no text when read as Kubernetes reads it, such as 1e3, and all but plain ASCII."""
+
+    def represent(dumper: yaml.SafeDumper, text: str) -> yaml.ScalarNode:
+        style = None if text.isascii() and text.isprintable() and resolve_plain(text) == text else '"'
+        return dumper.represent_scalar("tag:yaml.org,2002:str", text, style=style)
+
+    Dumper.add_representer(str, represent)
+    return yaml.dump(dict(manifest), Dumper=Dumper, sort_keys=False, allow_unicode=True, width=10_000)
+
+
+def _decode(text: str | bytes) -> str | Problem:
+    if len(text) > MAX_BYTES:
+        return Problem("error", "", "the file is larger than 1 MiB", "split it, one component a file", 1)
+    if isinstance(text, str):
+        return text.removeprefix("\ufeff")
+    try:
+        return text.decode("utf-8-sig")
+    except UnicodeDecodeError as wrong:
+        line = text.count(b"\n", 0, wrong.start) + 1
+        return Problem("error", "", "the file is not UTF-8 text", "save it as UTF-8", line)
+
+
+def _documents(tree: Tree, source: str) -> Iterator[Document]:
+    manifest = tree.root.plain()
+    if not isinstance(manifest, dict):
+        message = f"the document is {kind_of(manifest)}, not a component"
+        advice = f"start it with 'apiVersion: {API_VERSION}' and 'kind: {KIND}'"
+        yield Document({}, source, (Problem("error", "", message, advice, tree.root.line),))
+        return
+    items = tree.root.content.get("items") if isinstance(tree.root.content, dict) else None
+    if manifest.get("kind") in _LISTS and items is not None and isinstance(items[1].content, list):
+        for index, item in enumerate(items[1].content):
+            yield from _documents(Tree(item, _inside(tree.problems, f"items[{index}].")), source)
+    else:
+        yield Document(manifest, source, tuple(tree.problems), tree.root)
+
+
+def _inside(problems: list[Problem], prefix: str) -> list[Problem]:
+    return [
+        replace(problem, field=problem.field.removeprefix(prefix))
+        for problem in problems
+        if problem.field.startswith(prefix)
+    ]
+
+
+def _value(node: Node, key: str) -> tuple[int, Node] | None:
+    return node.content.get(key) if isinstance(node.content, dict) else None
+
+
+def _entry(node: Node, name: str) -> tuple[int, Node] | None:
+    """The list entry of that `name` in any case, else of that index."""
+    if not isinstance(node.content, list):
+        return None
+    for entry in node.content:
+        written = _value(entry, "name")
+        if written is not None and str(written[1].content).lower() == name.lower():
+            return entry.line, entry
+    index = int(name) if name.isascii() and name.isdigit() and len(name) < 6 else len(node.content)
+    return (node.content[index].line, node.content[index]) if index < len(node.content) else None

@@ -1,0 +1,121 @@
+"""What is wrong with several components together: equal names, two actor state stores or two default stores."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+from pannier_crds import catalogue
+from pannier_crds.problems import Problem, error, listed, metadata_path, quoted
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from pannier_crds.component import Component
+
+
+class _Role(NamedTuple):
+    """What one app may have only one store for."""
+
+    setting: str
+    words: str
+
+
+_ACTORS: Final = _Role("actorStateStore", "actor state store")
+_DEFAULT: Final = _Role("defaultStateStore", "default state store")
+
+
+def problems_among(components: Sequence[Component]) -> list[tuple[Component, Problem]]:
+    """Conflicts between components, each with the later of the two. Put the components that are to stay first.
+
+    What Pannier does not serve is left out. Problems come in the order of the components.
+    """
+    served = [component for component in components if catalogue.known_versions(component.type)]
+    found: list[tuple[Component, Problem]] = []
+    for index, component in enumerate(served):
+        earlier = [other for other in served[:index] if _may_meet(component, other)]
+        found.extend((component, problem) for problem in _conflicts(component, earlier))
+    return found
+
+
+def conflicts_in_turn(components: Sequence[Component]) -> list[tuple[Problem, ...]]:
+    """What is wrong with each component beside those before it that stay: a component with conflicts does not stay.
+
+    So the first of several rivals stays, and what conflicts only with one that goes, stays too.
+    """
+    stay: list[Component] = []
+    verdicts: list[tuple[Problem, ...]] = []
+    for component in components:
+        found = conflicts_with(component, stay)
+        verdicts.append(found)
+        if not found:
+            stay.append(component)
+    return verdicts
+
+
+def conflicts_with(component: Component, earlier: Sequence[Component]) -> tuple[Problem, ...]:
+    """What is wrong with a component beside others that are to stay."""
+    if not catalogue.known_versions(component.type):
+        return ()
+    served = [other for other in earlier if catalogue.known_versions(other.type) and _may_meet(component, other)]
+    return tuple(_conflicts(component, served))
+
+
+def _conflicts(component: Component, earlier: list[Component]) -> Iterator[Problem]:
+    if any(other.name == component.name for other in earlier):
+        where = f" in namespace {quoted(component.namespace)}" if component.namespace else ""
+        message = f"another component{where} is called {quoted(component.name)}"
+        yield error("metadata.name", message, "give one of the two another name")
+    rivals = [other for other in earlier if other.name != component.name]
+    if component.holds_actor_state:
+        yield from _shared_role(component, [rival for rival in rivals if rival.holds_actor_state], _ACTORS)
+    if component.is_default_store:
+        yield from _shared_role(component, [rival for rival in rivals if rival.is_default_store], _DEFAULT)
+
+
+def _may_meet(one: Component, other: Component) -> bool:
+    return one.namespace is None or other.namespace is None or one.namespace == other.namespace
+
+
+def _shared_role(component: Component, rivals: list[Component], role: _Role) -> Iterator[Problem]:
+    """One problem for each rival, until every app that would see two has been named."""
+    told: set[str] = set()
+    for rival in rivals:
+        shared = _shared_apps(component, rival)
+        if shared is not None and not (set(shared) - told):
+            continue
+        yield _conflict(component, rival, shared, role)
+        if shared is None:
+            return
+        told.update(shared)
+
+
+def _shared_apps(one: Component, other: Component) -> tuple[str, ...] | None:
+    """The apps that see both; None for every app there is."""
+    if not one.scopes or not other.scopes:
+        scopes = one.scopes or other.scopes
+        return tuple(dict.fromkeys(scopes)) if scopes else None
+    theirs = frozenset(other.scopes)
+    return tuple(app for app in dict.fromkeys(one.scopes) if app in theirs)
+
+
+def _conflict(component: Component, rival: Component, shared: tuple[str, ...] | None, role: _Role) -> Problem:
+    apps = "every app" if shared is None else f"app{'s' if len(shared) > 1 else ''} {listed(shared)}"
+    message = f"{quoted(rival.name)} already is the {role.words} of {apps}"
+    field = metadata_path(role.setting, "value")
+    return error(field, message, _smallest_edit(component, rival, shared, role))
+
+
+def _smallest_edit(component: Component, rival: Component, shared: tuple[str, ...] | None, role: _Role) -> str:
+    """The change that ends the conflict and takes no store away from an app, as far as one change can."""
+    drop = f"take {role.setting} out of one of the two"
+    if shared is None:
+        return f"{drop}, or give both components scopes that share no app"
+    if not component.scopes:
+        return f"{drop}, or add scopes here that leave out {listed(shared)}"
+    if not set(component.scopes) <= set(shared):
+        return f"take {listed(shared)} out of the scopes here"
+    if not rival.scopes:
+        return f"{drop}, or add scopes to {quoted(rival.name)} that leave out {listed(shared)}"
+    if not set(rival.scopes) <= set(shared):
+        return f"take {role.setting} out here, or {listed(shared)} out of the scopes of {quoted(rival.name)}"
+    return drop

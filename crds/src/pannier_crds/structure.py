@@ -1,0 +1,158 @@
+"""Reading a manifest's mappings with every wrong shape noted instead of raised one at a time."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from itertools import islice
+from math import isfinite
+from typing import TYPE_CHECKING, Final
+
+from pannier_crds.problems import Problem, error, one_line, quoted
+from pannier_crds.suggestions import closest
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+
+_MOST_ENTRIES: Final = 1_000
+_MOST_KEYS: Final = 100  # looking for a near name takes time, so only a mapping of sensible size is looked through
+
+
+class Part:
+    """One mapping inside a manifest: its content, its path, and the list that problems are noted in."""
+
+    __slots__ = ("content", "path", "problems")
+
+    def __init__(self, content: Mapping[str, object], path: str, problems: list[Problem]) -> None:
+        self.content = content
+        self.path = path
+        self.problems = problems
+
+    def path_of(self, key: str) -> str:
+        return f"{self.path}.{key}" if self.path else key
+
+    def refuse(self, key: str, message: str, advice: str) -> None:
+        self.problems.append(error(self.path_of(key), message, advice))
+
+    def expect(self, key: str, wanted: str) -> None:
+        """Note a problem unless the value is exactly the wanted text."""
+        value = self.content.get(key)
+        if value is None:
+            self.refuse(key, "is missing", f"write '{key}: {wanted}'")
+        elif value != wanted:
+            self.refuse(key, f"is {quoted(str(value))}", f"write '{key}: {wanted}'")
+
+    def required_text(self, key: str, example: str) -> str:
+        """The text, never empty unless a problem was noted."""
+        text = self.text(key)
+        if text is None and self.content.get(key) is None:
+            self.refuse(key, "is missing", f"write '{key}: {example}'")
+        elif text is not None and not text.strip():
+            self.refuse(key, "is empty", f"write '{key}: {example}'")
+        return text or ""
+
+    def text(self, key: str) -> str | None:
+        value = self.content.get(key)
+        if value is None or isinstance(value, str):
+            return value
+        shown = scalar_text(value)
+        advice = f'write it in quotes: {key}: "{one_line(shown)}"' if shown else "write text"
+        self.refuse(key, f"is {kind_of(value)} but should be text", advice)
+        return None
+
+    def boolean(self, key: str) -> bool:
+        value = self.content.get(key)
+        if value is None or isinstance(value, bool):
+            return bool(value)
+        shown = quoted(value) if isinstance(value, str) else kind_of(value)
+        self.refuse(key, f"is {shown}", f"write '{key}: true' or '{key}: false', without quotes")
+        return False
+
+    def texts(self, key: str, example: str) -> tuple[str, ...]:
+        """A list of texts; `example` is one entry as the user could write it."""
+        found = []
+        for index, value in enumerate(self._entries(key, f"write a list: {key}: [{example}]")):
+            if isinstance(value, str):
+                found.append(value)
+            else:
+                self.refuse(f"{key}[{index}]", f"is {kind_of(value)} but should be text", f"write {example}")
+        return tuple(found)
+
+    def part(self, key: str) -> Part:
+        """The mapping under a key; empty when absent or, with a problem noted, when it is no mapping."""
+        value = self.content.get(key)
+        if value is not None and not isinstance(value, Mapping):
+            self.refuse(key, f"is {kind_of(value)} but should be a mapping", _mapping_advice(value))
+        return Part(value if isinstance(value, Mapping) else {}, self.path_of(key), self.problems)
+
+    def parts(self, key: str) -> Iterator[Part]:
+        """The mappings of a list; anything else in it is noted."""
+        entries = self._entries(key, "start each entry with '- name: '")
+        if len(entries) > _MOST_ENTRIES:
+            self.refuse(key, f"has {len(entries)} entries", f"write {_MOST_ENTRIES} at most")
+        for index, value in enumerate(entries[:_MOST_ENTRIES]):
+            if isinstance(value, Mapping):
+                yield Part(value, f"{self.path_of(key)}[{index}]", self.problems)
+            else:
+                self.refuse(
+                    f"{key}[{index}]",
+                    f"is {_shown(value)} but should be a mapping",
+                    _mapping_advice(value),
+                )
+
+    def _entries(self, key: str, advice: str) -> list[object]:
+        value = self.content.get(key)
+        if value is None:
+            return []
+        if isinstance(value, list | tuple):
+            return list(value)
+        self.refuse(key, f"is {_shown(value)} but should be a list", advice)
+        return []
+
+    def refuse_misspelt(self, known: tuple[str, ...]) -> None:
+        """Note keys that are nearly a known one: the meant one would silently be missing."""
+        for key in islice(self.content, _MOST_KEYS):
+            meant = None if key in known else closest(str(key), known)
+            if meant and meant not in self.content:
+                self.refuse(one_line(str(key)), "is not a known field", f"write '{meant}'")
+
+
+def kind_of(value: object) -> str:
+    """The kind of a value in the words of YAML, with its article."""
+    if isinstance(value, bool):
+        return "a boolean"
+    if isinstance(value, int | float):
+        return "a number"
+    if isinstance(value, str):
+        return "text"
+    if isinstance(value, Mapping):
+        return "a mapping"
+    return "a list" if isinstance(value, list | tuple) else "nothing" if value is None else "an unknown kind of value"
+
+
+def scalar_text(value: object) -> str | None:
+    """The text of a string, number or boolean as JSON writes it (`true`, `6379`, `1` for 1.0), `""` for null.
+
+    None for anything else, and for numbers that JSON cannot write.
+    """
+    if value is None:
+        return ""
+    if isinstance(value, str):
+        return value
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, int):
+        return str(value) if value.bit_length() <= 1024 else None
+    if isinstance(value, float) and isfinite(value):
+        return str(int(value)) if value.is_integer() and abs(value) < 1e21 else repr(value)
+    return None
+
+
+def _shown(value: object) -> str:
+    return f"the text {quoted(value)}" if isinstance(value, str) else kind_of(value)
+
+
+def _mapping_advice(value: object) -> str:
+    if isinstance(value, str) and ":" in value:
+        return "put a space after each colon, as in 'name: redisHost'"
+    return "write 'name: value' lines, indented under it"

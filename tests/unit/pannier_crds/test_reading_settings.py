@@ -1,0 +1,282 @@
+"""Texts become typed settings under their canonical names; what does not fit is a problem that says what to write."""
+
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pannier_crds import catalogue
+from pannier_crds.catalogue import ComponentType, Field, Setting, read_settings
+
+
+def kind_of(name: str) -> ComponentType:
+    kind = catalogue.component_type(name)
+    assert kind is not None
+    return kind
+
+
+REDIS, SQLITE, MEMORY = kind_of("state.redis"), kind_of("state.sqlite"), kind_of("state.in-memory")
+
+
+def settings(kind: ComponentType, **values: str) -> dict[str, Setting]:
+    read, problems = read_settings(kind, values)
+    assert problems == []
+    return read
+
+
+def problem(kind: ComponentType, **values: str) -> str:
+    (found,) = read_settings(kind, values)[1]
+    assert found.is_error
+    return str(found)
+
+
+def test_defaults_stand_where_nothing_is_written() -> None:
+    assert settings(SQLITE) == {
+        "connectionString": None,
+        "tableName": "state",
+        "metadataTableName": "metadata",
+        "timeout": 20.0,
+        "busyTimeout": 2.0,
+        "disableWAL": False,
+        "cleanupInterval": 3600.0,
+        "keyPrefix": "appid",
+        "keyScheme": "pipes",
+        "actorStateStore": False,
+        "defaultStateStore": False,
+        "ttlInSeconds": None,
+    }
+
+
+@pytest.mark.parametrize(
+    ("written", "name", "value"),
+    [
+        ({"REDISHOST": "h"}, "redisHost", "h"),
+        ({"redisDB": "3"}, "redisDB", 3),
+        ({"redisDB": " 3 "}, "redisDB", 3),
+        ({"redisDB": ""}, "redisDB", 0),
+        ({"redisType": "Cluster"}, "redisType", "cluster"),
+        ({"enableTLS": "Yes"}, "enableTLS", True),
+        ({"enableTLS": "off"}, "enableTLS", False),
+        ({"dialTimeout": "250"}, "dialTimeout", 0.25),
+        ({"dialTimeout": "1m"}, "dialTimeout", 60.0),
+        ({"readTimeout": "-1"}, "readTimeout", 3.0),
+        ({"writeTimeout": "0"}, "writeTimeout", 3.0),
+        ({"maxRetries": "7"}, "redisMaxRetries", 7),
+        ({"redisMaxRetries": "-1"}, "redisMaxRetries", -1),
+        ({"maxRetryBackoff": "50000000"}, "redisMinRetryInterval", 0.05),
+        ({"redisPassword": " p "}, "redisPassword", " p "),
+        ({"ttlInSeconds": "-1"}, "ttlInSeconds", -1),
+        ({"keyPrefix": "my prefix"}, "keyPrefix", "my prefix"),
+        ({"keyScheme": "DASH"}, "keyScheme", "dash"),
+        ({"useEntraID": "false"}, "redisHost", "localhost"),
+    ],
+)
+def test_redis_settings_are_typed(written: dict[str, str], name: str, value: Setting) -> None:
+    given = {"redisHost": "localhost"} if "REDISHOST" not in written else {}
+    assert settings(REDIS, **given, **written)[name] == value
+
+
+@pytest.mark.parametrize(
+    ("written", "name", "value"),
+    [
+        ({"url": "data.db"}, "connectionString", "data.db"),
+        ({"timeout": "5"}, "timeout", 5.0),
+        ({"timeoutInSeconds": "5"}, "timeout", 5.0),
+        ({"busyTimeout": "800ms"}, "busyTimeout", 0.8),
+        ({"cleanupInterval": "0"}, "cleanupInterval", 0.0),
+        ({"cleanupInterval": "-1"}, "cleanupInterval", -1.0),
+        ({"cleanupIntervalInSeconds": "60"}, "cleanupInterval", 60.0),
+        ({"tableName": "My_table1"}, "tableName", "My_table1"),
+    ],
+)
+def test_sqlite_settings_are_typed(written: dict[str, str], name: str, value: Setting) -> None:
+    assert settings(SQLITE, **written)[name] == value
+
+
+def test_fields_without_effect_and_unknown_names_are_not_in_the_result() -> None:
+    read = settings(REDIS, redisHost="h", poolSize="many", queryIndexes="[", nothing="x")
+    assert not {"poolSize", "queryIndexes", "nothing", "maxRetryBackoff", "primaryEncryptionKey"} & set(read)
+
+
+@pytest.mark.parametrize(
+    ("kind", "written", "expected"),
+    [
+        (
+            MEMORY,
+            {"ttlInSeconds": "soon"},
+            "[ttlInSeconds].value: 'soon' is not a whole number; write a whole number of",
+        ),
+        (MEMORY, {"ttlInSeconds": "1.5"}, "[ttlInSeconds].value: '1.5' is not a whole number"),
+        (
+            MEMORY,
+            {"ttlInSeconds": "-2"},
+            "[ttlInSeconds].value: '-2' is too small; write a whole number of seconds from",
+        ),
+        (MEMORY, {"ttlInSeconds": "9" * 5000}, "[ttlInSeconds].value: '9999"),
+        (MEMORY, {"ttlInSeconds": "2147483648"}, "[ttlInSeconds].value: '2147483648' is too large"),
+        (
+            MEMORY,
+            {"actorStateStore": "maybe"},
+            '[actorStateStore].value: \'maybe\' is neither true nor false; write "true" or "false"',
+        ),
+        (
+            MEMORY,
+            {"keyScheme": "pipe"},
+            "[keyScheme].value: 'pipe' is not a keyScheme ('pipes' or 'dash'); write 'pipes'",
+        ),
+        (
+            MEMORY,
+            {"keyScheme": "xyz"},
+            "[keyScheme].value: 'xyz' is not a keyScheme ('pipes' or 'dash'); write one of them",
+        ),
+        (MEMORY, {"keyPrefix": "a||b"}, "[keyPrefix].value: 'a||b' is not a key prefix, because '||' separates"),
+        (
+            MEMORY,
+            {"primaryEncryptionKey": "k3y"},
+            "[primaryEncryptionKey]: encryption at rest is not served, so state would be stored readable; take this",
+        ),
+        (
+            SQLITE,
+            {"timeout": "5 minutes"},
+            "[timeout].value: '5 minutes' is not a duration; write a number with a unit, such as 500ms, 5s or 1h30m; "
+            "a number alone is seconds",
+        ),
+        (SQLITE, {"tableName": "state; drop"}, "[tableName].value: 'state; drop' is not a table name; write letters"),
+        (SQLITE, {"url": "a", "connectionString": "b"}, "[connectionString]: says the same as 'url'; take 'connection"),
+        (
+            SQLITE,
+            {"metadataTableName": "STATE"},
+            "[metadataTableName].value: state and metadata would share the table 'state'; give one of them another",
+        ),
+        (REDIS, {}, "[redisHost]: state.redis needs 'redisHost'; add it under spec.metadata (host or host:port,"),
+        (REDIS, {"redisHost": " "}, "[redisHost]: state.redis needs 'redisHost'"),
+        (REDIS, {"redisHost": "h", "useAzureAD": "true"}, "[useAzureAD]: signing in with a token is not served; take"),
+        (REDIS, {"redisHost": "h", "maxRetries": "1", "redisMaxRetries": "2"}, "[redisMaxRetries]: says the same as"),
+        (
+            REDIS,
+            {"redisHost": "h", "maxRetryBackoff": "1", "redisMinRetryInterval": "2"},
+            "[redisMinRetryInterval]: says",
+        ),
+    ],
+)
+def test_wrong_values_say_what_to_write(kind: ComponentType, written: dict[str, str], expected: str) -> None:
+    assert problem(kind, **written).startswith(f"spec.metadata{expected}")
+
+
+@pytest.mark.parametrize(
+    ("written", "expected"),
+    [
+        ({"redisHost": "redis://:s3cret@h:1/0"}, "[redisHost].value: a URL is not an address; write 'h:1'"),
+        (
+            {"redisHost": "rediss://h"},
+            "[redisHost].value: a URL is not an address; write 'h', and add enableTLS: \"true\"",
+        ),
+        ({"redisHost": "u:s3cret@h"}, "[redisHost].value: an address holds no user or password; write 'h', and add"),
+        ({"redisHost": "h:99999"}, "[redisHost].value: 'h:99999' is not an address; write host or host:port, with a"),
+        ({"redisHost": "h:"}, "[redisHost].value: 'h:' is not an address"),
+        ({"redisHost": "a,,b", "redisType": "cluster"}, "[redisHost].value: there is an empty address in the list"),
+        ({"redisHost": "a,b"}, "[redisHost].value: 2 addresses for one node; write one, or add redisType: cluster"),
+        (
+            {"redisHost": "h:1", "redisPort": "2"},
+            "[redisPort].value: redisHost says port 1 ('h:1') and redisPort says 2; take redisPort out, or",
+        ),
+        ({"redisHost": "h", "redisPort": "0"}, "[redisPort].value: '0' is too small; write a whole number from 1 to"),
+        (
+            {"redisHost": "h", "failover": "true"},
+            "[failover]: failover asks the Sentinels for a master whose name is not given; add sentinelMasterName",
+        ),
+        (
+            {"redisHost": "h", "redisType": "cluster", "redisDB": "1"},
+            "[redisDB].value: a Redis Cluster has only database 0",
+        ),
+        (
+            {"redisHost": "h", "redisType": "cluster", "failover": "true", "sentinelMasterName": "m"},
+            "[failover].value: a Redis Cluster fails over by itself and has no Sentinels; take failover out",
+        ),
+        ({"redisHost": "h", "enableTLS": "true", "clientCert": "c"}, "[clientCert]: clientCert needs clientKey; add"),
+        ({"redisHost": "h", "enableTLS": "true", "clientKey": "c"}, "[clientKey]: clientKey needs clientCert; add"),
+        ({"redisHost": "h", "clientKey": "k", "clientCert": "c"}, "[clientCert]: clientCert needs TLS; add enableTLS"),
+        (
+            {"redisHost": "h", "redisMinRetryInterval": "5s", "redisMaxRetryInterval": "1s"},
+            "[redisMinRetryInterval].value: the shortest pause (5 s) is longer than redisMaxRetryInterval (1 s)",
+        ),
+    ],
+)
+def test_redis_fields_must_agree(written: dict[str, str], expected: str) -> None:
+    said = problem(REDIS, **written)
+    assert said.startswith(f"spec.metadata{expected}")
+    assert "s3cret" not in said
+
+
+@pytest.mark.parametrize(
+    "written",
+    [
+        {"redisHost": "h:1", "redisPort": "1"},
+        {"redisHost": "h", "redisPort": "1"},
+        {"redisHost": "a:1, b:2", "redisType": "cluster", "redisDB": "0"},
+        {"redisHost": "a,b", "failover": "true", "sentinelMasterName": "m", "sentinelPassword": "p"},
+        {"redisHost": "[::1]:6379"},
+        {"redisHost": "::1"},
+        {"redisHost": "redis-master.shop.svc.cluster.local:6379"},
+        {"redisHost": "my_redis"},
+        {"redisHost": "h", "enableTLS": "true", "clientCert": "c", "clientKey": "k", "insecureSkipTLSVerify": "true"},
+    ],
+)
+def test_redis_fields_that_agree_are_fine(written: dict[str, str]) -> None:
+    settings(REDIS, **written)
+
+
+@pytest.mark.parametrize(
+    "written",
+    [{"sentinelMasterName": "m"}, {"insecureSkipTLSVerify": "true"}, {"redisType": "cluster", "actorStateStore": "1"}],
+)
+def test_redis_fields_that_do_nothing_or_less_than_meant_are_warned_of(written: dict[str, str]) -> None:
+    _, (found,) = read_settings(REDIS, {"redisHost": "h"} | written)
+    assert found.severity == "warning"
+
+
+def test_references_count_as_given_and_are_not_judged() -> None:
+    read, problems = read_settings(
+        REDIS, {"failover": "true"}, unresolved=["redisHost", "sentinelMasterName", "redisDB"]
+    )
+    assert problems == []
+    assert read["redisHost"] is None
+    assert read["redisDB"] == 0
+
+
+def test_a_refused_field_is_refused_by_reference_too() -> None:
+    _, (found,) = read_settings(MEMORY, {}, unresolved=["PrimaryEncryptionKey"])
+    assert found.field == "spec.metadata[PrimaryEncryptionKey]"
+
+
+def test_a_wrong_value_causes_no_second_problem() -> None:
+    _, problems = read_settings(REDIS, {"redisHost": "a,b", "redisType": "clster"})
+    assert [found.field for found in problems] == ["spec.metadata[redisType].value"]
+
+
+def test_secret_values_are_never_shown() -> None:
+    kind = ComponentType("state.x", "X", fields=(Field("pin", "integer", sensitive=True),))
+    (found,) = read_settings(kind, {"pin": "s3cret"})[1]
+    assert str(found) == "spec.metadata[pin].value: the value is not a whole number; write a whole number"
+
+
+def test_numbers_may_have_fractions() -> None:
+    kind = ComponentType("state.x", "X", fields=(Field("ratio", "number", minimum=0),))
+    assert read_settings(kind, {"ratio": "2.5e-1"}) == ({"ratio": 0.25}, [])
+    assert read_settings(kind, {"ratio": "-1"})[1][0].text == "'-1' is too small; write a number, 0 or more"
+    assert read_settings(kind, {"ratio": "nan"})[1][0].text == "'nan' is not a number; write a number, 0 or more"
+
+
+names = st.sampled_from([field.name for kind in (REDIS, SQLITE) for field in kind.fields]) | st.text()
+
+
+@given(st.sampled_from([REDIS, SQLITE, MEMORY]), st.dictionaries(names, st.text()), st.lists(names, max_size=3))
+def test_any_values_give_settings_and_problems_of_one_line(kind: Any, values: dict[str, str], given: list[str]) -> None:
+    read, problems = read_settings(kind, values, unresolved=given)
+    assert set(read) == set(settings_of(kind))
+    assert all(found.text.isprintable() for found in problems)
+
+
+def settings_of(kind: ComponentType) -> list[str]:
+    return [field.name for field in kind.fields if field.has_effect and field.stands_for is None]

@@ -1,0 +1,114 @@
+"""The catalogue is complete and agrees with itself."""
+
+import subprocess
+import sys
+
+import pytest
+
+from pannier_crds import catalogue
+from pannier_crds.catalogue import ComponentType, Field, Form, read_settings
+
+TYPES = catalogue.known_types()
+FIELDS = [pytest.param(kind, field, id=f"{kind.name}-{field.name}") for kind in TYPES for field in kind.fields]
+
+
+def test_the_types_of_this_version_are_served() -> None:
+    assert set(catalogue.known_names()) == {
+        "state.in-memory",
+        "state.sqlite",
+        "state.redis",
+        "secretstores.local.env",
+        "secretstores.local.file",
+    }
+    assert catalogue.known_names("state.") == ("state.in-memory", "state.sqlite", "state.redis")
+
+
+@pytest.mark.parametrize("kind", TYPES, ids=lambda kind: kind.name)
+def test_every_type_is_found_by_its_names_and_versions(kind: ComponentType) -> None:
+    for name in (kind.name, *kind.aliases, kind.name.upper(), f" {kind.name}"):
+        for version in kind.versions:
+            assert catalogue.component_type(name, version) is kind
+        assert catalogue.component_type(name, "v99") is None
+
+
+@pytest.mark.parametrize("version", ["", "v0", "V0", "v1", "V1"])
+def test_no_version_and_v0_are_the_first(version: str) -> None:
+    found = catalogue.component_type("state.sqlite3", version)
+    assert found is not None
+    assert found.name == "state.sqlite"
+
+
+def test_unknown_types_are_not_found() -> None:
+    assert catalogue.component_type("state.nothing") is None
+    assert catalogue.known_versions("state.nothing") == ()
+
+
+@pytest.mark.parametrize("kind", TYPES, ids=lambda kind: kind.name)
+def test_names_of_fields_do_not_collide(kind: ComponentType) -> None:
+    names = [name.lower() for field in kind.fields for name in (field.name, *field.aliases)]
+    assert len(names) == len(set(names))
+
+
+@pytest.mark.parametrize(("kind", "field"), FIELDS)
+def test_every_field_makes_sense(kind: ComponentType, field: Field) -> None:
+    types = {"integer": int, "number": float, "boolean": bool, "duration": float}
+    assert field.default is None or isinstance(field.default, types.get(field.kind, str))
+    assert (field.kind == "choice") == bool(field.choices)
+    assert field.default is None or not field.choices or field.default in field.choices
+    assert field.bare_unit is None or field.kind == "duration"
+    assert field.stands_for is None or kind.field(field.stands_for) is not None
+    assert field.description or not field.has_effect
+    assert not field.required or field.default is None
+    assert not (field.sensitive and field.kind == "choice")
+
+
+@pytest.mark.parametrize("kind", [kind for kind in TYPES if kind.is_state_store], ids=lambda kind: kind.name)
+def test_these_state_stores_can_do_everything(kind: ComponentType) -> None:
+    assert set(kind.capabilities) == {"ETAG", "TRANSACTIONAL", "TTL", "KEYS_LIKE", "ACTOR"}
+
+
+@pytest.mark.parametrize(
+    ("features", "capabilities"),
+    [
+        ((), ()),
+        (("TTL",), ("TTL",)),
+        (("ETAG", "TTL"), ("ETAG", "TTL")),
+        (("TRANSACTIONAL",), ("TRANSACTIONAL",)),
+        (("ETAG", "TRANSACTIONAL"), ("ETAG", "TRANSACTIONAL", "ACTOR")),
+    ],
+)
+def test_actors_need_etags_and_transactions(features: tuple[str, ...], capabilities: tuple[str, ...]) -> None:
+    assert ComponentType("state.x", "X", fields=(), features=features).capabilities == capabilities
+
+
+DAPR_REDIS_FIELDS = """
+    redisHost redisPort redisUsername redisPassword sentinelUsername sentinelPassword redisDB redisType enableTLS
+    insecureSkipTLSVerify clientCert clientKey failover sentinelMasterName redisMaxRetries redisMinRetryInterval
+    redisMaxRetryInterval maxRetries maxRetryBackoff dialTimeout readTimeout writeTimeout poolSize poolTimeout
+    minIdleConns maxConnAge idleTimeout idleCheckFrequency ttlInSeconds queryIndexes useEntraID useAzureAD useOIDC
+    keyPrefix actorStateStore primaryEncryptionKey secondaryEncryptionKey
+"""
+
+
+@pytest.mark.parametrize("name", DAPR_REDIS_FIELDS.split())
+def test_every_redis_field_of_dapr_is_known(name: str) -> None:
+    redis = catalogue.component_type("state.redis")
+    assert redis is not None
+    assert redis.field(name) is not None
+
+
+def test_patterns_of_forms_are_regular_expressions() -> None:
+    table = ComponentType("state.x", "X", fields=(Field("table", form=Form("[a-z]+", "a table", "write letters")),))
+    assert read_settings(table, {"table": "abc"}) == ({"table": "abc"}, [])
+    (problem,) = read_settings(table, {"table": "a-b"})[1]
+    assert str(problem) == "spec.metadata[table].value: 'a-b' is not a table; write letters"
+
+
+def test_looking_at_components_needs_no_yaml_and_loads_no_type_that_is_not_asked_for() -> None:
+    code = (
+        "import sys; from pannier_crds import catalogue, checks, component;"
+        "catalogue.component_type('state.sqlite');"
+        "print([name for name in ('yaml', 'difflib', 'json', 'pannier_crds.catalogue.redis') if name in sys.modules])"
+    )
+    finished = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert finished.stdout.strip() == "[]"
