@@ -1,0 +1,32 @@
+"""What is different about the state of actors: which store holds it, how it is keyed, which types are refused."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from .errors import ActorTypeReserved
+
+if TYPE_CHECKING:
+    from .directory import Directory, ServedStore
+
+RESERVED_TYPES: Final = "dapr.internal."
+
+
+class ActorState:
+    """The state of one actor, in the store that holds actor state."""
+
+    __slots__ = ("_actor_id", "_actor_type", "metadata", "served")
+
+    def __init__(self, directory: Directory, actor_type: str, actor_id: str):
+        """Find the store. Raises ActorTypeReserved, ActorStoreMissing or StoreNotReady."""
+        if actor_type.startswith(RESERVED_TYPES):
+            raise ActorTypeReserved(actor_type)
+        self.served: ServedStore = directory.actor_store()
+        self._actor_type = actor_type
+        self._actor_id = actor_id
+        self.metadata = {"partitionKey": self.served.keys.actor_partition(actor_type, actor_id)}
+        """Keeps all keys of the actor together in stores that have partitions."""
+
+    def stored(self, key: str) -> str:
+        """Return the stored key of the actor's `key`. Raises MalformedRequest or IllegalKey."""
+        return self.served.keys.actor(self._actor_type, self._actor_id, key)

@@ -1,0 +1,133 @@
+"""Which store answers to a name, and what to say when none does.
+
+A Directory is a snapshot that never changes: a reload makes a new one and the service takes it over in one step, so a
+call sees either the old set of stores or the new one.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from difflib import get_close_matches
+from typing import TYPE_CHECKING
+
+from .errors import ActorStoreMissing, NoStoreConfigured, StoreMissing, StoreNotReady
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from .keys import KeyScheme
+    from .store import Feature, Store
+
+DEFAULT_NAME = "statestore"
+"""Which store serves calls that name none, where several could (the oldest spec knew one store only)."""
+
+
+@dataclass(slots=True, eq=False)
+class ServedStore:
+    """One component as it is served: its store and what the component says about keys and expiry."""
+
+    name: str
+    type: str
+    version: str
+    store: Store
+    keys: KeyScheme
+    default_ttl: int | None = None
+    """Seconds; applied to writes that say nothing about expiry."""
+    is_default: bool = False
+    holds_actor_state: bool = False
+    calls_in_flight: int = field(default=0, init=False)
+    """Calls that are using the store now; a retired store is closed when they have ended."""
+
+    def supports(self, feature: Feature) -> bool:
+        return feature in self.store.features
+
+
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    """A component whose store could not be opened yet."""
+
+    name: str
+    type: str
+    version: str
+    why: str
+    is_default: bool = False
+    holds_actor_state: bool = False
+
+
+class Directory:
+    """All state stores of one app."""
+
+    def __init__(
+        self,
+        app_id: str,
+        served: Iterable[ServedStore] = (),
+        waiting: Iterable[Waiting] = (),
+        hidden: Mapping[str, str] | None = None,
+    ):
+        """Take the open stores, those still waiting for their server, and for each that this app may not use, why."""
+        self.app_id = app_id
+        self.served = {store.name: store for store in served}
+        self.waiting = {store.name: store for store in waiting}
+        self._hidden = dict(hidden or {})
+        self._default = self._choose_default()
+
+    def find(self, name: str | None) -> ServedStore:
+        """Return the open store called `name`, or the default store for None.
+
+        Raises StoreMissing (NoStoreConfigured where there is none at all) or StoreNotReady.
+        """
+        if name is None:
+            name = self._default
+            if name is None:
+                raise self._no_default()
+        store = self.served.get(name)
+        if store is None:
+            raise self._missing(name)
+        return store
+
+    def knows(self, name: str) -> bool:
+        """Say whether a store of that name is configured for this app."""
+        return name in self.served or name in self.waiting
+
+    def actor_store(self) -> ServedStore:
+        """Return the store for actor state. Raises ActorStoreMissing or StoreNotReady."""
+        for served in self.served.values():
+            if served.holds_actor_state:
+                return served
+        for waiting in self.waiting.values():
+            if waiting.holds_actor_state:
+                raise StoreNotReady(waiting.name, waiting.why)
+        raise ActorStoreMissing
+
+    def _choose_default(self) -> str | None:
+        everyone: list[ServedStore | Waiting] = [*self.served.values(), *self.waiting.values()]
+        for candidates in ([s.name for s in everyone if s.is_default], [s.name for s in everyone]):
+            if len(candidates) == 1:
+                return candidates[0]
+        return DEFAULT_NAME if self.knows(DEFAULT_NAME) else None
+
+    def _no_default(self) -> StoreMissing:
+        if not self.served and not self.waiting:
+            return NoStoreConfigured("(default)", self.app_id, self._how_to_get_one())
+        return StoreMissing(
+            "(default)",
+            self.app_id,
+            f'there are several ({self._names()}): name one in the path, or mark one with defaultStateStore: "true"',
+        )
+
+    def _missing(self, name: str) -> StoreMissing | StoreNotReady:
+        if name in self.waiting:
+            return StoreNotReady(name, self.waiting[name].why)
+        if name in self._hidden:
+            return StoreMissing(name, self.app_id, self._hidden[name])
+        if not self.served and not self.waiting:
+            return NoStoreConfigured(name, self.app_id, self._how_to_get_one())
+        close = get_close_matches(name, [*self.served, *self.waiting], n=1)
+        hint = f"did you mean {close[0]!r}? " if close else ""
+        return StoreMissing(name, self.app_id, f"{hint}known stores: {self._names()}")
+
+    def _names(self) -> str:
+        return ", ".join(sorted([*self.served, *self.waiting]))
+
+    def _how_to_get_one(self) -> str:
+        return "add a Component of a type such as state.redis to the components folder"

@@ -1,0 +1,345 @@
+"""What can go wrong with a state call, each kind declared once with its code and its HTTP and gRPC status.
+
+    StoreFault                   what a store says; the service turns it into an OperationFailed
+    ├── ETagMismatch             somebody else wrote first
+    ├── ETagInvalid              this text cannot be an ETag of that store
+    ├── KeyRefused               the store cannot hold such a key
+    ├── CursorInvalid            no place in the list of keys
+    ├── NotSupported             the store cannot keep this promise, so nothing was done
+    ├── StoreUnavailable         may pass: worth another attempt
+    │   └── OutcomeUnknown       the answer was lost: the write may have happened
+    │       └── TooFewReplicas   it has happened, but it may be lost yet
+    └── StoreRefused             will not pass by itself: wrong password, no permission, full disk
+
+    StateError                   what a caller sees
+    ├── MalformedRequest
+    │   └── IllegalKey
+    ├── UnknownOperation
+    ├── StoreMissing             no store at all, none of that name, or not in this app's scopes
+    ├── StoreNotReady            configured, but its server has not answered yet
+    ├── TransactionsNotSupported, TooManyOperations, QueryNotSupported, ListingNotSupported
+    ├── ActorTypeReserved, ActorStoreMissing
+    └── OperationFailed          a get, save, delete ... that reached its store and failed there
+
+Codes, reasons and texts up to the first `;` are those of Dapr 1.18, so that its SDKs recognise them; what follows
+says what to do.
+"""
+
+from __future__ import annotations
+
+from enum import IntEnum
+from typing import TYPE_CHECKING, ClassVar
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+
+class GrpcCode(IntEnum):
+    """Status codes of the gRPC wire protocol, as far as state calls use them."""
+
+    INVALID_ARGUMENT = 3
+    PERMISSION_DENIED = 7
+    FAILED_PRECONDITION = 9
+    ABORTED = 10
+    UNIMPLEMENTED = 12
+    INTERNAL = 13
+    UNAVAILABLE = 14
+
+
+class StoreFault(Exception):
+    """A store could not do what was asked; the text says why, in words for the app's developer."""
+
+    http_status: ClassVar[int] = 500
+    grpc_code: ClassVar[GrpcCode] = GrpcCode.INTERNAL
+
+
+class ETagMismatch(StoreFault):
+    """The stored ETag is another one, or the key is absent, or it is present where it must not be."""
+
+    http_status = 409
+    grpc_code = GrpcCode.ABORTED
+
+    def __str__(self) -> str:
+        cause = super().__str__()
+        return "possible etag mismatch. error from state store" + (f": {cause}" if cause else "")
+
+
+class ETagInvalid(StoreFault):
+    """The text given as ETag is none that this store ever makes."""
+
+    http_status = 400
+    grpc_code = GrpcCode.INVALID_ARGUMENT
+
+    def __str__(self) -> str:
+        cause = super().__str__()
+        return "invalid etag value" + (f": {cause}" if cause else "")
+
+
+class KeyRefused(StoreFault):
+    """The store cannot hold this key, for example because it is too long."""
+
+    http_status = 400
+    grpc_code = GrpcCode.INVALID_ARGUMENT
+
+
+class CursorInvalid(StoreFault):
+    """The cursor was not made by this store."""
+
+    http_status = 400
+    grpc_code = GrpcCode.INVALID_ARGUMENT
+
+
+class NotSupported(StoreFault):
+    """The store cannot keep a promise that the request asks for; nothing was written."""
+
+    http_status = 400
+    grpc_code = GrpcCode.FAILED_PRECONDITION
+
+
+class StoreUnavailable(StoreFault):
+    """The store cannot be reached or did not answer in time; trying again may help."""
+
+    grpc_code = GrpcCode.UNAVAILABLE
+
+
+class OutcomeUnknown(StoreUnavailable):
+    """The connection was lost after a write was sent: it may or may not have happened."""
+
+
+class TooFewReplicas(OutcomeUnknown):
+    """A strong write is on the primary, but fewer replicas than asked for acknowledged it in time."""
+
+
+class StoreRefused(StoreFault):
+    """The store answered that it will not do it; trying again does not help."""
+
+
+class StateError(Exception):
+    """A state call cannot be answered as asked. `str()` is the message that the caller sees."""
+
+    code: ClassVar[str] = "ERROR"
+    """Dapr's `errorCode`."""
+    reason: str | None = None
+    """`reason` of google.rpc.ErrorInfo; None: the error has no details."""
+    http_status: int = 500
+    dapr_http_status: int | None = None
+    """The HTTP status in profile `dapr`, where it differs."""
+    grpc_code: GrpcCode = GrpcCode.INTERNAL
+    info: Mapping[str, str] | None = None
+    """`metadata` of google.rpc.ErrorInfo."""
+    resource: str | None = None
+    """Name of the state store of google.rpc.ResourceInfo; None: no such detail."""
+    violation: tuple[str, str] | None = None
+    """Field and description of google.rpc.BadRequest."""
+    help_link: tuple[str, str] | None = None
+    """Description and URL of google.rpc.Help."""
+    retry_after: int | None = None
+    """Seconds after which another attempt makes sense."""
+
+
+class MalformedRequest(StateError):
+    """The request cannot be read; the message names the field."""
+
+    code = "ERR_MALFORMED_REQUEST"
+    http_status = 400
+    grpc_code = GrpcCode.INVALID_ARGUMENT
+
+
+class IllegalKey(MalformedRequest):
+    """A key that contains `||`, which separates the parts of a stored key."""
+
+    reason = "DAPR_STATE_ILLEGAL_KEY"
+
+    def __init__(self, key: str, store: str) -> None:
+        text = f"input key/keyPrefix '{key}' can't contain '||'"
+        super().__init__(f"{text}; choose another separator inside the key, for example '|' or ':'")
+        self.resource = store
+        self.violation = (key, text)
+
+
+class UnknownOperation(StateError):
+    """A transaction holds something that is neither an upsert nor a delete."""
+
+    code = "ERR_NOT_SUPPORTED_STATE_OPERATION"
+    http_status = 400
+    grpc_code = GrpcCode.UNIMPLEMENTED
+
+    def __init__(self, operation: str) -> None:
+        super().__init__(f'operation type {operation} not supported; write "upsert" or "delete"')
+
+
+class StoreMissing(StateError):
+    """No store answers to this name for this app."""
+
+    code = "ERR_STATE_STORE_NOT_FOUND"
+    reason = "DAPR_STATE_NOT_FOUND"
+    http_status = 400
+    grpc_code = GrpcCode.INVALID_ARGUMENT
+
+    def __init__(self, store: str, app_id: str, advice: str) -> None:
+        super().__init__(f"state store {store} is not found; {advice}")
+        self.info = {"appID": app_id}
+
+
+class NoStoreConfigured(StoreMissing):
+    """This sidecar serves no state store at all."""
+
+    code = "ERR_STATE_STORE_NOT_CONFIGURED"
+    reason = "DAPR_STATE_NOT_CONFIGURED"
+    dapr_http_status = 500
+    grpc_code = GrpcCode.FAILED_PRECONDITION
+
+    def __init__(self, store: str, app_id: str, advice: str) -> None:
+        StateError.__init__(self, f"state store {store} is not configured; {advice}")
+        self.info = {"appID": app_id}
+
+
+class StoreNotReady(StateError):
+    """The store is configured but could not be opened yet; it is tried again in the background."""
+
+    code = "ERR_STATE_STORE_NOT_READY"
+    reason = "PANNIER_STATE_NOT_READY"
+    http_status = 503
+    grpc_code = GrpcCode.UNAVAILABLE
+
+    def __init__(self, store: str, why: str, retry_after: int = 1) -> None:
+        super().__init__(f"state store {store} is not ready: {why}; it is tried again in the background")
+        self.info = {"store": store}
+        self.retry_after = retry_after
+
+
+_STORES_PAGE = (
+    "Check the list of state stores and the features they support",
+    "https://docs.dapr.io/reference/components-reference/supported-state-stores/",
+)
+
+
+class TransactionsNotSupported(StateError):
+    """The store has no transactions."""
+
+    code = "ERR_STATE_STORE_NOT_SUPPORTED"
+    reason = "DAPR_STATE_TRANSACTIONS_NOT_SUPPORTED"
+    http_status = 400
+    dapr_http_status = 500
+    grpc_code = GrpcCode.UNIMPLEMENTED
+    help_link = _STORES_PAGE
+
+    def __init__(self, store: str, app_id: str) -> None:
+        super().__init__(
+            f"state store {store} doesn't support transactions; save the items one by one or use a store that does"
+        )
+        self.resource = store
+        self.info = {"appID": app_id}
+
+
+class TooManyOperations(StateError):
+    """A transaction is larger than the store can take."""
+
+    code = "ERR_STATE_STORE_TOO_MANY_TRANSACTIONS"
+    reason = "DAPR_STATE_TOO_MANY_TRANSACTIONS"
+    http_status = 400
+    grpc_code = GrpcCode.INVALID_ARGUMENT
+
+    def __init__(self, store: str, count: int, limit: int) -> None:
+        super().__init__(
+            f"the transaction contains {count} operations, which is more than what the state store supports: {limit}"
+        )
+        self.resource = store
+        self.info = {"currentOpsTransaction": str(count), "maxOpsPerTransaction": str(limit)}
+
+
+class QueryNotSupported(StateError):
+    """The alpha query API; no store of ours serves it."""
+
+    code = "ERR_STATE_STORE_NOT_SUPPORTED"
+    reason = "DAPR_STATE_QUERYING_NOT_SUPPORTED"
+    http_status = 400
+    dapr_http_status = 500
+
+    def __init__(self, store: str) -> None:
+        super().__init__(
+            f"state store does not support querying; list keys with GET /v1.0-alpha1/state/{store}/keys?prefix= instead"
+        )
+        self.resource = store
+
+
+class ListingNotSupported(StateError):
+    """The store cannot enumerate its keys."""
+
+    code = "ERR_STATE_STORE_NOT_SUPPORTED"
+    reason = "PANNIER_STATE_LISTING_NOT_SUPPORTED"
+    http_status = 400
+    grpc_code = GrpcCode.UNIMPLEMENTED
+
+    def __init__(self, store: str) -> None:
+        super().__init__(f"state store {store} can't list its keys; keep an index of them under a key of your own")
+        self.resource = store
+
+
+class ActorTypeReserved(StateError):
+    """Actor types of Dapr's own workflow engine."""
+
+    code = "ERR_ACTOR_TYPE_RESERVED"
+    http_status = 403
+    grpc_code = GrpcCode.PERMISSION_DENIED
+
+    def __init__(self, actor_type: str) -> None:
+        super().__init__(
+            f'actor type "{actor_type}" is reserved for the Dapr workflow runtime; '
+            "direct actor API access is not permitted"
+        )
+
+
+class ActorStoreMissing(StateError):
+    """No store is marked for actor state."""
+
+    code = "ERR_ACTOR_RUNTIME_NOT_FOUND"
+    http_status = 400
+    dapr_http_status = 500
+
+    def __init__(self) -> None:
+        super().__init__(
+            "the state store is not configured to use the actor runtime. Have you set the "
+            '- name: actorStateStore value: "true" in your state store component file?'
+        )
+
+
+class ActorCallMalformed(StateError):
+    """An actor state transaction that cannot be carried out as written."""
+
+    code = "ERR_ACTOR_STATE_TRANSACTION_SAVE"
+    http_status = 400
+    dapr_http_status = 500
+
+    def __init__(self, why: str) -> None:
+        super().__init__(f"error saving actor transaction state: {why}")
+
+
+class OperationFailed(StateError):
+    """A call reached its store and failed there, for one item or several.
+
+    Its status is that of the gravest fault: a failure (500) before an invalid ETag (400) before a mismatch (409).
+    """
+
+    def __init__(
+        self, code: str, what: str, faults: Sequence[tuple[str, StoreFault]], *, dapr_status: int | None = None
+    ):
+        """Tell of `faults`, (key, fault); `what` is Dapr's text, like `failed saving state in state store S`."""
+        self.faults = tuple(faults)
+        super().__init__(f"{what}: {_told(self.faults)}")
+        gravest = min((fault for _, fault in faults), key=_gravity)
+        self.code = code  # type: ignore[misc]  # one class serves the operations, which differ in nothing else
+        self.reason = None
+        self.http_status = gravest.http_status
+        self.dapr_http_status = dapr_status
+        self.grpc_code = gravest.grpc_code
+
+
+def _gravity(fault: StoreFault) -> int:
+    return {500: 0, 400: 1}.get(fault.http_status, 2)
+
+
+def _told(faults: Sequence[tuple[str, StoreFault]]) -> str:
+    if len(faults) == 1:
+        return str(faults[0][1])
+    return "; ".join(f"key {key}: {fault}" for key, fault in faults)

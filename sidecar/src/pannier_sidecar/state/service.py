@@ -1,0 +1,365 @@
+"""Every use case of the state API, once, for all heads.
+
+A call finds its store in the directory, makes the stored key, applies the writing rule, tries as often as its retry
+policy says, and is counted. What a store cannot do comes back as one StateError with the words for the caller.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from time import perf_counter
+from typing import TYPE_CHECKING, Protocol, TypeVar
+
+from msgspec import Struct
+from msgspec.structs import replace
+
+from . import retries
+from .actors import ActorState
+from .errors import (
+    ActorCallMalformed,
+    ListingNotSupported,
+    MalformedRequest,
+    OperationFailed,
+    QueryNotSupported,
+    StateError,
+    StoreFault,
+    TooManyOperations,
+    TransactionsNotSupported,
+)
+from .requests import (
+    NO_METADATA,
+    ActorGetRequest,
+    ActorTransactRequest,
+    BulkDeleteRequest,
+    BulkGetRequest,
+    Consistency,
+    Delete,
+    DeleteRequest,
+    Get,
+    GetRequest,
+    KeysRequest,
+    RetryPolicy,
+    SaveRequest,
+    Set,
+    TransactRequest,
+    Write,
+    WriteItem,
+    writing_rule,
+)
+from .store import Feature, StoredValue
+
+if TYPE_CHECKING:
+    from .directory import Directory, ServedStore
+
+Result = TypeVar("Result")
+
+TTL_FIELD = "ttlInSeconds"
+MAX_TTL_S = 2**31 - 1
+"""Dapr's own limit (68 years); larger numbers overflow in some databases."""
+
+
+class Observer(Protocol):
+    """Is told of every call that reached a store."""
+
+    def call_ended(self, store: str, operation: str, succeeded: bool, seconds: float) -> None:
+        """Take note of a call: `operation` is get, set, delete, bulk_get, bulk_delete, transaction or keys."""
+
+
+class BulkItem(Struct, frozen=True):
+    """One entry of a bulk get."""
+
+    key: str
+    found: StoredValue | None = None
+    error: str | None = None
+
+
+class ListedKeys(Struct, frozen=True):
+    """A page of the app's keys."""
+
+    items: Sequence[BulkItem]
+    cursor: str | None
+
+
+class StateService:
+    """The state API over a directory of stores."""
+
+    def __init__(self, directory: Directory, observer: Observer):
+        self.directory = directory
+        """Replaced as a whole when components change."""
+        self._observer = observer
+
+    async def get(self, request: GetRequest) -> StoredValue | None:
+        """Return the value of a key, None where there is none."""
+        served = self.directory.find(request.store)
+        key = _checked(served, served.keys.stored(request.key))
+        read = Get(key, request.consistency is Consistency.STRONG, request.metadata)
+        try:
+            return await self._counted(served, "get", served.store.get(read))
+        except StoreFault as fault:
+            what = f"fail to get {request.key} from state store {served.name}"
+            raise OperationFailed("ERR_STATE_GET", what, [(request.key, fault)]) from fault
+
+    async def save(self, request: SaveRequest) -> None:
+        """Write the items in order, each for itself; raise OperationFailed telling of those that failed."""
+        served = self.directory.find(request.store)
+        items = request.items
+        writes = [_set(served, item) for item in items]
+        what = f"failed saving state in state store {served.name}"
+        if len(writes) == 1:  # nearly always, and three layers fewer
+            await self._write_one(served, "set", items[0], writes[0], "ERR_STATE_SAVE", what)
+        else:
+            await self._write_each(served, "set", items, writes, "ERR_STATE_SAVE", what)
+
+    async def delete(self, request: DeleteRequest) -> None:
+        """Remove a key."""
+        served = self.directory.find(request.store)
+        item = request.item
+        write = _delete(served, served.keys.stored(item.key), item)
+        what = f"failed deleting state with key {item.key}"
+        await self._write_one(served, "delete", item, write, "ERR_STATE_DELETE", what)
+
+    async def bulk_delete(self, request: BulkDeleteRequest) -> None:
+        """Remove keys in order, each for itself; raise OperationFailed telling of those that failed."""
+        served = self.directory.find(request.store)
+        writes = [_delete(served, served.keys.stored(item.key), item) for item in request.items]
+        what = f"failed deleting state in state store {served.name}"
+        await self._write_each(served, "bulk_delete", request.items, writes, "ERR_STATE_BULK_DELETE", what)
+
+    async def bulk_get(self, request: BulkGetRequest) -> list[BulkItem]:
+        """Return an item for each key, in the order asked; what failed is said in the item."""
+        served = self.directory.find(request.store)
+        strong = request.consistency is Consistency.STRONG
+        gets = [Get(_checked(served, served.keys.stored(key)), strong, request.metadata) for key in request.keys]
+        if not gets:
+            return []
+        try:
+            found = await self._counted(served, "bulk_get", served.store.bulk_get(gets))
+        except StoreFault as fault:
+            what = f"failed getting {len(gets)} keys from state store {served.name}"
+            raise OperationFailed("ERR_STATE_BULK_GET", what, [(request.keys[0], fault)]) from fault
+        return [_entry(key, entry) for key, entry in zip(request.keys, found, strict=True)]
+
+    async def transact(self, request: TransactRequest) -> None:
+        """Carry out all writes or none."""
+        served = self.require_transactions(request.store)
+        writes = [_write(served, served.keys.stored(item.key), item, request.metadata) for item in request.items]
+        try:
+            await self._transact(served, request.items, writes)
+        except StoreFault as fault:
+            what = "error while executing state transaction"
+            raise OperationFailed("ERR_STATE_TRANSACTION", what, [("", fault)], dapr_status=500) from fault
+
+    def require_transactions(self, store: str | None) -> ServedStore:
+        """Return the store if it has transactions. Raises TransactionsNotSupported, StoreMissing or StoreNotReady."""
+        served = self.directory.find(store)
+        if not served.supports(Feature.TRANSACTIONAL):
+            raise TransactionsNotSupported(served.name, self.directory.app_id)
+        return served
+
+    async def keys(self, request: KeysRequest) -> ListedKeys:
+        """List the app's keys that start with a prefix, actors' keys left out."""
+        served = self.directory.find(request.store)
+        if not served.supports(Feature.KEYS_LIKE):
+            raise ListingNotSupported(served.name)
+        try:
+            return await self._counted(served, "keys", _list(served, request))
+        except StoreFault as fault:
+            what = f"failed listing keys of state store {served.name}"
+            raise OperationFailed("ERR_STATE_KEYS", what, [(request.prefix, fault)]) from fault
+
+    def query(self, store: str | None) -> StateError:
+        """Return the refusal of the alpha query API: no store of ours serves it."""
+        return QueryNotSupported(self.directory.find(store).name)
+
+    async def get_actor_state(self, request: ActorGetRequest) -> StoredValue | None:
+        """Return the value of an actor's key, None where there is none."""
+        actor = ActorState(self.directory, request.actor_type, request.actor_id)
+        served = actor.served
+        read = Get(_checked(served, actor.stored(request.key)), metadata=actor.metadata)
+        try:
+            return await self._counted(served, "get", served.store.get(read))
+        except StoreFault as fault:
+            raise OperationFailed("ERR_ACTOR_STATE_GET", "error getting actor state", [(request.key, fault)]) from fault
+
+    async def transact_actor_state(self, request: ActorTransactRequest) -> None:
+        """Carry out all writes of one actor or none."""
+        actor = ActorState(self.directory, request.actor_type, request.actor_id)
+        served = actor.served
+        if not served.supports(Feature.TRANSACTIONAL):
+            raise ActorCallMalformed(f"state store {served.name} doesn't support transactions; mark another one")
+        writes = [_write(served, actor.stored(item.key), item, actor.metadata) for item in request.items]
+        try:
+            await self._transact(served, request.items, writes)
+        except StoreFault as fault:
+            what = "error saving actor transaction state"
+            raise OperationFailed(ActorCallMalformed.code, what, [("", fault)], dapr_status=500) from fault
+
+    async def _transact(self, served: ServedStore, items: Sequence[WriteItem], writes: Sequence[Write]) -> None:
+        if not writes:
+            return
+        limit = served.store.max_transaction
+        if limit is not None and len(writes) > limit:
+            raise TooManyOperations(served.name, len(writes), limit)
+        policy = next((item.retry for item in items if item.retry), None)
+        is_conditional = any(write.is_conditional for write in writes)
+
+        def call() -> Awaitable[None]:
+            return served.store.transact(writes)
+
+        await self._counted(served, "transaction", retries.attempt(call, policy, is_conditional=is_conditional))
+
+    async def _write_one(
+        self, served: ServedStore, operation: str, item: WriteItem, write: Write, code: str, what: str
+    ) -> None:
+        try:
+            if item.retry is None:
+                await self._counted(served, operation, _carry_out(served, write))
+            else:
+                await self._counted(served, operation, _with_retries(served, write, item.retry))
+        except StoreFault as fault:
+            raise OperationFailed(code, what, [(item.key, fault)]) from fault
+
+    async def _write_each(
+        self,
+        served: ServedStore,
+        operation: str,
+        items: Sequence[WriteItem],
+        writes: Sequence[Write],
+        code: str,
+        what: str,
+    ) -> None:
+        faults = await self._counted(served, operation, _each(served, items, writes), _none_failed)
+        failed = [(item.key, fault) for item, fault in zip(items, faults, strict=True) if fault]
+        if failed:
+            raise OperationFailed(code, what, failed) from failed[0][1]
+
+    async def _counted(
+        self,
+        served: ServedStore,
+        operation: str,
+        call: Awaitable[Result],
+        succeeded: Callable[[Result], bool] | None = None,
+    ) -> Result:
+        """Await the call, holding the store open meanwhile, and tell the observer how it went."""
+        started = perf_counter()
+        served.calls_in_flight += 1
+        went_well = False
+        try:
+            result = await call
+            went_well = succeeded is None or succeeded(result)
+            return result
+        finally:
+            served.calls_in_flight -= 1
+            self._observer.call_ended(served.name, operation, went_well, perf_counter() - started)
+
+
+def _none_failed(faults: Sequence[StoreFault | None]) -> bool:
+    return not any(faults)
+
+
+async def _each(
+    served: ServedStore, items: Sequence[WriteItem], writes: Sequence[Write]
+) -> Sequence[StoreFault | None]:
+    """Carry out the writes in order; where one has a retry policy, it is tried again before the next one is begun."""
+    if not any(item.retry for item in items):
+        return await served.store.bulk_write(writes)
+    return [await _fault_of(served, write, item.retry) for item, write in zip(items, writes, strict=True)]
+
+
+async def _fault_of(served: ServedStore, write: Write, policy: RetryPolicy | None) -> StoreFault | None:
+    try:
+        await _with_retries(served, write, policy)
+    except StoreFault as fault:
+        return fault
+    return None
+
+
+def _with_retries(served: ServedStore, write: Write, policy: RetryPolicy | None) -> Awaitable[None]:
+    return retries.attempt(lambda: _carry_out(served, write), policy, is_conditional=write.is_conditional)
+
+
+def _carry_out(served: ServedStore, write: Write) -> Awaitable[None]:
+    return served.store.set(write) if isinstance(write, Set) else served.store.delete(write)
+
+
+async def _list(served: ServedStore, request: KeysRequest) -> ListedKeys:
+    keys: list[str] = []
+    cursor = request.cursor
+    prefix = served.keys.prefix + request.prefix
+    while True:  # a page of the store may hold nothing but keys of actors
+        page = await served.store.keys(prefix, request.limit - len(keys), cursor)
+        keys += [key for stored in page.keys if (key := served.keys.listed(stored)) is not None]
+        cursor = page.cursor
+        if cursor is None or len(keys) >= request.limit:
+            break
+    if not request.with_values:
+        return ListedKeys([BulkItem(key) for key in keys], cursor)
+    found = await served.store.bulk_get([Get(served.keys.prefix + key) for key in keys]) if keys else ()
+    return ListedKeys([_entry(key, entry) for key, entry in zip(keys, found, strict=True)], cursor)
+
+
+def _entry(key: str, entry: StoredValue | StoreFault | None) -> BulkItem:
+    return BulkItem(key, error=str(entry)) if isinstance(entry, StoreFault) else BulkItem(key, entry)
+
+
+# --- from an item of a request to a write -------------------------------------------------------------------------
+
+
+def _write(served: ServedStore, key: str, item: WriteItem, shared: Mapping[str, str] = NO_METADATA) -> Write:
+    if shared:
+        item = replace(item, metadata={**shared, **item.metadata})
+    return _delete(served, key, item) if item.value is None else _set_at(served, key, item)
+
+
+def _set(served: ServedStore, item: WriteItem) -> Set:
+    return _set_at(served, served.keys.stored(item.key), item)
+
+
+def _set_at(served: ServedStore, key: str, item: WriteItem) -> Set:
+    if_match, if_absent = writing_rule(item.etag, item.concurrency)
+    assert item.value is not None, "an item without a value is a delete"
+    ttl = served.default_ttl
+    if item.metadata:
+        ttl = _ttl(item.metadata, ttl)
+    strong = item.consistency is Consistency.STRONG
+    return Set(_checked(served, key), item.value, if_match, if_absent, ttl, strong, item.metadata)
+
+
+def _delete(served: ServedStore, key: str, item: WriteItem) -> Delete:
+    if_match, if_absent = writing_rule(item.etag, item.concurrency)
+    strong = item.consistency is Consistency.STRONG
+    return Delete(_checked(served, key), if_match, if_absent, strong, item.metadata)
+
+
+def _ttl(metadata: Mapping[str, str], default: int | None) -> int | None:
+    """Return seconds, None for never: -1 and 0 mean never, absence means the component's default."""
+    text = metadata.get(TTL_FIELD)
+    if text is None:
+        return default
+    try:
+        seconds = int(text)
+    except ValueError:
+        seconds = -2
+    if not -1 <= seconds <= MAX_TTL_S:
+        raise MalformedRequest(
+            f"metadata {TTL_FIELD} is {text!r}; write a whole number of seconds up to {MAX_TTL_S}, or -1 for never"
+        )
+    return seconds if seconds > 0 else None
+
+
+def _checked(served: ServedStore, stored: str) -> str:
+    """Return the stored key if the store can hold it. Raises MalformedRequest if it is too long or no text."""
+    limit = served.store.max_key_bytes
+    if len(stored) * 4 <= limit and stored.isascii():
+        return stored
+    try:
+        size = len(stored.encode())
+    except UnicodeEncodeError as error:
+        raise MalformedRequest(
+            f"key {stored!r} is no Unicode text: {error.reason}; write it without lone surrogates"
+        ) from None
+    if size > limit:
+        raise MalformedRequest(
+            f"key is {size} bytes long with its prefix; state store {served.name} takes {limit}: write a shorter one"
+        )
+    return stored

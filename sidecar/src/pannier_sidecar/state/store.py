@@ -1,0 +1,129 @@
+"""What a state store must do. The interface lives here, with its user; the stores live in `pannier_sidecar.stores`."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Awaitable, Mapping, Sequence
+from datetime import UTC, datetime
+from enum import Enum
+from typing import ClassVar, TypeVar
+
+from msgspec import Struct
+
+from .errors import StoreFault
+from .requests import Delete, Get, Set, Write
+
+Found = TypeVar("Found")
+Setting = str | int | float | bool | None
+"""What a component's setting is once it has been read."""
+
+
+class Feature(Enum):
+    """What a store can promise; the words are Dapr's."""
+
+    ETAG = "ETAG"
+    TRANSACTIONAL = "TRANSACTIONAL"
+    TTL = "TTL"
+    KEYS_LIKE = "KEYS_LIKE"
+    """Its keys can be enumerated."""
+
+
+class StoredValue(Struct, frozen=True):
+    """A value as it is stored."""
+
+    value: bytes
+    etag: str
+    expires_at: int | None = None
+    """Unix time in seconds; None: never."""
+
+
+def rfc3339(unix_time: int) -> str:
+    """Return a time as Dapr writes `ttlExpireTime`: UTC, whole seconds; at the latest the last one of the year 9999."""
+    return datetime.fromtimestamp(min(unix_time, LAST_TIME), UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+LAST_TIME = 253_402_300_799
+"""The largest Unix time that RFC 3339 can write; other programs may let their keys live longer."""
+
+
+class KeyPage(Struct, frozen=True):
+    """Some stored keys, and where to go on."""
+
+    keys: Sequence[str]
+    cursor: str | None
+    """To be given back for the next page; None: there is none. Opaque to all but the store."""
+
+
+class Store(ABC):
+    """A place where state is kept.
+
+    Every method may be called by many tasks at once. Failures are raised as a `StoreFault`, never as an error of the
+    client library. A store follows the preconditions of `Set` and `Delete` to the letter: it is never silently weaker.
+    """
+
+    features: ClassVar[frozenset[Feature]]
+    max_key_bytes: int = 64 * 1024
+    """Longest stored key in bytes of UTF-8, prefix included."""
+    max_transaction: int | None = None
+    """Most operations that one transaction may hold; None: no limit of its own."""
+
+    @abstractmethod
+    def __init__(self, settings: Mapping[str, Setting]):
+        """Take typed settings under the canonical names of the catalogue, durations in seconds; touch nothing yet."""
+
+    @abstractmethod
+    async def open(self) -> None:
+        """Connect and prove that the store answers. Raises a StoreFault that says what to change."""
+
+    @abstractmethod
+    async def close(self) -> None:
+        """Give everything back; calls in flight may fail. Closing twice is harmless, also when `open` failed."""
+
+    @abstractmethod
+    async def ping(self) -> None:
+        """Return if the store answers now; raise a StoreFault if it does not."""
+
+    @abstractmethod
+    async def get(self, get: Get) -> StoredValue | None:
+        """Return what is stored, or None where there is nothing or it has expired."""
+
+    @abstractmethod
+    async def set(self, write: Set) -> None:
+        """Write the value under a new ETag. Raises ETagMismatch where the precondition does not hold."""
+
+    @abstractmethod
+    async def delete(self, write: Delete) -> None:
+        """Remove the key. Raises ETagMismatch where the precondition does not hold."""
+
+    async def bulk_get(self, gets: Sequence[Get]) -> Sequence[StoredValue | StoreFault | None]:
+        """Return an entry for each key, in the order asked; a key that failed has its fault for an entry."""
+        return [await _or_fault(self.get(get)) for get in gets]
+
+    async def bulk_write(self, writes: Sequence[Write]) -> Sequence[StoreFault | None]:
+        """Carry out each write for itself, in order, going on after a failure; return each one's fault or None.
+
+        Never raises a StoreFault: a store that is gone fails each item.
+        """
+        return [await _or_fault(self.set(w) if isinstance(w, Set) else self.delete(w)) for w in writes]
+
+    async def transact(self, writes: Sequence[Write]) -> None:
+        """Carry out the writes in order, all or none, preconditions included.
+
+        All preconditions speak of the state before the transaction and are checked before anything is written.
+        The fault names the failing key. Called only on stores with Feature.TRANSACTIONAL.
+        """
+        raise NotImplementedError
+
+    async def keys(self, prefix: str, limit: int, cursor: str | None) -> KeyPage:
+        """Return up to `limit` stored keys (1 or more) with a prefix; every key that exists throughout is met.
+
+        Raises CursorInvalid for a cursor that this store never gave. Called only on stores with Feature.KEYS_LIKE.
+        """
+        raise NotImplementedError
+
+
+async def _or_fault(call: Awaitable[Found]) -> Found | StoreFault:
+    try:
+        return await call
+    except StoreFault as fault:
+        return fault

@@ -1,0 +1,235 @@
+"""What a store could not do, as the caller is told: Dapr's codes and texts, and the gravest status."""
+
+from collections.abc import Awaitable, Callable
+
+import pytest
+from unit.pannier_sidecar.state.scripted_store import ScriptedStore, serving
+
+from pannier_sidecar.state.errors import (
+    ActorTypeReserved,
+    CursorInvalid,
+    ETagInvalid,
+    ETagMismatch,
+    GrpcCode,
+    KeyRefused,
+    ListingNotSupported,
+    NotSupported,
+    OperationFailed,
+    OutcomeUnknown,
+    StoreFault,
+    StoreRefused,
+    StoreUnavailable,
+    TooManyOperations,
+    TransactionsNotSupported,
+)
+from pannier_sidecar.state.requests import (
+    ActorGetRequest,
+    ActorTransactRequest,
+    BulkDeleteRequest,
+    BulkGetRequest,
+    DeleteRequest,
+    GetRequest,
+    KeysRequest,
+    RetryPolicy,
+    SaveRequest,
+    TransactRequest,
+    WriteItem,
+)
+from pannier_sidecar.state.service import StateService
+
+ONE = WriteItem("k", b"1")
+TWO = WriteItem("l", b"2")
+GONE = WriteItem("k")
+
+Call = Callable[[StateService], Awaitable[object]]
+
+CALLS: dict[str, tuple[Call, str, str, str]] = {
+    "get": (
+        lambda service: service.get(GetRequest(None, "k")),
+        "get",
+        "ERR_STATE_GET",
+        "fail to get k from state store statestore: ",
+    ),
+    "save": (
+        lambda service: service.save(SaveRequest(None, [ONE])),
+        "set",
+        "ERR_STATE_SAVE",
+        "failed saving state in state store statestore: ",
+    ),
+    "delete": (
+        lambda service: service.delete(DeleteRequest(None, GONE)),
+        "delete",
+        "ERR_STATE_DELETE",
+        "failed deleting state with key k: ",
+    ),
+    "bulk delete": (
+        lambda service: service.bulk_delete(BulkDeleteRequest(None, [GONE])),
+        "bulk_delete",
+        "ERR_STATE_BULK_DELETE",
+        "failed deleting state in state store statestore: ",
+    ),
+    "transaction": (
+        lambda service: service.transact(TransactRequest(None, [ONE])),
+        "transaction",
+        "ERR_STATE_TRANSACTION",
+        "error while executing state transaction: ",
+    ),
+    "keys": (
+        lambda service: service.keys(KeysRequest(None)),
+        "keys",
+        "ERR_STATE_KEYS",
+        "failed listing keys of state store statestore: ",
+    ),
+    "actor get": (
+        lambda service: service.get_actor_state(ActorGetRequest("cat", "tom", "k")),
+        "get",
+        "ERR_ACTOR_STATE_GET",
+        "error getting actor state: ",
+    ),
+    "actor transaction": (
+        lambda service: service.transact_actor_state(ActorTransactRequest("cat", "tom", [ONE])),
+        "transaction",
+        "ERR_ACTOR_STATE_TRANSACTION_SAVE",
+        "error saving actor transaction state: ",
+    ),
+}
+
+FAULTS = [
+    (ETagMismatch("it has 7"), 409, GrpcCode.ABORTED, "possible etag mismatch. error from state store: it has 7"),
+    (ETagMismatch(), 409, GrpcCode.ABORTED, "possible etag mismatch. error from state store"),
+    (ETagInvalid("no number"), 400, GrpcCode.INVALID_ARGUMENT, "invalid etag value: no number"),
+    (ETagInvalid(), 400, GrpcCode.INVALID_ARGUMENT, "invalid etag value"),
+    (KeyRefused("too long"), 400, GrpcCode.INVALID_ARGUMENT, "too long"),
+    (CursorInvalid("of another"), 400, GrpcCode.INVALID_ARGUMENT, "of another"),
+    (NotSupported("no replicas"), 400, GrpcCode.FAILED_PRECONDITION, "no replicas"),
+    (StoreUnavailable("down"), 500, GrpcCode.UNAVAILABLE, "down"),
+    (OutcomeUnknown("lost"), 500, GrpcCode.UNAVAILABLE, "lost"),
+    (StoreRefused("full"), 500, GrpcCode.INTERNAL, "full"),
+    (StoreFault("odd"), 500, GrpcCode.INTERNAL, "odd"),
+]
+
+
+@pytest.mark.parametrize(("call", "operation", "code", "what"), CALLS.values(), ids=CALLS.keys())
+@pytest.mark.parametrize(("fault", "status", "grpc_code", "told"), FAULTS, ids=[repr(row[0]) for row in FAULTS])
+async def test_each_fault_of_each_call(
+    call: Call, operation: str, code: str, what: str, fault: StoreFault, status: int, grpc_code: GrpcCode, told: str
+) -> None:
+    service, served, observer = serving(ScriptedStore(fault))
+    with pytest.raises(OperationFailed) as caught:
+        await call(service)
+    error = caught.value
+    assert (error.code, str(error), error.http_status, error.grpc_code) == (code, what + told, status, grpc_code)
+    assert observer.ended == [("statestore", operation, False)]
+    assert served.calls_in_flight == 0
+
+
+@pytest.mark.parametrize("name", ["transaction", "actor transaction"])
+async def test_a_failed_transaction_is_500_in_daprs_profile(name: str) -> None:
+    service, _, _ = serving(ScriptedStore(ETagMismatch()))
+    with pytest.raises(OperationFailed) as caught:
+        await CALLS[name][0](service)
+    assert (caught.value.http_status, caught.value.dapr_http_status) == (409, 500)
+
+
+async def test_what_a_call_raises_that_is_no_fault_is_still_counted() -> None:
+    class Broken(ScriptedStore):
+        async def get(self, get: object) -> None:
+            raise ZeroDivisionError
+
+    service, served, observer = serving(Broken())
+    with pytest.raises(ZeroDivisionError):
+        await service.get(GetRequest(None, "k"))
+    assert observer.ended == [("statestore", "get", False)]
+    assert served.calls_in_flight == 0
+
+
+@pytest.mark.parametrize(
+    ("faults", "status"),
+    [
+        ([ETagMismatch(), None], 409),
+        ([ETagMismatch(), ETagInvalid()], 400),
+        ([ETagInvalid(), StoreUnavailable("down")], 500),
+        ([ETagMismatch(), StoreUnavailable("down")], 500),
+    ],
+)
+async def test_the_gravest_fault_of_several_decides(faults: list[StoreFault | None], status: int) -> None:
+    service, _, _ = serving(ScriptedStore(*faults))
+    with pytest.raises(OperationFailed) as caught:
+        await service.save(SaveRequest(None, [ONE, TWO]))
+    assert caught.value.http_status == status
+
+
+async def test_several_faults_are_told_by_key() -> None:
+    service, _, observer = serving(ScriptedStore(ETagMismatch(), None, StoreRefused("full")))
+    with pytest.raises(OperationFailed) as caught:
+        await service.save(SaveRequest(None, [ONE, TWO, WriteItem("m", b"3")]))
+    assert str(caught.value) == (
+        "failed saving state in state store statestore: "
+        "key k: possible etag mismatch. error from state store; key m: full"
+    )
+    assert [key for key, _ in caught.value.faults] == ["k", "m"]
+    assert observer.ended == [("statestore", "set", False)]
+
+
+async def test_a_failed_item_of_a_bulk_get_is_told_in_its_place() -> None:
+    store = ScriptedStore(None, StoreUnavailable("down"))
+    service, _, observer = serving(store)
+    found, failed, absent = await service.bulk_get(BulkGetRequest(None, ["a", "b", "c"]))
+    assert (found.error, failed.error, absent.error) == (None, "down", None)
+    assert [item.key for item in (found, failed, absent)] == ["a", "b", "c"]
+    assert observer.ended == [("statestore", "bulk_get", True)]
+
+
+async def test_a_bulk_get_that_fails_as_a_whole() -> None:
+    class Down(ScriptedStore):
+        async def bulk_get(self, gets: object) -> list[None]:
+            raise StoreUnavailable("down")
+
+    service, _, _ = serving(Down())
+    with pytest.raises(OperationFailed, match="failed getting 2 keys from state store statestore: down") as caught:
+        await service.bulk_get(BulkGetRequest(None, ["a", "b"]))
+    assert caught.value.code == "ERR_STATE_BULK_GET"
+
+
+async def test_a_store_without_transactions() -> None:
+    class Plain(ScriptedStore):
+        features = frozenset()
+
+    service, _, _ = serving(Plain())
+    with pytest.raises(TransactionsNotSupported, match="doesn't support transactions") as caught:
+        await service.transact(TransactRequest(None, [ONE]))
+    assert caught.value.info == {"appID": "app"}
+    with pytest.raises(ListingNotSupported):
+        await service.keys(KeysRequest(None))
+
+
+async def test_more_operations_than_the_store_takes() -> None:
+    store = ScriptedStore()
+    store.max_transaction = 1
+    service, _, _ = serving(store)
+    with pytest.raises(TooManyOperations, match="contains 2 operations, which is more than .*: 1") as caught:
+        await service.transact(TransactRequest(None, [ONE, TWO]))
+    assert caught.value.info == {"currentOpsTransaction": "2", "maxOpsPerTransaction": "1"}
+    assert store.asked == []
+
+
+async def test_actor_types_of_the_workflow_engine() -> None:
+    service, _, _ = serving(ScriptedStore())
+    with pytest.raises(ActorTypeReserved, match="dapr.internal.x"):
+        await service.get_actor_state(ActorGetRequest("dapr.internal.x", "1", "k"))
+
+
+async def test_the_query_api_is_refused_with_what_to_use_instead() -> None:
+    service, _, _ = serving(ScriptedStore())
+    assert "GET /v1.0-alpha1/state/statestore/keys" in str(service.query(None))
+
+
+async def test_a_fault_that_may_pass_is_tried_again_as_the_item_says() -> None:
+    store = ScriptedStore(StoreUnavailable("down"), None, StoreUnavailable("down"), ETagMismatch())
+    service, _, observer = serving(store)
+    policy = RetryPolicy(interval_ms=1, threshold=2)
+    with pytest.raises(OperationFailed) as caught:
+        await service.save(SaveRequest(None, [WriteItem("a", b"1", retry=policy), WriteItem("b", b"1", retry=policy)]))
+    assert [write.key for write in store.asked] == ["app||a", "app||a", "app||b", "app||b"]
+    assert [key for key, _ in caught.value.faults] == ["b"]
+    assert observer.ended == [("statestore", "set", False)]

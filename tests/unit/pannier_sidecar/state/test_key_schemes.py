@@ -1,0 +1,88 @@
+"""How an app's key is stored, under each prefix strategy and scheme."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pannier_sidecar.state.errors import IllegalKey, MalformedRequest
+from pannier_sidecar.state.keys import KeyScheme
+
+
+@pytest.mark.parametrize(
+    ("strategy", "stored"),
+    [
+        ("appid", "app||k"),
+        ("AppID", "app||k"),
+        ("name", "statestore||k"),
+        ("namespace", "prod.app||k"),
+        ("none", "k"),
+        ("NONE", "k"),
+        ("Shared", "shared||k"),
+    ],
+)
+def test_the_prefix_follows_the_strategy(strategy: str, stored: str) -> None:
+    scheme = KeyScheme(store="statestore", app_id="app", namespace="prod", strategy=strategy)
+    assert scheme.stored("k") == stored
+    assert scheme.listed(stored) == "k"
+
+
+@pytest.mark.parametrize(("strategy", "stored"), [("appid", "k"), ("namespace", "k"), ("name", "statestore||k")])
+def test_without_an_app_id_there_is_no_prefix_of_it(strategy: str, stored: str) -> None:
+    assert KeyScheme(store="statestore", app_id="", namespace="prod", strategy=strategy).stored("k") == stored
+
+
+def test_without_a_namespace_the_app_id_remains() -> None:
+    assert KeyScheme(store="s", app_id="app", strategy="namespace").stored("k") == "app||k"
+
+
+def test_the_dash_scheme_joins_with_a_dash() -> None:
+    scheme = KeyScheme(store="s", app_id="app", separator="-")
+    assert scheme.stored("k") == "app-k"
+    assert scheme.actor("cat", "tom", "mood") == "app-cat-tom-mood"
+    assert scheme.listed("app-a-b") == "a-b"
+
+
+@pytest.mark.parametrize("strategy", ["appid", "name", "none", "shared"])
+def test_keys_of_actors_have_the_app_id_whatever_the_strategy(strategy: str) -> None:
+    scheme = KeyScheme(store="s", app_id="app", strategy=strategy)
+    assert scheme.actor("cat", "tom", "mood") == "app||cat||tom||mood"
+    assert scheme.actor_partition("cat", "tom") == "app||cat||tom"
+
+
+def test_the_separator_in_a_key_is_refused_with_another_to_use() -> None:
+    scheme = KeyScheme(store="statestore", app_id="app")
+    with pytest.raises(
+        IllegalKey, match=r"input key/keyPrefix 'a\|\|b' can't contain '\|\|'; choose another"
+    ) as caught:
+        scheme.stored("a||b")
+    assert caught.value.resource == "statestore"
+    assert caught.value.violation == ("a||b", "input key/keyPrefix 'a||b' can't contain '||'")
+    for parts in (("a||b", "i", "k"), ("t", "a||b", "k"), ("t", "i", "a||b")):
+        with pytest.raises(IllegalKey):
+            scheme.actor(*parts)
+
+
+def test_an_empty_key_is_refused() -> None:
+    scheme = KeyScheme(store="s", app_id="app")
+    with pytest.raises(MalformedRequest, match='"key" is a required field'):
+        scheme.stored("")
+    for parts, name in ((("", "i", "k"), "actor type"), (("t", "", "k"), "actor id"), (("t", "i", ""), "key")):
+        with pytest.raises(MalformedRequest, match=f"{name} is empty"):
+            scheme.actor(*parts)
+
+
+def test_a_prefix_with_the_separator_is_refused() -> None:
+    with pytest.raises(ValueError, match="can't contain"):
+        KeyScheme(store="s", app_id="app", strategy="a||b")
+
+
+def test_keys_of_actors_and_of_nobody_are_not_listed() -> None:
+    scheme = KeyScheme(store="s", app_id="app")
+    assert scheme.listed("app||cat||tom||mood") is None
+    assert scheme.listed("app||") is None
+
+
+@given(st.text(min_size=1).filter(lambda key: "||" not in key))
+def test_what_is_stored_is_listed_as_it_was_given(key: str) -> None:
+    scheme = KeyScheme(store="s", app_id="app")
+    assert scheme.listed(scheme.stored(key)) == key

@@ -1,0 +1,112 @@
+"""Which failures are worth another attempt, and the pauses in between."""
+
+import asyncio
+import time
+
+import pytest
+
+from pannier_sidecar.state import retries
+from pannier_sidecar.state.errors import (
+    ETagInvalid,
+    ETagMismatch,
+    KeyRefused,
+    NotSupported,
+    OutcomeUnknown,
+    StoreFault,
+    StoreRefused,
+    StoreUnavailable,
+)
+from pannier_sidecar.state.requests import Pattern, RetryPolicy
+
+THRICE = RetryPolicy(interval_ms=1, threshold=3)
+
+
+class Failing:
+    """Fails with each fault in turn, then succeeds."""
+
+    def __init__(self, *faults: StoreFault):
+        self.faults = list(faults)
+        self.attempts = 0
+
+    async def __call__(self) -> str:
+        self.attempts += 1
+        if self.faults:
+            raise self.faults.pop(0)
+        return "done"
+
+
+def test_linear_pauses_are_equal() -> None:
+    assert list(retries.pauses(RetryPolicy(250, 4, Pattern.LINEAR))) == [0.25] * 4
+
+
+def test_exponential_pauses_double() -> None:
+    assert list(retries.pauses(RetryPolicy(100, 4, Pattern.EXPONENTIAL))) == [0.1, 0.2, 0.4, 0.8]
+
+
+def test_no_pause_outlives_its_caller() -> None:
+    assert max(retries.pauses(RetryPolicy(1000, 40, Pattern.EXPONENTIAL))) == retries.MAX_PAUSE_S
+
+
+async def test_without_a_policy_there_is_one_attempt() -> None:
+    call = Failing(StoreUnavailable("down"))
+    with pytest.raises(StoreUnavailable):
+        await retries.attempt(call, None, is_conditional=False)
+    assert call.attempts == 1
+
+
+async def test_what_may_pass_is_tried_until_it_succeeds() -> None:
+    call = Failing(StoreUnavailable("down"), StoreUnavailable("still down"))
+    assert await retries.attempt(call, THRICE, is_conditional=True) == "done"
+    assert call.attempts == 3
+
+
+async def test_the_last_failure_is_told_when_the_attempts_are_used_up() -> None:
+    call = Failing(*(StoreUnavailable(str(number)) for number in range(9)))
+    with pytest.raises(StoreUnavailable, match="3"):
+        await retries.attempt(call, THRICE, is_conditional=False)
+    assert call.attempts == 4
+
+
+async def test_a_threshold_of_zero_is_one_attempt() -> None:
+    call = Failing(StoreUnavailable("down"))
+    with pytest.raises(StoreUnavailable):
+        await retries.attempt(call, RetryPolicy(1, 0), is_conditional=False)
+    assert call.attempts == 1
+
+
+@pytest.mark.parametrize(
+    "fault", [ETagMismatch(), ETagInvalid(), KeyRefused(), NotSupported(), StoreRefused()], ids=repr
+)
+async def test_what_does_not_pass_is_tried_once(fault: StoreFault) -> None:
+    call = Failing(fault)
+    with pytest.raises(type(fault)):
+        await retries.attempt(call, THRICE, is_conditional=False)
+    assert call.attempts == 1
+
+
+async def test_a_conditional_write_whose_answer_was_lost_is_not_repeated() -> None:
+    call = Failing(OutcomeUnknown("lost"))
+    with pytest.raises(OutcomeUnknown):
+        await retries.attempt(call, THRICE, is_conditional=True)
+    assert call.attempts == 1
+
+
+async def test_another_write_whose_answer_was_lost_is() -> None:
+    call = Failing(OutcomeUnknown("lost"))
+    assert await retries.attempt(call, THRICE, is_conditional=False) == "done"
+    assert call.attempts == 2
+
+
+async def test_the_pauses_are_kept() -> None:
+    call = Failing(StoreUnavailable(), StoreUnavailable())
+    started = time.monotonic()
+    await retries.attempt(call, RetryPolicy(40, 3, Pattern.EXPONENTIAL), is_conditional=False)
+    assert time.monotonic() - started >= 0.11
+
+
+async def test_a_caller_that_gives_up_ends_the_attempts() -> None:
+    call = Failing(*(StoreUnavailable() for _ in range(9)))
+    with pytest.raises(TimeoutError):
+        async with asyncio.timeout(0.05):
+            await retries.attempt(call, RetryPolicy(10_000, 3), is_conditional=False)
+    assert call.attempts == 1
