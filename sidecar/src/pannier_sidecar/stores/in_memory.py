@@ -1,0 +1,250 @@
+"""`state.in-memory`: state kept in this process, gone when it ends. For tests and for trying things out."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from base64 import urlsafe_b64decode, urlsafe_b64encode
+from bisect import bisect_left, bisect_right
+from heapq import heapify, heappop, heappush
+from itertools import count
+from time import monotonic, time
+from typing import TYPE_CHECKING, Final
+
+from pannier_sidecar.state.errors import CursorInvalid, ETagMismatch, StoreFault, StoreUnavailable
+from pannier_sidecar.state.requests import Delete, Get, Set, Write
+from pannier_sidecar.state.store import Feature, KeyPage, Store, StoredValue
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping, Sequence
+
+SWEEP_PAUSE_S: Final = 1.0
+"""Expired values are dropped together, at most this often."""
+SWEPT_AT_ONCE: Final = 1000
+"""Values dropped before other calls get their turn: about a millisecond's work."""
+
+
+class InMemoryStore(Store):
+    """A dict. No method lets go of the event loop between looking and writing, so each call is atomic."""
+
+    features = frozenset(Feature)
+
+    def __init__(self, settings: Mapping[str, str | int | float | bool | None]):
+        """Take the component's settings, of which there are none."""
+        self._values: dict[str, StoredValue] = {}
+        self._expiry = _Expiry(self._drop)
+        self._names = _Names()
+        # From a random origin an ETag of an earlier run is never met again; 2^52 leaves as much room again below 2^53,
+        # where numbers that clients paste into JSON without quotes stop being exact.
+        self._etags = count(random.randrange(1, 2**52))
+        self._is_open = False
+
+    async def open(self) -> None:
+        self._is_open = True
+
+    async def close(self) -> None:
+        self._is_open = False
+        self._expiry.clear()
+        self._values.clear()
+        self._names = _Names()
+
+    async def ping(self) -> None:
+        self._must_be_open()
+
+    async def get(self, get: Get) -> StoredValue | None:
+        self._must_be_open()
+        return self._live(get.key)
+
+    async def set(self, write: Set) -> None:
+        self._must_be_open()
+        self._check(write)
+        self._put(write)
+
+    async def delete(self, write: Delete) -> None:
+        self._must_be_open()
+        self._check(write)
+        self._drop(write.key)
+
+    async def bulk_get(self, gets: Sequence[Get]) -> Sequence[StoredValue | None]:
+        self._must_be_open()
+        return [self._live(get.key) for get in gets]
+
+    async def bulk_write(self, writes: Sequence[Write]) -> Sequence[StoreFault | None]:
+        return [self._try(write) for write in writes]
+
+    async def transact(self, writes: Sequence[Write]) -> None:
+        self._must_be_open()
+        for write in writes:
+            self._check(write)
+        for write in writes:
+            self._carry_out(write)
+
+    async def keys(self, prefix: str, limit: int, cursor: str | None) -> KeyPage:
+        self._must_be_open()
+        names: list[str] = []
+        after = None if cursor is None else _name_of(cursor, prefix)
+        for name in self._names.following(prefix, after, self._values):
+            if self._live(name) is None:
+                continue
+            if len(names) == limit:
+                return KeyPage(names, _cursor_after(names[-1]))
+            names.append(name)
+        return KeyPage(names, None)
+
+    def _must_be_open(self) -> None:
+        if not self._is_open:
+            raise StoreUnavailable("the in-memory store is not open")
+
+    def _live(self, key: str) -> StoredValue | None:
+        found = self._values.get(key)
+        if found is None or found.expires_at is None or self._expiry.is_ahead(key):
+            return found
+        return None
+
+    def _check(self, write: Write) -> None:
+        """Raise ETagMismatch if the precondition does not hold."""
+        if write.if_match is None and not write.if_absent:
+            return
+        found = self._live(write.key)
+        if write.if_absent:
+            if found is not None:
+                raise ETagMismatch(f"key {write.key} exists already, and first-write without an ETag only creates")
+        elif found is None:
+            raise ETagMismatch(f"key {write.key} does not exist, so it has no ETag {write.if_match}")
+        elif found.etag != write.if_match:
+            raise ETagMismatch(f"key {write.key} has ETag {found.etag}, not {write.if_match}; read it again")
+
+    def _try(self, write: Write) -> StoreFault | None:
+        try:
+            self._must_be_open()
+            self._check(write)
+        except StoreFault as fault:
+            return fault
+        self._carry_out(write)
+        return None
+
+    def _carry_out(self, write: Write) -> None:
+        if isinstance(write, Set):
+            self._put(write)
+        else:
+            self._drop(write.key)
+
+    def _put(self, write: Set) -> None:
+        key = write.key
+        if key not in self._values:
+            self._names.added(key)
+        if write.ttl is None:
+            self._expiry.forget(key)
+            expires_at = None
+        else:
+            self._expiry.remember(key, write.ttl)
+            expires_at = round(time() + write.ttl)
+        self._values[key] = StoredValue(write.value, str(next(self._etags)), expires_at)
+
+    def _drop(self, key: str) -> None:
+        self._values.pop(key, None)
+        self._expiry.forget(key)
+
+
+class _Expiry:
+    """When values expire, and the one timer that drops those that have."""
+
+    def __init__(self, drop: Callable[[str], None]):
+        self._drop = drop
+        self._deadlines: dict[str, float] = {}
+        """Monotonic time of each key that expires."""
+        self._queue: list[tuple[float, str]] = []
+        """Heap of deadlines; those that a later write has changed are skipped."""
+        self._timer: asyncio.TimerHandle | None = None
+        self._timer_at = 0.0
+
+    def is_ahead(self, key: str) -> bool:
+        return self._deadlines[key] > monotonic()
+
+    def remember(self, key: str, ttl: int) -> None:
+        deadline = monotonic() + ttl
+        self._deadlines[key] = deadline
+        if len(self._queue) > 2 * len(self._deadlines) + SWEPT_AT_ONCE:  # keys written again and again
+            self._queue = [(at, name) for name, at in self._deadlines.items()]
+            heapify(self._queue)
+        else:
+            heappush(self._queue, (deadline, key))
+        if self._timer is None or deadline + SWEEP_PAUSE_S < self._timer_at:
+            self._wait(ttl + SWEEP_PAUSE_S)
+
+    def forget(self, key: str) -> None:
+        if self._deadlines:
+            self._deadlines.pop(key, None)
+
+    def clear(self) -> None:
+        self._deadlines.clear()
+        self._queue.clear()
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
+    def _wait(self, seconds: float) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+        self._timer_at = monotonic() + seconds
+        self._timer = asyncio.get_running_loop().call_later(seconds, self._sweep)
+
+    def _sweep(self) -> None:
+        self._timer = None
+        now = monotonic()
+        for _ in range(SWEPT_AT_ONCE):
+            if not self._queue or self._queue[0][0] > now:
+                break
+            deadline, key = heappop(self._queue)
+            if self._deadlines.get(key) == deadline:
+                self._drop(key)
+        if self._queue:
+            ahead = self._queue[0][0] - now
+            self._wait(ahead + SWEEP_PAUSE_S if ahead > 0 else 0)
+
+
+class _Names:
+    """The keys in order: sorted when somebody lists them, and kept up from then on."""
+
+    def __init__(self) -> None:
+        self._sorted: list[str] | None = None
+        self._added: list[str] = []
+
+    def added(self, name: str) -> None:
+        if self._sorted is not None:
+            self._added.append(name)
+
+    def following(self, prefix: str, after: str | None, present: Mapping[str, object]) -> Iterator[str]:
+        """Yield the names with this prefix that come after `after`; some may be gone by now."""
+        names = self._in_order(present)
+        first = bisect_left(names, prefix) if after is None else bisect_right(names, after)
+        for place in range(first, len(names)):
+            name = names[place]
+            if not name.startswith(prefix):
+                break
+            if name in present:
+                yield name
+
+    def _in_order(self, present: Mapping[str, object]) -> list[str]:
+        if self._sorted is None or len(self._sorted) > 2 * len(present) + SWEPT_AT_ONCE:
+            self._sorted = sorted(present)
+        elif self._added:
+            # A deleted key that came back is in there twice; two sorted runs are merged in linear time.
+            self._sorted = sorted(dict.fromkeys(self._sorted + sorted(self._added)))
+        self._added.clear()
+        return self._sorted
+
+
+def _cursor_after(name: str) -> str:
+    return urlsafe_b64encode(name.encode()).decode()
+
+
+def _name_of(cursor: str, prefix: str) -> str:
+    """Return the name that a cursor stands for. Raises CursorInvalid."""
+    try:
+        name = urlsafe_b64decode(cursor.encode("ascii")).decode()
+    except ValueError as error:
+        raise CursorInvalid(f"cursor {cursor!r} is none of this store's; leave it out to start anew") from error
+    if not name.startswith(prefix):
+        raise CursorInvalid(f"cursor {cursor!r} belongs to another prefix; leave it out to start anew")
+    return name

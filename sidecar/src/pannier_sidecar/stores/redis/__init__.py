@@ -1,0 +1,23 @@
+"""`state.redis`: Redis and what speaks its protocol, as one node, behind Sentinel, or as a Cluster.
+
+    store        the Store: what each call sends and what its answer means
+    layout       how state lies in Redis: commands out, values in; laid out as Dapr lays it out
+    listing      pages of keys by SCAN
+    deployment   which kind of Redis a component means
+    cluster      the servers of a Cluster: who has which key
+    sentinel     who the primary is, if Sentinels say so
+    servers      which server gets a call, and what happens when it cannot answer
+    strong       writes that replicas have to acknowledge
+    dialling     one connection made, signed in and tried
+    link         one server for as long as the store is open: connects, reconnects
+    connection   one connection: every call of one loop turn in one write
+    scripts      the writes, each one Lua script and therefore atomic
+    faults       what Redis' errors mean
+    settings, slots, wire    the component's metadata; hash slots; commands as bytes
+
+Each knows only those below it.
+"""
+
+from .store import RedisStore
+
+__all__ = ["RedisStore"]

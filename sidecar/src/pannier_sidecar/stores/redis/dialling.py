@@ -1,0 +1,222 @@
+"""Making one connection: TCP, TLS, signing in, and finding out whether what answers can do what the store needs."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import ssl
+from contextlib import suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from hiredis import ReplyError
+
+from pannier_sidecar.state.errors import StoreFault, StoreRefused, StoreUnavailable
+
+from . import faults, scripts
+from .connection import Connection, ConnectionLost
+from .wire import pack
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from .settings import Address, Credentials, Encryption, RedisSettings
+    from .wire import Part
+
+    Command = tuple[Part, ...]
+
+PROBE_KEY: Final = "pannier permission probe 6d1f0a7c-58b4-4f0e-9a57-2c1f3a6be0d9"
+"""Permissions are tried on it, that to delete included: a name that nobody else uses."""
+KEEPALIVE_IDLE_S: Final = 15
+KEEPALIVE_PROBES: Final = 3
+KEEPALIVE_PAUSE_S: Final = 5
+
+# What the store sends or its scripts call. HSET is missing: it cannot be tried without writing, and in every script it
+# is the first write, so that its refusal leaves nothing half done.
+PERMISSION_PROBES: Final[Sequence[Command]] = (
+    ("HMGET", PROBE_KEY, "data", "version"),
+    ("PTTL", PROBE_KEY),
+    ("EVAL", "return 0", 1, PROBE_KEY),
+    ("HGET", PROBE_KEY, "version"),
+    ("EXISTS", PROBE_KEY),
+    ("TYPE", PROBE_KEY),
+    ("GET", PROBE_KEY),
+    ("PERSIST", PROBE_KEY),
+    ("PEXPIRE", PROBE_KEY, 1),
+    ("DEL", PROBE_KEY),
+    ("TIME",),
+)
+
+
+class Dialler:
+    """Makes connections as the component says."""
+
+    def __init__(self, settings: RedisSettings):
+        """Raises StoreRefused if certificates cannot be used."""
+        self._settings = settings
+        self._tls = _tls_context(settings.encryption) if settings.encryption else None
+
+    async def connect(
+        self, address: Address, credentials: Credentials, *commands: Command, patience: float
+    ) -> tuple[Connection, list[Any]]:
+        """Return a signed-in connection and the replies to `commands`. Raises a StoreFault within `patience` s."""
+        connection: Connection | None = None
+        try:
+            async with asyncio.timeout(patience):
+                connection = await self._reach(address)
+                return connection, await _introduce(connection, credentials, commands)
+        except StoreFault:
+            _abandon(connection)
+            raise
+        except TimeoutError as error:
+            _abandon(connection)
+            what = "did not answer" if connection else "could not be reached"
+            told = f"Redis at {address} {what} within {patience:g} s"
+            speaks = ", that it speaks TLS" if self._tls else ""
+            raise StoreUnavailable(f"{told}; check redisHost, that it runs{speaks}, and dialTimeout") from error
+        except ConnectionLost as error:
+            is_explained = connection is not None and connection.unasked
+            raise StoreUnavailable(str(error) if is_explained else f"{error}; {self._tls_advice()}") from error
+        except ssl.SSLError as error:
+            raise StoreRefused(f"no TLS with Redis at {address}: {error}; {_certificate_advice(error)}") from error
+        except OSError as error:
+            reason = error.strerror or str(error)
+            raise StoreUnavailable(f"Redis at {address} cannot be reached: {reason}; check redisHost") from error
+        except ValueError as error:  # of a name that cannot be looked up, or not be had in a certificate
+            raise StoreRefused(f"{address.host!r} in redisHost is no host name: {error}") from error
+        except asyncio.CancelledError:
+            _abandon(connection)
+            raise
+
+    async def primary(self, address: Address, database: int, patience: float) -> Connection:
+        """Return a connection to a server that takes writes, with the scripts loaded and permissions tried."""
+        loads = [("SCRIPT", "LOAD", script.source) for script in scripts.ALL]
+        commands: list[Command] = [("ROLE",), *loads, ("INFO", "server"), *PERMISSION_PROBES]
+        if database:
+            commands.insert(0, ("SELECT", database))
+        connection, replies = await self.connect(address, self._settings.credentials, *commands, patience=patience)
+        try:
+            if database:
+                _must_succeed(replies.pop(0), f"redisDB {database} cannot be used at Redis {address}")
+            _must_be_primary(replies[0], address)
+            for reply in replies[-len(PERMISSION_PROBES) :]:
+                if isinstance(reply, ReplyError) and faults.is_command_forbidden(str(reply)):
+                    raise faults.from_reply(reply)
+        except StoreFault:
+            connection.abort("refused")
+            raise
+        connection.run_id = _run_id(replies[1 + len(loads)])
+        return connection
+
+    async def _reach(self, address: Address) -> Connection:
+        loop = asyncio.get_running_loop()
+        transport, connection = await loop.create_connection(
+            lambda: Connection(loop, str(address), self._settings.read_timeout),
+            address.host,
+            address.port,
+            ssl=self._tls,
+            server_hostname=address.host if self._tls else None,
+        )
+        _keep_alive(transport.get_extra_info("socket"))
+        return connection
+
+    def _tls_advice(self) -> str:
+        if self._tls is None:
+            return 'if it speaks TLS, set enableTLS: "true"'
+        return "if it does not speak TLS, take enableTLS out; if it asks for a client certificate, give clientCert"
+
+
+async def _introduce(connection: Connection, credentials: Credentials, commands: Sequence[Command]) -> list[Any]:
+    first: list[Command] = []
+    if credentials.password:
+        user = (credentials.username,) if credentials.username else ()
+        first.append(("AUTH", *user, credentials.password))
+    first += [("PING",), ("CLIENT", "SETNAME", "pannier")]  # older servers and proxies may refuse the latter
+    everything = [*first, *commands]
+    replies = await connection.send(b"".join([pack(*command) for command in everything]), len(everything))
+    for reply in replies[: len(first) - 1]:
+        _must_succeed(reply, f"Redis at {connection.name} lets nobody in")
+    return list(replies[len(first) :])
+
+
+def _must_succeed(reply: object, what: str) -> None:
+    if isinstance(reply, ReplyError):
+        raise faults.from_reply(reply, what)
+
+
+def _must_be_primary(role: object, address: Address) -> None:
+    if isinstance(role, list) and role and role[0] != b"master":
+        kind = role[0].decode(errors="replace")
+        raise StoreUnavailable(
+            f"Redis at {address} is a {kind} and takes no writes; name the primary in redisHost, or name the Sentinels "
+            'and set failover: "true"'
+        )
+
+
+def _run_id(info: object) -> str:
+    if isinstance(info, bytes):
+        for line in info.split(b"\r\n"):
+            if line.startswith(b"run_id:"):
+                return line[7:].decode(errors="replace")
+    return ""
+
+
+def _abandon(connection: Connection | None) -> None:
+    if connection is not None:
+        connection.abort("given up")
+
+
+def _keep_alive(sock: socket.socket | None) -> None:
+    """Let the kernel find out that an idle connection leads nowhere, before a call has to."""
+    if sock is None:
+        return
+    with suppress(OSError, AttributeError):  # not every system has all of these
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, KEEPALIVE_IDLE_S)
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPINTVL, KEEPALIVE_PAUSE_S)
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPCNT, KEEPALIVE_PROBES)
+
+
+# --- TLS ----------------------------------------------------------------------------------------------------------
+
+
+def _tls_context(encryption: Encryption) -> ssl.SSLContext:
+    context = ssl.create_default_context()
+    if encryption.skips_verification:
+        context.check_hostname = False
+        context.verify_mode = ssl.CERT_NONE
+    if encryption.ca_certificate:
+        try:
+            context.load_verify_locations(cadata=_pem(encryption.ca_certificate))
+        except (ssl.SSLError, OSError) as error:
+            raise StoreRefused(f"caCert cannot be used: {error}; write PEM text or the path of a PEM file") from error
+    if encryption.client_certificate:
+        _load_client_certificate(context, encryption)
+    return context
+
+
+def _load_client_certificate(context: ssl.SSLContext, encryption: Encryption) -> None:
+    from tempfile import NamedTemporaryFile  # few need it, and it costs every start some milliseconds
+
+    try:
+        # OpenSSL reads them from a file only; this one nobody else can read, and it is gone in a moment.
+        with NamedTemporaryFile(suffix=".pem") as file:
+            file.write(f"{_pem(encryption.client_certificate)}\n{_pem(encryption.client_key)}\n".encode())
+            file.flush()
+            context.load_cert_chain(file.name)
+    except (ssl.SSLError, OSError) as error:
+        advice = "write PEM text, or paths of PEM files, that belong together"
+        raise StoreRefused(f"clientCert and clientKey cannot be used: {error}; {advice}") from error
+
+
+def _pem(text: str) -> str:
+    return text if "-----BEGIN" in text else Path(text).read_text()
+
+
+def _certificate_advice(error: ssl.SSLError) -> str:
+    if isinstance(error, ssl.SSLCertVerificationError):
+        return (
+            "let the certificate be signed for this host name by an authority that this machine trusts (SSL_CERT_FILE "
+            'adds one), or set insecureSkipTLSVerify: "true"'
+        )
+    return "check that the server speaks TLS on this port and which client certificate it asks for"

@@ -1,0 +1,62 @@
+"""What Redis' error replies mean: the StoreFault to raise, and whether the call may be tried again."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Final
+
+from pannier_sidecar.state.errors import StoreFault, StoreRefused, StoreUnavailable
+
+if TYPE_CHECKING:
+    from hiredis import ReplyError
+
+# Before version 7, an error inside a script came wrapped: ERR Error running script (...): @user_script: 3: -OOM ...
+_WRAPPED: Final = re.compile(r"^ERR Error running script.*?-?\b([A-Z]{3,}) ")
+
+MOVED_ON: Final = frozenset({"READONLY", "MASTERDOWN", "LOADING"})
+"""The server did nothing, and is not (yet) the one to ask: find the primary anew."""
+IN_TRANSITION: Final = frozenset({"TRYAGAIN", "BUSY"})
+"""The server did nothing, and may do it in a moment."""
+REDIRECTING: Final = frozenset({"MOVED", "ASK", "CLUSTERDOWN"})
+"""Another node of the Cluster has the key, or none has it yet."""
+
+_ADVICE: Final = {
+    "NOAUTH": "set redisPassword (and redisUsername)",
+    "WRONGPASS": "check redisUsername and redisPassword",
+    "NOPERM": "grant it with ACL SETUSER",
+    "OOM": "raise maxmemory, choose an eviction policy, or store less",
+    "MISCONF": "look why the server cannot save to its disk",
+    "NOREPLICAS": "min-replicas-to-write asks for more replicas than are connected",
+    "MOVED": "this is a Redis Cluster: set redisType: cluster",
+    "BUSY": "a script of somebody else's is blocking the server",
+}
+_PASSING: Final = IN_TRANSITION | MOVED_ON | {"CLUSTERDOWN", "NOREPLICAS"}
+
+
+def code(text: str) -> str:
+    """Return the code of an error's text, like `OOM`; `ERR` where there is no other."""
+    wrapped = _WRAPPED.match(text)
+    if wrapped:
+        return wrapped[1]
+    return text.partition(" ")[0]
+
+
+def from_reply(error: ReplyError, what: str = "Redis refused") -> StoreFault:
+    """Return the fault that an error reply means, with the server's words and what to change."""
+    text = str(error)
+    kind = code(text)
+    advice = _advice(kind, text)
+    told = f"{what}: {text}" + (f"; {advice}" if advice else "")
+    will_pass = kind in _PASSING or "max number of clients" in text
+    return StoreUnavailable(told) if will_pass else StoreRefused(told)
+
+
+def is_command_forbidden(text: str) -> bool:
+    """Return whether the user may not run the command at all, whatever the key."""
+    return text.startswith("NOPERM") and " to run " in text
+
+
+def _advice(kind: str, text: str) -> str:
+    if "invalid password" in text or "no password is set" in text or "without any password configured" in text:
+        return _ADVICE["WRONGPASS"]
+    return _ADVICE.get(kind, "")

@@ -1,0 +1,190 @@
+"""How state lies in Redis: the commands that read and write it, and what their replies mean.
+
+Compatible with Dapr's `state.redis`: a hash with the fields `data` and `version`; the ETag is the version. Dapr's plain
+strings of old and its RedisJSON documents are read; a write turns either into a hash.
+"""
+
+from __future__ import annotations
+
+import re
+from hashlib import sha1
+from math import ceil
+from time import time
+from typing import TYPE_CHECKING, Any, Final
+
+from hiredis import ReplyError
+from msgspec import DecodeError, Raw, Struct, json
+
+from pannier_sidecar.state.errors import ETagInvalid, ETagMismatch, StoreFault, StoreRefused
+from pannier_sidecar.state.requests import Delete, Set, Write
+from pannier_sidecar.state.store import StoredValue
+
+from . import faults, scripts
+from .wire import pack
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from .wire import Part
+
+# Formatted by hand: half the time of hiredis.pack_command.
+_READ: Final = b"*4\r\n$5\r\nHMGET\r\n$%d\r\n%b\r\n$4\r\ndata\r\n$7\r\nversion\r\n*2\r\n$4\r\nPTTL\r\n$%d\r\n%b\r\n"
+_CALL: Final = b"*%d\r\n$7\r\nEVALSHA\r\n$40\r\n%b\r\n$1\r\n1\r\n$%%d\r\n%%b\r\n"
+_ARGUMENT: Final = b"$%d\r\n%b\r\n"
+_SET: Final = _CALL % (5, scripts.SET.sha) + _ARGUMENT
+_SET_TTL: Final = _CALL % (6, scripts.SET.sha) + _ARGUMENT * 2
+_SET_IF: Final = _CALL % (6, scripts.SET_IF.sha) + _ARGUMENT * 2
+_SET_IF_TTL: Final = _CALL % (7, scripts.SET_IF.sha) + _ARGUMENT * 3
+_DELETE: Final = b"*2\r\n$3\r\nDEL\r\n$%d\r\n%b\r\n"
+_DELETE_IF: Final = _CALL % (5, scripts.DELETE_IF.sha) + _ARGUMENT
+
+READ_REPLIES: Final = 2
+"""Replies that a read brings: the fields and the time to live."""
+
+FOREIGN_REPLIES: Final = 3
+JSON_TYPE: Final = b"ReJSON-RL"
+
+_STRING_ETAG: Final = re.compile(r"sha1-[0-9a-f]{40}")
+_INTEGER: Final = re.compile(r"-?[0-9]+")
+
+
+class _Document(Struct):
+    """State that Dapr keeps as a RedisJSON document."""
+
+    data: Raw
+    version: int
+
+
+# --- commands -----------------------------------------------------------------------------------------------------
+
+
+def read(key: bytes) -> bytes:
+    """Return the commands that read a key."""
+    size = len(key)
+    return _READ % (size, key, size, key)
+
+
+def read_foreign(key: bytes) -> bytes:
+    """Return the commands that read a key that is no hash: type, content if it is a string, time to live."""
+    return pack("TYPE", key) + pack("GET", key) + pack("PTTL", key)
+
+
+def read_document(key: bytes) -> bytes:
+    return pack("JSON.GET", key)
+
+
+def write(write: Write, key: bytes) -> bytes:
+    """Return the command that carries out a write. Raises ETagInvalid."""
+    if isinstance(write, Delete):
+        if not write.is_conditional:
+            return _DELETE % (len(key), key)
+        wanted = precondition(write)
+        return _DELETE_IF % (len(key), key, len(wanted), wanted)
+    value = write.value
+    if write.if_match is None and not write.if_absent:
+        if write.ttl is None:
+            return _SET % (len(key), key, len(value), value)
+        ttl = _milliseconds(write.ttl)
+        return _SET_TTL % (len(key), key, len(value), value, len(ttl), ttl)
+    wanted = precondition(write)
+    if write.ttl is None:
+        return _SET_IF % (len(key), key, len(value), value, len(wanted), wanted)
+    ttl = _milliseconds(write.ttl)
+    return _SET_IF_TTL % (len(key), key, len(value), value, len(wanted), wanted, len(ttl), ttl)
+
+
+def transaction(writes: Sequence[Write], keys: Sequence[bytes]) -> bytes:
+    """Return the command that carries out all the writes or none. Raises ETagInvalid."""
+    command: list[Part] = [b"EVALSHA", scripts.TRANSACT.sha, len(keys), *keys]
+    for write in writes:
+        if isinstance(write, Set):
+            ttl = b"" if write.ttl is None else _milliseconds(write.ttl)
+            command += (b"set", precondition(write), write.value, ttl)
+        else:
+            command += (b"delete", precondition(write), b"", b"")
+    return pack(*command)
+
+
+def precondition(write: Write) -> bytes:
+    """Return a write's precondition as the scripts take it. Raises ETagInvalid."""
+    etag = write.if_match
+    if write.if_absent:
+        return scripts.ABSENT
+    if etag is None:
+        return b""
+    if _INTEGER.fullmatch(etag) or _STRING_ETAG.fullmatch(etag):
+        return etag.encode()
+    raise ETagInvalid(
+        f"{etag!r} for key {write.key} is no ETag of a Redis store, which are integers; "
+        "send the one that the last read returned"
+    )
+
+
+def _milliseconds(ttl: int) -> bytes:
+    return b"%d" % (ttl * 1000)
+
+
+# --- replies ------------------------------------------------------------------------------------------------------
+
+
+def value_read(fields: Any, ttl: object, key: str) -> StoredValue | None:
+    """Return the value that the fields of a hash hold. Raises StoreRefused for a hash that is not state."""
+    if type(fields) is not list:
+        raise faults.from_reply(fields)
+    data, version = fields
+    if data is None or version is None:
+        if ttl == -2:
+            return None
+        raise StoreRefused(
+            f"required hash field 'data' or 'version' was not found; Redis key {key} is a hash that something else "
+            "wrote: delete it or use another key"
+        )
+    if ttl == -1:
+        return StoredValue(data, version.decode("latin-1"))
+    return _expiring(data, version.decode("latin-1"), ttl)
+
+
+def is_wrong_type(reply: object) -> bool:
+    """Return whether the key is no hash."""
+    return type(reply) is ReplyError and str(reply).startswith("WRONGTYPE")
+
+
+def foreign_value_read(kind: object, content: object, ttl: object, key: str) -> StoredValue | None:
+    """Return the value of a key that is no hash. Raises StoreRefused for types that state never has."""
+    if kind == b"none":
+        return None
+    if kind not in (b"string", JSON_TYPE) or not isinstance(content, bytes):
+        told = kind.decode("latin-1") if isinstance(kind, bytes) else f"type that cannot be told ({kind})"
+        raise StoreRefused(
+            f"Redis key {key} holds a {told}, not state; use another key, or delete it or write it without ETag"
+        )
+    if kind == b"string":
+        return _expiring(content, "sha1-" + sha1(content).hexdigest(), ttl)
+    try:
+        document = json.decode(content, type=_Document)
+    except DecodeError as error:
+        raise StoreRefused(f"Redis key {key} holds a JSON document that is not state: {error}") from error
+    return _expiring(bytes(document.data), str(document.version), ttl)
+
+
+def _expiring(data: bytes, etag: str, ttl: object) -> StoredValue | None:
+    if ttl == -1:
+        return StoredValue(data, etag)
+    if ttl == -2:  # expired, or deleted by somebody else, between the two commands
+        return None
+    if not isinstance(ttl, int):
+        raise faults.from_reply(ReplyError(str(ttl)))
+    return StoredValue(data, etag, ceil(time() + ttl / 1000))
+
+
+def refusal(reply: Any, writes: Sequence[Write]) -> StoreFault:
+    """Return the fault that the answer to writes means which were not done."""
+    if isinstance(reply, ReplyError):
+        return faults.from_reply(reply)
+    write = writes[reply[0] - 1]
+    etag = reply[1].decode() if len(reply) > 1 else None
+    if write.if_absent:
+        return ETagMismatch(f"key {write.key} exists already, and first-write without an ETag only creates")
+    if etag is None:
+        return ETagMismatch(f"key {write.key} does not exist, so it has no ETag {write.if_match}")
+    return ETagMismatch(f"key {write.key} has ETag {etag}, not {write.if_match}; read it again")

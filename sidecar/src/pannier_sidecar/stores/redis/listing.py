@@ -1,0 +1,138 @@
+"""Pages of keys by SCAN.
+
+SCAN returns as many keys as it likes, and a place within its answer means nothing later. So what does not fit on a
+page goes into the cursor, as text: that keeps the promise that a key which exists throughout is met, whatever is
+written or deleted between two pages. SCAN may return a key twice; within a page it is listed once.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from base64 import urlsafe_b64decode, urlsafe_b64encode
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, Final
+
+from hiredis import ReplyError
+from msgspec import DecodeError, Struct, json
+
+from pannier_sidecar.state.errors import CursorInvalid, StoreUnavailable
+from pannier_sidecar.state.store import KeyPage
+
+from . import faults
+from .connection import ConnectionLost
+from .slots import SLOTS, slot_of
+from .wire import pack
+
+if TYPE_CHECKING:
+    from .servers import Servers
+    from .settings import RedisSettings
+
+MIN_COUNT: Final = 10
+MAX_COUNT: Final = 2000
+"""Keys that a single SCAN looks at: some hundred microseconds during which the server does nothing else."""
+_GLOB: Final = re.compile(rb"[*?\[\]\\]")
+
+
+class Place(Struct, array_like=True, forbid_unknown_fields=True):
+    """Where the next page begins."""
+
+    scan: int
+    """The server's own cursor; 0: from its beginning."""
+    run_id: str
+    """Whose cursor that is: it means nothing to another server, nor to the same one after a restart."""
+    first: int
+    """Hash slots from here on are not done yet; a server without Cluster counts as having all of them."""
+    last: int
+    """Last slot that is being gone through."""
+    left_over: Sequence[str]
+    """Keys already found that were too many for the last page."""
+
+
+async def list_keys(servers: Servers, settings: RedisSettings, prefix: str, limit: int, cursor: str | None) -> KeyPage:
+    """Return a page of keys. Raises CursorInvalid, and the StoreFault of a server that does not answer."""
+    place = _decoded(cursor)
+    found = dict.fromkeys(key for key in place.left_over if key.startswith(prefix))
+    pattern = _GLOB.sub(rb"\\\g<0>", prefix.encode()) + b"*"
+    count = MIN_COUNT
+    while place.first < SLOTS and len(found) < limit:
+        room = max(limit - len(found), MIN_COUNT)
+        count = min(max(count, room), MAX_COUNT)
+        keys, following = await _scan(servers, settings, place, pattern, count)
+        fresh = [key for key in keys if key not in found]
+        if len(fresh) > room and count > room:
+            count = room  # look again, at fewer keys, so that few are left over
+            continue
+        found.update(dict.fromkeys(fresh))
+        place = following
+        count *= 2  # there may be few of ours among many
+    keys = list(found)
+    place.left_over = keys[limit:]
+    is_done = place.first >= SLOTS and not place.left_over
+    return KeyPage(keys[:limit], None if is_done else _encoded(place))
+
+
+async def _scan(
+    servers: Servers, settings: RedisSettings, place: Place, pattern: bytes, count: int
+) -> tuple[list[str], Place]:
+    """Return some keys and the place after them. `place` is put right if its cursor means nothing any more."""
+    loop = asyncio.get_running_loop()
+    deadline = loop.time() + settings.dial_timeout
+    for attempts_left in range(settings.max_retries, -1, -1):
+        node, last = await servers.owner(place.first, deadline)
+        connection = await node.link.usable(deadline, settings.write_timeout)
+        if place.scan == 0 or place.run_id != connection.run_id or place.last > last:
+            place.scan, place.run_id, place.last = 0, connection.run_id, last
+        command = pack("SCAN", str(place.scan), "MATCH", pattern, "COUNT", count)
+        try:
+            return _keys_in(await connection.send(command, 1), place)
+        except ConnectionLost as lost:
+            if lost.timed_out or not attempts_left:
+                raise StoreUnavailable(str(lost)) from lost
+    raise AssertionError("the last attempt returns or raises")
+
+
+def _keys_in(reply: Any, place: Place) -> tuple[list[str], Place]:
+    if isinstance(reply, ReplyError):
+        raise faults.from_reply(reply)
+    following, names = int(reply[0]), reply[1]
+    if (place.first, place.last) != (0, SLOTS - 1):
+        names = [name for name in names if place.first <= slot_of(name) <= place.last]
+    after = Place(following, place.run_id, place.first, place.last, ())
+    return _texts(names), after if following else _at_slot(place.last + 1)
+
+
+def _texts(names: Sequence[bytes]) -> list[str]:
+    """Return the names that are UTF-8; others are not ours."""
+    texts = []
+    for name in names:
+        try:
+            texts.append(name.decode())
+        except UnicodeDecodeError:
+            continue
+    return texts
+
+
+def _at_slot(first: int) -> Place:
+    return Place(0, "", first, SLOTS - 1, ())
+
+
+def _encoded(place: Place) -> str:
+    return urlsafe_b64encode(json.encode(place)).rstrip(b"=").decode()
+
+
+def _decoded(cursor: str | None) -> Place:
+    if cursor is None:
+        return _at_slot(0)
+    try:
+        text = cursor.encode("ascii")
+        place = json.decode(urlsafe_b64decode(text + b"=" * (-len(text) % 4)), type=Place)
+    except (ValueError, DecodeError) as error:
+        raise _foreign(cursor) from error
+    if not (0 <= place.scan < 2**64 and 0 <= place.first <= SLOTS and 0 <= place.last < SLOTS):
+        raise _foreign(cursor)
+    return place
+
+
+def _foreign(cursor: str) -> CursorInvalid:
+    return CursorInvalid(f"cursor {cursor!r} is none of this store's; leave it out to start anew")

@@ -1,0 +1,278 @@
+"""Which server gets a call, and what is done when it cannot answer.
+
+The fast path is `call`: one look whether there is a connection, one send. Everything else is `again`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from abc import ABC, abstractmethod
+from typing import TYPE_CHECKING, Any, Final
+
+from hiredis import ReplyError
+from msgspec import Struct
+
+from pannier_sidecar.state.errors import OutcomeUnknown, StoreUnavailable
+
+from . import faults, scripts
+from .connection import ConnectionLost
+from .link import Link
+from .slots import SLOTS
+from .strong import StrongWrites
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Sequence
+
+    from .connection import Connection
+    from .settings import RedisSettings
+
+PAUSE_IN_TRANSITION_S: Final = 0.05
+"""Between attempts at a server that says it cannot answer just now."""
+MAX_ERRORS: Final = 200
+"""Attempts after which errors that should have passed count as lasting."""
+
+
+class Request(Struct):
+    """A call as it is sent, with what has to be known to send it again."""
+
+    key: bytes
+    """Decides which server gets it."""
+    payload: bytes
+    replies: int = 1
+    may_repeat: bool = False
+    """Doing it twice has the same effect as doing it once."""
+    is_strong: bool = False
+    """Replicas have to acknowledge it."""
+
+
+Trouble = ConnectionLost | ReplyError | None
+"""Why a request is not answered yet; None: it has not been sent."""
+
+
+class Node:
+    """One server that takes writes."""
+
+    def __init__(self, dial: Callable[[], Awaitable[Connection]], settings: RedisSettings):
+        self._dial = dial
+        self._settings = settings
+        self.link = self._new_link()
+        self._strong: StrongWrites | None = None
+        self._is_closed = False
+
+    @property
+    def strong(self) -> StrongWrites:
+        """Strong writes have a connection of their own, made when the first one comes: WAIT blocks it."""
+        if self._is_closed:
+            raise StoreUnavailable("the Redis store is closed")
+        if self._strong is None:
+            link = self._new_link()
+            link.start()
+            self._strong = StrongWrites(link, self._settings)
+        return self._strong
+
+    def drop(self, reason: str) -> None:
+        """Give up the connections and find the server anew."""
+        self.link.drop(reason)
+        if self._strong is not None:
+            self._strong.link.drop(reason)
+
+    async def close(self) -> None:
+        self._is_closed = True
+        await self.link.close()
+        if self._strong is not None:
+            await self._strong.close()
+
+    def _new_link(self) -> Link:
+        return Link(self._dial, self._settings.min_pause, self._settings.max_pause)
+
+
+class Servers(ABC):
+    """All servers of a component."""
+
+    def __init__(self, settings: RedisSettings):
+        self._settings = settings
+
+    @abstractmethod
+    async def open(self) -> None:
+        """Connect and sign in. Raises a StoreFault."""
+
+    @abstractmethod
+    async def close(self) -> None: ...
+
+    @abstractmethod
+    async def ping(self) -> None:
+        """Return if every server answers now. Raises a StoreFault."""
+
+    @abstractmethod
+    def connection(self, key: bytes) -> Connection | None:
+        """Return the connection to send a call for `key` on, None if there is none that takes calls."""
+
+    @abstractmethod
+    async def node(self, key: bytes, deadline: float) -> Node:
+        """Return the server that has `key`. Raises a StoreFault if none is known by `deadline` (loop time)."""
+
+    @abstractmethod
+    async def owner(self, slot: int, deadline: float) -> tuple[Node, int]:
+        """Return the server that has a hash slot, and the last slot of the unbroken row that it has from there."""
+
+    @abstractmethod
+    async def redirect(self, request: Request, error: ReplyError, deadline: float) -> Any | None:
+        """Follow a MOVED or an ASK. Returns the answer if the other server was to be asked just once."""
+
+    def grouped(self, keys: Sequence[bytes]) -> Sequence[Sequence[int]]:
+        """Return the places of the keys, those that one server has together."""
+        return [range(len(keys))]
+
+    def check_together(self, keys: Sequence[bytes]) -> None:
+        """Raise NotSupported if no server can change all these keys in one script."""
+        return
+
+    async def ready(self, key: bytes) -> None:
+        """Return when the server with `key` takes calls. Raises a StoreFault if it does not in time."""
+        deadline = asyncio.get_running_loop().time() + self._settings.dial_timeout
+        await (await self.node(key, deadline)).link.usable(deadline, self._settings.write_timeout)
+
+    async def call(self, key: bytes, payload: bytes, replies: int, may_repeat: bool) -> Any:
+        """Return what the server with `key` replies to `payload`; replies that are errors are returned too.
+
+        Raises StoreUnavailable when it cannot be reached in time, OutcomeUnknown if that leaves open what happened.
+        """
+        connection = self.connection(key)
+        if connection is None:
+            return await self.again(Request(key, payload, replies, may_repeat), None)
+        try:
+            return await connection.send(payload, replies)
+        except ConnectionLost as lost:
+            return await self.again(Request(key, payload, replies, may_repeat), lost)
+
+    async def again(self, request: Request, trouble: Trouble, deadline: float | None = None) -> Any:
+        """Send a request that met `trouble` again for as long as that is sound and time is left.
+
+        Returns and raises what `call` does, except that errors that may pass are not returned but raised.
+        """
+        loop = asyncio.get_running_loop()
+        deadline = loop.time() + self._settings.dial_timeout if deadline is None else deadline
+        losses = errors = 0
+        while True:
+            try:
+                if isinstance(trouble, ReplyError):
+                    errors += 1
+                    reply = await self._after_error(request, trouble, errors, deadline)
+                else:
+                    if trouble is not None:
+                        losses += 1
+                        self._judge_loss(request, trouble, losses)
+                    reply = await self._send(request, deadline)
+            except ConnectionLost as lost:
+                trouble = lost
+                continue
+            trouble = _first_error(reply)
+            if trouble is None or not _may_pass(trouble):
+                return reply
+
+    async def _send(self, request: Request, deadline: float) -> Any:
+        node = await self.node(request.key, deadline)
+        if request.is_strong:
+            return await node.strong.write(request.payload, deadline)
+        connection = await node.link.usable(deadline, self._settings.write_timeout)
+        return await connection.send(request.payload, request.replies)
+
+    def _judge_loss(self, request: Request, lost: ConnectionLost, times: int) -> None:
+        """Raise the fault that the loss of the connection means, unless the request may be sent again."""
+        if lost.was_sent and not request.may_repeat:
+            raise OutcomeUnknown(f"{lost}; the write may or may not have happened: read the key before writing again")
+        if lost.timed_out or (lost.was_sent and times > self._settings.max_retries):
+            raise StoreUnavailable(str(lost)) from lost
+
+    async def _after_error(self, request: Request, error: ReplyError, times: int, deadline: float) -> Any:
+        """Send a request again after an error that may pass. Raises the fault that the error means if it does not."""
+        kind = faults.code(str(error))
+        if not _may_pass(error) or asyncio.get_running_loop().time() >= deadline or times > MAX_ERRORS:
+            raise faults.from_reply(error)
+        if kind == "NOSCRIPT":
+            request.payload = scripts.with_source(request.payload)
+        elif kind in faults.REDIRECTING:
+            answer = await self.redirect(request, error, deadline)
+            if answer is not None:
+                return answer
+        else:
+            if kind in faults.MOVED_ON:
+                (await self.node(request.key, deadline)).drop(str(error))
+            await asyncio.sleep(PAUSE_IN_TRANSITION_S)
+        return await self._send(request, deadline)
+
+
+class NotOpen(Servers):
+    """There are no servers before the store is opened."""
+
+    async def open(self) -> None: ...
+
+    async def close(self) -> None: ...
+
+    async def ping(self) -> None:
+        raise StoreUnavailable("the Redis store is not open")
+
+    def connection(self, key: bytes) -> Connection | None:
+        return None
+
+    async def node(self, key: bytes, deadline: float) -> Node:
+        raise StoreUnavailable("the Redis store is not open")
+
+    async def owner(self, slot: int, deadline: float) -> tuple[Node, int]:
+        raise StoreUnavailable("the Redis store is not open")
+
+    async def redirect(self, request: Request, error: ReplyError, deadline: float) -> Any | None:
+        raise StoreUnavailable("the Redis store is not open")
+
+
+class Primary(Servers):
+    """One server that has all keys: named in the component, or by Sentinels."""
+
+    def __init__(self, settings: RedisSettings, dial: Callable[[], Awaitable[Connection]]):
+        super().__init__(settings)
+        self._node = Node(dial, settings)
+        self._link = self._node.link
+
+    async def open(self) -> None:
+        await self._link.open()
+
+    async def close(self) -> None:
+        await self._node.close()
+
+    async def ping(self) -> None:
+        await answer_ping(self._link)
+
+    def connection(self, key: bytes) -> Connection | None:
+        return self._link.connection
+
+    async def node(self, key: bytes, deadline: float) -> Node:
+        return self._node
+
+    async def owner(self, slot: int, deadline: float) -> tuple[Node, int]:
+        return self._node, SLOTS - 1
+
+    async def redirect(self, request: Request, error: ReplyError, deadline: float) -> Any | None:
+        raise faults.from_reply(error)
+
+
+async def answer_ping(link: Link) -> None:
+    """Return if the server answers now. Raises the link's fault at once where there is no connection."""
+    connection = await link.usable(0, 0)
+    try:
+        reply = await connection.send(b"*1\r\n$4\r\nPING\r\n", 1)
+    except ConnectionLost as lost:
+        raise StoreUnavailable(str(lost)) from lost
+    if isinstance(reply, ReplyError):
+        raise faults.from_reply(reply)
+
+
+def _first_error(reply: object) -> ReplyError | None:
+    """Return the error that a request met; of several replies the first speaks for all."""
+    if isinstance(reply, list) and reply:
+        reply = reply[0]
+    return reply if isinstance(reply, ReplyError) else None
+
+
+def _may_pass(error: ReplyError) -> bool:
+    kind = faults.code(str(error))
+    return kind in faults.MOVED_ON or kind in faults.IN_TRANSITION or kind in faults.REDIRECTING or kind == "NOSCRIPT"

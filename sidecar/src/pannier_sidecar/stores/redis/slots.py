@@ -1,0 +1,18 @@
+"""Hash slots of a Redis Cluster (Redis Cluster specification, "Key distribution model")."""
+
+from __future__ import annotations
+
+from binascii import crc_hqx
+from typing import Final
+
+SLOTS: Final = 16384
+
+
+def slot_of(key: bytes) -> int:
+    """Return the slot of a key: of the part between the first `{` and the next `}`, if there is such a part."""
+    start = key.find(b"{")
+    if start >= 0:
+        end = key.find(b"}", start + 1)
+        if end > start + 1:
+            key = key[start + 1 : end]
+    return crc_hqx(key, 0) % SLOTS

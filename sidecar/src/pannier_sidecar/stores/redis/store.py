@@ -1,0 +1,205 @@
+"""`state.redis`: what each call of a store sends to Redis, and what the answers mean."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from hiredis import ReplyError
+
+from pannier_sidecar.state.errors import StoreFault
+from pannier_sidecar.state.store import Feature, KeyPage, Store, StoredValue
+
+from . import layout
+from .connection import ConnectionLost
+from .deployment import find_servers
+from .listing import list_keys
+from .servers import NotOpen, Request, Servers, Trouble
+from .settings import RedisSettings
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from pannier_sidecar.state.requests import Delete, Get, Set, Write
+
+
+class RedisStore(Store):
+    """State in Redis, laid out as Dapr lays it out."""
+
+    features = frozenset({Feature.ETAG, Feature.TRANSACTIONAL, Feature.TTL, Feature.KEYS_LIKE})
+    max_transaction = 200_000  # five arguments each, and the protocol allows a command 1,048,576
+
+    def __init__(self, settings: Mapping[str, str | int | float | bool | None]):
+        """Take the component's settings under their canonical names; `open` judges them."""
+        self._given = settings
+        self._settings = RedisSettings(addresses=())
+        self._servers: Servers = NotOpen(self._settings)
+
+    async def open(self) -> None:
+        self._settings = RedisSettings.read(self._given)
+        servers = find_servers(self._settings)
+        try:
+            await servers.open()
+        except BaseException:
+            await servers.close()
+            raise
+        self._servers = servers
+
+    async def close(self) -> None:
+        await self._servers.close()
+
+    async def ping(self) -> None:
+        await self._servers.ping()
+
+    async def get(self, get: Get) -> StoredValue | None:
+        key = get.key.encode()
+        fields, ttl = await self._servers.call(key, layout.read(key), layout.READ_REPLIES, True)
+        if type(fields) is list:
+            return layout.value_read(fields, ttl, get.key)
+        return await self._get_otherwise(get.key, key, fields)
+
+    async def set(self, write: Set) -> None:
+        await self._write(write)
+
+    async def delete(self, write: Delete) -> None:
+        await self._write(write)
+
+    async def _write(self, write: Write) -> None:
+        key = write.key.encode()
+        if self._servers.connection(key) is None:  # before the value is copied: many may have to wait
+            await self._servers.ready(key)
+        payload = layout.write(write, key)
+        if write.strong:
+            reply = await self._servers.again(_request(write, key, payload), None)
+        else:
+            reply = await self._servers.call(key, payload, 1, not write.is_conditional)
+        if type(reply) is ReplyError:
+            reply = await self._servers.again(_request(write, key, payload), reply)
+        if type(reply) is not int:
+            raise layout.refusal(reply, [write])
+
+    async def _get_otherwise(
+        self, name: str, key: bytes, error: ReplyError, deadline: float | None = None
+    ) -> StoredValue | None:
+        """Read a key after an error: once more, or as something that is no hash."""
+        if not layout.is_wrong_type(error):
+            request = Request(key, layout.read(key), layout.READ_REPLIES, may_repeat=True)
+            fields, ttl = await self._servers.again(request, error, deadline)
+            if not layout.is_wrong_type(fields):
+                return layout.value_read(fields, ttl, name)
+        kind, content, ttl = await self._servers.call(key, layout.read_foreign(key), layout.FOREIGN_REPLIES, True)
+        if kind == layout.JSON_TYPE:
+            content = await self._servers.call(key, layout.read_document(key), 1, True)
+        return layout.foreign_value_read(kind, content, ttl, name)
+
+    async def bulk_get(self, gets: Sequence[Get]) -> Sequence[StoredValue | StoreFault | None]:
+        """Read all keys of a server in one trip."""
+        entries: list[StoredValue | StoreFault | None] = [None] * len(gets)
+        keys = [get.key.encode() for get in gets]
+        groups = self._servers.grouped(keys) if keys else ()
+        if len(groups) == 1:
+            await self._get_group(gets, keys, groups[0], entries)
+        else:
+            await asyncio.gather(*(self._get_group(gets, keys, places, entries) for places in groups))
+        return entries
+
+    async def _get_group(
+        self,
+        gets: Sequence[Get],
+        keys: Sequence[bytes],
+        places: Sequence[int],
+        entries: list[StoredValue | StoreFault | None],
+    ) -> None:
+        """Fill in the entries at `places`, whose keys lie on one server."""
+        payload = b"".join([layout.read(keys[place]) for place in places])
+        deadline = self._deadline()
+        try:
+            replies = await self._servers.call(keys[places[0]], payload, layout.READ_REPLIES * len(places), True)
+        except StoreFault as fault:
+            for place in places:
+                entries[place] = fault
+            return
+        for nth, place in enumerate(places):
+            fields, ttl = replies[2 * nth], replies[2 * nth + 1]
+            try:
+                if type(fields) is list:
+                    entries[place] = layout.value_read(fields, ttl, gets[place].key)
+                else:
+                    entries[place] = await self._get_otherwise(gets[place].key, keys[place], fields, deadline)
+            except StoreFault as fault:
+                entries[place] = fault
+
+    async def bulk_write(self, writes: Sequence[Write]) -> Sequence[StoreFault | None]:
+        """Send all writes in one trip; each server carries out its own in order."""
+        if any(write.strong for write in writes):
+            return await super().bulk_write(writes)
+        deadline = self._deadline()
+        sent = [self._sent(write) for write in writes]
+        try:
+            return [await self._outcome(write, each, deadline) for write, each in zip(writes, sent, strict=True)]
+        finally:
+            for each in sent:
+                if not isinstance(each, StoreFault) and each.answer is not None:
+                    each.answer.cancel()  # without effect on those that are done
+
+    def _sent(self, write: Write) -> _Sent | StoreFault:
+        """Send a write if there is a connection."""
+        key = write.key.encode()
+        try:
+            payload = layout.write(write, key)
+        except StoreFault as fault:
+            return fault
+        connection = self._servers.connection(key)
+        return _Sent(_request(write, key, payload), connection.send(payload, 1) if connection else None)
+
+    async def _outcome(self, write: Write, sent: _Sent | StoreFault, deadline: float) -> StoreFault | None:
+        """Return the fault of a write, None if it is done."""
+        if isinstance(sent, StoreFault):
+            return sent
+        trouble: Trouble = None
+        reply = None
+        try:
+            if sent.answer is not None:
+                try:
+                    reply = trouble = await sent.answer
+                except ConnectionLost as lost:
+                    trouble = lost
+            if reply is None or type(reply) is ReplyError:
+                reply = await self._servers.again(sent.request, trouble, deadline)
+        except StoreFault as fault:
+            return fault
+        return None if type(reply) is int else layout.refusal(reply, [write])
+
+    async def transact(self, writes: Sequence[Write]) -> None:
+        """Carry out all writes in one script. Raises NotSupported if a Cluster has their keys in several slots."""
+        if not writes:
+            return
+        keys = [write.key.encode() for write in writes]
+        self._servers.check_together(keys)
+        request = Request(keys[0], layout.transaction(writes, keys), is_strong=any(write.strong for write in writes))
+        if request.is_strong:
+            reply = await self._servers.again(request, None)
+        else:
+            reply = await self._servers.call(request.key, request.payload, 1, False)
+        if type(reply) is ReplyError:
+            reply = await self._servers.again(request, reply)
+        if type(reply) is not int:
+            raise layout.refusal(reply, writes)
+
+    async def keys(self, prefix: str, limit: int, cursor: str | None) -> KeyPage:
+        return await list_keys(self._servers, self._settings, prefix, limit, cursor)
+
+    def _deadline(self) -> float:
+        return asyncio.get_running_loop().time() + self._settings.dial_timeout
+
+
+class _Sent(NamedTuple):
+    """A write under way."""
+
+    request: Request
+    answer: asyncio.Future[Any] | None
+    """None: there was no connection to send it on."""
+
+
+def _request(write: Write, key: bytes, payload: bytes) -> Request:
+    return Request(key, payload, may_repeat=not write.is_conditional, is_strong=write.strong)

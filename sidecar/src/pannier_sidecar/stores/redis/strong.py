@@ -1,0 +1,168 @@
+"""Writes that replicas have to acknowledge (`consistency: strong`).
+
+WAIT blocks its connection until the replicas have acknowledged all that this connection wrote before. So strong writes
+have a connection of their own, and those that come while one WAIT is under way share the next.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from itertools import islice
+from typing import TYPE_CHECKING, Any, Final
+
+from hiredis import ReplyError
+
+from pannier_sidecar.state.errors import StoreFault, StoreUnavailable, TooFewReplicas
+
+from .connection import ConnectionLost
+from .wire import pack
+
+if TYPE_CHECKING:
+    from .link import Link
+    from .settings import RedisSettings
+
+LONGEST_WAIT_S: Final = 1.0
+"""Dapr's limit. The caller waits no longer for replicas than for two such waits."""
+COUNT_VALID_S: Final = 10.0
+"""After that time the server is asked again how many replicas it has."""
+MISSED_S: Final = 60.0
+"""So long a replica that has gone is still expected to acknowledge: gone is not the same as taken away."""
+
+
+class ReplicaCount:
+    """How many replicas have to acknowledge: as many as the server had lately."""
+
+    def __init__(self) -> None:
+        self._count = 0
+        self._missed_until = 0.0
+        self._valid_until = 0.0
+
+    def is_valid(self, now: float) -> bool:
+        return now < self._valid_until
+
+    def note(self, count: int, now: float) -> None:
+        """Take in what the server says; fewer than before is believed only after a while."""
+        self._valid_until = now + COUNT_VALID_S
+        if count >= self._count or now >= self._missed_until:
+            self._count = count
+            self._missed_until = now + MISSED_S
+
+    @property
+    def expected(self) -> int:
+        return self._count
+
+
+class _Write:
+    def __init__(self, payload: bytes, replies: int, deadline: float, future: asyncio.Future[Any]):
+        self.payload = payload
+        self.replies = replies
+        self.deadline = deadline
+        self.future = future
+
+
+class StrongWrites:
+    """The strong writes to one server."""
+
+    def __init__(self, link: Link, settings: RedisSettings):
+        self.link = link
+        self._settings = settings
+        self._replicas = ReplicaCount()
+        self._run_id = ""
+        self._wait_s = min(LONGEST_WAIT_S, settings.read_timeout / 2)
+        self._waiting: list[_Write] = []
+        self._sender: asyncio.Task[None] | None = None
+
+    async def write(self, payload: bytes, deadline: float, replies: int = 1) -> Any:
+        """Return the (last) reply to the write once the replicas have acknowledged it.
+
+        Raises ConnectionLost, a StoreFault if there is no connection by `deadline`, and TooFewReplicas if the write
+        succeeded but not all replicas acknowledged it in time.
+        """
+        write = _Write(payload, replies, deadline, asyncio.get_running_loop().create_future())
+        self._waiting.append(write)
+        if self._sender is None or self._sender.done():
+            self._sender = asyncio.create_task(self._send())
+        return await write.future
+
+    async def close(self) -> None:
+        await self.link.close()
+        if self._sender is not None:
+            await asyncio.wait((self._sender,))
+
+    async def _send(self) -> None:
+        while self._waiting:
+            try:
+                await self._get_ready(max(write.deadline for write in self._waiting))
+            except (StoreFault, ConnectionLost) as error:
+                group, self._waiting = self._waiting, []
+                for write in group:
+                    _settle(write, _unsent(error))
+                continue
+            group, self._waiting = self._waiting, []
+            await self._send_group(group)
+
+    async def _get_ready(self, deadline: float) -> None:
+        """Return when there is a connection and its server's replicas are known."""
+        connection = await self.link.usable(deadline, self._settings.write_timeout)
+        if connection.run_id != self._run_id:
+            self._run_id = connection.run_id
+            self._replicas = ReplicaCount()
+        if not self._replicas.is_valid(asyncio.get_running_loop().time()):
+            self._note(await connection.send(pack("INFO", "replication"), 1))
+
+    async def _send_group(self, group: list[_Write]) -> None:
+        connection = self.link.connection
+        if connection is None:
+            for write in group:
+                _settle(write, ConnectionLost(str(self.link.fault), was_sent=False))
+            return
+        expected = self._replicas.expected
+        wait = pack("WAIT", expected, int(self._wait_s * 1000))
+        payload = b"".join([write.payload for write in group]) + wait
+        try:
+            replies = iter(await connection.send(payload, sum(write.replies for write in group) + 1))
+        except ConnectionLost as lost:
+            for write in group:
+                _settle(write, ConnectionLost(str(lost), was_sent=lost.was_sent, timed_out=lost.timed_out))
+            return
+        answers = [list(islice(replies, write.replies))[-1] for write in group]
+        acknowledged = next(replies)
+        for write, answer in zip(group, answers, strict=True):
+            _settle(write, self._shortage(answer, acknowledged, expected) or answer)
+
+    def _shortage(self, reply: object, acknowledged: object, expected: int) -> StoreFault | None:
+        """Return the fault of a write that succeeded without enough replicas."""
+        if not isinstance(reply, int):  # it was refused
+            return None
+        if isinstance(acknowledged, ReplyError):
+            return TooFewReplicas(f"the write is done, but Redis refused to wait for its replicas: {acknowledged}")
+        if isinstance(acknowledged, int) and acknowledged >= expected:
+            return None
+        return TooFewReplicas(
+            f"the write is on the primary, but only {acknowledged} of {expected} replicas acknowledged it within "
+            f"{self._wait_s:g} s; it is lost if the primary fails before the others have it"
+        )
+
+    def _note(self, info: object) -> None:
+        if not isinstance(info, bytes):
+            raise StoreUnavailable(
+                f"Redis does not tell how many replicas it has: {info}; grant INFO, or do without strong"
+            )
+        for line in info.split(b"\r\n"):
+            if line.startswith(b"connected_slaves:"):
+                self._replicas.note(int(line[17:]), asyncio.get_running_loop().time())
+
+
+def _settle(write: _Write, outcome: object) -> None:
+    if write.future.done():
+        return
+    if isinstance(outcome, (StoreFault, ConnectionLost)):
+        write.future.set_exception(outcome)
+    else:
+        write.future.set_result(outcome)
+
+
+def _unsent(error: StoreFault | ConnectionLost) -> StoreFault | ConnectionLost:
+    if isinstance(error, ConnectionLost):
+        return ConnectionLost(str(error), was_sent=False, timed_out=error.timed_out)
+    return type(error)(*error.args)

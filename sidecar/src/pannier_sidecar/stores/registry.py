@@ -1,0 +1,58 @@
+"""Which class serves a component type.
+
+Classes are named as strings and imported when a component asks for them, so that a store that nobody uses costs
+neither memory nor its client library.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from importlib import import_module
+from typing import TYPE_CHECKING, Final, cast
+
+from pannier_sidecar.state.errors import StoreRefused
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from pannier_sidecar.state.store import Store
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """Where a store is, and what has to be installed for it."""
+
+    path: str
+    """`module:Class`."""
+    extra: str | None = None
+    """The extra of pannier-sidecar that brings `packages`."""
+    packages: Mapping[str, str] | None = None
+    """Import name to package name, for the libraries that come with the extra."""
+
+
+ENTRIES: Final[Mapping[str, Entry]] = {
+    "state.in-memory": Entry("pannier_sidecar.stores.in_memory:InMemoryStore"),
+    "state.redis": Entry("pannier_sidecar.stores.redis:RedisStore", "redis", {"hiredis": "hiredis"}),
+    "state.sqlite": Entry("pannier_sidecar.stores.sqlite:SQLiteStore"),
+}
+
+
+def load(store_type: str, entries: Mapping[str, Entry] = ENTRIES) -> type[Store]:
+    """Return the class that serves components of this type, by its canonical name (no alias).
+
+    Raises StoreRefused for a type that no store serves and for one whose extra is not installed. An import that fails
+    for any other reason is a defect and passes through.
+    """
+    entry = entries.get(store_type)
+    if entry is None:
+        raise StoreRefused(f"no state store serves type {store_type}; known types: {', '.join(sorted(entries))}")
+    module, _, name = entry.path.partition(":")
+    try:
+        return cast("type[Store]", getattr(import_module(module), name))
+    except ModuleNotFoundError as error:
+        package = (entry.packages or {}).get(error.name or "")
+        if package is None:
+            raise
+        raise StoreRefused(
+            f"{store_type} needs the package {package}: pip install 'pannier-sidecar[{entry.extra}]'"
+        ) from error

@@ -1,0 +1,63 @@
+"""SQLite's errors in words that say what to change (https://www.sqlite.org/rescode.html)."""
+
+from __future__ import annotations
+
+import sqlite3
+from typing import Final
+
+from pannier_sidecar.state.errors import KeyRefused, OutcomeUnknown, StoreFault, StoreRefused, StoreUnavailable
+
+DRIVER_ERRORS: Final = (sqlite3.Error, UnicodeError, OverflowError)
+"""All that the driver raises, for text that it cannot encode and numbers that it cannot hold too."""
+
+_BUSY: Final = frozenset({sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED})
+_REFUSALS: Final = {
+    sqlite3.SQLITE_CANTOPEN: "can't be opened: is its folder there, is it a file, may this user read and write both?",
+    sqlite3.SQLITE_READONLY: "can't be written: give this user write permission on the file and its folder",
+    sqlite3.SQLITE_PERM: "can't be used: give this user permission to read and write the file and its folder",
+    sqlite3.SQLITE_FULL: "is full: free some space on its disk",
+    sqlite3.SQLITE_NOTADB: "is no SQLite database: point connectionString at another file",
+    sqlite3.SQLITE_CORRUPT: "is damaged: restore it from a backup, or recover it with `sqlite3 FILE .recover`",
+    sqlite3.SQLITE_TOOBIG: "takes no value of that size",
+}
+
+
+def is_busy(error: Exception) -> bool:
+    return _code(error) in _BUSY
+
+
+def translated(error: Exception, where: object, busy_timeout: float) -> StoreFault:
+    """Return the fault that tells of an error met in `where`."""
+    fault = _translated(error, where, busy_timeout)
+    fault.__cause__ = error
+    return fault
+
+
+def outcome_of_commit(error: Exception, where: object, busy_timeout: float) -> StoreFault:
+    """Return the fault for a commit that failed: after an I/O error nobody can tell what is on the disk."""
+    if _code(error) != sqlite3.SQLITE_IOERR:
+        return translated(error, where, busy_timeout)
+    fault = OutcomeUnknown(f"{where} failed while the write was being made durable ({error}): it may have happened")
+    fault.__cause__ = error
+    return fault
+
+
+def _translated(error: Exception, where: object, busy_timeout: float) -> StoreFault:
+    if isinstance(error, UnicodeError):
+        return KeyRefused(f"{where} takes only Unicode text for a key: {error}")
+    code = _code(error)
+    if code in _BUSY:
+        return StoreUnavailable(
+            f"{where} is locked by another process for longer than busyTimeout ({busy_timeout:g} s): {error}"
+        )
+    if code in _REFUSALS:
+        return StoreRefused(f"{where} {_REFUSALS[code]} ({error})")
+    if isinstance(error, sqlite3.OperationalError) and code != sqlite3.SQLITE_ERROR:
+        return StoreUnavailable(f"{where} failed: {error}")
+    return StoreRefused(f"{where} refused the call: {error}")
+
+
+def _code(error: Exception) -> int:
+    """Return SQLite's primary result code; -1 for errors of the driver itself."""
+    code: int = getattr(error, "sqlite_errorcode", -1)
+    return code & 0xFF if code >= 0 else -1

@@ -1,0 +1,153 @@
+"""Opening the file and laying out its tables, as Dapr 1.18 does: a state table, and a table with the layout's level."""
+
+from __future__ import annotations
+
+import sqlite3
+from os.path import dirname, isdir
+from pathlib import Path
+from time import monotonic, sleep
+from typing import TYPE_CHECKING, Final
+
+from pannier_sidecar.state.errors import StoreRefused
+
+from .faults import is_busy
+from .table import StateTable
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from .settings import Location, SQLiteSettings
+
+LEVEL: Final = 1
+"""How many changes the layout has seen; kept in the metadata table under `migrations`."""
+
+_COLUMNS: Final = frozenset({"key", "value", "is_binary", "etag", "expiration_time", "update_time"})
+
+_STATE_TABLE: Final = """
+CREATE TABLE IF NOT EXISTS "{table}" (
+    key TEXT NOT NULL PRIMARY KEY,
+    value TEXT NOT NULL,
+    is_binary BOOLEAN NOT NULL,
+    etag TEXT NOT NULL,
+    expiration_time TIMESTAMP DEFAULT NULL,
+    update_time TIMESTAMP NOT NULL DEFAULT CURRENT_TIMESTAMP
+)"""
+# Ours; Dapr's queries do not mind it. It makes the removal of expired rows independent of how many others there are.
+_EXPIRY_INDEX: Final = """
+CREATE INDEX IF NOT EXISTS "{table}_expiring" ON "{table}" (expiration_time) WHERE expiration_time IS NOT NULL"""
+_METADATA_TABLE: Final = """
+CREATE TABLE IF NOT EXISTS "{metadata}" (key TEXT NOT NULL PRIMARY KEY, value TEXT NOT NULL)"""
+
+
+def connect_writer(settings: SQLiteSettings) -> StateTable:
+    """Return the table to be written, laid out, making folder, file and tables where they are missing.
+
+    Raises StoreRefused or an error of SQLite.
+    """
+    _make_folder(settings.location)
+    connection = sqlite3.connect(settings.location.uri, settings.busy_timeout, isolation_level=None, uri=True)
+    try:
+        # Not NORMAL, which in WAL mode survives the end of the process but not a power failure. All writes that wait
+        # share one fsync, so it costs little under load. `_pragma=synchronous(NORMAL)` is the way out.
+        connection.execute("PRAGMA synchronous = FULL")
+        for pragma in settings.location.pragmas:
+            connection.execute(f"PRAGMA {pragma}")
+        _once_free(settings.busy_timeout, lambda: _prepare(connection, settings))
+    except (sqlite3.Error, StoreRefused):
+        connection.close()
+        raise
+    connection.text_factory = bytes
+    return StateTable(connection, settings.table, settings.location.path)
+
+
+def connect_reader(settings: SQLiteSettings) -> StateTable:
+    """Return the table only to be read; raises as `connect_writer` does.
+
+    It is laid out here too, because after the file was removed the reader may be the first to open a new one.
+    """
+    table = connect_writer(settings)
+    table.connection.execute("PRAGMA query_only = 1")
+    return table
+
+
+def _make_folder(location: Location) -> None:
+    if location.is_in_memory:
+        return
+    if isdir(location.path):
+        raise StoreRefused(f"connectionString names the folder {location.path}; write the path of a file in it")
+    folder = Path(dirname(location.path) or ".")
+    if folder.is_dir() or not location.may_be_created:
+        return
+    try:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    except OSError as error:
+        raise StoreRefused(
+            f"folder {folder} for {location} can't be made ({error.strerror}); make it, or change connectionString"
+        ) from error
+
+
+def _once_free(patience: float, prepare: Callable[[], None]) -> None:
+    """Call `prepare` until no other process is in its way: changing to WAL does not wait for locks by itself."""
+    deadline = monotonic() + patience
+    while True:
+        try:
+            return prepare()
+        except sqlite3.OperationalError as error:
+            if not is_busy(error) or monotonic() > deadline:
+                raise
+        sleep(0.02)
+
+
+def _prepare(connection: sqlite3.Connection, settings: SQLiteSettings) -> None:
+    if not settings.location.is_read_only:
+        if not settings.location.is_in_memory:
+            connection.execute(f"PRAGMA journal_mode = {'WAL' if settings.uses_wal else 'DELETE'}")
+        connection.execute("BEGIN IMMEDIATE")
+    try:
+        _refuse_newer_layout(connection, settings)
+        if not settings.location.is_read_only:
+            _lay_out(connection, settings)
+        _refuse_other_table(connection, settings)
+    except (sqlite3.Error, StoreRefused):
+        if connection.in_transaction:
+            connection.execute("ROLLBACK")
+        raise
+    if connection.in_transaction:
+        connection.execute("COMMIT")
+
+
+def _lay_out(connection: sqlite3.Connection, settings: SQLiteSettings) -> None:
+    connection.execute(_METADATA_TABLE.format(metadata=settings.metadata_table))
+    connection.execute(_STATE_TABLE.format(table=settings.table))
+    _refuse_other_table(connection, settings)
+    connection.execute(_EXPIRY_INDEX.format(table=settings.table))
+    connection.execute(
+        f"INSERT INTO \"{settings.metadata_table}\" (key, value) VALUES ('migrations', ?) ON CONFLICT (key) DO NOTHING",
+        (str(LEVEL),),
+    )
+
+
+def _refuse_newer_layout(connection: sqlite3.Connection, settings: SQLiteSettings) -> None:
+    found = connection.execute(
+        "SELECT 1 FROM sqlite_master WHERE type = 'table' AND lower(name) = lower(?)", (settings.metadata_table,)
+    ).fetchone()
+    if found is None:
+        return
+    row = connection.execute(f"SELECT value FROM \"{settings.metadata_table}\" WHERE key = 'migrations'").fetchone()
+    if row is None:
+        return
+    if not str(row[0]).isdecimal():
+        raise StoreRefused(f"{settings.location} has the layout level {row[0]!r}, which is no number; is it ours?")
+    if int(row[0]) > LEVEL:
+        raise StoreRefused(
+            f"{settings.location} has layout level {row[0]}, and this version knows {LEVEL}: "
+            "use a newer version, or point connectionString at another file"
+        )
+
+
+def _refuse_other_table(connection: sqlite3.Connection, settings: SQLiteSettings) -> None:
+    columns = {row[1] for row in connection.execute(f'PRAGMA table_info("{settings.table}")')}
+    missing = _COLUMNS - columns
+    if missing:
+        what = f"lacks the column {min(missing)}" if columns else "does not exist"
+        raise StoreRefused(f"table {settings.table} of {settings.location} {what}; write another tableName")

@@ -1,0 +1,143 @@
+"""The store: each call becomes a job for the writing or the reading thread."""
+
+from __future__ import annotations
+
+from base64 import urlsafe_b64decode, urlsafe_b64encode
+from functools import partial
+from time import time
+from typing import TYPE_CHECKING
+
+from pannier_sidecar.state.errors import CursorInvalid, OutcomeUnknown, StoreFault, StoreUnavailable
+from pannier_sidecar.state.requests import Delete, Get, Set, Write
+from pannier_sidecar.state.store import Feature, KeyPage, Store, StoredValue
+
+from . import settings as reading
+from .schema import connect_reader, connect_writer
+from .sweeper import Sweeper
+from .table import StateTable
+from .worker import Job, Result, Worker
+
+if TYPE_CHECKING:
+    from asyncio import Future
+    from collections.abc import Callable, Mapping, Sequence
+
+    Late = type[StoreUnavailable]
+
+
+class SQLiteStore(Store):
+    """State in one SQLite file, which other processes, Dapr's sidecar among them, may use at the same time."""
+
+    features = frozenset(Feature)
+
+    def __init__(self, settings: Mapping[str, reading.Value]):
+        """Take the component's settings under their canonical names, durations in seconds; `open` checks them."""
+        self._given = settings
+        self._writer: Worker | None = None
+        self._reader: Worker | None = None
+        self._sweeper: Sweeper | None = None
+
+    async def open(self) -> None:
+        settings = reading.read(self._given)
+        where = settings.location
+
+        def worker(name: str, connect: Callable[[], StateTable], begin: str, late: Late) -> Worker:
+            return Worker(
+                f"sqlite-{name}",
+                connect,
+                begin,
+                where=where,
+                timeout=settings.timeout,
+                busy_timeout=settings.busy_timeout,
+                late=late,
+            )
+
+        begin = "BEGIN" if where.is_read_only else "BEGIN IMMEDIATE"
+        self._writer = worker("writer", partial(connect_writer, settings), begin, OutcomeUnknown)
+        await self._writer.start()
+        if where.is_in_memory:
+            self._reader = self._writer  # the database belongs to its one connection
+        else:
+            self._reader = worker("reader", partial(connect_reader, settings), "BEGIN", StoreUnavailable)
+            await self._reader.start()
+        interval = 0 if where.is_read_only else settings.cleanup_interval
+        self._sweeper = Sweeper(self._sweep, interval, where)
+        if interval:
+            self._sweeper.expects(await self._read(StateTable.first_expiry))
+
+    async def close(self) -> None:
+        if self._sweeper is not None:
+            await self._sweeper.stop()
+        if self._reader is not None:
+            await self._reader.stop()
+        if self._writer is not None:
+            await self._writer.stop()
+
+    async def ping(self) -> None:
+        await self._read(StateTable.probe)
+
+    async def get(self, get: Get) -> StoredValue | None:
+        return await self._read(partial(StateTable.get, key=get.key))
+
+    async def set(self, write: Set) -> None:
+        await self._write(partial(StateTable.write, write=write))
+        self._expects(write)
+
+    async def delete(self, write: Delete) -> None:
+        await self._write(partial(StateTable.write, write=write))
+
+    async def bulk_get(self, gets: Sequence[Get]) -> Sequence[StoredValue | StoreFault | None]:
+        keys = [get.key for get in gets]
+        return await self._read(partial(StateTable.get_many, keys=keys))
+
+    async def bulk_write(self, writes: Sequence[Write]) -> Sequence[StoreFault | None]:
+        try:
+            faults = await self._write(partial(StateTable.write_each, writes=writes))
+        except StoreFault as fault:
+            return [fault] * len(writes)
+        self._expects(*writes)
+        return faults
+
+    async def transact(self, writes: Sequence[Write]) -> None:
+        await self._write(partial(StateTable.write_all, writes=writes))
+        self._expects(*writes)
+
+    async def keys(self, prefix: str, limit: int, cursor: str | None) -> KeyPage:
+        after = None if cursor is None else _key_of(cursor, prefix)
+        keys, are_more = await self._read(partial(StateTable.keys, prefix=prefix, after=after, limit=limit))
+        return KeyPage(keys, _cursor_after(keys[-1]) if are_more else None)
+
+    def _read(self, job: Job[Result]) -> Future[Result]:
+        if self._reader is None:
+            raise StoreUnavailable("the database is not open")
+        return self._reader.submit(job)
+
+    def _write(self, job: Job[Result]) -> Future[Result]:
+        if self._writer is None:
+            raise StoreUnavailable("the database is not open")
+        return self._writer.submit(job)
+
+    def _expects(self, *writes: Write) -> None:
+        for write in writes:
+            if isinstance(write, Set) and write.ttl is not None and self._sweeper is not None:
+                self._sweeper.expects(time() + write.ttl)
+
+    async def _sweep(self) -> float | None:
+        while True:
+            are_more, following = await self._write(StateTable.sweep)
+            if not are_more:
+                return following
+
+
+def _cursor_after(key: str) -> str:
+    return urlsafe_b64encode(key.encode()).decode()
+
+
+def _key_of(cursor: str, prefix: str) -> str:
+    """Return the key that a cursor stands for. Raises CursorInvalid."""
+    try:
+        key = urlsafe_b64decode(cursor.encode("ascii")).decode()
+    except ValueError as error:
+        raise CursorInvalid(f"cursor {cursor!r} is none of this store's; leave it out to start anew") from error
+    if not key.startswith(prefix):
+        raise CursorInvalid(f"cursor {cursor!r} belongs to another prefix; leave it out to start anew")
+    return key

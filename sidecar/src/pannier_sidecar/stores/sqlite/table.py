@@ -1,0 +1,217 @@
+"""The rows of the state table: reading, checking, writing and listing them.
+
+A value that is UTF-8 text is stored as it is, so that `sqlite3` shows JSON as JSON and Dapr reads it; any other is
+stored in base64 and marked so. Times are UTC text, which sorts by time; ours have milliseconds, Dapr's have not.
+Every method that writes must be called inside a transaction that holds the write lock.
+"""
+
+from __future__ import annotations
+
+import os
+import random
+from base64 import b64decode, b64encode
+from contextlib import closing
+from datetime import UTC, datetime
+from itertools import count, islice
+from math import ceil
+from time import gmtime, strftime
+from typing import TYPE_CHECKING, Final
+
+from pannier_sidecar.state.errors import ETagMismatch, StoreFault, StoreRefused
+from pannier_sidecar.state.requests import Set, Write
+from pannier_sidecar.state.store import StoredValue
+
+if TYPE_CHECKING:
+    import sqlite3
+    from collections.abc import Iterator, Sequence
+
+    Row = tuple[bytes, int, bytes, bytes | None]
+
+KEYS_AT_ONCE: Final = 500
+"""Keys in one SELECT: half of what the least SQLite takes."""
+SWEPT_AT_ONCE: Final = 1000
+"""Expired rows removed at once; writes that wait get their turn in between."""
+
+
+class StateTable:
+    """One state table, seen through one connection. `now` is Unix time in seconds throughout."""
+
+    def __init__(self, connection: sqlite3.Connection, name: str, path: str = ""):
+        """`path` is that of the database file; empty: it is in memory."""
+        self.connection = connection
+        self._path = path
+        self._file: object = _identity(path)
+        columns = "value, is_binary, etag, expiration_time"
+        self._select = f'SELECT {columns} FROM "{name}" WHERE key = ?'
+        self._select_many = f'SELECT {columns}, key FROM "{name}" WHERE key IN (%s)'
+        self._select_etag = f'SELECT etag, expiration_time FROM "{name}" WHERE key = ?'
+        self._upsert = (
+            f'INSERT INTO "{name}" (key, {columns}, update_time) VALUES (?, ?, ?, ?, ?, CURRENT_TIMESTAMP) '
+            "ON CONFLICT (key) DO UPDATE SET value = excluded.value, is_binary = excluded.is_binary, "
+            "etag = excluded.etag, expiration_time = excluded.expiration_time, update_time = excluded.update_time"
+        )
+        self._delete = f'DELETE FROM "{name}" WHERE key = ?'
+        self._list = f'SELECT key, expiration_time FROM "{name}" WHERE key %s ? ORDER BY key'
+        self._sweep = (
+            f'DELETE FROM "{name}" WHERE key IN (SELECT key FROM "{name}" '
+            "WHERE expiration_time IS NOT NULL AND expiration_time <= ? LIMIT ?)"
+        )
+        self._first_expiry = f'SELECT min(expiration_time) FROM "{name}" WHERE expiration_time IS NOT NULL'
+        self._probe = f'SELECT 1 FROM "{name}" LIMIT 1'
+        # Dapr's are UUIDs. Numbers below 2^53 survive clients that paste them into JSON without quotes; from a random
+        # origin they meet neither those of an earlier run nor those of another process on the same file.
+        self._etags = count(random.randrange(1, 2**52))
+
+    def is_detached(self) -> bool:
+        """Say whether the file has been removed or replaced, so that what is written to it would be lost."""
+        return _identity(self._path) != self._file
+
+    def close(self) -> None:
+        """Close the connection, for good, even if the file comes back."""
+        self.connection.close()
+        self._file = "closed"
+
+    def get(self, now: float, key: str) -> StoredValue | None:
+        row = self.connection.execute(self._select, (key,)).fetchone()
+        return None if row is None else _stored_value(key, row, now)
+
+    def get_many(self, now: float, keys: Sequence[str]) -> list[StoredValue | StoreFault | None]:
+        found: dict[str, StoredValue | StoreFault | None] = {}
+        asked = iter(dict.fromkeys(keys))
+        while chunk := tuple(islice(asked, KEYS_AT_ONCE)):
+            for row in self.connection.execute(self._select_many % ",".join("?" * len(chunk)), chunk):
+                key = row[4].decode()
+                try:
+                    found[key] = _stored_value(key, row[:4], now)
+                except StoreFault as fault:
+                    found[key] = fault
+        return [found.get(key) for key in keys]
+
+    def write(self, now: float, write: Write) -> None:
+        """Carry out one write. Raises ETagMismatch, having done nothing."""
+        self._check(now, write)
+        self._carry_out(now, write)
+
+    def write_each(self, now: float, writes: Sequence[Write]) -> list[StoreFault | None]:
+        """Carry out each write for itself."""
+        return [self._try(now, write) for write in writes]
+
+    def write_all(self, now: float, writes: Sequence[Write]) -> None:
+        """Carry out all writes in order. Raises ETagMismatch, having done nothing."""
+        for write in writes:
+            self._check(now, write)
+        for write in writes:
+            self._carry_out(now, write)
+
+    def keys(self, now: float, prefix: str, after: str | None, limit: int) -> tuple[list[str], bool]:
+        """Return up to `limit` keys in order, and whether there are more."""
+        keys: list[str] = []
+        # Keys with the same beginning are neighbours in any order by bytes, so reading ends at the first other one.
+        statement = self._list % (">=" if after is None else ">")
+        with closing(self.connection.execute(statement, (prefix if after is None else after,))) as rows:
+            for key in _live_keys(rows, prefix, now):
+                if len(keys) == limit:
+                    return keys, True
+                keys.append(key)
+        return keys, False
+
+    def sweep(self, now: float) -> tuple[bool, float | None]:
+        """Remove some expired rows; return whether there may be more, and when the next one expires."""
+        removed = self.connection.execute(self._sweep, (_text_of_time(now), SWEPT_AT_ONCE)).rowcount
+        return removed == SWEPT_AT_ONCE, self.first_expiry(now)
+
+    def first_expiry(self, now: float) -> float | None:
+        """Return when the next row expires; None: none does."""
+        text = self.connection.execute(self._first_expiry).fetchone()[0]
+        return None if text is None else _time_of(text)
+
+    def probe(self, now: float) -> None:
+        """Read anything."""
+        self.connection.execute(self._probe).fetchone()
+
+    def _check(self, now: float, write: Write) -> None:
+        if write.if_match is None and not write.if_absent:
+            return
+        key = write.key
+        row = self.connection.execute(self._select_etag, (key,)).fetchone()
+        is_present = row is not None and (row[1] is None or _time_of(row[1]) > now)
+        if write.if_absent:
+            if is_present:
+                raise ETagMismatch(f"key {key} exists already, and first-write without an ETag only creates")
+        elif not is_present:
+            raise ETagMismatch(f"key {key} does not exist, so it has no ETag {write.if_match}")
+        elif row[0].decode() != write.if_match:
+            raise ETagMismatch(f"key {key} has ETag {row[0].decode()}, not {write.if_match}; read it again")
+
+    def _carry_out(self, now: float, write: Write) -> None:
+        if isinstance(write, Set):
+            value, is_binary = _encoded(write.value)
+            expiry = None if write.ttl is None else _text_of_time(now + write.ttl)
+            self.connection.execute(self._upsert, (write.key, value, is_binary, str(next(self._etags)), expiry))
+        else:
+            self.connection.execute(self._delete, (write.key,))
+
+    def _try(self, now: float, write: Write) -> StoreFault | None:
+        try:
+            self.write(now, write)
+        except StoreFault as fault:
+            return fault
+        return None
+
+
+def _identity(path: str) -> tuple[int, int] | None:
+    if not path:
+        return None
+    try:
+        found = os.stat(path)
+    except OSError:
+        return (0, 0)
+    return (found.st_dev, found.st_ino)
+
+
+def _live_keys(rows: Iterator[tuple[bytes, bytes | None]], prefix: str, now: float) -> Iterator[str]:
+    for name, expiry in rows:
+        key = name.decode()
+        if not key.startswith(prefix):
+            return
+        if expiry is None or _time_of(expiry) > now:
+            yield key
+
+
+def _encoded(value: bytes) -> tuple[str, bool]:
+    try:
+        text = value.decode()
+    except UnicodeDecodeError:
+        return b64encode(value).decode(), True
+    # A NUL ends text for some of SQLite's functions and tools.
+    return (b64encode(value).decode(), True) if "\0" in text else (text, False)
+
+
+def _stored_value(key: str, row: Row, now: float) -> StoredValue | None:
+    value, is_binary, etag, expiry = row
+    expires_at = None
+    if expiry is not None:
+        expires = _time_of(expiry)
+        if expires <= now:
+            return None
+        expires_at = round(expires)
+    if is_binary:
+        try:
+            value = b64decode(value, validate=True)
+        except ValueError as error:
+            raise StoreRefused(f"the value of key {key} is marked as binary but is no base64; write it anew") from error
+    return StoredValue(value, etag.decode(), expires_at)
+
+
+def _text_of_time(unix: float) -> str:
+    """Return the time with milliseconds, rounded up so that nothing expires early."""
+    ms = ceil(unix * 1000)
+    return strftime("%Y-%m-%d %H:%M:%S", gmtime(ms // 1000)) + f".{ms % 1000:03d}"
+
+
+def _time_of(text: bytes) -> float:
+    try:
+        time = datetime.fromisoformat(text.decode())
+    except ValueError as error:
+        raise StoreRefused(f"a row has the expiration_time {text!r}, which is no time") from error
+    return (time if time.tzinfo else time.replace(tzinfo=UTC)).timestamp()

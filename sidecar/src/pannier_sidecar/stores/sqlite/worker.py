@@ -1,0 +1,253 @@
+"""A thread with its own connection to the table, which carries out whatever waits as one transaction.
+
+Calls made in one turn of the event loop go to the thread together, and everything that has arrived by the time it is
+free again becomes one transaction: many writers share one fsync, and the loop is woken once for all their answers.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass
+from queue import Empty, SimpleQueue
+from threading import Thread
+from time import time
+from typing import TYPE_CHECKING, Any, Final, TypeVar
+
+from pannier_sidecar.state.errors import StoreFault, StoreUnavailable
+
+from .faults import DRIVER_ERRORS, is_busy, outcome_of_commit, translated
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from .table import StateTable
+
+logger = logging.getLogger(__name__)
+
+Result = TypeVar("Result")
+Job = Callable[["StateTable", float], Result]
+"""Is given the table, in a transaction, and the time."""
+Outcome = tuple[Any, StoreFault | None]
+
+CALLS_AT_ONCE: Final = 1000
+"""Calls in one transaction: none waits for more than some ten milliseconds of others' work."""
+
+
+@dataclass(slots=True, eq=False)
+class _Turn:
+    """The calls of one turn of the event loop."""
+
+    calls: list[tuple[asyncio.Future[Any], Job[Any]]]
+    timer: asyncio.TimerHandle
+
+
+class Worker:
+    """Runs jobs on its connection. All methods are called on the event loop that `start` was called on."""
+
+    def __init__(
+        self,
+        name: str,
+        connect: Callable[[], StateTable],
+        begin: str,
+        *,
+        where: object,
+        timeout: float,
+        busy_timeout: float,
+        late: type[StoreUnavailable] = StoreUnavailable,
+    ):
+        """`begin` opens a transaction; a call unanswered after `timeout` seconds fails with `late`."""
+        self._name = name
+        self._connect = connect
+        self._begin = begin
+        self._where = where
+        self._timeout = timeout
+        self._busy_timeout = busy_timeout
+        self._late = late
+        self._queue: SimpleQueue[_Turn | None] = SimpleQueue()
+        self._waiting: list[tuple[asyncio.Future[Any], Job[Any]]] = []
+        self._unanswered: set[_Turn] = set()
+        self._is_running = False
+        self._table: StateTable | None = None
+        """Belongs to the thread."""
+        self._started: asyncio.Future[None] | None = None
+        self._ended: asyncio.Future[None] | None = None
+
+    async def start(self) -> None:
+        """Connect. Raises the StoreFault of a failure."""
+        self._loop = asyncio.get_running_loop()
+        self._started = self._loop.create_future()
+        self._ended = self._loop.create_future()
+        # A daemon: a process that ends without closing the store must not wait for it. Only answered writes count.
+        Thread(target=self._run, name=self._name, daemon=True).start()
+        self._is_running = True
+        await self._started
+
+    def submit(self, job: Job[Result]) -> asyncio.Future[Result]:
+        """Have the job run; raises StoreUnavailable if the worker is not running."""
+        if not self._is_running:
+            raise StoreUnavailable(f"{self._where} is not open")
+        if not self._waiting:
+            self._loop.call_soon(self._hand_over)
+        future: asyncio.Future[Result] = self._loop.create_future()
+        self._waiting.append((future, job))
+        return future
+
+    async def stop(self) -> None:
+        """Carry out what waits, then close the connection. Harmless when not running."""
+        if self._is_running:
+            self._hand_over()
+            self._is_running = False
+            self._queue.put(None)
+        if self._ended is not None:
+            await asyncio.wait([self._ended], timeout=self._timeout)
+
+    # --- on the event loop ----------------------------------------------------------------------------------------
+
+    def _hand_over(self) -> None:
+        if self._waiting:
+            calls, self._waiting = self._waiting, []
+            turn = _Turn(calls, self._loop.call_later(self._timeout, self._give_up, calls))
+            self._unanswered.add(turn)
+            self._queue.put(turn)
+
+    def _give_up(self, calls: Sequence[tuple[asyncio.Future[Any], Job[Any]]]) -> None:
+        for future, _ in calls:
+            if not future.done():
+                future.set_exception(self._late(f"{self._where} gave no answer within {self._timeout:g} s"))
+
+    def _answer(self, turns: Sequence[_Turn], outcomes: Iterable[Outcome]) -> None:
+        for turn in turns:
+            turn.timer.cancel()
+            self._unanswered.discard(turn)
+        calls = (call for turn in turns for call in turn.calls)
+        for (future, _), (result, fault) in zip(calls, outcomes, strict=True):
+            if future.done():
+                continue  # given up by the caller, or too late
+            if fault is None:
+                future.set_result(result)
+            else:
+                future.set_exception(fault)
+
+    def _has_started(self, fault: StoreFault | None) -> None:
+        self._is_running = self._is_running and fault is None
+        if self._started is None or self._started.done():
+            return
+        if fault is None:
+            self._started.set_result(None)
+        else:
+            self._started.set_exception(fault)
+
+    def _has_ended(self) -> None:
+        """Let nobody wait for an answer that will not come, should the thread have died."""
+        self._is_running = False
+        self._hand_over()
+        for turn in self._unanswered:
+            turn.timer.cancel()
+            for future, _ in turn.calls:
+                if not future.done():
+                    future.set_exception(self._late(f"{self._where} was closed before it answered"))
+        self._unanswered.clear()
+        self._has_started(StoreUnavailable(f"{self._where} could not be opened; the log says why"))
+        if self._ended is not None and not self._ended.done():
+            self._ended.set_result(None)
+
+    # --- in the thread --------------------------------------------------------------------------------------------
+
+    def _run(self) -> None:
+        try:
+            fault = self._open_table()
+            self._tell(self._has_started, fault)
+            if fault is None:
+                self._serve()
+        finally:
+            if self._table is not None:
+                self._table.close()
+            self._tell(self._has_ended)
+
+    def _open_table(self) -> StoreFault | None:
+        try:
+            self._table = self._connect()
+        except StoreFault as fault:
+            return fault
+        except DRIVER_ERRORS as error:
+            return translated(error, self._where, self._busy_timeout)
+        return None
+
+    def _attached_table(self) -> StateTable | StoreFault:
+        """Return the table; open it anew where its file has been removed or replaced."""
+        assert self._table is not None, "calls are carried out only once the table was opened"
+        if self._table.is_detached():
+            logger.warning("%s was removed or replaced while in use; it is opened anew", self._where)
+            self._table.close()
+            fault = self._open_table()
+            if fault is not None:
+                return fault
+        return self._table
+
+    def _tell(self, callback: Callable[..., None], *arguments: object) -> None:
+        try:
+            self._loop.call_soon_threadsafe(callback, *arguments)
+        except RuntimeError:  # the loop is closed: nobody is left to be told
+            logger.debug("%s outlived its event loop", self._name)
+
+    def _serve(self) -> None:
+        while turns := self._take():
+            jobs = [job for turn in turns for _, job in turn.calls]
+            table = self._attached_table()
+            if isinstance(table, StoreFault):
+                outcomes: list[Outcome] = [(None, table)] * len(jobs)
+            else:
+                outcomes = self._carried_out(table, jobs)
+            self._tell(self._answer, turns, outcomes)
+
+    def _take(self) -> list[_Turn]:
+        """Wait for calls and return all that are there; nothing: it is time to end."""
+        turn = self._queue.get()
+        turns = []
+        size = 0
+        while turn is not None:
+            turns.append(turn)
+            size += len(turn.calls)
+            if size >= CALLS_AT_ONCE:
+                return turns
+            try:
+                turn = self._queue.get_nowait()
+            except Empty:
+                return turns
+        if turns:
+            self._queue.put(None)  # for the next time
+        return turns
+
+    def _carried_out(self, table: StateTable, jobs: Sequence[Job[Any]]) -> list[Outcome]:
+        try:
+            table.connection.execute(self._begin)
+            now = time()
+            outcomes = [_outcome(job, table, now) for job in jobs]
+        except DRIVER_ERRORS as error:
+            is_begun = table.connection.in_transaction
+            _roll_back(table)
+            if is_begun and len(jobs) > 1 and not is_busy(error):
+                # One of them is at fault; the others must not suffer for it.
+                return [self._carried_out(table, [job])[0] for job in jobs]
+            return [(None, translated(error, self._where, self._busy_timeout)) for _ in jobs]
+        try:
+            table.connection.execute("COMMIT")
+        except DRIVER_ERRORS as error:
+            _roll_back(table)
+            return [(None, outcome_of_commit(error, self._where, self._busy_timeout)) for _ in jobs]
+        return outcomes
+
+
+def _outcome(job: Job[Any], table: StateTable, now: float) -> Outcome:
+    """Run a job; one that raises a StoreFault has changed nothing."""
+    try:
+        return job(table, now), None
+    except StoreFault as fault:
+        return None, fault
+
+
+def _roll_back(table: StateTable) -> None:
+    if table.connection.in_transaction:  # some errors have done it already
+        table.connection.execute("ROLLBACK")

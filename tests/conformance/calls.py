@@ -1,0 +1,68 @@
+"""Short ways to ask a store something."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Sequence
+
+from pannier_sidecar.state.errors import ETagInvalid, ETagMismatch, StoreFault
+from pannier_sidecar.state.requests import Delete, Get, Set, Write
+from pannier_sidecar.state.store import Store, StoredValue
+
+REFUSED = (ETagMismatch, ETagInvalid)
+WAYS = ("alone", "in bulk", "in a transaction")
+
+
+async def value_of(store: Store, key: str) -> bytes | None:
+    found = await store.get(Get(key))
+    return None if found is None else found.value
+
+
+async def written(store: Store, key: str, value: bytes = b'"before"') -> StoredValue:
+    """Write a value and return how it is stored."""
+    await store.set(Set(key, value))
+    return await present(store, key)
+
+
+async def present(store: Store, key: str) -> StoredValue:
+    found = await store.get(Get(key))
+    assert found is not None, f"{key} is absent"
+    return found
+
+
+async def fault_of(call: Awaitable[object]) -> StoreFault | None:
+    try:
+        await call
+    except StoreFault as fault:
+        return fault
+    return None
+
+
+async def send(store: Store, way: str, write: Write) -> StoreFault | None:
+    """Carry out a write in one of WAYS and return its fault."""
+    if way == "in bulk":
+        [fault] = await store.bulk_write([write])
+        return fault
+    if way == "in a transaction":
+        return await fault_of(store.transact([write]))
+    return await fault_of(store.set(write) if isinstance(write, Set) else store.delete(write))
+
+
+async def all_keys(store: Store, prefix: str, limit: int = 100) -> list[str]:
+    """List page by page."""
+    found: list[str] = []
+    cursor = None
+    while True:
+        page = await store.keys(prefix, limit, cursor)
+        assert len(page.keys) <= limit
+        found += page.keys
+        cursor = page.cursor
+        if cursor is None:
+            return found
+
+
+def sets(keys: Sequence[str], value: bytes = b"1") -> list[Set]:
+    return [Set(key, value) for key in keys]
+
+
+def deletes(keys: Sequence[str]) -> list[Delete]:
+    return [Delete(key) for key in keys]

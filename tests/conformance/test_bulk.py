@@ -1,0 +1,88 @@
+"""Bulk reads answer in the order asked; bulk writes run in order, each for itself."""
+
+import pytest
+from conformance.calls import REFUSED, deletes, present, sets, value_of, written
+from conformance.conftest import Keys
+
+from pannier_sidecar.state.requests import Delete, Get, Set
+from pannier_sidecar.state.store import Feature, Store
+
+pytestmark = pytest.mark.topic("bulk calls")
+
+
+async def test_reads_come_back_in_the_order_asked(store: Store, key: Keys) -> None:
+    names = [f"k{number:04}" for number in range(1200)]
+    await store.bulk_write([Set(key(name), name.encode()) for name in names])
+    asked = [*reversed(names), "absent", *names[:3], "absent"]
+    found = await store.bulk_get([Get(key(name)) for name in asked])
+    assert [entry and entry.value for entry in found] == [None if n == "absent" else n.encode() for n in asked]
+
+
+async def test_a_read_brings_etag_and_value_as_a_single_one_does(store: Store, key: Keys) -> None:
+    await store.bulk_write([*sets([key("a"), key("b")]), Set(key("c"), b"1", ttl=1000)])
+    singles = [await present(store, key(name)) for name in "abc"]
+    assert list(await store.bulk_get([Get(key(name)) for name in "abc"])) == singles
+
+
+async def test_nothing_asked_is_nothing_answered(store: Store) -> None:
+    assert list(await store.bulk_get([])) == []
+    assert list(await store.bulk_write([])) == []
+
+
+async def test_writes_to_one_key_run_in_order(store: Store, key: Keys) -> None:
+    await store.bulk_write([Set(key("k"), str(number).encode()) for number in range(50)])
+    assert await value_of(store, key("k")) == b"49"
+    await store.bulk_write([Set(key("k"), b"50"), Delete(key("k"))])
+    assert await value_of(store, key("k")) is None
+    await store.bulk_write([Delete(key("k")), Set(key("k"), b"51"), Delete(key("k")), Set(key("k"), b"52")])
+    assert await value_of(store, key("k")) == b"52"
+
+
+@pytest.mark.topic("ETags", Feature.ETAG)
+async def test_a_precondition_sees_what_the_same_bulk_wrote_before(store: Store, key: Keys) -> None:
+    faults = await store.bulk_write(
+        [
+            Set(key("k"), b"1", if_absent=True),
+            Set(key("k"), b"2", if_absent=True),
+            Delete(key("k")),
+            Set(key("k"), b"3", if_absent=True),
+        ]
+    )
+    assert [isinstance(fault, REFUSED) for fault in faults] == [False, True, False, False]
+    assert await value_of(store, key("k")) == b"3"
+
+
+@pytest.mark.topic("ETags", Feature.ETAG)
+async def test_one_failure_is_told_for_its_own_item_and_the_others_are_written(store: Store, key: Keys) -> None:
+    known = await written(store, key("known"))
+    faults = await store.bulk_write(
+        [
+            Set(key("a"), b"1"),
+            Set(key("known"), b"wrong", "1"),
+            Set(key("b"), b"1"),
+            Delete(key("known"), "1"),
+            Set(key("known"), b"right", known.etag),
+            Delete(key("absent"), "1"),
+            Delete(key("absent")),
+            Set(key("c"), b"1", if_absent=True),
+        ]
+    )
+    assert [isinstance(fault, REFUSED) for fault in faults] == [False, True, False, True, False, True, False, False]
+    assert [fault for fault in faults if fault is None] == [None] * 5
+    assert key("known") in str(faults[1])
+    assert [await value_of(store, key(name)) for name in ("a", "b", "c", "known")] == [b"1", b"1", b"1", b"right"]
+
+
+async def test_deletes_remove_what_is_there_and_pass_over_what_is_not(store: Store, key: Keys) -> None:
+    names = [key(str(number)) for number in range(10)]
+    await store.bulk_write(sets(names[::2]))
+    assert not any(await store.bulk_write(deletes(names)))
+    assert not any(await store.bulk_get([Get(name) for name in names]))
+
+
+async def test_large_values_go_together(store: Store, key: Keys) -> None:
+    value = b"\x80" * (1 << 20)
+    names = [key(str(number)) for number in range(8)]
+    await store.bulk_write(sets(names, value))
+    found = await store.bulk_get([Get(name) for name in names])
+    assert [entry and entry.value for entry in found] == [value] * 8

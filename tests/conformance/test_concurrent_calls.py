@@ -1,0 +1,150 @@
+"""Many tasks at once: nothing is lost, and of those that race only one wins."""
+
+import asyncio
+import random
+
+import pytest
+from conformance.calls import fault_of, present, value_of, written
+from conformance.conftest import Keys
+
+from pannier_sidecar.state.errors import ETagMismatch
+from pannier_sidecar.state.requests import Delete, Get, Set
+from pannier_sidecar.state.store import Feature, Store
+
+pytestmark = pytest.mark.topic("concurrent calls", Feature.ETAG)
+
+TASKS = 100
+INCREMENTS = 100
+
+
+async def increment(store: Store, key: str) -> int:
+    """Add one; return how many attempts it took."""
+    for attempt in range(1, 100_000):
+        found = await present(store, key)
+        await asyncio.sleep(0)  # so that the others have their turn where a store has no pauses of its own
+        try:
+            await store.set(Set(key, str(int(found.value) + 1).encode(), found.etag))
+            return attempt
+        except ETagMismatch:
+            await asyncio.sleep(random.uniform(0, 0.1))
+    raise AssertionError("never won")
+
+
+@pytest.mark.timeout(240)  # each increment waits for a disk, where there is one
+async def test_ten_thousand_increments_of_one_key_lose_none(store: Store, key: Keys) -> None:
+    await store.set(Set(key("k"), b"0"))
+
+    async def some() -> None:
+        for _ in range(INCREMENTS):
+            await increment(store, key("k"))
+            await asyncio.sleep(0)
+
+    await asyncio.gather(*(some() for _ in range(TASKS)))
+    assert await value_of(store, key("k")) == str(TASKS * INCREMENTS).encode()
+
+
+async def test_one_of_two_hundred_creates(store: Store, key: Keys) -> None:
+    async def create(number: int) -> bool:
+        return await fault_of(store.set(Set(key("k"), str(number).encode(), if_absent=True))) is None
+
+    won = await asyncio.gather(*map(create, range(200)))
+    assert won.count(True) == 1
+    assert await value_of(store, key("k")) == str(won.index(True)).encode()
+
+
+async def test_one_of_two_hundred_replaces(store: Store, key: Keys) -> None:
+    etag = (await written(store, key("k"))).etag
+
+    async def replace(number: int) -> bool:
+        return await fault_of(store.set(Set(key("k"), str(number).encode(), etag))) is None
+
+    won = await asyncio.gather(*map(replace, range(200)))
+    assert won.count(True) == 1
+    assert await value_of(store, key("k")) == str(won.index(True)).encode()
+
+
+async def test_one_of_two_hundred_deletes(store: Store, key: Keys) -> None:
+    etag = (await written(store, key("k"))).etag
+    faults = await asyncio.gather(*(fault_of(store.delete(Delete(key("k"), etag))) for _ in range(200)))
+    assert faults.count(None) == 1
+    assert await value_of(store, key("k")) is None
+
+
+@pytest.mark.topic("transactions", Feature.TRANSACTIONAL)
+async def test_transfers_between_accounts_neither_make_nor_lose_money(store: Store, key: Keys) -> None:
+    accounts = [key(str(number)) for number in range(5)]
+    for account in accounts:
+        await store.set(Set(account, b"100"))
+
+    async def transfer(seed: int) -> bool:
+        source, target = random.Random(seed).sample(accounts, 2)
+        paying, paid = [await present(store, account) for account in (source, target)]
+        writes = [
+            Set(source, str(int(paying.value) - 1).encode(), paying.etag),
+            Set(target, str(int(paid.value) + 1).encode(), paid.etag),
+        ]
+        return await fault_of(store.transact(writes)) is None
+
+    done = await asyncio.gather(*map(transfer, range(300)))
+    assert any(done)
+    assert sum([int(await value_of(store, account) or 0) for account in accounts]) == 500
+
+
+@pytest.mark.topic("transactions", Feature.TRANSACTIONAL)
+async def test_no_reader_sees_half_a_transaction(store: Store, key: Keys) -> None:
+    pair = [key("left"), key("right")]
+    await store.transact([Set(name, b"0") for name in pair])
+
+    async def write() -> None:
+        for number in range(200):
+            await store.transact([Set(name, str(number).encode()) for name in pair])
+
+    writing = asyncio.create_task(write())
+    reads = 0
+    while not writing.done():
+        left, right = await asyncio.gather(*(value_of(store, name) for name in pair))
+        newer = await value_of(store, pair[0])
+        assert int(right or -1) <= int(newer or -1), "right was seen before left was there"
+        assert int(left or -1) <= int(newer or -1)
+        reads += 1
+        await asyncio.sleep(0)
+    await writing
+    assert reads
+
+
+async def test_two_hundred_tasks_each_find_what_they_wrote(store: Store, key: Keys) -> None:
+    async def live(number: int) -> None:
+        chance = random.Random(number)
+        name = key(f"of task {number}")
+        value: bytes | None = None
+        for step in range(15):
+            match chance.randrange(5):
+                case 0:
+                    value = f"{number} {step}".encode()
+                    await store.set(Set(name, value))
+                case 1:
+                    value = b"\xff" * chance.randrange(100)
+                    await store.bulk_write([Set(name, value)])
+                case 2:
+                    value = None
+                    await store.delete(Delete(name))
+                case 3:
+                    [entry] = await store.bulk_get([Get(name)])
+                    assert (entry and entry.value) == value
+                case _:
+                    created = await fault_of(store.set(Set(name, b"created", if_absent=True))) is None
+                    assert created is (value is None)
+                    value = b"created" if created else value
+            assert await value_of(store, name) == value
+
+    await asyncio.gather(*map(live, range(200)))
+
+
+async def test_calls_that_their_caller_gives_up_harm_no_others(store: Store, key: Keys) -> None:
+    calls = [asyncio.create_task(store.set(Set(key(str(number)), b"1"))) for number in range(100)]
+    await asyncio.sleep(0)
+    for call in calls[::2]:
+        call.cancel()
+    await asyncio.gather(*calls, return_exceptions=True)
+    assert [await value_of(store, key(str(number))) for number in range(1, 100, 2)] == [b"1"] * 50
+    await written(store, key("after"))

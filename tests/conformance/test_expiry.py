@@ -1,0 +1,102 @@
+"""A value with a TTL goes when its time has come, and from then on it is as if it had never been."""
+
+import asyncio
+import time
+
+import pytest
+from conformance.calls import REFUSED, all_keys, fault_of, present, value_of, written
+from conformance.conftest import Keys
+
+from pannier_sidecar.state.requests import Delete, Get, Set
+from pannier_sidecar.state.store import Feature, Store
+
+pytestmark = pytest.mark.topic("TTL", Feature.TTL)
+
+PATIENCE_S = 10
+
+
+async def until_gone(store: Store, key: str) -> None:
+    deadline = time.monotonic() + PATIENCE_S
+    while await store.get(Get(key)) is not None:
+        assert time.monotonic() < deadline, f"{key} does not expire"
+        await asyncio.sleep(0.02)
+
+
+@pytest.mark.parametrize("ttl", [1, 60, 2**31 - 1])
+async def test_the_time_of_expiry_comes_with_the_value(store: Store, key: Keys, ttl: int) -> None:
+    before = time.time()
+    await store.set(Set(key("k"), b"1", ttl=ttl))
+    found = await present(store, key("k"))
+    assert found.expires_at is not None
+    assert before + ttl - 1 <= found.expires_at <= time.time() + ttl + 1
+
+
+async def test_nothing_goes_before_its_time(store: Store, key: Keys) -> None:
+    await store.set(Set(key("k"), b"1", ttl=1))
+    written_at = time.monotonic()
+    await until_gone(store, key("k"))
+    assert time.monotonic() - written_at > 0.9
+
+
+async def test_a_later_write_clears_or_replaces_the_expiry(store: Store, key: Keys) -> None:
+    etags = {}
+    for name in ("cleared", "cleared with ETag", "longer", "longer in a bulk", "deleted and recreated"):
+        await store.set(Set(key(name), b"1", ttl=1))
+        etags[name] = (await present(store, key(name))).etag
+    await store.set(Set(key("cleared"), b"2"))
+    await store.set(Set(key("cleared with ETag"), b"2", etags["cleared with ETag"]))
+    await store.set(Set(key("longer"), b"2", ttl=1000))
+    await store.bulk_write([Set(key("longer in a bulk"), b"2", ttl=1000)])
+    await store.delete(Delete(key("deleted and recreated")))
+    await store.set(Set(key("deleted and recreated"), b"2"))
+    await store.set(Set(key("shorter"), b"1", ttl=1000))
+    await store.set(Set(key("shorter"), b"2", ttl=1))
+    await until_gone(store, key("shorter"))
+    for name in etags:
+        found = await present(store, key(name))
+        assert found.value == b"2"
+        assert (found.expires_at is not None) is name.startswith("longer")
+
+
+async def test_an_expired_key_counts_as_absent(store: Store, key: Keys, prefix: str) -> None:
+    names = [
+        "set",
+        "created",
+        "matched",
+        "deleted",
+        "deleted with ETag",
+        "deleted if absent",
+        "in a transaction",
+        "bulk",
+    ]
+    for name in [*names, "last"]:
+        await store.set(Set(key(name), b"old", ttl=1))
+    old = await present(store, key("last"))
+    await written(store, key("stays"), b"old")
+    await until_gone(store, key("last"))
+
+    found = await store.bulk_get([Get(key(name)) for name in [*names, "stays"]])
+    assert [entry and entry.value for entry in found] == [None] * len(names) + [b"old"]
+    if Feature.KEYS_LIKE in store.features:
+        assert await all_keys(store, prefix) == [key("stays")]
+    await store.set(Set(key("set"), b"new"))
+    await store.set(Set(key("created"), b"new", if_absent=True))
+    assert isinstance(await fault_of(store.set(Set(key("matched"), b"new", old.etag))), REFUSED)
+    await store.delete(Delete(key("deleted")))
+    assert isinstance(await fault_of(store.delete(Delete(key("deleted with ETag"), old.etag))), REFUSED)
+    await store.delete(Delete(key("deleted if absent"), if_absent=True))
+    assert list(await store.bulk_write([Set(key("bulk"), b"new", if_absent=True)])) == [None]
+    if Feature.TRANSACTIONAL in store.features:
+        await store.transact([Set(key("in a transaction"), b"new", if_absent=True)])
+        assert isinstance(await fault_of(store.transact([Delete(key("last"), old.etag)])), REFUSED)
+    assert [await value_of(store, key(name)) for name in ("set", "created", "bulk")] == [b"new"] * 3
+    assert [await value_of(store, key(name)) for name in ("matched", "deleted", "deleted with ETag")] == [None] * 3
+    assert (await present(store, key("created"))).expires_at is None
+
+
+async def test_a_refused_write_leaves_the_expiry(store: Store, key: Keys) -> None:
+    await store.set(Set(key("k"), b"1", ttl=1000))
+    before = await present(store, key("k"))
+    assert isinstance(await fault_of(store.set(Set(key("k"), b"2", if_absent=True))), REFUSED)
+    assert isinstance(await fault_of(store.set(Set(key("k"), b"2", "1", ttl=5))), REFUSED)
+    assert await present(store, key("k")) == before

@@ -1,0 +1,113 @@
+"""Opening, probing and closing."""
+
+import asyncio
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from conformance.calls import written
+from conformance.conftest import Keys
+from conformance.subjects import Subject
+
+from pannier_crds.catalogue import component_type
+from pannier_sidecar.state.errors import StoreFault, StoreUnavailable
+from pannier_sidecar.state.requests import Delete, Get, Set
+from pannier_sidecar.state.store import Store
+
+pytestmark = pytest.mark.topic("opening and closing")
+
+CALLS: dict[str, Callable[[Store, str], object]] = {
+    "get": lambda store, key: store.get(Get(key)),
+    "set": lambda store, key: store.set(Set(key, b"1")),
+    "delete": lambda store, key: store.delete(Delete(key)),
+    "bulk_get": lambda store, key: store.bulk_get([Get(key)]),
+    "bulk_write": lambda store, key: store.bulk_write([Set(key, b"1")]),
+    "transact": lambda store, key: store.transact([Set(key, b"1")]),
+    "keys": lambda store, key: store.keys(key, 10, None),
+    "ping": lambda store, key: store.ping(),
+}
+
+
+async def test_does_what_the_catalogue_says_of_it(store: Store, subject: Subject) -> None:
+    assert store.features == subject.claims
+    described = component_type(subject.store_type)
+    assert described is not None
+    assert {feature.value for feature in store.features} == set(described.features)
+
+
+async def test_answers_a_ping(store: Store) -> None:
+    await store.ping()
+
+
+@pytest.mark.parametrize("call", CALLS.values(), ids=CALLS.keys())
+async def test_a_call_after_closing_fails_and_says_so(
+    make_store: Callable[[], Store], key: Keys, call: Callable
+) -> None:
+    store = make_store()
+    await store.open()
+    await store.close()
+    await unavailable(call(store, key("k")))
+
+
+@pytest.mark.parametrize("call", CALLS.values(), ids=CALLS.keys())
+async def test_a_call_before_opening_fails_and_says_so(
+    make_store: Callable[[], Store], key: Keys, call: Callable
+) -> None:
+    await unavailable(call(make_store(), key("k")))
+
+
+async def unavailable(call: Any) -> None:
+    """Bulk calls tell of it item by item; a bulk read may also do so as a whole."""
+    try:
+        [answer] = await call
+    except StoreUnavailable as fault:
+        answer = fault
+    assert isinstance(answer, StoreUnavailable)
+    assert str(answer)
+
+
+async def test_a_bulk_write_after_closing_tells_each_item(make_store: Callable[[], Store], key: Keys) -> None:
+    store = make_store()
+    await store.open()
+    await store.close()
+    faults = await store.bulk_write([Set(key("a"), b"1"), Delete(key("b"))])
+    assert [isinstance(fault, StoreUnavailable) for fault in faults] == [True, True]
+
+
+async def test_closing_twice_is_harmless(make_store: Callable[[], Store]) -> None:
+    store = make_store()
+    await store.open()
+    await store.close()
+    await store.close()
+
+
+async def test_closing_before_opening_is_harmless(make_store: Callable[[], Store]) -> None:
+    await make_store().close()
+
+
+async def test_calls_in_flight_when_it_closes_end(make_store: Callable[[], Store], key: Keys) -> None:
+    store = make_store()
+    await store.open()
+    calls = [asyncio.create_task(store.set(Set(key(str(number)), b"1"))) for number in range(50)]
+    await asyncio.sleep(0)
+    await store.close()
+    async with asyncio.timeout(10):
+        ends = await asyncio.gather(*calls, return_exceptions=True)
+    assert all(end is None or isinstance(end, StoreFault) for end in ends)
+
+
+async def test_opens_again_and_again(make_store: Callable[[], Store], key: Keys) -> None:
+    for number in range(5):
+        store = make_store()
+        await store.open()
+        await written(store, key(str(number)))
+        await store.close()
+
+
+async def test_opening_that_is_given_up_leaves_nothing_behind(make_store: Callable[[], Store]) -> None:
+    store = make_store()
+    opening = asyncio.create_task(store.open())
+    await asyncio.sleep(0)
+    opening.cancel()
+    await asyncio.gather(opening, return_exceptions=True)
+    await store.close()

@@ -1,0 +1,94 @@
+"""Whatever bytes are stored come back byte for byte."""
+
+import os
+
+import pytest
+from conformance.calls import present, value_of, written
+from conformance.conftest import Keys
+
+from pannier_sidecar.state.requests import Get, Set
+from pannier_sidecar.state.store import Feature, Store
+
+pytestmark = pytest.mark.topic("values")
+
+VALUES = {
+    "nothing": b"",
+    "a space": b" ",
+    "an integer": b"1",
+    "a large integer": b"123456789012345678901234567890",
+    "a float of many digits": b"0.30000000000000004e-300",
+    "true": b"true",
+    "null": b"null",
+    "a string": b'"text"',
+    "an empty string": b'""',
+    "a string that looks like JSON": b'"{\\"a\\": 1}"',
+    "an object in its own order and spacing": b'{ "b":1,\n\t"a" : [ 1.0, 1e3 ] }',
+    "keys that are there twice": b'{"a":1,"a":2}',
+    "broken JSON": b'{"a":',
+    "text without JSON": b"hello",
+    "markup": b"<a href='x'>&amp;</a>",
+    "quotes and backslashes": b"'\"\\'; DROP TABLE state; --",
+    "text of many planes": "zażółć ひ 😀 \u2028 \uffff".encode(),
+    "a byte order mark": b"\xef\xbb\xbf{}",
+    "NUL in text": b"a\0b",
+    "only NUL": b"\0",
+    "line ends": b"\r\n\n\r",
+    "no UTF-8": b"\xff\xfe\x80",
+    "half a character": "ü".encode()[:1],
+    "an encoded surrogate": b"\xed\xa0\x80",
+    "what looks like base64": b"aGVsbG8=",
+    "a protobuf message": b"\x08\x96\x01\x12\x07testing\x1a\x03\x08\x96\x01",
+    "every byte": bytes(range(256)),
+    "what looks like a Redis reply": b"$-1\r\n*2\r\n+OK\r\n",
+}
+
+
+@pytest.mark.parametrize("value", VALUES.values(), ids=VALUES.keys())
+async def test_comes_back_byte_for_byte(store: Store, key: Keys, value: bytes) -> None:
+    await store.set(Set(key("k"), value))
+    assert await value_of(store, key("k")) == value
+
+
+@pytest.mark.parametrize("size", [65_535, 65_536, 1 << 20, 4 << 20, (6 << 20) + 1])
+@pytest.mark.parametrize("is_text", [True, False], ids=["text", "binary"])
+async def test_large_values_come_back(store: Store, key: Keys, size: int, is_text: bool) -> None:
+    value = (b'{"a": "0123456789"}' * (size // 19 + 1))[:size] if is_text else os.urandom(size)
+    await store.set(Set(key("k"), value))
+    assert await value_of(store, key("k")) == value
+
+
+async def test_a_smaller_value_replaces_a_larger_one_whole(store: Store, key: Keys) -> None:
+    await store.set(Set(key("k"), b"x" * 10_000))
+    await store.set(Set(key("k"), b"\xff"))
+    assert await value_of(store, key("k")) == b"\xff"
+    await store.set(Set(key("k"), b"{}"))
+    assert await value_of(store, key("k")) == b"{}"
+
+
+async def test_values_written_together_come_back_byte_for_byte(store: Store, key: Keys) -> None:
+    await store.bulk_write([Set(key(name), value) for name, value in VALUES.items()])
+    found = await store.bulk_get([Get(key(name)) for name in VALUES])
+    assert [entry and entry.value for entry in found] == list(VALUES.values())
+
+
+@pytest.mark.topic("transactions", Feature.TRANSACTIONAL)
+async def test_values_of_a_transaction_come_back_byte_for_byte(store: Store, key: Keys) -> None:
+    await store.transact([Set(key(name), value) for name, value in VALUES.items()])
+    found = await store.bulk_get([Get(key(name)) for name in VALUES])
+    assert [entry and entry.value for entry in found] == list(VALUES.values())
+
+
+async def test_an_absent_key_has_no_value(store: Store, key: Keys) -> None:
+    assert await store.get(Get(key("never written"))) is None
+
+
+async def test_strong_reads_and_writes_find_the_same(store: Store, key: Keys) -> None:
+    await written(store, key("k"), b"1")
+    found = await store.get(Get(key("k"), strong=True))
+    assert found is not None
+    assert found.value == b"1"
+
+
+async def test_a_value_without_ttl_has_no_expiry(store: Store, key: Keys) -> None:
+    await store.set(Set(key("k"), b"1"))
+    assert (await present(store, key("k"))).expires_at is None

@@ -1,0 +1,153 @@
+"""On a Cluster every key finds its node, also while slots move and nodes fail over."""
+
+import asyncio
+from collections.abc import AsyncIterator, Iterator
+
+import pytest
+from servers.opened_redis import Load, opened, until
+from servers.redis_server import Cluster, RedisServer, cluster
+
+from pannier_sidecar.state.errors import NotSupported, StoreRefused
+from pannier_sidecar.state.requests import Delete, Get, Set
+from pannier_sidecar.stores.redis import RedisStore
+from pannier_sidecar.stores.redis.slots import slot_of
+
+
+@pytest.fixture(scope="module")
+def nodes(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
+    with cluster(tmp_path_factory.mktemp("cluster")) as nodes:
+        yield nodes
+
+
+@pytest.fixture
+async def store(nodes: Cluster) -> AsyncIterator[RedisStore]:
+    for node in nodes.nodes:
+        with node.client() as client:
+            client.flushall()
+    async with opened(nodes.settings) as store:
+        yield store
+
+
+def other_than(nodes: Cluster, owner: RedisServer) -> RedisServer:
+    return next(node for node in nodes.nodes if node is not owner)
+
+
+def test_slots_are_those_of_the_specification(nodes: Cluster) -> None:
+    with nodes.nodes[0].client() as client:
+        for key in ("", "k", "{a}b", "a{b}", "{}x", "a{}b{c}", "{a", "}{a}", "a{{b}}", "ключ"):
+            assert slot_of(key.encode()) == client.execute_command("CLUSTER KEYSLOT", key)
+
+
+async def test_one_address_is_enough(nodes: Cluster) -> None:
+    async with opened({"redisHost": nodes.nodes[1].address, "redisType": "cluster"}) as store:
+        for n in range(20):
+            await store.set(Set(f"k{n}", b"1"))
+        await store.ping()
+
+
+async def test_a_node_of_a_cluster_is_no_single_node(nodes: Cluster) -> None:
+    async with opened(nodes.nodes[0].settings) as store:
+        with pytest.raises(StoreRefused, match="set redisType: cluster"):
+            for n in range(20):
+                await store.set(Set(f"k{n}", b"1"))
+
+
+async def test_a_bulk_read_over_all_nodes_keeps_the_order(store: RedisStore) -> None:
+    names = [f"k{n}" for n in range(100)]
+    assert list(await store.bulk_write([Set(name, name.encode()) for name in names])) == [None] * 100
+    found = await store.bulk_get([Get(name) for name in names])
+    assert [getattr(each, "value", None) for each in found] == [name.encode() for name in names]
+
+
+async def test_keys_of_several_slots_are_refused_in_one_transaction(store: RedisStore) -> None:
+    with pytest.raises(NotSupported, match=r"different hash slots.*braces"):
+        await store.transact([Set("a", b"1"), Set("b", b"1")])
+    await store.transact([Set("{t}a", b"1"), Set("{t}b", b"1"), Delete("{t}c")])
+    assert await store.get(Get("a")) is None
+    assert await store.get(Get("{t}a")) is not None
+
+
+async def test_listing_meets_the_keys_of_all_nodes(store: RedisStore) -> None:
+    names = {f"k{n}" for n in range(500)}
+    await store.bulk_write([Set(name, b"1") for name in names])
+    met: list[str] = []
+    cursor = None
+    while True:
+        page = await store.keys("k", 7, cursor)
+        assert len(page.keys) <= 7
+        met += page.keys
+        cursor = page.cursor
+        if cursor is None:
+            break
+    assert sorted(met) == sorted(names)
+
+
+async def test_a_slot_that_moved_is_found_where_it_is_now(store: RedisStore, nodes: Cluster) -> None:
+    key = "{moving}k"
+    await store.set(Set(key, b"1"))
+    found = await store.get(Get(key))
+    assert found is not None
+    for expected in (b"2", b"3"):
+        slot = slot_of(key.encode())
+        nodes.move_slot(slot, other_than(nodes, nodes.owner(slot)))
+        await store.set(Set(key, expected, if_match=found.etag))
+        found = await store.get(Get(key))
+        assert found is not None
+        assert found.value == expected
+        listed = await store.keys("{moving}", 10, None)
+        assert listed.keys == [key]
+
+
+async def test_while_a_slot_moves_each_key_is_found(store: RedisStore, nodes: Cluster) -> None:
+    slot = slot_of(b"{ask}")
+    await store.set(Set("{ask}old", b"1"))
+    with nodes.migrating(slot, other_than(nodes, nodes.owner(slot))):
+        await store.set(Set("{ask}new", b"2"))  # goes to the new node: the old one does not have it
+        await store.set(Set("{ask}strong", b"3", strong=True))
+        await store.set(Set("{ask}old", b"4"))
+        await store.transact([Set("{ask}old", b"5", ttl=100)])
+        waiting = asyncio.create_task(store.transact([Set("{ask}a", b"5"), Set("{ask}b", b"6")]))
+        for name, value in (("old", b"5"), ("new", b"2"), ("strong", b"3")):
+            found = await store.get(Get("{ask}" + name))
+            assert found is not None, name
+            assert found.value == value
+        entries = await store.bulk_get([Get("{ask}old"), Get("{ask}new"), Get("{ask}absent")])
+        assert [getattr(each, "value", None) for each in entries] == [b"5", b"2", None]
+        outcomes = await store.bulk_write([Set("{ask}new", b"7"), Delete("{ask}absent"), Set("{ask}old", b"8")])
+        assert list(outcomes) == [None] * 3
+    await waiting  # several keys of a slot that moves: not before it has moved
+    found = await store.get(Get("{ask}new"))
+    assert found is not None
+    assert found.value == b"7"
+
+
+async def test_slots_that_move_under_load_lose_nothing(store: RedisStore, nodes: Cluster) -> None:
+    async with Load(store, tag="{busy}") as load:
+        slot = slot_of(b"{busy}")
+        for _ in range(6):
+            reached = load.done
+            await until(lambda reached=reached: load.done > reached + 50)
+            target = other_than(nodes, nodes.owner(slot))
+            await asyncio.to_thread(nodes.move_slot, slot, target)
+    await load.check(store)
+    assert not load.raised
+
+
+async def test_a_node_killed_and_restarted_leaves_the_others_serving(tmp_path_factory: pytest.TempPathFactory) -> None:
+    with cluster(tmp_path_factory.mktemp("cluster")) as nodes:
+        for node in nodes.nodes:
+            with node.client() as client:
+                client.config_set("cluster-require-full-coverage", "no")
+        async with opened(nodes.settings, dialTimeout=0.5, readTimeout=0.5) as store:
+            names = [f"k{n}" for n in range(60)]
+            await store.bulk_write([Set(name, b"1") for name in names])
+            dead = nodes.nodes[2]
+            gone = {name for name in names if nodes.owner(slot_of(name.encode())) is dead}
+            dead.kill()
+            found = await store.bulk_get([Get(name) for name in names])
+            assert {name for name, each in zip(names, found, strict=True) if isinstance(each, Exception)} == gone
+            dead.start()
+            await until(lambda: True)
+            async with asyncio.timeout(20):
+                while any(isinstance(each, Exception) for each in await store.bulk_get([Get(name) for name in names])):
+                    await asyncio.sleep(0.05)

@@ -1,0 +1,89 @@
+"""`consistency: strong` waits for the replicas, and says so when they do not come."""
+
+import asyncio
+from collections.abc import Iterator
+from pathlib import Path
+from time import monotonic
+
+import pytest
+from servers.opened_redis import eventually, opened
+from servers.redis_server import RedisServer, single, with_replica
+
+from pannier_sidecar.state.errors import ETagMismatch, TooFewReplicas
+from pannier_sidecar.state.requests import Delete, Get, Set
+
+Pair = tuple[RedisServer, RedisServer]
+
+
+@pytest.fixture
+def pair(tmp_path: Path) -> Iterator[Pair]:
+    with with_replica(tmp_path) as pair:
+        yield pair
+        pair[1].resume()
+
+
+async def test_a_strong_write_is_on_the_replica_when_it_returns(pair: Pair) -> None:
+    primary, replica = pair
+    async with opened(primary.settings) as store:
+        with replica.client() as client:
+            for n in range(50):
+                await store.set(Set("k", b"%d" % n, strong=True))
+                assert client.hget("k", "data") == b"%d" % n
+            await store.transact([Set("t", b"1", strong=True), Delete("k")])
+            assert client.keys() == [b"t"]
+            await store.delete(Delete("t", strong=True))
+            assert client.keys() == []
+
+
+async def test_too_few_acknowledgements_are_reported_with_numbers(pair: Pair) -> None:
+    primary, replica = pair
+    async with opened(primary.settings) as store:
+        await store.set(Set("k", b"1", strong=True))
+        replica.pause()
+        with pytest.raises(TooFewReplicas, match="on the primary, but only 0 of 1 replicas acknowledged it within 1 s"):
+            await store.set(Set("k", b"2", strong=True))
+        with pytest.raises(TooFewReplicas):
+            await store.delete(Delete("absent", strong=True))
+        with pytest.raises(ETagMismatch):
+            await store.set(Set("k", b"3", if_match="1", strong=True))
+        found = await store.get(Get("k", strong=True))
+        assert found is not None
+        assert found.value == b"2"
+        replica.resume()
+        await eventually(lambda: store.set(Set("k", b"4", strong=True)))
+
+
+async def test_calls_that_are_not_strong_do_not_wait_for_those_that_are(pair: Pair) -> None:
+    primary, replica = pair
+    async with opened(primary.settings) as store:
+        await store.set(Set("k", b"1", strong=True))
+        replica.pause()
+        strong = [asyncio.create_task(store.set(Set(f"s{n}", b"1", strong=True))) for n in range(20)]
+        await asyncio.sleep(0.05)
+        for n in range(100):
+            await store.set(Set("k", b"%d" % n))
+            await store.get(Get("k"))
+        assert not any(task.done() for task in strong)
+        started = monotonic()
+        results = await asyncio.gather(*strong, return_exceptions=True)
+        assert all(isinstance(result, TooFewReplicas) for result in results)
+        assert monotonic() - started < 10  # they share a wait instead of waiting one after another
+
+
+async def test_a_replica_that_has_gone_is_missed(pair: Pair) -> None:
+    primary, replica = pair
+    async with opened(primary.settings) as store:
+        await store.set(Set("k", b"1", strong=True))
+        replica.kill()
+        with pytest.raises(TooFewReplicas):
+            await store.set(Set("k", b"2", strong=True))
+        replica.start()
+
+
+async def test_without_replicas_the_primary_is_all_there_is(tmp_path: Path) -> None:
+    with single(tmp_path) as server:
+        async with opened(server.settings) as store:
+            await store.set(Set("k", b"1", strong=True))
+            results = await store.bulk_write([Set("a", b"1", strong=True), Set("b", b"1", if_match="1", strong=True)])
+            assert results[0] is None
+            assert isinstance(results[1], ETagMismatch)

@@ -1,0 +1,370 @@
+"""Real Redis servers on free ports of the loopback interface: one, behind Sentinels, a Cluster; with password and TLS.
+
+Each keeps its files in the folder that it is given and is ended by its own pid.
+"""
+
+from __future__ import annotations
+
+import re
+import signal
+import socket
+import subprocess
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from redis import Redis
+from redis.exceptions import RedisError
+
+Settings = dict[str, str | int | float | bool | None]
+
+START_LIMIT_S = 20.0
+SLOTS = 16384
+MASTER_NAME = "mymaster"
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def wait_until(is_so: Callable[[], object], what: str, limit_s: float = START_LIMIT_S) -> None:
+    """Return when `is_so` says so; errors of Redis mean not yet."""
+    deadline = time.monotonic() + limit_s
+    while True:
+        try:
+            if is_so():
+                return
+        except (RedisError, OSError):
+            pass
+        assert time.monotonic() < deadline, f"not within {limit_s} s: {what}"
+        time.sleep(0.02)
+
+
+class RedisServer:
+    """A redis-server that can be killed, stopped, continued and started again on its port."""
+
+    def __init__(self, folder: Path, *options: str, port: int | None = None, client: Settings | None = None):
+        folder.mkdir(parents=True, exist_ok=True)
+        self.folder = folder
+        self.port = port or free_port()
+        self._options = options
+        self._client = client or {}
+        self._process: subprocess.Popen[bytes] | None = None
+        self.start()
+
+    @property
+    def address(self) -> str:
+        return f"127.0.0.1:{self.port}"
+
+    @property
+    def pid(self) -> int:
+        assert self._process is not None
+        return self._process.pid
+
+    @property
+    def settings(self) -> Settings:
+        """What a component says to reach it without credentials."""
+        return {"redisHost": self.address}
+
+    @property
+    def version(self) -> str:
+        with self.client() as client:
+            return str(client.info("server")["redis_version"])
+
+    def client(self) -> Redis:
+        """Return a client of another make, to look at the server from outside."""
+        return Redis(host="127.0.0.1", port=self.port, socket_timeout=10, **self._client)
+
+    def start(self) -> None:
+        port = ("--port", str(self.port)) if "--tls-port" not in self._options else ("--port", "0")
+        command = ["redis-server", *port, "--bind", "127.0.0.1", "--dir", str(self.folder), *self._options]
+        command += ["--repl-diskless-sync-delay", "0"]
+        if "--appendonly" not in self._options and "--sentinel" not in self._options:
+            command += ["--save", "", "--appendonly", "no"]
+        with (self.folder / "log").open("ab") as log:
+            self._process = subprocess.Popen(command, stdout=log, stderr=log)
+        try:
+            wait_until(self._answers, f"Redis on port {self.port} answers: {(self.folder / 'log').read_text()[-500:]}")
+        except BaseException:
+            self.kill()
+            raise
+
+    def _answers(self) -> bool:
+        assert self._process is not None
+        assert self._process.poll() is None, (self.folder / "log").read_text()
+        with self.client() as client:
+            return bool(client.ping())
+
+    def kill(self) -> None:
+        """SIGKILL: no goodbye, nothing written."""
+        self._end(signal.SIGKILL)
+
+    def stop(self) -> None:
+        self._end(signal.SIGTERM)
+
+    def _end(self, how: signal.Signals) -> None:
+        if self._process is None:
+            return
+        self._process.send_signal(signal.SIGCONT)
+        self._process.send_signal(how)
+        self._process.wait(10)
+        self._process = None
+
+    def pause(self) -> None:
+        assert self._process is not None
+        self._process.send_signal(signal.SIGSTOP)
+
+    def resume(self) -> None:
+        assert self._process is not None
+        self._process.send_signal(signal.SIGCONT)
+
+
+@contextmanager
+def single(folder: Path, *options: str, client: Settings | None = None) -> Iterator[RedisServer]:
+    """Run one server. `options` are redis-server's; `client` is what redis-py needs to get in."""
+    server = RedisServer(folder, *options, client=client)
+    try:
+        yield server
+    finally:
+        server.stop()
+
+
+@contextmanager
+def with_replica(folder: Path, *options: str) -> Iterator[tuple[RedisServer, RedisServer]]:
+    """Run a primary and a replica that follows it."""
+    with ExitStack() as stack:
+        primary = stack.enter_context(single(folder / "primary", *options))
+        replica = stack.enter_context(
+            single(folder / "replica", *options, "--replicaof", "127.0.0.1", str(primary.port))
+        )
+        wait_until(lambda: _follows(primary), "the replica follows")
+        yield primary, replica
+
+
+def _follows(primary: RedisServer, replicas: int = 1) -> bool:
+    with primary.client() as client:
+        return client.wait(replicas, 100) == replicas and client.info("replication")["connected_slaves"] == replicas
+
+
+# --- Sentinel -----------------------------------------------------------------------------------------------------
+
+
+@dataclass
+class Watched:
+    """A primary, its replicas and the Sentinels that watch them."""
+
+    primary: RedisServer
+    replicas: list[RedisServer]
+    sentinels: list[RedisServer] = field(default_factory=list)
+
+    @property
+    def settings(self) -> Settings:
+        hosts = ",".join(sentinel.address for sentinel in self.sentinels)
+        return {"redisHost": hosts, "failover": True, "sentinelMasterName": MASTER_NAME}
+
+    @property
+    def version(self) -> str:
+        return self.primary.version
+
+    def primary_port(self) -> int:
+        """Return the port of the primary as the Sentinels see it now."""
+        with self.sentinels[0].client() as client:
+            return int(client.sentinel_get_master_addr_by_name(MASTER_NAME)[1])
+
+    def current_primary(self) -> RedisServer:
+        port = self.primary_port()
+        return next(server for server in (self.primary, *self.replicas) if server.port == port)
+
+
+@contextmanager
+def watched_by_sentinels(folder: Path, replicas: int = 1, *options: str) -> Iterator[Watched]:
+    """Run a primary with replicas and three Sentinels, which replace it when it is gone for half a second."""
+    with ExitStack() as stack:
+        primary = stack.enter_context(single(folder / "primary", *options))
+        follow = (*options, "--replicaof", "127.0.0.1", str(primary.port))
+        following = [stack.enter_context(single(folder / f"replica{n}", *follow)) for n in range(replicas)]
+        watched = Watched(primary, following)
+        wait_until(lambda: _follows(primary, replicas), "the replicas follow")
+        lines = (
+            f"sentinel monitor {MASTER_NAME} 127.0.0.1 {primary.port} 2",
+            f"sentinel down-after-milliseconds {MASTER_NAME} 500",
+            f"sentinel failover-timeout {MASTER_NAME} 3000",
+        )
+        watched.sentinels += [stack.enter_context(sentinel(folder / f"sentinel{n}", *lines)) for n in range(3)]
+        wait_until(lambda: _is_watched(watched), "the Sentinels know each other and the replicas")
+        yield watched
+
+
+@contextmanager
+def sentinel(folder: Path, *lines: str, client: Settings | None = None) -> Iterator[RedisServer]:
+    """Run a Sentinel with these lines of configuration."""
+    folder.mkdir(parents=True)
+    port = free_port()
+    (folder / "sentinel.conf").write_text("\n".join((f"port {port}", "bind 127.0.0.1", *lines, "")))
+    server = _Sentinel(folder, port=port, client=client)
+    try:
+        yield server
+    finally:
+        server.stop()
+
+
+class _Sentinel(RedisServer):
+    def start(self) -> None:
+        command = ["redis-server", str(self.folder / "sentinel.conf"), "--sentinel"]
+        with (self.folder / "log").open("ab") as log:
+            self._process = subprocess.Popen(command, stdout=log, stderr=log, cwd=self.folder)
+        wait_until(self._answers, "the Sentinel answers")
+
+
+def _is_watched(watched: Watched) -> bool:
+    for sentinel in watched.sentinels:
+        with sentinel.client() as client:
+            seen = client.sentinel_master(MASTER_NAME)
+            if seen["num-other-sentinels"] != 2 or seen["num-slaves"] != len(watched.replicas):
+                return False
+    return True
+
+
+# --- Cluster ------------------------------------------------------------------------------------------------------
+
+
+@dataclass
+class Cluster:
+    """Three primaries that share the hash slots."""
+
+    nodes: list[RedisServer]
+
+    @property
+    def settings(self) -> Settings:
+        return {"redisHost": ",".join(node.address for node in self.nodes), "redisType": "cluster"}
+
+    @property
+    def version(self) -> str:
+        return self.nodes[0].version
+
+    def owner(self, slot: int) -> RedisServer:
+        with self.nodes[0].client() as client:
+            for first, last, (_, port, *_), *_ in client.execute_command("CLUSTER SLOTS", target_nodes="random"):
+                if first <= slot <= last:
+                    return next(node for node in self.nodes if node.port == port)
+        raise AssertionError(f"nobody has slot {slot}")
+
+    def move_slot(self, slot: int, target: RedisServer) -> None:
+        """Give a slot with all its keys to another node."""
+        with self.migrating(slot, target):
+            pass
+
+    @contextmanager
+    def migrating(self, slot: int, target: RedisServer) -> Iterator[RedisServer]:
+        """Announce that a slot moves; its keys move, and it is given over, when the block ends."""
+        source = self.owner(slot)
+        with source.client() as old, target.client() as new:
+            new.execute_command("CLUSTER SETSLOT", slot, "IMPORTING", _node_id(old))
+            old.execute_command("CLUSTER SETSLOT", slot, "MIGRATING", _node_id(new))
+            yield source
+            while keys := old.execute_command("CLUSTER GETKEYSINSLOT", slot, 1000):
+                old.execute_command("MIGRATE", "127.0.0.1", target.port, "", 0, 5000, "KEYS", *keys)
+            owner = _node_id(new)
+            for node in (target, source, *self.nodes):
+                with node.client() as client:
+                    client.execute_command("CLUSTER SETSLOT", slot, "NODE", owner)
+
+
+@contextmanager
+def cluster(folder: Path, nodes: int = 3) -> Iterator[Cluster]:
+    with ExitStack() as stack:
+        found = Cluster([stack.enter_context(_cluster_node(folder / f"node{n}")) for n in range(nodes)])
+        first = found.nodes[0]
+        for number, node in enumerate(found.nodes):
+            low, high = number * SLOTS // nodes, (number + 1) * SLOTS // nodes - 1
+            with node.client() as client:
+                client.execute_command("CLUSTER SET-CONFIG-EPOCH", number + 1)
+                client.execute_command("CLUSTER ADDSLOTSRANGE", low, high)
+                client.execute_command("CLUSTER MEET", "127.0.0.1", first.port, _bus_port(first))
+        wait_until(lambda: all(_is_complete(node, nodes) for node in found.nodes), "the nodes form a Cluster")
+        yield found
+
+
+@contextmanager
+def _cluster_node(folder: Path) -> Iterator[RedisServer]:
+    options = ("--cluster-enabled", "yes", "--cluster-node-timeout", "2000", "--cluster-port", str(free_port()))
+    with single(folder, *options) as server:
+        yield server
+
+
+def _bus_port(node: RedisServer) -> str:
+    return node._options[node._options.index("--cluster-port") + 1]
+
+
+def _node_id(client: Redis) -> str:
+    return _text(client.execute_command("CLUSTER MYID"))
+
+
+def _is_complete(node: RedisServer, nodes: int) -> bool:
+    with node.client() as client:
+        info = _text(client.execute_command("CLUSTER INFO"))
+        ranges = client.execute_command("CLUSTER SLOTS", target_nodes="random")
+    return "ok" in re.findall(r"cluster_state:?\W*(\w+)", info) and len(ranges) == nodes
+
+
+def _text(reply: object) -> str:
+    return reply.decode() if isinstance(reply, bytes) else str(reply)
+
+
+# --- TLS ----------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Certificates:
+    """A private authority, and what it signed for a server and for a client."""
+
+    folder: Path
+
+    def path(self, name: str) -> str:
+        return str(self.folder / name)
+
+    def text(self, name: str) -> str:
+        return (self.folder / name).read_text()
+
+
+def make_certificates(folder: Path) -> Certificates:
+    """Make an authority (`ca.crt`) and certificates of 127.0.0.1 (`server.*`) and of a client (`client.*`)."""
+    folder.mkdir(parents=True, exist_ok=True)
+    _openssl(folder, "req", "-x509", *_NEW_KEY, "-keyout", "ca.key", "-out", "ca.crt", "-days", "2", "-subj", "/CN=ca")
+    for name, extension in (("server", "subjectAltName=IP:127.0.0.1"), ("client", "extendedKeyUsage=clientAuth")):
+        (folder / "extension").write_text(extension)
+        _openssl(folder, "req", *_NEW_KEY, "-keyout", f"{name}.key", "-out", f"{name}.csr", "-subj", f"/CN={name}")
+        signing = ("-CA", "ca.crt", "-CAkey", "ca.key", "-CAcreateserial", "-days", "2", "-extfile", "extension")
+        _openssl(folder, "x509", "-req", "-in", f"{name}.csr", "-out", f"{name}.crt", *signing)
+    return Certificates(folder)
+
+
+_NEW_KEY = ("-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes")
+
+
+def _openssl(folder: Path, *arguments: str) -> None:
+    subprocess.run(["openssl", *arguments], cwd=folder, check=True, capture_output=True)
+
+
+@contextmanager
+def encrypted(folder: Path, certificates: Certificates, *, asks_client: bool = False) -> Iterator[RedisServer]:
+    """Run a server that speaks TLS, and nothing else, on its port."""
+    port = free_port()
+    options = ["--tls-port", str(port), "--tls-auth-clients", "yes" if asks_client else "no"]
+    options += ["--tls-cert-file", certificates.path("server.crt"), "--tls-key-file", certificates.path("server.key")]
+    options += ["--tls-ca-cert-file", certificates.path("ca.crt")]
+    client: Settings = {
+        "ssl": True,
+        "ssl_ca_certs": certificates.path("ca.crt"),
+        "ssl_certfile": certificates.path("client.crt"),
+        "ssl_keyfile": certificates.path("client.key"),
+    }
+    server = RedisServer(folder, *options, port=port, client=client)
+    try:
+        yield server
+    finally:
+        server.stop()

@@ -1,0 +1,70 @@
+"""The registry: classes by component type, imported when asked for, and what is said when they cannot be."""
+
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from pannier_crds import catalogue
+from pannier_sidecar.state.errors import StoreRefused
+from pannier_sidecar.state.store import Store
+from pannier_sidecar.stores import registry
+from pannier_sidecar.stores.registry import Entry
+
+
+@pytest.fixture
+def importable(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """A folder that modules are imported from."""
+    monkeypatch.syspath_prepend(tmp_path)
+    before = set(sys.modules)
+    yield tmp_path
+    for name in set(sys.modules) - before:
+        if name.startswith("store_"):
+            del sys.modules[name]
+
+
+@pytest.mark.parametrize("store_type", registry.ENTRIES)
+def test_every_type_has_its_class(store_type: str) -> None:
+    assert issubclass(registry.load(store_type), Store)
+
+
+def test_every_type_of_the_catalogue_has_one() -> None:
+    assert set(catalogue.known_names("state.")) == set(registry.ENTRIES)
+
+
+def test_an_unknown_type_gets_the_known_ones() -> None:
+    with pytest.raises(StoreRefused, match=r"no state store serves type state.sqlight; known types: state.in-memory,"):
+        registry.load("state.sqlight")
+
+
+def test_a_missing_extra_says_how_to_install_it(importable: Path) -> None:
+    (importable / "store_of_rock.py").write_text("import stoneage\n\nclass RockStore: ...\n")
+    entries = {"state.rock": Entry("store_of_rock:RockStore", "rock", {"stoneage": "stone-age"})}
+    with pytest.raises(StoreRefused) as caught:
+        registry.load("state.rock", entries)
+    assert str(caught.value) == "state.rock needs the package stone-age: pip install 'pannier-sidecar[rock]'"
+
+
+def test_a_module_that_is_missing_for_another_reason_is_a_defect(importable: Path) -> None:
+    (importable / "store_of_rock.py").write_text("import a_module_of_nobody\n")
+    entries = {"state.rock": Entry("store_of_rock:RockStore", "rock", {"stoneage": "stone-age"})}
+    with pytest.raises(ModuleNotFoundError, match="a_module_of_nobody"):
+        registry.load("state.rock", entries)
+
+
+def test_a_library_that_is_there_but_broken_is_not_called_missing(importable: Path) -> None:
+    (importable / "stoneage.py").write_text("import a_module_of_nobody\n")
+    (importable / "store_of_rock.py").write_text("import stoneage\n")
+    entries = {"state.rock": Entry("store_of_rock:RockStore", "rock", {"stoneage": "stone-age"})}
+    with pytest.raises(ModuleNotFoundError, match="a_module_of_nobody"):
+        registry.load("state.rock", entries)
+
+
+def test_nothing_is_imported_that_no_component_asks_for() -> None:
+    code = (
+        "import sys; from pannier_sidecar.stores import registry; registry.load('state.in-memory');"
+        "print([name for name in ('sqlite3', 'hiredis', 'redis') if name in sys.modules])"
+    )
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "[]\n"

@@ -1,0 +1,93 @@
+"""The memory that expired and deleted values had is given back, and listing does not pay for it."""
+
+import asyncio
+import gc
+import sys
+import time
+from collections.abc import AsyncIterator, Callable
+
+import pytest
+
+from pannier_sidecar.state.requests import Delete, Get, Set
+from pannier_sidecar.stores import in_memory
+from pannier_sidecar.stores.in_memory import InMemoryStore
+
+
+@pytest.fixture
+async def store() -> AsyncIterator[InMemoryStore]:
+    store = InMemoryStore({})
+    await store.open()
+    yield store
+    await store.close()
+
+
+async def until(holds: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + 20
+    while not holds():
+        assert time.monotonic() < deadline, "never came about"
+        await asyncio.sleep(0.02)
+
+
+async def test_expired_values_are_let_go_without_being_asked_for(store: InMemoryStore) -> None:
+    marker = bytes(1000)
+    free = sys.getrefcount(marker)
+    for number in range(3000):  # more than are dropped at once
+        await store.set(Set(str(number), marker, ttl=1))
+    await store.set(Set("stays", marker, ttl=1000))
+    assert sys.getrefcount(marker) == free + 3001
+    await until(lambda: sys.getrefcount(marker) == free + 1)
+    assert await store.get(Get("stays")) is not None
+
+
+async def test_a_short_life_is_not_kept_waiting_by_a_long_one(store: InMemoryStore) -> None:
+    marker = bytes(1000)
+    free = sys.getrefcount(marker)
+    await store.set(Set("long", b"1", ttl=100_000))
+    await store.set(Set("short", marker, ttl=1))
+    await until(lambda: sys.getrefcount(marker) == free)
+
+
+async def test_a_key_written_again_and_again_does_not_fill_the_memory(store: InMemoryStore) -> None:
+    for _ in range(10 * in_memory.SWEPT_AT_ONCE):
+        await store.set(Set("k", b"1", ttl=1000))
+    queued = [found for found in gc.get_objects() if isinstance(found, tuple) and len(found) == 2 and found[1] == "k"]
+    assert len(queued) < 3 * in_memory.SWEPT_AT_ONCE
+
+
+async def test_nothing_is_scheduled_when_nothing_expires(store: InMemoryStore) -> None:
+    await store.set(Set("k", b"1"))
+    await store.set(Set("cleared", b"1", ttl=1))
+    await store.close()
+    timers = [timer for timer in getattr(asyncio.get_running_loop(), "_scheduled", ()) if not timer.cancelled()]
+    assert not [timer for timer in timers if "sweep" in repr(timer)]
+
+
+async def test_listing_keeps_up_with_keys_that_come_and_go(store: InMemoryStore) -> None:
+    expected: set[str] = set()
+    for number in range(5000):
+        name = f"{number * 7919 % 5000:04}"
+        await store.set(Set(name, b"1"))
+        expected.add(name)
+        if number % 3 == 0:
+            gone = f"{number * 31 % 5000:04}"
+            await store.delete(Delete(gone))
+            expected.discard(gone)
+        if number % 500 == 0:
+            page = await store.keys("", 10_000, None)
+            assert list(page.keys) == sorted(expected)
+    await store.bulk_write([Delete(name) for name in expected])
+    assert list((await store.keys("", 10_000, None)).keys) == []
+
+
+async def test_etags_of_an_earlier_run_mean_nothing_now() -> None:
+    etags = set()
+    for _ in range(50):
+        store = InMemoryStore({})
+        await store.open()
+        await store.set(Set("k", b"1"))
+        found = await store.get(Get("k"))
+        assert found is not None
+        assert 0 < int(found.etag) < 2**53
+        etags.add(found.etag)
+        await store.close()
+    assert len(etags) == 50

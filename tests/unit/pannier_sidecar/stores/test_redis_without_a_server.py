@@ -1,0 +1,184 @@
+"""The parts of the Redis store that decide without I/O."""
+
+from asyncio import AbstractEventLoop, Transport, new_event_loop
+from collections.abc import Callable, Iterator
+from unittest.mock import create_autospec
+
+import pytest
+from hiredis import ReplyError
+
+from pannier_sidecar.state.errors import StoreRefused, StoreUnavailable
+from pannier_sidecar.stores.redis import faults
+from pannier_sidecar.stores.redis.connection import Connection, ConnectionLost
+from pannier_sidecar.stores.redis.layout import foreign_value_read
+from pannier_sidecar.stores.redis.link import pause_before
+from pannier_sidecar.stores.redis.scripts import ALL, with_source
+from pannier_sidecar.stores.redis.settings import RedisSettings
+from pannier_sidecar.stores.redis.strong import COUNT_VALID_S, MISSED_S, ReplicaCount
+from pannier_sidecar.stores.redis.wire import pack, unpack
+
+
+@pytest.mark.parametrize(
+    ("text", "addresses"),
+    [
+        ("redis", [("redis", 6379)]),
+        ("redis:1", [("redis", 1)]),
+        (" a:1 , b ,", [("a", 1), ("b", 6379)]),
+        ("::1", [("::1", 6379)]),
+        ("[::1]", [("::1", 6379)]),
+        ("[::1]:7000", [("::1", 7000)]),
+    ],
+)
+def test_addresses_are_read_as_people_write_them(text: str, addresses: list[tuple[str, int]]) -> None:
+    assert list(RedisSettings.read({"redisHost": text}).addresses) == addresses
+
+
+def test_no_timeout_means_the_default_for_no_call_may_hang() -> None:
+    settings = RedisSettings.read({"redisHost": "h", "readTimeout": -1.0, "dialTimeout": 0, "redisMaxRetries": -1})
+    assert (settings.read_timeout, settings.dial_timeout, settings.max_retries) == (3.0, 5.0, 0)
+
+
+def test_settings_keep_their_secrets_when_printed() -> None:
+    secrets = {"redisPassword": "pw-1", "sentinelPassword": "pw-2", "clientKey": "pw-3", "clientCert": "c"}
+    assert "pw-" not in repr(RedisSettings.read({"redisHost": "h", "enableTLS": True, **secrets}))
+
+
+@pytest.mark.parametrize(
+    ("text", "code"),
+    [
+        ("OOM command not allowed when used memory > 'maxmemory'.", "OOM"),
+        (
+            "ERR Error running script (call to f_0ab1): @user_script:3: @user_script: 3: "
+            "-OOM command not allowed when used memory > 'maxmemory'.",
+            "OOM",
+        ),
+        (
+            "ERR Error running script (call to f_0ab1): @user_script:3: -READONLY You can't write against a read only "
+            "replica.",
+            "READONLY",
+        ),
+        ("MOVED 3999 127.0.0.1:6381", "MOVED"),
+        ("ERR unknown command", "ERR"),
+    ],
+)
+def test_the_code_of_an_error_is_found_also_inside_a_script(text: str, code: str) -> None:
+    assert faults.code(text) == code
+
+
+@pytest.mark.parametrize(
+    "text", ["LOADING Redis is loading", "CLUSTERDOWN Hash slot not served", "NOREPLICAS Not enough"]
+)
+def test_what_may_pass_is_unavailable(text: str) -> None:
+    assert type(faults.from_reply(ReplyError(text))) is StoreUnavailable
+
+
+@pytest.mark.parametrize("text", ["NOAUTH x", "WRONGPASS x", "NOPERM x", "OOM x", "MISCONF x"])
+def test_what_does_not_pass_is_refused_with_what_to_change(text: str) -> None:
+    fault = faults.from_reply(ReplyError(text))
+    assert type(fault) is StoreRefused
+    assert str(fault).startswith(f"Redis refused: {text}; ")
+
+
+def test_a_json_document_of_dapr_is_read() -> None:
+    found = foreign_value_read(b"ReJSON-RL", b'{"data":{"a":1.10},"version":5,"first-write":0}', -1, "k")
+    assert found is not None
+    assert (found.value, found.etag) == (b'{"a":1.10}', "5")
+    with pytest.raises(StoreRefused, match="not state"):
+        foreign_value_read(b"ReJSON-RL", b"[1]", -1, "k")
+
+
+def test_pauses_double_with_full_jitter_up_to_the_longest() -> None:
+    for attempt, longest in ((1, 0.02), (2, 0.04), (5, 0.32), (50, 2.0), (10**6, 2.0)):
+        drawn = [pause_before(attempt, 0.01, 2.0) for _ in range(200)]
+        assert 0 <= min(drawn) < longest / 4
+        assert longest / 2 < max(drawn) <= longest
+
+
+def test_a_script_that_is_missing_is_sent_in_full() -> None:
+    for script in ALL:
+        call = pack("EVALSHA", script.sha, 1, b"\r\n$7\r\nEVALSHA\r\n", b"value")
+        [command] = unpack(with_source(call))
+        assert command == [b"EVAL", script.source, b"1", b"\r\n$7\r\nEVALSHA\r\n", b"value"]
+
+
+def test_a_replica_that_is_gone_is_expected_for_a_while() -> None:
+    replicas = ReplicaCount()
+    assert not replicas.is_valid(0.0)
+    replicas.note(2, 100.0)
+    assert replicas.is_valid(100.0 + COUNT_VALID_S - 1)
+    assert not replicas.is_valid(100.0 + COUNT_VALID_S)
+    replicas.note(1, 110.0)
+    assert replicas.expected == 2
+    replicas.note(1, 100.0 + MISSED_S)
+    assert replicas.expected == 1
+    replicas.note(3, 200.0)
+    assert replicas.expected == 3
+
+
+class Clock:
+    """A loop whose time passes when the test says so."""
+
+    def __init__(self, loop: AbstractEventLoop):
+        self.create_future = loop.create_future
+        self.now = 0.0
+        self.timer: tuple[float, Callable[[], None]] = (0.0, lambda: None)
+
+    def time(self) -> float:
+        return self.now
+
+    def call_soon(self, callback: Callable[[], None]) -> None:
+        self.timer = (self.now, callback)
+
+    def call_at(self, when: float, callback: Callable[[], None]) -> object:
+        self.timer = (when, callback)
+        return create_autospec(object)
+
+    def call_later(self, delay: float, callback: Callable[[], None]) -> object:
+        return self.call_at(self.now + delay, callback)
+
+    def run_timer(self, late_by: float = 0.0) -> None:
+        when, callback = self.timer
+        self.now = when + late_by
+        callback()
+
+
+@pytest.fixture
+def clock() -> Iterator[Clock]:
+    loop = new_event_loop()
+    yield Clock(loop)
+    loop.close()
+
+
+@pytest.fixture
+def connection(clock: Clock) -> Connection:
+    connection = Connection(clock, "h:1", 3.0)  # type: ignore[arg-type]
+    transport = create_autospec(Transport)
+    transport.get_write_buffer_size.return_value = 0
+    transport.abort.side_effect = lambda: connection.connection_lost(None)
+    connection.connection_made(transport)
+    return connection
+
+
+def test_a_process_that_slept_reads_the_answer_before_it_blames_the_server(
+    clock: Clock, connection: Connection
+) -> None:
+    answer = connection.send(b"PING", 1)
+    clock.run_timer()  # it is sent
+    clock.run_timer(late_by=60.0)
+    assert not answer.done()
+    connection.data_received(b"+PONG\r\n")
+    clock.run_timer()
+    assert answer.result() == b"PONG"
+    assert connection.why_ended is None
+
+
+def test_a_server_that_stays_silent_is_given_up(clock: Clock, connection: Connection) -> None:
+    answer = connection.send(b"PING", 1)
+    clock.run_timer()
+    clock.run_timer()
+    clock.run_timer()
+    assert clock.now < 3.2
+    lost = answer.exception()
+    assert isinstance(lost, ConnectionLost)
+    assert lost.timed_out
+    assert lost.was_sent

@@ -1,0 +1,129 @@
+"""The thread that carries out calls: together, each for itself, and never leaving a caller without an answer."""
+
+import asyncio
+import sqlite3
+import threading
+from collections.abc import AsyncIterator, Callable
+from functools import partial
+
+import pytest
+
+from pannier_sidecar.state.errors import ETagMismatch, OutcomeUnknown, StoreRefused, StoreUnavailable
+from pannier_sidecar.stores.sqlite.table import StateTable
+from pannier_sidecar.stores.sqlite.worker import Worker
+
+CREATE = "CREATE TABLE IF NOT EXISTS t (x INTEGER UNIQUE)"
+
+
+class Traced:
+    """A worker on a database in memory, and the statements that began and ended its transactions."""
+
+    def __init__(self) -> None:
+        self.statements: list[str] = []
+        self.worker = self.made(self.connect)
+
+    def made(self, connect: Callable[[], StateTable], timeout: float = 20) -> Worker:
+        return Worker("test", connect, "BEGIN", where="the test", timeout=timeout, busy_timeout=1, late=OutcomeUnknown)
+
+    def connect(self) -> StateTable:
+        connection = sqlite3.connect(":memory:", isolation_level=None)
+        connection.execute(CREATE)
+        connection.set_trace_callback(self.statements.append)
+        return StateTable(connection, "t")
+
+    def transactions(self) -> int:
+        return self.statements.count("COMMIT")
+
+
+@pytest.fixture
+async def traced() -> AsyncIterator[Traced]:
+    traced = Traced()
+    await traced.worker.start()
+    yield traced
+    await traced.worker.stop()
+
+
+def insert(table: StateTable, now: float, number: object) -> None:
+    table.connection.execute("INSERT INTO t VALUES (?)", (number,))
+
+
+def mismatch(table: StateTable, now: float) -> None:
+    raise ETagMismatch("it has 7")
+
+
+def numbers(table: StateTable, now: float) -> list[int]:
+    return [number for (number,) in table.connection.execute("SELECT x FROM t ORDER BY x")]
+
+
+async def test_calls_of_one_turn_share_one_transaction(traced: Traced) -> None:
+    await asyncio.gather(*(traced.worker.submit(partial(insert, number=number)) for number in range(100)))
+    assert traced.transactions() == 1
+    assert await traced.worker.submit(numbers) == list(range(100))
+
+
+async def test_a_mismatch_does_not_undo_its_neighbours(traced: Traced) -> None:
+    jobs = [partial(insert, number=1), mismatch, partial(insert, number=2)]
+    ends = await asyncio.gather(*map(traced.worker.submit, jobs), return_exceptions=True)
+    assert [type(end) for end in ends] == [type(None), ETagMismatch, type(None)]
+    assert traced.transactions() == 1
+    assert await traced.worker.submit(numbers) == [1, 2]
+
+
+async def test_a_statement_that_fails_does_not_undo_its_neighbours(traced: Traced) -> None:
+    jobs = [partial(insert, number=number) for number in (1, 2, 2, 3)]
+    ends = await asyncio.gather(*map(traced.worker.submit, jobs), return_exceptions=True)
+    assert [type(end) for end in ends] == [type(None), type(None), StoreRefused, type(None)]
+    assert await traced.worker.submit(numbers) == [1, 2, 3]
+
+
+async def test_a_defect_in_a_job_leaves_nobody_waiting(traced: Traced, monkeypatch: pytest.MonkeyPatch) -> None:
+    told: list[type[BaseException]] = []
+    monkeypatch.setattr(threading, "excepthook", lambda raised: told.append(raised.exc_type))
+
+    def defect(table: StateTable, now: float) -> None:
+        raise ZeroDivisionError
+
+    jobs = [partial(insert, number=1), defect, partial(insert, number=2)]
+    async with asyncio.timeout(10):
+        ends = await asyncio.gather(*map(traced.worker.submit, jobs), return_exceptions=True)
+    assert all(isinstance(end, OutcomeUnknown) for end in ends)
+    assert told == [ZeroDivisionError]
+    with pytest.raises(StoreUnavailable, match="the test is not open"):
+        await traced.worker.submit(numbers)
+
+
+async def test_what_waits_is_carried_out_before_it_stops(traced: Traced) -> None:
+    calls = [traced.worker.submit(partial(insert, number=number)) for number in range(10)]
+    await traced.worker.stop()
+    assert [call.result() for call in calls] == [None] * 10
+
+
+async def test_starting_tells_why_it_cannot(traced: Traced) -> None:
+    def fail() -> StateTable:
+        raise sqlite3.DatabaseError("no such thing")
+
+    worker = traced.made(fail)
+    with pytest.raises(StoreRefused, match="the test refused the call: no such thing"):
+        await worker.start()
+    with pytest.raises(StoreUnavailable):
+        worker.submit(numbers)
+    await worker.stop()
+
+
+async def test_a_call_that_takes_too_long_is_given_up(traced: Traced) -> None:
+    def slow(table: StateTable, now: float) -> None:
+        table.connection.execute(
+            "WITH RECURSIVE c(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM c WHERE n < 3000000) SELECT max(n) FROM c"
+        ).fetchone()
+
+    worker = traced.made(traced.connect, timeout=0.01)
+    await worker.start()
+    with pytest.raises(OutcomeUnknown, match="the test gave no answer within 0.01 s"):
+        await worker.submit(slow)
+    await worker.stop()
+
+
+async def test_stopping_twice_or_without_starting_is_harmless(traced: Traced) -> None:
+    await traced.made(traced.connect).stop()
+    await traced.worker.stop()
+    await traced.worker.stop()
