@@ -1,0 +1,186 @@
+"""The components folder: reading it, and noticing that it changed.
+
+The same code serves a folder on a laptop and a Secret mounted in a pod, where the kubelet swaps a `..data` link.
+Looking is cheap (one `stat` a file). Files are read again only when a look shows a difference, and count as changed
+only when their bytes do.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from msgspec import Struct
+
+from pannier_crds.problems import InvalidManifest, Problem
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+    from pathlib import Path
+
+    from pannier_crds.component import Component
+    from pannier_crds.manifests import Document
+
+SUFFIXES: Final = (".yaml", ".yml", ".json")
+_MOST_ATTEMPTS: Final = 5
+
+Signature = tuple[tuple[str, int, int, int], ...]
+
+
+class FolderUnreadable(Exception):
+    """A components folder cannot be read; the text says which one and why."""
+
+
+@dataclass(frozen=True)
+class Found:
+    """A component and where it is written."""
+
+    component: Component
+    source: str
+    document: Document | None = None
+    """None for a component that is written nowhere."""
+
+    def place(self, problems: Iterable[Problem]) -> list[Problem]:
+        """The problems with their lines."""
+        return self.document.place(problems) if self.document is not None else list(problems)
+
+
+class Broken(Struct, frozen=True):
+    """A document, or a whole file, that is no component."""
+
+    source: str
+    name: str
+    """What the document calls itself; empty where that cannot be read."""
+    problems: tuple[Problem, ...]
+
+
+class LeftAside(Struct, frozen=True):
+    """A document that is of some other kind."""
+
+    source: str
+    line: int
+    why: str
+
+
+class Reading(Struct, frozen=True):
+    """What stands in the files."""
+
+    found: tuple[Found, ...] = ()
+    broken: tuple[Broken, ...] = ()
+    left_aside: tuple[LeftAside, ...] = ()
+
+
+def component_files(folder: Path) -> list[Path]:
+    """The files of a folder that may hold components, by name; not those of folders in it, as in Dapr.
+
+    Hidden files are left out: the kubelet's own and those of editors. Raises FolderUnreadable.
+    """
+    try:
+        return sorted(
+            path
+            for path in folder.iterdir()
+            if path.suffix.lower() in SUFFIXES and not path.name.startswith(".") and not path.is_dir()
+        )
+    except OSError as error:
+        raise FolderUnreadable(f"components folder {folder}: {_reason(error)}") from error
+
+
+def read_contents(files: Iterable[Path]) -> dict[str, bytes | Problem]:
+    """The bytes of each file, or why there are none."""
+    contents: dict[str, bytes | Problem] = {}
+    for path in files:
+        try:
+            contents[str(path)] = path.read_bytes()
+        except OSError as error:
+            contents[str(path)] = Problem("error", "", f"cannot be read: {_reason(error)}", line=1)
+    return contents
+
+
+def parse(contents: Mapping[str, bytes | Problem]) -> Reading:
+    """What stands in these files; never raises."""
+    from pannier_crds.manifests import read_documents  # PyYAML: a sidecar without a folder never needs it
+
+    found: list[Found] = []
+    broken: list[Broken] = []
+    left_aside: list[LeftAside] = []
+    for source, content in contents.items():
+        if isinstance(content, Problem):
+            broken.append(Broken(source, "", (content,)))
+            continue
+        for document in read_documents(content, source):
+            why = document.left_aside
+            if why is not None:
+                left_aside.append(LeftAside(source, document.line_of("kind"), why))
+                continue
+            try:
+                found.append(Found(document.read_component(), source, document))
+            except InvalidManifest as invalid:
+                broken.append(Broken(source, document.name, invalid.problems))
+    return Reading(tuple(found), tuple(broken), tuple(left_aside))
+
+
+class FolderWatch:
+    """Some folders, and what was last read in them."""
+
+    def __init__(self, folders: Iterable[Path], *, may_be_missing: bool = False):
+        """Watch the folders; those that `may_be_missing` are as good as empty until they are there."""
+        self._folders = tuple(folders)
+        self._may_be_missing = may_be_missing
+        self._further: tuple[Path, ...] = ()
+        self._signature: Signature | None = None
+        self._digest = b""
+
+    def also_watch(self, files: Iterable[Path]) -> None:
+        """Count a change in these files, those of secrets, as a change of the folder."""
+        further = tuple(sorted(set(files)))
+        if further != self._further:
+            self._further = further
+            self._signature, self._digest = None, b""  # they may have changed since they were used: read once more
+
+    def has_news(self) -> bool:
+        """Say whether a look shows a difference since the last reading. Raises FolderUnreadable."""
+        return self._look() != self._signature
+
+    def read(self) -> Reading | None:
+        """Read the files; None if no byte of them changed since the last reading. Raises FolderUnreadable."""
+        for _ in range(_MOST_ATTEMPTS):  # a swap of links between two reads would show a mixture
+            before = self._look()
+            contents = read_contents(self._files())
+            digest = self._digest_of({**contents, **read_contents(self._further)})
+            if self._look() == before:
+                break
+        self._signature = before
+        if digest == self._digest:
+            return None
+        self._digest = digest
+        return parse(contents)
+
+    def _files(self) -> list[Path]:
+        files: list[Path] = []
+        for folder in self._folders:
+            if self._may_be_missing and not folder.is_dir():
+                continue
+            files += component_files(folder)
+        return files
+
+    def _look(self) -> Signature:
+        return tuple(_stat(path) for path in (*self._files(), *self._further))
+
+    def _digest_of(self, contents: Mapping[str, bytes | Problem]) -> bytes:
+        digest = hashlib.blake2b()
+        for source, content in contents.items():
+            digest.update(repr((source, content)).encode("utf-8", "surrogateescape"))
+        return digest.digest()
+
+
+def _stat(path: Path) -> tuple[str, int, int, int]:
+    try:
+        status = path.stat()
+    except OSError:
+        return str(path), 0, 0, 0
+    return str(path), status.st_mtime_ns, status.st_size, status.st_ino
+
+
+def _reason(error: OSError) -> str:
+    return (error.strerror or str(error)).lower()

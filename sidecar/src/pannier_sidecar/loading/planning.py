@@ -1,0 +1,290 @@
+"""What should be served, decided from what stands in the files: no store is touched here.
+
+Each component is judged by the checks that admission runs, alone and among those that the app would see. What is wrong
+is refused, and where an earlier version of it is being served, that one stays.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from msgspec import Struct
+
+from pannier_crds import catalogue
+from pannier_crds.catalogue.every_state_store import FIELDS
+from pannier_crds.checks import is_served, problems_among, problems_of, settings_without_effect
+from pannier_crds.problems import Problem, error, listed, metadata_path, quoted
+from pannier_sidecar.loading.resolving import Surroundings, resolve
+from pannier_sidecar.loading.secrets import SecretStores, open_secret_store
+from pannier_sidecar.state.keys import SEPARATOR, KeyScheme
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
+
+    from pannier_crds.catalogue import ComponentType, Setting
+    from pannier_crds.component import Component, MetadataItem
+    from pannier_sidecar.loading.folder import Broken, Found, Reading
+
+_SHARED_FIELDS: Final = frozenset(known.canonical_name for known in FIELDS)
+"""What the sidecar itself does with a store; a change of these leaves the store open."""
+
+Identity = tuple[object, ...]
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """A store as a component wants it."""
+
+    component: Component
+    source: str
+    type: ComponentType
+    settings: Mapping[str, Setting] = field(repr=False)
+    keys: KeyScheme = field(compare=False)
+    note: str = ""
+    """Why it is an earlier version of the component that is wanted; empty for the latest."""
+
+    @property
+    def name(self) -> str:
+        return self.component.name
+
+    @property
+    def version(self) -> str:
+        return self.component.version
+
+    @property
+    def identity(self) -> Identity:
+        """What makes another store of it: type, version, and the settings of the store itself."""
+        own = ((name, value) for name, value in self.settings.items() if name not in _SHARED_FIELDS)
+        return (self.type.name, self.type.versions, *sorted(own, key=lambda setting: setting[0]))
+
+    @property
+    def default_ttl(self) -> int | None:
+        seconds = self.settings["ttlInSeconds"]
+        return seconds if isinstance(seconds, int) and seconds > 0 else None
+
+    @property
+    def is_default(self) -> bool:
+        return self.settings["defaultStateStore"] is True
+
+    @property
+    def holds_actor_state(self) -> bool:
+        return self.settings["actorStateStore"] is True
+
+
+class Refused(Struct, frozen=True):
+    """A component, or something that should be one, that is wrong."""
+
+    source: str
+    name: str
+    type: str
+    version: str
+    problems: tuple[Problem, ...]
+
+    @property
+    def why(self) -> str:
+        return "; ".join(str(problem) for problem in self.problems)
+
+    def lines(self) -> list[str]:
+        """A line for each problem, as `pannier check` prints them."""
+        return [place(self.source, problem) for problem in self.problems]
+
+
+class Hidden(Struct, frozen=True):
+    """A component that is another app's."""
+
+    name: str
+    type: str
+    version: str
+    why: str
+
+
+class Plan(Struct, frozen=True):
+    """The verdict on a whole folder."""
+
+    wanted: tuple[Wanted, ...] = ()
+    refused: tuple[Refused, ...] = ()
+    hidden: tuple[Hidden, ...] = ()
+    warnings: tuple[str, ...] = ()
+    secret_files: tuple[Path, ...] = ()
+
+
+def place(source: str, problem: Problem) -> str:
+    """One line that an editor can jump to: `file:line: field: what is wrong; what to write`."""
+    return f"{source}:{problem.line}: {problem}" if problem.line else f"{source}: {problem}"
+
+
+def plan(reading: Reading, surroundings: Surroundings, serving: Iterable[Wanted] = ()) -> Plan:
+    """Decide what to serve. `serving` is what is served now: it stays where its new version is wrong."""
+    planning = _Planning(surroundings, {wanted.name: wanted for wanted in serving})
+    for broken in reading.broken:
+        planning.refuse_broken(broken, reading.found)
+    visible = [found for found in reading.found if planning.sees(found)]
+    planning.open_secret_stores([found for found in visible if not found.component.is_state_store])
+    for found in visible:
+        if found.component.is_state_store:
+            planning.judge(found)
+    planning.end_conflicts()
+    return planning.result()
+
+
+class _Planning:
+    def __init__(self, surroundings: Surroundings, serving: Mapping[str, Wanted]):
+        self._surroundings = surroundings
+        self._serving = serving
+        self._secrets = SecretStores({})
+        self._wanted: list[Wanted] = []
+        self._documents: dict[int, Found] = {}  # id of a component -> where it stands
+        self._refused: list[Refused] = []
+        self._hidden: list[Hidden] = []
+        self._warnings: list[str] = []
+
+    def result(self) -> Plan:
+        return Plan(
+            tuple(self._wanted), tuple(self._refused), tuple(self._hidden), tuple(self._warnings), self._secrets.files
+        )
+
+    def refuse_broken(self, broken: Broken, found: Sequence[Found]) -> None:
+        """Refuse what cannot be read. Where it is not known who is meant, the file keeps all that it gave."""
+        self._refused.append(Refused(broken.source, broken.name, "", "", tuple(broken.problems)))
+        readable = {other.component.name for other in found}
+        for kept in self._serving.values():
+            is_meant = kept.name == broken.name if broken.name else kept.source == broken.source
+            if is_meant and kept.name not in readable:
+                self._keep(kept, broken.problems)
+
+    def sees(self, found: Found) -> bool:
+        component = found.component
+        if component.is_visible_to(self._surroundings.app_id, self._surroundings.namespace):
+            return True
+        if component.is_state_store:
+            why = _why_hidden(component, self._surroundings)
+            self._hidden.append(Hidden(component.name, component.type, component.version, why))
+        return False
+
+    def open_secret_stores(self, others: Sequence[Found]) -> None:
+        stores = {}
+        files = []
+        for found in others:
+            if not self._is_sound(found) or not is_served(found.component):
+                continue
+            values, problems = resolve(found.component, self._surroundings, None)
+            if problems:
+                self._refuse(found, problems)
+                continue
+            environment = self._surroundings.environment
+            store, file = open_secret_store(found.component, values, environment, Path(found.source).parent)
+            stores[found.component.name] = store
+            if file is not None:
+                files.append(file)
+        self._secrets = SecretStores(stores, files)
+
+    def judge(self, found: Found) -> None:
+        """Want a state store, or refuse it."""
+        if not self._is_sound(found):
+            return
+        component = found.component
+        component_type = catalogue.component_type(component.type, component.version)
+        assert component_type is not None, "the checks refuse unknown types"
+        values, problems = resolve(component, self._surroundings, self._secrets)
+        if not problems:
+            settings, problems = catalogue.read_settings(component_type, values)
+            problems = [_without_secrets(problem, component, values) for problem in problems if problem.is_error]
+            problems += _placed(settings, component, self._surroundings)
+        if problems:
+            self._refuse(found, problems)
+            return
+        for name, why in settings_without_effect(component):
+            self._warnings.append(f"{found.source}: {component.name}: {name} has no effect: {why}")
+        keys = _key_scheme(component, settings, self._surroundings)
+        self._documents[id(component)] = found
+        self._wanted.append(Wanted(component, found.source, component_type, settings, keys))
+
+    def end_conflicts(self) -> None:
+        """Refuse the later of two that cannot both be served; what is being served counts as the earlier."""
+        self._wanted.sort(key=self._age)
+        while conflicts := problems_among([wanted.component for wanted in self._wanted]):
+            component, _ = conflicts[0]
+            index = next(i for i, wanted in enumerate(self._wanted) if wanted.component is component)
+            self._wanted.pop(index)
+            problems = [problem for other, problem in conflicts if other is component]
+            found = self._documents.get(id(component))
+            if found is not None:
+                self._refuse(found, problems, at=index)
+
+    def _age(self, wanted: Wanted) -> int:
+        """What is served comes first, and of two that bear its name the one from its file."""
+        served = self._serving.get(wanted.name)
+        return 2 if served is None else int(served.source != wanted.source)
+
+    def _is_sound(self, found: Found) -> bool:
+        problems = problems_of(found.component)
+        errors = [problem for problem in problems if problem.is_error]
+        placed = found.place(problem for problem in problems if not problem.is_error)
+        self._warnings += [place(found.source, problem) for problem in placed]
+        if errors:
+            self._refuse(found, errors)
+        return not errors
+
+    def _refuse(self, found: Found, problems: Sequence[Problem], at: int | None = None) -> None:
+        component = found.component
+        placed = tuple(found.place(problems))
+        self._refused.append(Refused(found.source, component.name, component.type, component.version, placed))
+        if component.name in self._serving and all(wanted.name != component.name for wanted in self._wanted):
+            self._keep(self._serving[component.name], placed, at)
+
+    def _keep(self, wanted: Wanted, problems: Sequence[Problem], at: int | None = None) -> None:
+        note = "its latest version is refused: " + "; ".join(str(problem) for problem in problems)
+        kept = Wanted(wanted.component, wanted.source, wanted.type, wanted.settings, wanted.keys, note)
+        if all(other.name != kept.name for other in self._wanted):
+            self._wanted.insert(len(self._wanted) if at is None else at, kept)
+
+
+def _why_hidden(component: Component, surroundings: Surroundings) -> str:
+    if component.scopes and surroundings.app_id not in component.scopes:
+        return (
+            f"it exists, but app {quoted(surroundings.app_id)} is not in its scopes "
+            f"[{', '.join(component.scopes)}]: add it there"
+        )
+    return (
+        f"it exists, but in namespace {quoted(component.namespace or '')}, and app {quoted(surroundings.app_id)} "
+        f"runs in {quoted(surroundings.namespace or '')}: write a component for that namespace"
+    )
+
+
+def _placed(settings: dict[str, Setting], component: Component, surroundings: Surroundings) -> Iterator[Problem]:
+    """Give an embedded database that names no file one in the user's data folder, as the catalogue promises."""
+    if settings.get("connectionString", "given") is not None:
+        return
+    if surroundings.data_folder is None:
+        message = "no file is named, and there is no home folder to put one into"
+        yield error(metadata_path("connectionString"), message, "add it, or set HOME or XDG_DATA_HOME")
+    else:
+        settings["connectionString"] = str(surroundings.data_folder / f"{component.name}.db")
+
+
+def _key_scheme(component: Component, settings: Mapping[str, Setting], surroundings: Surroundings) -> KeyScheme:
+    return KeyScheme(
+        store=component.name,
+        app_id=surroundings.app_id,
+        namespace=surroundings.namespace,
+        strategy=str(settings["keyPrefix"]),
+        separator="-" if settings["keyScheme"] == "dash" else SEPARATOR,
+    )
+
+
+def _without_secrets(problem: Problem, component: Component, values: Mapping[str, str]) -> Problem:
+    """The problem with what came from a secret or the environment left out of its words."""
+    for item in component.metadata:
+        value = values.get(item.name)
+        if item.is_reference and value:
+            words = problem.message.replace(quoted(value), f"the value of {_reference(item)}")
+            problem = Problem(problem.severity, problem.field, words, problem.advice, problem.line)
+    return problem
+
+
+def _reference(item: MetadataItem) -> str:
+    if item.secret is not None:
+        return f"secret {listed((item.secret.name,))}"
+    return f"variable {quoted(item.env or '')}"

@@ -1,0 +1,133 @@
+"""From metadata entries to texts: literal values with their tokens, environment variables, secrets."""
+
+from __future__ import annotations
+
+import os
+import re
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Final
+
+from pannier_crds.problems import Problem, error, metadata_path, quoted
+from pannier_sidecar.loading.secrets import SecretMissing, SecretStores, is_reserved
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+    from pannier_crds.component import Component, MetadataItem
+    from pannier_sidecar.settings import Settings
+
+_TOKEN: Final = re.compile(r"\{(uuid|podName|namespace|appID)\}")
+
+
+class Unresolvable(Exception):
+    """A metadata entry has no value; holds the problem."""
+
+    def __init__(self, problem: Problem) -> None:
+        super().__init__(problem.text)
+        self.problem = problem
+
+
+@dataclass(frozen=True)
+class Surroundings:
+    """What the values of one app's components may speak of."""
+
+    app_id: str
+    namespace: str | None = None
+    pod_name: str | None = None
+    data_folder: Path | None = None
+    """Where databases are put that no component places elsewhere."""
+    environment: Mapping[str, str] = field(default_factory=dict, repr=False)
+    allowed_variables: frozenset[str] | None = None
+    """The variables that `envRef` may name; None: every one but the sidecar's own."""
+    run: bytes = field(default_factory=lambda: os.urandom(16))
+    """Makes `{uuid}` another one in each process, and the same one at each reading: a store is not opened anew."""
+
+    @classmethod
+    def of(cls, settings: Settings) -> Surroundings:
+        environment = settings.place.environment
+        allowed = None
+        if settings.place.mode == "kubernetes":
+            allowed = frozenset(environment.get("DAPR_ENV_KEYS", "").split())
+        place = settings.place
+        return cls(settings.app.id, place.namespace, place.pod_name, place.data_folder, environment, allowed)
+
+
+def resolve(
+    component: Component, surroundings: Surroundings, secrets: SecretStores | None
+) -> tuple[dict[str, str], list[Problem]]:
+    """Return the texts of a component's metadata by name, and a problem for each that has none.
+
+    Without `secrets`, as for a secret store itself, references to secrets are problems.
+    """
+    values: dict[str, str] = {}
+    problems: list[Problem] = []
+    for item in component.metadata:
+        try:
+            value = _value(component, item, surroundings, secrets)
+        except Unresolvable as failed:
+            problems.append(failed.problem)
+        else:
+            if value is not None:
+                values.setdefault(item.name, value)
+    return values, problems
+
+
+def _value(
+    component: Component, item: MetadataItem, surroundings: Surroundings, secrets: SecretStores | None
+) -> str | None:
+    if item.value is not None:
+        return _with_tokens(component, item, surroundings)
+    if item.env is not None:
+        return _from_environment(item, item.env, surroundings)
+    if item.secret is None:
+        return None
+    path = metadata_path(item.name, "secretKeyRef")
+    if secrets is None:
+        raise Unresolvable(error(path, "a secret store can't take its own settings from another one", "write a value"))
+    try:
+        return secrets.find(component.secret_store).secret(item.secret)
+    except SecretMissing as missing:
+        raise Unresolvable(error(path, str(missing))) from missing
+
+
+def _from_environment(item: MetadataItem, variable: str, surroundings: Surroundings) -> str:
+    path = metadata_path(item.name, "envRef")
+    allowed = surroundings.allowed_variables
+    if is_reserved(variable) or (allowed is not None and variable not in allowed):
+        message = f"{quoted(variable)} is not given to components"
+        advice = "list it in the annotation dapr.io/env" if not is_reserved(variable) else "use another variable"
+        raise Unresolvable(error(path, message, advice))
+    value = surroundings.environment.get(variable)
+    if value is None:
+        message = f"the environment variable {quoted(variable)} is not set"
+        raise Unresolvable(error(path, message, "set it, or correct its name"))
+    return value
+
+
+def _with_tokens(component: Component, item: MetadataItem, surroundings: Surroundings) -> str:
+    """Fill in Dapr's tokens. `{namespace}` is the namespace and the app id, as there."""
+    met = 0
+
+    def fill(match: re.Match[str]) -> str:
+        nonlocal met
+        met += 1
+        if match[1] == "uuid":
+            return _uuid(surroundings.run, f"{component.name}/{item.name}/{met}")
+        if match[1] == "appID":
+            return surroundings.app_id
+        if match[1] == "namespace":
+            namespace = surroundings.namespace
+            return f"{namespace}.{surroundings.app_id}" if namespace else surroundings.app_id
+        if surroundings.pod_name is None:
+            problem = error(metadata_path(item.name, "value"), "{podName} is not known here", "set POD_NAME")
+            raise Unresolvable(problem)
+        return surroundings.pod_name
+
+    return _TOKEN.sub(fill, item.value or "")
+
+
+def _uuid(run: bytes, place: str) -> str:
+    from uuid import UUID, uuid5  # three milliseconds that few components are worth
+
+    return str(uuid5(UUID(bytes=run), place))

@@ -1,0 +1,165 @@
+"""Secret stores of the machine itself: environment variables, and a JSON file.
+
+Both read as Dapr 1.18 reads them, but a secret that is not there is said to be missing instead of being empty.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Final, Protocol
+
+from pannier_crds import catalogue
+from pannier_crds.problems import listed, quoted
+from pannier_crds.suggestions import closest
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping
+
+    from pannier_crds.component import Component, SecretKeyRef
+
+ENVIRONMENT: Final = "secretstores.local.env"
+FILE: Final = "secretstores.local.file"
+KUBERNETES: Final = "kubernetes"
+_LARGEST_FILE: Final = 1024 * 1024
+
+
+class SecretMissing(Exception):
+    """A reference leads nowhere; the text says what to write, and holds no secret."""
+
+
+class SecretStore(Protocol):
+    """Where secrets are looked up."""
+
+    def secret(self, reference: SecretKeyRef) -> str:
+        """Return the secret. Raises SecretMissing."""
+
+
+def is_reserved(variable: str) -> bool:
+    """Whether an environment variable belongs to the sidecar and is kept from components, as in Dapr 1.18."""
+    name = variable.upper()
+    return name.startswith("DAPR_") or name == "APP_API_TOKEN"
+
+
+class EnvironmentSecrets:
+    """`secretstores.local.env`: the name of a secret is that of a variable, behind a prefix."""
+
+    def __init__(self, environment: Mapping[str, str], prefix: str = ""):
+        self._environment = environment
+        self._prefix = prefix
+
+    def secret(self, reference: SecretKeyRef) -> str:
+        variable = self._prefix + reference.name
+        if is_reserved(variable):
+            raise SecretMissing(f"{quoted(variable)} belongs to the sidecar; put the secret into another variable")
+        if reference.key != reference.name:
+            raise SecretMissing(
+                f"a variable holds one secret, so {quoted(reference.name)} has no key {quoted(reference.key)}; "
+                "take 'key' out"
+            )
+        value = self._environment.get(variable)
+        if value is None:
+            raise SecretMissing(f"the environment variable {quoted(variable)} is not set; set it, or correct its name")
+        return value
+
+
+class FileSecrets:
+    """`secretstores.local.file`: a JSON file. Nested names are joined by a separator; lists count from 0."""
+
+    def __init__(self, path: Path, separator: str = ":", *, is_multi_valued: bool = False):
+        """Prepare to read; the file is read when a secret is asked for, so that a rotated one is seen."""
+        self._path = path
+        self._separator = separator
+        self._is_multi_valued = is_multi_valued
+
+    def secret(self, reference: SecretKeyRef) -> str:
+        secrets = self._read()
+        for name in self._names(reference):
+            if name in secrets:
+                return secrets[name]
+        wanted = self._separator.join(dict.fromkeys((reference.name, reference.key)))
+        meant = closest(wanted, secrets)
+        advice = f"write {quoted(meant)}" if meant else "add it there"
+        raise SecretMissing(f"{self._path} holds no secret {quoted(wanted)}; {advice}")
+
+    def _names(self, reference: SecretKeyRef) -> Iterator[str]:
+        """Dapr finds nested secrets by their joined name alone, and by name and key only in multi-valued files."""
+        if reference.key != reference.name or self._is_multi_valued:
+            yield reference.name + self._separator + reference.key
+        if reference.key == reference.name:
+            yield reference.name
+
+    def _read(self) -> dict[str, str]:
+        try:
+            with self._path.open("rb") as file:
+                content = json.loads(file.read(_LARGEST_FILE))
+        except OSError as error:
+            reason = (error.strerror or str(error)).lower()
+            raise SecretMissing(f"secrets file {self._path}: {reason}; correct secretsFile") from error
+        except (ValueError, RecursionError) as error:
+            raise SecretMissing(f"secrets file {self._path} is no JSON: {error}; correct it") from None
+        if not isinstance(content, dict):
+            raise SecretMissing(f"secrets file {self._path} is no JSON object; write names and values in braces")
+        return dict(self._flat("", content))
+
+    def _flat(self, path: str, value: object) -> Iterator[tuple[str, str]]:
+        parts: Iterable[tuple[object, object]]
+        if isinstance(value, dict):
+            parts = value.items()
+        elif isinstance(value, list):
+            parts = enumerate(value)
+        else:
+            yield path, value if isinstance(value, str) else json.dumps(value)
+            return
+        for name, part in parts:
+            yield from self._flat(f"{path}{self._separator}{name}" if path else str(name), part)
+
+
+class SecretStores:
+    """The secret stores that one app sees, by name."""
+
+    def __init__(self, stores: Mapping[str, SecretStore], files: Iterable[Path] = ()):
+        self._stores = dict(stores)
+        self.files = tuple(files)
+        """The files that secrets are read from."""
+
+    def find(self, name: str | None) -> SecretStore:
+        """Return the store called `name`, for None the only one there is. Raises SecretMissing."""
+        if name is None and len(self._stores) == 1:
+            return next(iter(self._stores.values()))
+        store = self._stores.get(name or "")
+        if store is not None:
+            return store
+        raise SecretMissing(self._advice(name))
+
+    def _advice(self, name: str | None) -> str:
+        known = listed(self._stores, "or")
+        if name is None:
+            if known:
+                return f"which secret store holds it is not said; write auth.secretStore: {known}"
+            return "there is no secret store; add a component of type secretstores.local.env or secretstores.local.file"
+        if name.lower() == KUBERNETES:
+            return (
+                "Kubernetes Secrets are filled in by Pannier's operator before the component arrives here; outside a "
+                "cluster add a component of type secretstores.local.file and name it in auth.secretStore"
+            )
+        return f"there is no secret store {quoted(name)}; " + (f"write {known}" if known else "add its component")
+
+
+def open_secret_store(
+    component: Component, values: Mapping[str, str], environment: Mapping[str, str], folder: Path | None
+) -> tuple[SecretStore, Path | None]:
+    """Make the secret store of a component whose checks found nothing, and name the file it reads.
+
+    A relative `secretsFile` is taken from the working directory, as in Dapr, else from the component file's folder.
+    """
+    component_type = catalogue.component_type(component.type, component.version)
+    assert component_type is not None, "a component of an unknown type is refused before"
+    settings, _ = catalogue.read_settings(component_type, values)
+    if component_type.name == ENVIRONMENT:
+        return EnvironmentSecrets(environment, str(settings["prefix"] or "")), None
+    path = Path(str(settings["secretsFile"])).expanduser()
+    if folder is not None and not path.is_absolute() and not path.exists() and (folder / path).exists():
+        path = folder / path
+    separator = str(settings["nestedSeparator"])
+    return FileSecrets(path, separator, is_multi_valued=settings["multiValued"] is True), path

@@ -1,0 +1,272 @@
+"""Which components an app's sidecar serves, refuses and hides, and with which words."""
+
+from __future__ import annotations
+
+from uuid import UUID
+
+import pytest
+
+from pannier_sidecar.loading.folder import FolderWatch
+from pannier_sidecar.loading.planning import Plan, Wanted, plan
+from pannier_sidecar.loading.resolving import Surroundings
+
+
+def decide(folder, serving: tuple[Wanted, ...] = (), **surroundings) -> Plan:
+    reading = FolderWatch([folder.path]).read()
+    assert reading is not None
+    return plan(reading, Surroundings(**{"app_id": "shop", **surroundings}), serving)
+
+
+def wanted(plan: Plan) -> list[str]:
+    return [each.name for each in plan.wanted]
+
+
+def reasons(plan: Plan) -> dict[str, str]:
+    return {each.name: each.why for each in plan.refused}
+
+
+def test_a_good_component_is_wanted(folder):
+    folder.put("orders", keyPrefix="name", ttlInSeconds="60", actorStateStore="true", defaultStateStore="yes")
+    (orders,) = decide(folder).wanted
+    assert orders.keys.stored("1") == "orders||1"
+    assert (orders.default_ttl, orders.is_default, orders.holds_actor_state) == (60, True, True)
+
+
+def test_the_dash_scheme_is_taken(folder):
+    folder.put("orders", keyScheme="dash")
+    (orders,) = decide(folder).wanted
+    assert orders.keys.stored("1") == "shop-1"
+
+
+@pytest.mark.parametrize("ttl", ["0", "-1"])
+def test_a_default_expiry_of_never_is_none(folder, ttl):
+    folder.put("orders", ttlInSeconds=ttl)
+    assert decide(folder).wanted[0].default_ttl is None
+
+
+def test_a_wrong_component_is_refused_with_file_and_line_and_the_others_are_wanted(folder):
+    path = folder.put("bad", ttlInSeconds="soon")
+    folder.put("good")
+    decided = decide(folder)
+    assert wanted(decided) == ["good"]
+    (line,) = decided.refused[0].lines()
+    assert line.startswith(f"{path}:10: spec.metadata[ttlInSeconds].value: 'soon' is not a whole number; write")
+
+
+def test_another_apps_component_is_hidden_with_the_reason(folder):
+    folder.put("orders", more="scopes: [billing, stock]\n")
+    decided = decide(folder)
+    assert wanted(decided) == []
+    assert decided.hidden[0].why == "it exists, but app 'shop' is not in its scopes [billing, stock]: add it there"
+
+
+def test_another_namespaces_component_is_hidden_with_the_reason(folder):
+    text = folder.component("orders").replace("name: orders", "name: orders\n  namespace: red")
+    folder.write("orders.yaml", text)
+    assert "in namespace 'red', and app 'shop' runs in 'blue'" in decide(folder, namespace="blue").hidden[0].why
+    assert wanted(decide(folder)) == ["orders"]
+
+
+def test_of_two_actor_stores_the_first_stays(folder):
+    folder.put("a", actorStateStore="true")
+    folder.put("b", actorStateStore="true")
+    decided = decide(folder)
+    assert wanted(decided) == ["a"]
+    assert "'a' already is the actor state store" in reasons(decided)["b"]
+
+
+def test_of_two_actor_stores_the_one_that_serves_stays(folder):
+    folder.put("b", actorStateStore="true")
+    serving = decide(folder).wanted
+    folder.put("a", actorStateStore="true")
+    decided = decide(folder, serving)
+    assert wanted(decided) == ["b"]
+    assert "'b' already is" in reasons(decided)["a"]
+
+
+def test_two_actor_stores_of_different_apps_are_no_conflict(folder):
+    folder.put("a", actorStateStore="true", more="scopes: [other]\n")
+    folder.put("b", actorStateStore="true")
+    assert wanted(decide(folder)) == ["b"]
+
+
+def test_a_store_that_comes_to_hold_actors_beside_another_stays_as_it_was(folder):
+    folder.put("a", actorStateStore="true")
+    folder.put("b")
+    serving = decide(folder).wanted
+    folder.put("b", actorStateStore="true")
+    decided = decide(folder, serving)
+    assert wanted(decided) == ["a", "b"]
+    assert not decided.wanted[1].holds_actor_state
+    assert "'a' already is the actor state store" in decided.wanted[1].note
+
+
+def test_of_two_components_with_one_name_the_first_stays(folder):
+    folder.write("1.yaml", folder.component("orders"))
+    folder.write("2.yaml", folder.component("orders", "state.sqlite", connectionString=":memory:"))
+    decided = decide(folder)
+    assert [each.type.name for each in decided.wanted] == ["state.in-memory"]
+    assert "another component is called 'orders'" in reasons(decided)["orders"]
+
+
+def test_of_two_components_with_one_name_the_one_that_serves_stays(folder):
+    folder.write("2.yaml", folder.component("orders"))
+    serving = decide(folder).wanted
+    folder.write("1.yaml", folder.component("orders", "state.sqlite", connectionString=":memory:"))
+    decided = decide(folder, serving)
+    assert [each.type.name for each in decided.wanted] == ["state.in-memory"]
+    assert decided.refused[0].source.endswith("1.yaml") and not decided.wanted[0].note
+
+
+def test_the_same_file_twice_is_a_conflict_and_no_crash(folder):
+    folder.write("1.yaml", folder.component("orders"))
+    folder.write("2.yaml", folder.component("orders"))
+    decided = decide(folder)
+    assert wanted(decided) == ["orders"] and "another component" in reasons(decided)["orders"]
+
+
+def test_a_change_for_the_worse_keeps_what_serves(folder):
+    folder.put("orders", ttlInSeconds="60")
+    serving = decide(folder).wanted
+    folder.put("orders", ttlInSeconds="soon")
+    decided = decide(folder, serving)
+    assert decided.wanted[0].default_ttl == 60
+    assert decided.wanted[0].note.startswith("its latest version is refused: spec.metadata[ttlInSeconds]")
+
+
+def test_a_file_that_breaks_takes_nothing_away(folder):
+    folder.write("all.yaml", folder.component("a") + "---\n" + folder.component("b"))
+    folder.put("c")
+    serving = decide(folder).wanted
+    folder.write("all.yaml", "kind: [")
+    decided = decide(folder, serving)
+    assert sorted(wanted(decided)) == ["a", "b", "c"]
+
+
+def test_a_document_that_breaks_keeps_its_own_store_and_no_removed_one(folder):
+    folder.write("all.yaml", folder.component("a") + "---\n" + folder.component("b"))
+    serving = decide(folder).wanted
+    folder.write("all.yaml", folder.component("a").replace("version: v1", "version: [1]"))
+    assert wanted(decide(folder, serving)) == ["a"]
+
+
+def test_other_building_blocks_are_left_aside(folder):
+    folder.put("bus", "pubsub.redis")
+    decided = decide(folder)
+    assert decided.wanted == decided.refused == ()
+    assert "not served by Pannier" in decided.warnings[0]
+
+
+SECRET = "\n    - name: redisPassword\n      secretKeyRef:\n        name: PASSWORD\n"
+
+
+def redis_with_secret(folder, more: str = "") -> None:
+    text = folder.component("orders", "state.redis", more=more, redisHost="127.0.0.1:1")
+    folder.write("orders.yaml", text.replace("'127.0.0.1:1'\n", f"'127.0.0.1:1'{SECRET}"))
+
+
+def test_a_secret_comes_from_the_only_secret_store(folder):
+    folder.put("vault", "secretstores.local.env")
+    redis_with_secret(folder)
+    (orders,) = decide(folder, environment={"PASSWORD": "s3cret"}).wanted
+    assert orders.settings["redisPassword"] == "s3cret"
+    assert "s3cret" not in repr(orders)
+
+
+def test_a_missing_secret_refuses_the_component_with_its_line(folder):
+    folder.put("vault", "secretstores.local.env")
+    redis_with_secret(folder)
+    (line,) = decide(folder).refused[0].lines()
+    assert ":12: spec.metadata[redisPassword].secretKeyRef: the environment variable 'PASSWORD' is not set" in line
+
+
+def test_a_secret_without_any_store_is_told(folder):
+    redis_with_secret(folder)
+    assert "there is no secret store" in reasons(decide(folder))["orders"]
+
+
+def test_a_secret_store_of_another_app_does_not_answer(folder):
+    folder.put("vault", "secretstores.local.env", more="scopes: [billing]\n")
+    redis_with_secret(folder)
+    assert "there is no secret store" in reasons(decide(folder, environment={"PASSWORD": "x"}))["orders"]
+
+
+def test_a_relative_secrets_file_may_lie_beside_its_component(folder):
+    folder.write("secrets.json", '{"PASSWORD": "s3cret"}')
+    folder.put("vault", "secretstores.local.file", secretsFile="secrets.json")
+    redis_with_secret(folder, "auth: {secretStore: vault}\n")
+    decided = decide(folder)
+    assert decided.secret_files == (folder.path / "secrets.json",)
+    assert [each.settings["redisPassword"] for each in decided.wanted] == ["s3cret"]
+
+
+def test_a_wrong_value_that_was_secret_is_not_shown(folder):
+    folder.put("vault", "secretstores.local.env")
+    text = folder.component("orders", more="").replace(
+        "metadata: []", "metadata:\n    - name: ttlInSeconds\n      secretKeyRef: {name: TTL}"
+    )
+    folder.write("orders.yaml", text)
+    why = reasons(decide(folder, environment={"TTL": "s3cret"}))["orders"]
+    assert "the value of secret 'TTL' is not a whole number" in why and "s3cret" not in why
+
+
+def from_variable(folder, variable: str) -> None:
+    text = folder.component("orders").replace(
+        "metadata: []", f"metadata:\n    - name: keyPrefix\n      envRef: {variable}"
+    )
+    folder.write("orders.yaml", text)
+
+
+def test_a_value_comes_from_the_environment(folder):
+    from_variable(folder, "PREFIX")
+    (orders,) = decide(folder, environment={"PREFIX": "mine"}).wanted
+    assert orders.keys.stored("1") == "mine||1"
+
+
+def test_a_variable_that_is_not_set_is_told(folder):
+    from_variable(folder, "PREFIX")
+    assert "the environment variable 'PREFIX' is not set" in reasons(decide(folder))["orders"]
+
+
+def test_in_kubernetes_only_listed_variables_are_given(folder):
+    from_variable(folder, "PREFIX")
+    about = {"environment": {"PREFIX": "mine"}, "allowed_variables": frozenset()}
+    assert "'PREFIX' is not given to components" in reasons(decide(folder, **about))["orders"]
+
+
+@pytest.mark.parametrize(
+    ("token", "prefix"),
+    [("{appID}", "shop"), ("{namespace}", "red.shop"), ("{podName}", "pod-1"), ("a-{appID}-b", "a-shop-b")],
+)
+def test_tokens_are_filled_in(folder, token, prefix):
+    folder.put("orders", keyPrefix=token)
+    (orders,) = decide(folder, namespace="red", pod_name="pod-1").wanted
+    assert orders.keys.stored("1") == f"{prefix}||1"
+
+
+def test_a_uuid_is_one_for_each_place_and_stays_at_each_reading(folder):
+    folder.put("orders", keyPrefix="{uuid}{uuid}")
+    about = Surroundings("shop")
+    prefixes = set()
+    for _ in range(2):
+        reading = FolderWatch([folder.path]).read()
+        assert reading is not None
+        prefixes.add(plan(reading, about).wanted[0].keys.prefix)
+    (prefix,) = prefixes
+    assert UUID(prefix[:36]) != UUID(prefix[36:72])
+
+
+def test_an_unknown_pod_name_is_told(folder):
+    folder.put("orders", keyPrefix="{podName}")
+    assert "{podName} is not known here; set POD_NAME" in reasons(decide(folder))["orders"]
+
+
+def test_an_embedded_database_without_a_place_goes_to_the_data_folder(folder, tmp_path):
+    folder.put("orders", "state.sqlite")
+    (orders,) = decide(folder, data_folder=tmp_path).wanted
+    assert orders.settings["connectionString"] == str(tmp_path / "orders.db")
+
+
+def test_without_a_data_folder_an_embedded_database_needs_a_place(folder):
+    folder.put("orders", "state.sqlite")
+    assert "set HOME or XDG_DATA_HOME" in reasons(decide(folder))["orders"]

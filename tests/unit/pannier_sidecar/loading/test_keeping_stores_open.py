@@ -1,0 +1,248 @@
+"""Stores follow the folder: opened, exchanged make-before-break, re-keyed without being closed, and let go."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import socket
+
+import pytest
+
+from pannier_sidecar.loading.keeper import StoreKeeper
+from pannier_sidecar.state.directory import ServedStore
+from pannier_sidecar.state.errors import NoStoreConfigured, StoreMissing, StoreNotReady
+from pannier_sidecar.state.requests import Get, Set
+
+
+async def started(keep, **surroundings) -> StoreKeeper:
+    keeper = keep(**surroundings)
+    keeper.read()
+    keeper.start()
+    await keeper.settle(20)
+    return keeper
+
+
+async def put(store: ServedStore, key: str, value: bytes) -> None:
+    await store.store.set(Set(key, value, None, False, None, False, {}))
+
+
+async def value(store: ServedStore, key: str) -> bytes | None:
+    found = await store.store.get(Get(key))
+    return None if found is None else found.value
+
+
+def states(keeper: StoreKeeper) -> dict[str, str]:
+    return {state.name: state.state for state in keeper.states()}
+
+
+def whys(keeper: StoreKeeper) -> dict[str, str]:
+    return {state.name: state.why for state in keeper.states()}
+
+
+async def test_what_stands_in_the_folder_is_open_after_the_start(folder, keep):
+    folder.put("a")
+    folder.put("b", "state.sqlite", connectionString=str(folder.path / "b.db"))
+    keeper = await started(keep)
+    assert states(keeper) == {"a": "ready", "b": "ready"}
+    assert sorted(keeper.directory.served) == ["a", "b"]
+    assert keeper.states()[0].capabilities == ("ETAG", "TRANSACTIONAL", "TTL", "KEYS_LIKE", "ACTOR")
+
+
+async def test_an_empty_folder_is_no_store_and_no_error(folder, keep):
+    keeper = await started(keep)
+    with pytest.raises(NoStoreConfigured):
+        keeper.directory.find("a")
+
+
+async def test_a_file_that_is_added_is_served_and_the_change_is_told(folder, keep, eventually):
+    keeper = await started(keep)
+    seen = []
+    keeper.on_change = seen.append
+    folder.put("a")
+    await eventually(lambda: states(keeper) == {"a": "ready"})
+    assert seen[-1] is keeper.directory
+
+
+async def test_a_file_that_is_removed_takes_its_store_away(folder, keep, eventually):
+    path = folder.put("a")
+    keeper = await started(keep)
+    store = keeper.directory.find("a").store
+    path.unlink()
+    await eventually(lambda: states(keeper) == {})
+    with pytest.raises(NoStoreConfigured):
+        keeper.directory.find("a")
+    await eventually(lambda: not store._is_open)
+
+
+async def test_a_change_of_keys_and_expiry_leaves_the_store_open(folder, keep, eventually):
+    folder.put("a")
+    keeper = await started(keep)
+    before = keeper.directory.find("a")
+    await put(before, "k", b"1")
+    folder.put("a", ttlInSeconds="60", keyPrefix="none", more="scopes: [shop]\n")
+    await eventually(lambda: keeper.directory.find("a").default_ttl == 60)
+    after = keeper.directory.find("a")
+    assert after.store is before.store
+    assert after.keys.prefix == ""
+    assert await value(after, "k") == b"1"
+
+
+async def test_a_change_of_another_component_leaves_this_one_alone(folder, keep, eventually):
+    folder.put("a")
+    keeper = await started(keep)
+    before = keeper.directory.find("a")
+    folder.put("b")
+    await eventually(lambda: "b" in states(keeper))
+    assert keeper.directory.find("a") is before
+
+
+async def test_a_changed_store_is_exchanged_and_the_old_one_closed_after_its_last_call(folder, keep, eventually):
+    folder.put("a")
+    keeper = await started(keep)
+    old = keeper.directory.find("a")
+    old.calls_in_flight += 1
+    folder.put("a", "state.sqlite", connectionString=str(folder.path / "a.db"))
+    await eventually(lambda: keeper.directory.find("a").type == "state.sqlite")
+    await asyncio.sleep(0.1)
+    await put(old, "k", b"1")  # still open
+    old.calls_in_flight -= 1
+    await eventually(lambda: not old.store._is_open)
+
+
+async def test_an_old_view_of_a_store_is_waited_for_too(folder, keep, eventually):
+    folder.put("a")
+    keeper = await started(keep)
+    old = keeper.directory.find("a")
+    old.calls_in_flight += 1
+    folder.put("a", ttlInSeconds="60")
+    await eventually(lambda: keeper.directory.find("a").default_ttl == 60)
+    (folder.path / "a.yaml").unlink()
+    await eventually(lambda: states(keeper) == {})
+    await asyncio.sleep(0.1)
+    assert old.store._is_open
+    old.calls_in_flight -= 1
+    await eventually(lambda: not old.store._is_open)
+
+
+async def test_a_wrong_change_keeps_the_store_and_says_so_once(folder, keep, eventually, caplog):
+    caplog.set_level(logging.INFO)
+    folder.put("a")
+    keeper = await started(keep)
+    before = keeper.directory.find("a")
+    folder.put("a", ttlInSeconds="soon")
+    await eventually(lambda: whys(keeper)["a"])
+    assert keeper.directory.find("a").store is before.store
+    assert states(keeper) == {"a": "ready"}
+    assert whys(keeper)["a"].startswith("its latest version is refused: spec.metadata[ttlInSeconds].value: 'soon'")
+    folder.put("b")
+    await eventually(lambda: "b" in states(keeper))
+    assert len([r for r in caplog.records if r.levelno == logging.ERROR]) == 1
+    folder.put("a", ttlInSeconds="60")
+    await eventually(lambda: not whys(keeper)["a"])
+    assert keeper.directory.find("a").default_ttl == 60
+
+
+async def test_a_broken_file_keeps_its_stores(folder, keep, eventually):
+    path = folder.put("a")
+    keeper = await started(keep)
+    before = keeper.directory.find("a").store
+    path.write_text("kind: [")
+    await eventually(lambda: whys(keeper).get("a"))
+    assert keeper.directory.find("a").store is before
+    folder.put("a")
+    await eventually(lambda: not whys(keeper)["a"])
+
+
+async def test_a_wrong_component_at_the_start_is_refused_and_named(folder, keep):
+    folder.put("bad", ttlInSeconds="soon")
+    folder.put("good")
+    keeper = await started(keep)
+    assert states(keeper) == {"bad": "refused", "good": "ready"}
+    with pytest.raises(StoreMissing, match="its component is refused: spec.metadata.ttlInSeconds"):
+        keeper.directory.find("bad")
+
+
+async def test_losing_its_scope_hides_a_store(folder, keep, eventually):
+    folder.put("a")
+    keeper = await started(keep)
+    folder.put("a", more="scopes: [billing]\n")
+    await eventually(lambda: states(keeper) == {"a": "hidden"})
+    with pytest.raises(StoreMissing, match="not in its scopes"):
+        keeper.directory.find("a")
+
+
+async def test_a_folder_that_vanishes_takes_nothing_away(folder, keep, eventually, caplog):
+    folder.put("a")
+    keeper = await started(keep)
+    folder.path.rename(folder.path.with_name("gone"))
+    await eventually(lambda: "everything stays as it is" in caplog.text)
+    assert states(keeper) == {"a": "ready"}
+
+
+def unused_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+async def test_a_store_whose_database_cannot_be_opened_waits_and_the_others_serve(folder, keep, eventually):
+    place = folder.path / "later" / "a.db"
+    folder.path.joinpath("later").write_text("a file where a folder should be")
+    folder.put("a", "state.sqlite", connectionString=str(place), actorStateStore="true")
+    folder.put("b")
+    keeper = await started(keep)
+    assert states(keeper) == {"a": "waiting", "b": "ready"}
+    with pytest.raises(StoreNotReady):
+        keeper.directory.find("a")
+    with pytest.raises(StoreNotReady):
+        keeper.directory.actor_store()
+    folder.path.joinpath("later").unlink()
+    folder.path.joinpath("later").mkdir()
+    await eventually(lambda: states(keeper)["a"] == "ready")
+    assert keeper.directory.actor_store().name == "a"
+
+
+async def test_a_change_that_cannot_be_opened_keeps_the_store_and_says_why(folder, keep, eventually):
+    folder.put("a")
+    keeper = await started(keep)
+    before = keeper.directory.find("a").store
+    folder.path.joinpath("later").write_text("a file where a folder should be")
+    folder.put("a", "state.sqlite", connectionString=str(folder.path / "later" / "a.db"))
+    await eventually(lambda: whys(keeper)["a"].startswith("its latest version is not ready"))
+    assert states(keeper) == {"a": "ready"}
+    assert keeper.directory.find("a").store is before
+    folder.put("a")
+    await eventually(lambda: not whys(keeper)["a"])
+    assert keeper.directory.find("a").store is before and before._is_open
+
+
+async def test_a_rotated_secret_reaches_its_component(folder, keep, eventually, tmp_path):
+    secrets = tmp_path / "secrets.json"
+    secrets.write_text('{"prefix": "one"}')
+    folder.put("vault", "secretstores.local.file", secretsFile=str(secrets))
+    text = folder.component("a").replace(
+        "metadata: []", "metadata:\n    - name: keyPrefix\n      secretKeyRef: {name: prefix}"
+    )
+    folder.write("a.yaml", text)
+    keeper = await started(keep)
+    assert keeper.directory.find("a").keys.prefix == "one||"
+    secrets.write_text('{"prefix": "other"}')
+    await eventually(lambda: keeper.directory.find("a").keys.prefix == "other||")
+
+
+async def test_stopping_closes_every_store(folder, keep):
+    folder.put("a")
+    keeper = await started(keep)
+    store = keeper.directory.find("a").store
+    await keeper.stop(1)
+    assert not store._is_open
+    await keeper.stop(1)
+
+
+async def test_asking_tells_which_stores_answer_now(folder, keep):
+    folder.put("a")
+    keeper = await started(keep)
+    await keeper.directory.find("a").store.close()
+    (state,) = await keeper.ask(1)
+    assert state.state == "waiting" and state.why
