@@ -1,0 +1,1 @@
+"""The HTTP head: from bytes on a connection to a use case of the state service, and back."""

@@ -1,0 +1,267 @@
+"""Every call of the HTTP API: from a request that was received whole to its answer.
+
+The lane and the ASGI app both come here, so both answer with the same bytes.
+"""
+
+from __future__ import annotations
+
+from hmac import compare_digest
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from ..state.errors import MalformedRequest, StateError
+from ..state.requests import (
+    ActorGetRequest,
+    ActorTransactRequest,
+    BulkGetRequest,
+    DeleteRequest,
+    GetRequest,
+    KeysRequest,
+    SaveRequest,
+    TransactRequest,
+    WriteItem,
+)
+from .decoding import NO_HINTS, Decoding, Hints, hints_of
+from .encoding import error_answer, items_answer, keys_answer, refusal, value_answer
+from .messages import JSON, TEXT, Answer
+from .paths import PathTree, paths_of
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+    from ..runtime import Runtime
+    from ..state.service import StateService
+    from .messages import Call
+    from .profiles import Profile
+
+    Operation = Callable[..., Awaitable[Answer]]
+
+MAX_PAGE = 1000
+"""Most keys that one page of a list of keys holds."""
+WITHOUT_TOKEN = frozenset({b"/v1.0/healthz", b"/v1.0/healthz/outbound"})
+"""Probes have no token (as in Dapr)."""
+
+UNAUTHORIZED = Answer(401, b"invalid api token\n", TEXT)
+NO_CONTENT = Answer(204)
+
+
+class HttpApi:
+    """The HTTP API of one app's sidecar."""
+
+    def __init__(self, service: StateService, runtime: Runtime, profile: Profile, token: str | None = None):
+        """Serve `service`. With a `token`, calls must carry it in the header `dapr-api-token`."""
+        self.runtime = runtime
+        self.profile = profile
+        self.documentation: Callable[[Call], Awaitable[Answer]] | None = None
+        """Answers `/openapi.json` and `/docs`; set by the one place that knows FastAPI."""
+        self._service = service
+        self._token = token.encode() if token else None
+        self._decoding = Decoding(is_lenient=profile.is_lenient)
+        self._paths = PathTree(paths_of(profile), plus_is_space=profile.plus_is_space)
+        self._saved = Answer(profile.saved)
+        self._deleted = Answer(profile.deleted)
+        self._operations: dict[str, Operation] = {
+            "get": self._get,
+            "save": self._save,
+            "delete": self._delete,
+            "bulk_get": self._bulk_get,
+            "transact": self._transact,
+            "keys": self._keys,
+            "query": self._query,
+            "get_actor_state": self._get_actor_state,
+            "transact_actor_state": self._transact_actor_state,
+            "metadata": self._metadata,
+            "set_metadata": self._set_metadata,
+            "healthz": self._healthz,
+            "healthz_outbound": self._healthz_outbound,
+            "shutdown": self._shutdown,
+            "documentation": self._documentation,
+        }
+
+    async def answer(self, call: Call, *, is_public: bool = False) -> Answer:
+        """Return the answer to any request; it never raises for what a caller, a store or a component did wrong.
+
+        On the public port (`is_public`) there is health and metadata only, and no token.
+        """
+        if self._token is not None and not is_public and not self._is_allowed(call):
+            return UNAUTHORIZED
+        path = call.path
+        try:
+            found = self._paths.find(call.method, path)
+            if found is None and path.endswith(b"/") and call.method not in KEYED:
+                found = self._paths.find(call.method, path[:-1])
+            if found is None or (is_public and not found[0].is_public):
+                return self._unknown(call.method, path)
+            where, texts = found
+            return await self._operations[where.operation](call, *texts)
+        except StateError as error:
+            return error_answer(error, self.profile)
+
+    def _is_allowed(self, call: Call) -> bool:
+        given = call.headers.get(b"dapr-api-token", b"")
+        return call.path in WITHOUT_TOKEN or compare_digest(given, self._token or b"")
+
+    def _unknown(self, method: bytes, path: bytes) -> Answer:
+        if self.profile.invokes_apps:
+            message = "failed getting app id either from the URL path or the header dapr-app-id"
+            return refusal(404, "ERR_DIRECT_INVOKE", message)
+        known = self._paths.methods(path)
+        if known:
+            allowed = ", ".join(known)
+            answer = refusal(
+                405, "ERR_METHOD_NOT_ALLOWED", f"{_shown(method)} is no method of this path; use {allowed}"
+            )
+            answer.headers = ((b"allow", allowed.encode()),)
+            return answer
+        advice = "the state API is at /v1.0/state/{store}/{key}; /openapi.json describes all of it"
+        return refusal(404, "ERR_NOT_FOUND", f"no such path: {_shown(path)}; {advice}")
+
+    # --- state ----------------------------------------------------------------------------------------------------
+
+    async def _get(self, call: Call, store: str | None, key: str) -> Answer:
+        hints = _hints(call)
+        value = await self._service.get(GetRequest(store, key, hints.consistency, hints.metadata))
+        return NO_CONTENT if value is None else value_answer(value)
+
+    async def _save(self, call: Call, store: str | None) -> Answer:
+        self._service.directory.find(store)  # a missing store goes before a malformed body (as in Dapr)
+        await self._service.save(SaveRequest(store, self._decoding.items(call.body, _hints(call))))
+        return self._saved
+
+    async def _delete(self, call: Call, store: str | None, key: str) -> Answer:
+        hints = _hints(call)
+        etag = call.headers.get(b"if-match", b"").decode("utf-8", "replace")
+        item = WriteItem(
+            key,
+            etag=etag,
+            concurrency=hints.concurrency,
+            consistency=hints.consistency,
+            metadata=hints.metadata,
+            retry=hints.retry,
+        )
+        await self._service.delete(DeleteRequest(store, item))
+        return self._deleted
+
+    async def _bulk_get(self, call: Call, store: str | None) -> Answer:
+        if store is None and self._service.directory.knows("bulk"):
+            return await self._save(call, "bulk")  # the path of a save to a store of that name
+        self._service.directory.find(store)
+        keys, metadata = self._decoding.bulk_get(call.body)
+        hints = _hints(call)
+        metadata = {**metadata, **hints.metadata}
+        return items_answer(await self._service.bulk_get(BulkGetRequest(store, keys, hints.consistency, metadata)))
+
+    async def _transact(self, call: Call, store: str | None) -> Answer:
+        if store is None and self._service.directory.knows("transaction"):
+            return await self._save(call, "transaction")
+        self._service.require_transactions(store)
+        items, metadata = self._decoding.transaction(call.body, _hints(call))
+        await self._service.transact(TransactRequest(store, items, metadata))
+        return NO_CONTENT
+
+    async def _keys(self, call: Call, store: str | None) -> Answer:
+        query = call.query()
+        limit = _limit(query.get("limit"))
+        with_values = query.get("values", "").lower() in ("true", "1", "yes")
+        request = KeysRequest(store, query.get("prefix", ""), limit, query.get("cursor") or None, with_values)
+        return keys_answer(await self._service.keys(request))
+
+    async def _query(self, call: Call, store: str | None) -> Answer:
+        raise self._service.query(store)
+
+    async def _get_actor_state(self, call: Call, actor_type: str, actor_id: str, key: str) -> Answer:
+        value = await self._service.get_actor_state(ActorGetRequest(actor_type, actor_id, key))
+        if value is None or not value.value:
+            return NO_CONTENT
+        answer = value_answer(value)
+        answer.headers = answer.headers[1:]  # no ETag: an actor has one writer (as in Dapr)
+        return answer
+
+    async def _transact_actor_state(self, call: Call, actor_type: str, actor_id: str) -> Answer:
+        items = self._decoding.actor_transaction(call.body, _hints(call))
+        await self._service.transact_actor_state(ActorTransactRequest(actor_type, actor_id, items))
+        return NO_CONTENT
+
+    # --- the sidecar itself ---------------------------------------------------------------------------------------
+
+    async def _metadata(self, call: Call) -> Answer:
+        return _json(200, describe(self.runtime))
+
+    async def _set_metadata(self, call: Call, attribute: str) -> Answer:
+        try:
+            self.runtime.attach(attribute, call.body.decode())
+        except UnicodeDecodeError as error:
+            raise MalformedRequest(f"the value of {attribute} is not UTF-8; send text") from error
+        return NO_CONTENT
+
+    async def _healthz(self, call: Call) -> Answer:
+        runtime = self.runtime
+        query = call.query()
+        if query.get("appid", runtime.app_id) != runtime.app_id:
+            return refusal(500, "ERR_HEALTH_APPID_NOT_MATCH", "dapr app-id does not match")
+        if "verbose" in query:
+            components = runtime.components() if runtime.ask is None else await runtime.ask()
+            stores = {c.name: {"type": c.type, "state": c.state, "why": c.why} for c in components}
+            return _json(200 if runtime.is_loaded else 500, {"ready": runtime.is_loaded, "stores": stores})
+        if not runtime.is_loaded:
+            return refusal(500, "ERR_HEALTH_NOT_READY", "dapr is not ready: [components]; ask again in a moment")
+        return NO_CONTENT
+
+    async def _healthz_outbound(self, call: Call) -> Answer:
+        if not self.runtime.is_loaded:
+            return refusal(500, "ERR_OUTBOUND_HEALTH_NOT_READY", "dapr outbound is not ready; ask again in a moment")
+        return NO_CONTENT
+
+    async def _shutdown(self, call: Call) -> Answer:
+        self.runtime.stop(call.headers.get(b"dapr-force-shutdown", b"").lower() == b"true")
+        return NO_CONTENT
+
+    async def _documentation(self, call: Call) -> Answer:
+        if self.documentation is None:
+            return self._unknown(call.method, call.path)
+        return await self.documentation(call)
+
+
+KEYED = frozenset({b"GET", b"DELETE"})
+"""Methods whose last segment is a key: an empty one is an error to be told, not a slash to be forgiven."""
+
+
+def _hints(call: Call) -> Hints:
+    headers = call.headers
+    if not call.query_string and b"consistency" not in headers and b"concurrency" not in headers:
+        return NO_HINTS
+    return hints_of(call.query(), headers)
+
+
+def _limit(text: str | None) -> int:
+    if not text:
+        return 100
+    if not text.isascii() or not text.isdigit() or not 1 <= int(text) <= MAX_PAGE:
+        raise MalformedRequest(f"limit is {text!r}; write a whole number from 1 to {MAX_PAGE}")
+    return int(text)
+
+
+def _shown(raw: bytes) -> str:
+    return raw[:200].decode("latin-1")
+
+
+def _json(status: int, body: object) -> Answer:
+    return Answer(status, msgspec.json.encode(body), JSON)
+
+
+def describe(runtime: Runtime) -> dict[str, Any]:
+    """Return the metadata of the sidecar in Dapr's shape, as far as it has what Dapr describes."""
+    components = [
+        {"name": c.name, "type": c.type, "version": c.version, "capabilities": list(c.capabilities)}
+        for c in runtime.served_components()
+    ]
+    app = {"port": runtime.app_port or 0, "protocol": runtime.app_protocol, "channelAddress": "127.0.0.1"}
+    return {
+        "id": runtime.app_id,
+        "runtimeVersion": runtime.version,
+        "components": components,
+        "extended": {"daprRuntimeVersion": runtime.version, **runtime.attributes},
+        "appConnectionProperties": app,
+        "actorRuntime": {"runtimeStatus": "DISABLED", "hostReady": False},
+    }

@@ -1,0 +1,307 @@
+"""The JSON that clients send: bodies, query parameters and headers into requests.
+
+A `value` stays the bytes that the client sent (`msgspec.Raw`), so it comes back byte for byte: no float is rounded, no
+large integer lost, no key order changed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Generic, TypeVar
+
+import msgspec
+from msgspec import Raw, Struct
+
+from ..state.errors import MalformedRequest, UnknownOperation
+from ..state.requests import NO_METADATA, Concurrency, Consistency, Pattern, RetryPolicy, WriteItem
+
+# A field that is unknown is no mistake (as in Dapr). The structs forbid them all the same, because most unknown fields
+# are known ones in other case, which must not be lost: `_mended` renames those and drops the others.
+
+Number = int | float
+
+MAX_RETRIES = 100
+MAX_RETRY_INTERVAL_MS = 600_000
+
+
+def _null() -> Raw:
+    return Raw(b"null")  # a factory, because a Raw can't stand in a JSON schema as a default
+
+
+class SentRetryPolicy(Struct, forbid_unknown_fields=True):
+    """`options.retryPolicy` of the published specs."""
+
+    interval: int | None = None
+    threshold: int | None = None
+    pattern: str | None = None
+
+
+class SentOptions(Struct, forbid_unknown_fields=True):
+    """`options` of an item."""
+
+    concurrency: str | None = None
+    consistency: str | None = None
+    retryPolicy: SentRetryPolicy | None = None
+
+
+class StrictItem(Struct, forbid_unknown_fields=True):
+    """One item to write, as Dapr reads it."""
+
+    key: str
+    value: Raw = msgspec.field(default_factory=_null)
+    etag: str | None = None
+    metadata: dict[str, str] | None = None
+    options: SentOptions | None = None
+
+
+class LenientItem(Struct, forbid_unknown_fields=True):
+    """One item to write, numbers taken for texts: examples of the specs paste ETags and seconds without quotes."""
+
+    key: str
+    value: Raw = msgspec.field(default_factory=_null)
+    etag: str | int | None = None
+    metadata: dict[str, str | bool | Number] | None = None
+    options: SentOptions | None = None
+
+
+Item = TypeVar("Item", StrictItem, LenientItem)
+
+
+class SentOperation(Struct, Generic[Item], forbid_unknown_fields=True):
+    """One operation of a transaction."""
+
+    operation: str
+    request: Item
+
+
+class SentTransaction(Struct, Generic[Item], forbid_unknown_fields=True):
+    """The body of a transaction."""
+
+    operations: list[SentOperation[Item]] | None = None
+    metadata: dict[str, str] | None = None
+
+
+class SentBulkGet(Struct, forbid_unknown_fields=True):
+    """The body of a bulk get; `parallelism` is read and not needed: stores get many keys in one trip."""
+
+    keys: list[str] | None = None
+    parallelism: int | None = None
+    metadata: dict[str, str] | None = None
+
+
+class Hints(Struct):
+    """What path parameters and headers say for all items of a call."""
+
+    concurrency: Concurrency | None = None
+    consistency: Consistency | None = None
+    retry: RetryPolicy | None = None
+    metadata: Mapping[str, str] = NO_METADATA
+    """Goes before the metadata of an item (as in Dapr)."""
+
+
+NO_HINTS = Hints()
+
+
+def hints_of(query: Mapping[str, str], headers: Mapping[bytes, bytes]) -> Hints:
+    """Return what the query, and failing that the headers, say. Raises MalformedRequest naming the parameter."""
+    concurrency = query.get("concurrency") or headers.get(b"concurrency", b"").decode("latin-1")
+    consistency = query.get("consistency") or headers.get(b"consistency", b"").decode("latin-1")
+    interval, pattern, threshold = (query.get(name) for name in ("retryInterval", "retryPattern", "retryThreshold"))
+    retry = None
+    if interval or pattern or threshold:
+        retry = _retry(_number("retryInterval", interval), _number("retryThreshold", threshold), pattern, None)
+    return Hints(
+        _choice(Concurrency, "concurrency", concurrency, None),
+        _choice(Consistency, "consistency", consistency, None),
+        retry,
+        {name[9:]: value for name, value in query.items() if name.startswith("metadata.")} or NO_METADATA,
+    )
+
+
+class Decoding:
+    """Reads the bodies of requests.
+
+    Each method raises MalformedRequest, naming the place in the body and what belongs there.
+    """
+
+    def __init__(self, *, is_lenient: bool):
+        """Prepare for bodies as the published specs show them (lenient) or as Dapr takes them."""
+        item: Any = LenientItem if is_lenient else StrictItem
+        self._is_lenient = is_lenient
+        self._items = msgspec.json.Decoder(list[item])
+        self._transaction = msgspec.json.Decoder(SentTransaction[item])
+        self._actor_transaction = msgspec.json.Decoder(list[SentOperation[item]])
+        self._bulk_get = msgspec.json.Decoder(SentBulkGet)
+
+    def items(self, body: bytes, hints: Hints) -> list[WriteItem]:
+        """Return the items of a save."""
+        sent = self._decode(self._items, body, ITEM, 'write a JSON array of items like {"key": "k", "value": 1}')
+        return [_item(item, (index, ""), hints) for index, item in enumerate(sent)]
+
+    def bulk_get(self, body: bytes) -> tuple[list[str], Mapping[str, str]]:
+        """Return keys and metadata of a bulk get."""
+        sent = self._decode(self._bulk_get, body, BULK_GET, 'write {"keys": ["a", "b"]}', _DESERIALIZING)
+        return sent.keys or [], sent.metadata or NO_METADATA
+
+    def transaction(self, body: bytes, hints: Hints) -> tuple[list[WriteItem], Mapping[str, str]]:
+        """Return operations and metadata of a transaction."""
+        sent = self._decode(self._transaction, body, TRANSACTION, _OPERATIONS_ADVICE, _DESERIALIZING)
+        items = [
+            _operation(operation, (index, ".request"), hints) for index, operation in enumerate(sent.operations or ())
+        ]
+        return items, {**(sent.metadata or NO_METADATA), **hints.metadata}
+
+    def actor_transaction(self, body: bytes, hints: Hints) -> list[WriteItem]:
+        """Return the operations on an actor's state."""
+        sent = self._decode(self._actor_transaction, body, OPERATION, _OPERATIONS_ADVICE, _DESERIALIZING)
+        return [_operation(operation, (index, ".request"), hints) for index, operation in enumerate(sent)]
+
+    def _decode(
+        self, decoder: msgspec.json.Decoder[Any], body: bytes, shape: Shape, advice: str, context: str = ""
+    ) -> Any:
+        try:
+            if not body.isascii():
+                body.decode()  # msgspec leaves the inside of Raw values alone
+            try:
+                return decoder.decode(body)
+            except msgspec.ValidationError:
+                return decoder.decode(_mended(body, shape, unwraps=self._is_lenient))
+        except UnicodeError as error:
+            raise MalformedRequest(f"{context}the body is not UTF-8: {error}; {advice}") from error
+        except RecursionError as error:
+            raise MalformedRequest(f"{context}JSON is nested too deeply; store the inner part as a string") from error
+        except msgspec.DecodeError as error:
+            text = str(error).replace("Object missing required field `key`", '"key" is a required field')
+            raise MalformedRequest(f"{context}{text}; {advice}") from error
+
+
+_DESERIALIZING = "failed deserializing HTTP body: "
+_OPERATIONS_ADVICE = (
+    'write operations like {"operation": "upsert", "request": {"key": "k", "value": 1}} '
+    'or {"operation": "delete", "request": {"key": "k"}}'
+)
+
+
+MAX_MENDED = 50_000
+"""Most items that are looked at one by one, which takes 4 us each and lets no other call through meanwhile."""
+
+
+def _mended(body: bytes, shape: Shape, *, unwraps: bool) -> bytes:
+    """Return the JSON that a client may have meant.
+
+    Field names in other case are taken as Go's JSON takes them, unknown ones left out. With `unwraps`, a JSON string
+    gives the JSON inside it: `requests.post(url, json='[...]')`, as the guide of the published specs shows it, sends
+    that.
+    """
+    if unwraps and body.lstrip().startswith(b'"'):
+        body = msgspec.json.decode(body, type=str).encode()
+    return _renamed(body, shape)
+
+
+@dataclass(frozen=True, slots=True)
+class Shape:
+    """The fields of an object, by their names in lower case: the name proper, and the shape of what is in it."""
+
+    fields: Mapping[str, tuple[str, Shape | None]]
+
+    @classmethod
+    def of(cls, struct: type[Struct], **inner: Shape) -> Shape:
+        return cls({name.lower(): (name, inner.get(name)) for name in struct.__struct_fields__})
+
+
+OPTIONS = Shape.of(SentOptions, retryPolicy=Shape.of(SentRetryPolicy))
+ITEM = Shape.of(StrictItem, options=OPTIONS)
+OPERATION = Shape.of(SentOperation, request=ITEM)
+TRANSACTION = Shape.of(SentTransaction, operations=OPERATION)
+BULK_GET = Shape.of(SentBulkGet)
+
+
+def _renamed(body: bytes, shape: Shape, *, may_be_list: bool = True) -> bytes:
+    """Return an object, or a list of objects, with its fields called as the shape calls them; else what it was."""
+    try:
+        node = msgspec.json.decode(body, type=dict[str, Raw] | list[Raw])
+    except msgspec.ValidationError:
+        return body
+    if isinstance(node, list):
+        if not may_be_list or len(node) > MAX_MENDED:
+            return body
+        return b"[" + b",".join([_renamed(bytes(inner), shape, may_be_list=False) for inner in node]) + b"]"
+    fields: dict[str, Raw] = {}
+    for sent, value in node.items():
+        name, inner = shape.fields.get(sent.lower(), ("", None))
+        if name:
+            fields[name] = value if inner is None else Raw(_renamed(bytes(value), inner))
+    return msgspec.json.encode(fields)
+
+
+Place = tuple[int, str]
+"""Where an item stands in the body: its number, and what is between that and its fields."""
+
+
+def _operation(sent: SentOperation[Any], place: Place, hints: Hints) -> WriteItem:
+    if sent.operation not in ("upsert", "delete"):
+        raise UnknownOperation(sent.operation)
+    item = _item(sent.request, place, hints)
+    return item if sent.operation == "upsert" else msgspec.structs.replace(item, value=None)
+
+
+def _item(sent: StrictItem | LenientItem, place: Place, hints: Hints) -> WriteItem:
+    if not sent.key:
+        raise MalformedRequest(f'"key" is a required field{_at(place)}; give each item a key that is not empty')
+    concurrency, consistency, retry = hints.concurrency, hints.consistency, hints.retry
+    if (options := sent.options) is not None:
+        concurrency = _choice(Concurrency, "concurrency", options.concurrency, place) or concurrency
+        consistency = _choice(Consistency, "consistency", options.consistency, place) or consistency
+        if (policy := options.retryPolicy) is not None:
+            retry = _retry(policy.interval, policy.threshold, policy.pattern, place)
+    etag = sent.etag
+    if isinstance(etag, int):
+        etag = str(etag)
+    metadata = hints.metadata
+    if sent.metadata:
+        metadata = {name: _text(value) for name, value in sent.metadata.items()} | {**hints.metadata}
+    return WriteItem(sent.key, bytes(sent.value), etag, concurrency, consistency, metadata, retry)
+
+
+def _at(place: Place | None) -> str:
+    return "" if place is None else f" - at `$[{place[0]}]{place[1]}`"
+
+
+def _text(value: str | bool | Number) -> str:
+    return value if isinstance(value, str) else msgspec.json.encode(value).decode()
+
+
+Choice = TypeVar("Choice", Concurrency, Consistency, Pattern)
+
+
+def _choice(kind: type[Choice], name: str, text: str | None, place: Place | None) -> Choice | None:
+    if not text:
+        return None
+    try:
+        return kind(text)
+    except ValueError:
+        known = " or ".join(f'"{member.value}"' for member in kind)
+        raise MalformedRequest(f"unrecognized {name} model '{text}'{_at(place)}; write {known}") from None
+
+
+def _retry(interval: int | None, threshold: int | None, pattern: str | None, place: Place | None) -> RetryPolicy:
+    default = RetryPolicy()
+    interval = default.interval_ms if interval is None else interval
+    threshold = default.threshold if threshold is None else threshold
+    for name, number, limit in (
+        ("interval", interval, MAX_RETRY_INTERVAL_MS),
+        ("threshold", threshold, MAX_RETRIES),
+    ):
+        if not 0 <= number <= limit:
+            raise MalformedRequest(f"retry {name} is {number}{_at(place)}; write a whole number from 0 to {limit}")
+    return RetryPolicy(interval, threshold, _choice(Pattern, "retry pattern", pattern, place) or default.pattern)
+
+
+def _number(name: str, text: str | None) -> int | None:
+    if not text:
+        return None
+    try:
+        return int(text)
+    except ValueError:
+        raise MalformedRequest(f"{name} is {text!r}; write a whole number") from None

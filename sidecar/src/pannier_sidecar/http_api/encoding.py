@@ -1,0 +1,125 @@
+"""The JSON that clients get: findings and errors into answers."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
+
+import msgspec
+from msgspec import UNSET, Raw, Struct, UnsetType
+
+from ..state.store import rfc3339
+from .messages import JSON, Answer
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from ..state.errors import StateError
+    from ..state.service import BulkItem, ListedKeys
+    from ..state.store import StoredValue
+    from .profiles import Profile
+
+
+class ItemBody(Struct, omit_defaults=True):
+    """One entry of a bulk get or of a list of keys."""
+
+    key: str
+    data: Raw | UnsetType = UNSET
+    etag: str | None = None
+    metadata: dict[str, str] | None = None
+    error: str | None = None
+
+
+class KeysBody(Struct):
+    """A page of keys."""
+
+    keys: list[ItemBody]
+    cursor: str | None = None
+
+
+class ErrorBody(Struct, omit_defaults=True, rename="camel"):
+    """A call that failed, in Dapr's shape."""
+
+    error_code: str
+    message: str
+    details: list[dict[str, Any]] | UnsetType = UNSET
+
+
+def value_answer(value: StoredValue) -> Answer:
+    """Return the answer to a get: the stored bytes as they are."""
+    etag = value.etag
+    if not etag.isprintable():  # somebody else wrote it; it must not end the header
+        etag = quote(etag)
+    if value.expires_at is None:
+        return Answer(200, value.value, JSON, ((b"etag", etag.encode()),))
+    expiry = (b"metadata.ttlexpiretime", rfc3339(value.expires_at).encode())
+    return Answer(200, value.value, JSON, ((b"etag", etag.encode()), expiry))
+
+
+def items_answer(items: Sequence[BulkItem]) -> Answer:
+    """Return the answer to a bulk get."""
+    return Answer(200, msgspec.json.encode([_item_body(item) for item in items]), JSON)
+
+
+def keys_answer(listed: ListedKeys) -> Answer:
+    """Return the answer to a list of keys."""
+    return Answer(200, msgspec.json.encode(KeysBody([_item_body(item) for item in listed.items], listed.cursor)), JSON)
+
+
+def _item_body(item: BulkItem) -> ItemBody:
+    if item.error is not None:
+        return ItemBody(item.key, error=item.error)
+    if (value := item.found) is None:
+        return ItemBody(item.key)
+    metadata = None if value.expires_at is None else {"ttlExpireTime": rfc3339(value.expires_at)}
+    if not _is_json(value.value):
+        why = f"the value is no JSON, so it can't be part of this answer; get key {item.key!r} alone"
+        return ItemBody(item.key, etag=value.etag, metadata=metadata, error=why)
+    return ItemBody(item.key, Raw(value.value), value.etag, metadata)
+
+
+def _is_json(value: bytes) -> bool:
+    try:
+        value.decode()
+        msgspec.json.decode(value, type=Raw)
+    except (UnicodeDecodeError, msgspec.DecodeError, RecursionError):
+        return False
+    return True
+
+
+def error_answer(error: StateError, profile: Profile) -> Answer:
+    """Return the answer to a call that failed, in Dapr's shape."""
+    status = error.http_status
+    if profile.invokes_apps and error.dapr_http_status is not None:
+        status = error.dapr_http_status
+    body = ErrorBody(error.code, str(error), UNSET if error.reason is None else _details(error))
+    headers: tuple[tuple[bytes, bytes], ...] = ()
+    if error.retry_after is not None:
+        headers = ((b"retry-after", b"%d" % error.retry_after),)
+    return Answer(status, msgspec.json.encode(body), JSON, headers)
+
+
+def refusal(status: int, code: str, message: str) -> Answer:
+    """Return the answer to a request that is no call of the API, in the same shape."""
+    return Answer(status, msgspec.json.encode(ErrorBody(code, message)), JSON)
+
+
+def _details(error: StateError) -> list[dict[str, Any]]:
+    """Return the google.rpc details of an error; keys in alphabetical order, as Dapr writes them."""
+    details: list[dict[str, Any]] = []
+    if error.violation is not None:
+        field, description = error.violation
+        violation = {"description": description, "field": field}
+        details.append({"@type": _TYPES + "BadRequest", "field_violations": [violation]})
+    if error.help_link is not None:
+        description, url = error.help_link
+        details.append({"@type": _TYPES + "Help", "links": [{"description": description, "url": url}]})
+    if error.resource is not None:
+        names = {"description": "", "owner": "", "resource_name": error.resource, "resource_type": "state"}
+        details.append({"@type": _TYPES + "ResourceInfo", **names})
+    info = dict(error.info) if error.info else None
+    details.append({"@type": _TYPES + "ErrorInfo", "domain": "dapr.io", "metadata": info, "reason": error.reason})
+    return details
+
+
+_TYPES = "type.googleapis.com/google.rpc."

@@ -1,0 +1,424 @@
+"""One connection of a client: HTTP/1.1 on an asyncio transport, parsed by httptools, answered without a framework.
+
+A request is received whole, answered, and only then the next one of the connection is begun, so answers keep their
+order (RFC 9112, 9.3.2). What a client can make us hold is bounded: heads, bodies, bodies of all connections together,
+pipelined requests (reading pauses), and the time all of it may take (`Lane.sweep`).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections import deque
+from dataclasses import dataclass, field
+from email.utils import formatdate
+from typing import TYPE_CHECKING, Final
+
+import httptools
+
+from ..serving import Connections
+from .encoding import refusal
+from .messages import Answer, Call
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+log = logging.getLogger(__name__)
+
+MIB: Final = 1024 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What one client, and all of them together, may make the sidecar hold. Times are in seconds, sizes in bytes."""
+
+    body: int = 4 * MIB
+    head: int = 16 * 1024
+    """Request line and headers. Dapr's 4 KiB cannot take a key of the length that stores can hold."""
+    all_bodies: int = 64 * MIB
+    """Bodies of all connections together: those that arrive or wait, and answers that clients do not take."""
+    connections: int = 4096
+    receiving: float = 30.0
+    """From the first byte of a request to its last."""
+    idle: float = 180.0
+    """A connection without a request. Longer than the pools of common clients keep one, so that they close first."""
+    stalled: float = 30.0
+    """A client that takes nothing of its answer."""
+    lingering: float = 2.0
+    """After a refusal, what the client still sends is thrown away for so long, else it would not see the refusal."""
+
+
+@dataclass(slots=True, eq=False)
+class Lanes(Connections["Lane"]):
+    """What all connections of a listener share."""
+
+    answer: Callable[[Call], Awaitable[Answer]]
+    limits: Limits = field(default_factory=Limits)
+    date: bytes = field(default=b"", init=False)
+    """The `date` header as a whole line, set with the clock."""
+    held: int = field(default=0, init=False)
+    """Bytes of bodies held now."""
+
+    def tick(self) -> None:
+        Connections.tick(self)
+        self.date = b"date: " + formatdate(usegmt=True).encode() + b"\r\n"
+
+
+class Lane(asyncio.Protocol):
+    """One connection."""
+
+    def __init__(self, lanes: Lanes):
+        self._lanes = lanes
+        self._loop = asyncio.get_running_loop()
+        self._parser = httptools.HttpRequestParser(self)
+        self._transport: asyncio.Transport = None  # type: ignore[assignment]  # set by connection_made
+        self._queue: deque[Call | Answer] = deque()
+        self._answering: asyncio.Task[None] | None = None
+        self._more: asyncio.Future[None] | None = self._loop.create_future()
+        """What the answering task waits for; None: it is at work."""
+        self._since = lanes.now
+        """When the current state began: idle, receiving a request, or waiting for the client to take its answer."""
+        self._drained: asyncio.Event | None = None
+        self._held = self._unread = 0
+        self._is_reading_paused = self._is_lingering = self._has_eof = False
+        self._in_message = self._at_head = False
+        self._chunk_size = 0
+        self._url = b""
+        self._headers: dict[bytes, bytes] = {}
+        self._body: bytes | bytearray = b""
+        self._head_size = 0
+        """Bytes of an incomplete head or trailer, from chunks before the current one; 0: begun in this chunk."""
+        self._body_size = 0
+        """Bytes of an incomplete body at the end of the last chunk."""
+        self._heads_of_body = self._headers
+        """The headers, while trailers are read."""
+        self._expects_continue = False
+        self._offers_with_body = False
+        """The request offers another protocol and has a body, which llhttp takes for that other protocol."""
+
+    # --- the transport speaks -------------------------------------------------------------------------------------
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = transport  # type: ignore[assignment]  # uvloop's transports do not derive from asyncio's
+        lanes = self._lanes
+        lanes.open.add(self)
+        # One task for the life of the connection: a task for each request would cost a tenth of a call.
+        self._answering = self._loop.create_task(self._answer_all())
+        if len(lanes.open) > lanes.limits.connections:
+            self._refuse(503, f"{lanes.limits.connections} connections are open; close some or use fewer")
+        elif lanes.is_draining:  # it was in the queue of the listener when that closed
+            transport.close()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        lanes = self._lanes
+        lanes.held -= self._held + self._unread
+        self._held = self._unread = 0
+        self._queue.clear()
+        self._wake()
+        if self._drained is not None:
+            self._drained.set()
+        lanes.lost(self)
+
+    def eof_received(self) -> bool:
+        """Keep a half-closed connection until its requests are answered: `nc -N` and others close their side early."""
+        self._has_eof = True
+        return self._is_busy
+
+    def pause_writing(self) -> None:
+        self._drained = asyncio.Event()
+        self._since = self._lanes.now
+        self._count_unread(self._transport.get_write_buffer_size())
+        if self._lanes.held > self._lanes.limits.all_bodies:
+            self._transport.abort()
+
+    def resume_writing(self) -> None:
+        if self._drained is not None:
+            self._drained.set()
+            self._drained = None
+            self._since = self._lanes.now
+        self._count_unread(0)
+
+    def _count_unread(self, size: int) -> None:
+        """Count what the client has not taken among the bytes that all clients make us hold."""
+        self._lanes.held += size - self._unread
+        self._unread = size
+
+    def data_received(self, data: bytes) -> None:
+        if not self._in_message:
+            self._since = self._lanes.now
+        self._chunk_size = len(data)
+        rest: bytes | memoryview = data
+        while rest and not self._is_lingering:
+            try:
+                self._parser.feed_data(rest)
+                break
+            except httptools.HttpParserUpgrade as offer:
+                # An offer (Java's client makes one for HTTP/2 on each first request) that is declined by going on
+                # in HTTP/1.1 (RFC 9110, 7.8). llhttp would read nothing after it.
+                rest = memoryview(rest)[offer.args[0] :]
+                if self._offers_with_body:
+                    rest = self._head_without_offer() + rest
+                self._parser = httptools.HttpRequestParser(self)
+            except httptools.HttpParserError as error:
+                self._refuse(400, f"this is no HTTP/1.1 request: {error}")
+        if self._in_message:
+            self._check_growth(len(data))
+
+    # --- httptools speaks -----------------------------------------------------------------------------------------
+
+    def on_message_begin(self) -> None:
+        self._in_message = self._at_head = True
+        self._url = b""
+        self._headers = {}
+        self._head_size = 0
+        self._expects_continue = False
+
+    def on_url(self, url: bytes) -> None:
+        self._url += url
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        self._headers[name.lower()] = value
+
+    def on_headers_complete(self) -> None:
+        self._at_head = False
+        headers = self._headers
+        if self._head_size + self._chunk_size > self._lanes.limits.head:  # else it can't be too large
+            self._check_head(self._measure_head())
+        if b"content-length" in headers and int(headers[b"content-length"]) > self._lanes.limits.body:
+            self._refuse_body()
+        elif b"upgrade" in headers and self._parser.should_upgrade() and _has_body(headers):
+            self._offers_with_body = True
+        elif b"expect" in headers and headers[b"expect"].lower() == b"100-continue":
+            self._expects_continue = self._parser.get_http_version() == "1.1"
+            if self._expects_continue and not self._is_busy:
+                self._continue()
+
+    def on_chunk_header(self) -> None:
+        self._heads_of_body, self._headers = self._headers, {}  # trailers are no headers (RFC 9110, 6.5.1)
+
+    def on_chunk_complete(self) -> None:
+        self._headers = self._heads_of_body
+
+    def on_body(self, body: bytes) -> None:
+        if self._is_lingering:
+            return
+        lanes = self._lanes
+        if self._body:
+            self._body = bytearray(self._body) if isinstance(self._body, bytes) else self._body
+            self._body += body
+        else:
+            self._body = body
+        self._held += len(body)
+        lanes.held += len(body)
+        if len(self._body) > lanes.limits.body:
+            self._refuse_body()
+        elif lanes.held > lanes.limits.all_bodies:
+            self._refuse(
+                503, f"requests of over {lanes.limits.all_bodies} bytes are in flight; send fewer large ones at once"
+            )
+
+    def on_message_complete(self) -> None:
+        self._in_message = False
+        if self._is_lingering or self._offers_with_body:
+            return
+        parser = self._parser
+        keep_alive = parser.should_keep_alive() and parser.get_http_version() == "1.1"
+        body, self._body = bytes(self._body), b""
+        path, _, query = _origin_form(self._url).partition(b"?")
+        self._take(Call(parser.get_method(), path, query, self._headers, body, keep_alive))
+
+    def _head_without_offer(self) -> bytes:
+        """Return the head of the current request as its client would have sent it without the offer."""
+        self._offers_with_body = False
+        headers = {name: value for name, value in self._headers.items() if name not in OF_AN_OFFER}
+        if not self._parser.should_keep_alive():
+            headers[b"connection"] = b"close"
+        version = self._parser.get_http_version().encode()
+        lines = [b"%b %b HTTP/%b" % (self._parser.get_method(), self._url, version)]
+        lines += [b"%b: %b" % header for header in headers.items()]
+        return b"\r\n".join([*lines, b"", b""])
+
+    # --- requests and answers -------------------------------------------------------------------------------------
+
+    @property
+    def _is_busy(self) -> bool:
+        return self._more is None
+
+    def _take(self, item: Call | Answer) -> None:
+        if self._is_busy and not self._is_reading_paused:
+            self._is_reading_paused = True
+            self._transport.pause_reading()
+        self._queue.append(item)
+        self._wake()
+
+    def _wake(self) -> None:
+        if self._more is not None:
+            self._more.set_result(None)
+            self._more = None
+
+    async def _answer_all(self) -> None:
+        """Answer requests, one after another, until the connection is closed."""
+        transport, queue = self._transport, self._queue
+        try:
+            while True:
+                if not queue:
+                    self._go_on()
+                    if transport.is_closing():
+                        break
+                    self._more = self._loop.create_future()
+                    await self._more
+                    continue
+                item = queue.popleft()
+                try:
+                    answer = item if isinstance(item, Answer) else await self._lanes.answer(item)
+                except BaseException:  # a defect, which the loop reports
+                    self._write(item, DEFECT)
+                    raise
+                if transport.is_closing():
+                    break
+                self._write(item, answer)
+                if self._drained is not None:
+                    await self._drained.wait()
+        finally:
+            self._more = None
+            transport.close()
+
+    def _write(self, item: Call | Answer, answer: Answer) -> None:
+        lanes = self._lanes
+        is_last = answer.closes
+        body = answer.body
+        if isinstance(item, Call):
+            is_last = is_last or lanes.is_draining or not item.keep_alive or (self._has_eof and not self._queue)
+            if item.body:
+                self._held -= len(item.body)
+                lanes.held -= len(item.body)
+            if item.method == b"HEAD":
+                body = b""
+        closing = b"connection: close\r\n" if is_last else b""
+        self._transport.write(b"%b%b%b\r\n%b" % (answer.head(), lanes.date, closing, body))
+        self._since = lanes.now
+        if is_last:
+            self._queue.clear()
+            if self._is_lingering:
+                self._transport.write_eof()
+            else:
+                self._transport.close()
+
+    def _go_on(self) -> None:
+        if self._transport.is_closing():
+            return
+        if self._is_reading_paused:
+            self._is_reading_paused = False
+            self._transport.resume_reading()
+        if self._has_eof or (self._lanes.is_draining and not self._in_message):
+            self._transport.close()
+        elif self._expects_continue and self._in_message:
+            self._continue()
+
+    def _continue(self) -> None:
+        self._expects_continue = False
+        if not self._is_lingering:
+            self._transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+
+    # --- what is refused ------------------------------------------------------------------------------------------
+
+    def _check_growth(self, size: int) -> None:
+        """Bound what an unfinished request makes us hold beside its body: its head, and its trailers."""
+        if self._head_size == 0:  # the chunk may begin with the end of another request
+            self._head_size = 1 + self._measure_head()
+        elif self._at_head or len(self._body) == self._body_size:
+            self._head_size += size
+        else:
+            self._head_size = 1
+        self._body_size = len(self._body)
+        self._check_head(self._head_size)
+
+    def _measure_head(self) -> int:
+        headers = self._headers
+        return len(self._url) + sum(map(len, headers)) + sum(map(len, headers.values())) + 4 * len(headers)
+
+    def _check_head(self, size: int) -> None:
+        if size > self._lanes.limits.head:
+            limit = self._lanes.limits.head
+            self._refuse(
+                431, f"request line and headers are over {limit} bytes; shorten them or raise --read-buffer-size"
+            )
+
+    def _refuse_body(self) -> None:
+        limit = self._lanes.limits.body
+        self._refuse(413, f"the body is over {limit} bytes; send less or raise --max-body-size")
+
+    def _refuse(self, status: int, message: str) -> None:
+        """Answer in turn, then close; what still comes in is thrown away."""
+        if self._is_lingering:
+            return
+        self._is_lingering = True
+        self._in_message = self._at_head = False
+        self._held -= len(self._body)
+        self._lanes.held -= len(self._body)
+        self._body = b""
+        self._since = self._lanes.now
+        answer = refusal(status, REFUSALS[status], message)
+        answer.closes = True
+        self._take(answer)
+
+    def sweep(self) -> None:
+        """Close the connection if it has been in one state for too long. Called once a second."""
+        limits = self._lanes.limits
+        waited = self._lanes.now - self._since
+        if self._drained is not None:
+            unread = self._transport.get_write_buffer_size()
+            if unread < self._unread:
+                self._since = self._lanes.now
+                self._count_unread(unread)
+            elif waited > limits.stalled:
+                self._transport.abort()
+        elif self._is_busy:
+            pass  # with a store; what the client sends meanwhile may be waiting in the network
+        elif self._is_lingering:
+            if waited > limits.lingering:
+                self._transport.close()
+        elif self._in_message:
+            if waited > limits.receiving:
+                self._refuse(
+                    408, f"the request did not arrive within {limits.receiving:g} s; send it faster or in parts"
+                )
+        elif waited > limits.idle:
+            self._transport.close()
+
+    def drain(self) -> None:
+        """Close the connection when all that it asked for is answered."""
+        if not self._is_busy and not self._in_message:
+            self._transport.close()
+
+    def abort(self) -> None:
+        """Close the connection now."""
+        self._transport.abort()
+
+
+REFUSALS: Final = {
+    400: "ERR_MALFORMED_REQUEST",
+    408: "ERR_REQUEST_TIMEOUT",
+    413: "ERR_BODY_TOO_LARGE",
+    431: "ERR_HEADERS_TOO_LARGE",
+    503: "ERR_OVERLOADED",
+}
+
+
+OF_AN_OFFER: Final = frozenset({b"connection", b"upgrade", b"http2-settings"})
+
+
+def _has_body(headers: dict[bytes, bytes]) -> bool:
+    return b"transfer-encoding" in headers or headers.get(b"content-length", b"0") != b"0"
+
+
+DEFECT: Final = refusal(500, "ERROR", "a defect of the sidecar; its log tells more")
+DEFECT.closes = True
+
+
+def _origin_form(url: bytes) -> bytes:
+    """Return path and query of a request target, which a client that thinks us a proxy sends with scheme and host."""
+    if url.startswith(b"/"):
+        return url
+    after_scheme = url.partition(b"://")[2]
+    return b"/" + after_scheme.partition(b"/")[2] if after_scheme else url

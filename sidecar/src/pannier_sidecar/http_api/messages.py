@@ -1,0 +1,66 @@
+"""A request and its answer, as they pass between the lane (which knows sockets) and the calls (which know the API)."""
+
+from __future__ import annotations
+
+from http import HTTPStatus
+from urllib.parse import parse_qsl
+
+from msgspec import Struct
+
+JSON = b"application/json"
+TEXT = b"text/plain; charset=utf-8"
+
+
+class Call(Struct):
+    """One HTTP request, received whole."""
+
+    method: bytes
+    path: bytes
+    """As sent, percent-encoding included."""
+    query_string: bytes
+    headers: dict[bytes, bytes]
+    """Names in lower case; of several headers with one name, the last."""
+    body: bytes = b""
+    keep_alive: bool = True
+    """The client will use the connection again."""
+
+    def query(self) -> dict[str, str]:
+        """Return the query parameters; of several with one name, the first (as Dapr does)."""
+        if not self.query_string:
+            return {}
+        text = self.query_string.decode("latin-1")
+        return dict(reversed(parse_qsl(text, keep_blank_values=True, encoding="utf-8", errors="replace")))
+
+
+class Answer(Struct):
+    """One HTTP response, small enough to be written in one piece."""
+
+    status: int
+    body: bytes = b""
+    content_type: bytes | None = None
+    headers: tuple[tuple[bytes, bytes], ...] = ()
+    """Further headers, names in lower case, values without line breaks."""
+    closes: bool = False
+    """The connection cannot be used after this answer."""
+
+    def header_list(self) -> list[tuple[bytes, bytes]]:
+        """Return all headers but those of the connection."""
+        headers = list(self.headers)
+        if self.content_type is not None:
+            headers.insert(0, (b"content-type", self.content_type))
+        if self.status not in NO_CONTENT:
+            headers.append((b"content-length", b"%d" % len(self.body)))
+        return headers
+
+    def head(self) -> bytes:
+        """Return status line and headers, up to and without the blank line; the lane adds those of the connection."""
+        kind = b"" if self.content_type is None else b"content-type: %b\r\n" % self.content_type
+        length = b"" if self.status in NO_CONTENT else b"content-length: %d\r\n" % len(self.body)
+        further = b"".join([b"%b: %b\r\n" % header for header in self.headers])
+        return b"%b%b%b%b" % (STATUS_LINES[self.status], kind, further, length)
+
+
+NO_CONTENT = frozenset({204, 304})
+"""Statuses whose answer has neither a body nor a content-length (RFC 9110, 8.6)."""
+
+STATUS_LINES = {status.value: f"HTTP/1.1 {status.value} {status.phrase}\r\n".encode() for status in HTTPStatus}

@@ -1,0 +1,195 @@
+"""Which operation a method and a path name: the table of the HTTP API, and its search."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+from urllib.parse import unquote_to_bytes
+
+from ..state.errors import MalformedRequest
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from .profiles import Profile
+
+
+@dataclass(frozen=True, slots=True)
+class Path:
+    """One path of the API; `{name}` stands for one segment."""
+
+    methods: tuple[str, ...]
+    template: str
+    operation: str
+    summary: str
+    is_public: bool = False
+    """Answered on the public port too, which has no token."""
+
+    is_for_default_store: bool = False
+    """Works on a store and names none."""
+
+
+WRITE = ("POST", "PUT")
+
+STATE = (
+    Path(("GET",), "/v1.0/state/{store}/{key}", "get", "Get the value of a key"),
+    Path(WRITE, "/v1.0/state/{store}", "save", "Save items, in order"),
+    Path(("DELETE",), "/v1.0/state/{store}/{key}", "delete", "Delete a key"),
+    Path(WRITE, "/v1.0/state/{store}/bulk", "bulk_get", "Get several keys"),
+    Path(WRITE, "/v1.0/state/{store}/transaction", "transact", "Save and delete several keys, all or none"),
+    Path(("GET",), "/v1.0-alpha1/state/{store}/keys", "keys", "List the app's keys (an addition of Pannier's)"),
+    Path(WRITE, "/v1.0-alpha1/state/{store}/query", "query", "Query values (refused: no store serves it)"),
+)
+DEFAULT_STORE = tuple(
+    Path(
+        path.methods,
+        path.template.replace("/{store}", ""),
+        path.operation,
+        path.summary + ", in the default store",
+        is_for_default_store=True,
+    )
+    for path in STATE
+)
+"""The oldest spec knew one store only, and did not name it."""
+ACTOR_STATE = (
+    Path(("GET",), "/v1.0/actors/{type}/{id}/state/{key}", "get_actor_state", "Get the value of an actor's key"),
+    Path(
+        WRITE, "/v1.0/actors/{type}/{id}/state", "transact_actor_state", "Save and delete keys of an actor, atomically"
+    ),
+)
+SIDECAR = (
+    Path(("GET",), "/v1.0/metadata", "metadata", "What this sidecar is and serves", is_public=True),
+    Path(("PUT",), "/v1.0/metadata/{attribute}", "set_metadata", "Attach an attribute to the metadata"),
+    Path(("GET",), "/v1.0/healthz", "healthz", "Is the sidecar ready?", is_public=True),
+    Path(("GET",), "/v1.0/healthz/outbound", "healthz_outbound", "Are the components loaded?", is_public=True),
+    Path(("POST",), "/v1.0/shutdown", "shutdown", "Stop the sidecar gracefully"),
+)
+DOCUMENTATION = (
+    Path(("GET",), "/openapi.json", "documentation", "This API as an OpenAPI document"),
+    Path(("GET",), "/docs", "documentation", "This API as a page"),
+)
+
+
+def paths_of(profile: Profile) -> tuple[Path, ...]:
+    """Return the table of a profile: Dapr takes what names no store for a call of another app."""
+    of_state = STATE if profile.invokes_apps else STATE + DEFAULT_STORE
+    return of_state + ACTOR_STATE + SIDECAR + DOCUMENTATION
+
+
+@dataclass(slots=True)
+class _Node:
+    """One segment of the tree of paths of one method."""
+
+    literal: dict[bytes, _Node] = field(default_factory=dict)
+    any: _Node | None = None
+    path: Path | None = None
+
+
+@dataclass(slots=True)
+class _Place:
+    """A node that all but the last segment of a path leads to, and the texts of the `{names}` on the way."""
+
+    node: _Node
+    texts: list[str]
+
+
+REMEMBERED = 1024
+"""Beginnings of paths whose places are remembered: more than there are stores, fewer than there may be actors."""
+
+
+REMEMBERED_LENGTH = 256
+"""Longest beginning of a path that is remembered, in bytes."""
+
+
+class PathTree:
+    """Finds the path of a request.
+
+    A literal segment goes before a `{name}`, method by method: a GET of a key called `bulk` works, and so does a
+    transaction on a store of that name. Calls on one store differ in the last segment only, so where the others lead
+    to is remembered.
+    """
+
+    def __init__(self, paths: tuple[Path, ...], *, plus_is_space: bool = False):
+        self._roots: dict[bytes, _Node] = {}
+        self._places: dict[tuple[bytes, bytes], list[_Place]] = {}
+        self._plus_is_space = plus_is_space
+        for path in paths:
+            for method in path.methods:
+                _add(self._roots.setdefault(method.encode(), _Node()), path)
+
+    def find(self, method: bytes, path: bytes) -> tuple[Path, list[str | None]] | None:
+        """Return the path and the texts of its `{names}`, None where that method has no such path.
+
+        The store of a path for the default store is None. Raises MalformedRequest for bad percent-encoding.
+        """
+        beginning, _, last = path.rpartition(b"/")
+        places = self._places.get((method, beginning))
+        if places is None:
+            places = self._remember(method, beginning)
+        for place in places:
+            literal = place.node.literal.get(last)
+            if literal is not None and (found := literal.path) is not None:
+                return found, [None, *place.texts] if found.is_for_default_store else [*place.texts]
+        for place in places:
+            if (any_node := place.node.any) is not None and (found := any_node.path) is not None:
+                text = unquote(last, plus_is_space=self._plus_is_space)
+                return found, [None, *place.texts, text] if found.is_for_default_store else [*place.texts, text]
+        return None
+
+    def methods(self, path: bytes) -> list[str]:
+        """Return the methods that this path knows."""
+        return sorted(method.decode() for method in self._roots if self.find(method, path))
+
+    def _remember(self, method: bytes, beginning: bytes) -> list[_Place]:
+        places: list[_Place] = []
+        if (root := self._roots.get(method)) is not None and beginning[:1] in (b"", b"/"):
+            places = [_Place(root, [])]
+            for segment in beginning.split(b"/")[1:]:
+                places = list(self._following(places, segment))
+        if len(beginning) <= REMEMBERED_LENGTH:
+            if len(self._places) >= REMEMBERED:
+                self._places.clear()
+            self._places[method, beginning] = places
+        return places
+
+    def _following(self, places: list[_Place], segment: bytes) -> Iterator[_Place]:
+        for place in places:
+            if (literal := place.node.literal.get(segment)) is not None:
+                yield _Place(literal, place.texts)
+            if place.node.any is not None:
+                text = unquote(segment, plus_is_space=self._plus_is_space)
+                yield _Place(place.node.any, [*place.texts, text])
+
+
+def _add(node: _Node, path: Path) -> None:
+    for segment in path.template.split("/")[1:]:
+        if segment.startswith("{"):
+            node.any = node.any or _Node()
+            node = node.any
+        else:
+            node = node.literal.setdefault(segment.encode(), _Node())
+    node.path = path
+
+
+_BAD_ESCAPE = re.compile(rb"%(?![0-9A-Fa-f]{2})")
+
+
+def unquote(segment: bytes, *, plus_is_space: bool) -> str:
+    """Return the text of one segment of a path. Raises MalformedRequest where its percent-encoding is no UTF-8."""
+    if plus_is_space:
+        segment = segment.replace(b"+", b" ")
+    if b"%" in segment:
+        if _BAD_ESCAPE.search(segment):
+            raise _cannot_unquote(
+                segment, "a % is not followed by two hexadecimal digits; write %25 for a percent sign"
+            )
+        segment = unquote_to_bytes(segment)
+    try:
+        return segment.decode()
+    except UnicodeDecodeError:
+        raise _cannot_unquote(segment, "its bytes are no UTF-8; percent-encode the UTF-8 bytes of the text") from None
+
+
+def _cannot_unquote(segment: bytes, why: str) -> MalformedRequest:
+    return MalformedRequest(f"failed to unescape request parameter {segment.decode('latin-1')!r}: {why}")

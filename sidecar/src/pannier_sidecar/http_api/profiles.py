@@ -1,0 +1,27 @@
+"""Where the published specs and Dapr 1.18 answer differently: one profile for each."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Profile:
+    """One way to answer over HTTP."""
+
+    name: str
+    saved: int
+    """Status of a save."""
+    deleted: int
+    """Status of a delete."""
+    is_lenient: bool
+    """Takes numbers for texts (`"etag": 3`) and JSON in a JSON string: examples of the published specs send both."""
+    invokes_apps: bool
+    """What is no path of the API is answered as Dapr's service invocation would, for want of an app id."""
+    plus_is_space: bool
+    """`+` in a path stands for a space, as Dapr decodes it."""
+
+
+SPEC = Profile("spec", saved=201, deleted=200, is_lenient=True, invokes_apps=False, plus_is_space=False)
+DAPR = Profile("dapr", saved=204, deleted=204, is_lenient=False, invokes_apps=True, plus_is_space=True)
+PROFILES = {profile.name: profile for profile in (SPEC, DAPR)}

@@ -1,0 +1,190 @@
+"""The HTTP API declared to FastAPI: its OpenAPI document, its page, and the same calls for any ASGI server.
+
+Half a second and 20 MB to import, so nothing imports it before somebody asks for `/docs` (see `asgi.py`).
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+from fastapi import FastAPI, Request, Response
+
+from .decoding import LenientItem, SentBulkGet, SentOperation, SentTransaction, StrictItem
+from .encoding import ErrorBody, ItemBody, KeysBody
+from .messages import Call
+from .paths import Path, paths_of
+
+if TYPE_CHECKING:
+    from .calls import HttpApi
+    from .profiles import Profile
+
+
+def build(api: HttpApi) -> FastAPI:
+    """Return the API as an ASGI app that answers with the same bytes as the lane."""
+    app = FastAPI(
+        title="Pannier",
+        version=api.runtime.version,
+        description="State that rides beside your app: save, get and delete keys in the store of your choice.",
+        redirect_slashes=False,
+        redoc_url=None,
+    )
+
+    async def endpoint(request: Request) -> Response:
+        return await _answered(api, request)
+
+    async def unmatched(request: Request, _: Exception) -> Response:
+        return await _answered(api, request)
+
+    for path in paths_of(api.profile):
+        if path.operation != "documentation":
+            _declare(app, path, api.profile, endpoint)
+    # Paths with an escaped slash, and all that is wrong: the table of the API decides, not FastAPI's.
+    app.add_exception_handler(404, unmatched)
+    app.add_exception_handler(405, unmatched)
+    _describe_bodies(app, api.profile)
+    return app
+
+
+async def _answered(api: HttpApi, request: Request) -> Response:
+    headers = {name.lower(): value for name, value in request.scope["headers"]}
+    path = request.scope["raw_path"]
+    query = request.scope["query_string"]
+    answer = await api.answer(Call(request.method.encode(), path, query, headers, await request.body()))
+    response = Response(answer.body, answer.status)
+    response.raw_headers = answer.header_list()
+    return response
+
+
+def _declare(app: FastAPI, path: Path, profile: Profile, endpoint: Any) -> None:
+    for method in path.methods:
+        app.add_api_route(
+            path.template,
+            endpoint,
+            methods=[method],
+            operation_id=f"{path.operation}_{method.lower()}" + ("_default" if path.is_for_default_store else ""),
+            summary=path.summary,
+            response_class=Response,
+            status_code=_success(path.operation, profile),
+            responses=_responses(path.operation),
+            openapi_extra=_request(path),
+        )
+
+
+def _success(operation: str, profile: Profile) -> int:
+    return {
+        "save": profile.saved,
+        "delete": profile.deleted,
+        "transact": 204,
+        "transact_actor_state": 204,
+        "set_metadata": 204,
+        "healthz": 204,
+        "healthz_outbound": 204,
+        "shutdown": 204,
+    }.get(operation, 200)
+
+
+STATE_OPERATIONS = frozenset({"get", "save", "delete", "bulk_get", "transact", "keys", "query"})
+WRITES = frozenset({"save", "delete", "transact", "transact_actor_state"})
+BODIES = {
+    "save": {"type": "array", "items": {"$ref": "#/components/schemas/Item"}},
+    "bulk_get": {"$ref": "#/components/schemas/BulkGet"},
+    "transact": {"$ref": "#/components/schemas/Transaction"},
+    "transact_actor_state": {"type": "array", "items": {"$ref": "#/components/schemas/Operation"}},
+    "query": {"type": "object"},
+}
+ANSWERS = {
+    "get": {"description": "The value, byte for byte as it was saved"},
+    "get_actor_state": {"description": "The value, byte for byte as it was saved"},
+    "bulk_get": {"type": "array", "items": {"$ref": "#/components/schemas/FoundItem"}},
+    "keys": {"$ref": "#/components/schemas/KeysPage"},
+    "metadata": {"type": "object"},
+}
+
+
+def _responses(operation: str) -> dict[int | str, dict[str, Any]]:
+    error = {"application/json": {"schema": {"$ref": "#/components/schemas/Error"}}}
+    responses: dict[int | str, dict[str, Any]] = {}
+    if operation in ANSWERS:
+        responses[200] = {"description": "Found", "content": {"application/json": {"schema": ANSWERS[operation]}}}
+    if operation in ("get", "get_actor_state"):
+        responses[200]["headers"] = {"ETag": {"schema": {"type": "string"}}}
+        responses[204] = {"description": "The key is not there"}
+    if operation in STATE_OPERATIONS or "actor" in operation:
+        responses[400] = {"description": "The request is malformed, or the store missing", "content": error}
+        responses[500] = {"description": "The store failed", "content": error}
+        responses[503] = {"description": "The store is not ready yet", "content": error}
+    if operation in WRITES:
+        responses[409] = {"description": "The ETag is not the current one", "content": error}
+    if operation == "healthz":
+        responses[200] = {"description": "With `verbose`: each store", "content": {"application/json": {}}}
+    if operation.startswith("healthz"):
+        responses[500] = {"description": "Not ready", "content": error}
+    responses[401] = {"description": "The API token is missing or wrong"}
+    return responses
+
+
+def _request(path: Path) -> dict[str, Any]:
+    names = [segment[1:-1] for segment in path.template.split("/") if segment.startswith("{")]
+    parameters = [_parameter(name, "path", required=True) for name in names]
+    operation = path.operation
+    if operation in STATE_OPERATIONS - {"keys", "query"}:
+        parameters.append(_parameter("consistency", "query", enum=["strong", "eventual"]))
+    if operation in WRITES:
+        parameters.append(_parameter("concurrency", "query", enum=["first-write", "last-write"]))
+        parameters.append(_parameter("retryPattern", "query", enum=["linear", "exponential"]))
+        parameters += [_parameter(name, "query", type="integer") for name in ("retryInterval", "retryThreshold")]
+    if operation == "delete":
+        parameters.append(_parameter("If-Match", "header"))
+    if operation == "keys":
+        parameters += [_parameter("prefix", "query"), _parameter("cursor", "query")]
+        parameters.append(_parameter("limit", "query", type="integer", minimum=1, maximum=1000))
+        parameters.append(_parameter("values", "query", type="boolean"))
+    if operation == "healthz":
+        parameters += [_parameter("verbose", "query"), _parameter("appid", "query")]
+    extra: dict[str, Any] = {"parameters": parameters}
+    if operation in BODIES:
+        schema = BODIES[operation]
+        extra["requestBody"] = {"required": True, "content": {"application/json": {"schema": schema}}}
+    if operation == "set_metadata":
+        extra["requestBody"] = {"content": {"text/plain": {"schema": {"type": "string"}}}}
+    return extra
+
+
+def _parameter(name: str, place: str, *, required: bool = False, **schema: Any) -> dict[str, Any]:
+    return {"name": name, "in": place, "required": required, "schema": {"type": "string", **schema}}
+
+
+def _describe_bodies(app: FastAPI, profile: Profile) -> None:
+    """Add the bodies' schemas, made from the structs that read and write them."""
+    item: Any = LenientItem if profile.is_lenient else StrictItem
+    named: dict[str, Any] = {
+        "Item": item,
+        "BulkGet": SentBulkGet,
+        "Operation": SentOperation[item],
+        "Transaction": SentTransaction[item],
+        "FoundItem": ItemBody,
+        "KeysPage": KeysBody,
+        "Error": ErrorBody,
+    }
+    schemas, components = msgspec.json.schema_components(
+        named.values(), schema_hook=_schema_of_raw, ref_template="#/components/schemas/{name}"
+    )
+    for component in components.values():
+        component.pop("additionalProperties", None)  # unknown fields are passed over, see `decoding`
+    inline = app.openapi
+
+    def openapi() -> dict[str, Any]:
+        document = inline()
+        known = document.setdefault("components", {}).setdefault("schemas", {})
+        known.update(components)
+        known.update({name: schema for name, schema in zip(named, schemas, strict=True) if name not in components})
+        return document
+
+    app.openapi = openapi  # type: ignore[method-assign]  # FastAPI's documented way to extend the document
+
+
+def _schema_of_raw(kind: type) -> dict[str, Any]:
+    if kind is msgspec.Raw:
+        return {"description": "Any JSON value"}
+    raise NotImplementedError(kind)

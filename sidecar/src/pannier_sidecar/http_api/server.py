@@ -1,0 +1,27 @@
+"""Listening for HTTP: each port of the sidecar is sockets, and what answers the calls that come in by them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from ..serving import Server
+from .lane import Lane, Lanes, Limits
+
+if TYPE_CHECKING:
+    import socket
+    from collections.abc import Awaitable, Callable, Iterable
+
+    from .messages import Answer, Call
+
+
+class HttpServer(Server):
+    """Serves any number of ports, each with an answer of its own."""
+
+    def __init__(self, limits: Limits | None = None):
+        super().__init__()
+        self._limits = limits or Limits()
+
+    async def listen(self, sockets: Iterable[socket.socket], answer: Callable[[Call], Awaitable[Answer]]) -> None:
+        """Serve bound sockets (TCP or Unix) with `answer`. May be called again for other ports."""
+        lanes = Lanes(answer, self._limits)
+        await self.serve(sockets, lanes, lambda: Lane(lanes))

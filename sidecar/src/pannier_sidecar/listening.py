@@ -1,0 +1,222 @@
+"""Sockets, bound before anything else is begun, so that a port that is taken is one clear line and no half start."""
+
+from __future__ import annotations
+
+import errno
+import os
+import socket
+import stat
+from contextlib import ExitStack
+from pathlib import Path
+from typing import TYPE_CHECKING, Final, Self
+
+from msgspec import Struct
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from pannier_sidecar.settings import ListenSettings, Settings
+
+_NO_SUCH_FAMILY: Final = frozenset((errno.EAFNOSUPPORT, errno.EADDRNOTAVAIL, errno.EPROTONOSUPPORT))
+_ATTEMPTS: Final = 20
+USUAL_GRPC_PORT: Final = 50001
+"""Dapr's own, so that its SDKs find it."""
+_LONGEST_SOCKET_PATH: Final = 107
+
+
+class AddressUnusable(Exception):
+    """The sidecar cannot listen where it should; the text says where, why, and which flag to change."""
+
+
+class Listeners(Struct):
+    """Bound sockets, by what is served on them."""
+
+    api: list[socket.socket] = []
+    grpc: list[socket.socket] = []
+    public: list[socket.socket] = []
+    metrics: list[socket.socket] = []
+    unix_paths: list[Path] = []
+    """Of the API, where it is on Unix sockets."""
+
+    @property
+    def api_port(self) -> int | None:
+        """The API's port; None on a Unix socket."""
+        return port_of(self.api)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.close()
+
+    @property
+    def grpc_port(self) -> int | None:
+        """The gRPC port; None on a Unix socket."""
+        return port_of(self.grpc)
+
+    def close(self) -> None:
+        """Close what is still open, and remove the Unix sockets."""
+        _close([*self.api, *self.grpc, *self.public, *self.metrics])
+        for path in self.unix_paths:
+            path.unlink(missing_ok=True)
+
+
+def port_of(sockets: Sequence[socket.socket]) -> int | None:
+    """The port that all of them share; None where there is none."""
+    ports = [bound.getsockname()[1] for bound in sockets if bound.family != socket.AF_UNIX]
+    return ports[0] if ports else None
+
+
+def addresses_of(sockets: Iterable[socket.socket]) -> str:
+    """Where they listen, as text."""
+    return ", ".join(_shown(bound) for bound in sockets)
+
+
+def bind(settings: Settings) -> Listeners:
+    """Bind everything that the settings ask for. Raises AddressUnusable; then nothing stays bound."""
+    listen = settings.listen
+    listeners = Listeners()
+    with ExitStack() as undo:
+        undo.push(listeners)
+        if listen.unix_socket_folder is not None:
+            for sockets, protocol in ((listeners.api, "http"), (listeners.grpc, "grpc")):
+                path = listen.unix_socket_folder / f"dapr-{settings.app.id}-{protocol}.socket"
+                sockets.append(_bind_unix(path, is_shared=settings.place.mode == "kubernetes"))
+                listeners.unix_paths.append(path)
+        else:
+            listeners.api += bind_port(listen.http_port, listen.addresses, "--http-port")
+            listeners.grpc += _bind_grpc(listen)
+        if listen.layotto_port is not None:
+            listeners.grpc += bind_port(listen.layotto_port, listen.addresses, "--layotto-port")
+        if listen.public_port is not None:
+            listeners.public += bind_port(listen.public_port, listen.public_addresses, "--public-port")
+        if listen.serves_metrics:
+            listeners.metrics += bind_port(listen.metrics_port, listen.metrics_addresses, "--metrics-port")
+        undo.pop_all()
+    return listeners
+
+
+def _bind_grpc(listen: ListenSettings) -> list[socket.socket]:
+    """Bind the gRPC port; where nobody asked for one, another sidecar on the machine may have the usual one already."""
+    if listen.grpc_port is not None:
+        return bind_port(listen.grpc_port, listen.addresses, "--grpc-port")
+    try:
+        return bind_port(USUAL_GRPC_PORT, listen.addresses, "--grpc-port")
+    except AddressUnusable:
+        return bind_port(0, listen.addresses, "--grpc-port")
+
+
+def bind_port(port: int, addresses: Sequence[str], flag: str) -> list[socket.socket]:
+    """Bind one port on every address; 0 is a port that is free on all of them.
+
+    Addresses of a family that the machine lacks are left out as long as another one is left.
+    """
+    for attempt in range(_ATTEMPTS):
+        bound: list[socket.socket] = []
+        try:
+            _bind_all(port, addresses, flag, bound)
+        except AddressUnusable:
+            _close(bound)
+            if port or attempt == _ATTEMPTS - 1:
+                raise
+        else:
+            return bound
+    raise AssertionError("the last attempt returns or raises")
+
+
+def _bind_all(port: int, addresses: Sequence[str], flag: str, bound: list[socket.socket]) -> None:
+    lacking: OSError | None = None
+    for address in addresses:
+        for family, target in _resolved(address, port, flag):
+            chosen = port or port_of(bound) or 0
+            try:
+                bound.append(_bind(family, (target[0], chosen, *target[2:])))
+            except OSError as error:
+                if error.errno not in _NO_SUCH_FAMILY:
+                    raise AddressUnusable(_why(error, chosen, address, flag)) from error
+                lacking = error
+    if not bound:
+        reason = (lacking.strerror or str(lacking)).lower() if lacking else "no address"
+        raise AddressUnusable(f"can't listen on {', '.join(addresses)}: {reason}; pass other addresses")
+
+
+def _resolved(address: str, port: int, flag: str) -> list[tuple[int, tuple[object, ...]]]:
+    try:
+        found = socket.getaddrinfo(address, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+    except (OSError, UnicodeError) as error:
+        raise AddressUnusable(f"{address!r}, where {flag} should listen, is no address of this machine") from error
+    return [(family, target) for family, _, _, _, target in found]
+
+
+def _bind(family: int, target: tuple[object, ...]) -> socket.socket:
+    bound = socket.socket(family, socket.SOCK_STREAM)
+    try:
+        bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if family == socket.AF_INET6:
+            bound.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+        bound.bind(target)
+        # Listened on at once: two programs may be bound to one port, but only one can listen.
+        bound.listen(1024)
+        bound.setblocking(False)
+    except OSError:
+        bound.close()
+        raise
+    return bound
+
+
+def _why(error: OSError, port: int, address: str, flag: str) -> str:
+    if error.errno == errno.EADDRINUSE:
+        return f"port {port} is in use ({address}); stop the other program or pass {flag}"
+    if error.errno == errno.EACCES:
+        return f"port {port} ({address}) needs root; pass another {flag}"
+    return f"can't listen on port {port} ({address}): {(error.strerror or str(error)).lower()}"
+
+
+def _bind_unix(path: Path, *, is_shared: bool) -> socket.socket:
+    """Bind a Unix socket, taking the place of one that nobody serves any more.
+
+    `is_shared`: everybody who sees the folder may connect. In a pod the app runs as another user than the sidecar, and
+    the volume says which containers see it.
+    """
+    if len(os.fsencode(path)) > _LONGEST_SOCKET_PATH:
+        raise AddressUnusable(f"the path of the socket {path} is too long; pass a shorter --unix-domain-socket")
+    _remove_stale(path)
+    bound = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        bound.bind(str(path))
+        if is_shared:
+            path.chmod(0o777)
+        bound.listen(1024)
+        bound.setblocking(False)
+    except OSError as error:
+        bound.close()
+        raise AddressUnusable(f"socket {path}: {(error.strerror or str(error)).lower()}") from error
+    return bound
+
+
+def _remove_stale(path: Path) -> None:
+    try:
+        if not stat.S_ISSOCK(path.stat().st_mode):
+            return
+    except OSError:
+        return
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
+        try:
+            probe.connect(str(path))
+        except OSError:
+            path.unlink(missing_ok=True)
+            return
+    raise AddressUnusable(f"socket {path} is in use; stop the other program or pass another --unix-domain-socket")
+
+
+def _shown(bound: socket.socket) -> str:
+    if bound.family == socket.AF_UNIX:
+        return str(bound.getsockname())
+    host, port = bound.getsockname()[:2]
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+
+
+def _close(bound: list[socket.socket]) -> None:
+    for each in bound:
+        each.close()

@@ -1,0 +1,77 @@
+"""What the heads need to know of the process around them: who it is, how its components are, how to stop it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Final, Protocol
+
+from .state.errors import MalformedRequest
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Sequence
+
+
+class ComponentStatus(Protocol):
+    """How one component is, as far as callers of the API may know it."""
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def type(self) -> str: ...
+    @property
+    def version(self) -> str: ...
+    @property
+    def state(self) -> str:
+        """Return one word: `ready`, or what keeps it from that."""
+
+    @property
+    def why(self) -> str:
+        """Return the reason where it is not ready, else nothing."""
+
+    @property
+    def capabilities(self) -> Sequence[str]: ...
+
+
+MOST_ATTRIBUTES: Final = 100
+LONGEST_ATTRIBUTE: Final = 4096
+"""Characters of name and value; both limits keep an app from filling the sidecar's memory."""
+
+
+def _no_components() -> Sequence[ComponentStatus]:
+    return ()
+
+
+def _no_stop(force: bool) -> None:
+    pass
+
+
+@dataclass(slots=True)
+class Runtime:
+    """The sidecar as its API describes it."""
+
+    app_id: str
+    version: str
+    components: Callable[[], Sequence[ComponentStatus]] = _no_components
+    stop: Callable[[bool], None] = _no_stop
+    """Begins to stop the process; True: at once, without waiting for calls in flight."""
+    app_port: int | None = None
+    app_protocol: str = "http"
+    is_loaded: bool = False
+    """The components have been read and each has been tried once."""
+    ask: Callable[[], Awaitable[Sequence[ComponentStatus]]] | None = None
+    """Says how the components are after asking each store whether it answers now."""
+    attributes: dict[str, str] = field(default_factory=dict)
+    """What apps attached to the metadata; see `attach`."""
+
+    def attach(self, name: str, value: str) -> None:
+        """Attach an attribute to the metadata. Raises MalformedRequest for one too many, or one too long."""
+        if len(name) + len(value) > LONGEST_ATTRIBUTE:
+            limit = LONGEST_ATTRIBUTE
+            raise MalformedRequest(f"attribute {name[:40]!r} is over {limit} characters; keep it in a store")
+        if name not in self.attributes and len(self.attributes) >= MOST_ATTRIBUTES:
+            raise MalformedRequest(f"there are {MOST_ATTRIBUTES} attributes already; keep {name!r} in a store")
+        self.attributes[name] = value
+
+    def served_components(self) -> list[ComponentStatus]:
+        """Return the components that the app may use, whether or not their server answers yet."""
+        return [component for component in self.components() if component.state in ("ready", "waiting")]

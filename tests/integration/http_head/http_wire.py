@@ -1,0 +1,218 @@
+"""The HTTP head on a port of its own, in this process, and a client that speaks bytes: for tests of the wire itself."""
+
+import asyncio
+import socket
+import struct
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+
+from pannier_sidecar.http_api.calls import HttpApi
+from pannier_sidecar.http_api.lane import Lanes, Limits
+from pannier_sidecar.http_api.messages import Answer, Call
+from pannier_sidecar.http_api.profiles import PROFILES
+from pannier_sidecar.http_api.server import HttpServer
+from pannier_sidecar.runtime import Runtime
+from pannier_sidecar.state.directory import Directory, ServedStore
+from pannier_sidecar.state.keys import KeyScheme
+from pannier_sidecar.state.service import StateService
+from pannier_sidecar.stores.in_memory import InMemoryStore
+
+PATIENCE_S = 20.0
+"""A test fails, rather than hangs, when something has not come by then."""
+
+
+class Unobserved:
+    """Takes no note of calls."""
+
+    def call_ended(self, store: str, operation: str, succeeded: bool, seconds: float) -> None: ...
+
+
+async def api_over(store: InMemoryStore, *, profile: str = "spec", token: str | None = None) -> HttpApi:
+    """An API of app `app` whose only store is `statestore`."""
+    await store.open()
+    keys = KeyScheme(store="statestore", app_id="app")
+    served = ServedStore("statestore", "state.in-memory", "v1", store, keys, holds_actor_state=True)
+    service = StateService(Directory("app", [served]), Unobserved())
+    return HttpApi(service, Runtime("app", "1.0.0", is_loaded=True), PROFILES[profile], token)
+
+
+@dataclass
+class Response:
+    """One answer as it came over the wire."""
+
+    status: int
+    headers: dict[str, str]
+    body: bytes
+
+    @property
+    def closes(self) -> bool:
+        return self.headers.get("connection") == "close"
+
+
+@dataclass
+class Wire:
+    """One connection of a client."""
+
+    reader: asyncio.StreamReader
+    writer: asyncio.StreamWriter
+
+    async def send(self, data: bytes) -> None:
+        self.writer.write(data)
+        async with asyncio.timeout(PATIENCE_S):
+            await self.writer.drain()
+
+    async def answer(self, *, to_head: bool = False) -> Response:
+        """Read one answer; interim ones (100) come like any other."""
+        async with asyncio.timeout(PATIENCE_S):
+            head = (await self.reader.readuntil(b"\r\n\r\n")).decode("latin-1")
+            start, *lines = head.removesuffix("\r\n\r\n").split("\r\n")
+            headers = dict(line.split(": ", 1) for line in lines)
+            length = 0 if to_head else int(headers.get("content-length", "0"))
+            body = await self.reader.readexactly(length)
+        return Response(int(start.split(" ")[1]), headers, body)
+
+    async def ask(self, data: bytes) -> Response:
+        await self.send(data)
+        return await self.answer()
+
+    async def rest(self) -> bytes:
+        """Return what still comes until the server closes its side."""
+        async with asyncio.timeout(PATIENCE_S):
+            try:
+                return await self.reader.read()
+            except ConnectionError:
+                return b""
+
+    async def is_usable(self) -> bool:
+        """Say whether another request on the same connection is answered."""
+        try:
+            await self.send(get("/v1.0/healthz"))
+            return (await self.answer()).status == 204
+        except (ConnectionError, asyncio.IncompleteReadError):
+            return False
+
+    async def close(self) -> None:
+        self.writer.close()
+        try:
+            await self.writer.wait_closed()
+        except ConnectionError:
+            pass
+
+    def abort(self) -> None:
+        self.writer.transport.abort()
+
+    def reset(self) -> None:
+        """Leave without a farewell: the other side gets an error, not an end."""
+        sock = self.writer.get_extra_info("socket")
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        self.abort()
+
+
+@dataclass
+class Serving:
+    """A listening server and how it is doing inside."""
+
+    server: HttpServer
+    port: int
+    api: HttpApi | None
+    wires: list[Wire] = field(default_factory=list)
+
+    @property
+    def lanes(self) -> Lanes:
+        return self.server.groups[0]
+
+    async def connect(self, *, receive_buffer: int | None = None) -> Wire:
+        sock = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
+        if receive_buffer is not None:
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)
+        sock.setblocking(False)
+        try:
+            await asyncio.get_running_loop().sock_connect(sock, ("127.0.0.1", self.port))
+        except OSError:
+            sock.close()
+            raise
+        wire = Wire(*await asyncio.open_connection(sock=sock))
+        self.wires.append(wire)
+        return wire
+
+    async def hang_up(self) -> None:
+        for wire in self.wires:
+            wire.abort()
+        for wire in self.wires:
+            await wire.close()
+
+
+@asynccontextmanager
+async def serving(
+    answer: Callable[[Call], Awaitable[Answer]] | None = None,
+    limits: Limits | None = None,
+    store: InMemoryStore | None = None,
+) -> AsyncIterator[Serving]:
+    """Serve the API over a store in memory, or just `answer`; at the end no connection may be left."""
+    api = None if answer else await api_over(store or InMemoryStore({}))
+    server = HttpServer(limits)
+    # asyncio's own loop sets TCP_NODELAY on sockets that say they are TCP.
+    listening = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
+    listening.bind(("127.0.0.1", 0))
+    if api is not None:
+        answer = api.answer
+    assert answer is not None
+    await server.listen([listening], answer)
+    here = Serving(server, listening.getsockname()[1], api)
+    try:
+        yield here
+    finally:
+        await here.hang_up()
+        await server.stop(PATIENCE_S)
+        assert not here.lanes.open, "a connection was left"
+        assert here.lanes.held == 0, "bytes of a body are still counted"
+
+
+async def until(condition: Callable[[], bool], what: str) -> None:
+    """Wait for something to become true. Fails saying `what` did not."""
+    try:
+        async with asyncio.timeout(PATIENCE_S):
+            while not condition():
+                await asyncio.sleep(0.005)
+    except TimeoutError:
+        raise AssertionError(f"not seen in {PATIENCE_S:g} s: {what}") from None
+
+
+def get(target: str, *headers: str) -> bytes:
+    """A GET request."""
+    return request("GET", target, None, *headers)
+
+
+def save(items: str | bytes, *headers: str, target: str = "/v1.0/state/statestore") -> bytes:
+    """A request that saves items."""
+    return request("POST", target, items.encode() if isinstance(items, str) else items, *headers)
+
+
+def request(method: str, target: str, body: bytes | None = None, *headers: str) -> bytes:
+    """A request with what HTTP/1.1 asks for, and what is given."""
+    lines = [f"{method} {target} HTTP/1.1", "Host: test", *headers]
+    if body is not None:
+        lines.append(f"Content-Length: {len(body)}")
+    return "\r\n".join([*lines, "", ""]).encode("latin-1") + (body or b"")
+
+
+def chunked(*parts: bytes, trailer: bytes = b"") -> bytes:
+    """A body in chunks."""
+    return b"".join(b"%x\r\n%b\r\n" % (len(part), part) for part in parts) + b"0\r\n" + trailer + b"\r\n"
+
+
+class Gate:
+    """An answer that comes when it is let: a slow store without a clock."""
+
+    def __init__(self) -> None:
+        self.calls: list[Call] = []
+        self._open = asyncio.Event()
+
+    async def answer(self, call: Call) -> Answer:
+        self.calls.append(call)
+        await self._open.wait()
+        return Answer(200, call.path, b"text/plain")
+
+    def open(self) -> None:
+        self._open.set()

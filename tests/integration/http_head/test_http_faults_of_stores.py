@@ -1,0 +1,221 @@
+"""What callers see when a store fails, lacks something, or is not there."""
+
+import json
+
+import pytest
+from integration.http_head.failing_store import FailingStore, PlainStore, SmallStore, serving_stores
+from integration.http_head.http_wire import get, request, save, serving
+
+from pannier_sidecar.http_api.messages import Answer, Call
+from pannier_sidecar.state.errors import ETagInvalid, ETagMismatch, StoreUnavailable
+from pannier_sidecar.state.requests import Get, Set
+from pannier_sidecar.state.store import StoredValue
+from pannier_sidecar.stores.in_memory import InMemoryStore
+
+TYPE = "type.googleapis.com/google.rpc."
+STEP = b'{"operation": "upsert", "request": {"key": "k"}}'
+STEPS = b'{"operations": [' + STEP + b"]}"
+HELP = {
+    "@type": TYPE + "Help",
+    "links": [
+        {
+            "description": "Check the list of state stores and the features they support",
+            "url": "https://docs.dapr.io/reference/components-reference/supported-state-stores/",
+        }
+    ],
+}
+
+
+def resource(name: str) -> dict[str, str]:
+    return {
+        "@type": TYPE + "ResourceInfo",
+        "description": "",
+        "owner": "",
+        "resource_name": name,
+        "resource_type": "state",
+    }
+
+
+def info(reason: str, metadata: dict[str, str] | None) -> dict[str, object]:
+    return {"@type": TYPE + "ErrorInfo", "domain": "dapr.io", "metadata": metadata, "reason": reason}
+
+
+FAILURES = {
+    "get": (get("/v1.0/state/s/k"), "ERR_STATE_GET", "fail to get k from state store s: away"),
+    "save": (
+        save('[{"key": "k"}]', target="/v1.0/state/s"),
+        "ERR_STATE_SAVE",
+        "failed saving state in state store s: away",
+    ),
+    "delete": (request("DELETE", "/v1.0/state/s/k"), "ERR_STATE_DELETE", "failed deleting state with key k: away"),
+    "bulk get": (
+        request("POST", "/v1.0/state/s/bulk", b'{"keys": ["k"]}'),
+        "ERR_STATE_BULK_GET",
+        "failed getting 1 keys from state store s: away",
+    ),
+    "transaction": (
+        request("POST", "/v1.0/state/s/transaction", STEPS),
+        "ERR_STATE_TRANSACTION",
+        "error while executing state transaction: away",
+    ),
+    "keys": (get("/v1.0-alpha1/state/s/keys"), "ERR_STATE_KEYS", "failed listing keys of state store s: away"),
+    "actor get": (get("/v1.0/actors/a/1/state/k"), "ERR_ACTOR_STATE_GET", "error getting actor state: away"),
+    "actor transaction": (
+        request("POST", "/v1.0/actors/a/1/state", b"[" + STEP + b"]"),
+        "ERR_ACTOR_STATE_TRANSACTION_SAVE",
+        "error saving actor transaction state: away",
+    ),
+}
+
+
+@pytest.mark.parametrize("call", FAILURES)
+@pytest.mark.parametrize("profile", ["spec", "dapr"])
+async def test_a_failure_of_the_store_is_told_in_the_words_of_the_call(call: str, profile: str) -> None:
+    raw, code, message = FAILURES[call]
+    stores = {"s": FailingStore(StoreUnavailable("away")), "actors": FailingStore(StoreUnavailable("away"))}
+    async with serving_stores(profile, **stores) as here:
+        wire = await here.connect()
+        answer = await wire.ask(raw)
+        assert answer.status == 500
+        assert json.loads(answer.body) == {"errorCode": code, "message": message}
+        assert await wire.is_usable()
+
+
+async def test_of_several_failures_the_gravest_decides() -> None:
+    body = '[{"key": "a"}, {"key": "b"}, {"key": "c"}]'
+    for faults, status in (
+        ([ETagMismatch(), ETagMismatch()], 409),
+        ([ETagMismatch(), ETagInvalid("x"), ETagMismatch()], 400),
+        ([ETagMismatch(), ETagInvalid("x"), StoreUnavailable("away")], 500),
+    ):
+        async with serving_stores(s=FailingStore(*faults)) as here:
+            answer = await (await here.connect()).ask(save(body, target="/v1.0/state/s"))
+            assert answer.status == status
+            for key in "abc"[: len(faults)]:
+                assert f"key {key}: " in json.loads(answer.body)["message"]
+
+
+@pytest.mark.parametrize(("profile", "status"), [("spec", 400), ("dapr", 500)])
+async def test_a_store_without_transactions(profile: str, status: int) -> None:
+    async with serving_stores(profile, s=PlainStore()) as here:
+        answer = await (await here.connect()).ask(request("POST", "/v1.0/state/s/transaction", b"broken"))
+    error = json.loads(answer.body)
+    assert (answer.status, error["errorCode"]) == (status, "ERR_STATE_STORE_NOT_SUPPORTED")
+    assert error["message"].startswith("state store s doesn't support transactions; ")
+    reason = info("DAPR_STATE_TRANSACTIONS_NOT_SUPPORTED", {"appID": "app"})
+    assert error["details"] == [HELP, resource("s"), reason]
+
+
+async def test_a_transaction_that_is_too_large() -> None:
+    body = b'{"operations": [' + b",".join([STEP] * 3) + b"]}"
+    async with serving_stores(s=SmallStore()) as here:
+        answer = await (await here.connect()).ask(request("POST", "/v1.0/state/s/transaction", body))
+    error = json.loads(answer.body)
+    assert (answer.status, error["errorCode"]) == (400, "ERR_STATE_STORE_TOO_MANY_TRANSACTIONS")
+    assert error["message"] == (
+        "the transaction contains 3 operations, which is more than what the state store supports: 2"
+    )
+    counts = {"currentOpsTransaction": "3", "maxOpsPerTransaction": "2"}
+    assert error["details"] == [resource("s"), info("DAPR_STATE_TOO_MANY_TRANSACTIONS", counts)]
+
+
+async def test_a_store_that_cannot_list_its_keys() -> None:
+    async with serving_stores(s=PlainStore()) as here:
+        answer = await (await here.connect()).ask(get("/v1.0-alpha1/state/s/keys"))
+    assert (answer.status, json.loads(answer.body)["errorCode"]) == (400, "ERR_STATE_STORE_NOT_SUPPORTED")
+
+
+@pytest.mark.parametrize(("profile", "status"), [("spec", 400), ("dapr", 500)])
+async def test_no_store_at_all(profile: str, status: int) -> None:
+    async with serving_stores(profile) as here:
+        wire = await here.connect()
+        for call in (get("/v1.0/state/s/k"), save("[]", target="/v1.0/state/s"), request("DELETE", "/v1.0/state/s/k")):
+            answer = await wire.ask(call)
+            error = json.loads(answer.body)
+            assert (answer.status, error["errorCode"]) == (status, "ERR_STATE_STORE_NOT_CONFIGURED")
+            assert error["message"].startswith("state store s is not configured; ")
+            assert error["details"] == [info("DAPR_STATE_NOT_CONFIGURED", {"appID": "app"})]
+
+
+@pytest.mark.parametrize(("profile", "status"), [("spec", 400), ("dapr", 500)])
+async def test_no_store_for_actors(profile: str, status: int) -> None:
+    async with serving_stores(profile, s=InMemoryStore({})) as here:
+        wire = await here.connect()
+        for call in (get("/v1.0/actors/a/1/state/k"), request("POST", "/v1.0/actors/a/1/state", b"[" + STEP + b"]")):
+            answer = await wire.ask(call)
+            error = json.loads(answer.body)
+            assert (answer.status, error["errorCode"]) == (status, "ERR_ACTOR_RUNTIME_NOT_FOUND")
+            assert 'actorStateStore value: "true"' in error["message"]
+
+
+@pytest.mark.parametrize(("profile", "status"), [("spec", 400), ("dapr", 500)])
+async def test_a_store_for_actors_without_transactions(profile: str, status: int) -> None:
+    async with serving_stores(profile, actors=PlainStore()) as here:
+        answer = await (await here.connect()).ask(request("POST", "/v1.0/actors/a/1/state", b"[" + STEP + b"]"))
+    assert (answer.status, json.loads(answer.body)["errorCode"]) == (status, "ERR_ACTOR_STATE_TRANSACTION_SAVE")
+
+
+async def test_several_stores_and_none_is_the_default() -> None:
+    async with serving_stores(a=InMemoryStore({}), b=InMemoryStore({})) as here:
+        answer = await (await here.connect()).ask(get("/v1.0/state/k"))
+    assert (answer.status, json.loads(answer.body)["errorCode"]) == (400, "ERR_STATE_STORE_NOT_FOUND")
+    assert "there are several (a, b)" in json.loads(answer.body)["message"]
+
+
+async def test_stores_may_be_called_like_parts_of_the_api() -> None:
+    async with serving_stores(
+        bulk=InMemoryStore({}), transaction=InMemoryStore({}), statestore=InMemoryStore({})
+    ) as here:
+        wire = await here.connect()
+        for name in ("bulk", "transaction"):
+            assert (await wire.ask(save('[{"key": "k", "value": 1}]', target=f"/v1.0/state/{name}"))).status == 201
+            assert (await wire.ask(get(f"/v1.0/state/{name}/k"))).body == b"1"
+            bulk = await wire.ask(request("POST", f"/v1.0/state/{name}/bulk", b'{"keys": ["k"]}'))
+            assert json.loads(bulk.body)[0]["data"] == 1
+            assert (await wire.ask(request("POST", f"/v1.0/state/{name}/transaction", STEPS))).status == 204
+
+
+async def test_values_that_are_no_json_come_alone_but_not_with_others() -> None:
+    """Other apps and gRPC may write any bytes."""
+    store = InMemoryStore({})
+    await store.open()
+    values = {"bytes": b"\xff\x00", "text": b"no json", "empty": b"", "good": b"[1]", "two": b"1 2"}
+    for key, value in values.items():
+        await store.set(Set(f"app||{key}", value))
+    async with serving_stores(s=store) as here:
+        wire = await here.connect()
+        for key, value in values.items():
+            assert (await wire.ask(get(f"/v1.0/state/s/{key}"))).body == value
+        bulk = await wire.ask(request("POST", "/v1.0/state/s/bulk", json.dumps({"keys": list(values)}).encode()))
+        entries = {entry["key"]: entry for entry in json.loads(bulk.body)}
+        assert entries["good"]["data"] == [1]
+        for key in ("bytes", "text", "empty", "two"):
+            assert "no JSON" in entries[key]["error"]
+            assert "data" not in entries[key]
+
+
+class ForeignStore(InMemoryStore):
+    """Finds what other programs may have written."""
+
+    async def get(self, get: Get) -> StoredValue | None:
+        return StoredValue(b"1", "1\r\nx-evil: y\r\n\r\n", 10**13)
+
+
+async def test_what_other_programs_wrote_breaks_no_answer() -> None:
+    async with serving_stores(s=ForeignStore({})) as here:
+        wire = await here.connect()
+        answer = await wire.ask(get("/v1.0/state/s/k"))
+        assert (answer.status, answer.body) == (200, b"1")
+        assert "x-evil" not in answer.headers
+        assert answer.headers["etag"] == "1%0D%0Ax-evil%3A%20y%0D%0A%0D%0A"
+        assert answer.headers["metadata.ttlexpiretime"] == "9999-12-31T23:59:59Z"
+        assert await wire.is_usable()
+
+
+async def test_an_answer_may_be_any_status() -> None:
+    async def answer(call: Call) -> Answer:
+        return Answer(418, b"tea", b"text/plain", ((b"x-pot", b"1"),))
+
+    async with serving(answer) as here:
+        answer_seen = await (await here.connect()).ask(get("/"))
+        assert (answer_seen.status, answer_seen.body, answer_seen.headers["x-pot"]) == (418, b"tea", "1")

@@ -1,0 +1,285 @@
+"""Requests that are too large, too slow or too many, and clients that take no answer: each costs a bounded amount."""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator
+
+import pytest
+from integration.http_head.http_wire import Gate, Response, Serving, chunked, get, request, save, serving, until
+
+from pannier_sidecar.http_api.lane import Limits
+from pannier_sidecar.http_api.messages import Answer, Call
+
+MIB = 1024 * 1024
+SMALL = Limits(body=1000, head=2000)
+CHUNKED = b"POST /v1.0/state/statestore HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n"
+
+
+@pytest.fixture
+async def small() -> AsyncIterator[Serving]:
+    async with serving(limits=SMALL) as here:
+        yield here
+
+
+def refused(answer: Response, status: int, code: str, *words: str) -> None:
+    """Assert that this is a refusal in the shape of the API, which says what to do."""
+    assert (answer.status, answer.closes) == (status, True)
+    error = json.loads(answer.body)
+    assert error["errorCode"] == code
+    for word in words:
+        assert word in error["message"]
+
+
+# --- bodies -----------------------------------------------------------------------------------------------------------
+
+
+async def test_a_body_of_just_the_limit_is_taken(small: Serving) -> None:
+    wire = await small.connect()
+    items = json.dumps([{"key": "k", "value": ""}])
+    exact = items.replace('""', '"' + "x" * (1000 - len(items)) + '"')
+    assert (await wire.ask(save(exact))).status == 201
+    assert (await wire.ask(CHUNKED + chunked(exact[:500].encode(), exact[500:].encode()))).status == 201
+    assert await wire.is_usable()
+
+
+async def test_a_body_that_says_it_is_too_large_is_refused_before_it_comes(small: Serving) -> None:
+    wire = await small.connect()
+    refused(await wire.ask(save(b"x" * 1001)[:-1000]), 413, "ERR_BODY_TOO_LARGE", "1000 bytes", "--max-body-size")
+    assert await wire.rest() == b""
+
+
+async def test_a_client_that_sends_all_of_a_far_too_large_body_first_still_gets_the_refusal(small: Serving) -> None:
+    """A server that closes while bytes still come in makes the client's network drop the answer unread."""
+    for whole in (save(b"x" * 8 * MIB), CHUNKED + chunked(*[b"x" * 65536] * 128)):
+        wire = await small.connect()
+        await wire.send(whole)
+        refused(await wire.answer(), 413, "ERR_BODY_TOO_LARGE", "--max-body-size")
+        assert await wire.rest() == b""
+
+
+async def test_chunks_are_refused_as_soon_as_they_are_too_large_together(small: Serving) -> None:
+    wire = await small.connect()
+    await wire.send(CHUNKED)
+    for _ in range(11):
+        await wire.send(b"64\r\n" + b"x" * 100 + b"\r\n")
+    refused(await wire.answer(), 413, "ERR_BODY_TOO_LARGE", "--max-body-size")
+    await until(lambda: small.lanes.held == 0, "what was taken of the body given back")
+
+
+async def test_a_refusal_waits_for_its_turn() -> None:
+    gate = Gate()
+    async with serving(gate.answer, SMALL) as here:
+        wire = await here.connect()
+        await wire.send(get("/first") + save(b"x" * 1001))
+        await until(lambda: len(gate.calls) == 1, "the first call")
+        gate.open()
+        assert (await wire.answer()).body == b"/first"
+        refused(await wire.answer(), 413, "ERR_BODY_TOO_LARGE")
+
+
+async def test_a_refusal_behind_a_call_slower_than_the_lingering_still_comes(fast_clock: None) -> None:
+    gate = Gate()
+    async with serving(gate.answer, Limits(body=1000, lingering=0.05, receiving=0.05, idle=0.05)) as here:
+        wire = await here.connect()
+        await wire.send(get("/first") + save(b"x" * 1001))
+        await asyncio.sleep(0.4)
+        gate.open()
+        assert (await wire.answer()).body == b"/first"
+        refused(await wire.answer(), 413, "ERR_BODY_TOO_LARGE")
+
+
+async def test_bodies_of_all_connections_together_are_limited() -> None:
+    gate = Gate()
+    async with serving(gate.answer, Limits(all_bodies=3000)) as here:
+        wires = [await here.connect() for _ in range(4)]
+        for wire in wires[:3]:
+            await wire.send(request("POST", "/", b"x" * 900))
+        await until(lambda: len(gate.calls) == 3, "three calls")
+        refused(await wires[3].ask(request("POST", "/", b"x" * 900)), 503, "ERR_OVERLOADED", "3000 bytes")
+        await until(lambda: here.lanes.held == 2700, "the refused body given back")
+        gate.open()
+        assert [(await wire.answer()).status for wire in wires[:3]] == [200] * 3
+        assert (await (await here.connect()).ask(request("POST", "/", b"x" * 900))).status == 200
+
+
+async def test_an_idle_connection_keeps_nothing_of_the_body_it_brought() -> None:
+    async with serving() as here:
+        wire = await here.connect()
+        assert (await wire.ask(save(json.dumps([{"key": "k", "value": "x" * MIB}])))).status == 201
+        assert here.lanes.held == 0
+        (lane,) = here.lanes.open
+        assert not lane._body
+
+
+# --- heads ------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "head",
+    [
+        b"GET /v1.0/healthz HTTP/1.1\r\n" + b"".join(b"x-%d: 12345\r\n" % n for n in range(200)) + b"\r\n",
+        b"GET /v1.0/healthz HTTP/1.1\r\nx: " + b"y" * 2000 + b"\r\n\r\n",
+        b"GET /v1.0/state/statestore/" + b"k" * 2000 + b" HTTP/1.1\r\n\r\n",
+    ],
+    ids=["many headers", "a long header", "a long URL"],
+)
+async def test_a_head_that_is_too_large_is_refused(small: Serving, head: bytes) -> None:
+    refused(await (await small.connect()).ask(head), 431, "ERR_HEADERS_TOO_LARGE", "2000 bytes", "--read-buffer-size")
+
+
+@pytest.mark.parametrize(
+    "beginning",
+    [b"GET /v1.0/healthz HTTP/1.1\r\nx: ", b"GET /v1.0/healthz HTTP/1.1\r\n", b"GET /", CHUNKED + b"0\r\nx: "],
+    ids=["in a header", "in a header's name", "in the URL", "in a trailer"],
+)
+async def test_a_line_without_end_is_refused(small: Serving, beginning: bytes) -> None:
+    wire = await small.connect()
+    await wire.send(beginning)
+    sent = 0
+    while not wire.reader._buffer and sent < 4 * MIB:
+        await wire.send(b"y" * 1000)
+        sent += 1000
+        await asyncio.sleep(0.001)
+    refused(await wire.answer(), 431, "ERR_HEADERS_TOO_LARGE")
+    assert sent < 10_000
+
+
+async def test_trailers_without_end_are_refused(small: Serving) -> None:
+    wire = await small.connect()
+    await wire.send(CHUNKED + b"2\r\n[]\r\n0\r\n")
+    for number in range(1000):
+        if wire.reader._buffer:
+            break
+        await wire.send(b"trailer-%d: value\r\n" % number)
+        await asyncio.sleep(0.001)
+    refused(await wire.answer(), 431, "ERR_HEADERS_TOO_LARGE")
+
+
+async def test_a_body_in_thousands_of_tiny_chunks_is_no_large_head() -> None:
+    body = json.dumps([{"key": "k", "value": "x" * 900}]).encode()
+    async with serving(limits=SMALL) as here:
+        wire = await here.connect()
+        await wire.send(CHUNKED)
+        for byte in body:
+            await wire.send(b"1;some-extension=1\r\n")
+            await asyncio.sleep(0)
+            await wire.send(b"%c\r\n" % byte)
+        assert (await wire.ask(b"0\r\n\r\n")).status == 201
+
+
+async def test_large_heads_are_refused_behind_other_requests_too(small: Serving) -> None:
+    wire = await small.connect()
+    await wire.send(get("/v1.0/healthz") * 100 + get("/v1.0/" + "k" * 2000))
+    assert [(await wire.answer()).status for _ in range(100)] == [204] * 100
+    refused(await wire.answer(), 431, "ERR_HEADERS_TOO_LARGE")
+
+
+# --- time -------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "beginning",
+    [b"G", get("/v1.0/healthz")[:-2], save("[]")[:-1], CHUNKED + b"2\r\n[]\r\n0\r\n"],
+    ids=["first byte", "head", "body", "trailers"],
+)
+async def test_a_request_that_does_not_come_to_its_end_is_refused(fast_clock: None, beginning: bytes) -> None:
+    async with serving(limits=Limits(receiving=0.2)) as here:
+        wire = await here.connect()
+        await wire.send(beginning)
+        refused(await wire.answer(), 408, "ERR_REQUEST_TIMEOUT", "0.2 s")
+        assert await wire.rest() == b""
+
+
+async def test_a_request_that_trickles_in_is_refused_too(fast_clock: None) -> None:
+    async with serving(limits=Limits(receiving=0.2)) as here:
+        wire = await here.connect()
+        for byte in save(json.dumps([{"key": "k", "value": "x" * 2000}])):
+            if wire.reader._buffer:
+                break
+            await wire.send(bytes([byte]))
+            await asyncio.sleep(0.005)
+        refused(await wire.answer(), 408, "ERR_REQUEST_TIMEOUT")
+
+
+async def test_the_time_that_a_slow_store_takes_is_not_the_clients(fast_clock: None) -> None:
+    gate = Gate()
+    async with serving(gate.answer, Limits(receiving=0.1, idle=0.1)) as here:
+        wire = await here.connect()
+        third = get("/third")
+        await wire.send(get("/first") + get("/second") + third[:-5])
+        await asyncio.sleep(0.5)
+        gate.open()
+        assert (await wire.answer()).body == b"/first"
+        assert (await wire.answer()).body == b"/second"
+        assert (await wire.ask(third[-5:])).body == b"/third"
+
+
+async def test_an_idle_connection_is_closed(fast_clock: None) -> None:
+    async with serving(limits=Limits(idle=0.2)) as here:
+        fresh, used = await here.connect(), await here.connect()
+        assert await used.is_usable()
+        assert await fresh.rest() == b""
+        assert await used.rest() == b""
+        await until(lambda: not here.lanes.open, "both gone")
+
+
+async def test_a_client_that_takes_no_answer_is_dropped(fast_clock: None) -> None:
+    async def answer(call: Call) -> Answer:
+        return Answer(200, b"x" * 4 * MIB, b"text/plain")
+
+    async with serving(answer, Limits(stalled=0.3)) as here:
+        wire = await here.connect(receive_buffer=4096)
+        wire.reader._limit = 1  # so that the client's own loop stops reading
+        await wire.send(get("/") * 100)
+        await until(lambda: len(here.lanes.open) == 1, "the connection")
+        (lane,) = here.lanes.open
+        for _ in range(20):
+            assert lane._transport.get_write_buffer_size() <= 4 * MIB + 1000, "a second answer was begun"
+            await asyncio.sleep(0.005)
+        await until(lambda: not here.lanes.open, "the stalled connection dropped")
+
+
+async def test_answers_that_nobody_takes_are_held_up_to_a_limit(fast_clock: None) -> None:
+    async def answer(call: Call) -> Answer:
+        return Answer(200, b"x" * 4 * MIB, b"text/plain")
+
+    async with serving(answer, Limits(all_bodies=3 * MIB)) as here:
+        wires = [await here.connect(receive_buffer=4096) for _ in range(8)]
+        for wire in wires:
+            wire.reader._limit = 1
+            await wire.send(get("/"))
+        await until(lambda: len(here.lanes.open) < 8, "a connection dropped")
+        await until(lambda: here.lanes.held <= 3 * MIB, "the limit kept")
+        for wire in wires:
+            wire.writer.transport.abort()
+        await until(lambda: not here.lanes.open and here.lanes.held == 0, "all let go")
+
+
+async def test_a_slow_client_that_does_take_its_answer_gets_all_of_it(fast_clock: None) -> None:
+    async def answer(call: Call) -> Answer:
+        return Answer(200, b"x" * 4 * MIB, b"text/plain")
+
+    async with serving(answer, Limits(stalled=5)) as here:
+        wire = await here.connect(receive_buffer=65536)
+        await wire.send(get("/") * 2)
+        for _ in range(2):
+            assert len((await wire.answer()).body) == 4 * MIB
+
+
+# --- connections ------------------------------------------------------------------------------------------------------
+
+
+async def test_one_connection_too_many_is_told_so() -> None:
+    async with serving(limits=Limits(connections=3)) as here:
+        wires = [await here.connect() for _ in range(3)]
+        for wire in wires:
+            assert await wire.is_usable()
+        one_too_many = await here.connect()
+        refused(await one_too_many.answer(), 503, "ERR_OVERLOADED", "3 connections")
+        assert await one_too_many.rest() == b""
+        for wire in wires:
+            assert await wire.is_usable()
+        await wires[0].close()
+        await one_too_many.close()
+        await until(lambda: len(here.lanes.open) == 2, "room for another one")
+        assert await (await here.connect()).is_usable()

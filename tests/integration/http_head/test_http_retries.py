@@ -1,0 +1,122 @@
+"""Writes are tried again as their retry policy says, if that may help."""
+
+import json
+from itertools import pairwise
+
+import pytest
+from integration.http_head.failing_store import FailingStore, serving_stores
+from integration.http_head.http_wire import Response, request, save
+
+from pannier_sidecar.state.errors import (
+    ETagMismatch,
+    OutcomeUnknown,
+    StoreFault,
+    StoreRefused,
+    StoreUnavailable,
+)
+
+INTERVAL_MS = 30
+ROUNDING_S = 0.005
+"""Clocks of event loops are no finer."""
+
+
+def policy(threshold: int, pattern: str = "linear") -> str:
+    return json.dumps({"interval": INTERVAL_MS, "threshold": threshold, "pattern": pattern})
+
+
+def query(threshold: int, pattern: str = "linear") -> str:
+    return f"retryInterval={INTERVAL_MS}&retryThreshold={threshold}&retryPattern={pattern}"
+
+
+def calls(threshold: int, pattern: str = "linear", etag: str = "") -> dict[str, bytes]:
+    """Every way to write with a retry policy."""
+    fields = f'"key": "k", "etag": "{etag}", "options": {{"retryPolicy": {policy(threshold, pattern)}}}'
+    step = f'{{"operation": "upsert", "request": {{{fields}}}}}'
+    steps = f'{{"operations": [{step}]}}'
+    parameters = query(threshold, pattern)
+    plain = f'[{{"key": "k", "etag": "{etag}"}}]'
+    return {
+        "save": save(f"[{{{fields}}}]"),
+        "save with parameters": save(plain, target=f"/v1.0/state/statestore?{parameters}"),
+        "delete": request("DELETE", f"/v1.0/state/statestore/k?{parameters}", None, f"If-Match: {etag}"),
+        "transaction": request("POST", "/v1.0/state/statestore/transaction", steps.encode()),
+    }
+
+
+async def ask(store: FailingStore, call: bytes) -> Response:
+    async with serving_stores(statestore=store) as here:
+        return await (await here.connect()).ask(call)
+
+
+def pauses(store: FailingStore) -> list[float]:
+    return [later - sooner for sooner, later in pairwise(store.attempts)]
+
+
+@pytest.mark.parametrize("how", calls(0))
+async def test_a_failure_that_may_pass_is_tried_again(how: str) -> None:
+    store = FailingStore(*[StoreUnavailable("away")] * 3)
+    assert (await ask(store, calls(3)[how])).status < 300
+    assert len(store.attempts) == 4
+    assert min(pauses(store)) >= INTERVAL_MS / 1000 - ROUNDING_S
+
+
+@pytest.mark.parametrize("how", calls(0))
+async def test_pauses_double_if_they_are_to(how: str) -> None:
+    store = FailingStore(*[StoreUnavailable("away")] * 3)
+    assert (await ask(store, calls(3, "exponential")[how])).status < 300
+    for number, pause in enumerate(pauses(store)):
+        assert pause >= INTERVAL_MS / 1000 * 2**number - ROUNDING_S
+
+
+@pytest.mark.parametrize("how", calls(0))
+async def test_after_the_last_attempt_the_failure_is_told(how: str) -> None:
+    store = FailingStore(*[StoreUnavailable("away")] * 9)
+    answer = await ask(store, calls(2)[how])
+    assert (answer.status, len(store.attempts)) == (500, 3)
+    assert "away" in json.loads(answer.body)["message"]
+
+
+@pytest.mark.parametrize("how", calls(0))
+async def test_a_threshold_of_nothing_means_one_attempt(how: str) -> None:
+    store = FailingStore(StoreUnavailable("away"))
+    assert (await ask(store, calls(0)[how])).status == 500
+    assert len(store.attempts) == 1
+
+
+@pytest.mark.parametrize("how", calls(0))
+@pytest.mark.parametrize(
+    "fault", [ETagMismatch(), StoreRefused("no"), StoreFault("no")], ids=lambda f: type(f).__name__
+)
+async def test_what_does_not_pass_is_not_tried_again(how: str, fault: StoreFault) -> None:
+    store = FailingStore(fault)
+    assert (await ask(store, calls(3)[how])).status == fault.http_status
+    assert len(store.attempts) == 1
+
+
+@pytest.mark.parametrize("how", calls(0))
+async def test_a_write_with_an_etag_is_not_repeated_when_its_answer_was_lost(how: str) -> None:
+    """It may have happened: the repetition would meet its own ETag."""
+    store = FailingStore(OutcomeUnknown("lost"))
+    answer = await ask(store, calls(3, etag="1")[how])
+    assert (answer.status, len(store.attempts)) == (500, 1)
+    assert "lost" in json.loads(answer.body)["message"]
+    store = FailingStore(OutcomeUnknown("lost"))
+    assert (await ask(store, calls(3)[how])).status < 300
+    assert len(store.attempts) == 2
+
+
+async def test_without_a_policy_there_is_one_attempt() -> None:
+    store = FailingStore(StoreUnavailable("away"))
+    assert (await ask(store, save('[{"key": "k"}]'))).status == 500
+    assert len(store.attempts) == 1
+
+
+async def test_each_item_has_a_policy_of_its_own() -> None:
+    store = FailingStore(*[StoreUnavailable("away")] * 3)
+    items = f'[{{"key": "a"}}, {{"key": "b", "options": {{"retryPolicy": {policy(1)}}}}}, {{"key": "c"}}]'
+    answer = await ask(store, save(items))
+    assert (answer.status, len(store.attempts)) == (500, 4)
+    message = json.loads(answer.body)["message"]
+    assert "key a: away" in message
+    assert "key b: away" in message
+    assert "key c" not in message

@@ -1,0 +1,123 @@
+"""Bodies, parameters and headers become requests, without a socket."""
+
+import pytest
+
+from pannier_sidecar.http_api.decoding import MAX_MENDED, NO_HINTS, Decoding, Hints, hints_of
+from pannier_sidecar.http_api.messages import Call
+from pannier_sidecar.state.errors import MalformedRequest
+from pannier_sidecar.state.requests import Concurrency, Consistency, Pattern, RetryPolicy, WriteItem
+
+LENIENT, STRICT = Decoding(is_lenient=True), Decoding(is_lenient=False)
+
+
+def only(items: list[WriteItem]) -> WriteItem:
+    (item,) = items
+    return item
+
+
+@pytest.mark.parametrize("decoding", [LENIENT, STRICT], ids=["lenient", "strict"])
+def test_a_whole_item_is_read(decoding: Decoding) -> None:
+    body = b"""[{"key": "k", "value": { "a" : 1.10 }, "etag": "7", "metadata": {"ttlInSeconds": "5"},
+        "options": {"concurrency": "first-write", "consistency": "strong",
+                    "retryPolicy": {"interval": 10, "threshold": 2, "pattern": "exponential"}}}]"""
+    assert only(decoding.items(body, NO_HINTS)) == WriteItem(
+        "k",
+        b'{ "a" : 1.10 }',
+        "7",
+        Concurrency.FIRST_WRITE,
+        Consistency.STRONG,
+        {"ttlInSeconds": "5"},
+        RetryPolicy(10, 2, Pattern.EXPONENTIAL),
+    )
+
+
+def test_what_an_item_does_not_say_comes_from_the_call() -> None:
+    hints = Hints(Concurrency.FIRST_WRITE, Consistency.STRONG, RetryPolicy(1), {"a": "query"})
+    plain, said = LENIENT.items(
+        b"""[{"key": "k"}, {"key": "l", "metadata": {"a": "item", "b": "item"},
+        "options": {"concurrency": "last-write", "consistency": "eventual", "retryPolicy": {"threshold": 9}}}]""",
+        hints,
+    )
+    assert (plain.concurrency, plain.consistency, plain.retry) == (hints.concurrency, hints.consistency, hints.retry)
+    assert (said.concurrency, said.consistency) == (Concurrency.LAST_WRITE, Consistency.EVENTUAL)
+    assert (said.retry, said.metadata) == (RetryPolicy(threshold=9), {"a": "query", "b": "item"})
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b'[{"KEY": "k", "Value": 1, "eTag": "7", "OPTIONS": {"Concurrency": "first-write"}, "x": {"Key": 1}}]',
+        b'[{"key": "k", "value": 1, "etag": "7", "options": {"concurrency": "first-write", "other": 1}}]',
+    ],
+    ids=["names in other case", "unknown names"],
+)
+def test_no_field_is_lost_for_its_spelling_or_its_neighbours(body: bytes) -> None:
+    for decoding in (LENIENT, STRICT):
+        item = only(decoding.items(body, NO_HINTS))
+        assert (item.key, item.value, item.etag, item.concurrency) == ("k", b"1", "7", Concurrency.FIRST_WRITE)
+
+
+def test_names_inside_values_and_metadata_are_the_apps_own() -> None:
+    body = b'[{"Key": "k", "value": {"Key": 1, "options": 2}, "metadata": {"Key": "x"}}]'
+    item = only(LENIENT.items(body, NO_HINTS))
+    assert (item.value, item.metadata) == (b'{"Key": 1, "options": 2}', {"Key": "x"})
+
+
+def test_transactions_and_bulk_gets_may_be_spelt_otherwise_too() -> None:
+    body = b'{"Operations": [{"Operation": "delete", "Request": {"Key": "k", "ETag": "7"}}], "Metadata": {"a": "b"}}'
+    items, metadata = LENIENT.transaction(body, NO_HINTS)
+    assert (only(items), metadata) == (WriteItem("k", None, "7"), {"a": "b"})
+    assert only(LENIENT.actor_transaction(body[15:-25], NO_HINTS)) == WriteItem("k", None, "7")
+    assert LENIENT.bulk_get(b'{"Keys": ["a"], "PARALLELISM": 2, "x": 1}') == (["a"], {})
+
+
+@pytest.mark.parametrize(
+    "inner", [b'[{\\"key\\": \\"k\\", \\"value\\": 1}]', b'[{\\"Key\\": \\"k\\", \\"value\\": 1}]']
+)
+def test_json_in_a_string_is_read_if_that_is_asked_for(inner: bytes) -> None:
+    body = b' "' + inner + b'"'
+    assert only(LENIENT.items(body, NO_HINTS)).key == "k"
+    with pytest.raises(MalformedRequest):
+        STRICT.items(body, NO_HINTS)
+
+
+def test_numbers_are_texts_if_that_is_asked_for() -> None:
+    body = b'[{"key": "k", "etag": 7, "metadata": {"a": 1, "b": 1.5, "c": true}}]'
+    item = only(LENIENT.items(body, NO_HINTS))
+    assert (item.etag, item.metadata) == ("7", {"a": "1", "b": "1.5", "c": "true"})
+    with pytest.raises(MalformedRequest, match="etag"):
+        STRICT.items(body, NO_HINTS)
+
+
+def test_a_body_that_would_take_too_long_to_mend_is_refused() -> None:
+    item = b'{"Key": "k"}'
+    assert len(LENIENT.items(b"[" + b",".join([item] * 100) + b"]", NO_HINTS)) == 100
+    with pytest.raises(MalformedRequest, match="unknown field `Key`"):
+        LENIENT.items(b"[" + b",".join([item] * (MAX_MENDED + 1)) + b"]", NO_HINTS)
+
+
+@pytest.mark.parametrize("depth", [100, 900, 100_000])
+def test_deep_json_is_taken_or_refused_in_words(depth: int) -> None:
+    for body in (b"[" * depth + b"]" * depth, b'{"options":' * depth + b"1" + b"}" * depth, b"[" * depth):
+        with pytest.raises(MalformedRequest):
+            LENIENT.items(body, NO_HINTS)
+    value = b"[" * depth + b"]" * depth
+    body = b'[{"key": "k", "value": ' + value + b"}]"
+    if depth == 100:
+        assert only(LENIENT.items(body, NO_HINTS)).value == value
+    elif depth > 1000:
+        with pytest.raises(MalformedRequest, match="nested too deeply"):
+            LENIENT.items(body, NO_HINTS)
+
+
+def test_hints_come_from_the_query_and_else_from_headers() -> None:
+    headers = {b"concurrency": b"first-write", b"consistency": b"eventual"}
+    hints = hints_of({"consistency": "strong", "metadata.a": "b", "metadata": "x"}, headers)
+    assert (hints.concurrency, hints.consistency) == (Concurrency.FIRST_WRITE, Consistency.STRONG)
+    assert (hints.metadata, hints.retry) == ({"a": "b"}, None)
+    assert hints_of({"retryThreshold": "0"}, {}).retry == RetryPolicy(threshold=0)
+
+
+def test_of_several_parameters_the_first_counts() -> None:
+    call = Call(b"GET", b"/", b"a=1&a=2&b=%C3%BC+x&c&=&d=%ff", {})
+    assert call.query() == {"a": "1", "b": "ü x", "c": "", "": "", "d": "\ufffd"}
