@@ -1,0 +1,79 @@
+"""The text format that Prometheus reads (version 0.0.4), and what histograms are made of."""
+
+from __future__ import annotations
+
+from itertools import accumulate
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+CONTENT_TYPE: Final = b"text/plain; version=0.0.4; charset=utf-8"
+
+BOUNDS_MS: Final = (
+    *(1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 8.0, 10.0, 13.0, 16.0, 20.0, 25.0, 30.0, 40.0, 50.0, 65.0, 80.0, 100.0),
+    *(130.0, 160.0, 200.0, 250.0, 300.0, 400.0, 500.0, 650.0, 800.0, 1e3, 2e3, 5e3, 1e4, 2e4, 5e4, 1e5),
+)
+"""Dapr's default latency buckets, in milliseconds, so that its dashboards work."""
+
+BOUNDS: Final = tuple(bound / 1000 for bound in BOUNDS_MS)
+"""The same in seconds."""
+
+Labels = tuple[tuple[str, str], ...]
+
+
+Histogram = list[float]
+"""Counts by bucket, without those of the buckets below, and the sum of the durations at the end: seconds.
+
+A list and no object, because adding to it is part of every call.
+"""
+SUM: Final = -1
+
+
+def new_histogram() -> Histogram:
+    return [0] * (len(BOUNDS_MS) + 1) + [0.0]
+
+
+def count_of(histogram: Histogram) -> int:
+    return int(sum(histogram[:SUM]))
+
+
+class Page:
+    """A page of metrics, family by family."""
+
+    def __init__(self, labels: Mapping[str, str]):
+        """Begin a page whose lines all carry `labels`."""
+        self._labels = tuple(labels.items())
+        self._lines: list[str] = []
+
+    def bytes(self) -> bytes:
+        return ("\n".join(self._lines) + "\n").encode()
+
+    def family(self, name: str, kind: str, meaning: str, values: Iterable[tuple[Labels, float]]) -> None:
+        """Write one counter or gauge; nothing where it has no values."""
+        rows = [f"{name}{self._shown(labels)} {_number(value)}" for labels, value in values]
+        if rows:
+            self._lines += [f"# HELP {name} {meaning}", f"# TYPE {name} {kind}", *rows]
+
+    def histograms(self, name: str, meaning: str, values: Iterable[tuple[Labels, Histogram]]) -> None:
+        rows: list[str] = []
+        for labels, histogram in values:
+            counts = list(accumulate(map(int, histogram[:SUM])))
+            for bound, count in zip((*map(_number, BOUNDS_MS), "+Inf"), counts, strict=True):
+                rows.append(f"{name}_bucket{self._shown((*labels, ('le', bound)))} {count}")
+            rows.append(f"{name}_sum{self._shown(labels)} {_number(histogram[SUM] * 1000)}")
+            rows.append(f"{name}_count{self._shown(labels)} {counts[-1]}")
+        if rows:
+            self._lines += [f"# HELP {name} {meaning}", f"# TYPE {name} histogram", *rows]
+
+    def _shown(self, labels: Labels) -> str:
+        every = (*self._labels, *labels)
+        return "{" + ",".join(f'{name}="{_escaped(value)}"' for name, value in every) + "}" if every else ""
+
+
+def _number(value: float) -> str:
+    return str(int(value)) if value == int(value) and abs(value) < 1e15 else repr(value)
+
+
+def _escaped(text: str) -> str:
+    return text.replace("\\", r"\\").replace('"', r"\"").replace("\n", r"\n")

@@ -1,0 +1,185 @@
+"""Counts and durations of calls, under the names and labels that Dapr 1.18 gives them.
+
+Written by hand because every call pays for it: two dictionary look-ups and a bisection, about a microsecond.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from bisect import bisect_left
+from collections import Counter
+from time import time
+from typing import TYPE_CHECKING, Final
+
+from pannier_sidecar.observing.exposition import BOUNDS, SUM, Histogram, Labels, Page, count_of, new_histogram
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+_OTHER_PATH: Final = "other"
+_KNOWN_PATHS: Final = frozenset(
+    (
+        "/v1.0/healthz",
+        "/v1.0/healthz/outbound",
+        "/v1.0/metadata",
+        "/v1.0/shutdown",
+        "/v1.0/state",
+        "/openapi.json",
+        "/docs",
+    )
+)
+_CUT_PATHS: Final = (
+    ("/v1.0/actors/", "/v1.0/actors/{type}/{id}/state"),
+    ("/v1.0-alpha1/state", "/v1.0-alpha1/state/{store}"),
+    ("/v1.0/metadata/", "/v1.0/metadata/{attribute}"),
+)
+UNKNOWN_STORE: Final = "/v1.0/state/{store}"
+"""Dapr cuts state calls to `/v1.0/state/<store>`; the names that callers make up share this one."""
+_KNOWN_METHODS: Final = frozenset((b"GET", b"POST", b"PUT", b"DELETE", b"HEAD", b"PATCH", b"OPTIONS"))
+_OTHER_METHOD: Final = b"OTHER"
+
+
+class Metrics:
+    """What one sidecar counts. Implements `state.service.Observer` and `loading.open_stores.OpeningObserver`."""
+
+    def __init__(self, app_id: str, namespace: str | None = None, version: str = ""):
+        self._app_id = app_id
+        self._namespace = namespace or ""
+        self._version = version
+        self._calls: dict[tuple[str, str, bool], Histogram] = {}
+        self._requests: dict[tuple[bytes, str, int], Histogram] = {}
+        self._openings: Counter[tuple[str, str, bool]] = Counter()
+        self._paths: dict[bytes, str] = {}
+        self._started = time()
+        self.count_loaded: Callable[[], int] = _none
+        """Says how many components are served now."""
+
+    def call_ended(self, store: str, operation: str, succeeded: bool, seconds: float) -> None:
+        """Take note of a call that reached a store."""
+        slot = (store, operation, succeeded)
+        histogram = self._calls.get(slot)
+        if histogram is None:
+            histogram = self._calls[slot] = new_histogram()
+        histogram[bisect_left(BOUNDS, seconds)] += 1
+        histogram[SUM] += seconds
+
+    def request_ended(self, method: bytes, path: bytes, status: int, seconds: float) -> None:
+        """Take note of an HTTP request; `path` is as sent, without the query."""
+        if path.startswith(b"/v1.0/state/"):
+            end = path.find(b"/", 12)
+            label = self._paths.get(path[12:end] if end > 0 else path[12:], UNKNOWN_STORE)
+        else:
+            label = _label(path)
+        slot = (method, label, status)
+        histogram = self._requests.get(slot)
+        if histogram is None:
+            slot = (method if method in _KNOWN_METHODS else _OTHER_METHOD, label, status)
+            histogram = self._requests.setdefault(slot, new_histogram())
+        histogram[bisect_left(BOUNDS, seconds)] += 1
+        histogram[SUM] += seconds
+
+    def store_opened(self, store: str, store_type: str, succeeded: bool) -> None:
+        """Take note of an attempt to open a store."""
+        self._openings[store, store_type, succeeded] += 1
+
+    def know_stores(self, names: Iterable[str]) -> None:
+        """Give these stores a path of their own in the labels; the names that callers make up share one."""
+        self._paths = {name.encode(): f"/v1.0/state/{name}" for name in names}
+
+    def page(self) -> bytes:
+        """Return everything as Prometheus reads it."""
+        page = Page({"app_id": self._app_id})
+        self._write_calls(page)
+        self._write_requests(page)
+        self._write_components(page)
+        self._write_process(page)
+        return page.bytes()
+
+    def _write_calls(self, page: Page) -> None:
+        calls: list[tuple[Labels, Histogram]] = [
+            (
+                (
+                    ("component", store),
+                    ("namespace", self._namespace),
+                    ("operation", operation),
+                    ("success", "true" if succeeded else "false"),
+                ),
+                histogram,
+            )
+            for (store, operation, succeeded), histogram in sorted(self._calls.items())
+        ]
+        counts = [(labels, count_of(histogram)) for labels, histogram in calls]
+        page.family("dapr_component_state_count", "counter", "Calls that reached a state store.", counts)
+        page.histograms("dapr_component_state_latencies", "Their duration in milliseconds.", calls)
+
+    def _write_requests(self, page: Page) -> None:
+        requests: list[tuple[Labels, Histogram]] = [
+            ((("method", method.decode()), ("path", path), ("status", str(status))), histogram)
+            for (method, path, status), histogram in sorted(self._requests.items())
+        ]
+        counts = [(labels, count_of(histogram)) for labels, histogram in requests]
+        page.family("dapr_http_server_request_count", "counter", "HTTP requests received.", counts)
+        page.family("dapr_http_server_response_count", "counter", "HTTP requests answered.", counts)
+        page.histograms("dapr_http_server_latency", "Time to answer in milliseconds.", requests)
+
+    def _write_components(self, page: Page) -> None:
+        loaded = [((("namespace", self._namespace),), self.count_loaded())]
+        page.family("dapr_runtime_component_loaded", "gauge", "Components served now.", loaded)
+        attempts: Counter[str] = Counter()
+        for (_, store_type, _), count in self._openings.items():
+            attempts[store_type] += count
+        totals: list[tuple[Labels, int]] = [((("component", each),), count) for each, count in sorted(attempts.items())]
+        page.family("dapr_runtime_component_init_total", "counter", "Attempts to open a component.", totals)
+        failed: list[tuple[Labels, int]] = [
+            ((("component", store_type), ("component_name", store), ("reason", "init")), count)
+            for (store, store_type, succeeded), count in sorted(self._openings.items())
+            if not succeeded
+        ]
+        page.family("dapr_runtime_component_init_fail_total", "counter", "Those that failed.", failed)
+
+    def _write_process(self, page: Page) -> None:
+        python = ".".join(map(str, sys.version_info[:3]))
+        build: Labels = (("version", self._version), ("python", python))
+        page.family("pannier_build_info", "gauge", "The version that runs.", [(build, 1)])
+        page.family("process_start_time_seconds", "gauge", "Unix time of the start.", [((), self._started)])
+        spent = os.times()
+        cpu = spent.user + spent.system
+        page.family("process_cpu_seconds_total", "counter", "Processor time spent.", [((), cpu)])
+        resident = _resident_bytes()
+        if resident is not None:
+            page.family("process_resident_memory_bytes", "gauge", "Memory held.", [((), resident)])
+
+
+def _label(path: bytes) -> str:
+    """A path that names no store, as a label, cut so that there are few."""
+    text = path.decode("latin-1")
+    if text in _KNOWN_PATHS:
+        return text
+    for prefix, label in _CUT_PATHS:
+        if text.startswith(prefix):
+            return label
+    return _OTHER_PATH
+
+
+class Unobserved:
+    """Takes note of nothing: for a sidecar whose metrics are switched off."""
+
+    def call_ended(self, store: str, operation: str, succeeded: bool, seconds: float) -> None:
+        pass
+
+    def store_opened(self, store: str, store_type: str, succeeded: bool) -> None:
+        pass
+
+
+def _resident_bytes() -> int | None:
+    """Only Linux tells what is resident now; elsewhere the metric is left out."""
+    try:
+        with open("/proc/self/statm", "rb") as file:
+            return int(file.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+    except (OSError, ValueError, IndexError):
+        return None
+
+
+def _none() -> int:
+    return 0

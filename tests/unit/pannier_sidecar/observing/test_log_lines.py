@@ -1,0 +1,84 @@
+"""Log lines: one line each, plain or JSON, with the level asked for."""
+
+from __future__ import annotations
+
+import io
+import json
+import logging
+from collections.abc import Iterator
+
+import pytest
+
+from pannier_sidecar.observing import logs
+
+
+@pytest.fixture(autouse=True)
+def restored() -> Iterator[None]:
+    root, own = logging.getLogger(), logging.getLogger("pannier_sidecar")
+    before = (root.handlers[:], root.level, own.level, logging.raiseExceptions)
+    yield
+    root.handlers[:], level, own_level, logging.raiseExceptions = before
+    root.setLevel(level)
+    own.setLevel(own_level)
+
+
+def written(level: str = "info", *, as_json: bool = False) -> io.StringIO:
+    stream = io.StringIO()
+    logs.set_up(level, as_json=as_json, app_id="shop", instance="pod-1", version="1.2.3", stream=stream)
+    return stream
+
+
+def test_a_plain_line_has_time_level_and_message():
+    stream = written()
+    logging.getLogger("pannier_sidecar.app").warning("store %s is not ready", "orders")
+    time, level, *message = stream.getvalue().split()
+    assert time.endswith("Z") and len(time) == len("2026-11-23T07:30:00.123Z")
+    assert (level, " ".join(message)) == ("warning", "store orders is not ready")
+
+
+def test_a_json_line_has_daprs_fields():
+    stream = written(as_json=True)
+    logging.getLogger("pannier_sidecar.loading.keeper").info("a\nb")
+    line = json.loads(stream.getvalue())
+    assert line.pop("time").endswith("Z")
+    assert line == {
+        "app_id": "shop",
+        "instance": "pod-1",
+        "level": "info",
+        "msg": "a\nb",
+        "scope": "pannier.loading.keeper",
+        "type": "log",
+        "ver": "1.2.3",
+    }
+
+
+@pytest.mark.parametrize("as_json", [False, True])
+def test_what_a_client_sent_cannot_begin_a_line_of_its_own(as_json):
+    stream = written(as_json=as_json)
+    logging.getLogger("pannier_sidecar").info("key %s", "a\n2026-11-23 forged\x1b[2J")
+    assert stream.getvalue().count("\n") == 1 and "\x1b" not in stream.getvalue()
+
+
+@pytest.mark.parametrize(("level", "heard"), [("debug", "diwe"), ("info", "iwe"), ("warn", "we"), ("error", "e")])
+def test_only_what_is_grave_enough_is_written(level, heard):
+    stream = written(level)
+    log = logging.getLogger("pannier_sidecar.app")
+    log.debug("d"), log.info("i"), log.warning("w"), log.error("e")
+    assert "".join(line.split()[-1] for line in stream.getvalue().splitlines()) == heard
+
+
+def test_libraries_are_heard_from_warning_upwards():
+    stream = written("info")
+    logging.getLogger("some.library").info("chatter")
+    logging.getLogger("some.library").warning("trouble")
+    assert "chatter" not in stream.getvalue() and "trouble" in stream.getvalue()
+
+
+@pytest.mark.parametrize("as_json", [False, True])
+def test_a_defect_comes_with_its_traceback(as_json):
+    stream = written(as_json=as_json)
+    try:
+        raise RuntimeError("a defect")
+    except RuntimeError:
+        logging.getLogger("pannier_sidecar").exception("it broke")
+    assert "RuntimeError: a defect" in stream.getvalue()

@@ -1,0 +1,137 @@
+"""The page of metrics: Dapr's names and labels in the text format of Prometheus."""
+
+from __future__ import annotations
+
+import re
+from time import perf_counter
+
+import pytest
+
+from pannier_sidecar.observing.exposition import BOUNDS_MS
+from pannier_sidecar.observing.metrics import Metrics
+
+LINE = re.compile(r'([a-zA-Z_:][a-zA-Z0-9_:]*)(?:\{((?:[a-z_]+="(?:[^"\\\n]|\\\\|\\"|\\n)*",?)*)\})? (\S+)')
+LABEL = re.compile(r'([a-z_]+)="((?:[^"\\]|\\.)*)"')
+ESCAPES = {"\\\\": "\\", '\\"': '"', "\\n": "\n"}
+
+Sample = tuple[str, dict[str, str], float]
+
+
+def parse(page: bytes) -> list[Sample]:
+    """Read a page as the format's description says, refusing what it does not allow."""
+    samples, kinds = [], {}
+    assert page.endswith(b"\n")
+    for line in page.decode().splitlines():
+        if line.startswith("# TYPE "):
+            _, _, name, kind = line.split(" ")
+            assert name not in kinds and kind in ("counter", "gauge", "histogram")
+            kinds[name] = kind
+        elif not line.startswith("# HELP "):
+            match = LINE.fullmatch(line)
+            assert match is not None, line
+            name = match[1]
+            family = re.sub("_(bucket|sum|count)$", "", name)
+            assert name in kinds or kinds[family] == "histogram"
+            labels = {k: re.sub(r"\\.", lambda m: ESCAPES[m[0]], v) for k, v in LABEL.findall(match[2] or "")}
+            samples.append((name, labels, float(match[3])))
+    return samples
+
+
+def value(metrics: Metrics, name: str, **labels: str) -> float:
+    (found,) = [v for n, given, v in parse(metrics.page()) if n == name and labels.items() <= given.items()]
+    return found
+
+
+def test_calls_are_counted_by_store_operation_and_outcome():
+    metrics = Metrics("shop", "red", "1.2.3")
+    for succeeded in (True, True, False):
+        metrics.call_ended("orders", "get", succeeded, 0.002)
+    about = {"app_id": "shop", "namespace": "red", "component": "orders", "operation": "get"}
+    assert value(metrics, "dapr_component_state_count", **about, success="true") == 2
+    assert value(metrics, "dapr_component_state_count", **about, success="false") == 1
+
+
+@pytest.mark.parametrize(
+    ("seconds", "bound"), [(0.0, "1"), (0.001, "1"), (0.0011, "2"), (0.013, "13"), (99.0, "100000")]
+)
+def test_a_duration_falls_into_its_bucket_and_those_above(seconds, bound):
+    metrics = Metrics("shop")
+    metrics.call_ended("orders", "get", True, seconds)
+    buckets = {
+        labels["le"]: count for name, labels, count in parse(metrics.page()) if name.endswith("state_latencies_bucket")
+    }
+    assert len(buckets) == len(BOUNDS_MS) + 1
+    for limit, count in buckets.items():
+        assert count == (float(limit) >= float(bound))
+    assert value(metrics, "dapr_component_state_latencies_sum") == pytest.approx(seconds * 1000)
+    assert value(metrics, "dapr_component_state_latencies_count") == 1
+
+
+def test_a_duration_beyond_every_bucket_is_in_the_last():
+    metrics = Metrics("shop")
+    metrics.call_ended("orders", "get", True, 1000.0)
+    assert value(metrics, "dapr_component_state_latencies_bucket", le="+Inf") == 1
+    assert value(metrics, "dapr_component_state_latencies_bucket", le="100000") == 0
+
+
+@pytest.mark.parametrize("name", ['a"b', "a\\b", "a\nb", "a,b", "a}b", "ä"])
+def test_odd_names_are_escaped(name):
+    metrics = Metrics(name)
+    metrics.call_ended(name, "get", True, 0.1)
+    assert value(metrics, "dapr_component_state_count", app_id=name, component=name) == 1
+
+
+@pytest.mark.parametrize(
+    ("path", "label"),
+    [
+        ("/v1.0/state/orders", "/v1.0/state/orders"),
+        ("/v1.0/state/orders/key-1", "/v1.0/state/orders"),
+        ("/v1.0/state/orders/bulk", "/v1.0/state/orders"),
+        ("/v1.0/state/made-up/key", "/v1.0/state/{store}"),
+        ("/v1.0/state", "/v1.0/state"),
+        ("/v1.0/actors/cart/1/state/k", "/v1.0/actors/{type}/{id}/state"),
+        ("/v1.0-alpha1/state/orders/keys", "/v1.0-alpha1/state/{store}"),
+        ("/v1.0/healthz", "/v1.0/healthz"),
+        ("/v1.0/metadata/x", "/v1.0/metadata/{attribute}"),
+        ("/anything", "other"),
+        ("/\xff", "other"),
+    ],
+)
+def test_paths_are_cut_so_that_callers_cannot_make_up_series(path, label):
+    metrics = Metrics("shop")
+    metrics.know_stores(["orders"])
+    metrics.request_ended(b"GET", path.encode("latin-1"), 200, 0.001)
+    assert value(metrics, "dapr_http_server_request_count", path=label, method="GET", status="200") == 1
+
+
+def test_unknown_methods_share_a_series():
+    metrics = Metrics("shop")
+    for n in range(10):
+        metrics.request_ended(b"MADE%d" % n, b"/", 501, 0.001)
+    assert value(metrics, "dapr_http_server_request_count", method="OTHER") == 10
+
+
+def test_components_and_the_process_are_told():
+    metrics = Metrics("shop", version="1.2.3")
+    metrics.count_loaded = lambda: 2
+    metrics.store_opened("orders", "state.redis", False)
+    metrics.store_opened("orders", "state.redis", True)
+    assert value(metrics, "dapr_runtime_component_loaded") == 2
+    assert value(metrics, "dapr_runtime_component_init_total", component="state.redis") == 2
+    assert value(metrics, "dapr_runtime_component_init_fail_total", component_name="orders") == 1
+    assert value(metrics, "pannier_build_info", version="1.2.3") == 1
+    assert value(metrics, "process_resident_memory_bytes") > 1_000_000
+    assert value(metrics, "process_start_time_seconds") > 1_500_000_000
+
+
+def test_a_page_before_the_first_call_is_valid():
+    assert parse(Metrics("shop").page())
+
+
+def test_taking_note_of_a_call_is_cheap():
+    """A bound far above the cost (about a microsecond), which a defect such as making labels per call would break."""
+    metrics = Metrics("shop")
+    started = perf_counter()
+    for _ in range(10_000):
+        metrics.call_ended("orders", "get", True, 0.0005)
+    assert perf_counter() - started < 1.0

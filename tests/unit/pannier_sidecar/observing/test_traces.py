@@ -1,0 +1,157 @@
+"""W3C trace contexts are read strictly, handed back when nothing is exported, and continued when spans are."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from types import SimpleNamespace
+
+import pytest
+
+from pannier_sidecar.observing.http_calls import observe
+from pannier_sidecar.observing.metrics import Metrics
+from pannier_sidecar.observing.traceparent import parse
+from pannier_sidecar.observing.tracing import ExportingTracer, Tracer, make_tracer
+
+TRACE, SPAN = "0af7651916cd43dd8448eb211c80319c", "b7ad6b7169203331"
+CONTEXT = f"00-{TRACE}-{SPAN}-01"
+
+
+def test_a_context_is_read_and_written_back():
+    parent = parse(CONTEXT)
+    assert parent is not None
+    assert (parent.trace_id, parent.span_id, parent.is_sampled) == (TRACE, SPAN, True)
+    assert str(parent) == CONTEXT
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "x",
+        CONTEXT.upper(),
+        CONTEXT + "-00",
+        CONTEXT[:-1],
+        f"ff-{TRACE}-{SPAN}-01",
+        f"00-{'0' * 32}-{SPAN}-01",
+        f"00-{TRACE}-{'0' * 16}-01",
+        f"00-{TRACE}-{SPAN}-0g",
+        f"01-{TRACE}-{SPAN}-01" + "-x" * 1000,
+        CONTEXT + "\n",
+    ],
+)
+def test_what_is_no_context_is_as_good_as_none(text):
+    assert parse(text) is None
+
+
+def test_a_later_version_is_read_as_far_as_it_is_known():
+    assert str(parse(f"cc-{TRACE}-{SPAN}-01-what-comes-later")) == CONTEXT
+
+
+async def answer(call: SimpleNamespace) -> SimpleNamespace:
+    return ANSWER
+
+
+ANSWER = SimpleNamespace(status=200, headers=((b"etag", b"1"),))
+
+
+def a_call(**headers: str) -> SimpleNamespace:
+    raw = {name.encode(): text.encode() for name, text in headers.items()}
+    return SimpleNamespace(method=b"GET", path=b"/v1.0/state/orders/k", headers=raw)
+
+
+@pytest.mark.parametrize("metrics", [None, Metrics("shop")])
+async def test_without_an_exporter_the_context_is_handed_back(metrics):
+    seen = observe(answer, metrics, Tracer(), logs_calls=False)
+    answered = await seen(a_call(traceparent=CONTEXT, tracestate="a=b"))
+    assert answered.headers == ((b"etag", b"1"), (b"traceparent", CONTEXT.encode()), (b"tracestate", b"a=b"))
+    assert ANSWER.headers == ((b"etag", b"1"),)  # answers are shared
+
+
+@pytest.mark.parametrize("context", ["nonsense", CONTEXT + "\r\nx: y"])
+async def test_a_wrong_context_is_dropped(context):
+    answered = await observe(answer, None, Tracer(), logs_calls=False)(a_call(traceparent=context))
+    assert answered is ANSWER
+
+
+async def test_a_call_without_a_context_costs_no_copy():
+    assert await observe(answer, Metrics("shop"), Tracer(), logs_calls=False)(a_call()) is ANSWER
+
+
+async def test_a_failing_call_fails_as_before():
+    async def fails(call: SimpleNamespace) -> SimpleNamespace:
+        raise RuntimeError("a defect")
+
+    with pytest.raises(RuntimeError):
+        await observe(fails, Metrics("shop"), Tracer(), logs_calls=True)(a_call())
+
+
+@pytest.mark.parametrize(
+    "environment",
+    [
+        {},
+        {"OTEL_EXPORTER_OTLP_ENDPOINT": ""},
+        {"OTEL_EXPORTER_OTLP_ENDPOINT": "http://x", "OTEL_SDK_DISABLED": "true"},
+        {"OTEL_EXPORTER_OTLP_ENDPOINT": "http://x", "OTEL_TRACES_EXPORTER": "none"},
+    ],
+)
+def test_nothing_is_exported_unless_the_environment_asks_for_it(environment):
+    assert not make_tracer(environment, "shop").is_exporting
+
+
+@pytest.fixture
+def collector() -> Iterator[SimpleNamespace]:
+    """An OTLP endpoint that keeps what it gets."""
+    got: list[bytes] = []
+
+    class Collect(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            got.append(self.rfile.read(int(self.headers["content-length"])))
+            self.send_response(200)
+            self.end_headers()
+
+        def log_message(self, format: str, *arguments: object) -> None:
+            pass
+
+    server = HTTPServer(("127.0.0.1", 0), Collect)
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    yield SimpleNamespace(url=f"http://127.0.0.1:{server.server_port}", got=got)
+    server.shutdown()
+    thread.join()
+    server.server_close()
+
+
+async def test_spans_reach_the_collector_and_continue_the_trace(collector, monkeypatch):
+    from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
+
+    monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", collector.url)
+    monkeypatch.setenv("OTEL_EXPORTER_OTLP_COMPRESSION", "none")
+    tracer = make_tracer({"OTEL_EXPORTER_OTLP_ENDPOINT": collector.url}, "shop")
+    assert isinstance(tracer, ExportingTracer)
+    seen = observe(answer, None, tracer, logs_calls=False)
+    answered = await seen(a_call(traceparent=CONTEXT, tracestate="a=b"))
+    await seen(a_call())
+    tracer.close()
+
+    own = parse(dict(answered.headers)[b"traceparent"].decode())
+    assert own is not None and own.trace_id == TRACE and own.span_id != SPAN
+    (resource,) = [
+        spans for body in collector.got for spans in ExportTraceServiceRequest.FromString(body).resource_spans
+    ]
+    assert ("service.name", "shop") in [(a.key, a.value.string_value) for a in resource.resource.attributes]
+    continued, fresh = resource.scope_spans[0].spans
+    assert continued.trace_id.hex() == TRACE and continued.parent_span_id.hex() == SPAN
+    assert continued.trace_state == "a=b"
+    assert fresh.trace_id.hex() != TRACE and not fresh.parent_span_id
+    assert continued.name == "/v1.0/state/orders/k"
+    assert {a.key: a.value.string_value for a in continued.attributes} == {
+        "db.system": "state",
+        "db.connection_string": "state",
+        "db.name": "orders",
+        "db.statement": "GET /v1.0/state/orders/k",
+        "dapr.api": "GET /v1.0/state/orders/k",
+        "dapr.protocol": "http",
+        "dapr.status_code": "200",
+    }
