@@ -1,0 +1,133 @@
+"""`dapr.proto.runtime.v1.Dapr`: the methods about state, actor state, metadata and shutdown."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from ..state.requests import (
+    ActorGetRequest,
+    ActorTransactRequest,
+    BulkDeleteRequest,
+    BulkGetRequest,
+    DeleteRequest,
+    GetRequest,
+    SaveRequest,
+    TransactRequest,
+)
+from . import messages
+from .encoding import CONSISTENCY, Encoding, actor_operations, bulk_response, choice, expiry, get_response
+from .messages import Empty
+from .services import unary
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from msgspec import Struct
+
+    from ..runtime import Runtime
+    from ..state.service import StateService
+    from .lane import Method
+
+SERVICE = "dapr.proto.runtime.v1.Dapr"
+
+
+class StateMethods:
+    """The six state calls, which Layotto's service has in common with Dapr's. No store named: the default store."""
+
+    def __init__(self, service: StateService, encoding: Encoding):
+        self._service = service
+        self._encoding = encoding
+
+    async def get(self, request: messages.GetStateRequest) -> Struct:
+        consistency = choice(CONSISTENCY, request.consistency, "consistency")
+        wanted = GetRequest(request.store_name or None, request.key, consistency, request.metadata)
+        return get_response(await self._service.get(wanted))
+
+    async def get_bulk(self, request: messages.GetBulkStateRequest) -> Struct:
+        wanted = BulkGetRequest(request.store_name or None, request.keys, metadata=request.metadata)
+        return bulk_response(await self._service.bulk_get(wanted))
+
+    async def save(self, request: messages.StatesRequest) -> Struct:
+        items = self._encoding.write_items(request.states)
+        await self._service.save(SaveRequest(request.store_name or None, items))
+        return Empty()
+
+    async def delete(self, request: messages.DeleteStateRequest) -> Struct:
+        item = self._encoding.delete_item(request)
+        await self._service.delete(DeleteRequest(request.store_name or None, item))
+        return Empty()
+
+    async def delete_bulk(self, request: messages.StatesRequest) -> Struct:
+        items = self._encoding.delete_items(request.states)
+        await self._service.bulk_delete(BulkDeleteRequest(request.store_name or None, items))
+        return Empty()
+
+    async def transact(self, request: messages.ExecuteStateTransactionRequest) -> Struct:
+        self._service.require_transactions(request.store_name or None)
+        items = self._encoding.operations(request.operations)
+        await self._service.transact(TransactRequest(request.store_name or None, items, request.metadata))
+        return Empty()
+
+
+class SidecarMethods:
+    """Actor state, and the sidecar itself."""
+
+    def __init__(self, service: StateService, runtime: Runtime):
+        self._service = service
+        self._runtime = runtime
+
+    async def get_actor_state(self, request: messages.GetActorStateRequest) -> Struct:
+        wanted = ActorGetRequest(request.actor_type, request.actor_id, request.key)
+        value = await self._service.get_actor_state(wanted)
+        if value is None:
+            return messages.GetActorStateResponse()
+        return messages.GetActorStateResponse(value.value, expiry(value))
+
+    async def transact_actor_state(self, request: messages.ExecuteActorStateTransactionRequest) -> Struct:
+        items = actor_operations(request)
+        wanted = ActorTransactRequest(request.actor_type, request.actor_id, items)
+        await self._service.transact_actor_state(wanted)
+        return Empty()
+
+    async def metadata(self, request: Empty) -> Struct:
+        runtime = self._runtime
+        return messages.GetMetadataResponse(
+            runtime.app_id,
+            [
+                messages.RegisteredComponents(c.name, c.type, c.version, list(c.capabilities))
+                for c in runtime.served_components()
+            ],
+            {"daprRuntimeVersion": runtime.version, **runtime.attributes},
+            messages.AppConnectionProperties(runtime.app_port or 0, runtime.app_protocol, "127.0.0.1"),
+            runtime.version,
+        )
+
+    async def set_metadata(self, request: messages.SetMetadataRequest) -> Struct:
+        if request.key:
+            self._runtime.attach(request.key, request.value)
+        return Empty()
+
+    async def shutdown(self, request: Empty) -> Struct:
+        self._runtime.stop(False)
+        return Empty()
+
+
+def methods(service: StateService, runtime: Runtime) -> Mapping[str, Method]:
+    """Return the methods of the service by name."""
+    state = StateMethods(service, Encoding())
+    sidecar = SidecarMethods(service, runtime)
+    return {
+        "GetState": unary(messages.GetStateRequest, state.get),
+        "GetBulkState": unary(messages.GetBulkStateRequest, state.get_bulk),
+        "SaveState": unary(messages.StatesRequest, state.save),
+        "DeleteState": unary(messages.DeleteStateRequest, state.delete),
+        "DeleteBulkState": unary(messages.StatesRequest, state.delete_bulk),
+        "ExecuteStateTransaction": unary(messages.ExecuteStateTransactionRequest, state.transact),
+        "GetActorState": unary(messages.GetActorStateRequest, sidecar.get_actor_state),
+        "ExecuteActorStateTransaction": unary(
+            messages.ExecuteActorStateTransactionRequest, sidecar.transact_actor_state
+        ),
+        "GetMetadata": unary(Empty, sidecar.metadata),
+        "SetMetadata": unary(messages.SetMetadataRequest, sidecar.set_metadata),
+        "Shutdown": unary(Empty, sidecar.shutdown),
+    }

@@ -1,0 +1,669 @@
+"""The descriptors of all .proto files, for reflection. Written by scripts/grpc-descriptors; never edited."""
+
+from __future__ import annotations
+
+from typing import Final, NamedTuple
+
+
+class File(NamedTuple):
+    """One .proto file: the files that it imports, the names that it declares, its FileDescriptorProto."""
+
+    imports: tuple[str, ...]
+    symbols: tuple[str, ...]
+    descriptor: bytes
+
+
+FILES: Final[dict[str, File]] = {
+    "dapr/proto/common/v1/common.proto": File(
+        (),
+        (
+            "dapr.proto.common.v1.StateItem",
+            "dapr.proto.common.v1.StateItem.MetadataEntry",
+            "dapr.proto.common.v1.Etag",
+            "dapr.proto.common.v1.StateOptions",
+            "dapr.proto.common.v1.StateOptions.StateConcurrency",
+            "dapr.proto.common.v1.StateOptions.StateConsistency",
+        ),
+        b"\n!dapr/proto/common/v1/com"
+        b"mon.proto\x12\x14dapr.proto.comm"
+        b'on.v1"\xa9\x02\n\tStateItem\x12\x10\n\x03key'
+        b"\x18\x01 \x01(\tR\x03key\x12\x14\n\x05value\x18\x02 \x01(\x0c"
+        b"R\x05value\x12.\n\x04etag\x18\x03 \x01(\x0b2\x1a.da"
+        b"pr.proto.common.v1.EtagR\x04e"
+        b"tag\x12I\n\x08metadata\x18\x04 \x03(\x0b2-.da"
+        b"pr.proto.common.v1.StateIt"
+        b"em.MetadataEntryR\x08metadata"
+        b'\x12<\n\x07options\x18\x05 \x01(\x0b2".dapr.p'
+        b"roto.common.v1.StateOption"
+        b"sR\x07options\x1a;\n\rMetadataEntr"
+        b"y\x12\x10\n\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n\x05val"
+        b'ue\x18\x02 \x01(\tR\x05value:\x028\x01"\x1c\n\x04Eta'
+        b'g\x12\x14\n\x05value\x18\x01 \x01(\tR\x05value"\x89\x03'
+        b"\n\x0cStateOptions\x12U\n\x0bconcurre"
+        b"ncy\x18\x01 \x01(\x0e23.dapr.proto.com"
+        b"mon.v1.StateOptions.StateC"
+        b"oncurrencyR\x0bconcurrency\x12U\n"
+        b"\x0bconsistency\x18\x02 \x01(\x0e23.dapr."
+        b"proto.common.v1.StateOptio"
+        b"ns.StateConsistencyR\x0bconsi"
+        b'stency"h\n\x10StateConcurrency'
+        b"\x12\x1b\n\x17CONCURRENCY_UNSPECIFIE"
+        b"D\x10\x00\x12\x1b\n\x17CONCURRENCY_FIRST_W"
+        b"RITE\x10\x01\x12\x1a\n\x16CONCURRENCY_LAST"
+        b'_WRITE\x10\x02"a\n\x10StateConsisten'
+        b"cy\x12\x1b\n\x17CONSISTENCY_UNSPECIF"
+        b"IED\x10\x00\x12\x18\n\x14CONSISTENCY_EVENT"
+        b"UAL\x10\x01\x12\x16\n\x12CONSISTENCY_STRON"
+        b"G\x10\x02b\x06proto3",
+    ),
+    "google/protobuf/any.proto": File(
+        (),
+        ("google.protobuf.Any",),
+        b"\n\x19google/protobuf/any.prot"
+        b'o\x12\x0fgoogle.protobuf"6\n\x03Any\x12'
+        b"\x19\n\x08type_url\x18\x01 \x01(\tR\x07typeUrl"
+        b"\x12\x14\n\x05value\x18\x02 \x01(\x0cR\x05valueBv\n\x13"
+        b"com.google.protobufB\x08AnyPr"
+        b"otoP\x01Z,google.golang.org/p"
+        b"rotobuf/types/known/anypb\xa2"
+        b"\x02\x03GPB\xaa\x02\x1eGoogle.Protobuf.We"
+        b"llKnownTypesb\x06proto3",
+    ),
+    "google/protobuf/empty.proto": File(
+        (),
+        ("google.protobuf.Empty",),
+        b"\n\x1bgoogle/protobuf/empty.pr"
+        b'oto\x12\x0fgoogle.protobuf"\x07\n\x05Em'
+        b"ptyB}\n\x13com.google.protobuf"
+        b"B\nEmptyProtoP\x01Z.google.gol"
+        b"ang.org/protobuf/types/kno"
+        b"wn/emptypb\xf8\x01\x01\xa2\x02\x03GPB\xaa\x02\x1eGoog"
+        b"le.Protobuf.WellKnownTypes"
+        b"b\x06proto3",
+    ),
+    "dapr/proto/runtime/v1/dapr.proto": File(
+        ("dapr/proto/common/v1/common.proto", "google/protobuf/any.proto", "google/protobuf/empty.proto"),
+        (
+            "dapr.proto.runtime.v1.GetStateRequest",
+            "dapr.proto.runtime.v1.GetStateRequest.MetadataEntry",
+            "dapr.proto.runtime.v1.GetStateResponse",
+            "dapr.proto.runtime.v1.GetStateResponse.MetadataEntry",
+            "dapr.proto.runtime.v1.GetBulkStateRequest",
+            "dapr.proto.runtime.v1.GetBulkStateRequest.MetadataEntry",
+            "dapr.proto.runtime.v1.GetBulkStateResponse",
+            "dapr.proto.runtime.v1.BulkStateItem",
+            "dapr.proto.runtime.v1.BulkStateItem.MetadataEntry",
+            "dapr.proto.runtime.v1.SaveStateRequest",
+            "dapr.proto.runtime.v1.DeleteStateRequest",
+            "dapr.proto.runtime.v1.DeleteStateRequest.MetadataEntry",
+            "dapr.proto.runtime.v1.DeleteBulkStateRequest",
+            "dapr.proto.runtime.v1.TransactionalStateOperation",
+            "dapr.proto.runtime.v1.ExecuteStateTransactionRequest",
+            "dapr.proto.runtime.v1.ExecuteStateTransactionRequest.MetadataEntry",
+            "dapr.proto.runtime.v1.GetActorStateRequest",
+            "dapr.proto.runtime.v1.GetActorStateResponse",
+            "dapr.proto.runtime.v1.GetActorStateResponse.MetadataEntry",
+            "dapr.proto.runtime.v1.ExecuteActorStateTransactionRequest",
+            "dapr.proto.runtime.v1.TransactionalActorStateOperation",
+            "dapr.proto.runtime.v1.TransactionalActorStateOperation.MetadataEntry",
+            "dapr.proto.runtime.v1.GetMetadataRequest",
+            "dapr.proto.runtime.v1.GetMetadataResponse",
+            "dapr.proto.runtime.v1.GetMetadataResponse.ExtendedMetadataEntry",
+            "dapr.proto.runtime.v1.RegisteredComponents",
+            "dapr.proto.runtime.v1.AppConnectionProperties",
+            "dapr.proto.runtime.v1.SetMetadataRequest",
+            "dapr.proto.runtime.v1.ShutdownRequest",
+            "dapr.proto.runtime.v1.Dapr",
+            "dapr.proto.runtime.v1.Dapr.GetState",
+            "dapr.proto.runtime.v1.Dapr.GetBulkState",
+            "dapr.proto.runtime.v1.Dapr.SaveState",
+            "dapr.proto.runtime.v1.Dapr.DeleteState",
+            "dapr.proto.runtime.v1.Dapr.DeleteBulkState",
+            "dapr.proto.runtime.v1.Dapr.ExecuteStateTransaction",
+            "dapr.proto.runtime.v1.Dapr.GetActorState",
+            "dapr.proto.runtime.v1.Dapr.ExecuteActorStateTransaction",
+            "dapr.proto.runtime.v1.Dapr.GetMetadata",
+            "dapr.proto.runtime.v1.Dapr.SetMetadata",
+            "dapr.proto.runtime.v1.Dapr.Shutdown",
+        ),
+        b"\n dapr/proto/runtime/v1/da"
+        b"pr.proto\x12\x15dapr.proto.runti"
+        b"me.v1\x1a!dapr/proto/common/v"
+        b"1/common.proto\x1a\x19google/pro"
+        b"tobuf/any.proto\x1a\x1bgoogle/pr"
+        b'otobuf/empty.proto"\xa8\x02\n\x0fGet'
+        b"StateRequest\x12\x1d\n\nstore_name"
+        b"\x18\x01 \x01(\tR\tstoreName\x12\x10\n\x03key\x18\x02"
+        b" \x01(\tR\x03key\x12U\n\x0bconsistency\x18\x03"
+        b" \x01(\x0e23.dapr.proto.common.v"
+        b"1.StateOptions.StateConsis"
+        b"tencyR\x0bconsistency\x12P\n\x08meta"
+        b"data\x18\x04 \x03(\x0b24.dapr.proto.ru"
+        b"ntime.v1.GetStateRequest.M"
+        b"etadataEntryR\x08metadata\x1a;\n\r"
+        b"MetadataEntry\x12\x10\n\x03key\x18\x01 \x01(\t"
+        b"R\x03key\x12\x14\n\x05value\x18\x02 \x01(\tR\x05valu"
+        b'e:\x028\x01"\xca\x01\n\x10GetStateResponse'
+        b"\x12\x12\n\x04data\x18\x01 \x01(\x0cR\x04data\x12\x12\n\x04et"
+        b"ag\x18\x02 \x01(\tR\x04etag\x12Q\n\x08metadata"
+        b"\x18\x03 \x03(\x0b25.dapr.proto.runtim"
+        b"e.v1.GetStateResponse.Meta"
+        b"dataEntryR\x08metadata\x1a;\n\rMet"
+        b"adataEntry\x12\x10\n\x03key\x18\x01 \x01(\tR\x03k"
+        b"ey\x12\x14\n\x05value\x18\x02 \x01(\tR\x05value:\x02"
+        b'8\x01"\xfd\x01\n\x13GetBulkStateRequest'
+        b"\x12\x1d\n\nstore_name\x18\x01 \x01(\tR\tstor"
+        b"eName\x12\x12\n\x04keys\x18\x02 \x03(\tR\x04keys\x12"
+        b" \n\x0bparallelism\x18\x03 \x01(\x05R\x0bpara"
+        b"llelism\x12T\n\x08metadata\x18\x04 \x03(\x0b2"
+        b"8.dapr.proto.runtime.v1.Ge"
+        b"tBulkStateRequest.Metadata"
+        b"EntryR\x08metadata\x1a;\n\rMetadat"
+        b"aEntry\x12\x10\n\x03key\x18\x01 \x01(\tR\x03key\x12\x14"
+        b'\n\x05value\x18\x02 \x01(\tR\x05value:\x028\x01"R'
+        b"\n\x14GetBulkStateResponse\x12:\n\x05"
+        b"items\x18\x01 \x03(\x0b2$.dapr.proto.r"
+        b"untime.v1.BulkStateItemR\x05i"
+        b'tems"\xec\x01\n\rBulkStateItem\x12\x10\n\x03'
+        b"key\x18\x01 \x01(\tR\x03key\x12\x12\n\x04data\x18\x02 \x01"
+        b"(\x0cR\x04data\x12\x12\n\x04etag\x18\x03 \x01(\tR\x04et"
+        b"ag\x12\x14\n\x05error\x18\x04 \x01(\tR\x05error\x12N"
+        b"\n\x08metadata\x18\x05 \x03(\x0b22.dapr.pr"
+        b"oto.runtime.v1.BulkStateIt"
+        b"em.MetadataEntryR\x08metadata"
+        b"\x1a;\n\rMetadataEntry\x12\x10\n\x03key\x18\x01"
+        b" \x01(\tR\x03key\x12\x14\n\x05value\x18\x02 \x01(\tR\x05"
+        b'value:\x028\x01"j\n\x10SaveStateRequ'
+        b"est\x12\x1d\n\nstore_name\x18\x01 \x01(\tR\ts"
+        b"toreName\x127\n\x06states\x18\x02 \x03(\x0b2\x1f"
+        b".dapr.proto.common.v1.Stat"
+        b'eItemR\x06states"\xc5\x02\n\x12DeleteSt'
+        b"ateRequest\x12\x1d\n\nstore_name\x18\x01"
+        b" \x01(\tR\tstoreName\x12\x10\n\x03key\x18\x02 \x01"
+        b"(\tR\x03key\x12.\n\x04etag\x18\x03 \x01(\x0b2\x1a.da"
+        b"pr.proto.common.v1.EtagR\x04e"
+        b'tag\x12<\n\x07options\x18\x04 \x01(\x0b2".dap'
+        b"r.proto.common.v1.StateOpt"
+        b"ionsR\x07options\x12S\n\x08metadata\x18"
+        b"\x05 \x03(\x0b27.dapr.proto.runtime"
+        b".v1.DeleteStateRequest.Met"
+        b"adataEntryR\x08metadata\x1a;\n\rMe"
+        b"tadataEntry\x12\x10\n\x03key\x18\x01 \x01(\tR\x03"
+        b"key\x12\x14\n\x05value\x18\x02 \x01(\tR\x05value:"
+        b'\x028\x01"p\n\x16DeleteBulkStateRequ'
+        b"est\x12\x1d\n\nstore_name\x18\x01 \x01(\tR\ts"
+        b"toreName\x127\n\x06states\x18\x02 \x03(\x0b2\x1f"
+        b".dapr.proto.common.v1.Stat"
+        b'eItemR\x06states"~\n\x1bTransacti'
+        b"onalStateOperation\x12$\n\roper"
+        b"ationType\x18\x01 \x01(\tR\roperation"
+        b"Type\x129\n\x07request\x18\x02 \x01(\x0b2\x1f.da"
+        b"pr.proto.common.v1.StateIt"
+        b'emR\x07request"\xb0\x02\n\x1eExecuteSta'
+        b"teTransactionRequest\x12\x1c\n\tst"
+        b"oreName\x18\x01 \x01(\tR\tstoreName\x12R"
+        b"\n\noperations\x18\x02 \x03(\x0b22.dapr."
+        b"proto.runtime.v1.Transacti"
+        b"onalStateOperationR\noperat"
+        b"ions\x12_\n\x08metadata\x18\x03 \x03(\x0b2C.d"
+        b"apr.proto.runtime.v1.Execu"
+        b"teStateTransactionRequest."
+        b"MetadataEntryR\x08metadata\x1a;\n"
+        b"\rMetadataEntry\x12\x10\n\x03key\x18\x01 \x01("
+        b"\tR\x03key\x12\x14\n\x05value\x18\x02 \x01(\tR\x05val"
+        b'ue:\x028\x01"b\n\x14GetActorStateReq'
+        b"uest\x12\x1d\n\nactor_type\x18\x01 \x01(\tR\t"
+        b"actorType\x12\x19\n\x08actor_id\x18\x02 \x01("
+        b"\tR\x07actorId\x12\x10\n\x03key\x18\x03 \x01(\tR\x03k"
+        b'ey"\xc0\x01\n\x15GetActorStateRespon'
+        b"se\x12\x12\n\x04data\x18\x01 \x01(\x0cR\x04data\x12V\n\x08"
+        b"metadata\x18\x02 \x03(\x0b2:.dapr.prot"
+        b"o.runtime.v1.GetActorState"
+        b"Response.MetadataEntryR\x08me"
+        b"tadata\x1a;\n\rMetadataEntry\x12\x10\n"
+        b"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n\x05value\x18\x02"
+        b' \x01(\tR\x05value:\x028\x01"\xb8\x01\n#Execut'
+        b"eActorStateTransactionRequ"
+        b"est\x12\x1d\n\nactor_type\x18\x01 \x01(\tR\ta"
+        b"ctorType\x12\x19\n\x08actor_id\x18\x02 \x01(\t"
+        b"R\x07actorId\x12W\n\noperations\x18\x03 "
+        b"\x03(\x0b27.dapr.proto.runtime.v"
+        b"1.TransactionalActorStateO"
+        b'perationR\noperations"\xa6\x02\n T'
+        b"ransactionalActorStateOper"
+        b"ation\x12$\n\roperationType\x18\x01 \x01"
+        b"(\tR\roperationType\x12\x10\n\x03key\x18\x02"
+        b" \x01(\tR\x03key\x12*\n\x05value\x18\x03 \x01(\x0b2\x14"
+        b".google.protobuf.AnyR\x05valu"
+        b"e\x12a\n\x08metadata\x18\x04 \x03(\x0b2E.dapr"
+        b".proto.runtime.v1.Transact"
+        b"ionalActorStateOperation.M"
+        b"etadataEntryR\x08metadata\x1a;\n\r"
+        b"MetadataEntry\x12\x10\n\x03key\x18\x01 \x01(\t"
+        b"R\x03key\x12\x14\n\x05value\x18\x02 \x01(\tR\x05valu"
+        b'e:\x028\x01"\x14\n\x12GetMetadataReques'
+        b't"\xbe\x03\n\x13GetMetadataResponse\x12'
+        b"\x0e\n\x02id\x18\x01 \x01(\tR\x02id\x12V\n\x15registe"
+        b"red_components\x18\x03 \x03(\x0b2+.dap"
+        b"r.proto.runtime.v1.Registe"
+        b"redComponentsR\ncomponents\x12"
+        b"e\n\x11extended_metadata\x18\x04 \x03(\x0b"
+        b"2@.dapr.proto.runtime.v1.G"
+        b"etMetadataResponse.Extende"
+        b"dMetadataEntryR\x08extended\x12j"
+        b"\n\x19app_connection_propertie"
+        b"s\x18\x07 \x01(\x0b2..dapr.proto.runti"
+        b"me.v1.AppConnectionPropert"
+        b"iesR\x17appConnectionProperti"
+        b"es\x12'\n\x0fruntime_version\x18\x08 \x01("
+        b"\tR\x0eruntimeVersion\x1aC\n\x15Exten"
+        b"dedMetadataEntry\x12\x10\n\x03key\x18\x01 "
+        b"\x01(\tR\x03key\x12\x14\n\x05value\x18\x02 \x01(\tR\x05v"
+        b'alue:\x028\x01"|\n\x14RegisteredComp'
+        b"onents\x12\x12\n\x04name\x18\x01 \x01(\tR\x04name"
+        b"\x12\x12\n\x04type\x18\x02 \x01(\tR\x04type\x12\x18\n\x07ve"
+        b'rsion\x18\x03 \x01(\tR\x07version\x12"\n\x0cca'
+        b"pabilities\x18\x04 \x03(\tR\x0ccapabili"
+        b'ties"r\n\x17AppConnectionPrope'
+        b"rties\x12\x12\n\x04port\x18\x01 \x01(\x05R\x04port\x12"
+        b"\x1a\n\x08protocol\x18\x02 \x01(\tR\x08protoco"
+        b"l\x12'\n\x0fchannel_address\x18\x03 \x01(\t"
+        b'R\x0echannelAddress"<\n\x12SetMet'
+        b"adataRequest\x12\x10\n\x03key\x18\x01 \x01(\tR"
+        b"\x03key\x12\x14\n\x05value\x18\x02 \x01(\tR\x05value"
+        b'"\x11\n\x0fShutdownRequest2\x94\x08\n\x04Da'
+        b"pr\x12[\n\x08GetState\x12&.dapr.prot"
+        b"o.runtime.v1.GetStateReque"
+        b"st\x1a'.dapr.proto.runtime.v1"
+        b".GetStateResponse\x12g\n\x0cGetBu"
+        b"lkState\x12*.dapr.proto.runti"
+        b"me.v1.GetBulkStateRequest\x1a"
+        b"+.dapr.proto.runtime.v1.Ge"
+        b"tBulkStateResponse\x12L\n\tSave"
+        b"State\x12'.dapr.proto.runtime"
+        b".v1.SaveStateRequest\x1a\x16.goo"
+        b"gle.protobuf.Empty\x12P\n\x0bDele"
+        b"teState\x12).dapr.proto.runti"
+        b"me.v1.DeleteStateRequest\x1a\x16"
+        b".google.protobuf.Empty\x12X\n\x0f"
+        b"DeleteBulkState\x12-.dapr.pro"
+        b"to.runtime.v1.DeleteBulkSt"
+        b"ateRequest\x1a\x16.google.protob"
+        b"uf.Empty\x12h\n\x17ExecuteStateTr"
+        b"ansaction\x125.dapr.proto.run"
+        b"time.v1.ExecuteStateTransa"
+        b"ctionRequest\x1a\x16.google.prot"
+        b"obuf.Empty\x12j\n\rGetActorStat"
+        b"e\x12+.dapr.proto.runtime.v1."
+        b"GetActorStateRequest\x1a,.dap"
+        b"r.proto.runtime.v1.GetActo"
+        b"rStateResponse\x12r\n\x1cExecuteA"
+        b"ctorStateTransaction\x12:.dap"
+        b"r.proto.runtime.v1.Execute"
+        b"ActorStateTransactionReque"
+        b"st\x1a\x16.google.protobuf.Empty"
+        b"\x12d\n\x0bGetMetadata\x12).dapr.pro"
+        b"to.runtime.v1.GetMetadataR"
+        b"equest\x1a*.dapr.proto.runtim"
+        b"e.v1.GetMetadataResponse\x12P"
+        b"\n\x0bSetMetadata\x12).dapr.proto"
+        b".runtime.v1.SetMetadataReq"
+        b"uest\x1a\x16.google.protobuf.Emp"
+        b"ty\x12J\n\x08Shutdown\x12&.dapr.prot"
+        b"o.runtime.v1.ShutdownReque"
+        b"st\x1a\x16.google.protobuf.Empty"
+        b"b\x06proto3",
+    ),
+    "grpc/health/v1/health.proto": File(
+        (),
+        (
+            "grpc.health.v1.HealthCheckRequest",
+            "grpc.health.v1.HealthCheckResponse",
+            "grpc.health.v1.HealthCheckResponse.ServingStatus",
+            "grpc.health.v1.Health",
+            "grpc.health.v1.Health.Check",
+            "grpc.health.v1.Health.Watch",
+        ),
+        b"\n\x1bgrpc/health/v1/health.pr"
+        b'oto\x12\x0egrpc.health.v1".\n\x12Hea'
+        b"lthCheckRequest\x12\x18\n\x07service"
+        b'\x18\x01 \x01(\tR\x07service"\xb1\x01\n\x13Health'
+        b"CheckResponse\x12I\n\x06status\x18\x01 "
+        b"\x01(\x0e21.grpc.health.v1.Healt"
+        b"hCheckResponse.ServingStat"
+        b'usR\x06status"O\n\rServingStatu'
+        b"s\x12\x0b\n\x07UNKNOWN\x10\x00\x12\x0b\n\x07SERVING\x10"
+        b"\x01\x12\x0f\n\x0bNOT_SERVING\x10\x02\x12\x13\n\x0fSERV"
+        b"ICE_UNKNOWN\x10\x032\xae\x01\n\x06Health\x12P"
+        b'\n\x05Check\x12".grpc.health.v1.H'
+        b"ealthCheckRequest\x1a#.grpc.h"
+        b"ealth.v1.HealthCheckRespon"
+        b'se\x12R\n\x05Watch\x12".grpc.health.'
+        b"v1.HealthCheckRequest\x1a#.gr"
+        b"pc.health.v1.HealthCheckRe"
+        b"sponse0\x01b\x06proto3",
+    ),
+    "grpc/reflection/v1/reflection.proto": File(
+        (),
+        (
+            "grpc.reflection.v1.ServerReflectionRequest",
+            "grpc.reflection.v1.ExtensionRequest",
+            "grpc.reflection.v1.ServerReflectionResponse",
+            "grpc.reflection.v1.FileDescriptorResponse",
+            "grpc.reflection.v1.ListServiceResponse",
+            "grpc.reflection.v1.ServiceResponse",
+            "grpc.reflection.v1.ErrorResponse",
+            "grpc.reflection.v1.ServerReflection",
+            "grpc.reflection.v1.ServerReflection.ServerReflectionInfo",
+        ),
+        b"\n#grpc/reflection/v1/refle"
+        b"ction.proto\x12\x12grpc.reflecti"
+        b'on.v1"\xf3\x02\n\x17ServerReflection'
+        b"Request\x12\x12\n\x04host\x18\x01 \x01(\tR\x04hos"
+        b"t\x12*\n\x10file_by_filename\x18\x03 \x01("
+        b"\tH\x00R\x0efileByFilename\x126\n\x16fil"
+        b"e_containing_symbol\x18\x04 \x01(\tH"
+        b"\x00R\x14fileContainingSymbol\x12b\n"
+        b"\x19file_containing_extension"
+        b"\x18\x05 \x01(\x0b2$.grpc.reflection.v"
+        b"1.ExtensionRequestH\x00R\x17file"
+        b"ContainingExtension\x12B\n\x1dall"
+        b"_extension_numbers_of_type"
+        b"\x18\x06 \x01(\tH\x00R\x19allExtensionNumb"
+        b"ersOfType\x12%\n\rlist_services"
+        b"\x18\x07 \x01(\tH\x00R\x0clistServicesB\x11\n\x0f"
+        b'message_request"f\n\x10Extensi'
+        b"onRequest\x12'\n\x0fcontaining_ty"
+        b"pe\x18\x01 \x01(\tR\x0econtainingType\x12)"
+        b"\n\x10extension_number\x18\x02 \x01(\x05R\x0f"
+        b'extensionNumber"\xba\x03\n\x18Server'
+        b"ReflectionResponse\x12\x1d\n\nvali"
+        b"d_host\x18\x01 \x01(\tR\tvalidHost\x12V\n"
+        b"\x10original_request\x18\x02 \x01(\x0b2+."
+        b"grpc.reflection.v1.ServerR"
+        b"eflectionRequestR\x0foriginal"
+        b"Request\x12f\n\x18file_descriptor"
+        b"_response\x18\x04 \x01(\x0b2*.grpc.ref"
+        b"lection.v1.FileDescriptorR"
+        b"esponseH\x00R\x16fileDescriptorR"
+        b"esponse\x12_\n\x16list_services_r"
+        b"esponse\x18\x06 \x01(\x0b2'.grpc.refle"
+        b"ction.v1.ListServiceRespon"
+        b"seH\x00R\x14listServicesResponse"
+        b"\x12J\n\x0eerror_response\x18\x07 \x01(\x0b2!"
+        b".grpc.reflection.v1.ErrorR"
+        b"esponseH\x00R\rerrorResponseB\x12"
+        b'\n\x10message_response"L\n\x16File'
+        b"DescriptorResponse\x122\n\x15file"
+        b"_descriptor_proto\x18\x01 \x03(\x0cR\x13f"
+        b'ileDescriptorProto"T\n\x13List'
+        b"ServiceResponse\x12=\n\x07service"
+        b"\x18\x01 \x03(\x0b2#.grpc.reflection.v"
+        b"1.ServiceResponseR\x07service"
+        b'"%\n\x0fServiceResponse\x12\x12\n\x04nam'
+        b'e\x18\x01 \x01(\tR\x04name"S\n\rErrorResp'
+        b"onse\x12\x1d\n\nerror_code\x18\x01 \x01(\x05R\t"
+        b"errorCode\x12#\n\rerror_message"
+        b"\x18\x02 \x01(\tR\x0cerrorMessage2\x89\x01\n\x10S"
+        b"erverReflection\x12u\n\x14ServerR"
+        b"eflectionInfo\x12+.grpc.refle"
+        b"ction.v1.ServerReflectionR"
+        b"equest\x1a,.grpc.reflection.v"
+        b"1.ServerReflectionResponse"
+        b"(\x010\x01b\x06proto3",
+    ),
+    "grpc/reflection/v1alpha/reflection.proto": File(
+        (),
+        (
+            "grpc.reflection.v1alpha.ServerReflectionRequest",
+            "grpc.reflection.v1alpha.ExtensionRequest",
+            "grpc.reflection.v1alpha.ServerReflectionResponse",
+            "grpc.reflection.v1alpha.FileDescriptorResponse",
+            "grpc.reflection.v1alpha.ListServiceResponse",
+            "grpc.reflection.v1alpha.ServiceResponse",
+            "grpc.reflection.v1alpha.ErrorResponse",
+            "grpc.reflection.v1alpha.ServerReflection",
+            "grpc.reflection.v1alpha.ServerReflection.ServerReflectionInfo",
+        ),
+        b"\n(grpc/reflection/v1alpha/"
+        b"reflection.proto\x12\x17grpc.ref"
+        b'lection.v1alpha"\xf8\x02\n\x17Server'
+        b"ReflectionRequest\x12\x12\n\x04host\x18"
+        b"\x01 \x01(\tR\x04host\x12*\n\x10file_by_fil"
+        b"ename\x18\x03 \x01(\tH\x00R\x0efileByFilen"
+        b"ame\x126\n\x16file_containing_sym"
+        b"bol\x18\x04 \x01(\tH\x00R\x14fileContainin"
+        b"gSymbol\x12g\n\x19file_containing"
+        b"_extension\x18\x05 \x01(\x0b2).grpc.re"
+        b"flection.v1alpha.Extension"
+        b"RequestH\x00R\x17fileContainingE"
+        b"xtension\x12B\n\x1dall_extension_"
+        b"numbers_of_type\x18\x06 \x01(\tH\x00R\x19a"
+        b"llExtensionNumbersOfType\x12%"
+        b"\n\rlist_services\x18\x07 \x01(\tH\x00R\x0cl"
+        b"istServicesB\x11\n\x0fmessage_req"
+        b"uest\"f\n\x10ExtensionRequest\x12'"
+        b"\n\x0fcontaining_type\x18\x01 \x01(\tR\x0ec"
+        b"ontainingType\x12)\n\x10extension"
+        b"_number\x18\x02 \x01(\x05R\x0fextensionNu"
+        b'mber"\xce\x03\n\x18ServerReflectionR'
+        b"esponse\x12\x1d\n\nvalid_host\x18\x01 \x01("
+        b"\tR\tvalidHost\x12[\n\x10original_r"
+        b"equest\x18\x02 \x01(\x0b20.grpc.reflec"
+        b"tion.v1alpha.ServerReflect"
+        b"ionRequestR\x0foriginalReques"
+        b"t\x12k\n\x18file_descriptor_respo"
+        b"nse\x18\x04 \x01(\x0b2/.grpc.reflectio"
+        b"n.v1alpha.FileDescriptorRe"
+        b"sponseH\x00R\x16fileDescriptorRe"
+        b"sponse\x12d\n\x16list_services_re"
+        b"sponse\x18\x06 \x01(\x0b2,.grpc.reflec"
+        b"tion.v1alpha.ListServiceRe"
+        b"sponseH\x00R\x14listServicesResp"
+        b"onse\x12O\n\x0eerror_response\x18\x07 \x01"
+        b"(\x0b2&.grpc.reflection.v1alp"
+        b"ha.ErrorResponseH\x00R\rerrorR"
+        b"esponseB\x12\n\x10message_respons"
+        b'e"L\n\x16FileDescriptorRespons'
+        b"e\x122\n\x15file_descriptor_proto"
+        b"\x18\x01 \x03(\x0cR\x13fileDescriptorProt"
+        b'o"Y\n\x13ListServiceResponse\x12B'
+        b"\n\x07service\x18\x01 \x03(\x0b2(.grpc.ref"
+        b"lection.v1alpha.ServiceRes"
+        b'ponseR\x07service"%\n\x0fServiceR'
+        b"esponse\x12\x12\n\x04name\x18\x01 \x01(\tR\x04nam"
+        b'e"S\n\rErrorResponse\x12\x1d\n\nerro'
+        b"r_code\x18\x01 \x01(\x05R\terrorCode\x12#\n"
+        b"\rerror_message\x18\x02 \x01(\tR\x0cerro"
+        b"rMessage2\x93\x01\n\x10ServerReflect"
+        b"ion\x12\x7f\n\x14ServerReflectionInf"
+        b"o\x120.grpc.reflection.v1alph"
+        b"a.ServerReflectionRequest\x1a"
+        b"1.grpc.reflection.v1alpha."
+        b"ServerReflectionResponse(\x01"
+        b"0\x01b\x06proto3",
+    ),
+    "spec/proto/runtime/v1/runtime.proto": File(
+        ("google/protobuf/any.proto", "google/protobuf/empty.proto"),
+        (
+            "spec.proto.runtime.v1.SayHelloRequest",
+            "spec.proto.runtime.v1.SayHelloResponse",
+            "spec.proto.runtime.v1.GetStateRequest",
+            "spec.proto.runtime.v1.GetStateRequest.MetadataEntry",
+            "spec.proto.runtime.v1.GetStateResponse",
+            "spec.proto.runtime.v1.GetStateResponse.MetadataEntry",
+            "spec.proto.runtime.v1.GetBulkStateRequest",
+            "spec.proto.runtime.v1.GetBulkStateRequest.MetadataEntry",
+            "spec.proto.runtime.v1.GetBulkStateResponse",
+            "spec.proto.runtime.v1.BulkStateItem",
+            "spec.proto.runtime.v1.BulkStateItem.MetadataEntry",
+            "spec.proto.runtime.v1.SaveStateRequest",
+            "spec.proto.runtime.v1.DeleteStateRequest",
+            "spec.proto.runtime.v1.DeleteStateRequest.MetadataEntry",
+            "spec.proto.runtime.v1.DeleteBulkStateRequest",
+            "spec.proto.runtime.v1.TransactionalStateOperation",
+            "spec.proto.runtime.v1.ExecuteStateTransactionRequest",
+            "spec.proto.runtime.v1.ExecuteStateTransactionRequest.MetadataEntry",
+            "spec.proto.runtime.v1.StateItem",
+            "spec.proto.runtime.v1.StateItem.MetadataEntry",
+            "spec.proto.runtime.v1.Etag",
+            "spec.proto.runtime.v1.StateOptions",
+            "spec.proto.runtime.v1.StateOptions.StateConcurrency",
+            "spec.proto.runtime.v1.StateOptions.StateConsistency",
+            "spec.proto.runtime.v1.Runtime",
+            "spec.proto.runtime.v1.Runtime.SayHello",
+            "spec.proto.runtime.v1.Runtime.GetState",
+            "spec.proto.runtime.v1.Runtime.GetBulkState",
+            "spec.proto.runtime.v1.Runtime.SaveState",
+            "spec.proto.runtime.v1.Runtime.DeleteState",
+            "spec.proto.runtime.v1.Runtime.DeleteBulkState",
+            "spec.proto.runtime.v1.Runtime.ExecuteStateTransaction",
+        ),
+        b"\n#spec/proto/runtime/v1/ru"
+        b"ntime.proto\x12\x15spec.proto.ru"
+        b"ntime.v1\x1a\x19google/protobuf/"
+        b"any.proto\x1a\x1bgoogle/protobuf"
+        b'/empty.proto"r\n\x0fSayHelloRe'
+        b"quest\x12!\n\x0cservice_name\x18\x01 \x01("
+        b"\tR\x0bserviceName\x12\x12\n\x04name\x18\x02 \x01"
+        b"(\tR\x04name\x12(\n\x04data\x18\x03 \x01(\x0b2\x14.g"
+        b'oogle.protobuf.AnyR\x04data"R'
+        b"\n\x10SayHelloResponse\x12\x14\n\x05hell"
+        b"o\x18\x01 \x01(\tR\x05hello\x12(\n\x04data\x18\x02 \x01"
+        b"(\x0b2\x14.google.protobuf.AnyR\x04"
+        b'data"\xa9\x02\n\x0fGetStateRequest\x12\x1d'
+        b"\n\nstore_name\x18\x01 \x01(\tR\tstoreN"
+        b"ame\x12\x10\n\x03key\x18\x02 \x01(\tR\x03key\x12V\n\x0bc"
+        b"onsistency\x18\x03 \x01(\x0e24.spec.pr"
+        b"oto.runtime.v1.StateOption"
+        b"s.StateConsistencyR\x0bconsis"
+        b"tency\x12P\n\x08metadata\x18\x04 \x03(\x0b24."
+        b"spec.proto.runtime.v1.GetS"
+        b"tateRequest.MetadataEntryR"
+        b"\x08metadata\x1a;\n\rMetadataEntry"
+        b"\x12\x10\n\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n\x05valu"
+        b'e\x18\x02 \x01(\tR\x05value:\x028\x01"\xca\x01\n\x10Get'
+        b"StateResponse\x12\x12\n\x04data\x18\x01 \x01("
+        b"\x0cR\x04data\x12\x12\n\x04etag\x18\x02 \x01(\tR\x04eta"
+        b"g\x12Q\n\x08metadata\x18\x03 \x03(\x0b25.spec"
+        b".proto.runtime.v1.GetState"
+        b"Response.MetadataEntryR\x08me"
+        b"tadata\x1a;\n\rMetadataEntry\x12\x10\n"
+        b"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n\x05value\x18\x02"
+        b' \x01(\tR\x05value:\x028\x01"\xfd\x01\n\x13GetBul'
+        b"kStateRequest\x12\x1d\n\nstore_nam"
+        b"e\x18\x01 \x01(\tR\tstoreName\x12\x12\n\x04keys"
+        b"\x18\x02 \x03(\tR\x04keys\x12 \n\x0bparallelis"
+        b"m\x18\x03 \x01(\x05R\x0bparallelism\x12T\n\x08me"
+        b"tadata\x18\x04 \x03(\x0b28.spec.proto."
+        b"runtime.v1.GetBulkStateReq"
+        b"uest.MetadataEntryR\x08metada"
+        b"ta\x1a;\n\rMetadataEntry\x12\x10\n\x03key"
+        b"\x18\x01 \x01(\tR\x03key\x12\x14\n\x05value\x18\x02 \x01(\t"
+        b'R\x05value:\x028\x01"R\n\x14GetBulkStat'
+        b"eResponse\x12:\n\x05items\x18\x01 \x03(\x0b2$"
+        b".spec.proto.runtime.v1.Bul"
+        b'kStateItemR\x05items"\xec\x01\n\rBulk'
+        b"StateItem\x12\x10\n\x03key\x18\x01 \x01(\tR\x03ke"
+        b"y\x12\x12\n\x04data\x18\x02 \x01(\x0cR\x04data\x12\x12\n\x04e"
+        b"tag\x18\x03 \x01(\tR\x04etag\x12\x14\n\x05error\x18\x04"
+        b" \x01(\tR\x05error\x12N\n\x08metadata\x18\x05 "
+        b"\x03(\x0b22.spec.proto.runtime.v"
+        b"1.BulkStateItem.MetadataEn"
+        b"tryR\x08metadata\x1a;\n\rMetadataE"
+        b"ntry\x12\x10\n\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n\x05"
+        b'value\x18\x02 \x01(\tR\x05value:\x028\x01"k\n\x10'
+        b"SaveStateRequest\x12\x1d\n\nstore_"
+        b"name\x18\x01 \x01(\tR\tstoreName\x128\n\x06s"
+        b"tates\x18\x02 \x03(\x0b2 .spec.proto.r"
+        b"untime.v1.StateItemR\x06state"
+        b's"\xc7\x02\n\x12DeleteStateRequest\x12\x1d'
+        b"\n\nstore_name\x18\x01 \x01(\tR\tstoreN"
+        b"ame\x12\x10\n\x03key\x18\x02 \x01(\tR\x03key\x12/\n\x04e"
+        b"tag\x18\x03 \x01(\x0b2\x1b.spec.proto.run"
+        b"time.v1.EtagR\x04etag\x12=\n\x07opti"
+        b"ons\x18\x04 \x01(\x0b2#.spec.proto.run"
+        b"time.v1.StateOptionsR\x07opti"
+        b"ons\x12S\n\x08metadata\x18\x05 \x03(\x0b27.sp"
+        b"ec.proto.runtime.v1.Delete"
+        b"StateRequest.MetadataEntry"
+        b"R\x08metadata\x1a;\n\rMetadataEntr"
+        b"y\x12\x10\n\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n\x05val"
+        b'ue\x18\x02 \x01(\tR\x05value:\x028\x01"q\n\x16Del'
+        b"eteBulkStateRequest\x12\x1d\n\nsto"
+        b"re_name\x18\x01 \x01(\tR\tstoreName\x128"
+        b"\n\x06states\x18\x02 \x03(\x0b2 .spec.prot"
+        b"o.runtime.v1.StateItemR\x06st"
+        b'ates"\x7f\n\x1bTransactionalState'
+        b"Operation\x12$\n\roperationType"
+        b"\x18\x01 \x01(\tR\roperationType\x12:\n\x07r"
+        b"equest\x18\x02 \x01(\x0b2 .spec.proto."
+        b"runtime.v1.StateItemR\x07requ"
+        b'est"\xb0\x02\n\x1eExecuteStateTransa'
+        b"ctionRequest\x12\x1c\n\tstoreName\x18"
+        b"\x01 \x01(\tR\tstoreName\x12R\n\noperat"
+        b"ions\x18\x02 \x03(\x0b22.spec.proto.ru"
+        b"ntime.v1.TransactionalStat"
+        b"eOperationR\noperations\x12_\n\x08"
+        b"metadata\x18\x03 \x03(\x0b2C.spec.prot"
+        b"o.runtime.v1.ExecuteStateT"
+        b"ransactionRequest.Metadata"
+        b"EntryR\x08metadata\x1a;\n\rMetadat"
+        b"aEntry\x12\x10\n\x03key\x18\x01 \x01(\tR\x03key\x12\x14"
+        b'\n\x05value\x18\x02 \x01(\tR\x05value:\x028\x01"\xac'
+        b"\x02\n\tStateItem\x12\x10\n\x03key\x18\x01 \x01(\tR"
+        b"\x03key\x12\x14\n\x05value\x18\x02 \x01(\x0cR\x05value"
+        b"\x12/\n\x04etag\x18\x03 \x01(\x0b2\x1b.spec.prot"
+        b"o.runtime.v1.EtagR\x04etag\x12J\n"
+        b"\x08metadata\x18\x04 \x03(\x0b2..spec.pro"
+        b"to.runtime.v1.StateItem.Me"
+        b"tadataEntryR\x08metadata\x12=\n\x07o"
+        b"ptions\x18\x05 \x01(\x0b2#.spec.proto."
+        b"runtime.v1.StateOptionsR\x07o"
+        b"ptions\x1a;\n\rMetadataEntry\x12\x10\n"
+        b"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n\x05value\x18\x02"
+        b' \x01(\tR\x05value:\x028\x01"\x1c\n\x04Etag\x12\x14\n'
+        b'\x05value\x18\x01 \x01(\tR\x05value"\x8b\x03\n\x0cSt'
+        b"ateOptions\x12V\n\x0bconcurrency\x18"
+        b"\x01 \x01(\x0e24.spec.proto.runtime"
+        b".v1.StateOptions.StateConc"
+        b"urrencyR\x0bconcurrency\x12V\n\x0bco"
+        b"nsistency\x18\x02 \x01(\x0e24.spec.pro"
+        b"to.runtime.v1.StateOptions"
+        b".StateConsistencyR\x0bconsist"
+        b'ency"h\n\x10StateConcurrency\x12\x1b'
+        b"\n\x17CONCURRENCY_UNSPECIFIED\x10"
+        b"\x00\x12\x1b\n\x17CONCURRENCY_FIRST_WRI"
+        b"TE\x10\x01\x12\x1a\n\x16CONCURRENCY_LAST_W"
+        b'RITE\x10\x02"a\n\x10StateConsistency'
+        b"\x12\x1b\n\x17CONSISTENCY_UNSPECIFIE"
+        b"D\x10\x00\x12\x18\n\x14CONSISTENCY_EVENTUA"
+        b"L\x10\x01\x12\x16\n\x12CONSISTENCY_STRONG\x10"
+        b"\x022\x90\x05\n\x07Runtime\x12[\n\x08SayHello\x12"
+        b"&.spec.proto.runtime.v1.Sa"
+        b"yHelloRequest\x1a'.spec.proto"
+        b".runtime.v1.SayHelloRespon"
+        b"se\x12[\n\x08GetState\x12&.spec.prot"
+        b"o.runtime.v1.GetStateReque"
+        b"st\x1a'.spec.proto.runtime.v1"
+        b".GetStateResponse\x12g\n\x0cGetBu"
+        b"lkState\x12*.spec.proto.runti"
+        b"me.v1.GetBulkStateRequest\x1a"
+        b"+.spec.proto.runtime.v1.Ge"
+        b"tBulkStateResponse\x12L\n\tSave"
+        b"State\x12'.spec.proto.runtime"
+        b".v1.SaveStateRequest\x1a\x16.goo"
+        b"gle.protobuf.Empty\x12P\n\x0bDele"
+        b"teState\x12).spec.proto.runti"
+        b"me.v1.DeleteStateRequest\x1a\x16"
+        b".google.protobuf.Empty\x12X\n\x0f"
+        b"DeleteBulkState\x12-.spec.pro"
+        b"to.runtime.v1.DeleteBulkSt"
+        b"ateRequest\x1a\x16.google.protob"
+        b"uf.Empty\x12h\n\x17ExecuteStateTr"
+        b"ansaction\x125.spec.proto.run"
+        b"time.v1.ExecuteStateTransa"
+        b"ctionRequest\x1a\x16.google.prot"
+        b"obuf.Emptyb\x06proto3",
+    ),
+}

@@ -1,0 +1,104 @@
+"""Header blocks: from HPACK (RFC 7541) to a checked dictionary (RFC 9113, 8), and the few blocks that we send.
+
+A client's blocks repeat: all calls of one method have the same bytes once their fields are in its dynamic table. What
+such a block means is remembered for as long as that table does not change.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from .frames import ConnectionFault, ErrorCode
+from .hpack import Decoder, HpackError
+
+REMEMBERED: Final = 256
+"""Blocks remembered for each connection."""
+MAX_BLOCK: Final = 64 * 1024
+"""Longest header block in bytes, CONTINUATION frames included."""
+CONNECTION_SPECIFIC: Final = frozenset(
+    {b"connection", b"keep-alive", b"proxy-connection", b"transfer-encoding", b"upgrade"}
+)
+REQUIRED: Final = (b":method", b":scheme", b":path")
+PSEUDO: Final = frozenset({b":method", b":scheme", b":path", b":authority"})
+
+Headers = dict[bytes, bytes]
+
+
+class MalformedHeaders(Exception):
+    """Fields that no request may have (RFC 9113, 8.1.1)."""
+
+
+class HeaderReader:
+    """Reads the header blocks of one connection."""
+
+    def __init__(self, max_list_size: int):
+        """`max_list_size`: bytes of all names and values, and 32 for each field (RFC 9113, 6.5.2)."""
+        self._decoder = Decoder(max_list_size=max_list_size)
+        self._known: dict[bytes, Headers | MalformedHeaders] = {}
+
+    def read(self, block: bytes, *, is_trailer: bool = False) -> Headers:
+        """Return the fields. Raises ConnectionFault for bad compression, MalformedHeaders for bad fields."""
+        found = self._known.get(block)
+        if found is None:
+            found = self._decode(block, is_trailer)
+        if isinstance(found, MalformedHeaders):
+            raise found
+        return found
+
+    def _decode(self, block: bytes, is_trailer: bool) -> Headers | MalformedHeaders:
+        before = self._decoder.changes
+        try:
+            fields = self._decoder.decode(block)
+        except HpackError as error:
+            raise ConnectionFault(ErrorCode.COMPRESSION_ERROR, str(error)) from error
+        try:
+            found: Headers | MalformedHeaders = _checked(fields, is_trailer)
+        except MalformedHeaders as error:
+            found = error
+        if self._decoder.changes != before:
+            self._known.clear()
+        elif len(self._known) < REMEMBERED and not is_trailer:
+            self._known[block] = found
+        return found
+
+
+def _checked(fields: list[tuple[bytes, bytes]], is_trailer: bool) -> Headers:
+    headers: Headers = {}
+    has_regular = is_trailer
+    for name, value in fields:
+        if name.startswith(b":"):
+            if has_regular or name not in PSEUDO or name in headers:
+                raise MalformedHeaders(f"pseudo-header field {name!r} is out of place")
+        else:
+            has_regular = True
+            if not name or name != name.lower() or name in CONNECTION_SPECIFIC:
+                raise MalformedHeaders(f"field {name!r} has no place in HTTP/2")
+            if name == b"te" and value != b"trailers":
+                raise MalformedHeaders("te may be trailers only")
+        headers[name] = value
+    if not is_trailer and not all(headers.get(name) for name in REQUIRED):
+        raise MalformedHeaders("a pseudo-header field is missing")
+    return headers
+
+
+def literal(name: bytes, value: bytes) -> bytes:
+    """Return a field that enters no table (RFC 7541, 6.2.2)."""
+    return b"\x00" + _string(name) + _string(value)
+
+
+def _string(data: bytes) -> bytes:
+    if len(data) < 127:
+        return bytes((len(data),)) + data
+    rest = len(data) - 127
+    prefix = bytearray(b"\x7f")
+    while rest > 127:
+        prefix.append(rest & 0x7F | 0x80)
+        rest >>= 7
+    prefix.append(rest)
+    return bytes(prefix) + data
+
+
+STATUS_200: Final = b"\x88"
+"""`:status: 200`, from the static table."""
+ANSWER: Final = STATUS_200 + literal(b"content-type", b"application/grpc")
+OK_TRAILER: Final = literal(b"grpc-status", b"0")

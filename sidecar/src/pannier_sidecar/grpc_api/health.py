@@ -1,0 +1,44 @@
+"""`grpc.health.v1.Health` (https://github.com/grpc/grpc/blob/master/doc/health-checking.md)."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from .lane import Method
+from .messages import HealthCheckRequest, HealthCheckResponse
+from .status import Failure
+from .wire import Malformed, decode, encode
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Mapping
+
+    from ..runtime import Runtime
+    from .headers import Headers
+
+SERVICE = "grpc.health.v1.Health"
+SERVING, NOT_SERVING, SERVICE_UNKNOWN = 1, 2, 3
+NOT_FOUND = 5
+
+
+def methods(runtime: Runtime, services: Collection[str]) -> Mapping[str, Method]:
+    """Return the methods; `services` are those whose health can be asked for beside that of the whole."""
+
+    def status(message: bytes) -> int:
+        try:
+            name = decode(HealthCheckRequest, message).service
+        except Malformed as error:
+            raise Failure(13, f"the request is no HealthCheckRequest: {error}") from error
+        if name and name not in services:
+            return SERVICE_UNKNOWN
+        return SERVING if runtime.is_loaded else NOT_SERVING
+
+    async def check(message: bytes, headers: Headers) -> bytes:
+        found = status(message)
+        if found == SERVICE_UNKNOWN:
+            raise Failure(NOT_FOUND, f"unknown service; known ones: {', '.join(sorted(services))}")
+        return encode(HealthCheckResponse(found))
+
+    async def watch(message: bytes, headers: Headers) -> bytes:
+        return encode(HealthCheckResponse(status(message)))
+
+    return {"Check": Method(check), "Watch": Method(watch, is_streaming=True, stays_open=True)}

@@ -1,0 +1,71 @@
+"""What all services have in common: methods by path, decoded requests, errors and the API token as statuses."""
+
+from __future__ import annotations
+
+from hmac import compare_digest
+from typing import TYPE_CHECKING, Any
+
+from ..state.errors import StateError
+from .lane import Method
+from .status import Code, Failure, failure, unauthenticated
+from .wire import Malformed, decode, encode
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Mapping
+
+    from msgspec import Struct
+
+    from .headers import Headers
+
+    Handler = Callable[[Any], Awaitable[Struct]]
+
+
+class Services:
+    """All services of a port."""
+
+    def __init__(self, services: Mapping[str, Mapping[str, Method]], token: str | None = None):
+        """Serve methods by service and name. With a `token`, calls must carry it in the metadata `dapr-api-token`."""
+        self._methods = {
+            f"/{service}/{name}".encode(): method
+            for service, methods in services.items()
+            for name, method in methods.items()
+        }
+        self._services = frozenset(services)
+        self._token = token.encode() if token else None
+
+    def find(self, path: bytes, headers: Headers) -> Method:
+        """Return the method of a path. Raises Failure: UNIMPLEMENTED naming it, or UNAUTHENTICATED."""
+        if self._token is not None:
+            self._check_token(headers.get(b"dapr-api-token"))
+        method = self._methods.get(path)
+        if method is None:
+            raise self._unknown(path.decode("latin-1"))
+        return method
+
+    def _check_token(self, given: bytes | None) -> None:
+        if given is None:
+            raise unauthenticated("missing api token in request metadata")
+        if not compare_digest(given, self._token or b""):
+            raise unauthenticated("authentication error: api token mismatch")
+
+    def _unknown(self, path: str) -> Failure:
+        service, _, name = path.lstrip("/").partition("/")
+        if service in self._services:
+            return Failure(Code.UNIMPLEMENTED, f"{service} is served for state only: {name} is not")
+        return Failure(
+            Code.UNIMPLEMENTED, f"unknown service {service}; known ones: {', '.join(sorted(self._services))}"
+        )
+
+
+def unary(request: type[Struct], handler: Handler, *, tell: Callable[[StateError], Failure] = failure) -> Method:
+    """Return a method that decodes a `request`, and answers with what `handler` returns or with the error it raises."""
+
+    async def answer(message: bytes, headers: Headers) -> bytes:
+        try:
+            return encode(await handler(decode(request, message)))
+        except Malformed as error:
+            raise Failure(Code.INTERNAL, f"the request is no {request.__name__}: {error}") from error
+        except StateError as error:
+            raise tell(error) from error
+
+    return Method(answer)

@@ -1,0 +1,78 @@
+"""How a call ends that did not go well: gRPC status code, message, and google.rpc details."""
+
+from __future__ import annotations
+
+from enum import IntEnum
+from typing import TYPE_CHECKING
+from urllib.parse import quote_from_bytes
+
+from .messages import AnyValue, BadRequest, ErrorInfo, FieldViolation, Help, Link, ResourceInfo, RpcStatus
+from .wire import encode
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from msgspec import Struct
+
+    from ..state.errors import StateError
+
+TYPES = "type.googleapis.com/google.rpc."
+
+
+class Code(IntEnum):
+    """https://grpc.github.io/grpc/core/md_doc_statuscodes.html"""
+
+    OK = 0
+    CANCELLED = 1
+    UNKNOWN = 2
+    INVALID_ARGUMENT = 3
+    DEADLINE_EXCEEDED = 4
+    RESOURCE_EXHAUSTED = 8
+    UNIMPLEMENTED = 12
+    INTERNAL = 13
+    UNAVAILABLE = 14
+    UNAUTHENTICATED = 16
+
+
+class Failure(Exception):
+    """A call is answered with this status instead of a message."""
+
+    def __init__(self, code: int, message: str, details: bytes = b""):
+        super().__init__(message)
+        self.code = code
+        self.message = message
+        self.details = details
+        """An encoded google.rpc.Status, or nothing."""
+
+    @property
+    def percent_encoded(self) -> bytes:
+        """The message as the trailer `grpc-message` carries it."""
+        return quote_from_bytes(self.message.encode(), safe=_PLAIN).encode()
+
+
+_PLAIN = "".join(chr(code) for code in range(0x20, 0x7F) if chr(code) != "%")
+
+
+def failure(error: StateError) -> Failure:
+    """Return the failure that tells of a state error, with the details that Dapr 1.18 gives it."""
+    details = [AnyValue(TYPES + type(detail).__name__, encode(detail)) for detail in _details(error)]
+    message = str(error)
+    return Failure(error.grpc_code, message, encode(RpcStatus(error.grpc_code, message, details)))
+
+
+def unauthenticated(why: str) -> Failure:
+    """Return the failure of a call whose API token is missing or wrong, in Dapr's words."""
+    info = ErrorInfo("Unauthorized", "dapr.io", {"http.code": "401", "http.error_message": why})
+    details = [AnyValue(TYPES + "ErrorInfo", encode(info))]
+    status = RpcStatus(Code.UNAUTHENTICATED, "Unauthorized", details)
+    return Failure(Code.UNAUTHENTICATED, "Unauthorized", encode(status))
+
+
+def _details(error: StateError) -> Iterator[Struct]:
+    if error.violation is not None:
+        yield BadRequest([FieldViolation(*error.violation)])
+    if error.help_link is not None:
+        yield Help([Link(*error.help_link)])
+    if error.resource is not None:
+        yield ResourceInfo("state", error.resource)
+    yield ErrorInfo(error.reason or error.code, "dapr.io", dict(error.info or {}))

@@ -1,0 +1,195 @@
+"""The gRPC head on a port of its own, in this process, and a client that speaks frames: for tests of the wire."""
+
+import asyncio
+import struct
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+
+import hpack
+
+from pannier_sidecar.grpc_api import frames, messages
+from pannier_sidecar.grpc_api.lane import Lane, Lanes, Limits
+from pannier_sidecar.grpc_api.served import serve
+from pannier_sidecar.grpc_api.wire import encode
+from pannier_sidecar.listening import bind_port, port_of
+from pannier_sidecar.runtime import Runtime
+from pannier_sidecar.serving import Server
+from pannier_sidecar.state.directory import Directory, ServedStore
+from pannier_sidecar.state.keys import KeyScheme
+from pannier_sidecar.state.service import StateService
+from pannier_sidecar.stores.in_memory import InMemoryStore
+
+PATIENCE_S = 20.0
+GET, SAVE = "GetState", "SaveState"
+ROOM = 1 << 24
+
+
+class Unobserved:
+    """Takes no note of calls."""
+
+    def call_ended(self, store: str, operation: str, succeeded: bool, seconds: float) -> None: ...
+
+
+@dataclass
+class Answer:
+    """What has come on one stream."""
+
+    headers: dict[str, str] = field(default_factory=dict)
+    data: bytes = b""
+    is_ended: bool = False
+    reset: int | None = None
+
+    @property
+    def status(self) -> int:
+        return int(self.headers["grpc-status"])
+
+
+class Client:
+    """One connection that speaks frames."""
+
+    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter):
+        self.reader, self.writer = reader, writer
+        self.encoder, self.decoder = hpack.Encoder(), hpack.Decoder(ROOM)
+        self.answers: dict[int, Answer] = {}
+        self.goaway: int | None = None
+        self.pings = 0
+        self.next_id = 1
+
+    def send(self, *parts: bytes) -> None:
+        self.writer.write(b"".join(parts))
+
+    def begin(self, method: str, *extra: tuple[str, str], service: str = "dapr.proto.runtime.v1.Dapr") -> int:
+        """Send the headers of a call."""
+        stream, self.next_id = self.next_id, self.next_id + 2
+        fields = [(":method", "POST"), (":scheme", "http"), (":path", f"/{service}/{method}"), (":authority", "x")]
+        fields += [("content-type", "application/grpc"), ("te", "trailers"), *extra]
+        self.send(frames.frame(frames.HEADERS, frames.END_HEADERS, stream, self.encoder.encode(fields)))
+        return stream
+
+    def call(self, method: str, message: bytes, *extra: tuple[str, str]) -> int:
+        stream = self.begin(method, *extra)
+        self.send(data(stream, framed(message)))
+        return stream
+
+    async def read(self) -> bool:
+        """Take one frame; False at the end."""
+        try:
+            async with asyncio.timeout(PATIENCE_S):
+                head = await self.reader.readexactly(9)
+                size = int.from_bytes(head[:3], "big")
+                payload = await self.reader.readexactly(size)
+        except (asyncio.IncompleteReadError, ConnectionError):
+            return False
+        kind, flags, stream = head[3], head[4], int.from_bytes(head[5:], "big")
+        answer = self.answers.setdefault(stream, Answer())
+        if kind == frames.HEADERS:
+            answer.headers |= {str(name): str(value) for name, value in self.decoder.decode(payload)}
+        elif kind == frames.DATA:
+            answer.data += payload
+        elif kind == frames.RST_STREAM:
+            answer.reset = int.from_bytes(payload, "big")
+        elif kind == frames.GOAWAY:
+            self.goaway = int.from_bytes(payload[4:8], "big")
+        elif kind == frames.PING:
+            self.pings += 1
+        if kind in (frames.HEADERS, frames.DATA) and flags & frames.END_STREAM:
+            answer.is_ended = True
+        return True
+
+    async def answer(self, stream: int) -> Answer:
+        while not (stream in self.answers and (self.answers[stream].is_ended or self.answers[stream].reset)):
+            assert await self.read(), f"closed, GOAWAY {self.goaway}"
+        return self.answers[stream]
+
+    async def ask(self, method: str, message: bytes, *extra: tuple[str, str]) -> Answer:
+        return await self.answer(self.call(method, message, *extra))
+
+    async def until_closed(self) -> int | None:
+        while await self.read():
+            pass
+        return self.goaway
+
+    async def close(self) -> None:
+        self.writer.close()
+        try:
+            await self.writer.wait_closed()
+        except ConnectionError:
+            pass
+
+
+def framed(message: bytes, *, is_compressed: bool = False) -> bytes:
+    return struct.pack(">BL", is_compressed, len(message)) + message
+
+
+def data(stream: int, content: bytes, *, is_last: bool = True) -> bytes:
+    """DATA frames of any content."""
+    size = frames.MAX_FRAME
+    parts = [content[at : at + size] for at in range(0, len(content), size)] or [b""]
+    last = frames.END_STREAM if is_last else 0
+    return b"".join(
+        frames.frame(frames.DATA, last if number == len(parts) - 1 else 0, stream, part)
+        for number, part in enumerate(parts)
+    )
+
+
+def get(key: str) -> bytes:
+    return encode(messages.GetStateRequest("statestore", key))
+
+
+def save(key: str, value: bytes) -> bytes:
+    return encode(messages.StatesRequest("statestore", [messages.StateItem(key, value)]))
+
+
+@dataclass
+class Serving:
+    """A listening server and how it is doing inside."""
+
+    server: Server
+    lanes: Lanes
+    port: int
+    clients: list[Client] = field(default_factory=list)
+
+    async def connect(self, settings: dict[int, int] | None = None, *, greets: bool = True) -> Client:
+        client = Client(*await asyncio.open_connection("127.0.0.1", self.port))
+        self.clients.append(client)
+        if greets:
+            client.send(frames.PREFACE, frames.settings(settings or {}))
+        return client
+
+    async def until(self, holds: object, what: str) -> None:
+        async with asyncio.timeout(PATIENCE_S):
+            while not holds():  # type: ignore[operator]
+                await asyncio.sleep(0.01)
+
+    async def at_rest(self) -> None:
+        """Nothing is left once all clients have gone."""
+        for client in self.clients:
+            await client.close()
+        await self.until(lambda: not self.lanes.open, "no connection")
+        assert self.lanes.held == 0
+
+
+@asynccontextmanager
+async def serving(
+    store: InMemoryStore | None = None, *, token: str | None = None, limits: Limits | None = None
+) -> AsyncIterator[Serving]:
+    """Serve a store; at the end nothing may be left."""
+    store = store or InMemoryStore({})
+    await store.open()
+    keys = KeyScheme(store="statestore", app_id="app")
+    served = ServedStore("statestore", "state.in-memory", "v1", store, keys, holds_actor_state=True)
+    service = StateService(Directory("app", [served]), Unobserved())
+    services = serve(service, Runtime("app", "1.0.0", is_loaded=True), token)
+    lanes, server = Lanes(services.find, limits or Limits()), Server()
+    bound = bind_port(0, ["127.0.0.1"], "--grpc-port")
+    await server.serve(bound, lanes, lambda: Lane(lanes))
+    found = Serving(server, lanes, port_of(bound) or 0)
+    try:
+        yield found
+        await found.at_rest()
+    finally:
+        for client in found.clients:
+            await client.close()
+        await server.stop(0)
+        await store.close()
