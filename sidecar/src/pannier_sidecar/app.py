@@ -1,0 +1,181 @@
+"""The one place that joins things: load, open, serve, drain, close."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from contextlib import suppress
+from functools import partial
+from threading import Thread
+from typing import TYPE_CHECKING, Any, Final
+
+from pannier_sidecar import __version__
+from pannier_sidecar.grpc_api.lane import Lane as GrpcLane
+from pannier_sidecar.grpc_api.lane import Lanes as GrpcLanes
+from pannier_sidecar.grpc_api.lane import Limits as GrpcLimits
+from pannier_sidecar.grpc_api.served import serve
+from pannier_sidecar.http_api.asgi import Documentation
+from pannier_sidecar.http_api.calls import HttpApi
+from pannier_sidecar.http_api.lane import Limits
+from pannier_sidecar.http_api.messages import Answer
+from pannier_sidecar.http_api.profiles import PROFILES
+from pannier_sidecar.http_api.server import HttpServer
+from pannier_sidecar.listening import addresses_of
+from pannier_sidecar.loading.keeper import StoreKeeper
+from pannier_sidecar.loading.resolving import Surroundings
+from pannier_sidecar.observing.exposition import CONTENT_TYPE
+from pannier_sidecar.observing.http_calls import observe
+from pannier_sidecar.observing.metrics import Metrics, Unobserved
+from pannier_sidecar.observing.tracing import make_tracer
+from pannier_sidecar.runtime import Runtime
+from pannier_sidecar.state.service import StateService
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Coroutine
+
+    from pannier_sidecar.http_api.messages import Call
+    from pannier_sidecar.listening import Listeners
+    from pannier_sidecar.loading.folder import FolderWatch, Reading
+    from pannier_sidecar.loading.planning import Plan
+    from pannier_sidecar.settings import Settings
+    from pannier_sidecar.state.directory import Directory
+
+log = logging.getLogger(__name__)
+
+FORCE_DELAY: Final = 0.1
+"""Seconds in which the answer to a forced shutdown reaches its caller, as in Dapr."""
+CLOSING_PATIENCE: Final = 1.0
+"""Seconds that stores wait for calls that did not end in time, before they are closed."""
+ASKING_PATIENCE: Final = 1.0
+"""Seconds that a store has to say that it is well."""
+EXPORT_PATIENCE: Final = 3.0
+
+
+class Sidecar:
+    """One sidecar, from its settings to its end."""
+
+    def __init__(self, settings: Settings, listeners: Listeners, source: FolderWatch | Reading):
+        """Join the parts; nothing is opened yet. `listeners` are bound, and closed at the end."""
+        self._settings = settings
+        self._listeners = listeners
+        self._stopping = asyncio.Event()
+        self._forced = asyncio.Event()
+        place = settings.place
+        self._metrics = Metrics(settings.app.id, place.namespace, __version__) if listeners.metrics else None
+        observer = self._metrics or Unobserved()
+        surroundings = Surroundings.of(settings)
+        self.keeper = StoreKeeper(source, surroundings, observer, poll_interval=settings.components.poll_interval)
+        self._service = StateService(self.keeper.directory, observer)
+        self.keeper.on_change = self._take_over
+        self._tracer = make_tracer(place.environment, settings.app.id)
+        limits = Limits(body=settings.limits.max_body_size, head=settings.limits.read_buffer_size)
+        self._server = HttpServer(limits)
+        self._runtime = Runtime(
+            settings.app.id,
+            __version__,
+            self.keeper.states,
+            self.ask_to_stop,
+            settings.app.port,
+            settings.app.protocol,
+            ask=partial(self.keeper.ask, ASKING_PATIENCE),
+        )
+
+    def read_components(self) -> Plan:
+        """Read and judge the components, opening nothing. Raises FolderUnreadable."""
+        return self.keeper.read()
+
+    async def start(self) -> None:
+        """Answer calls from now on. Returns when each store has been tried, or has had a second to open."""
+        if self._metrics is not None:
+            self._metrics.count_loaded = lambda: len(self.keeper.directory.served)
+        self.keeper.start()
+        await self._listen()
+        await self.keeper.settle()
+        self._runtime.is_loaded = True
+        log.info("serving app %s on %s", self._settings.app.id, addresses_of(self._listeners.api))
+
+    def ask_to_stop(self, force: bool = False) -> None:
+        """Begin the end; with `force` without waiting for calls in flight."""
+        if force:
+            asyncio.get_running_loop().call_later(FORCE_DELAY, self._force)
+        else:
+            self._stopping.set()
+
+    @property
+    def is_asked_to_stop(self) -> bool:
+        return self._stopping.is_set()
+
+    async def wait_until_asked_to_stop(self) -> None:
+        await self._stopping.wait()
+
+    async def stop(self) -> int:
+        """Drain and close, and return the exit code: 0, or 1 where the end was forced."""
+        block, grace = self._settings.stop.block, self._settings.stop.graceful
+        if block and not self._forced.is_set():
+            log.info("going on serving for %g s before the end", block)
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._forced.wait(), block)
+        is_forced = self._forced.is_set()
+        log.debug("stopping")
+        await self._server.stop(0.0 if is_forced else grace)
+        await self.keeper.stop(0.0 if is_forced else CLOSING_PATIENCE)
+        self._listeners.close()
+        if self._tracer.is_exporting:
+            await self._export_the_rest()
+        log.debug("stopped")
+        return 1 if is_forced else 0
+
+    async def _export_the_rest(self) -> None:
+        """Give spans a moment to leave; a collector that is down must not hold up the end."""
+        thread = Thread(target=self._tracer.close, daemon=True)
+        thread.start()
+        await asyncio.to_thread(thread.join, EXPORT_PATIENCE)
+
+    def _force(self) -> None:
+        self._forced.set()
+        self._stopping.set()
+
+    def _take_over(self, directory: Directory) -> None:
+        self._service.directory = directory
+        if self._metrics is not None:
+            self._metrics.know_stores([*directory.served, *directory.waiting])
+
+    async def _listen(self) -> None:
+        settings = self._settings
+        api = HttpApi(self._service, self._runtime, PROFILES[settings.profile], settings.api_token)
+        api.documentation = Documentation(api)
+        answer = observe(api.answer, self._metrics, self._tracer, logs_calls=settings.log.api_calls)
+        await self._server.listen(self._listeners.api, answer)
+        if self._listeners.grpc:
+            await self._listen_for_grpc()
+        if self._listeners.public:
+            await self._server.listen(self._listeners.public, partial(api.answer, is_public=True))
+        if self._listeners.metrics:
+            await self._server.listen(self._listeners.metrics, self._answer_scrape)
+
+    async def _listen_for_grpc(self) -> None:
+        settings = self._settings
+        services = serve(self._service, self._runtime, settings.api_token)
+        limits = GrpcLimits(message=settings.limits.max_body_size, header_list=settings.limits.read_buffer_size)
+        lanes = GrpcLanes(services.find, limits)
+        await self._server.serve(self._listeners.grpc, lanes, lambda: GrpcLane(lanes))
+
+    async def _answer_scrape(self, call: Call) -> Answer:
+        """Answer on the metrics port, whatever the path: Dapr has them at `/`, most others at `/metrics`."""
+        if self._metrics is None or call.method not in (b"GET", b"HEAD"):
+            return Answer(405, headers=((b"allow", b"GET"),))
+        return Answer(200, self._metrics.page(), CONTENT_TYPE)
+
+
+def run_loop(main: Coroutine[Any, Any, int]) -> int:
+    """Run a coroutine to its end, on uvloop where it is installed."""
+    with asyncio.Runner(loop_factory=_loop_factory()) as runner:
+        return runner.run(main)
+
+
+def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
+    with suppress(ImportError):
+        import uvloop
+
+        return uvloop.new_event_loop
+    return None

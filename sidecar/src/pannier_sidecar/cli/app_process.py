@@ -1,0 +1,117 @@
+"""The app that `pannier run` starts: a child process with a group of its own."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import shutil
+import signal
+import sys
+from contextlib import suppress
+from typing import TYPE_CHECKING, Final
+
+from pannier_sidecar.cli.prefixed_output import PrefixedOutput, prefix_for
+from pannier_sidecar.cli.starting import CannotStart
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from typing import BinaryIO
+
+    from pannier_sidecar.settings import Settings
+
+_LAST_OUTPUT: Final = 1.0
+"""Seconds to wait for what the app wrote last."""
+_BELONGS_TO_SIDECAR: Final = (
+    "DAPR_HTTP_PORT",
+    "DAPR_GRPC_PORT",
+    "DAPR_HTTP_ENDPOINT",
+    "DAPR_GRPC_ENDPOINT",
+    "runtime_GRPC_HOST",
+    "runtime_GRPC_PORT",
+)
+
+
+def check_command(command: Sequence[str], environment: Mapping[str, str]) -> None:
+    """Raise CannotStart where there is no such program, before anything is begun."""
+    if shutil.which(command[0], path=environment.get("PATH", os.defpath)) is None:
+        raise CannotStart(f"{command[0]}: no such program; check the command behind ' -- '")
+
+
+def app_environment(settings: Settings, http_port: int | None, grpc_port: int | None = None) -> dict[str, str]:
+    """The environment of the app: ours, with what is true of this sidecar and nothing of another one."""
+    environment = {name: value for name, value in settings.place.environment.items() if name not in _BELONGS_TO_SIDECAR}
+    environment["APP_ID"] = settings.app.id
+    if settings.app.port is not None:
+        environment["APP_PORT"] = str(settings.app.port)
+        environment["APP_PROTOCOL"] = settings.app.protocol
+    if http_port is not None:
+        environment["DAPR_HTTP_PORT"] = str(http_port)
+    if grpc_port is not None:
+        environment["DAPR_GRPC_PORT"] = str(grpc_port)
+        environment["runtime_GRPC_PORT"] = str(grpc_port)  # Layotto's SDKs spell it so
+    environment.setdefault("PYTHONUNBUFFERED", "1")  # behind a pipe, Python would hold lines back
+    return environment
+
+
+class AppProcess:
+    """The app while it runs."""
+
+    def __init__(self, process: asyncio.subprocess.Process, outputs: Sequence[PrefixedOutput]):
+        self._process = process
+        self._outputs = outputs
+
+    @classmethod
+    async def start(cls, command: Sequence[str], environment: Mapping[str, str]) -> AppProcess:
+        """Start the app. Raises CannotStart.
+
+        Its group is its own, so that a signal reaches it once, and reaches what it started. A terminal it cannot read
+        from, because a group in the background would be stopped for trying; a pipe it can.
+        """
+        outputs = [_output(sys.stdout.buffer, environment), _output(sys.stderr.buffer, environment)]
+        try:
+            process = await asyncio.create_subprocess_exec(
+                *command,
+                stdin=asyncio.subprocess.DEVNULL if sys.stdin is None or sys.stdin.isatty() else None,
+                stdout=outputs[0].inlet,
+                stderr=outputs[1].inlet,
+                env=dict(environment),
+                start_new_session=True,
+            )
+        except (OSError, ValueError) as error:
+            for output in outputs:
+                output.discard()
+            reason = (getattr(error, "strerror", None) or str(error)).lower()
+            raise CannotStart(f"{command[0]} can't be started: {reason}") from error
+        for output in outputs:
+            output.start()
+        return cls(process, outputs)
+
+    @property
+    def is_running(self) -> bool:
+        return self._process.returncode is None
+
+    def send(self, number: signal.Signals) -> None:
+        """Pass a signal on to the app and what it started."""
+        with suppress(ProcessLookupError, PermissionError):
+            os.killpg(self._process.pid, number)
+
+    async def wait(self) -> int:
+        """Wait for the end of the app and of its output; return its exit code, 128 + n after signal n."""
+        code = await self._process.wait()
+        for output in self._outputs:
+            await asyncio.to_thread(output.finish, _LAST_OUTPUT)
+        return code if code >= 0 else 128 - code
+
+    async def end(self, patience: float) -> None:
+        """Ask the app to end, and end it when it has not done so in time."""
+        self.send(signal.SIGTERM)
+        try:
+            async with asyncio.timeout(patience):
+                await self._process.wait()
+        except TimeoutError:
+            self.send(signal.SIGKILL)
+            await self._process.wait()
+
+
+def _output(stream: BinaryIO, environment: Mapping[str, str]) -> PrefixedOutput:
+    return PrefixedOutput(stream, prefix_for(stream, environment))

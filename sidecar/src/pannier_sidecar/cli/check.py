@@ -1,0 +1,164 @@
+"""`pannier check`: what is wrong with component files, alone and together, before anything runs."""
+
+from __future__ import annotations
+
+import json
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from pannier_crds.checks import is_served, problems_among, problems_of
+from pannier_sidecar.cli.flags import Flag
+from pannier_sidecar.cli.help import show_help
+from pannier_sidecar.cli.parsing import UsageError, parse
+from pannier_sidecar.loading.folder import FolderUnreadable, Reading, component_files, read_contents
+from pannier_sidecar.loading.folder import parse as parse_contents
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from pannier_crds.problems import Problem
+    from pannier_sidecar.loading.folder import Found
+
+FORMATS: Final = ("text", "json")
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """One thing to say about one place."""
+
+    source: str
+    component: str
+    problem: Problem
+
+    def __str__(self) -> str:
+        return f"{self.source}:{self.problem.line or 1}: {self.problem.severity}: {self.problem}"
+
+    def as_json(self) -> dict[str, object]:
+        problem = self.problem
+        return {
+            "file": self.source,
+            "line": problem.line or 1,
+            "severity": problem.severity,
+            "component": self.component,
+            "field": problem.field,
+            "message": problem.message,
+            "advice": problem.advice,
+        }
+
+
+def check(arguments: Sequence[str]) -> int:
+    """Judge files and folders and print the verdicts; 1 where there is an error."""
+    output, paths, wants_help = _read(arguments)
+    if wants_help:
+        return show_help("check")
+    try:
+        reading = parse_contents(read_contents(_files(paths)))
+    except FolderUnreadable as error:
+        print(f"pannier: {error}", file=sys.stderr)
+        return 1
+    verdicts = judge(reading)
+    try:
+        _print(reading, verdicts, output)
+        sys.stdout.flush()
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        print(f"pannier: the verdicts can't be written: {(error.strerror or str(error)).lower()}", file=sys.stderr)
+        return 1
+    return 1 if any(verdict.problem.is_error for verdict in verdicts) else 0
+
+
+def judge(reading: Reading) -> list[Verdict]:
+    """Everything wrong with what was read, in the order of the files and their lines."""
+    verdicts = [
+        Verdict(broken.source, broken.name, problem) for broken in reading.broken for problem in broken.problems
+    ]
+    for found in reading.found:
+        verdicts += _placed(found, problems_of(found.component))
+    # Those that are wrong by themselves too: mended, they would meet the same neighbours.
+    by_id = {id(found.component): found for found in reading.found}
+    for component, problem in problems_among([found.component for found in reading.found]):
+        verdicts += _placed(by_id[id(component)], [problem])
+    return sorted(verdicts, key=lambda verdict: (verdict.source, verdict.problem.line or 0))
+
+
+def _placed(found: Found, problems: Iterable[Problem]) -> list[Verdict]:
+    return [Verdict(found.source, found.component.name, problem) for problem in found.place(problems)]
+
+
+def _read(arguments: Sequence[str]) -> tuple[str, list[str], bool]:
+    """Flags and paths in any order."""
+    flags = (Flag("output", _format, "output", placeholder="text|json", aliases=("o",)),)
+    paths: list[str] = []
+    words: list[str] = []
+    takes_value = False
+    for index, word in enumerate(arguments):
+        if word == "--":
+            paths += arguments[index + 1 :]
+            break
+        if takes_value or (word.startswith("-") and word != "-"):
+            takes_value = not takes_value and word.lstrip("-") in ("output", "o")
+            words.append(word)
+        else:
+            paths.append(word)
+    parsed = parse(words, flags)
+    if not paths and not parsed.wants_help:
+        raise UsageError("check needs files or folders: write pannier check PATH ...")
+    return parsed.changes.get("output", "text"), paths, parsed.wants_help
+
+
+def _format(text: str) -> str:
+    if text not in FORMATS:
+        raise ValueError(f"write {' or '.join(FORMATS)}")
+    return text
+
+
+def _files(paths: Iterable[str]) -> list[Path]:
+    files: list[Path] = []
+    for name in paths:
+        path = Path(name)
+        if path.is_dir():
+            files += component_files(path)
+        elif path.exists():
+            files.append(path)
+        else:
+            raise FolderUnreadable(f"{name}: no such file or folder")
+    return list(dict.fromkeys(files))
+
+
+def _counts(reading: Reading, verdicts: Sequence[Verdict]) -> tuple[int, int, int]:
+    """Components that are fine (warnings apart), errors, warnings."""
+    wrong = {(verdict.source, verdict.component) for verdict in verdicts if verdict.problem.is_error}
+    served = [found for found in reading.found if is_served(found.component)]
+    fine = sum((found.source, found.component.name) not in wrong for found in served)
+    errors = sum(verdict.problem.is_error for verdict in verdicts)
+    return fine, errors, len(verdicts) - errors
+
+
+def _print(reading: Reading, verdicts: Sequence[Verdict], output: str) -> None:
+    if output == "json":
+        print(json.dumps(_report(reading, verdicts), indent=2, ensure_ascii=False))
+        return
+    for verdict in verdicts:
+        print(verdict)
+    for left in reading.left_aside:
+        print(f"{left.source}:{left.line}: left aside: {left.why}")
+    fine, errors, warnings = _counts(reading, verdicts)
+    print(f"{_count(fine, 'component')} fine, {_count(errors, 'error')}, {_count(warnings, 'warning')}")
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number} {noun}{'' if number == 1 else 's'}"
+
+
+def _report(reading: Reading, verdicts: Sequence[Verdict]) -> dict[str, object]:
+    fine, errors, warnings = _counts(reading, verdicts)
+    return {
+        "fine": fine,
+        "errors": errors,
+        "warnings": warnings,
+        "problems": [verdict.as_json() for verdict in verdicts],
+        "leftAside": [{"file": left.source, "line": left.line, "why": left.why} for left in reading.left_aside],
+    }

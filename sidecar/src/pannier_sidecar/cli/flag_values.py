@@ -1,0 +1,131 @@
+"""The text of a flag as a value. Each function raises ValueError with what to write instead."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Final
+
+from pannier_crds.values import parse_boolean, parse_duration
+
+_QUANTITY: Final = re.compile(r"(\d{1,15}(?:\.\d{1,9})?)([KMGT]i|[kMGT])?", re.ASCII)
+_UNITS: Final = {"": 1, "k": 10**3, "M": 10**6, "G": 10**9, "T": 10**12}
+_BINARY_UNITS: Final = {"Ki": 2**10, "Mi": 2**20, "Gi": 2**30, "Ti": 2**40}
+_LEVELS: Final = {
+    "debug": "debug",
+    "info": "info",
+    "warn": "warn",
+    "warning": "warn",
+    "error": "error",
+    "fatal": "fatal",
+}
+_MOST_BYTES: Final = 2**31 - 1
+
+
+def text(value: str) -> str:
+    return value
+
+
+def path(value: str) -> Path:
+    return Path(value).expanduser()
+
+
+def paths(value: str) -> tuple[Path, ...]:
+    """One path, or several between commas, as daprd takes them."""
+    return tuple(path(part) for part in value.split(",") if part)
+
+
+def boolean(value: str) -> bool:
+    answer = parse_boolean(value)
+    if answer is None:
+        raise ValueError("write true or false")
+    return answer
+
+
+def integer(value: str) -> int:
+    if not re.fullmatch(r"[+-]?\d{1,9}", value, re.ASCII):
+        raise ValueError("write a whole number")
+    return int(value)
+
+
+def port(value: str) -> int:
+    number = int(value) if re.fullmatch(r"\d{1,6}", value, re.ASCII) else -1
+    if not 0 <= number <= 65535:
+        raise ValueError("write a port from 1 to 65535, or 0 for a free one")
+    return number
+
+
+def app_port(value: str) -> int | None:
+    """As daprd takes it: 0 and -1 are none."""
+    return None if value in ("0", "-1") else port(value)
+
+
+def seconds(value: str) -> float | None:
+    """Whole seconds; None for daprd's -1, which means its default."""
+    if value == "-1":
+        return None
+    if not re.fullmatch(r"\d{1,6}", value, re.ASCII):
+        raise ValueError("write a number of seconds, such as 5")
+    return float(value)
+
+
+def duration(value: str) -> float:
+    try:
+        length = parse_duration(value, "s")
+    except ValueError:
+        length = -1
+    if length < 0:
+        raise ValueError("write a duration, such as 5s or 1m30s")
+    return length
+
+
+def size(value: str) -> int:
+    """Bytes of a Kubernetes quantity."""
+    match = _QUANTITY.fullmatch(value.strip())
+    count = float(match[1]) * {**_UNITS, **_BINARY_UNITS}[match[2] or ""] if match else -1
+    return _in_range(count, "write a size, such as 4Mi, 512Ki or 1048576")
+
+
+def megabytes(value: str) -> int | None:
+    """Bytes of daprd's older flag; None for its -1, which means the default."""
+    return None if value == "-1" else _in_range(integer(value) * 2**20, "write a number of megabytes, such as 4")
+
+
+def kilobytes(value: str) -> int | None:
+    """Bytes of daprd's older flag; None for its -1, which means the default."""
+    return None if value == "-1" else _in_range(integer(value) * 2**10, "write a number of kilobytes, such as 16")
+
+
+def _in_range(count: float, advice: str) -> int:
+    if not 1 <= count <= _MOST_BYTES:
+        raise ValueError(f"{advice}; at least 1 byte and less than 2Gi")
+    return int(count)
+
+
+def addresses(value: str) -> tuple[str, ...]:
+    """Host names and addresses between commas; an IPv6 address may stand in brackets."""
+    parts = tuple(part.strip().removeprefix("[").removesuffix("]") for part in value.split(",") if part.strip())
+    if not parts:
+        raise ValueError("write addresses such as [::1],127.0.0.1")
+    return parts
+
+
+def log_level(value: str) -> str:
+    level = _LEVELS.get(value.lower())
+    if level is None:
+        raise ValueError("write debug, info, warn, error or fatal")
+    return level
+
+
+def mode(value: str) -> str:
+    return _one_of(value, "standalone", "kubernetes")
+
+
+def profile(value: str) -> str:
+    return _one_of(value, "spec", "dapr")
+
+
+def _one_of(value: str, *choices: str) -> str:
+    if value.lower() not in choices:
+        raise ValueError(f"write {' or '.join(choices)}")
+    return value.lower()

@@ -1,0 +1,205 @@
+"""The flags of `run` and `serve`: Pannier's, and daprd's under their own names.
+
+A table: what a flag is called, how its text is read, and which setting it fills. Defaults stand in `settings`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Final
+
+from msgspec import Struct
+
+from pannier_sidecar.cli import flag_values as read
+
+
+class Flag(Struct, frozen=True):
+    """One flag. Without `setting` it is one of daprd's that has no effect here."""
+
+    name: str
+    read: Callable[[str], Any] = read.text
+    setting: str = ""
+    """The path of the setting, such as `listen.http_port`."""
+    help: str = ""
+    aliases: tuple[str, ...] = ()
+    repeats: bool = False
+    placeholder: str = ""
+
+    @property
+    def is_boolean(self) -> bool:
+        return self.read is read.boolean
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        return (self.name, *self.aliases)
+
+
+APP: Final = (
+    Flag("app-id", setting="app.id", help="the app's name; its state is stored under it", placeholder="NAME"),
+    Flag("app-port", read.app_port, "app.port", "where the app listens", placeholder="PORT"),
+    Flag("app-protocol", setting="app.protocol", help="shown in the metadata", placeholder="NAME"),
+)
+COMPONENTS: Final = (
+    Flag(
+        "components",
+        read.paths,
+        "components.folders",
+        "folder of component files; may be given several times; watched",
+        ("resources-path", "components-path"),
+        repeats=True,
+        placeholder="DIR",
+    ),
+    Flag("strict", read.boolean, "components.is_strict", "end if a component is wrong at the start (run: always)"),
+    Flag(
+        "profile", read.profile, "profile", "whose answers win where the specs and Dapr differ", placeholder="spec|dapr"
+    ),
+)
+LISTENING: Final = (
+    Flag("http-port", read.port, "listen.http_port", "port of the API", ("dapr-http-port",), placeholder="PORT"),
+    Flag(
+        "grpc-port",
+        read.port,
+        "listen.grpc_port",
+        "port of the gRPC API (50001, or a free one if that is taken)",
+        ("dapr-grpc-port",),
+        placeholder="PORT",
+    ),
+    Flag(
+        "layotto-port",
+        read.port,
+        "listen.layotto_port",
+        "a second gRPC port; Layotto's SDKs look at 34904",
+        placeholder="PORT",
+    ),
+    Flag(
+        "listen-addresses",
+        read.addresses,
+        "listen.addresses",
+        "addresses of the API, HTTP and gRPC",
+        ("dapr-listen-addresses",),
+        placeholder="LIST",
+    ),
+    Flag(
+        "unix-domain-socket",
+        read.path,
+        "listen.unix_socket_folder",
+        "serve the API on a socket in this folder instead of a port",
+        placeholder="DIR",
+    ),
+    Flag(
+        "public-port",
+        read.port,
+        "listen.public_port",
+        "port for health and metadata alone",
+        ("dapr-public-port",),
+        placeholder="PORT",
+    ),
+    Flag(
+        "public-listen-address",
+        read.addresses,
+        "listen.public_addresses",
+        "addresses of that port",
+        ("dapr-public-listen-address",),
+        placeholder="LIST",
+    ),
+    Flag("metrics-port", read.port, "listen.metrics_port", "port of the Prometheus metrics", placeholder="PORT"),
+    Flag(
+        "metrics-listen-address",
+        read.addresses,
+        "listen.metrics_addresses",
+        "addresses of that port",
+        placeholder="LIST",
+    ),
+    Flag("enable-metrics", read.boolean, "listen.serves_metrics", "whether to serve metrics at all"),
+)
+LIMITS: Final = (
+    Flag("max-body-size", read.size, "limits.max_body_size", "most bytes of a request's body", placeholder="SIZE"),
+    Flag(
+        "read-buffer-size",
+        read.size,
+        "limits.read_buffer_size",
+        "most bytes of a request's headers",
+        placeholder="SIZE",
+    ),
+    Flag(
+        "graceful-shutdown-seconds",
+        read.seconds,
+        "stop.graceful",
+        "longest wait for calls in flight at the end",
+        ("dapr-graceful-shutdown-seconds",),
+        placeholder="N",
+    ),
+    Flag(
+        "block-shutdown-duration",
+        read.duration,
+        "stop.block",
+        "how long to go on serving after a signal",
+        ("dapr-block-shutdown-duration",),
+        placeholder="TIME",
+    ),
+)
+LOGGING: Final = (
+    Flag("log-level", read.log_level, "log.level", "debug, info, warn, error or fatal", placeholder="LEVEL"),
+    Flag("log-as-json", read.boolean, "log.as_json", "whether to write logs as JSON"),
+    Flag("enable-api-logging", read.boolean, "log.api_calls", "whether to log each call"),
+    Flag("mode", read.mode, "place.mode", "where the sidecar runs", placeholder="standalone|kubernetes"),
+)
+OLDER: Final = (
+    Flag("dapr-http-max-request-size", read.megabytes, "limits.max_body_size"),
+    Flag("dapr-http-read-buffer-size", read.kilobytes, "limits.read_buffer_size"),
+)
+"""daprd's older spellings, with units of their own."""
+
+WITHOUT_EFFECT: Final = (
+    *(
+        Flag(name)
+        for name in (
+            "actors-service",
+            "allowed-origins",
+            "app-channel-address",
+            "app-max-concurrency",
+            "app-health-check-path",
+            "app-health-probe-interval",
+            "app-health-probe-timeout",
+            "app-health-threshold",
+            "app-token",
+            "actors-disseminate-timeout",
+            "config",
+            "control-plane-address",
+            "control-plane-namespace",
+            "control-plane-trust-domain",
+            "dapr-internal-grpc-listen-address",
+            "dapr-internal-grpc-port",
+            "kubeconfig",
+            "placement-host-address",
+            "profile-port",
+            "reminders-service",
+            "scheduler-host-address",
+            "scheduler-job-streams",
+            "sentry-address",
+            "sentry-request-jwt-audiences",
+            "trust-anchors-file",
+            "trust-domain",
+        )
+    ),
+    *(
+        Flag(name, read.boolean)
+        for name in (
+            "app-ssl",
+            "disable-builtin-k8s-secret-store",
+            "disable-init-endpoints",
+            "enable-app-health-check",
+            "enable-mtls",
+            "enable-profiling",
+        )
+    ),
+)
+
+SECTIONS: Final = (
+    ("The app", APP),
+    ("Components", COMPONENTS),
+    ("Listening", LISTENING),
+    ("Limits", LIMITS),
+    ("Logging and place", LOGGING),
+)
+EVERY_FLAG: Final = (*APP, *COMPONENTS, *LISTENING, *LIMITS, *LOGGING, *OLDER, *WITHOUT_EFFECT)

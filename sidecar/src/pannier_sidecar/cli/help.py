@@ -1,0 +1,80 @@
+"""`pannier help`: the verbs, and the flags with their defaults."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING, Any, Final
+
+from pannier_sidecar.cli.flags import SECTIONS
+from pannier_sidecar.cli.parsing import UsageError
+from pannier_sidecar.settings import RUN_DEFAULTS, Settings
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from pannier_sidecar.cli.flags import Flag
+
+OVERVIEW: Final = """\
+Pannier serves a state API beside your app, over the database of your choice.
+
+  pannier run [FLAGS] [-- COMMAND ...]   on a laptop: serve, and start your app when the API answers
+  pannier serve --app-id NAME [FLAGS]    in a pod or a compose file; takes daprd's flags
+  pannier check PATH ...                 judge component files: pannier check [--output text|json] PATH ...
+  pannier help run                       the flags of run and serve
+  pannier --version
+
+Without --components, run keeps a store called 'statestore' in your data folder.
+"""
+CHECK: Final = """\
+pannier check [--output text|json] PATH ...
+
+Judges component files and folders, all of them together, and prints what is wrong as
+  file:line: error: field: what is wrong; what to write
+Ends with 0 if no error was found, else with 1.
+"""
+_COLUMN: Final = 36
+
+
+def show_help(topic: str, *, is_asked_for: bool = True) -> int:
+    """Print help on a verb or, for none, the overview; where nobody asked, to standard error with exit code 2."""
+    if topic in ("run", "serve"):
+        print("\n".join(_flags(topic)))
+    elif topic == "check":
+        print(CHECK, end="")
+    elif topic in ("", "help", "version"):
+        print(OVERVIEW, end="", file=sys.stdout if is_asked_for else sys.stderr)
+    else:
+        raise UsageError(f"there is no help on {topic!r}; write pannier help run, serve or check")
+    return 0 if is_asked_for else 2
+
+
+def _flags(verb: str) -> Iterator[str]:
+    usage = "pannier run [FLAGS] [-- COMMAND ...]" if verb == "run" else "pannier serve --app-id NAME [FLAGS]"
+    yield usage
+    settings = Settings().changed(RUN_DEFAULTS) if verb == "run" else Settings()
+    for title, flags in SECTIONS:
+        yield f"\n{title}"
+        for flag in flags:
+            yield f"  {_left(flag):{_COLUMN}} {flag.help}{_default(settings, flag)}"
+    yield "\nEvery other flag of daprd is accepted; what has no effect here is named once in the log."
+    yield "Read from the environment: APP_ID, DAPR_API_TOKEN, NAMESPACE, POD_NAME, XDG_DATA_HOME and OTEL_*."
+
+
+def _left(flag: Flag) -> str:
+    placeholder = f" {flag.placeholder}" if flag.placeholder else ""
+    return f"--{flag.name}{placeholder}"
+
+
+def _default(settings: Settings, flag: Flag) -> str:
+    value: Any = settings
+    for name in flag.setting.split("."):
+        value = getattr(value, name)
+    if value in (None, "", ()) or value is False:
+        return ""
+    if isinstance(value, tuple):
+        value = ",".join(str(part) for part in value)
+    if value is True:
+        value = "true"
+    elif isinstance(value, int) and value % 1024 == 0 and value:
+        value = f"{value // 2**20}Mi" if value % 2**20 == 0 else f"{value // 2**10}Ki"
+    return f" ({value:g})" if isinstance(value, float) else f" ({value})"

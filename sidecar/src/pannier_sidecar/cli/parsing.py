@@ -1,0 +1,92 @@
+"""Arguments as Go's pflag reads them, which daprd's users know.
+
+`--flag=value`, `--flag value`, a bare boolean (the next word is never its value), `--flag=false`, `--` ends the flags;
+one dash does as well as two, as in older files.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from msgspec import Struct
+
+from pannier_crds.suggestions import closest
+from pannier_sidecar.cli.flags import EVERY_FLAG, Flag
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+
+class UsageError(Exception):
+    """The command line cannot be understood; the text is one line for the user."""
+
+
+class Parsed(Struct):
+    """What a command line says."""
+
+    changes: dict[str, Any] = {}
+    """Paths of settings and their values."""
+    without_effect: list[str] = []
+    """Flags of daprd's that were given and mean nothing here."""
+    command: list[str] = []
+    """What stands behind `--`."""
+    wants_help: bool = False
+
+
+def parse(arguments: Sequence[str], flags: Iterable[Flag] = EVERY_FLAG) -> Parsed:
+    """Read the arguments behind a verb. Raises UsageError."""
+    by_name = {name: flag for flag in flags for name in flag.names}
+    parsed = Parsed()
+    rest = list(arguments)
+    while rest:
+        word = rest.pop(0)
+        if word == "--":
+            parsed.command = rest
+            break
+        if word in ("--help", "-h", "-help"):
+            parsed.wants_help = True
+            continue
+        if not word.startswith("-") or word == "-":
+            raise UsageError(_unexpected(word))
+        name, has_value, value = word.lstrip("-").partition("=")
+        flag = by_name.get(name)
+        if flag is None:
+            raise UsageError(_unknown(name, by_name))
+        if not has_value:
+            value = _next_value(flag, name, rest)
+        _take(parsed, flag, name, value)
+    return parsed
+
+
+def _next_value(flag: Flag, name: str, rest: list[str]) -> str:
+    if flag.is_boolean:
+        return "true"
+    if not rest or rest[0] == "--":
+        raise UsageError(f"--{name} needs a value: write --{name} {flag.placeholder or 'VALUE'}")
+    return rest.pop(0)
+
+
+def _take(parsed: Parsed, flag: Flag, name: str, text: str) -> None:
+    if not flag.setting:
+        parsed.without_effect.append(name)
+        return
+    if not text.strip():  # as in a file where a variable is empty: the default
+        return
+    try:
+        value = flag.read(text)
+    except ValueError as error:
+        raise UsageError(f"--{name}: {text!r} can't be used; {error}") from None
+    if flag.repeats:
+        value = (*parsed.changes.get(flag.setting, ()), *value)
+    if value is not None:
+        parsed.changes[flag.setting] = value
+
+
+def _unexpected(word: str) -> str:
+    return f"unexpected {word!r}; flags start with --, and an app's command stands behind ' -- '"
+
+
+def _unknown(name: str, known: Iterable[str]) -> str:
+    meant = closest(name, known)
+    advice = f"did you mean --{meant}?" if meant else "'pannier help' lists the flags"
+    return f"there is no flag --{name}; {advice}"

@@ -1,0 +1,71 @@
+"""The app's output, line by line behind a prefix.
+
+Threads with blocking reads and writes, so that neither a chatty app nor a slow terminal holds up the state API. Bytes
+pass as they are; a line without an end is written at the latest when it is 64 KiB long or the app ends.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from typing import BinaryIO
+
+_LONGEST_LINE: Final = 64 * 1024
+_PREFIX: Final = b"== APP == "
+_COLOUR: Final = b"\x1b[36m== APP ==\x1b[0m "  # cyan, which both dark and light terminals show
+
+
+def prefix_for(stream: BinaryIO, environment: Mapping[str, str]) -> bytes:
+    """The prefix, coloured on a terminal unless NO_COLOR (no-color.org) or a dumb terminal says otherwise."""
+    is_plain = environment.get("NO_COLOR") or environment.get("TERM") == "dumb" or not stream.isatty()
+    return _PREFIX if is_plain else _COLOUR
+
+
+class PrefixedOutput:
+    """A pipe for a child to write to, and the thread that copies it."""
+
+    def __init__(self, target: BinaryIO, prefix: bytes):
+        """Open the pipe; `inlet` is for the child. Call `start` when the child has it."""
+        self._outlet, self.inlet = os.pipe()
+        self._target = target
+        self._prefix = prefix
+        self._thread = threading.Thread(target=self._copy, name="app output", daemon=True)
+
+    def start(self) -> None:
+        """Copy from now on, and give up our own end of the inlet."""
+        os.close(self.inlet)
+        self._thread.start()
+
+    def discard(self) -> None:
+        """Close the pipe that no child came to write to."""
+        os.close(self.inlet)
+        os.close(self._outlet)
+
+    def finish(self, seconds: float) -> None:
+        """Wait for what is left; something the app left running may hold the pipe open for ever."""
+        self._thread.join(seconds)
+
+    def _copy(self) -> None:
+        rest = b""
+        while chunk := os.read(self._outlet, _LONGEST_LINE):
+            *lines, rest = (rest + chunk).split(b"\n")
+            if len(rest) >= _LONGEST_LINE:
+                lines.append(rest)
+                rest = b""
+            if lines:
+                self._write(b"".join(self._prefix + line + b"\n" for line in lines))
+        if rest:
+            self._write(self._prefix + rest + b"\n")
+        os.close(self._outlet)
+
+    def _write(self, text: bytes) -> None:
+        """A reader that went away is no reason to hold up the app: what it writes is thrown away."""
+        try:
+            self._target.write(text)
+            self._target.flush()
+        except (OSError, ValueError):
+            self._target = open(os.devnull, "wb")

@@ -1,0 +1,129 @@
+"""`pannier run`: the sidecar on a laptop, and the app beside it."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import signal
+from typing import TYPE_CHECKING, Final
+
+from pannier_crds.component import Component, MetadataItem
+from pannier_sidecar import __version__, listening
+from pannier_sidecar.app import Sidecar, run_loop
+from pannier_sidecar.cli import starting
+from pannier_sidecar.cli.app_process import AppProcess, app_environment, check_command
+from pannier_sidecar.cli.help import show_help
+from pannier_sidecar.loading.folder import FolderWatch, Found, Reading
+from pannier_sidecar.observing import logs
+from pannier_sidecar.settings import RUN_DEFAULTS
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from pannier_sidecar.loading.planning import Plan
+    from pannier_sidecar.settings import Settings
+
+log = logging.getLogger(__name__)
+
+APP_PATIENCE: Final = 10.0
+"""Seconds that an app has to end when the sidecar ends before it."""
+OWN_STORE: Final = Component("statestore", "state.sqlite", metadata=(MetadataItem("actorStateStore", "true"),))
+"""What is served where no folder says otherwise: its file lies in the user's data folder."""
+
+
+def run(arguments: Sequence[str], environment: Mapping[str, str]) -> int:
+    """Serve, run the app if there is one, and end with its exit code."""
+    settings, parsed = starting.read_settings(arguments, environment, RUN_DEFAULTS)
+    if parsed.wants_help:
+        return show_help("run")
+    starting.set_up_logs(settings, parsed)
+    talks_less = "log.level" not in parsed.changes
+    if talks_less:
+        logs.set_level("warn")  # the first lines say what matters
+    with starting.one_line_each():
+        if parsed.command:
+            check_command(parsed.command, environment)
+        with listening.bind(settings) as listeners:
+            return run_loop(_run(settings, listeners, parsed.command, talks_less=talks_less))
+
+
+async def _run(settings: Settings, listeners: listening.Listeners, command: Sequence[str], *, talks_less: bool) -> int:
+    folders = settings.components.folders
+    source = FolderWatch(folders) if folders else Reading((Found(OWN_STORE, "the store of its own"),))
+    sidecar = Sidecar(settings, listeners, source)
+    plan = sidecar.read_components()
+    starting.refuse_wrong_components(plan)
+    ending = _Ending(sidecar)
+    starting.on_signals(ending.on_signal)
+    await sidecar.start()
+    for line in _welcome(settings, listeners, plan, sidecar):
+        print(line, flush=True)
+    if talks_less:
+        logs.set_level("info")  # what becomes of a changed file is worth a line
+    if not command or sidecar.is_asked_to_stop:
+        await sidecar.wait_until_asked_to_stop()
+        return await sidecar.stop()
+    try:
+        ending.app = await AppProcess.start(command, app_environment(settings, listeners.api_port, listeners.grpc_port))
+        return await _beside(sidecar, ending.app)
+    finally:
+        await sidecar.stop()
+
+
+async def _beside(sidecar: Sidecar, app: AppProcess) -> int:
+    """Wait until the app ends, or end it when the sidecar is asked to stop; return the app's exit code."""
+    ended = asyncio.create_task(app.wait())
+    stopping = asyncio.create_task(sidecar.wait_until_asked_to_stop())
+    await asyncio.wait((ended, stopping), return_when=asyncio.FIRST_COMPLETED)
+    stopping.cancel()
+    if not ended.done():
+        await app.end(APP_PATIENCE)
+    return await ended
+
+
+class _Ending:
+    """What a signal does: the app gets it and ends us; without an app it ends us; a second one waits for nobody."""
+
+    def __init__(self, sidecar: Sidecar):
+        self.app: AppProcess | None = None
+        self._sidecar = sidecar
+        self._asked = 0
+
+    def on_signal(self, number: signal.Signals) -> None:
+        self._asked += 1
+        if self.app is None or not self.app.is_running:
+            if self._asked > 1:
+                os._exit(128 + number)
+            self._sidecar.ask_to_stop()
+        elif self._asked == 1 or number == signal.SIGHUP:
+            self.app.send(number)
+            log.warning("%s passed on to the app; once more ends it at once", number.name)
+        else:
+            self.app.send(signal.SIGKILL)
+
+
+def _welcome(settings: Settings, listeners: listening.Listeners, plan: Plan, sidecar: Sidecar) -> list[str]:
+    """What the user sees first: the address, the stores, and a line to try."""
+    port = listeners.api_port
+    base, curl = f"http://127.0.0.1:{port}", "curl"
+    if port is None:
+        path = listening.addresses_of(listeners.api)
+        base, curl = "http://localhost", f"curl --unix-socket {path}"
+    lines = [f"Pannier {__version__} serves app '{settings.app.id}' at {base if port else path}"]
+    states = sidecar.keeper.states()
+    for state in states:
+        place = "" if settings.components.folders else f", in {plan.wanted[0].settings['connectionString']}"
+        why = f": {state.why}" if state.why else ""
+        lines.append(f"  store    {state.name} ({state.type}{place}) is {state.state}{why}")
+    if not states:
+        lines.append(f"  store    none yet: add a component to {settings.components.folders[0]}")
+    if listeners.grpc_port is not None:
+        lines.append(f"  gRPC     127.0.0.1:{listeners.grpc_port}, for the SDKs of Dapr and Layotto")
+    if listeners.metrics:
+        lines.append(f"  metrics  http://127.0.0.1:{listening.port_of(listeners.metrics)}/metrics")
+    name = states[0].name if states else "statestore"
+    store = f"{base}/v1.0/state/{name}"
+    item = """'[{"key": "hello", "value": "world"}]'"""
+    lines.append(f"  try      {curl} -d {item} {store} && {curl} {store}/hello")
+    return lines

@@ -1,0 +1,65 @@
+"""`pannier serve`: the sidecar alone, as a pod or a compose file runs it."""
+
+from __future__ import annotations
+
+import logging
+import os
+from typing import TYPE_CHECKING
+
+from pannier_sidecar import listening
+from pannier_sidecar.app import Sidecar, run_loop
+from pannier_sidecar.cli import starting
+from pannier_sidecar.cli.help import show_help
+from pannier_sidecar.cli.parsing import UsageError
+from pannier_sidecar.loading.folder import FolderWatch
+from pannier_sidecar.settings import MOUNTED_COMPONENTS
+
+if TYPE_CHECKING:
+    import signal
+    from collections.abc import Mapping, Sequence
+
+    from pannier_sidecar.settings import Settings
+
+log = logging.getLogger(__name__)
+
+
+def serve(arguments: Sequence[str], environment: Mapping[str, str]) -> int:
+    """Serve until a signal or a call to /v1.0/shutdown ends it."""
+    settings, parsed = starting.read_settings(arguments, environment)
+    if parsed.wants_help:
+        return show_help("serve")
+    if parsed.command:
+        raise UsageError("serve starts no app; write pannier run ... -- COMMAND")
+    starting.set_up_logs(settings, parsed)
+    with starting.one_line_each():
+        with listening.bind(settings) as listeners:
+            return run_loop(_serve(settings, listeners))
+
+
+async def _serve(settings: Settings, listeners: listening.Listeners) -> int:
+    folders = settings.components.folders
+    source = FolderWatch(folders or [MOUNTED_COMPONENTS], may_be_missing=not folders)
+    sidecar = Sidecar(settings, listeners, source)
+    plan = sidecar.read_components()
+    if settings.components.is_strict:
+        starting.refuse_wrong_components(plan)
+    is_ending = False
+
+    def end(signal_number: signal.Signals) -> None:
+        nonlocal is_ending
+        if is_ending:
+            log.warning("a second %s: ending at once", signal_number.name)
+            os._exit(128 + signal_number)
+        is_ending = True
+        log.info("%s: ending", signal_number.name)
+        sidecar.ask_to_stop()
+
+    starting.on_signals(end)
+    await sidecar.start()
+    if not sidecar.keeper.states():
+        log.warning("there is no component in %s yet", ", ".join(map(str, folders or [MOUNTED_COMPONENTS])))
+    log.info("gRPC on %s", listening.addresses_of(listeners.grpc))
+    if listeners.metrics:
+        log.info("metrics on %s", listening.addresses_of(listeners.metrics))
+    await sidecar.wait_until_asked_to_stop()
+    return await sidecar.stop()

@@ -1,0 +1,81 @@
+"""What `run` and `serve` have in common: from arguments to a sidecar whose components have been read."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import signal
+import sys
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+from pannier_sidecar import __version__, listening
+from pannier_sidecar.cli.parsing import Parsed, UsageError, parse
+from pannier_sidecar.loading.folder import FolderUnreadable
+from pannier_sidecar.observing import logs
+from pannier_sidecar.settings import Settings, SettingsError, check, from_environment
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping, Sequence
+
+    from pannier_sidecar.loading.planning import Plan
+
+log = logging.getLogger(__name__)
+
+
+class CannotStart(Exception):
+    """The sidecar can't start; the text is one line, or several, for the user."""
+
+
+def read_settings(
+    arguments: Sequence[str], environment: Mapping[str, str], defaults: Mapping[str, Any] | None = None
+) -> tuple[Settings, Parsed]:
+    """Read the settings of a verb. Raises UsageError."""
+    parsed = parse(arguments)
+    settings = from_environment(environment, defaults).changed(parsed.changes)
+    try:
+        if not parsed.wants_help:
+            check(settings)
+    except SettingsError as error:
+        raise UsageError(str(error)) from None
+    return settings, parsed
+
+
+def set_up_logs(settings: Settings, parsed: Parsed) -> None:
+    """Begin to log, and say once which of daprd's flags have no effect."""
+    place = settings.place
+    logs.set_up(
+        settings.log.level,
+        as_json=settings.log.as_json,
+        app_id=settings.app.id,
+        instance=place.pod_name or "",
+        version=__version__,
+    )
+    if parsed.without_effect:
+        names = ", ".join(f"--{name}" for name in dict.fromkeys(parsed.without_effect))
+        log.info("flags that have no effect here: %s", names)
+
+
+def refuse_wrong_components(plan: Plan) -> None:
+    """Raise CannotStart with a line for each error."""
+    lines = [line for refused in plan.refused for line in refused.lines()]
+    if lines:
+        raise CannotStart("\n".join(lines))
+
+
+@contextmanager
+def one_line_each() -> Iterator[None]:
+    """Turn what hinders a start into a line on standard error and exit code 1."""
+    try:
+        yield
+    except (CannotStart, FolderUnreadable, listening.AddressUnusable) as error:
+        for line in str(error).splitlines():
+            print(f"pannier: {line}", file=sys.stderr)
+        raise SystemExit(1) from None
+
+
+def on_signals(handle: Callable[[signal.Signals], None]) -> None:
+    """Call `handle` within the event loop at each request to end."""
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        loop.add_signal_handler(number, handle, number)

@@ -1,0 +1,210 @@
+"""Everything that can be set, read once at start and handed down: one frozen dataclass in groups.
+
+The only file that reads the process's arguments and environment. Values win in this order: flag, environment, the
+verb's default, the default written here.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, Final, Literal
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+LOOPBACK: Final = ("::1", "127.0.0.1")
+"""Both families, as Dapr's injector asks for; the one that a machine lacks is left out."""
+EVERYWHERE: Final = ("::", "0.0.0.0")
+
+Profile = Literal["spec", "dapr"]
+Mode = Literal["standalone", "kubernetes"]
+
+
+class SettingsError(ValueError):
+    """A setting that cannot be used; the text names it and says what to write."""
+
+
+@dataclass(frozen=True)
+class AppSettings:
+    """The app this sidecar rides beside."""
+
+    id: str = ""
+    """What scopes and key prefixes know the app by. Never empty once read."""
+    port: int | None = None
+    """Where the app listens. The sidecar never calls it: it is shown in the metadata, and given to the app."""
+    protocol: str = "http"
+    """Shown in the metadata only."""
+
+
+@dataclass(frozen=True)
+class ListenSettings:
+    """Where the sidecar listens. Port 0 is any free port."""
+
+    addresses: tuple[str, ...] = LOOPBACK
+    """Of the state API. Loopback, because whoever reaches it may read and write the app's state."""
+    http_port: int = 3500
+    """Dapr's own, so that its SDKs find it."""
+    grpc_port: int | None = None
+    """None: 50001, where Dapr's SDKs look, or any free port where that one is taken."""
+    layotto_port: int | None = None
+    """A second port for gRPC: Layotto's SDKs look at 34904."""
+    unix_socket_folder: Path | None = None
+    """With it the API is served on `dapr-<app id>-http.socket` and `...-grpc.socket` there, on no port, as in Dapr."""
+    public_port: int | None = None
+    """Health and metadata alone, without a token, for the kubelet's probes (3501 in Dapr's pods)."""
+    public_addresses: tuple[str, ...] = EVERYWHERE
+    """The kubelet calls the pod's address."""
+    metrics_port: int = 9090
+    """Dapr's own, which scrape configurations know."""
+    metrics_addresses: tuple[str, ...] = EVERYWHERE
+    """Prometheus calls the pod's address."""
+    serves_metrics: bool = True
+    """Off: calls are not counted either."""
+
+
+@dataclass(frozen=True)
+class LimitSettings:
+    """How much one client may send."""
+
+    max_body_size: int = 4 * 1024 * 1024
+    """Bytes of one request's body; Dapr's default."""
+    read_buffer_size: int = 16 * 1024
+    """Bytes of one request's line and headers. Four times Dapr's: with 4 KiB, long keys and big cookies fail."""
+
+
+@dataclass(frozen=True)
+class StopSettings:
+    """How the sidecar ends. Seconds."""
+
+    graceful: float = 5.0
+    """Longest wait for calls in flight; Dapr's default."""
+    block: float = 0.0
+    """How long the API goes on serving after a signal, so that an app that ends at the same time can save its state."""
+
+
+@dataclass(frozen=True)
+class ComponentSettings:
+    """Where the components come from."""
+
+    folders: tuple[Path, ...] = ()
+    """Empty: `run` keeps a store of its own, `serve` reads `/components`, where a pod has them mounted."""
+    is_strict: bool = False
+    """Whether one wrong component at the start ends the sidecar (always so in `run`) instead of being left out."""
+    poll_interval: float = 1.0
+    """Seconds between two looks at the folders: a change should show within about a second, and a look costs 50 us."""
+
+
+@dataclass(frozen=True)
+class LogSettings:
+    """What is written to standard error."""
+
+    level: str = "info"
+    """debug, info, warn, error or fatal."""
+    as_json: bool = False
+    """JSON lines with Dapr's field names."""
+    api_calls: bool = False
+    """A line for each call: off, because writing it costs as much as the call."""
+
+
+@dataclass(frozen=True)
+class PlaceSettings:
+    """Where the process runs."""
+
+    mode: Mode = "standalone"
+    """In `kubernetes`, `envRef` reaches only the variables that DAPR_ENV_KEYS lists, as in Dapr."""
+    namespace: str | None = None
+    """From NAMESPACE. Unknown: components of every namespace are taken."""
+    pod_name: str | None = None
+    """From POD_NAME."""
+    data_folder: Path | None = None
+    """Where `run` keeps its own store; None where neither XDG_DATA_HOME nor a home is known."""
+    environment: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}), repr=False)
+    """The process's environment as it was at the start, for `envRef`, local secrets and the app's own."""
+
+
+@dataclass(frozen=True)
+class Settings:
+    """All of it."""
+
+    app: AppSettings = AppSettings()
+    listen: ListenSettings = ListenSettings()
+    limits: LimitSettings = LimitSettings()
+    stop: StopSettings = StopSettings()
+    components: ComponentSettings = ComponentSettings()
+    log: LogSettings = LogSettings()
+    place: PlaceSettings = PlaceSettings()
+    profile: Profile = "spec"
+    """Whose answers win where the published specs and Dapr 1.18 differ."""
+    api_token: str | None = field(default=None, repr=False)
+    """From DAPR_API_TOKEN: what callers must send as `dapr-api-token`. None: no token is asked for."""
+
+    def changed(self, changes: Mapping[str, Any]) -> Settings:
+        """Return these settings with others in place: `{"listen.http_port": 3600, "profile": "dapr"}`."""
+        top: dict[str, Any] = {}
+        groups: dict[str, dict[str, Any]] = {}
+        for path, value in changes.items():
+            group, dot, name = path.partition(".")
+            if dot:
+                groups.setdefault(group, {})[name] = value
+            else:
+                top[group] = value
+        for group, values in groups.items():
+            top[group] = replace(getattr(self, group), **values)
+        return replace(self, **top)
+
+
+RUN_DEFAULTS: Final[Mapping[str, Any]] = {
+    "app.id": "app",
+    # Several sidecars run on one laptop, and nobody outside it should reach them.
+    "listen.metrics_port": 0,
+    "listen.metrics_addresses": LOOPBACK,
+    "listen.public_addresses": LOOPBACK,
+    "components.is_strict": True,
+}
+"""What `run` does otherwise than `serve`."""
+
+MOUNTED_COMPONENTS: Final = Path("/components")
+"""Where a pod has its components."""
+
+
+def read_arguments() -> list[str]:
+    """The arguments the process was started with, its name left out."""
+    return sys.argv[1:]
+
+
+def read_environment() -> Mapping[str, str]:
+    """A copy of the process's environment that never changes."""
+    return MappingProxyType(dict(os.environ))
+
+
+def from_environment(environment: Mapping[str, str], defaults: Mapping[str, Any] | None = None) -> Settings:
+    """The settings before any flag is looked at. Empty variables count as absent."""
+    changes = dict(defaults or {})
+    changes["place.environment"] = environment
+    changes["place.namespace"] = environment.get("NAMESPACE") or None
+    changes["place.pod_name"] = environment.get("POD_NAME") or None
+    changes["place.data_folder"] = _data_folder(environment)
+    changes["api_token"] = environment.get("DAPR_API_TOKEN") or None
+    if app_id := environment.get("APP_ID"):
+        changes["app.id"] = app_id
+    return Settings().changed(changes)
+
+
+def check(settings: Settings) -> None:
+    """Raise SettingsError for what no single flag could show to be wrong."""
+    if not settings.app.id:
+        raise SettingsError("--app-id is missing: state is stored under the app's name; write --app-id NAME")
+    if "||" in settings.app.id or not settings.app.id.isprintable():
+        raise SettingsError(f"--app-id {settings.app.id!r} can't be used in keys; write a name without '||'")
+
+
+def _data_folder(environment: Mapping[str, str]) -> Path | None:
+    given = environment.get("XDG_DATA_HOME", "")
+    if given.startswith("/"):  # the XDG specification has relative paths ignored
+        return Path(given, "pannier")
+    home = environment.get("HOME") or os.path.expanduser("~")  # without HOME: from the user database
+    return Path(home, ".local", "share", "pannier") if home.startswith("/") else None

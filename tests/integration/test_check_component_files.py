@@ -1,0 +1,124 @@
+"""`pannier check`: verdicts on files and sets of them, one line each or as JSON."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from servers.pannier_process import Pannier
+
+Check = Callable[..., tuple[int, list[str]]]
+
+GOOD = """apiVersion: dapr.io/v1alpha1
+kind: Component
+metadata:
+  name: NAME
+spec:
+  type: state.in-memory
+  version: v1
+  metadata:
+    - name: actorStateStore
+      value: "true"
+"""
+
+
+@pytest.fixture
+def check(tmp_path: Path) -> Check:
+    def run(*arguments: object) -> tuple[int, list[str]]:
+        pannier = Pannier("check", *arguments, folder=tmp_path)
+        try:
+            return pannier.end(), (pannier.out + pannier.err).splitlines()
+        finally:
+            pannier.close()
+
+    return run
+
+
+def write(folder: Path, file: str, text: str) -> Path:
+    path = folder / file
+    path.write_text(text)
+    return path
+
+
+def test_good_files_are_fine(check: Check, tmp_path: Path) -> None:
+    write(tmp_path, "a.yaml", GOOD.replace("NAME", "a"))
+    assert check("a.yaml") == (0, ["1 component fine, 0 errors, 0 warnings"])
+    assert check(tmp_path) == (0, ["1 component fine, 0 errors, 0 warnings"])
+
+
+def test_an_error_is_told_with_its_place_and_the_way_out(check: Check, tmp_path: Path) -> None:
+    write(tmp_path, "a.yaml", GOOD.replace("NAME", "a").replace('"true"', '"tru"'))
+    code, lines = check("a.yaml")
+    assert code == 1
+    assert lines == [
+        "a.yaml:10: error: spec.metadata[actorStateStore].value: 'tru' is neither true nor false; "
+        'write "true" or "false"',
+        "0 components fine, 1 error, 0 warnings",
+    ]
+
+
+def test_a_warning_is_no_failure(check: Check, tmp_path: Path) -> None:
+    write(tmp_path, "a.yaml", GOOD.replace("NAME", "a").replace("actorStateStore", "actorStateStor"))
+    code, lines = check("a.yaml")
+    assert code == 0
+    assert lines[0].startswith("a.yaml:9: warning: spec.metadata[actorStateStor]: state.in-memory has no field")
+    assert lines[-1] == "1 component fine, 0 errors, 1 warning"
+
+
+def test_files_are_judged_as_a_set(check: Check, tmp_path: Path) -> None:
+    write(tmp_path, "a.yaml", GOOD.replace("NAME", "a"))
+    write(tmp_path, "b.yaml", GOOD.replace("NAME", "b"))
+    code, lines = check("a.yaml", "b.yaml")
+    assert code == 1
+    assert lines[0].startswith("b.yaml:10: error: spec.metadata[actorStateStore].value: 'a' already is the actor state")
+    assert lines[-1] == "1 component fine, 1 error, 0 warnings"
+
+
+def test_broken_yaml_is_an_error_with_its_line(check: Check, tmp_path: Path) -> None:
+    write(tmp_path, "a.yaml", "kind: Component\n  name: x\n")
+    code, lines = check("a.yaml")
+    assert code == 1 and lines[0].startswith("a.yaml:2: error: ")
+
+
+def test_other_kinds_are_left_aside(check: Check, tmp_path: Path) -> None:
+    write(tmp_path, "a.yaml", "apiVersion: v1\nkind: ConfigMap\nmetadata:\n  name: a\n")
+    code, lines = check("a.yaml")
+    assert code == 0
+    assert lines[0] == "a.yaml:2: left aside: 'ConfigMap' is not a Component"
+
+
+def test_a_missing_path_is_one_clear_line(check: Check) -> None:
+    assert check("nowhere.yaml") == (1, ["pannier: nowhere.yaml: no such file or folder"])
+
+
+@pytest.mark.parametrize("flags", [["--output", "json"], ["--output=json"], ["-o", "json"]])
+def test_json_holds_the_same(check: Check, tmp_path: Path, flags: list[str]) -> None:
+    write(tmp_path, "a.yaml", GOOD.replace("NAME", "a").replace('"true"', '"tru"'))
+    code, lines = check("a.yaml", *flags)
+    report = json.loads("\n".join(lines))
+    assert code == 1
+    assert (report["fine"], report["errors"], report["warnings"]) == (0, 1, 0)
+    assert report["problems"] == [
+        {
+            "file": "a.yaml",
+            "line": 10,
+            "severity": "error",
+            "component": "a",
+            "field": "spec.metadata[actorStateStore].value",
+            "message": "'tru' is neither true nor false",
+            "advice": 'write "true" or "false"',
+        }
+    ]
+
+
+def test_an_unknown_format_is_refused(check: Check) -> None:
+    assert check("--output", "xml", ".") == (2, ["pannier: --output: 'xml' can't be used; write text or json"])
+
+
+def test_every_example_is_fine(check: Check) -> None:
+    examples = Path(__file__).parents[2] / "examples" / "components"
+    for folder in sorted(path for path in examples.iterdir() if path.is_dir()):
+        code, lines = check(folder)
+        assert (code, lines[-1].partition(" fine, ")[2].partition(",")[0]) == (0, "0 errors"), lines

@@ -1,0 +1,139 @@
+"""What hinders `pannier run` is said in one clear line each, with exit code 1, or 2 for a wrong command line."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from servers.pannier_process import Pannier
+
+GOOD = """
+apiVersion: dapr.io/v1alpha1
+kind: Component
+metadata:
+  name: orders
+spec:
+  type: state.in-memory
+  version: v1
+  metadata: []
+"""
+
+
+@pytest.fixture
+def components(tmp_path: Path) -> Path:
+    folder = tmp_path / "components"
+    folder.mkdir()
+    (folder / "orders.yaml").write_text(GOOD)
+    return folder
+
+
+@pytest.fixture
+def busy_port() -> Iterator[int]:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        yield server.getsockname()[1]
+
+
+def refused(*arguments: object, code: int = 1, **environment: str) -> list[str]:
+    """The lines on standard error of a run that ends with this code."""
+    pannier = Pannier(*arguments, environment=environment)
+    try:
+        assert pannier.end() == code, pannier.err
+        assert pannier.out == ""
+        return pannier.err.splitlines()
+    finally:
+        pannier.close()
+
+
+def test_a_busy_port(components: Path, busy_port: int) -> None:
+    assert refused("run", "--components", components, "--http-port", busy_port) == [
+        f"pannier: port {busy_port} is in use (127.0.0.1); stop the other program or pass --http-port"
+    ]
+
+
+def test_a_busy_metrics_port(components: Path, busy_port: int) -> None:
+    (line,) = refused("run", "--components", components, "--http-port", 0, "--metrics-port", busy_port)
+    assert line.endswith("or pass --metrics-port")
+
+
+def test_an_address_that_is_none(components: Path) -> None:
+    (line,) = refused("run", "--components", components, "--http-port", 0, "--listen-addresses", "no.such.host.invalid")
+    assert line == "pannier: 'no.such.host.invalid', where --http-port should listen, is no address of this machine"
+
+
+def test_a_missing_folder(tmp_path: Path) -> None:
+    (line,) = refused("run", "--http-port", 0, "--components", tmp_path / "nowhere")
+    assert line == f"pannier: components folder {tmp_path}/nowhere: no such file or directory"
+
+
+def test_a_file_for_a_folder(components: Path) -> None:
+    (line,) = refused("run", "--http-port", 0, "--components", components / "orders.yaml")
+    assert line.endswith("orders.yaml: not a directory")
+
+
+def test_a_broken_yaml(components: Path) -> None:
+    (components / "broken.yaml").write_text("kind: Component\n  name: x\n")
+    (line,) = refused("run", "--http-port", 0, "--components", components)
+    assert line.startswith(f"pannier: {components}/broken.yaml:2: ")
+
+
+def test_every_wrong_field_of_every_component(components: Path) -> None:
+    (components / "a.yaml").write_text(GOOD.replace("orders", "a").replace("state.in-memory", "state.rediss"))
+    (components / "b.yaml").write_text(
+        GOOD.replace("orders", "b").replace("metadata: []", "metadata: [{name: ttlInSeconds, value: soon}]")
+    )
+    lines = refused("run", "--http-port", 0, "--components", components)
+    assert lines[0] == (
+        f"pannier: {components}/a.yaml:7: spec.type: there is no component type 'state.rediss'; write 'state.redis'"
+    )
+    assert lines[1].startswith(f"pannier: {components}/b.yaml:9: spec.metadata[ttlInSeconds].value: 'soon' is not")
+    assert len(lines) == 2
+
+
+def test_an_unknown_program(components: Path) -> None:
+    assert refused("run", "--http-port", 0, "--components", components, "--", "no-such-program") == [
+        "pannier: no-such-program: no such program; check the command behind ' -- '"
+    ]
+
+
+def test_a_program_that_cannot_be_run(components: Path, tmp_path: Path) -> None:
+    program = tmp_path / "program"
+    program.write_text("#!/no/such/interpreter\n")
+    program.chmod(0o755)
+    pannier = Pannier("run", "--http-port", 0, "--components", components, "--", program)
+    assert pannier.end() == 1
+    assert pannier.err.splitlines() == [f"pannier: {program} can't be started: no such file or directory"]
+    pannier.close()
+
+
+def test_a_data_folder_that_cannot_be_made_is_said_with_the_store() -> None:
+    pannier = Pannier("run", "--http-port", 0, environment={"XDG_DATA_HOME": "/proc/nowhere"})
+    pannier.until_says("store    statestore (state.sqlite, in /proc/nowhere/pannier/statestore.db) is waiting: ")
+    pannier.close()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "line"),
+    [
+        (["run", "--htp-port", "1"], "there is no flag --htp-port; did you mean --http-port?"),
+        (
+            ["run", "--http-port", "x"],
+            "--http-port: 'x' can't be used; write a port from 1 to 65535, or 0 for a free one",
+        ),
+        (["run", "--http-port"], "--http-port needs a value: write --http-port PORT"),
+        (["run", "python"], "unexpected 'python'; flags start with --, and an app's command stands behind ' -- '"),
+        (["run", "--app-id", "a||b"], "--app-id 'a||b' can't be used in keys; write a name without '||'"),
+        (["serve"], "--app-id is missing: state is stored under the app's name; write --app-id NAME"),
+        (["serve", "--app-id", "a", "--", "x"], "serve starts no app; write pannier run ... -- COMMAND"),
+        (["srve"], "there is no command 'srve'; did you mean 'pannier serve'?"),
+        (["check"], "check needs files or folders: write pannier check PATH ..."),
+        (["help", "nothing"], "there is no help on 'nothing'; write pannier help run, serve or check"),
+    ],
+)
+def test_a_wrong_command_line(arguments: list[str], line: str) -> None:
+    assert refused(*arguments, code=2) == [f"pannier: {line}"]
+
+
+def test_no_command_at_all_shows_the_way() -> None:
+    assert refused(code=2)[0] == "Pannier serves a state API beside your app, over the database of your choice."
