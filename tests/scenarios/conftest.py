@@ -1,0 +1,64 @@
+"""Every scenario runs on every store, through every head, against a real `pannier serve`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from itertools import count
+
+import pytest
+from scenarios.http_client import HttpClient
+from scenarios.state_client import StateApi
+from scenarios.worlds import DATABASES, World, served, world, write_components
+
+HEADS = ("http", "dapr_grpc", "layotto_grpc")
+_numbers = count(1)
+
+
+@pytest.fixture(scope="session", params=DATABASES)
+def here(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
+    """A sidecar with stores of one kind."""
+    with world(request.param, tmp_path_factory.mktemp(request.param)) as found:
+        yield found
+
+
+@pytest.fixture(params=HEADS)
+def api(request: pytest.FixtureRequest, here: World) -> StateApi:
+    """A head of that sidecar."""
+    found: StateApi = getattr(here, request.param)
+    return found
+
+
+@pytest.fixture(scope="session")
+def http(tmp_path_factory: pytest.TempPathFactory) -> Iterator[HttpClient]:
+    """The HTTP head, for what only HTTP has: the store makes no difference there."""
+    with world("in-memory", tmp_path_factory.mktemp("http")) as found:
+        yield found.http
+
+
+@pytest.fixture(scope="session")
+def dapr(tmp_path_factory: pytest.TempPathFactory) -> Iterator[HttpClient]:
+    """The HTTP head in profile `dapr`."""
+    folder = tmp_path_factory.mktemp("dapr") / "components"
+    write_components(folder, "state.in-memory", {})
+    with served(folder, "--profile", "dapr") as pannier:
+        client = HttpClient(pannier.port(), saved=204, deleted=204)
+        yield client
+        client.close()
+
+
+@pytest.fixture
+def key() -> str:
+    """A key that no other test uses, and that is the beginning of no other one."""
+    return f"key-{next(_numbers)}."
+
+
+@pytest.fixture
+def group() -> str:
+    """What keys begin with that are used together: a Redis Cluster keeps them in one place for their braces."""
+    return f"{{group-{next(_numbers)}}}."
+
+
+@pytest.fixture
+def actor(group: str) -> str:
+    """The id of an actor that no other test uses."""
+    return group

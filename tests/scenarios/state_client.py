@@ -1,0 +1,128 @@
+"""What an app can ask of its sidecar, and what it can get, in words that are the same for every head."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from enum import Enum
+from typing import Protocol
+
+
+class Kind(Enum):
+    """Why a call was refused."""
+
+    MALFORMED = "the request cannot be carried out as it is written"
+    STORE_MISSING = "no such store"
+    CONFLICT = "somebody else wrote first"
+    NOT_SUPPORTED = "the store cannot do that"
+    FORBIDDEN = "not for apps"
+    NOT_READY = "the store is not there yet"
+    FAILED = "the store failed"
+
+
+class Refused(Exception):
+    """A call that was refused; the text is the message that the app sees."""
+
+    def __init__(self, kind: Kind, code: str, message: str):
+        super().__init__(message)
+        self.kind = kind
+        self.code = code
+
+
+@dataclass(frozen=True)
+class Found:
+    """A value that is there."""
+
+    value: bytes
+    etag: str | None = None
+    """None: the head tells none for this call."""
+    expires_at: str | None = None
+    """RFC 3339; None: never."""
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One key of many."""
+
+    key: str
+    found: Found | None = None
+    error: str | None = None
+
+
+@dataclass(frozen=True)
+class Retry:
+    """How often to try again."""
+
+    interval: int = 10
+    threshold: int = 3
+    pattern: str = "linear"
+
+
+@dataclass(frozen=True)
+class Item:
+    """A key to write, or to delete in a transaction."""
+
+    key: str
+    value: bytes | None = b"1"
+    """JSON; None: no value is sent."""
+    etag: str | None = None
+    concurrency: str | None = None
+    consistency: str | None = None
+    metadata: Mapping[str, str] = field(default_factory=dict)
+    retry: Retry | None = None
+
+
+@dataclass(frozen=True)
+class Operation:
+    """One step of a transaction."""
+
+    name: str
+    item: Item
+
+
+def upsert(key: str, value: bytes = b"1", etag: str | None = None, concurrency: str | None = None) -> Operation:
+    return Operation("upsert", Item(key, value, etag, concurrency))
+
+
+def delete(key: str, etag: str | None = None) -> Operation:
+    return Operation("delete", Item(key, None, etag))
+
+
+class StateApi(Protocol):
+    """An app's way to its state; `store` None is the default store. Every call raises Refused."""
+
+    gives_advice: bool
+    """Messages of errors go on after the part that is Dapr's or Layotto's."""
+
+    def save(self, store: str | None, *items: Item) -> None: ...
+
+    def get(
+        self, store: str | None, key: str, *, consistency: str | None = None, metadata: Mapping[str, str] | None = None
+    ) -> Found | None: ...
+
+    def delete(
+        self,
+        store: str | None,
+        key: str,
+        *,
+        etag: str | None = None,
+        concurrency: str | None = None,
+        consistency: str | None = None,
+        retry: Retry | None = None,
+    ) -> None: ...
+
+    def bulk_get(self, store: str | None, keys: Sequence[str]) -> list[Entry]: ...
+
+    def transact(
+        self, store: str | None, *operations: Operation, metadata: Mapping[str, str] | None = None
+    ) -> None: ...
+
+    def keys(
+        self, store: str | None, prefix: str = "", *, limit: int = 100, cursor: str | None = None, values: bool = False
+    ) -> tuple[list[Entry], str | None]: ...
+
+    def get_actor_state(self, actor_type: str, actor_id: str, key: str) -> Found | None: ...
+
+    def transact_actor_state(self, actor_type: str, actor_id: str, *operations: Operation) -> None: ...
+
+    def close(self) -> None: ...

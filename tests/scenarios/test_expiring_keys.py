@@ -1,0 +1,66 @@
+"""Keys that live for a time."""
+
+import time
+from datetime import UTC, datetime
+
+import pytest
+from scenarios.state_client import Found, Item, Kind, Operation, Refused, StateApi
+
+
+def found(api: StateApi, key: str) -> Found:
+    value = api.get("statestore", key)
+    assert value is not None
+    return value
+
+
+def seconds_left(value: Found) -> float:
+    assert value.expires_at is not None
+    expiry = datetime.strptime(value.expires_at, "%Y-%m-%dT%H:%M:%SZ").replace(tzinfo=UTC)
+    return expiry.timestamp() - time.time()
+
+
+def lasting(key: str, seconds: str, value: bytes = b"1") -> Item:
+    return Item(key, value, metadata={"ttlInSeconds": seconds})
+
+
+def test_every_read_of_an_expiring_key_tells_when(api: StateApi, key: str) -> None:
+    api.save("statestore", lasting(key, "1000"))
+    value = found(api, key)
+    assert 900 < seconds_left(value) <= 1001
+    assert [entry.found for entry in api.bulk_get("statestore", [key])] == [value]
+    page, _ = api.keys("statestore", key, values=True)
+    assert [entry.found for entry in page] == [value]
+
+
+def test_a_key_expires(api: StateApi, key: str) -> None:
+    api.save("statestore", lasting(f"{key}1", "1"))
+    api.transact("statestore", Operation("upsert", lasting(f"{key}2", "1")))
+    api.transact_actor_state("cat", key, Operation("upsert", lasting("hp", "1")))
+    api.save("statestore", lasting(f"{key}3", "1000"))
+    deadline = time.monotonic() + 20
+    gone = [("statestore", f"{key}1"), ("statestore", f"{key}2")]
+    while any(api.get(*one) for one in gone) or api.get_actor_state("cat", key, "hp"):
+        assert time.monotonic() < deadline, "still there"
+        time.sleep(0.05)
+    assert found(api, f"{key}3")
+    assert [bool(entry.found) for entry in api.bulk_get("statestore", [f"{key}1", f"{key}3"])] == [False, True]
+    page, _ = api.keys("statestore", key)
+    assert [entry.key for entry in page] == [f"{key}3"]
+    api.save("statestore", Item(f"{key}1", b"2", concurrency="first-write"))
+    assert found(api, f"{key}1").value == b"2"
+
+
+@pytest.mark.parametrize("seconds", ["-1", "0", None])
+def test_a_later_write_without_a_time_lets_the_key_live(api: StateApi, key: str, seconds: str | None) -> None:
+    api.save("statestore", lasting(key, "1000"))
+    api.save("statestore", Item(key, b"2") if seconds is None else lasting(key, seconds, b"2"))
+    assert (found(api, key).value, found(api, key).expires_at) == (b"2", None)
+
+
+@pytest.mark.parametrize("seconds", ["soon", "1.5", "-2", "", "99999999999", "1h"])
+def test_a_time_that_is_none_is_refused(api: StateApi, key: str, seconds: str) -> None:
+    with pytest.raises(Refused) as refused:
+        api.save("statestore", lasting(key, seconds))
+    assert refused.value.kind is Kind.MALFORMED
+    assert "ttlInSeconds" in str(refused.value)
+    assert api.get("statestore", key) is None

@@ -1,0 +1,126 @@
+"""What one head writes every head reads, under the same ETag."""
+
+import itertools
+
+import grpc
+import pytest
+from scenarios.conftest import HEADS
+from scenarios.grpc_client import GrpcClient
+from scenarios.state_client import Item, Kind, Refused, StateApi, delete, upsert
+from scenarios.worlds import World
+
+PAIRS = list(itertools.permutations(HEADS, 2))
+
+
+@pytest.fixture(params=PAIRS, ids="-".join)
+def pair(request: pytest.FixtureRequest, here: World) -> tuple[StateApi, StateApi]:
+    one, other = request.param
+    return getattr(here, one), getattr(here, other)
+
+
+def test_what_one_head_writes_the_other_reads(pair: tuple[StateApi, StateApi], key: str) -> None:
+    writer, reader = pair
+    writer.save("statestore", Item(key, b'{"z": 1.10}', metadata={"ttlInSeconds": "1000"}))
+    found = reader.get("statestore", key)
+    assert found is not None
+    assert found == writer.get("statestore", key)
+    assert (found.value, bool(found.etag), bool(found.expires_at)) == (b'{"z": 1.10}', True, True)
+
+
+def test_an_etag_of_one_head_is_good_at_the_other(pair: tuple[StateApi, StateApi], key: str) -> None:
+    one, other = pair
+    one.save("statestore", Item(key, b"1"))
+    first = one.get("statestore", key)
+    assert first is not None
+    other.save("statestore", Item(key, b"2", first.etag))
+    for call in (
+        lambda: one.save("statestore", Item(key, b"3", first.etag)),
+        lambda: one.delete("statestore", key, etag=first.etag),
+        lambda: one.transact("statestore", upsert(key, b"3", first.etag)),
+    ):
+        with pytest.raises(Refused) as refused:
+            call()
+        assert refused.value.kind is Kind.CONFLICT
+    second = other.get("statestore", key)
+    assert second is not None
+    one.transact("statestore", delete(key, second.etag))
+    assert other.get("statestore", key) is None
+
+
+def test_bulk_reads_of_all_heads_agree(here: World, key: str) -> None:
+    names = [f"{key}{number}" for number in range(5)]
+    here.dapr_grpc.save("statestore", *[Item(name) for name in names[:3]])
+    first, *others = [getattr(here, head).bulk_get("statestore", names) for head in HEADS]
+    assert [entry.key for entry in first] == names
+    assert all(entries == first for entries in others)
+
+
+def test_values_of_actors_are_read_by_all_heads(here: World, actor: str) -> None:
+    here.dapr_grpc.transact_actor_state("cat", actor, upsert("hp", b"10"))
+    found = here.http.get_actor_state("cat", actor, "hp")
+    assert found is not None
+    assert found.value == b"10"
+
+
+@pytest.fixture(params=["dapr_grpc", "layotto_grpc"])
+def head(request: pytest.FixtureRequest, here: World) -> GrpcClient:
+    found: GrpcClient = getattr(here, request.param)
+    return found
+
+
+def test_a_value_may_be_any_bytes(head: GrpcClient, key: str) -> None:
+    for value in (bytes(range(256)), b"\0", b"", b"\xff" * 100_000):
+        head.save("statestore", Item(key, value))
+        found = head.get("statestore", key)
+        assert found is not None
+        assert (found.value, bool(found.etag)) == (value, True)
+
+
+def test_many_keys_are_deleted_at_once(head: GrpcClient, key: str) -> None:
+    names = [f"{key}{number}" for number in range(5)]
+    head.save("statestore", *[Item(name) for name in names])
+    head.delete_bulk("statestore", *[Item(name) for name in names[:3]])
+    head.delete_bulk("statestore")
+    left = [entry.found is not None for entry in head.bulk_get("statestore", names)]
+    assert left == [False, False, False, True, True]
+    with pytest.raises(Refused) as refused:
+        head.delete_bulk("statestore", Item(names[4], etag="4711"))
+    assert refused.value.kind is Kind.CONFLICT
+
+
+def test_an_etag_of_zero_is_none_for_layotto_alone(here: World, key: str) -> None:
+    """Its JavaScript SDK sends it wherever there is none."""
+    head = here.layotto_grpc
+    for value in (b"1", b"2"):
+        head.save("statestore", Item(key, value, "0"))
+    head.transact("statestore", upsert(key, b"3", "0"))
+    found = head.get("statestore", key)
+    assert found is not None
+    assert found.value == b"3"
+    head.delete("statestore", key, etag="0")
+    head.delete("statestore", key, etag="0")
+    here.dapr_grpc.save("statestore", Item(key))
+    with pytest.raises(Refused):
+        here.dapr_grpc.delete("statestore", key, etag="0")
+
+
+def test_options_that_no_enumeration_has_are_refused(head: GrpcClient, key: str) -> None:
+    item = head.item(Item(key, b"1", concurrency="last-write"))
+    item.options.concurrency = 7
+    with pytest.raises(Refused) as refused:
+        head.call("SaveState", head.new("SaveStateRequest", store_name="statestore", states=[item]))
+    assert refused.value.kind is Kind.MALFORMED
+    assert "concurrency is 7" in str(refused.value)
+
+
+def test_other_methods_are_unimplemented_and_named(here: World) -> None:
+    with grpc.insecure_channel(f"127.0.0.1:{here.pannier.grpc_port()}") as channel:
+        for path, told in (
+            ("/dapr.proto.runtime.v1.Dapr/InvokeService", "InvokeService"),
+            ("/spec.proto.runtime.v1.Runtime/TryLock", "TryLock"),
+            ("/no.such.Service/Call", "no.such.Service"),
+        ):
+            with pytest.raises(grpc.RpcError) as error:
+                channel.unary_unary(path)(b"", timeout=30)
+            assert error.value.code() is grpc.StatusCode.UNIMPLEMENTED
+            assert told in error.value.details()

@@ -1,0 +1,62 @@
+"""Many tasks count up one key by ETags alone, and the sum is right."""
+
+import asyncio
+
+import uvloop
+from scenarios.http_client import path
+from scenarios.state_client import Item
+from scenarios.worlds import World
+
+TASKS = 4
+INCREMENTS = {"in-memory": 4_000, "sqlite": 2_000, "redis": 10_000, "redis-sentinel": 1_000, "redis-cluster": 1_000}
+
+
+class Connection:
+    """The least that can speak HTTP: the test should spend its time in the sidecar."""
+
+    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter):
+        self._reader, self._writer = reader, writer
+
+    async def ask(self, request: bytes) -> tuple[int, bytes, bytes]:
+        """Return status, ETag and body."""
+        self._writer.write(request)
+        head = await self._reader.readuntil(b"\r\n\r\n")
+        headers = dict(line.split(b": ", 1) for line in head.split(b"\r\n")[1:-2])
+        body = await self._reader.readexactly(int(headers.get(b"content-length", b"0")))
+        return int(head[9:12]), headers.get(b"etag", b""), body
+
+    async def close(self) -> None:
+        self._writer.close()
+        await self._writer.wait_closed()
+
+
+async def count_up(port: int, key: str, times: int) -> int:
+    """Count up so many times and return how many attempts met another one."""
+    connection = Connection(*await asyncio.open_connection("127.0.0.1", port))
+    get = f"GET {path('statestore', key)} HTTP/1.1\r\n\r\n".encode()
+    save = f"POST {path('statestore')} HTTP/1.1\r\nContent-Length: %d\r\n\r\n"
+    conflicts = 0
+    while times:
+        status, etag, value = await connection.ask(get)
+        assert status == 200
+        body = f'[{{"key":"{key}","value":{int(value) + 1},"etag":"{etag.decode()}"}}]'
+        status, _, message = await connection.ask((save % len(body) + body).encode())
+        assert status in (201, 409), message
+        times -= status == 201
+        conflicts += status == 409
+    await connection.close()
+    return conflicts
+
+
+def test_no_increment_is_lost(here: World, key: str) -> None:
+    here.http.save("statestore", Item(key, b"0"))
+    each = INCREMENTS[here.kind] // TASKS
+
+    async def count_together() -> list[int]:
+        return await asyncio.gather(*[count_up(here.http.port, key, each) for _ in range(TASKS)])
+
+    conflicts = uvloop.run(count_together())
+    found = here.http.get("statestore", key)
+    assert found is not None
+    assert int(found.value) == each * TASKS == INCREMENTS[here.kind]
+    assert sum(conflicts) > 0, "the tasks never met"

@@ -1,0 +1,100 @@
+"""The rule of writing, cell by cell, as apps meet it."""
+
+import pytest
+from scenarios.state_client import Found, Item, Kind, Refused, StateApi
+
+STALE = "4711"
+WRITES = (None, "last-write", "first-write")
+
+
+def found(api: StateApi, key: str) -> Found:
+    value = api.get("statestore", key)
+    assert value is not None
+    return value
+
+
+def conflict(call: object) -> None:
+    with pytest.raises(Refused) as refused:
+        call()  # type: ignore[operator]
+    assert refused.value.kind is Kind.CONFLICT
+    assert "possible etag mismatch. error from state store" in str(refused.value)
+
+
+# --- saves ------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("etag", "concurrency"), [(None, None), (None, "last-write"), ("", None), ("", "last-write")])
+def test_without_an_etag_the_last_write_wins(
+    api: StateApi, key: str, etag: str | None, concurrency: str | None
+) -> None:
+    for value in (b"1", b"2"):
+        api.save("statestore", Item(key, value, etag, concurrency))
+        assert found(api, key).value == value
+
+
+@pytest.mark.parametrize("concurrency", [None, "first-write"])
+def test_with_an_etag_only_that_state_is_written_over(api: StateApi, key: str, concurrency: str | None) -> None:
+    conflict(lambda: api.save("statestore", Item(key, b"0", STALE, concurrency)))
+    assert api.get("statestore", key) is None
+    api.save("statestore", Item(key, b"1"))
+    first = found(api, key).etag
+    api.save("statestore", Item(key, b"2", first, concurrency))
+    assert found(api, key).value == b"2"
+    for stale in (first, STALE):
+        conflict(lambda stale=stale: api.save("statestore", Item(key, b"3", stale, concurrency)))
+    assert found(api, key).value == b"2"
+
+
+def test_with_an_etag_the_last_write_wins_if_it_says_so(api: StateApi, key: str) -> None:
+    for value in (b"1", b"2"):
+        api.save("statestore", Item(key, value, STALE, "last-write"))
+        assert found(api, key).value == value
+
+
+@pytest.mark.parametrize("etag", [None, ""])
+def test_the_first_write_without_an_etag_creates_and_no_more(api: StateApi, key: str, etag: str | None) -> None:
+    api.save("statestore", Item(key, b"1", etag, "first-write"))
+    conflict(lambda: api.save("statestore", Item(key, b"2", etag, "first-write")))
+    assert found(api, key).value == b"1"
+    api.save("statestore", Item(key, b"3"))
+    assert found(api, key).value == b"3"
+    api.delete("statestore", key)
+    api.save("statestore", Item(key, b"4", etag, "first-write"))
+    assert found(api, key).value == b"4"
+
+
+# --- deletes ----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("etag", "concurrency"), [(None, None), (None, "last-write"), (STALE, "last-write")])
+def test_a_delete_that_asks_for_nothing_succeeds(
+    api: StateApi, key: str, etag: str | None, concurrency: str | None
+) -> None:
+    api.save("statestore", Item(key))
+    for _ in range(2):
+        api.delete("statestore", key, etag=etag, concurrency=concurrency)
+        assert api.get("statestore", key) is None
+
+
+@pytest.mark.parametrize("concurrency", [None, "first-write"])
+def test_a_delete_with_an_etag_removes_only_that_state(api: StateApi, key: str, concurrency: str | None) -> None:
+    conflict(lambda: api.delete("statestore", key, etag=STALE, concurrency=concurrency))
+    api.save("statestore", Item(key))
+    conflict(lambda: api.delete("statestore", key, etag=STALE, concurrency=concurrency))
+    api.delete("statestore", key, etag=found(api, key).etag, concurrency=concurrency)
+    assert api.get("statestore", key) is None
+
+
+def test_a_delete_that_would_be_the_first_write_meets_a_value(api: StateApi, key: str) -> None:
+    api.delete("statestore", key, concurrency="first-write")
+    api.save("statestore", Item(key))
+    conflict(lambda: api.delete("statestore", key, concurrency="first-write"))
+    assert found(api, key).value == b"1"
+
+
+def test_an_etag_that_cannot_be_one_is_not_written_with(api: StateApi, key: str) -> None:
+    api.save("statestore", Item(key))
+    with pytest.raises(Refused) as refused:
+        api.save("statestore", Item(key, b"2", "no etag at all"))
+    assert refused.value.kind in (Kind.MALFORMED, Kind.CONFLICT)
+    assert found(api, key).value == b"1"

@@ -1,0 +1,198 @@
+"""Values go in and come back as they were."""
+
+import json
+
+import pytest
+from scenarios.state_client import Item, Kind, Refused, StateApi
+from scenarios.worlds import World
+
+VALUES = (
+    b"1",
+    b"-0.0",
+    b"1.10",
+    b"1e400",
+    b"123456789012345678901234567890",
+    b"0.1000000000000000055511151231257827",
+    b"true",
+    b"null",
+    b'""',
+    b'"text"',
+    b'"\\u00fc \\/ \\n"',
+    '"ü 漢字 🦊"'.encode(),
+    b'"<script>&amp;"',
+    b"[]",
+    b"{}",
+    b'{"z":1,"a":2,"m":{"y":1,"b":[1,2.0,3]}}',
+    b'{"twice":1,"twice":2}',
+    b'{ "spaces" :\t[ 1 , 2 ]\n}',
+    b'"[{\\"key\\": \\"looks like a request\\"}]"',
+    b"[" * 200 + b"]" * 200,
+)
+
+
+@pytest.mark.parametrize("value", VALUES, ids=lambda value: value[:24].decode())
+def test_a_value_comes_back_byte_for_byte(api: StateApi, key: str, value: bytes) -> None:
+    api.save("statestore", Item(key, value))
+    found = api.get("statestore", key)
+    assert found is not None
+    assert found.value == value
+    assert found.etag
+
+
+def test_a_value_of_four_megabytes_comes_back(api: StateApi, key: str) -> None:
+    value = b'"' + b"0123456789abcdef" * 262_100 + b'"'
+    assert len(value) > 4_190_000
+    api.save("statestore", Item(key, value))
+    found = api.get("statestore", key)
+    assert found is not None
+    assert found.value == value
+
+
+def test_a_key_that_is_not_there_is_no_error(api: StateApi, key: str) -> None:
+    assert api.get("statestore", key) is None
+
+
+def test_an_item_without_a_value_stores_null_or_nothing(api: StateApi, here: World, key: str) -> None:
+    """HTTP's values are JSON; those of gRPC are bytes, of which there may be none."""
+    api.save("statestore", Item(key, None))
+    found = api.get("statestore", key)
+    assert found is not None
+    assert found.value == (b"null" if api is here.http else b"")
+    assert found.etag
+
+
+def test_a_save_of_nothing_succeeds(api: StateApi) -> None:
+    api.save("statestore")
+
+
+def test_items_are_written_in_order(api: StateApi, key: str) -> None:
+    """The specs: "Dapr will execute all operations in the payload in the order they are specified"."""
+    api.save("statestore", *[Item(key, b"%d" % number) for number in range(20)])
+    found = api.get("statestore", key)
+    assert found is not None
+    assert found.value == b"19"
+
+
+def test_many_items_are_saved_at_once(api: StateApi, key: str) -> None:
+    items = [Item(f"{key}{number}", json.dumps({"number": number}).encode()) for number in range(100)]
+    api.save("statestore", *items)
+    for item in items[::13]:
+        found = api.get("statestore", item.key)
+        assert found is not None
+        assert found.value == item.value
+
+
+def test_an_item_that_fails_stops_no_other_one_and_is_named(api: StateApi, key: str) -> None:
+    api.save("statestore", Item(f"{key}2", b"0"))
+    with pytest.raises(Refused) as refused:
+        api.save("statestore", Item(f"{key}1"), Item(f"{key}2", etag="987654321"), Item(f"{key}3"))
+    assert refused.value.kind is Kind.CONFLICT
+    assert f"{key}2" in str(refused.value) or "etag mismatch" in str(refused.value)
+    values = [
+        entry.found and entry.found.value for entry in api.bulk_get("statestore", [f"{key}{n}" for n in (1, 2, 3)])
+    ]
+    assert values == [b"1", b"0", b"1"]
+
+
+@pytest.mark.parametrize(
+    "suffix",
+    [
+        "/slash",
+        "a b",
+        "+plus",
+        "%percent",
+        "ü漢🦊",
+        "?q=1",
+        "#x",
+        "..",
+        ".",
+        "|one",
+        "'\"",
+        "\\",
+        "a\nb",
+        "\x7f",
+        "&;=",
+    ],
+)
+def test_any_text_can_be_a_key(api: StateApi, key: str, suffix: str) -> None:
+    for name in (key + suffix, suffix + key):
+        api.save("statestore", Item(name, json.dumps(name).encode()))
+        found = api.get("statestore", name)
+        assert found is not None
+        assert json.loads(found.value) == name
+        api.delete("statestore", name)
+        assert api.get("statestore", name) is None
+
+
+def test_keys_may_be_called_like_parts_of_the_api(api: StateApi) -> None:
+    for name in ("bulk", "transaction", "keys", "state", "v1.0", "query"):
+        api.save("statestore", Item(name, b'"v"'))
+        found = api.get("statestore", name)
+        assert found is not None
+        assert found.value == b'"v"'
+        api.delete("statestore", name)
+        assert api.get("statestore", name) is None
+
+
+def test_each_write_gives_another_etag(api: StateApi, key: str) -> None:
+    seen = set()
+    for number in range(5):
+        api.save("statestore", Item(key, b"%d" % (number % 2)))
+        found = api.get("statestore", key)
+        assert found is not None
+        seen.add(found.etag)
+    assert len(seen) == 5
+
+
+def test_a_deleted_key_is_gone_and_may_come_back(api: StateApi, key: str) -> None:
+    api.save("statestore", Item(key))
+    api.delete("statestore", key)
+    assert api.get("statestore", key) is None
+    api.delete("statestore", key)
+    api.save("statestore", Item(key, b"2"))
+    found = api.get("statestore", key)
+    assert found is not None
+    assert found.value == b"2"
+
+
+@pytest.mark.parametrize("consistency", ["strong", "eventual"])
+def test_consistency_is_taken_by_every_call(api: StateApi, key: str, consistency: str) -> None:
+    api.save("statestore", Item(key, b"1", consistency=consistency))
+    found = api.get("statestore", key, consistency=consistency)
+    assert found is not None
+    api.delete("statestore", key, consistency=consistency)
+    assert api.get("statestore", key) is None
+
+
+@pytest.mark.parametrize("name", ["a||b", "||", "a||"])
+def test_a_key_with_the_separator_is_refused_everywhere(api: StateApi, name: str) -> None:
+    for call in (
+        lambda: api.save("statestore", Item(name)),
+        lambda: api.get("statestore", name),
+        lambda: api.delete("statestore", name),
+        lambda: api.bulk_get("statestore", ["fine", name]),
+    ):
+        with pytest.raises(Refused) as refused:
+            call()
+        assert (refused.value.kind, refused.value.code) == (Kind.MALFORMED, "ERR_MALFORMED_REQUEST")
+        assert "||" in str(refused.value)
+
+
+def test_an_empty_key_is_refused_everywhere(api: StateApi) -> None:
+    for call in (
+        lambda: api.save("statestore", Item("")),
+        lambda: api.get("statestore", ""),
+        lambda: api.delete("statestore", ""),
+        lambda: api.bulk_get("statestore", [""]),
+    ):
+        with pytest.raises(Refused) as refused:
+            call()
+        assert refused.value.kind is Kind.MALFORMED
+        assert '"key" is a required field' in str(refused.value)
+
+
+def test_a_key_longer_than_the_store_can_hold_is_refused(api: StateApi, key: str) -> None:
+    with pytest.raises(Refused) as refused:
+        api.save("statestore", Item(key * 30_000))
+    assert refused.value.kind is Kind.MALFORMED
+    assert "shorter" in str(refused.value) or not api.gives_advice

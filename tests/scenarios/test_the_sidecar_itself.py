@@ -1,0 +1,134 @@
+"""What a sidecar tells about itself, who may ask, and how it is stopped."""
+
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from scenarios.http_client import HttpClient, path
+from scenarios.worlds import component, served
+from servers.pannier_process import Pannier
+from servers.redis_server import free_port
+
+TOKEN = "sesame"
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("guarded") / "components"
+    folder.mkdir()
+    (folder / "statestore.yaml").write_text(component("statestore", "state.in-memory", {}))
+    return folder
+
+
+@pytest.fixture(scope="module")
+def public_port() -> int:
+    return free_port()
+
+
+@pytest.fixture(scope="module")
+def guarded(folder: Path, public_port: int) -> Iterator[HttpClient]:
+    """A sidecar that asks for a token and has a public port."""
+    flags = ("--public-port", str(public_port), "--public-listen-address", "127.0.0.1")
+    with served(folder, *flags, DAPR_API_TOKEN=TOKEN) as pannier:
+        client = HttpClient(pannier.port())
+        pannier.until(lambda: client.call("GET", "/v1.0/healthz").status == 204, "health")
+        yield client
+        client.close()
+
+
+@pytest.fixture(scope="module")
+def public(guarded: HttpClient, public_port: int) -> Iterator[HttpClient]:
+    client = HttpClient(public_port)
+    yield client
+    client.close()
+
+
+@pytest.mark.parametrize("headers", [{}, {"dapr_api_token": ""}, {"dapr_api_token": "Sesame"}, {"dapr_api_token": "ü"}])
+@pytest.mark.parametrize("target", ["/v1.0/state/statestore/k", "/v1.0/metadata", "/openapi.json", "/nowhere"])
+def test_without_the_token_nothing_is_told(guarded: HttpClient, target: str, headers: dict[str, str]) -> None:
+    answer = guarded.call("GET", target, **headers)
+    assert (answer.status, answer.body) == (401, b"invalid api token\n")
+    assert answer.headers["content-type"].startswith("text/plain")
+
+
+def test_without_the_token_nothing_is_done(guarded: HttpClient) -> None:
+    assert guarded.call("POST", path("statestore"), '[{"key": "k"}]').status == 401
+    assert guarded.call("POST", "/v1.0/shutdown").status == 401
+    assert guarded.call("GET", path("statestore", "k"), dapr_api_token=TOKEN).status == 204
+
+
+@pytest.mark.parametrize("target", ["/v1.0/healthz", "/v1.0/healthz/outbound"])
+def test_health_is_told_without_the_token(guarded: HttpClient, target: str) -> None:
+    assert guarded.call("GET", target).status == 204
+
+
+def test_the_public_port_tells_health_and_metadata_and_no_more(public: HttpClient) -> None:
+    for target in ("/v1.0/healthz", "/v1.0/healthz/outbound"):
+        assert public.call("GET", target).status == 204
+    assert public.call("GET", "/v1.0/metadata").json["id"] == "shop"
+    for method, target in (("GET", path("statestore", "k")), ("POST", path("statestore")), ("POST", "/v1.0/shutdown")):
+        assert public.call(method, target, b"[]").status in (404, 405)
+
+
+@pytest.mark.parametrize("target", ["/v1.0/metadata/%zz", "/v1.0/metadata/%ff"])
+def test_the_public_port_refuses_a_broken_path(public: HttpClient, target: str) -> None:
+    assert public.call("PUT", target, b"x").status == 400
+
+
+def test_metadata_describe_the_sidecar(http: HttpClient) -> None:
+    answer = http.call("GET", "/v1.0/metadata")
+    assert (answer.status, answer.headers["content-type"]) == (200, "application/json")
+    described = answer.json
+    assert (described["id"], described["extended"]["daprRuntimeVersion"]) == ("shop", described["runtimeVersion"])
+    components = {component["name"]: component for component in described["components"]}
+    assert components["statestore"]["type"] == "state.in-memory"
+    assert {"ETAG", "TRANSACTIONAL", "TTL", "ACTOR"} <= set(components["statestore"]["capabilities"])
+    assert "private" not in components
+
+
+def test_an_app_may_add_to_the_metadata(http: HttpClient) -> None:
+    assert http.call("PUT", "/v1.0/metadata/colour%20of%20day", "blü").status == 204
+    assert http.call("GET", "/v1.0/metadata").json["extended"]["colour of day"] == "blü"
+    assert http.call("PUT", "/v1.0/metadata/colour", b"\xff").status == 400
+
+
+def test_health_may_be_told_store_by_store(http: HttpClient) -> None:
+    answer = http.call("GET", "/v1.0/healthz?verbose")
+    assert answer.status == 200
+    assert answer.json["ready"] is True
+    stores = answer.json["stores"]
+    assert stores["statestore"]["state"] == "ready"
+    assert stores["away"]["state"] != "ready"
+    assert stores["away"]["why"]
+
+
+def test_health_of_another_app_is_not_told(http: HttpClient) -> None:
+    assert http.call("GET", "/v1.0/healthz?appid=shop").status == 204
+    answer = http.call("GET", "/v1.0/healthz?appid=other")
+    assert (answer.status, answer.json["errorCode"]) == (500, "ERR_HEALTH_APPID_NOT_MATCH")
+
+
+def test_the_api_describes_itself(http: HttpClient) -> None:
+    document = http.call("GET", "/openapi.json")
+    assert document.status == 200
+    assert "/v1.0/state/{store}/{key}" in document.json["paths"]
+    page = http.call("GET", "/docs")
+    assert page.status == 200
+    assert b"<html" in page.body
+
+
+@pytest.mark.parametrize(("headers", "code"), [({}, 0), ({"dapr_force_shutdown": "true"}, 1)])
+def test_a_sidecar_stops_when_it_is_asked_to(folder: Path, headers: dict[str, str], code: int) -> None:
+    flags = ("--http-port", "0", "--enable-metrics=false")
+    pannier = Pannier("serve", "--app-id", "shop", "--components", folder, *flags)
+    try:
+        client = HttpClient(pannier.port())
+        deadline = time.monotonic() + 30
+        while client.call("GET", "/v1.0/healthz").status != 204:
+            assert time.monotonic() < deadline
+        assert client.call("POST", "/v1.0/shutdown", **headers).status == 204
+        client.close()
+        assert pannier.end() == code, pannier.err
+    finally:
+        pannier.close()
