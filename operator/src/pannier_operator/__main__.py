@@ -1,0 +1,143 @@
+"""`python -m pannier_operator`: reads the settings, starts kopf and the control plane in one loop, ends in order."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+import signal
+import sys
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+import kopf
+from lightkube import AsyncClient
+
+from pannier_operator import handlers
+from pannier_operator.cluster_api import FIELD_MANAGER, SECRETS_FIELD_SELECTOR, ClusterApi
+from pannier_operator.control_plane import ControlPlane
+from pannier_operator.settings import SettingsError, from_environment, read_environment
+
+if TYPE_CHECKING:
+    from collections.abc import Coroutine
+
+    from pannier_operator.settings import ObservingSettings, OperatorSettings
+
+_LEVELS = {"debug": logging.DEBUG, "info": logging.INFO, "warn": logging.WARNING, "error": logging.ERROR}
+_NEVER = 1e9
+"""Seconds: kopf is not to restart its server for a new certificate, because the context takes it over by itself."""
+
+
+def main() -> None:
+    try:
+        settings = from_environment(read_environment())
+    except SettingsError as error:
+        sys.exit(f"pannier-operator cannot start:\n{error}")
+    write_logs(settings.observing)
+    asyncio.run(run(settings))
+
+
+async def run(settings: OperatorSettings) -> None:
+    """Until a signal comes, or a part of kopf has failed."""
+    stop = asyncio.Event()
+    api = ClusterApi(AsyncClient(field_manager=FIELD_MANAGER))
+    plane = ControlPlane(settings, api)
+    try:
+        await plane.prepare()
+        parts = plane.start()
+        await _together(kopf_operator(settings, plane, stop), parts)
+    finally:
+        await plane.stop()
+
+
+async def _together(operator: Coroutine[object, object, None], parts: list[asyncio.Task[None]]) -> None:
+    """End when kopf does, or when a part has failed: a restart is better than half an operator."""
+    main_task = asyncio.create_task(operator)
+    done, _ = await asyncio.wait([main_task, *parts], return_when=asyncio.FIRST_COMPLETED)
+    main_task.cancel()
+    await asyncio.gather(main_task, return_exceptions=True)
+    for task in done:
+        if not task.cancelled():
+            task.result()
+
+
+async def kopf_operator(settings: OperatorSettings, plane: ControlPlane, stop: asyncio.Event) -> None:
+    """kopf with our handlers. On SIGTERM the control plane leaves first, and kopf stops then."""
+    namespaces = settings.operator.watched_namespaces
+    ours = asyncio.all_tasks()
+    tasks = await kopf.spawn_tasks(
+        registry=handlers.registry,
+        settings=kopf_settings(settings, plane),
+        standalone=True,
+        clusterwide=not namespaces,
+        namespaces=namespaces,
+        memo=plane,
+        stop_flag=stop,
+    )
+    take_signals(plane, stop)
+    await kopf.run_tasks(tasks, ignored=ours)
+
+
+def take_signals(plane: ControlPlane, stop: asyncio.Event) -> None:
+    """In place of kopf's own, which stop the webhooks at once, while requests are still on their way here."""
+    loop = asyncio.get_running_loop()
+    leaving: list[asyncio.Task[None]] = []
+
+    async def leave() -> None:
+        await plane.leave()
+        stop.set()
+
+    def on_signal() -> None:
+        if leaving:
+            stop.set()  # the second one: at once
+        leaving.append(loop.create_task(leave()))
+
+    for each in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(each, on_signal)
+
+
+def kopf_settings(settings: OperatorSettings, plane: ControlPlane) -> kopf.OperatorSettings:
+    """kopf watches and serves; it posts no Events, and leaves objects and webhook configurations alone."""
+    chosen = kopf.OperatorSettings()
+    chosen.posting.enabled = False
+    chosen.scanning.disabled = bool(settings.operator.watched_namespaces)
+    chosen.watching.chunk_size = 200
+    chosen.watching.field_selectors["", "v1", "secrets"] = SECRETS_FIELD_SELECTOR
+    file = str(plane.certificate.file)
+    chosen.admission.server = kopf.WebhookServer(
+        port=settings.webhook.listen_port,
+        context=plane.certificate.context,
+        certfile=file,
+        pkeyfile=file,
+        file_check_interval=_NEVER,
+    )
+    return chosen
+
+
+class JsonLines(logging.Formatter):
+    """One JSON object a line."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        entry = {
+            "time": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds"),
+            "level": record.levelname.lower(),
+            "scope": record.name,
+            "msg": record.getMessage(),
+        }
+        if record.exc_info:
+            entry["error"] = self.formatException(record.exc_info)
+        return json.dumps(entry, ensure_ascii=False)
+
+
+def write_logs(settings: ObservingSettings) -> None:
+    """Our own at the level asked for; of libraries only what is wrong."""
+    handler = logging.StreamHandler(sys.stderr)
+    plain = logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s")
+    handler.setFormatter(JsonLines() if settings.log_as_json else plain)
+    logging.basicConfig(level=logging.WARNING, handlers=[handler])
+    logging.getLogger("pannier_operator").setLevel(_LEVELS[settings.log_level])
+    logging.getLogger("kopf.objects").setLevel(logging.CRITICAL)  # a refusal is an ERROR to kopf
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,193 @@
+"""May this Component be created, changed or deleted, given its neighbours and the apps that run?"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final, Literal
+
+from pannier_crds.checks import (
+    conflicts_with,
+    problems_of,
+    secret_store_problems,
+    settings_without_effect,
+)
+from pannier_crds.places import changes_of_place
+from pannier_crds.problems import Problem, error, listed, metadata_path, quoted, warning
+from pannier_crds.values import is_truthy
+from pannier_operator.admission.verdict import Verdict
+from pannier_operator.app_secret import MOST_BYTES
+from pannier_operator.neighbourhood import Neighbourhood, annotation_of, judge_alone, metadata_of, text_of
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+
+    from pannier_crds.component import Component
+    from pannier_operator.neighbourhood import Manifest
+
+Operation = Literal["CREATE", "UPDATE", "DELETE"]
+
+ALLOW_ACTOR_STORE_CHANGE: Final = "pannier.dev/allow-actor-store-change"
+_EMPTIES_NAMESPACES: Final = "system:serviceaccount:kube-system:namespace-controller"
+_MOST_APPS_NAMED: Final = 5
+
+
+def judge(
+    operation: Operation,
+    new: Manifest | None,
+    old: Manifest | None,
+    neighbours: Iterable[Manifest],
+    running_apps: Collection[str] = (),
+    *,
+    known_secrets: Mapping[str, Collection[str]] | None = None,
+    requester: str = "",
+) -> Verdict:
+    """The verdict on one request. Nothing is kept between calls, so a dry run is judged like any other.
+
+    `new` is None for DELETE, `old` for CREATE. `neighbours` are the Components of the namespace; that the object itself
+    may be among them makes no difference. `running_apps` are the app ids that have pods in the namespace, and
+    `known_secrets` the keys of its Secrets; None leaves references unjudged. `requester` is the user's name: who
+    empties a namespace may delete everything.
+    """
+    if operation == "DELETE" or new is None:
+        if old is None or requester == _EMPTIES_NAMESPACES:
+            return Verdict()
+        others = _others(old, neighbours)
+        return _verdict(_actor_store_problems(old, None, others, running_apps))
+    if old is not None and (_is_ending(new) or _says_the_same(new, old)):
+        return Verdict()
+    others = _others(new, neighbours)
+    problems = list(_problems_of(new, old, others, known_secrets))
+    if old is not None:
+        actor_problems = list(_actor_store_problems(old, new, others, running_apps))
+        problems += actor_problems or _forgotten_annotation(new, old, others, running_apps)
+    return _verdict(problems)
+
+
+def _others(subject: Manifest, neighbours: Iterable[Manifest]) -> list[Manifest]:
+    name, namespace = text_of(subject, "name"), text_of(subject, "namespace")
+    return [
+        other
+        for other in neighbours
+        if text_of(other, "name") != name and (not namespace or text_of(other, "namespace") in ("", namespace))
+    ]
+
+
+def _is_ending(manifest: Manifest) -> bool:
+    """An object that is being deleted only changes by losing finalizers: nothing may stand in the way of that."""
+    return bool(metadata_of(manifest).get("deletionTimestamp"))
+
+
+def _says_the_same(new: Manifest, old: Manifest) -> bool:
+    """Whether only labels, annotations and the like differ: then an old mistake is no reason to refuse."""
+    return all(new.get(key) == old.get(key) for key in ("apiVersion", "kind", "spec", "auth", "scopes"))
+
+
+def _verdict(problems: Iterable[Problem]) -> Verdict:
+    found = list(dict.fromkeys(problems))
+    return Verdict(
+        tuple(str(problem) for problem in found if problem.is_error),
+        tuple(str(problem) for problem in found if not problem.is_error),
+    )
+
+
+def _problems_of(
+    new: Manifest,
+    old: Manifest | None,
+    others: Sequence[Manifest],
+    known_secrets: Mapping[str, Collection[str]] | None,
+) -> Iterator[Problem]:
+    """What is wrong with the object itself and beside its neighbours."""
+    member = judge_alone(new)
+    component = member.component
+    if component is None:
+        yield from member.problems
+        return
+    yield from problems_of(component, known_secrets=known_secrets)
+    yield from _too_large(component)
+    rivals = Neighbourhood([*others, old] if old is not None else others)
+    staying = [rival for rival in rivals.accepted() if rival.name != component.name]
+    yield from conflicts_with(component, staying)
+    yield from secret_store_problems(component, rivals.accepted())
+    for name, why in settings_without_effect(component):
+        yield warning(metadata_path(name), f"{quoted(name)} has no effect, because {why}")
+
+
+def _too_large(component: Component) -> Iterator[Problem]:
+    """More than fits into an app's Secret even alone; what several have together, their status says."""
+    size = sum(len(item.value.encode()) for item in component.metadata if item.value is not None)
+    if size > MOST_BYTES:
+        message = f"the values have {size // 1024} KiB, and all components of an app together may have 1024 KiB"
+        yield error("spec.metadata", message, "make them smaller")
+
+
+def _actor_store_problems(
+    old: Manifest, new: Manifest | None, others: Sequence[Manifest], running_apps: Collection[str]
+) -> Iterator[Problem]:
+    """Running apps would lose their actors' state, and nobody has said that this is meant."""
+    if is_truthy(annotation_of(old if new is None else new, ALLOW_ACTOR_STORE_CHANGE)):
+        return
+    yield from _losses(old, new, others, running_apps)
+
+
+def _losses(
+    old: Manifest, new: Manifest | None, others: Sequence[Manifest], running_apps: Collection[str]
+) -> Iterator[Problem]:
+    member = Neighbourhood([*others, old]).member(text_of(old, "name"))
+    before = member.accepted if member is not None else None
+    if before is None or not before.holds_actor_state:
+        return
+    users = sorted(app for app in set(running_apps) if before.is_visible_to(app))
+    if not users:
+        return
+    if new is None:
+        yield error("", f"{quoted(before.name)} holds the actor state of {_apps(users)}", _first_annotate(before))
+        return
+    after = judge_alone(new).component
+    if after is not None:
+        yield from _lost_by_change(before, after, users)
+
+
+def _lost_by_change(before: Component, after: Component, users: list[str]) -> Iterator[Problem]:
+    if not after.holds_actor_state:
+        field = metadata_path("actorStateStore") if after.is_state_store else "spec.type"
+        message = f"{_apps(users)} {_keep(users)} actor state here and would have none"
+        yield error(field, message, _annotate())
+        return
+    if losing := [app for app in users if not after.is_visible_to(app)]:
+        message = f"{_apps(losing)} {_keep(losing)} actor state here and would no longer see this component"
+        yield error("scopes", message, _annotate())
+    if staying := [app for app in users if after.is_visible_to(app)]:
+        for field in changes_of_place(before, after):
+            message = f"{_apps(staying)} {_keep(staying)} actor state in the place that this changes"
+            yield error(field, message, _annotate())
+
+
+def _forgotten_annotation(
+    new: Manifest, old: Manifest, others: Sequence[Manifest], running_apps: Collection[str]
+) -> list[Problem]:
+    """The annotation was there before this change and the change does not need it: the next one would not ask."""
+    is_forgotten = all(is_truthy(annotation_of(each, ALLOW_ACTOR_STORE_CHANGE)) for each in (new, old))
+    if not is_forgotten or any(_losses(old, new, others, running_apps)):
+        return []
+    message = "it is still there, so changes of the actor state store are not asked about"
+    return [warning(f"metadata.annotations[{ALLOW_ACTOR_STORE_CHANGE}]", message, "take it out when the move is done")]
+
+
+def _apps(app_ids: Sequence[str]) -> str:
+    named = list(app_ids[:_MOST_APPS_NAMED])
+    if len(app_ids) > len(named):
+        return f"running apps {', '.join(quoted(app) for app in named)} and {len(app_ids) - len(named)} more"
+    return f"running app{'s' if len(named) > 1 else ''} {listed(named)}"
+
+
+def _keep(app_ids: Sequence[str]) -> str:
+    return "keep their" if len(app_ids) > 1 else "keeps its"
+
+
+def _annotate() -> str:
+    return f'add the annotation {ALLOW_ACTOR_STORE_CHANGE}: "true" if that is meant, or stop them first'
+
+
+def _first_annotate(component: Component) -> str:
+    where = f" -n {component.namespace}" if component.namespace else ""
+    command = f"kubectl annotate components.dapr.io{where} {component.name} {ALLOW_ACTOR_STORE_CHANGE}=true"
+    return f"if that is meant, run '{command}' and delete it then, or stop them first"

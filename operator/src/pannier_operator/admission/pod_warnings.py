@@ -1,0 +1,76 @@
+"""What the author of a pod should know although the pod is admitted. Pure."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from pannier_crds.problems import quoted
+from pannier_operator.app_ids import owner_kind_of
+from pannier_operator.injection.container import PORT_ANNOTATIONS, listening_ports
+from pannier_operator.injection.ending import too_long
+from pannier_operator.injection.environment import not_set
+from pannier_operator.injection.plan import SOCKET_VOLUME
+from pannier_operator.injection.volumes import not_mounted
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from pannier_operator.injection.plan import Injection
+
+
+def warnings_about(pod: Mapping[str, Any], injection: Injection) -> Iterator[str]:
+    """Warnings of all kinds, about a pod as it was before its sidecar was put in."""
+    yield from _about_containers(pod, injection)
+    yield from _about_ports(pod, injection)
+    yield from _about_socket(pod, injection)
+    yield from not_set(injection.options)
+    yield from not_mounted(pod, injection)
+    yield from too_long(pod, injection)
+
+
+def _about_containers(pod: Mapping[str, Any], injection: Injection) -> Iterator[str]:
+    if injection.is_native:
+        return
+    if injection.options.is_native:
+        yield "annotation dapr.io/enable-native-sidecar has no effect; native sidecars need Kubernetes 1.29"
+    if owner_kind_of(pod) == "Job":
+        yield (
+            "the Job never ends while its sidecar runs: let the app call POST /v1.0/shutdown at its end, or use a "
+            "native sidecar (Kubernetes 1.29)"
+        )
+
+
+def _about_ports(pod: Mapping[str, Any], injection: Injection) -> Iterator[str]:
+    """All containers of a pod share one network, so each port serves one of them."""
+    ports = listening_ports(injection)
+    for name, port in _declared_ports(pod, injection):
+        for use, taken in ports.items():
+            if port == taken:
+                yield f"{name} has port {port}, which the sidecar needs for {use}; {_way_out(use)}"
+    if (pod.get("spec") or {}).get("hostNetwork"):
+        listed = ", ".join(str(port) for port in sorted(ports.values()))
+        yield f"hostNetwork: the sidecar takes ports {listed} of the node, so each node can run one such pod"
+
+
+def _about_socket(pod: Mapping[str, Any], injection: Injection) -> Iterator[str]:
+    path = injection.options.unix_socket_path
+    for container in (pod.get("spec") or {}).get("containers") or ():
+        mounts = container.get("volumeMounts") or ()
+        if path and any(m.get("mountPath") == path and m.get("name") != SOCKET_VOLUME for m in mounts):
+            name = quoted(str(container.get("name")))
+            yield f"container {name} has a mount of its own at {path} and does not see the sidecar's socket"
+
+
+def _way_out(use: str) -> str:
+    if use in PORT_ANNOTATIONS:
+        return f"write another into the annotation {PORT_ANNOTATIONS[use]}"
+    return "let the app listen on another one"
+
+
+def _declared_ports(pod: Mapping[str, Any], injection: Injection) -> Iterator[tuple[str, int]]:
+    for container in (pod.get("spec") or {}).get("containers") or ():
+        for declared in container.get("ports") or ():
+            if declared.get("protocol", "TCP") == "TCP":
+                yield f"container {quoted(str(container.get('name')))}", declared.get("containerPort")
+    if injection.options.app_port is not None:
+        yield "annotation dapr.io/app-port", injection.options.app_port

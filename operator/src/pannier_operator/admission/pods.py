@@ -1,0 +1,140 @@
+"""Which new pods get a sidecar, which are refused, and what their authors should know. Pure."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Final
+
+from pannier_crds.problems import quoted
+from pannier_operator.admission.pod_warnings import warnings_about
+from pannier_operator.admission.verdict import Verdict
+from pannier_operator.annotations import read as read_annotations
+from pannier_operator.app_ids import APP_ID_ANNOTATION, APP_ID_LABEL, app_id_of, has_sidecar, problem_with
+from pannier_operator.injection.container import PORT_ANNOTATIONS, listening_ports
+from pannier_operator.injection.plan import COMPONENTS_VOLUME, Injection
+from pannier_operator.injection.pod import inject
+from pannier_operator.injection.resources import contradictions
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from pannier_operator.annotations import SidecarOptions
+    from pannier_operator.settings import OperatorSettings
+
+INJECTION_LABEL: Final = "pannier.dev/injection"
+"""On a namespace. `required`: an annotated pod never runs there without its sidecar, and the webhook fails closed."""
+NATIVE_FROM: Final = (1, 29)
+"""The first Kubernetes that keeps init containers with `restartPolicy: Always` running by default."""
+
+_CLUSTERS_OWN: Final = frozenset(("kube-system", "kube-public", "kube-node-lease"))
+_MIRROR: Final = "kubernetes.io/config.mirror"
+
+
+@dataclass(frozen=True, slots=True)
+class PodVerdict(Verdict):
+    """The answer to the creation of a pod."""
+
+    pod: Mapping[str, Any] = field(kw_only=True)
+    """What it becomes; the very object that was asked about where nothing changes."""
+
+
+def mutate(
+    pod: Mapping[str, Any],
+    namespace_labels: Mapping[str, str],
+    settings: OperatorSettings,
+    *,
+    namespace: str,
+    server_version: tuple[int, int],
+) -> PodVerdict:
+    """What becomes of a new pod. `namespace` is the request's: the pod itself often names none.
+
+    A pod that has a sidecar or asks for none stays as it is. `server_version` is the API server's, as (1, 35).
+    """
+    if has_sidecar(pod):
+        return PodVerdict(pod=pod)
+    options, warnings = read_annotations(_metadata(pod).get("annotations") or {})
+    if not options.is_enabled:
+        return PodVerdict(warnings=tuple(warnings), pod=pod)
+    if untouchable := _why_untouchable(pod, namespace, settings):
+        return PodVerdict(warnings=(f"no sidecar is injected: {untouchable}",), pod=pod)
+    if impossible := _why_impossible(pod, namespace, settings):
+        text = f"no sidecar can be injected: {impossible}"
+        if namespace_labels.get(INJECTION_LABEL) != "required":
+            return PodVerdict(warnings=(text,), pod=pod)
+        return PodVerdict((f"{text}; its namespace requires one ({INJECTION_LABEL}: required)",), pod=pod)
+    is_native = _is_native(options, settings, server_version)
+    injection = Injection(app_id_of(pod), options, settings.sidecar, is_native)
+    errors = tuple(_errors(pod, injection))
+    if errors:
+        return PodVerdict(errors, tuple(warnings), pod=pod)
+    warnings.extend(warnings_about(pod, injection))
+    return PodVerdict(warnings=tuple(warnings), pod=inject(pod, injection))
+
+
+def server_version_of(info: Mapping[str, Any]) -> tuple[int, int]:
+    """The version in an API server's answer to GET /version; some clouds write `29+`. Raises ValueError."""
+    try:
+        return int(str(info["major"]).rstrip("+")), int(str(info["minor"]).rstrip("+"))
+    except (KeyError, ValueError) as error:
+        raise ValueError(f"no version of Kubernetes: {info!r}") from error
+
+
+def _why_untouchable(pod: Mapping[str, Any], namespace: str, settings: OperatorSettings) -> str | None:
+    """Pods that no label of a namespace may ever hold up: the cluster's, and those that this answer comes from."""
+    if namespace in _CLUSTERS_OWN:
+        return f"pods of {namespace} are the cluster's own"
+    labels = _metadata(pod).get("labels") or {}
+    if namespace == settings.operator.namespace and labels.get("app.kubernetes.io/name") == "pannier":
+        return "the pod is one of Pannier's own"
+    if _MIRROR in (_metadata(pod).get("annotations") or {}):
+        return "the kubelet runs a static pod as its file says; add the sidecar to the file"
+    return None
+
+
+def _why_impossible(pod: Mapping[str, Any], namespace: str, settings: OperatorSettings) -> str | None:
+    watched = settings.operator.watched_namespaces
+    if watched and namespace not in watched:
+        return f"namespace {namespace} is not among those that Pannier watches"
+    spec = _spec(pod)
+    selector = spec.get("nodeSelector") or {}
+    if "windows" in ((spec.get("os") or {}).get("name"), selector.get("kubernetes.io/os")):
+        return "the pod runs on Windows and the sidecar's image on Linux"
+    return None
+
+
+def _is_native(options: SidecarOptions, settings: OperatorSettings, server_version: tuple[int, int]) -> bool:
+    """Before 1.29 an init container that stays would keep the app from ever starting, whoever asks for it."""
+    if server_version < NATIVE_FROM:
+        return False
+    return settings.sidecar.native != "never" if options.is_native is None else options.is_native
+
+
+def _errors(pod: Mapping[str, Any], injection: Injection) -> Iterator[str]:
+    """What would leave a pod that cannot run, or a second app under the first one's name."""
+    app_id = injection.app_id
+    if problem := problem_with(app_id):
+        yield f"app id {quoted(app_id)} {problem}, in the annotation {APP_ID_ANNOTATION}"
+    labelled = (_metadata(pod).get("labels") or {}).get(APP_ID_LABEL, app_id)
+    if labelled != app_id:
+        yield (
+            f"label {APP_ID_LABEL}: {quoted(labelled)} is not the app id, {quoted(app_id)}; take the label out, or "
+            f"write the same into the annotation {APP_ID_ANNOTATION}"
+        )
+    if any(volume.get("name") == COMPONENTS_VOLUME for volume in _spec(pod).get("volumes") or ()):
+        yield f"volume '{COMPONENTS_VOLUME}' has the name of the sidecar's own; give it another"
+    ports = listening_ports(injection)
+    for use, annotation in PORT_ANNOTATIONS.items():
+        port = ports.pop(use, None)
+        if port in ports.values():
+            yield f"annotation {annotation}: {port} is another port of the sidecar; write one that is free"
+    yield from contradictions(injection.options)
+
+
+def _metadata(pod: Mapping[str, Any]) -> Mapping[str, Any]:
+    metadata: Mapping[str, Any] = pod.get("metadata") or {}
+    return metadata
+
+
+def _spec(pod: Mapping[str, Any]) -> Mapping[str, Any]:
+    spec: Mapping[str, Any] = pod.get("spec") or {}
+    return spec

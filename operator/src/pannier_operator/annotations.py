@@ -1,0 +1,223 @@
+"""What a pod's annotations ask of its sidecar: Dapr's under `dapr.io/`, and ours under `pannier.dev/`.
+
+A table: what an annotation is called, how its text is read, which option it fills. Dapr's annotations that mean
+nothing for a state sidecar are accepted; what is unknown or malformed has no effect, and a warning says so.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any, Final, Literal
+
+from pannier_crds.problems import one_line, quoted
+from pannier_crds.suggestions import closest
+from pannier_operator import annotation_values as read_as
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from pannier_operator.annotation_values import Mount, Variable
+
+__all__ = ["ProbeOptions", "SidecarOptions", "read"]
+
+
+@dataclass(frozen=True)
+class ProbeOptions:
+    """What is said of one probe. Seconds, and how many failures in a row count. None: the default."""
+
+    delay: int | None = None
+    timeout: int | None = None
+    period: int | None = None
+    threshold: int | None = None
+
+
+@dataclass(frozen=True)
+class SidecarOptions:
+    """What a pod says of its sidecar. None, and empty texts, leave it to the operator's settings or the sidecar."""
+
+    is_enabled: bool = False
+    app_id: str = ""
+    app_port: int | None = None
+    app_protocol: str = "http"
+    """Told to the app and shown in the metadata; the sidecar never calls the app."""
+    config: str = ""
+    """Name of a Configuration. Passed on, so that the sidecar's log says that it has no effect."""
+    profile: Literal["spec", "dapr"] | None = None
+    is_native: bool | None = None
+
+    image: str = ""
+    cpu_request: str = ""
+    cpu_limit: str = ""
+    memory_request: str = ""
+    memory_limit: str = ""
+    seccomp_profile: str = ""
+    liveness: ProbeOptions = ProbeOptions()
+    readiness: ProbeOptions = ProbeOptions()
+    variables: tuple[Variable, ...] = ()
+    secret_variables: tuple[Variable, ...] = ()
+    mounts: tuple[Mount, ...] = ()
+    writable_mounts: tuple[Mount, ...] = ()
+    api_token_secret: str = field(default="", repr=False)
+    """Name of a Secret; its key `token` is what callers must send."""
+
+    listen_addresses: str = ""
+    grpc_port: int = 50001
+    """Where the app finds gRPC, Dapr's and Layotto's."""
+    metrics_port: int = 9090
+    has_metrics: bool = True
+    unix_socket_path: str = ""
+    """Where the app sees the folder of the socket on which the API is served instead of a port."""
+
+    max_body_size: str = ""
+    read_buffer_size: str = ""
+    graceful_shutdown: int | None = None
+    """Seconds."""
+    shutdown_block: float | None = None
+    """Seconds."""
+    log_level: str = ""
+    log_as_json: bool | None = None
+    logs_api_calls: bool | None = None
+
+
+@dataclass(frozen=True)
+class Annotation:
+    """One annotation. Without `option` it means nothing for a state sidecar."""
+
+    name: str
+    option: str = ""
+    """The path of the option, such as `liveness.delay`."""
+    read: Callable[[str], Any] = read_as.text
+
+
+def _of_probe(probe: str) -> tuple[Annotation, ...]:
+    return (
+        Annotation(f"dapr.io/sidecar-{probe}-probe-delay-seconds", f"{probe}.delay", read_as.delay),
+        Annotation(f"dapr.io/sidecar-{probe}-probe-timeout-seconds", f"{probe}.timeout", read_as.count),
+        Annotation(f"dapr.io/sidecar-{probe}-probe-period-seconds", f"{probe}.period", read_as.count),
+        Annotation(f"dapr.io/sidecar-{probe}-probe-threshold", f"{probe}.threshold", read_as.count),
+    )
+
+
+ENABLED: Final = "dapr.io/enabled"
+
+OLDER: Final = (
+    Annotation("dapr.io/http-max-request-size", "max_body_size", read_as.megabytes),
+    Annotation("dapr.io/http-read-buffer-size", "read_buffer_size", read_as.kilobytes),
+)
+"""Older spellings, with units of their own. Where both are written the newer one counts."""
+
+HONOURED: Final = (
+    Annotation(ENABLED, "is_enabled", read_as.boolean),
+    Annotation("dapr.io/app-id", "app_id"),
+    Annotation("dapr.io/app-port", "app_port", read_as.app_port),
+    Annotation("dapr.io/app-protocol", "app_protocol", read_as.protocol),
+    Annotation("dapr.io/config", "config"),
+    Annotation("dapr.io/enable-native-sidecar", "is_native", read_as.boolean),
+    Annotation("dapr.io/sidecar-image", "image", read_as.image),
+    Annotation("dapr.io/sidecar-cpu-request", "cpu_request", read_as.quantity),
+    Annotation("dapr.io/sidecar-cpu-limit", "cpu_limit", read_as.quantity),
+    Annotation("dapr.io/sidecar-memory-request", "memory_request", read_as.quantity),
+    Annotation("dapr.io/sidecar-memory-limit", "memory_limit", read_as.quantity),
+    Annotation("dapr.io/sidecar-seccomp-profile-type", "seccomp_profile", read_as.seccomp_profile),
+    *_of_probe("liveness"),
+    *_of_probe("readiness"),
+    Annotation("dapr.io/env", "variables", read_as.variables),
+    Annotation("dapr.io/env-from-secret", "secret_variables", read_as.secret_variables),
+    Annotation("dapr.io/volume-mounts", "mounts", read_as.mounts),
+    Annotation("dapr.io/volume-mounts-rw", "writable_mounts", read_as.writable_mounts),
+    Annotation("dapr.io/api-token-secret", "api_token_secret", read_as.secret_name),
+    Annotation("dapr.io/sidecar-listen-addresses", "listen_addresses", read_as.addresses),
+    Annotation("dapr.io/grpc-port", "grpc_port", read_as.port),
+    Annotation("dapr.io/metrics-port", "metrics_port", read_as.port),
+    Annotation("dapr.io/enable-metrics", "has_metrics", read_as.boolean),
+    Annotation("dapr.io/unix-domain-socket-path", "unix_socket_path", read_as.folder),
+    Annotation("dapr.io/max-body-size", "max_body_size", read_as.size),
+    Annotation("dapr.io/read-buffer-size", "read_buffer_size", read_as.size),
+    Annotation("dapr.io/graceful-shutdown-seconds", "graceful_shutdown", read_as.graceful_seconds),
+    Annotation("dapr.io/block-shutdown-duration", "shutdown_block", read_as.duration),
+    Annotation("dapr.io/log-level", "log_level", read_as.log_level),
+    Annotation("dapr.io/log-as-json", "log_as_json", read_as.boolean),
+    Annotation("dapr.io/enable-api-logging", "logs_api_calls", read_as.boolean),
+    Annotation("pannier.dev/profile", "profile", read_as.profile),
+)
+
+ACCEPTED: Final = (
+    *(
+        Annotation(f"dapr.io/{name}")
+        for name in (
+            "actors-disseminate-timeout",
+            "app-binding-options-timeout",
+            "app-channel-address",
+            "app-health-check-path",
+            "app-health-probe-interval",
+            "app-health-probe-timeout",
+            "app-health-threshold",
+            "app-max-concurrency",
+            "app-ssl",
+            "app-token-secret",
+            "component-container",
+            "debug-port",
+            "disable-builtin-k8s-secret-store",
+            "disable-init-endpoints",
+            "enable-app-health-check",
+            "enable-debug",
+            "enable-profiling",
+            "inject-pluggable-components",
+            "internal-grpc-port",
+            "placement-host-address",
+            "pluggable-components",
+            "pluggable-components-sockets-folder",
+            "scheduler-host-address",
+            "sentry-request-jwt-audiences",
+            "sidecar-svc-annotations",
+        )
+    ),
+    Annotation("pannier.dev/components"),  # written by the operator when an app's components have changed
+)
+
+_MEANING: Final = {annotation.name: annotation for annotation in (*OLDER, *HONOURED)}
+_KNOWN: Final = (*_MEANING, *(annotation.name for annotation in ACCEPTED))
+_PREFIXES: Final = ("dapr.io/", "pannier.dev/")
+_BY_LAST_PART: Final = {name.partition("/")[2]: name for name in _KNOWN}
+
+
+def read(annotations: Mapping[str, str]) -> tuple[SidecarOptions, list[str]]:
+    """What the annotations ask for, and a warning for each one that has no effect because of a mistake."""
+    changes: dict[str, Any] = {}
+    warnings: list[str] = []
+    for name, annotation in _MEANING.items():
+        text = annotations.get(name, "").strip()
+        if not text:  # as Dapr: an empty annotation is none
+            continue
+        try:
+            value = annotation.read(text)
+        except ValueError as error:
+            warnings.append(_malformed(name, text, str(error)))
+            continue
+        if value is not None:
+            changes[annotation.option] = value
+    warnings.extend(_unknown(name) for name in annotations if name.startswith(_PREFIXES) and name not in _KNOWN)
+    return _with(SidecarOptions(), changes), warnings
+
+
+def _malformed(name: str, text: str, advice: str) -> str:
+    if name == ENABLED:
+        return f"annotation {name}: {quoted(text)} is neither true nor false, so no sidecar is injected; {advice}"
+    return f"annotation {name}: {quoted(text)} has no effect; {advice}"
+
+
+def _unknown(name: str) -> str:
+    meant = closest(name.partition("/")[2], _BY_LAST_PART)  # their prefixes alone would make all of them alike
+    advice = f"; did you mean {_BY_LAST_PART[meant]}?" if meant else "; take it out or correct its name"
+    return f"annotation {one_line(name)} is unknown and has no effect{advice}"
+
+
+def _with(options: SidecarOptions, changes: Mapping[str, Any]) -> SidecarOptions:
+    top: dict[str, Any] = {}
+    for path, value in changes.items():
+        group, dot, name = path.partition(".")
+        if dot:
+            top[group] = replace(top.get(group) or getattr(options, group), **{name: value})
+        else:
+            top[group] = value
+    return replace(options, **top)

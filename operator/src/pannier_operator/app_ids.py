@@ -1,0 +1,82 @@
+"""Which app a pod belongs to, and the names that follow from it. Every part of the operator asks here."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Any, Final
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+APP_ID_ANNOTATION: Final = "dapr.io/app-id"
+APP_ID_LABEL: Final = "dapr.io/app-id"
+"""Set on every injected pod, to the app id."""
+SIDECAR_NAME: Final = "daprd"
+"""The container; Dapr's tools look for this name."""
+LONGEST: Final = 63
+"""Of an app id: it is the value of a label. The Secret's name (253) leaves more room."""
+
+_HASH_LABELS: Final = ("pod-template-hash", "rollouts-pod-template-hash")
+"""Of a Deployment's ReplicaSet, and of an Argo Rollout's."""
+_CRON_JOB_RUN: Final = re.compile(r"-(2[5-9]|[3-9]\d)\d{6}\Z", re.ASCII)
+"""What a CronJob's controller adds to its Jobs' names: the minute since 1970. From 2017 on, so that a date such as
+20261123 in a Job's own name is not taken for one."""
+_SUBDOMAIN: Final = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*", re.ASCII)
+
+
+def app_id_of(pod: Mapping[str, Any]) -> str:
+    """The app id that a pod has or would get: its annotation, else its owner's name, else its own.
+
+    A pod that has its sidecar keeps what the injector wrote down, also when it is taken from its owner later. Empty
+    only where a pod has no name at all. Not checked here: see `problem_with`.
+    """
+    metadata = pod.get("metadata") or {}
+    labels = metadata.get("labels") or {}
+    if labels.get(APP_ID_LABEL) and has_sidecar(pod):
+        return str(labels[APP_ID_LABEL])
+    given = ((metadata.get("annotations") or {}).get(APP_ID_ANNOTATION) or "").strip()
+    if given:
+        return str(given)
+    owner = _controller_of(metadata)
+    if owner is not None:
+        return _name_of_workload(owner, labels)
+    return str(metadata.get("name") or (metadata.get("generateName") or "").rstrip("-."))
+
+
+def problem_with(app_id: str) -> str | None:
+    """What keeps an app id from being the name of a Secret and the value of a label; None when nothing does."""
+    if len(app_id) > LONGEST:
+        return f"has {len(app_id)} characters; write one of {LONGEST} at most"
+    if not _SUBDOMAIN.fullmatch(app_id):
+        return "is no DNS name; write lower-case letters, digits and '-', beginning and ending with a letter or digit"
+    return None
+
+
+def has_sidecar(pod: Mapping[str, Any]) -> bool:
+    """Whether a container of the sidecar's name is in the pod, as an ordinary or as an init container."""
+    spec = pod.get("spec") or {}
+    containers = (*(spec.get("initContainers") or ()), *(spec.get("containers") or ()))
+    return any(container.get("name") == SIDECAR_NAME for container in containers)
+
+
+def owner_kind_of(pod: Mapping[str, Any]) -> str:
+    """The kind of the controller that made the pod; empty for none."""
+    owner = _controller_of(pod.get("metadata") or {})
+    return str(owner.get("kind", "")) if owner is not None else ""
+
+
+def _controller_of(metadata: Mapping[str, Any]) -> Mapping[str, Any] | None:
+    owners: list[Mapping[str, Any]] = metadata.get("ownerReferences") or []
+    return next((owner for owner in owners if owner.get("controller")), None)
+
+
+def _name_of_workload(owner: Mapping[str, Any], labels: Mapping[str, str]) -> str:
+    """The name a user gave: a Deployment's, not its ReplicaSet's; a CronJob's, not its Job's."""
+    name = str(owner.get("name", ""))
+    if owner.get("kind") == "ReplicaSet":
+        for label in _HASH_LABELS:
+            if labels.get(label):
+                return name.removesuffix(f"-{labels[label]}")
+    if owner.get("kind") == "Job":
+        return _CRON_JOB_RUN.sub("", name)
+    return name

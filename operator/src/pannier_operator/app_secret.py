@@ -1,0 +1,69 @@
+"""The Secret that shows an app its components: its name, its labels, and what is read from one that exists."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+from pannier_operator.neighbourhood import annotation_of, metadata_of
+
+if TYPE_CHECKING:
+    from pannier_operator.neighbourhood import Manifest
+
+SUFFIX: Final = "-pannier"
+APP_ID_LABEL: Final = "pannier.dev/app-id"
+MANAGED_BY_LABEL: Final = "app.kubernetes.io/managed-by"
+MANAGER: Final = "pannier-operator"
+GENERATION: Final = "pannier.dev/generation"
+"""On a delivered component: the generation of the Component it was made from."""
+GENERATIONS: Final = "pannier.dev/generations"
+"""On the Secret: that of each component in it, so that nobody needs to read its data."""
+
+
+MOST_BYTES: Final = 1024 * 1024
+"""What Kubernetes lets a Secret hold, all its values together."""
+
+
+class TooLarge(NamedTuple):
+    """A component that was left out, because an app's components may hold 1 MiB together."""
+
+    component: str
+    size: int
+    """Its bytes, those of its secrets included."""
+    total: int
+    """The bytes of all components of the app."""
+
+
+def secret_name(app_id: str) -> str:
+    return f"{app_id}{SUFFIX}"
+
+
+def labels(app_id: str) -> dict[str, str]:
+    return {MANAGED_BY_LABEL: MANAGER, APP_ID_LABEL: app_id}
+
+
+def generations_in(secret: Manifest | None) -> dict[str, int]:
+    """The components in an app's Secret and their generations; empty for a Secret that is not there or not ours."""
+    text = annotation_of(secret, GENERATIONS) if secret is not None else None
+    try:
+        found = json.loads(text) if text else {}
+    except ValueError:
+        return {}
+    if not isinstance(found, dict):
+        return {}
+    return {name: number for name, number in found.items() if isinstance(number, int)}
+
+
+def differs(wanted: Manifest, existing: Manifest | None) -> bool:
+    """Whether the Secret must be written. What others have added to its labels and annotations is left alone."""
+    if existing is None or existing.get("data", {}) != wanted.get("data", {}):
+        return True
+    return not all(_holds(existing, wanted, part) for part in ("labels", "annotations"))
+
+
+def _holds(existing: Manifest, wanted: Manifest, part: str) -> bool:
+    there, needed = metadata_of(existing).get(part), metadata_of(wanted).get(part)
+    if not isinstance(needed, Mapping):
+        return True
+    return isinstance(there, Mapping) and all(there.get(key) == value for key, value in needed.items())

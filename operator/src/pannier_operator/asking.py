@@ -1,0 +1,148 @@
+"""What the sidecars of running pods say of their stores, asked over their public port.
+
+A pod is asked when its sidecar starts, when its components change, and again, ever more rarely, until all is ready.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import time
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, Final
+
+import aiohttp
+
+from pannier_operator.injection.plan import PUBLIC_PORT
+from pannier_operator.readiness import Report, trouble_of
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Mapping, Sequence
+
+Manifest = dict[str, Any]
+
+_AT_ONCE: Final = 16
+_TIMEOUT: Final = aiohttp.ClientTimeout(total=3.0)
+_SETTLING: Final = 2.0
+"""Seconds from a change of an app's Secret until its sidecars can have read it: the kubelet takes about one."""
+_PAUSES: Final = (1.0, 1.0, 2.0, 4.0, 8.0, 15.0, 30.0, 60.0)
+"""Seconds between questions to a sidecar that has not everything ready."""
+_LONGEST_ANSWER: Final = 1024 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Expected:
+    """What a pod's sidecar should be serving."""
+
+    pod: Manifest
+    fingerprint: str
+    """Of the app's Secret."""
+    delivered: Mapping[str, int]
+    """The components in it and their generations."""
+    stores: Collection[str]
+    """Those of them that sidecars report on."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    """What one pod has said, and when to ask it again (`time.monotonic`); 0: no more until something changes."""
+
+    about: tuple[object, ...]
+    report: Report
+    delivered: Mapping[str, int]
+    tries: int
+    due: float
+
+
+class SidecarReports:
+    """The latest answers, by pod."""
+
+    def __init__(self) -> None:
+        self._asked: dict[str, _Asked] = {}
+        self._gate = asyncio.Semaphore(_AT_ONCE)
+        self._session: aiohttp.ClientSession | None = None
+
+    async def close(self) -> None:
+        if self._session is not None:
+            await self._session.close()
+
+    def keep_only(self, uids: Collection[str]) -> None:
+        """Forget the pods that have gone."""
+        for uid in [uid for uid in self._asked if uid not in uids]:
+            del self._asked[uid]
+
+    def report_on(self, expected: Expected) -> Report:
+        """What is known of a pod; what was said of a component that has changed since counts no more."""
+        name = expected.pod["metadata"]["name"]
+        asked = self._asked.get(expected.pod["metadata"]["uid"])
+        if asked is None:
+            return Report(name, {})
+        if asked.report.stores is None:
+            return asked.report
+        current = {
+            component: store
+            for component, store in asked.report.stores.items()
+            if asked.delivered.get(component) == expected.delivered.get(component)
+        }
+        return replace(asked.report, stores=current)
+
+    def due_at(self, expected: Expected) -> float | None:
+        """When to ask a pod (`time.monotonic`); None when there is nothing to ask."""
+        if not expected.stores:
+            return None
+        asked = self._asked.get(expected.pod["metadata"]["uid"])
+        if asked is None:
+            return 0.0
+        if asked.about == _about(expected):
+            return asked.due or None
+        if asked.about[0] == expected.fingerprint:
+            return 0.0
+        self._asked[expected.pod["metadata"]["uid"]] = _Asked(
+            _about(expected), asked.report, asked.delivered, 0, time.monotonic() + _SETTLING
+        )
+        return time.monotonic() + _SETTLING
+
+    async def ask(self, pods: Sequence[Expected]) -> bool:
+        """Ask these pods; whether any of them says something else than before."""
+        return any(await asyncio.gather(*(self._ask(each) for each in pods)))
+
+    async def _ask(self, expected: Expected) -> bool:
+        async with self._gate:
+            report = await self._answer_of(expected.pod)
+        uid = expected.pod["metadata"]["uid"]
+        before = self._asked.get(uid)
+        tries = before.tries if before is not None and before.about == _about(expected) else 0
+        is_settled = all(trouble_of(store, [report]) is None for store in expected.stores)
+        due = 0.0 if is_settled else time.monotonic() + _PAUSES[min(tries, len(_PAUSES) - 1)]
+        self._asked[uid] = _Asked(_about(expected), report, expected.delivered, tries + 1, due)
+        return before is None or before.report != report or before.delivered != expected.delivered
+
+    async def _answer_of(self, pod: Manifest) -> Report:
+        name, address = pod["metadata"]["name"], pod["status"]["podIP"]
+        host = f"[{address}]" if ":" in address else address
+        if self._session is None:
+            self._session = aiohttp.ClientSession(timeout=_TIMEOUT, trust_env=False)
+        try:
+            async with self._session.get(f"http://{host}:{PUBLIC_PORT}/v1.0/healthz?verbose") as answer:
+                return Report.read(name, _json(await answer.content.read(_LONGEST_ANSWER)))
+        except (aiohttp.ClientError, TimeoutError, OSError) as error:
+            return Report(name, trouble=f"its sidecar does not answer on port {PUBLIC_PORT}: {_why(error)}")
+
+
+def _json(body: bytes) -> object:
+    try:
+        return json.loads(body)
+    except ValueError:
+        return None
+
+
+def _about(expected: Expected) -> tuple[object, ...]:
+    """A question is asked anew when one of these is another one."""
+    status = expected.pod["status"]
+    return expected.fingerprint, status["podIP"], status["ready"], tuple(sorted(expected.delivered.items()))
+
+
+def _why(error: Exception) -> str:
+    if isinstance(error, TimeoutError):
+        return "no answer in 3 s"
+    return "it refuses connections" if isinstance(error, aiohttp.ClientConnectorError) else str(error) or "it hangs up"

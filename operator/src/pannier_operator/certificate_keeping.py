@@ -1,0 +1,126 @@
+"""The webhooks' certificate in use: kept in its Secret, served without a pause, and trusted by the API server."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import ssl
+import tempfile
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+import httpx2
+
+from pannier_operator.certificates import Keep, Material, days_left, decide, names_of
+from pannier_operator.cluster_api import ApiError
+from pannier_operator.waiting import wait_for_event
+
+if TYPE_CHECKING:
+    from pannier_operator.cluster_api import ClusterApi
+    from pannier_operator.metrics import Metrics
+    from pannier_operator.settings import OperatorSettings
+
+logger = logging.getLogger(__name__)
+
+_RETRY: Final = 2.0
+_LONGEST_PAUSE: Final = 600.0
+"""Seconds between looks at the Secret, whatever its certificate's lifetime: another replica may have renewed it."""
+_SHARE: Final = 60
+"""A lifetime of minutes is looked at in seconds."""
+_FOLDER_PAUSE: Final = 30.0
+"""Seconds between looks at files that somebody else renews."""
+
+
+class CertificateKeeping:
+    """Keeps `context`, which the webhook server uses for every new connection, up to date."""
+
+    def __init__(self, api: ClusterApi, settings: OperatorSettings, metrics: Metrics):
+        self._api = api
+        self._settings = settings
+        self._metrics = metrics
+        self._material: Material | None = None
+        self._changed = asyncio.Event()
+        self._folder = tempfile.TemporaryDirectory(prefix="pannier-")
+        self.file = Path(self._folder.name, "tls.pem")
+        """The certificate and its key, for readers that know files only: OpenSSL and kopf."""
+        self.context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+        self.context.minimum_version = ssl.TLSVersion.TLSv1_2
+
+    async def first(self) -> None:
+        """Wait until there is a certificate to serve."""
+        while self._material is None:
+            pause = await self._turn()
+            await asyncio.sleep(0 if self._material is not None else pause)
+
+    async def run(self) -> None:
+        """Renew and take over, until cancelled."""
+        while True:
+            self._changed.clear()
+            pause = await self._turn()
+            await wait_for_event(self._changed, pause)
+
+    def look_again(self) -> None:
+        """The Secret has changed."""
+        self._changed.set()
+
+    def close(self) -> None:
+        self._folder.cleanup()
+
+    def is_valid(self) -> bool:
+        return self._material is not None and self._days_left(self._material) > 0
+
+    async def _turn(self) -> float:
+        """One look; seconds until the next."""
+        try:
+            if self._settings.certificate.folder:
+                await self._take_over(_read(Path(self._settings.certificate.folder)))
+                return _FOLDER_PAUSE
+            return await self._look_at_secret()
+        except (ApiError, httpx2.HTTPError, OSError, ValueError) as error:
+            logger.warning("The webhooks' certificate could not be seen to and is tried again: %s", error)
+            return _RETRY
+
+    async def _look_at_secret(self) -> float:
+        own, certificate = self._settings.operator, self._settings.certificate
+        names = names_of(own.service, own.namespace, own.cluster_domain)
+        secret = await self._api.secret(own.namespace, certificate.secret)
+        now = datetime.now(UTC)
+        decision = decide(secret, names, now, namespace=own.namespace, settings=certificate)
+        if not isinstance(decision, Keep):
+            written = await self._api.write("Secret", decision.manifest)
+            if written is not None:
+                logger.info("Renewed the webhooks' certificate: %s", decision.why)
+            return 0.0
+        await self._take_over(decision.material)
+        until = (decision.until - now) / timedelta(seconds=1)
+        return max(1.0, min(until, certificate.lifetime / _SHARE, _LONGEST_PAUSE))
+
+    async def _take_over(self, material: Material) -> None:
+        """Trust first, then serve: no caller meets a certificate that it has not been told to trust."""
+        if not (self._settings.certificate.folder and not material.authorities):
+            await self._api.trust(self._settings.webhook.configuration, material.ca_bundle)
+        if self._material is None or material.certificate != self._material.certificate:
+            self._serve(material)
+        self._material = material
+        self._metrics.set("webhook_certificate_days_left", self._days_left(material))
+
+    def _serve(self, material: Material) -> None:
+        """Open connections keep the certificate that they began with."""
+        self.file.touch(mode=0o600)
+        self.file.write_bytes(material.certificate + b"\n" + material.key)
+        self.context.load_cert_chain(self.file)
+        logger.info("Serving a certificate that is valid for %.1f more days", self._days_left(material))
+
+    def _days_left(self, material: Material) -> float:
+        return days_left(material.certificate, datetime.now(UTC))
+
+
+def _read(folder: Path) -> Material:
+    """What cert-manager mounts. Raises OSError."""
+    authorities = folder / "ca.crt"
+    return Material(
+        (folder / "tls.crt").read_bytes(),
+        (folder / "tls.key").read_bytes(),
+        authorities.read_bytes() if authorities.exists() else b"",
+    )

@@ -1,0 +1,249 @@
+"""The calls that the operator makes to the Kubernetes API, over plain dicts. What to call is decided elsewhere."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+from lightkube import ALL_NS, AsyncClient
+from lightkube.core.exceptions import ApiError
+from lightkube.core.resource import ApiInfo, ResourceDef
+from lightkube.generic_resource import GenericNamespacedStatus, create_global_resource, create_namespaced_resource
+from lightkube.operators import not_in
+from lightkube.types import PatchType
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Mapping
+
+__all__ = ["FIELD_MANAGER", "SECRETS_FIELD_SELECTOR", "ApiError", "ClusterApi", "Listing", "is_ending", "status_of"]
+
+Manifest = dict[str, Any]
+
+FIELD_MANAGER: Final = "pannier-operator"
+UNWATCHED_SECRETS: Final = ("helm.sh/release.v1", "kubernetes.io/service-account-token")
+"""Types that no component refers to; a cluster may hold hundreds of MB of the first."""
+SECRETS_FIELD_SELECTOR: Final = ",".join(f"type!={name}" for name in UNWATCHED_SECRETS)
+_CHUNK: Final = 200
+_FORBIDDEN: Final = 403
+_NOT_FOUND: Final = 404
+_CONFLICT: Final = 409
+_TOO_MANY_REQUESTS: Final = 429
+
+_Component = create_namespaced_resource("dapr.io", "v1alpha1", "Component", "components")
+_Pod = create_namespaced_resource("", "v1", "Pod", "pods")
+_Secret = create_namespaced_resource("", "v1", "Secret", "secrets")
+_Event = create_namespaced_resource("", "v1", "Event", "events")
+_Lease = create_namespaced_resource("coordination.k8s.io", "v1", "Lease", "leases")
+_Namespace = create_global_resource("", "v1", "Namespace", "namespaces")
+_WEBHOOKS: Final = tuple(
+    create_global_resource("admissionregistration.k8s.io", "v1", f"{kind}WebhookConfiguration", plural)
+    for kind, plural in (
+        ("Validating", "validatingwebhookconfigurations"),
+        ("Mutating", "mutatingwebhookconfigurations"),
+    )
+)
+_LISTED: Final = {"components": _Component, "pods": _Pod, "secrets": _Secret}
+
+
+class _Eviction(GenericNamespacedStatus):
+    """A pod's subresource: asks for its end, and PodDisruptionBudgets are asked first."""
+
+    _api_info = ApiInfo(
+        resource=ResourceDef("policy", "v1", "Eviction"),
+        parent=ResourceDef("", "v1", "Pod"),
+        plural="pods",
+        verbs=["post"],
+        action="eviction",
+    )
+
+
+class Listing:
+    """What a list call has answered."""
+
+    def __init__(self, items: list[Manifest], version: int):
+        self.items = items
+        self.version = version
+        """Of the whole collection when it was read; newer than that of every item."""
+
+
+class ClusterApi:
+    """One connection pool. Every method raises lightkube's ApiError, or an httpx2 error where nothing answers."""
+
+    def __init__(self, client: AsyncClient):
+        self._client = client
+
+    async def close(self) -> None:
+        await self._client.close()
+
+    async def server_info(self) -> Manifest:
+        """The answer to GET /version, for which lightkube has no call of its own."""
+        answer = await self._client._client._client.get("version")
+        answer.raise_for_status()
+        info: Manifest = answer.json()
+        return info
+
+    async def everything(self, plural: str, namespaces: Collection[str]) -> Listing:
+        """All components, pods or secrets of these namespaces; no names: of every namespace."""
+        fields: Any = {"type": not_in(UNWATCHED_SECRETS)} if plural == "secrets" else None
+        items: list[Manifest] = []
+        versions = []
+        for namespace in namespaces or (ALL_NS,):
+            found = self._client.list(
+                _LISTED[plural],
+                namespace=namespace,
+                chunk_size=_CHUNK,
+                fields=fields,
+            )
+            items.extend([dict(item) async for item in found])
+            versions.append(int(found.resourceVersion or 0))
+        return Listing(items, min(versions))
+
+    async def components_in(self, namespace: str) -> list[Manifest]:
+        return [dict(item) async for item in self._client.list(_Component, namespace=namespace)]
+
+    async def namespace_labels(self, name: str) -> Mapping[str, str]:
+        namespace = await self._client.get(_Namespace, name)
+        return (namespace.get("metadata") or {}).get("labels") or {}
+
+    async def secret(self, namespace: str, name: str) -> Manifest | None:
+        return await self._found(_Secret, namespace, name)
+
+    async def pod(self, namespace: str, name: str) -> Manifest | None:
+        return await self._found(_Pod, namespace, name)
+
+    async def lease(self, namespace: str, name: str) -> Manifest | None:
+        return await self._found(_Lease, namespace, name)
+
+    async def _found(self, kind: Any, namespace: str, name: str) -> Manifest | None:
+        try:
+            return dict(await self._client.get(kind, name, namespace=namespace))
+        except ApiError as error:
+            if status_of(error) == _NOT_FOUND:
+                return None
+            raise
+
+    async def apply_secret(self, manifest: Mapping[str, Any]) -> Manifest:
+        metadata = manifest["metadata"]
+        return dict(
+            await self._client.patch(
+                _Secret,
+                metadata["name"],
+                dict(manifest),
+                namespace=metadata["namespace"],
+                patch_type=PatchType.APPLY,
+                field_manager=FIELD_MANAGER,
+                force=True,
+            )
+        )
+
+    async def write(self, kind: str, manifest: Mapping[str, Any]) -> Manifest | None:
+        """Create, or replace what has a resourceVersion; None when somebody else was faster."""
+        resource: Any = {"Secret": _Secret, "Lease": _Lease}[kind]
+        metadata = manifest["metadata"]
+        call: Any = self._client.replace if metadata.get("resourceVersion") else self._client.create
+        try:
+            return dict(await call(resource(manifest), namespace=metadata["namespace"]))
+        except ApiError as error:
+            if status_of(error) == _CONFLICT:
+                return None
+            raise
+
+    async def delete_secret(self, secret: Mapping[str, Any]) -> None:
+        """Delete it as it was seen: one that has changed since stays."""
+        metadata = secret["metadata"]
+        try:
+            await self._client.delete(_Secret, metadata["name"], namespace=metadata["namespace"])
+        except ApiError as error:
+            if status_of(error) != _NOT_FOUND:
+                raise
+
+    async def write_status(self, component: Mapping[str, Any], status: Mapping[str, object]) -> Manifest | None:
+        """The Component as it is then; None when it has gone."""
+        metadata = component["metadata"]
+        changes = {"metadata": {"uid": metadata["uid"]}, "status": status}
+        return await self._patched(_Component.Status, metadata, changes)
+
+    async def annotate_pod(self, pod: Mapping[str, Any], annotations: Mapping[str, str]) -> Manifest | None:
+        """The pod as it is then; None when it has gone."""
+        metadata = pod["metadata"]
+        changes = {"metadata": {"uid": metadata["uid"], "annotations": dict(annotations)}}
+        return await self._patched(_Pod, metadata, changes)
+
+    async def _patched(self, kind: Any, metadata: Mapping[str, Any], changes: Manifest) -> Manifest | None:
+        """With the uid, so that an object of the same name that came after it is left alone."""
+        try:
+            return dict(
+                await self._client.patch(
+                    kind,
+                    metadata["name"],
+                    changes,
+                    namespace=metadata["namespace"],
+                    patch_type=PatchType.MERGE,
+                    field_manager=FIELD_MANAGER,
+                )
+            )
+        except ApiError as error:
+            if status_of(error) in (_NOT_FOUND, _CONFLICT):
+                return None
+            raise
+
+    async def create_event(self, event: Manifest) -> None:
+        """Nothing happens when it is there already."""
+        create: Any = self._client.create
+        try:
+            await create(_made(_Event, event), namespace=event["metadata"]["namespace"])
+        except ApiError as error:
+            if status_of(error) not in (_CONFLICT, _NOT_FOUND):
+                raise
+
+    async def evict(self, pod: Mapping[str, Any]) -> bool:
+        """Ask for the pod's end; False when a PodDisruptionBudget does not allow it now, or it has gone."""
+        metadata = pod["metadata"]
+        eviction = {
+            "metadata": {"name": metadata["name"], "namespace": metadata["namespace"]},
+            "deleteOptions": {"preconditions": {"uid": metadata["uid"]}},
+        }
+        create: Any = self._client.create
+        try:
+            await create(_made(_Eviction, eviction), metadata["name"], namespace=metadata["namespace"])
+        except ApiError as error:
+            if status_of(error) in (_TOO_MANY_REQUESTS, _NOT_FOUND, _CONFLICT):
+                return False
+            raise
+        return True
+
+    async def trust(self, configuration: str, ca_bundle: str) -> None:
+        """Let the API server trust this authority when it calls our webhooks."""
+        for kind in _WEBHOOKS:
+            try:
+                found = await self._client.get(kind, configuration)
+            except ApiError as error:
+                if status_of(error) == _NOT_FOUND:
+                    continue
+                raise
+            await self._trust(kind, configuration, found.get("webhooks") or [], ca_bundle)
+
+    async def _trust(self, kind: Any, name: str, webhooks: list[Manifest], ca_bundle: str) -> None:
+        changes: list[Manifest] = []
+        for index, webhook in enumerate(webhooks):
+            if (webhook.get("clientConfig") or {}).get("caBundle") != ca_bundle:
+                changes += [
+                    {"op": "test", "path": f"/webhooks/{index}/name", "value": webhook["name"]},
+                    {"op": "add", "path": f"/webhooks/{index}/clientConfig/caBundle", "value": ca_bundle},
+                ]
+        if changes:
+            await self._client.patch(kind, name, changes, patch_type=PatchType.JSON, field_manager=FIELD_MANAGER)
+
+
+def is_ending(error: ApiError) -> bool:
+    """Whether it was refused because the namespace is being deleted, and everything in it."""
+    return status_of(error) == _FORBIDDEN and "is being terminated" in str(error)
+
+
+def _made(kind: Any, manifest: Manifest) -> Any:
+    """lightkube takes a dict here, and says otherwise."""
+    return kind(manifest)
+
+
+def status_of(error: ApiError) -> int:
+    """The HTTP status."""
+    return error.response.status_code if error.response is not None else int(error.status.code or 0)

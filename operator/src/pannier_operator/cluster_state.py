@@ -1,0 +1,228 @@
+"""What exists in the cluster, as far as the operator needs it: kept by watching, and repaired by listing.
+
+Objects are kept trimmed, and pods only if they have a sidecar or ask for one. What is kept may be a moment old; whoever
+decides by it looks again when it changes.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from typing import TYPE_CHECKING, Any, Final
+
+from pannier_crds.values import is_truthy
+from pannier_operator.app_ids import app_id_of, has_sidecar
+from pannier_operator.app_secret import MANAGED_BY_LABEL, MANAGER
+from pannier_operator.injection.plan import COMPONENTS_VOLUME
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    from pannier_operator.cluster_api import Listing
+
+Manifest = dict[str, Any]
+
+KINDS: Final = ("components", "pods", "secrets")
+_GONE_KEPT: Final = 10_000
+_ENABLED: Final = "dapr.io/enabled"
+_OVER: Final = ("Succeeded", "Failed")
+
+
+class ClusterState:
+    """Components, pods and Secrets by namespace and name."""
+
+    def __init__(self) -> None:
+        self._kept: dict[str, dict[str, dict[str, Manifest]]] = {kind: {} for kind in KINDS}
+        self._watched: dict[str, dict[str, int]] = {kind: {} for kind in KINDS}
+        """Of every object that a watch has told of, its uid and latest version: also of those not kept."""
+        self._gone: dict[str, deque[str]] = {kind: deque(maxlen=_GONE_KEPT) for kind in KINDS}
+        """The uids of what a watch has last told the end of."""
+        self.is_filled = False
+        """Whether everything has been listed once."""
+
+    def saw(self, kind: str, is_gone: bool, manifest: Manifest) -> bool:
+        """Note what a watch tells; whether that is a reason to look at the namespace again."""
+        metadata = manifest["metadata"]
+        if is_gone:
+            self._watched[kind].pop(metadata["uid"], None)
+            self._gone[kind].append(metadata["uid"])
+            return self._forget(kind, metadata)
+        self._watched[kind][metadata["uid"]] = _version(manifest)
+        return self.learn(kind, manifest)
+
+    def learn(self, kind: str, manifest: Manifest) -> bool:
+        """Keep an object, unless a newer version of it is kept; whether anything that matters has changed."""
+        metadata = manifest["metadata"]
+        kept = self._kept[kind].setdefault(metadata["namespace"], {})
+        before = kept.get(metadata["name"])
+        if before is not None and _version(before) >= _version(manifest):
+            return False
+        after = _TRIMS[kind](manifest)
+        if after is None:
+            return self._forget(kind, metadata)
+        kept[metadata["name"]] = after
+        return before is None or _SIGNS[kind](before) != _SIGNS[kind](after)
+
+    def _forget(self, kind: str, metadata: Manifest) -> bool:
+        kept = self._kept[kind].get(metadata["namespace"], {})
+        before = kept.get(metadata["name"])
+        if before is None or before["metadata"]["uid"] != metadata["uid"]:
+            return False
+        del kept[metadata["name"]]
+        if not kept:
+            del self._kept[kind][metadata["namespace"]]
+        return True
+
+    def repair(self, kind: str, listing: Listing) -> list[str]:
+        """Make what is kept what a list call has found; the uids of what no watch has told of in that version."""
+        listed = {item["metadata"]["uid"] for item in listing.items}
+        for kept in list(self._kept[kind].values()):
+            for each in list(kept.values()):
+                if each["metadata"]["uid"] not in listed and _version(each) <= listing.version:
+                    self._forget(kind, each["metadata"])
+        missed = []
+        for item in listing.items:
+            self.learn(kind, item)
+            if not self.has_told(kind, item["metadata"]["uid"], _version(item)):
+                missed.append(item["metadata"]["uid"])
+        return missed
+
+    def has_told(self, kind: str, uid: str, version: int) -> bool:
+        """Whether a watch has told of this version of an object, of a later one, or of its end."""
+        return self._watched[kind].get(uid, 0) >= version or uid in self._gone[kind]
+
+    def namespaces(self) -> set[str]:
+        """Where something may have to be done."""
+        with_secrets = {namespace for namespace in self._kept["secrets"] if self.own_secrets(namespace)}
+        return with_secrets.union(self._kept["components"], self._kept["pods"])
+
+    def components(self, namespace: str) -> list[Manifest]:
+        return list(self._kept["components"].get(namespace, {}).values())
+
+    def pods(self, namespace: str) -> list[Manifest]:
+        return list(self._kept["pods"].get(namespace, {}).values())
+
+    def secret(self, namespace: str, name: str) -> Manifest | None:
+        """Its metadata and its keys under `data`; of our own also the values."""
+        return self._kept["secrets"].get(namespace, {}).get(name)
+
+    def secrets(self, namespace: str) -> list[Manifest]:
+        return list(self._kept["secrets"].get(namespace, {}).values())
+
+    def own_secrets(self, namespace: str) -> list[Manifest]:
+        """Those that this operator has written for apps."""
+        return [secret for secret in self.secrets(namespace) if is_own_secret(secret)]
+
+    def running_apps(self, namespace: str) -> set[str]:
+        """The apps that have pods with our sidecar there which are not over."""
+        return {app_id_of(pod) for pod in self.pods(namespace) if is_ours(pod) and is_alive(pod)}
+
+    def missed_pods(self) -> Iterator[Manifest]:
+        """Pods that ask for a sidecar and have none."""
+        for namespace in self._kept["pods"]:
+            yield from (pod for pod in self.pods(namespace) if is_missed(pod))
+
+
+def is_own_secret(secret: Manifest) -> bool:
+    return bool((secret["metadata"].get("labels") or {}).get(MANAGED_BY_LABEL) == MANAGER) and _names_app(secret)
+
+
+def _names_app(secret: Manifest) -> bool:
+    return "pannier.dev/app-id" in (secret["metadata"].get("labels") or {})
+
+
+def is_ours(pod: Manifest) -> bool:
+    """Whether the pod mounts an app's components: one that Dapr has injected does not."""
+    return any(volume.get("name") == COMPONENTS_VOLUME for volume in pod["spec"]["volumes"])
+
+
+def is_alive(pod: Manifest) -> bool:
+    return pod["status"].get("phase") not in _OVER
+
+
+def is_missed(pod: Manifest) -> bool:
+    return not has_sidecar(pod) and is_alive(pod) and not pod["metadata"].get("deletionTimestamp")
+
+
+def is_running(pod: Manifest) -> bool:
+    """Whether its sidecar can be asked."""
+    status = pod["status"]
+    return (
+        status.get("phase") == "Running" and bool(status.get("podIP")) and not pod["metadata"].get("deletionTimestamp")
+    )
+
+
+def _version(manifest: Manifest) -> int:
+    """Versions of one object grow; since Kubernetes 1.35 clients may rely on it."""
+    text = manifest["metadata"].get("resourceVersion") or "0"
+    return int(text) if text.isdigit() else 0
+
+
+def _without_managers(metadata: Manifest) -> Manifest:
+    return {key: value for key, value in metadata.items() if key != "managedFields"}
+
+
+def _trim_component(component: Manifest) -> Manifest:
+    trimmed = dict(component)
+    trimmed["metadata"] = _without_managers(component["metadata"])
+    return trimmed
+
+
+def _trim_pod(pod: Manifest) -> Manifest | None:
+    metadata, spec, status = pod["metadata"], pod.get("spec") or {}, pod.get("status") or {}
+    asks = is_truthy((metadata.get("annotations") or {}).get(_ENABLED))
+    if not asks and not has_sidecar(pod):
+        return None
+    conditions = {each["type"]: each["status"] for each in status.get("conditions") or ()}
+    return {
+        "metadata": _without_managers(metadata),
+        "spec": {
+            "containers": _names(spec.get("containers")),
+            "initContainers": _names(spec.get("initContainers")),
+            "volumes": _names(spec.get("volumes"), "pannier-"),
+        },
+        "status": {"phase": status.get("phase"), "podIP": status.get("podIP"), "ready": conditions.get("Ready")},
+    }
+
+
+def _names(entries: Iterable[Manifest] | None, prefix: str = "") -> list[Manifest]:
+    return [{"name": entry["name"]} for entry in entries or () if entry["name"].startswith(prefix)]
+
+
+def _trim_secret(secret: Manifest) -> Manifest:
+    data = secret.get("data") or {}
+    own = is_own_secret(secret)
+    metadata = secret["metadata"]
+    if own:
+        return {"metadata": {**_without_managers(metadata), "changed": _last_change(metadata)}, "data": data}
+    kept = ("name", "namespace", "uid", "resourceVersion")
+    return {"metadata": {key: metadata[key] for key in kept}, "data": dict.fromkeys(data, "")}
+
+
+def _last_change(metadata: Manifest) -> str:
+    """When somebody last wrote to the object, in whole seconds."""
+    times = [entry.get("time") or "" for entry in metadata.get("managedFields") or ()]
+    return max([metadata.get("creationTimestamp") or "", *times])
+
+
+def _sign_of_component(component: Manifest) -> object:
+    """What a look depends on, beside the status that it writes itself."""
+    metadata = component["metadata"]
+    return metadata["uid"], metadata.get("generation"), metadata.get("deletionTimestamp"), component.get("status")
+
+
+def _sign_of_pod(pod: Manifest) -> object:
+    metadata = pod["metadata"]
+    return metadata["uid"], metadata.get("deletionTimestamp"), metadata.get("annotations"), pod["status"], pod["spec"]
+
+
+def _sign_of_secret(secret: Manifest) -> object:
+    metadata = secret["metadata"]
+    return secret["data"] if is_own_secret(secret) else (metadata["uid"], metadata["resourceVersion"])
+
+
+_TRIMS: Final[dict[str, Any]] = {"components": _trim_component, "pods": _trim_pod, "secrets": _trim_secret}
+_SIGNS: Final[dict[str, Any]] = {
+    "components": _sign_of_component,
+    "pods": _sign_of_pod,
+    "secrets": _sign_of_secret,
+}

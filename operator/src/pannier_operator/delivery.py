@@ -1,0 +1,158 @@
+"""What each app's sidecars should see, as one Secret per app. Pure.
+
+The folder that the Secret becomes holds one file for each component and, where Kubernetes Secrets are referred to, a
+secret store of its own with a JSON file beside it. References stay references: the sidecar then knows what is
+secret (it is never logged, and `{appID}` in a password is no token), and reads a cluster like a laptop.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+from dataclasses import replace
+from functools import lru_cache
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+from pannier_crds.component import Component, MetadataItem
+from pannier_crds.manifests import write_document
+from pannier_operator.app_secret import GENERATION, GENERATIONS, MOST_BYTES, TooLarge, labels, secret_name
+from pannier_operator.neighbourhood import Neighbourhood
+from pannier_operator.references import Unresolved, references_of, text_in, unresolved_in
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
+    from pannier_operator.neighbourhood import Manifest, Member
+
+SECRET_STORE: Final = "Kubernetes"
+"""The delivered secret store. No object can be called so, which keeps it apart from every component."""
+SECRET_STORE_FILE: Final = "_kubernetes.yaml"
+SECRETS_FILE: Final = "_kubernetes-secrets"
+"""The JSON file of that store; without a suffix, so it is not read as a component."""
+Secrets = dict[str, dict[str, str]]
+
+
+class AppSecret(NamedTuple):
+    """The Secret an app should have, and what could not be put into it."""
+
+    manifest: dict[str, object]
+    unresolved: list[Unresolved]
+    too_large: list[TooLarge]
+
+
+def what_app_sees(app_id: str, namespace: str, components: Neighbourhood | Iterable[Manifest]) -> list[Component]:
+    """The components that the app's sidecars should serve, by name: in scope, without errors, no conflict lost."""
+    return [component for _, component in _visible(app_id, namespace, components)]
+
+
+def secret_for(
+    app_id: str,
+    namespace: str,
+    components: Neighbourhood | Iterable[Manifest],
+    secrets: Mapping[str, Mapping[str, bytes]],
+) -> AppSecret:
+    """The app's Secret; one without data when the app sees nothing, because its pods' volume must exist.
+
+    `secrets` are the namespace's Secrets by name, their data decoded. A component whose reference leads nowhere is
+    delivered all the same: a sidecar refuses it with the reason, and serves on what it has served before.
+    """
+    visible = _visible(app_id, namespace, components)
+    unresolved = [lack for _, component in visible for lack in unresolved_in(component, secrets)]
+    chosen, too_large = _within_limit(visible, secrets)
+    files = _files(chosen, namespace, secrets)
+    generations = {component.name: member.generation for member, component in chosen}
+    manifest: dict[str, object] = {
+        "apiVersion": "v1",
+        "kind": "Secret",
+        "metadata": {
+            "name": secret_name(app_id),
+            "namespace": namespace,
+            "labels": labels(app_id),
+            "annotations": {GENERATIONS: json.dumps(generations, separators=(",", ":"))},
+        },
+        "type": "Opaque",
+        "data": {name: base64.b64encode(content).decode() for name, content in files.items()},
+    }
+    return AppSecret(manifest, unresolved, too_large)
+
+
+def fingerprint(secret: Manifest) -> str:
+    """A short text that is another one when an app's Secret holds something else."""
+    return hashlib.sha256(json.dumps(secret.get("data", {}), sort_keys=True).encode()).hexdigest()[:16]
+
+
+def _visible(
+    app_id: str, namespace: str, components: Neighbourhood | Iterable[Manifest]
+) -> list[tuple[Member, Component]]:
+    found = [
+        (member, component)
+        for member in Neighbourhood.of(components, namespace).members
+        if (component := member.accepted) is not None and component.is_visible_to(app_id, namespace)
+    ]
+    return sorted(found, key=lambda pair: pair[1].name)
+
+
+def _files(
+    visible: Sequence[tuple[Member, Component]], namespace: str, secrets: Mapping[str, Mapping[str, bytes]]
+) -> dict[str, bytes]:
+    files = {f"{component.name}.yaml": _file(component, member.generation) for member, component in visible}
+    if any(references_of(component) for _, component in visible):
+        files[SECRET_STORE_FILE] = _file(_secret_store(namespace), 0)
+        files[SECRETS_FILE] = _json(_referred(visible, secrets))
+    return files
+
+
+@lru_cache(maxsize=4096)
+def _file(component: Component, generation: int) -> bytes:
+    """The component as a file: the same for every app that sees it."""
+    store = SECRET_STORE if references_of(component) else component.secret_store
+    manifest = replace(component, scopes=(), secret_store=store).to_manifest()
+    if generation:
+        identity = manifest["metadata"]
+        assert isinstance(identity, dict)
+        identity["annotations"] = {GENERATION: str(generation)}
+    return write_document(manifest).encode()
+
+
+def _secret_store(namespace: str) -> Component:
+    """The store that the references are looked up in: nested as secret name and key, in a file of the same folder."""
+    settings = (MetadataItem("secretsFile", SECRETS_FILE), MetadataItem("multiValued", "true"))
+    return Component(SECRET_STORE, "secretstores.local.file", namespace=namespace, metadata=settings)
+
+
+def _referred(visible: Sequence[tuple[Member, Component]], secrets: Mapping[str, Mapping[str, bytes]]) -> Secrets:
+    """The secrets that these components refer to, and no other."""
+    found: Secrets = {}
+    for _, component in visible:
+        for _, reference in references_of(component):
+            value = text_in(secrets, reference)
+            if value is not None:
+                found.setdefault(reference.name, {})[reference.key] = value
+    return found
+
+
+def _json(content: object) -> bytes:
+    return json.dumps(content, ensure_ascii=False, sort_keys=True, indent=1).encode()
+
+
+def _within_limit(
+    visible: list[tuple[Member, Component]], secrets: Mapping[str, Mapping[str, bytes]]
+) -> tuple[list[tuple[Member, Component]], list[TooLarge]]:
+    """Leave out the largest until the rest fits: that is the one at fault, and the others need not suffer."""
+    total = _size(visible, secrets)
+    chosen, left_out = list(visible), []
+    if total > MOST_BYTES:
+        chosen.sort(key=lambda pair: (_size([pair], secrets), pair[1].name))
+    while _size(chosen, secrets) > MOST_BYTES:
+        largest = chosen.pop()
+        left_out.append(TooLarge(largest[1].name, _size([largest], secrets), total))
+    return sorted(chosen, key=lambda pair: pair[1].name), left_out
+
+
+def _size(visible: Sequence[tuple[Member, Component]], secrets: Mapping[str, Mapping[str, bytes]]) -> int:
+    files = {component.name: _file(component, member.generation) for member, component in visible}
+    return sum(map(len, files.values())) + len(_json(_referred(visible, secrets))) + _STORE_BYTES
+
+
+_STORE_BYTES: Final = 1024  # more than the secret store's own file takes

@@ -1,0 +1,149 @@
+"""Which replica acts: the one that holds a Lease of coordination.k8s.io. The others watch, and answer webhooks too.
+
+A holder that ends in order gives the Lease back. One whose pod has gone loses it within seconds, one whose node has
+gone when the Lease runs out. Should two act for a moment, they do the same: what is done follows from what exists.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any, Final
+
+import httpx2
+
+from pannier_operator.cluster_api import ApiError
+from pannier_operator.waiting import wait_for_event
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from pannier_operator.cluster_api import ClusterApi
+    from pannier_operator.settings import ElectionSettings
+
+logger = logging.getLogger(__name__)
+
+_TIME: Final = "%Y-%m-%dT%H:%M:%S.%fZ"
+_RETRY: Final = 1.0
+"""Seconds until the next attempt after a failed call, and between glances."""
+_GLANCES: Final = 40
+"""How often to look at a holder that is ending: it gives the Lease back last, or its pod goes."""
+
+
+class Election:
+    """Takes part for one replica. `leads` is read; `changed` is called whenever it changes."""
+
+    def __init__(
+        self,
+        api: ClusterApi,
+        settings: ElectionSettings,
+        namespace: str,
+        identity: str,
+        changed: Callable[[bool], None],
+    ):
+        self._api = api
+        self._settings = settings
+        self._namespace = namespace
+        self._identity = identity
+        self._changed = changed
+        self._lease: dict[str, Any] | None = None
+        self._seen = (0, 0.0)
+        self._nudged = asyncio.Event()
+        self._glances = 0
+        self._is_over = False
+        self.leads = False
+
+    @property
+    def holder(self) -> str:
+        """The pod that acts, as far as this replica knows; empty for none."""
+        return str(self._lease["spec"].get("holderIdentity") or "") if self._lease is not None else ""
+
+    def nudge(self) -> None:
+        """The holder's pod ends or has gone: look at once, and often for a while."""
+        self._glances = _GLANCES
+        self._nudged.set()
+
+    async def run(self) -> None:
+        """Take part until cancelled."""
+        while not self._is_over:
+            self._nudged.clear()
+            pause = await self._turn()
+            await wait_for_event(self._nudged, pause)
+
+    async def release(self) -> None:
+        """Give the Lease back, so that another replica need not wait for its end."""
+        self._is_over = True
+        if not self.leads or self._lease is None:
+            return
+        self._set(False)
+        given_back = {**self._lease, "spec": {**self._lease["spec"], "holderIdentity": "", "leaseDurationSeconds": 1}}
+        try:
+            await self._api.write("Lease", given_back)
+        except (ApiError, httpx2.HTTPError) as error:
+            logger.warning("The Lease could not be given back (%s); another replica takes it when it runs out", error)
+
+    async def _turn(self) -> float:
+        """Take or renew the Lease if that is possible; seconds until the next turn."""
+        try:
+            if self._lease is None or not self.leads:
+                self._lease = await self._api.lease(self._namespace, self._settings.lease)
+            if self._lease is not None and not self._is_mine() and not await self._is_free(self._lease):
+                self._set(False)
+                return self._pause_of_follower()
+            written = await self._api.write("Lease", self._claim())
+        except (ApiError, httpx2.HTTPError) as error:
+            logger.warning("The Lease %s could not be renewed: %s", self._settings.lease, error)
+            if self.leads and self._is_lost():
+                self._set(False)
+            return _RETRY
+        self._lease = written
+        self._glances = 0
+        self._set(written is not None and not self._is_over)
+        return self._settings.renew_interval if self.leads else _RETRY
+
+    def _pause_of_follower(self) -> float:
+        if self._glances:
+            self._glances -= 1
+            return _RETRY
+        return self._settings.renew_interval
+
+    def _is_mine(self) -> bool:
+        return self._lease is not None and self._lease["spec"].get("holderIdentity") == self._identity
+
+    async def _is_free(self, lease: dict[str, Any]) -> bool:
+        spec = lease["spec"]
+        holder = spec.get("holderIdentity")
+        if not holder or self._has_run_out(lease):
+            return True
+        return self._glances > 0 and await self._api.pod(self._namespace, holder) is None
+
+    def _has_run_out(self, lease: dict[str, Any]) -> bool:
+        """By this machine's own clock, from when this version of the Lease was first seen: clocks may differ."""
+        version, now = int(lease["metadata"]["resourceVersion"]), asyncio.get_running_loop().time()
+        if self._seen[0] != version:
+            self._seen = (version, now)
+        return bool(now - self._seen[1] > lease["spec"].get("leaseDurationSeconds", self._settings.lease_duration))
+
+    def _is_lost(self) -> bool:
+        """Whether others may have taken what could not be renewed."""
+        assert self._lease is not None
+        renewed = datetime.strptime(self._lease["spec"]["renewTime"], _TIME).replace(tzinfo=UTC)
+        return datetime.now(UTC) - renewed > timedelta(seconds=self._settings.lease_duration)
+
+    def _claim(self) -> dict[str, Any]:
+        now = datetime.now(UTC).strftime(_TIME)
+        before = self._lease or {"metadata": {"name": self._settings.lease, "namespace": self._namespace}, "spec": {}}
+        spec = {**before["spec"], "holderIdentity": self._identity, "renewTime": now}
+        spec["leaseDurationSeconds"] = round(self._settings.lease_duration)
+        if not self._is_mine():
+            spec["acquireTime"] = now
+            spec["leaseTransitions"] = before["spec"].get("leaseTransitions", -1) + 1
+        metadata = {key: value for key, value in before["metadata"].items() if key != "managedFields"}
+        return {"apiVersion": "coordination.k8s.io/v1", "kind": "Lease", "metadata": metadata, "spec": spec}
+
+    def _set(self, leads: bool) -> None:
+        if leads != self.leads:
+            self.leads = leads
+            logger.info("This replica %s", "acts now" if leads else "stands by")
+            self._changed(leads)

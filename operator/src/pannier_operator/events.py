@@ -1,0 +1,68 @@
+"""Events, for `kubectl describe`: of what changes in a Component, and of pods that miss their sidecar. Pure.
+
+An Event's name follows from what it says, so saying it twice, by whichever replica, makes one Event.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from typing import TYPE_CHECKING, Any, Final
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from datetime import datetime
+
+    from pannier_operator.status import Event
+
+MISSED: Final = "SidecarMissing"
+EVICTED: Final = "EvictedForSidecar"
+_REPORTER: Final = "pannier-operator"
+_LONGEST_MESSAGE: Final = 1024
+"""What Kubernetes takes."""
+_LONGEST_NAME: Final = 200
+"""Of the object's name in the Event's, which may have 253 characters."""
+
+
+def event_of_component(component: Mapping[str, Any], event: Event, status: Mapping[str, Any], now: datetime) -> Any:
+    """Once for each transition: the same trouble at another time is another Event."""
+    about = {"apiVersion": "dapr.io/v1alpha1", "kind": "Component", **_reference(component)}
+    times = [each["lastTransitionTime"] for each in status["conditions"] if each["reason"] == event.reason]
+    return _event(about, event.type, event.reason, event.message, now, distinct=max(times, default=""))
+
+
+def event_of_missed_pod(pod: Mapping[str, Any], now: datetime) -> Any:
+    message = (
+        "the annotation dapr.io/enabled asks for a sidecar and the pod has none, because Pannier could not be asked "
+        "when it was created; delete the pod, so that its owner makes it anew"
+    )
+    return _event({"apiVersion": "v1", "kind": "Pod", **_reference(pod)}, "Warning", MISSED, message, now)
+
+
+def event_of_eviction(pod: Mapping[str, Any], now: datetime) -> Any:
+    message = "evicted, so that its owner makes it anew with the sidecar that it asks for"
+    return _event({"apiVersion": "v1", "kind": "Pod", **_reference(pod)}, "Normal", EVICTED, message, now)
+
+
+def _reference(manifest: Mapping[str, Any]) -> dict[str, str]:
+    return {key: manifest["metadata"][key] for key in ("name", "namespace", "uid")}
+
+
+def _event(about: dict[str, str], kind: str, reason: str, message: str, now: datetime, distinct: str = "") -> Any:
+    words = "\0".join((about["uid"], reason, message, distinct))
+    mark = hashlib.sha256(words.encode()).hexdigest()[:16]
+    time = now.strftime("%Y-%m-%dT%H:%M:%SZ")
+    return {
+        "apiVersion": "v1",
+        "kind": "Event",
+        "metadata": {"name": f"{about['name'][:_LONGEST_NAME]}.{mark}", "namespace": about["namespace"]},
+        "involvedObject": about,
+        "type": kind,
+        "reason": reason,
+        "message": message[:_LONGEST_MESSAGE],
+        "firstTimestamp": time,
+        "lastTimestamp": time,
+        "count": 1,
+        "source": {"component": _REPORTER},
+        "reportingComponent": _REPORTER,
+        "reportingInstance": _REPORTER,
+    }

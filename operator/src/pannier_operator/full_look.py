@@ -1,0 +1,92 @@
+"""Everything is listed from time to time, which repairs what a watch has missed, and shows that a watch has died."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from typing import TYPE_CHECKING, Final
+
+import httpx2
+
+from pannier_operator.cluster_api import ApiError
+from pannier_operator.cluster_state import KINDS
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection
+
+    from pannier_operator.cluster_api import ClusterApi, Listing
+    from pannier_operator.cluster_state import ClusterState
+    from pannier_operator.metrics import Metrics
+
+logger = logging.getLogger(__name__)
+
+_RETRY: Final = 2.0
+_PATIENCE: Final = 15.0
+"""Seconds that a watch has to tell of what a list call has found."""
+_FAILED_INTERVALS: Final = 3
+"""So many intervals without a full look are too many."""
+
+
+class FullLooks:
+    """Lists all that the operator looks after, at the start and in an interval. Every replica does."""
+
+    def __init__(
+        self,
+        api: ClusterApi,
+        state: ClusterState,
+        namespaces: Collection[str],
+        interval: float,
+        metrics: Metrics,
+        filled: Callable[[], None],
+    ):
+        self._api = api
+        self._state = state
+        self._namespaces = namespaces
+        self._interval = interval
+        self._metrics = metrics
+        self._filled = filled
+        self._last = time.monotonic()
+        self._silent: set[str] = set()
+
+    async def run(self) -> None:
+        """Look, until cancelled."""
+        while True:
+            try:
+                await self._look()
+            except (ApiError, httpx2.HTTPError) as error:
+                self._metrics.count("full_looks_total", result="failed")
+                logger.warning("Looking at everything failed and is tried again: %s", error)
+                await asyncio.sleep(_RETRY)
+            else:
+                self._metrics.count("full_looks_total", result="completed")
+                self._metrics.set("last_full_look_timestamp_seconds", time.time())
+                self._last = time.monotonic()
+                await asyncio.sleep(self._interval)
+
+    def problems(self) -> list[str]:
+        """What is wrong, for the liveness probe."""
+        since = time.monotonic() - self._last
+        found = [f"the watch of {kind} has died" for kind in sorted(self._silent)]
+        if since > _FAILED_INTERVALS * self._interval:
+            found.append(f"nothing has been listed for {since:.0f} s")
+        return found
+
+    async def _look(self) -> None:
+        listings = {kind: await self._api.everything(kind, self._namespaces) for kind in KINDS}
+        missed = {kind: self._state.repair(kind, listing) for kind, listing in listings.items()}
+        is_first, self._state.is_filled = not self._state.is_filled, True
+        self._filled()
+        if is_first:
+            return  # watches have only begun
+        await asyncio.sleep(_PATIENCE)
+        self._silent = {kind for kind, listing in listings.items() if self._is_silent(kind, missed[kind], listing)}
+        for kind in self._silent:
+            logger.error("The watch of %s has not told of what a list call found %g s ago", kind, _PATIENCE)
+
+    def _is_silent(self, kind: str, missed: Collection[str], listing: Listing) -> bool:
+        """Whether a watch still has not told of an object, or of its end."""
+        versions = {item["metadata"]["uid"]: int(item["metadata"]["resourceVersion"]) for item in listing.items}
+        untold = [uid for uid in missed if not self._state.has_told(kind, uid, versions[uid])]
+        self._metrics.count("repairs_total", len(untold), kind=kind)
+        return bool(untold)

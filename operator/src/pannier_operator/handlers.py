@@ -1,0 +1,55 @@
+"""What kopf calls: watches say where to look again, webhooks ask for a verdict. Nothing is decided here.
+
+The ids of the webhooks are their URL paths, which the chart's webhook configurations name. No handler of another kind
+is used: those would write finalizers and annotations into users' objects.
+"""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+import kopf
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from pannier_operator.control_plane import ControlPlane
+
+REFUSED = 422
+registry = kopf.get_default_registry()
+
+
+@kopf.on.event("dapr.io", "v1alpha1", "components", id="components-seen")
+@kopf.on.event("", "v1", "pods", id="pods-seen")
+@kopf.on.event("", "v1", "secrets", id="secrets-seen")
+async def look_again(event: Mapping[str, Any], resource: kopf.Resource, memo: ControlPlane, **_: Any) -> None:
+    memo.saw(resource.plural, event["type"] == "DELETED", event["object"])
+
+
+@kopf.on.validate("dapr.io", "v1alpha1", "components", id="components")
+async def judge_component(
+    namespace: str | None, userinfo: Mapping[str, Any], warnings: list[str], memo: ControlPlane, **request: Any
+) -> None:
+    new, old = (None if body is None else dict(body) for body in (request["new"], request["old"]))
+    requester = str(userinfo.get("username"))
+    verdict = await memo.judge_component(request["operation"], namespace or "", new, old, requester)
+    warnings.extend(verdict.warnings)
+    if not verdict.is_admitted:
+        raise kopf.AdmissionError(verdict.refusal, code=REFUSED)
+
+
+@kopf.on.mutate("", "v1", "pods", id="pods", operation="CREATE")
+async def inject_sidecar(
+    body: kopf.Body, namespace: str | None, patch: kopf.Patch, warnings: list[str], memo: ControlPlane, **_: Any
+) -> None:
+    verdict = await memo.mutate_pod(dict(body), namespace or "")
+    warnings.extend(verdict.warnings)
+    if not verdict.is_admitted:
+        raise kopf.AdmissionError(verdict.refusal, code=REFUSED)
+
+    patch.fns.append(partial(_become, verdict.pod))
+
+
+def _become(wanted: Mapping[str, Any], pod: Any) -> None:
+    pod.update(wanted)

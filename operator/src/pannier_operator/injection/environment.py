@@ -1,0 +1,70 @@
+"""The variables of the sidecar, and those that tell an app where its sidecar is."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from pannier_operator.injection.plan import HTTP_PORT, OWN_VARIABLES
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from pannier_operator.annotation_values import Variable
+    from pannier_operator.annotations import SidecarOptions
+
+
+def sidecar_environment(options: SidecarOptions) -> list[dict[str, Any]]:
+    """What the sidecar gets: where it is, what callers must send, and what annotations add."""
+    environment: list[dict[str, Any]] = [
+        {"name": "NAMESPACE", "valueFrom": {"fieldRef": {"fieldPath": "metadata.namespace"}}},
+        {"name": "POD_NAME", "valueFrom": {"fieldRef": {"fieldPath": "metadata.name"}}},
+    ]
+    if options.api_token_secret:
+        environment.append(_from_secret("DAPR_API_TOKEN", options.api_token_secret, "token"))
+    added = _added(options)
+    if added:  # components may read these, and no others, with envRef
+        environment.append({"name": "DAPR_ENV_KEYS", "value": " ".join(added)})
+    environment.extend(_entry(variable) for variable in added.values())
+    return environment
+
+
+def not_set(options: SidecarOptions) -> Iterator[str]:
+    """A warning for each variable that an annotation would set and may not."""
+    for variable in (*options.variables, *options.secret_variables):
+        if variable.name in OWN_VARIABLES:
+            name = "dapr.io/env-from-secret" if variable.secret else "dapr.io/env"
+            yield f"annotation {name}: {variable.name} belongs to the sidecar and is not set; use another name"
+
+
+def app_environment(options: SidecarOptions) -> dict[str, str]:
+    """What an app's containers get where they do not set it themselves.
+
+    Where the API is on a socket no port is named: nothing would answer there.
+    """
+    environment = {"APP_PROTOCOL": options.app_protocol}
+    if options.unix_socket_path:
+        return environment
+    return {
+        "DAPR_HTTP_PORT": str(HTTP_PORT),
+        "DAPR_GRPC_PORT": str(options.grpc_port),
+        **environment,
+        # Layotto's SDKs look at these.
+        "runtime_GRPC_HOST": "127.0.0.1",
+        "runtime_GRPC_PORT": str(options.grpc_port),
+    }
+
+
+def _added(options: SidecarOptions) -> dict[str, Variable]:
+    """By name: of two with one name the later one counts, as in a container."""
+    variables = (*options.variables, *options.secret_variables)
+    return {variable.name: variable for variable in variables if variable.name not in OWN_VARIABLES}
+
+
+def _entry(variable: Variable) -> dict[str, Any]:
+    if variable.secret:
+        return _from_secret(variable.name, variable.secret, variable.key)
+    return {"name": variable.name, "value": variable.value}
+
+
+def _from_secret(name: str, secret: str, key: str) -> dict[str, Any]:
+    return {"name": name, "valueFrom": {"secretKeyRef": {"name": secret, "key": key}}}

@@ -1,0 +1,34 @@
+"""What one pod gets, decided before anything is put into it; and what the parts of it are called."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from pannier_operator.annotations import SidecarOptions
+    from pannier_operator.settings import SidecarSettings
+
+HTTP_PORT: Final = 3500
+"""Of the API; Dapr's SDKs look there. No annotation changes it, as in Dapr."""
+PUBLIC_PORT: Final = 3501
+"""Of health and metadata, for the kubelet and the operator."""
+
+COMPONENTS_VOLUME: Final = "pannier-components"
+COMPONENTS_PATH: Final = "/components"
+SOCKET_VOLUME: Final = "dapr-unix-domain-socket"
+SOCKET_PATH: Final = "/var/run/dapr-sockets"
+
+OWN_VARIABLES: Final = frozenset(("NAMESPACE", "POD_NAME", "DAPR_API_TOKEN", "DAPR_ENV_KEYS"))
+"""What the sidecar is told by the injector; no annotation sets these."""
+
+
+@dataclass(frozen=True)
+class Injection:
+    """Everything that `inject` needs to know besides the pod."""
+
+    app_id: str
+    options: SidecarOptions
+    settings: SidecarSettings
+    is_native: bool
+    """An init container that stays (Kubernetes 1.29 and later) instead of an ordinary container."""

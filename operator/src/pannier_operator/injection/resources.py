@@ -1,0 +1,44 @@
+"""How much CPU and memory a sidecar asks for and may use."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from pannier_operator.quantities import amount_of
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from pannier_operator.annotations import SidecarOptions
+    from pannier_operator.settings import SidecarSettings
+
+
+def resources_of(options: SidecarOptions, settings: SidecarSettings) -> dict[str, Any]:
+    """Annotations win; a default never contradicts an annotation."""
+    cpu = _bounds(options.cpu_request, options.cpu_limit, settings.cpu_request, settings.cpu_limit)
+    memory = _bounds(options.memory_request, options.memory_limit, settings.memory_request, settings.memory_limit)
+    resources: dict[str, Any] = {}
+    for name, values in (("requests", (cpu[0], memory[0])), ("limits", (cpu[1], memory[1]))):
+        said = {resource: value for resource, value in zip(("cpu", "memory"), values, strict=True) if value}
+        if said:
+            resources[name] = said
+    return resources
+
+
+def contradictions(options: SidecarOptions) -> Iterator[str]:
+    """What the API server would refuse for reasons that name no annotation."""
+    for resource, request, limit in (
+        ("cpu", options.cpu_request, options.cpu_limit),
+        ("memory", options.memory_request, options.memory_limit),
+    ):
+        if request and limit and amount_of(request) > amount_of(limit):
+            name = f"dapr.io/sidecar-{resource}"
+            yield f"annotation {name}-request: '{request}' is more than {name}-limit, '{limit}'; write one that is not"
+
+
+def _bounds(request: str, limit: str, default_request: str, default_limit: str) -> tuple[str, str]:
+    """A request and a limit; where only one is asked for, it moves the default of the other out of its way."""
+    lower, upper = request or default_request, limit or default_limit
+    if not lower or not upper or amount_of(lower) <= amount_of(upper):
+        return lower, upper
+    return (upper, upper) if limit and not request else (lower, lower)

@@ -1,0 +1,63 @@
+"""The volumes of a pod that concern its sidecar, and where the sidecar sees them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from pannier_operator.app_secret import secret_name
+from pannier_operator.injection.plan import COMPONENTS_PATH, COMPONENTS_VOLUME, SOCKET_PATH, SOCKET_VOLUME
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from pannier_operator.annotation_values import Mount
+    from pannier_operator.injection.plan import Injection
+
+
+def volumes_for(injection: Injection) -> list[dict[str, Any]]:
+    """What the pod gets.
+
+    The Secret is not optional: the kubelet waits until the operator has written it, so no app runs without its
+    components.
+    """
+    volumes: list[dict[str, Any]] = [
+        {"name": COMPONENTS_VOLUME, "secret": {"secretName": secret_name(injection.app_id)}}
+    ]
+    if injection.options.unix_socket_path:
+        volumes.append({"name": SOCKET_VOLUME, "emptyDir": {"medium": "Memory"}})
+    return volumes
+
+
+def mounts_for(pod: Mapping[str, Any], injection: Injection) -> list[dict[str, Any]]:
+    """What the sidecar sees of them."""
+    mounts: list[dict[str, Any]] = [{"name": COMPONENTS_VOLUME, "mountPath": COMPONENTS_PATH, "readOnly": True}]
+    if injection.options.unix_socket_path:
+        mounts.append({"name": SOCKET_VOLUME, "mountPath": SOCKET_PATH})
+    for mount, problem in _asked_for(pod, injection):
+        if problem is None:
+            shown: dict[str, Any] = {"name": mount.volume, "mountPath": mount.path}
+            mounts.append({**shown, "readOnly": True} if mount.is_read_only else shown)
+    return mounts
+
+
+def not_mounted(pod: Mapping[str, Any], injection: Injection) -> Iterator[str]:
+    """A warning for each mount that is asked for and cannot be."""
+    for mount, problem in _asked_for(pod, injection):
+        if problem is not None:
+            name = "dapr.io/volume-mounts" if mount.is_read_only else "dapr.io/volume-mounts-rw"
+            yield f"annotation {name}: '{mount.volume}:{mount.path}' has no effect; {problem}"
+
+
+def _asked_for(pod: Mapping[str, Any], injection: Injection) -> Iterator[tuple[Mount, str | None]]:
+    """The mounts that annotations ask for, each with what is wrong with it."""
+    known = {volume.get("name") for volume in (pod.get("spec") or {}).get("volumes") or ()}
+    taken = {COMPONENTS_PATH, SOCKET_PATH}
+    options = injection.options
+    for mount in (*options.mounts, *options.writable_mounts):
+        if mount.volume not in known:
+            yield mount, "the pod has no such volume"
+        elif mount.path in taken:
+            yield mount, "something else is mounted there; write another path"
+        else:
+            taken.add(mount.path)
+            yield mount, None

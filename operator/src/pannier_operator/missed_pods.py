@@ -1,0 +1,74 @@
+"""Pods that ask for a sidecar and have none, because no webhook answered when they were created: told of, and evicted
+where that is switched on.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any, Final
+
+from pannier_operator.cluster_state import is_missed
+from pannier_operator.events import event_of_eviction, event_of_missed_pod
+from pannier_operator.eviction import EvictionRate, is_made_anew
+
+if TYPE_CHECKING:
+    from pannier_operator.cluster_api import ClusterApi
+    from pannier_operator.cluster_state import ClusterState
+    from pannier_operator.metrics import Metrics
+    from pannier_operator.settings import ReconcilingSettings
+
+logger = logging.getLogger(__name__)
+
+_CLUSTERS_OWN: Final = ("kube-system", "kube-public", "kube-node-lease")
+_MIRROR: Final = "kubernetes.io/config.mirror"
+_NEXT_ATTEMPT: Final = 5.0
+"""Seconds until an eviction that was not allowed is tried again."""
+
+
+class MissedPods:
+    """Sees to them, namespace by namespace."""
+
+    def __init__(self, api: ClusterApi, state: ClusterState, settings: ReconcilingSettings, metrics: Metrics):
+        self._api = api
+        self._state = state
+        self._settings = settings
+        self._metrics = metrics
+        self._rate = EvictionRate(settings.evictions_per_minute)
+        self._told: set[str] = set()
+
+    async def see_to(self, namespace: str) -> float | None:
+        """Tell of the namespace's missed pods, and evict what may be; seconds until the next attempt, if any."""
+        missed = {pod["metadata"]["uid"]: pod for pod in self._state.pods(namespace) if _counts(pod)}
+        for uid in missed.keys() - self._told:
+            pod = missed[uid]
+            await self._api.create_event(event_of_missed_pod(pod, datetime.now(UTC)))
+            logger.warning("Pod %s/%s asks for a sidecar and has none", namespace, pod["metadata"]["name"])
+            self._told.add(uid)
+        if not self._settings.evicts_missed_pods:
+            return None
+        waiting = [pod for pod in missed.values() if is_made_anew(pod) and not await self._evict(pod)]
+        return _NEXT_ATTEMPT if waiting else None
+
+    def count(self) -> None:
+        """Put their number into the metrics, and forget those that have gone."""
+        missed = {pod["metadata"]["uid"] for pod in self._state.missed_pods() if _counts(pod)}
+        self._metrics.set("missed_pods", len(missed))
+        self._told &= missed
+
+    async def _evict(self, pod: dict[str, Any]) -> bool:
+        now = time.monotonic()
+        if not self._rate.allows(now) or not await self._api.evict(pod):
+            return False
+        self._rate.note(now)
+        self._metrics.count("evictions_total")
+        await self._api.create_event(event_of_eviction(pod, datetime.now(UTC)))
+        logger.info("Evicted pod %s/%s", pod["metadata"]["namespace"], pod["metadata"]["name"])
+        return True
+
+
+def _counts(pod: dict[str, Any]) -> bool:
+    metadata = pod["metadata"]
+    is_exempt = metadata["namespace"] in _CLUSTERS_OWN or _MIRROR in (metadata.get("annotations") or {})
+    return is_missed(pod) and not is_exempt

@@ -1,0 +1,315 @@
+"""The look: what each app's Secret, each Component's status and each Event should be, and the difference applied.
+
+A look at a namespace begins from what exists, so it does not matter what it was that happened, whether it was noticed,
+or which replica looks. Events only say where to look again; from time to time everything is looked at.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from base64 import b64decode
+from datetime import UTC, datetime
+from functools import partial
+from typing import TYPE_CHECKING, Any, Final
+
+import httpx2
+
+from pannier_operator.app_ids import app_id_of
+from pannier_operator.app_secret import differs, generations_in, secret_name
+from pannier_operator.asking import Expected
+from pannier_operator.cluster_api import ApiError, is_ending
+from pannier_operator.cluster_state import is_alive, is_ours, is_own_secret, is_running
+from pannier_operator.delivery import fingerprint, secret_for, what_app_sees
+from pannier_operator.events import event_of_component
+from pannier_operator.neighbourhood import Neighbourhood
+from pannier_operator.readiness import App
+from pannier_operator.references import references_of
+from pannier_operator.status import differs as status_differs
+from pannier_operator.status import events_between, status_of
+from pannier_operator.waiting import wait_for_event
+
+if TYPE_CHECKING:
+    from collections.abc import Coroutine, Iterable, Mapping
+
+    from pannier_operator.app_secret import TooLarge
+    from pannier_operator.asking import SidecarReports
+    from pannier_operator.cluster_api import ClusterApi
+    from pannier_operator.cluster_state import ClusterState
+    from pannier_operator.metrics import Metrics
+    from pannier_operator.missed_pods import MissedPods
+    from pannier_operator.settings import ReconcilingSettings
+
+logger = logging.getLogger(__name__)
+
+Manifest = dict[str, Any]
+Secrets = dict[str, dict[str, bytes]]
+
+COMPONENTS_ANNOTATION: Final = "pannier.dev/components"
+"""On a pod: which version of its app's Secret it should see. Changing it has the kubelet refresh the volume at once."""
+_GATHERING: Final = 0.05
+"""Seconds from the first event to the look, so that a burst of them is one look."""
+_AT_ONCE: Final = 4
+"""Namespaces looked at together."""
+_RETRY: Final = 2.0
+_RETRY_AFTER_FAULT: Final = 30.0
+
+
+class Reconciler:
+    """Looks at namespaces when told to, while this replica leads."""
+
+    def __init__(
+        self,
+        api: ClusterApi,
+        state: ClusterState,
+        reports: SidecarReports,
+        missed: MissedPods,
+        settings: ReconcilingSettings,
+        metrics: Metrics,
+    ):
+        self._api = api
+        self._state = state
+        self._reports = reports
+        self._missed = missed
+        self._settings = settings
+        self._metrics = metrics
+        self._due: dict[str, float] = {}
+        self._busy: set[str] = set()
+        self._asking: set[str] = set()
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._changed = asyncio.Event()
+        self._secrets: dict[tuple[str, str], tuple[str, dict[str, bytes]]] = {}
+        self._unused_since: dict[str, float] = {}
+        self.leads = False
+
+    def look_again(self, namespace: str, after: float = _GATHERING) -> None:
+        """Look at the namespace in so many seconds, if no earlier look is due."""
+        if self.leads:
+            due = time.monotonic() + after
+            self._due[namespace] = min(due, self._due.get(namespace, due))
+            self._changed.set()
+
+    def lead(self, leads: bool) -> None:
+        """Begin with everything, or stop."""
+        self.leads = leads
+        self._due.clear()
+        for namespace in self._state.namespaces():
+            self.look_again(namespace)
+
+    def count(self) -> None:
+        """Put what exists into the metrics, and forget what is known of pods that have gone."""
+        namespaces = self._state.namespaces()
+        components = [each for namespace in namespaces for each in self._state.components(namespace)]
+        ready = sum(map(_is_ready, components))
+        self._metrics.set("components", ready, ready="true")
+        self._metrics.set("components", len(components) - ready, ready="false")
+        self._metrics.set("apps", sum(len(self._state.running_apps(namespace)) for namespace in namespaces))
+        self._reports.keep_only({pod["metadata"]["uid"] for name in namespaces for pod in self._state.pods(name)})
+
+    async def run(self) -> None:
+        """Look at what is due, until cancelled."""
+        while True:
+            self._changed.clear()
+            now = time.monotonic()
+            for namespace in [name for name, due in self._due.items() if due <= now and name not in self._busy]:
+                if len(self._busy) < _AT_ONCE:
+                    del self._due[namespace]
+                    self._busy.add(namespace)
+                    self._start(namespace, self._look(namespace))
+            waiting = [due for name, due in self._due.items() if name not in self._busy]
+            pause = max(0.0, min(waiting) - now) if waiting and len(self._busy) < _AT_ONCE else None
+            await wait_for_event(self._changed, pause)
+
+    def _start(self, namespace: str, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(partial(self._ended, namespace))
+
+    def _ended(self, namespace: str, task: asyncio.Task[None]) -> None:
+        """A mistake of ours holds up one namespace, says so, and is tried again: an event may have mended it."""
+        self._tasks.discard(task)
+        if task.cancelled() or (error := task.exception()) is None:
+            return
+        self._metrics.count("looks_total", result="failed")
+        logger.error("Looking at namespace %s ended with a fault of the operator", namespace, exc_info=error)
+        self.look_again(namespace, _RETRY_AFTER_FAULT)
+
+    async def _look(self, namespace: str) -> None:
+        try:
+            await self._deliver_and_tell(namespace)
+        except (ApiError, httpx2.HTTPError) as error:
+            if isinstance(error, ApiError) and is_ending(error):
+                return
+            self._metrics.count("looks_total", result="failed")
+            logger.warning("Looking at namespace %s failed and is tried again: %s", namespace, error)
+            self.look_again(namespace, _RETRY)
+        else:
+            self._metrics.count("looks_total", result="completed")
+        finally:
+            self._busy.discard(namespace)
+            self._changed.set()
+
+    async def _deliver_and_tell(self, namespace: str) -> None:
+        neighbourhood = Neighbourhood(self._state.components(namespace))
+        secrets = await self._secrets_of(namespace, neighbourhood)
+        pods = [pod for pod in self._state.pods(namespace) if is_ours(pod) and is_alive(pod)]
+        apps = sorted({app_id_of(pod) for pod in pods})
+        too_large = {app: await self._deliver(app, namespace, neighbourhood, secrets, pods) for app in apps}
+        await self._remove_unused(namespace, apps)
+        states = {app: App(self._generations(namespace, app), too_large[app]) for app in apps}
+        expected = self._expected(namespace, neighbourhood, pods)
+        self._see_to_asking(namespace, expected)
+        reports = {app: [self._reports.report_on(each) for each in pods] for app, pods in expected.items()}
+        for member in neighbourhood.members:
+            status = status_of(member.manifest, neighbourhood, secrets, states, reports, datetime.now(UTC))
+            await self._tell(dict(member.manifest), status)
+        pause = await self._missed.see_to(namespace)
+        if pause is not None:
+            self.look_again(namespace, pause)
+
+    # --- what a look begins from --------------------------------------------------------------------------------------
+
+    async def _secrets_of(self, namespace: str, neighbourhood: Neighbourhood) -> Secrets:
+        """The keys of the namespace's Secrets, with the values of those that components refer to."""
+        secrets: Secrets = {
+            secret["metadata"]["name"]: dict.fromkeys(secret["data"], b"")
+            for secret in self._state.secrets(namespace)
+            if not is_own_secret(secret)
+        }
+        for name in _referred_to(neighbourhood) & secrets.keys():
+            values = await self._values_of(namespace, name)
+            if values is not None:
+                secrets[name] = values
+        return secrets
+
+    async def _values_of(self, namespace: str, name: str) -> dict[str, bytes] | None:
+        """The data of a Secret, read again only when its version is another one."""
+        kept = self._state.secret(namespace, name)
+        known = self._secrets.get((namespace, name))
+        if kept is not None and known is not None and known[0] == kept["metadata"]["resourceVersion"]:
+            return known[1]
+        found = await self._api.secret(namespace, name)
+        if found is None:
+            self._secrets.pop((namespace, name), None)
+            return None
+        values = {key: b64decode(value) for key, value in (found.get("data") or {}).items()}
+        self._secrets[namespace, name] = (found["metadata"]["resourceVersion"], values)
+        self._state.learn("secrets", found)
+        return values
+
+    # --- delivery -----------------------------------------------------------------------------------------------------
+
+    async def _deliver(
+        self, app: str, namespace: str, neighbourhood: Neighbourhood, secrets: Secrets, pods: Iterable[Manifest]
+    ) -> list[TooLarge]:
+        wanted = secret_for(app, namespace, neighbourhood, secrets)
+        existing = self._state.secret(namespace, secret_name(app))
+        if existing is not None and not is_own_secret(existing):
+            logger.warning("Secret %s/%s is not Pannier's; app %s gets none", namespace, secret_name(app), app)
+            return wanted.too_large
+        if differs(wanted.manifest, existing):
+            existing = await self._api.apply_secret(wanted.manifest)
+            self._state.learn("secrets", existing)
+            self._metrics.count("secrets_written_total")
+            logger.info("Delivered %d components to app %s in %s", len(generations_in(existing)), app, namespace)
+        kept = self._state.secret(namespace, secret_name(app))
+        for pod in pods:
+            if kept is not None and app_id_of(pod) == app and _must_see_again(pod, kept):
+                touched = await self._api.annotate_pod(pod, {COMPONENTS_ANNOTATION: fingerprint(kept)})
+                if touched is not None:
+                    self._state.learn("pods", touched)
+        return wanted.too_large
+
+    async def _remove_unused(self, namespace: str, apps: Iterable[str]) -> None:
+        """Secrets of apps without pods, some time after the last pod has gone: it may come back."""
+        used = {secret_name(app) for app in apps}
+        for secret in self._state.own_secrets(namespace):
+            uid = secret["metadata"]["uid"]
+            if secret["metadata"]["name"] in used:
+                self._unused_since.pop(uid, None)
+                continue
+            since = self._unused_since.setdefault(uid, time.monotonic())
+            left = since + self._settings.unused_secret_grace - time.monotonic()
+            if left > 0:
+                self.look_again(namespace, left)
+                continue
+            await self._api.delete_secret(secret)
+            del self._unused_since[uid]
+            logger.info("Removed Secret %s/%s, which no pod uses", namespace, secret["metadata"]["name"])
+
+    def _generations(self, namespace: str, app: str) -> dict[str, int]:
+        secret = self._state.secret(namespace, secret_name(app))
+        return generations_in(secret) if secret is not None and is_own_secret(secret) else {}
+
+    # --- what sidecars say --------------------------------------------------------------------------------------------
+
+    def _expected(
+        self, namespace: str, neighbourhood: Neighbourhood, pods: Iterable[Manifest]
+    ) -> dict[str, list[Expected]]:
+        """The running pods of each app and what they should be serving."""
+        found: dict[str, list[Expected]] = {}
+        for pod in pods:
+            app = app_id_of(pod)
+            secret = self._state.secret(namespace, secret_name(app))
+            if not is_running(pod) or secret is None:
+                continue
+            delivered = self._generations(namespace, app)
+            stores = [each.name for each in what_app_sees(app, namespace, neighbourhood) if each.is_state_store]
+            found.setdefault(app, []).append(
+                Expected(pod, fingerprint(secret), delivered, [name for name in stores if name in delivered])
+            )
+        return found
+
+    def _see_to_asking(self, namespace: str, expected: Mapping[str, list[Expected]]) -> None:
+        if namespace in self._asking:
+            return
+        dues = [(each, self._reports.due_at(each)) for pods in expected.values() for each in pods]
+        now = time.monotonic()
+        to_ask = [each for each, due in dues if due is not None and due <= now]
+        later = [due for _, due in dues if due is not None and due > now]
+        if to_ask:
+            self._asking.add(namespace)
+            self._start(namespace, self._ask(namespace, to_ask))
+        elif later:
+            self.look_again(namespace, min(later) - now)
+
+    async def _ask(self, namespace: str, pods: list[Expected]) -> None:
+        try:
+            await self._reports.ask(pods)
+        finally:
+            self._asking.discard(namespace)
+            self.look_again(namespace)
+
+    # --- status and Events --------------------------------------------------------------------------------------------
+
+    async def _tell(self, component: Manifest, status: Mapping[str, Any]) -> None:
+        if component["metadata"].get("deletionTimestamp") or not status_differs(dict(status), component):
+            return
+        before = component.get("status")
+        written = await self._api.write_status(component, status)
+        if written is None:
+            return
+        self._state.learn("components", written)
+        now = datetime.now(UTC)
+        for event in events_between(before, dict(status)):
+            await self._api.create_event(event_of_component(component, event, status, now))
+
+
+def _referred_to(neighbourhood: Neighbourhood) -> set[str]:
+    components = [member.component for member in neighbourhood.members if member.component is not None]
+    return {reference.name for component in components for _, reference in references_of(component)}
+
+
+def _is_ready(component: Manifest) -> bool:
+    conditions = (component.get("status") or {}).get("conditions") or ()
+    return any(each["type"] == "Ready" and each["status"] == "True" for each in conditions)
+
+
+def _must_see_again(pod: Manifest, secret: Manifest) -> bool:
+    """Whether the pod may have been given an earlier version of its app's Secret."""
+    metadata = pod["metadata"]
+    if metadata.get("deletionTimestamp"):
+        return False
+    is_told = (metadata.get("annotations") or {}).get(COMPONENTS_ANNOTATION) == fingerprint(secret)
+    return not is_told and secret["metadata"]["changed"] >= metadata["creationTimestamp"]

@@ -1,0 +1,259 @@
+"""The status of a Component: what is true of it now, in conditions that say why, and in counts. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Final, Literal, NamedTuple
+
+from pannier_crds.checks import is_served, secret_store_problems
+from pannier_crds.problems import listed, metadata_path, quoted
+from pannier_operator.neighbourhood import Neighbourhood, generation_of, judge_alone, text_of
+from pannier_operator.readiness import Trouble, trouble_of
+from pannier_operator.references import references_of, unresolved_in
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+    from datetime import datetime
+
+    from pannier_crds.component import Component
+    from pannier_crds.problems import Problem
+    from pannier_operator.neighbourhood import Manifest, Member
+    from pannier_operator.readiness import App, Report
+
+Status = dict[str, object]
+Truth = Literal["True", "False", "Unknown"]
+
+CONDITIONS: Final = ("Accepted", "SecretsResolved", "Delivered", "Ready")
+_CONFLICTS: Final = {
+    metadata_path("actorStateStore", "value"): "ActorStateStoreConflict",
+    metadata_path("defaultStateStore", "value"): "DefaultStateStoreConflict",
+}
+_PASSING: Final = frozenset(("Delivering", "NotLoadedYet", "NoRunningPod"))
+"""Reasons that every change brings for a moment: no events."""
+_MOST_NAMED: Final = 3
+_LONGEST_MESSAGE: Final = 4096
+
+
+class Finding(NamedTuple):
+    """What one condition says."""
+
+    status: Truth
+    reason: str
+    message: str
+
+
+class Event(NamedTuple):
+    """Something that happened to a Component, for `kubectl describe`."""
+
+    type: Literal["Normal", "Warning"]
+    reason: str
+    message: str
+
+
+def status_of(
+    component: Manifest,
+    neighbours: Neighbourhood | Iterable[Manifest],
+    secrets: Mapping[str, Mapping[str, bytes]],
+    apps: Mapping[str, App],
+    reports: Mapping[str, Sequence[Report]],
+    now: datetime,
+) -> Status:
+    """The status that the Component should have.
+
+    `neighbours` are the Components of its namespace (itself among them or not), `secrets` the namespace's Secrets with
+    their data decoded, `apps` the app ids that have pods there, and `reports` what the sidecar of each running pod
+    answers. `now` is when a condition that changes has changed; one that does not, keeps its time.
+    """
+    neighbourhood = _with(component, neighbours)
+    member = neighbourhood.member(text_of(component, "name")) or judge_alone(component)
+    accepted = member.accepted
+    seeing = {app: apps[app] for app in sorted(apps) if accepted is not None and accepted.is_visible_to(app)}
+    ready = [app for app in seeing if accepted is not None and not _not_ready(member, accepted, app, seeing, reports)]
+    findings = _findings(member, neighbourhood, secrets, seeing, reports)
+    return {
+        "observedGeneration": member.generation,
+        "actor": accepted is not None and accepted.holds_actor_state,
+        "apps": len(seeing),
+        "appsReady": len(ready),
+        "appsSummary": f"{len(ready)}/{len(seeing)}",
+        "conditions": _conditions(component, findings, now),
+    }
+
+
+def differs(wanted: Status, component: Manifest) -> bool:
+    """Whether the status must be written."""
+    return component.get("status") != wanted
+
+
+def events_between(before: object, after: Status) -> list[Event]:
+    """What to tell of a change of status: conditions that became false, and Ready when it became true."""
+    told = []
+    earlier = _by_type(before)
+    for type_, condition in _by_type(after).items():
+        was = earlier.get(type_, {})
+        if condition.get("status") == was.get("status") and condition.get("reason") == was.get("reason"):
+            continue
+        reason, message = str(condition.get("reason")), str(condition.get("message"))
+        if condition.get("status") == "Unknown":
+            continue
+        if condition.get("status") == "True":
+            if type_ == "Ready":
+                told.append(Event("Normal", reason, message))
+        elif reason not in _PASSING and all(event.reason != reason for event in told):  # Ready repeats what blocks it
+            told.append(Event("Warning", reason, message))
+    return told
+
+
+def _with(component: Manifest, neighbours: Neighbourhood | Iterable[Manifest]) -> Neighbourhood:
+    if isinstance(neighbours, Neighbourhood):
+        return neighbours
+    name, namespace = text_of(component, "name"), text_of(component, "namespace")
+    others = [other for other in neighbours if text_of(other, "name") != name]
+    return Neighbourhood.of([*others, component], namespace or None)
+
+
+def _findings(
+    member: Member,
+    neighbourhood: Neighbourhood,
+    secrets: Mapping[str, Mapping[str, bytes]],
+    seeing: Mapping[str, App],
+    reports: Mapping[str, Sequence[Report]],
+) -> list[Finding]:
+    accepted = _accepted(member)
+    resolved = _resolved(member, neighbourhood, secrets)
+    delivered = _delivered(member, accepted, seeing)
+    blocking = next((each for each in (accepted, resolved, delivered) if each.status != "True"), None)
+    if blocking is not None:
+        ready = Finding("False", blocking.reason, blocking.message)
+    else:
+        ready = _ready(member, seeing, reports)
+    return [accepted, resolved, delivered, ready]
+
+
+def _accepted(member: Member) -> Finding:
+    component = member.component
+    if component is not None and not is_served(component) and not member.errors:
+        return Finding("False", "NotServed", _joined(member.problems))
+    if member.conflicts:
+        reason = next((_CONFLICTS[each.field] for each in member.conflicts if each.field in _CONFLICTS), "Conflict")
+        return Finding("False", reason, _joined(member.conflicts))
+    if member.errors:
+        return Finding("False", "Invalid", _joined(member.errors))
+    if member.problems:
+        return Finding("True", "Accepted", f"accepted, but {_joined(member.problems)}")
+    return Finding("True", "Accepted", "nothing is wrong with it")
+
+
+def _resolved(member: Member, neighbourhood: Neighbourhood, secrets: Mapping[str, Mapping[str, bytes]]) -> Finding:
+    component = member.component
+    if component is None or not is_served(component):
+        return Finding("Unknown", "NotJudged", "a component that is not accepted has no secrets looked up")
+    missing = [lack.problem for lack in unresolved_in(component, secrets)]
+    if missing:
+        return Finding("False", "SecretMissing", _joined(missing))
+    strange = list(secret_store_problems(component, neighbourhood.accepted()))
+    if strange:
+        return Finding("False", "SecretStoreMissing", _joined(strange))
+    count = len(references_of(component))
+    if count:
+        return Finding("True", "Resolved", f"{count} secret{'s' if count > 1 else ''} found")
+    return Finding("True", "NotNeeded", "it refers to no Kubernetes Secret")
+
+
+def _delivered(member: Member, accepted: Finding, seeing: Mapping[str, App]) -> Finding:
+    if accepted.status != "True":
+        return Finding("False", accepted.reason, "it is not accepted, so it is given to no app")
+    for app, state in seeing.items():
+        for left_out in state.too_large:
+            if left_out.component == member.name:
+                return _too_large(app, left_out.size, left_out.total)
+    waiting = [app for app, state in seeing.items() if not _has_current(member, state)]
+    if waiting:
+        return Finding("False", "Delivering", f"not yet in the Secret of {_apps(waiting)}")
+    if not seeing:
+        return Finding("True", "NotUsed", "no running app sees it")
+    return Finding("True", "Delivered", f"in the Secret of {_apps(list(seeing))}")
+
+
+def _has_current(member: Member, app: App) -> bool:
+    return app.delivered.get(member.name) == member.generation
+
+
+def _too_large(app: str, size: int, total: int) -> Finding:
+    message = (
+        f"it has {_kib(size)}, and all components of app {quoted(app)} together have {_kib(total)} where a Secret "
+        "holds 1024 KiB; make it smaller, or take the app out of the scopes of what it does not need"
+    )
+    return Finding("False", "TooLarge", message)
+
+
+def _kib(size: int) -> str:
+    return f"{-(-size // 1024)} KiB"
+
+
+def _ready(member: Member, seeing: Mapping[str, App], reports: Mapping[str, Sequence[Report]]) -> Finding:
+    component = member.accepted
+    assert component is not None, "only what is accepted can be delivered"
+    if not seeing:
+        return Finding("True", "NotUsed", "no running app sees it")
+    troubles = {app: _not_ready(member, component, app, seeing, reports) for app in seeing}
+    found = [(app, trouble) for app, trouble in troubles.items() if trouble is not None]
+    if not found:
+        return Finding("True", "Ready", f"{_apps(list(seeing))} {'has' if len(seeing) == 1 else 'have'} it ready")
+    worst = min(found, key=lambda each: each[1].rank)[1]
+    lines = [f"{quoted(app)}: {trouble.message}" for app, trouble in found[:_MOST_NAMED]]
+    more = f"; and {len(found) - len(lines)} more" if len(found) > len(lines) else ""
+    return Finding("False", worst.reason, f"not ready in {len(found)} of {len(seeing)} apps: {'; '.join(lines)}{more}")
+
+
+def _not_ready(
+    member: Member,
+    component: Component,
+    app: str,
+    seeing: Mapping[str, App],
+    reports: Mapping[str, Sequence[Report]],
+) -> Trouble | None:
+    """What keeps one app from having the component; None when all its pods have it."""
+    if not _has_current(member, seeing[app]):
+        return Trouble("Delivering", "not yet in its Secret")
+    if not component.is_state_store:  # sidecars report on stores; a secret store is there when its file is
+        return None
+    return trouble_of(component.name, reports.get(app, ()))
+
+
+def _conditions(component: Manifest, findings: Sequence[Finding], now: datetime) -> list[dict[str, object]]:
+    earlier = _by_type(component.get("status"))
+    generation = generation_of(component)
+    time = now.strftime("%Y-%m-%dT%H:%M:%SZ")
+    conditions = []
+    for type_, finding in zip(CONDITIONS, findings, strict=True):
+        was = earlier.get(type_, {})
+        is_unchanged = was.get("status") == finding.status and isinstance(was.get("lastTransitionTime"), str)
+        conditions.append(
+            {
+                "type": type_,
+                "status": finding.status,
+                "reason": finding.reason,
+                "message": finding.message[:_LONGEST_MESSAGE],
+                "lastTransitionTime": was["lastTransitionTime"] if is_unchanged else time,
+                "observedGeneration": generation,
+            }
+        )
+    return conditions
+
+
+def _by_type(status: object) -> dict[str, Mapping[str, object]]:
+    conditions = status.get("conditions") if isinstance(status, Mapping) else None
+    if not isinstance(conditions, list):
+        return {}
+    return {str(each.get("type")): each for each in conditions if isinstance(each, Mapping)}
+
+
+def _joined(problems: Iterable[Problem]) -> str:
+    return "; ".join(str(problem) for problem in problems)
+
+
+def _apps(app_ids: Sequence[str]) -> str:
+    if len(app_ids) > _MOST_NAMED:
+        return f"{len(app_ids)} apps"
+    return f"app{'s' if len(app_ids) > 1 else ''} {listed(app_ids)}"

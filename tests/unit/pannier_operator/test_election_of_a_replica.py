@@ -1,0 +1,110 @@
+"""One replica acts: the one that holds the Lease, until it gives it back, its pod goes, or its time is over."""
+
+from __future__ import annotations
+
+import asyncio
+from copy import deepcopy
+from typing import Any
+
+from pannier_operator.election import Election
+from pannier_operator.settings import ElectionSettings
+
+SHORT = ElectionSettings(lease_duration=0.4, renew_interval=0.05)
+
+
+class Cluster:
+    """One Lease and the pods of its candidates. As in an API server, who writes must have read the latest version."""
+
+    def __init__(self, *pods: str):
+        self.pods = set(pods)
+        self.stored: dict[str, Any] | None = None
+        self.version = 0
+        self.writes = 0
+
+    async def lease(self, namespace: str, name: str) -> dict[str, Any] | None:
+        return deepcopy(self.stored)
+
+    async def pod(self, namespace: str, name: str) -> dict[str, Any] | None:
+        return {"metadata": {"name": name}} if name in self.pods else None
+
+    async def write(self, kind: str, manifest: dict[str, Any]) -> dict[str, Any] | None:
+        latest = None if self.stored is None else self.stored["metadata"]["resourceVersion"]
+        if manifest["metadata"].get("resourceVersion") != latest:
+            return None
+        self.version += 1
+        self.writes += 1
+        self.stored = deepcopy(manifest)
+        self.stored["metadata"]["resourceVersion"] = str(self.version)
+        return deepcopy(self.stored)
+
+
+def candidate(cluster: Any, name: str, settings: ElectionSettings = SHORT) -> Election:
+    return Election(cluster, settings, "pannier-system", name, lambda leads: None)
+
+
+async def until(is_so: Any) -> None:
+    async with asyncio.timeout(20):
+        while not is_so():
+            await asyncio.sleep(0.01)
+
+
+async def test_of_two_one_acts_until_it_gives_the_lease_back() -> None:
+    cluster = Cluster("one", "two")
+    one, two = candidate(cluster, "one"), candidate(cluster, "two")
+    running = [asyncio.create_task(each.run()) for each in (one, two)]
+    await until(lambda: one.leads or two.leads)
+    assert one.leads != two.leads
+    first, second = (one, two) if one.leads else (two, one)
+
+    await first.release()
+
+    await until(lambda: second.leads)
+    assert not first.leads
+    for task in running:
+        task.cancel()
+
+
+async def test_a_silent_holder_loses_the_lease_when_its_time_is_over() -> None:
+    cluster = Cluster("one", "two")
+    one, two = candidate(cluster, "one"), candidate(cluster, "two")
+    first = asyncio.create_task(one.run())
+    await until(lambda: one.leads)
+    first.cancel()
+
+    running = asyncio.create_task(two.run())
+
+    await until(lambda: two.leads)
+    running.cancel()
+
+
+async def test_a_holder_whose_pod_has_gone_loses_the_lease_at_once() -> None:
+    cluster = Cluster("one", "two")
+    long = ElectionSettings(lease_duration=3600, renew_interval=1800)
+    one, two = candidate(cluster, "one", long), candidate(cluster, "two", long)
+    first = asyncio.create_task(one.run())
+    await until(lambda: one.leads)
+    first.cancel()
+    running = asyncio.create_task(two.run())
+    await until(lambda: two.holder == "one")
+    cluster.pods.discard("one")
+
+    two.nudge()
+
+    await until(lambda: two.leads)
+    running.cancel()
+
+
+async def test_a_restarted_holder_goes_on_with_its_own_lease() -> None:
+    cluster = Cluster("one")
+    long = ElectionSettings(lease_duration=3600, renew_interval=1800)
+    before = asyncio.create_task(candidate(cluster, "one", long).run())
+    await until(lambda: cluster.writes == 1)
+    before.cancel()
+    again = candidate(cluster, "one", long)
+
+    running = asyncio.create_task(again.run())
+
+    await until(lambda: again.leads)
+    assert cluster.stored is not None
+    assert cluster.stored["spec"]["leaseTransitions"] == 0
+    running.cancel()

@@ -1,0 +1,72 @@
+"""Evictions keep to their rate and to pods that somebody makes anew; Events said twice are one."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+
+from pannier_operator.events import event_of_component, event_of_missed_pod
+from pannier_operator.eviction import EvictionRate, is_made_anew
+from pannier_operator.metrics import Metrics
+from pannier_operator.status import Event
+
+NOW = datetime(2026, 11, 23, 8, 0, tzinfo=UTC)
+LATER = datetime(2026, 11, 23, 9, 0, tzinfo=UTC)
+NAMED = {"name": "orders-1", "namespace": "shop", "uid": "1"}
+
+
+def owned_by(kind: str) -> dict[str, Any]:
+    owners = [{"kind": kind, "name": "orders", "controller": True}] if kind else []
+    return {"metadata": {**NAMED, "ownerReferences": owners}}
+
+
+def test_no_more_than_the_rate_is_evicted_in_any_minute() -> None:
+    rate = EvictionRate(2)
+    for now in (0.0, 1.0):
+        assert rate.allows(now)
+        rate.note(now)
+
+    assert not rate.allows(59.0)
+    assert rate.allows(60.0)
+    assert not EvictionRate(0).allows(0.0)
+
+
+@pytest.mark.parametrize(("kind", "is_it"), [("ReplicaSet", True), ("Job", True), ("", False), ("Node", False)])
+def test_only_pods_that_somebody_makes_anew_may_go(kind: str, is_it: bool) -> None:
+    assert is_made_anew(owned_by(kind)) is is_it
+
+
+def test_an_event_said_again_has_the_same_name() -> None:
+    first, second = (event_of_missed_pod({"metadata": NAMED}, now) for now in (NOW, LATER))
+
+    assert first["metadata"]["name"] == second["metadata"]["name"]
+    assert first["involvedObject"] == {"apiVersion": "v1", "kind": "Pod", **NAMED}
+
+
+def test_the_same_trouble_at_another_time_is_another_event() -> None:
+    def name(time: str) -> str:
+        status = {"conditions": [{"type": "Ready", "reason": "StoreUnavailable", "lastTransitionTime": time}]}
+        event = Event("Warning", "StoreUnavailable", "it is down")
+        made: str = event_of_component({"metadata": NAMED}, event, status, NOW)["metadata"]["name"]
+        return made
+
+    assert name("2026-11-23T08:00:00Z") == name("2026-11-23T08:00:00Z")
+    assert name("2026-11-23T08:00:00Z") != name("2026-11-23T09:00:00Z")
+
+
+def test_metrics_are_written_as_prometheus_reads_them() -> None:
+    metrics = Metrics()
+    metrics.count("admissions_total", webhook="pods", answer="admitted")
+    metrics.count("admissions_total", webhook="pods", answer="admitted")
+    metrics.set("leader", 1)
+
+    assert metrics.text().splitlines() == [
+        "# HELP pannier_operator_leader 1 while this replica acts, 0 while it stands by",
+        "# TYPE pannier_operator_leader gauge",
+        "pannier_operator_leader 1",
+        "# HELP pannier_operator_admissions_total Answers of the webhooks, by webhook and answer",
+        "# TYPE pannier_operator_admissions_total counter",
+        'pannier_operator_admissions_total{answer="admitted",webhook="pods"} 2',
+    ]

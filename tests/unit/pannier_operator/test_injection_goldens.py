@@ -1,0 +1,41 @@
+"""Situations as pairs of readable files: a pod before, and what it becomes, its warnings on top.
+
+`.venv/bin/python tests/unit/pannier_operator/test_injection_goldens.py` writes the second ones anew, to be read before
+they are committed.
+"""
+
+from pathlib import Path
+
+import pytest
+import yaml
+
+from pannier_operator.admission.pods import mutate
+from pannier_operator.settings import OperatorSettings
+
+FOLDER = Path(__file__).parent / "goldens"
+SITUATIONS = sorted(path.name.removesuffix(".before.yaml") for path in FOLDER.glob("*.before.yaml"))
+
+
+def after(situation: str) -> str:
+    pod = yaml.safe_load((FOLDER / f"{situation}.before.yaml").read_text())
+    verdict = mutate(pod, {}, OperatorSettings(), namespace="shop", server_version=(1, 35))
+    assert verdict.errors == ()
+    lines = [f"# Warning: {warning}\n" for warning in verdict.warnings]
+    lines += ["# Unchanged.\n"] if verdict.pod is pod else []
+    return "".join(lines) + yaml.safe_dump(verdict.pod, sort_keys=False, width=120)
+
+
+@pytest.mark.parametrize("situation", SITUATIONS)
+def test_the_pod_becomes_what_the_golden_says(situation: str) -> None:
+    assert after(situation) == (FOLDER / f"{situation}.after.yaml").read_text()
+
+
+def test_no_golden_is_left_over() -> None:
+    assert sorted(path.name for path in FOLDER.iterdir()) == sorted(
+        f"{situation}.{when}.yaml" for situation in SITUATIONS for when in ("before", "after")
+    )
+
+
+if __name__ == "__main__":
+    for each in SITUATIONS:
+        (FOLDER / f"{each}.after.yaml").write_text(after(each))

@@ -1,0 +1,381 @@
+"""What `kubectl get` and `kubectl describe` say of a Component, for everything that can be true of it."""
+
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from pannier_operator.app_secret import TooLarge
+from pannier_operator.neighbourhood import Neighbourhood
+from pannier_operator.readiness import App, Report, StoreReport
+from pannier_operator.status import CONDITIONS, Event, Status, differs, events_between, status_of
+
+NOW = datetime(2026, 11, 23, 12, 30, 15, tzinfo=UTC)
+LATER = NOW + timedelta(minutes=5)
+CRD = Path(__file__).parents[3] / "crds" / "component.yaml"
+ACTORS = {"name": "actorStateStore", "value": "true"}
+PASSWORD = {"name": "redisPassword", "secretKeyRef": {"name": "redis", "key": "password"}}
+
+
+def component(
+    name: str = "orders", *items: dict[str, object], age: int = 0, generation: int = 2, **top: Any
+) -> dict[str, Any]:
+    metadata = {
+        "name": name,
+        "namespace": "shop",
+        "generation": generation,
+        "creationTimestamp": f"2026-01-01T00:00:{age:02}Z",
+    }
+    spec = {"type": "state.redis", "metadata": [{"name": "redisHost", "value": "redis:6379"}, *items]}
+    return {"apiVersion": "dapr.io/v1alpha1", "kind": "Component", "metadata": metadata, "spec": spec, **top}
+
+
+def has(*names: str, generation: int = 2) -> App:
+    return App(dict.fromkeys(names or ("orders",), generation))
+
+
+def says(pod: str = "cart-1", state: str = "ready", why: str = "", name: str = "orders") -> Report:
+    return Report(pod, {name: StoreReport(state, why)})
+
+
+def status(
+    judged: dict[str, Any],
+    *neighbours: dict[str, Any],
+    secrets: Any = None,
+    apps: dict[str, App] | None = None,
+    reports: dict[str, list[Report]] | None = None,
+    now: datetime = NOW,
+) -> Status:
+    return status_of(judged, neighbours, secrets or {}, apps or {}, reports or {}, now)
+
+
+def condition(found: Status, type: str) -> tuple[str, str, str]:
+    conditions: Any = found["conditions"]
+    (each,) = [each for each in conditions if each["type"] == type]
+    return each["status"], each["reason"], each["message"]
+
+
+def counts(found: Status) -> tuple[object, object, object]:
+    return found["apps"], found["appsReady"], found["appsSummary"]
+
+
+class TestAComponent:
+    def test_that_every_app_can_use_is_ready(self) -> None:
+        found = status(
+            component("orders", ACTORS),
+            apps={"cart": has(), "pay": has()},
+            reports={
+                "cart": [says("cart-1"), says("cart-2")],
+                "pay": [says("pay-1")],
+            },
+        )
+        assert (found["observedGeneration"], found["actor"]) == (2, True)
+        assert counts(found) == (2, 2, "2/2")
+        assert condition(found, "Accepted") == ("True", "Accepted", "nothing is wrong with it")
+        assert condition(found, "SecretsResolved") == ("True", "NotNeeded", "it refers to no Kubernetes Secret")
+        assert condition(found, "Delivered") == ("True", "Delivered", "in the Secret of apps 'cart' and 'pay'")
+        assert condition(found, "Ready") == ("True", "Ready", "apps 'cart' and 'pay' have it ready")
+
+    def test_that_no_app_sees_is_ready_and_not_used(self) -> None:
+        found = status(component(scopes=["pay"]), apps={"cart": has()}, reports={"cart": [says()]})
+        assert counts(found) == (0, 0, "0/0")
+        assert condition(found, "Ready") == ("True", "NotUsed", "no running app sees it")
+        assert condition(found, "Delivered") == ("True", "NotUsed", "no running app sees it")
+
+    def test_that_is_admitted_with_a_warning_says_so(self) -> None:
+        found = status(component("orders", {"name": "redisPasword", "value": "x"}))
+        assert condition(found, "Accepted") == (
+            "True",
+            "Accepted",
+            "accepted, but spec.metadata[redisPasword]: state.redis has no field 'redisPasword'; write 'redisPassword'",
+        )
+
+    def test_that_is_wrong_says_everything_that_is(self) -> None:
+        wrong = component("orders", {"name": "redisDB", "value": "x"}, scopes=["a,b"])
+        found = status(wrong, apps={"cart": has()}, reports={"cart": [says()]})
+        reason = (
+            "spec.metadata[redisDB].value: 'x' is not a whole number; write a whole number, 0 or more; "
+            "scopes[0]: 'a,b' is more than one app id; write one list entry for each app"
+        )
+        assert condition(found, "Accepted") == ("False", "Invalid", reason)
+        assert condition(found, "Delivered")[:2] == ("False", "Invalid")
+        assert condition(found, "Ready") == ("False", "Invalid", reason)
+        assert counts(found) == (0, 0, "0/0")
+
+    def test_that_cannot_be_read_has_a_status_too(self) -> None:
+        broken = component()
+        broken["spec"] = {"type": "state.redis", "metadata": [{"value": "1"}]}
+        found = status(broken)
+        assert condition(found, "Ready") == (
+            "False",
+            "Invalid",
+            "spec.metadata[0].name: is missing; write 'name: redisHost'",
+        )
+        assert condition(found, "SecretsResolved")[:2] == ("Unknown", "NotJudged")
+
+    def test_that_pannier_does_not_serve_is_left_aside(self) -> None:
+        events = component()
+        events["spec"]["type"] = "pubsub.redis"
+        found = status(events)
+        assert condition(found, "Ready") == (
+            "False",
+            "NotServed",
+            "spec.type: 'pubsub.redis' is not served by Pannier, left aside",
+        )
+
+    def test_whose_namespace_is_already_judged_gets_the_same_status(self) -> None:
+        old, new = component("old", ACTORS), component("new", ACTORS, age=1)
+        assert status_of(new, Neighbourhood([new, old]), {}, {}, {}, NOW) == status(new, old)
+        assert status_of(new, [new, old], {}, {}, {}, NOW) == status(new, old)
+
+
+class TestTwoThatConflict:
+    OLD, NEW = component("old", ACTORS, age=1), component("new", ACTORS, age=2, scopes=["cart"])
+
+    def test_the_younger_is_not_accepted_and_says_why(self) -> None:
+        found = status(self.NEW, self.OLD, apps={"cart": has("old")})
+        reason = (
+            "spec.metadata[actorStateStore].value: 'old' already is the actor state store of app 'cart'; "
+            "take actorStateStore out of one of the two, or add scopes to 'old' that leave out 'cart'"
+        )
+        assert condition(found, "Accepted") == ("False", "ActorStateStoreConflict", reason)
+        assert condition(found, "Ready") == ("False", "ActorStateStoreConflict", reason)
+        assert (found["actor"], counts(found)) == (False, (0, 0, "0/0"))
+
+    def test_the_older_stays(self) -> None:
+        found = status(self.OLD, self.NEW)
+        assert (found["actor"], condition(found, "Accepted")[0]) == (True, "True")
+
+    def test_the_loser_is_accepted_when_the_winner_has_gone(self) -> None:
+        assert condition(status(self.NEW), "Accepted")[0] == "True"
+
+    def test_ten_that_raced_leave_one(self) -> None:
+        ten = [component(f"racer-{number}", ACTORS) for number in range(10)]
+        accepted = [each["metadata"]["name"] for each in ten if condition(status(each, *ten), "Accepted")[0] == "True"]
+        assert accepted == ["racer-0"]
+
+    def test_a_second_default_store_says_so(self) -> None:
+        default = {"name": "defaultStateStore", "value": "true"}
+        found = status(component("new", default, age=2), component("old", default, age=1))
+        assert condition(found, "Accepted")[:2] == ("False", "DefaultStateStoreConflict")
+
+
+class TestSecrets:
+    def test_that_are_there_are_counted(self) -> None:
+        user = {"name": "redisUsername", "secretKeyRef": {"name": "redis", "key": "password"}}
+        there = {"redis": {"password": b"x"}}
+        assert condition(status(component("orders", PASSWORD), secrets=there), "SecretsResolved") == (
+            "True",
+            "Resolved",
+            "1 secret found",
+        )
+        assert condition(status(component("orders", PASSWORD, user), secrets=there), "SecretsResolved")[2] == (
+            "2 secrets found"
+        )
+
+    @pytest.mark.parametrize(
+        ("secrets", "expected"),
+        [
+            (
+                {},
+                "spec.metadata[redisPassword].secretKeyRef.name: there is no Secret 'redis' with key 'password' yet; "
+                "create it before an app needs this component",
+            ),
+            (
+                {"redis": {"pasword": b"x"}},
+                "spec.metadata[redisPassword].secretKeyRef.key: the Secret 'redis' has no key 'password' yet; "
+                "add it before an app needs this component, or write 'pasword'",
+            ),
+            (
+                {"redis": {"password": b"\xff"}},
+                "spec.metadata[redisPassword].secretKeyRef.key: key 'password' of the Secret 'redis' is not UTF-8 "
+                "text; store it as text",
+            ),
+        ],
+    )
+    def test_that_are_missing_keep_it_from_being_ready(self, secrets: Any, expected: str) -> None:
+        found = status(
+            component("orders", PASSWORD),
+            secrets=secrets,
+            apps={"cart": has()},
+            reports={"cart": [says(why="its latest version is refused: ...")]},
+        )
+        assert condition(found, "SecretsResolved") == ("False", "SecretMissing", expected)
+        assert condition(found, "Ready") == ("False", "SecretMissing", expected)
+        assert condition(found, "Delivered")[0] == "True"
+        assert counts(found) == (1, 0, "0/1")
+
+    def test_of_a_secret_store_that_is_not_there_are_missing(self) -> None:
+        found = status(component("orders", PASSWORD, auth={"secretStore": "vault"}))
+        assert condition(found, "SecretsResolved")[:2] == ("False", "SecretStoreMissing")
+        store = component("vault")
+        store["spec"] = {"type": "secretstores.local.env"}
+        found = status(component("orders", PASSWORD, auth={"secretStore": "vault"}), store)
+        assert condition(found, "SecretsResolved")[0] == "True"
+
+
+class TestDelivery:
+    def test_that_has_not_happened_names_the_apps(self) -> None:
+        apps = {"cart": has(generation=1), "pay": App(), "web": has()}
+        found = status(component(), apps=apps, reports={app: [says()] for app in apps})
+        assert condition(found, "Delivered") == (
+            "False",
+            "Delivering",
+            "not yet in the Secret of apps 'cart' and 'pay'",
+        )
+        assert condition(found, "Ready")[:2] == ("False", "Delivering")
+        assert counts(found) == (3, 1, "1/3")
+
+    def test_to_many_apps_counts_them(self) -> None:
+        found = status(component(), apps={f"app-{number}": App() for number in range(40)})
+        assert condition(found, "Delivered")[2] == "not yet in the Secret of 40 apps"
+
+    def test_of_what_is_too_large_says_how_large(self) -> None:
+        apps = {"cart": App(too_large=[TooLarge("orders", 900 * 1024, 1200 * 1024)]), "pay": has()}
+        found = status(component(), apps=apps, reports={"pay": [says()]})
+        assert condition(found, "Delivered") == (
+            "False",
+            "TooLarge",
+            "it has 900 KiB, and all components of app 'cart' together have 1200 KiB where a Secret holds 1024 KiB; "
+            "make it smaller, or take the app out of the scopes of what it does not need",
+        )
+        assert condition(found, "Ready")[1] == "TooLarge"
+        assert counts(found) == (2, 1, "1/2")
+
+
+class TestSidecars:
+    @pytest.mark.parametrize(
+        ("reports", "reason", "message"),
+        [
+            ([], "NoRunningPod", "none of its pods runs yet"),
+            ([Report("cart-1", None, "timed out")], "SidecarSilent", "pod 'cart-1': timed out"),
+            ([Report("cart-1")], "SidecarSilent", "pod 'cart-1': its sidecar does not answer"),
+            ([Report("cart-1", {})], "NotLoadedYet", "pod 'cart-1': its sidecar has not read it yet"),
+            ([says(state="hidden")], "NotLoadedYet", "pod 'cart-1': its sidecar has not read it yet"),
+            (
+                [says(), says("cart-2", "waiting", "redis:6379: connection refused")],
+                "StoreUnavailable",
+                "pod 'cart-2': redis:6379: connection refused",
+            ),
+            ([says(state="refused", why="no\nway")], "RefusedBySidecar", "pod 'cart-1': no way"),
+            (
+                [says("cart-2", "waiting"), says(why="its latest version is refused: x")],
+                "ServesEarlierVersion",
+                "pod 'cart-1': its latest version is refused: x",
+            ),
+        ],
+    )
+    def test_that_cannot_use_it_say_why(self, reports: list[Report], reason: str, message: str) -> None:
+        found = status(
+            component(), apps={"cart": has(), "pay": has()}, reports={"cart": reports, "pay": [says("pay-1")]}
+        )
+        assert condition(found, "Ready") == ("False", reason, f"not ready in 1 of 2 apps: 'cart': {message}")
+        assert counts(found) == (2, 1, "1/2")
+
+    def test_of_many_apps_are_named_for_a_few(self) -> None:
+        apps = {f"app-{number}": has() for number in range(9)}
+        found = status(component(), apps=apps, reports={app: [says(app, "waiting", "w" * 5000)] for app in apps})
+        _, _, message = condition(found, "Ready")
+        assert message.startswith("not ready in 9 of 9 apps: 'app-0': pod 'app-0': www")
+        assert message.endswith("...; and 6 more")
+        assert len(message) < 2000
+
+    def test_need_not_report_a_secret_store(self) -> None:
+        store = component("env")
+        store["spec"] = {"type": "secretstores.local.env"}
+        found = status(store, apps={"cart": has("env")}, reports={"cart": [Report("cart-1", {})]})
+        assert condition(found, "Ready")[0] == "True"
+        assert counts(found) == (1, 1, "1/1")
+
+    def test_answer_as_their_health_page_does(self) -> None:
+        answer = {"ready": True, "stores": {"orders": {"type": "state.redis", "state": "waiting", "why": "down"}}}
+        assert Report.read("p", answer) == Report("p", {"orders": StoreReport("waiting", "down")})
+
+    @pytest.mark.parametrize("answer", [None, [], "x", {}, {"stores": []}, {"stores": None}])
+    def test_that_answer_something_else_are_silent(self, answer: object) -> None:
+        report = Report.read("p", answer)
+        assert (report.stores, report.trouble) == (None, "its health answer names no stores")
+
+    def test_that_answer_half_of_it_are_read_as_far_as_it_goes(self) -> None:
+        assert Report.read("p", {"stores": {"a": 1, "b": {}}}) == Report("p", {"b": StoreReport("")})
+
+
+class TestWriting:
+    def test_keeps_the_time_of_what_has_not_changed(self) -> None:
+        judged = component()
+        judged["status"] = status(judged)
+        later = status(judged, now=LATER)
+        assert not differs(later, judged)
+
+    def test_gives_what_changed_the_new_time(self) -> None:
+        judged = component()
+        judged["status"] = status(judged)
+        later: Any = status(judged, apps={"cart": App()}, now=LATER)
+        assert differs(later, judged)
+        times = {each["type"]: each["lastTransitionTime"] for each in later["conditions"]}
+        assert times == {
+            "Accepted": "2026-11-23T12:30:15Z",
+            "SecretsResolved": "2026-11-23T12:30:15Z",
+            "Delivered": "2026-11-23T12:35:15Z",
+            "Ready": "2026-11-23T12:35:15Z",
+        }
+
+    def test_a_new_generation_changes_no_time(self) -> None:
+        judged = component()
+        judged["status"] = status(judged)
+        judged["metadata"]["generation"] = 3
+        later: Any = status(judged, now=LATER)
+        assert differs(later, judged)
+        assert {each["observedGeneration"] for each in later["conditions"]} == {3}
+        assert {each["lastTransitionTime"] for each in later["conditions"]} == {"2026-11-23T12:30:15Z"}
+
+    @pytest.mark.parametrize("earlier", [None, "x", {}, {"conditions": "x"}, {"conditions": [1, {"type": "Ready"}]}])
+    def test_begins_anew_from_what_cannot_be_read(self, earlier: object) -> None:
+        judged = component(status=earlier)
+        assert status(judged) == status(component())
+        assert differs(status(judged), judged)
+
+    def test_keeps_within_the_schema(self) -> None:
+        (version,) = yaml.safe_load(CRD.read_text())["spec"]["versions"]
+        schema = version["schema"]["openAPIV3Schema"]["properties"]["status"]["properties"]
+        found: Any = status(component("orders", PASSWORD), apps={"cart": has()})
+        assert set(found) == set(schema)
+        types = {"integer": int, "boolean": bool, "string": str, "array": list}
+        assert all(isinstance(value, types[schema[name]["type"]]) for name, value in found.items())
+        properties = schema["conditions"]["items"]["properties"]
+        assert [each["type"] for each in found["conditions"]] == list(CONDITIONS)
+        assert all(set(each) == set(properties) for each in found["conditions"])
+
+
+class TestEvents:
+    def test_tell_what_keeps_it_from_being_ready_once(self) -> None:
+        found = status(component("orders", PASSWORD))
+        (event,) = events_between(None, found)
+        assert (event.type, event.reason) == ("Warning", "SecretMissing")
+        assert "no Secret 'redis' with key 'password'" in event.message
+
+    def test_tell_that_it_became_ready(self) -> None:
+        judged = component("orders", PASSWORD)
+        before = status(judged)
+        after = status(judged, secrets={"redis": {"password": b"x"}})
+        assert events_between(before, after) == [Event("Normal", "NotUsed", "no running app sees it")]
+
+    def test_tell_nothing_twice(self) -> None:
+        found = status(component("orders", PASSWORD))
+        assert events_between(found, found) == []
+
+    def test_tell_nothing_of_what_every_change_brings_for_a_moment(self) -> None:
+        ready = status(component(), apps={"cart": has()}, reports={"cart": [says()]})
+        delivering = status(component(generation=3), apps={"cart": has()}, reports={"cart": [says()]})
+        unread = status(component(), apps={"cart": has()}, reports={"cart": [Report("cart-1", {})]})
+        assert events_between(ready, delivering) == []
+        assert events_between(delivering, unread) == []
+        assert [event.reason for event in events_between(unread, ready)] == ["Ready"]
+
+    def test_tell_of_a_conflict_and_its_end(self) -> None:
+        old, new = component("old", ACTORS), component("new", ACTORS, age=1)
+        lost = status(new, old)
+        assert [event.reason for event in events_between(status(new), lost)] == ["ActorStateStoreConflict"]
+        assert [event.type for event in events_between(lost, status(new))] == ["Normal"]
