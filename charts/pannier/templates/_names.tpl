@@ -1,0 +1,91 @@
+{{/* Names and labels that several templates need. */}}
+
+{{- define "pannier.fullname" -}}
+{{- if .Values.fullnameOverride -}}
+{{- .Values.fullnameOverride | trunc 40 | trimSuffix "-" -}}
+{{- else if contains "pannier" .Release.Name -}}
+{{- .Release.Name | trunc 40 | trimSuffix "-" -}}
+{{- else -}}
+{{- printf "%s-pannier" .Release.Name | trunc 40 | trimSuffix "-" -}}
+{{- end -}}
+{{- end -}}
+
+{{- define "pannier.operator" -}}
+{{- include "pannier.fullname" . }}-operator
+{{- end -}}
+
+{{/* Of things that belong to the cluster: two releases of one name in two namespaces must not meet. */}}
+{{- define "pannier.clusterName" -}}
+{{- if eq .Release.Namespace "pannier-system" -}}
+{{- include "pannier.fullname" . -}}
+{{- else -}}
+{{- printf "%s-%s" (include "pannier.fullname" .) .Release.Namespace | trunc 63 | trimSuffix "-" -}}
+{{- end -}}
+{{- end -}}
+
+{{- define "pannier.certificateSecret" -}}
+{{- include "pannier.operator" . }}-certificate
+{{- end -}}
+
+{{- define "pannier.selectorLabels" -}}
+app.kubernetes.io/name: pannier
+app.kubernetes.io/instance: {{ .Release.Name }}
+app.kubernetes.io/component: operator
+{{- end -}}
+
+{{- define "pannier.labels" -}}
+{{ include "pannier.selectorLabels" . }}
+app.kubernetes.io/part-of: pannier
+app.kubernetes.io/version: {{ .Chart.AppVersion | quote }}
+app.kubernetes.io/managed-by: {{ .Release.Service }}
+helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
+{{- end -}}
+
+{{- define "pannier.image" -}}
+{{- printf "%s:%s" .image.repository (.image.tag | default .root.Chart.AppVersion) -}}
+{{- end -}}
+
+{{- define "pannier.testNamespace" -}}
+{{- if .Values.test.namespace -}}
+{{- .Values.test.namespace -}}
+{{- else if .Values.watchedNamespaces -}}
+{{- first .Values.watchedNamespaces -}}
+{{- else -}}
+{{- include "pannier.fullname" . }}-test
+{{- end -}}
+{{- end -}}
+
+{{/* The rules that the operator needs in every namespace it looks after, each with its reason. */}}
+{{- define "pannier.namespacedRules" -}}
+# To judge Components, and to find what each app should see.
+- apiGroups: [dapr.io]
+  resources: [components]
+  verbs: [get, list, watch]
+# To tell what is true of a Component. Its spec is the user's and is never written.
+- apiGroups: [dapr.io]
+  resources: [components/status]
+  verbs: [patch]
+# To read the Secrets that components refer to, and to write one for each app. Kubernetes cannot bound this to names.
+- apiGroups: [""]
+  resources: [secrets]
+  verbs: [get, list, watch, create, patch, delete]
+# To know which apps run and which pods miss their sidecar; and to touch an annotation, so that the kubelet shows a pod
+# its changed Secret at once.
+- apiGroups: [""]
+  resources: [pods]
+  verbs: [get, list, watch, patch]
+{{- if .Values.missedPods.evict }}
+# To have pods that miss their sidecar made anew (missedPods.evict).
+- apiGroups: [""]
+  resources: [pods/eviction]
+  verbs: [create]
+{{- end }}
+# To say on Components and pods what has happened to them.
+- apiGroups: [""]
+  resources: [events]
+  verbs: [create]
+# To read the label pannier.dev/injection of a pod's namespace.
+- apiGroups: [""]
+  resources: [namespaces]
+  verbs: [get]
+{{- end -}}
