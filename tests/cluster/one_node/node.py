@@ -1,0 +1,192 @@
+"""A control plane and one node that runs real pods, without Docker: for root on Linux with Debian's packages.
+
+All its processes live in namespaces of their own (processes, mounts, network), so it touches nothing of this machine
+but one folder, one interface and one branch of the control groups; when its first process is killed, all of it is gone.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from cluster import tools
+from cluster.access import Cluster
+from cluster.one_node import archives, record
+from cluster.one_node.addresses import connect
+from cluster.one_node.certificates import NODE, make_certificates
+from cluster.one_node.programs import PAUSE_IMAGE, Layout, commands, write_settings
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+START_LIMIT_S = 180.0
+PACKAGES = {
+    "etcd-server": "etcd",
+    "containerd": "containerd",
+    "runc": "runc",
+    "containernetworking-plugins": "/usr/lib/cni/bridge",
+    "iptables": "iptables",
+    "conntrack": "conntrack",
+    "iproute2": "ip",
+    "openssl": "openssl",
+}
+"""Debian packages, each with a program of it."""
+_PR_SET_PDEATHSIG = 1
+
+
+@contextmanager
+def started() -> Iterator[Cluster]:
+    """Run a node for the length of the block; it also ends if this process is killed."""
+    folder, process = start(stays=False)
+    try:
+        yield reached_through(folder)
+    finally:
+        stop(folder)
+        process.wait()
+
+
+def start(*, stays: bool) -> tuple[Path, subprocess.Popen[bytes]]:
+    """Start a node; return its folder and the process that all others end with.
+
+    With `stays` it goes on when this process has ended, else it ends with it, however that happens.
+
+    :raises AssertionError: it could not be started; the message ends with what the programs logged
+    """
+    prepare()
+    record.remove_leftovers()
+    layout = Layout(record.new_folder())
+    process = _unshare(layout, stays)
+    try:
+        pid = _first_child(layout, process)
+        record.write(layout.folder, pid, stays)
+        _fill(layout, pid)
+        _wait_until_ready(layout)
+    except BaseException:
+        stop(layout.folder)
+        process.kill()
+        process.wait()
+        raise
+    return layout.folder, process
+
+
+def prepare() -> None:
+    """See to it that every program is there."""
+    assert os.geteuid() == 0 and sys.platform == "linux", (
+        "no cluster to test on: set KUBECONFIG to one whose context has pannier-test in its name, "
+        "or install Docker and kind, or run the tests as root on Debian"
+    )
+    for package, program in PACKAGES.items():
+        tools.debian_package(package, program)
+    tools.kubernetes("kubelet")
+    tools.coredns()
+    tools.pause()
+
+
+def reached_through(folder: Path) -> Cluster:
+    layout = Layout(folder)
+    return Cluster(layout.kubeconfig, tools.kubernetes("kubectl"), lambda image: _load(layout, image))
+
+
+def kubeconfig_of(folder: Path) -> Path:
+    return Layout(folder).kubeconfig
+
+
+def stop(folder: Path) -> None:
+    """End every process of a node, containers with them, and remove what it left."""
+    found = record.read(folder)
+    if found and found.is_alive():
+        os.kill(found.pid, signal.SIGKILL)
+        _wait_until(lambda: not found.is_alive(), "the node's first process ends", 60.0)
+    record.remove(folder)
+
+
+def _unshare(layout: Layout, stays: bool) -> subprocess.Popen[bytes]:
+    """Start the supervisor in namespaces of its own."""
+    layout.logs.mkdir()
+    supervisor = Path(__file__).with_name("supervisor.py")
+    command = ["unshare", "--mount", "--net", "--pid", "--fork", "--kill-child=SIGKILL", "--mount-proc"]
+    with (layout.logs / "supervisor.log").open("wb") as log:
+        return subprocess.Popen(
+            [*command, sys.executable, str(supervisor), str(layout.folder)],
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=log,
+            start_new_session=True,
+            preexec_fn=None if stays else _die_with_parent,
+        )
+
+
+def _first_child(layout: Layout, process: subprocess.Popen[bytes]) -> int:
+    """Return the supervisor's pid as this machine counts."""
+    children = Path(f"/proc/{process.pid}/task/{process.pid}/children")
+    _wait_until(lambda: process.poll() is not None or children.read_text().strip(), "the namespaces are there")
+    assert process.poll() is None, f"unshare failed: {(layout.logs / 'supervisor.log').read_text()}"
+    return int(children.read_text())
+
+
+def _die_with_parent() -> None:
+    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+
+
+def _fill(layout: Layout, pid: int) -> None:
+    """Connect the node, write its files, and let the supervisor start the programs."""
+    addresses = connect(pid)
+    make_certificates(layout.certificates, addresses)
+    write_settings(layout, addresses)
+    for root in record.cgroup_roots():
+        (root / layout.cgroup).mkdir(exist_ok=True)
+    part = layout.folder / "programs.part"
+    part.write_text(json.dumps(commands(layout, addresses)))
+    part.rename(layout.folder / "programs.json")
+
+
+def _wait_until_ready(layout: Layout) -> None:
+    """Wait until pods can be made: the sandbox image is there, the node is ready, and there are service accounts."""
+    cluster = reached_through(layout.folder)
+    archive = layout.folder / "pause.tar"
+    archives.one_program(tools.pause(), PAUSE_IMAGE, archive)
+
+    def succeeds(*arguments: str) -> bool:
+        return cluster.try_kubectl(*arguments).returncode == 0
+
+    try:
+        _wait_until(layout.containerd_socket.exists, "containerd listens")
+        _wait_until(lambda: _import(layout, archive).returncode == 0, "containerd takes images")
+        _wait_until(lambda: succeeds("get", "--raw", "/readyz"), "the API server is ready")
+        _wait_until(lambda: succeeds("get", "serviceaccount", "default"), "there are service accounts")
+        wait = ("wait", "--for=condition=Ready", f"node/{NODE}", "--timeout=30s")
+        _wait_until(lambda: succeeds(*wait), "the node is ready")
+    except AssertionError as error:
+        raise AssertionError(f"{error}\n{_ends_of_logs(layout)}") from error
+
+
+def _wait_until(is_so: Callable[[], object], what: str, limit_s: float = START_LIMIT_S) -> None:
+    deadline = time.monotonic() + limit_s
+    while not is_so():
+        assert time.monotonic() < deadline, f"not within {limit_s} s: {what}"
+        time.sleep(0.05)
+
+
+def _ends_of_logs(layout: Layout) -> str:
+    return "\n".join(f"--- {log.stem}\n{log.read_text()[-1500:]}" for log in sorted(layout.logs.iterdir()))
+
+
+def _load(layout: Layout, image: str) -> None:
+    archive = layout.folder / "image.tar"
+    subprocess.run([sys.executable, tools.ROOT / "scripts/images", "save", image, archive], check=True)
+    done = _import(layout, archive)
+    archive.unlink()
+    assert done.returncode == 0, f"containerd did not take {image}: {done.stderr}"
+
+
+def _import(layout: Layout, archive: Path) -> subprocess.CompletedProcess[str]:
+    command = ["ctr", "--address", str(layout.containerd_socket), "--namespace", "k8s.io", "images", "import"]
+    return subprocess.run([*command, "--snapshotter", "overlayfs", str(archive)], capture_output=True, text=True)

@@ -1,0 +1,116 @@
+"""Pannier installed in a cluster by its chart, as a user would, with the images that are built from this tree."""
+
+from __future__ import annotations
+
+import json
+import re
+import time
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from cluster import redis_image, tools
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from cluster.access import Cluster
+
+NAMESPACE = "pannier-system"
+CHART = tools.ROOT / "charts" / "pannier"
+EXAMPLE = tools.ROOT / "examples" / "kubernetes"
+SIDECAR_IMAGE = "localhost/pannier-sidecar:dev"
+OPERATOR_IMAGE = "localhost/pannier-operator:dev"
+OPERATORS = "app.kubernetes.io/name=pannier"
+DEADLINE_S = 90.0
+
+
+@dataclass(frozen=True)
+class Release:
+    """An installed release."""
+
+    cluster: Cluster
+    name: str = "pannier"
+    values: dict[str, Any] = field(default_factory=dict)
+    """What was asked for last, beside the defaults."""
+
+    def install(self, **values: Any) -> str:
+        """Install or upgrade, and wait until the operator is ready. `a__b=c` sets a.b to c; the rest is the default."""
+        self.values.clear()
+        self.values.update(values)
+        return self.cluster.helm(*self._install_command(**values))
+
+    def _install_command(self, **values: Any) -> list[str]:
+        chosen = {**_images(), **{name.replace("__", "."): value for name, value in values.items()}}
+        settings = [part for name, value in chosen.items() for part in ("--set-json", f"{name}={_json(value)}")]
+        return [
+            *("upgrade", "--install", self.name, str(CHART), "-n", NAMESPACE, "--create-namespace"),
+            *("--wait", "--timeout", "180s", *settings),
+        ]
+
+    def uninstall(self) -> None:
+        self.cluster.helm("uninstall", self.name, "-n", NAMESPACE, "--wait", "--timeout", "120s")
+
+    def operators(self) -> list[str]:
+        """The names of the operator's pods that are not ending."""
+        pods = get(self.cluster, "pods", NAMESPACE, "-l", OPERATORS)
+        return [pod["metadata"]["name"] for pod in pods if "deletionTimestamp" not in pod["metadata"]]
+
+    def leader(self) -> str:
+        lease = get_one(self.cluster, "lease", NAMESPACE, "pannier-operator")
+        return str(lease["spec"].get("holderIdentity") or "")
+
+    def scale(self, replicas: int) -> None:
+        """Run so many operators, and wait until that is so."""
+        self.cluster.kubectl(
+            "scale", "-n", NAMESPACE, "deployment/pannier-operator", f"--replicas={replicas}", "--timeout=60s"
+        )
+        until(lambda: len(get(self.cluster, "pods", NAMESPACE, "-l", OPERATORS)) == replicas, "operators are scaled")
+        if replicas:
+            self.cluster.kubectl("rollout", "status", "-n", NAMESPACE, "deployment/pannier-operator", "--timeout=120s")
+
+
+def load_images(cluster: Cluster) -> None:
+    for image in (SIDECAR_IMAGE, OPERATOR_IMAGE, redis_image.build()):
+        cluster.load_image(image)
+
+
+def example(file: str) -> str:
+    """A file of examples/kubernetes, with images that need no registry."""
+    text = (EXAMPLE / file).read_text()
+    text = re.sub(r"image: docker.io/library/python:\S+", f"image: {SIDECAR_IMAGE}", text)
+    return re.sub(r"image: docker.io/library/redis:\S+", f"image: {redis_image.IMAGE}", text)
+
+
+def get(cluster: Cluster, kind: str, namespace: str, *arguments: str) -> list[Any]:
+    items: list[Any] = json.loads(cluster.kubectl("get", kind, "-n", namespace, "-o", "json", *arguments))["items"]
+    return items
+
+
+def get_one(cluster: Cluster, kind: str, namespace: str, name: str) -> Any:
+    return json.loads(cluster.kubectl("get", kind, "-n", namespace, name, "-o", "json"))
+
+
+def until(is_so: Callable[[], object], what: str, seconds: float = DEADLINE_S, pause: float = 0.3) -> Any:
+    """Wait until something holds, and return it. What raises AssertionError does not hold yet."""
+    end, last = time.monotonic() + seconds, ""
+    while time.monotonic() < end:
+        try:
+            found = is_so()
+        except AssertionError as error:
+            found, last = None, str(error)
+        if found:
+            return found
+        time.sleep(pause)
+    raise AssertionError(f"{seconds:g} s have gone, and still not: {what}\n{last}")
+
+
+def _images() -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    for part, image in (("operator", OPERATOR_IMAGE), ("sidecar", SIDECAR_IMAGE)):
+        repository, tag = image.rsplit(":", 1)
+        found |= {f"{part}.image.repository": repository, f"{part}.image.tag": tag, f"{part}.image.pullPolicy": "Never"}
+    return found
+
+
+def _json(value: Any) -> str:
+    return json.dumps(value)

@@ -1,0 +1,184 @@
+"""What the API server makes of Components by itself: it takes Dapr's, and refuses what one object shows to be wrong.
+
+The CustomResourceDefinition stands under another group here, so that it meets neither an installed one nor a webhook.
+"""
+
+import json
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from cluster.access import Cluster
+
+from pannier_crds.checks import problems_of
+from pannier_crds.component import Component
+from pannier_crds.problems import InvalidManifest
+from pannier_operator.status import status_of
+
+ROOT = Path(__file__).parents[2]
+EXAMPLES = sorted((ROOT / "examples" / "components").glob("*/*.yaml"))
+GROUP = "crd-test.pannier.dev"
+RESOURCE = f"components.{GROUP}"
+HOST = {"name": "redisHost", "value": "redis:6379"}
+PASSWORD = {"name": "redisPassword", "value": "x"}
+SECRET = {"secretKeyRef": {"name": "redis", "key": "password"}}
+
+Try = Callable[[dict[str, Any]], str]
+
+
+@pytest.fixture(scope="module")
+def definition(cluster: Cluster) -> Iterator[str]:
+    manifest = yaml.safe_load((ROOT / "crds" / "component.yaml").read_text())
+    manifest["metadata"]["name"] = RESOURCE
+    manifest["spec"]["group"] = GROUP
+    cluster.kubectl("apply", "-f", "-", input=json.dumps(manifest))
+    cluster.kubectl("wait", "--for=condition=Established", f"crd/{RESOURCE}", "--timeout=60s")
+    yield RESOURCE
+    cluster.kubectl("delete", "crd", RESOURCE)
+
+
+@pytest.fixture
+def said(cluster: Cluster, definition: str) -> Try:
+    """What `kubectl create` of a Component says, without creating it."""
+
+    def attempt(manifest: dict[str, Any]) -> str:
+        text = json.dumps({**manifest, "apiVersion": f"{GROUP}/v1alpha1"})
+        done = cluster.try_kubectl("create", "--dry-run=server", "-n", "default", "-f", "-", input=text)
+        assert bool(done.returncode) == ("created" not in done.stdout)
+        return done.stderr + done.stdout
+
+    return attempt
+
+
+def component(spec: dict[str, Any], **top: Any) -> dict[str, Any]:
+    return {"apiVersion": "dapr.io/v1alpha1", "kind": "Component", "metadata": {"name": "orders"}, "spec": spec, **top}
+
+
+def redis(*items: dict[str, Any], **top: Any) -> dict[str, Any]:
+    return component({"type": "state.redis", "metadata": [HOST, *items]}, **top)
+
+
+def verdict_of_the_checks(manifest: dict[str, Any]) -> list[str]:
+    try:
+        problems = problems_of(Component.from_manifest(manifest))
+    except InvalidManifest as invalid:
+        problems = list(invalid.problems)
+    return [problem.text for problem in problems if problem.is_error]
+
+
+@pytest.mark.parametrize(
+    "path", sorted((ROOT / "examples" / "components").glob("*/*.yaml")), ids=lambda p: p.parent.name
+)
+def test_every_example_applies(said: Try, path: Path) -> None:
+    assert said(yaml.safe_load(path.read_text())) == f"component.{GROUP}/{name_in(path)} created (server dry run)\n"
+
+
+def name_in(path: Path) -> str:
+    name: str = yaml.safe_load(path.read_text())["metadata"]["name"]
+    return name
+
+
+@pytest.mark.parametrize(
+    "manifest",
+    [
+        component({"type": "state.in-memory"}),
+        component({"type": "state.in-memory", "version": None, "metadata": None}, scopes=None, auth=None),
+        component({"type": "State.In-Memory", "version": "V1", "metadata": []}, scopes=[]),
+        component({"type": "pubsub.kafka", "version": "v9", "metadata": [{"name": "any thing", "value": "x"}]}),
+        redis({"name": "a", "value": True}, {"name": "b", "value": 6379}, {"name": "c", "value": 0.5}),
+        redis({"name": "a", "value": ""}, {"name": "b", "value": None, **SECRET}, {"name": "c", "envRef": "HOST"}),
+        redis(auth={"secretStore": "kubernetes"}, scopes=["cart", "pay"]),
+        component({"type": "state.in-memory", "ignoreErrors": True, "initTimeout": "1m30.5s"}),
+        component(
+            {"type": "state.in-memory", "metadata": [{"name": f"n{number}", "value": "x"} for number in range(128)]},
+            scopes=[f"app-{number}" for number in range(1024)],
+        ),
+    ],
+)
+def test_what_dapr_takes_applies(said: Try, manifest: dict[str, Any]) -> None:
+    assert "created" in said(manifest)
+
+
+@pytest.mark.parametrize(
+    "manifest",
+    [
+        component({"type": "pubsub"}),
+        component({"type": "state.foundationdb"}),
+        component({"type": "state.redis", "version": "v7", "metadata": [HOST]}),
+        component({"type": "state.redis"}),
+        redis({**PASSWORD, **SECRET}),
+        redis({"name": "redisPassword", "value": False, "envRef": "PASSWORD"}),
+        redis({"name": "redisPassword", "envRef": "PASSWORD", **SECRET}),
+        redis({"name": "redisPassword", "envRef": "dapr_api_token"}),
+        redis({"name": "redisPassword", "envRef": "A B"}),
+        component({"type": "state.in-memory", "initTimeout": "soon"}),
+        redis(scopes=["", "*", "a,b", "a b", "a||b", "a/b", "right"]),
+        redis({**PASSWORD, **SECRET}, {"name": "redisUsername", "envRef": "A B"}, scopes=["a,b"]),
+    ],
+)
+def test_what_is_wrong_is_refused_in_the_words_of_the_checks(said: Try, manifest: dict[str, Any]) -> None:
+    refusal = said(manifest)
+    problems = verdict_of_the_checks(manifest)
+    assert problems
+    for text in problems:
+        assert text in refusal
+
+
+@pytest.mark.parametrize(
+    ("manifest", "words"),
+    [
+        (
+            component({"type": "state.rediss"}),
+            "spec.type: Forbidden: there is no component type 'state.rediss'; "
+            "write 'state.in-memory', 'state.sqlite' or 'state.redis'",
+        ),
+        (
+            redis({"name": "REDISHOST", "value": "other"}),
+            "spec.metadata: Forbidden: a name is given twice (upper and lower case are the same); "
+            "keep one of the two entries",
+        ),
+        (redis(HOST), 'spec.metadata[1]: Duplicate value: {"name":"redisHost"}'),
+        (component({"metadata": []}), "spec.type: Required value"),
+        (component({"type": "state.in-memory", "scopes": ["cart"]}), 'unknown field "spec.scopes"'),
+    ],
+)
+def test_what_is_wrong_otherwise_is_refused_too(said: Try, manifest: dict[str, Any], words: str) -> None:
+    assert words in said(manifest)
+    assert verdict_of_the_checks(manifest)
+
+
+def test_kubectl_shows_and_waits_for_the_status(cluster: Cluster, definition: str, namespace: str) -> None:
+    manifest = redis({"name": "actorStateStore", "value": "true"})
+    text = json.dumps({**manifest, "apiVersion": f"{GROUP}/v1alpha1"})
+    cluster.kubectl("apply", "-n", namespace, "-f", "-", input=text)
+    stored = json.loads(cluster.kubectl("get", definition, "orders", "-n", namespace, "-o", "json"))
+    assert stored["metadata"]["generation"] == 1
+    judged = {**stored, "apiVersion": "dapr.io/v1alpha1"}
+    status = status_of(judged, [judged], {}, {}, {}, datetime.now(UTC))
+    patch = json.dumps({"status": status})
+    cluster.kubectl("patch", definition, "orders", "-n", namespace, "--subresource=status", "--type=merge", "-p", patch)
+    cluster.kubectl("wait", "--for=condition=Ready", f"{definition}/orders", "-n", namespace, "--timeout=10s")
+    table = cluster.kubectl("get", definition, "-n", namespace).splitlines()
+    assert table[0].split() == ["NAME", "TYPE", "ACTOR", "READY", "APPS", "AGE"]
+    assert table[1].split()[:5] == ["orders", "state.redis", "true", "True", "0/0"]
+    wide = cluster.kubectl("get", definition, "-n", namespace, "-o", "wide").splitlines()
+    assert wide[0].split()[-1] == "REASON"
+    assert wide[1].split()[-1] == "NotUsed"
+    kept = json.loads(cluster.kubectl("get", definition, "orders", "-n", namespace, "-o", "json"))
+    assert kept["status"] == status, "nothing is pruned, so nothing is written twice"
+    assert kept["metadata"]["generation"] == 1
+
+
+def test_settings_of_two_owners_merge_by_name(cluster: Cluster, definition: str, namespace: str) -> None:
+    for owner, spec in (
+        ("one", {"type": "state.redis", "metadata": [HOST]}),
+        ("two", {"metadata": [{"name": "redisDB", "value": 2}]}),
+    ):
+        text = json.dumps(component(spec) | {"apiVersion": f"{GROUP}/v1alpha1"})
+        server_side = ("--server-side", f"--field-manager={owner}", "--validate=false")
+        cluster.kubectl("apply", *server_side, "-n", namespace, "-f", "-", input=text)
+    stored = json.loads(cluster.kubectl("get", definition, "orders", "-n", namespace, "-o", "json"))
+    assert [item["name"] for item in stored["spec"]["metadata"]] == ["redisHost", "redisDB"]

@@ -1,0 +1,92 @@
+"""What a user does in one namespace, with kubectl, and what they look at then."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from cluster.release import get, get_one, until
+
+if TYPE_CHECKING:
+    import subprocess
+
+    from cluster.access import Cluster
+
+COMPONENTS = "components.dapr.io"
+
+
+@dataclass(frozen=True)
+class User:
+    """With a namespace of their own."""
+
+    cluster: Cluster
+    namespace: str
+
+    def kubectl(self, *arguments: str, input: str | None = None) -> str:
+        return self.cluster.kubectl("-n", self.namespace, *arguments, input=input)
+
+    def tries(self, *arguments: str, input: str | None = None) -> subprocess.CompletedProcess[str]:
+        return self.cluster.try_kubectl("-n", self.namespace, *arguments, input=input)
+
+    def apply(self, *manifests: str) -> None:
+        for manifest in manifests:
+            self.kubectl("apply", "-f", "-", input=manifest)
+
+    def is_refused(self, manifest: str, *options: str) -> str:
+        """Apply what must be refused; return what kubectl says, without what it says of itself."""
+        done = self.tries("apply", "-f", "-", *options, input=manifest)
+        assert done.returncode != 0, f"this was taken: {done.stdout}"
+        return done.stderr.strip()
+
+    def deployed(self, *names: str) -> None:
+        """Wait until these Deployments run as they should."""
+        for name in names:
+            self.kubectl("rollout", "status", f"deployment/{name}", "--timeout=120s")
+
+    def is_ready(self, component: str = "statestore") -> None:
+        self.kubectl("wait", "--for=condition=Ready", f"{COMPONENTS}/{component}", "--timeout=90s")
+
+    def condition(self, component: str, type: str) -> dict[str, str]:
+        """One condition of a Component; empty before it has any."""
+        status = get_one(self.cluster, COMPONENTS, self.namespace, component).get("status") or {}
+        return next((each for each in status.get("conditions", ()) if each["type"] == type), {})
+
+    def pods(self, *arguments: str) -> list[Any]:
+        return get(self.cluster, "pods", self.namespace, *arguments)
+
+    def pod(self, app: str) -> Any:
+        """The app's newest pod that is not ending."""
+        found = [each for each in self.pods("-l", f"app={app}") if "deletionTimestamp" not in each["metadata"]]
+        assert found, f"no pod of {app}"
+        return max(found, key=lambda each: each["metadata"]["creationTimestamp"])
+
+    def events(self, reason: str) -> list[Any]:
+        return [each for each in get(self.cluster, "events", self.namespace) if each["reason"] == reason]
+
+    def call(self, app: str, path: str, body: object = None) -> tuple[int, str]:
+        """Call the state API from within the app's container, as the app would; status and body."""
+        code = _CALL.format(path=path, body=None if body is None else json.dumps(body))
+        pod = self.pod(app)["metadata"]["name"]
+        status, _, text = self.kubectl("exec", pod, "-c", "app", "--", "python", "-c", code).partition(" ")
+        return int(status), text.strip()
+
+    def saves_and_reads(self, app: str, value: object, store: str = "statestore") -> None:
+        assert self.call(app, store, [{"key": "k", "value": value}])[0] == 201
+        assert self.call(app, f"{store}/k") == (200, json.dumps(value))
+
+    def until(self, is_so: Any, what: str, seconds: float = 90.0) -> Any:
+        return until(is_so, what, seconds)
+
+
+_CALL = """
+import urllib.request as web, urllib.error as errors
+body = {body!r}
+request = web.Request("http://127.0.0.1:3500/v1.0/state/{path}", body.encode() if body else None)
+if body: request.add_header("content-type", "application/json")
+try:
+    answer = web.urlopen(request, timeout=10)
+    print(answer.status, answer.read().decode())
+except errors.HTTPError as error:
+    print(error.code, error.read().decode())
+"""

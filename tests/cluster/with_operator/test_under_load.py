@@ -1,0 +1,105 @@
+"""An app that calls without a pause meets no failed call: not when it starts or stops, nor when a password changes."""
+
+from __future__ import annotations
+
+import base64
+import json
+from typing import TYPE_CHECKING
+
+import pytest
+from cluster.manifests import deployment
+from cluster.release import example, until
+
+if TYPE_CHECKING:
+    from cluster.user import User
+
+PASSWORDS = ("change-me", "changed-since")
+CALLS = """
+import itertools, json, signal, socket, time, urllib.request as web
+url = "http://127.0.0.1:3500/v1.0/state/statestore"
+
+def tell(*words):  # to Redis itself: it must be known also when the API has gone
+    for password in ("change-me", "changed-since"):
+        with socket.create_connection(("redis", 6379)) as redis:
+            redis.sendall(f"AUTH {password}\\r\\n".encode())
+            if redis.recv(100).startswith(b"+OK"):
+                redis.sendall((" ".join(words) + "\\r\\n").encode())
+                return redis.recv(1000)
+
+def call(number):
+    try:
+        body = json.dumps([{"key": "k", "value": number}]).encode()
+        web.urlopen(web.Request(url, body, {"content-type": "application/json"}), timeout=10).close()
+        web.urlopen(url + "/k", timeout=10).close()
+    except OSError as error:
+        tell("RPUSH", "failures", str(error).replace(" ", "_"))
+
+ending = []
+signal.signal(signal.SIGTERM, lambda *_: ending.append(time.monotonic()))
+for number in itertools.count():
+    call(number)
+    if number % 20 == 0:
+        tell("INCRBY", "calls", "20")
+    if ending and time.monotonic() - ending[0] > 1.5:  # as an app that still has work to do
+        break
+    time.sleep(0.02)
+"""
+
+
+@pytest.fixture
+def calling(user: User) -> User:
+    user.apply(example("redis.yaml"), example("component.yaml"))
+    user.deployed("redis")
+    user.apply(deployment("caller", CALLS, replicas=2))
+    user.deployed("caller")
+    user.is_ready()
+    until(lambda: calls(user) > 100, "it calls")
+    return user
+
+
+def test_a_rolling_restart_fails_no_call(calling: User) -> None:
+    for _ in range(2):
+        calling.kubectl("rollout", "restart", "deployment/caller")
+        calling.deployed("caller")
+    before = calls(calling)
+    until(lambda: calls(calling) > before + 100, "the new pods call")
+
+    assert failures(calling) == "*0"
+
+
+def test_a_rotated_secret_fails_no_call(calling: User) -> None:
+    assert ask_redis(calling, f"CONFIG SET requirepass {PASSWORDS[1]}") == "+OK"
+    data = {"data": {"password": base64.b64encode(PASSWORDS[1].encode()).decode()}}
+    calling.kubectl("patch", "secret", "redis", "--type=merge", "-p", json.dumps(data))
+    before = calls(calling)
+    until(lambda: calls(calling) > before + 500, "it calls on")
+    ask_redis(calling, "CLIENT KILL TYPE normal SKIPME yes")  # the old password would let nobody in again
+    before = calls(calling)
+    until(lambda: calls(calling) > before + 100, "it calls on with the new password")
+
+    assert failures(calling) == "*0"
+
+
+def calls(user: User) -> int:
+    answer = ask_redis(user, "INCRBY calls 0")
+    return int(answer[1:]) if answer.startswith(":") else 0
+
+
+def failures(user: User) -> str:
+    return ask_redis(user, "LRANGE failures 0 -1")
+
+
+def ask_redis(user: User, command: str) -> str:
+    """Redis' answer, on whichever of the two passwords it has."""
+    code = f"""
+import socket
+for password in {PASSWORDS!r}:
+    with socket.create_connection(("redis", 6379)) as redis:
+        redis.sendall(f"AUTH {{password}}\\r\\n".encode())
+        if redis.recv(100).startswith(b"+OK"):
+            redis.sendall(b"{command}\\r\\n")
+            print(redis.recv(10000).decode().strip())
+            break
+"""
+    pod = user.pod("caller")["metadata"]["name"]
+    return user.kubectl("exec", pod, "-c", "app", "--", "python", "-c", code).strip()
