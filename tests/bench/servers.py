@@ -1,0 +1,129 @@
+"""The processes under test: a private Redis, Pannier, the plain service; each ended by its own pid."""
+
+import os
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+import urllib.request
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+BIN = Path(sys.executable).parent
+HERE = Path(__file__).parent
+START_LIMIT = 20.0
+STORE = "bench"
+
+COMPONENT = """
+apiVersion: dapr.io/v1alpha1
+kind: Component
+metadata:
+  name: {store}
+spec:
+  type: state.redis
+  version: v1
+  metadata:
+    - name: redisHost
+      value: 127.0.0.1:{port}
+"""
+
+
+class StartFailed(Exception):
+    """A server ended, or did not answer in time; the text holds what it said."""
+
+
+@dataclass(frozen=True)
+class Server:
+    """Something that answers the state API: where its store is, and whose CPU time counts."""
+
+    name: str
+    store_url: str
+    pid: int
+    first_answer: float | None = None
+    """Seconds from the start of the process to its first answered request; None: not started here."""
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+@contextmanager
+def redis_server() -> Iterator[tuple[int, int]]:
+    """Run a Redis that writes nothing to disk; gives its port and pid."""
+    port = free_port()
+    command = ["redis-server", "--port", str(port), "--bind", "127.0.0.1", "--save", "", "--appendonly", "no"]
+    with _running(command, {}) as (process, log):
+        _wait(process, log, lambda: socket.create_connection(("127.0.0.1", port), 1).close())
+        yield port, process.pid
+
+
+@contextmanager
+def pannier(redis_port: int, grpc_port: int = 0) -> Iterator[Server]:
+    port = free_port()
+    with tempfile.TemporaryDirectory() as folder:
+        Path(folder, "redis.yaml").write_text(COMPONENT.format(store=STORE, port=redis_port))
+        command = [str(BIN / "pannier"), "serve", "--components", folder, "--app-id", "bench"]
+        command += ["--http-port", str(port), "--metrics-port", str(free_port())]
+        command += ["--grpc-port", str(grpc_port)]
+        with _answering("pannier", command, {}, port) as server:
+            yield server
+
+
+@contextmanager
+def plain(redis_port: int) -> Iterator[Server]:
+    port = free_port()
+    command = [str(BIN / "uvicorn"), "plain_service:app", "--app-dir", str(HERE), "--port", str(port)]
+    command += ["--loop", "uvloop", "--http", "httptools", "--no-access-log", "--log-level", "warning"]
+    with _answering("plain", command, {"REDIS_PORT": str(redis_port)}, port) as server:
+        yield server
+
+
+@contextmanager
+def grpc_peer(redis_port: int, port: int) -> Iterator[int]:
+    """Run the yardstick of gRPC; gives its pid."""
+    command = [sys.executable, str(HERE / "grpc_peer.py"), str(port)]
+    with _running(command, {"REDIS_PORT": str(redis_port)}) as (process, log):
+        _wait(process, log, lambda: socket.create_connection(("127.0.0.1", port), 1).close())
+        yield process.pid
+
+
+@contextmanager
+def _answering(name: str, command: list[str], extra: dict[str, str], port: int) -> Iterator[Server]:
+    url = f"http://127.0.0.1:{port}/v1.0/state/{STORE}"
+    started = time.perf_counter()
+    with _running(command, extra) as (process, log):
+        _wait(process, log, lambda: urllib.request.urlopen(f"{url}/k0", timeout=5).close())
+        yield Server(name, url, process.pid, time.perf_counter() - started)
+
+
+@contextmanager
+def _running(command: list[str], extra: dict[str, str]) -> Iterator[tuple[subprocess.Popen[bytes], Path]]:
+    with tempfile.NamedTemporaryFile() as log:
+        process = subprocess.Popen(command, env=os.environ | extra, stdout=log, stderr=subprocess.STDOUT)
+        try:
+            yield process, Path(log.name)
+        finally:
+            process.terminate()
+            try:
+                process.wait(10)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait()
+
+
+def _wait(process: subprocess.Popen[bytes], log: Path, ask: Callable[[], None]) -> None:
+    """Call `ask` until it raises no OSError. Raises StartFailed if the process ends or takes too long."""
+    limit = time.monotonic() + START_LIMIT
+    while True:
+        try:
+            return ask()
+        except OSError as error:  # an answer of 4xx or 5xx is one too
+            if process.poll() is not None or time.monotonic() > limit:
+                said = log.read_text(errors="replace").strip()[-2000:]
+                raise StartFailed(f"{process.args!r}: no answer ({error})\n{said}") from error
+            time.sleep(0.002)
