@@ -16,7 +16,7 @@ KUBERNETES := 1.35.0
 SOURCES := crds/pyproject.toml sidecar/pyproject.toml operator/pyproject.toml
 LINTED  := crds sidecar operator tests examples scripts/component-tables scripts/component-rules scripts/images scripts/image-root scripts/grpc-descriptors
 
-.PHONY: help run test lint types format docs images cluster cluster-down bench constraints setup clean
+.PHONY: help run test lint types format docs store-table images cluster cluster-down bench constraints setup clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z.-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -49,6 +49,10 @@ docs: $(STAMP) ## write the tables of docs/components.md, the rules of the CRD, 
 	@$(BIN)/python scripts/component-tables
 	@$(BIN)/python scripts/component-rules
 	@$(BIN)/python scripts/grpc-descriptors
+
+store-table: $(STAMP) ## write the table of stores into README.md from what the conformance suite proves
+	@scripts/debian-package redis-server command -v redis-server
+	@$(BIN)/pytest -q tests/conformance --store-table=write
 
 chart: $(STAMP) ## take the CustomResourceDefinition into the chart, and check the chart
 	@cp crds/component.yaml charts/pannier/crd/component.yaml

@@ -1,10 +1,64 @@
-"""Options of the whole suite."""
+"""Options of the whole suite, and which of its tests run on which database."""
+
+import threading
 
 import pytest
+from servers.database import Database
+from servers.databases import DATABASES
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--fail-on-skip", action="store_true", help="a skipped test fails the run")
+    parser.addoption(
+        "--store-table",
+        choices=("write", "check"),
+        help="write the table of stores from what the conformance suite has proved, or check that it says just that",
+    )
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    for line in (
+        "topic(name, feature): what the test proves, and the feature that a store claims",
+        "needs(feature): runs on stores that claim the feature",
+        "lacks(feature): runs on stores that do not claim the feature",
+        "on(predicate): runs on databases of which it holds",
+    ):
+        config.addinivalue_line("markers", line)
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leave out what says nothing about a store: tests of what it does not claim."""
+    kept, left_out = [], []
+    for item in items:
+        database = _database_of(item)
+        (kept if database is None or _applies(item, database) else left_out).append(item)
+    config.hook.pytest_deselected(items=left_out)
+    items[:] = kept
+
+
+def pytest_collection_finish(session: pytest.Session) -> None:
+    """Have what takes minutes to build built while other tests run."""
+    wanted = {database.name for item in session.items if (database := _database_of(item))}
+    steps = [database.prepare for database in DATABASES if database.name in wanted and database.prepare]
+    if steps and not session.config.option.collectonly:
+        threading.Thread(target=lambda: [step() for step in dict.fromkeys(steps)], daemon=True).start()
+
+
+def _database_of(item: pytest.Item) -> Database | None:
+    given = item.callspec.params.values() if isinstance(item, pytest.Function) and hasattr(item, "callspec") else ()
+    return next((value for value in given if isinstance(value, Database)), None)
+
+
+def _applies(item: pytest.Item, database: Database) -> bool:
+    needed = {feature for mark in item.iter_markers("needs") for feature in mark.args}
+    topic = item.get_closest_marker("topic")
+    needed.update(topic.args[1:] if topic else ())
+    lacked = {feature for mark in item.iter_markers("lacks") for feature in mark.args}
+    return (
+        needed <= database.claims
+        and not lacked & database.claims
+        and all(mark.args[0](database) for mark in item.iter_markers("on"))
+    )
 
 
 def pytest_sessionfinish(session: pytest.Session) -> None:

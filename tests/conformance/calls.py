@@ -4,12 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Sequence
 
+import pytest
+
 from pannier_sidecar.state.errors import ETagInvalid, ETagMismatch, StoreFault
 from pannier_sidecar.state.requests import Delete, Get, Set, Write
-from pannier_sidecar.state.store import Store, StoredValue
+from pannier_sidecar.state.store import Feature, Store, StoredValue
 
 REFUSED = (ETagMismatch, ETagInvalid)
-WAYS = ("alone", "in bulk", "in a transaction")
+WAYS = (
+    "alone",
+    "in bulk",
+    pytest.param("in a transaction", marks=pytest.mark.needs(Feature.TRANSACTIONAL)),
+)
 
 
 async def value_of(store: Store, key: str) -> bytes | None:

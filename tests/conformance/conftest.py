@@ -1,13 +1,14 @@
-"""Each test of the suite runs on every subject; what was proved can be written as a table (`--write-matrix FILE`)."""
+"""Each test of the suite runs on every database; what was proved becomes the table of stores (`--store-table`)."""
 
 from collections.abc import AsyncIterator, Callable, Generator, Iterator
-from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
 import pytest
+from conformance import store_table
 from conformance.matrix import Matrix
-from conformance.subjects import SUBJECTS, Server, Subject
+from servers.database import Database, Server
+from servers.databases import DATABASES
 
 from pannier_sidecar.state.store import Store
 from pannier_sidecar.stores import registry
@@ -17,15 +18,8 @@ MATRIX = pytest.StashKey[Matrix]()
 Keys = Callable[[str], str]
 
 
-def pytest_addoption(parser: pytest.Parser) -> None:
-    parser.addoption("--write-matrix", type=Path, metavar="FILE", help="write what each store was seen to do")
-
-
 def pytest_configure(config: pytest.Config) -> None:
-    config.addinivalue_line(
-        "markers", "topic(name, feature): what the test proves, and the feature that a store claims"
-    )
-    config.stash[MATRIX] = Matrix()
+    config.stash[MATRIX] = Matrix(DATABASES)
 
 
 @pytest.hookimpl(wrapper=True)
@@ -41,37 +35,39 @@ def pytest_runtest_makereport(
 
 
 def pytest_sessionfinish(session: pytest.Session) -> None:
-    path = session.config.getoption("--write-matrix", None)
-    if path:
-        path.write_text(session.config.stash[MATRIX].as_markdown())
+    config = session.config
+    what = config.getoption("--store-table", None)
+    if what is None or session.exitstatus != pytest.ExitCode.OK:
+        return
+    matrix = config.stash[MATRIX]
+    if what == "write":
+        store_table.write(matrix)
+    elif not store_table.is_current(matrix):
+        reporter = config.pluginmanager.get_plugin("terminalreporter")
+        reporter.write_line(store_table.ADVICE, red=True)
+        session.exitstatus = pytest.ExitCode.TESTS_FAILED
 
 
-@pytest.fixture(scope="session", params=SUBJECTS, ids=lambda subject: subject.name.replace(",", "").replace(" ", "-"))
-def subject(request: pytest.FixtureRequest) -> Subject:
-    """The store under test."""
+@pytest.fixture(scope="session", params=DATABASES, ids=str)
+def subject(request: pytest.FixtureRequest) -> Database:
+    """The database that the store under test is over."""
     return request.param
 
 
 @pytest.fixture(scope="session")
-def server(subject: Subject, pytestconfig: pytest.Config, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+def server(
+    subject: Database, pytestconfig: pytest.Config, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Server]:
     """What the store keeps its state in, for all tests of the run."""
     with subject.serve(tmp_path_factory.mktemp("server")) as server:
         pytestconfig.stash[MATRIX].versions[subject.name] = server.version
         yield server
 
 
-@pytest.fixture(autouse=True)
-def must_be_claimed(request: pytest.FixtureRequest, subject: Subject) -> None:
-    """A test of a feature that the store does not claim says nothing about it."""
-    topic = request.node.get_closest_marker("topic")
-    if topic and len(topic.args) > 1 and topic.args[1] not in subject.claims:
-        pytest.skip(f"{subject.name} does not claim {topic.args[1].value}")
-
-
 @pytest.fixture
-def make_store(subject: Subject, server: Server) -> Callable[[], Store]:
+def make_store(subject: Database, server: Server) -> Callable[[], Store]:
     """Make another store on the same server, not yet open."""
-    kind: Any = registry.load(subject.store_type)
+    kind: Any = registry.load(subject.store_type, subject.store_version)
     return lambda: kind(server.settings)
 
 

@@ -1,33 +1,46 @@
-"""The table of what the suite has seen each store do."""
+"""What the suite has seen each store do, topic by topic."""
 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator
 
+from servers.database import Database
+
+CAPABILITIES = ("ETags", "transactions", "TTL", "listing keys")
+"""Topics with a column of their own."""
+THE_REST = "the rest"
+"""Values, keys, bulk calls, concurrency, opening and closing, random sequences of calls."""
 PROVED, FAILED, NOT_CLAIMED = "yes", "**fails**", "no"
+BEHAVES_LIKE = {"real": "", "emulator": " (emulator)", "fake": " (a fake of ours)"}
+HEAD = ("Store", "Type", "Tried with", *CAPABILITIES, THE_REST)
 
 
 class Matrix:
     """Outcomes of tests by store and topic."""
 
-    def __init__(self) -> None:
+    def __init__(self, databases: Iterable[Database]) -> None:
+        self._databases = tuple(databases)
         self._outcomes: dict[str, dict[str, set[str]]] = defaultdict(lambda: defaultdict(set))
         self.versions: dict[str, str] = {}
 
     def note(self, store: str, topic: str, outcome: str) -> None:
         """Take note of a test's outcome: passed, failed or skipped."""
-        self._outcomes[store][topic].add(outcome)
+        self._outcomes[store][topic if topic in CAPABILITIES else THE_REST].add(outcome)
 
-    def as_markdown(self) -> str:
-        topics = list(dict.fromkeys(topic for outcomes in self._outcomes.values() for topic in outcomes))
-        rows = [["Store", "Tried with", *topics], ["---"] * (len(topics) + 2)]
-        rows += [[store, self.versions[store], *_cells(found, topics)] for store, found in self._outcomes.items()]
-        return "".join(f"| {' | '.join(row)} |\n" for row in rows)
+    def rows(self) -> list[tuple[str, ...]]:
+        """What was seen, a row a database, in the columns of HEAD."""
+        return [tuple(self._row(database)) for database in self._databases if database.name in self._outcomes]
 
-
-def _cells(found: Mapping[str, set[str]], topics: list[str]) -> list[str]:
-    return [_cell(found.get(topic, {"skipped"})) for topic in topics]
+    def _row(self, database: Database) -> Iterator[str]:
+        yield database.title
+        version = "" if database.store_version == "v1" else f" {database.store_version}"
+        yield f"`{database.store_type}`{version}"
+        yield self.versions[database.name] + BEHAVES_LIKE[database.made_by]
+        for topic in (*CAPABILITIES, THE_REST):
+            cell = _cell(self._outcomes[database.name][topic])
+            remark = database.remarks.get(topic)
+            yield f"{cell}, {remark}" if remark and cell == PROVED else cell
 
 
 def _cell(outcomes: set[str]) -> str:

@@ -8,10 +8,18 @@ import pytest
 from conformance.calls import REFUSED, all_keys, fault_of
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule, run_state_machine_as_test
+from hypothesis.stateful import (
+    RuleBasedStateMachine,
+    initialize,
+    invariant,
+    precondition,
+    rule,
+    run_state_machine_as_test,
+)
+from servers.database import Database
 
 from pannier_sidecar.state.requests import Delete, Get, Set, Write
-from pannier_sidecar.state.store import Store, StoredValue
+from pannier_sidecar.state.store import Feature, Store, StoredValue
 
 pytestmark = pytest.mark.topic("any sequence of calls")
 
@@ -28,6 +36,7 @@ class Model(RuleBasedStateMachine):
     make_store: Callable[[], Store]
     prefix: str
     numbers = count()
+    features: frozenset[Feature]
 
     @initialize()
     def opened(self) -> None:
@@ -93,6 +102,7 @@ class Model(RuleBasedStateMachine):
         assert [fault is None for fault in faults] == hold
         self.take_over(*(write for write, holds in zip(writes, hold, strict=True) if holds))
 
+    @precondition(lambda self: Feature.TRANSACTIONAL in self.features)
     @rule(drawn=st.lists(WRITES, max_size=6))
     def writes_in_a_transaction(self, drawn: list[tuple[bool, str, bytes, str, int | None]]) -> None:
         writes = [self.write_of(one) for one in drawn]
@@ -111,17 +121,22 @@ class Model(RuleBasedStateMachine):
         found = self.runner.run(self.store.bulk_get([Get(self.here + name) for name in names]))
         assert list(found) == [self.model.get(name) for name in names]
 
+    @precondition(lambda self: Feature.KEYS_LIKE in self.features)
     @rule(start=st.sampled_from(["", "a", "ab", "ü", "z"]), limit=st.integers(1, 4))
     def lists(self, start: str, limit: int) -> None:
         listed = self.runner.run(all_keys(self.store, self.here + start, limit))
         assert sorted(listed) == sorted(self.here + name for name in self.model if name.startswith(start))
 
 
-def test_does_what_a_dict_does(make_store: Callable[[], Store], prefix: str) -> None:
-    machine = type("Machine", (Model,), {"make_store": staticmethod(make_store), "prefix": prefix})
+def test_does_what_a_dict_does(subject: Database, make_store: Callable[[], Store], prefix: str) -> None:
+    here = {"make_store": staticmethod(make_store), "prefix": prefix, "features": subject.claims}
+    machine = type("Machine", (Model,), here)
     run_state_machine_as_test(
         machine,
         settings=settings(
-            max_examples=20, stateful_step_count=25, deadline=None, suppress_health_check=list(HealthCheck)
+            max_examples=subject.model_runs,
+            stateful_step_count=25,
+            deadline=None,
+            suppress_health_check=list(HealthCheck),
         ),
     )

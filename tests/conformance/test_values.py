@@ -3,9 +3,11 @@
 import os
 
 import pytest
-from conformance.calls import present, value_of, written
+from conformance.calls import fault_of, present, value_of, written
 from conformance.conftest import Keys
+from servers.database import Database
 
+from pannier_sidecar.state.errors import StoreRefused
 from pannier_sidecar.state.requests import Get, Set
 from pannier_sidecar.state.store import Feature, Store
 
@@ -51,10 +53,21 @@ async def test_comes_back_byte_for_byte(store: Store, key: Keys, value: bytes) -
 
 @pytest.mark.parametrize("size", [65_535, 65_536, 1 << 20, 4 << 20, (6 << 20) + 1])
 @pytest.mark.parametrize("is_text", [True, False], ids=["text", "binary"])
-async def test_large_values_come_back(store: Store, key: Keys, size: int, is_text: bool) -> None:
+async def test_large_values_come_back(subject: Database, store: Store, key: Keys, size: int, is_text: bool) -> None:
     value = (b'{"a": "0123456789"}' * (size // 19 + 1))[:size] if is_text else os.urandom(size)
-    await store.set(Set(key("k"), value))
-    assert await value_of(store, key("k")) == value
+    if subject.largest_value is not None and size > subject.largest_value:
+        await is_refused_for_its_size(store, key("k"), value)
+    else:
+        await store.set(Set(key("k"), value))
+        assert await value_of(store, key("k")) == value
+
+
+async def is_refused_for_its_size(store: Store, key: str, value: bytes) -> None:
+    before = await written(store, key)
+    fault = await fault_of(store.set(Set(key, value)))
+    assert isinstance(fault, StoreRefused)
+    assert "too large" in str(fault)
+    assert await present(store, key) == before
 
 
 async def test_a_smaller_value_replaces_a_larger_one_whole(store: Store, key: Keys) -> None:

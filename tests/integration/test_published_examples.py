@@ -16,7 +16,8 @@ from typing import Any
 import pytest
 import requests
 from integration import published_examples as printed
-from scenarios.worlds import DATABASES, component
+from scenarios.worlds import component
+from servers.databases import named
 from servers.pannier_process import PATIENCE, Pannier
 
 
@@ -80,15 +81,16 @@ def embedded(folder: Path) -> Iterator[Shell]:
 @contextmanager
 def over(kind: str, folder: Path) -> Iterator[Shell]:
     """`pannier run` with the printed component, and others that are called as the examples call theirs."""
-    with DATABASES[kind](folder) as (store_type, settings, _):
+    database = named(kind)
+    with database.serve(folder) as server:
         components = folder / "components"
         components.mkdir()
-        default = component("statestore", store_type, settings)
+        default = component("statestore", database.store_type, server.settings)
         if kind == "redis":
-            default = printed.COMPONENT.replace("<redis host>", settings["redisHost"])
+            default = printed.COMPONENT.replace("<redis host>", str(server.settings["redisHost"]))
         (components / "statestore.yaml").write_text(default)
         for name in printed.STORES:
-            (components / f"{name}.yaml").write_text(component(name, store_type, settings))
+            (components / f"{name}.yaml").write_text(component(name, database.store_type, server.settings))
         pannier = Pannier("run", "--http-port", "0", "--components", components)
         try:
             yield Shell(pannier.port(), {name: name for name in printed.STORES})

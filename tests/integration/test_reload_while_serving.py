@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 from servers.pannier_process import Pannier, call
-from servers.redis_server import RedisServer, free_port
+from servers.processes import free_port
+from servers.redis_server import RedisServer
 
 Serve = Callable[..., Pannier]
 

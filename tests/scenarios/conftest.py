@@ -8,16 +8,17 @@ from itertools import count
 import pytest
 from scenarios.http_client import HttpClient
 from scenarios.state_client import StateApi
-from scenarios.worlds import DATABASES, World, served, world, write_components
+from scenarios.worlds import World, served, world, write_components
+from servers.databases import DATABASES, named
 
 HEADS = ("http", "dapr_grpc", "layotto_grpc")
 _numbers = count(1)
 
 
-@pytest.fixture(scope="session", params=DATABASES)
+@pytest.fixture(scope="session", params=[each for each in DATABASES if not each.is_a_variant], ids=str)
 def here(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
     """A sidecar with stores of one kind."""
-    with world(request.param, tmp_path_factory.mktemp(request.param)) as found:
+    with world(request.param, tmp_path_factory.mktemp(request.param.name)) as found:
         yield found
 
 
@@ -31,7 +32,7 @@ def api(request: pytest.FixtureRequest, here: World) -> StateApi:
 @pytest.fixture(scope="session")
 def http(tmp_path_factory: pytest.TempPathFactory) -> Iterator[HttpClient]:
     """The HTTP head, for what only HTTP has: the store makes no difference there."""
-    with world("in-memory", tmp_path_factory.mktemp("http")) as found:
+    with world(named("in-memory"), tmp_path_factory.mktemp("http")) as found:
         yield found.http
 
 
@@ -39,7 +40,7 @@ def http(tmp_path_factory: pytest.TempPathFactory) -> Iterator[HttpClient]:
 def dapr(tmp_path_factory: pytest.TempPathFactory) -> Iterator[HttpClient]:
     """The HTTP head in profile `dapr`."""
     folder = tmp_path_factory.mktemp("dapr") / "components"
-    write_components(folder, "state.in-memory", {})
+    write_components(folder, named("in-memory"), {})
     with served(folder, "--profile", "dapr") as pannier:
         client = HttpClient(pannier.port(), saved=204, deleted=204)
         yield client

@@ -4,6 +4,9 @@ import json
 
 import pytest
 from scenarios.state_client import Entry, Found, Item, Kind, Operation, Refused, StateApi, delete, upsert
+from scenarios.worlds import World
+
+from pannier_sidecar.state.store import Feature
 
 
 def values(api: StateApi, *keys: str) -> list[bytes | None]:
@@ -39,6 +42,7 @@ def test_a_bulk_get_of_nothing_is_empty(api: StateApi) -> None:
 # --- transactions -----------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.needs(Feature.TRANSACTIONAL)
 def test_a_transaction_writes_and_deletes(api: StateApi, group: str) -> None:
     api.save("statestore", Item(f"{group}2", b'"old"'))
     api.transact(
@@ -47,22 +51,26 @@ def test_a_transaction_writes_and_deletes(api: StateApi, group: str) -> None:
     assert values(api, f"{group}1", f"{group}2") == [b'"myData"', None]
 
 
+@pytest.mark.needs(Feature.TRANSACTIONAL)
 def test_a_transaction_of_nothing_succeeds(api: StateApi) -> None:
     api.transact("statestore")
 
 
+@pytest.mark.needs(Feature.TRANSACTIONAL)
 def test_the_steps_of_a_transaction_happen_in_order(api: StateApi, group: str) -> None:
     one, two = f"{group}1", f"{group}2"
     api.transact("statestore", upsert(one, b"1"), delete(one), upsert(two, b"1"), delete(two), upsert(two, b"2"))
     assert values(api, one, two) == [None, b"2"]
 
 
+@pytest.mark.needs(Feature.TRANSACTIONAL)
 def test_a_transaction_takes_a_hundred_steps(api: StateApi, group: str) -> None:
     names = [f"{group}{number}" for number in range(100)]
     api.transact("statestore", *[upsert(name, json.dumps(name).encode()) for name in names])
     assert values(api, *names) == [json.dumps(name).encode() for name in names]
 
 
+@pytest.mark.needs(Feature.TRANSACTIONAL)
 def test_a_stale_etag_anywhere_stops_the_whole_transaction(api: StateApi, group: str) -> None:
     one, two, three = (f"{group}{number}" for number in (1, 2, 3))
     api.save("statestore", Item(one, b"0"), Item(two, b"0"))
@@ -73,6 +81,7 @@ def test_a_stale_etag_anywhere_stops_the_whole_transaction(api: StateApi, group:
         assert values(api, one, two, three) == [b"0", b"0", None]
 
 
+@pytest.mark.needs(Feature.TRANSACTIONAL)
 def test_a_transaction_with_current_etags_happens(api: StateApi, group: str) -> None:
     one, two = f"{group}1", f"{group}2"
     api.save("statestore", Item(one, b"0"), Item(two, b"0"))
@@ -81,6 +90,7 @@ def test_a_transaction_with_current_etags_happens(api: StateApi, group: str) -> 
     assert values(api, one, two) == [b"1", None]
 
 
+@pytest.mark.needs(Feature.TRANSACTIONAL)
 def test_an_unknown_step_is_refused_and_nothing_happens(api: StateApi, group: str) -> None:
     for name in ("Upsert", "set", ""):
         with pytest.raises(Refused) as refused:
@@ -89,12 +99,22 @@ def test_an_unknown_step_is_refused_and_nothing_happens(api: StateApi, group: st
         assert values(api, group) == [None]
 
 
+@pytest.mark.needs(Feature.TRANSACTIONAL)
 def test_a_key_with_the_separator_in_a_transaction_is_refused(api: StateApi, group: str) -> None:
     for name in ("a||b", ""):
         with pytest.raises(Refused) as refused:
             api.transact("statestore", upsert(group), upsert(name))
         assert refused.value.kind is Kind.MALFORMED
         assert values(api, group) == [None]
+
+
+@pytest.mark.lacks(Feature.TRANSACTIONAL)
+def test_a_store_without_transactions_refuses_them(api: StateApi, key: str) -> None:
+    with pytest.raises(Refused) as refused:
+        api.transact("statestore", upsert(key))
+    assert refused.value.kind is Kind.NOT_SUPPORTED
+    assert "doesn't support transaction" in str(refused.value)
+    assert api.get("statestore", key) is None
 
 
 # --- lists of keys ----------------------------------------------------------------------------------------------------
@@ -112,6 +132,7 @@ def listed(api: StateApi, prefix: str, **more: int | bool) -> list[Entry]:
     raise AssertionError("the pages never end")
 
 
+@pytest.mark.needs(Feature.KEYS_LIKE)
 def test_keys_are_listed_by_what_they_begin_with(api: StateApi, key: str) -> None:
     names = sorted(f"{key}{number}" for number in range(25))
     api.save("statestore", *[Item(name) for name in names])
@@ -120,6 +141,7 @@ def test_keys_are_listed_by_what_they_begin_with(api: StateApi, key: str) -> Non
     assert listed(api, f"{key}none") == []
 
 
+@pytest.mark.needs(Feature.KEYS_LIKE)
 @pytest.mark.parametrize("limit", [1, 7, 25, 26, 1000])
 def test_pages_meet_each_key_once(api: StateApi, key: str, limit: int) -> None:
     names = sorted(f"{key}{number}" for number in range(25))
@@ -129,6 +151,7 @@ def test_pages_meet_each_key_once(api: StateApi, key: str, limit: int) -> None:
     assert sorted(entry.key for entry in listed(api, key, limit=limit)) == names
 
 
+@pytest.mark.needs(Feature.KEYS_LIKE)
 def test_values_come_with_the_keys_if_asked_for(api: StateApi, key: str) -> None:
     api.save("statestore", Item(f"{key}1", b'{"a":1}'))
     expected = api.get("statestore", f"{key}1")
@@ -137,13 +160,16 @@ def test_values_come_with_the_keys_if_asked_for(api: StateApi, key: str) -> None
     assert listed(api, key) == [Entry(f"{key}1")]
 
 
-def test_actors_and_other_apps_are_not_listed(api: StateApi, key: str) -> None:
+@pytest.mark.needs(Feature.KEYS_LIKE)
+def test_actors_and_other_apps_are_not_listed(api: StateApi, here: World, key: str) -> None:
     api.save("statestore", Item(f"{key}own"))
     api.save("by-text", Item(f"{key}other"))
-    api.transact_actor_state(f"{key}type", "1", upsert(f"{key}actor"))
+    if here.can(Feature.TRANSACTIONAL):
+        api.transact_actor_state(f"{key}type", "1", upsert(f"{key}actor"))
     assert [entry.key for entry in listed(api, key)] == [f"{key}own"]
 
 
+@pytest.mark.needs(Feature.KEYS_LIKE)
 def test_a_cursor_of_somewhere_else_is_refused(api: StateApi, key: str) -> None:
     with pytest.raises(Refused) as refused:
         api.keys("statestore", key, cursor="no cursor at all")
@@ -151,9 +177,18 @@ def test_a_cursor_of_somewhere_else_is_refused(api: StateApi, key: str) -> None:
     assert "cursor" in str(refused.value)
 
 
+@pytest.mark.needs(Feature.KEYS_LIKE)
 @pytest.mark.parametrize("limit", [0, -1, 1001])
 def test_a_limit_out_of_range_is_refused(api: StateApi, limit: int) -> None:
     with pytest.raises(Refused) as refused:
         api.keys("statestore", "k", limit=limit)
     assert refused.value.kind is Kind.MALFORMED
     assert "limit" in str(refused.value)
+
+
+@pytest.mark.lacks(Feature.KEYS_LIKE)
+def test_a_store_that_cannot_list_its_keys_says_so(api: StateApi) -> None:
+    with pytest.raises(Refused) as refused:
+        api.keys("statestore")
+    assert refused.value.kind is Kind.NOT_SUPPORTED
+    assert "statestore" in str(refused.value)

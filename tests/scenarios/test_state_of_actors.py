@@ -4,6 +4,10 @@ import pytest
 from scenarios.state_client import Item, Kind, Operation, Refused, StateApi, delete, upsert
 from scenarios.worlds import World
 
+from pannier_sidecar.state.store import Feature
+
+pytestmark = pytest.mark.needs(Feature.TRANSACTIONAL)
+
 
 def test_an_actor_finds_what_it_saved(api: StateApi, actor: str) -> None:
     api.transact_actor_state("cat", actor, upsert("hp", b'{"points":10}'), upsert("name", b'"Tom"'))

@@ -8,7 +8,7 @@ import pytest
 from scenarios.http_client import HttpClient, path
 from scenarios.worlds import component, served
 from servers.pannier_process import Pannier
-from servers.redis_server import free_port
+from servers.processes import free_port
 
 TOKEN = "sesame"
 

@@ -6,64 +6,39 @@ Each keeps its files in the folder that it is given and is ended by its own pid.
 from __future__ import annotations
 
 import re
-import signal
-import socket
 import subprocess
-import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any, Protocol
 
-from redis import Redis
+from redis import Redis, RedisCluster
 from redis.exceptions import RedisError
+from servers.database import Database, Server
+from servers.processes import ServerProcess, free_port
+from servers.processes import wait_until as _wait_until
 
 Settings = dict[str, str | int | float | bool | None]
 
-START_LIMIT_S = 20.0
 SLOTS = 16384
 MASTER_NAME = "mymaster"
 
 
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
-def wait_until(is_so: Callable[[], object], what: str, limit_s: float = START_LIMIT_S) -> None:
+def wait_until(is_so: Callable[[], object], what: str) -> None:
     """Return when `is_so` says so; errors of Redis mean not yet."""
-    deadline = time.monotonic() + limit_s
-    while True:
-        try:
-            if is_so():
-                return
-        except (RedisError, OSError):
-            pass
-        assert time.monotonic() < deadline, f"not within {limit_s} s: {what}"
-        time.sleep(0.02)
+    _wait_until(is_so, what, not_yet=(RedisError,))
 
 
-class RedisServer:
-    """A redis-server that can be killed, stopped, continued and started again on its port."""
+class RedisServer(ServerProcess):
+    """A redis-server."""
+
+    not_yet = (RedisError,)
 
     def __init__(self, folder: Path, *options: str, port: int | None = None, client: Settings | None = None):
-        folder.mkdir(parents=True, exist_ok=True)
-        self.folder = folder
-        self.port = port or free_port()
         self._options = options
         self._client = client or {}
-        self._process: subprocess.Popen[bytes] | None = None
-        self.start()
-
-    @property
-    def address(self) -> str:
-        return f"127.0.0.1:{self.port}"
-
-    @property
-    def pid(self) -> int:
-        assert self._process is not None
-        return self._process.pid
+        super().__init__(folder, port)
 
     @property
     def settings(self) -> Settings:
@@ -79,48 +54,17 @@ class RedisServer:
         """Return a client of another make, to look at the server from outside."""
         return Redis(host="127.0.0.1", port=self.port, socket_timeout=10, **self._client)
 
-    def start(self) -> None:
+    def command(self) -> list[str]:
         port = ("--port", str(self.port)) if "--tls-port" not in self._options else ("--port", "0")
         command = ["redis-server", *port, "--bind", "127.0.0.1", "--dir", str(self.folder), *self._options]
         command += ["--repl-diskless-sync-delay", "0"]
-        if "--appendonly" not in self._options and "--sentinel" not in self._options:
+        if "--appendonly" not in self._options:
             command += ["--save", "", "--appendonly", "no"]
-        with (self.folder / "log").open("ab") as log:
-            self._process = subprocess.Popen(command, stdout=log, stderr=log)
-        try:
-            wait_until(self._answers, f"Redis on port {self.port} answers: {(self.folder / 'log').read_text()[-500:]}")
-        except BaseException:
-            self.kill()
-            raise
+        return command
 
-    def _answers(self) -> bool:
-        assert self._process is not None
-        assert self._process.poll() is None, (self.folder / "log").read_text()
+    def answers(self) -> bool:
         with self.client() as client:
             return bool(client.ping())
-
-    def kill(self) -> None:
-        """SIGKILL: no goodbye, nothing written."""
-        self._end(signal.SIGKILL)
-
-    def stop(self) -> None:
-        self._end(signal.SIGTERM)
-
-    def _end(self, how: signal.Signals) -> None:
-        if self._process is None:
-            return
-        self._process.send_signal(signal.SIGCONT)
-        self._process.send_signal(how)
-        self._process.wait(10)
-        self._process = None
-
-    def pause(self) -> None:
-        assert self._process is not None
-        self._process.send_signal(signal.SIGSTOP)
-
-    def resume(self) -> None:
-        assert self._process is not None
-        self._process.send_signal(signal.SIGCONT)
 
 
 @contextmanager
@@ -213,11 +157,8 @@ def sentinel(folder: Path, *lines: str, client: Settings | None = None) -> Itera
 
 
 class _Sentinel(RedisServer):
-    def start(self) -> None:
-        command = ["redis-server", str(self.folder / "sentinel.conf"), "--sentinel"]
-        with (self.folder / "log").open("ab") as log:
-            self._process = subprocess.Popen(command, stdout=log, stderr=log, cwd=self.folder)
-        wait_until(self._answers, "the Sentinel answers")
+    def command(self) -> list[str]:
+        return ["redis-server", str(self.folder / "sentinel.conf"), "--sentinel"]
 
 
 def _is_watched(watched: Watched) -> bool:
@@ -368,3 +309,42 @@ def encrypted(folder: Path, certificates: Certificates, *, asks_client: bool = F
         yield server
     finally:
         server.stop()
+
+
+# --- as databases -------------------------------------------------------------------------------------------------
+
+
+class _Running(Protocol):
+    @property
+    def settings(self) -> Settings: ...
+    @property
+    def version(self) -> str: ...
+
+
+def _serving(
+    run: Callable[[Path], AbstractContextManager[_Running]], client: Callable[[Any], Redis | RedisCluster]
+) -> Callable[[Path], AbstractContextManager[Server]]:
+    @contextmanager
+    def serve(folder: Path) -> Iterator[Server]:
+        with run(folder) as running, client(running) as outside:
+            yield Server(running.settings, f"Redis {running.version}", lambda key: outside.hget(key, "data"))
+
+    return serve
+
+
+DATABASES = (
+    Database("redis", "Redis", "state.redis", _serving(single, RedisServer.client)),
+    Database(
+        "redis-sentinel",
+        "Redis, Sentinel",
+        "state.redis",
+        _serving(watched_by_sentinels, lambda watched: watched.primary.client()),
+    ),
+    Database(
+        "redis-cluster",
+        "Redis, Cluster",
+        "state.redis",
+        _serving(cluster, lambda found: RedisCluster(host="127.0.0.1", port=found.nodes[0].port)),
+        remarks={"transactions": "in one hash slot"},
+    ),
+)

@@ -8,11 +8,11 @@ from typing import Any
 
 import pytest
 from servers.opened_redis import opened
+from servers.processes import free_port
 from servers.redis_server import (
     Certificates,
     RedisServer,
     encrypted,
-    free_port,
     make_certificates,
     single,
     with_replica,

@@ -8,7 +8,8 @@ from time import monotonic
 
 import pytest
 from servers.opened_redis import IMPATIENT, Load, eventually, opened, until
-from servers.redis_server import RedisServer, free_port, single
+from servers.processes import free_port
+from servers.redis_server import RedisServer, single
 
 from pannier_sidecar.state.errors import OutcomeUnknown, StoreFault, StoreRefused, StoreUnavailable
 from pannier_sidecar.state.requests import Delete, Get, Set

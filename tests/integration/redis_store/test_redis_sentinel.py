@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 from servers.opened_redis import Load, eventually, opened, until
-from servers.redis_server import MASTER_NAME, Watched, free_port, sentinel, single, watched_by_sentinels
+from servers.processes import free_port
+from servers.redis_server import MASTER_NAME, Watched, sentinel, single, watched_by_sentinels
 
 from pannier_sidecar.state.errors import StoreFault, StoreRefused, StoreUnavailable
 from pannier_sidecar.state.requests import Get, Set

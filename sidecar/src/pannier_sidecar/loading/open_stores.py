@@ -159,7 +159,7 @@ class Slot:
 
 async def open_store(wanted: Wanted) -> OpenStore:
     """Open and probe a store within its initTimeout. Raises StoreFault; then nothing stays open."""
-    store = registry.load(wanted.type.name)(wanted.settings)
+    store = registry.load(wanted.type.name, wanted.type.versions[0])(wanted.settings)
     seconds = wanted.component.init_timeout
     is_open = False
     try:

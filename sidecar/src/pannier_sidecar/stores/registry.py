@@ -37,13 +37,15 @@ ENTRIES: Final[Mapping[str, Entry]] = {
 }
 
 
-def load(store_type: str, entries: Mapping[str, Entry] = ENTRIES) -> type[Store]:
+def load(store_type: str, version: str = "v1", entries: Mapping[str, Entry] = ENTRIES) -> type[Store]:
     """Return the class that serves components of this type, by its canonical name (no alias).
+
+    An entry `type/version` goes before one of the type alone.
 
     Raises StoreRefused for a type that no store serves and for one whose extra is not installed. An import that fails
     for any other reason is a defect and passes through.
     """
-    entry = entries.get(store_type)
+    entry = entries.get(f"{store_type}/{version}") or entries.get(store_type)
     if entry is None:
         raise StoreRefused(f"no state store serves type {store_type}; known types: {', '.join(sorted(entries))}")
     module, _, name = entry.path.partition(":")

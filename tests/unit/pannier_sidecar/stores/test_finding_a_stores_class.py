@@ -27,11 +27,20 @@ def importable(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path
 
 @pytest.mark.parametrize("store_type", registry.ENTRIES)
 def test_every_type_has_its_class(store_type: str) -> None:
-    assert issubclass(registry.load(store_type), Store)
+    assert issubclass(registry.load(*store_type.split("/")), Store)
 
 
 def test_every_type_of_the_catalogue_has_one() -> None:
-    assert set(catalogue.known_names("state.")) == set(registry.ENTRIES)
+    assert set(catalogue.known_names("state.")) == {entry.partition("/")[0] for entry in registry.ENTRIES}
+
+
+def test_an_entry_of_the_version_goes_first() -> None:
+    entries = {
+        "state.rock": Entry("pannier_sidecar.stores.in_memory:InMemoryStore"),
+        "state.rock/v2": Entry("pannier_sidecar.stores.sqlite:SQLiteStore"),
+    }
+    loaded = [registry.load("state.rock", version, entries).__name__ for version in ("v1", "v2")]
+    assert loaded == ["InMemoryStore", "SQLiteStore"]
 
 
 def test_an_unknown_type_gets_the_known_ones() -> None:
@@ -43,7 +52,7 @@ def test_a_missing_extra_says_how_to_install_it(importable: Path) -> None:
     (importable / "store_of_rock.py").write_text("import stoneage\n\nclass RockStore: ...\n")
     entries = {"state.rock": Entry("store_of_rock:RockStore", "rock", {"stoneage": "stone-age"})}
     with pytest.raises(StoreRefused) as caught:
-        registry.load("state.rock", entries)
+        registry.load("state.rock", entries=entries)
     assert str(caught.value) == "state.rock needs the package stone-age: pip install 'pannier-sidecar[rock]'"
 
 
@@ -51,7 +60,7 @@ def test_a_module_that_is_missing_for_another_reason_is_a_defect(importable: Pat
     (importable / "store_of_rock.py").write_text("import a_module_of_nobody\n")
     entries = {"state.rock": Entry("store_of_rock:RockStore", "rock", {"stoneage": "stone-age"})}
     with pytest.raises(ModuleNotFoundError, match="a_module_of_nobody"):
-        registry.load("state.rock", entries)
+        registry.load("state.rock", entries=entries)
 
 
 def test_a_library_that_is_there_but_broken_is_not_called_missing(importable: Path) -> None:
@@ -59,7 +68,7 @@ def test_a_library_that_is_there_but_broken_is_not_called_missing(importable: Pa
     (importable / "store_of_rock.py").write_text("import stoneage\n")
     entries = {"state.rock": Entry("store_of_rock:RockStore", "rock", {"stoneage": "stone-age"})}
     with pytest.raises(ModuleNotFoundError, match="a_module_of_nobody"):
-        registry.load("state.rock", entries)
+        registry.load("state.rock", entries=entries)
 
 
 def test_nothing_is_imported_that_no_component_asks_for() -> None:

@@ -1,0 +1,63 @@
+"""What a test knows of a database: how it is had, and what the store over it claims."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
+
+from pannier_sidecar.state.store import Feature
+
+EVERYTHING = frozenset(Feature)
+
+Settings = Mapping[str, str | int | float | bool | None]
+
+
+@dataclass(frozen=True)
+class Server:
+    """A running server, or what stands for one."""
+
+    settings: Settings
+    """What a component would say to reach it."""
+    version: str
+    """Name and version, such as `Redis 7.0.15`."""
+    stored: Callable[[str], bytes | None] | None = None
+    """Reads what is stored under a key past the store; None where nobody else can."""
+
+
+@dataclass(frozen=True)
+class Database:
+    """A database, and the store over it."""
+
+    name: str
+    """What tests call it."""
+    title: str
+    """What users read."""
+    store_type: str
+    serve: Callable[[Path], AbstractContextManager[Server]]
+    """Is given a folder of its own."""
+    claims: frozenset[Feature] = EVERYTHING
+    store_version: str = "v1"
+    made_by: Literal["real", "emulator", "fake"] = "real"
+    """`real` is the database itself; `emulator` is another program, `fake` one of ours, that behaves like it."""
+    prepare: Callable[[], None] | None = None
+    """Installs or builds what `serve` needs, where that takes long; called in the background before the first test.
+    Calling it again waits for it."""
+    is_shared: bool = True
+    """Whether two stores with the same settings see the same data."""
+    is_a_variant: bool = False
+    """Of another one, which the scenarios run on: for the conformance suite alone."""
+    has_numbers_for_etags: bool = True
+    largest_value: int | None = None
+    """Bytes; None: larger than any test needs."""
+    increments: int = 10_000
+    """How often tests count up one key by its ETag; fewer where each takes long."""
+    remarks: Mapping[str, str] = field(default_factory=dict)
+    """By topic of the suite: within which bounds the store does it, such as `in one partition`."""
+    model_runs: int = 20
+    """How many random sequences of calls are tried."""
+
+    def __str__(self) -> str:
+        return self.name

@@ -1,0 +1,15 @@
+"""Every database that tests run stores on; the conformance suite and the scenarios take them from here.
+
+A new store adds its module of this folder.
+"""
+
+from __future__ import annotations
+
+from servers import embedded, redis_server
+from servers.database import Database
+
+DATABASES: tuple[Database, ...] = (*embedded.DATABASES, *redis_server.DATABASES)
+
+
+def named(name: str) -> Database:
+    return next(each for each in DATABASES if each.name == name)
