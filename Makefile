@@ -39,7 +39,7 @@ lint: $(STAMP) types ## check style, types and layers
 
 types: $(STAMP) ## check types
 	@$(BIN)/mypy
-	@$(BIN)/mypy tests/bench
+	@MYPYPATH=tests/bench:tests $(BIN)/mypy --explicit-package-bases --follow-imports=silent tests/bench/*.py
 
 format: $(STAMP) ## format the code and sort imports
 	@$(BIN)/ruff check --quiet --fix-only $(wildcard $(LINTED))
@@ -76,10 +76,10 @@ demo: $(STAMP) ## show the example on a cluster for tests: a count grows while a
 	@scripts/images build
 	@cd tests && ../$(BIN)/python -m cluster.demo
 
-bench: $(STAMP) ## measure Pannier against a plain service (ARGS="--seconds 1 --peer NAME=URL,PID")
+bench: $(STAMP) ## measure Pannier against a plain service (ARGS="--seconds 1 --peer NAME=URL,PID"), or STORE=redis against its client
 	@scripts/debian-package redis-server command -v redis-server
 	@scripts/debian-package wrk command -v wrk
-	@$(BIN)/python tests/bench $(ARGS)
+	@PYTHONPATH=tests $(BIN)/python tests/bench$(if $(STORE),/one_store.py $(STORE)) $(ARGS)
 
 constraints: $(STAMP) ## pin every dependency anew in constraints.txt (UPGRADE=1 takes newer versions)
 	@scripts/pin-constraints $(if $(UPGRADE),--upgrade)

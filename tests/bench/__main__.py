@@ -16,7 +16,8 @@ from grpc_load import rows
 from measuring import Figures, RedisUnderTest, measure, middle
 from process_stats import memory
 from report import Cell, Standing, as_json, standing_table, table
-from servers import Server, StartFailed, free_port, grpc_peer, pannier, plain, redis_server
+from servers.processes import free_port
+from under_test import Server, StartFailed, grpc_peer, pannier, plain, redis_server
 
 OWN: dict[str, Callable[[int], AbstractContextManager[Server]]] = {"pannier": pannier, "plain": plain}
 LOADS = [(operation, connections) for operation in ("save", "get") for connections in (1, 16, 64)]

@@ -13,7 +13,7 @@ import grpc  # type: ignore[import-untyped]
 from redis.asyncio import Redis
 
 sys.path[0] = str(Path(__file__).parents[1])  # tests/servers, not the bench's own module of that name
-from servers.grpc_protos import DAPR, methods  # type: ignore[import-not-found]  # noqa: E402
+from servers.grpc_protos import DAPR, methods
 
 redis = Redis(port=int(os.environ.get("REDIS_PORT", "6379")))
 CALLS = methods(DAPR)

@@ -9,7 +9,7 @@ from statistics import median
 
 from process_stats import cpu_seconds
 from redis import Redis
-from servers import Server
+from under_test import Server
 
 LOAD = Path(__file__).with_name("load.lua")
 
@@ -47,7 +47,7 @@ class RedisUnderTest:
 def measure(server: Server, redis: RedisUnderTest, operation: str, connections: int, seconds: int) -> Figures:
     """Load `server` with one `operation` of load.lua. Raises RuntimeError where wrk fails."""
     before = cpu_seconds(server.pid), redis.cpu_seconds(), redis.reads()
-    result = _wrk(server.store_url, operation, connections, seconds)
+    result = wrk(server.store_url, operation, connections, seconds)
     after = cpu_seconds(server.pid), redis.cpu_seconds(), redis.reads()
     requests = max(result["requests"], 1)
     cpu, redis_cpu, reads = (late - early for early, late in zip(before, after, strict=True))
@@ -68,7 +68,8 @@ def middle(rounds: Sequence[Figures]) -> Figures:
     return Figures(**figures | {"errors": sum(each.errors for each in rounds)})
 
 
-def _wrk(url: str, operation: str, connections: int, seconds: int) -> dict[str, int]:
+def wrk(url: str, operation: str, connections: int, seconds: int) -> dict[str, int]:
+    """Load a store's URL; return what load.lua counted. Raises RuntimeError where wrk fails."""
     command = ["wrk", "-t1", f"-c{connections}", f"-d{seconds}s", "-s", str(LOAD), url, "--", operation]
     ended = subprocess.run(command, capture_output=True, text=True, timeout=seconds + 30)
     for line in ended.stdout.splitlines():

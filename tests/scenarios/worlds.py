@@ -7,12 +7,11 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any
 
-import yaml
 from scenarios.grpc_client import GrpcClient, dapr_client, layotto_client
 from scenarios.http_client import HttpClient
-from servers.database import Database
+from servers.component_files import component
+from servers.database import Database, Settings
 from servers.pannier_process import Pannier
 from servers.processes import free_port
 
@@ -22,8 +21,6 @@ APP_ID = "shop"
 NAMESPACE = "north"
 
 FOR_ACTORS = {Feature.ETAG, Feature.TRANSACTIONAL}
-
-Settings = Mapping[str, Any]
 
 PREFIXES: Mapping[str, tuple[Settings, str]] = {
     "by-app": ({"keyPrefix": "appid"}, "shop||"),
@@ -50,20 +47,6 @@ class World:
 
     def can(self, feature: Feature) -> bool:
         return feature in self.database.claims
-
-
-def component(name: str, kind: str, settings: Settings, scopes: list[str] | None = None, version: str = "v1") -> str:
-    """A component file."""
-    fields = [{"name": field, "value": value} for field, value in settings.items()]
-    manifest: dict[str, Any] = {
-        "apiVersion": "dapr.io/v1alpha1",
-        "kind": "Component",
-        "metadata": {"name": name},
-        "spec": {"type": kind, "version": version, "metadata": fields},
-    }
-    if scopes:
-        manifest["scopes"] = scopes
-    return yaml.safe_dump(manifest)
 
 
 def write_components(folder: Path, database: Database, settings: Settings) -> None:

@@ -8,27 +8,17 @@ import tempfile
 import time
 import urllib.request
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+
+from servers.component_files import component
+from servers.processes import free_port
 
 BIN = Path(sys.executable).parent
 HERE = Path(__file__).parent
 START_LIMIT = 20.0
 STORE = "bench"
-
-COMPONENT = """
-apiVersion: dapr.io/v1alpha1
-kind: Component
-metadata:
-  name: {store}
-spec:
-  type: state.redis
-  version: v1
-  metadata:
-    - name: redisHost
-      value: 127.0.0.1:{port}
-"""
 
 
 class StartFailed(Exception):
@@ -46,12 +36,6 @@ class Server:
     """Seconds from the start of the process to its first answered request; None: not started here."""
 
 
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
 @contextmanager
 def redis_server() -> Iterator[tuple[int, int]]:
     """Run a Redis that writes nothing to disk; gives its port and pid."""
@@ -62,11 +46,16 @@ def redis_server() -> Iterator[tuple[int, int]]:
         yield port, process.pid
 
 
+def pannier(redis_port: int, grpc_port: int = 0) -> AbstractContextManager[Server]:
+    return sidecar(component(STORE, "state.redis", {"redisHost": f"127.0.0.1:{redis_port}"}), grpc_port)
+
+
 @contextmanager
-def pannier(redis_port: int, grpc_port: int = 0) -> Iterator[Server]:
+def sidecar(component: str, grpc_port: int = 0) -> Iterator[Server]:
+    """Run Pannier over a component called STORE."""
     port = free_port()
     with tempfile.TemporaryDirectory() as folder:
-        Path(folder, "redis.yaml").write_text(COMPONENT.format(store=STORE, port=redis_port))
+        Path(folder, "store.yaml").write_text(component)
         command = [str(BIN / "pannier"), "serve", "--components", folder, "--app-id", "bench"]
         command += ["--http-port", str(port), "--metrics-port", str(free_port())]
         command += ["--grpc-port", str(grpc_port)]

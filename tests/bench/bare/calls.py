@@ -1,0 +1,8 @@
+"""What a bare client library is measured by."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+
+Calls = tuple[Callable[[str], Awaitable[bytes | None]], Callable[[str, bytes], Awaitable[None]]]
+"""get(key) and set(key, value): the work that the store must do, and nothing else."""
