@@ -1,6 +1,6 @@
 """Load over gRPC: a small asyncio client that sends what grpcio sends, one call at a time on each connection.
 
-    python tests/bench/grpc_load.py PORT PID [SECONDS]   # of a sidecar, or of grpc_peer.py
+    PYTHONPATH=tests python tests/bench/grpc_load.py PORT PID [SECONDS]   # of a sidecar, or of grpc_peer.py
 
 It prints calls a second and the server's CPU time for each call. Its header blocks are those of grpcio's clients: the
 first call puts its fields into the server's table, all others refer to them.

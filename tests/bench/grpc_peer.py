@@ -1,18 +1,15 @@
 """The yardstick of gRPC: get and save as a grpcio asyncio server over redis-py, written the plain way.
 
-REDIS_PORT=6379 python tests/bench/grpc_peer.py PORT
+PYTHONPATH=tests REDIS_PORT=6379 python tests/bench/grpc_peer.py PORT
 """
 
 import asyncio
 import os
 import sys
-from pathlib import Path
 from typing import Any
 
 import grpc  # type: ignore[import-untyped]
 from redis.asyncio import Redis
-
-sys.path[0] = str(Path(__file__).parents[1])  # tests/servers, not the bench's own module of that name
 from servers.grpc_protos import DAPR, methods
 
 redis = Redis(port=int(os.environ.get("REDIS_PORT", "6379")))
