@@ -14,6 +14,9 @@ from pathlib import Path
 
 import pytest
 from servers.pannier_process import PATIENCE, Pannier, call
+from servers.processes import free_port
+
+from pannier_sidecar.cli.waiting import wait_until_ready
 
 Serve = Callable[..., Pannier]
 
@@ -77,7 +80,15 @@ def test_every_flag_of_an_injected_daprd_is_taken_and_those_without_effect_are_n
         *("--mode", "kubernetes", "--control-plane-address", "dapr-api.dapr.svc.cluster.local:443"),
         *("--sentry-address", "dapr-sentry.dapr.svc.cluster.local:443", "--app-port", "6000", "--enable-mtls"),
         *("--config", "tracing", "--placement-host-address", "placement:50005", "--scheduler-host-address", ""),
-        *("--app-health-check-path", "/h", "--app-health-probe-interval", "5", "--enable-app-health-check=false"),
+        *(
+            "--app-health-check-path",
+            "/h",
+            "--app-health-port",
+            "1",
+            "--app-health-probe-interval",
+            "5",
+            "--enable-app-health-check=false",
+        ),
         *("--max-body-size", "8Mi", "--read-buffer-size", "8Ki", "--enable-profiling", "--profile-port", "7777"),
         *("--disable-builtin-k8s-secret-store", "--app-max-concurrency", "-1", "--trust-domain", "public"),
     )
@@ -86,7 +97,8 @@ def test_every_flag_of_an_injected_daprd_is_taken_and_those_without_effect_are_n
     assert line.endswith(
         "flags that have no effect here: --dapr-internal-grpc-port, --control-plane-address, "
         "--sentry-address, --enable-mtls, --config, --placement-host-address, --scheduler-host-address, "
-        "--app-health-check-path, --app-health-probe-interval, --enable-app-health-check, --enable-profiling, "
+        "--app-health-check-path, --app-health-port, --app-health-probe-interval, --enable-app-health-check, "
+        "--enable-profiling, "
         "--profile-port, --disable-builtin-k8s-secret-store, --app-max-concurrency, --trust-domain"
     )
 
@@ -136,8 +148,7 @@ def test_the_limits_are_those_of_the_flags(serve: Serve) -> None:
 
 
 def test_the_public_port_tells_health_and_metadata_alone(serve: Serve) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as probe:
-        port = probe.getsockname()[1]
+    port = free_port()
     pannier = serve("--dapr-public-port", port, DAPR_API_TOKEN="s3cret")
     pannier.port()
     assert call(f"http://127.0.0.1:{port}/v1.0/healthz")[0] == 204
@@ -302,6 +313,24 @@ def test_many_callers_are_served_until_the_end(serve: Serve) -> None:
     assert answers == [204] * 20
 
 
-def test_the_command_is_installed() -> None:
-    said = subprocess.run([sys.executable, "-m", "pannier_sidecar", "--version"], capture_output=True, check=True)
+@pytest.mark.parametrize("words", [["--version"], ["daprd", "--version"], ["serve", "--build-info"]])
+def test_the_command_is_installed(words: list[str]) -> None:
+    said = subprocess.run([sys.executable, "-m", "pannier_sidecar", *words], capture_output=True, check=True)
     assert said.stdout == b"0.1.0\n"
+
+
+def test_a_start_script_can_wait_for_it(serve: Serve) -> None:
+    port = free_port()
+    waiting = Pannier("daprd", "--wait", "--dapr-http-port", port)
+    serve("--dapr-http-port", port)
+    assert waiting.end() == 0
+    assert waiting.err == ""
+    waiting.close()
+
+
+def test_a_start_script_does_not_wait_for_ever(capsys: pytest.CaptureFixture[str]) -> None:
+    port = free_port()
+    assert wait_until_ready(port, patience=0) == 1
+    assert capsys.readouterr().err == (
+        f"pannier: no sidecar was ready at 127.0.0.1:{port} within 0 s; start one, or pass its --http-port\n"
+    )

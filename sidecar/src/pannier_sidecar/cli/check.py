@@ -104,9 +104,10 @@ def _read(arguments: Sequence[str]) -> tuple[str, list[str], bool]:
         else:
             paths.append(word)
     parsed = parse(words, flags)
-    if not paths and not parsed.wants_help:
+    wants_help = parsed.asks == "help"
+    if not paths and not wants_help:
         raise UsageError("check needs files or folders: write pannier check PATH ...")
-    return parsed.changes.get("output", "text"), paths, parsed.wants_help
+    return parsed.changes.get("output", "text"), paths, wants_help
 
 
 def _format(text: str) -> str:

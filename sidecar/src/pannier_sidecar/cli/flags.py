@@ -24,6 +24,8 @@ class Flag(Struct, frozen=True):
     aliases: tuple[str, ...] = ()
     repeats: bool = False
     placeholder: str = ""
+    asks: str = ""
+    """What it asks for instead of serving, a word of `Parsed.asks`."""
 
     @property
     def is_boolean(self) -> bool:
@@ -150,6 +152,13 @@ OLDER: Final = (
 )
 """daprd's older spellings, with units of their own."""
 
+INSTEAD: Final = (
+    Flag("version", read.boolean, asks="version"),
+    Flag("build-info", read.boolean, asks="version"),
+    Flag("wait", read.boolean, asks="wait"),
+)
+"""daprd's flags that make it do something else than serve."""
+
 WITHOUT_EFFECT: Final = (
     *(
         Flag(name)
@@ -159,6 +168,7 @@ WITHOUT_EFFECT: Final = (
             "app-channel-address",
             "app-max-concurrency",
             "app-health-check-path",
+            "app-health-port",
             "app-health-probe-interval",
             "app-health-probe-timeout",
             "app-health-threshold",
@@ -202,4 +212,4 @@ SECTIONS: Final = (
     ("Limits", LIMITS),
     ("Logging and place", LOGGING),
 )
-EVERY_FLAG: Final = (*APP, *COMPONENTS, *LISTENING, *LIMITS, *LOGGING, *OLDER, *WITHOUT_EFFECT)
+EVERY_FLAG: Final = (*APP, *COMPONENTS, *LISTENING, *LIMITS, *LOGGING, *OLDER, *INSTEAD, *WITHOUT_EFFECT)

@@ -30,7 +30,8 @@ class Parsed(Struct):
     """Flags of daprd's that were given and mean nothing here."""
     command: list[str] = []
     """What stands behind `--`."""
-    wants_help: bool = False
+    asks: str = ""
+    """What is asked for instead of the verb's work: help, version, wait or nothing."""
 
 
 def parse(arguments: Sequence[str], flags: Iterable[Flag] = EVERY_FLAG) -> Parsed:
@@ -44,7 +45,7 @@ def parse(arguments: Sequence[str], flags: Iterable[Flag] = EVERY_FLAG) -> Parse
             parsed.command = rest
             break
         if word in ("--help", "-h", "-help"):
-            parsed.wants_help = True
+            parsed.asks = "help"
             continue
         if not word.startswith("-") or word == "-":
             raise UsageError(_unexpected(word))
@@ -67,7 +68,7 @@ def _next_value(flag: Flag, name: str, rest: list[str]) -> str:
 
 
 def _take(parsed: Parsed, flag: Flag, name: str, text: str) -> None:
-    if not flag.setting:
+    if not flag.setting and not flag.asks:
         parsed.without_effect.append(name)
         return
     if not text.strip():  # as in a file where a variable is empty: the default
@@ -78,7 +79,9 @@ def _take(parsed: Parsed, flag: Flag, name: str, text: str) -> None:
         raise UsageError(f"--{name}: {text!r} can't be used; {error}") from None
     if flag.repeats:
         value = (*parsed.changes.get(flag.setting, ()), *value)
-    if value is not None:
+    if flag.asks:
+        parsed.asks = parsed.asks or (flag.asks if value else "")
+    elif value is not None:
         parsed.changes[flag.setting] = value
 
 

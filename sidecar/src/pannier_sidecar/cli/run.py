@@ -13,7 +13,6 @@ from pannier_sidecar import __version__, listening
 from pannier_sidecar.app import Sidecar, run_loop
 from pannier_sidecar.cli import starting
 from pannier_sidecar.cli.app_process import AppProcess, app_environment, check_command
-from pannier_sidecar.cli.help import show_help
 from pannier_sidecar.loading.folder import FolderWatch, Found, Reading
 from pannier_sidecar.observing import logs
 from pannier_sidecar.settings import RUN_DEFAULTS
@@ -35,8 +34,8 @@ OWN_STORE: Final = Component("statestore", "state.sqlite", metadata=(MetadataIte
 def run(arguments: Sequence[str], environment: Mapping[str, str]) -> int:
     """Serve, run the app if there is one, and end with its exit code."""
     settings, parsed = starting.read_settings(arguments, environment, RUN_DEFAULTS)
-    if parsed.wants_help:
-        return show_help("run")
+    if parsed.asks:
+        return starting.do_instead("run", settings, parsed)
     starting.set_up_logs(settings, parsed)
     talks_less = "log.level" not in parsed.changes
     if talks_less:

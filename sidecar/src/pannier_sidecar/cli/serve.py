@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING
 from pannier_sidecar import listening
 from pannier_sidecar.app import Sidecar, run_loop
 from pannier_sidecar.cli import starting
-from pannier_sidecar.cli.help import show_help
 from pannier_sidecar.cli.parsing import UsageError
 from pannier_sidecar.loading.folder import FolderWatch
 from pannier_sidecar.settings import MOUNTED_COMPONENTS
@@ -26,8 +25,8 @@ log = logging.getLogger(__name__)
 def serve(arguments: Sequence[str], environment: Mapping[str, str]) -> int:
     """Serve until a signal or a call to /v1.0/shutdown ends it."""
     settings, parsed = starting.read_settings(arguments, environment)
-    if parsed.wants_help:
-        return show_help("serve")
+    if parsed.asks:
+        return starting.do_instead("serve", settings, parsed)
     if parsed.command:
         raise UsageError("serve starts no app; write pannier run ... -- COMMAND")
     starting.set_up_logs(settings, parsed)

@@ -34,11 +34,25 @@ def read_settings(
     parsed = parse(arguments)
     settings = from_environment(environment, defaults).changed(parsed.changes)
     try:
-        if not parsed.wants_help:
+        if not parsed.asks:
             check(settings)
     except SettingsError as error:
         raise UsageError(str(error)) from None
     return settings, parsed
+
+
+def do_instead(verb: str, settings: Settings, parsed: Parsed) -> int:
+    """Do what is asked for instead of serving, and return the exit code."""
+    if parsed.asks == "help":
+        from pannier_sidecar.cli.help import show_help
+
+        return show_help(verb)
+    if parsed.asks == "wait":
+        from pannier_sidecar.cli.waiting import wait_until_ready
+
+        return wait_until_ready(settings.listen.http_port)
+    print(__version__)
+    return 0
 
 
 def set_up_logs(settings: Settings, parsed: Parsed) -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from pannier_sidecar.cli.flags import EVERY_FLAG, WITHOUT_EFFECT
+from pannier_sidecar.cli.flags import EVERY_FLAG, INSTEAD, WITHOUT_EFFECT
 from pannier_sidecar.cli.parsing import UsageError, parse
 from pannier_sidecar.settings import Settings, SettingsError, check, from_environment
 
@@ -115,6 +115,20 @@ def test_daprds_flags_without_effect_are_taken_and_listed():
     assert parsed.changes == {}
 
 
+@pytest.mark.parametrize(
+    ("arguments", "asked"),
+    [
+        (["--version"], "version"),
+        (["-build-info"], "version"),
+        (["--wait", "--dapr-http-port", "1"], "wait"),
+        (["--wait=false", "--app-id", "a"], ""),
+        (["--wait", "--help"], "help"),
+    ],
+)
+def test_some_of_daprds_flags_ask_for_something_else_than_serving(arguments, asked):
+    assert parse(arguments).asks == asked
+
+
 def test_an_unknown_flag_gets_the_closest_known_one():
     with pytest.raises(UsageError, match=r"no flag --dapr-htp-port; did you mean --dapr-http-port\?"):
         parse(["--dapr-htp-port", "1"])
@@ -134,7 +148,7 @@ def test_no_two_flags_share_a_name():
 
 def test_every_flag_fills_a_setting_that_exists_or_is_said_to_have_no_effect():
     for flag in EVERY_FLAG:
-        if flag in WITHOUT_EFFECT:
+        if flag in WITHOUT_EFFECT or flag in INSTEAD:
             assert not flag.setting
             continue
         part: object = Settings()
