@@ -20,6 +20,9 @@ from scenarios.worlds import component
 from servers.databases import named
 from servers.pannier_process import PATIENCE, Pannier
 
+NAMED = Path(__file__).parents[2] / "examples" / "components" / "published-specs"
+"""Components with the names that the specs give to stores."""
+
 
 @dataclass(frozen=True)
 class Answer:
@@ -79,6 +82,16 @@ def embedded(folder: Path) -> Iterator[Shell]:
 
 
 @contextmanager
+def as_printed(folder: Path) -> Iterator[Shell]:
+    """`pannier run` with the components that are there for this: nothing but the port has to be filled in."""
+    pannier = Pannier("run", "--http-port", "0", "--components", NAMED, environment={"XDG_DATA_HOME": str(folder)})
+    try:
+        yield Shell(pannier.port(), {name: name for name in printed.STORES})
+    finally:
+        pannier.close()
+
+
+@contextmanager
 def over(kind: str, folder: Path) -> Iterator[Shell]:
     """`pannier run` with the printed component, and others that are called as the examples call theirs."""
     database = named(kind)
@@ -98,10 +111,14 @@ def over(kind: str, folder: Path) -> Iterator[Shell]:
             pannier.close()
 
 
-@pytest.fixture(scope="module", params=["embedded", "redis", "redis-sentinel", "redis-cluster"])
+ALONE = {"embedded": embedded, "as printed": as_printed}
+DATABASES = ("in-memory", "sqlite", "redis", "redis-sentinel", "redis-cluster")
+
+
+@pytest.fixture(scope="module", params=[*ALONE, *DATABASES])
 def shell(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shell]:
-    folder = tmp_path_factory.mktemp(request.param)
-    with embedded(folder) if request.param == "embedded" else over(request.param, folder) as shell:
+    folder = tmp_path_factory.mktemp("examples")
+    with ALONE[request.param](folder) if request.param in ALONE else over(request.param, folder) as shell:
         yield shell
 
 
