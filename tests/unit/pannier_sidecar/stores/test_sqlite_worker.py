@@ -86,6 +86,8 @@ async def test_a_defect_in_a_job_leaves_nobody_waiting(traced: Traced, monkeypat
     jobs = [partial(insert, number=1), defect, partial(insert, number=2)]
     async with asyncio.timeout(10):
         ends = await asyncio.gather(*map(traced.worker.submit, jobs), return_exceptions=True)
+        while not told:  # the thread tells it after the callers
+            await asyncio.sleep(0.01)
     assert all(isinstance(end, OutcomeUnknown) for end in ends)
     assert told == [ZeroDivisionError]
     with pytest.raises(StoreUnavailable, match="the test is not open"):
