@@ -197,14 +197,22 @@ def test_profile_dapr_takes_texts_for_texts_alone(dapr: HttpClient, body: str) -
 
 @pytest.mark.parametrize(
     ("method", "target"),
-    [("PATCH", "/v1.0/state/statestore/k"), ("GET", "/"), ("GET", "/x/y")],
+    [("PATCH", "/v1.0/state/statestore/k"), ("GET", "/"), ("GET", "/x/y"), ("GET", "/v1.0/state/statestore/")],
 )
 def test_profile_dapr_takes_what_it_does_not_know_for_a_call_to_an_app(
     dapr: HttpClient, method: str, target: str
 ) -> None:
     answer = dapr.call(method, target)
     assert (answer.status, answer.json["errorCode"]) == (404, "ERR_DIRECT_INVOKE")
-    assert answer.json["message"] == "failed getting app id either from the URL path or the header dapr-app-id"
+    told, _, advice = answer.json["message"].partition("; ")
+    assert told == "failed getting app id either from the URL path or the header dapr-app-id"
+    assert "/v1.0/state/{store}/{key}" in advice
+
+
+def test_profile_dapr_tidies_paths(dapr: HttpClient, http: HttpClient, key: str) -> None:
+    dapr.call("POST", "//v1.0/state/statestore/", json.dumps([{"key": key, "value": 1}]))
+    assert dapr.call("GET", f"//v1.0/./state//x/../statestore/{key}/").body == b"1"
+    assert http.call("GET", f"//v1.0/state/statestore/{key}").status == 404
 
 
 def test_profile_dapr_reads_a_plus_in_a_path_as_a_space(dapr: HttpClient, http: HttpClient, key: str) -> None:

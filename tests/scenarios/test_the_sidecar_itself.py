@@ -107,6 +107,7 @@ def test_health_of_another_app_is_not_told(http: HttpClient) -> None:
     assert http.call("GET", "/v1.0/healthz?appid=shop").status == 204
     answer = http.call("GET", "/v1.0/healthz?appid=other")
     assert (answer.status, answer.json["errorCode"]) == (500, "ERR_HEALTH_APPID_NOT_MATCH")
+    assert answer.json["message"] == "dapr app-id does not match; this is the sidecar of app 'shop'"
 
 
 def test_the_api_describes_itself(http: HttpClient) -> None:

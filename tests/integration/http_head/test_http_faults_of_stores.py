@@ -113,7 +113,7 @@ async def test_a_transaction_that_is_too_large() -> None:
     error = json.loads(answer.body)
     assert (answer.status, error["errorCode"]) == (400, "ERR_STATE_STORE_TOO_MANY_TRANSACTIONS")
     assert error["message"] == (
-        "the transaction contains 3 operations, which is more than what the state store supports: 2"
+        "the transaction contains 3 operations, which is more than what the state store supports: 2; make several of it"
     )
     counts = {"currentOpsTransaction": "3", "maxOpsPerTransaction": "2"}
     assert error["details"] == [resource("s"), info("DAPR_STATE_TOO_MANY_TRANSACTIONS", counts)]

@@ -25,7 +25,7 @@ from ..state.requests import (
 from .decoding import NO_HINTS, Decoding, Hints, hints_of
 from .encoding import error_answer, items_answer, keys_answer, refusal, value_answer
 from .messages import JSON, TEXT, Answer
-from .paths import PathTree, paths_of
+from .paths import PathTree, paths_of, tidied
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -41,6 +41,8 @@ MAX_PAGE = 1000
 """Most keys that one page of a list of keys holds."""
 WITHOUT_TOKEN = frozenset({b"/v1.0/healthz", b"/v1.0/healthz/outbound"})
 """Probes have no token (as in Dapr)."""
+
+ADVICE = "the state API is at /v1.0/state/{store}/{key}; /openapi.json describes all of it"
 
 UNAUTHORIZED = Answer(401, b"invalid api token\n", TEXT)
 NO_CONTENT = Answer(204)
@@ -86,7 +88,7 @@ class HttpApi:
         """
         if self._token is not None and not is_public and not self._is_allowed(call):
             return UNAUTHORIZED
-        path = call.path
+        path = tidied(call.path) if self.profile.tidies_paths else call.path
         try:
             found = self._paths.find(call.method, path)
             if found is None and path.endswith(b"/") and call.method not in KEYED:
@@ -105,7 +107,7 @@ class HttpApi:
     def _unknown(self, method: bytes, path: bytes) -> Answer:
         if self.profile.invokes_apps:
             message = "failed getting app id either from the URL path or the header dapr-app-id"
-            return refusal(404, "ERR_DIRECT_INVOKE", message)
+            return refusal(404, "ERR_DIRECT_INVOKE", f"{message}; no other app is called here, {ADVICE}")
         known = self._paths.methods(path)
         if known:
             allowed = ", ".join(known)
@@ -114,8 +116,7 @@ class HttpApi:
             )
             answer.headers = ((b"allow", allowed.encode()),)
             return answer
-        advice = "the state API is at /v1.0/state/{store}/{key}; /openapi.json describes all of it"
-        return refusal(404, "ERR_NOT_FOUND", f"no such path: {_shown(path)}; {advice}")
+        return refusal(404, "ERR_NOT_FOUND", f"no such path: {_shown(path)}; {ADVICE}")
 
     # --- state ----------------------------------------------------------------------------------------------------
 
@@ -199,7 +200,8 @@ class HttpApi:
         runtime = self.runtime
         query = call.query()
         if query.get("appid", runtime.app_id) != runtime.app_id:
-            return refusal(500, "ERR_HEALTH_APPID_NOT_MATCH", "dapr app-id does not match")
+            message = f"dapr app-id does not match; this is the sidecar of app '{runtime.app_id}'"
+            return refusal(500, "ERR_HEALTH_APPID_NOT_MATCH", message)
         if "verbose" in query:
             components = runtime.components() if runtime.ask is None else await runtime.ask()
             stores = {c.name: {"type": c.type, "state": c.state, "why": c.why} for c in components}

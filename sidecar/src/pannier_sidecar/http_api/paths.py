@@ -172,6 +172,19 @@ def _add(node: _Node, path: Path) -> None:
     node.path = path
 
 
+def tidied(path: bytes) -> bytes:
+    """Return a path, still percent-encoded, without empty segments, `.` and `..`, and without a slash at its end."""
+    if b"//" not in path and b"/." not in path and not path.endswith(b"/"):
+        return path
+    kept: list[bytes] = []
+    for segment in path.split(b"/"):
+        if segment == b"..":
+            del kept[-1:]
+        elif segment not in (b"", b"."):
+            kept.append(segment)
+    return b"/" + b"/".join(kept)
+
+
 _BAD_ESCAPE = re.compile(rb"%(?![0-9A-Fa-f]{2})")
 
 

@@ -20,8 +20,14 @@ class Profile:
     """What is no path of the API is answered as Dapr's service invocation would, for want of an app id."""
     plus_is_space: bool
     """`+` in a path stands for a space, as Dapr decodes it."""
+    tidies_paths: bool
+    """Empty segments, `.` and `..` in a path are taken out, and a slash at its end, as Dapr does before it looks."""
 
 
-SPEC = Profile("spec", saved=201, deleted=200, is_lenient=True, invokes_apps=False, plus_is_space=False)
-DAPR = Profile("dapr", saved=204, deleted=204, is_lenient=False, invokes_apps=True, plus_is_space=True)
+SPEC = Profile(
+    "spec", saved=201, deleted=200, is_lenient=True, invokes_apps=False, plus_is_space=False, tidies_paths=False
+)
+DAPR = Profile(
+    "dapr", saved=204, deleted=204, is_lenient=False, invokes_apps=True, plus_is_space=True, tidies_paths=True
+)
 PROFILES = {profile.name: profile for profile in (SPEC, DAPR)}

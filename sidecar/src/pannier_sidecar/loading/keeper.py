@@ -151,8 +151,8 @@ class StoreKeeper:
             self._watch.also_watch(self._plan.secret_files)
 
     def _tell(self) -> None:
-        """Log what is wrong, each line once."""
-        refusals = [line for refused in self._plan.refused for line in refused.lines()]
+        """Log what is wrong, a line for each component, each line once."""
+        refusals = [" | ".join(refused.lines()) for refused in self._plan.refused]
         for line in refusals:
             if line not in self._told:
                 log.error("refused: %s", line)

@@ -242,7 +242,8 @@ class TooManyOperations(StateError):
 
     def __init__(self, store: str, count: int, limit: int) -> None:
         super().__init__(
-            f"the transaction contains {count} operations, which is more than what the state store supports: {limit}"
+            f"the transaction contains {count} operations, which is more than what the state store supports: {limit}; "
+            "make several of it"
         )
         self.resource = store
         self.info = {"currentOpsTransaction": str(count), "maxOpsPerTransaction": str(limit)}
@@ -286,7 +287,7 @@ class ActorTypeReserved(StateError):
     def __init__(self, actor_type: str) -> None:
         super().__init__(
             f'actor type "{actor_type}" is reserved for the Dapr workflow runtime; '
-            "direct actor API access is not permitted"
+            "direct actor API access is not permitted; call the type something else"
         )
 
 

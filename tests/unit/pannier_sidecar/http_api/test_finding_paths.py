@@ -2,7 +2,7 @@
 
 import pytest
 
-from pannier_sidecar.http_api.paths import REMEMBERED, PathTree, paths_of, unquote
+from pannier_sidecar.http_api.paths import REMEMBERED, PathTree, paths_of, tidied, unquote
 from pannier_sidecar.http_api.profiles import SPEC
 from pannier_sidecar.state.errors import MalformedRequest
 
@@ -105,3 +105,21 @@ def test_a_plus_is_a_space_where_it_is_said_to_be() -> None:
 def test_bad_escapes_are_told(segment: bytes) -> None:
     with pytest.raises(MalformedRequest, match="failed to unescape request parameter"):
         unquote(segment, plus_is_space=False)
+
+
+@pytest.mark.parametrize(
+    ("sent", "tidy"),
+    [
+        (b"/v1.0/state/s/k", b"/v1.0/state/s/k"),
+        (b"//v1.0//state/s/k", b"/v1.0/state/s/k"),
+        (b"/v1.0/state/s/", b"/v1.0/state/s"),
+        (b"/v1.0/./state/x/../s/k", b"/v1.0/state/s/k"),
+        (b"/../../v1.0", b"/v1.0"),
+        (b"/v1.0/state/s/.hidden", b"/v1.0/state/s/.hidden"),
+        (b"/v1.0/state/s/a%2F%2Fb", b"/v1.0/state/s/a%2F%2Fb"),
+        (b"/", b"/"),
+        (b"", b""),
+    ],
+)
+def test_a_path_is_tidied(sent: bytes, tidy: bytes) -> None:
+    assert tidied(sent) == tidy

@@ -153,11 +153,13 @@ async def test_a_broken_file_keeps_its_stores(folder, keep, eventually):
     await eventually(lambda: not whys(keeper)["a"])
 
 
-async def test_a_wrong_component_at_the_start_is_refused_and_named(folder, keep):
-    folder.put("bad", ttlInSeconds="soon")
+async def test_a_wrong_component_at_the_start_is_refused_and_named_in_one_line(folder, keep, caplog):
+    folder.put("bad", ttlInSeconds="soon", keyPrefix="a||b")
     folder.put("good")
     keeper = await started(keep)
     assert states(keeper) == {"bad": "refused", "good": "ready"}
+    (line,) = [record.getMessage() for record in caplog.records if record.levelno == logging.ERROR]
+    assert line.startswith("refused: ") and "ttlInSeconds" in line and "keyPrefix" in line
     with pytest.raises(StoreMissing, match="its component is refused: spec.metadata.ttlInSeconds"):
         keeper.directory.find("bad")
 
