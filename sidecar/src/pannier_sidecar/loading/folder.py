@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass
+from time import sleep
 from typing import TYPE_CHECKING, Final
 
 from msgspec import Struct
@@ -142,12 +143,17 @@ class FolderWatch:
         """Say whether a look shows a difference since the last reading. Raises FolderUnreadable."""
         return self._look() != self._signature
 
-    def read(self) -> Reading | None:
-        """Read the files; None if no byte of them changed since the last reading. Raises FolderUnreadable."""
-        for _ in range(_MOST_ATTEMPTS):  # a swap of links between two reads would show a mixture
+    def read(self, settling: float = 0.0) -> Reading | None:
+        """Read the files; None if no byte of them changed since the last reading. Raises FolderUnreadable.
+
+        They are read again if they change within `settling` seconds: a file that is being written is first empty, and
+        its stores would be taken away; a swap of links between two reads would show a mixture.
+        """
+        for _ in range(_MOST_ATTEMPTS):
             before = self._look()
             contents = read_contents(self._files())
             digest = self._digest_of({**contents, **read_contents(self._further)})
+            sleep(settling)
             if self._look() == before:
                 break
         self._signature = before

@@ -23,6 +23,8 @@ log = logging.getLogger(__name__)
 
 START_PATIENCE: Final = 1.0
 """Seconds that a start waits for stores; one that takes longer is opened while the others serve."""
+SETTLING: Final = 0.05
+"""Seconds in which a changed folder must not change again: whoever writes a file in place takes less."""
 
 
 class StoreKeeper:
@@ -133,7 +135,7 @@ class StoreKeeper:
             try:
                 if not watch.has_news():
                     continue
-                reading = await asyncio.to_thread(watch.read)
+                reading = await asyncio.to_thread(watch.read, SETTLING)
             except FolderUnreadable as trouble:
                 self._say_once(f"{trouble}; everything stays as it is")
                 continue

@@ -123,6 +123,22 @@ def test_a_swap_of_the_kubelets_link_is_a_change(folder):
     assert reading is not None and names(reading) == ["two"]
 
 
+def test_a_file_that_is_being_written_is_read_when_it_is_whole(folder, monkeypatch):
+    path = folder.put("a")
+    watch = FolderWatch([folder.path])
+    watch.read()
+    path.write_text("")
+    still_to_come = [folder.component("a") + "# mended\n", folder.component("a")[:40]]
+
+    def go_on_writing(seconds: float) -> None:
+        if still_to_come:
+            path.write_text(still_to_come.pop())
+
+    monkeypatch.setattr("pannier_sidecar.loading.folder.sleep", go_on_writing)
+    reading = watch.read(settling=1.0)
+    assert reading is not None and (names(reading), reading.broken) == (["a"], ())
+
+
 def test_a_watched_secrets_file_counts_as_part_of_the_folder(folder, tmp_path):
     folder.put("a")
     secrets = tmp_path / "secrets.json"
