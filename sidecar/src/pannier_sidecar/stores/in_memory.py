@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import random
-from base64 import urlsafe_b64decode, urlsafe_b64encode
 from bisect import bisect_left, bisect_right
 from heapq import heapify, heappop, heappush
 from itertools import count
 from time import monotonic, time
 from typing import TYPE_CHECKING, Final
 
-from pannier_sidecar.state.errors import CursorInvalid, ETagMismatch, StoreFault, StoreUnavailable
+from pannier_sidecar.state.cursors import cursor_after, key_before
+from pannier_sidecar.state.errors import ETagMismatch, StoreFault, StoreUnavailable
 from pannier_sidecar.state.requests import Delete, Get, Set, Write
 from pannier_sidecar.state.store import Feature, KeyPage, Store, StoredValue
 
@@ -82,12 +82,12 @@ class InMemoryStore(Store):
     async def keys(self, prefix: str, limit: int, cursor: str | None) -> KeyPage:
         self._must_be_open()
         names: list[str] = []
-        after = None if cursor is None else _name_of(cursor, prefix)
+        after = None if cursor is None else key_before(cursor, prefix)
         for name in self._names.following(prefix, after, self._values):
             if self._live(name) is None:
                 continue
             if len(names) == limit:
-                return KeyPage(names, _cursor_after(names[-1]))
+                return KeyPage(names, cursor_after(names[-1]))
             names.append(name)
         return KeyPage(names, None)
 
@@ -233,18 +233,3 @@ class _Names:
             self._sorted = sorted(dict.fromkeys(self._sorted + sorted(self._added)))
         self._added.clear()
         return self._sorted
-
-
-def _cursor_after(name: str) -> str:
-    return urlsafe_b64encode(name.encode()).decode()
-
-
-def _name_of(cursor: str, prefix: str) -> str:
-    """Return the name that a cursor stands for. Raises CursorInvalid."""
-    try:
-        name = urlsafe_b64decode(cursor.encode("ascii")).decode()
-    except ValueError as error:
-        raise CursorInvalid(f"cursor {cursor!r} is none of this store's; leave it out to start anew") from error
-    if not name.startswith(prefix):
-        raise CursorInvalid(f"cursor {cursor!r} belongs to another prefix; leave it out to start anew")
-    return name

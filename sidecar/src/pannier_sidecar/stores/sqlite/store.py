@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from base64 import urlsafe_b64decode, urlsafe_b64encode
 from functools import partial
 from time import time
 from typing import TYPE_CHECKING
 
-from pannier_sidecar.state.errors import CursorInvalid, OutcomeUnknown, StoreFault, StoreUnavailable
+from pannier_sidecar.state.cursors import cursor_after, key_before
+from pannier_sidecar.state.errors import OutcomeUnknown, StoreFault, StoreUnavailable
 from pannier_sidecar.state.requests import Delete, Get, Set, Write
 from pannier_sidecar.state.store import Feature, KeyPage, Store, StoredValue
 
@@ -102,9 +102,9 @@ class SQLiteStore(Store):
         self._expects(*writes)
 
     async def keys(self, prefix: str, limit: int, cursor: str | None) -> KeyPage:
-        after = None if cursor is None else _key_of(cursor, prefix)
+        after = None if cursor is None else key_before(cursor, prefix)
         keys, are_more = await self._read(partial(StateTable.keys, prefix=prefix, after=after, limit=limit))
-        return KeyPage(keys, _cursor_after(keys[-1]) if are_more else None)
+        return KeyPage(keys, cursor_after(keys[-1]) if are_more else None)
 
     def _read(self, job: Job[Result]) -> Future[Result]:
         if self._reader is None:
@@ -126,18 +126,3 @@ class SQLiteStore(Store):
             are_more, following = await self._write(StateTable.sweep)
             if not are_more:
                 return following
-
-
-def _cursor_after(key: str) -> str:
-    return urlsafe_b64encode(key.encode()).decode()
-
-
-def _key_of(cursor: str, prefix: str) -> str:
-    """Return the key that a cursor stands for. Raises CursorInvalid."""
-    try:
-        key = urlsafe_b64decode(cursor.encode("ascii")).decode()
-    except ValueError as error:
-        raise CursorInvalid(f"cursor {cursor!r} is none of this store's; leave it out to start anew") from error
-    if not key.startswith(prefix):
-        raise CursorInvalid(f"cursor {cursor!r} belongs to another prefix; leave it out to start anew")
-    return key

@@ -1,0 +1,23 @@
+"""Cursors of stores that list their keys in order: the last key of a page, as text that fits into a URL."""
+
+from __future__ import annotations
+
+from base64 import urlsafe_b64decode, urlsafe_b64encode
+
+from .errors import CursorInvalid
+
+
+def cursor_after(key: str) -> str:
+    """Return the cursor of the page that begins after a stored key."""
+    return urlsafe_b64encode(key.encode()).decode()
+
+
+def key_before(cursor: str, prefix: str) -> str:
+    """Return the stored key after which a cursor's page begins. Raises CursorInvalid where it has not the prefix."""
+    try:
+        key = urlsafe_b64decode(cursor.encode("ascii")).decode()
+    except ValueError as error:
+        raise CursorInvalid(f"cursor {cursor!r} is none of this store's; leave it out to start anew") from error
+    if not key.startswith(prefix):
+        raise CursorInvalid(f"cursor {cursor!r} belongs to another prefix; leave it out to start anew")
+    return key
