@@ -2,6 +2,7 @@
 
 import asyncio
 import socket
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -221,13 +222,16 @@ async def test_tls_with_an_authority_of_ones_own(
             await writes_and_reads(store)
         fault = await refusal(server.settings, enableTLS=True)
         assert isinstance(fault, StoreRefused)
-        assert "SSL_CERT_FILE" in str(fault)
+        assert "in caCert" in str(fault) and "SSL_CERT_FILE" in str(fault)
         monkeypatch.setenv("SSL_CERT_FILE", certificates.path("ca.crt"))
         async with opened(server.settings, enableTLS=True) as store:
             await writes_and_reads(store)
 
 
-async def test_tls_where_the_client_shows_a_certificate(tmp_path: Path, certificates: Certificates) -> None:
+async def test_tls_where_the_client_shows_a_certificate(
+    tmp_path: Path, certificates: Certificates, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", "/nowhere")  # as in a pod, whose file system is read-only
     ours = {"clientCert": certificates.text("client.crt"), "clientKey": certificates.text("client.key")}
     with encrypted(tmp_path, certificates, asks_client=True) as server:
         trusting = {**server.settings, "enableTLS": True, "caCert": certificates.text("ca.crt")}

@@ -6,7 +6,6 @@ import asyncio
 import socket
 import ssl
 from contextlib import suppress
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from hiredis import ReplyError
@@ -15,12 +14,13 @@ from pannier_sidecar.state.errors import StoreFault, StoreRefused, StoreUnavaila
 
 from . import faults, scripts
 from .connection import Connection, ConnectionLost
+from .tls import certificate_advice, tls_context
 from .wire import pack
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from .settings import Address, Credentials, Encryption, RedisSettings
+    from .settings import Address, Credentials, RedisSettings
     from .wire import Part
 
     Command = tuple[Part, ...]
@@ -54,7 +54,7 @@ class Dialler:
     def __init__(self, settings: RedisSettings):
         """Raises StoreRefused if certificates cannot be used."""
         self._settings = settings
-        self._tls = _tls_context(settings.encryption) if settings.encryption else None
+        self._tls = tls_context(settings.encryption) if settings.encryption else None
 
     async def connect(
         self, address: Address, credentials: Credentials, *commands: Command, patience: float
@@ -78,7 +78,7 @@ class Dialler:
             is_explained = connection is not None and connection.unasked
             raise StoreUnavailable(str(error) if is_explained else f"{error}; {self._tls_advice()}") from error
         except ssl.SSLError as error:
-            raise StoreRefused(f"no TLS with Redis at {address}: {error}; {_certificate_advice(error)}") from error
+            raise StoreRefused(f"no TLS with Redis at {address}: {error}; {certificate_advice(error)}") from error
         except OSError as error:
             reason = error.strerror or str(error)
             raise StoreUnavailable(f"Redis at {address} cannot be reached: {reason}; check redisHost") from error
@@ -175,48 +175,3 @@ def _keep_alive(sock: socket.socket | None) -> None:
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, KEEPALIVE_IDLE_S)
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPINTVL, KEEPALIVE_PAUSE_S)
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPCNT, KEEPALIVE_PROBES)
-
-
-# --- TLS ----------------------------------------------------------------------------------------------------------
-
-
-def _tls_context(encryption: Encryption) -> ssl.SSLContext:
-    context = ssl.create_default_context()
-    if encryption.skips_verification:
-        context.check_hostname = False
-        context.verify_mode = ssl.CERT_NONE
-    if encryption.ca_certificate:
-        try:
-            context.load_verify_locations(cadata=_pem(encryption.ca_certificate))
-        except (ssl.SSLError, OSError) as error:
-            raise StoreRefused(f"caCert cannot be used: {error}; write PEM text or the path of a PEM file") from error
-    if encryption.client_certificate:
-        _load_client_certificate(context, encryption)
-    return context
-
-
-def _load_client_certificate(context: ssl.SSLContext, encryption: Encryption) -> None:
-    from tempfile import NamedTemporaryFile  # few need it, and it costs every start some milliseconds
-
-    try:
-        # OpenSSL reads them from a file only; this one nobody else can read, and it is gone in a moment.
-        with NamedTemporaryFile(suffix=".pem") as file:
-            file.write(f"{_pem(encryption.client_certificate)}\n{_pem(encryption.client_key)}\n".encode())
-            file.flush()
-            context.load_cert_chain(file.name)
-    except (ssl.SSLError, OSError) as error:
-        advice = "write PEM text, or paths of PEM files, that belong together"
-        raise StoreRefused(f"clientCert and clientKey cannot be used: {error}; {advice}") from error
-
-
-def _pem(text: str) -> str:
-    return text if "-----BEGIN" in text else Path(text).read_text()
-
-
-def _certificate_advice(error: ssl.SSLError) -> str:
-    if isinstance(error, ssl.SSLCertVerificationError):
-        return (
-            "let the certificate be signed for this host name by an authority that this machine trusts (SSL_CERT_FILE "
-            'adds one), or set insecureSkipTLSVerify: "true"'
-        )
-    return "check that the server speaks TLS on this port and which client certificate it asks for"
