@@ -111,8 +111,9 @@ async def test_a_stopped_server_fails_calls_in_time_and_serves_again_when_contin
     for result in results[3:]:
         assert type(result) is OutcomeUnknown, result
         assert "read the key before writing again" in str(result)
-    with pytest.raises(StoreUnavailable):
+    with pytest.raises(StoreUnavailable) as caught:
         await store.get(Get("k"))
+    assert "TLS" not in str(caught.value)
     server.resume()
     await eventually(lambda: store.set(Set("k", b"4")))
     await eventually(store.ping)

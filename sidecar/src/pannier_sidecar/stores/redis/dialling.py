@@ -55,6 +55,8 @@ class Dialler:
         """Raises StoreRefused if certificates cannot be used."""
         self._settings = settings
         self._tls = tls_context(settings.encryption) if settings.encryption else None
+        self._was_understood = False
+        """A server has answered: it is no matter of TLS where one no longer does."""
 
     async def connect(
         self, address: Address, credentials: Credentials, *commands: Command, patience: float
@@ -64,7 +66,9 @@ class Dialler:
         try:
             async with asyncio.timeout(patience):
                 connection = await self._reach(address)
-                return connection, await _introduce(connection, credentials, commands)
+                replies = await _introduce(connection, credentials, commands)
+                self._was_understood = True
+                return connection, replies
         except StoreFault:
             _abandon(connection)
             raise
@@ -75,7 +79,7 @@ class Dialler:
             speaks = ", that it speaks TLS" if self._tls else ""
             raise StoreUnavailable(f"{told}; check redisHost, that it runs{speaks}, and dialTimeout") from error
         except ConnectionLost as error:
-            is_explained = connection is not None and connection.unasked
+            is_explained = self._was_understood or (connection is not None and connection.unasked)
             raise StoreUnavailable(str(error) if is_explained else f"{error}; {self._tls_advice()}") from error
         except ssl.SSLError as error:
             raise StoreRefused(f"no TLS with Redis at {address}: {error}; {certificate_advice(error)}") from error
