@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final
 from pannier_crds.checks import is_served, problems_among, problems_of
 from pannier_sidecar.cli.flags import Flag
 from pannier_sidecar.cli.help import show_help
-from pannier_sidecar.cli.parsing import UsageError, parse
+from pannier_sidecar.cli.parsing import UsageError, parse_with_paths
 from pannier_sidecar.loading.folder import FolderUnreadable, Reading, component_files, read_contents
 from pannier_sidecar.loading.folder import parse as parse_contents
 
@@ -89,21 +89,8 @@ def _placed(found: Found, problems: Iterable[Problem]) -> list[Verdict]:
 
 
 def _read(arguments: Sequence[str]) -> tuple[str, list[str], bool]:
-    """Flags and paths in any order."""
     flags = (Flag("output", _format, "output", placeholder="text|json", aliases=("o",)),)
-    paths: list[str] = []
-    words: list[str] = []
-    takes_value = False
-    for index, word in enumerate(arguments):
-        if word == "--":
-            paths += arguments[index + 1 :]
-            break
-        if takes_value or (word.startswith("-") and word != "-"):
-            takes_value = not takes_value and word.lstrip("-") in ("output", "o")
-            words.append(word)
-        else:
-            paths.append(word)
-    parsed = parse(words, flags)
+    parsed, paths = parse_with_paths(arguments, flags)
     wants_help = parsed.asks == "help"
     if not paths and not wants_help:
         raise UsageError("check needs files or folders: write pannier check PATH ...")
@@ -141,13 +128,16 @@ def _counts(reading: Reading, verdicts: Sequence[Verdict]) -> tuple[int, int, in
 def _print(reading: Reading, verdicts: Sequence[Verdict], output: str) -> None:
     if output == "json":
         print(json.dumps(_report(reading, verdicts), indent=2, ensure_ascii=False))
-        return
-    for verdict in verdicts:
-        print(verdict)
-    for left in reading.left_aside:
-        print(f"{left.source}:{left.line}: left aside: {left.why}")
+    else:
+        print("\n".join(lines(reading, verdicts)))
+
+
+def lines(reading: Reading, verdicts: Sequence[Verdict]) -> list[str]:
+    """The verdicts, what was left aside, and the sum."""
+    aside = [f"{left.source}:{left.line}: left aside: {left.why}" for left in reading.left_aside]
     fine, errors, warnings = _counts(reading, verdicts)
-    print(f"{_count(fine, 'component')} fine, {_count(errors, 'error')}, {_count(warnings, 'warning')}")
+    counts = f"{_count(fine, 'component')} fine, {_count(errors, 'error')}, {_count(warnings, 'warning')}"
+    return [*map(str, verdicts), *aside, counts]
 
 
 def _count(number: int, noun: str) -> str:

@@ -20,6 +20,7 @@ Pannier serves a state API beside your app, over the database of your choice.
   pannier run [FLAGS] [-- COMMAND ...]   on a laptop: serve, and start your app when the API answers
   pannier serve --app-id NAME [FLAGS]    in a pod or a compose file; takes daprd's flags
   pannier check PATH ...                 judge component files: pannier check [--output text|json] PATH ...
+  pannier import layotto CONFIG.json     turn Layotto's state stores into component files
   pannier help run                       the flags of run and serve
   pannier --version
 
@@ -32,6 +33,13 @@ Judges component files and folders, all of them together, and prints what is wro
   file:line: error: field: what is wrong; what to write
 Ends with 0 if no error was found, else with 1.
 """
+IMPORT: Final = """\
+pannier import layotto [--output DIR|-] CONFIG.json
+
+Writes a component file for each state store of Layotto's configuration, judges them as `pannier check` does, and says
+what was left out and how to go on. DIR is 'components' unless said otherwise, - is standard output. A file that is
+there already is left as it is. Ends with 0 if all of the state stores can be served, else with 1.
+"""
 _COLUMN: Final = 36
 
 
@@ -41,10 +49,12 @@ def show_help(topic: str, *, is_asked_for: bool = True) -> int:
         print("\n".join(_flags(topic)))
     elif topic == "check":
         print(CHECK, end="")
+    elif topic == "import":
+        print(IMPORT, end="")
     elif topic in ("", "help", "version"):
         print(OVERVIEW, end="", file=sys.stdout if is_asked_for else sys.stderr)
     else:
-        raise UsageError(f"there is no help on {topic!r}; write pannier help run, serve or check")
+        raise UsageError(f"there is no help on {topic!r}; write pannier help run, serve, check or import")
     return 0 if is_asked_for else 2
 
 

@@ -59,6 +59,24 @@ def parse(arguments: Sequence[str], flags: Iterable[Flag] = EVERY_FLAG) -> Parse
     return parsed
 
 
+def parse_with_paths(arguments: Sequence[str], flags: Sequence[Flag]) -> tuple[Parsed, list[str]]:
+    """Read flags and paths, which may stand in any order; all that is behind `--` are paths. Raises UsageError."""
+    takes_value = {name for flag in flags for name in flag.names if not flag.is_boolean}
+    words: list[str] = []
+    paths: list[str] = []
+    is_value = False
+    for index, word in enumerate(arguments):
+        if word == "--":
+            paths += arguments[index + 1 :]
+            break
+        if is_value or (word.startswith("-") and word != "-"):
+            is_value = not is_value and word.lstrip("-") in takes_value
+            words.append(word)
+        else:
+            paths.append(word)
+    return parse(words, flags), paths
+
+
 def _next_value(flag: Flag, name: str, rest: list[str]) -> str:
     if flag.is_boolean:
         return "true"

@@ -1,0 +1,164 @@
+"""`pannier import layotto`: from Layotto's configuration to a sidecar that its clients find as they left it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import grpc
+import pytest
+from servers.grpc_protos import LAYOTTO, methods
+from servers.pannier_process import Pannier
+from servers.redis_server import single
+
+Import = Callable[..., tuple[int, list[str]]]
+
+
+def configuration(**state: Any) -> str:
+    """Layotto's own example for Redis has these parts."""
+    runtime = {
+        "hellos": {"helloworld": {"type": "helloworld", "hello": "greeting"}},
+        "state": state,
+        "sequencer": {"sequencer_demo": {"type": "redis", "metadata": {"redisHost": "127.0.0.1:6380"}}},
+        "app": {"app_id": "app1", "grpc_callback_port": 9999},
+    }
+    grpc_filter = {"type": "grpc", "config": {"server_name": "runtime", "grpc_config": runtime}}
+    listeners = [
+        {"name": "grpc", "address": "127.0.0.1:34904", "filter_chains": [{"filters": [grpc_filter]}]},
+        {"name": "actuator", "address": "127.0.0.1:34999", "stream_filters": [{"type": "actuator_filter"}]},
+    ]
+    return json.dumps({"servers": [{"default_log_path": "stdout", "listeners": listeners}]}, indent=2)
+
+
+def redis(host: str) -> dict[str, Any]:
+    return {"type": "redis", "metadata": {"redisHost": host, "redisPassword": ""}}
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    (tmp_path / "config.json").write_text(configuration(state_demo=redis("localhost:6380")))
+    return tmp_path
+
+
+@pytest.fixture
+def importing(folder: Path) -> Import:
+    def run(*arguments: object) -> tuple[int, list[str]]:
+        pannier = Pannier("import", "layotto", *arguments, folder=folder)
+        try:
+            return pannier.end(), (pannier.out + pannier.err).splitlines()
+        finally:
+            pannier.close()
+
+    return run
+
+
+def test_all_is_told_and_the_way_on(importing: Import, folder: Path) -> None:
+    code, lines = importing("config.json")
+    assert code == 0
+    assert lines == [
+        "written: components/state_demo.yaml",
+        "left out: hellos: SayHello always answers 'greeting'",
+        "left out: sequencer: Pannier serves state alone",
+        "left out: app.grpc_callback_port: the app is not called back",
+        "left out: listener 'actuator' on 127.0.0.1:34999: health is told at /v1.0/healthz of the HTTP port",
+        "1 component fine, 0 errors, 0 warnings",
+        "go on with: pannier serve --app-id app1 --components components --layotto-port 34904",
+    ]
+
+
+def test_a_client_of_layottos_finds_its_state_again(importing: Import, folder: Path) -> None:
+    with single(folder / "redis") as server, server.client() as database:
+        database.hset("key1", mapping={"data": "hello world", "version": 3})  # as Layotto left it
+        (folder / "config.json").write_text(configuration(state_demo=redis(server.settings["redisHost"])))
+        code, lines = importing("config.json")
+        assert code == 0, lines
+        verb, *flags = lines[-1].removeprefix("go on with: pannier ").split()
+        flags[flags.index("--layotto-port") + 1] = "0"
+        more = ("--http-port", "0", "--grpc-port", "0", "--enable-metrics=false")
+        pannier = Pannier(verb, *flags, *more, folder=folder)
+        try:
+            pannier.port()
+            found = call(pannier, "GetState", store_name="state_demo", key="key1")
+            assert (found.data, found.etag) == (b"hello world", "3")
+            call(pannier, "SaveState", store_name="state_demo", states=[{"key": "key2", "value": b"x"}])
+            assert database.hget("key2", "data") == b"x"
+        finally:
+            pannier.close()
+
+
+def call(pannier: Pannier, name: str, **fields: Any) -> Any:
+    request, answer = methods(LAYOTTO)[name]
+    with grpc.insecure_channel(f"127.0.0.1:{pannier.grpc_port()}") as channel:
+        made = channel.unary_unary(f"/{LAYOTTO}/{name}", request.SerializeToString, answer.FromString)
+        return made(request(**fields), timeout=30, wait_for_ready=True)
+
+
+def test_standard_output_holds_the_components_alone(folder: Path) -> None:
+    pannier = Pannier("import", "layotto", "config.json", "--output", "-", folder=folder)
+    try:
+        assert pannier.end() == 0, pannier.err
+        (folder / "all.yaml").write_text(pannier.out)
+    finally:
+        pannier.close()
+    check = Pannier("check", "all.yaml", folder=folder)
+    try:
+        assert (check.end(), check.out) == (0, "1 component fine, 0 errors, 0 warnings\n")
+    finally:
+        check.close()
+
+
+def test_nothing_is_written_over(importing: Import, folder: Path) -> None:
+    assert importing("config.json", "--output", "out")[0] == 0
+    assert importing("config.json", "--output=out")[0] == 0  # the same again
+    written = folder / "out" / "state_demo.yaml"
+    written.write_text("# mine\n")
+    code, lines = importing("-o", "out", "config.json")
+    message = "out/state_demo.yaml is there already; remove it, or name another folder by --output"
+    assert (code, lines) == (1, [f"pannier: {message}"])
+    assert written.read_text() == "# mine\n"
+
+
+def test_components_that_are_there_are_judged_too(importing: Import, folder: Path) -> None:
+    importing("config.json")
+    (folder / "components" / "state_demo.yaml").rename(folder / "components" / "older.yaml")
+    code, lines = importing("config.json")
+    assert code == 1
+    assert any("'state_demo'" in line and ": error: " in line for line in lines), lines
+
+
+def test_a_store_that_cannot_be_served_is_a_failure(importing: Import, folder: Path) -> None:
+    (folder / "config.json").write_text(configuration(a=redis("x"), b={"type": "no-such-store"}, c=redis("")))
+    code, lines = importing("config.json")
+    assert code == 1
+    assert any(line.startswith("left out: state.b: state.no-such-store is not served") for line in lines)
+    assert any(line.startswith("components/c.yaml:") and "redisHost" in line for line in lines)
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ("{", "config.json is no JSON: "),
+        ("\xff", "config.json is no JSON: "),
+        ("[" * 100_000, "config.json is no JSON: "),
+        ("{}", "config.json is no configuration of Layotto's: it has no servers[]"),
+        (configuration(), "config.json has no state store that can be served"),
+        (
+            configuration(b={"type": "no-such"}),
+            "config.json has no state store that can be served; left out: state.b: ",
+        ),
+        (configuration(**{"a/b": redis("x"), "a|b": redis("x")}), "two stores would be written to components/a-b.yaml"),
+    ],
+)
+def test_what_cannot_be_imported_is_one_line(importing: Import, folder: Path, content: str, message: str) -> None:
+    (folder / "config.json").write_text(content, encoding="latin-1")
+    code, lines = importing("config.json")
+    assert (code, len(lines)) == (1, 1)
+    assert lines[0].startswith(f"pannier: {message}")
+    assert not (folder / "components").exists()
+
+
+def test_wrong_calls_are_told_what_to_write(importing: Import) -> None:
+    assert importing() == (2, ["pannier: import layotto needs one file: write pannier import layotto CONFIG.json"])
+    assert importing("none.json") == (1, ["pannier: none.json: no such file or directory"])
