@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 from pannier_sidecar import __version__
 from pannier_sidecar.grpc_api.lane import Lane as GrpcLane
 from pannier_sidecar.grpc_api.lane import Lanes as GrpcLanes
-from pannier_sidecar.grpc_api.lane import Limits as GrpcLimits
+from pannier_sidecar.grpc_api.limits import Limits as GrpcLimits
 from pannier_sidecar.grpc_api.served import serve
 from pannier_sidecar.http_api.asgi import Documentation
 from pannier_sidecar.http_api.calls import HttpApi

@@ -9,7 +9,8 @@ from dataclasses import dataclass, field
 import hpack
 
 from pannier_sidecar.grpc_api import frames, messages
-from pannier_sidecar.grpc_api.lane import Lane, Lanes, Limits
+from pannier_sidecar.grpc_api.lane import Lane, Lanes
+from pannier_sidecar.grpc_api.limits import Limits
 from pannier_sidecar.grpc_api.served import serve
 from pannier_sidecar.grpc_api.wire import encode
 from pannier_sidecar.listening import bind_port, port_of
@@ -53,7 +54,13 @@ class Client:
         self.encoder, self.decoder = hpack.Encoder(), hpack.Decoder(ROOM)
         self.answers: dict[int, Answer] = {}
         self.goaway: int | None = None
+        self.last_taken: int | None = None
+        """The last stream that the server takes, as its GOAWAY says."""
         self.pings = 0
+        """Of ours, answered."""
+        self.asked: list[bytes] = []
+        """PINGs of the server's."""
+        self.answers_pings = True
         self.next_id = 1
 
     def send(self, *parts: bytes) -> None:
@@ -90,12 +97,23 @@ class Client:
         elif kind == frames.RST_STREAM:
             answer.reset = int.from_bytes(payload, "big")
         elif kind == frames.GOAWAY:
-            self.goaway = int.from_bytes(payload[4:8], "big")
+            self.last_taken, self.goaway = struct.unpack(">LL", payload[:8])
         elif kind == frames.PING:
-            self.pings += 1
+            self._take_ping(flags, payload)
         if kind in (frames.HEADERS, frames.DATA) and flags & frames.END_STREAM:
             answer.is_ended = True
         return True
+
+    def _take_ping(self, flags: int, payload: bytes) -> None:
+        if flags & frames.ACK:
+            self.pings += 1
+            return
+        self.asked.append(payload)
+        if self.answers_pings:
+            self.answer_ping()
+
+    def answer_ping(self) -> None:
+        self.send(frames.frame(frames.PING, frames.ACK, 0, self.asked[-1]))
 
     async def answer(self, stream: int) -> Answer:
         while not (stream in self.answers and (self.answers[stream].is_ended or self.answers[stream].reset)):
@@ -174,7 +192,9 @@ class Serving:
 async def serving(
     store: InMemoryStore | None = None, *, token: str | None = None, limits: Limits | None = None
 ) -> AsyncIterator[Serving]:
-    """Serve a store; at the end nothing may be left."""
+    """Serve a store; at the end nothing may be left, and nothing may have gone wrong inside."""
+    complaints: list[object] = []
+    asyncio.get_running_loop().set_exception_handler(lambda _, context: complaints.append(context))
     store = store or InMemoryStore({})
     await store.open()
     keys = KeyScheme(store="statestore", app_id="app")
@@ -188,8 +208,16 @@ async def serving(
     try:
         yield found
         await found.at_rest()
+        assert not complaints, complaints
     finally:
         for client in found.clients:
             await client.close()
         await server.stop(0)
         await store.close()
+
+
+async def is_well(here: Serving) -> None:
+    """Another client is served."""
+    client = await here.connect()
+    assert (await client.ask(SAVE, save("well", b"1"))).status == 0
+    assert b"1" in (await client.ask(GET, get("well"))).data

@@ -102,6 +102,16 @@ def goaway(last_stream_id: int, code: ErrorCode, why: str = "") -> bytes:
     return frame(GOAWAY, 0, 0, GOAWAY_HEAD.pack(last_stream_id, code) + why.encode()[:200])
 
 
+def last_headers(stream_id: int, block: bytes) -> bytes:
+    """Return a header block as the last of a stream, in as many frames as it takes."""
+    if len(block) <= MAX_FRAME:
+        return frame(HEADERS, END_HEADERS | END_STREAM, stream_id, block)
+    parts = [block[at : at + MAX_FRAME] for at in range(0, len(block), MAX_FRAME)]
+    first = frame(HEADERS, END_STREAM, stream_id, parts[0])
+    middle = [frame(CONTINUATION, 0, stream_id, part) for part in parts[1:-1]]
+    return b"".join((first, *middle, frame(CONTINUATION, END_HEADERS, stream_id, parts[-1])))
+
+
 def without_padding(payload: bytes, flags: int) -> bytes:
     """Return a payload without its padding. Raises ConnectionFault (RFC 9113, 6.1)."""
     if not flags & PADDED:

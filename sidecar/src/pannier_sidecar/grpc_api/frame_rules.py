@@ -1,0 +1,44 @@
+"""What a frame may look like by itself: on which stream, and of which size (RFC 9113, 6)."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from . import frames
+from .frames import ConnectionFault, ErrorCode, StreamFault
+
+_NAMES: Final = (
+    *("DATA", "HEADERS", "PRIORITY", "RST_STREAM", "SETTINGS"),
+    *("PUSH_PROMISE", "PING", "GOAWAY", "WINDOW_UPDATE", "CONTINUATION"),
+)
+_SIZES: Final = {frames.PRIORITY: 5, frames.RST_STREAM: 4, frames.PING: 8, frames.WINDOW_UPDATE: 4}
+_OF_A_STREAM: Final = (frames.PRIORITY, frames.RST_STREAM)
+_OF_NO_STREAM: Final = (frames.SETTINGS, frames.PING, frames.GOAWAY)
+
+
+def check_form(kind: int, flags: int, stream_id: int, size: int) -> None:
+    """Raise ConnectionFault or StreamFault for a frame, other than DATA and HEADERS, that no client may send."""
+    if kind == frames.PUSH_PROMISE:
+        raise ConnectionFault(ErrorCode.PROTOCOL_ERROR, "a client promises nothing")
+    if kind in (_OF_NO_STREAM if stream_id else _OF_A_STREAM):
+        raise ConnectionFault(ErrorCode.PROTOCOL_ERROR, f"{_NAMES[kind]} on stream {stream_id}")
+    if not _fits(kind, flags, size):
+        if kind == frames.PRIORITY:
+            raise StreamFault(stream_id, ErrorCode.FRAME_SIZE_ERROR)
+        raise ConnectionFault(ErrorCode.FRAME_SIZE_ERROR, f"{_NAMES[kind]} of {size} bytes")
+
+
+def _fits(kind: int, flags: int, size: int) -> bool:
+    if kind == frames.SETTINGS:
+        return size == 0 if flags & frames.ACK else size % 6 == 0
+    if kind == frames.GOAWAY:
+        return size >= 8
+    return size == _SIZES.get(kind, size)
+
+
+def check_priority(stream_id: int, payload: bytes) -> None:
+    """Raise StreamFault for a stream that is to depend on itself, ConnectionFault where the bytes are too few."""
+    if len(payload) != 5:
+        raise ConnectionFault(ErrorCode.FRAME_SIZE_ERROR, "HEADERS too short for its priority")
+    if int.from_bytes(payload[:4], "big") & frames.MAX_WINDOW == stream_id:
+        raise StreamFault(stream_id, ErrorCode.PROTOCOL_ERROR)

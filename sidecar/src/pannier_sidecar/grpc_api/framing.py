@@ -1,0 +1,57 @@
+"""gRPC's frame around each message, and its deadlines. No I/O.
+
+https://github.com/grpc/grpc/blob/master/doc/PROTOCOL-HTTP2.md
+"""
+
+from __future__ import annotations
+
+import zlib
+from typing import Final
+
+from .status import Code, Failure
+
+HEAD: Final = 5
+"""Bytes before each message: compressed or not, and its length."""
+_UNITS: Final = {"H": 3600.0, "M": 60.0, "S": 1.0, "m": 1e-3, "u": 1e-6, "n": 1e-9}
+
+
+def framed(message: bytes) -> bytes:
+    """Return a message with its head."""
+    return b"\0" + len(message).to_bytes(4, "big") + message
+
+
+def first_end(received: bytearray) -> int | None:
+    """Return where the first message ends, None where it has not arrived yet."""
+    end = HEAD + int.from_bytes(received[1:HEAD], "big")
+    return end if len(received) >= HEAD and len(received) >= end else None
+
+
+def inflated(message: bytes, encoding: bytes, limit: int) -> bytes:
+    """Return what a compressed message holds, of at most `limit` bytes. Raises Failure."""
+    if encoding != b"gzip":
+        shown = encoding.decode("latin-1")
+        raise Failure(Code.UNIMPLEMENTED, f"grpc-encoding {shown!r} is not served; use gzip or identity")
+    inflater = zlib.decompressobj(wbits=31)
+    try:
+        message = inflater.decompress(message, limit + 1)
+    except zlib.error as error:
+        raise Failure(Code.INTERNAL, f"the message is no gzip: {error}") from error
+    if len(message) > limit:
+        raise too_large(limit)
+    if not inflater.eof:
+        raise Failure(Code.INTERNAL, "the message is no gzip: it ends too early")
+    return message
+
+
+def too_large(limit: int) -> Failure:
+    """Return how a call ends whose message is over the limit."""
+    why = f"the message is over {limit} bytes; send less or raise --max-body-size"
+    return Failure(Code.RESOURCE_EXHAUSTED, why)
+
+
+def seconds(timeout: bytes) -> float:
+    """Return the seconds of a `grpc-timeout`. Raises Failure."""
+    text = timeout.decode("latin-1")
+    if not 2 <= len(text) <= 9 or text[-1] not in _UNITS or not text[:-1].isdecimal():
+        raise Failure(Code.INTERNAL, f"grpc-timeout is {text!r}; write up to 8 digits and one of H, M, S, m, u, n")
+    return int(text[:-1]) * _UNITS[text[-1]]

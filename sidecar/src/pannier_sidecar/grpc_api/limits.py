@@ -1,0 +1,33 @@
+"""What a client of the gRPC port may make the sidecar hold and do."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What one client, and all of them together, may make the sidecar hold. Times are in seconds, sizes in bytes."""
+
+    message: int = 4 * 1024 * 1024
+    header_list: int = 16 * 1024
+    streams: int = 128
+    """Calls in flight on one connection."""
+    all_messages: int = 64 * 1024 * 1024
+    """Requests of all connections that are still arriving."""
+    connections: int = 4096
+    resets: int = 200
+    """Streams a second that a client may give up, or make us give up; more is the rapid-reset attack (CVE-2023-44487)
+    or its other half (CVE-2025-8671)."""
+    idle_frames: int = 5_000
+    """Frames a second that carry no call: PING, SETTINGS, PRIORITY, CONTINUATION, empty DATA ..."""
+    receiving: float = 30.0
+    """From the first byte of a request to its last."""
+    stalled: float = 30.0
+    """A client that does not take what is written, or leaves an answer's window closed."""
+    preface: float = 10.0
+    """For a new connection to say that it speaks HTTP/2."""
+    silence: float = 120.0
+    """After which a client is asked by PING whether it is still there."""
+    pong: float = 20.0
+    """For the answer to that."""

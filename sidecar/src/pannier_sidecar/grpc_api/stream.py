@@ -1,0 +1,42 @@
+"""One stream of a connection (RFC 9113, 5), as far as HTTP/2 is concerned."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from .headers import Headers
+
+
+class Stream:
+    """A request that arrives, and an answer that goes out."""
+
+    __slots__ = (
+        "headers",
+        "id",
+        "is_ended",
+        "length",
+        "receive_window",
+        "received",
+        "since",
+        "to_send",
+        "trailers",
+        "window",
+    )
+
+    def __init__(self, stream_id: int, headers: Headers, windows: tuple[int, int], now: float):
+        self.id = stream_id
+        self.headers = headers
+        self.window, self.receive_window = windows
+        """Bytes of DATA that the client takes, and that we do."""
+        self.received = bytearray()
+        self.length = 0
+        """Bytes of DATA so far."""
+        self.is_ended = False
+        """The client has sent all."""
+        self.to_send = bytearray()
+        """DATA that the client's windows do not let through yet."""
+        self.trailers: bytes | None = None
+        """The frame that follows it."""
+        self.since = now
+        """When the request began to arrive, or when the answer last went on."""

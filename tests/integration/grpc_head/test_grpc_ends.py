@@ -1,0 +1,139 @@
+"""How calls and connections end: deadlines, cancellation, keep-alive, and the end of the sidecar."""
+
+import asyncio
+
+import pytest
+from integration.grpc_head.grpc_wire import GET, data, framed, get, is_well, serving
+from integration.grpc_head.slow_store import SlowStore
+
+from pannier_sidecar import serving as serving_clock
+from pannier_sidecar.grpc_api import frames
+from pannier_sidecar.grpc_api.frames import ErrorCode
+from pannier_sidecar.grpc_api.limits import Limits
+
+
+@pytest.mark.parametrize("timeout", ["50m", "50000u", "1n"])
+async def test_a_deadline_ends_the_call_and_the_work_for_it(timeout: str) -> None:
+    store = SlowStore()
+    async with serving(store) as here:
+        client = await here.connect()
+        assert (await client.ask(GET, get("slow"), ("grpc-timeout", timeout))).status == 4
+        await here.until(lambda: store.cancelled == store.begun.is_set(), "cancelled")
+
+
+@pytest.mark.parametrize("leaves", [False, True])
+async def test_a_call_that_is_given_up_is_worked_on_no_more(leaves: bool) -> None:
+    store = SlowStore()
+    async with serving(store) as here:
+        client = await here.connect()
+        stream = client.call(GET, get("slow"))
+        async with asyncio.timeout(20):
+            await store.begun.wait()
+        if leaves:
+            client.writer.transport.abort()
+        else:
+            client.send(frames.rst_stream(stream, ErrorCode.CANCEL))
+        await here.until(lambda: store.cancelled == 1, "cancelled")
+        await is_well(here)
+
+
+async def test_streams_over_the_limit_are_refused_for_another_try() -> None:
+    store = SlowStore()
+    async with serving(store, limits=Limits(streams=4)) as here:
+        client = await here.connect()
+        streams = [client.call(GET, get("slow")) for _ in range(4)]
+        assert (await client.answer(client.call(GET, get("k")))).reset == ErrorCode.REFUSED_STREAM
+        store.go_on.set()
+        for stream in streams:
+            assert (await client.answer(stream)).status == 0
+        assert (await client.ask(GET, get("k"))).status == 0
+
+
+async def test_a_drain_lets_calls_end_and_takes_no_more() -> None:
+    store = SlowStore()
+    async with serving(store) as here:
+        client, idle = await here.connect(), await here.connect()
+        watcher = await here.connect()
+        watch = watcher.begin("Watch", service="grpc.health.v1.Health")
+        watcher.send(data(watch, framed(b"")))
+        await here.until(lambda: len(here.lanes.open) == 3, "open")
+        stream = client.call(GET, get("slow"))
+        async with asyncio.timeout(20):
+            await store.begun.wait()
+        while watch not in watcher.answers or not watcher.answers[watch].data:
+            assert await watcher.read()
+        stopping = asyncio.create_task(here.server.stop(30))
+        assert await idle.until_closed() == ErrorCode.NO_ERROR
+        assert (await watcher.answer(watch)).status == 14
+        while client.last_taken != stream:
+            assert await client.read()
+        assert (await client.answer(client.call(GET, get("k")))).reset == ErrorCode.REFUSED_STREAM
+        store.go_on.set()
+        assert (await client.answer(stream)).status == 0
+        assert await client.until_closed() == ErrorCode.NO_ERROR
+        await stopping
+
+
+async def test_a_call_that_crosses_the_first_goaway_is_answered(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(serving_clock, "TICK_S", 1000)  # nothing but the answer to its PING tells the server
+    async with serving() as here:
+        client = await here.connect()
+        client.answers_pings = False
+        stopping = asyncio.create_task(here.server.stop(30))
+        while not client.asked:
+            assert await client.read()
+        assert (client.goaway, client.last_taken) == (ErrorCode.NO_ERROR, frames.MAX_WINDOW)
+        crossing = client.call(GET, get("k"))
+        client.answer_ping()
+        assert (await client.answer(crossing)).status == 0
+        assert await client.until_closed() == ErrorCode.NO_ERROR
+        assert client.last_taken == crossing
+        await stopping
+
+
+async def test_a_drain_does_not_wait_for_who_says_nothing(fast_clock: None) -> None:
+    async with serving() as here:
+        client = await here.connect()
+        client.answers_pings = False
+        async with asyncio.timeout(20):
+            await here.server.stop(1000)
+        assert await client.until_closed() == ErrorCode.NO_ERROR
+
+
+async def test_a_client_that_vanished_is_found_out(fast_clock: None) -> None:
+    async with serving(limits=Limits(silence=0.1, pong=0.1)) as here:
+        client = await here.connect()
+        client.answers_pings = False
+        assert await client.until_closed() == ErrorCode.NO_ERROR
+        assert len(client.asked) == 1
+
+
+async def test_a_client_that_only_has_nothing_to_say_is_kept(fast_clock: None) -> None:
+    async with serving(limits=Limits(silence=0.1, pong=60)) as here:
+        client = await here.connect()
+        while len(client.asked) < 3:
+            assert await client.read()
+        assert (await client.ask(GET, get("k"))).status == 0
+
+
+@pytest.mark.parametrize("given", [(), (("dapr-api-token", ""),), (("dapr-api-token", "Sesame"),)])
+async def test_without_the_token_nothing_is_told(given: tuple[tuple[str, str], ...]) -> None:
+    async with serving(token="sesame") as here:
+        client = await here.connect()
+        for method in (GET, "GetMetadata", "Shutdown", "NoSuchMethod"):
+            answer = await client.ask(method, b"", *given)
+            assert (answer.status, answer.headers["grpc-message"]) == (16, "Unauthorized")
+        assert (await client.ask(GET, get("k"), ("dapr-api-token", "sesame"))).status == 0
+
+
+async def test_a_ping_is_answered_while_a_call_takes_long() -> None:
+    store = SlowStore()
+    async with serving(store) as here:
+        client = await here.connect()
+        client.call(GET, get("slow"))
+        async with asyncio.timeout(20):
+            await store.begun.wait()
+        client.send(frames.frame(frames.PING, 0, 0, b"12345678"))
+        while not client.pings:
+            assert await client.read()
+        store.go_on.set()

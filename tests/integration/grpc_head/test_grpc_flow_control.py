@@ -1,0 +1,63 @@
+"""Windows: answers go out as far as the client lets them, and who never lets them is not waited for."""
+
+import random
+
+from integration.grpc_head.grpc_wire import GET, SAVE, get, is_well, save, serving
+
+from pannier_sidecar.grpc_api import frames
+from pannier_sidecar.grpc_api.frames import ErrorCode
+from pannier_sidecar.grpc_api.limits import Limits
+
+INITIAL = frames.INITIAL_WINDOW_SIZE
+
+
+async def test_a_hundred_streams_share_small_windows() -> None:
+    async with serving() as here:
+        client = await here.connect({INITIAL: 1000})
+        values = {f"k{n}": random.Random(n).randbytes(3_000 + 97 * n) for n in range(100)}
+        for key, value in values.items():
+            assert (await client.ask(SAVE, save(key, value))).status == 0
+        streams = {client.call(GET, get(key)): value for key, value in values.items()}
+        granted: dict[int, int] = {}
+        while not all(stream in client.answers and client.answers[stream].is_ended for stream in streams):
+            assert await client.read()
+            for stream in streams:
+                size = len(client.answers[stream].data) if stream in client.answers else 0
+                if size > granted.get(stream, 0):
+                    step = size - granted.get(stream, 0)
+                    client.send(frames.window_update(0, step), frames.window_update(stream, step))
+                    granted[stream] = size
+        for stream, value in streams.items():
+            answer = client.answers[stream]
+            assert answer.status == 0
+            assert value in answer.data
+            assert int.from_bytes(answer.data[1:5], "big") == len(answer.data) - 5
+
+
+async def test_a_window_opened_byte_by_byte_lets_the_answer_through() -> None:
+    async with serving() as here:
+        client, writer = await here.connect({INITIAL: 0}), await here.connect()
+        assert (await writer.ask(SAVE, save("k", b"0123456789"))).status == 0
+        stream = client.call(GET, get("k"))
+        while not (stream in client.answers and client.answers[stream].is_ended):
+            client.send(frames.window_update(stream, 1))
+            assert await client.read()
+        assert b"0123456789" in client.answers[stream].data
+
+
+async def test_a_client_that_opens_no_window_is_not_waited_for(fast_clock: None) -> None:
+    async with serving(limits=Limits(stalled=0.2)) as here:
+        client, writer = await here.connect({INITIAL: 0}), await here.connect()
+        await writer.ask(SAVE, save("k", b"v" * 1000))
+        assert (await client.answer(client.call(GET, get("k")))).reset == ErrorCode.CANCEL
+
+
+async def test_a_client_that_never_reads_is_let_go(fast_clock: None) -> None:
+    async with serving(limits=Limits(stalled=0.2)) as here:
+        client = await here.connect({INITIAL: frames.MAX_WINDOW})
+        client.send(frames.window_update(0, 2**30))
+        await client.ask(SAVE, save("k", b"v" * 3_000_000))
+        for _ in range(20):
+            client.call(GET, get("k"))
+        await here.until(lambda: not here.lanes.open, "end")
+        await is_well(here)

@@ -1,0 +1,81 @@
+"""Requests that are too large, broken, compressed, slow or many: each ends with a status."""
+
+import gzip
+
+import pytest
+from integration.grpc_head.grpc_wire import GET, SAVE, data, framed, get, serving
+
+from pannier_sidecar.grpc_api import frames
+from pannier_sidecar.grpc_api.frames import ErrorCode
+from pannier_sidecar.grpc_api.limits import Limits
+
+
+@pytest.mark.parametrize(
+    ("extra", "content", "status"),
+    [
+        ((), framed(b"x" * 70_000), 8),
+        ((), framed(b"")[:3], 13),
+        ((), framed(get("k")) * 2, 13),
+        ((), framed(b"\xff\xff\xff"), 13),
+        ((("grpc-encoding", "gzip"),), framed(gzip.compress(get("k")), is_compressed=True), 0),
+        ((("grpc-encoding", "gzip"),), framed(gzip.compress(b"\0" * 10_000_000), is_compressed=True), 8),
+        ((("grpc-encoding", "gzip"),), framed(gzip.compress(get("k"))[:-9], is_compressed=True), 13),
+        ((("grpc-encoding", "gzip"),), framed(b"no gzip", is_compressed=True), 13),
+        ((("grpc-encoding", "snappy"),), framed(b"x", is_compressed=True), 12),
+        ((("grpc-timeout", "soon"),), framed(get("k")), 13),
+        ((("grpc-timeout", "123456789S"),), framed(get("k")), 13),
+        ((("content-length", "12"),), framed(get("k")), None),
+    ],
+)
+async def test_requests_end_with_a_status(extra: tuple[tuple[str, str], ...], content: bytes, status: int) -> None:
+    async with serving(limits=Limits(message=65_536)) as here:
+        client = await here.connect()
+        stream = client.begin(GET, *extra)
+        client.send(data(stream, content))
+        answer = await client.answer(stream)
+        if status is None:
+            assert answer.reset == ErrorCode.PROTOCOL_ERROR
+        else:
+            assert answer.status == status, answer
+        assert here.lanes.held == 0
+        assert (await client.ask(GET, get("k"))).status == 0
+
+
+async def test_trailers_of_a_client_end_its_request() -> None:
+    async with serving() as here:
+        client = await here.connect()
+        stream = client.begin(GET, ("content-length", str(len(framed(get("k"))))))
+        client.send(data(stream, framed(get("k")), is_last=False))
+        flags = frames.END_HEADERS | frames.END_STREAM
+        client.send(frames.frame(frames.HEADERS, flags, stream, client.encoder.encode([("x-checksum", "1")])))
+        assert (await client.answer(stream)).status == 0
+
+
+@pytest.mark.parametrize("content", [b"", framed(get("k"))[:7]])
+async def test_a_request_that_arrives_by_half_is_given_up(fast_clock: None, content: bytes) -> None:
+    async with serving(limits=Limits(receiving=0.2)) as here:
+        client = await here.connect()
+        stream = client.begin(GET)
+        if content:
+            client.send(data(stream, content, is_last=False))
+        assert (await client.answer(stream)).status == 1
+        assert here.lanes.held == 0
+        assert (await client.ask(GET, get("k"))).status == 0
+
+
+@pytest.mark.parametrize("part", [b"\0\0", frames.frame(frames.HEADERS, 0, 1, b"\x82")])
+async def test_a_frame_that_arrives_by_half_ends_the_connection(fast_clock: None, part: bytes) -> None:
+    async with serving(limits=Limits(receiving=0.2)) as here:
+        client = await here.connect()
+        client.send(part)
+        assert await client.until_closed() == ErrorCode.ENHANCE_YOUR_CALM
+
+
+async def test_requests_of_all_clients_together_have_a_limit() -> None:
+    async with serving(limits=Limits(all_messages=100_000)) as here:
+        first, second = await here.connect(), await here.connect()
+        stream = first.begin(SAVE)
+        first.send(data(stream, framed(b"x" * 90_000)[:-1], is_last=False))
+        await here.until(lambda: here.lanes.held > 80_000, "held")
+        assert (await second.ask(SAVE, b"x" * 30_000)).status == 8
+        assert (await second.ask(GET, get("k"))).status == 0
