@@ -15,7 +15,9 @@ from pannier_sidecar.grpc_api.limits import Limits
     [
         ((), framed(b"x" * 70_000), 8),
         ((), framed(b"")[:3], 13),
-        ((), framed(get("k")) * 2, 13),
+        ((), framed(get("k"))[:-1], 13),
+        ((), b"", 12),
+        ((), framed(get("k")) * 2, 12),
         ((), framed(b"\xff\xff\xff"), 13),
         ((("grpc-encoding", "gzip"),), framed(gzip.compress(get("k")), is_compressed=True), 0),
         ((("grpc-encoding", "gzip"),), framed(gzip.compress(b"\0" * 10_000_000), is_compressed=True), 8),
@@ -39,6 +41,21 @@ async def test_requests_end_with_a_status(extra: tuple[tuple[str, str], ...], co
             assert answer.status == status, answer
         assert here.lanes.held == 0
         assert (await client.ask(GET, get("k"))).status == 0
+
+
+@pytest.mark.parametrize("padding", [0, 1, 255])
+async def test_padding_is_taken_off(padding: int) -> None:
+    async with serving() as here:
+        client = await here.connect()
+        streams = []
+        for _ in range(100):
+            stream = client.begin(GET)
+            for content, last in ((b"", 0), (framed(get("k")), frames.END_STREAM)):
+                payload = bytes([padding]) + content + bytes(padding)
+                client.send(frames.frame(frames.DATA, frames.PADDED | last, stream, payload))
+            streams.append(stream)
+        for stream in streams:
+            assert (await client.answer(stream)).status == 0
 
 
 async def test_trailers_of_a_client_end_its_request() -> None:

@@ -121,11 +121,13 @@ class Lane(Connection[Call]):
         received, is_unary = call.received, not call.method.is_streaming
         end = first_end(received)
         if end is None:
-            if call.is_ended and (received or is_unary):
+            if call.is_ended and received:
                 raise Failure(Code.INTERNAL, "the request ended within a message")
+            if call.is_ended and is_unary:
+                raise Failure(Code.UNIMPLEMENTED, "the request has no message")
             return None
         if is_unary and len(received) > end:
-            raise Failure(Code.INTERNAL, "the request has more than one message")
+            raise Failure(Code.UNIMPLEMENTED, "the request has more than one message")
         message = bytes(received[HEAD:end])
         is_compressed = received[0]
         self._let_go(call, end)
