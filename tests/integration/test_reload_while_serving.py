@@ -6,6 +6,7 @@ import json
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from servers.pannier_process import Pannier, call
@@ -70,6 +71,21 @@ def test_a_store_is_added_changed_and_removed_without_a_restart(serve: Serve, fo
     file.unlink()
     pannier.until(lambda: not state(pannier, "orders"))
     assert read(pannier, "orders", "k")[0] == 400
+
+
+def test_health_says_which_version_of_the_folder_was_read(serve: Serve, folder: Path) -> None:
+    def health(pannier: Pannier) -> dict[str, Any]:
+        answer: dict[str, Any] = json.loads(pannier.call("/v1.0/healthz?verbose")[1])
+        return answer
+
+    pannier = serve()
+    assert health(pannier)["componentsVersion"] == ""
+    (folder / "_version").write_text("first\n")
+    pannier.until(lambda: health(pannier)["componentsVersion"] == "first")
+    (folder / "orders.yaml").write_text(component("orders", "state.in-memory"))
+    (folder / "_version").write_text("second")
+    pannier.until(lambda: health(pannier)["componentsVersion"] == "second")
+    assert "orders" in health(pannier)["stores"]
 
 
 def test_a_bad_file_never_takes_the_old_store_away(serve: Serve, folder: Path) -> None:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import base64
 import json
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Final, NamedTuple
 
+from pannier_crds.folder import VERSION_FILE
 from pannier_operator.neighbourhood import annotation_of, metadata_of
 
 if TYPE_CHECKING:
@@ -55,11 +57,31 @@ def generations_in(secret: Manifest | None) -> dict[str, int]:
     return {name: number for name, number in found.items() if isinstance(number, int)}
 
 
+def with_version(manifest: Manifest, version: str) -> dict[str, object]:
+    """The Secret with a name for this version of it, a word that nobody has used before."""
+    return {**manifest, "data": {**_data_of(manifest), VERSION_FILE: base64.b64encode(version.encode()).decode()}}
+
+
+def version_in(secret: Manifest) -> str:
+    """How the Secret calls this version of itself; empty where it does not."""
+    try:
+        return base64.b64decode(_data_of(secret).get(VERSION_FILE, ""), validate=True).decode()
+    except ValueError:
+        return ""
+
+
 def differs(wanted: Manifest, existing: Manifest | None) -> bool:
     """Whether the Secret must be written. What others have added to its labels and annotations is left alone."""
-    if existing is None or existing.get("data", {}) != wanted.get("data", {}):
+    if existing is None or not version_in(existing):
+        return True
+    if {name: content for name, content in _data_of(existing).items() if name != VERSION_FILE} != _data_of(wanted):
         return True
     return not all(_holds(existing, wanted, part) for part in ("labels", "annotations"))
+
+
+def _data_of(secret: Manifest) -> dict[str, str]:
+    data = secret.get("data")
+    return dict(data) if isinstance(data, Mapping) else {}
 
 
 def _holds(existing: Manifest, wanted: Manifest, part: str) -> bool:

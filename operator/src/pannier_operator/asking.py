@@ -24,7 +24,7 @@ Manifest = dict[str, Any]
 _AT_ONCE: Final = 16
 _TIMEOUT: Final = aiohttp.ClientTimeout(total=3.0)
 _SETTLING: Final = 2.0
-"""Seconds from a change of an app's Secret until its sidecars can have read it: the kubelet takes about one."""
+"""Seconds from a change of an app's Secret until its sidecars have read it as a rule: the kubelet takes about one."""
 _PAUSES: Final = (1.0, 1.0, 2.0, 4.0, 8.0, 15.0, 30.0, 60.0)
 """Seconds between questions to a sidecar that has not everything ready."""
 _LONGEST_ANSWER: Final = 1024 * 1024
@@ -35,8 +35,8 @@ class Expected:
     """What a pod's sidecar should be serving."""
 
     pod: Manifest
-    fingerprint: str
-    """Of the app's Secret."""
+    version: str
+    """Of the app's Secret, as it calls itself."""
     delivered: Mapping[str, int]
     """The components in it and their generations."""
     stores: Collection[str]
@@ -50,6 +50,7 @@ class _Asked:
     about: tuple[object, ...]
     report: Report
     delivered: Mapping[str, int]
+    """The generations of the components that the report is about."""
     tries: int
     due: float
 
@@ -88,19 +89,24 @@ class SidecarReports:
 
     def due_at(self, expected: Expected) -> float | None:
         """When to ask a pod (`time.monotonic`); None when there is nothing to ask."""
-        if not expected.stores:
-            return None
         asked = self._asked.get(expected.pod["metadata"]["uid"])
         if asked is None:
-            return 0.0
+            return 0.0 if expected.stores else None
         if asked.about == _about(expected):
             return asked.due or None
-        if asked.about[0] == expected.fingerprint:
+        if asked.about[0] == expected.version:
             return 0.0
         self._asked[expected.pod["metadata"]["uid"]] = _Asked(
             _about(expected), asked.report, asked.delivered, 0, time.monotonic() + _SETTLING
         )
         return time.monotonic() + _SETTLING
+
+    def missed(self, pod: Manifest, version: str) -> int:
+        """How often a pod was asked since its app's Secret has this version, and had not read it yet."""
+        asked = self._asked.get(pod["metadata"]["uid"])
+        if asked is None or asked.about[0] != version or asked.report.has_read(version):
+            return 0
+        return asked.tries
 
     async def ask(self, pods: Sequence[Expected]) -> bool:
         """Ask these pods; whether any of them says something else than before."""
@@ -112,10 +118,12 @@ class SidecarReports:
         uid = expected.pod["metadata"]["uid"]
         before = self._asked.get(uid)
         tries = before.tries if before is not None and before.about == _about(expected) else 0
-        is_settled = all(trouble_of(store, [report]) is None for store in expected.stores)
+        has_read = report.has_read(expected.version)
+        delivered = expected.delivered if has_read else before.delivered if before is not None else {}
+        is_settled = has_read and all(trouble_of(store, [report]) is None for store in expected.stores)
         due = 0.0 if is_settled else time.monotonic() + _PAUSES[min(tries, len(_PAUSES) - 1)]
-        self._asked[uid] = _Asked(_about(expected), report, expected.delivered, tries + 1, due)
-        return before is None or before.report != report or before.delivered != expected.delivered
+        self._asked[uid] = _Asked(_about(expected), report, delivered, tries + 1, due)
+        return before is None or before.report != report or before.delivered != delivered
 
     async def _answer_of(self, pod: Manifest) -> Report:
         name, address = pod["metadata"]["name"], pod["status"]["podIP"]
@@ -139,7 +147,7 @@ def _json(body: bytes) -> object:
 def _about(expected: Expected) -> tuple[object, ...]:
     """A question is asked anew when one of these is another one."""
     status = expected.pod["status"]
-    return expected.fingerprint, status["podIP"], status["ready"], tuple(sorted(expected.delivered.items()))
+    return expected.version, status["podIP"], status["ready"], tuple(sorted(expected.delivered.items()))
 
 
 def _why(error: Exception) -> str:

@@ -8,7 +8,6 @@ secret (it is never logged, and `{appID}` in a password is no token), and reads 
 from __future__ import annotations
 
 import base64
-import hashlib
 import json
 from dataclasses import replace
 from functools import lru_cache
@@ -75,11 +74,6 @@ def secret_for(
         "data": {name: base64.b64encode(content).decode() for name, content in files.items()},
     }
     return AppSecret(manifest, unresolved, too_large)
-
-
-def fingerprint(secret: Manifest) -> str:
-    """A short text that is another one when an app's Secret holds something else."""
-    return hashlib.sha256(json.dumps(secret.get("data", {}), sort_keys=True).encode()).hexdigest()[:16]
 
 
 def _visible(
@@ -155,4 +149,4 @@ def _size(visible: Sequence[tuple[Member, Component]], secrets: Mapping[str, Map
     return sum(map(len, files.values())) + len(_json(_referred(visible, secrets))) + _STORE_BYTES
 
 
-_STORE_BYTES: Final = 1024  # more than the secret store's own file takes
+_STORE_BYTES: Final = 1024  # more than the secret store's own file and the version's take

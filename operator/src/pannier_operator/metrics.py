@@ -21,6 +21,7 @@ _HELP: Final[Mapping[str, tuple[str, str]]] = {
     "admissions_total": ("counter", "Answers of the webhooks, by webhook and answer"),
     "evictions_total": ("counter", "Pods evicted because they missed their sidecar"),
     "secrets_written_total": ("counter", "Secrets of apps that were written"),
+    "late_deliveries_total": ("counter", "Pods touched again because their volume had not followed their Secret"),
     "last_full_look_timestamp_seconds": ("gauge", "When everything was looked at last"),
 }
 

@@ -48,12 +48,18 @@ class Report:
     pod: str
     stores: Mapping[str, StoreReport] | None = None
     trouble: str = ""
+    version: str = ""
+    """Of the components that the sidecar has read last; empty when it does not say."""
+
+    def has_read(self, version: str) -> bool:
+        """Whether nothing speaks against it: a sidecar that names no version may have read any."""
+        return self.version in ("", version)
 
     @classmethod
     def read(cls, pod: str, answer: object) -> Report:
         """The report in the JSON of a health answer."""
         stores = answer.get("stores") if isinstance(answer, Mapping) else None
-        if not isinstance(stores, Mapping):
+        if not isinstance(answer, Mapping) or not isinstance(stores, Mapping):
             return cls(pod, trouble="its health answer names no stores")
         return cls(
             pod,
@@ -62,6 +68,7 @@ class Report:
                 for name, each in stores.items()
                 if isinstance(each, Mapping)
             },
+            version=str(answer.get("componentsVersion") or ""),
         )
 
 

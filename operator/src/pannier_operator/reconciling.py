@@ -17,11 +17,12 @@ from typing import TYPE_CHECKING, Any, Final
 import httpx2
 
 from pannier_operator.app_ids import app_id_of
-from pannier_operator.app_secret import differs, generations_in, secret_name
+from pannier_operator.app_secret import generations_in, secret_name, version_in
 from pannier_operator.asking import Expected
 from pannier_operator.cluster_api import ApiError, is_ending
 from pannier_operator.cluster_state import is_alive, is_ours, is_own_secret, is_running
-from pannier_operator.delivery import fingerprint, secret_for, what_app_sees
+from pannier_operator.delivering import Delivering
+from pannier_operator.delivery import what_app_sees
 from pannier_operator.events import event_of_component
 from pannier_operator.neighbourhood import Neighbourhood
 from pannier_operator.readiness import App
@@ -33,7 +34,6 @@ from pannier_operator.waiting import wait_for_event
 if TYPE_CHECKING:
     from collections.abc import Coroutine, Iterable, Mapping
 
-    from pannier_operator.app_secret import TooLarge
     from pannier_operator.asking import SidecarReports
     from pannier_operator.cluster_api import ClusterApi
     from pannier_operator.cluster_state import ClusterState
@@ -46,8 +46,6 @@ logger = logging.getLogger(__name__)
 Manifest = dict[str, Any]
 Secrets = dict[str, dict[str, bytes]]
 
-COMPONENTS_ANNOTATION: Final = "pannier.dev/components"
-"""On a pod: which version of its app's Secret it should see. Changing it has the kubelet refresh the volume at once."""
 _GATHERING: Final = 0.05
 """Seconds from the first event to the look, so that a burst of them is one look."""
 _AT_ONCE: Final = 4
@@ -72,15 +70,14 @@ class Reconciler:
         self._state = state
         self._reports = reports
         self._missed = missed
-        self._settings = settings
         self._metrics = metrics
+        self._delivering = Delivering(api, state, reports, settings.unused_secret_grace, metrics)
         self._due: dict[str, float] = {}
         self._busy: set[str] = set()
         self._asking: set[str] = set()
         self._tasks: set[asyncio.Task[None]] = set()
         self._changed = asyncio.Event()
         self._secrets: dict[tuple[str, str], tuple[str, dict[str, bytes]]] = {}
-        self._unused_since: dict[str, float] = {}
         self.leads = False
 
     def look_again(self, namespace: str, after: float = _GATHERING) -> None:
@@ -151,12 +148,13 @@ class Reconciler:
             self._changed.set()
 
     async def _deliver_and_tell(self, namespace: str) -> None:
-        neighbourhood = Neighbourhood(self._state.components(namespace))
-        secrets = await self._secrets_of(namespace, neighbourhood)
         pods = [pod for pod in self._state.pods(namespace) if is_ours(pod) and is_alive(pod)]
         apps = sorted({app_id_of(pod) for pod in pods})
-        too_large = {app: await self._deliver(app, namespace, neighbourhood, secrets, pods) for app in apps}
-        await self._remove_unused(namespace, apps)
+        await self._see_components_of_new(apps, namespace)
+        neighbourhood = Neighbourhood(self._state.components(namespace))
+        secrets = await self._secrets_of(namespace, neighbourhood)
+        too_large = {app: await self._delivering.deliver(app, namespace, neighbourhood, secrets, pods) for app in apps}
+        pauses = [await self._delivering.remove_unused(namespace, apps)]
         states = {app: App(self._generations(namespace, app), too_large[app]) for app in apps}
         expected = self._expected(namespace, neighbourhood, pods)
         self._see_to_asking(namespace, expected)
@@ -164,11 +162,19 @@ class Reconciler:
         for member in neighbourhood.members:
             status = status_of(member.manifest, neighbourhood, secrets, states, reports, datetime.now(UTC))
             await self._tell(dict(member.manifest), status)
-        pause = await self._missed.see_to(namespace)
-        if pause is not None:
-            self.look_again(namespace, pause)
+        pauses.append(await self._missed.see_to(namespace))
+        for pause in pauses:
+            if pause is not None:
+                self.look_again(namespace, pause)
 
     # --- what a look begins from --------------------------------------------------------------------------------------
+
+    async def _see_components_of_new(self, apps: Iterable[str], namespace: str) -> None:
+        """An app's first pods wait for its Secret, and start with what is in it: nothing that was there before them may
+        be missing only because one watch is slower than the other."""
+        if any(self._state.secret(namespace, secret_name(app)) is None for app in apps):
+            for component in await self._api.components_in(namespace):
+                self._state.learn("components", component)
 
     async def _secrets_of(self, namespace: str, neighbourhood: Neighbourhood) -> Secrets:
         """The keys of the namespace's Secrets, with the values of those that components refer to."""
@@ -198,46 +204,6 @@ class Reconciler:
         self._state.learn("secrets", found)
         return values
 
-    # --- delivery -----------------------------------------------------------------------------------------------------
-
-    async def _deliver(
-        self, app: str, namespace: str, neighbourhood: Neighbourhood, secrets: Secrets, pods: Iterable[Manifest]
-    ) -> list[TooLarge]:
-        wanted = secret_for(app, namespace, neighbourhood, secrets)
-        existing = self._state.secret(namespace, secret_name(app))
-        if existing is not None and not is_own_secret(existing):
-            logger.warning("Secret %s/%s is not Pannier's; app %s gets none", namespace, secret_name(app), app)
-            return wanted.too_large
-        if differs(wanted.manifest, existing):
-            existing = await self._api.apply_secret(wanted.manifest)
-            self._state.learn("secrets", existing)
-            self._metrics.count("secrets_written_total")
-            logger.info("Delivered %d components to app %s in %s", len(generations_in(existing)), app, namespace)
-        kept = self._state.secret(namespace, secret_name(app))
-        for pod in pods:
-            if kept is not None and app_id_of(pod) == app and _must_see_again(pod, kept):
-                touched = await self._api.annotate_pod(pod, {COMPONENTS_ANNOTATION: fingerprint(kept)})
-                if touched is not None:
-                    self._state.learn("pods", touched)
-        return wanted.too_large
-
-    async def _remove_unused(self, namespace: str, apps: Iterable[str]) -> None:
-        """Secrets of apps without pods, some time after the last pod has gone: it may come back."""
-        used = {secret_name(app) for app in apps}
-        for secret in self._state.own_secrets(namespace):
-            uid = secret["metadata"]["uid"]
-            if secret["metadata"]["name"] in used:
-                self._unused_since.pop(uid, None)
-                continue
-            since = self._unused_since.setdefault(uid, time.monotonic())
-            left = since + self._settings.unused_secret_grace - time.monotonic()
-            if left > 0:
-                self.look_again(namespace, left)
-                continue
-            await self._api.delete_secret(secret)
-            del self._unused_since[uid]
-            logger.info("Removed Secret %s/%s, which no pod uses", namespace, secret["metadata"]["name"])
-
     def _generations(self, namespace: str, app: str) -> dict[str, int]:
         secret = self._state.secret(namespace, secret_name(app))
         return generations_in(secret) if secret is not None and is_own_secret(secret) else {}
@@ -257,7 +223,7 @@ class Reconciler:
             delivered = self._generations(namespace, app)
             stores = [each.name for each in what_app_sees(app, namespace, neighbourhood) if each.is_state_store]
             found.setdefault(app, []).append(
-                Expected(pod, fingerprint(secret), delivered, [name for name in stores if name in delivered])
+                Expected(pod, version_in(secret), delivered, [name for name in stores if name in delivered])
             )
         return found
 
@@ -304,12 +270,3 @@ def _referred_to(neighbourhood: Neighbourhood) -> set[str]:
 def _is_ready(component: Manifest) -> bool:
     conditions = (component.get("status") or {}).get("conditions") or ()
     return any(each["type"] == "Ready" and each["status"] == "True" for each in conditions)
-
-
-def _must_see_again(pod: Manifest, secret: Manifest) -> bool:
-    """Whether the pod may have been given an earlier version of its app's Secret."""
-    metadata = pod["metadata"]
-    if metadata.get("deletionTimestamp"):
-        return False
-    is_told = (metadata.get("annotations") or {}).get(COMPONENTS_ANNOTATION) == fingerprint(secret)
-    return not is_told and secret["metadata"]["changed"] >= metadata["creationTimestamp"]

@@ -78,6 +78,7 @@ class Sidecar:
             settings.app.port,
             settings.app.protocol,
             ask=partial(self.keeper.ask, ASKING_PATIENCE),
+            components_version=lambda: self.keeper.version,
         )
 
     def read_components(self) -> Plan:

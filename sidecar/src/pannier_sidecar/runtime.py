@@ -41,6 +41,10 @@ def _no_components() -> Sequence[ComponentStatus]:
     return ()
 
 
+def _no_version() -> str:
+    return ""
+
+
 def _no_stop(force: bool) -> None:
     pass
 
@@ -60,6 +64,8 @@ class Runtime:
     """The components have been read and each has been tried once."""
     ask: Callable[[], Awaitable[Sequence[ComponentStatus]]] | None = None
     """Says how the components are after asking each store whether it answers now."""
+    components_version: Callable[[], str] = _no_version
+    """What the folder that is served from calls its version; empty where it has no name for it."""
     attributes: dict[str, str] = field(default_factory=dict)
     """What apps attached to the metadata; see `attach`."""
 

@@ -293,6 +293,12 @@ class TestSidecars:
         answer = {"ready": True, "stores": {"orders": {"type": "state.redis", "state": "waiting", "why": "down"}}}
         assert Report.read("p", answer) == Report("p", {"orders": StoreReport("waiting", "down")})
 
+    def test_say_which_version_they_have_read_or_may_have_read_any(self) -> None:
+        report = Report.read("p", {"stores": {}, "componentsVersion": "7f3a"})
+        assert report.has_read("7f3a")
+        assert not report.has_read("8b20")
+        assert Report.read("p", {"stores": {}}).has_read("7f3a")
+
     @pytest.mark.parametrize("answer", [None, [], "x", {}, {"stores": []}, {"stores": None}])
     def test_that_answer_something_else_are_silent(self, answer: object) -> None:
         report = Report.read("p", answer)

@@ -203,9 +203,11 @@ class HttpApi:
             message = f"dapr app-id does not match; this is the sidecar of app '{runtime.app_id}'"
             return refusal(500, "ERR_HEALTH_APPID_NOT_MATCH", message)
         if "verbose" in query:
+            version = runtime.components_version()  # first: what is said of stores is then never older
             components = runtime.components() if runtime.ask is None else await runtime.ask()
             stores = {c.name: {"type": c.type, "state": c.state, "why": c.why} for c in components}
-            return _json(200 if runtime.is_loaded else 500, {"ready": runtime.is_loaded, "stores": stores})
+            answer = {"ready": runtime.is_loaded, "componentsVersion": version, "stores": stores}
+            return _json(200 if runtime.is_loaded else 500, answer)
         if not runtime.is_loaded:
             return refusal(500, "ERR_HEALTH_NOT_READY", "dapr is not ready: [components]; ask again in a moment")
         return NO_CONTENT

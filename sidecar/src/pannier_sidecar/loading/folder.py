@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Final
 
 from msgspec import Struct
 
+from pannier_crds.folder import VERSION_FILE
 from pannier_crds.problems import InvalidManifest, Problem
 
 if TYPE_CHECKING:
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 
 SUFFIXES: Final = (".yaml", ".yml", ".json")
 _MOST_ATTEMPTS: Final = 5
+_LONGEST_VERSION: Final = 100
 
 Signature = tuple[tuple[str, int, int, int], ...]
 
@@ -131,6 +133,8 @@ class FolderWatch:
         self._further: tuple[Path, ...] = ()
         self._signature: Signature | None = None
         self._digest = b""
+        self.version = ""
+        """What the folder called itself when it was read last; empty where it has no name for its versions."""
 
     def also_watch(self, files: Iterable[Path]) -> None:
         """Count a change in these files, those of secrets, as a change of the folder."""
@@ -152,11 +156,13 @@ class FolderWatch:
         for _ in range(_MOST_ATTEMPTS):
             before = self._look()
             contents = read_contents(self._files())
+            version = _version_in(self._folders)
             digest = self._digest_of({**contents, **read_contents(self._further)})
             sleep(settling)
             if self._look() == before:
                 break
         self._signature = before
+        self.version = version
         if digest == self._digest:
             return None
         self._digest = digest
@@ -171,7 +177,8 @@ class FolderWatch:
         return files
 
     def _look(self) -> Signature:
-        return tuple(_stat(path) for path in (*self._files(), *self._further))
+        versions = (folder / VERSION_FILE for folder in self._folders)
+        return tuple(_stat(path) for path in (*self._files(), *versions, *self._further))
 
     def _digest_of(self, contents: Mapping[str, bytes | Problem]) -> bytes:
         digest = hashlib.blake2b()
@@ -186,6 +193,16 @@ def _stat(path: Path) -> tuple[str, int, int, int]:
     except OSError:
         return str(path), 0, 0, 0
     return str(path), status.st_mtime_ns, status.st_size, status.st_ino
+
+
+def _version_in(folders: Iterable[Path]) -> str:
+    """What the first folder that has a name for its versions calls this one."""
+    for folder in folders:
+        try:
+            return (folder / VERSION_FILE).read_text("utf-8", "replace").strip()[:_LONGEST_VERSION]
+        except OSError:
+            continue
+    return ""
 
 
 def _reason(error: OSError) -> str:

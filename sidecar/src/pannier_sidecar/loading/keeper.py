@@ -54,6 +54,8 @@ class StoreKeeper:
         self._told: set[str] = set()
         self._trouble = ""
         self.directory = Directory(surroundings.app_id)
+        self.version = ""
+        """Of the folder that is served from, as it calls itself; empty where it does not."""
         self.on_change: Callable[[Directory], None] = _nobody
 
     def read(self) -> Plan:
@@ -61,6 +63,7 @@ class StoreKeeper:
         reading = self._watch.read() if self._watch else self._fixed
         if reading is not None:
             self._take(reading)
+        self._note_version()
         return self._plan
 
     def start(self) -> None:
@@ -144,6 +147,12 @@ class StoreKeeper:
                 self._take(reading)
                 self._tell()
                 self._carry_out()
+            self._note_version()
+
+    def _note_version(self) -> None:
+        """When its changes are being carried out: what is said of stores is then never older than the version."""
+        if self._watch is not None:
+            self.version = self._watch.version
 
     def _take(self, reading: Reading) -> None:
         """Judge what was read."""
