@@ -24,6 +24,33 @@ OPERATORS = "app.kubernetes.io/name=pannier"
 DEADLINE_S = 90.0
 
 
+_PROBED_COMPONENT = json.dumps(
+    {
+        "apiVersion": "dapr.io/v1alpha1",
+        "kind": "Component",
+        "metadata": {"name": "probe"},
+        "spec": {"type": "state.in-memory", "version": "v1"},
+    }
+)
+_PROBED_POD = json.dumps(
+    {
+        "apiVersion": "v1",
+        "kind": "Pod",
+        "metadata": {"name": "probe", "annotations": {"dapr.io/enabled": "true"}},
+        "spec": {
+            "securityContext": {"runAsNonRoot": True, "seccompProfile": {"type": "RuntimeDefault"}},
+            "containers": [
+                {
+                    "name": "app",
+                    "image": SIDECAR_IMAGE,
+                    "securityContext": {"allowPrivilegeEscalation": False, "capabilities": {"drop": ["ALL"]}},
+                }
+            ],
+        },
+    }
+)
+
+
 @dataclass(frozen=True)
 class Release:
     """An installed release."""
@@ -37,7 +64,9 @@ class Release:
         """Install or upgrade, and wait until the operator is ready. `a__b=c` sets a.b to c; the rest is the default."""
         self.values.clear()
         self.values.update(values)
-        return self.cluster.helm(*self._install_command(**values))
+        said = self.cluster.helm(*self._install_command(**values))
+        self._wait_for_webhooks()
+        return said
 
     def _install_command(self, **values: Any) -> list[str]:
         chosen = {**_images(), **{name.replace("__", "."): value for name, value in values.items()}}
@@ -67,6 +96,14 @@ class Release:
         until(lambda: len(get(self.cluster, "pods", NAMESPACE, "-l", OPERATORS)) == replicas, "operators are scaled")
         if replicas:
             self.cluster.kubectl("rollout", "status", "-n", NAMESPACE, "deployment/pannier-operator", "--timeout=120s")
+            self._wait_for_webhooks()
+
+    def _wait_for_webhooks(self) -> None:
+        """Until the API server knows where they are: a moment after the operator is ready."""
+        namespace = (self.values.get("watchedNamespaces") or ["default"])[0]
+        create = ("create", "--dry-run=server", "-n", namespace, "-o", "json", "-f", "-")
+        until(lambda: self.cluster.kubectl(*create, input=_PROBED_COMPONENT), "Components are judged")
+        until(lambda: "daprd" in self.cluster.kubectl(*create, input=_PROBED_POD), "sidecars are injected")
 
 
 def load_images(cluster: Cluster) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -75,10 +76,28 @@ class User:
         assert self.call(app, store, [{"key": "k", "value": value}])[0] == 201
         assert self.call(app, f"{store}/k") == (200, json.dumps(value))
 
+    def has_taken_over(self, app: str) -> bool:
+        """Whether every sidecar of the app says that it serves what the app's Secret holds now."""
+        secret = get_one(self.cluster, "secret", self.namespace, f"{app}-pannier")
+        version = base64.b64decode(secret["data"]["_version"]).decode()
+        return all(_serves(version, self.health(pod["metadata"]["name"])) for pod in self.pods("-l", f"app={app}"))
+
+    def health(self, pod: str) -> Any:
+        """What a pod's sidecar says of itself."""
+        return json.loads(self.kubectl("exec", pod, "-c", "app", "--", "python", "-c", _HEALTH))
+
     def until(self, is_so: Any, what: str, seconds: float = 90.0) -> Any:
         return until(is_so, what, seconds)
 
 
+def _serves(version: str, health: Any) -> bool:
+    return health["componentsVersion"] == version and not any(store["why"] for store in health["stores"].values())
+
+
+_HEALTH = """
+import urllib.request as web
+print(web.urlopen("http://127.0.0.1:3500/v1.0/healthz?verbose", timeout=10).read().decode())
+"""
 _CALL = """
 import urllib.request as web, urllib.error as errors
 body = {body!r}

@@ -34,7 +34,6 @@ def test_the_count_goes_on_when_its_pod_is_killed(counting: User) -> None:
     after = until(lambda: count(counting), "the next pod counts")
 
     assert after > before
-    assert counting.kubectl("logs", "deploy/counter", "-c", "app").startswith(f"this is visit {first(counting)}")
     assert first(counting) > before
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 from cluster.manifests import deployment
-from cluster.release import example, until
+from cluster.release import example, get_one, until
 
 if TYPE_CHECKING:
     from cluster.user import User
@@ -71,13 +71,18 @@ def test_a_rotated_secret_fails_no_call(calling: User) -> None:
     assert ask_redis(calling, f"CONFIG SET requirepass {PASSWORDS[1]}") == "+OK"
     data = {"data": {"password": base64.b64encode(PASSWORDS[1].encode()).decode()}}
     calling.kubectl("patch", "secret", "redis", "--type=merge", "-p", json.dumps(data))
-    before = calls(calling)
-    until(lambda: calls(calling) > before + 500, "it calls on")
+    until(lambda: is_delivered(calling, PASSWORDS[1]), "the app's Secret holds the new password")
+    until(lambda: calling.has_taken_over("caller"), "both sidecars use it")
     ask_redis(calling, "CLIENT KILL TYPE normal SKIPME yes")  # the old password would let nobody in again
     before = calls(calling)
     until(lambda: calls(calling) > before + 100, "it calls on with the new password")
 
     assert failures(calling) == "*0"
+
+
+def is_delivered(user: User, password: str) -> bool:
+    secret = get_one(user.cluster, "secret", user.namespace, "caller-pannier")
+    return password in base64.b64decode(secret["data"]["_kubernetes-secrets"]).decode()
 
 
 def calls(user: User) -> int:
