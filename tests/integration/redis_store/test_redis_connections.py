@@ -158,6 +158,21 @@ async def test_a_server_with_too_many_clients_is_worth_another_attempt(server: R
     assert "max number of clients" in str(fault)
 
 
+@pytest.mark.parametrize("listens_first", [True, False])
+async def test_the_last_words_of_a_server_that_hangs_up_are_told(listens_first: bool) -> None:
+    async def hang_up(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        if listens_first:
+            await reader.readuntil(b"SETNAME")
+        writer.write(b"-ERR max number of clients reached\r\n")
+        writer.close()
+
+    async with await asyncio.start_server(hang_up, "127.0.0.1", 0) as server:
+        fault = await refusal({"redisHost": f"127.0.0.1:{server.sockets[0].getsockname()[1]}"})
+    assert type(fault) is StoreUnavailable
+    assert "says: ERR max number of clients reached" in str(fault)
+    assert "TLS" not in str(fault)
+
+
 async def test_a_server_that_says_nothing_is_given_up_after_the_dial_timeout() -> None:
     with socket.create_server(("127.0.0.1", 0)) as silent:
         fault = await refusal({"redisHost": f"127.0.0.1:{silent.getsockname()[1]}"}, dialTimeout=0.3)

@@ -7,7 +7,7 @@ from collections import deque
 from itertools import repeat
 from typing import TYPE_CHECKING, Any, Final, cast
 
-from hiredis import ProtocolError, Reader
+from hiredis import ProtocolError, Reader, ReplyError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -41,8 +41,8 @@ class Connection(asyncio.Protocol):
     def __init__(self, loop: asyncio.AbstractEventLoop, name: str, read_timeout: float):
         self.name = name
         """host:port, for error texts."""
-        self.unasked: str | None = None
-        """What the server said without having been asked."""
+        self.last_words: str | None = None
+        """What the server said before it hung up."""
         self.run_id = ""
         """What identifies the server's process, if it told."""
         self.lost: asyncio.Future[str] = loop.create_future()
@@ -126,8 +126,7 @@ class Connection(asyncio.Protocol):
                 if not future.done():  # its caller may have gone away
                     future.set_result(reply)
         except IndexError:  # before it hangs up, Redis says why it takes nobody in
-            self.unasked = str(reply)
-            self.abort(f"Redis at {self.name} says: {reply}")
+            self.abort(self._last_words(reply))
             return
         except ProtocolError:
             self.abort(f"what answers at {self.name} does not speak the Redis protocol")
@@ -147,7 +146,10 @@ class Connection(asyncio.Protocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         if self._reason is None:
-            self._reason = f"the connection to Redis at {self.name} was lost: {exc or 'the server closed it'}"
+            if self._partial and isinstance(self._partial[-1], ReplyError):  # as above, with a call on its way
+                self._reason = self._last_words(self._partial[-1])
+            else:
+                self._reason = f"the connection to Redis at {self.name} was lost: {exc or 'the server closed it'}"
             self.on_flow(False)
         if self._watch is not None:
             self._watch.cancel()
@@ -156,6 +158,10 @@ class Connection(asyncio.Protocol):
             self.lost.set_result(self._reason)
 
     # --- inside ---------------------------------------------------------------------------------------------------
+
+    def _last_words(self, reply: object) -> str:
+        self.last_words = str(reply)
+        return f"Redis at {self.name} says: {reply}"
 
     def _flush(self) -> None:
         outgoing = self._outgoing

@@ -79,7 +79,7 @@ class Dialler:
             speaks = ", that it speaks TLS" if self._tls else ""
             raise StoreUnavailable(f"{told}; check redisHost, that it runs{speaks}, and dialTimeout") from error
         except ConnectionLost as error:
-            is_explained = self._was_understood or (connection is not None and connection.unasked)
+            is_explained = self._was_understood or (connection is not None and connection.last_words)
             raise StoreUnavailable(str(error) if is_explained else f"{error}; {self._tls_advice()}") from error
         except ssl.SSLError as error:
             raise StoreRefused(f"no TLS with Redis at {address}: {error}; {certificate_advice(error)}") from error
