@@ -115,8 +115,9 @@ def test_the_api_describes_itself(http: HttpClient) -> None:
     assert document.status == 200
     assert "/v1.0/state/{store}/{key}" in document.json["paths"]
     page = http.call("GET", "/docs")
-    assert page.status == 200
-    assert b"<html" in page.body
+    assert (page.status, page.headers["content-type"]) == (200, "text/html; charset=utf-8")
+    assert b"<html" in page.body and b"/openapi.json" in page.body
+    assert b"<td><code>/v1.0/state/{store}/{key}</code></td>" in page.body, "also without the internet"
 
 
 @pytest.mark.parametrize(("headers", "code"), [({}, 0), ({"dapr_force_shutdown": "true"}, 1)])

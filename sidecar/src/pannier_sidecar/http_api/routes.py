@@ -9,8 +9,10 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 from fastapi import FastAPI, Request, Response
+from fastapi.openapi.docs import get_swagger_ui_html
 
 from .decoding import LenientItem, SentBulkGet, SentOperation, SentTransaction, StrictItem
+from .docs_page import with_table
 from .encoding import ErrorBody, ItemBody, KeysBody
 from .messages import Call
 from .paths import Path, paths_of
@@ -27,8 +29,15 @@ def build(api: HttpApi) -> FastAPI:
         version=api.runtime.version,
         description="State that rides beside your app: save, get and delete keys in the store of your choice.",
         redirect_slashes=False,
+        docs_url=None,
         redoc_url=None,
     )
+    paths = paths_of(api.profile)
+    shown = get_swagger_ui_html(openapi_url="/openapi.json", title="Pannier", swagger_favicon_url="data:,")
+    page = with_table(bytes(shown.body).decode(), paths)
+
+    async def docs() -> Response:
+        return Response(page, media_type="text/html")
 
     async def endpoint(request: Request) -> Response:
         return await _answered(api, request)
@@ -36,7 +45,8 @@ def build(api: HttpApi) -> FastAPI:
     async def unmatched(request: Request, _: Exception) -> Response:
         return await _answered(api, request)
 
-    for path in paths_of(api.profile):
+    app.add_api_route("/docs", docs, include_in_schema=False)
+    for path in paths:
         if path.operation != "documentation":
             _declare(app, path, api.profile, endpoint)
     # Paths with an escaped slash, and all that is wrong: the table of the API decides, not FastAPI's.
