@@ -76,6 +76,51 @@ def test_files_are_judged_as_a_set(check: Check, tmp_path: Path) -> None:
     assert lines[-1] == "1 component fine, 1 error, 0 warnings"
 
 
+SECRETS = """apiVersion: dapr.io/v1alpha1
+kind: Component
+metadata:
+  name: NAME
+spec:
+  type: secretstores.local.env
+"""
+REFERENCE = """apiVersion: dapr.io/v1alpha1
+kind: Component
+metadata:
+  name: a
+spec:
+  type: state.redis
+  metadata:
+    - name: redisHost
+      value: localhost
+    - name: redisPassword
+      secretKeyRef:
+        name: REDIS_PASSWORD
+"""
+
+
+@pytest.mark.parametrize(
+    ("stores", "auth", "told"),
+    [
+        (["one"], "", None),
+        (["one", "two"], "auth: {secretStore: two}", None),
+        ([], "", None),  # meant for a cluster
+        (["one"], "auth: {secretStore: kubernetes}", None),
+        (["one", "two"], "", "which secret store holds it is not said; write auth.secretStore: 'one' or 'two'"),
+        (["one"], "auth: {secretStore: other}", "there is no secret store 'other'; write 'one'"),
+        ([], "auth: {secretStore: other}", "there is no secret store 'other'; add its component"),
+    ],
+)
+def test_a_secret_store_that_is_not_there_is_warned_of(
+    check: Check, tmp_path: Path, stores: list[str], auth: str, told: str | None
+) -> None:
+    write(tmp_path, "a.yaml", REFERENCE + auth)
+    for name in stores:
+        write(tmp_path, f"{name}.yaml", SECRETS.replace("NAME", name))
+    code, lines = check(".")
+    warning = f"a.yaml:11: warning: spec.metadata[redisPassword].secretKeyRef: {told}"
+    assert (code, lines[:-1]) == (0, [warning] if told else [])
+
+
 def test_broken_yaml_is_an_error_with_its_line(check: Check, tmp_path: Path) -> None:
     write(tmp_path, "a.yaml", "kind: Component\n  name: x\n")
     code, lines = check("a.yaml")

@@ -9,14 +9,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from pannier_crds.checks import is_served, problems_among, problems_of
+from pannier_crds.problems import metadata_path, warning
 from pannier_sidecar.cli.flags import Flag
 from pannier_sidecar.cli.help import show_help
 from pannier_sidecar.cli.parsing import UsageError, parse_with_paths
 from pannier_sidecar.loading.folder import FolderUnreadable, Reading, component_files, read_contents
 from pannier_sidecar.loading.folder import parse as parse_contents
+from pannier_sidecar.loading.secrets import ENVIRONMENT, FILE, EnvironmentSecrets, SecretMissing, SecretStores
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
     from pannier_crds.problems import Problem
     from pannier_sidecar.loading.folder import Found
@@ -81,7 +83,23 @@ def judge(reading: Reading) -> list[Verdict]:
     by_id = {id(found.component): found for found in reading.found}
     for component, problem in problems_among([found.component for found in reading.found]):
         verdicts += _placed(by_id[id(component)], [problem])
+    for found in reading.found:
+        verdicts += _placed(found, _unanswered_references(found, reading.found))
     return sorted(verdicts, key=lambda verdict: (verdict.source, verdict.problem.line or 0))
+
+
+def _unanswered_references(found: Found, among: Iterable[Found]) -> Iterator[Problem]:
+    """Warn of secrets whose secret store is not among the files; that of Kubernetes never is."""
+    component = found.component
+    local = [other.component.name for other in among if other.component.type in (ENVIRONMENT, FILE)]
+    if component.reads_kubernetes_secrets and (component.secret_store or not local):
+        return
+    try:
+        SecretStores(dict.fromkeys(local, EnvironmentSecrets({}))).find(component.secret_store)
+    except SecretMissing as missing:
+        for item in component.metadata:
+            if item.secret is not None:
+                yield warning(metadata_path(item.name, "secretKeyRef"), str(missing))
 
 
 def _placed(found: Found, problems: Iterable[Problem]) -> list[Verdict]:
