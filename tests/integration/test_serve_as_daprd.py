@@ -147,6 +147,14 @@ def test_the_limits_are_those_of_the_flags(serve: Serve) -> None:
     assert pannier.call("/v1.0/state/statestore/" + "k" * 2048)[0] == 431
 
 
+def test_a_body_may_be_as_large_as_the_flag_says(serve: Serve) -> None:
+    pannier = serve("--max-body-size", "80Mi")
+    value = '"' + "x" * (70 * 2**20) + '"'
+    assert pannier.call("/v1.0/state/statestore", "POST", f'[{{"key":"k","value":{value}}}]') == (201, "")
+    status, found = pannier.call("/v1.0/state/statestore/k")
+    assert status == 200 and found == value
+
+
 def test_the_public_port_tells_health_and_metadata_alone(serve: Serve) -> None:
     port = free_port()
     pannier = serve("--dapr-public-port", port, DAPR_API_TOKEN="s3cret")

@@ -16,7 +16,7 @@ from pannier_sidecar.grpc_api.limits import Limits as GrpcLimits
 from pannier_sidecar.grpc_api.served import serve
 from pannier_sidecar.http_api.asgi import Documentation
 from pannier_sidecar.http_api.calls import HttpApi
-from pannier_sidecar.http_api.lane import Limits
+from pannier_sidecar.http_api.lane import Limits as HttpLimits
 from pannier_sidecar.http_api.messages import Answer
 from pannier_sidecar.http_api.profiles import PROFILES
 from pannier_sidecar.http_api.server import HttpServer
@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from pannier_sidecar.listening import Listeners
     from pannier_sidecar.loading.folder import FolderWatch, Reading
     from pannier_sidecar.loading.planning import Plan
-    from pannier_sidecar.settings import Settings
+    from pannier_sidecar.settings import LimitSettings, Settings
     from pannier_sidecar.state.directory import Directory
 
 log = logging.getLogger(__name__)
@@ -68,8 +68,7 @@ class Sidecar:
         self._service = StateService(self.keeper.directory, observer)
         self.keeper.on_change = self._take_over
         self._tracer = make_tracer(place.environment, settings.app.id)
-        limits = Limits(body=settings.limits.max_body_size, head=settings.limits.read_buffer_size)
-        self._server = HttpServer(limits)
+        self._server = HttpServer(_http_limits(settings.limits))
         self._runtime = Runtime(
             settings.app.id,
             __version__,
@@ -157,8 +156,7 @@ class Sidecar:
     async def _listen_for_grpc(self) -> None:
         settings = self._settings
         services = serve(self._service, self._runtime, settings.api_token)
-        limits = GrpcLimits(message=settings.limits.max_body_size, header_list=settings.limits.read_buffer_size)
-        lanes = GrpcLanes(services.find, limits)
+        lanes = GrpcLanes(services.find, _grpc_limits(settings.limits))
         await self._server.serve(self._listeners.grpc, lanes, lambda: GrpcLane(lanes))
 
     async def _answer_scrape(self, call: Call) -> Answer:
@@ -166,6 +164,14 @@ class Sidecar:
         if self._metrics is None or call.method not in (b"GET", b"HEAD"):
             return Answer(405, headers=((b"allow", b"GET"),))
         return Answer(200, self._metrics.page(), CONTENT_TYPE)
+
+
+def _http_limits(limits: LimitSettings) -> HttpLimits:
+    return HttpLimits(body=limits.max_body_size, head=limits.read_buffer_size, all_bodies=limits.all_bodies)
+
+
+def _grpc_limits(limits: LimitSettings) -> GrpcLimits:
+    return GrpcLimits(message=limits.max_body_size, header_list=limits.read_buffer_size, all_messages=limits.all_bodies)
 
 
 def run_loop(main: Coroutine[Any, Any, int]) -> int:

@@ -75,6 +75,11 @@ class LimitSettings:
     read_buffer_size: int = 16 * 1024
     """Bytes of one request's line and headers. Four times Dapr's: with 4 KiB, long keys and big cookies fail."""
 
+    @property
+    def all_bodies(self) -> int:
+        """Bytes of all clients' bodies together. Some of the largest must fit, coming and going."""
+        return max(64 * 1024 * 1024, 4 * self.max_body_size)
+
 
 @dataclass(frozen=True)
 class StopSettings:
