@@ -142,7 +142,8 @@ class Sidecar:
 
     async def _listen(self) -> None:
         settings = self._settings
-        api = HttpApi(self._service, self._runtime, PROFILES[settings.profile], settings.api_token)
+        profile, largest = PROFILES[settings.profile], settings.limits.largest_answer
+        api = HttpApi(self._service, self._runtime, profile, settings.api_token, largest)
         api.documentation = Documentation(api)
         answer = observe(api.answer, self._metrics, self._tracer, logs_calls=settings.log.api_calls)
         await self._server.listen(self._listeners.api, answer)

@@ -80,6 +80,11 @@ class LimitSettings:
         """Bytes of all clients' bodies together. Some of the largest must fit, coming and going."""
         return max(64 * 1024 * 1024, 4 * self.max_body_size)
 
+    @property
+    def largest_answer(self) -> int:
+        """Bytes of all values in one answer that has several: half, since it counts among the bodies."""
+        return self.all_bodies // 2
+
 
 @dataclass(frozen=True)
 class StopSettings:

@@ -73,7 +73,9 @@ class SmallStore(FailingStore):
 
 
 @asynccontextmanager
-async def serving_stores(profile: str = "spec", **stores: InMemoryStore) -> AsyncIterator[Serving]:
+async def serving_stores(
+    profile: str = "spec", *, largest_answer: int = 2**20, **stores: InMemoryStore
+) -> AsyncIterator[Serving]:
     """Serve these stores, of which one called `actors` holds the state of actors."""
     served = []
     for name, store in stores.items():
@@ -81,6 +83,7 @@ async def serving_stores(profile: str = "spec", **stores: InMemoryStore) -> Asyn
         keys = KeyScheme(store=name, app_id="app")
         served.append(ServedStore(name, "state.test", "v1", store, keys, holds_actor_state=name == "actors"))
     service = StateService(Directory("app", served), Unobserved())
-    api = HttpApi(service, Runtime("app", "1.0.0", is_loaded=True), PROFILES[profile])
+    runtime = Runtime("app", "1.0.0", is_loaded=True)
+    api = HttpApi(service, runtime, PROFILES[profile], largest_answer=largest_answer)
     async with serving(api.answer) as here:
         yield here

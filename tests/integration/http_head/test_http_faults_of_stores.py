@@ -194,6 +194,26 @@ async def test_values_that_are_no_json_come_alone_but_not_with_others() -> None:
             assert "data" not in entries[key]
 
 
+@pytest.mark.parametrize("call", ["bulk", "keys"])
+async def test_values_that_are_too_much_for_one_answer_are_left_for_another(call: str) -> None:
+    store = InMemoryStore({})
+    await store.open()
+    for key, size in {"a": 30, "b": 30, "c": 10}.items():
+        await store.set(Set(f"app||{key}", b'"%b"' % (b"x" * size)))
+    async with serving_stores(largest_answer=50, s=store) as here:
+        wire = await here.connect()
+        if call == "bulk":
+            answer = await wire.ask(request("POST", "/v1.0/state/s/bulk", b'{"keys": ["a", "b", "c", "none"]}'))
+            a, b, c, none = json.loads(answer.body)
+            assert none == {"key": "none"}
+        else:
+            answer = await wire.ask(get("/v1.0-alpha1/state/s/keys?values=true"))
+            a, b, c = json.loads(answer.body)["keys"]
+    assert answer.status == 200
+    assert (a["data"], c["data"]) == ("x" * 30, "x" * 10)
+    assert b == {"key": "b", "error": "values of over 50 bytes don't fit into one answer; get key 'b' in another call"}
+
+
 class ForeignStore(InMemoryStore):
     """Finds what other programs may have written."""
 
