@@ -93,10 +93,13 @@ def _item_body(item: BulkItem) -> ItemBody:
     return ItemBody(item.key, Raw(value.value), value.etag, metadata)
 
 
+_ANY = msgspec.json.Decoder(Raw)  # one for all: to make one for each value took longer than to read it
+
+
 def _is_json(value: bytes) -> bool:
     try:
         value.decode()
-        msgspec.json.decode(value, type=Raw)
+        _ANY.decode(value)
     except (UnicodeDecodeError, msgspec.DecodeError, RecursionError):
         return False
     return True
