@@ -165,6 +165,7 @@ class Serving:
 
     server: Server
     lanes: Lanes
+    runtime: Runtime
     port: int
     clients: list[Client] = field(default_factory=list)
 
@@ -200,11 +201,12 @@ async def serving(
     keys = KeyScheme(store="statestore", app_id="app")
     served = ServedStore("statestore", "state.in-memory", "v1", store, keys, holds_actor_state=True)
     service = StateService(Directory("app", [served]), Unobserved())
-    services = serve(service, Runtime("app", "1.0.0", is_loaded=True), token)
+    runtime = Runtime("app", "1.0.0", is_loaded=True)
+    services = serve(service, runtime, token)
     lanes, server = Lanes(services.find, limits or Limits()), Server()
     bound = bind_port(0, ["127.0.0.1"], "--grpc-port")
     await server.serve(bound, lanes, lambda: Lane(lanes))
-    found = Serving(server, lanes, port_of(bound) or 0)
+    found = Serving(server, lanes, runtime, port_of(bound) or 0)
     try:
         yield found
         await found.at_rest()

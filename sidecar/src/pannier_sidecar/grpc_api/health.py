@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 SERVICE = "grpc.health.v1.Health"
 SERVING, NOT_SERVING, SERVICE_UNKNOWN = 1, 2, 3
 NOT_FOUND = 5
+PAUSE_S = 1.0
+"""Between two looks for those who watch."""
 
 
 def methods(runtime: Runtime, services: Collection[str]) -> Mapping[str, Method]:
@@ -41,4 +43,4 @@ def methods(runtime: Runtime, services: Collection[str]) -> Mapping[str, Method]
     async def watch(message: bytes, headers: Headers) -> bytes:
         return encode(HealthCheckResponse(status(message)))
 
-    return {"Check": Method(check), "Watch": Method(watch, is_streaming=True, stays_open=True)}
+    return {"Check": Method(check), "Watch": Method(watch, looks_again_after=PAUSE_S)}

@@ -36,8 +36,8 @@ class Method:
     """From a message and the call's headers to a message. Raises Failure for a status other than OK."""
     is_streaming: bool = False
     """Each message of the client is answered as it comes; else there is exactly one."""
-    stays_open: bool = False
-    """The call ends when the client gives it up, not when it has sent all."""
+    looks_again_after: float | None = None
+    """Seconds until it is answered anew, if the answer is another one then; and so on until the client gives it up."""
 
 
 @dataclass(slots=True, eq=False)
@@ -114,7 +114,7 @@ class Lane(Connection[Call]):
             return
         if message is not None:
             call.task = self._loop.create_task(self._answer(call, message), name="call")
-        elif call.is_ended and call.method.is_streaming and not call.method.stays_open:
+        elif call.is_ended and call.method.is_streaming:
             self._finish(call, b"")
 
     def _next_message(self, call: Call) -> bytes | None:
@@ -153,12 +153,25 @@ class Lane(Connection[Call]):
         except BaseException:
             self._fail(call, Failure(Code.INTERNAL, "a defect of the sidecar; its log tells more"))
             raise
+        if call.method.looks_again_after is not None:
+            self._send(call, framed(answer))
+            await self._look_again(call, call.method.looks_again_after, message, answer)
+            return
         call.task = None
         if not call.method.is_streaming:
             self._finish(call, framed(answer))
             return
         self._send(call, framed(answer))
         self._take_arrived(call)
+
+    async def _look_again(self, call: Call, pause: float, message: bytes, last: bytes) -> None:
+        """Answer whenever the answer is another one, until the client gives the call up."""
+        while True:
+            await asyncio.sleep(pause)
+            answer = await call.method.answer(message, call.headers)
+            if answer != last:
+                self._send(call, framed(answer))
+            last = answer
 
     def _finish(self, call: Call, data: bytes) -> None:
         """Send the last data of a call that went well, and its trailers."""
@@ -217,7 +230,7 @@ class Lane(Connection[Call]):
             self._fail(call, Failure(Code.CANCELLED, why))
 
     def _stop(self, call: Call) -> None:
-        if call.method.is_streaming and call.task is None:
+        if call.method.looks_again_after is not None or (call.method.is_streaming and call.task is None):
             self._fail(call, Failure(Code.UNAVAILABLE, "the sidecar is stopping"))
 
 
