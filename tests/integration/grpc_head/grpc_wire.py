@@ -23,6 +23,7 @@ from pannier_sidecar.stores.in_memory import InMemoryStore
 
 PATIENCE_S = 20.0
 GET, SAVE = "GetState", "SaveState"
+DAPR = "dapr.proto.runtime.v1.Dapr"
 ROOM = 1 << 24
 
 
@@ -66,7 +67,7 @@ class Client:
     def send(self, *parts: bytes) -> None:
         self.writer.write(b"".join(parts))
 
-    def begin(self, method: str, *extra: tuple[str, str], service: str = "dapr.proto.runtime.v1.Dapr") -> int:
+    def begin(self, method: str, *extra: tuple[str, str], service: str = DAPR) -> int:
         """Send the headers of a call."""
         stream, self.next_id = self.next_id, self.next_id + 2
         fields = [(":method", "POST"), (":scheme", "http"), (":path", f"/{service}/{method}"), (":authority", "x")]
@@ -74,8 +75,8 @@ class Client:
         self.send(frames.frame(frames.HEADERS, frames.END_HEADERS, stream, self.encoder.encode(fields)))
         return stream
 
-    def call(self, method: str, message: bytes, *extra: tuple[str, str]) -> int:
-        stream = self.begin(method, *extra)
+    def call(self, method: str, message: bytes, *extra: tuple[str, str], service: str = DAPR) -> int:
+        stream = self.begin(method, *extra, service=service)
         self.send(data(stream, framed(message)))
         return stream
 
@@ -191,7 +192,11 @@ class Serving:
 
 @asynccontextmanager
 async def serving(
-    store: InMemoryStore | None = None, *, token: str | None = None, limits: Limits | None = None
+    store: InMemoryStore | None = None,
+    *,
+    token: str | None = None,
+    limits: Limits | None = None,
+    is_configured: bool = True,
 ) -> AsyncIterator[Serving]:
     """Serve a store; at the end nothing may be left, and nothing may have gone wrong inside."""
     complaints: list[object] = []
@@ -200,7 +205,7 @@ async def serving(
     await store.open()
     keys = KeyScheme(store="statestore", app_id="app")
     served = ServedStore("statestore", "state.in-memory", "v1", store, keys, holds_actor_state=True)
-    service = StateService(Directory("app", [served]), Unobserved())
+    service = StateService(Directory("app", [served] if is_configured else []), Unobserved())
     runtime = Runtime("app", "1.0.0", is_loaded=True)
     services = serve(service, runtime, token)
     lanes, server = Lanes(services.find, limits or Limits()), Server()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from ..state.errors import IllegalKey, StateError
+from ..state.errors import IllegalKey, NoStoreConfigured, OperationFailed, StateError, TransactionsNotSupported
 from . import messages
 from .dapr import StateMethods
 from .encoding import Encoding
@@ -45,6 +45,17 @@ async def _say_hello(request: messages.SayHelloRequest) -> Struct:
 
 
 def in_layottos_words(error: StateError) -> Failure:
-    """Return the failure as Layotto words it: its tests compare whole texts, so the advice is left out."""
-    code = Code.UNKNOWN if isinstance(error, IllegalKey) else error.grpc_code
-    return Failure(code, str(error).partition("; ")[0])
+    """Return the failure as Layotto words it: its tests compare whole texts, so there is no advice in them."""
+    if isinstance(error, IllegalKey) and error.violation is not None:
+        return Failure(Code.UNKNOWN, error.violation[1])
+    return Failure(error.grpc_code, _text(error))
+
+
+def _text(error: StateError) -> str:
+    if isinstance(error, OperationFailed):
+        return str(error)  # what a store says may hold a `;`
+    if isinstance(error, NoStoreConfigured):
+        return "state store is not configured"
+    if isinstance(error, TransactionsNotSupported):
+        return f"state store {error.resource} doesn't support transaction"
+    return str(error).partition("; ")[0]

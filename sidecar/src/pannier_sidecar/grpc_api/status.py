@@ -6,6 +6,7 @@ from enum import IntEnum
 from typing import TYPE_CHECKING
 from urllib.parse import quote_from_bytes
 
+from ..state.errors import StoreMissing
 from .messages import AnyValue, BadRequest, ErrorInfo, FieldViolation, Help, Link, ResourceInfo, RpcStatus
 from .wire import encode
 
@@ -75,4 +76,5 @@ def _details(error: StateError) -> Iterator[Struct]:
         yield Help([Link(*error.help_link)])
     if error.resource is not None:
         yield ResourceInfo("state", error.resource)
-    yield ErrorInfo(error.reason or error.code, "dapr.io", dict(error.info or {}))
+    info = {} if isinstance(error, StoreMissing) else error.info  # Dapr tells the app id over HTTP alone
+    yield ErrorInfo(error.reason or error.code, "dapr.io", dict(info or {}))
