@@ -11,7 +11,7 @@ from scenarios.state_client import StateApi
 from scenarios.worlds import World, served, world, write_components
 from servers.databases import DATABASES, named
 
-HEADS = ("http", "dapr_grpc", "layotto_grpc")
+HEADS = ("http", "dapr_grpc", "layotto_grpc", "dapr_sdk", "dapr_sdk_aio")
 _numbers = count(1)
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from scenarios.grpc_client import GrpcClient, dapr_client, layotto_client
 from scenarios.http_client import HttpClient
+from scenarios.sdk_client import AioSdkClient, SyncSdkClient
 from servers.component_files import component
 from servers.database import Database, Settings
 from servers.pannier_process import Pannier
@@ -21,6 +22,7 @@ APP_ID = "shop"
 NAMESPACE = "north"
 
 FOR_ACTORS = {Feature.ETAG, Feature.TRANSACTIONAL}
+GRPC_HEADS = (dapr_client, layotto_client, SyncSdkClient, AioSdkClient)
 
 PREFIXES: Mapping[str, tuple[Settings, str]] = {
     "by-app": ({"keyPrefix": "appid"}, "shop||"),
@@ -42,6 +44,8 @@ class World:
     http: HttpClient
     dapr_grpc: GrpcClient
     layotto_grpc: GrpcClient
+    dapr_sdk: GrpcClient
+    dapr_sdk_aio: GrpcClient
     stored: Callable[[str], bytes | None] | None
     """Reads the database past the sidecar; None where nobody else can."""
 
@@ -87,7 +91,7 @@ def world(database: Database, folder: Path) -> Iterator[World]:
         http = HttpClient(pannier.port())
         stack.callback(http.close)
         pannier.until(lambda: http.call("GET", "/v1.0/healthz").status == 204, "health")
-        grpc_heads = [make(pannier.grpc_port(), http) for make in (dapr_client, layotto_client)]
+        grpc_heads = [make(pannier.grpc_port(), http) for make in GRPC_HEADS]
         for head in grpc_heads:
             stack.callback(head.close)
         yield World(database, pannier, http, *grpc_heads, server.stored)
