@@ -80,6 +80,20 @@ def frame(kind: int, flags: int, stream_id: int, payload: bytes = b"") -> bytes:
     return head(len(payload), kind, flags, stream_id) + payload
 
 
+class Prepared:
+    """A frame that is the same on every stream: all of it is made once but the stream's number."""
+
+    __slots__ = ("_payload", "_start")
+
+    def __init__(self, kind: int, flags: int, payload: bytes):
+        self._start = head(len(payload), kind, flags, 0)[:5]
+        self._payload = payload
+
+    def on(self, stream_id: int) -> bytes:
+        """Return the frame for that stream."""
+        return self._start + U32.pack(stream_id) + self._payload
+
+
 def settings(values: dict[int, int]) -> bytes:
     """Return a SETTINGS frame."""
     return frame(SETTINGS, 0, 0, b"".join(_SETTING.pack(*setting) for setting in values.items()))

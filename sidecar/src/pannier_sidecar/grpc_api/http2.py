@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar
 
 from . import frames
 from .frame_rules import check_form, check_priority
-from .frames import ConnectionFault, ErrorCode, StreamFault
+from .frames import END_STREAM, HEAD_SIZE, MAX_FRAME, MAX_WINDOW, ConnectionFault, ErrorCode, StreamFault, read_head
 from .headers import MAX_BLOCK, HeaderReader, Headers, MalformedHeaders
 from .sending import Sender
 from .stream import Stream
@@ -57,7 +57,7 @@ class Connection(asyncio.Protocol, Generic[AnyStream]):
         """Stream, flags and bytes of a header block that CONTINUATION frames go on with."""
         self._stream_window = frames.DEFAULT_WINDOW
         """With which the client's streams begin."""
-        self._own_window = largest_message + frames.MAX_FRAME
+        self._own_window = largest_message + MAX_FRAME
         self._receive_window = frames.DEFAULT_WINDOW
         self._resets = 0
         self._idle_frames = 0
@@ -133,20 +133,21 @@ class Connection(asyncio.Protocol, Generic[AnyStream]):
         try:
             if not self._has_preface:
                 at = self._read_preface(data)
-            while not self._is_closing and len(data) - at >= frames.HEAD_SIZE:
-                upper, lower, kind, flags, stream_id = frames.read_head(data, at)
+            end = len(data)
+            while not self._is_closing and end - at >= HEAD_SIZE:
+                upper, lower, kind, flags, stream_id = read_head(data, at)
                 size = upper << 8 | lower
-                if size > frames.MAX_FRAME:
+                if size > MAX_FRAME:
                     raise ConnectionFault(ErrorCode.FRAME_SIZE_ERROR, f"a frame of {size} bytes")
-                start = at + frames.HEAD_SIZE
-                if len(data) < start + size:
+                start = at + HEAD_SIZE
+                if end < start + size:
                     break
+                at = start + size
                 try:
-                    self._take(kind, flags, stream_id & frames.MAX_WINDOW, data[start : start + size])
+                    self._take(kind, flags, stream_id & MAX_WINDOW, data[start:at])
                 except StreamFault as fault:
                     self._reset(fault.stream_id, fault.code)
                     self._count_reset(fault.code)
-                at = start + size
         except ConnectionFault as fault:
             self._end(fault.code, str(fault))
         self._rest = b"" if self._is_closing else data[at:]
@@ -195,11 +196,11 @@ class Connection(asyncio.Protocol, Generic[AnyStream]):
         stream.receive_window -= size
         if stream.receive_window < 0:
             raise StreamFault(stream_id, ErrorCode.FLOW_CONTROL_ERROR)
-        if not data and not flags & frames.END_STREAM:
+        if not data and not flags & END_STREAM:
             self._count_idle()
         stream.length += len(data)
         self._hold(stream, data)
-        if flags & frames.END_STREAM:
+        if flags & END_STREAM:
             self._end_request(stream)
         else:
             self._take_arrived(stream)
@@ -243,11 +244,11 @@ class Connection(asyncio.Protocol, Generic[AnyStream]):
             self._last_id = stream_id
             if len(self._streams) >= self._limits.streams or self._is_draining:
                 raise StreamFault(stream_id, ErrorCode.REFUSED_STREAM)
-            self._begin(stream_id, headers, has_body=not flags & frames.END_STREAM)
+            self._begin(stream_id, headers, has_body=not flags & END_STREAM)
             return
         if stream is None:
             return
-        if not flags & frames.END_STREAM:
+        if not flags & END_STREAM:
             raise StreamFault(stream_id, ErrorCode.PROTOCOL_ERROR)
         self._end_request(stream)
 
@@ -285,15 +286,15 @@ class Connection(asyncio.Protocol, Generic[AnyStream]):
         if number == frames.ENABLE_PUSH and value > 1:
             raise ConnectionFault(ErrorCode.PROTOCOL_ERROR, "ENABLE_PUSH is 0 or 1")
         if number == frames.INITIAL_WINDOW_SIZE:
-            if value > frames.MAX_WINDOW:
+            if value > MAX_WINDOW:
                 raise ConnectionFault(ErrorCode.FLOW_CONTROL_ERROR, "INITIAL_WINDOW_SIZE is over 2^31-1")
             for stream in self._streams.values():
                 stream.window += value - self._stream_window
-                if stream.window > frames.MAX_WINDOW:
+                if stream.window > MAX_WINDOW:
                     raise ConnectionFault(ErrorCode.FLOW_CONTROL_ERROR, "a window is over 2^31-1")
             self._stream_window = value
         elif number == frames.MAX_FRAME_SIZE:
-            if not frames.MAX_FRAME <= value <= 2**24 - 1:
+            if not MAX_FRAME <= value <= 2**24 - 1:
                 raise ConnectionFault(ErrorCode.PROTOCOL_ERROR, "MAX_FRAME_SIZE is out of range")
             self._sender.frame_size = value
 
@@ -307,12 +308,12 @@ class Connection(asyncio.Protocol, Generic[AnyStream]):
         (self._sender.write_soon if self._streams else self._sender.write)(answer)
 
     def _take_window_update(self, flags: int, stream_id: int, payload: bytes) -> None:
-        increment = int.from_bytes(payload, "big") & frames.MAX_WINDOW
+        increment = int.from_bytes(payload, "big") & MAX_WINDOW
         if stream_id > self._last_id:
             raise ConnectionFault(ErrorCode.PROTOCOL_ERROR, f"WINDOW_UPDATE on stream {stream_id}, which was not begun")
         if stream_id == 0:
             self._sender.window += increment
-            if not increment or self._sender.window > frames.MAX_WINDOW:
+            if not increment or self._sender.window > MAX_WINDOW:
                 code = ErrorCode.FLOW_CONTROL_ERROR if increment else ErrorCode.PROTOCOL_ERROR
                 raise ConnectionFault(code, "WINDOW_UPDATE by nothing, or over 2^31-1")
             self._go_on_sending()
@@ -322,7 +323,7 @@ class Connection(asyncio.Protocol, Generic[AnyStream]):
         stream = self._streams.get(stream_id)
         if stream is not None:
             stream.window += increment
-            if stream.window > frames.MAX_WINDOW:
+            if stream.window > MAX_WINDOW:
                 raise StreamFault(stream_id, ErrorCode.FLOW_CONTROL_ERROR)
             if self._sender.send_waiting(stream):
                 self._close(stream)
@@ -428,7 +429,7 @@ class Connection(asyncio.Protocol, Generic[AnyStream]):
             return
         self._drains_since = self._shared.now
         ping = frames.frame(frames.PING, 0, 0, DRAIN_PING)
-        self._sender.write(frames.goaway(frames.MAX_WINDOW, ErrorCode.NO_ERROR, "the sidecar is stopping") + ping)
+        self._sender.write(frames.goaway(MAX_WINDOW, ErrorCode.NO_ERROR, "the sidecar is stopping") + ping)
 
     def _refuse_more(self) -> None:
         """Name the last call that was taken, and end when all have."""

@@ -26,6 +26,8 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
 GRPC: Final = b"application/grpc"
+_BEGINS: Final = frames.Prepared(frames.HEADERS, frames.END_HEADERS, ANSWER)
+_IS_WELL: Final = frames.Prepared(frames.HEADERS, frames.END_HEADERS | frames.END_STREAM, OK_TRAILER)
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,7 +178,7 @@ class Lane(Connection[Call]):
     def _finish(self, call: Call, data: bytes) -> None:
         """Send the last data of a call that went well, and its trailers."""
         if self._streams.get(call.id) is call:
-            call.trailers = frames.last_headers(call.id, OK_TRAILER)
+            call.trailers = _IS_WELL.on(call.id)
             self._send(call, data)
 
     def _fail(self, call: Call, failure: Failure) -> None:
@@ -202,7 +204,7 @@ class Lane(Connection[Call]):
         self._send(call, b"this port speaks gRPC")
 
     def _send(self, call: Call, data: bytes) -> None:
-        headers = b"" if call.has_begun else frames.frame(frames.HEADERS, frames.END_HEADERS, call.id, ANSWER)
+        headers = b"" if call.has_begun else _BEGINS.on(call.id)
         call.has_begun = True
         if self._sender.send(call, headers, data):
             self._close(call)

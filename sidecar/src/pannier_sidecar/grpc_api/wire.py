@@ -28,12 +28,12 @@ class Malformed(ValueError):
 class Field:
     """How one field is read and written."""
 
-    __slots__ = ("is_optional", "name", "number", "read", "write")
+    __slots__ = ("is_optional", "name", "read", "tag", "write")
 
     def __init__(
         self,
         name: str,
-        number: int,
+        tag: int,
         read: Callable[[Any, Any, int], Any],
         write: Callable[[list[bytes], bytes, Any], None],
         is_optional: bool,
@@ -41,7 +41,7 @@ class Field:
         self.is_optional = is_optional
         """Whether it is there matters, not only what it holds."""
         self.name = name
-        self.number = number
+        self.tag = write_varint(tag)
         self.read = read
         """From what the field holds so far, the bytes or integer on the wire, and the depth, to what it holds then."""
         self.write = write
@@ -92,10 +92,10 @@ def decode(kind: type[AnyMessage], data: bytes, depth: int = 0, message: AnyMess
 def encode(message: Struct) -> bytes:
     """Return the bytes of a message; fields that have their default are left out."""
     parts: list[bytes] = []
-    for tag, field in describe(type(message)).items():
+    for field in describe(type(message)).values():
         value = getattr(message, field.name)
         if value or (value == "" and field.is_optional):
-            field.write(parts, write_varint(tag), value)
+            field.write(parts, field.tag, value)
     return b"".join(parts)
 
 
@@ -142,7 +142,7 @@ def describe(kind: type[Struct]) -> dict[int, Field]:
         if get_origin(hint) is Annotated:
             of, number = get_args(hint)
             tag = number << 3 | (VARINT if of in (int, bool) else LENGTH)
-            fields[tag] = Field(name, number, *_way(of), is_optional=type(None) in get_args(of))
+            fields[tag] = Field(name, tag, *_way(of), is_optional=type(None) in get_args(of))
     return dict(sorted(fields.items()))
 
 
