@@ -11,6 +11,7 @@ import struct
 import sys
 import time
 from collections.abc import Iterator
+from statistics import median
 from typing import Any
 
 import hpack
@@ -29,6 +30,9 @@ CALLS = {
     "get": ("GetState", encode(messages.GetStateRequest(STORE, "k0"))),
 }
 WINDOW = 2**30
+
+Servers = dict[str, tuple[int, int]]
+"""Port and pid by name."""
 
 
 class Caller(asyncio.Protocol):
@@ -98,14 +102,32 @@ async def load(port: int, pid: int, operation: str, connections: int, seconds: f
     return calls / took, cpu / max(calls, 1) * 1e6, sum(caller.errors for caller in callers)
 
 
-def rows(servers: dict[str, tuple[int, int]], seconds: float) -> Iterator[str]:
-    """Measure servers (name: port and pid) in turns, and lay out what came of it."""
+def rows(servers: Servers, seconds: float) -> Iterator[str]:
+    """Measure servers in turns, and lay out the medians; after those of one load, compare the first with the last."""
     yield f"{'gRPC':>6}{'conns':>7}{'server':>10}{'calls/s':>10}{'CPU us/call':>13}{'errors':>8}"
     for operation in CALLS:
         for connections in CONNECTIONS:
-            for name, (port, pid) in servers.items():
-                rate, cpu, errors = uvloop.run(load(port, pid, operation, connections, seconds))
-                yield f"{operation:>6}{connections:>7}{name:>10}{rate:>10.0f}{cpu:>13.1f}{errors:>8}"
+            figures = _take_turns(servers, operation, connections, seconds)
+            for name, (rate, cpu, errors) in figures.items():
+                yield f"{operation:>6}{connections:>7}{name:>10}{rate:>10.0f}{cpu:>13.1f}{errors:>8.0f}"
+            if len(figures) > 1:
+                (first, own), *_, (last, other) = figures.items()
+                yield f"{first + '/' + last:>23}{own[0] / max(other[0], 1):>10.2f}{f'1/{other[1] / own[1]:.1f}':>13}"
+    yield "The load is tests/bench/grpc_load.py: an asyncio client that sends what grpcio's clients send."
+
+
+def _take_turns(servers: Servers, operation: str, connections: int, seconds: float) -> dict[str, tuple[float, ...]]:
+    """The medians of calls a second and CPU time a call, and the sum of errors, by server."""
+    rounds = max(1, min(3, int(seconds)))
+    turns: dict[str, list[tuple[float, float, int]]] = {name: [] for name in servers}
+    for _ in range(rounds):
+        for name, (port, pid) in servers.items():
+            turns[name].append(uvloop.run(load(port, pid, operation, connections, seconds / rounds)))
+    return {
+        name: (median(rates), median(cpus), sum(errors))
+        for name, own in turns.items()
+        for rates, cpus, errors in [zip(*own, strict=True)]
+    }
 
 
 def main() -> None:
