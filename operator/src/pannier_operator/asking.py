@@ -17,7 +17,7 @@ from pannier_operator.injection.plan import PUBLIC_PORT
 from pannier_operator.readiness import Report, trouble_of
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping, Sequence
+    from collections.abc import Collection, Iterable, Mapping, Sequence
 
 Manifest = dict[str, Any]
 
@@ -71,6 +71,11 @@ class SidecarReports:
         """Forget the pods that have gone."""
         for uid in [uid for uid in self._asked if uid not in uids]:
             del self._asked[uid]
+
+    def were_asked(self, pods: Iterable[Expected]) -> bool:
+        """Whether each of them was asked once, if there is something to ask. Until then, what was said to whoever acted
+        before counts on: a new pod, or another replica, changes no status by itself."""
+        return all(each.pod["metadata"]["uid"] in self._asked for each in pods if each.stores)
 
     def report_on(self, expected: Expected) -> Report:
         """What is known of a pod; what was said of a component that has changed since counts no more."""

@@ -28,7 +28,7 @@ from pannier_operator.neighbourhood import Neighbourhood
 from pannier_operator.readiness import App
 from pannier_operator.references import references_of
 from pannier_operator.status import differs as status_differs
-from pannier_operator.status import events_between, status_of
+from pannier_operator.status import events_between, is_current, status_of
 from pannier_operator.waiting import wait_for_event
 
 if TYPE_CHECKING:
@@ -159,9 +159,11 @@ class Reconciler:
         expected = self._expected(namespace, neighbourhood, pods)
         self._see_to_asking(namespace, expected)
         reports = {app: [self._reports.report_on(each) for each in pods] for app, pods in expected.items()}
+        were_asked = all(self._reports.were_asked(pods) for pods in expected.values())
         for member in neighbourhood.members:
-            status = status_of(member.manifest, neighbourhood, secrets, states, reports, datetime.now(UTC))
-            await self._tell(dict(member.manifest), status)
+            if were_asked or not is_current(member.manifest):
+                status = status_of(member.manifest, neighbourhood, secrets, states, reports, datetime.now(UTC))
+                await self._tell(dict(member.manifest), status)
         pauses.append(await self._missed.see_to(namespace))
         for pause in pauses:
             if pause is not None:

@@ -85,6 +85,12 @@ def differs(wanted: Status, component: Manifest) -> bool:
     return component.get("status") != wanted
 
 
+def is_current(component: Manifest) -> bool:
+    """Whether its status is about what it says now."""
+    status = component.get("status")
+    return isinstance(status, Mapping) and status.get("observedGeneration") == generation_of(component)
+
+
 def events_between(before: object, after: Status) -> list[Event]:
     """What to tell of a change of status: conditions that became false, and Ready when it became true."""
     told = []

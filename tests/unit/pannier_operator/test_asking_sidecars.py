@@ -62,6 +62,16 @@ async def test_a_sidecar_that_has_everything_ready_is_asked_once(sidecar: Sideca
     assert reports.report_on(sidecar.expected()).stores == {"orders": READY}
 
 
+async def test_who_was_never_asked_is_told_apart(sidecar: Sidecar, reports: SidecarReports) -> None:
+    expected = sidecar.expected()
+    assert not reports.were_asked([expected])
+    assert reports.were_asked([Expected(expected.pod, "a", {}, [])]), "there is nothing to ask"
+
+    await reports.ask([expected])
+    assert reports.were_asked([expected])
+    assert reports.were_asked([sidecar.expected("b")]), "what it has said of an earlier version counts"
+
+
 async def test_a_pod_without_stores_is_not_asked(sidecar: Sidecar, reports: SidecarReports) -> None:
     expected = sidecar.expected()
     assert reports.due_at(Expected(expected.pod, "a", {}, [])) is None

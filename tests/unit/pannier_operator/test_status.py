@@ -10,7 +10,7 @@ import yaml
 from pannier_operator.app_secret import TooLarge
 from pannier_operator.neighbourhood import Neighbourhood
 from pannier_operator.readiness import App, Report, StoreReport
-from pannier_operator.status import CONDITIONS, Event, Status, differs, events_between, status_of
+from pannier_operator.status import CONDITIONS, Event, Status, differs, events_between, is_current, status_of
 
 NOW = datetime(2026, 11, 23, 12, 30, 15, tzinfo=UTC)
 LATER = NOW + timedelta(minutes=5)
@@ -327,6 +327,14 @@ class TestWriting:
             "Delivered": "2026-11-23T12:35:15Z",
             "Ready": "2026-11-23T12:35:15Z",
         }
+
+    def test_is_current_while_the_component_stays(self) -> None:
+        judged = component(generation=2)
+        assert not is_current(judged)
+        judged["status"] = status(judged)
+        assert is_current(judged)
+        judged["metadata"]["generation"] = 3
+        assert not is_current(judged)
 
     def test_a_new_generation_changes_no_time(self) -> None:
         judged = component()
