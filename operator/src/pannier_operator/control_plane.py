@@ -14,6 +14,7 @@ import httpx2
 from pannier_crds.component import Component, InvalidManifest
 from pannier_operator.admission.components import judge
 from pannier_operator.admission.pods import INJECTION_LABEL, PodVerdict, mutate, server_version_of
+from pannier_operator.admission.verdict import Verdict
 from pannier_operator.asking import SidecarReports
 from pannier_operator.certificate_keeping import CertificateKeeping
 from pannier_operator.cluster_api import ApiError, ClusterApi
@@ -30,7 +31,6 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
 
     from pannier_operator.admission.components import Operation
-    from pannier_operator.admission.verdict import Verdict
     from pannier_operator.settings import OperatorSettings
 
 logger = logging.getLogger(__name__)
@@ -135,14 +135,20 @@ class ControlPlane:
     async def judge_component(
         self, operation: Operation, namespace: str, new: Manifest | None, old: Manifest | None, requester: str
     ) -> Verdict:
-        """Raises ApiError or an httpx2 error when the neighbours cannot be read: then nothing is admitted."""
+        """The verdict; where the neighbours cannot be read, nothing is admitted."""
+        try:
+            neighbours = await self._api.components_in(namespace)
+            known_secrets = await self._known_secrets(namespace, new)
+        except (ApiError, httpx2.HTTPError) as error:
+            logger.warning("A Component of namespace %s cannot be judged: %s", namespace, error)
+            return Verdict((f"Pannier cannot read what is in the namespace now ({error}); try again in a moment",))
         verdict = judge(
             operation,
             new,
             old,
-            await self._api.components_in(namespace),
+            neighbours,
             self.state.running_apps(namespace),
-            known_secrets=await self._known_secrets(namespace, new),
+            known_secrets=known_secrets,
             requester=requester,
         )
         self._count_admission("components", verdict.is_admitted)
