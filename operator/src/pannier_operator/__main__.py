@@ -24,6 +24,10 @@ if TYPE_CHECKING:
     from pannier_operator.settings import ObservingSettings, OperatorSettings
 
 _LEVELS = {"debug": logging.DEBUG, "info": logging.INFO, "warn": logging.WARNING, "error": logging.ERROR}
+_FIRST_CHUNK = 50
+"""Objects that are listed at once when a watch begins, which is seldom; what is parsed at once stays in the process."""
+_IDLE_TIMEOUT = 0.1
+"""Seconds that kopf keeps an object that it has told of, in case more comes; longer, and a list is whole in memory."""
 _NEVER = 1e9
 """Seconds: kopf is not to restart its server for a new certificate, because the context takes it over by itself."""
 
@@ -101,7 +105,8 @@ def kopf_settings(settings: OperatorSettings, plane: ControlPlane) -> kopf.Opera
     chosen = kopf.OperatorSettings()
     chosen.posting.enabled = False
     chosen.scanning.disabled = bool(settings.operator.watched_namespaces)
-    chosen.watching.chunk_size = 200
+    chosen.watching.chunk_size = _FIRST_CHUNK
+    chosen.queueing.idle_timeout = _IDLE_TIMEOUT
     chosen.watching.field_selectors["", "v1", "secrets"] = SECRETS_FIELD_SELECTOR
     file = str(plane.certificate.file)
     chosen.admission.server = kopf.WebhookServer(

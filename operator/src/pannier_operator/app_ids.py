@@ -13,10 +13,12 @@ APP_ID_LABEL: Final = "dapr.io/app-id"
 """Set on every injected pod, to the app id."""
 SIDECAR_NAME: Final = "daprd"
 """The container; Dapr's tools look for this name."""
+MIRROR_ANNOTATION: Final = "kubernetes.io/config.mirror"
+"""On pods that a kubelet runs from a file: nobody can change them."""
 LONGEST: Final = 63
 """Of an app id: it is the value of a label. The Secret's name (253) leaves more room."""
 
-_HASH_LABELS: Final = ("pod-template-hash", "rollouts-pod-template-hash")
+HASH_LABELS: Final = ("pod-template-hash", "rollouts-pod-template-hash")
 """Of a Deployment's ReplicaSet, and of an Argo Rollout's."""
 _CRON_JOB_RUN: Final = re.compile(r"-(2[5-9]|[3-9]\d)\d{6}\Z", re.ASCII)
 """What a CronJob's controller adds to its Jobs' names: the minute since 1970. From 2017 on, so that a date such as
@@ -74,7 +76,7 @@ def _name_of_workload(owner: Mapping[str, Any], labels: Mapping[str, str]) -> st
     """The name a user gave: a Deployment's, not its ReplicaSet's; a CronJob's, not its Job's."""
     name = str(owner.get("name", ""))
     if owner.get("kind") == "ReplicaSet":
-        for label in _HASH_LABELS:
+        for label in HASH_LABELS:
             if labels.get(label):
                 return name.removesuffix(f"-{labels[label]}")
     if owner.get("kind") == "Job":

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import hashlib
 import json
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Final, NamedTuple
@@ -70,11 +71,22 @@ def version_in(secret: Manifest) -> str:
         return ""
 
 
+def digests(secret: Manifest) -> dict[str, str]:
+    """The Secret's data with a digest in each place but its version's: enough to see a difference by."""
+    return {
+        name: content if name == VERSION_FILE else hashlib.sha256(content.encode()).hexdigest()[:32]
+        for name, content in _data_of(secret).items()
+    }
+
+
 def differs(wanted: Manifest, existing: Manifest | None) -> bool:
-    """Whether the Secret must be written. What others have added to its labels and annotations is left alone."""
+    """Whether the Secret must be written; `existing` has digests for data.
+
+    What others have added to its labels and annotations is left alone.
+    """
     if existing is None or not version_in(existing):
         return True
-    if {name: content for name, content in _data_of(existing).items() if name != VERSION_FILE} != _data_of(wanted):
+    if {name: digest for name, digest in _data_of(existing).items() if name != VERSION_FILE} != digests(wanted):
         return True
     return not all(_holds(existing, wanted, part) for part in ("labels", "annotations"))
 

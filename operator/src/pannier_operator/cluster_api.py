@@ -12,9 +12,9 @@ from lightkube.operators import not_in
 from lightkube.types import PatchType
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping
+    from collections.abc import Callable, Collection, Mapping
 
-__all__ = ["FIELD_MANAGER", "SECRETS_FIELD_SELECTOR", "ApiError", "ClusterApi", "Listing", "is_ending", "status_of"]
+__all__ = ["FIELD_MANAGER", "SECRETS_FIELD_SELECTOR", "ApiError", "ClusterApi", "is_ending", "status_of"]
 
 Manifest = dict[str, Any]
 
@@ -23,6 +23,7 @@ UNWATCHED_SECRETS: Final = ("helm.sh/release.v1", "kubernetes.io/service-account
 """Types that no component refers to; a cluster may hold hundreds of MB of the first."""
 SECRETS_FIELD_SELECTOR: Final = ",".join(f"type!={name}" for name in UNWATCHED_SECRETS)
 _CHUNK: Final = 200
+"""Objects in one answer to a list call: all pods of a cluster together may take hundreds of MB."""
 _FORBIDDEN: Final = 403
 _NOT_FOUND: Final = 404
 _CONFLICT: Final = 409
@@ -56,15 +57,6 @@ class _Eviction(GenericNamespacedStatus):
     )
 
 
-class Listing:
-    """What a list call has answered."""
-
-    def __init__(self, items: list[Manifest], version: int):
-        self.items = items
-        self.version = version
-        """Of the whole collection when it was read; newer than that of every item."""
-
-
 class ClusterApi:
     """One connection pool. Every method raises lightkube's ApiError, or an httpx2 error where nothing answers."""
 
@@ -81,10 +73,10 @@ class ClusterApi:
         info: Manifest = answer.json()
         return info
 
-    async def everything(self, plural: str, namespaces: Collection[str]) -> Listing:
-        """All components, pods or secrets of these namespaces; no names: of every namespace."""
+    async def everything(self, plural: str, namespaces: Collection[str], take: Callable[[Manifest], object]) -> int:
+        """Give `take` all components, pods or secrets of these namespaces (no names: of every namespace), one by one:
+        together they may be hundreds of MB. The version of the collection, newer than that of every object."""
         fields: Any = {"type": not_in(UNWATCHED_SECRETS)} if plural == "secrets" else None
-        items: list[Manifest] = []
         versions = []
         for namespace in namespaces or (ALL_NS,):
             found = self._client.list(
@@ -93,9 +85,10 @@ class ClusterApi:
                 chunk_size=_CHUNK,
                 fields=fields,
             )
-            items.extend([dict(item) async for item in found])
+            async for item in found:
+                take(dict(item))
             versions.append(int(found.resourceVersion or 0))
-        return Listing(items, min(versions))
+        return min(versions)
 
     async def components_in(self, namespace: str) -> list[Manifest]:
         return [dict(item) async for item in self._client.list(_Component, namespace=namespace)]

@@ -7,17 +7,24 @@ decides by it looks again when it changes.
 from __future__ import annotations
 
 from collections import deque
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Final
 
 from pannier_crds.values import is_truthy
-from pannier_operator.app_ids import app_id_of, has_sidecar
-from pannier_operator.app_secret import MANAGED_BY_LABEL, MANAGER
+from pannier_operator.app_ids import (
+    APP_ID_ANNOTATION,
+    APP_ID_LABEL,
+    HASH_LABELS,
+    MIRROR_ANNOTATION,
+    app_id_of,
+    has_sidecar,
+)
+from pannier_operator.app_secret import MANAGED_BY_LABEL, MANAGER, digests
 from pannier_operator.injection.plan import COMPONENTS_VOLUME
+from pannier_operator.touching import COMPONENTS_ANNOTATION
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
-
-    from pannier_operator.cluster_api import Listing
+    from collections.abc import Iterable, Iterator, Mapping
 
 Manifest = dict[str, Any]
 
@@ -25,6 +32,14 @@ KINDS: Final = ("components", "pods", "secrets")
 _GONE_KEPT: Final = 10_000
 _ENABLED: Final = "dapr.io/enabled"
 _OVER: Final = ("Succeeded", "Failed")
+_KEPT_OF_PODS: Final = frozenset(
+    {
+        *("name", "namespace", "generateName", "uid", "resourceVersion"),
+        *("creationTimestamp", "deletionTimestamp", "ownerReferences"),
+    }
+)
+_KEPT_LABELS: Final = frozenset({APP_ID_LABEL, *HASH_LABELS})
+_KEPT_ANNOTATIONS: Final = frozenset({_ENABLED, APP_ID_ANNOTATION, COMPONENTS_ANNOTATION, MIRROR_ANNOTATION})
 
 
 class ClusterState:
@@ -46,7 +61,7 @@ class ClusterState:
             self._watched[kind].pop(metadata["uid"], None)
             self._gone[kind].append(metadata["uid"])
             return self._forget(kind, metadata)
-        self._watched[kind][metadata["uid"]] = _version(manifest)
+        self._watched[kind][metadata["uid"]] = version_of(manifest)
         return self.learn(kind, manifest)
 
     def learn(self, kind: str, manifest: Manifest) -> bool:
@@ -54,7 +69,7 @@ class ClusterState:
         metadata = manifest["metadata"]
         kept = self._kept[kind].setdefault(metadata["namespace"], {})
         before = kept.get(metadata["name"])
-        if before is not None and _version(before) >= _version(manifest):
+        if before is not None and version_of(before) >= version_of(manifest):
             return False
         after = _TRIMS[kind](manifest)
         if after is None:
@@ -72,19 +87,16 @@ class ClusterState:
             del self._kept[kind][metadata["namespace"]]
         return True
 
-    def repair(self, kind: str, listing: Listing) -> list[str]:
-        """Make what is kept what a list call has found; the uids of what no watch has told of in that version."""
-        listed = {item["metadata"]["uid"] for item in listing.items}
+    def repair(self, kind: str, listed: Mapping[str, int], version: int) -> list[str]:
+        """Forget what a list call has not found; the uids of what no watch has told of in the version that was listed.
+
+        `listed` are the uids and versions of what was found, and learnt; `version` is that of the whole collection.
+        """
         for kept in list(self._kept[kind].values()):
             for each in list(kept.values()):
-                if each["metadata"]["uid"] not in listed and _version(each) <= listing.version:
+                if each["metadata"]["uid"] not in listed and version_of(each) <= version:
                     self._forget(kind, each["metadata"])
-        missed = []
-        for item in listing.items:
-            self.learn(kind, item)
-            if not self.has_told(kind, item["metadata"]["uid"], _version(item)):
-                missed.append(item["metadata"]["uid"])
-        return missed
+        return [uid for uid, its_version in listed.items() if not self.has_told(kind, uid, its_version)]
 
     def has_told(self, kind: str, uid: str, version: int) -> bool:
         """Whether a watch has told of this version of an object, of a later one, or of its end."""
@@ -102,7 +114,7 @@ class ClusterState:
         return list(self._kept["pods"].get(namespace, {}).values())
 
     def secret(self, namespace: str, name: str) -> Manifest | None:
-        """Its metadata and its keys under `data`; of our own also the values."""
+        """Its metadata and its keys under `data`; of our own also digests of the values."""
         return self._kept["secrets"].get(namespace, {}).get(name)
 
     def secrets(self, namespace: str) -> list[Manifest]:
@@ -151,7 +163,7 @@ def is_running(pod: Manifest) -> bool:
     )
 
 
-def _version(manifest: Manifest) -> int:
+def version_of(manifest: Manifest) -> int:
     """Versions of one object grow; since Kubernetes 1.35 clients may rely on it."""
     text = manifest["metadata"].get("resourceVersion") or "0"
     return int(text) if text.isdigit() else 0
@@ -174,7 +186,7 @@ def _trim_pod(pod: Manifest) -> Manifest | None:
         return None
     conditions = {each["type"]: each["status"] for each in status.get("conditions") or ()}
     return {
-        "metadata": _without_managers(metadata),
+        "metadata": _metadata_of_pod(metadata),
         "spec": {
             "containers": _names(spec.get("containers")),
             "initContainers": _names(spec.get("initContainers")),
@@ -184,8 +196,22 @@ def _trim_pod(pod: Manifest) -> Manifest | None:
     }
 
 
-def _names(entries: Iterable[Manifest] | None, prefix: str = "") -> list[Manifest]:
-    return [{"name": entry["name"]} for entry in entries or () if entry["name"].startswith(prefix)]
+def _metadata_of_pod(metadata: Manifest) -> Manifest:
+    """Whose pod it is, and what was said to it: clusters have thousands, and other tools write much into them."""
+    kept = {key: value for key, value in metadata.items() if key in _KEPT_OF_PODS}
+    for part, names in (("labels", _KEPT_LABELS), ("annotations", _KEPT_ANNOTATIONS)):
+        kept[part] = {name: value for name, value in (metadata.get(part) or {}).items() if name in names}
+    return kept
+
+
+def _names(entries: Iterable[Manifest] | None, prefix: str = "") -> tuple[Manifest, ...]:
+    return tuple(_named(entry["name"]) for entry in entries or () if entry["name"].startswith(prefix))
+
+
+@lru_cache(maxsize=1024)
+def _named(name: str) -> Manifest:
+    """One object for all containers of one name. Never written to."""
+    return {"name": name}
 
 
 def _trim_secret(secret: Manifest) -> Manifest:
@@ -193,7 +219,7 @@ def _trim_secret(secret: Manifest) -> Manifest:
     own = is_own_secret(secret)
     metadata = secret["metadata"]
     if own:
-        return {"metadata": {**_without_managers(metadata), "changed": _last_change(metadata)}, "data": data}
+        return {"metadata": {**_without_managers(metadata), "changed": _last_change(metadata)}, "data": digests(secret)}
     kept = ("name", "namespace", "uid", "resourceVersion")
     return {"metadata": {key: metadata[key] for key in kept}, "data": dict.fromkeys(data, "")}
 

@@ -10,12 +10,13 @@ from typing import TYPE_CHECKING, Final
 import httpx2
 
 from pannier_operator.cluster_api import ApiError
-from pannier_operator.cluster_state import KINDS
+from pannier_operator.cluster_state import KINDS, version_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection
+    from typing import Any
 
-    from pannier_operator.cluster_api import ClusterApi, Listing
+    from pannier_operator.cluster_api import ClusterApi
     from pannier_operator.cluster_state import ClusterState
     from pannier_operator.metrics import Metrics
 
@@ -73,20 +74,29 @@ class FullLooks:
         return found
 
     async def _look(self) -> None:
-        listings = {kind: await self._api.everything(kind, self._namespaces) for kind in KINDS}
-        missed = {kind: self._state.repair(kind, listing) for kind, listing in listings.items()}
+        untold = {kind: await self._repair(kind) for kind in KINDS}
         is_first, self._state.is_filled = not self._state.is_filled, True
         self._filled()
         if is_first:
             return  # watches have only begun
         await asyncio.sleep(_PATIENCE)
-        self._silent = {kind for kind, listing in listings.items() if self._is_silent(kind, missed[kind], listing)}
+        self._silent = {kind for kind, versions in untold.items() if self._is_silent(kind, versions)}
         for kind in self._silent:
             logger.error("The watch of %s has not told of what a list call found %g s ago", kind, _PATIENCE)
 
-    def _is_silent(self, kind: str, missed: Collection[str], listing: Listing) -> bool:
+    async def _repair(self, kind: str) -> dict[str, int]:
+        """Make what is kept what there is; the uids and versions of what no watch has told of yet."""
+        listed: dict[str, int] = {}
+
+        def take(item: dict[str, Any]) -> None:
+            listed[item["metadata"]["uid"]] = version_of(item)
+            self._state.learn(kind, item)
+
+        version = await self._api.everything(kind, self._namespaces, take)
+        return {uid: listed[uid] for uid in self._state.repair(kind, listed, version)}
+
+    def _is_silent(self, kind: str, versions: dict[str, int]) -> bool:
         """Whether a watch still has not told of an object, or of its end."""
-        versions = {item["metadata"]["uid"]: int(item["metadata"]["resourceVersion"]) for item in listing.items}
-        untold = [uid for uid in missed if not self._state.has_told(kind, uid, versions[uid])]
+        untold = [uid for uid, version in versions.items() if not self._state.has_told(kind, uid, version)]
         self._metrics.count("repairs_total", len(untold), kind=kind)
         return bool(untold)

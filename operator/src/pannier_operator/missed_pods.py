@@ -9,6 +9,7 @@ import time
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final
 
+from pannier_operator.app_ids import MIRROR_ANNOTATION
 from pannier_operator.cluster_state import is_missed
 from pannier_operator.events import event_of_eviction, event_of_missed_pod
 from pannier_operator.eviction import EvictionRate, is_made_anew
@@ -22,7 +23,6 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 _CLUSTERS_OWN: Final = ("kube-system", "kube-public", "kube-node-lease")
-_MIRROR: Final = "kubernetes.io/config.mirror"
 _NEXT_ATTEMPT: Final = 5.0
 """Seconds until an eviction that was not allowed is tried again."""
 
@@ -70,5 +70,5 @@ class MissedPods:
 
 def _counts(pod: dict[str, Any]) -> bool:
     metadata = pod["metadata"]
-    is_exempt = metadata["namespace"] in _CLUSTERS_OWN or _MIRROR in (metadata.get("annotations") or {})
+    is_exempt = metadata["namespace"] in _CLUSTERS_OWN or MIRROR_ANNOTATION in (metadata.get("annotations") or {})
     return is_missed(pod) and not is_exempt

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
+from sys import intern
 from typing import TYPE_CHECKING, Final
 
 from pannier_crds.problems import quoted
@@ -41,6 +43,10 @@ class StoreReport:
     """Why it is not ready; of a ready one, why its latest version is not served."""
 
 
+_store_report: Final = lru_cache(maxsize=1024)(StoreReport)
+"""Thousands of pods say the same."""
+
+
 @dataclass(frozen=True, slots=True)
 class Report:
     """What one running pod's sidecar answers. `stores` is None when there was no answer; `trouble` says why."""
@@ -64,7 +70,7 @@ class Report:
         return cls(
             pod,
             {
-                str(name): StoreReport(str(each.get("state", "")), str(each.get("why") or ""))
+                intern(str(name)): _store_report(str(each.get("state", "")), str(each.get("why") or ""))
                 for name, each in stores.items()
                 if isinstance(each, Mapping)
             },

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pannier_operator.app_secret import differs, generations_in, secret_name, version_in, with_version
+from pannier_operator.app_secret import differs, digests, generations_in, secret_name, version_in, with_version
 from pannier_operator.delivery import MOST_BYTES, AppSecret, secret_for, what_app_sees
 from pannier_operator.neighbourhood import Neighbourhood
 from pannier_sidecar.loading.folder import FolderWatch
@@ -60,9 +60,9 @@ def files_of(delivered: AppSecret) -> dict[str, str]:
 
 
 def as_written(manifest: dict[str, object], version: str = "1") -> dict[str, Any]:
-    """The Secret as the API server has it then."""
+    """The Secret as it is kept of the API server's answer then."""
     written: dict[str, Any] = json.loads(json.dumps(with_version(manifest, version)))
-    return written
+    return {**written, "data": digests(written)}
 
 
 def plan_of(delivered: AppSecret, folder: Path) -> Plan:
@@ -241,8 +241,8 @@ class TestWriting:
         assert differs(wanted, {**as_written(wanted), "data": None})  # by an operator that named no versions
 
     def test_gives_each_version_a_name_that_the_sidecar_reads(self, tmp_path: Path) -> None:
-        written = as_written(deliver(component()).manifest, "7f3a")
-        assert version_in(written) == "7f3a"
+        written: Any = with_version(deliver(component()).manifest, "7f3a")
+        assert version_in(written) == version_in({"data": digests(written)}) == "7f3a"
         (tmp_path / "_version").write_bytes(base64.b64decode(written["data"]["_version"]))
         watch = FolderWatch([tmp_path])
         watch.read()

@@ -9,7 +9,14 @@ from pannier_crds.problems import quoted
 from pannier_operator.admission.pod_warnings import warnings_about
 from pannier_operator.admission.verdict import Verdict
 from pannier_operator.annotations import read as read_annotations
-from pannier_operator.app_ids import APP_ID_ANNOTATION, APP_ID_LABEL, app_id_of, has_sidecar, problem_with
+from pannier_operator.app_ids import (
+    APP_ID_ANNOTATION,
+    APP_ID_LABEL,
+    MIRROR_ANNOTATION,
+    app_id_of,
+    has_sidecar,
+    problem_with,
+)
 from pannier_operator.injection.container import PORT_ANNOTATIONS, listening_ports
 from pannier_operator.injection.plan import COMPONENTS_VOLUME, Injection
 from pannier_operator.injection.pod import inject
@@ -27,7 +34,6 @@ NATIVE_FROM: Final = (1, 29)
 """The first Kubernetes that keeps init containers with `restartPolicy: Always` running by default."""
 
 _CLUSTERS_OWN: Final = frozenset(("kube-system", "kube-public", "kube-node-lease"))
-_MIRROR: Final = "kubernetes.io/config.mirror"
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +92,7 @@ def _why_untouchable(pod: Mapping[str, Any], namespace: str, settings: OperatorS
     labels = _metadata(pod).get("labels") or {}
     if namespace == settings.operator.namespace and labels.get("app.kubernetes.io/name") == "pannier":
         return "the pod is one of Pannier's own"
-    if _MIRROR in (_metadata(pod).get("annotations") or {}):
+    if MIRROR_ANNOTATION in (_metadata(pod).get("annotations") or {}):
         return "the kubelet runs a static pod as its file says; add the sidecar to the file"
     return None
 

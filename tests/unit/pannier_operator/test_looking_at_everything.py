@@ -1,0 +1,113 @@
+"""From time to time everything is listed: what was missed is mended, and a watch that has died is noticed."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Collection
+from contextlib import asynccontextmanager
+from typing import Any
+
+import httpx2
+import pytest
+
+from pannier_operator import full_look
+from pannier_operator.cluster_state import ClusterState
+from pannier_operator.full_look import FullLooks
+from pannier_operator.metrics import Metrics
+
+DIED = "the watch of components has died"
+
+
+class Cluster:
+    """Lists what is put into it, or fails: faults that a real API server does not make to order."""
+
+    def __init__(self) -> None:
+        self.components: list[dict[str, Any]] = []
+        self.is_down = False
+        self.looks = 0
+
+    async def everything(
+        self, plural: str, namespaces: Collection[str], take: Callable[[dict[str, Any]], object]
+    ) -> int:
+        if self.is_down:
+            raise httpx2.ConnectError("refused")
+        if plural == "components":
+            self.looks += 1
+            for each in self.components:
+                take(each)
+        return 100
+
+
+def component(name: str, version: int = 7) -> dict[str, Any]:
+    metadata = {"name": name, "namespace": "shop", "uid": f"uid-{name}", "resourceVersion": str(version)}
+    return {"metadata": metadata, "spec": {"type": "state.in-memory"}}
+
+
+@pytest.fixture
+def cluster() -> Cluster:
+    return Cluster()
+
+
+@pytest.fixture
+def state() -> ClusterState:
+    return ClusterState()
+
+
+@pytest.fixture(autouse=True)
+def no_patience(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("_PATIENCE", "_RETRY"):
+        monkeypatch.setattr(full_look, name, 0.01)
+
+
+@asynccontextmanager
+async def looking(cluster: Cluster, state: ClusterState, interval: float = 0.01) -> AsyncIterator[FullLooks]:
+    found = FullLooks(cluster, state, (), interval, Metrics(), lambda: None)  # type: ignore[arg-type]
+    task = asyncio.create_task(found.run())
+    yield found
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
+
+
+async def until(is_so: Callable[[], object]) -> None:
+    async with asyncio.timeout(30):
+        while not is_so():
+            await asyncio.sleep(0.01)
+
+
+async def test_what_no_watch_has_told_of_is_kept_all_the_same(cluster: Cluster, state: ClusterState) -> None:
+    state.learn("components", component("gone", version=3))
+    cluster.components = [component("missed")]
+
+    async with looking(cluster, state):
+        await until(lambda: state.is_filled)
+
+    assert [each["metadata"]["name"] for each in state.components("shop")] == ["missed"]
+
+
+async def test_a_watch_that_does_not_tell_of_what_is_there_has_died(cluster: Cluster, state: ClusterState) -> None:
+    async with looking(cluster, state) as looks:
+        await until(lambda: cluster.looks > 2)
+        assert DIED not in looks.problems()
+        cluster.components = [component("missed")]
+        await until(lambda: DIED in looks.problems())
+
+        state.saw("components", False, component("missed"))
+        await until(lambda: DIED not in looks.problems())
+
+
+async def test_a_watch_has_not_died_before_it_has_begun(cluster: Cluster, state: ClusterState) -> None:
+    cluster.components = [component("there-before")]
+
+    async with looking(cluster, state, interval=1000) as looks:
+        await until(lambda: state.is_filled)
+        assert looks.problems() == []
+
+
+async def test_lists_that_fail_for_three_intervals_are_a_problem(cluster: Cluster, state: ClusterState) -> None:
+    cluster.is_down = True
+
+    async with looking(cluster, state) as looks:
+        await until(looks.problems)
+        assert looks.problems()[0].startswith("nothing has been listed for")
+        cluster.is_down = False
+        await until(lambda: state.is_filled)
