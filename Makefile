@@ -16,10 +16,10 @@ KUBERNETES := 1.35.0
 SOURCES := crds/pyproject.toml sidecar/pyproject.toml operator/pyproject.toml
 LINTED  := crds sidecar operator tests examples scripts/component-tables scripts/component-rules scripts/images scripts/image-root scripts/grpc-descriptors
 
-.PHONY: help run test lint types format docs store-table images cluster cluster-down bench constraints setup clean
+.PHONY: help run test lint types format docs store-table chart manifests images cluster cluster-down demo bench bench-operator constraints setup clean
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z.-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z.-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 run: $(STAMP) ## serve the state API here (ARGS="--components DIR -- python app.py" are passed on)
 	@exec $(BIN)/pannier run $(ARGS)
@@ -40,6 +40,7 @@ lint: $(STAMP) types ## check style, types and layers
 types: $(STAMP) ## check types
 	@$(BIN)/mypy
 	@MYPYPATH=tests/bench:tests $(BIN)/mypy --explicit-package-bases --follow-imports=silent tests/bench/*.py
+	@MYPYPATH=tests $(BIN)/mypy --explicit-package-bases tests/bench_operator
 
 format: $(STAMP) ## format the code and sort imports
 	@$(BIN)/ruff check --quiet --fix-only $(wildcard $(LINTED))
@@ -80,6 +81,9 @@ bench: $(STAMP) ## measure Pannier against a plain service (ARGS="--seconds 1 --
 	@scripts/debian-package redis-server command -v redis-server
 	@scripts/debian-package wrk command -v wrk
 	@PYTHONPATH=tests $(BIN)/python tests/bench$(if $(STORE),/one_store.py $(STORE)) $(ARGS)
+
+bench-operator: $(STAMP) ## measure the operator in a large cluster without nodes (ARGS="--components 100 --pods 400")
+	@cd tests && ../$(BIN)/python -m bench_operator $(ARGS)
 
 constraints: $(STAMP) ## pin every dependency anew in constraints.txt (UPGRADE=1 takes newer versions)
 	@scripts/pin-constraints $(if $(UPGRADE),--upgrade)

@@ -22,10 +22,12 @@ from cluster.access import Cluster
 from cluster.one_node import archives, record
 from cluster.one_node.addresses import connect
 from cluster.one_node.certificates import NODE, make_certificates
-from cluster.one_node.programs import PAUSE_IMAGE, Layout, commands, write_settings
+from cluster.one_node.programs import PAUSE_IMAGE, Layout, commands, commands_without_node, write_settings
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+
+    from cluster.one_node.addresses import Addresses
 
 START_LIMIT_S = 180.0
 PACKAGES = {
@@ -39,6 +41,7 @@ PACKAGES = {
     "openssl": "openssl",
 }
 """Debian packages, each with a program of it."""
+PACKAGES_WITHOUT_NODE = ("etcd-server", "iproute2", "openssl")
 _PR_SET_PDEATHSIG = 1
 
 
@@ -53,22 +56,35 @@ def started() -> Iterator[Cluster]:
         process.wait()
 
 
-def start(*, stays: bool) -> tuple[Path, subprocess.Popen[bytes]]:
+@contextmanager
+def control_plane() -> Iterator[tuple[Layout, int]]:
+    """Run an API server without any node for the length of the block; give its files and the pid of its namespaces."""
+    folder, process = start(stays=False, has_node=False)
+    found = record.read(folder)
+    assert found
+    try:
+        yield Layout(folder), found.pid
+    finally:
+        stop(folder)
+        process.wait()
+
+
+def start(*, stays: bool, has_node: bool = True) -> tuple[Path, subprocess.Popen[bytes]]:
     """Start a node; return its folder and the process that all others end with.
 
     With `stays` it goes on when this process has ended, else it ends with it, however that happens.
 
     :raises AssertionError: it could not be started; the message ends with what the programs logged
     """
-    prepare()
+    prepare(has_node)
     record.remove_leftovers()
     layout = Layout(record.new_folder())
     process = _unshare(layout, stays)
     try:
         pid = _first_child(layout, process)
         record.write(layout.folder, pid, stays)
-        _fill(layout, pid)
-        _wait_until_ready(layout)
+        _fill(layout, pid, commands if has_node else commands_without_node)
+        _wait_until_ready(layout, has_node)
     except BaseException:
         stop(layout.folder)
         process.kill()
@@ -77,17 +93,18 @@ def start(*, stays: bool) -> tuple[Path, subprocess.Popen[bytes]]:
     return layout.folder, process
 
 
-def prepare() -> None:
+def prepare(has_node: bool = True) -> None:
     """See to it that every program is there."""
     assert os.geteuid() == 0 and sys.platform == "linux", (
         "no cluster to test on: set KUBECONFIG to one whose context has pannier-test in its name, "
         "or install Docker and kind, or run the tests as root on Debian"
     )
-    for package, program in PACKAGES.items():
-        tools.debian_package(package, program)
+    for package in PACKAGES if has_node else PACKAGES_WITHOUT_NODE:
+        tools.debian_package(package, PACKAGES[package])
     tools.kubernetes("kubelet")
-    tools.coredns()
-    tools.pause()
+    if has_node:
+        tools.coredns()
+        tools.pause()
 
 
 def reached_through(folder: Path) -> Cluster:
@@ -136,7 +153,7 @@ def _die_with_parent() -> None:
     ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
-def _fill(layout: Layout, pid: int) -> None:
+def _fill(layout: Layout, pid: int, programs: Callable[[Layout, Addresses], dict[str, list[str]]]) -> None:
     """Connect the node, write its files, and let the supervisor start the programs."""
     addresses = connect(pid)
     make_certificates(layout.certificates, addresses)
@@ -144,28 +161,33 @@ def _fill(layout: Layout, pid: int) -> None:
     for root in record.cgroup_roots():
         (root / layout.cgroup).mkdir(exist_ok=True)
     part = layout.folder / "programs.part"
-    part.write_text(json.dumps(commands(layout, addresses)))
+    part.write_text(json.dumps(programs(layout, addresses)))
     part.rename(layout.folder / "programs.json")
 
 
-def _wait_until_ready(layout: Layout) -> None:
-    """Wait until pods can be made: the sandbox image is there, the node is ready, and there are service accounts."""
+def _wait_until_ready(layout: Layout, has_node: bool) -> None:
+    """Wait until pods can be made: there are service accounts and, with a node, it is ready and has its image."""
     cluster = reached_through(layout.folder)
-    archive = layout.folder / "pause.tar"
-    archives.one_program(tools.pause(), PAUSE_IMAGE, archive)
 
     def succeeds(*arguments: str) -> bool:
         return cluster.try_kubectl(*arguments).returncode == 0
 
     try:
-        _wait_until(layout.containerd_socket.exists, "containerd listens")
-        _wait_until(lambda: _import(layout, archive).returncode == 0, "containerd takes images")
+        if has_node:
+            _give_pause_image(layout)
         _wait_until(lambda: succeeds("get", "--raw", "/readyz"), "the API server is ready")
         _wait_until(lambda: succeeds("get", "serviceaccount", "default"), "there are service accounts")
         wait = ("wait", "--for=condition=Ready", f"node/{NODE}", "--timeout=30s")
-        _wait_until(lambda: succeeds(*wait), "the node is ready")
+        _wait_until(lambda: not has_node or succeeds(*wait), "the node is ready")
     except AssertionError as error:
         raise AssertionError(f"{error}\n{_ends_of_logs(layout)}") from error
+
+
+def _give_pause_image(layout: Layout) -> None:
+    archive = layout.folder / "pause.tar"
+    archives.one_program(tools.pause(), PAUSE_IMAGE, archive)
+    _wait_until(layout.containerd_socket.exists, "containerd listens")
+    _wait_until(lambda: _import(layout, archive).returncode == 0, "containerd takes images")
 
 
 def _wait_until(is_so: Callable[[], object], what: str, limit_s: float = START_LIMIT_S) -> None:

@@ -17,6 +17,12 @@ if TYPE_CHECKING:
 PAUSE_IMAGE = "localhost/pause:1"
 CNI_PLUGINS = "/usr/lib/cni"
 DOMAIN = "cluster.local"
+_AUDIT_POLICY = {
+    "apiVersion": "audit.k8s.io/v1",
+    "kind": "Policy",
+    "omitStages": ["RequestReceived", "ResponseStarted"],
+    "rules": [{"level": "Metadata"}],
+}
 
 
 @dataclass(frozen=True)
@@ -38,6 +44,10 @@ class Layout:
         return self.folder / "logs"
 
     @property
+    def audit_log(self) -> Path:
+        return self.folder / "audit.log"
+
+    @property
     def containerd_socket(self) -> Path:
         return self.folder / "containerd.sock"
 
@@ -57,6 +67,7 @@ def write_settings(layout: Layout, addresses: Addresses) -> None:
     (layout.settings / "kubelet.json").write_text(json.dumps(_kubelet(layout, addresses), indent=2))
     (layout.settings / "resolv.conf").write_text("")
     (layout.settings / "Corefile").write_text(_corefile(layout, addresses))
+    (layout.settings / "audit.json").write_text(json.dumps(_AUDIT_POLICY))
     (layout.settings / "cni").mkdir()
     (layout.settings / "cni" / "10-bridge.conflist").write_text(json.dumps(_network(addresses), indent=2))
 
@@ -68,6 +79,22 @@ def commands(layout: Layout, addresses: Addresses) -> dict[str, list[str]]:
         "containerd": ["containerd", "--config", str(layout.settings / "containerd.toml")],
         "kube-apiserver": _apiserver(layout, addresses),
         "kube-controller-manager": _controllers(layout),
+        **_node(layout, addresses),
+    }
+
+
+def commands_without_node(layout: Layout, addresses: Addresses) -> dict[str, list[str]]:
+    """Return what to run where no pod ever runs; the API server then writes down every call."""
+    audit = (f"--audit-policy-file={layout.settings / 'audit.json'}", f"--audit-log-path={layout.audit_log}")
+    return {
+        "etcd": _etcd(layout),
+        "kube-apiserver": [*_apiserver(layout, addresses), *audit],
+        "kube-controller-manager": _controllers(layout),
+    }
+
+
+def _node(layout: Layout, addresses: Addresses) -> dict[str, list[str]]:
+    return {
         "kube-scheduler": _component(layout, "kube-scheduler", "scheduler", "--leader-elect=false"),
         "kube-proxy": _component(
             layout,
