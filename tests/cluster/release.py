@@ -88,6 +88,11 @@ class Release:
         lease = get_one(self.cluster, "lease", NAMESPACE, "pannier-operator")
         return str(lease["spec"].get("holderIdentity") or "")
 
+    def metrics(self) -> str:
+        """What one of the replicas shows of itself."""
+        path = f"/api/v1/namespaces/{NAMESPACE}/services/pannier-operator:metrics/proxy/metrics"
+        return self.cluster.kubectl("get", "--raw", path)
+
     def scale(self, replicas: int) -> None:
         """Run so many operators, and wait until that is so."""
         self.cluster.kubectl(

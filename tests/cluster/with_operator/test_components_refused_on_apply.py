@@ -8,6 +8,8 @@ import pytest
 from cluster.manifests import ALLOW, IN_MEMORY, REDIS, component, deployment
 
 if TYPE_CHECKING:
+    from typing import Any
+
     from cluster.user import User
 
 WEBHOOK = (
@@ -53,6 +55,27 @@ def test_a_misspelt_field_is_taken_with_a_warning(user: User) -> None:
     )
 
 
+def test_what_is_doubtful_is_taken_with_a_warning_each(user: User) -> None:
+    done = user.tries("apply", "-f", "-", input=component(type=REDIS, redisHost="r:1", redisPassword="x", poolSize="9"))
+
+    assert done.returncode == 0
+    assert done.stderr.splitlines() == [
+        "Warning: spec.metadata[redisPassword].value: the value of 'redisPassword' is plain text; "
+        "move it to a secret and write secretKeyRef instead",
+        "Warning: spec.metadata[poolSize]: 'poolSize' has no effect, because all calls share one connection, "
+        "so there is no pool to set",
+    ]
+
+
+def test_what_pannier_does_not_serve_is_left_to_others(user: User) -> None:
+    done = user.tries("apply", "-f", "-", input=component("events", "pubsub.kafka"))
+
+    assert done.returncode == 0
+    assert done.stderr.strip() == "Warning: spec.type: 'pubsub.kafka' is not served by Pannier, left aside"
+    left = user.until(lambda: is_false(user, "events", "Accepted"), "its status says so")
+    assert left["reason"] == "NotServed"
+
+
 def test_a_secret_that_is_not_there_yet_is_warned_of_and_shown(user: User) -> None:
     manifest = component(type=REDIS, redisHost="redis:6379", secrets={"redisPassword": ("vault", "password")})
     done = user.tries("apply", "-f", "-", input=manifest)
@@ -74,6 +97,13 @@ def test_a_second_actor_store_is_refused_with_the_smallest_edit(user: User) -> N
         f"{WEBHOOK}spec.metadata[actorStateStore].value: 'first' already is the actor state store of every app; "
         "take actorStateStore out of one of the two, or give both components scopes that share no app"
     )
+
+
+def test_a_second_default_store_is_refused_likewise(user: User) -> None:
+    user.apply(component("first", defaultStateStore="true", scopes=["orders"]))
+
+    refusal = user.is_refused(component("second", defaultStateStore="true"))
+    assert "'first' already is the default state store of app 'orders'" in refusal
 
 
 def test_actor_stores_of_different_apps_stand_together(user: User) -> None:
@@ -106,6 +136,25 @@ def test_the_actor_store_of_a_running_app_is_not_deleted_by_accident(user: User)
     assert "keeps its actor state here and would have none" in user.is_refused(component("statestore", IN_MEMORY))
     user.kubectl("annotate", "components.dapr.io", "statestore", f"{ALLOW}=true")
     user.kubectl("delete", "components.dapr.io", "statestore")
+
+
+def test_the_actor_store_of_a_running_app_is_not_moved_or_narrowed_by_accident(user: User) -> None:
+    def store(host: str = "redis:6379", **more: Any) -> str:
+        return component("statestore", REDIS, redisHost=host, actorStateStore="true", **more)
+
+    advice = f'; add the annotation {ALLOW}: "true" if that is meant, or stop them first'
+    user.apply(store(), deployment("orders"))
+    user.deployed("orders")
+
+    assert user.is_refused(store("other:6379")).endswith(
+        "spec.metadata[redisHost]: running app 'orders' keeps its actor state in the place that this changes" + advice
+    )
+    assert user.is_refused(store(scopes=["carts"])).endswith(
+        "scopes: running app 'orders' keeps its actor state here and would no longer see this component" + advice
+    )
+    user.apply(store("other:6379", annotations={ALLOW: "true"}))
+    done = user.tries("apply", "-f", "-", input=store("other:6379", annotations={ALLOW: "true"}, readTimeout="1s"))
+    assert "it is still there, so changes of the actor state store are not asked about" in done.stderr
 
 
 def test_labels_of_what_has_become_wrong_can_still_be_changed(user: User) -> None:

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 from cluster.manifests import component
-from cluster.release import example, until
+from cluster.release import example, get_one, until
+from cluster.user import COMPONENTS
 
 if TYPE_CHECKING:
     from cluster.user import User
@@ -43,6 +44,13 @@ def test_kubectl_shows_how_the_component_is(counting: User) -> None:
     assert head.split() == ["NAME", "TYPE", "ACTOR", "READY", "APPS", "AGE", "REASON"]
     name, type, actor, ready, apps, age, reason = line.split()
     assert [name, type, actor, ready, apps, reason] == ["statestore", "state.redis", "true", "True", "1/1", "Ready"]
+
+
+def test_a_component_stays_its_authors_own(counting: User) -> None:
+    metadata = get_one(counting.cluster, COMPONENTS, counting.namespace, "statestore")["metadata"]
+
+    assert list(metadata["annotations"]) == ["kubectl.kubernetes.io/last-applied-configuration"]
+    assert "finalizers" not in metadata
 
 
 def test_a_changed_component_is_live_without_a_restart(counting: User) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from typing import TYPE_CHECKING
 
@@ -134,6 +135,8 @@ def test_the_certificate_is_renewed_while_components_are_applied(pannier: Releas
             failures.append(done.stderr)
         seen.add(serial())
     assert failures == []
+    (left,) = re.findall(r"^pannier_operator_webhook_certificate_days_left (\S+)$", pannier.metrics(), re.M)
+    assert float(left) < 60 / 86400
     pannier.install()
 
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 from cluster.manifests import bare_pod, component, deployment
 from cluster.release import NAMESPACE, get_one, until
+from cluster.user import COMPONENTS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -51,7 +52,7 @@ def test_pods_made_meanwhile_are_found_and_told_of(no_operator: Release, user: U
     event = until(lambda: user.events("SidecarMissing"), "an Event tells of it")[0]
     assert event["involvedObject"]["name"] == "missed"
     assert "delete the pod, so that its owner makes it anew" in event["message"]
-    until(lambda: re.search(r"^pannier_operator_missed_pods [1-9]", metrics(no_operator), re.M), "a metric counts it")
+    until(lambda: re.search(r"^pannier_operator_missed_pods [1-9]", no_operator.metrics(), re.M), "a metric counts it")
 
 
 def test_a_namespace_that_requires_injection_fails_closed(no_operator: Release, user: User) -> None:
@@ -63,57 +64,104 @@ def test_a_namespace_that_requires_injection_fails_closed(no_operator: Release, 
     assert "pods-required.pannier.dev" in done.stderr
 
 
+def test_no_label_locks_out_the_operators_own_pods_or_the_clusters(no_operator: Release, user: User) -> None:
+    required = "pannier.dev/injection"
+    for namespace in (NAMESPACE, "kube-system"):
+        user.cluster.kubectl("label", "namespace", namespace, f"{required}=required")
+    try:
+        for namespace in (NAMESPACE, "kube-system"):
+            user.cluster.kubectl("create", "--dry-run=server", "-n", namespace, "-f", "-", input=bare_pod("annotated"))
+        no_operator.scale(2)
+    finally:
+        for namespace in (NAMESPACE, "kube-system"):
+            user.cluster.kubectl("label", "namespace", namespace, f"{required}-")
+
+
 def test_another_replica_acts_when_the_one_that_acts_is_killed(pannier: Release, user: User) -> None:
     user.apply(component(), deployment("orders"))
     user.deployed("orders")
     user.is_ready()
     leader = until(pannier.leader, "a replica acts")
+    before = get_one(user.cluster, COMPONENTS, user.namespace, "statestore")
 
     user.cluster.kubectl("delete", "pod", "-n", NAMESPACE, leader, "--grace-period=0", "--force")
     until(lambda: pannier.leader() not in ("", leader), "another replica acts", 60)
 
     user.apply(component("late"))
     user.until(lambda: user.call("orders", "late/none")[0] == 204, "what is applied then is live", 60)
+    user.is_ready("late")
+    assert get_one(user.cluster, COMPONENTS, user.namespace, "statestore") == before, "it had nothing to tell"
 
 
 def test_no_apply_fails_while_both_replicas_are_replaced(pannier: Release, user: User) -> None:
-    failures: list[str] = []
-    applied: list[str] = []
-    is_over = threading.Event()
+    with Stream(user) as stream:
+        kill_each(pannier)
 
-    def apply() -> None:
-        while not is_over.is_set():
-            name = f"store-{len(applied)}"
-            for manifest in (component(name), bare_pod(f"pod-{len(applied)}")):
-                done = user.tries("apply", "-f", "-", input=manifest)
-                if done.returncode:
-                    failures.append(done.stderr)
-            applied.append(name)
-            is_over.wait(1)
-
-    thread = threading.Thread(target=apply)
-    thread.start()
-    try:
-        for pod in pannier.operators():
-            user.cluster.kubectl("delete", "pod", "-n", NAMESPACE, pod)
-            user.cluster.kubectl("rollout", "status", "-n", NAMESPACE, "deployment/pannier-operator", "--timeout=120s")
-    finally:
-        is_over.set()
-        thread.join()
-    assert failures == []
-    assert len(applied) > 3
-    pods = [pod for pod in user.pods() if "initContainers" not in pod["spec"]]
-    assert pods == [], "every pod has got its sidecar"
-    for name in applied:
+    assert stream.failures == []
+    assert len(stream.applied) > 3
+    assert without_sidecar(user) == [], "every pod has got its sidecar"
+    for name in stream.applied:
         user.is_ready(name)
+
+
+def test_replicas_that_are_gone_at_once_leave_nothing_undone(pannier: Release, user: User) -> None:
+    """A call that was under way then may fail, and says so; tried again it succeeds, and every pod missed is found."""
+    with Stream(user) as stream:
+        kill_each(pannier, "--grace-period=0", "--force")
+
+    assert len(stream.applied) > 3
+    assert all("components.pannier.dev" in each for each in stream.failures), stream.failures
+    for name in stream.applied:
+        user.apply(component(name))
+        user.is_ready(name)
+    for name in without_sidecar(user):
+        until(lambda name=name: name in told_of(user), f"an Event tells of {name}")
+
+
+class Stream:
+    """Somebody who applies a Component and a pod every second, for the length of a block."""
+
+    def __init__(self, user: User):
+        self._user = user
+        self._is_over = threading.Event()
+        self._thread = threading.Thread(target=self._run)
+        self.applied: list[str] = []
+        self.failures: list[str] = []
+
+    def __enter__(self) -> Stream:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._is_over.set()
+        self._thread.join()
+
+    def _run(self) -> None:
+        while not self._is_over.is_set():
+            name = f"store-{len(self.applied)}"
+            for manifest in (component(name), bare_pod(f"pod-{len(self.applied)}")):
+                done = self._user.tries("apply", "-f", "-", input=manifest)
+                if done.returncode:
+                    self.failures.append(done.stderr)
+            self.applied.append(name)
+            self._is_over.wait(1)
+
+
+def kill_each(pannier: Release, *how: str) -> None:
+    for pod in pannier.operators():
+        pannier.cluster.kubectl("delete", "pod", "-n", NAMESPACE, pod, *how)
+        pannier.cluster.kubectl("rollout", "status", "-n", NAMESPACE, "deployment/pannier-operator", "--timeout=120s")
+
+
+def without_sidecar(user: User) -> list[str]:
+    return [pod["metadata"]["name"] for pod in user.pods() if "initContainers" not in pod["spec"]]
+
+
+def told_of(user: User) -> list[str]:
+    return [each["involvedObject"]["name"] for each in user.events("SidecarMissing")]
 
 
 def kill_sidecar(user: User, app: str) -> None:
     """End the sidecar's process: the kubelet starts it again."""
     pod = user.pod(app)["metadata"]["name"]
     user.tries("exec", pod, "-c", "daprd", "--", "python", "-c", "import os, signal; os.kill(1, signal.SIGTERM)")
-
-
-def metrics(pannier: Release) -> str:
-    path = f"/api/v1/namespaces/{NAMESPACE}/services/pannier-operator:metrics/proxy/metrics"
-    return pannier.cluster.kubectl("get", "--raw", path)
