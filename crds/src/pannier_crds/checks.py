@@ -201,7 +201,9 @@ def _cannot_hold_actors(component_type: ComponentType) -> Problem:
         for feature, words in (("TRANSACTIONAL", "transactions"), ("ETAG", "ETags"))
         if feature not in component_type.features
     ]
-    able = [known.name for known in catalogue.known_types() if known.is_state_store and known.can_hold_actor_state]
+    able = dict.fromkeys(
+        known.name for known in catalogue.known_types() if known.is_state_store and known.can_hold_actor_state
+    )
     message = f"{component_type.name} has no {' and no '.join(lacking)}, which actors need"
     return error(metadata_path("actorStateStore"), message, f"take it out, or use {listed(able, 'or')}")
 

@@ -17,10 +17,16 @@ def test_the_types_of_this_version_are_served() -> None:
         "state.in-memory",
         "state.sqlite",
         "state.redis",
+        "state.postgresql",
         "secretstores.local.env",
         "secretstores.local.file",
     }
-    assert catalogue.known_names("state.") == ("state.in-memory", "state.sqlite", "state.redis")
+    assert catalogue.known_names("state.") == (
+        "state.in-memory",
+        "state.sqlite",
+        "state.redis",
+        "state.postgresql",
+    )
 
 
 @pytest.mark.parametrize("kind", TYPES, ids=lambda kind: kind.name)

@@ -10,6 +10,7 @@ from pannier_crds import catalogue, checks
 from pannier_crds.catalogue import ComponentType
 from pannier_crds.checks import problems_of, settings_without_effect
 from pannier_crds.component import Component, MetadataItem, SecretKeyRef
+from pannier_crds.problems import listed
 
 
 def component(*items: MetadataItem, type: str = "state.redis", **fields: Any) -> Component:
@@ -63,7 +64,7 @@ def test_a_right_component_has_no_problems(judged: Component) -> None:
         ("stat.redis", "there is no component type 'stat.redis'; write 'state.redis'"),
         (
             "state.cloudflare",
-            "there is no component type 'state.cloudflare'; write 'state.in-memory', 'state.sqlite' or 'state.redis'",
+            f"there is no component type 'state.cloudflare'; write {listed(catalogue.known_names('state.'), 'or')}",
         ),
     ],
 )
@@ -246,11 +247,12 @@ def test_actors_need_a_store_with_transactions_and_etags(
     monkeypatch: pytest.MonkeyPatch, features: tuple[str, ...], lacking: str
 ) -> None:
     fields = catalogue.known_types()[0].fields
+    for_actors = dict.fromkeys(kind.name for kind in catalogue.known_types() if kind.can_hold_actor_state)
     plain = ComponentType("state.plain", "Plain", fields=fields, features=features)
     monkeypatch.setattr(catalogue, "component_type", lambda name, version: plain)
     assert errors(component(MetadataItem("actorStateStore", "yes"), type="state.plain")) == [
         f"spec.metadata[actorStateStore]: state.plain has {lacking}, which actors need; "
-        "take it out, or use 'state.in-memory', 'state.sqlite' or 'state.redis'"
+        f"take it out, or use {listed(for_actors, 'or')}"
     ]
     assert problems_of(component(MetadataItem("actorStateStore", "no"), type="state.plain")) == []
 

@@ -32,6 +32,8 @@ _MODULES: Final = {
     "state.sqlite": "sqlite",
     "state.sqlite3": "sqlite",
     "state.redis": "redis",
+    "state.postgresql": "postgresql",
+    "state.postgres": "postgresql",
     "secretstores.local.env": "local_secrets",
     "secretstores.local.file": "local_secrets",
 }

@@ -1,0 +1,171 @@
+"""`state.postgresql`: rows of a table, in the layouts of Dapr's two versions of it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from pannier_crds.catalogue import every_state_store
+from pannier_crds.catalogue.model import ComponentType, Field, Form
+from pannier_crds.problems import error, metadata_path
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from pannier_crds.catalogue.model import Setting
+    from pannier_crds.problems import Problem
+
+_NAME: Final = r"[A-Za-z_]\w{0,62}"
+_TABLE: Final = Form(
+    rf"(?a:({_NAME}\.)?{_NAME})",
+    "the name of a table",
+    "write letters, digits and underscores, with the schema and a dot before it if need be, such as public.state",
+)
+# `state` comes behind it, and the whole may have 63 letters.
+_TABLE_PREFIX: Final = Form(
+    rf"(?a:({_NAME}\.)?([A-Za-z_]\w{{0,57}})?)",
+    "the beginning of a table's name",
+    "write letters, digits and underscores, with the schema and a dot before them if need be, such as public.shop_",
+)
+_TOKENS_REFUSED: Final = (
+    "signing in with a token is not served",
+    "take this field out and write user and password, or a connectionString that has them",
+)
+_FOR_TOKENS: Final = (
+    "awsRegion",
+    "awsAccessKey",
+    "awsSecretKey",
+    "awsSessionToken",
+    "awsIamRoleArn",
+    "azureTenantId",
+    "azureClientId",
+    "azureClientSecret",
+    "azureCertificate",
+    "azureCertificateFile",
+    "azureCertificatePassword",
+    "azureEnvironment",
+)
+
+_ADDRESS: Final = (
+    Field(
+        "connectionString",
+        description="URL (postgresql://user@host/database?sslmode=require) or keywords (host=... user=...)",
+        aliases=("url",),
+        sensitive=True,
+        places_data=True,
+    ),
+    Field("host", description="Host, or the folder of a Unix socket", places_data=True),
+    Field("hostaddr", description="IP address, instead of the host's name", places_data=True),
+    Field("port", "integer", description="Port, 5432 by default", minimum=1, maximum=65535, places_data=True),
+    Field("database", description="Name of the database", places_data=True),
+    Field("user", description="Who signs in"),
+    Field("password", description="Password", sensitive=True),
+    Field("sslRootCert", description="File of the authority that signed the server's certificate"),
+)
+_PATIENCE: Final = (
+    Field(
+        "timeout",
+        "duration",
+        description="Longest time that one call may take",
+        default=20.0,
+        aliases=("timeoutInSeconds",),
+        bare_unit="s",
+        must_be_positive=True,
+    ),
+    Field(
+        "cleanupInterval",
+        "duration",
+        description="Time between two removals of expired rows; 0 or less is never",
+        default=3600.0,
+        aliases=("cleanupIntervalInSeconds",),
+        bare_unit="s",
+    ),
+    Field(
+        "maxConns",
+        "integer",
+        description="Most connections at once; 0 or less is the number of CPUs, but at least 4",
+        default=0,
+    ),
+    Field(
+        "connectionMaxIdleTime",
+        "duration",
+        description="When connections that nobody uses are closed",
+        default=1800.0,
+        bare_unit="s",
+        must_be_positive=True,
+    ),
+    Field(
+        "queryExecMode",
+        "choice",
+        description="Whether connections keep prepared statements (cache_statement); a pooler such as PgBouncer may "
+        "need another one, which are all the same here",
+        default="cache_statement",
+        choices=("cache_statement", "cache_describe", "describe_exec", "exec", "simple_protocol"),
+    ),
+)
+_METADATA_TABLE: Final = Field(
+    "metadataTableName",
+    description="Table that holds the layout's level and the time of the last clean-up",
+    default="dapr_metadata",
+    form=_TABLE,
+)
+_TOKENS: Final = (
+    Field("useAzureAD", "boolean", refused=_TOKENS_REFUSED),
+    Field("useAWSIAM", "boolean", refused=_TOKENS_REFUSED),
+    *(Field(name, ignored="signing in with a token is not served") for name in _FOR_TOKENS),
+)
+
+
+def _has_an_address(settings: Mapping[str, Setting], given: frozenset[str]) -> Iterator[Problem]:
+    if given.isdisjoint({"connectionString", "host", "hostaddr"}):
+        yield error("spec.metadata", "connectionString is missing", "add connectionString, or host, database and user")
+
+
+def _tables_differ(settings: Mapping[str, Setting], given: frozenset[str]) -> Iterator[Problem]:
+    state, metadata = settings.get("tableName"), settings.get("metadataTableName")
+    if isinstance(state, str) and isinstance(metadata, str) and state.lower() == metadata.lower():
+        name = "tableName" if "tableName" in given else "metadataTableName"
+        path = metadata_path(name, "value")
+        yield error(path, f"state and metadata would share the table '{state}'", "give one of them another name")
+
+
+TYPES: Final = (
+    ComponentType(
+        "state.postgresql",
+        title="PostgreSQL",
+        aliases=("state.postgres",),
+        features=("ETAG", "TRANSACTIONAL", "TTL", "KEYS_LIKE"),
+        fields=(
+            *_ADDRESS,
+            Field(
+                "tableName", description="Table that holds the state", default="state", form=_TABLE, places_data=True
+            ),
+            _METADATA_TABLE,
+            *_PATIENCE,
+            *every_state_store.FIELDS,
+            *_TOKENS,
+        ),
+        rules=(_has_an_address, _tables_differ),
+    ),
+    ComponentType(
+        "state.postgresql",
+        title="PostgreSQL, version 2",
+        versions=("v2",),
+        aliases=("state.postgres",),
+        features=("ETAG", "TRANSACTIONAL", "TTL", "KEYS_LIKE"),
+        fields=(
+            *_ADDRESS,
+            Field(
+                "tablePrefix",
+                description="What the name of the table that holds the state begins with; 'state' follows",
+                form=_TABLE_PREFIX,
+                places_data=True,
+            ),
+            _METADATA_TABLE,
+            *_PATIENCE,
+            *every_state_store.FIELDS,
+            Field("tableName", ignored="version v2 names its table by tablePrefix"),
+            *_TOKENS,
+        ),
+        rules=(_has_an_address,),
+    ),
+)

@@ -1,0 +1,19 @@
+-- The tables of a state.postgresql component of version v2, and a user who may do with them what is needed and no more.
+-- Run it as their owner: psql --dbname shop --file tables.sql
+CREATE TABLE dapr_metadata (
+    key text NOT NULL PRIMARY KEY,
+    value text NOT NULL
+);
+CREATE TABLE state (
+    key text NOT NULL PRIMARY KEY,
+    value bytea NOT NULL,
+    etag uuid NOT NULL DEFAULT gen_random_uuid(),
+    created_at timestamp with time zone NOT NULL DEFAULT now(),
+    updated_at timestamp with time zone,
+    expires_at timestamp with time zone
+);
+CREATE INDEX ON state (expires_at);
+INSERT INTO dapr_metadata (key, value) VALUES ('migrations-state-v2-', '1');
+
+CREATE ROLE shop LOGIN PASSWORD 'change it';
+GRANT SELECT, INSERT, UPDATE, DELETE ON state, dapr_metadata TO shop;

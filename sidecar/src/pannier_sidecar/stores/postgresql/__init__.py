@@ -1,0 +1,13 @@
+"""`state.postgresql`: state in a table of PostgreSQL, in the layouts of both of Dapr's versions.
+
+store ──> writes         what a write, or a bulk of them, asks of the table
+      ──> transaction    all or none
+      ──> connections    a few connections, each lent to one call at a time
+      ──> cleanup        removes expired rows
+statements, layout, names    the SQL of a table, how values and ETags are kept in it, how keys are
+settings, address, schema, faults    what the component says, making the tables, PostgreSQL's errors in plain words
+"""
+
+from .store import BytesStore, JsonStore
+
+__all__ = ["BytesStore", "JsonStore"]

@@ -1,0 +1,63 @@
+"""Removes expired rows from time to time; of all that share the tables, one at a time does it."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from typing import TYPE_CHECKING
+
+from asyncpg import Connection
+
+from pannier_sidecar.state.errors import StoreFault
+
+from .statements import SWEPT_AT_ONCE
+
+if TYPE_CHECKING:
+    from .connections import Connections
+
+logger = logging.getLogger(__name__)
+
+
+class Cleanup:
+    """A task that sleeps most of the time."""
+
+    def __init__(self, connections: Connections, sweep: str, metadata_table: str, key: str, interval: float):
+        """`sweep` is the statement that removes some rows; `key` is where the time of the last clean-up is kept."""
+        self._connections = connections
+        self._sweep = sweep
+        self._claim = (
+            f"INSERT INTO {metadata_table} AS present (key, value) VALUES ($1, now()::text) "
+            "ON CONFLICT (key) DO UPDATE SET value = now()::text "
+            "WHERE now() - present.value::timestamp with time zone > $2 * interval '1 second'"
+        )
+        self._key = key
+        self._interval = interval
+        self._task: asyncio.Task[None] | None = None
+
+    def start(self) -> None:
+        if self._interval > 0:
+            self._task = asyncio.create_task(self._run())
+
+    async def stop(self) -> None:
+        if self._task is not None:
+            self._task.cancel()
+            await asyncio.wait([self._task])
+
+    async def _run(self) -> None:
+        while True:
+            await asyncio.sleep(self._interval)
+            try:
+                await self._clean()
+            except StoreFault as fault:
+                logger.warning("expired rows could not be removed: %s", fault)
+
+    async def _clean(self) -> None:
+        """Remove what has expired, unless that was done less than one interval ago."""
+        # A little less: the other's clock and its pauses are not ours.
+        claimed = await self._connections.run(Connection.execute, self._claim, self._key, 0.9 * self._interval)
+        if claimed.endswith(" 0"):
+            return
+        removed = SWEPT_AT_ONCE
+        while removed == SWEPT_AT_ONCE:
+            status = await self._connections.run(Connection.execute, self._sweep)
+            removed = int(status.rpartition(" ")[2])

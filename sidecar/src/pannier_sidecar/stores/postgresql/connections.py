@@ -1,0 +1,218 @@
+"""A few connections, each lent to one call at a time.
+
+The client library has a pool too; it asks the server to reset the session after each call and makes a task of that,
+which more than doubles what a call costs. No call here leaves anything in its session.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections import deque
+from itertools import count
+from typing import TYPE_CHECKING, Final, TypeVar
+
+from asyncpg import PostgresError
+
+from pannier_sidecar.state.errors import OutcomeUnknown, StoreFault, StoreUnavailable
+
+from . import faults
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+    from asyncpg import Connection
+
+Result = TypeVar("Result")
+
+ATTEMPTS: Final = 10
+"""How often a call is tried that others undo by writing the same keys."""
+
+
+class Connections:
+    """Opens connections when calls need them, up to `size`, and closes those that nobody has needed for `idle_time`."""
+
+    def __init__(
+        self,
+        connect: Callable[[], Awaitable[Connection]],
+        *,
+        where: object,
+        size: int,
+        timeout: float,
+        idle_time: float,
+    ):
+        """`timeout` is the longest time of a call, waiting included; times in seconds."""
+        self._connect = connect
+        self._where = where
+        self._timeout = timeout
+        self._idle_time = idle_time
+        self._room = size
+        """Connections that may be opened yet."""
+        self._idle: list[Connection] = []
+        """The one used last comes last, and is used next."""
+        self._open: set[Connection] = set()
+        self._waiting: deque[asyncio.Future[Connection | None]] = deque()
+        self._fewest_idle = 0
+        """How many have been idle since the last look."""
+        self._next_look: asyncio.TimerHandle | None = None
+        self._is_closed = False
+
+    async def run(
+        self,
+        work: Callable[..., Awaitable[Result]],
+        *arguments: object,
+        may_repeat: bool = True,
+        is_write: bool = False,
+    ) -> Result:
+        """Return what `work` returns, given a connection and the arguments.
+
+        `work` must leave no transaction open. With `may_repeat` it is called once more when its connection is lost.
+        Raises a StoreFault; OutcomeUnknown if a write was sent and not answered.
+        """
+        is_sent = False
+        try:
+            async with asyncio.timeout(self._timeout):
+                for attempt in count(1):
+                    connection = self._taken() or await self._free_one()
+                    is_sent = True
+                    try:
+                        result = await work(connection, *arguments)
+                    except Exception as error:
+                        self._take_back(connection, error)
+                        if not _is_worth_repeating(error, attempt, may_repeat):
+                            raise faults.translated(error, self._where, may_be_done=is_write) from error
+                        await asyncio.sleep(random.uniform(0, 0.01) * attempt)
+                    except BaseException:
+                        self._discard(connection)
+                        raise
+                    else:
+                        self._give_back(connection)
+                        return result
+        except TimeoutError:
+            raise self._late(is_write and is_sent) from None
+        raise AssertionError("the loop returns or raises")
+
+    async def close(self) -> None:
+        """Close all connections; calls that use one fail."""
+        self._is_closed = True
+        if self._next_look is not None:
+            self._next_look.cancel()
+        while self._waiting:
+            waiting = self._waiting.popleft()
+            if not waiting.done():
+                waiting.set_exception(self._closed())
+        idle, self._idle = self._idle, []
+        for connection in self._open.difference(idle):
+            connection.terminate()
+        self._open.clear()
+        await asyncio.gather(*(_say_goodbye(connection) for connection in idle))
+
+    def _taken(self) -> Connection | None:
+        """Return an idle connection that is still open."""
+        while self._idle:
+            connection = self._idle.pop()
+            self._fewest_idle = min(self._fewest_idle, len(self._idle))
+            if not connection.is_closed():
+                return connection
+            self._discard(connection)
+        return None
+
+    async def _free_one(self) -> Connection:
+        """Return a new connection, or the next that becomes free."""
+        if self._is_closed:
+            raise self._closed()
+        if self._room:
+            self._room -= 1
+            return await self._new()
+        waiting: asyncio.Future[Connection | None] = asyncio.get_running_loop().create_future()
+        self._waiting.append(waiting)
+        try:
+            return await waiting or await self._new()
+        except asyncio.CancelledError:
+            if waiting.done() and not waiting.cancelled() and waiting.exception() is None:
+                self._pass_on(waiting.result())
+            raise
+
+    async def _new(self) -> Connection:
+        """Open a connection in the room that was taken for it."""
+        try:
+            connection = await self._connect()
+        except BaseException as error:
+            self._pass_on(None)
+            if isinstance(error, faults.ERRORS):
+                raise faults.translated(error, self._where, may_be_done=False) from error
+            raise
+        if self._is_closed:
+            connection.terminate()
+            raise self._closed()
+        self._open.add(connection)
+        return connection
+
+    def _give_back(self, connection: Connection) -> None:
+        if self._is_closed or connection.is_closed():
+            self._discard(connection)
+        elif self._waiting:
+            self._pass_on(connection)
+        else:
+            self._idle.append(connection)
+            if self._next_look is None:
+                self._look_later()
+
+    def _take_back(self, connection: Connection, error: Exception) -> None:
+        """Keep a connection after an error that leaves it as it was."""
+        if isinstance(error, PostgresError | StoreFault) and not faults.is_lost(error):
+            self._give_back(connection)
+        else:
+            self._discard(connection)
+
+    def _discard(self, connection: Connection) -> None:
+        connection.terminate()
+        self._open.discard(connection)
+        self._pass_on(None)
+
+    def _pass_on(self, connection: Connection | None) -> None:
+        """Hand a connection, or the room for one, to the call that has waited longest."""
+        while self._waiting:
+            waiting = self._waiting.popleft()
+            if not waiting.done():
+                waiting.set_result(connection)
+                return
+        if connection is None:
+            self._room += 1
+        else:
+            self._give_back(connection)
+
+    def _look_later(self) -> None:
+        self._fewest_idle = len(self._idle)
+        self._next_look = asyncio.get_running_loop().call_later(self._idle_time, self._look)
+
+    def _look(self) -> None:
+        """Close the connections that have been idle since the last look."""
+        unused, self._idle = self._idle[: self._fewest_idle], self._idle[self._fewest_idle :]
+        self._next_look = None
+        for connection in unused:
+            self._discard(connection)
+        if self._idle:
+            self._look_later()
+
+    def _late(self, may_be_done: bool) -> StoreUnavailable:
+        late = f"{self._where} did not answer within {self._timeout:g} s"
+        if may_be_done:
+            return OutcomeUnknown(f"{late}: the write may or may not have happened; read the key before writing again")
+        return StoreUnavailable(late)
+
+    def _closed(self) -> StoreUnavailable:
+        return StoreUnavailable(f"the store over {self._where} is closed")
+
+
+def _is_worth_repeating(error: Exception, attempt: int, may_repeat: bool) -> bool:
+    if faults.was_undone(error):
+        return attempt < ATTEMPTS
+    return may_repeat and attempt == 1 and faults.is_lost(error)
+
+
+async def _say_goodbye(connection: Connection) -> None:
+    try:
+        await connection.close(timeout=1)
+    except faults.ERRORS:
+        connection.terminate()

@@ -1,0 +1,139 @@
+"""How a row holds a value and its ETag: Dapr's first layout (jsonb, xmin) and its second (bytea, uuid)."""
+
+from __future__ import annotations
+
+import re
+from abc import ABC, abstractmethod
+from base64 import b64decode, b64encode
+from typing import TYPE_CHECKING, Any, ClassVar, Final
+
+from pannier_sidecar.state.errors import ETagInvalid, StoreRefused
+from pannier_sidecar.state.store import LAST_TIME, StoredValue
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+
+class Layout(ABC):
+    """The columns of a table beside `key`, and what is in them."""
+
+    version: ClassVar[str]
+    elsewhere: ClassVar[str]
+    """What to write in a component that leads to a table of another kind."""
+    etag: ClassVar[str]
+    """The column that changes with every write ."""
+    etag_type: ClassVar[str]
+    renewal: ClassVar[str]
+    """What an update sets beside the values, so that the row has a new ETag; empty: PostgreSQL does it."""
+    expires: ClassVar[str]
+    updated: ClassVar[str]
+    values: ClassVar[Mapping[str, tuple[str, str]]]
+    """By column that holds the value, or a part of it: the type of a parameter for it, and the column's own type."""
+    definition: ClassVar[str]
+    """What creates the table; `{table}` is its name."""
+    level: ClassVar[int]
+    """How many of Dapr's changes of the layout `definition` comes to. Dapr makes later ones itself, with no harm."""
+
+    @abstractmethod
+    def encoded(self, value: bytes) -> tuple[Any, ...]:
+        """Return what the columns of `values` get."""
+
+    @abstractmethod
+    def decoded(self, key: str, row: Sequence[Any]) -> StoredValue:
+        """Return what a row holds: the columns of `values`, ETag, Unix time of expiry, and then anything.
+
+        Raises StoreRefused.
+        """
+
+    @abstractmethod
+    def parsed(self, etag: str) -> object | None:
+        """Return an ETag as PostgreSQL takes it; None: no row has it. Raises ETagInvalid."""
+
+
+class BytesLayout(Layout):
+    """Version 2."""
+
+    version = "v2"
+    elsewhere = "version: v1, or a tablePrefix to have another table"
+    etag = "etag"
+    etag_type = "uuid"
+    renewal = ", etag = gen_random_uuid()"
+    expires = "expires_at"
+    updated = "updated_at"
+    values: ClassVar = {"value": ("bytea", "bytea")}
+    level = 1
+    definition = """\
+CREATE TABLE IF NOT EXISTS {table} (
+    key text NOT NULL PRIMARY KEY,
+    value bytea NOT NULL,
+    etag uuid NOT NULL DEFAULT gen_random_uuid(),
+    created_at timestamp with time zone NOT NULL DEFAULT now(),
+    updated_at timestamp with time zone,
+    expires_at timestamp with time zone
+);
+CREATE INDEX ON {table} (expires_at);"""
+
+    def encoded(self, value: bytes) -> tuple[Any, ...]:
+        return (value,)
+
+    def decoded(self, key: str, row: Sequence[Any]) -> StoredValue:
+        return StoredValue(row[0], str(row[1]), _whole(row[2]))
+
+    def parsed(self, etag: str) -> object | None:
+        return etag if _UUID.fullmatch(etag) else None
+
+
+class JsonLayout(Layout):
+    """Version 1. docs/decisions/0009 says which values are kept as JSON, and why."""
+
+    version = "v1"
+    elsewhere = "version: v2, or another tableName"
+    etag = "xmin"
+    etag_type = "xid"
+    renewal = ""
+    expires = "expiredate"
+    updated = "updatedate"
+    values: ClassVar = {"value": ("text", "jsonb"), "isbinary": ("boolean", "boolean")}
+    level = 2
+    definition = """\
+CREATE TABLE IF NOT EXISTS {table} (
+    key text NOT NULL PRIMARY KEY,
+    value jsonb NOT NULL,
+    isbinary boolean NOT NULL,
+    insertdate timestamp with time zone NOT NULL DEFAULT now(),
+    updatedate timestamp with time zone,
+    expiredate timestamp with time zone
+);"""
+
+    def encoded(self, value: bytes) -> tuple[Any, ...]:
+        if _KEPT_BY_JSONB.fullmatch(value):
+            try:
+                return value.decode(), False
+            except UnicodeDecodeError:
+                pass
+        return f'"{b64encode(value).decode()}"', True
+
+    def decoded(self, key: str, row: Sequence[Any]) -> StoredValue:
+        text, etag, expires_at = row[0], str(row[2]), _whole(row[3])
+        if not row[1]:
+            return StoredValue(text.encode(), etag, expires_at)
+        try:
+            value = b64decode(text[1:-1], validate=True)
+        except ValueError as error:
+            raise StoreRefused(f"the value of key {key} is marked as binary but is no base64; write it anew") from error
+        return StoredValue(value, etag, expires_at)
+
+    def parsed(self, etag: str) -> object | None:
+        if _XID.fullmatch(etag) is None or int(etag) >= 2**32:
+            raise ETagInvalid(f"{etag[:40]!r} is no number below 2^32; write the ETag that the last read gave")
+        return int(etag)
+
+
+_UUID: Final = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
+_XID: Final = re.compile(r"(?a:0|[1-9]\d{0,9})")
+# Whole numbers, words, and strings without escapes; what jsonb gives back as other bytes is not among them.
+_KEPT_BY_JSONB: Final = re.compile(rb'-?[1-9][0-9]{0,99}|0|true|false|null|"[^"\\\x00-\x1f]*"')
+
+
+def _whole(expires: float | None) -> int | None:
+    return None if expires is None else round(min(expires, LAST_TIME))

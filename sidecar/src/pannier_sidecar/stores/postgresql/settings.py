@@ -1,0 +1,85 @@
+"""What a component says about its PostgreSQL, read and checked."""
+
+from __future__ import annotations
+
+import os
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from pannier_sidecar.state.errors import StoreRefused
+
+from .address import Address, read_address
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+Value = str | int | float | bool | None
+
+_TABLE: Final = re.compile(r"(?a:(?:([A-Za-z_]\w{0,62})\.)?([A-Za-z_]\w{0,62}))")
+
+
+@dataclass(frozen=True, slots=True)
+class PostgreSQLSettings:
+    """The component's settings; times in seconds."""
+
+    address: Address
+    table: str
+    """Quoted, with its schema if it has one."""
+    metadata_table: str
+    """Likewise."""
+    table_prefix: str
+    """Version 2's, as written: part of what the metadata table knows the layout by."""
+    timeout: float
+    """Longest time that a call may take."""
+    cleanup_interval: float
+    """Time between two removals of expired rows; 0: they are never removed."""
+    size: int
+    """Most connections."""
+    idle_time: float
+    """After which a connection is closed that nobody uses."""
+    keeps_statements: bool
+    """Whether a connection keeps statements prepared; a pooler in between may forbid it."""
+
+
+def read(settings: Mapping[str, Value]) -> PostgreSQLSettings:
+    """Return the settings, with Dapr's defaults. Raises StoreRefused naming the one that is wrong."""
+    address = read_address(str(settings.get("connectionString") or ""), settings)
+    prefix = str(settings.get("tablePrefix") or "")
+    return PostgreSQLSettings(
+        address=address,
+        table=_quoted(f"{prefix}state") if prefix else _quoted(str(settings.get("tableName") or "state")),
+        metadata_table=_quoted(str(settings.get("metadataTableName") or "dapr_metadata")),
+        table_prefix=prefix,
+        timeout=_seconds(settings, "timeout", 20.0),
+        cleanup_interval=max(_seconds(settings, "cleanupInterval", 3600.0), 0.0),
+        size=_size(settings, address),
+        idle_time=_seconds(settings, "connectionMaxIdleTime", 1800.0),
+        keeps_statements=settings.get("queryExecMode") in (None, "cache_statement"),
+    )
+
+
+def _quoted(name: str) -> str:
+    """Return a name as SQL has it. Dapr does not quote, so PostgreSQL reads its names in lower case."""
+    match = _TABLE.fullmatch(name)
+    if match is None:
+        raise StoreRefused(
+            f"{name!r} is no name of a table; write letters, digits and underscores, not beginning with a digit"
+        )
+    return ".".join(f'"{part.lower()}"' for part in match.groups() if part)
+
+
+def _size(settings: Mapping[str, Value], address: Address) -> int:
+    wanted = settings.get("maxConns")
+    if isinstance(wanted, int) and wanted > 0:
+        return wanted
+    return address.size or max(4, os.cpu_count() or 1)
+
+
+def _seconds(settings: Mapping[str, Value], name: str, default: float) -> float:
+    value = settings.get(name)
+    if value is None:
+        return default
+    if isinstance(value, str):
+        raise StoreRefused(f"{name} {value!r} is no number of seconds")
+    return float(value)

@@ -1,0 +1,77 @@
+"""The SQL of one state table."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from .layout import Layout
+
+SWEPT_AT_ONCE: Final = 10_000
+"""Expired rows removed by one statement, so that none runs for long."""
+
+
+class Statements:
+    """Every statement that is sent; `$1` is a name or several, then what the attribute's comment says."""
+
+    def __init__(self, table: str, layout: Layout):
+        """`table` is quoted and may have a schema."""
+        columns = ", ".join(layout.values)
+        read = f"{columns}, {layout.etag}, date_part('epoch', {layout.expires})"
+        alive = f"({layout.expires} IS NULL OR {layout.expires} > now())"
+        etag = 3 + len(layout.values)
+        changed = "".join(f", {column} = EXCLUDED.{column}" for column in (*layout.values, layout.expires))
+        into = f"INSERT INTO {table} AS present (key, {layout.expires}, {columns})"
+        over = f"ON CONFLICT (key) DO UPDATE SET {layout.updated} = now(){changed}{layout.renewal}"
+        own = "".join(f", {column} = ${number}" for number, column in enumerate(layout.values, 3))
+        absent = f"WHERE present.{layout.expires} <= now()"
+        one = f"{into} VALUES ($1, {_EXPIRY.format('$2::int4')}, {_values(layout, '${0}')})"
+        many = f"{into} SELECT key, {_EXPIRY.format('ttl')}, {_values(layout, '{1}')} FROM {_rows(layout)}"
+
+        self.read = f"SELECT {read} FROM {table} WHERE key = $1 AND {alive}"
+        self.read_many = f"SELECT {read}, key FROM {table} WHERE key = ANY($1) AND {alive}"
+        self.write = f"{one} {over}"
+        """TTL, values."""
+        self.create = f"{one} {over} {absent}"
+        """TTL, values; writes a row only where there is none, or an expired one."""
+        self.replace = (
+            f"UPDATE {table} SET {layout.updated} = now(), {layout.expires} = {_EXPIRY.format('$2::int4')}"
+            f"{own}{layout.renewal} WHERE key = $1 AND {layout.etag} = ${etag}::{layout.etag_type} AND {alive}"
+        )
+        """TTL, values, ETag."""
+        self.delete = f"DELETE FROM {table} WHERE key = $1"
+        self.delete_matching = f"{self.delete} AND {layout.etag} = $2::{layout.etag_type} AND {alive}"
+        """ETag."""
+        self.find = f"SELECT 1 FROM {table} WHERE key = $1 AND {alive}"
+        self.write_many = f"{many} {over}"
+        """TTLs, values, all of one length, the names sorted so that no two of these wait for each other."""
+        self.create_many = f"{many} {over} {absent} RETURNING key"
+        self.delete_many = f"DELETE FROM {table} WHERE key = ANY($1)"
+        self.lock = f"SELECT key, {layout.etag} FROM {table} WHERE key = ANY($1) AND {alive} ORDER BY key FOR UPDATE"
+        self.first_names = f"SELECT key FROM {table} WHERE starts_with(key, $1) AND {alive} ORDER BY key LIMIT $2"
+        """The most that are wanted."""
+        self.next_names = (
+            f"SELECT key FROM {table} WHERE key > $3 AND starts_with(key, $1) AND {alive} ORDER BY key LIMIT $2"
+        )
+        """The most that are wanted, the last one had."""
+        self.probe = f"SELECT 1 FROM {table} LIMIT 1"
+        self.sweep = (
+            f"DELETE FROM {table} WHERE key = ANY(ARRAY(SELECT key FROM {table} "
+            f"WHERE {layout.expires} <= now() LIMIT {SWEPT_AT_ONCE} FOR UPDATE SKIP LOCKED))"
+        )
+
+
+_EXPIRY: Final = "now() + {} * interval '1 second'"
+
+
+def _values(layout: Layout, form: str) -> str:
+    """Return each value with the type of its column; `form` names it by its number or its column."""
+    numbered = enumerate(layout.values.items(), 3)
+    return ", ".join(f"{form.format(number, column)}::{own}" for number, (column, (_, own)) in numbered)
+
+
+def _rows(layout: Layout) -> str:
+    """Return the parameters as rows."""
+    numbered = enumerate(layout.values.values(), 3)
+    arrays = ["$1::text[]", "$2::int4[]", *(f"${number}::{given}[]" for number, (given, _) in numbered)]
+    return f"unnest({', '.join(arrays)}) AS given (key, ttl, {', '.join(layout.values)})"

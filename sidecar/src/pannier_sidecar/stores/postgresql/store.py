@@ -1,0 +1,185 @@
+"""The store: each call is one statement on one connection, a transaction is a few."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import TYPE_CHECKING, ClassVar
+
+import asyncpg
+from asyncpg import Connection
+
+from pannier_sidecar.state.cursors import cursor_after, key_before
+from pannier_sidecar.state.errors import StoreFault, StoreUnavailable
+from pannier_sidecar.state.requests import Delete, Get, Set, Write
+from pannier_sidecar.state.store import Feature, KeyPage, Store, StoredValue
+
+from . import settings as reading
+from .cleanup import Cleanup
+from .connections import Connections
+from .layout import BytesLayout, JsonLayout, Layout
+from .names import key_of, name_of
+from .schema import Schema
+from .statements import Statements
+from .transaction import Transaction
+from .writes import check_outcome, columns_of, runs, statement_of
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+
+class _PostgreSQLStore(Store):
+    """State in a table that other processes, Dapr's sidecar among them, may use at the same time."""
+
+    features = frozenset(Feature)
+    max_key_bytes = 2692
+    """What an entry of an index holds."""
+    layout: ClassVar[Layout]
+
+    def __init__(self, settings: Mapping[str, reading.Value]):
+        """Take the component's settings under their canonical names, durations in seconds; `open` checks them."""
+        self._given = settings
+        self._statements = Statements("", self.layout)
+        self._connections: Connections | None = None
+        self._cleanup: Cleanup | None = None
+
+    async def open(self) -> None:
+        settings = reading.read(self._given)
+        self._statements = Statements(settings.table, self.layout)
+        schema = Schema(settings, self.layout)
+        self._connections = Connections(
+            partial(_connect, settings),
+            where=settings.address.where,
+            size=settings.size,
+            timeout=settings.timeout,
+            idle_time=settings.idle_time,
+        )
+        await self._connections.run(schema.prepare)
+        await self.ping()
+        self._cleanup = Cleanup(
+            self._connections,
+            self._statements.sweep,
+            settings.metadata_table,
+            schema.cleanup_key,
+            settings.cleanup_interval,
+        )
+        self._cleanup.start()
+
+    async def close(self) -> None:
+        if self._cleanup is not None:
+            await self._cleanup.stop()
+        if self._connections is not None:
+            await self._connections.close()
+
+    async def ping(self) -> None:
+        await self._opened.run(Connection.execute, self._statements.probe)
+
+    @property
+    def _opened(self) -> Connections:
+        if self._connections is None:
+            raise StoreUnavailable("the store is not open")
+        return self._connections
+
+    async def get(self, get: Get) -> StoredValue | None:
+        row = await self._opened.run(Connection.fetchrow, self._statements.read, name_of(get.key))
+        return None if row is None else self.layout.decoded(get.key, row)
+
+    async def bulk_get(self, gets: Sequence[Get]) -> Sequence[StoredValue | StoreFault | None]:
+        names = [name_of(get.key) for get in gets]
+        try:
+            rows = await self._opened.run(Connection.fetch, self._statements.read_many, names)
+        except StoreFault as fault:
+            return [fault] * len(gets)
+        found = {row["key"]: self._decoded(row) for row in rows}
+        return [found.get(name) for name in names]
+
+    def _decoded(self, row: asyncpg.Record) -> StoredValue | StoreFault:
+        try:
+            return self.layout.decoded(key_of(row["key"]), row)
+        except StoreFault as fault:
+            return fault
+
+    async def set(self, write: Set) -> None:
+        await self._write(write)
+
+    async def delete(self, write: Delete) -> None:
+        await self._write(write)
+
+    async def _write(self, write: Write) -> None:
+        text, parameters = statement_of(write, self._statements, self.layout)
+        status = await self._opened.run(
+            Connection.execute, text, *parameters, may_repeat=not write.is_conditional, is_write=True
+        )
+        check_outcome(write, status)
+
+    async def bulk_write(self, writes: Sequence[Write]) -> Sequence[StoreFault | None]:
+        """Send neighbours of one kind together."""
+        faults: list[StoreFault | None] = []
+        for run in runs(writes):
+            faults += await self._write_run(run)
+            if isinstance(faults[-1], StoreUnavailable):  # the others would wait as long, each for itself
+                rest = len(writes) - len(faults)
+                return [*faults, *[StoreUnavailable(f"not tried after an earlier item: {faults[-1]}")] * rest]
+        return faults
+
+    async def _write_run(self, run: Sequence[Write]) -> Sequence[StoreFault | None]:
+        if len(run) == 1:
+            return [await self._fault_of(run[0])]
+        sets = [write for write in run if isinstance(write, Set)]
+        try:
+            if sets:
+                columns = columns_of(sets, self.layout)
+                await self._opened.run(Connection.execute, self._statements.write_many, *columns, is_write=True)
+            else:
+                names = [name_of(write.key) for write in run]
+                await self._opened.run(Connection.execute, self._statements.delete_many, names, is_write=True)
+        except StoreUnavailable as fault:
+            return [fault] * len(run)
+        except StoreFault:  # one of them is at fault; the others must not suffer for it
+            return [await self._fault_of(write) for write in run]
+        return [None] * len(run)
+
+    async def _fault_of(self, write: Write) -> StoreFault | None:
+        try:
+            await self._write(write)
+        except StoreFault as fault:
+            return fault
+        return None
+
+    async def transact(self, writes: Sequence[Write]) -> None:
+        if len(writes) == 1:
+            await self._write(writes[0])
+        elif writes:
+            transaction = Transaction(writes, self._statements, self.layout)
+            await self._opened.run(transaction.run, may_repeat=False, is_write=True)
+
+    async def keys(self, prefix: str, limit: int, cursor: str | None) -> KeyPage:
+        parameters: tuple[object, ...] = (name_of(prefix), limit + 1)
+        if cursor is None:
+            statement = self._statements.first_names
+        else:
+            statement = self._statements.next_names
+            parameters = (*parameters, name_of(key_before(cursor, prefix)))
+        rows = await self._opened.run(Connection.fetch, statement, *parameters)
+        keys = [key_of(name) for (name,) in rows]
+        return KeyPage(keys[:limit], cursor_after(keys[limit - 1]) if len(keys) > limit else None)
+
+
+class JsonStore(_PostgreSQLStore):
+    """Version 1."""
+
+    layout = JsonLayout()
+
+
+class BytesStore(_PostgreSQLStore):
+    """Version 2."""
+
+    layout = BytesLayout()
+
+
+async def _connect(settings: reading.PostgreSQLSettings) -> Connection:
+    return await asyncpg.connect(
+        settings.address.url,
+        timeout=settings.address.connect_timeout or settings.timeout,
+        statement_cache_size=100 if settings.keeps_statements else 0,
+        max_cached_statement_lifetime=0,
+    )

@@ -1,0 +1,75 @@
+"""All or none: rows that a precondition names are locked and checked, then each key is written once, as it ends."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from asyncpg import PostgresError
+
+from pannier_sidecar.state.errors import StoreFault
+from pannier_sidecar.state.requests import Delete, Set, Write
+
+from .names import key_of, name_of
+from .writes import columns_of, etag_of, mismatch
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from asyncpg import Connection
+
+    from .layout import Layout
+    from .statements import Statements
+
+
+class Transaction:
+    """The writes of one transaction, sorted by what is to be done with them."""
+
+    def __init__(self, writes: Sequence[Write], statements: Statements, layout: Layout):
+        """Raises ETagMismatch and ETagInvalid for an ETag that no row has."""
+        self._statements = statements
+        self._layout = layout
+        for write in writes:
+            if write.if_match is not None:
+                etag_of(write, layout)
+        self._guarded = [write for write in writes if write.is_conditional]
+        last = {write.key: write for write in writes}.values()
+        self._absent = {write.key: write for write in writes if write.if_absent}
+        self._created = [write for write in last if isinstance(write, Set) and write.key in self._absent]
+        self._written = [write for write in last if isinstance(write, Set) and write.key not in self._absent]
+        # What must be absent is not there to be deleted, and what comes in between belongs to somebody else.
+        self._deleted = [write for write in last if isinstance(write, Delete) and write.key not in self._absent]
+
+    async def run(self, connection: Connection) -> None:
+        """Carry it out. Raises ETagMismatch, having changed nothing, and the library's errors."""
+        await connection.execute("BEGIN")
+        try:
+            await self._check(connection)
+            await self._write(connection)
+        except (StoreFault, PostgresError):
+            if not connection.is_closed():
+                await connection.execute("ROLLBACK")
+            raise
+        await connection.execute("COMMIT")
+
+    async def _check(self, connection: Connection) -> None:
+        if not self._guarded:
+            return
+        names = sorted({name_of(write.key) for write in self._guarded})
+        rows = await connection.fetch(self._statements.lock, names)
+        etags = {key_of(name): str(etag) for name, etag in rows}
+        for write in self._guarded:
+            if etags.get(write.key) != (write.if_match and write.if_match.lower()):
+                raise mismatch(write)
+
+    async def _write(self, connection: Connection) -> None:
+        if self._written:
+            await connection.execute(self._statements.write_many, *columns_of(self._written, self._layout))
+        if self._created:
+            rows = await connection.fetch(self._statements.create_many, *columns_of(self._created, self._layout))
+            made = {key_of(name) for (name,) in rows}
+            for write in self._created:
+                if write.key not in made:  # somebody else was first, after the check
+                    raise mismatch(self._absent[write.key])
+        if self._deleted:
+            names = [name_of(write.key) for write in self._deleted]
+            await connection.execute(self._statements.delete_many, names)

@@ -1,0 +1,89 @@
+"""What a write, or many of them, asks of the table."""
+
+from __future__ import annotations
+
+from operator import itemgetter
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from pannier_sidecar.state.errors import ETagMismatch
+from pannier_sidecar.state.requests import Set, Write
+
+from .names import name_of
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from .layout import Layout
+    from .statements import Statements
+
+
+class Statement(NamedTuple):
+    """One statement and its parameters."""
+
+    text: str
+    parameters: tuple[Any, ...]
+
+
+def statement_of(write: Write, statements: Statements, layout: Layout) -> Statement:
+    """Return what carries out one write. Raises ETagMismatch and ETagInvalid where none can."""
+    name = name_of(write.key)
+    etag = () if write.if_match is None else (etag_of(write, layout),)
+    if isinstance(write, Set):
+        parameters = (name, write.ttl, *layout.encoded(write.value), *etag)
+        if etag:
+            return Statement(statements.replace, parameters)
+        return Statement(statements.create if write.if_absent else statements.write, parameters)
+    if etag:
+        return Statement(statements.delete_matching, (name, *etag))
+    return Statement(statements.find if write.if_absent else statements.delete, (name,))
+
+
+def check_outcome(write: Write, status: str) -> None:
+    """Raise ETagMismatch if a statement's status, such as `UPDATE 0`, says that the precondition did not hold."""
+    if write.is_conditional:
+        met_a_row = not status.endswith(" 0")
+        must_meet_one = isinstance(write, Set) or not write.if_absent
+        if met_a_row is not must_meet_one:
+            raise mismatch(write)
+
+
+def etag_of(write: Write, layout: Layout) -> object:
+    """Return the ETag that must be current as PostgreSQL takes it. Raises ETagMismatch and ETagInvalid."""
+    etag = layout.parsed(write.if_match or "")
+    if etag is None:
+        raise mismatch(write)
+    return etag
+
+
+def mismatch(write: Write) -> ETagMismatch:
+    """Return the fault of a write whose precondition does not hold."""
+    if write.if_match is None:
+        return ETagMismatch(f"key {write.key} exists already, and first-write without an ETag only creates")
+    return ETagMismatch(f"key {write.key} is absent or has another ETag than {write.if_match[:80]}; read it again")
+
+
+def columns_of(sets: Sequence[Set], layout: Layout) -> tuple[list[Any], ...]:
+    """Return what `write_many` takes: names, TTLs, values. The keys differ."""
+    rows = sorted(((name_of(write.key), write.ttl, *layout.encoded(write.value)) for write in sets), key=itemgetter(0))
+    return tuple(map(list, zip(*rows, strict=True)))
+
+
+def runs(writes: Sequence[Write]) -> Iterator[list[Write]]:
+    """Yield the writes in order, those together that one statement can carry out: unconditional ones of one kind.
+
+    No two of a run have the same key.
+    """
+    run: list[Write] = []
+    keys: set[str] = set()
+    for write in writes:
+        if run and (write.key in keys or not _go_together(run[0], write)):
+            yield run
+            run, keys = [], set()
+        run.append(write)
+        keys.add(write.key)
+    if run:
+        yield run
+
+
+def _go_together(one: Write, other: Write) -> bool:
+    return type(one) is type(other) and not one.is_conditional and not other.is_conditional

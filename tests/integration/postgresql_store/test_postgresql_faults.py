@@ -1,0 +1,265 @@
+"""PostgreSQL refuses, dies, hangs: every message says what to change, no answered write is lost, no call hangs."""
+
+import asyncio
+import random
+import re
+from time import monotonic
+
+import pytest
+from servers.postgresql_server import PostgreSQLServer, running
+from servers.processes import free_port
+from servers.redis_server import make_certificates
+
+from pannier_sidecar.state.errors import KeyRefused, OutcomeUnknown, StoreFault, StoreRefused, StoreUnavailable
+from pannier_sidecar.state.requests import Delete, Get, Set
+from pannier_sidecar.state.store import Store
+
+LIMIT_S = 30.0
+
+
+async def eventually(call):
+    async with asyncio.timeout(LIMIT_S):
+        while True:
+            try:
+                return await call()
+            except StoreFault:
+                await asyncio.sleep(0.05)
+
+
+async def faults_of(*calls) -> list[object]:
+    return await asyncio.gather(*calls, return_exceptions=True)
+
+
+async def test_killed_and_restarted_under_load_it_has_every_answered_write(
+    server: PostgreSQLServer, open_store
+) -> None:
+    store = await open_store(timeout=5.0)
+    answered: dict[str, bytes] = {}
+    is_ending = False
+
+    async def write(writer: int) -> None:
+        number = 0
+        while not is_ending:
+            number += 1
+            key, value = f"{writer}-{number}", b"%d" % number
+            try:
+                await store.set(Set(key, value))
+                answered[key] = value
+            except StoreUnavailable:
+                await asyncio.sleep(0.02)
+
+    writers = [asyncio.create_task(write(number)) for number in range(8)]
+    for _ in range(2):
+        await more_than(answered, len(answered) + 50)
+        server.kill()
+        await asyncio.to_thread(server.start)
+    await more_than(answered, len(answered) + 50)
+    is_ending = True
+    await asyncio.gather(*writers)
+    found = await store.bulk_get([Get(key) for key in answered])
+    assert [getattr(entry, "value", None) for entry in found] == list(answered.values())
+
+
+async def more_than(answered: dict[str, bytes], count: int) -> None:
+    async with asyncio.timeout(LIMIT_S):
+        while len(answered) <= count:
+            await asyncio.sleep(0.01)
+
+
+async def test_idle_connections_that_a_restart_ended_are_noticed(server: PostgreSQLServer, open_store) -> None:
+    store = await open_store()
+    await asyncio.gather(*(store.get(Get("k")) for _ in range(20)))
+    server.stop()
+    await asyncio.to_thread(server.start)
+    await store.set(Set("k", b"1", if_absent=True))
+    assert await store.get(Get("k")) is not None
+
+
+async def test_while_it_is_down_calls_fail_at_once_and_say_where_it_should_be(
+    server: PostgreSQLServer, open_store
+) -> None:
+    store = await open_store()
+    server.stop()
+    try:
+        calls = (
+            store.get(Get("k")),
+            store.set(Set("k", b"")),
+            store.transact([Set("k", b""), Delete("l")]),
+            store.ping(),
+        )
+        for fault in await faults_of(*calls, store.keys("", 10, None)):
+            assert isinstance(fault, StoreUnavailable)
+            assert f"PostgreSQL at {server.address}, database postgres" in str(fault)
+        for faults in (
+            await store.bulk_get([Get("k"), Get("l")]),
+            await store.bulk_write([Set("k", b""), Delete("k")]),
+        ):
+            assert [isinstance(fault, StoreUnavailable) for fault in faults] == [True, True]
+    finally:
+        await asyncio.to_thread(server.start)
+    await eventually(lambda: store.set(Set("k", b"1")))
+
+
+async def test_a_stopped_server_fails_calls_in_time_and_serves_again_when_continued(
+    server: PostgreSQLServer, open_store
+) -> None:
+    store = await open_store(timeout=1.0)
+    await asyncio.gather(*(store.set(Set(str(number), b"1")) for number in range(10)))
+    server.pause()
+    started = monotonic()
+    calls = [store.get(Get("k")), store.set(Set("k", b"2")), store.transact([Set("k", b""), Set("l", b"")])]
+    calls += [store.get(Get("k")) for _ in range(20)]
+    read, write, transaction, *waited = await faults_of(*calls)
+    assert monotonic() - started < 10
+    assert type(read) is StoreUnavailable
+    assert "did not answer within 1 s" in str(read)
+    for fault in (write, transaction):
+        assert type(fault) is OutcomeUnknown
+        assert "read the key before writing again" in str(fault)
+    assert all(type(fault) is StoreUnavailable for fault in waited)
+    server.resume()
+    await eventually(lambda: store.set(Set("k", b"3")))
+
+
+async def test_calls_given_up_while_it_hangs_give_their_connections_back(server: PostgreSQLServer, open_store) -> None:
+    store = await open_store(maxConns=2)
+    await store.ping()
+    server.pause()
+    calls = [asyncio.create_task(store.get(Get("k"))) for _ in range(10)]
+    await asyncio.sleep(0.1)
+    for call in calls:
+        call.cancel()
+    await asyncio.gather(*calls, return_exceptions=True)
+    server.resume()
+    async with asyncio.timeout(LIMIT_S):
+        await asyncio.gather(*(store.set(Set(str(number), b"1")) for number in range(10)))
+
+
+async def test_transactions_that_wait_for_each_other_all_happen(open_store) -> None:
+    store: Store = await open_store(maxConns=8)
+    keys = ["a", "b", "c"]
+    for key in keys:
+        await store.set(Set(key, b""))
+    etags = [getattr(each, "etag", "") for each in await store.bulk_get([Get(key) for key in keys])]
+    rounds = [[Set(key, b"1") for key in keys[shift:] + keys[:shift]] for shift in range(3)] * 20
+    guarded = [[Delete("x"), Set(key, b"2", etag)] for key, etag in zip(keys, etags, strict=True)]
+    ends = await faults_of(*(store.transact(writes) for writes in [*guarded, *rounds]))
+    assert ends[3:] == [None] * len(rounds)
+
+
+SIGNING_IN = (
+    ("nobody", "", 'database postgres lets this user not in; .*role "nobody" does not exist'),
+    ("keeper", "wrong", "refuses the password; write the right user and password"),
+)
+
+
+@pytest.mark.parametrize(("user", "password", "words"), SIGNING_IN)
+async def test_who_may_not_sign_in_is_told_which_fields_to_look_at(
+    server: PostgreSQLServer, open_store, user: str, password: str, words: str
+) -> None:
+    server.sql("DROP ROLE IF EXISTS keeper; CREATE ROLE keeper LOGIN PASSWORD 'right'")
+    server.write("pg_hba.conf", "host all keeper 127.0.0.1/32 scram-sha-256\nhost all all 127.0.0.1/32 trust\n")
+    server.stop()
+    server.start()
+    with pytest.raises(StoreRefused, match=words) as caught:
+        await open_store(user=user, password=password)
+    assert "wrong" not in str(caught.value).replace("wrong password", "")
+    good = await open_store(user="keeper", password="right")
+    await good.ping()
+
+
+async def test_a_database_that_is_not_there_is_named(server: PostgreSQLServer, open_store) -> None:
+    with pytest.raises(StoreRefused, match="has no such database; make it with CREATE DATABASE"):
+        await open_store(database="nowhere")
+
+
+async def test_nobody_listens(open_store) -> None:
+    with pytest.raises(StoreUnavailable, match="can't be reached"):
+        await open_store(port=free_port())
+
+
+async def test_who_may_not_make_tables_is_given_the_sql_and_may_use_them_then(
+    server: PostgreSQLServer, open_store
+) -> None:
+    server.sql("DROP ROLE IF EXISTS clerk; CREATE ROLE clerk LOGIN; REVOKE CREATE ON SCHEMA public FROM public")
+    with pytest.raises(StoreRefused, match="does not let this user make the tables") as caught:
+        await open_store("v1", user="clerk")
+    found = re.search(r"CREATE TABLE.* TO \.\.\.;", str(caught.value))
+    assert found is not None
+    server.sql(found[0].replace("TO ...", "TO clerk"))
+    store = await open_store("v1", user="clerk", cleanupInterval=0.05)
+    await store.set(Set("k", b"1"))
+    server.sql("REVOKE ALL ON state FROM clerk")
+    with pytest.raises(StoreRefused, match="GRANT SELECT, INSERT, UPDATE, DELETE"):
+        await store.get(Get("k"))
+    server.sql("DROP OWNED BY clerk; DROP ROLE clerk")
+
+
+async def test_a_table_that_is_dropped_in_use_is_missed_in_words(server: PostgreSQLServer, open_store) -> None:
+    store = await open_store()
+    other = await open_store(tablePrefix="other_")
+    server.sql("DROP TABLE state")
+    with pytest.raises(StoreRefused, match="has lost its table; open the store anew"):
+        await store.get(Get("k"))
+    await other.set(Set("k", b"1"))
+
+
+async def test_a_key_too_long_for_its_index_is_refused_alone(open_store) -> None:
+    store = await open_store()
+    too_long = random.randbytes(store.max_key_bytes).hex()
+    faults = await store.bulk_write([Set("a", b"1"), Set(too_long, b"1"), Set("b", b"1")])
+    assert [type(fault) for fault in faults] == [type(None), KeyRefused, type(None)]
+    with pytest.raises(KeyRefused, match="surrogates"):
+        await store.set(Set("\ud800", b"1"))
+
+
+async def test_with_all_connections_taken_elsewhere_it_says_which_limit(open_store, tmp_path) -> None:
+    with running(tmp_path, "max_connections=5", "superuser_reserved_connections=3") as server:
+        store = await open_store(connectionString=server.url(), maxConns=50)
+        server.sql("CREATE ROLE guest LOGIN; GRANT ALL ON ALL TABLES IN SCHEMA public TO guest")
+        guest = await open_store(connectionString=server.url("guest"), maxConns=50)
+        ends = await faults_of(*(guest.get(Get("k")) for _ in range(10)))
+        assert any("raise max_connections there, or lower maxConns" in str(end) for end in ends)
+        await store.close()
+        await eventually(lambda: guest.get(Get("k")))
+        await guest.close()
+
+
+async def test_idle_connections_are_closed_after_their_time(server: PostgreSQLServer, open_store) -> None:
+    store = await open_store(connectionMaxIdleTime=0.1, maxConns=8)
+    await asyncio.gather(*(store.get(Get("k")) for _ in range(30)))
+    async with asyncio.timeout(LIMIT_S):
+        while server.sql("SELECT count(*) FROM pg_stat_activity WHERE application_name = 'pannier'") != "0":
+            await asyncio.sleep(0.1)
+    await store.get(Get("k"))
+
+
+async def test_it_speaks_tls_and_believes_only_the_authority_it_was_given(open_store, tmp_path) -> None:
+    certificates = make_certificates(tmp_path / "certificates")
+    others = make_certificates(tmp_path / "others")
+    with running(tmp_path / "server") as server:
+        for name in ("server.crt", "server.key"):
+            server.write(name, certificates.text(name))
+        server.write("pg_hba.conf", "hostssl all all 127.0.0.1/32 trust\n")
+        server.sql("ALTER SYSTEM SET ssl = on; SELECT pg_reload_conf()")
+        encrypted = {"connectionString": f"host=127.0.0.1 port={server.port} user=admin sslmode=verify-full"}
+        encrypted["database"] = "postgres"
+        store = await opened_in_time(open_store, **encrypted, sslRootCert=certificates.path("ca.crt"))
+        await store.set(Set("k", b"1"))
+        await store.close()
+        with pytest.raises(StoreRefused, match="is not vouched for .*sslRootCert"):
+            await open_store(**encrypted, sslRootCert=others.path("ca.crt"))
+        with pytest.raises(StoreRefused, match="is no file that can be read"):
+            await open_store(**encrypted, sslRootCert="/nowhere/ca.crt")
+
+
+async def opened_in_time(open_store, **settings) -> Store:
+    """Open a store as soon as the server has taken notice of how it was changed."""
+    return await eventually(lambda: open_store(**settings))
+
+
+async def test_without_prepared_statements_it_serves_too(open_store) -> None:
+    store = await open_store(queryExecMode="exec")
+    await store.set(Set("k", b"1"))
+    await store.transact([Set("k", b"2"), Set("l", b"2")])
+    assert await store.get(Get("l")) is not None

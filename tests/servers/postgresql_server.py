@@ -1,0 +1,194 @@
+"""Real PostgreSQL servers on free ports of the loopback interface, from Debian's packages."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import signal
+import subprocess
+import tempfile
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
+from functools import cache, partial
+from pathlib import Path
+from typing import Any
+
+from cluster.tools import ROOT
+from servers.database import Database, Server, Settings
+from servers.processes import ServerProcess
+
+SUPERUSER = "admin"
+
+
+@cache
+def programs() -> Path:
+    """Return the folder of PostgreSQL's programs, which Debian keeps off the path; installs them if need be."""
+    found = _programs()
+    if found is None:
+        subprocess.run([ROOT / "scripts/debian-package", "postgresql", "false"], check=True)
+        found = _programs()
+    assert found, "the package postgresql is installed and has no program initdb"
+    return found
+
+
+def _programs() -> Path | None:
+    on_path = shutil.which("initdb")
+    if on_path:
+        return Path(on_path).resolve().parent
+    versions = Path("/usr/lib/postgresql").glob("*/bin/initdb")
+    return max((program.parent for program in versions), key=lambda folder: int(folder.parent.name), default=None)
+
+
+def _as_somebody() -> list[str]:
+    """Return what a command begins with, so that it does not run as root: PostgreSQL refuses that."""
+    if os.geteuid() != 0:
+        return []
+    return ["setpriv", "--reuid=postgres", "--regid=postgres", "--init-groups", "--"]
+
+
+class SQLFailed(Exception):
+    """What psql says."""
+
+
+class PostgreSQLServer(ServerProcess):
+    """A server of its own, with its data in a folder that its user may enter."""
+
+    not_yet = (SQLFailed,)
+
+    def __init__(self, folder: Path, *options: str):
+        """`options` are lines of postgresql.conf, such as `max_connections=5`."""
+        self._options = options
+        # Not in `folder`: if we are root, others may not enter the folders of the tests.
+        self.data = Path(tempfile.mkdtemp(prefix="pannier-postgresql-"))
+        self._own(self.data)
+        program, where = str(programs() / "initdb"), str(self.data / "data")
+        initdb = [program, "-D", where, "-U", SUPERUSER, "-A", "trust", "-N", "-E", "UTF8", "--locale=C.UTF-8"]
+        subprocess.run([*_as_somebody(), *initdb], check=True, capture_output=True, cwd="/")
+        try:
+            super().__init__(folder)
+        except BaseException:
+            shutil.rmtree(self.data)
+            raise
+
+    @staticmethod
+    def _own(path: Path) -> None:
+        if os.geteuid() == 0:
+            shutil.chown(path, "postgres", "postgres")
+
+    def write(self, name: str, text: str) -> Path:
+        """Write a file into its folder, readable for itself alone."""
+        path = self.data / "data" / name
+        path.write_text(text)
+        path.chmod(0o600)
+        self._own(path)
+        return path
+
+    def command(self) -> Sequence[str | Path]:
+        options = ("listen_addresses=127.0.0.1", f"unix_socket_directories={self.data}", "fsync=off", *self._options)
+        settings = [word for option in options for word in ("-c", option)]
+        where = self.data / "data"
+        return [*_as_somebody(), programs() / "postgres", "-D", where, "-p", str(self.port), *settings]
+
+    def answers(self) -> object:
+        return self.sql("SELECT 1") == "1"
+
+    @property
+    def settings(self) -> Settings:
+        """What a component says to reach it as the superuser."""
+        return {"connectionString": self.url()}
+
+    def url(self, user: str = SUPERUSER, database: str = "postgres") -> str:
+        return f"postgresql://{user}@{self.address}/{database}"
+
+    @property
+    def version(self) -> str:
+        return self.sql("SHOW server_version").split()[0]
+
+    def sql(self, statement: str, database: str = "postgres", **variables: str) -> str:
+        """Run SQL as the superuser and return its rows, as text; `:'name'` in it stands for a variable."""
+        options = [f"--set={name}={value}" for name, value in variables.items()]
+        command = [programs() / "psql", "-XqAt", "--set=ON_ERROR_STOP=1", f"--dbname={self.url(database=database)}"]
+        done = subprocess.run([*command, *options], input=statement, capture_output=True, text=True)
+        if done.returncode:
+            raise SQLFailed(done.stderr)
+        return done.stdout.removesuffix("\n")
+
+    def kill(self) -> None:
+        """SIGKILL to all of its processes."""
+        for pid in self._workers():
+            os.kill(pid, signal.SIGKILL)
+        super().kill()
+
+    def stop(self) -> None:
+        self._end(signal.SIGINT)  # SIGTERM waits for clients to go
+
+    def pause(self) -> None:
+        super().pause()
+        for pid in self._workers():
+            os.kill(pid, signal.SIGSTOP)
+
+    def resume(self) -> None:
+        for pid in self._workers():
+            os.kill(pid, signal.SIGCONT)
+        super().resume()
+
+    def _workers(self) -> list[int]:
+        """Return its child processes: one for each connection, and some more."""
+        statuses = Path("/proc").glob("[0-9]*/stat")
+        return [int(path.parent.name) for path in statuses if _parent_of(path) == self.pid]
+
+    def remove(self) -> None:
+        self.stop()
+        shutil.rmtree(self.data)
+
+
+def _parent_of(status: Path) -> int | None:
+    try:
+        return int(re.sub(r".*\)", "", status.read_text()).split()[1])
+    except OSError:  # ended meanwhile
+        return None
+
+
+@contextmanager
+def running(folder: Path, *options: str) -> Iterator[PostgreSQLServer]:
+    server = PostgreSQLServer(folder, *options)
+    try:
+        yield server
+    finally:
+        server.remove()
+
+
+def _serving(read: str) -> Callable[[Path], AbstractContextManager[Server]]:
+    @contextmanager
+    def serve(folder: Path) -> Iterator[Server]:
+        with running(folder) as server:
+            yield Server(server.settings, f"PostgreSQL {server.version}", partial(_stored, server, read))
+
+    return serve
+
+
+def _stored(server: PostgreSQLServer, read: str, key: str) -> bytes | None:
+    text = server.sql(f"SELECT encode({read}, 'hex') FROM state WHERE key = :'key'", key=key)
+    return bytes.fromhex(text) if text else None
+
+
+_OF_JSON = "CASE WHEN isbinary THEN decode(value #>> '{}', 'base64') ELSE convert_to(value::text, 'UTF8') END"
+_SHARED: dict[str, Any] = {
+    "store_type": "state.postgresql",
+    "prepare": programs,
+    "increments": 2_000,
+    "model_runs": 10,
+}
+
+DATABASES = (
+    Database("postgresql", "PostgreSQL", serve=_serving(_OF_JSON), **_SHARED),
+    Database(
+        "postgresql-v2",
+        "PostgreSQL",
+        serve=_serving("value"),
+        store_version="v2",
+        has_numbers_for_etags=False,
+        **_SHARED,
+    ),
+)

@@ -1,0 +1,92 @@
+"""Connection strings as Dapr's driver takes them: URLs and keywords, with other settings beside them."""
+
+from __future__ import annotations
+
+from typing import Any
+from urllib.parse import parse_qs, urlsplit
+
+import pytest
+
+from pannier_sidecar.state.errors import StoreRefused
+from pannier_sidecar.stores.postgresql.address import read_address
+from pannier_sidecar.stores.postgresql.settings import read
+
+
+def parameters(connection_string: str, **fields: Any) -> dict[str, str]:
+    url = read_address(connection_string, fields).url
+    found = {name: values[-1] for name, values in parse_qs(urlsplit(url).query).items()}
+    assert found.pop("application_name") == "pannier"
+    return found
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("postgresql://u:p@h:5433/d", {"user": "u", "password": "p", "host": "h:5433", "dbname": "d"}),
+        ("postgres://u%40x:p%2Fp@h/d%20e?sslmode=require",
+         {"user": "u@x", "password": "p/p", "host": "h", "dbname": "d e", "sslmode": "require"}),
+        ("postgresql:///d?host=/run/postgresql&user=u", {"dbname": "d", "host": "/run/postgresql", "user": "u"}),
+        ("postgresql://a:1,b:2/d?target_session_attrs=read-write",
+         {"host": "a:1,b:2", "dbname": "d", "target_session_attrs": "read-write"}),
+        ("host=h port=5433 user=u password=p database=d",
+         {"host": "h", "port": "5433", "user": "u", "password": "p", "dbname": "d"}),
+        (" host = h  password = 'it''s' ", None),
+        (r"host=h password='it\'s a \\ secret' dbname=d", {"host": "h", "password": r"it's a \ secret", "dbname": "d"}),
+        ("host=::1 dbname=d", {"host": "[::1]", "dbname": "d"}),
+        ("host=h hostaddr=127.0.0.1", {"host": "127.0.0.1"}),
+        ("host=h pool_max_conns=3 pool_min_conns=1 connect_timeout=7", {"host": "h"}),
+        ("host=h password=''", {"host": "h"}),
+    ],
+)  # fmt: skip
+def test_strings_of_both_kinds_are_read(text: str, expected: dict[str, str] | None) -> None:
+    if expected is None:
+        with pytest.raises(StoreRefused, match="makes no sense after its character"):
+            parameters(text)
+    else:
+        assert parameters(text) == expected
+
+
+def test_other_settings_go_before_the_string() -> None:
+    found = parameters("postgresql://u:p@h:1/d", port=5433, password="q/", database="e", host="g")
+    assert found == {"user": "u", "password": "q/", "host": "g", "port": "5433", "dbname": "e"}
+
+
+def test_what_belongs_to_the_pool_is_kept_for_it() -> None:
+    address = read_address("host=h pool_max_conns=3 connect_timeout=7", {})
+    assert (address.size, address.connect_timeout) == (3, 7)
+    assert read({"connectionString": "host=h pool_max_conns=3"}).size == 3
+    assert read({"connectionString": "host=h pool_max_conns=3", "maxConns": 5}).size == 5
+    assert read({"connectionString": "host=h"}).size >= 4
+
+
+@pytest.mark.parametrize("text", ["http://h/d", "mysql://u:secret@h/d", "user secret", "host=h password='secret"])
+def test_what_is_neither_is_refused_and_no_password_shown(text: str) -> None:
+    with pytest.raises(StoreRefused, match="connectionString") as caught:
+        read_address(text, {})
+    assert "secret" not in str(caught.value)
+
+
+def test_no_password_is_in_what_is_shown() -> None:
+    address = read_address("postgresql://u:secret@h:1/d", {"password": "secret"})
+    assert "secret" not in f"{address!r} {address.where}"
+    assert address.where == "PostgreSQL at h:1, database d"
+
+
+@pytest.mark.parametrize(
+    ("given", "table"),
+    [
+        ({}, '"state"'),
+        ({"tableName": "Orders"}, '"orders"'),
+        ({"tableName": "shop.orders"}, '"shop"."orders"'),
+        ({"tablePrefix": "shop_"}, '"shop_state"'),
+        ({"tablePrefix": "shop."}, '"shop"."state"'),
+    ],
+)
+def test_names_of_tables_are_read_as_unquoted_names(given: dict[str, str], table: str) -> None:
+    assert read({"connectionString": "host=h", **given}).table == table
+
+
+@pytest.mark.parametrize("name", ["a b", 'a"b', "1a", "a.b.c", "ä", "a;b"])
+def test_what_is_no_name_is_refused(name: str) -> None:
+    with pytest.raises(StoreRefused, match="is no name of a table"):
+        read({"connectionString": "host=h", "tableName": name})
