@@ -79,7 +79,7 @@ def _bare(database: Database, settings: Settings) -> AbstractAsyncContextManager
 
 @asynccontextmanager
 async def _store(database: Database, settings: Settings) -> AsyncIterator[Calls]:
-    store = registry.load(database.store_type, database.store_version)(settings)
+    store = registry.load(database.store_type, database.store_version)(database.typed(settings))
     await store.open()
 
     async def get(key: str) -> bytes | None:

@@ -68,7 +68,8 @@ def server(
 def make_store(subject: Database, server: Server) -> Callable[[], Store]:
     """Make another store on the same server, not yet open."""
     kind: Any = registry.load(subject.store_type, subject.store_version)
-    return lambda: kind(server.settings)
+    settings = subject.typed(server.settings)
+    return lambda: kind(settings)
 
 
 @pytest.fixture

@@ -13,12 +13,18 @@ from pannier_sidecar.state.store import Feature, Store
 pytestmark = pytest.mark.topic("TTL", Feature.TTL)
 
 PATIENCE_S = 10
+APART_S = 3
+"""Servers that count whole seconds, each by its own clock, let go of keys that far apart at the most: one of them, and
+some for a clock that ticks late."""
 
 
-async def until_gone(store: Store, key: str) -> None:
-    deadline = time.monotonic() + PATIENCE_S
-    while await store.get(Get(key)) is not None:
-        assert time.monotonic() < deadline, f"{key} does not expire"
+async def until_gone(store: Store, key: str, limit_s: float = PATIENCE_S) -> None:
+    deadline = time.monotonic() + limit_s
+    while True:
+        asked_at = time.monotonic()
+        if await store.get(Get(key)) is None:
+            return
+        assert asked_at < deadline, f"{key} does not expire"
         await asyncio.sleep(0.02)
 
 
@@ -74,6 +80,7 @@ async def test_an_expired_key_counts_as_absent(store: Store, key: Keys, prefix: 
     old = await present(store, key("last"))
     await written(store, key("stays"), b"old")
     await until_gone(store, key("last"))
+    await asyncio.gather(*(until_gone(store, key(name), APART_S) for name in names))
 
     found = await store.bulk_get([Get(key(name)) for name in [*names, "stays"]])
     assert [entry and entry.value for entry in found] == [None] * len(names) + [b"old"]

@@ -108,15 +108,6 @@ def test_a_key_with_the_separator_in_a_transaction_is_refused(api: StateApi, gro
         assert values(api, group) == [None]
 
 
-@pytest.mark.lacks(Feature.TRANSACTIONAL)
-def test_a_store_without_transactions_refuses_them(api: StateApi, key: str) -> None:
-    with pytest.raises(Refused) as refused:
-        api.transact("statestore", upsert(key))
-    assert refused.value.kind is Kind.NOT_SUPPORTED
-    assert "doesn't support transaction" in str(refused.value)
-    assert api.get("statestore", key) is None
-
-
 # --- lists of keys ----------------------------------------------------------------------------------------------------
 
 
@@ -184,11 +175,3 @@ def test_a_limit_out_of_range_is_refused(api: StateApi, limit: int) -> None:
         api.keys("statestore", "k", limit=limit)
     assert refused.value.kind is Kind.MALFORMED
     assert "limit" in str(refused.value)
-
-
-@pytest.mark.lacks(Feature.KEYS_LIKE)
-def test_a_store_that_cannot_list_its_keys_says_so(api: StateApi) -> None:
-    with pytest.raises(Refused) as refused:
-        api.keys("statestore")
-    assert refused.value.kind is Kind.NOT_SUPPORTED
-    assert "statestore" in str(refused.value)

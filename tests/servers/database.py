@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
+from pannier_crds.catalogue import component_type, read_settings
 from pannier_sidecar.state.store import Feature
 
 EVERYTHING = frozenset(Feature)
@@ -61,3 +62,11 @@ class Database:
 
     def __str__(self) -> str:
         return self.name
+
+    def typed(self, settings: Settings) -> Settings:
+        """Return what the store is given where a component says this: values of their types, defaults filled in."""
+        kind = component_type(self.store_type, self.store_version)
+        assert kind is not None
+        found, problems = read_settings(kind, {name: str(value) for name, value in settings.items()})
+        assert not problems, problems
+        return found

@@ -5,10 +5,20 @@ A new store adds its module of this folder.
 
 from __future__ import annotations
 
-from servers import embedded, postgresql_server, redis_server
+from servers import (
+    embedded,
+    memcached_server,
+    postgresql_server,
+    redis_server,
+)
 from servers.database import Database
 
-DATABASES: tuple[Database, ...] = (*embedded.DATABASES, *redis_server.DATABASES, *postgresql_server.DATABASES)
+DATABASES: tuple[Database, ...] = (
+    *embedded.DATABASES,
+    *redis_server.DATABASES,
+    *postgresql_server.DATABASES,
+    *memcached_server.DATABASES,
+)
 
 
 def named(name: str) -> Database:

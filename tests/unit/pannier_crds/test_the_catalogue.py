@@ -9,24 +9,19 @@ from pannier_crds import catalogue
 from pannier_crds.catalogue import ComponentType, Field, Form, read_settings
 
 TYPES = catalogue.known_types()
+STATE_STORES = (
+    "state.in-memory",
+    "state.sqlite",
+    "state.redis",
+    "state.postgresql",
+    "state.memcached",
+)
 FIELDS = [pytest.param(kind, field, id=f"{kind.name}-{field.name}") for kind in TYPES for field in kind.fields]
 
 
 def test_the_types_of_this_version_are_served() -> None:
-    assert set(catalogue.known_names()) == {
-        "state.in-memory",
-        "state.sqlite",
-        "state.redis",
-        "state.postgresql",
-        "secretstores.local.env",
-        "secretstores.local.file",
-    }
-    assert catalogue.known_names("state.") == (
-        "state.in-memory",
-        "state.sqlite",
-        "state.redis",
-        "state.postgresql",
-    )
+    assert catalogue.known_names() == (*STATE_STORES, "secretstores.local.env", "secretstores.local.file")
+    assert catalogue.known_names("state.") == STATE_STORES
 
 
 @pytest.mark.parametrize("kind", TYPES, ids=lambda kind: kind.name)
@@ -68,9 +63,14 @@ def test_every_field_makes_sense(kind: ComponentType, field: Field) -> None:
     assert not (field.sensitive and field.kind == "choice")
 
 
+LIMITED = {"state.memcached": {"ETAG", "TTL"}}
+"""What those can do that cannot do everything."""
+
+
 @pytest.mark.parametrize("kind", [kind for kind in TYPES if kind.is_state_store], ids=lambda kind: kind.name)
-def test_these_state_stores_can_do_everything(kind: ComponentType) -> None:
-    assert set(kind.capabilities) == {"ETAG", "TRANSACTIONAL", "TTL", "KEYS_LIKE", "ACTOR"}
+def test_state_stores_can_do_everything_but_those_that_say_less(kind: ComponentType) -> None:
+    everything = {"ETAG", "TRANSACTIONAL", "TTL", "KEYS_LIKE", "ACTOR"}
+    assert set(kind.capabilities) == LIMITED.get(kind.name, everything)
 
 
 @pytest.mark.parametrize(
@@ -101,6 +101,21 @@ def test_every_redis_field_of_dapr_is_known(name: str) -> None:
     redis = catalogue.component_type("state.redis")
     assert redis is not None
     assert redis.field(name) is not None
+
+
+@pytest.mark.parametrize("name", ["hosts", "maxIdleConnections", "timeout", "ttlInSeconds", "keyPrefix"])
+def test_every_memcached_field_of_dapr_is_known(name: str) -> None:
+    memcached = catalogue.component_type("state.memcached")
+    assert memcached is not None
+    assert memcached.field(name) is not None
+
+
+def test_a_timeout_of_memcached_is_milliseconds_as_for_dapr() -> None:
+    memcached = catalogue.component_type("state.memcached")
+    assert memcached is not None
+    for text, seconds in (("1500", 1.5), ("2s", 2.0), ("0", 1.0), ("-1", 1.0)):
+        settings, problems = read_settings(memcached, {"hosts": "h", "timeout": text})
+        assert (settings["timeout"], problems) == (seconds, [])
 
 
 def test_patterns_of_forms_are_regular_expressions() -> None:

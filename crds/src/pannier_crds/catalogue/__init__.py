@@ -34,6 +34,7 @@ _MODULES: Final = {
     "state.redis": "redis",
     "state.postgresql": "postgresql",
     "state.postgres": "postgresql",
+    "state.memcached": "memcached",
     "secretstores.local.env": "local_secrets",
     "secretstores.local.file": "local_secrets",
 }

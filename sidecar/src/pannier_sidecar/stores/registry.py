@@ -34,6 +34,7 @@ ENTRIES: Final[Mapping[str, Entry]] = {
     "state.in-memory": Entry("pannier_sidecar.stores.in_memory:InMemoryStore"),
     "state.postgresql": Entry("pannier_sidecar.stores.postgresql:JsonStore", "postgresql", {"asyncpg": "asyncpg"}),
     "state.postgresql/v2": Entry("pannier_sidecar.stores.postgresql:BytesStore", "postgresql", {"asyncpg": "asyncpg"}),
+    "state.memcached": Entry("pannier_sidecar.stores.memcached:MemcachedStore"),
     "state.redis": Entry("pannier_sidecar.stores.redis:RedisStore", "redis", {"hiredis": "hiredis"}),
     "state.sqlite": Entry("pannier_sidecar.stores.sqlite:SQLiteStore"),
 }

@@ -1,0 +1,46 @@
+"""`state.memcached`: one memcached, or several that share the keys."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from pannier_crds.catalogue import every_state_store
+from pannier_crds.catalogue.model import ComponentType, Field
+
+TYPES: Final = (
+    ComponentType(
+        "state.memcached",
+        title="Memcached",
+        features=("ETAG", "TTL"),
+        fields=(
+            Field(
+                "hosts",
+                description="host or host:port or the path of a Unix socket, several separated by commas",
+                required=True,
+                places_data=True,
+            ),
+            Field(
+                "timeout",
+                "duration",
+                description="Longest time to connect, and to wait for a sign of life",
+                default=1.0,
+                bare_unit="ms",
+                must_be_positive=True,
+            ),
+            Field("username", description="User, where memcached runs with -Y"),
+            Field("password", description="Password", sensitive=True),
+            Field("enableTLS", "boolean", description="Whether to speak TLS", default=False),
+            Field(
+                "insecureSkipTLSVerify",
+                "boolean",
+                description="Whether to accept a certificate that nobody vouches for",
+                default=False,
+            ),
+            Field(
+                "caCert", description="The authority that signed the server's certificate, PEM text or a file's path"
+            ),
+            *every_state_store.FIELDS,
+            Field("maxIdleConnections", ignored="all calls share one connection to each server"),
+        ),
+    ),
+)

@@ -1,0 +1,130 @@
+"""Making one connection: TCP or a Unix socket, TLS, signing in, and finding out what the server can do."""
+
+from __future__ import annotations
+
+import asyncio
+import ssl
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from pannier_sidecar.state.errors import StoreFault, StoreRefused, StoreUnavailable
+
+from . import items
+from .connection import Connection, ConnectionLost
+
+if TYPE_CHECKING:
+    from .settings import Address, Encryption, MemcachedSettings
+
+_PROBE_KEY: Final = items.sent_key("pannier probe")
+"""Has a space, so that whether the server takes such keys is tried too."""
+
+
+class Dialler:
+    """Makes connections as the component says."""
+
+    def __init__(self, settings: MemcachedSettings):
+        """Raises StoreRefused if the certificate cannot be used."""
+        self._settings = settings
+        self._tls = _tls_context(settings.encryption) if settings.encryption else None
+
+    async def dial(self, address: Address) -> Connection:
+        """Return a signed-in connection to a server that can do what the store needs. Raises a StoreFault in time."""
+        loop = asyncio.get_running_loop()
+        connection = Connection(loop, str(address), self._settings.timeout)
+        try:
+            async with asyncio.timeout(self._settings.timeout):
+                await self._reach(address, connection)
+                await self._introduce(connection)
+            return connection
+        except BaseException as error:
+            connection.abort("given up")
+            fault = self._fault(address, error)
+            if fault is None:
+                raise
+            raise fault from error
+
+    async def _reach(self, address: Address, connection: Connection) -> None:
+        loop = asyncio.get_running_loop()
+        name = address.host if self._tls and address.port is not None else None
+        if address.port is None:
+            await loop.create_unix_connection(lambda: connection, address.host)
+        else:
+            await loop.create_connection(
+                lambda: connection, address.host, address.port, ssl=self._tls, server_hostname=name
+            )
+
+    async def _introduce(self, connection: Connection) -> None:
+        settings = self._settings
+        if settings.username or settings.password:
+            words = f"{settings.username} {settings.password}".encode()
+            reply = await connection.send(b"set pannier 0 0 %d\r\n%b\r\n" % (len(words), words))
+            if reply != b"STORED":
+                raise _not_let_in(reply, connection.name)
+        version = await connection.send(b"version\r\n")
+        if isinstance(version, tuple) or not version.startswith(b"VERSION "):
+            raise _not_let_in(version, connection.name)
+        for command in (b"stats\r\n", b"stats settings\r\n"):
+            await connection.send(command)
+        probe = await connection.send(items.read(_PROBE_KEY))
+        if not isinstance(probe, tuple) and not probe.startswith(b"EN"):
+            raise StoreRefused(
+                f"memcached at {connection.name} is {version.decode(errors='replace').lower()} and does not know the "
+                f"meta commands that ETags need ({probe.decode(errors='replace')}); use 1.6.10 or later"
+            )
+        stats = connection.stats
+        if stats.get("cas_enabled") == "no":
+            raise StoreRefused(
+                f"memcached at {connection.name} runs without CAS, so without ETags; start it without -C"
+            )
+        connection.largest_item = int(stats.get("item_size_max", 1024 * 1024))
+        # Its start and its pid. CAS numbers begin anew with each start, and ETags must not come back.
+        started = int(stats.get("time", 0)) - int(stats.get("uptime", 0))
+        connection.run = f"{started:x}-{int(stats.get('pid', 0)):x}"
+
+    def _fault(self, address: Address, error: BaseException) -> StoreFault | None:
+        """Return what an error means for the store; None for one that is none of memcached's."""
+        where = f"memcached at {address}"
+        if isinstance(error, TimeoutError):
+            return StoreUnavailable(
+                f"{where} did not answer within {self._settings.timeout:g} s; check hosts, that it runs, and timeout"
+            )
+        if isinstance(error, ConnectionLost):
+            return StoreUnavailable(f"{error}; {self._tls_advice()}")
+        if isinstance(error, ssl.SSLError):
+            advice = "check that it speaks TLS on this port and that caCert, or this machine, trusts its certificate"
+            return StoreRefused(f"no TLS with {where}: {error}; {advice}")
+        if isinstance(error, OSError):
+            return StoreUnavailable(f"{where} cannot be reached: {error.strerror or error}; check hosts")
+        if isinstance(error, ValueError):  # of a name that cannot be looked up
+            return StoreRefused(f"{address.host!r} in hosts is no host name: {error}")
+        return None
+
+    def _tls_advice(self) -> str:
+        return (
+            "if it does not speak TLS, take enableTLS out" if self._tls else 'if it speaks TLS, set enableTLS: "true"'
+        )
+
+
+def _not_let_in(reply: object, name: str) -> StoreRefused:
+    text = reply.decode(errors="replace") if isinstance(reply, bytes) else str(reply)
+    if "unauthenticated" in text:
+        return StoreRefused(f"memcached at {name} lets nobody in: {text}; set username and password")
+    if "authentication" in text:
+        return StoreRefused(f"memcached at {name} lets nobody in: {text}; check username and password")
+    return StoreRefused(f"what answers at {name} says {text!r}, which is no answer of memcached's; check hosts")
+
+
+def _tls_context(encryption: Encryption) -> ssl.SSLContext:
+    context = ssl.create_default_context()
+    if encryption.skips_verification:
+        context.check_hostname = False
+        context.verify_mode = ssl.CERT_NONE
+    authority = encryption.ca_certificate
+    if authority:
+        try:
+            context.load_verify_locations(
+                cadata=authority if "-----BEGIN" in authority else Path(authority).read_text()
+            )
+        except (ssl.SSLError, OSError) as error:
+            raise StoreRefused(f"caCert cannot be used: {error}; write PEM text or the path of a PEM file") from error
+    return context

@@ -1,0 +1,104 @@
+"""One server for as long as the store is open: connects when a call needs it, and again after a loss."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from typing import TYPE_CHECKING
+
+from pannier_sidecar.state.errors import OutcomeUnknown, StoreFault, StoreUnavailable
+
+from .connection import Connection, ConnectionLost, Reply
+
+if TYPE_CHECKING:
+    from pannier_sidecar.state.requests import Write
+
+    from .dialling import Dialler
+    from .settings import Address
+
+log = logging.getLogger(__name__)
+
+
+class Host:
+    """A server, and the one connection to it."""
+
+    def __init__(self, address: Address, dialler: Dialler, timeout: float):
+        self.current: Connection | None = None
+        """To send on while it takes calls; else `connected` returns one that does."""
+        self._address = address
+        self._dialler = dialler
+        self._timeout = timeout
+        self._dialling: asyncio.Task[StoreFault | None] | None = None
+        self._is_closed = False
+
+    async def connected(self) -> Connection:
+        """Return a connection that takes calls. Raises a StoreFault if there is none in time."""
+        while True:
+            if self._is_closed:
+                raise StoreUnavailable("the memcached store is closed")
+            connection = self.current
+            if connection is None or connection.why_ended is not None:
+                await self._dialled()
+            elif connection.takes_calls:
+                return connection
+            else:
+                await self._room_on(connection)
+
+    async def again(self, payload: bytes, lost: ConnectionLost, write: Write | None) -> tuple[Reply, Connection]:
+        """Send once more what was lost, where that is sound; return the answer and the connection that it came on.
+
+        A read, and a write without a precondition, do the same the second time. Raises a StoreFault.
+        """
+        if lost.timed_out or (write is not None and write.is_conditional):
+            raise _fault(lost, write) from lost
+        connection = await self.connected()
+        try:
+            return await connection.send(payload), connection
+        except ConnectionLost as lost_again:
+            raise _fault(lost_again, write) from lost_again
+
+    async def close(self) -> None:
+        """End the connection; calls in flight fail. Does not come back."""
+        self._is_closed = True
+        if self._dialling is not None:
+            self._dialling.cancel()
+            await asyncio.wait((self._dialling,))
+        if self.current is not None:
+            self.current.abort("the memcached store is closed")
+            await asyncio.wait((self.current.lost,))
+
+    async def _dialled(self) -> None:
+        """Return when there is a new connection: the same attempt for all who wait. Raises a StoreFault."""
+        if self._dialling is None:
+            self._dialling = asyncio.create_task(self._dial())
+            self._dialling.add_done_callback(self._forget_dialling)
+        done, _ = await asyncio.wait((self._dialling,))
+        [task] = done
+        fault = StoreUnavailable("the memcached store is closed") if task.cancelled() else task.result()
+        if fault is not None:
+            raise type(fault)(*fault.args)  # a fresh one: each raise adds to an exception's traceback
+
+    async def _dial(self) -> StoreFault | None:
+        if self.current is not None:
+            log.warning("%s; connecting again", self.current.why_ended)
+        try:
+            self.current = await self._dialler.dial(self._address)
+        except StoreFault as fault:
+            return fault
+        return None
+
+    def _forget_dialling(self, _: object) -> None:
+        self._dialling = None
+
+    async def _room_on(self, connection: Connection) -> None:
+        try:
+            async with asyncio.timeout(self._timeout):
+                await connection.room.wait()
+        except TimeoutError as error:
+            raise StoreUnavailable(f"memcached at {self._address} has more calls waiting than it can take") from error
+
+
+def _fault(lost: ConnectionLost, write: Write | None) -> StoreFault:
+    if write is None or not lost.was_sent:
+        return StoreUnavailable(str(lost))
+    return OutcomeUnknown(f"{lost}; the write may or may not have happened: read the key before writing again")

@@ -1,0 +1,170 @@
+"""How state lies in memcached: the meta commands that read and write it, and what their answers mean.
+
+A value is a plain item at the full key, as Dapr writes it, so that either reads what the other wrote. What else has to
+be known is beside the value: the ETag is the item's CAS number, and its client flags hold the time of expiry.
+"""
+
+from __future__ import annotations
+
+from base64 import b64encode
+from math import ceil
+from re import compile as pattern
+from time import time
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+from pannier_sidecar.state.errors import ETagMismatch, KeyRefused, StoreFault, StoreRefused
+from pannier_sidecar.state.requests import Delete, Set, Write
+from pannier_sidecar.state.store import StoredValue
+
+if TYPE_CHECKING:
+    from .connection import Connection, Reply
+
+MAX_KEY_BYTES: Final = 250
+MAX_ENCODED_KEY_BYTES: Final = MAX_KEY_BYTES // 4 * 3
+"""Of a key that has to be sent in base64."""
+OVERHEAD: Final = 128
+"""Bytes that an item takes beside key and value, at the most (64 in 1.6.18). A value that the server finds too large
+would cost the key its former value, so it must not be sent."""
+
+_UNSENDABLE: Final = pattern(rb"[\x00-\x20\x7f]").search
+"""Bytes that may not be in a key as it is: those that Dapr's client refuses too."""
+_RELATIVE_LIMIT_S: Final = 60 * 60 * 24 * 30
+"""More seconds than that memcached takes for a Unix time."""
+_LAST_TIME: Final = 2**31 - 1
+"""The largest Unix time that memcached takes (2038)."""
+_CAS: Final = pattern(r"[1-9][0-9]{0,18}").fullmatch
+"""Not quite all of 64 bits, but more than there will ever be writes; 0 would mean none to memcached."""
+
+
+class SentKey(NamedTuple):
+    """A key as it is written into a command."""
+
+    name: bytes
+    flag: bytes
+    """Says how the name is written."""
+
+
+def sent_key(key: str) -> SentKey:
+    """Return how a key is sent. Raises KeyRefused."""
+    raw = key.encode()
+    if _UNSENDABLE(raw) is None:
+        return SentKey(raw, b"")
+    if len(raw) > MAX_ENCODED_KEY_BYTES:
+        raise KeyRefused(
+            f"key {key!r} has {len(raw)} bytes; with spaces or control characters in it memcached takes "
+            f"{MAX_ENCODED_KEY_BYTES}, so make it shorter or leave them out"
+        )
+    return SentKey(b64encode(raw), b" b")
+
+
+def read(key: SentKey) -> bytes:
+    """Return the command that reads a key."""
+    return b"mg %b v c f t%b\r\n" % key
+
+
+def write(write: Write, key: SentKey, connection: Connection) -> bytes:
+    """Return the command that carries out a write. Raises ETagMismatch, and StoreRefused for what is too large."""
+    if isinstance(write, Delete):
+        if write.if_absent:
+            return b"mg %b%b\r\n" % key  # there is nothing to delete, or it is a mismatch
+        return b"md %b%b%b\r\n" % (*key, _cas_flag(write, connection))
+    value = write.value
+    size = len(value)
+    if len(key.name) + size + OVERHEAD > connection.largest_item:
+        raise too_large(write, connection)
+    condition = b" ME" if write.if_absent else _cas_flag(write, connection)
+    return b"ms %b %d%b%b%b\r\n%b\r\n" % (key.name, size, key.flag, condition, _expiry_flags(write.ttl), value)
+
+
+def value_read(reply: Reply, connection: Connection) -> StoredValue | None:
+    """Return the value that the answer to `read` brings. Raises StoreRefused."""
+    if not isinstance(reply, tuple):
+        if reply.startswith(b"EN"):
+            return None
+        raise refusal(reply, connection.name)
+    line, value = reply
+    parts = line.split(b" ", 5)
+    etag = f"{parts[2][1:].decode()}-{connection.run}"
+    flags, left = parts[3][1:], parts[4][1:]
+    if flags == b"0" and left == b"-1":
+        return StoredValue(value, etag)
+    return StoredValue(value, etag, _expiry(int(flags), int(left)))
+
+
+def fault_of(reply: Reply, write: Write, connection: Connection) -> StoreFault | None:
+    """Return the fault that the answer to a write means, None if it is done."""
+    line = reply[0] if isinstance(reply, tuple) else reply
+    kind = line[:2]
+    is_look = isinstance(write, Delete) and write.if_absent
+    if kind == (b"EN" if is_look else b"HD") or (kind == b"NF" and not write.is_conditional):
+        return None
+    if kind in (b"NS", b"HD"):
+        return ETagMismatch(f"key {write.key} exists already, and first-write without an ETag only creates")
+    if kind == b"NF":
+        return ETagMismatch(f"key {write.key} does not exist, so it has no ETag {write.if_match}")
+    if kind == b"EX":
+        return _other_etag(write)
+    if isinstance(write, Set) and b"too large" in line:
+        return too_large(write, connection)
+    return refusal(line, connection.name)
+
+
+def refusal(line: bytes, name: str) -> StoreRefused:
+    """Return the fault that an error of the server means, with its words and what to change."""
+    text = line.decode(errors="replace")
+    advice = next((advice for words, advice in _ADVICE.items() if words in text), "")
+    return StoreRefused(f"memcached at {name} refused: {text}{advice}")
+
+
+def too_large(write: Set, connection: Connection) -> StoreRefused:
+    return StoreRefused(
+        f"the value of key {write.key} is too large for memcached at {connection.name}: {len(write.value)} bytes, and "
+        f"key, value and {OVERHEAD} bytes of overhead may have {connection.largest_item}; start memcached with a "
+        "larger -I, or store less under one key"
+    )
+
+
+_ADVICE: Final = {
+    "unauthenticated": "; set username and password",
+    "out of memory": "; raise its memory limit (-m), or let it evict (without -M)",
+}
+
+
+def _cas_flag(write: Write, connection: Connection) -> bytes:
+    """Return the flag that makes a write depend on its ETag. Raises ETagMismatch for one that cannot be current."""
+    if write.if_match is None:
+        return b""
+    cas, _, run = write.if_match.partition("-")
+    if run != connection.run or not _CAS(cas):
+        raise _other_etag(write)
+    return b" C" + cas.encode()
+
+
+def _other_etag(write: Write) -> ETagMismatch:
+    return ETagMismatch(f"key {write.key} has another ETag than {write.if_match}; read it again")
+
+
+def _expiry_flags(ttl: int | None) -> bytes:
+    """Return when the item goes, for the server, and the same as a Unix time to be read back.
+
+    The server counts by a clock that ticks once a second, so one more keeps an item from going before its time.
+    """
+    if ttl is None:
+        return b""
+    expires_at = ceil(time() + ttl)
+    if ttl < _RELATIVE_LIMIT_S:
+        return b" F%d T%d" % (expires_at, ttl + 1)
+    if expires_at > _LAST_TIME:
+        return b" F%d" % min(expires_at, 2**32 - 1)  # the server would take it for long past
+    return b" F%d T%d" % (expires_at, expires_at)
+
+
+def _expiry(flags: int, left: int) -> int | None:
+    """Return the Unix time at which an item goes, from its client flags and the seconds it has left (-1: no end).
+
+    Other programs use the flags in other ways, so they are believed only where they agree with what is left.
+    """
+    if left < 0:
+        return flags if flags > _LAST_TIME else None
+    by_server = round(time()) + left
+    return flags if abs(flags - by_server) <= 2 else by_server

@@ -1,0 +1,152 @@
+"""`state.memcached`: what each call of a store sends to memcached, and what the answers mean."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple, TypeVar
+from zlib import crc32
+
+from pannier_sidecar.state.errors import StoreFault, StoreUnavailable
+from pannier_sidecar.state.store import Feature, Setting, Store, StoredValue
+
+from . import items
+from .connection import Connection, ConnectionLost, Reply
+from .dialling import Dialler
+from .host import Host
+from .settings import MemcachedSettings
+
+if TYPE_CHECKING:
+    import asyncio
+    from collections.abc import Awaitable, Mapping, Sequence
+
+    from pannier_sidecar.state.requests import Delete, Get, Set, Write
+
+Found = TypeVar("Found")
+
+
+class MemcachedStore(Store):
+    """State in memcached, each value a plain item as Dapr writes it."""
+
+    features = frozenset({Feature.ETAG, Feature.TTL})
+    max_key_bytes = items.MAX_KEY_BYTES
+
+    def __init__(self, settings: Mapping[str, Setting]):
+        """Take the component's settings under their canonical names; `open` judges them."""
+        self._given = settings
+        self._hosts: Sequence[Host] = ()
+
+    async def open(self) -> None:
+        settings = MemcachedSettings.read(self._given)
+        dialler = Dialler(settings)
+        self._hosts = [Host(address, dialler, settings.timeout) for address in settings.addresses]
+        try:
+            for host in self._hosts:
+                await host.connected()
+        except BaseException:
+            await self.close()
+            raise
+
+    async def close(self) -> None:
+        for host in self._hosts:
+            await host.close()
+
+    async def ping(self) -> None:
+        if not self._hosts:
+            raise StoreUnavailable("the memcached store is not open")
+        for host in self._hosts:
+            try:
+                await (await host.connected()).send(b"mn\r\n")
+            except ConnectionLost as lost:
+                raise StoreUnavailable(str(lost)) from lost
+
+    async def get(self, get: Get) -> StoredValue | None:
+        return items.value_read(*await self._answer(await self._send(get.key)))
+
+    async def set(self, write: Set) -> None:
+        await self._carry_out(write)
+
+    async def delete(self, write: Delete) -> None:
+        await self._carry_out(write)
+
+    async def bulk_get(self, gets: Sequence[Get]) -> Sequence[StoredValue | StoreFault | None]:
+        """Read all keys of a server in one trip."""
+        sent = [await _or_fault(self._send(get.key)) for get in gets]
+        try:
+            return [each if isinstance(each, StoreFault) else await _or_fault(self._value(each)) for each in sent]
+        finally:
+            _give_up(sent)
+
+    async def bulk_write(self, writes: Sequence[Write]) -> Sequence[StoreFault | None]:
+        """Send all writes in one trip; each server carries out its own in order."""
+        sent = [await _or_fault(self._send(write.key, write)) for write in writes]
+        try:
+            return [
+                each if isinstance(each, StoreFault) else await self._outcome(each, write)
+                for each, write in zip(sent, writes, strict=True)
+            ]
+        finally:
+            _give_up(sent)
+
+    async def _carry_out(self, write: Write) -> None:
+        reply, connection = await self._answer(await self._send(write.key, write), write)
+        fault = items.fault_of(reply, write, connection)
+        if fault is not None:
+            raise fault
+
+    async def _outcome(self, sent: _Sent, write: Write) -> StoreFault | None:
+        try:
+            reply, connection = await self._answer(sent, write)
+        except StoreFault as fault:
+            return fault
+        return items.fault_of(reply, write, connection)
+
+    async def _value(self, sent: _Sent) -> StoredValue | None:
+        return items.value_read(*await self._answer(sent))
+
+    async def _send(self, key: str, write: Write | None = None) -> _Sent:
+        """Send a write, or a read of the key. Raises a StoreFault where nothing can be sent."""
+        host = self._host(key)
+        connection = host.current
+        if connection is None or not connection.takes_calls:
+            connection = await host.connected()
+        name = items.sent_key(key)
+        payload = items.read(name) if write is None else items.write(write, name, connection)
+        return _Sent(host, connection, payload, connection.send(payload))
+
+    async def _answer(self, sent: _Sent, write: Write | None = None) -> tuple[Reply, Connection]:
+        """Return the answer and the connection that it came on. Raises a StoreFault."""
+        try:
+            return await sent.answer, sent.connection
+        except ConnectionLost as lost:
+            return await sent.host.again(sent.payload, lost, write)
+
+    def _host(self, key: str) -> Host:
+        """Return the server that has a key: the one that Dapr's client would choose."""
+        hosts = self._hosts
+        if len(hosts) == 1:
+            return hosts[0]
+        if not hosts:
+            raise StoreUnavailable("the memcached store is not open")
+        return hosts[crc32(key.encode()) % len(hosts)]
+
+
+class _Sent(NamedTuple):
+    """A call under way."""
+
+    host: Host
+    connection: Connection
+    payload: bytes
+    answer: asyncio.Future[Reply]
+
+
+async def _or_fault(call: Awaitable[Found]) -> Found | StoreFault:
+    try:
+        return await call
+    except StoreFault as fault:
+        return fault
+
+
+def _give_up(sent: Sequence[_Sent | StoreFault]) -> None:
+    """Let go of the answers that nobody waits for any more."""
+    for each in sent:
+        if not isinstance(each, StoreFault):
+            each.answer.cancel()  # without effect on those that are done

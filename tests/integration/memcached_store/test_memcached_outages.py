@@ -1,0 +1,133 @@
+"""memcached dies, hangs or is full: no call hangs, and each says what happened."""
+
+import asyncio
+import os
+import signal
+from collections.abc import AsyncIterator, Iterator
+from contextlib import ExitStack
+from pathlib import Path
+from time import monotonic
+
+import pytest
+from servers.memcached_server import MemcachedServer, owner, single
+from servers.opened_redis import eventually
+from servers.opened_store import opened
+
+from pannier_sidecar.state.errors import OutcomeUnknown, StoreFault, StoreRefused, StoreUnavailable
+from pannier_sidecar.state.requests import Delete, Get, Set
+from pannier_sidecar.stores.memcached import MemcachedStore
+
+
+@pytest.fixture
+def server(tmp_path: Path) -> Iterator[MemcachedServer]:
+    with single(tmp_path) as server:
+        yield server
+
+
+@pytest.fixture
+async def store(server: MemcachedServer) -> AsyncIterator[MemcachedStore]:
+    async with opened(MemcachedStore({"hosts": server.address, "timeout": 0.5})) as store:
+        yield store
+
+
+async def test_during_an_outage_calls_fail_in_time_and_say_why(server: MemcachedServer, store: MemcachedStore) -> None:
+    await store.set(Set("k", b"1"))
+    server.kill()
+    started = monotonic()
+    for call in (
+        store.get(Get("k")),
+        store.set(Set("k", b"2")),
+        store.set(Set("k", b"2", if_match="1")),
+        store.delete(Delete("k")),
+        store.ping(),
+    ):
+        with pytest.raises(StoreUnavailable, match=server.address):
+            await call
+    for faults in (
+        await store.bulk_get([Get(f"k{n}") for n in range(100)]),
+        await store.bulk_write([Set(f"k{n}", b"") for n in range(100)]),
+    ):
+        assert all(isinstance(fault, StoreUnavailable) for fault in faults)
+    assert monotonic() - started < 20
+    server.start()
+    await eventually(lambda: store.set(Set("k", b"3")))
+    assert server.stored("k") == b"3"
+
+
+async def test_calls_in_flight_when_the_server_dies_are_told_what_became_of_them(
+    server: MemcachedServer, store: MemcachedStore
+) -> None:
+    await store.set(Set("k", b"1"))
+    found = await store.get(Get("k"))
+    assert found is not None
+    server.pause()
+    calls = [
+        asyncio.create_task(each)
+        for each in (store.get(Get("k")), store.set(Set("k", b"2")), store.set(Set("k", b"3", if_match=found.etag)))
+    ]
+    await asyncio.sleep(0.05)
+    os.kill(server.pid, signal.SIGKILL)  # before it can read what it was sent
+    server.kill()
+    read, unconditional, conditional = await asyncio.gather(*calls, return_exceptions=True)
+    assert type(read) is StoreUnavailable
+    assert isinstance(unconditional, StoreUnavailable)
+    assert type(conditional) is OutcomeUnknown
+    assert "read the key before writing again" in str(conditional)
+
+
+async def test_a_stopped_server_fails_calls_in_time_and_serves_again_when_continued(
+    server: MemcachedServer, store: MemcachedStore
+) -> None:
+    await store.set(Set("k", b"1"))
+    server.pause()
+    started = monotonic()
+    calls = (store.get(Get("k")), store.set(Set("k", b"2")), store.delete(Delete("k", if_absent=True)))
+    results = await asyncio.gather(*calls, return_exceptions=True)
+    assert monotonic() - started < 10
+    assert [type(result) for result in results] == [StoreUnavailable, OutcomeUnknown, OutcomeUnknown]
+    assert all("did not answer within 0.5 s" in str(result) for result in results)
+    with pytest.raises(StoreUnavailable):
+        await store.get(Get("k"))
+    server.resume()
+    await eventually(lambda: store.set(Set("k", b"4")))
+    await eventually(store.ping)
+
+
+async def test_a_server_that_is_gone_harms_only_the_keys_it_has(tmp_path: Path) -> None:
+    with ExitStack() as stack:
+        servers = [stack.enter_context(single(tmp_path / str(number))) for number in range(3)]
+        hosts = ",".join(server.address for server in servers)
+        async with opened(MemcachedStore({"hosts": hosts, "timeout": 0.5})) as store:
+            keys = [f"k{number}" for number in range(60)]
+            await store.bulk_write([Set(key, key.encode()) for key in keys])
+            servers[1].kill()
+            found = await store.bulk_get([Get(key) for key in keys])
+            for key, entry in zip(keys, found, strict=True):
+                is_lost = owner(servers, key) is servers[1]
+                assert isinstance(entry, StoreFault) is is_lost
+                assert is_lost or getattr(entry, "value", None) == key.encode()
+
+
+async def test_a_full_server_that_may_not_evict_refuses(tmp_path: Path) -> None:
+    with single(tmp_path, "-M", "-m", "2") as server:
+        async with opened(MemcachedStore({"hosts": server.address, "timeout": 30.0})) as store:
+            faults = await store.bulk_write([Set(f"k{number}", bytes(100_000)) for number in range(100)])
+            [refused, *_] = [fault for fault in faults if fault is not None]
+            assert isinstance(refused, StoreRefused)
+            assert "out of memory" in str(refused)
+            assert "raise its memory limit (-m)" in str(refused)
+            assert server.stored("k0") == bytes(100_000)
+
+
+async def test_a_stalled_server_does_not_fill_the_memory(server: MemcachedServer, store: MemcachedStore) -> None:
+    await store.ping()
+    server.pause()
+    value = bytes(500_000)
+    calls = [asyncio.create_task(store.set(Set("k", value))) for _ in range(500)]
+    results = await asyncio.gather(*calls, return_exceptions=True)
+    assert all(isinstance(result, StoreUnavailable) for result in results)
+    told = {type(result) for result in results}
+    assert told <= {StoreUnavailable, OutcomeUnknown}
+    assert StoreUnavailable in told, "all were sent to a server that did not read"
+    server.resume()
+    await eventually(lambda: store.set(Set("k", b"1")))

@@ -1,0 +1,34 @@
+"""What a store cannot do is refused, and the refusal says so."""
+
+import pytest
+from scenarios.state_client import Kind, Refused, StateApi, upsert
+
+from pannier_sidecar.state.store import Feature
+
+
+@pytest.mark.lacks(Feature.TRANSACTIONAL)
+def test_a_store_without_transactions_refuses_them(api: StateApi, key: str) -> None:
+    with pytest.raises(Refused) as refused:
+        api.transact("statestore", upsert(key))
+    assert refused.value.kind is Kind.NOT_SUPPORTED
+    assert "doesn't support transaction" in str(refused.value)
+    assert api.get("statestore", key) is None
+
+
+@pytest.mark.lacks(Feature.TRANSACTIONAL)
+def test_actors_have_no_state_where_no_store_has_transactions(api: StateApi, key: str) -> None:
+    for call in (
+        lambda: api.transact_actor_state("cat", key, upsert("hp")),
+        lambda: api.get_actor_state("cat", key, "hp"),
+    ):
+        with pytest.raises(Refused) as refused:
+            call()
+        assert "not configured to use the actor runtime" in str(refused.value)
+
+
+@pytest.mark.lacks(Feature.KEYS_LIKE)
+def test_a_store_that_cannot_list_its_keys_says_so(api: StateApi) -> None:
+    with pytest.raises(Refused) as refused:
+        api.keys("statestore")
+    assert refused.value.kind is Kind.NOT_SUPPORTED
+    assert "statestore" in str(refused.value)
