@@ -13,9 +13,10 @@ import pytest
 import yaml
 from cluster.access import Cluster
 
+from pannier_crds.catalogue import known_names
 from pannier_crds.checks import problems_of
 from pannier_crds.component import Component
-from pannier_crds.problems import InvalidManifest
+from pannier_crds.problems import InvalidManifest, listed
 from pannier_operator.status import status_of
 
 ROOT = Path(__file__).parents[2]
@@ -133,7 +134,7 @@ def test_what_is_wrong_is_refused_in_the_words_of_the_checks(said: Try, manifest
         (
             component({"type": "state.rediss"}),
             "spec.type: Forbidden: there is no component type 'state.rediss'; "
-            "write 'state.in-memory', 'state.sqlite' or 'state.redis'",
+            f"write {listed(known_names('state.'), 'or')}",
         ),
         (
             redis({"name": "REDISHOST", "value": "other"}),

@@ -71,6 +71,7 @@ async def test_one_of_two_hundred_deletes(store: Store, key: Keys) -> None:
     assert await value_of(store, key("k")) is None
 
 
+@pytest.mark.on(lambda database: database.transactions_may_race)
 @pytest.mark.topic("transactions", Feature.TRANSACTIONAL)
 async def test_transfers_between_accounts_neither_make_nor_lose_money(store: Store, key: Keys) -> None:
     accounts = [key(str(number)) for number in range(5)]

@@ -3,6 +3,7 @@
 import pytest
 from conformance.calls import REFUSED, fault_of, present, value_of, written
 from conformance.conftest import Keys
+from servers.database import Database
 
 from pannier_sidecar.state.requests import Delete, Get, Set, Write
 from pannier_sidecar.state.store import Feature, Store
@@ -106,8 +107,8 @@ async def test_expiry_is_set_and_cleared(store: Store, key: Keys) -> None:
     assert (await present(store, key("cleared"))).expires_at is None
 
 
-async def test_many_operations_happen_together(store: Store, key: Keys) -> None:
-    count = min(store.max_transaction or 2000, 2000)
+async def test_many_operations_happen_together(subject: Database, store: Store, key: Keys) -> None:
+    count = min(store.max_transaction or subject.many, subject.many)
     writes = [Set(key(str(number)), str(number).encode()) for number in range(count)]
     await store.transact(writes)
     found = await store.bulk_get([Get(write.key) for write in writes])

@@ -55,6 +55,10 @@ class Database:
     """Bytes; None: larger than any test needs."""
     increments: int = 10_000
     """How often tests count up one key by its ETag; fewer where each takes long."""
+    many: int = 2000
+    """How many keys tests use at once where they want many; fewer where each takes long."""
+    transactions_may_race: bool = True
+    """Whether transactions at the same time can be tried: not with an emulator that does not keep them apart."""
     remarks: Mapping[str, str] = field(default_factory=dict)
     """By topic of the suite: within which bounds the store does it, such as `in one partition`."""
     model_runs: int = 20

@@ -8,6 +8,7 @@ from __future__ import annotations
 from servers import (
     embedded,
     memcached_server,
+    mongodb_server,
     postgresql_server,
     redis_server,
 )
@@ -18,6 +19,7 @@ DATABASES: tuple[Database, ...] = (
     *redis_server.DATABASES,
     *postgresql_server.DATABASES,
     *memcached_server.DATABASES,
+    *mongodb_server.DATABASES,
 )
 
 

@@ -7,6 +7,9 @@ from typing import TYPE_CHECKING
 import pytest
 from cluster.manifests import ALLOW, IN_MEMORY, REDIS, component, deployment
 
+from pannier_crds.catalogue import known_names
+from pannier_crds.problems import listed
+
 if TYPE_CHECKING:
     from typing import Any
 
@@ -21,8 +24,7 @@ ACTORS = {"actorStateStore": "true"}
 
 def test_an_unknown_type_is_refused_with_the_known_ones(user: User) -> None:
     assert user.is_refused(component("wrong", "state.reddis")).endswith(
-        "spec.type: Forbidden: there is no component type 'state.reddis'; "
-        "write 'state.in-memory', 'state.sqlite' or 'state.redis'"
+        f"spec.type: Forbidden: there is no component type 'state.reddis'; write {listed(known_names('state.'), 'or')}"
     )
 
 

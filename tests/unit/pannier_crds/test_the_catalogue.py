@@ -15,6 +15,7 @@ STATE_STORES = (
     "state.redis",
     "state.postgresql",
     "state.memcached",
+    "state.mongodb",
 )
 FIELDS = [pytest.param(kind, field, id=f"{kind.name}-{field.name}") for kind in TYPES for field in kind.fields]
 
@@ -116,6 +117,19 @@ def test_a_timeout_of_memcached_is_milliseconds_as_for_dapr() -> None:
     for text, seconds in (("1500", 1.5), ("2s", 2.0), ("0", 1.0), ("-1", 1.0)):
         settings, problems = read_settings(memcached, {"hosts": "h", "timeout": text})
         assert (settings["timeout"], problems) == (seconds, [])
+
+
+DAPR_MONGODB_FIELDS = """
+    host server connectionString username password databaseName collectionName writeconcern readconcern params
+    operationTimeout ttlInSeconds keyPrefix actorStateStore primaryEncryptionKey secondaryEncryptionKey
+"""
+
+
+@pytest.mark.parametrize("name", DAPR_MONGODB_FIELDS.split())
+def test_every_mongodb_field_of_dapr_is_known(name: str) -> None:
+    mongodb = catalogue.component_type("state.mongodb")
+    assert mongodb is not None
+    assert mongodb.field(name) is not None
 
 
 def test_patterns_of_forms_are_regular_expressions() -> None:

@@ -35,6 +35,7 @@ _MODULES: Final = {
     "state.postgresql": "postgresql",
     "state.postgres": "postgresql",
     "state.memcached": "memcached",
+    "state.mongodb": "mongodb",
     "secretstores.local.env": "local_secrets",
     "secretstores.local.file": "local_secrets",
 }

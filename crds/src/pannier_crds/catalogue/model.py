@@ -38,7 +38,8 @@ class Field:
     `stands_for` makes the field an older spelling, with its own unit, of another one. `ignored` is the reason why a
     field that Dapr knows has no effect here; `refused` is the reason and the advice when serving it silently would be
     wrong (a boolean only when it is true). `places_data`: with another value, actor state is looked for elsewhere (in
-    another server, database or table, or under other stored keys).
+    another server, database or table, or under other stored keys). `names_a_file`: without a value, a file of the
+    component's name in the user's data folder is meant.
     """
 
     name: str
@@ -59,6 +60,7 @@ class Field:
     ignored: str | None = None
     refused: tuple[str, str] | None = None
     places_data: bool = False
+    names_a_file: bool = False
 
     @property
     def canonical_name(self) -> str:

@@ -26,6 +26,7 @@ FIELDS: Final = (
         description="Path or file: URI of the database file, or :memory:; without it a file in the user's data folder",
         aliases=("url",),
         places_data=True,
+        names_a_file=True,
     ),
     Field("tableName", description="Table that holds the state", default="state", form=_TABLE_NAME, places_data=True),
     Field(

@@ -191,7 +191,7 @@ class _Planning:
         if not problems:
             settings, problems = catalogue.read_settings(component_type, values)
             problems = [_without_secrets(problem, component, values) for problem in problems if problem.is_error]
-            problems += _placed(settings, component, self._surroundings)
+            problems += _placed(component_type, settings, component, self._surroundings)
         if problems:
             self._refuse(found, problems)
             return
@@ -253,15 +253,18 @@ def _why_hidden(component: Component, surroundings: Surroundings) -> str:
     )
 
 
-def _placed(settings: dict[str, Setting], component: Component, surroundings: Surroundings) -> Iterator[Problem]:
+def _placed(
+    component_type: ComponentType, settings: dict[str, Setting], component: Component, surroundings: Surroundings
+) -> Iterator[Problem]:
     """Give an embedded database that names no file one in the user's data folder, as the catalogue promises."""
-    if settings.get("connectionString", "given") is not None:
-        return
-    if surroundings.data_folder is None:
-        message = "no file is named, and there is no home folder to put one into"
-        yield error(metadata_path("connectionString"), message, "add it, or set HOME or XDG_DATA_HOME")
-    else:
-        settings["connectionString"] = str(surroundings.data_folder / f"{component.name}.db")
+    for name in (each.name for each in component_type.fields if each.names_a_file):
+        if settings.get(name) is not None:
+            continue
+        if surroundings.data_folder is None:
+            message = "no file is named, and there is no home folder to put one into"
+            yield error(metadata_path(name), message, "add it, or set HOME or XDG_DATA_HOME")
+        else:
+            settings[name] = str(surroundings.data_folder / f"{component.name}.db")
 
 
 def _key_scheme(component: Component, settings: Mapping[str, Setting], surroundings: Surroundings) -> KeyScheme:

@@ -35,6 +35,9 @@ ENTRIES: Final[Mapping[str, Entry]] = {
     "state.postgresql": Entry("pannier_sidecar.stores.postgresql:JsonStore", "postgresql", {"asyncpg": "asyncpg"}),
     "state.postgresql/v2": Entry("pannier_sidecar.stores.postgresql:BytesStore", "postgresql", {"asyncpg": "asyncpg"}),
     "state.memcached": Entry("pannier_sidecar.stores.memcached:MemcachedStore"),
+    "state.mongodb": Entry(
+        "pannier_sidecar.stores.mongodb:MongoDBStore", "mongodb", {"pymongo": "pymongo", "bson": "pymongo"}
+    ),
     "state.redis": Entry("pannier_sidecar.stores.redis:RedisStore", "redis", {"hiredis": "hiredis"}),
     "state.sqlite": Entry("pannier_sidecar.stores.sqlite:SQLiteStore"),
 }

@@ -74,6 +74,7 @@ def test_a_library_that_is_there_but_broken_is_not_called_missing(importable: Pa
 def test_nothing_is_imported_that_no_component_asks_for() -> None:
     code = (
         "import sys; from pannier_sidecar.stores import registry; registry.load('state.in-memory');"
-        "print([name for name in ('sqlite3', 'hiredis', 'redis', 'asyncpg') if name in sys.modules])"
+        "libraries = {name for entry in registry.ENTRIES.values() for name in entry.packages or ()};"
+        "print(sorted({'sqlite3', 'redis', *libraries} & sys.modules.keys()))"
     )
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "[]\n"

@@ -1,0 +1,12 @@
+"""`state.mongodb`: state in one collection, a document a key, in the layout of Dapr 1.18.
+
+store ──> server     one client for all calls, opened and looked over
+      ──> writing    a write as one statement that checks its own precondition
+      ──> joining    what several writes to one key come to
+      ──> layout     values as BSON, and back
+settings, faults     what the component says; the client's errors in plain words
+"""
+
+from .store import MongoDBStore
+
+__all__ = ["MongoDBStore"]

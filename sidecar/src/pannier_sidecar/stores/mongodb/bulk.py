@@ -1,0 +1,99 @@
+"""Many writes, each for itself: those without a precondition in one trip, the others side by side."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Final
+
+from pymongo.errors import BulkWriteError, OperationFailure
+
+from pannier_sidecar.state.errors import StoreFault, TooFewReplicas
+
+from . import faults
+from .faults import CLIENT_ERRORS, DUPLICATE_KEY
+from .joining import with_distinct_keys
+from .writing import as_operation, write_one
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+    from pannier_sidecar.state.requests import Write
+
+    from .server import Server
+
+    Faults = dict[int, StoreFault]
+    """By the place of the write in the bulk."""
+
+AT_ONCE: Final = 16
+"""Conditional writes that are under way together."""
+
+
+async def write_each(server: Server, writes: Sequence[Write]) -> list[StoreFault | None]:
+    """Carry out each write for itself, those to one key in their order; return each one's fault or None."""
+    failed: Faults = {}
+    for run in with_distinct_keys(writes):
+        failed |= await _write_run(server, {place: writes[place] for place in run})
+    return [failed.get(place) for place in range(len(writes))]
+
+
+async def _write_run(server: Server, writes: Mapping[int, Write]) -> Faults:
+    """Carry out writes to distinct keys."""
+    plain = {place: write for place, write in writes.items() if not write.is_conditional}
+    if len(plain) == 1:
+        plain = {}
+    alone = {place: write for place, write in writes.items() if place not in plain}
+    parts = await asyncio.gather(_write_together(server, plain), _write_side_by_side(server, alone))
+    return {**parts[0], **parts[1]}
+
+
+async def _write_side_by_side(server: Server, writes: Mapping[int, Write]) -> Faults:
+    room = asyncio.Semaphore(AT_ONCE)
+    failed: Faults = {}
+
+    async def attempt(place: int, write: Write) -> None:
+        async with room:
+            try:
+                await write_one(server, write)
+            except StoreFault as fault:
+                failed[place] = fault
+
+    await asyncio.gather(*(attempt(place, write) for place, write in writes.items()))
+    return failed
+
+
+async def _write_together(server: Server, writes: Mapping[int, Write]) -> Faults:
+    failed: Faults = {}
+    operations = {}
+    for place, write in writes.items():
+        try:
+            operations[place] = as_operation(write)
+        except StoreFault as fault:
+            failed[place] = fault
+    if not operations:
+        return failed
+    collection = server.collection(strong=any(writes[place].strong for place in operations))
+    try:
+        await collection.bulk_write(list(operations.values()), ordered=False)
+    except BulkWriteError as error:
+        parts = dict(_faults_of_parts(server, error, list(operations)))
+        lost = {place: writes[place] for place, fault in parts.items() if fault is None}
+        failed |= {place: fault for place, fault in parts.items() if fault is not None}
+        failed |= await _write_side_by_side(server, lost)
+    except CLIENT_ERRORS as error:
+        failed |= dict.fromkeys(operations, faults.of_write(error, server.settings))
+    return failed
+
+
+def _faults_of_parts(
+    server: Server, error: BulkWriteError, places: Sequence[int]
+) -> Iterator[tuple[int, StoreFault | None]]:
+    """Tell of the writes that failed; None: another writer created that key at the same moment."""
+    details = error.details or {}
+    for concern in details.get("writeConcernErrors", ())[:1]:
+        said = concern.get("errmsg", "")
+        fault = TooFewReplicas(f"{server.settings} has the write, but not on as many members as asked for: {said}")
+        yield from ((place, fault) for place in places)
+    for part in details.get("writeErrors", ()):
+        failure = OperationFailure(part.get("errmsg", ""), part.get("code"), part)
+        is_race = failure.code == DUPLICATE_KEY
+        yield places[part["index"]], None if is_race else faults.of_write(failure, server.settings)

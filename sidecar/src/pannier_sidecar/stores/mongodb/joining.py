@@ -1,0 +1,49 @@
+"""What the writes of a transaction, or of a bulk, come to for each key."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from msgspec.structs import replace
+
+from pannier_sidecar.state.errors import ETagMismatch
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Sequence
+
+    from pannier_sidecar.state.requests import Write
+
+
+def joined(writes: Iterable[Write]) -> list[Write]:
+    """Return a write a key: it has the preconditions of all writes to that key, and leaves what the last one leaves.
+
+    All preconditions speak of the state before. Raises ETagMismatch where no state could fulfil them.
+    """
+    by_key: dict[str, Write] = {}
+    for write in writes:
+        earlier = by_key.get(write.key)
+        by_key[write.key] = write if earlier is None else _joined(earlier, write)
+    return list(by_key.values())
+
+
+def _joined(earlier: Write, later: Write) -> Write:
+    wanted = {etag for etag in (earlier.if_match, later.if_match) if etag is not None}
+    if_absent = earlier.if_absent or later.if_absent
+    if len(wanted) > 1 or (wanted and if_absent):
+        raise ETagMismatch(f"key {later.key} is to have several ETags at once, or one and none; give it one")
+    strong = earlier.strong or later.strong
+    return replace(later, if_match=next(iter(wanted), None), if_absent=if_absent, strong=strong)
+
+
+def with_distinct_keys(writes: Sequence[Write]) -> Iterator[range]:
+    """Cut a sequence into runs in which no key is there twice, as long as they can be."""
+    start = 0
+    keys: set[str] = set()
+    for place, write in enumerate(writes):
+        if write.key in keys:
+            yield range(start, place)
+            start = place
+            keys.clear()
+        keys.add(write.key)
+    if start < len(writes):
+        yield range(start, len(writes))

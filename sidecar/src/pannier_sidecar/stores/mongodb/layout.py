@@ -1,0 +1,114 @@
+"""A value as a document `{_id, value, _etag, _ttl}`: what Dapr writes, and what is written here so that Dapr reads it.
+
+Bytes that are UTF-8 text are stored as a string of just that text, as Dapr stores the bytes of its gRPC clients; others
+as Binary. Dapr's HTTP clients leave objects, arrays and numbers as BSON, which comes back as JSON: decision 8.
+"""
+
+from __future__ import annotations
+
+from math import ceil
+from typing import TYPE_CHECKING, Any, Final
+from uuid import uuid4
+
+from bson import json_util
+from bson.binary import Binary
+from bson.codec_options import CodecOptions, DatetimeConversion
+from bson.datetime_ms import DatetimeMS
+
+from pannier_sidecar.state.errors import StoreRefused
+from pannier_sidecar.state.store import StoredValue
+
+if TYPE_CHECKING:
+    from pannier_sidecar.state.requests import Set
+
+Document = dict[str, Any]
+
+OPTIONS: Final[CodecOptions[Document]] = CodecOptions(
+    document_class=dict,
+    # Dapr stores any bytes as a string: those that are no text come back as they were.
+    unicode_decode_error_handler="surrogateescape",
+    # A time that Python's datetime cannot hold is a time too.
+    datetime_conversion=DatetimeConversion.DATETIME_MS,
+)
+MAX_DOCUMENT_BYTES: Final = 16 * 1024 * 1024
+"""MongoDB's limit."""
+_OVERHEAD: Final = 256
+"""More than the names, the ETag and the time of a document take."""
+_LARGEST_WHOLE: Final = 2**53
+
+
+def expired(now: float) -> Document:
+    """What is true of the `_ttl` of a document whose time has come."""
+    return {"$type": "date", "$lte": _time(now)}
+
+
+def alive(now: float) -> Document:
+    """What is true of the `_ttl` of a document that is there: also where it is null or missing."""
+    return {"$not": expired(now)}
+
+
+def document(write: Set, now: float) -> Document:
+    """Return the document of a write, without its `_id`. Raises StoreRefused for one that is too large."""
+    size = len(write.value) + len(write.key.encode()) + _OVERHEAD
+    if size > MAX_DOCUMENT_BYTES:
+        raise StoreRefused(
+            f"the value of key {write.key} is too large: MongoDB takes documents of up to {MAX_DOCUMENT_BYTES} bytes, "
+            f"and this one has {size}"
+        )
+    expires = None if write.ttl is None else _time(now + write.ttl)
+    return {"value": _encoded(write.value), "_etag": str(uuid4()), "_ttl": expires}
+
+
+def is_expired(found: Document, now: float) -> bool:
+    expires = found.get("_ttl")
+    return isinstance(expires, DatetimeMS) and int(expires) <= now * 1000
+
+
+def stored_value(found: Document, now: float) -> StoredValue | None:
+    """Return what a document holds, None if its time has come. Raises StoreRefused for one that is not ours."""
+    if is_expired(found, now):
+        return None
+    if "value" not in found:
+        raise StoreRefused(
+            f"the document of key {found['_id']} has no field value, so it holds no state; write another collectionName"
+        )
+    expires = found.get("_ttl")
+    expires_at = round(int(expires) / 1000) if isinstance(expires, DatetimeMS) else None
+    return StoredValue(_decoded(found["value"]), str(found.get("_etag") or ""), expires_at)
+
+
+def _time(unix: float) -> DatetimeMS:
+    """Return the time with milliseconds, rounded up so that nothing expires early."""
+    return DatetimeMS(ceil(unix * 1000))
+
+
+def _encoded(value: bytes) -> str | Binary:
+    try:
+        return value.decode()
+    except UnicodeDecodeError:
+        return Binary(value)
+
+
+def _decoded(value: object) -> bytes:
+    if isinstance(value, str):
+        return value.encode(errors="surrogateescape")
+    if isinstance(value, bytes):
+        return value
+    text = json_util.dumps(
+        _as_it_was_sent(value),
+        json_options=json_util.RELAXED_JSON_OPTIONS,
+        separators=(",", ":"),
+        ensure_ascii=False,
+    )
+    return text.encode(errors="surrogateescape")
+
+
+def _as_it_was_sent(value: object) -> object:
+    """Turn doubles without a fraction back: Dapr makes doubles of all numbers, also of an app's `10`."""
+    if isinstance(value, dict):
+        return {name: _as_it_was_sent(part) for name, part in value.items()}
+    if isinstance(value, list):
+        return [_as_it_was_sent(part) for part in value]
+    if isinstance(value, float) and value.is_integer() and abs(value) <= _LARGEST_WHOLE:
+        return int(value)
+    return value

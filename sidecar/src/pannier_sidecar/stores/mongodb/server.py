@@ -1,0 +1,112 @@
+"""The one client that all calls share: opened, looked over, and made ready for expiry."""
+
+from __future__ import annotations
+
+import logging
+import warnings
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from pymongo import AsyncMongoClient, ReadPreference
+from pymongo.errors import OperationFailure, PyMongoError
+from pymongo.read_concern import ReadConcern
+from pymongo.write_concern import WriteConcern
+
+from pannier_sidecar.state.errors import StoreRefused
+
+from . import layout
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from .settings import MongoDBSettings
+    from .writing import Collection
+
+logger = logging.getLogger(__name__)
+
+Client = AsyncMongoClient[layout.Document]
+
+
+@dataclass(frozen=True, slots=True)
+class Server:
+    """An open client and its collection, as calls of either consistency see it."""
+
+    settings: MongoDBSettings
+    client: Client
+    eventual: Collection
+    strong: Collection
+    has_transactions: bool
+
+    def collection(self, *, strong: bool) -> Collection:
+        return self.strong if strong else self.eventual
+
+
+def connect(settings: MongoDBSettings) -> Client:
+    """Return a client that has not called anybody yet. Raises StoreRefused for a URL or options that are none."""
+    with warnings.catch_warnings(record=True) as doubts:
+        warnings.simplefilter("always")
+        try:
+            client: Client = AsyncMongoClient(settings.url, timeoutMS=round(settings.timeout * 1000))
+        except (PyMongoError, ValueError, TypeError, OSError) as error:
+            raise StoreRefused(
+                f"{settings} can't be used as the component says: {error}; correct host, params or connectionString"
+            ) from error
+    for doubt in doubts:
+        logger.warning("%s: an option of the connection has no effect: %s", settings, doubt.message)
+    return client
+
+
+async def look_over(client: Client, settings: MongoDBSettings) -> Server:
+    """Prove that the collection can be used, and have MongoDB remove what expires. Raises the client's errors."""
+    hello = await client.admin.command("hello")
+    server = _server(client, settings, _has_members(hello))
+    await probe(server)
+    await _expire(server.eventual, settings)
+    if not server.has_transactions:
+        logger.warning(
+            "%s is a single server, so transactions over several keys, actors' among them, will be refused; "
+            "make it a replica set, be it of one member, for those",
+            settings,
+        )
+    return server
+
+
+async def probe(server: Server) -> None:
+    """Read anything, which takes the permission to read."""
+    await server.eventual.find_one({"_id": ""}, {"_id": 1})
+
+
+def _has_members(hello: Mapping[str, Any]) -> bool:
+    """Say whether it is a replica set or a sharded cluster of such: what has transactions."""
+    return "setName" in hello or hello.get("msg") == "isdbgrid"
+
+
+def _server(client: Client, settings: MongoDBSettings, has_members: bool) -> Server:
+    concern = settings.write_concern
+    eventual = client[settings.database].get_collection(
+        settings.collection,
+        codec_options=layout.OPTIONS,
+        read_concern=ReadConcern(settings.read_concern),
+        write_concern=client.write_concern if concern is None else WriteConcern(concern, j=True),
+    )
+    strong = eventual.with_options(
+        read_preference=ReadPreference.PRIMARY,
+        # A single server has no majority to ask, and refuses to be asked for one.
+        read_concern=ReadConcern("linearizable") if has_members else ReadConcern("local"),
+        write_concern=WriteConcern("majority", j=True),
+    )
+    return Server(settings, client, eventual, strong, has_members)
+
+
+async def _expire(collection: Collection, settings: MongoDBSettings) -> None:
+    try:
+        await collection.create_index("_ttl", expireAfterSeconds=0)
+    except OperationFailure as error:
+        # Reads look at the time themselves: without the index nothing is wrong but the space it takes.
+        logger.warning(
+            "%s will not remove expired entries of %s (%s); have its administrator call "
+            "createIndex({_ttl: 1}, {expireAfterSeconds: 0})",
+            settings,
+            collection.full_name,
+            error,
+        )

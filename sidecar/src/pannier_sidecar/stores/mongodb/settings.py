@@ -1,0 +1,88 @@
+"""What a component says about its MongoDB, as a URL and options for the client."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+from urllib.parse import parse_qsl, quote_plus
+
+from pannier_sidecar.state.errors import StoreRefused
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from pannier_sidecar.state.store import Setting
+
+OWN_OPTIONS: Final[Mapping[str, str | int]] = {"appName": "pannier", "w": 1, "journal": "true"}
+"""Options that hold where the component's URL or `params` say nothing else; the write concern is Dapr's."""
+
+
+@dataclass(frozen=True, slots=True)
+class MongoDBSettings:
+    """The component's settings; times in seconds."""
+
+    url: str
+    """Of the server: it may hold a password."""
+    hosts: str
+    """The part of the URL that may be shown."""
+    database: str
+    collection: str
+    write_concern: str | int | None
+    """`majority` or a number; None: what the URL says."""
+    read_concern: str
+    timeout: float
+    """Longest time that a call may take, waiting for a connection and attempts after a failover included."""
+
+    def __str__(self) -> str:
+        return f"MongoDB at {self.hosts}"
+
+
+def read(settings: Mapping[str, Setting]) -> MongoDBSettings:
+    """Return the settings, with Dapr's defaults. Raises StoreRefused where no server is named, and for w=0."""
+    address = _address(settings)
+    concern = str(settings.get("writeconcern") or "")
+    return MongoDBSettings(
+        url=_with_own_options(address),
+        hosts=address.partition("://")[2].partition("/")[0].partition("?")[0].rpartition("@")[2],
+        database=_text(settings, "databaseName") or "daprStore",
+        collection=_text(settings, "collectionName") or "daprCollection",
+        write_concern=int(concern) if concern.isdecimal() else concern or None,
+        read_concern=_text(settings, "readconcern") or "local",
+        timeout=float(settings.get("operationTimeout") or 5.0),
+    )
+
+
+def _text(settings: Mapping[str, Setting], name: str) -> str:
+    return str(settings.get(name) or "").strip()
+
+
+def _address(settings: Mapping[str, Setting]) -> str:
+    url = _text(settings, "connectionString")
+    if url:
+        return url
+    host, server = _text(settings, "host"), _text(settings, "server")
+    if not host and not server:
+        raise StoreRefused("no server is named; write host, server or connectionString")
+    # As in Dapr, the user is one of the database that holds the state, unless authSource says otherwise.
+    where = quote_plus(_text(settings, "databaseName") or "daprStore")
+    options = _text(settings, "params").lstrip("?&")
+    return f"mongodb{'' if host else '+srv'}://{_user(settings)}{host or server}/{where}?{options}"
+
+
+def _user(settings: Mapping[str, Setting]) -> str:
+    name = settings.get("username")
+    if not name:
+        return ""
+    password = settings.get("password")
+    return quote_plus(str(name)) + (f":{quote_plus(str(password))}@" if password else "@")
+
+
+def _with_own_options(url: str) -> str:
+    address, _, query = url.partition("?")
+    given = {name.lower(): value for name, value in parse_qsl(query, keep_blank_values=True)}
+    if given.get("w") == "0":
+        raise StoreRefused("with w=0 nobody would know whether a write happened; take it out of params or the URL")
+    options = [f"{name}={value}" for name, value in OWN_OPTIONS.items() if name.lower() not in given]
+    if "/" not in address.partition("://")[2]:
+        address += "/"
+    return address + "?" + "&".join([*filter(None, [query.strip("&")]), *options])

@@ -1,0 +1,173 @@
+"""The store: each call is one statement, or one transaction of several."""
+
+from __future__ import annotations
+
+from base64 import urlsafe_b64decode, urlsafe_b64encode
+from time import time
+from typing import TYPE_CHECKING, Final
+
+import pymongo
+
+from pannier_sidecar.state.errors import CursorInvalid, StoreFault, StoreUnavailable
+from pannier_sidecar.state.store import Feature, KeyPage, Store, StoredValue
+
+from . import faults, layout, server, settings
+from .bulk import write_each
+from .faults import CLIENT_ERRORS
+from .joining import joined
+from .transactions import write_together
+from .writing import write_one
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
+
+    from pannier_sidecar.state.requests import Delete, Get, Set, Write
+    from pannier_sidecar.state.store import Setting
+
+ROOM_FOR_KEYS: Final = 8 * 1024 * 1024
+"""Bytes of keys that one read asks for: half of what a command may hold."""
+LONGEST_OPENING_S: Final = 4.0
+"""Shorter than a component's usual initTimeout, so that the reason is told."""
+LAST_LETTER: Final = 0x10FFFF
+
+
+class MongoDBStore(Store):
+    """State in one MongoDB collection, which Dapr's sidecars may use at the same time."""
+
+    features = frozenset(Feature)
+
+    def __init__(self, given: Mapping[str, Setting]):
+        """Take the component's settings under their canonical names, durations in seconds; `open` checks them."""
+        self._given = given
+        self._client: server.Client | None = None
+        self._opened: server.Server | None = None
+
+    async def open(self) -> None:
+        wanted = settings.read(self._given)
+        try:
+            self._client = server.connect(wanted)
+            with pymongo.timeout(min(wanted.timeout, LONGEST_OPENING_S)):
+                self._opened = await server.look_over(self._client, wanted)
+        except CLIENT_ERRORS as error:
+            await self.close()
+            raise faults.of_read(error, wanted) from error
+        except BaseException:
+            await self.close()
+            raise
+
+    async def close(self) -> None:
+        client, self._client, self._opened = self._client, None, None
+        if client is not None:
+            await client.close()
+
+    async def ping(self) -> None:
+        opened = self._server
+        try:
+            await server.probe(opened)
+        except CLIENT_ERRORS as error:
+            raise faults.of_read(error, opened.settings) from error
+
+    async def get(self, get: Get) -> StoredValue | None:
+        opened = self._server
+        try:
+            found = await opened.collection(strong=get.strong).find_one({"_id": get.key})
+        except CLIENT_ERRORS as error:
+            raise faults.of_read(error, opened.settings) from error
+        return None if found is None else layout.stored_value(found, time())
+
+    async def set(self, write: Set) -> None:
+        await write_one(self._server, write)
+
+    async def delete(self, write: Delete) -> None:
+        await write_one(self._server, write)
+
+    async def bulk_get(self, gets: Sequence[Get]) -> Sequence[StoredValue | StoreFault | None]:
+        opened = self._server
+        collection = opened.collection(strong=any(get.strong for get in gets))
+        found: dict[str, StoredValue | StoreFault | None] = {}
+        try:
+            for keys in _in_portions(dict.fromkeys(get.key for get in gets)):
+                documents = collection.find({"_id": {"$in": keys}}, batch_size=len(keys) + 1)
+                found |= {each["_id"]: _entry(each) for each in await documents.to_list()}
+        except CLIENT_ERRORS as error:
+            raise faults.of_read(error, opened.settings) from error
+        return [found.get(get.key) for get in gets]
+
+    async def bulk_write(self, writes: Sequence[Write]) -> Sequence[StoreFault | None]:
+        try:
+            return await write_each(self._server, writes)
+        except StoreFault as fault:
+            return [fault] * len(writes)
+
+    async def transact(self, writes: Sequence[Write]) -> None:
+        opened = self._server
+        together = joined(writes)
+        if len(together) == 1:
+            await write_one(opened, together[0])
+        elif together:
+            await write_together(opened, together)
+
+    async def keys(self, prefix: str, limit: int, cursor: str | None) -> KeyPage:
+        opened = self._server
+        bounds = {"$gte": prefix} if cursor is None else {"$gt": _key_of(cursor, prefix)}
+        following = _following(prefix)
+        if following is not None:
+            bounds["$lt"] = following
+        wanted = {"_id": bounds, "_ttl": layout.alive(time())}
+        found = opened.eventual.find(wanted, {"_id": 1}, sort=[("_id", 1)], limit=limit + 1, batch_size=limit + 1)
+        try:
+            names = [each["_id"] for each in await found.to_list()]
+        except CLIENT_ERRORS as error:
+            raise faults.of_read(error, opened.settings) from error
+        return KeyPage(names[:limit], _cursor_after(names[limit - 1]) if len(names) > limit else None)
+
+    @property
+    def _server(self) -> server.Server:
+        if self._opened is None:
+            raise StoreUnavailable("the MongoDB store is not open")
+        return self._opened
+
+
+def _in_portions(keys: Iterable[str]) -> Iterator[list[str]]:
+    """Cut keys into lists that one command can hold."""
+    portion: list[str] = []
+    room = ROOM_FOR_KEYS
+    for key in keys:
+        room -= 4 * len(key) + 16  # bytes of UTF-8 at most, and what BSON needs beside them
+        if room < 0 and portion:
+            yield portion
+            portion, room = [], ROOM_FOR_KEYS
+        portion.append(key)
+    if portion:
+        yield portion
+
+
+def _entry(found: layout.Document) -> StoredValue | StoreFault | None:
+    try:
+        return layout.stored_value(found, time())
+    except StoreFault as fault:
+        return fault
+
+
+def _following(prefix: str) -> str | None:
+    """Return the first text behind all that begin with the prefix, in the order of their bytes; None: there is none."""
+    rest = prefix.rstrip(chr(LAST_LETTER))
+    if not rest:
+        return None
+    last = ord(rest[-1]) + 1
+    return rest[:-1] + chr(0xE000 if 0xD800 <= last <= 0xDFFF else last)
+
+
+def _cursor_after(key: str) -> str:
+    return urlsafe_b64encode(key.encode()).decode()
+
+
+def _key_of(cursor: str, prefix: str) -> str:
+    """Return the key that a cursor stands for. Raises CursorInvalid."""
+    try:
+        key = urlsafe_b64decode(cursor.encode("ascii")).decode()
+    except ValueError as error:
+        raise CursorInvalid(f"cursor {cursor!r} is none of this store's; leave it out to start anew") from error
+    if not key.startswith(prefix):
+        raise CursorInvalid(f"cursor {cursor!r} belongs to another prefix; leave it out to start anew")
+    return key

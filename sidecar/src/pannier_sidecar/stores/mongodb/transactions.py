@@ -1,0 +1,87 @@
+"""Writes to several keys, all or none, in a transaction of MongoDB's."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from time import monotonic
+from typing import TYPE_CHECKING, Final
+
+import pymongo
+from pymongo import ReadPreference
+from pymongo.errors import BulkWriteError, PyMongoError
+from pymongo.read_concern import ReadConcern
+from pymongo.write_concern import WriteConcern
+
+from pannier_sidecar.state.errors import NotSupported, StoreFault
+
+from . import faults
+from .faults import CLIENT_ERRORS, DUPLICATE_KEY
+from .writing import as_operation, carry_out
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from pannier_sidecar.state.requests import Write
+
+    from .server import Server
+
+LONGEST_PAUSE_S: Final = 0.05
+"""Before a transaction that met another one is begun anew."""
+NOT_BEGUN: Final = "TransientTransactionError"
+NOT_SURE: Final = "UnknownTransactionCommitResult"
+
+
+async def write_together(server: Server, writes: Sequence[Write]) -> None:
+    """Carry out writes to distinct keys, all or none. Raises a StoreFault."""
+    if not server.has_transactions:
+        raise NotSupported(
+            f"{server.settings} is a single server, which has no transactions over several keys; make it a replica "
+            "set, be it of one member (rs.initiate()), or change one key at a time"
+        )
+    try:
+        await _until_it_meets_nobody(server, writes)
+    except CLIENT_ERRORS as error:
+        raise _fault(error, server) from error
+
+
+async def _until_it_meets_nobody(server: Server, writes: Sequence[Write]) -> None:
+    deadline = monotonic() + server.settings.timeout
+    with pymongo.timeout(server.settings.timeout):
+        while True:
+            try:
+                return await _attempt(server, writes)
+            except PyMongoError as error:
+                if not _met_another(error) or monotonic() > deadline:
+                    raise
+            await asyncio.sleep(random.uniform(0, LONGEST_PAUSE_S))
+
+
+async def _attempt(server: Server, writes: Sequence[Write]) -> None:
+    async with (
+        server.client.start_session() as session,
+        await session.start_transaction(
+            ReadConcern("snapshot"), WriteConcern("majority"), read_preference=ReadPreference.PRIMARY
+        ),
+    ):
+        for write in writes:
+            if write.is_conditional:
+                await carry_out(server.eventual, write, session)
+        plain = [as_operation(write) for write in writes if not write.is_conditional]
+        if plain:
+            await server.eventual.bulk_write(plain, session=session)
+
+
+def _met_another(error: PyMongoError) -> bool:
+    """Say whether nothing has happened because of another transaction, so that it may be begun anew."""
+    if isinstance(error, BulkWriteError):
+        parts = (error.details or {}).get("writeErrors", ())
+        return any(part.get("code") == DUPLICATE_KEY for part in parts) or error.has_error_label(NOT_BEGUN)
+    return error.has_error_label(NOT_BEGUN)
+
+
+def _fault(error: Exception, server: Server) -> StoreFault:
+    """Until it is asked to commit, MongoDB keeps nothing of a transaction."""
+    if isinstance(error, PyMongoError) and error.has_error_label(NOT_SURE):
+        return faults.of_write(error, server.settings)
+    return faults.of_read(error, server.settings)

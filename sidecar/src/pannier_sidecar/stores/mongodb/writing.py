@@ -1,0 +1,120 @@
+"""A write is one statement that checks its own precondition: the server decides, and nobody comes between."""
+
+from __future__ import annotations
+
+from time import time
+from typing import TYPE_CHECKING, Final
+
+from pymongo import DeleteOne, ReplaceOne
+from pymongo.errors import DuplicateKeyError
+
+from pannier_sidecar.state.errors import ETagMismatch
+from pannier_sidecar.state.requests import Set
+
+from . import faults, layout
+from .faults import CLIENT_ERRORS
+
+if TYPE_CHECKING:
+    from pymongo.asynchronous.client_session import AsyncClientSession
+    from pymongo.asynchronous.collection import AsyncCollection
+
+    from pannier_sidecar.state.requests import Delete, Write
+
+    from .server import Server
+
+    Collection = AsyncCollection[layout.Document]
+    Session = AsyncClientSession | None
+
+ATTEMPTS: Final = 10
+"""How often an unconditional write is begun anew because another one created the key at the same moment."""
+
+
+async def write_one(server: Server, write: Write) -> None:
+    """Carry out one write. Raises a StoreFault."""
+    try:
+        await carry_out(server.collection(strong=write.strong), write)
+    except CLIENT_ERRORS as error:
+        raise faults.of_write(error, server.settings) from error
+
+
+async def carry_out(collection: Collection, write: Write, session: Session = None) -> None:
+    """Carry out one write. Raises ETagMismatch, StoreRefused and the client's errors."""
+    if isinstance(write, Set):
+        await _set(collection, write, session)
+    else:
+        await _delete(collection, write, session)
+
+
+def as_operation(write: Write) -> ReplaceOne[layout.Document] | DeleteOne:
+    """Return an unconditional write as a part of a bulk. Raises StoreRefused."""
+    if isinstance(write, Set):
+        return ReplaceOne({"_id": write.key}, layout.document(write, time()), upsert=True)
+    return DeleteOne({"_id": write.key})
+
+
+async def _set(collection: Collection, write: Set, session: Session) -> None:
+    now = time()
+    document = layout.document(write, now)
+    if write.if_match is not None:
+        where = _present(write.key, write.if_match, now)
+        done = await collection.replace_one(where, document, session=session)
+        if not done.matched_count:
+            raise _other_etag(write)
+    elif write.if_absent:
+        await _create(collection, write, document, now, session)
+    else:
+        await _upsert(collection, write.key, document, session)
+
+
+async def _create(
+    collection: Collection, write: Write, document: layout.Document, now: float, session: Session
+) -> None:
+    # An expired document is replaced; one that is there is not found, and to insert another one fails.
+    where = {"_id": write.key, "_ttl": layout.expired(now)}
+    try:
+        await collection.replace_one(where, document, upsert=True, session=session)
+    except DuplicateKeyError:
+        raise _is_there(write) from None
+
+
+async def _upsert(collection: Collection, key: str, document: layout.Document, session: Session) -> None:
+    for attempt in range(1, ATTEMPTS + 1):
+        try:
+            await collection.replace_one({"_id": key}, document, upsert=True, session=session)
+            return
+        except DuplicateKeyError:  # two that insert at once: the other one was first
+            if session is not None or attempt == ATTEMPTS:
+                raise
+
+
+async def _delete(collection: Collection, write: Delete, session: Session) -> None:
+    now = time()
+    if write.if_match is not None:
+        done = await collection.delete_one(_present(write.key, write.if_match, now), session=session)
+        if not done.deleted_count:
+            raise _other_etag(write)
+    elif write.if_absent:
+        await _must_be_absent(collection, write, now, session)
+    else:
+        await collection.delete_one({"_id": write.key}, session=session)
+
+
+async def _must_be_absent(collection: Collection, write: Delete, now: float, session: Session) -> None:
+    if session is not None:
+        # Only what a transaction writes is guarded against others until it ends.
+        await _create(collection, write, {"value": ""}, now, session)
+        await collection.delete_one({"_id": write.key}, session=session)
+    elif await collection.find_one({"_id": write.key, "_ttl": layout.alive(now)}, {"_id": 1}):
+        raise _is_there(write)
+
+
+def _present(key: str, etag: str, now: float) -> layout.Document:
+    return {"_id": key, "_etag": etag, "_ttl": layout.alive(now)}
+
+
+def _other_etag(write: Write) -> ETagMismatch:
+    return ETagMismatch(f"key {write.key} is absent or has another ETag than {write.if_match}; read it again")
+
+
+def _is_there(write: Write) -> ETagMismatch:
+    return ETagMismatch(f"key {write.key} exists already, and first-write without an ETag only creates")

@@ -1,0 +1,217 @@
+"""MongoDB is away, dies, hangs or refuses: no call hangs, what was answered is there, messages say what to do."""
+
+import asyncio
+from pathlib import Path
+from time import monotonic
+from typing import Any
+
+import pytest
+from servers.mongodb_server import running
+from servers.opened_mongodb import opened
+from servers.pannier_process import Pannier
+from servers.processes import free_port
+from servers.redis_server import single
+
+from pannier_sidecar.state.errors import NotSupported, OutcomeUnknown, StoreFault, StoreRefused, StoreUnavailable
+from pannier_sidecar.state.requests import Delete, Get, Set
+from pannier_sidecar.stores.mongodb import MongoDBStore
+
+EXAMPLE = Path(__file__).parents[3] / "examples" / "components" / "mongodb" / "statestore.yaml"
+LIMIT_S = 60.0
+USER = ("--user", "ann:p@ss/word")
+
+
+async def fault_of_opening(**settings: Any) -> StoreFault:
+    store = MongoDBStore(settings)
+    with pytest.raises(StoreFault) as caught:
+        await store.open()
+    await store.close()
+    return caught.value
+
+
+async def test_a_server_that_is_not_there_is_named_in_time() -> None:
+    address = f"127.0.0.1:{free_port()}"
+    started = monotonic()
+    fault = await fault_of_opening(host=address, operationTimeout=0.5)
+    assert monotonic() - started < LIMIT_S / 2
+    assert isinstance(fault, StoreUnavailable)
+    assert f"MongoDB at {address} gave no answer within 0.5 s" in str(fault)
+    assert "Topology" not in str(fault)
+
+
+# The driver leaves a socket that could not connect to the garbage collector.
+@pytest.mark.filterwarnings("ignore:unclosed <socket:ResourceWarning")
+@pytest.mark.filterwarnings("ignore:.*unclosed:pytest.PytestUnraisableExceptionWarning")
+async def test_killed_and_restarted_it_has_what_was_answered(tmp_path: Path) -> None:
+    with running(tmp_path, "--file", tmp_path / "data.db") as server:
+        async with opened(server.settings, operationTimeout=1.0) as store:
+            for number in range(20):
+                await store.set(Set(f"k{number}", b"%d" % number))
+            server.kill()
+            for call in (store.get(Get("k1")), store.ping(), store.keys("", 10, None), store.bulk_get([Get("k1")])):
+                with pytest.raises(StoreUnavailable):
+                    await call
+            faults = await store.bulk_write([Set("a", b"1"), Set("b", b"1", if_absent=True), Delete("c")])
+            assert all(isinstance(fault, StoreUnavailable) for fault in faults)
+            with pytest.raises(StoreUnavailable):
+                await store.transact([Set("a", b"1"), Set("b", b"1")])
+            server.start()
+            for number in range(20):
+                found = await eventually(store, f"k{number}")
+                assert found.value == b"%d" % number
+
+
+async def eventually(store: MongoDBStore, key: str) -> Any:
+    async with asyncio.timeout(LIMIT_S):
+        while True:
+            try:
+                return await store.get(Get(key))
+            except StoreUnavailable:
+                await asyncio.sleep(0.05)
+
+
+async def test_a_server_that_hangs_fails_calls_in_time_and_serves_again_after(tmp_path: Path) -> None:
+    with running(tmp_path) as server:
+        async with opened(server.settings, operationTimeout=0.7) as store:
+            await store.set(Set("k", b"1"))
+            found = await store.get(Get("k"))
+            assert found is not None
+            server.pause()
+            started = monotonic()
+            with pytest.raises(StoreUnavailable):
+                await store.get(Get("k"))
+            with pytest.raises(OutcomeUnknown, match="may have happened"):
+                await store.set(Set("k", b"2", if_match=found.etag))
+            assert monotonic() - started < LIMIT_S / 2
+            server.resume()
+            assert (await eventually(store, "k")).value in (b"1", b"2")
+
+
+async def test_calls_that_are_given_up_while_it_hangs_leave_the_store_usable(tmp_path: Path) -> None:
+    with running(tmp_path) as server:
+        async with opened(server.settings) as store:
+            await store.set(Set("k", b"1"))
+            server.pause()
+            calls = [asyncio.create_task(store.get(Get("k"))) for _ in range(20)]
+            await asyncio.sleep(0.05)
+            for call in calls[:-1]:
+                call.cancel()
+            server.resume()
+            await asyncio.gather(*calls, return_exceptions=True)
+            assert calls[-1].result() is not None
+            assert (await eventually(store, "k")).value == b"1"
+
+
+async def test_a_wrong_password_names_the_fields_and_shows_nothing(tmp_path: Path) -> None:
+    with running(tmp_path, *USER) as server:
+        user = {"username": "ann", "params": "?authSource=admin"}
+        fault = await fault_of_opening(**server.settings, **user, password="s3cret")
+        assert isinstance(fault, StoreRefused)
+        assert "correct username and password, or name the database that has the user" in str(fault)
+        assert "s3cret" not in str(fault)
+        url = f"mongodb://ann:s3cret@{server.address}/?authSource=admin"
+        assert "s3cret" not in str(await fault_of_opening(connectionString=url))
+
+
+async def test_a_right_password_is_taken_in_any_spelling(tmp_path: Path) -> None:
+    with running(tmp_path, *USER) as server:
+        user = {"username": "ann", "password": "p@ss/word", "params": "?authSource=admin&authMechanism=SCRAM-SHA-256"}
+        async with opened(server.settings, **user) as store:
+            await store.set(Set("k", b"1"))
+        url = f"mongodb://ann:p%40ss%2Fword@{server.address}/?authSource=admin&authMechanism=SCRAM-SHA-256&w=majority"
+        async with opened({"connectionString": url}) as store:
+            assert await store.get(Get("k")) is not None
+
+
+async def test_without_a_user_the_role_that_is_needed_is_named(tmp_path: Path) -> None:
+    with running(tmp_path, *USER) as server:
+        fault = await fault_of_opening(**server.settings, databaseName="shop")
+        assert isinstance(fault, StoreRefused)
+        assert "a user with the role readWrite on the database shop" in str(fault)
+
+
+@pytest.mark.parametrize("params", ["w=0", "?w=0&journal=false"])
+async def test_writes_that_nobody_answers_are_refused(tmp_path: Path, params: str) -> None:
+    fault = await fault_of_opening(host=f"127.0.0.1:{free_port()}", params=params)
+    assert isinstance(fault, StoreRefused)
+    assert "w=0" in str(fault)
+
+
+@pytest.mark.parametrize(
+    ("settings", "said"),
+    [
+        ({"connectionString": "mongodb://h:notaport/"}, "Port contains non-digit characters"),
+        ({"connectionString": "mongodb://ann:s3cret@/"}, "correct host, params or connectionString"),
+        ({"host": "h", "params": "tls=true&tlsCAFile=/no/such/file"}, "tlscafile file is not readable"),
+        ({}, "write host, server or connectionString"),
+    ],
+)
+async def test_a_component_that_makes_no_sense_says_where(settings: dict[str, str], said: str) -> None:
+    fault = await fault_of_opening(**settings)
+    assert isinstance(fault, StoreRefused)
+    assert said in str(fault)
+    assert "s3cret" not in str(fault)
+
+
+async def test_an_option_that_is_none_is_told(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    with running(tmp_path) as server:
+        async with opened(server.settings, params="?nonsense=1"):
+            assert "an option of the connection has no effect: Unknown option" in caplog.text
+
+
+async def test_a_single_server_does_all_but_transactions_over_several_keys(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    with running(tmp_path, "--single") as server:
+        async with opened(server.settings) as store:
+            assert "make it a replica set" in caplog.text
+            await store.transact([Set("a", b"1", if_absent=True), Set("a", b"2")])
+            found = await store.get(Get("a", strong=True))
+            assert found is not None
+            await store.set(Set("a", b"3", if_match=found.etag, strong=True))
+            with pytest.raises(NotSupported, match=r"single server.*rs\.initiate\(\)"):
+                await store.transact([Set("a", b"4"), Set("b", b"4")])
+            assert await store.get(Get("b")) is None
+
+
+COMPONENT = """
+apiVersion: dapr.io/v1alpha1
+kind: Component
+metadata:
+  name: {name}
+spec:
+  type: {kind}
+  version: v1
+  metadata:
+    - name: {field}
+      value: {address}
+"""
+
+
+def test_other_stores_serve_while_it_is_away(tmp_path: Path) -> None:
+    with single(tmp_path / "redis") as redis:
+        folder = tmp_path / "components"
+        folder.mkdir()
+        for name, kind, field, address in (
+            ("here", "state.redis", "redisHost", redis.address),
+            ("away", "state.mongodb", "host", f"127.0.0.1:{free_port()}"),
+        ):
+            text = COMPONENT.format(name=name, kind=kind, field=field, address=address)
+            (folder / f"{name}.yaml").write_text(text)
+        pannier = Pannier("run", "--components", folder, "--http-port", "0", folder=tmp_path)
+        assert pannier.call("/v1.0/state/here", "POST", '[{"key": "k", "value": 1}]')[0] == 201
+        pannier.until(lambda: "MongoDB at" in pannier.call("/v1.0/state/away/k")[1], "the reason")
+        assert pannier.call("/v1.0/state/here/k") == (200, "1")
+        pannier.close()
+
+
+def test_the_example_leads_to_a_server(tmp_path: Path) -> None:
+    with running(tmp_path / "mongodb") as server:
+        folder = tmp_path / "components"
+        folder.mkdir()
+        (folder / "statestore.yaml").write_text(EXAMPLE.read_text().replace("127.0.0.1:27017", server.address))
+        pannier = Pannier("run", "--components", folder, "--http-port", "0", folder=tmp_path)
+        pannier.until(lambda: pannier.call("/v1.0/state/statestore/k")[0] == 204, "the store")
+        assert pannier.call("/v1.0/state/statestore", "POST", '[{"key": "k", "value": {"a": 1.10}}]')[0] == 201
+        assert pannier.call("/v1.0/state/statestore/k") == (200, '{"a": 1.10}')
+        pannier.close()

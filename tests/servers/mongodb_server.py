@@ -1,0 +1,95 @@
+"""MongoDB for tests: mongoeco, which is another program that speaks its protocol. The client is MongoDB's own."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import pymongo
+from pymongo.errors import PyMongoError
+from servers.database import Database, Server
+from servers.newer_python import environment
+from servers.processes import ServerProcess
+
+HERE = Path(__file__).parent / "mongoeco"
+REQUIREMENTS = HERE / "requirements.txt"
+VERSION = next(
+    line.partition("==")[2] for line in REQUIREMENTS.read_text().splitlines() if line.startswith("mongoeco==")
+)
+PATIENCE_S = 30
+"""mongoeco takes some milliseconds a call, and takes one after the other."""
+
+
+def python() -> Path:
+    return environment(f"mongoeco-{VERSION}", REQUIREMENTS)
+
+
+class MongoServer(ServerProcess):
+    """mongoeco as a process."""
+
+    not_yet = (PyMongoError,)
+
+    def __init__(self, folder: Path, *flags: str | Path):
+        self._flags = flags
+        super().__init__(folder)
+
+    def command(self) -> Sequence[str | Path]:
+        return [python(), HERE / "serve.py", str(self.port), *self._flags]
+
+    def answers(self) -> object:
+        with self.client() as client:
+            return client.admin.command("hello")
+
+    def client(self, **options: Any) -> pymongo.MongoClient[dict[str, Any]]:
+        """Return a client of the tests' own."""
+        options = {"directConnection": True, "serverSelectionTimeoutMS": 5000, **options}
+        return pymongo.MongoClient(self.address, **options)
+
+    @property
+    def settings(self) -> dict[str, str | int]:
+        return {"host": self.address, "operationTimeout": PATIENCE_S}
+
+
+@contextmanager
+def running(folder: Path, *flags: str | Path) -> Iterator[MongoServer]:
+    server = MongoServer(folder, *flags)
+    try:
+        yield server
+    finally:
+        server.kill()
+
+
+@contextmanager
+def _serve(folder: Path) -> Iterator[Server]:
+    with running(folder) as server, server.client() as client:
+        stored = partial(_stored, client["daprStore"]["daprCollection"])
+        yield Server(server.settings, f"mongoeco {VERSION}", stored)
+
+
+def _stored(collection: Any, key: str) -> bytes | None:
+    found = collection.find_one({"_id": key})
+    return None if found is None else _bytes(found["value"])
+
+
+def _bytes(value: str | bytes) -> bytes:
+    return value.encode() if isinstance(value, str) else value
+
+
+DATABASES = (
+    Database(
+        "mongodb",
+        "MongoDB",
+        "state.mongodb",
+        _serve,
+        made_by="emulator",
+        prepare=lambda: None if python() else None,
+        has_numbers_for_etags=False,
+        transactions_may_race=False,
+        increments=100,
+        many=300,
+        model_runs=10,
+    ),
+)
