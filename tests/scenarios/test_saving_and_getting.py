@@ -39,9 +39,9 @@ def test_a_value_comes_back_byte_for_byte(api: StateApi, key: str, value: bytes)
     assert found.etag
 
 
-def test_a_value_of_four_megabytes_comes_back(api: StateApi, key: str) -> None:
-    value = b'"' + b"0123456789abcdef" * 262_100 + b'"'
-    assert len(value) > 4_190_000
+def test_a_value_of_four_megabytes_or_the_largest_comes_back(api: StateApi, here: World, key: str) -> None:
+    size = min(4_193_600, here.database.largest_value or 4_193_600)
+    value = b'"' + b"0123456789abcdef" * (size // 16 - 1) + b'"'
     api.save("statestore", Item(key, value))
     found = api.get("statestore", key)
     assert found is not None

@@ -9,7 +9,7 @@ from functools import partial
 from pathlib import Path
 
 from scenarios.grpc_client import GrpcClient, dapr_client, layotto_client
-from scenarios.http_client import HttpClient
+from scenarios.http_client import HttpClient, path
 from scenarios.sdk_client import AioSdkClient, SyncSdkClient
 from servers.component_files import component
 from servers.database import Database, Settings
@@ -81,6 +81,10 @@ def served(folder: Path, *flags: str, **environment: str) -> Iterator[Pannier]:
         pannier.close()
 
 
+def _is_open(http: HttpClient, store: str) -> bool:
+    return http.call("GET", path(store, "k")).status == 204
+
+
 @contextmanager
 def world(database: Database, folder: Path) -> Iterator[World]:
     """Run a world of its own in a folder."""
@@ -91,6 +95,8 @@ def world(database: Database, folder: Path) -> Iterator[World]:
         http = HttpClient(pannier.port())
         stack.callback(http.close)
         pannier.until(lambda: http.call("GET", "/v1.0/healthz").status == 204, "health")
+        for name in ("statestore", *PREFIXES):
+            pannier.until(partial(_is_open, http, name), f"{name} open")
         grpc_heads = [make(pannier.grpc_port(), http) for make in GRPC_HEADS]
         for head in grpc_heads:
             stack.callback(head.close)

@@ -6,6 +6,7 @@ A new store adds its module of this folder.
 from __future__ import annotations
 
 from servers import (
+    dynamodb_server,
     embedded,
     memcached_server,
     mongodb_server,
@@ -20,6 +21,7 @@ DATABASES: tuple[Database, ...] = (
     *postgresql_server.DATABASES,
     *memcached_server.DATABASES,
     *mongodb_server.DATABASES,
+    *dynamodb_server.DATABASES,
 )
 
 

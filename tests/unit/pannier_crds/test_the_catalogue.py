@@ -16,6 +16,7 @@ STATE_STORES = (
     "state.postgresql",
     "state.memcached",
     "state.mongodb",
+    "state.aws.dynamodb",
 )
 FIELDS = [pytest.param(kind, field, id=f"{kind.name}-{field.name}") for kind in TYPES for field in kind.fields]
 
@@ -130,6 +131,36 @@ def test_every_mongodb_field_of_dapr_is_known(name: str) -> None:
     mongodb = catalogue.component_type("state.mongodb")
     assert mongodb is not None
     assert mongodb.field(name) is not None
+
+
+DAPR_DYNAMODB_FIELDS = "table region awsRegion endpoint accessKey secretKey sessionToken ttlAttributeName partitionKey"
+
+
+@pytest.mark.parametrize("name", DAPR_DYNAMODB_FIELDS.split())
+def test_every_dynamodb_field_of_dapr_is_known(name: str) -> None:
+    dynamodb = catalogue.component_type("state.aws.dynamodb")
+    assert dynamodb is not None
+    assert dynamodb.field(name) is not None
+
+
+@pytest.mark.parametrize(
+    ("values", "problem"),
+    [
+        ({"table": "a b"}, "'a b' is not a table; write its name"),
+        ({"accessKey": "a"}, "accessKey needs secretKey; add secretKey"),
+        ({"secretKey": "a"}, "secretKey needs accessKey"),
+        ({"sessionToken": "a"}, "sessionToken needs accessKey"),
+        ({"endpoint": "localhost:8000"}, "'localhost:8000' is not an endpoint; write a URL"),
+        ({"partitionKey": "value"}, "the key and the value would share the attribute 'value'"),
+        ({"ttlAttributeName": "key"}, "the time of expiry and the key would share the attribute 'key'"),
+        ({"assumeRoleArn": "arn:aws:iam::1:role/x"}, "signing in as another role is not served"),
+    ],
+)
+def test_what_is_wrong_with_a_dynamodb_component_is_said(values: dict[str, str], problem: str) -> None:
+    dynamodb = catalogue.component_type("state.aws.dynamodb")
+    assert dynamodb is not None
+    (found,) = read_settings(dynamodb, {"table": "state", **values})[1]
+    assert problem in str(found)
 
 
 def test_patterns_of_forms_are_regular_expressions() -> None:

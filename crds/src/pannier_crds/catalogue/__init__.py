@@ -36,6 +36,7 @@ _MODULES: Final = {
     "state.postgres": "postgresql",
     "state.memcached": "memcached",
     "state.mongodb": "mongodb",
+    "state.aws.dynamodb": "dynamodb",
     "secretstores.local.env": "local_secrets",
     "secretstores.local.file": "local_secrets",
 }

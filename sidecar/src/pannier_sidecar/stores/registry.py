@@ -31,6 +31,9 @@ class Entry:
 
 
 ENTRIES: Final[Mapping[str, Entry]] = {
+    "state.aws.dynamodb": Entry(
+        "pannier_sidecar.stores.dynamodb:DynamoDBStore", "dynamodb", {"aiobotocore": "aiobotocore"}
+    ),
     "state.in-memory": Entry("pannier_sidecar.stores.in_memory:InMemoryStore"),
     "state.postgresql": Entry("pannier_sidecar.stores.postgresql:JsonStore", "postgresql", {"asyncpg": "asyncpg"}),
     "state.postgresql/v2": Entry("pannier_sidecar.stores.postgresql:BytesStore", "postgresql", {"asyncpg": "asyncpg"}),

@@ -1,0 +1,107 @@
+"""`state.aws.dynamodb`: a table of Amazon DynamoDB, or of a server that speaks its protocol."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from pannier_crds.catalogue import every_state_store
+from pannier_crds.catalogue.model import ComponentType, Field, Form
+from pannier_crds.problems import error, metadata_path
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from pannier_crds.catalogue.model import Rule, Setting
+    from pannier_crds.problems import Problem
+
+_ROLES_REFUSED: Final = (
+    "signing in as another role is not served",
+    "take this field out, and give the role to the pod's service account (EKS Pod Identity or IRSA)",
+)
+_TABLE: Final = Form(
+    r"(?a:[\w.-]{3,255}|arn:[\w-]+:dynamodb:\S+)",
+    "a table",
+    "write its name (3 to 255 letters, digits, '_', '-' or '.') or its ARN",
+)
+_ADDRESS: Final = Form(
+    r"https?://[^\s/]+/?", "an endpoint", "write a URL such as http://localhost:8000, without a path"
+)
+
+FIELDS: Final = (
+    Field("table", description="Name or ARN of the table", required=True, form=_TABLE, places_data=True),
+    Field(
+        "region",
+        description="AWS region, such as eu-central-1; without it the one of AWS_REGION or of the AWS configuration",
+        aliases=("awsRegion",),
+        places_data=True,
+    ),
+    Field(
+        "endpoint",
+        description="URL of another server than the region's, such as http://localhost:8000",
+        form=_ADDRESS,
+        places_data=True,
+    ),
+    Field(
+        "accessKey",
+        description="Access key; without it the credentials that AWS gives the pod, the host or the environment",
+        sensitive=True,
+    ),
+    Field("secretKey", description="Secret of the access key", sensitive=True),
+    Field("sessionToken", description="Token of temporary credentials", sensitive=True),
+    Field(
+        "partitionKey",
+        description="Attribute that is the table's partition key, of type String",
+        default="key",
+        places_data=True,
+    ),
+    Field(
+        "ttlAttributeName",
+        description="Attribute for the time of expiry; enable the table's TTL on it, so that what expired is removed",
+        default="expiresAt",
+    ),
+    Field(
+        "timeout",
+        "duration",
+        description="Longest time that one call may take, further attempts included",
+        default=10.0,
+        bare_unit="s",
+        must_be_positive=True,
+    ),
+    Field("maxConnections", "integer", description="Most connections at once", default=50, minimum=1),
+    *(Field(name, refused=_ROLES_REFUSED) for name in ("assumeRoleArn", "trustAnchorArn", "trustProfileArn")),
+    Field("sessionName", ignored="it names the session of an assumed role, and no role is assumed"),
+)
+
+
+def _keys_are_whole(settings: Mapping[str, Setting], given: frozenset[str]) -> Iterator[Problem]:
+    for name, other in (
+        ("accessKey", "secretKey"),
+        ("secretKey", "accessKey"),
+        ("sessionToken", "accessKey"),
+    ):
+        if name in given and other not in given:
+            yield error(metadata_path(name), f"{name} needs {other}", f"add {other}, or take {name} out")
+
+
+def _attributes_differ(settings: Mapping[str, Setting], given: frozenset[str]) -> Iterator[Problem]:
+    taken = {"value": "the value", "etag": "the ETag"}
+    for name, what in (("partitionKey", "the key"), ("ttlAttributeName", "the time of expiry")):
+        attribute = settings.get(name)
+        if isinstance(attribute, str):
+            if attribute in taken:
+                message = f"{what} and {taken[attribute]} would share the attribute '{attribute}'"
+                yield error(metadata_path(name, "value"), message, "write another name")
+            taken[attribute] = what
+
+
+RULES: Final[tuple[Rule, ...]] = (_keys_are_whole, _attributes_differ)
+
+TYPES: Final = (
+    ComponentType(
+        "state.aws.dynamodb",
+        title="Amazon DynamoDB",
+        features=("ETAG", "TRANSACTIONAL", "TTL", "KEYS_LIKE"),
+        fields=(*FIELDS, *every_state_store.FIELDS),
+        rules=RULES,
+    ),
+)

@@ -1,0 +1,87 @@
+"""Many keys in one call: BatchGetItem and BatchWriteItem, which may leave some undone and want to be asked again."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Final, TypeVar
+
+from pannier_sidecar.state.errors import StoreFault, StoreUnavailable
+
+from .calls import pauses
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+    from pannier_sidecar.state.requests import Write
+
+    from .calls import Calls
+    from .layout import Arguments, Item, Layout
+
+    Placed = tuple[int, Write]
+    """A write, and which of its bulk it is."""
+
+Thing = TypeVar("Thing")
+
+READ_AT_ONCE: Final = 100
+WRITTEN_AT_ONCE: Final = 25
+"""What DynamoDB takes in one call."""
+_NO_ROOM: Final = "DynamoDB has no capacity left for this table now; raise it, or choose on-demand capacity"
+
+
+async def read(calls: Calls, layout: Layout, keys: Sequence[str], *, strong: bool) -> dict[str, Item | StoreFault]:
+    """Return the items that are there, and why others could not be read. At most READ_AT_ONCE different keys."""
+    found: dict[str, Item | StoreFault] = {}
+    wanted = [layout.key(key) for key in keys]
+    waits = pauses()
+    try:
+        while True:
+            request = {layout.table: {"Keys": wanted, "ConsistentRead": strong}}
+            answer = await calls.read("batch_get_item", RequestItems=request)
+            items = [item for some in answer.get("Responses", {}).values() for item in some]
+            found |= {layout.key_of(item): item for item in items}
+            left = [key for some in answer.get("UnprocessedKeys", {}).values() for key in some["Keys"]]
+            if not left:
+                return found
+            if len(left) == len(wanted):
+                raise StoreUnavailable(_NO_ROOM)
+            wanted = left
+            await asyncio.sleep(next(waits, 0))
+    except StoreFault as fault:
+        return found | {layout.key_of(key): fault for key in wanted}
+
+
+async def write(calls: Calls, layout: Layout, requests: Mapping[str, Arguments]) -> dict[str, StoreFault]:
+    """Write or delete without preconditions, by key; return those that failed. At most WRITTEN_AT_ONCE."""
+    waiting = dict(requests)
+    waits = pauses()
+    try:
+        while waiting:
+            request = {layout.table: list(waiting.values())}
+            answer = await calls.write("batch_write_item", is_repeatable=True, RequestItems=request)
+            left = {_key(layout, one): one for some in answer.get("UnprocessedItems", {}).values() for one in some}
+            if len(left) == len(waiting):
+                raise StoreUnavailable(_NO_ROOM)
+            waiting = left
+            if waiting:
+                await asyncio.sleep(next(waits, 0))
+    except StoreFault as fault:
+        return dict.fromkeys(waiting, fault)
+    return {}
+
+
+def _key(layout: Layout, request: Arguments) -> str:
+    put = request.get("PutRequest")
+    return layout.key_of(put["Item"] if put else request["DeleteRequest"]["Key"])
+
+
+def by_key(writes: Sequence[Write]) -> list[list[Placed]]:
+    """Return the writes to each key, in their order."""
+    groups: dict[str, list[Placed]] = {}
+    for place, write in enumerate(writes):
+        groups.setdefault(write.key, []).append((place, write))
+    return list(groups.values())
+
+
+def parts(things: Sequence[Thing], size: int) -> Iterator[Sequence[Thing]]:
+    for start in range(0, len(things), size):
+        yield things[start : start + size]

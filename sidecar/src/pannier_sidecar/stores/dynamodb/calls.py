@@ -1,0 +1,131 @@
+"""Calls to DynamoDB: each ends in time, and what may be repeated is.
+
+The client's own retries are off: they would repeat a conditional write whose answer was lost, which then meets its own
+first attempt and looks as if somebody else had written.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from contextlib import AsyncExitStack
+from functools import cache
+from typing import TYPE_CHECKING, Any, Final
+
+from aiobotocore.config import AioConfig
+from aiobotocore.session import AioSession
+from botocore.exceptions import ClientError
+from botocore.loaders import Loader, create_loader
+
+from pannier_sidecar.state.errors import StoreUnavailable
+
+from . import faults
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from .layout import Layout
+    from .settings import DynamoDBSettings
+
+PAUSES_S: Final = (0.05, 0.2, 0.8)
+"""Before each further attempt; half of it to all of it, so that those who collided do not meet again."""
+
+
+class Calls:
+    """An open client, and the table that it is for."""
+
+    def __init__(self, settings: DynamoDBSettings, layout: Layout):
+        self._settings = settings
+        self._layout = layout
+        self._where = f"DynamoDB at {settings.endpoint}" if settings.endpoint else "DynamoDB"
+        self._resources = AsyncExitStack()
+        self._client: Any = None
+
+    async def open(self) -> None:
+        """Make the client; nothing is sent yet. Raises StoreRefused."""
+        settings = self._settings
+        config = AioConfig(
+            connect_timeout=settings.timeout,
+            read_timeout=settings.timeout,
+            max_pool_connections=settings.max_connections,
+            parameter_validation=False,  # the arguments are all ours
+            retries={"total_max_attempts": 1},
+            tcp_keepalive=True,
+            warm_up_loader_caches=True,  # reads its descriptions of AWS in a thread
+        )
+        session = AioSession()
+        session.register_component("data_loader", _descriptions())
+        try:
+            client = session.create_client(
+                "dynamodb",
+                region_name=settings.region,
+                endpoint_url=settings.endpoint,
+                aws_access_key_id=settings.access_key,
+                aws_secret_access_key=settings.secret_key,
+                aws_session_token=settings.session_token,
+                config=config,
+            )
+            self._client = await self._resources.enter_async_context(client)
+        except (*faults.CLIENT_ERRORS, ValueError) as error:
+            raise faults.translated(error, self._layout, self._where, is_write=False) from error
+
+    async def close(self) -> None:
+        self._client = None
+        await self._resources.aclose()
+
+    async def read(self, operation: str, **arguments: Any) -> dict[str, Any]:
+        """Make a call that changes nothing. Raises a StoreFault."""
+        return await self._in_time(operation, arguments, is_write=False, is_repeatable=True)
+
+    async def write(self, operation: str, *, is_repeatable: bool, **arguments: Any) -> dict[str, Any]:
+        """Make a call that writes; one that is repeatable may be carried out twice without harm.
+
+        Raises UnmetCondition where a condition did not hold, and a StoreFault for all else.
+        """
+        return await self._in_time(operation, arguments, is_write=True, is_repeatable=is_repeatable)
+
+    async def _in_time(
+        self, operation: str, arguments: dict[str, Any], *, is_write: bool, is_repeatable: bool
+    ) -> dict[str, Any]:
+        try:
+            async with asyncio.timeout(self._settings.timeout):
+                return await self._attempts(operation, arguments, is_repeatable)
+        except TimeoutError as error:
+            what = f"{self._where} did not answer within {self._settings.timeout:g} s"
+            raise faults.lost(what, is_write=is_write) from error
+        except faults.CLIENT_ERRORS as error:
+            raise faults.translated(error, self._layout, self._where, is_write=is_write) from error
+
+    async def _attempts(self, operation: str, arguments: dict[str, Any], is_repeatable: bool) -> dict[str, Any]:
+        for pause in pauses():
+            try:
+                return await self._once(operation, arguments)
+            except faults.CLIENT_ERRORS as error:
+                if not faults.has_done_nothing(error) and not (is_repeatable and faults.may_have_been_done(error)):
+                    raise
+            await asyncio.sleep(pause)
+        return await self._once(operation, arguments)
+
+    async def _once(self, operation: str, arguments: dict[str, Any]) -> dict[str, Any]:
+        if self._client is None:
+            raise StoreUnavailable("the DynamoDB store is not open, or closed")
+        try:
+            answer: dict[str, Any] = await getattr(self._client, operation)(**arguments)
+        except ClientError as error:
+            unmet = faults.unmet_condition(error)
+            if unmet is not None:
+                raise unmet from error
+            raise
+        return answer
+
+
+@cache
+def _descriptions() -> Loader:
+    """Return botocore's descriptions of AWS, read once: that costs more than all else in making a client."""
+    return create_loader()
+
+
+def pauses() -> Iterator[float]:
+    """Yield the pause in seconds before each further attempt."""
+    for pause in PAUSES_S:
+        yield random.uniform(pause / 2, pause)

@@ -1,0 +1,173 @@
+"""DynamoDB's errors, and those of the way to it, in words that say what to change.
+
+Codes: DynamoDB, "Error handling", https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/Programming.Errors.html
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from aiohttp import ClientConnectorError
+from botocore.exceptions import (
+    BotoCoreError,
+    ClientError,
+    ConnectTimeoutError,
+    CredentialRetrievalError,
+    EndpointConnectionError,
+    HTTPClientError,
+    NoCredentialsError,
+    NoRegionError,
+    PartialCredentialsError,
+    ProxyConnectionError,
+    SSLError,
+)
+from botocore.exceptions import ConnectionError as NoConnection
+
+from pannier_sidecar.state.errors import OutcomeUnknown, StoreFault, StoreRefused, StoreUnavailable
+
+from .layout import LARGEST_ITEM
+
+if TYPE_CHECKING:
+    from .layout import Layout
+
+CLIENT_ERRORS: Final = (BotoCoreError, ClientError)
+
+_NOT_NOW: Final = frozenset(
+    {
+        "ProvisionedThroughputExceededException",
+        "ReplicatedWriteConflictException",
+        "RequestLimitExceeded",
+        "Throttling",
+        "ThrottlingException",
+        "TransactionConflictException",
+        "TransactionInProgressException",
+    }
+)
+"""Nothing was done, and another attempt may be lucky."""
+_REASONS_NOT_NOW: Final = frozenset({"TransactionConflict", "ProvisionedThroughputExceeded", "ThrottlingError"})
+"""The same, said of one operation of a transaction."""
+_BAD_CREDENTIALS: Final = frozenset(
+    {
+        "ExpiredTokenException",
+        "IncompleteSignatureException",
+        "InvalidClientTokenId",
+        "InvalidSignatureException",
+        "MissingAuthenticationTokenException",
+        "UnrecognizedClientException",
+    }
+)
+_OF_OTHER_KEYS: Final = (
+    "does not match the schema",
+    "Missing the key",
+    "required keys",  # here and below: DynamoDB Local
+    "conditions on the keys",
+)
+"""How DynamoDB says that the table has another key than the call."""
+_NO_CREDENTIALS: Final = (NoCredentialsError, PartialCredentialsError, CredentialRetrievalError)
+
+
+def code(error: Exception) -> str:
+    """Return DynamoDB's code; empty for an error that DynamoDB did not send."""
+    return str(error.response.get("Error", {}).get("Code", "")) if isinstance(error, ClientError) else ""
+
+
+def reasons(error: Exception) -> list[str]:
+    """Return why a transaction was cancelled, a code an operation; the word None for those that are not to blame."""
+    return [str(reason.get("Code", "None")) for reason in _cancellation(error)]
+
+
+def _cancellation(error: Exception) -> list[dict[str, str]]:
+    return list(error.response.get("CancellationReasons", [])) if isinstance(error, ClientError) else []
+
+
+class UnmetCondition(Exception):
+    """A precondition did not hold, so nothing was written."""
+
+    def __init__(self, places: list[int]):
+        """Take the places of the operations to blame in their transaction; 0 is that of a write of its own."""
+        super().__init__(places)
+        self.places = places
+
+
+def unmet_condition(error: Exception) -> UnmetCondition | None:
+    """Return the condition that did not hold, None if that is not the trouble."""
+    if code(error) == "ConditionalCheckFailedException":
+        return UnmetCondition([0])
+    places = [place for place, reason in enumerate(reasons(error)) if reason == "ConditionalCheckFailed"]
+    return UnmetCondition(places) if places else None
+
+
+def has_done_nothing(error: Exception) -> bool:
+    """Say whether the call was certainly not carried out, and may be repeated."""
+    if isinstance(error, ClientError):
+        blamed = {reason for reason in reasons(error) if reason != "None"}
+        return code(error) in _NOT_NOW or (bool(blamed) and blamed <= _REASONS_NOT_NOW)
+    if isinstance(error, EndpointConnectionError):
+        return isinstance(error.kwargs.get("error"), ClientConnectorError)
+    return isinstance(error, (ConnectTimeoutError, ProxyConnectionError, SSLError))
+
+
+def may_have_been_done(error: Exception) -> bool:
+    """Say whether nobody can tell what became of the call."""
+    if isinstance(error, ClientError):
+        return int(error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)) >= 500
+    return isinstance(error, (HTTPClientError, NoConnection)) and not has_done_nothing(error)
+
+
+def translated(error: Exception, layout: Layout, where: str, *, is_write: bool) -> StoreFault:
+    """Return the fault that tells of an error."""
+    fault = _translated(error, layout, where, is_write)
+    fault.__cause__ = error
+    return fault
+
+
+def _translated(error: Exception, layout: Layout, where: str, is_write: bool) -> StoreFault:
+    if may_have_been_done(error):
+        return lost(f"{where} failed: {error}", is_write=is_write)
+    if has_done_nothing(error):
+        return StoreUnavailable(f"{where} can't do it now: {error}")
+    if isinstance(error, ClientError):
+        return StoreRefused(f"{where} refused the call: {_message(error)}; {_advice(error, layout)}".removesuffix("; "))
+    if isinstance(error, NoRegionError):
+        return StoreRefused("no AWS region is known; set region, such as eu-central-1")
+    if isinstance(error, _NO_CREDENTIALS):
+        return StoreRefused(
+            f"no AWS credentials are to be had ({error}); set accessKey and secretKey, or give the pod's service "
+            "account a role (EKS Pod Identity or IRSA)"
+        )
+    return StoreRefused(f"the AWS client can't make the call: {error}")
+
+
+def lost(what: str, *, is_write: bool) -> StoreUnavailable:
+    """Return the fault of a call whose answer did not come."""
+    if is_write:
+        return OutcomeUnknown(f"{what}: the write may have happened; read the key before writing again")
+    return StoreUnavailable(what)
+
+
+def _message(error: ClientError) -> str:
+    of_operations = [str(reason["Message"]) for reason in _cancellation(error) if reason.get("Message")]
+    return "; ".join(of_operations) or str(error.response.get("Error", {}).get("Message", "")) or code(error)
+
+
+def _advice(error: ClientError, layout: Layout) -> str:
+    kind, message = code(error), _message(error)
+    if kind in _BAD_CREDENTIALS:
+        return "check accessKey, secretKey and sessionToken, or the role that stands for them"
+    if kind == "AccessDeniedException":
+        return f"allow it on table {layout.table} in the policy of this identity"
+    if kind == "ResourceNotFoundException":
+        name = layout.partition_key
+        return (
+            f"check table and region, or create it: aws dynamodb create-table --table-name {layout.table} "
+            f"--attribute-definitions AttributeName={name},AttributeType=S "
+            f"--key-schema AttributeName={name},KeyType=HASH --billing-mode PAY_PER_REQUEST"
+        )
+    if any(words in message for words in _OF_OTHER_KEYS):
+        return (
+            f"set partitionKey to the table's partition key (it is {layout.partition_key!r} now); "
+            "it must be of type String, without a sort key"
+        )
+    if "size" in message.lower():
+        return f"the value is too large: DynamoDB holds {LARGEST_ITEM} bytes an item"
+    return ""

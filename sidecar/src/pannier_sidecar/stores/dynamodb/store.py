@@ -1,0 +1,182 @@
+"""The store: what the sidecar asks for, as calls to DynamoDB."""
+
+from __future__ import annotations
+
+import asyncio
+from time import time
+from typing import TYPE_CHECKING, Final
+from uuid import uuid4
+
+from pannier_sidecar.state.cursors import cursor_after, key_before
+from pannier_sidecar.state.errors import StoreFault
+from pannier_sidecar.state.requests import Delete, Get, Set, Write
+from pannier_sidecar.state.store import Feature, KeyPage, Store, StoredValue
+
+from . import batches
+from .calls import Calls
+from .faults import UnmetCondition
+from .layout import Layout, fresh_etags, mismatch
+from .settings import read
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from pannier_sidecar.state.store import Setting
+
+    from .batches import Placed
+    from .layout import Arguments
+
+SCANNED_AT_ONCE: Final = 1000
+"""Items that one call looks at when keys are listed; DynamoDB ends it at 1 MB at the latest."""
+
+
+class DynamoDBStore(Store):
+    """State in one table of DynamoDB, which Dapr's sidecars may use at the same time."""
+
+    features = frozenset(Feature)
+    max_key_bytes = 2048
+    max_transaction = 100
+
+    def __init__(self, settings: Mapping[str, Setting]):
+        """Take the component's settings under their canonical names, durations in seconds."""
+        given = read(settings)
+        self._layout = Layout(given.table, given.partition_key, given.ttl_attribute, fresh_etags())
+        self._calls = Calls(given, self._layout)
+
+    async def open(self) -> None:
+        await self._calls.open()
+        await self.ping()
+
+    async def close(self) -> None:
+        await self._calls.close()
+
+    async def ping(self) -> None:
+        # No other call needs only the permissions that a store needs anyway and still finds a wrong partitionKey.
+        await self.get(Get("pannier||ping"))
+
+    async def get(self, get: Get) -> StoredValue | None:
+        layout = self._layout
+        answer = await self._calls.read(
+            "get_item", TableName=layout.table, Key=layout.key(get.key), ConsistentRead=get.strong
+        )
+        return layout.stored_value(get.key, answer.get("Item"), time())
+
+    async def set(self, write: Set) -> None:
+        await self._write_one([write])
+
+    async def delete(self, write: Delete) -> None:
+        await self._write_one([write])
+
+    async def bulk_get(self, gets: Sequence[Get]) -> Sequence[StoredValue | StoreFault | None]:
+        keys = list(dict.fromkeys(get.key for get in gets))
+        strong = any(get.strong for get in gets)
+        some = [
+            batches.read(self._calls, self._layout, part, strong=strong)
+            for part in batches.parts(keys, batches.READ_AT_ONCE)
+        ]
+        items = {key: item for part in await asyncio.gather(*some) for key, item in part.items()}
+        found: dict[str, StoredValue | StoreFault | None] = {}
+        for key, item in items.items():
+            try:
+                found[key] = item if isinstance(item, StoreFault) else self._layout.stored_value(key, item, time())
+            except StoreFault as fault:
+                found[key] = fault
+        return [found.get(get.key) for get in gets]
+
+    async def bulk_write(self, writes: Sequence[Write]) -> Sequence[StoreFault | None]:
+        """Carry out each write for itself; only those to one key wait for each other."""
+        together: list[Placed] = []
+        in_turn: list[list[Placed]] = []
+        for group in batches.by_key(writes):
+            if len(group) == 1 and not group[0][1].is_conditional:
+                together += group
+            else:
+                in_turn.append(group)
+        ends = await asyncio.gather(
+            *map(self._write_batch, batches.parts(together, batches.WRITTEN_AT_ONCE)),
+            *map(self._write_in_turn, in_turn),
+        )
+        faults = {place: fault for failed in ends for place, fault in failed.items()}
+        return [faults.get(place) for place in range(len(writes))]
+
+    async def transact(self, writes: Sequence[Write]) -> None:
+        # One operation a key is what DynamoDB takes: the last one, under the preconditions of all.
+        groups = [[write for _, write in group] for group in batches.by_key(writes)]
+        if len(groups) == 1:
+            await self._write_one(groups[0])  # half the price of a transaction
+        elif groups:
+            await self._write_together(groups)
+
+    async def keys(self, prefix: str, limit: int, cursor: str | None) -> KeyPage:
+        layout = self._layout
+        keys: list[str] = []
+        start = None if cursor is None else layout.key(key_before(cursor, prefix))
+        while True:
+            answer = await self._calls.read(
+                "scan",
+                TableName=layout.table,
+                ConsistentRead=True,  # else a key that was there all the time might be missing
+                Limit=max(SCANNED_AT_ONCE, limit),
+                **layout.listing(prefix, time()),
+                **({"ExclusiveStartKey": start} if start else {}),
+            )
+            keys += map(layout.key_of, answer["Items"])
+            start = answer.get("LastEvaluatedKey")
+            if len(keys) > limit or (start and len(keys) == limit):
+                return KeyPage(keys[:limit], cursor_after(keys[limit - 1]))
+            if not start:
+                return KeyPage(keys, None)
+
+    async def _write_batch(self, writes: Sequence[Placed]) -> dict[int, StoreFault]:
+        """Carry out writes to different keys without preconditions; return those that failed, by place."""
+        failed: dict[int, StoreFault] = {}
+        requests: dict[str, Arguments] = {}
+        for place, write in writes:
+            try:
+                kind, arguments = self._layout.writing(write, time())
+                requests[write.key] = {f"{kind}Request": arguments}
+            except StoreFault as fault:
+                failed[place] = fault
+        faults = await batches.write(self._calls, self._layout, requests)
+        return failed | {place: faults[write.key] for place, write in writes if write.key in faults}
+
+    async def _write_in_turn(self, writes: Sequence[Placed]) -> dict[int, StoreFault]:
+        """Carry out writes to one key; return those that failed, by place."""
+        failed: dict[int, StoreFault] = {}
+        for place, write in writes:
+            try:
+                await self._write_one([write])
+            except StoreFault as fault:
+                failed[place] = fault
+        return failed
+
+    async def _write_one(self, writes: Sequence[Write]) -> None:
+        """Carry out the last of some writes to one key, if the preconditions of all hold."""
+        now = time()
+        condition = self._layout.condition(writes, now)
+        kind, arguments = self._layout.writing(writes[-1], now)
+        try:
+            await self._calls.write(
+                f"{kind.lower()}_item",
+                is_repeatable=not condition,
+                TableName=self._layout.table,
+                **arguments,
+                **condition,
+            )
+        except UnmetCondition as unmet:
+            raise mismatch(writes) from unmet
+
+    async def _write_together(self, groups: Sequence[Sequence[Write]]) -> None:
+        now = time()
+        operations = []
+        for writes in groups:
+            kind, arguments = self._layout.writing(writes[-1], now)
+            condition = self._layout.condition(writes, now)
+            operations.append({kind: {"TableName": self._layout.table, **arguments, **condition}})
+        try:
+            # By its token a repetition is known to DynamoDB as such.
+            await self._calls.write(
+                "transact_write_items", is_repeatable=True, TransactItems=operations, ClientRequestToken=uuid4().hex
+            )
+        except UnmetCondition as unmet:
+            raise mismatch(groups[unmet.places[0]]) from unmet

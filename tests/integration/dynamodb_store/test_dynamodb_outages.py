@@ -1,0 +1,190 @@
+"""DynamoDB is away, hangs or loses answers: calls end in time, and nothing happens twice."""
+
+import asyncio
+from pathlib import Path
+from time import monotonic
+from typing import Any
+
+import pytest
+from servers.between import Between, between
+from servers.dynamodb_server import DynamoDBServer, running
+from servers.opened_redis import Load, eventually, until
+from servers.opened_store import opened
+
+from pannier_sidecar.state.errors import ETagMismatch, OutcomeUnknown, StoreRefused, StoreUnavailable
+from pannier_sidecar.state.requests import Delete, Get, Set
+from pannier_sidecar.stores.dynamodb import DynamoDBStore
+
+BUSY = (400, {"__type": "com.amazonaws.dynamodb.v20120810#ThrottlingException", "message": "slow down"})
+BROKEN = (500, {"__type": "com.amazonaws.dynamodb.v20120810#InternalServerError", "message": "oh"})
+
+
+@pytest.mark.timeout(180)
+async def test_killed_and_restarted_under_load_it_has_every_answered_write(tmp_path: Path) -> None:
+    with running(tmp_path, keeps_tables=True) as server:
+        server.create_table("state")
+        async with opened(DynamoDBStore({**server.settings("state"), "timeout": 2.0})) as store:
+            async with Load(store) as load:  # type: ignore[arg-type]
+                reached = load.done
+                await until(lambda: load.done > reached + 50, 60)
+                server.kill()
+                await asyncio.to_thread(server.start)
+                reached = load.done
+                await until(lambda: load.done > reached + 50, 60)
+            await load.check(store)  # type: ignore[arg-type]
+
+
+async def test_a_paused_server_fails_calls_in_time_and_serves_again(server: DynamoDBServer, table: str) -> None:
+    async with opened(DynamoDBStore({**server.settings(table), "timeout": 0.5})) as store:
+        await eventually(lambda: store.set(Set("k", b"1")))
+        etag = (await present(store, "k")).etag
+        server.pause()
+        try:
+            started = monotonic()
+            reads = [store.get(Get("k")), store.keys("", 10, None), store.ping()]
+            writes = [store.set(Set("k", b"2", etag)), store.delete(Delete("x")), store.transact([Set("y", b"1")])]
+            bulks = [store.bulk_get([Get("k")]), store.bulk_write([Set("z", b"1"), Set("z", b"2")])]
+            read = await asyncio.gather(*reads, return_exceptions=True)
+            written = await asyncio.gather(*writes, return_exceptions=True)
+            answered = await asyncio.gather(*bulks)
+            assert monotonic() - started < 20
+        finally:
+            server.resume()
+        for fault in (*read, *answered[0]):
+            assert type(fault) is StoreUnavailable
+            assert "did not answer within 0.5 s" in str(fault)
+        for fault in (*written, *answered[1]):
+            assert type(fault) is OutcomeUnknown
+            assert "read the key before writing again" in str(fault)
+        await eventually(lambda: store.set(Set("k", b"4")))
+
+
+async def test_where_nobody_listens_opening_says_where(server: DynamoDBServer, table: str) -> None:
+    store = DynamoDBStore({**server.settings(table), "endpoint": "http://127.0.0.1:9"})
+    with pytest.raises(StoreUnavailable, match="DynamoDB at http://127.0.0.1:9 can't do it now"):
+        await store.open()
+    await store.close()
+
+
+def through(way: Between, server: DynamoDBServer, table: str) -> DynamoDBStore:
+    return DynamoDBStore({**server.settings(table), "endpoint": way.url})
+
+
+async def test_a_conditional_write_whose_answer_is_lost_is_not_repeated(server: DynamoDBServer, table: str) -> None:
+    async with between(server.endpoint) as way, opened(through(way, server, table)) as store:
+        way.seen.clear()
+        way.troubles[:] = ["lost"]
+        with pytest.raises(OutcomeUnknown, match="the write may have happened"):
+            await store.set(Set("k", b"1", if_absent=True))
+        assert way.seen == ["PutItem"]
+        assert (await present(store, "k")).value == b"1"
+
+
+async def test_other_calls_whose_answer_is_lost_are_repeated(server: DynamoDBServer, table: str) -> None:
+    async with between(server.endpoint) as way, opened(through(way, server, table)) as store:
+        for trouble in ("lost", BROKEN, BUSY):
+            way.seen.clear()
+            way.troubles[:] = [trouble]
+            await store.set(Set("k", b"1"))
+            way.troubles[:] = [trouble]
+            assert (await present(store, "k")).value == b"1"
+            way.troubles[:] = [trouble]
+            await store.delete(Delete("k"))
+            way.troubles[:] = [trouble]
+            assert list(await store.bulk_write([Set("a", b"1"), Set("b", b"1")])) == [None, None]
+            assert way.seen == ["PutItem"] * 2 + ["GetItem"] * 2 + ["DeleteItem"] * 2 + ["BatchWriteItem"] * 2
+
+
+async def test_a_transaction_whose_answer_is_lost_happens_once(server: DynamoDBServer, table: str) -> None:
+    async with between(server.endpoint) as way, opened(through(way, server, table)) as store:
+        way.troubles[:] = ["lost"]
+        await store.transact([Set("k", b"1", if_absent=True), Set("l", b"1", if_absent=True)])
+        assert way.seen[-2:] == ["TransactWriteItems"] * 2
+        with pytest.raises(ETagMismatch, match="key k exists already"):
+            await store.transact([Set("k", b"2", if_absent=True), Set("l", b"2")])
+        assert (await present(store, "l")).value == b"1"
+
+
+async def test_a_throttled_conditional_write_is_repeated_because_it_was_not_done(
+    server: DynamoDBServer, table: str
+) -> None:
+    async with between(server.endpoint) as way, opened(through(way, server, table)) as store:
+        way.troubles[:] = [BUSY, BUSY]
+        await store.set(Set("k", b"1", if_absent=True))
+        way.troubles[:] = [BUSY] * 4
+        with pytest.raises(StoreUnavailable, match="can't do it now: .*slow down") as caught:
+            await store.set(Set("l", b"1", if_absent=True))
+        assert type(caught.value) is StoreUnavailable
+        assert await store.get(Get("l")) is None
+
+
+async def test_what_a_batch_leaves_undone_is_asked_for_again(server: DynamoDBServer, table: str) -> None:
+    async with between(server.endpoint) as way, opened(through(way, server, table)) as store:
+        undone = {"PutRequest": {"Item": {"key": {"S": "b"}, "value": {"S": "1"}, "etag": {"S": "1"}}}}
+        way.troubles[:] = [(200, {"UnprocessedItems": {table: [undone]}})]
+        assert list(await store.bulk_write([Set("a", b"1"), Set("b", b"1")])) == [None, None]
+        assert await store.get(Get("b")) is not None
+        await store.set(Set("a", b"1"))
+        unread = {table: {"Keys": [{"key": {"S": "a"}}]}}
+        found = {"key": {"S": "b"}, "value": {"S": "2"}, "etag": {"S": "2"}}
+        way.troubles[:] = [(200, {"Responses": {table: [found]}, "UnprocessedKeys": unread})]
+        assert [getattr(each, "value", None) for each in await store.bulk_get([Get("a"), Get("b")])] == [b"1", b"2"]
+        way.troubles[:] = [(200, {"Responses": {}, "UnprocessedKeys": unread})]
+        [fault] = await store.bulk_get([Get("a")])
+        assert isinstance(fault, StoreUnavailable)
+        assert "no capacity left" in str(fault)
+
+
+@pytest.mark.parametrize(
+    ("code", "advice"),
+    [
+        ("UnrecognizedClientException", "check accessKey, secretKey and sessionToken"),
+        ("ExpiredTokenException", "check accessKey, secretKey and sessionToken"),
+        ("AccessDeniedException", "allow it on table state-"),
+    ],
+)
+async def test_whom_aws_does_not_know_is_told_what_to_set(
+    server: DynamoDBServer, table: str, code: str, advice: str
+) -> None:
+    async with between(server.endpoint) as way:
+        way.troubles[:] = [(400, {"__type": f"com.amazon.coral.service#{code}", "message": "no"})]
+        store = DynamoDBStore({**server.settings(table), "endpoint": way.url})
+        with pytest.raises(StoreRefused, match=f"refused the call: no; {advice}"):
+            await store.open()
+        await store.close()
+
+
+async def test_a_table_that_is_not_there_or_has_another_key_is_told_of(server: DynamoDBServer, table: str) -> None:
+    server.create_table(f"{table}-contracts", "ContractID")
+    server.create_table(f"{table}-sorted", "key", "time")
+    for name, advice in (
+        (f"{table}-none", f"check table and region, or create it: aws dynamodb create-table --table-name {table}-none"),
+        (f"{table}-contracts", "set partitionKey to the table's partition key"),
+        (f"{table}-sorted", "it must be of type String, without a sort key"),
+    ):
+        store = DynamoDBStore(server.settings(name))
+        with pytest.raises(StoreRefused) as caught:
+            await store.open()
+        assert advice in str(caught.value)
+        await store.close()
+
+
+async def test_without_credentials_or_region_what_to_set_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("AWS_CONFIG_FILE", "AWS_SHARED_CREDENTIALS_FILE"):
+        monkeypatch.setenv(name, str(tmp_path / "none"))
+    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_REGION", "AWS_DEFAULT_REGION", "AWS_PROFILE"):
+        monkeypatch.delenv(name, raising=False)
+    for settings, advice in (({"region": "eu-central-1"}, "set accessKey and secretKey"), ({}, "set region")):
+        store = DynamoDBStore({"table": "state", "endpoint": "http://127.0.0.1:9", **settings})
+        with pytest.raises(StoreRefused, match=advice):
+            await store.open()
+        await store.close()
+
+
+async def present(store: DynamoDBStore, key: str) -> Any:
+    found = await store.get(Get(key))
+    assert found is not None
+    return found
