@@ -75,8 +75,9 @@ def test_the_line_to_try_works(run_app: RunApp) -> None:
 
 
 def test_the_app_is_told_what_is_true_and_nothing_of_another_sidecar(run_app: RunApp) -> None:
-    code = "import os; print({k: v for k, v in os.environ.items() if 'APP' in k or 'DAPR' in k or k == 'MINE'})"
-    pannier = run_app(code, "--app-id", "shop", "--app-port", "6000", DAPR_GRPC_PORT="1", DAPR_HTTP_PORT="2", MINE="3")
+    code = "import os; print({k: v for k, v in os.environ.items() if 'APP' in k or 'DAPR' in k or 'runtime' in k})"
+    others = {"DAPR_GRPC_PORT": "1", "DAPR_HTTP_PORT": "2", "DAPR_MINE": "3", "runtime_GRPC_HOST": "elsewhere"}
+    pannier = run_app(code, "--app-id", "shop", "--app-port", "6000", **others)
     pannier.end()
     told = eval(pannier.out.partition("== APP == {")[2].join(["{", ""]))
     grpc = pannier.out.partition("  gRPC     127.0.0.1:")[2].partition(",")[0]
@@ -86,7 +87,8 @@ def test_the_app_is_told_what_is_true_and_nothing_of_another_sidecar(run_app: Ru
         "APP_PROTOCOL": "http",
         "DAPR_HTTP_PORT": str(pannier.port()),
         "DAPR_GRPC_PORT": grpc,
-        "MINE": "3",
+        "runtime_GRPC_PORT": grpc,
+        "DAPR_MINE": "3",
     }
 
 

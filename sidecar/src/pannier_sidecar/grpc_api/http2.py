@@ -301,6 +301,7 @@ class Connection(asyncio.Protocol, Generic[AnyStream]):
     def _take_ping(self, flags: int, stream_id: int, payload: bytes) -> None:
         self._count_idle()
         if flags & frames.ACK:
+            self._asked = False
             if payload == DRAIN_PING and self._drains_since is not None:
                 self._refuse_more()
             return
