@@ -128,7 +128,10 @@ def test_a_data_folder_that_cannot_be_made_is_said_with_the_store() -> None:
         (["serve", "--app-id", "a", "--", "x"], "serve starts no app; write pannier run ... -- COMMAND"),
         (["srve"], "there is no command 'srve'; did you mean 'pannier serve'?"),
         (["check"], "check needs files or folders: write pannier check PATH ..."),
-        (["help", "nothing"], "there is no help on 'nothing'; write pannier help run, serve, check or import"),
+        (
+            ["help", "nothing"],
+            "there is no help on 'nothing'; write pannier help run, serve, check, copy, export or import",
+        ),
     ],
 )
 def test_a_wrong_command_line(arguments: list[str], line: str) -> None:

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 FAILURE: Final = 1
 USAGE: Final = 2
-VERBS: Final = ("run", "serve", "check", "import", "help")
+VERBS: Final = ("run", "serve", "check", "copy", "export", "import", "help")
 
 
 def run_command(arguments: Sequence[str] | None = None, environment: Mapping[str, str] | None = None) -> int:
@@ -49,8 +49,14 @@ def _run_verb(words: list[str], environment: Mapping[str, str]) -> int:
         from pannier_sidecar.cli.check import check
 
         return check(rest)
-    if verb == "import":
-        return _import(rest)
+    if words[:2] == ["import", "layotto"]:
+        from pannier_sidecar.cli.import_layotto import import_layotto
+
+        return import_layotto(words[2:])
+    if verb in ("copy", "export", "import"):
+        from pannier_sidecar.cli.move import move
+
+        return move(verb, rest, environment)
     if verb in ("version", "--version", "-v"):
         from pannier_sidecar import __version__
 
@@ -63,21 +69,9 @@ def _run_verb(words: list[str], environment: Mapping[str, str]) -> int:
     raise UsageError(_unknown(verb))
 
 
-def _import(words: list[str]) -> int:
-    if words[:1] == ["layotto"]:
-        from pannier_sidecar.cli.import_layotto import import_layotto
-
-        return import_layotto(words[1:])
-    if words[:1] in (["--help"], ["-h"]):
-        from pannier_sidecar.cli.help import show_help
-
-        return show_help("import")
-    raise UsageError("import needs to know from where: write pannier import layotto CONFIG.json")
-
-
 def _unknown(verb: str) -> str:
     from pannier_crds.suggestions import closest
 
     meant = closest(verb, VERBS)
-    advice = f"did you mean 'pannier {meant}'?" if meant else "write pannier run, serve, check, import or help"
+    advice = f"did you mean 'pannier {meant}'?" if meant else f"write pannier {', '.join(VERBS[:-1])} or {VERBS[-1]}"
     return f"there is no command {verb!r}; {advice}"

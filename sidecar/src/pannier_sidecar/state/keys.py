@@ -42,6 +42,18 @@ class KeyScheme:
         self.prefix = owner + separator if owner else ""
         """What each stored key of the app begins with."""
 
+    @property
+    def prefixes(self) -> tuple[str, ...]:
+        """What the app's stored keys begin with, its actors' keys included; no prefix begins with another one."""
+        if self._actor_prefix.startswith(self.prefix):
+            return (self.prefix,)
+        return (self.prefix, self._actor_prefix)
+
+    @property
+    def tells_actors_apart(self) -> bool:
+        """Whether a stored key shows that it is an actor's: `-` may stand in any key, `||` in none."""
+        return self._separator == SEPARATOR
+
     def stored(self, key: str) -> str:
         """Return the stored key of `key`. Raises MalformedRequest for an empty key, IllegalKey for one with `||`."""
         if SEPARATOR in key:
@@ -67,6 +79,13 @@ class KeyScheme:
         """Return the app's key of a stored key with its prefix; None where it is an actor's or another app's."""
         key = stored[len(self.prefix) :]
         return None if SEPARATOR in key or not key else key
+
+    def actor_parts(self, stored: str) -> tuple[str, str, str] | None:
+        """Return type, id and key of a stored key of the app's actors; None for any other one."""
+        if not self.tells_actors_apart or not stored.startswith(self._actor_prefix):
+            return None
+        parts = stored[len(self._actor_prefix) :].split(self._separator)
+        return (parts[0], parts[1], parts[2]) if len(parts) == 3 and all(parts) else None
 
 
 def _owner(strategy: str, store: str, app_id: str, namespace: str | None) -> str:

@@ -86,3 +86,29 @@ def test_keys_of_actors_and_of_nobody_are_not_listed() -> None:
 def test_what_is_stored_is_listed_as_it_was_given(key: str) -> None:
     scheme = KeyScheme(store="s", app_id="app")
     assert scheme.listed(scheme.stored(key)) == key
+
+
+@pytest.mark.parametrize(
+    ("strategy", "separator", "prefixes"),
+    [
+        ("appid", "||", ("app||",)),
+        ("none", "||", ("",)),
+        ("shared", "||", ("shared||", "app||")),
+        ("appid", "-", ("app-",)),
+    ],
+)
+def test_few_prefixes_reach_every_key_of_an_app(strategy: str, separator: str, prefixes: tuple[str, ...]) -> None:
+    assert KeyScheme(store="s", app_id="app", strategy=strategy, separator=separator).prefixes == prefixes
+
+
+def test_the_key_of_an_actor_is_taken_apart() -> None:
+    scheme = KeyScheme(store="s", app_id="app", strategy="shared")
+    assert scheme.actor_parts("app||cat||tom||mood") == ("cat", "tom", "mood")
+    for stored in ("shared||cat||tom||mood", "app||mood", "app||cat||tom", "app||cat||||mood", "app||a||b||c||d"):
+        assert scheme.actor_parts(stored) is None, stored
+
+
+def test_dashes_do_not_tell_an_actors_key_from_another() -> None:
+    scheme = KeyScheme(store="s", app_id="app", separator="-")
+    assert not scheme.tells_actors_apart
+    assert scheme.actor_parts("app-cat-tom-mood") is None

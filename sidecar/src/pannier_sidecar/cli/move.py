@@ -1,0 +1,134 @@
+"""`pannier copy`, `export` and `import`: an app's state from store to store, into a file and out of it."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import shutil
+import sys
+import tempfile
+from contextlib import contextmanager
+from typing import IO, TYPE_CHECKING, Any, Final
+
+from pannier_sidecar import __version__
+from pannier_sidecar.cli import flag_values as read
+from pannier_sidecar.cli import starting
+from pannier_sidecar.cli.flags import APP, Flag
+from pannier_sidecar.cli.help import show_help
+from pannier_sidecar.cli.parsing import UsageError, parse_with_paths
+from pannier_sidecar.moving.items import CannotMove
+from pannier_sidecar.moving.mover import Mover, Order
+from pannier_sidecar.moving.progress import Progress
+from pannier_sidecar.observing import logs
+from pannier_sidecar.settings import RUN_DEFAULTS, Settings, SettingsError, check, from_environment
+from pannier_sidecar.state.errors import StoreFault
+
+if TYPE_CHECKING:
+    import signal
+    from collections.abc import Coroutine, Iterator, Mapping, Sequence
+
+FROM: Final = Flag("from", setting="source", placeholder="FILE")
+TO: Final = Flag("to", setting="target", placeholder="FILE")
+APP_ID: Final = APP[0]
+OVERWRITE: Final = Flag("overwrite", read.boolean, "overwrites")
+JOURNAL: Final = Flag("journal", read.path, "journal", placeholder="FILE")
+OUTPUT: Final = Flag("output", read.path, "output", aliases=("o",), placeholder="FILE")
+FLAGS: Final = {
+    "copy": (FROM, TO, APP_ID, OVERWRITE, JOURNAL),
+    "export": (FROM, APP_ID, OUTPUT, OVERWRITE),
+    "import": (TO, APP_ID, OVERWRITE, JOURNAL),
+}
+GO_ON: Final = "run the same command again: it goes on where this one ended"
+
+
+def move(verb: str, arguments: Sequence[str], environment: Mapping[str, str]) -> int:
+    """Do `copy`, `export` or `import`; 0 when all is where it should be, 1 when something is not."""
+    parsed, paths = parse_with_paths(arguments, FLAGS[verb])
+    if parsed.wants_help:
+        return show_help(verb)
+    given = parsed.changes
+    for flag in FLAGS[verb]:
+        if flag in (FROM, TO) and flag.setting not in given:
+            other = "; from Layotto: pannier import layotto CONFIG.json" if verb == "import" else ""
+            raise UsageError(f"--{flag.name} is missing: write --{flag.name} with the file of a component{other}")
+    if len(paths) > (verb == "import"):
+        raise UsageError(f"unexpected {paths[-1]!r}; 'pannier help {verb}' shows what can be said")
+    settings = _settings(environment, given.pop(APP_ID.setting, None))
+    logs.set_up("warn", as_json=False, app_id=settings.app.id, version=__version__)
+    mover = Mover(Order(**given), settings, Progress(sys.stderr, environment))
+    try:
+        return _moved(verb, mover, paths)
+    except BrokenPipeError:
+        raise
+    except CannotMove as error:
+        return _failed(mover, str(error))
+    except StoreFault as fault:
+        return _failed(mover, f"ended early: {fault}; {GO_ON}")
+    except OSError as error:
+        return _failed(mover, f"ended early: {(error.strerror or str(error)).lower()}; {GO_ON}")
+
+
+def _moved(verb: str, mover: Mover, paths: Sequence[str]) -> int:
+    if verb == "import":
+        with _lines(paths[0] if paths else "-") as file:
+            return _run(mover.take_lines(file), mover)
+    return _run(mover.copy() if verb == "copy" else mover.write_lines(), mover)
+
+
+def _run(work: Coroutine[Any, Any, int], mover: Mover) -> int:
+    return asyncio.run(_interruptible(work, mover))
+
+
+async def _interruptible(work: Coroutine[Any, Any, int], mover: Mover) -> int:
+    """Work until the end or until a signal ends it, cleanly the first time; return the exit code."""
+    task = asyncio.ensure_future(work)
+    received: list[int] = []
+
+    def stop(number: signal.Signals) -> None:
+        if received:
+            os._exit(128 + number)
+        received.append(number)
+        task.cancel()
+
+    starting.on_signals(stop)
+    try:
+        return await task
+    except asyncio.CancelledError:
+        if not received:
+            raise
+        _failed(mover, f"interrupted; {GO_ON}")
+        return 128 + received[0]
+
+
+def _failed(mover: Mover, why: str) -> int:
+    mover.tell_how_far_it_came()
+    for line in why.splitlines():
+        print(f"pannier: {line}", file=sys.stderr)
+    return 1
+
+
+def _settings(environment: Mapping[str, str], app_id: str | None) -> Settings:
+    settings = from_environment(environment, {"app.id": RUN_DEFAULTS["app.id"]})
+    if app_id is not None:
+        settings = settings.changed({"app.id": app_id})
+    try:
+        check(settings)
+    except SettingsError as error:
+        raise UsageError(str(error)) from None
+    return settings
+
+
+@contextmanager
+def _lines(name: str) -> Iterator[IO[bytes]]:
+    """Open the lines to import; what comes through a pipe is kept, because it is read twice. Raises CannotMove."""
+    try:
+        file = sys.stdin.buffer if name == "-" else open(name, "rb")
+    except OSError as error:
+        raise CannotMove(f"{name} can't be read: {(error.strerror or str(error)).lower()}") from error
+    with file:
+        if file.seekable():
+            yield file
+            return
+        with tempfile.TemporaryFile() as kept:
+            shutil.copyfileobj(file, kept)
+            yield kept

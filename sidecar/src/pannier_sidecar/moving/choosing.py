@@ -1,0 +1,81 @@
+"""Which component is meant by FILE#NAME, read and resolved as `serve` does it."""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from pannier_crds.problems import listed, one_line
+from pannier_sidecar.loading.folder import FolderUnreadable, Reading, component_files, parse, read_contents
+from pannier_sidecar.loading.planning import plan
+from pannier_sidecar.moving.items import CannotMove
+
+if TYPE_CHECKING:
+    from pannier_sidecar.loading.planning import Wanted
+    from pannier_sidecar.loading.resolving import Surroundings
+
+
+def choose(where: str, surroundings: Surroundings) -> Wanted:
+    """Return the store that `where` names: a file or a folder, and behind `#` a component. Raises CannotMove."""
+    path, name = _split(where)
+    reading = _only(_read(path), name)
+    names = sorted({found.component.name for found in reading.found if found.component.is_state_store})
+    if len(names) > 1:
+        raise CannotMove(f"{path} holds several state stores: {listed(names)}; write {path}#{names[0]}")
+    verdict = plan(reading, surroundings)
+    if wrong := [line for refused in verdict.refused for line in refused.lines()]:
+        raise CannotMove("\n".join(wrong))
+    for hidden in verdict.hidden:
+        raise CannotMove(f"{path}: {hidden.name}: {hidden.why}")
+    if not verdict.wanted:
+        raise CannotMove(f"{path} holds no state store" + (f" called '{one_line(name)}'" if name else ""))
+    _refuse_what_is_forgotten(path, verdict.wanted[0])
+    return verdict.wanted[0]
+
+
+def place_of(wanted: Wanted) -> bytes:
+    """Return a digest of where a store keeps its data: its type and the settings that place data."""
+    settings = sorted(
+        (field.name, wanted.settings.get(field.canonical_name))
+        for field in wanted.type.fields
+        if field.places_data and field.name != "keyScheme"  # stored keys show it
+    )
+    return hashlib.blake2b(repr((wanted.type.name, settings)).encode(), digest_size=16).digest()
+
+
+def _split(where: str) -> tuple[str, str]:
+    if Path(where).exists() or "#" not in where:
+        return where, ""
+    path, _, name = where.rpartition("#")
+    return path, name
+
+
+def _read(name: str) -> Reading:
+    path = Path(name)
+    if not path.exists():
+        raise CannotMove(f"{name}: no such file or folder; write the path of a component file")
+    try:
+        return parse(read_contents(component_files(path) if path.is_dir() else [path]))
+    except FolderUnreadable as error:
+        raise CannotMove(str(error)) from error
+
+
+def _only(reading: Reading, name: str) -> Reading:
+    """Leave out the state stores of another name; what can't be read counts if it may be the one that is meant."""
+    found = tuple(
+        found
+        for found in reading.found
+        if not name or not found.component.is_state_store or found.component.name == name
+    )
+    broken = tuple(broken for broken in reading.broken if not name or broken.name in ("", name))
+    return Reading(found, broken)
+
+
+def _refuse_what_is_forgotten(path: str, wanted: Wanted) -> None:
+    where = str(wanted.settings.get("connectionString") or "")
+    if wanted.type.name == "state.in-memory" or ":memory:" in where or "mode=memory" in where:
+        raise CannotMove(
+            f"{path}: {wanted.name} keeps its state in the memory of the process that serves it, where nobody else "
+            "reaches it; name a store that keeps it elsewhere"
+        )

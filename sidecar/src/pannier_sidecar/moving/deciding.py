@@ -1,0 +1,125 @@
+"""What to do with a key, decided from what is there: newer data is never overwritten unless that was asked for."""
+
+from __future__ import annotations
+
+import hashlib
+from enum import Enum
+from math import ceil
+from typing import TYPE_CHECKING, Final
+
+from msgspec import Struct
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from pannier_sidecar.moving.items import Item
+    from pannier_sidecar.state.store import StoredValue
+
+EXPIRY_TOLERANCE: Final = 10
+"""Seconds by which the expiry of one and the same value may differ: stores keep whole seconds, and count from the
+moment at which a write reaches them."""
+
+
+class Verdict(Enum):
+    """What becomes of a key; the words are those of the summary."""
+
+    CREATE = "copied"
+    UPDATE = "updated, as an earlier run had written them"
+    OVERWRITE = "overwritten"
+    SAME = "the same already"
+    EXPIRED = "expired meanwhile"
+    LEAVE = "left as they are"
+    FAIL = "failed"
+
+
+WRITES: Final = frozenset((Verdict.CREATE, Verdict.UPDATE, Verdict.OVERWRITE))
+
+
+class Decision(Struct, frozen=True):
+    """A verdict on one key."""
+
+    verdict: Verdict
+    why: str = ""
+    if_match: str | None = None
+
+
+class Written(Struct, frozen=True):
+    """What an earlier run wrote under a key, or was about to write when it ended."""
+
+    digest: bytes
+    expires_at: int | None
+
+
+class Target(Struct, frozen=True):
+    """What the target can do, and what the user allowed."""
+
+    max_key_bytes: int
+    has_etags: bool = True
+    has_expiry: bool = True
+    overwrites: bool = False
+
+
+def decide(
+    item: Item, stored: str, found: StoredValue | None, written: Iterable[Written], target: Target, now: float
+) -> Decision:
+    """Say what to do with an item. `found` is what the target has under the stored key, `now` Unix time."""
+    if item.has_expired(now):
+        return Decision(Verdict.EXPIRED)
+    if why := _obstacle(item, stored, target):
+        return Decision(Verdict.FAIL, why)
+    if found is None:
+        return Decision(Verdict.CREATE)
+    if is_same(item, found):
+        return Decision(Verdict.SAME)
+    etag = found.etag if target.has_etags else None
+    if target.overwrites:
+        return Decision(Verdict.OVERWRITE, if_match=etag)
+    if any(_is_what(found, earlier) for earlier in written):
+        return Decision(Verdict.UPDATE, if_match=etag)
+    return Decision(Verdict.LEAVE, difference(item, found))
+
+
+def ttl_of(item: Item, now: float) -> int | None:
+    """Return the seconds that an item has left, 1 at least; None: it never expires."""
+    return None if item.expires_at is None else max(1, ceil(item.expires_at - now))
+
+
+def is_same(item: Item, found: StoredValue) -> bool:
+    """Whether the target has the item: the same bytes, until about the same time."""
+    return item.value == found.value and _is_about(item.expires_at, found.expires_at)
+
+
+def difference(item: Item, found: StoredValue) -> str:
+    """Say in what the target differs from an item that it does not have."""
+    if item.value != found.value:
+        return f"the target has another value, of {len(found.value)} bytes"
+    return "the target has the same value until another time"
+
+
+def digest_of(value: bytes) -> bytes:
+    return hashlib.blake2b(value, digest_size=16).digest()
+
+
+def next_size(size: int, held: int, most_keys: int, most_bytes: int) -> int:
+    """Return how many keys to take next, after `size` keys held so many bytes: as many as fit, up to twice as many."""
+    fitting = size * most_bytes // held if held else most_keys
+    return max(1, min(most_keys, size * 2, fitting))
+
+
+def _obstacle(item: Item, stored: str, target: Target) -> str:
+    size = len(stored.encode())
+    if size > target.max_key_bytes:
+        return f"the key is {size} bytes long with its prefix, and the target takes {target.max_key_bytes}"
+    if item.expires_at is not None and not target.has_expiry:
+        return "it expires, and the target can't let keys expire"
+    return ""
+
+
+def _is_what(found: StoredValue, earlier: Written) -> bool:
+    return earlier.digest == digest_of(found.value) and _is_about(earlier.expires_at, found.expires_at)
+
+
+def _is_about(one: int | None, other: int | None) -> bool:
+    if one is None or other is None:
+        return one is other
+    return abs(one - other) <= EXPIRY_TOLERANCE

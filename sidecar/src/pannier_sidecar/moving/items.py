@@ -1,0 +1,85 @@
+"""An app's key and its value, whatever store they are in: named as the app names them, without any prefix."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from msgspec import Struct
+
+from pannier_crds.problems import quoted
+from pannier_sidecar.state.requests import NO_METADATA
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from pannier_sidecar.state.keys import KeyScheme
+
+
+class CannotMove(Exception):
+    """A move can't be begun, or has to end early; the text says why and what to do."""
+
+
+class AppKey(Struct, frozen=True):
+    """A key of the app, or of one of its actors."""
+
+    key: str
+    actor_type: str = ""
+    """Empty: a key of the app itself."""
+    actor_id: str = ""
+
+    def __str__(self) -> str:
+        owner = f" of actor {quoted(self.actor_type)} {quoted(self.actor_id)}" if self.actor_type else ""
+        return f"key {quoted(self.key)}{owner}"
+
+    def stored(self, scheme: KeyScheme) -> str:
+        """Return the stored key. Raises MalformedRequest or IllegalKey."""
+        if self.actor_type:
+            return scheme.actor(self.actor_type, self.actor_id, self.key)
+        return scheme.stored(self.key)
+
+    def metadata(self, scheme: KeyScheme) -> Mapping[str, str]:
+        """Return what a store with partitions has to be told, as for a call of an actor."""
+        if self.actor_type:
+            return {"partitionKey": scheme.actor_partition(self.actor_type, self.actor_id)}
+        return NO_METADATA
+
+
+class Item(Struct, frozen=True):
+    """A key and what it holds."""
+
+    key: AppKey
+    value: bytes
+    expires_at: int | None = None
+    """Unix time in seconds; None: never."""
+
+    def has_expired(self, now: float) -> bool:
+        return self.expires_at is not None and self.expires_at <= now
+
+
+class Unread(Struct, frozen=True):
+    """Something of the source that is no item, and why."""
+
+    where: str
+    """A key, or the number of a line."""
+    why: str
+
+
+class Batch(Struct, frozen=True):
+    """Some of what a source holds. What vanished since the keys were listed is `gone`."""
+
+    items: tuple[Item, ...]
+    unread: tuple[Unread, ...] = ()
+    gone: int = 0
+
+    def __len__(self) -> int:
+        return len(self.items) + len(self.unread) + self.gone
+
+
+def key_of(scheme: KeyScheme, stored: str) -> AppKey | None:
+    """Return the app's key of a stored one; None if it is neither the app's nor one of its actors'."""
+    if stored.startswith(scheme.prefix):
+        key = scheme.listed(stored)
+        if key is not None:
+            return AppKey(key)
+    parts = scheme.actor_parts(stored)
+    return None if parts is None else AppKey(parts[2], parts[0], parts[1])

@@ -1,0 +1,46 @@
+"""Keys and the order in which they were met, each once, however many there are: a file that SQLite removes at the end.
+
+A store may list a key twice, and one that is written to may list what has just been written. So keys are gathered
+before anything is written; their number is then known too.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from typing import TYPE_CHECKING, Self
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+
+class KeyList:
+    """Keys with their numbers, from 1."""
+
+    def __init__(self) -> None:
+        self._connection = sqlite3.connect("", isolation_level=None)  # a temporary file, in memory while it is small
+        self._connection.execute("CREATE TABLE keys (number INTEGER PRIMARY KEY, key TEXT UNIQUE)")
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._connection.close()
+
+    def __len__(self) -> int:
+        return int(self._connection.execute("SELECT count(*) FROM keys").fetchone()[0])
+
+    def add(self, keys: Iterable[str]) -> None:
+        """Append the keys that are not there yet."""
+        self._connection.execute("BEGIN")
+        self._connection.executemany("INSERT OR IGNORE INTO keys (key) VALUES (?)", ((key,) for key in keys))
+        self._connection.execute("COMMIT")
+
+    def after(self, number: int, limit: int) -> list[tuple[int, str]]:
+        """Return the next keys with their numbers; `number` 0: from the beginning."""
+        query = "SELECT number, key FROM keys WHERE number > ? ORDER BY number LIMIT ?"
+        return self._connection.execute(query, (number, limit)).fetchall()
+
+    def number_of(self, key: str, number: int) -> int:
+        """Return the number under which a key was met first, which is this one if it is new."""
+        self._connection.execute("INSERT OR IGNORE INTO keys VALUES (?, ?)", (number, key))
+        return int(self._connection.execute("SELECT number FROM keys WHERE key = ?", (key,)).fetchone()[0])

@@ -1,0 +1,130 @@
+"""One move of one app's state: the places are chosen, checked and opened, the work is done, the outcome is told."""
+
+from __future__ import annotations
+
+import sys
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+from typing import IO, TYPE_CHECKING
+
+from pannier_sidecar.loading.resolving import Surroundings
+from pannier_sidecar.moving import opening
+from pannier_sidecar.moving.choosing import choose, place_of
+from pannier_sidecar.moving.copying import copy
+from pannier_sidecar.moving.exporting import becoming, export, standard_output, verify
+from pannier_sidecar.moving.items import CannotMove
+from pannier_sidecar.moving.journal import Journal
+from pannier_sidecar.moving.key_list import KeyList
+from pannier_sidecar.moving.reading import LinesSource, Source, StoreSource
+from pannier_sidecar.moving.tally import Tally
+from pannier_sidecar.moving.writing import StoreTarget
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from pathlib import Path
+
+    from pannier_sidecar.loading.planning import Wanted
+    from pannier_sidecar.moving.progress import Progress
+    from pannier_sidecar.settings import Settings
+
+
+@dataclass(frozen=True)
+class Order:
+    """What the user asked for."""
+
+    source: str = ""
+    """`FILE` or `FILE#NAME`: the component to take from."""
+    target: str = ""
+    """The component to put into."""
+    output: Path | None = None
+    """The file to export to; None: standard output."""
+    overwrites: bool = False
+    """Whether what is there already gives way."""
+    journal: Path | None = None
+    """Where to note what was written; None: in the data folder."""
+
+
+class Mover:
+    """Carries out one order for one app. What it raises: CannotMove, StoreFault, OSError."""
+
+    def __init__(self, order: Order, settings: Settings, progress: Progress):
+        self._order = order
+        self._settings = settings
+        self._surroundings = Surroundings.of(settings)
+        self._tally = Tally()
+        self._progress = progress
+
+    async def copy(self) -> int:
+        """Copy from store to store; return the exit code."""
+        source = choose(self._order.source, self._surroundings)
+        target = choose(self._order.target, self._surroundings)
+        opening.check_places(source, target)
+        opening.check_actors(source, target)
+        async with AsyncExitStack() as stack:
+            return await self._copy(await self._listed(source, stack), target, stack)
+
+    async def take_lines(self, file: IO[bytes]) -> int:
+        """Import lines, which are read twice; return the exit code."""
+        target = choose(self._order.target, self._surroundings)
+        async with AsyncExitStack() as stack:
+            lines = LinesSource(file, stack.enter_context(KeyList()))
+            return await self._copy(lines, target, stack)
+
+    async def write_lines(self) -> int:
+        """Export to the file or to standard output; return the exit code."""
+        source = choose(self._order.source, self._surroundings)
+        opening.check_actors(source, None)
+        path = self._order.output
+        if path is not None and path.exists() and not self._order.overwrites:
+            raise CannotMove(f"{path} exists; name another file with --output, or add --overwrite")
+        async with AsyncExitStack() as stack:
+            items = await self._listed(source, stack)
+            if path is None:
+                with standard_output() as lines:
+                    await export(items, lines, self._tally, self._progress)
+                return self._conclude(sys.stderr)
+            with becoming(path) as file:
+                await export(items, file, self._tally, self._progress)
+                verify(file, self._tally)
+        return self._conclude(sys.stdout)
+
+    def tell_how_far_it_came(self) -> None:
+        """Write the summary of a move that ends early."""
+        self._progress.end()
+        if self._tally.done:
+            _write(self._tally.lines(), sys.stderr)
+
+    async def _listed(self, wanted: Wanted, stack: AsyncExitStack) -> StoreSource:
+        store = await stack.enter_async_context(opening.opened(wanted))
+        opening.check_source(wanted, store)
+        source = StoreSource(store, wanted.keys, stack.enter_context(KeyList()))
+        await source.list_keys()
+        self._tally.passed_over = source.passed_over
+        if not source.total:
+            app_id = self._settings.app.id
+            self._progress.say(f"{wanted.name} holds no key of app '{app_id}'; --app-id says whose keys are meant")
+        return source
+
+    async def _copy(self, source: Source, target: Wanted, stack: AsyncExitStack) -> int:
+        store = await stack.enter_async_context(opening.opened(target))
+        limits = opening.limits_of(target, store, overwrites=self._order.overwrites)
+        journal = stack.enter_context(Journal(self._journal_file(), place_of(target)))
+        await copy(source, StoreTarget(store, target.keys, journal, limits), self._tally, self._progress)
+        return self._conclude(sys.stdout)
+
+    def _journal_file(self) -> Path:
+        folder = self._settings.place.data_folder
+        if self._order.journal is not None:
+            return self._order.journal
+        if folder is None:
+            raise CannotMove("there is no home folder to keep the journal in; name a file with --journal")
+        return folder / "moved.db"
+
+    def _conclude(self, stream: IO[str]) -> int:
+        _write(self._tally.lines(), stream)
+        return 0 if self._tally.is_whole else 1
+
+
+def _write(lines: Iterable[str], stream: IO[str]) -> None:
+    stream.writelines(line + "\n" for line in lines)
+    stream.flush()

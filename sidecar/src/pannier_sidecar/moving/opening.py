@@ -1,0 +1,70 @@
+"""The stores of a move, open, after everything that would make it wrong has been refused."""
+
+from __future__ import annotations
+
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING
+
+from pannier_sidecar.loading.open_stores import close, open_store
+from pannier_sidecar.moving.choosing import place_of
+from pannier_sidecar.moving.deciding import Target
+from pannier_sidecar.moving.items import CannotMove
+from pannier_sidecar.state.errors import StoreFault
+from pannier_sidecar.state.store import Feature
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+    from pannier_sidecar.loading.planning import Wanted
+    from pannier_sidecar.state.store import Store
+
+
+@asynccontextmanager
+async def opened(wanted: Wanted) -> AsyncIterator[Store]:
+    """Open a store for as long as the block lasts. Raises CannotMove."""
+    try:
+        store = (await open_store(wanted)).store
+    except StoreFault as fault:
+        raise CannotMove(f"{wanted.source}: {wanted.name} can't be opened: {fault}") from fault
+    try:
+        yield store
+    finally:
+        await close(store, wanted.name)
+
+
+def check_source(wanted: Wanted, store: Store) -> None:
+    """Raise CannotMove for a store that can't say which keys it has."""
+    if Feature.KEYS_LIKE not in store.features:
+        raise CannotMove(
+            f"{wanted.source}: {wanted.name} ({wanted.type.name}) can't list its keys, so nobody knows what there is "
+            "to copy; have the app that knows its keys read and save them"
+        )
+
+
+def limits_of(wanted: Wanted, store: Store, *, overwrites: bool) -> Target:
+    """Return what a target can do. Raises CannotMove for one that would overwrite what it does not see."""
+    has_etags = Feature.ETAG in store.features
+    if not has_etags and not overwrites:
+        raise CannotMove(
+            f"{wanted.source}: {wanted.name} ({wanted.type.name}) has no ETags, so what others write meanwhile can't "
+            "be guarded; stop whoever writes to it and add --overwrite"
+        )
+    return Target(store.max_key_bytes, has_etags, Feature.TTL in store.features, overwrites)
+
+
+def check_actors(source: Wanted, target: Wanted | None) -> None:
+    """Raise CannotMove where keys of actors would be taken for the app's own. A target of None is a file."""
+    if source.keys.tells_actors_apart or not source.holds_actor_state:
+        return
+    prefixes = source.keys.prefixes
+    if target is None or target.keys.tells_actors_apart or len(prefixes) > 1 or target.keys.prefixes != prefixes:
+        raise CannotMove(
+            f"{source.source}: {source.name} holds the state of actors, and with keyScheme dash their keys can't be "
+            "told from the app's own; copy to a store with the same keyScheme and keyPrefix"
+        )
+
+
+def check_places(source: Wanted, target: Wanted) -> None:
+    """Raise CannotMove where a store would be copied onto itself."""
+    if place_of(source) == place_of(target) and source.keys.prefixes == target.keys.prefixes:
+        raise CannotMove(f"{source.name} and {target.name} keep the same keys in the same place; name another --to")

@@ -1,0 +1,149 @@
+"""A store and a file of JSON lines as sources: both give batches of items, as often as they are asked."""
+
+from __future__ import annotations
+
+from typing import IO, TYPE_CHECKING, Final, Protocol
+
+from pannier_sidecar.moving.deciding import next_size
+from pannier_sidecar.moving.items import AppKey, Batch, Item, Unread, key_of
+from pannier_sidecar.moving.json_lines import BrokenLine, item_of
+from pannier_sidecar.state.errors import StoreFault, StoreUnavailable
+from pannier_sidecar.state.requests import Get, Pattern, RetryPolicy
+from pannier_sidecar.state.retries import attempt
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Sequence
+
+    from pannier_sidecar.moving.key_list import KeyList
+    from pannier_sidecar.state.keys import KeyScheme
+    from pannier_sidecar.state.store import KeyPage, Store, StoredValue
+
+PATIENCE: Final = RetryPolicy(interval_ms=100, threshold=6, pattern=Pattern.EXPONENTIAL)
+"""For a store that does not answer: six seconds of pauses, in which a server restarts or a replica takes over."""
+LISTED_AT_ONCE: Final = 1000
+MOST_KEYS: Final = 200
+MOST_BYTES: Final = 8 * 1024 * 1024
+"""What a batch should hold, so that large values need no large memory; a value is never divided."""
+
+
+class Source(Protocol):
+    """Where items come from."""
+
+    @property
+    def total(self) -> int:
+        """How many keys or lines there are."""
+
+    def batches(self) -> AsyncIterator[Batch]:
+        """Go through all of them, from the beginning. Raises StoreUnavailable."""
+
+
+class StoreSource:
+    """An app's keys in a store."""
+
+    def __init__(self, store: Store, scheme: KeyScheme, keys: KeyList):
+        """`keys` is filled by `list_keys`, before anything else is asked."""
+        self._store = store
+        self._scheme = scheme
+        self._keys = keys
+        self.passed_over = 0
+        """Keys met that are neither the app's nor its actors'."""
+
+    @property
+    def total(self) -> int:
+        return len(self._keys)
+
+    async def list_keys(self) -> None:
+        """Gather the stored keys of the app and its actors. Raises StoreFault."""
+        for prefix in self._scheme.prefixes:
+            cursor: str | None = None
+            while True:
+                page = await self._page(prefix, cursor)
+                ours = [stored for stored in page.keys if key_of(self._scheme, stored) is not None]
+                self.passed_over += len(page.keys) - len(ours)
+                self._keys.add(ours)
+                cursor = page.cursor
+                if cursor is None:
+                    break
+
+    async def batches(self) -> AsyncIterator[Batch]:
+        size, number = MOST_KEYS // 8, 0
+        while rows := self._keys.after(number, size):
+            number = rows[-1][0]
+            stored = [key for _, key in rows]
+            found = await read(self._store, [(key, self._app_key(key)) for key in stored], self._scheme)
+            batch = _batch([self._app_key(key) for key in stored], found)
+            yield batch
+            size = next_size(len(rows), sum(len(item.value) for item in batch.items), MOST_KEYS, MOST_BYTES)
+
+    async def _page(self, prefix: str, cursor: str | None) -> KeyPage:
+        return await attempt(lambda: self._store.keys(prefix, LISTED_AT_ONCE, cursor), PATIENCE, is_conditional=False)
+
+    def _app_key(self, stored: str) -> AppKey:
+        key = key_of(self._scheme, stored)
+        assert key is not None, "only keys of the app are in the list"
+        return key
+
+
+class LinesSource:
+    """A file of JSON lines. A key that stands in it twice is taken where it stands first."""
+
+    def __init__(self, file: IO[bytes], keys: KeyList):
+        """`file` can be read again from its beginning; `keys` is for the keys met."""
+        self._file = file
+        self._keys = keys
+        file.seek(0)
+        self.total = sum(1 for line in file if line.strip())
+
+    async def batches(self) -> AsyncIterator[Batch]:
+        self._file.seek(0)
+        items: list[Item] = []
+        unread: list[Unread] = []
+        size = 0
+        for number, line in enumerate(self._file, 1):
+            if not line.strip():
+                continue
+            try:
+                items.append(self._item(number, line))
+            except BrokenLine as broken:
+                unread.append(Unread(f"line {number}", str(broken)))
+            size += len(line)
+            if len(items) + len(unread) >= MOST_KEYS or size >= MOST_BYTES:
+                yield Batch(tuple(items), tuple(unread))
+                items, unread, size = [], [], 0
+        if items or unread:
+            yield Batch(tuple(items), tuple(unread))
+
+    def _item(self, number: int, line: bytes) -> Item:
+        item = item_of(line)
+        identity = "||".join((item.key.actor_type, item.key.actor_id, item.key.key))
+        first = self._keys.number_of(identity, number)
+        if first != number:
+            raise BrokenLine(f"{item.key} stands in line {first} already; take one of them out")
+        return item
+
+
+async def read(
+    store: Store, keys: Sequence[tuple[str, AppKey]], scheme: KeyScheme
+) -> Sequence[StoredValue | StoreFault | None]:
+    """Return what is stored under each key, as of now. Raises StoreUnavailable when it stays so."""
+    gets = [Get(stored, strong=True, metadata=key.metadata(scheme)) for stored, key in keys]
+
+    async def call() -> Sequence[StoredValue | StoreFault | None]:
+        found = await store.bulk_get(gets)
+        for entry in found:
+            if isinstance(entry, StoreUnavailable):
+                raise entry
+        return found
+
+    return await attempt(call, PATIENCE, is_conditional=False)
+
+
+def _batch(keys: Sequence[AppKey], found: Sequence[StoredValue | StoreFault | None]) -> Batch:
+    items: list[Item] = []
+    unread: list[Unread] = []
+    for key, entry in zip(keys, found, strict=True):
+        if isinstance(entry, StoreFault):
+            unread.append(Unread(str(key), str(entry)))
+        elif entry is not None:
+            items.append(Item(key, entry.value, entry.expires_at))
+    return Batch(tuple(items), tuple(unread), len(keys) - len(items) - len(unread))

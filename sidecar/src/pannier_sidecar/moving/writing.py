@@ -1,0 +1,181 @@
+"""A store as a target: each item is looked at, decided on and written under the condition that nothing came between."""
+
+from __future__ import annotations
+
+import asyncio
+from time import time
+from typing import TYPE_CHECKING
+
+from msgspec import Struct
+
+from pannier_sidecar.moving.deciding import (
+    EXPIRY_TOLERANCE,
+    WRITES,
+    Decision,
+    Verdict,
+    Written,
+    decide,
+    difference,
+    digest_of,
+    is_same,
+    ttl_of,
+)
+from pannier_sidecar.moving.items import Item
+from pannier_sidecar.moving.reading import PATIENCE, read
+from pannier_sidecar.state.errors import ETagMismatch, OutcomeUnknown, StateError, StoreFault, StoreUnavailable
+from pannier_sidecar.state.requests import Set
+from pannier_sidecar.state.retries import pauses
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from pannier_sidecar.moving.deciding import Target
+    from pannier_sidecar.moving.journal import Journal
+    from pannier_sidecar.state.keys import KeyScheme
+    from pannier_sidecar.state.store import Store, StoredValue
+
+
+class _Planned(Struct, frozen=True):
+    """A write that was decided on, and the note that says so."""
+
+    write: Set
+    decision: Decision
+    note: Written
+
+
+class Comparison(Struct, frozen=True):
+    """An item beside what the target has of it."""
+
+    item: Item
+    difference: str
+    """Empty: none."""
+
+
+class StoreTarget:
+    """An app's keys in the store that they are to be in."""
+
+    def __init__(self, store: Store, scheme: KeyScheme, journal: Journal, limits: Target):
+        self._store = store
+        self._scheme = scheme
+        self._journal = journal
+        self._limits = limits
+
+    async def take(self, items: Sequence[Item]) -> list[tuple[Item, Decision]]:
+        """Write what may be written; return what became of each item. Raises StoreUnavailable when it stays so.
+
+        What somebody else changed in the same moment is looked at and decided on again.
+        """
+        batch = _Batch(self._scheme, items)
+        lost: StoreFault | None = None
+        for pause in (*pauses(PATIENCE), None):
+            lost = await self._attempt(batch)
+            if not batch.pending:
+                break
+            if pause is None:
+                batch.give_up(lost)
+            else:
+                await asyncio.sleep(pause if lost else 0)
+        return batch.settled
+
+    async def compare(self, items: Sequence[Item]) -> list[Comparison]:
+        """Set each item beside what the target has now, leaving out what was about to expire and has done so there."""
+        batch = _Batch(self._scheme, items)
+        found = await self._found(batch)
+        soon = time() + EXPIRY_TOLERANCE
+        return [
+            Comparison(item, _difference(item, found[stored]))
+            for stored, item in batch.pending.items()
+            if found[stored] is not None or not item.has_expired(soon)
+        ]
+
+    async def _attempt(self, batch: _Batch) -> StoreFault | None:
+        """Look, decide and write once; return the fault of a target that did not answer, if it did not."""
+        found = await self._found(batch)
+        written = self._journal.written(batch.pending)
+        now = time()
+        planned: dict[str, _Planned] = {}
+        for stored, item in list(batch.pending.items()):
+            entry = found[stored]
+            if isinstance(entry, StoreFault):
+                batch.settle(stored, Decision(Verdict.FAIL, str(entry)))
+                continue
+            decision = decide(item, stored, entry, written[stored], self._limits, now)
+            if decision.verdict in WRITES:
+                note = Written(digest_of(item.value), item.expires_at)
+                planned[stored] = _Planned(self._write(item, stored, decision, now), decision, note)
+            else:
+                batch.settle(stored, decision)
+        return await self._carry_out(batch, planned) if planned else None
+
+    async def _carry_out(self, batch: _Batch, planned: dict[str, _Planned]) -> StoreFault | None:
+        self._journal.note({stored: plan.note for stored, plan in planned.items()})
+        faults = await self._store.bulk_write([plan.write for plan in planned.values()])
+        outcomes = dict(zip(planned, faults, strict=True))
+        for stored, fault in outcomes.items():
+            batch.learn(stored, planned[stored].decision, fault)
+        self._journal.conclude(
+            {stored: planned[stored].note for stored, fault in outcomes.items() if fault is None},
+            {stored: planned[stored].note for stored in outcomes if outcomes[stored] and stored not in batch.doubtful},
+        )
+        return next((fault for fault in faults if isinstance(fault, StoreUnavailable)), None)
+
+    async def _found(self, batch: _Batch) -> dict[str, StoredValue | StoreFault | None]:
+        keys = [(stored, item.key) for stored, item in batch.pending.items()]
+        return dict(zip(batch.pending, await read(self._store, keys, self._scheme) if keys else (), strict=True))
+
+    def _write(self, item: Item, stored: str, decision: Decision, now: float) -> Set:
+        return Set(
+            stored,
+            item.value,
+            if_match=decision.if_match,
+            if_absent=decision.verdict is Verdict.CREATE and self._limits.has_etags,
+            ttl=ttl_of(item, now),
+            metadata=item.key.metadata(self._scheme),
+        )
+
+
+class _Batch:
+    """Items under their stored keys: those that are not settled yet, and what became of the others."""
+
+    def __init__(self, scheme: KeyScheme, items: Sequence[Item]):
+        self.pending: dict[str, Item] = {}
+        self.settled: list[tuple[Item, Decision]] = []
+        self.doubtful: dict[str, Decision] = {}
+        """What was decided about keys whose write was sent and not answered."""
+        for item in items:
+            try:
+                if self.pending.setdefault(item.key.stored(scheme), item) is not item:
+                    why = "with keyScheme dash, another key of the source is stored under the same name"
+                    self.settled.append((item, Decision(Verdict.FAIL, why)))
+            except StateError as error:
+                self.settled.append((item, Decision(Verdict.FAIL, str(error))))
+
+    def learn(self, stored: str, decision: Decision, fault: StoreFault | None) -> None:
+        """Take in how a write went; what was overtaken or not answered stays pending."""
+        if fault is None:
+            self.settle(stored, decision)
+        elif isinstance(fault, OutcomeUnknown):
+            self.doubtful[stored] = decision
+        elif not isinstance(fault, ETagMismatch | StoreUnavailable):
+            self.settle(stored, Decision(Verdict.FAIL, str(fault)))
+
+    def settle(self, stored: str, decision: Decision) -> None:
+        """Take a key off the pending ones; a write in doubt that is found to be there was ours."""
+        if decision.verdict is Verdict.SAME:
+            decision = self.doubtful.get(stored, decision)
+        self.settled.append((self.pending.pop(stored), decision))
+
+    def give_up(self, lost: StoreFault | None) -> None:
+        """Leave what others never stopped writing to. Raises `lost` where it was the target that failed."""
+        if lost is not None:
+            raise lost
+        for stored in list(self.pending):
+            self.settle(stored, Decision(Verdict.LEAVE, "somebody else writes it all the time"))
+
+
+def _difference(item: Item, found: StoredValue | StoreFault | None) -> str:
+    if found is None:
+        return "the target does not have it"
+    if isinstance(found, StoreFault):
+        return f"the target can't read it: {found}"
+    return "" if is_same(item, found) else difference(item, found)

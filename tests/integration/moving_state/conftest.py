@@ -1,0 +1,54 @@
+"""A desk to type commands at, and places in real databases."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from servers.places import Desk, Place
+from servers.redis_server import RedisServer, single
+
+
+@pytest.fixture
+def desk(tmp_path: Path) -> Desk:
+    return Desk(tmp_path)
+
+
+@pytest.fixture(scope="session")
+def running_redis(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisServer]:
+    with single(tmp_path_factory.mktemp("redis")) as server:
+        yield server
+
+
+@pytest.fixture
+def redis(running_redis: RedisServer) -> Iterator[RedisServer]:
+    """A server without data, whatever the test before did to it."""
+    with running_redis.client() as client:
+        client.client_unpause()
+        client.flushall()
+    yield running_redis
+
+
+@pytest.fixture
+def sqlite_place(tmp_path: Path) -> Place:
+    return Place(tmp_path / "sqlite.yaml", "state.sqlite", {"connectionString": str(tmp_path / "state.db")})
+
+
+@pytest.fixture
+def redis_place(tmp_path: Path, redis: RedisServer) -> Place:
+    return Place(tmp_path / "redis.yaml", "state.redis", redis.settings)
+
+
+@pytest.fixture(params=["sqlite to redis", "redis to sqlite", "sqlite to sqlite"])
+def route(
+    request: pytest.FixtureRequest, tmp_path: Path, sqlite_place: Place, redis_place: Place
+) -> tuple[Place, Place]:
+    """From where to where."""
+    another = {"connectionString": str(tmp_path / "another.db")}
+    routes: dict[str, Callable[[], tuple[Place, Place]]] = {
+        "sqlite to redis": lambda: (sqlite_place, redis_place),
+        "redis to sqlite": lambda: (redis_place, sqlite_place),
+        "sqlite to sqlite": lambda: (sqlite_place, Place(tmp_path / "another.yaml", "state.sqlite", another)),
+    }
+    return routes[request.param]()

@@ -1,0 +1,137 @@
+"""A target whose answers get lost, or that somebody else writes to in the worst moment: faults made to order."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Sequence
+from pathlib import Path
+
+import pytest
+
+from pannier_sidecar.moving.deciding import Target, Verdict
+from pannier_sidecar.moving.items import AppKey, CannotMove, Item
+from pannier_sidecar.moving.journal import Journal
+from pannier_sidecar.moving.writing import StoreTarget
+from pannier_sidecar.state.errors import OutcomeUnknown, StoreFault, StoreRefused, StoreUnavailable
+from pannier_sidecar.state.keys import KeyScheme
+from pannier_sidecar.state.requests import Get, Set, Write
+from pannier_sidecar.stores.in_memory import InMemoryStore
+
+SCHEME = KeyScheme(store="s", app_id="app")
+OTHERS = b"somebody else's"
+
+Faults = list[Callable[["FaultyStore", Write], StoreFault | None]]
+
+
+class FaultyStore(InMemoryStore):
+    """Carries out each write as the next of `faults` says, and as it should when there are none left."""
+
+    def __init__(self, faults: Faults):
+        super().__init__({})
+        self.faults = faults
+
+    async def bulk_write(self, writes: Sequence[Write]) -> Sequence[StoreFault | None]:
+        return [self.faults.pop(0)(self, write) if self.faults else self._try(write) for write in writes]
+
+
+def lost_after(store: FaultyStore, write: Write) -> StoreFault | None:
+    return store._try(write) or OutcomeUnknown("the answer was lost")
+
+
+def lost_before(store: FaultyStore, write: Write) -> StoreFault | None:
+    return OutcomeUnknown("the answer was lost")
+
+
+def down(store: FaultyStore, write: Write) -> StoreFault | None:
+    return StoreUnavailable("nobody answers")
+
+
+def refused(store: FaultyStore, write: Write) -> StoreFault | None:
+    return StoreRefused("the value is too large")
+
+
+def overtaken(store: FaultyStore, write: Write) -> StoreFault | None:
+    store._try(Set(write.key, OTHERS))
+    return store._try(write)
+
+
+@pytest.fixture(autouse=True)
+def no_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def at_once(_: float) -> None:
+        return None
+
+    monkeypatch.setattr(asyncio, "sleep", at_once)
+
+
+@pytest.fixture
+async def journal(tmp_path: Path) -> AsyncIterator[Journal]:
+    with Journal(tmp_path / "moved.db", b"here") as journal:
+        yield journal
+
+
+async def moved(
+    journal: Journal, *faults: Callable[[FaultyStore, Write], StoreFault | None], value: bytes = b"1"
+) -> tuple[Verdict, str, FaultyStore]:
+    """Move one key into a store with these faults; return what became of it."""
+    store = FaultyStore(list(faults))
+    await store.open()
+    target = StoreTarget(store, SCHEME, journal, Target(1000))
+    [(_, decision)] = await target.take([Item(AppKey("k"), value)])
+    return decision.verdict, decision.why, store
+
+
+@pytest.mark.parametrize("fault", [lost_after, lost_before, down])
+async def test_a_lost_answer_is_looked_into(journal: Journal, fault: Callable[..., StoreFault | None]) -> None:
+    verdict, _, store = await moved(journal, fault)
+    assert verdict is Verdict.CREATE
+    found = await store.get(Get("app||k"))
+    assert found is not None
+    assert found.value == b"1"
+    assert len(journal.written(["app||k"])["app||k"]) == 1
+
+
+async def test_what_others_create_meanwhile_is_left(journal: Journal) -> None:
+    verdict, why, store = await moved(journal, overtaken)
+    assert (verdict, why) == (Verdict.LEAVE, "the target has another value, of 15 bytes")
+    found = await store.get(Get("app||k"))
+    assert found is not None
+    assert found.value == OTHERS
+    assert journal.written(["app||k"]) == {"app||k": []}
+
+
+async def test_what_the_target_refuses_fails_with_its_words(journal: Journal) -> None:
+    verdict, why, _ = await moved(journal, refused)
+    assert (verdict, why) == (Verdict.FAIL, "the value is too large")
+    assert journal.written(["app||k"]) == {"app||k": []}
+
+
+async def test_a_target_that_never_answers_ends_the_move(journal: Journal) -> None:
+    with pytest.raises(StoreUnavailable, match="nobody answers"):
+        await moved(journal, *[down] * 100)
+
+
+async def test_two_keys_that_would_become_one_are_told_of(journal: Journal) -> None:
+    store = FaultyStore([])
+    await store.open()
+    dashes = KeyScheme(store="s", app_id="app", separator="-")
+    items = [Item(AppKey("cat-tom-mood"), b"1"), Item(AppKey("mood", "cat", "tom"), b"2")]
+    settled = await StoreTarget(store, dashes, journal, Target(1000)).take(items)
+    assert [decision.verdict for _, decision in settled] == [Verdict.FAIL, Verdict.CREATE]
+
+
+def test_a_journal_that_cannot_be_written_is_named(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(CannotMove, match=r"the journal .*file/moved.db can't be used: .*; name another file"):
+        Journal(tmp_path / "file" / "moved.db", b"here")
+    (tmp_path / "moved.db").write_text("no database at all, but long enough to be looked at" * 10)
+    with pytest.raises(CannotMove, match="name another file with --journal"):
+        Journal(tmp_path / "moved.db", b"here")
+
+
+def test_notes_on_one_place_say_nothing_of_another(tmp_path: Path) -> None:
+    from pannier_sidecar.moving.deciding import Written
+
+    with Journal(tmp_path / "moved.db", b"here") as here, Journal(tmp_path / "moved.db", b"there") as there:
+        here.note({"k": Written(b"digest", None)})
+        assert there.written(["k"]) == {"k": []}
+        assert here.written(["k"]) == {"k": [Written(b"digest", None)]}
