@@ -44,7 +44,7 @@ GO_ON: Final = "run the same command again: it goes on where this one ended"
 def move(verb: str, arguments: Sequence[str], environment: Mapping[str, str]) -> int:
     """Do `copy`, `export` or `import`; 0 when all is where it should be, 1 when something is not."""
     parsed, paths = parse_with_paths(arguments, FLAGS[verb])
-    if parsed.wants_help:
+    if parsed.asks == "help":
         return show_help(verb)
     given = parsed.changes
     for flag in FLAGS[verb]:
