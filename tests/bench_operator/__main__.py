@@ -15,6 +15,7 @@ from bench_operator.objects import Size
 from bench_operator.phases import Bench
 from bench_operator.processes import Operator, installed, sidecars
 from cluster.one_node import node
+from lightkube import ApiError
 
 
 def main() -> None:
@@ -30,7 +31,7 @@ def main() -> None:
                 bench = Bench(place, size, operator, AuditLog(layout.audit_log), say)
                 asyncio.run(bench.run(options.rest))
         print(bench.report())
-    except (AssertionError, OSError) as error:
+    except (ApiError, AssertionError, OSError) as error:
         sys.exit(f"bench-operator: {error}")
 
 
