@@ -8,7 +8,7 @@ import os
 import sys
 from typing import Any
 
-import grpc  # type: ignore[import-untyped]
+import grpc
 from redis.asyncio import Redis
 from servers.grpc_protos import DAPR, methods
 

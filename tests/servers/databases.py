@@ -8,6 +8,7 @@ from __future__ import annotations
 from servers import (
     dynamodb_server,
     embedded,
+    etcd_server,
     memcached_server,
     mongodb_server,
     postgresql_server,
@@ -22,6 +23,7 @@ DATABASES: tuple[Database, ...] = (
     *memcached_server.DATABASES,
     *mongodb_server.DATABASES,
     *dynamodb_server.DATABASES,
+    *etcd_server.DATABASES,
 )
 
 

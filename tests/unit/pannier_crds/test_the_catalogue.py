@@ -17,6 +17,7 @@ STATE_STORES = (
     "state.memcached",
     "state.mongodb",
     "state.aws.dynamodb",
+    "state.etcd",
 )
 FIELDS = [pytest.param(kind, field, id=f"{kind.name}-{field.name}") for kind in TYPES for field in kind.fields]
 

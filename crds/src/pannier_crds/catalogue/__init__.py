@@ -37,6 +37,7 @@ _MODULES: Final = {
     "state.memcached": "memcached",
     "state.mongodb": "mongodb",
     "state.aws.dynamodb": "dynamodb",
+    "state.etcd": "etcd",
     "secretstores.local.env": "local_secrets",
     "secretstores.local.file": "local_secrets",
 }

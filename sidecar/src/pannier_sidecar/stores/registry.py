@@ -41,6 +41,8 @@ ENTRIES: Final[Mapping[str, Entry]] = {
     "state.mongodb": Entry(
         "pannier_sidecar.stores.mongodb:MongoDBStore", "mongodb", {"pymongo": "pymongo", "bson": "pymongo"}
     ),
+    "state.etcd": Entry("pannier_sidecar.stores.etcd:RawStore", "etcd", {"aetcd": "aetcd", "grpc": "grpcio"}),
+    "state.etcd/v2": Entry("pannier_sidecar.stores.etcd:TimedStore", "etcd", {"aetcd": "aetcd", "grpc": "grpcio"}),
     "state.redis": Entry("pannier_sidecar.stores.redis:RedisStore", "redis", {"hiredis": "hiredis"}),
     "state.sqlite": Entry("pannier_sidecar.stores.sqlite:SQLiteStore"),
 }

@@ -1,0 +1,88 @@
+"""`state.etcd`: keys of etcd, in the layouts of Dapr's two versions of it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from pannier_crds.catalogue import every_state_store
+from pannier_crds.catalogue.model import ComponentType, Field
+from pannier_crds.problems import error, metadata_path, quoted
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from pannier_crds.catalogue.model import Setting
+    from pannier_crds.problems import Problem
+
+FIELDS: Final = (
+    Field(
+        "endpoints",
+        description="host:port, several separated by commas for the members of one cluster",
+        required=True,
+        places_data=True,
+    ),
+    Field("keyPrefixPath", description="What stands before each stored key and a slash", default="", places_data=True),
+    Field("tlsEnable", "boolean", description="Whether to speak TLS", default=False),
+    Field("ca", description="The authority that signed the server's certificate, PEM text or a file's path"),
+    Field("cert", description="The client's certificate, PEM text or a file's path"),
+    Field("key", description="The client's private key, PEM text or a file's path", sensitive=True),
+    Field("username", description="User of etcd's own authentication"),
+    Field("password", description="Password", sensitive=True),
+    Field(
+        "timeout",
+        "duration",
+        description="Longest time that one call may take",
+        default=5.0,
+        bare_unit="s",
+        must_be_positive=True,
+    ),
+    Field(
+        "maxTxnOps",
+        "integer",
+        description="Most operations in a transaction, as the servers allow (--max-txn-ops)",
+        default=128,
+        minimum=1,
+    ),
+)
+
+
+def _certificates_need_tls(settings: Mapping[str, Setting], given: frozenset[str]) -> Iterator[Problem]:
+    endpoints = settings.get("endpoints")
+    by_tls = settings.get("tlsEnable") is True or (isinstance(endpoints, str) and "https://" in endpoints)
+    for name in ("ca", "cert", "key"):
+        if name in given and not by_tls and "endpoints" in settings and "tlsEnable" in settings:
+            yield error(metadata_path(name), f"{name} needs TLS", f'add tlsEnable: "true", or take {name} out')
+            return
+
+
+def _client_certificate_is_whole(settings: Mapping[str, Setting], given: frozenset[str]) -> Iterator[Problem]:
+    for name, other in (("cert", "key"), ("key", "cert"), ("username", "password"), ("password", "username")):
+        if name in given and other not in given:
+            yield error(metadata_path(name), f"{name} needs {other}", f"add {other}")
+
+
+def _endpoints_are_addresses(settings: Mapping[str, Setting], given: frozenset[str]) -> Iterator[Problem]:
+    endpoints = settings.get("endpoints")
+    for endpoint in endpoints.split(",") if isinstance(endpoints, str) else ():
+        address = endpoint.strip().removeprefix("https://").removeprefix("http://").rstrip("/")
+        host, _, port = address.rpartition(":")
+        if not host or not port.isdecimal() or not 1 <= int(port) <= 65535 or "/" in host or "@" in host:
+            path = metadata_path("endpoints", "value")
+            yield error(
+                path, f"{quoted(address.rpartition('@')[2])} is not an address", "write host:port, often port 2379"
+            )
+
+
+_RULES: Final = (_endpoints_are_addresses, _certificates_need_tls, _client_certificate_is_whole)
+
+TYPES: Final = tuple(
+    ComponentType(
+        "state.etcd",
+        title=title,
+        versions=(version,),
+        features=("ETAG", "TRANSACTIONAL", "TTL", "KEYS_LIKE"),
+        fields=(*FIELDS, *every_state_store.FIELDS),
+        rules=_RULES,
+    )
+    for title, version in (("etcd", "v1"), ("etcd, version 2", "v2"))
+)

@@ -1,0 +1,11 @@
+"""`state.etcd`: state in etcd, laid out as Dapr's two versions lay it out.
+
+store ──> client     one channel to each endpoint; the calls that are made of etcd
+      ──> writes     preconditions and operations of an etcd transaction
+      ──> leases     what removes expired keys, and tells by its number when they expire
+values, settings, faults    what is stored for a value, what the component says, etcd's errors in plain words
+"""
+
+from .store import RawStore, TimedStore
+
+__all__ = ["RawStore", "TimedStore"]

@@ -1,0 +1,168 @@
+"""What is asked of etcd: a handful of its calls, on one channel to one endpoint at a time."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
+
+import grpc
+from aetcd import rpc
+from grpc.aio import AioRpcError, UsageError
+
+from pannier_sidecar.state.errors import StoreUnavailable
+
+from . import faults
+
+if TYPE_CHECKING:
+    from .settings import EtcdSettings
+
+_OPTIONS: Final = (
+    ("grpc.max_receive_message_length", -1),
+    ("grpc.max_send_message_length", -1),
+    ("grpc.initial_reconnect_backoff_ms", 100),
+    ("grpc.min_reconnect_backoff_ms", 100),
+    ("grpc.max_reconnect_backoff_ms", 1000),
+    ("grpc.keepalive_time_ms", 30_000),
+    ("grpc.keepalive_timeout_ms", 10_000),
+    ("grpc.use_local_subchannel_pool", 1),
+)
+
+
+Token = tuple[tuple[str, str], ...] | None
+"""As a call's metadata has it."""
+
+
+class Method(NamedTuple):
+    """One of etcd's calls."""
+
+    path: str
+    request: Any
+    response: Any
+
+
+RANGE: Final = Method("/etcdserverpb.KV/Range", rpc.RangeRequest, rpc.RangeResponse)
+PUT: Final = Method("/etcdserverpb.KV/Put", rpc.PutRequest, rpc.PutResponse)
+DELETE: Final = Method("/etcdserverpb.KV/DeleteRange", rpc.DeleteRangeRequest, rpc.DeleteRangeResponse)
+TXN: Final = Method("/etcdserverpb.KV/Txn", rpc.TxnRequest, rpc.TxnResponse)
+GRANT: Final = Method("/etcdserverpb.Lease/LeaseGrant", rpc.LeaseGrantRequest, rpc.LeaseGrantResponse)
+TIME_TO_LIVE: Final = Method(
+    "/etcdserverpb.Lease/LeaseTimeToLive", rpc.LeaseTimeToLiveRequest, rpc.LeaseTimeToLiveResponse
+)
+AUTHENTICATE: Final = Method("/etcdserverpb.Auth/Authenticate", rpc.AuthenticateRequest, rpc.AuthenticateResponse)
+_METHODS: Final = (RANGE, PUT, DELETE, TXN, GRANT, TIME_TO_LIVE, AUTHENTICATE)
+
+
+class Client:
+    """Calls the endpoint that answered last; the next one when it no longer does."""
+
+    def __init__(self, settings: EtcdSettings):
+        """Make the channels; they connect when they are used. Call it on the event loop."""
+        self._settings = settings
+        self._channels = [_channel(endpoint, settings) for endpoint in settings.endpoints]
+        self._stubs = [
+            {
+                method: channel.unary_unary(
+                    method.path,
+                    request_serializer=method.request.SerializeToString,
+                    response_deserializer=method.response.FromString,
+                )
+                for method in _METHODS
+            }
+            for channel in self._channels
+        ]
+        self._current = 0
+        self._token: Token = None
+        self._signing_in = asyncio.Lock()
+        self._is_closed = False
+
+    async def call(self, method: Method, request: Any, *, is_write: bool = False, may_repeat: bool = True) -> Any:
+        """Return the answer. With `may_repeat` other endpoints are asked too. Raises StoreFault, LeaseGone."""
+        try:
+            return await self._answer(method, request, may_repeat)
+        except AioRpcError as error:
+            if faults.says(error, faults.LEASE_IS_GONE):
+                raise LeaseGone from error
+            where, timeout = self._settings.where, self._settings.timeout
+            raise faults.translated(error, where, timeout, is_write=is_write) from error
+
+    async def sign_in(self) -> None:
+        """Have a token for the calls to come, if the component names a user. Raises StoreFault."""
+        if self._settings.username:
+            asked = rpc.AuthenticateRequest(name=self._settings.username, password=self._settings.password)
+            answer = await self.call(AUTHENTICATE, asked)
+            self._token = (("token", answer.token),)
+
+    async def grant(self, lease: int, seconds: int) -> None:
+        """Have a lease of that number there. Raises StoreFault."""
+        try:
+            await self._answer(GRANT, rpc.LeaseGrantRequest(ID=lease, TTL=seconds), True)
+        except AioRpcError as error:
+            if not faults.says(error, faults.LEASE_IS_THERE):
+                where, timeout = self._settings.where, self._settings.timeout
+                raise faults.translated(error, where, timeout, is_write=False) from error
+
+    async def close(self) -> None:
+        self._is_closed = True
+        for channel in self._channels:
+            await channel.close()
+
+    async def _answer(self, method: Method, request: Any, may_repeat: bool) -> Any:
+        attempts_left = len(self._stubs)
+        has_new_token = method is AUTHENTICATE
+        while True:
+            asked, token = self._current, self._token
+            try:
+                return await self._ask(self._stubs[asked][method], request, None if method is AUTHENTICATE else token)
+            except AioRpcError as error:
+                if faults.says(error, faults.TOKEN_IS_OLD) and not has_new_token:
+                    has_new_token = True
+                    await self._renew(token)
+                    continue
+                if faults.may_pass(error):
+                    self._leave(asked)
+                if not attempts_left or not _is_worth_repeating(error, may_repeat):
+                    raise
+                attempts_left -= 1
+
+    async def _renew(self, old: Token) -> None:
+        """Sign in again, unless another call has done so already."""
+        async with self._signing_in:
+            if self._token == old:
+                await self.sign_in()
+
+    async def _ask(self, stub: Any, request: Any, token: Token) -> Any:
+        if self._is_closed:
+            raise self._closed()
+        try:
+            return await stub(request, timeout=self._settings.timeout, metadata=token)
+        except UsageError as error:
+            raise self._closed() from error
+        except asyncio.CancelledError as error:
+            task = asyncio.current_task()
+            if self._is_closed and task is not None and not task.cancelling():
+                raise self._closed() from error  # it is the call that was cancelled, not its caller
+            raise
+
+    def _leave(self, endpoint: int) -> None:
+        """Go to the next endpoint, unless another call has done so already."""
+        if endpoint == self._current:
+            self._current = (endpoint + 1) % len(self._stubs)
+
+    def _closed(self) -> StoreUnavailable:
+        return StoreUnavailable(f"the store over {self._settings.where} is closed")
+
+
+class LeaseGone(Exception):
+    """The lease that a write names is not there."""
+
+
+def _is_worth_repeating(error: AioRpcError, may_repeat: bool) -> bool:
+    return faults.was_not_sent(error) or (may_repeat and faults.may_pass(error))
+
+
+def _channel(endpoint: str, settings: EtcdSettings) -> grpc.aio.Channel:
+    encryption = settings.encryption
+    if encryption is None:
+        return grpc.aio.insecure_channel(endpoint, options=_OPTIONS)
+    credentials = grpc.ssl_channel_credentials(encryption.authority, encryption.key, encryption.certificate)
+    return grpc.aio.secure_channel(endpoint, credentials, options=_OPTIONS)

@@ -1,0 +1,70 @@
+"""etcd's errors in words that say what to change."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from grpc import StatusCode
+
+from pannier_sidecar.state.errors import OutcomeUnknown, StoreFault, StoreRefused, StoreUnavailable
+
+if TYPE_CHECKING:
+    from grpc.aio import AioRpcError
+
+_TOO_LARGE: Final = "takes 1.5 MiB at once, keys included, and this is too large; raise --max-request-bytes there"
+_REFUSALS: Final = {
+    "request is too large": _TOO_LARGE,
+    "received message larger": _TOO_LARGE,
+    "too many operations": "takes fewer operations in a transaction; lower maxTxnOps, or raise --max-txn-ops there",
+    "database space exceeded": "is full: compact and defragment it, disarm its alarm, or raise --quota-backend-bytes",
+    "permission denied": "gives this user too few rights; grant its role read and write on the keys of keyPrefixPath",
+    "authentication failed": "refuses the user; write the right username and password",
+    "user name is empty": "wants to know who calls; add username and password, or a client certificate",
+    "authentication is not enabled": "has no users; take username and password out",
+}
+_PASSING: Final = frozenset(
+    {
+        StatusCode.UNAVAILABLE,
+        StatusCode.DEADLINE_EXCEEDED,
+        StatusCode.CANCELLED,
+        StatusCode.UNKNOWN,
+        StatusCode.INTERNAL,
+    }
+)
+_NOT_SENT: Final = ("failed to connect to all addresses", "DNS resolution failed", "DNS query cancelled")
+LEASE_IS_THERE: Final = "lease already exists"
+LEASE_IS_GONE: Final = "lease not found"
+TOKEN_IS_OLD: Final = "invalid auth token"
+
+
+def says(error: AioRpcError, words: str) -> bool:
+    return words in (error.details() or "")
+
+
+def was_not_sent(error: AioRpcError) -> bool:
+    return error.code() is StatusCode.UNAVAILABLE and any(says(error, words) for words in _NOT_SENT)
+
+
+def may_pass(error: AioRpcError) -> bool:
+    return error.code() is StatusCode.UNAVAILABLE
+
+
+def translated(error: AioRpcError, where: str, timeout: float, *, is_write: bool) -> StoreFault:
+    """Return the fault that tells of an error."""
+    fault = _translated(error, where, timeout, is_write)
+    fault.__cause__ = error
+    return fault
+
+
+def _translated(error: AioRpcError, where: str, timeout: float, is_write: bool) -> StoreFault:
+    details = error.details() or error.code().name
+    for words, advice in _REFUSALS.items():
+        if words in details:
+            return StoreRefused(f"{where} {advice} ({details})")
+    if error.code() not in _PASSING:
+        return StoreRefused(f"{where} refused the call: {details}")
+    late = error.code() is StatusCode.DEADLINE_EXCEEDED
+    cause = f"{where} did not answer within {timeout:g} s" if late else f"{where} can't be reached: {details}"
+    if is_write and not was_not_sent(error):
+        return OutcomeUnknown(f"{cause}: the write may or may not have happened; read the key before writing again")
+    return StoreUnavailable(cause)

@@ -1,0 +1,60 @@
+"""Leases remove keys when their time has come. A lease of ours tells by its number when that is.
+
+All keys that expire in one second share a lease, so a lease is asked for once a second at most, and a read knows when a
+key expires without asking. etcd removes late, by a second or two: reads look at the time themselves.
+"""
+
+from __future__ import annotations
+
+from math import ceil
+from time import time
+from typing import TYPE_CHECKING, Final
+
+from aetcd import rpc
+
+from .client import TIME_TO_LIVE
+
+if TYPE_CHECKING:
+    from .client import Client
+
+_OURS: Final = 0x0F1D_A9E5
+"""The upper 29 bits of our leases' numbers, which etcd's own start with once in half a billion."""
+_SECOND_BITS: Final = 34
+_MARGIN: Final = 1
+"""Seconds that a lease lives longer than its keys, because clocks differ."""
+_REMEMBERED: Final = 10_000
+
+
+class Leases:
+    """Those that are known to be there."""
+
+    def __init__(self, client: Client):
+        self._client = client
+        self._granted: set[int] = set()
+
+    async def of(self, expires: float) -> int:
+        """Return the lease for keys that expire then (Unix time), made if need be. Raises StoreFault."""
+        lease = _OURS << _SECOND_BITS | ceil(expires)
+        if lease not in self._granted:
+            if len(self._granted) >= _REMEMBERED:
+                self._granted.clear()
+            await self._client.grant(lease, ceil(expires - time()) + _MARGIN)
+            self._granted.add(lease)
+        return lease
+
+    def forget(self) -> None:
+        """Make sure that leases are there the next time: etcd has said that one is not."""
+        self._granted.clear()
+
+
+def expiry_of(lease: int) -> int | None:
+    """Return the Unix time in a lease's number; None: it is not ours, so only etcd knows."""
+    if lease >> _SECOND_BITS != _OURS:
+        return None
+    return lease & (1 << _SECOND_BITS) - 1
+
+
+async def ask_for_expiry(client: Client, lease: int) -> int:
+    """Return when a lease that somebody else made ends, in Unix time. Raises StoreFault."""
+    answer = await client.call(TIME_TO_LIVE, rpc.LeaseTimeToLiveRequest(ID=lease))
+    return round(time()) + max(int(answer.TTL), 0)

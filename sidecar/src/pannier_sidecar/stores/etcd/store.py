@@ -1,0 +1,246 @@
+"""The store: what each call asks of etcd, and what the answers mean."""
+
+from __future__ import annotations
+
+import asyncio
+from time import time
+from typing import TYPE_CHECKING, Any, ClassVar, Final
+
+from aetcd import rpc
+
+from pannier_sidecar.state.cursors import cursor_after, key_before
+from pannier_sidecar.state.errors import KeyRefused, StoreFault, StoreUnavailable
+from pannier_sidecar.state.requests import Delete, Get, Set, Write
+from pannier_sidecar.state.store import LAST_TIME, Feature, KeyPage, Store, StoredValue
+
+from . import settings as reading
+from .client import DELETE, PUT, RANGE, TXN, Client, LeaseGone
+from .leases import Leases, ask_for_expiry, expiry_of
+from .values import RawValues, TimedValues, Values
+from .writes import check, conditions_of, runs, was_last_written
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+    Present = Mapping[bytes, StoredValue | None]
+
+AT_ONCE: Final = 64
+"""Writes of a bulk that are under way together."""
+ATTEMPTS: Final = 100
+"""How often a conditional write is tried that others overtake."""
+REQUEST_BYTES: Final = 1 << 20
+"""Of keys in one request, which etcd allows 1.5 MiB."""
+
+
+class _EtcdStore(Store):
+    """State in etcd. Reads are linearizable, whatever consistency is asked for."""
+
+    features = frozenset(Feature)
+    values: ClassVar[Values]
+
+    def __init__(self, settings: Mapping[str, reading.Value]):
+        """Take the component's settings under their canonical names; `open` checks them."""
+        self._given = settings
+        self._most_operations = self.max_transaction = reading.max_txn_ops(settings)
+        self._prefix = b"/"
+        self._opened: tuple[Client, Leases] | None = None
+
+    async def open(self) -> None:
+        settings = reading.read(self._given)
+        self._prefix = settings.prefix.encode()
+        client = Client(settings)
+        self._opened = client, Leases(client)
+        await client.sign_in()
+        await self.ping()
+
+    async def close(self) -> None:
+        if self._opened is not None:
+            await self._client.close()
+
+    async def ping(self) -> None:
+        await self._client.call(RANGE, rpc.RangeRequest(key=self._prefix, count_only=True))
+
+    @property
+    def _client(self) -> Client:
+        if self._opened is None:
+            raise StoreUnavailable("the store is not open")
+        return self._opened[0]
+
+    @property
+    def _leases(self) -> Leases:
+        if self._opened is None:
+            raise StoreUnavailable("the store is not open")
+        return self._opened[1]
+
+    # --- reading --------------------------------------------------------------------------------------------------
+
+    async def get(self, get: Get) -> StoredValue | None:
+        answer = await self._client.call(RANGE, rpc.RangeRequest(key=self._name(get.key)))
+        return await self._stored_value(answer.kvs[0]) if answer.kvs else None
+
+    async def bulk_get(self, gets: Sequence[Get]) -> Sequence[StoredValue | StoreFault | None]:
+        """Read the keys of a chunk in one trip."""
+        try:
+            names = [self._name(get.key) for get in gets]
+        except StoreFault:
+            return await super().bulk_get(gets)
+        found: dict[bytes, StoredValue | StoreFault | None] = {}
+        for part in await asyncio.gather(*(self._read(chunk) for chunk in self._chunks(names))):
+            found |= part
+        return [found[name] for name in names]
+
+    async def _read(self, names: Sequence[bytes]) -> dict[bytes, StoredValue | StoreFault | None]:
+        try:
+            answer = await self._client.call(TXN, rpc.TxnRequest(success=_ranges(names)))
+        except StoreFault as fault:
+            return dict.fromkeys(names, fault)
+        found: dict[bytes, StoredValue | StoreFault | None] = {}
+        for name, each in zip(names, answer.responses, strict=True):
+            try:
+                found[name] = await self._found(each)
+            except StoreFault as fault:
+                found[name] = fault
+        return found
+
+    def _chunks(self, names: Sequence[bytes]) -> Iterator[list[bytes]]:
+        chunk: list[bytes] = []
+        size = 0
+        for name in dict.fromkeys(names):
+            if len(chunk) == self._most_operations or size + len(name) > REQUEST_BYTES:
+                yield chunk
+                chunk, size = [], 0
+            chunk.append(name)
+            size += len(name)
+        if chunk:
+            yield chunk
+
+    async def _found(self, response: Any) -> StoredValue | None:
+        """Return what a part of a transaction's answer has read."""
+        kvs = response.response_range.kvs
+        return await self._stored_value(kvs[0]) if kvs else None
+
+    async def _stored_value(self, found: Any) -> StoredValue | None:
+        """Return what a key holds; None: it has expired, although etcd has not removed it yet."""
+        value, expires = self.values.decoded(self._key(found.key), found.value)
+        if found.lease:  # ours goes first, so that listings, which read no values, agree
+            expires = expiry_of(found.lease) or expires or await ask_for_expiry(self._client, found.lease)
+        if expires is None:
+            return StoredValue(value, str(found.mod_revision))
+        if expires <= time():
+            return None
+        return StoredValue(value, str(found.mod_revision), round(min(expires, LAST_TIME)))
+
+    async def keys(self, prefix: str, limit: int, cursor: str | None) -> KeyPage:
+        start = self._name(prefix)
+        first = start if cursor is None else self._name(key_before(cursor, prefix)) + b"\0"
+        # No byte of UTF-8 is 0xff, so the next one up is there.
+        asked = rpc.RangeRequest(key=first, range_end=start[:-1] + bytes((start[-1] + 1,)), keys_only=True)
+        asked.limit = limit + 1
+        kvs = (await self._client.call(RANGE, asked)).kvs
+        now = time()
+        keys = [self._key(each.key) for each in kvs[:limit] if now < (expiry_of(each.lease) or LAST_TIME)]
+        return KeyPage(keys, cursor_after(self._key(kvs[limit - 1].key)) if len(kvs) > limit else None)
+
+    # --- writing --------------------------------------------------------------------------------------------------
+
+    async def set(self, write: Set) -> None:
+        await self._write(write)
+
+    async def delete(self, write: Delete) -> None:
+        await self._write(write)
+
+    async def _write(self, write: Write) -> None:
+        if write.is_conditional:
+            await self.transact([write])
+        elif isinstance(write, Set):
+            await self._with_leases(self._put, write)
+        else:
+            await self._client.call(DELETE, rpc.DeleteRangeRequest(key=self._name(write.key)), is_write=True)
+
+    async def _put(self, write: Set) -> None:
+        await self._client.call(PUT, await self._put_request(write), is_write=True)
+
+    async def _with_leases(self, call: Any, argument: Any) -> None:
+        """Make a call, once more if etcd has meanwhile removed the lease that it names."""
+        try:
+            await call(argument)
+        except LeaseGone:
+            self._leases.forget()
+            await call(argument)
+
+    async def _put_request(self, write: Set) -> Any:
+        now = time()
+        lease = 0 if write.ttl is None else await self._leases.of(now + write.ttl)
+        value = self.values.encoded(write.value, now, write.ttl)
+        return rpc.PutRequest(key=self._name(write.key), value=value, lease=lease)
+
+    async def bulk_write(self, writes: Sequence[Write]) -> Sequence[StoreFault | None]:
+        faults: list[StoreFault | None] = []
+        for run in runs(writes, AT_ONCE):
+            faults += await asyncio.gather(*(self._fault_of(write) for write in run))
+        return faults
+
+    async def _fault_of(self, write: Write) -> StoreFault | None:
+        try:
+            await self._write(write)
+        except StoreFault as fault:
+            return fault
+        return None
+
+    async def transact(self, writes: Sequence[Write]) -> None:
+        if writes:
+            await self._with_leases(self._transact, writes)
+
+    async def _transact(self, writes: Sequence[Write]) -> None:
+        """Write if all preconditions hold as they are, or as they are once more when nothing has changed since."""
+        guarded = [(write, self._name(write.key)) for write in writes if write.is_conditional]
+        names = list(dict.fromkeys(name for _, name in guarded))
+        conditions = list(conditions_of(guarded))
+        operations = [await self._operation(write) for write in {write.key: write for write in writes}.values()]
+        if len(conditions) > self._most_operations:  # etcd counts them too
+            conditions = [was_last_written(name, -1) for name in names]
+        for _ in range(ATTEMPTS):
+            asked = rpc.TxnRequest(compare=conditions, success=operations, failure=_ranges(names))
+            answer = await self._client.call(TXN, asked, is_write=True, may_repeat=False)
+            if answer.succeeded:
+                return
+            found = [each.response_range.kvs for each in answer.responses]
+            present = {
+                name: await self._stored_value(kvs[0]) if kvs else None for name, kvs in zip(names, found, strict=True)
+            }
+            check(guarded, present)
+            revisions = {name: kvs[0].mod_revision if kvs else 0 for name, kvs in zip(names, found, strict=True)}
+            conditions = [was_last_written(name, revision) for name, revision in revisions.items()]
+        raise StoreUnavailable(f"others wrote the keys {ATTEMPTS} times in between")
+
+    async def _operation(self, write: Write) -> Any:
+        if isinstance(write, Set):
+            return rpc.RequestOp(request_put=await self._put_request(write))
+        return rpc.RequestOp(request_delete_range=rpc.DeleteRangeRequest(key=self._name(write.key)))
+
+    # --- keys -----------------------------------------------------------------------------------------------------
+
+    def _name(self, key: str) -> bytes:
+        try:
+            return self._prefix + key.encode()
+        except UnicodeEncodeError as error:
+            raise KeyRefused(f"key {key[:80]!r} holds a surrogate, which is no character; take it out") from error
+
+    def _key(self, name: bytes) -> str:
+        return name[len(self._prefix) :].decode(errors="surrogateescape")
+
+
+class RawStore(_EtcdStore):
+    """Version 1."""
+
+    values = RawValues()
+
+
+class TimedStore(_EtcdStore):
+    """Version 2."""
+
+    values = TimedValues()
+
+
+def _ranges(names: Sequence[bytes]) -> list[Any]:
+    return [rpc.RequestOp(request_range=rpc.RangeRequest(key=name)) for name in names]

@@ -1,0 +1,75 @@
+"""Preconditions and operations as etcd's transactions have them."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Any, Final
+
+from aetcd import rpc
+
+from pannier_sidecar.state.errors import ETagInvalid, ETagMismatch
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
+
+    from pannier_sidecar.state.requests import Write
+    from pannier_sidecar.state.store import StoredValue
+
+_REVISION: Final = re.compile(r"(?a:[1-9]\d{0,18})")
+
+
+def revision_of(etag: str) -> int:
+    """Return the revision that an ETag is. Raises ETagInvalid."""
+    if _REVISION.fullmatch(etag) is None or int(etag) >= 2**63:
+        raise ETagInvalid(f"{etag[:40]!r} is no revision of etcd; write the ETag that the last read gave")
+    return int(etag)
+
+
+def was_last_written(name: bytes, revision: int) -> Any:
+    """Return the condition that a key has this revision; 0: it is absent."""
+    return rpc.Compare(key=name, target=rpc.Compare.MOD, result=rpc.Compare.EQUAL, mod_revision=revision)
+
+
+def never_expires(name: bytes) -> Any:
+    """Return the condition that no lease will remove a key."""
+    return rpc.Compare(key=name, target=rpc.Compare.LEASE, result=rpc.Compare.EQUAL, lease=0)
+
+
+def conditions_of(guarded: Iterable[tuple[Write, bytes]]) -> Iterator[Any]:
+    """Yield what makes sure that preconditions hold. They may hold otherwise, where a key has expired or will.
+
+    Raises ETagInvalid.
+    """
+    for write, name in guarded:
+        if write.if_match is None:
+            yield was_last_written(name, 0)
+        else:
+            yield was_last_written(name, revision_of(write.if_match))
+            yield never_expires(name)
+
+
+def check(guarded: Iterable[tuple[Write, bytes]], present: Mapping[bytes, StoredValue | None]) -> None:
+    """Raise ETagMismatch if a precondition does not hold, given what is present; what has expired is not."""
+    for write, name in guarded:
+        found = present[name]
+        if write.if_match is None:
+            if found is not None:
+                raise ETagMismatch(f"key {write.key} exists already, and first-write without an ETag only creates")
+        elif found is None:
+            raise ETagMismatch(f"key {write.key} does not exist, so it has no ETag {write.if_match}")
+        elif found.etag != write.if_match:
+            raise ETagMismatch(f"key {write.key} has ETag {found.etag}, not {write.if_match}; read it again")
+
+
+def runs(writes: Sequence[Write], longest: int) -> Iterator[list[Write]]:
+    """Yield the writes in order, those together that may run at once: no two of a run have the same key."""
+    run: list[Write] = []
+    keys: set[str] = set()
+    for write in writes:
+        if write.key in keys or len(run) == longest:
+            yield run
+            run, keys = [], set()
+        run.append(write)
+        keys.add(write.key)
+    if run:
+        yield run

@@ -1,0 +1,141 @@
+"""Real etcd servers on free ports of the loopback interface, from Debian's package."""
+
+from __future__ import annotations
+
+import json
+import socket
+from base64 import b64decode, b64encode
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
+from functools import cache, partial
+from pathlib import Path
+from typing import Any
+from urllib.error import URLError
+from urllib.request import Request, urlopen
+
+from cluster.tools import debian_package
+from servers.database import Database, Server, Settings
+from servers.processes import ServerProcess, free_port
+
+
+@cache
+def program() -> Path:
+    return debian_package("etcd-server", "etcd")
+
+
+class EtcdServer(ServerProcess):
+    """One member, alone or of a cluster whose other members are told."""
+
+    not_yet = (URLError,)
+    scheme = "http"
+
+    def __init__(self, folder: Path, *options: str):
+        """`options` are etcd's flags."""
+        self._options = options
+        self._peers = f"http://127.0.0.1:{free_port()}"
+        super().__init__(folder)
+
+    def command(self) -> Sequence[str | Path]:
+        client = f"{self.scheme}://{self.address}"
+        flags = {
+            "data-dir": "data",
+            "listen-client-urls": client,
+            "advertise-client-urls": client,
+            "listen-peer-urls": self._peers,
+            "initial-advertise-peer-urls": self._peers,
+            "initial-cluster": f"default={self._peers}",
+        }
+        return [program(), "--unsafe-no-fsync", *(f"--{name}={value}" for name, value in flags.items()), *self._options]
+
+    def answers(self) -> object:
+        return self.call("maintenance/status", {})
+
+    @property
+    def settings(self) -> Settings:
+        return {"endpoints": self.address}
+
+    @property
+    def version(self) -> str:
+        return str(self.call("maintenance/status", {})["version"])
+
+    def call(self, path: str, body: dict[str, Any]) -> dict[str, Any]:
+        """Ask its HTTP gateway, past every gRPC client."""
+        request = Request(f"http://{self.address}/v3/{path}", json.dumps(body).encode())
+        with urlopen(request, timeout=10) as answer:
+            found: dict[str, Any] = json.load(answer)
+        return found
+
+
+def in_base64(data: bytes) -> str:
+    return b64encode(data).decode()
+
+
+class _Encrypted(EtcdServer):
+    """Speaks TLS, so it is enough that it listens."""
+
+    scheme = "https"
+
+    def answers(self) -> object:
+        with socket.create_connection(("127.0.0.1", self.port), 10):
+            return True
+
+
+@contextmanager
+def encrypted(folder: Path, *options: str) -> Iterator[EtcdServer]:
+    """Run a server that speaks TLS with clients; `options` name its certificates."""
+    server = _Encrypted(folder, *options)
+    try:
+        yield server
+    finally:
+        server.stop()
+
+
+@contextmanager
+def running(folder: Path, *options: str) -> Iterator[EtcdServer]:
+    server = EtcdServer(folder, *options)
+    try:
+        yield server
+    finally:
+        server.stop()
+
+
+def _serving(value_of: Callable[[bytes], bytes]) -> Callable[[Path], AbstractContextManager[Server]]:
+    """`value_of` finds the value in what is stored."""
+
+    @contextmanager
+    def serve(folder: Path) -> Iterator[Server]:
+        with running(folder) as server:
+            yield Server(server.settings, f"etcd {server.version}", partial(_value, server, value_of))
+
+    return serve
+
+
+def _value(server: EtcdServer, value_of: Callable[[bytes], bytes], key: str) -> bytes | None:
+    found = stored(server, key)
+    return None if found is None else value_of(found)
+
+
+def stored(server: EtcdServer, key: str) -> bytes | None:
+    """Return the bytes under a stored key."""
+    kvs = server.call("kv/range", {"key": in_base64(b"/" + key.encode())}).get("kvs")
+    return b64decode(kvs[0].get("value", "")) if kvs else None
+
+
+def _first_field(message: bytes) -> bytes:
+    """Return the bytes of field 1, of which there are fewer than 128."""
+    assert message[:1] == b"\x0a"
+    return message[2 : 2 + message[1]]
+
+
+_SHARED: dict[str, Any] = {
+    "store_type": "state.etcd",
+    "prepare": program,
+    "largest_value": 1_500_000,
+    "increments": 1_000,
+    "model_runs": 10,
+}
+
+DATABASES = (
+    Database("etcd", "etcd", serve=_serving(bytes), **_SHARED),
+    Database("etcd-v2", "etcd", serve=_serving(_first_field), store_version="v2", **_SHARED),
+)
