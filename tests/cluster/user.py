@@ -7,7 +7,7 @@ import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from cluster.release import get, get_one, until
+from cluster.release import DEADLINE_S, get, get_one, until
 
 if TYPE_CHECKING:
     import subprocess
@@ -43,10 +43,10 @@ class User:
     def deployed(self, *names: str) -> None:
         """Wait until these Deployments run as they should."""
         for name in names:
-            self.kubectl("rollout", "status", f"deployment/{name}", "--timeout=120s")
+            self.kubectl("rollout", "status", f"deployment/{name}", "--timeout=180s")
 
     def is_ready(self, component: str = "statestore") -> None:
-        self.kubectl("wait", "--for=condition=Ready", f"{COMPONENTS}/{component}", "--timeout=90s")
+        self.kubectl("wait", "--for=condition=Ready", f"{COMPONENTS}/{component}", "--timeout=180s")
 
     def condition(self, component: str, type: str) -> dict[str, str]:
         """One condition of a Component; empty before it has any."""
@@ -86,7 +86,7 @@ class User:
         """What a pod's sidecar says of itself."""
         return json.loads(self.kubectl("exec", pod, "-c", "app", "--", "python", "-c", _HEALTH))
 
-    def until(self, is_so: Any, what: str, seconds: float = 90.0) -> Any:
+    def until(self, is_so: Any, what: str, seconds: float = DEADLINE_S) -> Any:
         return until(is_so, what, seconds)
 
 

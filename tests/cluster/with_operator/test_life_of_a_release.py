@@ -71,7 +71,7 @@ def test_an_upgrade_leaves_apps_untouched(pannier: Release, user: User) -> None:
     assert user.pod("orders")["metadata"]["uid"] == before
     user.saves_and_reads("orders", "after the upgrade")
     user.apply(component("second"))
-    user.until(lambda: user.call("orders", "second/none")[0] == 204, "the upgraded operator delivers", 60)
+    user.until(lambda: user.call("orders", "second/none")[0] == 204, "the upgraded operator delivers")
     pannier.install()
 
 

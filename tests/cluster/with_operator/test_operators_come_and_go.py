@@ -39,7 +39,7 @@ def test_sidecars_serve_and_start_while_no_operator_runs(pannier: Release, user:
     assert "components.pannier.dev" in done.stderr
     pannier.scale(2)
     user.apply(component("other"))
-    user.until(lambda: user.call("orders", "other/none")[0] == 204, "what is applied then is live", 60)
+    user.until(lambda: user.call("orders", "other/none")[0] == 204, "what is applied then is live")
 
 
 def test_pods_made_meanwhile_are_found_and_told_of(no_operator: Release, user: User) -> None:
@@ -85,10 +85,10 @@ def test_another_replica_acts_when_the_one_that_acts_is_killed(pannier: Release,
     before = get_one(user.cluster, COMPONENTS, user.namespace, "statestore")
 
     user.cluster.kubectl("delete", "pod", "-n", NAMESPACE, leader, "--grace-period=0", "--force")
-    until(lambda: pannier.leader() not in ("", leader), "another replica acts", 60)
+    until(lambda: pannier.leader() not in ("", leader), "another replica acts")
 
     user.apply(component("late"))
-    user.until(lambda: user.call("orders", "late/none")[0] == 204, "what is applied then is live", 60)
+    user.until(lambda: user.call("orders", "late/none")[0] == 204, "what is applied then is live")
     user.is_ready("late")
     assert get_one(user.cluster, COMPONENTS, user.namespace, "statestore") == before, "it had nothing to tell"
 

@@ -46,7 +46,7 @@ def test_the_first_pod_waits_for_its_components(user: User) -> None:
 
     assert user.call("early", "statestore/none")[0] in (400, 500)
     user.apply(component())
-    user.until(lambda: user.call("early", "statestore/none")[0] == 204, "the store is live", 60)
+    user.until(lambda: user.call("early", "statestore/none")[0] == 204, "the store is live")
 
 
 @pytest.mark.parametrize(
@@ -133,4 +133,4 @@ def test_scopes_are_kept(user: User) -> None:
     assert user.call("orders", "ours/none")[0] == 204
     assert user.call("orders", "theirs/none")[0] == 400
     user.apply(component("theirs", scopes=["carts", "orders"]))
-    user.until(lambda: user.call("orders", "theirs/none")[0] == 204, "the scope is live", 60)
+    user.until(lambda: user.call("orders", "theirs/none")[0] == 204, "the scope is live")
