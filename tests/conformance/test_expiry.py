@@ -38,10 +38,10 @@ async def test_the_time_of_expiry_comes_with_the_value(store: Store, key: Keys, 
 
 
 async def test_nothing_goes_before_its_time(store: Store, key: Keys) -> None:
+    begun_at = time.monotonic()
     await store.set(Set(key("k"), b"1", ttl=1))
-    written_at = time.monotonic()
     await until_gone(store, key("k"))
-    assert time.monotonic() - written_at > 0.9
+    assert time.monotonic() - begun_at > 0.9
 
 
 async def test_a_later_write_clears_or_replaces_the_expiry(store: Store, key: Keys) -> None:
