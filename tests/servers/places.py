@@ -9,6 +9,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import yaml
+from servers.component_files import component
 from servers.pannier_process import Pannier
 
 from pannier_sidecar.state.requests import Get, Set
@@ -32,14 +34,9 @@ class Place:
         self.file.write_text(json.dumps(self.component(self.file.stem)))
 
     def component(self, name: str) -> dict[str, Any]:
-        entries = {**self.settings, **self.more}
-        metadata = [{"name": entry, "value": str(value)} for entry, value in entries.items()]
-        return {
-            "apiVersion": "dapr.io/v1alpha1",
-            "kind": "Component",
-            "metadata": {"name": name},
-            "spec": {"type": self.store_type, "version": "v1", "metadata": metadata},
-        }
+        entries = {entry: str(value) for entry, value in (self.settings | self.more).items()}
+        manifest: dict[str, Any] = yaml.safe_load(component(name, self.store_type, entries))
+        return manifest
 
     def under(self, file: Path, **more: str) -> Place:
         """Return the same place described by another component."""

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from servers import memcached_server
 from servers.places import Desk, Place
 from servers.redis_server import RedisServer, single
 
@@ -38,6 +39,13 @@ def sqlite_place(tmp_path: Path) -> Place:
 @pytest.fixture
 def redis_place(tmp_path: Path, redis: RedisServer) -> Place:
     return Place(tmp_path / "redis.yaml", "state.redis", redis.settings)
+
+
+@pytest.fixture
+def memcached_place(tmp_path: Path) -> Iterator[Place]:
+    memcached_server.prepare()
+    with memcached_server.single(tmp_path / "memcached") as server:
+        yield Place(tmp_path / "memcached.yaml", "state.memcached", {"hosts": server.address})
 
 
 @pytest.fixture(params=["sqlite to redis", "redis to sqlite", "sqlite to sqlite"])

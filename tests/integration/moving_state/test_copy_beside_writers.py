@@ -10,7 +10,7 @@ from servers.places import Desk, Place, numbered
 from pannier_sidecar.state.requests import Get, Set
 from pannier_sidecar.state.store import Store
 
-COUNT = 3000
+COUNT = 1000
 
 
 async def test_what_an_app_writes_meanwhile_is_never_overwritten(desk: Desk, route: tuple[Place, Place]) -> None:

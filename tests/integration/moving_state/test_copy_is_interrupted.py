@@ -11,7 +11,7 @@ from servers.redis_server import RedisServer
 
 from pannier_sidecar.state.requests import Set
 
-COUNT = 8000
+COUNT = 4000
 
 
 async def test_killed_in_the_middle_and_run_again(desk: Desk, route: tuple[Place, Place]) -> None:

@@ -4,18 +4,15 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from pathlib import Path
 
 import pytest
 from servers.places import Desk, Place
 
-from pannier_sidecar.loading.planning import Wanted
 from pannier_sidecar.loading.resolving import Surroundings
 from pannier_sidecar.moving import opening
 from pannier_sidecar.moving.choosing import choose
 from pannier_sidecar.moving.items import CannotMove
 from pannier_sidecar.state.requests import Set
-from pannier_sidecar.state.store import Feature
 from pannier_sidecar.stores.in_memory import InMemoryStore
 
 Refused = Callable[..., str]
@@ -134,24 +131,26 @@ def test_nothing_found_says_whose_keys_were_looked_for(desk: Desk, sqlite_place:
     assert "sqlite holds no key of app 'shop'; --app-id says whose keys are meant" in done.err
 
 
+async def test_a_source_that_cannot_list_its_keys(
+    refused: Refused, desk: Desk, sqlite_place: Place, memcached_place: Place
+) -> None:
+    said = refused("copy", "--from", memcached_place.file, "--to", sqlite_place.file)
+    assert "memcached (state.memcached) can't list its keys, so nobody knows what there is to copy" in said
+    await sqlite_place.save(Set("app||k", b"1"), Set("app||hour", b"1", ttl=3600))
+    there = desk.copy(sqlite_place.file, memcached_place.file)
+    assert (there.code, there.out[0]) == (0, "2 keys: 2 copied; 2 bytes written")
+    assert desk.copy(sqlite_place.file, memcached_place.file).out[0] == "2 keys: 2 the same already"
+
+
 class Bare(InMemoryStore):
     """A store that promises nothing."""
 
     features = frozenset()
 
 
-@pytest.fixture
-def wanted(sqlite_place: Place) -> Wanted:
-    return choose(str(sqlite_place.file), Surroundings("app", data_folder=Path("/nowhere")))
-
-
-def test_a_source_that_cannot_list_its_keys(wanted: Wanted) -> None:
-    with pytest.raises(CannotMove, match=r"sqlite \(state.sqlite\) can't list its keys, so nobody knows what there is"):
-        opening.check_source(wanted, Bare({}))
-
-
-def test_a_target_that_cannot_guard_its_keys(wanted: Wanted) -> None:
+def test_a_target_that_cannot_guard_its_keys(sqlite_place: Place) -> None:
+    wanted = choose(str(sqlite_place.file), Surroundings("app"))
     with pytest.raises(CannotMove, match="has no ETags, so what others write meanwhile can't be guarded"):
         opening.limits_of(wanted, Bare({}), overwrites=False)
     limits = opening.limits_of(wanted, Bare({}), overwrites=True)
-    assert (limits.has_etags, limits.has_expiry, Feature.ETAG in Bare.features) == (False, False, False)
+    assert (limits.has_etags, limits.has_expiry) == (False, False)
