@@ -13,6 +13,7 @@ from servers import (
     mongodb_server,
     postgresql_server,
     redis_server,
+    spanner_server,
 )
 from servers.database import Database
 
@@ -24,6 +25,7 @@ DATABASES: tuple[Database, ...] = (
     *mongodb_server.DATABASES,
     *dynamodb_server.DATABASES,
     *etcd_server.DATABASES,
+    *spanner_server.DATABASES,
 )
 
 

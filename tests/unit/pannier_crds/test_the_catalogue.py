@@ -18,6 +18,7 @@ STATE_STORES = (
     "state.mongodb",
     "state.aws.dynamodb",
     "state.etcd",
+    "state.gcp.spanner",
 )
 FIELDS = [pytest.param(kind, field, id=f"{kind.name}-{field.name}") for kind in TYPES for field in kind.fields]
 

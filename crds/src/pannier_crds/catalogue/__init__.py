@@ -38,6 +38,7 @@ _MODULES: Final = {
     "state.mongodb": "mongodb",
     "state.aws.dynamodb": "dynamodb",
     "state.etcd": "etcd",
+    "state.gcp.spanner": "gcp_spanner",
     "secretstores.local.env": "local_secrets",
     "secretstores.local.file": "local_secrets",
 }

@@ -34,15 +34,20 @@ ENTRIES: Final[Mapping[str, Entry]] = {
     "state.aws.dynamodb": Entry(
         "pannier_sidecar.stores.dynamodb:DynamoDBStore", "dynamodb", {"aiobotocore": "aiobotocore"}
     ),
+    "state.etcd": Entry("pannier_sidecar.stores.etcd:RawStore", "etcd", {"aetcd": "aetcd", "grpc": "grpcio"}),
+    "state.etcd/v2": Entry("pannier_sidecar.stores.etcd:TimedStore", "etcd", {"aetcd": "aetcd", "grpc": "grpcio"}),
+    "state.gcp.spanner": Entry(
+        "pannier_sidecar.stores.gcp_spanner:SpannerStore",
+        "spanner",
+        dict.fromkeys(("google", "google.cloud", "google.cloud.spanner_v1"), "google-cloud-spanner"),
+    ),
     "state.in-memory": Entry("pannier_sidecar.stores.in_memory:InMemoryStore"),
-    "state.postgresql": Entry("pannier_sidecar.stores.postgresql:JsonStore", "postgresql", {"asyncpg": "asyncpg"}),
-    "state.postgresql/v2": Entry("pannier_sidecar.stores.postgresql:BytesStore", "postgresql", {"asyncpg": "asyncpg"}),
     "state.memcached": Entry("pannier_sidecar.stores.memcached:MemcachedStore"),
     "state.mongodb": Entry(
         "pannier_sidecar.stores.mongodb:MongoDBStore", "mongodb", {"pymongo": "pymongo", "bson": "pymongo"}
     ),
-    "state.etcd": Entry("pannier_sidecar.stores.etcd:RawStore", "etcd", {"aetcd": "aetcd", "grpc": "grpcio"}),
-    "state.etcd/v2": Entry("pannier_sidecar.stores.etcd:TimedStore", "etcd", {"aetcd": "aetcd", "grpc": "grpcio"}),
+    "state.postgresql": Entry("pannier_sidecar.stores.postgresql:JsonStore", "postgresql", {"asyncpg": "asyncpg"}),
+    "state.postgresql/v2": Entry("pannier_sidecar.stores.postgresql:BytesStore", "postgresql", {"asyncpg": "asyncpg"}),
     "state.redis": Entry("pannier_sidecar.stores.redis:RedisStore", "redis", {"hiredis": "hiredis"}),
     "state.sqlite": Entry("pannier_sidecar.stores.sqlite:SQLiteStore"),
 }

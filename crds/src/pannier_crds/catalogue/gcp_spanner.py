@@ -1,0 +1,71 @@
+"""`state.gcp.spanner`: Google Cloud Spanner. Dapr has no such store, so the fields are ours, in Spanner's own words."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from pannier_crds.catalogue import every_state_store
+from pannier_crds.catalogue.model import ComponentType, Field, Form
+
+_TABLE_NAME: Final = Form(
+    r"(?a:[A-Za-z]\w{0,127}(\.[A-Za-z]\w{0,127})?)",
+    "a table name",
+    "write letters, digits and underscores, starting with a letter, and before a dot the schema if there is one",
+)
+
+FIELDS: Final = (
+    Field("projectId", description="Project that the instance belongs to", required=True, places_data=True),
+    Field("instanceId", description="Spanner instance", required=True, aliases=("instance",), places_data=True),
+    Field(
+        "databaseId",
+        description="Database of the instance, in GoogleSQL's dialect",
+        required=True,
+        aliases=("database",),
+        places_data=True,
+    ),
+    Field(
+        "tableName",
+        description="Table that holds the state; it has to be there",
+        default="state",
+        aliases=("table",),
+        form=_TABLE_NAME,
+        places_data=True,
+    ),
+    Field(
+        "credentialsJSON",
+        description="Key of a service account, JSON text; without it the application default credentials",
+        aliases=("credentials",),
+        sensitive=True,
+    ),
+    Field("endpoint", description="host:port of the service", default="spanner.googleapis.com:443", places_data=True),
+    Field(
+        "emulatorHost",
+        description="host:port of an emulator, which is spoken to without TLS and credentials",
+        places_data=True,
+    ),
+    Field(
+        "timeout",
+        "duration",
+        description="Longest time that one call may take",
+        default=10.0,
+        bare_unit="s",
+        must_be_positive=True,
+    ),
+    Field(
+        "maxSessions",
+        "integer",
+        description="Sessions at the most, one for each call under way",
+        default=100,
+        minimum=1,
+        maximum=10_000,
+    ),
+)
+
+TYPES: Final = (
+    ComponentType(
+        "state.gcp.spanner",
+        title="GCP Spanner",
+        features=("ETAG", "TRANSACTIONAL", "TTL", "KEYS_LIKE"),
+        fields=(*FIELDS, *every_state_store.FIELDS),
+    ),
+)

@@ -1,0 +1,166 @@
+"""One call of Spanner's API: over one channel, with a deadline, and with errors in our words."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from typing import TYPE_CHECKING, Any, Final, TypeVar
+
+import google.auth
+import grpc.aio
+from google.auth.exceptions import GoogleAuthError
+from google.cloud.spanner_v1.services.spanner import SpannerAsyncClient
+from google.cloud.spanner_v1.services.spanner.transports import SpannerGrpcAsyncIOTransport
+from google.cloud.spanner_v1.types import (
+    CreateSessionRequest,
+    DeleteSessionRequest,
+    PartialResultSet,
+    RollbackRequest,
+)
+from google.oauth2 import service_account
+from grpc import StatusCode
+
+from pannier_sidecar.state.errors import StoreRefused, StoreUnavailable
+
+from . import rows
+from .faults import Aborted, SessionLost, fault_of
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable
+
+    from .rows import Row
+    from .settings import SpannerSettings
+
+Result = TypeVar("Result")
+
+_SCOPES: Final = ("https://www.googleapis.com/auth/spanner.data",)
+_CHANNEL: Final = (
+    ("grpc.max_receive_message_length", -1),
+    ("grpc.max_send_message_length", -1),
+    # A server that comes back is noticed within these; gRPC's own longest pause is two minutes.
+    ("grpc.initial_reconnect_backoff_ms", 100),
+    ("grpc.min_reconnect_backoff_ms", 100),
+    ("grpc.max_reconnect_backoff_ms", 2000),
+    ("grpc.use_local_subchannel_pool", 1),
+)
+
+
+class SpannerCalls:
+    """The calls that the store makes. They raise StoreFault, SessionLost and Aborted."""
+
+    def __init__(self, settings: SpannerSettings):
+        self._settings = settings
+        self._channel: grpc.aio.Channel | None = None
+        self._stubs: Any = None
+
+    async def connect(self) -> None:
+        """Find the credentials and make the channel. Raises StoreRefused."""
+        settings = self._settings
+        if settings.emulator is not None:
+            self._channel = grpc.aio.insecure_channel(settings.emulator, options=_CHANNEL)
+        else:
+            credentials = await asyncio.to_thread(_credentials, settings.credentials)
+            self._channel = SpannerGrpcAsyncIOTransport.create_channel(
+                settings.endpoint, credentials=credentials, options=_CHANNEL
+            )
+        self._stubs = SpannerAsyncClient(transport=SpannerGrpcAsyncIOTransport(channel=self._channel)).transport
+
+    async def close(self) -> None:
+        """Close the channel; calls under way end with StoreUnavailable."""
+        channel, self._channel, self._stubs = self._channel, None, None
+        if channel is not None:
+            await channel.close()
+
+    @property
+    def is_open(self) -> bool:
+        return self._channel is not None
+
+    async def create_session(self, deadline: float) -> str:
+        request = CreateSessionRequest(database=self._settings.database)
+        made = await self._call("create_session", request, f"database={self._settings.database}", deadline)
+        return str(made.name)
+
+    async def delete_session(self, session: str, deadline: float) -> None:
+        await self._call("delete_session", DeleteSessionRequest(name=session), f"name={session}", deadline)
+
+    async def read(self, request: Any, width: int, deadline: float) -> tuple[list[Row], bytes]:
+        """Return the rows, of `width` columns each, and the transaction that was begun, if one was."""
+        session = request._pb.session
+
+        async def gathered() -> tuple[list[Row], bytes]:
+            values: Row = []
+            transaction = b""
+            is_divided = False
+            async for part in self._stub("streaming_read")(request, **self._terms(f"session={session}", deadline)):
+                message = PartialResultSet.pb(part)
+                transaction = transaction or message.metadata.transaction.id
+                texts = rows.texts_of(message.values)
+                if is_divided and texts:  # the rest of the last value, which is text then
+                    texts[0] = f"{values.pop() or ''}{texts[0] or ''}"
+                values += texts
+                is_divided = message.chunked_value
+            return [values[at : at + width] for at in range(0, len(values), width)], transaction
+
+        return await self._translated(gathered(), is_write=False)
+
+    async def commit(self, request: Any, deadline: float) -> None:
+        session = request._pb.session
+        await self._call("commit", request, f"session={session}", deadline, is_write=True)
+
+    async def rollback(self, session: str, transaction: bytes, deadline: float) -> None:
+        request = RollbackRequest(session=session, transaction_id=transaction)
+        await self._call("rollback", request, f"session={session}", deadline)
+
+    async def _call(self, name: str, request: Any, route: str, deadline: float, *, is_write: bool = False) -> Any:
+        call = self._stub(name)(request, **self._terms(route, deadline))
+        return await self._translated(call, is_write=is_write)
+
+    async def _translated(self, call: Awaitable[Result], *, is_write: bool) -> Result:
+        try:
+            return await call
+        except grpc.aio.AioRpcError as error:
+            raise self._meaning_of(error, is_write=is_write) from error
+        except (grpc.aio.UsageError, asyncio.InvalidStateError) as error:
+            raise StoreUnavailable(f"Spanner: the connection is closed: {error}") from error
+        except asyncio.CancelledError as error:
+            task = asyncio.current_task()
+            if self.is_open or (task is not None and task.cancelling()):
+                raise
+            # The channel was closed, which gRPC tells those who wait by cancelling what they wait for.
+            raise StoreUnavailable("Spanner: the store was closed while the call was under way") from error
+
+    def _meaning_of(self, error: grpc.aio.AioRpcError, *, is_write: bool) -> Exception:
+        code, details = error.code(), error.details() or ""
+        if code is StatusCode.ABORTED:
+            return Aborted(details)
+        if code is StatusCode.NOT_FOUND and details.startswith("Session not found"):
+            return SessionLost(details)
+        return fault_of(code, details, self._settings, is_write=is_write)
+
+    def _stub(self, name: str) -> Any:
+        if self._stubs is None:
+            raise StoreUnavailable("Spanner: the store is not open")
+        return getattr(self._stubs, name)
+
+    def _terms(self, route: str, deadline: float) -> dict[str, Any]:
+        """Deadline, where the call belongs, and which database pays for it, as Google's own client sends them."""
+        left = max(0.0, deadline - asyncio.get_running_loop().time())
+        metadata = (("x-goog-request-params", route), ("google-cloud-resource-prefix", self._settings.database))
+        return {"timeout": left, "metadata": metadata}
+
+
+def _credentials(text: str | None) -> Any:
+    """Return the credentials of a service account, or those of the place. May ask the metadata server."""
+    try:
+        if text is None:
+            return google.auth.default(scopes=_SCOPES)[0]
+        return service_account.Credentials.from_service_account_info(json.loads(text), scopes=_SCOPES)
+    except GoogleAuthError as error:
+        raise StoreRefused(
+            f"there are no credentials for Spanner: {error}; set credentialsJSON, or run where application default "
+            "credentials are (GOOGLE_APPLICATION_CREDENTIALS, a service account of the machine)"
+        ) from error
+    except (ValueError, TypeError, AttributeError) as error:
+        raise StoreRefused(
+            "credentialsJSON is no key of a service account; write the JSON text of the key's file"
+        ) from error

@@ -1,0 +1,65 @@
+"""What Spanner's errors mean: the StoreFault to raise, in words that say what to change."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from grpc import StatusCode
+
+from pannier_sidecar.state.errors import OutcomeUnknown, StoreFault, StoreRefused, StoreUnavailable
+
+if TYPE_CHECKING:
+    from .settings import SpannerSettings
+
+_PASSING: Final = frozenset(
+    {
+        StatusCode.UNAVAILABLE,
+        StatusCode.DEADLINE_EXCEEDED,
+        StatusCode.CANCELLED,
+        StatusCode.ABORTED,
+        StatusCode.RESOURCE_EXHAUSTED,
+        StatusCode.INTERNAL,
+        StatusCode.UNKNOWN,
+    }
+)
+_NEVER_SENT: Final = ("failed to connect", "Connection refused", "DNS resolution failed")
+_TABLE: Final = (
+    "CREATE TABLE {table} (key STRING(MAX) NOT NULL, value BYTES(MAX) NOT NULL, etag TIMESTAMP NOT NULL OPTIONS "
+    "(allow_commit_timestamp = true), expires_at TIMESTAMP) PRIMARY KEY (key), "
+    "ROW DELETION POLICY (OLDER_THAN(expires_at, INTERVAL 0 DAY))"
+)
+
+
+class SessionLost(Exception):
+    """The session is no more; nothing was done, and another one will do."""
+
+
+class Aborted(Exception):
+    """Spanner gave the transaction up in favour of another one; nothing was done, and it may be tried again."""
+
+
+def fault_of(code: StatusCode, details: str, settings: SpannerSettings, *, is_write: bool) -> StoreFault:
+    """Return the fault that a status means; of a write that was sent it is not known whether it happened."""
+    where = f"Spanner at {settings.address}"
+    if code in _PASSING:
+        if code is StatusCode.DEADLINE_EXCEEDED:
+            text = f"{where} did not answer within {settings.timeout:g} s (timeout)"
+        else:
+            text = f"{where} can't be reached: {details}"
+        was_sent = is_write and not any(sign in details for sign in _NEVER_SENT)
+        return OutcomeUnknown(f"{text}; the write may have happened") if was_sent else StoreUnavailable(text)
+    return StoreRefused(f"{where} refused: {details}" + _advice(code, details, settings))
+
+
+def _advice(code: StatusCode, details: str, settings: SpannerSettings) -> str:
+    if code is StatusCode.UNAUTHENTICATED:
+        return "; check credentialsJSON, or the application default credentials if it is not set"
+    if code is StatusCode.PERMISSION_DENIED:
+        return f"; grant roles/spanner.databaseUser on {settings.database} to the account in use"
+    if "Table not found" in details:
+        return "; check tableName, or create the table: " + _TABLE.format(table=settings.table)
+    if "Column not found" in details:
+        return "; the table needs the columns of: " + _TABLE.format(table=settings.table)
+    if code is StatusCode.NOT_FOUND:
+        return f"; check projectId, instanceId and databaseId, which make {settings.database}"
+    return ""

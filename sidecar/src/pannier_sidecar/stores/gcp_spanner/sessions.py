@@ -1,0 +1,82 @@
+"""Sessions: Spanner has one transaction at a time on each, so calls that are under way together need one each."""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING, Final
+
+from pannier_sidecar.state.errors import StoreFault, StoreUnavailable
+
+from .faults import SessionLost
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+    from .calls import SpannerCalls
+
+GOODBYE: Final = 1.0
+"""Seconds for telling Spanner which sessions are over; it forgets them by itself after an hour."""
+
+
+class Sessions:
+    """Sessions that are made when they are needed and kept for the next call."""
+
+    def __init__(self, calls: SpannerCalls, limit: int):
+        self._calls = calls
+        self._room = asyncio.Semaphore(limit)
+        self._idle: list[str] = []
+        self._endings: set[asyncio.Task[None]] = set()
+
+    @asynccontextmanager
+    async def session(self, deadline: float) -> AsyncIterator[str]:
+        """Lend a session. One that is lost takes the idle ones with it, which are older."""
+        async with self._turn(deadline):
+            name = self._idle.pop() if self._idle else await self._calls.create_session(deadline)
+            try:
+                yield name
+            except SessionLost:
+                self._idle.clear()
+                raise
+            except asyncio.CancelledError:
+                self._end(name)  # a transaction may be open on it, and hold locks
+                raise
+            except BaseException:
+                self._idle.append(name)
+                raise
+            else:
+                self._idle.append(name)
+
+    async def close(self) -> None:
+        """Give back the idle sessions, as far as Spanner takes them at once."""
+        for name in self._idle:
+            self._end(name)
+        self._idle.clear()
+        if self._endings:
+            _, late = await asyncio.wait(self._endings, timeout=GOODBYE)
+            for task in late:
+                task.cancel()
+            await asyncio.gather(*late, return_exceptions=True)
+
+    @asynccontextmanager
+    async def _turn(self, deadline: float) -> AsyncIterator[None]:
+        try:
+            async with asyncio.timeout_at(deadline):
+                await self._room.acquire()
+        except TimeoutError as error:
+            raise StoreUnavailable("no session came free in time; raise maxSessions or timeout") from error
+        try:
+            yield
+        finally:
+            self._room.release()
+
+    def _end(self, name: str) -> None:
+        task = asyncio.ensure_future(self._delete(name))
+        self._endings.add(task)
+        task.add_done_callback(self._endings.discard)
+
+    async def _delete(self, name: str) -> None:
+        try:
+            await self._calls.delete_session(name, asyncio.get_running_loop().time() + GOODBYE)
+        except (StoreFault, SessionLost):
+            return

@@ -1,0 +1,220 @@
+"""The store: each call as reads and commits of Spanner's API."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from time import time
+from typing import TYPE_CHECKING, Any, Final, TypeVar
+
+from pannier_sidecar.state.cursors import cursor_after, key_before
+from pannier_sidecar.state.errors import ETagMismatch, StoreFault, StoreRefused, StoreUnavailable
+from pannier_sidecar.state.requests import Delete, Get, Set, Write
+from pannier_sidecar.state.store import Feature, KeyPage, Setting, Store, StoredValue
+
+from . import rows
+from . import settings as reading
+from .calls import SpannerCalls
+from .faults import Aborted, SessionLost
+from .sessions import Sessions
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Mapping, Sequence
+
+    from .rows import Condition, Row
+
+Result = TypeVar("Result")
+
+LARGEST_VALUE: Final = 10 * 1024 * 1024
+"""Bytes in a column, at the most: Spanner's own limit."""
+MOST_MUTATED: Final = 80_000
+"""Columns that one commit may write, Spanner's own limit, each of a row counted."""
+AT_ONCE: Final = 16
+"""Writes of one bulk call that are under way together."""
+FIRST_PAUSE: Final = 0.002
+LONGEST_PAUSE: Final = 0.25
+"""Seconds before a transaction that had to give way is tried again."""
+
+
+class SpannerStore(Store):
+    """State in a table of Spanner. Every read is a strong one."""
+
+    features = frozenset(Feature)
+    max_key_bytes = 8000  # Spanner takes 8 KiB with its own overhead
+    max_transaction = MOST_MUTATED // len(rows.COLUMNS)
+
+    def __init__(self, settings: Mapping[str, Setting]):
+        """Take the component's settings under their canonical names, durations in seconds."""
+        self._settings = reading.read(settings)
+        self._calls = SpannerCalls(self._settings)
+        self._sessions = Sessions(self._calls, self._settings.max_sessions)
+
+    async def open(self) -> None:
+        await self._calls.connect()
+        await self.ping()
+
+    async def close(self) -> None:
+        if self._calls.is_open:
+            await self._sessions.close()
+        await self._calls.close()
+
+    async def ping(self) -> None:
+        await self._rows(rows.COLUMNS, ["ping"])
+
+    async def get(self, get: Get) -> StoredValue | None:
+        found = await self._rows(rows.COLUMNS, [get.key])
+        return rows.stored_value(found[0], time()) if found else None
+
+    async def set(self, write: Set) -> None:
+        _check_size(write)
+        await self._write([write])
+
+    async def delete(self, write: Delete) -> None:
+        await self._write([write])
+
+    async def bulk_get(self, gets: Sequence[Get]) -> Sequence[StoredValue | StoreFault | None]:
+        if not gets:
+            return []
+        found = await self._rows(rows.COLUMNS, list(dict.fromkeys(get.key for get in gets)))
+        now = time()
+        values = {row[0]: rows.stored_value(row, now) for row in found}
+        return [values.get(get.key) for get in gets]
+
+    async def bulk_write(self, writes: Sequence[Write]) -> Sequence[StoreFault | None]:
+        """Carry out the writes of one key in order, and those of different keys side by side."""
+        faults: list[StoreFault | None] = [None] * len(writes)
+        places: dict[str, list[int]] = {}
+        for place, write in enumerate(writes):
+            places.setdefault(write.key, []).append(place)
+        room = asyncio.Semaphore(AT_ONCE)
+
+        async def in_order(of_one_key: Sequence[int]) -> None:
+            async with room:
+                for place in of_one_key:
+                    faults[place] = await self._fault_of(writes[place])
+
+        async with asyncio.TaskGroup() as group:
+            for of_one_key in places.values():
+                group.create_task(in_order(of_one_key))
+        return faults
+
+    async def transact(self, writes: Sequence[Write]) -> None:
+        for write in writes:
+            if isinstance(write, Set):
+                _check_size(write)
+        if writes:
+            await self._write(writes)
+
+    async def keys(self, prefix: str, limit: int, cursor: str | None) -> KeyPage:
+        after = None if cursor is None else key_before(cursor, prefix)
+        keys: list[str] = []
+        while True:
+            found = await self._listed(prefix, after, limit + 1)
+            now = time()
+            for row in found:
+                if len(keys) == limit:
+                    return KeyPage(keys, cursor_after(keys[-1]))
+                after = row[0]
+                if after is not None and rows.is_listed(row, now):
+                    keys.append(after)
+            if len(found) <= limit:
+                return KeyPage(keys, None)
+
+    async def _rows(self, columns: Sequence[str], keys: Sequence[str]) -> list[Row]:
+        async def read(session: str, deadline: float) -> list[Row]:
+            request = rows.read(session, self._settings.table, columns, keys)
+            return (await self._calls.read(request, len(columns), deadline))[0]
+
+        return await self._in_session(read)
+
+    async def _listed(self, prefix: str, after: str | None, limit: int) -> list[Row]:
+        async def read(session: str, deadline: float) -> list[Row]:
+            request = rows.listing(session, self._settings.table, prefix, after, limit)
+            return (await self._calls.read(request, len(rows.LISTING_COLUMNS), deadline))[0]
+
+        return await self._in_session(read)
+
+    async def _write(self, writes: Sequence[Write]) -> None:
+        """Carry out all writes or none, as often as they have to give way to others, until the timeout."""
+
+        async def write(session: str, deadline: float) -> None:
+            pause = FIRST_PAUSE
+            while True:
+                try:
+                    return await self._attempt(session, writes, deadline)
+                except Aborted as aborted:
+                    left = deadline - asyncio.get_running_loop().time()
+                    if left <= pause:
+                        text = f"others changed the same keys for {self._settings.timeout:g} s (timeout): {aborted}"
+                        raise StoreUnavailable(text) from aborted
+                await asyncio.sleep(random.uniform(0.5, 1.0) * pause)
+                pause = min(pause * 2, LONGEST_PAUSE)
+
+        await self._in_session(write)
+
+    async def _attempt(self, session: str, writes: Sequence[Write], deadline: float) -> None:
+        table = self._settings.table
+        conditional = list(dict.fromkeys(write.key for write in writes if write.is_conditional))
+        transaction = None
+        if conditional:
+            request = rows.locking_read(session, table, conditional)
+            found, transaction = await self._calls.read(request, len(rows.CONDITION_COLUMNS), deadline)
+            seen = {row[0]: rows.condition(row) for row in found}
+            mismatch = _mismatch(writes, seen, time())
+            if mismatch is not None:
+                await self._give_up(session, transaction, deadline)
+                raise mismatch
+        await self._calls.commit(rows.commit(session, table, writes, time(), transaction), deadline)
+
+    async def _give_up(self, session: str, transaction: bytes, deadline: float) -> None:
+        try:
+            await self._calls.rollback(session, transaction, deadline)
+        except (StoreFault, Aborted):
+            return  # its locks go when the session is used again, or after ten seconds
+
+    async def _in_session(self, call: Callable[[str, float], Awaitable[Result]]) -> Result:
+        """Make a call on a session; on a fresh one if it turns out that the session is no more."""
+        deadline = asyncio.get_running_loop().time() + self._settings.timeout
+        if not self._calls.is_open:
+            raise StoreUnavailable("Spanner: the store is not open")
+        try:
+            async with self._sessions.session(deadline) as session:
+                return await call(session, deadline)
+        except SessionLost:
+            pass
+        try:
+            async with self._sessions.session(deadline) as session:
+                return await call(session, deadline)
+        except SessionLost as lost:
+            raise StoreUnavailable(f"Spanner loses its sessions: {lost}") from lost
+
+    async def _fault_of(self, write: Write) -> StoreFault | None:
+        try:
+            await (self.set(write) if isinstance(write, Set) else self.delete(write))
+        except StoreFault as fault:
+            return fault
+        return None
+
+
+def _check_size(write: Set) -> None:
+    if len(write.value) > LARGEST_VALUE:
+        raise StoreRefused(
+            f"the value of key {write.key} is too large: it has {len(write.value)} bytes, and Spanner takes "
+            f"{LARGEST_VALUE}; divide it"
+        )
+
+
+def _mismatch(writes: Sequence[Write], seen: Mapping[Any, Condition], now: float) -> ETagMismatch | None:
+    """Return what the first precondition that does not hold says."""
+    for write in writes:
+        there = seen.get(write.key)
+        if there is not None and not there.is_present(now):
+            there = None
+        if write.if_absent and there is not None:
+            return ETagMismatch(f"key {write.key} exists already, and first-write without an ETag only creates")
+        if write.if_match is None or (there is not None and there.etag == write.if_match):
+            continue
+        if there is None:
+            return ETagMismatch(f"key {write.key} does not exist, so it has no ETag {write.if_match}")
+        return ETagMismatch(f"key {write.key} has ETag {there.etag}, not {write.if_match}; read it again")
+    return None
