@@ -1,10 +1,12 @@
 """Options of the whole suite, and which of its tests run on which database."""
 
 import threading
+from collections.abc import Iterator
+from contextlib import suppress
 
 import pytest
 from servers.database import Database
-from servers.databases import DATABASES
+from servers.databases import DATABASES, named
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -22,6 +24,7 @@ def pytest_configure(config: pytest.Config) -> None:
         "needs(feature): runs on stores that claim the feature",
         "lacks(feature): runs on stores that do not claim the feature",
         "on(predicate): runs on databases of which it holds",
+        "over(name): needs the server of that database",
     ):
         config.addinivalue_line("markers", line)
 
@@ -44,7 +47,20 @@ def pytest_collection_finish(session: pytest.Session) -> None:
         threading.Thread(target=lambda: [step() for step in dict.fromkeys(steps)], daemon=True).start()
 
 
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_runtest_protocol(item: pytest.Item) -> Iterator[None]:
+    """Wait for what is being built before the test's own time begins to run."""
+    database = _database_of(item)
+    if database is not None and database.prepare is not None:
+        with suppress(Exception):  # the test's fixture meets it again, and tells
+            database.prepare()
+    return (yield)
+
+
 def _database_of(item: pytest.Item) -> Database | None:
+    named_one = item.get_closest_marker("over")
+    if named_one is not None:
+        return named(named_one.args[0])
     given = item.callspec.params.values() if isinstance(item, pytest.Function) and hasattr(item, "callspec") else ()
     return next((value for value in given if isinstance(value, Database)), None)
 

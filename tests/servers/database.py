@@ -43,7 +43,7 @@ class Database:
     store_version: str = "v1"
     made_by: Literal["real", "emulator", "fake"] = "real"
     """`real` is the database itself; `emulator` is another program, `fake` one of ours, that behaves like it."""
-    prepare: Callable[[], None] | None = None
+    prepare: Callable[[], object] | None = None
     """Installs or builds what `serve` needs, where that takes long; called in the background before the first test.
     Calling it again waits for it."""
     is_shared: bool = True
@@ -53,6 +53,8 @@ class Database:
     has_numbers_for_etags: bool = True
     largest_value: int | None = None
     """Bytes; None: larger than any test needs."""
+    largest_transaction: int | None = None
+    """Operations; None: more than any test needs."""
     increments: int = 10_000
     """How often tests count up one key by its ETag; fewer where each takes long."""
     many: int = 2000

@@ -6,6 +6,7 @@ A new store adds its module of this folder.
 from __future__ import annotations
 
 from servers import (
+    consul_server,
     dynamodb_server,
     embedded,
     etcd_server,
@@ -26,6 +27,7 @@ DATABASES: tuple[Database, ...] = (
     *dynamodb_server.DATABASES,
     *etcd_server.DATABASES,
     *spanner_server.DATABASES,
+    *consul_server.DATABASES,
 )
 
 

@@ -1,4 +1,4 @@
-"""Programs written in Go that judge ours: built once a machine, kept in ~/.cache/pannier, named by version."""
+"""Programs written in Go that tests run: built once a machine, kept in ~/.cache/pannier, named by version."""
 
 from __future__ import annotations
 
@@ -6,10 +6,13 @@ import os
 import shutil
 import subprocess
 from pathlib import Path
+from threading import Lock
 
 CACHE = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "pannier" / "bin"
 H2SPEC = "v2.2.1+incompatible"
 GRPCURL = "v1.9.4"
+CONSUL = "v1.12.9"
+_one_at_a_time = Lock()
 
 
 def h2spec() -> Path:
@@ -22,21 +25,44 @@ def grpcurl() -> Path:
     return _installed("github.com/fullstorydev/grpcurl/cmd/grpcurl", GRPCURL)
 
 
+def consul() -> Path:
+    """The database: a server of a cluster of one. Minutes the first time, and one processor, at a low priority."""
+    program = CACHE / f"consul-{CONSUL}"
+    with _one_at_a_time:
+        if not program.exists():
+            _build_consul(program)
+    return program
+
+
+def _build_consul(program: Path) -> None:
+    # Its own go.mod replaces modules, which `go install` refuses; ours (consul/go.mod) pins what it is made of.
+    part = program.with_name(f"{program.name}.{os.getpid()}")  # two runs of the tests may build it at once
+    options = ("-mod=readonly", "-p=1", "-trimpath", "-ldflags=-s -w", f"-o={part}")
+    _go("build", *options, "github.com/hashicorp/consul", folder=Path(__file__).parent / "consul", GOMAXPROCS="1")
+    part.rename(program)
+
+
 def _installed(package: str, version: str) -> Path:
     name = package.rpartition("/")[2]
     program = CACHE / f"{name}-{version.partition('+')[0]}"
     if not program.exists():
-        go = shutil.which("go")
-        assert go, f"Go is needed to build {name} (https://go.dev/dl)"
         folder = CACHE / f"{name}.{os.getpid()}"  # two runs of the tests may build it at once
         folder.mkdir(parents=True)
-        done = subprocess.run(
-            [go, "install", "-trimpath", f"{package}@{version}"],
-            env={**os.environ, "GOBIN": str(folder), "CGO_ENABLED": "0"},
-            capture_output=True,
-            text=True,
-        )
-        assert done.returncode == 0, done.stderr
+        _go("install", "-trimpath", f"{package}@{version}", folder=folder, GOBIN=str(folder))
         (folder / name).rename(program)
         folder.rmdir()
     return program
+
+
+def _go(*arguments: str, folder: Path, **environment: str) -> None:
+    go = shutil.which("go")
+    assert go, "Go is needed to build what judges ours (https://go.dev/dl)"
+    CACHE.mkdir(parents=True, exist_ok=True)
+    done = subprocess.run(
+        ["nice", go, *arguments],
+        cwd=folder,
+        env={**os.environ, "CGO_ENABLED": "0", **environment},
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stderr

@@ -19,6 +19,7 @@ STATE_STORES = (
     "state.aws.dynamodb",
     "state.etcd",
     "state.gcp.spanner",
+    "state.hashicorp.consul",
 )
 FIELDS = [pytest.param(kind, field, id=f"{kind.name}-{field.name}") for kind in TYPES for field in kind.fields]
 
@@ -112,6 +113,24 @@ def test_every_memcached_field_of_dapr_is_known(name: str) -> None:
     memcached = catalogue.component_type("state.memcached")
     assert memcached is not None
     assert memcached.field(name) is not None
+
+
+@pytest.mark.parametrize("name", ["datacenter", "httpAddr", "aclToken", "scheme", "keyPrefixPath"])
+@pytest.mark.parametrize("type", ["state.hashicorp.consul", "state.consul"])
+def test_every_consul_field_of_dapr_is_known(type: str, name: str) -> None:
+    consul = catalogue.component_type(type)
+    assert consul is not None
+    assert consul.field(name) is not None
+
+
+@pytest.mark.parametrize("path", ["a//b", "..", "a/../b", "a b", "/", "ä?"])
+def test_a_prefix_in_consul_that_no_path_can_be_is_refused(path: str) -> None:
+    consul = catalogue.component_type("state.consul")
+    assert consul is not None
+    for fine in ("dapr", "/teams/blue/", "a.b/c-d_e"):
+        assert read_settings(consul, {"keyPrefixPath": fine})[1] == []
+    (problem,) = read_settings(consul, {"keyPrefixPath": path})[1]
+    assert "is not the path of a folder" in str(problem)
 
 
 def test_a_timeout_of_memcached_is_milliseconds_as_for_dapr() -> None:

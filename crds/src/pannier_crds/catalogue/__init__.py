@@ -39,6 +39,8 @@ _MODULES: Final = {
     "state.aws.dynamodb": "dynamodb",
     "state.etcd": "etcd",
     "state.gcp.spanner": "gcp_spanner",
+    "state.hashicorp.consul": "consul",
+    "state.consul": "consul",
     "secretstores.local.env": "local_secrets",
     "secretstores.local.file": "local_secrets",
 }

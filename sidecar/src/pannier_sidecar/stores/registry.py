@@ -41,6 +41,7 @@ ENTRIES: Final[Mapping[str, Entry]] = {
         "spanner",
         dict.fromkeys(("google", "google.cloud", "google.cloud.spanner_v1"), "google-cloud-spanner"),
     ),
+    "state.hashicorp.consul": Entry("pannier_sidecar.stores.consul:ConsulStore", "consul", {"aiohttp": "aiohttp"}),
     "state.in-memory": Entry("pannier_sidecar.stores.in_memory:InMemoryStore"),
     "state.memcached": Entry("pannier_sidecar.stores.memcached:MemcachedStore"),
     "state.mongodb": Entry(

@@ -1,0 +1,68 @@
+"""`state.hashicorp.consul`: Consul's key/value store."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from pannier_crds.catalogue import every_state_store
+from pannier_crds.catalogue.model import ComponentType, Field, Form
+
+TYPES: Final = (
+    ComponentType(
+        "state.hashicorp.consul",
+        title="HashiCorp Consul",
+        aliases=("state.consul",),
+        features=("ETAG", "TRANSACTIONAL", "TTL", "KEYS_LIKE"),
+        fields=(
+            Field(
+                "httpAddr",
+                description="host:port of the agent, https:// before it for TLS",
+                default="127.0.0.1:8500",
+                places_data=True,
+            ),
+            Field(
+                "scheme",
+                "choice",
+                description="How the agent is spoken to",
+                default="http",
+                choices=("http", "https"),
+            ),
+            Field("datacenter", description="Datacenter that has the state; that of the agent", places_data=True),
+            Field("aclToken", description="Secret id of a token that may write under the prefix", sensitive=True),
+            Field(
+                "keyPrefixPath",
+                description="Folder in Consul that stored keys are in",
+                default="dapr",
+                form=Form(
+                    r"/*[A-Za-z0-9_~|.-]*[A-Za-z0-9_~|-][A-Za-z0-9_~|.-]*(/[A-Za-z0-9_~|.-]*[A-Za-z0-9_~|-][A-Za-z0-9_~|.-]*)*/*",
+                    "the path of a folder",
+                    "write names of letters, digits, '-', '_' and '.' with '/' between them",
+                ),
+                places_data=True,
+            ),
+            Field(
+                "timeout",
+                "duration",
+                description="Longest time of a call",
+                default=10.0,
+                bare_unit="s",
+                must_be_positive=True,
+            ),
+            Field(
+                "cleanupInterval",
+                "duration",
+                description="Between removals of expired keys that nobody reads; 0 or less is never",
+                default=3600.0,
+                bare_unit="s",
+            ),
+            Field(
+                "insecureSkipTLSVerify",
+                "boolean",
+                description="Whether to accept a certificate that nobody vouches for",
+                default=False,
+            ),
+            Field("caCert", description="The authority that signed the agent's certificate, PEM text or a file's path"),
+            *every_state_store.FIELDS,
+        ),
+    ),
+)

@@ -1,0 +1,175 @@
+"""Consul's HTTP API, as far as the store asks for it."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Final, NamedTuple, TypeVar
+from urllib.parse import quote
+
+import aiohttp
+from msgspec import DecodeError, Struct, json
+from yarl import URL
+
+from pannier_sidecar.state.errors import StoreRefused, StoreUnavailable
+
+from . import faults
+from .entries import Entry, Operation
+from .faults import Effect
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from .settings import ConsulSettings
+
+Found = TypeVar("Found")
+
+CONNECTIONS: Final = 32
+"""At the most; further calls wait."""
+
+
+class _Result(Struct, rename={"entry": "KV"}):
+    entry: Entry
+
+
+class OperationError(Struct, rename={"place": "OpIndex", "what": "What"}):
+    """Why an operation of a transaction could not be carried out."""
+
+    place: int
+    what: str
+
+
+class _Outcome(Struct, rename="pascal"):
+    results: list[_Result] | None = None
+    errors: list[OperationError] | None = None
+
+
+class Limits(Struct, rename={"value": "KVMaxValueSize", "transaction": "TxnMaxReqLen"}):
+    """Bytes that a value, and a transaction as JSON, may have; 0: not known."""
+
+    value: int = 0
+    transaction: int = 0
+
+
+class _Self(Struct, rename="pascal"):
+    debug_config: Limits
+
+
+class Done(NamedTuple):
+    """What became of a transaction: the entries that it read, or why nothing happened."""
+
+    entries: Sequence[Entry]
+    errors: Sequence[OperationError]
+
+
+class Agent:
+    """An agent that is asked for the key/value store. Every method raises a StoreFault."""
+
+    def __init__(self, settings: ConsulSettings):
+        """Has to be made where the event loop runs. Raises StoreRefused for a certificate that cannot be used."""
+        self._settings = settings
+        self._kv = f"{settings.url}/v1/kv/"
+        self._datacenter = f"dc={quote(settings.datacenter, safe='')}" if settings.datacenter else ""
+        self._session = aiohttp.ClientSession(
+            connector=aiohttp.TCPConnector(limit=CONNECTIONS, ssl=settings.tls_context()),
+            timeout=aiohttp.ClientTimeout(total=settings.timeout),
+            headers={"X-Consul-Token": settings.token} if settings.token else None,
+            skip_auto_headers=("Accept-Encoding", "Content-Type", "User-Agent"),
+            cookie_jar=aiohttp.DummyCookieJar(),
+        )
+        # It would send a PUT again whose answer was lost, and a second attempt at a write with an ETag meets the first.
+        self._session._retry_connection = False
+
+    async def close(self) -> None:
+        await self._session.close()
+
+    @property
+    def permission_advice(self) -> str:
+        return faults.permission_advice(self._settings)
+
+    async def leader(self) -> str:
+        """Return the address of the servers' leader; empty where there is none."""
+        body = await self._ask("GET", f"{self._settings.url}/v1/status/leader?{self._datacenter}")
+        return _decoded(body, str)
+
+    async def limits(self) -> Limits:
+        """Return what values may be at the most; zeros where the token may not ask that."""
+        try:
+            body = await self._ask("GET", f"{self._settings.url}/v1/agent/self")
+            return _decoded(body, _Self).debug_config
+        except StoreRefused:
+            return Limits()
+
+    async def read(self, name: str, strong: bool = False) -> Entry | None:
+        """Read an entry of a plain name."""
+        body = await self._ask("GET", self._url_of(name, "consistent" if strong else ""))
+        return _decoded(body, list[Entry])[0] if body else None
+
+    async def names(self, prefix: str) -> list[str]:
+        """Return all names with a plain prefix, in the order of their bytes."""
+        body = await self._ask("GET", self._url_of(prefix, "keys"))
+        return _decoded(body, list[str]) if body else []
+
+    async def put(self, name: str, value: bytes, flags: int, index: int | None) -> bool:
+        """Write an entry of a plain name, if it has this ModifyIndex (0: if it is absent); return whether it was."""
+        condition, effect = ("", Effect.SAME_AGAIN) if index is None else (f"&cas={index}", Effect.ONCE)
+        body = await self._ask("PUT", self._url_of(name, f"flags={flags}{condition}"), value, effect)
+        return body.startswith(b"true")
+
+    async def delete(self, name: str) -> None:
+        """Remove an entry of a plain name."""
+        await self._ask("DELETE", self._url_of(name, ""), None, Effect.SAME_AGAIN)
+
+    async def transact(
+        self, operations: Sequence[Operation], *, only_reads: bool = False, strong: bool = False
+    ) -> Done:
+        """Carry out all operations, or none."""
+        query = "&".join(part for part in (self._datacenter, "consistent" if strong and only_reads else "") if part)
+        effect = Effect.NONE if only_reads else Effect.ONCE
+        answer = await self._ask("PUT", f"{self._settings.url}/v1/txn?{query}", json.encode(operations), effect)
+        outcome = _decoded(answer, _Outcome)
+        return Done([result.entry for result in outcome.results or ()], outcome.errors or ())
+
+    def _url_of(self, name: str, query: str) -> str:
+        more = "&".join(part for part in (query, self._datacenter) if part)
+        return f"{self._kv}{quote(name)}?{more}"
+
+    async def _ask(self, method: str, url: str, body: bytes | None = None, effect: Effect = Effect.NONE) -> bytes:
+        """Return the body of an answer, empty where there is no such thing; ask again where that is sound."""
+        for is_last in (effect is Effect.ONCE, True):
+            try:
+                return await self._once(method, url, body)
+            except faults.NotNow as error:
+                raise error.fault(effect) from error
+            except (TimeoutError, aiohttp.ClientError, RuntimeError) as error:
+                if self._session.closed:
+                    raise StoreUnavailable("the Consul store is closed") from error
+                if is_last or not faults.is_loss(error):
+                    raise faults.of_connection(error, self._settings, effect) from error
+        raise AssertionError("the last attempt returns or raises")
+
+    async def _once(self, method: str, url: str, body: bytes | None) -> bytes:
+        try:
+            async with self._session.request(
+                method, URL(url, encoded=True), data=body, allow_redirects=False
+            ) as response:
+                answer = await response.read()
+                status = response.status
+        except asyncio.CancelledError:
+            task = asyncio.current_task()
+            if self._session.closed and task is not None and not task.cancelling():
+                raise RuntimeError("closed") from None  # so it ends those that wait for a connection
+            raise
+        if status in (200, 409):
+            return answer
+        if status == 404 and not answer:
+            return b""
+        if status >= 500 or status == 429:
+            raise faults.NotNow(self._settings.url, answer.decode(errors="replace").strip())
+        raise faults.refusal(self._settings, status, answer.decode(errors="replace").strip())
+
+
+def _decoded(body: bytes, kind: type[Found]) -> Found:
+    try:
+        return json.decode(body, type=kind)
+    except DecodeError as error:
+        raise StoreRefused(f"what answers is no Consul: {error}; check httpAddr") from error

@@ -1,0 +1,126 @@
+"""How state lies in Consul, compatible with Dapr: the value as it is, under the key prefix and the stored key.
+
+The ETag is the entry's ModifyIndex. What else has to be known is in the entry's flags, a number that Consul keeps for
+whoever writes:
+
+    12 bits   a mark: these flags are ours (Dapr's are 0)
+    33 bits   Unix time of expiry, 0 for never
+    19 bits   another number than the write before had: Consul leaves an entry, and its ModifyIndex, as it is when
+              nothing changes, but each write has to make a new ETag
+"""
+
+from __future__ import annotations
+
+import random
+from itertools import count
+from math import ceil
+from re import compile as pattern
+from time import time
+from typing import Any, Final
+
+from msgspec import Struct
+
+from pannier_sidecar.state.errors import ETagInvalid, ETagMismatch
+from pannier_sidecar.state.requests import Set, Write
+from pannier_sidecar.state.store import StoredValue
+
+MAX_OPERATIONS: Final = 64
+"""Of one transaction, checks included."""
+
+_MARK: Final = 0x5A7
+_MARK_SHIFT: Final = 52
+_EXPIRY_SHIFT: Final = 19
+_LAST_EXPIRY: Final = 2**33 - 1
+_NUMBERS: Final = 2**_EXPIRY_SHIFT
+
+# Consul refuses what is not printable in a URL, and Go's servers redirect from paths that they find untidy.
+_PLAIN: Final = pattern(r"(?!.*(?:^|/)\.{0,2}(?:/|$))[ -~]+").fullmatch
+_ETAG: Final = pattern(r"([1-9][0-9]{0,18})(?:-([0-9]{1,10}))?").fullmatch
+
+_number: Final = count(random.randrange(_NUMBERS))
+
+Operation = dict[str, Any]
+
+
+class Entry(Struct, rename="pascal"):
+    """An entry as Consul tells of it."""
+
+    key: str
+    flags: int
+    modify_index: int
+    value: bytes | None = None
+    """None: empty."""
+
+    @property
+    def expires_at(self) -> int | None:
+        if self.flags >> _MARK_SHIFT != _MARK:
+            return None
+        return (self.flags >> _EXPIRY_SHIFT) & _LAST_EXPIRY or None
+
+    @property
+    def has_expired(self) -> bool:
+        expires_at = self.expires_at
+        return expires_at is not None and expires_at <= time()
+
+    @property
+    def stored(self) -> StoredValue:
+        """The value and its ETag, which tells of the expiry too: whoever writes with it need not look for that."""
+        expires_at = self.expires_at
+        etag = str(self.modify_index) if expires_at is None else f"{self.modify_index}-{expires_at}"
+        return StoredValue(self.value or b"", etag, expires_at)
+
+
+def is_plain(name: str) -> bool:
+    """Return whether a name may be in a URL; others go by transactions, which have them in their body."""
+    return _PLAIN(name) is not None
+
+
+def flags(ttl: int | None) -> int:
+    """Return the flags of a new value."""
+    expires_at = 0 if ttl is None else min(ceil(time() + ttl), _LAST_EXPIRY)
+    return _MARK << _MARK_SHIFT | expires_at << _EXPIRY_SHIFT | next(_number) % _NUMBERS
+
+
+def index(write: Write) -> int:
+    """Return the ModifyIndex that a write with an ETag wants. Raises ETagMismatch and ETagInvalid."""
+    found = _ETAG(write.if_match or "")
+    if found is None:
+        raise ETagInvalid(
+            f"{write.if_match!r} for key {write.key} is no ETag of a Consul store; "
+            "send the one that the last read returned"
+        )
+    if found[2] is not None and int(found[2]) <= time():
+        raise mismatch(write)
+    return int(found[1])
+
+
+def mismatch(write: Write) -> ETagMismatch:
+    if write.if_absent:
+        return ETagMismatch(f"key {write.key} exists already, and first-write without an ETag only creates")
+    return ETagMismatch(f"key {write.key} has no longer the ETag {write.if_match}; read it again")
+
+
+# --- operations of a transaction --------------------------------------------------------------------------------------
+
+
+def read(name: str) -> Operation:
+    return {"KV": {"Verb": "get", "Key": name}}
+
+
+def removal(name: str, modify_index: int) -> Operation:
+    return {"KV": {"Verb": "delete-cas", "Key": name, "Index": modify_index}}
+
+
+def check(write: Write, name: str, expired: int | None) -> Operation:
+    """Return what has to hold before a write; `expired` is the ModifyIndex of what is there but counts as absent."""
+    if not write.if_absent:
+        return {"KV": {"Verb": "check-index", "Key": name, "Index": index(write)}}
+    if expired is not None:
+        return {"KV": {"Verb": "check-index", "Key": name, "Index": expired}}
+    return {"KV": {"Verb": "check-not-exists", "Key": name}}
+
+
+def carrying_out(write: Write, name: str) -> Operation:
+    if isinstance(write, Set):
+        return {"KV": {"Verb": "set", "Key": name, "Value": write.value, "Flags": flags(write.ttl)}}
+    return {"KV": {"Verb": "delete", "Key": name}}

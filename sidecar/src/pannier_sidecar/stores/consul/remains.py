@@ -1,0 +1,74 @@
+"""Removes what has expired: Consul knows nothing of expiry, so it would stay for ever."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from random import uniform
+from typing import TYPE_CHECKING, Final
+
+from pannier_sidecar.state.errors import StoreFault
+
+from . import entries
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+    from .agent import Agent
+
+log = logging.getLogger(__name__)
+
+MAX_KNOWN: Final = 10_000
+"""Expired entries that may wait to be removed; others are found again."""
+
+
+class Remains:
+    """Expired entries that a read has met, and the tasks that find and remove them."""
+
+    def __init__(self, agent: Agent):
+        self._agent = agent
+        self._known: dict[str, int] = {}
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._is_removing = False
+
+    def met(self, entry: entries.Entry) -> None:
+        """Have an expired entry removed, unless somebody writes it first."""
+        if len(self._known) < MAX_KNOWN:
+            self._known[entry.key] = entry.modify_index
+        if not self._is_removing:
+            self._is_removing = True
+            self._start(self._remove())
+
+    def look_every(self, interval: float, look: Callable[[], Awaitable[None]]) -> None:
+        """Look for expired entries again and again. `look` reads everything."""
+        self._start(self._look_every(interval, look))
+
+    async def close(self) -> None:
+        for task in tuple(self._tasks):
+            task.cancel()
+        if self._tasks:
+            await asyncio.wait(self._tasks)
+
+    def _start(self, work: Awaitable[None]) -> None:
+        task = asyncio.ensure_future(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _remove(self) -> None:
+        try:
+            while self._known:
+                name, index = self._known.popitem()
+                await self._agent.transact([entries.removal(name, index)])
+        except StoreFault as fault:
+            self._known.clear()
+            log.warning("expired keys stay for now: %s", fault)
+        finally:
+            self._is_removing = False
+
+    async def _look_every(self, interval: float, look: Callable[[], Awaitable[None]]) -> None:
+        while True:
+            await asyncio.sleep(interval * uniform(0.5, 1))  # not all sidecars in the same moment
+            try:
+                await look()
+            except StoreFault as fault:
+                log.warning("expired keys were not looked for: %s", fault)

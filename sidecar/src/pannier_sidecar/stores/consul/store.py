@@ -1,0 +1,253 @@
+"""`state.hashicorp.consul`: what each call of a store asks of Consul, and what the answers mean."""
+
+from __future__ import annotations
+
+import asyncio
+from bisect import bisect_left, bisect_right
+from collections import defaultdict
+from typing import TYPE_CHECKING
+
+from pannier_sidecar.state.cursors import cursor_after, key_before
+from pannier_sidecar.state.errors import NotSupported, StoreFault, StoreRefused, StoreUnavailable
+from pannier_sidecar.state.requests import Delete, Get, Set, Write
+from pannier_sidecar.state.store import Feature, KeyPage, Setting, Store, StoredValue
+
+from . import entries
+from .agent import CONNECTIONS, Agent, Limits
+from .remains import Remains
+from .settings import ConsulSettings
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+    from .agent import OperationError
+    from .entries import Entry
+
+ATTEMPTS = 10
+"""At a write that needs its key absent, while others write and delete it."""
+
+
+class ConsulStore(Store):
+    """State in Consul's key/value store, laid out as Dapr lays it out."""
+
+    features = frozenset(Feature)
+    max_key_bytes = 1024  # so that 64 of them go into one transaction, in whatever way JSON spells them
+    max_transaction = entries.MAX_OPERATIONS
+
+    def __init__(self, settings: Mapping[str, Setting]):
+        """Take the component's settings under their canonical names; `open` judges them."""
+        self._given = settings
+        self._prefix = ""
+        self._limits = Limits()
+        self._opened: tuple[Agent, Remains] | None = None
+
+    async def open(self) -> None:
+        settings = ConsulSettings.read(self._given)
+        self._prefix = settings.prefix
+        agent = Agent(settings)
+        self._opened = agent, Remains(agent)
+        try:
+            await self.ping()
+            await self._prove_permissions()
+            self._limits = await agent.limits()
+        except BaseException:
+            await self.close()
+            raise
+        if settings.cleanup_interval:
+            self._remains.look_every(settings.cleanup_interval, self._look_for_expired)
+
+    async def close(self) -> None:
+        if self._opened is not None:
+            agent, remains = self._opened
+            await remains.close()
+            await agent.close()
+
+    async def ping(self) -> None:
+        if not await self._agent.leader():
+            raise StoreUnavailable("Consul has no cluster leader; look at consul operator raft list-peers")
+
+    async def get(self, get: Get) -> StoredValue | None:
+        name = self._prefix + get.key
+        if entries.is_plain(name):
+            return self._value(await self._agent.read(name, get.strong))
+        return self._value((await self._read([name], get.strong)).get(name))
+
+    async def set(self, write: Set) -> None:
+        name = self._prefix + write.key
+        if not entries.is_plain(name):
+            return await self.transact([write])
+        self._check_size(write)
+        index = 0 if write.if_absent else None if write.if_match is None else entries.index(write)
+        if not await self._agent.put(name, write.value, entries.flags(write.ttl), index):
+            if not write.if_absent:
+                raise entries.mismatch(write)
+            await self.transact([write])  # which finds out whether what is there has expired
+
+    async def delete(self, write: Delete) -> None:
+        name = self._prefix + write.key
+        if write.is_conditional or not entries.is_plain(name):
+            await self.transact([write])
+        else:
+            await self._agent.delete(name)
+
+    async def bulk_get(self, gets: Sequence[Get]) -> Sequence[StoredValue | StoreFault | None]:
+        """Read up to 64 keys in one trip."""
+        names = [self._prefix + get.key for get in gets]
+        groups = [
+            self._values(group, strong)
+            for strong in {get.strong for get in gets}
+            for group in _in_groups([name for name, get in zip(names, gets, strict=True) if get.strong is strong])
+        ]
+        found = {name: value for values in await asyncio.gather(*groups) for name, value in values.items()}
+        return [found.get(name) for name in names]
+
+    async def bulk_write(self, writes: Sequence[Write]) -> Sequence[StoreFault | None]:
+        """Carry out writes side by side, those of one key one after another."""
+        faults: list[StoreFault | None] = [None] * len(writes)
+        places = defaultdict(list)
+        for place, write in enumerate(writes):
+            places[write.key].append(place)
+        room = asyncio.Semaphore(CONNECTIONS)
+
+        async def write_key(places: Sequence[int]) -> None:
+            async with room:
+                for place in places:
+                    [faults[place]] = await super(ConsulStore, self).bulk_write([writes[place]])
+
+        await asyncio.gather(*map(write_key, places.values()))
+        return faults
+
+    async def transact(self, writes: Sequence[Write]) -> None:
+        """Check everything before anything is written, in one transaction of Consul's."""
+        conditional = [write for write in writes if write.is_conditional]
+        last = {write.key: write for write in writes}
+        self._check_together(conditional, last)
+        expired: dict[str, int] = {}
+        for _ in range(ATTEMPTS if writes else 0):
+            checks = [entries.check(each, self._prefix + each.key, expired.get(each.key)) for each in conditional]
+            writing = [entries.carrying_out(each, self._prefix + each.key) for each in last.values()]
+            errors = (await self._agent.transact([*checks, *writing])).errors
+            if not errors:
+                return
+            if errors[0].place >= len(checks) or "ermission denied" in errors[0].what:
+                raise self._refusal(errors[0])
+            await self._learn_expired(conditional[errors[0].place], expired)
+        if writes:
+            raise StoreUnavailable("keys are written and deleted too often to find them absent; try again")
+
+    async def keys(self, prefix: str, limit: int, cursor: str | None) -> KeyPage:
+        """List a page; Consul gives all names at once, so each page costs that."""
+        start = self._prefix + prefix
+        names = await self._agent.names(start if entries.is_plain(start) else self._prefix)
+        if cursor is None:
+            first = bisect_left(names, start)
+        else:
+            first = bisect_right(names, self._prefix + key_before(cursor, prefix))
+        page: list[str] = []
+        for group in _in_groups([name for name in names[first:] if name.startswith(start)]):
+            found = await self._read(group)
+            for name in group:
+                if self._value(found.get(name)) is None:
+                    continue
+                if len(page) == limit:
+                    return KeyPage(page, cursor_after(page[-1]))
+                page.append(name[len(self._prefix) :])
+        return KeyPage(page, None)
+
+    # --- inside -------------------------------------------------------------------------------------------------------
+
+    @property
+    def _agent(self) -> Agent:
+        if self._opened is None:
+            raise StoreUnavailable("the Consul store is not open")
+        return self._opened[0]
+
+    @property
+    def _remains(self) -> Remains:
+        assert self._opened is not None
+        return self._opened[1]
+
+    def _value(self, entry: Entry | None) -> StoredValue | None:
+        if entry is None:
+            return None
+        if entry.has_expired:
+            self._remains.met(entry)
+            return None
+        return entry.stored
+
+    async def _values(self, names: Sequence[str], strong: bool) -> Mapping[str, StoredValue | StoreFault | None]:
+        try:
+            found = await self._read(names, strong)
+        except StoreFault as fault:
+            return dict.fromkeys(names, fault)
+        return {name: self._value(entry) for name, entry in found.items()}
+
+    async def _read(self, names: Sequence[str], strong: bool = False) -> Mapping[str, Entry]:
+        """Read up to 64 entries; those that are absent are left out."""
+        wanted = list(dict.fromkeys(names))
+        while wanted:
+            reads = [entries.read(name) for name in wanted]
+            done = await self._agent.transact(reads, only_reads=True, strong=strong)
+            if not done.errors:
+                return {entry.key: entry for entry in done.entries}
+            if not all(error.what.endswith("doesn't exist") for error in done.errors):
+                raise self._refusal(done.errors[0])
+            absent = {error.place for error in done.errors}
+            wanted = [name for place, name in enumerate(wanted) if place not in absent]
+        return {}
+
+    async def _learn_expired(self, failed: Write, expired: dict[str, int]) -> None:
+        """Learn what has expired under a key that must be absent. Raises ETagMismatch if it is really there."""
+        if not failed.if_absent:
+            raise entries.mismatch(failed)
+        name = self._prefix + failed.key
+        entry = (await self._read([name], strong=True)).get(name)
+        if entry is None:
+            expired.pop(failed.key, None)
+        elif entry.has_expired:
+            expired[failed.key] = entry.modify_index
+        else:
+            raise entries.mismatch(failed)
+
+    def _check_size(self, write: Write) -> None:
+        limit = self._limits.value
+        if isinstance(write, Set) and limit and len(write.value) > limit:
+            raise StoreRefused(
+                f"the value of key {write.key} is too large for Consul: {len(write.value)} bytes, and it takes {limit};"
+                " store less under one key, or raise kv_max_value_size in Consul"
+            )
+
+    def _check_together(self, conditional: Sequence[Write], last: Mapping[str, Write]) -> None:
+        """Raise the fault of a transaction that is more than Consul takes."""
+        operations = len(conditional) + len(last)
+        if operations > entries.MAX_OPERATIONS:
+            raise NotSupported(
+                f"the transaction takes {operations} operations of Consul, which allows {entries.MAX_OPERATIONS}: "
+                "one for each key and one for each ETag; make it smaller"
+            )
+        for write in last.values():
+            self._check_size(write)
+        size = sum(len(write.value) for write in last.values() if isinstance(write, Set)) * 4 // 3  # in base64
+        limit = max(self._limits.value, self._limits.transaction)
+        if limit and size > limit:
+            raise StoreRefused(
+                f"the transaction is too large for Consul: {size} bytes in base64, and it takes {limit}; "
+                "make it smaller, or raise kv_max_value_size in Consul"
+            )
+
+    def _refusal(self, error: OperationError) -> StoreRefused:
+        return StoreRefused(f"Consul refused: {error.what}{self._agent.permission_advice}")
+
+    async def _prove_permissions(self) -> None:
+        """Raise StoreRefused if the token may not write: something that nobody has is deleted."""
+        await self.transact([Delete("pannier permission probe 6d1f0a7c-58b4-4f0e-9a57-2c1f3a6be0d9")])
+
+    async def _look_for_expired(self) -> None:
+        for group in _in_groups(await self._agent.names(self._prefix)):
+            for entry in (await self._read(group)).values():
+                self._value(entry)
+
+
+def _in_groups(names: Sequence[str]) -> Iterator[Sequence[str]]:
+    for start in range(0, len(names), entries.MAX_OPERATIONS):
+        yield names[start : start + entries.MAX_OPERATIONS]
