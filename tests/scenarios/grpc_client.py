@@ -44,7 +44,7 @@ CODES_OF_TEXT = {
     " is not configured": "ERR_STATE_STORE_NOT_CONFIGURED",
     "can't contain '||'": "ERR_MALFORMED_REQUEST",
     "operation type ": "ERR_NOT_SUPPORTED_STATE_OPERATION",
-    " doesn't support transactions": "ERR_STATE_STORE_NOT_SUPPORTED",
+    " doesn't support transaction": "ERR_STATE_STORE_NOT_SUPPORTED",
     "error while executing state transaction: ": "ERR_STATE_TRANSACTION",
     " is not ready: ": "ERR_STATE_STORE_NOT_READY",
 }
