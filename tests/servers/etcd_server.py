@@ -131,7 +131,7 @@ _SHARED: dict[str, Any] = {
     "store_type": "state.etcd",
     "prepare": program,
     "largest_value": 1_500_000,
-    "increments": 1_000,
+    "increments": 500,
     "model_runs": 10,
 }
 

@@ -110,6 +110,15 @@ async def test_when_one_endpoint_is_gone_the_next_is_asked(server: EtcdServer, o
         await open_store(endpoints=gone)
 
 
+async def test_when_one_endpoint_hangs_the_next_is_asked(server: EtcdServer, open_store, tmp_path) -> None:
+    with running(tmp_path) as hanging:
+        hanging.pause()
+        store = await open_store(endpoints=f"{hanging.address},{server.address}", timeout=2.0)
+        await store.set(Set("k", b"1", if_absent=True))
+        assert await store.get(Get("k")) is not None
+        await store.close()
+
+
 async def test_with_its_data_gone_it_is_served_on(tmp_path, open_store) -> None:
     with running(tmp_path) as server:
         store = await open_store(endpoints=server.address)

@@ -108,11 +108,12 @@ class Client:
 
     async def _answer(self, method: Method, request: Any, may_repeat: bool) -> Any:
         attempts_left = len(self._stubs)
+        limit = self._settings.timeout / len(self._stubs) if may_repeat else self._settings.timeout
         has_new_token = method is AUTHENTICATE
         while True:
-            asked, token = self._current, self._token
+            asked, token = self._current, None if method is AUTHENTICATE else self._token
             try:
-                return await self._ask(self._stubs[asked][method], request, None if method is AUTHENTICATE else token)
+                return await self._ask(self._stubs[asked][method], request, limit, token)
             except AioRpcError as error:
                 if faults.says(error, faults.TOKEN_IS_OLD) and not has_new_token:
                     has_new_token = True
@@ -120,7 +121,7 @@ class Client:
                     continue
                 if faults.may_pass(error):
                     self._leave(asked)
-                if not attempts_left or not _is_worth_repeating(error, may_repeat):
+                if not attempts_left or not self._is_worth_repeating(error, may_repeat):
                     raise
                 attempts_left -= 1
 
@@ -130,11 +131,11 @@ class Client:
             if self._token == old:
                 await self.sign_in()
 
-    async def _ask(self, stub: Any, request: Any, token: Token) -> Any:
+    async def _ask(self, stub: Any, request: Any, limit: float, token: Token) -> Any:
         if self._is_closed:
             raise self._closed()
         try:
-            return await stub(request, timeout=self._settings.timeout, metadata=token)
+            return await stub(request, timeout=limit, metadata=token)
         except UsageError as error:
             raise self._closed() from error
         except asyncio.CancelledError as error:
@@ -142,6 +143,12 @@ class Client:
             if self._is_closed and task is not None and not task.cancelling():
                 raise self._closed() from error  # it is the call that was cancelled, not its caller
             raise
+
+    def _is_worth_repeating(self, error: AioRpcError, may_repeat: bool) -> bool:
+        """One that does not answer is not asked again, but another may be."""
+        if faults.is_late(error) and len(self._stubs) == 1:
+            return False
+        return faults.was_not_sent(error) or (may_repeat and faults.may_pass(error))
 
     def _leave(self, endpoint: int) -> None:
         """Go to the next endpoint, unless another call has done so already."""
@@ -154,10 +161,6 @@ class Client:
 
 class LeaseGone(Exception):
     """The lease that a write names is not there."""
-
-
-def _is_worth_repeating(error: AioRpcError, may_repeat: bool) -> bool:
-    return faults.was_not_sent(error) or (may_repeat and faults.may_pass(error))
 
 
 def _channel(endpoint: str, settings: EtcdSettings) -> grpc.aio.Channel:

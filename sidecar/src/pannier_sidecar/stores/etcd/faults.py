@@ -45,8 +45,13 @@ def was_not_sent(error: AioRpcError) -> bool:
     return error.code() is StatusCode.UNAVAILABLE and any(says(error, words) for words in _NOT_SENT)
 
 
+def is_late(error: AioRpcError) -> bool:
+    return error.code() is StatusCode.DEADLINE_EXCEEDED
+
+
 def may_pass(error: AioRpcError) -> bool:
-    return error.code() is StatusCode.UNAVAILABLE
+    """Say whether another endpoint may do better."""
+    return error.code() is StatusCode.UNAVAILABLE or is_late(error)
 
 
 def translated(error: AioRpcError, where: str, timeout: float, *, is_write: bool) -> StoreFault:
@@ -63,8 +68,7 @@ def _translated(error: AioRpcError, where: str, timeout: float, is_write: bool) 
             return StoreRefused(f"{where} {advice} ({details})")
     if error.code() not in _PASSING:
         return StoreRefused(f"{where} refused the call: {details}")
-    late = error.code() is StatusCode.DEADLINE_EXCEEDED
-    cause = f"{where} did not answer within {timeout:g} s" if late else f"{where} can't be reached: {details}"
+    cause = f"{where} did not answer within {timeout:g} s" if is_late(error) else f"{where} can't be reached: {details}"
     if is_write and not was_not_sent(error):
         return OutcomeUnknown(f"{cause}: the write may or may not have happened; read the key before writing again")
     return StoreUnavailable(cause)

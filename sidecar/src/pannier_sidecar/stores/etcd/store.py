@@ -20,7 +20,7 @@ from .values import RawValues, TimedValues, Values
 from .writes import check, conditions_of, runs, was_last_written
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 
     Present = Mapping[bytes, StoredValue | None]
 
@@ -160,13 +160,14 @@ class _EtcdStore(Store):
     async def _put(self, write: Set) -> None:
         await self._client.call(PUT, await self._put_request(write), is_write=True)
 
-    async def _with_leases(self, call: Any, argument: Any) -> None:
-        """Make a call, once more if etcd has meanwhile removed the lease that it names."""
-        try:
-            await call(argument)
-        except LeaseGone:
-            self._leases.forget()
-            await call(argument)
+    async def _with_leases(self, call: Callable[[Any], Awaitable[None]], argument: Any) -> None:
+        """Make a call, once more if etcd has meanwhile lost the lease that it names."""
+        for _ in range(2):
+            try:
+                return await call(argument)
+            except LeaseGone:
+                self._leases.forget()
+        raise StoreUnavailable("etcd lost the lease of the key twice")
 
     async def _put_request(self, write: Set) -> Any:
         now = time()
