@@ -20,7 +20,6 @@ _OPTIONS: Final = (
     ("grpc.max_receive_message_length", -1),
     ("grpc.max_send_message_length", -1),
     ("grpc.initial_reconnect_backoff_ms", 100),
-    ("grpc.min_reconnect_backoff_ms", 100),
     ("grpc.max_reconnect_backoff_ms", 1000),
     ("grpc.keepalive_time_ms", 30_000),
     ("grpc.keepalive_timeout_ms", 10_000),
@@ -164,8 +163,10 @@ class LeaseGone(Exception):
 
 
 def _channel(endpoint: str, settings: EtcdSettings) -> grpc.aio.Channel:
+    # The name is misleading: it is how long an attempt to connect may take, 20 seconds unless told.
+    options = (*_OPTIONS, ("grpc.min_reconnect_backoff_ms", round(settings.timeout * 1000)))
     encryption = settings.encryption
     if encryption is None:
-        return grpc.aio.insecure_channel(endpoint, options=_OPTIONS)
+        return grpc.aio.insecure_channel(endpoint, options=options)
     credentials = grpc.ssl_channel_credentials(encryption.authority, encryption.key, encryption.certificate)
-    return grpc.aio.secure_channel(endpoint, credentials, options=_OPTIONS)
+    return grpc.aio.secure_channel(endpoint, credentials, options=options)
