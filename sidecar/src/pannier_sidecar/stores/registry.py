@@ -64,7 +64,8 @@ def load(store_type: str, version: str = "v1", entries: Mapping[str, Entry] = EN
     """
     entry = entries.get(f"{store_type}/{version}") or entries.get(store_type)
     if entry is None:
-        raise StoreRefused(f"no state store serves type {store_type}; known types: {', '.join(sorted(entries))}")
+        known = sorted({name.partition("/")[0] for name in entries})
+        raise StoreRefused(f"no state store serves type {store_type}; known types: {', '.join(known)}")
     module, _, name = entry.path.partition(":")
     try:
         return cast("type[Store]", getattr(import_module(module), name))

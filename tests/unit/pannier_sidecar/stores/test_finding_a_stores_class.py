@@ -44,10 +44,9 @@ def test_an_entry_of_the_version_goes_first() -> None:
 
 
 def test_an_unknown_type_gets_the_known_ones() -> None:
-    with pytest.raises(
-        StoreRefused, match=r"no state store serves type state.sqlight; known types: .*state.in-memory, "
-    ):
-        registry.load("state.sqlight")
+    entries = {name: Entry("nowhere:Store") for name in ("state.rock", "state.clay", "state.rock/v2")}
+    with pytest.raises(StoreRefused, match=r"serves type state.sand; known types: state.clay, state.rock$"):
+        registry.load("state.sand", entries=entries)
 
 
 def test_a_missing_extra_says_how_to_install_it(importable: Path) -> None:
