@@ -33,15 +33,16 @@ async def increment(store: Store, key: str) -> int:
 @pytest.mark.timeout(240)  # each increment waits for a disk, where there is one
 async def test_thousands_of_increments_of_one_key_lose_none(subject: Database, store: Store, key: Keys) -> None:
     await store.set(Set(key("k"), b"0"))
-    each = subject.increments // TASKS
+    tasks = min(TASKS, subject.increments // 10)
+    each = subject.increments // tasks
 
     async def some() -> None:
         for _ in range(each):
             await increment(store, key("k"))
             await asyncio.sleep(0)
 
-    await asyncio.gather(*(some() for _ in range(TASKS)))
-    assert await value_of(store, key("k")) == str(TASKS * each).encode()
+    await asyncio.gather(*(some() for _ in range(tasks)))
+    assert await value_of(store, key("k")) == str(tasks * each).encode()
 
 
 async def test_one_of_two_hundred_creates(store: Store, key: Keys) -> None:

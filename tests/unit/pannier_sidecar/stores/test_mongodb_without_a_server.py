@@ -1,11 +1,10 @@
-"""What the MongoDB store decides before it calls anybody: where the server is, and what many writes come to."""
+"""What the MongoDB store decides before it calls anybody: where the server is, and what fits into a call."""
 
 import pytest
 
-from pannier_sidecar.state.errors import ETagMismatch, StoreRefused
-from pannier_sidecar.state.requests import Delete, Set
+from pannier_sidecar.state.errors import StoreRefused
+from pannier_sidecar.state.requests import Set
 from pannier_sidecar.stores.mongodb import layout, settings
-from pannier_sidecar.stores.mongodb.joining import joined, with_distinct_keys
 from pannier_sidecar.stores.mongodb.store import ROOM_FOR_KEYS, _following, _in_portions
 
 OWN = "appName=pannier&w=1&journal=true"
@@ -39,32 +38,6 @@ def test_a_component_becomes_a_url(given: dict[str, str], url: str) -> None:
 def test_what_may_be_shown_of_a_url_is_its_hosts() -> None:
     read = settings.read({"connectionString": "mongodb://ann:p%40ss@a:1,b:2/db?w=1"})
     assert str(read) == "MongoDB at a:1,b:2"
-
-
-def test_writes_to_one_key_become_one_with_all_their_preconditions() -> None:
-    writes = joined(
-        [Set("a", b"1", if_match="e"), Set("b", b"1"), Delete("a"), Set("a", b"2", strong=True), Delete("b")]
-    )
-    assert writes == [Set("a", b"2", if_match="e", strong=True), Delete("b")]
-    assert joined([Set("a", b"1"), Delete("a", if_absent=True)]) == [Delete("a", if_absent=True)]
-
-
-@pytest.mark.parametrize(
-    "writes",
-    [
-        [Set("a", b"1", if_match="x"), Set("a", b"1", if_match="y")],
-        [Set("a", b"1", if_match="x"), Delete("a", if_absent=True)],
-    ],
-)
-def test_preconditions_that_no_state_fulfils_are_a_mismatch(writes: list[Set | Delete]) -> None:
-    with pytest.raises(ETagMismatch, match="key a "):
-        joined(writes)
-
-
-def test_a_bulk_is_cut_where_a_key_comes_again() -> None:
-    writes = [Delete(key) for key in "abacca"]
-    assert list(with_distinct_keys(writes)) == [range(0, 2), range(2, 4), range(4, 6)]
-    assert list(with_distinct_keys([])) == []
 
 
 def test_keys_are_asked_for_in_portions_that_a_command_can_hold() -> None:

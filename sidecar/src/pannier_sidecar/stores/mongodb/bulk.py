@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Final
 from pymongo.errors import BulkWriteError, OperationFailure
 
 from pannier_sidecar.state.errors import StoreFault, TooFewReplicas
+from pannier_sidecar.state.joining import with_distinct_keys
 
 from . import faults
 from .faults import CLIENT_ERRORS, DUPLICATE_KEY
-from .joining import with_distinct_keys
 from .writing import as_operation, write_one
 
 if TYPE_CHECKING:

@@ -5,8 +5,9 @@ from __future__ import annotations
 import logging
 import warnings
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
+import pymongo
 from pymongo import AsyncMongoClient, ReadPreference
 from pymongo.errors import OperationFailure, PyMongoError
 from pymongo.read_concern import ReadConcern
@@ -25,6 +26,9 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 Client = AsyncMongoClient[layout.Document]
+
+LONGEST_SEARCH_S: Final = 4.0
+"""For a server to open with: shorter than a component's usual initTimeout, so that the reason is told."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +62,8 @@ def connect(settings: MongoDBSettings) -> Client:
 
 async def look_over(client: Client, settings: MongoDBSettings) -> Server:
     """Prove that the collection can be used, and have MongoDB remove what expires. Raises the client's errors."""
-    hello = await client.admin.command("hello")
+    with pymongo.timeout(min(settings.timeout, LONGEST_SEARCH_S)):
+        hello = await client.admin.command("hello")
     server = _server(client, settings, _has_members(hello))
     await probe(server)
     await _expire(server.eventual, settings)

@@ -6,15 +6,13 @@ from base64 import urlsafe_b64decode, urlsafe_b64encode
 from time import time
 from typing import TYPE_CHECKING, Final
 
-import pymongo
-
 from pannier_sidecar.state.errors import CursorInvalid, StoreFault, StoreUnavailable
+from pannier_sidecar.state.joining import joined
 from pannier_sidecar.state.store import Feature, KeyPage, Store, StoredValue
 
 from . import faults, layout, server, settings
 from .bulk import write_each
 from .faults import CLIENT_ERRORS
-from .joining import joined
 from .transactions import write_together
 from .writing import write_one
 
@@ -26,8 +24,6 @@ if TYPE_CHECKING:
 
 ROOM_FOR_KEYS: Final = 8 * 1024 * 1024
 """Bytes of keys that one read asks for: half of what a command may hold."""
-LONGEST_OPENING_S: Final = 4.0
-"""Shorter than a component's usual initTimeout, so that the reason is told."""
 LAST_LETTER: Final = 0x10FFFF
 
 
@@ -46,8 +42,7 @@ class MongoDBStore(Store):
         wanted = settings.read(self._given)
         try:
             self._client = server.connect(wanted)
-            with pymongo.timeout(min(wanted.timeout, LONGEST_OPENING_S)):
-                self._opened = await server.look_over(self._client, wanted)
+            self._opened = await server.look_over(self._client, wanted)
         except CLIENT_ERRORS as error:
             await self.close()
             raise faults.of_read(error, wanted) from error

@@ -1,4 +1,4 @@
-"""What the writes of a transaction, or of a bulk, come to for each key."""
+"""What the writes of a transaction, or of a bulk, come to for each key: for stores whose databases do not ask twice."""
 
 from __future__ import annotations
 
@@ -6,12 +6,12 @@ from typing import TYPE_CHECKING
 
 from msgspec.structs import replace
 
-from pannier_sidecar.state.errors import ETagMismatch
+from .errors import ETagMismatch
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
-    from pannier_sidecar.state.requests import Write
+    from .requests import Write
 
 
 def joined(writes: Iterable[Write]) -> list[Write]:
