@@ -6,6 +6,7 @@ from uuid import uuid4
 
 import pytest
 from conformance import store_table
+from conformance.in_one_place import InOnePlace
 from conformance.matrix import Matrix
 from servers.database import Database, Server
 from servers.databases import DATABASES
@@ -16,6 +17,9 @@ from pannier_sidecar.stores import registry
 MATRIX = pytest.StashKey[Matrix]()
 
 Keys = Callable[[str], str]
+
+OF_SEVERAL_KEYS = ("transactions", "any sequence of calls")
+"""Topics whose tests have transactions over several keys."""
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -65,10 +69,13 @@ def server(
 
 
 @pytest.fixture
-def make_store(subject: Database, server: Server) -> Callable[[], Store]:
+def make_store(request: pytest.FixtureRequest, subject: Database, server: Server) -> Callable[[], Store]:
     """Make another store on the same server, not yet open."""
     kind: Any = registry.load(subject.store_type, subject.store_version)
     settings = subject.typed(server.settings)
+    topic = request.node.get_closest_marker("topic")
+    if subject.metadata_of_transactions and topic and topic.args[0] in OF_SEVERAL_KEYS:
+        return lambda: InOnePlace(kind(settings), subject.metadata_of_transactions)
     return lambda: kind(settings)
 
 

@@ -97,7 +97,7 @@ async def test_calls_in_flight_when_it_closes_end(make_store: Callable[[], Store
     await store.close()
     async with asyncio.timeout(10):
         ends = await asyncio.gather(*calls, return_exceptions=True)
-    assert all(end is None or isinstance(end, StoreFault) for end in ends)
+    assert all(end is None or isinstance(end, StoreFault) for end in ends), ends
 
 
 async def test_opens_again_and_again(make_store: Callable[[], Store], key: Keys) -> None:

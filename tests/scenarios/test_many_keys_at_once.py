@@ -8,6 +8,9 @@ from scenarios.worlds import World
 
 from pannier_sidecar.state.store import Feature
 
+anywhere = pytest.mark.on(lambda database: not database.metadata_of_transactions)
+in_one_place = pytest.mark.on(lambda database: database.metadata_of_transactions)
+
 
 def values(api: StateApi, *keys: str) -> list[bytes | None]:
     return [entry.found and entry.found.value for entry in api.bulk_get("statestore", keys)]
@@ -42,6 +45,7 @@ def test_a_bulk_get_of_nothing_is_empty(api: StateApi) -> None:
 # --- transactions -----------------------------------------------------------------------------------------------------
 
 
+@anywhere
 @pytest.mark.needs(Feature.TRANSACTIONAL)
 def test_a_transaction_writes_and_deletes(api: StateApi, group: str) -> None:
     api.save("statestore", Item(f"{group}2", b'"old"'))
@@ -56,6 +60,7 @@ def test_a_transaction_of_nothing_succeeds(api: StateApi) -> None:
     api.transact("statestore")
 
 
+@anywhere
 @pytest.mark.needs(Feature.TRANSACTIONAL)
 def test_the_steps_of_a_transaction_happen_in_order(api: StateApi, group: str) -> None:
     one, two = f"{group}1", f"{group}2"
@@ -63,6 +68,7 @@ def test_the_steps_of_a_transaction_happen_in_order(api: StateApi, group: str) -
     assert values(api, one, two) == [None, b"2"]
 
 
+@anywhere
 @pytest.mark.needs(Feature.TRANSACTIONAL)
 def test_a_transaction_takes_a_hundred_steps(api: StateApi, here: World, group: str) -> None:
     """Or as many as the store can take."""
@@ -71,6 +77,7 @@ def test_a_transaction_takes_a_hundred_steps(api: StateApi, here: World, group: 
     assert values(api, *names) == [json.dumps(name).encode() for name in names]
 
 
+@anywhere
 @pytest.mark.needs(Feature.TRANSACTIONAL)
 def test_a_stale_etag_anywhere_stops_the_whole_transaction(api: StateApi, group: str) -> None:
     one, two, three = (f"{group}{number}" for number in (1, 2, 3))
@@ -82,6 +89,7 @@ def test_a_stale_etag_anywhere_stops_the_whole_transaction(api: StateApi, group:
         assert values(api, one, two, three) == [b"0", b"0", None]
 
 
+@anywhere
 @pytest.mark.needs(Feature.TRANSACTIONAL)
 def test_a_transaction_with_current_etags_happens(api: StateApi, group: str) -> None:
     one, two = f"{group}1", f"{group}2"
@@ -107,6 +115,33 @@ def test_a_key_with_the_separator_in_a_transaction_is_refused(api: StateApi, gro
             api.transact("statestore", upsert(group), upsert(name))
         assert refused.value.kind is Kind.MALFORMED
         assert values(api, group) == [None]
+
+
+@in_one_place
+@pytest.mark.needs(Feature.TRANSACTIONAL)
+def test_keys_in_one_place_change_together(api: StateApi, here: World, group: str) -> None:
+    together = here.database.metadata_of_transactions
+    one, two = f"{group}1", f"{group}2"
+    api.transact("statestore", upsert(one, b"1"), upsert(two, b"1"), metadata=together)
+    for stale in (upsert(two, b"2", etag="4711"), upsert(two, b"2", None, "first-write")):
+        with pytest.raises(Refused) as refused:
+            api.transact("statestore", upsert(one, b"2"), stale, metadata=together)
+        assert refused.value.kind is Kind.CONFLICT
+    found = [api.get("statestore", name, metadata=together) for name in (one, two)]
+    assert [entry and entry.value for entry in found] == [b"1", b"1"]
+    api.transact("statestore", upsert(one, b"3"), delete(two), delete(f"{group}3"), metadata=together)
+    found = [api.get("statestore", name, metadata=together) for name in (one, two)]
+    assert [entry and entry.value for entry in found] == [b"3", None]
+
+
+@in_one_place
+@pytest.mark.needs(Feature.TRANSACTIONAL)
+def test_keys_in_several_places_are_not_changed_at_all(api: StateApi, group: str) -> None:
+    one, two = f"{group}1", f"{group}2"
+    with pytest.raises(Refused) as refused:
+        api.transact("statestore", upsert(one), upsert(two))
+    assert refused.value.kind in (Kind.NOT_SUPPORTED, Kind.MALFORMED)
+    assert values(api, one, two) == [None, None]
 
 
 # --- lists of keys ----------------------------------------------------------------------------------------------------

@@ -59,6 +59,8 @@ class Database:
     """How often tests count up one key by its ETag; fewer where each takes long."""
     many: int = 2000
     """How many keys tests use at once where they want many; fewer where each takes long."""
+    metadata_of_transactions: Mapping[str, str] = field(default_factory=dict)
+    """What every call must carry so that its keys can be in one transaction; nothing: any keys can."""
     transactions_may_race: bool = True
     """Whether transactions at the same time can be tried: not with an emulator that does not keep them apart."""
     remarks: Mapping[str, str] = field(default_factory=dict)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from servers import (
     consul_server,
+    cosmosdb_server,
     dynamodb_server,
     embedded,
     etcd_server,
@@ -28,6 +29,7 @@ DATABASES: tuple[Database, ...] = (
     *etcd_server.DATABASES,
     *spanner_server.DATABASES,
     *consul_server.DATABASES,
+    *cosmosdb_server.DATABASES,
 )
 
 

@@ -20,6 +20,7 @@ STATE_STORES = (
     "state.etcd",
     "state.gcp.spanner",
     "state.hashicorp.consul",
+    "state.azure.cosmosdb",
 )
 FIELDS = [pytest.param(kind, field, id=f"{kind.name}-{field.name}") for kind in TYPES for field in kind.fields]
 
@@ -68,14 +69,14 @@ def test_every_field_makes_sense(kind: ComponentType, field: Field) -> None:
     assert not (field.sensitive and field.kind == "choice")
 
 
-LIMITED = {"state.memcached": {"ETAG", "TTL"}}
-"""What those can do that cannot do everything."""
+LACKING = {"state.memcached": {"TRANSACTIONAL", "KEYS_LIKE", "ACTOR"}, "state.azure.cosmosdb": {"KEYS_LIKE"}}
+"""What a state store cannot do; those that are not here can do everything."""
 
 
 @pytest.mark.parametrize("kind", [kind for kind in TYPES if kind.is_state_store], ids=lambda kind: kind.name)
-def test_state_stores_can_do_everything_but_those_that_say_less(kind: ComponentType) -> None:
+def test_state_stores_can_do_everything_but_what_is_known(kind: ComponentType) -> None:
     everything = {"ETAG", "TRANSACTIONAL", "TTL", "KEYS_LIKE", "ACTOR"}
-    assert set(kind.capabilities) == LIMITED.get(kind.name, everything)
+    assert set(kind.capabilities) == everything - LACKING.get(kind.name, set())
 
 
 @pytest.mark.parametrize(
@@ -182,6 +183,20 @@ def test_what_is_wrong_with_a_dynamodb_component_is_said(values: dict[str, str],
     assert dynamodb is not None
     (found,) = read_settings(dynamodb, {"table": "state", **values})[1]
     assert problem in str(found)
+
+
+DAPR_COSMOSDB_FIELDS = """
+    url database collection masterKey contentType azureTenantId azureClientId azureClientSecret azureCertificate
+    azureCertificateFile azureCertificatePassword azureEnvironment spnTenantId spnClientId spnClientSecret
+    ttlInSeconds keyPrefix actorStateStore primaryEncryptionKey secondaryEncryptionKey
+"""
+
+
+@pytest.mark.parametrize("name", DAPR_COSMOSDB_FIELDS.split())
+def test_every_cosmosdb_field_of_dapr_is_known(name: str) -> None:
+    cosmosdb = catalogue.component_type("state.azure.cosmosdb")
+    assert cosmosdb is not None
+    assert cosmosdb.field(name) is not None
 
 
 def test_patterns_of_forms_are_regular_expressions() -> None:

@@ -41,6 +41,7 @@ _MODULES: Final = {
     "state.gcp.spanner": "gcp_spanner",
     "state.hashicorp.consul": "consul",
     "state.consul": "consul",
+    "state.azure.cosmosdb": "cosmosdb",
     "secretstores.local.env": "local_secrets",
     "secretstores.local.file": "local_secrets",
 }

@@ -34,6 +34,11 @@ ENTRIES: Final[Mapping[str, Entry]] = {
     "state.aws.dynamodb": Entry(
         "pannier_sidecar.stores.dynamodb:DynamoDBStore", "dynamodb", {"aiobotocore": "aiobotocore"}
     ),
+    "state.azure.cosmosdb": Entry(
+        "pannier_sidecar.stores.cosmosdb:CosmosDBStore",
+        "cosmosdb",
+        {"azure": "azure-cosmos", "azure.core": "azure-cosmos", "azure.cosmos": "azure-cosmos", "aiohttp": "aiohttp"},
+    ),
     "state.etcd": Entry("pannier_sidecar.stores.etcd:RawStore", "etcd", {"aetcd": "aetcd", "grpc": "grpcio"}),
     "state.etcd/v2": Entry("pannier_sidecar.stores.etcd:TimedStore", "etcd", {"aetcd": "aetcd", "grpc": "grpcio"}),
     "state.gcp.spanner": Entry(

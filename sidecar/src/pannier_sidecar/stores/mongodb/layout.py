@@ -1,7 +1,7 @@
 """A value as a document `{_id, value, _etag, _ttl}`: what Dapr writes, and what is written here so that Dapr reads it.
 
 Bytes that are UTF-8 text are stored as a string of just that text, as Dapr stores the bytes of its gRPC clients; others
-as Binary. Dapr's HTTP clients leave objects, arrays and numbers as BSON, which comes back as JSON: decision 8.
+as Binary. Dapr's HTTP clients leave objects, arrays and numbers as BSON, which comes back as JSON: decision 10.
 """
 
 from __future__ import annotations

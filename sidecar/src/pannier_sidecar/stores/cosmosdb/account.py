@@ -1,0 +1,105 @@
+"""The one client that all calls share: signed in, and its container looked over."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
+
+from azure.cosmos.aio import CosmosClient
+
+from pannier_sidecar.state.errors import NotSupported, StoreRefused
+
+if TYPE_CHECKING:
+    from contextlib import AsyncExitStack
+
+    from azure.cosmos.aio import ContainerProxy
+
+    from .settings import CosmosDBSettings
+
+logger = logging.getLogger(__name__)
+
+PARTITION_PATH: Final = "/partitionKey"
+ENOUGH_FOR_STRONG: Final = ("Strong", "BoundedStaleness", "Session")
+
+
+@dataclass(frozen=True, slots=True)
+class Account:
+    """An open client and its container."""
+
+    settings: CosmosDBSettings
+    container: ContainerProxy
+    default_ttl: int | None
+    """The container's; None: its time to live is off, so that nothing expires."""
+    consistency: str
+    """The account's level, which a call can only relax."""
+
+    def must_be_strong(self) -> None:
+        """Raise NotSupported where a read could miss what this sidecar has written."""
+        if self.consistency not in ENOUGH_FOR_STRONG:
+            raise NotSupported(
+                f"the consistency of the account is {self.consistency}, which no call can strengthen; "
+                "make it Session or Strong, or read without strong consistency"
+            )
+
+
+async def sign_in(settings: CosmosDBSettings, until_closed: AsyncExitStack) -> Account:
+    """Open a client that lives as long as the stack does. Raises the client's errors and StoreRefused."""
+    client = CosmosClient(
+        settings.url,
+        credential=await _credential(settings, until_closed),
+        connection_timeout=settings.timeout,
+        read_timeout=settings.timeout,
+        retry_total=2,
+        no_response_on_write=True,
+        user_agent_suffix="pannier",
+    )
+    until_closed.push_async_callback(client.close)
+    await client.__aenter__()
+    account = await client._get_database_account()  # public in the client without asyncio alone
+    container = client.get_database_client(settings.database).get_container_client(settings.container)
+    properties = await container.read()
+    _must_have_partitions(properties, settings)
+    consistency = str((account.ConsistencyPolicy or {}).get("defaultConsistencyLevel"))
+    found = Account(settings, container, properties.get("defaultTtl"), consistency)
+    _tell_of_bounds(found)
+    return found
+
+
+async def _credential(settings: CosmosDBSettings, until_closed: AsyncExitStack) -> Any:
+    if settings.master_key:
+        return settings.master_key
+    from azure.identity.aio import ClientSecretCredential, DefaultAzureCredential
+
+    if settings.secret:
+        return await until_closed.enter_async_context(
+            ClientSecretCredential(settings.tenant, settings.client, settings.secret, authority=settings.authority)
+        )
+    return await until_closed.enter_async_context(
+        DefaultAzureCredential(authority=settings.authority, managed_identity_client_id=settings.client or None)
+    )
+
+
+def _must_have_partitions(properties: dict[str, Any], settings: CosmosDBSettings) -> None:
+    paths = (properties.get("partitionKey") or {}).get("paths")
+    if paths != [PARTITION_PATH]:
+        raise StoreRefused(
+            f"{settings} has the partition key {', '.join(paths or ['none'])}, which can't be changed; make another "
+            f"one with {PARTITION_PATH} and write it as collection"
+        )
+
+
+def _tell_of_bounds(account: Account) -> None:
+    if account.default_ttl is None:
+        logger.warning(
+            "%s lets nothing expire, so writes with ttlInSeconds will be refused; turn its time to live on: "
+            "az cosmosdb sql container update --ttl -1 ...",
+            account.settings,
+        )
+    if account.consistency != "Strong":
+        logger.info(
+            "%s: strong reads see what this sidecar has written; for what others have written make the account's "
+            "consistency Strong (it is %s)",
+            account.settings,
+            account.consistency,
+        )

@@ -1,0 +1,77 @@
+"""The client's errors in words that say what to change."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from azure.core.exceptions import AzureError, HttpResponseError, ServiceRequestError
+
+from pannier_sidecar.state.errors import OutcomeUnknown, StoreFault, StoreRefused, StoreUnavailable
+
+if TYPE_CHECKING:
+    from .settings import CosmosDBSettings
+
+CLIENT_ERRORS: Final = (AzureError, TimeoutError, ValueError)
+"""All that the client raises, the last one where a key is no base64."""
+WHEN_CLOSED: Final = (RuntimeError, AssertionError, AttributeError)
+"""What the client raises where it is closed while a call is under way."""
+
+MISSING: Final = 404
+ABSENT: Final = (None, 0)
+"""Sub-statuses of 404 that speak of the item; others speak of the container, or of a replica that lags."""
+REFUSED_WRITES: Final = (404, 409, 412)
+"""What a precondition that does not hold is answered with."""
+
+_PASSES: Final = frozenset({408, 410, 429, 449})
+_NOT_DONE: Final = frozenset({410, 429, 449})
+_ADVICE: Final = {
+    401: "does not accept the key; correct masterKey, and see that url is that of the same account",
+    403: "does not allow it; give the identity the role Cosmos DB Built-in Data Contributor, "
+    "or the network this sidecar's address",
+    404: "is not there; make it with /partitionKey for its partition key: az cosmosdb sql container create "
+    "--partition-key-path /partitionKey --ttl -1 ...",
+    413: "takes items and transactions of up to 2 MiB, and this is too large",
+}
+
+
+def is_absent(error: HttpResponseError) -> bool:
+    """Say whether an answer means that the item is not there."""
+    return error.status_code == MISSING and getattr(error, "sub_status", None) in ABSENT
+
+
+def of_read(error: Exception, settings: CosmosDBSettings) -> StoreFault:
+    """Return the fault that tells of a call that has changed nothing."""
+    if isinstance(error, TimeoutError):
+        return StoreUnavailable(f"{settings} gave no answer within {settings.timeout:g} s")
+    if isinstance(error, HttpResponseError) and error.status_code:
+        return _of_status(error, error.status_code, settings)
+    if isinstance(error, AzureError):
+        return StoreUnavailable(f"{settings} can't be reached: {_first_line(error)}")
+    return StoreRefused(f"{settings} can't be used as the component says: {error}; correct url and masterKey")
+
+
+def of_write(error: Exception, settings: CosmosDBSettings) -> StoreFault:
+    """Return the fault that tells of a write that may have been sent."""
+    fault = of_read(error, settings)
+    if not isinstance(fault, StoreUnavailable) or _was_not_done(error):
+        return fault
+    return OutcomeUnknown(f"{fault}; the write may have happened")
+
+
+def _was_not_done(error: Exception) -> bool:
+    if isinstance(error, HttpResponseError):
+        return error.status_code in _NOT_DONE
+    return isinstance(error, ServiceRequestError)
+
+
+def _of_status(error: HttpResponseError, status: int, settings: CosmosDBSettings) -> StoreFault:
+    said = _first_line(error)
+    if status == 429:
+        return StoreUnavailable(f"{settings} has no throughput left ({said}); give it more request units")
+    if status in _PASSES or status >= 500 or (status == MISSING and getattr(error, "sub_status", None) == 1002):
+        return StoreUnavailable(f"{settings} failed for now ({said})")
+    return StoreRefused(f"{settings} {_ADVICE.get(status, 'refused the call')} ({said})")
+
+
+def _first_line(error: Exception) -> str:
+    return next((line.strip() for line in str(error).splitlines() if line.strip()), type(error).__name__)

@@ -1,0 +1,110 @@
+"""A value as an item `{id, partitionKey, value, isBinary, ttl}`, as Dapr writes and reads it.
+
+A value is stored in base64 and marked as binary, as Dapr stores what is no JSON object: only so does Cosmos DB give
+back the same bytes. What Dapr left as JSON comes back as JSON: decision 11.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from base64 import b64decode, b64encode
+from hashlib import sha256
+from typing import TYPE_CHECKING, Any, Final
+from urllib.parse import quote
+
+from pannier_sidecar.state.errors import NotSupported, StoreRefused
+from pannier_sidecar.state.store import StoredValue
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from pannier_sidecar.state.requests import Get, Set, Write
+
+Item = dict[str, Any]
+
+MAX_ID_BYTES: Final = 1023
+MAX_ITEM_BYTES: Final = 2 * 1024 * 1024
+"""Cosmos DB's limits."""
+MAX_TTL_S: Final = 2**31 - 1
+_OVERHEAD: Final = 1024
+"""More than names, ETag and times of an item take."""
+_NEVER: Final = -1
+_PARTITION: Final = "partitionKey"
+
+_NO_ID: Final = re.compile(r"=|.*[/\\?#\x00-\x1f\x7f-\x9f]|\s|.*\s\Z|\.{1,2}\Z", re.DOTALL)
+"""Keys that cannot be an id: with letters that Cosmos DB or the path of a URL does not take, or like an encoded key."""
+_AS_THEY_ARE: Final = "|:;,@!$&'()*+"
+
+
+def id_of(key: str) -> str:
+    """Return the id of a key: the key itself, as in Dapr, or `=` and its percent-encoding where it can be no id."""
+    if _NO_ID.match(key) is None:
+        return key
+    encoded = "=" + quote(key, safe=_AS_THEY_ARE)
+    # All others hold a % or are dots, so none is taken for a digest.
+    return encoded if len(encoded) <= MAX_ID_BYTES else "=sha256-" + sha256(key.encode()).hexdigest()
+
+
+def partition_of(call: Get | Write) -> str:
+    """Return the partition key: the one of the request's metadata, else the stored key."""
+    return call.metadata.get(_PARTITION) or call.key
+
+
+def item_of(write: Set, default_ttl: int | None) -> Item:
+    """Return the item of a write; `default_ttl` is the container's, None where it lets nothing expire.
+
+    Raises StoreRefused for a value that is too large, and NotSupported where it could not expire.
+    """
+    item: Item = {
+        "id": id_of(write.key),
+        _PARTITION: partition_of(write),
+        "value": b64encode(write.value).decode(),
+        "isBinary": True,
+    }
+    size = len(item["value"]) + len(item["id"].encode()) + len(item[_PARTITION].encode()) + _OVERHEAD
+    if size > MAX_ITEM_BYTES:
+        raise StoreRefused(
+            f"the value of key {write.key} is too large: Cosmos DB takes items of up to {MAX_ITEM_BYTES} bytes, and "
+            f"this one has {size} in base64"
+        )
+    ttl = _ttl(write, default_ttl)
+    return item if ttl is None else {**item, "ttl": ttl}
+
+
+def _ttl(write: Set, default_ttl: int | None) -> int | None:
+    if write.ttl is None:
+        return _NEVER if default_ttl is not None and default_ttl > 0 else None
+    if default_ttl is None:
+        raise NotSupported(
+            f"key {write.key} can't expire: the container's time to live is off; turn it on without a default "
+            "(az cosmosdb sql container update --ttl -1 ...), or leave ttlInSeconds out"
+        )
+    # Cosmos DB counts whole seconds from the one that has begun: with one more, nothing goes before its time.
+    return min(write.ttl + 1, MAX_TTL_S)
+
+
+def stored_value(item: Mapping[str, Any], default_ttl: int | None) -> StoredValue:
+    """Return what an item holds. Raises StoreRefused for one that is no state."""
+    if "value" not in item:
+        raise StoreRefused(f"item {item['id']} has no property value, so it holds no state; write another collection")
+    return StoredValue(_decoded(item), item["_etag"], _expiry(item, default_ttl))
+
+
+def _expiry(item: Mapping[str, Any], default_ttl: int | None) -> int | None:
+    if default_ttl is None:
+        return None
+    ttl = item.get("ttl")
+    lasts = default_ttl if ttl is None else ttl
+    return item["_ts"] + lasts if lasts > 0 else None
+
+
+def _decoded(item: Mapping[str, Any]) -> bytes:
+    value = item["value"]
+    if not item.get("isBinary"):
+        return json.dumps(value, separators=(",", ":"), ensure_ascii=False).encode(errors="surrogatepass")
+    text = str(value or "")
+    try:
+        return b64decode(text, validate=True)
+    except ValueError:
+        return text.encode()  # as Dapr reads it

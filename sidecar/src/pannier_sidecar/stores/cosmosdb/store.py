@@ -1,0 +1,151 @@
+"""The store: each call is one request, side by side where there are several."""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import AsyncExitStack
+from typing import TYPE_CHECKING, Final, TypeVar
+
+from azure.cosmos.exceptions import CosmosResourceNotFoundError
+
+from pannier_sidecar.state.errors import OutcomeUnknown, StoreFault, StoreUnavailable
+from pannier_sidecar.state.joining import joined, with_distinct_keys
+from pannier_sidecar.state.store import Feature, Store, StoredValue
+
+from . import account, faults, settings, writing
+from .faults import CLIENT_ERRORS, WHEN_CLOSED
+from .layout import MAX_ID_BYTES, Item, id_of, partition_of, stored_value
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Mapping, Sequence
+
+    from pannier_sidecar.state.requests import Delete, Get, Set, Write
+    from pannier_sidecar.state.store import Setting
+
+    Fault = Callable[[Exception, settings.CosmosDBSettings], StoreFault]
+
+Result = TypeVar("Result")
+
+AT_ONCE: Final = 16
+"""Writes of one bulk that are under way together."""
+
+
+class CosmosDBStore(Store):
+    """State in one container of Cosmos DB, which Dapr's sidecars may use at the same time."""
+
+    features = frozenset({Feature.ETAG, Feature.TRANSACTIONAL, Feature.TTL})
+    max_key_bytes = MAX_ID_BYTES
+    max_transaction = writing.MOST_STEPS
+
+    def __init__(self, given: Mapping[str, Setting]):
+        """Take the component's settings under their canonical names, durations in seconds; `open` checks them."""
+        self._given = given
+        self._until_closed = AsyncExitStack()
+        self._opened: account.Account | None = None
+
+    async def open(self) -> None:
+        wanted = settings.read(self._given)
+        try:
+            async with asyncio.timeout(wanted.timeout):
+                self._opened = await account.sign_in(wanted, self._until_closed)
+        except CLIENT_ERRORS as error:
+            await self.close()
+            raise faults.of_read(error, wanted) from error
+        except BaseException:
+            await self.close()
+            raise
+
+    async def close(self) -> None:
+        self._opened = None
+        await self._until_closed.aclose()
+
+    async def ping(self) -> None:
+        opened = self._account
+        await self._answered(opened, opened.container.read(), faults.of_read)
+
+    async def get(self, get: Get) -> StoredValue | None:
+        opened = self._account
+        if get.strong:
+            opened.must_be_strong()
+        item = await self._answered(opened, _found(opened, get), faults.of_read)
+        return None if item is None else stored_value(item, opened.default_ttl)
+
+    async def set(self, write: Set) -> None:
+        await self._write(write)
+
+    async def delete(self, write: Delete) -> None:
+        await self._write(write)
+
+    async def bulk_get(self, gets: Sequence[Get]) -> Sequence[StoredValue | StoreFault | None]:
+        opened = self._account
+        if any(get.strong for get in gets):
+            opened.must_be_strong()
+        places = [(id_of(get.key), partition_of(get)) for get in gets]
+        if not places:
+            return []
+        reading = opened.container.read_items(list(dict.fromkeys(places)))
+        items = await self._answered(opened, reading, faults.of_read)
+        found = {(item["id"], item["partitionKey"]): _entry(item, opened.default_ttl) for item in items}
+        return [found.get(place) for place in places]
+
+    async def bulk_write(self, writes: Sequence[Write]) -> Sequence[StoreFault | None]:
+        results: list[StoreFault | None] = []
+        room = asyncio.Semaphore(AT_ONCE)
+
+        async def attempt(write: Write) -> StoreFault | None:
+            async with room:
+                try:
+                    await self._write(write)
+                except StoreFault as fault:
+                    return fault
+            return None
+
+        for run in with_distinct_keys(writes):
+            results += await asyncio.gather(*(attempt(writes[place]) for place in run))
+        return results
+
+    async def transact(self, writes: Sequence[Write]) -> None:
+        opened = self._account
+        together = joined(writes)
+        if len(together) == 1:
+            await self._write(together[0])
+        elif together:
+            await self._answered(opened, writing.carry_out_together(opened, together), faults.of_write)
+
+    @property
+    def _account(self) -> account.Account:
+        if self._opened is None:
+            raise StoreUnavailable("the Cosmos DB store is not open")
+        return self._opened
+
+    async def _write(self, write: Write) -> None:
+        opened = self._account
+        await self._answered(opened, writing.carry_out(opened, write), faults.of_write)
+
+    async def _answered(self, opened: account.Account, call: Awaitable[Result], fault_of: Fault) -> Result:
+        """Await a call within the timeout. Raises what `fault_of` makes of the client's errors."""
+        try:
+            async with asyncio.timeout(opened.settings.timeout):
+                return await call
+        except CLIENT_ERRORS as error:
+            raise fault_of(error, opened.settings) from error
+        except WHEN_CLOSED as error:
+            if self._opened is opened:
+                raise
+            raise OutcomeUnknown(f"{opened.settings} was closed before it answered") from error
+
+
+async def _found(opened: account.Account, get: Get) -> Item | None:
+    try:
+        return await opened.container.read_item(id_of(get.key), partition_of(get))
+    except CosmosResourceNotFoundError as error:
+        if faults.is_absent(error):
+            return None
+        raise
+
+
+def _entry(item: Item, default_ttl: int | None) -> StoredValue | StoreFault:
+    try:
+        return stored_value(item, default_ttl)
+    except StoreFault as fault:
+        return fault

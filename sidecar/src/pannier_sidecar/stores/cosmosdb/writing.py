@@ -1,0 +1,134 @@
+"""A write as one request with its precondition, and several as a batch that happens all or none in one partition."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Any, Final, NoReturn
+
+from azure.core import MatchConditions
+from azure.cosmos.exceptions import (
+    CosmosAccessConditionFailedError,
+    CosmosBatchOperationError,
+    CosmosHttpResponseError,
+    CosmosResourceExistsError,
+    CosmosResourceNotFoundError,
+)
+
+from pannier_sidecar.state.errors import ETagInvalid, ETagMismatch, NotSupported
+from pannier_sidecar.state.requests import Set
+
+from .faults import REFUSED_WRITES, is_absent
+from .layout import id_of, item_of, partition_of
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from pannier_sidecar.state.requests import Delete, Write
+
+    from .account import Account
+
+    Step = tuple[str, tuple[Any, ...], dict[str, Any]]
+    """One operation of a batch: its name, and what it is given."""
+
+MOST_STEPS: Final = 100
+"""Operations that Cosmos DB takes in one batch."""
+_ETAG: Final = re.compile(r"(?!\*\Z)[!-+\--~]{1,256}")
+"""What can be an ETag in a header: no list, no blanks, and not the one that stands for any."""
+
+
+async def carry_out(account: Account, write: Write) -> None:
+    """Carry out one write. Raises ETagMismatch, ETagInvalid, StoreRefused, NotSupported and the client's errors."""
+    guard = _guard(write)
+    try:
+        if isinstance(write, Set):
+            await _set(account, write, guard)
+        else:
+            await _delete(account, write, guard)
+    except (CosmosAccessConditionFailedError, CosmosResourceExistsError) as error:
+        raise _mismatch(write) from error
+    except CosmosResourceNotFoundError as error:
+        if write.if_match is not None and is_absent(error):
+            raise _mismatch(write) from error
+        if isinstance(write, Set) or not is_absent(error):
+            raise
+
+
+async def carry_out_together(account: Account, writes: Sequence[Write]) -> None:
+    """Carry out writes to distinct keys, all or none; raises as `carry_out` does."""
+    partition = _one_partition(writes)
+    steps = [(write, step) for write in writes for step in _steps(account, write)]
+    if len(steps) > MOST_STEPS:
+        raise NotSupported(
+            f"the transaction takes {len(steps)} operations of Cosmos DB, which has {MOST_STEPS} at most; a delete "
+            "without an ETag counts as two: make it smaller"
+        )
+    try:
+        await account.container.execute_item_batch([step for _, step in steps], partition_key=partition)
+    except CosmosBatchOperationError as error:
+        _raise_fault_of(error, [write for write, _ in steps])
+
+
+async def _set(account: Account, write: Set, guard: dict[str, Any]) -> None:
+    item = item_of(write, account.default_ttl)
+    if write.if_absent:
+        await account.container.create_item(item)
+    elif guard:
+        await account.container.replace_item(item["id"], item, **guard)
+    else:
+        await account.container.upsert_item(item)
+
+
+async def _delete(account: Account, write: Delete, guard: dict[str, Any]) -> None:
+    if write.if_absent:
+        await account.container.read_item(id_of(write.key), partition_of(write))
+        raise _mismatch(write)
+    await account.container.delete_item(id_of(write.key), partition_of(write), **guard)
+
+
+def _guard(write: Write) -> dict[str, Any]:
+    if write.if_match is None:
+        return {}
+    if _ETAG.fullmatch(write.if_match) is None:
+        raise ETagInvalid(f"{write.if_match!r} is no ETag that Cosmos DB gave key {write.key}; read it again")
+    return {"etag": write.if_match, "match_condition": MatchConditions.IfNotModified}
+
+
+def _steps(account: Account, write: Write) -> Iterator[Step]:
+    """Give the operations of a batch; one that cannot fail on an absent key makes it first."""
+    guard = {"if_match_etag": write.if_match} if _guard(write) else {}
+    if isinstance(write, Set):
+        item = item_of(write, account.default_ttl)
+        if write.if_absent:
+            yield "create", (item,), {}
+        elif guard:
+            yield "replace", (item["id"], item), guard
+        else:
+            yield "upsert", (item,), {}
+        return
+    if not guard:
+        item = item_of(Set(write.key, b"", metadata=write.metadata), None)
+        yield "create" if write.if_absent else "upsert", (item,), {}
+    yield "delete", (id_of(write.key),), guard
+
+
+def _one_partition(writes: Sequence[Write]) -> str:
+    partitions = {partition_of(write) for write in writes}
+    if len(partitions) > 1:
+        raise NotSupported(
+            "the keys of one transaction must lie in one partition of Cosmos DB; give the request the metadata "
+            "partitionKey, and the same one to every call that reads or writes these keys"
+        )
+    return partitions.pop()
+
+
+def _raise_fault_of(error: CosmosBatchOperationError, writes: Sequence[Write]) -> NoReturn:
+    status = error.status_code
+    if status in REFUSED_WRITES and error.error_index is not None:
+        raise _mismatch(writes[error.error_index]) from error
+    raise CosmosHttpResponseError(status, error.message) from error  # type: ignore[no-untyped-call]
+
+
+def _mismatch(write: Write) -> ETagMismatch:
+    if write.if_absent:
+        return ETagMismatch(f"key {write.key} exists already, and first-write without an ETag only creates")
+    return ETagMismatch(f"key {write.key} is absent or has another ETag than {write.if_match}; read it again")

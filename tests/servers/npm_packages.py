@@ -1,0 +1,52 @@
+"""Servers written for Node.js: their packages are installed once a machine, into ~/.cache/pannier."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+from hashlib import sha256
+from pathlib import Path
+from threading import Lock
+
+from servers.go_programs import CACHE
+
+_one_at_a_time = Lock()
+
+
+def packages(wanted: Path) -> Path:
+    """Return a folder that holds what a package.json asks for, by exact versions; install it if need be."""
+    [(name, version)] = json.loads(wanted.read_text())["dependencies"].items()
+    digest = sha256(wanted.read_bytes()).hexdigest()[:8]
+    place = CACHE.parent / "npm" / f"{name.rpartition('/')[2]}-{version}-{digest}"
+    with _one_at_a_time:
+        if not place.exists():
+            _install(wanted, place)
+    return place
+
+
+def version_of(wanted: Path) -> str:
+    [version] = json.loads(wanted.read_text())["dependencies"].values()
+    return str(version)
+
+
+def node() -> str:
+    found = shutil.which("node")
+    assert found, "Node.js is needed for a server that tests run: install nodejs and npm, 18 or newer"
+    return found
+
+
+def _install(wanted: Path, place: Path) -> None:
+    npm = shutil.which("npm")
+    assert npm, "npm is needed for a server that tests run: install nodejs and npm, 18 or newer"
+    making = place.with_name(f"{place.name}.{os.getpid()}")  # two runs of the tests may install it at once
+    making.mkdir(parents=True)
+    shutil.copy(wanted, making / "package.json")
+    quiet = ("--ignore-scripts", "--no-audit", "--no-fund", "--no-package-lock", "--omit=dev", "--loglevel=error")
+    done = subprocess.run([npm, "install", *quiet], cwd=making, capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout + done.stderr
+    try:
+        making.rename(place)
+    except OSError:  # the other run was faster
+        shutil.rmtree(making)

@@ -1,0 +1,93 @@
+"""What the Cosmos DB store decides before it calls anybody, and what it makes of answers no emulator gives."""
+
+import pytest
+from azure.core.exceptions import ServiceRequestError, ServiceResponseError
+from azure.cosmos.exceptions import CosmosHttpResponseError
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pannier_sidecar.state.errors import NotSupported, OutcomeUnknown, StoreFault, StoreRefused, StoreUnavailable
+from pannier_sidecar.state.requests import Set
+from pannier_sidecar.stores.cosmosdb import faults, layout, settings
+from pannier_sidecar.stores.cosmosdb.account import Account
+
+SETTINGS = settings.read({"url": "https://x", "database": "d", "collection": "c", "masterKey": "a2V5"})
+
+
+@pytest.mark.parametrize("key", ["shop||k", "shop||a b", "shop||100%25", "ключ", "a=b", "shop||..", 'a"b', "a+b&c"])
+def test_an_ordinary_key_is_its_own_id(key: str) -> None:
+    assert layout.id_of(key) == key
+
+
+@pytest.mark.parametrize(
+    ("key", "identity"),
+    [
+        ("a/b", "=a%2Fb"),
+        ("a\\b?c#d", "=a%5Cb%3Fc%23d"),
+        ("a\0b\n", "=a%00b%0A"),
+        ("a ", "=a%20"),
+        (" a", "=%20a"),
+        ("=a", "=%3Da"),
+        ("..", "=.."),
+        ("ü/", "=%C3%BC%2F"),
+    ],
+)
+def test_a_key_that_can_be_no_id_is_encoded(key: str, identity: str) -> None:
+    assert layout.id_of(key) == identity
+
+
+@given(st.text(min_size=1, max_size=30), st.text(min_size=1, max_size=30))
+def test_no_two_keys_have_one_id_and_each_id_can_be_one(one: str, other: str) -> None:
+    identity = layout.id_of(one)
+    assert (identity == layout.id_of(other)) is (one == other)
+    assert not set(identity) & set("/\\?#\0\n")
+    assert identity == identity.strip(" ")
+
+
+def test_an_encoded_key_that_is_too_long_is_a_digest() -> None:
+    ids = {layout.id_of("/" * 1022 + last) for last in "ab"}
+    assert len(ids) == 2
+    assert all(identity.startswith("=sha256-") and len(identity) < 100 for identity in ids)
+
+
+def test_a_value_that_no_item_holds_is_refused() -> None:
+    with pytest.raises(StoreRefused, match="key k is too large: Cosmos DB takes items of up to 2097152 bytes"):
+        layout.item_of(Set("k", b"x" * 1_600_000), None)
+
+
+def test_the_longest_time_is_one_that_cosmos_db_takes() -> None:
+    assert layout.item_of(Set("k", b"", ttl=2**31 - 1), -1)["ttl"] == 2**31 - 1
+
+
+@pytest.mark.parametrize(
+    ("status", "kind", "words"),
+    [
+        (401, StoreRefused, "correct masterKey"),
+        (403, StoreRefused, "Cosmos DB Built-in Data Contributor"),
+        (404, StoreRefused, "--partition-key-path /partitionKey"),
+        (413, StoreRefused, "too large"),
+        (429, StoreUnavailable, "give it more request units"),
+        (449, StoreUnavailable, "failed for now"),
+        (503, OutcomeUnknown, "may have happened"),
+        (408, OutcomeUnknown, "may have happened"),
+        (400, StoreRefused, "refused the call"),
+    ],
+)
+def test_an_answer_to_a_write_says_what_to_change(status: int, kind: type[StoreFault], words: str) -> None:
+    fault = faults.of_write(CosmosHttpResponseError(status, "why\nand more"), SETTINGS)
+    assert type(fault) is kind
+    assert words in str(fault)
+    assert "and more" not in str(fault)
+
+
+def test_a_write_that_was_never_sent_did_not_happen() -> None:
+    assert type(faults.of_write(ServiceRequestError("refused"), SETTINGS)) is StoreUnavailable
+    assert type(faults.of_write(ServiceResponseError("reset"), SETTINGS)) is OutcomeUnknown
+    assert type(faults.of_read(ServiceResponseError("reset"), SETTINGS)) is StoreUnavailable
+
+
+@pytest.mark.parametrize("level", ["Eventual", "ConsistentPrefix"])
+def test_an_account_that_cannot_be_strong_says_so(level: str) -> None:
+    account = Account(SETTINGS, None, None, level)  # type: ignore[arg-type]
+    with pytest.raises(NotSupported, match=f"is {level}, which no call can strengthen"):
+        account.must_be_strong()
