@@ -34,6 +34,8 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     kept, left_out = [], []
     for item in items:
         database = _database_of(item)
+        for warning in database.passed_over if database else ():
+            item.add_marker(pytest.mark.filterwarnings(warning))
         (kept if database is None or _applies(item, database) else left_out).append(item)
     config.hook.pytest_deselected(items=left_out)
     items[:] = kept

@@ -63,6 +63,8 @@ class Database:
     """What every call must carry so that its keys can be in one transaction; nothing: any keys can."""
     transactions_may_race: bool = True
     """Whether transactions at the same time can be tried: not with an emulator that does not keep them apart."""
+    passed_over: tuple[str, ...] = ()
+    """Warnings of its client library that are no failure, as `filterwarnings` has them."""
     remarks: Mapping[str, str] = field(default_factory=dict)
     """By topic of the suite: within which bounds the store does it, such as `in one partition`."""
     model_runs: int = 20

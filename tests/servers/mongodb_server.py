@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
@@ -21,6 +22,12 @@ VERSION = next(
 )
 PATIENCE_S = 30
 """mongoeco takes some milliseconds a call, and takes one after the other."""
+
+SOCKETS_LEFT = (
+    "ignore:unclosed <socket:ResourceWarning",
+    "ignore:Exception ignored in. <socket:pytest.PytestUnraisableExceptionWarning",
+)
+"""The driver leaves a socket whose connecting was given up to the garbage collector."""
 
 
 def python() -> Path:
@@ -67,6 +74,7 @@ def _serve(folder: Path) -> Iterator[Server]:
     with running(folder) as server, server.client() as client:
         stored = partial(_stored, client["daprStore"]["daprCollection"])
         yield Server(server.settings, f"mongoeco {VERSION}", stored)
+        gc.collect()
 
 
 def _stored(collection: Any, key: str) -> bytes | None:
@@ -88,6 +96,7 @@ DATABASES = (
         prepare=lambda: None if python() else None,
         has_numbers_for_etags=False,
         transactions_may_race=False,
+        passed_over=SOCKETS_LEFT,
         increments=100,
         many=300,
         model_runs=10,

@@ -6,7 +6,7 @@ from time import monotonic
 from typing import Any
 
 import pytest
-from servers.mongodb_server import running
+from servers.mongodb_server import SOCKETS_LEFT, running
 from servers.opened_mongodb import opened
 from servers.pannier_process import Pannier
 from servers.processes import free_port
@@ -18,6 +18,7 @@ from pannier_sidecar.stores.mongodb import MongoDBStore
 
 EXAMPLE = Path(__file__).parents[3] / "examples" / "components" / "mongodb" / "statestore.yaml"
 LIMIT_S = 60.0
+pytestmark = [pytest.mark.filterwarnings(warning) for warning in SOCKETS_LEFT]
 USER = ("--user", "ann:p@ss/word")
 
 
@@ -39,9 +40,6 @@ async def test_a_server_that_is_not_there_is_named_in_time() -> None:
     assert "Topology" not in str(fault)
 
 
-# The driver leaves a socket that could not connect to the garbage collector.
-@pytest.mark.filterwarnings("ignore:unclosed <socket:ResourceWarning")
-@pytest.mark.filterwarnings("ignore:.*unclosed:pytest.PytestUnraisableExceptionWarning")
 async def test_killed_and_restarted_it_has_what_was_answered(tmp_path: Path) -> None:
     with running(tmp_path, "--file", tmp_path / "data.db") as server:
         async with opened(server.settings, operationTimeout=1.0) as store:
