@@ -38,7 +38,7 @@ class CosmosDBSettings:
     """Seconds that a call may take, attempts included."""
 
     def __str__(self) -> str:
-        return f"container {self.container} of Cosmos DB's database {self.database} at {self.url}"
+        return f"container {self.container} of database {self.database} in Cosmos DB ({self.url})"
 
 
 def read(settings: Mapping[str, Setting]) -> CosmosDBSettings:
