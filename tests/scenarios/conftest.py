@@ -6,13 +6,22 @@ from collections.abc import Iterator
 from itertools import count
 
 import pytest
+from _pytest.mark import ParameterSet
 from scenarios.http_client import HttpClient
 from scenarios.state_client import StateApi
 from scenarios.worlds import World, served, world, write_components
 from servers.databases import DATABASES, named
 
-HEADS = ("http", "dapr_grpc", "layotto_grpc", "dapr_sdk", "dapr_sdk_aio")
+SDKS = ("dapr_sdk", "dapr_sdk_aio")
+HEADS = ("http", "dapr_grpc", "layotto_grpc", *SDKS)
 _numbers = count(1)
+
+
+def through(*heads: str) -> ParameterSet:
+    """A parameter of heads; those that an SDK is in front of run where the SDKs are tried."""
+    if not set(heads) & set(SDKS):
+        return pytest.param(heads, id="-".join(heads))
+    return pytest.param(heads, id="-".join(heads), marks=pytest.mark.on(lambda database: database.is_tried_by_sdks))
 
 
 @pytest.fixture(scope="session", params=[each for each in DATABASES if not each.is_a_variant], ids=str)
@@ -22,10 +31,11 @@ def here(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactor
         yield found
 
 
-@pytest.fixture(params=HEADS)
+@pytest.fixture(params=[through(head) for head in HEADS])
 def api(request: pytest.FixtureRequest, here: World) -> StateApi:
     """A head of that sidecar."""
-    found: StateApi = getattr(here, request.param)
+    (head,) = request.param
+    found: StateApi = getattr(here, head)
     return found
 
 

@@ -4,17 +4,15 @@ import itertools
 
 import grpc
 import pytest
-from scenarios.conftest import HEADS
+from scenarios.conftest import HEADS, through
 from scenarios.grpc_client import GrpcClient
 from scenarios.state_client import Item, Kind, Refused, StateApi, delete, upsert
 from scenarios.worlds import World
 
 from pannier_sidecar.state.store import Feature
 
-PAIRS = list(itertools.permutations(HEADS, 2))
 
-
-@pytest.fixture(params=PAIRS, ids="-".join)
+@pytest.fixture(params=[through(*pair) for pair in itertools.permutations(HEADS, 2)])
 def pair(request: pytest.FixtureRequest, here: World) -> tuple[StateApi, StateApi]:
     one, other = request.param
     return getattr(here, one), getattr(here, other)

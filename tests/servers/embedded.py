@@ -34,8 +34,10 @@ def _stored(file: str, key: str) -> bytes | None:
 
 
 DATABASES = (
-    Database("in-memory", "Memory of the sidecar", "state.in-memory", _this_process, is_shared=False),
-    Database("sqlite", "SQLite", "state.sqlite", _sqlite("{folder}/state.db")),
+    Database(
+        "in-memory", "Memory of the sidecar", "state.in-memory", _this_process, is_tried_by_sdks=True, is_shared=False
+    ),
+    Database("sqlite", "SQLite", "state.sqlite", _sqlite("{folder}/state.db"), is_tried_by_sdks=True),
     Database(
         "sqlite-rollback-journal",
         "SQLite, rollback journal",

@@ -333,7 +333,7 @@ def _serving(
 
 
 DATABASES = (
-    Database("redis", "Redis", "state.redis", _serving(single, RedisServer.client)),
+    Database("redis", "Redis", "state.redis", _serving(single, RedisServer.client), is_tried_by_sdks=True),
     Database(
         "redis-sentinel",
         "Redis, Sentinel",
