@@ -20,8 +20,11 @@ from . import layout
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from pymongo.asynchronous.collection import AsyncCollection
+
     from .settings import MongoDBSettings
-    from .writing import Collection
+
+    Collection = AsyncCollection[layout.Document]
 
 logger = logging.getLogger(__name__)
 

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from base64 import urlsafe_b64decode, urlsafe_b64encode
 from time import time
 from typing import TYPE_CHECKING, Final
 
-from pannier_sidecar.state.errors import CursorInvalid, StoreFault, StoreUnavailable
+from pannier_sidecar.state.cursors import cursor_after, key_before
+from pannier_sidecar.state.errors import StoreFault, StoreUnavailable
 from pannier_sidecar.state.joining import joined
 from pannier_sidecar.state.store import Feature, KeyPage, Store, StoredValue
 
@@ -104,7 +104,7 @@ class MongoDBStore(Store):
 
     async def keys(self, prefix: str, limit: int, cursor: str | None) -> KeyPage:
         opened = self._server
-        bounds = {"$gte": prefix} if cursor is None else {"$gt": _key_of(cursor, prefix)}
+        bounds = {"$gte": prefix} if cursor is None else {"$gt": key_before(cursor, prefix)}
         following = _following(prefix)
         if following is not None:
             bounds["$lt"] = following
@@ -114,7 +114,7 @@ class MongoDBStore(Store):
             names = [each["_id"] for each in await found.to_list()]
         except CLIENT_ERRORS as error:
             raise faults.of_read(error, opened.settings) from error
-        return KeyPage(names[:limit], _cursor_after(names[limit - 1]) if len(names) > limit else None)
+        return KeyPage(names[:limit], cursor_after(names[limit - 1]) if len(names) > limit else None)
 
     @property
     def _server(self) -> server.Server:
@@ -151,18 +151,3 @@ def _following(prefix: str) -> str | None:
         return None
     last = ord(rest[-1]) + 1
     return rest[:-1] + chr(0xE000 if 0xD800 <= last <= 0xDFFF else last)
-
-
-def _cursor_after(key: str) -> str:
-    return urlsafe_b64encode(key.encode()).decode()
-
-
-def _key_of(cursor: str, prefix: str) -> str:
-    """Return the key that a cursor stands for. Raises CursorInvalid."""
-    try:
-        key = urlsafe_b64decode(cursor.encode("ascii")).decode()
-    except ValueError as error:
-        raise CursorInvalid(f"cursor {cursor!r} is none of this store's; leave it out to start anew") from error
-    if not key.startswith(prefix):
-        raise CursorInvalid(f"cursor {cursor!r} belongs to another prefix; leave it out to start anew")
-    return key

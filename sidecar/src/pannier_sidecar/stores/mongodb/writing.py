@@ -16,13 +16,11 @@ from .faults import CLIENT_ERRORS
 
 if TYPE_CHECKING:
     from pymongo.asynchronous.client_session import AsyncClientSession
-    from pymongo.asynchronous.collection import AsyncCollection
 
     from pannier_sidecar.state.requests import Delete, Write
 
-    from .server import Server
+    from .server import Collection, Server
 
-    Collection = AsyncCollection[layout.Document]
     Session = AsyncClientSession | None
 
 ATTEMPTS: Final = 10
