@@ -71,15 +71,16 @@ def verdict_of_the_checks(manifest: dict[str, Any]) -> list[str]:
 
 
 @pytest.mark.parametrize(
-    "path", sorted((ROOT / "examples" / "components").glob("*/*.yaml")), ids=lambda p: p.parent.name
+    "manifest",
+    [
+        pytest.param(manifest, id=f"{path.parent.name}-{manifest['metadata']['name']}")
+        for path in sorted((ROOT / "examples" / "components").glob("*/*.yaml"))
+        for manifest in yaml.safe_load_all(path.read_text())
+    ],
 )
-def test_every_example_applies(said: Try, path: Path) -> None:
-    assert said(yaml.safe_load(path.read_text())) == f"component.{GROUP}/{name_in(path)} created (server dry run)\n"
-
-
-def name_in(path: Path) -> str:
-    name: str = yaml.safe_load(path.read_text())["metadata"]["name"]
-    return name
+def test_every_example_applies(said: Try, manifest: dict[str, Any]) -> None:
+    name = manifest["metadata"]["name"]
+    assert said(manifest) == f"component.{GROUP}/{name} created (server dry run)\n"
 
 
 @pytest.mark.parametrize(
