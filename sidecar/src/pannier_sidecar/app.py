@@ -24,6 +24,7 @@ from pannier_sidecar.listening import addresses_of
 from pannier_sidecar.loading.keeper import StoreKeeper
 from pannier_sidecar.loading.resolving import Surroundings
 from pannier_sidecar.observing.exposition import CONTENT_TYPE
+from pannier_sidecar.observing.grpc_calls import observe as observe_grpc
 from pannier_sidecar.observing.http_calls import observe
 from pannier_sidecar.observing.metrics import Metrics, Unobserved
 from pannier_sidecar.observing.tracing import make_tracer
@@ -157,6 +158,11 @@ class Sidecar:
     async def _listen_for_grpc(self) -> None:
         settings = self._settings
         services = serve(self._service, self._runtime, settings.api_token)
+        services.wrap(
+            lambda method, answer: observe_grpc(
+                method, answer, self._metrics, self._tracer, logs_calls=settings.log.api_calls
+            )
+        )
         lanes = GrpcLanes(services.find, _grpc_limits(settings.limits))
         await self._server.serve(self._listeners.grpc, lanes, lambda: GrpcLane(lanes))
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from hmac import compare_digest
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
 
     from .headers import Headers
 
+    Answer = Callable[[bytes, Headers], Awaitable[bytes]]
     Handler = Callable[[Any], Awaitable[Struct]]
 
 
@@ -41,6 +43,12 @@ class Services:
         if method is None:
             raise self._unknown(path.decode("latin-1"))
         return method
+
+    def wrap(self, wrapper: Callable[[str, Answer], Answer]) -> None:
+        """Put a wrapper around the answers of each method; it is given the method's path, `/service/name`."""
+        for path, method in self._methods.items():
+            if not method.is_streaming and method.looks_again_after is None:
+                self._methods[path] = replace(method, answer=wrapper(path.decode(), method.answer))
 
     def _check_token(self, given: bytes | None) -> None:
         if given is None:

@@ -49,6 +49,7 @@ class Metrics:
         self._version = version
         self._calls: dict[tuple[str, str, bool], Histogram] = {}
         self._requests: dict[tuple[bytes, str, int], Histogram] = {}
+        self._rpcs: dict[tuple[str, str], Histogram] = {}
         self._openings: Counter[tuple[str, str, bool]] = Counter()
         self._paths: dict[bytes, str] = {}
         self._started = time()
@@ -79,6 +80,14 @@ class Metrics:
         histogram[bisect_left(BOUNDS, seconds)] += 1
         histogram[SUM] += seconds
 
+    def rpc_ended(self, method: str, status: str, seconds: float) -> None:
+        """Take note of a gRPC call: `method` is one that is served, `status` the name of a status code."""
+        histogram = self._rpcs.get((method, status))
+        if histogram is None:
+            histogram = self._rpcs[method, status] = new_histogram()
+        histogram[bisect_left(BOUNDS, seconds)] += 1
+        histogram[SUM] += seconds
+
     def store_opened(self, store: str, store_type: str, succeeded: bool) -> None:
         """Take note of an attempt to open a store."""
         self._openings[store, store_type, succeeded] += 1
@@ -92,6 +101,7 @@ class Metrics:
         page = Page({"app_id": self._app_id})
         self._write_calls(page)
         self._write_requests(page)
+        self._write_rpcs(page)
         self._write_components(page)
         self._write_process(page)
         return page.bytes()
@@ -122,6 +132,15 @@ class Metrics:
         page.family("dapr_http_server_request_count", "counter", "HTTP requests received.", counts)
         page.family("dapr_http_server_response_count", "counter", "HTTP requests answered.", counts)
         page.histograms("dapr_http_server_latency", "Time to answer in milliseconds.", requests)
+
+    def _write_rpcs(self, page: Page) -> None:
+        rpcs: list[tuple[Labels, Histogram]] = [
+            ((("grpc_server_method", method), ("grpc_server_status", status)), histogram)
+            for (method, status), histogram in sorted(self._rpcs.items())
+        ]
+        counts = [(labels, count_of(histogram)) for labels, histogram in rpcs]
+        page.family("dapr_grpc_io_server_completed_rpcs", "counter", "gRPC calls answered.", counts)
+        page.histograms("dapr_grpc_io_server_server_latency", "Time to answer in milliseconds.", rpcs)
 
     def _write_components(self, page: Page) -> None:
         loaded = [((("namespace", self._namespace),), self.count_loaded())]

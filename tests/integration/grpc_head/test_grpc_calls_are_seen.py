@@ -1,0 +1,49 @@
+"""Calls over gRPC are in the metrics under Dapr's names, and in the log where that is asked for."""
+
+import re
+from collections.abc import Iterator
+
+import grpc
+import pytest
+from servers.component_files import component
+from servers.grpc_protos import DAPR, methods
+from servers.pannier_process import Pannier, call
+
+
+@pytest.fixture(scope="module")
+def pannier(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pannier]:
+    folder = tmp_path_factory.mktemp("seen") / "components"
+    folder.mkdir()
+    (folder / "statestore.yaml").write_text(component("statestore", "state.in-memory", {}))
+    ports = ("--http-port", "0", "--grpc-port", "0", "--metrics-port", "0")
+    running = Pannier("serve", "--app-id", "shop", "--components", folder, *ports, "--enable-api-logging")
+    yield running
+    running.close()
+
+
+def save(pannier: Pannier, etag: str = "") -> grpc.StatusCode:
+    request_type, answer_type = methods(DAPR)["SaveState"]
+    request = request_type(store_name="statestore")
+    item = request.states.add(key="k", value=b"1")
+    item.etag.value = etag
+    with grpc.insecure_channel(f"127.0.0.1:{pannier.grpc_port()}") as channel:
+        try:
+            ask = channel.unary_unary(f"/{DAPR}/SaveState", request_type.SerializeToString, answer_type.FromString)
+            ask(request, timeout=30)
+        except grpc.RpcError as error:
+            return error.code()
+    return grpc.StatusCode.OK
+
+
+def test_calls_are_counted_by_method_and_status(pannier: Pannier) -> None:
+    assert [save(pannier), save(pannier), save(pannier, "4711")] == [
+        grpc.StatusCode.OK,
+        grpc.StatusCode.OK,
+        grpc.StatusCode.ABORTED,
+    ]
+    _, page = call(f"http://127.0.0.1:{pannier.metrics_port()}/")
+    counted = dict(re.findall(r"dapr_grpc_io_server_completed_rpcs\{([^}]*)\} (\d+)", page))
+    named = f'app_id="shop",grpc_server_method="/{DAPR}/SaveState",grpc_server_status='
+    assert counted == {f'{named}"OK"': "2", f'{named}"Aborted"': "1"}
+    assert f'dapr_grpc_io_server_server_latency_count{{{named}"OK"}} 2' in page
+    pannier.until_says(f"gRPC API called: /{DAPR}/SaveState -> Aborted in ")
