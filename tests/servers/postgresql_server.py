@@ -9,14 +9,14 @@ import signal
 import subprocess
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, contextmanager, suppress
 from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
 from cluster.tools import ROOT
 from servers.database import Database, Server, Settings
-from servers.processes import ServerProcess
+from servers.processes import ServerProcess, wait_until
 
 SUPERUSER = "admin"
 
@@ -115,10 +115,16 @@ class PostgreSQLServer(ServerProcess):
         return done.stdout.removesuffix("\n")
 
     def kill(self) -> None:
-        """SIGKILL to all of its processes."""
-        for pid in self._workers():
-            os.kill(pid, signal.SIGKILL)
+        """SIGKILL to all of its processes, and wait until they have let go of what they share."""
+        if self._process is None:
+            return
+        super().pause()  # it would begin new ones, and end the others
+        workers = self._workers()
+        for pid in (self.pid, *workers):
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
         super().kill()
+        wait_until(lambda: not any(map(_is_alive, workers)), "PostgreSQL's processes are gone")
 
     def stop(self) -> None:
         self._end(signal.SIGINT)  # SIGTERM waits for clients to go
@@ -192,3 +198,10 @@ DATABASES = (
         **_SHARED,
     ),
 )
+
+
+def _is_alive(pid: int) -> bool:
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except OSError:
+        return False
