@@ -101,6 +101,20 @@ def test_a_script_that_is_missing_is_sent_in_full() -> None:
         assert command == [b"EVAL", script.source, b"1", b"\r\n$7\r\nEVALSHA\r\n", b"value"]
 
 
+def test_after_a_failover_the_other_replicas_are_expected_before_they_are_there() -> None:
+    replicas = ReplicaCount()
+    replicas.note(2, 100.0)
+    replicas.after_failover(101.0)
+    assert not replicas.is_valid(101.0)
+    assert replicas.expected == 1
+    replicas.note(0, 102.0)
+    assert replicas.expected == 1
+    replicas.note(0, 101.0 + MISSED_S)
+    assert replicas.expected == 0
+    replicas.after_failover(200.0)
+    assert replicas.expected == 0
+
+
 def test_a_replica_that_is_gone_is_expected_for_a_while() -> None:
     replicas = ReplicaCount()
     assert not replicas.is_valid(0.0)

@@ -47,6 +47,15 @@ class ReplicaCount:
             self._count = count
             self._missed_until = now + MISSED_S
 
+    def after_failover(self, now: float) -> None:
+        """One of the replicas is the primary now. The others are expected, also before they have found it.
+
+        Else what it acknowledges alone is lost where it fails too, or is taken for failed, as a busy server is.
+        """
+        self._count = max(self._count - 1, 0)
+        self._missed_until = now + MISSED_S
+        self._valid_until = 0.0
+
     @property
     def expected(self) -> int:
         return self._count
@@ -104,10 +113,11 @@ class StrongWrites:
     async def _get_ready(self, deadline: float) -> None:
         """Return when there is a connection and its server's replicas are known."""
         connection = await self.link.usable(deadline, self._settings.write_timeout)
+        now = asyncio.get_running_loop().time()
         if connection.run_id != self._run_id:
             self._run_id = connection.run_id
-            self._replicas = ReplicaCount()
-        if not self._replicas.is_valid(asyncio.get_running_loop().time()):
+            self._replicas.after_failover(now)
+        if not self._replicas.is_valid(now):
             self._note(await connection.send(pack("INFO", "replication"), 1))
 
     async def _send_group(self, group: list[_Write]) -> None:
