@@ -57,6 +57,8 @@ class Database:
     """Bytes; None: larger than any test needs."""
     largest_transaction: int | None = None
     """Operations; None: more than any test needs."""
+    longest_ttl: int | None = None
+    """Seconds; None: longer than any test needs."""
     increments: int = 10_000
     """How often tests count up one key by its ETag; fewer where each takes long."""
     many: int = 2000

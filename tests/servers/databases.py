@@ -6,6 +6,7 @@ A new store adds its module of this folder.
 from __future__ import annotations
 
 from servers import (
+    cassandra_server,
     consul_server,
     cosmosdb_server,
     dynamodb_server,
@@ -30,6 +31,7 @@ DATABASES: tuple[Database, ...] = (
     *spanner_server.DATABASES,
     *consul_server.DATABASES,
     *cosmosdb_server.DATABASES,
+    *cassandra_server.DATABASES,
 )
 
 

@@ -21,6 +21,7 @@ STATE_STORES = (
     "state.gcp.spanner",
     "state.hashicorp.consul",
     "state.azure.cosmosdb",
+    "state.cassandra",
 )
 FIELDS = [pytest.param(kind, field, id=f"{kind.name}-{field.name}") for kind in TYPES for field in kind.fields]
 
@@ -69,7 +70,11 @@ def test_every_field_makes_sense(kind: ComponentType, field: Field) -> None:
     assert not (field.sensitive and field.kind == "choice")
 
 
-LACKING = {"state.memcached": {"TRANSACTIONAL", "KEYS_LIKE", "ACTOR"}, "state.azure.cosmosdb": {"KEYS_LIKE"}}
+LACKING = {
+    "state.memcached": {"TRANSACTIONAL", "KEYS_LIKE", "ACTOR"},
+    "state.azure.cosmosdb": {"KEYS_LIKE"},
+    "state.cassandra": {"TRANSACTIONAL", "ACTOR"},
+}
 """What a state store cannot do; those that are not here can do everything."""
 
 
@@ -197,6 +202,39 @@ def test_every_cosmosdb_field_of_dapr_is_known(name: str) -> None:
     cosmosdb = catalogue.component_type("state.azure.cosmosdb")
     assert cosmosdb is not None
     assert cosmosdb.field(name) is not None
+
+
+DAPR_CASSANDRA_FIELDS = """
+    hosts port username password keyspace table protoVersion replicationFactor consistency enableHostVerification
+"""
+
+
+@pytest.mark.parametrize("name", DAPR_CASSANDRA_FIELDS.split())
+def test_every_cassandra_field_of_dapr_is_known(name: str) -> None:
+    cassandra = catalogue.component_type("state.cassandra")
+    assert cassandra is not None
+    assert cassandra.field(name) is not None
+
+
+@pytest.mark.parametrize(
+    ("values", "problem"),
+    [
+        (
+            {"hosts": "a:9042"},
+            "'a:9042' is not a list of hosts; separate host names by commas, and write the port into",
+        ),
+        ({"username": "a"}, "username needs password; add password"),
+        ({"clientCert": "a", "enableHostVerification": "true"}, "clientCert needs clientKey"),
+        ({"caCert": "a"}, 'caCert needs TLS; add enableHostVerification: "true"'),
+        ({"keyspace": "a-b"}, "'a-b' is not a name in Cassandra"),
+        ({"consistency": "Most"}, "'Most' is not a consistency"),
+    ],
+)
+def test_what_is_wrong_with_a_cassandra_component_is_said(values: dict[str, str], problem: str) -> None:
+    cassandra = catalogue.component_type("state.cassandra")
+    assert cassandra is not None
+    (found,) = read_settings(cassandra, {"hosts": "a, b", **values})[1]
+    assert problem in str(found)
 
 
 def test_patterns_of_forms_are_regular_expressions() -> None:

@@ -42,6 +42,7 @@ _MODULES: Final = {
     "state.hashicorp.consul": "consul",
     "state.consul": "consul",
     "state.azure.cosmosdb": "cosmosdb",
+    "state.cassandra": "cassandra",
     "secretstores.local.env": "local_secrets",
     "secretstores.local.file": "local_secrets",
 }

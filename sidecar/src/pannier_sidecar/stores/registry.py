@@ -39,6 +39,9 @@ ENTRIES: Final[Mapping[str, Entry]] = {
         "cosmosdb",
         {"azure": "azure-cosmos", "azure.core": "azure-cosmos", "azure.cosmos": "azure-cosmos", "aiohttp": "aiohttp"},
     ),
+    "state.cassandra": Entry(
+        "pannier_sidecar.stores.cassandra:CassandraStore", "cassandra", {"cassandra": "cassandra-driver"}
+    ),
     "state.etcd": Entry("pannier_sidecar.stores.etcd:RawStore", "etcd", {"aetcd": "aetcd", "grpc": "grpcio"}),
     "state.etcd/v2": Entry("pannier_sidecar.stores.etcd:TimedStore", "etcd", {"aetcd": "aetcd", "grpc": "grpcio"}),
     "state.gcp.spanner": Entry(

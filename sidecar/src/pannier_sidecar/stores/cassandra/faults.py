@@ -1,0 +1,84 @@
+"""Cassandra's errors, and those of its driver, in words that say what to change."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from cassandra import (
+    AuthenticationFailed,
+    ConsistencyLevel,
+    DriverException,
+    OperationTimedOut,
+    RequestValidationException,
+    Unauthorized,
+    Unavailable,
+    UnresolvableContactPoints,
+)
+from cassandra.cluster import NoHostAvailable
+from cassandra.connection import ConnectionBusy, ConnectionException
+from cassandra.pool import NoConnectionsAvailable
+from cassandra.protocol import ErrorMessage, IsBootstrappingErrorMessage, OverloadedErrorMessage
+
+from pannier_sidecar.state.errors import OutcomeUnknown, StoreFault, StoreRefused, StoreUnavailable
+
+if TYPE_CHECKING:
+    from .settings import CassandraSettings
+
+_NOT_DONE: Final = (
+    NoConnectionsAvailable,
+    ConnectionBusy,
+    IsBootstrappingErrorMessage,
+    OverloadedErrorMessage,
+)
+_TOO_LARGE: Final = ("too large", "exceeds allowed maximum")
+CLIENT_ERRORS: Final = (*_NOT_DONE, NoHostAvailable, DriverException, ConnectionException, ErrorMessage, OSError)
+"""What the driver raises."""
+
+
+def translated(error: Exception, settings: CassandraSettings, *, is_write: bool) -> StoreFault:
+    """Return the fault that tells of an error."""
+    where = settings.where
+    if isinstance(error, NoHostAvailable):
+        return _unreached(error, where)
+    if isinstance(error, UnresolvableContactPoints):
+        return StoreUnavailable(f"{where} can't be reached: no host has an address; check hosts")
+    if refusal := _refusal(error, settings):
+        return StoreRefused(f"{where} {refusal}")
+    if isinstance(error, _NOT_DONE):
+        return StoreUnavailable(f"{where} can't be reached: {error}")
+    if isinstance(error, Unavailable):
+        # A write that has been decided can still lack replicas that acknowledge it, at a level that is not serial.
+        is_decided = is_write and not ConsistencyLevel.is_serial(error.consistency)
+        return _lost(f"{where} has too few replicas for this consistency: {error}", is_decided)
+    if isinstance(error, OperationTimedOut):
+        return _lost(f"{where} did not answer within {settings.timeout:g} s", is_write)
+    return _lost(f"{where} failed: {error}", is_write)
+
+
+def _unreached(error: NoHostAvailable, where: str) -> StoreFault:
+    """Return why no host would do: where there are several reasons, one that can be mended."""
+    reasons: list[Exception] = list(error.errors.values())
+    for reason in reasons:
+        if isinstance(reason, AuthenticationFailed):
+            return StoreRefused(f"{where} refused the login: {reason}; check username and password")
+        if "[SSL" in str(reason):  # the driver keeps only the words of such an error
+            advice = "check caCert, clientCert, and that the host's certificate is for its IP address"
+            return StoreRefused(f"{where} can't be spoken to over TLS: {reason}; {advice}")
+    return StoreUnavailable(f"{where} can't be reached: {reasons[0] if reasons else 'no server is up'}")
+
+
+def _refusal(error: Exception, settings: CassandraSettings) -> str | None:
+    if isinstance(error, Unauthorized):
+        return (
+            f"refused the call: {error}; have an administrator run: GRANT SELECT ON {settings.name} TO ...; "
+            f"GRANT MODIFY ON {settings.name} TO ...; with the role that is username"
+        )
+    if any(words in str(error) for words in _TOO_LARGE):
+        return f"refused the value, which is too large: {error}; split it over several keys, or use another store"
+    return f"refused the call: {error}" if isinstance(error, RequestValidationException) else None
+
+
+def _lost(what: str, is_write: bool) -> StoreFault:
+    if is_write:
+        return OutcomeUnknown(f"{what}: the write may have happened; read the key before writing again")
+    return StoreUnavailable(what)

@@ -1,0 +1,97 @@
+"""The driver's sessions, asked from asyncio.
+
+The driver has threads of its own. Making and ending a session block, so callers do that in a thread; answers come back
+through the event loop's queue. It finds back by itself to servers that were away.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from typing import TYPE_CHECKING, Any, Final
+
+from cassandra.auth import PlainTextAuthProvider
+from cassandra.cluster import EXEC_PROFILE_DEFAULT, Cluster, ExecutionProfile
+from cassandra.policies import (
+    ConstantReconnectionPolicy,
+    DCAwareRoundRobinPolicy,
+    FallthroughRetryPolicy,
+    TokenAwarePolicy,
+)
+from cassandra.query import tuple_factory
+
+from .tls import tls_context
+
+if TYPE_CHECKING:
+    from cassandra.cluster import ResponseFuture, Session
+
+    from .settings import CassandraSettings
+
+Row = tuple[Any, ...]
+
+LONGEST_CONNECT_S: Final = 4.0
+"""For a server to take a connection: shorter than a component's usual initTimeout, so that the reason is told."""
+RECONNECT_S: Final = 1.0
+
+# The driver logs each attempt of its own, with traces of the stack. What matters is in the faults.
+logging.getLogger("cassandra").setLevel(logging.CRITICAL)
+
+
+def connect(settings: CassandraSettings) -> Session:
+    """Return a session with as many servers as are there. Blocks; raises the driver's errors, StoreRefused for TLS."""
+    cluster = _cluster(settings)
+    try:
+        session = cluster.connect()
+    except BaseException:
+        cluster.shutdown()
+        raise
+    session.default_fetch_size = None  # pages are counted here
+    return session
+
+
+def close(session: Session) -> None:
+    """Give everything back; calls under way fail. Blocks."""
+    session.cluster.shutdown()
+
+
+async def execute(session: Session, statement: Any) -> list[Row]:
+    """Return the rows of the answer. Raises the driver's errors; a caller that gives up leaves the call to itself."""
+    loop = asyncio.get_running_loop()
+    answer: asyncio.Future[list[Row]] = loop.create_future()
+    asked: ResponseFuture = session.execute_async(statement)
+    asked.add_callbacks(
+        lambda rows: loop.call_soon_threadsafe(_settle, answer, rows),
+        lambda error: loop.call_soon_threadsafe(_fail, answer, error),
+    )
+    return await answer
+
+
+def _settle(answer: asyncio.Future[list[Row]], rows: list[Row] | None) -> None:
+    if not answer.done():
+        answer.set_result(rows or [])
+
+
+def _fail(answer: asyncio.Future[list[Row]], error: Exception) -> None:
+    if not answer.done():
+        answer.set_exception(error)
+
+
+def _cluster(settings: CassandraSettings) -> Cluster:
+    patience = min(settings.timeout, LONGEST_CONNECT_S)
+    profile = ExecutionProfile(
+        load_balancing_policy=TokenAwarePolicy(DCAwareRoundRobinPolicy()),
+        retry_policy=FallthroughRetryPolicy(),  # a write that may have happened is not for the driver to repeat
+        row_factory=tuple_factory,
+        request_timeout=settings.timeout,
+    )
+    return Cluster(
+        list(settings.hosts),
+        settings.port,
+        auth_provider=PlainTextAuthProvider(settings.username, settings.password) if settings.username else None,
+        ssl_context=tls_context(settings.tls) if settings.tls else None,
+        execution_profiles={EXEC_PROFILE_DEFAULT: profile},
+        reconnection_policy=ConstantReconnectionPolicy(RECONNECT_S, max_attempts=None),
+        connect_timeout=patience,
+        control_connection_timeout=patience,
+        application_name="pannier",
+    )

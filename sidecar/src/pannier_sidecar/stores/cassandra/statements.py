@@ -1,0 +1,76 @@
+"""What is sent to Cassandra. A write is decided by its IF, an unconditional one too: `etag != ''` always holds.
+
+What expired is absent for Cassandra itself, conditions included. A row may be there without a value, when Dapr made it
+and a later value expired: `value = null` is what absent means.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+from typing import TYPE_CHECKING, Any, Final
+
+from pannier_sidecar.state.store import StoredValue
+
+if TYPE_CHECKING:
+    from cassandra.cluster import Session
+
+    Row = tuple[bytes | None, str | None, int, int | None, int | None, int]
+
+_SET: Final = "UPDATE {table} USING TTL ? SET value = ?, etag = ? WHERE key = ? IF "
+_DELETE: Final = "DELETE FROM {table} WHERE key = ? IF "
+
+
+@dataclass(frozen=True, slots=True)
+class Statements:
+    """Statements as Cassandra has prepared them."""
+
+    get: Any
+    set: Any
+    set_if_etag: Any
+    set_if_absent: Any
+    set_if_same: Any
+    delete: Any
+    delete_if_etag: Any
+    delete_if_same: Any
+    first_keys: Any
+    next_keys: Any
+
+
+CQL: Final = Statements(
+    get="SELECT value, etag, writetime(value), writetime(etag), ttl(value), toUnixTimestamp(now()) "
+    "FROM {table} WHERE key = ?",
+    set=_SET + "etag != ''",
+    set_if_etag=_SET + "etag = ?",
+    set_if_absent=_SET + "value = null",
+    set_if_same=_SET + "value = ? AND etag = ?",
+    delete=_DELETE + "EXISTS",
+    delete_if_etag=_DELETE + "etag = ?",
+    delete_if_same=_DELETE + "value = ? AND etag = ?",
+    first_keys="SELECT key, writetime(value) FROM {table} LIMIT ?",
+    next_keys="SELECT key, writetime(value) FROM {table} WHERE token(key) > token(?) LIMIT ?",
+)
+
+
+def prepare(session: Session, table: str) -> Statements:
+    """Have the statements prepared for a table. Blocks."""
+    texts = {field.name: getattr(CQL, field.name).format(table=table) for field in fields(Statements)}
+    return Statements(**{name: session.prepare(text) for name, text in texts.items()})
+
+
+FOREIGN: Final = "-"
+"""What ETags begin with where another program wrote the value: the time of its write follows."""
+
+
+def stored_value(row: Row | None) -> StoredValue | None:
+    """Return what a row of `get` holds.
+
+    Pannier writes value and ETag together. Where they were not, another program has written the value since.
+    """
+    if row is None:
+        return None
+    value, etag, written, etag_written, ttl, now = row
+    if value is None:
+        return None
+    if etag is None or written != etag_written:
+        etag = f"{FOREIGN}{written}"
+    return StoredValue(value, etag, None if ttl is None else now // 1000 + ttl)

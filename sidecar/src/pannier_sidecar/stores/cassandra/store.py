@@ -1,0 +1,222 @@
+"""The store: what the sidecar asks for, as statements."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from itertools import count
+from typing import TYPE_CHECKING, Any, Final
+
+from pannier_sidecar.state.cursors import cursor_after, key_before
+from pannier_sidecar.state.errors import ETagMismatch, StoreFault, StoreRefused, StoreUnavailable
+from pannier_sidecar.state.requests import Delete, Get, Set, Write
+from pannier_sidecar.state.store import Feature, KeyPage, Store, StoredValue
+
+from . import faults, schema, sessions, statements
+from .settings import read
+from .turns import Turns
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from cassandra.cluster import Session
+
+    from pannier_sidecar.state.store import Setting
+
+    from .sessions import Row
+    from .statements import Statements
+
+AT_ONCE: Final = 64
+"""Statements of one bulk call that are under way at the same time."""
+LISTED_AT_ONCE: Final = 1000
+LONGEST_TTL: Final = 20 * 365 * 24 * 3600 - 1
+"""Cassandra's limit, less the second that is added to every TTL."""
+
+
+class CassandraStore(Store):
+    """State in one table of Cassandra. No transactions: Cassandra has none that span several keys."""
+
+    features = frozenset({Feature.ETAG, Feature.TTL, Feature.KEYS_LIKE})
+    max_key_bytes = 65535
+
+    def __init__(self, settings: Mapping[str, Setting]):
+        """Take the component's settings under their canonical names, durations in seconds."""
+        self._settings = read(settings)
+        self._turns = Turns(self._settings.timeout)
+        # From a random origin they meet neither those of an earlier run nor those of another sidecar; numbers below
+        # 2^53 survive clients that paste them into JSON without quotes.
+        self._etags = count(random.randrange(1, 2**52))
+        self._session: Session | None = None
+        self._opening: asyncio.Task[None] | None = None
+        self._prepared: Statements | None = None
+
+    async def open(self) -> None:
+        # A thread that makes a session cannot be stopped: `close` waits for it where the caller does not.
+        self._opening = asyncio.create_task(self._connect())
+        await asyncio.shield(self._opening)
+
+    async def _connect(self) -> None:
+        try:
+            self._session, self._prepared = await asyncio.to_thread(self._connected)
+        except faults.CLIENT_ERRORS as error:
+            raise faults.translated(error, self._settings, is_write=False) from error
+
+    def _connected(self) -> tuple[Session, Statements]:
+        session = sessions.connect(self._settings)
+        try:
+            schema.ensure(session, self._settings)
+            return session, statements.prepare(session, self._settings.name)
+        except BaseException:
+            sessions.close(session)
+            raise
+
+    async def close(self) -> None:
+        if self._opening is not None:
+            await asyncio.wait([self._opening])
+            self._opening.exception()  # `open` has raised it, if its caller waited
+        session, self._session, self._prepared = self._session, None, None
+        if session is not None:
+            await asyncio.to_thread(sessions.close, session)
+
+    async def ping(self) -> None:
+        await self.get(Get("pannier||ping"))
+
+    async def get(self, get: Get) -> StoredValue | None:
+        return statements.stored_value(await self._read(get))
+
+    async def set(self, write: Set) -> None:
+        ttl = _native_ttl(write)
+        values = [ttl, write.value, str(next(self._etags)), write.key]
+        prepared = self._opened()
+        if write.if_absent:
+            await self._write(write, prepared.set_if_absent, values)
+        elif write.if_match is None:
+            await self._write(write, prepared.set, values)
+        elif write.if_match.startswith(statements.FOREIGN):
+            await self._write(write, prepared.set_if_same, values, if_same=True)
+        else:
+            await self._write(write, prepared.set_if_etag, [*values, write.if_match])
+
+    async def delete(self, write: Delete) -> None:
+        prepared = self._opened()
+        if write.if_absent:
+            if await self.get(Get(write.key, strong=True)) is not None:
+                raise _mismatch(write)
+        elif write.if_match is None:
+            await self._write(write, prepared.delete, [write.key])
+        elif write.if_match.startswith(statements.FOREIGN):
+            await self._write(write, prepared.delete_if_same, [write.key], if_same=True)
+        else:
+            await self._write(write, prepared.delete_if_etag, [write.key, write.if_match])
+
+    async def bulk_get(self, gets: Sequence[Get]) -> Sequence[StoredValue | StoreFault | None]:
+        places = asyncio.Semaphore(AT_ONCE)
+
+        async def entry(get: Get) -> StoredValue | StoreFault | None:
+            async with places:
+                try:
+                    return await self.get(get)
+                except StoreFault as fault:
+                    return fault
+
+        self._opened()
+        return await asyncio.gather(*map(entry, gets))
+
+    async def bulk_write(self, writes: Sequence[Write]) -> Sequence[StoreFault | None]:
+        """Carry out each write for itself; only those to one key wait for each other."""
+        places = asyncio.Semaphore(AT_ONCE)
+        faults_by_place: dict[int, StoreFault] = {}
+        by_key: dict[str, list[int]] = {}
+        for place, write in enumerate(writes):
+            by_key.setdefault(write.key, []).append(place)
+
+        async def in_turn(of_one_key: Sequence[int]) -> None:
+            async with places:
+                for place in of_one_key:
+                    write = writes[place]
+                    try:
+                        await (self.set(write) if isinstance(write, Set) else self.delete(write))
+                    except StoreFault as fault:
+                        faults_by_place[place] = fault
+
+        await asyncio.gather(*map(in_turn, by_key.values()))
+        return [faults_by_place.get(place) for place in range(len(writes))]
+
+    async def keys(self, prefix: str, limit: int, cursor: str | None) -> KeyPage:
+        """List in the order of tokens, the only one that Cassandra has: the whole table is read for a prefix."""
+        prepared = self._opened()
+        keys: list[str] = []
+        after = None if cursor is None else key_before(cursor, prefix)
+        while True:
+            asked = max(LISTED_AT_ONCE, limit)
+            statement, values = (
+                (prepared.first_keys, [asked]) if after is None else (prepared.next_keys, [after, asked])
+            )
+            rows = await self._execute(statement, values, self._settings.levels.read)
+            keys += [key for key, written in rows if written is not None and key.startswith(prefix)]
+            if len(keys) > limit:
+                return KeyPage(keys[:limit], cursor_after(keys[limit - 1]))
+            if len(rows) < asked:
+                return KeyPage(keys, None)
+            after = rows[-1][0]
+
+    def _opened(self) -> Statements:
+        if self._prepared is None:
+            raise StoreUnavailable("the Cassandra store is not open, or closed")
+        return self._prepared
+
+    async def _read(self, get: Get) -> Any:
+        levels = self._settings.levels
+        rows = await self._execute(self._opened().get, [get.key], levels.serial if get.strong else levels.read)
+        return rows[0] if rows else None
+
+    async def _write(self, write: Write, statement: Any, values: list[Any], *, if_same: bool = False) -> None:
+        """Carry out a write. Raises ETagMismatch where its condition did not hold, if it has one."""
+        levels = self._settings.levels
+        async with self._turns.of(write.key):
+            if if_same:
+                values = [*values, *await self._same(write)]
+            level = levels.strong_commit if write.strong else levels.commit
+            rows = await self._execute(statement, values, level, is_write=True)
+        if write.is_conditional and not rows[0][0]:
+            raise _mismatch(write)
+
+    async def _same(self, write: Write) -> tuple[bytes, str | None]:
+        """Return value and ETag column of a row that another program wrote, if that write is the one meant.
+
+        No condition can speak of the time of a write, so the server compares what was found here.
+        """
+        row = await self._read(Get(write.key, strong=True))
+        found = statements.stored_value(row)
+        if found is None or found.etag != write.if_match:
+            raise _mismatch(write)
+        return found.value, row[1]
+
+    async def _execute(self, statement: Any, values: list[Any], level: int, *, is_write: bool = False) -> list[Row]:
+        session = self._session
+        if session is None:
+            raise StoreUnavailable("the Cassandra store is not open, or closed")
+        bound = statement.bind(values)
+        bound.consistency_level, bound.serial_consistency_level = level, self._settings.levels.serial
+        try:
+            return await sessions.execute(session, bound)
+        except faults.CLIENT_ERRORS as error:
+            raise faults.translated(error, self._settings, is_write=is_write) from error
+
+
+def _native_ttl(write: Set) -> int:
+    """Return seconds for Cassandra, 0 for never. It counts from the whole second before, so one is added."""
+    if write.ttl is None:
+        return 0
+    if write.ttl > LONGEST_TTL:
+        raise StoreRefused(
+            f"ttlInSeconds {write.ttl} of key {write.key} is too long: Cassandra takes {LONGEST_TTL} seconds "
+            "(20 years); write a smaller one, or -1 for a value that stays"
+        )
+    return write.ttl + 1
+
+
+def _mismatch(write: Write) -> ETagMismatch:
+    if write.if_absent:
+        return ETagMismatch(f"key {write.key} exists already, and first-write without an ETag only creates")
+    return ETagMismatch(f"key {write.key} does not exist with ETag {write.if_match}; read it again")

@@ -1,0 +1,174 @@
+"""Cassandra is away, hangs or does not let one in: calls end in time and say what to do."""
+
+import asyncio
+import threading
+from pathlib import Path
+from time import monotonic
+from typing import Any
+
+import pytest
+from servers.cassandra_server import CassandraServer
+from servers.opened_redis import Load, eventually, until
+from servers.opened_store import opened
+from servers.processes import free_port
+from servers.redis_server import make_certificates
+
+from pannier_sidecar.state.errors import OutcomeUnknown, StoreRefused, StoreUnavailable
+from pannier_sidecar.state.requests import Delete, Get, Set
+from pannier_sidecar.stores.cassandra import CassandraStore
+
+SCHEMA = (
+    "CREATE KEYSPACE {keyspace} WITH replication = {{'class': 'SimpleStrategy', 'replication_factor': 1}}",
+    "CREATE TABLE {keyspace}.items (key text PRIMARY KEY, value blob)",
+    "CREATE ROLE {keyspace} WITH LOGIN = true AND PASSWORD = 'p'",
+)
+
+
+def as_administrator(server: CassandraServer, *statements: str) -> None:
+    for statement in statements:
+        server.run(statement)
+
+
+async def test_a_paused_server_fails_calls_in_time_and_serves_again(server: CassandraServer, keyspace: str) -> None:
+    async with opened(CassandraStore(server.settings(keyspace))) as patient:
+        await patient.set(Set("k", b"1"))
+    async with opened(CassandraStore({**server.settings(keyspace), "timeout": 2.0})) as store:
+        found = await eventually(lambda: store.get(Get("k")))
+        server.pause()
+        try:
+            started = monotonic()
+            reads = [store.get(Get("k")), store.get(Get("k", strong=True)), store.keys("", 10, None)]
+            writes: list[Any] = [
+                store.set(Set("k", b"2", found.etag)),
+                store.set(Set("l", b"1")),
+                store.delete(Delete("m")),
+            ]
+            read = await asyncio.gather(*reads, return_exceptions=True)
+            written = await asyncio.gather(*writes, return_exceptions=True)
+            assert monotonic() - started < 20
+        finally:
+            server.resume()
+        for fault in read:
+            assert type(fault) is StoreUnavailable
+            assert "did not answer within 2 s" in str(fault)
+        for fault in written:
+            assert type(fault) is OutcomeUnknown
+            assert "read the key before writing again" in str(fault)
+        await eventually(lambda: store.set(Set("k", b"3")))
+
+
+async def test_a_paused_server_is_not_waited_for_when_opening(server: CassandraServer, keyspace: str) -> None:
+    server.pause()
+    try:
+        store = CassandraStore(server.settings(keyspace))
+        with pytest.raises(StoreUnavailable, match="can't be reached: .*Timed out"):
+            await store.open()
+        await store.close()
+    finally:
+        server.resume()
+
+
+async def test_a_host_without_an_address_is_named() -> None:
+    store = CassandraStore({"hosts": "nowhere.invalid"})
+    with pytest.raises(
+        StoreUnavailable, match=r"Cassandra at nowhere.invalid, .*: no host has an address; check hosts"
+    ):
+        await store.open()
+    await store.close()
+
+
+async def test_too_few_replicas_are_told(server: CassandraServer, keyspace: str) -> None:
+    async with opened(CassandraStore({**server.settings(keyspace), "replicationFactor": 3})) as store:
+        with pytest.raises(StoreUnavailable, match="has too few replicas for this consistency"):
+            await store.set(Set("k", b"1"))
+        with pytest.raises(StoreUnavailable, match="has too few replicas for this consistency"):
+            await store.get(Get("k"))
+
+
+async def test_who_gives_up_opening_leaves_nothing_behind(server: CassandraServer, keyspace: str) -> None:
+    before = threading.active_count()
+    store = CassandraStore(server.settings(keyspace))
+    opening = asyncio.create_task(store.open())
+    await asyncio.sleep(0)
+    opening.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await opening
+    await store.close()
+    with pytest.raises(StoreUnavailable, match="not open, or closed"):
+        await store.get(Get("k"))
+    await until(lambda: threading.active_count() <= before + 2)  # asyncio's for what blocks, the driver's for all
+
+
+async def test_where_nobody_listens_opening_says_where() -> None:
+    port = free_port()
+    for _ in range(3):
+        store = CassandraStore({"hosts": "127.0.0.1", "port": port})
+        with pytest.raises(StoreUnavailable, match=f"Cassandra at 127.0.0.1, port {port}, can't be reached"):
+            await store.open()
+        await store.close()
+
+
+@pytest.mark.timeout(240)
+async def test_who_may_not_is_told_what_an_administrator_has_to_run(secured: CassandraServer, keyspace: str) -> None:
+    as_administrator(secured, *(statement.format(keyspace=keyspace) for statement in SCHEMA))
+    settings = {**secured.settings(keyspace), "username": keyspace, "password": "p"}
+    for changed, advice in (
+        ({"password": "wrong"}, "check username and password"),
+        ({}, f"have an administrator run: ALTER TABLE {keyspace}.items ADD etag text;"),
+        ({"table": "others"}, f"have an administrator run: CREATE TABLE IF NOT EXISTS {keyspace}.others .key text,"),
+    ):
+        store = CassandraStore({**settings, **changed})
+        with pytest.raises(StoreRefused, match=advice):
+            await store.open()
+        await store.close()
+    as_administrator(
+        secured, f"ALTER TABLE {keyspace}.items ADD etag text", f"GRANT SELECT ON {keyspace}.items TO {keyspace}"
+    )
+    store = CassandraStore(settings)
+    await eventually(store.open)  # permissions are looked up again after a while
+    with pytest.raises(StoreRefused, match=f"GRANT MODIFY ON {keyspace}.items TO"):
+        await store.set(Set("k", b"1"))
+    as_administrator(secured, f"GRANT MODIFY ON {keyspace}.items TO {keyspace}")
+    await eventually(lambda: store.set(Set("k", b"1")))
+    await store.close()
+
+
+@pytest.mark.timeout(300)
+async def test_killed_and_restarted_under_load_it_has_every_answered_write(
+    secured: CassandraServer, keyspace: str
+) -> None:
+    async with opened(CassandraStore({**secured.settings(keyspace), "timeout": 5.0})) as store:
+        async with Load(store) as load:  # type: ignore[arg-type]
+            reached = load.done
+            await until(lambda: load.done > reached + 50, 60)
+            secured.kill()
+            await asyncio.to_thread(secured.start)
+            reached = load.done
+            await until(lambda: load.done > reached + 50, 60)
+        await load.check(store)  # type: ignore[arg-type]
+
+
+@pytest.mark.timeout(240)
+async def test_over_tls_both_sides_know_each_other(secured: CassandraServer, keyspace: str, tmp_path: Path) -> None:
+    known, stranger = secured.certificates, make_certificates(tmp_path)
+    settings = {
+        **secured.settings(keyspace),
+        "enableHostVerification": True,
+        "caCert": known.text("ca.crt"),
+        "clientCert": known.text("client.crt"),
+        "clientKey": known.text("client.key"),
+    }
+    async with opened(CassandraStore(settings)) as store:
+        await store.set(Set("k", b"1"))
+        found = await store.get(Get("k"))
+        assert found is not None
+        assert found.value == b"1"
+    for changed, advice in (
+        ({"caCert": stranger.text("ca.crt")}, "certificate verify failed.*; check caCert, clientCert"),
+        ({"caCert": "none"}, "caCert cannot be used: .*; write PEM text"),
+        ({"clientKey": stranger.text("client.key")}, "clientCert and clientKey cannot be used: .*belong together"),
+    ):
+        store = CassandraStore({**settings, **changed})
+        with pytest.raises(StoreRefused, match=advice):
+            await store.open()
+        await store.close()

@@ -1,0 +1,45 @@
+"""Errors of Cassandra's after which a write may have happened, and those after which it has not."""
+
+import pytest
+from cassandra import ConsistencyLevel, OperationTimedOut, Unavailable, WriteTimeout, WriteType
+from cassandra.cluster import NoHostAvailable
+from cassandra.connection import ConnectionShutdown
+
+from pannier_sidecar.state.errors import OutcomeUnknown, StoreUnavailable
+from pannier_sidecar.stores.cassandra import faults, settings
+
+SETTINGS = settings.read({"hosts": "a, b"})
+
+
+def at(level: int) -> Unavailable:
+    return Unavailable("too few", level, 2, 1)
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        at(ConsistencyLevel.ALL),
+        WriteTimeout("late", WriteType.CAS, consistency=ConsistencyLevel.SERIAL),
+        OperationTimedOut(),
+        ConnectionShutdown("closed"),
+    ],
+    ids=str,
+)
+def test_a_write_may_have_happened(error: Exception) -> None:
+    fault = faults.translated(error, SETTINGS, is_write=True)
+    assert type(fault) is OutcomeUnknown
+    assert type(faults.translated(error, SETTINGS, is_write=False)) is StoreUnavailable
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        at(ConsistencyLevel.SERIAL),
+        at(ConsistencyLevel.LOCAL_SERIAL),
+        NoHostAvailable("none", {"a": ConnectionShutdown("closed")}),
+        NoHostAvailable("none", {}),
+    ],
+    ids=str,
+)
+def test_a_write_has_not_happened(error: Exception) -> None:
+    assert type(faults.translated(error, SETTINGS, is_write=True)) is StoreUnavailable
