@@ -94,6 +94,7 @@ DATABASES = (
         _serve,
         made_by="emulator",
         prepare=lambda: None if python() else None,
+        remarks={"transactions": "tried one at a time"},
         has_numbers_for_etags=False,
         transactions_may_race=False,
         passed_over=SOCKETS_LEFT,

@@ -115,7 +115,7 @@ def _serve(folder: Path) -> Iterator[Server]:
         yield Server(make_database(EMULATOR).settings, "Spanner's emulator")
         return
     with fake(folder) as (_, database):
-        yield Server(database.settings, "Pannier's own fake")
+        yield Server(database.settings, "Spanner's API")
 
 
 DATABASES = (
