@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 from pannier_sidecar.state.store import Store
 
 Kind = TypeVar("Kind", bound=Store)
+LIMIT_S = 10.0
 
 
 @asynccontextmanager
@@ -25,8 +26,9 @@ async def opened(store: Kind) -> AsyncIterator[Kind]:
         yield store
     finally:
         await store.close()
-        await asyncio.sleep(0)
+        deadline = loop.time() + LIMIT_S
+        while left := asyncio.all_tasks() - before - {asyncio.current_task()}:  # those that are cancelled take a turn
+            assert loop.time() < deadline, left
+            await asyncio.sleep(0.01)
         gc.collect()
         assert not complaints, complaints
-        left = asyncio.all_tasks() - before - {asyncio.current_task()}
-        assert not left, left

@@ -50,7 +50,7 @@ async def test_a_short_life_is_not_kept_waiting_by_a_long_one(store: InMemorySto
 async def test_a_key_written_again_and_again_does_not_fill_the_memory(store: InMemoryStore) -> None:
     for _ in range(10 * in_memory.SWEPT_AT_ONCE):
         await store.set(Set("k", b"1", ttl=1000))
-    queued = [found for found in gc.get_objects() if isinstance(found, tuple) and len(found) == 2 and found[1] == "k"]
+    queued = [found for found in gc.get_objects() if type(found) is tuple and len(found) == 2 and found[1] == "k"]
     assert len(queued) < 3 * in_memory.SWEPT_AT_ONCE
 
 
