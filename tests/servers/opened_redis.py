@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-import gc
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from typing import Any
+
+from servers import opened_store
 
 from pannier_sidecar.state.errors import ETagMismatch, OutcomeUnknown, StoreFault
 from pannier_sidecar.state.requests import Get, Set
@@ -19,22 +20,11 @@ IMPATIENT = {"dialTimeout": 0.4, "readTimeout": 0.4, "writeTimeout": 0.4}
 @asynccontextmanager
 async def opened(settings: Mapping[str, Any], **more: Any) -> AsyncIterator[RedisStore]:
     """Open a store; afterwards no task may be left and no exception unseen."""
-    loop = asyncio.get_running_loop()
-    complaints: list[dict[str, Any]] = []
-    loop.set_exception_handler(lambda _, context: complaints.append(context))
-    before = asyncio.all_tasks()
-    store = RedisStore({**settings, **more})
-    await store.open()
-    try:
-        yield store
-    finally:
-        await store.close()
-        await store.close()
-        await asyncio.sleep(0)
-        gc.collect()
-        assert not complaints, complaints
-        left = asyncio.all_tasks() - before - {asyncio.current_task()}
-        assert not left, left
+    async with opened_store.opened(RedisStore({**settings, **more})) as store:
+        try:
+            yield store
+        finally:
+            await store.close()  # and once more there
 
 
 async def eventually(call: Callable[[], Awaitable[Any]], limit_s: float = LIMIT_S) -> Any:

@@ -11,12 +11,14 @@ from typing import Any, TypeVar
 from pannier_sidecar.state.store import Store
 
 Kind = TypeVar("Kind", bound=Store)
-LIMIT_S = 10.0
 
 
 @asynccontextmanager
-async def opened(store: Kind) -> AsyncIterator[Kind]:
-    """Open a store; afterwards no task may be left and no exception unseen."""
+async def opened(store: Kind, patience_s: float = 0.0) -> AsyncIterator[Kind]:
+    """Open a store; afterwards no task may be left and no exception unseen.
+
+    `patience_s` is for client libraries that end their own tasks a little later.
+    """
     loop = asyncio.get_running_loop()
     complaints: list[dict[str, Any]] = []
     loop.set_exception_handler(lambda _, context: complaints.append(context))
@@ -26,8 +28,9 @@ async def opened(store: Kind) -> AsyncIterator[Kind]:
         yield store
     finally:
         await store.close()
-        deadline = loop.time() + LIMIT_S
-        while left := asyncio.all_tasks() - before - {asyncio.current_task()}:  # those that are cancelled take a turn
+        await asyncio.sleep(0)
+        deadline = loop.time() + patience_s
+        while left := asyncio.all_tasks() - before - {asyncio.current_task()}:
             assert loop.time() < deadline, left
             await asyncio.sleep(0.01)
         gc.collect()

@@ -26,6 +26,9 @@ EMULATOR = os.environ.get("SPANNER_EMULATOR_HOST", "")
 SCHEMA = Path(__file__).parents[2] / "examples" / "components" / "gcp-spanner" / "schema.sql"
 PROJECT, INSTANCE = "test-project", "test-instance"
 
+PATIENCE_S = 10.0
+"""For the client library to end the calls that were given up."""
+
 
 def statements() -> list[str]:
     """The statements of the example's schema."""

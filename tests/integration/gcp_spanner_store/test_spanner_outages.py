@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 from servers.opened_redis import eventually
 from servers.opened_store import opened
-from servers.spanner_server import SpannerDatabase, SpannerFake, fake
+from servers.spanner_server import PATIENCE_S, SpannerDatabase, SpannerFake, fake
 
 from pannier_sidecar.state.errors import ETagMismatch, OutcomeUnknown, StoreFault, StoreUnavailable
 from pannier_sidecar.state.requests import Delete, Get, Set
@@ -36,7 +36,7 @@ def server(running: tuple[SpannerFake, SpannerDatabase]) -> Iterator[SpannerFake
 
 @pytest.fixture
 async def store(server: SpannerFake, running: tuple[SpannerFake, SpannerDatabase]) -> AsyncIterator[SpannerStore]:
-    async with opened(SpannerStore({**running[1].settings, "timeout": 1.0})) as store:
+    async with opened(SpannerStore({**running[1].settings, "timeout": 1.0}), PATIENCE_S) as store:
         yield store
 
 
@@ -126,7 +126,7 @@ async def test_a_call_that_is_given_up_harms_no_other(store: SpannerStore) -> No
 
 
 async def test_more_calls_than_sessions_take_turns(running: tuple[SpannerFake, SpannerDatabase]) -> None:
-    async with opened(SpannerStore({**running[1].settings, "maxSessions": 2, "timeout": 20.0})) as store:
+    async with opened(SpannerStore({**running[1].settings, "maxSessions": 2, "timeout": 20.0}), PATIENCE_S) as store:
         await asyncio.gather(*(store.set(Set(f"turn{number}", b"1")) for number in range(50)))
         found = await store.bulk_get([Get(f"turn{number}") for number in range(50)])
         assert all(entry is not None for entry in found)

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from servers.opened_store import opened
 from servers.pannier_process import Pannier
-from servers.spanner_server import EMULATOR, SpannerDatabase, fake, make_database
+from servers.spanner_server import EMULATOR, PATIENCE_S, SpannerDatabase, fake, make_database
 
 from pannier_sidecar.state.errors import StoreFault, StoreRefused, StoreUnavailable
 from pannier_sidecar.state.requests import Set
@@ -75,7 +75,7 @@ async def test_no_credentials_at_all(
 
 
 async def test_a_value_that_spanner_cannot_hold(database: SpannerDatabase) -> None:
-    async with opened(SpannerStore(database.settings)) as store:
+    async with opened(SpannerStore(database.settings), PATIENCE_S) as store:
         await store.set(Set("large", b"x" * 10 * 1024 * 1024))
         for call in (store.set, lambda write: store.transact([write])):
             with pytest.raises(StoreRefused, match="too large: it has 10485761 bytes, and Spanner takes 10485760"):
