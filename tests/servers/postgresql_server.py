@@ -16,7 +16,7 @@ from typing import Any
 
 from cluster.tools import ROOT
 from servers.database import Database, Server, Settings
-from servers.processes import ServerProcess, wait_until
+from servers.processes import ServerProcess, suspend, wait_until
 
 SUPERUSER = "admin"
 
@@ -132,7 +132,7 @@ class PostgreSQLServer(ServerProcess):
     def pause(self) -> None:
         super().pause()
         for pid in self._workers():
-            os.kill(pid, signal.SIGSTOP)
+            suspend(pid)
 
     def resume(self) -> None:
         for pid in self._workers():

@@ -35,6 +35,17 @@ def wait_until(
         time.sleep(0.02)
 
 
+def suspend(pid: int) -> None:
+    """Stop a process, and return when all its threads have: the signal alone lets those run on that are running."""
+    os.kill(pid, signal.SIGSTOP)
+    wait_until(lambda: all(map(_is_stopped, Path(f"/proc/{pid}/task").iterdir())), f"process {pid} is stopped")
+
+
+def _is_stopped(thread: Path) -> bool:
+    state = (thread / "stat").read_text().rpartition(")")[2].split()[0]
+    return state in "TtZX"
+
+
 class ServerProcess(ABC):
     """A server that can be killed, stopped, paused, continued, and started again on its port with its data."""
 
@@ -116,8 +127,7 @@ class ServerProcess(ABC):
         self._process = None
 
     def pause(self) -> None:
-        assert self._process is not None
-        self._process.send_signal(signal.SIGSTOP)
+        suspend(self.pid)
 
     def resume(self) -> None:
         assert self._process is not None
