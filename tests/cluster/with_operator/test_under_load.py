@@ -32,7 +32,8 @@ def call(number):
         web.urlopen(web.Request(url, body, {"content-type": "application/json"}), timeout=10).close()
         web.urlopen(url + "/k", timeout=10).close()
     except OSError as error:
-        tell("RPUSH", "failures", str(error).replace(" ", "_"))
+        said = str(error) + (error.read().decode() if hasattr(error, "read") else "")
+        tell("RPUSH", "failures", "_".join(f"{time.time():.1f} {said}".split()))
 
 ending = []
 signal.signal(signal.SIGTERM, lambda *_: ending.append(time.monotonic()))
