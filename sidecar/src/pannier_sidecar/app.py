@@ -85,15 +85,24 @@ class Sidecar:
         """Read and judge the components, opening nothing. Raises FolderUnreadable."""
         return self.keeper.read()
 
-    async def start(self) -> None:
-        """Answer calls from now on. Returns when each store has been tried, or has had a second to open."""
+    async def start(self, patience: float) -> None:
+        """Answer calls from now on. Returns when each store is open, after `patience` seconds, or when asked to stop.
+
+        A store that takes longer is opened while the others serve.
+        """
         if self._metrics is not None:
             self._metrics.count_loaded = lambda: len(self.keeper.directory.served)
         self.keeper.start()
         await self._listen()
-        await self.keeper.settle()
+        await self._settle(patience)
         self._runtime.is_loaded = True
         log.info("serving app %s on %s", self._settings.app.id, addresses_of(self._listeners.api))
+
+    async def _settle(self, patience: float) -> None:
+        waits = [asyncio.create_task(self.keeper.settle(patience)), asyncio.create_task(self._stopping.wait())]
+        _, others = await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
+        for other in others:
+            other.cancel()
 
     def ask_to_stop(self, force: bool = False) -> None:
         """Begin the end; with `force` without waiting for calls in flight."""

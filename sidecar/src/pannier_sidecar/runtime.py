@@ -61,7 +61,7 @@ class Runtime:
     app_port: int | None = None
     app_protocol: str = "http"
     is_loaded: bool = False
-    """The components have been read and each has been tried once."""
+    """The components have been read and each store is open, or was waited for long enough."""
     ask: Callable[[], Awaitable[Sequence[ComponentStatus]]] | None = None
     """Says how the components are after asking each store whether it answers now."""
     components_version: Callable[[], str] = _no_version

@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
+STORES_PATIENCE: Final = 1.0
+"""Seconds that a start waits for stores: somebody sits there and reads why one is not ready."""
 APP_PATIENCE: Final = 10.0
 """Seconds that an app has to end when the sidecar ends before it."""
 OWN_STORE: Final = Component("statestore", "state.sqlite", metadata=(MetadataItem("actorStateStore", "true"),))
@@ -55,7 +57,7 @@ async def _run(settings: Settings, listeners: listening.Listeners, command: Sequ
     starting.refuse_wrong_components(plan)
     ending = _Ending(sidecar)
     starting.on_signals(ending.on_signal)
-    await sidecar.start()
+    await sidecar.start(STORES_PATIENCE)
     for line in _welcome(settings, listeners, plan, sidecar):
         print(line, flush=True)
     if talks_less:

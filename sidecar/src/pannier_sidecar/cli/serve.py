@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from pannier_sidecar import listening
 from pannier_sidecar.app import Sidecar, run_loop
@@ -20,6 +20,9 @@ if TYPE_CHECKING:
     from pannier_sidecar.settings import Settings
 
 log = logging.getLogger(__name__)
+
+STORES_PATIENCE: Final = 5.0
+"""Seconds that a start waits for stores, as long as an attempt may take by default: a pod's app begins after it."""
 
 
 def serve(arguments: Sequence[str], environment: Mapping[str, str]) -> int:
@@ -54,7 +57,7 @@ async def _serve(settings: Settings, listeners: listening.Listeners) -> int:
         sidecar.ask_to_stop()
 
     starting.on_signals(end)
-    await sidecar.start()
+    await sidecar.start(STORES_PATIENCE)
     if not sidecar.keeper.states():
         log.warning("there is no component in %s yet", ", ".join(map(str, folders or [MOUNTED_COMPONENTS])))
     log.info("gRPC on %s", listening.addresses_of(listeners.grpc))

@@ -21,8 +21,6 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-START_PATIENCE: Final = 1.0
-"""Seconds that a start waits for stores; one that takes longer is opened while the others serve."""
 SETTLING: Final = 0.05
 """Seconds in which a changed folder must not change again: whoever writes a file in place takes less."""
 
@@ -73,12 +71,12 @@ class StoreKeeper:
         if self._watch is not None:
             self._begin_watching(self._watch)
 
-    async def settle(self, patience: float = START_PATIENCE) -> None:
-        """Wait until each store has been tried once, for at most `patience` seconds."""
+    async def settle(self, patience: float) -> None:
+        """Wait until each store is open, for at most `patience` seconds."""
         with suppress(TimeoutError):
             async with asyncio.timeout(patience):
                 for slot in list(self._slots.values()):
-                    await slot.was_tried.wait()
+                    await slot.is_settled.wait()
 
     async def stop(self, patience: float = RETIRING_PATIENCE) -> None:
         """Close every store, after its calls have ended or after `patience` seconds."""

@@ -80,8 +80,8 @@ class Slot:
         self.current: OpenStore | None = None
         self.why = "it is being opened"
         """Why what is wanted is not served; empty when it is."""
-        self.was_tried = asyncio.Event()
-        """The first attempt has ended, one way or the other."""
+        self.is_settled = asyncio.Event()
+        """Something is served, or a defect has ended the attempts."""
         self.opening: asyncio.Task[None] | None = None
         self._changed = changed
         self._retire = retire
@@ -130,14 +130,13 @@ class Slot:
         previous, self.current = self.current, opened
         self.opening = None
         self.why = self.wanted.note
-        self.was_tried.set()
+        self.is_settled.set()
         log.info("store %s (%s/%s) is ready", attempted.name, attempted.type.name, attempted.version)
         self._changed()
         if previous is not None:
             self._retire(previous)
 
     def _say(self, why: str) -> None:
-        self.was_tried.set()
         if why == self.why:
             return
         self.why = why
@@ -153,7 +152,7 @@ class Slot:
         log.error("store %s can't be opened because of a defect", self.wanted.name, exc_info=error)
         self.why = f"a defect: {type(error).__name__}: {error}; its log tells more"
         self.opening = None
-        self.was_tried.set()
+        self.is_settled.set()
         self._changed()
 
 

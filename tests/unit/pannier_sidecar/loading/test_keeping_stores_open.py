@@ -14,11 +14,11 @@ from pannier_sidecar.state.errors import NoStoreConfigured, StoreMissing, StoreN
 from pannier_sidecar.state.requests import Get, Set
 
 
-async def started(keep, **surroundings) -> StoreKeeper:
+async def started(keep, patience: float = 20.0, **surroundings) -> StoreKeeper:
     keeper = keep(**surroundings)
     keeper.read()
     keeper.start()
-    await keeper.settle(20)
+    await keeper.settle(patience)
     return keeper
 
 
@@ -193,8 +193,8 @@ async def test_a_store_whose_database_cannot_be_opened_waits_and_the_others_serv
     folder.path.joinpath("later").write_text("a file where a folder should be")
     folder.put("a", "state.sqlite", connectionString=str(place), actorStateStore="true")
     folder.put("b")
-    keeper = await started(keep)
-    assert states(keeper) == {"a": "waiting", "b": "ready"}
+    keeper = await started(keep, patience=0.0)
+    await eventually(lambda: states(keeper) == {"a": "waiting", "b": "ready"})
     with pytest.raises(StoreNotReady):
         keeper.directory.find("a")
     with pytest.raises(StoreNotReady):
@@ -203,6 +203,17 @@ async def test_a_store_whose_database_cannot_be_opened_waits_and_the_others_serv
     folder.path.joinpath("later").mkdir()
     await eventually(lambda: states(keeper)["a"] == "ready")
     assert keeper.directory.actor_store().name == "a"
+
+
+async def test_a_start_waits_for_a_server_that_comes_while_it_waits(folder, keep):
+    folder.path.joinpath("later").write_text("a file where a folder should be")
+    folder.put("a", "state.sqlite", connectionString=str(folder.path / "later" / "a.db"))
+    starting = asyncio.create_task(started(keep))
+    await asyncio.sleep(0.1)
+    assert not starting.done()
+    folder.path.joinpath("later").unlink()
+    folder.path.joinpath("later").mkdir()
+    assert states(await starting) == {"a": "ready"}
 
 
 async def test_a_change_that_cannot_be_opened_keeps_the_store_and_says_why(folder, keep, eventually):
