@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 import subprocess
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
@@ -175,7 +175,7 @@ def _is_watched(watched: Watched) -> bool:
 
 @dataclass
 class Cluster:
-    """Three primaries that share the hash slots."""
+    """Primaries that share the hash slots, and replicas."""
 
     nodes: list[RedisServer]
 
@@ -188,11 +188,17 @@ class Cluster:
         return self.nodes[0].version
 
     def owner(self, slot: int) -> RedisServer:
-        with self.nodes[0].client() as client:
-            for first, last, (_, port, *_), *_ in client.execute_command("CLUSTER SLOTS", target_nodes="random"):
-                if first <= slot <= last:
-                    return next(node for node in self.nodes if node.port == port)
+        for first, last, (_, port, *_), *_ in self._ranges():
+            if first <= slot <= last:
+                return next(node for node in self.nodes if node.port == port)
         raise AssertionError(f"nobody has slot {slot}")
+
+    def _ranges(self) -> Any:
+        """Return what the first node that lives says."""
+        for node in self.nodes:
+            with suppress(RedisError), node.client() as client:
+                return client.execute_command("CLUSTER SLOTS", target_nodes="random")
+        raise AssertionError("no node lives")
 
     def move_slot(self, slot: int, target: RedisServer) -> None:
         """Give a slot with all its keys to another node."""
@@ -216,17 +222,25 @@ class Cluster:
 
 
 @contextmanager
-def cluster(folder: Path, nodes: int = 3) -> Iterator[Cluster]:
+def cluster(folder: Path, nodes: int = 3, replicas: int = 0) -> Iterator[Cluster]:
+    """Run so many primaries; `replicas` is how many the first one has."""
     with ExitStack() as stack:
-        found = Cluster([stack.enter_context(_cluster_node(folder / f"node{n}")) for n in range(nodes)])
-        first = found.nodes[0]
+        found = Cluster([stack.enter_context(_cluster_node(folder / f"node{n}")) for n in range(nodes + replicas)])
+        first, primaries = found.nodes[0], found.nodes[:nodes]
         for number, node in enumerate(found.nodes):
-            low, high = number * SLOTS // nodes, (number + 1) * SLOTS // nodes - 1
             with node.client() as client:
                 client.execute_command("CLUSTER SET-CONFIG-EPOCH", number + 1)
-                client.execute_command("CLUSTER ADDSLOTSRANGE", low, high)
+                if node in primaries:
+                    low, high = number * SLOTS // nodes, (number + 1) * SLOTS // nodes - 1
+                    client.execute_command("CLUSTER ADDSLOTSRANGE", low, high)
                 client.execute_command("CLUSTER MEET", "127.0.0.1", first.port, _bus_port(first))
         wait_until(lambda: all(_is_complete(node, nodes) for node in found.nodes), "the nodes form a Cluster")
+        with first.client() as client:
+            name = _node_id(client)
+        for replica in found.nodes[nodes:]:
+            with replica.client() as client:
+                client.execute_command("CLUSTER REPLICATE", name)
+        wait_until(lambda: _follows(first, replicas) and _are_known(found, replicas), "the replicas follow")
         yield found
 
 
@@ -250,6 +264,16 @@ def _is_complete(node: RedisServer, nodes: int) -> bool:
         info = _text(client.execute_command("CLUSTER INFO"))
         ranges = client.execute_command("CLUSTER SLOTS", target_nodes="random")
     return "ok" in re.findall(r"cluster_state:?\W*(\w+)", info) and len(ranges) == nodes
+
+
+def _are_known(found: Cluster, replicas: int) -> bool:
+    """Whether every node knows of the replicas: only then do primaries vote for one of them."""
+    for node in found.nodes:
+        with node.client() as client:
+            ranges = client.execute_command("CLUSTER SLOTS", target_nodes="random")
+        if sum(len(row) - 3 for row in ranges) != replicas:
+            return False
+    return True
 
 
 def _text(reply: object) -> str:

@@ -2,12 +2,13 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
 
 import pytest
-from servers.opened_redis import Load, opened, until
+from servers.opened_redis import Load, eventually, opened, until
 from servers.redis_server import Cluster, RedisServer, cluster
 
-from pannier_sidecar.state.errors import NotSupported, StoreRefused
+from pannier_sidecar.state.errors import NotSupported, StoreRefused, TooFewReplicas
 from pannier_sidecar.state.requests import Delete, Get, Set
 from pannier_sidecar.stores.redis import RedisStore
 from pannier_sidecar.stores.redis.slots import slot_of
@@ -16,6 +17,13 @@ from pannier_sidecar.stores.redis.slots import slot_of
 @pytest.fixture(scope="module")
 def nodes(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
     with cluster(tmp_path_factory.mktemp("cluster")) as nodes:
+        yield nodes
+
+
+@pytest.fixture
+def replicated(tmp_path: Path) -> Iterator[Cluster]:
+    """Two replicas of the first of the three, which has the lowest slots."""
+    with cluster(tmp_path, replicas=2) as nodes:
         yield nodes
 
 
@@ -151,3 +159,45 @@ async def test_a_node_killed_and_restarted_leaves_the_others_serving(tmp_path_fa
             async with asyncio.timeout(20):
                 while any(isinstance(each, Exception) for each in await store.bulk_get([Get(name) for name in names])):
                     await asyncio.sleep(0.05)
+
+
+async def test_a_node_killed_under_load_is_replaced_by_its_replicas_one_after_the_other(replicated: Cluster) -> None:
+    """Only strong writes are promised to survive: the others may not have reached a replica."""
+    tag = tag_on(replicated, replicated.nodes[0])
+    async with opened(replicated.settings, dialTimeout=30.0, readTimeout=1.0) as store:
+        async with Load(store, tag=tag, strong=True) as load:
+            for _ in range(2):
+                reached = load.done
+                await until(lambda reached=reached: load.done > reached + 50)
+                await replaced(replicated, tag)
+            reached = load.done
+            await until(lambda: load.done > reached + 50)
+        await load.check(store)
+
+
+async def test_after_a_failover_the_other_replica_is_expected_before_it_has_found_the_new_primary(
+    replicated: Cluster,
+) -> None:
+    tag = tag_on(replicated, replicated.nodes[0])
+    other = replicated.nodes[-1]
+    async with opened(replicated.settings, dialTimeout=30.0, readTimeout=1.0) as store:
+        other.pause()
+        await replaced(replicated, tag)
+        with pytest.raises(TooFewReplicas, match="only 0 of 1 replicas"):
+            await store.set(Set(tag, b"1", strong=True))
+        other.resume()
+        await eventually(lambda: store.set(Set(tag, b"2", strong=True)))
+
+
+def tag_on(nodes: Cluster, node: RedisServer) -> str:
+    """Return a hash tag whose keys this node has."""
+    return next(f"{{t{n}}}" for n in range(1000) if nodes.owner(slot_of(b"t%d" % n)) is node)
+
+
+async def replaced(nodes: Cluster, tag: str) -> None:
+    """Kill the node that has the tag's keys, and return when another one has them."""
+    slot = slot_of(tag.encode())
+    dead = await asyncio.to_thread(nodes.owner, slot)
+    dead.kill()
+    while await asyncio.to_thread(nodes.owner, slot) is dead:
+        await asyncio.sleep(0.1)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from functools import partial
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from hiredis import ReplyError
 
@@ -31,6 +31,16 @@ PATIENCE_S: Final = 0.2
 """A node that has no connection for so long may have been replaced: the Cluster is asked."""
 REFRESH_PAUSE_S: Final = 0.1
 """Between two times that it is asked."""
+
+
+class _Range(NamedTuple):
+    """A row of slots that one node has."""
+
+    first: int
+    last: int
+    address: Address | None
+    """None: it has told nobody yet."""
+    replicas: int
 
 
 class Cluster(Servers):
@@ -102,10 +112,10 @@ class Cluster(Servers):
         if kind == "CLUSTERDOWN" or len(place) != 2:
             await self._refreshed(deadline)
             return None
-        node = self._node_at(_address(place[1], self._settings.addresses[0].host))
+        slot, address = int(place[0]), _address(place[1], self._settings.addresses[0].host)
         if kind == "ASK":
-            return await self._ask_once(node, request, deadline)
-        self._slots[int(place[0])] = node
+            return await self._ask_once(self._node_at(address), request, deadline)
+        self._slots[slot] = self._node_at(address, self._slots[slot])
         self._start_refresh()
         return None
 
@@ -157,8 +167,8 @@ class Cluster(Servers):
             return fault
         return None
 
-    async def _ask_for_slots(self) -> list[Any]:
-        """Return the reply to CLUSTER SLOTS of the first node that answers, hosts filled in."""
+    async def _ask_for_slots(self) -> list[_Range]:
+        """Return what the first node that answers says of the slots."""
         addresses = list(dict.fromkeys((*self._nodes, *self._settings.addresses)))
         told = []
         for address in addresses:
@@ -177,15 +187,21 @@ class Cluster(Servers):
             connection.abort("asked")
             if isinstance(slots, ReplyError):
                 raise _no_cluster(slots, address)
-            return [(first, last, _node_address(primary, address)) for first, last, primary, *_ in slots]
+            return [
+                _Range(first, last, _node_address(primary, address), len(replicas))
+                for first, last, primary, *replicas in slots
+            ]
         raise StoreUnavailable(f"no node of the Redis Cluster answers: {'; '.join(told)}")
 
-    def _take(self, ranges: Iterable[tuple[int, int, Address | None]]) -> None:
-        """Replace what is known by `ranges`: first slot, last slot, address."""
+    def _take(self, ranges: Iterable[_Range]) -> None:
+        """Replace what is known."""
+        now = asyncio.get_running_loop().time()
         slots: list[Node | None] = [None] * SLOTS
-        for first, last, address in ranges:
+        for first, last, address, replicas in ranges:
             if address is not None:
-                slots[first : last + 1] = [self._node_at(address)] * (last + 1 - first)
+                node = self._node_at(address, self._slots[first])
+                node.replicas.expect(replicas, now)
+                slots[first : last + 1] = [node] * (last + 1 - first)
         self._slots = slots
         in_use = set(slots)
         for address, node in list(self._nodes.items()):
@@ -201,11 +217,14 @@ class Cluster(Servers):
         finally:
             await node.close()
 
-    def _node_at(self, address: Address) -> Node:
+    def _node_at(self, address: Address, before: Node | None = None) -> Node:
+        """Return the node at an address; one that is new there has taken slots over from the one `before` it."""
         node = self._nodes.get(address)
         if node is None:
             dial = partial(self._dialler.primary, address, 0, self._settings.dial_timeout)
             node = self._nodes[address] = Node(dial, self._settings)
+            if before is not None:
+                node.replicas.after_failover(asyncio.get_running_loop().time(), before.replicas)
         return node
 
 

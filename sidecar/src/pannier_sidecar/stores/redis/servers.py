@@ -18,7 +18,7 @@ from . import faults, scripts
 from .connection import ConnectionLost
 from .link import Link
 from .slots import SLOTS
-from .strong import StrongWrites
+from .strong import ReplicaCount, StrongWrites
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence
@@ -56,6 +56,8 @@ class Node:
         self._dial = dial
         self._settings = settings
         self.link = self._new_link()
+        self.replicas = ReplicaCount()
+        """How many have to acknowledge a strong write."""
         self._strong: StrongWrites | None = None
         self._is_closed = False
 
@@ -67,7 +69,7 @@ class Node:
         if self._strong is None:
             link = self._new_link()
             link.start()
-            self._strong = StrongWrites(link, self._settings)
+            self._strong = StrongWrites(link, self._settings, self.replicas)
         return self._strong
 
     def drop(self, reason: str) -> None:

@@ -47,12 +47,19 @@ class ReplicaCount:
             self._count = count
             self._missed_until = now + MISSED_S
 
-    def after_failover(self, now: float) -> None:
-        """One of the replicas is the primary now. The others are expected, also before they have found it.
+    def expect(self, count: int, now: float) -> None:
+        """Take in what others say of the server's replicas: at least so many there are."""
+        if count >= self._count:
+            self._count = count
+            self._missed_until = now + MISSED_S
 
-        Else what it acknowledges alone is lost where it fails too, or is taken for failed, as a busy server is.
+    def after_failover(self, now: float, before: ReplicaCount | None = None) -> None:
+        """One of the replicas is the primary now: of this count, or of that of the server before it.
+
+        The others are expected, also before they have found it. Else what it acknowledges alone is lost where it fails
+        too, or is taken for failed, as a busy server is.
         """
-        self._count = max(self._count - 1, 0)
+        self._count = max((before or self)._count - 1, 0)
         self._missed_until = now + MISSED_S
         self._valid_until = 0.0
 
@@ -72,10 +79,10 @@ class _Write:
 class StrongWrites:
     """The strong writes to one server."""
 
-    def __init__(self, link: Link, settings: RedisSettings):
+    def __init__(self, link: Link, settings: RedisSettings, replicas: ReplicaCount):
         self.link = link
         self._settings = settings
-        self._replicas = ReplicaCount()
+        self._replicas = replicas
         self._run_id = ""
         self._wait_s = min(LONGEST_WAIT_S, settings.read_timeout / 2)
         self._waiting: list[_Write] = []
@@ -115,8 +122,9 @@ class StrongWrites:
         connection = await self.link.usable(deadline, self._settings.write_timeout)
         now = asyncio.get_running_loop().time()
         if connection.run_id != self._run_id:
+            if self._run_id:
+                self._replicas.after_failover(now)
             self._run_id = connection.run_id
-            self._replicas.after_failover(now)
         if not self._replicas.is_valid(now):
             self._note(await connection.send(pack("INFO", "replication"), 1))
 
