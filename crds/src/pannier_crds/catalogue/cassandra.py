@@ -56,9 +56,9 @@ FIELDS: Final = (
         description="Whether to speak TLS, and only with hosts whose certificate is for their IP addresses",
         default=False,
     ),
-    Field("caCert", description="The authority that signed the hosts' certificates, PEM text; default: the system's"),
-    Field("clientCert", description="The client's certificate, PEM text"),
-    Field("clientKey", description="The client's private key, PEM text", sensitive=True),
+    Field("caCert", description="The authority that signed the hosts' certificates, PEM text or a file's path"),
+    Field("clientCert", description="The client's certificate, PEM text or a file's path"),
+    Field("clientKey", description="The client's private key, PEM text or a file's path", sensitive=True),
     Field(
         "timeout",
         "duration",

@@ -55,8 +55,8 @@ _ENCRYPTED_CONNECTION: Final = (
         default=False,
     ),
     Field("caCert", description="The authority that signed the server's certificate, PEM text or a file's path"),
-    Field("clientCert", description="The client's certificate, PEM text"),
-    Field("clientKey", description="The client's private key, PEM text", sensitive=True),
+    Field("clientCert", description="The client's certificate, PEM text or a file's path"),
+    Field("clientKey", description="The client's private key, PEM text or a file's path", sensitive=True),
 )
 
 _PATIENCE: Final = (

@@ -7,9 +7,10 @@ from unittest.mock import create_autospec
 import pytest
 from hiredis import ReplyError
 
+from pannier_sidecar.network.pipeline import ConnectionLost
 from pannier_sidecar.state.errors import StoreRefused, StoreUnavailable
 from pannier_sidecar.stores.redis import faults
-from pannier_sidecar.stores.redis.connection import Connection, ConnectionLost
+from pannier_sidecar.stores.redis.connection import Connection
 from pannier_sidecar.stores.redis.layout import foreign_value_read
 from pannier_sidecar.stores.redis.link import pause_before
 from pannier_sidecar.stores.redis.scripts import ALL, with_source

@@ -20,8 +20,6 @@ from cassandra.policies import (
 )
 from cassandra.query import tuple_factory
 
-from .tls import tls_context
-
 if TYPE_CHECKING:
     from cassandra.cluster import ResponseFuture, Session
 
@@ -88,7 +86,7 @@ def _cluster(settings: CassandraSettings) -> Cluster:
         list(settings.hosts),
         settings.port,
         auth_provider=PlainTextAuthProvider(settings.username, settings.password) if settings.username else None,
-        ssl_context=tls_context(settings.tls) if settings.tls else None,
+        ssl_context=settings.encryption.context() if settings.encryption else None,
         execution_profiles={EXEC_PROFILE_DEFAULT: profile},
         reconnection_policy=ConstantReconnectionPolicy(RECONNECT_S, max_attempts=None),
         connect_timeout=patience,

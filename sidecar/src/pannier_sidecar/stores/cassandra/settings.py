@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Final
 
 from cassandra import ConsistencyLevel
 
+from pannier_sidecar.network.tls import Encryption
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
@@ -40,15 +42,6 @@ LEVELS: Final[Mapping[str, Levels]] = {
 
 
 @dataclass(frozen=True, slots=True)
-class Encryption:
-    """How TLS is spoken: PEM texts, empty where the system's authorities or no client certificate will do."""
-
-    authority: str
-    client_certificate: str
-    client_key: str
-
-
-@dataclass(frozen=True, slots=True)
 class CassandraSettings:
     """The component's settings; times in seconds."""
 
@@ -62,7 +55,7 @@ class CassandraSettings:
     username: str
     """Empty: nobody logs in."""
     password: str
-    tls: Encryption | None
+    encryption: Encryption | None
 
     @property
     def where(self) -> str:
@@ -86,15 +79,5 @@ def read(settings: Mapping[str, Setting]) -> CassandraSettings:
         timeout=float(settings.get("timeout") or 10.0),
         username=str(settings.get("username") or ""),
         password=str(settings.get("password") or ""),
-        tls=_encryption(settings),
-    )
-
-
-def _encryption(settings: Mapping[str, Setting]) -> Encryption | None:
-    if settings.get("enableHostVerification") is not True:
-        return None
-    return Encryption(
-        authority=str(settings.get("caCert") or ""),
-        client_certificate=str(settings.get("clientCert") or ""),
-        client_key=str(settings.get("clientKey") or ""),
+        encryption=Encryption.read(settings) if settings.get("enableHostVerification") is True else None,
     )

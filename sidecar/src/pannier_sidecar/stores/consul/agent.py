@@ -69,8 +69,9 @@ class Agent:
         self._settings = settings
         self._kv = f"{settings.url}/v1/kv/"
         self._datacenter = f"dc={quote(settings.datacenter, safe='')}" if settings.datacenter else ""
+        encryption = settings.encryption
         self._session = aiohttp.ClientSession(
-            connector=aiohttp.TCPConnector(limit=CONNECTIONS, ssl=settings.tls_context()),
+            connector=aiohttp.TCPConnector(limit=CONNECTIONS, ssl=encryption.context() if encryption else True),
             timeout=aiohttp.ClientTimeout(total=settings.timeout),
             headers={"X-Consul-Token": settings.token} if settings.token else None,
             skip_auto_headers=("Accept-Encoding", "Content-Type", "User-Agent"),

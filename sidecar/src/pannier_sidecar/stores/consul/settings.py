@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import ssl
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from msgspec import Struct
 
+from pannier_sidecar.network.tls import Encryption
 from pannier_sidecar.state.errors import StoreRefused
 
 if TYPE_CHECKING:
@@ -30,9 +29,7 @@ class ConsulSettings(Struct, frozen=True):
     """Seconds that a call may take."""
     cleanup_interval: float = 3600.0
     """Seconds between looks for keys that have expired; 0: only those that are read are removed."""
-    skips_verification: bool = False
-    ca_certificate: str = ""
-    """PEM text, or the path of a file that holds it; empty: the system's authorities."""
+    encryption: Encryption | None = None
 
     def __repr__(self) -> str:
         return f"ConsulSettings({self.url!r}, ...)"  # settings may find their way into a log
@@ -41,34 +38,16 @@ class ConsulSettings(Struct, frozen=True):
     def read(cls, settings: Mapping[str, Setting]) -> ConsulSettings:
         """Return the settings. Raises StoreRefused naming the field, its value and what to write."""
         path = _text(settings, "keyPrefixPath").strip("/") or "dapr"
+        url = _url(_text(settings, "httpAddr") or "127.0.0.1:8500", _text(settings, "scheme") or "http")
         return cls(
-            url=_url(_text(settings, "httpAddr") or "127.0.0.1:8500", _text(settings, "scheme") or "http"),
+            url=url,
             datacenter=_text(settings, "datacenter"),
             token=_text(settings, "aclToken"),
             prefix=f"{path}/",
             timeout=float(settings.get("timeout") or 0) or 10.0,
             cleanup_interval=max(0.0, float(settings.get("cleanupInterval") or 0)),
-            skips_verification=settings.get("insecureSkipTLSVerify") is True,
-            ca_certificate=_text(settings, "caCert"),
+            encryption=Encryption.read(settings) if url.startswith("https:") else None,
         )
-
-    def tls_context(self) -> ssl.SSLContext | bool:
-        """Return whom to trust; True where no TLS is spoken. Raises StoreRefused for a certificate without use."""
-        if not self.url.startswith("https:"):
-            return True
-        context = ssl.create_default_context()
-        if self.skips_verification:
-            context.check_hostname = False
-            context.verify_mode = ssl.CERT_NONE
-        authority = self.ca_certificate
-        if authority:
-            try:
-                text = authority if "-----BEGIN" in authority else Path(authority).read_text()
-                context.load_verify_locations(cadata=text)
-            except (ssl.SSLError, OSError) as error:
-                advice = "write PEM text or the path of a PEM file"
-                raise StoreRefused(f"caCert cannot be used: {error}; {advice}") from error
-        return context
 
 
 def _text(settings: Mapping[str, Setting], name: str) -> str:

@@ -4,7 +4,7 @@
     items        how state lies in memcached: meta commands out, values in; plain items as Dapr writes them
     host         one server for as long as the store is open: connects, and connects again
     dialling     one connection made, signed in and tried
-    connection   one connection: every call of one loop turn in one write
+    connection   one connection: what comes on it, as answers
     settings     the component's metadata
 
 Each knows only those below it. Only memcached's meta commands (version 1.6.10 and later) can delete by ETag and tell

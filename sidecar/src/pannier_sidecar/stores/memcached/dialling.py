@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import ssl
-from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+from pannier_sidecar.network.pipeline import ConnectionLost
 from pannier_sidecar.state.errors import StoreFault, StoreRefused, StoreUnavailable
 
 from . import items
-from .connection import Connection, ConnectionLost
+from .connection import Connection
 
 if TYPE_CHECKING:
-    from .settings import Address, Encryption, MemcachedSettings
+    from .settings import Address, MemcachedSettings
 
 _PROBE_KEY: Final = items.sent_key("pannier probe")
 """Has a space, so that whether the server takes such keys is tried too."""
@@ -25,7 +25,7 @@ class Dialler:
     def __init__(self, settings: MemcachedSettings):
         """Raises StoreRefused if the certificate cannot be used."""
         self._settings = settings
-        self._tls = _tls_context(settings.encryption) if settings.encryption else None
+        self._tls = settings.encryption.context() if settings.encryption else None
 
     async def dial(self, address: Address) -> Connection:
         """Return a signed-in connection to a server that can do what the store needs. Raises a StoreFault in time."""
@@ -112,19 +112,3 @@ def _not_let_in(reply: object, name: str) -> StoreRefused:
     if "authentication" in text:
         return StoreRefused(f"memcached at {name} lets nobody in: {text}; check username and password")
     return StoreRefused(f"what answers at {name} says {text!r}, which is no answer of memcached's; check hosts")
-
-
-def _tls_context(encryption: Encryption) -> ssl.SSLContext:
-    context = ssl.create_default_context()
-    if encryption.skips_verification:
-        context.check_hostname = False
-        context.verify_mode = ssl.CERT_NONE
-    authority = encryption.ca_certificate
-    if authority:
-        try:
-            context.load_verify_locations(
-                cadata=authority if "-----BEGIN" in authority else Path(authority).read_text()
-            )
-        except (ssl.SSLError, OSError) as error:
-            raise StoreRefused(f"caCert cannot be used: {error}; write PEM text or the path of a PEM file") from error
-    return context

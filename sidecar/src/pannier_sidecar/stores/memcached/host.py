@@ -6,13 +6,13 @@ import asyncio
 import logging
 from typing import TYPE_CHECKING
 
+from pannier_sidecar.network.pipeline import ConnectionLost
 from pannier_sidecar.state.errors import OutcomeUnknown, StoreFault, StoreUnavailable
-
-from .connection import Connection, ConnectionLost, Reply
 
 if TYPE_CHECKING:
     from pannier_sidecar.state.requests import Write
 
+    from .connection import Connection, Reply
     from .dialling import Dialler
     from .settings import Address
 

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 from msgspec import Struct
 
+from pannier_sidecar.network.tls import Encryption
 from pannier_sidecar.state.errors import StoreRefused
 
 if TYPE_CHECKING:
@@ -26,14 +27,6 @@ class Address(NamedTuple):
         if self.port is None:
             return self.host
         return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
-
-
-class Encryption(Struct, frozen=True):
-    """How TLS is spoken."""
-
-    skips_verification: bool = False
-    ca_certificate: str = ""
-    """PEM text, or the path of a file that holds it; empty: the system's authorities."""
 
 
 class MemcachedSettings(Struct, frozen=True):
@@ -61,19 +54,13 @@ class MemcachedSettings(Struct, frozen=True):
             timeout=float(settings.get("timeout") or 0) or 1.0,
             username=_text(settings, "username"),
             password=_text(settings, "password"),
-            encryption=_encryption(settings),
+            encryption=Encryption.read(settings) if settings.get("enableTLS") is True else None,
         )
 
 
 def _text(settings: Mapping[str, Setting], name: str) -> str:
     value = settings.get(name)
     return "" if value is None else str(value)
-
-
-def _encryption(settings: Mapping[str, Setting]) -> Encryption | None:
-    if settings.get("enableTLS") is not True:
-        return None
-    return Encryption(settings.get("insecureSkipTLSVerify") is True, _text(settings, "caCert"))
 
 
 def _address(text: str) -> Address:

@@ -5,11 +5,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple, TypeVar
 from zlib import crc32
 
+from pannier_sidecar.network.pipeline import ConnectionLost
 from pannier_sidecar.state.errors import StoreFault, StoreUnavailable
 from pannier_sidecar.state.store import Feature, Setting, Store, StoredValue
 
 from . import items
-from .connection import Connection, ConnectionLost, Reply
 from .dialling import Dialler
 from .host import Host
 from .settings import MemcachedSettings
@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Mapping, Sequence
 
     from pannier_sidecar.state.requests import Delete, Get, Set, Write
+
+    from .connection import Connection, Reply
 
 Found = TypeVar("Found")
 

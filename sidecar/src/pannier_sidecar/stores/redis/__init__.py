@@ -10,7 +10,7 @@
     strong       writes that replicas have to acknowledge
     dialling     one connection made, signed in and tried
     link         one server for as long as the store is open: connects, reconnects
-    connection   one connection: every call of one loop turn in one write
+    connection   one connection: what comes on it, as replies
     scripts      the writes, each one Lua script and therefore atomic
     faults       what Redis' errors mean
     settings, slots, wire    the component's metadata; hash slots; commands as bytes

@@ -1,118 +1,41 @@
-"""One connection, shared by all calls: those of one loop turn go out in one write, answers come back in order."""
+"""A pipelined connection to a Redis server; hiredis reads the replies."""
 
 from __future__ import annotations
 
-import asyncio
-from collections import deque
-from itertools import repeat
-from typing import TYPE_CHECKING, Any, Final, cast
+from typing import TYPE_CHECKING, Any, Final
 
 from hiredis import ProtocolError, Reader, ReplyError
 
+from pannier_sidecar.network.pipeline import Pipeline
+
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    import asyncio
 
 NOTHING: Final = object()
 """What the parser returns when it has no whole reply."""
-MAX_OWED: Final = 50_000
-"""Replies that may be outstanding before further calls have to wait: some tens of megabytes at the worst."""
-GRACE_S: Final = 0.05
-"""Between noticing that an answer is overdue and giving the server up."""
-LARGE: Final = 64 * 1024
-"""A call of more bytes goes out at once, with those that came before it."""
-WRITE_HIGH_WATER: Final = 1024 * 1024
-"""Bytes that may wait for the server to read before further calls have to wait."""
 
 
-class ConnectionLost(Exception):
-    """The connection ended before the answer came."""
+class Connection(Pipeline):
+    """A connection on which a call gets its reply, or the list of them where there is more than one.
 
-    def __init__(self, reason: str, *, was_sent: bool, timed_out: bool = False):
-        super().__init__(reason)
-        self.was_sent = was_sent
-        """False: the server certainly knows nothing of the call."""
-        self.timed_out = timed_out
-        """The call waited for its answer as long as a call may."""
-
-
-class Connection(asyncio.Protocol):
-    """A pipelined connection. Whoever makes it sets `on_flow` and awaits `lost`."""
+    Replies that are errors are results too, of type ReplyError.
+    """
 
     def __init__(self, loop: asyncio.AbstractEventLoop, name: str, read_timeout: float):
+        super().__init__(loop, f"Redis at {name}", read_timeout, "readTimeout")
         self.name = name
         """host:port, for error texts."""
         self.last_words: str | None = None
         """What the server said before it hung up."""
         self.run_id = ""
         """What identifies the server's process, if it told."""
-        self.lost: asyncio.Future[str] = loop.create_future()
-        """Done when the connection has ended; its result says why."""
-        self.on_flow: Callable[[bool], None] = _ignore
-        """Is told when calls may be sent, and when they have to wait."""
-        self._loop = loop
-        self._create_future = loop.create_future
-        self._call_soon = loop.call_soon
-        self._read_timeout = read_timeout
-        self._transport: asyncio.Transport | None = None
         self._reader = Reader(notEnoughData=NOTHING)
-        self._outgoing: list[bytes] = []
-        # A call that is owed several replies has None for each but the last, which has its future.
-        self._owed: deque[asyncio.Future[Any] | None] = deque()
         self._partial: list[Any] = []
-        self._silent_since: float | None = None
-        """Loop time of the last sign of life; None while nothing is owed."""
-        self._unread = 0
-        """Bytes that the server had not taken when the watch last looked."""
-        self._is_doubtful = False
-        """Whether the watch has found it silent for too long once already."""
-        self._watch: asyncio.TimerHandle | None = None
-        self._is_writable = True
-        self._is_full = False
-        self._reason: str | None = None
-        self._timed_out = False
 
-    def send(self, payload: bytes, replies: int) -> asyncio.Future[Any]:
-        """Send commands; the result is the reply, or the list of them where there is more than one.
-
-        Replies that are errors are results too, of type ReplyError. The future fails with ConnectionLost.
-        """
-        future = self._create_future()
-        outgoing = self._outgoing
-        if not outgoing:
-            self._call_soon(self._flush)
-        outgoing.append(payload)
-        owed = self._owed
-        if replies == 2:  # a get
-            owed.append(None)
-        elif replies > 2:
-            owed.extend(repeat(None, replies - 1))
-        owed.append(future)
-        if len(payload) > LARGE:
-            self._flush()  # later calls of this turn then know when the server does not keep up
-        return future
-
-    @property
-    def why_ended(self) -> str | None:
-        """Why no call gets an answer any more; None: calls do."""
-        return self._reason
-
-    def abort(self, reason: str) -> None:
-        """End the connection at once; calls in flight fail."""
-        if self._reason is None:
-            self._reason = reason
-            self.on_flow(False)
-            if self._transport is not None:
-                self._transport.abort()
-
-    # --- asyncio.Protocol -----------------------------------------------------------------------------------------
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        self._transport = cast("asyncio.Transport", transport)
-        self._transport.set_write_buffer_limits(high=WRITE_HIGH_WATER)
-
-    def data_received(self, data: bytes) -> None:
+    def read(self, data: bytes) -> None:
+        """Hand out the replies that have come whole."""
         next_reply = self._reader.gets
-        owed = self._owed
+        owed = self.owed
         try:
             self._reader.feed(data)
             while (reply := next_reply()) is not NOTHING:
@@ -127,93 +50,16 @@ class Connection(asyncio.Protocol):
                     future.set_result(reply)
         except IndexError:  # before it hangs up, Redis says why it takes nobody in
             self.abort(self._last_words(reply))
-            return
         except ProtocolError:
             self.abort(f"what answers at {self.name} does not speak the Redis protocol")
-            return
-        self._silent_since = self._loop.time() if owed else None
-        if self._is_full and len(owed) < MAX_OWED // 2:
-            self._is_full = False
-            self._tell_flow()
-
-    def pause_writing(self) -> None:
-        self._is_writable = False
-        self._tell_flow()
-
-    def resume_writing(self) -> None:
-        self._is_writable = True
-        self._tell_flow()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        if self._reason is None:
-            if self._partial and isinstance(self._partial[-1], ReplyError):  # as above, with a call on its way
-                self._reason = self._last_words(self._partial[-1])
-            else:
-                self._reason = f"the connection to Redis at {self.name} was lost: {exc or 'the server closed it'}"
-            self.on_flow(False)
-        if self._watch is not None:
-            self._watch.cancel()
-        self._fail_calls(self._reason)
-        if not self.lost.done():
-            self.lost.set_result(self._reason)
-
-    # --- inside ---------------------------------------------------------------------------------------------------
+        """Tell calls in flight why."""
+        if self._reason is None and self._partial and isinstance(self._partial[-1], ReplyError):
+            self._reason = self._last_words(self._partial[-1])  # said while a call was on its way
+            self._tell_flow()
+        super().connection_lost(exc)
 
     def _last_words(self, reply: object) -> str:
         self.last_words = str(reply)
         return f"Redis at {self.name} says: {reply}"
-
-    def _flush(self) -> None:
-        outgoing = self._outgoing
-        if self._reason is not None or self._transport is None:
-            if self.lost.done():  # connection_lost came and went before this call
-                self._fail_calls(self._reason or "the connection was never made")
-            return
-        if not outgoing:  # a large call took it along
-            return
-        self._outgoing = []
-        self._transport.write(outgoing[0] if len(outgoing) == 1 else b"".join(outgoing))
-        if self._silent_since is None:
-            self._silent_since = self._loop.time()
-            if self._watch is None:
-                self._watch = self._loop.call_later(self._read_timeout, self._look)
-        if len(self._owed) > MAX_OWED:
-            self._is_full = True
-            self._tell_flow()
-
-    def _look(self) -> None:
-        """Abort if the server has been silent for too long; look again when that could next be the case."""
-        self._watch = None
-        if self._silent_since is None or self._transport is None:
-            self._is_doubtful = False
-            return
-        unread = self._transport.get_write_buffer_size()
-        if unread < self._unread:  # taking what we write is a sign of life
-            self._silent_since = self._loop.time()
-        self._unread = unread
-        due = self._silent_since + self._read_timeout
-        if due > self._loop.time():
-            self._is_doubtful = False
-            self._watch = self._loop.call_at(due, self._look)
-        elif not self._is_doubtful:  # perhaps it was this process that slept, and the answer is here, unread
-            self._is_doubtful = True
-            self._watch = self._loop.call_later(GRACE_S, self._look)
-        else:
-            self._timed_out = True
-            self.abort(f"Redis at {self.name} did not answer within {self._read_timeout:g} s (readTimeout)")
-
-    def _fail_calls(self, reason: str) -> None:
-        calls = [future for future in self._owed if future is not None]
-        sent = len(calls) - len(self._outgoing)
-        self._owed.clear()
-        self._outgoing.clear()
-        for place, future in enumerate(calls):
-            if not future.done():
-                future.set_exception(ConnectionLost(reason, was_sent=place < sent, timed_out=self._timed_out))
-
-    def _tell_flow(self) -> None:
-        self.on_flow(self._reason is None and self._is_writable and not self._is_full)
-
-
-def _ignore(_: bool) -> None:
-    return

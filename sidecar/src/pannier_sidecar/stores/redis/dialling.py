@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, Any, Final
 
 from hiredis import ReplyError
 
+from pannier_sidecar.network.pipeline import ConnectionLost
 from pannier_sidecar.state.errors import StoreFault, StoreRefused, StoreUnavailable
 
 from . import faults, scripts
-from .connection import Connection, ConnectionLost
-from .tls import certificate_advice, tls_context
+from .connection import Connection
 from .wire import pack
 
 if TYPE_CHECKING:
@@ -54,7 +54,7 @@ class Dialler:
     def __init__(self, settings: RedisSettings):
         """Raises StoreRefused if certificates cannot be used."""
         self._settings = settings
-        self._tls = tls_context(settings.encryption) if settings.encryption else None
+        self._tls = settings.encryption.context() if settings.encryption else None
         self._was_understood = False
         """A server has answered: it is no matter of TLS where one no longer does."""
 
@@ -82,7 +82,7 @@ class Dialler:
             is_explained = self._was_understood or (connection is not None and connection.last_words)
             raise StoreUnavailable(str(error) if is_explained else f"{error}; {self._tls_advice()}") from error
         except ssl.SSLError as error:
-            raise StoreRefused(f"no TLS with Redis at {address}: {error}; {certificate_advice(error)}") from error
+            raise StoreRefused(f"no TLS with Redis at {address}: {error}; {_certificate_advice(error)}") from error
         except OSError as error:
             reason = error.strerror or str(error)
             raise StoreUnavailable(f"Redis at {address} cannot be reached: {reason}; check redisHost") from error
@@ -179,3 +179,12 @@ def _keep_alive(sock: socket.socket | None) -> None:
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, KEEPALIVE_IDLE_S)
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPINTVL, KEEPALIVE_PAUSE_S)
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPCNT, KEEPALIVE_PROBES)
+
+
+def _certificate_advice(error: ssl.SSLError) -> str:
+    if isinstance(error, ssl.SSLCertVerificationError):
+        return (
+            "give the authority that signed the certificate in caCert (or to this machine: SSL_CERT_FILE adds one) and "
+            'the host that it was signed for in redisHost, or set insecureSkipTLSVerify: "true"'
+        )
+    return "check that the server speaks TLS on this port and which client certificate it asks for"

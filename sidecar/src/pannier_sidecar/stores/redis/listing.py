@@ -16,11 +16,11 @@ from typing import TYPE_CHECKING, Any, Final
 from hiredis import ReplyError
 from msgspec import DecodeError, Struct, json
 
+from pannier_sidecar.network.pipeline import ConnectionLost
 from pannier_sidecar.state.errors import CursorInvalid, StoreUnavailable
 from pannier_sidecar.state.store import KeyPage
 
 from . import faults
-from .connection import ConnectionLost
 from .slots import SLOTS, slot_of
 from .wire import pack
 

@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING, Any, Final
 from hiredis import ReplyError
 from msgspec import Struct
 
+from pannier_sidecar.network.pipeline import ConnectionLost
 from pannier_sidecar.state.errors import OutcomeUnknown, StoreUnavailable
 
 from . import faults, scripts
-from .connection import ConnectionLost
 from .link import Link
 from .slots import SLOTS
 from .strong import ReplicaCount, StrongWrites

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 from msgspec import Struct
 
+from pannier_sidecar.network.tls import Encryption
 from pannier_sidecar.state.errors import StoreRefused
 
 if TYPE_CHECKING:
@@ -34,19 +35,6 @@ class Credentials(Struct, frozen=True):
 
     def __repr__(self) -> str:
         return f"Credentials({self.username!r}, ...)"  # settings may find their way into a log
-
-
-class Encryption(Struct, frozen=True):
-    """How TLS is spoken. Certificates and keys are PEM text, or the path of a file that holds it."""
-
-    skips_verification: bool = False
-    ca_certificate: str = ""
-    """Empty: the system's authorities."""
-    client_certificate: str = ""
-    client_key: str = ""
-
-    def __repr__(self) -> str:
-        return f"Encryption(skips_verification={self.skips_verification}, ...)"
 
 
 class RedisSettings(Struct, frozen=True):
@@ -85,7 +73,7 @@ class RedisSettings(Struct, frozen=True):
             database=int(settings.get("redisDB") or 0),
             is_cluster=settings.get("redisType") == "cluster" and not by_sentinel,
             master_name=_master_name(settings) if by_sentinel else None,
-            encryption=_encryption(settings),
+            encryption=Encryption.read(settings) if settings.get("enableTLS") is True else None,
             dial_timeout=_seconds(settings, "dialTimeout", 5.0),
             read_timeout=_seconds(settings, "readTimeout", 3.0),
             write_timeout=_seconds(settings, "writeTimeout", _seconds(settings, "readTimeout", 3.0)),
@@ -122,21 +110,6 @@ def _master_name(settings: Mapping[str, Setting]) -> str:
             "failover is true but sentinelMasterName is empty; write the name that the Sentinels monitor, like mymaster"
         )
     return name
-
-
-def _encryption(settings: Mapping[str, Setting]) -> Encryption | None:
-    if settings.get("enableTLS") is not True:
-        return None
-    encryption = Encryption(
-        skips_verification=settings.get("insecureSkipTLSVerify") is True,
-        ca_certificate=_text(settings, "caCert"),
-        client_certificate=_text(settings, "clientCert"),
-        client_key=_text(settings, "clientKey"),
-    )
-    if bool(encryption.client_certificate) != bool(encryption.client_key):
-        missing = "clientKey" if encryption.client_certificate else "clientCert"
-        raise StoreRefused(f"{missing} is missing: a client certificate needs both clientCert and clientKey")
-    return encryption
 
 
 def _addresses(settings: Mapping[str, Setting]) -> tuple[Address, ...]:

@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from hiredis import ReplyError
 
+from pannier_sidecar.network.pipeline import ConnectionLost
 from pannier_sidecar.state.errors import StoreFault
 from pannier_sidecar.state.store import Feature, KeyPage, Store, StoredValue
 
 from . import layout
-from .connection import ConnectionLost
 from .deployment import find_servers
 from .listing import list_keys
 from .servers import NotOpen, Request, Servers, Trouble

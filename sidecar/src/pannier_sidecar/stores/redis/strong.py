@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Any, Final
 
 from hiredis import ReplyError
 
+from pannier_sidecar.network.pipeline import ConnectionLost
 from pannier_sidecar.state.errors import StoreFault, StoreUnavailable, TooFewReplicas
 
-from .connection import ConnectionLost
 from .wire import pack
 
 if TYPE_CHECKING:

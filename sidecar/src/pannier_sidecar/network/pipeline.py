@@ -1,0 +1,192 @@
+"""One connection, shared by all calls: those of one loop turn go out in one write, answers come back in order."""
+
+from __future__ import annotations
+
+import asyncio
+from abc import abstractmethod
+from collections import deque
+from itertools import repeat
+from typing import TYPE_CHECKING, Any, Final, cast
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+MAX_OWED: Final = 50_000
+"""Answers that may be outstanding before further calls have to wait: some tens of megabytes at the worst."""
+LARGE: Final = 64 * 1024
+"""A call of more bytes goes out at once, with those that came before it."""
+WRITE_HIGH_WATER: Final = 1024 * 1024
+"""Bytes that may wait for the server to read before further calls have to wait."""
+GRACE_S: Final = 0.05
+"""Between noticing that an answer is overdue and giving the server up."""
+
+
+class ConnectionLost(Exception):
+    """The connection ended before the answer came."""
+
+    def __init__(self, reason: str, *, was_sent: bool, timed_out: bool = False):
+        super().__init__(reason)
+        self.was_sent = was_sent
+        """False: the server certainly knows nothing of the call."""
+        self.timed_out = timed_out
+        """The call waited for its answer as long as a call may."""
+
+
+class Pipeline(asyncio.Protocol):
+    """A connection that answers in order. Who makes it may set `on_flow`, and awaits `lost`.
+
+    What an answer is, a subclass knows: it reads them in `read` and gives each to the call that is `owed` it.
+    """
+
+    def __init__(self, loop: asyncio.AbstractEventLoop, server: str, timeout: float, timeout_field: str):
+        """Take the server's name for error texts, the seconds it may be silent while it owes, and who says so."""
+        self.lost: asyncio.Future[str] = loop.create_future()
+        """Done when the connection has ended; its result says why."""
+        self.takes_calls = True
+        """False: it has ended, or the server does not keep up."""
+        self.on_flow: Callable[[bool], None] = _ignore
+        """Is told when calls may be sent, and when they have to wait."""
+        # A call that is owed several answers has None for each but the last, which has its future.
+        self.owed: deque[asyncio.Future[Any] | None] = deque()
+        self._server = server
+        self._loop = loop
+        self._create_future = loop.create_future
+        self._call_soon = loop.call_soon
+        self._timeout = timeout
+        self._timeout_field = timeout_field
+        self._transport: asyncio.Transport | None = None
+        self._outgoing: list[bytes] = []
+        self._silent_since: float | None = None
+        """Loop time of the last sign of life; None while nothing is owed."""
+        self._unread = 0
+        """Bytes that the server had not taken when the watch last looked."""
+        self._is_doubtful = False
+        """Whether the watch has found it silent for too long once already."""
+        self._watch: asyncio.TimerHandle | None = None
+        self._is_writable = True
+        self._is_full = False
+        self._reason: str | None = None
+        self._timed_out = False
+
+    @abstractmethod
+    def read(self, data: bytes) -> None:
+        """Take in what came, and hand out the answers in it. May abort the connection."""
+
+    def send(self, payload: bytes, answers: int = 1) -> asyncio.Future[Any]:
+        """Send a call; the future has its answer, or fails with ConnectionLost."""
+        future = self._create_future()
+        outgoing = self._outgoing
+        if not outgoing:
+            self._call_soon(self._flush)
+        outgoing.append(payload)
+        owed = self.owed
+        if answers == 2:
+            owed.append(None)
+        elif answers > 2:
+            owed.extend(repeat(None, answers - 1))
+        owed.append(future)
+        if len(payload) > LARGE:
+            self._flush()  # later calls of this turn then know when the server does not keep up
+        return future
+
+    @property
+    def why_ended(self) -> str | None:
+        """Why no call gets an answer any more; None: calls do."""
+        return self._reason
+
+    def abort(self, reason: str) -> None:
+        """End the connection at once; calls in flight fail."""
+        if self._reason is None:
+            self._reason = reason
+            self._tell_flow()
+            if self._transport is not None:
+                self._transport.abort()
+
+    # --- asyncio.Protocol -----------------------------------------------------------------------------------------
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = cast("asyncio.Transport", transport)
+        self._transport.set_write_buffer_limits(high=WRITE_HIGH_WATER)
+
+    def data_received(self, data: bytes) -> None:
+        self.read(data)
+        self._silent_since = self._loop.time() if self.owed else None
+        if self._is_full and len(self.owed) < MAX_OWED // 2:
+            self._is_full = False
+            self._tell_flow()
+
+    def pause_writing(self) -> None:
+        self._is_writable = False
+        self._tell_flow()
+
+    def resume_writing(self) -> None:
+        self._is_writable = True
+        self._tell_flow()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        if self._reason is None:
+            self._reason = f"the connection to {self._server} was lost: {exc or 'the server closed it'}"
+            self._tell_flow()
+        if self._watch is not None:
+            self._watch.cancel()
+        self._fail_calls(self._reason)
+        if not self.lost.done():
+            self.lost.set_result(self._reason)
+
+    # --- inside ---------------------------------------------------------------------------------------------------
+
+    def _flush(self) -> None:
+        outgoing = self._outgoing
+        if self._reason is not None or self._transport is None:
+            if self.lost.done():  # connection_lost came and went before this call
+                self._fail_calls(self._reason or "the connection was never made")
+            return
+        if not outgoing:  # a large call took it along
+            return
+        self._outgoing = []
+        self._transport.write(outgoing[0] if len(outgoing) == 1 else b"".join(outgoing))
+        if self._silent_since is None:
+            self._silent_since = self._loop.time()
+            if self._watch is None:
+                self._watch = self._loop.call_later(self._timeout, self._look)
+        if len(self.owed) > MAX_OWED:
+            self._is_full = True
+            self._tell_flow()
+
+    def _look(self) -> None:
+        """Abort if the server has been silent for too long; look again when that could next be the case."""
+        self._watch = None
+        if self._silent_since is None or self._transport is None:
+            self._is_doubtful = False
+            return
+        unread = self._transport.get_write_buffer_size()
+        if unread < self._unread:  # taking what we write is a sign of life
+            self._silent_since = self._loop.time()
+        self._unread = unread
+        due = self._silent_since + self._timeout
+        if due > self._loop.time():
+            self._is_doubtful = False
+            self._watch = self._loop.call_at(due, self._look)
+        elif not self._is_doubtful:  # perhaps it was this process that slept, and the answer is here, unread
+            self._is_doubtful = True
+            self._watch = self._loop.call_later(GRACE_S, self._look)
+        else:
+            self._timed_out = True
+            self.abort(f"{self._server} did not answer within {self._timeout:g} s ({self._timeout_field})")
+
+    def _fail_calls(self, reason: str) -> None:
+        calls = [future for future in self.owed if future is not None]
+        sent = len(calls) - len(self._outgoing)
+        self.owed.clear()
+        self._outgoing.clear()
+        for place, future in enumerate(calls):
+            if not future.done():
+                future.set_exception(ConnectionLost(reason, was_sent=place < sent, timed_out=self._timed_out))
+
+    def _tell_flow(self) -> None:
+        self.takes_calls = self._reason is None and self._is_writable and not self._is_full
+        self.on_flow(self.takes_calls)
+
+
+def _ignore(_: bool) -> None:
+    return

@@ -1,0 +1,99 @@
+"""Whom TLS trusts, and which certificate it shows, as a component says."""
+
+from __future__ import annotations
+
+import os
+import ssl
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from msgspec import Struct
+
+from pannier_sidecar.state.errors import StoreRefused
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from pannier_sidecar.state.store import Setting
+
+
+class Encryption(Struct, frozen=True):
+    """How TLS is spoken. Certificates and keys are PEM text, or the path of a file that holds it."""
+
+    authority: str = ""
+    """Who signs servers' certificates; nobody else is trusted then. Empty: the system's authorities."""
+    client_certificate: str = ""
+    client_key: str = ""
+    skips_verification: bool = False
+
+    @classmethod
+    def read(cls, settings: Mapping[str, Setting]) -> Encryption:
+        """Return what the fields say that stores have for this. Raises StoreRefused for half a client certificate."""
+        read = cls(
+            _text(settings, "caCert"),
+            _text(settings, "clientCert"),
+            _text(settings, "clientKey"),
+            settings.get("insecureSkipTLSVerify") is True,
+        )
+        if bool(read.client_certificate) != bool(read.client_key):
+            missing = "clientKey" if read.client_certificate else "clientCert"
+            raise StoreRefused(f"{missing} is missing: a client certificate needs both clientCert and clientKey")
+        return read
+
+    def __repr__(self) -> str:
+        return f"Encryption(skips_verification={self.skips_verification}, ...)"
+
+    def context(self) -> ssl.SSLContext:
+        """Return what connections are made with.
+
+        Raises StoreRefused, with the fields' names (caCert, clientCert, clientKey), for what cannot be used.
+        """
+        try:
+            context = ssl.create_default_context(cadata=_pem(self.authority) if self.authority else None)
+        except (ssl.SSLError, OSError, ValueError) as error:
+            raise StoreRefused(f"caCert cannot be used: {error}; write PEM text or the path of a PEM file") from error
+        if self.skips_verification:
+            context.check_hostname = False
+            context.verify_mode = ssl.CERT_NONE
+        if self.client_certificate:
+            self._show_certificate(context)
+        return context
+
+    def _show_certificate(self, context: ssl.SSLContext) -> None:
+        try:
+            pem = f"{_pem(self.client_certificate)}\n{_pem(self.client_key)}\n"
+            with _as_file(pem.encode()) as path:
+                context.load_cert_chain(path)
+        except (ssl.SSLError, OSError, ValueError) as error:
+            advice = "write PEM text, or paths of PEM files, that belong together"
+            raise StoreRefused(f"clientCert and clientKey cannot be used: {error}; {advice}") from error
+
+
+@contextmanager
+def _as_file(content: bytes) -> Iterator[str]:
+    """Give OpenSSL, which reads a key from a file only, one that nobody else can read and that is gone in a moment.
+
+    It is in memory where the system has that (Linux): a pod has no folder to write to.
+    """
+    if hasattr(os, "memfd_create"):
+        with os.fdopen(os.memfd_create("client certificate"), "wb") as file:
+            file.write(content)
+            file.flush()
+            yield f"/proc/self/fd/{file.fileno()}"
+        return
+    from tempfile import NamedTemporaryFile
+
+    with NamedTemporaryFile(suffix=".pem") as temporary:
+        temporary.write(content)
+        temporary.flush()
+        yield temporary.name
+
+
+def _text(settings: Mapping[str, Setting], name: str) -> str:
+    value = settings.get(name)
+    return "" if value is None else str(value)
+
+
+def _pem(text: str) -> str:
+    return text if "-----BEGIN" in text else Path(text).read_text()
