@@ -1,21 +1,26 @@
-"""An open store that has to leave nothing behind."""
+"""Open stores that have to leave nothing behind."""
 
 from __future__ import annotations
 
 import asyncio
 import gc
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from typing import Any, TypeVar
 
 from pannier_sidecar.state.store import Store
+from pannier_sidecar.stores import registry
 
 Kind = TypeVar("Kind", bound=Store)
 
 
+OpenStore = Callable[..., Awaitable[Store]]
+"""Opens a store of a version, with more settings."""
+
+
 @asynccontextmanager
-async def opened(store: Kind, patience_s: float = 0.0) -> AsyncIterator[Kind]:
-    """Open a store; afterwards no task may be left and no exception unseen.
+async def nothing_left(patience_s: float = 0.0) -> AsyncIterator[None]:
+    """After the block no task may be left and no exception unseen.
 
     `patience_s` is for client libraries that end their own tasks a little later.
     """
@@ -23,15 +28,42 @@ async def opened(store: Kind, patience_s: float = 0.0) -> AsyncIterator[Kind]:
     complaints: list[dict[str, Any]] = []
     loop.set_exception_handler(lambda _, context: complaints.append(context))
     before = asyncio.all_tasks()
-    await store.open()
-    try:
-        yield store
-    finally:
-        await store.close()
-        await asyncio.sleep(0)
-        deadline = loop.time() + patience_s
-        while left := asyncio.all_tasks() - before - {asyncio.current_task()}:
-            assert loop.time() < deadline, left
-            await asyncio.sleep(0.01)
-        gc.collect()
-        assert not complaints, complaints
+    yield
+    await asyncio.sleep(0)
+    deadline = loop.time() + patience_s
+    while left := asyncio.all_tasks() - before - {asyncio.current_task()}:
+        assert loop.time() < deadline, left
+        await asyncio.sleep(0.01)
+    gc.collect()
+    assert not complaints, complaints
+
+
+@asynccontextmanager
+async def opened(store: Kind, patience_s: float = 0.0) -> AsyncIterator[Kind]:
+    """Open a store, which has to leave nothing behind."""
+    async with nothing_left(patience_s):
+        await store.open()
+        try:
+            yield store
+        finally:
+            await store.close()
+
+
+@asynccontextmanager
+async def opening(store_type: str, settings: Mapping[str, Any], patience_s: float = 0.0) -> AsyncIterator[OpenStore]:
+    """Open as many stores as the block asks for; together they have to leave nothing behind."""
+    stores: list[Store] = []
+
+    async def open_one(version: str = "v2", **more: Any) -> Store:
+        store = registry.load(store_type, version)({**settings, **more})
+        stores.append(store)
+        await store.open()
+        return store
+
+    async with nothing_left(patience_s):
+        try:
+            yield open_one
+        finally:
+            for store in stores:
+                await store.close()
+                await store.close()  # twice is once

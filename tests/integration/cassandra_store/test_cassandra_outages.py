@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 from servers.cassandra_server import CassandraServer
-from servers.opened_redis import Load, eventually, until
+from servers.eventually import eventually, until
+from servers.load import Load
 from servers.opened_store import opened
 from servers.processes import free_port
 from servers.redis_server import make_certificates

@@ -12,7 +12,7 @@ from scenarios.http_client import HttpClient, path
 from scenarios.state_client import Item
 from scenarios.worlds import served
 from servers.consul_server import ConsulServer, ports, single
-from servers.opened_redis import eventually
+from servers.eventually import eventually
 from servers.opened_store import opened
 from servers.processes import free_port
 from servers.redis_server import make_certificates

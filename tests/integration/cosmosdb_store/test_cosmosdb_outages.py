@@ -1,12 +1,12 @@
 """Cosmos DB is away, dies, hangs or refuses: no call hangs, and messages say what to do."""
 
-import asyncio
 from pathlib import Path
 from time import monotonic
 from typing import Any
 
 import pytest
 from servers.cosmosdb_server import CONTAINER, CosmosServer, running
+from servers.eventually import eventually
 from servers.opened_cosmosdb import opened
 from servers.pannier_process import Pannier
 from servers.processes import free_port
@@ -32,15 +32,6 @@ async def fault_of_opening(settings: dict[str, Any], **more: Any) -> StoreFault:
         await store.open()
     await store.close()
     return caught.value
-
-
-async def eventually(store: CosmosDBStore, key: str) -> Any:
-    async with asyncio.timeout(LIMIT_S):
-        while True:
-            try:
-                return await store.get(Get(key))
-            except StoreUnavailable:
-                await asyncio.sleep(0.05)
 
 
 @pytest.fixture
@@ -100,15 +91,15 @@ async def test_killed_calls_fail_and_after_a_start_they_succeed(server: CosmosSe
         assert all(isinstance(fault, StoreUnavailable) for fault in faults)
         server.start()
         server.make_container(defaultTtl=-1)  # it keeps everything in memory
-        assert await eventually(store, "k") is None
+        assert await eventually(lambda: store.get(Get("k"))) is None
         await store.set(Set("k", b"2"))
-        assert (await eventually(store, "k")).value == b"2"
+        assert (await eventually(lambda: store.get(Get("k")))).value == b"2"
 
 
 async def test_an_account_that_hangs_fails_calls_in_time_and_serves_again_after(server: CosmosServer) -> None:
     async with opened(server.settings, timeout=2.0) as store:
         await store.set(Set("k", b"1"))
-        found = await eventually(store, "k")
+        found = await eventually(lambda: store.get(Get("k")))
         server.pause()
         started = monotonic()
         with pytest.raises(StoreUnavailable, match="gave no answer within 2 s"):
@@ -117,7 +108,7 @@ async def test_an_account_that_hangs_fails_calls_in_time_and_serves_again_after(
             await store.set(Set("k", b"2", if_match=found.etag))
         assert monotonic() - started < LIMIT_S / 2
         server.resume()
-        assert (await eventually(store, "k")).value in (b"1", b"2")
+        assert (await eventually(lambda: store.get(Get("k")))).value in (b"1", b"2")
 
 
 def test_the_example_leads_to_an_account(server: CosmosServer, tmp_path: Path) -> None:

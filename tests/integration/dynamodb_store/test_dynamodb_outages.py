@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 from servers.between import Between, between
 from servers.dynamodb_server import DynamoDBServer, running
-from servers.opened_redis import Load, eventually, until
+from servers.eventually import eventually, until
+from servers.load import Load
 from servers.opened_store import opened
 
 from pannier_sidecar.state.errors import ETagMismatch, OutcomeUnknown, StoreRefused, StoreUnavailable

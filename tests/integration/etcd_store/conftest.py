@@ -2,20 +2,16 @@
 
 from __future__ import annotations
 
-import asyncio
-import gc
 from asyncio import AbstractEventLoop
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
-from typing import Any
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 
 import pytest
 import uvloop
 from servers.etcd_server import EtcdServer, running
+from servers.opened_store import OpenStore, opening
 
-from pannier_sidecar.state.store import Store
-from pannier_sidecar.stores import registry
-
-OpenStore = Callable[..., Awaitable[Store]]
+PATIENCE_S = 10.0
+"""The library ends its own tasks a little later."""
 
 
 def pytest_asyncio_loop_factories() -> Mapping[str, Callable[[], AbstractEventLoop]]:
@@ -38,25 +34,5 @@ def server(shared: EtcdServer) -> EtcdServer:
 
 @pytest.fixture
 async def open_store(server: EtcdServer) -> AsyncIterator[OpenStore]:
-    """Open stores on the server; afterwards no task may be left and no exception unseen."""
-    loop = asyncio.get_running_loop()
-    complaints: list[dict[str, Any]] = []
-    loop.set_exception_handler(lambda _, context: complaints.append(context))
-    stores: list[Store] = []
-
-    async def open_one(version: str = "v2", **settings: Any) -> Store:
-        store = registry.load("state.etcd", version)({**server.settings, **settings})
-        stores.append(store)
-        await store.open()
-        return store
-
-    before = asyncio.all_tasks()
-    yield open_one
-    for store in stores:
-        await store.close()
-        await store.close()
-    async with asyncio.timeout(10):  # the library ends its own tasks a little later
-        while left := asyncio.all_tasks() - before - {asyncio.current_task()}:
-            await asyncio.wait(left)
-    gc.collect()
-    assert not complaints, complaints
+    async with opening("state.etcd", server.settings, PATIENCE_S) as open_one:
+        yield open_one

@@ -5,55 +5,24 @@ from time import monotonic
 
 import pytest
 from servers.etcd_server import EtcdServer, encrypted, in_base64, running
+from servers.eventually import eventually
+from servers.load import Load
 from servers.processes import free_port
 from servers.redis_server import make_certificates
 
-from pannier_sidecar.state.errors import KeyRefused, OutcomeUnknown, StoreFault, StoreRefused, StoreUnavailable
+from pannier_sidecar.state.errors import KeyRefused, OutcomeUnknown, StoreRefused, StoreUnavailable
 from pannier_sidecar.state.requests import Delete, Get, Set
-
-LIMIT_S = 30.0
-
-
-async def eventually(call):
-    async with asyncio.timeout(LIMIT_S):
-        while True:
-            try:
-                return await call()
-            except StoreFault:
-                await asyncio.sleep(0.05)
 
 
 async def test_killed_and_restarted_under_load_it_has_every_answered_write(server: EtcdServer, open_store) -> None:
     store = await open_store()
-    answered: dict[str, bytes] = {}
-    is_ending = False
-
-    async def write(writer: int) -> None:
-        number = 0
-        while not is_ending:
-            number += 1
-            key, value = f"{writer}-{number}", b"%d" % number
-            try:
-                await store.set(Set(key, value))
-                answered[key] = value
-            except StoreUnavailable:
-                await asyncio.sleep(0.02)
-
-    async def more_than(count: int) -> None:
-        async with asyncio.timeout(LIMIT_S):
-            while len(answered) <= count:
-                await asyncio.sleep(0.01)
-
-    writers = [asyncio.create_task(write(number)) for number in range(8)]
-    for _ in range(2):
-        await more_than(len(answered) + 50)
-        server.kill()
-        await asyncio.to_thread(server.start)
-    await more_than(len(answered) + 50)
-    is_ending = True
-    await asyncio.gather(*writers)
-    found = await store.bulk_get([Get(key) for key in answered])
-    assert [getattr(entry, "value", None) for entry in found] == list(answered.values())
+    async with Load(store) as load:
+        for _ in range(2):
+            await load.goes_on()
+            server.kill()
+            await asyncio.to_thread(server.start)
+        await load.goes_on()
+    await load.check(store)
 
 
 async def test_while_it_is_down_calls_fail_at_once_and_say_where_it_should_be(server: EtcdServer, open_store) -> None:

@@ -11,7 +11,7 @@ from time import monotonic
 from typing import Any
 
 import pytest
-from servers.opened_redis import eventually
+from servers.eventually import eventually
 from servers.opened_store import opened
 from servers.spanner_server import PATIENCE_S, SpannerDatabase, SpannerFake, fake
 

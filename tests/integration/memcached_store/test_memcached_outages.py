@@ -9,8 +9,8 @@ from pathlib import Path
 from time import monotonic
 
 import pytest
+from servers.eventually import eventually
 from servers.memcached_server import MemcachedServer, owner, single
-from servers.opened_redis import eventually
 from servers.opened_store import opened
 
 from pannier_sidecar.state.errors import OutcomeUnknown, StoreFault, StoreRefused, StoreUnavailable

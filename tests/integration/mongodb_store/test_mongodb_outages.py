@@ -6,6 +6,7 @@ from time import monotonic
 from typing import Any
 
 import pytest
+from servers.eventually import eventually
 from servers.mongodb_server import SOCKETS_LEFT, running
 from servers.opened_mongodb import opened
 from servers.pannier_process import Pannier
@@ -55,17 +56,8 @@ async def test_killed_and_restarted_it_has_what_was_answered(tmp_path: Path) -> 
                 await store.transact([Set("a", b"1"), Set("b", b"1")])
             server.start()
             for number in range(20):
-                found = await eventually(store, f"k{number}")
+                found = await eventually(lambda number=number: store.get(Get(f"k{number}")))
                 assert found.value == b"%d" % number
-
-
-async def eventually(store: MongoDBStore, key: str) -> Any:
-    async with asyncio.timeout(LIMIT_S):
-        while True:
-            try:
-                return await store.get(Get(key))
-            except StoreUnavailable:
-                await asyncio.sleep(0.05)
 
 
 async def test_a_server_that_hangs_fails_calls_in_time_and_serves_again_after(tmp_path: Path) -> None:
@@ -82,7 +74,7 @@ async def test_a_server_that_hangs_fails_calls_in_time_and_serves_again_after(tm
                 await store.set(Set("k", b"2", if_match=found.etag))
             assert monotonic() - started < LIMIT_S / 2
             server.resume()
-            assert (await eventually(store, "k")).value in (b"1", b"2")
+            assert (await eventually(lambda: store.get(Get("k")))).value in (b"1", b"2")
 
 
 async def test_calls_that_are_given_up_while_it_hangs_leave_the_store_usable(tmp_path: Path) -> None:
@@ -97,7 +89,7 @@ async def test_calls_that_are_given_up_while_it_hangs_leave_the_store_usable(tmp
             server.resume()
             await asyncio.gather(*calls, return_exceptions=True)
             assert calls[-1].result() is not None
-            assert (await eventually(store, "k")).value == b"1"
+            assert (await eventually(lambda: store.get(Get("k")))).value == b"1"
 
 
 async def test_a_wrong_password_names_the_fields_and_shows_nothing(tmp_path: Path) -> None:

@@ -6,24 +6,17 @@ import re
 from time import monotonic
 
 import pytest
+from servers.eventually import eventually
+from servers.load import Load
 from servers.postgresql_server import PostgreSQLServer, running
 from servers.processes import free_port
 from servers.redis_server import make_certificates
 
-from pannier_sidecar.state.errors import KeyRefused, OutcomeUnknown, StoreFault, StoreRefused, StoreUnavailable
+from pannier_sidecar.state.errors import KeyRefused, OutcomeUnknown, StoreRefused, StoreUnavailable
 from pannier_sidecar.state.requests import Delete, Get, Set
 from pannier_sidecar.state.store import Store
 
 LIMIT_S = 30.0
-
-
-async def eventually(call):
-    async with asyncio.timeout(LIMIT_S):
-        while True:
-            try:
-                return await call()
-            except StoreFault:
-                await asyncio.sleep(0.05)
 
 
 async def faults_of(*calls) -> list[object]:
@@ -34,36 +27,13 @@ async def test_killed_and_restarted_under_load_it_has_every_answered_write(
     server: PostgreSQLServer, open_store
 ) -> None:
     store = await open_store(timeout=5.0)
-    answered: dict[str, bytes] = {}
-    is_ending = False
-
-    async def write(writer: int) -> None:
-        number = 0
-        while not is_ending:
-            number += 1
-            key, value = f"{writer}-{number}", b"%d" % number
-            try:
-                await store.set(Set(key, value))
-                answered[key] = value
-            except StoreUnavailable:
-                await asyncio.sleep(0.02)
-
-    writers = [asyncio.create_task(write(number)) for number in range(8)]
-    for _ in range(2):
-        await more_than(answered, len(answered) + 50)
-        server.kill()
-        await asyncio.to_thread(server.start)
-    await more_than(answered, len(answered) + 50)
-    is_ending = True
-    await asyncio.gather(*writers)
-    found = await store.bulk_get([Get(key) for key in answered])
-    assert [getattr(entry, "value", None) for entry in found] == list(answered.values())
-
-
-async def more_than(answered: dict[str, bytes], count: int) -> None:
-    async with asyncio.timeout(LIMIT_S):
-        while len(answered) <= count:
-            await asyncio.sleep(0.01)
+    async with Load(store) as load:
+        for _ in range(2):
+            await load.goes_on()
+            server.kill()
+            await asyncio.to_thread(server.start)
+        await load.goes_on()
+    await load.check(store)
 
 
 async def test_idle_connections_that_a_restart_ended_are_noticed(server: PostgreSQLServer, open_store) -> None:

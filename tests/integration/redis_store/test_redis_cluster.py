@@ -5,7 +5,9 @@ from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import pytest
-from servers.opened_redis import Load, eventually, opened, until
+from servers.eventually import eventually, until
+from servers.load import Load
+from servers.opened_redis import opened
 from servers.redis_server import Cluster, RedisServer, cluster
 
 from pannier_sidecar.state.errors import NotSupported, StoreRefused, TooFewReplicas
@@ -133,8 +135,7 @@ async def test_slots_that_move_under_load_lose_nothing(store: RedisStore, nodes:
     async with Load(store, tag="{busy}") as load:
         slot = slot_of(b"{busy}")
         for _ in range(6):
-            reached = load.done
-            await until(lambda reached=reached: load.done > reached + 50)
+            await load.goes_on()
             target = other_than(nodes, nodes.owner(slot))
             await asyncio.to_thread(nodes.move_slot, slot, target)
     await load.check(store)
@@ -167,11 +168,9 @@ async def test_a_node_killed_under_load_is_replaced_by_its_replicas_one_after_th
     async with opened(replicated.settings, dialTimeout=30.0, readTimeout=1.0) as store:
         async with Load(store, tag=tag, strong=True) as load:
             for _ in range(2):
-                reached = load.done
-                await until(lambda reached=reached: load.done > reached + 50)
+                await load.goes_on()
                 await replaced(replicated, tag)
-            reached = load.done
-            await until(lambda: load.done > reached + 50)
+            await load.goes_on()
         await load.check(store)
 
 

@@ -7,7 +7,9 @@ from pathlib import Path
 from time import monotonic
 
 import pytest
-from servers.opened_redis import IMPATIENT, Load, eventually, opened, until
+from servers.eventually import eventually, until
+from servers.load import Load
+from servers.opened_redis import IMPATIENT, opened
 from servers.processes import free_port
 from servers.redis_server import RedisServer, single
 
@@ -42,13 +44,11 @@ async def test_killed_and_restarted_under_load_it_has_every_answered_write(tmp_p
         async with opened(server.settings) as store:
             async with Load(store) as load:
                 for _ in range(3):
-                    reached = load.done
-                    await until(lambda reached=reached: load.done > reached + 100)
+                    await load.goes_on(100)
                     server.kill()
                     await asyncio.sleep(0.05)
                     server.start()
-                reached = load.done
-                await until(lambda: load.done > reached + 100)
+                await load.goes_on(100)
             await load.check(store)
         async with opened(server.settings) as another:
             await load.check(another)

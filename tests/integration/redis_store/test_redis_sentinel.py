@@ -4,7 +4,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from servers.opened_redis import Load, eventually, opened, until
+from servers.eventually import eventually, until
+from servers.load import Load
+from servers.opened_redis import opened
 from servers.processes import free_port
 from servers.redis_server import MASTER_NAME, Watched, sentinel, single, watched_by_sentinels
 
@@ -30,10 +32,9 @@ async def test_a_primary_killed_under_load_is_replaced_without_a_loss(watched: W
     """Only strong writes are promised to survive: the others may not have reached a replica."""
     async with opened(watched.settings, dialTimeout=20.0, readTimeout=1.0) as store:
         async with Load(store, strong=True) as load:
-            await until(lambda: load.done > 200)
+            await load.goes_on(200)
             watched.primary.kill()
-            reached = load.done
-            await until(lambda: load.done > reached + 200)
+            await load.goes_on(200)
         assert watched.primary_port() != watched.primary.port
         await load.check(store)
 
@@ -58,12 +59,11 @@ async def test_a_planned_failover_is_followed(calm: Watched) -> None:
     before = calm.primary_port()
     async with opened(calm.settings, dialTimeout=20.0) as store:
         async with Load(store) as load:
-            await until(lambda: load.done > 200)
+            await load.goes_on(200)
             with calm.sentinels[0].client() as client:
                 client.execute_command("SENTINEL FAILOVER", MASTER_NAME)
             await until(lambda: calm.primary_port() != before)
-            reached = load.done
-            await until(lambda: load.done > reached + 200)
+            await load.goes_on(200)
         await store.ping()
 
 

@@ -6,7 +6,8 @@ from pathlib import Path
 from time import monotonic
 
 import pytest
-from servers.opened_redis import eventually, opened
+from servers.eventually import eventually
+from servers.opened_redis import opened
 from servers.redis_server import RedisServer, single, with_replica
 
 from pannier_sidecar.state.errors import ETagMismatch, TooFewReplicas

@@ -1,0 +1,27 @@
+"""Waiting for what has to come, but in no time that is known."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+from pannier_sidecar.state.errors import StoreFault
+
+LIMIT_S = 30.0
+
+
+async def eventually(call: Callable[[], Awaitable[Any]], limit_s: float = LIMIT_S) -> Any:
+    """Return what the call returns as soon as it succeeds."""
+    async with asyncio.timeout(limit_s):
+        while True:
+            try:
+                return await call()
+            except StoreFault:
+                await asyncio.sleep(0.02)
+
+
+async def until(is_so: Callable[[], object], limit_s: float = LIMIT_S) -> None:
+    async with asyncio.timeout(limit_s):
+        while not is_so():
+            await asyncio.sleep(0.01)
