@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Final
 
 from pannier_crds.catalogue import every_state_store
 from pannier_crds.catalogue.model import ComponentType, Field, Form
-from pannier_crds.problems import error, metadata_path
+from pannier_crds.catalogue.two_tables import TIMES, metadata_table, state_table, tables_differ
+from pannier_crds.problems import error
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -62,23 +63,7 @@ _ADDRESS: Final = (
     Field("sslRootCert", description="File of the authority that signed the server's certificate"),
 )
 _PATIENCE: Final = (
-    Field(
-        "timeout",
-        "duration",
-        description="Longest time that one call may take",
-        default=20.0,
-        aliases=("timeoutInSeconds",),
-        bare_unit="s",
-        must_be_positive=True,
-    ),
-    Field(
-        "cleanupInterval",
-        "duration",
-        description="Time between two removals of expired rows; 0 or less is never",
-        default=3600.0,
-        aliases=("cleanupIntervalInSeconds",),
-        bare_unit="s",
-    ),
+    *TIMES,
     Field(
         "maxConns",
         "integer",
@@ -102,12 +87,7 @@ _PATIENCE: Final = (
         choices=("cache_statement", "cache_describe", "describe_exec", "exec", "simple_protocol"),
     ),
 )
-_METADATA_TABLE: Final = Field(
-    "metadataTableName",
-    description="Table that holds the layout's level and the time of the last clean-up",
-    default="dapr_metadata",
-    form=_TABLE,
-)
+_METADATA_TABLE: Final = metadata_table(_TABLE, "dapr_metadata")
 _TOKENS: Final = (
     Field("useAzureAD", "boolean", refused=_TOKENS_REFUSED),
     Field("useAWSIAM", "boolean", refused=_TOKENS_REFUSED),
@@ -120,14 +100,6 @@ def _has_an_address(settings: Mapping[str, Setting], given: frozenset[str]) -> I
         yield error("spec.metadata", "connectionString is missing", "add connectionString, or host, database and user")
 
 
-def _tables_differ(settings: Mapping[str, Setting], given: frozenset[str]) -> Iterator[Problem]:
-    state, metadata = settings.get("tableName"), settings.get("metadataTableName")
-    if isinstance(state, str) and isinstance(metadata, str) and state.lower() == metadata.lower():
-        name = "tableName" if "tableName" in given else "metadataTableName"
-        path = metadata_path(name, "value")
-        yield error(path, f"state and metadata would share the table '{state}'", "give one of them another name")
-
-
 TYPES: Final = (
     ComponentType(
         "state.postgresql",
@@ -136,15 +108,13 @@ TYPES: Final = (
         features=("ETAG", "TRANSACTIONAL", "TTL", "KEYS_LIKE"),
         fields=(
             *_ADDRESS,
-            Field(
-                "tableName", description="Table that holds the state", default="state", form=_TABLE, places_data=True
-            ),
+            state_table(_TABLE),
             _METADATA_TABLE,
             *_PATIENCE,
             *every_state_store.FIELDS,
             *_TOKENS,
         ),
-        rules=(_has_an_address, _tables_differ),
+        rules=(_has_an_address, tables_differ),
     ),
     ComponentType(
         "state.postgresql",

@@ -1,0 +1,58 @@
+"""What stores take that keep state in one table, and what they note about it in another."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from pannier_crds.catalogue.model import Field
+from pannier_crds.problems import error, metadata_path
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from pannier_crds.catalogue.model import Form, Setting
+    from pannier_crds.problems import Problem
+
+TIMES: Final = (
+    Field(
+        "timeout",
+        "duration",
+        description="Longest time that one call may take",
+        default=20.0,
+        aliases=("timeoutInSeconds",),
+        bare_unit="s",
+        must_be_positive=True,
+    ),
+    Field(
+        "cleanupInterval",
+        "duration",
+        description="Time between two removals of expired rows; 0 or less is never",
+        default=3600.0,
+        aliases=("cleanupIntervalInSeconds",),
+        bare_unit="s",
+    ),
+)
+
+
+def state_table(form: Form) -> Field:
+    """Return the field that names the one."""
+    return Field("tableName", description="Table that holds the state", default="state", form=form, places_data=True)
+
+
+def metadata_table(form: Form, default: str) -> Field:
+    """Return the field that names the other."""
+    return Field(
+        "metadataTableName",
+        description="Table that holds the layout's version and the time of the last clean-up",
+        default=default,
+        form=form,
+    )
+
+
+def tables_differ(settings: Mapping[str, Setting], given: frozenset[str]) -> Iterator[Problem]:
+    """Refuse one name for both; databases compare names without regard to case."""
+    state, metadata = settings.get("tableName"), settings.get("metadataTableName")
+    if isinstance(state, str) and isinstance(metadata, str) and state.lower() == metadata.lower():
+        name = "tableName" if "tableName" in given else "metadataTableName"
+        path = metadata_path(name, "value")
+        yield error(path, f"state and metadata would share the table '{state}'", "give one of them another name")
