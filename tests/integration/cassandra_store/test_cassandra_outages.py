@@ -58,6 +58,21 @@ async def test_a_paused_server_fails_calls_in_time_and_serves_again(server: Cass
         await eventually(lambda: store.set(Set("k", b"3")))
 
 
+async def test_large_writes_wait_for_a_server_that_does_not_keep_up(server: CassandraServer, keyspace: str) -> None:
+    async with opened(CassandraStore({**server.settings(keyspace), "timeout": 60.0})) as store:
+        await store.ping()
+        server.pause()
+        try:
+            calls = [asyncio.create_task(store.set(Set(f"large{number}", bytes(1 << 20)))) for number in range(12)]
+            await asyncio.sleep(1)  # the socket is full by then
+            calls += [asyncio.create_task(store.set(Set(f"small{number}", b"1"))) for number in range(3)]
+            await asyncio.sleep(0.1)
+            assert not any(call.done() for call in calls)
+        finally:
+            server.resume()
+        await asyncio.gather(*calls)
+
+
 async def test_a_paused_server_is_not_waited_for_when_opening(server: CassandraServer, keyspace: str) -> None:
     server.pause()
     try:

@@ -35,6 +35,22 @@ RECONNECT_S: Final = 1.0
 logging.getLogger("cassandra").setLevel(logging.CRITICAL)
 
 
+class _Connection(Cluster.connection_class):  # type: ignore[misc]  # the driver has no types
+    """A connection whose calls wait while the server does not keep up, instead of failing.
+
+    The driver refuses a call while the socket takes no more, and loses a stream with each refusal. Waiting costs no
+    more memory than the call itself, which the sidecar has bounded.
+    """
+
+    @property
+    def _socket_writable(self) -> bool:
+        return True
+
+    @_socket_writable.setter
+    def _socket_writable(self, _: bool) -> None:
+        pass
+
+
 def connect(settings: CassandraSettings) -> Session:
     """Return a session with as many servers as are there. Blocks; raises the driver's errors, StoreRefused for TLS."""
     cluster = _cluster(settings)
@@ -92,4 +108,5 @@ def _cluster(settings: CassandraSettings) -> Cluster:
         connect_timeout=patience,
         control_connection_timeout=patience,
         application_name="pannier",
+        connection_class=_Connection,
     )
