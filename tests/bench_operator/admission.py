@@ -3,6 +3,8 @@
 import asyncio
 import ssl
 import time
+from collections.abc import Callable
+from functools import partial
 from statistics import median
 from typing import Any, NamedTuple
 
@@ -15,9 +17,9 @@ AT_ONCE = (1, 8)
 
 
 class Times(NamedTuple):
-    """Of one webhook, with so many requests under way at once; milliseconds."""
+    """Of one kind of request, with so many under way at once; milliseconds."""
 
-    webhook: str
+    what: str
     at_once: int
     p50: float
     p99: float
@@ -31,15 +33,15 @@ async def admission_times(address: str, pid: int, size: Size) -> list[Times]:
     trusting.verify_mode = ssl.CERT_NONE
     found = []
     async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(ssl=trusting)) as session:
-        for webhook in ("components", "pods"):
-            url = f"https://{address}:9443/{webhook}"
-            reviews = [_review(webhook, number, size) for number in range(REQUESTS)]
+        for what, review in REVIEWS.items():
+            reviews = [review(number, size) for number in range(REQUESTS)]
+            url = f"https://{address}:9443/{reviews[0]['request']['resource']['resource']}"
             for at_once in AT_ONCE:
                 await _times(session, url, reviews[:50], at_once)
                 cpu = cpu_seconds(pid)
                 times = await _times(session, url, reviews, at_once)
                 cpu = (cpu_seconds(pid) - cpu) / len(times)
-                found.append(Times(webhook, at_once, median(times) * 1e3, _percentile(times, 99) * 1e3, cpu * 1e3))
+                found.append(Times(what, at_once, median(times) * 1e3, _percentile(times, 99) * 1e3, cpu * 1e3))
     return found
 
 
@@ -63,18 +65,35 @@ def _percentile(times: list[float], percent: int) -> float:
     return sorted(times)[len(times) * percent // 100]
 
 
-def _review(webhook: str, number: int, size: Size) -> dict[str, Any]:
+def _of_component(number: int, size: Size, *, holds_actor_state: bool = False) -> dict[str, Any]:
+    manifest = component(f"new-{number}", _namespace(number, size), holds_actor_state=holds_actor_state)
+    return _review(manifest, number, "components", "dapr.io", "v1alpha1")
+
+
+def _of_pod(number: int, size: Size) -> dict[str, Any]:
+    return _review(pod("app-0", number, _namespace(number, size)), number, "pods", "", "v1")
+
+
+REVIEWS: dict[str, Callable[[int, Size], dict[str, Any]]] = {
+    "components": _of_component,
+    "actor state stores": partial(_of_component, holds_actor_state=True),
+    "pods": _of_pod,
+}
+"""An actor state store is judged beside the others of its namespace, which are read for that."""
+
+
+def _namespace(number: int, size: Size) -> str:
+    return size.names()[number % size.namespaces]
+
+
+def _review(manifest: dict[str, Any], number: int, resource: str, group: str, version: str) -> dict[str, Any]:
     """What an API server sends when an object is created. It is judged and nothing is kept."""
-    namespace = size.names()[number % size.namespaces]
-    is_component = webhook == "components"
-    manifest = component(f"new-{number}", namespace) if is_component else pod("app-0", number, namespace)
-    group, version, kind = ("dapr.io", "v1alpha1", "Component") if is_component else ("", "v1", "Pod")
     request = {
         "uid": f"bench-{number}",
-        "kind": {"group": group, "version": version, "kind": kind},
-        "resource": {"group": group, "version": version, "resource": webhook},
+        "kind": {"group": group, "version": version, "kind": manifest["kind"]},
+        "resource": {"group": group, "version": version, "resource": resource},
         "name": manifest["metadata"]["name"],
-        "namespace": namespace,
+        "namespace": manifest["metadata"]["namespace"],
         "operation": "CREATE",
         "userInfo": {"username": "admin"},
         "object": manifest,

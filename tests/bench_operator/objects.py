@@ -36,12 +36,14 @@ class Size:
         return f"bench-{number % self.namespaces}"
 
 
-def component(name: str, namespace: str, database: int = 0) -> Manifest:
+def component(name: str, namespace: str, database: int = 0, *, holds_actor_state: bool = False) -> Manifest:
     settings = [
         {"name": "redisHost", "value": f"{name}.redis:6379"},
         {"name": "redisDB", "value": str(database)},
         {"name": "redisPassword", "secretKeyRef": {"name": SECRET, "key": "password"}},
     ]
+    if holds_actor_state:
+        settings.append({"name": "actorStateStore", "value": "true"})
     spec = {"type": "state.redis", "version": "v1", "metadata": settings}
     return {**_named("dapr.io/v1alpha1", "Component", name, namespace), "spec": spec}
 

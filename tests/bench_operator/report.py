@@ -45,7 +45,7 @@ def _lines(f: Figures) -> Iterator[str]:
     yield f"{size.components} Components, {size.pods} annotated pods, {size.namespaces} namespaces"
     yield ""
     for times in f.admission:
-        what = f"admission of {times.webhook}, {times.at_once} at once"
+        what = f"admission of {times.what}, {times.at_once} at once"
         yield _line(what, f"p50 {times.p50:.1f} ms, p99 {times.p99:.1f} ms; {times.cpu:.1f} ms of CPU")
     yield _line(
         "creating the pods",
@@ -68,7 +68,7 @@ def _lines(f: Figures) -> Iterator[str]:
 
 
 def _line(what: str, found: str) -> str:
-    return f"{what:38} {found}"
+    return f"{what:42} {found}"
 
 
 def _calls(calls: Counter[str], changes: int) -> str:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 import httpx2
 
 from pannier_crds.component import Component, InvalidManifest
-from pannier_operator.admission.components import judge
+from pannier_operator.admission.components import concerns_neighbours, judge
 from pannier_operator.admission.pods import INJECTION_LABEL, PodVerdict, mutate, server_version_of
 from pannier_operator.admission.verdict import Verdict
 from pannier_operator.asking import SidecarReports
@@ -137,7 +137,7 @@ class ControlPlane:
     ) -> Verdict:
         """The verdict; where the neighbours cannot be read, nothing is admitted."""
         try:
-            neighbours = await self._api.components_in(namespace)
+            neighbours = await self._api.components_in(namespace) if concerns_neighbours(new, old) else ()
             known_secrets = await self._known_secrets(namespace, new)
         except (ApiError, httpx2.HTTPError) as error:
             logger.warning("A Component of namespace %s cannot be judged: %s", namespace, error)

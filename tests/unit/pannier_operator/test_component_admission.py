@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from pannier_operator.admission.components import ALLOW_ACTOR_STORE_CHANGE, judge
+from pannier_operator.admission.components import ALLOW_ACTOR_STORE_CHANGE, Operation, concerns_neighbours, judge
 from pannier_operator.admission.verdict import Verdict
 
 ACTORS = {"actorStateStore": "true"}
@@ -37,17 +37,25 @@ def component(
 
 def create(new: dict[str, Any], *neighbours: dict[str, Any], **known: Any) -> Verdict:
     del new["metadata"]["creationTimestamp"]
-    return judge("CREATE", new, None, neighbours, **known)
+    return verdict("CREATE", new, None, neighbours, **known)
 
 
 def update(
     old: dict[str, Any], new: dict[str, Any], *neighbours: dict[str, Any], running: tuple[str, ...] = ()
 ) -> Verdict:
-    return judge("UPDATE", new, old, [old, *neighbours], running)
+    return verdict("UPDATE", new, old, [old, *neighbours], running)
 
 
 def delete(old: dict[str, Any], *neighbours: dict[str, Any], running: tuple[str, ...] = (), by: str = "") -> Verdict:
-    return judge("DELETE", None, old, [old, *neighbours], running, requester=by)
+    return verdict("DELETE", None, old, [old, *neighbours], running, requester=by)
+
+
+def verdict(operation: Operation, new: Any, old: Any, neighbours: Any, *apps: Any, **known: Any) -> Verdict:
+    """The verdict, which the neighbours make no difference to where they are said not to be concerned."""
+    given = judge(operation, new, old, neighbours, *apps, **known)
+    if not concerns_neighbours(new, old):
+        assert judge(operation, new, old, (), *apps, **known) == given
+    return given
 
 
 class TestCreating:
@@ -309,3 +317,32 @@ class TestTheActorStateStoreOfRunningApps:
         moved = component(settings={**ACTORS, "redisDB": "1"}, annotations=ALLOWED)
         assert update(old, moved, running=("cart",)) == UNTOUCHED
         assert update(self.OLD, new, running=("cart",)) == UNTOUCHED
+
+
+class TestWhetherNeighboursAreConcerned:
+    """They are read from the API server for each request that concerns them, and for no other."""
+
+    def test_a_store_without_a_role_concerns_nobody(self) -> None:
+        assert not concerns_neighbours(component(), None)
+        assert not concerns_neighbours(component(scopes=["shop"]), component())
+        assert not concerns_neighbours(None, component())
+        assert not concerns_neighbours(component(type="state.redsi"), None)
+
+    @pytest.mark.parametrize("role", ["actorStateStore", "defaultStateStore"])
+    def test_one_of_a_role_does(self, role: str) -> None:
+        assert concerns_neighbours(component(settings={role: "true"}), None)
+        assert concerns_neighbours(component(settings={role: "true"}), component())
+
+    def test_one_that_had_actor_state_does(self) -> None:
+        assert concerns_neighbours(None, component(settings=ACTORS))
+        assert concerns_neighbours(component(), component(settings=ACTORS))
+
+    def test_one_that_names_a_secret_store_does(self) -> None:
+        reference = {"name": "redisPassword", "secretKeyRef": {"name": "redis", "key": "password"}}
+        named = component(auth={"secretStore": "vault"})
+        named["spec"]["metadata"].append(reference)
+        assert concerns_neighbours(named, None)
+
+    def test_a_change_that_is_not_judged_does_not(self) -> None:
+        old = component(settings=ACTORS)
+        assert not concerns_neighbours({**old, "metadata": {**old["metadata"], "labels": {"a": "b"}}}, old)

@@ -30,6 +30,27 @@ _EMPTIES_NAMESPACES: Final = "system:serviceaccount:kube-system:namespace-contro
 _MOST_APPS_NAMED: Final = 5
 
 
+def concerns_neighbours(new: Manifest | None, old: Manifest | None) -> bool:
+    """Whether the verdict on a request depends on the other Components of the namespace.
+
+    It does where somebody may be or become the second actor or default store of an app, or leave apps without theirs,
+    and where a secret store is named that has to be there.
+    """
+    if new is not None and old is not None and _is_left_alone(new, old):
+        return False
+    if old is not None and _holds_actor_state(old):
+        return True
+    component = None if new is None else judge_alone(new).component
+    return component is not None and (
+        component.holds_actor_state or component.is_default_store or any(secret_store_problems(component, ()))
+    )
+
+
+def _holds_actor_state(manifest: Manifest) -> bool:
+    component = judge_alone(manifest).component
+    return component is not None and component.holds_actor_state
+
+
 def judge(
     operation: Operation,
     new: Manifest | None,
@@ -42,17 +63,17 @@ def judge(
 ) -> Verdict:
     """The verdict on one request. Nothing is kept between calls, so a dry run is judged like any other.
 
-    `new` is None for DELETE, `old` for CREATE. `neighbours` are the Components of the namespace; that the object itself
-    may be among them makes no difference. `running_apps` are the app ids that have pods in the namespace, and
-    `known_secrets` the keys of its Secrets; None leaves references unjudged. `requester` is the user's name: who
-    empties a namespace may delete everything.
+    `new` is None for DELETE, `old` for CREATE. `neighbours` are the Components of the namespace, or none where the
+    request does not concern them; that the object itself may be among them makes no difference. `running_apps` are the
+    app ids that have pods in the namespace, and `known_secrets` the keys of its Secrets; None leaves references
+    unjudged. `requester` is the user's name: who empties a namespace may delete everything.
     """
     if operation == "DELETE" or new is None:
         if old is None or requester == _EMPTIES_NAMESPACES:
             return Verdict()
         others = _others(old, neighbours)
         return _verdict(_actor_store_problems(old, None, others, running_apps))
-    if old is not None and (_is_ending(new) or _says_the_same(new, old)):
+    if old is not None and _is_left_alone(new, old):
         return Verdict()
     others = _others(new, neighbours)
     problems = list(_problems_of(new, old, others, known_secrets))
@@ -71,14 +92,14 @@ def _others(subject: Manifest, neighbours: Iterable[Manifest]) -> list[Manifest]
     ]
 
 
-def _is_ending(manifest: Manifest) -> bool:
-    """An object that is being deleted only changes by losing finalizers: nothing may stand in the way of that."""
-    return bool(metadata_of(manifest).get("deletionTimestamp"))
+def _is_left_alone(new: Manifest, old: Manifest) -> bool:
+    """Whether a change is none to be judged.
 
-
-def _says_the_same(new: Manifest, old: Manifest) -> bool:
-    """Whether only labels, annotations and the like differ: then an old mistake is no reason to refuse."""
-    return all(new.get(key) == old.get(key) for key in ("apiVersion", "kind", "spec", "auth", "scopes"))
+    An object that is being deleted only changes by losing finalizers, and nothing may stand in the way of that. Where
+    only labels, annotations and the like differ, an old mistake is no reason to refuse.
+    """
+    is_ending = bool(metadata_of(new).get("deletionTimestamp"))
+    return is_ending or all(new.get(key) == old.get(key) for key in ("apiVersion", "kind", "spec", "auth", "scopes"))
 
 
 def _verdict(problems: Iterable[Problem]) -> Verdict:
