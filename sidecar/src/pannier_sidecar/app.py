@@ -66,7 +66,7 @@ class Sidecar:
         observer = self._metrics or Unobserved()
         surroundings = Surroundings.of(settings)
         self.keeper = StoreKeeper(source, surroundings, observer, poll_interval=settings.components.poll_interval)
-        self._service = StateService(self.keeper.directory, observer)
+        self._service = StateService(self.keeper.directory, observer, settings.limits.largest_answer)
         self.keeper.on_change = self._take_over
         self._tracer = make_tracer(place.environment, settings.app.id)
         self._server = HttpServer(_http_limits(settings.limits))
@@ -152,8 +152,7 @@ class Sidecar:
 
     async def _listen(self) -> None:
         settings = self._settings
-        profile, largest = PROFILES[settings.profile], settings.limits.largest_answer
-        api = HttpApi(self._service, self._runtime, profile, settings.api_token, largest)
+        api = HttpApi(self._service, self._runtime, PROFILES[settings.profile], settings.api_token)
         api.documentation = Documentation(api)
         answer = observe(api.answer, self._metrics, self._tracer, logs_calls=settings.log.api_calls)
         await self._server.listen(self._listeners.api, answer)

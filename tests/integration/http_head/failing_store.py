@@ -82,8 +82,8 @@ async def serving_stores(
         await store.open()
         keys = KeyScheme(store=name, app_id="app")
         served.append(ServedStore(name, "state.test", "v1", store, keys, holds_actor_state=name == "actors"))
-    service = StateService(Directory("app", served), Unobserved())
+    service = StateService(Directory("app", served), Unobserved(), largest_answer)
     runtime = Runtime("app", "1.0.0", is_loaded=True)
-    api = HttpApi(service, runtime, PROFILES[profile], largest_answer=largest_answer)
+    api = HttpApi(service, runtime, PROFILES[profile])
     async with serving(api.answer) as here:
         yield here

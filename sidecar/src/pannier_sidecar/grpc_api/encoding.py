@@ -12,7 +12,7 @@ from .messages import BulkStateItem, GetBulkStateResponse, GetStateResponse, Sta
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from ..state.service import BulkItem
+    from ..state.bulk_reads import BulkItem
     from ..state.store import StoredValue
     from .messages import DeleteStateRequest, ExecuteActorStateTransactionRequest, TransactionalStateOperation
 

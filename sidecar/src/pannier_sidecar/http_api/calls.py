@@ -51,25 +51,14 @@ NO_CONTENT = Answer(204)
 class HttpApi:
     """The HTTP API of one app's sidecar."""
 
-    def __init__(
-        self,
-        service: StateService,
-        runtime: Runtime,
-        profile: Profile,
-        token: str | None = None,
-        largest_answer: int = 32 * 1024 * 1024,
-    ):
-        """Serve `service`. With a `token`, calls must carry it in the header `dapr-api-token`.
-
-        `largest_answer` is in bytes, of all values in an answer that has several.
-        """
+    def __init__(self, service: StateService, runtime: Runtime, profile: Profile, token: str | None = None):
+        """Serve `service`. With a `token`, calls must carry it in the header `dapr-api-token`."""
         self.runtime = runtime
         self.profile = profile
         self.documentation: Callable[[Call], Awaitable[Answer]] | None = None
         """Answers `/openapi.json` and `/docs`; set by the one place that knows FastAPI."""
         self._service = service
         self._token = token.encode() if token else None
-        self._largest_answer = largest_answer
         self._decoding = Decoding(is_lenient=profile.is_lenient)
         self._paths = PathTree(paths_of(profile), plus_is_space=profile.plus_is_space)
         self._saved = Answer(profile.saved)
@@ -163,7 +152,7 @@ class HttpApi:
         hints = _hints(call)
         metadata = {**metadata, **hints.metadata}
         found = await self._service.bulk_get(BulkGetRequest(store, keys, hints.consistency, metadata))
-        return items_answer(found, self._largest_answer)
+        return items_answer(found)
 
     async def _transact(self, call: Call, store: str | None) -> Answer:
         if store is None and self._service.directory.knows("transaction"):
@@ -178,7 +167,7 @@ class HttpApi:
         limit = _limit(query.get("limit"))
         with_values = query.get("values", "").lower() in ("true", "1", "yes")
         request = KeysRequest(store, query.get("prefix", ""), limit, query.get("cursor") or None, with_values)
-        return keys_answer(await self._service.keys(request), self._largest_answer)
+        return keys_answer(await self._service.keys(request))
 
     async def _query(self, call: Call, store: str | None) -> Answer:
         raise self._service.query(store)

@@ -14,8 +14,9 @@ from .messages import JSON, Answer
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from ..state.bulk_reads import BulkItem
     from ..state.errors import StateError
-    from ..state.service import BulkItem, ListedKeys
+    from ..state.service import ListedKeys
     from ..state.store import StoredValue
     from .profiles import Profile
 
@@ -56,29 +57,14 @@ def value_answer(value: StoredValue) -> Answer:
     return Answer(200, value.value, JSON, ((b"etag", etag.encode()), expiry))
 
 
-def items_answer(items: Sequence[BulkItem], most_bytes: int) -> Answer:
-    """Return the answer to a bulk get, with values of `most_bytes` together."""
-    return Answer(200, msgspec.json.encode(_item_bodies(items, most_bytes)), JSON)
+def items_answer(items: Sequence[BulkItem]) -> Answer:
+    """Return the answer to a bulk get."""
+    return Answer(200, msgspec.json.encode([_item_body(item) for item in items]), JSON)
 
 
-def keys_answer(listed: ListedKeys, most_bytes: int) -> Answer:
-    """Return the answer to a list of keys, with values of `most_bytes` together."""
-    return Answer(200, msgspec.json.encode(KeysBody(_item_bodies(listed.items, most_bytes), listed.cursor)), JSON)
-
-
-def _item_bodies(items: Sequence[BulkItem], most_bytes: int) -> list[ItemBody]:
-    """Return the entries of an answer; one whose value has no room left says so."""
-    bodies = []
-    room = most_bytes
-    for item in items:
-        size = 0 if item.found is None else len(item.found.value)
-        if size > room:
-            why = f"values of over {most_bytes} bytes don't fit into one answer; get key {item.key!r} in another call"
-            bodies.append(ItemBody(item.key, error=why))
-        else:
-            room -= size
-            bodies.append(_item_body(item))
-    return bodies
+def keys_answer(listed: ListedKeys) -> Answer:
+    """Return the answer to a list of keys."""
+    return Answer(200, msgspec.json.encode(KeysBody([_item_body(item) for item in listed.items], listed.cursor)), JSON)
 
 
 def _item_body(item: BulkItem) -> ItemBody:

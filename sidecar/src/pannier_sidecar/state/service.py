@@ -15,6 +15,7 @@ from msgspec.structs import replace
 
 from . import retries
 from .actors import ActorState
+from .bulk_reads import BulkItem, read_values
 from .errors import (
     ActorCallMalformed,
     ListingNotSupported,
@@ -54,6 +55,7 @@ if TYPE_CHECKING:
 Result = TypeVar("Result")
 
 TTL_FIELD = "ttlInSeconds"
+LARGEST_ANSWER = 32 * 1024 * 1024
 MAX_TTL_S = 2**31 - 1
 """Dapr's own limit (68 years); larger numbers overflow in some databases."""
 
@@ -63,14 +65,6 @@ class Observer(Protocol):
 
     def call_ended(self, store: str, operation: str, succeeded: bool, seconds: float) -> None:
         """Take note of a call: `operation` is get, set, delete, bulk_get, bulk_delete, transaction or keys."""
-
-
-class BulkItem(Struct, frozen=True):
-    """One entry of a bulk get."""
-
-    key: str
-    found: StoredValue | None = None
-    error: str | None = None
 
 
 class ListedKeys(Struct, frozen=True):
@@ -83,10 +77,12 @@ class ListedKeys(Struct, frozen=True):
 class StateService:
     """The state API over a directory of stores."""
 
-    def __init__(self, directory: Directory, observer: Observer):
+    def __init__(self, directory: Directory, observer: Observer, largest_answer: int = LARGEST_ANSWER):
+        """`largest_answer` is in bytes, of all values in an answer that has several."""
         self.directory = directory
         """Replaced as a whole when components change."""
         self._observer = observer
+        self._largest_answer = largest_answer
 
     async def get(self, request: GetRequest) -> StoredValue | None:
         """Return the value of a key, None where there is none."""
@@ -133,11 +129,11 @@ class StateService:
         if not gets:
             return []
         try:
-            found = await self._counted(served, "bulk_get", served.store.bulk_get(gets))
+            reads = read_values(served.store, request.keys, gets, self._largest_answer)
+            return await self._counted(served, "bulk_get", reads)
         except StoreFault as fault:
             what = f"failed getting {len(gets)} keys from state store {served.name}"
             raise OperationFailed("ERR_STATE_BULK_GET", what, [(request.keys[0], fault)]) from fault
-        return [_entry(key, entry) for key, entry in zip(request.keys, found, strict=True)]
 
     async def transact(self, request: TransactRequest) -> None:
         """Carry out all writes or none."""
@@ -162,7 +158,7 @@ class StateService:
         if not served.supports(Feature.KEYS_LIKE):
             raise ListingNotSupported(served.name)
         try:
-            return await self._counted(served, "keys", _list(served, request))
+            return await self._counted(served, "keys", _list(served, request, self._largest_answer))
         except StoreFault as fault:
             what = f"failed listing keys of state store {served.name}"
             raise OperationFailed("ERR_STATE_KEYS", what, [(request.prefix, fault)]) from fault
@@ -282,7 +278,7 @@ def _carry_out(served: ServedStore, write: Write) -> Awaitable[None]:
     return served.store.set(write) if isinstance(write, Set) else served.store.delete(write)
 
 
-async def _list(served: ServedStore, request: KeysRequest) -> ListedKeys:
+async def _list(served: ServedStore, request: KeysRequest, most_bytes: int) -> ListedKeys:
     keys: list[str] = []
     cursor = request.cursor
     prefix = served.keys.prefix + request.prefix
@@ -294,12 +290,8 @@ async def _list(served: ServedStore, request: KeysRequest) -> ListedKeys:
             break
     if not request.with_values:
         return ListedKeys([BulkItem(key) for key in keys], cursor)
-    found = await served.store.bulk_get([Get(served.keys.prefix + key) for key in keys]) if keys else ()
-    return ListedKeys([_entry(key, entry) for key, entry in zip(keys, found, strict=True)], cursor)
-
-
-def _entry(key: str, entry: StoredValue | StoreFault | None) -> BulkItem:
-    return BulkItem(key, error=str(entry)) if isinstance(entry, StoreFault) else BulkItem(key, entry)
+    gets = [Get(served.keys.prefix + key) for key in keys]
+    return ListedKeys(await read_values(served.store, keys, gets, most_bytes), cursor)
 
 
 # --- from an item of a request to a write -------------------------------------------------------------------------

@@ -1,0 +1,76 @@
+"""Several values in one answer: as many as fit, and no more of them read than that takes."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import pytest
+
+from pannier_sidecar.state.bulk_reads import READ_TOGETHER, BulkItem, read_values
+from pannier_sidecar.state.errors import StoreFault, StoreUnavailable
+from pannier_sidecar.state.requests import Get, Set
+from pannier_sidecar.state.store import StoredValue
+from pannier_sidecar.stores.in_memory import InMemoryStore
+
+KEYS = [f"k{number}" for number in range(3 * READ_TOGETHER)]
+
+
+class CountingStore(InMemoryStore):
+    def __init__(self) -> None:
+        super().__init__({})
+        self.trips: list[int] = []
+
+    async def bulk_get(self, gets: Sequence[Get]) -> Sequence[StoredValue | StoreFault | None]:
+        self.trips.append(len(gets))
+        return await super().bulk_get(gets)
+
+
+@pytest.fixture
+async def store() -> CountingStore:
+    store = CountingStore()
+    await store.open()
+    for key in KEYS:
+        await store.set(Set(key, b"1234567890"))
+    return store
+
+
+async def read(store: CountingStore, keys: Sequence[str], most_bytes: int) -> list[BulkItem]:
+    items = await read_values(store, keys, [Get(key) for key in keys], most_bytes)
+    assert [item.key for item in items] == list(keys)
+    return items
+
+
+async def test_all_are_read_in_trips_of_a_hundred(store: CountingStore) -> None:
+    items = await read(store, KEYS[:-1], 10 * len(KEYS))
+    assert all(item.found is not None and item.found.value == b"1234567890" for item in items)
+    assert store.trips == [READ_TOGETHER, READ_TOGETHER, READ_TOGETHER - 1]
+
+
+async def test_what_comes_after_a_full_answer_is_not_read(store: CountingStore) -> None:
+    items = await read(store, KEYS, 15)
+    assert store.trips == [READ_TOGETHER]
+    assert items[0].found is not None
+    for item in items[1:]:
+        assert item.found is None
+        assert item.error == f"values of over 15 bytes don't fit into one answer; get key {item.key!r} in another call"
+
+
+async def test_a_smaller_value_of_the_same_trip_still_fits(store: CountingStore) -> None:
+    await store.set(Set("small", b"12345"))
+    first, large, small, absent = await read(store, ["k0", "k1", "small", "absent"], 15)
+    assert (first.error, small.error) == (None, None)
+    assert large.error
+    assert absent == BulkItem("absent")
+
+
+async def test_nothing_asked_is_nothing_read(store: CountingStore) -> None:
+    assert await read(store, [], 15) == []
+    assert store.trips == []
+
+
+async def test_what_fails_is_said_in_its_item(store: CountingStore) -> None:
+    class Failing(CountingStore):
+        async def bulk_get(self, gets: Sequence[Get]) -> Sequence[StoredValue | StoreFault | None]:
+            return [StoreUnavailable(f"{get.key} is away") for get in gets]
+
+    assert await read(Failing(), ["a"], 15) == [BulkItem("a", error="a is away")]
