@@ -199,8 +199,7 @@ async def test_a_store_whose_database_cannot_be_opened_waits_and_the_others_serv
         keeper.directory.find("a")
     with pytest.raises(StoreNotReady):
         keeper.directory.actor_store()
-    folder.path.joinpath("later").unlink()
-    folder.path.joinpath("later").mkdir()
+    folder.path.joinpath("later").unlink()  # the store makes the folder
     await eventually(lambda: states(keeper)["a"] == "ready")
     assert keeper.directory.actor_store().name == "a"
 
@@ -211,8 +210,7 @@ async def test_a_start_waits_for_a_server_that_comes_while_it_waits(folder, keep
     starting = asyncio.create_task(started(keep))
     await asyncio.sleep(0.1)
     assert not starting.done()
-    folder.path.joinpath("later").unlink()
-    folder.path.joinpath("later").mkdir()
+    folder.path.joinpath("later").unlink()  # the store makes the folder
     assert states(await starting) == {"a": "ready"}
 
 
