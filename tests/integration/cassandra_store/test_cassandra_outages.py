@@ -17,6 +17,7 @@ from servers.redis_server import make_certificates
 from pannier_sidecar.state.errors import OutcomeUnknown, StoreRefused, StoreUnavailable
 from pannier_sidecar.state.requests import Delete, Get, Set
 from pannier_sidecar.stores.cassandra import CassandraStore
+from pannier_sidecar.stores.cassandra import store as store_module
 
 SCHEMA = (
     "CREATE KEYSPACE {keyspace} WITH replication = {{'class': 'SimpleStrategy', 'replication_factor': 1}}",
@@ -71,6 +72,20 @@ async def test_large_writes_wait_for_a_server_that_does_not_keep_up(server: Cass
         finally:
             server.resume()
         await asyncio.gather(*calls)
+
+
+async def test_calls_that_are_too_many_wait_for_a_place_but_not_for_ever(
+    server: CassandraServer, keyspace: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings = {**server.settings(keyspace), "timeout": 5.0}
+    monkeypatch.setattr(store_module, "MOST_UNDER_WAY", 2)
+    async with opened(CassandraStore(settings)) as store:
+        await asyncio.gather(*(store.set(Set(f"k{number}", b"1")) for number in range(20)))
+    monkeypatch.setattr(store_module, "MOST_UNDER_WAY", 0)
+    async with opened(CassandraStore({**settings, "timeout": 1.0})) as store:
+        for call in (store.get(Get("k1")), store.set(Set("k1", b"2"))):
+            with pytest.raises(StoreUnavailable, match="has more calls waiting than it can take; try again later"):
+                await call
 
 
 async def test_a_paused_server_is_not_waited_for_when_opening(server: CassandraServer, keyspace: str) -> None:

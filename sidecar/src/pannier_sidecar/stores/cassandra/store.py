@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 
 AT_ONCE: Final = 64
 """Statements of one bulk call that are under way at the same time."""
+MOST_UNDER_WAY: Final = 30_000
+"""Statements of all calls. From 32,767 on the driver stops the event loop until one of them has its answer."""
 LISTED_AT_ONCE: Final = 1000
 LONGEST_TTL: Final = 20 * 365 * 24 * 3600 - 1
 """Cassandra's limit, less the second that is added to every TTL."""
@@ -43,6 +45,7 @@ class CassandraStore(Store):
         """Take the component's settings under their canonical names, durations in seconds."""
         self._settings = read(settings)
         self._turns = Turns(self._settings.timeout)
+        self._places = asyncio.Semaphore(MOST_UNDER_WAY)
         # From a random origin they meet neither those of an earlier run nor those of another sidecar; numbers below
         # 2^53 survive clients that paste them into JSON without quotes.
         self._etags = count(random.randrange(1, 2**52))
@@ -198,10 +201,25 @@ class CassandraStore(Store):
             raise StoreUnavailable("the Cassandra store is not open, or closed")
         bound = statement.bind(values)
         bound.consistency_level, bound.serial_consistency_level = level, self._settings.levels.serial
+        await self._take_place()
         try:
             return await sessions.execute(session, bound)
         except faults.CLIENT_ERRORS as error:
             raise faults.translated(error, self._settings, is_write=is_write) from error
+        finally:
+            self._places.release()
+
+    async def _take_place(self) -> None:
+        if not self._places.locked():
+            await self._places.acquire()
+            return
+        try:
+            async with asyncio.timeout(self._settings.timeout):
+                await self._places.acquire()
+        except TimeoutError:
+            raise StoreUnavailable(
+                f"{self._settings.where} has more calls waiting than it can take; try again later"
+            ) from None
 
 
 def _native_ttl(write: Set) -> int:
