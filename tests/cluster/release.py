@@ -5,13 +5,15 @@ from __future__ import annotations
 import json
 import re
 import time
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from cluster import redis_image, tools
+from cluster.access import CommandFailed
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from cluster.access import Cluster
 
@@ -65,7 +67,8 @@ class Release:
         """Install or upgrade, and wait until the operator is ready. `a__b=c` sets a.b to c; the rest is the default."""
         self.values.clear()
         self.values.update(values)
-        said = self.cluster.helm(*self._install_command(**values))
+        with self._telling_why():
+            said = self.cluster.helm(*self._install_command(**values))
         self._wait_for_webhooks()
         return said
 
@@ -101,8 +104,23 @@ class Release:
         )
         until(lambda: len(get(self.cluster, "pods", NAMESPACE, "-l", OPERATORS)) == replicas, "operators are scaled")
         if replicas:
-            self.cluster.kubectl("rollout", "status", "-n", NAMESPACE, "deployment/pannier-operator", "--timeout=120s")
+            rollout = ("rollout", "status", "deployment/pannier-operator", "--timeout=180s")
+            with self._telling_why():
+                self.cluster.kubectl("-n", NAMESPACE, *rollout)
             self._wait_for_webhooks()
+
+    @contextmanager
+    def _telling_why(self) -> Iterator[None]:
+        """Add to a failure what is known of the operator's pods: they are gone when somebody could look."""
+        try:
+            yield
+        except CommandFailed as failed:
+            told = [str(failed)]
+            for name in self.operators():
+                for question in (("describe", "pod", name), ("logs", name), ("logs", "--previous", name)):
+                    done = self.cluster.try_kubectl("-n", NAMESPACE, *question)
+                    told.append(f"{' '.join(question)}:\n{(done.stdout or done.stderr)[-4000:]}")
+            raise AssertionError("\n".join(told)) from failed
 
     def _wait_for_webhooks(self) -> None:
         """Until the API server knows where they are: a moment after the operator is ready."""

@@ -28,6 +28,9 @@ _FIRST_CHUNK = 50
 """Objects that are listed at once when a watch begins, which is seldom; what is parsed at once stays in the process."""
 _IDLE_TIMEOUT = 0.1
 """Seconds that kopf keeps an object that it has told of, in case more comes; longer, and a list is whole in memory."""
+_CALL_TIMEOUT = 30.0
+_CONNECT_TIMEOUT = 5.0
+"""Seconds for kopf's calls, which it makes again. It would wait five minutes, with no webhook served meanwhile."""
 _NEVER = 1e9
 """Seconds: kopf is not to restart its server for a new certificate, because the context takes it over by itself."""
 
@@ -105,6 +108,8 @@ def kopf_settings(settings: OperatorSettings, plane: ControlPlane) -> kopf.Opera
     chosen = kopf.OperatorSettings()
     chosen.posting.enabled = False
     chosen.scanning.disabled = bool(settings.operator.watched_namespaces)
+    chosen.networking.request_timeout = _CALL_TIMEOUT
+    chosen.networking.connect_timeout = _CONNECT_TIMEOUT
     chosen.watching.chunk_size = _FIRST_CHUNK
     chosen.queueing.idle_timeout = _IDLE_TIMEOUT
     chosen.watching.field_selectors["", "v1", "secrets"] = SECRETS_FIELD_SELECTOR
