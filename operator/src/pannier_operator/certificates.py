@@ -82,10 +82,13 @@ class _Signed:
     def issued(self) -> datetime:
         return self.certificate.not_valid_before_utc + _SKEW
 
+    def lifetime(self, asked: float) -> timedelta:
+        """Its own, or the one that is asked for by now where that is shorter."""
+        return min(self.certificate.not_valid_after_utc - self.issued, timedelta(seconds=asked))
+
     def due_at(self, lifetime: float) -> datetime:
-        """When to renew it; sooner where the lifetime that is asked for has become shorter."""
-        own = self.certificate.not_valid_after_utc - self.issued
-        return self.issued + min(own, timedelta(seconds=lifetime)) * RENEWED_AFTER
+        """When to renew it."""
+        return self.issued + self.lifetime(lifetime) * RENEWED_AFTER
 
 
 @dataclass(frozen=True)
@@ -166,9 +169,10 @@ def _leaf_for(
 
 
 def _leaf_due_at(leaf: _Signed, authority: _Signed, settings: CertificateSettings) -> datetime:
-    """Not before the authority has been announced long enough."""
-    announced = min(_ANNOUNCED_FOR, timedelta(seconds=settings.lifetime) / 10)
-    return max(leaf.due_at(settings.lifetime), authority.issued + announced)
+    """Not before the authority has been announced long enough, but never after the leaf's own end."""
+    announced = min(_ANNOUNCED_FOR, leaf.lifetime(settings.lifetime) / 10)
+    due = max(leaf.due_at(settings.lifetime), authority.issued + announced)
+    return min(due, leaf.certificate.not_valid_after_utc)
 
 
 def _trusted(authority: _Signed, contents: _Contents, now: datetime) -> list[x509.Certificate]:

@@ -220,6 +220,23 @@ def test_a_shorter_lifetime_takes_effect_at_once() -> None:
     assert days_left(entry(second, "tls.crt"), NOW) == 1
 
 
+def test_a_longer_lifetime_leaves_the_certificate_of_a_short_one_no_moment_longer() -> None:
+    minute = replace(SETTINGS, lifetime=60.0)
+    secret = renewed(None, settings=minute)
+    later = NOW + timedelta(seconds=30)
+    keep = kept(secret, later)
+    assert keep.until == NOW + timedelta(seconds=40)
+    anew = renewed(secret, keep.until)
+    assert leaf(anew).not_valid_after_utc == keep.until + 90 * DAY
+
+
+def test_a_certificate_that_ends_before_its_new_authority_is_announced_is_kept_to_its_end() -> None:
+    hour = replace(SETTINGS, lifetime=3600.0)
+    almost = NOW + timedelta(minutes=59)
+    secret = renewed(renewed(None, settings=hour), almost, settings=replace(hour, authority_lifetime=3600.0))
+    assert kept(secret, almost, settings=hour).until == NOW + timedelta(hours=1)
+
+
 def test_keep_says_when_to_ask_again_and_that_moment_always_comes() -> None:
     secret = renewed(None)
     now = NOW
