@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 
 from servers.eventually import LIMIT_S, until
+from servers.processes import ServerProcess
 
 from pannier_sidecar.state.errors import ETagMismatch, OutcomeUnknown, StoreFault
 from pannier_sidecar.state.requests import Get, Set
@@ -45,6 +46,14 @@ class Load:
         """Return when so many more writes have been answered."""
         enough = self.done + count
         await until(lambda: self.done > enough)
+
+    async def outlives(self, server: ServerProcess) -> None:
+        """Kill the server and start it again, twice, with writes answered before, between and after."""
+        for _ in range(2):
+            await self.goes_on()
+            server.kill()
+            await asyncio.to_thread(server.start)
+        await self.goes_on()
 
     async def check(self, store: Store) -> None:
         """Find every answered write, and no increment twice."""

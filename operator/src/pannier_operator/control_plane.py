@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any, Final
 
 import httpx2
 
-from pannier_crds.component import Component, InvalidManifest
 from pannier_operator.admission.components import concerns_neighbours, judge
 from pannier_operator.admission.pods import INJECTION_LABEL, PodVerdict, mutate, server_version_of
 from pannier_operator.admission.verdict import Verdict
@@ -23,6 +22,7 @@ from pannier_operator.election import Election
 from pannier_operator.full_look import FullLooks
 from pannier_operator.metrics import Metrics
 from pannier_operator.missed_pods import MissedPods
+from pannier_operator.neighbourhood import component_in
 from pannier_operator.observing import ObservingServers
 from pannier_operator.reconciling import Reconciler
 from pannier_operator.references import references_of
@@ -248,11 +248,8 @@ class ControlPlane:
 
 
 def _references_in(manifest: Manifest | None) -> list[tuple[str, str]]:
-    if manifest is None:
-        return []
-    try:
-        component = Component.from_manifest(manifest)
-    except InvalidManifest:
+    component = None if manifest is None else component_in(manifest)
+    if component is None:
         return []
     return [(reference.name, reference.key) for _, reference in references_of(component)]
 

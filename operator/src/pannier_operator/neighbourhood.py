@@ -86,6 +86,14 @@ def judge_alone(manifest: Manifest) -> Member:
     return Member(manifest, component, tuple(problems_of(component)))
 
 
+def component_in(manifest: Manifest) -> Component | None:
+    """What a manifest says, unjudged; None where it cannot be read as a component."""
+    try:
+        return Component.from_manifest(manifest)
+    except InvalidManifest:
+        return None
+
+
 def metadata_of(manifest: Manifest) -> Mapping[str, object]:
     metadata = manifest.get("metadata")
     return metadata if isinstance(metadata, Mapping) else {}

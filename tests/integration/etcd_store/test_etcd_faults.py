@@ -17,11 +17,7 @@ from pannier_sidecar.state.requests import Delete, Get, Set
 async def test_killed_and_restarted_under_load_it_has_every_answered_write(server: EtcdServer, open_store) -> None:
     store = await open_store()
     async with Load(store) as load:
-        for _ in range(2):
-            await load.goes_on()
-            server.kill()
-            await asyncio.to_thread(server.start)
-        await load.goes_on()
+        await load.outlives(server)
     await load.check(store)
 
 

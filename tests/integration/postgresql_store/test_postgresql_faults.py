@@ -28,11 +28,7 @@ async def test_killed_and_restarted_under_load_it_has_every_answered_write(
 ) -> None:
     store = await open_store(timeout=5.0)
     async with Load(store) as load:
-        for _ in range(2):
-            await load.goes_on()
-            server.kill()
-            await asyncio.to_thread(server.start)
-        await load.goes_on()
+        await load.outlives(server)
     await load.check(store)
 
 

@@ -15,7 +15,7 @@ from pannier_crds.problems import Problem, error, listed, metadata_path, quoted,
 from pannier_crds.values import is_truthy
 from pannier_operator.admission.verdict import Verdict
 from pannier_operator.app_secret import MOST_BYTES
-from pannier_operator.neighbourhood import Neighbourhood, annotation_of, judge_alone, metadata_of, text_of
+from pannier_operator.neighbourhood import Neighbourhood, annotation_of, component_in, judge_alone, metadata_of, text_of
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
@@ -38,17 +38,13 @@ def concerns_neighbours(new: Manifest | None, old: Manifest | None) -> bool:
     """
     if new is not None and old is not None and _is_left_alone(new, old):
         return False
-    if old is not None and _holds_actor_state(old):
+    before = None if old is None else component_in(old)
+    if before is not None and before.holds_actor_state:
         return True
-    component = None if new is None else judge_alone(new).component
+    component = None if new is None else component_in(new)
     return component is not None and (
         component.holds_actor_state or component.is_default_store or any(secret_store_problems(component, ()))
     )
-
-
-def _holds_actor_state(manifest: Manifest) -> bool:
-    component = judge_alone(manifest).component
-    return component is not None and component.holds_actor_state
 
 
 def judge(
@@ -162,7 +158,7 @@ def _losses(
     if new is None:
         yield error("", f"{quoted(before.name)} holds the actor state of {_apps(users)}", _first_annotate(before))
         return
-    after = judge_alone(new).component
+    after = component_in(new)
     if after is not None:
         yield from _lost_by_change(before, after, users)
 
