@@ -16,7 +16,7 @@ KUBERNETES := 1.35.0
 SOURCES := crds/pyproject.toml sidecar/pyproject.toml operator/pyproject.toml
 LINTED  := crds sidecar operator tests examples scripts/component-tables scripts/component-rules scripts/images scripts/image-root scripts/grpc-descriptors
 
-.PHONY: help run test lint types format docs store-table chart manifests images cluster cluster-down demo bench bench-operator constraints setup clean
+.PHONY: help run test hostile lint types format docs store-table chart manifests images cluster cluster-down demo bench bench-operator constraints setup clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z.-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -27,6 +27,10 @@ run: $(STAMP) ## serve the state API here (ARGS="--components DIR -- python app.
 test: $(STAMP) ## run every test but the benchmark, the cluster's too (ARGS="-k etag" are passed to pytest)
 	@scripts/debian-package redis-server command -v redis-server
 	@$(BIN)/pytest --ignore=tests/bench $(ARGS)
+
+hostile: $(STAMP) ## run the faults of production and hostile clients at length, and write docs/promises.md
+	@scripts/debian-package redis-server command -v redis-server
+	@$(BIN)/pytest tests/hostile --at-length --timeout=900 --promises=write $(ARGS)
 
 lint: $(STAMP) types ## check style, types and layers
 	@$(BIN)/ruff check --quiet $(wildcard $(LINTED))

@@ -16,6 +16,12 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         choices=("write", "check"),
         help="write the table of stores from what the conformance suite has proved, or check that it says just that",
     )
+    parser.addoption("--at-length", action="store_true", help="run tests/hostile in its long form")
+    parser.addoption(
+        "--promises",
+        choices=("write", "check"),
+        help="write docs/promises.md from what tests/hostile has proved, or check that it has just these rows",
+    )
 
 
 def pytest_configure(config: pytest.Config) -> None:

@@ -1,0 +1,73 @@
+"""The table of docs/promises.md: what is promised under which fault, and what was counted when the fault was made."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+PAGE = Path(__file__).resolve().parents[2] / "docs" / "promises.md"
+START, END = "<!-- promises: written by `make hostile` -->\n", "<!-- end of promises -->\n"
+ADVICE = "docs/promises.md does not have the rows that tests/hostile proves: run 'make hostile'"
+HEADER = "| Promised | On | Fault | Times | Counted | Test |\n| --- | --- | --- | --- | --- | --- |\n"
+
+
+@dataclass(frozen=True)
+class Row:
+    """One promise that was held. `test` is `folder/file::function`, below tests/hostile."""
+
+    promised: str
+    on: str
+    fault: str
+    times: str
+    counted: str
+    test: str
+
+    @property
+    def identity(self) -> tuple[str, str, str, str]:
+        """What stays the same from run to run."""
+        return self.promised, self.on, self.fault, self.test
+
+    def line(self) -> str:
+        cells = (self.promised, self.on, self.fault, self.times, self.counted, f"`{self.test}`")
+        return "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |\n"
+
+
+def read(page: str) -> list[Row]:
+    """Return the rows of the page."""
+    table = page.partition(START)[2].partition(END)[0]
+    return [_row(line) for line in table.splitlines()[2:]]
+
+
+def _row(line: str) -> Row:
+    cells = [cell.strip().replace("\0", "|") for cell in line.replace("\\|", "\0").strip("|").split("|")]
+    return Row(*cells[:5], cells[5].strip("`"))
+
+
+def merged(page: str, proved: Iterable[Row]) -> str:
+    """Return the page with the rows of this run; rows of tests that did not run stay as long as their file exists."""
+    rows = {row.identity: row for row in read(page)}
+    ran = {row.test for row in proved}
+    kept = {key: row for key, row in rows.items() if row.test not in ran and _exists(row)}
+    kept |= {row.identity: row for row in proved}
+    lines = [row.line() for row in sorted(kept.values(), key=lambda row: (row.test, row.on, row.promised, row.fault))]
+    before, _, rest = page.partition(START)
+    return before + START + HEADER + "".join(lines) + END + rest.partition(END)[2]
+
+
+def is_current(page: str, proved: Iterable[Row]) -> bool:
+    """Say whether the page has just the rows that the tests of this run proved, their counts apart."""
+    identities = {row.identity for row in proved}
+    ran = {row.test for row in proved}
+    rows = read(page)
+    stated = {row.identity for row in rows if row.test in ran}
+    return stated == identities and all(_exists(row) for row in rows)
+
+
+def _exists(row: Row) -> bool:
+    return (Path(__file__).parent / row.test.partition("::")[0]).is_file()
+
+
+def write(proved: Iterable[Row]) -> None:
+    """Write the page anew."""
+    PAGE.write_text(merged(PAGE.read_text(), list(proved)))
