@@ -65,7 +65,7 @@ def test_a_redis_killed_and_restarted_has_every_answered_save(tmp_path: Path) ->
                 load.until_more(100)
             load.check(client)
             assert load.cut_off == 0
-            assert {status for status, _ in load.refused} == {500}
+            assert {status for status, _ in load.refused} <= {500, 503}
             assert all(f"Redis at {redis.address}" in message for _, message in load.refused)
 
 
@@ -80,7 +80,7 @@ def test_a_redis_that_hangs_fails_its_own_calls_in_time_and_is_used_again(tmp_pa
                 until(lambda: len(load.refused) > 10, "failures are told")
                 started = time.monotonic()
                 failed = client.call("GET", "/v1.0/state/statestore/k")
-                assert failed.status == 500
+                assert failed.status == 503
                 assert "fail to get k from state store statestore: " in failed.json["message"]
                 assert client.call("POST", "/v1.0/state/other", '[{"key": "k", "value": 1}]').status == 201
                 assert client.call("GET", "/v1.0/healthz").status == 204

@@ -11,7 +11,7 @@ from integration.grpc_head.grpc_wire import DAPR, GET, SAVE, Answer, serving
 from integration.http_head.failing_store import FailingStore, PlainStore, SmallStore
 from servers.grpc_protos import LAYOTTO, methods
 
-from pannier_sidecar.state.errors import ETagInvalid, StoreFault, StoreRefused, StoreUnavailable
+from pannier_sidecar.state.errors import ETagInvalid, OutcomeUnknown, StoreFault, StoreRefused, StoreUnavailable
 
 BULK_DELETE, DELETE, TRANSACT = "DeleteBulkState", "DeleteState", "ExecuteStateTransaction"
 MISMATCH = "possible etag mismatch. error from state store: key app||k does not exist, so it has no ETag 4711"
@@ -64,6 +64,7 @@ async def test_requests_that_cannot_be_carried_out(
 
 FAULTS = [
     (StoreUnavailable("it is away; try again"), 14),
+    (OutcomeUnknown("the answer was lost"), 2),
     (StoreRefused("wrong password; correct it"), 13),
     (ETagInvalid(), 3),
 ]
@@ -131,6 +132,7 @@ async def test_details_are_those_of_dapr() -> None:
         (FailingStore(), BULK_DELETE, {"states": STALE}, [reason("ERR_STATE_BULK_DELETE")]),
         (FailingStore(StoreRefused("no")), GET, {"key": "k"}, [reason("ERR_STATE_GET")]),
         (FailingStore(StoreRefused("no")), TRANSACT, {"operations": UPSERTS}, [reason("ERR_STATE_TRANSACTION")]),
+        (FailingStore(OutcomeUnknown("")), SAVE, {"states": ONE}, [reason("ERR_STATE_OUTCOME_UNKNOWN")]),
         (PlainStore(), TRANSACT, {"operations": UPSERTS}, [Help(links=[link]), resource, unable]),
         (SmallStore(), TRANSACT, {"operations": UPSERTS}, [resource, too_many]),
     ):

@@ -7,7 +7,7 @@ from integration.http_head.failing_store import FailingStore, PlainStore, SmallS
 from integration.http_head.http_wire import get, request, save, serving
 
 from pannier_sidecar.http_api.messages import Answer, Call
-from pannier_sidecar.state.errors import ETagInvalid, ETagMismatch, StoreUnavailable
+from pannier_sidecar.state.errors import ETagInvalid, ETagMismatch, OutcomeUnknown, StoreUnavailable
 from pannier_sidecar.state.requests import Get, Set
 from pannier_sidecar.state.store import StoredValue
 from pannier_sidecar.stores.in_memory import InMemoryStore
@@ -76,9 +76,25 @@ async def test_a_failure_of_the_store_is_told_in_the_words_of_the_call(call: str
     async with serving_stores(profile, **stores) as here:
         wire = await here.connect()
         answer = await wire.ask(raw)
-        assert answer.status == 500
+        assert answer.status == (503 if profile == "spec" else 500)
+        assert answer.headers.get("retry-after") == ("1" if profile == "spec" else None)
         assert json.loads(answer.body) == {"errorCode": code, "message": message}
         assert await wire.is_usable()
+
+
+@pytest.mark.parametrize("call", [call for call in FAILURES if call not in {"get", "bulk get", "keys", "actor get"}])
+@pytest.mark.parametrize("profile", ["spec", "dapr"])
+async def test_a_write_that_may_have_happened_has_a_code_of_its_own(call: str, profile: str) -> None:
+    raw, code, message = FAILURES[call]
+    stores = {"s": FailingStore(OutcomeUnknown("lost")), "actors": FailingStore(OutcomeUnknown("lost"))}
+    async with serving_stores(profile, **stores) as here:
+        answer = await (await here.connect()).ask(raw)
+    assert (answer.status, answer.headers.get("retry-after")) == (500, None)
+    told = "lost; the write may or may not have happened: read the key before writing again"
+    assert json.loads(answer.body) == {
+        "errorCode": "ERR_STATE_OUTCOME_UNKNOWN" if profile == "spec" else code,
+        "message": message.replace("away", told),
+    }
 
 
 async def test_of_several_failures_the_gravest_decides() -> None:
@@ -86,7 +102,8 @@ async def test_of_several_failures_the_gravest_decides() -> None:
     for faults, status in (
         ([ETagMismatch(), ETagMismatch()], 409),
         ([ETagMismatch(), ETagInvalid("x"), ETagMismatch()], 400),
-        ([ETagMismatch(), ETagInvalid("x"), StoreUnavailable("away")], 500),
+        ([ETagMismatch(), ETagInvalid("x"), StoreUnavailable("away")], 503),
+        ([ETagMismatch(), OutcomeUnknown("lost"), StoreUnavailable("away")], 500),
     ):
         async with serving_stores(s=FailingStore(*faults)) as here:
             answer = await (await here.connect()).ask(save(body, target="/v1.0/state/s"))

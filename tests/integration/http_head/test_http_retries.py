@@ -72,14 +72,14 @@ async def test_pauses_double_if_they_are_to(how: str) -> None:
 async def test_after_the_last_attempt_the_failure_is_told(how: str) -> None:
     store = FailingStore(*[StoreUnavailable("away")] * 9)
     answer = await ask(store, calls(2)[how])
-    assert (answer.status, len(store.attempts)) == (500, 3)
+    assert (answer.status, len(store.attempts)) == (503, 3)
     assert "away" in json.loads(answer.body)["message"]
 
 
 @pytest.mark.parametrize("how", calls(0))
 async def test_a_threshold_of_nothing_means_one_attempt(how: str) -> None:
     store = FailingStore(StoreUnavailable("away"))
-    assert (await ask(store, calls(0)[how])).status == 500
+    assert (await ask(store, calls(0)[how])).status == 503
     assert len(store.attempts) == 1
 
 
@@ -107,7 +107,7 @@ async def test_a_write_with_an_etag_is_not_repeated_when_its_answer_was_lost(how
 
 async def test_without_a_policy_there_is_one_attempt() -> None:
     store = FailingStore(StoreUnavailable("away"))
-    assert (await ask(store, save('[{"key": "k"}]'))).status == 500
+    assert (await ask(store, save('[{"key": "k"}]'))).status == 503
     assert len(store.attempts) == 1
 
 

@@ -93,12 +93,12 @@ def _is_json(value: bytes) -> bool:
 
 def error_answer(error: StateError, profile: Profile) -> Answer:
     """Return the answer to a call that failed, in Dapr's shape."""
-    status = error.http_status
-    if profile.invokes_apps and error.dapr_http_status is not None:
-        status = error.dapr_http_status
-    body = ErrorBody(error.code, str(error), UNSET if error.reason is None else _details(error))
+    status, code = error.http_status, error.code
+    if profile.invokes_apps:
+        status, code = error.dapr_http_status or status, error.dapr_code or code
+    body = ErrorBody(code, str(error), UNSET if error.reason is None else _details(error))
     headers: tuple[tuple[bytes, bytes], ...] = ()
-    if error.retry_after is not None:
+    if error.retry_after is not None and status == 503:
         headers = ((b"retry-after", b"%d" % error.retry_after),)
     return Answer(status, msgspec.json.encode(body), JSON, headers)
 

@@ -117,7 +117,7 @@ class StoreTarget:
             {stored: planned[stored].note for stored, fault in outcomes.items() if fault is None},
             {stored: planned[stored].note for stored in outcomes if outcomes[stored] and stored not in batch.doubtful},
         )
-        return next((fault for fault in faults if isinstance(fault, StoreUnavailable)), None)
+        return next((fault for fault in faults if isinstance(fault, StoreUnavailable | OutcomeUnknown)), None)
 
     async def _found(self, batch: _Batch) -> dict[str, StoredValue | StoreFault | None]:
         keys = [(stored, item.key) for stored, item in batch.pending.items()]

@@ -6,9 +6,9 @@
     ├── KeyRefused               the store cannot hold such a key
     ├── CursorInvalid            no place in the list of keys
     ├── NotSupported             the store cannot keep this promise, so nothing was done
-    ├── StoreUnavailable         may pass: worth another attempt
-    │   └── OutcomeUnknown       the answer was lost: the write may have happened
-    │       └── TooFewReplicas   it has happened, but it may be lost yet
+    ├── StoreUnavailable         it did not happen, and why may pass: worth another attempt
+    ├── OutcomeUnknown           a write's answer was lost: it may have happened
+    │   └── TooFewReplicas       it has happened, but it may be lost yet
     └── StoreRefused             will not pass by itself: wrong password, no permission, full disk
 
     StateError                   what a caller sees
@@ -37,6 +37,7 @@ if TYPE_CHECKING:
 class GrpcCode(IntEnum):
     """Status codes of the gRPC wire protocol, as far as state calls use them."""
 
+    UNKNOWN = 2
     INVALID_ARGUMENT = 3
     PERMISSION_DENIED = 7
     FAILED_PRECONDITION = 9
@@ -97,17 +98,33 @@ class NotSupported(StoreFault):
 
 
 class StoreUnavailable(StoreFault):
-    """The store cannot be reached or did not answer in time; trying again may help."""
+    """It certainly did not happen: it was not sent, or the store turned it down for now; trying again may help.
 
+    A read that was not answered is one too.
+    """
+
+    http_status = 503
     grpc_code = GrpcCode.UNAVAILABLE
 
 
-class OutcomeUnknown(StoreUnavailable):
-    """The connection was lost after a write was sent: it may or may not have happened."""
+class OutcomeUnknown(StoreFault):
+    """A write was sent and its answer was lost: it may or may not have happened."""
+
+    grpc_code = GrpcCode.UNKNOWN
+    doubt: ClassVar[str] = "the write may or may not have happened: "
+
+    def __str__(self) -> str:
+        cause = super().__str__()
+        return cause if cause.endswith(READ_FIRST) else f"{cause}; {self.doubt}{READ_FIRST}"
+
+
+READ_FIRST = "read the key before writing again"
 
 
 class TooFewReplicas(OutcomeUnknown):
     """A strong write is on the primary, but fewer replicas than asked for acknowledged it in time."""
+
+    doubt = "it may be lost yet: "
 
 
 class StoreRefused(StoreFault):
@@ -119,6 +136,8 @@ class StateError(Exception):
 
     code: ClassVar[str] = "ERROR"
     """Dapr's `errorCode`."""
+    dapr_code: str | None = None
+    """The `errorCode` in profile `dapr`, where it differs."""
     reason: str | None = None
     """`reason` of google.rpc.ErrorInfo; None: the error has no details."""
     http_status: int = 500
@@ -316,14 +335,25 @@ class ActorCallMalformed(StateError):
         super().__init__(f"error saving actor transaction state: {why}")
 
 
+OUTCOME_UNKNOWN = "ERR_STATE_OUTCOME_UNKNOWN"
+
+
 class OperationFailed(StateError):
     """A call reached its store and failed there, for one item or several.
 
-    Its status is that of the gravest fault: a failure (500) before an invalid ETag (400) before a mismatch (409).
+    The gravest fault decides: a write that may have happened, a failure (500), a store that can't be reached (503), an
+    invalid ETag (400), a mismatch (409). 503 promises that nothing of the request happened, because clients and proxies
+    repeat such a request as a whole; where other items were written it is 500.
     """
 
     def __init__(
-        self, code: str, what: str, faults: Sequence[tuple[str, StoreFault]], *, dapr_status: int | None = None
+        self,
+        code: str,
+        what: str,
+        faults: Sequence[tuple[str, StoreFault]],
+        *,
+        dapr_status: int | None = None,
+        is_partly_done: bool = False,
     ):
         """Tell of `faults`, (key, fault); `what` is Dapr's text, like `failed saving state in state store S`."""
         self.faults = tuple(faults)
@@ -334,10 +364,25 @@ class OperationFailed(StateError):
         self.http_status = gravest.http_status
         self.dapr_http_status = dapr_status
         self.grpc_code = gravest.grpc_code
+        if isinstance(gravest, OutcomeUnknown):
+            self.code, self.dapr_code = OUTCOME_UNKNOWN, code  # type: ignore[misc]
+        elif isinstance(gravest, StoreUnavailable):
+            self._set_unavailable(is_partly_done)
+
+    def _set_unavailable(self, is_partly_done: bool) -> None:
+        if is_partly_done:
+            self.http_status, self.grpc_code = 500, GrpcCode.INTERNAL
+        else:
+            self.dapr_http_status, self.retry_after = 500, RETRY_AFTER_S
+
+
+RETRY_AFTER_S = 1
 
 
 def _gravity(fault: StoreFault) -> int:
-    return {500: 0, 400: 1}.get(fault.http_status, 2)
+    if isinstance(fault, OutcomeUnknown):
+        return 0
+    return {500: 1, 503: 2, 400: 3}.get(fault.http_status, 4)
 
 
 def _told(faults: Sequence[tuple[str, StoreFault]]) -> str:

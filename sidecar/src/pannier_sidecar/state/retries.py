@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, TypeVar
 
-from .errors import OutcomeUnknown, StoreUnavailable
+from .errors import OutcomeUnknown, StoreFault, StoreUnavailable
 from .requests import Pattern, RetryPolicy
 
 if TYPE_CHECKING:
@@ -29,16 +29,22 @@ def pauses(policy: RetryPolicy) -> Iterator[float]:
 async def attempt(call: Callable[[], Awaitable[Result]], policy: RetryPolicy | None, *, is_conditional: bool) -> Result:
     """Return what `call` returns, after as many attempts as `policy` allows.
 
-    Only StoreUnavailable is worth another attempt. A conditional write whose outcome is unknown is not repeated: had it
-    happened, its own new ETag would make the repetition fail and the caller would believe that somebody else wrote.
+    A conditional write whose outcome is unknown is not repeated: had it happened, its own new ETag would make the
+    repetition fail and the caller would believe that somebody else wrote. Any other is, since the caller asks for it.
+    After an attempt whose outcome is unknown, no later failure says that nothing happened.
     """
     if policy is None:
         return await call()
-    for pause in pauses(policy):
+    doubtful = False
+    for pause in (*pauses(policy), None):
         try:
             return await call()
-        except StoreUnavailable as fault:
-            if is_conditional and isinstance(fault, OutcomeUnknown):
+        except StoreFault as fault:
+            is_unknown = isinstance(fault, OutcomeUnknown)
+            if pause is None or not (isinstance(fault, StoreUnavailable) or (is_unknown and not is_conditional)):
+                if doubtful and not is_unknown:
+                    raise OutcomeUnknown(f"{fault}; an earlier attempt was not answered") from fault
                 raise
+            doubtful = doubtful or is_unknown
         await asyncio.sleep(pause)
-    return await call()
+    raise AssertionError("the last attempt returns or raises")

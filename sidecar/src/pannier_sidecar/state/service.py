@@ -227,7 +227,8 @@ class StateService:
         faults = await self._counted(served, operation, _each(served, items, writes), _none_failed)
         failed = [(item.key, fault) for item, fault in zip(items, faults, strict=True) if fault]
         if failed:
-            raise OperationFailed(code, what, failed) from failed[0][1]
+            is_partly_done = len(failed) < len(items)
+            raise OperationFailed(code, what, failed, is_partly_done=is_partly_done) from failed[0][1]
 
     async def _counted(
         self,

@@ -6,6 +6,7 @@ import pytest
 from unit.pannier_sidecar.state.scripted_store import ScriptedStore, serving
 
 from pannier_sidecar.state.errors import (
+    READ_FIRST,
     ActorTypeReserved,
     CursorInvalid,
     ETagInvalid,
@@ -19,6 +20,7 @@ from pannier_sidecar.state.errors import (
     StoreFault,
     StoreRefused,
     StoreUnavailable,
+    TooFewReplicas,
     TooManyOperations,
     TransactionsNotSupported,
 )
@@ -102,8 +104,10 @@ FAULTS = [
     (KeyRefused("too long"), 400, GrpcCode.INVALID_ARGUMENT, "too long"),
     (CursorInvalid("of another"), 400, GrpcCode.INVALID_ARGUMENT, "of another"),
     (NotSupported("no replicas"), 400, GrpcCode.FAILED_PRECONDITION, "no replicas"),
-    (StoreUnavailable("down"), 500, GrpcCode.UNAVAILABLE, "down"),
-    (OutcomeUnknown("lost"), 500, GrpcCode.UNAVAILABLE, "lost"),
+    (StoreUnavailable("down"), 503, GrpcCode.UNAVAILABLE, "down"),
+    (OutcomeUnknown("lost"), 500, GrpcCode.UNKNOWN, "lost; the write may or may not have happened: " + READ_FIRST),
+    (TooFewReplicas("one"), 500, GrpcCode.UNKNOWN, "one; it may be lost yet: " + READ_FIRST),
+    (OutcomeUnknown("so " + READ_FIRST), 500, GrpcCode.UNKNOWN, "so " + READ_FIRST),
     (StoreRefused("full"), 500, GrpcCode.INTERNAL, "full"),
     (StoreFault("odd"), 500, GrpcCode.INTERNAL, "odd"),
 ]
@@ -118,7 +122,11 @@ async def test_each_fault_of_each_call(
     with pytest.raises(OperationFailed) as caught:
         await call(service)
     error = caught.value
+    if isinstance(fault, OutcomeUnknown):
+        assert error.dapr_code == code
+        code = "ERR_STATE_OUTCOME_UNKNOWN"
     assert (error.code, str(error), error.http_status, error.grpc_code) == (code, what + told, status, grpc_code)
+    assert error.retry_after == (1 if status == 503 else None)
     assert observer.ended == [("statestore", operation, False)]
     assert served.calls_in_flight == 0
 
@@ -148,8 +156,9 @@ async def test_what_a_call_raises_that_is_no_fault_is_still_counted() -> None:
     [
         ([ETagMismatch(), None], 409),
         ([ETagMismatch(), ETagInvalid()], 400),
-        ([ETagInvalid(), StoreUnavailable("down")], 500),
-        ([ETagMismatch(), StoreUnavailable("down")], 500),
+        ([ETagInvalid(), StoreUnavailable("down")], 503),
+        ([ETagMismatch(), StoreUnavailable("down")], 503),
+        ([StoreRefused("full"), StoreUnavailable("down")], 500),
     ],
 )
 async def test_the_gravest_fault_of_several_decides(faults: list[StoreFault | None], status: int) -> None:
@@ -157,6 +166,24 @@ async def test_the_gravest_fault_of_several_decides(faults: list[StoreFault | No
     with pytest.raises(OperationFailed) as caught:
         await service.save(SaveRequest(None, [ONE, TWO]))
     assert caught.value.http_status == status
+
+
+async def test_a_store_that_is_gone_after_some_items_were_written_is_no_invitation_to_repeat_them_all() -> None:
+    service, _, _ = serving(ScriptedStore(None, StoreUnavailable("down")))
+    with pytest.raises(OperationFailed) as caught:
+        await service.save(SaveRequest(None, [ONE, TWO]))
+    error = caught.value
+    assert (error.code, error.http_status, error.grpc_code) == ("ERR_STATE_SAVE", 500, GrpcCode.INTERNAL)
+    assert error.retry_after is None
+
+
+@pytest.mark.parametrize("other", [None, StoreUnavailable("down"), StoreRefused("full"), ETagMismatch(), ETagInvalid()])
+async def test_one_item_that_may_have_happened_decides_over_all_others(other: StoreFault | None) -> None:
+    service, _, _ = serving(ScriptedStore(other, OutcomeUnknown("lost")))
+    with pytest.raises(OperationFailed) as caught:
+        await service.save(SaveRequest(None, [ONE, TWO]))
+    error = caught.value
+    assert (error.code, error.http_status, error.grpc_code) == ("ERR_STATE_OUTCOME_UNKNOWN", 500, GrpcCode.UNKNOWN)
 
 
 async def test_several_faults_are_told_by_key() -> None:

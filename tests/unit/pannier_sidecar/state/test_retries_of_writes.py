@@ -97,6 +97,14 @@ async def test_another_write_whose_answer_was_lost_is() -> None:
     assert call.attempts == 2
 
 
+@pytest.mark.parametrize("last", [StoreUnavailable("down"), StoreRefused("full")], ids=repr)
+async def test_after_an_attempt_that_was_not_answered_no_failure_says_that_nothing_happened(last: StoreFault) -> None:
+    call = Failing(OutcomeUnknown("lost"), *[last] * 9)
+    with pytest.raises(OutcomeUnknown, match=f"{last}; an earlier attempt was not answered") as caught:
+        await retries.attempt(call, THRICE, is_conditional=False)
+    assert str(caught.value).endswith("read the key before writing again")
+
+
 async def test_the_pauses_are_kept() -> None:
     call = Failing(StoreUnavailable(), StoreUnavailable())
     started = time.monotonic()

@@ -68,8 +68,8 @@ def test_the_longest_time_is_one_that_cosmos_db_takes() -> None:
         (413, StoreRefused, "too large"),
         (429, StoreUnavailable, "give it more request units"),
         (449, StoreUnavailable, "failed for now"),
-        (503, OutcomeUnknown, "may have happened"),
-        (408, OutcomeUnknown, "may have happened"),
+        (503, OutcomeUnknown, "read the key before writing again"),
+        (408, OutcomeUnknown, "read the key before writing again"),
         (400, StoreRefused, "refused the call"),
     ],
 )

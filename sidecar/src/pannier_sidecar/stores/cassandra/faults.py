@@ -80,5 +80,5 @@ def _refusal(error: Exception, settings: CassandraSettings) -> str | None:
 
 def _lost(what: str, is_write: bool) -> StoreFault:
     if is_write:
-        return OutcomeUnknown(f"{what}: the write may have happened; read the key before writing again")
+        return OutcomeUnknown(what)
     return StoreUnavailable(what)

@@ -74,4 +74,4 @@ def permission_advice(settings: ConsulSettings) -> str:
 
 
 def _unknown(told: str) -> OutcomeUnknown:
-    return OutcomeUnknown(f"{told}; the write may or may not have happened: read the key before writing again")
+    return OutcomeUnknown(told)

@@ -55,7 +55,7 @@ def of_write(error: Exception, settings: CosmosDBSettings) -> StoreFault:
     fault = of_read(error, settings)
     if not isinstance(fault, StoreUnavailable) or _was_not_done(error):
         return fault
-    return OutcomeUnknown(f"{fault}; the write may have happened")
+    return OutcomeUnknown(str(fault))
 
 
 def _was_not_done(error: Exception) -> bool:

@@ -138,10 +138,10 @@ def _translated(error: Exception, layout: Layout, where: str, is_write: bool) ->
     return StoreRefused(f"the AWS client can't make the call: {error}")
 
 
-def lost(what: str, *, is_write: bool) -> StoreUnavailable:
+def lost(what: str, *, is_write: bool) -> StoreFault:
     """Return the fault of a call whose answer did not come."""
     if is_write:
-        return OutcomeUnknown(f"{what}: the write may have happened; read the key before writing again")
+        return OutcomeUnknown(what)
     return StoreUnavailable(what)
 
 

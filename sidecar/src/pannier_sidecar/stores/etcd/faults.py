@@ -70,5 +70,5 @@ def _translated(error: AioRpcError, where: str, timeout: float, is_write: bool) 
         return StoreRefused(f"{where} refused the call: {details}")
     cause = f"{where} did not answer within {timeout:g} s" if is_late(error) else f"{where} can't be reached: {details}"
     if is_write and not was_not_sent(error):
-        return OutcomeUnknown(f"{cause}: the write may or may not have happened; read the key before writing again")
+        return OutcomeUnknown(cause)
     return StoreUnavailable(cause)

@@ -47,7 +47,7 @@ def fault_of(code: StatusCode, details: str, settings: SpannerSettings, *, is_wr
         else:
             text = f"{where} can't be reached: {details}"
         was_sent = is_write and not any(sign in details for sign in _NEVER_SENT)
-        return OutcomeUnknown(f"{text}; the write may have happened") if was_sent else StoreUnavailable(text)
+        return OutcomeUnknown(text) if was_sent else StoreUnavailable(text)
     return StoreRefused(f"{where} refused: {details}" + _advice(code, details, settings))
 
 

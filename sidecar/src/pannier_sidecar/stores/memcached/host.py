@@ -101,4 +101,4 @@ class Host:
 def _fault(lost: ConnectionLost, write: Write | None) -> StoreFault:
     if write is None or not lost.was_sent:
         return StoreUnavailable(str(lost))
-    return OutcomeUnknown(f"{lost}; the write may or may not have happened: read the key before writing again")
+    return OutcomeUnknown(str(lost))

@@ -55,7 +55,7 @@ def of_write(error: Exception, settings: MongoDBSettings) -> StoreFault:
     if isinstance(error, WriteConcernError):
         return TooFewReplicas(f"{settings} has the write, but not on as many members as asked for: {error}")
     if isinstance(error, ConnectionFailure | ExecutionTimeout) and not _was_not_sent(error):
-        return OutcomeUnknown(f"{settings} was lost before it answered, so the write may have happened: {error}")
+        return OutcomeUnknown(f"{settings} was lost before it answered: {error}")
     return of_read(error, settings)
 
 

@@ -195,7 +195,7 @@ class Connections:
         if self._idle:
             self._look_later()
 
-    def _late(self, may_be_done: bool) -> StoreUnavailable:
+    def _late(self, may_be_done: bool) -> StoreFault:
         late = f"{self._where} did not answer within {self._timeout:g} s"
         if may_be_done:
             return OutcomeUnknown(f"{late}: the write may or may not have happened; read the key before writing again")

@@ -9,7 +9,7 @@ import asyncpg
 from asyncpg import Connection
 
 from pannier_sidecar.state.cursors import cursor_after, key_before
-from pannier_sidecar.state.errors import StoreFault, StoreUnavailable
+from pannier_sidecar.state.errors import OutcomeUnknown, StoreFault, StoreUnavailable
 from pannier_sidecar.state.requests import Delete, Get, Set, Write
 from pannier_sidecar.state.store import Feature, KeyPage, Store, StoredValue
 
@@ -116,7 +116,9 @@ class _PostgreSQLStore(Store):
         faults: list[StoreFault | None] = []
         for run in runs(writes):
             faults += await self._write_run(run)
-            if isinstance(faults[-1], StoreUnavailable):  # the others would wait as long, each for itself
+            if isinstance(
+                faults[-1], StoreUnavailable | OutcomeUnknown
+            ):  # the others would wait as long, each for itself
                 rest = len(writes) - len(faults)
                 return [*faults, *[StoreUnavailable(f"not tried after an earlier item: {faults[-1]}")] * rest]
         return faults
@@ -132,7 +134,7 @@ class _PostgreSQLStore(Store):
             else:
                 names = [name_of(write.key) for write in run]
                 await self._opened.run(Connection.execute, self._statements.delete_many, names, is_write=True)
-        except StoreUnavailable as fault:
+        except (StoreUnavailable, OutcomeUnknown) as fault:
             return [fault] * len(run)
         except StoreFault:  # one of them is at fault; the others must not suffer for it
             return [await self._fault_of(write) for write in run]

@@ -182,7 +182,7 @@ class Servers(ABC):
     def _judge_loss(self, request: Request, lost: ConnectionLost, times: int) -> None:
         """Raise the fault that the loss of the connection means, unless the request may be sent again."""
         if lost.was_sent and not request.may_repeat:
-            raise OutcomeUnknown(f"{lost}; the write may or may not have happened: read the key before writing again")
+            raise OutcomeUnknown(str(lost))
         if lost.timed_out or (lost.was_sent and times > self._settings.max_retries):
             raise StoreUnavailable(str(lost)) from lost
 

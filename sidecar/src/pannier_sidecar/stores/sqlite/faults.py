@@ -37,7 +37,7 @@ def outcome_of_commit(error: Exception, where: object, busy_timeout: float) -> S
     """Return the fault for a commit that failed: after an I/O error nobody can tell what is on the disk."""
     if _code(error) != sqlite3.SQLITE_IOERR:
         return translated(error, where, busy_timeout)
-    fault = OutcomeUnknown(f"{where} failed while the write was being made durable ({error}): it may have happened")
+    fault = OutcomeUnknown(f"{where} failed while the write was being made durable ({error})")
     fault.__cause__ = error
     return fault
 

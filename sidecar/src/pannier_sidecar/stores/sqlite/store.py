@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from asyncio import Future
     from collections.abc import Callable, Mapping, Sequence
 
-    Late = type[StoreUnavailable]
+    Late = type[StoreUnavailable] | type[OutcomeUnknown]
 
 
 class SQLiteStore(Store):

@@ -15,7 +15,7 @@ from threading import Thread
 from time import time
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
-from pannier_sidecar.state.errors import StoreFault, StoreUnavailable
+from pannier_sidecar.state.errors import OutcomeUnknown, StoreFault, StoreUnavailable
 
 from .faults import DRIVER_ERRORS, is_busy, outcome_of_commit, translated
 
@@ -55,7 +55,7 @@ class Worker:
         where: object,
         timeout: float,
         busy_timeout: float,
-        late: type[StoreUnavailable] = StoreUnavailable,
+        late: type[StoreUnavailable] | type[OutcomeUnknown] = StoreUnavailable,
     ):
         """`begin` opens a transaction; a call unanswered after `timeout` seconds fails with `late`."""
         self._name = name
