@@ -8,6 +8,7 @@ import pytest
 
 from pannier_operator.admission.pods import PodVerdict, mutate, server_version_of
 from pannier_operator.app_ids import app_id_of
+from pannier_operator.injection.plan import TOKEN_MASK_VOLUME, TOKEN_PATH
 from pannier_operator.settings import OperatorSettings, OwnPlace, SidecarSettings
 
 SETTINGS = OperatorSettings()
@@ -391,11 +392,27 @@ def test_a_socket_where_a_container_has_a_mount_of_its_own_warns() -> None:
 def test_two_mounts_at_one_path_keep_the_first() -> None:
     annotations = {"dapr.io/volume-mounts": "a:/x,b:/components", "dapr.io/volume-mounts-rw": "b:/x"}
     verdict = judged(pod(annotations, spec={"volumes": [{"name": "a"}, {"name": "b"}]}))
-    assert [mount["mountPath"] for mount in sidecar_of(verdict)["volumeMounts"]] == ["/components", "/x"]
+    assert [mount["mountPath"] for mount in sidecar_of(verdict)["volumeMounts"]] == ["/components", TOKEN_PATH, "/x"]
     assert verdict.warnings == (
         "annotation dapr.io/volume-mounts: 'b:/components' has no effect; something else is mounted there; "
         "write another path",
         "annotation dapr.io/volume-mounts-rw: 'b:/x' has no effect; something else is mounted there; "
+        "write another path",
+    )
+
+
+@pytest.mark.parametrize("path", [TOKEN_PATH, f"{TOKEN_PATH}/token"])
+def test_the_sidecar_gets_no_token_of_the_cluster_whatever_the_pod_asks_for(path: str) -> None:
+    annotations = {"dapr.io/volume-mounts": f"api:{path}"}
+    spec = {"volumes": [{"name": "api", "projected": {}}], "automountServiceAccountToken": True}
+    verdict = judged(pod(annotations, spec=spec))
+    mounts = {mount["mountPath"]: mount["name"] for mount in sidecar_of(verdict)["volumeMounts"]}
+    assert mounts == {"/components": "pannier-components", TOKEN_PATH: TOKEN_MASK_VOLUME}
+    assert {"name": TOKEN_MASK_VOLUME, "emptyDir": {"medium": "Memory", "sizeLimit": "4Ki"}} in verdict.pod["spec"][
+        "volumes"
+    ]
+    assert verdict.warnings == (
+        f"annotation dapr.io/volume-mounts: 'api:{path}' has no effect; a sidecar gets no credentials of the cluster; "
         "write another path",
     )
 

@@ -18,7 +18,7 @@ from pannier_operator.app_ids import (
     problem_with,
 )
 from pannier_operator.injection.container import PORT_ANNOTATIONS, listening_ports
-from pannier_operator.injection.plan import COMPONENTS_VOLUME, Injection
+from pannier_operator.injection.plan import COMPONENTS_VOLUME, TOKEN_MASK_VOLUME, Injection
 from pannier_operator.injection.pod import inject
 from pannier_operator.injection.resources import contradictions
 
@@ -33,6 +33,7 @@ INJECTION_LABEL: Final = "pannier.dev/injection"
 NATIVE_FROM: Final = (1, 29)
 """The first Kubernetes that keeps init containers with `restartPolicy: Always` running by default."""
 
+_OWN_VOLUMES: Final = frozenset((COMPONENTS_VOLUME, TOKEN_MASK_VOLUME))
 _CLUSTERS_OWN: Final = frozenset(("kube-system", "kube-public", "kube-node-lease"))
 
 
@@ -126,8 +127,8 @@ def _errors(pod: Mapping[str, Any], injection: Injection) -> Iterator[str]:
             f"label {APP_ID_LABEL}: {quoted(labelled)} is not the app id, {quoted(app_id)}; take the label out, or "
             f"write the same into the annotation {APP_ID_ANNOTATION}"
         )
-    if any(volume.get("name") == COMPONENTS_VOLUME for volume in _spec(pod).get("volumes") or ()):
-        yield f"volume '{COMPONENTS_VOLUME}' has the name of the sidecar's own; give it another"
+    for name in {str(volume.get("name")) for volume in _spec(pod).get("volumes") or ()} & _OWN_VOLUMES:
+        yield f"volume '{name}' has the name of the sidecar's own; give it another"
     ports = listening_ports(injection)
     for use, annotation in PORT_ANNOTATIONS.items():
         port = ports.pop(use, None)

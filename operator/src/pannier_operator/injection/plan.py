@@ -18,6 +18,9 @@ COMPONENTS_VOLUME: Final = "pannier-components"
 COMPONENTS_PATH: Final = "/components"
 SOCKET_VOLUME: Final = "dapr-unix-domain-socket"
 SOCKET_PATH: Final = "/var/run/dapr-sockets"
+TOKEN_MASK_VOLUME: Final = "pannier-no-service-account-token"
+TOKEN_PATH: Final = "/var/run/secrets/kubernetes.io/serviceaccount"
+"""Where Kubernetes mounts the token of the pod's service account into every container that has no mount there."""
 
 OWN_VARIABLES: Final = frozenset(("NAMESPACE", "POD_NAME", "DAPR_API_TOKEN", "DAPR_ENV_KEYS"))
 """What the sidecar is told by the injector; no annotation sets these."""

@@ -13,8 +13,9 @@ from pannier_operator.injection.plan import PUBLIC_PORT
 if TYPE_CHECKING:
     from pannier_operator.annotations import SidecarOptions
 
-_STARTUP: Final = ProbeOptions(delay=0, timeout=3, period=1, threshold=60)
-"""Each second, since the app waits for it (a sidecar is up in less than one); a minute, for nodes that are busy."""
+_STARTUP: Final = ProbeOptions(delay=1, timeout=3, period=1, threshold=60)
+"""Each second, since the app waits for it; a minute, for nodes that are busy. The first one after a second: the kubelet
+would ask at once otherwise, before the process listens, and write a Warning Event at every start."""
 _READINESS: Final = ProbeOptions(delay=0, timeout=3, period=5, threshold=3)
 """It begins when the startup probe has succeeded, so it needs neither a delay nor Dapr's call each second."""
 _LIVENESS: Final = ProbeOptions(delay=0, timeout=3, period=10, threshold=5)

@@ -5,7 +5,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from pannier_operator.app_secret import secret_name
-from pannier_operator.injection.plan import COMPONENTS_PATH, COMPONENTS_VOLUME, SOCKET_PATH, SOCKET_VOLUME
+from pannier_operator.injection.plan import (
+    COMPONENTS_PATH,
+    COMPONENTS_VOLUME,
+    SOCKET_PATH,
+    SOCKET_VOLUME,
+    TOKEN_MASK_VOLUME,
+    TOKEN_PATH,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -18,10 +25,12 @@ def volumes_for(injection: Injection) -> list[dict[str, Any]]:
     """What the pod gets.
 
     The Secret is not optional: the kubelet waits until the operator has written it, so no app runs without its
-    components.
+    components. The empty volume covers the place of the service account's token: admission of service accounts runs
+    again after webhooks and leaves out containers that have a mount there.
     """
     volumes: list[dict[str, Any]] = [
-        {"name": COMPONENTS_VOLUME, "secret": {"secretName": secret_name(injection.app_id)}}
+        {"name": COMPONENTS_VOLUME, "secret": {"secretName": secret_name(injection.app_id)}},
+        {"name": TOKEN_MASK_VOLUME, "emptyDir": {"medium": "Memory", "sizeLimit": "4Ki"}},
     ]
     if injection.options.unix_socket_path:
         volumes.append({"name": SOCKET_VOLUME, "emptyDir": {"medium": "Memory"}})
@@ -30,7 +39,10 @@ def volumes_for(injection: Injection) -> list[dict[str, Any]]:
 
 def mounts_for(pod: Mapping[str, Any], injection: Injection) -> list[dict[str, Any]]:
     """What the sidecar sees of them."""
-    mounts: list[dict[str, Any]] = [{"name": COMPONENTS_VOLUME, "mountPath": COMPONENTS_PATH, "readOnly": True}]
+    mounts: list[dict[str, Any]] = [
+        {"name": COMPONENTS_VOLUME, "mountPath": COMPONENTS_PATH, "readOnly": True},
+        {"name": TOKEN_MASK_VOLUME, "mountPath": TOKEN_PATH, "readOnly": True},
+    ]
     if injection.options.unix_socket_path:
         mounts.append({"name": SOCKET_VOLUME, "mountPath": SOCKET_PATH})
     for mount, problem in _asked_for(pod, injection):
@@ -51,11 +63,13 @@ def not_mounted(pod: Mapping[str, Any], injection: Injection) -> Iterator[str]:
 def _asked_for(pod: Mapping[str, Any], injection: Injection) -> Iterator[tuple[Mount, str | None]]:
     """The mounts that annotations ask for, each with what is wrong with it."""
     known = {volume.get("name") for volume in (pod.get("spec") or {}).get("volumes") or ()}
-    taken = {COMPONENTS_PATH, SOCKET_PATH}
+    taken = {COMPONENTS_PATH, SOCKET_PATH, TOKEN_PATH}
     options = injection.options
     for mount in (*options.mounts, *options.writable_mounts):
         if mount.volume not in known:
             yield mount, "the pod has no such volume"
+        elif f"{mount.path}/".startswith(f"{TOKEN_PATH}/"):
+            yield mount, "a sidecar gets no credentials of the cluster; write another path"
         elif mount.path in taken:
             yield mount, "something else is mounted there; write another path"
         else:
