@@ -17,6 +17,7 @@ from pannier_operator import handlers
 from pannier_operator.cluster_api import FIELD_MANAGER, SECRETS_FIELD_SELECTOR, ClusterApi
 from pannier_operator.control_plane import ControlPlane
 from pannier_operator.settings import SettingsError, from_environment, read_environment
+from pannier_operator.webhook_server import WebhookServer
 
 if TYPE_CHECKING:
     from collections.abc import Coroutine
@@ -31,8 +32,6 @@ _IDLE_TIMEOUT = 0.1
 _CALL_TIMEOUT = 30.0
 _CONNECT_TIMEOUT = 5.0
 """Seconds for kopf's calls, which it makes again. It would wait five minutes, with no webhook served meanwhile."""
-_NEVER = 1e9
-"""Seconds: kopf is not to restart its server for a new certificate, because the context takes it over by itself."""
 
 
 def main() -> None:
@@ -113,14 +112,8 @@ def kopf_settings(settings: OperatorSettings, plane: ControlPlane) -> kopf.Opera
     chosen.watching.chunk_size = _FIRST_CHUNK
     chosen.queueing.idle_timeout = _IDLE_TIMEOUT
     chosen.watching.field_selectors["", "v1", "secrets"] = SECRETS_FIELD_SELECTOR
-    file = str(plane.certificate.file)
-    chosen.admission.server = kopf.WebhookServer(
-        port=settings.webhook.listen_port,
-        context=plane.certificate.context,
-        certfile=file,
-        pkeyfile=file,
-        file_check_interval=_NEVER,
-    )
+    port, context = settings.webhook.listen_port, plane.certificate.context
+    chosen.admission.server = WebhookServer(port, context, plane.judge_workload)
     return chosen
 
 

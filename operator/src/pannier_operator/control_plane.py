@@ -14,6 +14,7 @@ import httpx2
 from pannier_operator.admission.components import concerns_neighbours, judge
 from pannier_operator.admission.pods import INJECTION_LABEL, PodVerdict, mutate, server_version_of
 from pannier_operator.admission.verdict import Verdict
+from pannier_operator.admission.workloads import warnings_for
 from pannier_operator.asking import SidecarReports
 from pannier_operator.certificate_keeping import CertificateKeeping
 from pannier_operator.cluster_api import ApiError, ClusterApi
@@ -166,6 +167,21 @@ class ControlPlane:
             verdict = PodVerdict(warnings=("no sidecar is injected: the operator failed, its log says why",), pod=pod)
         self._count_admission("pods", verdict.is_admitted)
         return verdict
+
+    async def judge_workload(self, review: Manifest) -> Manifest:
+        """Admit a workload, with warnings about what its pods' annotations say. `review` is an AdmissionReview."""
+        request = review["request"]
+        namespace = request.get("namespace") or ""
+        try:
+            labels = await self._labels_of(namespace)
+            warnings = warnings_for(
+                request.get("object") or {}, labels, self._settings, namespace=namespace, server_version=self._version
+            )
+        except Exception:  # nothing that we could not read may hold up a workload
+            logger.exception("A workload in namespace %s was not judged, by a fault of the operator", namespace)
+            warnings = ()
+        response = {"uid": request["uid"], "allowed": True, "warnings": list(warnings)}
+        return {"apiVersion": review["apiVersion"], "kind": "AdmissionReview", "response": response}
 
     async def _known_secrets(self, namespace: str, new: Manifest | None) -> Mapping[str, Collection[str]] | None:
         """The keys of the namespace's Secrets. One that is referred to and not known yet is asked for: it may have been

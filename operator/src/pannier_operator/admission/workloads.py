@@ -1,0 +1,56 @@
+"""What the author of a Deployment, StatefulSet, DaemonSet, Job or CronJob should know of its pods' annotations. Pure.
+
+A workload is never refused: its pods are judged when they are created. But what is said then reaches the controller
+that creates them, and no human.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from pannier_operator.admission.pods import mutate
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from pannier_operator.settings import OperatorSettings
+
+
+def warnings_for(
+    workload: Mapping[str, Any],
+    namespace_labels: Mapping[str, str],
+    settings: OperatorSettings,
+    *,
+    namespace: str,
+    server_version: tuple[int, int],
+) -> tuple[str, ...]:
+    """Return what will be warned of, or refused, in each pod of a workload."""
+    pod = pod_of(workload)
+    if pod is None:
+        return ()
+    verdict = mutate(pod, namespace_labels, settings, namespace=namespace, server_version=server_version)
+    refused = tuple(f"its pods will be refused: {error}" for error in verdict.errors)
+    return refused + verdict.warnings
+
+
+def pod_of(workload: Mapping[str, Any]) -> dict[str, Any] | None:
+    """Return a pod as the workload's controller will create it; None where there is no template."""
+    spec = workload.get("spec") or {}
+    if workload.get("kind") == "CronJob":
+        spec = (spec.get("jobTemplate") or {}).get("spec") or {}
+    template = spec.get("template")
+    if not isinstance(template, dict):
+        return None
+    metadata = workload.get("metadata") or {}
+    owner = {
+        "apiVersion": workload.get("apiVersion", ""),
+        "kind": workload.get("kind", ""),
+        "name": metadata.get("name") or metadata.get("generateName") or "",
+        "controller": True,
+    }
+    return {
+        "apiVersion": "v1",
+        "kind": "Pod",
+        "metadata": {**(template.get("metadata") or {}), "ownerReferences": [owner]},
+        "spec": template.get("spec") or {},
+    }
