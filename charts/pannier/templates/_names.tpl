@@ -84,6 +84,14 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
 - apiGroups: [""]
   resources: [events]
   verbs: [create]
+# To find the Deployment or CronJob that a pod comes from: mistakes are told there, and a Job that was made by hand from a
+# CronJob keeps its app id.
+- apiGroups: [apps]
+  resources: [replicasets]
+  verbs: [get]
+- apiGroups: [batch]
+  resources: [jobs]
+  verbs: [get]
 # To read the label pannier.dev/injection of a pod's namespace.
 - apiGroups: [""]
   resources: [namespaces]

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from pannier_operator.annotation_values import Mount, Variable
 
-__all__ = ["ProbeOptions", "SidecarOptions", "read"]
+__all__ = ["PREFIXES", "ProbeOptions", "SidecarOptions", "read"]
 
 
 @dataclass(frozen=True)
@@ -177,7 +177,7 @@ ACCEPTED: Final = (
 
 _MEANING: Final = {annotation.name: annotation for annotation in (*OLDER, *HONOURED)}
 _KNOWN: Final = (*_MEANING, *(annotation.name for annotation in ACCEPTED))
-_PREFIXES: Final = ("dapr.io/", "pannier.dev/")
+PREFIXES: Final = ("dapr.io/", "pannier.dev/")
 _BY_LAST_PART: Final = {name.partition("/")[2]: name for name in _KNOWN}
 
 
@@ -196,7 +196,7 @@ def read(annotations: Mapping[str, str]) -> tuple[SidecarOptions, list[str]]:
             continue
         if value is not None:
             changes[annotation.option] = value
-    warnings.extend(_unknown(name) for name in annotations if name.startswith(_PREFIXES) and name not in _KNOWN)
+    warnings.extend(_unknown(name) for name in annotations if name.startswith(PREFIXES) and name not in _KNOWN)
     return _with(SidecarOptions(), changes), warnings
 
 

@@ -26,10 +26,11 @@ _CRON_JOB_RUN: Final = re.compile(r"-(2[5-9]|[3-9]\d)\d{6}\Z", re.ASCII)
 _SUBDOMAIN: Final = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*", re.ASCII)
 
 
-def app_id_of(pod: Mapping[str, Any]) -> str:
+def app_id_of(pod: Mapping[str, Any], cron_job: str = "") -> str:
     """The app id that a pod has or would get: its annotation, else its owner's name, else its own.
 
-    A pod that has its sidecar keeps what the injector wrote down, also when it is taken from its owner later. Empty
+    `cron_job` is the name of the CronJob that the pod's Job was made from, where that had to be looked up. A pod that
+    has its sidecar keeps what the injector wrote down, also when it is taken from its owner later. Empty
     only where a pod has no name at all. Not checked here: see `problem_with`.
     """
     metadata = pod.get("metadata") or {}
@@ -39,9 +40,9 @@ def app_id_of(pod: Mapping[str, Any]) -> str:
     given = ((metadata.get("annotations") or {}).get(APP_ID_ANNOTATION) or "").strip()
     if given:
         return str(given)
-    owner = _controller_of(metadata)
+    owner = controller_of(metadata)
     if owner is not None:
-        return _name_of_workload(owner, labels)
+        return cron_job or _name_of_workload(owner, labels)
     return str(metadata.get("name") or (metadata.get("generateName") or "").rstrip("-."))
 
 
@@ -61,13 +62,26 @@ def has_sidecar(pod: Mapping[str, Any]) -> bool:
     return any(container.get("name") == SIDECAR_NAME for container in containers)
 
 
+def job_to_look_up(pod: Mapping[str, Any]) -> Mapping[str, Any] | None:
+    """The Job that gives a pod its app id and whose name does not say whether a CronJob made it; None for others.
+
+    `kubectl create job NAME --from=cronjob/X` names it as the user likes.
+    """
+    metadata = pod.get("metadata") or {}
+    owner = controller_of(metadata)
+    if owner is None or owner.get("kind") != "Job" or has_sidecar(pod):
+        return None
+    is_named = bool(((metadata.get("annotations") or {}).get(APP_ID_ANNOTATION) or "").strip())
+    return None if is_named or _CRON_JOB_RUN.search(str(owner.get("name", ""))) else owner
+
+
 def owner_kind_of(pod: Mapping[str, Any]) -> str:
     """The kind of the controller that made the pod; empty for none."""
-    owner = _controller_of(pod.get("metadata") or {})
+    owner = controller_of(pod.get("metadata") or {})
     return str(owner.get("kind", "")) if owner is not None else ""
 
 
-def _controller_of(metadata: Mapping[str, Any]) -> Mapping[str, Any] | None:
+def controller_of(metadata: Mapping[str, Any]) -> Mapping[str, Any] | None:
     owners: list[Mapping[str, Any]] = metadata.get("ownerReferences") or []
     return next((owner for owner in owners if owner.get("controller")), None)
 

@@ -35,6 +35,9 @@ _Secret = create_namespaced_resource("", "v1", "Secret", "secrets")
 _Event = create_namespaced_resource("", "v1", "Event", "events")
 _Lease = create_namespaced_resource("coordination.k8s.io", "v1", "Lease", "leases")
 _Namespace = create_global_resource("", "v1", "Namespace", "namespaces")
+_ReplicaSet = create_namespaced_resource("apps", "v1", "ReplicaSet", "replicasets")
+_Job = create_namespaced_resource("batch", "v1", "Job", "jobs")
+_OWNERS: Final = {"ReplicaSet": _ReplicaSet, "Job": _Job}
 _WEBHOOKS: Final = tuple(
     create_global_resource("admissionregistration.k8s.io", "v1", f"{kind}WebhookConfiguration", plural)
     for kind, plural in (
@@ -105,6 +108,14 @@ class ClusterApi:
 
     async def lease(self, namespace: str, name: str) -> Manifest | None:
         return await self._found(_Lease, namespace, name)
+
+    async def owner_above(self, namespace: str, owner: Mapping[str, Any]) -> Manifest | None:
+        """Return the reference to what made a ReplicaSet or a Job: a Deployment, a CronJob; None where nothing did."""
+        kind = _OWNERS.get(owner.get("kind", ""))
+        found = await self._found(kind, namespace, owner["name"]) if kind is not None else None
+        if found is None or found["metadata"].get("uid") != owner.get("uid"):
+            return None
+        return next(iter(found["metadata"].get("ownerReferences") or ()), None)
 
     async def _found(self, kind: Any, namespace: str, name: str) -> Manifest | None:
         try:

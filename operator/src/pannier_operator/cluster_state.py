@@ -1,7 +1,7 @@
 """What exists in the cluster, as far as the operator needs it: kept by watching, and repaired by listing.
 
-Objects are kept trimmed, and pods only if they have a sidecar or ask for one. What is kept may be a moment old; whoever
-decides by it looks again when it changes.
+Objects are kept trimmed, and pods only if they have a sidecar, ask for one, or have annotations that mean nothing. What
+is kept may be a moment old; whoever decides by it looks again when it changes.
 """
 
 from __future__ import annotations
@@ -11,6 +11,8 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Final
 
 from pannier_crds.values import is_truthy
+from pannier_operator.annotations import PREFIXES
+from pannier_operator.annotations import read as read_annotations
 from pannier_operator.app_ids import (
     APP_ID_ANNOTATION,
     APP_ID_LABEL,
@@ -152,7 +154,8 @@ def is_alive(pod: Manifest) -> bool:
 
 
 def is_missed(pod: Manifest) -> bool:
-    return not has_sidecar(pod) and is_alive(pod) and not pod["metadata"].get("deletionTimestamp")
+    is_ending = not is_alive(pod) or pod["metadata"].get("deletionTimestamp")
+    return _asks(pod["metadata"]) and not has_sidecar(pod) and not is_ending
 
 
 def is_running(pod: Manifest) -> bool:
@@ -181,8 +184,8 @@ def _trim_component(component: Manifest) -> Manifest:
 
 def _trim_pod(pod: Manifest) -> Manifest | None:
     metadata, spec, status = pod["metadata"], pod.get("spec") or {}, pod.get("status") or {}
-    asks = is_truthy((metadata.get("annotations") or {}).get(_ENABLED))
-    if not asks and not has_sidecar(pod):
+    mistakes = _mistakes_in(metadata.get("annotations") or {})
+    if not _asks(metadata) and not has_sidecar(pod) and not mistakes:
         return None
     conditions = {each["type"]: each["status"] for each in status.get("conditions") or ()}
     return {
@@ -193,7 +196,20 @@ def _trim_pod(pod: Manifest) -> Manifest | None:
             "volumes": _names(spec.get("volumes"), "pannier-"),
         },
         "status": {"phase": status.get("phase"), "podIP": status.get("podIP"), "ready": conditions.get("Ready")},
+        "mistakes": mistakes,
     }
+
+
+def _mistakes_in(annotations: Mapping[str, str]) -> tuple[str, ...]:
+    """What the author of the pod should know of its annotations."""
+    if not any(name.startswith(PREFIXES) for name in annotations):
+        return ()
+    _, warnings = read_annotations(annotations)
+    return tuple(warnings)
+
+
+def _asks(metadata: Manifest) -> bool:
+    return is_truthy((metadata.get("annotations") or {}).get(_ENABLED))
 
 
 def _metadata_of_pod(metadata: Manifest) -> Manifest:

@@ -15,6 +15,7 @@ from pannier_operator.admission.components import concerns_neighbours, judge
 from pannier_operator.admission.pods import INJECTION_LABEL, PodVerdict, mutate, server_version_of
 from pannier_operator.admission.verdict import Verdict
 from pannier_operator.admission.workloads import warnings_for
+from pannier_operator.app_ids import job_to_look_up
 from pannier_operator.asking import SidecarReports
 from pannier_operator.certificate_keeping import CertificateKeeping
 from pannier_operator.cluster_api import ApiError, ClusterApi
@@ -159,7 +160,14 @@ class ControlPlane:
         """A fault of ours lets the pod through as it is, unless its namespace requires a sidecar; it is found later."""
         labels = await self._labels_of(namespace)
         try:
-            verdict = mutate(pod, labels, self._settings, namespace=namespace, server_version=self._version)
+            verdict = mutate(
+                pod,
+                labels,
+                self._settings,
+                namespace=namespace,
+                server_version=self._version,
+                cron_job=await self._cron_job_of(pod, namespace),
+            )
         except Exception:
             if labels.get(INJECTION_LABEL) == "required":
                 raise
@@ -167,6 +175,16 @@ class ControlPlane:
             verdict = PodVerdict(warnings=("no sidecar is injected: the operator failed, its log says why",), pod=pod)
         self._count_admission("pods", verdict.is_admitted)
         return verdict
+
+    async def _cron_job_of(self, pod: Manifest, namespace: str) -> str:
+        """The name of the CronJob that the pod's Job was made from; empty where there is none, or nobody answers."""
+        job = job_to_look_up(pod)
+        try:
+            above = await self._api.owner_above(namespace, job) if job is not None else None
+        except (ApiError, httpx2.HTTPError) as error:
+            logger.warning("A Job of namespace %s cannot be read, so its own name is the app id: %s", namespace, error)
+            return ""
+        return str(above["name"]) if above is not None and above.get("kind") == "CronJob" else ""
 
     async def judge_workload(self, review: Manifest) -> Manifest:
         """Admit a workload, with warnings about what its pods' annotations say. `review` is an AdmissionReview."""

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
 MISSED: Final = "SidecarMissing"
 EVICTED: Final = "EvictedForSidecar"
+MISTAKE: Final = "AnnotationWithoutEffect"
 _REPORTER: Final = "pannier-operator"
 _LONGEST_MESSAGE: Final = 1024
 """What Kubernetes takes."""
@@ -41,6 +42,12 @@ def event_of_missed_pod(pod: Mapping[str, Any], now: datetime) -> Any:
 def event_of_eviction(pod: Mapping[str, Any], now: datetime) -> Any:
     message = "evicted, so that its owner makes it anew with the sidecar that it asks for"
     return _event({"apiVersion": "v1", "kind": "Pod", **_reference(pod)}, "Normal", EVICTED, message, now)
+
+
+def event_of_mistake(about: Mapping[str, Any], namespace: str, mistake: str, now: datetime) -> Any:
+    """`about` is a pod's reference or that of an owner: apiVersion, kind, name and uid."""
+    reference = {key: str(about[key]) for key in ("apiVersion", "kind", "name", "uid")}
+    return _event({**reference, "namespace": namespace}, "Warning", MISTAKE, mistake, now)
 
 
 def _reference(manifest: Mapping[str, Any]) -> dict[str, str]:

@@ -25,6 +25,7 @@ from pannier_operator.delivering import Delivering
 from pannier_operator.delivery import what_app_sees
 from pannier_operator.events import event_of_component
 from pannier_operator.neighbourhood import Neighbourhood
+from pannier_operator.pod_mistakes import PodMistakes
 from pannier_operator.readiness import App
 from pannier_operator.references import references_of
 from pannier_operator.status import differs as status_differs
@@ -71,6 +72,7 @@ class Reconciler:
         self._reports = reports
         self._missed = missed
         self._metrics = metrics
+        self._mistakes = PodMistakes(api, state)
         self._delivering = Delivering(api, state, reports, settings.unused_secret_grace, metrics)
         self._due: dict[str, float] = {}
         self._busy: set[str] = set()
@@ -165,6 +167,7 @@ class Reconciler:
                 status = status_of(member.manifest, neighbourhood, secrets, states, reports, datetime.now(UTC))
                 await self._tell(dict(member.manifest), status)
         pauses.append(await self._missed.see_to(namespace))
+        await self._mistakes.report(namespace)
         for pause in pauses:
             if pause is not None:
                 self.look_again(namespace, pause)

@@ -52,10 +52,12 @@ def mutate(
     *,
     namespace: str,
     server_version: tuple[int, int],
+    cron_job: str = "",
 ) -> PodVerdict:
     """What becomes of a new pod. `namespace` is the request's: the pod itself often names none.
 
     A pod that has a sidecar or asks for none stays as it is. `server_version` is the API server's, as (1, 35).
+    `cron_job` is the name of the CronJob that the pod's Job was made from, where that was looked up.
     """
     if has_sidecar(pod):
         return PodVerdict(pod=pod)
@@ -70,7 +72,7 @@ def mutate(
             return PodVerdict(warnings=(text,), pod=pod)
         return PodVerdict((f"{text}; its namespace requires one ({INJECTION_LABEL}: required)",), pod=pod)
     is_native = _is_native(options, settings, server_version)
-    injection = Injection(app_id_of(pod), options, settings.sidecar, is_native)
+    injection = Injection(app_id_of(pod, cron_job), options, settings.sidecar, is_native)
     errors = tuple(_errors(pod, injection))
     if errors:
         return PodVerdict(errors, tuple(warnings), pod=pod)

@@ -1,0 +1,48 @@
+"""Annotations of pods that mean nothing: Events on the pod and on the workload that made it.
+
+The warning at admission went to the controller that created the pod.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+from pannier_operator.app_ids import controller_of
+from pannier_operator.events import event_of_mistake
+
+if TYPE_CHECKING:
+    from pannier_operator.cluster_api import ClusterApi
+    from pannier_operator.cluster_state import ClusterState
+
+
+class PodMistakes:
+    """Reports them, namespace by namespace."""
+
+    def __init__(self, api: ClusterApi, state: ClusterState):
+        self._api = api
+        self._state = state
+        self._reported: dict[str, dict[str, tuple[str, ...]]] = {}
+        """By namespace and the uids of its pods, what Events have been written about."""
+
+    async def report(self, namespace: str) -> None:
+        """Write Events for the mistakes of pods that are new, or whose mistakes are."""
+        pods = {pod["metadata"]["uid"]: pod for pod in self._state.pods(namespace) if pod["mistakes"]}
+        before = self._reported.pop(namespace, {})
+        for uid, pod in pods.items():
+            if before.get(uid) != pod["mistakes"]:
+                await self._report(pod)
+        if pods:
+            self._reported[namespace] = {uid: pod["mistakes"] for uid, pod in pods.items()}
+
+    async def _report(self, pod: dict[str, Any]) -> None:
+        """An Event that is there already is not written twice, so pods of one owner make one for it."""
+        metadata = pod["metadata"]
+        subjects = [{"apiVersion": "v1", "kind": "Pod", "name": metadata["name"], "uid": metadata["uid"]}]
+        owner = controller_of(metadata)
+        if owner is not None:
+            subjects.append(dict(await self._api.owner_above(metadata["namespace"], owner) or owner))
+        for subject in subjects:
+            for mistake in pod["mistakes"]:
+                event = event_of_mistake(subject, metadata["namespace"], mistake, datetime.now(UTC))
+                await self._api.create_event(event)
