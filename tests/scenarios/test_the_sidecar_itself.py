@@ -3,6 +3,7 @@
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from urllib.parse import quote
 
 import pytest
 from scenarios.http_client import HttpClient, path
@@ -134,3 +135,16 @@ def test_a_sidecar_stops_when_it_is_asked_to(folder: Path, headers: dict[str, st
         assert pannier.end() == code, pannier.err
     finally:
         pannier.close()
+
+
+@pytest.mark.parametrize("target", ["//docs", "/docs/", "/./docs", "/x/../docs", "//openapi.json", "/openapi.json/"])
+def test_daprs_spellings_of_a_path_lead_to_the_documentation_too(dapr: HttpClient, target: str) -> None:
+    assert dapr.call("GET", target).status == 200
+
+
+@pytest.mark.parametrize("limit", ["0", "1001", "-1", "+1", "1.0", "x", "٣", "9" * 4301, "0" * 4301, "1_0", "%20"])
+def test_a_limit_of_a_list_that_is_no_number_from_1_to_1000(http: HttpClient, limit: str) -> None:
+    answer = http.call("GET", "/v1.0-alpha1/state/statestore/keys?limit=" + quote(limit, safe="%"))
+    assert (answer.status, answer.json["errorCode"]) == (400, "ERR_MALFORMED_REQUEST")
+    assert "write a whole number from 1 to 1000" in answer.json["message"]
+    assert len(answer.body) < 300

@@ -20,5 +20,10 @@ def test_both_ports_answer_for_both_services(tmp_path: Path) -> None:
                     message("spec.proto.runtime.v1.SayHelloRequest")(), timeout=30
                 )
                 assert hello.hello == "greeting"
+                hello = calls(channel, LAYOTTO)["SayHello"](
+                    message("spec.proto.runtime.v1.SayHelloRequest")(service_name="helloworld", name="layotto"),
+                    timeout=30,
+                )
+                assert hello.hello == "greeting, layotto"
                 found = calls(channel, DAPR)["GetMetadata"](message("google.protobuf.Empty")(), timeout=30)
                 assert [each.name for each in found.registered_components] == ["statestore"]

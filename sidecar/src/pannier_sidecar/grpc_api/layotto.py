@@ -41,7 +41,8 @@ def methods(service: StateService) -> Mapping[str, Method]:
 
 
 async def _say_hello(request: messages.SayHelloRequest) -> Struct:
-    return messages.SayHelloResponse(GREETING, request.data)
+    hello = f"{GREETING}, {request.name}" if request.name else GREETING
+    return messages.SayHelloResponse(hello, request.data)
 
 
 def in_layottos_words(error: StateError) -> Failure:

@@ -9,6 +9,7 @@ from hmac import compare_digest
 from typing import TYPE_CHECKING, Any
 
 import msgspec
+from msgspec.structs import replace
 
 from ..state.errors import MalformedRequest, StateError
 from ..state.requests import (
@@ -96,6 +97,8 @@ class HttpApi:
             if found is None or (is_public and not found[0].is_public):
                 return self._unknown(call.method, path)
             where, texts = found
+            if where.operation == "documentation":  # FastAPI knows no other spelling of the path
+                call = replace(call, path=where.template.encode())
             return await self._operations[where.operation](call, *texts)
         except StateError as error:
             return error_answer(error, self.profile)
@@ -242,9 +245,10 @@ def _hints(call: Call) -> Hints:
 def _limit(text: str | None) -> int:
     if not text:
         return 100
-    if not text.isascii() or not text.isdigit() or not 1 <= int(text) <= MAX_PAGE:
-        raise MalformedRequest(f"limit is {text!r}; write a whole number from 1 to {MAX_PAGE}")
-    return int(text)
+    digits = text.lstrip("0") if text.isascii() and text.isdigit() else ""
+    if not 1 <= len(digits) <= len(str(MAX_PAGE)) or int(digits) > MAX_PAGE:
+        raise MalformedRequest(f"limit is {text[:50]!r}; write a whole number from 1 to {MAX_PAGE}")
+    return int(digits)
 
 
 def _shown(raw: bytes) -> str:

@@ -6,6 +6,7 @@ large integer lost, no key order changed.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
@@ -15,6 +16,7 @@ from msgspec import Raw, Struct
 
 from ..state.errors import MalformedRequest, UnknownOperation
 from ..state.requests import NO_METADATA, Concurrency, Consistency, Pattern, RetryPolicy, WriteItem
+from .json_faults import fault_of
 
 # A field that is unknown is no mistake (as in Dapr). The structs forbid them all the same, because most unknown fields
 # are known ones in other case, which must not be lost: `_mended` renames those and drops the others.
@@ -51,7 +53,7 @@ class StrictItem(Struct, forbid_unknown_fields=True):
     key: str
     value: Raw = msgspec.field(default_factory=_null)
     etag: str | None = None
-    metadata: dict[str, str] | None = None
+    metadata: dict[str, str | None] | None = None
     options: SentOptions | None = None
 
 
@@ -61,7 +63,7 @@ class LenientItem(Struct, forbid_unknown_fields=True):
     key: str
     value: Raw = msgspec.field(default_factory=_null)
     etag: str | int | None = None
-    metadata: dict[str, str | bool | Number] | None = None
+    metadata: dict[str, str | bool | Number | None] | None = None
     options: SentOptions | None = None
 
 
@@ -79,7 +81,7 @@ class SentTransaction(Struct, Generic[Item], forbid_unknown_fields=True):
     """The body of a transaction."""
 
     operations: list[SentOperation[Item]] | None = None
-    metadata: dict[str, str] | None = None
+    metadata: dict[str, str | None] | None = None
 
 
 class SentBulkGet(Struct, forbid_unknown_fields=True):
@@ -87,7 +89,7 @@ class SentBulkGet(Struct, forbid_unknown_fields=True):
 
     keys: list[str] | None = None
     parallelism: int | None = None
-    metadata: dict[str, str] | None = None
+    metadata: dict[str, str | None] | None = None
 
 
 class Hints(Struct):
@@ -115,7 +117,7 @@ def hints_of(query: Mapping[str, str], headers: Mapping[bytes, bytes]) -> Hints:
         _choice(Concurrency, "concurrency", concurrency, None),
         _choice(Consistency, "consistency", consistency, None),
         retry,
-        {name[9:]: value for name, value in query.items() if name.startswith("metadata.")} or NO_METADATA,
+        {name[9:]: value for name, value in query.items() if value and name.startswith("metadata.")} or NO_METADATA,
     )
 
 
@@ -142,7 +144,7 @@ class Decoding:
     def bulk_get(self, body: bytes) -> tuple[list[str], Mapping[str, str]]:
         """Return keys and metadata of a bulk get."""
         sent = self._decode(self._bulk_get, body, BULK_GET, 'write {"keys": ["a", "b"]}', _DESERIALIZING)
-        return sent.keys or [], sent.metadata or NO_METADATA
+        return sent.keys or [], _given(sent.metadata)
 
     def transaction(self, body: bytes, hints: Hints) -> tuple[list[WriteItem], Mapping[str, str]]:
         """Return operations and metadata of a transaction."""
@@ -150,7 +152,7 @@ class Decoding:
         items = [
             _operation(operation, (index, ".request"), hints) for index, operation in enumerate(sent.operations or ())
         ]
-        return items, {**(sent.metadata or NO_METADATA), **hints.metadata}
+        return items, {**_given(sent.metadata), **hints.metadata}
 
     def actor_transaction(self, body: bytes, hints: Hints) -> list[WriteItem]:
         """Return the operations on an actor's state."""
@@ -168,11 +170,13 @@ class Decoding:
             except msgspec.ValidationError:
                 return decoder.decode(_mended(body, shape, unwraps=self._is_lenient))
         except UnicodeError as error:
-            raise MalformedRequest(f"{context}the body is not UTF-8: {error}; {advice}") from error
+            text = fault_of(body) or f"the body is not UTF-8: {error}"
+            raise MalformedRequest(f"{context}{text}; {advice}") from error
         except RecursionError as error:
             raise MalformedRequest(f"{context}JSON is nested too deeply; store the inner part as a string") from error
         except msgspec.DecodeError as error:
-            text = str(error).replace("Object missing required field `key`", '"key" is a required field')
+            fault = None if isinstance(error, msgspec.ValidationError) else fault_of(body)
+            text = fault or str(error).replace("Object missing required field `key`", '"key" is a required field')
             raise MalformedRequest(f"{context}{text}; {advice}") from error
 
 
@@ -260,7 +264,7 @@ def _item(sent: StrictItem | LenientItem, place: Place, hints: Hints) -> WriteIt
         etag = str(etag)
     metadata = hints.metadata
     if sent.metadata:
-        metadata = {name: _text(value) for name, value in sent.metadata.items()} | {**hints.metadata}
+        metadata = _given(sent.metadata) | {**hints.metadata}
     return WriteItem(sent.key, bytes(sent.value), etag, concurrency, consistency, metadata, retry)
 
 
@@ -268,7 +272,12 @@ def _at(place: Place | None) -> str:
     return "" if place is None else f" - at `$[{place[0]}]{place[1]}`"
 
 
-def _text(value: str | bool | Number) -> str:
+def _given(metadata: Mapping[str, str | bool | Number | None] | None) -> dict[str, str]:
+    """Return the metadata as texts, without what is null or empty: templates and SDKs leave such fields behind."""
+    return {name: _text(value) for name, value in (metadata or NO_METADATA).items() if value not in (None, "")}
+
+
+def _text(value: str | bool | Number | None) -> str:
     return value if isinstance(value, str) else msgspec.json.encode(value).decode()
 
 
@@ -301,7 +310,9 @@ def _retry(interval: int | None, threshold: int | None, pattern: str | None, pla
 def _number(name: str, text: str | None) -> int | None:
     if not text:
         return None
-    try:
-        return int(text)
-    except ValueError:
-        raise MalformedRequest(f"{name} is {text!r}; write a whole number") from None
+    if _WHOLE_NUMBER.fullmatch(text.strip()) is None:
+        raise MalformedRequest(f"{name} is {text[:50]!r}; write a whole number")
+    return int(text)
+
+
+_WHOLE_NUMBER = re.compile(r"[+-]?[0-9]{1,18}")

@@ -6,6 +6,7 @@ policy says, and is counted. What a store cannot do comes back as one StateError
 
 from __future__ import annotations
 
+import re
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from time import perf_counter
 from typing import TYPE_CHECKING, Protocol, TypeVar
@@ -58,6 +59,7 @@ TTL_FIELD = "ttlInSeconds"
 LARGEST_ANSWER = 32 * 1024 * 1024
 MAX_TTL_S = 2**31 - 1
 """Dapr's own limit (68 years); larger numbers overflow in some databases."""
+_SECONDS = re.compile(r"[+-]?[0-9]{1,18}")
 
 
 class Observer(Protocol):
@@ -300,7 +302,8 @@ async def _list(served: ServedStore, request: KeysRequest, most_bytes: int) -> L
 
 def _write(served: ServedStore, key: str, item: WriteItem, shared: Mapping[str, str] = NO_METADATA) -> Write:
     if shared:
-        item = replace(item, metadata={**shared, **item.metadata})
+        own = {name: value for name, value in item.metadata.items() if value}
+        item = replace(item, metadata={**shared, **own})
     return _delete(served, key, item) if item.value is None else _set_at(served, key, item)
 
 
@@ -327,15 +330,12 @@ def _delete(served: ServedStore, key: str, item: WriteItem) -> Delete:
 def _ttl(metadata: Mapping[str, str], default: int | None) -> int | None:
     """Return seconds, None for never: -1 and 0 mean never, absence means the component's default."""
     text = metadata.get(TTL_FIELD)
-    if text is None:
+    if not text:
         return default
-    try:
-        seconds = int(text)
-    except ValueError:
-        seconds = -2
+    seconds = int(text) if _SECONDS.fullmatch(text.strip()) else -2
     if not -1 <= seconds <= MAX_TTL_S:
         raise MalformedRequest(
-            f"metadata {TTL_FIELD} is {text!r}; write a whole number of seconds up to {MAX_TTL_S}, or -1 for never"
+            f"metadata {TTL_FIELD} is {text[:50]!r}; write a whole number of seconds up to {MAX_TTL_S}, or -1 for never"
         )
     return seconds if seconds > 0 else None
 

@@ -121,3 +121,54 @@ def test_hints_come_from_the_query_and_else_from_headers() -> None:
 def test_of_several_parameters_the_first_counts() -> None:
     call = Call(b"GET", b"/", b"a=1&a=2&b=%C3%BC+x&c&=&d=%ff", {})
     assert call.query() == {"a": "1", "b": "ü x", "c": "", "": "", "d": "\ufffd"}
+
+
+@pytest.mark.parametrize("decoding", [LENIENT, STRICT], ids=["lenient", "strict"])
+@pytest.mark.parametrize(
+    ("body", "named"),
+    [
+        (b"", "the body is empty"),
+        (b" \r\n", "the body is empty"),
+        (b"\x1f\x8b\x08\x00abc", "compressed (gzip)"),
+        (b"\x78\x9c\xabV*I", "compressed (deflate)"),
+        (b"\x28\xb5\x2f\xfd abc", "compressed (zstd)"),
+        (b'\xef\xbb\xbf[{"key": "k"}]', "begins with a byte order mark"),
+        (b"\xff\xfe[\x00]\x00", "is UTF-16"),
+        (b'[{"key": "k", "value": "\\ud800"}]', "\\ud800 at byte 24 is half of a surrogate pair"),
+        (b'[{"key": "k", "value": "\\ud83d\\ude00 \\uDC00"}]', "\\uDC00 at byte 37 is half of a surrogate pair"),
+        (b'[{"key": "k", "value": "\\\\ud83d \\ud83dx"}]', "\\ud83d at byte 32 is half of a surrogate pair"),
+        (b'[{"key": "k", "value": "\\\\ud83d\\ude00"}]', "\\ude00 at byte 31 is half of a surrogate pair"),
+        (b'[{"key": "\\ud800\\u0041"}]', "\\ud800 at byte 10 is half of a surrogate pair"),
+        (b'[{"key": "k", "value": {"\\udfff": 1}}]', "\\udfff at byte 25 is half of a surrogate pair"),
+    ],
+)
+def test_what_is_no_json_is_called_what_it_is(decoding: Decoding, body: bytes, named: str) -> None:
+    with pytest.raises(MalformedRequest) as refused:
+        decoding.items(body, NO_HINTS)
+    assert named in str(refused.value)
+    assert "truncated" not in str(refused.value)
+
+
+def test_json_that_ends_too_early_is_said_to() -> None:
+    with pytest.raises(MalformedRequest, match="truncated"):
+        LENIENT.items(b'[{"key": "k", "value": "\\ud83d\\ude00', NO_HINTS)
+
+
+@pytest.mark.parametrize("decoding", [LENIENT, STRICT], ids=["lenient", "strict"])
+def test_null_and_nothing_in_metadata_are_absent(decoding: Decoding) -> None:
+    metadata = b'{"ttlInSeconds": null, "partitionKey": "", "a": "b"}'
+    hints = hints_of({"metadata.a": "", "metadata.c": "d"}, {})
+    item = b'{"key": "k", "metadata": %b}' % metadata
+    operation = b'{"operation": "upsert", "request": %b}' % item
+    assert only(decoding.items(b"[%b]" % item, hints)).metadata == {"a": "b", "c": "d"}
+    assert only(decoding.actor_transaction(b"[%b]" % operation, hints)).metadata == {"a": "b", "c": "d"}
+    items, shared = decoding.transaction(b'{"operations": [%b], "metadata": %b}' % (operation, metadata), hints)
+    assert (only(items).metadata, shared) == ({"a": "b", "c": "d"}, {"a": "b", "c": "d"})
+    assert decoding.bulk_get(b'{"keys": [], "metadata": %b}' % metadata) == ([], {"a": "b"})
+
+
+@pytest.mark.parametrize("name", ["retryInterval", "retryThreshold"])
+@pytest.mark.parametrize("text", ["9" * 4301, "1_0", "٣", "0x1", "1.0", "-", " "])
+def test_a_number_of_a_query_is_digits(name: str, text: str) -> None:
+    with pytest.raises(MalformedRequest, match="whole number"):
+        hints_of({name: text}, {})

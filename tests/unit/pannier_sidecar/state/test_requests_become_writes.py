@@ -86,7 +86,7 @@ async def test_expiry(text: str | None, ttl: int | None) -> None:
     assert store.asked[0].ttl == ttl
 
 
-@pytest.mark.parametrize("text", ["", "soon", "1.5", "-2", "2147483648", "1e3", "9" * 5000])
+@pytest.mark.parametrize("text", [" ", "soon", "1.5", "-2", "2147483648", "1e3", "9" * 5000, "1_0"])
 async def test_expiry_that_is_no_number_of_seconds(text: str) -> None:
     store = ScriptedStore()
     service, _, _ = serving(store)
