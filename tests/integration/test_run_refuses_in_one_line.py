@@ -123,6 +123,7 @@ def test_a_data_folder_that_cannot_be_made_is_said_with_the_store() -> None:
         ),
         (["run", "--http-port"], "--http-port needs a value: write --http-port PORT"),
         (["run", "python"], "unexpected 'python'; flags start with --, and an app's command stands behind ' -- '"),
+        (["run", "--app-id", "a|"], "--app-id 'a|' can't be used in keys; write a name without '|' at its end"),
         (["run", "--app-id", "a||b"], "--app-id 'a||b' can't be used in keys; write a name without '||'"),
         (["serve"], "--app-id is missing: state is stored under the app's name; write --app-id NAME"),
         (["serve", "--app-id", "a", "--", "x"], "serve starts no app; write pannier run ... -- COMMAND"),

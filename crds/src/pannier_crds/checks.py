@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Final
 from pannier_crds import catalogue
 from pannier_crds.neighbours import conflicts_in_turn, conflicts_with, problems_among
 from pannier_crds.problems import Problem, error, listed, metadata_path, one_line, quoted, warning
+from pannier_crds.stored_keys import stored_key_problems
 from pannier_crds.suggestions import closest
 
 if TYPE_CHECKING:
@@ -51,11 +52,17 @@ OTHER_BUILDING_BLOCKS: Final = frozenset(
 _ORDER: Final = ("metadata.name", "metadata.namespace", "spec.type", "spec.version", "spec.metadata", "auth", "scopes")
 
 
-def problems_of(component: Component, *, known_secrets: Mapping[str, Collection[str]] | None = None) -> list[Problem]:
+def problems_of(
+    component: Component,
+    *,
+    known_secrets: Mapping[str, Collection[str]] | None = None,
+    keys_as_written: bool = False,
+) -> list[Problem]:
     """Everything wrong with one component, in the order of its manifest; errors and warnings together.
 
     `known_secrets` are the keys of each Secret that `secretKeyRef` is looked up in; None when they are not known,
-    then references are not judged. A component that Pannier does not serve has one warning and no other problem.
+    then references are not judged. `keys_as_written` takes stored keys that could be another app's. A component that
+    Pannier does not serve has one warning and no other problem.
     """
     component_type = catalogue.component_type(component.type, component.version)
     if component_type is None and _is_left_aside(component.type):
@@ -66,6 +73,8 @@ def problems_of(component: Component, *, known_secrets: Mapping[str, Collection[
         problems.append(_unknown_type(component))
     else:
         problems.extend(_setting_problems(component, component_type))
+        if component_type.is_state_store and not keys_as_written:
+            problems.extend(stored_key_problems(component))
     problems.extend(secret_problems(component, known_secrets))
     return _in_order(component, problems)
 

@@ -204,12 +204,17 @@ def from_environment(environment: Mapping[str, str], defaults: Mapping[str, Any]
     return Settings().changed(changes)
 
 
-def check(settings: Settings) -> None:
-    """Raise SettingsError for what no single flag could show to be wrong."""
+def check(settings: Settings, *, is_new: bool = True) -> None:
+    """Raise SettingsError for what no single flag could show to be wrong.
+
+    An app that is not new may have an id that is refused today: what was stored under it is still to be read.
+    """
     if not settings.app.id:
         raise SettingsError("--app-id is missing: state is stored under the app's name; write --app-id NAME")
     if "||" in settings.app.id or not settings.app.id.isprintable():
         raise SettingsError(f"--app-id {settings.app.id!r} can't be used in keys; write a name without '||'")
+    if is_new and settings.app.id.endswith("|"):
+        raise SettingsError(f"--app-id {settings.app.id!r} can't be used in keys; write a name without '|' at its end")
 
 
 def _data_folder(environment: Mapping[str, str]) -> Path | None:

@@ -161,6 +161,14 @@ async def test_dashes_go_to_dashes_and_to_pipes(desk: Desk, route: Route) -> Non
     assert await target.values() == {"app||k": b"1", "app||cat-tom-mood": b"2"}
 
 
+async def test_an_app_that_dashes_refuse_takes_its_state_to_pipes(desk: Desk, route: Route) -> None:
+    source, target = route
+    dashes = source.under(desk.folder / "dashes.yaml", keyScheme="dash")
+    await source.save(Set("shop-eu-k", b"1"), Set("shop-eu-a-b-c", b"2"))
+    assert desk.run("copy", "--from", dashes.file, "--to", target.file, "--app-id", "shop-eu").code == 0
+    assert await target.values() == {"shop-eu||k": b"1", "shop-eu||a-b-c": b"2"}
+
+
 async def test_secrets_are_resolved_as_in_serve(desk: Desk, route: Route) -> None:
     source, target = route
     await source.save(Set("app||k", b"1"))

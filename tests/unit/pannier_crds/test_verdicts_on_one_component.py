@@ -55,6 +55,36 @@ def test_a_right_component_has_no_problems(judged: Component) -> None:
 
 
 @pytest.mark.parametrize(
+    ("judged", "message"),
+    [
+        (
+            component(HOST, *literal(keyPrefix="shop|")),
+            "spec.metadata[keyPrefix].value: 'shop|' ends with '|', and '||' separates it from the key; write a name "
+            "or prefix that ends with a letter or digit",
+        ),
+        (
+            component(HOST, *literal(keyPrefix="name"), name="shop|"),
+            "metadata.name: 'shop|' ends with '|', and '||' separates it from the key; write a name or prefix that "
+            "ends with a letter or digit",
+        ),
+        (
+            component(HOST, *literal(keyPrefix="Name", keyScheme="DASH"), name="shop-eu"),
+            "metadata.name: 'shop-eu' holds '-', and keyScheme dash separates it from the key by one; take keyScheme "
+            "out, or write a name or prefix without '-'",
+        ),
+        (
+            component(HOST, *literal(keyScheme="dash"), scopes=("cart", "cart-eu")),
+            "scopes[1]: app 'cart-eu' can't use keyScheme dash: '-' separates its id from the key; take keyScheme out, "
+            "or take the app out of the scopes",
+        ),
+    ],
+)
+def test_a_prefix_whose_end_a_stored_key_would_not_show_is_refused(judged: Component, message: str) -> None:
+    assert errors(judged) == [message]
+    assert errors(judged, keys_as_written=True) == []
+
+
+@pytest.mark.parametrize(
     ("type", "message"),
     [
         ("state.rediss", "there is no component type 'state.rediss'; write 'state.redis'"),

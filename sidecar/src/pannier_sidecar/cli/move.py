@@ -112,7 +112,7 @@ def _settings(environment: Mapping[str, str], app_id: str | None) -> Settings:
     if app_id is not None:
         settings = settings.changed({"app.id": app_id})
     try:
-        check(settings)
+        check(settings, is_new=False)
     except SettingsError as error:
         raise UsageError(str(error)) from None
     return settings

@@ -18,7 +18,7 @@ from pannier_crds.checks import is_served, problems_among, problems_of, settings
 from pannier_crds.problems import Problem, error, listed, metadata_path, quoted
 from pannier_sidecar.loading.resolving import Surroundings, resolve
 from pannier_sidecar.loading.secrets import SecretStores, open_secret_store
-from pannier_sidecar.state.keys import SEPARATOR, KeyScheme
+from pannier_sidecar.state.keys import DASH, SEPARATOR, KeyScheme
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -115,9 +115,18 @@ def place(source: str, problem: Problem) -> str:
     return f"{source}:{problem.line}: {problem}" if problem.line else f"{source}: {problem}"
 
 
-def plan(reading: Reading, surroundings: Surroundings, serving: Iterable[Wanted] = ()) -> Plan:
-    """Decide what to serve. `serving` is what is served now: it stays where its new version is wrong."""
-    planning = _Planning(surroundings, {wanted.name: wanted for wanted in serving})
+def plan(
+    reading: Reading,
+    surroundings: Surroundings,
+    serving: Iterable[Wanted] = (),
+    *,
+    keys_as_written: bool = False,
+) -> Plan:
+    """Decide what to serve. `serving` is what is served now: it stays where its new version is wrong.
+
+    `keys_as_written` takes keys that could be another app's too, so that what is stored under them can be moved.
+    """
+    planning = _Planning(surroundings, {wanted.name: wanted for wanted in serving}, keys_as_written=keys_as_written)
     for broken in reading.broken:
         planning.refuse_broken(broken, reading.found)
     visible = [found for found in reading.found if planning.sees(found)]
@@ -130,9 +139,10 @@ def plan(reading: Reading, surroundings: Surroundings, serving: Iterable[Wanted]
 
 
 class _Planning:
-    def __init__(self, surroundings: Surroundings, serving: Mapping[str, Wanted]):
+    def __init__(self, surroundings: Surroundings, serving: Mapping[str, Wanted], *, keys_as_written: bool = False):
         self._surroundings = surroundings
         self._serving = serving
+        self._keys_as_written = keys_as_written
         self._secrets = SecretStores({})
         self._wanted: list[Wanted] = []
         self._documents: dict[int, Found] = {}  # id of a component -> where it stands
@@ -197,7 +207,13 @@ class _Planning:
             return
         for name, why in settings_without_effect(component):
             self._warnings.append(f"{found.source}: {component.name}: {name} has no effect: {why}")
-        keys = _key_scheme(component, settings, self._surroundings)
+        try:
+            keys = _key_scheme(component, settings, self._surroundings, as_written=self._keys_as_written)
+        except ValueError as wrong:
+            message, _, advice = str(wrong).partition("; ")
+            name = "keyScheme" if settings["keyScheme"] == "dash" else "keyPrefix"
+            self._refuse(found, [error(metadata_path(name), message, advice)])
+            return
         self._documents[id(component)] = found
         self._wanted.append(Wanted(component, found.source, component_type, settings, keys))
 
@@ -219,7 +235,7 @@ class _Planning:
         return 2 if served is None else int(served.source != wanted.source)
 
     def _is_sound(self, found: Found) -> bool:
-        problems = problems_of(found.component)
+        problems = problems_of(found.component, keys_as_written=self._keys_as_written)
         errors = [problem for problem in problems if problem.is_error]
         placed = found.place(problem for problem in problems if not problem.is_error)
         self._warnings += [place(found.source, problem) for problem in placed]
@@ -267,13 +283,18 @@ def _placed(
             settings[name] = str(surroundings.data_folder / f"{component.name}.db")
 
 
-def _key_scheme(component: Component, settings: Mapping[str, Setting], surroundings: Surroundings) -> KeyScheme:
+def _key_scheme(
+    component: Component, settings: Mapping[str, Setting], surroundings: Surroundings, *, as_written: bool
+) -> KeyScheme:
+    """The key scheme. Raises ValueError where stored keys could be another app's."""
     return KeyScheme(
         store=component.name,
         app_id=surroundings.app_id,
         namespace=surroundings.namespace,
         strategy=str(settings["keyPrefix"]),
-        separator="-" if settings["keyScheme"] == "dash" else SEPARATOR,
+        separator=DASH if settings["keyScheme"] == "dash" else SEPARATOR,
+        holds_actors=settings["actorStateStore"] is True,
+        as_written=as_written,
     )
 
 

@@ -16,14 +16,17 @@ if TYPE_CHECKING:
     from pannier_sidecar.loading.resolving import Surroundings
 
 
-def choose(where: str, surroundings: Surroundings) -> Wanted:
-    """Return the store that `where` names: a file or a folder, and behind `#` a component. Raises CannotMove."""
+def choose(where: str, surroundings: Surroundings, *, keys_as_written: bool = False) -> Wanted:
+    """Return the store that `where` names: a file or a folder, and behind `#` a component. Raises CannotMove.
+
+    `keys_as_written` takes a key scheme that is refused to apps, because keys could meet under it.
+    """
     path, name = _split(where)
     reading = _only(_read(path), name)
     names = sorted({found.component.name for found in reading.found if found.component.is_state_store})
     if len(names) > 1:
         raise CannotMove(f"{path} holds several state stores: {listed(names)}; write {path}#{names[0]}")
-    verdict = plan(reading, surroundings)
+    verdict = plan(reading, surroundings, keys_as_written=keys_as_written)
     if wrong := [line for refused in verdict.refused for line in refused.lines()]:
         raise CannotMove("\n".join(wrong))
     for hidden in verdict.hidden:

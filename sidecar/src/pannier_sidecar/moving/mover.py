@@ -56,8 +56,10 @@ class Mover:
 
     async def copy(self) -> int:
         """Copy from store to store; return the exit code."""
-        source = choose(self._order.source, self._surroundings)
-        target = choose(self._order.target, self._surroundings)
+        source = choose(self._order.source, self._surroundings, keys_as_written=True)
+        # From dashes to dashes, actors' keys are copied without being told from the app's own.
+        as_written = not source.keys.tells_actors_apart
+        target = choose(self._order.target, self._surroundings, keys_as_written=as_written)
         opening.check_places(source, target)
         opening.check_actors(source, target)
         async with AsyncExitStack() as stack:
@@ -72,7 +74,7 @@ class Mover:
 
     async def write_lines(self) -> int:
         """Export to the file or to standard output; return the exit code."""
-        source = choose(self._order.source, self._surroundings)
+        source = choose(self._order.source, self._surroundings, keys_as_written=True)
         opening.check_actors(source, None)
         path = self._order.output
         if path is not None and path.exists() and not self._order.overwrites:

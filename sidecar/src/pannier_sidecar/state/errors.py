@@ -165,13 +165,19 @@ class MalformedRequest(StateError):
 
 
 class IllegalKey(MalformedRequest):
-    """A key that contains `||`, which separates the parts of a stored key."""
+    """A key, or a part of one, that could be taken for another one where it is stored; most often it contains `||`."""
 
     reason = "DAPR_STATE_ILLEGAL_KEY"
 
-    def __init__(self, key: str, store: str) -> None:
-        text = f"input key/keyPrefix '{key}' can't contain '||'"
-        super().__init__(f"{text}; choose another separator inside the key, for example '|' or ':'")
+    def __init__(
+        self,
+        key: str,
+        store: str,
+        why: str = "can't contain '||'",
+        advice: str = "choose another separator inside the key, for example '|' or ':'",
+    ) -> None:
+        text = f"input key/keyPrefix '{key}' {why}"
+        super().__init__(f"{text}; {advice}")
         self.resource = store
         self.violation = (key, text)
 

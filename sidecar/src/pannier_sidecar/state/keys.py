@@ -8,6 +8,10 @@
     actors              <app id>||<type>||<id>||<key>, whatever the prefix
 
 With `keyScheme: dash`, the scheme of the oldest spec, `-` stands for `||`. Without an app id there is no prefix.
+
+A stored key can be taken apart in one way only. What would make two ways of it is refused: a part that holds the
+separator, or ends with the `|` that the separator begins with (the last part may), and under dashes a key that looks
+like an actor's. So two different keys never meet under one name, and every name that is taken is Dapr's.
 """
 
 from __future__ import annotations
@@ -15,12 +19,13 @@ from __future__ import annotations
 from .errors import IllegalKey, MalformedRequest
 
 SEPARATOR = "||"
+DASH = "-"
 
 
 class KeyScheme:
     """The key scheme of one store for one app."""
 
-    __slots__ = ("_actor_prefix", "_separator", "_store", "prefix")
+    __slots__ = ("_actor_prefix", "_is_strict", "_may_be_actors", "_separator", "_store", "prefix")
 
     def __init__(
         self,
@@ -30,15 +35,24 @@ class KeyScheme:
         namespace: str | None = None,
         strategy: str = "appid",
         separator: str = SEPARATOR,
+        holds_actors: bool = True,
+        as_written: bool = False,
     ):
         """Prepare the prefix of `strategy`: `appid`, `name`, `namespace`, `none` (in any case) or a text of its own.
 
-        Raises ValueError where that text contains `||`.
+        `holds_actors`: the same store holds the state of actors. `as_written` takes names that could be another key's
+        too, for reading what somebody else has written. Raises ValueError for a prefix that could be read in two ways.
         """
+        owner = _owner(strategy.lower(), store, app_id, namespace)
+        if not as_written:
+            _refuse_two_readings(owner, app_id, separator)
+            if strategy.lower() == "namespace":
+                _refuse_two_namespaces(app_id, namespace)
         self._store = store
         self._separator = separator
+        self._is_strict = not as_written
+        self._may_be_actors = separator == DASH and holds_actors and not as_written
         self._actor_prefix = app_id + separator if app_id else ""
-        owner = _owner(strategy.lower(), store, app_id, namespace)
         self.prefix = owner + separator if owner else ""
         """What each stored key of the app begins with."""
 
@@ -51,7 +65,7 @@ class KeyScheme:
 
     @property
     def tells_actors_apart(self) -> bool:
-        """Whether a stored key shows that it is an actor's: `-` may stand in any key, `||` in none."""
+        """Whether a stored key that somebody else wrote shows that it is an actor's: `-` may stand in any key."""
         return self._separator == SEPARATOR
 
     def stored(self, key: str) -> str:
@@ -60,6 +74,13 @@ class KeyScheme:
             raise IllegalKey(key, self._store)
         if not key:
             raise MalformedRequest('"key" is a required field; give each item a key that is not empty')
+        if self._may_be_actors and _looks_like_an_actors(self.prefix + key):
+            raise IllegalKey(
+                key,
+                self._store,
+                "can't look like an actor's key, whose parts keyScheme dash joins with '-'",
+                "write it with fewer '-', or keep the state of actors in a store of its own",
+            )
         return self.prefix + key
 
     def actor(self, actor_type: str, actor_id: str, key: str) -> str:
@@ -69,6 +90,9 @@ class KeyScheme:
                 raise IllegalKey(part, self._store)
             if not part:
                 raise MalformedRequest(f"{name} is empty; it is a required part of the key of actor state")
+        if self._is_strict:
+            self._refuse_two_actors(actor_type)
+            self._refuse_two_actors(actor_id)
         return self.actor_partition(actor_type, actor_id) + self._separator + key
 
     def actor_partition(self, actor_type: str, actor_id: str) -> str:
@@ -78,7 +102,9 @@ class KeyScheme:
     def listed(self, stored: str) -> str | None:
         """Return the app's key of a stored key with its prefix; None where it is an actor's or another app's."""
         key = stored[len(self.prefix) :]
-        return None if SEPARATOR in key or not key else key
+        if SEPARATOR in key or not key or (self._may_be_actors and _looks_like_an_actors(stored)):
+            return None
+        return key
 
     def actor_parts(self, stored: str) -> tuple[str, str, str] | None:
         """Return type, id and key of a stored key of the app's actors; None for any other one."""
@@ -86,6 +112,15 @@ class KeyScheme:
             return None
         parts = stored[len(self._actor_prefix) :].split(self._separator)
         return (parts[0], parts[1], parts[2]) if len(parts) == 3 and all(parts) else None
+
+    def _refuse_two_actors(self, part: str) -> None:
+        """Raise IllegalKey for a type or id of an actor that runs into the separator behind it."""
+        if part.endswith("|"):
+            why = "can't end with '|' in the type or id of an actor"
+            raise IllegalKey(part, self._store, why, "another actor's state could have the same stored key")
+        if self._separator in part:
+            why = f"can't contain '{self._separator}' in the type or id of an actor with keyScheme dash"
+            raise IllegalKey(part, self._store, why, "write it without, or use keyScheme pipes")
 
 
 def _owner(strategy: str, store: str, app_id: str, namespace: str | None) -> str:
@@ -102,3 +137,41 @@ def _owner(strategy: str, store: str, app_id: str, namespace: str | None) -> str
             f"keyPrefix {strategy!r} can't contain '||'; write appid, name, namespace, none or a text without it"
         )
     return strategy
+
+
+def _refuse_two_readings(owner: str, app_id: str, separator: str) -> None:
+    """Raise ValueError where a stored key would not show where the prefix ends."""
+    for name in dict.fromkeys((owner, app_id)):
+        if SEPARATOR in name or name.endswith("|"):
+            raise ValueError(
+                f"stored keys can't begin with '{name}': '||' follows, and another app's key could be the same; "
+                "write an app id, name or keyPrefix that neither holds '||' nor ends with '|'"
+            )
+        if separator in name:
+            raise ValueError(
+                f"with keyScheme dash, stored keys can't begin with '{name}': it holds '-', so another app's key could "
+                "be the same; take keyScheme out ('pannier copy' takes what is stored along), or write an app id and "
+                "a keyPrefix without '-'"
+            )
+    if separator == DASH and not app_id:
+        raise ValueError("keyScheme dash needs an app id, because a key may hold '-' too; take keyScheme out")
+
+
+def _refuse_two_namespaces(app_id: str, namespace: str | None) -> None:
+    """Raise ValueError where the dot between namespace and app id can't be told from another one."""
+    if namespace and app_id and "." in namespace:
+        raise ValueError(
+            f"with keyPrefix namespace, the namespace '{namespace}' can't hold '.', which separates it from the app "
+            f"id; set another NAMESPACE, or write keyPrefix: {namespace}.{app_id}"
+        )
+    if not namespace and "." in app_id:
+        raise ValueError(
+            f"with keyPrefix namespace and no namespace, app '{app_id}' could be another namespace's; set NAMESPACE, "
+            "or write keyPrefix: appid, which makes the same keys"
+        )
+
+
+def _looks_like_an_actors(stored: str) -> bool:
+    """Whether a stored key has the four parts of an actor's, joined by dashes."""
+    parts = stored.split(DASH, 3)
+    return len(parts) == 4 and all(parts)

@@ -38,6 +38,31 @@ def test_the_dash_scheme_is_taken(folder):
     assert orders.keys.stored("1") == "shop-1"
 
 
+@pytest.mark.parametrize(
+    ("app_id", "namespace", "metadata", "why"),
+    [
+        ("shop-eu", None, {"keyScheme": "dash"}, "[keyScheme]: with keyScheme dash, stored keys can't begin with"),
+        ("a|", None, {}, "[keyPrefix]: stored keys can't begin with 'a|'"),
+        ("a", "x.y", {"keyPrefix": "namespace"}, "or write keyPrefix: x.y.a"),
+        ("x.a", None, {"keyPrefix": "namespace"}, "or write keyPrefix: appid, which makes the same keys"),
+        ("a", None, {"keyPrefix": "shop|"}, "[keyPrefix].value: 'shop|' ends with '|'"),
+        ("a", None, {"keyPrefix": "shop-eu", "keyScheme": "dash"}, "[keyPrefix].value: 'shop-eu' holds '-'"),
+    ],
+)
+def test_a_prefix_that_could_be_another_apps_is_refused_but_can_be_copied_from(
+    folder, app_id, namespace, metadata, why
+):
+    folder.put("orders", **metadata)
+    assert why in reasons(decide(folder, app_id=app_id, namespace=namespace))["orders"]
+    reading = FolderWatch([folder.path]).read()
+    assert wanted(plan(reading, Surroundings(app_id, namespace), keys_as_written=True)) == ["orders"]
+
+
+def test_an_app_id_with_a_dot_is_taken_under_keyprefix_namespace_where_there_is_one(folder):
+    folder.put("orders", keyPrefix="namespace")
+    assert decide(folder, app_id="x.a", namespace="north").wanted[0].keys.stored("1") == "north.x.a||1"
+
+
 @pytest.mark.parametrize("ttl", ["0", "-1"])
 def test_a_default_expiry_of_never_is_none(folder, ttl):
     folder.put("orders", ttlInSeconds=ttl)

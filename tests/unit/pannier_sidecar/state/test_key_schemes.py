@@ -112,3 +112,26 @@ def test_dashes_do_not_tell_an_actors_key_from_another() -> None:
     scheme = KeyScheme(store="s", app_id="app", separator="-")
     assert not scheme.tells_actors_apart
     assert scheme.actor_parts("app-cat-tom-mood") is None
+
+
+@pytest.mark.parametrize("parts", [("T|", "1", "k"), ("T", "1|", "k")])
+def test_an_actors_part_that_runs_into_the_separator_is_refused(parts: tuple[str, str, str]) -> None:
+    with pytest.raises(IllegalKey, match=r"'.\|' can't end with '\|' in the type or id of an actor; another actor's"):
+        KeyScheme(store="s", app_id="app").actor(*parts)
+    assert KeyScheme(store="s", app_id="app").actor("T", "1", "k|") == "app||T||1||k|"
+
+
+@pytest.mark.parametrize("parts", [("T-1", "2", "k"), ("T", "1-2", "k")])
+def test_under_dashes_an_actors_type_and_id_have_none(parts: tuple[str, str, str]) -> None:
+    with pytest.raises(IllegalKey, match="can't contain '-' .* or use keyScheme pipes"):
+        KeyScheme(store="s", app_id="app", separator="-").actor(*parts)
+    assert KeyScheme(store="s", app_id="app", separator="-").actor("T", "1", "a-b") == "app-T-1-a-b"
+
+
+def test_under_dashes_a_key_like_an_actors_is_refused_where_there_are_actors() -> None:
+    with pytest.raises(IllegalKey, match="write it with fewer '-'"):
+        KeyScheme(store="s", app_id="app", separator="-").stored("cat-tom-mood")
+    alone = KeyScheme(store="s", app_id="app", separator="-", holds_actors=False)
+    assert alone.stored("cat-tom-mood") == "app-cat-tom-mood"
+    assert alone.listed("app-cat-tom-mood") == "cat-tom-mood"
+    assert KeyScheme(store="s", app_id="app", separator="-").listed("app-cat-tom-mood") is None
