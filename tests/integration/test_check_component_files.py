@@ -26,8 +26,8 @@ spec:
 
 @pytest.fixture
 def check(tmp_path: Path) -> Check:
-    def run(*arguments: object) -> tuple[int, list[str]]:
-        pannier = Pannier("check", *arguments, folder=tmp_path)
+    def run(*arguments: object, **environment: str) -> tuple[int, list[str]]:
+        pannier = Pannier("check", *arguments, folder=tmp_path, environment=environment)
         try:
             return pannier.end(), (pannier.out + pannier.err).splitlines()
         finally:
@@ -74,6 +74,18 @@ def test_files_are_judged_as_a_set(check: Check, tmp_path: Path) -> None:
     assert code == 1
     assert lines[0].startswith("b.yaml:10: error: spec.metadata[actorStateStore].value: 'a' already is the actor state")
     assert lines[-1] == "1 component fine, 1 error, 0 warnings"
+
+
+def test_one_name_in_two_namespaces_is_refused_where_none_is_known(check: Check, tmp_path: Path) -> None:
+    for namespace in ("red", "blue"):
+        write(tmp_path, f"{namespace}.yaml", GOOD.replace("NAME", f"a\n  namespace: {namespace}"))
+    code, lines = check(".")
+    assert code == 1
+    assert lines[0] == (
+        "red.yaml:4: error: metadata.name: another component in namespace 'blue' is called 'a'; set NAMESPACE to the "
+        "one that is meant, or give one of the two another name"
+    )
+    assert check(".", NAMESPACE="red") == (0, ["2 components fine, 0 errors, 0 warnings"])
 
 
 SECRETS = """apiVersion: dapr.io/v1alpha1

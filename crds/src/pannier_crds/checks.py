@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from pannier_crds import catalogue
-from pannier_crds.neighbours import conflicts_in_turn, conflicts_with, problems_among
+from pannier_crds.neighbours import are_rivals, conflicts_in_turn, conflicts_with, problems_among
 from pannier_crds.problems import Problem, error, listed, metadata_path, one_line, quoted, warning
 from pannier_crds.stored_keys import stored_key_problems
 from pannier_crds.suggestions import closest
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 __all__ = [
     "OTHER_BUILDING_BLOCKS",
     "Problem",
+    "are_rivals",
     "conflicts_in_turn",
     "conflicts_with",
     "is_served",

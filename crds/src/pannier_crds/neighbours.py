@@ -24,17 +24,29 @@ _ACTORS: Final = _Role("actorStateStore", "actor state store")
 _DEFAULT: Final = _Role("defaultStateStore", "default state store")
 
 
-def problems_among(components: Sequence[Component]) -> list[tuple[Component, Problem]]:
+def problems_among(
+    components: Sequence[Component], *, namespaces_meet: bool = False
+) -> list[tuple[Component, Problem]]:
     """Conflicts between components, each with the later of the two. Put the components that are to stay first.
 
-    What Pannier does not serve is left out. Problems come in the order of the components.
+    `namespaces_meet`: nobody says which namespace is meant, so an app sees the components of all of them. What Pannier
+    does not serve is left out. Problems come in the order of the components.
     """
     served = [component for component in components if catalogue.known_versions(component.type)]
     found: list[tuple[Component, Problem]] = []
     for index, component in enumerate(served):
-        earlier = [other for other in served[:index] if _may_meet(component, other)]
+        earlier = [other for other in served[:index] if namespaces_meet or _may_meet(component, other)]
         found.extend((component, problem) for problem in _conflicts(component, earlier))
     return found
+
+
+def are_rivals(one: Component, other: Component) -> bool:
+    """Whether two components of different namespaces claim what an app has once: a name or a role."""
+    return _are_apart(one, other) and (
+        one.name == other.name
+        or (one.holds_actor_state and other.holds_actor_state)
+        or (one.is_default_store and other.is_default_store)
+    )
 
 
 def conflicts_in_turn(components: Sequence[Component]) -> list[tuple[Problem, ...]]:
@@ -61,15 +73,25 @@ def conflicts_with(component: Component, earlier: Sequence[Component]) -> tuple[
 
 
 def _conflicts(component: Component, earlier: list[Component]) -> Iterator[Problem]:
-    if any(other.name == component.name for other in earlier):
-        where = f" in namespace {quoted(component.namespace)}" if component.namespace else ""
+    namesake = next((other for other in earlier if other.name == component.name), None)
+    if namesake is not None:
+        where = f" in namespace {quoted(namesake.namespace)}" if namesake.namespace else ""
         message = f"another component{where} is called {quoted(component.name)}"
-        yield error("metadata.name", message, "give one of the two another name")
+        yield error("metadata.name", message, _way_out(component, namesake, "give one of the two another name"))
     rivals = [other for other in earlier if other.name != component.name]
     if component.holds_actor_state:
         yield from _shared_role(component, [rival for rival in rivals if rival.holds_actor_state], _ACTORS)
     if component.is_default_store:
         yield from _shared_role(component, [rival for rival in rivals if rival.is_default_store], _DEFAULT)
+
+
+def _way_out(component: Component, other: Component, advice: str) -> str:
+    """The advice, behind the shorter way where the two only meet because no namespace is known."""
+    return f"set NAMESPACE to the one that is meant, or {advice}" if _are_apart(component, other) else advice
+
+
+def _are_apart(one: Component, other: Component) -> bool:
+    return not _may_meet(one, other)
 
 
 def _may_meet(one: Component, other: Component) -> bool:
@@ -100,9 +122,10 @@ def _shared_apps(one: Component, other: Component) -> tuple[str, ...] | None:
 
 def _conflict(component: Component, rival: Component, shared: tuple[str, ...] | None, role: _Role) -> Problem:
     apps = "every app" if shared is None else f"app{'s' if len(shared) > 1 else ''} {listed(shared)}"
-    message = f"{quoted(rival.name)} already is the {role.words} of {apps}"
+    where = f" of namespace {quoted(rival.namespace or '')}" if _are_apart(component, rival) else ""
+    message = f"{quoted(rival.name)}{where} already is the {role.words} of {apps}"
     field = metadata_path(role.setting, "value")
-    return error(field, message, _smallest_edit(component, rival, shared, role))
+    return error(field, message, _way_out(component, rival, _smallest_edit(component, rival, shared, role)))
 
 
 def _smallest_edit(component: Component, rival: Component, shared: tuple[str, ...] | None, role: _Role) -> str:

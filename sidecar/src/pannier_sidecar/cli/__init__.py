@@ -48,7 +48,7 @@ def _run_verb(words: list[str], environment: Mapping[str, str]) -> int:
     if verb == "check":
         from pannier_sidecar.cli.check import check
 
-        return check(rest)
+        return check(rest, environment)
     if words[:2] == ["import", "layotto"]:
         from pannier_sidecar.cli.import_layotto import import_layotto
 

@@ -18,7 +18,7 @@ from pannier_sidecar.loading.folder import parse as parse_contents
 from pannier_sidecar.loading.secrets import ENVIRONMENT, FILE, EnvironmentSecrets, SecretMissing, SecretStores
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from pannier_crds.problems import Problem
     from pannier_sidecar.loading.folder import Found
@@ -50,7 +50,7 @@ class Verdict:
         }
 
 
-def check(arguments: Sequence[str]) -> int:
+def check(arguments: Sequence[str], environment: Mapping[str, str]) -> int:
     """Judge files and folders and print the verdicts; 1 where there is an error."""
     output, paths, wants_help = _read(arguments)
     if wants_help:
@@ -60,7 +60,7 @@ def check(arguments: Sequence[str]) -> int:
     except FolderUnreadable as error:
         print(f"pannier: {error}", file=sys.stderr)
         return 1
-    verdicts = judge(reading)
+    verdicts = judge(reading, namespaces_meet=not environment.get("NAMESPACE"))
     try:
         _print(reading, verdicts, output)
         sys.stdout.flush()
@@ -72,8 +72,11 @@ def check(arguments: Sequence[str]) -> int:
     return 1 if any(verdict.problem.is_error for verdict in verdicts) else 0
 
 
-def judge(reading: Reading) -> list[Verdict]:
-    """Everything wrong with what was read, in the order of the files and their lines."""
+def judge(reading: Reading, *, namespaces_meet: bool = True) -> list[Verdict]:
+    """Everything wrong with what was read, in the order of the files and their lines.
+
+    `namespaces_meet`: as a sidecar without NAMESPACE, which sees the components of every namespace.
+    """
     verdicts = [
         Verdict(broken.source, broken.name, problem) for broken in reading.broken for problem in broken.problems
     ]
@@ -81,7 +84,8 @@ def judge(reading: Reading) -> list[Verdict]:
         verdicts += _placed(found, problems_of(found.component))
     # Those that are wrong by themselves too: mended, they would meet the same neighbours.
     by_id = {id(found.component): found for found in reading.found}
-    for component, problem in problems_among([found.component for found in reading.found]):
+    components = [found.component for found in reading.found]
+    for component, problem in problems_among(components, namespaces_meet=namespaces_meet):
         verdicts += _placed(by_id[id(component)], [problem])
     for found in reading.found:
         verdicts += _placed(found, _unanswered_references(found, reading.found))

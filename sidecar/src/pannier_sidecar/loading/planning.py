@@ -14,7 +14,7 @@ from msgspec import Struct
 
 from pannier_crds import catalogue
 from pannier_crds.catalogue.every_state_store import FIELDS
-from pannier_crds.checks import is_served, problems_among, problems_of, settings_without_effect
+from pannier_crds.checks import are_rivals, is_served, problems_among, problems_of, settings_without_effect
 from pannier_crds.problems import Problem, error, listed, metadata_path, quoted
 from pannier_sidecar.loading.resolving import Surroundings, resolve
 from pannier_sidecar.loading.secrets import SecretStores, open_secret_store
@@ -31,6 +31,12 @@ _SHARED_FIELDS: Final = frozenset(known.canonical_name for known in FIELDS)
 """What the sidecar itself does with a store; a change of these leaves the store open."""
 
 Identity = tuple[object, ...]
+
+# How near a component is to what is served under its name.
+_AS_SERVED: Final = 0
+_SAME_FILE: Final = 1
+_NAMESAKE: Final = 2
+_NEW: Final = 3
 
 
 @dataclass(frozen=True)
@@ -174,12 +180,16 @@ class _Planning:
         return False
 
     def open_secret_stores(self, others: Sequence[Found]) -> None:
+        """Open those that are sound; of two with one name neither, since nobody knows which secrets are meant."""
         stores = {}
         files = []
-        for found in others:
-            if not self._is_sound(found) or not is_served(found.component):
-                continue
+        sound = [found for found in others if self._is_sound(found) and is_served(found.component)]
+        names = [found.component.name for found in sound]
+        for found in sound:
             values, problems = resolve(found.component, self._surroundings, None)
+            if names.count(found.component.name) > 1:
+                message = f"another secret store is called {quoted(found.component.name)}, so neither is used"
+                problems.append(error("metadata.name", message, "give one of the two another name"))
             if problems:
                 self._refuse(found, problems)
                 continue
@@ -188,7 +198,8 @@ class _Planning:
             stores[found.component.name] = store
             if file is not None:
                 files.append(file)
-        self._secrets = SecretStores(stores, files)
+        refused = {found.component.name for found in others if is_served(found.component)} - stores.keys()
+        self._secrets = SecretStores(stores, files, refused)
 
     def judge(self, found: Found) -> None:
         """Want a state store, or refuse it."""
@@ -218,21 +229,41 @@ class _Planning:
         self._wanted.append(Wanted(component, found.source, component_type, settings, keys))
 
     def end_conflicts(self) -> None:
-        """Refuse the later of two that cannot both be served; what is being served counts as the earlier."""
-        self._wanted.sort(key=self._age)
-        while conflicts := problems_among([wanted.component for wanted in self._wanted]):
+        """Refuse the later of two that cannot both be served; what is being served counts as the earlier.
+
+        Of two namespaces' components neither is served where no namespace is known: the order of the files would say
+        which database is meant.
+        """
+        namespaces_meet = self._surroundings.namespace is None
+        while True:
+            self._wanted.sort(key=self._age)  # again each time: what is kept in place of what is refused is served
+            components = [wanted.component for wanted in self._wanted]
+            conflicts = problems_among(components, namespaces_meet=namespaces_meet)
+            if not conflicts:
+                break
             component, _ = conflicts[0]
-            index = next(i for i, wanted in enumerate(self._wanted) if wanted.component is component)
-            self._wanted.pop(index)
-            problems = [problem for other, problem in conflicts if other is component]
-            found = self._documents.get(id(component))
-            if found is not None:
-                self._refuse(found, problems, at=index)
+            index = next(i for i, each in enumerate(components) if each is component)
+            later = self._wanted.pop(index)
+            self._end(later, [problem for other, problem in conflicts if other is component], index)
+            for rival in [each for each in self._wanted if are_rivals(each.component, component)]:
+                if self._age(rival) > _SAME_FILE:
+                    self._wanted.remove(rival)
+                    both = problems_among([component, rival.component], namespaces_meet=True)
+                    self._end(rival, [problem for _, problem in both], index)
+
+    def _end(self, wanted: Wanted, problems: Sequence[Problem], at: int) -> None:
+        found = self._documents.get(id(wanted.component))
+        if found is not None:
+            self._refuse(found, problems, at=at)
 
     def _age(self, wanted: Wanted) -> int:
-        """What is served comes first, and of two that bear its name the one from its file."""
+        """What is served comes first, also from another file than before."""
         served = self._serving.get(wanted.name)
-        return 2 if served is None else int(served.source != wanted.source)
+        if served is None:
+            return _NEW
+        if served.component == wanted.component:
+            return _AS_SERVED
+        return _SAME_FILE if served.source == wanted.source else _NAMESAKE
 
     def _is_sound(self, found: Found) -> bool:
         problems = problems_of(found.component, keys_as_written=self._keys_as_written)

@@ -118,14 +118,15 @@ class FileSecrets:
 class SecretStores:
     """The secret stores that one app sees, by name."""
 
-    def __init__(self, stores: Mapping[str, SecretStore], files: Iterable[Path] = ()):
+    def __init__(self, stores: Mapping[str, SecretStore], files: Iterable[Path] = (), refused: Iterable[str] = ()):
         self._stores = dict(stores)
+        self._refused = frozenset(refused)
         self.files = tuple(files)
         """The files that secrets are read from."""
 
     def find(self, name: str | None) -> SecretStore:
         """Return the store called `name`, for None the only one there is. Raises SecretMissing."""
-        if name is None and len(self._stores) == 1:
+        if name is None and len(self._stores) == 1 and not self._refused:
             return next(iter(self._stores.values()))
         store = self._stores.get(name or "")
         if store is not None:
@@ -134,6 +135,9 @@ class SecretStores:
 
     def _advice(self, name: str | None) -> str:
         known = listed(self._stores, "or")
+        refused = sorted(self._refused) if name is None else [name] if name in self._refused else []
+        if refused:
+            return f"the component of the secret store {quoted(refused[0])} is refused; correct it"
         if name is None:
             if known:
                 return f"which secret store holds it is not said; write auth.secretStore: {known}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from uuid import UUID
 
 import pytest
@@ -141,6 +142,75 @@ def test_of_two_components_with_one_name_the_one_that_serves_stays(folder):
     decided = decide(folder, serving)
     assert [each.type.name for each in decided.wanted] == ["state.in-memory"]
     assert decided.refused[0].source.endswith("1.yaml") and not decided.wanted[0].note
+
+
+def in_namespace(folder, file, namespace, name="orders", **metadata):
+    text = folder.component(name, **metadata).replace(
+        f"  name: {name}\n", f"  name: {name}\n  namespace: {namespace}\n"
+    )
+    return folder.write(file, text)
+
+
+@pytest.mark.parametrize(
+    ("names", "role", "said"),
+    [
+        (("orders", "orders"), {}, "another component in namespace 'red' is called 'orders'; set NAMESPACE to the one"),
+        (("a", "b"), {"actorStateStore": "true"}, "'a' of namespace 'red' already is the actor state store of every"),
+        (("a", "b"), {"defaultStateStore": "true"}, "'a' of namespace 'red' already is the default state store of"),
+    ],
+)
+def test_without_a_namespace_rivals_of_two_namespaces_are_both_refused(folder, names, role, said):
+    in_namespace(folder, "1.yaml", "red", names[0], ttlInSeconds="1", **role)
+    in_namespace(folder, "2.yaml", "blue", names[1], ttlInSeconds="2", **role)
+    decided = decide(folder)
+    assert wanted(decided) == [] and len(decided.refused) == 2
+    assert said in " ".join(each.why for each in decided.refused)
+    assert [each.default_ttl for each in decide(folder, namespace="blue").wanted] == [2]
+
+
+@pytest.mark.parametrize(("served", "new"), [("1.yaml", "2.yaml"), ("2.yaml", "1.yaml")])
+def test_without_a_namespace_a_rival_of_what_serves_is_refused(folder, served, new):
+    path = in_namespace(folder, served, "red", ttlInSeconds="1")
+    serving = decide(folder).wanted
+    in_namespace(folder, new, "blue", ttlInSeconds="2")
+    decided = decide(folder, serving)
+    assert [each.default_ttl for each in decided.wanted] == [1] and not decided.wanted[0].note
+    assert [Path(each.source).name for each in decided.refused] == [new]
+    path.rename(folder.path / "3.yaml")
+    assert [each.default_ttl for each in decide(folder, decided.wanted).wanted] == [1]
+
+
+def test_two_rivals_in_place_of_what_serves_leave_it_as_it_was(folder):
+    path = in_namespace(folder, "0.yaml", "red", ttlInSeconds="1")
+    serving = decide(folder).wanted
+    path.unlink()
+    in_namespace(folder, "1.yaml", "green", ttlInSeconds="2")
+    in_namespace(folder, "2.yaml", "blue", ttlInSeconds="3")
+    decided = decide(folder, serving)
+    assert [each.default_ttl for each in decided.wanted] == [1]
+    assert "another component in namespace" in decided.wanted[0].note
+
+
+def with_password(folder):
+    text = folder.component("orders", "state.redis", redisHost="localhost")
+    item = "    - name: redisPassword\n      secretKeyRef: {name: p}\n"
+    folder.write("orders.yaml", text + item + "auth: {secretStore: vault}\n")
+
+
+def test_of_two_secret_stores_with_one_name_neither_is_used(folder):
+    with_password(folder)
+    folder.write("1.yaml", folder.component("vault", "secretstores.local.env"))
+    serving = decide(folder, environment={"p": "1", "B_p": "2"}).wanted
+    assert serving[0].settings["redisPassword"] == "1"
+    folder.write("0.yaml", folder.component("vault", "secretstores.local.env", prefix="B_"))
+    fresh = decide(folder, environment={"p": "1", "B_p": "2"})
+    assert wanted(fresh) == []
+    assert [each.why for each in fresh.refused if each.name == "vault"] == [
+        "metadata.name: another secret store is called 'vault', so neither is used; give one of the two another name"
+    ] * 2
+    assert "the component of the secret store 'vault' is refused; correct it" in reasons(fresh)["orders"]
+    again = decide(folder, serving, environment={"p": "1", "B_p": "2"})
+    assert [each.settings["redisPassword"] for each in again.wanted] == ["1"]
 
 
 def test_the_same_file_twice_is_a_conflict_and_no_crash(folder):
