@@ -71,7 +71,7 @@ async def test_a_stopped_server_fails_calls_in_time_and_serves_again_when_contin
         await eventually(lambda: store.set(Set("k", b"4")))
 
 
-async def test_a_write_with_an_etag_is_not_sent_again_when_its_answer_is_lost(server: ConsulServer) -> None:
+async def test_no_write_is_sent_again_when_its_answer_is_lost(server: ConsulServer) -> None:
     async with losing_answers(server) as proxy, opened(ConsulStore({"httpAddr": proxy.address})) as store:
         await store.set(Set("k", b"1"))
         found = await store.get(Get("k"))
@@ -84,9 +84,15 @@ async def test_a_write_with_an_etag_is_not_sent_again_when_its_answer_is_lost(se
             await store.transact([Set("k", b"3")])
         assert proxy.lost == 2
         with pytest.raises(OutcomeUnknown):
-            await store.set(Set("k", b"4"))  # the second time it does the same
-        assert proxy.lost == 4
+            await store.set(Set("k", b"4"))
+        assert proxy.lost == 3
         assert server.stored("k") == b"4"
+        with pytest.raises(OutcomeUnknown):
+            await store.delete(Delete("k"))
+        assert proxy.lost == 4
+        with pytest.raises(StoreUnavailable):
+            await store.get(Get("k"))
+        assert proxy.lost == 6, "a read is asked again"
 
 
 class LosingProxy:

@@ -81,19 +81,51 @@ async def test_a_conditional_write_whose_answer_is_lost_is_not_repeated(server: 
         assert (await present(store, "k")).value == b"1"
 
 
-async def test_other_calls_whose_answer_is_lost_are_repeated(server: DynamoDBServer, table: str) -> None:
+@pytest.mark.parametrize("trouble", ["lost", BROKEN])
+async def test_a_read_is_repeated_and_no_write_whose_answer_is_lost(
+    server: DynamoDBServer, table: str, trouble: Any
+) -> None:
     async with between(server.endpoint) as way, opened(through(way, server, table)) as store:
-        for trouble in ("lost", BROKEN, BUSY):
+        await store.set(Set("k", b"1"))
+        way.seen.clear()
+        way.troubles[:] = [trouble]
+        assert (await present(store, "k")).value == b"1"
+        assert way.seen == ["GetItem"] * 2
+        for call, name in (
+            (store.set(Set("k", b"2")), "PutItem"),
+            (store.delete(Delete("k")), "DeleteItem"),
+            (store.transact([Set("k", b"1")]), "PutItem"),
+        ):
             way.seen.clear()
             way.troubles[:] = [trouble]
-            await store.set(Set("k", b"1"))
-            way.troubles[:] = [trouble]
-            assert (await present(store, "k")).value == b"1"
-            way.troubles[:] = [trouble]
-            await store.delete(Delete("k"))
-            way.troubles[:] = [trouble]
-            assert list(await store.bulk_write([Set("a", b"1"), Set("b", b"1")])) == [None, None]
-            assert way.seen == ["PutItem"] * 2 + ["GetItem"] * 2 + ["DeleteItem"] * 2 + ["BatchWriteItem"] * 2
+            with pytest.raises(OutcomeUnknown):
+                await call
+            assert way.seen == [name]
+        way.troubles[:] = [trouble]
+        for fault in await store.bulk_write([Set("a", b"1"), Set("b", b"1")]):
+            assert type(fault) is OutcomeUnknown
+
+
+async def test_what_is_throttled_is_repeated_because_it_was_not_done(server: DynamoDBServer, table: str) -> None:
+    async with between(server.endpoint) as way, opened(through(way, server, table)) as store:
+        way.seen.clear()
+        for call in (store.set(Set("k", b"1")), store.delete(Delete("k")), store.bulk_write([Set("a", b"1")] * 1)):
+            way.troubles[:] = [BUSY]
+            await call
+        assert way.seen == ["PutItem"] * 2 + ["DeleteItem"] * 2 + ["BatchWriteItem"] * 2
+
+
+async def test_a_transaction_that_is_throttled_after_its_answer_was_lost_may_have_happened(
+    server: DynamoDBServer, table: str
+) -> None:
+    async with between(server.endpoint) as way, opened(through(way, server, table)) as store:
+        way.troubles[:] = ["lost", BUSY, BUSY, BUSY]
+        with pytest.raises(OutcomeUnknown, match="an earlier attempt was not answered"):
+            await store.transact([Set("k", b"1", if_absent=True), Set("l", b"1", if_absent=True)])
+        assert (await present(store, "l")).value == b"1"
+        way.troubles[:] = [BUSY] * 4
+        with pytest.raises(StoreUnavailable):
+            await store.transact([Set("k", b"1", if_absent=True), Set("l", b"1", if_absent=True)])
 
 
 async def test_a_transaction_whose_answer_is_lost_happens_once(server: DynamoDBServer, table: str) -> None:

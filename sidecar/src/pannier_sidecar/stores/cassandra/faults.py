@@ -30,6 +30,8 @@ _NOT_DONE: Final = (
     IsBootstrappingErrorMessage,
     OverloadedErrorMessage,
 )
+_HINTS: Final = "hints"
+"""In the words of a node that is overloaded with hints, which it may find when a write has been decided already."""
 _TOO_LARGE: Final = ("too large", "exceeds allowed maximum")
 CLIENT_ERRORS: Final = (*_NOT_DONE, NoHostAvailable, DriverException, ConnectionException, ErrorMessage, OSError)
 """What the driver raises."""
@@ -44,7 +46,7 @@ def translated(error: Exception, settings: CassandraSettings, *, is_write: bool)
         return StoreUnavailable(f"{where} can't be reached: no host has an address; check hosts")
     if refusal := _refusal(error, settings):
         return StoreRefused(f"{where} {refusal}")
-    if isinstance(error, _NOT_DONE):
+    if isinstance(error, _NOT_DONE) and _HINTS not in str(error):
         return StoreUnavailable(f"{where} can't be reached: {error}")
     if isinstance(error, Unavailable):
         # A write that has been decided can still lack replicas that acknowledge it, at a level that is not serial.

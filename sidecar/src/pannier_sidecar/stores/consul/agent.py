@@ -10,11 +10,10 @@ import aiohttp
 from msgspec import DecodeError, Struct, json
 from yarl import URL
 
-from pannier_sidecar.state.errors import StoreRefused, StoreUnavailable
+from pannier_sidecar.state.errors import OutcomeUnknown, StoreRefused, StoreUnavailable
 
 from . import faults
 from .entries import Entry, Operation
-from .faults import Effect
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -77,7 +76,7 @@ class Agent:
             skip_auto_headers=("Accept-Encoding", "Content-Type", "User-Agent"),
             cookie_jar=aiohttp.DummyCookieJar(),
         )
-        # It would send a PUT again whose answer was lost, and a second attempt at a write with an ETag meets the first.
+        # It would send a PUT or DELETE again whose answer was lost, and which may have been carried out.
         self._session._retry_connection = False
 
     async def close(self) -> None:
@@ -112,21 +111,21 @@ class Agent:
 
     async def put(self, name: str, value: bytes, flags: int, index: int | None) -> bool:
         """Write an entry of a plain name, if it has this ModifyIndex (0: if it is absent); return whether it was."""
-        condition, effect = ("", Effect.SAME_AGAIN) if index is None else (f"&cas={index}", Effect.ONCE)
-        body = await self._ask("PUT", self._url_of(name, f"flags={flags}{condition}"), value, effect)
+        condition = "" if index is None else f"&cas={index}"
+        body = await self._ask("PUT", self._url_of(name, f"flags={flags}{condition}"), value, is_write=True)
         return body.startswith(b"true")
 
     async def delete(self, name: str) -> None:
         """Remove an entry of a plain name."""
-        await self._ask("DELETE", self._url_of(name, ""), None, Effect.SAME_AGAIN)
+        await self._ask("DELETE", self._url_of(name, ""), is_write=True)
 
     async def transact(
         self, operations: Sequence[Operation], *, only_reads: bool = False, strong: bool = False
     ) -> Done:
         """Carry out all operations, or none."""
         query = "&".join(part for part in (self._datacenter, "consistent" if strong and only_reads else "") if part)
-        effect = Effect.NONE if only_reads else Effect.ONCE
-        answer = await self._ask("PUT", f"{self._settings.url}/v1/txn?{query}", json.encode(operations), effect)
+        body = json.encode(operations)
+        answer = await self._ask("PUT", f"{self._settings.url}/v1/txn?{query}", body, is_write=not only_reads)
         outcome = _decoded(answer, _Outcome)
         return Done([result.entry for result in outcome.results or ()], outcome.errors or ())
 
@@ -134,18 +133,19 @@ class Agent:
         more = "&".join(part for part in (query, self._datacenter) if part)
         return f"{self._kv}{quote(name)}?{more}"
 
-    async def _ask(self, method: str, url: str, body: bytes | None = None, effect: Effect = Effect.NONE) -> bytes:
-        """Return the body of an answer, empty where there is no such thing; ask again where that is sound."""
-        for is_last in (effect is Effect.ONCE, True):
+    async def _ask(self, method: str, url: str, body: bytes | None = None, *, is_write: bool = False) -> bytes:
+        """Return the body of an answer, empty where there is no such thing; a read is asked again after a loss."""
+        for is_last in (is_write, True):
             try:
                 return await self._once(method, url, body)
             except faults.NotNow as error:
-                raise error.fault(effect) from error
+                raise error.fault(is_write=is_write) from error
             except (TimeoutError, aiohttp.ClientError, RuntimeError) as error:
                 if self._session.closed:
-                    raise StoreUnavailable("the Consul store is closed") from error
+                    closed = "the Consul store is closed"
+                    raise OutcomeUnknown(closed) if is_write else StoreUnavailable(closed) from error
                 if is_last or not faults.is_loss(error):
-                    raise faults.of_connection(error, self._settings, effect) from error
+                    raise faults.of_connection(error, self._settings, is_write=is_write) from error
         raise AssertionError("the last attempt returns or raises")
 
     async def _once(self, method: str, url: str, body: bytes | None) -> bytes:

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import ssl
-from enum import Enum
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import aiohttp
 
@@ -14,24 +13,19 @@ if TYPE_CHECKING:
     from .settings import ConsulSettings
 
 
-class Effect(Enum):
-    """What a call does if it is made twice because its first answer was lost."""
-
-    NONE = "it reads"
-    SAME_AGAIN = "it writes the same again"
-    ONCE = "its first attempt is in the way of the second"
-
-
 class NotNow(Exception):
     """Consul cannot do it now."""
 
     def __init__(self, url: str, text: str):
         super().__init__(f"Consul at {url} cannot do it now: {text}")
 
-    def fault(self, effect: Effect) -> StoreFault:
+    def fault(self, *, is_write: bool) -> StoreFault:
         told = str(self)
-        was_not_done = "No cluster leader" in told or "No path to datacenter" in told
-        return StoreUnavailable(told) if effect is Effect.NONE or was_not_done else _unknown(told)
+        was_not_done = any(words in told for words in _NOT_DONE)
+        return OutcomeUnknown(told) if is_write and not was_not_done else StoreUnavailable(told)
+
+
+_NOT_DONE: Final = ("No cluster leader", "No path to datacenter", "rate limit exceeded")
 
 
 def is_loss(error: Exception) -> bool:
@@ -40,7 +34,7 @@ def is_loss(error: Exception) -> bool:
     return isinstance(error, aiohttp.ServerDisconnectedError | aiohttp.ClientOSError) and not is_of_connecting
 
 
-def of_connection(error: Exception, settings: ConsulSettings, effect: Effect) -> StoreFault:
+def of_connection(error: Exception, settings: ConsulSettings, *, is_write: bool) -> StoreFault:
     """Return the fault that an error of the connection means."""
     where = f"Consul at {settings.url}"
     if isinstance(error, aiohttp.ClientConnectorCertificateError | aiohttp.ClientSSLError | ssl.SSLError):
@@ -54,7 +48,7 @@ def of_connection(error: Exception, settings: ConsulSettings, effect: Effect) ->
         told = f"{where} did not answer within {settings.timeout:g} s (timeout)"
     else:
         told = f"the connection to {where} was lost: {error or type(error).__name__}"
-    return StoreUnavailable(told) if effect is Effect.NONE else _unknown(told)
+    return OutcomeUnknown(told) if is_write else StoreUnavailable(told)
 
 
 def refusal(settings: ConsulSettings, status: int, text: str) -> StoreRefused:
@@ -71,7 +65,3 @@ def refusal(settings: ConsulSettings, status: int, text: str) -> StoreRefused:
 
 def permission_advice(settings: ConsulSettings) -> str:
     return f'; let aclToken be one whose policy has: key_prefix "{settings.prefix}" {{ policy = "write" }}'
-
-
-def _unknown(told: str) -> OutcomeUnknown:
-    return OutcomeUnknown(told)

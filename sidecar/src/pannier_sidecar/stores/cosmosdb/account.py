@@ -10,6 +10,8 @@ from azure.cosmos.aio import CosmosClient
 
 from pannier_sidecar.state.errors import NotSupported, StoreRefused
 
+from .transport import Transport
+
 if TYPE_CHECKING:
     from contextlib import AsyncExitStack
 
@@ -52,6 +54,7 @@ async def sign_in(settings: CosmosDBSettings, until_closed: AsyncExitStack) -> A
         read_timeout=settings.timeout,
         retry_total=2,
         no_response_on_write=True,
+        transport=Transport(),
         user_agent_suffix="pannier",
     )
     until_closed.push_async_callback(client.close)

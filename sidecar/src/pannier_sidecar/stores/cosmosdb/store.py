@@ -6,9 +6,10 @@ import asyncio
 from contextlib import AsyncExitStack
 from typing import TYPE_CHECKING, Final, TypeVar
 
+from azure.core.exceptions import ServiceResponseError
 from azure.cosmos.exceptions import CosmosResourceNotFoundError
 
-from pannier_sidecar.state.errors import OutcomeUnknown, StoreFault, StoreUnavailable
+from pannier_sidecar.state.errors import StoreFault, StoreUnavailable
 from pannier_sidecar.state.joining import joined, with_distinct_keys
 from pannier_sidecar.state.store import Feature, Store, StoredValue
 
@@ -132,7 +133,7 @@ class CosmosDBStore(Store):
         except WHEN_CLOSED as error:
             if self._opened is opened:
                 raise
-            raise OutcomeUnknown(f"{opened.settings} was closed before it answered") from error
+            raise fault_of(ServiceResponseError("closed before it answered"), opened.settings) from error
 
 
 async def _found(opened: account.Account, get: Get) -> Item | None:

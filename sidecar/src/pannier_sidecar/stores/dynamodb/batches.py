@@ -57,7 +57,7 @@ async def write(calls: Calls, layout: Layout, requests: Mapping[str, Arguments])
     try:
         while waiting:
             request = {layout.table: list(waiting.values())}
-            answer = await calls.write("batch_write_item", is_repeatable=True, RequestItems=request)
+            answer = await calls.write("batch_write_item", RequestItems=request)
             left = {_key(layout, one): one for some in answer.get("UnprocessedItems", {}).values() for one in some}
             if len(left) == len(waiting):
                 raise StoreUnavailable(_NO_ROOM)

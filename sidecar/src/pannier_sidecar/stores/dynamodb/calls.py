@@ -1,7 +1,7 @@
 """Calls to DynamoDB: each ends in time, and what may be repeated is.
 
-The client's own retries are off: they would repeat a conditional write whose answer was lost, which then meets its own
-first attempt and looks as if somebody else had written.
+The client's own retries are off: they would repeat a write whose answer was lost. One with a condition would then meet
+its own first attempt, and one without would undo what others wrote in between.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import random
 from contextlib import AsyncExitStack
+from dataclasses import dataclass
 from functools import cache
 from typing import TYPE_CHECKING, Any, Final
 
@@ -17,7 +18,7 @@ from aiobotocore.session import AioSession
 from botocore.exceptions import ClientError
 from botocore.loaders import Loader, create_loader
 
-from pannier_sidecar.state.errors import StoreUnavailable
+from pannier_sidecar.state.errors import OutcomeUnknown, StoreUnavailable
 
 from . import faults
 
@@ -77,34 +78,44 @@ class Calls:
         """Make a call that changes nothing. Raises a StoreFault."""
         return await self._in_time(operation, arguments, is_write=False, is_repeatable=True)
 
-    async def write(self, operation: str, *, is_repeatable: bool, **arguments: Any) -> dict[str, Any]:
-        """Make a call that writes; one that is repeatable may be carried out twice without harm.
+    async def write(self, operation: str, *, has_token: bool = False, **arguments: Any) -> dict[str, Any]:
+        """Make a call that writes. Only one whose token tells DynamoDB of a repetition is sent again after a loss.
 
         Raises UnmetCondition where a condition did not hold, and a StoreFault for all else.
         """
-        return await self._in_time(operation, arguments, is_write=True, is_repeatable=is_repeatable)
+        return await self._in_time(operation, arguments, is_write=True, is_repeatable=has_token)
 
     async def _in_time(
         self, operation: str, arguments: dict[str, Any], *, is_write: bool, is_repeatable: bool
     ) -> dict[str, Any]:
+        doubt = _Doubt()
         try:
             async with asyncio.timeout(self._settings.timeout):
-                return await self._attempts(operation, arguments, is_repeatable)
+                return await self._attempts(operation, arguments, is_repeatable, doubt)
         except TimeoutError as error:
             what = f"{self._where} did not answer within {self._settings.timeout:g} s"
-            raise faults.lost(what, is_write=is_write) from error
+            raise faults.lost(what, is_write=is_write and doubt.is_there) from error
         except faults.CLIENT_ERRORS as error:
-            raise faults.translated(error, self._layout, self._where, is_write=is_write) from error
+            fault = faults.translated(error, self._layout, self._where, is_write=is_write)
+            if is_write and doubt.is_there and not isinstance(fault, OutcomeUnknown):
+                raise OutcomeUnknown(f"{fault}; an earlier attempt was not answered") from error
+            raise fault from error
 
-    async def _attempts(self, operation: str, arguments: dict[str, Any], is_repeatable: bool) -> dict[str, Any]:
-        for pause in pauses():
+    async def _attempts(
+        self, operation: str, arguments: dict[str, Any], is_repeatable: bool, doubt: _Doubt
+    ) -> dict[str, Any]:
+        for pause in (*pauses(), None):
             try:
+                doubt.is_under_way = True
                 return await self._once(operation, arguments)
             except faults.CLIENT_ERRORS as error:
-                if not faults.has_done_nothing(error) and not (is_repeatable and faults.may_have_been_done(error)):
+                doubt.is_under_way = False
+                was_lost = faults.may_have_been_done(error)
+                doubt.is_left = doubt.is_left or was_lost
+                if pause is None or not (faults.has_done_nothing(error) or (is_repeatable and was_lost)):
                     raise
             await asyncio.sleep(pause)
-        return await self._once(operation, arguments)
+        raise AssertionError("the last attempt returns or raises")
 
     async def _once(self, operation: str, arguments: dict[str, Any]) -> dict[str, Any]:
         if self._client is None:
@@ -117,6 +128,19 @@ class Calls:
                 raise unmet from error
             raise
         return answer
+
+
+@dataclass(slots=True)
+class _Doubt:
+    """Whether a call, of which there may be several attempts, may have been carried out."""
+
+    is_under_way: bool = False
+    is_left: bool = False
+    """By an attempt that was not answered."""
+
+    @property
+    def is_there(self) -> bool:
+        return self.is_under_way or self.is_left
 
 
 @cache

@@ -158,7 +158,6 @@ class DynamoDBStore(Store):
         try:
             await self._calls.write(
                 f"{kind.lower()}_item",
-                is_repeatable=not condition,
                 TableName=self._layout.table,
                 **arguments,
                 **condition,
@@ -175,8 +174,9 @@ class DynamoDBStore(Store):
             operations.append({kind: {"TableName": self._layout.table, **arguments, **condition}})
         try:
             # By its token a repetition is known to DynamoDB as such.
+            token = uuid4().hex
             await self._calls.write(
-                "transact_write_items", is_repeatable=True, TransactItems=operations, ClientRequestToken=uuid4().hex
+                "transact_write_items", has_token=True, TransactItems=operations, ClientRequestToken=token
             )
         except UnmetCondition as unmet:
             raise mismatch(groups[unmet.places[0]]) from unmet

@@ -9,7 +9,7 @@ import grpc
 from aetcd import rpc
 from grpc.aio import AioRpcError, UsageError
 
-from pannier_sidecar.state.errors import StoreUnavailable
+from pannier_sidecar.state.errors import OutcomeUnknown, StoreUnavailable
 
 from . import faults
 
@@ -74,10 +74,13 @@ class Client:
         self._signing_in = asyncio.Lock()
         self._is_closed = False
 
-    async def call(self, method: Method, request: Any, *, is_write: bool = False, may_repeat: bool = True) -> Any:
-        """Return the answer. With `may_repeat` other endpoints are asked too. Raises StoreFault, LeaseGone."""
+    async def call(self, method: Method, request: Any, *, is_write: bool = False) -> Any:
+        """Return the answer. Raises StoreFault, LeaseGone.
+
+        Where an endpoint fails, others are asked; for a write only if it was not sent.
+        """
         try:
-            return await self._answer(method, request, may_repeat)
+            return await self._answer(method, request, may_repeat=not is_write)
         except AioRpcError as error:
             if faults.says(error, faults.LEASE_IS_GONE):
                 raise LeaseGone from error
@@ -94,7 +97,7 @@ class Client:
     async def grant(self, lease: int, seconds: int) -> None:
         """Have a lease of that number there. Raises StoreFault."""
         try:
-            await self._answer(GRANT, rpc.LeaseGrantRequest(ID=lease, TTL=seconds), True)
+            await self._answer(GRANT, rpc.LeaseGrantRequest(ID=lease, TTL=seconds), may_repeat=True)
         except AioRpcError as error:
             if not faults.says(error, faults.LEASE_IS_THERE):
                 where, timeout = self._settings.where, self._settings.timeout
@@ -105,14 +108,14 @@ class Client:
         for channel in self._channels:
             await channel.close()
 
-    async def _answer(self, method: Method, request: Any, may_repeat: bool) -> Any:
+    async def _answer(self, method: Method, request: Any, *, may_repeat: bool) -> Any:
         attempts_left = len(self._stubs)
         limit = self._settings.timeout / len(self._stubs) if may_repeat else self._settings.timeout
         has_new_token = method is AUTHENTICATE
         while True:
             asked, token = self._current, None if method is AUTHENTICATE else self._token
             try:
-                return await self._ask(self._stubs[asked][method], request, limit, token)
+                return await self._ask(self._stubs[asked][method], request, limit, token, may_repeat)
             except AioRpcError as error:
                 if faults.says(error, faults.TOKEN_IS_OLD) and not has_new_token:
                     has_new_token = True
@@ -130,7 +133,7 @@ class Client:
             if self._token == old:
                 await self.sign_in()
 
-    async def _ask(self, stub: Any, request: Any, limit: float, token: Token) -> Any:
+    async def _ask(self, stub: Any, request: Any, limit: float, token: Token, may_repeat: bool) -> Any:
         if self._is_closed:
             raise self._closed()
         try:
@@ -140,7 +143,8 @@ class Client:
         except asyncio.CancelledError as error:
             task = asyncio.current_task()
             if self._is_closed and task is not None and not task.cancelling():
-                raise self._closed() from error  # it is the call that was cancelled, not its caller
+                # It is the call that was cancelled, not its caller.
+                raise self._closed() if may_repeat else OutcomeUnknown(str(self._closed())) from error
             raise
 
     def _is_worth_repeating(self, error: AioRpcError, may_repeat: bool) -> bool:

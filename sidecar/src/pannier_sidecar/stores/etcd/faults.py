@@ -34,6 +34,8 @@ _PASSING: Final = frozenset(
 _NOT_SENT: Final = ("failed to connect to all addresses", "DNS resolution failed", "DNS query cancelled")
 LEASE_IS_THERE: Final = "lease already exists"
 LEASE_IS_GONE: Final = "lease not found"
+NOT_NOW: Final = "too many requests"
+"""Said before anything is proposed to the other members."""
 TOKEN_IS_OLD: Final = "invalid auth token"
 
 
@@ -66,6 +68,8 @@ def _translated(error: AioRpcError, where: str, timeout: float, is_write: bool) 
     for words, advice in _REFUSALS.items():
         if words in details:
             return StoreRefused(f"{where} {advice} ({details})")
+    if NOT_NOW in details:
+        return StoreUnavailable(f"{where} does not keep up ({details})")
     if error.code() not in _PASSING:
         return StoreRefused(f"{where} refused the call: {details}")
     cause = f"{where} did not answer within {timeout:g} s" if is_late(error) else f"{where} can't be reached: {details}"

@@ -202,7 +202,7 @@ class _EtcdStore(Store):
             conditions = [was_last_written(name, -1) for name in names]
         for _ in range(ATTEMPTS):
             asked = rpc.TxnRequest(compare=conditions, success=operations, failure=_ranges(names))
-            answer = await self._client.call(TXN, asked, is_write=True, may_repeat=False)
+            answer = await self._client.call(TXN, asked, is_write=True)
             if answer.succeeded:
                 return
             found = [each.response_range.kvs for each in answer.responses]

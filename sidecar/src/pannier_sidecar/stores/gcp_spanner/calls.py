@@ -23,7 +23,7 @@ from grpc import StatusCode
 from pannier_sidecar.state.errors import StoreRefused, StoreUnavailable
 
 from . import rows
-from .faults import Aborted, SessionLost, fault_of
+from .faults import Aborted, SessionLost, fault_of, lost
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable
@@ -120,14 +120,16 @@ class SpannerCalls:
             return await call
         except grpc.aio.AioRpcError as error:
             raise self._meaning_of(error, is_write=is_write) from error
-        except (grpc.aio.UsageError, asyncio.InvalidStateError) as error:
+        except grpc.aio.UsageError as error:
             raise StoreUnavailable(f"Spanner: the connection is closed: {error}") from error
+        except asyncio.InvalidStateError as error:
+            raise lost(f"Spanner: the connection is closed: {error}", is_write=is_write) from error
         except asyncio.CancelledError as error:
             task = asyncio.current_task()
             if self.is_open or (task is not None and task.cancelling()):
                 raise
             # The channel was closed, which gRPC tells those who wait by cancelling what they wait for.
-            raise StoreUnavailable("Spanner: the store was closed while the call was under way") from error
+            raise lost("Spanner: the store was closed while the call was under way", is_write=is_write) from error
 
     def _meaning_of(self, error: grpc.aio.AioRpcError, *, is_write: bool) -> Exception:
         code, details = error.code(), error.details() or ""

@@ -46,9 +46,14 @@ def fault_of(code: StatusCode, details: str, settings: SpannerSettings, *, is_wr
             text = f"{where} did not answer within {settings.timeout:g} s (timeout)"
         else:
             text = f"{where} can't be reached: {details}"
-        was_sent = is_write and not any(sign in details for sign in _NEVER_SENT)
-        return OutcomeUnknown(text) if was_sent else StoreUnavailable(text)
+        was_sent = code is not StatusCode.UNAVAILABLE or not any(sign in details for sign in _NEVER_SENT)
+        return lost(text, is_write=is_write and was_sent)
     return StoreRefused(f"{where} refused: {details}" + _advice(code, details, settings))
+
+
+def lost(what: str, *, is_write: bool) -> StoreFault:
+    """Return the fault of a call that was sent and not answered."""
+    return OutcomeUnknown(what) if is_write else StoreUnavailable(what)
 
 
 def _advice(code: StatusCode, details: str, settings: SpannerSettings) -> str:

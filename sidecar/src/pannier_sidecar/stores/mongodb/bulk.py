@@ -80,7 +80,7 @@ async def _write_together(server: Server, writes: Mapping[int, Write]) -> Faults
         failed |= {place: fault for place, fault in parts.items() if fault is not None}
         failed |= await _write_side_by_side(server, lost)
     except CLIENT_ERRORS as error:
-        failed |= dict.fromkeys(operations, faults.of_write(error, server.settings))
+        failed |= dict.fromkeys(operations, faults.of_write(error, server))
     return failed
 
 
@@ -96,4 +96,4 @@ def _faults_of_parts(
     for part in details.get("writeErrors", ()):
         failure = OperationFailure(part.get("errmsg", ""), part.get("code"), part)
         is_race = failure.code == DUPLICATE_KEY
-        yield places[part["index"]], None if is_race else faults.of_write(failure, server.settings)
+        yield places[part["index"]], None if is_race else faults.of_write(failure, server)

@@ -27,6 +27,7 @@ from pannier_sidecar.state.errors import (
 )
 
 if TYPE_CHECKING:
+    from .server import Server
     from .settings import MongoDBSettings
 
 CLIENT_ERRORS: Final = (PyMongoError, BSONError, UnicodeError)
@@ -50,21 +51,29 @@ def of_read(error: Exception, settings: MongoDBSettings) -> StoreFault:
     return _refusal(error, settings)
 
 
-def of_write(error: Exception, settings: MongoDBSettings) -> StoreFault:
+def of_write(error: Exception, server: Server) -> StoreFault:
     """Return the fault that tells of a write that may have been sent."""
+    settings = server.settings
     if isinstance(error, WriteConcernError):
         return TooFewReplicas(f"{settings} has the write, but not on as many members as asked for: {error}")
-    if isinstance(error, ConnectionFailure | ExecutionTimeout) and not _was_not_sent(error):
-        return OutcomeUnknown(f"{settings} was lost before it answered: {error}")
+    if isinstance(error, ConnectionFailure | ExecutionTimeout) and not _was_not_sent(error, server.repeats_writes):
+        return unknown(error, settings)
     return of_read(error, settings)
 
 
-def _was_not_sent(error: PyMongoError) -> bool:
+def unknown(error: Exception, settings: MongoDBSettings) -> StoreFault:
+    return OutcomeUnknown(f"{settings} was lost before it answered: {_first_words(error)}")
+
+
+def _was_not_sent(error: PyMongoError, may_be_second: bool) -> bool:
+    """Say whether it was not sent, nor an attempt before it, which the client would have told of in two cases alone."""
+    if isinstance(error, ServerSelectionTimeoutError) or error.has_error_label("NoWritesPerformed"):
+        return True
+    if may_be_second:
+        return False
     if isinstance(error, NotPrimaryError):
         return isinstance(error.details, dict) and error.details.get("code") in _NOT_WRITABLE
-    return isinstance(error, ServerSelectionTimeoutError | WaitQueueTimeoutError) or error.has_error_label(
-        "NoWritesPerformed"
-    )
+    return isinstance(error, WaitQueueTimeoutError)
 
 
 def _first_words(error: Exception) -> str:

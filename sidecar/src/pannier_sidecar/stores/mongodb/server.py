@@ -44,6 +44,11 @@ class Server:
     strong: Collection
     has_transactions: bool
 
+    @property
+    def repeats_writes(self) -> bool:
+        """Whether the client sends a write whose answer was lost once more, under a number that MongoDB knows it by."""
+        return self.has_transactions and self.client.options.retry_writes
+
     def collection(self, *, strong: bool) -> Collection:
         return self.strong if strong else self.eventual
 

@@ -13,7 +13,7 @@ from pymongo.errors import BulkWriteError, PyMongoError
 from pymongo.read_concern import ReadConcern
 from pymongo.write_concern import WriteConcern
 
-from pannier_sidecar.state.errors import NotSupported, StoreFault
+from pannier_sidecar.state.errors import NotSupported, OutcomeUnknown, StoreFault
 
 from . import faults
 from .faults import CLIENT_ERRORS, DUPLICATE_KEY
@@ -83,5 +83,6 @@ def _met_another(error: PyMongoError) -> bool:
 def _fault(error: Exception, server: Server) -> StoreFault:
     """Until it is asked to commit, MongoDB keeps nothing of a transaction."""
     if isinstance(error, PyMongoError) and error.has_error_label(NOT_SURE):
-        return faults.of_write(error, server.settings)
+        fault = faults.of_write(error, server)
+        return fault if isinstance(fault, OutcomeUnknown) else faults.unknown(error, server.settings)
     return faults.of_read(error, server.settings)

@@ -32,7 +32,7 @@ async def write_one(server: Server, write: Write) -> None:
     try:
         await carry_out(server.collection(strong=write.strong), write)
     except CLIENT_ERRORS as error:
-        raise faults.of_write(error, server.settings) from error
+        raise faults.of_write(error, server) from error
 
 
 async def carry_out(collection: Collection, write: Write, session: Session = None) -> None:

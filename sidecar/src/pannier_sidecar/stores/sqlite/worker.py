@@ -194,7 +194,8 @@ class Worker:
 
     def _serve(self) -> None:
         while turns := self._take():
-            jobs = [job for turn in turns for _, job in turn.calls]
+            # A call that was given up while it waited is not carried out: its caller may have gone on since.
+            jobs = [job if not future.done() else _nothing for turn in turns for future, job in turn.calls]
             table = self._attached_table()
             if isinstance(table, StoreFault):
                 outcomes: list[Outcome] = [(None, table)] * len(jobs)
@@ -246,6 +247,10 @@ def _outcome(job: Job[Any], table: StateTable, now: float) -> Outcome:
         return job(table, now), None
     except StoreFault as fault:
         return None, fault
+
+
+def _nothing(_: StateTable, __: float) -> None:
+    """Stand for a job that nobody waits for any more."""
 
 
 def _roll_back(table: StateTable) -> None:

@@ -1,0 +1,46 @@
+"""The way of the client's requests, on which a write that was sent is never taken for one that was not.
+
+Microsoft's transport calls every error of the connection "not sent", a lost answer too, and its client sends such a
+write up to three times. So does aiohttp below it with PUT and DELETE, and the client with a write answered 503.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+import aiohttp
+from azure.core.exceptions import ServiceRequestError, ServiceResponseError
+from azure.core.pipeline.transport import AioHttpTransport
+
+_UNAVAILABLE: Final = 503
+_IS_QUERY: Final = "x-ms-documentdb-isquery"
+
+
+class Transport(AioHttpTransport):  # type: ignore[misc]  # azure.core imports it when it is asked for
+    """Raises ServiceResponseError, after which the client repeats reads alone, for whatever may have been sent."""
+
+    async def open(self) -> None:
+        await super().open()
+        assert self.session is not None, "it is made when it is opened"
+        self.session._retry_connection = False
+
+    async def send(self, request: Any, **options: Any) -> Any:
+        try:
+            response = await super().send(request, **options)
+        except ServiceRequestError as error:
+            cause = error.inner_exception
+            if not isinstance(cause, aiohttp.ClientConnectionError) or _was_connecting(cause):
+                raise
+            # Not the cause itself: by its type the client would think again that nothing was sent.
+            raise ServiceResponseError(str(error), error=ConnectionError(str(cause))) from error
+        if response.status_code == _UNAVAILABLE and _is_write(request):
+            raise ServiceResponseError("503 Service Unavailable")
+        return response
+
+
+def _was_connecting(error: aiohttp.ClientConnectionError) -> bool:
+    return isinstance(error, aiohttp.ClientConnectorError | aiohttp.ConnectionTimeoutError)
+
+
+def _is_write(request: Any) -> bool:
+    return request.method != "GET" and _IS_QUERY not in {name.lower() for name in request.headers}
