@@ -92,6 +92,10 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
 - apiGroups: [batch]
   resources: [jobs]
   verbs: [get]
+# To say which annotation to write where a namespace's bounds would refuse the sidecar.
+- apiGroups: [""]
+  resources: [limitranges, resourcequotas]
+  verbs: [list]
 # To read the label pannier.dev/injection of a pod's namespace.
 - apiGroups: [""]
   resources: [namespaces]

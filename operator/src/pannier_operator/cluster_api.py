@@ -37,6 +37,8 @@ _Lease = create_namespaced_resource("coordination.k8s.io", "v1", "Lease", "lease
 _Namespace = create_global_resource("", "v1", "Namespace", "namespaces")
 _ReplicaSet = create_namespaced_resource("apps", "v1", "ReplicaSet", "replicasets")
 _Job = create_namespaced_resource("batch", "v1", "Job", "jobs")
+_LimitRange = create_namespaced_resource("", "v1", "LimitRange", "limitranges")
+_ResourceQuota = create_namespaced_resource("", "v1", "ResourceQuota", "resourcequotas")
 _OWNERS: Final = {"ReplicaSet": _ReplicaSet, "Job": _Job}
 _WEBHOOKS: Final = tuple(
     create_global_resource("admissionregistration.k8s.io", "v1", f"{kind}WebhookConfiguration", plural)
@@ -99,6 +101,11 @@ class ClusterApi:
     async def namespace_labels(self, name: str) -> Mapping[str, str]:
         namespace = await self._client.get(_Namespace, name)
         return (namespace.get("metadata") or {}).get("labels") or {}
+
+    async def bounds_of(self, namespace: str) -> tuple[list[Manifest], list[Manifest]]:
+        """The namespace's LimitRanges and ResourceQuotas."""
+        ranges = [dict(item) async for item in self._client.list(_LimitRange, namespace=namespace)]
+        return ranges, [dict(item) async for item in self._client.list(_ResourceQuota, namespace=namespace)]
 
     async def secret(self, namespace: str, name: str) -> Manifest | None:
         return await self._found(_Secret, namespace, name)

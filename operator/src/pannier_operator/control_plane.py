@@ -6,7 +6,6 @@ import asyncio
 import logging
 import socket
 import ssl
-import time
 from typing import TYPE_CHECKING, Any, Final
 
 import httpx2
@@ -24,6 +23,7 @@ from pannier_operator.election import Election
 from pannier_operator.full_look import FullLooks
 from pannier_operator.metrics import Metrics
 from pannier_operator.missed_pods import MissedPods
+from pannier_operator.namespace_cache import NamespaceCache
 from pannier_operator.neighbourhood import component_in
 from pannier_operator.observing import ObservingServers
 from pannier_operator.reconciling import Reconciler
@@ -39,8 +39,6 @@ logger = logging.getLogger(__name__)
 
 Manifest = dict[str, Any]
 
-_LABELS_KEPT: Final = 5.0
-"""Seconds that a namespace's labels are kept: pods come in crowds."""
 _RETRY: Final = 2.0
 _LEAVING: Final = 5.0
 """Seconds that webhooks are answered after SIGTERM: so long may others still send requests to this replica."""
@@ -54,7 +52,7 @@ class ControlPlane:
         self._settings = settings
         self._api = api
         self._identity = own.pod_name or socket.gethostname()
-        self._labels: dict[str, tuple[float, Mapping[str, str]]] = {}
+        self._namespaces = NamespaceCache(api)
         self._version = (1, 29)
         self._is_leaving = False
         self._tasks: list[asyncio.Task[None]] = []
@@ -158,18 +156,19 @@ class ControlPlane:
 
     async def mutate_pod(self, pod: Manifest, namespace: str) -> PodVerdict:
         """A fault of ours lets the pod through as it is, unless its namespace requires a sidecar; it is found later."""
-        labels = await self._labels_of(namespace)
+        facts = await self._namespaces.facts_of(namespace)
         try:
             verdict = mutate(
                 pod,
-                labels,
+                facts.labels,
                 self._settings,
                 namespace=namespace,
                 server_version=self._version,
                 cron_job=await self._cron_job_of(pod, namespace),
+                bounds=facts.bounds,
             )
         except Exception:
-            if labels.get(INJECTION_LABEL) == "required":
+            if facts.labels.get(INJECTION_LABEL) == "required":
                 raise
             logger.exception("A pod in namespace %s gets no sidecar, by a fault of the operator", namespace)
             verdict = PodVerdict(warnings=("no sidecar is injected: the operator failed, its log says why",), pod=pod)
@@ -191,9 +190,14 @@ class ControlPlane:
         request = review["request"]
         namespace = request.get("namespace") or ""
         try:
-            labels = await self._labels_of(namespace)
+            facts = await self._namespaces.facts_of(namespace)
             warnings = warnings_for(
-                request.get("object") or {}, labels, self._settings, namespace=namespace, server_version=self._version
+                request.get("object") or {},
+                facts.labels,
+                self._settings,
+                namespace=namespace,
+                server_version=self._version,
+                bounds=facts.bounds,
             )
         except Exception:  # nothing that we could not read may hold up a workload
             logger.exception("A workload in namespace %s was not judged, by a fault of the operator", namespace)
@@ -215,20 +219,6 @@ class ControlPlane:
                 if found is not None:
                     known[name] = tuple(found.get("data") or ())
         return known
-
-    async def _labels_of(self, namespace: str) -> Mapping[str, str]:
-        now = time.monotonic()
-        known = self._labels.get(namespace)
-        if known is not None and now - known[0] < _LABELS_KEPT:
-            return known[1]
-        try:
-            labels = await self._api.namespace_labels(namespace)
-        except (ApiError, httpx2.HTTPError) as error:
-            logger.warning("The labels of namespace %s cannot be read: %s", namespace, error)
-            return {}
-        self._labels = {name: kept for name, kept in self._labels.items() if now - kept[0] < _LABELS_KEPT}
-        self._labels[namespace] = (now, labels)
-        return labels
 
     def _count_admission(self, webhook: str, is_admitted: bool) -> None:
         self.metrics.count("admissions_total", webhook=webhook, answer="admitted" if is_admitted else "refused")

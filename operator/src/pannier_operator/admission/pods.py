@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
 from pannier_crds.problems import quoted
+from pannier_operator.admission.namespace_bounds import NO_BOUNDS, objections
 from pannier_operator.admission.pod_warnings import warnings_about
 from pannier_operator.admission.verdict import Verdict
 from pannier_operator.annotations import read as read_annotations
@@ -20,11 +21,12 @@ from pannier_operator.app_ids import (
 from pannier_operator.injection.container import PORT_ANNOTATIONS, listening_ports
 from pannier_operator.injection.plan import COMPONENTS_VOLUME, TOKEN_MASK_VOLUME, Injection
 from pannier_operator.injection.pod import inject
-from pannier_operator.injection.resources import contradictions
+from pannier_operator.injection.resources import contradictions, resources_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
+    from pannier_operator.admission.namespace_bounds import NamespaceBounds
     from pannier_operator.annotations import SidecarOptions
     from pannier_operator.settings import OperatorSettings
 
@@ -53,11 +55,13 @@ def mutate(
     namespace: str,
     server_version: tuple[int, int],
     cron_job: str = "",
+    bounds: NamespaceBounds = NO_BOUNDS,
 ) -> PodVerdict:
     """What becomes of a new pod. `namespace` is the request's: the pod itself often names none.
 
     A pod that has a sidecar or asks for none stays as it is. `server_version` is the API server's, as (1, 35).
-    `cron_job` is the name of the CronJob that the pod's Job was made from, where that was looked up.
+    `cron_job` is the name of the CronJob that the pod's Job was made from, where that was looked up; `bounds` are what
+    the namespace bounds containers by.
     """
     if has_sidecar(pod):
         return PodVerdict(pod=pod)
@@ -73,7 +77,7 @@ def mutate(
         return PodVerdict((f"{text}; its namespace requires one ({INJECTION_LABEL}: required)",), pod=pod)
     is_native = _is_native(options, settings, server_version)
     injection = Injection(app_id_of(pod, cron_job), options, settings.sidecar, is_native)
-    errors = tuple(_errors(pod, injection))
+    errors = (*_errors(pod, injection), *objections(resources_of(options, settings.sidecar), bounds))
     if errors:
         return PodVerdict(errors, tuple(warnings), pod=pod)
     warnings.extend(warnings_about(pod, injection))

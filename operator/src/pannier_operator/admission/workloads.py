@@ -8,11 +8,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from pannier_operator.admission.namespace_bounds import NO_BOUNDS
 from pannier_operator.admission.pods import mutate
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from pannier_operator.admission.namespace_bounds import NamespaceBounds
     from pannier_operator.settings import OperatorSettings
 
 
@@ -23,12 +25,13 @@ def warnings_for(
     *,
     namespace: str,
     server_version: tuple[int, int],
+    bounds: NamespaceBounds = NO_BOUNDS,
 ) -> tuple[str, ...]:
     """Return what will be warned of, or refused, in each pod of a workload."""
     pod = pod_of(workload)
     if pod is None:
         return ()
-    verdict = mutate(pod, namespace_labels, settings, namespace=namespace, server_version=server_version)
+    verdict = mutate(pod, namespace_labels, settings, namespace=namespace, server_version=server_version, bounds=bounds)
     refused = tuple(f"its pods will be refused: {error}" for error in verdict.errors)
     return refused + verdict.warnings
 

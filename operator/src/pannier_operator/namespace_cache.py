@@ -1,0 +1,60 @@
+"""What admission needs to know of a namespace: its labels, and what it bounds containers by. Kept for seconds."""
+
+from __future__ import annotations
+
+import logging
+import time
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Final
+
+import httpx2
+
+from pannier_operator.admission.namespace_bounds import NO_BOUNDS, NamespaceBounds
+from pannier_operator.cluster_api import ApiError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from pannier_operator.cluster_api import ClusterApi
+
+logger = logging.getLogger(__name__)
+
+TTL: Final = 5.0
+"""Seconds: pods come in crowds."""
+
+
+@dataclass(frozen=True)
+class NamespaceFacts:
+    """Empty where they could not be read: nothing is refused for what is not known."""
+
+    labels: Mapping[str, str] = field(default_factory=dict)
+    bounds: NamespaceBounds = NO_BOUNDS
+
+
+class NamespaceCache:
+    """Facts of namespaces by name. Bounds are read each time where there are some: quotas change with each pod."""
+
+    def __init__(self, api: ClusterApi):
+        self._api = api
+        self._kept: dict[str, tuple[float, NamespaceFacts]] = {}
+
+    async def facts_of(self, namespace: str) -> NamespaceFacts:
+        now = time.monotonic()
+        known = self._kept.get(namespace)
+        if known is not None and now - known[0] < TTL:
+            return known[1]
+        facts = await self._read(namespace)
+        self._kept = {name: kept for name, kept in self._kept.items() if now - kept[0] < TTL}
+        if facts.labels and facts.bounds == NO_BOUNDS:
+            self._kept[namespace] = (now, facts)
+        return facts
+
+    async def _read(self, namespace: str) -> NamespaceFacts:
+        labels: Mapping[str, str] = {}
+        bounds = NO_BOUNDS
+        try:
+            labels = await self._api.namespace_labels(namespace)
+            bounds = NamespaceBounds(*await self._api.bounds_of(namespace))
+        except (ApiError, httpx2.HTTPError) as error:
+            logger.warning("Labels or bounds of namespace %s cannot be read: %s", namespace, error)
+        return NamespaceFacts(labels, bounds)
