@@ -19,6 +19,8 @@ from servers.database import Database, Server
 from servers.processes import ServerProcess, free_port
 from servers.processes import wait_until as _wait_until
 
+from pannier_sidecar.stores.redis.slots import slot_of
+
 Settings = dict[str, str | int | float | bool | None]
 
 SLOTS = 16384
@@ -192,6 +194,10 @@ class Cluster:
             if first <= slot <= last:
                 return next(node for node in self.nodes if node.port == port)
         raise AssertionError(f"nobody has slot {slot}")
+
+    def owner_of(self, tag: str) -> RedisServer:
+        """Return the node that has the keys with a hash tag."""
+        return self.owner(slot_of(tag.encode()))
 
     def _ranges(self) -> Any:
         """Return what the first node that lives says."""

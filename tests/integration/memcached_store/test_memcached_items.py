@@ -6,6 +6,7 @@ from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
+from servers.eventually import eventually
 from servers.memcached_server import MemcachedServer, owner, single
 from servers.opened_store import opened
 
@@ -101,6 +102,7 @@ async def test_an_etag_of_before_a_restart_matches_nothing_after_it(tmp_path: Pa
             server.stop()
             time.sleep(1)  # the server tells its start in whole seconds
             server.start()
+            await eventually(store.ping)
             await store.set(Set("k", b"2"))
             after = (await present(store, "k")).etag
             assert before != after

@@ -70,7 +70,7 @@ async def test_calls_in_flight_when_the_server_dies_are_told_what_became_of_them
     server.kill()
     read, unconditional, conditional = await asyncio.gather(*calls, return_exceptions=True)
     assert type(read) is StoreUnavailable
-    assert isinstance(unconditional, StoreUnavailable)
+    assert type(unconditional) is OutcomeUnknown
     assert type(conditional) is OutcomeUnknown
     assert "read the key before writing again" in str(conditional)
 
@@ -125,7 +125,6 @@ async def test_a_stalled_server_does_not_fill_the_memory(server: MemcachedServer
     value = bytes(500_000)
     calls = [asyncio.create_task(store.set(Set("k", value))) for _ in range(500)]
     results = await asyncio.gather(*calls, return_exceptions=True)
-    assert all(isinstance(result, StoreUnavailable) for result in results)
     told = {type(result) for result in results}
     assert told <= {StoreUnavailable, OutcomeUnknown}
     assert StoreUnavailable in told, "all were sent to a server that did not read"

@@ -47,9 +47,10 @@ class Host:
     async def again(self, payload: bytes, lost: ConnectionLost, write: Write | None) -> tuple[Reply, Connection]:
         """Send once more what was lost, where that is sound; return the answer and the connection that it came on.
 
-        A read, and a write without a precondition, do the same the second time. Raises a StoreFault.
+        A read may be repeated. A write may not once it was sent, for others may have written since; nor one with a
+        precondition, for the ETag belongs to the connection's run of the server. Raises a StoreFault.
         """
-        if lost.timed_out or (write is not None and write.is_conditional):
+        if lost.timed_out or (write is not None and (lost.was_sent or write.is_conditional)):
             raise _fault(lost, write) from lost
         connection = await self.connected()
         try:

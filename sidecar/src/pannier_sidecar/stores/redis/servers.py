@@ -40,7 +40,7 @@ class Request(Struct):
     payload: bytes
     replies: int = 1
     may_repeat: bool = False
-    """Doing it twice has the same effect as doing it once."""
+    """It is a read: a write that may have been carried out is never sent again, for others may have written since."""
     is_strong: bool = False
     """Replicas have to acknowledge it."""
 

@@ -72,7 +72,7 @@ class RedisStore(Store):
         if write.strong:
             reply = await self._servers.again(_request(write, key, payload), None)
         else:
-            reply = await self._servers.call(key, payload, 1, not write.is_conditional)
+            reply = await self._servers.call(key, payload, 1, False)
         if type(reply) is ReplyError:
             reply = await self._servers.again(_request(write, key, payload), reply)
         if type(reply) is not int:
@@ -131,8 +131,8 @@ class RedisStore(Store):
 
     async def bulk_write(self, writes: Sequence[Write]) -> Sequence[StoreFault | None]:
         """Send all writes in one trip; each server carries out its own in order."""
-        if any(write.strong for write in writes):
-            return await super().bulk_write(writes)
+        if any(write.strong for write in writes) or len({write.key for write in writes}) < len(writes):
+            return await super().bulk_write(writes)  # sent again, a write must not overtake another of its key
         deadline = self._deadline()
         sent = [self._sent(write) for write in writes]
         try:
@@ -202,4 +202,4 @@ class _Sent(NamedTuple):
 
 
 def _request(write: Write, key: bytes, payload: bytes) -> Request:
-    return Request(key, payload, may_repeat=not write.is_conditional, is_strong=write.strong)
+    return Request(key, payload, is_strong=write.strong)

@@ -1,0 +1,109 @@
+"""Several sidecars' stores at work on one Redis while it is killed, paused and cut off."""
+
+import asyncio
+from collections.abc import Callable
+from pathlib import Path
+
+from hostile.effort import Effort
+from servers.eventually import until
+from servers.faulty_way import FaultyWay, faulty_way
+from servers.history import History
+from servers.opened_store import opening
+from servers.redis_server import RedisServer, cluster, single, watched_by_sentinels
+
+Promise = Callable[..., None]
+PATIENT = {"dialTimeout": 20.0, "readTimeout": 1.0}
+DURABLE = ("--appendonly", "yes", "--appendfsync", "always")
+
+
+async def test_killed_paused_and_cut_off(tmp_path: Path, effort: Effort, promise: Promise) -> None:
+    rounds = effort.times(2, 40)
+    with single(tmp_path, *DURABLE) as server, faulty_way(server.port) as way:
+        through_way = {"redisHost": way.address}
+        async with opening("state.redis", {"readTimeout": 0.5}) as open_one:
+            near, far = await open_one("v1", **server.settings), await open_one("v1", **through_way)
+            async with History([near, far]) as history:
+                for _ in range(rounds):
+                    await history.goes_on()
+                    await killed(server)
+                    await history.goes_on()
+                    await paused(server, 0.7)
+                    await history.goes_on()
+                    await answers_lost(way)
+                await history.goes_on()
+            await history.check(near)
+    promise(
+        "An acknowledged write stays, none happens twice, and what was answered as not done was not done",
+        on="Redis 7.0, one server, appendfsync always",
+        fault="killed and restarted; paused beyond readTimeout; connections cut with answers on their way",
+        times=3 * rounds,
+        counted=history.counts,
+    )
+
+
+async def test_primaries_killed_behind_sentinels(tmp_path: Path, effort: Effort, promise: Promise) -> None:
+    rounds = effort.times(1, 10)
+    with watched_by_sentinels(tmp_path, 2, *DURABLE) as watched:
+        async with opening("state.redis", {**watched.settings, **PATIENT}) as open_one:
+            one, other = await open_one("v1"), await open_one("v1")
+            async with History([one, other], strong=True) as history:
+                for _ in range(rounds):
+                    await history.goes_on()
+                    dead = await asyncio.to_thread(watched.current_primary)
+                    dead.kill()
+                    await until(lambda dead=dead: watched.primary_port() != dead.port)
+                    await history.goes_on()
+                    await asyncio.to_thread(dead.start)
+                    await history.goes_on()
+            await history.check(one)
+    promise(
+        "A strong write that was acknowledged survives the primary, none happens twice",
+        on="Redis 7.0, three Sentinels, two replicas",
+        fault="the primary killed, replaced and restarted as a replica",
+        times=rounds,
+        counted=history.counts,
+    )
+
+
+async def test_nodes_of_a_cluster_killed(tmp_path: Path, effort: Effort, promise: Promise) -> None:
+    rounds = effort.times(1, 10)
+    with cluster(tmp_path, replicas=2) as nodes:
+        async with opening("state.redis", {**nodes.settings, **PATIENT}) as open_one:
+            one, other = await open_one("v1"), await open_one("v1")
+            tag = next(tag for n in range(1000) if nodes.owner_of(tag := f"{{t{n}}}") is nodes.nodes[0])
+            async with History([one, other], strong=True, tag=tag) as history:
+                for _ in range(rounds):
+                    await history.goes_on()
+                    dead = await asyncio.to_thread(nodes.owner_of, tag)
+                    dead.kill()
+                    await until(lambda dead=dead: nodes.owner_of(tag) is not dead)
+                    await history.goes_on()
+                    await asyncio.to_thread(dead.start)
+                    await history.goes_on()
+            await history.check(one)
+    promise(
+        "A strong write that was acknowledged survives the node, none happens twice",
+        on="Redis 7.0, Cluster of three, two replicas",
+        fault="the primary of the keys killed, replaced and restarted as a replica",
+        times=rounds,
+        counted=history.counts,
+    )
+
+
+async def killed(server: RedisServer) -> None:
+    server.kill()
+    await asyncio.sleep(0.05)
+    await asyncio.to_thread(server.start)
+
+
+async def paused(server: RedisServer, seconds: float) -> None:
+    await asyncio.to_thread(server.pause)
+    await asyncio.sleep(seconds)
+    server.resume()
+
+
+async def answers_lost(way: FaultyWay) -> None:
+    way.hold_answers()
+    await until(lambda: way.held_answers > 0)
+    way.cut()
+    way.heal()

@@ -1,0 +1,143 @@
+"""A write whose answer was lost may have happened: it is not sent again, and what is told says so."""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from servers.eventually import eventually, until
+from servers.faulty_way import FaultyWay, faulty_way
+from servers.opened_redis import opened
+from servers.redis_server import RedisServer, with_replica
+
+from pannier_sidecar.state.errors import OutcomeUnknown, StoreUnavailable
+from pannier_sidecar.state.requests import Delete, Get, Set
+from pannier_sidecar.stores.redis import RedisStore
+
+Call = Callable[[RedisStore], Awaitable[Any]]
+
+WRITES: dict[str, Call] = {
+    "set": lambda store: store.set(Set("k", b"mine")),
+    "set with TTL": lambda store: store.set(Set("k", b"mine", ttl=100)),
+    "strong set": lambda store: store.set(Set("k", b"mine", strong=True)),
+    "delete": lambda store: store.delete(Delete("k")),
+    "strong delete": lambda store: store.delete(Delete("k", strong=True)),
+    "transaction": lambda store: store.transact([Set("k", b"mine"), Delete("other")]),
+    "strong transaction": lambda store: store.transact([Set("k", b"mine", strong=True)]),
+    "bulk": lambda store: first_of(store.bulk_write([Set("k", b"mine"), Set("other", b"mine")])),
+    "strong bulk": lambda store: first_of(store.bulk_write([Set("k", b"mine", strong=True)])),
+}
+
+
+async def first_of(bulk: Awaitable[Any]) -> None:
+    first = (await bulk)[0]
+    if first is not None:
+        raise first
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisServer]:
+    with with_replica(tmp_path_factory.mktemp("redis")) as (primary, _):
+        yield primary
+
+
+@pytest.fixture
+def way(server: RedisServer) -> Iterator[FaultyWay]:
+    with server.client() as client:
+        client.flushall()
+    with faulty_way(server.port) as way:
+        yield way
+
+
+@pytest.fixture
+async def far(way: FaultyWay) -> AsyncIterator[RedisStore]:
+    async with opened({"redisHost": way.address}, redisMaxRetries=3) as store:
+        await store.set(Set("k", b"before", strong=True))
+        yield store
+
+
+@pytest.fixture
+async def near(server: RedisServer) -> AsyncIterator[RedisStore]:
+    async with opened(server.settings) as store:
+        yield store
+
+
+async def fault_of(call: Awaitable[Any]) -> BaseException | None:
+    [result] = await asyncio.gather(call, return_exceptions=True)
+    return result if isinstance(result, BaseException) else None
+
+
+@pytest.mark.parametrize("call", WRITES.values(), ids=WRITES.keys())
+async def test_what_was_carried_out_is_not_repeated_over_what_came_after(
+    far: RedisStore, near: RedisStore, way: FaultyWay, call: Call
+) -> None:
+    way.hold_answers()
+    writing = asyncio.create_task(fault_of(call(far)))
+    await until(lambda: way.held_answers > 0)
+    found = await near.get(Get("k"))
+    assert getattr(found, "value", b"mine") == b"mine"
+    await near.delete(Delete("k"))
+    await near.set(Set("k", b"theirs", if_absent=True))
+    way.cut()
+    way.heal()
+    fault = await writing
+    assert type(fault) is OutcomeUnknown
+    assert str(fault).endswith("read the key before writing again")
+    await eventually(lambda: far.get(Get("k")))
+    found = await near.get(Get("k"))
+    assert found is not None
+    assert found.value == b"theirs"
+
+
+@pytest.mark.parametrize("call", WRITES.values(), ids=WRITES.keys())
+async def test_what_the_server_never_saw_is_unknown_too(far: RedisStore, way: FaultyWay, call: Call) -> None:
+    """Nobody on this side can tell."""
+    way.hold_requests()
+    writing = asyncio.create_task(fault_of(call(far)))
+    await until(lambda: way.held_requests > 0)
+    way.cut()
+    way.heal()
+    assert type(await writing) is OutcomeUnknown
+    found = await eventually(lambda: far.get(Get("k")))
+    assert found.value == b"before"
+
+
+async def test_reads_are_repeated(far: RedisStore, way: FaultyWay) -> None:
+    way.hold_answers()
+    reading = asyncio.gather(far.get(Get("k")), far.bulk_get([Get("k"), Get("absent")]))
+    await until(lambda: way.held_answers > 0)
+    way.cut()
+    way.heal()
+    found, [first, second] = await reading
+    assert found is not None
+    assert found.value == b"before"
+    assert getattr(first, "value", None) == b"before"
+    assert second is None
+
+
+@pytest.mark.parametrize("call", WRITES.values(), ids=WRITES.keys())
+async def test_what_was_not_sent_certainly_did_not_happen(tmp_path: Path, call: Call) -> None:
+    with with_replica(tmp_path) as (primary, _):
+        async with opened(primary.settings, dialTimeout=0.3) as store:
+            await store.set(Set("k", b"before", strong=True))
+            primary.kill()
+            with pytest.raises(StoreUnavailable):
+                await eventually_not(lambda: store.get(Get("k")))
+            fault = await fault_of(call(store))
+            assert type(fault) is StoreUnavailable
+
+
+async def eventually_not(call: Callable[[], Awaitable[Any]]) -> None:
+    while True:
+        await call()
+        await asyncio.sleep(0.01)
+
+
+async def test_two_writes_of_a_key_in_a_bulk_keep_their_order_when_a_script_is_missing(
+    server: RedisServer, near: RedisStore
+) -> None:
+    with server.client() as client:
+        client.script_flush()
+    assert list(await near.bulk_write([Set("k", b"1"), Delete("k")])) == [None, None]
+    assert await near.get(Get("k")) is None

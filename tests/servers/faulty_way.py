@@ -1,0 +1,146 @@
+"""A way to a server on which bytes are held back, connections are cut, and clients are cut off, as a test orders.
+
+It runs on a thread of its own, so tests with and without an event loop can use it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+
+from servers.processes import wait_until
+
+CHUNK = 64 * 1024
+HELD_CHECK_S = 0.005
+
+
+class FaultyWay:
+    """Forwards connections to a port of this machine."""
+
+    def __init__(self, target: int, port: int = 0):
+        self._target = target
+        self._holds_requests = False
+        self._holds_answers = False
+        self._isolated: frozenset[str] = frozenset()
+        self._writers: set[asyncio.StreamWriter] = set()
+        self._tasks: set[asyncio.Task[None]] = set()
+        self.held_requests = 0
+        """Bytes of requests that came since they are held."""
+        self.held_answers = 0
+        """Bytes of answers that came since they are held: the server has done the work."""
+        self._loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
+        self._thread.start()
+        server = asyncio.start_server(self._accept, "127.0.0.1", port, backlog=1000)
+        self._server = asyncio.run_coroutine_threadsafe(server, self._loop).result()
+        self.port: int = self._server.sockets[0].getsockname()[1]
+
+    @property
+    def address(self) -> str:
+        return f"127.0.0.1:{self.port}"
+
+    def hold_requests(self) -> None:
+        """Let nothing reach the server; what comes is kept."""
+        self.held_requests, self._holds_requests = 0, True
+
+    def hold_answers(self) -> None:
+        """Let requests pass, and keep what the server answers."""
+        self.held_answers, self._holds_answers = 0, True
+
+    def isolate(self, *sources: str) -> None:
+        """Let nothing pass from or to clients that come from these addresses; their connections stay."""
+        self._isolated = frozenset(sources)
+
+    def heal(self) -> None:
+        """Let everything pass again, also what was kept."""
+        self._holds_requests = self._holds_answers = False
+        self._isolated = frozenset()
+
+    def cut(self) -> None:
+        """End all connections, with what was kept on them."""
+        self._call(self._abort_all)
+
+    def wait_for_answers(self) -> None:
+        """Return when the server has answered, and the answer is held."""
+        wait_until(lambda: self.held_answers > 0, "an answer is held")
+
+    def wait_for_requests(self) -> None:
+        wait_until(lambda: self.held_requests > 0, "a request is held")
+
+    def close(self) -> None:
+        asyncio.run_coroutine_threadsafe(self._close(), self._loop).result()
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._thread.join()
+        self._loop.close()
+
+    # --- on the thread --------------------------------------------------------------------------------------------
+
+    def _call(self, what: Callable[[], None]) -> None:
+        async def run() -> None:
+            what()
+
+        asyncio.run_coroutine_threadsafe(run(), self._loop).result()
+
+    def _abort_all(self) -> None:
+        for task in self._tasks:
+            task.cancel()
+        for writer in self._writers:
+            writer.transport.abort()
+
+    async def _close(self) -> None:
+        self._server.close()
+        tasks = list(self._tasks)
+        self._abort_all()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        task = asyncio.current_task()
+        assert task is not None
+        self._tasks.add(task)
+        source = writer.get_extra_info("peername")[0]
+        writers = [writer]
+        try:
+            self._writers.add(writer)
+            server_reader, server_writer = await asyncio.open_connection("127.0.0.1", self._target)
+            writers.append(server_writer)
+            self._writers.add(server_writer)
+            there = asyncio.create_task(self._pump(reader, server_writer, source, is_answer=False))
+            back = asyncio.create_task(self._pump(server_reader, writer, source, is_answer=True))
+            try:
+                await asyncio.wait((there, back), return_when=asyncio.FIRST_COMPLETED)
+            finally:
+                there.cancel()
+                back.cancel()
+        except (OSError, asyncio.CancelledError):
+            pass
+        finally:
+            for each in writers:
+                each.transport.abort()
+                self._writers.discard(each)
+            self._tasks.discard(task)
+
+    async def _pump(
+        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, source: str, *, is_answer: bool
+    ) -> None:
+        with suppress(OSError):
+            while chunk := await reader.read(CHUNK):
+                if is_answer:
+                    self.held_answers += len(chunk) if self._holds_answers else 0
+                else:
+                    self.held_requests += len(chunk) if self._holds_requests else 0
+                while source in self._isolated or (self._holds_answers if is_answer else self._holds_requests):
+                    await asyncio.sleep(HELD_CHECK_S)
+                writer.write(chunk)
+                await writer.drain()
+
+
+@contextmanager
+def faulty_way(target: int, port: int = 0) -> Iterator[FaultyWay]:
+    """Open a way to a port, on a given port or a free one."""
+    way = FaultyWay(target, port)
+    try:
+        yield way
+    finally:
+        way.close()
