@@ -3,13 +3,25 @@
 from __future__ import annotations
 
 import sys
+import threading
 
 
 def main() -> int:
     """Run the command line and return its exit code."""
     from pannier_sidecar.cli import run_command
 
+    sys.excepthook = lambda _kind, error, _traceback: _tell_of_defect(error)
+    threading.excepthook = lambda what: _tell_of_defect(what.exc_value)
+    sys.unraisablehook = lambda what: _tell_of_defect(what.exc_value)
     return run_command()
+
+
+def _tell_of_defect(error: BaseException | None) -> None:
+    """Write where a defect is; the words of an exception may hold what was in a secret."""
+    from pannier_sidecar.observing.logs import without_words
+
+    if error is not None:
+        sys.stderr.write(f"pannier: a defect\n{without_words(error)}\n")
 
 
 if __name__ == "__main__":

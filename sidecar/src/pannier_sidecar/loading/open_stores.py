@@ -150,7 +150,7 @@ class Slot:
             return
         error = task.exception()
         log.error("store %s can't be opened because of a defect", self.wanted.name, exc_info=error)
-        self.why = f"a defect: {type(error).__name__}: {error}; its log tells more"
+        self.why = f"a defect ({type(error).__name__}); its log tells where"
         self.opening = None
         self.is_settled.set()
         self._changed()

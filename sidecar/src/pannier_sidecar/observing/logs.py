@@ -1,15 +1,25 @@
-"""Log lines on standard error: plain for people, or JSON with the fields that Dapr writes."""
+"""Log lines on standard error: plain for people, or JSON with the fields that Dapr writes.
+
+What libraries say may hold addresses and passwords that they were given, so their words are not written: neither in
+messages nor in tracebacks, where only the kinds of exceptions and the places in the code are.
+"""
 
 from __future__ import annotations
 
 import json
 import logging
+import os
 import sys
+import traceback
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from types import TracebackType
     from typing import TextIO
+
+    ExceptionInfo = tuple[type[BaseException], BaseException, TracebackType | None] | tuple[None, None, None]
 
 LEVELS: Final = {
     "debug": logging.DEBUG,
@@ -33,13 +43,13 @@ def set_up(
 ) -> None:
     """Write the logs of this process to standard error (or `stream`) from now on.
 
-    Libraries are heard from `warning` upwards only, unless all is to be heard (`debug`).
+    Libraries are heard from `warning` upwards only, whatever the level.
     """
     handler = logging.StreamHandler(stream or sys.stderr)
     handler.setFormatter(JsonLines(app_id, instance, version) if as_json else PlainLines())
     root = logging.getLogger()
     root.handlers[:] = [handler]
-    root.setLevel(logging.DEBUG if level == "debug" else max(LEVELS[level], logging.WARNING))
+    root.setLevel(max(LEVELS[level], logging.WARNING))
     logging.getLogger(_PACKAGE).setLevel(LEVELS[level])
     logging.raiseExceptions = False  # a reader that went away must not fill the log with that
 
@@ -49,17 +59,32 @@ def set_level(level: str) -> None:
     logging.getLogger(_PACKAGE).setLevel(LEVELS[level])
 
 
-class PlainLines(logging.Formatter):
+class WithoutSecrets(logging.Formatter):
+    """Writes neither what a library's message was filled in with, nor the words of exceptions."""
+
+    def message(self, record: logging.LogRecord) -> str:
+        if record.name.partition(".")[0] == _PACKAGE:
+            return record.getMessage()
+        place = f"{record.name} ({os.path.basename(record.pathname)}:{record.lineno})"
+        # A message that is filled in is a constant of the library's; any other may have been put together before.
+        return f"{place}: {record.msg}" if record.args and isinstance(record.msg, str) else f"{place} warns"
+
+    def formatException(self, ei: ExceptionInfo) -> str:
+        error = ei[1]
+        return "" if error is None else without_words(error)
+
+
+class PlainLines(WithoutSecrets):
     """`2026-11-23T07:30:00.123Z warning  store orders is not ready`: time, level, message."""
 
     def format(self, record: logging.LogRecord) -> str:
-        line = f"{_time(record)} {_WORDS.get(record.levelno, 'info'):7}  {_one_line(record.getMessage())}"
+        line = f"{_time(record)} {_WORDS.get(record.levelno, 'info'):7}  {_one_line(self.message(record))}"
         if record.exc_info:
             line += "\n" + self.formatException(record.exc_info)
         return line
 
 
-class JsonLines(logging.Formatter):
+class JsonLines(WithoutSecrets):
     """One JSON object a line."""
 
     def __init__(self, app_id: str, instance: str, version: str):
@@ -71,12 +96,31 @@ class JsonLines(logging.Formatter):
             "time": _time(record),
             "level": _WORDS.get(record.levelno, "info"),
             "scope": record.name.replace(_PACKAGE, "pannier", 1),
-            "msg": record.getMessage(),
+            "msg": self.message(record),
             **self._fixed,
         }
         if record.exc_info:
             fields["error"] = self.formatException(record.exc_info)
         return json.dumps(fields, ensure_ascii=False)
+
+
+def without_words(error: BaseException) -> str:
+    """The traceback of an exception and of those that led to it, with their kinds instead of their words."""
+    return "".join(_told(error, set())).rstrip()
+
+
+def _told(error: BaseException, told: set[int]) -> Iterator[str]:
+    told.add(id(error))
+    before = error.__cause__ or (None if error.__suppress_context__ else error.__context__)
+    if before is not None and id(before) not in told:
+        yield from _told(before, told)
+        yield "\nand then\n\n"
+    yield "Traceback (most recent call last):\n"
+    yield from traceback.format_tb(error.__traceback__)
+    yield f"{type(error).__module__}.{type(error).__qualname__}\n".removeprefix("builtins.")
+    if isinstance(error, BaseExceptionGroup):
+        for each in error.exceptions:
+            yield from _told(each, told)
 
 
 def _time(record: logging.LogRecord) -> str:

@@ -67,18 +67,46 @@ def test_only_what_is_grave_enough_is_written(level, heard):
     assert "".join(line.split()[-1] for line in stream.getvalue().splitlines()) == heard
 
 
-def test_libraries_are_heard_from_warning_upwards():
-    stream = written("info")
-    logging.getLogger("some.library").info("chatter")
-    logging.getLogger("some.library").warning("trouble")
-    assert "chatter" not in stream.getvalue() and "trouble" in stream.getvalue()
+@pytest.mark.parametrize("level", ["debug", "info"])
+def test_libraries_are_heard_from_warning_upwards(level):
+    stream = written(level)
+    logging.getLogger("some.library").info("chatter %d", 1)
+    logging.getLogger("some.library").warning("trouble %d", 1)
+    assert "chatter" not in stream.getvalue() and "some.library" in stream.getvalue()
 
 
 @pytest.mark.parametrize("as_json", [False, True])
-def test_a_defect_comes_with_its_traceback(as_json):
+def test_what_a_librarys_message_was_filled_in_with_is_not_written(as_json):
     stream = written(as_json=as_json)
+    logging.getLogger("driver").error("no way to %s", "postgresql://u:hunter22@host")
+    logging.getLogger("driver").error("no way to postgresql://u:hunter22@host")
+    logging.getLogger("pannier_sidecars.not.ours").error("no way to hunter22")
+    assert "driver (test_log_lines.py:" in stream.getvalue() and "no way to %s" in stream.getvalue()
+    assert "hunter22" not in stream.getvalue()
+
+
+@pytest.mark.parametrize("as_json", [False, True])
+def test_a_defect_comes_with_its_traceback_and_without_the_words_of_exceptions(as_json):
+    stream = written(as_json=as_json)
+    password = "hunter22"
     try:
-        raise RuntimeError("a defect")
+        try:
+            int(password)
+        except ValueError as error:
+            error.add_note(f"the password was {password}")
+            raise RuntimeError(f"{password} is no number") from error
     except RuntimeError:
         logging.getLogger("pannier_sidecar").exception("it broke")
-    assert "RuntimeError: a defect" in stream.getvalue()
+    told = stream.getvalue()
+    assert "RuntimeError" in told and "ValueError" in told and "test_log_lines.py" in told
+    assert "hunter22" not in told
+
+
+def test_exceptions_of_a_group_are_told_of_without_their_words():
+    stream = written()
+    try:
+        raise ExceptionGroup("several", [ValueError("hunter" + "22"), OSError("hunter" + "22")])
+    except ExceptionGroup:
+        logging.getLogger("pannier_sidecar").exception("it broke")
+    assert "ExceptionGroup" in stream.getvalue() and "OSError" in stream.getvalue()
+    assert "hunter22" not in stream.getvalue()
