@@ -235,7 +235,7 @@ async def test_a_folder_that_the_user_may_not_write(shared_folder: Path) -> None
         (":memory:", {"tableName": "state; DROP TABLE state"}, "tableName 'state; DROP TABLE state' is no table name"),
         (":memory:", {"metadataTableName": "1st"}, "metadataTableName '1st'"),
         (":memory:", {"timeout": "soon"}, "timeout 'soon' is no number of seconds"),
-        (":memory:", {"tableName": "sqlite_state"}, "sqlite_state"),
+        (":memory:", {"tableName": "sqlite_state"}, "tableName begins with sqlite_"),
     ],
 )
 async def test_a_setting_that_is_wrong(connection_string: str, settings: dict[str, str], words: str) -> None:

@@ -116,7 +116,7 @@ async def test_a_ttl_of_more_than_twenty_years_is_refused(server: CassandraServe
 
 async def test_a_value_that_no_message_can_hold_is_refused(server: CassandraServer, keyspace: str) -> None:
     async with opened(CassandraStore(server.settings(keyspace))) as store:
-        with pytest.raises(StoreRefused, match="too large: .* allowed maximum of [0-9]+ bytes.*; split it"):
+        with pytest.raises(StoreRefused, match="too large .allowed maximum of [0-9]+ bytes.; split it"):
             await store.set(Set("k", bytes(20_000_000)))
         assert await store.get(Get("k")) is None
 

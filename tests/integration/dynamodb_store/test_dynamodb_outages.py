@@ -145,7 +145,7 @@ async def test_a_throttled_conditional_write_is_repeated_because_it_was_not_done
         way.troubles[:] = [BUSY, BUSY]
         await store.set(Set("k", b"1", if_absent=True))
         way.troubles[:] = [BUSY] * 4
-        with pytest.raises(StoreUnavailable, match="can't do it now: .*slow down") as caught:
+        with pytest.raises(StoreUnavailable, match="can't do it now: ThrottlingException") as caught:
             await store.set(Set("l", b"1", if_absent=True))
         assert type(caught.value) is StoreUnavailable
         assert await store.get(Get("l")) is None
@@ -182,7 +182,7 @@ async def test_whom_aws_does_not_know_is_told_what_to_set(
     async with between(server.endpoint) as way:
         way.troubles[:] = [(400, {"__type": f"com.amazon.coral.service#{code}", "message": "no"})]
         store = DynamoDBStore({**server.settings(table), "endpoint": way.url})
-        with pytest.raises(StoreRefused, match=f"refused the call: no; {advice}"):
+        with pytest.raises(StoreRefused, match=f"refused the call .{code}.; {advice}"):
             await store.open()
         await store.close()
 

@@ -39,7 +39,7 @@ async def refusal(settings: dict[str, Any]) -> StoreFault:
 async def test_a_table_that_is_not_there(database: SpannerDatabase) -> None:
     fault = await refusal({**database.settings, "tableName": "nothing"})
     assert isinstance(fault, StoreRefused)
-    assert "Table not found: nothing; check tableName, or create the table: CREATE TABLE nothing (key" in str(fault)
+    assert "refused (NOT_FOUND); check tableName, or create the table: CREATE TABLE nothing (key" in str(fault)
 
 
 async def test_a_database_that_is_not_there(database: SpannerDatabase) -> None:

@@ -117,7 +117,7 @@ async def test_what_is_no_memcached_is_refused() -> None:
 
     async with await asyncio.start_server(answer, "127.0.0.1", 0) as other:
         port = other.sockets[0].getsockname()[1]
-        assert f"127.0.0.1:{port} says 'HTTP/1.1 400 Bad Request'" in str(await fault(hosts=f"127.0.0.1:{port}"))
+        assert f"what answers at 127.0.0.1:{port} is no memcached" in str(await fault(hosts=f"127.0.0.1:{port}"))
 
 
 async def test_nobody_at_the_address_is_told_with_the_field() -> None:

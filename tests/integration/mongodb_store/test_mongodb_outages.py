@@ -130,9 +130,9 @@ async def test_writes_that_nobody_answers_are_refused(tmp_path: Path, params: st
 @pytest.mark.parametrize(
     ("settings", "said"),
     [
-        ({"connectionString": "mongodb://h:notaport/"}, "Port contains non-digit characters"),
+        ({"connectionString": "mongodb://h:notaport/"}, "a port is no number"),
         ({"connectionString": "mongodb://ann:s3cret@/"}, "correct host, params or connectionString"),
-        ({"host": "h", "params": "tls=true&tlsCAFile=/no/such/file"}, "tlscafile file is not readable"),
+        ({"host": "h", "params": "tls=true&tlsCAFile=/no/such/file"}, "a file that an option names can't be read"),
         ({}, "write host, server or connectionString"),
     ],
 )

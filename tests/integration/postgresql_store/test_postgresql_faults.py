@@ -114,7 +114,7 @@ async def test_transactions_that_wait_for_each_other_all_happen(open_store) -> N
 
 
 SIGNING_IN = (
-    ("nobody", "", 'database postgres lets this user not in; .*role "nobody" does not exist'),
+    ("nobody", "", "database postgres lets this user not in; write another user"),
     ("keeper", "wrong", "refuses the password; write the right user and password"),
 )
 

@@ -8,6 +8,8 @@ from collections import deque
 from itertools import repeat
 from typing import TYPE_CHECKING, Any, Final, cast
 
+from pannier_sidecar.network.reasons import reason
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -125,7 +127,7 @@ class Pipeline(asyncio.Protocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         if self._reason is None:
-            self._reason = f"the connection to {self._server} was lost: {exc or 'the server closed it'}"
+            self._reason = f"the connection to {self._server} was lost: {reason(exc)}"
             self._tell_flow()
         if self._watch is not None:
             self._watch.cancel()

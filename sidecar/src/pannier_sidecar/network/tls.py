@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from msgspec import Struct
 
+from pannier_sidecar.network.reasons import reason
 from pannier_sidecar.state.errors import StoreRefused
 
 if TYPE_CHECKING:
@@ -52,7 +53,9 @@ class Encryption(Struct, frozen=True):
         try:
             context = ssl.create_default_context(cadata=_pem(self.authority) if self.authority else None)
         except (ssl.SSLError, OSError, ValueError) as error:
-            raise StoreRefused(f"caCert cannot be used: {error}; write PEM text or the path of a PEM file") from error
+            raise StoreRefused(
+                f"caCert cannot be used: {_why(error)}; write PEM text or the path of a PEM file"
+            ) from error
         if self.skips_verification:
             context.check_hostname = False
             context.verify_mode = ssl.CERT_NONE
@@ -67,7 +70,7 @@ class Encryption(Struct, frozen=True):
                 context.load_cert_chain(path)
         except (ssl.SSLError, OSError, ValueError) as error:
             advice = "write PEM text, or paths of PEM files, that belong together"
-            raise StoreRefused(f"clientCert and clientKey cannot be used: {error}; {advice}") from error
+            raise StoreRefused(f"clientCert and clientKey cannot be used: {_why(error)}; {advice}") from error
 
 
 @contextmanager
@@ -88,6 +91,13 @@ def _as_file(content: bytes) -> Iterator[str]:
         temporary.write(content)
         temporary.flush()
         yield temporary.name
+
+
+def _why(error: Exception) -> str:
+    """Return why PEM can't be had. A path that is none may be a key that was written in its place."""
+    if isinstance(error, ssl.SSLError) or not isinstance(error, OSError):
+        return "it holds nothing that can be read as PEM"
+    return reason(error)
 
 
 def _text(settings: Mapping[str, Setting], name: str) -> str:

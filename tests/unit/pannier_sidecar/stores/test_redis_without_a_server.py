@@ -77,7 +77,14 @@ def test_what_may_pass_is_unavailable(text: str) -> None:
 def test_what_does_not_pass_is_refused_with_what_to_change(text: str) -> None:
     fault = faults.from_reply(ReplyError(text))
     assert type(fault) is StoreRefused
-    assert str(fault).startswith(f"Redis refused: {text}; ")
+    assert str(fault).startswith(f"Redis refused: {text.partition(' ')[0]}")
+    assert "; " in str(fault)
+
+
+@pytest.mark.parametrize("code", ["ERR", "WRONGPASS", "NOPERM", "HUNTER22", "-hunter22", ""])
+def test_words_of_a_reply_are_not_shown(code: str) -> None:
+    reply = f"{code} the password 'hunter22' and the 'hunter' command of HUNTER22"
+    assert "hunter" not in str(faults.from_reply(ReplyError(reply))).lower()
 
 
 def test_a_json_document_of_dapr_is_read() -> None:

@@ -1,7 +1,8 @@
-"""Cassandra's errors, and those of its driver, in words that say what to change."""
+"""Cassandra's errors, and those of its driver, in our own words, which say what to change."""
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Final
 
 from cassandra import (
@@ -19,17 +20,19 @@ from cassandra.connection import ConnectionBusy, ConnectionException
 from cassandra.pool import NoConnectionsAvailable
 from cassandra.protocol import ErrorMessage, IsBootstrappingErrorMessage, OverloadedErrorMessage
 
+from pannier_sidecar.network.reasons import reason
 from pannier_sidecar.state.errors import OutcomeUnknown, StoreFault, StoreRefused, StoreUnavailable
 
 if TYPE_CHECKING:
     from .settings import CassandraSettings
 
-_NOT_DONE: Final = (
-    NoConnectionsAvailable,
-    ConnectionBusy,
-    IsBootstrappingErrorMessage,
-    OverloadedErrorMessage,
-)
+_NOT_NOW: Final = {
+    NoConnectionsAvailable: "no connection is free",
+    ConnectionBusy: "no connection is free",
+    IsBootstrappingErrorMessage: "it is starting up",
+    OverloadedErrorMessage: "it is overloaded",
+}
+_NOT_DONE: Final = tuple(_NOT_NOW)
 _HINTS: Final = "hints"
 """In the words of a node that is overloaded with hints, which it may find when a write has been decided already."""
 _TOO_LARGE: Final = ("too large", "exceeds allowed maximum")
@@ -47,37 +50,59 @@ def translated(error: Exception, settings: CassandraSettings, *, is_write: bool)
     if refusal := _refusal(error, settings):
         return StoreRefused(f"{where} {refusal}")
     if isinstance(error, _NOT_DONE) and _HINTS not in str(error):
-        return StoreUnavailable(f"{where} can't be reached: {error}")
+        return StoreUnavailable(f"{where} can't be reached: {_not_now(error)}")
     if isinstance(error, Unavailable):
         # A write that has been decided can still lack replicas that acknowledge it, at a level that is not serial.
         is_decided = is_write and not ConsistencyLevel.is_serial(error.consistency)
-        return _lost(f"{where} has too few replicas for this consistency: {error}", is_decided)
+        return _lost(f"{where} has too few replicas for this consistency{_counted(error)}", is_decided)
     if isinstance(error, OperationTimedOut):
         return _lost(f"{where} did not answer within {settings.timeout:g} s", is_write)
-    return _lost(f"{where} failed: {error}", is_write)
+    return _lost(f"{where} failed ({type(error).__name__})", is_write)
 
 
 def _unreached(error: NoHostAvailable, where: str) -> StoreFault:
     """Return why no host would do: where there are several reasons, one that can be mended."""
     reasons: list[Exception] = list(error.errors.values())
-    for reason in reasons:
-        if isinstance(reason, AuthenticationFailed):
-            return StoreRefused(f"{where} refused the login: {reason}; check username and password")
-        if "[SSL" in str(reason):  # the driver keeps only the words of such an error
+    for each in reasons:
+        if isinstance(each, AuthenticationFailed):
+            return StoreRefused(f"{where} refused the login; check username and password")
+        if "[SSL" in str(each):  # the driver keeps only the words of such an error
             advice = "check caCert, clientCert, and that the host's certificate is for its IP address"
-            return StoreRefused(f"{where} can't be spoken to over TLS: {reason}; {advice}")
-    return StoreUnavailable(f"{where} can't be reached: {reasons[0] if reasons else 'no server is up'}")
+            return StoreRefused(f"{where} can't be spoken to over TLS{_tls(str(each))}; {advice}")
+    return StoreUnavailable(f"{where} can't be reached: {_why(reasons[0]) if reasons else 'no server is up'}")
 
 
 def _refusal(error: Exception, settings: CassandraSettings) -> str | None:
     if isinstance(error, Unauthorized):
         return (
-            f"refused the call: {error}; have an administrator run: GRANT SELECT ON {settings.name} TO ...; "
-            f"GRANT MODIFY ON {settings.name} TO ...; with the role that is username"
+            "refused the call, which this role may not make; have an administrator run: "
+            f"GRANT SELECT ON {settings.name} TO ...; GRANT MODIFY ON {settings.name} TO ...; "
+            "with the role that is username"
         )
     if any(words in str(error) for words in _TOO_LARGE):
-        return f"refused the value, which is too large: {error}; split it over several keys, or use another store"
-    return f"refused the call: {error}" if isinstance(error, RequestValidationException) else None
+        limit = re.search(r"maximum of (\d+)", str(error))
+        allowed = f" (allowed maximum of {limit[1]} bytes)" if limit else ""
+        return f"refused the value, which is too large{allowed}; split it over several keys, or use another store"
+    return f"refused the call ({type(error).__name__})" if isinstance(error, RequestValidationException) else None
+
+
+def _not_now(error: Exception) -> str:
+    return next(words for kind, words in _NOT_NOW.items() if isinstance(error, kind))
+
+
+def _why(error: Exception) -> str:
+    if isinstance(error, OperationTimedOut) or "timed out" in str(error).lower():
+        return "it does not answer (Timed out)"
+    return reason(error) if isinstance(error, OSError) else f"the connection failed ({type(error).__name__})"
+
+
+def _tls(said: str) -> str:
+    return ", because its certificate is not accepted" if "CERTIFICATE_VERIFY_FAILED" in said else ""
+
+
+def _counted(error: Unavailable) -> str:
+    asked, alive = error.required_replicas, error.alive_replicas
+    return f": {asked} are asked for, {alive} are there" if isinstance(asked, int) else ""
 
 
 def _lost(what: str, is_write: bool) -> StoreFault:

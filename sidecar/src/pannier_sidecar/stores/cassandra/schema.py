@@ -63,7 +63,7 @@ def _run(session: Session, statement: str) -> None:
     try:
         session.execute(statement)
     except Unauthorized as error:
-        raise StoreRefused(f"{error}; have an administrator run: {statement};") from error
+        raise StoreRefused(f"this role may not make the table; have an administrator run: {statement};") from error
     except InvalidRequest as error:
         if "conflict" not in str(error):  # another sidecar was faster
             raise

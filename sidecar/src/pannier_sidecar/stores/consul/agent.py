@@ -165,7 +165,7 @@ class Agent:
         if status == 404 and not answer:
             return b""
         if status >= 500 or status == 429:
-            raise faults.NotNow(self._settings.url, answer.decode(errors="replace").strip())
+            raise faults.NotNow(self._settings, status, answer.decode(errors="replace").strip())
         raise faults.refusal(self._settings, status, answer.decode(errors="replace").strip())
 
 
@@ -173,4 +173,4 @@ def _decoded(body: bytes, kind: type[Found]) -> Found:
     try:
         return json.decode(body, type=kind)
     except DecodeError as error:
-        raise StoreRefused(f"what answers is no Consul: {error}; check httpAddr") from error
+        raise StoreRefused("what answers is no Consul; check httpAddr") from error

@@ -7,25 +7,37 @@ from typing import TYPE_CHECKING, Final
 
 import aiohttp
 
+from pannier_sidecar.network.reasons import reason
 from pannier_sidecar.state.errors import OutcomeUnknown, StoreFault, StoreRefused, StoreUnavailable
 
 if TYPE_CHECKING:
     from .settings import ConsulSettings
 
 
+_REFUSED: Final = {
+    "Permission denied": "Permission denied",
+    "ACL not found": "ACL not found",
+    "too large": "the value is too large",
+}
+_NOT_DONE: Final = {
+    "No cluster leader": "No cluster leader",
+    "No path to datacenter": "No path to datacenter; check datacenter",
+    "rate limit exceeded": "rate limit exceeded",
+}
+"""What Consul says when it has done nothing, and our words for it."""
+
+
 class NotNow(Exception):
     """Consul cannot do it now."""
 
-    def __init__(self, url: str, text: str):
-        super().__init__(f"Consul at {url} cannot do it now: {text}")
+    def __init__(self, settings: ConsulSettings, status: int, text: str):
+        known = next((ours for theirs, ours in _NOT_DONE.items() if theirs in text), "")
+        self._was_not_done = bool(known)
+        super().__init__(f"Consul at {settings.where} cannot do it now ({known or status})")
 
     def fault(self, *, is_write: bool) -> StoreFault:
         told = str(self)
-        was_not_done = any(words in told for words in _NOT_DONE)
-        return OutcomeUnknown(told) if is_write and not was_not_done else StoreUnavailable(told)
-
-
-_NOT_DONE: Final = ("No cluster leader", "No path to datacenter", "rate limit exceeded")
+        return OutcomeUnknown(told) if is_write and not self._was_not_done else StoreUnavailable(told)
 
 
 def is_loss(error: Exception) -> bool:
@@ -36,24 +48,24 @@ def is_loss(error: Exception) -> bool:
 
 def of_connection(error: Exception, settings: ConsulSettings, *, is_write: bool) -> StoreFault:
     """Return the fault that an error of the connection means."""
-    where = f"Consul at {settings.url}"
+    where = f"Consul at {settings.where}"
     if isinstance(error, aiohttp.ClientConnectorCertificateError | aiohttp.ClientSSLError | ssl.SSLError):
         advice = "let caCert name the authority that signed its certificate, or check httpAddr and scheme"
-        return StoreRefused(f"no TLS with {where}: {error}; {advice}")
+        return StoreRefused(f"no TLS with {where}: {_why(error)}; {advice}")
     if isinstance(error, aiohttp.ClientConnectorError):
-        return StoreUnavailable(f"{where} cannot be reached: {error.strerror or error}; check httpAddr and scheme")
+        return StoreUnavailable(f"{where} cannot be reached: {_why(error)}; check httpAddr and scheme")
     if isinstance(error, aiohttp.ConnectionTimeoutError):
         return StoreUnavailable(f"{where} could not be reached within {settings.timeout:g} s (timeout)")
     if isinstance(error, TimeoutError):
         told = f"{where} did not answer within {settings.timeout:g} s (timeout)"
     else:
-        told = f"the connection to {where} was lost: {error or type(error).__name__}"
+        told = f"the connection to {where} was lost ({type(error).__name__})"
     return OutcomeUnknown(told) if is_write else StoreUnavailable(told)
 
 
 def refusal(settings: ConsulSettings, status: int, text: str) -> StoreRefused:
-    """Return the fault that an error answer means, with Consul's words and what to change."""
-    told = f"Consul at {settings.url} refused ({status}): {text}"
+    """Return the fault that an error answer means, with what to change."""
+    told = f"Consul at {settings.where} refused ({status})"
     if status == 413 or "too large" in text:
         return StoreRefused(f"{told}; what was sent is too large: store less, or raise kv_max_value_size in Consul")
     if status == 403 or "ACL not found" in text:
@@ -65,3 +77,14 @@ def refusal(settings: ConsulSettings, status: int, text: str) -> StoreRefused:
 
 def permission_advice(settings: ConsulSettings) -> str:
     return f'; let aclToken be one whose policy has: key_prefix "{settings.prefix}" {{ policy = "write" }}'
+
+
+def words(what: str) -> str:
+    """Return what an operation of a transaction was refused for, where it is known."""
+    known = next((ours for theirs, ours in _REFUSED.items() if theirs in what), "")
+    return f": {known}" if known else ""
+
+
+def _why(error: Exception) -> str:
+    inner = getattr(error, "certificate_error", None) or getattr(error, "os_error", None) or error
+    return reason(inner)

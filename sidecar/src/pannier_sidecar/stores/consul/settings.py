@@ -20,6 +20,8 @@ class ConsulSettings(Struct, frozen=True):
 
     url: str
     """Scheme, host and port."""
+    where: str = ""
+    """The same for messages."""
     datacenter: str = ""
     """Empty: that of the agent."""
     token: str = ""
@@ -41,6 +43,7 @@ class ConsulSettings(Struct, frozen=True):
         url = _url(_text(settings, "httpAddr") or "127.0.0.1:8500", _text(settings, "scheme") or "http")
         return cls(
             url=url,
+            where=url,
             datacenter=_text(settings, "datacenter"),
             token=_text(settings, "aclToken"),
             prefix=f"{path}/",

@@ -12,7 +12,7 @@ from pannier_sidecar.state.errors import NotSupported, StoreFault, StoreRefused,
 from pannier_sidecar.state.requests import Delete, Get, Set, Write
 from pannier_sidecar.state.store import Feature, KeyPage, Setting, Store, StoredValue
 
-from . import entries
+from . import entries, faults
 from .agent import CONNECTIONS, Agent, Limits
 from .remains import Remains
 from .settings import ConsulSettings
@@ -236,7 +236,7 @@ class ConsulStore(Store):
             )
 
     def _refusal(self, error: OperationError) -> StoreRefused:
-        return StoreRefused(f"Consul refused: {error.what}{self._agent.permission_advice}")
+        return StoreRefused(f"Consul refused{faults.words(error.what)}{self._agent.permission_advice}")
 
     async def _prove_permissions(self) -> None:
         """Raise StoreRefused if the token may not write: something that nobody has is deleted."""

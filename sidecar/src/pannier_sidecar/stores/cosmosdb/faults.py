@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Final
 
 from azure.core.exceptions import AzureError, HttpResponseError, ServiceRequestError
 
+from pannier_sidecar.network.reasons import reason
 from pannier_sidecar.state.errors import OutcomeUnknown, StoreFault, StoreRefused, StoreUnavailable
 
 if TYPE_CHECKING:
@@ -46,8 +47,8 @@ def of_read(error: Exception, settings: CosmosDBSettings) -> StoreFault:
     if isinstance(error, HttpResponseError) and error.status_code:
         return _of_status(error, error.status_code, settings)
     if isinstance(error, AzureError):
-        return StoreUnavailable(f"{settings} can't be reached: {_first_line(error)}")
-    return StoreRefused(f"{settings} can't be used as the component says: {error}; correct url and masterKey")
+        return StoreUnavailable(f"{settings} can't be reached: {_why(error)}")
+    return StoreRefused(f"{settings} can't be used as the component says; correct url and masterKey")
 
 
 def of_write(error: Exception, settings: CosmosDBSettings) -> StoreFault:
@@ -65,7 +66,8 @@ def _was_not_done(error: Exception) -> bool:
 
 
 def _of_status(error: HttpResponseError, status: int, settings: CosmosDBSettings) -> StoreFault:
-    said = _first_line(error)
+    sub_status = getattr(error, "sub_status", None)
+    said = f"{status}/{sub_status}" if isinstance(sub_status, int) and sub_status else str(status)
     if status == 429:
         return StoreUnavailable(f"{settings} has no throughput left ({said}); give it more request units")
     if status in _PASSES or status >= 500 or (status == MISSING and getattr(error, "sub_status", None) == 1002):
@@ -73,5 +75,12 @@ def _of_status(error: HttpResponseError, status: int, settings: CosmosDBSettings
     return StoreRefused(f"{settings} {_ADVICE.get(status, 'refused the call')} ({said})")
 
 
-def _first_line(error: Exception) -> str:
-    return next((line.strip() for line in str(error).splitlines() if line.strip()), type(error).__name__)
+def _why(error: AzureError) -> str:
+    """Return why nobody was reached: the client wraps what the connection said."""
+    inner: BaseException = error
+    for _ in range(5):
+        further = getattr(inner, "os_error", None) or getattr(inner, "inner_exception", None) or inner.__cause__
+        if not isinstance(further, BaseException) or further is inner:
+            break
+        inner = further
+    return reason(inner)

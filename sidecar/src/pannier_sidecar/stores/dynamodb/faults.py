@@ -5,6 +5,7 @@ Codes: DynamoDB, "Error handling", https://docs.aws.amazon.com/amazondynamodb/la
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Final
 
 from aiohttp import ClientConnectorError
@@ -23,6 +24,7 @@ from botocore.exceptions import (
 )
 from botocore.exceptions import ConnectionError as NoConnection
 
+from pannier_sidecar.network.reasons import reason
 from pannier_sidecar.state.errors import OutcomeUnknown, StoreFault, StoreRefused, StoreUnavailable
 
 from .layout import LARGEST_ITEM
@@ -123,19 +125,35 @@ def translated(error: Exception, layout: Layout, where: str, *, is_write: bool) 
 
 def _translated(error: Exception, layout: Layout, where: str, is_write: bool) -> StoreFault:
     if may_have_been_done(error):
-        return lost(f"{where} failed: {error}", is_write=is_write)
+        return lost(f"{where} failed ({_kind(error)})", is_write=is_write)
     if has_done_nothing(error):
-        return StoreUnavailable(f"{where} can't do it now: {error}")
+        return StoreUnavailable(f"{where} can't do it now: {_why(error)}")
     if isinstance(error, ClientError):
-        return StoreRefused(f"{where} refused the call: {_message(error)}; {_advice(error, layout)}".removesuffix("; "))
+        return StoreRefused(f"{where} refused the call ({_kind(error)}); {_advice(error, layout)}".removesuffix("; "))
     if isinstance(error, NoRegionError):
         return StoreRefused("no AWS region is known; set region, such as eu-central-1")
     if isinstance(error, _NO_CREDENTIALS):
         return StoreRefused(
-            f"no AWS credentials are to be had ({error}); set accessKey and secretKey, or give the pod's service "
+            "no AWS credentials are to be had; set accessKey and secretKey, or give the pod's service "
             "account a role (EKS Pod Identity or IRSA)"
         )
-    return StoreRefused(f"the AWS client can't make the call: {error}")
+    return StoreRefused(f"the AWS client can't make the call ({_kind(error)}); correct region, endpoint and table")
+
+
+def _kind(error: Exception) -> str:
+    """Return the kind of an error: DynamoDB's code where it is shaped as such, or the name of the client's class."""
+    found = code(error)
+    return found if re.fullmatch(r"[A-Z][A-Za-z.]{2,80}", found) else type(error).__name__
+
+
+def _why(error: Exception) -> str:
+    if isinstance(error, ClientError):
+        return _kind(error)
+    if isinstance(error, ConnectTimeoutError):
+        return "it does not answer"
+    inner = error.kwargs.get("error") if isinstance(error, BotoCoreError) else None
+    inner = getattr(inner, "certificate_error", None) or getattr(inner, "os_error", None) or inner
+    return reason(inner) if isinstance(inner, BaseException) else _kind(error)
 
 
 def lost(what: str, *, is_write: bool) -> StoreFault:

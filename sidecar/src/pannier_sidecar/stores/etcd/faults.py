@@ -31,6 +31,20 @@ _PASSING: Final = frozenset(
         StatusCode.INTERNAL,
     }
 )
+_WHY: Final = {
+    "Connection refused": "the connection is refused",
+    "DNS": "its name has no address in DNS",
+    "CERTIFICATE_VERIFY_FAILED": "its certificate is not accepted; check ca, and the host names it is for",
+    "WRONG_VERSION_NUMBER": "it does not speak TLS on this port",
+    "SSL": "TLS failed; check tlsEnable, ca, cert and key",
+    "handshake": "TLS failed; check tlsEnable, ca, cert and key",
+    "Socket closed": "the other side ended the connection",
+    "Connection reset": "the other side ended the connection",
+    "no leader": "it has no leader",
+    "leader changed": "its leader changes",
+    "timed out": "it does not answer",
+    "unreachable": "there is no way to it",
+}
 _NOT_SENT: Final = ("failed to connect to all addresses", "DNS resolution failed", "DNS query cancelled")
 LEASE_IS_THERE: Final = "lease already exists"
 LEASE_IS_GONE: Final = "lease not found"
@@ -64,15 +78,20 @@ def translated(error: AioRpcError, where: str, timeout: float, *, is_write: bool
 
 
 def _translated(error: AioRpcError, where: str, timeout: float, is_write: bool) -> StoreFault:
-    details = error.details() or error.code().name
+    details = error.details() or ""
     for words, advice in _REFUSALS.items():
         if words in details:
-            return StoreRefused(f"{where} {advice} ({details})")
+            return StoreRefused(f"{where} {advice}")
     if NOT_NOW in details:
-        return StoreUnavailable(f"{where} does not keep up ({details})")
+        return StoreUnavailable(f"{where} does not keep up with what is asked of it")
     if error.code() not in _PASSING:
-        return StoreRefused(f"{where} refused the call: {details}")
-    cause = f"{where} did not answer within {timeout:g} s" if is_late(error) else f"{where} can't be reached: {details}"
+        return StoreRefused(f"{where} refused the call ({error.code().name})")
+    late = f"{where} did not answer within {timeout:g} s"
+    cause = late if is_late(error) else f"{where} can't be reached: {_why(error, details)}"
     if is_write and not was_not_sent(error):
         return OutcomeUnknown(cause)
     return StoreUnavailable(cause)
+
+
+def _why(error: AioRpcError, details: str) -> str:
+    return next((ours for theirs, ours in _WHY.items() if theirs in details), f"the call failed ({error.code().name})")

@@ -80,7 +80,7 @@ def _pem(settings: Mapping[str, Value], name: str) -> bytes | None:
     try:
         return Path(text).read_bytes()
     except (OSError, ValueError) as error:
-        raise StoreRefused(f"{name} is neither PEM nor a file that can be read ({error}); write one of them") from error
+        raise StoreRefused(f"{name} is neither PEM nor a file that can be read; write one of them") from error
 
 
 def _text(settings: Mapping[str, Value], name: str) -> str:

@@ -121,9 +121,9 @@ class SpannerCalls:
         except grpc.aio.AioRpcError as error:
             raise self._meaning_of(error, is_write=is_write) from error
         except grpc.aio.UsageError as error:
-            raise StoreUnavailable(f"Spanner: the connection is closed: {error}") from error
+            raise StoreUnavailable("Spanner: the connection is closed") from error
         except asyncio.InvalidStateError as error:
-            raise lost(f"Spanner: the connection is closed: {error}", is_write=is_write) from error
+            raise lost("Spanner: the connection is closed", is_write=is_write) from error
         except asyncio.CancelledError as error:
             task = asyncio.current_task()
             if self.is_open or (task is not None and task.cancelling()):
@@ -134,9 +134,9 @@ class SpannerCalls:
     def _meaning_of(self, error: grpc.aio.AioRpcError, *, is_write: bool) -> Exception:
         code, details = error.code(), error.details() or ""
         if code is StatusCode.ABORTED:
-            return Aborted(details)
+            return Aborted()
         if code is StatusCode.NOT_FOUND and details.startswith("Session not found"):
-            return SessionLost(details)
+            return SessionLost()
         return fault_of(code, details, self._settings, is_write=is_write)
 
     def _stub(self, name: str) -> Any:
@@ -159,7 +159,7 @@ def _credentials(text: str | None) -> Any:
         return service_account.Credentials.from_service_account_info(json.loads(text), scopes=_SCOPES)
     except GoogleAuthError as error:
         raise StoreRefused(
-            f"there are no credentials for Spanner: {error}; set credentialsJSON, or run where application default "
+            "there are no credentials for Spanner; set credentialsJSON, or run where application default "
             "credentials are (GOOGLE_APPLICATION_CREDENTIALS, a service account of the machine)"
         ) from error
     except (ValueError, TypeError, AttributeError) as error:

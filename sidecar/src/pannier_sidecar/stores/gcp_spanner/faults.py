@@ -23,6 +23,15 @@ _PASSING: Final = frozenset(
     }
 )
 _NEVER_SENT: Final = ("failed to connect", "Connection refused", "DNS resolution failed")
+_WHY: Final = {
+    "Connection refused": "the connection is refused",
+    "DNS": "its name has no address in DNS",
+    "CERTIFICATE_VERIFY_FAILED": "its certificate is not accepted",
+    "SSL": "TLS failed",
+    "Socket closed": "the other side ended the connection",
+    "Connection reset": "the other side ended the connection",
+    "unreachable": "there is no way to it",
+}
 _TABLE: Final = (
     "CREATE TABLE {table} (key STRING(MAX) NOT NULL, value BYTES(MAX) NOT NULL, etag TIMESTAMP NOT NULL OPTIONS "
     "(allow_commit_timestamp = true), expires_at TIMESTAMP) PRIMARY KEY (key), "
@@ -45,10 +54,14 @@ def fault_of(code: StatusCode, details: str, settings: SpannerSettings, *, is_wr
         if code is StatusCode.DEADLINE_EXCEEDED:
             text = f"{where} did not answer within {settings.timeout:g} s (timeout)"
         else:
-            text = f"{where} can't be reached: {details}"
+            text = f"{where} can't be reached: {_why(code, details)}"
         was_sent = code is not StatusCode.UNAVAILABLE or not any(sign in details for sign in _NEVER_SENT)
         return lost(text, is_write=is_write and was_sent)
-    return StoreRefused(f"{where} refused: {details}" + _advice(code, details, settings))
+    return StoreRefused(f"{where} refused ({code.name})" + _advice(code, details, settings))
+
+
+def _why(code: StatusCode, details: str) -> str:
+    return next((ours for theirs, ours in _WHY.items() if theirs in details), f"the call failed ({code.name})")
 
 
 def lost(what: str, *, is_write: bool) -> StoreFault:

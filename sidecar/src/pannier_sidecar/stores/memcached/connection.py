@@ -47,8 +47,7 @@ class Connection(Pipeline):
         try:
             rest = self._take(data)
         except (IndexError, ValueError):  # an answer that nobody asked for, or one that is none
-            said = data[:100].decode(errors="replace").strip()
-            self.abort(f"what answers at {self.name} says: {said!r}, which is no answer of memcached's")
+            self.abort(f"what answers at {self.name} is no memcached")
             return
         if rest:
             self._chunks.append(rest)
@@ -76,7 +75,7 @@ class Connection(Pipeline):
                 future.set_result(reply)
             start = after
             if type(reply) is bytes and reply.startswith(_ASTRAY):
-                self.abort(f"memcached at {self.name} does not understand: {reply.decode(errors='replace')}")
+                self.abort(f"memcached at {self.name} does not understand what was sent")
                 return b""
         self._missing = missing
         return data[start:] if start else data

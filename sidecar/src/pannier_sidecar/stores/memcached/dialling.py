@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import ssl
 from typing import TYPE_CHECKING, Final
 
 from pannier_sidecar.network.pipeline import ConnectionLost
+from pannier_sidecar.network.reasons import reason
 from pannier_sidecar.state.errors import StoreFault, StoreRefused, StoreUnavailable
 
 from . import items
@@ -68,8 +70,8 @@ class Dialler:
         probe = await connection.send(items.read(_PROBE_KEY))
         if not isinstance(probe, tuple) and not probe.startswith(b"EN"):
             raise StoreRefused(
-                f"memcached at {connection.name} is {version.decode(errors='replace').lower()} and does not know the "
-                f"meta commands that ETags need ({probe.decode(errors='replace')}); use 1.6.10 or later"
+                f"memcached at {connection.name} is {_version(version)} and does not know the "
+                "meta commands that ETags need; use 1.6.10 or later"
             )
         stats = connection.stats
         if stats.get("cas_enabled") == "no":
@@ -92,11 +94,11 @@ class Dialler:
             return StoreUnavailable(f"{error}; {self._tls_advice()}")
         if isinstance(error, ssl.SSLError):
             advice = "check that it speaks TLS on this port and that caCert, or this machine, trusts its certificate"
-            return StoreRefused(f"no TLS with {where}: {error}; {advice}")
+            return StoreRefused(f"no TLS with {where}: {reason(error)}; {advice}")
         if isinstance(error, OSError):
-            return StoreUnavailable(f"{where} cannot be reached: {error.strerror or error}; check hosts")
+            return StoreUnavailable(f"{where} cannot be reached: {reason(error)}; check hosts")
         if isinstance(error, ValueError):  # of a name that cannot be looked up
-            return StoreRefused(f"{address.host!r} in hosts is no host name: {error}")
+            return StoreRefused("a host in hosts is no host name; write host or host:port")
         return None
 
     def _tls_advice(self) -> str:
@@ -105,10 +107,15 @@ class Dialler:
         )
 
 
+def _version(line: bytes) -> str:
+    found = re.fullmatch(rb"VERSION (\d{1,3}(?:\.\d{1,4}){1,3})\S*", line)
+    return f"version {found[1].decode()}" if found else "of a version that cannot be told"
+
+
 def _not_let_in(reply: object, name: str) -> StoreRefused:
     text = reply.decode(errors="replace") if isinstance(reply, bytes) else str(reply)
     if "unauthenticated" in text:
-        return StoreRefused(f"memcached at {name} lets nobody in: {text}; set username and password")
+        return StoreRefused(f"memcached at {name} lets nobody in; set username and password")
     if "authentication" in text:
-        return StoreRefused(f"memcached at {name} lets nobody in: {text}; check username and password")
-    return StoreRefused(f"what answers at {name} says {text!r}, which is no answer of memcached's; check hosts")
+        return StoreRefused(f"memcached at {name} does not let this user in; check username and password")
+    return StoreRefused(f"what answers at {name} is no memcached; check hosts")

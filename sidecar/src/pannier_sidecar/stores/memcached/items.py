@@ -110,10 +110,11 @@ def fault_of(reply: Reply, write: Write, connection: Connection) -> StoreFault |
 
 
 def refusal(line: bytes, name: str) -> StoreRefused:
-    """Return the fault that an error of the server means, with its words and what to change."""
+    """Return the fault that an error of the server means, with what to change."""
     text = line.decode(errors="replace")
-    advice = next((advice for words, advice in _ADVICE.items() if words in text), "")
-    return StoreRefused(f"memcached at {name} refused: {text}{advice}")
+    said = next((f"{words}{advice}" for words, advice in _ADVICE.items() if words in text), "")
+    kind = next((kind for kind in ("SERVER_ERROR", "CLIENT_ERROR") if text.startswith(kind)), "ERROR")
+    return StoreRefused(f"memcached at {name} refused: {kind}" + (f" {said}" if said else ""))
 
 
 def too_large(write: Set, connection: Connection) -> StoreRefused:

@@ -89,9 +89,8 @@ def _faults_of_parts(
 ) -> Iterator[tuple[int, StoreFault | None]]:
     """Tell of the writes that failed; None: another writer created that key at the same moment."""
     details = error.details or {}
-    for concern in details.get("writeConcernErrors", ())[:1]:
-        said = concern.get("errmsg", "")
-        fault = TooFewReplicas(f"{server.settings} has the write, but not on as many members as asked for: {said}")
+    if details.get("writeConcernErrors"):
+        fault = TooFewReplicas(f"{server.settings} has the write, but not on as many members as asked for")
         yield from ((place, fault) for place in places)
     for part in details.get("writeErrors", ()):
         failure = OperationFailure(part.get("errmsg", ""), part.get("code"), part)

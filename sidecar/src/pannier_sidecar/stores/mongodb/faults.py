@@ -37,6 +37,29 @@ DUPLICATE_KEY: Final = 11000
 _UNAUTHORIZED: Final = 13
 _NOT_WRITABLE: Final = frozenset({10107, 13435})
 """The server said at once that it is not the primary, so it has done nothing."""
+_WHY: Final = {
+    "Connection refused": "the connection is refused",
+    "Connection reset": "the other side ended the connection",
+    "connection closed": "the other side ended the connection",
+    "Name or service not known": "its name has no address in DNS",
+    "nodename nor servname": "its name has no address in DNS",
+    "No address associated": "its name has no address in DNS",
+    "Temporary failure in name resolution": "DNS does not answer",
+    "DNS": "DNS knows no such servers",
+    "CERTIFICATE_VERIFY_FAILED": "its certificate is not accepted; check tlsCAFile, and the host names it is for",
+    "SSL": "TLS failed; check tls, tlsCAFile and tlsCertificateKeyFile",
+    "No replica set members": "no member of the replica set is the primary, or has its name",
+    "No primary": "the replica set has no primary",
+    "not primary": "it is not the primary",
+    "timed out": "it does not answer (timed out)",
+    "No servers found": "it does not answer",
+    "Port contains": "a port is no number, or the password holds characters that have to be written as %XX",
+    "must be escaped": "the user or the password holds characters that have to be written as %XX",
+    "Port must be": "a port is no number from 1 to 65535",
+    "Auth mechanism": "the authMechanism does not fit the rest",
+    "authMechanism": "the authMechanism does not fit the rest",
+    "option": "an option is none that the client takes",
+}
 _REFUSALS: Final = {
     14031: "has no space left on its disk: free some",
     10334: "takes documents of up to 16 MiB, and this value is too large",
@@ -47,7 +70,7 @@ _REFUSALS: Final = {
 def of_read(error: Exception, settings: MongoDBSettings) -> StoreFault:
     """Return the fault that tells of a call that has changed nothing."""
     if isinstance(error, ConnectionFailure | ExecutionTimeout):
-        return StoreUnavailable(f"{settings} gave no answer within {settings.timeout:g} s: {_first_words(error)}")
+        return StoreUnavailable(f"{settings} gave no answer within {settings.timeout:g} s: {why(error)}")
     return _refusal(error, settings)
 
 
@@ -55,14 +78,14 @@ def of_write(error: Exception, server: Server) -> StoreFault:
     """Return the fault that tells of a write that may have been sent."""
     settings = server.settings
     if isinstance(error, WriteConcernError):
-        return TooFewReplicas(f"{settings} has the write, but not on as many members as asked for: {error}")
+        return TooFewReplicas(f"{settings} has the write, but not on as many members as asked for")
     if isinstance(error, ConnectionFailure | ExecutionTimeout) and not _was_not_sent(error, server.repeats_writes):
         return unknown(error, settings)
     return of_read(error, settings)
 
 
 def unknown(error: Exception, settings: MongoDBSettings) -> StoreFault:
-    return OutcomeUnknown(f"{settings} was lost before it answered: {_first_words(error)}")
+    return OutcomeUnknown(f"{settings} was lost before it answered: {why(error)}")
 
 
 def _was_not_sent(error: PyMongoError, may_be_second: bool) -> bool:
@@ -76,27 +99,34 @@ def _was_not_sent(error: PyMongoError, may_be_second: bool) -> bool:
     return isinstance(error, WaitQueueTimeoutError)
 
 
-def _first_words(error: Exception) -> str:
-    """Leave out what the client tells of its own settings and of every server it knows."""
-    return str(error).partition(" (configured timeouts")[0].partition(", Timeout:")[0]
+def why(error: Exception) -> str:
+    """Return why no server would do, by words of the client's and the system's, in ours."""
+    said = str(error)
+    if isinstance(error, OSError) and not isinstance(error, PyMongoError):
+        return "a file that an option names can't be read"
+    return next((ours for theirs, ours in _WHY.items() if theirs in said), f"it failed ({type(error).__name__})")
 
 
 def _refusal(error: Exception, settings: MongoDBSettings) -> StoreFault:
     if isinstance(error, UnicodeError):
-        return KeyRefused(f"MongoDB takes only Unicode text for keys and ETags: {error}")
+        return KeyRefused(f"MongoDB takes only Unicode text for keys and ETags: {_position(error)}")
     if isinstance(error, DocumentTooLarge):
         return StoreRefused(f"{settings} {_REFUSALS[10334]}")
     if not isinstance(error, OperationFailure):
-        return StoreRefused(f"{settings} can't be used as the component says: {error}")
+        return StoreRefused(f"{settings} can't be used as the component says: {why(error)}")
     text = str((error.details or {}).get("errmsg") or error)
     if "authentication failed" in text.lower():
         return StoreRefused(
-            f"{settings} knows no such user or another password ({text}); correct username and password, or name the "
+            f"{settings} knows no such user or another password; correct username and password, or name the "
             f"database that has the user: params: ?authSource=admin (it is {settings.database} otherwise)"
         )
     if error.code == _UNAUTHORIZED or "requires authentication" in text or "Authentication required" in text:
         return StoreRefused(
-            f"{settings} does not allow it ({text}); give username and password of a user with the role readWrite on "
+            f"{settings} does not allow it; give username and password of a user with the role readWrite on "
             f"the database {settings.database}"
         )
-    return StoreRefused(f"{settings} {_REFUSALS.get(error.code or 0, 'refused the call')} ({text})")
+    return StoreRefused(f"{settings} {_REFUSALS.get(error.code or 0, 'refused the call')} (code {error.code})")
+
+
+def _position(error: UnicodeError) -> str:
+    return f"character {error.start + 1} is half of a surrogate pair" if isinstance(error, UnicodeEncodeError) else "no"

@@ -15,7 +15,7 @@ from pymongo.write_concern import WriteConcern
 
 from pannier_sidecar.state.errors import StoreRefused
 
-from . import layout
+from . import faults, layout
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -61,10 +61,11 @@ def connect(settings: MongoDBSettings) -> Client:
             client: Client = AsyncMongoClient(settings.url, timeoutMS=round(settings.timeout * 1000))
         except (PyMongoError, ValueError, TypeError, OSError) as error:
             raise StoreRefused(
-                f"{settings} can't be used as the component says: {error}; correct host, params or connectionString"
+                f"{settings} can't be used as the component says: {faults.why(error)}; "
+                "correct host, params or connectionString"
             ) from error
     for doubt in doubts:
-        logger.warning("%s: an option of the connection has no effect: %s", settings, doubt.message)
+        logger.warning("%s: an option of the connection has no effect: %s", settings, _option(str(doubt.message)))
     return client
 
 
@@ -87,6 +88,10 @@ async def look_over(client: Client, settings: MongoDBSettings) -> Server:
 async def probe(server: Server) -> None:
     """Read anything, which takes the permission to read."""
     await server.eventual.find_one({"_id": ""}, {"_id": 1})
+
+
+def _option(said: str) -> str:
+    return "Unknown option" if said.startswith("Unknown option") else "its value is none that the client takes"
 
 
 def _has_members(hello: Mapping[str, Any]) -> bool:
@@ -117,9 +122,9 @@ async def _expire(collection: Collection, settings: MongoDBSettings) -> None:
     except OperationFailure as error:
         # Reads look at the time themselves: without the index nothing is wrong but the space it takes.
         logger.warning(
-            "%s will not remove expired entries of %s (%s); have its administrator call "
+            "%s will not remove expired entries of %s (code %s); have its administrator call "
             "createIndex({_ttl: 1}, {expireAfterSeconds: 0})",
             settings,
             collection.full_name,
-            error,
+            error.code,
         )

@@ -7,6 +7,7 @@ from typing import Final
 
 import asyncpg
 
+from pannier_sidecar.network.reasons import reason
 from pannier_sidecar.state.errors import KeyRefused, OutcomeUnknown, StoreFault, StoreRefused, StoreUnavailable
 
 ERRORS: Final = (asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError, OSError, ValueError)
@@ -41,6 +42,15 @@ _PASSING: Final = {
 }
 
 
+_CLOSED: Final = {
+    "ConnectionDoesNotExistError": "the other side ended the connection",
+    "InterfaceError": "the connection is closed",
+    "AdminShutdownError": "the server is ending",
+    "CrashShutdownError": "the server is ending",
+    "InternalClientError": "the server does not keep to its protocol",
+}
+
+
 def is_lost(error: BaseException) -> bool:
     """Say whether the connection is gone."""
     return isinstance(error, _LOST) and not isinstance(error, asyncpg.ClientConfigurationError)
@@ -64,26 +74,42 @@ def _translated(error: Exception, where: object, may_be_done: bool) -> StoreFaul
     if isinstance(error, TimeoutError):
         return StoreUnavailable(f"{where} did not answer in time")
     if isinstance(error, SSLCertVerificationError):
-        return StoreRefused(f"{where} is not vouched for ({error}); write its authority's file into sslRootCert")
+        return StoreRefused(
+            f"{where} is not vouched for ({reason(error)}); write its authority's file into sslRootCert"
+        )
     if is_lost(error):
         return _lost(error, where, may_be_done)
     code = getattr(error, "sqlstate", None) or ""
     if _is_about_the_key(error):
-        return KeyRefused(f"{where} can't hold such a key: {error}")
+        return KeyRefused(f"{where} can't hold such a key: {_of_key(error)}")
     if code in _PASSING:
-        return StoreUnavailable(f"{where} {_PASSING[code]} ({error})")
+        return StoreUnavailable(f"{where} {_PASSING[code]} ({code})")
     if code in _REFUSALS:
-        return StoreRefused(f"{where} {_REFUSALS[code]} ({error})")
-    return StoreRefused(f"{where} refused the call: {error}")
+        return StoreRefused(f"{where} {_REFUSALS[code]} ({code})")
+    return StoreRefused(f"{where} refused the call ({code or type(error).__name__})")
 
 
 def _lost(error: Exception, where: object, may_be_done: bool) -> StoreFault:
     if may_be_done:
         return OutcomeUnknown(
-            f"the connection to {where} was lost before it answered ({error}): the write may or may not have happened; "
-            "read the key before writing again"
+            f"the connection to {where} was lost before it answered ({_why(error)}): "
+            "the write may or may not have happened; read the key before writing again"
         )
-    return StoreUnavailable(f"{where} can't be reached: {error}")
+    return StoreUnavailable(f"{where} can't be reached: {_why(error)}")
+
+
+def _why(error: Exception) -> str:
+    """Return why there is no connection; asyncpg tells of a lost one by kinds of its own."""
+    if isinstance(error, OSError):
+        return reason(error)
+    return _CLOSED.get(type(error).__name__, f"the connection failed ({type(error).__name__})")
+
+
+def _of_key(error: Exception) -> str:
+    if isinstance(error, asyncpg.ProgramLimitExceededError):
+        return "it is too long for an index row"
+    is_pair = isinstance(error.__cause__, UnicodeError)
+    return "it holds surrogates, which no text has" if is_pair else "it holds characters that the database has not"
 
 
 def _is_about_the_key(error: Exception) -> bool:

@@ -96,6 +96,6 @@ class Schema:
             f"GRANT SELECT, INSERT, UPDATE, DELETE ON {table}, {metadata} TO ...;",
         )
         return (
-            f"{self._settings.address.where} does not let this user make the tables ({error}); "
+            f"{self._settings.address.where} does not let this user make the tables; "
             f"have somebody run, with the user's name at the end: {' '.join(' '.join(statements).split())}"
         )

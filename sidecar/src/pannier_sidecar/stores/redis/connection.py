@@ -8,6 +8,8 @@ from hiredis import ProtocolError, Reader, ReplyError
 
 from pannier_sidecar.network.pipeline import Pipeline
 
+from .faults import words
+
 if TYPE_CHECKING:
     import asyncio
 
@@ -61,5 +63,5 @@ class Connection(Pipeline):
         super().connection_lost(exc)
 
     def _last_words(self, reply: object) -> str:
-        self.last_words = str(reply)
-        return f"Redis at {self.name} says: {reply}"
+        self.last_words = words(str(reply))
+        return f"Redis at {self.name} says: {self.last_words}"

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 from hiredis import ReplyError
 
 from pannier_sidecar.network.pipeline import ConnectionLost
+from pannier_sidecar.network.reasons import reason
 from pannier_sidecar.state.errors import StoreFault, StoreRefused, StoreUnavailable
 
 from . import faults, scripts
@@ -82,12 +83,13 @@ class Dialler:
             is_explained = self._was_understood or (connection is not None and connection.last_words)
             raise StoreUnavailable(str(error) if is_explained else f"{error}; {self._tls_advice()}") from error
         except ssl.SSLError as error:
-            raise StoreRefused(f"no TLS with Redis at {address}: {error}; {_certificate_advice(error)}") from error
+            raise StoreRefused(
+                f"no TLS with Redis at {address}: {reason(error)}; {_certificate_advice(error)}"
+            ) from error
         except OSError as error:
-            reason = error.strerror or str(error)
-            raise StoreUnavailable(f"Redis at {address} cannot be reached: {reason}; check redisHost") from error
+            raise StoreUnavailable(f"Redis at {address} cannot be reached: {reason(error)}; check redisHost") from error
         except ValueError as error:  # of a name that cannot be looked up, or not be had in a certificate
-            raise StoreRefused(f"{address.host!r} in redisHost is no host name: {error}") from error
+            raise StoreRefused("a host in redisHost is no host name; write host or host:port") from error
         except asyncio.CancelledError:
             _abandon(connection)
             raise
@@ -150,7 +152,7 @@ def _must_succeed(reply: object, what: str) -> None:
 
 def _must_be_primary(role: object, address: Address) -> None:
     if isinstance(role, list) and role and role[0] != b"master":
-        kind = role[0].decode(errors="replace")
+        kind = {b"slave": "replica", b"sentinel": "Sentinel"}.get(role[0], "server of another role")
         raise StoreUnavailable(
             f"Redis at {address} is a {kind} and takes no writes; name the primary in redisHost, or name the Sentinels "
             'and set failover: "true"'

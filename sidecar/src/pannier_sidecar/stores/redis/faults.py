@@ -1,4 +1,7 @@
-"""What Redis' error replies mean: the StoreFault to raise, and whether the call may be tried again."""
+"""What Redis' error replies mean: the StoreFault to raise, and whether the call may be tried again.
+
+Of a reply only codes and commands that are known are shown: its other words may hold a password that was sent.
+"""
 
 from __future__ import annotations
 
@@ -30,6 +33,29 @@ _ADVICE: Final = {
     "MOVED": "this is a Redis Cluster: set redisType: cluster",
     "BUSY": "a script of somebody else's is blocking the server",
 }
+_OTHER_CODES: Final = frozenset({"ERR", "WRONGTYPE", "NOSCRIPT", "EXECABORT", "NOTBUSY", "UNKILLABLE", "NOAUTH"})
+_CODES: Final = frozenset(_ADVICE) | MOVED_ON | IN_TRANSITION | REDIRECTING | _OTHER_CODES
+_SAID: Final = {
+    "max number of clients": "max number of clients reached",
+    "invalid password": "it knows no such user or another password",
+    "no password is set": "it has no password, and one was sent",
+    "without any password configured": "it has no password, and one was sent",
+    "operation not permitted": "it wants a password",
+    "DB index": "it has no such database",
+    "unknown command": "it does not know a command that is needed",
+    "unknown subcommand": "it does not know a command that is needed",
+    "cluster support disabled": "it is no cluster",
+    "syntax error": "it does not understand a command that is needed",
+    "maxmemory": "it has no memory left",
+}
+"""What replies say, by words of theirs, in ours."""
+COMMANDS: Final = frozenset(
+    "auth client cluster del eval evalsha exists get hget hincrby hmget hset info persist pexpire ping psubscribe pttl "
+    "role scan script select sentinel set subscribe time type wait json.get json.set".split()
+)
+"""What the store may be forbidden to run."""
+_FORBIDDEN: Final = re.compile(r"'([a-z]{2,12})(?:\|[a-z]{2,12})?' command")
+
 _PASSING: Final = IN_TRANSITION | MOVED_ON | {"CLUSTERDOWN", "NOREPLICAS"}
 
 
@@ -42,13 +68,26 @@ def code(text: str) -> str:
 
 
 def from_reply(error: ReplyError, what: str = "Redis refused") -> StoreFault:
-    """Return the fault that an error reply means, with the server's words and what to change."""
+    """Return the fault that an error reply means, with what to change."""
     text = str(error)
     kind = code(text)
     advice = _advice(kind, text)
-    told = f"{what}: {text}" + (f"; {advice}" if advice else "")
+    told = f"{what}: {words(text)}" + (f"; {advice}" if advice else "")
     will_pass = kind in _PASSING or "max number of clients" in text
     return StoreUnavailable(told) if will_pass else StoreRefused(told)
+
+
+def words(text: str) -> str:
+    """Return what an error's text says: its code if that is known, and our words for what is behind it."""
+    kind = code(text)
+    said = next((ours for theirs, ours in _SAID.items() if theirs in text), "")
+    command = _FORBIDDEN.search(text)
+    if command and command[1] in COMMANDS:
+        said = f"this user may not run the '{command[1]}' command"
+    elif kind == "NOPERM":
+        said = "this user may not use this key" if "key" in text else "this user may not do it"
+    shown = kind if kind in _CODES else "an error of another kind"
+    return f"{shown} {said}" if said else shown
 
 
 def is_command_forbidden(text: str) -> bool:

@@ -43,6 +43,7 @@ READ_REPLIES: Final = 2
 
 FOREIGN_REPLIES: Final = 3
 JSON_TYPE: Final = b"ReJSON-RL"
+TYPES: Final = frozenset({b"string", b"list", b"set", b"zset", b"hash", b"stream", JSON_TYPE})
 
 _STRING_ETAG: Final = re.compile(r"sha1-[0-9a-f]{40}")
 _INTEGER: Final = re.compile(r"-?[0-9]+")
@@ -154,7 +155,7 @@ def foreign_value_read(kind: object, content: object, ttl: object, key: str) -> 
     if kind == b"none":
         return None
     if kind not in (b"string", JSON_TYPE) or not isinstance(content, bytes):
-        told = kind.decode("latin-1") if isinstance(kind, bytes) else f"type that cannot be told ({kind})"
+        told = kind.decode("latin-1") if kind in TYPES else "type that cannot be told"
         raise StoreRefused(
             f"Redis key {key} holds a {told}, not state; use another key, or delete it or write it without ETag"
         )
@@ -163,7 +164,7 @@ def foreign_value_read(kind: object, content: object, ttl: object, key: str) -> 
     try:
         document = json.decode(content, type=_Document)
     except DecodeError as error:
-        raise StoreRefused(f"Redis key {key} holds a JSON document that is not state: {error}") from error
+        raise StoreRefused(f"Redis key {key} holds a JSON document that is not state") from error
     return _expiring(bytes(document.data), str(document.version), ttl)
 
 

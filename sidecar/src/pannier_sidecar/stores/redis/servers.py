@@ -199,7 +199,7 @@ class Servers(ABC):
                 return answer
         else:
             if kind in faults.MOVED_ON:
-                (await self.node(request.key, deadline)).drop(str(error))
+                (await self.node(request.key, deadline)).drop(f"Redis says: {faults.words(str(error))}")
             await asyncio.sleep(PAUSE_IN_TRANSITION_S)
         return await self._send(request, deadline)
 

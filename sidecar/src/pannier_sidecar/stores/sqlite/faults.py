@@ -37,24 +37,29 @@ def outcome_of_commit(error: Exception, where: object, busy_timeout: float) -> S
     """Return the fault for a commit that failed: after an I/O error nobody can tell what is on the disk."""
     if _code(error) != sqlite3.SQLITE_IOERR:
         return translated(error, where, busy_timeout)
-    fault = OutcomeUnknown(f"{where} failed while the write was being made durable ({error})")
+    fault = OutcomeUnknown(f"{where} failed while the write was being made durable")
     fault.__cause__ = error
     return fault
 
 
 def _translated(error: Exception, where: object, busy_timeout: float) -> StoreFault:
     if isinstance(error, UnicodeError):
-        return KeyRefused(f"{where} takes only Unicode text for a key: {error}")
+        return KeyRefused(f"{where} takes only Unicode text for a key, without surrogates")
     code = _code(error)
     if code in _BUSY:
         return StoreUnavailable(
-            f"{where} is locked by another process for longer than busyTimeout ({busy_timeout:g} s): {error}"
+            f"{where} is locked by another process for longer than busyTimeout ({busy_timeout:g} s)"
         )
     if code in _REFUSALS:
-        return StoreRefused(f"{where} {_REFUSALS[code]} ({error})")
+        return StoreRefused(f"{where} {_REFUSALS[code]}{_name(error)}")
     if isinstance(error, sqlite3.OperationalError) and code != sqlite3.SQLITE_ERROR:
-        return StoreUnavailable(f"{where} failed: {error}")
-    return StoreRefused(f"{where} refused the call: {error}")
+        return StoreUnavailable(f"{where} failed{_name(error)}")
+    return StoreRefused(f"{where} refused the call{_name(error)}")
+
+
+def _name(error: Exception) -> str:
+    """Return SQLite's name for what went wrong, in brackets."""
+    return f" ({getattr(error, 'sqlite_errorname', type(error).__name__)})"
 
 
 def _code(error: Exception) -> int:

@@ -126,6 +126,8 @@ def _identifier(settings: Mapping[str, Value], name: str, default: str) -> str:
         raise StoreRefused(
             f"{name} {text!r} is no table name; write letters, digits and underscores, not beginning with a digit"
         )
+    if text.lower().startswith("sqlite_"):
+        raise StoreRefused(f"{name} begins with sqlite_, which SQLite keeps for itself; write another name")
     return text
 
 
