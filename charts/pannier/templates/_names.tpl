@@ -68,7 +68,7 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
 # To read the Secrets that components refer to, and to write one for each app. Kubernetes cannot bound this to names.
 - apiGroups: [""]
   resources: [secrets]
-  verbs: [get, list, watch, create, patch, delete]
+  verbs: [get, list, watch, create, update, delete]
 # To know which apps run and which pods miss their sidecar; and to touch an annotation, so that the kubelet shows a pod
 # its changed Secret at once.
 - apiGroups: [""]

@@ -1,7 +1,36 @@
 """What a folder of components may hold beside them."""
 
-from typing import Final
+from __future__ import annotations
+
+import hashlib
+import json
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 VERSION_FILE: Final = "_version"
 """Whoever writes the folder may call each version of it by a word of its own here. Sidecars say which version they have
 read last (`GET /v1.0/healthz?verbose`). The word means nothing else, so it tells nothing of what the folder holds."""
+INDEX_FILE: Final = "_index"
+"""Whoever writes the folder may name the files that belong to it here, each with the SHA-256 of its content. Where the
+index is, sidecars read no other file, and nothing at all while a file is not as the index says."""
+
+
+def index_of(files: Mapping[str, bytes]) -> bytes:
+    """The index of a folder that holds these files."""
+    digests = {name: digest_of(content) for name, content in sorted(files.items())}
+    return json.dumps({"files": digests}, indent=1).encode()
+
+
+def digests_in(index: bytes) -> dict[str, str]:
+    """The files that an index names and the digests of their contents. Raises ValueError."""
+    content = json.loads(index)
+    files = content.get("files") if isinstance(content, dict) else None
+    if not isinstance(files, dict) or not all(isinstance(digest, str) for digest in files.values()):
+        raise ValueError("it names no files")
+    return files
+
+
+def digest_of(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()

@@ -18,12 +18,15 @@ SUFFIX: Final = "-pannier"
 APP_ID_LABEL: Final = "pannier.dev/app-id"
 MANAGED_BY_LABEL: Final = "app.kubernetes.io/managed-by"
 MANAGER: Final = "pannier-operator"
+OUTLIVES_RELEASE_LABEL: Final = "pannier.dev/outlives-release"
+"""On all that stays when the chart goes: one command finds it."""
 GENERATION: Final = "pannier.dev/generation"
 """On a delivered component: the generation of the Component it was made from."""
 GENERATIONS: Final = "pannier.dev/generations"
 """On the Secret: that of each component in it, so that nobody needs to read its data."""
 
 
+_STAYING: Final = ("uid", "resourceVersion", "labels", "annotations", "ownerReferences", "finalizers")
 MOST_BYTES: Final = 1024 * 1024
 """What Kubernetes lets a Secret hold, all its values together."""
 
@@ -43,7 +46,7 @@ def secret_name(app_id: str) -> str:
 
 
 def labels(app_id: str) -> dict[str, str]:
-    return {MANAGED_BY_LABEL: MANAGER, APP_ID_LABEL: app_id}
+    return {MANAGED_BY_LABEL: MANAGER, APP_ID_LABEL: app_id, OUTLIVES_RELEASE_LABEL: "true"}
 
 
 def generations_in(secret: Manifest | None) -> dict[str, int]:
@@ -69,6 +72,28 @@ def version_in(secret: Manifest) -> str:
         return base64.b64decode(_data_of(secret).get(VERSION_FILE, ""), validate=True).decode()
     except ValueError:
         return ""
+
+
+def in_place_of(existing: Manifest | None, wanted: Manifest) -> dict[str, object]:
+    """What to write so that the Secret becomes the wanted one: its data is replaced as a whole.
+
+    Labels, annotations and the like that others have given it stay. It carries the version it was made from, so that
+    what somebody else writes meanwhile is looked at first.
+    """
+    if existing is None:
+        return dict(wanted)
+    there, needed = metadata_of(existing), metadata_of(wanted)
+    metadata: dict[str, object] = {name: there[name] for name in _STAYING if name in there}
+    for name, value in needed.items():
+        before = there.get(name)
+        metadata[name] = {**before, **value} if isinstance(value, dict) and isinstance(before, Mapping) else value
+    return {**wanted, "metadata": metadata}
+
+
+def fingerprint_of(manifest: Manifest) -> str:
+    """Stands for all that is wanted of a Secret."""
+    parts = json.dumps([digests(manifest), metadata_of(manifest).get("annotations")], sort_keys=True)
+    return hashlib.sha256(parts.encode()).hexdigest()
 
 
 def digests(secret: Manifest) -> dict[str, str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from typing import TYPE_CHECKING, Any, Final
 
 from lightkube import ALL_NS, AsyncClient
@@ -15,6 +16,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping
 
 __all__ = ["FIELD_MANAGER", "SECRETS_FIELD_SELECTOR", "ApiError", "ClusterApi", "is_ending", "status_of"]
+
+logger = logging.getLogger(__name__)
 
 Manifest = dict[str, Any]
 
@@ -132,20 +135,6 @@ class ClusterApi:
                 return None
             raise
 
-    async def apply_secret(self, manifest: Mapping[str, Any]) -> Manifest:
-        metadata = manifest["metadata"]
-        return dict(
-            await self._client.patch(
-                _Secret,
-                metadata["name"],
-                dict(manifest),
-                namespace=metadata["namespace"],
-                patch_type=PatchType.APPLY,
-                field_manager=FIELD_MANAGER,
-                force=True,
-            )
-        )
-
     async def write(self, kind: str, manifest: Mapping[str, Any]) -> Manifest | None:
         """Create, or replace what has a resourceVersion; None when somebody else was faster."""
         resource: Any = {"Secret": _Secret, "Lease": _Lease}[kind]
@@ -158,14 +147,20 @@ class ClusterApi:
                 return None
             raise
 
-    async def delete_secret(self, secret: Mapping[str, Any]) -> None:
-        """Delete it as it was seen: one that has changed since stays."""
+    async def delete_secret(self, secret: Mapping[str, Any]) -> bool:
+        """Delete it as it was seen; False when it has changed since and stays. lightkube sends no preconditions."""
         metadata = secret["metadata"]
-        try:
-            await self._client.delete(_Secret, metadata["name"], namespace=metadata["namespace"])
-        except ApiError as error:
-            if status_of(error) != _NOT_FOUND:
-                raise
+        preconditions = {name: metadata[name] for name in ("uid", "resourceVersion")}
+        answer = await self._client._client._client.request(
+            "DELETE",
+            f"api/v1/namespaces/{metadata['namespace']}/secrets/{metadata['name']}",
+            json={"apiVersion": "v1", "kind": "DeleteOptions", "preconditions": preconditions},
+        )
+        if answer.status_code == _CONFLICT:
+            return False
+        if answer.is_error and answer.status_code != _NOT_FOUND:
+            raise ApiError(request=answer.request, response=answer)
+        return True
 
     async def write_status(self, component: Mapping[str, Any], status: Mapping[str, object]) -> Manifest | None:
         """The Component as it is then; None when it has gone."""
@@ -198,13 +193,13 @@ class ClusterApi:
             raise
 
     async def create_event(self, event: Manifest) -> None:
-        """Nothing happens when it is there already."""
+        """Nothing happens when it is there already. One that is refused, by a quota say, is no reason to stop."""
         create: Any = self._client.create
         try:
             await create(_made(_Event, event), namespace=event["metadata"]["namespace"])
         except ApiError as error:
-            if status_of(error) not in (_CONFLICT, _NOT_FOUND):
-                raise
+            if status_of(error) not in (_CONFLICT, _NOT_FOUND) and not is_ending(error):
+                logger.warning("Event %s cannot be written (HTTP status %d)", event["reason"], status_of(error))
 
     async def evict(self, pod: Mapping[str, Any]) -> bool:
         """Ask for the pod's end; False when a PodDisruptionBudget does not allow it now, or it has gone."""
@@ -217,9 +212,10 @@ class ClusterApi:
         try:
             await create(_made(_Eviction, eviction), metadata["name"], namespace=metadata["namespace"])
         except ApiError as error:
-            if status_of(error) in (_TOO_MANY_REQUESTS, _NOT_FOUND, _CONFLICT):
-                return False
-            raise
+            if status_of(error) not in (_TOO_MANY_REQUESTS, _NOT_FOUND, _CONFLICT):
+                name = f"{metadata['namespace']}/{metadata['name']}"
+                logger.warning("Pod %s cannot be evicted (HTTP status %d)", name, status_of(error))
+            return False
         return True
 
     async def trust(self, configuration: str, ca_bundle: str) -> None:

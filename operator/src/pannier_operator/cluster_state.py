@@ -21,6 +21,7 @@ from pannier_operator.app_ids import (
     app_id_of,
     has_sidecar,
 )
+from pannier_operator.app_secret import APP_ID_LABEL as APP_ID_OF_SECRET
 from pannier_operator.app_secret import MANAGED_BY_LABEL, MANAGER, digests
 from pannier_operator.injection.plan import COMPONENTS_VOLUME
 from pannier_operator.touching import COMPONENTS_ANNOTATION
@@ -141,7 +142,7 @@ def is_own_secret(secret: Manifest) -> bool:
 
 
 def _names_app(secret: Manifest) -> bool:
-    return "pannier.dev/app-id" in (secret["metadata"].get("labels") or {})
+    return APP_ID_OF_SECRET in (secret["metadata"].get("labels") or {})
 
 
 def is_ours(pod: Manifest) -> bool:
@@ -230,14 +231,16 @@ def _named(name: str) -> Manifest:
     return {"name": name}
 
 
-def _trim_secret(secret: Manifest) -> Manifest:
+def trimmed_secret(secret: Manifest) -> Manifest:
     data = secret.get("data") or {}
     own = is_own_secret(secret)
     metadata = secret["metadata"]
     if own:
         return {"metadata": {**_without_managers(metadata), "changed": _last_change(metadata)}, "data": digests(secret)}
-    kept = ("name", "namespace", "uid", "resourceVersion")
-    return {"metadata": {key: metadata[key] for key in kept}, "data": dict.fromkeys(data, "")}
+    kept = {key: metadata[key] for key in ("name", "namespace", "uid", "resourceVersion")}
+    if _names_app(secret):
+        kept["labels"] = {APP_ID_OF_SECRET: metadata["labels"][APP_ID_OF_SECRET]}
+    return {"metadata": kept, "data": dict.fromkeys(data, "")}
 
 
 def _last_change(metadata: Manifest) -> str:
@@ -262,7 +265,7 @@ def _sign_of_secret(secret: Manifest) -> object:
     return secret["data"] if is_own_secret(secret) else (metadata["uid"], metadata["resourceVersion"])
 
 
-_TRIMS: Final[dict[str, Any]] = {"components": _trim_component, "pods": _trim_pod, "secrets": _trim_secret}
+_TRIMS: Final[dict[str, Any]] = {"components": _trim_component, "pods": _trim_pod, "secrets": trimmed_secret}
 _SIGNS: Final[dict[str, Any]] = {
     "components": _sign_of_component,
     "pods": _sign_of_pod,

@@ -1,4 +1,7 @@
-"""Brings each app what its sidecars should see: writes its Secret, and has the kubelet show it to the app's pods."""
+"""Brings each app what its sidecars should see: writes its Secret, and has the kubelet show it to the app's pods.
+
+One app's Secret that cannot be written is that app's trouble: the others get theirs.
+"""
 
 from __future__ import annotations
 
@@ -6,12 +9,32 @@ import asyncio
 import logging
 import secrets as randomness
 import time
-from typing import TYPE_CHECKING, Any, Final
+from collections import Counter
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from pannier_operator.app_ids import app_id_of
-from pannier_operator.app_secret import differs, generations_in, secret_name, version_in, with_version
-from pannier_operator.cluster_state import is_own_secret
+from pannier_operator.app_secret import (
+    differs,
+    fingerprint_of,
+    generations_in,
+    in_place_of,
+    secret_name,
+    version_in,
+    with_version,
+)
+from pannier_operator.attempts import Attempts
+from pannier_operator.cluster_api import ApiError, is_ending, status_of
+from pannier_operator.cluster_state import is_own_secret, is_running, trimmed_secret
 from pannier_operator.delivery import secret_for
+from pannier_operator.events import event_of_undelivered_pod
+from pannier_operator.refusals import (
+    Refusal,
+    may_pass,
+    refusal_of_changed,
+    refusal_of_foreign,
+    refusal_of_write,
+)
 from pannier_operator.touching import COMPONENTS_ANNOTATION, mark_for
 
 if TYPE_CHECKING:
@@ -29,6 +52,19 @@ logger = logging.getLogger(__name__)
 Manifest = dict[str, Any]
 
 _PODS_AT_ONCE: Final = 16
+_CONFLICT_PAUSE: Final = 0.5
+"""Seconds until the next attempt where somebody else was faster."""
+_DELETION_PAUSE: Final = 60.0
+
+
+class Delivery(NamedTuple):
+    """What has become of one app's Secret."""
+
+    too_large: list[TooLarge]
+    """What did not fit into it."""
+    refusal: Refusal | None = None
+    pause: float | None = None
+    """Seconds until it should be looked at again."""
 
 
 class Delivering:
@@ -45,6 +81,10 @@ class Delivering:
         self._metrics = metrics
         self._gate = asyncio.Semaphore(_PODS_AT_ONCE)
         self._unused_since: dict[str, float] = {}
+        self._attempts = Attempts()
+        self._refused: dict[tuple[str, str], Refusal] = {}
+        self._told: dict[tuple[str, str], set[str]] = {}
+        """The pods of refused apps on which an Event says so."""
 
     async def deliver(
         self,
@@ -53,22 +93,92 @@ class Delivering:
         neighbourhood: Neighbourhood,
         secrets: Mapping[str, Mapping[str, bytes]],
         pods: Iterable[Manifest],
-    ) -> list[TooLarge]:
-        """See to one app, given all pods of its namespace; what did not fit into its Secret."""
+    ) -> Delivery:
+        """See to one app, given all pods of its namespace."""
         wanted = secret_for(app, namespace, neighbourhood, secrets)
+        refusal, pause = await self._make(app, namespace, wanted.manifest)
+        own_pods = [pod for pod in pods if app_id_of(pod) == app]
+        kept = self._state.secret(namespace, secret_name(app))
+        if kept is not None and is_own_secret(kept):
+            await asyncio.gather(*(self._show(kept, pod) for pod in own_pods))
+        await self._tell(app, namespace, refusal, own_pods)
+        return Delivery(wanted.too_large, refusal, pause)
+
+    def forget_others(self, namespace: str, apps: Iterable[str]) -> None:
+        """These are the apps of the namespace: no other one is refused any more."""
+        known = set(apps)
+        self._attempts.keep_only(namespace, known)
+        for key in [key for key in self._refused if key[0] == namespace and key[1] not in known]:
+            del self._refused[key]
+            self._told.pop(key, None)
+
+    def count(self) -> None:
+        """Put the number of apps whose Secrets cannot be written into the metrics."""
+        causes = Counter(refusal.cause for refusal in self._refused.values())
+        self._metrics.set_all("undelivered_apps", "cause", causes)
+
+    # --- writing ------------------------------------------------------------------------------------------------------
+
+    async def _make(self, app: str, namespace: str, wanted: Manifest) -> tuple[Refusal | None, float | None]:
+        """Make the Secret what is wanted; what keeps it from that, and when to look again."""
         existing = self._state.secret(namespace, secret_name(app))
         if existing is not None and not is_own_secret(existing):
-            logger.warning("Secret %s/%s is not Pannier's; app %s gets none", namespace, secret_name(app), app)
-            return wanted.too_large
-        if differs(wanted.manifest, existing):
-            written = await self._api.apply_secret(with_version(wanted.manifest, randomness.token_hex(8)))
-            self._state.learn("secrets", written)
-            self._metrics.count("secrets_written_total")
-            logger.info("Delivered %d components to app %s in %s", len(generations_in(written)), app, namespace)
-        kept = self._state.secret(namespace, secret_name(app))
-        if kept is not None:
-            await asyncio.gather(*(self._show(kept, pod) for pod in pods if app_id_of(pod) == app))
-        return wanted.too_large
+            return refusal_of_foreign(existing), None
+        if not differs(wanted, existing):
+            return None, None
+        key, now = (namespace, app), time.monotonic()
+        fingerprint, seen = fingerprint_of(wanted), existing["metadata"]["resourceVersion"] if existing else ""
+        pause = self._attempts.pause(key, fingerprint, seen, now)
+        if pause > 0:
+            return self._attempts.refusal(key), pause
+        try:
+            written = await self._write(in_place_of(existing, wanted), namespace, secret_name(app))
+        except ApiError as error:
+            if is_ending(error):
+                raise
+            status = status_of(error)
+            refusal = refusal_of_write(status, str(error), namespace, secret_name(app))
+            self._attempts.note(key, fingerprint, seen, refusal, now)
+            is_told = not may_pass(status) or self._attempts.is_repeated(key)
+            return refusal if is_told else None, self._attempts.pause(key, fingerprint, seen, now)
+        if written is None:
+            return None, _CONFLICT_PAUSE
+        altered = refusal_of_changed(namespace, secret_name(app)) if _is_altered(wanted, written) else None
+        self._attempts.note(key, fingerprint, written["metadata"]["resourceVersion"], altered, now)
+        logger.info("Delivered %d components to app %s in %s", len(generations_in(written)), app, namespace)
+        return altered, None
+
+    async def _write(self, manifest: Mapping[str, Any], namespace: str, name: str) -> Manifest | None:
+        """The Secret as it is then; None where somebody else was faster, whose version is known then."""
+        written = await self._api.write("Secret", with_version(manifest, randomness.token_hex(8)))
+        if written is None:
+            found = await self._api.secret(namespace, name)
+            if found is not None:
+                self._state.learn("secrets", found)
+            return None
+        self._state.learn("secrets", written)
+        self._metrics.count("secrets_written_total")
+        return written
+
+    async def _tell(self, app: str, namespace: str, refusal: Refusal | None, pods: list[Manifest]) -> None:
+        """Say in the log, and on pods that wait for the Secret, what refuses it: once."""
+        key = (namespace, app)
+        before = self._refused.pop(key, None)
+        if refusal is None:
+            self._told.pop(key, None)
+            return
+        self._refused[key] = refusal
+        if before != refusal:
+            logger.warning("App %s in %s does not get its components: %s", app, namespace, refusal.message)
+            self._told.pop(key, None)
+        told = self._told.setdefault(key, set())
+        waiting = {pod["metadata"]["uid"]: pod for pod in pods if not is_running(pod)}
+        told.intersection_update(waiting)
+        for uid in waiting.keys() - told:
+            told.add(uid)
+            await self._api.create_event(event_of_undelivered_pod(waiting[uid], refusal.message, datetime.now(UTC)))
+
+    # --- showing ------------------------------------------------------------------------------------------------------
 
     async def _show(self, secret: Manifest, pod: Manifest) -> None:
         """Have the kubelet refresh the pod's volume now, where it may show an earlier version of the Secret."""
@@ -79,10 +189,16 @@ class Delivering:
         if missed:
             self._metrics.count("late_deliveries_total")
             logger.info("Pod %s has not got its components yet and is touched again", pod["metadata"]["name"])
-        async with self._gate:
-            touched = await self._api.annotate_pod(pod, {COMPONENTS_ANNOTATION: mark})
+        try:
+            async with self._gate:
+                touched = await self._api.annotate_pod(pod, {COMPONENTS_ANNOTATION: mark})
+        except ApiError as error:  # the kubelet shows the Secret all the same, within its minute
+            logger.warning("Pod %s cannot be annotated (HTTP status %d)", pod["metadata"]["name"], status_of(error))
+            return
         if touched is not None:
             self._state.learn("pods", touched)
+
+    # --- removing -----------------------------------------------------------------------------------------------------
 
     async def remove_unused(self, namespace: str, apps: Iterable[str]) -> float | None:
         """Remove Secrets of other apps, some time after the last pod has gone: it may come back. Seconds until the next
@@ -96,10 +212,25 @@ class Delivering:
                 continue
             since = self._unused_since.setdefault(uid, time.monotonic())
             left = since + self._unused_grace - time.monotonic()
-            if left > 0:
-                pauses.append(left)
-                continue
-            await self._api.delete_secret(secret)
-            del self._unused_since[uid]
-            logger.info("Removed Secret %s/%s, which no pod uses", namespace, secret["metadata"]["name"])
+            pause = left if left > 0 else await self._remove(secret)
+            if pause is not None:
+                pauses.append(pause)
         return min(pauses, default=None)
+
+    async def _remove(self, secret: Manifest) -> float | None:
+        """Remove it as it was seen; seconds until the next attempt where that fails."""
+        name, namespace = secret["metadata"]["name"], secret["metadata"]["namespace"]
+        try:
+            if not await self._api.delete_secret(secret):
+                return _CONFLICT_PAUSE  # somebody has changed it, which a watch tells of
+        except ApiError as error:
+            logger.warning("Secret %s/%s cannot be removed (HTTP status %d)", namespace, name, status_of(error))
+            return _DELETION_PAUSE
+        self._unused_since.pop(secret["metadata"]["uid"], None)
+        logger.info("Removed Secret %s/%s, which no pod uses", namespace, name)
+        return None
+
+
+def _is_altered(wanted: Manifest, written: Manifest) -> bool:
+    """Whether the API server has made something else of what was sent to it."""
+    return differs(wanted, trimmed_secret(written))

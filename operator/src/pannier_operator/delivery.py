@@ -1,7 +1,8 @@
 """What each app's sidecars should see, as one Secret per app. Pure.
 
 The folder that the Secret becomes holds one file for each component and, where Kubernetes Secrets are referred to, a
-secret store of its own with a JSON file beside it. References stay references: the sidecar then knows what is
+secret store of its own with a JSON file beside it. An index names them all, so that nothing else is read that
+somebody might add to the Secret. References stay references: the sidecar then knows what is
 secret (it is never logged, and `{appID}` in a password is no token), and reads a cluster like a laptop.
 """
 
@@ -14,6 +15,7 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from pannier_crds.component import Component, MetadataItem
+from pannier_crds.folder import INDEX_FILE, index_of
 from pannier_crds.manifests import write_document
 from pannier_operator.app_secret import GENERATION, GENERATIONS, MOST_BYTES, TooLarge, labels, secret_name
 from pannier_operator.neighbourhood import Neighbourhood
@@ -51,7 +53,7 @@ def secret_for(
     components: Neighbourhood | Iterable[Manifest],
     secrets: Mapping[str, Mapping[str, bytes]],
 ) -> AppSecret:
-    """The app's Secret; one without data when the app sees nothing, because its pods' volume must exist.
+    """The app's Secret; one with an empty index when the app sees nothing, because its pods' volume must exist.
 
     `secrets` are the namespace's Secrets by name, their data decoded. A component whose reference leads nowhere is
     delivered all the same: a sidecar refuses it with the reason, and serves on what it has served before.
@@ -60,6 +62,7 @@ def secret_for(
     unresolved = [lack for _, component in visible for lack in unresolved_in(component, secrets)]
     chosen, too_large = _within_limit(visible, secrets)
     files = _files(chosen, namespace, secrets)
+    files[INDEX_FILE] = index_of(files)
     generations = {component.name: member.generation for member, component in chosen}
     manifest: dict[str, object] = {
         "apiVersion": "v1",
@@ -146,7 +149,8 @@ def _within_limit(
 
 def _size(visible: Sequence[tuple[Member, Component]], secrets: Mapping[str, Mapping[str, bytes]]) -> int:
     files = {component.name: _file(component, member.generation) for member, component in visible}
-    return sum(map(len, files.values())) + len(_json(_referred(visible, secrets))) + _STORE_BYTES
+    contents = sum(map(len, files.values())) + len(_json(_referred(visible, secrets)))
+    return contents + len(index_of(files)) + _STORE_BYTES
 
 
-_STORE_BYTES: Final = 1024  # more than the secret store's own file and the version's take
+_STORE_BYTES: Final = 1536  # more than the secret store's own file, the version and their places in the index take

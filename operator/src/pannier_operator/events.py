@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from pannier_operator.status import Event
 
 MISSED: Final = "SidecarMissing"
+UNDELIVERED: Final = "ComponentsNotDelivered"
 EVICTED: Final = "EvictedForSidecar"
 MISTAKE: Final = "AnnotationWithoutEffect"
 _REPORTER: Final = "pannier-operator"
@@ -37,6 +38,10 @@ def event_of_missed_pod(pod: Mapping[str, Any], now: datetime) -> Any:
         "when it was created; delete the pod, so that its owner makes it anew"
     )
     return _event({"apiVersion": "v1", "kind": "Pod", **_reference(pod)}, "Warning", MISSED, message, now)
+
+
+def event_of_undelivered_pod(pod: Mapping[str, Any], why: str, now: datetime) -> Any:
+    return _event({"apiVersion": "v1", "kind": "Pod", **_reference(pod)}, "Warning", UNDELIVERED, why, now)
 
 
 def event_of_eviction(pod: Mapping[str, Any], now: datetime) -> Any:

@@ -15,6 +15,7 @@ _HELP: Final[Mapping[str, tuple[str, str]]] = {
     "missed_pods": ("gauge", "Pods that ask for a sidecar and have none"),
     "components": ("gauge", "Components that exist, by whether they are ready"),
     "apps": ("gauge", "Apps that have running pods with a sidecar"),
+    "undelivered_apps": ("gauge", "Apps whose Secret cannot be written, by what refuses it"),
     "looks_total": ("counter", "Looks at one namespace, by how they ended"),
     "full_looks_total": ("counter", "Looks at everything, by how they ended"),
     "repairs_total": ("counter", "Objects that a full look found and no watch had told of"),
@@ -34,6 +35,13 @@ class Metrics:
 
     def set(self, name: str, value: float, **labels: str) -> None:
         self._values[name][_labels(labels)] = value
+
+    def set_all(self, name: str, label: str, values: Mapping[str, float]) -> None:
+        """Set a metric by one label; where it has been set before and is not now, it becomes 0."""
+        for key in self._values[name]:
+            self._values[name][key] = 0
+        for value, number in values.items():
+            self.set(name, number, **{label: value})
 
     def count(self, name: str, more: float = 1, **labels: str) -> None:
         values = self._values[name]

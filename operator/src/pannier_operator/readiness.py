@@ -32,6 +32,8 @@ class App:
     delivered: Mapping[str, int] = field(default_factory=dict)
     too_large: Collection[TooLarge] = ()
     """What did not fit into its Secret."""
+    refusal: str = ""
+    """Why its Secret cannot be made what it should be, and what to do; empty where nothing keeps it."""
 
 
 @dataclass(frozen=True, slots=True)

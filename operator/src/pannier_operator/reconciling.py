@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from pannier_operator.asking import SidecarReports
     from pannier_operator.cluster_api import ClusterApi
     from pannier_operator.cluster_state import ClusterState
+    from pannier_operator.delivering import Delivery
     from pannier_operator.metrics import Metrics
     from pannier_operator.missed_pods import MissedPods
     from pannier_operator.settings import ReconcilingSettings
@@ -104,6 +105,7 @@ class Reconciler:
         self._metrics.set("components", ready, ready="true")
         self._metrics.set("components", len(components) - ready, ready="false")
         self._metrics.set("apps", sum(len(self._state.running_apps(namespace)) for namespace in namespaces))
+        self._delivering.count()
         self._reports.keep_only({pod["metadata"]["uid"] for name in namespaces for pod in self._state.pods(name)})
 
     async def run(self) -> None:
@@ -155,9 +157,11 @@ class Reconciler:
         await self._see_components_of_new(apps, namespace)
         neighbourhood = Neighbourhood(self._state.components(namespace))
         secrets = await self._secrets_of(namespace, neighbourhood)
-        too_large = {app: await self._delivering.deliver(app, namespace, neighbourhood, secrets, pods) for app in apps}
-        pauses = [await self._delivering.remove_unused(namespace, apps)]
-        states = {app: App(self._generations(namespace, app), too_large[app]) for app in apps}
+        delivered = {app: await self._delivering.deliver(app, namespace, neighbourhood, secrets, pods) for app in apps}
+        self._delivering.forget_others(namespace, apps)
+        pauses = [delivery.pause for delivery in delivered.values()]
+        pauses.append(await self._delivering.remove_unused(namespace, apps))
+        states = {app: self._state_of(app, namespace, delivery) for app, delivery in delivered.items()}
         expected = self._expected(namespace, neighbourhood, pods)
         self._see_to_asking(namespace, expected)
         reports = {app: [self._reports.report_on(each) for each in pods] for app, pods in expected.items()}
@@ -165,7 +169,7 @@ class Reconciler:
         for member in neighbourhood.members:
             if were_asked or not is_current(member.manifest):
                 status = status_of(member.manifest, neighbourhood, secrets, states, reports, datetime.now(UTC))
-                await self._tell(dict(member.manifest), status)
+                pauses.append(await self._tell(dict(member.manifest), status))
         pauses.append(await self._missed.see_to(namespace))
         await self._mistakes.report(namespace)
         for pause in pauses:
@@ -208,6 +212,10 @@ class Reconciler:
         self._secrets[namespace, name] = (found["metadata"]["resourceVersion"], values)
         self._state.learn("secrets", found)
         return values
+
+    def _state_of(self, app: str, namespace: str, delivery: Delivery) -> App:
+        refusal = delivery.refusal.message if delivery.refusal is not None else ""
+        return App(self._generations(namespace, app), delivery.too_large, refusal)
 
     def _generations(self, namespace: str, app: str) -> dict[str, int]:
         secret = self._state.secret(namespace, secret_name(app))
@@ -254,17 +262,26 @@ class Reconciler:
 
     # --- status and Events --------------------------------------------------------------------------------------------
 
-    async def _tell(self, component: Manifest, status: Mapping[str, Any]) -> None:
+    async def _tell(self, component: Manifest, status: Mapping[str, Any]) -> float | None:
+        """Write one Component's status; seconds until the next attempt where it is refused, which stops no other."""
         if component["metadata"].get("deletionTimestamp") or not status_differs(dict(status), component):
-            return
+            return None
         before = component.get("status")
-        written = await self._api.write_status(component, status)
+        try:
+            written = await self._api.write_status(component, status)
+        except ApiError as error:
+            if is_ending(error):
+                raise
+            name, namespace = component["metadata"]["name"], component["metadata"]["namespace"]
+            logger.warning("The status of Component %s/%s cannot be written: %s", namespace, name, error)
+            return _RETRY_AFTER_FAULT
         if written is None:
-            return
+            return None
         self._state.learn("components", written)
         now = datetime.now(UTC)
         for event in events_between(before, dict(status)):
             await self._api.create_event(event_of_component(component, event, status, now))
+        return None
 
 
 def _referred_to(neighbourhood: Neighbourhood) -> set[str]:

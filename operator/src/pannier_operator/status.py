@@ -174,6 +174,8 @@ def _delivered(member: Member, accepted: Finding, seeing: Mapping[str, App]) -> 
             if left_out.component == member.name:
                 return _too_large(app, left_out.size, left_out.total)
     waiting = [app for app, state in seeing.items() if not _has_current(member, state)]
+    if refused := [app for app in waiting if seeing[app].refusal]:
+        return _refused(refused, seeing)
     if waiting:
         return Finding("False", "Delivering", f"not yet in the Secret of {_apps(waiting)}")
     if not seeing:
@@ -182,7 +184,14 @@ def _delivered(member: Member, accepted: Finding, seeing: Mapping[str, App]) -> 
 
 
 def _has_current(member: Member, app: App) -> bool:
-    return app.delivered.get(member.name) == member.generation
+    """Whether the app's Secret has it as it is now. Where the Secret cannot be written, its secrets may be older."""
+    is_stale = bool(app.refusal) and member.component is not None and bool(references_of(member.component))
+    return app.delivered.get(member.name) == member.generation and not is_stale
+
+
+def _refused(refused: Sequence[str], seeing: Mapping[str, App]) -> Finding:
+    reasons = dict.fromkeys(seeing[app].refusal for app in refused)
+    return Finding("False", "SecretRefused", f"not given to {_apps(refused)}: {'; '.join(list(reasons)[:_MOST_NAMED])}")
 
 
 def _too_large(app: str, size: int, total: int) -> Finding:

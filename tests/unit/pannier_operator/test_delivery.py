@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from pannier_crds.folder import digest_of, digests_in
 from pannier_operator.app_secret import differs, digests, generations_in, secret_name, version_in, with_version
 from pannier_operator.delivery import MOST_BYTES, AppSecret, secret_for, what_app_sees
 from pannier_operator.neighbourhood import Neighbourhood
@@ -114,19 +115,26 @@ class TestTheSecretOfAnApp:
         assert manifest["metadata"] == {
             "name": "cart-pannier",
             "namespace": "shop",
-            "labels": {"app.kubernetes.io/managed-by": "pannier-operator", "pannier.dev/app-id": "cart"},
+            "labels": {
+                "app.kubernetes.io/managed-by": "pannier-operator",
+                "pannier.dev/app-id": "cart",
+                "pannier.dev/outlives-release": "true",
+            },
             "annotations": {"pannier.dev/generations": '{"orders":3}'},
         }
         assert secret_name("cart") == "cart-pannier"
 
     def test_is_there_for_an_app_that_sees_nothing(self) -> None:
         delivered = deliver()
-        assert delivered.manifest["data"] == {}
+        assert files_of(delivered) == {"_index": '{\n "files": {}\n}'}
         assert (delivered.unresolved, delivered.too_large) == ([], [])
 
     def test_holds_a_file_for_each_component_without_scopes_and_other_marks(self) -> None:
         files = files_of(deliver(component("a", scopes=["cart"], generation=7), component("b")))
-        assert list(files) == ["a.yaml", "b.yaml"]
+        assert list(files) == ["a.yaml", "b.yaml", "_index"]
+        assert digests_in(files["_index"].encode()) == {
+            name: digest_of(files[name].encode()) for name in ("a.yaml", "b.yaml")
+        }
         assert files["a.yaml"] == (
             "apiVersion: dapr.io/v1alpha1\nkind: Component\nmetadata:\n  name: a\n  namespace: shop\n  annotations:\n"
             '    pannier.dev/generation: "7"\nspec:\n  type: state.redis\n  version: v1\n  metadata:\n'
@@ -158,7 +166,7 @@ class TestSecretsReferredTo:
         environment = component("env")
         environment["spec"] = {"type": "secretstores.local.env"}
         files = files_of(deliver(vaulted, environment))
-        assert list(files) == ["a.yaml", "env.yaml"]
+        assert list(files) == ["a.yaml", "env.yaml", "_index"]
         assert "secretStore: env\n" in files["a.yaml"]
 
     @pytest.mark.parametrize("store", ["kubernetes", "Kubernetes", ""])
@@ -271,14 +279,14 @@ class TestOneMebibyte:
         (left_out,) = delivered.too_large
         assert 700_000 < left_out.size < 710_000
         assert 1_200_000 < left_out.total < 1_210_000
-        assert list(files_of(delivered)) == [f"small-{number}.yaml" for number in range(5)]
+        assert list(files_of(delivered)) == [*(f"small-{number}.yaml" for number in range(5)), "_index"]
         assert "large" not in generations_in(delivered.manifest)
 
     def test_counts_secrets_too(self) -> None:
         secrets = {"redis": {"password": b"x" * 1_100_000}}
         delivered = deliver(component("a", reference("redisPassword", "redis", "password")), secrets=secrets)
         assert [each.component for each in delivered.too_large] == ["a"]
-        assert delivered.manifest["data"] == {}
+        assert list(files_of(delivered)) == ["_index"]
 
     @settings(deadline=None)
     @given(st.lists(st.integers(0, 600_000), max_size=6))

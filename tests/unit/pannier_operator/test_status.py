@@ -228,6 +228,23 @@ class TestDelivery:
         assert condition(found, "Ready")[:2] == ("False", "Delivering")
         assert counts(found) == (3, 1, "1/3")
 
+    def test_that_is_refused_says_what_refuses_it_and_what_to_do(self) -> None:
+        refusal = "the quota 'few' allows no more, so the Secret cannot be made; raise it, or make room"
+        apps = {"cart": App(refusal=refusal), "pay": has()}
+        found = status(component(), apps=apps, reports={"pay": [says()]})
+        assert condition(found, "Delivered") == ("False", "SecretRefused", f"not given to app 'cart': {refusal}")
+        assert condition(found, "Ready")[:2] == ("False", "SecretRefused")
+        assert counts(found) == (2, 1, "1/2")
+        assert events_between(None, found) == [Event("Warning", "SecretRefused", f"not given to app 'cart': {refusal}")]
+
+    def test_that_is_refused_leaves_what_is_there_already_unless_its_secrets_may_have_changed(self) -> None:
+        apps = {"cart": App({"orders": 2}, refusal="immutable")}
+        secrets = {"redis": {"password": b"a"}}
+        plain = status(component(), apps=apps, reports={"cart": [says()]})
+        secret = status(component("orders", PASSWORD), apps=apps, secrets=secrets, reports={"cart": [says()]})
+        assert condition(plain, "Delivered")[0] == "True"
+        assert condition(secret, "Delivered")[1] == "SecretRefused"
+
     def test_to_many_apps_counts_them(self) -> None:
         found = status(component(), apps={f"app-{number}": App() for number in range(40)})
         assert condition(found, "Delivered")[2] == "not yet in the Secret of 40 apps"

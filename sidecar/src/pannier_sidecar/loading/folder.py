@@ -13,9 +13,11 @@ from time import sleep
 from typing import TYPE_CHECKING, Final
 
 from msgspec import Struct
+from msgspec.structs import replace
 
-from pannier_crds.folder import VERSION_FILE
+from pannier_crds.folder import INDEX_FILE, VERSION_FILE
 from pannier_crds.problems import InvalidManifest, Problem
+from pannier_sidecar.loading.folder_index import FolderIndexes
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -72,6 +74,8 @@ class Reading(Struct, frozen=True):
     found: tuple[Found, ...] = ()
     broken: tuple[Broken, ...] = ()
     left_aside: tuple[LeftAside, ...] = ()
+    foreign: tuple[str, ...] = ()
+    """Files that were not read, because the index of their folder does not name them."""
 
 
 def component_files(folder: Path) -> list[Path]:
@@ -131,6 +135,7 @@ class FolderWatch:
         self._folders = tuple(folders)
         self._may_be_missing = may_be_missing
         self._further: tuple[Path, ...] = ()
+        self._indexes = FolderIndexes()
         self._signature: Signature | None = None
         self._digest = b""
         self.version = ""
@@ -157,16 +162,20 @@ class FolderWatch:
             before = self._look()
             contents = read_contents(self._files())
             version = _version_in(self._folders)
+            trouble, foreign = self._indexes.compare(self._folders, contents)
             digest = self._digest_of({**contents, **read_contents(self._further)})
             sleep(settling)
             if self._look() == before:
                 break
+        if trouble:
+            raise FolderUnreadable(trouble)
         self._signature = before
         self.version = version
         if digest == self._digest:
             return None
         self._digest = digest
-        return parse(contents)
+        reading = parse({source: content for source, content in contents.items() if source not in foreign})
+        return replace(reading, foreign=foreign)
 
     def _files(self) -> list[Path]:
         files: list[Path] = []
@@ -177,7 +186,7 @@ class FolderWatch:
         return files
 
     def _look(self) -> Signature:
-        versions = (folder / VERSION_FILE for folder in self._folders)
+        versions = (folder / name for folder in self._folders for name in (VERSION_FILE, INDEX_FILE))
         return tuple(_stat(path) for path in (*self._files(), *versions, *self._further))
 
     def _digest_of(self, contents: Mapping[str, bytes | Problem]) -> bytes:

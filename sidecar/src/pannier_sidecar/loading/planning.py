@@ -15,6 +15,7 @@ from msgspec import Struct
 from pannier_crds import catalogue
 from pannier_crds.catalogue.every_state_store import FIELDS
 from pannier_crds.checks import are_rivals, is_served, problems_among, problems_of, settings_without_effect
+from pannier_crds.folder import INDEX_FILE
 from pannier_crds.problems import Problem, error, listed, metadata_path, quoted
 from pannier_sidecar.loading.resolving import Surroundings, resolve
 from pannier_sidecar.loading.secrets import SecretStores, open_secret_store
@@ -133,6 +134,7 @@ def plan(
     `keys_as_written` takes keys that could be another app's too, so that what is stored under them can be moved.
     """
     planning = _Planning(surroundings, {wanted.name: wanted for wanted in serving}, keys_as_written=keys_as_written)
+    planning.tell_of_foreign(reading.foreign)
     for broken in reading.broken:
         planning.refuse_broken(broken, reading.found)
     visible = [found for found in reading.found if planning.sees(found)]
@@ -160,6 +162,10 @@ class _Planning:
         return Plan(
             tuple(self._wanted), tuple(self._refused), tuple(self._hidden), tuple(self._warnings), self._secrets.files
         )
+
+    def tell_of_foreign(self, files: Iterable[str]) -> None:
+        for source in files:
+            self._warnings.append(f"{source}: not read, because the folder's index ({INDEX_FILE}) does not name it")
 
     def refuse_broken(self, broken: Broken, found: Sequence[Found]) -> None:
         """Refuse what cannot be read. Where it is not known who is meant, the file keeps all that it gave."""

@@ -1,0 +1,66 @@
+"""When an app's Secret may be written again: neither a refusal nor who changes it back is a reason to hurry. Pure."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+if TYPE_CHECKING:
+    from collections.abc import Collection
+
+    from pannier_operator.refusals import Refusal
+
+Key = tuple[str, str]
+"""Namespace and app id."""
+
+_AFTER_REFUSAL: Final = (2.0, 4.0, 8.0, 16.0, 32.0, 60.0)
+_AFTER_WRITE: Final = (0.0, 0.0, 0.0, 2.0, 4.0, 8.0, 16.0, 30.0)
+"""Seconds until the same content may be written once more: others may change it back each time."""
+_CALM: Final = 120.0
+"""Seconds after which earlier attempts count no more."""
+
+
+class _Attempt(NamedTuple):
+    wanted: str
+    seen: str
+    tries: int
+    at: float
+    refusal: Refusal | None
+
+
+class Attempts:
+    """The latest attempt to write each app's Secret."""
+
+    def __init__(self) -> None:
+        self._latest: dict[Key, _Attempt] = {}
+
+    def pause(self, key: Key, wanted: str, seen: str, now: float) -> float:
+        """Seconds until the Secret may be written; 0 for now.
+
+        `wanted` stands for what it should become, `seen` for what it is: where one of them is another than at a
+        refusal, there is no need to wait.
+        """
+        latest = self._latest.get(key)
+        if latest is None or latest.wanted != wanted or (latest.refusal is not None and latest.seen != seen):
+            return 0.0
+        pauses = _AFTER_WRITE if latest.refusal is None else _AFTER_REFUSAL
+        return max(0.0, latest.at + pauses[min(latest.tries, len(pauses)) - 1] - now)
+
+    def note(self, key: Key, wanted: str, seen: str, refusal: Refusal | None, now: float) -> None:
+        """It was written, or refused."""
+        latest = self._latest.get(key)
+        is_another = latest is None or latest.wanted != wanted or now - latest.at > _CALM
+        tries = 1 if latest is None or is_another else latest.tries + 1
+        self._latest[key] = _Attempt(wanted, seen, tries, now, refusal)
+
+    def is_repeated(self, key: Key) -> bool:
+        """Whether the latest attempt was not the first of its kind."""
+        return key in self._latest and self._latest[key].tries > 1
+
+    def refusal(self, key: Key) -> Refusal | None:
+        """Of the latest attempt."""
+        return self._latest[key].refusal if key in self._latest else None
+
+    def keep_only(self, namespace: str, apps: Collection[str]) -> None:
+        """Forget the namespace's other apps."""
+        for key in [key for key in self._latest if key[0] == namespace and key[1] not in apps]:
+            del self._latest[key]

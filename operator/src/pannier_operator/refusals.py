@@ -1,0 +1,94 @@
+"""What keeps an app's Secret from being written, and what to do about it. Pure.
+
+The API server's own words are not repeated: an admission webhook of somebody else's may put anything into them.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+from pannier_crds.problems import quoted
+from pannier_operator.app_secret import APP_ID_LABEL, MANAGED_BY_LABEL, MANAGER
+from pannier_operator.neighbourhood import metadata_of
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from pannier_operator.neighbourhood import Manifest
+
+_QUOTA: Final = re.compile(r"exceeded quota: ([^,\s]{1,253})")
+_WEBHOOK_DENIES: Final = re.compile(r'admission webhook "([^"\s]{1,253})" denied')
+_WEBHOOK_FAILS: Final = re.compile(r'failed calling webhook "([^"\s]{1,253})"')
+_POLICY_DENIES: Final = re.compile(r"ValidatingAdmissionPolicy '([^'\s]{1,253})'")
+_EXEMPT: Final = f"exempt Secrets with the label {MANAGED_BY_LABEL}={MANAGER} from it"
+_TOO_MANY_REQUESTS: Final = 429
+_SERVER_ERROR: Final = 500
+
+
+class Refusal(NamedTuple):
+    """Why an app's Secret is not as it should be."""
+
+    cause: str
+    """One word, for the metric."""
+    message: str
+    """What refuses, and what to do."""
+
+
+def refusal_of_foreign(secret: Manifest) -> Refusal:
+    """A Secret has the name of an app's and is not marked as Pannier's: it is never overwritten."""
+    where = _named(metadata_of(secret))
+    if _has_our_marks(secret):
+        message = (
+            f"{where} has lost the label {MANAGED_BY_LABEL}={MANAGER}; put the label back, or delete the Secret, and "
+            "it is made again"
+        )
+        return Refusal("LabelRemoved", message)
+    message = (
+        f"{where} is somebody else's and has the name that the app's needs; rename it, or give the app another id "
+        "with the annotation dapr.io/app-id"
+    )
+    return Refusal("NameTaken", message)
+
+
+def refusal_of_write(status: int, text: str, namespace: str, name: str) -> Refusal:
+    """The API server does not write an app's Secret: what it answers."""
+    where = f"Secret {quoted(name)} in namespace {quoted(namespace)}"
+    if found := _QUOTA.search(text):
+        message = f"the quota {quoted(found[1])} allows no more, so {where} cannot be made; raise it, or make room"
+        return Refusal("QuotaExceeded", message)
+    if found := _WEBHOOK_DENIES.search(text):
+        return Refusal("Denied", f"the admission webhook {quoted(found[1])} refuses {where}; {_EXEMPT}")
+    if found := _WEBHOOK_FAILS.search(text):
+        message = f"the admission webhook {quoted(found[1])} fails, so {where} cannot be written; mend it, or {_EXEMPT}"
+        return Refusal("WebhookFails", message)
+    if found := _POLICY_DENIES.search(text):
+        return Refusal("Denied", f"the admission policy {quoted(found[1])} refuses {where}; {_EXEMPT}")
+    if "immutable" in text:
+        # A kubelet that has met an immutable Secret never looks at it again for the pods that mount it.
+        message = f"{where} is immutable; delete it, and it is made again, and restart the app's pods then"
+        return Refusal("Immutable", message)
+    if "forbidden" in text.lower() and "cannot" in text:
+        return Refusal("NoRight", f"the operator has no right to write {where}; give it back what its chart asks for")
+    message = f"the API server refuses to write {where} (HTTP status {status}); it is tried again"
+    return Refusal("Refused", message)
+
+
+def refusal_of_changed(namespace: str, name: str) -> Refusal:
+    """What was written came back as something else."""
+    where = f"Secret {quoted(name)} in namespace {quoted(namespace)}"
+    return Refusal("Altered", f"something in the cluster alters {where} as it is written, such as a webhook; {_EXEMPT}")
+
+
+def may_pass(status: int) -> bool:
+    """Whether a failed call may well succeed a moment later: nobody needs to be told of the first one."""
+    return status == _TOO_MANY_REQUESTS or status >= _SERVER_ERROR
+
+
+def _has_our_marks(secret: Manifest) -> bool:
+    labels = metadata_of(secret).get("labels")
+    return isinstance(labels, dict) and APP_ID_LABEL in labels
+
+
+def _named(metadata: Mapping[str, object]) -> str:
+    return f"Secret {quoted(str(metadata.get('name')))} in namespace {quoted(str(metadata.get('namespace')))}"

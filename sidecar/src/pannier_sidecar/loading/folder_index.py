@@ -1,0 +1,69 @@
+"""The index of a components folder: what its writer says belongs to it, and whether that is what is there.
+
+A Secret can be changed by others than the operator that writes it. What it does not name is not read, and while a file
+is not as it says, nothing is: its writer puts it right, and until then everything stays as it is.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from pannier_crds.folder import INDEX_FILE, digest_of, digests_in
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from pannier_crds.problems import Problem
+
+
+class FolderIndexes:
+    """The indexes of some folders. One that was there once has to stay."""
+
+    def __init__(self) -> None:
+        self._indexed: set[Path] = set()
+
+    def compare(self, folders: Iterable[Path], contents: Mapping[str, bytes | Problem]) -> tuple[str, tuple[str, ...]]:
+        """What is wrong with the folders, or nothing; and the files among `contents` that no index names.
+
+        `contents` are the component files of the folders; other files that an index names are read here.
+        """
+        foreign: list[str] = []
+        for folder in folders:
+            try:
+                index = (folder / INDEX_FILE).read_bytes()
+            except OSError:
+                if folder in self._indexed:
+                    return f"components folder {folder}: its index ({INDEX_FILE}) has gone", ()
+                continue
+            self._indexed.add(folder)
+            try:
+                named = digests_in(index)
+            except (ValueError, RecursionError) as error:
+                return f"components folder {folder}: its index ({INDEX_FILE}) cannot be read: {error}", ()
+            if wrong := _other_than_named(folder, named, contents):
+                return f"components folder {folder}: {wrong} is not what its index ({INDEX_FILE}) says", ()
+            foreign += [source for source in contents if _is_foreign(Path(source), folder, named)]
+        return "", tuple(foreign)
+
+
+def _is_foreign(path: Path, folder: Path, named: Mapping[str, str]) -> bool:
+    return path.parent == folder and path.name not in named
+
+
+def _other_than_named(folder: Path, named: Mapping[str, str], contents: Mapping[str, bytes | Problem]) -> str:
+    """The first file that is missing or has another content; empty when there is none."""
+    for name, digest in named.items():
+        content = contents.get(str(folder / name))
+        if content is None:
+            content = _content_of(folder / name)
+        if not isinstance(content, bytes) or digest_of(content) != digest:
+            return name
+    return ""
+
+
+def _content_of(path: Path) -> bytes | None:
+    try:
+        return path.read_bytes()
+    except OSError:
+        return None

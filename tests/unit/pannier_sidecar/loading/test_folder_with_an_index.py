@@ -1,0 +1,101 @@
+"""A folder may say which files belong to it: then no other is read, and none that is not as it says."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from pannier_crds.folder import INDEX_FILE, VERSION_FILE, index_of
+from pannier_sidecar.loading.folder import FolderUnreadable, FolderWatch, Reading
+from pannier_sidecar.loading.planning import plan
+from pannier_sidecar.loading.resolving import Surroundings
+
+
+def index(path: Path) -> None:
+    """Name every file that is there now."""
+    files = {each.name: each.read_bytes() for each in path.iterdir() if each.name not in (INDEX_FILE, VERSION_FILE)}
+    (path / INDEX_FILE).write_bytes(index_of(files))
+
+
+def names(reading: Reading | None) -> list[str]:
+    assert reading is not None
+    return [found.component.name for found in reading.found]
+
+
+def test_a_file_that_is_not_named_is_not_read_and_told_of(folder):
+    folder.put("a")
+    index(folder.path)
+    folder.put("smuggled")
+
+    reading = FolderWatch([folder.path]).read()
+
+    assert names(reading) == ["a"]
+    warnings = plan(reading, Surroundings("cart")).warnings
+    assert warnings == (f"{folder.path}/smuggled.yaml: not read, because the folder's index (_index) does not name it",)
+
+
+def test_a_file_that_comes_later_changes_nothing_either(folder):
+    folder.put("a")
+    index(folder.path)
+    watch = FolderWatch([folder.path])
+    watch.read()
+    folder.put("smuggled")
+
+    assert watch.has_news()
+    assert names(watch.read()) == ["a"]
+    assert not watch.has_news()
+
+
+@pytest.mark.parametrize("file", ["a.yaml", "_secrets"])
+def test_nothing_is_read_while_a_file_is_not_as_named(folder, file):
+    folder.put("a")
+    folder.write("_secrets", "{}")
+    index(folder.path)
+    watch = FolderWatch([folder.path])
+    watch.read()
+    right = (folder.path / file).read_bytes()
+    folder.write(file, folder.component("a", actorStateStore="true"))
+
+    with pytest.raises(FolderUnreadable, match=rf"{file} is not what its index \(_index\) says"):
+        watch.read()
+    (folder.path / file).unlink()
+    with pytest.raises(FolderUnreadable, match=file):
+        watch.read()
+
+    (folder.path / file).write_bytes(right)
+    folder.put("b")
+    index(folder.path)
+    assert names(watch.read()) == ["a", "b"]
+
+
+def test_an_index_that_was_there_has_to_stay(folder):
+    folder.put("a")
+    index(folder.path)
+    watch = FolderWatch([folder.path])
+    watch.read()
+    (folder.path / INDEX_FILE).unlink()
+    folder.put("smuggled")
+
+    assert watch.has_news()
+    with pytest.raises(FolderUnreadable, match=r"its index \(_index\) has gone"):
+        watch.read()
+
+
+@pytest.mark.parametrize("text", ["", "[]", '{"files": ["a.yaml"]}', '{"files": {"a.yaml": 1}}', "\xff"])
+def test_an_index_that_cannot_be_read_is_no_leave_to_read_all(folder, text):
+    folder.put("a")
+    (folder.path / INDEX_FILE).write_bytes(text.encode("latin-1"))
+
+    with pytest.raises(FolderUnreadable, match="cannot be read"):
+        FolderWatch([folder.path]).read()
+
+
+def test_the_index_of_one_folder_says_nothing_of_another(folder, tmp_path):
+    folder.put("a")
+    index(folder.path)
+    plain = tmp_path / "plain"
+    plain.mkdir()
+    (plain / "b.yaml").write_text(folder.component("b"))
+
+    assert names(FolderWatch([folder.path, plain]).read()) == ["a", "b"]
