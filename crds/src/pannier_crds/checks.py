@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Final
 from pannier_crds import catalogue
 from pannier_crds.neighbours import are_rivals, conflicts_in_turn, conflicts_with, problems_among
 from pannier_crds.problems import Problem, error, listed, metadata_path, one_line, quoted, warning
+from pannier_crds.promises import promised_by, ways_to
 from pannier_crds.stored_keys import stored_key_problems
 from pannier_crds.suggestions import closest
 
@@ -181,7 +182,7 @@ def _setting_problems(component: Component, component_type: ComponentType) -> It
     for item in component.metadata:
         field = component_type.field(item.name)
         if field is None:
-            yield _unknown_setting(item.name, component_type)
+            yield _unknown_setting(item, component_type)
             continue
         if item.is_reference:
             unresolved.append(item.name)
@@ -198,11 +199,17 @@ def _setting_problems(component: Component, component_type: ComponentType) -> It
         yield _cannot_hold_actors(component_type)
 
 
-def _unknown_setting(name: str, component_type: ComponentType) -> Problem:
+def _unknown_setting(item: MetadataItem, component_type: ComponentType) -> Problem:
+    """A field without meaning: no harm, unless it asks for what whoever wrote it relies on."""
     known = component_type.field_names()
-    meant = closest(name, known)
-    advice = f"write {quoted(meant)}" if meant else "take it out, it has no effect"
-    return warning(metadata_path(name), f"{component_type.name} has no field {quoted(name)}", advice)
+    meant = closest(item.name, known)
+    promise = promised_by(item)
+    if promise is None:
+        advice = f"write {quoted(meant)}" if meant else "take it out, it has no effect"
+        return warning(metadata_path(item.name), f"{component_type.name} has no field {quoted(item.name)}", advice)
+    advice = f"write {quoted(meant)}" if meant else f"take it out; {ways_to(promise, known)}"
+    message = f"{component_type.name} has no field {quoted(item.name)}, so {promise.words} would be missing"
+    return error(metadata_path(item.name), message, advice)
 
 
 def _cannot_hold_actors(component_type: ComponentType) -> Problem:

@@ -114,6 +114,45 @@ def test_every_redis_field_of_dapr_is_known(name: str) -> None:
     assert redis.field(name) is not None
 
 
+DAPR_FIELDS = {
+    "state.in-memory": "",
+    "state.sqlite": "connectionString url tableName metadataTableName timeout timeoutInSeconds busyTimeout disableWAL "
+    "cleanupInterval cleanupIntervalInSeconds",
+    "state.redis": DAPR_REDIS_FIELDS + "redeliverInterval processingTimeout queueDepth concurrency maxLenApprox "
+    "consumerID azureTenantId azureClientId azureClientSecret azureCertificate azureCertificateFile "
+    "azureCertificatePassword azureEnvironment",
+    "state.postgresql": "connectionString url host hostaddr port database user password sslRootCert tableName "
+    "metadataTableName timeout timeoutInSeconds cleanupInterval maxConns connectionMaxIdleTime queryExecMode "
+    "useAzureAD useAWSIAM awsRegion awsAccessKey awsSecretKey awsSessionToken awsIamRoleArn region accessKey secretKey "
+    "sessionToken assumeRoleArn azureTenantId azureClientSecret azureCertificate azureEnvironment",
+    "state.memcached": "hosts maxIdleConnections timeout",
+    "state.mongodb": "host server connectionString username password databaseName collectionName writeconcern "
+    "readconcern params operationTimeout",
+    "state.aws.dynamodb": "table region awsRegion endpoint accessKey secretKey sessionToken ttlAttributeName "
+    "partitionKey assumeRoleArn assumeRoleSessionName sessionName trustAnchorArn trustProfileArn",
+    "state.etcd": "endpoints keyPrefixPath tlsEnable ca cert key maxTxnOps",
+    "state.hashicorp.consul": "datacenter httpAddr aclToken scheme keyPrefixPath",
+    "state.azure.cosmosdb": "url database collection masterKey contentType azureTenantId azureClientId "
+    "azureClientSecret azureCertificate azureCertificateFile azureCertificatePassword azureEnvironment "
+    "azureAuthMethods spnTenantId",
+    "state.cassandra": "hosts port username password table keyspace protoVersion replicationFactor consistency "
+    "enableHostVerification",
+}
+OF_EVERY_STORE = """
+    keyPrefix actorStateStore defaultStateStore ttlInSeconds primaryEncryptionKey secondaryEncryptionKey
+    outboxPublishPubsub outboxPublishTopic outboxPubsub outboxDiscardWhenMissingState
+"""
+
+
+@pytest.mark.parametrize("type", DAPR_FIELDS)
+def test_every_field_of_dapr_is_known(type: str) -> None:
+    for version in catalogue.known_versions(type):
+        kind = catalogue.component_type(type, version)
+        assert kind is not None
+        names = [name for name in (DAPR_FIELDS[type] + OF_EVERY_STORE).split() if kind.field(name) is None]
+        assert names == []
+
+
 @pytest.mark.parametrize("name", ["hosts", "maxIdleConnections", "timeout", "ttlInSeconds", "keyPrefix"])
 def test_every_memcached_field_of_dapr_is_known(name: str) -> None:
     memcached = catalogue.component_type("state.memcached")

@@ -307,6 +307,85 @@ def test_problems_come_in_the_order_of_the_manifest() -> None:
     ]
 
 
+@pytest.mark.parametrize(
+    ("judged", "message"),
+    [
+        (
+            component(*literal(host="a", enableTLS="true"), type="state.mongodb"),
+            "spec.metadata[enableTLS]: state.mongodb has no field 'enableTLS', so an encrypted connection would be "
+            "missing; take it out; this store is told of encryption in its address, if at all",
+        ),
+        (
+            component(HOST, *literal(enableSSL="yes")),
+            "spec.metadata[enableSSL]: state.redis has no field 'enableSSL', so an encrypted connection would be "
+            "missing; write 'enableTLS'",
+        ),
+        (
+            component(MetadataItem("serverCertificate", secret=SecretKeyRef("a", "b")), type="state.in-memory"),
+            "spec.metadata[serverCertificate]: state.in-memory has no field 'serverCertificate', so an encrypted "
+            "connection would be missing; take it out; this store is told of encryption in its address, if at all",
+        ),
+        (
+            component(*literal(encryptAtRest="true"), type="state.sqlite"),
+            "spec.metadata[encryptAtRest]: state.sqlite has no field 'encryptAtRest', so the encryption of what is "
+            "stored would be missing; take it out; encrypt values in the app, or let the database encrypt its disks",
+        ),
+        (
+            component(HOST, *literal(consistency="strong")),
+            "spec.metadata[consistency]: state.redis has no field 'consistency', so this consistency or durability "
+            "would be missing; take it out; ask for strong consistency in the requests that need it",
+        ),
+        (
+            component(*literal(host="a", w_concern="1", durability="majority"), type="state.mongodb"),
+            "spec.metadata[durability]: state.mongodb has no field 'durability', so this consistency or durability "
+            "would be missing; take it out; this store has 'writeconcern' and 'readconcern'",
+        ),
+    ],
+)
+def test_a_field_that_promises_what_is_not_kept_is_refused(judged: Component, message: str) -> None:
+    assert errors(judged) == [message]
+
+
+@pytest.mark.parametrize(
+    "item",
+    [
+        MetadataItem("enableTLS", "false"),
+        MetadataItem("sslmode", "disable"),
+        MetadataItem("insecureSkipTLSVerify", "true"),
+        MetadataItem("certificate", ""),
+        MetadataItem("certificate"),
+        MetadataItem("colour", "blue"),
+    ],
+)
+def test_a_field_without_meaning_that_promises_nothing_is_only_warned_of(item: MetadataItem) -> None:
+    judged = component(MetadataItem("host", "a"), item, type="state.mongodb")
+    assert errors(judged) == []
+    assert any("has no field" in line for line in warnings(judged))
+
+
+STATE_STORES = [kind for kind in catalogue.known_types() if kind.is_state_store]
+
+
+@pytest.mark.parametrize("kind", STATE_STORES, ids=lambda kind: f"{kind.name}-{kind.versions[0]}")
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        ("outboxPublishPubsub", "the outbox is not served, so no event would be published"),
+        ("OutboxPublishTopic", "the outbox is not served, so no event would be published"),
+        ("outboxPubsub", "the outbox is not served"),
+        ("outboxDiscardWhenMissingState", "the outbox is not served"),
+        ("primaryEncryptionKey", "encryption at rest is not served, so state would be stored readable"),
+        ("secondaryEncryptionKey", "encryption at rest is not served"),
+        ("encryptValues", "so the encryption of what is stored would be missing"),
+        ("isolationLevel", "so this consistency or durability would be missing"),
+    ],
+)
+def test_no_store_takes_a_promise_that_it_does_not_keep(kind: ComponentType, name: str, words: str) -> None:
+    for item in (MetadataItem(name, "true"), MetadataItem(name, secret=SecretKeyRef("a", "b"))):
+        judged = component(item, type=kind.name, version=kind.versions[0])
+        assert [line for line in errors(judged) if f"[{name}]" in line and words in line], errors(judged)
+
+
 def test_settings_without_effect_are_told_apart_from_problems() -> None:
     judged = component(HOST, MetadataItem("PoolSize", "3"), MetadataItem("queryIndexes", "[]"))
     assert settings_without_effect(judged) == [

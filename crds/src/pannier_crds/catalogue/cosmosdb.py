@@ -62,6 +62,14 @@ _FIELDS: Final = (
         bare_unit="s",
         must_be_positive=True,
     ),
+    Field(
+        "azureAuthMethods",
+        aliases=("azureADAuthMethods", "entraIDAuthMethods", "microsoftEntraIDAuthMethods"),
+        refused=(
+            "a choice among the ways to sign in is not served, so others than those could be used",
+            "take this field out, and write masterKey or azureClientSecret where no other may be used",
+        ),
+    ),
     Field("contentType", ignored="values are kept as the bytes that were sent"),
     Field("azureCertificate", sensitive=True, aliases=("spnCertificate",), refused=_CERTIFICATES_REFUSED),
     Field("azureCertificateFile", aliases=("spnCertificateFile",), refused=_CERTIFICATES_REFUSED),

@@ -69,7 +69,11 @@ FIELDS: Final = (
     ),
     Field("maxConnections", "integer", description="Most connections at once", default=50, minimum=1),
     *(Field(name, refused=_ROLES_REFUSED) for name in ("assumeRoleArn", "trustAnchorArn", "trustProfileArn")),
-    Field("sessionName", ignored="it names the session of an assumed role, and no role is assumed"),
+    Field(
+        "sessionName",
+        aliases=("assumeRoleSessionName",),
+        ignored="it names the session of an assumed role, and no role is assumed",
+    ),
 )
 
 

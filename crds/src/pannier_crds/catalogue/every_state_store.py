@@ -11,6 +11,11 @@ _ENCRYPTION_REFUSED: Final = (
     "take this field out, or encrypt values in the app",
 )
 
+_OUTBOX_REFUSED: Final = (
+    "the outbox is not served, so no event would be published",
+    "take this field out, and have the app publish what it saves",
+)
+
 FIELDS: Final = (
     Field(
         "keyPrefix",
@@ -47,4 +52,8 @@ FIELDS: Final = (
     ),
     Field("primaryEncryptionKey", sensitive=True, refused=_ENCRYPTION_REFUSED),
     Field("secondaryEncryptionKey", sensitive=True, refused=_ENCRYPTION_REFUSED),
+    Field("outboxPublishPubsub", refused=_OUTBOX_REFUSED),
+    Field("outboxPublishTopic", refused=_OUTBOX_REFUSED),
+    Field("outboxPubsub", refused=_OUTBOX_REFUSED),
+    Field("outboxDiscardWhenMissingState", "boolean", refused=_OUTBOX_REFUSED),
 )

@@ -53,8 +53,8 @@ _FIELDS: Final = (
     Field(
         "readconcern",
         "choice",
-        description="What a read may see, where it does not ask for strong consistency",
-        default="local",
+        description="What a read may see, where it does not ask for strong consistency; local without it, and without "
+        "readConcernLevel in the URL",
         choices=("available", "local", "majority", "linearizable", "snapshot"),
     ),
     Field(

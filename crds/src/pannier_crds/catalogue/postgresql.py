@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from pannier_crds.catalogue import every_state_store
+from pannier_crds.catalogue import every_state_store, tokens
 from pannier_crds.catalogue.model import ComponentType, Field, Form
 from pannier_crds.catalogue.two_tables import TIMES, metadata_table, state_table, tables_differ
 from pannier_crds.problems import error
@@ -30,20 +30,6 @@ _TABLE_PREFIX: Final = Form(
 _TOKENS_REFUSED: Final = (
     "signing in with a token is not served",
     "take this field out and write user and password, or a connectionString that has them",
-)
-_FOR_TOKENS: Final = (
-    "awsRegion",
-    "awsAccessKey",
-    "awsSecretKey",
-    "awsSessionToken",
-    "awsIamRoleArn",
-    "azureTenantId",
-    "azureClientId",
-    "azureClientSecret",
-    "azureCertificate",
-    "azureCertificateFile",
-    "azureCertificatePassword",
-    "azureEnvironment",
 )
 
 _ADDRESS: Final = (
@@ -91,7 +77,8 @@ _METADATA_TABLE: Final = metadata_table(_TABLE, "dapr_metadata")
 _TOKENS: Final = (
     Field("useAzureAD", "boolean", refused=_TOKENS_REFUSED),
     Field("useAWSIAM", "boolean", refused=_TOKENS_REFUSED),
-    *(Field(name, ignored="signing in with a token is not served") for name in _FOR_TOKENS),
+    *tokens.AZURE,
+    *tokens.AWS,
 )
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from pannier_crds.catalogue import every_state_store, redis_rules
+from pannier_crds.catalogue import every_state_store, redis_rules, tokens
 from pannier_crds.catalogue.model import ComponentType, Field
 
 _ONE_CONNECTION: Final = "all calls share one connection, so there is no pool to set"
@@ -115,10 +115,27 @@ _PATIENCE: Final = (
     ),
 )
 
+_PUB_SUB: Final = "it is for pub/sub over Redis, and this is a state store"
+
 _WITHOUT_EFFECT: Final = tuple(
     Field(name, ignored=_ONE_CONNECTION)
     for name in ("poolSize", "poolTimeout", "minIdleConns", "maxConnAge", "idleTimeout", "idleCheckFrequency")
-) + (Field("queryIndexes", ignored=_NO_QUERIES),)
+) + (
+    Field("queryIndexes", ignored=_NO_QUERIES),
+    *(
+        Field(name, ignored=_PUB_SUB)
+        for name in (
+            "consumerID",
+            "redeliverInterval",
+            "processingTimeout",
+            "queueDepth",
+            "concurrency",
+            "maxLenApprox",
+        )
+    ),
+    *tokens.AZURE,
+    *tokens.OIDC,
+)
 
 _REFUSED: Final = (
     Field("useEntraID", "boolean", aliases=("useAzureAD",), refused=_TOKENS_REFUSED),

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from pannier_crds.checks import is_served, problems_among, problems_of
-from pannier_crds.problems import metadata_path, warning
+from pannier_crds.checks import is_served, problems_among, problems_of, settings_without_effect
+from pannier_crds.problems import metadata_path, quoted, warning
 from pannier_sidecar.cli.flags import Flag
 from pannier_sidecar.cli.help import show_help
 from pannier_sidecar.cli.parsing import UsageError, parse_with_paths
@@ -20,6 +20,7 @@ from pannier_sidecar.loading.secrets import ENVIRONMENT, FILE, EnvironmentSecret
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
+    from pannier_crds.component import Component
     from pannier_crds.problems import Problem
     from pannier_sidecar.loading.folder import Found
 
@@ -82,6 +83,7 @@ def judge(reading: Reading, *, namespaces_meet: bool = True) -> list[Verdict]:
     ]
     for found in reading.found:
         verdicts += _placed(found, problems_of(found.component))
+        verdicts += _placed(found, _without_effect(found.component))
     # Those that are wrong by themselves too: mended, they would meet the same neighbours.
     by_id = {id(found.component): found for found in reading.found}
     components = [found.component for found in reading.found]
@@ -90,6 +92,11 @@ def judge(reading: Reading, *, namespaces_meet: bool = True) -> list[Verdict]:
     for found in reading.found:
         verdicts += _placed(found, _unanswered_references(found, reading.found))
     return sorted(verdicts, key=lambda verdict: (verdict.source, verdict.problem.line or 0))
+
+
+def _without_effect(component: Component) -> Iterator[Problem]:
+    for name, why in settings_without_effect(component):
+        yield warning(metadata_path(name), f"{quoted(name)} has no effect, because {why}", "take it out")
 
 
 def _unanswered_references(found: Found, among: Iterable[Found]) -> Iterator[Problem]:

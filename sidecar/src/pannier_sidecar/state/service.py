@@ -56,6 +56,8 @@ if TYPE_CHECKING:
 Result = TypeVar("Result")
 
 TTL_FIELD = "ttlInSeconds"
+OUTBOX_FIELDS = "outbox."
+"""What the names of the outbox's fields begin with."""
 LARGEST_ANSWER = 32 * 1024 * 1024
 MAX_TTL_S = 2**31 - 1
 """Dapr's own limit (68 years); larger numbers overflow in some databases."""
@@ -317,19 +319,22 @@ def _set_at(served: ServedStore, key: str, item: WriteItem) -> Set:
     ttl = served.default_ttl
     if item.metadata:
         ttl = _ttl(item.metadata, ttl)
+        _refuse_outbox(item.metadata)
     strong = item.consistency is Consistency.STRONG
     return Set(_checked(served, key), item.value, if_match, if_absent, ttl, strong, item.metadata)
 
 
 def _delete(served: ServedStore, key: str, item: WriteItem) -> Delete:
     if_match, if_absent = writing_rule(item.etag, item.concurrency)
+    if item.metadata:
+        _refuse_outbox(item.metadata)
     strong = item.consistency is Consistency.STRONG
     return Delete(_checked(served, key), if_match, if_absent, strong, item.metadata)
 
 
 def _ttl(metadata: Mapping[str, str], default: int | None) -> int | None:
     """Return seconds, None for never: -1 and 0 mean never, absence means the component's default."""
-    text = metadata.get(TTL_FIELD)
+    text = metadata.get(TTL_FIELD) or _in_another_case(metadata, TTL_FIELD)
     if not text:
         return default
     seconds = int(text) if _SECONDS.fullmatch(text.strip()) else -2
@@ -338,6 +343,22 @@ def _ttl(metadata: Mapping[str, str], default: int | None) -> int | None:
             f"metadata {TTL_FIELD} is {text[:50]!r}; write a whole number of seconds up to {MAX_TTL_S}, or -1 for never"
         )
     return seconds if seconds > 0 else None
+
+
+def _in_another_case(metadata: Mapping[str, str], wanted: str) -> str | None:
+    """Return what is there under a name that differs in case: a value that should expire must not stay for ever."""
+    lower = wanted.lower()
+    return next((value for name, value in metadata.items() if value and name.lower() == lower), None)
+
+
+def _refuse_outbox(metadata: Mapping[str, str]) -> None:
+    """Raise MalformedRequest for what is meant for Dapr's outbox: the event would become the stored value."""
+    for name, value in metadata.items():
+        if name.lower().startswith(OUTBOX_FIELDS) and value.strip().lower() not in ("", "false"):
+            raise MalformedRequest(
+                f"metadata {name[:50]} asks for the outbox, which is not served: no event would be published; take it "
+                "out, and publish the event from the app"
+            )
 
 
 def _checked(served: ServedStore, stored: str) -> str:

@@ -189,3 +189,27 @@ async def test_listing_ends_with_the_last_page_and_brings_values_when_asked() ->
     assert [(item.key, item.found) for item in listed.items] == [("ka", StoredValue(b"1", "7")), ("kb", None)]
     assert listed.cursor is None
     assert store.asked[0] == ("app||k", 10, "from here")
+
+
+@pytest.mark.parametrize("name", ["outbox.projection", "Outbox.Projection", "outbox.cloudevent.id"])
+async def test_what_is_meant_for_the_outbox_is_refused_and_nothing_is_written(name: str) -> None:
+    store = ScriptedStore()
+    service, _, _ = serving(store)
+    event = WriteItem("order", b"the event", metadata={name: "true"})
+    for items, shared in (([WriteItem("order", b"1"), event], {}), ([WriteItem("order", b"1")], {name: "true"})):
+        with pytest.raises(MalformedRequest, match=f"metadata {name} asks for the outbox, which is not served"):
+            await service.transact(TransactRequest(None, items, shared))
+    with pytest.raises(MalformedRequest, match="asks for the outbox"):
+        await service.save(SaveRequest(None, [event]))
+    with pytest.raises(MalformedRequest, match="asks for the outbox"):
+        await service.delete(DeleteRequest(None, WriteItem("order", metadata={name: "true"})))
+    assert store.asked == []
+    await service.save(SaveRequest(None, [WriteItem("order", b"1", metadata={name: "false"})]))
+    assert len(store.asked) == 1
+
+
+async def test_an_expiry_in_another_case_is_one() -> None:
+    store = ScriptedStore()
+    service, _, _ = serving(store)
+    await service.save(SaveRequest(None, [WriteItem("k", b"1", metadata={"TTLInSeconds": "60"})]))
+    assert [write.ttl for write in store.asked] == [60]

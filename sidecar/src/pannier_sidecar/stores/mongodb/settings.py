@@ -47,7 +47,7 @@ def read(settings: Mapping[str, Setting]) -> MongoDBSettings:
         database=_text(settings, "databaseName") or "daprStore",
         collection=_text(settings, "collectionName") or "daprCollection",
         write_concern=int(concern) if concern.isdecimal() else concern or None,
-        read_concern=_text(settings, "readconcern") or "local",
+        read_concern=_text(settings, "readconcern") or _option(address, "readconcernlevel") or "local",
         timeout=float(settings.get("operationTimeout") or 5.0),
     )
 
@@ -75,6 +75,12 @@ def _user(settings: Mapping[str, Setting]) -> str:
         return ""
     password = settings.get("password")
     return quote_plus(str(name)) + (f":{quote_plus(str(password))}@" if password else "@")
+
+
+def _option(url: str, name: str) -> str:
+    """Return what the URL says under a name in lower case; empty where it says nothing."""
+    given = {each.lower(): value for each, value in parse_qsl(url.partition("?")[2])}
+    return given.get(name, "")
 
 
 def _with_own_options(url: str) -> str:

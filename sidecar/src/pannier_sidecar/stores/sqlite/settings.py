@@ -31,6 +31,8 @@ _OWN_PRAGMAS: Final = {"busy_timeout": "busyTimeout", "journal_mode": "disableWA
 """What a pragma may not set, because a setting of its own does."""
 _WITHOUT_MEANING: Final = ("_txlock", "_time_format", "cache")
 """Parameters of Dapr's driver: transactions are immediate here anyway, and no cache is shared."""
+_ENCRYPTION: Final = re.compile(r"key|cipher|crypt", re.IGNORECASE)
+_DURABILITY: Final = re.compile(r"sync|secure_delete", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,6 +101,7 @@ def locate(connection_string: str) -> Location:
     is_immutable = parameters.pop("immutable", ["0"])[0] == "1"
     pragmas = tuple(_pragma(text) for text in parameters.pop("_pragma", []))
     for name in parameters.keys() - set(_WITHOUT_MEANING):
+        _refuse_promise(name)
         logger.warning("connectionString has a parameter %s that is not known and has no effect", name)
     if path == ":memory:" or mode == "memory":
         return Location("", "file::memory:", pragmas=pragmas)
@@ -106,6 +109,17 @@ def locate(connection_string: str) -> Location:
         raise StoreRefused(f"connectionString has mode={mode}; write ro, rw, rwc or memory")
     uri = f"file:{quote(path)}?mode={mode}" + ("&immutable=1" if is_immutable else "")
     return Location(path, uri, is_immutable or mode == "ro", mode == "rwc", pragmas)
+
+
+def _refuse_promise(name: str) -> None:
+    """Raise StoreRefused for a parameter of another driver's that somebody may rely on."""
+    if _ENCRYPTION.search(name):
+        raise StoreRefused(f"connectionString has {name}, but database files are not encrypted here; take it out")
+    if _DURABILITY.search(name):
+        raise StoreRefused(
+            f"connectionString has {name}, which has no effect here; write _pragma=synchronous(FULL) for durable "
+            "writes, or take it out"
+        )
 
 
 def _pragma(text: str) -> str:

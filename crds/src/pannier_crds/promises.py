@@ -1,0 +1,63 @@
+"""Fields that no store has, by what their names promise: to leave them aside would break a promise in silence."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from pannier_crds.problems import listed
+from pannier_crds.values import parse_boolean
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from pannier_crds.component import MetadataItem
+
+
+@dataclass(frozen=True, slots=True)
+class Promise:
+    """What somebody relies on who writes such a field."""
+
+    words: str
+    names: re.Pattern[str]
+    """Found in the names of fields that promise it, and of those that keep it where a store has them."""
+    other_way: str
+
+
+_PROMISES: Final = (
+    Promise(
+        "an encrypted connection",
+        re.compile(r"tls|ssl|cert(?!ain)", re.IGNORECASE),
+        "this store is told of encryption in its address, if at all",
+    ),
+    Promise(
+        "the encryption of what is stored",
+        re.compile(r"encrypt|cipher", re.IGNORECASE),
+        "encrypt values in the app, or let the database encrypt its disks",
+    ),
+    Promise(
+        "this consistency or durability",
+        re.compile(r"consisten|durab|isolation|quorum|fsync|synchron|(read|write)_?concern", re.IGNORECASE),
+        "ask for strong consistency in the requests that need it",
+    ),
+)
+_WEAKENS: Final = re.compile(r"insecure|skip|disable|async", re.IGNORECASE)
+
+
+def promised_by(item: MetadataItem) -> Promise | None:
+    """What an entry with a name that its store does not know asks for; None for no promise, and where it says no."""
+    asks = item.is_reference if item.value is None else not _says_no(item.value)
+    if not asks or _WEAKENS.search(item.name):
+        return None
+    return next((promise for promise in _PROMISES if promise.names.search(item.name)), None)
+
+
+def ways_to(promise: Promise, known: Iterable[str]) -> str:
+    """The fields of the store that keep the promise, or what else there is."""
+    able = [name for name in known if promise.names.search(name) and not _WEAKENS.search(name)]
+    return f"this store has {listed(able)}" if able else promise.other_way
+
+
+def _says_no(text: str) -> bool:
+    return not text.strip() or parse_boolean(text) is False or text.strip().lower() in ("none", "disable", "disabled")
