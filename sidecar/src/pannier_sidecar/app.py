@@ -27,8 +27,10 @@ from pannier_sidecar.observing.exposition import CONTENT_TYPE
 from pannier_sidecar.observing.grpc_calls import observe as observe_grpc
 from pannier_sidecar.observing.http_calls import observe
 from pannier_sidecar.observing.metrics import Metrics, Unobserved
+from pannier_sidecar.observing.scrapes import Scrapes
 from pannier_sidecar.observing.tracing import make_tracer
 from pannier_sidecar.runtime import Runtime
+from pannier_sidecar.serving import Budget
 from pannier_sidecar.state.service import StateService
 
 if TYPE_CHECKING:
@@ -63,13 +65,15 @@ class Sidecar:
         self._forced = asyncio.Event()
         place = settings.place
         self._metrics = Metrics(settings.app.id, place.namespace, __version__) if listeners.metrics else None
+        self._scrapes = Scrapes(self._metrics.page) if self._metrics else None
         observer = self._metrics or Unobserved()
         surroundings = Surroundings.of(settings)
         self.keeper = StoreKeeper(source, surroundings, observer, poll_interval=settings.components.poll_interval)
         self._service = StateService(self.keeper.directory, observer, settings.limits.largest_answer)
         self.keeper.on_change = self._take_over
         self._tracer = make_tracer(place.environment, settings.app.id)
-        self._server = HttpServer(_http_limits(settings.limits))
+        self._budget = Budget(settings.limits.all_bodies)
+        self._server = HttpServer(_http_limits(settings.limits), self._budget)
         self._runtime = Runtime(
             settings.app.id,
             __version__,
@@ -171,22 +175,22 @@ class Sidecar:
                 method, answer, self._metrics, self._tracer, logs_calls=settings.log.api_calls
             )
         )
-        lanes = GrpcLanes(services.find, _grpc_limits(settings.limits))
+        lanes = GrpcLanes(services.find, _grpc_limits(settings.limits), self._service.pace, budget=self._budget)
         await self._server.serve(self._listeners.grpc, lanes, lambda: GrpcLane(lanes))
 
     async def _answer_scrape(self, call: Call) -> Answer:
         """Answer on the metrics port, whatever the path: Dapr has them at `/`, most others at `/metrics`."""
-        if self._metrics is None or call.method not in (b"GET", b"HEAD"):
+        if self._scrapes is None or call.method not in (b"GET", b"HEAD"):
             return Answer(405, headers=((b"allow", b"GET"),))
-        return Answer(200, self._metrics.page(), CONTENT_TYPE)
+        return Answer(200, self._scrapes.page(), CONTENT_TYPE)
 
 
 def _http_limits(limits: LimitSettings) -> HttpLimits:
-    return HttpLimits(body=limits.max_body_size, head=limits.read_buffer_size, all_bodies=limits.all_bodies)
+    return HttpLimits(body=limits.max_body_size, head=limits.read_buffer_size)
 
 
 def _grpc_limits(limits: LimitSettings) -> GrpcLimits:
-    return GrpcLimits(message=limits.max_body_size, header_list=limits.read_buffer_size, all_messages=limits.all_bodies)
+    return GrpcLimits(message=limits.max_body_size, header_list=limits.read_buffer_size)
 
 
 def run_loop(main: Coroutine[Any, Any, int]) -> int:

@@ -6,16 +6,23 @@ import asyncio
 import socket
 from dataclasses import dataclass, field
 from time import monotonic
-from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Final, Generic, Protocol, TypeVar
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
 TICK_S = 1.0
+DEFAULT_BUDGET: Final = 64 * 1024 * 1024
 
 
 class Connection(Protocol):
     """One connection, as far as the server deals with it."""
+
+    def weight(self, now: float) -> float:
+        """How much it makes us hold by being slow: bytes that wait for the client, times the seconds that they do."""
+
+    def give_up(self, excess: int) -> None:
+        """Let go of what waits for the client, the heaviest first, until `excess` bytes are free or none waits."""
 
     def sweep(self) -> None:
         """End what has been in one state for too long. Called once a second."""
@@ -30,16 +37,60 @@ class Connection(Protocol):
 AnyConnection = TypeVar("AnyConnection", bound=Connection)
 
 
+class Budget:
+    """Bytes that all clients together make the sidecar hold, over all ports and protocols.
+
+    They are what has been received and is not answered yet, what answers are being made of, and what clients have not
+    taken of their answers. Who changes `held` calls `relieve` when it is over the limit.
+    """
+
+    __slots__ = ("groups", "held", "limit")
+
+    def __init__(self, limit: int):
+        self.limit = limit
+        self.held = 0
+        self.groups: list[Connections[Any]] = []
+        """The connections of each listener."""
+
+    def relieve(self) -> None:
+        """Give up what waits for clients until the rest fits; first where most has waited for longest."""
+        now = monotonic()
+        weighed = [(connection.weight(now), connection) for group in self.groups for connection in group.open]
+        weighed.sort(key=lambda pair: pair[0], reverse=True)
+        for weight, connection in weighed:
+            excess = self.held - self.limit
+            if excess <= 0 or weight <= 0:
+                break
+            connection.give_up(excess)
+
+
+SLOWEST_RATE: Final = 128 * 1024
+"""Bytes a second at which a client must take an answer, beside the time that it may stall: one that takes a byte now
+and then would make us keep the whole of it for ever."""
+
+
+def time_to_take(size: int, stalled: float) -> float:
+    """Return the seconds in which a client must have taken so many bytes, if it may stall for `stalled` seconds."""
+    return stalled + size / SLOWEST_RATE
+
+
 @dataclass(slots=True, eq=False)
 class Connections(Generic[AnyConnection]):
     """What all connections of a listener share."""
 
+    budget: Budget = field(default_factory=lambda: Budget(DEFAULT_BUDGET), kw_only=True)
+    """One for all listeners of the process."""
     now: float = field(default_factory=monotonic, init=False)
     """A clock that is set once a second: exact enough for time limits, and free."""
     open: set[AnyConnection] = field(default_factory=set, init=False)
     is_draining: bool = field(default=False, init=False)
     all_closed: asyncio.Event = field(default_factory=asyncio.Event, init=False)
     """Set when the last connection has gone while draining."""
+
+    @property
+    def held(self) -> int:
+        """Bytes held for all clients, those of other listeners included."""
+        return self.budget.held
 
     def tick(self) -> None:
         """Set the clock."""
@@ -70,6 +121,7 @@ class Server:
         """Serve bound sockets (TCP or Unix) with protocols that `make` makes and that enter `connections`."""
         connections.tick()
         self.groups.append(connections)
+        connections.budget.groups.append(connections)
         loop = asyncio.get_running_loop()
         for bound in sockets:
             listen = loop.create_unix_server if bound.family == socket.AF_UNIX else loop.create_server

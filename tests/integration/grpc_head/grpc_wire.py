@@ -15,7 +15,7 @@ from pannier_sidecar.grpc_api.served import serve
 from pannier_sidecar.grpc_api.wire import encode
 from pannier_sidecar.listening import bind_port, port_of
 from pannier_sidecar.runtime import Runtime
-from pannier_sidecar.serving import Server
+from pannier_sidecar.serving import Budget, Server
 from pannier_sidecar.state.directory import Directory, ServedStore
 from pannier_sidecar.state.keys import KeyScheme
 from pannier_sidecar.state.service import StateService
@@ -196,6 +196,7 @@ async def serving(
     *,
     token: str | None = None,
     limits: Limits | None = None,
+    budget: Budget | None = None,
     is_configured: bool = True,
 ) -> AsyncIterator[Serving]:
     """Serve a store; at the end nothing may be left, and nothing may have gone wrong inside."""
@@ -208,7 +209,7 @@ async def serving(
     service = StateService(Directory("app", [served] if is_configured else []), Unobserved())
     runtime = Runtime("app", "1.0.0", is_loaded=True)
     services = serve(service, runtime, token)
-    lanes, server = Lanes(services.find, limits or Limits()), Server()
+    lanes, server = Lanes(services.find, limits or Limits(), service.pace, budget=budget or Budget(2**26)), Server()
     bound = bind_port(0, ["127.0.0.1"], "--grpc-port")
     await server.serve(bound, lanes, lambda: Lane(lanes))
     found = Serving(server, lanes, runtime, port_of(bound) or 0)

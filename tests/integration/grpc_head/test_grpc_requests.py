@@ -3,11 +3,12 @@
 import gzip
 
 import pytest
-from integration.grpc_head.grpc_wire import GET, SAVE, data, framed, get, serving
+from integration.grpc_head.grpc_wire import GET, SAVE, data, framed, get, save, serving
 
 from pannier_sidecar.grpc_api import frames
 from pannier_sidecar.grpc_api.frames import ErrorCode
 from pannier_sidecar.grpc_api.limits import Limits
+from pannier_sidecar.serving import Budget
 
 
 @pytest.mark.parametrize(
@@ -88,11 +89,12 @@ async def test_a_frame_that_arrives_by_half_ends_the_connection(fast_clock: None
         assert await client.until_closed() == ErrorCode.ENHANCE_YOUR_CALM
 
 
-async def test_requests_of_all_clients_together_have_a_limit() -> None:
-    async with serving(limits=Limits(all_messages=100_000)) as here:
+async def test_requests_of_all_clients_together_have_a_limit_and_the_slowest_is_given_up_first() -> None:
+    async with serving(budget=Budget(100_000)) as here:
         first, second = await here.connect(), await here.connect()
         stream = first.begin(SAVE)
         first.send(data(stream, framed(b"x" * 90_000)[:-1], is_last=False))
         await here.until(lambda: here.lanes.held > 80_000, "held")
-        assert (await second.ask(SAVE, b"x" * 30_000)).status == 8
-        assert (await second.ask(GET, get("k"))).status == 0
+        assert (await second.ask(SAVE, save("k", b"x" * 30_000))).status == 0
+        assert (await first.answer(stream)).status == 8
+        assert len((await second.ask(GET, get("k"))).data) > 30_000

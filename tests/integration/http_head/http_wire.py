@@ -13,6 +13,7 @@ from pannier_sidecar.http_api.messages import Answer, Call
 from pannier_sidecar.http_api.profiles import PROFILES
 from pannier_sidecar.http_api.server import HttpServer
 from pannier_sidecar.runtime import Runtime
+from pannier_sidecar.serving import Budget
 from pannier_sidecar.state.directory import Directory, ServedStore
 from pannier_sidecar.state.keys import KeyScheme
 from pannier_sidecar.state.service import StateService
@@ -148,10 +149,11 @@ async def serving(
     answer: Callable[[Call], Awaitable[Answer]] | None = None,
     limits: Limits | None = None,
     store: InMemoryStore | None = None,
+    budget: Budget | None = None,
 ) -> AsyncIterator[Serving]:
     """Serve the API over a store in memory, or just `answer`; at the end no connection may be left."""
     api = None if answer else await api_over(store or InMemoryStore({}))
-    server = HttpServer(limits)
+    server = HttpServer(limits, budget)
     # asyncio's own loop sets TCP_NODELAY on sockets that say they are TCP.
     listening = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     listening.bind(("127.0.0.1", 0))

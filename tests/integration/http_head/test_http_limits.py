@@ -9,6 +9,7 @@ from integration.http_head.http_wire import Gate, Response, Serving, chunked, ge
 
 from pannier_sidecar.http_api.lane import Limits
 from pannier_sidecar.http_api.messages import Answer, Call
+from pannier_sidecar.serving import Budget
 
 MIB = 1024 * 1024
 SMALL = Limits(body=1000, head=2000)
@@ -90,7 +91,7 @@ async def test_a_refusal_behind_a_call_slower_than_the_lingering_still_comes(fas
 
 async def test_bodies_of_all_connections_together_are_limited() -> None:
     gate = Gate()
-    async with serving(gate.answer, Limits(all_bodies=3000)) as here:
+    async with serving(gate.answer, budget=Budget(3000)) as here:
         wires = [await here.connect() for _ in range(4)]
         for wire in wires[:3]:
             await wire.send(request("POST", "/", b"x" * 900))
@@ -243,7 +244,7 @@ async def test_answers_that_nobody_takes_are_held_up_to_a_limit(fast_clock: None
     async def answer(call: Call) -> Answer:
         return Answer(200, b"x" * 4 * MIB, b"text/plain")
 
-    async with serving(answer, Limits(all_bodies=3 * MIB)) as here:
+    async with serving(answer, budget=Budget(3 * MIB)) as here:
         wires = [await here.connect(receive_buffer=4096) for _ in range(8)]
         for wire in wires:
             wire.reader._limit = 1

@@ -13,6 +13,9 @@ from .hpack import Decoder, HpackError
 
 REMEMBERED: Final = 256
 """Blocks remembered for each connection."""
+REMEMBERED_SIZE: Final = 512
+REMEMBERED_FIELDS: Final = 32
+"""Larger blocks are read each time: what is remembered is not counted among what clients make us hold."""
 MAX_BLOCK: Final = 64 * 1024
 """Longest header block in bytes, CONTINUATION frames included."""
 CONNECTION_SPECIFIC: Final = frozenset(
@@ -34,32 +37,37 @@ class HeaderReader:
     def __init__(self, max_list_size: int):
         """`max_list_size`: bytes of all names and values, and 32 for each field (RFC 9113, 6.5.2)."""
         self._decoder = Decoder(max_list_size=max_list_size)
-        self._known: dict[bytes, Headers | MalformedHeaders] = {}
+        self._known: dict[bytes, Headers | str] = {}
+        """What each block holds, or what is wrong with it."""
 
     def read(self, block: bytes, *, is_trailer: bool = False) -> Headers:
         """Return the fields. Raises ConnectionFault for bad compression, MalformedHeaders for bad fields."""
         found = self._known.get(block)
         if found is None:
             found = self._decode(block, is_trailer)
-        if isinstance(found, MalformedHeaders):
-            raise found
+        if isinstance(found, str):
+            raise MalformedHeaders(found)
         return found
 
-    def _decode(self, block: bytes, is_trailer: bool) -> Headers | MalformedHeaders:
+    def _decode(self, block: bytes, is_trailer: bool) -> Headers | str:
         before = self._decoder.changes
         try:
             fields = self._decoder.decode(block)
         except HpackError as error:
             raise ConnectionFault(ErrorCode.COMPRESSION_ERROR, str(error)) from error
         try:
-            found: Headers | MalformedHeaders = _checked(fields, is_trailer)
+            found: Headers | str = _checked(fields, is_trailer)
         except MalformedHeaders as error:
-            found = error
+            found = str(error)
         if self._decoder.changes != before:
             self._known.clear()
-        elif len(self._known) < REMEMBERED and not is_trailer:
+        elif len(self._known) < REMEMBERED and not is_trailer and _is_small(block, fields):
             self._known[block] = found
         return found
+
+
+def _is_small(block: bytes, fields: list[tuple[bytes, bytes]]) -> bool:
+    return len(block) <= REMEMBERED_SIZE and len(fields) <= REMEMBERED_FIELDS
 
 
 def _checked(fields: list[tuple[bytes, bytes]], is_trailer: bool) -> Headers:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import deque
+from time import monotonic
 from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar
 
 from . import frames
@@ -30,6 +31,10 @@ AnyStream = TypeVar("AnyStream", bound=Stream)
 DRAIN_PING: Final = b"draining"
 """Its answer shows that the client has read our first GOAWAY."""
 STILL_THERE: Final = b"speak up"
+SMALL: Final = 128
+"""Bytes of a window, or of DATA that is not wanted, below which a frame counts among those that carry no call."""
+MESSAGE_HEAD: Final = 5
+"""The same for DATA that is wanted: clients may send a short message and the end of their stream by themselves."""
 
 
 class Connection(asyncio.Protocol, Generic[AnyStream]):
@@ -68,6 +73,8 @@ class Connection(asyncio.Protocol, Generic[AnyStream]):
         self._torn_since: float | None = None
         """Since when the rest of a frame, or of a header block, is missing."""
         self._drains_since: float | None = None
+        self._torn_held = 0
+        """Bytes of it that are counted."""
 
     # --- for who derives from it ----------------------------------------------------------------------------------
 
@@ -97,7 +104,7 @@ class Connection(asyncio.Protocol, Generic[AnyStream]):
         self._transport = transport  # type: ignore[assignment]  # uvloop's transports do not derive from asyncio's
         shared, limits = self._shared, self._limits
         shared.open.add(self)
-        self._sender = Sender(self._transport, shared)
+        self._sender = Sender(self._transport, shared, self._close)
         settings = {
             frames.MAX_CONCURRENT_STREAMS: limits.streams,
             frames.INITIAL_WINDOW_SIZE: self._own_window,
@@ -113,17 +120,21 @@ class Connection(asyncio.Protocol, Generic[AnyStream]):
         self._sender.forget()
         for stream in list(self._streams.values()):
             self._forget(stream)
+        self._rest, self._block = b"", None
+        self._count_torn()
         self._shared.lost(self)
 
     def pause_writing(self) -> None:
         """Read no more either: whoever takes no answers shall not make us hold more of them."""
         self._sender.stalled_since = self._shared.now
+        self._sender.look()
         self._transport.pause_reading()
 
     def resume_writing(self) -> None:
         self._sender.stalled_since = None
+        self._sender.look()
         self._transport.resume_reading()
-        self._go_on_sending()
+        self._sender.go_on()
 
     def data_received(self, data: bytes) -> None:
         self._heard = self._shared.now
@@ -155,6 +166,17 @@ class Connection(asyncio.Protocol, Generic[AnyStream]):
             self._torn_since = None
         elif at or self._torn_since is None:
             self._torn_since = self._shared.now
+        if self._torn_since is not None or self._torn_held:
+            self._count_torn()
+
+    def _count_torn(self) -> None:
+        """Count what is held of an incomplete frame, or header block."""
+        held = len(self._rest) + (0 if self._block is None else len(self._block[2]))
+        more, self._torn_held = held - self._torn_held, held
+        budget = self._shared.budget
+        budget.held += more
+        if more > 0 and budget.held > budget.limit:
+            budget.relieve()
 
     def _read_preface(self, data: bytes) -> int:
         size = min(len(data), len(frames.PREFACE))
@@ -189,6 +211,8 @@ class Connection(asyncio.Protocol, Generic[AnyStream]):
             self._open_window(4 * self._own_window - self._receive_window)
         stream = self._stream_of(stream_id)
         data = frames.without_padding(payload, flags)
+        if len(data) < (SMALL if stream is None else MESSAGE_HEAD) and not flags & END_STREAM:
+            self._count_idle()
         if stream is None:
             return
         if stream.is_ended:
@@ -196,13 +220,11 @@ class Connection(asyncio.Protocol, Generic[AnyStream]):
         stream.receive_window -= size
         if stream.receive_window < 0:
             raise StreamFault(stream_id, ErrorCode.FLOW_CONTROL_ERROR)
-        if not data and not flags & END_STREAM:
-            self._count_idle()
         stream.length += len(data)
         self._hold(stream, data)
         if flags & END_STREAM:
             self._end_request(stream)
-        else:
+        elif stream.id in self._streams:
             self._take_arrived(stream)
 
     def _take_headers(self, flags: int, stream_id: int, payload: bytes) -> None:
@@ -243,6 +265,7 @@ class Connection(asyncio.Protocol, Generic[AnyStream]):
         if not is_trailer:
             self._last_id = stream_id
             if len(self._streams) >= self._limits.streams or self._is_draining:
+                self._count_idle()
                 raise StreamFault(stream_id, ErrorCode.REFUSED_STREAM)
             self._begin(stream_id, headers, has_body=not flags & END_STREAM)
             return
@@ -278,9 +301,11 @@ class Connection(asyncio.Protocol, Generic[AnyStream]):
         if flags & frames.ACK:
             return
         for number, value in frames.read_settings(payload):
+            self._count_idle()  # each may touch all streams
             self._apply(number, value)
         self._sender.write(frames.frame(frames.SETTINGS, frames.ACK, 0))
-        self._go_on_sending()
+        for stream in list(self._streams.values()):
+            self._go_on_with(stream)
 
     def _apply(self, number: int, value: int) -> None:
         if number == frames.ENABLE_PUSH and value > 1:
@@ -310,6 +335,8 @@ class Connection(asyncio.Protocol, Generic[AnyStream]):
 
     def _take_window_update(self, flags: int, stream_id: int, payload: bytes) -> None:
         increment = int.from_bytes(payload, "big") & MAX_WINDOW
+        if increment < SMALL:
+            self._count_idle()
         if stream_id > self._last_id:
             raise ConnectionFault(ErrorCode.PROTOCOL_ERROR, f"WINDOW_UPDATE on stream {stream_id}, which was not begun")
         if stream_id == 0:
@@ -317,7 +344,7 @@ class Connection(asyncio.Protocol, Generic[AnyStream]):
             if not increment or self._sender.window > MAX_WINDOW:
                 code = ErrorCode.FLOW_CONTROL_ERROR if increment else ErrorCode.PROTOCOL_ERROR
                 raise ConnectionFault(code, "WINDOW_UPDATE by nothing, or over 2^31-1")
-            self._go_on_sending()
+            self._sender.go_on()
             return
         if not increment:
             raise StreamFault(stream_id, ErrorCode.PROTOCOL_ERROR)
@@ -326,8 +353,7 @@ class Connection(asyncio.Protocol, Generic[AnyStream]):
             stream.window += increment
             if stream.window > MAX_WINDOW:
                 raise StreamFault(stream_id, ErrorCode.FLOW_CONTROL_ERROR)
-            if self._sender.send_waiting(stream):
-                self._close(stream)
+            self._go_on_with(stream)
 
     def _stream_of(self, stream_id: int) -> AnyStream | None:
         """Return the stream of a frame, None where we gave it up and the client can't know yet."""
@@ -341,8 +367,8 @@ class Connection(asyncio.Protocol, Generic[AnyStream]):
 
     # --- windows and counts ---------------------------------------------------------------------------------------
 
-    def _go_on_sending(self) -> None:
-        for stream in self._sender.go_on(list(self._streams.values())):
+    def _go_on_with(self, stream: AnyStream) -> None:
+        if stream.to_send and self._sender.send_waiting(stream):
             self._close(stream)
 
     def _open_window(self, increment: int) -> None:
@@ -379,6 +405,7 @@ class Connection(asyncio.Protocol, Generic[AnyStream]):
 
     def _forget(self, stream: AnyStream) -> None:
         self._streams.pop(stream.id, None)
+        self._sender.drop(stream)
         self._ended.append(stream.id)
         if self._is_draining:
             self._close_when_done()
@@ -396,6 +423,7 @@ class Connection(asyncio.Protocol, Generic[AnyStream]):
         """End what has been in one state for too long. Called once a second."""
         self._idle_frames = self._resets = 0
         now, limits = self._shared.now, self._limits
+        self._sender.look()
         stalled = self._sender.stalled_since
         if stalled is not None and now - stalled > limits.stalled:
             self._transport.abort()
@@ -420,6 +448,38 @@ class Connection(asyncio.Protocol, Generic[AnyStream]):
         elif not self._asked:
             self._asked = True
             self._sender.write(frames.frame(frames.PING, 0, 0, STILL_THERE))
+
+    def weight(self, now: float) -> float:
+        """Return bytes that wait for the client, times the seconds that they do."""
+        if self._is_closing:
+            return 0.0
+        sender = self._sender
+        unread = 0.0 if sender.stalled_since is None else sender.unread * (now - sender.stalled_since + 0.5)
+        torn = 0.0 if self._torn_since is None else self._torn_held * (now - self._torn_since + 0.5)
+        return unread + torn + sum(size * age for size, age, _ in self._waiting(now))
+
+    def give_up(self, excess: int) -> None:
+        """Let go of the streams that wait for the client, the heaviest first; of the connection if they are small."""
+        for size, _, stream in sorted(self._waiting(monotonic()), key=lambda one: one[0] * one[1], reverse=True):
+            if excess <= 0:
+                return
+            self._let_go_of(stream)
+            excess -= size
+        sender = self._sender
+        if excess > 0 and sender.stalled_since is not None and sender.unread:
+            self._transport.abort()
+            self._is_closing = True
+            sender.forget()
+        elif excess > 0 and self._torn_held:
+            self._end(ErrorCode.ENHANCE_YOUR_CALM, "too much is held for all clients together")
+
+    def _waiting(self, now: float) -> list[tuple[int, float, AnyStream]]:
+        """Return the streams that wait for the client: the bytes that each makes us hold, and for how many seconds."""
+        raise NotImplementedError
+
+    def _let_go_of(self, stream: AnyStream) -> None:
+        """End a stream that makes us hold too much."""
+        raise NotImplementedError
 
     def drain(self) -> None:
         """Take no more calls, and close the connection when those in flight have ended.

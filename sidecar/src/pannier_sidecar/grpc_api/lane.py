@@ -9,10 +9,12 @@ from __future__ import annotations
 
 import asyncio
 from base64 import b64encode
+from collections import deque
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
-from ..serving import Connections
+from ..serving import Connections, time_to_take
+from ..state.pacing import Pace
 from . import frames
 from .frames import ErrorCode
 from .framing import HEAD, first_end, framed, inflated, seconds, too_large
@@ -26,6 +28,11 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
 GRPC: Final = b"application/grpc"
+SHARES: Final = 8
+"""Part of the budget that one connection's answers may have before its further calls wait."""
+FEW_FIELDS: Final = 32
+FIELD: Final = 150
+"""Bytes that each field of longer headers is counted for."""
 _BEGINS: Final = frames.Prepared(frames.HEADERS, frames.END_HEADERS, ANSWER)
 _IS_WELL: Final = frames.Prepared(frames.HEADERS, frames.END_HEADERS | frames.END_STREAM, OK_TRAILER)
 
@@ -41,6 +48,10 @@ class Method:
     looks_again_after: float | None = None
     """Seconds until it is answered anew, if the answer is another one then; and so on until the client gives it up."""
 
+    @property
+    def is_unary(self) -> bool:
+        return not self.is_streaming and self.looks_again_after is None
+
 
 @dataclass(slots=True, eq=False)
 class Lanes(Connections["Lane"]):
@@ -49,20 +60,29 @@ class Lanes(Connections["Lane"]):
     find: Callable[[bytes, Headers], Method]
     """From a path and the call's headers to its method. Raises Failure."""
     limits: Limits = field(default_factory=Limits)
-    held: int = field(default=0, init=False)
-    """Bytes of requests that are still arriving."""
+    pace: Pace = field(default_factory=Pace)
+    expected: int = field(default=32 * 1024, init=False)
+    """Bytes that the next answer may have: it grows with large ones at once, and falls slowly."""
+
+    def learn(self, size: int) -> None:
+        """Take note of the size of an answer."""
+        self.expected = size if size > self.expected else self.expected - (self.expected - size >> 4)
 
 
 class Call(Stream):
     """One call, from its headers to its trailers."""
 
-    __slots__ = ("has_begun", "method", "task", "timer")
+    __slots__ = ("has_begun", "held", "method", "task", "timer", "waits")
 
     def __init__(self, stream_id: int, headers: Headers, windows: tuple[int, int], now: float):
         super().__init__(stream_id, headers, windows, now)
         self.method = NOT_GRPC
         self.has_begun = False
         """The headers of the answer are written."""
+        self.held = 0
+        """Bytes that are counted for its request, until it ends."""
+        self.waits = False
+        """It is whole, and is begun when the client has taken other answers."""
         self.task: asyncio.Task[None] | None = None
         self.timer: asyncio.TimerHandle | None = None
         """Of the call's deadline."""
@@ -74,12 +94,18 @@ class Lane(Connection[Call]):
     def __init__(self, lanes: Lanes):
         super().__init__(lanes, lanes.limits, lanes.limits.message + HEAD)
         self._lanes = lanes
+        self._begun = 0
+        """Calls that are being answered."""
+        self._gate: deque[asyncio.Future[None]] = deque()
+        """Calls that wait until the client has taken other answers."""
 
     # --- requests -------------------------------------------------------------------------------------------------
 
     def _begin(self, stream_id: int, headers: Headers, *, has_body: bool) -> None:
         call = Call(stream_id, headers, (self._stream_window, self._own_window), self._lanes.now)
         self._streams[stream_id] = call
+        if len(headers) > FEW_FIELDS:
+            self._count(call, FIELD * len(headers))
         try:
             if headers[b":method"] == b"POST" and _is_grpc(headers.get(b"content-type", b"")):
                 call.method = self._lanes.find(headers[b":path"], headers)
@@ -94,13 +120,18 @@ class Lane(Connection[Call]):
 
     def _hold(self, call: Call, data: bytes) -> None:
         call.received += data
-        lanes = self._lanes
-        lanes.held += len(data)
         if len(call.received) > self._limits.message + HEAD:
             self._fail(call, too_large(self._limits.message))
-        elif lanes.held > self._limits.all_messages:
-            why = "too many large requests are arriving; send fewer at once"
-            self._fail(call, Failure(Code.RESOURCE_EXHAUSTED, why))
+        else:
+            self._count(call, len(data))
+
+    def _count(self, call: Call, size: int) -> None:
+        """Count what a call makes us hold, or no longer does."""
+        call.held += size
+        budget = self._lanes.budget
+        budget.held += size
+        if size > 0 and budget.held > budget.limit:
+            budget.relieve()
 
     def _take_arrived(self, call: Call) -> None:
         """Answer what has come in whole."""
@@ -115,11 +146,12 @@ class Lane(Connection[Call]):
             self._fail(call, failure)
             return
         if message is not None:
-            call.task = self._loop.create_task(self._answer(call, message), name="call")
+            call.task = self._loop.create_task(self._answer(call, *message), name="call")
         elif call.is_ended and call.method.is_streaming:
             self._finish(call, b"")
 
-    def _next_message(self, call: Call) -> bytes | None:
+    def _next_message(self, call: Call) -> tuple[bytes, bool] | None:
+        """Return the next message, and whether it is compressed; None where it has not arrived yet."""
         received, is_unary = call.received, not call.method.is_streaming
         end = first_end(received)
         if end is None:
@@ -131,22 +163,22 @@ class Lane(Connection[Call]):
         if is_unary and len(received) > end:
             raise Failure(Code.UNIMPLEMENTED, "the request has more than one message")
         message = bytes(received[HEAD:end])
-        is_compressed = received[0]
-        self._let_go(call, end)
-        if not is_compressed:
-            return message
-        return inflated(message, call.headers.get(b"grpc-encoding", b"identity"), self._limits.message)
-
-    def _let_go(self, call: Call, size: int) -> None:
-        """Forget the first bytes of what a call has received."""
-        del call.received[:size]
-        self._lanes.held -= size
+        is_compressed = received[0] != 0
+        del received[:end]
+        if not is_unary:
+            self._count(call, -end)
+        return message, is_compressed
 
     # --- answers --------------------------------------------------------------------------------------------------
 
-    async def _answer(self, call: Call, message: bytes) -> None:
+    async def _answer(self, call: Call, message: bytes, is_compressed: bool) -> None:
         try:
-            answer = await call.method.answer(message, call.headers)
+            if call.method.is_unary:
+                answer = await self._answer_in_turn(call, message, is_compressed)
+            else:
+                if is_compressed:
+                    message = await self._inflated(call, message)
+                answer = await call.method.answer(message, call.headers)
         except Failure as failure:
             self._fail(call, failure)
             return
@@ -165,6 +197,58 @@ class Lane(Connection[Call]):
             return
         self._send(call, framed(answer))
         self._take_arrived(call)
+
+    async def _answer_in_turn(self, call: Call, message: bytes, is_compressed: bool) -> bytes:
+        """Answer a call when the client has taken enough of the answers before it."""
+        if self._gate or self._is_full():
+            await self._wait_at_gate(call)
+        self._begun += 1
+        try:
+            if is_compressed:
+                message = await self._inflated(call, message)
+            answer = await call.method.answer(message, call.headers)
+            self._lanes.learn(len(answer))
+            return answer
+        finally:
+            self._begun -= 1
+            if self._gate:
+                self._loop.call_soon(self._open_gate)
+
+    def _is_full(self) -> bool:
+        """Say whether answers that the client has not taken, and those in the making, are as many as it may have."""
+        waiting, begun = self._sender.untaken, self._begun
+        share = self._lanes.budget.limit // SHARES
+        return waiting > share or (begun > 0 and waiting + (begun + 1) * self._lanes.expected > share)
+
+    async def _wait_at_gate(self, call: Call) -> None:
+        call.waits = True
+        while True:
+            opened = self._loop.create_future()
+            self._gate.append(opened)
+            await opened
+            if not self._is_full():
+                break
+        call.waits = False
+        self._loop.call_soon(self._open_gate)
+
+    def _open_gate(self) -> None:
+        """Let the next call begin, if there is room for it."""
+        while self._gate and (self._gate[0].done() or not self._is_full()):
+            opened = self._gate.popleft()
+            if not opened.done():  # else its call was given up
+                opened.set_result(None)
+                break
+
+    def _has_sent(self) -> None:
+        if self._gate:
+            self._open_gate()
+
+    async def _inflated(self, call: Call, message: bytes) -> bytes:
+        """Return what a compressed message holds; that takes long, so calls do it one after another."""
+        encoding, limit = call.headers.get(b"grpc-encoding", b"identity"), self._limits.message
+        found = await self._lanes.pace.run(lambda: inflated(message, encoding, limit))
+        self._count(call, len(found))
+        return found
 
     async def _look_again(self, call: Call, pause: float, message: bytes, last: bytes) -> None:
         """Answer whenever the answer is another one, until the client gives the call up."""
@@ -219,13 +303,33 @@ class Lane(Connection[Call]):
             call.timer.cancel()
         if call.task is not None and call.task is not asyncio.current_task():
             call.task.cancel()
-        self._let_go(call, len(call.received))
+        self._count(call, -call.held)
         super()._forget(call)
+        self._has_sent()
+
+    def _waiting(self, now: float) -> list[tuple[int, float, Call]]:
+        waiting: list[tuple[int, float, Call]] = []
+        for call in self._streams.values():
+            if call.to_send:
+                waiting.append((len(call.to_send) + call.held, now - call.kept + 0.5, call))
+            elif call.held and (call.task is None or call.waits):
+                waiting.append((call.held, now - call.since + 0.5, call))
+        return waiting
+
+    def _let_go_of(self, call: Call) -> None:
+        if call.has_begun:  # a part of its message may be out
+            self._reset(call.id, ErrorCode.ENHANCE_YOUR_CALM)
+            return
+        why = "too much is held for all clients together; send fewer large requests at once, and take their answers"
+        self._fail(call, Failure(Code.RESOURCE_EXHAUSTED, why))
 
     def _sweep_stream(self, call: Call) -> None:
-        took, limits = self._lanes.now - call.since, self._limits
+        now, limits = self._lanes.now, self._limits
+        took = now - call.since
         if call.to_send:
-            if took > limits.stalled:
+            if call.window > 0:  # the connection's window is closed, or other streams are sent first
+                took = now - max(call.since, self._sender.progressed)
+            if took > limits.stalled or now - call.kept > time_to_take(call.kept_behind, limits.stalled):
                 self._reset(call.id, ErrorCode.CANCEL)
         elif not call.is_ended and (call.received or not call.method.is_streaming) and took > limits.receiving:
             why = f"the request did not arrive within {limits.receiving:g} s"

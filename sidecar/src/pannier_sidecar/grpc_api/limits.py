@@ -13,8 +13,6 @@ class Limits:
     header_list: int = 16 * 1024
     streams: int = 128
     """Calls in flight on one connection."""
-    all_messages: int = 64 * 1024 * 1024
-    """Requests of all connections that are still arriving."""
     connections: int = 4096
     resets: int = 200
     """Streams a second that a client may give up, or make us give up; more is the rapid-reset attack (CVE-2023-44487)

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
     from .headers import Headers
+
+
+NOTHING: Final = memoryview(b"")
 
 
 class Stream:
@@ -15,6 +18,8 @@ class Stream:
         "headers",
         "id",
         "is_ended",
+        "kept",
+        "kept_behind",
         "length",
         "receive_window",
         "received",
@@ -34,8 +39,12 @@ class Stream:
         """Bytes of DATA so far."""
         self.is_ended = False
         """The client has sent all."""
-        self.to_send = bytearray()
+        self.to_send = NOTHING
         """DATA that the client's windows do not let through yet."""
+        self.kept = 0.0
+        """Since when some waits."""
+        self.kept_behind = 0
+        """Bytes that waited on the connection then, its own included."""
         self.trailers: bytes | None = None
         """The frame that follows it."""
         self.since = now

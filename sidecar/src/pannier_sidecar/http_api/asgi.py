@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from http import HTTPStatus
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
 
     App = Callable[[dict[str, Any], Any, Any], Awaitable[None]]
 
+PAGES = frozenset({b"/openapi.json", b"/docs"})
 OF_THE_LANE = frozenset({b"content-length", b"content-type", b"date", b"connection"})
 
 
@@ -26,12 +28,20 @@ class Documentation:
     def __init__(self, api: HttpApi):
         self._api = api
         self._app: App | None = None
+        self._made: dict[bytes, Answer] = {}
+        """The pages by their paths: they never change."""
 
     async def __call__(self, call: Call) -> Answer:
+        made = self._made.get(call.path)
+        if made is not None:
+            return made
         if self._app is None:
             routes = await asyncio.to_thread(import_module, "pannier_sidecar.http_api.routes")
             self._app = routes.build(self._api)
-        return await through(self._app, call)
+        answer = await through(self._app, call)
+        if answer.status == HTTPStatus.OK and call.path in PAGES:
+            self._made[call.path] = answer
+        return answer
 
 
 async def through(app: App, call: Call) -> Answer:

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Final
 
 import httptools
 
-from ..serving import Connections
+from ..serving import Connections, time_to_take
 from .encoding import refusal
 from .messages import Answer, Call
 
@@ -26,6 +26,15 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 MIB: Final = 1024 * 1024
+HEADERS: Final = 256
+"""Fields of one request: each costs a hundred bytes and more beside its text."""
+FIELD: Final = 100
+QUEUED: Final = 512
+"""Bytes that a request without a body takes while it waits for those before it."""
+BUFFERED: Final = 16 * 1024
+"""Bytes of an answer that a client need not have taken before the next one is made."""
+COPIED: Final = 64 * 1024
+"""Bytes of a body that are copied behind the answer's head, so that both are one write."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,15 +44,13 @@ class Limits:
     body: int = 4 * MIB
     head: int = 16 * 1024
     """Request line and headers. Dapr's 4 KiB cannot take a key of the length that stores can hold."""
-    all_bodies: int = 64 * MIB
-    """Bodies of all connections together: those that arrive or wait, and answers that clients do not take."""
     connections: int = 4096
     receiving: float = 30.0
     """From the first byte of a request to its last."""
     idle: float = 180.0
     """A connection without a request. Longer than the pools of common clients keep one, so that they close first."""
     stalled: float = 30.0
-    """A client that takes nothing of its answer."""
+    """A client that takes nothing of its answer, or too little of it (`time_to_take`)."""
     lingering: float = 2.0
     """After a refusal, what the client still sends is thrown away for so long, else it would not see the refusal."""
 
@@ -56,8 +63,6 @@ class Lanes(Connections["Lane"]):
     limits: Limits = field(default_factory=Limits)
     date: bytes = field(default=b"", init=False)
     """The `date` header as a whole line, set with the clock."""
-    held: int = field(default=0, init=False)
-    """Bytes of bodies held now."""
 
     def tick(self) -> None:
         Connections.tick(self)
@@ -79,7 +84,20 @@ class Lane(asyncio.Protocol):
         self._since = lanes.now
         """When the current state began: idle, receiving a request, or waiting for the client to take its answer."""
         self._drained: asyncio.Event | None = None
-        self._held = self._unread = 0
+        self._held = 0
+        """Bytes of requests, arriving, waiting or being answered."""
+        self._unread = 0
+        """Bytes of answers that the client has not taken."""
+        self._taking: tuple[float, int] = (lanes.now, 0)
+        """Since when the client takes the current answer, and how many bytes it had to take then."""
+        self._unparsed = memoryview(b"")
+        """What has come in behind requests that wait for their answers."""
+        self._queued = 0
+        """Bytes that are counted for requests that wait."""
+        self._head_held = 0
+        """Bytes that are counted for an unfinished request beside its body."""
+        self._is_given_up = False
+        """Nothing behind the current request is answered."""
         self._is_reading_paused = self._is_lingering = self._has_eof = False
         self._in_message = self._at_head = False
         self._chunk_size = 0
@@ -100,6 +118,7 @@ class Lane(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = transport  # type: ignore[assignment]  # uvloop's transports do not derive from asyncio's
+        self._transport.set_write_buffer_limits(BUFFERED)
         lanes = self._lanes
         lanes.open.add(self)
         # One task for the life of the connection: a task for each request would cost a tenth of a call.
@@ -111,9 +130,9 @@ class Lane(asyncio.Protocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         lanes = self._lanes
-        lanes.held -= self._held + self._unread
-        self._held = self._unread = 0
-        self._queue.clear()
+        self._drop_waiting()
+        lanes.budget.held -= self._held + self._unread
+        self._held = self._unread = self._head_held = 0
         self._wake()
         if self._drained is not None:
             self._drained.set()
@@ -127,9 +146,9 @@ class Lane(asyncio.Protocol):
     def pause_writing(self) -> None:
         self._drained = asyncio.Event()
         self._since = self._lanes.now
-        self._count_unread(self._transport.get_write_buffer_size())
-        if self._lanes.held > self._lanes.limits.all_bodies:
-            self._transport.abort()
+        unread = self._transport.get_write_buffer_size()
+        self._taking = self._since, unread
+        self._count_unread(unread)
 
     def resume_writing(self) -> None:
         if self._drained is not None:
@@ -140,12 +159,50 @@ class Lane(asyncio.Protocol):
 
     def _count_unread(self, size: int) -> None:
         """Count what the client has not taken among the bytes that all clients make us hold."""
-        self._lanes.held += size - self._unread
-        self._unread = size
+        more, self._unread = size - self._unread, size
+        budget = self._lanes.budget
+        budget.held += more
+        if more > 0 and budget.held > budget.limit:
+            budget.relieve()
+
+    def _count(self, size: int) -> None:
+        """Count what we hold of requests, or no longer do."""
+        self._held += size
+        budget = self._lanes.budget
+        budget.held += size
+        if size > 0 and budget.held > budget.limit:
+            budget.relieve()
 
     def data_received(self, data: bytes) -> None:
         if not self._in_message:
             self._since = self._lanes.now
+        if len(data) <= self._lanes.limits.head and not self._unparsed:
+            self._feed(data)
+            return
+        self._unparsed = memoryview(bytes(self._unparsed) + data)
+        self._count(len(data))
+        self._parse_on()
+
+    def _parse_on(self) -> None:
+        """Read on in what has come in, a part at a time, and not beyond a request that is not answered yet."""
+        size = self._lanes.limits.head
+        while self._unparsed and not self._queue and not self._is_lingering:
+            part, self._unparsed = self._unparsed[:size], self._unparsed[size:]
+            self._count(-len(part))
+            self._feed(part)
+        if self._unparsed and not self._is_reading_paused and not self._is_lingering:
+            self._is_reading_paused = True
+            self._transport.pause_reading()
+
+    def _drop_waiting(self) -> None:
+        """Forget what is behind the current request."""
+        bodies = sum(len(item.body) for item in self._queue if isinstance(item, Call))
+        self._count(-self._queued - len(self._unparsed) - bodies)
+        self._queue.clear()
+        self._queued = 0
+        self._unparsed = memoryview(b"")
+
+    def _feed(self, data: bytes | memoryview) -> None:
         self._chunk_size = len(data)
         rest: bytes | memoryview = data
         while rest and not self._is_lingering:
@@ -182,8 +239,10 @@ class Lane(asyncio.Protocol):
     def on_headers_complete(self) -> None:
         self._at_head = False
         headers = self._headers
-        if self._head_size + self._chunk_size > self._lanes.limits.head:  # else it can't be too large
+        if self._head_size:  # it came in several parts, none of which is larger than a head may be
             self._check_head(self._measure_head())
+        if len(headers) > HEADERS:
+            self._refuse(431, f"the request has over {HEADERS} headers; send fewer")
         if b"content-length" in headers and int(headers[b"content-length"]) > self._lanes.limits.body:
             self._refuse_body()
         elif b"upgrade" in headers and self._parser.should_upgrade() and _has_body(headers):
@@ -209,16 +268,18 @@ class Lane(asyncio.Protocol):
         else:
             self._body = body
         self._held += len(body)
-        lanes.held += len(body)
+        budget = lanes.budget
+        budget.held += len(body)
         if len(self._body) > lanes.limits.body:
             self._refuse_body()
-        elif lanes.held > lanes.limits.all_bodies:
-            self._refuse(
-                503, f"requests of over {lanes.limits.all_bodies} bytes are in flight; send fewer large ones at once"
-            )
+        elif budget.held > budget.limit:
+            budget.relieve()
 
     def on_message_complete(self) -> None:
         self._in_message = False
+        if self._head_held:
+            self._count(-self._head_held)
+            self._head_held = 0
         if self._is_lingering or self._offers_with_body:
             return
         parser = self._parser
@@ -245,9 +306,12 @@ class Lane(asyncio.Protocol):
         return self._more is None
 
     def _take(self, item: Call | Answer) -> None:
-        if self._is_busy and not self._is_reading_paused:
-            self._is_reading_paused = True
-            self._transport.pause_reading()
+        if self._is_busy:
+            self._queued += QUEUED
+            self._count(QUEUED)
+            if not self._is_reading_paused:
+                self._is_reading_paused = True
+                self._transport.pause_reading()
         self._queue.append(item)
         self._wake()
 
@@ -261,6 +325,8 @@ class Lane(asyncio.Protocol):
         transport, queue = self._transport, self._queue
         try:
             while True:
+                if not queue and self._unparsed:
+                    self._parse_on()
                 if not queue:
                     self._go_on()
                     if transport.is_closing():
@@ -269,16 +335,22 @@ class Lane(asyncio.Protocol):
                     await self._more
                     continue
                 item = queue.popleft()
+                if self._queued:
+                    self._queued -= QUEUED
+                    self._count(-QUEUED)
                 try:
                     answer = item if isinstance(item, Answer) else await self._lanes.answer(item)
                 except BaseException:  # a defect, which the loop reports
-                    self._write(item, DEFECT)
+                    if not transport.is_closing():
+                        self._write(item, DEFECT)
                     raise
                 if transport.is_closing():
                     break
                 self._write(item, answer)
                 if self._drained is not None:
                     await self._drained.wait()
+                elif queue or self._unparsed:
+                    await asyncio.sleep(0)  # the others' turn
         finally:
             self._more = None
             transport.close()
@@ -288,17 +360,22 @@ class Lane(asyncio.Protocol):
         is_last = answer.closes
         body = answer.body
         if isinstance(item, Call):
-            is_last = is_last or lanes.is_draining or not item.keep_alive or (self._has_eof and not self._queue)
+            is_last = is_last or lanes.is_draining or not item.keep_alive or self._is_given_up
+            is_last = is_last or (self._has_eof and not self._queue and not self._unparsed)
             if item.body:
                 self._held -= len(item.body)
-                lanes.held -= len(item.body)
+                lanes.budget.held -= len(item.body)
             if item.method == b"HEAD":
                 body = b""
         closing = b"connection: close\r\n" if is_last else b""
-        self._transport.write(b"%b%b%b\r\n%b" % (answer.head(), lanes.date, closing, body))
+        if len(body) <= COPIED:
+            self._transport.write(b"%b%b%b\r\n%b" % (answer.head(), lanes.date, closing, body))
+        else:
+            self._transport.write(b"%b%b%b\r\n" % (answer.head(), lanes.date, closing))
+            self._transport.write(body)
         self._since = lanes.now
         if is_last:
-            self._queue.clear()
+            self._drop_waiting()
             if self._is_lingering:
                 self._transport.write_eof()
             else:
@@ -331,6 +408,9 @@ class Lane(asyncio.Protocol):
         else:
             self._head_size = 1
         self._body_size = len(self._body)
+        held = self._head_size + (self._chunk_size if self._at_head else 0) + FIELD * len(self._headers)
+        more, self._head_held = held - self._head_held, held
+        self._count(more)
         self._check_head(self._head_size)
 
     def _measure_head(self) -> int:
@@ -354,11 +434,13 @@ class Lane(asyncio.Protocol):
             return
         self._is_lingering = True
         self._in_message = self._at_head = False
-        self._held -= len(self._body)
-        self._lanes.held -= len(self._body)
-        self._body = b""
+        self._count(-len(self._body) - self._head_held - len(self._unparsed))
+        self._body, self._unparsed, self._head_held = b"", memoryview(b""), 0
+        self._url, self._headers = b"", {}
         self._since = self._lanes.now
         answer = refusal(status, REFUSALS[status], message)
+        if status == 503:
+            answer.headers = ((b"retry-after", b"1"),)
         answer.closes = True
         self._take(answer)
 
@@ -366,12 +448,19 @@ class Lane(asyncio.Protocol):
         """Close the connection if it has been in one state for too long. Called once a second."""
         limits = self._lanes.limits
         waited = self._lanes.now - self._since
+        unread, before = self._transport.get_write_buffer_size(), self._unread
+        if unread != before:
+            self._count_unread(unread)
         if self._drained is not None:
-            unread = self._transport.get_write_buffer_size()
-            if unread < self._unread:
+            began, size = self._taking
+            if waited > limits.stalled and unread >= before:
+                self._transport.abort()
+            elif self._lanes.now - began > time_to_take(size, limits.stalled):
+                self._transport.abort()
+            elif unread < before:
                 self._since = self._lanes.now
-                self._count_unread(unread)
-            elif waited > limits.stalled:
+        elif self._transport.is_closing():
+            if waited > limits.stalled:  # it does not take its last answer
                 self._transport.abort()
         elif self._is_busy:
             pass  # with a store; what the client sends meanwhile may be waiting in the network
@@ -385,6 +474,30 @@ class Lane(asyncio.Protocol):
                 )
         elif waited > limits.idle:
             self._transport.close()
+
+    def weight(self, now: float) -> float:
+        """Return bytes that wait for the client, times the seconds that they do."""
+        if self._is_lingering or self._transport.is_closing():
+            return 0.0
+        began = self._since if self._drained is None else self._taking[0]
+        return (self._waiting_bytes() + self._unread) * (now - began + 0.5)
+
+    def _waiting_bytes(self) -> int:
+        """Return the bytes of requests that are not being answered yet."""
+        bodies = sum(len(item.body) for item in self._queue if isinstance(item, Call))
+        return len(self._body) + self._head_held + len(self._unparsed) + self._queued + bodies
+
+    def give_up(self, excess: int) -> None:
+        """Let go of what waits for the client: its unfinished request, those behind the current one, or the answer."""
+        if self._unread:
+            self._count_unread(0)
+            self._transport.abort()
+        elif self._in_message or not self._is_busy:
+            limit = self._lanes.budget.limit
+            self._refuse(503, f"requests of over {limit} bytes are in flight; send fewer large ones at once")
+        else:
+            self._is_given_up = True
+            self._drop_waiting()
 
     def drain(self) -> None:
         """Close the connection when all that it asked for is answered."""

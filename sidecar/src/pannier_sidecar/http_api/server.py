@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from ..serving import Server
+from ..serving import DEFAULT_BUDGET, Budget, Server
 from .lane import Lane, Lanes, Limits
 
 if TYPE_CHECKING:
@@ -17,11 +17,13 @@ if TYPE_CHECKING:
 class HttpServer(Server):
     """Serves any number of ports, each with an answer of its own."""
 
-    def __init__(self, limits: Limits | None = None):
+    def __init__(self, limits: Limits | None = None, budget: Budget | None = None):
+        """`budget` is what all clients may make the sidecar hold, those of other servers included."""
         super().__init__()
         self._limits = limits or Limits()
+        self._budget = budget or Budget(DEFAULT_BUDGET)
 
     async def listen(self, sockets: Iterable[socket.socket], answer: Callable[[Call], Awaitable[Answer]]) -> None:
         """Serve bound sockets (TCP or Unix) with `answer`. May be called again for other ports."""
-        lanes = Lanes(answer, self._limits)
+        lanes = Lanes(answer, self._limits, budget=self._budget)
         await self.serve(sockets, lanes, lambda: Lane(lanes))

@@ -28,6 +28,7 @@ from .errors import (
     TooManyOperations,
     TransactionsNotSupported,
 )
+from .pacing import Pace
 from .requests import (
     NO_METADATA,
     ActorGetRequest,
@@ -87,6 +88,8 @@ class StateService:
         """Replaced as a whole when components change."""
         self._observer = observer
         self._largest_answer = largest_answer
+        self.pace = Pace()
+        """For what takes long in any call, of either head."""
 
     async def get(self, request: GetRequest) -> StoredValue | None:
         """Return the value of a key, None where there is none."""

@@ -1,0 +1,50 @@
+"""Work that takes the event loop for long, done in short pieces: other calls get their turn between two of them."""
+
+from __future__ import annotations
+
+import asyncio
+from time import perf_counter
+from typing import TYPE_CHECKING, Final, TypeVar
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+Source = TypeVar("Source")
+Made = TypeVar("Made")
+
+FEW: Final = 100
+"""Items that are done at once: that takes less than a millisecond."""
+PIECE_S: Final = 0.002
+"""Seconds of one piece."""
+
+
+class Pace:
+    """One piece of such work in each turn of the loop, however many calls have some to do."""
+
+    def __init__(self) -> None:
+        self._turn = asyncio.Lock()
+
+    async def run(self, work: Callable[[], Made]) -> Made:
+        """Return what `work` returns, or raise what it raises."""
+        async with self._turn:
+            try:
+                return work()
+            finally:
+                await asyncio.sleep(0)
+
+    async def each(self, make: Callable[[Source], Made], sources: Sequence[Source]) -> list[Made]:
+        """Return what `make` makes of each source."""
+        if len(sources) <= FEW:
+            return [make(source) for source in sources]
+        made: list[Made] = []
+
+        def piece() -> None:
+            end = perf_counter() + PIECE_S
+            for at in range(len(made), len(sources)):
+                made.append(make(sources[at]))
+                if perf_counter() > end:
+                    break
+
+        while len(made) < len(sources):
+            await self.run(piece)
+        return made
