@@ -56,6 +56,29 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
 {{- end -}}
 
 {{/* The rules that the operator needs in every namespace it looks after, each with its reason. */}}
+{{/* A label selector as a list of matchExpressions, to be added to others. */}}
+{{- define "pannier.requirements" -}}
+{{- $requirements := list }}
+{{- range $key, $value := .matchLabels }}
+{{- $requirements = append $requirements (dict "key" $key "operator" "In" "values" (list $value)) }}
+{{- end }}
+{{- range .matchExpressions }}
+{{- $requirements = append $requirements . }}
+{{- end }}
+{{- with $requirements }}
+{{- toYaml . }}
+{{- end }}
+{{- end -}}
+
+{{- define "pannier.selectedNamespaces" -}}
+{{- include "pannier.requirements" .Values.namespaceSelector }}
+{{- end -}}
+
+{{/* Whether the definition of Components is somebody else's: then others serve Components too. */}}
+{{- define "pannier.unservedTypes" -}}
+{{- .Values.webhooks.components.unservedTypes | default (ternary "Refuse" "Warn" .Values.crds.enabled) }}
+{{- end -}}
+
 {{- define "pannier.namespacedRules" -}}
 # To judge Components, and to find what each app should see.
 - apiGroups: [dapr.io]
@@ -65,6 +88,12 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
 - apiGroups: [dapr.io]
   resources: [components/status]
   verbs: [patch]
+{{- if not .Values.crds.enabled }}
+# To tell it in an annotation where the definition of Components, which is not ours, has no status.
+- apiGroups: [dapr.io]
+  resources: [components]
+  verbs: [patch]
+{{- end }}
 # To read the Secrets that components refer to, and to write one for each app. Kubernetes cannot bound this to names.
 - apiGroups: [""]
   resources: [secrets]

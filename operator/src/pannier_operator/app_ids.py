@@ -11,6 +11,10 @@ if TYPE_CHECKING:
 APP_ID_ANNOTATION: Final = "dapr.io/app-id"
 APP_ID_LABEL: Final = "dapr.io/app-id"
 """Set on every injected pod, to the app id."""
+INJECTION_LABEL: Final = "pannier.dev/injection"
+"""On a namespace. `required`: an annotated pod never runs there without its sidecar, and the webhook fails closed. On a
+namespace or a pod, `disabled`: no sidecar is injected."""
+DISABLED: Final = "disabled"
 SIDECAR_NAME: Final = "daprd"
 """The container; Dapr's tools look for this name."""
 MIRROR_ANNOTATION: Final = "kubernetes.io/config.mirror"

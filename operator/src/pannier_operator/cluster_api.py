@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 from typing import TYPE_CHECKING, Any, Final
 
@@ -11,6 +12,8 @@ from lightkube.core.resource import ApiInfo, ResourceDef
 from lightkube.generic_resource import GenericNamespacedStatus, create_global_resource, create_namespaced_resource
 from lightkube.operators import not_in
 from lightkube.types import PatchType
+
+from pannier_operator.status import STATUS_ANNOTATION
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping
@@ -163,10 +166,18 @@ class ClusterApi:
         return True
 
     async def write_status(self, component: Mapping[str, Any], status: Mapping[str, object]) -> Manifest | None:
-        """The Component as it is then; None when it has gone."""
+        """The Component as it is then; None when it has gone.
+
+        Where the definition of Components has no status (Dapr's has none) it is kept in an annotation.
+        """
         metadata = component["metadata"]
         changes = {"metadata": {"uid": metadata["uid"]}, "status": status}
-        return await self._patched(_Component.Status, metadata, changes)
+        written = await self._patched(_Component.Status, metadata, changes)
+        if written is not None or await self._found(_Component, metadata["namespace"], metadata["name"]) is None:
+            return written
+        annotations = {STATUS_ANNOTATION: json.dumps(status)}
+        changes = {"metadata": {"uid": metadata["uid"], "annotations": annotations}}
+        return await self._patched(_Component, metadata, changes)
 
     async def annotate_pod(self, pod: Mapping[str, Any], annotations: Mapping[str, str]) -> Manifest | None:
         """The pod as it is then; None when it has gone."""

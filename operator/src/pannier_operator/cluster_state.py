@@ -6,6 +6,7 @@ is kept may be a moment old; whoever decides by it looks again when it changes.
 
 from __future__ import annotations
 
+import json
 from collections import deque
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Final
@@ -16,7 +17,9 @@ from pannier_operator.annotations import read as read_annotations
 from pannier_operator.app_ids import (
     APP_ID_ANNOTATION,
     APP_ID_LABEL,
+    DISABLED,
     HASH_LABELS,
+    INJECTION_LABEL,
     MIRROR_ANNOTATION,
     app_id_of,
     has_sidecar,
@@ -24,6 +27,7 @@ from pannier_operator.app_ids import (
 from pannier_operator.app_secret import APP_ID_LABEL as APP_ID_OF_SECRET
 from pannier_operator.app_secret import MANAGED_BY_LABEL, MANAGER, digests
 from pannier_operator.injection.plan import COMPONENTS_VOLUME
+from pannier_operator.status import STATUS_ANNOTATION
 from pannier_operator.touching import COMPONENTS_ANNOTATION
 
 if TYPE_CHECKING:
@@ -41,7 +45,7 @@ _KEPT_OF_PODS: Final = frozenset(
         *("creationTimestamp", "deletionTimestamp", "ownerReferences"),
     }
 )
-_KEPT_LABELS: Final = frozenset({APP_ID_LABEL, *HASH_LABELS})
+_KEPT_LABELS: Final = frozenset({APP_ID_LABEL, INJECTION_LABEL, *HASH_LABELS})
 _KEPT_ANNOTATIONS: Final = frozenset({_ENABLED, APP_ID_ANNOTATION, COMPONENTS_ANNOTATION, MIRROR_ANNOTATION})
 
 
@@ -156,7 +160,8 @@ def is_alive(pod: Manifest) -> bool:
 
 def is_missed(pod: Manifest) -> bool:
     is_ending = not is_alive(pod) or pod["metadata"].get("deletionTimestamp")
-    return _asks(pod["metadata"]) and not has_sidecar(pod) and not is_ending
+    is_meant = (pod["metadata"].get("labels") or {}).get(INJECTION_LABEL) == DISABLED
+    return _asks(pod["metadata"]) and not has_sidecar(pod) and not is_ending and not is_meant
 
 
 def is_running(pod: Manifest) -> bool:
@@ -179,8 +184,20 @@ def _without_managers(metadata: Manifest) -> Manifest:
 
 def _trim_component(component: Manifest) -> Manifest:
     trimmed = dict(component)
-    trimmed["metadata"] = _without_managers(component["metadata"])
+    metadata = trimmed["metadata"] = _without_managers(component["metadata"])
+    if STATUS_ANNOTATION in (metadata.get("annotations") or {}):
+        metadata["annotations"] = dict(metadata["annotations"])
+        trimmed.setdefault("status", _decoded(metadata["annotations"].pop(STATUS_ANNOTATION)))
     return trimmed
+
+
+def _decoded(text: str) -> Manifest:
+    """A status that an annotation holds; empty where somebody has spoilt it."""
+    try:
+        status = json.loads(text)
+    except ValueError:
+        return {}
+    return status if isinstance(status, dict) else {}
 
 
 def _trim_pod(pod: Manifest) -> Manifest | None:

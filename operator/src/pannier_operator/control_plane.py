@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING, Any, Final
 import httpx2
 
 from pannier_operator.admission.components import concerns_neighbours, judge
-from pannier_operator.admission.pods import INJECTION_LABEL, PodVerdict, mutate, server_version_of
+from pannier_operator.admission.pods import PodVerdict, mutate, server_version_of
 from pannier_operator.admission.verdict import Verdict
 from pannier_operator.admission.workloads import warnings_for
-from pannier_operator.app_ids import job_to_look_up
+from pannier_operator.app_ids import INJECTION_LABEL, job_to_look_up
 from pannier_operator.asking import SidecarReports
 from pannier_operator.certificate_keeping import CertificateKeeping
 from pannier_operator.cluster_api import ApiError, ClusterApi
@@ -52,7 +52,7 @@ class ControlPlane:
         self._settings = settings
         self._api = api
         self._identity = own.pod_name or socket.gethostname()
-        self._namespaces = NamespaceCache(api)
+        self._namespaces = NamespaceCache(api, own.namespace_selector)
         self._version = (1, 29)
         self._is_leaving = False
         self._tasks: list[asyncio.Task[None]] = []
@@ -60,8 +60,10 @@ class ControlPlane:
         self.state = ClusterState()
         self.certificate = CertificateKeeping(api, settings, self.metrics)
         self._reports = SidecarReports()
-        self._missed = MissedPods(api, self.state, settings.reconciling, self.metrics)
-        self._reconciler = Reconciler(api, self.state, self._reports, self._missed, settings.reconciling, self.metrics)
+        self._missed = MissedPods(api, self.state, self._namespaces, settings.reconciling, self.metrics)
+        self._reconciler = Reconciler(
+            api, self.state, self._reports, self._missed, self._namespaces, settings.reconciling, self.metrics
+        )
         self._election = Election(api, settings.election, own.namespace, self._identity, self._lead)
         self._full_looks = FullLooks(
             api,
@@ -150,6 +152,7 @@ class ControlPlane:
             self.state.running_apps(namespace),
             known_secrets=known_secrets,
             requester=requester,
+            admits_unserved_types=self._settings.webhook.admits_unserved_types,
         )
         self._count_admission("components", verdict.is_admitted)
         return verdict

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from pannier_operator.cluster_api import ClusterApi
     from pannier_operator.cluster_state import ClusterState
     from pannier_operator.metrics import Metrics
+    from pannier_operator.namespace_cache import NamespaceCache
     from pannier_operator.settings import ReconcilingSettings
 
 logger = logging.getLogger(__name__)
@@ -30,9 +31,17 @@ _NEXT_ATTEMPT: Final = 5.0
 class MissedPods:
     """Sees to them, namespace by namespace."""
 
-    def __init__(self, api: ClusterApi, state: ClusterState, settings: ReconcilingSettings, metrics: Metrics):
+    def __init__(
+        self,
+        api: ClusterApi,
+        state: ClusterState,
+        namespaces: NamespaceCache,
+        settings: ReconcilingSettings,
+        metrics: Metrics,
+    ):
         self._api = api
         self._state = state
+        self._namespaces = namespaces
         self._settings = settings
         self._metrics = metrics
         self._rate = EvictionRate(settings.evictions_per_minute)
@@ -41,6 +50,8 @@ class MissedPods:
     async def see_to(self, namespace: str) -> float | None:
         """Tell of the namespace's missed pods, and evict what may be; seconds until the next attempt, if any."""
         missed = {pod["metadata"]["uid"]: pod for pod in self._state.pods(namespace) if _counts(pod)}
+        if missed and await self._namespaces.misses_no_sidecars(namespace):
+            return None
         for uid in missed.keys() - self._told:
             pod = missed[uid]
             await self._api.create_event(event_of_missed_pod(pod, datetime.now(UTC)))

@@ -10,12 +10,14 @@ from typing import TYPE_CHECKING, Final
 import httpx2
 
 from pannier_operator.admission.namespace_bounds import NO_BOUNDS, NamespaceBounds
+from pannier_operator.app_ids import DISABLED, INJECTION_LABEL
 from pannier_operator.cluster_api import ApiError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from pannier_operator.cluster_api import ClusterApi
+    from pannier_operator.label_selectors import LabelSelector
 
 logger = logging.getLogger(__name__)
 
@@ -34,8 +36,10 @@ class NamespaceFacts:
 class NamespaceCache:
     """Facts of namespaces by name. Bounds are read each time where there are some: quotas change with each pod."""
 
-    def __init__(self, api: ClusterApi):
+    def __init__(self, api: ClusterApi, selector: LabelSelector):
+        """`selector` says by labels which namespaces are Pannier's; an empty one takes all."""
         self._api = api
+        self._selector = selector
         self._kept: dict[str, tuple[float, NamespaceFacts]] = {}
 
     async def facts_of(self, namespace: str) -> NamespaceFacts:
@@ -48,6 +52,19 @@ class NamespaceCache:
         if facts.labels and facts.bounds == NO_BOUNDS:
             self._kept[namespace] = (now, facts)
         return facts
+
+    async def is_ours(self, namespace: str) -> bool:
+        """Whether the namespace's Components and pods are Pannier's to look after; so too where nobody can say."""
+        if not self._selector.requirements:
+            return True
+        labels = (await self.facts_of(namespace)).labels
+        return not labels or self._selector.matches(labels)
+
+    async def misses_no_sidecars(self, namespace: str) -> bool:
+        """Whether pods of the namespace are meant to be without a sidecar of ours."""
+        if not await self.is_ours(namespace):
+            return True
+        return (await self.facts_of(namespace)).labels.get(INJECTION_LABEL) == DISABLED
 
     async def _read(self, namespace: str) -> NamespaceFacts:
         labels: Mapping[str, str] = {}

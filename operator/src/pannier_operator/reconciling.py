@@ -41,6 +41,7 @@ if TYPE_CHECKING:
     from pannier_operator.delivering import Delivery
     from pannier_operator.metrics import Metrics
     from pannier_operator.missed_pods import MissedPods
+    from pannier_operator.namespace_cache import NamespaceCache
     from pannier_operator.settings import ReconcilingSettings
 
 logger = logging.getLogger(__name__)
@@ -65,6 +66,7 @@ class Reconciler:
         state: ClusterState,
         reports: SidecarReports,
         missed: MissedPods,
+        namespaces: NamespaceCache,
         settings: ReconcilingSettings,
         metrics: Metrics,
     ):
@@ -72,6 +74,7 @@ class Reconciler:
         self._state = state
         self._reports = reports
         self._missed = missed
+        self._namespaces = namespaces
         self._metrics = metrics
         self._mistakes = PodMistakes(api, state)
         self._delivering = Delivering(api, state, reports, settings.unused_secret_grace, metrics)
@@ -153,6 +156,9 @@ class Reconciler:
 
     async def _deliver_and_tell(self, namespace: str) -> None:
         pods = [pod for pod in self._state.pods(namespace) if is_ours(pod) and is_alive(pod)]
+        if not pods and not await self._namespaces.is_ours(namespace):
+            self._come_back(namespace, [await self._delivering.remove_unused(namespace, [])])
+            return
         apps = sorted({app_id_of(pod) for pod in pods})
         await self._see_components_of_new(apps, namespace)
         neighbourhood = Neighbourhood(self._state.components(namespace))
@@ -172,6 +178,9 @@ class Reconciler:
                 pauses.append(await self._tell(dict(member.manifest), status))
         pauses.append(await self._missed.see_to(namespace))
         await self._mistakes.report(namespace)
+        self._come_back(namespace, pauses)
+
+    def _come_back(self, namespace: str, pauses: Iterable[float | None]) -> None:
         for pause in pauses:
             if pause is not None:
                 self.look_again(namespace, pause)

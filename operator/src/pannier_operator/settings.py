@@ -12,6 +12,8 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 from pannier_crds.values import parse_boolean, parse_duration
+from pannier_operator.label_selectors import LabelSelector
+from pannier_operator.label_selectors import parse as parse_selector
 from pannier_operator.quantities import amount_of
 
 if TYPE_CHECKING:
@@ -115,6 +117,8 @@ class OwnPlace:
     """The last part of Service names; Kubernetes' own default."""
     watched_namespaces: tuple[str, ...] = _setting((), _names)
     """The namespaces whose Components and pods are looked after. Empty: all."""
+    namespace_selector: LabelSelector = _setting(LabelSelector(), parse_selector)
+    """By labels, which of these namespaces. Empty: all. The webhooks' configurations have the same selector."""
 
 
 @dataclass(frozen=True)
@@ -126,6 +130,8 @@ class WebhookSettings:
     in every pod beside a Service of the name pannier-webhook."""
     configuration: str = _setting("pannier", _text)
     """The name of the validating and of the mutating webhook configuration; their `caBundle` is written."""
+    admits_unserved_types: bool = _setting(False, _boolean)
+    """Components of types that Pannier does not serve are admitted with a warning: Dapr serves them beside it."""
 
 
 @dataclass(frozen=True)

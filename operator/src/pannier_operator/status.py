@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 Status = dict[str, object]
 Truth = Literal["True", "False", "Unknown"]
 
+STATUS_ANNOTATION: Final = "pannier.dev/status"
+"""On Components whose definition has no status, such as Dapr's: the status as JSON."""
 CONDITIONS: Final = ("Accepted", "SecretsResolved", "Delivered", "Ready")
 _CONFLICTS: Final = {
     metadata_path("actorStateStore", "value"): "ActorStateStoreConflict",
@@ -138,7 +140,7 @@ def _findings(
 
 def _accepted(member: Member) -> Finding:
     component = member.component
-    if component is not None and not is_served(component) and not member.errors:
+    if component is not None and not is_served(component):
         return Finding("False", "NotServed", _joined(member.problems))
     if member.conflicts:
         reason = next((_CONFLICTS[each.field] for each in member.conflicts if each.field in _CONFLICTS), "Conflict")

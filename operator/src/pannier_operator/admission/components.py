@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Final, Literal
 
 from pannier_crds.checks import (
     conflicts_with,
+    is_served,
     problems_of,
     secret_store_problems,
     settings_without_effect,
@@ -56,13 +58,15 @@ def judge(
     *,
     known_secrets: Mapping[str, Collection[str]] | None = None,
     requester: str = "",
+    admits_unserved_types: bool = False,
 ) -> Verdict:
     """The verdict on one request. Nothing is kept between calls, so a dry run is judged like any other.
 
     `new` is None for DELETE, `old` for CREATE. `neighbours` are the Components of the namespace, or none where the
     request does not concern them; that the object itself may be among them makes no difference. `running_apps` are the
     app ids that have pods in the namespace, and `known_secrets` the keys of its Secrets; None leaves references
-    unjudged. `requester` is the user's name: who empties a namespace may delete everything.
+    unjudged. `requester` is the user's name: who empties a namespace may delete everything. With
+    `admits_unserved_types` a type that Pannier does not serve is a warning: Dapr serves it.
     """
     if operation == "DELETE" or new is None:
         if old is None or requester == _EMPTIES_NAMESPACES:
@@ -73,10 +77,23 @@ def judge(
         return Verdict()
     others = _others(new, neighbours)
     problems = list(_problems_of(new, old, others, known_secrets))
+    if admits_unserved_types and _is_unserved(new):
+        return _verdict(replace(problem, severity="warning") for problem in [*problems, _left_to_dapr()])
     if old is not None:
         actor_problems = list(_actor_store_problems(old, new, others, running_apps))
         problems += actor_problems or _forgotten_annotation(new, old, others, running_apps)
     return _verdict(problems)
+
+
+def _is_unserved(manifest: Manifest) -> bool:
+    component = component_in(manifest)
+    return component is not None and not is_served(component)
+
+
+def _left_to_dapr() -> Problem:
+    return warning(
+        "", "Pannier does not serve it and leaves it to Dapr, which has installed the definition of Components"
+    )
 
 
 def _others(subject: Manifest, neighbours: Iterable[Manifest]) -> list[Manifest]:

@@ -13,6 +13,8 @@ from pannier_operator.annotations import read as read_annotations
 from pannier_operator.app_ids import (
     APP_ID_ANNOTATION,
     APP_ID_LABEL,
+    DISABLED,
+    INJECTION_LABEL,
     MIRROR_ANNOTATION,
     app_id_of,
     has_sidecar,
@@ -30,8 +32,6 @@ if TYPE_CHECKING:
     from pannier_operator.annotations import SidecarOptions
     from pannier_operator.settings import OperatorSettings
 
-INJECTION_LABEL: Final = "pannier.dev/injection"
-"""On a namespace. `required`: an annotated pod never runs there without its sidecar, and the webhook fails closed."""
 NATIVE_FROM: Final = (1, 29)
 """The first Kubernetes that keeps init containers with `restartPolicy: Always` running by default."""
 
@@ -59,11 +59,12 @@ def mutate(
 ) -> PodVerdict:
     """What becomes of a new pod. `namespace` is the request's: the pod itself often names none.
 
-    A pod that has a sidecar or asks for none stays as it is. `server_version` is the API server's, as (1, 35).
+    A pod that has a sidecar, asks for none, or is labelled to get none stays as it is. `server_version` is the API
+    server's, as (1, 35).
     `cron_job` is the name of the CronJob that the pod's Job was made from, where that was looked up; `bounds` are what
     the namespace bounds containers by.
     """
-    if has_sidecar(pod):
+    if has_sidecar(pod) or DISABLED in (_labels(pod).get(INJECTION_LABEL), namespace_labels.get(INJECTION_LABEL)):
         return PodVerdict(pod=pod)
     options, warnings = read_annotations(_metadata(pod).get("annotations") or {})
     if not options.is_enabled:
@@ -96,8 +97,7 @@ def _why_untouchable(pod: Mapping[str, Any], namespace: str, settings: OperatorS
     """Pods that no label of a namespace may ever hold up: the cluster's, and those that this answer comes from."""
     if namespace in _CLUSTERS_OWN:
         return f"pods of {namespace} are the cluster's own"
-    labels = _metadata(pod).get("labels") or {}
-    if namespace == settings.operator.namespace and labels.get("app.kubernetes.io/name") == "pannier":
+    if namespace == settings.operator.namespace and _labels(pod).get("app.kubernetes.io/name") == "pannier":
         return "the pod is one of Pannier's own"
     if MIRROR_ANNOTATION in (_metadata(pod).get("annotations") or {}):
         return "the kubelet runs a static pod as its file says; add the sidecar to the file"
@@ -127,7 +127,7 @@ def _errors(pod: Mapping[str, Any], injection: Injection) -> Iterator[str]:
     app_id = injection.app_id
     if problem := problem_with(app_id):
         yield f"app id {quoted(app_id)} {problem}, in the annotation {APP_ID_ANNOTATION}"
-    labelled = (_metadata(pod).get("labels") or {}).get(APP_ID_LABEL, app_id)
+    labelled = _labels(pod).get(APP_ID_LABEL, app_id)
     if labelled != app_id:
         yield (
             f"label {APP_ID_LABEL}: {quoted(labelled)} is not the app id, {quoted(app_id)}; take the label out, or "
@@ -146,6 +146,11 @@ def _errors(pod: Mapping[str, Any], injection: Injection) -> Iterator[str]:
 def _metadata(pod: Mapping[str, Any]) -> Mapping[str, Any]:
     metadata: Mapping[str, Any] = pod.get("metadata") or {}
     return metadata
+
+
+def _labels(pod: Mapping[str, Any]) -> Mapping[str, str]:
+    labels: Mapping[str, str] = _metadata(pod).get("labels") or {}
+    return labels
 
 
 def _spec(pod: Mapping[str, Any]) -> Mapping[str, Any]:
