@@ -170,7 +170,7 @@ def test_a_unix_socket_takes_the_place_of_the_port(serve: Serve, tmp_path: Path)
     pannier.until_says(f"serving app shop on {path}")
     with socket.socket(socket.AF_UNIX) as client:
         client.connect(str(path))
-        client.sendall(b"GET /v1.0/healthz HTTP/1.1\r\nhost: x\r\n\r\n")
+        client.sendall(b"GET /v1.0/healthz HTTP/1.1\r\nhost: localhost\r\n\r\n")
         assert client.recv(100).startswith(b"HTTP/1.1 204 ")
     pannier.send(signal.SIGTERM)
     assert pannier.end() == 0
@@ -233,7 +233,8 @@ def test_metrics_tell_of_calls(serve: Serve) -> None:
 
 def test_a_trace_context_is_handed_back(serve: Serve) -> None:
     context = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
-    request = f"GET /v1.0/state/statestore/k HTTP/1.1\r\nhost: x\r\ntraceparent: {context}\r\nconnection: close\r\n\r\n"
+    headers = f"host: localhost\r\ntraceparent: {context}\r\nconnection: close\r\n"
+    request = f"GET /v1.0/state/statestore/k HTTP/1.1\r\n{headers}\r\n"
     with socket.create_connection(("127.0.0.1", serve().port())) as client:
         client.sendall(request.encode())
         answer = b""
@@ -268,7 +269,9 @@ def test_a_call_in_flight_ends_before_the_sidecar(serve: Serve) -> None:
     pannier = serve("--dapr-graceful-shutdown-seconds", "20")
     body = b'[{"key": "k", "value": "v"}]'
     with socket.create_connection(("127.0.0.1", pannier.port())) as client:
-        client.sendall(b"POST /v1.0/state/statestore HTTP/1.1\r\nhost: x\r\ncontent-length: %d\r\n\r\n" % len(body))
+        client.sendall(
+            b"POST /v1.0/state/statestore HTTP/1.1\r\nhost: localhost\r\ncontent-length: %d\r\n\r\n" % len(body)
+        )
         client.sendall(body[:5])
         time.sleep(0.3)  # the head has surely been read; if not, the test passes all the same
         pannier.send(signal.SIGTERM)

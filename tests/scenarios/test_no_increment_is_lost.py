@@ -32,8 +32,8 @@ class Connection:
 async def count_up(port: int, key: str, times: int) -> int:
     """Count up so many times and return how many attempts met another one."""
     connection = Connection(*await asyncio.open_connection("127.0.0.1", port))
-    get = f"GET {path('statestore', key)} HTTP/1.1\r\n\r\n".encode()
-    save = f"POST {path('statestore')} HTTP/1.1\r\nContent-Length: %d\r\n\r\n"
+    get = f"GET {path('statestore', key)} HTTP/1.1\r\nHost: localhost\r\n\r\n".encode()
+    save = f"POST {path('statestore')} HTTP/1.1\r\nHost: localhost\r\nContent-Length: %d\r\n\r\n"
     conflicts = 0
     while times:
         status, etag, value = await connection.ask(get)

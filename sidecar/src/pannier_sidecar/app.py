@@ -4,23 +4,27 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import socket
 from contextlib import suppress
 from functools import partial
 from threading import Thread
 from typing import TYPE_CHECKING, Any, Final
 
 from pannier_sidecar import __version__
+from pannier_sidecar.access import AccessControl
 from pannier_sidecar.grpc_api.lane import Lane as GrpcLane
 from pannier_sidecar.grpc_api.lane import Lanes as GrpcLanes
 from pannier_sidecar.grpc_api.limits import Limits as GrpcLimits
 from pannier_sidecar.grpc_api.served import serve
+from pannier_sidecar.grpc_api.services import guarded as guarded_grpc
 from pannier_sidecar.http_api.asgi import Documentation
 from pannier_sidecar.http_api.calls import HttpApi
+from pannier_sidecar.http_api.cors import guarded
 from pannier_sidecar.http_api.lane import Limits as HttpLimits
 from pannier_sidecar.http_api.messages import Answer
 from pannier_sidecar.http_api.profiles import PROFILES
 from pannier_sidecar.http_api.server import HttpServer
-from pannier_sidecar.listening import addresses_of
+from pannier_sidecar.listening import addresses_of, is_exposed
 from pannier_sidecar.loading.keeper import StoreKeeper
 from pannier_sidecar.loading.resolving import Surroundings
 from pannier_sidecar.observing.exposition import CONTENT_TYPE
@@ -31,17 +35,22 @@ from pannier_sidecar.observing.scrapes import Scrapes
 from pannier_sidecar.observing.tracing import make_tracer
 from pannier_sidecar.runtime import Runtime
 from pannier_sidecar.serving import Budget
+from pannier_sidecar.settings import EVERYWHERE
 from pannier_sidecar.state.service import StateService
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Coroutine
+    from collections.abc import Awaitable, Callable, Coroutine, Sequence
 
+    from pannier_sidecar.grpc_api.lane import Method
     from pannier_sidecar.http_api.messages import Call
     from pannier_sidecar.listening import Listeners
     from pannier_sidecar.loading.folder import FolderWatch, Reading
     from pannier_sidecar.loading.planning import Plan
     from pannier_sidecar.settings import LimitSettings, Settings
     from pannier_sidecar.state.directory import Directory
+
+    FindMethod = Callable[[bytes, dict[bytes, bytes]], Method]
+    HttpAnswer = Callable[[Call], Awaitable[Answer]]
 
 log = logging.getLogger(__name__)
 
@@ -158,14 +167,17 @@ class Sidecar:
         settings = self._settings
         api = HttpApi(self._service, self._runtime, PROFILES[settings.profile], settings.api_token)
         api.documentation = Documentation(api)
-        answer = observe(api.answer, self._metrics, self._tracer, logs_calls=settings.log.api_calls)
+        answer = self._guarded(self._listeners.api, api.answer)
+        answer = observe(answer, self._metrics, self._tracer, logs_calls=settings.log.api_calls)
         await self._server.listen(self._listeners.api, answer)
         if self._listeners.grpc:
             await self._listen_for_grpc()
         if self._listeners.public:
-            await self._server.listen(self._listeners.public, partial(api.answer, is_public=True))
+            answer = self._guarded(self._listeners.public, partial(api.answer, is_public=True))
+            await self._server.listen(self._listeners.public, answer)
         if self._listeners.metrics:
-            await self._server.listen(self._listeners.metrics, self._answer_scrape)
+            answer = self._guarded(self._listeners.metrics, self._answer_scrape)
+            await self._server.listen(self._listeners.metrics, answer)
 
     async def _listen_for_grpc(self) -> None:
         settings = self._settings
@@ -175,14 +187,42 @@ class Sidecar:
                 method, answer, self._metrics, self._tracer, logs_calls=settings.log.api_calls
             )
         )
-        lanes = GrpcLanes(services.find, _grpc_limits(settings.limits), self._service.pace, budget=self._budget)
+        find: FindMethod = services.find
+        if _is_on_ports(self._listeners.grpc):
+            # A browser cannot speak HTTP/2 without TLS. What a client calls its server may be any word of its own.
+            find = guarded_grpc(find, access_control(settings, is_exposed=True))
+        lanes = GrpcLanes(find, _grpc_limits(settings.limits), self._service.pace, budget=self._budget)
         await self._server.serve(self._listeners.grpc, lanes, lambda: GrpcLane(lanes))
+
+    def _guarded(self, sockets: Sequence[socket.socket], answer: HttpAnswer) -> HttpAnswer:
+        """Answer no pages of other sites. They reach ports, but no Unix socket."""
+        if not _is_on_ports(sockets):
+            return answer
+        return guarded(answer, access_control(self._settings, is_exposed=is_exposed(sockets)))
 
     async def _answer_scrape(self, call: Call) -> Answer:
         """Answer on the metrics port, whatever the path: Dapr has them at `/`, most others at `/metrics`."""
         if self._scrapes is None or call.method not in (b"GET", b"HEAD"):
             return Answer(405, headers=((b"allow", b"GET"),))
         return Answer(200, self._scrapes.page(), CONTENT_TYPE)
+
+
+def access_control(settings: Settings, *, is_exposed: bool) -> AccessControl:
+    """Whose requests a port answers."""
+    environment, listen = settings.place.environment, settings.listen
+    names = [environment.get(name, "") for name in ("HOSTNAME", "POD_IP", "POD_IPS")]
+    own = [settings.place.pod_name or "", *",".join(names).split(","), *listen.addresses]
+    return AccessControl(
+        is_exposed,
+        frozenset(name.lower() for name in (*own, *listen.public_addresses, *listen.metrics_addresses) if name)
+        - frozenset(EVERYWHERE),
+        settings.access.allowed_hosts,
+        settings.access.allowed_origins,
+    )
+
+
+def _is_on_ports(sockets: Sequence[socket.socket]) -> bool:
+    return any(bound.family != socket.AF_UNIX for bound in sockets)
 
 
 def _http_limits(limits: LimitSettings) -> HttpLimits:

@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Final, Self
 
 from msgspec import Struct
 
+from pannier_sidecar.access import is_loopback
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
@@ -65,6 +67,11 @@ def port_of(sockets: Sequence[socket.socket]) -> int | None:
     """The port that all of them share; None where there is none."""
     ports = [bound.getsockname()[1] for bound in sockets if bound.family != socket.AF_UNIX]
     return ports[0] if ports else None
+
+
+def is_exposed(sockets: Iterable[socket.socket]) -> bool:
+    """Whether any of them can be reached from other machines, or other pods."""
+    return any(bound.family != socket.AF_UNIX and not is_loopback(bound.getsockname()[0]) for bound in sockets)
 
 
 def addresses_of(sockets: Iterable[socket.socket]) -> str:

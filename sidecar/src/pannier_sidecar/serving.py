@@ -13,6 +13,8 @@ if TYPE_CHECKING:
 
 TICK_S = 1.0
 DEFAULT_BUDGET: Final = 64 * 1024 * 1024
+ACCEPTING_S = 0.02
+"""At the end, for connections that the system has taken and the loop has not: closing the listener would reset them."""
 
 
 class Connection(Protocol):
@@ -131,16 +133,19 @@ class Server:
 
     async def stop(self, grace_s: float) -> None:
         """Take no more connections, let calls in flight end, at most `grace_s` seconds, then close what is left."""
-        for listener in self._listeners:
-            listener.close()
         for group in self.groups:
             group.is_draining = True
             for connection in list(group.open):
                 connection.drain()
+        if grace_s:
+            await asyncio.sleep(ACCEPTING_S)
+        for listener in self._listeners:
+            listener.close()
         try:
             async with asyncio.timeout(grace_s):
                 for group in self.groups:
-                    if group.open:
+                    while group.open:
+                        group.all_closed.clear()
                         await group.all_closed.wait()
         except TimeoutError:
             for group in self.groups:

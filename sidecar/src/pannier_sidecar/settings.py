@@ -67,6 +67,16 @@ class ListenSettings:
 
 
 @dataclass(frozen=True)
+class AccessSettings:
+    """Whose requests are answered beside those that name this machine and no origin."""
+
+    allowed_origins: tuple[str, ...] = ()
+    """Of pages in browsers. daprd's default is any; here none, because a page could then read and write all state."""
+    allowed_hosts: tuple[str, ...] = ()
+    """Names by which clients call the sidecar, beside loopback ones and those that it listens on."""
+
+
+@dataclass(frozen=True)
 class LimitSettings:
     """How much one client may send."""
 
@@ -142,6 +152,7 @@ class Settings:
 
     app: AppSettings = AppSettings()
     listen: ListenSettings = ListenSettings()
+    access: AccessSettings = AccessSettings()
     limits: LimitSettings = LimitSettings()
     stop: StopSettings = StopSettings()
     components: ComponentSettings = ComponentSettings()

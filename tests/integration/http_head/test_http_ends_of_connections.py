@@ -147,10 +147,36 @@ async def test_a_stop_lets_calls_in_flight_end_and_closes_idle_connections() -> 
             await here.connect()
         assert not stopping.done()
         gate.open()
-        for wire in (busy, behind):
+        for wire, closes in ((busy, True), (behind, False), (behind, True)):
             answer = await wire.answer()
-            assert (answer.status, answer.closes) == (200, True)
-            assert await wire.rest() == b""
+            assert (answer.status, answer.closes) == (200, closes)
+            if closes:
+                assert await wire.rest() == b""
+                await wire.close()
+        await stopping
+
+
+async def test_a_request_that_comes_while_the_sidecar_stops_is_answered_and_told_to_be_the_last() -> None:
+    async with serving() as here:
+        used, fresh = await here.connect(), await here.connect()
+        assert not (await used.ask(get("/v1.0/healthz"))).closes
+        await until(lambda: len(here.lanes.open) == 2, "both connections")
+        stopping = asyncio.create_task(here.server.stop(PATIENCE_S))
+        await until(lambda: here.lanes.is_draining, "the end")
+        for wire in (used, fresh):
+            answer = await wire.ask(get("/v1.0/healthz"))
+            assert (answer.status, answer.closes) == (204, True)
+            await wire.close()
+        await stopping
+
+
+async def test_a_connection_in_the_listeners_queue_when_the_sidecar_stops_is_answered() -> None:
+    async with serving() as here:
+        with socket.create_connection(("127.0.0.1", here.port)) as client:  # the loop does not run meanwhile
+            client.sendall(get("/v1.0/healthz"))
+            stopping = asyncio.create_task(here.server.stop(PATIENCE_S))
+            answer = await asyncio.to_thread(client.recv, 65536)
+            assert answer.startswith(b"HTTP/1.1 204 ") and b"connection: close" in answer
         await stopping
 
 

@@ -118,9 +118,9 @@ async def test_an_idle_connection_keeps_nothing_of_the_body_it_brought() -> None
 @pytest.mark.parametrize(
     "head",
     [
-        b"GET /v1.0/healthz HTTP/1.1\r\n" + b"".join(b"x-%d: 12345\r\n" % n for n in range(200)) + b"\r\n",
-        b"GET /v1.0/healthz HTTP/1.1\r\nx: " + b"y" * 2000 + b"\r\n\r\n",
-        b"GET /v1.0/state/statestore/" + b"k" * 2000 + b" HTTP/1.1\r\n\r\n",
+        b"GET /v1.0/healthz HTTP/1.1\r\nHost: x\r\n" + b"".join(b"x-%d: 12345\r\n" % n for n in range(200)) + b"\r\n",
+        b"GET /v1.0/healthz HTTP/1.1\r\nHost: x\r\nx: " + b"y" * 2000 + b"\r\n\r\n",
+        b"GET /v1.0/state/statestore/" + b"k" * 2000 + b" HTTP/1.1\r\nHost: x\r\n\r\n",
     ],
     ids=["many headers", "a long header", "a long URL"],
 )
@@ -130,7 +130,12 @@ async def test_a_head_that_is_too_large_is_refused(small: Serving, head: bytes) 
 
 @pytest.mark.parametrize(
     "beginning",
-    [b"GET /v1.0/healthz HTTP/1.1\r\nx: ", b"GET /v1.0/healthz HTTP/1.1\r\n", b"GET /", CHUNKED + b"0\r\nx: "],
+    [
+        b"GET /v1.0/healthz HTTP/1.1\r\nHost: x\r\nx: ",
+        b"GET /v1.0/healthz HTTP/1.1\r\nHost: x\r\n",
+        b"GET /",
+        CHUNKED + b"0\r\nx: ",
+    ],
     ids=["in a header", "in a header's name", "in the URL", "in a trailer"],
 )
 async def test_a_line_without_end_is_refused(small: Serving, beginning: bytes) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from ipaddress import ip_address
 from pathlib import Path
 from typing import Final
 
@@ -19,6 +20,8 @@ _LEVELS: Final = {
     "error": "error",
     "fatal": "fatal",
 }
+_ORIGIN: Final = re.compile(r"[a-z][a-z0-9+.-]*://[^/?#@\s*]*\*?[^/?#@\s*]*")
+_HOST_NAME: Final = re.compile(r"\*|\.?[a-z0-9_-]+(?:\.[a-z0-9_-]+)*")
 _MOST_BYTES: Final = 2**31 - 1
 
 
@@ -108,6 +111,36 @@ def addresses(value: str) -> tuple[str, ...]:
     if not parts:
         raise ValueError("write addresses such as [::1],127.0.0.1")
     return parts
+
+
+def origins(value: str) -> tuple[str, ...]:
+    """Origins between commas, as daprd takes them: `*`, or scheme, host and port, where `*` stands for anything."""
+    parts = tuple(part.strip().lower().removesuffix("/") for part in value.split(",") if part.strip())
+    for part in parts:
+        if part not in ("*", "null") and _ORIGIN.fullmatch(part) is None:
+            raise ValueError("write origins such as https://example.com,http://localhost:5173, or * for any")
+    return parts
+
+
+def hosts(value: str) -> tuple[str, ...]:
+    """Names and addresses between commas. A port behind one is left out, since none is looked at."""
+    return tuple(_host(part.strip().lower()) for part in value.split(",") if part.strip())
+
+
+def _host(text: str) -> str:
+    if text.startswith("["):
+        name = text[1:].partition("]")[0]
+    else:
+        name = text if "/" in text or text.count(":") > 1 else text.partition(":")[0]
+    name = name.removeprefix("*" if name.startswith("*.") else "").removesuffix(".")
+    try:
+        return str(ip_address(name))
+    except ValueError:
+        if _HOST_NAME.fullmatch(name) is None:
+            raise ValueError(
+                "write host names such as state.example.com, .example.com for all below it, or * for any"
+            ) from None
+    return name
 
 
 def log_level(value: str) -> str:

@@ -113,6 +113,20 @@ LISTENING: Final = (
         placeholder="LIST",
     ),
     Flag("enable-metrics", read.boolean, "listen.serves_metrics", "whether to serve metrics at all"),
+    Flag(
+        "allowed-origins",
+        read.origins,
+        "access.allowed_origins",
+        "origins whose pages may call the API from a browser; * for any (none)",
+        placeholder="LIST",
+    ),
+    Flag(
+        "allowed-hosts",
+        read.hosts,
+        "access.allowed_hosts",
+        "further names by which the sidecar is called; .NAME for all below it",
+        placeholder="LIST",
+    ),
 )
 LIMITS: Final = (
     Flag("max-body-size", read.size, "limits.max_body_size", "most bytes of a request's body", placeholder="SIZE"),
@@ -164,7 +178,6 @@ WITHOUT_EFFECT: Final = (
         Flag(name)
         for name in (
             "actors-service",
-            "allowed-origins",
             "app-channel-address",
             "app-max-concurrency",
             "app-health-check-path",

@@ -112,8 +112,10 @@ class Connection(asyncio.Protocol, Generic[AnyStream]):
         }
         self._sender.write(frames.settings(settings))
         self._open_window(4 * self._own_window - self._receive_window)
-        if len(shared.open) > limits.connections or shared.is_draining:
+        if len(shared.open) > limits.connections:
             self._end(ErrorCode.ENHANCE_YOUR_CALM, f"{limits.connections} connections are open")
+        elif shared.is_draining:  # it was in the queue of the listener; the client may call elsewhere
+            self._end(ErrorCode.NO_ERROR, "the sidecar is stopping")
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._is_closing = True

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
     from msgspec import Struct
 
+    from ..access import AccessControl
     from .headers import Headers
 
     Answer = Callable[[bytes, Headers], Awaitable[bytes]]
@@ -63,6 +64,21 @@ class Services:
         return Failure(
             Code.UNIMPLEMENTED, f"unknown service {service}; known ones: {', '.join(sorted(self._services))}"
         )
+
+
+def guarded(find: Callable[[bytes, Headers], Method], access: AccessControl) -> Callable[[bytes, Headers], Method]:
+    """Return what finds the same methods, but refuses calls that name another host, or a page's origin."""
+    known = access.known_hosts
+
+    def find_if_allowed(path: bytes, headers: Headers) -> Method:
+        authority = headers.get(b":authority") or headers.get(b"host")
+        if authority not in known or b"origin" in headers:
+            refused = access.refusal(authority, headers.get(b"origin"))
+            if refused is not None:
+                raise Failure(Code.PERMISSION_DENIED, refused.message)
+        return find(path, headers)
+
+    return find_if_allowed
 
 
 def unary(request: type[Struct], handler: Handler, *, tell: Callable[[StateError], Failure] = failure) -> Method:

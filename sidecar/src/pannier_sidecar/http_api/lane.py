@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import re
 from collections import deque
 from dataclasses import dataclass, field
 from email.utils import formatdate
@@ -53,6 +54,8 @@ class Limits:
     """A client that takes nothing of its answer, or too little of it (`time_to_take`)."""
     lingering: float = 2.0
     """After a refusal, what the client still sends is thrown away for so long, else it would not see the refusal."""
+    unused: float = 0.5
+    """At the end of the sidecar, for a connection without a request to get another one."""
 
 
 @dataclass(slots=True, eq=False)
@@ -99,8 +102,10 @@ class Lane(asyncio.Protocol):
         self._is_given_up = False
         """Nothing behind the current request is answered."""
         self._is_reading_paused = self._is_lingering = self._has_eof = False
-        self._in_message = self._at_head = False
+        self._in_message = self._at_head = self._is_torn = False
         self._chunk_size = 0
+        self._doubled = b""
+        """A header that came twice and may not."""
         self._url = b""
         self._headers: dict[bytes, bytes] = {}
         self._body: bytes | bytearray = b""
@@ -125,8 +130,6 @@ class Lane(asyncio.Protocol):
         self._answering = self._loop.create_task(self._answer_all())
         if len(lanes.open) > lanes.limits.connections:
             self._refuse(503, f"{lanes.limits.connections} connections are open; close some or use fewer")
-        elif lanes.is_draining:  # it was in the queue of the listener when that closed
-            transport.close()
 
     def connection_lost(self, exc: Exception | None) -> None:
         lanes = self._lanes
@@ -174,8 +177,9 @@ class Lane(asyncio.Protocol):
             budget.relieve()
 
     def data_received(self, data: bytes) -> None:
-        if not self._in_message:
+        if not self._in_message and not self._is_torn:
             self._since = self._lanes.now
+            self._is_torn = True
         if len(data) <= self._lanes.limits.head and not self._unparsed:
             self._feed(data)
             return
@@ -229,12 +233,16 @@ class Lane(asyncio.Protocol):
         self._headers = {}
         self._head_size = 0
         self._expects_continue = False
+        self._doubled = b""
 
     def on_url(self, url: bytes) -> None:
         self._url += url
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        self._headers[name.lower()] = value
+        name = name.lower()
+        if name in self._headers and name in SINGULAR:
+            self._doubled = name
+        self._headers[name] = value
 
     def on_headers_complete(self) -> None:
         self._at_head = False
@@ -243,6 +251,8 @@ class Lane(asyncio.Protocol):
             self._check_head(self._measure_head())
         if len(headers) > HEADERS:
             self._refuse(431, f"the request has over {HEADERS} headers; send fewer")
+        if b"host" not in headers or self._doubled:
+            self._check_singular()
         if b"content-length" in headers and int(headers[b"content-length"]) > self._lanes.limits.body:
             self._refuse_body()
         elif b"upgrade" in headers and self._parser.should_upgrade() and _has_body(headers):
@@ -253,6 +263,11 @@ class Lane(asyncio.Protocol):
                 self._continue()
 
     def on_chunk_header(self) -> None:
+        if (
+            self._headers.get(b"transfer-encoding", b"").lower() != b"chunked"
+            or self._parser.get_http_version() != "1.1"
+        ):
+            self._refuse(400, "the only transfer-encoding is chunked, in HTTP/1.1; send the body as it is")
         self._heads_of_body, self._headers = self._headers, {}  # trailers are no headers (RFC 9110, 6.5.1)
 
     def on_chunk_complete(self) -> None:
@@ -276,17 +291,32 @@ class Lane(asyncio.Protocol):
             budget.relieve()
 
     def on_message_complete(self) -> None:
-        self._in_message = False
+        self._in_message = self._is_torn = False
         if self._head_held:
             self._count(-self._head_held)
             self._head_held = 0
         if self._is_lingering or self._offers_with_body:
             return
         parser = self._parser
-        keep_alive = parser.should_keep_alive() and parser.get_http_version() == "1.1"
+        version = parser.get_http_version()
+        if version != "1.1" and version != "1.0":
+            self._refuse(400, f"this port speaks HTTP/1.1, not HTTP/{version}")
+            return
+        keep_alive = version == "1.1" and parser.should_keep_alive()
         body, self._body = bytes(self._body), b""
-        path, _, query = _origin_form(self._url).partition(b"?")
+        if not self._url.startswith(b"/"):
+            self._read_absolute_form()
+        path, _, query = self._url.partition(b"?")
         self._take(Call(parser.get_method(), path, query, self._headers, body, keep_alive))
+
+    def _read_absolute_form(self) -> None:
+        """Take path and host from a target that a client that thinks us a proxy sends with both (RFC 9112, 3.2.2)."""
+        after_scheme = self._url.partition(b"://")[2]
+        if after_scheme:
+            authority = _AUTHORITY_ENDS.split(after_scheme, 1)[0]
+            self._headers[b"host"] = authority
+            rest = after_scheme[len(authority) :].partition(b"#")[0]
+            self._url = rest if rest.startswith(b"/") else b"/" + rest
 
     def _head_without_offer(self) -> bytes:
         """Return the head of the current request as its client would have sent it without the offer."""
@@ -360,8 +390,9 @@ class Lane(asyncio.Protocol):
         is_last = answer.closes
         body = answer.body
         if isinstance(item, Call):
-            is_last = is_last or lanes.is_draining or not item.keep_alive or self._is_given_up
-            is_last = is_last or (self._has_eof and not self._queue and not self._unparsed)
+            is_last = is_last or not item.keep_alive or self._is_given_up
+            is_ending = lanes.is_draining or self._has_eof
+            is_last = is_last or (is_ending and not self._queue and not self._unparsed)
             if item.body:
                 self._held -= len(item.body)
                 lanes.budget.held -= len(item.body)
@@ -376,6 +407,8 @@ class Lane(asyncio.Protocol):
         self._since = lanes.now
         if is_last:
             self._drop_waiting()
+            if lanes.is_draining:  # what the client has under way must not reset what is under way to it
+                self._is_lingering = True
             if self._is_lingering:
                 self._transport.write_eof()
             else:
@@ -387,8 +420,10 @@ class Lane(asyncio.Protocol):
         if self._is_reading_paused:
             self._is_reading_paused = False
             self._transport.resume_reading()
-        if self._has_eof or (self._lanes.is_draining and not self._in_message):
+        if self._has_eof:
             self._transport.close()
+        elif self._lanes.is_draining:
+            self.drain()
         elif self._expects_continue and self._in_message:
             self._continue()
 
@@ -424,6 +459,13 @@ class Lane(asyncio.Protocol):
                 431, f"request line and headers are over {limit} bytes; shorten them or raise --read-buffer-size"
             )
 
+    def _check_singular(self) -> None:
+        """Who reads such a request otherwise than we do would route or divide it otherwise (RFC 9112, 3.2 and 6.1)."""
+        if self._doubled:
+            self._refuse(400, f"the request has more than one {self._doubled.decode()} header; send one")
+        elif self._parser.get_http_version() != "1.0":
+            self._refuse(400, "the request has no host header, which HTTP/1.1 asks for; send one")
+
     def _refuse_body(self) -> None:
         limit = self._lanes.limits.body
         self._refuse(413, f"the body is over {limit} bytes; send less or raise --max-body-size")
@@ -434,6 +476,7 @@ class Lane(asyncio.Protocol):
             return
         self._is_lingering = True
         self._in_message = self._at_head = False
+        self._is_torn = True
         self._count(-len(self._body) - self._head_held - len(self._unparsed))
         self._body, self._unparsed, self._head_held = b"", memoryview(b""), 0
         self._url, self._headers = b"", {}
@@ -472,7 +515,7 @@ class Lane(asyncio.Protocol):
                 self._refuse(
                     408, f"the request did not arrive within {limits.receiving:g} s; send it faster or in parts"
                 )
-        elif waited > limits.idle:
+        elif waited > (limits.receiving if self._is_torn else limits.idle):  # torn: empty lines and nothing else
             self._transport.close()
 
     def weight(self, now: float) -> float:
@@ -500,8 +543,14 @@ class Lane(asyncio.Protocol):
             self._drop_waiting()
 
     def drain(self) -> None:
-        """Close the connection when all that it asked for is answered."""
-        if not self._is_busy and not self._in_message:
+        """Close the connection when all that it asked for is answered.
+
+        A client that does not know yet may send another request meanwhile. Its answer then says that it is the last.
+        """
+        self._loop.call_later(self._lanes.limits.unused, self._close_if_unused)
+
+    def _close_if_unused(self) -> None:
+        if not self._is_busy and not self._in_message and not self._is_lingering:
             self._transport.close()
 
     def abort(self) -> None:
@@ -518,6 +567,8 @@ REFUSALS: Final = {
 }
 
 
+SINGULAR: Final = frozenset({b"host", b"transfer-encoding"})
+"""Headers that a request has once. llhttp sees to content-length."""
 OF_AN_OFFER: Final = frozenset({b"connection", b"upgrade", b"http2-settings"})
 
 
@@ -528,10 +579,4 @@ def _has_body(headers: dict[bytes, bytes]) -> bool:
 DEFECT: Final = refusal(500, "ERROR", "a defect of the sidecar; its log tells more")
 DEFECT.closes = True
 
-
-def _origin_form(url: bytes) -> bytes:
-    """Return path and query of a request target, which a client that thinks us a proxy sends with scheme and host."""
-    if url.startswith(b"/"):
-        return url
-    after_scheme = url.partition(b"://")[2]
-    return b"/" + after_scheme.partition(b"/")[2] if after_scheme else url
+_AUTHORITY_ENDS: Final = re.compile(rb"[/?#\\]")

@@ -1,0 +1,151 @@
+"""Which requests may be answered at all, by the host and the origin that they name.
+
+A page in a browser can send requests to any address that its machine reaches, the loopback ones included: it then names
+its origin. Or its site points its own name at the loopback address (DNS rebinding) and reads the answers: the request
+then names that site as its host. Both are refused. Clients other than browsers name no origin, and as host what they
+were told to call.
+"""
+
+from __future__ import annotations
+
+import re
+import socket
+from dataclasses import dataclass, field
+from ipaddress import ip_address
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+ANY: Final = "*"
+MALFORMED: Final = "ERR_MALFORMED_REQUEST"
+HOST_NOT_ALLOWED: Final = "ERR_HOST_NOT_ALLOWED"
+ORIGIN_NOT_ALLOWED: Final = "ERR_ORIGIN_NOT_ALLOWED"
+_LOOPBACK_NAMES: Final = frozenset({"localhost", "localhost.localdomain", "ip6-localhost", "ip6-loopback"})
+_LOOPBACK_SUFFIX: Final = ".localhost"
+"""RFC 6761, 6.3: nobody can own such a name."""
+_PRIVATE_SUFFIXES: Final = (".internal", ".local", ".svc")
+"""Names that public DNS cannot have: those of container runtimes, of a local network and of a cluster's services."""
+_HOST: Final = re.compile(r"(?:\[([0-9a-f:.]+)\]|([a-z0-9_.-]+))(?::[0-9]{0,5})?")
+_OLD_IPV4: Final = re.compile(r"[0-9a-fx.]+")
+_REMEMBERED: Final = 64
+_LONGEST_SHOWN: Final = 100
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """Why a request is not answered: a word for programs, and one line that names the flag to pass."""
+
+    code: str
+    message: str
+
+    @property
+    def http_status(self) -> int:
+        return 400 if self.code == MALFORMED else 403
+
+
+@dataclass(slots=True)
+class AccessControl:
+    """The hosts and origins of one listener."""
+
+    is_exposed: bool = False
+    """It listens beyond loopback. Then its own addresses and names are not all known here, so every address passes, and
+    every name that public DNS cannot have: no web site can make its own of them."""
+    own_hosts: frozenset[str] = frozenset()
+    """Further names and addresses of this machine, in lower case."""
+    allowed_hosts: Sequence[str] = ()
+    """Further ones that a user allows. `.example.com` is all names below it, `*` any."""
+    allowed_origins: Sequence[str] = ()
+    """Such as `https://example.com`; one `*` in it stands for anything. `*` alone: any."""
+    known_hosts: set[bytes | None] = field(default_factory=lambda: {None, b""}, init=False)
+    """Values of `Host` that passed. HTTP/1.0 needs none, and none harms nobody: a browser always sends one."""
+
+    def refusal(self, host: bytes | None, origin: bytes | None) -> Refusal | None:
+        """Return why a request with these headers is refused; None where it may be answered."""
+        if host not in self.known_hosts and (refused := self._refusal_of_host(host or b"")) is not None:
+            return refused
+        if origin is not None and not self._is_allowed_origin(origin, host or b""):
+            shown = _shown(origin)
+            return Refusal(
+                ORIGIN_NOT_ALLOWED,
+                f"pages from '{shown}' may not call this sidecar; to let them, pass --allowed-origins {shown}",
+            )
+        return None
+
+    def _refusal_of_host(self, sent: bytes) -> Refusal | None:
+        match = _HOST.fullmatch(sent.decode("latin-1").lower())
+        if match is None:
+            return Refusal(MALFORMED, f"'{_shown(sent)}' is no host (RFC 9110, 7.2); write a name or an address")
+        if not self._is_allowed_host((match[1] or match[2]).removesuffix(".")):
+            shown = _shown(sent)
+            return Refusal(
+                HOST_NOT_ALLOWED, f"host '{shown}' is not one of this sidecar's; if it is, pass --allowed-hosts {shown}"
+            )
+        if len(self.known_hosts) < _REMEMBERED:
+            self.known_hosts.add(sent)
+        return None
+
+    @property
+    def allows_any_origin(self) -> bool:
+        return ANY in self.allowed_origins
+
+    def _is_allowed_host(self, host: str) -> bool:
+        if ANY in self.allowed_hosts:
+            return True
+        address = _address(host)
+        host = address or host
+        if host in self.own_hosts or host in _LOOPBACK_NAMES or host.endswith(_LOOPBACK_SUFFIX):
+            return True
+        if any(host == each or (each.startswith(".") and host.endswith(each)) for each in self.allowed_hosts):
+            return True
+        if address is not None:
+            return self.is_exposed or is_loopback(address)
+        return self.is_exposed and ("." not in host or host.endswith(_PRIVATE_SUFFIXES))
+
+    def _is_allowed_origin(self, sent: bytes, host: bytes) -> bool:
+        origin = sent.decode("latin-1").lower()
+        scheme, _, authority = origin.partition("://")
+        own = host.decode("latin-1").lower()
+        if scheme in ("http", "https") and _without_port_80(authority) == _without_port_80(own):
+            return True  # a page of this sidecar's own
+        return any(_matches(each, origin) for each in self.allowed_origins)
+
+
+def is_loopback(address: str) -> bool:
+    """Whether an IP address reaches this machine only."""
+    found = ip_address(address.partition("%")[0])
+    mapped = getattr(found, "ipv4_mapped", None)
+    return (mapped or found).is_loopback
+
+
+def _address(host: str) -> str | None:
+    """Return the IP address that a host is, also in the old spellings of IPv4 (`127.1`); None for a name."""
+    try:
+        return str(ip_address(host))
+    except ValueError:
+        pass
+    if _OLD_IPV4.fullmatch(host) is None:
+        return None
+    try:
+        return socket.inet_ntoa(socket.inet_aton(host))
+    except OSError:
+        return None
+
+
+def _matches(allowed: str, origin: str) -> bool:
+    beginning, star, end = allowed.partition(ANY)
+    if not star:
+        return origin == allowed
+    return len(origin) >= len(beginning) + len(end) and origin.startswith(beginning) and origin.endswith(end)
+
+
+def _without_port_80(authority: str) -> str:
+    return authority.removesuffix(":80").removesuffix(":443")
+
+
+def _shown(sent: bytes) -> str:
+    """Return what a client sent, as it may stand in a message."""
+    text = sent[:_LONGEST_SHOWN].decode("latin-1")
+    return "".join(
+        letter if letter.isascii() and letter.isprintable() and letter not in "'\"" else "?" for letter in text
+    )

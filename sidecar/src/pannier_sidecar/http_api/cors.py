@@ -1,0 +1,68 @@
+"""Requests by the host and origin that they name, and what browsers are told (the Fetch standard's CORS protocol)."""
+
+from __future__ import annotations
+
+from copy import copy
+from typing import TYPE_CHECKING, Final
+
+from .encoding import refusal
+from .messages import Answer
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+    from ..access import AccessControl
+    from .messages import Call
+
+_METHODS: Final = b"GET, HEAD, POST, PUT, DELETE"
+_EXPOSED: Final = b"etag, metadata.ttlexpiretime, retry-after, traceparent, tracestate"
+_MAX_AGE: Final = b"600"
+"""Seconds that a browser may remember what it was told."""
+
+
+def guarded(answer: Callable[[Call], Awaitable[Answer]], access: AccessControl) -> Callable[[Call], Awaitable[Answer]]:
+    """Return what answers the same calls, but refuses those of other hosts and origins."""
+    known = access.known_hosts
+
+    async def judged(call: Call) -> Answer:
+        headers = call.headers
+        origin = headers.get(b"origin")
+        refused = access.refusal(headers.get(b"host"), origin)
+        if refused is not None:
+            return refusal(refused.http_status, refused.code, refused.message)
+        if origin is None:
+            return await answer(call)
+        if call.method == b"OPTIONS" and b"access-control-request-method" in headers:
+            return _preflight(call, access, origin)
+        answered = copy(await answer(call))  # a copy, because answers are shared
+        answered.headers = (
+            *answered.headers,
+            *_allowing(access, origin),
+            (b"access-control-expose-headers", _EXPOSED),
+        )
+        return answered
+
+    def guarded_answer(call: Call) -> Awaitable[Answer]:
+        headers = call.headers
+        if headers.get(b"host") in known and b"origin" not in headers:
+            return answer(call)
+        return judged(call)
+
+    return guarded_answer
+
+
+def _allowing(access: AccessControl, origin: bytes) -> tuple[tuple[bytes, bytes], ...]:
+    if access.allows_any_origin:
+        return ((b"access-control-allow-origin", b"*"),)
+    return ((b"access-control-allow-origin", origin), (b"vary", b"origin"))
+
+
+def _preflight(call: Call, access: AccessControl, origin: bytes) -> Answer:
+    """Answer a browser's question whether a page may send a request. It carries no token yet."""
+    headers = [*_allowing(access, origin), (b"access-control-allow-methods", _METHODS)]
+    if wanted := call.headers.get(b"access-control-request-headers"):
+        headers.append((b"access-control-allow-headers", wanted))
+    if b"access-control-request-private-network" in call.headers:
+        headers.append((b"access-control-allow-private-network", b"true"))
+    headers.append((b"access-control-max-age", _MAX_AGE))
+    return Answer(204, headers=tuple(headers))
