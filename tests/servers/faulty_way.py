@@ -20,7 +20,8 @@ class FaultyWay:
     """Forwards connections to a port of this machine."""
 
     def __init__(self, target: int, port: int = 0):
-        self._target = target
+        self.target = target
+        """The port that it leads to."""
         self._holds_requests = False
         self._holds_answers = False
         self._isolated: frozenset[str] = frozenset()
@@ -103,7 +104,7 @@ class FaultyWay:
         writers = [writer]
         try:
             self._writers.add(writer)
-            server_reader, server_writer = await asyncio.open_connection("127.0.0.1", self._target)
+            server_reader, server_writer = await asyncio.open_connection("127.0.0.1", self.target)
             writers.append(server_writer)
             self._writers.add(server_writer)
             there = asyncio.create_task(self._pump(reader, server_writer, source, is_answer=False))

@@ -70,9 +70,11 @@ class RedisServer(ServerProcess):
 
 
 @contextmanager
-def single(folder: Path, *options: str, client: Settings | None = None) -> Iterator[RedisServer]:
+def single(
+    folder: Path, *options: str, client: Settings | None = None, port: int | None = None
+) -> Iterator[RedisServer]:
     """Run one server. `options` are redis-server's; `client` is what redis-py needs to get in."""
-    server = RedisServer(folder, *options, client=client)
+    server = RedisServer(folder, *options, client=client, port=port)
     try:
         yield server
     finally:
@@ -146,10 +148,12 @@ def watched_by_sentinels(folder: Path, replicas: int = 1, *options: str) -> Iter
 
 
 @contextmanager
-def sentinel(folder: Path, *lines: str, client: Settings | None = None) -> Iterator[RedisServer]:
+def sentinel(
+    folder: Path, *lines: str, client: Settings | None = None, port: int | None = None
+) -> Iterator[RedisServer]:
     """Run a Sentinel with these lines of configuration."""
     folder.mkdir(parents=True)
-    port = free_port()
+    port = port or free_port()
     (folder / "sentinel.conf").write_text("\n".join((f"port {port}", "bind 127.0.0.1", *lines, "")))
     server = _Sentinel(folder, port=port, client=client)
     try:

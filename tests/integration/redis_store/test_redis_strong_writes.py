@@ -10,7 +10,7 @@ from servers.eventually import eventually
 from servers.opened_redis import opened
 from servers.redis_server import RedisServer, single, with_replica
 
-from pannier_sidecar.state.errors import ETagMismatch, TooFewReplicas
+from pannier_sidecar.state.errors import ETagMismatch, StoreUnavailable, TooFewReplicas
 from pannier_sidecar.state.requests import Delete, Get, Set
 
 Pair = tuple[RedisServer, RedisServer]
@@ -76,9 +76,15 @@ async def test_a_replica_that_has_gone_is_missed(pair: Pair) -> None:
     async with opened(primary.settings) as store:
         await store.set(Set("k", b"1", strong=True))
         replica.kill()
-        with pytest.raises(TooFewReplicas):
+        with pytest.raises((TooFewReplicas, StoreUnavailable)):
             await store.set(Set("k", b"2", strong=True))
-        replica.start()
+        with pytest.raises(StoreUnavailable, match="only 0 of 1 replicas follow .* nothing was written"):
+            await store.set(Set("k", b"3", strong=True))
+        found = await store.get(Get("k"))
+        assert found is not None
+        assert found.value != b"3"
+        await asyncio.to_thread(replica.start)
+        await eventually(lambda: store.set(Set("k", b"4", strong=True)))
 
 
 async def test_without_replicas_the_primary_is_all_there_is(tmp_path: Path) -> None:

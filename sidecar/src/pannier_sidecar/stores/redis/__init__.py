@@ -6,6 +6,7 @@
     deployment   which kind of Redis a component means
     cluster      the servers of a Cluster: who has which key
     sentinel     who the primary is, if Sentinels say so
+    votes        whom to believe where they do not agree
     servers      which server gets a call, and what happens when it cannot answer
     strong       writes that replicas have to acknowledge
     dialling     one connection made, signed in and tried
@@ -13,6 +14,7 @@
     connection   one connection: what comes on it, as replies
     scripts      the writes, each one Lua script and therefore atomic
     faults       what Redis' errors mean
+    info         what INFO says of a server and its replicas
     settings, slots, wire    the component's metadata; hash slots; commands as bytes
 
 Each knows only those below it.

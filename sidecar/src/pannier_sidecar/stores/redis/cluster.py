@@ -195,12 +195,11 @@ class Cluster(Servers):
 
     def _take(self, ranges: Iterable[_Range]) -> None:
         """Replace what is known."""
-        now = asyncio.get_running_loop().time()
         slots: list[Node | None] = [None] * SLOTS
         for first, last, address, replicas in ranges:
             if address is not None:
                 node = self._node_at(address, self._slots[first])
-                node.replicas.expect(replicas, now)
+                node.replicas.require(replicas)
                 slots[first : last + 1] = [node] * (last + 1 - first)
         self._slots = slots
         in_use = set(slots)

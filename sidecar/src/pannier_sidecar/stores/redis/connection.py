@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
-from hiredis import ProtocolError, Reader, ReplyError
+from hiredis import ProtocolError, PushNotification, Reader, ReplyError
 
 from pannier_sidecar.network.pipeline import Pipeline
 
@@ -12,6 +12,7 @@ from .faults import words
 
 if TYPE_CHECKING:
     import asyncio
+    from collections.abc import Callable
 
 NOTHING: Final = object()
 """What the parser returns when it has no whole reply."""
@@ -31,6 +32,8 @@ class Connection(Pipeline):
         """What the server said before it hung up."""
         self.run_id = ""
         """What identifies the server's process, if it told."""
+        self.following: int | None = None
+        """How many replicas kept up when the connection was made; None: it did not tell."""
         self._reader = Reader(notEnoughData=NOTHING)
         self._partial: list[Any] = []
 
@@ -65,3 +68,35 @@ class Connection(Pipeline):
     def _last_words(self, reply: object) -> str:
         self.last_words = words(str(reply))
         return f"Redis at {self.name} says: {self.last_words}"
+
+
+class PushConnection(Connection):
+    """A connection on which messages of channels may come between the answers, as RESP3 has it."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop, name: str, read_timeout: float):
+        super().__init__(loop, name, read_timeout)
+        self.on_push: Callable[[], object] = _ignore
+        """Is called for each message."""
+        self._reader = _WithoutMessages(self)
+
+
+class _WithoutMessages(Reader):
+    """Reads answers, and tells of messages."""
+
+    def __new__(cls, connection: PushConnection) -> _WithoutMessages:
+        return super().__new__(cls)
+
+    def __init__(self, connection: PushConnection):
+        super().__init__(notEnoughData=NOTHING)
+        self._connection = connection
+
+    def gets(self, *arguments: Any) -> Any:
+        reply = super().gets(*arguments)
+        while isinstance(reply, PushNotification) and reply[0] == b"message":
+            self._connection.on_push()
+            reply = super().gets(*arguments)
+        return reply
+
+
+def _ignore() -> None:
+    return

@@ -21,8 +21,8 @@ def find_servers(settings: RedisSettings) -> Servers:
 
         return Cluster(settings, dialler)
     if settings.master_name is not None:
-        from .sentinel import Sentinels
+        from .sentinel import WatchedPrimary
 
-        return Primary(settings, Sentinels(settings, dialler).dial)
+        return WatchedPrimary(settings, dialler)
     address = settings.addresses[0]
     return Primary(settings, partial(dialler.primary, address, settings.database, settings.dial_timeout))

@@ -14,7 +14,7 @@ from pannier_sidecar.network.pipeline import ConnectionLost
 from pannier_sidecar.network.reasons import reason
 from pannier_sidecar.state.errors import StoreFault, StoreRefused, StoreUnavailable
 
-from . import faults, scripts
+from . import faults, info, scripts
 from .connection import Connection
 from .wire import pack
 
@@ -60,13 +60,18 @@ class Dialler:
         """A server has answered: it is no matter of TLS where one no longer does."""
 
     async def connect(
-        self, address: Address, credentials: Credentials, *commands: Command, patience: float
+        self,
+        address: Address,
+        credentials: Credentials,
+        *commands: Command,
+        patience: float,
+        kind: type[Connection] = Connection,
     ) -> tuple[Connection, list[Any]]:
         """Return a signed-in connection and the replies to `commands`. Raises a StoreFault within `patience` s."""
         connection: Connection | None = None
         try:
             async with asyncio.timeout(patience):
-                connection = await self._reach(address)
+                connection = await self._reach(address, kind)
                 replies = await _introduce(connection, credentials, commands)
                 self._was_understood = True
                 return connection, replies
@@ -97,7 +102,7 @@ class Dialler:
     async def primary(self, address: Address, database: int, patience: float) -> Connection:
         """Return a connection to a server that takes writes, with the scripts loaded and permissions tried."""
         loads = [("SCRIPT", "LOAD", script.source) for script in scripts.ALL]
-        commands: list[Command] = [("ROLE",), *loads, ("INFO", "server"), *PERMISSION_PROBES]
+        commands: list[Command] = [("ROLE",), *loads, ("INFO", "server"), ("INFO", "replication"), *PERMISSION_PROBES]
         if database:
             commands.insert(0, ("SELECT", database))
         connection, replies = await self.connect(address, self._settings.credentials, *commands, patience=patience)
@@ -111,13 +116,14 @@ class Dialler:
         except StoreFault:
             connection.abort("refused")
             raise
-        connection.run_id = _run_id(replies[1 + len(loads)])
+        connection.run_id = info.run_id(replies[1 + len(loads)])
+        connection.following = info.following(replies[2 + len(loads)])
         return connection
 
-    async def _reach(self, address: Address) -> Connection:
+    async def _reach(self, address: Address, kind: type[Connection]) -> Connection:
         loop = asyncio.get_running_loop()
         transport, connection = await loop.create_connection(
-            lambda: Connection(loop, str(address), self._settings.read_timeout),
+            lambda: kind(loop, str(address), self._settings.read_timeout),
             address.host,
             address.port,
             ssl=self._tls,
@@ -157,14 +163,6 @@ def _must_be_primary(role: object, address: Address) -> None:
             f"Redis at {address} is a {kind} and takes no writes; name the primary in redisHost, or name the Sentinels "
             'and set failover: "true"'
         )
-
-
-def _run_id(info: object) -> str:
-    if isinstance(info, bytes):
-        for line in info.split(b"\r\n"):
-            if line.startswith(b"run_id:"):
-                return line[7:].decode(errors="replace")
-    return ""
 
 
 def _abandon(connection: Connection | None) -> None:

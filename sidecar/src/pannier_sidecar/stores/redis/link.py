@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from contextlib import suppress
 from random import uniform
 from typing import TYPE_CHECKING, Final
 
@@ -43,6 +44,8 @@ class Link:
         self._keeper: asyncio.Task[None] | None = None
         self._waiters: dict[asyncio.Future[None], None] = {}
         """Calls that wait, in the order they came."""
+        self._is_worth_trying = asyncio.Event()
+        """Set when there is news, so that the pause before the next attempt ends."""
         self._is_closed = False
 
     async def open(self) -> None:
@@ -73,6 +76,15 @@ class Link:
         """End the connection and find the server anew: what it reaches is not what was looked for."""
         if self._current is not None:
             self._current.abort(reason)
+
+    def stay_at(self, server: str, why: str) -> None:
+        """Leave any other server than this one (host:port) at once; its connection says `why`."""
+        if self._current is not None and self._current.name != server:
+            self._current.abort(why)
+
+    def hurry(self) -> None:
+        """Try to connect without further pause: there is reason to believe that it succeeds."""
+        self._is_worth_trying.set()
 
     async def usable(self, deadline: float, write_timeout: float) -> Connection:
         """Return the connection as soon as it takes calls. Raises the link's fault at `deadline` (loop time)."""
@@ -107,7 +119,7 @@ class Link:
         while True:
             if self._current is None:
                 attempt += 1
-                await asyncio.sleep(pause_before(attempt, *self._pauses))
+                await self._pause(attempt)
                 if not await self._tries_again():
                     continue
             assert self._current is not None
@@ -118,6 +130,12 @@ class Link:
             log.warning("%s; connecting again", self.fault)
             if loop.time() - since >= SHORT_LIFE:
                 attempt = 0
+
+    async def _pause(self, attempt: int) -> None:
+        self._is_worth_trying.clear()
+        with suppress(TimeoutError):
+            async with asyncio.timeout(pause_before(attempt, *self._pauses)):
+                await self._is_worth_trying.wait()
 
     async def _tries_again(self) -> bool:
         try:

@@ -1,71 +1,289 @@
-"""Sentinels say which server is the primary (Redis documentation, "Sentinel clients")."""
+"""Sentinels say which server is the primary (Redis documentation, "Sentinel clients").
+
+All of them are asked all the time, because the one that is asked may be the one that was cut off, together with a
+primary that the others have replaced. What is written to such a primary is lost as soon as it is reachable again.
+"""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import asyncio
+import logging
+from typing import TYPE_CHECKING, Final
 
 from hiredis import ReplyError
 
+from pannier_sidecar.network.pipeline import ConnectionLost
 from pannier_sidecar.state.errors import StoreFault, StoreRefused, StoreUnavailable
 
-from . import faults
-from .settings import Address
+from . import faults, info, votes
+from .connection import PushConnection
+from .servers import Primary
+from .wire import pack
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
     from .connection import Connection
     from .dialling import Dialler
-    from .settings import RedisSettings
+    from .settings import Address, RedisSettings
+    from .votes import Report, Verdict
+
+log = logging.getLogger(__name__)
+
+POLL_S: Final = 1.0
+"""Between two times that a Sentinel is asked. A failover is told at once, if its connection lives."""
+VALID_S: Final = 5.0
+"""After that time a Sentinel that does not answer counts as unreachable."""
+PAUSE_S: Final = 1.0
+"""Before a Sentinel that could not be reached is tried again."""
 
 
-class Sentinels:
-    """The Sentinels of a component."""
+class Sentinel:
+    """One Sentinel, asked for as long as the store is open."""
 
-    def __init__(self, settings: RedisSettings, dialler: Dialler):
+    def __init__(self, address: Address, settings: RedisSettings, dialler: Dialler, heard: Callable[[], None]):
+        self.address = address
+        self.report: Report | None = None
+        """What it said last."""
+        self.fault: StoreFault | None = None
+        """Why it says nothing now."""
+        self.was_asked = False
+        self._name = settings.master_name or ""
         self._settings = settings
         self._dialler = dialler
-        self._addresses = list(settings.addresses)
-        """The one that answered last is asked first."""
-        self._patience = settings.dial_timeout / (len(self._addresses) + 1)
-        """Seconds for each of them, and for the primary: together they stay within dialTimeout."""
+        self._heard = heard
+        self._told = 0.0
+        self._news = asyncio.Event()
+        self._task = asyncio.create_task(self._run())
 
-    async def dial(self) -> Connection:
-        """Return a connection to the primary, once it says itself that it is one. Raises a StoreFault."""
-        address = await self._find_primary()
-        return await self._dialler.primary(address, self._settings.database, self._patience)
+    def current(self, now: float) -> Report | None:
+        """Return what it says now; None: it cannot be asked."""
+        return self.report if now - self._told < VALID_S else None
 
-    async def _find_primary(self) -> Address:
-        told = []
-        for sentinel in tuple(self._addresses):
+    async def close(self) -> None:
+        self._task.cancel()
+        await asyncio.wait((self._task,))
+
+    async def _run(self) -> None:
+        while True:
             try:
-                address = await self._ask(sentinel)
+                await self._listen()
             except StoreFault as fault:
-                if isinstance(fault, StoreRefused) and len(self._addresses) == 1:
-                    raise
-                told.append(str(fault))
-                continue
-            self._addresses.remove(sentinel)
-            self._addresses.insert(0, sentinel)
-            return address
-        raise StoreUnavailable(f"no Sentinel names a primary: {'; '.join(told)}")
+                if str(fault) != str(self.fault):
+                    log.warning("%s", fault)
+                self.fault = fault
+            except ConnectionLost as lost:
+                self.fault = StoreUnavailable(str(lost))
+            self.was_asked = True
+            self._heard()
+            await asyncio.sleep(PAUSE_S)
 
-    async def _ask(self, sentinel: Address) -> Address:
-        name = self._settings.master_name or ""
-        question = ("SENTINEL", "get-master-addr-by-name", name)
+    async def _listen(self) -> None:
+        """Take in what it says until its connection ends. Raises a StoreFault or ConnectionLost."""
+        connection, run_id = await self._connect()
         try:
-            connection, (answer,) = await self._dialler.connect(
-                sentinel, self._settings.sentinel_credentials, question, patience=self._patience
+            while True:
+                self._news.clear()
+                self._take(run_id, await connection.send(self._question(), 4))
+                try:
+                    async with asyncio.timeout(POLL_S):
+                        await self._news.wait()
+                except TimeoutError:
+                    continue
+        finally:
+            connection.abort("asked")
+
+    async def _connect(self) -> tuple[Connection, str]:
+        commands = (("INFO", "server"), ("HELLO", 3))
+        try:
+            connection, (server, hello) = await self._dialler.connect(
+                self.address,
+                self._settings.sentinel_credentials,
+                *commands,
+                patience=self._settings.dial_timeout / 2,
+                kind=PushConnection,
             )
         except StoreRefused as fault:
             raise StoreRefused(
-                f"{fault} (of the Sentinel at {sentinel}, whose are sentinelUsername and sentinelPassword)"
+                f"{fault} (of the Sentinel at {self.address}, whose are sentinelUsername and sentinelPassword)"
             ) from fault
-        connection.abort("asked")
-        if isinstance(answer, ReplyError):
+        if isinstance(connection, PushConnection) and not isinstance(hello, ReplyError):
+            connection.on_push = self._news.set
+            connection.send(pack("SUBSCRIBE", "+switch-master"), 1).add_done_callback(_let_go)
+        return connection, info.run_id(server) or str(self.address)
+
+    def _question(self) -> bytes:
+        ask = ("get-master-addr-by-name", "MASTER", "REPLICAS", "SENTINELS")
+        return b"".join([pack("SENTINEL", what, self._name) for what in ask])
+
+    def _take(self, run_id: str, answers: Sequence[object]) -> None:
+        address, *more = answers
+        if isinstance(address, ReplyError):
             advice = "is redisHost a Sentinel (port 26379 by default)? Are sentinelUsername and sentinelPassword right?"
-            raise StoreRefused(f"{faults.from_reply(answer, f'the Sentinel at {sentinel} refused')}; {advice}")
-        if not answer:
+            told = faults.from_reply(address, f"the Sentinel at {self.address} refused")
+            raise StoreRefused(f"{told}; {advice}")
+        if not isinstance(address, list) or not address:
             raise StoreRefused(
-                f"the Sentinel at {sentinel} monitors no {name!r}; set sentinelMasterName to a name that it monitors"
+                f"the Sentinel at {self.address} monitors no {self._name!r}; set sentinelMasterName to a name that it "
+                "monitors"
             )
-        host, port = answer
-        return Address(host.decode(), int(port))
+        self.report, self.fault = votes.report_from(run_id, address, *more), None
+        self._told = asyncio.get_running_loop().time()
+        self.was_asked = True
+        self._heard()
+
+
+class Sentinels:
+    """All Sentinels: those that the component names, and those that they know of."""
+
+    def __init__(self, settings: RedisSettings, dialler: Dialler, changed: Callable[[Verdict], None]):
+        """`changed` is told the verdict whenever a Sentinel was heard, or could not be."""
+        self.verdict: Verdict | None = None
+        self._settings = settings
+        self._dialler = dialler
+        self._changed = changed
+        self._sentinels: dict[Address, Sentinel] = {}
+        self._left: set[asyncio.Task[None]] = set()
+        self._news = asyncio.Event()
+        self._is_closed = False
+
+    def start(self) -> None:
+        for address in self._settings.addresses:
+            self._add(address)
+
+    async def close(self) -> None:
+        self._is_closed = True
+        await asyncio.gather(*(sentinel.close() for sentinel in self._sentinels.values()), *self._left)
+
+    async def found(self, patience: float) -> Verdict:
+        """Return the verdict as soon as a majority was heard, or all were asked. Raises a StoreFault."""
+        loop = asyncio.get_running_loop()
+        deadline = loop.time() + patience
+        while self.verdict is None or not self.verdict.has_majority:
+            if all(sentinel.was_asked for sentinel in self._sentinels.values()) or loop.time() >= deadline:
+                break
+            self._news.clear()
+            try:
+                async with asyncio.timeout_at(deadline):
+                    await self._news.wait()
+            except TimeoutError:
+                break
+        if self.verdict is None:
+            raise self._why()
+        return self.verdict
+
+    def judge(self) -> None:
+        """Take in what is known now."""
+        now = asyncio.get_running_loop().time()
+        reports = [report for each in self._sentinels.values() if (report := each.current(now)) is not None]
+        verdict = votes.judge(reports, self.verdict)
+        if verdict is not None:
+            self.verdict = verdict
+            self._changed(verdict)
+
+    def _heard(self) -> None:
+        if self._is_closed:
+            return
+        self._follow_others()
+        self.judge()
+        self._news.set()
+
+    def _follow_others(self) -> None:
+        known = [sentinel.report.others for sentinel in self._sentinels.values() if sentinel.report is not None]
+        if not known:
+            return
+        wanted = dict.fromkeys((*self._settings.addresses, *(address for others in known for address in others)))
+        for address in wanted:
+            self._add(address)
+        for address in [address for address in self._sentinels if address not in wanted]:
+            task = asyncio.create_task(self._sentinels.pop(address).close())
+            self._left.add(task)
+            task.add_done_callback(self._left.discard)
+
+    def _add(self, address: Address) -> None:
+        if address not in self._sentinels:
+            self._sentinels[address] = Sentinel(address, self._settings, self._dialler, self._heard)
+
+    def _why(self) -> StoreFault:
+        said = [sentinel.fault for sentinel in self._sentinels.values() if sentinel.fault is not None]
+        if len(self._sentinels) == 1 and said and isinstance(said[0], StoreRefused):
+            return StoreRefused(*said[0].args)
+        return StoreUnavailable(f"no Sentinel names a primary: {'; '.join(map(str, said)) or 'none has answered'}")
+
+
+class WatchedPrimary(Primary):
+    """The primary that Sentinels name, left as soon as they name another one."""
+
+    def __init__(self, settings: RedisSettings, dialler: Dialler):
+        super().__init__(settings, self._dial)
+        self._dialler = dialler
+        self._sentinels = Sentinels(settings, dialler, self._judged)
+        self._patience = settings.dial_timeout / 2
+        """Seconds to find the primary, and to reach it."""
+        self._guard: asyncio.Task[None] | None = None
+        self._named: Address | None = None
+
+    async def open(self) -> None:
+        self._sentinels.start()
+        await super().open()
+        self._guard = asyncio.create_task(self._watch())
+
+    async def close(self) -> None:
+        if self._guard is not None:
+            self._guard.cancel()
+            await asyncio.wait((self._guard,))
+        await self._sentinels.close()
+        await super().close()
+
+    async def _dial(self) -> Connection:
+        """Return a connection to the primary, once it says itself that it is one. Raises a StoreFault."""
+        verdict = await self._sentinels.found(self._patience)
+        connection = await self._dialler.primary(verdict.primary, self._settings.database, self._patience)
+        now = self._sentinels.verdict or verdict
+        why = self._why_doubtful(now, connection.following)
+        if now.primary != verdict.primary:
+            why = f"the Sentinels have replaced the primary at {verdict.primary}"
+        if why:
+            connection.abort(why)
+            raise StoreUnavailable(why)
+        return connection
+
+    def _judged(self, verdict: Verdict) -> None:
+        self._node.replicas.require(verdict.replicas)
+        if verdict.primary != self._named:
+            self._named = verdict.primary
+            self._node.move_to(str(verdict.primary), f"the Sentinels name {verdict.primary} as the primary now")
+
+    async def _watch(self) -> None:
+        """See to it that silence of the Sentinels is noticed too."""
+        while True:
+            await asyncio.sleep(POLL_S)
+            self._sentinels.judge()
+            verdict, connection = self._sentinels.verdict, self._link.connection
+            if verdict is None or connection is None or verdict.has_majority:
+                continue
+            try:
+                why = self._why_doubtful(verdict, info.following(await connection.send(pack("INFO", "replication"), 1)))
+            except ConnectionLost:
+                continue
+            if why:
+                self._node.drop(why)
+
+    def _why_doubtful(self, verdict: Verdict, replicas: int | None) -> str | None:
+        """Return why the primary may have been replaced without our knowledge; None: it has not.
+
+        Where the majority of the Sentinels cannot be asked, replicas vouch for it, that follow it or that the others
+        reach: had it been replaced, they would follow another one.
+        """
+        if verdict.has_majority or not verdict.replicas or verdict.reachable or replicas is None or replicas > 0:
+            return None
+        return (
+            f"only {verdict.heard} of {verdict.of} Sentinels can be reached and the primary at {verdict.primary} has "
+            "lost its replicas, so that another one may have taken its place; make the Sentinels reachable"
+        )
+
+
+def _let_go(answer: asyncio.Future[object]) -> None:
+    """A connection that ends before it has subscribed is noticed by the next question."""
+    if not answer.cancelled():
+        answer.exception()

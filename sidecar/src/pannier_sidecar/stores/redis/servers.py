@@ -21,7 +21,7 @@ from .slots import SLOTS
 from .strong import ReplicaCount, StrongWrites
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Sequence
+    from collections.abc import Awaitable, Callable, Iterator, Sequence
 
     from .connection import Connection
     from .settings import RedisSettings
@@ -74,15 +74,25 @@ class Node:
 
     def drop(self, reason: str) -> None:
         """Give up the connections and find the server anew."""
-        self.link.drop(reason)
-        if self._strong is not None:
-            self._strong.link.drop(reason)
+        for link in self._links():
+            link.drop(reason)
+
+    def move_to(self, server: str, why: str) -> None:
+        """Leave any other server than this one (host:port) at once."""
+        for link in self._links():
+            link.stay_at(server, why)
+            link.hurry()
 
     async def close(self) -> None:
         self._is_closed = True
         await self.link.close()
         if self._strong is not None:
             await self._strong.close()
+
+    def _links(self) -> Iterator[Link]:
+        yield self.link
+        if self._strong is not None:
+            yield self._strong.link
 
     def _new_link(self) -> Link:
         return Link(self._dial, self._settings.min_pause, self._settings.max_pause)

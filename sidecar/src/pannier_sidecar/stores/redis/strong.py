@@ -15,6 +15,7 @@ from hiredis import ReplyError
 from pannier_sidecar.network.pipeline import ConnectionLost
 from pannier_sidecar.state.errors import StoreFault, StoreUnavailable, TooFewReplicas
 
+from . import info
 from .wire import pack
 
 if TYPE_CHECKING:
@@ -23,16 +24,23 @@ if TYPE_CHECKING:
 
 LONGEST_WAIT_S: Final = 1.0
 """Dapr's limit. The caller waits no longer for replicas than for two such waits."""
-COUNT_VALID_S: Final = 10.0
+COUNT_VALID_S: Final = 1.0
 """After that time the server is asked again how many replicas it has."""
 MISSED_S: Final = 60.0
 """So long a replica that has gone is still expected to acknowledge: gone is not the same as taken away."""
 
 
 class ReplicaCount:
-    """How many replicas have to acknowledge: as many as the server had lately."""
+    """How many replicas have to acknowledge.
+
+    As many as there should be, where Sentinels or a Cluster know that; else as many as the server had lately, and
+    one at least where it had one.
+    """
 
     def __init__(self) -> None:
+        self.following: int | None = None
+        """How many kept up when the server was asked last; None: it does not tell."""
+        self._required = 0
         self._count = 0
         self._missed_until = 0.0
         self._valid_until = 0.0
@@ -44,14 +52,16 @@ class ReplicaCount:
         """Take in what the server says; fewer than before is believed only after a while."""
         self._valid_until = now + COUNT_VALID_S
         if count >= self._count or now >= self._missed_until:
-            self._count = count
+            self._count = max(count, min(self._count, 1))
             self._missed_until = now + MISSED_S
 
-    def expect(self, count: int, now: float) -> None:
-        """Take in what others say of the server's replicas: at least so many there are."""
-        if count >= self._count:
-            self._count = count
-            self._missed_until = now + MISSED_S
+    def forget(self) -> None:
+        """Ask the server again before the next write."""
+        self._valid_until = 0.0
+
+    def require(self, count: int) -> None:
+        """Take in what others say of the server's replicas: so many there should be."""
+        self._required = count
 
     def after_failover(self, now: float, before: ReplicaCount | None = None) -> None:
         """One of the replicas is the primary now: of this count, or of that of the server before it.
@@ -59,13 +69,13 @@ class ReplicaCount:
         The others are expected, also before they have found it. Else what it acknowledges alone is lost where it fails
         too, or is taken for failed, as a busy server is.
         """
-        self._count = max((before or self)._count - 1, 0)
+        self._count = max((before or self).expected - 1, 0)
         self._missed_until = now + MISSED_S
         self._valid_until = 0.0
 
     @property
     def expected(self) -> int:
-        return self._count
+        return max(self._required, self._count)
 
 
 class _Write:
@@ -127,6 +137,13 @@ class StrongWrites:
             self._run_id = connection.run_id
         if not self._replicas.is_valid(now):
             self._note(await connection.send(pack("INFO", "replication"), 1))
+        following, expected = self._replicas.following, self._replicas.expected
+        if following is not None and following < expected:
+            self._replicas.forget()
+            raise StoreUnavailable(
+                f"only {following} of {expected} replicas follow {connection.name}, so that a strong write could be "
+                "lost; nothing was written: bring them back, or do without strong"
+            )
 
     async def _send_group(self, group: list[_Write]) -> None:
         connection = self.link.connection
@@ -156,19 +173,18 @@ class StrongWrites:
             return TooFewReplicas(f"the write is done, but Redis refused to wait for its replicas: {acknowledged}")
         if isinstance(acknowledged, int) and acknowledged >= expected:
             return None
+        self._replicas.forget()
         return TooFewReplicas(
             f"the write is on the primary, but only {acknowledged} of {expected} replicas acknowledged it within "
             f"{self._wait_s:g} s; it is lost if the primary fails before the others have it"
         )
 
-    def _note(self, info: object) -> None:
-        if not isinstance(info, bytes):
-            raise StoreUnavailable(
-                f"Redis does not tell how many replicas it has: {info}; grant INFO, or do without strong"
-            )
-        for line in info.split(b"\r\n"):
-            if line.startswith(b"connected_slaves:"):
-                self._replicas.note(int(line[17:]), asyncio.get_running_loop().time())
+    def _note(self, told: object) -> None:
+        count = info.connected(told)
+        if count is None:
+            raise StoreUnavailable("Redis does not tell how many replicas it has; grant INFO, or do without strong")
+        self._replicas.note(count, asyncio.get_running_loop().time())
+        self._replicas.following = info.following(told)
 
 
 def _settle(write: _Write, outcome: object) -> None:

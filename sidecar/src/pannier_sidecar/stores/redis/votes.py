@@ -1,0 +1,117 @@
+"""Which primary counts, from what several Sentinels say (Redis documentation, "High availability with Sentinel").
+
+A failover needs the votes of a majority and gives the new primary a higher configuration epoch. So the highest epoch
+that any Sentinel knows of is the truth, and one that was cut off from the others keeps telling of an older one.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import TYPE_CHECKING, Any
+
+from msgspec import Struct
+
+from .settings import Address
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+
+class Report(Struct, frozen=True):
+    """What one Sentinel says."""
+
+    sentinel: str
+    """Its run id: it may be known under several addresses."""
+    primary: Address
+    epoch: int = 0
+    sentinels: int = 1
+    """How many there are, as far as it knows, itself included."""
+    replicas: int = 0
+    """How many the primary should have."""
+    reachable: int = 0
+    """How many of them this Sentinel reaches."""
+    others: tuple[Address, ...] = ()
+    """Where it knows other Sentinels to be."""
+
+
+class Verdict(Struct, frozen=True):
+    """Which server is the primary."""
+
+    primary: Address
+    epoch: int
+    heard: int
+    """Sentinels that can be asked now."""
+    of: int
+    """Sentinels that there are."""
+    replicas: int
+    """How many the primary should have."""
+    reachable: int
+    """How many of them some Sentinel reaches."""
+
+    @property
+    def has_majority(self) -> bool:
+        """Whether a failover could not pass unnoticed."""
+        return 2 * self.heard > self.of
+
+
+def judge(reports: Sequence[Report], before: Verdict | None) -> Verdict | None:
+    """Return the verdict on what the Sentinels say now; None: they have never said anything."""
+    by_sentinel = {report.sentinel: report for report in reports}.values()
+    heard, of = len(by_sentinel), max([report.sentinels for report in reports], default=before.of if before else 0)
+    newest = max([report.epoch for report in by_sentinel], default=-1)
+    agree = len({report.primary for report in by_sentinel}) == 1
+    # An epoch that is lower than before is old news, unless a majority agrees: then the Sentinels were set up anew.
+    if before is not None and newest < before.epoch and not (agree and 2 * heard > of):
+        return Verdict(before.primary, before.epoch, heard, of, before.replicas, 0)
+    if not by_sentinel:
+        return None
+    named = Counter(report.primary for report in by_sentinel if report.epoch == newest).most_common(1)[0][0]
+    agreeing = [report for report in by_sentinel if report.primary == named]
+    replicas, reachable = (max(getattr(each, name) for each in agreeing) for name in ("replicas", "reachable"))
+    return Verdict(named, newest, heard, of, replicas, reachable)
+
+
+def report_from(run_id: str, address: Sequence[bytes], primary: object, replicas: object, sentinels: object) -> Report:
+    """Return what the answers of a Sentinel mean; those after the address may be errors, where they are not allowed."""
+    fields = _fields(primary)
+    others = [_fields(each) for each in sentinels] if isinstance(sentinels, list) else []
+    listed = [_fields(each) for each in replicas] if isinstance(replicas, list) else None
+    known = _number(fields, b"num-slaves")
+    return Report(
+        run_id,
+        Address(address[0].decode(), int(address[1])),
+        _number(fields, b"config-epoch"),
+        1 + max(_number(fields, b"num-other-sentinels"), len(others)),
+        known if listed is None else _expected(listed),
+        known if listed is None else sum(not _is_gone(replica) for replica in listed),
+        tuple(Address(each[b"ip"].decode(), int(each[b"port"])) for each in others if each.get(b"ip")),
+    )
+
+
+def _expected(replicas: Sequence[Mapping[bytes, bytes]]) -> int:
+    """Return how many replicas there should be.
+
+    One that is down counts, or else a strong write would have fewer copies than were asked for. The primary of before
+    a failover, which is listed as a replica, does not, until it has been heard of as one: it has no run id till then.
+    """
+    count = sum(not (_is_gone(replica) and not replica.get(b"runid")) for replica in replicas)
+    return max(count, 1) if replicas else 0
+
+
+def _is_gone(replica: Mapping[bytes, bytes]) -> bool:
+    flags = replica.get(b"flags", b"")
+    return b"s_down" in flags or b"disconnected" in flags
+
+
+def _fields(reply: Any) -> Mapping[bytes, bytes]:
+    """Return a map, which older servers and RESP2 give as a flat list."""
+    if isinstance(reply, dict):
+        return reply
+    if isinstance(reply, list):
+        return dict(zip(reply[::2], reply[1::2], strict=False))
+    return {}
+
+
+def _number(fields: Mapping[bytes, bytes], name: bytes) -> int:
+    text = fields.get(name, b"")
+    return int(text) if text.isdigit() else 0

@@ -1,0 +1,154 @@
+"""A primary that is cut off from the others but not from us, and which they replace, is left at once."""
+
+import asyncio
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from time import monotonic
+
+import pytest
+from hostile.effort import Effort
+from servers.eventually import eventually, until
+from servers.opened_redis import opened
+from servers.opened_store import opening
+from servers.redis_net import CLIENTS, Watched, watched
+
+from pannier_sidecar.state.errors import ETagMismatch, OutcomeUnknown, StoreFault, StoreUnavailable
+from pannier_sidecar.state.requests import Get, Set
+from pannier_sidecar.stores.redis import RedisStore
+
+Promise = Callable[..., None]
+
+
+@pytest.fixture
+def net(tmp_path: Path) -> Iterator[Watched]:
+    with watched(tmp_path) as net:
+        yield net
+
+
+async def test_a_primary_that_was_voted_out_gets_no_further_writes(
+    net: Watched, effort: Effort, promise: Promise
+) -> None:
+    rounds = effort.times(1, 10)
+    acknowledged = late = 0
+    async with opening("state.redis", {**net.settings, "dialTimeout": 4.0}) as open_one:
+        one, other = await open_one("v1"), await open_one("v1")
+        for turn in range(rounds):
+            old = net.primary()
+            net.split([old, CLIENTS], [place for place in net.places if place is not old] + [CLIENTS])
+            written: list[tuple[float, str]] = []
+            writing = asyncio.create_task(_writes(one, f"{turn}-", written))
+            await until(lambda old=old: net.primary() is not old)
+            replaced = monotonic()
+            await until(lambda written=written, replaced=replaced: written[-1][0] > replaced + 1.0)
+            writing.cancel()
+            results = await asyncio.gather(
+                *(store.set(Set(f"first-{turn}", b"1", if_absent=True)) for store in (one, other)),
+                return_exceptions=True,
+            )
+            assert sorted(map(type, results), key=str) == sorted([type(None), ETagMismatch], key=str), results
+            net.heal()
+            for when, key in written:
+                found = await eventually(lambda key=key: one.get(Get(key)))
+                if when > replaced + 0.5:
+                    assert found is not None, f"written {when - replaced:.2f} s after the primary was replaced"
+                acknowledged += 1
+                late += found is None
+            await until(lambda: _have_healed(net))
+    promise(
+        "Half a second after Sentinels have replaced a primary it gets no writes, and no key is created twice",
+        on="Redis 7.0, three Sentinels, two replicas",
+        fault="the primary cut off from Sentinels and replicas, not from two sidecars",
+        times=rounds,
+        counted=f"{acknowledged:,} writes; {late} of before the replacement lost, none after",
+    )
+
+
+async def _writes(store: RedisStore, prefix: str, written: list[tuple[float, str]]) -> None:
+    number = 0
+    while True:
+        number += 1
+        try:
+            await store.set(Set(f"{prefix}{number}", b"1"))
+            written.append((monotonic(), f"{prefix}{number}"))
+        except (StoreUnavailable, OutcomeUnknown):
+            pass
+        await asyncio.sleep(0.005)
+
+
+def _have_healed(net: Watched) -> bool:
+    primary = net.primary()
+    assert primary.server is not None
+    with primary.server.client() as client:
+        return int(client.info("replication")["connected_slaves"]) == len(net.data) - 1
+
+
+async def test_strong_writes_to_a_primary_without_its_replicas_are_refused(net: Watched, promise: Promise) -> None:
+    old = net.data[0]
+    alone = [old, net.sentinels[0], CLIENTS]
+    async with opened(net.settings, dialTimeout=2.0) as running:
+        await running.set(Set("k", b"1", strong=True))
+        net.split(alone, [place for place in net.places if place not in alone])
+        await until(lambda: net.primary() is not old)
+        outcomes = [await _outcome(running.set(Set("k", b"%d" % n, strong=True))) for n in range(3)]
+        assert None not in outcomes
+        async with opening("state.redis", {**net.settings, "dialTimeout": 2.0}) as open_one:
+            fresh = await _outcome(open_one("v1"))
+            assert isinstance(fresh, StoreUnavailable), "it is cut off, with one of three Sentinels"
+        refused = await eventually_refused(running)
+        assert "only 1 of 3 Sentinels can be reached" in str(refused)
+        net.heal()
+        await eventually(lambda: running.set(Set("k", b"2", strong=True)))
+        found = await running.get(Get("k"))
+        assert found is not None
+        assert found.value == b"2"
+    promise(
+        "Without a majority of Sentinels, a primary that has lost its replicas gets no writes, strong or not",
+        on="Redis 7.0, three Sentinels, two replicas",
+        fault="the primary, one Sentinel and the sidecar cut off from the others",
+        times=1,
+        counted="0 writes acknowledged",
+    )
+
+
+async def _outcome(call: object) -> StoreFault | None:
+    [result] = await asyncio.gather(call, return_exceptions=True)  # type: ignore[call-overload]
+    return result if isinstance(result, BaseException) else None  # type: ignore[return-value]
+
+
+async def eventually_refused(store: RedisStore) -> StoreUnavailable:
+    async with asyncio.timeout(30):
+        while True:
+            try:
+                await store.set(Set("plain", b"1"))
+            except StoreUnavailable as fault:
+                return fault
+            except OutcomeUnknown:
+                pass
+            await asyncio.sleep(0.05)
+
+
+async def test_right_after_a_start_strong_writes_need_the_replicas_that_the_sentinels_know(net: Watched) -> None:
+    for replica in net.data[1:]:
+        assert replica.server is not None
+        replica.server.kill()
+    async with opened(net.settings, dialTimeout=2.0) as store:
+        await store.set(Set("k", b"1"))
+        for _ in range(3):
+            fault = await _outcome(store.set(Set("k", b"2", strong=True)))
+            assert fault is not None
+        await until_refused_up_front(store)
+        found = await store.get(Get("k"))
+        for replica in net.data[1:]:
+            assert replica.server is not None
+            await asyncio.to_thread(replica.server.start)
+        await eventually(lambda: store.set(Set("k", b"3", strong=True)))
+    assert found is not None
+
+
+async def until_refused_up_front(store: RedisStore) -> None:
+    async with asyncio.timeout(30):
+        while True:
+            fault = await _outcome(store.set(Set("refused", b"1", strong=True)))
+            if type(fault) is StoreUnavailable and "nothing was written" in str(fault):
+                return
+            await asyncio.sleep(0.05)
