@@ -40,11 +40,17 @@ def _programs() -> Path | None:
     return max((program.parent for program in versions), key=lambda folder: int(folder.parent.name), default=None)
 
 
-def _as_somebody() -> list[str]:
+def as_somebody() -> list[str]:
     """Return what a command begins with, so that it does not run as root: PostgreSQL refuses that."""
     if os.geteuid() != 0:
         return []
     return ["setpriv", "--reuid=postgres", "--regid=postgres", "--init-groups", "--"]
+
+
+def own(path: Path) -> None:
+    """Give a file or folder to that somebody."""
+    if os.geteuid() == 0:
+        shutil.chown(path, "postgres", "postgres")
 
 
 class SQLFailed(Exception):
@@ -61,34 +67,29 @@ class PostgreSQLServer(ServerProcess):
         self._options = options
         # Not in `folder`: if we are root, others may not enter the folders of the tests.
         self.data = Path(tempfile.mkdtemp(prefix="pannier-postgresql-"))
-        self._own(self.data)
+        own(self.data)
         program, where = str(programs() / "initdb"), str(self.data / "data")
         initdb = [program, "-D", where, "-U", SUPERUSER, "-A", "trust", "-N", "-E", "UTF8", "--locale=C.UTF-8"]
-        subprocess.run([*_as_somebody(), *initdb], check=True, capture_output=True, cwd="/")
+        subprocess.run([*as_somebody(), *initdb], check=True, capture_output=True, cwd="/")
         try:
             super().__init__(folder)
         except BaseException:
             shutil.rmtree(self.data)
             raise
 
-    @staticmethod
-    def _own(path: Path) -> None:
-        if os.geteuid() == 0:
-            shutil.chown(path, "postgres", "postgres")
-
     def write(self, name: str, text: str) -> Path:
         """Write a file into its folder, readable for itself alone."""
         path = self.data / "data" / name
         path.write_text(text)
         path.chmod(0o600)
-        self._own(path)
+        own(path)
         return path
 
     def command(self) -> Sequence[str | Path]:
         options = ("listen_addresses=127.0.0.1", f"unix_socket_directories={self.data}", "fsync=off", *self._options)
         settings = [word for option in options for word in ("-c", option)]
         where = self.data / "data"
-        return [*_as_somebody(), programs() / "postgres", "-D", where, "-p", str(self.port), *settings]
+        return [*as_somebody(), programs() / "postgres", "-D", where, "-p", str(self.port), *settings]
 
     def answers(self) -> object:
         return self.sql("SELECT 1") == "1"
@@ -136,7 +137,8 @@ class PostgreSQLServer(ServerProcess):
 
     def resume(self) -> None:
         for pid in self._workers():
-            os.kill(pid, signal.SIGCONT)
+            with suppress(ProcessLookupError):  # one may end just now
+                os.kill(pid, signal.SIGCONT)
         super().resume()
 
     def _workers(self) -> list[int]:

@@ -67,8 +67,8 @@ _PATIENCE: Final = (
     Field(
         "queryExecMode",
         "choice",
-        description="Whether connections keep prepared statements (cache_statement); a pooler such as PgBouncer may "
-        "need another one, which are all the same here",
+        description="Whether direct connections keep prepared statements (cache_statement) or not (all others); "
+        "behind a pooler such as PgBouncer they never do",
         default="cache_statement",
         choices=("cache_statement", "cache_describe", "describe_exec", "exec", "simple_protocol"),
     ),

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 _KEYWORD: Final = re.compile(r"\s*(\w+)\s*=\s*(?:'((?:[^'\\]|\\.)*)'|((?:[^\s'\\]|\\.)*))(?=\s|$)\s*")
+_SEARCH_PATH: Final = re.compile(r"(?:^|\s)(?:-c\s*|--)search_path=((?:\\.|[^\s\\])*)")
 _SCHEMES: Final = ("postgresql", "postgres")
 _OF_DAPRS_POOL: Final = frozenset(
     {
@@ -53,6 +54,8 @@ class Address:
     """Seconds; None: that of any call."""
     size: int | None = None
     """Most connections, if the connection string says so."""
+    search_path: str | None = None
+    """Schemas in which tables are looked for; None: what the server says."""
 
     def __repr__(self) -> str:
         return f"Address({self.where})"
@@ -107,6 +110,7 @@ def _address(parameters: dict[str, str]) -> Address:
     parameters["host"] = ",".join(map(_bracketed, parameters.pop("hostaddr", parameters.get("host", "")).split(",")))
     parameters.setdefault("application_name", "pannier")
     connect_timeout = _number(parameters.pop("connect_timeout", "0"), "connect_timeout")
+    search_path = _search_path(parameters)
     size = _number(parameters.pop("pool_max_conns", "0"), "pool_max_conns")
     kept = {name: value for name, value in parameters.items() if value and name not in _OF_DAPRS_POOL}
     return Address(
@@ -114,7 +118,18 @@ def _address(parameters: dict[str, str]) -> Address:
         where=_where(kept),
         connect_timeout=connect_timeout or None,
         size=size or None,
+        search_path=search_path,
     )
+
+
+def _search_path(parameters: dict[str, str]) -> str | None:
+    """Take the search path out of the parameters: a pooler would refuse it, or pass over it without a word."""
+    given = parameters.pop("search_path", None)
+    in_options = _SEARCH_PATH.search(parameters.get("options", ""))
+    if in_options is None:
+        return given
+    parameters["options"] = _SEARCH_PATH.sub(" ", parameters["options"]).strip()
+    return given or re.sub(r"\\(.)", r"\1", in_options[1])
 
 
 def _where(parameters: Mapping[str, str]) -> str:

@@ -6,10 +6,9 @@ import asyncio
 import logging
 from typing import TYPE_CHECKING
 
-from asyncpg import Connection
-
 from pannier_sidecar.state.errors import StoreFault
 
+from .connection import Connection
 from .statements import SWEPT_AT_ONCE
 
 if TYPE_CHECKING:

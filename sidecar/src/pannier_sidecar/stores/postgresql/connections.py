@@ -2,6 +2,9 @@
 
 The client library has a pool too; it asks the server to reset the session after each call and makes a task of that,
 which more than doubles what a call costs. No call here leaves anything in its session.
+
+A call that is given up leaves its connection taken until the server has ended the call's statement, so the server never
+has more to do for a store than `size` statements.
 """
 
 from __future__ import annotations
@@ -17,16 +20,29 @@ from asyncpg import PostgresError
 from pannier_sidecar.state.errors import OutcomeUnknown, StoreFault, StoreUnavailable
 
 from . import faults
+from .connection import FRESH_S
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
-    from asyncpg import Connection
+    from .connection import Connection
 
 Result = TypeVar("Result")
 
 ATTEMPTS: Final = 10
 """How often a call is tried that others undo by writing the same keys."""
+_POOLERS_PATIENCE_S: Final = 60.0
+"""How long a pooler may take to end a call that was given up: whether its own server lives it alone knows."""
+
+
+def never() -> bool:
+    """Say of a call that it changes nothing."""
+    return False
+
+
+def always() -> bool:
+    """Say of a write that is one statement that it may have happened once it was sent."""
+    return True
 
 
 class Connections:
@@ -46,50 +62,60 @@ class Connections:
         self._where = where
         self._timeout = timeout
         self._idle_time = idle_time
+        self._size = size
         self._room = size
         """Connections that may be opened yet."""
         self._idle: list[Connection] = []
         """The one used last comes last, and is used next."""
         self._open: set[Connection] = set()
+        self._settling: set[asyncio.Task[None]] = set()
+        """One for each connection whose call was given up before the server had answered."""
         self._waiting: deque[asyncio.Future[Connection | None]] = deque()
         self._fewest_idle = 0
         """How many have been idle since the last look."""
         self._next_look: asyncio.TimerHandle | None = None
         self._is_closed = False
+        self._names_no_statements = False
+        """Whether a statement was missing, so that something hands each call to another of the server's connections."""
+        self._now = asyncio.get_running_loop().time
 
     async def run(
         self,
         work: Callable[..., Awaitable[Result]],
         *arguments: object,
-        may_repeat: bool = True,
-        is_write: bool = False,
+        may_be_done: Callable[[], bool] = never,
     ) -> Result:
         """Return what `work` returns, given a connection and the arguments.
 
-        `work` must leave no transaction open. With `may_repeat` it is called once more when its connection is lost.
+        `work` must leave no transaction open. `may_be_done` says, after a failure of `work`, whether the server may
+        have been asked to change something; what was certainly not done is tried once more on another connection.
         Raises a StoreFault; OutcomeUnknown if a write was sent and not answered.
         """
         is_sent = False
         try:
             async with asyncio.timeout(self._timeout):
                 for attempt in count(1):
+                    is_sent = False
                     connection = self._taken() or await self._free_one()
-                    is_sent = True
                     try:
+                        if may_be_done is not never and self._now() - connection.used_at > FRESH_S:
+                            await connection.check()
+                        is_sent = True
                         result = await work(connection, *arguments)
                     except Exception as error:
+                        is_unknown = is_sent and may_be_done() and faults.leaves_open(error, connection.is_direct)
                         self._take_back(connection, error)
-                        if not _is_worth_repeating(error, attempt, may_repeat):
-                            raise faults.translated(error, self._where, may_be_done=is_write) from error
+                        if is_unknown or not _is_worth_repeating(error, attempt):
+                            raise faults.translated(error, self._where, is_unknown=is_unknown) from error
                         await asyncio.sleep(random.uniform(0, 0.01) * attempt)
                     except BaseException:
-                        self._discard(connection)
+                        self._give_up(connection)
                         raise
                     else:
                         self._give_back(connection)
                         return result
         except TimeoutError:
-            raise self._late(is_write and is_sent) from None
+            raise self._late(is_sent, is_sent and may_be_done()) from None
         raise AssertionError("the loop returns or raises")
 
     async def close(self) -> None:
@@ -101,11 +127,13 @@ class Connections:
             waiting = self._waiting.popleft()
             if not waiting.done():
                 waiting.set_exception(self._closed())
+        if self._settling:  # a moment, in which the server hears of what was given up
+            await asyncio.wait(self._settling, timeout=1)
         idle, self._idle = self._idle, []
         for connection in self._open.difference(idle):
             connection.terminate()
         self._open.clear()
-        await asyncio.gather(*(_say_goodbye(connection) for connection in idle))
+        await asyncio.gather(*self._settling, *(connection.close() for connection in idle))
 
     def _taken(self) -> Connection | None:
         """Return an idle connection that is still open."""
@@ -140,11 +168,13 @@ class Connections:
         except BaseException as error:
             self._pass_on(None)
             if isinstance(error, faults.ERRORS):
-                raise faults.translated(error, self._where, may_be_done=False) from error
+                raise faults.translated(error, self._where, is_unknown=False) from error
             raise
         if self._is_closed:
             connection.terminate()
             raise self._closed()
+        if self._names_no_statements:
+            connection.stop_naming()
         self._open.add(connection)
         return connection
 
@@ -152,18 +182,47 @@ class Connections:
         if self._is_closed or connection.is_closed():
             self._discard(connection)
         elif self._waiting:
+            connection.used_at = self._now()
             self._pass_on(connection)
         else:
+            connection.used_at = self._now()
             self._idle.append(connection)
             if self._next_look is None:
                 self._look_later()
 
     def _take_back(self, connection: Connection, error: Exception) -> None:
         """Keep a connection after an error that leaves it as it was."""
-        if isinstance(error, PostgresError | StoreFault) and not faults.is_lost(error):
+        if faults.is_about_a_plan(error):
+            connection.forget_statements()
+        elif faults.is_about_a_statement(error):
+            self._names_no_statements = True
+            connection.stop_naming()
+        if faults.is_elsewhere(error) and self._now() - connection.opened_at > FRESH_S:  # the others lead there too
+            idle, self._idle = self._idle, []
+            for each in (connection, *idle):
+                self._discard(each)
+        elif isinstance(error, PostgresError | StoreFault) and not faults.is_lost(error):
             self._give_back(connection)
         else:
             self._discard(connection)
+
+    def _give_up(self, connection: Connection) -> None:
+        """Keep a connection taken until the server has ended what it was asked and nobody waits for any more."""
+        if self._is_closed or connection.is_closed():
+            self._discard(connection)
+            return
+        task = asyncio.create_task(self._settle(connection))
+        self._settling.add(task)
+        task.add_done_callback(self._settling.discard)
+
+    async def _settle(self, connection: Connection) -> None:
+        try:
+            async with asyncio.timeout(None if connection.is_direct else _POOLERS_PATIENCE_S):
+                await connection.settle()
+        except faults.ERRORS:
+            self._discard(connection)
+        else:
+            self._give_back(connection)
 
     def _discard(self, connection: Connection) -> None:
         connection.terminate()
@@ -195,24 +254,23 @@ class Connections:
         if self._idle:
             self._look_later()
 
-    def _late(self, may_be_done: bool) -> StoreFault:
+    def _late(self, is_sent: bool, may_be_done: bool) -> StoreFault:
         late = f"{self._where} did not answer within {self._timeout:g} s"
         if may_be_done:
-            return OutcomeUnknown(f"{late}: the write may or may not have happened; read the key before writing again")
+            return OutcomeUnknown(late)
+        if not is_sent and self._settling:
+            return StoreUnavailable(
+                f"{late}: of {self._size} connections (maxConns), {len(self._settling)} have yet to end calls that "
+                "were given up; look there for locks that are held for long"
+            )
         return StoreUnavailable(late)
 
     def _closed(self) -> StoreUnavailable:
         return StoreUnavailable(f"the store over {self._where} is closed")
 
 
-def _is_worth_repeating(error: Exception, attempt: int, may_repeat: bool) -> bool:
-    if faults.was_undone(error):
+def _is_worth_repeating(error: Exception, attempt: int) -> bool:
+    """Say of a call that was certainly not carried out whether it may go better on another connection, or later."""
+    if faults.was_undone(error) or faults.is_about_a_statement(error):
         return attempt < ATTEMPTS
-    return may_repeat and attempt == 1 and faults.is_lost(error)
-
-
-async def _say_goodbye(connection: Connection) -> None:
-    try:
-        await connection.close(timeout=1)
-    except faults.ERRORS:
-        connection.terminate()
+    return attempt == 1 and (faults.is_lost(error) or faults.is_elsewhere(error))

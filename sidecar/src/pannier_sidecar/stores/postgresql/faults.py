@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
+import re
 from ssl import SSLCertVerificationError
 from typing import Final
 
 import asyncpg
 
 from pannier_sidecar.network.reasons import reason
-from pannier_sidecar.state.errors import KeyRefused, OutcomeUnknown, StoreFault, StoreRefused, StoreUnavailable
+from pannier_sidecar.state.errors import (
+    KeyRefused,
+    NotSupported,
+    OutcomeUnknown,
+    StoreFault,
+    StoreRefused,
+    StoreUnavailable,
+)
 
 ERRORS: Final = (asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError, OSError, ValueError)
 """All that the client library raises."""
@@ -20,7 +28,30 @@ _LOST: Final = (
     asyncpg.InterfaceError,
     asyncpg.InternalClientError,
 )
+_GRAVE: Final = ("FATAL", "PANIC")
+"""Severities of errors after which the connection is closed."""
 _UNDONE: Final = (asyncpg.DeadlockDetectedError, asyncpg.SerializationError)
+_MISSING: Final = (asyncpg.InvalidSQLStatementNameError, asyncpg.DuplicatePreparedStatementError)
+"""A statement that was prepared is not there, or is there already: it was another connection of the server's."""
+_OPEN: Final = frozenset({"08007", "40003"})
+"""By which PostgreSQL itself says that it does not know what became of a transaction."""
+_ENDED: Final = frozenset({"57P01", "57P05", "25P03"})
+"""The server ended the connection: it undid what was under way, and began nothing more."""
+_NOT_PASSED_ON: Final = (
+    "pgbouncer cannot connect to server",
+    "cannot connect to server",
+    "server login has been failing",
+    "server login failed",
+    "query_wait_timeout",
+    "no more connections allowed",
+)
+"""What PgBouncer says (in English always) of a call that has reached no server."""
+_NO_TRANSACTIONS: Final = "transaction blocks not allowed in statement pooling mode"
+"""What it says of a BEGIN."""
+_REFUSED_PARAMETER: Final = re.compile(r"unsupported startup parameter: (\w+)")
+_KNOWN_PARAMETERS: Final = frozenset(
+    {"options", "extra_float_digits", "statement_timeout", "lock_timeout", "idle_in_transaction_session_timeout"}
+)
 _REFUSALS: Final = {
     "28P01": "refuses the password; write the right user and password",
     "28000": "lets this user not in; write another user, or have one line more in pg_hba.conf",
@@ -53,6 +84,8 @@ _CLOSED: Final = {
 
 def is_lost(error: BaseException) -> bool:
     """Say whether the connection is gone."""
+    if isinstance(error, asyncpg.PostgresError) and (error.severity_en or error.severity) in _GRAVE:
+        return True
     return isinstance(error, _LOST) and not isinstance(error, asyncpg.ClientConfigurationError)
 
 
@@ -61,24 +94,64 @@ def was_undone(error: BaseException) -> bool:
     return isinstance(error, _UNDONE)
 
 
-def translated(error: Exception, where: object, *, may_be_done: bool) -> StoreFault:
-    """Return the fault that tells of an error. `may_be_done`: a write was sent."""
-    fault = _translated(error, where, may_be_done)
+def is_about_a_statement(error: BaseException) -> bool:
+    """Say whether nothing was done, because a prepared statement could not be used."""
+    return isinstance(error, _MISSING) or is_about_a_plan(error)
+
+
+def is_about_a_plan(error: BaseException) -> bool:
+    """Say whether nothing was done, because the table was altered after a statement was prepared."""
+    return isinstance(error, asyncpg.InvalidCachedStatementError)
+
+
+def is_elsewhere(error: BaseException) -> bool:
+    """Say whether nothing was done, because this server was the primary and another one is now."""
+    return isinstance(error, asyncpg.ReadOnlySQLTransactionError)
+
+
+def leaves_open(error: BaseException, is_direct: bool) -> bool:
+    """Say whether a write that was sent may have happened in spite of an error.
+
+    `is_direct`: what says so is PostgreSQL itself. A pooler that closes a connection may not know of its own server.
+    """
+    said = _last_word(error)
+    if not isinstance(said, asyncpg.PostgresError):
+        return is_lost(said)
+    if said.sqlstate in _OPEN:
+        return True
+    if said.sqlstate in _ENDED:
+        return not is_direct
+    if str(said).startswith(_NOT_PASSED_ON):
+        return False
+    return is_lost(said)
+
+
+def _last_word(error: BaseException) -> BaseException:
+    """Return what the server said before it closed the connection, if it did both."""
+    if isinstance(error, asyncpg.ConnectionDoesNotExistError) and isinstance(error.__cause__, asyncpg.PostgresError):
+        cause: BaseException = error.__cause__
+        return cause
+    return error
+
+
+def translated(error: Exception, where: object, *, is_unknown: bool) -> StoreFault:
+    """Return the fault that tells of an error. `is_unknown`: a write was sent, and may have happened."""
+    fault = _translated(_last_word(error), where, is_unknown)
     fault.__cause__ = error
     return fault
 
 
-def _translated(error: Exception, where: object, may_be_done: bool) -> StoreFault:
+def _translated(error: BaseException, where: object, is_unknown: bool) -> StoreFault:
     if isinstance(error, StoreFault):
         return error
+    if is_unknown:
+        return OutcomeUnknown(f"the connection to {where} was lost before it answered")
     if isinstance(error, TimeoutError):
         return StoreUnavailable(f"{where} did not answer in time")
     if isinstance(error, SSLCertVerificationError):
         return StoreRefused(
             f"{where} is not vouched for ({reason(error)}); write its authority's file into sslRootCert"
         )
-    if is_lost(error):
-        return _lost(error, where, may_be_done)
     code = getattr(error, "sqlstate", None) or ""
     if _is_about_the_key(error):
         return KeyRefused(f"{where} can't hold such a key: {_of_key(error)}")
@@ -86,33 +159,44 @@ def _translated(error: Exception, where: object, may_be_done: bool) -> StoreFaul
         return StoreUnavailable(f"{where} {_PASSING[code]} ({code})")
     if code in _REFUSALS:
         return StoreRefused(f"{where} {_REFUSALS[code]} ({code})")
+    if is_lost(error):
+        return _unreached(error, where)
     return StoreRefused(f"{where} refused the call ({code or type(error).__name__})")
 
 
-def _lost(error: Exception, where: object, may_be_done: bool) -> StoreFault:
-    if may_be_done:
-        return OutcomeUnknown(
-            f"the connection to {where} was lost before it answered ({_why(error)}): "
-            "the write may or may not have happened; read the key before writing again"
+def _unreached(error: BaseException, where: object) -> StoreFault:
+    if str(error).startswith(_NO_TRANSACTIONS):
+        return NotSupported(
+            f"{where} is a pooler in statement mode, which takes no transactions of several writes; set its "
+            "pool_mode to transaction, or save the items one by one"
+        )
+    if str(error).startswith(_NOT_PASSED_ON):
+        return StoreUnavailable(f"{where} is a pooler that reaches no server, or has no connection free")
+    parameter = _REFUSED_PARAMETER.match(str(error))
+    if parameter is not None:
+        name = parameter[1] if parameter[1] in _KNOWN_PARAMETERS else "one"
+        return StoreRefused(
+            f"{where} is a pooler that does not take all parameters of connectionString; take {name} out there "
+            "and set it by ALTER ROLE ... SET, or have the pooler take it (PgBouncer: ignore_startup_parameters)"
         )
     return StoreUnavailable(f"{where} can't be reached: {_why(error)}")
 
 
-def _why(error: Exception) -> str:
+def _why(error: BaseException) -> str:
     """Return why there is no connection; asyncpg tells of a lost one by kinds of its own."""
     if isinstance(error, OSError):
         return reason(error)
     return _CLOSED.get(type(error).__name__, f"the connection failed ({type(error).__name__})")
 
 
-def _of_key(error: Exception) -> str:
+def _of_key(error: BaseException) -> str:
     if isinstance(error, asyncpg.ProgramLimitExceededError):
         return "it is too long for an index row"
     is_pair = isinstance(error.__cause__, UnicodeError)
     return "it holds surrogates, which no text has" if is_pair else "it holds characters that the database has not"
 
 
-def _is_about_the_key(error: Exception) -> bool:
+def _is_about_the_key(error: BaseException) -> bool:
     if isinstance(error, asyncpg.ProgramLimitExceededError):
         return "index row" in str(error)
     return isinstance(error.__cause__, UnicodeError) or isinstance(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from abc import ABC, abstractmethod
 from base64 import b64decode, b64encode
+from itertools import accumulate
 from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 from pannier_sidecar.state.errors import ETagInvalid, StoreRefused
@@ -27,8 +28,15 @@ class Layout(ABC):
     """What an update sets beside the values, so that the row has a new ETag; empty: PostgreSQL does it."""
     expires: ClassVar[str]
     updated: ClassVar[str]
-    values: ClassVar[Mapping[str, tuple[str, str]]]
-    """By column that holds the value, or a part of it: the type of a parameter for it, and the column's own type."""
+    values: ClassVar[Mapping[str, str]]
+    """The types of the columns that hold the value, each a part of it."""
+    rows: ClassVar[str]
+    """What many rows come from: names and TTLs ($1, $2) and what `columns` returns ($3 and so on).
+
+    Of arrays `text[]` alone: to learn of another kind, the client library would change a setting of the session.
+    """
+    row: ClassVar[str]
+    """What the columns of `values` get of such a row."""
     definition: ClassVar[str]
     """What creates the table; `{table}` is its name."""
     level: ClassVar[int]
@@ -37,6 +45,10 @@ class Layout(ABC):
     @abstractmethod
     def encoded(self, value: bytes) -> tuple[Any, ...]:
         """Return what the columns of `values` get."""
+
+    @abstractmethod
+    def columns(self, values: Sequence[bytes]) -> tuple[Any, ...]:
+        """Return the parameters that hold many values."""
 
     @abstractmethod
     def decoded(self, key: str, row: Sequence[Any]) -> StoredValue:
@@ -60,7 +72,9 @@ class BytesLayout(Layout):
     renewal = ", etag = gen_random_uuid()"
     expires = "expires_at"
     updated = "updated_at"
-    values: ClassVar = {"value": ("bytea", "bytea")}
+    values: ClassVar = {"value": "bytea"}
+    rows = "unnest($1::text[], $2::text[], $4::text[], $5::text[]) AS given (key, ttl, start, size)"
+    row = "substring($3::bytea FROM start::int4 FOR size::int4)"
     level = 1
     definition = """\
 CREATE TABLE IF NOT EXISTS {table} (
@@ -75,6 +89,11 @@ CREATE INDEX ON {table} (expires_at);"""
 
     def encoded(self, value: bytes) -> tuple[Any, ...]:
         return (value,)
+
+    def columns(self, values: Sequence[bytes]) -> tuple[Any, ...]:
+        sizes = [len(value) for value in values]
+        starts = accumulate(sizes[:-1], initial=1)
+        return b"".join(values), [*map(str, starts)], [*map(str, sizes)]
 
     def decoded(self, key: str, row: Sequence[Any]) -> StoredValue:
         return StoredValue(row[0], str(row[1]), _whole(row[2]))
@@ -93,7 +112,9 @@ class JsonLayout(Layout):
     renewal = ""
     expires = "expiredate"
     updated = "updatedate"
-    values: ClassVar = {"value": ("text", "jsonb"), "isbinary": ("boolean", "boolean")}
+    values: ClassVar = {"value": "jsonb", "isbinary": "boolean"}
+    rows = "unnest($1::text[], $2::text[], $3::text[], $4::text[]) AS given (key, ttl, value, isbinary)"
+    row = "value::jsonb, isbinary::boolean"
     level = 2
     definition = """\
 CREATE TABLE IF NOT EXISTS {table} (
@@ -112,6 +133,10 @@ CREATE TABLE IF NOT EXISTS {table} (
             except UnicodeDecodeError:
                 pass
         return f'"{b64encode(value).decode()}"', True
+
+    def columns(self, values: Sequence[bytes]) -> tuple[Any, ...]:
+        encoded = [self.encoded(value) for value in values]
+        return [text for text, _ in encoded], [str(is_binary) for _, is_binary in encoded]
 
     def decoded(self, key: str, row: Sequence[Any]) -> StoredValue:
         text, etag, expires_at = row[0], str(row[2]), _whole(row[3])

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 import asyncpg
 
 from pannier_sidecar.state.errors import StoreRefused
 
 if TYPE_CHECKING:
-    from asyncpg import Connection
-
+    from .connection import Connection
     from .layout import Layout
     from .settings import PostgreSQLSettings
 
@@ -23,11 +22,40 @@ _LEVEL: Final = (
     "INSERT INTO {metadata} (key, value) VALUES ('{key}', '{level}') ON CONFLICT (key) DO UPDATE SET value = '{level}';"
 )
 _COLUMNS: Final = """
-SELECT attname, format_type(atttypid, atttypmod) FROM pg_attribute
+SELECT attname, replace(format_type(atttypid, atttypmod), '"', '') FROM pg_attribute
 WHERE attrelid = to_regclass($1) AND attnum > 0 AND NOT attisdropped"""
+# By the search path that this user has from the start, or that the component names, whatever is set on a connection
+# that others use too; `true`: until this statement's end. Tables that are somebody's for a session are looked at last.
+_SCHEMA: Final = """
+WITH looked AS MATERIALIZED (
+    SELECT set_config(name, concat_ws(', ', nullif(coalesce($2::text, reset_val), ''), 'pg_temp'), true) AS path
+    FROM pg_settings WHERE name = 'search_path')
+SELECT coalesce(found.nspname, own.schema)
+FROM looked, LATERAL (
+    SELECT to_regclass(CASE WHEN path IS NOT NULL THEN $1::text END) AS id, current_schema() AS schema) AS own
+LEFT JOIN pg_class ON pg_class.oid = own.id LEFT JOIN pg_namespace AS found ON found.oid = relnamespace"""
+# One statement, because a pooler may refuse transactions of several. Other processes that make tables, Dapr's among
+# them, lock the same row meanwhile.
+_MAKE: Final = """\
+DO $pannier$ BEGIN
+    {metadata_table}
+    INSERT INTO {metadata} (key, value) VALUES ('lock', 'lock') ON CONFLICT (key) DO NOTHING;
+    PERFORM value FROM {metadata} WHERE key = 'lock' FOR UPDATE;
+    IF to_regclass('{table}') IS NULL THEN
+        {state_table}
+        {level}
+    END IF;
+END $pannier$"""
 _ATTEMPTS: Final = 5
 _OVERTAKEN: Final = (asyncpg.UniqueViolationError, asyncpg.DuplicateObjectError, asyncpg.DuplicateTableError)
 """Another process makes the tables too, and was a moment ahead."""
+
+
+class Tables(NamedTuple):
+    """Where state is kept: names of tables, quoted, with their schemas."""
+
+    state: str
+    metadata: str
 
 
 class Schema:
@@ -40,60 +68,63 @@ class Schema:
         self._level_key = f"migrations{of_version}"
         self.cleanup_key = f"last-cleanup{of_version}"
 
-    async def prepare(self, connection: Connection) -> None:
-        """Make what is missing. Raises StoreRefused, and the client library's errors."""
+    async def prepare(self, connection: Connection) -> Tables:
+        """Make what is missing, and say where all is. Raises StoreRefused, and the client library's errors."""
+        tables = Tables(
+            await self._with_schema(connection, self._settings.table),
+            await self._with_schema(connection, self._settings.metadata_table),
+        )
         for attempts_left in range(_ATTEMPTS, -1, -1):
-            if await self._is_there(connection):
-                return
+            if await self._is_there(connection, tables):
+                break
             try:
-                await self._make(connection)
+                await self._make(connection, tables)
             except _OVERTAKEN:
                 if not attempts_left:
                     raise
+        return tables
 
-    async def _is_there(self, connection: Connection) -> bool:
-        table, layout = self._settings.table, self._layout
-        found = dict(await connection.fetch(_COLUMNS, table))
-        wanted = {"key": "text", layout.expires: "timestamp with time zone"}
-        wanted |= {column: own for column, (_, own) in layout.values.items()}
+    async def _with_schema(self, connection: Connection, table: str) -> str:
+        """Return a table's name with the schema in which it is found or will be made."""
+        if "." in table:
+            return table
+        schema = (await connection.fetch(_SCHEMA, table, self._settings.address.search_path))[0][0]
+        return table if schema is None else '"' + schema.replace('"', '""') + f'".{table}'
+
+    async def _is_there(self, connection: Connection, tables: Tables) -> bool:
+        layout = self._layout
+        found = dict(await connection.fetch(_COLUMNS, tables.state))
+        wanted = {"key": "text", layout.expires: "timestamp with time zone", **layout.values}
         for name, own in wanted.items() if found else ():
             if found.get(name) != own:
                 raise StoreRefused(
-                    f"table {table} is none of version {layout.version}: its column {name} is "
+                    f"table {self._settings.table} is none of version {layout.version}: its column {name} is "
                     f"{found.get(name, 'missing')}, not {own}; write {layout.elsewhere}"
                 )
-        return bool(found) and bool(await connection.fetch(_COLUMNS, self._settings.metadata_table))
+        return bool(found) and bool(await connection.fetch(_COLUMNS, tables.metadata))
 
-    async def _make(self, connection: Connection) -> None:
-        try:
-            async with connection.transaction():
-                await connection.execute(_METADATA_TABLE.format(metadata=self._settings.metadata_table))
-                await self._lock(connection)
-                if not await connection.fetch(_COLUMNS, self._settings.table):
-                    await connection.execute(self._layout.definition.format(table=self._settings.table))
-                    await connection.execute(self._level())
-        except (asyncpg.InsufficientPrivilegeError, asyncpg.InvalidSchemaNameError) as error:
-            raise StoreRefused(self._advice(error)) from error
-
-    async def _lock(self, connection: Connection) -> None:
-        """Wait for other processes that make tables, Dapr's among them: they lock the same row."""
-        table = self._settings.metadata_table
-        await connection.execute(
-            f"INSERT INTO {table} (key, value) VALUES ('lock', 'lock') ON CONFLICT (key) DO NOTHING"
+    async def _make(self, connection: Connection, tables: Tables) -> None:
+        script = _MAKE.format(
+            metadata_table=_METADATA_TABLE.format(metadata=tables.metadata),
+            metadata=tables.metadata,
+            table=tables.state.replace("'", "''"),
+            state_table=self._layout.definition.format(table=tables.state),
+            level=self._level(tables),
         )
-        await connection.execute(f"SELECT value FROM {table} WHERE key = 'lock' FOR UPDATE")
+        try:
+            await connection.run(script)
+        except (asyncpg.InsufficientPrivilegeError, asyncpg.InvalidSchemaNameError) as error:
+            raise StoreRefused(self._advice(error, tables)) from error
 
-    def _level(self) -> str:
-        level, metadata = self._layout.level, self._settings.metadata_table
-        return _LEVEL.format(metadata=metadata, key=self._level_key, level=level)
+    def _level(self, tables: Tables) -> str:
+        return _LEVEL.format(metadata=tables.metadata, key=self._level_key, level=self._layout.level)
 
-    def _advice(self, error: Exception) -> str:
-        table, metadata = self._settings.table, self._settings.metadata_table
+    def _advice(self, error: Exception, tables: Tables) -> str:
         statements = (
-            _METADATA_TABLE.format(metadata=metadata),
-            self._layout.definition.format(table=table),
-            self._level(),
-            f"GRANT SELECT, INSERT, UPDATE, DELETE ON {table}, {metadata} TO ...;",
+            _METADATA_TABLE.format(metadata=tables.metadata),
+            self._layout.definition.format(table=tables.state),
+            self._level(tables),
+            f"GRANT SELECT, INSERT, UPDATE, DELETE ON {tables.state}, {tables.metadata} TO ...;",
         )
         return (
             f"{self._settings.address.where} does not let this user make the tables; "

@@ -25,8 +25,8 @@ class Statements:
         over = f"ON CONFLICT (key) DO UPDATE SET {layout.updated} = now(){changed}{layout.renewal}"
         own = "".join(f", {column} = ${number}" for number, column in enumerate(layout.values, 3))
         absent = f"WHERE present.{layout.expires} <= now()"
-        one = f"{into} VALUES ($1, {_EXPIRY.format('$2::int4')}, {_values(layout, '${0}')})"
-        many = f"{into} SELECT key, {_EXPIRY.format('ttl')}, {_values(layout, '{1}')} FROM {_rows(layout)}"
+        one = f"{into} VALUES ($1, {_EXPIRY.format('$2::int4')}, {_values(layout)})"
+        many = f"{into} SELECT key, {_EXPIRY.format('ttl::int4')}, {layout.row} FROM {layout.rows}"
 
         self.read = f"SELECT {read} FROM {table} WHERE key = $1 AND {alive}"
         self.read_many = f"SELECT {read}, key FROM {table} WHERE key = ANY($1) AND {alive}"
@@ -44,7 +44,7 @@ class Statements:
         """ETag."""
         self.find = f"SELECT 1 FROM {table} WHERE key = $1 AND {alive}"
         self.write_many = f"{many} {over}"
-        """TTLs, values, all of one length, the names sorted so that no two of these wait for each other."""
+        """TTLs, what the layout makes of values; the names sorted so that no two of these wait for each other."""
         self.create_many = f"{many} {over} {absent} RETURNING key"
         self.delete_many = f"DELETE FROM {table} WHERE key = ANY($1)"
         self.lock = f"SELECT key, {layout.etag} FROM {table} WHERE key = ANY($1) AND {alive} ORDER BY key FOR UPDATE"
@@ -64,14 +64,6 @@ class Statements:
 _EXPIRY: Final = "now() + {} * interval '1 second'"
 
 
-def _values(layout: Layout, form: str) -> str:
-    """Return each value with the type of its column; `form` names it by its number or its column."""
-    numbered = enumerate(layout.values.items(), 3)
-    return ", ".join(f"{form.format(number, column)}::{own}" for number, (column, (_, own)) in numbered)
-
-
-def _rows(layout: Layout) -> str:
-    """Return the parameters as rows."""
-    numbered = enumerate(layout.values.values(), 3)
-    arrays = ["$1::text[]", "$2::int4[]", *(f"${number}::{given}[]" for number, (given, _) in numbered)]
-    return f"unnest({', '.join(arrays)}) AS given (key, ttl, {', '.join(layout.values)})"
+def _values(layout: Layout) -> str:
+    """Return each value's parameter with the type of its column."""
+    return ", ".join(f"${number}::{own}" for number, own in enumerate(layout.values.values(), 3))

@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
+import logging
 from functools import partial
 from typing import TYPE_CHECKING, ClassVar
 
-import asyncpg
-from asyncpg import Connection
-
 from pannier_sidecar.state.cursors import cursor_after, key_before
-from pannier_sidecar.state.errors import OutcomeUnknown, StoreFault, StoreUnavailable
+from pannier_sidecar.state.errors import NotSupported, OutcomeUnknown, StoreFault, StoreUnavailable
 from pannier_sidecar.state.requests import Delete, Get, Set, Write
 from pannier_sidecar.state.store import Feature, KeyPage, Store, StoredValue
 
 from . import settings as reading
 from .cleanup import Cleanup
-from .connections import Connections
+from .connection import Connection, connect
+from .connections import Connections, always
 from .layout import BytesLayout, JsonLayout, Layout
 from .names import key_of, name_of
 from .schema import Schema
@@ -25,6 +24,11 @@ from .writes import check_outcome, columns_of, runs, statement_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
+
+    from asyncpg import Record
+
+
+logger = logging.getLogger(__name__)
 
 
 class _PostgreSQLStore(Store):
@@ -44,21 +48,30 @@ class _PostgreSQLStore(Store):
 
     async def open(self) -> None:
         settings = reading.read(self._given)
-        self._statements = Statements(settings.table, self.layout)
         schema = Schema(settings, self.layout)
         self._connections = Connections(
-            partial(_connect, settings),
+            partial(
+                connect,
+                settings.address.url,
+                patience=settings.address.connect_timeout or settings.timeout,
+                names_statements=settings.keeps_statements,
+            ),
             where=settings.address.where,
             size=settings.size,
             timeout=settings.timeout,
             idle_time=settings.idle_time,
         )
-        await self._connections.run(schema.prepare)
+        tables = await self._connections.run(schema.prepare)
+        self._statements = Statements(tables.state, self.layout)
         await self.ping()
+        try:
+            await self._connections.run(Connection.check_transactions)
+        except NotSupported as fault:
+            logger.warning("%s", fault)
         self._cleanup = Cleanup(
             self._connections,
             self._statements.sweep,
-            settings.metadata_table,
+            tables.metadata,
             schema.cleanup_key,
             settings.cleanup_interval,
         )
@@ -92,7 +105,7 @@ class _PostgreSQLStore(Store):
         found = {row["key"]: self._decoded(row) for row in rows}
         return [found.get(name) for name in names]
 
-    def _decoded(self, row: asyncpg.Record) -> StoredValue | StoreFault:
+    def _decoded(self, row: Record) -> StoredValue | StoreFault:
         try:
             return self.layout.decoded(key_of(row["key"]), row)
         except StoreFault as fault:
@@ -106,9 +119,7 @@ class _PostgreSQLStore(Store):
 
     async def _write(self, write: Write) -> None:
         text, parameters = statement_of(write, self._statements, self.layout)
-        status = await self._opened.run(
-            Connection.execute, text, *parameters, may_repeat=not write.is_conditional, is_write=True
-        )
+        status = await self._opened.run(Connection.execute, text, *parameters, may_be_done=always)
         check_outcome(write, status)
 
     async def bulk_write(self, writes: Sequence[Write]) -> Sequence[StoreFault | None]:
@@ -130,10 +141,10 @@ class _PostgreSQLStore(Store):
         try:
             if sets:
                 columns = columns_of(sets, self.layout)
-                await self._opened.run(Connection.execute, self._statements.write_many, *columns, is_write=True)
+                await self._opened.run(Connection.execute, self._statements.write_many, *columns, may_be_done=always)
             else:
                 names = [name_of(write.key) for write in run]
-                await self._opened.run(Connection.execute, self._statements.delete_many, names, is_write=True)
+                await self._opened.run(Connection.execute, self._statements.delete_many, names, may_be_done=always)
         except (StoreUnavailable, OutcomeUnknown) as fault:
             return [fault] * len(run)
         except StoreFault:  # one of them is at fault; the others must not suffer for it
@@ -152,7 +163,7 @@ class _PostgreSQLStore(Store):
             await self._write(writes[0])
         elif writes:
             transaction = Transaction(writes, self._statements, self.layout)
-            await self._opened.run(transaction.run, may_repeat=False, is_write=True)
+            await self._opened.run(transaction.run, may_be_done=transaction.may_be_done)
 
     async def keys(self, prefix: str, limit: int, cursor: str | None) -> KeyPage:
         parameters: tuple[object, ...] = (name_of(prefix), limit + 1)
@@ -176,12 +187,3 @@ class BytesStore(_PostgreSQLStore):
     """Version 2."""
 
     layout = BytesLayout()
-
-
-async def _connect(settings: reading.PostgreSQLSettings) -> Connection:
-    return await asyncpg.connect(
-        settings.address.url,
-        timeout=settings.address.connect_timeout or settings.timeout,
-        statement_cache_size=100 if settings.keeps_statements else 0,
-        max_cached_statement_lifetime=0,
-    )

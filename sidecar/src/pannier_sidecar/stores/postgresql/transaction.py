@@ -15,8 +15,7 @@ from .writes import columns_of, etag_of, mismatch
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from asyncpg import Connection
-
+    from .connection import Connection
     from .layout import Layout
     from .statements import Statements
 
@@ -38,18 +37,25 @@ class Transaction:
         self._written = [write for write in last if isinstance(write, Set) and write.key not in self._absent]
         # What must be absent is not there to be deleted, and what comes in between belongs to somebody else.
         self._deleted = [write for write in last if isinstance(write, Delete) and write.key not in self._absent]
+        self._is_ending = False
+
+    def may_be_done(self) -> bool:
+        """Say whether the server was asked to make it last; without that, all is undone."""
+        return self._is_ending
 
     async def run(self, connection: Connection) -> None:
         """Carry it out. Raises ETagMismatch, having changed nothing, and the library's errors."""
-        await connection.execute("BEGIN")
+        self._is_ending = False
+        await connection.run("BEGIN")
         try:
             await self._check(connection)
             await self._write(connection)
         except (StoreFault, PostgresError):
             if not connection.is_closed():
-                await connection.execute("ROLLBACK")
+                await connection.run("ROLLBACK")
             raise
-        await connection.execute("COMMIT")
+        self._is_ending = True
+        await connection.run("COMMIT")
 
     async def _check(self, connection: Connection) -> None:
         if not self._guarded:

@@ -62,10 +62,11 @@ def mismatch(write: Write) -> ETagMismatch:
     return ETagMismatch(f"key {write.key} is absent or has another ETag than {write.if_match[:80]}; read it again")
 
 
-def columns_of(sets: Sequence[Set], layout: Layout) -> tuple[list[Any], ...]:
-    """Return what `write_many` takes: names, TTLs, values. The keys differ."""
-    rows = sorted(((name_of(write.key), write.ttl, *layout.encoded(write.value)) for write in sets), key=itemgetter(0))
-    return tuple(map(list, zip(*rows, strict=True)))
+def columns_of(sets: Sequence[Set], layout: Layout) -> tuple[Any, ...]:
+    """Return what `write_many` takes. The keys differ."""
+    named = sorted(((name_of(write.key), write) for write in sets), key=itemgetter(0))
+    ttls = [None if write.ttl is None else str(write.ttl) for _, write in named]
+    return [name for name, _ in named], ttls, *layout.columns([write.value for _, write in named])
 
 
 def runs(writes: Sequence[Write]) -> Iterator[list[Write]]:

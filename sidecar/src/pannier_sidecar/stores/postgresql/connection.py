@@ -1,0 +1,136 @@
+"""One connection, which leaves nothing behind that another client could meet.
+
+Behind a pooler (PgBouncer, Odyssey, a cloud's proxy) each statement may run on another connection of the server, which
+other clients use before and after. So a statement is prepared under a name that nobody else ever uses, or, where a
+pooler is seen, under none: then it is parsed, bound and executed in one message. docs/decisions/0013 says more.
+"""
+
+from __future__ import annotations
+
+import socket
+from asyncio import get_running_loop
+from contextlib import suppress
+from secrets import token_hex
+from typing import TYPE_CHECKING, Any, Final
+
+import asyncpg
+
+from .faults import ERRORS
+
+if TYPE_CHECKING:
+    from asyncpg.prepared_stmt import PreparedStatement
+
+FRESH_S: Final = 1.0
+"""A connection that was used so recently is taken to be alive; before a write, an older one is asked."""
+_SYNC: Final = "SELECT 1"
+_KEEPALIVE: Final = {"TCP_KEEPIDLE": 10, "TCP_KEEPINTVL": 5, "TCP_KEEPCNT": 3, "TCP_USER_TIMEOUT": 25_000}
+"""A server that is gone without a word is noticed after half a minute. In seconds, the last one in milliseconds."""
+
+
+class Connection:
+    """A connection of the client library, and the statements that were prepared on it."""
+
+    def __init__(self, raw: asyncpg.Connection, *, is_direct: bool, names_statements: bool):
+        """`is_direct`: PostgreSQL itself is at the other end. `names_statements` is for direct connections only."""
+        self.is_direct = is_direct
+        self._raw = raw
+        self._prefix = f"pannier_{token_hex(12)}_" if names_statements else ""
+        self._count = 0
+        self._statements: dict[str, PreparedStatement[Any]] = {}
+        self.opened_at = self.used_at = get_running_loop().time()
+        """When it was opened and last given back, on the loop's clock."""
+
+    async def fetch(self, text: str, *parameters: object) -> list[Any]:
+        """Return the rows."""
+        statement = self._statements.get(text) or await self._prepared(text)
+        rows: list[Any] = await statement.fetch(*parameters)
+        return rows
+
+    async def fetchrow(self, text: str, *parameters: object) -> Any:
+        """Return the first row, or None."""
+        statement = self._statements.get(text) or await self._prepared(text)
+        return await statement.fetchrow(*parameters)
+
+    async def execute(self, text: str, *parameters: object) -> str:
+        """Return the status, such as `UPDATE 1`."""
+        statement = self._statements.get(text) or await self._prepared(text)
+        await statement.fetch(*parameters)
+        return str(statement.get_statusmsg())
+
+    async def run(self, script: str) -> str:
+        """Send statements without parameters, which are not prepared, and return the status of the last one."""
+        return str(await self._raw.execute(script))
+
+    async def _prepared(self, text: str) -> PreparedStatement[Any]:
+        self._count += 1
+        statement = await self._raw.prepare(text, name=f"{self._prefix}{self._count}" if self._prefix else "")
+        # Preparing ends without the message that ends a call, so until one comes a pooler keeps its connection for us.
+        await self._raw.execute(_SYNC)
+        self._statements[text] = statement
+        return statement
+
+    def forget_statements(self) -> None:
+        """Prepare statements anew."""
+        self._statements.clear()
+
+    def stop_naming(self) -> None:
+        """Prepare statements anew, and without names."""
+        self._prefix = ""
+        self._statements.clear()
+
+    async def check(self) -> None:
+        """Return if the server answers. Raises the client library's errors."""
+        await self._raw.execute(_SYNC)
+
+    async def check_transactions(self) -> None:
+        """Return if the server keeps transactions of several statements. Raises the client library's errors."""
+        if not self.is_direct:
+            await self._raw.execute("BEGIN")
+            await self._raw.execute("ROLLBACK")
+
+    async def settle(self) -> None:
+        """Return when the server has ended what was begun and given up, and no transaction is open.
+
+        The client library asks the server to cancel it. Raises the client library's errors when the connection is lost.
+        """
+        with suppress(asyncpg.InFailedSQLTransactionError, asyncpg.QueryCanceledError):
+            await self._raw.execute(_SYNC)  # is not sent before the cancelled call has been answered
+        if self._raw.is_in_transaction():
+            await self._raw.execute("ROLLBACK")
+
+    def is_closed(self) -> bool:
+        return bool(self._raw.is_closed())
+
+    def terminate(self) -> None:
+        self._raw.terminate()
+
+    async def close(self) -> None:
+        """Say goodbye, within a second."""
+        try:
+            await self._raw.close(timeout=1)
+        except ERRORS:
+            self._raw.terminate()
+
+
+async def connect(url: str, *, patience: float, names_statements: bool) -> Connection:
+    """Return a new connection. Raises the client library's errors, and TimeoutError after `patience` seconds."""
+    raw = await asyncpg.connect(url, timeout=patience, statement_cache_size=0)
+    try:
+        _keep_alive(raw)
+        # A pooler has given us a number of its own: what it hands on is not one connection for one client.
+        is_direct = await raw.fetchval("SELECT pg_backend_pid()") == raw.get_server_pid()
+    except BaseException:
+        raw.terminate()
+        raise
+    return Connection(raw, is_direct=is_direct, names_statements=names_statements and is_direct)
+
+
+def _keep_alive(raw: asyncpg.Connection) -> None:
+    """Have the kernel notice a server that is gone: nothing else would, while a call of ours is not answered."""
+    opened = raw._transport.get_extra_info("socket")  # there is no public way
+    if opened.family == socket.AF_UNIX:
+        return
+    opened.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+    for name, value in _KEEPALIVE.items():
+        if hasattr(socket, name):  # names and the last option differ between systems
+            opened.setsockopt(socket.IPPROTO_TCP, getattr(socket, name), value)

@@ -1,0 +1,103 @@
+"""A real PgBouncer before a PostgreSQL, from Debian's package; its settings are its own ones but for the mode."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from functools import cache
+from pathlib import Path
+
+from cluster.tools import ROOT
+from servers.database import Settings
+from servers.postgresql_server import SUPERUSER, PostgreSQLServer, SQLFailed, as_somebody, own, programs
+from servers.processes import ServerProcess
+
+PROGRAM = "/usr/sbin/pgbouncer"
+"""Not on everybody's path."""
+MODES = ("session", "transaction", "statement")
+
+
+@cache
+def program() -> str:
+    """Return the program; installs it if need be."""
+    subprocess.run([ROOT / "scripts/debian-package", "pgbouncer", "test", "-x", PROGRAM], check=True)
+    return PROGRAM
+
+
+class PgBouncerServer(ServerProcess):
+    """A pooler; its settings are in a folder that its user may enter."""
+
+    not_yet = (SQLFailed,)
+
+    def __init__(self, folder: Path, behind: PostgreSQLServer, mode: str, **settings: object):
+        """`settings` are lines of its section `pgbouncer`, such as `default_pool_size=1`."""
+        self.behind = behind
+        self.mode = mode
+        self._settings = settings
+        self.data = Path(tempfile.mkdtemp(prefix="pannier-pgbouncer-"))
+        own(self.data)
+        program()
+        try:
+            super().__init__(folder)
+        except BaseException:
+            shutil.rmtree(self.data)
+            raise
+
+    def command(self) -> Sequence[str | Path]:
+        users = self._write("users.txt", f'"{SUPERUSER}" ""\n')
+        lines = {
+            "listen_addr": "127.0.0.1",
+            "listen_port": self.port,
+            "unix_socket_dir": "",
+            "auth_type": "trust",
+            "auth_file": users,
+            "admin_users": SUPERUSER,
+            "pool_mode": self.mode,
+            **self._settings,
+        }
+        text = "".join(f"{name} = {value}\n" for name, value in lines.items())
+        to = f"* = host=127.0.0.1 port={self.behind.port}"
+        return [*as_somebody(), program(), self._write("pgbouncer.ini", f"[databases]\n{to}\n[pgbouncer]\n{text}")]
+
+    def _write(self, name: str, text: str) -> Path:
+        path = self.data / name
+        path.write_text(text)
+        own(path)
+        return path
+
+    def answers(self) -> object:
+        return self.order("SHOW VERSION")
+
+    @property
+    def version(self) -> str:
+        return subprocess.run([program(), "--version"], capture_output=True, text=True).stdout.split()[1]
+
+    @property
+    def settings(self) -> Settings:
+        """What a component says to reach PostgreSQL through it."""
+        return {"connectionString": f"postgresql://{SUPERUSER}@{self.address}/postgres"}
+
+    def order(self, command: str) -> str:
+        """Have the pooler do something (`PAUSE`, `RECONNECT`, `SHOW POOLS` ...) and return its rows."""
+        console = f"postgresql://{SUPERUSER}@{self.address}/pgbouncer"
+        psql = [programs() / "psql", "-XqAt", f"--dbname={console}", f"--command={command}"]
+        done = subprocess.run(psql, capture_output=True, text=True)
+        if done.returncode:
+            raise SQLFailed(done.stderr)
+        return done.stdout
+
+    def remove(self) -> None:
+        self.kill()
+        shutil.rmtree(self.data)
+
+
+@contextmanager
+def pooled(folder: Path, behind: PostgreSQLServer, mode: str, **settings: object) -> Iterator[PgBouncerServer]:
+    pooler = PgBouncerServer(folder, behind, mode, **settings)
+    try:
+        yield pooler
+    finally:
+        pooler.remove()
