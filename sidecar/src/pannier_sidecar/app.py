@@ -78,10 +78,16 @@ class Sidecar:
         observer = self._metrics or Unobserved()
         surroundings = Surroundings.of(settings)
         self.keeper = StoreKeeper(source, surroundings, observer, poll_interval=settings.components.poll_interval)
-        self._service = StateService(self.keeper.directory, observer, settings.limits.largest_answer)
+        self._budget = Budget(settings.limits.all_bodies)
+        self._service = StateService(
+            self.keeper.directory,
+            observer,
+            settings.limits.largest_answer,
+            settings.limits.max_request_items,
+            self._budget,
+        )
         self.keeper.on_change = self._take_over
         self._tracer = make_tracer(place.environment, settings.app.id)
-        self._budget = Budget(settings.limits.all_bodies)
         self._server = HttpServer(_http_limits(settings.limits), self._budget)
         self._runtime = Runtime(
             settings.app.id,

@@ -85,9 +85,12 @@ class LimitSettings:
     read_buffer_size: int = 16 * 1024
     """Bytes of one request's line and headers. Four times Dapr's: with 4 KiB, long keys and big cookies fail."""
 
+    max_request_items: int = 10_000
+    """Items, keys or operations of one request. Ten times what clients commonly send at once, and a second's work."""
+
     @property
     def all_bodies(self) -> int:
-        """Bytes of all clients' bodies together. Some of the largest must fit, coming and going."""
+        """Bytes that all clients together make the sidecar hold. Some of the largest bodies must fit, both ways."""
         return max(64 * 1024 * 1024, 4 * self.max_body_size)
 
     @property

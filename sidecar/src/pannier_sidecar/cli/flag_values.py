@@ -51,6 +51,13 @@ def integer(value: str) -> int:
     return int(value)
 
 
+def positive(value: str) -> int:
+    number = int(value) if re.fullmatch(r"\d{1,9}", value, re.ASCII) else 0
+    if number < 1:
+        raise ValueError("write a whole number from 1 up")
+    return number
+
+
 def port(value: str) -> int:
     number = int(value) if re.fullmatch(r"\d{1,6}", value, re.ASCII) else -1
     if not 0 <= number <= 65535:

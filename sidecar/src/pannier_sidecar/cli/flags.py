@@ -131,6 +131,13 @@ LISTENING: Final = (
 LIMITS: Final = (
     Flag("max-body-size", read.size, "limits.max_body_size", "most bytes of a request's body", placeholder="SIZE"),
     Flag(
+        "max-request-items",
+        read.positive,
+        "limits.max_request_items",
+        "most items, keys or operations of one request",
+        placeholder="N",
+    ),
+    Flag(
         "read-buffer-size",
         read.size,
         "limits.read_buffer_size",

@@ -15,7 +15,8 @@ from ..state.requests import (
     TransactRequest,
 )
 from . import messages
-from .encoding import CONSISTENCY, Encoding, actor_operations, bulk_response, choice, expiry, get_response
+from .encoding import CONSISTENCY, Encoding, actor_operation, bulk_item, choice, expiry, get_response
+from .long_messages import LongMessages
 from .messages import Empty
 from .services import unary
 
@@ -37,6 +38,7 @@ class StateMethods:
     def __init__(self, service: StateService, encoding: Encoding):
         self._service = service
         self._encoding = encoding
+        self._each = service.pace.each
 
     async def get(self, request: messages.GetStateRequest) -> Struct:
         consistency = choice(CONSISTENCY, request.consistency, "consistency")
@@ -45,10 +47,11 @@ class StateMethods:
 
     async def get_bulk(self, request: messages.GetBulkStateRequest) -> Struct:
         wanted = BulkGetRequest(request.store_name or None, request.keys, metadata=request.metadata)
-        return bulk_response(await self._service.bulk_get(wanted))
+        found = await self._service.bulk_get(wanted)
+        return messages.GetBulkStateResponse(await self._each(bulk_item, found))
 
     async def save(self, request: messages.StatesRequest) -> Struct:
-        items = self._encoding.write_items(request.states)
+        items = await self._each(self._encoding.write_item, request.states)
         await self._service.save(SaveRequest(request.store_name or None, items))
         return Empty()
 
@@ -58,13 +61,14 @@ class StateMethods:
         return Empty()
 
     async def delete_bulk(self, request: messages.StatesRequest) -> Struct:
-        items = self._encoding.delete_items(request.states)
+        items = await self._each(self._encoding.bulk_delete_item, request.states)
         await self._service.bulk_delete(BulkDeleteRequest(request.store_name or None, items))
         return Empty()
 
     async def transact(self, request: messages.ExecuteStateTransactionRequest) -> Struct:
         self._service.require_transactions(request.store_name or None)
-        items = self._encoding.operations(request.operations)
+        operations = await self._each(self._encoding.operation, request.operations)
+        items = [item for item in operations if item is not None]
         await self._service.transact(TransactRequest(request.store_name or None, items, request.metadata))
         return Empty()
 
@@ -84,7 +88,7 @@ class SidecarMethods:
         return messages.GetActorStateResponse(value.value, expiry(value))
 
     async def transact_actor_state(self, request: messages.ExecuteActorStateTransactionRequest) -> Struct:
-        items = actor_operations(request)
+        items = await self._service.pace.each(actor_operation, request.operations)
         wanted = ActorTransactRequest(request.actor_type, request.actor_id, items)
         await self._service.transact_actor_state(wanted)
         return Empty()
@@ -116,18 +120,19 @@ def methods(service: StateService, runtime: Runtime) -> Mapping[str, Method]:
     """Return the methods of the service by name."""
     state = StateMethods(service, Encoding())
     sidecar = SidecarMethods(service, runtime)
+    long = LongMessages(service.pace, service.max_items)
     return {
-        "GetState": unary(messages.GetStateRequest, state.get),
-        "GetBulkState": unary(messages.GetBulkStateRequest, state.get_bulk),
-        "SaveState": unary(messages.StatesRequest, state.save),
-        "DeleteState": unary(messages.DeleteStateRequest, state.delete),
-        "DeleteBulkState": unary(messages.StatesRequest, state.delete_bulk),
-        "ExecuteStateTransaction": unary(messages.ExecuteStateTransactionRequest, state.transact),
-        "GetActorState": unary(messages.GetActorStateRequest, sidecar.get_actor_state),
+        "GetState": unary(messages.GetStateRequest, state.get, long),
+        "GetBulkState": unary(messages.GetBulkStateRequest, state.get_bulk, long),
+        "SaveState": unary(messages.StatesRequest, state.save, long),
+        "DeleteState": unary(messages.DeleteStateRequest, state.delete, long),
+        "DeleteBulkState": unary(messages.StatesRequest, state.delete_bulk, long),
+        "ExecuteStateTransaction": unary(messages.ExecuteStateTransactionRequest, state.transact, long),
+        "GetActorState": unary(messages.GetActorStateRequest, sidecar.get_actor_state, long),
         "ExecuteActorStateTransaction": unary(
-            messages.ExecuteActorStateTransactionRequest, sidecar.transact_actor_state
+            messages.ExecuteActorStateTransactionRequest, sidecar.transact_actor_state, long
         ),
-        "GetMetadata": unary(Empty, sidecar.metadata),
-        "SetMetadata": unary(messages.SetMetadataRequest, sidecar.set_metadata),
-        "Shutdown": unary(Empty, sidecar.shutdown),
+        "GetMetadata": unary(Empty, sidecar.metadata, long),
+        "SetMetadata": unary(messages.SetMetadataRequest, sidecar.set_metadata, long),
+        "Shutdown": unary(Empty, sidecar.shutdown, long),
     }

@@ -7,14 +7,12 @@ from typing import TYPE_CHECKING, TypeVar
 from ..state.errors import MalformedRequest, UnknownOperation
 from ..state.requests import Concurrency, Consistency, WriteItem
 from ..state.store import rfc3339
-from .messages import BulkStateItem, GetBulkStateResponse, GetStateResponse, StateItem
+from .messages import BulkStateItem, GetStateResponse, StateItem
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from ..state.bulk_reads import BulkItem
     from ..state.store import StoredValue
-    from .messages import DeleteStateRequest, ExecuteActorStateTransactionRequest, TransactionalStateOperation
+    from .messages import DeleteStateRequest, TransactionalActorStateOperation, TransactionalStateOperation
 
 CONCURRENCY = (None, Concurrency.FIRST_WRITE, Concurrency.LAST_WRITE)
 CONSISTENCY = (None, Consistency.EVENTUAL, Consistency.STRONG)
@@ -27,28 +25,26 @@ class Encoding:
         """`zero_is_no_etag`: Layotto's JavaScript SDK sends the ETag "0" wherever it has none."""
         self._no_etag = ("", "0") if zero_is_no_etag else ("",)
 
-    def write_items(self, items: Sequence[StateItem]) -> list[WriteItem]:
-        """Return the items of a save."""
-        return [self._item(item, item.value) for item in items]
+    def write_item(self, item: StateItem) -> WriteItem:
+        """Return an item of a save."""
+        return self._item(item, item.value)
 
-    def delete_items(self, items: Sequence[StateItem]) -> list[WriteItem]:
-        """Return the items of a bulk delete."""
-        return [self._item(item, None) for item in items]
+    def bulk_delete_item(self, item: StateItem) -> WriteItem:
+        """Return an item of a bulk delete."""
+        return self._item(item, None)
 
     def delete_item(self, request: DeleteStateRequest) -> WriteItem:
         """Return the item of a delete."""
         item = StateItem(request.key, b"", request.etag, request.metadata, request.options)
         return self._item(item, None)
 
-    def operations(self, operations: Sequence[TransactionalStateOperation]) -> list[WriteItem]:
-        """Return the writes of a transaction. Operations without a request are left out, as Dapr and Layotto do."""
-        items = []
-        for operation in operations:
-            if operation.operation_type not in ("upsert", "delete"):
-                raise UnknownOperation(operation.operation_type)
-            if (request := operation.request) is not None:
-                items.append(self._item(request, request.value if operation.operation_type == "upsert" else None))
-        return items
+    def operation(self, operation: TransactionalStateOperation) -> WriteItem | None:
+        """Return a write of a transaction; None where there is no request, which Dapr and Layotto leave out."""
+        if operation.operation_type not in ("upsert", "delete"):
+            raise UnknownOperation(operation.operation_type)
+        if (request := operation.request) is None:
+            return None
+        return self._item(request, request.value if operation.operation_type == "upsert" else None)
 
     def _item(self, item: StateItem, value: bytes | None) -> WriteItem:
         options = item.options
@@ -73,16 +69,13 @@ def choice(known: tuple[Option, ...], number: int, name: str) -> Option:
     return known[number]
 
 
-def actor_operations(request: ExecuteActorStateTransactionRequest) -> list[WriteItem]:
-    """Return the writes of an actor's transaction; a value is what is inside the Any, without its type (as in Dapr)."""
-    items = []
-    for operation in request.operations:
-        if operation.operation_type not in ("upsert", "delete"):
-            raise UnknownOperation(operation.operation_type)
-        is_delete = operation.operation_type == "delete"
-        value = None if is_delete else (operation.value.value if operation.value is not None else b"")
-        items.append(WriteItem(operation.key, value, metadata=operation.metadata))
-    return items
+def actor_operation(operation: TransactionalActorStateOperation) -> WriteItem:
+    """Return a write of an actor's transaction; a value is what is inside the Any, without its type (as in Dapr)."""
+    if operation.operation_type not in ("upsert", "delete"):
+        raise UnknownOperation(operation.operation_type)
+    is_delete = operation.operation_type == "delete"
+    value = None if is_delete else (operation.value.value if operation.value is not None else b"")
+    return WriteItem(operation.key, value, metadata=operation.metadata)
 
 
 def get_response(value: StoredValue | None) -> GetStateResponse:
@@ -92,12 +85,8 @@ def get_response(value: StoredValue | None) -> GetStateResponse:
     return GetStateResponse(value.value, value.etag, expiry(value))
 
 
-def bulk_response(items: Sequence[BulkItem]) -> GetBulkStateResponse:
-    """Return the answer to a bulk get."""
-    return GetBulkStateResponse([_bulk_item(item) for item in items])
-
-
-def _bulk_item(item: BulkItem) -> BulkStateItem:
+def bulk_item(item: BulkItem) -> BulkStateItem:
+    """Return an item of the answer to a bulk get."""
     if item.error is not None:
         return BulkStateItem(item.key, error=item.error)
     if (value := item.found) is None:

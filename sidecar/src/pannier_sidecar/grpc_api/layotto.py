@@ -8,6 +8,7 @@ from ..state.errors import IllegalKey, NoStoreConfigured, OperationFailed, State
 from . import messages
 from .dapr import StateMethods
 from .encoding import Encoding
+from .long_messages import LongMessages
 from .services import unary
 from .status import Code, Failure
 
@@ -27,15 +28,16 @@ GREETING = "greeting"
 def methods(service: StateService) -> Mapping[str, Method]:
     """Return the methods of the service by name."""
     state = StateMethods(service, Encoding(zero_is_no_etag=True))
+    long = LongMessages(service.pace, service.max_items)
     return {
-        "SayHello": unary(messages.SayHelloRequest, _say_hello, tell=in_layottos_words),
-        "GetState": unary(messages.GetStateRequest, state.get, tell=in_layottos_words),
-        "GetBulkState": unary(messages.GetBulkStateRequest, state.get_bulk, tell=in_layottos_words),
-        "SaveState": unary(messages.StatesRequest, state.save, tell=in_layottos_words),
-        "DeleteState": unary(messages.DeleteStateRequest, state.delete, tell=in_layottos_words),
-        "DeleteBulkState": unary(messages.StatesRequest, state.delete_bulk, tell=in_layottos_words),
+        "SayHello": unary(messages.SayHelloRequest, _say_hello, long, tell=in_layottos_words),
+        "GetState": unary(messages.GetStateRequest, state.get, long, tell=in_layottos_words),
+        "GetBulkState": unary(messages.GetBulkStateRequest, state.get_bulk, long, tell=in_layottos_words),
+        "SaveState": unary(messages.StatesRequest, state.save, long, tell=in_layottos_words),
+        "DeleteState": unary(messages.DeleteStateRequest, state.delete, long, tell=in_layottos_words),
+        "DeleteBulkState": unary(messages.StatesRequest, state.delete_bulk, long, tell=in_layottos_words),
         "ExecuteStateTransaction": unary(
-            messages.ExecuteStateTransactionRequest, state.transact, tell=in_layottos_words
+            messages.ExecuteStateTransactionRequest, state.transact, long, tell=in_layottos_words
         ),
     }
 

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 from ..state.errors import StateError
 from .lane import Method
+from .long_messages import SHORT
+from .messages import GetBulkStateResponse
 from .status import Code, Failure, failure, unauthenticated
 from .wire import Malformed, decode, encode
 
@@ -18,6 +20,7 @@ if TYPE_CHECKING:
 
     from ..access import AccessControl
     from .headers import Headers
+    from .long_messages import LongMessages
 
     Answer = Callable[[bytes, Headers], Awaitable[bytes]]
     Handler = Callable[[Any], Awaitable[Struct]]
@@ -81,12 +84,16 @@ def guarded(find: Callable[[bytes, Headers], Method], access: AccessControl) -> 
     return find_if_allowed
 
 
-def unary(request: type[Struct], handler: Handler, *, tell: Callable[[StateError], Failure] = failure) -> Method:
+def unary(
+    request: type[Struct], handler: Handler, long: LongMessages, *, tell: Callable[[StateError], Failure] = failure
+) -> Method:
     """Return a method that decodes a `request`, and answers with what `handler` returns or with the error it raises."""
 
     async def answer(message: bytes, headers: Headers) -> bytes:
         try:
-            return encode(await handler(decode(request, message)))
+            asked = decode(request, message) if len(message) <= SHORT else await long.read(request, message)
+            found = await handler(asked)
+            return await long.written(found) if isinstance(found, GetBulkStateResponse) else encode(found)
         except Malformed as error:
             raise Failure(Code.INTERNAL, f"the request is no {request.__name__}: {error}") from error
         except StateError as error:

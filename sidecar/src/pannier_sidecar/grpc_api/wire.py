@@ -17,12 +17,24 @@ from msgspec import Struct
 VARINT, FIXED64, LENGTH, FIXED32 = 0, 1, 2, 5
 MAX_DEPTH = 16
 """Messages within messages; ours nest four deep."""
+MAX_FIELDS = 8192
+"""Fields that are read at once, those of inner messages included: about ten milliseconds' work."""
 
 AnyMessage = TypeVar("AnyMessage", bound=Struct)
 
 
 class Malformed(ValueError):
     """Bytes that are no message of the kind that is due."""
+
+
+class Scope:
+    """How much more may be read."""
+
+    __slots__ = ("depth", "fields")
+
+    def __init__(self) -> None:
+        self.depth = MAX_DEPTH
+        self.fields = MAX_FIELDS
 
 
 class Field:
@@ -34,7 +46,7 @@ class Field:
         self,
         name: str,
         tag: int,
-        read: Callable[[Any, Any, int], Any],
+        read: Callable[[Any, Any, Scope], Any],
         write: Callable[[list[bytes], bytes, Any], None],
         is_optional: bool,
     ):
@@ -43,21 +55,30 @@ class Field:
         self.name = name
         self.tag = write_varint(tag)
         self.read = read
-        """From what the field holds so far, the bytes or integer on the wire, and the depth, to what it holds then."""
+        """From what the field holds so far, the bytes or integer on the wire, and the scope, to what it holds then."""
         self.write = write
         """Adds the tag and a value that is not the default."""
 
 
-def decode(kind: type[AnyMessage], data: bytes, depth: int = 0, message: AnyMessage | None = None) -> AnyMessage:
+def decode(
+    kind: type[AnyMessage], data: bytes, scope: Scope | None = None, message: AnyMessage | None = None
+) -> AnyMessage:
     """Return the message of that kind, or merge it into `message`, as the format wants it. Raises Malformed."""
-    if depth > MAX_DEPTH:
+    if scope is None:
+        scope = Scope()
+    if scope.depth < 0:
         raise Malformed("messages are nested too deeply")
+    scope.depth -= 1
+    before = left = scope.fields
     if message is None:
         message = kind()
     fields = describe(kind)
     at, end = 0, len(data)
     try:
         while at < end:
+            left -= 1
+            if left < 0:
+                raise Malformed(f"it has a part of over {MAX_FIELDS} fields; send less in one part of a request")
             tag = data[at]
             at += 1
             if tag > 127:
@@ -77,7 +98,7 @@ def decode(kind: type[AnyMessage], data: bytes, depth: int = 0, message: AnyMess
                 continue
             field = fields.get(tag)
             if field is not None:
-                setattr(message, field.name, field.read(getattr(message, field.name), value, depth))
+                setattr(message, field.name, field.read(getattr(message, field.name), value, scope))
             elif tag < 8:
                 raise Malformed("field 0 does not exist")
     except IndexError:
@@ -86,7 +107,29 @@ def decode(kind: type[AnyMessage], data: bytes, depth: int = 0, message: AnyMess
         raise Malformed(f"a string is not UTF-8: {error.reason}") from error
     if at != end:
         raise Malformed("the message ends within a field")
+    scope.depth += 1
+    scope.fields -= before - left
     return message
+
+
+def end_of_part(data: bytes, at: int, fields: int) -> int:
+    """Return where so many fields end, from `at` on, or the message does. The parts of a message can be merged."""
+    end = len(data)
+    try:
+        for _ in range(fields):
+            if at >= end:
+                break
+            tag, at = read_varint(data, at)
+            if tag & 7 == LENGTH:
+                size, at = read_varint(data, at)
+                at += size
+            elif tag & 7 == VARINT:
+                _, at = read_varint(data, at)
+            else:
+                at += _fixed_size(tag)
+    except (IndexError, Malformed):
+        return end  # it is malformed, as who decodes it will say
+    return min(at, end)
 
 
 def encode(message: Struct) -> bytes:
@@ -146,7 +189,7 @@ def describe(kind: type[Struct]) -> dict[int, Field]:
     return dict(sorted(fields.items()))
 
 
-Way = tuple[Callable[[Any, Any, int], Any], Callable[[list[bytes], bytes, Any], None]]
+Way = tuple[Callable[[Any, Any, Scope], Any], Callable[[list[bytes], bytes, Any], None]]
 
 
 def _way(of: Any) -> Way:
@@ -154,11 +197,11 @@ def _way(of: Any) -> Way:
     if of is int:  # int32, or an enumeration
         return _read_int, lambda parts, tag, value: parts.extend((tag, write_varint(value)))
     if of is bool:
-        return lambda _, number, depth: number != 0, lambda parts, tag, value: parts.extend((tag, b"\x01"))
+        return lambda _, number, scope: number != 0, lambda parts, tag, value: parts.extend((tag, b"\x01"))
     if of is str:
-        return lambda _, data, depth: data.decode(), lambda parts, tag, value: _write(parts, tag, value.encode())
+        return lambda _, data, scope: data.decode(), lambda parts, tag, value: _write(parts, tag, value.encode())
     if of is bytes:
-        return lambda _, data, depth: data, _write
+        return lambda _, data, scope: data, _write
     if get_origin(of) is UnionType:  # X | None
         return _way(get_args(of)[0])
     if get_origin(of) is list:
@@ -168,14 +211,14 @@ def _way(of: Any) -> Way:
     return _way_of_message(of)
 
 
-def _read_int(_: Any, number: int, depth: int) -> int:
+def _read_int(_: Any, number: int, scope: Scope) -> int:
     """Return the lower 32 bits as two's complement."""
     return (number & 0xFFFF_FFFF ^ 0x8000_0000) - 0x8000_0000
 
 
 def _way_of_message(kind: type[Struct]) -> Way:
-    def read(so_far: Struct | None, data: bytes, depth: int) -> Struct:
-        return decode(kind, data, depth + 1, so_far)
+    def read(so_far: Struct | None, data: bytes, scope: Scope) -> Struct:
+        return decode(kind, data, scope, so_far)
 
     def write(parts: list[bytes], tag: bytes, value: Struct) -> None:
         _write(parts, tag, encode(value))
@@ -186,8 +229,8 @@ def _way_of_message(kind: type[Struct]) -> Way:
 def _way_of_list(of: Any) -> Way:
     read_one, write_one = _way(of)
 
-    def read(so_far: list[Any], value: Any, depth: int) -> list[Any]:
-        so_far.append(read_one(None, value, depth))
+    def read(so_far: list[Any], value: Any, scope: Scope) -> list[Any]:
+        so_far.append(read_one(None, value, scope))
         return so_far
 
     def write(parts: list[bytes], tag: bytes, values: list[Any]) -> None:
@@ -202,8 +245,8 @@ class _Entry(Struct):
     value: Annotated[str, 2] = ""
 
 
-def _read_entry(so_far: dict[str, str], data: bytes, depth: int) -> dict[str, str]:
-    entry = decode(_Entry, data, depth + 1)
+def _read_entry(so_far: dict[str, str], data: bytes, scope: Scope) -> dict[str, str]:
+    entry = decode(_Entry, data, scope)
     so_far[entry.key] = entry.value
     return so_far
 

@@ -60,7 +60,7 @@ class HttpApi:
         """Answers `/openapi.json` and `/docs`; set by the one place that knows FastAPI."""
         self._service = service
         self._token = token.encode() if token else None
-        self._decoding = Decoding(is_lenient=profile.is_lenient)
+        self._decoding = Decoding(is_lenient=profile.is_lenient, max_items=service.max_items, pace=service.pace)
         self._paths = PathTree(paths_of(profile), plus_is_space=profile.plus_is_space)
         self._saved = Answer(profile.saved)
         self._deleted = Answer(profile.deleted)
@@ -130,7 +130,7 @@ class HttpApi:
 
     async def _save(self, call: Call, store: str | None) -> Answer:
         self._service.directory.find(store)  # a missing store goes before a malformed body (as in Dapr)
-        await self._service.save(SaveRequest(store, self._decoding.items(call.body, _hints(call))))
+        await self._service.save(SaveRequest(store, await self._decoding.items(call.body, _hints(call))))
         return self._saved
 
     async def _delete(self, call: Call, store: str | None, key: str) -> Answer:
@@ -155,13 +155,13 @@ class HttpApi:
         hints = _hints(call)
         metadata = {**metadata, **hints.metadata}
         found = await self._service.bulk_get(BulkGetRequest(store, keys, hints.consistency, metadata))
-        return items_answer(found)
+        return await items_answer(found, self._service.pace)
 
     async def _transact(self, call: Call, store: str | None) -> Answer:
         if store is None and self._service.directory.knows("transaction"):
             return await self._save(call, "transaction")
         self._service.require_transactions(store)
-        items, metadata = self._decoding.transaction(call.body, _hints(call))
+        items, metadata = await self._decoding.transaction(call.body, _hints(call))
         await self._service.transact(TransactRequest(store, items, metadata))
         return NO_CONTENT
 
@@ -170,7 +170,7 @@ class HttpApi:
         limit = _limit(query.get("limit"))
         with_values = query.get("values", "").lower() in ("true", "1", "yes")
         request = KeysRequest(store, query.get("prefix", ""), limit, query.get("cursor") or None, with_values)
-        return keys_answer(await self._service.keys(request))
+        return await keys_answer(await self._service.keys(request), self._service.pace)
 
     async def _query(self, call: Call, store: str | None) -> Answer:
         raise self._service.query(store)
@@ -184,7 +184,7 @@ class HttpApi:
         return answer
 
     async def _transact_actor_state(self, call: Call, actor_type: str, actor_id: str) -> Answer:
-        items = self._decoding.actor_transaction(call.body, _hints(call))
+        items = await self._decoding.actor_transaction(call.body, _hints(call))
         await self._service.transact_actor_state(ActorTransactRequest(actor_type, actor_id, items))
         return NO_CONTENT
 

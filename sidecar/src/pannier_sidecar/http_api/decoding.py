@@ -7,15 +7,17 @@ large integer lost, no key order changed.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
 import msgspec
 from msgspec import Raw, Struct
 
-from ..state.errors import MalformedRequest, UnknownOperation
+from ..state.errors import MalformedRequest, TooManyItems, UnknownOperation
+from ..state.pacing import FEW, Pace
 from ..state.requests import NO_METADATA, Concurrency, Consistency, Pattern, RetryPolicy, WriteItem
+from .bounds import check_items, check_keys
 from .json_faults import fault_of
 
 # A field that is unknown is no mistake (as in Dapr). The structs forbid them all the same, because most unknown fields
@@ -23,6 +25,7 @@ from .json_faults import fault_of
 
 Number = int | float
 
+MAX_ITEMS = 10_000
 MAX_RETRIES = 100
 MAX_RETRY_INTERVAL_MS = 600_000
 
@@ -127,8 +130,10 @@ class Decoding:
     Each method raises MalformedRequest, naming the place in the body and what belongs there.
     """
 
-    def __init__(self, *, is_lenient: bool):
+    def __init__(self, *, is_lenient: bool, max_items: int = MAX_ITEMS, pace: Pace | None = None):
         """Prepare for bodies as the published specs show them (lenient) or as Dapr takes them."""
+        self._max_items = max_items
+        self._pace = pace or Pace()
         item: Any = LenientItem if is_lenient else StrictItem
         self._is_lenient = is_lenient
         self._items = msgspec.json.Decoder(list[item])
@@ -136,39 +141,60 @@ class Decoding:
         self._actor_transaction = msgspec.json.Decoder(list[SentOperation[item]])
         self._bulk_get = msgspec.json.Decoder(SentBulkGet)
 
-    def items(self, body: bytes, hints: Hints) -> list[WriteItem]:
+    async def items(self, body: bytes, hints: Hints) -> list[WriteItem]:
         """Return the items of a save."""
         sent = self._decode(self._items, body, ITEM, 'write a JSON array of items like {"key": "k", "value": 1}')
-        return [_item(item, (index, ""), hints) for index, item in enumerate(sent)]
+        if len(sent) <= FEW:
+            return [_item(item, (index, ""), hints) for index, item in enumerate(sent)]
+        return await self._pace.each(lambda place: _item(place[1], (place[0], ""), hints), list(enumerate(sent)))
 
     def bulk_get(self, body: bytes) -> tuple[list[str], Mapping[str, str]]:
         """Return keys and metadata of a bulk get."""
-        sent = self._decode(self._bulk_get, body, BULK_GET, 'write {"keys": ["a", "b"]}', _DESERIALIZING)
+        sent = self._decode(
+            self._bulk_get, body, BULK_GET, 'write {"keys": ["a", "b"]}', _DESERIALIZING, check=check_keys
+        )
+        if sent.keys is not None and len(sent.keys) > self._max_items:
+            raise TooManyItems(self._max_items)
         return sent.keys or [], _given(sent.metadata)
 
-    def transaction(self, body: bytes, hints: Hints) -> tuple[list[WriteItem], Mapping[str, str]]:
+    async def transaction(self, body: bytes, hints: Hints) -> tuple[list[WriteItem], Mapping[str, str]]:
         """Return operations and metadata of a transaction."""
         sent = self._decode(self._transaction, body, TRANSACTION, _OPERATIONS_ADVICE, _DESERIALIZING)
-        items = [
-            _operation(operation, (index, ".request"), hints) for index, operation in enumerate(sent.operations or ())
-        ]
+        items = await self._operations(sent.operations or (), hints)
         return items, {**_given(sent.metadata), **hints.metadata}
 
-    def actor_transaction(self, body: bytes, hints: Hints) -> list[WriteItem]:
+    async def actor_transaction(self, body: bytes, hints: Hints) -> list[WriteItem]:
         """Return the operations on an actor's state."""
         sent = self._decode(self._actor_transaction, body, OPERATION, _OPERATIONS_ADVICE, _DESERIALIZING)
-        return [_operation(operation, (index, ".request"), hints) for index, operation in enumerate(sent)]
+        return await self._operations(sent, hints)
+
+    async def _operations(self, sent: Sequence[SentOperation[Any]], hints: Hints) -> list[WriteItem]:
+        return await self._pace.each(
+            lambda place: _operation(place[1], (place[0], ".request"), hints), list(enumerate(sent))
+        )
 
     def _decode(
-        self, decoder: msgspec.json.Decoder[Any], body: bytes, shape: Shape, advice: str, context: str = ""
+        self,
+        decoder: msgspec.json.Decoder[Any],
+        body: bytes,
+        shape: Shape,
+        advice: str,
+        context: str = "",
+        *,
+        check: Callable[[bytes, int], None] = check_items,
     ) -> Any:
         try:
             if not body.isascii():
                 body.decode()  # msgspec leaves the inside of Raw values alone
+            check(body, self._max_items)
             try:
                 return decoder.decode(body)
             except msgspec.ValidationError:
-                return decoder.decode(_mended(body, shape, unwraps=self._is_lenient))
+                mended = _mended(body, shape, self._max_items, unwraps=self._is_lenient)
+                if mended is body:
+                    raise
+                check(mended, self._max_items)
+                return decoder.decode(mended)
         except UnicodeError as error:
             text = fault_of(body) or f"the body is not UTF-8: {error}"
             raise MalformedRequest(f"{context}{text}; {advice}") from error
@@ -187,12 +213,8 @@ _OPERATIONS_ADVICE = (
 )
 
 
-MAX_MENDED = 50_000
-"""Most items that are looked at one by one, which takes 4 us each and lets no other call through meanwhile."""
-
-
-def _mended(body: bytes, shape: Shape, *, unwraps: bool) -> bytes:
-    """Return the JSON that a client may have meant.
+def _mended(body: bytes, shape: Shape, max_items: int, *, unwraps: bool) -> bytes:
+    """Return the JSON that a client may have meant. Raises TooManyItems.
 
     Field names in other case are taken as Go's JSON takes them, unknown ones left out. With `unwraps`, a JSON string
     gives the JSON inside it: `requests.post(url, json='[...]')`, as the guide of the published specs shows it, sends
@@ -200,7 +222,7 @@ def _mended(body: bytes, shape: Shape, *, unwraps: bool) -> bytes:
     """
     if unwraps and body.lstrip().startswith(b'"'):
         body = msgspec.json.decode(body, type=str).encode()
-    return _renamed(body, shape)
+    return _renamed(body, shape, max_items)
 
 
 @dataclass(frozen=True, slots=True)
@@ -221,21 +243,24 @@ TRANSACTION = Shape.of(SentTransaction, operations=OPERATION)
 BULK_GET = Shape.of(SentBulkGet)
 
 
-def _renamed(body: bytes, shape: Shape, *, may_be_list: bool = True) -> bytes:
+def _renamed(body: bytes, shape: Shape, max_items: int, *, may_be_list: bool = True) -> bytes:
     """Return an object, or a list of objects, with its fields called as the shape calls them; else what it was."""
     try:
         node = msgspec.json.decode(body, type=dict[str, Raw] | list[Raw])
     except msgspec.ValidationError:
         return body
     if isinstance(node, list):
-        if not may_be_list or len(node) > MAX_MENDED:
+        if not may_be_list:
             return body
-        return b"[" + b",".join([_renamed(bytes(inner), shape, may_be_list=False) for inner in node]) + b"]"
+        if len(node) > max_items:
+            raise TooManyItems(max_items)
+        renamed = [_renamed(bytes(inner), shape, max_items, may_be_list=False) for inner in node]
+        return b"[" + b",".join(renamed) + b"]"
     fields: dict[str, Raw] = {}
     for sent, value in node.items():
         name, inner = shape.fields.get(sent.lower(), ("", None))
         if name:
-            fields[name] = value if inner is None else Raw(_renamed(bytes(value), inner))
+            fields[name] = value if inner is None else Raw(_renamed(bytes(value), inner, max_items))
     return msgspec.json.encode(fields)
 
 

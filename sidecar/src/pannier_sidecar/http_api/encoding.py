@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
     from ..state.bulk_reads import BulkItem
     from ..state.errors import StateError
+    from ..state.pacing import Pace
     from ..state.service import ListedKeys
     from ..state.store import StoredValue
     from .profiles import Profile
@@ -57,14 +58,15 @@ def value_answer(value: StoredValue) -> Answer:
     return Answer(200, value.value, JSON, ((b"etag", etag.encode()), expiry))
 
 
-def items_answer(items: Sequence[BulkItem]) -> Answer:
+async def items_answer(items: Sequence[BulkItem], pace: Pace) -> Answer:
     """Return the answer to a bulk get."""
-    return Answer(200, msgspec.json.encode([_item_body(item) for item in items]), JSON)
+    return Answer(200, msgspec.json.encode(await pace.each(_item_body, items)), JSON)
 
 
-def keys_answer(listed: ListedKeys) -> Answer:
+async def keys_answer(listed: ListedKeys, pace: Pace) -> Answer:
     """Return the answer to a list of keys."""
-    return Answer(200, msgspec.json.encode(KeysBody([_item_body(item) for item in listed.items], listed.cursor)), JSON)
+    bodies = await pace.each(_item_body, listed.items)
+    return Answer(200, msgspec.json.encode(KeysBody(bodies, listed.cursor)), JSON)
 
 
 def _item_body(item: BulkItem) -> ItemBody:

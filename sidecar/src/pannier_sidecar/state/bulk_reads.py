@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import TYPE_CHECKING, Final
 
 from msgspec import Struct
@@ -12,11 +13,12 @@ from .store import StoredValue
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
+    from .making import Making, Read
     from .requests import Get
     from .store import Store
 
-READ_TOGETHER: Final = 100
-"""Keys in one trip to the store. Where values do not fit, those of later trips are not read at all."""
+AT_ONCE: Final = 1000
+"""Keys that are read before others have their turn, where the store needs no time."""
 
 
 class BulkItem(Struct, frozen=True):
@@ -27,19 +29,37 @@ class BulkItem(Struct, frozen=True):
     error: str | None = None
 
 
-async def read_values(store: Store, keys: Sequence[str], gets: Sequence[Get], most_bytes: int) -> list[BulkItem]:
+class ReadItems(list[BulkItem]):
+    """What was read. The values are counted as long as the list is there."""
+
+    __slots__ = ("_read",)
+
+    def __init__(self, read: Read):
+        super().__init__()
+        self._read = read
+
+
+async def read_values(
+    store: Store, keys: Sequence[str], gets: Sequence[Get], most_bytes: int, making: Making
+) -> list[BulkItem]:
     """Return an item for each key, with values of `most_bytes` together; one without room for its value says so.
 
     `gets` are the reads of the keys, in the same order. Raises StoreFault where a whole trip fails.
     """
-    items: list[BulkItem] = []
+    read = making.begin()
+    items = ReadItems(read)
     room, is_full = most_bytes, False
-    for start in range(0, len(gets), READ_TOGETHER):
+    at = turn = 0
+    while at < len(gets):
         if is_full:
-            items.extend(_left_out(keys[start:], most_bytes))
+            items.extend(_left_out(keys[at:], most_bytes))
             break
-        found = await store.bulk_get(gets[start : start + READ_TOGETHER])
-        for key, entry in zip(keys[start : start + READ_TOGETHER], found, strict=True):
+        if at >= turn + AT_ONCE:
+            turn = at
+            await asyncio.sleep(0)
+        start, at = at, at + making.keys_together()
+        found = await read.values(store, gets[start:at])
+        for key, entry in zip(keys[start:at], found, strict=True):
             if isinstance(entry, StoreFault):
                 items.append(BulkItem(key, error=str(entry)))
             elif entry is not None and len(entry.value) > room:

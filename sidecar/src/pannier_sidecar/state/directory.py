@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from difflib import get_close_matches
 from typing import TYPE_CHECKING
 
-from .errors import ActorStoreMissing, NoStoreConfigured, StoreMissing, StoreNotReady
+from .errors import LONGEST_NAME, ActorStoreMissing, NoStoreConfigured, StoreMissing, StoreNotReady
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -122,7 +122,7 @@ class Directory:
             return StoreMissing(name, self.app_id, self._hidden[name])
         if not self.served and not self.waiting:
             return NoStoreConfigured(name, self.app_id, self._how_to_get_one())
-        close = get_close_matches(name, [*self.served, *self.waiting], n=1)
+        close = get_close_matches(name, [*self.served, *self.waiting], n=1) if len(name) <= LONGEST_NAME else []
         hint = f"did you mean {close[0]!r}? " if close else ""
         return StoreMissing(name, self.app_id, f"{hint}known stores: {self._names()}")
 

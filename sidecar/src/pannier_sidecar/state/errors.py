@@ -13,7 +13,8 @@
 
     StateError                   what a caller sees
     ├── MalformedRequest
-    │   └── IllegalKey
+    │   ├── IllegalKey
+    │   └── TooManyItems
     ├── UnknownOperation
     ├── StoreMissing             no store at all, none of that name, or not in this app's scopes
     ├── StoreNotReady            configured, but its server has not answered yet
@@ -39,6 +40,7 @@ class GrpcCode(IntEnum):
 
     UNKNOWN = 2
     INVALID_ARGUMENT = 3
+    RESOURCE_EXHAUSTED = 8
     PERMISSION_DENIED = 7
     FAILED_PRECONDITION = 9
     ABORTED = 10
@@ -131,8 +133,25 @@ class StoreRefused(StoreFault):
     """The store answered that it will not do it; trying again does not help."""
 
 
+LONGEST_MESSAGE = 4096
+"""Characters of what a caller is told: clients take no more of it in a header of gRPC."""
+LONGEST_NAME = 200
+MOST_TOLD = 20
+"""Faults of which a message tells, where several items failed."""
+
+
+def shortened(text: str, most: int = LONGEST_MESSAGE) -> str:
+    """Return a text of at most so many characters, and some: beginning and end, where advice is."""
+    if len(text) <= most:
+        return text
+    return f"{text[: most * 3 // 4]} ... ({len(text) - most} characters) ... {text[-most // 4 :]}"
+
+
 class StateError(Exception):
     """A state call cannot be answered as asked. `str()` is the message that the caller sees."""
+
+    def __init__(self, message: str = ""):
+        super().__init__(shortened(message))
 
     code: ClassVar[str] = "ERROR"
     """Dapr's `errorCode`."""
@@ -179,7 +198,20 @@ class IllegalKey(MalformedRequest):
         text = f"input key/keyPrefix '{key}' {why}"
         super().__init__(f"{text}; {advice}")
         self.resource = store
-        self.violation = (key, text)
+        self.violation = (shortened(key), shortened(text))
+
+
+class TooManyItems(MalformedRequest):
+    """A request with more items, keys or operations than one may have."""
+
+    code = "ERR_TOO_MANY_ITEMS"
+    http_status = 413
+    grpc_code = GrpcCode.RESOURCE_EXHAUSTED
+
+    def __init__(self, most: int) -> None:
+        super().__init__(
+            f"the request has over {most} items, keys or operations; make several of it or raise --max-request-items"
+        )
 
 
 class UnknownOperation(StateError):
@@ -394,4 +426,7 @@ def _gravity(fault: StoreFault) -> int:
 def _told(faults: Sequence[tuple[str, StoreFault]]) -> str:
     if len(faults) == 1:
         return str(faults[0][1])
-    return "; ".join(f"key {key}: {fault}" for key, fault in faults)
+    told = [f"key {shortened(key, LONGEST_NAME)}: {fault}" for key, fault in faults[:MOST_TOLD]]
+    if len(faults) > MOST_TOLD:
+        told.append(f"and {len(faults) - MOST_TOLD} more")
+    return "; ".join(told)

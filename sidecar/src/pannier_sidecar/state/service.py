@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from functools import partial
 from time import perf_counter
 from typing import TYPE_CHECKING, Protocol, TypeVar
 
@@ -28,6 +29,8 @@ from .errors import (
     TooManyOperations,
     TransactionsNotSupported,
 )
+from .listing import list_keys
+from .making import Held, Making, Unlimited
 from .pacing import Pace
 from .requests import (
     NO_METADATA,
@@ -60,6 +63,7 @@ TTL_FIELD = "ttlInSeconds"
 OUTBOX_FIELDS = "outbox."
 """What the names of the outbox's fields begin with."""
 LARGEST_ANSWER = 32 * 1024 * 1024
+MAX_ITEMS = 10_000
 MAX_TTL_S = 2**31 - 1
 """Dapr's own limit (68 years); larger numbers overflow in some databases."""
 _SECONDS = re.compile(r"[+-]?[0-9]{1,18}")
@@ -82,12 +86,25 @@ class ListedKeys(Struct, frozen=True):
 class StateService:
     """The state API over a directory of stores."""
 
-    def __init__(self, directory: Directory, observer: Observer, largest_answer: int = LARGEST_ANSWER):
-        """`largest_answer` is in bytes, of all values in an answer that has several."""
+    def __init__(
+        self,
+        directory: Directory,
+        observer: Observer,
+        largest_answer: int = LARGEST_ANSWER,
+        max_items: int = MAX_ITEMS,
+        budget: Held | None = None,
+    ):
+        """`largest_answer` is in bytes, of all values in an answer that has several; `max_items` those of a request.
+
+        The `budget` counts the values that answers are being made of.
+        """
         self.directory = directory
         """Replaced as a whole when components change."""
         self._observer = observer
         self._largest_answer = largest_answer
+        self._making = Making(largest_answer, budget or Unlimited())
+        self.max_items = max_items
+        """Heads read no more items, keys or operations of one request."""
         self.pace = Pace()
         """For what takes long in any call, of either head."""
 
@@ -106,7 +123,7 @@ class StateService:
         """Write the items in order, each for itself; raise OperationFailed telling of those that failed."""
         served = self.directory.find(request.store)
         items = request.items
-        writes = [_set(served, item) for item in items]
+        writes = await self.pace.each(partial(_set, served), items)
         what = f"failed saving state in state store {served.name}"
         if len(writes) == 1:  # nearly always, and three layers fewer
             await self._write_one(served, "set", items[0], writes[0], "ERR_STATE_SAVE", what)
@@ -124,7 +141,7 @@ class StateService:
     async def bulk_delete(self, request: BulkDeleteRequest) -> None:
         """Remove keys in order, each for itself; raise OperationFailed telling of those that failed."""
         served = self.directory.find(request.store)
-        writes = [_delete(served, served.keys.stored(item.key), item) for item in request.items]
+        writes = await self.pace.each(lambda item: _delete(served, served.keys.stored(item.key), item), request.items)
         what = f"failed deleting state in state store {served.name}"
         await self._write_each(served, "bulk_delete", request.items, writes, "ERR_STATE_BULK_DELETE", what)
 
@@ -132,11 +149,13 @@ class StateService:
         """Return an item for each key, in the order asked; what failed is said in the item."""
         served = self.directory.find(request.store)
         strong = request.consistency is Consistency.STRONG
-        gets = [Get(_checked(served, served.keys.stored(key)), strong, request.metadata) for key in request.keys]
+        gets = await self.pace.each(
+            lambda key: Get(_checked(served, served.keys.stored(key)), strong, request.metadata), request.keys
+        )
         if not gets:
             return []
         try:
-            reads = read_values(served.store, request.keys, gets, self._largest_answer)
+            reads = read_values(served.store, request.keys, gets, self._largest_answer, self._making)
             return await self._counted(served, "bulk_get", reads)
         except StoreFault as fault:
             what = f"failed getting {len(gets)} keys from state store {served.name}"
@@ -145,7 +164,9 @@ class StateService:
     async def transact(self, request: TransactRequest) -> None:
         """Carry out all writes or none."""
         served = self.require_transactions(request.store)
-        writes = [_write(served, served.keys.stored(item.key), item, request.metadata) for item in request.items]
+        writes = await self.pace.each(
+            lambda item: _write(served, served.keys.stored(item.key), item, request.metadata), request.items
+        )
         try:
             await self._transact(served, request.items, writes)
         except StoreFault as fault:
@@ -165,7 +186,8 @@ class StateService:
         if not served.supports(Feature.KEYS_LIKE):
             raise ListingNotSupported(served.name)
         try:
-            return await self._counted(served, "keys", _list(served, request, self._largest_answer))
+            listing = _list(served, request, self._largest_answer, self._making)
+            return await self._counted(served, "keys", listing)
         except StoreFault as fault:
             what = f"failed listing keys of state store {served.name}"
             raise OperationFailed("ERR_STATE_KEYS", what, [(request.prefix, fault)]) from fault
@@ -190,7 +212,9 @@ class StateService:
         served = actor.served
         if not served.supports(Feature.TRANSACTIONAL):
             raise ActorCallMalformed(f"state store {served.name} doesn't support transactions; mark another one")
-        writes = [_write(served, actor.stored(item.key), item, actor.metadata) for item in request.items]
+        writes = await self.pace.each(
+            lambda item: _write(served, actor.stored(item.key), item, actor.metadata), request.items
+        )
         try:
             await self._transact(served, request.items, writes)
         except StoreFault as fault:
@@ -286,20 +310,12 @@ def _carry_out(served: ServedStore, write: Write) -> Awaitable[None]:
     return served.store.set(write) if isinstance(write, Set) else served.store.delete(write)
 
 
-async def _list(served: ServedStore, request: KeysRequest, most_bytes: int) -> ListedKeys:
-    keys: list[str] = []
-    cursor = request.cursor
-    prefix = served.keys.prefix + request.prefix
-    while True:  # a page of the store may hold nothing but keys of actors
-        page = await served.store.keys(prefix, request.limit - len(keys), cursor)
-        keys += [key for stored in page.keys if (key := served.keys.listed(stored)) is not None]
-        cursor = page.cursor
-        if cursor is None or len(keys) >= request.limit:
-            break
+async def _list(served: ServedStore, request: KeysRequest, most_bytes: int, making: Making) -> ListedKeys:
+    keys, cursor = await list_keys(served, request)
     if not request.with_values:
         return ListedKeys([BulkItem(key) for key in keys], cursor)
     gets = [Get(served.keys.prefix + key) for key in keys]
-    return ListedKeys(await read_values(served.store, keys, gets, most_bytes), cursor)
+    return ListedKeys(await read_values(served.store, keys, gets, most_bytes, making), cursor)
 
 
 # --- from an item of a request to a write -------------------------------------------------------------------------

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Sequence
 
 import pytest
 
-from pannier_sidecar.state.bulk_reads import READ_TOGETHER, BulkItem, read_values
+from pannier_sidecar.state.bulk_reads import BulkItem, read_values
 from pannier_sidecar.state.errors import StoreFault, StoreUnavailable
+from pannier_sidecar.state.making import READ_TOGETHER, Making, Unlimited
 from pannier_sidecar.state.requests import Get, Set
 from pannier_sidecar.state.store import StoredValue
 from pannier_sidecar.stores.in_memory import InMemoryStore
@@ -34,8 +36,11 @@ async def store() -> CountingStore:
     return store
 
 
-async def read(store: CountingStore, keys: Sequence[str], most_bytes: int) -> list[BulkItem]:
-    items = await read_values(store, keys, [Get(key) for key in keys], most_bytes)
+async def read(
+    store: CountingStore, keys: Sequence[str], most_bytes: int, making: Making | None = None
+) -> list[BulkItem]:
+    making = making or Making(2**25, Unlimited())
+    items = await read_values(store, keys, [Get(key) for key in keys], most_bytes, making)
     assert [item.key for item in items] == list(keys)
     return items
 
@@ -74,3 +79,48 @@ async def test_what_fails_is_said_in_its_item(store: CountingStore) -> None:
             return [StoreUnavailable(f"{get.key} is away") for get in gets]
 
     assert await read(Failing(), ["a"], 15) == [BulkItem("a", error="a is away")]
+
+
+async def test_after_large_values_fewer_are_read_together(store: CountingStore) -> None:
+    making = Making(2**25, Unlimited())
+    await store.set(Set("large", b"x" * 4 * 2**20))
+    await read(store, ["large"], 2**25, making)
+    await read(store, ["large"] * 5, 2**25, making)
+    assert store.trips == [1, 2, 2, 1]
+    await read(store, KEYS * 10, 2**25, making)
+    assert READ_TOGETHER in store.trips, "it was one large value, long ago"
+
+
+async def test_what_is_read_counts_until_nobody_has_it(store: CountingStore) -> None:
+    budget = Unlimited()
+    making = Making(2**25, budget)
+    items = await read(store, KEYS[:5], 2**25, making)
+    assert budget.held == 50
+    del items
+    assert budget.held == 0
+
+
+async def test_reads_wait_for_each_other_where_values_are_large(store: CountingStore) -> None:
+    making = Making(10_000, Unlimited())
+    await store.set(Set("large", b"x" * 8_000))
+    first = await read(store, ["large"], 10_000, making)
+    second = asyncio.create_task(read(store, ["large"], 10_000, making))
+    third = asyncio.create_task(read(store, ["large"], 10_000, making))
+    for _ in range(20):
+        await asyncio.sleep(0)
+    assert not second.done()
+    second.cancel()
+    await asyncio.wait([second])
+    del first, second
+    assert len(await third) == 1
+
+
+async def test_a_read_that_fails_counts_no_longer(store: CountingStore) -> None:
+    class Failing(CountingStore):
+        async def bulk_get(self, gets: Sequence[Get]) -> Sequence[StoredValue | StoreFault | None]:
+            raise StoreUnavailable("away")
+
+    budget = Unlimited()
+    with pytest.raises(StoreUnavailable):
+        await read(Failing(), KEYS, 2**25, Making(2**25, budget))
+    assert budget.held == 0

@@ -176,8 +176,22 @@ async def test_listing_goes_on_until_the_page_is_full_of_the_apps_own_keys() -> 
     listed = await service.keys(KeysRequest(None, "", 2))
     assert [item.key for item in listed.items] == ["a", "b"]
     assert listed.cursor == "3"
-    assert store.asked == [("app||", 2, None), ("app||", 1, "1"), ("app||", 1, "2")]
+    assert store.asked == [("app||", 2, None), ("app||", 1, "1"), ("app||", 1000, "2")]
     assert observer.ended == [("statestore", "keys", True)]
+
+
+async def test_a_page_with_more_of_the_apps_keys_than_are_wanted_is_asked_for_again_in_part() -> None:
+    store = ScriptedStore()
+    store.pages = [
+        KeyPage(["app||cat||tom||mood"], "1"),
+        KeyPage(["app||cat||tom||name", "app||a", "app||b"], None),
+        KeyPage(["app||cat||tom||name", "app||a"], "2"),
+    ]
+    service, _, _ = serving(store)
+    listed = await service.keys(KeysRequest(None, "", 1))
+    assert [item.key for item in listed.items] == ["a"]
+    assert listed.cursor == "2"
+    assert store.asked == [("app||", 1, None), ("app||", 1000, "1"), ("app||", 2, "1")]
 
 
 async def test_listing_ends_with_the_last_page_and_brings_values_when_asked() -> None:
