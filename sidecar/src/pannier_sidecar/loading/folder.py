@@ -46,6 +46,11 @@ class Found:
     document: Document | None = None
     """None for a component that is written nowhere."""
 
+    @property
+    def remarks(self) -> tuple[Problem, ...]:
+        """What is to be said of how it is written."""
+        return self.document.remarks if self.document is not None else ()
+
     def place(self, problems: Iterable[Problem]) -> list[Problem]:
         """The problems with their lines."""
         return self.document.place(problems) if self.document is not None else list(problems)

@@ -76,9 +76,9 @@ def resolve(
 def _value(
     component: Component, item: MetadataItem, surroundings: Surroundings, secrets: SecretStores | None
 ) -> str | None:
-    if item.value is not None:
+    if item.literal is not None:
         return _with_tokens(component, item, surroundings)
-    if item.env is not None:
+    if item.env:
         return _from_environment(item, item.env, surroundings)
     if item.secret is None:
         return None
