@@ -71,7 +71,7 @@ async def test_connections_and_statements_stay_within_their_number(
         assert await asyncio.gather(*gets(store, 50)) == [found] * 50
     promise(
         "Calls that time out leave no statement running, and no more connections than maxConns",
-        on=f"PostgreSQL {server.version}, {name}",
+        on=f"{server.told}, {name}",
         fault="the table is locked for longer than calls may take",
         times=len(faults),
         counted=f"{len(faults):,} calls timed out; at most {MAX_CONNS} connections",
