@@ -225,16 +225,16 @@ async def test_a_folder_that_the_user_may_not_write(shared_folder: Path) -> None
 @pytest.mark.parametrize(
     ("connection_string", "settings", "words"),
     [
-        ("", {}, "connectionString is missing"),
-        ("file:?mode=rwc", {}, "connectionString is missing"),
-        ("x.db?mode=write", {}, "mode=write; write ro, rw, rwc or memory"),
+        ("", {}, "is missing; write the path"),
+        ("file:?mode=rwc", {}, "is missing; write the path"),
+        ("x.db?mode=write", {}, "write mode=ro, rw, rwc or memory"),
         ("x.db?_pragma=busy_timeout(5)", {}, "use the setting busyTimeout"),
         ("x.db?_pragma=journal_mode(WAL)", {}, "use the setting disableWAL"),
         ("x.db?_pragma=writable_schema(1)", {}, "with one of cache_size"),
         ("x.db?_pragma=synchronous;DROP TABLE state", {}, "with one of cache_size"),
-        (":memory:", {"tableName": "state; DROP TABLE state"}, "tableName 'state; DROP TABLE state' is no table name"),
-        (":memory:", {"metadataTableName": "1st"}, "metadataTableName '1st'"),
-        (":memory:", {"timeout": "soon"}, "timeout 'soon' is no number of seconds"),
+        (":memory:", {"tableName": "state; DROP TABLE state"}, "tableName is no table name"),
+        (":memory:", {"metadataTableName": "1st"}, "metadataTableName is no table name"),
+        (":memory:", {"timeout": "soon"}, "timeout is no number of seconds"),
         (":memory:", {"tableName": "sqlite_state"}, "tableName begins with sqlite_"),
     ],
 )

@@ -40,6 +40,15 @@ class Problem:
         return f"{self.field}: {self.text}" if self.field else self.text
 
 
+class WrongValue(Exception):
+    """A text that a field does not take: what is wrong with it, and what to write. Neither quotes the text."""
+
+    def __init__(self, message: str, advice: str) -> None:
+        super().__init__(message, advice)
+        self.message = message
+        self.advice = advice
+
+
 class InvalidManifest(ValueError):
     """A manifest that is not a component; `problems` holds everything that is wrong with it."""
 

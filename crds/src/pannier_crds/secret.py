@@ -59,4 +59,9 @@ def is_hidden(value: object) -> bool:
 
 def shown(value: object, name: str) -> str:
     """A setting as messages name it: its text if it is no secret, else the field that it stands in."""
-    return f"that of {name}" if isinstance(value, Secret) else str(value)
+    return f"(the value of {name})" if isinstance(value, Secret) else str(value)
+
+
+def number(value: object, default: float) -> float:
+    """A setting that is a number; the default where it is absent or 0. Numbers are never secrets."""
+    return float(value) if isinstance(value, str | int | float) and value else default

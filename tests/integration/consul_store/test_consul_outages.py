@@ -205,7 +205,7 @@ async def test_tls_is_spoken_with_those_that_are_trusted(tmp_path: Path) -> None
 async def test_an_address_that_is_none_is_named(address: str) -> None:
     refused = await fault(httpAddr=address)
     assert isinstance(refused, StoreRefused)
-    assert f"httpAddr '{address}' is no address; write host:port" in str(refused)
+    assert "httpAddr is no address: " in str(refused) and f"'{address}'" not in str(refused)
 
 
 async def test_the_example_is_served_under_either_name(server: ConsulServer, tmp_path: Path) -> None:

@@ -133,10 +133,10 @@ async def test_nobody_at_the_address_is_told_with_the_field() -> None:
     [
         ("", "hosts is empty; write host or host:port"),
         (" , ", "hosts is empty"),
-        ("a:0", "'a:0' in hosts is no address"),
-        ("a:b", "'a:b' in hosts is no address"),
-        ("a:70000", "'a:70000' in hosts is no address"),
-        (":1", "':1' in hosts is no address"),
+        ("a:0", "hosts is no address: what stands behind ':' at character 2 is no port"),
+        ("a:b", "at character 2 is no port; write a port from 1 to 65535"),
+        ("a:70000", "at character 2 is no port"),
+        (":1", "there is no host before character 1"),
     ],
 )
 async def test_addresses_that_are_none_are_named(hosts: str, told: str) -> None:

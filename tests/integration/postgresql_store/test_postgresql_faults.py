@@ -55,7 +55,7 @@ async def test_while_it_is_down_calls_fail_at_once_and_say_where_it_should_be(
         )
         for fault in await faults_of(*calls, store.keys("", 10, None)):
             assert isinstance(fault, StoreUnavailable)
-            assert f"PostgreSQL at {server.address}, database postgres" in str(fault)
+            assert f"PostgreSQL at {server.address}" in str(fault)
         for faults in (
             await store.bulk_get([Get("k"), Get("l")]),
             await store.bulk_write([Set("k", b""), Delete("k")]),
@@ -114,7 +114,7 @@ async def test_transactions_that_wait_for_each_other_all_happen(open_store) -> N
 
 
 SIGNING_IN = (
-    ("nobody", "", "database postgres lets this user not in; write another user"),
+    ("nobody", "", "lets this user not in; write another user"),
     ("keeper", "wrong", "refuses the password; write the right user and password"),
 )
 

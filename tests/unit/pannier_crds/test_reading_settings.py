@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from pannier_crds import catalogue
 from pannier_crds.catalogue import ComponentType, Field, Setting, read_settings
+from pannier_crds.secret import Secret
 
 
 def kind_of(name: str) -> ComponentType:
@@ -65,7 +66,7 @@ def test_defaults_stand_where_nothing_is_written() -> None:
         ({"maxRetries": "7"}, "redisMaxRetries", 7),
         ({"redisMaxRetries": "-1"}, "redisMaxRetries", -1),
         ({"maxRetryBackoff": "50000000"}, "redisMinRetryInterval", 0.05),
-        ({"redisPassword": " p "}, "redisPassword", " p "),
+        ({"redisPassword": " p "}, "redisPassword", Secret(" p ")),
         ({"ttlInSeconds": "-1"}, "ttlInSeconds", -1),
         ({"keyPrefix": "my prefix"}, "keyPrefix", "my prefix"),
         ({"keyScheme": "DASH"}, "keyScheme", "dash"),
@@ -113,7 +114,7 @@ def test_fields_without_effect_and_unknown_names_are_not_in_the_result() -> None
             {"ttlInSeconds": "-2"},
             "[ttlInSeconds].value: '-2' is too small; write a whole number of seconds from",
         ),
-        (MEMORY, {"ttlInSeconds": "9" * 5000}, "[ttlInSeconds].value: '9999"),
+        (MEMORY, {"ttlInSeconds": "9" * 5000}, "[ttlInSeconds].value: the value is not a whole number; write"),
         (MEMORY, {"ttlInSeconds": "2147483648"}, "[ttlInSeconds].value: '2147483648' is too large"),
         (
             MEMORY,
@@ -130,7 +131,7 @@ def test_fields_without_effect_and_unknown_names_are_not_in_the_result() -> None
             {"keyScheme": "xyz"},
             "[keyScheme].value: 'xyz' is not a keyScheme ('pipes' or 'dash'); write one of them",
         ),
-        (MEMORY, {"keyPrefix": "a||b"}, "[keyPrefix].value: 'a||b' is not a key prefix, because '||' separates"),
+        (MEMORY, {"keyPrefix": "a||b"}, "[keyPrefix].value: the value is not a key prefix, because '||' separates"),
         (
             MEMORY,
             {"primaryEncryptionKey": "k3y"},
@@ -142,12 +143,12 @@ def test_fields_without_effect_and_unknown_names_are_not_in_the_result() -> None
             "[timeout].value: '5 minutes' is not a duration; write a number with a unit, such as 500ms, 5s or 1h30m; "
             "a number alone is seconds",
         ),
-        (SQLITE, {"tableName": "state; drop"}, "[tableName].value: 'state; drop' is not a table name; write letters"),
+        (SQLITE, {"tableName": "state; drop"}, "[tableName].value: the value is not a table name; write letters"),
         (SQLITE, {"url": "a", "connectionString": "b"}, "[connectionString]: says the same as 'url'; take 'connection"),
         (
             SQLITE,
             {"metadataTableName": "STATE"},
-            "[metadataTableName].value: state and metadata would share the table 'state'; give one of them another",
+            "[metadataTableName].value: state and metadata would share one table; give one of them another",
         ),
         (REDIS, {}, "[redisHost]: state.redis needs 'redisHost'; add it under spec.metadata (host or host:port,"),
         (REDIS, {"redisHost": " "}, "[redisHost]: state.redis needs 'redisHost'"),
@@ -167,21 +168,30 @@ def test_wrong_values_say_what_to_write(kind: ComponentType, written: dict[str, 
 @pytest.mark.parametrize(
     ("written", "expected"),
     [
-        ({"redisHost": "redis://:s3cret@h:1/0"}, "[redisHost].value: a URL is not an address; write 'h:1'"),
+        (
+            {"redisHost": "redis://:s3cret@h:1/0"},
+            "[redisHost].value: a URL stands at character 1, and no URL is read here; write host or host:port",
+        ),
         (
             {"redisHost": "rediss://h"},
-            "[redisHost].value: a URL is not an address; write 'h', and add enableTLS: \"true\"",
+            "[redisHost].value: a URL stands at character 1, and no URL is read here; write",
         ),
-        ({"redisHost": "u:s3cret@h"}, "[redisHost].value: an address holds no user or password; write 'h', and add"),
-        ({"redisHost": "h:99999"}, "[redisHost].value: 'h:99999' is not an address; write host or host:port, with a"),
-        ({"redisHost": "h:"}, "[redisHost].value: 'h:' is not an address"),
-        ({"redisHost": "a,,b", "redisType": "cluster"}, "[redisHost].value: there is an empty address in the list"),
+        (
+            {"redisHost": "u:s3cret@h"},
+            "[redisHost].value: character 9, '@', has no place here",
+        ),
+        ({"redisHost": "h:99999"}, "[redisHost].value: what stands behind ':' at character 2 is no port; write a port"),
+        ({"redisHost": "h:"}, "[redisHost].value: what stands behind ':' at character 2 is no port"),
+        ({"redisHost": "a,,b", "redisType": "cluster"}, "[redisHost].value: there is an empty address at character 3"),
         ({"redisHost": "a,b"}, "[redisHost].value: 2 addresses for one node; write one, or add redisType: cluster"),
         (
             {"redisHost": "h:1", "redisPort": "2"},
-            "[redisPort].value: redisHost says port 1 ('h:1') and redisPort says 2; take redisPort out, or",
+            "[redisPort].value: redisHost says port 1 and redisPort says 2; take redisPort out, or",
         ),
-        ({"redisHost": "h", "redisPort": "0"}, "[redisPort].value: '0' is too small; write a whole number from 1 to"),
+        (
+            {"redisHost": "h", "redisPort": "0"},
+            "[redisPort].value: the value is too small; write a whole number",
+        ),
         (
             {"redisHost": "h", "failover": "true"},
             "[failover]: failover asks the Sentinels for a master whose name is not given; add sentinelMasterName",

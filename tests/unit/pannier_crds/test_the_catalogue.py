@@ -212,13 +212,13 @@ def test_every_dynamodb_field_of_dapr_is_known(name: str) -> None:
 @pytest.mark.parametrize(
     ("values", "problem"),
     [
-        ({"table": "a b"}, "'a b' is not a table; write its name"),
+        ({"table": "a b"}, "the value is not a table; write its name"),
         ({"accessKey": "a"}, "accessKey needs secretKey; add secretKey"),
         ({"secretKey": "a"}, "secretKey needs accessKey"),
         ({"sessionToken": "a"}, "sessionToken needs accessKey"),
-        ({"endpoint": "localhost:8000"}, "'localhost:8000' is not an endpoint; write a URL"),
-        ({"partitionKey": "value"}, "the key and the value would share the attribute 'value'"),
-        ({"ttlAttributeName": "key"}, "the time of expiry and the key would share the attribute 'key'"),
+        ({"endpoint": "localhost:8000"}, "the value is not an endpoint; write a URL"),
+        ({"partitionKey": "value"}, "the key and the value would share one attribute"),
+        ({"ttlAttributeName": "key"}, "the time of expiry and the key would share one attribute"),
         ({"assumeRoleArn": "arn:aws:iam::1:role/x"}, "signing in as another role is not served"),
     ],
 )
@@ -260,12 +260,12 @@ def test_every_cassandra_field_of_dapr_is_known(name: str) -> None:
     [
         (
             {"hosts": "a:9042"},
-            "'a:9042' is not a list of hosts; separate host names by commas, and write the port into",
+            "the value is not a list of hosts; separate host names by commas, and write the port into",
         ),
         ({"username": "a"}, "username needs password; add password"),
         ({"clientCert": "a", "enableHostVerification": "true"}, "clientCert needs clientKey"),
         ({"caCert": "a"}, 'caCert needs TLS; add enableHostVerification: "true"'),
-        ({"keyspace": "a-b"}, "'a-b' is not a name in Cassandra"),
+        ({"keyspace": "a-b"}, "the value is not a name in Cassandra"),
         ({"consistency": "Most"}, "'Most' is not a consistency"),
     ],
 )
@@ -280,7 +280,7 @@ def test_patterns_of_forms_are_regular_expressions() -> None:
     table = ComponentType("state.x", "X", fields=(Field("table", form=Form("[a-z]+", "a table", "write letters")),))
     assert read_settings(table, {"table": "abc"}) == ({"table": "abc"}, [])
     (problem,) = read_settings(table, {"table": "a-b"})[1]
-    assert str(problem) == "spec.metadata[table].value: 'a-b' is not a table; write letters"
+    assert str(problem) == "spec.metadata[table].value: the value is not a table; write letters"
 
 
 def test_looking_at_components_needs_no_yaml_and_loads_no_type_that_is_not_asked_for() -> None:

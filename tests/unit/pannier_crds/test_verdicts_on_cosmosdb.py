@@ -6,7 +6,7 @@ from pannier_crds.catalogue import component_type, read_settings
 
 PLACE = {"url": "https://x.documents.azure.com:443/", "database": "d", "collection": "c"}
 WRONG = (
-    ({"url": "x.documents.azure.com"}, "spec.metadata[url].value: 'x.documents.azure.com' is not a URL"),
+    ({"url": "x.documents.azure.com"}, "spec.metadata[url].value: the value is not a URL"),
     ({"azureClientSecret": "s", "azureTenantId": "t"}, "azureClientSecret needs azureClientId; add azureClientId"),
     ({"masterKey": "k", "azureClientSecret": "s", "azureTenantId": "t", "azureClientId": "c"}, "keep one of them"),
     ({"azureCertificateFile": "/cert.pfx"}, "signing in with a certificate is not served"),

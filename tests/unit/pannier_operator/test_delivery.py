@@ -11,15 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pannier_crds.folder import digest_of, digests_in
-from pannier_operator.app_secret import (
-    differs,
-    digests,
-    generations_in,
-    secret_name,
-    status_key_in,
-    version_in,
-    with_version,
-)
+from pannier_crds.secret import Secret
+from pannier_operator.app_secret import differs, digests, generations_in, secret_name, version_in, with_version
 from pannier_operator.delivery import MOST_BYTES, AppSecret, secret_for, what_app_sees
 from pannier_operator.neighbourhood import Neighbourhood
 from pannier_sidecar.loading.folder import FolderWatch
@@ -70,7 +63,7 @@ def files_of(delivered: AppSecret) -> dict[str, str]:
 
 def as_written(manifest: dict[str, object], version: str = "1") -> dict[str, Any]:
     """The Secret as it is kept of the API server's answer then."""
-    written: dict[str, Any] = json.loads(json.dumps(with_version(manifest, version, "key")))
+    written: dict[str, Any] = json.loads(json.dumps(with_version(manifest, version)))
     return {**written, "data": digests(written)}
 
 
@@ -165,8 +158,8 @@ class TestSecretsReferredTo:
         found = plan_of(delivered, tmp_path)
         assert (found.refused, found.warnings) == ((), ())
         (wanted,) = found.wanted
-        assert wanted.settings["redisPassword"] == "pa{appID}ss", "a password is no template"
-        assert wanted.settings["redisUsername"] == "user"
+        assert wanted.settings["redisPassword"] == Secret("pa{appID}ss"), "a password is no template"
+        assert wanted.settings["redisUsername"] == Secret("user")
         assert found.secret_files == (tmp_path / "_kubernetes-secrets",)
 
     def test_of_another_secret_store_are_left_to_the_sidecar(self) -> None:
@@ -181,7 +174,7 @@ class TestSecretsReferredTo:
     def test_of_kubernetes_may_be_called_so(self, store: str, tmp_path: Path) -> None:
         asked = component("a", reference("redisPassword", "redis", "password"), auth={"secretStore": store})
         (wanted,) = plan_of(deliver(asked), tmp_path).wanted
-        assert wanted.settings["redisPassword"] == "pa{appID}ss"
+        assert wanted.settings["redisPassword"] == Secret("pa{appID}ss")
 
     def test_do_not_meet_a_component_called_kubernetes(self, tmp_path: Path) -> None:
         found = plan_of(deliver(component("kubernetes", reference("redisPassword", "redis", "password"))), tmp_path)
@@ -218,7 +211,7 @@ class TestSecretsReferredTo:
         found = plan(reading, Surroundings("cart", "shop"), serving)
         assert [refused.name for refused in found.refused] == ["a"]
         (kept,) = found.wanted
-        assert kept.settings["redisPassword"] == "pa{appID}ss"
+        assert kept.settings["redisPassword"] == Secret("pa{appID}ss")
 
     def test_change_the_secret_when_they_rotate(self) -> None:
         asked = component("a", reference("redisPassword", "redis", "password"))
@@ -257,20 +250,12 @@ class TestWriting:
         assert differs(wanted, {**as_written(wanted), "data": None})  # by an operator that named no versions
 
     def test_gives_each_version_a_name_that_the_sidecar_reads(self, tmp_path: Path) -> None:
-        written: Any = with_version(deliver(component()).manifest, "7f3a", "k3y")
+        written: Any = with_version(deliver(component()).manifest, "7f3a")
         assert version_in(written) == version_in({"data": digests(written)}) == "7f3a"
         (tmp_path / "_version").write_bytes(base64.b64decode(written["data"]["_version"]))
         watch = FolderWatch([tmp_path])
         watch.read()
-        assert (watch.version, watch.status_key) == ("7f3a", "k3y")
-        assert status_key_in(written) == status_key_in({"data": digests(written)}) == "k3y"
-
-    def test_is_needed_where_the_sidecars_have_no_key_to_know_the_operator_by(self) -> None:
-        wanted = deliver().manifest
-        existing = as_written(wanted)
-        existing["data"]["_version"] = base64.b64encode(b"7f3a").decode()
-        assert (version_in(existing), status_key_in(existing)) == ("7f3a", "")
-        assert differs(wanted, existing)
+        assert watch.version == "7f3a"
 
     @pytest.mark.parametrize("data", [None, {}, {"_version": "no base64"}, {"_version": "/w=="}])
     def test_reads_a_foreign_version_as_none(self, data: object) -> None:

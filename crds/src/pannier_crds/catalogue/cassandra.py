@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+from pannier_crds.addresses import hosts
 from pannier_crds.catalogue import every_state_store
 from pannier_crds.catalogue.model import ComponentType, Field, Form
 from pannier_crds.problems import error, metadata_path
@@ -27,6 +28,7 @@ FIELDS: Final = (
     Field(
         "hosts",
         description="Hosts to begin with, separated by commas; the others are learnt from them",
+        reads=hosts.bare_host_list,
         required=True,
         form=_HOSTS,
         places_data=True,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
+from pannier_crds.addresses import hosts
 from pannier_crds.catalogue import every_state_store
 from pannier_crds.catalogue.model import ComponentType, Field, Form
 
@@ -17,6 +18,7 @@ TYPES: Final = (
             Field(
                 "httpAddr",
                 description="host:port of the agent, https:// before it for TLS",
+                reads=hosts.agent_url,
                 default="127.0.0.1:8500",
                 places_data=True,
             ),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+from pannier_crds.addresses import hosts
 from pannier_crds.catalogue import every_state_store
 from pannier_crds.catalogue.model import ComponentType, Field, Form
 from pannier_crds.problems import error, metadata_path, warning
@@ -23,6 +24,7 @@ _FIELDS: Final = (
     Field(
         "url",
         description="The account's URI, such as https://NAME.documents.azure.com:443/",
+        reads=hosts.full_url,
         required=True,
         form=Form(r"https?://\S+", "a URL", "write https://NAME.documents.azure.com:443/"),
         places_data=True,

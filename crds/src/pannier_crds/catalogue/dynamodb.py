@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+from pannier_crds.addresses import hosts
 from pannier_crds.catalogue import every_state_store
 from pannier_crds.catalogue.model import ComponentType, Field, Form
 from pannier_crds.problems import error, metadata_path
@@ -38,6 +39,7 @@ FIELDS: Final = (
     Field(
         "endpoint",
         description="URL of another server than the region's, such as http://localhost:8000",
+        reads=hosts.full_url,
         form=_ADDRESS,
         places_data=True,
     ),
@@ -93,7 +95,7 @@ def _attributes_differ(settings: Mapping[str, Setting], given: frozenset[str]) -
         attribute = settings.get(name)
         if isinstance(attribute, str):
             if attribute in taken:
-                message = f"{what} and {taken[attribute]} would share the attribute '{attribute}'"
+                message = f"{what} and {taken[attribute]} would share one attribute"
                 yield error(metadata_path(name, "value"), message, "write another name")
             taken[attribute] = what
 

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+from pannier_crds.addresses import hosts
 from pannier_crds.catalogue import every_state_store
 from pannier_crds.catalogue.model import ComponentType, Field
-from pannier_crds.problems import error, metadata_path, quoted
+from pannier_crds.problems import error, metadata_path
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -18,6 +19,7 @@ FIELDS: Final = (
     Field(
         "endpoints",
         description="host:port, several separated by commas for the members of one cluster",
+        reads=hosts.http_url_list,
         required=True,
         places_data=True,
     ),
@@ -61,19 +63,7 @@ def _client_certificate_is_whole(settings: Mapping[str, Setting], given: frozens
             yield error(metadata_path(name), f"{name} needs {other}", f"add {other}")
 
 
-def _endpoints_are_addresses(settings: Mapping[str, Setting], given: frozenset[str]) -> Iterator[Problem]:
-    endpoints = settings.get("endpoints")
-    for endpoint in endpoints.split(",") if isinstance(endpoints, str) else ():
-        address = endpoint.strip().removeprefix("https://").removeprefix("http://").rstrip("/")
-        host, _, port = address.rpartition(":")
-        if not host or not port.isdecimal() or not 1 <= int(port) <= 65535 or "/" in host or "@" in host:
-            path = metadata_path("endpoints", "value")
-            yield error(
-                path, f"{quoted(address.rpartition('@')[2])} is not an address", "write host:port, often port 2379"
-            )
-
-
-_RULES: Final = (_endpoints_are_addresses, _certificates_need_tls, _client_certificate_is_whole)
+_RULES: Final = (_certificates_need_tls, _client_certificate_is_whole)
 
 TYPES: Final = tuple(
     ComponentType(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
+from pannier_crds.addresses import hosts
 from pannier_crds.catalogue import every_state_store
 from pannier_crds.catalogue.model import ComponentType, Field, Form
 
@@ -37,10 +38,17 @@ FIELDS: Final = (
         aliases=("credentials",),
         sensitive=True,
     ),
-    Field("endpoint", description="host:port of the service", default="spanner.googleapis.com:443", places_data=True),
+    Field(
+        "endpoint",
+        description="host:port of the service",
+        default="spanner.googleapis.com:443",
+        reads=hosts.host_port,
+        places_data=True,
+    ),
     Field(
         "emulatorHost",
         description="host:port of an emulator, which is spoken to without TLS and credentials",
+        reads=hosts.host_port,
         places_data=True,
     ),
     Field(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
+from pannier_crds.addresses import hosts
 from pannier_crds.catalogue import every_state_store
 from pannier_crds.catalogue.model import ComponentType, Field
 
@@ -16,6 +17,7 @@ TYPES: Final = (
             Field(
                 "hosts",
                 description="host or host:port or the path of a Unix socket, several separated by commas",
+                reads=hosts.socket_or_host_list,
                 required=True,
                 places_data=True,
             ),

@@ -7,10 +7,18 @@ from dataclasses import dataclass
 from typing import Final, Literal
 
 from pannier_crds.problems import Problem
+from pannier_crds.secret import Secret
 
 Kind = Literal["string", "integer", "number", "boolean", "duration", "choice"]
-Setting = str | int | float | bool | None
-"""The value of a setting: a duration is a float in seconds, a choice is spelt as in the field's `choices`."""
+Setting = str | int | float | bool | Secret | None
+"""The value of a setting: a duration is a float in seconds, a choice is spelt as in the field's `choices`.
+
+A text is a Secret where its field is sensitive, and where it came from a secret or the environment. Rules and the
+texts of problems never see it as text.
+"""
+
+Reader = Callable[[str], object]
+"""Raises WrongValue for a text that it cannot read."""
 
 Rule = Callable[[Mapping[str, Setting], frozenset[str]], Iterable[Problem]]
 """Problems across fields, from the settings that are known and the names of those that were given.
@@ -38,7 +46,8 @@ class Field:
     `stands_for` makes the field an older spelling, with its own unit, of another one. `ignored` is the reason why a
     field that Dapr knows has no effect here; `refused` is the reason and the advice when serving it silently would be
     wrong (a boolean only when it is true). `places_data`: with another value, actor state is looked for elsewhere (in
-    another server, database or table, or under other stored keys). `names_a_file`: without a value, a file of the
+    another server, database or table, or under other stored keys). `reads` reads the text to the last character, as the
+    store does, where a pattern is not enough. `names_a_file`: without a value, a file of the
     component's name in the user's data folder is meant.
     """
 
@@ -56,6 +65,7 @@ class Field:
     bare_unit: str | None = None
     must_be_positive: bool = False
     form: Form | None = None
+    reads: Reader | None = None
     stands_for: str | None = None
     ignored: str | None = None
     refused: tuple[str, str] | None = None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+from pannier_crds.addresses import mongodb
 from pannier_crds.catalogue import every_state_store
 from pannier_crds.catalogue.model import ComponentType, Field, Form
 from pannier_crds.problems import error, metadata_path, warning
@@ -20,18 +21,21 @@ _FIELDS: Final = (
     Field(
         "host",
         description="host or host:port, several separated by commas for a replica set",
+        reads=mongodb.read_hosts,
         form=Form(r"[^\s/@?]+", "a list of hosts", "write host or host:port; a URL belongs into connectionString"),
         places_data=True,
     ),
     Field(
         "server",
         description="Name whose DNS SRV record lists the hosts, instead of host",
+        reads=mongodb.read_server,
         form=Form(r"[^\s/@?:,]+", "a DNS name", "write a name such as cluster0.example.com"),
         places_data=True,
     ),
     Field(
         "connectionString",
         description="The whole mongodb:// or mongodb+srv:// URL, instead of host, server, username, password, params",
+        reads=mongodb.read,
         sensitive=True,
         form=Form(r"mongodb(\+srv)?://\S+", "a MongoDB URL", "write mongodb://... or mongodb+srv://..."),
         places_data=True,

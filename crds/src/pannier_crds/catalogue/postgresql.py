@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+from pannier_crds.addresses import postgresql
 from pannier_crds.catalogue import every_state_store, tokens
 from pannier_crds.catalogue.model import ComponentType, Field, Form
 from pannier_crds.catalogue.two_tables import TIMES, metadata_table, state_table, tables_differ
@@ -38,10 +39,13 @@ _ADDRESS: Final = (
         description="URL (postgresql://user@host/database?sslmode=require) or keywords (host=... user=...)",
         aliases=("url",),
         sensitive=True,
+        reads=postgresql.read,
         places_data=True,
     ),
-    Field("host", description="Host, or the folder of a Unix socket", places_data=True),
-    Field("hostaddr", description="IP address, instead of the host's name", places_data=True),
+    Field("host", description="Host, or the folder of a Unix socket", reads=postgresql.read_hosts, places_data=True),
+    Field(
+        "hostaddr", description="IP address, instead of the host's name", reads=postgresql.read_hosts, places_data=True
+    ),
     Field("port", "integer", description="Port, 5432 by default", minimum=1, maximum=65535, places_data=True),
     Field("database", description="Name of the database", places_data=True),
     Field("user", description="Who signs in"),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
+from pannier_crds.addresses import hosts
 from pannier_crds.catalogue import every_state_store, redis_rules, tokens
 from pannier_crds.catalogue.model import ComponentType, Field
 
@@ -18,6 +19,7 @@ _ADDRESS: Final = (
     Field(
         "redisHost",
         description="host or host:port, several separated by commas for Sentinel and Cluster",
+        reads=hosts.host_list,
         required=True,
         places_data=True,
     ),

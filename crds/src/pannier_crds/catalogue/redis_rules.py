@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import re
 from typing import TYPE_CHECKING, Final
 
-from pannier_crds.problems import error, metadata_path, quoted, warning
+from pannier_crds.addresses.hosts import HostPort, host_list
+from pannier_crds.problems import error, metadata_path, warning
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -13,55 +13,18 @@ if TYPE_CHECKING:
     from pannier_crds.catalogue.model import Rule, Setting
     from pannier_crds.problems import Problem
 
-# host, host:port, [v6], [v6]:port, and a v6 address without a port
-_ADDRESS: Final = re.compile(
-    r"(?P<host>\[[0-9a-fA-F:.%\w]+\]|[^\s:/\[\],@]+|[0-9a-fA-F:.]*:[0-9a-fA-F:.]*:[0-9a-fA-F:.]*)(?::(?P<port>\d{1,5}))?",
-    re.ASCII,
-)
 
-
-def split_address(address: str) -> tuple[str, int | None] | None:
-    """Host (an IPv6 address without its brackets) and port, None for no port; None when it is no address."""
-    match = _ADDRESS.fullmatch(address.strip())
-    if match is None:
-        return None
-    port = int(match["port"]) if match["port"] else None
-    if port is not None and not 1 <= port <= 65535:
-        return None
-    return match["host"].strip("[]"), port
-
-
-def _addresses(settings: Mapping[str, Setting]) -> list[str]:
+def _addresses(settings: Mapping[str, Setting]) -> tuple[HostPort, ...]:
+    """The addresses of redisHost, where they are known and right."""
     hosts = settings.get("redisHost")
-    return [part.strip() for part in hosts.split(",")] if isinstance(hosts, str) else []
-
-
-def _hosts_are_addresses(settings: Mapping[str, Setting], given: frozenset[str]) -> Iterator[Problem]:
-    for address in _addresses(settings):
-        if split_address(address) is None:
-            yield error(metadata_path("redisHost", "value"), *_address_advice(address))
-
-
-def _address_advice(address: str) -> tuple[str, str]:
-    """What is wrong with an address and what to write. What stands before an @ may be a password: it is not shown."""
-    if not address:
-        return "there is an empty address in the list", "separate addresses by single commas"
-    scheme, separator, rest = address.rpartition("://")
-    host = quoted(rest.rpartition("@")[2].partition("/")[0])
-    if separator:
-        hint = ', and add enableTLS: "true"' if scheme.lower() == "rediss" else ""
-        return "a URL is not an address", f"write {host}{hint}"
-    if "@" in address:
-        return "an address holds no user or password", f"write {host}, and add redisUsername and redisPassword"
-    return f"{quoted(address)} is not an address", "write host or host:port, with a port of 1 to 65535"
+    return host_list(hosts) if isinstance(hosts, str) else ()
 
 
 def _one_port_each(settings: Mapping[str, Setting], given: frozenset[str]) -> Iterator[Problem]:
     port = settings.get("redisPort")
     for address in _addresses(settings):
-        found = split_address(address)
-        if isinstance(port, int) and found and found[1] not in (None, port):
-            message = f"redisHost says port {found[1]} ({quoted(address)}) and redisPort says {port}"
+        if isinstance(port, int) and address.port not in (None, port):
+            message = f"redisHost says port {address.port} and redisPort says {port}"
             yield error(
                 metadata_path("redisPort", "value"), message, "take redisPort out, or the port out of redisHost"
             )
@@ -131,7 +94,6 @@ def _retry_intervals_are_ordered(settings: Mapping[str, Setting], given: frozens
 
 
 RULES: Final[tuple[Rule, ...]] = (
-    _hosts_are_addresses,
     _one_port_each,
     _several_hosts_need_a_reason,
     _sentinel_needs_a_master_name,

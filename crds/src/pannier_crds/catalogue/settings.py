@@ -5,7 +5,8 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Final
 
-from pannier_crds.problems import Problem, error, listed, metadata_path, quoted
+from pannier_crds.problems import Problem, WrongValue, error, listed, metadata_path, quoted
+from pannier_crds.secret import Secret, reveal
 from pannier_crds.suggestions import closest
 from pannier_crds.values import parse_boolean, parse_duration
 
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
 
 _INTEGER: Final = re.compile(r"[+-]?\d{1,18}", re.ASCII)
 _NUMBER: Final = re.compile(r"[+-]?(\d{1,18}(\.\d{0,18})?|\.\d{1,18})([eE][+-]?\d{1,2})?", re.ASCII)
+_LONGEST_SHOWN: Final = 10
 _UNIT_NAMES: Final = {
     "ns": "nanoseconds",
     "us": "microseconds",
@@ -26,30 +28,23 @@ _UNIT_NAMES: Final = {
 }
 
 
-class WrongValue(Exception):
-    """A text that a field does not take: what is wrong with it, and what to write."""
-
-    def __init__(self, message: str, advice: str) -> None:
-        super().__init__(message, advice)
-        self.message = message
-        self.advice = advice
-
-
 def read_settings(
-    component_type: ComponentType, values: Mapping[str, str], *, unresolved: Collection[str] = ()
+    component_type: ComponentType, values: Mapping[str, str | Secret], *, unresolved: Collection[str] = ()
 ) -> tuple[dict[str, Setting], list[Problem]]:
     """Typed settings under canonical names, with defaults, and everything that is wrong with the values.
 
     `values` are resolved texts by name, in any case; an empty text is as good as none. Names the type does not have are
     left out. `unresolved` are names that are given by reference and not known yet: they count as given, with the
     default in the result. Fields without effect are not in the result.
+
+    No problem quotes free text: any of it may be a password in the wrong place.
     """
     reading = _Reading(component_type)
     for name, text in values.items():
         reading.take(name, text)
     for name in unresolved:
         reading.take_unresolved(name)
-    return reading.settings, [*reading.problems, *reading.missing(), *reading.broken_rules()]
+    return reading.result(), [*reading.problems, *reading.missing(), *reading.broken_rules()]
 
 
 class _Reading:
@@ -64,17 +59,25 @@ class _Reading:
             if field.has_effect and field.stands_for is None
         }
         self._given: dict[str, str] = {}  # canonical name -> the name as written
+        self._secrets: dict[str, Secret] = {}
         self._unknown: set[str] = set()  # canonical names whose value is wrong, or not known yet
 
-    def take(self, name: str, text: str) -> None:
+    def result(self) -> dict[str, Setting]:
+        """The settings, with texts that are not to be shown as Secrets."""
+        return {**self.settings, **self._secrets}
+
+    def take(self, name: str, value: str | Secret) -> None:
         field = self.component_type.field(name)
+        text = reveal(value)
         if field is None or not text.strip():
             return
         if field.refused is not None:
             self._refuse(field, name, text)
         elif field.ignored is None and self._claim(field, name):
             try:
-                self.settings[field.canonical_name] = convert(field, text)
+                self.settings[field.canonical_name] = convert(field, text, is_secret=isinstance(value, Secret))
+                if field.kind == "string" and (field.sensitive or isinstance(value, Secret)):
+                    self._secrets[field.canonical_name] = value if isinstance(value, Secret) else Secret(value)
             except WrongValue as wrong:
                 self._unknown.add(field.canonical_name)
                 self.problems.append(error(metadata_path(name, "value"), wrong.message, wrong.advice))
@@ -114,10 +117,16 @@ class _Reading:
             yield from rule(known, frozenset(self._given))
 
 
-def convert(field: Field, text: str) -> Setting:
+def _shown(field: Field, text: str) -> str:
+    """A value as messages name it: only a short one of a field that takes no free text, nor part of an address."""
+    is_free = field.kind == "string" or field.sensitive or field.name.lower().endswith("port")
+    return "the value" if is_free or len(text) > _LONGEST_SHOWN else quoted(text)
+
+
+def convert(field: Field, text: str, *, is_secret: bool = False) -> Setting:
     """The typed value of one field's text. Raises WrongValue."""
     stripped = text.strip()
-    shown = "the value" if field.sensitive else quoted(text)
+    shown = "the value" if is_secret else _shown(field, text)
     if field.kind == "integer":
         return int(_number(field, stripped, shown))
     if field.kind == "number":
@@ -129,7 +138,9 @@ def convert(field: Field, text: str) -> Setting:
     if field.kind == "choice":
         return _choice(field, stripped, shown)
     if field.form is not None and re.fullmatch(field.form.pattern, text) is None:
-        raise WrongValue(f"{shown} is not {field.form.noun}", field.form.advice)
+        raise WrongValue(f"the value is not {field.form.noun}", field.form.advice)
+    if field.reads is not None:
+        field.reads(stripped)
     return text
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
+from pannier_crds.addresses import sqlite
 from pannier_crds.catalogue import every_state_store
 from pannier_crds.catalogue.model import ComponentType, Field, Form
 from pannier_crds.catalogue.two_tables import TIMES, metadata_table, state_table, tables_differ
@@ -18,6 +19,7 @@ FIELDS: Final = (
     Field(
         "connectionString",
         description="Path or file: URI of the database file, or :memory:; without it a file in the user's data folder",
+        reads=sqlite.read,
         aliases=("url",),
         places_data=True,
         names_a_file=True,

@@ -55,4 +55,4 @@ def tables_differ(settings: Mapping[str, Setting], given: frozenset[str]) -> Ite
     if isinstance(state, str) and isinstance(metadata, str) and state.lower() == metadata.lower():
         name = "tableName" if "tableName" in given else "metadataTableName"
         path = metadata_path(name, "value")
-        yield error(path, f"state and metadata would share the table '{state}'", "give one of them another name")
+        yield error(path, "state and metadata would share one table", "give one of them another name")

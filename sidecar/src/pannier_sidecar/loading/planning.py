@@ -16,7 +16,8 @@ from pannier_crds import catalogue
 from pannier_crds.catalogue.every_state_store import FIELDS
 from pannier_crds.checks import are_rivals, is_served, problems_among, problems_of, settings_without_effect
 from pannier_crds.folder import INDEX_FILE
-from pannier_crds.problems import Problem, error, listed, metadata_path, quoted
+from pannier_crds.problems import Problem, error, metadata_path, quoted
+from pannier_crds.secret import reveal
 from pannier_sidecar.loading.resolving import Surroundings, resolve
 from pannier_sidecar.loading.secrets import SecretStores, open_secret_store
 from pannier_sidecar.state.keys import DASH, SEPARATOR, KeyScheme
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from pannier_crds.catalogue import ComponentType, Setting
-    from pannier_crds.component import Component, MetadataItem
+    from pannier_crds.component import Component
     from pannier_sidecar.loading.folder import Broken, Found, Reading
 
 _SHARED_FIELDS: Final = frozenset(known.canonical_name for known in FIELDS)
@@ -217,7 +218,7 @@ class _Planning:
         values, problems = resolve(component, self._surroundings, self._secrets)
         if not problems:
             settings, problems = catalogue.read_settings(component_type, values)
-            problems = [_without_secrets(problem, component, values) for problem in problems if problem.is_error]
+            problems = [problem for problem in problems if problem.is_error]
             problems += _placed(component_type, settings, component, self._surroundings)
         if problems:
             self._refuse(found, problems)
@@ -274,7 +275,7 @@ class _Planning:
     def _is_sound(self, found: Found) -> bool:
         problems = problems_of(found.component, keys_as_written=self._keys_as_written)
         errors = [problem for problem in problems if problem.is_error]
-        placed = found.place([*found.remarks, *(problem for problem in problems if not problem.is_error)])
+        placed = found.place(problem for problem in problems if not problem.is_error)
         self._warnings += [place(found.source, problem) for problem in placed]
         if errors:
             self._refuse(found, errors)
@@ -328,24 +329,8 @@ def _key_scheme(
         store=component.name,
         app_id=surroundings.app_id,
         namespace=surroundings.namespace,
-        strategy=str(settings["keyPrefix"]),
+        strategy=reveal(settings["keyPrefix"]),
         separator=DASH if settings["keyScheme"] == "dash" else SEPARATOR,
         holds_actors=settings["actorStateStore"] is True,
         as_written=as_written,
     )
-
-
-def _without_secrets(problem: Problem, component: Component, values: Mapping[str, str]) -> Problem:
-    """The problem with what came from a secret or the environment left out of its words."""
-    for item in component.metadata:
-        value = values.get(item.name)
-        if item.is_reference and value:
-            words = problem.message.replace(quoted(value), f"the value of {_reference(item)}")
-            problem = Problem(problem.severity, problem.field, words, problem.advice, problem.line)
-    return problem
-
-
-def _reference(item: MetadataItem) -> str:
-    if item.secret is not None:
-        return f"secret {listed((item.secret.name,))}"
-    return f"variable {quoted(item.env or '')}"

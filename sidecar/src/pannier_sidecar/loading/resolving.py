@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
 from pannier_crds.problems import Problem, error, metadata_path, quoted
+from pannier_crds.secret import Secret
 from pannier_sidecar.loading.secrets import SecretMissing, SecretStores, is_reserved
 
 if TYPE_CHECKING:
@@ -55,12 +56,14 @@ class Surroundings:
 
 def resolve(
     component: Component, surroundings: Surroundings, secrets: SecretStores | None
-) -> tuple[dict[str, str], list[Problem]]:
+) -> tuple[dict[str, str | Secret], list[Problem]]:
     """Return the texts of a component's metadata by name, and a problem for each that has none.
+
+    What comes from a secret or the environment is a Secret.
 
     Without `secrets`, as for a secret store itself, references to secrets are problems.
     """
-    values: dict[str, str] = {}
+    values: dict[str, str | Secret] = {}
     problems: list[Problem] = []
     for item in component.metadata:
         try:
@@ -75,18 +78,18 @@ def resolve(
 
 def _value(
     component: Component, item: MetadataItem, surroundings: Surroundings, secrets: SecretStores | None
-) -> str | None:
-    if item.literal is not None:
+) -> str | Secret | None:
+    if item.value is not None:
         return _with_tokens(component, item, surroundings)
-    if item.env:
-        return _from_environment(item, item.env, surroundings)
+    if item.env is not None:
+        return Secret(_from_environment(item, item.env, surroundings), is_from_elsewhere=True)
     if item.secret is None:
         return None
     path = metadata_path(item.name, "secretKeyRef")
     if secrets is None:
         raise Unresolvable(error(path, "a secret store can't take its own settings from another one", "write a value"))
     try:
-        return secrets.find(component.secret_store).secret(item.secret)
+        return Secret(secrets.find(component.secret_store).secret(item.secret), is_from_elsewhere=True)
     except SecretMissing as missing:
         raise Unresolvable(error(path, str(missing))) from missing
 

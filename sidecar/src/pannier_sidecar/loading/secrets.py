@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Final, Protocol
 
 from pannier_crds import catalogue
 from pannier_crds.problems import listed, quoted
+from pannier_crds.secret import Secret, reveal
 from pannier_crds.suggestions import closest
 
 if TYPE_CHECKING:
@@ -96,8 +97,8 @@ class FileSecrets:
         except OSError as error:
             reason = (error.strerror or str(error)).lower()
             raise SecretMissing(f"secrets file {self._path}: {reason}; correct secretsFile") from error
-        except (ValueError, RecursionError) as error:
-            raise SecretMissing(f"secrets file {self._path} is no JSON: {error}; correct it") from None
+        except (ValueError, RecursionError):
+            raise SecretMissing(f"secrets file {self._path} is no JSON; correct it") from None
         if not isinstance(content, dict):
             raise SecretMissing(f"secrets file {self._path} is no JSON object; write names and values in braces")
         return dict(self._flat("", content))
@@ -151,7 +152,7 @@ class SecretStores:
 
 
 def open_secret_store(
-    component: Component, values: Mapping[str, str], environment: Mapping[str, str], folder: Path | None
+    component: Component, values: Mapping[str, str | Secret], environment: Mapping[str, str], folder: Path | None
 ) -> tuple[SecretStore, Path | None]:
     """Make the secret store of a component whose checks found nothing, and name the file it reads.
 
@@ -161,9 +162,9 @@ def open_secret_store(
     assert component_type is not None, "a component of an unknown type is refused before"
     settings, _ = catalogue.read_settings(component_type, values)
     if component_type.name == ENVIRONMENT:
-        return EnvironmentSecrets(environment, str(settings["prefix"] or "")), None
-    path = Path(str(settings["secretsFile"])).expanduser()
+        return EnvironmentSecrets(environment, reveal(settings["prefix"])), None
+    path = Path(reveal(settings["secretsFile"])).expanduser()
     if folder is not None and not path.is_absolute() and not path.exists() and (folder / path).exists():
         path = folder / path
-    separator = str(settings["nestedSeparator"])
+    separator = reveal(settings["nestedSeparator"])
     return FileSecrets(path, separator, is_multi_valued=settings["multiValued"] is True), path

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from msgspec import Struct
 
+from pannier_crds.secret import Secret, reveal
 from pannier_sidecar.network.reasons import reason
 from pannier_sidecar.state.errors import StoreRefused
 
@@ -25,7 +26,7 @@ class Encryption(Struct, frozen=True):
     authority: str = ""
     """Who signs servers' certificates; nobody else is trusted then. Empty: the system's authorities."""
     client_certificate: str = ""
-    client_key: str = ""
+    client_key: Secret = Secret("")  # never changes
     skips_verification: bool = False
 
     @classmethod
@@ -34,7 +35,7 @@ class Encryption(Struct, frozen=True):
         read = cls(
             _text(settings, "caCert"),
             _text(settings, "clientCert"),
-            _text(settings, "clientKey"),
+            Secret(_text(settings, "clientKey")),
             settings.get("insecureSkipTLSVerify") is True,
         )
         if bool(read.client_certificate) != bool(read.client_key):
@@ -65,7 +66,7 @@ class Encryption(Struct, frozen=True):
 
     def _show_certificate(self, context: ssl.SSLContext) -> None:
         try:
-            pem = f"{_pem(self.client_certificate)}\n{_pem(self.client_key)}\n"
+            pem = f"{_pem(self.client_certificate)}\n{_pem(self.client_key.reveal())}\n"
             with _as_file(pem.encode()) as path:
                 context.load_cert_chain(path)
         except (ssl.SSLError, OSError, ValueError) as error:
@@ -101,8 +102,7 @@ def _why(error: Exception) -> str:
 
 
 def _text(settings: Mapping[str, Setting], name: str) -> str:
-    value = settings.get(name)
-    return "" if value is None else str(value)
+    return reveal(settings.get(name))
 
 
 def _pem(text: str) -> str:

@@ -10,12 +10,14 @@ from typing import ClassVar, TypeVar
 
 from msgspec import Struct
 
+from pannier_crds.secret import Secret
+
 from .errors import StoreFault
 from .requests import Delete, Get, Set, Write
 
 Found = TypeVar("Found")
-Setting = str | int | float | bool | None
-"""What a component's setting is once it has been read."""
+Setting = str | int | float | bool | Secret | None
+"""What a component's setting is once it has been read; a text that must not be shown is a Secret."""
 
 
 class Feature(Enum):

@@ -76,7 +76,7 @@ def _refusal(error: Exception, settings: CassandraSettings) -> str | None:
     if isinstance(error, Unauthorized):
         return (
             "refused the call, which this role may not make; have an administrator run: "
-            f"GRANT SELECT ON {settings.name} TO ...; GRANT MODIFY ON {settings.name} TO ...; "
+            f"GRANT SELECT ON {settings.shown_name} TO ...; GRANT MODIFY ON {settings.shown_name} TO ...; "
             "with the role that is username"
         )
     if any(words in str(error) for words in _TOO_LARGE):

@@ -31,7 +31,7 @@ def ensure(session: Session, settings: CassandraSettings) -> None:
         _create(session, settings)
     elif "etag" not in columns:
         _check(columns | {"etag": ("text", "regular")}, settings)
-        _run(session, f"ALTER TABLE {settings.name} ADD etag text")
+        _run(session, settings, f"ALTER TABLE {settings.name} ADD etag text")
     _check(_columns(session, settings), settings)
 
 
@@ -44,9 +44,9 @@ def _columns(session: Session, settings: CassandraSettings) -> dict[str, tuple[s
 def _create(session: Session, settings: CassandraSettings) -> None:
     if not _rows(session, _KEYSPACE, settings.keyspace):
         replication = f"{{'class': 'SimpleStrategy', 'replication_factor': {settings.replication_factor}}}"
-        _run(session, f"CREATE KEYSPACE IF NOT EXISTS {settings.keyspace} WITH replication = {replication}")
+        _run(session, settings, f"CREATE KEYSPACE IF NOT EXISTS {settings.keyspace} WITH replication = {replication}")
     columns = ", ".join(f"{name} {kind}" for name, kind in COLUMNS.items())
-    _run(session, f"CREATE TABLE IF NOT EXISTS {settings.name} ({columns}, PRIMARY KEY (key))")
+    _run(session, settings, f"CREATE TABLE IF NOT EXISTS {settings.name} ({columns}, PRIMARY KEY (key))")
 
 
 def _check(columns: dict[str, tuple[str, str]], settings: CassandraSettings) -> None:
@@ -54,16 +54,18 @@ def _check(columns: dict[str, tuple[str, str]], settings: CassandraSettings) -> 
     wrong = [name for name, kind in COLUMNS.items() if columns.get(name, ("", ""))[0] != kind]
     if wrong or keys != ["key"]:
         raise StoreRefused(
-            f"table {settings.name} is not one for state: it needs key text PRIMARY KEY, value blob, etag text; "
+            f"table {settings.shown_name} is not one for state: it needs key text PRIMARY KEY, value blob, etag text; "
             "set table or keyspace to another one"
         )
 
 
-def _run(session: Session, statement: str) -> None:
+def _run(session: Session, settings: CassandraSettings, statement: str) -> None:
     try:
         session.execute(statement)
     except Unauthorized as error:
-        raise StoreRefused(f"this role may not make the table; have an administrator run: {statement};") from error
+        shown = statement.replace(settings.name, settings.shown_name).replace(f" {settings.keyspace} ", " KEYSPACE ")
+        told = statement if settings.shown_name == settings.name else shown
+        raise StoreRefused(f"this role may not make the table; have an administrator run: {told};") from error
     except InvalidRequest as error:
         if "conflict" not in str(error):  # another sidecar was faster
             raise

@@ -92,6 +92,7 @@ def _fail(answer: asyncio.Future[list[Row]], error: Exception) -> None:
 
 def _cluster(settings: CassandraSettings) -> Cluster:
     patience = min(settings.timeout, LONGEST_CONNECT_S)
+    login = PlainTextAuthProvider(settings.username, settings.password.reveal()) if settings.username else None
     profile = ExecutionProfile(
         load_balancing_policy=TokenAwarePolicy(DCAwareRoundRobinPolicy()),
         retry_policy=FallthroughRetryPolicy(),  # a write that may have happened is not for the driver to repeat
@@ -101,7 +102,7 @@ def _cluster(settings: CassandraSettings) -> Cluster:
     return Cluster(
         list(settings.hosts),
         settings.port,
-        auth_provider=PlainTextAuthProvider(settings.username, settings.password) if settings.username else None,
+        auth_provider=login,
         ssl_context=settings.encryption.context() if settings.encryption else None,
         execution_profiles={EXEC_PROFILE_DEFAULT: profile},
         reconnection_policy=ConstantReconnectionPolicy(RECONNECT_S, max_attempts=None),

@@ -7,6 +7,9 @@ from typing import TYPE_CHECKING, Final
 
 from cassandra import ConsistencyLevel
 
+from pannier_crds.addresses.hosts import bare_host_list
+from pannier_crds.secret import Secret, is_hidden, number, reveal
+from pannier_sidecar.network.fields import read_field, shown_addresses
 from pannier_sidecar.network.tls import Encryption
 
 if TYPE_CHECKING:
@@ -46,6 +49,7 @@ class CassandraSettings:
     """The component's settings; times in seconds."""
 
     hosts: tuple[str, ...]
+    shown_hosts: str
     port: int
     keyspace: str
     table: str
@@ -54,30 +58,40 @@ class CassandraSettings:
     timeout: float
     username: str
     """Empty: nobody logs in."""
-    password: str
+    password: Secret
     encryption: Encryption | None
+    hides_name: bool = False
+    """keyspace or table came from a secret."""
 
     @property
     def where(self) -> str:
-        return f"Cassandra at {', '.join(self.hosts)}, port {self.port},"
+        return f"Cassandra at {self.shown_hosts}, port {self.port},"
 
     @property
     def name(self) -> str:
         return f"{self.keyspace}.{self.table}"
 
+    @property
+    def shown_name(self) -> str:
+        """The table's name for messages."""
+        return "KEYSPACE.TABLE" if self.hides_name else self.name
+
 
 def read(settings: Mapping[str, Setting]) -> CassandraSettings:
     """Return the settings, with Dapr's defaults."""
+    hosts = read_field("hosts", settings["hosts"], bare_host_list)
     return CassandraSettings(
-        hosts=tuple(host.strip() for host in str(settings["hosts"]).split(",")),
-        port=int(settings.get("port") or 9042),
+        hosts=tuple(each.host for each in hosts),
+        shown_hosts=shown_addresses("hosts", settings["hosts"], hosts),
+        port=int(number(settings.get("port"), 9042)),
         # Dapr writes names without quotes, so Cassandra takes them in lower case.
-        keyspace=str(settings.get("keyspace") or "dapr").lower(),
-        table=str(settings.get("table") or "items").lower(),
-        replication_factor=int(settings.get("replicationFactor") or 1),
+        keyspace=(reveal(settings.get("keyspace")) or "dapr").lower(),
+        table=(reveal(settings.get("table")) or "items").lower(),
+        replication_factor=int(number(settings.get("replicationFactor"), 1)),
         levels=LEVELS[str(settings.get("consistency") or "All")],
-        timeout=float(settings.get("timeout") or 10.0),
-        username=str(settings.get("username") or ""),
-        password=str(settings.get("password") or ""),
+        timeout=number(settings.get("timeout"), 10.0),
+        username=reveal(settings.get("username")),
+        password=Secret(reveal(settings.get("password"))),
         encryption=Encryption.read(settings) if settings.get("enableHostVerification") is True else None,
+        hides_name=is_hidden(settings.get("keyspace")) or is_hidden(settings.get("table")),
     )

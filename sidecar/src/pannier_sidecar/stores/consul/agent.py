@@ -72,7 +72,7 @@ class Agent:
         self._session = aiohttp.ClientSession(
             connector=aiohttp.TCPConnector(limit=CONNECTIONS, ssl=encryption.context() if encryption else True),
             timeout=aiohttp.ClientTimeout(total=settings.timeout),
-            headers={"X-Consul-Token": settings.token} if settings.token else None,
+            headers={"X-Consul-Token": settings.token.reveal()} if settings.token else None,
             skip_auto_headers=("Accept-Encoding", "Content-Type", "User-Agent"),
             cookie_jar=aiohttp.DummyCookieJar(),
         )

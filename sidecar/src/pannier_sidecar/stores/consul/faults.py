@@ -76,7 +76,7 @@ def refusal(settings: ConsulSettings, status: int, text: str) -> StoreRefused:
 
 
 def permission_advice(settings: ConsulSettings) -> str:
-    return f'; let aclToken be one whose policy has: key_prefix "{settings.prefix}" {{ policy = "write" }}'
+    return f'; let aclToken be one whose policy has: key_prefix "{settings.shown_prefix}" {{ policy = "write" }}'
 
 
 def words(what: str) -> str:

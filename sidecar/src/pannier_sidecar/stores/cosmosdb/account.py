@@ -71,12 +71,14 @@ async def sign_in(settings: CosmosDBSettings, until_closed: AsyncExitStack) -> A
 
 async def _credential(settings: CosmosDBSettings, until_closed: AsyncExitStack) -> Any:
     if settings.master_key:
-        return settings.master_key
+        return settings.master_key.reveal()
     from azure.identity.aio import ClientSecretCredential, DefaultAzureCredential
 
     if settings.secret:
         return await until_closed.enter_async_context(
-            ClientSecretCredential(settings.tenant, settings.client, settings.secret, authority=settings.authority)
+            ClientSecretCredential(
+                settings.tenant, settings.client, settings.secret.reveal(), authority=settings.authority
+            )
         )
     return await until_closed.enter_async_context(
         DefaultAzureCredential(authority=settings.authority, managed_identity_client_id=settings.client or None)

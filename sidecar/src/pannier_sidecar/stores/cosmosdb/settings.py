@@ -5,6 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
+from pannier_crds.addresses.hosts import full_url
+from pannier_crds.secret import Secret, number, reveal, shown
+from pannier_sidecar.network.fields import read_field, shown_addresses
 from pannier_sidecar.state.errors import StoreRefused
 
 if TYPE_CHECKING:
@@ -27,37 +30,44 @@ class CosmosDBSettings:
     url: str
     database: str
     container: str
-    master_key: str
+    master_key: Secret
     """Empty: sign in with Entra ID."""
     tenant: str
     client: str
-    secret: str
+    secret: Secret
     """Empty: take the identity that the machine, pod or environment has."""
     authority: str
     timeout: float
     """Seconds that a call may take, attempts included."""
+    shown: str
+    """Where it is, for messages."""
 
     def __str__(self) -> str:
-        return f"container {self.container} of database {self.database} in Cosmos DB ({self.url})"
+        return self.shown
 
 
 def read(settings: Mapping[str, Setting]) -> CosmosDBSettings:
     """Return the settings. Raises StoreRefused naming the one that is missing."""
+    url, database, container = (_required(settings, name) for name in ("url", "database", "collection"))
+    scheme, address = read_field("url", url, full_url)
+    where = shown_addresses("url", settings.get("url"), (f"{scheme}://{address}",))
+    names = [shown(settings.get(name), name) for name in ("collection", "database")]
     return CosmosDBSettings(
-        url=_required(settings, "url"),
-        database=_required(settings, "database"),
-        container=_required(settings, "collection"),
-        master_key=_text(settings, "masterKey"),
+        url=url,
+        database=database,
+        container=container,
+        master_key=Secret(_text(settings, "masterKey")),
         tenant=_text(settings, "azureTenantId"),
         client=_text(settings, "azureClientId"),
-        secret=_text(settings, "azureClientSecret"),
+        secret=Secret(_text(settings, "azureClientSecret")),
         authority=AUTHORITIES[_text(settings, "azureEnvironment") or "AzurePublicCloud"],
-        timeout=float(settings.get("timeout") or 20.0),
+        timeout=number(settings.get("timeout"), 20.0),
+        shown=f"container {names[0]} of database {names[1]} in Cosmos DB ({where})",
     )
 
 
 def _text(settings: Mapping[str, Setting], name: str) -> str:
-    return str(settings.get(name) or "").strip()
+    return reveal(settings.get(name)).strip()
 
 
 def _required(settings: Mapping[str, Setting], name: str) -> str:

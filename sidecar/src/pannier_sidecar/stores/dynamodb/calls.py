@@ -18,6 +18,7 @@ from aiobotocore.session import AioSession
 from botocore.exceptions import ClientError
 from botocore.loaders import Loader, create_loader
 
+from pannier_crds.secret import reveal
 from pannier_sidecar.state.errors import OutcomeUnknown, StoreUnavailable
 
 from . import faults
@@ -38,7 +39,7 @@ class Calls:
     def __init__(self, settings: DynamoDBSettings, layout: Layout):
         self._settings = settings
         self._layout = layout
-        self._where = f"DynamoDB at {settings.endpoint}" if settings.endpoint else "DynamoDB"
+        self._where = settings.where
         self._resources = AsyncExitStack()
         self._client: Any = None
 
@@ -61,9 +62,9 @@ class Calls:
                 "dynamodb",
                 region_name=settings.region,
                 endpoint_url=settings.endpoint,
-                aws_access_key_id=settings.access_key,
-                aws_secret_access_key=settings.secret_key,
-                aws_session_token=settings.session_token,
+                aws_access_key_id=reveal(settings.access_key) or None,
+                aws_secret_access_key=reveal(settings.secret_key) or None,
+                aws_session_token=reveal(settings.session_token) or None,
                 config=config,
             )
             self._client = await self._resources.enter_async_context(client)

@@ -173,17 +173,17 @@ def _advice(error: ClientError, layout: Layout) -> str:
     if kind in _BAD_CREDENTIALS:
         return "check accessKey, secretKey and sessionToken, or the role that stands for them"
     if kind == "AccessDeniedException":
-        return f"allow it on table {layout.table} in the policy of this identity"
+        return f"allow it on table {layout.shown_table} in the policy of this identity"
     if kind == "ResourceNotFoundException":
-        name = layout.partition_key
+        name = layout.shown_key
         return (
-            f"check table and region, or create it: aws dynamodb create-table --table-name {layout.table} "
+            f"check table and region, or create it: aws dynamodb create-table --table-name {layout.shown_table} "
             f"--attribute-definitions AttributeName={name},AttributeType=S "
             f"--key-schema AttributeName={name},KeyType=HASH --billing-mode PAY_PER_REQUEST"
         )
     if any(words in message for words in _OF_OTHER_KEYS):
         return (
-            f"set partitionKey to the table's partition key (it is {layout.partition_key!r} now); "
+            f"set partitionKey to the table's partition key (it is {layout.shown_key!r} now); "
             "it must be of type String, without a sort key"
         )
     if "size" in message.lower():

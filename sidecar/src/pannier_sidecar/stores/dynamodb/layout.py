@@ -39,6 +39,9 @@ class Layout:
     ttl_attribute: str
     etags: Iterator[int]
     """Dapr's are random hexadecimal digits, ours are decimal ones: `fresh_etags`."""
+    shown_table: str = "TABLE"
+    shown_key: str = "KEY"
+    """Table and partition key for messages."""
 
     def key(self, key: str) -> Arguments:
         return {self.partition_key: {"S": key}}

@@ -40,7 +40,9 @@ class DynamoDBStore(Store):
     def __init__(self, settings: Mapping[str, Setting]):
         """Take the component's settings under their canonical names, durations in seconds."""
         given = read(settings)
-        self._layout = Layout(given.table, given.partition_key, given.ttl_attribute, fresh_etags())
+        self._layout = Layout(
+            given.table, given.partition_key, given.ttl_attribute, fresh_etags(), given.shown_table, given.shown_key
+        )
         self._calls = Calls(given, self._layout)
 
     async def open(self) -> None:

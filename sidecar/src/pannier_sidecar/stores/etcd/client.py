@@ -90,7 +90,7 @@ class Client:
     async def sign_in(self) -> None:
         """Have a token for the calls to come, if the component names a user. Raises StoreFault."""
         if self._settings.username:
-            asked = rpc.AuthenticateRequest(name=self._settings.username, password=self._settings.password)
+            asked = rpc.AuthenticateRequest(name=self._settings.username, password=self._settings.password.reveal())
             answer = await self.call(AUTHENTICATE, asked)
             self._token = (("token", answer.token),)
 

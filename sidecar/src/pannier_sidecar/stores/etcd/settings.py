@@ -6,12 +6,15 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+from pannier_crds.addresses.hosts import HostPort, http_url_list
+from pannier_crds.secret import Secret, number, reveal
+from pannier_sidecar.network.fields import read_field, shown_addresses
 from pannier_sidecar.state.errors import StoreRefused
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-Value = str | int | float | bool | None
+    from pannier_sidecar.state.store import Setting
 
 MAX_TXN_OPS: Final = 128
 """What etcd allows unless told otherwise."""
@@ -36,36 +39,38 @@ class EtcdSettings:
     """What stands before each stored key, slash included."""
     encryption: Encryption | None
     username: str
-    password: str = field(repr=False)
+    password: Secret
     timeout: float
     """Longest time of one call, in seconds."""
 
-    @property
-    def where(self) -> str:
-        return f"etcd at {', '.join(self.endpoints)}"
+    where: str
+    """The endpoints, for messages."""
 
 
-def read(settings: Mapping[str, Value]) -> EtcdSettings:
+def read(settings: Mapping[str, Setting]) -> EtcdSettings:
     """Return the settings. Raises StoreRefused naming the one that is wrong."""
-    given = [each for part in _text(settings, "endpoints").split(",") if (each := part.strip())]
-    if not given:
+    given = settings.get("endpoints")
+    if not reveal(given).strip(" ,"):
         raise StoreRefused("endpoints is empty; write host:port, several separated by commas")
-    by_tls = settings.get("tlsEnable") is True or any(each.startswith("https://") for each in given)
+    found = read_field("endpoints", given, http_url_list)
+    addresses = tuple(str(HostPort(host, port)) for _, (host, port) in found)
+    by_tls = settings.get("tlsEnable") is True or any(scheme == "https" for scheme, _ in found)
     return EtcdSettings(
-        endpoints=tuple(each.rpartition("://")[2].rstrip("/") for each in given),
+        endpoints=addresses,
         prefix=f"{_text(settings, 'keyPrefixPath')}/",
         encryption=_encryption(settings) if by_tls else None,
         username=_text(settings, "username"),
-        password=_text(settings, "password"),
-        timeout=float(settings.get("timeout") or 5.0),
+        password=Secret(_text(settings, "password")),
+        timeout=number(settings.get("timeout"), 5.0),
+        where=f"etcd at {shown_addresses('endpoints', given, addresses)}",
     )
 
 
-def max_txn_ops(settings: Mapping[str, Value]) -> int:
-    return int(settings.get("maxTxnOps") or MAX_TXN_OPS)
+def max_txn_ops(settings: Mapping[str, Setting]) -> int:
+    return int(number(settings.get("maxTxnOps"), MAX_TXN_OPS))
 
 
-def _encryption(settings: Mapping[str, Value]) -> Encryption:
+def _encryption(settings: Mapping[str, Setting]) -> Encryption:
     found = Encryption(_pem(settings, "ca"), _pem(settings, "cert"), _pem(settings, "key"))
     if (found.certificate is None) is not (found.key is None):
         missing = "key" if found.key is None else "cert"
@@ -73,7 +78,7 @@ def _encryption(settings: Mapping[str, Value]) -> Encryption:
     return found
 
 
-def _pem(settings: Mapping[str, Value], name: str) -> bytes | None:
+def _pem(settings: Mapping[str, Setting], name: str) -> bytes | None:
     text = _text(settings, name)
     if not text or "-----BEGIN" in text:
         return text.encode() or None
@@ -83,6 +88,5 @@ def _pem(settings: Mapping[str, Value], name: str) -> bytes | None:
         raise StoreRefused(f"{name} is neither PEM nor a file that can be read; write one of them") from error
 
 
-def _text(settings: Mapping[str, Value], name: str) -> str:
-    value = settings.get(name)
-    return "" if value is None else str(value)
+def _text(settings: Mapping[str, Setting], name: str) -> str:
+    return reveal(settings.get(name))

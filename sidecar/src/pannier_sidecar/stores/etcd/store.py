@@ -11,7 +11,7 @@ from aetcd import rpc
 from pannier_sidecar.state.cursors import cursor_after, key_before
 from pannier_sidecar.state.errors import KeyRefused, StoreFault, StoreUnavailable
 from pannier_sidecar.state.requests import Delete, Get, Set, Write
-from pannier_sidecar.state.store import LAST_TIME, Feature, KeyPage, Store, StoredValue
+from pannier_sidecar.state.store import LAST_TIME, Feature, KeyPage, Setting, Store, StoredValue
 
 from . import settings as reading
 from .client import DELETE, PUT, RANGE, TXN, Client, LeaseGone
@@ -38,7 +38,7 @@ class _EtcdStore(Store):
     features = frozenset(Feature)
     values: ClassVar[Values]
 
-    def __init__(self, settings: Mapping[str, reading.Value]):
+    def __init__(self, settings: Mapping[str, Setting]):
         """Take the component's settings under their canonical names; `open` checks them."""
         self._given = settings
         self._most_operations = self.max_transaction = reading.max_txn_ops(settings)

@@ -28,6 +28,8 @@ from .faults import Aborted, SessionLost, fault_of, lost
 if TYPE_CHECKING:
     from collections.abc import Awaitable
 
+    from pannier_crds.secret import Secret
+
     from .rows import Row
     from .settings import SpannerSettings
 
@@ -151,12 +153,12 @@ class SpannerCalls:
         return {"timeout": left, "metadata": metadata}
 
 
-def _credentials(text: str | None) -> Any:
+def _credentials(key: Secret | None) -> Any:
     """Return the credentials of a service account, or those of the place. May ask the metadata server."""
     try:
-        if text is None:
+        if key is None:
             return google.auth.default(scopes=_SCOPES)[0]
-        return service_account.Credentials.from_service_account_info(json.loads(text), scopes=_SCOPES)
+        return service_account.Credentials.from_service_account_info(json.loads(key.reveal()), scopes=_SCOPES)
     except GoogleAuthError as error:
         raise StoreRefused(
             "there are no credentials for Spanner; set credentialsJSON, or run where application default "

@@ -49,7 +49,7 @@ class Aborted(Exception):
 
 def fault_of(code: StatusCode, details: str, settings: SpannerSettings, *, is_write: bool) -> StoreFault:
     """Return the fault that a status means; of a write that was sent it is not known whether it happened."""
-    where = f"Spanner at {settings.address}"
+    where = settings.where
     if code in _PASSING:
         if code is StatusCode.DEADLINE_EXCEEDED:
             text = f"{where} did not answer within {settings.timeout:g} s (timeout)"
@@ -73,11 +73,11 @@ def _advice(code: StatusCode, details: str, settings: SpannerSettings) -> str:
     if code is StatusCode.UNAUTHENTICATED:
         return "; check credentialsJSON, or the application default credentials if it is not set"
     if code is StatusCode.PERMISSION_DENIED:
-        return f"; grant roles/spanner.databaseUser on {settings.database} to the account in use"
+        return f"; grant roles/spanner.databaseUser on {settings.shown_database} to the account in use"
     if "Table not found" in details:
-        return "; check tableName, or create the table: " + _TABLE.format(table=settings.table)
+        return "; check tableName, or create the table: " + _TABLE.format(table=settings.shown_table)
     if "Column not found" in details:
-        return "; the table needs the columns of: " + _TABLE.format(table=settings.table)
+        return "; the table needs the columns of: " + _TABLE.format(table=settings.shown_table)
     if code is StatusCode.NOT_FOUND:
-        return f"; check projectId, instanceId and databaseId, which make {settings.database}"
+        return f"; check projectId, instanceId and databaseId, which make {settings.shown_database}"
     return ""

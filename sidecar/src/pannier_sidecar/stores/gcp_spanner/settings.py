@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from pannier_crds.addresses.hosts import host_port
+from pannier_crds.secret import Secret, number, reveal, shown
+from pannier_sidecar.network.fields import read_field, shown_addresses
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from pannier_sidecar.state.store import Setting
+
+
+_DATABASE: Final = "projects/{}/instances/{}/databases/{}"
 
 
 @dataclass(frozen=True)
@@ -18,7 +25,7 @@ class SpannerSettings:
     database: str
     """`projects/P/instances/I/databases/D`."""
     table: str = "state"
-    credentials: str | None = field(default=None, repr=False)
+    credentials: Secret | None = None
     """Key of a service account, JSON text; None: the application default credentials."""
     endpoint: str = "spanner.googleapis.com:443"
     emulator: str | None = None
@@ -27,6 +34,12 @@ class SpannerSettings:
     """Seconds that a call may take."""
     max_sessions: int = 100
 
+    where: str = "Spanner"
+    """The server, for messages."""
+    shown_database: str = ""
+    shown_table: str = "state"
+    """Database and table, for messages."""
+
     @property
     def address(self) -> str:
         return self.emulator or self.endpoint
@@ -34,14 +47,20 @@ class SpannerSettings:
 
 def read(given: Mapping[str, Setting]) -> SpannerSettings:
     """Read the settings under their canonical names."""
-    names = {name: str(given[name]) for name in ("projectId", "instanceId", "databaseId")}
-    credentials, emulator = given.get("credentialsJSON"), given.get("emulatorHost")
+    names = ("projectId", "instanceId", "databaseId")
+    credentials, table = given.get("credentialsJSON"), given.get("tableName") or SpannerSettings.table
+    field = "emulatorHost" if given.get("emulatorHost") else "endpoint"
+    address = given.get(field) or SpannerSettings.endpoint
+    found = read_field(field, address, host_port)
     return SpannerSettings(
-        "projects/{projectId}/instances/{instanceId}/databases/{databaseId}".format(**names),
-        str(given.get("tableName") or SpannerSettings.table),
-        str(credentials) if credentials else None,
-        str(given.get("endpoint") or SpannerSettings.endpoint),
-        str(emulator) if emulator else None,
-        float(given.get("timeout") or SpannerSettings.timeout),
-        int(given.get("maxSessions") or SpannerSettings.max_sessions),
+        _DATABASE.format(*(reveal(given[name]) for name in names)),
+        reveal(table),
+        Secret(reveal(credentials)) if credentials else None,
+        reveal(given.get("endpoint")) or SpannerSettings.endpoint,
+        reveal(given.get("emulatorHost")) or None,
+        number(given.get("timeout"), SpannerSettings.timeout),
+        int(number(given.get("maxSessions"), SpannerSettings.max_sessions)),
+        f"Spanner at {shown_addresses(field, address, (found,))}",
+        _DATABASE.format(*(shown(given[name], name) for name in names)),
+        shown(table, "tableName"),
     )

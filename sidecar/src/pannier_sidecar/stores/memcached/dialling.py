@@ -58,7 +58,7 @@ class Dialler:
     async def _introduce(self, connection: Connection) -> None:
         settings = self._settings
         if settings.username or settings.password:
-            words = f"{settings.username} {settings.password}".encode()
+            words = f"{settings.username} {settings.password.reveal()}".encode()
             reply = await connection.send(b"set pannier 0 0 %d\r\n%b\r\n" % (len(words), words))
             if reply != b"STORED":
                 raise _not_let_in(reply, connection.name)

@@ -6,6 +6,9 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 from msgspec import Struct
 
+from pannier_crds.addresses.hosts import socket_or_host_list
+from pannier_crds.secret import Secret, is_hidden, number, reveal
+from pannier_sidecar.network.fields import read_field
 from pannier_sidecar.network.tls import Encryption
 from pannier_sidecar.state.errors import StoreRefused
 
@@ -29,6 +32,13 @@ class Address(NamedTuple):
         return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
 
 
+class HiddenAddress(Address):
+    """One that came from a secret or the environment."""
+
+    def __str__(self) -> str:
+        return "the address in hosts"
+
+
 class MemcachedSettings(Struct, frozen=True):
     """What the component says, defaults filled in."""
 
@@ -37,7 +47,7 @@ class MemcachedSettings(Struct, frozen=True):
     timeout: float = 1.0
     """Seconds to connect and sign in, and without a sign of life from a server that owes an answer."""
     username: str = ""
-    password: str = ""
+    password: Secret = Secret("")  # never changes
     encryption: Encryption | None = None
 
     def __repr__(self) -> str:
@@ -46,29 +56,25 @@ class MemcachedSettings(Struct, frozen=True):
     @classmethod
     def read(cls, settings: Mapping[str, Setting]) -> MemcachedSettings:
         """Return the settings. Raises StoreRefused naming the field, its value and what to write."""
-        hosts = [host for part in _text(settings, "hosts").split(",") if (host := part.strip())]
-        if not hosts:
+        given = settings.get("hosts")
+        if not reveal(given).strip(" ,"):
             raise StoreRefused("hosts is empty; write host or host:port, several separated by commas")
         return cls(
-            addresses=tuple(map(_address, hosts)),
-            timeout=float(settings.get("timeout") or 0) or 1.0,
+            addresses=_addresses(given),
+            timeout=number(settings.get("timeout"), 1.0),
             username=_text(settings, "username"),
-            password=_text(settings, "password"),
+            password=Secret(_text(settings, "password")),
             encryption=Encryption.read(settings) if settings.get("enableTLS") is True else None,
         )
 
 
 def _text(settings: Mapping[str, Setting], name: str) -> str:
-    value = settings.get(name)
-    return "" if value is None else str(value)
+    return reveal(settings.get(name))
 
 
-def _address(text: str) -> Address:
-    if text.startswith("/"):
-        return Address(text, None)
-    host, colon, port = text.rpartition(":")
-    if not colon or "]" in port or (":" in host and not host.startswith("[")):  # no port: a name, [v6] or bare v6
-        return Address(text.strip("[]"), DEFAULT_PORT)
-    if not (port.isascii() and port.isdecimal() and 0 < int(port) < 65536) or not host:
-        raise StoreRefused(f"{text!r} in hosts is no address; write host or host:port with a port from 1 to 65535")
-    return Address(host.strip("[]"), int(port))
+def _addresses(given: Setting) -> tuple[Address, ...]:
+    kind = HiddenAddress if is_hidden(given) else Address
+    return tuple(
+        kind(each, None) if isinstance(each, str) else kind(each.host, each.port or DEFAULT_PORT)
+        for each in read_field("hosts", given, socket_or_host_list)
+    )

@@ -118,12 +118,12 @@ def _refusal(error: Exception, settings: MongoDBSettings) -> StoreFault:
     if "authentication failed" in text.lower():
         return StoreRefused(
             f"{settings} knows no such user or another password; correct username and password, or name the "
-            f"database that has the user: params: ?authSource=admin (it is {settings.database} otherwise)"
+            f"database that has the user: params: ?authSource=admin (it is {settings.shown_database} otherwise)"
         )
     if error.code == _UNAUTHORIZED or "requires authentication" in text or "Authentication required" in text:
         return StoreRefused(
             f"{settings} does not allow it; give username and password of a user with the role readWrite on "
-            f"the database {settings.database}"
+            f"the database {settings.shown_database}"
         )
     return StoreRefused(f"{settings} {_REFUSALS.get(error.code or 0, 'refused the call')} (code {error.code})")
 

@@ -58,7 +58,7 @@ def connect(settings: MongoDBSettings) -> Client:
     with warnings.catch_warnings(record=True) as doubts:
         warnings.simplefilter("always")
         try:
-            client: Client = AsyncMongoClient(settings.url, timeoutMS=round(settings.timeout * 1000))
+            client: Client = AsyncMongoClient(settings.url.reveal(), timeoutMS=round(settings.timeout * 1000))
         except (PyMongoError, ValueError, TypeError, OSError) as error:
             raise StoreRefused(
                 f"{settings} can't be used as the component says: {faults.why(error)}; "
@@ -122,9 +122,8 @@ async def _expire(collection: Collection, settings: MongoDBSettings) -> None:
     except OperationFailure as error:
         # Reads look at the time themselves: without the index nothing is wrong but the space it takes.
         logger.warning(
-            "%s will not remove expired entries of %s (code %s); have its administrator call "
+            "%s will not remove expired entries (code %s); have its administrator call "
             "createIndex({_ttl: 1}, {expireAfterSeconds: 0})",
             settings,
-            collection.full_name,
             error.code,
         )

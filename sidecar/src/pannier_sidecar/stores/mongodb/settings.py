@@ -6,6 +6,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 from urllib.parse import parse_qsl, quote_plus
 
+from pannier_crds.addresses.mongodb import hosts, hosts_of_url
+from pannier_crds.secret import Secret, number, reveal, shown
+from pannier_sidecar.network.fields import read_field, shown_addresses
 from pannier_sidecar.state.errors import StoreRefused
 
 if TYPE_CHECKING:
@@ -21,11 +24,13 @@ OWN_OPTIONS: Final[Mapping[str, str | int]] = {"appName": "pannier", "w": 1, "jo
 class MongoDBSettings:
     """The component's settings; times in seconds."""
 
-    url: str
-    """Of the server: it may hold a password."""
+    url: Secret
+    """Of the server."""
     hosts: str
-    """The part of the URL that may be shown."""
+    """For messages."""
     database: str
+    shown_database: str
+    """For messages."""
     collection: str
     write_concern: str | int | None
     """`majority` or a number; None: what the URL says."""
@@ -40,20 +45,21 @@ class MongoDBSettings:
 def read(settings: Mapping[str, Setting]) -> MongoDBSettings:
     """Return the settings, with Dapr's defaults. Raises StoreRefused where no server is named, and for w=0."""
     address = _address(settings)
-    concern = str(settings.get("writeconcern") or "")
+    concern = reveal(settings.get("writeconcern"))
     return MongoDBSettings(
-        url=_with_own_options(address),
-        hosts=address.partition("://")[2].partition("/")[0].partition("?")[0].rpartition("@")[2],
+        url=Secret(_with_own_options(address)),
+        hosts=_shown_hosts(settings),
+        shown_database=shown(settings.get("databaseName") or "daprStore", "databaseName"),
         database=_text(settings, "databaseName") or "daprStore",
         collection=_text(settings, "collectionName") or "daprCollection",
         write_concern=int(concern) if concern.isdecimal() else concern or None,
         read_concern=_text(settings, "readconcern") or _option(address, "readconcernlevel") or "local",
-        timeout=float(settings.get("operationTimeout") or 5.0),
+        timeout=number(settings.get("operationTimeout"), 5.0),
     )
 
 
 def _text(settings: Mapping[str, Setting], name: str) -> str:
-    return str(settings.get(name) or "").strip()
+    return reveal(settings.get(name)).strip()
 
 
 def _address(settings: Mapping[str, Setting]) -> str:
@@ -69,12 +75,19 @@ def _address(settings: Mapping[str, Setting]) -> str:
     return f"mongodb{'' if host else '+srv'}://{_user(settings)}{host or server}/{where}?{options}"
 
 
+def _shown_hosts(settings: Mapping[str, Setting]) -> str:
+    """Return the hosts for messages. Raises StoreRefused for an address that is none."""
+    readers = {"connectionString": hosts_of_url, "host": hosts, "server": hosts}
+    name = next(name for name in readers if _text(settings, name))
+    return shown_addresses(name, settings[name], read_field(name, settings[name], readers[name]))
+
+
 def _user(settings: Mapping[str, Setting]) -> str:
     name = settings.get("username")
     if not name:
         return ""
     password = settings.get("password")
-    return quote_plus(str(name)) + (f":{quote_plus(str(password))}@" if password else "@")
+    return quote_plus(reveal(name)) + (f":{quote_plus(reveal(password))}@" if password else "@")
 
 
 def _option(url: str, name: str) -> str:

@@ -6,16 +6,20 @@ import os
 import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
-from urllib.parse import parse_qsl, unquote, urlencode, urlsplit
+from urllib.parse import urlencode
 
+from pannier_crds.addresses.postgresql import hosts
+from pannier_crds.addresses.postgresql import parameters as read_parameters
+from pannier_crds.secret import Secret, reveal
+from pannier_sidecar.network.fields import read_field, shown_addresses
 from pannier_sidecar.state.errors import StoreRefused
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
-_KEYWORD: Final = re.compile(r"\s*(\w+)\s*=\s*(?:'((?:[^'\\]|\\.)*)'|((?:[^\s'\\]|\\.)*))(?=\s|$)\s*")
+    from pannier_crds.addresses.hosts import HostPort
+
 _SEARCH_PATH: Final = re.compile(r"(?:^|\s)(?:-c\s*|--)search_path=((?:\\.|[^\s\\])*)")
-_SCHEMES: Final = ("postgresql", "postgres")
 _OF_DAPRS_POOL: Final = frozenset(
     {
         "pool_min_conns",
@@ -46,8 +50,8 @@ _FIELDS: Final = {
 class Address:
     """Whom to connect to, as whom, and how."""
 
-    url: str
-    """As the client library takes it. Holds the password."""
+    url: Secret
+    """As the client library takes it."""
     where: str
     """For messages."""
     connect_timeout: float | None = None
@@ -61,51 +65,38 @@ class Address:
         return f"Address({self.where})"
 
 
-def read_address(connection_string: str, fields: Mapping[str, object]) -> Address:
+def read_address(connection_string: object, fields: Mapping[str, object]) -> Address:
     """Return the address; `fields` are other settings, which go before the string. Raises StoreRefused."""
-    text = connection_string.strip()
-    scheme, separator, _ = text.partition("://")
-    if separator and scheme not in _SCHEMES and "=" not in scheme:
-        raise StoreRefused("connectionString is a URL of another kind; write postgresql://user@host:port/database")
-    parameters = _of_url(text) if scheme in _SCHEMES else _of_keywords(text)
+    parameters = read_field("connectionString", connection_string, read_parameters)
     for name, parameter in _FIELDS.items():
         if fields.get(name) is not None:
-            parameters[parameter] = str(fields[name])
-    return _address(parameters)
+            parameters[parameter] = reveal(fields[name]).strip()
+    shown_host = _shown_host(parameters, connection_string, fields)
+    database = fields.get("database")
+    shown_database = f", database {database}" if isinstance(database, str) else ""
+    return _address(parameters, f"PostgreSQL at {shown_host}{shown_database}")
 
 
-def _of_url(text: str) -> dict[str, str]:
-    try:
-        parts = urlsplit(text)
-    except ValueError as error:
-        raise StoreRefused(f"connectionString is no URL ({error}); escape special characters as %XX") from error
-    user_info, _, hosts = parts.netloc.rpartition("@")
-    user, _, password = user_info.partition(":")
-    found = {"host": hosts, "user": user, "password": password, "dbname": parts.path.lstrip("/")}
-    return {**{name: unquote(value) for name, value in found.items() if value}, **dict(parse_qsl(parts.query))}
+def _shown_host(parameters: Mapping[str, str], connection_string: object, fields: Mapping[str, object]) -> str:
+    """Return the hosts for messages. Raises StoreRefused for a host that is none."""
+    name = next((name for name in ("hostaddr", "host") if fields.get(name) is not None), "connectionString")
+    given = fields.get(name) if name != "connectionString" else connection_string
+    host = parameters.get("hostaddr") or parameters.get("host")
+    if not host:
+        return "its usual place"
+    port = f":{int(parameters['port'])}" if parameters.get("port", "").isdecimal() else ""
+    found = [f"{each}{port}" if isinstance(each, str) or each.port is None else each for each in _hosts(name, host)]
+    return shown_addresses(name, given, found)
 
 
-def _of_keywords(text: str) -> dict[str, str]:
-    found: dict[str, str] = {}
-    place = 0
-    while place < len(text):
-        match = _KEYWORD.match(text, place)
-        if match is None:
-            # What stands there may be a password: it is not shown.
-            raise StoreRefused(
-                f"connectionString makes no sense after its character {place}; write name=value pairs with spaces "
-                "between them and 'quotes' around values that hold spaces, or a URL"
-            )
-        quoted, bare = match[2], match[3]
-        found[match[1].lower()] = re.sub(r"\\(.)", r"\1", bare if quoted is None else quoted)
-        place = match.end()
-    return {name: value for name, value in found.items() if value}
+def _hosts(name: str, host: str) -> Sequence[HostPort | str]:
+    return read_field(name, host, hosts)
 
 
-def _address(parameters: dict[str, str]) -> Address:
+def _address(parameters: dict[str, str], where: str) -> Address:
     for name in _FILES & parameters.keys():
         if not os.access(parameters[name], os.R_OK):
-            raise StoreRefused(f"{name} {parameters[name]!r} is no file that can be read; write the path of one")
+            raise StoreRefused(f"{name} is no file that can be read; write the path of one")
     parameters.setdefault("dbname", parameters.pop("database", ""))
     parameters["host"] = ",".join(map(_bracketed, parameters.pop("hostaddr", parameters.get("host", "")).split(",")))
     parameters.setdefault("application_name", "pannier")
@@ -114,8 +105,8 @@ def _address(parameters: dict[str, str]) -> Address:
     size = _number(parameters.pop("pool_max_conns", "0"), "pool_max_conns")
     kept = {name: value for name, value in parameters.items() if value and name not in _OF_DAPRS_POOL}
     return Address(
-        url=f"postgresql://?{urlencode(kept)}",
-        where=_where(kept),
+        url=Secret(f"postgresql://?{urlencode(kept)}"),
+        where=where,
         connect_timeout=connect_timeout or None,
         size=size or None,
         search_path=search_path,
@@ -132,11 +123,6 @@ def _search_path(parameters: dict[str, str]) -> str | None:
     return given or re.sub(r"\\(.)", r"\1", in_options[1])
 
 
-def _where(parameters: Mapping[str, str]) -> str:
-    host = parameters.get("host", "its usual place") + (f":{parameters['port']}" if "port" in parameters else "")
-    return f"PostgreSQL at {host}" + (f", database {parameters['dbname']}" if "dbname" in parameters else "")
-
-
 def _bracketed(host: str) -> str:
     """Return an IPv6 address as it stands before a port."""
     return f"[{host}]" if host.count(":") > 1 and not host.startswith("[") else host
@@ -144,5 +130,5 @@ def _bracketed(host: str) -> str:
 
 def _number(text: str, name: str) -> int:
     if not text.isdecimal():
-        raise StoreRefused(f"connectionString has {name}={text}, which is no whole number")
+        raise StoreRefused(f"connectionString has a {name} that is no whole number")
     return int(text)

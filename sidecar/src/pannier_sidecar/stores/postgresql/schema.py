@@ -98,7 +98,7 @@ class Schema:
         for name, own in wanted.items() if found else ():
             if found.get(name) != own:
                 raise StoreRefused(
-                    f"table {self._settings.table} is none of version {layout.version}: its column {name} is "
+                    f"table {self._settings.shown_table} is none of version {layout.version}: its column {name} is "
                     f"{found.get(name, 'missing')}, not {own}; write {layout.elsewhere}"
                 )
         return bool(found) and bool(await connection.fetch(_COLUMNS, tables.metadata))
@@ -120,6 +120,8 @@ class Schema:
         return _LEVEL.format(metadata=tables.metadata, key=self._level_key, level=self._layout.level)
 
     def _advice(self, error: Exception, tables: Tables) -> str:
+        if self._settings.hides_tables:
+            tables = Tables("TABLE", "METADATA_TABLE")
         statements = (
             _METADATA_TABLE.format(metadata=tables.metadata),
             self._layout.definition.format(table=tables.state),

@@ -7,6 +7,7 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
+from pannier_crds.secret import is_hidden, number, reveal
 from pannier_sidecar.state.errors import StoreRefused
 
 from .address import Address, read_address
@@ -14,7 +15,7 @@ from .address import Address, read_address
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-Value = str | int | float | bool | None
+    from pannier_sidecar.state.store import Setting
 
 _TABLE: Final = re.compile(r"(?a:(?:([A-Za-z_]\w{0,62})\.)?([A-Za-z_]\w{0,62}))")
 
@@ -30,6 +31,8 @@ class PostgreSQLSettings:
     """Likewise."""
     table_prefix: str
     """Version 2's, as written: part of what the metadata table knows the layout by."""
+    hides_tables: bool
+    """A name came from a secret, so none is shown."""
     timeout: float
     """Longest time that a call may take."""
     cleanup_interval: float
@@ -41,16 +44,22 @@ class PostgreSQLSettings:
     keeps_statements: bool
     """Whether a connection keeps statements prepared; a pooler in between may forbid it."""
 
+    @property
+    def shown_table(self) -> str:
+        """The table for messages."""
+        return "in tableName or tablePrefix" if self.hides_tables else self.table
 
-def read(settings: Mapping[str, Value]) -> PostgreSQLSettings:
+
+def read(settings: Mapping[str, Setting]) -> PostgreSQLSettings:
     """Return the settings, with Dapr's defaults. Raises StoreRefused naming the one that is wrong."""
-    address = read_address(str(settings.get("connectionString") or ""), settings)
-    prefix = str(settings.get("tablePrefix") or "")
+    address = read_address(settings.get("connectionString"), settings)
+    prefix = reveal(settings.get("tablePrefix"))
     return PostgreSQLSettings(
         address=address,
-        table=_quoted(f"{prefix}state") if prefix else _quoted(str(settings.get("tableName") or "state")),
-        metadata_table=_quoted(str(settings.get("metadataTableName") or "dapr_metadata")),
+        table=_quoted(f"{prefix}state") if prefix else _quoted(reveal(settings.get("tableName")) or "state"),
+        metadata_table=_quoted(reveal(settings.get("metadataTableName")) or "dapr_metadata"),
         table_prefix=prefix,
+        hides_tables=any(is_hidden(settings.get(name)) for name in ("tablePrefix", "tableName", "metadataTableName")),
         timeout=_seconds(settings, "timeout", 20.0),
         cleanup_interval=max(_seconds(settings, "cleanupInterval", 3600.0), 0.0),
         size=_size(settings, address),
@@ -64,22 +73,22 @@ def _quoted(name: str) -> str:
     match = _TABLE.fullmatch(name)
     if match is None:
         raise StoreRefused(
-            f"{name!r} is no name of a table; write letters, digits and underscores, not beginning with a digit"
+            "the value is no name of a table; write letters, digits and underscores, not beginning with a digit"
         )
     return ".".join(f'"{part.lower()}"' for part in match.groups() if part)
 
 
-def _size(settings: Mapping[str, Value], address: Address) -> int:
+def _size(settings: Mapping[str, Setting], address: Address) -> int:
     wanted = settings.get("maxConns")
     if isinstance(wanted, int) and wanted > 0:
         return wanted
     return address.size or max(4, os.cpu_count() or 1)
 
 
-def _seconds(settings: Mapping[str, Value], name: str, default: float) -> float:
+def _seconds(settings: Mapping[str, Setting], name: str, default: float) -> float:
     value = settings.get(name)
     if value is None:
         return default
     if isinstance(value, str):
-        raise StoreRefused(f"{name} {value!r} is no number of seconds")
-    return float(value)
+        raise StoreRefused(f"{name} is no number of seconds")
+    return number(value, 0.0)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, ClassVar
 from pannier_sidecar.state.cursors import cursor_after, key_before
 from pannier_sidecar.state.errors import NotSupported, OutcomeUnknown, StoreFault, StoreUnavailable
 from pannier_sidecar.state.requests import Delete, Get, Set, Write
-from pannier_sidecar.state.store import Feature, KeyPage, Store, StoredValue
+from pannier_sidecar.state.store import Feature, KeyPage, Setting, Store, StoredValue
 
 from . import settings as reading
 from .cleanup import Cleanup
@@ -39,7 +39,7 @@ class _PostgreSQLStore(Store):
     """What an entry of an index holds."""
     layout: ClassVar[Layout]
 
-    def __init__(self, settings: Mapping[str, reading.Value]):
+    def __init__(self, settings: Mapping[str, Setting]):
         """Take the component's settings under their canonical names, durations in seconds; `open` checks them."""
         self._given = settings
         self._statements = Statements("", self.layout)
@@ -52,7 +52,7 @@ class _PostgreSQLStore(Store):
         self._connections = Connections(
             partial(
                 connect,
-                settings.address.url,
+                settings.address.url.reveal(),
                 patience=settings.address.connect_timeout or settings.timeout,
                 names_statements=settings.keeps_statements,
             ),

@@ -142,7 +142,7 @@ async def _introduce(connection: Connection, credentials: Credentials, commands:
     first: list[Command] = []
     if credentials.password:
         user = (credentials.username,) if credentials.username else ()
-        first.append(("AUTH", *user, credentials.password))
+        first.append(("AUTH", *user, credentials.password.reveal()))
     first += [("PING",), ("CLIENT", "SETNAME", "pannier")]  # older servers and proxies may refuse the latter
     everything = [*first, *commands]
     replies = await connection.send(b"".join([pack(*command) for command in everything]), len(everything))

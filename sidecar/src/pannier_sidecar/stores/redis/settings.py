@@ -6,13 +6,16 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 from msgspec import Struct
 
+from pannier_crds.addresses.hosts import host_list
+from pannier_crds.secret import Secret, is_hidden, number, reveal
+from pannier_sidecar.network.fields import read_field
 from pannier_sidecar.network.tls import Encryption
 from pannier_sidecar.state.errors import StoreRefused
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    Setting = str | int | float | bool | None
+    from pannier_sidecar.state.store import Setting
 
 DEFAULT_PORT: Final = 6379
 
@@ -27,14 +30,21 @@ class Address(NamedTuple):
         return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
 
 
+class HiddenAddress(Address):
+    """One that came from a secret or the environment."""
+
+    def __str__(self) -> str:
+        return "the address in redisHost"
+
+
 class Credentials(Struct, frozen=True):
     """Who we are; without a password nobody in particular."""
 
     username: str = ""
-    password: str = ""
+    password: Secret = Secret("")  # never changes
 
     def __repr__(self) -> str:
-        return f"Credentials({self.username!r}, ...)"  # settings may find their way into a log
+        return "Credentials(...)"  # settings may find their way into a log
 
 
 class RedisSettings(Struct, frozen=True):
@@ -70,7 +80,7 @@ class RedisSettings(Struct, frozen=True):
             addresses=_addresses(settings),
             credentials=_credentials(settings, "redis"),
             sentinel_credentials=_credentials(settings, "sentinel"),
-            database=int(settings.get("redisDB") or 0),
+            database=int(number(settings.get("redisDB"), 0)),
             is_cluster=settings.get("redisType") == "cluster" and not by_sentinel,
             master_name=_master_name(settings) if by_sentinel else None,
             encryption=Encryption.read(settings) if settings.get("enableTLS") is True else None,
@@ -84,23 +94,22 @@ class RedisSettings(Struct, frozen=True):
 
 
 def _text(settings: Mapping[str, Setting], name: str) -> str:
-    value = settings.get(name)
-    return "" if value is None else str(value)
+    return reveal(settings.get(name))
 
 
 def _seconds(settings: Mapping[str, Setting], name: str, default: float) -> float:
     """Return a duration; 0 and less, which for Dapr mean default and never, are the default: no call may hang."""
-    seconds = float(settings.get(name) or 0)
+    seconds = number(settings.get(name), 0)
     return seconds if seconds > 0 else default
 
 
 def _retries(settings: Mapping[str, Setting]) -> int:
     retries = settings.get("redisMaxRetries")
-    return 3 if retries is None else max(0, int(retries))
+    return 3 if retries is None else max(0, int(number(retries, 0)))
 
 
 def _credentials(settings: Mapping[str, Setting], whose: str) -> Credentials:
-    return Credentials(_text(settings, f"{whose}Username"), _text(settings, f"{whose}Password"))
+    return Credentials(_text(settings, f"{whose}Username"), Secret(_text(settings, f"{whose}Password")))
 
 
 def _master_name(settings: Mapping[str, Setting]) -> str:
@@ -113,19 +122,15 @@ def _master_name(settings: Mapping[str, Setting]) -> str:
 
 
 def _addresses(settings: Mapping[str, Setting]) -> tuple[Address, ...]:
-    hosts = [host for part in _text(settings, "redisHost").split(",") if (host := part.strip())]
-    if not hosts:
+    given = settings.get("redisHost")
+    if not reveal(given).strip(" ,"):
         raise StoreRefused("redisHost is empty; write host or host:port, several separated by commas")
-    port = settings.get("redisPort")
-    return tuple(_address(host, None if port is None else int(port)) for host in hosts)
-
-
-def _address(text: str, default_port: int | None) -> Address:
-    host, colon, port = text.rpartition(":")
-    if not colon or "]" in port or ":" in host and not host.startswith("["):  # no port: a name, [v6] or bare v6
-        return Address(text.strip("[]"), default_port or DEFAULT_PORT)
-    if not port.isdecimal() or not 0 < int(port) < 65536 or not host:
-        raise StoreRefused(f"redisHost {text!r} is no address; write host or host:port with a port from 1 to 65535")
-    if default_port not in (None, int(port)):
-        raise StoreRefused(f"redisHost says port {port} and redisPort says {default_port}; take one of them out")
-    return Address(host.strip("[]"), int(port))
+    default = settings.get("redisPort")
+    default_port = None if default is None else int(number(default, 0))
+    kind = HiddenAddress if is_hidden(given) else Address
+    found = []
+    for host, port in read_field("redisHost", given, host_list):
+        if default_port not in (None, port) and port is not None:
+            raise StoreRefused(f"redisHost says port {port} and redisPort says {default_port}; take one of them out")
+        found.append(kind(host, port or default_port or DEFAULT_PORT))
+    return tuple(found)

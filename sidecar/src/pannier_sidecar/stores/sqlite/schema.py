@@ -8,6 +8,7 @@ from pathlib import Path
 from time import monotonic, sleep
 from typing import TYPE_CHECKING, Final
 
+from pannier_sidecar.network.reasons import reason
 from pannier_sidecar.state.errors import StoreRefused
 
 from .faults import is_busy
@@ -74,7 +75,9 @@ def _make_folder(location: Location) -> None:
     if location.is_in_memory:
         return
     if isdir(location.path):
-        raise StoreRefused(f"connectionString names the folder {location.path}; write the path of a file in it")
+        raise StoreRefused(
+            f"connectionString names the folder{_shown(location, location.path)}; write the path of a file in it"
+        )
     folder = Path(dirname(location.path) or ".")
     if folder.is_dir() or not location.may_be_created:
         return
@@ -82,8 +85,13 @@ def _make_folder(location: Location) -> None:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     except OSError as error:
         raise StoreRefused(
-            f"folder {folder} for {location} can't be made ({error.strerror}); make it, or change connectionString"
+            f"folder{_shown(location, folder)} for {location} can't be made ({reason(error)}); "
+            "make it, or change connectionString"
         ) from error
+
+
+def _shown(location: Location, path: object) -> str:
+    return f" {path}" if location.may_be_shown else ""
 
 
 def _once_free(patience: float, prepare: Callable[[], None]) -> None:
@@ -137,7 +145,7 @@ def _refuse_newer_layout(connection: sqlite3.Connection, settings: SQLiteSetting
     if row is None:
         return
     if not str(row[0]).isdecimal():
-        raise StoreRefused(f"{settings.location} has the layout level {row[0]!r}, which is no number; is it ours?")
+        raise StoreRefused(f"{settings.location} has a layout level that is no number; is it ours?")
     if int(row[0]) > LEVEL:
         raise StoreRefused(
             f"{settings.location} has layout level {row[0]}, and this version knows {LEVEL}: "
@@ -150,4 +158,4 @@ def _refuse_other_table(connection: sqlite3.Connection, settings: SQLiteSettings
     missing = _COLUMNS - columns
     if missing:
         what = f"lacks the column {min(missing)}" if columns else "does not exist"
-        raise StoreRefused(f"table {settings.table} of {settings.location} {what}; write another tableName")
+        raise StoreRefused(f"table {settings.shown_table} of {settings.location} {what}; write another tableName")

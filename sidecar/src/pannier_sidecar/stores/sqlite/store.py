@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from pannier_sidecar.state.cursors import cursor_after, key_before
 from pannier_sidecar.state.errors import OutcomeUnknown, StoreFault, StoreUnavailable
 from pannier_sidecar.state.requests import Delete, Get, Set, Write
-from pannier_sidecar.state.store import Feature, KeyPage, Store, StoredValue
+from pannier_sidecar.state.store import Feature, KeyPage, Setting, Store, StoredValue
 
 from . import settings as reading
 from .schema import connect_reader, connect_writer
@@ -29,7 +29,7 @@ class SQLiteStore(Store):
 
     features = frozenset(Feature)
 
-    def __init__(self, settings: Mapping[str, reading.Value]):
+    def __init__(self, settings: Mapping[str, Setting]):
         """Take the component's settings under their canonical names, durations in seconds; `open` checks them."""
         self._given = settings
         self._writer: Worker | None = None

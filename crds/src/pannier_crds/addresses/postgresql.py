@@ -1,0 +1,131 @@
+"""PostgreSQL's connection strings as Dapr's driver takes them: a URL, or `host=... user=...`."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Final
+from urllib.parse import unquote
+
+from pannier_crds.addresses.hosts import HostPort, character, host_port, parts, socket_path
+from pannier_crds.addresses.urls import Authority, check_escapes, query_pairs, split_authority
+from pannier_crds.problems import WrongValue
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+URL: Final = "write postgresql://USER:PASSWORD@HOST:PORT/DATABASE"
+_PAIRS: Final = (
+    "write name=value pairs with spaces between them and 'quotes' around values that hold spaces, ';' or '=', or a URL"
+)
+_SCHEMES: Final = ("postgresql://", "postgres://")
+_SCHEME: Final = re.compile(r"(?a:[a-z][a-z0-9+.-]*:(//|[a-z]+:))", re.IGNORECASE)
+_KEYWORD: Final = re.compile(r"\s*(\w+)\s*=\s*(?:'((?:[^'\\]|\\.)*)'|((?:[^\s'\\]|\\.)*))(?=\s|$)\s*", re.ASCII)
+_OTHER_DIALECT: Final = re.compile(
+    r"[;,]\s*(?:user|username|uid|user id|password|pwd|host|hostname|server|data source|port|database|dbname|sslmode"
+    r"|ssl mode|timeout|pooling|initial catalog)\s*(?:=|$)",
+    re.IGNORECASE,
+)
+_HOST: Final = "write the host alone, or several separated by commas, or the folder of a Unix socket"
+
+
+def parameters(text: str) -> dict[str, str]:
+    """Return what a connection string says, by libpq's names; empty values left out. Raises WrongValue."""
+    text = text.strip()
+    for scheme in _SCHEMES:
+        if text.startswith(scheme):
+            found = _of_url(text, len(scheme))
+            break
+    else:
+        if _SCHEME.match(text):
+            raise WrongValue("a URL of another kind begins at character 1", URL)
+        found = _of_keywords(text)
+    _check_numbers(found)
+    return {name: value for name, value in found.items() if value}
+
+
+def hosts(text: str, offset: int = 0) -> tuple[HostPort | str, ...]:
+    """Read the hosts of a parameter: addresses, and paths of folders as text. Raises WrongValue."""
+    return tuple(
+        socket_path(part, place) if part.startswith("/") else host_port(part, place, instead=_HOST)
+        for part, place in parts(text, offset)
+    )
+
+
+def read(text: str) -> None:
+    """Raise WrongValue for a text that is no connection string."""
+    parameters(text)
+
+
+def read_hosts(text: str) -> None:
+    """Raise WrongValue for a text that is no host, nor the folder of a Unix socket."""
+    hosts(text)
+
+
+def _of_url(text: str, start: int) -> dict[str, str]:
+    authority = split_authority(text, start)
+    found = {"host": _url_hosts(authority), "dbname": _database(text, authority)}
+    user, colon, password = authority.user_info.partition(":")
+    check_escapes(authority.user_info, start)
+    found |= {"user": unquote(user), "password": unquote(password) if colon else ""}
+    for name, value, place in query_pairs(text, authority.query_at):
+        if name in ("host", "hostaddr"):
+            hosts(value, place)
+        found[name] = value
+    return found
+
+
+def _url_hosts(authority: Authority) -> str:
+    text = authority.hosts
+    if text.lower().startswith("%2f"):
+        return socket_path(unquote(text), authority.hosts_at)
+    if text:
+        for part, place in parts(text, authority.hosts_at):
+            host_port(part, place, instead=URL)
+    return text
+
+
+def _database(text: str, authority: Authority) -> str:
+    path = text[authority.end : authority.path_end].removeprefix("/")
+    place = authority.end + 1
+    if "/" in path:
+        raise WrongValue(f"{character(text, place + path.index('/'))} is in no name of a database", URL)
+    check_escapes(path, place)
+    return unquote(path)
+
+
+def _of_keywords(text: str) -> dict[str, str]:
+    found: dict[str, str] = {}
+    place = 0
+    while place < len(text):
+        match = _KEYWORD.match(text, place)
+        if match is None:
+            raise WrongValue(f"the text makes no sense after its character {place}", _PAIRS)
+        name, quoted, bare = match[1].lower(), match[2], match[3]
+        if bare:
+            _refuse_other_dialect(bare, match.start(3))
+        value = re.sub(r"\\(.)", r"\1", bare if quoted is None else quoted)
+        if name in ("host", "hostaddr") and value:
+            hosts(value, match.start(3 if quoted is None else 2))
+        found[name] = value
+        place = match.end()
+    return found
+
+
+def _refuse_other_dialect(value: str, place: int) -> None:
+    """Refuse `host=a;password=P`: pairs that other drivers separate so, and that would be one value here."""
+    meant = _OTHER_DIALECT.search(value)
+    if meant is not None:
+        raise WrongValue(f"{character(value, meant.start(), place)} separates no name=value pairs here", _PAIRS)
+
+
+def _check_numbers(found: Mapping[str, str]) -> None:
+    for name in _numbers(found):
+        if not all(part.isascii() and part.isdecimal() and len(part) < 10 for part in found[name].split(",")):
+            raise WrongValue(f"{name} is no whole number", f"write {name}=NUMBER")
+    for port in found.get("port", "").split(","):
+        if port and not 1 <= int(port) <= 65535:
+            raise WrongValue("port is none", "write a port from 1 to 65535")
+
+
+def _numbers(found: Mapping[str, str]) -> Iterator[str]:
+    return (name for name in ("port", "connect_timeout", "pool_max_conns") if found.get(name))

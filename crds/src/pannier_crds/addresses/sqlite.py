@@ -1,0 +1,131 @@
+"""Where a SQLite database is: a path, a `file:` URI or `:memory:`, each with `?name=value` parameters, as in Dapr.
+
+What is written as other drivers have it would be the name of a file here, so it is refused.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Final, NamedTuple
+from urllib.parse import parse_qs, unquote
+
+from pannier_crds.addresses.hosts import character
+from pannier_crds.problems import WrongValue
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+PATH: Final = "write the path of the database file, such as /var/lib/app/state.db, or :memory:"
+ALLOWED_PRAGMAS: Final = (
+    "cache_size",
+    "max_page_count",
+    "mmap_size",
+    "synchronous",
+    "temp_store",
+    "wal_autocheckpoint",
+)
+_OWN_PRAGMAS: Final = {"busy_timeout": "busyTimeout", "journal_mode": "disableWAL"}
+"""What a pragma may not set, because a setting of its own does."""
+_PRAGMA: Final = re.compile(r"(?a:(\w+)\((-?\w{1,32})\))")
+_MODES: Final = ("ro", "rw", "rwc", "memory")
+_KNOWN: Final = frozenset({"mode", "immutable", "_pragma", "_txlock", "_time_format", "cache"})
+_OF_ENCRYPTION: Final = re.compile(r"key|cipher|crypt|auth|passw|passphrase", re.IGNORECASE)
+_OF_DURABILITY: Final = re.compile(r"sync|secure_delete", re.IGNORECASE)
+_SETTING: Final = re.compile(r"[A-Za-z][A-Za-z _]*=")
+_FURTHER_SETTING: Final = re.compile(r";\s*(?:[A-Za-z][A-Za-z _]*=|$)")
+_DRIVE: Final = re.compile(r"[A-Za-z]:[\\/]")
+_VARIABLE: Final = re.compile(r"\$\{?\w|%\w+%")
+_HARMLESS: Final = re.compile(r"(?a:[\w./ -]{1,400})")
+
+
+class File(NamedTuple):
+    """A database, as its connection string has it."""
+
+    path: str
+    """Empty: in memory."""
+    mode: str
+    is_immutable: bool
+    pragmas: tuple[str, ...]
+    has_unknown_parameters: bool
+
+
+def read(text: str) -> None:
+    """Raise WrongValue for a text that names no file."""
+    locate(text)
+
+
+def locate(text: str) -> File:
+    """Take a connection string apart. Raises WrongValue."""
+    text = text.strip()
+    path, _, query = text.partition("?")
+    if path.lower().startswith("file:"):
+        path = unquote(path[len("file:") :])
+        if path.startswith("//"):
+            path = "/" + path[2:].partition("/")[2]  # file:///path and file://localhost/path
+    if path != ":memory:":
+        _refuse_other_dialects(path)
+    if not path:
+        raise WrongValue("the name of the file is missing", PATH)
+    parameters = parse_qs(query, keep_blank_values=True)
+    _refuse_promises(parameters.keys() - _KNOWN)
+    mode = parameters.get("mode", ["rwc"])[0]
+    if mode not in _MODES:
+        raise WrongValue("its mode is none", "write mode=ro, rw, rwc or memory")
+    pragmas = tuple(_pragma(each) for each in parameters.get("_pragma", []))
+    is_in_memory = path == ":memory:" or mode == "memory"
+    is_immutable = parameters.get("immutable", ["0"])[0] == "1"
+    return File("" if is_in_memory else path, mode, is_immutable, pragmas, not parameters.keys() <= _KNOWN)
+
+
+def _refuse_promises(names: Iterable[str]) -> None:
+    """Refuse parameters of other drivers that somebody may rely on."""
+    if any(_OF_ENCRYPTION.search(name) for name in names):
+        message = "a parameter asks for encryption or a login, but database files are not encrypted here"
+        raise WrongValue(message, "take it out")
+    if any(_OF_DURABILITY.search(name) for name in names):
+        advice = "write _pragma=synchronous(FULL) for durable writes, or take it out"
+        raise WrongValue("a parameter asks for durability, and has no effect here", advice)
+
+
+def is_harmless(path: str) -> bool:
+    """Whether a path may be shown: it looks like one, with no character that other things than paths need."""
+    return _HARMLESS.fullmatch(path) is not None and ("/" in path or path.endswith((".db", ".sqlite", ".sqlite3")))
+
+
+def _refuse_other_dialects(path: str) -> None:
+    """Refuse what SQLite would make a file of that nobody would find."""
+    for place, each in enumerate(path):
+        if not each.isprintable():
+            raise WrongValue(f"{character(path, place)} cannot be printed", PATH)
+    if _DRIVE.match(path) or "\\" in path:
+        raise WrongValue("it is a path as Windows has it", "write a path with '/', without a drive")
+    if path.startswith("~"):
+        raise WrongValue("'~' stands for no folder here", "write the path whole, such as /home/NAME/state.db")
+    if _VARIABLE.search(path):
+        raise WrongValue("variables are not filled in here", "write the path whole, or take it from envRef")
+    if _SETTING.match(path) or _FURTHER_SETTING.search(path):
+        message = f"{character(path, _first(path, ';='))} separates settings, which are not read from here"
+        raise WrongValue(message, f"{PATH}, and other settings in fields of their own")
+    first = path.partition("/")[0]
+    if ":" in first:
+        message = (
+            f"{character(path, first.index(':'))} ends the name of a dialect or host, and only a path is read here"
+        )
+        raise WrongValue(message, PATH)
+    if "://" in path or "@" in first:
+        raise WrongValue(f"{character(path, _first(path, ':@'))} stands in a URL, and only a path is read here", PATH)
+
+
+def _first(path: str, signs: str) -> int:
+    return next(place for place, each in enumerate(path) if each in signs)
+
+
+def _pragma(text: str) -> str:
+    match = _PRAGMA.fullmatch(text)
+    name = match[1].lower() if match else ""
+    if name in _OWN_PRAGMAS:
+        raise WrongValue(f"it can't set _pragma={name}", f"use the setting {_OWN_PRAGMAS[name]}")
+    if match is None or name not in ALLOWED_PRAGMAS:
+        message = "one of its _pragma is not taken"
+        raise WrongValue(message, f"write _pragma=name(value) with one of {', '.join(ALLOWED_PRAGMAS)}")
+    return f"{name}={match[2]}"
