@@ -6,21 +6,26 @@ own of the loopback interface, so that a way can tell who is who. Clients come f
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from servers.faulty_way import FaultyWay, faulty_way
 from servers.processes import free_port
 from servers.redis_server import (
     MASTER_NAME,
+    SLOTS,
     RedisServer,
     Settings,
     sentinel,
     single,
     wait_until,
 )
+
+from pannier_sidecar.stores.redis.slots import slot_of
 
 CLIENTS = "127.0.0.1"
 
@@ -138,3 +143,79 @@ def _is_watched(net: Watched, replicas: int) -> bool:
         if any(replica["flags"] != "slave" or not replica["runid"] for replica in known):
             return False
     return True
+
+
+# --- Cluster ------------------------------------------------------------------------------------------------------
+
+
+@dataclass
+class ClusterNet(Net):
+    """Three primaries, and replicas of the first one."""
+
+    @property
+    def settings(self) -> Settings:
+        return {"redisHost": ",".join(place.address for place in self.places), "redisType": "cluster"}
+
+    def owner(self, tag: str, seen_by: Place) -> Place | None:
+        """Return who has the keys with a hash tag, as one node sees it."""
+        slot = slot_of(tag.encode())
+        for first, last, (_, port, *_), *_ in _ranges(seen_by):
+            if first <= slot <= last:
+                return next(place for place in self.places if place.ways[0].port == port)
+        return None
+
+    def tag_on(self, place: Place) -> str:
+        """Return a hash tag whose keys a node has."""
+        return next(tag for n in range(1000) if self.owner(tag := f"{{t{n}}}", place) is place)
+
+
+@contextmanager
+def cluster(folder: Path, replicas: int = 1, *options: str) -> Iterator[ClusterNet]:
+    """Run three primaries, which replace one another's when they are gone for a second."""
+    net = ClusterNet()
+    with ExitStack() as stack:
+        for number in range(3 + replicas):
+            place = net.add(stack, ports=2)
+            data, bus = place.ways
+            more = [*_outgoing(place), "--cluster-enabled", "yes", "--cluster-node-timeout", "1000"]
+            more += ["--cluster-port", str(bus.target), "--cluster-announce-ip", "127.0.0.1"]
+            more += ["--cluster-announce-port", str(data.port), "--cluster-announce-bus-port", str(bus.port), *options]
+            place.server = stack.enter_context(single(folder / f"node{number}", *more, port=data.target))
+        _join(net, replicas)
+        yield net
+
+
+def _join(net: ClusterNet, replicas: int) -> None:
+    first, primaries = net.places[0], net.places[:3]
+    for number, place in enumerate(net.places):
+        if place in primaries:
+            ask(place, "CLUSTER ADDSLOTSRANGE", number * SLOTS // 3, (number + 1) * SLOTS // 3 - 1)
+        ask(place, "CLUSTER SET-CONFIG-EPOCH", number + 1)
+        ask(place, "CLUSTER MEET", "127.0.0.1", first.ways[0].port, first.ways[1].port)
+    wait_until(lambda: all(len(_ranges(place)) == 3 for place in net.places), "the nodes know one another")
+    name = ask(first, "CLUSTER MYID")
+    for place in net.places[3:]:
+        ask(place, "CLUSTER REPLICATE", name)
+    wait_until(lambda: all(_is_whole(place, replicas) for place in net.places), "the nodes form a Cluster")
+
+
+def _is_whole(place: Place, replicas: int) -> bool:
+    return serves(place) and sum(len(row) - 3 for row in _ranges(place)) == replicas
+
+
+def serves(place: Place) -> bool:
+    """Whether a node says that the Cluster is well."""
+    about = ask(place, "CLUSTER INFO")
+    return "ok" in re.findall(r"cluster_state:?\W*(\w+)", about.decode() if isinstance(about, bytes) else str(about))
+
+
+def ask(place: Place, command: str, *arguments: object) -> Any:
+    assert place.server is not None
+    with place.server.client() as client:
+        return client.execute_command(command, *arguments)  # type: ignore[no-untyped-call]
+
+
+def _ranges(place: Place) -> Any:
+    assert place.server is not None
+    with place.server.client() as client:
+        return client.execute_command("CLUSTER SLOTS", target_nodes="random")

@@ -83,6 +83,25 @@ async def test_during_an_outage_calls_fail_in_time_and_say_why(tmp_path: Path) -
             assert (await store.get(Get("k"))) is not None
 
 
+async def test_an_outage_that_lasts_costs_each_call_nothing(tmp_path: Path) -> None:
+    """Calls wait for a server as long as it may be restarting, counted from the outage's beginning."""
+    with single(tmp_path) as server:
+        async with opened(server.settings, dialTimeout=0.5) as store:
+            server.kill()
+            with pytest.raises(StoreFault):
+                await store.set(Set("k", b"1"))
+            await asyncio.sleep(0.6)
+            started = monotonic()
+            for _ in range(50):
+                with pytest.raises(StoreUnavailable, match=server.address):
+                    await store.get(Get("k"))
+                with pytest.raises(StoreUnavailable, match=server.address):
+                    await store.set(Set("k", b"1"))
+            assert monotonic() - started < 5, "each waited for the server"
+            server.start()
+            await eventually(lambda: store.set(Set("k", b"3")))
+
+
 async def test_a_call_that_finds_the_server_restarting_waits_for_it(tmp_path: Path) -> None:
     with single(tmp_path) as server:
         async with opened(server.settings, dialTimeout=20.0) as store:

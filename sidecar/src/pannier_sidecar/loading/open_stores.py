@@ -9,10 +9,11 @@ from __future__ import annotations
 import asyncio
 import logging
 import random
+from contextlib import suppress
 from typing import TYPE_CHECKING, Final, Protocol
 
 from pannier_sidecar.state.directory import ServedStore, Waiting
-from pannier_sidecar.state.errors import StoreFault
+from pannier_sidecar.state.errors import PartlyUnavailable, StoreFault
 from pannier_sidecar.stores import registry
 
 if TYPE_CHECKING:
@@ -164,7 +165,8 @@ async def open_store(wanted: Wanted) -> OpenStore:
     try:
         async with asyncio.timeout(seconds):
             await store.open()
-            await store.ping()
+            with suppress(PartlyUnavailable):  # the keys of the other servers are served
+                await store.ping()
         is_open = True
     except TimeoutError as error:
         raise StoreFault(f"it did not answer within {seconds:g} s, its initTimeout") from error

@@ -7,6 +7,7 @@
     ├── CursorInvalid            no place in the list of keys
     ├── NotSupported             the store cannot keep this promise, so nothing was done
     ├── StoreUnavailable         it did not happen, and why may pass: worth another attempt
+    │   └── PartlyUnavailable    some of its servers serve: of its health alone
     ├── OutcomeUnknown           a write's answer was lost: it may have happened
     │   └── TooFewReplicas       it has happened, but it may be lost yet
     └── StoreRefused             will not pass by itself: wrong password, no permission, full disk
@@ -107,6 +108,10 @@ class StoreUnavailable(StoreFault):
 
     http_status = 503
     grpc_code = GrpcCode.UNAVAILABLE
+
+
+class PartlyUnavailable(StoreUnavailable):
+    """Some servers of the store do not serve, and the others do: said of the store's health, never of a call."""
 
 
 class OutcomeUnknown(StoreFault):

@@ -5,6 +5,7 @@
     listing      pages of keys by SCAN
     deployment   which kind of Redis a component means
     cluster      the servers of a Cluster: who has which key
+    slot_map     whom to believe where the nodes do not agree
     sentinel     who the primary is, if Sentinels say so
     votes        whom to believe where they do not agree
     servers      which server gets a call, and what happens when it cannot answer

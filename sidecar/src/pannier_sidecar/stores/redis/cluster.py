@@ -5,25 +5,33 @@ from __future__ import annotations
 import asyncio
 import logging
 from functools import partial
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final
 
 from hiredis import ReplyError
 
-from pannier_sidecar.state.errors import NotSupported, StoreFault, StoreRefused, StoreUnavailable
+from pannier_sidecar.network.pipeline import ConnectionLost
+from pannier_sidecar.state.errors import (
+    NotSupported,
+    PartlyUnavailable,
+    StoreFault,
+    StoreRefused,
+    StoreUnavailable,
+)
 
-from . import faults
+from . import faults, slot_map
 from .servers import Node, Servers, answer_ping
 from .settings import Address
 from .slots import SLOTS, slot_of
 from .wire import pack, unpack
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Sequence
 
     from .connection import Connection
     from .dialling import Dialler
     from .servers import Request
     from .settings import RedisSettings
+    from .slot_map import SlotMap, View
 
 log = logging.getLogger(__name__)
 
@@ -31,16 +39,11 @@ PATIENCE_S: Final = 0.2
 """A node that has no connection for so long may have been replaced: the Cluster is asked."""
 REFRESH_PAUSE_S: Final = 0.1
 """Between two times that it is asked."""
-
-
-class _Range(NamedTuple):
-    """A row of slots that one node has."""
-
-    first: int
-    last: int
-    address: Address | None
-    """None: it has told nobody yet."""
-    replicas: int
+TROUBLE_PAUSE_S: Final = 0.5
+"""The same, while some of its nodes take no calls."""
+STRAGGLERS_S: Final = 0.2
+"""How long the nodes that have not answered are waited for when most have: they may be unreachable."""
+QUESTIONS: Final = (("CLUSTER", "INFO"), ("CLUSTER", "NODES"), ("CLUSTER", "SLOTS"))
 
 
 class Cluster(Servers):
@@ -51,31 +54,53 @@ class Cluster(Servers):
         self._dialler = dialler
         self._nodes: dict[Address, Node] = {}
         self._slots: list[Node | None] = [None] * SLOTS
+        self._known: frozenset[str] = frozenset()
+        """Ids of the nodes that have slots."""
+        self._failing: dict[Node, float] = {}
+        """Nodes that take no calls, and since when (loop time)."""
         self._refresh: asyncio.Task[StoreFault | None] | None = None
+        self._watch: asyncio.Task[None] | None = None
         self._retiring: set[asyncio.Task[None]] = set()
+        self._told = ""
         self._is_closed = False
 
     async def open(self) -> None:
-        self._take(await self._ask_for_slots())
-        results = await asyncio.gather(*(node.link.open() for node in self._nodes.values()), return_exceptions=True)
-        for result in results:
-            if result is not None:
-                raise result
+        found = await self._ask_for_slots()
+        if not found.serves:
+            raise StoreUnavailable(f"{_DOWN}; it is asked again")
+        self._take(found)
+        nodes = list(self._nodes.values())
+        results = await asyncio.gather(*(node.link.open() for node in nodes), return_exceptions=True)
+        faults = [result for result in results if result is not None]
+        grave = [fault for fault in faults if not isinstance(fault, StoreUnavailable)]
+        if grave or len(faults) == len(nodes):
+            raise (grave or faults)[0]
+        for node in nodes:
+            node.link.start()  # those that answer serve their keys, and the others are tried again
 
     async def close(self) -> None:
         self._is_closed = True
-        if self._refresh is not None:
-            self._refresh.cancel()
-            await asyncio.wait((self._refresh,))
+        tasks = [task for task in (self._refresh, self._watch) if task is not None]
+        for background in tasks:
+            background.cancel()
+        if tasks:
+            await asyncio.wait(tasks)
         for task in self._retiring:
             task.cancel()
         await asyncio.gather(*(node.close() for node in self._nodes.values()))
         await asyncio.gather(*self._retiring, return_exceptions=True)
 
     async def ping(self) -> None:
-        for node in set(self._slots):
-            if node is not None:
-                await answer_ping(node.link)
+        nodes = [node for node in set(self._slots) if node is not None]
+        results = await asyncio.gather(*map(_answer_for_itself, nodes), return_exceptions=True)
+        faults = [result for result in results if isinstance(result, BaseException)]
+        if not faults and None not in self._slots:
+            return
+        self._start_watch()
+        fault = faults[0] if faults else StoreUnavailable("some hash slots of the Redis Cluster have no node")
+        if len(faults) < len(nodes) and isinstance(fault, StoreUnavailable):
+            raise PartlyUnavailable(f"{len(nodes) - len(faults)} of {len(nodes)} nodes of the Cluster serve: {fault}")
+        raise fault
 
     def connection(self, key: bytes) -> Connection | None:
         node = self._slots[slot_of(key)]
@@ -110,7 +135,7 @@ class Cluster(Servers):
     async def redirect(self, request: Request, error: ReplyError, deadline: float) -> Any | None:
         kind, *place = str(error).split()
         if kind == "CLUSTERDOWN" or len(place) != 2:
-            await self._refreshed(deadline)
+            await self._after_down(slot_of(request.key), error, deadline)
             return None
         slot, address = int(place[0]), _address(place[1], self._settings.addresses[0].host)
         if kind == "ASK":
@@ -118,6 +143,17 @@ class Cluster(Servers):
         self._slots[slot] = self._node_at(address, self._slots[slot])
         self._start_refresh()
         return None
+
+    async def _after_down(self, slot: int, error: ReplyError, deadline: float) -> None:
+        """Return when the Cluster has been asked anew. Raises if its node has been taking no calls for long enough."""
+        now = asyncio.get_running_loop().time()
+        node = self._slots[slot]
+        if node is not None:
+            since = self._failing.setdefault(node, now)
+            self._start_watch()
+            if now >= min(deadline, since + self._settings.dial_timeout):
+                raise StoreUnavailable(_DOWN)
+        await self._refreshed(deadline)
 
     async def _ask_once(self, node: Node, request: Request, deadline: float) -> Any:
         """Return the answer of a node that is about to get the slot of the request's key."""
@@ -143,6 +179,8 @@ class Cluster(Servers):
                     return node
                 except StoreFault as error:
                     fault = error
+                    self._start_watch()
+                    deadline = min(deadline, node.link.waits_until)
             if loop.time() >= deadline:
                 raise fault
             await self._refreshed(deadline)
@@ -163,46 +201,109 @@ class Cluster(Servers):
         try:
             self._take(await self._ask_for_slots())
         except StoreFault as fault:
-            log.warning("the slots of the Redis Cluster are not known: %s", fault)
+            if str(fault) != self._told:
+                self._told = str(fault)
+                log.warning("the slots of the Redis Cluster are not known: %s", fault)
             return fault
+        self._told = ""
         return None
 
-    async def _ask_for_slots(self) -> list[_Range]:
-        """Return what the first node that answers says of the slots."""
-        addresses = list(dict.fromkeys((*self._nodes, *self._settings.addresses)))
-        told = []
-        for address in addresses:
-            try:
-                connection, (slots,) = await self._dialler.connect(
-                    address,
-                    self._settings.credentials,
-                    ("CLUSTER", "SLOTS"),
-                    patience=self._settings.dial_timeout / (len(addresses) + 1),
-                )
-            except StoreRefused:
-                raise
-            except StoreFault as fault:
-                told.append(str(fault))
-                continue
-            connection.abort("asked")
-            if isinstance(slots, ReplyError):
-                raise _no_cluster(slots, address)
-            return [
-                _Range(first, last, _node_address(primary, address), len(replicas))
-                for first, last, primary, *replicas in slots
-            ]
-        raise StoreUnavailable(f"no node of the Redis Cluster answers: {'; '.join(told)}")
+    def _start_watch(self) -> None:
+        """Ask the Cluster again and again until all its nodes take calls."""
+        if (self._watch is None or self._watch.done()) and not self._is_closed:
+            self._watch = asyncio.create_task(self._watch_over())
 
-    def _take(self, ranges: Iterable[_Range]) -> None:
+    async def _watch_over(self) -> None:
+        while True:
+            fault = await self._start_refresh()
+            nodes = {node for node in self._slots if node is not None}
+            if fault is None and not self._failing and all(node.link.connection is not None for node in nodes):
+                return
+            await asyncio.sleep(TROUBLE_PAUSE_S)
+
+    async def _ask_for_slots(self) -> SlotMap:
+        """Return what the nodes of the Cluster say together of the slots. Raises a StoreFault if none answers."""
+        views: list[View] = []
+        told: list[str] = []
+        asked: list[Address] = []
+        addresses = list(dict.fromkeys((*self._settings.addresses, *self._nodes)))
+        while addresses:  # the nodes that are known may know of others
+            asked += addresses
+            await self._ask(addresses, views, told)
+            addresses = slot_map.unasked(views, asked)
+        if not views:
+            raise StoreUnavailable(f"no node of the Redis Cluster answers: {'; '.join(told)}")
+        return slot_map.merged(views, self._known)
+
+    async def _ask(self, addresses: Sequence[Address], views: list[View], told: list[str]) -> None:
+        """Ask nodes at once, and wait for those that are slow only until most have answered."""
+        left = {asyncio.create_task(self._view(address)) for address in addresses}
+        timeout = None
+        try:
+            while left:
+                done, left = await asyncio.wait(left, timeout=timeout, return_when=asyncio.FIRST_COMPLETED)
+                if not done:
+                    return
+                for task in done:
+                    answer = task.result()
+                    if isinstance(answer, StoreFault):
+                        told.append(str(answer))
+                    else:
+                        views.append(answer)
+                if any(view.serves for view in views) and 2 * len(left) < len(addresses):
+                    timeout = STRAGGLERS_S
+        finally:
+            for task in left:
+                task.cancel()
+            if left:
+                await asyncio.wait(left)
+
+    async def _view(self, address: Address) -> View | StoreFault:
+        """Return what a node says, or why it says nothing. Raises StoreRefused."""
+        patience = self._settings.dial_timeout / 2
+        node = self._nodes.get(address)
+        connection = None if node is None else node.link.connection
+        try:
+            if connection is not None:
+                payload = b"".join([pack(*question) for question in QUESTIONS])
+                async with asyncio.timeout(patience):
+                    replies = await connection.send(payload, len(QUESTIONS))
+            else:
+                credentials = self._settings.credentials
+                connection, replies = await self._dialler.connect(address, credentials, *QUESTIONS, patience=patience)
+                connection.abort("asked")
+        except StoreRefused:
+            raise
+        except StoreFault as fault:
+            return fault
+        except ConnectionLost as lost:
+            return StoreUnavailable(str(lost))
+        except TimeoutError:
+            return StoreUnavailable(f"Redis at {address} did not answer within {patience:g} s")
+        about, nodes, slots = replies
+        if isinstance(slots, ReplyError):
+            refusal = _no_cluster(slots, address)
+            if isinstance(refusal, StoreRefused):
+                raise refusal
+            return refusal
+        return slot_map.view_from(address, about, nodes, slots)
+
+    def _take(self, found: SlotMap) -> None:
         """Replace what is known."""
         slots: list[Node | None] = [None] * SLOTS
-        for first, last, address, replicas in ranges:
+        failing: set[Node] = set()
+        for _, first, last, name, address in found.claims:
             if address is not None:
                 node = self._node_at(address, self._slots[first])
-                node.replicas.require(replicas)
+                node.replicas.require(found.replicas.get(name, 0))
                 slots[first : last + 1] = [node] * (last + 1 - first)
+                if name in found.failing:
+                    failing.add(node)
         self._slots = slots
+        self._known = frozenset(claim.node for claim in found.claims)
         in_use = set(slots)
+        now = asyncio.get_running_loop().time()
+        self._failing = {node: self._failing.get(node, now) for node in failing & in_use}
         for address, node in list(self._nodes.items()):
             if node not in in_use:
                 del self._nodes[address]
@@ -233,10 +334,20 @@ def _no_cluster(error: ReplyError, address: Address) -> StoreFault:
     return faults.from_reply(error, f"Redis at {address} does not tell who has which slots")
 
 
-def _node_address(node: Sequence[Any], asked: Address) -> Address | None:
-    """Return a node's address; a node that does not know its own host is the one that was asked."""
-    host = node[0].decode() if node[0] else asked.host
-    return None if host == "?" else Address(host, int(node[1]))
+async def _answer_for_itself(node: Node) -> None:
+    """Return if a node answers and takes calls. Raises a StoreFault."""
+    connection = await node.link.usable(0, 0)
+    try:
+        reply = await connection.send(pack("CLUSTER", "INFO"), 1)
+    except ConnectionLost as lost:
+        raise StoreUnavailable(str(lost)) from lost
+    if isinstance(reply, bytes) and b"cluster_state:fail" in reply:
+        raise StoreUnavailable(f"{connection.name} says that {_DOWN}")
+    if isinstance(reply, ReplyError):
+        await answer_ping(node.link)
+
+
+_DOWN: Final = "the Redis Cluster is down: the node of these keys does not reach the others, or hash slots have no node"
 
 
 def _address(text: str, default_host: str) -> Address:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from contextlib import suppress
+from math import inf
 from random import uniform
 from typing import TYPE_CHECKING, Final
 
@@ -33,13 +34,23 @@ def pause_before(attempt: int, shortest: float, longest: float) -> float:
 class Link:
     """A connection that comes back."""
 
-    def __init__(self, dial: Callable[[], Awaitable[Connection]], shortest_pause: float, longest_pause: float):
+    def __init__(
+        self,
+        dial: Callable[[], Awaitable[Connection]],
+        shortest_pause: float,
+        longest_pause: float,
+        patience: float = inf,
+    ):
+        """`patience` is for how many seconds of an outage calls wait; after that they fail at once until it ends."""
         self.connection: Connection | None = None
         """To send on; None while there is none, and while it takes no more calls."""
         self.fault: StoreFault = StoreUnavailable("not connected to Redis yet")
         """Why there is no connection."""
         self._dial = dial
         self._pauses = (shortest_pause, longest_pause)
+        self._patience = patience
+        self._down_since: float | None = None
+        """Loop time at which the outage began; None: there is none."""
         self._current: Connection | None = None
         self._keeper: asyncio.Task[None] | None = None
         self._waiters: dict[asyncio.Future[None], None] = {}
@@ -57,6 +68,8 @@ class Link:
     def start(self) -> None:
         """Connect in the background."""
         if self._keeper is None and not self._is_closed:
+            if self._current is None:
+                self._down_since = asyncio.get_running_loop().time()
             self._keeper = asyncio.create_task(self._keep())
 
     async def close(self) -> None:
@@ -93,6 +106,7 @@ class Link:
             deadline = min(deadline, loop.time() + write_timeout)
         while self.connection is None:
             self.start()
+            deadline = min(deadline, self.waits_until)
             if self._is_closed or loop.time() >= deadline:
                 raise self._why()
             waiter = loop.create_future()
@@ -105,6 +119,11 @@ class Link:
             finally:
                 self._waiters.pop(waiter, None)
         return self.connection
+
+    @property
+    def waits_until(self) -> float:
+        """Loop time until which a call waits for a connection in this outage."""
+        return inf if self._down_since is None else self._down_since + self._patience
 
     def _why(self) -> StoreFault:
         if self._current is not None and not self._is_closed:
@@ -127,6 +146,7 @@ class Link:
             await asyncio.wait((self._current.lost,))
             self.fault = StoreUnavailable(self._current.lost.result())
             self._current = None
+            self._down_since = loop.time()
             log.warning("%s; connecting again", self.fault)
             if loop.time() - since >= SHORT_LIFE:
                 attempt = 0
@@ -151,6 +171,7 @@ class Link:
 
     def _adopt(self, connection: Connection) -> None:
         self._current = connection
+        self._down_since = None
         connection.on_flow = self._flow_changed
         if not connection.lost.done():
             self._flow_changed(True)

@@ -95,7 +95,8 @@ class Node:
             yield self._strong.link
 
     def _new_link(self) -> Link:
-        return Link(self._dial, self._settings.min_pause, self._settings.max_pause)
+        settings = self._settings
+        return Link(self._dial, settings.min_pause, settings.max_pause, settings.dial_timeout)
 
 
 class Servers(ABC):

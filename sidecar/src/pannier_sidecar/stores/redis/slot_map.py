@@ -1,0 +1,135 @@
+"""Which node of a Cluster has which slots, from what several nodes say (Redis Cluster specification, "Configuration
+propagation").
+
+A node that takes slots over gets a higher configuration epoch, so of two that claim a slot the higher epoch is right.
+One that was cut off keeps claiming its slots under its old epoch. What a node says counts only among nodes that know
+one another: an address may have been given to a node of another Cluster since, or to one that was removed.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from msgspec import Struct
+
+from .settings import Address
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+
+class Claim(NamedTuple):
+    """A row of slots that one node has, as some node says."""
+
+    epoch: int
+    first: int
+    last: int
+    node: str
+    address: Address | None
+    """None: it has told nobody yet."""
+
+
+class View(Struct):
+    """What one node says of the Cluster."""
+
+    asked: Address
+    node: str
+    """Its id."""
+    serves: bool
+    """It takes calls: it reaches the majority of the primaries, and all slots have a node."""
+    members: frozenset[str]
+    claims: tuple[Claim, ...]
+    replicas: dict[str, int]
+    """How many each primary should have."""
+
+
+class SlotMap(Struct):
+    """Who has which slots."""
+
+    claims: tuple[Claim, ...]
+    """Later ones win."""
+    replicas: dict[str, int]
+    failing: frozenset[str]
+    """Nodes that say that they take no calls."""
+    serves: bool
+    """Some node takes calls."""
+
+
+def view_from(asked: Address, info: object, nodes: object, slots: Sequence[Any]) -> View:
+    """Return what the answers to CLUSTER INFO, NODES and SLOTS mean; the first two may be errors."""
+    members = [_Member.read(line) for line in _text(nodes).splitlines() if line.count(" ") >= 7]
+    epochs = {member.node: member.epoch for member in members}
+    replicas: dict[str, int] = {}
+    for member in members:
+        if member.primary:
+            replicas[member.primary] = replicas.get(member.primary, 0) + 1
+    claims = []
+    for first, last, primary, *followers in slots:
+        address = _address(primary, asked)
+        node = primary[2].decode() if len(primary) > 2 else str(address)
+        claims.append(Claim(epochs.get(node, 0), first, last, node, address))
+        replicas[node] = max(replicas.get(node, 0), len(followers))
+    return View(
+        asked,
+        next((member.node for member in members if member.is_myself), str(asked)),
+        re.search(r"cluster_state:fail", _text(info)) is None,
+        frozenset(member.node for member in members),
+        tuple(claims),
+        replicas,
+    )
+
+
+def merged(views: Sequence[View], known: frozenset[str] = frozenset()) -> SlotMap:
+    """Return who has which slots; `known` are the nodes of before, which decide between Clusters of the same size."""
+    together = max(_clusters(views), key=lambda group: (len(group), len(known & {view.node for view in group})))
+    claims = sorted({claim for view in together for claim in view.claims})
+    replicas: dict[str, int] = {}
+    for view in together:
+        for node, count in view.replicas.items():
+            replicas[node] = max(count, replicas.get(node, 0))
+    failing = frozenset(view.node for view in together if not view.serves)
+    return SlotMap(tuple(claims), replicas, failing, any(view.serves for view in together))
+
+
+def _clusters(views: Sequence[View]) -> list[list[View]]:
+    """Return the views, those of one Cluster together; in the order given."""
+    left = {view.node: view for view in views}
+    groups = []
+    while left:
+        group = [left.pop(next(iter(left)))]
+        for view in group:  # it grows meanwhile
+            friends = [name for name, other in left.items() if view.node in other.members and name in view.members]
+            group.extend([left.pop(name) for name in friends])
+        groups.append(group)
+    return groups
+
+
+class _Member(NamedTuple):
+    node: str
+    is_myself: bool
+    primary: str
+    """Of which node it is a replica; empty: of none."""
+    epoch: int
+
+    @classmethod
+    def read(cls, line: str) -> _Member:
+        node, _, flags, primary, _, _, epoch, *_ = line.split(" ")
+        is_replica = "slave" in flags.split(",")
+        return cls(node, "myself" in flags, primary if is_replica else "", int(epoch) if epoch.isdigit() else 0)
+
+
+def _text(reply: object) -> str:
+    return reply.decode(errors="replace") if isinstance(reply, bytes) else ""
+
+
+def _address(node: Sequence[Any], asked: Address) -> Address | None:
+    """Return a node's address; a node that does not know its own host is the one that was asked."""
+    host = node[0].decode() if node[0] else asked.host
+    return None if host == "?" else Address(host, int(node[1]))
+
+
+def unasked(views: Iterable[View], asked: Iterable[Address]) -> list[Address]:
+    """Return where further primaries are that can be asked."""
+    addresses = {claim.address for view in views for claim in view.claims if claim.address is not None}
+    return sorted(addresses - set(asked))

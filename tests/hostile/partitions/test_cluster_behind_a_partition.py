@@ -1,0 +1,157 @@
+"""A node of a Redis Cluster that is cut off from the others but not from us."""
+
+import asyncio
+from collections.abc import Callable
+from pathlib import Path
+from time import monotonic
+
+import pytest
+from hostile.effort import Effort
+from servers.eventually import eventually, until
+from servers.opened_redis import opened
+from servers.redis_net import CLIENTS, ClusterNet, Place, ask, cluster, serves
+from servers.redis_server import single
+
+from pannier_sidecar.state.errors import OutcomeUnknown, PartlyUnavailable, StoreFault, StoreUnavailable
+from pannier_sidecar.state.requests import Get, Set
+from pannier_sidecar.stores.redis import RedisStore
+
+Promise = Callable[..., None]
+
+
+def cut_off(net: ClusterNet, place: Place) -> None:
+    net.split([place, CLIENTS], [other for other in net.places if other is not place] + [CLIENTS])
+
+
+async def test_a_primary_that_was_replaced_is_left_also_by_those_that_start(
+    tmp_path: Path, effort: Effort, promise: Promise
+) -> None:
+    rounds = effort.times(1, 10)
+    served = 0
+    with cluster(tmp_path) as net:
+        tag, watching = net.tag_on(net.places[0]), net.places[1]
+        async with opened(net.settings, dialTimeout=4.0, readTimeout=1.0) as running:
+            for turn in range(rounds):
+                old = net.owner(tag, watching)
+                assert old is not None
+                cut_off(net, old)
+                await until(lambda old=old: net.owner(tag, watching) not in (old, None))
+                await until(lambda: serves(watching))
+                await eventually(lambda turn=turn: running.set(Set(f"{tag}{turn}", b"1")), 10)
+                started = monotonic()
+                async with opened(net.settings, dialTimeout=4.0) as fresh:
+                    found = await fresh.get(Get(f"{tag}{turn}"))
+                    assert found is not None
+                    assert monotonic() - started < 10
+                    for number in range(100):
+                        await running.set(Set(f"{tag}{turn}-{number}", b"1"))
+                        assert await fresh.get(Get(f"{tag}{turn}-{number}")) is not None
+                        served += 2
+                net.heal()
+                await until(lambda old=old: b"slave" in _role(old))
+    promise(
+        "A node whose slots another one has taken over gets no calls, from running sidecars nor from new ones",
+        on="Redis 7.0, Cluster of three, one replica",
+        fault="the primary cut off from the other nodes, not from the sidecars",
+        times=rounds,
+        counted=f"{served:,} calls served by the new primary, none failed",
+    )
+
+
+def _role(place: Place) -> bytes:
+    role = ask(place, "ROLE")[0]
+    return role if isinstance(role, bytes) else str(role).encode()
+
+
+async def test_while_nobody_takes_over_calls_fail_fast_and_health_says_so(tmp_path: Path, promise: Promise) -> None:
+    with cluster(tmp_path, 0, "--cluster-require-full-coverage", "no") as net:
+        alone, other = net.places[0], net.places[1]
+        lost, kept = net.tag_on(alone), net.tag_on(other)
+        async with opened(net.settings, dialTimeout=1.0, readTimeout=1.0) as store:
+            await store.set(Set(lost + "k", b"1"))
+            cut_off(net, alone)
+            await until(lambda: not serves(alone))
+            with pytest.raises(PartlyUnavailable, match="2 of 3 nodes of the Cluster serve"):
+                await store.ping()
+            await until_fast(store, lost + "k")
+            for _ in range(20):
+                await store.set(Set(kept + "k", b"1"))
+            async with opened(net.settings, dialTimeout=1.0) as fresh:
+                await fresh.set(Set(kept + "k", b"2"))
+                assert isinstance(await fault_of(fresh, lost + "k"), StoreUnavailable)
+            net.heal()
+            await eventually(lambda: store.set(Set(lost + "k", b"2")))
+            await eventually(store.ping)
+    promise(
+        "Keys of a node that takes no calls are unavailable at once, other keys are served, and health tells",
+        on="Redis 7.0, Cluster of three without replicas, no full coverage",
+        fault="one primary cut off from the other nodes",
+        times=1,
+        counted="20 calls failed within 0.2 s each, 21 for other keys served",
+    )
+
+
+async def until_fast(store: RedisStore, key: str) -> None:
+    """Return when 20 calls in a row fail at once."""
+    async with asyncio.timeout(20):
+        fast = 0
+        while fast < 20:
+            started = monotonic()
+            assert isinstance(await fault_of(store, key), StoreUnavailable)
+            fast = fast + 1 if monotonic() - started < 0.2 else 0
+
+
+async def fault_of(store: RedisStore, key: str) -> StoreFault | None:
+    try:
+        await store.set(Set(key, b"3"))
+    except (StoreUnavailable, OutcomeUnknown) as fault:
+        return fault
+    return None
+
+
+async def test_a_cluster_that_is_down_is_not_ready_and_is_found_when_it_is_back(tmp_path: Path) -> None:
+    with cluster(tmp_path, 0) as net:
+        net.split(*([place, CLIENTS] for place in net.places))
+        await until(lambda: not any(map(serves, net.places)))
+        store = RedisStore({**net.settings, "dialTimeout": 2.0})
+        with pytest.raises(StoreUnavailable, match="the Redis Cluster is down"):
+            await store.open()
+        await store.close()
+        net.heal()
+        await until(lambda: all(map(serves, net.places)))
+        async with opened(net.settings) as store:
+            await store.set(Set("k", b"1"))
+
+
+async def test_addresses_that_are_no_longer_of_the_cluster_are_passed_over(tmp_path: Path) -> None:
+    lone = ("--cluster-enabled", "yes")
+    with cluster(tmp_path / "cluster", 0) as net, single(tmp_path / "lone", *lone) as other:
+        with other.client() as client:
+            client.execute_command("CLUSTER ADDSLOTSRANGE", 0, 16383)
+            client.execute_command("CLUSTER BUMPEPOCH")
+        hosts = f"{other.address},{net.places[1].address}"
+        async with opened({"redisHost": hosts, "redisType": "cluster"}) as store:
+            for number in range(30):
+                await store.set(Set(f"k{number}", b"1"))
+        with other.client() as client:
+            assert client.execute_command("DBSIZE", target_nodes="random") == 0
+
+
+async def test_a_node_that_was_removed_is_left(tmp_path: Path) -> None:
+    with cluster(tmp_path, 1) as net:
+        old = net.places[0]
+        tag = net.tag_on(old)
+        async with opened(net.settings, dialTimeout=10.0) as store:
+            await store.set(Set(tag + "k", b"1", strong=True))
+            ask(net.places[3], "CLUSTER FAILOVER", "TAKEOVER")
+            await until(lambda: net.owner(tag, net.places[1]) is net.places[3])
+            name = ask(old, "CLUSTER MYID")
+            await until(lambda: b"slave" in _role(old))
+            ask(old, "CLUSTER RESET", "HARD")
+            for place in net.places[1:]:
+                ask(place, "CLUSTER FORGET", name)
+            await eventually(lambda: store.set(Set(tag + "k", b"2")))
+            async with opened(net.settings) as fresh:
+                found = await fresh.get(Get(tag + "k"))
+                assert found is not None
+                assert found.value == b"2"

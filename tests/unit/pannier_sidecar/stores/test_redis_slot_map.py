@@ -1,0 +1,80 @@
+"""Who has which slots where the nodes of a Cluster do not agree."""
+
+from hiredis import ReplyError
+
+from pannier_sidecar.stores.redis.settings import Address
+from pannier_sidecar.stores.redis.slot_map import Claim, View, merged, unasked, view_from
+
+A, B, C = Address("a", 1), Address("b", 1), Address("c", 1)
+
+
+def view(asked: Address, *claims: Claim, members: str = "abc", serves: bool = True) -> View:
+    return View(asked, asked.host, serves, frozenset(members), claims, {})
+
+
+def claim(node: Address, epoch: int, first: int = 0, last: int = 99) -> Claim:
+    return Claim(epoch, first, last, node.host, node)
+
+
+def owner(slot: int, *views: View) -> str:
+    found = merged(views)
+    return [each.node for each in found.claims if each.first <= slot <= each.last][-1]
+
+
+def test_of_two_that_claim_a_slot_the_higher_epoch_has_it() -> None:
+    cut_off = view(A, claim(A, 1), claim(B, 2, 100, 199), serves=False)
+    others = view(B, claim(C, 7), claim(B, 2, 100, 199))
+    for views in ((cut_off, others), (others, cut_off)):
+        assert owner(50, *views) == "c"
+        assert owner(150, *views) == "b"
+        assert merged(views).serves
+        assert merged(views).failing == {"a"}
+
+
+def test_a_slot_that_moved_is_where_the_higher_epoch_says() -> None:
+    assert owner(5, view(A, claim(A, 1)), view(B, claim(B, 9, 5, 5), claim(A, 1, 0, 4))) == "b"
+
+
+def test_a_node_of_another_cluster_counts_for_nothing() -> None:
+    other = view(C, claim(C, 99), members="c")
+    ours = (view(A, claim(A, 1), members="ab"), view(B, claim(A, 1), members="ab"))
+    assert owner(5, other, *ours) == "a"
+
+
+def test_a_node_that_was_removed_and_does_not_know_it_counts_for_nothing() -> None:
+    removed = view(C, claim(C, 1), members="abc")
+    ours = (view(A, claim(A, 5), members="ab"), view(B, claim(A, 5), members="ab"))
+    assert merged((removed, *ours)).claims == (claim(A, 5),)
+
+
+def test_between_two_clusters_the_one_of_before_is_gone_on_with() -> None:
+    views = (view(C, claim(C, 9), members="c"), view(A, claim(A, 1), members="a"))
+    assert merged(views, frozenset("a")).claims == (claim(A, 1),)
+    assert merged(views).claims == (claim(C, 9),)
+
+
+def test_nobody_serves_where_all_say_so() -> None:
+    assert not merged((view(A, claim(A, 1), serves=False),)).serves
+
+
+def test_answers_are_read() -> None:
+    nodes = (
+        b"n1 10.0.0.1:7000@17000 myself,master - 0 0 3 connected 0-99 [100->-n2]\n"
+        b"n2 10.0.0.2:7000@17000,host2 master - 0 1 4 connected 100-199\n"
+        b"n3 10.0.0.3:7000@17000 slave,fail n2 0 1 4 disconnected\n"
+        b"\n"
+    )
+    slots = [[0, 99, [b"", 7000, b"n1"]], [100, 199, [b"10.0.0.2", 7000, b"n2"]], [200, 299, [b"?", 7000, b"n4"]]]
+    found = view_from(Address("asked", 7000), b"cluster_state:ok\r\n", nodes, slots)
+    assert (found.node, found.serves, found.members) == ("n1", True, {"n1", "n2", "n3"})
+    assert found.claims[0] == Claim(3, 0, 99, "n1", Address("asked", 7000))
+    assert found.claims[2].address is None
+    assert found.replicas["n2"] == 1
+    assert unasked([found], [Address("asked", 7000)]) == [Address("10.0.0.2", 7000)]
+
+
+def test_without_permission_for_more_the_slots_are_believed() -> None:
+    refused = ReplyError("NOPERM")
+    found = view_from(A, refused, refused, [[0, 16383, [b"b", 1]]])
+    assert merged([found]).claims == (Claim(0, 0, 16383, "b:1", B),)
+    assert found.serves
