@@ -3,10 +3,12 @@
 import asyncio
 import sqlite3
 import threading
+import weakref
 from collections.abc import AsyncIterator, Callable
 from functools import partial
 
 import pytest
+from servers.eventually import eventually
 
 from pannier_sidecar.state.errors import ETagMismatch, OutcomeUnknown, StoreRefused, StoreUnavailable
 from pannier_sidecar.stores.sqlite.table import StateTable
@@ -122,6 +124,35 @@ async def test_a_call_that_takes_too_long_is_given_up(traced: Traced) -> None:
     await worker.start()
     with pytest.raises(OutcomeUnknown, match="the test gave no answer within 0.01 s"):
         await worker.submit(slow)
+    await worker.stop()
+
+
+async def test_a_thread_that_is_stuck_holds_neither_values_nor_calls_without_bound() -> None:
+    traced = Traced()
+    stuck, released = threading.Event(), threading.Event()
+
+    def hang(table: StateTable, now: float) -> None:
+        stuck.set()
+        released.wait(30)
+
+    worker = traced.made(traced.connect, timeout=0.05)
+    await worker.start()
+    calls: list[asyncio.Future[object]] = [worker.submit(hang)]
+    await asyncio.to_thread(stuck.wait, 30)
+    try:
+        value = partial(insert, number=1)
+        kept = weakref.ref(value)
+        calls.append(worker.submit(value))
+        del value
+        assert [type(end) for end in await asyncio.gather(*calls, return_exceptions=True)] == [OutcomeUnknown] * 2
+        assert kept() is None
+        with pytest.raises(StoreUnavailable, match="does not keep up"):
+            for _ in range(100):
+                turn = [worker.submit(numbers) for _ in range(1000)]
+                await asyncio.gather(*turn, return_exceptions=True)
+    finally:
+        released.set()
+    await eventually(lambda: worker.submit(numbers))
     await worker.stop()
 
 

@@ -21,6 +21,8 @@ from cassandra.policies import (
 from cassandra.query import tuple_factory
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from cassandra.cluster import ResponseFuture, Session
 
     from .settings import CassandraSettings
@@ -68,24 +70,33 @@ def close(session: Session) -> None:
     session.cluster.shutdown()
 
 
-async def execute(session: Session, statement: Any) -> list[Row]:
-    """Return the rows of the answer. Raises the driver's errors; a caller that gives up leaves the call to itself."""
+async def execute(session: Session, statement: Any, ended: Callable[[], object]) -> list[Row]:
+    """Return the rows of the answer. Raises the driver's errors.
+
+    A caller that gives up leaves the call to itself; `ended` is called when the driver has done with it.
+    """
     loop = asyncio.get_running_loop()
     answer: asyncio.Future[list[Row]] = loop.create_future()
-    asked: ResponseFuture = session.execute_async(statement)
+    try:
+        asked: ResponseFuture = session.execute_async(statement)
+    except BaseException:
+        ended()
+        raise
     asked.add_callbacks(
-        lambda rows: loop.call_soon_threadsafe(_settle, answer, rows),
-        lambda error: loop.call_soon_threadsafe(_fail, answer, error),
+        lambda rows: loop.call_soon_threadsafe(_settle, answer, rows, ended),
+        lambda error: loop.call_soon_threadsafe(_fail, answer, error, ended),
     )
     return await answer
 
 
-def _settle(answer: asyncio.Future[list[Row]], rows: list[Row] | None) -> None:
+def _settle(answer: asyncio.Future[list[Row]], rows: list[Row] | None, ended: Callable[[], object]) -> None:
+    ended()
     if not answer.done():
         answer.set_result(rows or [])
 
 
-def _fail(answer: asyncio.Future[list[Row]], error: Exception) -> None:
+def _fail(answer: asyncio.Future[list[Row]], error: Exception, ended: Callable[[], object]) -> None:
+    ended()
     if not answer.done():
         answer.set_exception(error)
 

@@ -203,11 +203,10 @@ class CassandraStore(Store):
         bound.consistency_level, bound.serial_consistency_level = level, self._settings.levels.serial
         await self._take_place()
         try:
-            return await sessions.execute(session, bound)
+            # A call that is given up keeps its place until the driver has done with it.
+            return await sessions.execute(session, bound, self._places.release)
         except faults.CLIENT_ERRORS as error:
             raise faults.translated(error, self._settings, is_write=is_write) from error
-        finally:
-            self._places.release()
 
     async def _take_place(self) -> None:
         if not self._places.locked():

@@ -31,6 +31,8 @@ Job = Callable[["StateTable", float], Result]
 """Is given the table, in a transaction, and the time."""
 Outcome = tuple[Any, StoreFault | None]
 
+MOST_BEHIND: Final = 20_000
+"""Calls that may wait for the thread, those given up included: a disk that hangs lets none of them go."""
 CALLS_AT_ONCE: Final = 1000
 """Calls in one transaction: none waits for more than some ten milliseconds of others' work."""
 
@@ -68,6 +70,8 @@ class Worker:
         self._queue: SimpleQueue[_Turn | None] = SimpleQueue()
         self._waiting: list[tuple[asyncio.Future[Any], Job[Any]]] = []
         self._unanswered: set[_Turn] = set()
+        self._behind = 0
+        """Calls that were handed over and have not come back."""
         self._is_running = False
         self._table: StateTable | None = None
         """Belongs to the thread."""
@@ -88,6 +92,8 @@ class Worker:
         """Have the job run; raises StoreUnavailable if the worker is not running."""
         if not self._is_running:
             raise StoreUnavailable(f"{self._where} is not open")
+        if self._behind > MOST_BEHIND:
+            raise StoreUnavailable(f"{self._where} has {self._behind} calls waiting; its disk does not keep up")
         if not self._waiting:
             self._loop.call_soon(self._hand_over)
         future: asyncio.Future[Result] = self._loop.create_future()
@@ -108,12 +114,14 @@ class Worker:
     def _hand_over(self) -> None:
         if self._waiting:
             calls, self._waiting = self._waiting, []
+            self._behind += len(calls)
             turn = _Turn(calls, self._loop.call_later(self._timeout, self._give_up, calls))
             self._unanswered.add(turn)
             self._queue.put(turn)
 
-    def _give_up(self, calls: Sequence[tuple[asyncio.Future[Any], Job[Any]]]) -> None:
-        for future, _ in calls:
+    def _give_up(self, calls: list[tuple[asyncio.Future[Any], Job[Any]]]) -> None:
+        for place, (future, _) in enumerate(calls):
+            calls[place] = (future, _nothing)  # the thread may be stuck for long: it must not hold values meanwhile
             if not future.done():
                 future.set_exception(self._late(f"{self._where} gave no answer within {self._timeout:g} s"))
 
@@ -121,6 +129,7 @@ class Worker:
         for turn in turns:
             turn.timer.cancel()
             self._unanswered.discard(turn)
+            self._behind -= len(turn.calls)
         calls = (call for turn in turns for call in turn.calls)
         for (future, _), (result, fault) in zip(calls, outcomes, strict=True):
             if future.done():
