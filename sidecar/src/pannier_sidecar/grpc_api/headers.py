@@ -6,6 +6,7 @@ such a block means is remembered for as long as that table does not change.
 
 from __future__ import annotations
 
+import re
 from typing import Final
 
 from .frames import ConnectionFault, ErrorCode
@@ -23,6 +24,12 @@ CONNECTION_SPECIFIC: Final = frozenset(
 )
 REQUIRED: Final = (b":method", b":scheme", b":path")
 PSEUDO: Final = frozenset({b":method", b":scheme", b":path", b":authority"})
+
+SINGULAR: Final = frozenset({b"host", b"content-length"})
+"""Fields that a request has once: who took the other one would understand another request."""
+_NAME: Final = re.compile(rb"[a-z0-9!#$%&'*+.^_`|~-]+")
+_LINE_BREAKS: Final = re.compile(rb"[\0\r\n]")
+"""RFC 9113, 8.2.1. White space around a value is let pass, as gRPC's own protocol does."""
 
 Headers = dict[bytes, bytes]
 
@@ -79,14 +86,29 @@ def _checked(fields: list[tuple[bytes, bytes]], is_trailer: bool) -> Headers:
                 raise MalformedHeaders(f"pseudo-header field {name!r} is out of place")
         else:
             has_regular = True
-            if not name or name != name.lower() or name in CONNECTION_SPECIFIC:
+            if name in CONNECTION_SPECIFIC or _NAME.fullmatch(name) is None:
                 raise MalformedHeaders(f"field {name!r} has no place in HTTP/2")
             if name == b"te" and value != b"trailers":
                 raise MalformedHeaders("te may be trailers only")
+            if name in headers and name in SINGULAR:
+                raise MalformedHeaders(f"field {name!r} comes twice")
+        if _LINE_BREAKS.search(value):
+            raise MalformedHeaders(f"the value of {name!r} has a line break or NUL")
         headers[name] = value
-    if not is_trailer and not all(headers.get(name) for name in REQUIRED):
-        raise MalformedHeaders("a pseudo-header field is missing")
+    if not is_trailer:
+        _check_target(headers)
     return headers
+
+
+def _check_target(headers: Headers) -> None:
+    """Raise MalformedHeaders for a request that names no target, or two (8.3.1)."""
+    if not all(headers.get(name) for name in REQUIRED):
+        raise MalformedHeaders("a pseudo-header field is missing")
+    path, authority = headers[b":path"], headers.get(b":authority")
+    if not path.startswith(b"/") and not (path == b"*" and headers[b":method"] == b"OPTIONS"):
+        raise MalformedHeaders(":path is no path")
+    if authority is not None and (b"@" in authority or headers.get(b"host", authority) != authority):
+        raise MalformedHeaders(":authority has a user in it, or host is another one")
 
 
 def literal(name: bytes, value: bytes) -> bytes:

@@ -66,7 +66,7 @@ class Connection(asyncio.Protocol, Generic[AnyStream]):
         self._receive_window = frames.DEFAULT_WINDOW
         self._resets = 0
         self._idle_frames = 0
-        self._heard = shared.now
+        self._began = self._heard = shared.now
         """When the client last said something."""
         self._asked = False
         """It was asked since whether it is still there."""
@@ -166,7 +166,7 @@ class Connection(asyncio.Protocol, Generic[AnyStream]):
         self._rest = b"" if self._is_closing else data[at:]
         if not self._rest and self._block is None:
             self._torn_since = None
-        elif at or self._torn_since is None:
+        elif self._torn_since is None or (at and self._block is None):
             self._torn_since = self._shared.now
         if self._torn_since is not None or self._torn_held:
             self._count_torn()
@@ -429,7 +429,7 @@ class Connection(asyncio.Protocol, Generic[AnyStream]):
         stalled = self._sender.stalled_since
         if stalled is not None and now - stalled > limits.stalled:
             self._transport.abort()
-        elif not self._has_settings and now - self._heard > limits.preface:
+        elif not self._has_settings and now - self._began > limits.preface:
             self._transport.abort()
         elif self._torn_since is not None and now - self._torn_since > limits.receiving:
             self._end(ErrorCode.ENHANCE_YOUR_CALM, f"a frame did not arrive within {limits.receiving:g} s")
