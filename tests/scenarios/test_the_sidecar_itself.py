@@ -19,6 +19,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("guarded") / "components"
     folder.mkdir()
     (folder / "statestore.yaml").write_text(component("statestore", "state.in-memory", {}))
+    (folder / "_version").write_text("7f3a\nk3y\n")
     return folder
 
 
@@ -64,10 +65,35 @@ def test_health_is_told_without_the_token(guarded: HttpClient, target: str) -> N
     assert guarded.call("GET", target).status == 204
 
 
-def test_the_public_port_tells_health_and_metadata_and_no_more(public: HttpClient) -> None:
+@pytest.mark.parametrize("where", ["guarded", "public"])
+@pytest.mark.parametrize("headers", [{}, {"dapr_api_token": "Sesame"}, {"pannier_status_key": "other"}])
+def test_without_the_token_health_is_ready_or_not_and_the_folders_version(
+    request: pytest.FixtureRequest, where: str, headers: dict[str, str]
+) -> None:
+    client: HttpClient = request.getfixturevalue(where)
+    answer = client.call("GET", "/v1.0/healthz?verbose", **headers)
+    assert (answer.status, answer.json) == (200, {"ready": True, "componentsVersion": "7f3a"})
+    other = client.call("GET", "/v1.0/healthz?appid=other", **headers)
+    assert (other.status, other.json["message"]) == (500, "dapr app-id does not match")
+
+
+@pytest.mark.parametrize("where", ["guarded", "public"])
+@pytest.mark.parametrize("headers", [{"dapr_api_token": TOKEN}, {"pannier_status_key": "k3y"}])
+def test_with_the_token_or_the_key_of_who_writes_the_folder_health_is_told_store_by_store(
+    request: pytest.FixtureRequest, where: str, headers: dict[str, str]
+) -> None:
+    client: HttpClient = request.getfixturevalue(where)
+    answer = client.call("GET", "/v1.0/healthz?verbose", **headers)
+    assert (answer.status, answer.json["componentsVersion"]) == (200, "7f3a")
+    assert answer.json["stores"]["statestore"]["state"] == "ready"
+
+
+def test_the_public_port_tells_health_and_with_the_token_metadata_and_no_more(public: HttpClient) -> None:
     for target in ("/v1.0/healthz", "/v1.0/healthz/outbound"):
         assert public.call("GET", target).status == 204
-    assert public.call("GET", "/v1.0/metadata").json["id"] == "shop"
+    refused = public.call("GET", "/v1.0/metadata")
+    assert (refused.status, refused.json["errorCode"]) == (401, "ERR_API_TOKEN_NEEDED")
+    assert public.call("GET", "/v1.0/metadata", dapr_api_token=TOKEN).json["id"] == "shop"
     for method, target in (("GET", path("statestore", "k")), ("POST", path("statestore")), ("POST", "/v1.0/shutdown")):
         assert public.call(method, target, b"[]").status in (404, 405)
 

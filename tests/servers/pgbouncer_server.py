@@ -72,8 +72,10 @@ class PgBouncerServer(ServerProcess):
         return self.order("SHOW VERSION")
 
     @property
-    def version(self) -> str:
-        return subprocess.run([program(), "--version"], capture_output=True, text=True).stdout.split()[1]
+    def told(self) -> str:
+        """What a promise says that it was made on."""
+        version = subprocess.run([program(), "--version"], capture_output=True, text=True).stdout.split()[1]
+        return f"{self.behind.told} behind PgBouncer {version.rpartition('.')[0]}, {self.mode} pooling"
 
     @property
     def settings(self) -> Settings:

@@ -106,6 +106,11 @@ class PostgreSQLServer(ServerProcess):
     def version(self) -> str:
         return self.sql("SHOW server_version").split()[0]
 
+    @property
+    def told(self) -> str:
+        """What a promise says that it was made on."""
+        return f"PostgreSQL {self.version.partition('.')[0]}"
+
     def sql(self, statement: str, database: str = "postgres", **variables: str) -> str:
         """Run SQL as the superuser and return its rows, as text; `:'name'` in it stands for a variable."""
         options = [f"--set={name}={value}" for name, value in variables.items()]

@@ -131,6 +131,9 @@ def _unknown_type(component: Component) -> Problem:
         message = f"{component.type} has no version {quoted(component.version)}"
         return error("spec.version", message, f"write {quoted(version)}")
     stores = catalogue.known_names("state.")
+    if component.type.strip().lower() in catalogue.stores_of_dapr_alone():
+        message = f"{quoted(component.type)} is a state store of Dapr's that Pannier does not serve"
+        return error("spec.type", message, f"write {listed(stores, 'or')}, or leave the apps that use it to Dapr")
     meant = closest(component.type, catalogue.known_names()) or closest(f"state.{component.type}", stores)
     advice = f"write {quoted(meant)}" if meant else f"write {listed(stores, 'or')}"
     return error("spec.type", f"there is no component type {quoted(component.type)}", advice)
@@ -153,7 +156,7 @@ def _in_another_case(name: str, other: str) -> str:
 
 def _source_problems(item: MetadataItem) -> Iterator[Problem]:
     """A setting has one source: its value, a secret, or an environment variable."""
-    sources = (("value", item.value), ("secretKeyRef", item.secret), ("envRef", item.env))
+    sources = (("value", item.literal), ("secretKeyRef", item.secret), ("envRef", item.env or None))
     written = [name for name, source in sources if source is not None]
     if len(written) > 1:
         message = f"{quoted(item.name)} has {listed(written)}"
@@ -161,7 +164,7 @@ def _source_problems(item: MetadataItem) -> Iterator[Problem]:
     elif not written:
         message = f"{quoted(item.name)} has no value"
         yield warning(metadata_path(item.name), message, "add value, secretKeyRef or envRef, or take the entry out")
-    if item.env is not None:
+    if item.env:
         yield from _environment_problems(item.name, item.env)
 
 
@@ -199,9 +202,25 @@ def _setting_problems(component: Component, component_type: ComponentType) -> It
         yield _cannot_hold_actors(component_type)
 
 
+_OF_THE_MANIFEST: Final = {
+    "inittimeout": "move it into spec, beside type: initTimeout: 30s",
+    "ignoreerrors": "move it into spec, beside type: ignoreErrors: true",
+    "secretstore": "move it to the top level, beside spec: auth: {secretStore: NAME}",
+    "auth": "move it to the top level, beside spec: auth: {secretStore: NAME}",
+    "scopes": "move it to the top level, beside spec: scopes: [my-app]",
+    "namespace": "move it into the manifest's metadata, beside its name",
+}
+"""What is no setting of a store, but stands elsewhere in a component."""
+
+
 def _unknown_setting(item: MetadataItem, component_type: ComponentType) -> Problem:
     """A field without meaning: no harm, unless it asks for what whoever wrote it relies on."""
     known = component_type.field_names()
+    place = _OF_THE_MANIFEST.get(item.name.lower())
+    if place is not None:
+        message = f"{quoted(item.name)} is no setting of a store, so it has no effect here"
+        severity = error if item.name.lower() == "scopes" else warning  # every app would see the store
+        return severity(metadata_path(item.name), message, place)
     meant = closest(item.name, known)
     promise = promised_by(item)
     if promise is None:

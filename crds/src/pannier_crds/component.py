@@ -38,7 +38,7 @@ class MetadataItem:
     """One setting: a literal `value`, or a reference to a secret, or the name of an environment variable.
 
     All three None means that the manifest names the setting and gives it nothing. More than one is wrong, and
-    `checks` says so.
+    `checks` says so; an empty text beside another one counts as nothing.
     """
 
     name: str
@@ -48,7 +48,12 @@ class MetadataItem:
 
     @property
     def is_reference(self) -> bool:
-        return self.secret is not None or self.env is not None
+        return self.secret is not None or bool(self.env)
+
+    @property
+    def literal(self) -> str | None:
+        """The value, unless it is an empty text beside a reference."""
+        return None if self.value == "" and self.is_reference else self.value
 
     def to_manifest(self) -> dict[str, object]:
         item: dict[str, object] = {"name": self.name}
@@ -93,7 +98,7 @@ class Component:
         identity = top.part("metadata")
         spec = top.part("spec")
         spec.refuse_misspelt(_SPEC_KEYS)
-        _refuse_misplaced(spec)
+        _refuse_misplaced(top, identity, spec)
         component = cls(
             name=identity.required_text("name", "statestore"),
             namespace=identity.text("namespace") or None,
@@ -140,7 +145,7 @@ class Component:
     def setting(self, name: str) -> str | None:
         """The literal text of a setting, its name in any case; None when absent or given by reference."""
         item = self.item(name)
-        return item.value if item is not None else None
+        return item.literal if item is not None else None
 
     def is_visible_to(self, app_id: str, namespace: str | None = None) -> bool:
         """Whether an app sees this component: scopes name it or nobody, and namespaces agree if known."""
@@ -166,11 +171,16 @@ class Component:
         return self.is_state_store and is_truthy(self.setting("defaultStateStore"))
 
 
-def _refuse_misplaced(spec: Part) -> None:
-    """Dapr ignores these inside `spec`: a store would be shown to every app, or its secrets stay unread."""
-    for key in ("scopes", "auth"):
-        if key in spec.content:
-            spec.refuse(key, f"'{key}' has no effect inside spec", "move it to the top level, beside 'spec'")
+def _refuse_misplaced(top: Part, identity: Part, spec: Part) -> None:
+    """Dapr ignores these where they are: a store would be shown to every app, or its secrets stay unread."""
+    for part, where in ((identity, "metadata"), (spec, "spec")):
+        for key in ("scopes", "auth"):
+            if key in part.content:
+                part.refuse(key, f"'{key}' has no effect inside {where}", "move it to the top level, beside 'spec'")
+    for part, where in ((top, "at the top level"), (identity, "inside metadata")):
+        for key in ("type", "version", "ignoreErrors", "initTimeout"):
+            if key in part.content:
+                part.refuse(key, f"'{key}' has no effect {where}", "move it into spec")
 
 
 def _read_init_timeout(spec: Part) -> float:
@@ -201,11 +211,15 @@ def _read_secret_store(top: Part) -> str | None:
 
 
 def _read_item(part: Part) -> MetadataItem:
-    part.refuse_misspelt(_ITEM_KEYS)
+    """One setting. What is null counts as not written, and so does an empty reference: Go's type writes them all."""
+    part.refuse_misspelt((*_ITEM_KEYS, "valueFrom"))
     name = part.required_text("name", "redisHost")
     if name:
         part.path = metadata_path(name)
-    return MetadataItem(name, _read_value(part), _read_secret_key_ref(part), part.text("envRef"))
+    _refuse_value_from(part)
+    value, secret, env = _read_value(part), _read_secret_key_ref(part), part.text("envRef")
+    is_null = part.content.get("value") is None and (secret is not None or bool(env))
+    return MetadataItem(name, None if is_null else value, secret, env)
 
 
 def _read_value(part: Part) -> str | None:
@@ -219,9 +233,18 @@ def _read_value(part: Part) -> str | None:
 
 
 def _read_secret_key_ref(part: Part) -> SecretKeyRef | None:
-    if part.content.get("secretKeyRef") is None:
-        return None
     reference = part.part("secretKeyRef")
+    if all(value in (None, "") for value in reference.content.values()):
+        return None
     reference.refuse_misspelt(("name", "key"))
     name = reference.required_text("name", "redis-secret")
     return SecretKeyRef(name, reference.text("key") or name)
+
+
+def _refuse_value_from(part: Part) -> None:
+    """What stands so in the env of a container; in a component it would be left aside, and with it the password."""
+    if part.content.get("valueFrom") is not None:
+        source = part.part("valueFrom")
+        meant = "secretKeyRef" if "secretKeyRef" in source.content else "envRef"
+        advice = f"write {meant} in its place" + (", one level higher" if meant == "secretKeyRef" else ": VARIABLE")
+        part.refuse("valueFrom", "is not a field of a setting", advice)

@@ -11,7 +11,9 @@ if TYPE_CHECKING:
 
 VERSION_FILE: Final = "_version"
 """Whoever writes the folder may call each version of it by a word of its own here. Sidecars say which version they have
-read last (`GET /v1.0/healthz?verbose`). The word means nothing else, so it tells nothing of what the folder holds."""
+read last (`GET /v1.0/healthz?verbose`). The word means nothing else, so it tells nothing of what the folder holds.
+A second line is a key of the writer's: whoever sends it along is also told how each store is, as with the API token."""
+STATUS_KEY_HEADER: Final = "pannier-status-key"
 INDEX_FILE: Final = "_index"
 """Whoever writes the folder may name the files that belong to it here, each with the SHA-256 of its content. Where the
 index is, sidecars read no other file, and nothing at all while a file is not as the index says."""

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
 from pannier_crds.component import API_VERSION, KIND, Component
+from pannier_crds.dapr_spelling import as_dapr_reads
 from pannier_crds.plain_scalars import resolve_plain
 from pannier_crds.problems import InvalidManifest, Problem, quoted
 from pannier_crds.structure import kind_of
@@ -27,13 +28,15 @@ _SEGMENT: Final = re.compile(r"\[(.*?)\](?=[.\[]|$)|([^.\[\]]+)", re.DOTALL)
 class Document:
     """One document of a file. `problems` are those of the text (broken, a key twice), with their lines.
 
-    A document that could not be read has an empty manifest and a problem.
+    A document that could not be read has an empty manifest and a problem. `remarks` are warnings of one that can be
+    read: names of fields in another case.
     """
 
     manifest: Mapping[str, object]
     source: str
     problems: tuple[Problem, ...] = ()
     root: Node | None = None
+    remarks: tuple[Problem, ...] = ()
 
     @property
     def kind(self) -> str:
@@ -56,7 +59,7 @@ class Document:
         if not self.manifest:
             return None
         version = self.manifest.get("apiVersion")
-        if not self.kind and version is None:
+        if not self.kind and not isinstance(version, str):
             return None if "spec" in self.manifest else "it has neither kind nor spec"
         if self.kind and closest(self.kind, (KIND,)) is None:
             return f"{quoted(self.kind)} is not a {KIND}"
@@ -153,7 +156,10 @@ def _documents(tree: Tree, source: str) -> Iterator[Document]:
         for index, item in enumerate(items[1].content):
             yield from _documents(Tree(item, _inside(tree.problems, f"items[{index}].")), source)
     else:
-        yield Document(manifest, source, tuple(tree.problems), tree.root)
+        manifest, said = as_dapr_reads(manifest)
+        problems = (*tree.problems, *(problem for problem in said if problem.is_error))
+        remarks = tuple(problem for problem in said if not problem.is_error)
+        yield Document(manifest, source, problems, tree.root, remarks)
 
 
 def _inside(problems: list[Problem], prefix: str) -> list[Problem]:
@@ -165,7 +171,11 @@ def _inside(problems: list[Problem], prefix: str) -> list[Problem]:
 
 
 def _value(node: Node, key: str) -> tuple[int, Node] | None:
-    return node.content.get(key) if isinstance(node.content, dict) else None
+    """The value of that key, of one in another case where there is none."""
+    if not isinstance(node.content, dict):
+        return None
+    lower = key.lower()
+    return node.content.get(key) or next((value for name, value in node.content.items() if name.lower() == lower), None)
 
 
 def _entry(node: Node, name: str) -> tuple[int, Node] | None:

@@ -43,7 +43,7 @@ def _different_settings(old: Component, new: Component, component_type: Componen
 
 def _sources(component: Component, component_type: ComponentType) -> dict[str, Source]:
     """Where each setting that places data comes from: its value, or the reference it is behind."""
-    literal = {item.name: item.value for item in component.metadata if item.value is not None}
+    literal = {item.name: item.literal for item in component.metadata if item.literal is not None}
     settings, _ = catalogue.read_settings(component_type, literal)
     sources: dict[str, Source] = {
         field.name: ("value", settings.get(field.name)) for field in component_type.fields if field.places_data

@@ -11,8 +11,8 @@ _INTEGER: Final = re.compile(r"[-+]?(?:0b[01_]+|0x[0-9a-f_]+|0o?[0-7_]+|0|[1-9][
 _FLOAT: Final = re.compile(r"[-+]?(?:\.\d+|\d+(?:\.\d*)?)(?:e[-+]?\d+)?", re.ASCII | re.IGNORECASE)
 _LONGEST_NUMBER: Final = 64
 _WORDS: Final[dict[str, bool | None]] = {
-    **{spelling: True for word in ("true", "yes", "on") for spelling in (word, word.title(), word.upper())},
-    **{spelling: False for word in ("false", "no", "off") for spelling in (word, word.title(), word.upper())},
+    **{spelling: True for word in ("true", "yes", "y", "on") for spelling in (word, word.title(), word.upper())},
+    **{spelling: False for word in ("false", "no", "n", "off") for spelling in (word, word.title(), word.upper())},
     **dict.fromkeys(("", "~", "null", "Null", "NULL")),
 }
 

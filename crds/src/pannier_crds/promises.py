@@ -47,7 +47,7 @@ _WEAKENS: Final = re.compile(r"insecure|skip|disable|async", re.IGNORECASE)
 
 def promised_by(item: MetadataItem) -> Promise | None:
     """What an entry with a name that its store does not know asks for; None for no promise, and where it says no."""
-    asks = item.is_reference if item.value is None else not _says_no(item.value)
+    asks = item.is_reference or (item.value is not None and not _says_no(item.value))
     if not asks or _WEAKENS.search(item.name):
         return None
     return next((promise for promise in _PROMISES if promise.names.search(item.name)), None)

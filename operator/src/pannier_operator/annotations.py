@@ -178,6 +178,8 @@ ACCEPTED: Final = (
 _MEANING: Final = {annotation.name: annotation for annotation in (*OLDER, *HONOURED)}
 _KNOWN: Final = (*_MEANING, *(annotation.name for annotation in ACCEPTED))
 PREFIXES: Final = ("dapr.io/", "pannier.dev/")
+_SHORTER: Final = {"id": "app-id", "port": "app-port", "protocol": "app-protocol", "inject": "enabled"}
+"""What Dapr's oldest releases called them, or people write from memory."""
 _BY_LAST_PART: Final = {name.partition("/")[2]: name for name in _KNOWN}
 
 
@@ -207,7 +209,8 @@ def _malformed(name: str, text: str, advice: str) -> str:
 
 
 def _unknown(name: str) -> str:
-    meant = closest(name.partition("/")[2], _BY_LAST_PART)  # their prefixes alone would make all of them alike
+    last = name.partition("/")[2]
+    meant = _SHORTER.get(last.lower()) or closest(last, _BY_LAST_PART)  # their prefixes would make all of them alike
     advice = f"; did you mean {_BY_LAST_PART[meant]}?" if meant else "; take it out or correct its name"
     return f"annotation {one_line(name)} is unknown and has no effect{advice}"
 

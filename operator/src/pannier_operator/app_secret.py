@@ -61,17 +61,32 @@ def generations_in(secret: Manifest | None) -> dict[str, int]:
     return {name: number for name, number in found.items() if isinstance(number, int)}
 
 
-def with_version(manifest: Manifest, version: str) -> dict[str, object]:
-    """The Secret with a name for this version of it, a word that nobody has used before."""
-    return {**manifest, "data": {**_data_of(manifest), VERSION_FILE: base64.b64encode(version.encode()).decode()}}
+def with_version(manifest: Manifest, version: str, status_key: str) -> dict[str, object]:
+    """The Secret with a name for this version of it, a word that nobody has used before.
+
+    `status_key` is a secret that it shares with the app's sidecars, the same in every version: they tell of their
+    stores to whoever knows it.
+    """
+    content = f"{version}\n{status_key}\n".encode()
+    return {**manifest, "data": {**_data_of(manifest), VERSION_FILE: base64.b64encode(content).decode()}}
 
 
 def version_in(secret: Manifest) -> str:
     """How the Secret calls this version of itself; empty where it does not."""
+    return _line_of_version(secret, 0)
+
+
+def status_key_in(secret: Manifest | None) -> str:
+    """The key by which its app's sidecars know the operator; empty where there is none."""
+    return _line_of_version(secret, 1) if secret is not None else ""
+
+
+def _line_of_version(secret: Manifest, number: int) -> str:
     try:
-        return base64.b64decode(_data_of(secret).get(VERSION_FILE, ""), validate=True).decode()
+        lines = base64.b64decode(_data_of(secret).get(VERSION_FILE, ""), validate=True).decode().split("\n")
     except ValueError:
         return ""
+    return lines[number].strip() if number < len(lines) else ""
 
 
 def in_place_of(existing: Manifest | None, wanted: Manifest) -> dict[str, object]:
@@ -109,7 +124,7 @@ def differs(wanted: Manifest, existing: Manifest | None) -> bool:
 
     What others have added to its labels and annotations is left alone.
     """
-    if existing is None or not version_in(existing):
+    if existing is None or not version_in(existing) or not status_key_in(existing):
         return True
     if {name: digest for name, digest in _data_of(existing).items() if name != VERSION_FILE} != digests(wanted):
         return True

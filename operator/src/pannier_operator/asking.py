@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import aiohttp
 
+from pannier_crds.folder import STATUS_KEY_HEADER
 from pannier_operator.injection.plan import PUBLIC_PORT
 from pannier_operator.readiness import Report, trouble_of
 
@@ -41,6 +42,8 @@ class Expected:
     """The components in it and their generations."""
     stores: Collection[str]
     """Those of them that sidecars report on."""
+    status_key: str = ""
+    """With which the pod's sidecar tells of its stores."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,7 +122,7 @@ class SidecarReports:
 
     async def _ask(self, expected: Expected) -> bool:
         async with self._gate:
-            report = await self._answer_of(expected.pod)
+            report = await self._answer_of(expected.pod, expected.status_key)
         uid = expected.pod["metadata"]["uid"]
         before = self._asked.get(uid)
         tries = before.tries if before is not None and before.about == _about(expected) else 0
@@ -130,13 +133,14 @@ class SidecarReports:
         self._asked[uid] = _Asked(_about(expected), report, delivered, tries + 1, due)
         return before is None or before.report != report or before.delivered != delivered
 
-    async def _answer_of(self, pod: Manifest) -> Report:
+    async def _answer_of(self, pod: Manifest, status_key: str) -> Report:
         name, address = pod["metadata"]["name"], pod["status"]["podIP"]
         host = f"[{address}]" if ":" in address else address
         if self._session is None:
             self._session = aiohttp.ClientSession(timeout=_TIMEOUT, trust_env=False)
+        url = f"http://{host}:{PUBLIC_PORT}/v1.0/healthz?verbose"
         try:
-            async with self._session.get(f"http://{host}:{PUBLIC_PORT}/v1.0/healthz?verbose") as answer:
+            async with self._session.get(url, headers={STATUS_KEY_HEADER: status_key}) as answer:
                 return Report.read(name, _json(await answer.content.read(_LONGEST_ANSWER)))
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
             return Report(name, trouble=f"its sidecar does not answer on port {PUBLIC_PORT}: {_why(error)}")

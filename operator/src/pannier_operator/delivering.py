@@ -20,6 +20,7 @@ from pannier_operator.app_secret import (
     generations_in,
     in_place_of,
     secret_name,
+    status_key_in,
     version_in,
     with_version,
 )
@@ -150,7 +151,8 @@ class Delivering:
 
     async def _write(self, manifest: Mapping[str, Any], namespace: str, name: str) -> Manifest | None:
         """The Secret as it is then; None where somebody else was faster, whose version is known then."""
-        written = await self._api.write("Secret", with_version(manifest, randomness.token_hex(8)))
+        status_key = status_key_in(self._state.secret(namespace, name)) or randomness.token_hex(16)
+        written = await self._api.write("Secret", with_version(manifest, randomness.token_hex(8), status_key))
         if written is None:
             found = await self._api.secret(namespace, name)
             if found is not None:

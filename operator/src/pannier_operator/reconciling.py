@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, Final
 import httpx2
 
 from pannier_operator.app_ids import app_id_of
-from pannier_operator.app_secret import generations_in, secret_name, version_in
+from pannier_operator.app_secret import generations_in, secret_name, status_key_in, version_in
 from pannier_operator.asking import Expected
 from pannier_operator.cluster_api import ApiError, is_ending
 from pannier_operator.cluster_state import is_alive, is_ours, is_own_secret, is_running
@@ -244,9 +244,9 @@ class Reconciler:
                 continue
             delivered = self._generations(namespace, app)
             stores = [each.name for each in what_app_sees(app, namespace, neighbourhood) if each.is_state_store]
-            found.setdefault(app, []).append(
-                Expected(pod, version_in(secret), delivered, [name for name in stores if name in delivered])
-            )
+            wanted = [name for name in stores if name in delivered]
+            expected = Expected(pod, version_in(secret), delivered, wanted, status_key_in(secret))
+            found.setdefault(app, []).append(expected)
         return found
 
     def _see_to_asking(self, namespace: str, expected: Mapping[str, list[Expected]]) -> None:

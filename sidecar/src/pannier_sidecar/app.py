@@ -98,6 +98,7 @@ class Sidecar:
             settings.app.protocol,
             ask=partial(self.keeper.ask, ASKING_PATIENCE),
             components_version=lambda: self.keeper.version,
+            status_key=lambda: self.keeper.status_key,
         )
 
     def read_components(self) -> Plan:

@@ -66,6 +66,8 @@ class Runtime:
     """Says how the components are after asking each store whether it answers now."""
     components_version: Callable[[], str] = _no_version
     """What the folder that is served from calls its version; empty where it has no name for it."""
+    status_key: Callable[[], str] = _no_version
+    """With which whoever writes that folder may ask how its stores are; empty: nobody may."""
     attributes: dict[str, str] = field(default_factory=dict)
     """What apps attached to the metadata; see `attach`."""
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import time
+import urllib.request
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
@@ -32,11 +33,6 @@ def ask(state: str, method: str, pattern: str, until: float) -> Counter[int]:
     return statuses
 
 
-def told(server: PostgreSQLServer, pooler: PgBouncerServer) -> str:
-    mode = {"session": "session", "transaction": "transaction", "statement": "statement"}[pooler.mode]
-    return f"PostgreSQL {server.version} behind PgBouncer {pooler.version}, {mode} pooling"
-
-
 @each_mode
 @each_version
 def test_one_that_gets_and_one_that_deletes_do_only_that(
@@ -54,7 +50,7 @@ def test_one_that_gets_and_one_that_deletes_do_only_that(
     assert server.sql("SELECT count(*) FROM state WHERE key LIKE 'shop||k%'") == str(KEYS)
     promise(
         "A sidecar that reads never deletes, whatever others do on the server's connections that they share",
-        on=f"{told(server, pooler)}, {version}",
+        on=f"{pooler.told}, {version}",
         fault="two sidecars at once on the connections of one pool, one reads and one deletes other keys",
         times=asked.total(),
         counted=f"{asked.total():,} calls, {KEYS} keys; 0 keys lost, 0 calls refused",
@@ -76,7 +72,7 @@ def test_what_was_prepared_before_a_restart_is_not_run_after_it(
         assert server.sql("SELECT count(*) FROM state") == str(KEYS)
     promise(
         "A statement that an earlier process prepared is never run for a later one",
-        on=told(server, pooler),
+        on=pooler.told,
         fault="a sidecar that deleted ends, another one takes its place and reads",
         times=restarts,
         counted=f"{KEYS} keys; 0 lost",
@@ -96,7 +92,7 @@ def test_no_increment_is_lost_or_made_twice(
     assert call(f"{states[0]}/sum") == (200, str(made))
     promise(
         "Writes on the condition of an ETag are each carried out once",
-        on=told(server, pooler),
+        on=pooler.told,
         fault="two sidecars at once on the connections of one pool count in one key",
         times=made,
         counted=f"{made:,} increments; the sum is {made:,}",
@@ -105,8 +101,6 @@ def test_no_increment_is_lost_or_made_twice(
 
 def increment(state: str, until: float) -> int:
     """Count in one key until it is time, and return how often that was answered with success."""
-    import urllib.request
-
     made = 0
     while time.monotonic() < until:
         with urllib.request.urlopen(f"{state}/sum", timeout=30) as answer:

@@ -39,6 +39,15 @@ def problems(manifest: Any) -> list[str]:
             {"metadata": "x"},
             "metadata: is text but should be a mapping; write 'name: value' lines, indented under it",
         ),
+        (
+            {"metadata": {"name": "a", "initTimeout": "5s"}},
+            "metadata.initTimeout: 'initTimeout' has no effect inside metadata; move it into spec",
+        ),
+        ({"initTimeout": "5s"}, "initTimeout: 'initTimeout' has no effect at the top level; move it into spec"),
+        (
+            {"metadata": {"name": "a", "scopes": ["b"]}},
+            "metadata.scopes: 'scopes' has no effect inside metadata; move it to the top level, beside 'spec'",
+        ),
         ({"scope": ["a"]}, "scope: is not a known field; write 'scopes'"),
         ({"scopes": "my-app"}, "scopes: is the text 'my-app' but should be a list; write a list: scopes: [my-app]"),
         ({"scopes": ["a", 1]}, "scopes[1]: is a number but should be text; write my-app"),
@@ -81,6 +90,15 @@ def test_wrong_shapes_at_the_top_say_what_to_write(change: dict[str, Any], expec
         (
             {"metadata": [{"name": "redisHost", "secretKeyRef": {"key": "k"}}]},
             "spec.metadata[redisHost].secretKeyRef.name: is missing; write 'name: redis-secret'",
+        ),
+        (
+            {"metadata": [{"name": "x", "valueFrom": {"secretKeyRef": {"name": "a", "key": "b"}}}]},
+            "spec.metadata[x].valueFrom: is not a field of a setting; write secretKeyRef in its place, one level "
+            "higher",
+        ),
+        (
+            {"metadata": [{"name": "x", "valueFrom": {"fieldRef": {"fieldPath": "a"}}}]},
+            "spec.metadata[x].valueFrom: is not a field of a setting; write envRef in its place: VARIABLE",
         ),
         ({"metadata": [{"name": "x"}] * 1001}, "spec.metadata: has 1001 entries; write 1000 at most"),
     ],

@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from pannier_crds.checks import problems_of
 from pannier_crds.component import Component, MetadataItem, SecretKeyRef
 
 
@@ -160,3 +161,20 @@ components = st.builds(
 @given(components)
 def test_a_component_survives_being_written_and_read(component: Component) -> None:
     assert Component.from_manifest(component.to_manifest()) == component
+
+
+@pytest.mark.parametrize("empty", [{"name": "", "key": ""}, {"name": ""}, {"name": None, "key": None}, {}, None])
+@pytest.mark.parametrize(("value", "read"), [("localhost", "localhost"), ("", ""), (None, "")])
+def test_an_empty_reference_is_none_as_gos_type_writes_it(empty: Any, value: Any, read: str) -> None:
+    item = {"name": "redisHost", "value": value, "secretKeyRef": empty, "envRef": ""}
+    component = Component.from_manifest(manifest(item))
+    assert not component.metadata[0].is_reference
+    assert component.setting("redisHost") == read
+
+
+@pytest.mark.parametrize("value", ["", None])
+@pytest.mark.parametrize("reference", [{"secretKeyRef": {"name": "a", "key": ""}}, {"envRef": "HOST"}])
+def test_an_empty_value_beside_a_reference_is_none(value: Any, reference: dict[str, Any]) -> None:
+    component = Component.from_manifest(manifest({"name": "redisHost", "value": value, **reference}))
+    assert component.metadata[0].is_reference and component.setting("redisHost") is None
+    assert problems_of(component) == []

@@ -1,6 +1,7 @@
 """Files hold documents; each knows the lines of its fields, and what breaks is said with its line."""
 
 import time
+from dataclasses import replace
 
 import pytest
 from hypothesis import given
@@ -117,6 +118,7 @@ def test_a_list_is_taken_apart() -> None:
         ("apiVersion: dapr.io/v1\nkind: Component", None),
         ("kind: Componet", None),
         ("spec: {}", None),
+        ('{"apiVersion": 2, "name": "chart"}', "it has neither kind nor spec"),
     ],
 )
 def test_what_is_no_component_is_left_aside_and_what_nearly_is_one_is_not(text: str, reason: str | None) -> None:
@@ -125,7 +127,7 @@ def test_what_is_no_component_is_left_aside_and_what_nearly_is_one_is_not(text: 
 
 
 def test_structural_problems_have_lines() -> None:
-    text = REDIS.replace("type: state.redis", "tpye: state.redis").replace("name: orders", "name: 7")
+    text = REDIS.replace("type: state.redis", "tpye: state.redis").replace("name: orders", "name: [7]")
     with pytest.raises(InvalidManifest) as refused:
         only(text).read_component()
     assert [(problem.line, problem.field) for problem in refused.value.problems] == [
@@ -133,6 +135,42 @@ def test_structural_problems_have_lines() -> None:
         (6, "spec.type"),
         (7, "spec.tpye"),
     ]
+
+
+def test_a_name_may_be_a_number() -> None:
+    assert only(REDIS.replace("name: orders", "name: 123")).read_component().name == "123"
+    document = only(REDIS.replace("name: orders", "name: 1.5\n  namespace: 7"))
+    assert document.name == "1.5" and document.read_component().namespace == "7"
+
+
+def test_names_of_fields_are_taken_in_any_case_with_a_warning() -> None:
+    text = REDIS.replace("kind:", "Kind:").replace("  name: orders", "  Name: orders").replace("scopes:", "Scopes:")
+    text = text.replace("- name: redisHost", "- NAME: redisHost").replace("secretKeyRef", "secretkeyref")
+    text = text.replace("type: state", "TYPE: state") + "AUTH:\n  secretstore: vault\n"
+    document = only(text)
+    assert document.left_aside is None
+    component = document.read_component()
+    assert component == replace(only(REDIS).read_component(), secret_store="vault")
+    said = [f"{problem.line} {problem}" for problem in document.place(document.remarks)]
+    assert said == [
+        "3 Kind: is taken for 'kind', as by Dapr; write 'kind': Kubernetes knows no other spelling",
+        "5 metadata.Name: is taken for 'name', as by Dapr; write 'name': Kubernetes knows no other spelling",
+        "7 spec.TYPE: is taken for 'type', as by Dapr; write 'type': Kubernetes knows no other spelling",
+        "10 spec.metadata[0].NAME: is taken for 'name', as by Dapr; write 'name': Kubernetes knows no other spelling",
+        "13 spec.metadata[1].secretkeyref: is taken for 'secretKeyRef', as by Dapr; write 'secretKeyRef': Kubernetes "
+        "knows no other spelling",
+        "16 Scopes: is taken for 'scopes', as by Dapr; write 'scopes': Kubernetes knows no other spelling",
+        "18 AUTH: is taken for 'auth', as by Dapr; write 'auth': Kubernetes knows no other spelling",
+        "19 auth.secretstore: is taken for 'secretStore', as by Dapr; write 'secretStore': Kubernetes knows no other "
+        "spelling",
+    ]
+    assert document.line_of("scopes[0]") == 17
+    assert document.line_of("spec.metadata[redisPassword].secretKeyRef.key") == 15
+
+
+def test_a_field_in_two_cases_is_a_problem() -> None:
+    with pytest.raises(InvalidManifest, match="Scopes: 'scopes' is given twice, in another case; keep one of the two"):
+        only(REDIS + "Scopes: [billing]\n").read_component()
 
 
 def test_a_key_written_twice_is_a_problem() -> None:
@@ -164,6 +202,9 @@ def test_anchors_and_merge_keys_are_followed() -> None:
         ("1.50", "1.5"),
         ("1e3", "1000"),
         ("yes", "true"),
+        ("y", "true"),
+        ("N", "false"),
+        ("'y'", "y"),
         ("Off", "false"),
         ('"yes"', "yes"),
         ("!!str yes", "yes"),

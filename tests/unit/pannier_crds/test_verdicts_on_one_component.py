@@ -102,6 +102,35 @@ def test_an_unknown_type_is_refused_with_the_closest(type: str, message: str) ->
     assert errors(component(type=type)) == [f"spec.type: {message}"]
 
 
+@pytest.mark.parametrize("type", [*catalogue.stores_of_dapr_alone(), "State.MySQL"])
+def test_a_store_of_dapr_alone_is_refused_as_such(type: str) -> None:
+    assert errors(component(type=type)) == [
+        f"spec.type: '{type}' is a state store of Dapr's that Pannier does not serve; write "
+        f"{listed(catalogue.known_names('state.'), 'or')}, or leave the apps that use it to Dapr"
+    ]
+
+
+@pytest.mark.parametrize(
+    ("name", "advice"),
+    [
+        ("initTimeout", "move it into spec, beside type: initTimeout: 30s"),
+        ("ignoreerrors", "move it into spec, beside type: ignoreErrors: true"),
+        ("secretStore", "move it to the top level, beside spec: auth: {secretStore: NAME}"),
+    ],
+)
+def test_what_belongs_elsewhere_in_a_component_is_no_setting(name: str, advice: str) -> None:
+    judged = component(HOST, MetadataItem(name, "30s"))
+    assert warnings(judged) == [
+        f"spec.metadata[{name}]: '{name}' is no setting of a store, so it has no effect here; {advice}"
+    ]
+    assert errors(judged) == []
+
+
+def test_scopes_among_the_settings_are_refused_as_every_app_would_see_the_store() -> None:
+    (said,) = errors(component(HOST, MetadataItem("scopes", "cart")))
+    assert said.endswith("move it to the top level, beside spec: scopes: [my-app]")
+
+
 def test_an_unknown_version_is_refused_with_the_closest() -> None:
     assert errors(component(HOST, version="v2")) == ["spec.version: state.redis has no version 'v2'; write 'v1'"]
     judged = component(type="secretstores.local.env", version="1")

@@ -133,6 +133,8 @@ def test_a_misspelt_truth_says_that_no_sidecar_comes() -> None:
 @pytest.mark.parametrize(
     ("name", "meant"),
     [
+        ("dapr.io/id", "dapr.io/app-id"),
+        ("dapr.io/port", "dapr.io/app-port"),
         ("dapr.io/enable", "dapr.io/enabled"),
         ("dapr.io/Enabled", "dapr.io/enabled"),
         ("dapr.io/appid", "dapr.io/app-id"),

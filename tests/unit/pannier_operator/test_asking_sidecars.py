@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -23,8 +24,12 @@ class Sidecar:
         self.address = f"127.{random.randrange(1, 255)}.{random.randrange(256)}.{random.randrange(1, 255)}"
         self.version = "a"
         self.stores = {"orders": "ready"}
+        self.key = ""
+        """Without which it tells its version alone; empty: everybody is told all."""
 
-    async def answer(self, _: web.Request) -> web.Response:
+    async def answer(self, request: web.Request) -> web.Response:
+        if self.key and request.headers.get("pannier-status-key") != self.key:
+            return web.json_response({"ready": True, "componentsVersion": self.version})
         stores = {name: {"state": state} for name, state in self.stores.items()}
         return web.json_response({"ready": True, "componentsVersion": self.version, "stores": stores})
 
@@ -134,3 +139,18 @@ async def test_a_pod_that_does_not_answer_is_asked_again(reports: SidecarReports
 
     assert "does not answer on port 3501" in reports.report_on(nobody).trouble
     assert reports.due_at(nobody)
+
+
+async def test_a_sidecar_that_does_not_know_the_operator_yet_is_asked_until_it_does(
+    sidecar: Sidecar, reports: SidecarReports
+) -> None:
+    sidecar.key = "k3y"
+    expected = replace(sidecar.expected(), status_key="later")
+    await reports.ask([expected])
+    assert reports.report_on(expected).stores == {}
+    assert reports.due_at(expected)
+
+    expected = replace(expected, status_key="k3y")
+    await reports.ask([expected])
+    assert reports.report_on(expected).stores == {"orders": READY}
+    assert reports.due_at(expected) is None

@@ -12,7 +12,15 @@ from hypothesis import strategies as st
 
 from pannier_crds.folder import digest_of, digests_in
 from pannier_crds.secret import Secret
-from pannier_operator.app_secret import differs, digests, generations_in, secret_name, version_in, with_version
+from pannier_operator.app_secret import (
+    differs,
+    digests,
+    generations_in,
+    secret_name,
+    status_key_in,
+    version_in,
+    with_version,
+)
 from pannier_operator.delivery import MOST_BYTES, AppSecret, secret_for, what_app_sees
 from pannier_operator.neighbourhood import Neighbourhood
 from pannier_sidecar.loading.folder import FolderWatch
@@ -63,7 +71,7 @@ def files_of(delivered: AppSecret) -> dict[str, str]:
 
 def as_written(manifest: dict[str, object], version: str = "1") -> dict[str, Any]:
     """The Secret as it is kept of the API server's answer then."""
-    written: dict[str, Any] = json.loads(json.dumps(with_version(manifest, version)))
+    written: dict[str, Any] = json.loads(json.dumps(with_version(manifest, version, "key")))
     return {**written, "data": digests(written)}
 
 
@@ -250,12 +258,20 @@ class TestWriting:
         assert differs(wanted, {**as_written(wanted), "data": None})  # by an operator that named no versions
 
     def test_gives_each_version_a_name_that_the_sidecar_reads(self, tmp_path: Path) -> None:
-        written: Any = with_version(deliver(component()).manifest, "7f3a")
+        written: Any = with_version(deliver(component()).manifest, "7f3a", "k3y")
         assert version_in(written) == version_in({"data": digests(written)}) == "7f3a"
         (tmp_path / "_version").write_bytes(base64.b64decode(written["data"]["_version"]))
         watch = FolderWatch([tmp_path])
         watch.read()
-        assert watch.version == "7f3a"
+        assert (watch.version, watch.status_key) == ("7f3a", "k3y")
+        assert status_key_in(written) == status_key_in({"data": digests(written)}) == "k3y"
+
+    def test_is_needed_where_the_sidecars_have_no_key_to_know_the_operator_by(self) -> None:
+        wanted = deliver().manifest
+        existing = as_written(wanted)
+        existing["data"]["_version"] = base64.b64encode(b"7f3a").decode()
+        assert (version_in(existing), status_key_in(existing)) == ("7f3a", "")
+        assert differs(wanted, existing)
 
     @pytest.mark.parametrize("data", [None, {}, {"_version": "no base64"}, {"_version": "/w=="}])
     def test_reads_a_foreign_version_as_none(self, data: object) -> None:

@@ -24,6 +24,7 @@ __all__ = [
     "known_types",
     "known_versions",
     "read_settings",
+    "stores_of_dapr_alone",
 ]
 
 # Name or alias -> module of this package.
@@ -46,6 +47,39 @@ _MODULES: Final = {
     "secretstores.local.env": "local_secrets",
     "secretstores.local.file": "local_secrets",
 }
+
+
+_ONLY_DAPRS: Final = frozenset(
+    (
+        "state.aerospike",
+        "state.alicloud.tablestore",
+        "state.azure.blobstorage",
+        "state.azure.tablestorage",
+        "state.clickhouse",
+        "state.cloudflare.workerskv",
+        "state.cockroachdb",
+        "state.coherence",
+        "state.couchbase",
+        "state.gcp.firestore",
+        "state.hazelcast",
+        "state.immudb",
+        "state.jetstream",
+        "state.mysql",
+        "state.oci.objectstorage",
+        "state.oracledatabase",
+        "state.ravendb",
+        "state.rethinkdb",
+        "state.sqlserver",
+        "state.yugabyte",
+        "state.yugabytedb",
+        "state.zookeeper",
+    )
+)
+
+
+def stores_of_dapr_alone() -> tuple[str, ...]:
+    """The names of the state stores that Dapr has and Pannier does not serve."""
+    return tuple(sorted(_ONLY_DAPRS - _MODULES.keys()))
 
 
 def component_type(name: str, version: str = "v1") -> ComponentType | None:

@@ -82,7 +82,7 @@ def judge(reading: Reading, *, namespaces_meet: bool = True) -> list[Verdict]:
         Verdict(broken.source, broken.name, problem) for broken in reading.broken for problem in broken.problems
     ]
     for found in reading.found:
-        verdicts += _placed(found, problems_of(found.component))
+        verdicts += _placed(found, [*found.remarks, *problems_of(found.component)])
         verdicts += _placed(found, _without_effect(found.component))
     # Those that are wrong by themselves too: mended, they would meet the same neighbours.
     by_id = {id(found.component): found for found in reading.found}

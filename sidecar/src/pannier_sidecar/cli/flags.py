@@ -92,7 +92,7 @@ LISTENING: Final = (
         "public-port",
         read.port,
         "listen.public_port",
-        "port for health and metadata alone",
+        "port for health, and with the token metadata",
         ("dapr-public-port",),
         placeholder="PORT",
     ),

@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 from msgspec.structs import replace
 
+from pannier_crds.folder import STATUS_KEY_HEADER
+
 from ..state.errors import MalformedRequest, StateError
 from ..state.requests import (
     ActorGetRequest,
@@ -46,6 +48,12 @@ WITHOUT_TOKEN = frozenset({b"/v1.0/healthz", b"/v1.0/healthz/outbound"})
 ADVICE = "the state API is at /v1.0/state/{store}/{key}; /openapi.json describes all of it"
 
 UNAUTHORIZED = Answer(401, b"invalid api token\n", TEXT)
+NEEDS_TOKEN = refusal(
+    401,
+    "ERR_API_TOKEN_NEEDED",
+    "this needs the API token here; send what DAPR_API_TOKEN holds as dapr-api-token, or ask the port of the API",
+)
+STATUS_KEY = STATUS_KEY_HEADER.encode()
 NO_CONTENT = Answer(204)
 
 
@@ -85,7 +93,7 @@ class HttpApi:
     async def answer(self, call: Call, *, is_public: bool = False) -> Answer:
         """Return the answer to any request; it never raises for what a caller, a store or a component did wrong.
 
-        On the public port (`is_public`) there is health and metadata only, and no token.
+        On the public port (`is_public`) there is health, which needs no token, and metadata, which does.
         """
         if self._token is not None and not is_public and not self._is_allowed(call):
             return UNAUTHORIZED
@@ -99,6 +107,8 @@ class HttpApi:
             where, texts = found
             if where.operation == "documentation":  # FastAPI knows no other spelling of the path
                 call = replace(call, path=where.template.encode())
+            if where.is_public and not self._may_know_all(call, is_public):
+                return self._told_to_anybody(where.operation, call)
             return await self._operations[where.operation](call, *texts)
         except StateError as error:
             return error_answer(error, self.profile)
@@ -106,6 +116,30 @@ class HttpApi:
     def _is_allowed(self, call: Call) -> bool:
         given = call.headers.get(b"dapr-api-token", b"")
         return call.path in WITHOUT_TOKEN or compare_digest(given, self._token or b"")
+
+    def _may_know_all(self, call: Call, is_public: bool) -> bool:
+        """Whether the caller may be told of stores and the app, and not only whether the sidecar is ready."""
+        headers = call.headers
+        if self._token is None and not is_public:
+            return True
+        if self._token is not None and compare_digest(headers.get(b"dapr-api-token", b""), self._token):
+            return True
+        key = self.runtime.status_key().encode()
+        return bool(key) and compare_digest(headers.get(STATUS_KEY, b""), key)
+
+    def _told_to_anybody(self, operation: str, call: Call) -> Answer:
+        runtime = self.runtime
+        if operation == "metadata":
+            return NEEDS_TOKEN
+        if operation == "healthz_outbound":
+            return self._outbound_health()
+        query = call.query()
+        if query.get("appid", runtime.app_id) != runtime.app_id:
+            return refusal(500, "ERR_HEALTH_APPID_NOT_MATCH", "dapr app-id does not match")
+        if "verbose" in query:
+            answer = {"ready": runtime.is_loaded, "componentsVersion": runtime.components_version()}
+            return _json(200 if runtime.is_loaded else 500, answer)
+        return self._health()
 
     def _unknown(self, method: bytes, path: bytes) -> Answer:
         if self.profile.invokes_apps:
@@ -212,11 +246,17 @@ class HttpApi:
             stores = {c.name: {"type": c.type, "state": c.state, "why": c.why} for c in components}
             answer = {"ready": runtime.is_loaded, "componentsVersion": version, "stores": stores}
             return _json(200 if runtime.is_loaded else 500, answer)
-        if not runtime.is_loaded:
+        return self._health()
+
+    def _health(self) -> Answer:
+        if not self.runtime.is_loaded:
             return refusal(500, "ERR_HEALTH_NOT_READY", "dapr is not ready: [components]; ask again in a moment")
         return NO_CONTENT
 
     async def _healthz_outbound(self, call: Call) -> Answer:
+        return self._outbound_health()
+
+    def _outbound_health(self) -> Answer:
         if not self.runtime.is_loaded:
             return refusal(500, "ERR_OUTBOUND_HEALTH_NOT_READY", "dapr outbound is not ready; ask again in a moment")
         return NO_CONTENT

@@ -24,7 +24,7 @@ class Path:
     operation: str
     summary: str
     is_public: bool = False
-    """Answered on the public port too, which has no token."""
+    """Answered on the public port too; what it tells without a token is little."""
 
     is_for_default_store: bool = False
     """Works on a store and names none."""

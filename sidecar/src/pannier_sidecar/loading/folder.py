@@ -46,6 +46,11 @@ class Found:
     document: Document | None = None
     """None for a component that is written nowhere."""
 
+    @property
+    def remarks(self) -> tuple[Problem, ...]:
+        """What is to be said of how it is written."""
+        return self.document.remarks if self.document is not None else ()
+
     def place(self, problems: Iterable[Problem]) -> list[Problem]:
         """The problems with their lines."""
         return self.document.place(problems) if self.document is not None else list(problems)
@@ -140,6 +145,8 @@ class FolderWatch:
         self._digest = b""
         self.version = ""
         """What the folder called itself when it was read last; empty where it has no name for its versions."""
+        self.status_key = ""
+        """By which whoever writes the folder may ask how its stores are; empty: nobody does."""
 
     def also_watch(self, files: Iterable[Path]) -> None:
         """Count a change in these files, those of secrets, as a change of the folder."""
@@ -170,7 +177,7 @@ class FolderWatch:
         if trouble:
             raise FolderUnreadable(trouble)
         self._signature = before
-        self.version = version
+        self.version, self.status_key = version
         if digest == self._digest:
             return None
         self._digest = digest
@@ -204,14 +211,15 @@ def _stat(path: Path) -> tuple[str, int, int, int]:
     return str(path), status.st_mtime_ns, status.st_size, status.st_ino
 
 
-def _version_in(folders: Iterable[Path]) -> str:
-    """What the first folder that has a name for its versions calls this one."""
+def _version_in(folders: Iterable[Path]) -> tuple[str, str]:
+    """What the first folder that has a name for its versions calls this one, and its writer's key."""
     for folder in folders:
         try:
-            return (folder / VERSION_FILE).read_text("utf-8", "replace").strip()[:_LONGEST_VERSION]
+            lines = (folder / VERSION_FILE).read_text("utf-8", "replace").strip().split("\n")
         except OSError:
             continue
-    return ""
+        return lines[0].strip()[:_LONGEST_VERSION], lines[1].strip() if len(lines) > 1 else ""
+    return "", ""
 
 
 def _reason(error: OSError) -> str:

@@ -54,6 +54,8 @@ class StoreKeeper:
         self.directory = Directory(surroundings.app_id)
         self.version = ""
         """Of the folder that is served from, as it calls itself; empty where it does not."""
+        self.status_key = ""
+        """Of whoever writes that folder."""
         self.on_change: Callable[[Directory], None] = _nobody
 
     def read(self) -> Plan:
@@ -150,7 +152,7 @@ class StoreKeeper:
     def _note_version(self) -> None:
         """When its changes are being carried out: what is said of stores is then never older than the version."""
         if self._watch is not None:
-            self.version = self._watch.version
+            self.version, self.status_key = self._watch.version, self._watch.status_key
 
     def _take(self, reading: Reading) -> None:
         """Judge what was read."""

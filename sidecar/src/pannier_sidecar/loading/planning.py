@@ -275,7 +275,7 @@ class _Planning:
     def _is_sound(self, found: Found) -> bool:
         problems = problems_of(found.component, keys_as_written=self._keys_as_written)
         errors = [problem for problem in problems if problem.is_error]
-        placed = found.place(problem for problem in problems if not problem.is_error)
+        placed = found.place([*found.remarks, *(problem for problem in problems if not problem.is_error)])
         self._warnings += [place(found.source, problem) for problem in placed]
         if errors:
             self._refuse(found, errors)

@@ -79,9 +79,9 @@ def resolve(
 def _value(
     component: Component, item: MetadataItem, surroundings: Surroundings, secrets: SecretStores | None
 ) -> str | Secret | None:
-    if item.value is not None:
+    if item.literal is not None:
         return _with_tokens(component, item, surroundings)
-    if item.env is not None:
+    if item.env:
         return Secret(_from_environment(item, item.env, surroundings), is_from_elsewhere=True)
     if item.secret is None:
         return None

@@ -1,0 +1,118 @@
+"""Several sidecars' stores at work on one PostgreSQL while it, what is between and its pooler fail."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from hostile.effort import Effort
+from servers.eventually import until
+from servers.faulty_way import FaultyWay, faulty_way
+from servers.history import History
+from servers.opened_store import opening
+from servers.pgbouncer_server import MODES, PgBouncerServer, pooled
+from servers.postgresql_server import PostgreSQLServer, running
+
+Promise = Callable[..., None]
+DURABLE = ("fsync=on",)
+
+
+@pytest.mark.parametrize("version", ["v1", "v2"])
+async def test_killed_paused_ended_and_cut_off(tmp_path: Path, effort: Effort, promise: Promise, version: str) -> None:
+    rounds = effort.times(1, 30)
+    with running(tmp_path, *DURABLE) as server, faulty_way(server.port) as way:
+        through_way = {"connectionString": f"postgresql://admin@{way.address}/postgres"}
+        async with opening("state.postgresql", {"timeout": 1.0}) as open_one:
+            near, far = await open_one(version, **server.settings), await open_one(version, **through_way)
+            async with History([near, far]) as history:
+                for _ in range(rounds):
+                    await history.goes_on()
+                    await asyncio.to_thread(restarted, server, server.kill)
+                    await history.goes_on()
+                    await asyncio.to_thread(restarted, server, server.stop)
+                    await history.goes_on()
+                    await paused(server, 1.5)
+                    await history.goes_on()
+                    await asyncio.to_thread(ended, server)
+                    await history.goes_on()
+                    await answers_lost(way)
+                await history.goes_on()
+            await history.check(near)
+        promise(
+            "An acknowledged write stays, none happens twice, and what was answered as not done was not done",
+            on=f"{server.told}, {version}",
+            fault="killed; restarted; paused beyond timeout; connections ended by the administrator; answers cut off",
+            times=5 * rounds,
+            counted=history.counts,
+        )
+
+
+@pytest.mark.parametrize("mode", MODES)
+async def test_behind_a_pooler(tmp_path: Path, effort: Effort, promise: Promise, mode: str) -> None:
+    rounds = effort.times(1, 30)
+    with running(tmp_path / "pg", *DURABLE) as server, pooled(tmp_path / "pool", server, mode, **PATIENT) as pooler:
+        async with opening("state.postgresql", {**pooler.settings, "timeout": 2.0}) as open_one:
+            one, other = await open_one(), await open_one()
+            async with History([one, other]) as history:
+                for _ in range(rounds):
+                    await history.goes_on()
+                    await asyncio.to_thread(restarted, pooler, pooler.kill)
+                    await history.goes_on()
+                    await held_up(pooler, 2.5)
+                    await history.goes_on()
+                    await asyncio.to_thread(restarted, server, server.kill)
+                    await history.goes_on()
+                    await asyncio.to_thread(ended, server)
+                    await history.goes_on()
+                    await asyncio.to_thread(pooler.order, "RECONNECT")
+                await history.goes_on()
+            await history.check(one)
+        promise(
+            "An acknowledged write stays, none happens twice, and what was answered as not done was not done",
+            on=pooler.told,
+            fault="pooler killed, PAUSE beyond timeout, server killed behind it, its connections ended, RECONNECT",
+            times=5 * rounds,
+            counted=history.counts,
+        )
+
+
+PATIENT = {"server_login_retry": 1}
+"""A pooler waits so many seconds before it tries a server again that was down; 15 by itself."""
+
+
+def restarted(server: PostgreSQLServer | PgBouncerServer, end: Callable[[], None]) -> None:
+    end()
+    server.start()
+
+
+async def paused(server: PostgreSQLServer, seconds: float) -> None:
+    server.pause()
+    await asyncio.sleep(seconds)
+    server.resume()
+
+
+async def held_up(pooler: PgBouncerServer, seconds: float) -> None:
+    """Have the pooler keep all calls back; in session mode it would wait for the clients to leave first."""
+    if pooler.mode == "session":
+        return
+    await asyncio.to_thread(pooler.order, "PAUSE")
+    await asyncio.sleep(seconds)
+    await asyncio.to_thread(pooler.order, "RESUME")
+
+
+def ended(server: PostgreSQLServer) -> None:
+    """End every connection on the server, in the middle of what it does."""
+    server.sql(
+        "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity "
+        "WHERE backend_type = 'client backend' AND pid <> pg_backend_pid()"
+    )
+
+
+async def answers_lost(way: FaultyWay) -> None:
+    """Let writes be carried out and their answers vanish."""
+    way.hold_answers()
+    await until(lambda: way.held_answers > 0)
+    way.cut()
+    way.heal()

@@ -1,0 +1,200 @@
+"""A write whose answer was lost may have happened: it is not sent again, and is called unknown; all else is certain."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+import asyncpg
+import pytest
+from servers.eventually import eventually, until
+from servers.faulty_way import FaultyWay, faulty_way
+from servers.opened_store import opening
+from servers.postgresql_server import PostgreSQLServer, running
+
+from pannier_sidecar.state.errors import OutcomeUnknown, StoreUnavailable
+from pannier_sidecar.state.requests import Delete, Get, Set
+from pannier_sidecar.state.store import Store
+
+Call = Callable[[Store], Awaitable[Any]]
+
+WRITES: dict[str, Call] = {
+    "set": lambda store: store.set(Set("k", b"mine")),
+    "create": lambda store: store.set(Set("new", b"mine", if_absent=True)),
+    "delete": lambda store: store.delete(Delete("k")),
+    "bulk": lambda store: first_of(store.bulk_write([Set("k", b"mine"), Set("other", b"mine")])),
+}
+TRANSACTION: dict[str, Call] = {"transaction": lambda store: store.transact([Set("k", b"mine"), Set("l", b"mine")])}
+
+
+async def first_of(bulk: Awaitable[Any]) -> None:
+    first = (await bulk)[0]
+    if first is not None:
+        raise first
+
+
+async def outcome(call: Awaitable[Any]) -> object:
+    [result] = await asyncio.gather(call, return_exceptions=True)
+    return result
+
+
+@asynccontextmanager
+async def locked(server: PostgreSQLServer) -> AsyncIterator[None]:
+    """Keep everybody from the table meanwhile."""
+    connection = await asyncpg.connect(server.url())
+    await connection.execute("BEGIN; LOCK TABLE state IN ACCESS EXCLUSIVE MODE")
+    try:
+        yield
+    finally:
+        await connection.close()
+
+
+@pytest.fixture
+def way(server: PostgreSQLServer) -> Iterator[FaultyWay]:
+    with faulty_way(server.port) as way:
+        yield way
+
+
+@pytest.fixture
+async def far(way: FaultyWay, open_store) -> AsyncIterator[Store]:
+    """A store with one connection, on which everything was prepared."""
+    store = await open_store(connectionString=f"postgresql://admin@{way.address}/postgres", maxConns=1, timeout=5.0)
+    await store.set(Set("k", b"before"))
+    for call in (*WRITES.values(), *TRANSACTION.values()):
+        await outcome(call(store))
+    for key in ("new", "other", "l"):
+        await store.delete(Delete(key))
+    await store.set(Set("k", b"before"))
+    return store
+
+
+@pytest.mark.parametrize("call", WRITES.values(), ids=WRITES.keys())
+async def test_what_was_carried_out_is_not_repeated_over_what_came_after(
+    far: Store, open_store, way: FaultyWay, call: Call
+) -> None:
+    near = await open_store()
+    way.hold_answers()
+    writing = asyncio.create_task(outcome(call(far)))
+    await until(lambda: way.held_answers > 0)
+    await near.delete(Delete("k"))
+    await near.set(Set("k", b"theirs", if_absent=True))
+    way.cut()
+    way.heal()
+    fault = await writing
+    assert type(fault) is OutcomeUnknown
+    assert str(fault).endswith("read the key before writing again")
+    await eventually(far.ping)
+    found = await near.get(Get("k"))
+    assert found is not None and found.value == b"theirs"
+
+
+@pytest.mark.parametrize("call", WRITES.values(), ids=WRITES.keys())
+async def test_what_was_sent_and_never_came_is_unknown_too(far: Store, way: FaultyWay, call: Call) -> None:
+    way.hold_requests()
+    writing = asyncio.create_task(outcome(call(far)))
+    await until(lambda: way.held_requests > 0)
+    way.cut()
+    way.heal()
+    assert type(await writing) is OutcomeUnknown
+    found = await eventually(lambda: far.get(Get("k")))
+    assert found is not None and found.value == b"before"
+
+
+async def test_a_transaction_that_was_not_asked_to_commit_is_begun_again(far: Store, way: FaultyWay) -> None:
+    way.hold_answers()
+    writing = asyncio.create_task(far.transact([Set("k", b"mine"), Set("l", b"mine")]))
+    await until(lambda: way.held_answers > 0)
+    way.cut()
+    way.heal()
+    await writing
+    found = await far.get(Get("k"))
+    assert found is not None and found.value == b"mine"
+
+
+async def test_a_commit_whose_answer_was_lost_is_unknown_and_not_repeated(
+    server: PostgreSQLServer, far: Store, way: FaultyWay
+) -> None:
+    # A commit that waits for a lock, so that the answers before are through and its own is still to come.
+    server.sql(
+        "CREATE FUNCTION wait() RETURNS trigger LANGUAGE plpgsql AS "
+        "$$ BEGIN PERFORM pg_advisory_xact_lock(1); RETURN NULL; END $$;"
+        "CREATE CONSTRAINT TRIGGER waiting AFTER INSERT OR UPDATE ON state DEFERRABLE INITIALLY DEFERRED FOR EACH ROW "
+        "WHEN (NEW.key = 'l') EXECUTE FUNCTION wait()"
+    )
+    blocker = await asyncpg.connect(server.url())
+    await blocker.execute("SELECT pg_advisory_lock(1)")
+    writing = asyncio.create_task(outcome(far.transact([Set("k", b"mine"), Set("l", b"mine")])))
+    at_commit = "SELECT count(*) FROM pg_stat_activity WHERE query = 'COMMIT' AND state = 'active'"
+    while await asyncio.to_thread(server.sql, at_commit) == "0":
+        await asyncio.sleep(0.01)
+    way.hold_answers()
+    await blocker.close()
+    await until(lambda: way.held_answers > 0)
+    way.cut()
+    way.heal()
+    assert type(await writing) is OutcomeUnknown
+    found = await eventually(lambda: far.get(Get("l")))
+    assert found is not None
+
+
+async def test_reads_are_repeated(far: Store, way: FaultyWay) -> None:
+    for call in (lambda: far.get(Get("k")), lambda: far.bulk_get([Get("k"), Get("absent")])):
+        way.hold_answers()
+        reading = asyncio.create_task(call())
+        await until(lambda: way.held_answers > 0)
+        way.cut()
+        way.heal()
+        assert await reading
+
+
+async def test_a_write_on_a_connection_that_died_unseen_is_not_in_doubt(far: Store, way: FaultyWay) -> None:
+    await asyncio.sleep(1.1)
+    way.hold_requests()  # as where something between forgets idle connections
+    writing = asyncio.create_task(far.set(Set("k", b"mine")))
+    await until(lambda: way.held_requests > 0)
+    way.cut()
+    way.heal()
+    await writing
+
+
+async def test_a_server_that_ends_a_write_undid_it(server: PostgreSQLServer, open_store) -> None:
+    store = await open_store()
+    await store.set(Set("k", b"before"))
+    async with locked(server):
+        writing = asyncio.create_task(outcome(store.set(Set("k", b"mine"))))
+        blocked = "FROM pg_stat_activity WHERE application_name = 'pannier' AND wait_event_type = 'Lock'"
+        while await asyncio.to_thread(server.sql, f"SELECT count(*) {blocked}") == "0":
+            await asyncio.sleep(0.01)
+        # The first time it is tried again, on another connection, which is ended too.
+        for _ in range(2):
+            while await asyncio.to_thread(server.sql, f"SELECT count(pg_terminate_backend(pid)) {blocked}") == "0":
+                await asyncio.sleep(0.01)
+        fault = await writing
+    assert type(fault) is StoreUnavailable
+    found = await store.get(Get("k"))
+    assert found is not None and found.value == b"before"
+
+
+async def test_what_became_a_standby_is_left_for_the_new_primary(tmp_path) -> None:
+    """A server that takes no writes any more did nothing; behind one address the next connection finds another."""
+    with (
+        running(tmp_path / "old") as old,
+        running(tmp_path / "new") as new,
+        faulty_way(old.port) as way,
+    ):
+        settings = {"connectionString": f"postgresql://admin@{way.address}/postgres", "timeout": 5.0}
+        async with opening("state.postgresql", settings) as open_one:
+            store = await open_one()
+            await store.set(Set("k", b"1"))
+            async with opening("state.postgresql", new.settings) as open_other:
+                await open_other()
+            await asyncio.sleep(1.1)
+            old.sql("ALTER SYSTEM SET default_transaction_read_only = on; SELECT pg_reload_conf()")
+            while old.sql("SHOW default_transaction_read_only") == "off":
+                await asyncio.sleep(0.01)
+            way.target = new.port
+            await store.set(Set("k", b"2"))
+            await store.transact([Set("k", b"3"), Set("l", b"3")])
+        assert new.sql("SELECT count(*) FROM state") == "2"
