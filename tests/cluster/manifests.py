@@ -10,6 +10,7 @@ from cluster.release import SIDECAR_IMAGE
 IN_MEMORY = "state.in-memory"
 REDIS = "state.redis"
 ALLOW = "pannier.dev/allow-actor-store-change"
+PROTECT = "pannier.dev/protect-actor-store"
 
 SLEEP = "import signal; signal.signal(signal.SIGTERM, lambda *_: exit()); signal.pause()"
 SAVE_AND_READ = """

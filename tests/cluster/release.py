@@ -68,11 +68,12 @@ class Release:
         self.values.clear()
         self.values.update(values)
         with self._telling_why():
-            said = self.cluster.helm(*self._install_command(**values))
+            said = self.cluster.helm(*self.install_command(**values))
         self._wait_for_webhooks()
         return said
 
-    def _install_command(self, **values: Any) -> list[str]:
+    def install_command(self, **values: Any) -> list[str]:
+        """What helm is called with."""
         chosen = {**_images(), **{name.replace("__", "."): value for name, value in values.items()}}
         settings = [part for name, value in chosen.items() for part in ("--set-json", f"{name}={_json(value)}")]
         return [

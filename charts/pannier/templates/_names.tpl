@@ -55,7 +55,59 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
 {{- end -}}
 {{- end -}}
 
-{{/* The rules that the operator needs in every namespace it looks after, each with its reason. */}}
+{{/* What the pods of `helm test` have in common. */}}
+{{- define "pannier.testPod" -}}
+restartPolicy: Never
+automountServiceAccountToken: false
+{{- with .Values.imagePullSecrets }}
+imagePullSecrets:
+  {{- toYaml . | nindent 2 }}
+{{- end }}
+securityContext:
+  runAsNonRoot: true
+  runAsUser: 65532
+  seccompProfile:
+    type: RuntimeDefault
+{{- end -}}
+
+{{- define "pannier.testContainer" -}}
+image: {{ include "pannier.image" (dict "image" .Values.sidecar.image "root" .) | quote }}
+imagePullPolicy: {{ .Values.sidecar.image.pullPolicy }}
+command: [python, -c]
+resources:
+  requests: {cpu: 10m, memory: 32Mi}
+  limits: {memory: 128Mi}
+securityContext:
+  allowPrivilegeEscalation: false
+  readOnlyRootFilesystem: true
+  capabilities:
+    drop: [ALL]
+{{- end -}}
+
+{{/* Whose the definition of Components in the cluster is, if it is not this release's: that of an earlier release, which
+was kept, or one that came without Helm. It is used as it is. */}}
+{{- define "pannier.foreignDefinition" -}}
+{{- with lookup "apiextensions.k8s.io/v1" "CustomResourceDefinition" "" "components.dapr.io" -}}
+{{- $found := .metadata.annotations | default dict -}}
+{{- $name := index $found "meta.helm.sh/release-name" | default "" -}}
+{{- $namespace := index $found "meta.helm.sh/release-namespace" | default "" -}}
+{{- if or (ne $name $.Release.Name) (ne $namespace $.Release.Namespace) -}}
+{{- if $name }}release {{ $name }} in {{ $namespace }}{{ else }}something other than Helm{{ end -}}
+{{- end -}}
+{{- end -}}
+{{- end -}}
+
+{{/* "true" where the definition of Components is not Pannier's, such as Dapr's: then others serve Components too. */}}
+{{- define "pannier.sharesDefinition" -}}
+{{- if not .Values.crds.enabled -}}
+true
+{{- else -}}
+{{- with lookup "apiextensions.k8s.io/v1" "CustomResourceDefinition" "" "components.dapr.io" -}}
+{{- if ne (index (.metadata.labels | default dict) "app.kubernetes.io/part-of" | default "") "pannier" }}true{{ end -}}
+{{- end -}}
+{{- end -}}
+{{- end -}}
+
 {{/* A label selector as a list of matchExpressions, to be added to others. */}}
 {{- define "pannier.requirements" -}}
 {{- $requirements := list }}
@@ -74,11 +126,12 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
 {{- include "pannier.requirements" .Values.namespaceSelector }}
 {{- end -}}
 
-{{/* Whether the definition of Components is somebody else's: then others serve Components too. */}}
+{{/* What becomes of types that only Dapr serves. */}}
 {{- define "pannier.unservedTypes" -}}
-{{- .Values.webhooks.components.unservedTypes | default (ternary "Refuse" "Warn" .Values.crds.enabled) }}
+{{- .Values.webhooks.components.unservedTypes | default (ternary "Warn" "Refuse" (eq (include "pannier.sharesDefinition" .) "true")) }}
 {{- end -}}
 
+{{/* The rules that the operator needs in every namespace it looks after, each with its reason. */}}
 {{- define "pannier.namespacedRules" -}}
 # To judge Components, and to find what each app should see.
 - apiGroups: [dapr.io]
@@ -88,7 +141,7 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
 - apiGroups: [dapr.io]
   resources: [components/status]
   verbs: [patch]
-{{- if not .Values.crds.enabled }}
+{{- if include "pannier.sharesDefinition" . }}
 # To tell it in an annotation where the definition of Components, which is not ours, has no status.
 - apiGroups: [dapr.io]
   resources: [components]

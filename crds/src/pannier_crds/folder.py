@@ -14,6 +14,11 @@ VERSION_FILE: Final = "_version"
 read last (`GET /v1.0/healthz?verbose`). The word means nothing else, so it tells nothing of what the folder holds.
 A second line is a key of the writer's: whoever sends it along is also told how each store is, as with the API token."""
 STATUS_KEY_HEADER: Final = "pannier-status-key"
+KUBERNETES_SECRETS_STORE: Final = "Kubernetes"
+"""The secret store that holds what was delivered of Kubernetes Secrets. No object can be called so in a cluster, which
+keeps it apart from every component."""
+KUBERNETES_SECRETS_FILE: Final = "_kubernetes-secrets"
+"""The JSON file of that store; without a suffix, so it is not read as a component."""
 INDEX_FILE: Final = "_index"
 """Whoever writes the folder may name the files that belong to it here, each with the SHA-256 of its content. Where the
 index is, sidecars read no other file, and nothing at all while a file is not as the index says."""

@@ -17,6 +17,7 @@ from pannier_operator import handlers
 from pannier_operator.cluster_api import FIELD_MANAGER, SECRETS_FIELD_SELECTOR, ClusterApi
 from pannier_operator.control_plane import ControlPlane
 from pannier_operator.settings import SettingsError, from_environment, read_environment
+from pannier_operator.versions import HistoryRewound
 from pannier_operator.webhook_server import WebhookServer
 
 if TYPE_CHECKING:
@@ -40,7 +41,10 @@ def main() -> None:
     except SettingsError as error:
         sys.exit(f"pannier-operator cannot start:\n{error}")
     write_logs(settings.observing)
-    asyncio.run(run(settings))
+    try:
+        asyncio.run(run(settings))
+    except HistoryRewound as rewound:
+        sys.exit(f"pannier-operator ends, to begin anew with what there is now: {rewound}")
 
 
 async def run(settings: OperatorSettings) -> None:

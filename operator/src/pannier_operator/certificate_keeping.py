@@ -13,10 +13,12 @@ from typing import TYPE_CHECKING, Final
 import httpx2
 
 from pannier_operator.certificates import Keep, Material, days_left, decide, names_of
-from pannier_operator.cluster_api import ApiError
+from pannier_operator.cluster_api import WEBHOOKS, ApiError
 from pannier_operator.waiting import wait_for_event
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from pannier_operator.cluster_api import ClusterApi
     from pannier_operator.metrics import Metrics
     from pannier_operator.settings import OperatorSettings
@@ -28,6 +30,8 @@ _LONGEST_PAUSE: Final = 600.0
 """Seconds between looks at the Secret, whatever its certificate's lifetime: another replica may have renewed it."""
 _SHARE: Final = 60
 """A lifetime of minutes is looked at in seconds."""
+_BETWEEN_CHANGES: Final = 1.0
+"""Seconds, should somebody undo each change of ours."""
 _FOLDER_PAUSE: Final = 30.0
 """Seconds between looks at files that somebody else renews."""
 
@@ -59,6 +63,33 @@ class CertificateKeeping:
             self._changed.clear()
             pause = await self._turn()
             await wait_for_event(self._changed, pause)
+
+    async def watch_trust(self) -> None:
+        """Look again at once when somebody has changed whom the API server trusts, until cancelled."""
+        await asyncio.gather(*(self._watch_trust_of(plural) for plural in WEBHOOKS))
+
+    async def _watch_trust_of(self, plural: str) -> None:
+        while True:
+            try:
+                async for bundles in self._api.ca_bundles(plural, self._settings.webhook.configuration):
+                    if self._has_other_than_ours(bundles):
+                        self._changed.set()
+                        await asyncio.sleep(_BETWEEN_CHANGES)
+            except (ApiError, httpx2.HTTPError, TimeoutError) as error:
+                logger.debug("The watch of %s has ended and begins again: %r", plural, error)
+            await asyncio.sleep(_RETRY)
+
+    def _has_other_than_ours(self, bundles: Iterable[str]) -> bool:
+        material = self._material
+        return (
+            material is not None
+            and self._is_ours_to_tell(material)
+            and any(bundle != material.ca_bundle for bundle in bundles)
+        )
+
+    def _is_ours_to_tell(self, material: Material) -> bool:
+        """Whether the operator says whom to trust; where cert-manager gives no authority, it says so itself."""
+        return not self._settings.certificate.folder or bool(material.authorities)
 
     def look_again(self) -> None:
         """The Secret has changed."""
@@ -98,7 +129,7 @@ class CertificateKeeping:
 
     async def _take_over(self, material: Material) -> None:
         """Trust first, then serve: no caller meets a certificate that it has not been told to trust."""
-        if not (self._settings.certificate.folder and not material.authorities):
+        if self._is_ours_to_tell(material):
             await self._api.trust(self._settings.webhook.configuration, material.ca_bundle)
         if self._material is None or material.certificate != self._material.certificate:
             self._serve(material)

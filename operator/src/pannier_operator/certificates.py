@@ -19,6 +19,8 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
+from pannier_operator.app_secret import MANAGED_BY_LABEL, MANAGER, OUTLIVES_RELEASE_LABEL
+
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
@@ -32,6 +34,7 @@ _ANNOUNCED_FOR: Final = timedelta(hours=1)
 """How long a new authority is trusted before it is used; a tenth of a leaf's lifetime where that is less."""
 _MOST_AUTHORITIES: Final = 4
 """In `ca.crt`; two are usual. Bounds what a Secret that is damaged again and again can grow to."""
+_LABELS: Final = {MANAGED_BY_LABEL: MANAGER, OUTLIVES_RELEASE_LABEL: "true"}
 _UNREADABLE: Final = (ValueError, TypeError, UnsupportedAlgorithm, x509.DuplicateExtension, x509.ExtensionNotFound)
 
 
@@ -122,10 +125,15 @@ def decide(
     authority, why_new_authority = _authority_for(contents, now, settings)
     leaf, why_new_leaf = _leaf_for(contents, authority, names, now, settings)
     trusted = _trusted(authority, contents, now)
-    if why := why_new_authority or why_new_leaf:
+    if why := why_new_authority or why_new_leaf or _why_new_labels(secret):
         return Renew(_manifest(secret, namespace, settings.secret, _data(trusted, authority, leaf)), why)
     until = min(_leaf_due_at(leaf, authority, settings), authority.due_at(settings.authority_lifetime))
     return Keep(Material(_pem(leaf.certificate), _key_pem(leaf.key), b"".join(map(_pem, trusted))), until)
+
+
+def _why_new_labels(secret: Mapping[str, Any] | None) -> str:
+    labels = ((secret or {}).get("metadata") or {}).get("labels") or {}
+    return "" if _LABELS.items() <= labels.items() else "it lacks a label"
 
 
 def days_left(certificate: bytes, now: datetime) -> float:
@@ -333,7 +341,7 @@ def _manifest(secret: Mapping[str, Any] | None, namespace: str, name: str, data:
     """A Secret of that data. What others have written into its metadata stays."""
     found = secret or {}
     metadata = {key: value for key, value in (found.get("metadata") or {}).items() if key != "managedFields"}
-    labels = {**(metadata.get("labels") or {}), "app.kubernetes.io/managed-by": "pannier-operator"}
+    labels = {**(metadata.get("labels") or {}), **_LABELS}
     return {
         "apiVersion": "v1",
         "kind": "Secret",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import logging
 from typing import TYPE_CHECKING, Any, Final
@@ -16,7 +17,7 @@ from lightkube.types import PatchType
 from pannier_operator.status import STATUS_ANNOTATION
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Mapping
+    from collections.abc import AsyncIterator, Callable, Collection, Mapping
 
 __all__ = ["FIELD_MANAGER", "SECRETS_FIELD_SELECTOR", "ApiError", "ClusterApi", "is_ending", "status_of"]
 
@@ -46,13 +47,16 @@ _Job = create_namespaced_resource("batch", "v1", "Job", "jobs")
 _LimitRange = create_namespaced_resource("", "v1", "LimitRange", "limitranges")
 _ResourceQuota = create_namespaced_resource("", "v1", "ResourceQuota", "resourcequotas")
 _OWNERS: Final = {"ReplicaSet": _ReplicaSet, "Job": _Job}
-_WEBHOOKS: Final = tuple(
-    create_global_resource("admissionregistration.k8s.io", "v1", f"{kind}WebhookConfiguration", plural)
+WEBHOOKS: Final = {
+    plural: create_global_resource("admissionregistration.k8s.io", "v1", f"{kind}WebhookConfiguration", plural)
     for kind, plural in (
         ("Validating", "validatingwebhookconfigurations"),
         ("Mutating", "mutatingwebhookconfigurations"),
     )
-)
+}
+"""The configurations that name our webhooks, by their resource."""
+_WATCHED_FOR: Final = 300
+"""Seconds until the API server ends a watch, so that one whose connection has died is noticed."""
 _LISTED: Final = {"components": _Component, "pods": _Pod, "secrets": _Secret}
 
 
@@ -229,9 +233,23 @@ class ClusterApi:
             return False
         return True
 
+    async def ca_bundles(self, plural: str, configuration: str) -> AsyncIterator[list[str]]:
+        """The authorities that the webhooks of a configuration trust, now and whenever it changes; for some minutes."""
+        fields: Any = {"metadata.name": configuration}
+        found: Any = self._client.watch(WEBHOOKS[plural], fields=fields, server_timeout=_WATCHED_FOR)
+        try:
+            async with asyncio.timeout(2 * _WATCHED_FOR):
+                async for change, each in found:
+                    if change != "DELETED":
+                        yield [
+                            (webhook.get("clientConfig") or {}).get("caBundle") or "" for webhook in each["webhooks"]
+                        ]
+        finally:
+            await found.aclose()
+
     async def trust(self, configuration: str, ca_bundle: str) -> None:
         """Let the API server trust this authority when it calls our webhooks."""
-        for kind in _WEBHOOKS:
+        for kind in WEBHOOKS.values():
             try:
                 found = await self._client.get(kind, configuration)
             except ApiError as error:

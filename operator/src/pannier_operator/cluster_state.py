@@ -29,6 +29,7 @@ from pannier_operator.app_secret import MANAGED_BY_LABEL, MANAGER, digests
 from pannier_operator.injection.plan import COMPONENTS_VOLUME
 from pannier_operator.status import STATUS_ANNOTATION
 from pannier_operator.touching import COMPONENTS_ANNOTATION
+from pannier_operator.versions import version_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -58,12 +59,14 @@ class ClusterState:
         """Of every object that a watch has told of, its uid and latest version: also of those not kept."""
         self._gone: dict[str, deque[str]] = {kind: deque(maxlen=_GONE_KEPT) for kind in KINDS}
         """The uids of what a watch has last told the end of."""
+        self._highest = dict.fromkeys(KINDS, 0)
         self.is_filled = False
         """Whether everything has been listed once."""
 
     def saw(self, kind: str, is_gone: bool, manifest: Manifest) -> bool:
         """Note what a watch tells; whether that is a reason to look at the namespace again."""
         metadata = manifest["metadata"]
+        self._highest[kind] = max(self._highest[kind], version_of(manifest))
         if is_gone:
             self._watched[kind].pop(metadata["uid"], None)
             self._gone[kind].append(metadata["uid"])
@@ -94,11 +97,22 @@ class ClusterState:
             del self._kept[kind][metadata["namespace"]]
         return True
 
+    def highest(self, kind: str) -> int:
+        """The latest version that was told of: a list call that begins now finds no earlier one."""
+        return self._highest[kind]
+
+    def kept_version(self, kind: str, manifest: Manifest) -> int:
+        """The version of an object that is kept; 0 for none."""
+        metadata = manifest["metadata"]
+        before = self._kept[kind].get(metadata["namespace"], {}).get(metadata["name"])
+        return 0 if before is None else version_of(before)
+
     def repair(self, kind: str, listed: Mapping[str, int], version: int) -> list[str]:
         """Forget what a list call has not found; the uids of what no watch has told of in the version that was listed.
 
         `listed` are the uids and versions of what was found, and learnt; `version` is that of the whole collection.
         """
+        self._highest[kind] = max(self._highest[kind], version)
         for kept in list(self._kept[kind].values()):
             for each in list(kept.values()):
                 if each["metadata"]["uid"] not in listed and version_of(each) <= version:
@@ -131,9 +145,10 @@ class ClusterState:
         """Those that this operator has written for apps."""
         return [secret for secret in self.secrets(namespace) if is_own_secret(secret)]
 
-    def running_apps(self, namespace: str) -> set[str]:
-        """The apps that have pods with our sidecar there which are not over."""
-        return {app_id_of(pod) for pod in self.pods(namespace) if is_ours(pod) and is_alive(pod)}
+    def running_apps(self, namespace: str, *, with_ending: bool = True) -> set[str]:
+        """The apps that have pods with our sidecar there which are not over, or not even ending."""
+        pods = [pod for pod in self.pods(namespace) if is_ours(pod) and is_alive(pod)]
+        return {app_id_of(pod) for pod in pods if with_ending or not pod["metadata"].get("deletionTimestamp")}
 
     def missed_pods(self) -> Iterator[Manifest]:
         """Pods that ask for a sidecar and have none."""
@@ -170,12 +185,6 @@ def is_running(pod: Manifest) -> bool:
     return (
         status.get("phase") == "Running" and bool(status.get("podIP")) and not pod["metadata"].get("deletionTimestamp")
     )
-
-
-def version_of(manifest: Manifest) -> int:
-    """Versions of one object grow; since Kubernetes 1.35 clients may rely on it."""
-    text = manifest["metadata"].get("resourceVersion") or "0"
-    return int(text) if text.isdigit() else 0
 
 
 def _without_managers(metadata: Manifest) -> Manifest:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import httpx2
 
-from pannier_operator.admission.components import concerns_neighbours, judge
+from pannier_operator.admission.components import CLEANERS, concerns_neighbours, judge
 from pannier_operator.admission.pods import PodVerdict, mutate, server_version_of
 from pannier_operator.admission.verdict import Verdict
 from pannier_operator.admission.workloads import warnings_for
@@ -89,7 +89,13 @@ class ControlPlane:
 
     def start(self) -> list[asyncio.Task[None]]:
         """Everything that goes on beside kopf. None of these tasks ever ends by itself."""
-        parts = (self.certificate.run(), self._full_looks.run(), self._reconciler.run(), self._election.run())
+        parts = (
+            self.certificate.run(),
+            self.certificate.watch_trust(),
+            self._full_looks.run(),
+            self._reconciler.run(),
+            self._election.run(),
+        )
         self._tasks = [asyncio.create_task(part) for part in parts]
         return self._tasks
 
@@ -137,19 +143,35 @@ class ControlPlane:
     async def judge_component(
         self, operation: Operation, namespace: str, new: Manifest | None, old: Manifest | None, requester: str
     ) -> Verdict:
-        """The verdict; where the neighbours cannot be read, nothing is admitted."""
+        """The verdict. No fault of ours keeps anybody from deleting."""
+        if operation != "DELETE":
+            return await self._judge(operation, namespace, new, old, requester)
+        if requester in CLEANERS:
+            return Verdict()
+        try:
+            return await self._judge(operation, namespace, new, old, requester)
+        except Exception:
+            logger.exception("The deletion of a Component in namespace %s is admitted unjudged", namespace)
+            return Verdict()
+
+    async def _judge(
+        self, operation: Operation, namespace: str, new: Manifest | None, old: Manifest | None, requester: str
+    ) -> Verdict:
+        """Where the neighbours cannot be read, nothing is admitted but deletions."""
         try:
             neighbours = await self._api.components_in(namespace) if concerns_neighbours(new, old) else ()
             known_secrets = await self._known_secrets(namespace, new)
         except (ApiError, httpx2.HTTPError) as error:
             logger.warning("A Component of namespace %s cannot be judged: %s", namespace, error)
+            if operation == "DELETE":
+                return Verdict()
             return Verdict((f"Pannier cannot read what is in the namespace now ({error}); try again in a moment",))
         verdict = judge(
             operation,
             new,
             old,
             neighbours,
-            self.state.running_apps(namespace),
+            self.state.running_apps(namespace, with_ending=operation != "DELETE"),
             known_secrets=known_secrets,
             requester=requester,
             admits_unserved_types=self._settings.webhook.admits_unserved_types,

@@ -15,7 +15,7 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from pannier_crds.component import Component, MetadataItem
-from pannier_crds.folder import INDEX_FILE, index_of
+from pannier_crds.folder import INDEX_FILE, KUBERNETES_SECRETS_FILE, KUBERNETES_SECRETS_STORE, index_of
 from pannier_crds.manifests import write_document
 from pannier_operator.app_secret import GENERATION, GENERATIONS, MOST_BYTES, TooLarge, labels, secret_name
 from pannier_operator.neighbourhood import Neighbourhood
@@ -26,11 +26,7 @@ if TYPE_CHECKING:
 
     from pannier_operator.neighbourhood import Manifest, Member
 
-SECRET_STORE: Final = "Kubernetes"
-"""The delivered secret store. No object can be called so, which keeps it apart from every component."""
 SECRET_STORE_FILE: Final = "_kubernetes.yaml"
-SECRETS_FILE: Final = "_kubernetes-secrets"
-"""The JSON file of that store; without a suffix, so it is not read as a component."""
 Secrets = dict[str, dict[str, str]]
 
 
@@ -96,14 +92,14 @@ def _files(
     files = {f"{component.name}.yaml": _file(component, member.generation) for member, component in visible}
     if any(references_of(component) for _, component in visible):
         files[SECRET_STORE_FILE] = _file(_secret_store(namespace), 0)
-        files[SECRETS_FILE] = _json(_referred(visible, secrets))
+        files[KUBERNETES_SECRETS_FILE] = _json(_referred(visible, secrets))
     return files
 
 
 @lru_cache(maxsize=4096)
 def _file(component: Component, generation: int) -> bytes:
     """The component as a file: the same for every app that sees it."""
-    store = SECRET_STORE if references_of(component) else component.secret_store
+    store = KUBERNETES_SECRETS_STORE if references_of(component) else component.secret_store
     manifest = replace(component, scopes=(), secret_store=store).to_manifest()
     if generation:
         identity = manifest["metadata"]
@@ -114,8 +110,8 @@ def _file(component: Component, generation: int) -> bytes:
 
 def _secret_store(namespace: str) -> Component:
     """The store that the references are looked up in: nested as secret name and key, in a file of the same folder."""
-    settings = (MetadataItem("secretsFile", SECRETS_FILE), MetadataItem("multiValued", "true"))
-    return Component(SECRET_STORE, "secretstores.local.file", namespace=namespace, metadata=settings)
+    settings = (MetadataItem("secretsFile", KUBERNETES_SECRETS_FILE), MetadataItem("multiValued", "true"))
+    return Component(KUBERNETES_SECRETS_STORE, "secretstores.local.file", namespace=namespace, metadata=settings)
 
 
 def _referred(visible: Sequence[tuple[Member, Component]], secrets: Mapping[str, Mapping[str, bytes]]) -> Secrets:

@@ -13,7 +13,9 @@ from typing import TYPE_CHECKING, Any, Final
 
 import httpx2
 
+from pannier_operator.app_secret import MANAGED_BY_LABEL, MANAGER, OUTLIVES_RELEASE_LABEL
 from pannier_operator.cluster_api import ApiError
+from pannier_operator.versions import HistoryRewound, version_of
 from pannier_operator.waiting import wait_for_event
 
 if TYPE_CHECKING:
@@ -52,6 +54,7 @@ class Election:
         self._nudged = asyncio.Event()
         self._glances = 0
         self._is_over = False
+        self._highest = 0
         self.leads = False
 
     @property
@@ -65,7 +68,7 @@ class Election:
         self._nudged.set()
 
     async def run(self) -> None:
-        """Take part until cancelled."""
+        """Take part until cancelled. Raises HistoryRewound where the Lease is of an earlier time than before."""
         while not self._is_over:
             self._nudged.clear()
             pause = await self._turn()
@@ -76,7 +79,7 @@ class Election:
         self._is_over = True
         if not self.leads or self._lease is None:
             return
-        self._set(False)
+        self._set(False, "it gives the Lease back")
         given_back = {**self._lease, "spec": {**self._lease["spec"], "holderIdentity": "", "leaseDurationSeconds": 1}}
         try:
             await self._api.write("Lease", given_back)
@@ -87,20 +90,30 @@ class Election:
         """Take or renew the Lease if that is possible; seconds until the next turn."""
         try:
             if self._lease is None or not self.leads:
-                self._lease = await self._api.lease(self._namespace, self._settings.lease)
+                self._lease = self._seen_now(await self._api.lease(self._namespace, self._settings.lease))
             if self._lease is not None and not self._is_mine() and not await self._is_free(self._lease):
-                self._set(False)
+                self._set(False, f"{self.holder} holds the Lease")
                 return self._pause_of_follower()
-            written = await self._api.write("Lease", self._claim())
+            written = self._seen_now(await self._api.write("Lease", self._claim()))
         except (ApiError, httpx2.HTTPError) as error:
-            logger.warning("The Lease %s could not be renewed: %s", self._settings.lease, error)
+            why = f"the Lease {self._settings.lease} could not be renewed ({type(error).__name__}: {error})"
+            logger.warning("This is tried again: %s", why)
             if self.leads and self._is_lost():
-                self._set(False)
+                self._set(False, f"{why}, and its {self._settings.lease_duration:g} s are over")
             return _RETRY
         self._lease = written
         self._glances = 0
-        self._set(written is not None and not self._is_over)
+        why = "it holds the Lease" if written is not None else "somebody else has written the Lease meanwhile"
+        self._set(written is not None and not self._is_over, why)
         return self._settings.renew_interval if self.leads else _RETRY
+
+    def _seen_now(self, lease: dict[str, Any] | None) -> dict[str, Any] | None:
+        """The Lease, of a version that cannot be earlier than any before."""
+        version = 0 if lease is None else version_of(lease)
+        if lease is not None and version < self._highest:
+            raise HistoryRewound(f"the Lease has version {version}, after version {self._highest}")
+        self._highest = max(self._highest, version)
+        return lease
 
     def _pause_of_follower(self) -> float:
         if self._glances:
@@ -140,10 +153,15 @@ class Election:
             spec["acquireTime"] = now
             spec["leaseTransitions"] = before["spec"].get("leaseTransitions", -1) + 1
         metadata = {key: value for key, value in before["metadata"].items() if key != "managedFields"}
+        metadata["labels"] = {
+            **(metadata.get("labels") or {}),
+            MANAGED_BY_LABEL: MANAGER,
+            OUTLIVES_RELEASE_LABEL: "true",
+        }
         return {"apiVersion": "coordination.k8s.io/v1", "kind": "Lease", "metadata": metadata, "spec": spec}
 
-    def _set(self, leads: bool) -> None:
+    def _set(self, leads: bool, why: str) -> None:
         if leads != self.leads:
             self.leads = leads
-            logger.info("This replica %s", "acts now" if leads else "stands by")
+            logger.info("This replica %s: %s", "acts now" if leads else "stands by", why)
             self._changed(leads)

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Final
 import httpx2
 
 from pannier_operator.cluster_api import ApiError
-from pannier_operator.cluster_state import KINDS, version_of
+from pannier_operator.cluster_state import KINDS
+from pannier_operator.versions import HistoryRewound, version_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection
@@ -85,14 +86,24 @@ class FullLooks:
             logger.error("The watch of %s has not told of what a list call found %g s ago", kind, _PATIENCE)
 
     async def _repair(self, kind: str) -> dict[str, int]:
-        """Make what is kept what there is; the uids and versions of what no watch has told of yet."""
+        """Make what is kept what there is; the uids and versions of what no watch has told of yet.
+
+        Raises HistoryRewound where the API server lists less than it has told before.
+        """
         listed: dict[str, int] = {}
+        told_before = self._state.highest(kind)
+        later: list[int] = []
+        """Versions that are kept of objects of which an earlier one is listed: watches may tell of them meanwhile."""
 
         def take(item: dict[str, Any]) -> None:
             listed[item["metadata"]["uid"]] = version_of(item)
+            if (kept := self._state.kept_version(kind, item)) > version_of(item):
+                later.append(kept)
             self._state.learn(kind, item)
 
         version = await self._api.everything(kind, self._namespaces, take)
+        if version < told_before or any(kept <= version for kept in later):
+            raise HistoryRewound(f"{kind} were listed at version {version}, after version {max([told_before, *later])}")
         return {uid: listed[uid] for uid in self._state.repair(kind, listed, version)}
 
     def _is_silent(self, kind: str, versions: dict[str, int]) -> bool:

@@ -65,8 +65,8 @@ def refusal_of_write(status: int, text: str, namespace: str, name: str) -> Refus
     if found := _POLICY_DENIES.search(text):
         return Refusal("Denied", f"the admission policy {quoted(found[1])} refuses {where}; {_EXEMPT}")
     if "immutable" in text:
-        # A kubelet that has met an immutable Secret never looks at it again for the pods that mount it.
-        message = f"{where} is immutable; delete it, and it is made again, and restart the app's pods then"
+        # A kubelet looks at a Secret that it has found immutable no more, as long as a pod on its node mounts it.
+        message = f"{where} is immutable; scale the app to 0, delete the Secret, which is made again then, and scale up"
         return Refusal("Immutable", message)
     if "forbidden" in text.lower() and "cannot" in text:
         return Refusal("NoRight", f"the operator has no right to write {where}; give it back what its chart asks for")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import pytest
-from cluster.manifests import ALLOW, IN_MEMORY, REDIS, component, deployment
+from cluster.manifests import ALLOW, IN_MEMORY, PROTECT, REDIS, component, deployment
 
 from pannier_crds.catalogue import known_names
 from pannier_crds.problems import listed
@@ -124,16 +124,17 @@ def test_a_dry_run_is_judged_alike_and_leaves_nothing(user: User) -> None:
     assert user.kubectl("get", "components.dapr.io", "-o", "name").split() == ["component.dapr.io/first"]
 
 
-def test_the_actor_store_of_a_running_app_is_not_deleted_by_accident(user: User) -> None:
-    user.apply(component("statestore", **ACTORS), deployment("orders"))
+def test_the_actor_store_of_a_running_app_is_not_deleted_by_accident_where_it_says_so(user: User) -> None:
+    user.apply(component("statestore", **ACTORS, annotations={PROTECT: "true"}), deployment("orders"))
     user.deployed("orders")
     user.is_ready()
 
     done = user.tries("delete", "components.dapr.io", "statestore")
     assert done.returncode == 1
     assert (
-        f"'statestore' holds the actor state of running app 'orders'; if that is meant, run 'kubectl annotate "
-        f"components.dapr.io -n {user.namespace} statestore {ALLOW}=true' and delete it then, or stop them first"
+        "'statestore' holds the actor state of running app 'orders' and is protected; if that is meant, run 'kubectl "
+        f"annotate components.dapr.io -n {user.namespace} statestore {ALLOW}=true' and delete it then, or stop them "
+        "first"
     ) in done.stderr
     assert "keeps its actor state here and would have none" in user.is_refused(component("statestore", IN_MEMORY))
     user.kubectl("annotate", "components.dapr.io", "statestore", f"{ALLOW}=true")

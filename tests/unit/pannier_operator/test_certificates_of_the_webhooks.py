@@ -368,9 +368,25 @@ def test_a_replace_carries_the_version_it_was_made_from_and_what_others_wrote() 
         "namespace": "pannier-system",
         "resourceVersion": "17",
         "uid": "u",
-        "labels": {"team": "a", "app.kubernetes.io/managed-by": "pannier-operator"},
+        "labels": {
+            "team": "a",
+            "app.kubernetes.io/managed-by": "pannier-operator",
+            "pannier.dev/outlives-release": "true",
+        },
         "annotations": {"backup": "no"},
     }
+
+
+def test_a_secret_without_our_label_gets_it_and_keeps_its_certificate() -> None:
+    secret = renewed(None)
+    leaf_before = entry(secret, "tls.crt")
+    del secret["metadata"]["labels"]["pannier.dev/outlives-release"]
+
+    mended = renewed(secret)
+
+    assert mended["metadata"]["labels"]["pannier.dev/outlives-release"] == "true"
+    assert entry(mended, "tls.crt") == leaf_before
+    kept(mended)
 
 
 def test_days_left_of_something_else_is_an_error() -> None:

@@ -5,7 +5,13 @@ from typing import Any
 
 import pytest
 
-from pannier_operator.admission.components import ALLOW_ACTOR_STORE_CHANGE, Operation, concerns_neighbours, judge
+from pannier_operator.admission.components import (
+    ALLOW_ACTOR_STORE_CHANGE,
+    PROTECT_ACTOR_STORE,
+    Operation,
+    concerns_neighbours,
+    judge,
+)
 from pannier_operator.admission.verdict import Verdict
 
 ACTORS = {"actorStateStore": "true"}
@@ -223,30 +229,45 @@ class TestUpdating:
 
 class TestTheActorStateStoreOfRunningApps:
     OLD = component(settings=ACTORS)
+    PROTECTED = component(settings=ACTORS, annotations={PROTECT_ACTOR_STORE: "true"})
     ADVICE = f'add the annotation {ALLOW_ACTOR_STORE_CHANGE}: "true" if that is meant, or stop them first'
 
-    def test_is_not_deleted_without_asking(self) -> None:
-        assert delete(self.OLD, running=("pay", "cart")).errors == (
-            "'orders' holds the actor state of running apps 'cart' and 'pay'; if that is meant, run "
+    def test_is_deleted_with_a_warning(self) -> None:
+        assert delete(self.OLD, running=("pay", "cart")) == Verdict(
+            (), ("'orders' holds the actor state of running apps 'cart' and 'pay'; if they stay, apply it again",)
+        )
+
+    def test_is_not_deleted_by_accident_where_it_says_so(self) -> None:
+        assert delete(self.PROTECTED, running=("pay", "cart")).errors == (
+            "'orders' holds the actor state of running apps 'cart' and 'pay' and is protected; if that is meant, run "
             "'kubectl annotate components.dapr.io -n shop orders pannier.dev/allow-actor-store-change=true' "
             "and delete it then, or stop them first",
         )
 
-    def test_is_deleted_when_nobody_runs_or_it_was_said(self) -> None:
-        assert delete(self.OLD) == UNTOUCHED
+    def test_is_deleted_in_silence_when_nobody_runs_or_it_was_said(self) -> None:
+        assert delete(self.OLD) == delete(self.PROTECTED) == UNTOUCHED
         assert delete(component(settings=ACTORS, scopes=["cart"]), running=("pay",)) == UNTOUCHED
         assert delete(component(settings=ACTORS, annotations=ALLOWED), running=("pay",)) == UNTOUCHED
+        both = component(settings=ACTORS, annotations={**ALLOWED, PROTECT_ACTOR_STORE: "true"})
+        assert delete(both, running=("pay",)) == UNTOUCHED
         assert delete(component(), running=("pay",)) == UNTOUCHED
 
-    def test_goes_with_its_namespace(self) -> None:
-        by = "system:serviceaccount:kube-system:namespace-controller"
-        assert delete(self.OLD, running=("pay",), by=by) == UNTOUCHED
-        assert not delete(self.OLD, running=("pay",), by="system:admin").is_admitted
+    @pytest.mark.parametrize(
+        "by",
+        [
+            "system:serviceaccount:kube-system:namespace-controller",
+            "system:serviceaccount:kube-system:generic-garbage-collector",
+            "system:kube-controller-manager",
+        ],
+    )
+    def test_goes_with_its_namespace_and_its_owner(self, by: str) -> None:
+        assert delete(self.PROTECTED, running=("pay",), by=by) == UNTOUCHED
+        assert not delete(self.PROTECTED, running=("pay",), by="system:admin").is_admitted
 
     def test_is_only_what_was_delivered(self) -> None:
         loser = component("second", settings=ACTORS, created="2026-01-01T00:00:01Z")
         assert delete(loser, self.OLD, running=("pay",)) == UNTOUCHED
-        assert not delete(self.OLD, loser, running=("pay",)).is_admitted
+        assert delete(self.OLD, loser, running=("pay",)).warnings
         assert delete(component(settings={**ACTORS, "redisDB": "x"}), running=("pay",)) == UNTOUCHED
 
     @pytest.mark.parametrize(
@@ -301,8 +322,8 @@ class TestTheActorStateStoreOfRunningApps:
         assert update(self.OLD, new, running=("cart", "pay")) == UNTOUCHED
 
     def test_names_a_few_of_many_apps(self) -> None:
-        (error,) = delete(self.OLD, running=tuple(f"app-{number}" for number in range(9))).errors
-        assert "running apps 'app-0', 'app-1', 'app-2', 'app-3', 'app-4' and 4 more" in error
+        (warning,) = delete(self.OLD, running=tuple(f"app-{number}" for number in range(9))).warnings
+        assert "running apps 'app-0', 'app-1', 'app-2', 'app-3', 'app-4' and 4 more" in warning
 
     def test_annotation_that_was_forgotten_is_warned_of(self) -> None:
         old = component(settings=ACTORS, annotations=ALLOWED)

@@ -184,6 +184,14 @@ class TestSecretsReferredTo:
         (wanted,) = plan_of(deliver(asked), tmp_path).wanted
         assert wanted.settings["redisPassword"] == Secret("pa{appID}ss")
 
+    def test_that_are_not_there_are_called_what_they_are_in_the_cluster(self, tmp_path: Path) -> None:
+        asked = component("a", reference("redisPassword", "redis", "pasword"))
+        (refused,) = plan_of(deliver(asked), tmp_path).refused
+        assert refused.why == (
+            "spec.metadata[redisPassword].secretKeyRef: there is no Secret 'redis' in namespace 'shop' with a text "
+            "under the key 'pasword'; make it, or correct the reference"
+        )
+
     def test_do_not_meet_a_component_called_kubernetes(self, tmp_path: Path) -> None:
         found = plan_of(deliver(component("kubernetes", reference("redisPassword", "redis", "password"))), tmp_path)
         assert [wanted.name for wanted in found.wanted] == ["kubernetes"]

@@ -6,8 +6,12 @@ import asyncio
 from copy import deepcopy
 from typing import Any
 
+import httpx2
+import pytest
+
 from pannier_operator.election import Election
 from pannier_operator.settings import ElectionSettings
+from pannier_operator.versions import HistoryRewound
 
 SHORT = ElectionSettings(lease_duration=0.4, renew_interval=0.05)
 
@@ -107,4 +111,79 @@ async def test_a_restarted_holder_goes_on_with_its_own_lease() -> None:
     await until(lambda: again.leads)
     assert cluster.stored is not None
     assert cluster.stored["spec"]["leaseTransitions"] == 0
+    running.cancel()
+
+
+@pytest.mark.parametrize("of_the_holder", [True, False])
+async def test_a_lease_of_an_earlier_time_ends_everything(of_the_holder: bool) -> None:
+    cluster = Cluster("one", "two")
+    one, two = candidate(cluster, "one"), candidate(cluster, "two")
+    running = [asyncio.create_task(one.run())]
+    await until(lambda: one.leads and cluster.version > 3)
+    backup, version = deepcopy(cluster.stored), cluster.version
+    running.append(asyncio.create_task(two.run()))
+    await until(lambda: two.holder == "one" and cluster.version > version + 3)
+
+    if not of_the_holder:
+        running[0].cancel()
+    cluster.stored, cluster.version = backup, version
+
+    with pytest.raises(HistoryRewound, match="the Lease has version"):
+        await asyncio.wait_for(running[0 if of_the_holder else 1], 20)
+    for task in running:
+        task.cancel()
+
+
+async def test_a_lease_that_is_made_anew_at_an_earlier_time_ends_everything_too() -> None:
+    cluster = Cluster("one")
+    running = asyncio.create_task(candidate(cluster, "one").run())
+    await until(lambda: cluster.version > 3)
+    cluster.stored, cluster.version = None, 0
+
+    with pytest.raises(HistoryRewound):
+        await asyncio.wait_for(running, 20)
+
+
+class Failing(Cluster):
+    """Whose API server answers no more after a while."""
+
+    is_down = False
+
+    async def write(self, kind: str, manifest: dict[str, Any]) -> dict[str, Any] | None:
+        if self.is_down:
+            raise httpx2.ReadTimeout("")
+        return await super().write(kind, manifest)
+
+
+async def test_the_log_says_why_a_lease_is_lost(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level("INFO")
+    cluster = Failing("one", "two")
+    one = candidate(cluster, "one")
+    running = asyncio.create_task(one.run())
+    await until(lambda: one.leads)
+    cluster.is_down = True
+    await until(lambda: not one.leads)
+    said = caplog.messages[-1]
+    assert said.startswith("This replica stands by: the Lease pannier-operator could not be renewed (ReadTimeout")
+    assert said.endswith("and its 0.4 s are over")
+
+    cluster.is_down = False
+    await until(lambda: one.leads)
+    assert cluster.stored is not None
+    cluster.version += 1
+    cluster.stored["metadata"]["resourceVersion"] = str(cluster.version)
+    cluster.stored["spec"]["holderIdentity"] = "two"
+    await until(lambda: not one.leads)
+    assert caplog.messages[-1] == "This replica stands by: somebody else has written the Lease meanwhile"
+    await until(lambda: one.holder == "two")
+    running.cancel()
+
+
+async def test_the_lease_can_be_found_by_who_cleans_up() -> None:
+    cluster = Cluster("one")
+    one = candidate(cluster, "one")
+    running = asyncio.create_task(one.run())
+    await until(lambda: one.leads)
+    assert cluster.stored is not None
+    assert cluster.stored["metadata"]["labels"]["pannier.dev/outlives-release"] == "true"
     running.cancel()

@@ -14,6 +14,7 @@ from pannier_operator import full_look
 from pannier_operator.cluster_state import ClusterState
 from pannier_operator.full_look import FullLooks
 from pannier_operator.metrics import Metrics
+from pannier_operator.versions import HistoryRewound
 
 DIED = "the watch of components has died"
 
@@ -25,6 +26,7 @@ class Cluster:
         self.components: list[dict[str, Any]] = []
         self.is_down = False
         self.looks = 0
+        self.version = 100
 
     async def everything(
         self, plural: str, namespaces: Collection[str], take: Callable[[dict[str, Any]], object]
@@ -35,7 +37,7 @@ class Cluster:
             self.looks += 1
             for each in self.components:
                 take(each)
-        return 100
+        return self.version
 
 
 def component(name: str, version: int = 7) -> dict[str, Any]:
@@ -111,3 +113,50 @@ async def test_lists_that_fail_for_three_intervals_are_a_problem(cluster: Cluste
         assert looks.problems()[0].startswith("nothing has been listed for")
         cluster.is_down = False
         await until(lambda: state.is_filled)
+
+
+@pytest.mark.parametrize("told", ["by a watch", "by a list call", "of one object"])
+async def test_an_api_server_that_tells_of_an_earlier_time_ends_everything(
+    cluster: Cluster, state: ClusterState, told: str
+) -> None:
+    """It was restored from a backup: everything that is known of it is void, and so are the watches."""
+    if told == "by a watch":
+        state.saw("components", False, component("new", version=130))
+        cluster.version = 120
+    elif told == "of one object":
+        state.saw("components", False, component("old", version=90))
+        cluster.components, cluster.version = [component("old", version=80)], 150
+
+    found = FullLooks(cluster, state, (), 0.01, Metrics(), lambda: None)  # type: ignore[arg-type]
+    looking = asyncio.create_task(found.run())
+    if told == "by a list call":
+        await until(lambda: cluster.looks > 2)
+        cluster.version = 99
+
+    with pytest.raises(HistoryRewound):
+        await asyncio.wait_for(looking, 20)
+
+
+class Busy(Cluster):
+    """Whose only object changes while it is listed, which a watch tells of at once."""
+
+    def __init__(self, state: ClusterState) -> None:
+        super().__init__()
+        self.state = state
+
+    async def everything(
+        self, plural: str, namespaces: Collection[str], take: Callable[[dict[str, Any]], object]
+    ) -> int:
+        listed = self.version
+        self.components = [component("changing", version=listed)]
+        self.version += 1
+        self.state.saw("components", False, component("changing", version=self.version))
+        await super().everything(plural, namespaces, take)
+        return listed
+
+
+async def test_a_watch_that_is_ahead_of_a_list_call_is_no_earlier_time(state: ClusterState) -> None:
+    cluster = Busy(state)
+
+    async with looking(cluster, state):
+        await until(lambda: cluster.looks > 5)

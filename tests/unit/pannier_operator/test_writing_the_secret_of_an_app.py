@@ -211,7 +211,7 @@ async def test_another_version_of_it_is_looked_at_first(world: World) -> None:
     ("status", "text", "cause", "said"),
     [
         (403, QUOTA, "QuotaExceeded", "the quota 'few' allows no more"),
-        (422, IMMUTABLE, "Immutable", "'cart-pannier' in namespace 'shop' is immutable; delete it, and it is made"),
+        (422, IMMUTABLE, "Immutable", "'cart-pannier' in namespace 'shop' is immutable; scale the app to 0, delete"),
         (400, DENIED, "Denied", "webhook 'validate.gate.example' refuses Secret 'cart-pannier'"),
         (500, FAILING, "WebhookFails", "webhook 'x.example' fails"),
         (403, POLICY, "Denied", "the admission policy 'no-secrets' refuses"),

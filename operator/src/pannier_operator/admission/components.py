@@ -28,7 +28,15 @@ if TYPE_CHECKING:
 Operation = Literal["CREATE", "UPDATE", "DELETE"]
 
 ALLOW_ACTOR_STORE_CHANGE: Final = "pannier.dev/allow-actor-store-change"
-_EMPTIES_NAMESPACES: Final = "system:serviceaccount:kube-system:namespace-controller"
+PROTECT_ACTOR_STORE: Final = "pannier.dev/protect-actor-store"
+CLEANERS: Final = frozenset(
+    {
+        "system:serviceaccount:kube-system:namespace-controller",
+        "system:serviceaccount:kube-system:generic-garbage-collector",
+        "system:kube-controller-manager",
+    }
+)
+"""Who deletes what somebody else has decided about; the last where controllers have no accounts of their own."""
 _MOST_APPS_NAMED: Final = 5
 
 
@@ -69,10 +77,9 @@ def judge(
     `admits_unserved_types` a type that Pannier does not serve is a warning: Dapr serves it.
     """
     if operation == "DELETE" or new is None:
-        if old is None or requester == _EMPTIES_NAMESPACES:
+        if old is None or requester in CLEANERS:
             return Verdict()
-        others = _others(old, neighbours)
-        return _verdict(_actor_store_problems(old, None, others, running_apps))
+        return _verdict(_deletion_problems(old, _others(old, neighbours), running_apps))
     if old is not None and _is_left_alone(new, old):
         return Verdict()
     others = _others(new, neighbours)
@@ -153,30 +160,48 @@ def _too_large(component: Component) -> Iterator[Problem]:
         yield error("spec.metadata", message, "make them smaller")
 
 
+def _deletion_problems(old: Manifest, others: Sequence[Manifest], running_apps: Collection[str]) -> Iterator[Problem]:
+    """Whether the apps are deleted by the same command cannot be known, so a deletion is only warned of, unless the
+    Component says otherwise."""
+    before, users = _users(old, others, running_apps)
+    if before is None or not users or _is_annotated(old, ALLOW_ACTOR_STORE_CHANGE):
+        return
+    holds = f"{quoted(before.name)} holds the actor state of {_apps(users)}"
+    if _is_annotated(old, PROTECT_ACTOR_STORE):
+        yield error("", f"{holds} and is protected", _first_annotate(before))
+    else:
+        yield warning("", holds, "if they stay, apply it again")
+
+
 def _actor_store_problems(
-    old: Manifest, new: Manifest | None, others: Sequence[Manifest], running_apps: Collection[str]
+    old: Manifest, new: Manifest, others: Sequence[Manifest], running_apps: Collection[str]
 ) -> Iterator[Problem]:
     """Running apps would lose their actors' state, and nobody has said that this is meant."""
-    if is_truthy(annotation_of(old if new is None else new, ALLOW_ACTOR_STORE_CHANGE)):
-        return
-    yield from _losses(old, new, others, running_apps)
+    if not _is_annotated(new, ALLOW_ACTOR_STORE_CHANGE):
+        yield from _losses(old, new, others, running_apps)
 
 
-def _losses(
-    old: Manifest, new: Manifest | None, others: Sequence[Manifest], running_apps: Collection[str]
-) -> Iterator[Problem]:
+def _is_annotated(manifest: Manifest, annotation: str) -> bool:
+    return is_truthy(annotation_of(manifest, annotation))
+
+
+def _users(
+    old: Manifest, others: Sequence[Manifest], running_apps: Collection[str]
+) -> tuple[Component | None, list[str]]:
+    """The component, and the apps that keep their actors' state in it."""
     member = Neighbourhood([*others, old]).member(text_of(old, "name"))
     before = member.accepted if member is not None else None
     if before is None or not before.holds_actor_state:
-        return
-    users = sorted(app for app in set(running_apps) if before.is_visible_to(app))
-    if not users:
-        return
-    if new is None:
-        yield error("", f"{quoted(before.name)} holds the actor state of {_apps(users)}", _first_annotate(before))
-        return
+        return None, []
+    return before, sorted(app for app in set(running_apps) if before.is_visible_to(app))
+
+
+def _losses(
+    old: Manifest, new: Manifest, others: Sequence[Manifest], running_apps: Collection[str]
+) -> Iterator[Problem]:
+    before, users = _users(old, others, running_apps)
     after = component_in(new)
-    if after is not None:
+    if before is not None and after is not None and users:
         yield from _lost_by_change(before, after, users)
 
 

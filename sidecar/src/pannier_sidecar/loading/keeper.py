@@ -51,7 +51,7 @@ class StoreKeeper:
         self._watching: asyncio.Task[None] | None = None
         self._told: set[str] = set()
         self._trouble = ""
-        self.directory = Directory(surroundings.app_id)
+        self.directory = Directory(surroundings.app_id, seen_from=surroundings.sees)
         self.version = ""
         """Of the folder that is served from, as it calls itself; empty where it does not."""
         self.status_key = ""
@@ -206,6 +206,7 @@ class StoreKeeper:
             [slot.current.served for slot in slots if slot.current is not None],
             [slot.waiting() for slot in slots if slot.current is None],
             hidden,
+            seen_from=self._surroundings.sees,
         )
         self.on_change(self.directory)
 

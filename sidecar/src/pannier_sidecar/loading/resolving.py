@@ -44,6 +44,13 @@ class Surroundings:
     run: bytes = field(default_factory=lambda: os.urandom(16))
     """Makes `{uuid}` another one in each process, and the same one at each reading: a store is not opened anew."""
 
+    @property
+    def sees(self) -> str:
+        """Which Components reach the app in a cluster; empty outside of one."""
+        if self.allowed_variables is None or not self.namespace:
+            return ""
+        return f"those of namespace {quoted(self.namespace)} without scopes or with {quoted(self.app_id)} in them"
+
     @classmethod
     def of(cls, settings: Settings) -> Surroundings:
         environment = settings.place.environment

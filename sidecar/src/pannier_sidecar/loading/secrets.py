@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final, Protocol
 
 from pannier_crds import catalogue
+from pannier_crds.folder import KUBERNETES_SECRETS_FILE, KUBERNETES_SECRETS_STORE
 from pannier_crds.problems import listed, quoted
 from pannier_crds.secret import Secret, reveal
 from pannier_crds.suggestions import closest
@@ -78,10 +79,13 @@ class FileSecrets:
         for name in self._names(reference):
             if name in secrets:
                 return secrets[name]
+        raise SecretMissing(self._lack(reference, secrets))
+
+    def _lack(self, reference: SecretKeyRef, secrets: Mapping[str, str]) -> str:
         wanted = self._separator.join(dict.fromkeys((reference.name, reference.key)))
         meant = closest(wanted, secrets)
         advice = f"write {quoted(meant)}" if meant else "add it there"
-        raise SecretMissing(f"{self._path} holds no secret {quoted(wanted)}; {advice}")
+        return f"{self._path} holds no secret {quoted(wanted)}; {advice}"
 
     def _names(self, reference: SecretKeyRef) -> Iterator[str]:
         """Dapr finds nested secrets by their joined name alone, and by name and key only in multi-valued files."""
@@ -114,6 +118,21 @@ class FileSecrets:
             return
         for name, part in parts:
             yield from self._flat(f"{path}{self._separator}{name}" if path else str(name), part)
+
+
+class DeliveredSecrets(FileSecrets):
+    """What the operator has delivered of Kubernetes Secrets: nobody who reads of it knows a file."""
+
+    def __init__(self, path: Path, namespace: str | None):
+        super().__init__(path, is_multi_valued=True)
+        self._namespace = namespace
+
+    def _lack(self, reference: SecretKeyRef, secrets: Mapping[str, str]) -> str:
+        where = f" in namespace {quoted(self._namespace)}" if self._namespace else ""
+        return (
+            f"there is no Secret {quoted(reference.name)}{where} with a text under the key {quoted(reference.key)}; "
+            "make it, or correct the reference"
+        )
 
 
 class SecretStores:
@@ -166,5 +185,7 @@ def open_secret_store(
     path = Path(reveal(settings["secretsFile"])).expanduser()
     if folder is not None and not path.is_absolute() and not path.exists() and (folder / path).exists():
         path = folder / path
+    if component.name == KUBERNETES_SECRETS_STORE and path.name == KUBERNETES_SECRETS_FILE:
+        return DeliveredSecrets(path, component.namespace), path
     separator = reveal(settings["nestedSeparator"])
     return FileSecrets(path, separator, is_multi_valued=settings["multiValued"] is True), path

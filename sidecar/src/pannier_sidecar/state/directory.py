@@ -63,12 +63,18 @@ class Directory:
         served: Iterable[ServedStore] = (),
         waiting: Iterable[Waiting] = (),
         hidden: Mapping[str, str] | None = None,
+        *,
+        seen_from: str = "",
     ):
-        """Take the open stores, those still waiting for their server, and for each that this app may not use, why."""
+        """Take the open stores, those still waiting for their server, and for each that this app may not use, why.
+
+        `seen_from` says which components the app sees, where that is not just those of a folder.
+        """
         self.app_id = app_id
         self.served = {store.name: store for store in served}
         self.waiting = {store.name: store for store in waiting}
         self._hidden = dict(hidden or {})
+        self._seen_from = seen_from
         self._default = self._choose_default()
 
     def find(self, name: str | None) -> ServedStore:
@@ -124,10 +130,13 @@ class Directory:
             return NoStoreConfigured(name, self.app_id, self._how_to_get_one())
         close = get_close_matches(name, [*self.served, *self.waiting], n=1) if len(name) <= LONGEST_NAME else []
         hint = f"did you mean {close[0]!r}? " if close else ""
-        return StoreMissing(name, self.app_id, f"{hint}known stores: {self._names()}")
+        more = f"; this app sees {self._seen_from}" if self._seen_from else ""
+        return StoreMissing(name, self.app_id, f"{hint}known stores: {self._names()}{more}")
 
     def _names(self) -> str:
         return ", ".join(sorted([*self.served, *self.waiting]))
 
     def _how_to_get_one(self) -> str:
+        if self._seen_from:
+            return f"apply a Component of a type such as state.redis; this app sees {self._seen_from}"
         return "add a Component of a type such as state.redis to the components folder"

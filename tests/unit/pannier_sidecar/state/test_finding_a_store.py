@@ -55,6 +55,17 @@ def test_an_unknown_name_gets_the_known_ones_and_the_closest() -> None:
     assert caught.value.http_status == 400
 
 
+def test_in_a_cluster_it_is_said_which_components_an_app_sees() -> None:
+    sees = "those of namespace 'shop' without scopes or with 'app' in them"
+    with pytest.raises(StoreMissing) as caught:
+        Directory("app", [served("stock")], seen_from=sees).find("orders")
+    assert str(caught.value) == f"state store orders is not found; known stores: stock; this app sees {sees}"
+    with pytest.raises(NoStoreConfigured) as none:
+        Directory("app", seen_from=sees).find("orders")
+    assert str(none.value).endswith(f"apply a Component of a type such as state.redis; this app sees {sees}")
+    assert "folder" not in str(none.value)
+
+
 @pytest.mark.parametrize("name", [None, "orders"])
 def test_no_store_at_all_says_how_to_get_one(name: str | None) -> None:
     with pytest.raises(NoStoreConfigured, match="is not configured; add a Component") as caught:
