@@ -57,6 +57,31 @@ async def test_a_write_adds_one_to_its_version_and_leaves_first_write_alone(stor
     assert outside.hgetall("k") == {b"data": b"3", b"version": b"9", b"first-write": b"0"}
 
 
+@pytest.mark.parametrize("way", ["alone", "with TTL", "in a transaction", "after a plain write"])
+async def test_what_was_written_with_first_write_says_so_to_dapr(store: RedisStore, outside: Redis, way: str) -> None:
+    """Dapr overwrites without an ETag what has no such field, also where it was asked to create only."""
+    write = Set("k", b"1", if_absent=True, ttl=100 if way == "with TTL" else None, is_first_write=True)
+    if way == "in a transaction":
+        await store.transact([write, Set("plain", b"2")])
+        assert outside.hget("plain", "first-write") is None
+    elif way == "after a plain write":
+        await store.set(Set("k", b"0"))
+        assert outside.hget("k", "first-write") is None
+        found = await store.get(Get("k"))
+        assert found is not None
+        await store.set(Set("k", b"1", if_match=found.etag, is_first_write=True))
+    else:
+        await store.set(write)
+    assert outside.hget("k", "first-write") == b"0"
+    assert outside.hget("k", "data") == b"1"
+    assert (outside.ttl("k") > 0) is (way == "with TTL")
+    await store.set(Set("k", b"3"))
+    assert outside.hget("k", "first-write") == b"0", "it stays until the key is deleted, as with Dapr"
+    await store.delete(Delete("k"))
+    await store.set(Set("k", b"4"))
+    assert outside.hget("k", "first-write") is None
+
+
 async def test_dapr_finds_a_hash_with_data_and_an_integer_version(store: RedisStore, outside: Redis) -> None:
     await store.set(Set("k", b'{"x": 1.10}', ttl=50))
     stored = outside.hgetall("k")

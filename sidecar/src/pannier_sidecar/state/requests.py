@@ -71,6 +71,8 @@ class Set(Struct, frozen=True):
     """Seconds until it expires, counted from now; None: never, also where an earlier write said otherwise."""
     strong: bool = False
     metadata: Mapping[str, str] = NO_METADATA
+    is_first_write: bool = False
+    """The caller asked for first-write concurrency, which some stores note beside the value, as Dapr does."""
 
     @property
     def is_conditional(self) -> bool:

@@ -38,6 +38,7 @@ from .requests import (
     ActorTransactRequest,
     BulkDeleteRequest,
     BulkGetRequest,
+    Concurrency,
     Consistency,
     Delete,
     DeleteRequest,
@@ -340,7 +341,8 @@ def _set_at(served: ServedStore, key: str, item: WriteItem) -> Set:
         ttl = _ttl(item.metadata, ttl)
         _refuse_outbox(item.metadata)
     strong = item.consistency is Consistency.STRONG
-    return Set(_checked(served, key), item.value, if_match, if_absent, ttl, strong, item.metadata)
+    is_first_write = item.concurrency is Concurrency.FIRST_WRITE
+    return Set(_checked(served, key), item.value, if_match, if_absent, ttl, strong, item.metadata, is_first_write)
 
 
 def _delete(served: ServedStore, key: str, item: WriteItem) -> Delete:

@@ -43,8 +43,8 @@ async def test_save() -> None:
     await service.save(SaveRequest(None, [WriteItem("a", b"1", "7", FIRST, STRONG, {"x": "y"})]))
     await service.save(SaveRequest(None, [WriteItem("b", b"", None, FIRST), WriteItem("c", b"3")]))
     assert store.asked == [
-        Set("app||a", b"1", "7", strong=True, metadata={"x": "y"}),
-        Set("app||b", b"", if_absent=True),
+        Set("app||a", b"1", "7", strong=True, metadata={"x": "y"}, is_first_write=True),
+        Set("app||b", b"", if_absent=True, is_first_write=True),
         Set("app||c", b"3"),
     ]
     assert observer.ended == [("statestore", "set", True)] * 2

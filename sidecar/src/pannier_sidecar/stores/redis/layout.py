@@ -1,6 +1,7 @@
 """How state lies in Redis: the commands that read and write it, and what their replies mean.
 
-Compatible with Dapr's `state.redis`: a hash with the fields `data` and `version`; the ETag is the version. Dapr's plain
+Compatible with Dapr's `state.redis`: a hash with the fields `data`, `version` and perhaps `first-write`; the ETag is
+the version. Dapr's plain
 strings of old and its RedisJSON documents are read; a write turns either into a hash.
 """
 
@@ -35,6 +36,7 @@ _SET: Final = _CALL % (5, scripts.SET.sha) + _ARGUMENT
 _SET_TTL: Final = _CALL % (6, scripts.SET.sha) + _ARGUMENT * 2
 _SET_IF: Final = _CALL % (6, scripts.SET_IF.sha) + _ARGUMENT * 2
 _SET_IF_TTL: Final = _CALL % (7, scripts.SET_IF.sha) + _ARGUMENT * 3
+_SET_FIRST: Final = _CALL % (8, scripts.SET_IF.sha) + _ARGUMENT * 3 + b"$1\r\n1\r\n"
 _DELETE: Final = b"*2\r\n$3\r\nDEL\r\n$%d\r\n%b\r\n"
 _DELETE_IF: Final = _CALL % (5, scripts.DELETE_IF.sha) + _ARGUMENT
 
@@ -88,6 +90,9 @@ def write(write: Write, key: bytes) -> bytes:
         ttl = _milliseconds(write.ttl)
         return _SET_TTL % (len(key), key, len(value), value, len(ttl), ttl)
     wanted = precondition(write)
+    if write.is_first_write:
+        ttl = b"" if write.ttl is None else _milliseconds(write.ttl)
+        return _SET_FIRST % (len(key), key, len(value), value, len(wanted), wanted, len(ttl), ttl)
     if write.ttl is None:
         return _SET_IF % (len(key), key, len(value), value, len(wanted), wanted)
     ttl = _milliseconds(write.ttl)
@@ -100,7 +105,8 @@ def transaction(writes: Sequence[Write], keys: Sequence[bytes]) -> bytes:
     for write in writes:
         if isinstance(write, Set):
             ttl = b"" if write.ttl is None else _milliseconds(write.ttl)
-            command += (b"set", precondition(write), write.value, ttl)
+            kind = b"first-write" if write.is_first_write else b"set"
+            command += (kind, precondition(write), write.value, ttl)
         else:
             command += (b"delete", precondition(write), b"", b"")
     return pack(*command)

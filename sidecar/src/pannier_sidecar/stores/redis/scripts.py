@@ -1,7 +1,8 @@
 """The writes, each one Lua script: precondition, value, version and expiry happen together or not at all.
 
-A key is a hash with the fields `data` and `version`, as Dapr lays it out; other fields are left alone. The version is
-the ETag. Every write adds 1 to it. Where Dapr starts a new key with 1, ours start with the server's time in
+A key is a hash with the fields `data` and `version`, as Dapr lays it out; other fields are left alone. What was written
+with first-write concurrency has a field `first-write` too: without it Dapr's create-only overwrites what is there. The
+version is the ETag. Every write adds 1 to it. Where Dapr starts a new key with 1, ours start with the server's time in
 microseconds, so that a key that is deleted and written again never has an ETag that it had before; Dapr takes any
 integer, and this one stays below 2^53 until the year 2255.
 
@@ -19,11 +20,15 @@ from typing import Final
 # HSET and HINCRBY come first among the writes of a key: a server that is out of memory, or a user without the
 # permission, then refuses before anything has changed.
 _PUT: Final = """
-local function put(key, value, ttl)
+local function put(key, value, ttl, mark)
   local version = redis.pcall('HINCRBY', key, 'version', 1)
   if version == 1 or type(version) == 'table' then
     if version ~= 1 then
-      if string.find(version.err, 'WRONGTYPE', 1, true) then redis.call('DEL', key)
+      if string.find(version.err, 'WRONGTYPE', 1, true) then
+        if redis.call('TYPE', key).ok == 'ReJSON-RL' then
+          mark = mark or type(redis.pcall('JSON.GET', key, '.first-write')) == 'string'
+        end
+        redis.call('DEL', key)
       elseif not string.find(version.err, 'integer', 1, true) and not string.find(version.err, 'overflow', 1, true) then
         return version
       end
@@ -33,7 +38,8 @@ local function put(key, value, ttl)
   else
     redis.call('HSET', key, 'data', value)
   end
-  if ttl then redis.call('PEXPIRE', key, ttl) else redis.call('PERSIST', key) end
+  if mark then redis.call('HSET', key, 'first-write', 0) end
+  if ttl and ttl ~= '' then redis.call('PEXPIRE', key, ttl) else redis.call('PERSIST', key) end
 end
 """
 
@@ -66,9 +72,9 @@ for place, key in ipairs(KEYS) do
   if refused then return refused end
 end
 for place, key in ipairs(KEYS) do
-  if ARGV[4 * place - 3] == 'set' then
-    local ttl = ARGV[4 * place]
-    local failed = put(key, ARGV[4 * place - 1], ttl ~= '' and ttl)
+  local kind = ARGV[4 * place - 3]
+  if kind ~= 'delete' then
+    local failed = put(key, ARGV[4 * place - 1], ARGV[4 * place], kind == 'first-write')
     if failed then return failed end
   else
     redis.call('DEL', key)
@@ -94,16 +100,16 @@ ABSENT: Final = b"*"
 SET: Final = Script(_PUT + "return put(KEYS[1], ARGV[1], ARGV[2]) or 0")
 """KEYS: key. ARGV: value, TTL in ms or nothing."""
 SET_IF: Final = Script(
-    _PUT + _ETAG + _REFUSAL + "return refusal(KEYS[1], ARGV[2], 1) or put(KEYS[1], ARGV[1], ARGV[3]) or 0"
+    _PUT + _ETAG + _REFUSAL + "return refusal(KEYS[1], ARGV[2], 1) or put(KEYS[1], ARGV[1], ARGV[3], ARGV[4]) or 0"
 )
-"""KEYS: key. ARGV: value, precondition, TTL in ms or nothing."""
+"""KEYS: key. ARGV: value, precondition, TTL in ms or nothing (or empty), and anything where it is a first-write."""
 DELETE_IF: Final = Script(
     _ETAG + _REFUSAL + "local refused = refusal(KEYS[1], ARGV[1], 1) if refused then return refused end\n"
     "redis.call('DEL', KEYS[1]) return 0"
 )
 """KEYS: key. ARGV: precondition."""
 TRANSACT: Final = Script(_PUT + _ETAG + _REFUSAL + _TRANSACT)
-"""KEYS: a key per write. ARGV: for each write `set` or `delete`, precondition, value, TTL in ms or empty."""
+"""KEYS: a key per write. ARGV: for each `set`, `first-write` or `delete`, precondition, value, TTL in ms or empty."""
 
 ALL: Final = (SET, SET_IF, DELETE_IF, TRANSACT)
 _BY_SHA: Final = {script.sha: script for script in ALL}
