@@ -221,7 +221,7 @@ def access_control(settings: Settings, *, is_exposed: bool) -> AccessControl:
     own = [settings.place.pod_name or "", *",".join(names).split(","), *listen.addresses]
     return AccessControl(
         is_exposed,
-        frozenset(name.lower() for name in (*own, *listen.public_addresses, *listen.metrics_addresses) if name)
+        frozenset(name.lower() for name in (*own, *listen.public_addresses, *settings.metrics_addresses) if name)
         - frozenset(EVERYWHERE),
         settings.access.allowed_hosts,
         settings.access.allowed_origins,

@@ -98,7 +98,7 @@ def bind(settings: Settings) -> Listeners:
         if listen.public_port is not None:
             listeners.public += bind_port(listen.public_port, listen.public_addresses, "--public-port")
         if listen.serves_metrics:
-            listeners.metrics += bind_port(listen.metrics_port, listen.metrics_addresses, "--metrics-port")
+            listeners.metrics += bind_port(listen.metrics_port, settings.metrics_addresses, "--metrics-port")
         undo.pop_all()
     return listeners
 
@@ -190,8 +190,8 @@ def _bind_unix(path: Path, *, is_shared: bool) -> socket.socket:
     _remove_stale(path)
     bound = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        bound.bind(str(path))
+        path.parent.mkdir(mode=0o777 if is_shared else 0o700, parents=True, exist_ok=True)
+        _bind_for_owner(bound, path)
         if is_shared:
             path.chmod(0o777)
         bound.listen(1024)
@@ -200,6 +200,15 @@ def _bind_unix(path: Path, *, is_shared: bool) -> socket.socket:
         bound.close()
         raise AddressUnusable(f"socket {path}: {(error.strerror or str(error)).lower()}") from error
     return bound
+
+
+def _bind_for_owner(bound: socket.socket, path: Path) -> None:
+    """Make the socket such that nobody else may connect, from its first moment on and whatever the umask is."""
+    before = os.umask(0o177)
+    try:
+        bound.bind(str(path))
+    finally:
+        os.umask(before)
 
 
 def _remove_stale(path: Path) -> None:

@@ -60,8 +60,8 @@ class ListenSettings:
     """The kubelet calls the pod's address."""
     metrics_port: int = 9090
     """Dapr's own, which scrape configurations know."""
-    metrics_addresses: tuple[str, ...] = EVERYWHERE
-    """Prometheus calls the pod's address."""
+    metrics_addresses: tuple[str, ...] = ()
+    """Empty: every address of a pod, which Prometheus calls by its own, and elsewhere loopback."""
     serves_metrics: bool = True
     """Off: calls are not counted either."""
 
@@ -148,6 +148,11 @@ class PlaceSettings:
     environment: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}), repr=False)
     """The process's environment as it was at the start, for `envRef`, local secrets and the app's own."""
 
+    @property
+    def is_in_pod(self) -> bool:
+        """Also where nobody said so: Kubernetes tells every container where its API server is."""
+        return self.mode == "kubernetes" or bool(self.environment.get("KUBERNETES_SERVICE_HOST"))
+
 
 @dataclass(frozen=True)
 class Settings:
@@ -165,6 +170,11 @@ class Settings:
     """Whose answers win where the published specs and Dapr 1.18 differ."""
     api_token: str | None = field(default=None, repr=False)
     """From DAPR_API_TOKEN: what callers must send as `dapr-api-token`. None: no token is asked for."""
+
+    @property
+    def metrics_addresses(self) -> tuple[str, ...]:
+        """Where the metrics are served."""
+        return self.listen.metrics_addresses or (EVERYWHERE if self.place.is_in_pod else LOOPBACK)
 
     def changed(self, changes: Mapping[str, Any]) -> Settings:
         """Return these settings with others in place: `{"listen.http_port": 3600, "profile": "dapr"}`."""

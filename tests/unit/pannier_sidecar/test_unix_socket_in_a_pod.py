@@ -1,5 +1,6 @@
 """Who may connect to the API's Unix socket: in a pod the app, which is another user; elsewhere its own user alone."""
 
+import os
 import stat
 from pathlib import Path
 
@@ -14,4 +15,17 @@ def test_only_in_a_pod_may_other_users_connect(mode: str, others_may_write: bool
     changes = {"app.id": "a", "place.mode": mode, "listen.unix_socket_folder": tmp_path, "listen.serves_metrics": False}
     with listening.bind(Settings().changed(changes)) as listeners:
         permissions = stat.S_IMODE(listeners.unix_paths[0].stat().st_mode)
-        assert bool(permissions & stat.S_IWOTH) == others_may_write
+        assert permissions == (0o777 if others_may_write else 0o600)
+
+
+@pytest.mark.parametrize("umask", [0o000, 0o077])
+def test_nobody_else_may_connect_whatever_the_umask(umask: int, tmp_path: Path) -> None:
+    changes = {"app.id": "a", "listen.unix_socket_folder": tmp_path / "new", "listen.serves_metrics": False}
+    before = os.umask(umask)
+    try:
+        with listening.bind(Settings().changed(changes)) as listeners:
+            assert [stat.S_IMODE(path.stat().st_mode) for path in listeners.unix_paths] == [0o600, 0o600]
+            assert stat.S_IMODE((tmp_path / "new").stat().st_mode) == 0o700
+            assert os.umask(umask) == umask, "it is what it was"
+    finally:
+        os.umask(before)

@@ -109,7 +109,7 @@ LISTENING: Final = (
         "metrics-listen-address",
         read.addresses,
         "listen.metrics_addresses",
-        "addresses of that port",
+        "addresses of that port (in a pod all, elsewhere loopback)",
         placeholder="LIST",
     ),
     Flag("enable-metrics", read.boolean, "listen.serves_metrics", "whether to serve metrics at all"),

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import fcntl
+import glob
 import os
 import sys
 import tempfile
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from time import time
-from typing import IO, TYPE_CHECKING
+from typing import IO, TYPE_CHECKING, Final
 
 from pannier_sidecar.moving.deciding import Verdict
 from pannier_sidecar.moving.items import CannotMove
@@ -20,6 +22,9 @@ if TYPE_CHECKING:
     from pannier_sidecar.moving.progress import Progress
     from pannier_sidecar.moving.reading import Source
     from pannier_sidecar.moving.tally import Tally
+
+
+_PARTIAL: Final = ".partial"
 
 
 async def export(source: Source, file: IO[bytes], tally: Tally, progress: Progress) -> None:
@@ -64,19 +69,54 @@ def standard_output() -> IO[bytes]:
 def becoming(path: Path) -> Iterator[IO[bytes]]:
     """Give a file that bears the name of `path` when the block ends well, and is gone when it does not.
 
-    Only its owner can read it, because state may be secret. Raises CannotMove.
+    Only its owner can read it, because state may be secret, and a process that is killed leaves nothing of it: the file
+    has no name until all of it is there. Raises CannotMove.
     """
     try:
-        number, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
-    except OSError as error:
-        raise CannotMove(f"{path} can't be written: {(error.strerror or str(error)).lower()}") from error
-    try:
-        with open(number, "w+b") as file:
+        _remove_left_behind(path)
+        with _nameless(path) as (file, name):
             yield file
             file.flush()
             os.fsync(file.fileno())
-        os.replace(name, path)
+            os.replace(name or _named(file, path), path)
     except OSError as error:
         raise CannotMove(f"{path} can't be written: {(error.strerror or str(error)).lower()}") from error
+
+
+@contextmanager
+def _nameless(path: Path) -> Iterator[tuple[IO[bytes], str | None]]:
+    """Give a file without a name, or where the file system has none such, one with a name, and that."""
+    flags = getattr(os, "O_TMPFILE", 0)
+    try:
+        number = os.open(path.parent, flags | os.O_RDWR | os.O_CLOEXEC, 0o600) if flags else -1
+    except OSError:
+        number = -1
+    if number >= 0:
+        with open(number, "w+b") as file:
+            yield file, None
+        return
+    number, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=_PARTIAL, dir=path.parent)
+    try:
+        fcntl.flock(number, fcntl.LOCK_EX)  # until the process ends, however it does
+        with open(number, "w+b") as file:
+            yield file, name
     finally:
         Path(name).unlink(missing_ok=True)
+
+
+def _named(file: IO[bytes], path: Path) -> Path:
+    """Give the file a name, which it bears until it gets its own."""
+    name = path.parent / f".{path.name}.{os.getpid()}{_PARTIAL}"
+    name.unlink(missing_ok=True)
+    number = file.fileno()
+    # With a descriptor, though the path is absolute: only then is the link in /proc followed.
+    os.link(f"/proc/self/fd/{number}", name, src_dir_fd=number, follow_symlinks=True)
+    return name
+
+
+def _remove_left_behind(path: Path) -> None:
+    """Remove what an export to the same file left that was killed, where files cannot go without names."""
+    for left in path.parent.glob(f".{glob.escape(path.name)}.*{_PARTIAL}"):
+        with suppress(OSError), open(left, "rb") as file:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)  # another export may be writing it
+            left.unlink()

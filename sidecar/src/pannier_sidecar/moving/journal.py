@@ -6,8 +6,9 @@ leaves a note too many rather than one too few: such a note speaks for no other 
 
 from __future__ import annotations
 
+import os
 import sqlite3
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Final, Self
 
 from pannier_sidecar.moving.deciding import Written
@@ -29,7 +30,9 @@ class Journal:
         self._file = file
         self._place = place
         try:
-            file.parent.mkdir(parents=True, exist_ok=True)
+            file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            with suppress(FileExistsError):  # keys may be secret
+                os.close(os.open(file, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600))
         except OSError as error:
             raise self._unusable(error) from error
         with self._usable():

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import sqlite3
+from contextlib import suppress
 from os.path import dirname, isdir
 from pathlib import Path
 from time import monotonic, sleep
@@ -46,6 +48,7 @@ def connect_writer(settings: SQLiteSettings) -> StateTable:
     Raises StoreRefused or an error of SQLite.
     """
     _make_folder(settings.location)
+    _make_file(settings.location)
     connection = sqlite3.connect(settings.location.uri, settings.busy_timeout, isolation_level=None, uri=True)
     try:
         # Not NORMAL, which in WAL mode survives the end of the process but not a power failure. All writes that wait
@@ -88,6 +91,17 @@ def _make_folder(location: Location) -> None:
             f"folder{_shown(location, folder)} for {location} can't be made ({reason(error)}); "
             "make it, or change connectionString"
         ) from error
+
+
+def _make_file(location: Location) -> None:
+    """Make the file such that its owner alone can read it; SQLite makes the others beside it (`-wal`) alike.
+
+    A file that exists is left as it is, and not opened: closing it would drop the locks that this process has on it.
+    """
+    if location.is_in_memory or not location.may_be_created:
+        return
+    with suppress(OSError):  # SQLite says then what is wrong, or that nothing is
+        os.close(os.open(os.path.realpath(location.path), os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
 
 
 def _shown(location: Location, path: object) -> str:
