@@ -1,5 +1,6 @@
 """Windows: answers go out as far as the client lets them, and who never lets them is not waited for."""
 
+import asyncio
 import random
 
 from integration.grpc_head.grpc_wire import GET, SAVE, get, is_well, save, serving
@@ -50,6 +51,20 @@ async def test_a_client_that_opens_no_window_is_not_waited_for(fast_clock: None)
         client, writer = await here.connect({INITIAL: 0}), await here.connect()
         await writer.ask(SAVE, save("k", b"v" * 1000))
         assert (await client.answer(client.call(GET, get("k")))).reset == ErrorCode.CANCEL
+
+
+async def test_a_client_that_takes_an_answer_byte_by_byte_is_not_waited_for(fast_clock: None) -> None:
+    """It makes progress, but would make us hold the rest for ever."""
+    async with serving(limits=Limits(stalled=0.5)) as here:
+        client, writer = await here.connect({INITIAL: 0}), await here.connect()
+        await writer.ask(SAVE, save("k", b"v" * 50_000))
+        stream = client.call(GET, get("k"))
+        while not (stream in client.answers and client.answers[stream].reset):
+            client.send(frames.window_update(stream, 1))
+            assert await client.read()
+            await asyncio.sleep(0.02)
+        assert client.answers[stream].reset == ErrorCode.CANCEL
+        assert 10 < len(client.answers[stream].data) < 1000
 
 
 async def test_a_client_that_never_reads_is_let_go(fast_clock: None) -> None:

@@ -3,6 +3,7 @@
 import asyncio
 import json
 from collections.abc import AsyncIterator
+from contextlib import suppress
 
 import pytest
 from integration.http_head.http_wire import Gate, Response, Serving, chunked, get, request, save, serving, until
@@ -243,6 +244,51 @@ async def test_a_client_that_takes_no_answer_is_dropped(fast_clock: None) -> Non
             assert lane._transport.get_write_buffer_size() <= 4 * MIB + 1000, "a second answer was begun"
             await asyncio.sleep(0.005)
         await until(lambda: not here.lanes.open, "the stalled connection dropped")
+
+
+async def test_a_client_that_takes_an_answer_bit_by_bit_is_dropped(
+    fast_clock: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It makes progress, but would make us hold the rest for ever."""
+    monkeypatch.setattr("pannier_sidecar.serving.SLOWEST_RATE", 4 * MIB)
+
+    async def answer(call: Call) -> Answer:
+        return Answer(200, b"x" * 4 * MIB, b"text/plain")
+
+    async with serving(answer, Limits(stalled=0.5)) as here:
+        wire = await here.connect(receive_buffer=4096)
+        wire.reader._limit = 1
+        await wire.send(get("/"))
+        await until(lambda: here.lanes.held > 0, "the answer held")
+        taken = 0
+        while here.lanes.open:
+            with suppress(ConnectionError):
+                taken += len(await wire.reader.read(4000))
+            await asyncio.sleep(0.005)
+        assert taken < 3 * MIB
+
+
+async def test_the_slowest_upload_is_given_up_first() -> None:
+    async with serving(budget=Budget(100_000)) as here:
+        slow = [await here.connect() for _ in range(3)]
+        for wire in slow:
+            await wire.send(save(b"x" * 40_000)[:-10_001])
+        await until(lambda: here.lanes.held > 90_000, "held")
+        assert (await (await here.connect()).ask(save(json.dumps([{"key": "k", "value": "x" * 20_000}])))).status == 201
+        answers = [asyncio.create_task(wire.answer()) for wire in slow]
+        done, others = await asyncio.wait(answers, return_when=asyncio.FIRST_COMPLETED)
+        for other in others:
+            other.cancel()
+        (first,) = (each.result() for each in done)
+        refused(first, 503, "ERR_OVERLOADED", "100000 bytes")
+        assert first.headers["retry-after"] == "1"
+
+
+async def test_a_request_with_very_many_headers_is_refused() -> None:
+    async with serving() as here:
+        few, many = ([f"x{n}: " for n in range(count)] for count in (200, 300))
+        assert (await (await here.connect()).ask(get("/v1.0/healthz", *few))).status == 204
+        refused(await (await here.connect()).ask(get("/v1.0/healthz", *many)), 431, "ERR_HEADERS_TOO_LARGE", "256")
 
 
 async def test_answers_that_nobody_takes_are_held_up_to_a_limit(fast_clock: None) -> None:

@@ -96,6 +96,8 @@ class Lane(Connection[Call]):
         self._lanes = lanes
         self._begun = 0
         """Calls that are being answered."""
+        self._is_penalized = False
+        """It had to give up an answer: no call is begun before the next second, or each would cost us another one."""
         self._gate: deque[asyncio.Future[None]] = deque()
         """Calls that wait until the client has taken other answers."""
 
@@ -216,6 +218,8 @@ class Lane(Connection[Call]):
 
     def _is_full(self) -> bool:
         """Say whether answers that the client has not taken, and those in the making, are as many as it may have."""
+        if self._is_penalized:
+            return True
         waiting, begun = self._sender.untaken, self._begun
         share = self._lanes.budget.limit // SHARES
         return waiting > share or (begun > 0 and waiting + (begun + 1) * self._lanes.expected > share)
@@ -317,11 +321,18 @@ class Lane(Connection[Call]):
         return waiting
 
     def _let_go_of(self, call: Call) -> None:
+        self._is_penalized = True
         if call.has_begun:  # a part of its message may be out
             self._reset(call.id, ErrorCode.ENHANCE_YOUR_CALM)
             return
         why = "too much is held for all clients together; send fewer large requests at once, and take their answers"
         self._fail(call, Failure(Code.RESOURCE_EXHAUSTED, why))
+
+    def sweep(self) -> None:
+        """End what has been in one state for too long, and let calls begin again."""
+        self._is_penalized = False
+        super().sweep()
+        self._has_sent()
 
     def _sweep_stream(self, call: Call) -> None:
         now, limits = self._lanes.now, self._limits

@@ -1,0 +1,217 @@
+"""gRPC clients that take no answers, or a byte now and then, or send what costs much to read: others are served."""
+
+from __future__ import annotations
+
+import gzip
+import struct
+import time
+from contextlib import ExitStack, closing
+
+import hpack
+import pytest
+from hostile.conftest import Promise
+from hostile.effort import Effort
+from hostile.floods.conftest import PATIENCE_S, Target
+
+from pannier_sidecar.grpc_api import frames, messages
+from pannier_sidecar.grpc_api.wire import encode
+
+MIB = 1024 * 1024
+ON = "gRPC, Dapr's service"
+SERVED = "a client floods a sidecar; it stays small, and another client is served meanwhile"
+DAPR = "dapr.proto.runtime.v1.Dapr"
+
+
+class Flood:
+    """One connection that speaks frames."""
+
+    def __init__(self, target: Target, window: int):
+        self.sock = target.connect(target.grpc)
+        self._encoder = hpack.Encoder()
+        self._next = 1
+        self.sock.sendall(frames.PREFACE + frames.settings({frames.INITIAL_WINDOW_SIZE: window}))
+
+    def call(self, method: str, message: bytes, *, is_gzip: bool = False, is_last: bool = True) -> bytes:
+        """The frames of a call."""
+        stream, self._next = self._next, self._next + 2
+        fields = [(":method", "POST"), (":scheme", "http"), (":path", f"/{DAPR}/{method}"), (":authority", "localhost")]
+        fields += [("content-type", "application/grpc"), ("te", "trailers")]
+        if is_gzip:
+            fields.append(("grpc-encoding", "gzip"))
+            message = gzip.compress(message, 9)
+        whole = struct.pack(">BL", is_gzip, len(message)) + message
+        parts = [whole[at : at + frames.MAX_FRAME] for at in range(0, len(whole), frames.MAX_FRAME)]
+        sent = [frames.frame(frames.HEADERS, frames.END_HEADERS, stream, self._encoder.encode(fields))]
+        for number, part in enumerate(parts):
+            ends = is_last and number == len(parts) - 1
+            sent.append(frames.frame(frames.DATA, frames.END_STREAM if ends else 0, stream, part))
+        return b"".join(sent)
+
+    def close(self) -> None:
+        self.sock.close()
+
+    def ends(self, count: int) -> list[int]:
+        """Read until so many streams have ended; return their statuses, -1 for those that were reset."""
+        decoder, found, file = hpack.Decoder(1 << 20), [], self.sock.makefile("rb")
+        self.sock.settimeout(PATIENCE_S)
+        while len(found) < count:
+            head = file.read(9)
+            assert len(head) == 9, "closed"
+            payload = file.read(int.from_bytes(head[:3], "big"))
+            if head[3] == frames.HEADERS:
+                headers = {str(name): str(value) for name, value in decoder.decode(payload)}
+                if "grpc-status" in headers:
+                    found.append(int(headers["grpc-status"]))
+            elif head[3] == frames.RST_STREAM:
+                found.append(-1)
+            elif head[3] == frames.GOAWAY:
+                raise AssertionError(payload)
+        return found
+
+
+def get(key: str) -> bytes:
+    return encode(messages.GetStateRequest("statestore", key))
+
+
+@pytest.mark.parametrize("window", [0, 65_535, frames.MAX_WINDOW])
+@pytest.mark.parametrize("what", ["values", "bulk"])
+def test_answers_that_nobody_takes_are_held_within_the_budget(
+    target: Target, promise: Promise, effort: Effort, window: int, what: str
+) -> None:
+    """512 values of 4 MiB to 4 connections took 1.6 GB; 10 KB of bulk reads 1.8 GB, and 54 s of the others' time."""
+    connections = effort.times(4, 16)
+    for number in range(7):
+        target.save(f"large{number}", "x" * (4 * MIB - 200))
+    if what == "bulk":
+        method, message = (
+            "GetBulkState",
+            encode(messages.GetBulkStateRequest("statestore", [f"large{n}" for n in range(7)])),
+        )
+    else:
+        method, message = "GetState", get("large0")
+    with ExitStack() as stack, target.flooded() as used:
+        for _ in range(connections):
+            flood = stack.enter_context(closing(Flood(target, window)))
+            if window:
+                flood.sock.sendall(frames.window_update(0, 2**30))
+            flood.sock.sendall(b"".join([flood.call(method, message) for _ in range(128)]))
+        time.sleep(effort.seconds(1, 5))
+        with closing(Flood(target, frames.MAX_WINDOW)) as client:
+            client.sock.sendall(frames.window_update(0, 2**30) + client.call("GetState", get("large1")))
+            assert client.ends(1) == [0]
+    assert used.grown_mib < (250 if what == "bulk" else 140), used
+    assert used.longest_wait < 1.5, used
+    promise(
+        SERVED, on=ON, fault=f"{what} of 4 MiB and more, windows of {window} bytes that stay closed",
+        times=128 * connections, counted=str(used),
+    )  # fmt: skip
+
+
+def test_a_client_that_takes_its_answers_gets_all_of_them(target: Target, promise: Promise, effort: Effort) -> None:
+    """128 calls for 4 MiB each on one connection are 512 MiB: they wait for each other."""
+    target.save("large", "x" * (4 * MIB - 200))
+    times = effort.times(1, 4)
+    with target.flooded() as used:
+        for _ in range(times):
+            with closing(Flood(target, frames.MAX_WINDOW)) as client:
+                client.sock.sendall(frames.window_update(0, 2**30))
+                client.sock.sendall(b"".join([client.call("GetState", get("large")) for _ in range(128)]))
+                assert client.ends(128) == [0] * 128
+    assert used.grown_mib < 100, used
+    promise(
+        "a client that takes its answers gets all of them", on=ON, fault="128 calls at once for 4 MiB each",
+        times=times, counted=str(used),
+    )  # fmt: skip
+
+
+MANY = {
+    "items": ("SaveState", encode(messages.StatesRequest("statestore")) + b"\x12\x00" * 2_000_000),
+    "keys": ("GetBulkState", encode(messages.GetBulkStateRequest("statestore")) + b"\x12\x00" * 2_000_000),
+    "deletes": ("DeleteBulkState", encode(messages.StatesRequest("statestore")) + b"\x12\x00" * 2_000_000),
+    "operations": (
+        "ExecuteStateTransaction",
+        encode(messages.ExecuteStateTransactionRequest("statestore")) + b"\x12\x00" * 2_000_000,
+    ),
+    "metadata of the request": (
+        "GetState", encode(messages.GetStateRequest("statestore", "k")) + b"\x22\x00" * 2_000_000,
+    ),
+    "metadata of an item": (
+        "SaveState", encode(messages.StatesRequest("statestore")) + b"\x12\x80\x88\x7a" + b"\x22\x00" * 1_000_000,
+    ),
+    "keys of one request": ("GetState", b"\x12\x00" * 2_000_000),
+    "unknown fields": ("GetState", b"\x78\x00" * 2_000_000),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("what", MANY)
+def test_small_messages_that_unpack_to_very_many_fields_are_refused_early(
+    target: Target, promise: Promise, effort: Effort, what: str
+) -> None:
+    """A gzip of 4,255 bytes took 9.4 s in one turn and 557 MB."""
+    method, message = MANY[what]
+    times = effort.times(4, 40)
+    with closing(Flood(target, 65_535)) as flood, target.flooded() as used:
+        flood.sock.sendall(b"".join([flood.call(method, message, is_gzip=True) for _ in range(times)]))
+        statuses = flood.ends(times)
+    assert set(statuses) <= {3, 8, 13}, statuses
+    assert used.cpu_s < 1 + 0.4 * times, used
+    assert used.longest_wait < 0.7, used
+    assert used.grown_mib < 100, used
+    promise(SERVED, on=ON, fault=f"gzips of very many {what}", times=times, counted=str(used))
+
+
+def test_as_many_items_as_are_allowed_are_read_with_pauses(target: Target, promise: Promise, effort: Effort) -> None:
+    keys = [f"k{number}" for number in range(10_000)]
+    save = messages.StatesRequest("statestore", [messages.StateItem(key, b"v" * 100) for key in keys])
+    mismatch = messages.StatesRequest("statestore", [messages.StateItem(key, b"1", messages.Etag("1")) for key in keys])
+    times = effort.times(2, 20)
+    with closing(Flood(target, MIB)) as flood, target.flooded() as used:
+        flood.sock.sendall(frames.window_update(0, 2**30))
+        for _ in range(times):
+            flood.sock.sendall(flood.call("SaveState", encode(save)))
+            assert flood.ends(1) == [0]
+            flood.sock.sendall(flood.call("SaveState", encode(mismatch)))
+            assert flood.ends(1) == [10]
+            flood.sock.sendall(flood.call("GetBulkState", encode(messages.GetBulkStateRequest("statestore", keys))))
+            time.sleep(0.2)
+    assert used.longest_wait < 0.5, used
+    assert used.grown_mib < 100, used
+    promise(SERVED, on=ON, fault="saves, mismatches and reads of 10,000 items", times=3 * times, counted=str(used))
+
+
+FRAMES = {
+    "windows opened by a byte": lambda flood: frames.window_update(0, 1) * 80_000,
+    "windows of a stream opened by a byte": lambda flood: frames.window_update(1, 1) * 80_000,
+    "settings that change all windows": lambda flood: frames.frame(
+        frames.SETTINGS, 0, 0, struct.pack(">HL", frames.INITIAL_WINDOW_SIZE, 0) * 2_700
+    ) * 60,
+    "calls over the limit": lambda flood: b"".join(
+        [flood.call("GetState", get("k"), is_last=False) for _ in range(20_000)]
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("what", FRAMES)
+def test_frames_that_carry_no_call_end_the_connection(
+    target: Target, promise: Promise, effort: Effort, what: str
+) -> None:
+    """A megabyte of WINDOW_UPDATE took a second with 128 streams blocked, and was not counted."""
+    target.save("large", "x" * 60_000)
+    times = effort.times(3, 30)
+    with target.flooded() as used:
+        for _ in range(times):
+            with closing(Flood(target, 65_535)) as flood:
+                flood.sock.sendall(b"".join([flood.call("GetState", get("large")) for _ in range(128)]))
+                time.sleep(0.05)
+                try:
+                    flood.sock.sendall(FRAMES[what](flood))
+                    flood.sock.settimeout(PATIENCE_S)
+                    while flood.sock.recv(1 << 20):
+                        pass
+                except (ConnectionError, BrokenPipeError):
+                    pass
+    assert used.cpu_s < 1 + 0.3 * times, used
+    assert used.longest_wait < 0.7, used
+    promise(
+        "frames without a call end the connection", on=ON, fault=what, times=times, counted=str(used),
+    )  # fmt: skip
