@@ -31,6 +31,8 @@ class FaultyWay:
         """Bytes of requests that came since they are held."""
         self.held_answers = 0
         """Bytes of answers that came since they are held: the server has done the work."""
+        self.accepted = 0
+        """Connections so far."""
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
         self._thread.start()
@@ -100,6 +102,7 @@ class FaultyWay:
         task = asyncio.current_task()
         assert task is not None
         self._tasks.add(task)
+        self.accepted += 1
         source = writer.get_extra_info("peername")[0]
         writers = [writer]
         try:

@@ -7,6 +7,7 @@ from time import monotonic
 
 import pytest
 from servers.eventually import eventually
+from servers.faulty_way import faulty_way
 from servers.load import Load
 from servers.postgresql_server import PostgreSQLServer, running
 from servers.processes import free_port
@@ -229,3 +230,20 @@ async def test_without_prepared_statements_it_serves_too(open_store) -> None:
     await store.set(Set("k", b"1"))
     await store.transact([Set("k", b"2"), Set("l", b"2")])
     assert await store.get(Get("l")) is not None
+
+
+async def test_where_connections_are_taken_and_not_answered_one_is_tried_at_a_time(
+    server: PostgreSQLServer, open_store
+) -> None:
+    with faulty_way(server.port) as way:
+        settings = {"connectionString": f"postgresql://admin@{way.address}/postgres", "timeout": 0.3}
+        store = await open_store(**settings, maxConns=20)
+        way.hold_requests()
+        for _ in range(2):
+            await faults_of(*(store.get(Get("k")) for _ in range(50)))
+        before = way.accepted
+        for _ in range(3):
+            await faults_of(*(store.get(Get("k")) for _ in range(50)))
+        assert way.accepted - before <= 4
+        way.heal()
+        await eventually(lambda: store.set(Set("k", b"1")))

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections import deque
+from collections import OrderedDict
 from itertools import count
 from typing import TYPE_CHECKING, Final, TypeVar
 
@@ -70,7 +70,12 @@ class Connections:
         self._open: set[Connection] = set()
         self._settling: set[asyncio.Task[None]] = set()
         """One for each connection whose call was given up before the server had answered."""
-        self._waiting: deque[asyncio.Future[Connection | None]] = deque()
+        self._waiting: OrderedDict[asyncio.Future[Connection], None] = OrderedDict()
+        """Calls without a connection; the one that has waited longest comes first."""
+        self._opening: set[asyncio.Task[None]] = set()
+        """Attempts to open connections."""
+        self._last_failure: Exception | None = None
+        """Why no connection could be opened the last time; None: one could."""
         self._fewest_idle = 0
         """How many have been idle since the last look."""
         self._next_look: asyncio.TimerHandle | None = None
@@ -123,10 +128,13 @@ class Connections:
         self._is_closed = True
         if self._next_look is not None:
             self._next_look.cancel()
-        while self._waiting:
-            waiting = self._waiting.popleft()
+        for waiting in self._waiting:
             if not waiting.done():
                 waiting.set_exception(self._closed())
+        self._waiting.clear()
+        for opening in self._opening:
+            opening.cancel()
+        await asyncio.gather(*self._opening, return_exceptions=True)
         if self._settling:  # a moment, in which the server hears of what was given up
             await asyncio.wait(self._settling, timeout=1)
         idle, self._idle = self._idle, []
@@ -149,46 +157,77 @@ class Connections:
         """Return a new connection, or the next that becomes free."""
         if self._is_closed:
             raise self._closed()
-        if self._room:
-            self._room -= 1
-            return await self._new()
-        waiting: asyncio.Future[Connection | None] = asyncio.get_running_loop().create_future()
-        self._waiting.append(waiting)
+        if self._last_failure is not None and self._opening and not self._has_hope:
+            raise faults.translated(self._last_failure, self._where, is_unknown=False)
+        waiting: asyncio.Future[Connection] = asyncio.get_running_loop().create_future()
+        self._waiting[waiting] = None
+        self._open_more()
         try:
-            return await waiting or await self._new()
+            return await waiting
         except asyncio.CancelledError:
+            self._waiting.pop(waiting, None)
             if waiting.done() and not waiting.cancelled() and waiting.exception() is None:
-                self._pass_on(waiting.result())
+                self._give_back(waiting.result())
             raise
 
-    async def _new(self) -> Connection:
-        """Open a connection in the room that was taken for it."""
+    @property
+    def _has_hope(self) -> bool:
+        """Whether a call uses a connection that it may give back soon."""
+        return len(self._open) > len(self._settling)
+
+    def _open_more(self) -> None:
+        """Open connections for the calls that wait; where the last attempt failed, one at a time."""
+        most = len(self._waiting) if self._last_failure is None else min(1, len(self._waiting))
+        while self._room and len(self._opening) < most and not self._is_closed:
+            self._room -= 1
+            task = asyncio.create_task(self._open_one())
+            self._opening.add(task)
+
+    async def _open_one(self) -> None:
+        """Open a connection in the room that was taken for it; this goes on when the call that wanted it is late."""
+        connection = None
         try:
-            connection = await self._connect()
-        except BaseException as error:
-            self._pass_on(None)
-            if isinstance(error, faults.ERRORS):
-                raise faults.translated(error, self._where, is_unknown=False) from error
-            raise
-        if self._is_closed:
-            connection.terminate()
-            raise self._closed()
-        if self._names_no_statements:
-            connection.stop_naming()
-        self._open.add(connection)
-        return connection
+            async with asyncio.timeout(self._timeout):
+                connection = await self._connect()
+        except faults.ERRORS as error:
+            self._last_failure = error
+        finally:
+            self._opening.discard(asyncio.current_task())
+            if connection is None:
+                self._room += 1
+        if connection is None:
+            self._refuse_waiting()
+        else:
+            self._last_failure = None
+            if self._names_no_statements:
+                connection.stop_naming()
+            self._open.add(connection)
+            self._give_back(connection)
+        self._open_more()
+
+    def _refuse_waiting(self) -> None:
+        """Tell calls why there is no connection: all, or the first one where others have hope."""
+        assert self._last_failure is not None
+        while self._waiting:
+            waiting, _ = self._waiting.popitem(last=False)
+            if not waiting.done():
+                waiting.set_exception(faults.translated(self._last_failure, self._where, is_unknown=False))
+            if self._has_hope:
+                return
 
     def _give_back(self, connection: Connection) -> None:
         if self._is_closed or connection.is_closed():
             self._discard(connection)
-        elif self._waiting:
-            connection.used_at = self._now()
-            self._pass_on(connection)
-        else:
-            connection.used_at = self._now()
-            self._idle.append(connection)
-            if self._next_look is None:
-                self._look_later()
+            return
+        connection.used_at = self._now()
+        while self._waiting:
+            waiting, _ = self._waiting.popitem(last=False)
+            if not waiting.done():
+                waiting.set_result(connection)
+                return
+        self._idle.append(connection)
+        if self._next_look is None:
+            self._look_later()
 
     def _take_back(self, connection: Connection, error: Exception) -> None:
         """Keep a connection after an error that leaves it as it was."""
@@ -198,13 +237,14 @@ class Connections:
             self._names_no_statements = True
             connection.stop_naming()
         if faults.is_elsewhere(error) and self._now() - connection.opened_at > FRESH_S:  # the others lead there too
-            idle, self._idle = self._idle, []
-            for each in (connection, *idle):
-                self._discard(each)
+            self._discard(connection)
+            self._discard_idle()
         elif isinstance(error, PostgresError | StoreFault) and not faults.is_lost(error):
             self._give_back(connection)
         else:
             self._discard(connection)
+            if self._idle and self._now() - self._idle[0].used_at > FRESH_S:  # they are lost too, perhaps
+                self._discard_idle()
 
     def _give_up(self, connection: Connection) -> None:
         """Keep a connection taken until the server has ended what it was asked and nobody waits for any more."""
@@ -227,19 +267,15 @@ class Connections:
     def _discard(self, connection: Connection) -> None:
         connection.terminate()
         self._open.discard(connection)
-        self._pass_on(None)
+        self._room += 1
+        if self._waiting:
+            self._open_more()
 
-    def _pass_on(self, connection: Connection | None) -> None:
-        """Hand a connection, or the room for one, to the call that has waited longest."""
-        while self._waiting:
-            waiting = self._waiting.popleft()
-            if not waiting.done():
-                waiting.set_result(connection)
-                return
-        if connection is None:
-            self._room += 1
-        else:
-            self._give_back(connection)
+    def _discard_idle(self) -> None:
+        idle, self._idle = self._idle, []
+        self._fewest_idle = 0
+        for connection in idle:
+            self._discard(connection)
 
     def _look_later(self) -> None:
         self._fewest_idle = len(self._idle)
