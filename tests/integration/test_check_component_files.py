@@ -139,6 +139,35 @@ def test_broken_yaml_is_an_error_with_its_line(check: Check, tmp_path: Path) -> 
     assert code == 1 and lines[0].startswith("a.yaml:2: error: ")
 
 
+def test_what_lies_in_a_folder_and_is_no_component_is_left_aside(check: Check, tmp_path: Path) -> None:
+    write(tmp_path, "a.yaml", GOOD.replace("NAME", "a"))
+    write(tmp_path, "large.json", "[" + " " * 2_000_000 + "]")
+    write(tmp_path, "package.json", '{"name": "shop"}')
+    write(tmp_path, "values.yaml", "image: {{ .Values.image }}\n")
+    code, lines = check(".")
+    assert code == 0 and lines[-1] == "1 component fine, 0 errors, 0 warnings"
+    assert sorted(line.partition(": left aside: ")[0] for line in lines[:-1]) == [
+        "large.json:1",
+        "package.json:1",
+        "values.yaml:1",
+    ]
+    code, lines = check("values.yaml")
+    assert code == 1 and lines[0].startswith("values.yaml:1: error: ")
+
+
+def test_names_in_another_case_and_fields_without_effect_are_warned_of(check: Check, tmp_path: Path) -> None:
+    text = REFERENCE.replace("secretKeyRef", "secretkeyref").replace("redisPassword", "poolSize")
+    write(tmp_path, "a.yaml", text)
+    code, lines = check("a.yaml")
+    assert code == 0
+    assert lines[:2] == [
+        "a.yaml:10: warning: spec.metadata[poolSize]: 'poolSize' has no effect, because all calls share one "
+        "connection, so there is no pool to set; take it out",
+        "a.yaml:11: warning: spec.metadata[1].secretkeyref: is taken for 'secretKeyRef', as by Dapr; write "
+        "'secretKeyRef': Kubernetes knows no other spelling",
+    ]
+
+
 def test_other_kinds_are_left_aside(check: Check, tmp_path: Path) -> None:
     write(tmp_path, "a.yaml", "apiVersion: v1\nkind: ConfigMap\nmetadata:\n  name: a\n")
     code, lines = check("a.yaml")

@@ -8,12 +8,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+from msgspec.structs import replace
+
 from pannier_crds.checks import is_served, problems_among, problems_of, settings_without_effect
 from pannier_crds.problems import metadata_path, quoted, warning
 from pannier_sidecar.cli.flags import Flag
 from pannier_sidecar.cli.help import show_help
 from pannier_sidecar.cli.parsing import UsageError, parse_with_paths
-from pannier_sidecar.loading.folder import FolderUnreadable, Reading, component_files, read_contents
+from pannier_sidecar.loading.folder import FolderUnreadable, LeftAside, Reading, component_files, read_contents
 from pannier_sidecar.loading.folder import parse as parse_contents
 from pannier_sidecar.loading.secrets import ENVIRONMENT, FILE, EnvironmentSecrets, SecretMissing, SecretStores
 
@@ -57,7 +59,7 @@ def check(arguments: Sequence[str], environment: Mapping[str, str]) -> int:
     if wants_help:
         return show_help("check")
     try:
-        reading = parse_contents(read_contents(_files(paths)))
+        reading = _set_aside(parse_contents(read_contents(_files(paths))), paths)
     except FolderUnreadable as error:
         print(f"pannier: {error}", file=sys.stderr)
         return 1
@@ -92,6 +94,17 @@ def judge(reading: Reading, *, namespaces_meet: bool = True) -> list[Verdict]:
     for found in reading.found:
         verdicts += _placed(found, _unanswered_references(found, reading.found))
     return sorted(verdicts, key=lambda verdict: (verdict.source, verdict.problem.line or 0))
+
+
+def _set_aside(reading: Reading, paths: Sequence[str]) -> Reading:
+    """Leave aside what is no component and not meant to be one, where it only lies in a folder that was named."""
+    named = {str(Path(path)) for path in paths}
+    unrelated = [broken for broken in reading.broken if broken.is_unrelated and broken.source not in named]
+    aside = [
+        LeftAside(broken.source, problem.line or 1, problem.text) for broken in unrelated for problem in broken.problems
+    ]
+    broken = tuple(each for each in reading.broken if each not in unrelated)
+    return replace(reading, broken=broken, left_aside=(*reading.left_aside, *aside))
 
 
 def _without_effect(component: Component) -> Iterator[Problem]:

@@ -14,6 +14,7 @@ from pannier_sidecar.app import Sidecar, run_loop
 from pannier_sidecar.cli import starting
 from pannier_sidecar.cli.app_process import AppProcess, app_environment, check_command
 from pannier_sidecar.loading.folder import FolderWatch, Found, Reading
+from pannier_sidecar.loading.half_written import PATIENCE
 from pannier_sidecar.observing import logs
 from pannier_sidecar.settings import RUN_DEFAULTS
 
@@ -51,7 +52,9 @@ def run(arguments: Sequence[str], environment: Mapping[str, str]) -> int:
 
 async def _run(settings: Settings, listeners: listening.Listeners, command: Sequence[str], *, talks_less: bool) -> int:
     folders = settings.components.folders
-    source = FolderWatch(folders) if folders else Reading((Found(OWN_STORE, "the store of its own"),))
+    source = (
+        FolderWatch(folders, patience=PATIENCE) if folders else Reading((Found(OWN_STORE, "the store of its own"),))
+    )
     sidecar = Sidecar(settings, listeners, source)
     plan = sidecar.read_components()
     starting.refuse_wrong_components(plan)

@@ -11,6 +11,7 @@ from pannier_sidecar.app import Sidecar, run_loop
 from pannier_sidecar.cli import starting
 from pannier_sidecar.cli.parsing import UsageError
 from pannier_sidecar.loading.folder import FolderWatch
+from pannier_sidecar.loading.half_written import PATIENCE
 from pannier_sidecar.settings import MOUNTED_COMPONENTS
 
 if TYPE_CHECKING:
@@ -40,7 +41,7 @@ def serve(arguments: Sequence[str], environment: Mapping[str, str]) -> int:
 
 async def _serve(settings: Settings, listeners: listening.Listeners) -> int:
     folders = settings.components.folders
-    source = FolderWatch(folders or [MOUNTED_COMPONENTS], may_be_missing=not folders)
+    source = FolderWatch(folders or [MOUNTED_COMPONENTS], may_be_missing=not folders, patience=PATIENCE)
     sidecar = Sidecar(settings, listeners, source)
     plan = sidecar.read_components()
     if settings.components.is_strict:

@@ -7,9 +7,12 @@ only when their bytes do.
 
 from __future__ import annotations
 
+import codecs
 import hashlib
+import re
+import stat
 from dataclasses import dataclass
-from time import sleep
+from time import monotonic, sleep
 from typing import TYPE_CHECKING, Final
 
 from msgspec import Struct
@@ -18,6 +21,7 @@ from msgspec.structs import replace
 from pannier_crds.folder import INDEX_FILE, VERSION_FILE
 from pannier_crds.problems import InvalidManifest, Problem
 from pannier_sidecar.loading.folder_index import FolderIndexes
+from pannier_sidecar.loading.half_written import WholeFiles
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -29,6 +33,10 @@ if TYPE_CHECKING:
 SUFFIXES: Final = (".yaml", ".yml", ".json")
 _MOST_ATTEMPTS: Final = 5
 _LONGEST_VERSION: Final = 100
+_LARGEST: Final = 1024 * 1024
+"""Bytes of a file; more is not read. The same as what is parsed at most."""
+_MEANT: Final = re.compile(rb"dapr\.io/|kind[\"']?:\s*[\"']?comp", re.IGNORECASE)
+"""What a text holds that is meant to be a component, however broken."""
 
 Signature = tuple[tuple[str, int, int, int], ...]
 
@@ -63,6 +71,8 @@ class Broken(Struct, frozen=True):
     name: str
     """What the document calls itself; empty where that cannot be read."""
     problems: tuple[Problem, ...]
+    is_unrelated: bool = False
+    """Nothing shows that it is meant to be a component: it is left aside, unless it was one before."""
 
 
 class LeftAside(Struct, frozen=True):
@@ -81,6 +91,8 @@ class Reading(Struct, frozen=True):
     left_aside: tuple[LeftAside, ...] = ()
     foreign: tuple[str, ...] = ()
     """Files that were not read, because the index of their folder does not name them."""
+    empty: tuple[str, ...] = ()
+    """Files that hold nothing at all, as one does that is about to be written."""
 
 
 def component_files(folder: Path) -> list[Path]:
@@ -92,10 +104,18 @@ def component_files(folder: Path) -> list[Path]:
         return sorted(
             path
             for path in folder.iterdir()
-            if path.suffix.lower() in SUFFIXES and not path.name.startswith(".") and not path.is_dir()
+            if path.suffix.lower() in SUFFIXES and not path.name.startswith(".") and _may_be_read(path)
         )
     except OSError as error:
         raise FolderUnreadable(f"components folder {folder}: {_reason(error)}") from error
+
+
+def _may_be_read(path: Path) -> bool:
+    """Whether a path is a file, or a link that leads nowhere at the moment; reading from a pipe would never end."""
+    try:
+        return stat.S_ISREG(path.stat().st_mode)
+    except OSError:
+        return True
 
 
 def read_contents(files: Iterable[Path]) -> dict[str, bytes | Problem]:
@@ -103,10 +123,18 @@ def read_contents(files: Iterable[Path]) -> dict[str, bytes | Problem]:
     contents: dict[str, bytes | Problem] = {}
     for path in files:
         try:
-            contents[str(path)] = path.read_bytes()
+            contents[str(path)] = _content(path)
         except OSError as error:
             contents[str(path)] = Problem("error", "", f"cannot be read: {_reason(error)}", line=1)
     return contents
+
+
+def _content(path: Path) -> bytes | Problem:
+    with path.open("rb") as file:
+        content = file.read(_LARGEST + 1)
+    if len(content) > _LARGEST:
+        return Problem("error", "", "the file is larger than 1 MiB", "split it, one component a file", 1)
+    return content
 
 
 def parse(contents: Mapping[str, bytes | Problem]) -> Reading:
@@ -116,11 +144,15 @@ def parse(contents: Mapping[str, bytes | Problem]) -> Reading:
     found: list[Found] = []
     broken: list[Broken] = []
     left_aside: list[LeftAside] = []
+    empty: list[str] = []
     for source, content in contents.items():
         if isinstance(content, Problem):
-            broken.append(Broken(source, "", (content,)))
+            broken.append(Broken(source, "", (content,), is_unrelated=content.message.endswith("1 MiB")))
             continue
-        for document in read_documents(content, source):
+        documents = read_documents(content, source)
+        if not content.removeprefix(codecs.BOM_UTF8).strip():
+            empty.append(source)
+        for document in documents:
             why = document.left_aside
             if why is not None:
                 left_aside.append(LeftAside(source, document.line_of("kind"), why))
@@ -128,16 +160,21 @@ def parse(contents: Mapping[str, bytes | Problem]) -> Reading:
             try:
                 found.append(Found(document.read_component(), source, document))
             except InvalidManifest as invalid:
-                broken.append(Broken(source, document.name, invalid.problems))
-    return Reading(tuple(found), tuple(broken), tuple(left_aside))
+                is_unrelated = document.root is None and len(documents) == 1 and _MEANT.search(content) is None
+                broken.append(Broken(source, document.name, invalid.problems, is_unrelated))
+    return Reading(tuple(found), tuple(broken), tuple(left_aside), empty=tuple(empty))
 
 
 class FolderWatch:
     """Some folders, and what was last read in them."""
 
-    def __init__(self, folders: Iterable[Path], *, may_be_missing: bool = False):
-        """Watch the folders; those that `may_be_missing` are as good as empty until they are there."""
+    def __init__(self, folders: Iterable[Path], *, may_be_missing: bool = False, patience: float = 0.0):
+        """Watch the folders; those that `may_be_missing` are as good as empty until they are there.
+
+        A file that is gone, or shorter than it was, counts as it was for `patience` seconds.
+        """
         self._folders = tuple(folders)
+        self._whole = WholeFiles(patience)
         self._may_be_missing = may_be_missing
         self._further: tuple[Path, ...] = ()
         self._indexes = FolderIndexes()
@@ -157,7 +194,7 @@ class FolderWatch:
 
     def has_news(self) -> bool:
         """Say whether a look shows a difference since the last reading. Raises FolderUnreadable."""
-        return self._look() != self._signature
+        return self._whole.is_waiting or self._look() != self._signature
 
     def read(self, settling: float = 0.0) -> Reading | None:
         """Read the files; None if no byte of them changed since the last reading. Raises FolderUnreadable.
@@ -170,19 +207,26 @@ class FolderWatch:
             contents = read_contents(self._files())
             version = _version_in(self._folders)
             trouble, foreign = self._indexes.compare(self._folders, contents)
-            digest = self._digest_of({**contents, **read_contents(self._further)})
+            further = read_contents(self._further)
             sleep(settling)
             if self._look() == before:
                 break
         if trouble:
             raise FolderUnreadable(trouble)
+        contents = self._whole.of(contents, monotonic(), self._swapped())
+        digest = self._digest_of({**contents, **further})
         self._signature = before
-        self.version, self.status_key = version
+        if not self._whole.is_waiting:
+            self.version, self.status_key = version
         if digest == self._digest:
             return None
         self._digest = digest
         reading = parse({source: content for source, content in contents.items() if source not in foreign})
         return replace(reading, foreign=foreign)
+
+    def _swapped(self) -> set[str]:
+        """The folders that the kubelet writes, which exchanges all files by one link."""
+        return {str(folder) for folder in self._folders if (folder / "..data").is_symlink()}
 
     def _files(self) -> list[Path]:
         files: list[Path] = []

@@ -170,7 +170,10 @@ class StoreKeeper:
         for line in self._plan.warnings:
             if line not in self._told:
                 log.warning("%s", line)
-        self._told = {*refusals, *self._plan.warnings}
+        for line in self._plan.aside:
+            if line not in self._told:
+                log.info("%s", line)
+        self._told = {*refusals, *self._plan.warnings, *self._plan.aside}
 
     def _carry_out(self) -> None:
         wanted = {each.name: each for each in self._plan.wanted}

@@ -116,6 +116,8 @@ class Plan(Struct, frozen=True):
     hidden: tuple[Hidden, ...] = ()
     warnings: tuple[str, ...] = ()
     secret_files: tuple[Path, ...] = ()
+    aside: tuple[str, ...] = ()
+    """A line for each document that is no component."""
 
 
 def place(source: str, problem: Problem) -> str:
@@ -138,6 +140,10 @@ def plan(
     planning.tell_of_foreign(reading.foreign)
     for broken in reading.broken:
         planning.refuse_broken(broken, reading.found)
+    for source in reading.empty:
+        planning.keep_what_was_in(source, reading.found)
+    for left in reading.left_aside:
+        planning.leave_aside(left.source, left.line, left.why)
     visible = [found for found in reading.found if planning.sees(found)]
     planning.open_secret_stores([found for found in visible if not found.component.is_state_store])
     for found in visible:
@@ -158,10 +164,16 @@ class _Planning:
         self._refused: list[Refused] = []
         self._hidden: list[Hidden] = []
         self._warnings: list[str] = []
+        self._aside: list[str] = []
 
     def result(self) -> Plan:
         return Plan(
-            tuple(self._wanted), tuple(self._refused), tuple(self._hidden), tuple(self._warnings), self._secrets.files
+            tuple(self._wanted),
+            tuple(self._refused),
+            tuple(self._hidden),
+            tuple(self._warnings),
+            self._secrets.files,
+            tuple(self._aside),
         )
 
     def tell_of_foreign(self, files: Iterable[str]) -> None:
@@ -169,13 +181,33 @@ class _Planning:
             self._warnings.append(f"{source}: not read, because the folder's index ({INDEX_FILE}) does not name it")
 
     def refuse_broken(self, broken: Broken, found: Sequence[Found]) -> None:
-        """Refuse what cannot be read. Where it is not known who is meant, the file keeps all that it gave."""
+        """Refuse what cannot be read. Where it is not known who is meant, the file keeps all that it gave.
+
+        What nobody means to be a component, and what was none before, is left aside.
+        """
+        if broken.is_unrelated and all(kept.source != broken.source for kept in self._serving.values()):
+            for problem in broken.problems:
+                self.leave_aside(broken.source, problem.line or 1, problem.text)
+            return
         self._refused.append(Refused(broken.source, broken.name, "", "", tuple(broken.problems)))
         readable = {other.component.name for other in found}
         for kept in self._serving.values():
             is_meant = kept.name == broken.name if broken.name else kept.source == broken.source
             if is_meant and kept.name not in readable:
                 self._keep(kept, broken.problems)
+
+    def keep_what_was_in(self, source: str, found: Sequence[Found]) -> None:
+        """Keep what an empty file gave before it was emptied: it may be about to be written."""
+        readable = {other.component.name for other in found}
+        kept = [each for each in self._serving.values() if each.source == source and each.name not in readable]
+        problem = Problem("warning", "", "the file is empty", "what it held stays until it is written or deleted", 1)
+        for each in kept:
+            self._keep(each, [problem], note=problem.text)
+        if kept:
+            self._warnings.append(place(source, problem))
+
+    def leave_aside(self, source: str, line: int, why: str) -> None:
+        self._aside.append(f"{source}:{line}: left aside: {why}")
 
     def sees(self, found: Found) -> bool:
         component = found.component
@@ -288,8 +320,10 @@ class _Planning:
         if component.name in self._serving and all(wanted.name != component.name for wanted in self._wanted):
             self._keep(self._serving[component.name], placed, at)
 
-    def _keep(self, wanted: Wanted, problems: Sequence[Problem], at: int | None = None) -> None:
-        note = "its latest version is refused: " + "; ".join(str(problem) for problem in problems)
+    def _keep(
+        self, wanted: Wanted, problems: Sequence[Problem], at: int | None = None, note: str | None = None
+    ) -> None:
+        note = note or "its latest version is refused: " + "; ".join(str(problem) for problem in problems)
         kept = Wanted(wanted.component, wanted.source, wanted.type, wanted.settings, wanted.keys, note)
         if all(other.name != kept.name for other in self._wanted):
             self._wanted.insert(len(self._wanted) if at is None else at, kept)

@@ -8,6 +8,8 @@ from pathlib import Path
 import pytest
 
 from pannier_sidecar.loading.folder import FolderUnreadable, FolderWatch, Reading
+from pannier_sidecar.loading.planning import plan
+from pannier_sidecar.loading.resolving import Surroundings
 
 
 def read(*folders: Path) -> Reading:
@@ -66,6 +68,88 @@ def test_a_broken_file_is_told_with_its_line_and_the_others_are_read(folder):
     assert names(reading) == ["b"]
     assert [broken.source for broken in reading.broken] == [str(folder.path / "a.yaml")]
     assert reading.broken[0].problems[0].line == 2
+
+
+FOREIGN = {
+    "package.json": '{"name": "shop", "version": "1.0.0", "scripts": {"start": "node ."}}',
+    "tsconfig.json": '{\n  // strict\n  "compilerOptions": {"strict": true,},\n}',
+    "names.json": '["a", "b"]',
+    "values.yaml": "image:\n  tag: {{ .Values.tag }}\nkind: Deployment\n",
+    "list.yaml": "- a\n- b\n",
+    "text.yaml": "not: [closed\n",
+    "large.json": '"' + "x" * (3 * 1024 * 1024) + '"',
+    "data.yml": "a: \x01",
+}
+
+
+@pytest.mark.parametrize("name", FOREIGN)
+def test_what_is_no_component_is_left_aside_in_one_line(folder, name):
+    folder.put("a")
+    folder.write(name, FOREIGN[name])
+    decided = plan(read(folder.path), Surroundings("shop"))
+    assert [each.name for each in decided.wanted] == ["a"] and decided.refused == ()
+    (line,) = decided.aside
+    assert f"{name}:" in line and ": left aside: " in line and "\n" not in line
+
+
+def test_a_pipe_in_the_folder_is_not_read(folder):
+    folder.put("a")
+    os.mkfifo(folder.path / "b.yaml")
+    assert names(read(folder.path)) == ["a"]
+
+
+def test_no_more_is_read_of_a_file_than_may_be_in_it(folder):
+    with (folder.path / "large.yaml").open("wb") as file:
+        file.truncate(50 * 1024**3)  # takes no room
+    assert read(folder.path).broken[0].problems[0].message == "the file is larger than 1 MiB"
+
+
+def test_a_component_that_is_broken_is_never_left_aside(folder):
+    for number, text in enumerate(("kind: Component\n - x", "apiVersion: dapr.io/v1alpha1\nkind: [", '{"kind": "Comp')):
+        folder.write(f"{number}.yaml", text)
+    decided = plan(read(folder.path), Surroundings("shop"))
+    assert len(decided.refused) == 3 and decided.aside == ()
+
+
+def test_what_was_a_component_is_not_left_aside(folder):
+    folder.put("a")
+    serving = plan(read(folder.path), Surroundings("shop")).wanted
+    for text in ("api", "x" * (1024 * 1024 + 1), "{", "- a"):
+        folder.write("a.yaml", text)
+        decided = plan(read(folder.path), Surroundings("shop"), serving)
+        assert [each.name for each in decided.wanted] == ["a"], text
+        assert decided.wanted[0].note and decided.aside == ()
+
+
+@pytest.mark.parametrize("text", ["", "\n \n", "\ufeff"])
+def test_an_empty_file_keeps_what_it_gave_until_it_is_gone_or_written_anew(folder, text):
+    path = folder.put("a")
+    folder.put("b")
+    serving = plan(read(folder.path), Surroundings("shop")).wanted
+    folder.write("a.yaml", text)
+    decided = plan(read(folder.path), Surroundings("shop"), serving)
+    assert sorted(each.name for each in decided.wanted) == ["a", "b"] and decided.refused == ()
+    assert decided.warnings == (f"{path}:1: the file is empty; what it held stays until it is written or deleted",)
+    again = plan(read(folder.path), Surroundings("shop"), decided.wanted)
+    assert sorted(each.name for each in again.wanted) == ["a", "b"]
+    folder.write("c.yaml", folder.component("a", ttlInSeconds="60"))
+    moved = plan(read(folder.path), Surroundings("shop"), decided.wanted)
+    assert {each.name: each.default_ttl for each in moved.wanted} == {"a": 60, "b": None}
+    (folder.path / "c.yaml").unlink()
+    path.unlink()
+    assert [each.name for each in plan(read(folder.path), Surroundings("shop"), decided.wanted).wanted] == ["b"]
+
+
+def test_a_file_that_holds_nothing_from_the_start_is_nothing_to_speak_of(folder):
+    folder.write("a.yaml", "")
+    assert plan(read(folder.path), Surroundings("shop")) == plan(Reading(), Surroundings("shop"))
+
+
+def test_a_file_whose_components_are_commented_out_has_none(folder):
+    folder.put("a")
+    serving = plan(read(folder.path), Surroundings("shop")).wanted
+    folder.write("a.yaml", "".join(f"# {line}\n" for line in folder.component("a").splitlines()))
+    assert plan(read(folder.path), Surroundings("shop"), serving).wanted == ()
 
 
 def test_a_missing_folder_is_one_clear_error(tmp_path):

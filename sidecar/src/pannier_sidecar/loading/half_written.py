@@ -1,0 +1,86 @@
+"""Files that are being written: what they held before counts until they are whole, or gone for good.
+
+Whoever writes a file in place makes it empty first and fills it bit by bit; an editor that keeps a backup moves the old
+file away before the new one is there; and a writer can be killed at any byte. Taken at its word, each of these would
+take stores away, or serve one whose last settings, such as its scopes, are missing. Nothing here reads or waits.
+"""
+
+from __future__ import annotations
+
+from os.path import dirname
+from typing import TYPE_CHECKING, Final
+
+from pannier_crds.problems import Problem
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Mapping
+
+PATIENCE: Final = 2.0
+"""Seconds for which a file may be gone, or shorter than it was, before that counts."""
+
+Content = bytes | Problem
+
+
+class WholeFiles:
+    """What the files of some folders held when they were last whole."""
+
+    def __init__(self, patience: float):
+        """Take `patience` in seconds; 0 takes every change at its word but one in the middle of a line."""
+        self._patience = patience
+        self._whole: dict[str, Content] = {}
+        self._doubtful_since: dict[tuple[str, Content | None], float] = {}
+        self.is_waiting = False
+        """Something was shorter or gone and not yet for long enough, so the files have to be looked at again."""
+
+    def of(self, found: Mapping[str, Content], now: float, swapped: Collection[str] = ()) -> dict[str, Content]:
+        """Return the contents that count, by the path of their file. `now` is in seconds, of a clock without leaps.
+
+        `swapped` are the folders whose files are all exchanged at once, as the kubelet does it: no doubt arises there.
+        """
+        has_moved = bool(found.keys() - self._whole.keys())  # a file that is gone may be one that is new
+        settled: dict[str, Content] = {}
+        doubtful: dict[tuple[str, Content | None], float] = {}
+        self.is_waiting = False
+        for source in sorted(found.keys() | self._whole.keys()):
+            before, content = self._whole.get(source), found.get(source)
+            if before is not None and dirname(source) in swapped:
+                before = None
+            if before is not None and self._is_doubtful(before, content, has_moved=has_moved):
+                since = doubtful[source, content] = self._doubtful_since.get((source, content), now)
+                if now - since < self._patience:
+                    content = before
+                    self.is_waiting = True
+            if content is not None:
+                settled[source] = _broken_off(content, before) or content
+                self._whole[source] = content if before is None or _is_whole(content, before) else before
+        self._doubtful_since = doubtful
+        self._whole = {source: self._whole[source] for source in settled}
+        return settled
+
+    def _is_doubtful(self, before: Content, content: Content | None, *, has_moved: bool) -> bool:
+        if content is None:
+            return not has_moved
+        if isinstance(content, Problem) or isinstance(before, Problem):
+            return False
+        return _is_beginning(content, before) or (before.endswith(b"\n") and not content.endswith(b"\n"))
+
+
+def _is_whole(content: Content, before: Content) -> bool:
+    """Whether later contents are to be compared with this one."""
+    return isinstance(content, bytes) and bool(content.strip()) and _broken_off(content, before) is None
+
+
+def _is_beginning(content: bytes, of: bytes) -> bool:
+    return len(content) < len(of) and of.startswith(content)
+
+
+def _broken_off(content: Content, before: Content | None) -> Problem | None:
+    """What is wrong where the content is that of before, cut off within a line. A writer may have been killed there."""
+    if not isinstance(content, bytes) or not isinstance(before, bytes) or not _is_beginning(content, before):
+        return None
+    rest = before[len(content) :]
+    if not content.strip() or content.endswith(b"\n") or rest[:1] in (b"\n", b"\r") or not rest.strip():
+        return None
+    message = "the file ends in the middle of a line that was longer before"
+    advice = "write the rest of it, or a line break behind it if that is all"
+    return Problem("error", "", message, advice, content.count(b"\n") + 1)

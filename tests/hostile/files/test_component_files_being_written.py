@@ -1,0 +1,140 @@
+"""Whoever writes a component's file slowly, moves it, empties it or is killed meanwhile, takes no store from an app."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from pathlib import Path
+from threading import Event, Thread
+
+import pytest
+from hostile.effort import Effort
+from scenarios.http_client import HttpClient, path
+from servers.pannier_process import Pannier
+
+COMPONENT = """\
+apiVersion: dapr.io/v1alpha1
+kind: Component
+metadata:
+  name: orders
+spec:
+  type: state.in-memory
+  version: v1
+  metadata:
+  - name: keyPrefix
+    value: none
+scopes:
+- shop
+"""
+CHANGED = COMPONENT.replace("keyPrefix", "ttlInSeconds").replace("none", '"600"')
+
+
+class Reader:
+    """An app that reads its one key without a pause."""
+
+    def __init__(self, port: int):
+        self.answers: dict[int, int] = {}
+        self._http = HttpClient(port)
+        self._is_over = Event()
+        self._thread = Thread(target=self._read)
+        self._thread.start()
+
+    def _read(self) -> None:
+        while not self._is_over.is_set():
+            status = self._http.call("GET", path("orders", "k")).status
+            self.answers[status] = self.answers.get(status, 0) + 1
+            time.sleep(0.002)
+
+    def end(self) -> dict[int, int]:
+        self._is_over.set()
+        self._thread.join()
+        self._http.close()
+        return self.answers
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    made = tmp_path / "components"
+    made.mkdir()
+    (made / "orders.yaml").write_text(COMPONENT)
+    return made
+
+
+@pytest.fixture
+def pannier(folder: Path) -> Iterator[Pannier]:
+    ports = ("--http-port", "0", "--dapr-grpc-port", "0", "--enable-metrics=false")
+    pannier = Pannier("serve", "--app-id", "shop", "--components", folder, *ports)
+    try:
+        with closing(HttpClient(pannier.port())) as http:
+            pannier.until(lambda: http.call("GET", path("orders", "k")).status == 204, "orders open")
+            assert http.call("POST", path("orders"), '[{"key": "k", "value": 1}]').status == 201
+        yield pannier
+    finally:
+        pannier.close()
+
+
+def slowly(file: Path, pause: float) -> None:
+    """Written in place, some bytes at a time."""
+    with file.open("w") as stream:
+        for start in range(0, len(COMPONENT), 40):
+            time.sleep(pause)
+            stream.write(COMPONENT[start : start + 40])
+            stream.flush()
+
+
+def emptied(file: Path, pause: float) -> None:
+    file.write_text("")
+    time.sleep(4 * pause + 3)
+    file.write_text(COMPONENT)
+
+
+def killed(file: Path, pause: float) -> None:
+    """The writer ends before the scopes are whole, and somebody mends it later."""
+    file.write_text(COMPONENT[: COMPONENT.index("shop") + 2])
+    time.sleep(4 * pause + 3)
+    file.write_text(COMPONENT)
+
+
+def moved(file: Path, pause: float) -> None:
+    """As an editor that keeps a backup."""
+    file.rename(file.with_name("orders.yaml~"))
+    time.sleep(pause)
+    file.write_text(COMPONENT)
+
+
+def replaced(file: Path, pause: float) -> None:
+    fresh = file.with_name(".orders.yaml.swp")
+    fresh.write_text(COMPONENT)
+    time.sleep(pause)
+    fresh.rename(file)
+
+
+@pytest.mark.parametrize("write", [slowly, emptied, killed, moved, replaced], ids=lambda write: write.__name__)
+def test_no_call_misses_the_store_while_its_file_is_written(
+    pannier: Pannier, folder: Path, write: Callable[[Path, float], None], effort: Effort, promise: Callable[..., None]
+) -> None:
+    times = effort.times(1, 10)
+    reader = Reader(pannier.port())
+    for _ in range(times):
+        write(folder / "orders.yaml", 0.3)
+    time.sleep(1.5)
+    answers = reader.end()
+    assert set(answers) == {200}, f"{answers}\n{pannier.err}"
+    promise(
+        "a store is served on while its component's file is being written",
+        on="a folder of components",
+        fault=f"the file is {write.__name__}",
+        times=times,
+        counted=f"{answers[200]:,} reads; 0 failed",
+    )
+
+
+def test_what_is_changed_or_gone_in_the_end_is_taken(pannier: Pannier, folder: Path) -> None:
+    with closing(HttpClient(pannier.port())) as http:
+        (folder / "orders.yaml").write_text("")
+        pannier.until(lambda: "the file is empty; what it held stays" in pannier.err, "a word on the empty file")
+        (folder / "orders.yaml").write_text(CHANGED)
+        pannier.until(lambda: http.call("GET", path("orders", "k")).status == 204, "the other keyPrefix")
+        (folder / "orders.yaml").unlink()
+        pannier.until(lambda: http.call("GET", path("orders", "k")).status == 400, "the end of the store")

@@ -1,0 +1,117 @@
+"""A file that is being written, or that a killed writer left, counts as it was until it is whole or gone."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import pytest
+
+from pannier_crds.problems import Problem
+from pannier_sidecar.loading.half_written import Content, WholeFiles
+
+OLD = b"spec:\n  type: state.redis\nscopes:\n- billing\n"
+NEW = b"spec:\n  type: state.sqlite\n"
+
+
+@dataclass
+class Folder:
+    """What counts, second by second."""
+
+    files: WholeFiles = field(default_factory=lambda: WholeFiles(2.0))
+    now: float = 100.0
+
+    def holds(self, after: float = 0.0, **contents: Content) -> dict[str, Content]:
+        self.now += after
+        return self.files.of(contents, self.now)
+
+
+def test_what_is_there_at_first_counts() -> None:
+    folder = Folder()
+    assert folder.holds(a=b"", b=OLD) == {"a": b"", "b": OLD}
+    assert not folder.files.is_waiting
+
+
+def test_another_content_counts_at_once() -> None:
+    folder = Folder()
+    folder.holds(a=OLD)
+    assert folder.holds(a=NEW) == {"a": NEW}
+    assert folder.holds(a=OLD) == {"a": OLD}
+
+
+def test_a_file_that_is_gone_counts_until_it_stays_gone() -> None:
+    folder = Folder()
+    folder.holds(a=OLD, b=OLD)
+    assert folder.holds(b=OLD) == {"a": OLD, "b": OLD}
+    assert folder.files.is_waiting
+    assert folder.holds(1.9, b=OLD) == {"a": OLD, "b": OLD}
+    assert folder.holds(0.2, b=OLD) == {"b": OLD}
+    assert not folder.files.is_waiting
+
+
+def test_a_file_that_comes_back_as_another_one_was_never_gone() -> None:
+    folder = Folder()
+    folder.holds(a=OLD)
+    folder.holds()
+    assert folder.holds(1.0, a=NEW) == {"a": NEW}
+
+
+def test_a_file_under_another_name_is_no_other_one() -> None:
+    folder = Folder()
+    folder.holds(a=OLD)
+    assert folder.holds(b=OLD) == {"b": OLD}
+
+
+def test_each_beginning_of_what_was_there_is_taken_for_half_of_it() -> None:
+    for length in range(1, len(OLD)):
+        folder = Folder()
+        folder.holds(a=OLD)
+        beginning = OLD[:length]
+        assert folder.holds(a=beginning) == {"a": OLD}
+        kept = folder.holds(3.0, a=beginning)["a"]
+        if OLD[length : length + 1] == b"\n" or beginning.endswith(b"\n"):
+            assert kept == beginning
+        else:
+            assert isinstance(kept, Problem)
+            assert kept.text == (
+                "the file ends in the middle of a line that was longer before; write the rest of it, or a line break "
+                "behind it if that is all"
+            )
+            assert kept.line == beginning.count(b"\n") + 1
+            assert folder.holds(60.0, a=beginning)["a"] == kept
+            assert folder.holds(a=beginning + b"\n") == {"a": beginning + b"\n"}
+            assert folder.holds(a=OLD) == {"a": OLD}
+
+
+def test_an_emptied_file_that_is_written_bit_by_bit_is_compared_with_what_was_whole() -> None:
+    folder = Folder()
+    folder.holds(a=OLD)
+    folder.holds(a=b"")
+    for _ in range(3):
+        assert folder.holds(3.0, a=b"") == {"a": b""}
+        assert not folder.files.is_waiting
+    assert folder.holds(a=OLD[:20]) == {"a": OLD}
+    assert isinstance(folder.holds(3.0, a=OLD[:20])["a"], Problem)
+    assert folder.holds(a=OLD) == {"a": OLD}
+
+
+def test_a_file_without_the_line_break_that_it_ended_with_waits() -> None:
+    folder = Folder()
+    folder.holds(a=OLD)
+    assert folder.holds(a=NEW.rstrip()) == {"a": OLD}
+    assert folder.holds(2.1, a=NEW.rstrip()) == {"a": NEW.rstrip()}
+
+
+def test_a_file_that_cannot_be_read_for_a_while_is_compared_with_what_was_whole() -> None:
+    folder = Folder()
+    folder.holds(a=OLD)
+    unreadable = Problem("error", "", "cannot be read", line=1)
+    assert folder.holds(a=unreadable) == {"a": unreadable}
+    assert folder.holds(a=OLD[:20]) == {"a": OLD}
+
+
+@pytest.mark.parametrize("content", [OLD[:20], b"", None])
+def test_where_all_files_are_exchanged_at_once_each_counts_at_once(content: bytes | None) -> None:
+    files = WholeFiles(2.0)
+    files.of({"/components/a": OLD}, 0.0, {"/components"})
+    found = {} if content is None else {"/components/a": content}
+    assert files.of(found, 1.0, {"/components"}) == found
