@@ -6,11 +6,11 @@ from collections.abc import Awaitable, Sequence
 
 import pytest
 
-from pannier_sidecar.state.errors import ETagInvalid, ETagMismatch, StoreFault
+from pannier_sidecar.state.errors import ETagMismatch, StoreFault
 from pannier_sidecar.state.requests import Delete, Get, Set, Write
 from pannier_sidecar.state.store import Feature, Store, StoredValue
 
-REFUSED = (ETagMismatch, ETagInvalid)
+REFUSED = ETagMismatch
 WAYS = (
     "alone",
     "in bulk",

@@ -45,6 +45,19 @@ def test_with_an_etag_only_that_state_is_written_over(api: StateApi, key: str, c
     assert found(api, key).value == b"2"
 
 
+@pytest.mark.parametrize("etag", ["abc", "1-2", "0f5f8a1c-2b57-4d8e-9a0e-2f1c1a6e9d11"])
+def test_any_text_is_an_etag_that_may_not_match(api: StateApi, key: str, etag: str) -> None:
+    api.save("statestore", Item(key, b"1"))
+    for call in (
+        lambda: api.save("statestore", Item(key, b"2", etag)),
+        lambda: api.delete("statestore", key, etag=etag),
+    ):
+        with pytest.raises(Refused) as refused:
+            call()
+        assert refused.value.kind is Kind.CONFLICT
+    assert found(api, key).value == b"1"
+
+
 def test_with_an_etag_the_last_write_wins_if_it_says_so(api: StateApi, key: str) -> None:
     for value in (b"1", b"2"):
         api.save("statestore", Item(key, value, STALE, "last-write"))

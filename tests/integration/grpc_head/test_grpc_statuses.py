@@ -66,7 +66,7 @@ FAULTS = [
     (StoreUnavailable("it is away; try again"), 14),
     (OutcomeUnknown("the answer was lost"), 2),
     (StoreRefused("wrong password; correct it"), 13),
-    (ETagInvalid(), 3),
+    (ETagInvalid(), 10),
 ]
 CALLS = [
     (GET, {"key": "k"}, "fail to get k from state store statestore"),

@@ -101,7 +101,7 @@ async def test_of_several_failures_the_gravest_decides() -> None:
     body = '[{"key": "a"}, {"key": "b"}, {"key": "c"}]'
     for faults, status in (
         ([ETagMismatch(), ETagMismatch()], 409),
-        ([ETagMismatch(), ETagInvalid("x"), ETagMismatch()], 400),
+        ([ETagMismatch(), ETagInvalid("x"), ETagMismatch()], 409),
         ([ETagMismatch(), ETagInvalid("x"), StoreUnavailable("away")], 503),
         ([ETagMismatch(), OutcomeUnknown("lost"), StoreUnavailable("away")], 500),
     ):

@@ -2,7 +2,7 @@
 
     StoreFault                   what a store says; the service turns it into an OperationFailed
     ├── ETagMismatch             somebody else wrote first
-    ├── ETagInvalid              this text cannot be an ETag of that store
+    │   └── ETagInvalid          this text cannot be an ETag of that store, so it is none that matches
     ├── KeyRefused               the store cannot hold such a key
     ├── CursorInvalid            no place in the list of keys
     ├── NotSupported             the store cannot keep this promise, so nothing was done
@@ -68,14 +68,14 @@ class ETagMismatch(StoreFault):
         return "possible etag mismatch. error from state store" + (f": {cause}" if cause else "")
 
 
-class ETagInvalid(StoreFault):
-    """The text given as ETag is none that this store ever makes."""
+class ETagInvalid(ETagMismatch):
+    """The text given as ETag is none that this store ever makes, so it is not the current one.
 
-    http_status = 400
-    grpc_code = GrpcCode.INVALID_ARGUMENT
+    Dapr has an answer of its own for it, which its profile keeps.
+    """
 
     def __str__(self) -> str:
-        cause = super().__str__()
+        cause = Exception.__str__(self)
         return "invalid etag value" + (f": {cause}" if cause else "")
 
 
@@ -384,8 +384,8 @@ OUTCOME_UNKNOWN = "ERR_STATE_OUTCOME_UNKNOWN"
 class OperationFailed(StateError):
     """A call reached its store and failed there, for one item or several.
 
-    The gravest fault decides: a write that may have happened, a failure (500), a store that can't be reached (503), an
-    invalid ETag (400), a mismatch (409). 503 promises that nothing of the request happened, because clients and proxies
+    The gravest fault decides: a write that may have happened, a failure (500), a store that can't be reached (503), a
+    refusal (400), a mismatch (409). 503 promises that nothing of the request happened, because clients and proxies
     repeat such a request as a whole; where other items were written it is 500.
     """
 
@@ -407,7 +407,9 @@ class OperationFailed(StateError):
         self.http_status = gravest.http_status
         self.dapr_http_status = dapr_status
         self.grpc_code = gravest.grpc_code
-        if isinstance(gravest, OutcomeUnknown):
+        if isinstance(gravest, ETagMismatch) and any(isinstance(fault, ETagInvalid) for _, fault in faults):
+            self.dapr_http_status = dapr_status or 400
+        elif isinstance(gravest, OutcomeUnknown):
             self.code, self.dapr_code = OUTCOME_UNKNOWN, code  # type: ignore[misc]
         elif isinstance(gravest, StoreUnavailable):
             self._set_unavailable(is_partly_done)

@@ -99,8 +99,8 @@ CALLS: dict[str, tuple[Call, str, str, str]] = {
 FAULTS = [
     (ETagMismatch("it has 7"), 409, GrpcCode.ABORTED, "possible etag mismatch. error from state store: it has 7"),
     (ETagMismatch(), 409, GrpcCode.ABORTED, "possible etag mismatch. error from state store"),
-    (ETagInvalid("no number"), 400, GrpcCode.INVALID_ARGUMENT, "invalid etag value: no number"),
-    (ETagInvalid(), 400, GrpcCode.INVALID_ARGUMENT, "invalid etag value"),
+    (ETagInvalid("no number"), 409, GrpcCode.ABORTED, "invalid etag value: no number"),
+    (ETagInvalid(), 409, GrpcCode.ABORTED, "invalid etag value"),
     (KeyRefused("too long"), 400, GrpcCode.INVALID_ARGUMENT, "too long"),
     (CursorInvalid("of another"), 400, GrpcCode.INVALID_ARGUMENT, "of another"),
     (NotSupported("no replicas"), 400, GrpcCode.FAILED_PRECONDITION, "no replicas"),
@@ -139,6 +139,13 @@ async def test_a_failed_transaction_is_500_in_daprs_profile(name: str) -> None:
     assert (caught.value.http_status, caught.value.dapr_http_status) == (409, 500)
 
 
+async def test_text_that_is_no_etag_is_400_in_daprs_profile() -> None:
+    service, _, _ = serving(ScriptedStore(ETagMismatch(), ETagInvalid()))
+    with pytest.raises(OperationFailed) as caught:
+        await service.save(SaveRequest(None, [ONE, TWO]))
+    assert (caught.value.http_status, caught.value.dapr_http_status) == (409, 400)
+
+
 async def test_what_a_call_raises_that_is_no_fault_is_still_counted() -> None:
     class Broken(ScriptedStore):
         async def get(self, get: object) -> None:
@@ -155,7 +162,7 @@ async def test_what_a_call_raises_that_is_no_fault_is_still_counted() -> None:
     ("faults", "status"),
     [
         ([ETagMismatch(), None], 409),
-        ([ETagMismatch(), ETagInvalid()], 400),
+        ([ETagMismatch(), ETagInvalid()], 409),
         ([ETagInvalid(), StoreUnavailable("down")], 503),
         ([ETagMismatch(), StoreUnavailable("down")], 503),
         ([StoreRefused("full"), StoreUnavailable("down")], 500),
