@@ -8,6 +8,8 @@ from dataclasses import dataclass, field
 from time import monotonic
 from typing import TYPE_CHECKING, Any, Final, Generic, Protocol, TypeVar
 
+from .last_connections import take_no_more
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
@@ -111,6 +113,7 @@ class Server:
     def __init__(self) -> None:
         self.groups: list[Connections[Any]] = []
         """The connections of each listener."""
+        self._bound: list[socket.socket] = []
         self._listeners: list[asyncio.AbstractServer] = []
         self._tick: asyncio.TimerHandle | None = None
 
@@ -126,6 +129,7 @@ class Server:
         connections.budget.groups.append(connections)
         loop = asyncio.get_running_loop()
         for bound in sockets:
+            self._bound.append(bound)
             listen = loop.create_unix_server if bound.family == socket.AF_UNIX else loop.create_server
             self._listeners.append(await listen(make, sock=bound, backlog=1024))
         if self._tick is None:
@@ -138,6 +142,7 @@ class Server:
             for connection in list(group.open):
                 connection.drain()
         if grace_s:
+            take_no_more(self._bound)
             await asyncio.sleep(ACCEPTING_S)
         for listener in self._listeners:
             listener.close()

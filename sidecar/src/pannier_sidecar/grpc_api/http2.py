@@ -114,8 +114,8 @@ class Connection(asyncio.Protocol, Generic[AnyStream]):
         self._open_window(4 * self._own_window - self._receive_window)
         if len(shared.open) > limits.connections:
             self._end(ErrorCode.ENHANCE_YOUR_CALM, f"{limits.connections} connections are open")
-        elif shared.is_draining:  # it was in the queue of the listener; the client may call elsewhere
-            self._end(ErrorCode.NO_ERROR, "the sidecar is stopping")
+        elif shared.is_draining:  # it was in the queue of the listener
+            self.drain()
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._is_closing = True
@@ -435,7 +435,7 @@ class Connection(asyncio.Protocol, Generic[AnyStream]):
             self._end(ErrorCode.ENHANCE_YOUR_CALM, f"a frame did not arrive within {limits.receiving:g} s")
         else:
             self._sweep_silence(now - self._heard)
-            if self._drains_since is not None and now > self._drains_since:
+            if self._drains_since is not None and now - self._drains_since > limits.draining:
                 self._refuse_more()
             for stream in list(self._streams.values()):
                 self._sweep_stream(stream)
@@ -506,7 +506,9 @@ class Connection(asyncio.Protocol, Generic[AnyStream]):
     def _close_when_done(self) -> None:
         if not self._streams and not self._is_closing:
             self._is_closing = True
-            self._sender.close()
+            self._sender.end()
+            # What the client has under way (PINGs, windows) would reset what is under way to it.
+            self._loop.call_later(self._limits.lingering, self._transport.close)
 
     def abort(self) -> None:
         """Close the connection now."""

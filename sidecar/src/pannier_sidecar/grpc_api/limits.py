@@ -23,6 +23,10 @@ class Limits:
     """From the first byte of a request to its last."""
     stalled: float = 30.0
     """A client that does not take what is written, or leaves an answer's window closed."""
+    draining: float = 2.0
+    """At the end, for a client to answer the PING that shows which calls it has begun."""
+    lingering: float = 1.0
+    """For a client to close a connection of which we have closed our side."""
     preface: float = 10.0
     """For a new connection to say that it speaks HTTP/2."""
     silence: float = 120.0

@@ -180,6 +180,13 @@ class Sender:
         self.forget()
         self._transport.close()
 
+    def end(self) -> None:
+        """Write what is left, and close our side of the connection."""
+        self.flush()
+        self.forget()
+        if not self._transport.is_closing():
+            self._transport.write_eof()
+
     def forget(self) -> None:
         """Write no more."""
         self._ready.clear()

@@ -1,0 +1,41 @@
+"""The last connections of a listener: how to take those that are there already, and no others."""
+
+from __future__ import annotations
+
+import os
+import socket
+import sys
+from contextlib import suppress
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+_SO_ATTACH_FILTER: Final = 26
+_DROP_SYN: Final = ((0x30, 0, 0, 13), (0x54, 0, 0, 0x12), (0x15, 0, 1, 0x02), (0x06, 0, 0, 0), (0x06, 0, 0, 0xFFFFFFFF))
+"""BPF: load the byte of TCP's flags, keep SYN and ACK, drop what is SYN alone, pass the rest."""
+
+
+def take_no_more(sockets: Iterable[socket.socket]) -> None:
+    """Let nobody connect any more, while those in the queue of the listener can still be accepted.
+
+    Closing a listener resets the connections in its queue, which their clients believe to be open, and there is always
+    one on its way. So the system drops requests for a new one until the listener is closed: they are repeated then, and
+    refused. Where that is not to be had, nothing is changed.
+    """
+    for listening in sockets:
+        with suppress(OSError):
+            if listening.family == socket.AF_UNIX:
+                os.unlink(listening.getsockname())
+            elif sys.platform == "linux":
+                _drop_requests(listening)
+
+
+def _drop_requests(listening: socket.socket) -> None:
+    import ctypes  # here, because only the end needs it
+    import struct
+
+    code = b"".join(struct.pack("HBBI", *instruction) for instruction in _DROP_SYN)
+    kept = ctypes.create_string_buffer(code, len(code))
+    program = struct.pack("HP", len(_DROP_SYN), ctypes.addressof(kept))
+    listening.setsockopt(socket.SOL_SOCKET, _SO_ATTACH_FILTER, program)
