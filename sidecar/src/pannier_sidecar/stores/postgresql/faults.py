@@ -120,7 +120,8 @@ def leaves_open(error: BaseException, is_direct: bool) -> bool:
     if said.sqlstate in _OPEN:
         return True
     if said.sqlstate in _ENDED:
-        return not is_direct
+        # A pooler says the same of itself, but names no function of PostgreSQL's.
+        return not is_direct or said.server_source_function != "ProcessInterrupts"
     if str(said).startswith(_NOT_PASSED_ON):
         return False
     return is_lost(said)
