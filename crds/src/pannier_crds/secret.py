@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import re
 from typing import Final, NoReturn
 
 HIDDEN: Final = "***"
+_NAME: Final = re.compile(r"(?a:[\w.-]{1,128})")
 
 
 class Secret:
@@ -58,8 +60,9 @@ def is_hidden(value: object) -> bool:
 
 
 def shown(value: object, name: str) -> str:
-    """A setting as messages name it: its text if it is no secret, else the field that it stands in."""
-    return f"(the value of {name})" if isinstance(value, Secret) else str(value)
+    """A setting as messages name it: its text if that is a plain name and no secret, else the field it stands in."""
+    may_be_shown = not isinstance(value, Secret) and _NAME.fullmatch(str(value)) is not None
+    return str(value) if may_be_shown else f"(the value of {name})"
 
 
 def number(value: object, default: float) -> float:

@@ -22,19 +22,19 @@ def stored_key_problems(component: Component) -> Iterator[Problem]:
     """What makes stored keys of a state store readable in two ways."""
     prefix = (component.setting("keyPrefix") or "appid").strip()
     if prefix.lower() == "name":
-        yield from _prefix_problems(component, component.name, "metadata.name")
+        yield from _prefix_problems(component, component.name, "metadata.name", quoted(component.name))
     elif prefix.lower() not in _STRATEGIES and "{" not in prefix:  # tokens are filled in by each sidecar
-        yield from _prefix_problems(component, prefix, metadata_path("keyPrefix", "value"))
+        yield from _prefix_problems(component, prefix, metadata_path("keyPrefix", "value"), "the prefix")
     if _joins_by_dashes(component):
         yield from _scope_problems(component)
 
 
-def _prefix_problems(component: Component, prefix: str, field: str) -> Iterator[Problem]:
+def _prefix_problems(component: Component, prefix: str, field: str, shown: str) -> Iterator[Problem]:
     if prefix.endswith("|"):
-        message = f"{quoted(prefix)} ends with '|', and '||' separates it from the key"
+        message = f"{shown} ends with '|', and '||' separates it from the key"
         yield error(field, message, "write a name or prefix that ends with a letter or digit")
     if _joins_by_dashes(component) and "-" in prefix:
-        message = f"{quoted(prefix)} holds '-', and keyScheme dash separates it from the key by one"
+        message = f"{shown} holds '-', and keyScheme dash separates it from the key by one"
         yield error(field, message, "take keyScheme out, or write a name or prefix without '-'")
 
 

@@ -56,6 +56,7 @@ def test_only_reveal_gives_it():
     assert SECRET.reveal() == PASSWORD == reveal(SECRET)
     assert [reveal("a"), reveal(None), reveal(5)] == ["a", "", "5"]
     assert shown(SECRET, "password") == "(the value of password)" and shown("a", "user") == "a"
+    assert shown("u:x@h", "user") == "(the value of user)"
 
 
 def test_it_compares_by_its_text_and_is_false_when_empty():

@@ -59,8 +59,8 @@ def test_a_right_component_has_no_problems(judged: Component) -> None:
     [
         (
             component(HOST, *literal(keyPrefix="shop|")),
-            "spec.metadata[keyPrefix].value: 'shop|' ends with '|', and '||' separates it from the key; write a name "
-            "or prefix that ends with a letter or digit",
+            "spec.metadata[keyPrefix].value: the prefix ends with '|', and '||' separates it from the key; write a "
+            "name or prefix that ends with a letter or digit",
         ),
         (
             component(HOST, *literal(keyPrefix="name"), name="shop|"),

@@ -6,7 +6,6 @@ Places of characters count from 1.
 from __future__ import annotations
 
 import re
-from ipaddress import IPv6Address
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from pannier_crds.problems import WrongValue
@@ -143,6 +142,8 @@ def _bracketed(text: str, offset: int, instead: str) -> HostPort:
 
 
 def _v6(text: str, offset: int, instead: str) -> str:
+    from ipaddress import IPv6Address  # few addresses are worth its import
+
     try:
         IPv6Address(text.partition("%")[0])
     except ValueError:

@@ -17,7 +17,7 @@ from pannier_crds.catalogue.every_state_store import FIELDS
 from pannier_crds.checks import are_rivals, is_served, problems_among, problems_of, settings_without_effect
 from pannier_crds.folder import INDEX_FILE
 from pannier_crds.problems import Problem, error, metadata_path, quoted
-from pannier_crds.secret import reveal
+from pannier_crds.secret import is_hidden, reveal
 from pannier_sidecar.loading.resolving import Surroundings, resolve
 from pannier_sidecar.loading.secrets import SecretStores, open_secret_store
 from pannier_sidecar.state.keys import DASH, SEPARATOR, KeyScheme
@@ -261,6 +261,9 @@ class _Planning:
             keys = _key_scheme(component, settings, self._surroundings, as_written=self._keys_as_written)
         except ValueError as wrong:
             message, _, advice = str(wrong).partition("; ")
+            if is_hidden(settings["keyPrefix"]):  # it would be quoted
+                message = "with this keyPrefix, another app's key could be the same"
+                advice = "write a keyPrefix that neither holds '||' or, with keyScheme dash, '-' nor ends with '|'"
             name = "keyScheme" if settings["keyScheme"] == "dash" else "keyPrefix"
             self._refuse(found, [error(metadata_path(name), message, advice)])
             return

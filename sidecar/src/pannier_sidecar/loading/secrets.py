@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final, Protocol
 
 from pannier_crds import catalogue
+from pannier_crds.addresses.sqlite import is_harmless_path
 from pannier_crds.folder import KUBERNETES_SECRETS_FILE, KUBERNETES_SECRETS_STORE
 from pannier_crds.problems import listed, quoted
 from pannier_crds.secret import Secret, reveal
@@ -71,6 +72,7 @@ class FileSecrets:
     def __init__(self, path: Path, separator: str = ":", *, is_multi_valued: bool = False):
         """Prepare to read; the file is read when a secret is asked for, so that a rotated one is seen."""
         self._path = path
+        self._shown = str(path) if is_harmless_path(str(path)) else "of secretsFile"
         self._separator = separator
         self._is_multi_valued = is_multi_valued
 
@@ -85,7 +87,7 @@ class FileSecrets:
         wanted = self._separator.join(dict.fromkeys((reference.name, reference.key)))
         meant = closest(wanted, secrets)
         advice = f"write {quoted(meant)}" if meant else "add it there"
-        return f"{self._path} holds no secret {quoted(wanted)}; {advice}"
+        return f"{self._shown} holds no secret {quoted(wanted)}; {advice}"
 
     def _names(self, reference: SecretKeyRef) -> Iterator[str]:
         """Dapr finds nested secrets by their joined name alone, and by name and key only in multi-valued files."""
@@ -100,11 +102,11 @@ class FileSecrets:
                 content = json.loads(file.read(_LARGEST_FILE))
         except OSError as error:
             reason = (error.strerror or str(error)).lower()
-            raise SecretMissing(f"secrets file {self._path}: {reason}; correct secretsFile") from error
+            raise SecretMissing(f"secrets file {self._shown}: {reason}; correct secretsFile") from error
         except (ValueError, RecursionError):
-            raise SecretMissing(f"secrets file {self._path} is no JSON; correct it") from None
+            raise SecretMissing(f"secrets file {self._shown} is no JSON; correct it") from None
         if not isinstance(content, dict):
-            raise SecretMissing(f"secrets file {self._path} is no JSON object; write names and values in braces")
+            raise SecretMissing(f"secrets file {self._shown} is no JSON object; write names and values in braces")
         return dict(self._flat("", content))
 
     def _flat(self, path: str, value: object) -> Iterator[tuple[str, str]]:

@@ -47,8 +47,8 @@ def test_the_dash_scheme_is_taken(folder):
         ("a|", None, {}, "[keyPrefix]: stored keys can't begin with 'a|'"),
         ("a", "x.y", {"keyPrefix": "namespace"}, "or write keyPrefix: x.y.a"),
         ("x.a", None, {"keyPrefix": "namespace"}, "or write keyPrefix: appid, which makes the same keys"),
-        ("a", None, {"keyPrefix": "shop|"}, "[keyPrefix].value: 'shop|' ends with '|'"),
-        ("a", None, {"keyPrefix": "shop-eu", "keyScheme": "dash"}, "[keyPrefix].value: 'shop-eu' holds '-'"),
+        ("a", None, {"keyPrefix": "shop|"}, "[keyPrefix].value: the prefix ends with '|'"),
+        ("a", None, {"keyPrefix": "shop-eu", "keyScheme": "dash"}, "[keyPrefix].value: the prefix holds '-'"),
     ],
 )
 def test_a_prefix_that_could_be_another_apps_is_refused_but_can_be_copied_from(

@@ -10,7 +10,7 @@ from urllib.parse import urlencode
 
 from pannier_crds.addresses.postgresql import hosts
 from pannier_crds.addresses.postgresql import parameters as read_parameters
-from pannier_crds.secret import Secret, reveal
+from pannier_crds.secret import Secret, reveal, shown
 from pannier_sidecar.network.fields import read_field, shown_addresses
 from pannier_sidecar.state.errors import StoreRefused
 
@@ -73,7 +73,7 @@ def read_address(connection_string: object, fields: Mapping[str, object]) -> Add
             parameters[parameter] = reveal(fields[name]).strip()
     shown_host = _shown_host(parameters, connection_string, fields)
     database = fields.get("database")
-    shown_database = f", database {database}" if isinstance(database, str) else ""
+    shown_database = f", database {shown(database, 'database')}" if database else ""
     return _address(parameters, f"PostgreSQL at {shown_host}{shown_database}")
 
 
