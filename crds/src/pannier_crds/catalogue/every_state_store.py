@@ -30,7 +30,8 @@ FIELDS: Final = (
     Field(
         "keyScheme",
         "choice",
-        description="How a stored key is joined: pipes (app||key) or dash (app-key, the oldest published scheme)",
+        description="How a stored key is joined: pipes (app||key) or dash (app-key, the oldest published scheme, for "
+        "app ids and prefixes without '-')",
         default="pipes",
         choices=("pipes", "dash"),
         places_data=True,

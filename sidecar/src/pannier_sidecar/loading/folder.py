@@ -222,6 +222,8 @@ class FolderWatch:
             return None
         self._digest = digest
         reading = parse({source: content for source, content in contents.items() if source not in foreign})
+        meant = {broken.source for broken in reading.broken if not broken.is_unrelated}
+        self._whole.remember_only(meant.union(reading.empty, (found.source for found in reading.found)))
         return replace(reading, foreign=foreign)
 
     def _swapped(self) -> set[str]:

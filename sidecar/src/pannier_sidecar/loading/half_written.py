@@ -28,6 +28,7 @@ class WholeFiles:
         """Take `patience` in seconds; 0 takes every change at its word but one in the middle of a line."""
         self._patience = patience
         self._whole: dict[str, Content] = {}
+        self._names: frozenset[str] = frozenset()
         self._doubtful_since: dict[tuple[str, Content | None], float] = {}
         self.is_waiting = False
         """Something was shorter or gone and not yet for long enough, so the files have to be looked at again."""
@@ -37,7 +38,7 @@ class WholeFiles:
 
         `swapped` are the folders whose files are all exchanged at once, as the kubelet does it: no doubt arises there.
         """
-        has_moved = bool(found.keys() - self._whole.keys())  # a file that is gone may be one that is new
+        has_moved = bool(found.keys() - self._names)  # a file that is gone may be one that is new
         settled: dict[str, Content] = {}
         doubtful: dict[tuple[str, Content | None], float] = {}
         self.is_waiting = False
@@ -55,7 +56,12 @@ class WholeFiles:
                 self._whole[source] = content if before is None or _is_whole(content, before) else before
         self._doubtful_since = doubtful
         self._whole = {source: self._whole[source] for source in settled}
+        self._names = frozenset(settled)
         return settled
+
+    def remember_only(self, sources: Collection[str]) -> None:
+        """Let go of what other files held: what gives no store need not be kept."""
+        self._whole = {source: content for source, content in self._whole.items() if source in sources}
 
     def _is_doubtful(self, before: Content, content: Content | None, *, has_moved: bool) -> bool:
         if content is None:

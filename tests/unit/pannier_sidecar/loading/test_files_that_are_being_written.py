@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import pytest
 
 from pannier_crds.problems import Problem
+from pannier_sidecar.loading.folder import FolderWatch
 from pannier_sidecar.loading.half_written import Content, WholeFiles
 
 OLD = b"spec:\n  type: state.redis\nscopes:\n- billing\n"
@@ -115,3 +117,44 @@ def test_where_all_files_are_exchanged_at_once_each_counts_at_once(content: byte
     files.of({"/components/a": OLD}, 0.0, {"/components"})
     found = {} if content is None else {"/components/a": content}
     assert files.of(found, 1.0, {"/components"}) == found
+
+
+def test_what_gives_no_store_is_not_kept_and_its_end_hides_no_others() -> None:
+    folder = Folder()
+    folder.holds(a=OLD, b=b"[1]")
+    folder.files.remember_only({"a"})
+    assert folder.holds() == {"a": OLD}
+    assert folder.holds(b=b"[1]") == {"b": b"[1]"}, "a may have become b"
+
+
+def test_in_a_folder_of_the_kubelets_what_is_gone_is_gone(folder) -> None:
+    for version, names in (("one", ("a", "b")), ("two", ("a",))):
+        (folder.path / f"..{version}").mkdir()
+        for name in names:
+            (folder.path / f"..{version}" / f"{name}.yaml").write_text(folder.component(name))
+    link = folder.path / "..data"
+    link.symlink_to("..one")
+    for name in ("a", "b"):
+        (folder.path / f"{name}.yaml").symlink_to(f"..data/{name}.yaml")
+    watch = FolderWatch([folder.path], patience=1000.0)
+    watch.read()
+    fresh = folder.path / "..data_tmp"
+    fresh.symlink_to("..two")
+    fresh.rename(link)
+    reading = watch.read()
+    assert reading is not None
+    assert [found.component.name for found in reading.found] == ["a"]
+    assert [Path(broken.source).name for broken in reading.broken] == ["b.yaml"], "its link leads nowhere yet"
+    (folder.path / "b.yaml").unlink()
+    reading = watch.read()
+    assert reading is not None and reading.broken == () and not watch.has_news()
+
+
+def test_a_file_that_is_gone_for_a_moment_makes_no_news(folder) -> None:
+    path = folder.put("a")
+    watch = FolderWatch([folder.path], patience=1000.0)
+    watch.read()
+    path.unlink()
+    assert watch.has_news() and watch.read() is None and watch.has_news()
+    folder.put("a")
+    assert watch.read() is None and not watch.has_news()
