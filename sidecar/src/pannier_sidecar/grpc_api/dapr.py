@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from ..state.pacing import FEW
 from ..state.requests import (
     ActorGetRequest,
     ActorTransactRequest,
@@ -51,7 +52,9 @@ class StateMethods:
         return messages.GetBulkStateResponse(await self._each(bulk_item, found))
 
     async def save(self, request: messages.StatesRequest) -> Struct:
-        items = await self._each(self._encoding.write_item, request.states)
+        states, write_item = request.states, self._encoding.write_item
+        few = len(states) <= FEW  # nearly always, and a call less
+        items = [write_item(state) for state in states] if few else await self._each(write_item, states)
         await self._service.save(SaveRequest(request.store_name or None, items))
         return Empty()
 

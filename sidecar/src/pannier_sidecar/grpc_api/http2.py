@@ -166,10 +166,12 @@ class Connection(asyncio.Protocol, Generic[AnyStream]):
         self._rest = b"" if self._is_closing else data[at:]
         if not self._rest and self._block is None:
             self._torn_since = None
-        elif self._torn_since is None or (at and self._block is None):
+            if self._torn_held:
+                self._count_torn()
+            return
+        if self._torn_since is None or (at and self._block is None):
             self._torn_since = self._shared.now
-        if self._torn_since is not None or self._torn_held:
-            self._count_torn()
+        self._count_torn()
 
     def _count_torn(self) -> None:
         """Count what is held of an incomplete frame, or header block."""
@@ -213,9 +215,9 @@ class Connection(asyncio.Protocol, Generic[AnyStream]):
             self._open_window(4 * self._own_window - self._receive_window)
         stream = self._stream_of(stream_id)
         data = frames.without_padding(payload, flags)
-        if len(data) < (SMALL if stream is None else MESSAGE_HEAD) and not flags & END_STREAM:
-            self._count_idle()
         if stream is None:
+            if len(data) < SMALL:
+                self._count_idle()
             return
         if stream.is_ended:
             raise StreamFault(stream_id, ErrorCode.STREAM_CLOSED)
@@ -226,7 +228,10 @@ class Connection(asyncio.Protocol, Generic[AnyStream]):
         self._hold(stream, data)
         if flags & END_STREAM:
             self._end_request(stream)
-        elif stream.id in self._streams:
+            return
+        if len(data) < MESSAGE_HEAD:
+            self._count_idle()
+        if stream.id in self._streams:
             self._take_arrived(stream)
 
     def _take_headers(self, flags: int, stream_id: int, payload: bytes) -> None:
@@ -407,7 +412,8 @@ class Connection(asyncio.Protocol, Generic[AnyStream]):
 
     def _forget(self, stream: AnyStream) -> None:
         self._streams.pop(stream.id, None)
-        self._sender.drop(stream)
+        if stream.to_send:
+            self._sender.drop(stream)
         self._ended.append(stream.id)
         if self._is_draining:
             self._close_when_done()

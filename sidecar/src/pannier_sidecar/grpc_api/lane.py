@@ -30,6 +30,8 @@ if TYPE_CHECKING:
 GRPC: Final = b"application/grpc"
 SHARES: Final = 8
 """Part of the budget that one connection's answers may have before its further calls wait."""
+FAIR_GUESS: Final = range(16)
+"""Bytes that an answer may be smaller than was expected, without a lesson in it."""
 FEW_FIELDS: Final = 32
 FIELD: Final = 150
 """Bytes that each field of longer headers is counted for."""
@@ -48,9 +50,11 @@ class Method:
     looks_again_after: float | None = None
     """Seconds until it is answered anew, if the answer is another one then; and so on until the client gives it up."""
 
-    @property
-    def is_unary(self) -> bool:
-        return not self.is_streaming and self.looks_again_after is None
+    is_unary: bool = field(init=False)
+    """It has one answer, after which the call ends."""
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "is_unary", not self.is_streaming and self.looks_again_after is None)
 
 
 @dataclass(slots=True, eq=False)
@@ -63,10 +67,21 @@ class Lanes(Connections["Lane"]):
     pace: Pace = field(default_factory=Pace)
     expected: int = field(default=32 * 1024, init=False)
     """Bytes that the next answer may have: it grows with large ones at once, and falls slowly."""
+    at_once: int = field(default=0, init=False)
+    """Calls that one connection may have in the making, if the client takes their answers."""
+
+    def __post_init__(self) -> None:
+        self.learn(0)
+
+    @property
+    def share(self) -> int:
+        """Bytes that the answers of one connection may have before its further calls wait."""
+        return self.budget.limit // SHARES
 
     def learn(self, size: int) -> None:
         """Take note of the size of an answer."""
         self.expected = size if size > self.expected else self.expected - (self.expected - size >> 4)
+        self.at_once = max(1, self.share // self.expected)
 
 
 class Call(Stream):
@@ -122,10 +137,13 @@ class Lane(Connection[Call]):
 
     def _hold(self, call: Call, data: bytes) -> None:
         call.received += data
+        budget = self._lanes.budget
+        call.held += len(data)
+        budget.held += len(data)
         if len(call.received) > self._limits.message + HEAD:
             self._fail(call, too_large(self._limits.message))
-        else:
-            self._count(call, len(data))
+        elif budget.held > budget.limit:
+            budget.relieve()
 
     def _count(self, call: Call, size: int) -> None:
         """Count what a call makes us hold, or no longer does."""
@@ -174,13 +192,16 @@ class Lane(Connection[Call]):
     # --- answers --------------------------------------------------------------------------------------------------
 
     async def _answer(self, call: Call, message: bytes, is_compressed: bool) -> None:
+        method, lanes = call.method, self._lanes
+        if method.is_unary and (
+            self._gate or self._sender.untaken or self._begun >= lanes.at_once or self._is_penalized
+        ):
+            await self._wait_for_room(call)
+        self._begun += method.is_unary
         try:
-            if call.method.is_unary:
-                answer = await self._answer_in_turn(call, message, is_compressed)
-            else:
-                if is_compressed:
-                    message = await self._inflated(call, message)
-                answer = await call.method.answer(message, call.headers)
+            if is_compressed:
+                message = await self._inflated(call, message)
+            answer = await method.answer(message, call.headers)
         except Failure as failure:
             self._fail(call, failure)
             return
@@ -189,51 +210,41 @@ class Lane(Connection[Call]):
         except BaseException:
             self._fail(call, Failure(Code.INTERNAL, "a defect of the sidecar; its log tells more"))
             raise
-        if call.method.looks_again_after is not None:
+        finally:
+            self._begun -= method.is_unary
+            if self._gate:
+                self._loop.call_soon(self._open_gate)
+        if lanes.expected - len(answer) not in FAIR_GUESS:
+            lanes.learn(len(answer))
+        if method.looks_again_after is not None:
             self._send(call, framed(answer))
-            await self._look_again(call, call.method.looks_again_after, message, answer)
+            await self._look_again(call, method.looks_again_after, message, answer)
             return
         call.task = None
-        if not call.method.is_streaming:
+        if not method.is_streaming:
             self._finish(call, framed(answer))
             return
         self._send(call, framed(answer))
         self._take_arrived(call)
 
-    async def _answer_in_turn(self, call: Call, message: bytes, is_compressed: bool) -> bytes:
-        """Answer a call when the client has taken enough of the answers before it."""
-        if self._gate or self._is_full():
-            await self._wait_at_gate(call)
-        self._begun += 1
-        try:
-            if is_compressed:
-                message = await self._inflated(call, message)
-            answer = await call.method.answer(message, call.headers)
-            self._lanes.learn(len(answer))
-            return answer
-        finally:
-            self._begun -= 1
-            if self._gate:
-                self._loop.call_soon(self._open_gate)
-
     def _is_full(self) -> bool:
         """Say whether answers that the client has not taken, and those in the making, are as many as it may have."""
         if self._is_penalized:
             return True
-        waiting, begun = self._sender.untaken, self._begun
-        share = self._lanes.budget.limit // SHARES
+        waiting, begun, share = self._sender.untaken, self._begun, self._lanes.share
         return waiting > share or (begun > 0 and waiting + (begun + 1) * self._lanes.expected > share)
 
-    async def _wait_at_gate(self, call: Call) -> None:
-        call.waits = True
-        while True:
+    async def _wait_for_room(self, call: Call) -> None:
+        """Return when the client has taken enough of the answers before this one."""
+        is_first = not self._gate
+        while not is_first or self._is_full():
+            call.waits, is_first = True, True
             opened = self._loop.create_future()
             self._gate.append(opened)
             await opened
-            if not self._is_full():
-                break
         call.waits = False
-        self._loop.call_soon(self._open_gate)
+        if self._gate:
+            self._loop.call_soon(self._open_gate)
 
     def _open_gate(self) -> None:
         """Let the next call begin, if there is room for it."""
@@ -242,10 +253,6 @@ class Lane(Connection[Call]):
             if not opened.done():  # else its call was given up
                 opened.set_result(None)
                 break
-
-    def _has_sent(self) -> None:
-        if self._gate:
-            self._open_gate()
 
     async def _inflated(self, call: Call, message: bytes) -> bytes:
         """Return what a compressed message holds; that takes long, so calls do it one after another."""
@@ -307,9 +314,11 @@ class Lane(Connection[Call]):
             call.timer.cancel()
         if call.task is not None and call.task is not asyncio.current_task():
             call.task.cancel()
-        self._count(call, -call.held)
+        self._lanes.budget.held -= call.held
+        call.held = 0
         super()._forget(call)
-        self._has_sent()
+        if self._gate:
+            self._open_gate()
 
     def _waiting(self, now: float) -> list[tuple[int, float, Call]]:
         waiting: list[tuple[int, float, Call]] = []
@@ -332,7 +341,7 @@ class Lane(Connection[Call]):
         """End what has been in one state for too long, and let calls begin again."""
         self._is_penalized = False
         super().sweep()
-        self._has_sent()
+        self._open_gate()
 
     def _sweep_stream(self, call: Call) -> None:
         now, limits = self._lanes.now, self._limits

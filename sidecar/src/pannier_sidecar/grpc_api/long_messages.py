@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Final, TypeVar
 
 from ..state.errors import TooManyItems
 from .messages import GetBulkStateResponse
-from .wire import decode, encode, end_of_part
+from .wire import Malformed, count_fields, decode, encode, end_of_part
 
 if TYPE_CHECKING:
     from msgspec import Struct
@@ -18,6 +18,10 @@ SHORT: Final = 4096
 """Bytes of a message that are read at once, whatever is in it."""
 PART: Final = 128
 """Fields of the outer message that are read at once."""
+FIELDS_OF_PART: Final = 8192
+"""Fields that are read at once, those of inner messages included: about ten milliseconds' work."""
+FIELDS_OF_ITEM: Final = 16
+"""The same of one item, on average: it has nine, and two more for each of its metadata."""
 OTHER_FIELDS: Final = 64
 """Fields of a request that are no items, at the most."""
 
@@ -33,25 +37,29 @@ class LongMessages:
 
     async def read(self, kind: type[AnyMessage], data: bytes) -> AnyMessage:
         """Return the message of that kind. Raises Malformed, or TooManyItems before more of them are read."""
-        at, count, end = end_of_part(data, 0, PART), PART, len(data)
-        if at >= end:
-            return decode(kind, data)
-        message = decode(kind, data[:at])
+        at, outer, fields, end = 0, 0, 0, len(data)
+        message = kind()
 
         def go_on() -> None:
-            nonlocal at, count
+            nonlocal at, outer, fields
             start, at = at, end_of_part(data, at, PART)
-            count += PART
-            if count > self._max_items + OTHER_FIELDS + PART:
+            part = data[start:at]
+            more = count_fields(kind, part, FIELDS_OF_PART)
+            if more > FIELDS_OF_PART:
+                raise Malformed(f"items of over {FIELDS_OF_PART} fields; send less metadata")
+            outer, fields = outer + PART, fields + more
+            if outer > self._max_items + OTHER_FIELDS + PART or fields > (self._max_items + PART) * FIELDS_OF_ITEM:
                 raise TooManyItems(self._max_items)
-            decode(kind, data[start:at], message=message)
+            decode(kind, part, message=message)
 
+        go_on()
         while at < end:
             await self._pace.run(go_on)
         return message
 
-    async def written(self, message: GetBulkStateResponse) -> bytes:
-        """Return the bytes of an answer."""
+    async def written(self, message: Struct) -> bytes:
+        """Return the bytes of the answer to a bulk get."""
+        assert isinstance(message, GetBulkStateResponse)
         return b"".join(await self._pace.each(_alone, message.items))
 
 

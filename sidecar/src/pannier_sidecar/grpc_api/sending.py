@@ -150,10 +150,9 @@ class Sender:
 
     def drop(self, stream: Stream) -> None:
         """Forget what waits on a stream."""
-        if stream.to_send:
-            self._count(-len(stream.to_send))
-            stream.to_send = NOTHING
-            self._ready.pop(stream.id, None)
+        self._count(-len(stream.to_send))
+        stream.to_send = NOTHING
+        self._ready.pop(stream.id, None)
 
     def look(self) -> None:
         """Count what the client does not take of what is written."""

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from ..state.errors import StateError
 from .lane import Method
 from .long_messages import SHORT
-from .messages import GetBulkStateResponse
+from .messages import GetBulkStateRequest
 from .status import Code, Failure, failure, unauthenticated
 from .wire import Malformed, decode, encode
 
@@ -89,11 +89,13 @@ def unary(
 ) -> Method:
     """Return a method that decodes a `request`, and answers with what `handler` returns or with the error it raises."""
 
+    is_bulk = request is GetBulkStateRequest
+
     async def answer(message: bytes, headers: Headers) -> bytes:
         try:
             asked = decode(request, message) if len(message) <= SHORT else await long.read(request, message)
             found = await handler(asked)
-            return await long.written(found) if isinstance(found, GetBulkStateResponse) else encode(found)
+            return await long.written(found) if is_bulk else encode(found)
         except Malformed as error:
             raise Failure(Code.INTERNAL, f"the request is no {request.__name__}: {error}") from error
         except StateError as error:

@@ -29,6 +29,11 @@ class Stream:
         "window",
     )
 
+    kept: float
+    """Since when DATA waits, where some does."""
+    kept_behind: int
+    """Bytes that waited on the connection then, its own included."""
+
     def __init__(self, stream_id: int, headers: Headers, windows: tuple[int, int], now: float):
         self.id = stream_id
         self.headers = headers
@@ -41,10 +46,6 @@ class Stream:
         """The client has sent all."""
         self.to_send = NOTHING
         """DATA that the client's windows do not let through yet."""
-        self.kept = 0.0
-        """Since when some waits."""
-        self.kept_behind = 0
-        """Bytes that waited on the connection then, its own included."""
         self.trailers: bytes | None = None
         """The frame that follows it."""
         self.since = now

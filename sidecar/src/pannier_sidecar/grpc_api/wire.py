@@ -17,8 +17,6 @@ from msgspec import Struct
 VARINT, FIXED64, LENGTH, FIXED32 = 0, 1, 2, 5
 MAX_DEPTH = 16
 """Messages within messages; ours nest four deep."""
-MAX_FIELDS = 8192
-"""Fields that are read at once, those of inner messages included: about ten milliseconds' work."""
 
 AnyMessage = TypeVar("AnyMessage", bound=Struct)
 
@@ -27,58 +25,42 @@ class Malformed(ValueError):
     """Bytes that are no message of the kind that is due."""
 
 
-class Scope:
-    """How much more may be read."""
-
-    __slots__ = ("depth", "fields")
-
-    def __init__(self) -> None:
-        self.depth = MAX_DEPTH
-        self.fields = MAX_FIELDS
-
-
 class Field:
     """How one field is read and written."""
 
-    __slots__ = ("is_optional", "name", "read", "tag", "write")
+    __slots__ = ("inner", "is_optional", "name", "read", "tag", "write")
 
     def __init__(
         self,
         name: str,
         tag: int,
-        read: Callable[[Any, Any, Scope], Any],
+        read: Callable[[Any, Any, int], Any],
         write: Callable[[list[bytes], bytes, Any], None],
         is_optional: bool,
+        inner: type[Struct] | None,
     ):
+        self.inner = inner
+        """The kind of message that it holds, once or often; None where it holds none."""
         self.is_optional = is_optional
         """Whether it is there matters, not only what it holds."""
         self.name = name
         self.tag = write_varint(tag)
         self.read = read
-        """From what the field holds so far, the bytes or integer on the wire, and the scope, to what it holds then."""
+        """From what the field holds so far, the bytes or integer on the wire, and the depth, to what it holds then."""
         self.write = write
         """Adds the tag and a value that is not the default."""
 
 
-def decode(
-    kind: type[AnyMessage], data: bytes, scope: Scope | None = None, message: AnyMessage | None = None
-) -> AnyMessage:
+def decode(kind: type[AnyMessage], data: bytes, depth: int = 0, message: AnyMessage | None = None) -> AnyMessage:
     """Return the message of that kind, or merge it into `message`, as the format wants it. Raises Malformed."""
-    if scope is None:
-        scope = Scope()
-    if scope.depth < 0:
+    if depth > MAX_DEPTH:
         raise Malformed("messages are nested too deeply")
-    scope.depth -= 1
-    before = left = scope.fields
     if message is None:
         message = kind()
     fields = describe(kind)
     at, end = 0, len(data)
     try:
         while at < end:
-            left -= 1
-            if left < 0:
-                raise Malformed(f"it has a part of over {MAX_FIELDS} fields; send less in one part of a request")
             tag = data[at]
             at += 1
             if tag > 127:
@@ -98,7 +80,7 @@ def decode(
                 continue
             field = fields.get(tag)
             if field is not None:
-                setattr(message, field.name, field.read(getattr(message, field.name), value, scope))
+                setattr(message, field.name, field.read(getattr(message, field.name), value, depth))
             elif tag < 8:
                 raise Malformed("field 0 does not exist")
     except IndexError:
@@ -107,29 +89,7 @@ def decode(
         raise Malformed(f"a string is not UTF-8: {error.reason}") from error
     if at != end:
         raise Malformed("the message ends within a field")
-    scope.depth += 1
-    scope.fields -= before - left
     return message
-
-
-def end_of_part(data: bytes, at: int, fields: int) -> int:
-    """Return where so many fields end, from `at` on, or the message does. The parts of a message can be merged."""
-    end = len(data)
-    try:
-        for _ in range(fields):
-            if at >= end:
-                break
-            tag, at = read_varint(data, at)
-            if tag & 7 == LENGTH:
-                size, at = read_varint(data, at)
-                at += size
-            elif tag & 7 == VARINT:
-                _, at = read_varint(data, at)
-            else:
-                at += _fixed_size(tag)
-    except (IndexError, Malformed):
-        return end  # it is malformed, as who decodes it will say
-    return min(at, end)
 
 
 def encode(message: Struct) -> bytes:
@@ -140,6 +100,48 @@ def encode(message: Struct) -> bytes:
         if value or (value == "" and field.is_optional):
             field.write(parts, field.tag, value)
     return b"".join(parts)
+
+
+def end_of_part(data: bytes, at: int, fields: int) -> int:
+    """Return where so many fields end, from `at` on, or the message does. The parts of a message can be merged."""
+    end = len(data)
+    try:
+        for _ in range(fields):
+            if at >= end:
+                break
+            tag, size, at = _read_head(data, at)
+            at += size
+    except (IndexError, Malformed):
+        return end  # it is malformed, as who decodes it will say
+    return min(at, end)
+
+
+def count_fields(kind: type[Struct], data: bytes, most: int) -> int:
+    """Return how many fields a message has, those of inner messages included, but not many more than `most`."""
+    fields = describe(kind)
+    count, at, end = 0, 0, len(data)
+    try:
+        while at < end and count <= most:
+            count += 1
+            tag, size, at = _read_head(data, at)
+            field = fields.get(tag)
+            if field is not None and field.inner is not None and size:
+                count += count_fields(field.inner, data[at : at + size], most - count)
+            at += size
+    except (IndexError, Malformed, RecursionError):
+        pass  # it is malformed, as who decodes it will say
+    return count
+
+
+def _read_head(data: bytes, at: int) -> tuple[int, int, int]:
+    """Return the tag of a field, the bytes of what it holds, and where that begins."""
+    tag, at = read_varint(data, at)
+    if tag & 7 == LENGTH:
+        size, at = read_varint(data, at)
+        return tag, size, at
+    if tag & 7 == VARINT:
+        return tag, 0, read_varint(data, at)[1]
+    return tag, _fixed_size(tag), at
 
 
 def read_varint(data: bytes, at: int) -> tuple[int, int]:
@@ -185,11 +187,19 @@ def describe(kind: type[Struct]) -> dict[int, Field]:
         if get_origin(hint) is Annotated:
             of, number = get_args(hint)
             tag = number << 3 | (VARINT if of in (int, bool) else LENGTH)
-            fields[tag] = Field(name, tag, *_way(of), is_optional=type(None) in get_args(of))
+            fields[tag] = Field(name, tag, *_way(of), is_optional=type(None) in get_args(of), inner=_inner(of))
     return dict(sorted(fields.items()))
 
 
-Way = tuple[Callable[[Any, Any, Scope], Any], Callable[[list[bytes], bytes, Any], None]]
+def _inner(of: Any) -> type[Struct] | None:
+    if get_origin(of) is dict:
+        return _Entry
+    if get_origin(of) in (UnionType, list):
+        return _inner(get_args(of)[0])
+    return of if isinstance(of, type) and issubclass(of, Struct) else None
+
+
+Way = tuple[Callable[[Any, Any, int], Any], Callable[[list[bytes], bytes, Any], None]]
 
 
 def _way(of: Any) -> Way:
@@ -197,11 +207,11 @@ def _way(of: Any) -> Way:
     if of is int:  # int32, or an enumeration
         return _read_int, lambda parts, tag, value: parts.extend((tag, write_varint(value)))
     if of is bool:
-        return lambda _, number, scope: number != 0, lambda parts, tag, value: parts.extend((tag, b"\x01"))
+        return lambda _, number, depth: number != 0, lambda parts, tag, value: parts.extend((tag, b"\x01"))
     if of is str:
-        return lambda _, data, scope: data.decode(), lambda parts, tag, value: _write(parts, tag, value.encode())
+        return lambda _, data, depth: data.decode(), lambda parts, tag, value: _write(parts, tag, value.encode())
     if of is bytes:
-        return lambda _, data, scope: data, _write
+        return lambda _, data, depth: data, _write
     if get_origin(of) is UnionType:  # X | None
         return _way(get_args(of)[0])
     if get_origin(of) is list:
@@ -211,14 +221,14 @@ def _way(of: Any) -> Way:
     return _way_of_message(of)
 
 
-def _read_int(_: Any, number: int, scope: Scope) -> int:
+def _read_int(_: Any, number: int, depth: int) -> int:
     """Return the lower 32 bits as two's complement."""
     return (number & 0xFFFF_FFFF ^ 0x8000_0000) - 0x8000_0000
 
 
 def _way_of_message(kind: type[Struct]) -> Way:
-    def read(so_far: Struct | None, data: bytes, scope: Scope) -> Struct:
-        return decode(kind, data, scope, so_far)
+    def read(so_far: Struct | None, data: bytes, depth: int) -> Struct:
+        return decode(kind, data, depth + 1, so_far)
 
     def write(parts: list[bytes], tag: bytes, value: Struct) -> None:
         _write(parts, tag, encode(value))
@@ -229,8 +239,8 @@ def _way_of_message(kind: type[Struct]) -> Way:
 def _way_of_list(of: Any) -> Way:
     read_one, write_one = _way(of)
 
-    def read(so_far: list[Any], value: Any, scope: Scope) -> list[Any]:
-        so_far.append(read_one(None, value, scope))
+    def read(so_far: list[Any], value: Any, depth: int) -> list[Any]:
+        so_far.append(read_one(None, value, depth))
         return so_far
 
     def write(parts: list[bytes], tag: bytes, values: list[Any]) -> None:
@@ -245,8 +255,8 @@ class _Entry(Struct):
     value: Annotated[str, 2] = ""
 
 
-def _read_entry(so_far: dict[str, str], data: bytes, scope: Scope) -> dict[str, str]:
-    entry = decode(_Entry, data, scope)
+def _read_entry(so_far: dict[str, str], data: bytes, depth: int) -> dict[str, str]:
+    entry = decode(_Entry, data, depth + 1)
     so_far[entry.key] = entry.value
     return so_far
 

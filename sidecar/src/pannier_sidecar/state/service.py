@@ -31,7 +31,7 @@ from .errors import (
 )
 from .listing import list_keys
 from .making import Held, Making, Unlimited
-from .pacing import Pace
+from .pacing import FEW, Pace
 from .requests import (
     NO_METADATA,
     ActorGetRequest,
@@ -124,7 +124,8 @@ class StateService:
         """Write the items in order, each for itself; raise OperationFailed telling of those that failed."""
         served = self.directory.find(request.store)
         items = request.items
-        writes = await self.pace.each(partial(_set, served), items)
+        few = len(items) <= FEW  # nearly always, and a call less
+        writes = [_set(served, item) for item in items] if few else await self.pace.each(partial(_set, served), items)
         what = f"failed saving state in state store {served.name}"
         if len(writes) == 1:  # nearly always, and three layers fewer
             await self._write_one(served, "set", items[0], writes[0], "ERR_STATE_SAVE", what)
