@@ -172,7 +172,7 @@ def _environment_problems(name: str, variable: str) -> Iterator[Problem]:
     """Dapr 1.18 keeps components from reading the sidecar's own variables; here they are refused, not left empty."""
     field = metadata_path(name, "envRef")
     if not variable.strip() or any(character.isspace() for character in variable):
-        yield error(field, f"{quoted(variable)} is no name of a variable", "write a name without spaces")
+        yield error(field, "a name of a variable has no spaces", "write a name without spaces")
     elif variable.upper().startswith("DAPR_") or variable.upper() == "APP_API_TOKEN":
         message = f"{quoted(variable)} belongs to the sidecar and is not given to components"
         yield error(field, message, "put the value into another variable")

@@ -44,7 +44,7 @@ class MetadataItem:
     name: str
     value: str | None = field(default=None, repr=False)
     secret: SecretKeyRef | None = None
-    env: str | None = None
+    env: str | None = field(default=None, repr=False)
 
     @property
     def is_reference(self) -> bool:

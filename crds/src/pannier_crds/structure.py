@@ -96,7 +96,7 @@ class Part:
             else:
                 self.refuse(
                     f"{key}[{index}]",
-                    f"is {_shown(value)} but should be a mapping",
+                    f"is {kind_of(value)} but should be a mapping",
                     _mapping_advice(value),
                 )
 
@@ -106,7 +106,8 @@ class Part:
             return []
         if isinstance(value, list | tuple):
             return list(value)
-        self.refuse(key, f"is {_shown(value)} but should be a list", advice)
+        shown = kind_of(value) if key == "metadata" else _shown(value)  # settings may hold a password
+        self.refuse(key, f"is {shown} but should be a list", advice)
         return []
 
     def refuse_misspelt(self, known: tuple[str, ...]) -> None:

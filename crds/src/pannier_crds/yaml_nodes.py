@@ -138,8 +138,9 @@ class _Builder:
         line = _line(event)
         node = self._anchors.get(event.anchor)
         if node is None:
-            advice = f"define it with '&{one_line(event.anchor)}' before, and outside of, its use"
-            raise BrokenText(line, f"no anchor {quoted(event.anchor)} is defined here", advice)
+            # It may be a password that begins with '*': it is not shown.
+            advice = "put quotes around a value that begins with '*', or define the anchor before its use"
+            raise BrokenText(line, "'*' stands for an anchor, and none of this name is defined here", advice)
         if self._wants_key():
             if isinstance(node.content, list | dict):
                 raise _key_is_no_text(line)
@@ -237,7 +238,8 @@ def _line(event: Any) -> int:
 
 
 def _unknown_tag(event: Any) -> BrokenText:
-    return BrokenText(_line(event), f"the tag {quoted(event.tag)} has no meaning here", "take it out")
+    advice = "put quotes around a value that begins with '!', or take the tag out"
+    return BrokenText(_line(event), "'!' begins a tag, and this one has no meaning here", advice)
 
 
 def _key_is_no_text(line: int) -> BrokenText:

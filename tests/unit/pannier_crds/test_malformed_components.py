@@ -75,8 +75,7 @@ def test_wrong_shapes_at_the_top_say_what_to_write(change: dict[str, Any], expec
         ),
         (
             {"metadata": ["name:redisHost value:h"]},
-            "spec.metadata[0]: is the text 'name:redisHost value:h' but should be a mapping; "
-            "put a space after each colon, as in 'name: redisHost'",
+            "spec.metadata[0]: is text but should be a mapping; put a space after each colon, as in 'name: redisHost'",
         ),
         ({"metadata": [{"value": "h"}]}, "spec.metadata[0].name: is missing; write 'name: redisHost'"),
         (

@@ -186,7 +186,7 @@ def test_an_unknown_field_has_no_effect() -> None:
         ),
         (
             MetadataItem("redisUsername", env="A B"),
-            "spec.metadata[redisUsername].envRef: 'A B' is no name of a variable; write a name without spaces",
+            "spec.metadata[redisUsername].envRef: a name of a variable has no spaces; write a name without spaces",
         ),
         (
             MetadataItem("redishost", "h"),
