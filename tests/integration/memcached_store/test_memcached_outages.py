@@ -3,17 +3,24 @@
 import asyncio
 import os
 import signal
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
 from time import monotonic
 
 import pytest
 from servers.eventually import eventually
+from servers.faulty_way import faulty_way
 from servers.memcached_server import MemcachedServer, owner, single
 from servers.opened_store import opened
 
-from pannier_sidecar.state.errors import OutcomeUnknown, StoreFault, StoreRefused, StoreUnavailable
+from pannier_sidecar.state.errors import (
+    OutcomeUnknown,
+    PartlyUnavailable,
+    StoreFault,
+    StoreRefused,
+    StoreUnavailable,
+)
 from pannier_sidecar.state.requests import Delete, Get, Set
 from pannier_sidecar.stores.memcached import MemcachedStore
 
@@ -106,6 +113,64 @@ async def test_a_server_that_is_gone_harms_only_the_keys_it_has(tmp_path: Path) 
                 is_lost = owner(servers, key) is servers[1]
                 assert isinstance(entry, StoreFault) is is_lost
                 assert is_lost or getattr(entry, "value", None) == key.encode()
+            with pytest.raises(PartlyUnavailable, match="2 of 3 memcached servers answer"):
+                await store.ping()
+
+
+async def test_a_server_that_is_gone_at_the_start_harms_only_the_keys_it_has(tmp_path: Path) -> None:
+    with ExitStack() as stack:
+        servers = [stack.enter_context(single(tmp_path / str(number))) for number in range(3)]
+        hosts = ",".join(server.address for server in servers)
+        servers[1].kill()
+        async with opened(MemcachedStore({"hosts": hosts, "timeout": 0.5})) as store:
+            keys = [f"k{number}" for number in range(60)]
+            faults = await store.bulk_write([Set(key, key.encode()) for key in keys])
+            for key, fault in zip(keys, faults, strict=True):
+                if owner(servers, key) is servers[1]:
+                    assert type(fault) is StoreUnavailable
+                else:
+                    assert fault is None
+                    assert owner(servers, key).stored(key) == key.encode()
+            servers[1].start()
+            mine = next(key for key in keys if owner(servers, key) is servers[1])
+            await eventually(lambda: store.set(Set(mine, b"1")))
+            await eventually(store.ping)
+            assert servers[1].stored(mine) == b"1"
+
+
+async def test_where_no_server_answers_the_store_does_not_open(tmp_path: Path) -> None:
+    with single(tmp_path / "a") as first, single(tmp_path / "b") as second:
+        hosts = f"{first.address},{second.address}"
+        first.kill()
+        second.kill()
+        store = MemcachedStore({"hosts": hosts, "timeout": 0.5})
+        with pytest.raises(StoreUnavailable, match="cannot be reached"):
+            await store.open()
+        await store.close()
+
+
+async def test_an_outage_that_lasts_costs_each_call_nothing(server: MemcachedServer) -> None:
+    """One call after the other tries to reach a server that does not even refuse; the others do not wait for it."""
+    with faulty_way(server.port) as way:
+        async with opened(MemcachedStore({"hosts": way.address, "timeout": 1.0})) as store:
+            way.hold_requests()
+            way.cut()
+            with pytest.raises(StoreFault):
+                await eventually_not(lambda: store.get(Get("k")))
+            started = monotonic()
+            results = await asyncio.gather(*(store.get(Get(f"k{n}")) for n in range(50)), return_exceptions=True)
+            for number in range(10):
+                results += await store.bulk_get([Get(f"k{number}-{n}") for n in range(10)])
+            assert all(type(result) is StoreUnavailable for result in results)
+            assert monotonic() - started < 5
+            way.heal()
+            await eventually(lambda: store.set(Set("k", b"1")))
+
+
+async def eventually_not(call: Callable[[], Awaitable[object]]) -> None:
+    while True:
+        await call()
+        await asyncio.sleep(0.01)
 
 
 async def test_a_full_server_that_may_not_evict_refuses(tmp_path: Path) -> None:

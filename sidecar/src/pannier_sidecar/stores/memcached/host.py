@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from pannier_sidecar.network.pipeline import ConnectionLost
 from pannier_sidecar.state.errors import OutcomeUnknown, StoreFault, StoreUnavailable
@@ -18,6 +18,9 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
+PAUSE_S: Final = 0.25
+"""After a failed attempt to connect, calls fail at once for so long; then one tries again, others still fail."""
+
 
 class Host:
     """A server, and the one connection to it."""
@@ -29,6 +32,9 @@ class Host:
         self._dialler = dialler
         self._timeout = timeout
         self._dialling: asyncio.Task[StoreFault | None] | None = None
+        self._fault: StoreFault | None = None
+        """Why the last attempt to connect failed; None: it did not."""
+        self._tries_again_at = 0.0
         self._is_closed = False
 
     async def connected(self) -> Connection:
@@ -43,6 +49,13 @@ class Host:
                 return connection
             else:
                 await self._room_on(connection)
+
+    async def answers(self) -> None:
+        """Return if the server answers now. Raises a StoreFault."""
+        try:
+            await (await self.connected()).send(b"mn\r\n")
+        except ConnectionLost as lost:
+            raise StoreUnavailable(str(lost)) from lost
 
     async def again(self, payload: bytes, lost: ConnectionLost, write: Write | None) -> tuple[Reply, Connection]:
         """Send once more what was lost, where that is sound; return the answer and the connection that it came on.
@@ -70,6 +83,9 @@ class Host:
 
     async def _dialled(self) -> None:
         """Return when there is a new connection: the same attempt for all who wait. Raises a StoreFault."""
+        is_tried = self._dialling is not None or asyncio.get_running_loop().time() < self._tries_again_at
+        if self._fault is not None and is_tried:
+            raise type(self._fault)(*self._fault.args)
         if self._dialling is None:
             self._dialling = asyncio.create_task(self._dial())
             self._dialling.add_done_callback(self._forget_dialling)
@@ -85,7 +101,10 @@ class Host:
         try:
             self.current = await self._dialler.dial(self._address)
         except StoreFault as fault:
+            self._fault = fault
+            self._tries_again_at = asyncio.get_running_loop().time() + PAUSE_S
             return fault
+        self._fault = None
         return None
 
     def _forget_dialling(self, _: object) -> None:

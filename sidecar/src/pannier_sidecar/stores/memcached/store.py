@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import TYPE_CHECKING, NamedTuple, TypeVar
 from zlib import crc32
 
 from pannier_sidecar.network.pipeline import ConnectionLost
-from pannier_sidecar.state.errors import StoreFault, StoreUnavailable
+from pannier_sidecar.state.errors import PartlyUnavailable, StoreFault, StoreUnavailable
 from pannier_sidecar.state.store import Feature, Setting, Store, StoredValue
 
 from . import items
@@ -15,8 +16,7 @@ from .host import Host
 from .settings import MemcachedSettings
 
 if TYPE_CHECKING:
-    import asyncio
-    from collections.abc import Awaitable, Mapping, Sequence
+    from collections.abc import Awaitable, Callable, Mapping, Sequence
 
     from pannier_sidecar.state.requests import Delete, Get, Set, Write
 
@@ -41,8 +41,10 @@ class MemcachedStore(Store):
         dialler = Dialler(settings)
         self._hosts = [Host(address, dialler, settings.timeout) for address in settings.addresses]
         try:
-            for host in self._hosts:
-                await host.connected()
+            faults = await self._faults_of(Host.connected)
+            grave = [fault for fault in faults if not isinstance(fault, StoreUnavailable)]
+            if grave or len(faults) == len(self._hosts):
+                raise (grave or faults)[0]
         except BaseException:
             await self.close()
             raise
@@ -54,11 +56,16 @@ class MemcachedStore(Store):
     async def ping(self) -> None:
         if not self._hosts:
             raise StoreUnavailable("the memcached store is not open")
-        for host in self._hosts:
-            try:
-                await (await host.connected()).send(b"mn\r\n")
-            except ConnectionLost as lost:
-                raise StoreUnavailable(str(lost)) from lost
+        faults = await self._faults_of(Host.answers)
+        if faults and len(faults) < len(self._hosts):
+            serving = f"{len(self._hosts) - len(faults)} of {len(self._hosts)} memcached servers answer"
+            raise PartlyUnavailable(f"{serving}, the keys of the others cannot be reached: {faults[0]}")
+        if faults:
+            raise faults[0]
+
+    async def _faults_of(self, ask: Callable[[Host], Awaitable[object]]) -> list[BaseException]:
+        results = await asyncio.gather(*map(ask, self._hosts), return_exceptions=True)
+        return [result for result in results if isinstance(result, BaseException)]
 
     async def get(self, get: Get) -> StoredValue | None:
         return items.value_read(*await self._answer(await self._send(get.key)))

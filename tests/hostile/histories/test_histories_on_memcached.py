@@ -1,0 +1,44 @@
+"""Two sidecars' stores at work on one memcached while it is paused and connections are cut.
+
+It is not killed: what memcached holds does not outlive it, and nobody promises that.
+"""
+
+import asyncio
+from collections.abc import Callable
+from pathlib import Path
+
+from hostile.effort import Effort
+from servers.eventually import until
+from servers.faulty_way import faulty_way
+from servers.history import History
+from servers.memcached_server import single
+from servers.opened_store import opening
+
+Promise = Callable[..., None]
+
+
+async def test_paused_and_cut_off(tmp_path: Path, effort: Effort, promise: Promise) -> None:
+    rounds = effort.times(3, 60)
+    with single(tmp_path) as server, faulty_way(server.port) as way:
+        async with opening("state.memcached", {"timeout": 0.5}) as open_one:
+            near, far = await open_one("v1", hosts=server.address), await open_one("v1", hosts=way.address)
+            async with History([near, far]) as history:
+                for _ in range(rounds):
+                    await history.goes_on()
+                    await asyncio.to_thread(server.pause)
+                    await asyncio.sleep(0.7)
+                    server.resume()
+                    await history.goes_on()
+                    way.hold_answers()
+                    await until(lambda: way.held_answers > 0)
+                    way.cut()
+                    way.heal()
+                await history.goes_on()
+            await history.check(near)
+    promise(
+        "An acknowledged write stays, none happens twice, and what was answered as not done was not done",
+        on="memcached 1.6, one server",
+        fault="paused beyond timeout; connections cut with answers on their way",
+        times=2 * rounds,
+        counted=history.counts,
+    )
