@@ -116,6 +116,17 @@ def test_a_data_folder_that_cannot_be_made_is_said_with_the_store() -> None:
 @pytest.mark.parametrize(
     ("arguments", "line"),
     [
+        (["run", "-p", "3000"], "there is no flag -p; what the dapr command calls so is --app-port here"),
+        (["run", "-d", "./components"], "there is no flag -d; what the dapr command calls so is --components here"),
+        (["run", "-H", "3500"], "there is no flag -H; what the dapr command calls so is --http-port here"),
+        (
+            ["run", "-f", "dapr.yaml"],
+            "there is no flag -f: files that start several apps are not read; write 'pannier run' for each of them",
+        ),
+        (
+            ["serve", "--run-file", "."],
+            "there is no flag -f: files that start several apps are not read; write 'pannier run' for each of them",
+        ),
         (["run", "--htp-port", "1"], "there is no flag --htp-port; did you mean --http-port?"),
         (
             ["run", "--http-port", "x"],

@@ -219,3 +219,31 @@ def test_profile_dapr_reads_a_plus_in_a_path_as_a_space(dapr: HttpClient, http: 
     for client, name in ((dapr, f"{key}a b"), (http, f"{key}a+b")):
         client.call("POST", SAVE, json.dumps([{"key": name, "value": 1}]))
         assert client.call("GET", f"/v1.0/state/statestore/{key}a+b").body == b"1"
+
+
+# --- what was nearly right --------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("method", "target", "meant"),
+    [
+        ("GET", "/v1.0/state/statestore/a/b", "/v1.0/state/statestore/a%2Fb"),
+        ("DELETE", "/v1.0/state/statestore/a/b/c%20d", "/v1.0/state/statestore/a%2Fb%2Fc%20d"),
+        ("GET", "/v1.0/actors/cat/tom/state/a/b", "/v1.0/actors/cat/tom/state/a%2Fb"),
+    ],
+)
+def test_a_key_with_a_slash_is_told_how_to_write_it(http: HttpClient, method: str, target: str, meant: str) -> None:
+    answer = http.call(method, target)
+    assert answer.status == 404
+    assert answer.json["message"].endswith(f"a slash within a key is written %2F: {meant}")
+    assert http.call(method, meant).status in (200, 204)
+
+
+@pytest.mark.parametrize("etag", ['"{}"', 'W/"{}"'])
+def test_an_etag_in_quotes_is_told_to_go_without(http: HttpClient, key: str, etag: str) -> None:
+    http.call("POST", SAVE, json.dumps([{"key": key, "value": 1}]))
+    current = http.call("GET", path("statestore", key)).headers["etag"]
+    refused = http.call("DELETE", path("statestore", key), If_Match=etag.format(current))
+    assert (refused.status, refused.json["errorCode"]) == (409, "ERR_STATE_DELETE")
+    assert refused.json["message"].endswith(f"ETags have no quotes here: write If-Match: {current}")
+    assert http.call("DELETE", path("statestore", key), If_Match=current).status == 200

@@ -6,7 +6,7 @@ one dash does as well as two, as in older files.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from msgspec import Struct
 
@@ -107,7 +107,25 @@ def _unexpected(word: str) -> str:
     return f"unexpected {word!r}; flags start with --, and an app's command stands behind ' -- '"
 
 
+_SHORT: Final = {
+    "a": "app-id",
+    "c": "config",
+    "d": "components",
+    "G": "grpc-port",
+    "H": "http-port",
+    "M": "metrics-port",
+    "p": "app-port",
+    "P": "app-protocol",
+    "u": "unix-domain-socket",
+}
+"""How Dapr's command line tool, which takes one letter where daprd does not, abbreviates flags."""
+
+
 def _unknown(name: str, known: Iterable[str]) -> str:
+    if name in ("f", "run-file"):
+        return "there is no flag -f: files that start several apps are not read; write 'pannier run' for each of them"
+    if name in _SHORT:
+        return f"there is no flag -{name}; what the dapr command calls so is --{_SHORT[name]} here"
     meant = closest(name, known)
     advice = f"did you mean --{meant}?" if meant else "'pannier help' lists the flags"
     return f"there is no flag --{name}; {advice}"

@@ -13,7 +13,7 @@ from msgspec.structs import replace
 
 from pannier_crds.folder import STATUS_KEY_HEADER
 
-from ..state.errors import MalformedRequest, StateError
+from ..state.errors import MalformedRequest, OperationFailed, StateError
 from ..state.requests import (
     ActorGetRequest,
     ActorTransactRequest,
@@ -25,6 +25,7 @@ from ..state.requests import (
     TransactRequest,
     WriteItem,
 )
+from .advice import on_if_match, on_path
 from .decoding import NO_HINTS, Decoding, Hints, hints_of
 from .encoding import error_answer, items_answer, keys_answer, refusal, value_answer
 from .messages import JSON, TEXT, Answer
@@ -44,8 +45,6 @@ MAX_PAGE = 1000
 """Most keys that one page of a list of keys holds."""
 WITHOUT_TOKEN = frozenset({b"/v1.0/healthz", b"/v1.0/healthz/outbound"})
 """Probes have no token (as in Dapr)."""
-
-ADVICE = "the state API is at /v1.0/state/{store}/{key}; /openapi.json describes all of it"
 
 UNAUTHORIZED = Answer(401, b"invalid api token\n", TEXT)
 NEEDS_TOKEN = refusal(
@@ -144,7 +143,7 @@ class HttpApi:
     def _unknown(self, method: bytes, path: bytes) -> Answer:
         if self.profile.invokes_apps:
             message = "failed getting app id either from the URL path or the header dapr-app-id"
-            return refusal(404, "ERR_DIRECT_INVOKE", f"{message}; no other app is called here, {ADVICE}")
+            return refusal(404, "ERR_DIRECT_INVOKE", f"{message}; no other app is called here, {on_path(method, path)}")
         known = self._paths.methods(path)
         if known:
             allowed = ", ".join(known)
@@ -153,7 +152,7 @@ class HttpApi:
             )
             answer.headers = ((b"allow", allowed.encode()),)
             return answer
-        return refusal(404, "ERR_NOT_FOUND", f"no such path: {_shown(path)}; {ADVICE}")
+        return refusal(404, "ERR_NOT_FOUND", f"no such path: {_shown(path)}; {on_path(method, path)}")
 
     # --- state ----------------------------------------------------------------------------------------------------
 
@@ -178,7 +177,13 @@ class HttpApi:
             metadata=hints.metadata,
             retry=hints.retry,
         )
-        await self._service.delete(DeleteRequest(store, item))
+        try:
+            await self._service.delete(DeleteRequest(store, item))
+        except OperationFailed as error:
+            advice = on_if_match(etag) if error.http_status == 409 and not self.profile.invokes_apps else ""
+            if not advice:
+                raise
+            return refusal(409, error.code, f"{error}{advice}")
         return self._deleted
 
     async def _bulk_get(self, call: Call, store: str | None) -> Answer:
