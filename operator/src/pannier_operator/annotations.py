@@ -70,6 +70,7 @@ class SidecarOptions:
 
     max_body_size: str = ""
     read_buffer_size: str = ""
+    max_request_items: int | None = None
     graceful_shutdown: int | None = None
     """Seconds."""
     shutdown_block: float | None = None
@@ -139,6 +140,7 @@ HONOURED: Final = (
     Annotation("dapr.io/log-as-json", "log_as_json", read_as.boolean),
     Annotation("dapr.io/enable-api-logging", "logs_api_calls", read_as.boolean),
     Annotation("pannier.dev/profile", "profile", read_as.profile),
+    Annotation("pannier.dev/max-request-items", "max_request_items", read_as.count),
 )
 
 ACCEPTED: Final = (

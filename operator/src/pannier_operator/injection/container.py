@@ -83,6 +83,7 @@ def _flags(pod: Mapping[str, Any], injection: Injection) -> Iterator[tuple[str, 
     optional = {
         "max-body-size": options.max_body_size,
         "read-buffer-size": options.read_buffer_size,
+        "max-request-items": "" if options.max_request_items is None else str(options.max_request_items),
         "graceful-shutdown-seconds": "" if options.graceful_shutdown is None else str(options.graceful_shutdown),
         "block-shutdown-duration": format_duration(block) if block else "",
         "config": options.config,
