@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import signal
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -37,14 +40,17 @@ async def test_killed_paused_ended_and_cut_off(tmp_path: Path, effort: Effort, p
                     await history.goes_on()
                     await asyncio.to_thread(ended, server)
                     await history.goes_on()
+                    if effort.is_long:  # it takes seconds
+                        await asyncio.to_thread(crashed, server)
+                        await history.goes_on()
                     await answers_lost(way)
                 await history.goes_on()
             await history.check(near)
         promise(
             "An acknowledged write stays, none happens twice, and what was answered as not done was not done",
             on=f"{server.told}, {version}",
-            fault="killed; restarted; paused beyond timeout; connections ended by the administrator; answers cut off",
-            times=5 * rounds,
+            fault="killed; one process killed; restarted; paused; connections ended by administrator; answers lost",
+            times=6 * rounds,
             counted=history.counts,
         )
 
@@ -108,6 +114,13 @@ def ended(server: PostgreSQLServer) -> None:
         "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity "
         "WHERE backend_type = 'client backend' AND pid <> pg_backend_pid()"
     )
+
+
+def crashed(server: PostgreSQLServer) -> None:
+    """Kill one of its processes, so that it ends all others at once and recovers."""
+    one = "SELECT pid FROM pg_stat_activity WHERE application_name = 'pannier' AND pid <> pg_backend_pid() LIMIT 1"
+    with suppress(ProcessLookupError):
+        os.kill(int(server.sql(one)), signal.SIGKILL)
 
 
 async def answers_lost(way: FaultyWay) -> None:
