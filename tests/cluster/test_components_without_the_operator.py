@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 import yaml
 from cluster.access import Cluster
+from cluster.release import until
 
 from pannier_crds.catalogue import known_names
 from pannier_crds.checks import problems_of
@@ -23,6 +24,8 @@ ROOT = Path(__file__).parents[2]
 EXAMPLES = sorted((ROOT / "examples" / "components").glob("*/*.yaml"))
 GROUP = "crd-test.pannier.dev"
 RESOURCE = f"components.{GROUP}"
+LATER = "crd-later.pannier.dev"
+LENIENT = {"type": "object", "x-kubernetes-preserve-unknown-fields": True}
 HOST = {"name": "redisHost", "value": "redis:6379"}
 PASSWORD = {"name": "redisPassword", "value": "x"}
 SECRET = {"secretKeyRef": {"name": "redis", "key": "password"}}
@@ -185,3 +188,63 @@ def test_settings_of_two_owners_merge_by_name(cluster: Cluster, definition: str,
         cluster.kubectl("apply", *server_side, "-n", namespace, "-f", "-", input=text)
     stored = json.loads(cluster.kubectl("get", definition, "orders", "-n", namespace, "-o", "json"))
     assert [item["name"] for item in stored["spec"]["metadata"]] == ["redisHost", "redisDB"]
+
+
+@pytest.mark.parametrize(
+    "manifest",
+    [
+        component({"type": "state.nonsense", "metadata": []}),
+        component({"type": "state.redis", "metadata": []}),
+        redis(HOST),
+        redis({"name": "REDISHOST", "value": "other"}),
+        redis({**PASSWORD, **SECRET}),
+        redis(scopes=["a,b", "*"]),
+        component({"type": "state.in-memory", "initTimeout": "soon", "more": 1}),
+    ],
+)
+def test_what_an_earlier_definition_took_can_still_be_labelled_and_has_a_status(
+    cluster: Cluster, namespace: str, lenient: Callable[[], None], strict: Callable[[], None], manifest: dict[str, Any]
+) -> None:
+    lenient()
+    text = json.dumps({**manifest, "apiVersion": f"{LATER}/v1alpha1"})
+    cluster.kubectl("create", "-n", namespace, "-f", "-", input=text)
+    strict()
+
+    changed = json.dumps({**manifest, "apiVersion": f"{LATER}/v1alpha1", "metadata": {"name": "another"}})
+    assert cluster.try_kubectl("create", "-n", namespace, "-f", "-", input=changed).returncode == 1
+    cluster.kubectl("label", f"components.{LATER}", "orders", "-n", namespace, "team=a")
+    status = '{"status": {"apps": 1}}'
+    patch = ("patch", f"components.{LATER}", "orders", "--type=merge", "--subresource=status", "-p", status)
+    cluster.kubectl(*patch, "-n", namespace)
+
+
+@pytest.fixture(scope="module")
+def definitions(cluster: Cluster) -> Iterator[Callable[[dict[str, Any]], None]]:
+    """Puts one schema or another in force."""
+    manifest = yaml.safe_load((ROOT / "crds" / "component.yaml").read_text())
+    manifest["metadata"]["name"], manifest["spec"]["group"] = f"components.{LATER}", LATER
+    (version,) = manifest["spec"]["versions"]
+
+    def install(schema: dict[str, Any]) -> None:
+        version["schema"]["openAPIV3Schema"] = schema
+        cluster.kubectl("apply", "--server-side", "--force-conflicts", "-f", "-", input=json.dumps(manifest))
+        probe = component({"type": 5}, metadata={"name": "probe"}, apiVersion=f"{LATER}/v1alpha1")
+        create = ("create", "--dry-run=server", "-n", "default", "-f", "-")
+        wanted = 0 if schema is LENIENT else 1
+        until(
+            lambda: cluster.try_kubectl(*create, input=json.dumps(probe)).returncode == wanted, "the schema is in force"
+        )
+
+    yield install
+    cluster.kubectl("delete", "crd", f"components.{LATER}")
+
+
+@pytest.fixture
+def lenient(definitions: Callable[[dict[str, Any]], None]) -> Callable[[], None]:
+    return lambda: definitions(LENIENT)
+
+
+@pytest.fixture
+def strict(definitions: Callable[[dict[str, Any]], None]) -> Callable[[], None]:
+    crd = yaml.safe_load((ROOT / "crds" / "component.yaml").read_text())
+    return lambda: definitions(crd["spec"]["versions"][0]["schema"]["openAPIV3Schema"])

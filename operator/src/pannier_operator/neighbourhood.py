@@ -4,14 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from pannier_crds.checks import conflicts_in_turn, is_served, problems_of
 from pannier_crds.component import Component, InvalidManifest
+from pannier_crds.problems import error
 
 if TYPE_CHECKING:
     from pannier_crds.problems import Problem
 
+LONGEST_NAME: Final = 240
+"""Of a Component: it is the name of a file, which is a key of a Secret."""
 Manifest = Mapping[str, object]
 """A Kubernetes object as the API server gives it."""
 
@@ -83,7 +86,14 @@ def judge_alone(manifest: Manifest) -> Member:
         component = Component.from_manifest(manifest)
     except InvalidManifest as invalid:
         return Member(manifest, None, invalid.problems)
-    return Member(manifest, component, tuple(problems_of(component)))
+    return Member(manifest, component, (*problems_of(component), *_too_long(component)))
+
+
+def _too_long(component: Component) -> list[Problem]:
+    """The definition refuses it as well; other definitions of Components do not."""
+    if len(component.name) <= LONGEST_NAME:
+        return []
+    return [error("metadata.name", "the name is too long", f"write {LONGEST_NAME} characters at most")]
 
 
 def component_in(manifest: Manifest) -> Component | None:
