@@ -1,0 +1,153 @@
+"""Servers that say the password back in their errors: of what they say, nothing is shown."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import struct
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+from typing import Any
+
+import pytest
+from hostile.conftest import Promise
+from hostile.secrets.canaries import CANARY, leaks
+
+from pannier_crds.secret import Secret
+from pannier_sidecar.observing.logs import PlainLines
+from pannier_sidecar.state.errors import StoreFault
+from pannier_sidecar.stores.registry import load
+
+Server = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
+
+
+async def redis(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    while said := await reader.read(65536):
+        for _ in range(said.count(b"\r\n*") + said.startswith(b"*")):
+            writer.write(f"-ERR invalid password '{CANARY}' for the '{CANARY}' command\r\n".encode())
+
+
+async def memcached(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    while await reader.read(65536):
+        writer.write(f"CLIENT_ERROR authentication failure for {CANARY}\r\n".encode())
+
+
+async def postgresql(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    while said := await reader.read(65536):
+        if len(said) == 8:  # it asks for TLS
+            writer.write(b"N")
+            continue
+        fields = f"SFATAL\0VFATAL\0C28000\0Mno way in with {CANARY}\0D{CANARY}\0H{CANARY}\0\0".encode()
+        writer.write(b"E" + struct.pack("!I", len(fields) + 4) + fields)
+        writer.close()
+
+
+async def http(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    while head := await reader.readuntil(b"\r\n\r\n"):
+        length = next(
+            (int(line[15:]) for line in head.lower().split(b"\r\n") if line.startswith(b"content-length:")), 0
+        )
+        await reader.readexactly(length)
+        body = (
+            f'{{"__type": "com.amazonaws.dynamodb#{CANARY}", "code": "{CANARY}", "message": "{CANARY}",'
+            f' "Errors": [{{"What": "{CANARY}"}}]}}'
+        ).encode()
+        writer.write(b"HTTP/1.1 403 %b\r\nContent-Type: application/json\r\n" % CANARY.encode())
+        writer.write(b"x-ms-activity-id: %b\r\nContent-Length: %d\r\n\r\n%b" % (CANARY.encode(), len(body), body))
+
+
+async def nonsense(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    while await reader.read(65536):
+        writer.write(f"{CANARY}\r\n".encode() * 3)
+        await asyncio.sleep(0.05)
+        writer.close()
+
+
+SECRET = Secret(CANARY, is_from_elsewhere=True)
+STORES: dict[str, tuple[Server, Callable[[str], dict[str, Any]]]] = {
+    "state.redis": (redis, lambda at: {"redisHost": at, "redisPassword": SECRET, "dialTimeout": 1.0}),
+    "state.memcached": (memcached, lambda at: {"hosts": at, "username": "u", "password": SECRET, "timeout": 1.0}),
+    "state.postgresql": (
+        postgresql,
+        lambda at: {"connectionString": Secret(f"postgresql://u:{CANARY}@{at}/d?sslmode=prefer"), "timeout": 1.0},
+    ),
+    "state.mongodb": (
+        nonsense,
+        lambda at: {"connectionString": Secret(f"mongodb://u:{CANARY}@{at}/"), "operationTimeout": 1.0},
+    ),
+    "state.aws.dynamodb": (
+        http,
+        lambda at: {
+            "table": "state",
+            "region": "eu-central-1",
+            "endpoint": f"http://{at}",
+            "accessKey": SECRET,
+            "secretKey": SECRET,
+            "timeout": 1.0,
+        },
+    ),
+    "state.hashicorp.consul": (http, lambda at: {"httpAddr": at, "aclToken": SECRET, "timeout": 1.0}),
+    "state.azure.cosmosdb": (
+        http,
+        lambda at: {"url": f"http://{at}/", "database": "d", "collection": "c", "masterKey": SECRET, "timeout": 1.0},
+    ),
+    "state.etcd": (nonsense, lambda at: {"endpoints": at, "username": "u", "password": SECRET, "timeout": 1.0}),
+    "state.gcp.spanner": (
+        nonsense,
+        lambda at: {"projectId": "p", "instanceId": "i", "databaseId": "d", "emulatorHost": at, "timeout": 1.0},
+    ),
+    "state.cassandra": (
+        nonsense,
+        lambda at: {
+            "hosts": "127.0.0.1",
+            "port": int(at.partition(":")[2]),
+            "username": "u",
+            "password": SECRET,
+            "timeout": 1.0,
+        },
+    ),
+}
+
+
+# Some drivers leave the socket of a peer that breaks the protocol to the garbage collector.
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+@pytest.mark.parametrize("speaks", ["its own protocol", "nonsense"])
+@pytest.mark.parametrize("kind", STORES)
+async def test_what_a_server_says(kind: str, speaks: str, promise: Promise, caplog: pytest.LogCaptureFixture) -> None:
+    own, settings = STORES[kind]
+    caplog.set_level(logging.DEBUG)
+
+    connections: set[asyncio.Task[None]] = set()
+
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        task = asyncio.current_task()
+        assert task is not None
+        connections.add(task)
+        with suppress(OSError, asyncio.IncompleteReadError, asyncio.CancelledError):
+            await (own if speaks == "its own protocol" else nonsense)(reader, writer)
+        writer.close()
+
+    said = []
+    async with await asyncio.start_server(answer, "127.0.0.1", 0) as server:
+        at = f"127.0.0.1:{server.sockets[0].getsockname()[1]}"
+        for _ in range(2):
+            store = load(kind)(settings(at))
+            with pytest.raises(StoreFault) as refused:
+                async with asyncio.timeout(20):
+                    await store.open()
+                    await store.ping()
+            said.append(str(refused.value))
+            await store.close()
+        for task in connections:
+            task.cancel()
+        await asyncio.gather(*connections, return_exceptions=True)
+    written = [PlainLines().format(record) for record in caplog.records]
+    for text in (*said, *written):
+        assert not leaks(text), text
+    promise(
+        "Nothing of what a server says is shown",
+        on=kind,
+        fault=f"a server that says back the password it was sent, in {speaks}",
+        times=len(said),
+        counted=f"{len(said)} faults and {len(written)} log records; 0 fragments of it found",
+    )
