@@ -7,7 +7,7 @@ from pannier_sidecar.state.requests import Set
 from pannier_sidecar.stores.mongodb import layout, settings
 from pannier_sidecar.stores.mongodb.store import ROOM_FOR_KEYS, _following, _in_portions
 
-OWN = "appName=pannier&w=1&journal=true"
+OWN = "appName=pannier&w=1&journal=true&retryWrites=false"
 
 
 @pytest.mark.parametrize(
@@ -22,7 +22,7 @@ OWN = "appName=pannier&w=1&journal=true"
         ({"host": "a", "databaseName": "my db"}, f"mongodb://a/my+db?{OWN}"),
         (
             {"host": "a", "params": "?replicaSet=rs0&W=majority"},
-            "mongodb://a/daprStore?replicaSet=rs0&W=majority&appName=pannier&journal=true",
+            "mongodb://a/daprStore?replicaSet=rs0&W=majority&appName=pannier&journal=true&retryWrites=false",
         ),
         ({"connectionString": "mongodb://a"}, f"mongodb://a/?{OWN}"),
         (

@@ -16,7 +16,14 @@ if TYPE_CHECKING:
 
     from pannier_sidecar.state.store import Setting
 
-OWN_OPTIONS: Final[Mapping[str, str | int]] = {"appName": "pannier", "w": 1, "journal": "true"}
+OWN_OPTIONS: Final[Mapping[str, str | int]] = {
+    "appName": "pannier",
+    "w": 1,
+    "journal": "true",
+    # Only a server that keeps account of write numbers may be sent a write again, and not all that speak MongoDB's
+    # protocol do, although they say so.
+    "retryWrites": "false",
+}
 """Options that hold where the component's URL or `params` say nothing else; the write concern is Dapr's."""
 
 

@@ -1,0 +1,229 @@
+"""A write whose connection is cut before or after the server's work: what it is told, and that it is not repeated.
+
+Each case is a row over every store: another client writes while the answer is held back, then the connection is cut. If
+the write came a second time, the other client's value would be gone.
+"""
+
+import asyncio
+import gc
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from contextlib import asynccontextmanager
+from typing import Any, NamedTuple
+
+import pytest
+from servers.cut_way import CutWay, cut_way
+from servers.database import Database, Server
+from servers.databases import named
+from servers.eventually import eventually
+from servers.ways import WAYS
+
+from pannier_sidecar.state.errors import OutcomeUnknown, StoreFault, StoreUnavailable
+from pannier_sidecar.state.requests import Delete, Get, Set, Write
+from pannier_sidecar.state.store import Feature, Store, StoredValue
+from pannier_sidecar.stores import registry
+
+OURS, THEIRS = b'"ours"', b'"theirs"'
+LIMIT_S = 30.0
+
+
+class Case(NamedTuple):
+    """A write, and what another client makes of its key meanwhile."""
+
+    begins_with: bytes | None
+    write: Callable[[str, str], Write]
+    """Of key and ETag."""
+    theirs: Callable[[str], Write]
+
+
+CASES = {
+    "set": Case(None, lambda key, _: Set(key, OURS), lambda key: Set(key, THEIRS)),
+    "delete": Case(b"1", lambda key, _: Delete(key), lambda key: Set(key, THEIRS, if_absent=True)),
+    "set by ETag": Case(b"1", lambda key, etag: Set(key, OURS, if_match=etag), lambda key: Set(key, THEIRS)),
+    "delete by ETag": Case(
+        b"1", lambda key, etag: Delete(key, if_match=etag), lambda key: Set(key, THEIRS, if_absent=True)
+    ),
+    "create": Case(None, lambda key, _: Set(key, OURS, if_absent=True), lambda key: Set(key, THEIRS)),
+    "bulk": Case(None, lambda key, _: Set(key, OURS), lambda key: Set(key, THEIRS)),
+    "transaction": Case(None, lambda key, _: Set(key, OURS), lambda key: Set(key, THEIRS)),
+}
+
+
+@pytest.fixture(scope="module", params=WAYS)
+def subject(request: pytest.FixtureRequest) -> Database:
+    return named(request.param)
+
+
+@pytest.fixture(scope="module")
+def server(subject: Database, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    with subject.serve(tmp_path_factory.mktemp("server")) as server:
+        yield server
+        gc.collect()
+
+
+class Both(NamedTuple):
+    """A store whose way can be cut, and another client's."""
+
+    way: CutWay
+    ours: Store
+    theirs: Store
+    metadata: Mapping[str, str]
+
+    async def found(self, key: str) -> StoredValue | None:
+        return await eventually(lambda: self.theirs.get(Get(key, True, self.metadata)))
+
+
+@pytest.fixture
+async def both(subject: Database, server: Server) -> AsyncIterator[Both]:
+    kind: Any = registry.load(subject.store_type, subject.store_version)
+    how = WAYS[subject.name]
+    async with (
+        cut_way(how.port(server.settings), tells_its_port=how.tells_its_port) as way,
+        opened(kind(subject.typed(server.settings))) as theirs,
+    ):
+        through = subject.typed({**server.settings, **how.names(way.port)})
+        async with opened(kind(through)) as ours:
+            yield Both(way, ours, theirs, subject.metadata_of_transactions)
+
+
+@asynccontextmanager
+async def opened(store: Store) -> AsyncIterator[Store]:
+    await store.open()
+    try:
+        yield store
+    finally:
+        await store.close()
+
+
+def in_one_place(both: Both, write: Write) -> Write:
+    return write.__class__(
+        **{**{name: getattr(write, name) for name in write.__struct_fields__}, "metadata": both.metadata}
+    )
+
+
+async def carried_out(both: Both, case: str, write: Write) -> StoreFault | None:
+    """Carry out a write as the case says; return its fault."""
+    other = in_one_place(both, Set(write.key + "-too", OURS))
+    try:
+        if case == "bulk":
+            return next((fault for fault in await both.ours.bulk_write([write, other]) if fault), None)
+        if case == "transaction":
+            await both.ours.transact([write, other])
+        elif isinstance(write, Set):
+            await both.ours.set(write)
+        else:
+            await both.ours.delete(write)
+    except StoreFault as fault:
+        return fault
+    return None
+
+
+async def written(both: Both, write: Write) -> None:
+    await (both.theirs.set(write) if isinstance(write, Set) else both.theirs.delete(write))
+
+
+async def begun(both: Both, case: str, key: str) -> tuple[Write, StoredValue | None]:
+    """Have the key as the case begins; return the write that will be cut off, and what is there before it."""
+    made = CASES[case]
+    if made.begins_with is None:
+        await written(both, in_one_place(both, Delete(key)))
+    else:
+        await written(both, in_one_place(both, Set(key, made.begins_with)))
+    before = await both.found(key)
+    assert (before is None) == (made.begins_with is None)
+    await both.ours.get(Get(key, metadata=both.metadata))  # so that it is connected
+    return in_one_place(both, made.write(key, "" if before is None else before.etag)), before
+
+
+def applies(subject: Database, case: str) -> bool:
+    return case != "transaction" or Feature.TRANSACTIONAL in subject.claims
+
+
+@pytest.mark.parametrize("case", CASES)
+async def test_a_write_that_was_carried_out_and_not_answered_is_unknown_and_not_repeated(
+    both: Both, subject: Database, server: Server, case: str, effort: Any, promise: Any
+) -> None:
+    if not applies(subject, case):
+        return
+    times = effort.times(1, 20)
+    how = WAYS[subject.name]
+    told: list[StoreFault | None] = []
+    for number in range(times):
+        key = f"cut-me-{number}-{case.replace(' ', '-')}"
+        write, before = await begun(both, case, key)
+        both.way.arm("after", *how.commit.get(case, (b"cut-me", 0)))
+        call = asyncio.create_task(carried_out(both, case, write))
+        await both.way.met()
+        async with asyncio.timeout(LIMIT_S):
+            while await both.found(key) == before:
+                await asyncio.sleep(0.01)
+        await written(both, in_one_place(both, CASES[case].theirs(key)))
+        both.way.cut()
+        fault = await asyncio.wait_for(call, LIMIT_S)
+        told.append(fault)
+        if fault is None:
+            assert case in how.repeats, "success was told of an answer that was lost"
+        else:
+            assert type(fault) is OutcomeUnknown, repr(fault)
+            assert str(fault).endswith("read the key before writing again")
+        await eventually(lambda: both.ours.ping())
+        last = await both.found(key)
+        assert last is not None and last.value == THEIRS, "the write came a second time"
+    promise(
+        "a write whose answer is lost is told as unknown, and is not carried out a second time after others wrote",
+        on=f"{server.version}: {case}",
+        fault="the connection is cut after the server's work; another client writes the key before that",
+        times=times,
+        counted=f"{times - told.count(None)} unknown, {told.count(None)} known by their number; 0 repeated",
+    )
+
+
+@pytest.mark.parametrize("case", CASES)
+async def test_a_write_that_never_arrived_is_no_success(
+    both: Both, subject: Database, server: Server, case: str, effort: Any, promise: Any
+) -> None:
+    if not applies(subject, case):
+        return
+    times = effort.times(1, 20)
+    how = WAYS[subject.name]
+    told: list[StoreFault | None] = []
+    for number in range(times):
+        key = f"cut-me-{number}-{case.replace(' ', '-')}"
+        write, before = await begun(both, case, key)
+        both.way.arm("before", *how.commit.get(case, (b"cut-me", 0)))
+        fault = await asyncio.wait_for(carried_out(both, case, write), LIMIT_S)
+        told.append(fault)
+        await eventually(lambda: both.ours.ping())
+        if fault is None:
+            assert case in how.repeats
+            assert await both.found(key) != before, "success was told of what did not happen"
+        else:
+            assert type(fault) in (OutcomeUnknown, StoreUnavailable), repr(fault)
+            if case != "bulk":
+                assert await both.found(key) == before
+    promise(
+        "a write that does not arrive is told as unknown, or as one that did not happen",
+        on=f"{server.version}: {case}",
+        fault="the connection is cut before the server has the request",
+        times=times,
+        counted=f"{sum(fault is not None for fault in told)} told; 0 successes without the write",
+    )
+
+
+@pytest.mark.parametrize("case", ["set by ETag", "bulk"])
+async def test_a_write_that_cannot_be_sent_did_not_happen(both: Both, subject: Database, case: str) -> None:
+    if not applies(subject, case):
+        return
+    key = f"cut-me-{case.replace(' ', '-')}"
+    write, _ = await begun(both, case, key)
+    await both.way.close()
+    await until_known(both)
+    fault = await asyncio.wait_for(carried_out(both, case, write), LIMIT_S)
+    assert type(fault) is StoreUnavailable, repr(fault)
+    await both.way.open()
+    await eventually(lambda: both.ours.ping())
+
+
+async def until_known(both: Both) -> None:
+    """Have the store notice that its connection is gone."""
+    with pytest.raises(StoreUnavailable):
+        await both.ours.get(Get("k", metadata=both.metadata))

@@ -1,0 +1,146 @@
+"""A way to a server that is cut, as a test orders, before or after the server has done what it was asked.
+
+What is meant is known by a word in what the client sends, such as the name of a key. Afterwards the way is open
+again: a client that repeats its request is served.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import struct
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+from typing import Literal
+
+from servers.eventually import until
+
+CHUNK = 256 * 1024
+Where = Literal["before", "after"]
+ABORTED = struct.pack("ii", 1, 0)
+"""For SO_LINGER: closing sends a reset."""
+
+
+class CutWay:
+    """Forwards connections to a port of this machine."""
+
+    def __init__(self, port: int, *, tells_its_port: bool = False):
+        """`tells_its_port`: the server does, and clients go there; what it says becomes this way's port."""
+        self._target = port
+        self._tells_its_port = tells_its_port
+        self._pairs: set[_Pair] = set()
+        self._server: asyncio.Server | None = None
+        self._word = b""
+        self._where: Where = "before"
+        self._passes = 0
+        self.port = 0
+        self.held: list[_Pair] = []
+        """Connections on which a request was met; `after` holds their answers until `cut`."""
+
+    @property
+    def address(self) -> str:
+        return f"127.0.0.1:{self.port}"
+
+    async def open(self) -> None:
+        """Listen, at the same port as before if it was closed."""
+        self._server = await asyncio.start_server(self._serve, "127.0.0.1", self.port)
+        self.port = self._server.sockets[0].getsockname()[1]
+
+    async def close(self) -> None:
+        """Refuse connections, and reset those that are there."""
+        if self._server is not None:
+            self._server.close()
+            self._server = None
+        for pair in list(self._pairs):
+            pair.reset()
+        await until(lambda: not self._pairs)
+
+    def arm(self, where: Where, word: bytes, passes: int = 0) -> None:
+        """Meet the next request that has `word` in it, once `passes` others with it have passed.
+
+        `before`: it does not reach the server, and its connection is reset. `after`: it reaches the server, and no
+        answer comes back; `cut` resets the connection.
+        """
+        self.held.clear()
+        self._where, self._word, self._passes = where, word, passes
+
+    async def met(self) -> None:
+        """Return when the request has come."""
+        await until(lambda: self.held)
+
+    def cut(self) -> None:
+        """Reset the connections that are held; what comes from now on passes."""
+        self._word = b""
+        for pair in self.held:
+            pair.reset()
+
+    def is_meant(self, chunk: bytes) -> bool:
+        if not self._word or self._word not in chunk:
+            return False
+        self._passes -= 1
+        return self._passes < 0
+
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with suppress(OSError):
+            pair = _Pair(writer, *await asyncio.open_connection("127.0.0.1", self._target))
+            self._pairs.add(pair)
+            try:
+                await asyncio.gather(self._there(reader, pair), self._back(pair, writer))
+            finally:
+                self._pairs.discard(pair)
+                pair.reset()
+
+    async def _there(self, reader: asyncio.StreamReader, pair: _Pair) -> None:
+        with suppress(OSError):
+            while chunk := await reader.read(CHUNK):
+                if self.is_meant(chunk):
+                    self.held.append(pair)
+                    pair.is_held = True
+                    if self._where == "before":
+                        self._word = b""
+                        pair.reset()
+                        return
+                pair.to_server.write(chunk)
+                await pair.to_server.drain()
+        if not pair.is_held:
+            pair.reset()
+
+    async def _back(self, pair: _Pair, writer: asyncio.StreamWriter) -> None:
+        with suppress(OSError):
+            while chunk := await pair.from_server.read(CHUNK):
+                if not pair.is_held:
+                    if self._tells_its_port:  # of five digits both, so that nothing changes its length
+                        chunk = chunk.replace(b":%d" % self._target, b":%d" % self.port)
+                    writer.write(chunk)
+                    await writer.drain()
+        if not pair.is_held:
+            pair.reset()
+
+
+class _Pair:
+    """A client's connection and the one to the server that stands for it."""
+
+    def __init__(
+        self, to_client: asyncio.StreamWriter, from_server: asyncio.StreamReader, to_server: asyncio.StreamWriter
+    ):
+        self.from_server = from_server
+        self.to_server = to_server
+        self.is_held = False
+        self._to_client = to_client
+
+    def reset(self) -> None:
+        for writer in (self._to_client, self.to_server):
+            handle = writer.transport.get_extra_info("socket")
+            with suppress(OSError, AttributeError):
+                handle.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, ABORTED)
+            writer.transport.abort()
+
+
+@asynccontextmanager
+async def cut_way(port: int, *, tells_its_port: bool = False) -> AsyncIterator[CutWay]:
+    way = CutWay(port, tells_its_port=tells_its_port)
+    await way.open()
+    try:
+        yield way
+    finally:
+        await way.close()
