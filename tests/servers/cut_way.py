@@ -34,6 +34,8 @@ class CutWay:
         self._where: Where = "before"
         self._passes = 0
         self.port = 0
+        self.is_silent = False
+        """Nothing passes, in either direction."""
         self.held: list[_Pair] = []
         """Connections on which a request was met; `after` holds their answers until `cut`."""
 
@@ -100,15 +102,16 @@ class CutWay:
                         self._word = b""
                         pair.reset()
                         return
-                pair.to_server.write(chunk)
-                await pair.to_server.drain()
+                if not self.is_silent:
+                    pair.to_server.write(chunk)
+                    await pair.to_server.drain()
         if not pair.is_held:
             pair.reset()
 
     async def _back(self, pair: _Pair, writer: asyncio.StreamWriter) -> None:
         with suppress(OSError):
             while chunk := await pair.from_server.read(CHUNK):
-                if not pair.is_held:
+                if not pair.is_held and not self.is_silent:
                     if self._tells_its_port:  # of five digits both, so that nothing changes its length
                         chunk = chunk.replace(b":%d" % self._target, b":%d" % self.port)
                     writer.write(chunk)

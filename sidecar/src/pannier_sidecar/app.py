@@ -86,6 +86,7 @@ class Sidecar:
             settings.limits.max_request_items,
             self._budget,
         )
+        self._service.note_failure = self.keeper.note_failure
         self.keeper.on_change = self._take_over
         self._tracer = make_tracer(place.environment, settings.app.id)
         self._server = HttpServer(_http_limits(settings.limits), self._budget)

@@ -44,8 +44,8 @@ _FIELDS: Final = (
     Field("password", description="Password", sensitive=True),
     Field(
         "params",
-        description="Options of the connection, such as ?authSource=admin&tls=true&replicaSet=rs0. Writes whose answer was "
-        "lost are sent again only with retryWrites=true",
+        description="Options of the connection, such as ?authSource=admin&tls=true&replicaSet=rs0. Writes whose answer "
+        "was lost are sent again only with retryWrites=true",
         form=Form(r"\??([^\s=&?]+=[^\s&]*(&[^\s=&?]+=[^\s&]*)*)?", "a list of options", "write ?name=value&name=value"),
     ),
     Field("databaseName", description="Database that holds the collection", default="daprStore", places_data=True),

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from pannier_sidecar.loading.resolving import Surroundings
+    from pannier_sidecar.state.directory import ServedStore
 
 log = logging.getLogger(__name__)
 
@@ -121,6 +122,12 @@ class StoreKeeper:
             else state
             for state in self.states()
         ]
+
+    def note_failure(self, served: ServedStore) -> None:
+        """Take note that a call could not reach its store."""
+        slot = self._slots.get(served.name)
+        if slot is not None and slot.current is not None and slot.current.served is served:
+            slot.current.breaker.note_failure()
 
     def _begin_watching(self, watch: FolderWatch) -> None:
         self._watching = asyncio.create_task(self._keep_watching(watch), name="watch components")
@@ -226,16 +233,19 @@ def _nobody(directory: Directory) -> None:
 def _state_of(slot: Slot) -> ComponentState:
     """What is served in the slot's name, or else what is waited for."""
     shown = slot.wanted if slot.current is None else slot.current.wanted
-    standing: Standing = "waiting" if slot.current is None else "ready"
+    unreached = "" if slot.current is None else slot.current.breaker.why
+    standing: Standing = "waiting" if slot.current is None or unreached else "ready"
     why = slot.why
-    if slot.current is not None and why and not slot.wanted.note:
+    if unreached:
+        why = unreached
+    elif slot.current is not None and why and not slot.wanted.note:
         why = f"its latest version is not ready: {why}"
     return ComponentState(shown.name, shown.type.name, shown.version, standing, why, shown.type.capabilities)
 
 
 async def _fault_of(store: OpenStore | None, seconds: float) -> str:
-    if store is None:
-        return ""
+    if store is None or store.breaker.why:
+        return ""  # what is known of it is said anyway
     try:
         async with asyncio.timeout(seconds):
             await store.store.ping()

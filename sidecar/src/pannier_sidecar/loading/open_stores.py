@@ -12,6 +12,7 @@ import random
 from contextlib import suppress
 from typing import TYPE_CHECKING, Final, Protocol
 
+from pannier_sidecar.loading.circuit_breaker import CircuitBreaker
 from pannier_sidecar.state.directory import ServedStore, Waiting
 from pannier_sidecar.state.errors import PartlyUnavailable, StoreFault
 from pannier_sidecar.stores import registry
@@ -47,6 +48,9 @@ class OpenStore:
         self.identity = wanted.identity
         self.store = store
         self.wanted = wanted
+        self.breaker = CircuitBreaker(store, wanted.name, self._put)
+        self._answering = store
+        """The store, or what answers for it while it cannot be reached."""
         self._views = [_view(wanted, store)]
 
     @property
@@ -60,10 +64,17 @@ class OpenStore:
             return
         self.wanted = wanted
         self._views = [view for view in self._views if view.calls_in_flight]
-        self._views.append(_view(wanted, self.store))
+        self._views.append(_view(wanted, self._answering))
+
+    def _put(self, store: Store) -> None:
+        """Have this store answer calls, those that are being tried again too."""
+        self._answering = store
+        for view in self._views:
+            view.store = store
 
     async def retire(self, patience: float) -> None:
         """Close the store when its calls have ended, or after `patience` seconds."""
+        await self.breaker.stop()
         loop = asyncio.get_running_loop()
         deadline = loop.time() + patience
         # Polled, because telling an event of each call's end would cost every call something.

@@ -23,9 +23,11 @@ from .errors import (
     ListingNotSupported,
     MalformedRequest,
     OperationFailed,
+    OutcomeUnknown,
     QueryNotSupported,
     StateError,
     StoreFault,
+    StoreUnavailable,
     TooManyOperations,
     TransactionsNotSupported,
 )
@@ -102,6 +104,8 @@ class StateService:
         self.directory = directory
         """Replaced as a whole when components change."""
         self._observer = observer
+        self.note_failure: Callable[[ServedStore], None] = _nobody
+        """Is called after a call that could not reach its store, or whose answer did not come."""
         self._largest_answer = largest_answer
         self._making = Making(largest_answer, budget or Unlimited())
         self.max_items = max_items
@@ -158,10 +162,13 @@ class StateService:
             return []
         try:
             reads = read_values(served.store, request.keys, gets, self._largest_answer, self._making)
-            return await self._counted(served, "bulk_get", reads)
+            items = await self._counted(served, "bulk_get", reads)
         except StoreFault as fault:
             what = f"failed getting {len(gets)} keys from state store {served.name}"
             raise OperationFailed("ERR_STATE_BULK_GET", what, [(request.keys[0], fault)]) from fault
+        if items[0].error is not None and all(item.error is not None for item in items):
+            self.note_failure(served)
+        return items
 
     async def transact(self, request: TransactRequest) -> None:
         """Carry out all writes or none."""
@@ -260,6 +267,8 @@ class StateService:
         faults = await self._counted(served, operation, _each(served, items, writes), _none_failed)
         failed = [(item.key, fault) for item, fault in zip(items, faults, strict=True) if fault]
         if failed:
+            if any(isinstance(fault, StoreUnavailable | OutcomeUnknown) for _, fault in failed):
+                self.note_failure(served)
             is_partly_done = len(failed) < len(items)
             raise OperationFailed(code, what, failed, is_partly_done=is_partly_done) from failed[0][1]
 
@@ -278,9 +287,16 @@ class StateService:
             result = await call
             went_well = succeeded is None or succeeded(result)
             return result
+        except (StoreUnavailable, OutcomeUnknown):
+            self.note_failure(served)
+            raise
         finally:
             served.calls_in_flight -= 1
             self._observer.call_ended(served.name, operation, went_well, perf_counter() - started)
+
+
+def _nobody(_: ServedStore) -> None:
+    pass
 
 
 def _none_failed(faults: Sequence[StoreFault | None]) -> bool:

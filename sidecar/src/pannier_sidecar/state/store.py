@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Mapping, Sequence
+from contextlib import suppress
 from datetime import UTC, datetime
 from enum import Enum
 from typing import ClassVar, TypeVar
@@ -12,7 +13,7 @@ from msgspec import Struct
 
 from pannier_crds.secret import Secret
 
-from .errors import StoreFault
+from .errors import PartlyUnavailable, StoreFault
 from .requests import Delete, Get, Set, Write
 
 Found = TypeVar("Found")
@@ -84,6 +85,14 @@ class Store(ABC):
     @abstractmethod
     async def ping(self) -> None:
         """Return if the store answers now; raise a StoreFault if it does not."""
+
+    async def probe(self) -> None:
+        """Return if anything of the store can be reached; raise StoreUnavailable where no call could succeed now.
+
+        One server of several that is away is no reason, nor a store that answers that it has too much to do.
+        """
+        with suppress(PartlyUnavailable):
+            await self.ping()
 
     @abstractmethod
     async def get(self, get: Get) -> StoredValue | None:

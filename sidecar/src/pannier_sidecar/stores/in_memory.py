@@ -51,6 +51,9 @@ class InMemoryStore(Store):
     async def ping(self) -> None:
         self._must_be_open()
 
+    async def probe(self) -> None:
+        """Return at once: it is here, be it locked for a moment."""
+
     async def get(self, get: Get) -> StoredValue | None:
         self._must_be_open()
         return self._live(get.key)

@@ -27,7 +27,7 @@ OWN = "appName=pannier&w=1&journal=true&retryWrites=false"
         ({"connectionString": "mongodb://a"}, f"mongodb://a/?{OWN}"),
         (
             {"connectionString": "mongodb://ann:x@a/db?journal=false&appname=mine&w=2"},
-            "mongodb://ann:x@a/db?journal=false&appname=mine&w=2",
+            "mongodb://ann:x@a/db?journal=false&appname=mine&w=2&retryWrites=false",
         ),
     ],
 )

@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 
     Row = tuple[bytes | None, str | None, int, int | None, int | None, int]
 
+OF_THE_NODE: Final = "SELECT key FROM system.local"
+"""What every node answers from its own tables."""
 _SET: Final = "UPDATE {table} USING TTL ? SET value = ?, etag = ? WHERE key = ? IF "
 _DELETE: Final = "DELETE FROM {table} WHERE key = ? IF "
 

@@ -84,6 +84,16 @@ class CassandraStore(Store):
     async def ping(self) -> None:
         await self.get(Get("pannier||ping"))
 
+    async def probe(self) -> None:
+        """Return if any node answers: the replicas of one key may be away while those of others are there."""
+        session = self._session
+        if session is None:
+            raise StoreUnavailable("the Cassandra store is not open, or closed")
+        try:
+            await sessions.execute(session, statements.OF_THE_NODE, _nothing)
+        except faults.CLIENT_ERRORS as error:
+            raise faults.translated(error, self._settings, is_write=False) from error
+
     async def get(self, get: Get) -> StoredValue | None:
         return statements.stored_value(await self._read(get))
 
@@ -219,6 +229,10 @@ class CassandraStore(Store):
             raise StoreUnavailable(
                 f"{self._settings.where} has more calls waiting than it can take; try again later"
             ) from None
+
+
+def _nothing() -> None:
+    """Stand for the place of a call that takes none."""
 
 
 def _native_ttl(write: Set) -> int:

@@ -23,6 +23,7 @@ ABSENT: Final = (None, 0)
 REFUSED_WRITES: Final = (404, 409, 412)
 """What a precondition that does not hold is answered with."""
 
+_THROTTLED: Final = 429
 _PASSES: Final = frozenset({408, 410, 429, 449})
 _NOT_DONE: Final = frozenset({410, 429, 449})
 _ADVICE: Final = {
@@ -38,6 +39,11 @@ _ADVICE: Final = {
 def is_absent(error: HttpResponseError) -> bool:
     """Say whether an answer means that the item is not there."""
     return error.status_code == MISSING and getattr(error, "sub_status", None) in ABSENT
+
+
+def is_throttled(error: BaseException | None) -> bool:
+    """Say whether the account answers, but only that it has too much to do."""
+    return isinstance(error, HttpResponseError) and error.status_code == _THROTTLED
 
 
 def of_read(error: Exception, settings: CosmosDBSettings) -> StoreFault:

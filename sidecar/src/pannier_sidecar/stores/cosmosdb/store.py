@@ -64,6 +64,13 @@ class CosmosDBStore(Store):
         opened = self._account
         await self._answered(opened, opened.container.read(), faults.of_read)
 
+    async def probe(self) -> None:
+        try:
+            await self.ping()
+        except StoreUnavailable as fault:
+            if not faults.is_throttled(fault.__cause__):
+                raise
+
     async def get(self, get: Get) -> StoredValue | None:
         opened = self._account
         if get.strong:

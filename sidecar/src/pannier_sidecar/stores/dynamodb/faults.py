@@ -73,6 +73,11 @@ def code(error: Exception) -> str:
     return str(error.response.get("Error", {}).get("Code", "")) if isinstance(error, ClientError) else ""
 
 
+def is_answer(error: BaseException | None) -> bool:
+    """Say whether DynamoDB sent it, if only to say that it has too much to do."""
+    return isinstance(error, ClientError)
+
+
 def reasons(error: Exception) -> list[str]:
     """Return why a transaction was cancelled, a code an operation; the word None for those that are not to blame."""
     return [str(reason.get("Code", "None")) for reason in _cancellation(error)]

@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING, Final
 from uuid import uuid4
 
 from pannier_sidecar.state.cursors import cursor_after, key_before
-from pannier_sidecar.state.errors import StoreFault
+from pannier_sidecar.state.errors import StoreFault, StoreUnavailable
 from pannier_sidecar.state.requests import Delete, Get, Set, Write
 from pannier_sidecar.state.store import Feature, KeyPage, Store, StoredValue
 
 from . import batches
 from .calls import Calls
-from .faults import UnmetCondition
+from .faults import UnmetCondition, is_answer
 from .layout import Layout, fresh_etags, mismatch
 from .settings import read
 
@@ -55,6 +55,13 @@ class DynamoDBStore(Store):
     async def ping(self) -> None:
         # No other call needs only the permissions that a store needs anyway and still finds a wrong partitionKey.
         await self.get(Get("pannier||ping"))
+
+    async def probe(self) -> None:
+        try:
+            await self.ping()
+        except StoreUnavailable as fault:
+            if not is_answer(fault.__cause__):
+                raise
 
     async def get(self, get: Get) -> StoredValue | None:
         layout = self._layout

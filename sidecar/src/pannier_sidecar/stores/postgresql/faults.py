@@ -89,6 +89,11 @@ def is_lost(error: BaseException) -> bool:
     return isinstance(error, _LOST) and not isinstance(error, asyncpg.ClientConfigurationError)
 
 
+def is_full(error: BaseException | None) -> bool:
+    """Say whether the server answers, but only that it takes no more connections."""
+    return isinstance(error, asyncpg.TooManyConnectionsError)
+
+
 def was_undone(error: BaseException) -> bool:
     """Say whether PostgreSQL did nothing, because calls that ran at the same time were in the way."""
     return isinstance(error, _UNDONE)

@@ -15,6 +15,7 @@ from . import settings as reading
 from .cleanup import Cleanup
 from .connection import Connection, connect
 from .connections import Connections, always
+from .faults import is_full
 from .layout import BytesLayout, JsonLayout, Layout
 from .names import key_of, name_of
 from .schema import Schema
@@ -85,6 +86,13 @@ class _PostgreSQLStore(Store):
 
     async def ping(self) -> None:
         await self._opened.run(Connection.execute, self._statements.probe)
+
+    async def probe(self) -> None:
+        try:
+            await self.ping()
+        except StoreUnavailable as fault:
+            if not is_full(fault.__cause__):
+                raise
 
     @property
     def _opened(self) -> Connections:

@@ -75,6 +75,9 @@ class SQLiteStore(Store):
     async def ping(self) -> None:
         await self._read(StateTable.probe)
 
+    async def probe(self) -> None:
+        """Return at once: it is here, be it locked for a moment."""
+
     async def get(self, get: Get) -> StoredValue | None:
         return await self._read(partial(StateTable.get, key=get.key))
 

@@ -1,0 +1,160 @@
+"""A store that was open and is gone as a whole: calls are answered at once, health says it, and it is found again."""
+
+import gc
+import json
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+from urllib.error import HTTPError
+from urllib.request import Request, urlopen
+
+import grpc
+import pytest
+from servers.component_files import component
+from servers.database import Database, Server
+from servers.databases import named
+from servers.grpc_protos import DAPR, methods
+from servers.pannier_process import Pannier
+from servers.threaded_way import ThreadedWay
+from servers.ways import WAYS
+
+from pannier_crds.catalogue import component_type
+
+CALLS = 50
+AT_ONCE_S = 0.5
+"""For a call on a busy machine, that takes a millisecond on an idle one; the timeouts of stores are 2 s and more."""
+SILENT = ("redis", "etcd", "consul")
+
+
+@pytest.fixture(scope="module", params=WAYS)
+def subject(request: pytest.FixtureRequest) -> Database:
+    return named(request.param)
+
+
+@pytest.fixture(scope="module")
+def server(subject: Database, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    with subject.serve(tmp_path_factory.mktemp("server")) as server:
+        yield server
+        gc.collect()
+
+
+class Sidecar:
+    """A sidecar over the store and one that no fault concerns."""
+
+    def __init__(self, process: Pannier):
+        self.process = process
+
+    def call(self, method: str = "GET", path: str = "/v1.0/state/statestore/k", body: str = "") -> tuple[int, Any, Any]:
+        url = f"http://127.0.0.1:{self.process.port()}{path}"
+        request = Request(url, body.encode() or None, method=method)
+        try:
+            with urlopen(request, timeout=30) as answer:
+                return answer.status, json.loads(answer.read() or b"null"), answer.headers
+        except HTTPError as error:
+            with error:
+                return error.code, json.loads(error.read() or b"null"), error.headers
+
+    def state(self, store: str) -> str:
+        _, answer, _ = self.call(path="/v1.0/healthz?verbose")
+        return str(answer["stores"].get(store, {}).get("state"))
+
+    def is_told_at_once(self) -> bool:
+        return "it is tried again in the background" in (self.call()[1] or {}).get("message", "")
+
+
+def components(folder: Path, subject: Database, settings: dict[str, Any]) -> Path:
+    path = folder / "components"
+    path.mkdir()
+    text = component("statestore", subject.store_type, settings, version=subject.store_version)
+    (path / "statestore.yaml").write_text(text)
+    (path / "other.yaml").write_text(component("other", "state.in-memory", {}))
+    return path
+
+
+def with_timeout(subject: Database, settings: dict[str, Any]) -> dict[str, Any]:
+    """Have calls of a store that does not answer end within two seconds, where a component can say that."""
+    kind = component_type(subject.store_type, subject.store_version)
+    assert kind is not None
+    known = {field.name for field in kind.fields}
+    limits = {name: "2s" for name in ("timeout", "readTimeout", "dialTimeout", "operationTimeout") if name in known}
+    return {**settings, **limits}
+
+
+@pytest.mark.parametrize("how", ["refused", "silent"])
+def test_a_store_that_is_gone_is_told_at_once_and_found_again(
+    subject: Database, server: Server, tmp_path: Path, how: str, effort: Any, promise: Any
+) -> None:
+    if how == "silent" and subject.name not in SILENT and effort.times(0, 1) == 0:
+        return
+    lead = WAYS[subject.name]
+    with ThreadedWay(lead.port(server.settings), tells_its_port=lead.tells_its_port) as way:
+        folder = components(tmp_path, subject, with_timeout(subject, {**server.settings, **lead.names(way.port)}))
+        process = Pannier(
+            "serve",
+            "--app-id",
+            "a",
+            "--components",
+            folder,
+            "--http-port",
+            0,
+            "--grpc-port",
+            0,
+            "--enable-metrics=false",
+        )
+        try:
+            times = effort.times(1, 5)
+            slowest = went_through(Sidecar(process), way, how, times)
+        finally:
+            process.close()
+    promise(
+        "calls of a store that cannot be reached are answered 503 with Retry-After at once, health says so, other "
+        "stores are not concerned, and it is served again when it is back",
+        on=server.version,
+        fault="its connections are reset and refused" if how == "refused" else "its connections pass nothing any more",
+        times=times,
+        counted=f"{CALLS * times} calls, none over {AT_ONCE_S} s",
+    )
+    assert slowest < AT_ONCE_S
+
+
+def went_through(sidecar: Sidecar, way: ThreadedWay, how: str, times: int) -> float:
+    """Have the store go and come back; return the seconds of the slowest call while it was away."""
+    slowest = 0.0
+    process = sidecar.process
+    process.until(lambda: sidecar.state("statestore") == "ready", "the store")
+    for _ in range(times):
+        process.until(lambda: sidecar.call("POST", "/v1.0/state/statestore", '[{"key": "k", "value": 1}]')[0] == 201)
+        way.go_away(how)
+        process.until(sidecar.is_told_at_once, "the answer at once")
+        for number in range(CALLS):
+            started = time.monotonic()
+            if number % 2:
+                status, answer, headers = sidecar.call()
+            else:
+                status, answer, headers = sidecar.call("POST", "/v1.0/state/statestore", '[{"key": "k", "value": 2}]')
+            slowest = max(slowest, time.monotonic() - started)
+            assert (status, headers["retry-after"]) == (503, "1"), answer
+        assert sidecar.state("statestore") == "waiting"
+        assert sidecar.state("other") == "ready"
+        assert sidecar.call("POST", "/v1.0/state/other", '[{"key": "k", "value": 2}]')[0] == 201
+        assert grpc_status(process) is grpc.StatusCode.UNAVAILABLE
+        way.come_back()
+        process.until(lambda: sidecar.call()[:2] == (200, 1), "the store again")
+        process.until(lambda: sidecar.state("statestore") == "ready", "health")
+    return slowest
+
+
+def grpc_status(process: Pannier) -> grpc.StatusCode | None:
+    request, response = methods(DAPR)["GetState"]
+    with grpc.insecure_channel(f"127.0.0.1:{process.grpc_port()}") as channel:
+        call = channel.unary_unary(
+            f"/{DAPR}/GetState",
+            request_serializer=lambda message: message.SerializeToString(),
+            response_deserializer=response.FromString,
+        )
+        try:
+            call(request(store_name="statestore", key="k"), timeout=20)
+        except grpc.RpcError as error:
+            return error.code()  # type: ignore[no-any-return]
+    return None

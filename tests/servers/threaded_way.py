@@ -1,0 +1,56 @@
+"""A way to a server for tests that have no event loop: `CutWay` on a thread of its own."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Coroutine
+from typing import Any, Literal
+
+from servers.cut_way import CutWay
+
+PATIENCE_S = 30
+
+
+class ThreadedWay:
+    """Forwards connections to a port of this machine, until it is told to go away."""
+
+    def __init__(self, port: int, *, tells_its_port: bool = False):
+        self._loop = asyncio.new_event_loop()
+        self._way = CutWay(port, tells_its_port=tells_its_port)
+        self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
+
+    def __enter__(self) -> ThreadedWay:
+        self._thread.start()
+        self._run(self._way.open())
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._run(self._way.close())
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._thread.join(PATIENCE_S)
+        self._loop.close()
+
+    @property
+    def port(self) -> int:
+        return self._way.port
+
+    @property
+    def address(self) -> str:
+        return self._way.address
+
+    def go_away(self, how: Literal["refused", "silent"]) -> None:
+        """Reset and refuse connections, or let nothing pass any more on those that are there and on new ones."""
+        if how == "silent":
+            self._way.is_silent = True
+        else:
+            self._run(self._way.close())
+
+    def come_back(self) -> None:
+        if self._way.is_silent:
+            self._run(self._way.close())  # what waited on the way does not arrive later
+            self._way.is_silent = False
+        self._run(self._way.open())
+
+    def _run(self, task: Coroutine[Any, Any, None]) -> None:
+        asyncio.run_coroutine_threadsafe(task, self._loop).result(PATIENCE_S)
