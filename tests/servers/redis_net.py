@@ -129,7 +129,7 @@ def watched(folder: Path, replicas: int = 2) -> Iterator[Watched]:
 
 
 def _outgoing(place: Place) -> list[str]:
-    return ["--bind-source-addr", place.source]
+    return ["--bind-source-addr", place.source, "--shutdown-timeout", "0"]
 
 
 def _is_watched(net: Watched, replicas: int) -> bool:

@@ -142,7 +142,8 @@ class StrongWrites:
             self._replicas.forget()
             raise StoreUnavailable(
                 f"only {following} of {expected} replicas follow {connection.name}, so that a strong write could be "
-                "lost; nothing was written: bring them back, or do without strong"
+                "lost; nothing was written: bring them back, or let those that were taken away for good be forgotten "
+                "(SENTINEL RESET, CLUSTER FORGET), or do without strong"
             )
 
     async def _send_group(self, group: list[_Write]) -> None:
