@@ -162,4 +162,6 @@ def _about(expected: Expected) -> tuple[object, ...]:
 def _why(error: Exception) -> str:
     if isinstance(error, TimeoutError):
         return "no answer in 3 s"
-    return "it refuses connections" if isinstance(error, aiohttp.ClientConnectorError) else str(error) or "it hangs up"
+    if isinstance(error, aiohttp.ClientConnectorError):
+        return "it refuses connections"
+    return "it hangs up" if isinstance(error, aiohttp.ServerDisconnectedError) else f"it fails ({type(error).__name__})"
