@@ -247,3 +247,28 @@ async def test_where_connections_are_taken_and_not_answered_one_is_tried_at_a_ti
         assert way.accepted - before <= 4
         way.heal()
         await eventually(lambda: store.set(Set("k", b"1")))
+
+
+async def test_after_a_failure_calls_are_refused_at_once_and_none_when_it_is_back(
+    server: PostgreSQLServer, open_store
+) -> None:
+    with faulty_way(server.port) as way:
+        store = await open_store(connectionString=f"postgresql://admin@{way.address}/postgres", timeout=5.0)
+        way.hold_requests()
+        way.cut()
+        await faults_of(*(store.get(Get("k")) for _ in range(8)))
+        probing = asyncio.create_task(outcome_of(store.get(Get("k"))))
+        await asyncio.sleep(1)
+        started = monotonic()
+        ends = await faults_of(*(store.get(Get("k")) for _ in range(50)))
+        assert monotonic() - started < 2.5
+        assert all(type(end) is StoreUnavailable for end in ends)
+        way.heal()
+        await eventually(lambda: store.get(Get("k")))
+        await probing
+        way.cut()
+        assert await asyncio.gather(*(store.get(Get("k")) for _ in range(50))) == [None] * 50
+
+
+async def outcome_of(call) -> object:
+    return (await faults_of(call))[0]

@@ -35,6 +35,10 @@ _POOLERS_PATIENCE_S: Final = 60.0
 """How long a pooler may take to end a call that was given up: whether its own server lives it alone knows."""
 
 
+_PROBE_S: Final = 0.3
+"""How long calls wait for the attempt to connect that follows a failed one; then they are refused at once."""
+
+
 def never() -> bool:
     """Say of a call that it changes nothing."""
     return False
@@ -76,6 +80,8 @@ class Connections:
         """Attempts to open connections."""
         self._last_failure: Exception | None = None
         """Why no connection could be opened the last time; None: one could."""
+        self._is_late = False
+        """Whether the attempt after a failure takes so long that it may well fail too."""
         self._fewest_idle = 0
         """How many have been idle since the last look."""
         self._next_look: asyncio.TimerHandle | None = None
@@ -157,7 +163,8 @@ class Connections:
         """Return a new connection, or the next that becomes free."""
         if self._is_closed:
             raise self._closed()
-        if self._last_failure is not None and self._opening and not self._has_hope:
+        if self._is_late and not self._has_hope:
+            assert self._last_failure is not None
             raise faults.translated(self._last_failure, self._where, is_unknown=False)
         waiting: asyncio.Future[Connection] = asyncio.get_running_loop().create_future()
         self._waiting[waiting] = None
@@ -186,6 +193,9 @@ class Connections:
     async def _open_one(self) -> None:
         """Open a connection in the room that was taken for it; this goes on when the call that wanted it is late."""
         connection = None
+        late = None
+        if self._last_failure is not None:
+            late = asyncio.get_running_loop().call_later(_PROBE_S, self._probe_is_late)
         try:
             async with asyncio.timeout(self._timeout):
                 connection = await self._connect()
@@ -193,6 +203,9 @@ class Connections:
             self._last_failure = error
         finally:
             self._opening.discard(asyncio.current_task())
+            self._is_late = False
+            if late is not None:
+                late.cancel()
             if connection is None:
                 self._room += 1
         if connection is None:
@@ -204,6 +217,11 @@ class Connections:
             self._open.add(connection)
             self._give_back(connection)
         self._open_more()
+
+    def _probe_is_late(self) -> None:
+        self._is_late = True
+        if not self._has_hope:
+            self._refuse_waiting()
 
     def _refuse_waiting(self) -> None:
         """Tell calls why there is no connection: all, or the first one where others have hope."""
