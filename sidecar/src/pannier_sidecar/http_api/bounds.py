@@ -15,8 +15,6 @@ LARGE: Final = 32 * 1024
 """Bytes of a body whose metadata are measured before they are read."""
 MAX_METADATA: Final = 16 * 1024
 """Bytes of an item's metadata, and of a request's."""
-_ESCAPED_LETTERS: Final = (b"\\u004", b"\\u005", b"\\u006", b"\\u007")
-"""How the names of fields may be written, too."""
 
 
 class _Measured(Struct):
@@ -47,7 +45,8 @@ def check_items(body: bytes, most: int) -> None:
 
     What is no body of that kind passes: who reads it says what is wrong.
     """
-    if len(body) > most * SHORTEST_ITEM and _names(body) > most and _count(body) > most:
+    # Single bytes are counted and looked for, because longer patterns take ten times as long in some bodies.
+    if len(body) > most * SHORTEST_ITEM and body.count(b"{") > most and _count(body) > most:
         raise TooManyItems(most)
     if len(body) > LARGE:
         _check_metadata(body)
@@ -63,11 +62,6 @@ def check_keys(body: bytes, most: int) -> None:
         _check_metadata(body)
 
 
-def _names(body: bytes) -> int:
-    """Return how many items there can be, each of which names its key."""
-    return body.count(b'"key"') + sum(map(body.count, _ESCAPED_LETTERS))
-
-
 def _count(body: bytes) -> int:
     try:
         if body.lstrip()[:1] == b"[":
@@ -78,7 +72,7 @@ def _count(body: bytes) -> int:
 
 
 def _check_metadata(body: bytes) -> None:
-    if b'"metadata"' not in body and not any(letters in body for letters in _ESCAPED_LETTERS):
+    if b'"metadata"' not in body and b"\\" not in body:  # names may be written with escapes
         return
     try:
         sent = _MEASURED.decode(body)
