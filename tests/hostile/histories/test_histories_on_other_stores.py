@@ -1,0 +1,153 @@
+"""Two sidecars' stores at work on each of the other databases, one of them over a way that fails."""
+
+import asyncio
+import gc
+import sqlite3
+import time
+from collections.abc import AsyncIterator, Callable
+from contextlib import AsyncExitStack, asynccontextmanager, closing
+from pathlib import Path
+from typing import Any
+
+import pytest
+from conformance.in_one_place import InOnePlace
+from hostile.effort import Effort
+from servers import etcd_server
+from servers.cut_way import CutWay, cut_way
+from servers.database import Database, Server
+from servers.databases import named
+from servers.history import History
+from servers.opened_store import opening
+from servers.ways import WAYS
+
+from pannier_sidecar.state.store import Feature, Store
+from pannier_sidecar.stores import registry
+
+Promise = Callable[..., None]
+PROMISED = "An acknowledged write stays, none happens twice, and what was answered as not done was not done"
+OTHERS = ("mongodb", "dynamodb", "etcd", "gcp-spanner", "consul", "cosmosdb", "cassandra")
+TAG = "history-"
+SOME = 15
+"""Writes between two faults; some emulators take long for each."""
+
+
+@pytest.fixture(scope="module", params=OTHERS)
+def subject(request: pytest.FixtureRequest) -> Database:
+    return named(request.param)
+
+
+@asynccontextmanager
+async def both(subject: Database, server: Server, way: CutWay) -> AsyncIterator[list[Store]]:
+    """Open a store that is near, and one over the way."""
+    kind: Any = registry.load(subject.store_type, subject.store_version)
+    async with AsyncExitStack() as stack:
+        stores = []
+        for settings in (server.settings, {**server.settings, **WAYS[subject.name].names(way.port)}):
+            store = kind(subject.typed(settings))
+            if subject.metadata_of_transactions:
+                store = InOnePlace(store, subject.metadata_of_transactions)
+            if not subject.transactions_may_race:
+                store.features = store.features - {Feature.TRANSACTIONAL}
+            await store.open()
+            stack.push_async_callback(store.close)
+            stores.append(store)
+        yield stores
+
+
+async def answers_are_lost(way: CutWay) -> None:
+    way.arm("after", TAG.encode())
+    await way.met()
+    await asyncio.sleep(0.05)
+    way.cut()
+
+
+async def requests_are_lost(way: CutWay) -> None:
+    way.arm("before", TAG.encode())
+    await way.met()
+
+
+async def connections_are_refused(way: CutWay) -> None:
+    await way.close()
+    await asyncio.sleep(0.2)
+    await way.open()
+
+
+FAULTS = (answers_are_lost, requests_are_lost, connections_are_refused)
+
+
+async def test_cut_off(subject: Database, tmp_path: Path, effort: Effort, promise: Promise) -> None:
+    rounds = effort.times(1, 30)
+    lead = WAYS[subject.name]
+    with subject.serve(tmp_path) as server:
+        async with cut_way(lead.port(server.settings), tells_its_port=lead.tells_its_port) as way:
+            async with both(subject, server, way) as stores:
+                async with History(stores, tag=TAG) as history:
+                    for _ in range(rounds):
+                        for fault in FAULTS:
+                            await history.goes_on(SOME)
+                            await fault(way)
+                    await history.goes_on(SOME)
+                await history.check(stores[0])
+        promise(
+            PROMISED,
+            on=server.version,
+            fault="connections cut with answers, or requests, on their way; connections refused",
+            times=3 * rounds,
+            counted=history.counts,
+        )
+        gc.collect()
+
+
+async def test_an_etcd_that_is_killed_and_paused(tmp_path: Path, effort: Effort, promise: Promise) -> None:
+    rounds = effort.times(2, 30)
+    with etcd_server.running(tmp_path) as server:
+        async with opening("state.etcd", {**server.settings, "timeout": 1.0}) as open_one:
+            one, other = await open_one("v1"), await open_one("v1")
+            async with History([one, other]) as history:
+                for _ in range(rounds):
+                    await history.goes_on()
+                    server.kill()
+                    await asyncio.to_thread(server.start)
+                    await history.goes_on()
+                    server.pause()
+                    await asyncio.sleep(1.5)
+                    server.resume()
+                await history.goes_on()
+            await history.check(one)
+        promise(
+            PROMISED,
+            on=f"etcd {server.version}",
+            fault="killed and restarted; paused beyond the timeout",
+            times=2 * rounds,
+            counted=history.counts,
+        )
+
+
+@pytest.mark.parametrize("journal", ["WAL", "rollback journal"])
+async def test_a_sqlite_file_that_others_lock(tmp_path: Path, effort: Effort, promise: Promise, journal: str) -> None:
+    rounds = effort.times(3, 60)
+    file = tmp_path / "state.db"
+    settings = {"connectionString": str(file), "busyTimeout": 0.1, "disableWAL": journal != "WAL", "timeout": 0.3}
+    async with opening("state.sqlite", settings) as open_one:
+        one, other = await open_one("v1"), await open_one("v1")
+        async with History([one, other]) as history:
+            for seconds in (0.05, 0.2, 0.6) * (rounds // 3):
+                await history.goes_on()
+                await asyncio.to_thread(locked, file, seconds)
+            await history.goes_on()
+        await history.check(one)
+    promise(
+        PROMISED,
+        on=f"SQLite {sqlite3.sqlite_version}, {journal}, two sidecars",
+        fault="locked by another process, shorter and longer than busyTimeout and timeout",
+        times=rounds,
+        counted=history.counts,
+    )
+
+
+def locked(file: Path, seconds: float) -> None:
+    """Keep everybody else from the file for so long."""
+    with closing(sqlite3.connect(file, timeout=30, isolation_level=None)) as connection:
+        connection.execute("BEGIN EXCLUSIVE")
+        time.sleep(seconds)
+        connection.execute("ROLLBACK")
