@@ -1,0 +1,5 @@
+"""The sidecar is the one that browsers meet."""
+
+from hostile.browsers.conftest import laptop
+
+__all__ = ["laptop"]
