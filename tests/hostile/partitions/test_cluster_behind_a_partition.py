@@ -15,6 +15,7 @@ from servers.redis_server import single
 from pannier_sidecar.state.errors import OutcomeUnknown, PartlyUnavailable, StoreFault, StoreUnavailable
 from pannier_sidecar.state.requests import Get, Set
 from pannier_sidecar.stores.redis import RedisStore
+from pannier_sidecar.stores.redis.slots import slot_of
 
 Promise = Callable[..., None]
 
@@ -107,6 +108,22 @@ async def fault_of(store: RedisStore, key: str) -> StoreFault | None:
     except (StoreUnavailable, OutcomeUnknown) as fault:
         return fault
     return None
+
+
+async def test_a_slot_that_has_no_node_costs_each_call_nothing(tmp_path: Path) -> None:
+    with cluster(tmp_path, 0, "--cluster-require-full-coverage", "no") as net:
+        tag = net.tag_on(net.places[0])
+        async with opened(net.settings, dialTimeout=1.0) as store:
+            await store.set(Set(tag, b"1"))
+            slot = slot_of(tag.encode())
+            for place in net.places:
+                ask(place, "CLUSTER DELSLOTS", slot)
+            await until_fast(store, tag)
+            with pytest.raises(StoreUnavailable, match="hash slot"):
+                await store.get(Get(tag))
+            for place in net.places:
+                ask(place, "CLUSTER SETSLOT", slot, "NODE", ask(net.places[0], "CLUSTER MYID"))
+            await eventually(lambda: store.set(Set(tag, b"2")))
 
 
 async def test_a_cluster_that_is_down_is_not_ready_and_is_found_when_it_is_back(tmp_path: Path) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from functools import partial
+from math import inf
 from typing import TYPE_CHECKING, Any, Final
 
 from hiredis import ReplyError
@@ -58,6 +59,8 @@ class Cluster(Servers):
         """Ids of the nodes that have slots."""
         self._failing: dict[Node, float] = {}
         """Nodes that take no calls, and since when (loop time)."""
+        self._uncovered_since = inf
+        """Loop time since which some slot has no node."""
         self._refresh: asyncio.Task[StoreFault | None] | None = None
         self._watch: asyncio.Task[None] | None = None
         self._retiring: set[asyncio.Task[None]] = set()
@@ -181,6 +184,9 @@ class Cluster(Servers):
                     fault = error
                     self._start_watch()
                     deadline = min(deadline, node.link.waits_until)
+            else:
+                self._start_watch()
+                deadline = min(deadline, self._uncovered_since + self._settings.dial_timeout)
             if loop.time() >= deadline:
                 raise fault
             await self._refreshed(deadline)
@@ -217,7 +223,12 @@ class Cluster(Servers):
         while True:
             fault = await self._start_refresh()
             nodes = {node for node in self._slots if node is not None}
-            if fault is None and not self._failing and all(node.link.connection is not None for node in nodes):
+            if (
+                fault is None
+                and not self._failing
+                and None not in self._slots
+                and all(node.link.connection is not None for node in nodes)
+            ):
                 return
             await asyncio.sleep(TROUBLE_PAUSE_S)
 
@@ -303,6 +314,7 @@ class Cluster(Servers):
         self._known = frozenset(claim.node for claim in found.claims)
         in_use = set(slots)
         now = asyncio.get_running_loop().time()
+        self._uncovered_since = min(self._uncovered_since, now) if None in in_use else inf
         self._failing = {node: self._failing.get(node, now) for node in failing & in_use}
         for address, node in list(self._nodes.items()):
             if node not in in_use:
