@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pannier_crds.problems import listed, one_line
+from pannier_crds.secret import Secret, reveal
 from pannier_sidecar.loading.folder import FolderUnreadable, Reading, component_files, parse, read_contents
 from pannier_sidecar.loading.planning import plan
 from pannier_sidecar.moving.items import CannotMove
@@ -40,7 +41,7 @@ def choose(where: str, surroundings: Surroundings, *, keys_as_written: bool = Fa
 def place_of(wanted: Wanted) -> bytes:
     """Return a digest of where a store keeps its data: its type and the settings that place data."""
     settings = sorted(
-        (field.name, wanted.settings.get(field.canonical_name))
+        (field.name, reveal(value) if isinstance(value := wanted.settings.get(field.canonical_name), Secret) else value)
         for field in wanted.type.fields
         if field.places_data and field.name != "keyScheme"  # stored keys show it
     )
@@ -76,7 +77,7 @@ def _only(reading: Reading, name: str) -> Reading:
 
 
 def _refuse_what_is_forgotten(path: str, wanted: Wanted) -> None:
-    where = str(wanted.settings.get("connectionString") or "")
+    where = reveal(wanted.settings.get("connectionString"))
     if wanted.type.name == "state.in-memory" or ":memory:" in where or "mode=memory" in where:
         raise CannotMove(
             f"{path}: {wanted.name} keeps its state in the memory of the process that serves it, where nobody else "

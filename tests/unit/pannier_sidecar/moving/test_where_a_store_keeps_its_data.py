@@ -1,0 +1,47 @@
+"""Whether two components mean one place, also where what says so is a secret."""
+
+from __future__ import annotations
+
+import pytest
+
+from pannier_crds.manifests import write_document
+from pannier_sidecar.loading.folder import parse
+from pannier_sidecar.loading.planning import Wanted, plan
+from pannier_sidecar.loading.resolving import Surroundings
+from pannier_sidecar.moving.choosing import place_of
+
+VAULT = {
+    "apiVersion": "dapr.io/v1alpha1",
+    "kind": "Component",
+    "metadata": {"name": "vault"},
+    "spec": {"type": "secretstores.local.env", "version": "v1"},
+}
+
+
+def wanted(source: dict[str, object], environment: dict[str, str]) -> Wanted:
+    component = {
+        **VAULT,
+        "metadata": {"name": "orders"},
+        "spec": {
+            "type": "state.postgresql",
+            "version": "v1",
+            "metadata": [{"name": "connectionString", **source}],
+        },
+    }
+    contents = {"vault.yaml": write_document(VAULT).encode(), "orders.yaml": write_document(component).encode()}
+    (only,) = plan(parse(contents), Surroundings("shop", environment=environment)).wanted
+    return only
+
+
+@pytest.mark.parametrize("source", [{"secretKeyRef": {"name": "URL", "key": "URL"}}, {"envRef": "URL"}])
+def test_other_addresses_from_secrets_are_other_places(source: dict[str, object]) -> None:
+    here = wanted(source, {"URL": "host=a user=u"})
+    there = wanted(source, {"URL": "host=b user=u"})
+    assert place_of(here) != place_of(there)
+    assert place_of(here) == place_of(wanted(source, {"URL": "host=a user=u"}))
+    assert here.identity != there.identity
+
+
+def test_a_secret_and_the_same_value_are_one_place() -> None:
+    by_value = wanted({"value": "host=a user=u"}, {})
+    assert place_of(by_value) == place_of(wanted({"envRef": "URL"}, {"URL": "host=a user=u"}))
