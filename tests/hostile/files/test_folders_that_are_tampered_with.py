@@ -1,0 +1,88 @@
+"""Whoever can write into a folder that has an index, and not the index, changes nothing of what is served."""
+
+from __future__ import annotations
+
+import random
+import time
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+from hostile.effort import Effort
+from scenarios.http_client import HttpClient, path
+from servers.component_files import component
+from servers.pannier_process import Pannier
+
+from pannier_crds.folder import INDEX_FILE, index_of
+
+RIGHT = component("orders", "state.in-memory", {})
+OTHERS = [
+    component("orders", "state.sqlite", {"connectionString": ":memory:"}),
+    component("orders", "state.in-memory", {"keyPrefix": "none"}),
+    "",
+    "{",
+    "apiVersion: v1\nkind: Secret\nmetadata: {name: orders}\n",
+]
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    made = tmp_path / "components"
+    made.mkdir()
+    (made / "orders.yaml").write_text(RIGHT)
+    (made / INDEX_FILE).write_bytes(index_of({"orders.yaml": RIGHT.encode()}))
+    return made
+
+
+@pytest.fixture
+def pannier(folder: Path) -> Iterator[Pannier]:
+    ports = ("--http-port", "0", "--dapr-grpc-port", "0", "--enable-metrics=false")
+    pannier = Pannier("serve", "--app-id", "shop", "--components", folder, *ports)
+    try:
+        with closing(HttpClient(pannier.port())) as http:
+            pannier.until(lambda: http.call("GET", path("orders", "k")).status == 204, "orders open")
+            assert http.call("POST", path("orders"), '[{"key": "k", "value": 1}]').status == 201
+        yield pannier
+    finally:
+        pannier.close()
+
+
+def test_what_is_served_is_what_the_index_names(
+    folder: Path, pannier: Pannier, effort: Effort, promise: Callable[..., None]
+) -> None:
+    chance = random.Random(9)
+    changes = calls = 0
+    end = time.monotonic() + effort.seconds(4, 60)
+    with closing(HttpClient(pannier.port())) as http:
+        while time.monotonic() < end:
+            name = chance.choice(["orders.yaml", "smuggled.yaml", "smuggled.json", "a.yml"])
+            text = chance.choice([*OTHERS, component("smuggled", "state.in-memory", {})])
+            file = folder / name
+            if chance.random() < 0.3:
+                file.unlink(missing_ok=True)
+            else:
+                file.write_text(text)
+            changes += 1
+            for _ in range(5):
+                assert http.call("GET", path("orders", "k")).body == b"1"
+                assert http.call("GET", path("smuggled", "k")).status == 400
+                calls += 2
+                time.sleep(0.02)
+        more = component("more", "state.in-memory", {})
+        for each in folder.glob("*.y*ml"):
+            each.unlink()
+        files = {"orders.yaml": RIGHT, "more.yaml": more}
+        for name, text in files.items():
+            (folder / name).write_text(text)
+        (folder / INDEX_FILE).write_bytes(index_of({name: text.encode() for name, text in files.items()}))
+        pannier.until(lambda: http.call("GET", path("more", "k")).status == 204, "what the index names is served again")
+        assert http.call("GET", path("orders", "k")).body == b"1"
+
+    promise(
+        "of a folder with an index, only the files that it names are served, and only as it says",
+        on="a folder of components, such as an app's Secret",
+        fault="files are added, changed, emptied and removed behind the index",
+        times=changes,
+        counted=f"{calls:,} calls; 0 served by another store, 0 without the store",
+    )
