@@ -7,7 +7,7 @@ import threading
 from collections.abc import Coroutine
 from typing import Any, Literal
 
-from servers.cut_way import CutWay
+from servers.cut_way import CutWay, Where
 
 PATIENCE_S = 30
 
@@ -51,6 +51,19 @@ class ThreadedWay:
             self._run(self._way.close())  # what waited on the way does not arrive later
             self._way.is_silent = False
         self._run(self._way.open())
+
+    def arm(self, where: Where, word: bytes) -> None:
+        """As `CutWay.arm`."""
+        self._loop.call_soon_threadsafe(self._way.arm, where, word)
+
+    def cut_when_met(self) -> None:
+        """Reset the connection of the request that is met, a moment after it was passed on."""
+        self._run(self._cut())
+
+    async def _cut(self) -> None:
+        await self._way.met()
+        await asyncio.sleep(0.2)
+        self._way.cut()
 
     def _run(self, task: Coroutine[Any, Any, None]) -> None:
         asyncio.run_coroutine_threadsafe(task, self._loop).result(PATIENCE_S)

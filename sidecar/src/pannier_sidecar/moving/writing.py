@@ -41,6 +41,8 @@ class _Planned(Struct, frozen=True):
     write: Set
     decision: Decision
     note: Written
+    was_noted: bool
+    """By an earlier attempt or run, of whose write nobody knows whether it happened."""
 
 
 class Comparison(Struct, frozen=True):
@@ -102,7 +104,8 @@ class StoreTarget:
             decision = decide(item, stored, entry, written[stored], self._limits, now)
             if decision.verdict in WRITES:
                 note = Written(digest_of(item.value), item.expires_at)
-                planned[stored] = _Planned(self._write(item, stored, decision, now), decision, note)
+                was_noted = any(note.digest == earlier.digest for earlier in written[stored])
+                planned[stored] = _Planned(self._write(item, stored, decision, now), decision, note, was_noted)
             else:
                 batch.settle(stored, decision)
         return await self._carry_out(batch, planned) if planned else None
@@ -115,7 +118,11 @@ class StoreTarget:
             batch.learn(stored, planned[stored].decision, fault)
         self._journal.conclude(
             {stored: planned[stored].note for stored, fault in outcomes.items() if fault is None},
-            {stored: planned[stored].note for stored in outcomes if outcomes[stored] and stored not in batch.doubtful},
+            {
+                stored: plan.note
+                for stored, plan in planned.items()
+                if outcomes[stored] is not None and stored not in batch.doubtful and not plan.was_noted
+            },
         )
         return next((fault for fault in faults if isinstance(fault, StoreUnavailable | OutcomeUnknown)), None)
 

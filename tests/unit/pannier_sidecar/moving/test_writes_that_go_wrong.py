@@ -105,6 +105,15 @@ async def test_what_the_target_refuses_fails_with_its_words(journal: Journal) ->
     assert journal.written(["app||k"]) == {"app||k": []}
 
 
+async def test_what_may_have_been_written_stays_noted_also_when_a_later_run_writes_nothing(journal: Journal) -> None:
+    with pytest.raises(OutcomeUnknown, match="read the key before writing again"):
+        await moved(journal, *[lost_before] * 100)
+    assert len(journal.written(["app||k"])["app||k"]) == 1
+    with pytest.raises(StoreUnavailable):
+        await moved(journal, *[down] * 100)
+    assert len(journal.written(["app||k"])["app||k"]) == 1
+
+
 async def test_a_target_that_never_answers_ends_the_move(journal: Journal) -> None:
     with pytest.raises(StoreUnavailable, match="nobody answers"):
         await moved(journal, *[down] * 100)

@@ -1,0 +1,84 @@
+"""What an app is told over HTTP and gRPC of a write whose answer was lost, and what it finds then."""
+
+import json
+import threading
+from pathlib import Path
+from typing import Any
+from urllib.error import HTTPError
+from urllib.request import Request, urlopen
+
+import grpc
+import pytest
+from servers.component_files import component
+from servers.databases import named
+from servers.grpc_protos import DAPR, methods
+from servers.pannier_process import Pannier
+from servers.threaded_way import ThreadedWay
+from servers.ways import WAYS
+
+READ_FIRST = "read the key before writing again"
+SAVE = "/v1.0/state/statestore"
+
+
+def http_save(process: Pannier, key: str) -> tuple[int, str, str]:
+    body = json.dumps([{"key": key, "value": 1}]).encode()
+    try:
+        with urlopen(Request(f"http://127.0.0.1:{process.port()}{SAVE}", body), timeout=30) as answer:
+            return answer.status, "", ""
+    except HTTPError as error:
+        with error:
+            told = json.loads(error.read())
+            return error.code, told["errorCode"], told["message"]
+
+
+def grpc_save(process: Pannier, key: str) -> tuple[grpc.StatusCode, str]:
+    request, response = methods(DAPR)["SaveState"]
+    with grpc.insecure_channel(f"127.0.0.1:{process.grpc_port()}") as channel:
+        call = channel.unary_unary(
+            f"/{DAPR}/SaveState",
+            request_serializer=lambda message: message.SerializeToString(),
+            response_deserializer=response.FromString,
+        )
+        try:
+            call(request(store_name="statestore", states=[{"key": key, "value": b"1"}]), timeout=20)
+        except grpc.RpcError as error:
+            return error.code(), error.details()
+    return grpc.StatusCode.OK, ""
+
+
+@pytest.mark.parametrize("profile", ["spec", "dapr"])
+@pytest.mark.parametrize("name", ["redis", "postgresql", "etcd"])
+def test_a_write_whose_answer_was_lost(name: str, profile: str, tmp_path: Path, promise: Any) -> None:
+    subject = named(name)
+    with subject.serve(tmp_path / "server") as server, ThreadedWay(WAYS[name].port(server.settings)) as way:
+        folder = tmp_path / "components"
+        folder.mkdir()
+        settings = {**server.settings, **WAYS[name].names(way.port)}
+        (folder / "statestore.yaml").write_text(component("statestore", subject.store_type, settings))
+        ports = ("--http-port", 0, "--grpc-port", 0, "--enable-metrics=false", "--profile", profile)
+        process = Pannier("serve", "--app-id", "a", "--components", folder, *ports)
+        try:
+            process.until(lambda: http_save(process, "first")[0] < 300, "the store")
+            told: list[Any] = []
+            for save in (http_save, grpc_save):
+                key = f"cut-{save.__name__}"
+                way.arm("after", key.encode())
+                saving = threading.Thread(target=lambda save=save, key=key: told.append(save(process, key)))
+                saving.start()
+                way.cut_when_met()
+                saving.join(30)
+                process.until(lambda key=key: process.call(f"{SAVE}/{key}") == (200, "1"), "what was written")
+        finally:
+            process.close()
+    (status, code, message), (grpc_status, details) = told
+    own = "ERR_STATE_OUTCOME_UNKNOWN" if profile == "spec" else "ERR_STATE_SAVE"
+    assert (status, code, grpc_status) == (500, own, grpc.StatusCode.UNKNOWN)
+    assert message.endswith(READ_FIRST)
+    assert details.endswith(READ_FIRST)
+    promise(
+        "an app is told that a write may have happened: 500 over HTTP, UNKNOWN over gRPC, and to read the key first",
+        on=f"{server.version}, profile {profile}",
+        fault="the connection is cut after the server's work",
+        times=2,
+        counted="2 calls told so",
+    )
