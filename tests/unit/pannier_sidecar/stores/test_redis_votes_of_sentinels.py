@@ -61,6 +61,7 @@ def replica(flags: bytes, runid: bytes) -> list[bytes]:
         ([replica(b"slave", b"x"), replica(b"s_down,slave,disconnected", b"y")], 2, 1),
         ([replica(b"slave", b"x"), replica(b"slave,disconnected", b"")], 1, 1),
         ([replica(b"slave,disconnected", b"")], 1, 0),
+        ([replica(b"slave", b"x"), [*replica(b"slave", b"y"), b"role-reported", b"master"]], 1, 2),
         (ReplyError("NOPERM"), 2, 2),
     ],
 )

@@ -92,10 +92,15 @@ def _expected(replicas: Sequence[Mapping[bytes, bytes]]) -> int:
     """Return how many replicas there should be.
 
     One that is down counts, or else a strong write would have fewer copies than were asked for. The primary of before
-    a failover, which is listed as a replica, does not, until it has been heard of as one: it has no run id till then.
+    a failover, which is listed as a replica, does not until it is one: while it is down it has no run id, and when it
+    is back it takes itself for a primary for some seconds.
     """
-    count = sum(not (_is_gone(replica) and not replica.get(b"runid")) for replica in replicas)
+    count = sum(not _was_primary(replica) for replica in replicas)
     return max(count, 1) if replicas else 0
+
+
+def _was_primary(replica: Mapping[bytes, bytes]) -> bool:
+    return replica.get(b"role-reported") == b"master" or (_is_gone(replica) and not replica.get(b"runid"))
 
 
 def _is_gone(replica: Mapping[bytes, bytes]) -> bool:
