@@ -34,7 +34,7 @@ _OF_DURABILITY: Final = re.compile(r"sync|secure_delete", re.IGNORECASE)
 _SETTING: Final = re.compile(r"[A-Za-z][A-Za-z _]*=")
 _FURTHER_SETTING: Final = re.compile(r";\s*(?:[A-Za-z][A-Za-z _]*=|$)")
 _DRIVE: Final = re.compile(r"[A-Za-z]:[\\/]")
-_VARIABLE: Final = re.compile(r"\$\{?\w|%\w+%")
+_VARIABLE: Final = re.compile(r"(?:^|/)(?:\$\{?\w|%[A-Za-z_]+%)")
 _HARMLESS: Final = re.compile(r"(?a:[\w./ -]{1,400})")
 
 
