@@ -20,7 +20,7 @@ from pannier_crds.problems import Problem, error, metadata_path, quoted
 from pannier_crds.secret import is_hidden, reveal
 from pannier_sidecar.loading.resolving import Surroundings, resolve
 from pannier_sidecar.loading.secrets import SecretStores, open_secret_store
-from pannier_sidecar.state.keys import DASH, SEPARATOR, KeyScheme
+from pannier_sidecar.state.keys import DASH, SEPARATOR, KeyScheme, refuse_tokens
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -362,6 +362,9 @@ def _key_scheme(
     component: Component, settings: Mapping[str, Setting], surroundings: Surroundings, *, as_written: bool
 ) -> KeyScheme:
     """The key scheme. Raises ValueError where stored keys could be another app's."""
+    written = component.setting("keyPrefix") or ""
+    if not as_written and ("{namespace}" in written or "{appID}" in written):
+        refuse_tokens(surroundings.app_id, surroundings.namespace if "{namespace}" in written else None)
     return KeyScheme(
         store=component.name,
         app_id=surroundings.app_id,

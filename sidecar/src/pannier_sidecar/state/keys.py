@@ -123,6 +123,18 @@ class KeyScheme:
             raise IllegalKey(part, self._store, why, "write it without, or use keyScheme pipes")
 
 
+def refuse_tokens(app_id: str, namespace: str | None) -> None:
+    """Raise ValueError for an app id or namespace that a prefix made of them would not tell from another one."""
+    for name in filter(None, (app_id, namespace)):
+        if name != name.lower():
+            raise ValueError(
+                f"a keyPrefix is stored in lower case, so with a token in it '{name}' could be '{name.lower()}'; write "
+                "keyPrefix: appid or namespace, which keep capitals"
+            )
+    if namespace:
+        _refuse_two_namespaces(app_id, namespace)
+
+
 def _owner(strategy: str, store: str, app_id: str, namespace: str | None) -> str:
     if strategy == "none":
         return ""

@@ -47,6 +47,9 @@ def test_the_dash_scheme_is_taken(folder):
         ("a|", None, {}, "[keyPrefix]: stored keys can't begin with 'a|'"),
         ("a", "x.y", {"keyPrefix": "namespace"}, "or write keyPrefix: x.y.a"),
         ("x.a", None, {"keyPrefix": "namespace"}, "or write keyPrefix: appid, which makes the same keys"),
+        ("a", "x.y", {"keyPrefix": "{namespace}"}, "can't hold '.', which separates it from the app id"),
+        ("Shop", None, {"keyPrefix": "{appID}"}, "'Shop' could be 'shop'; write keyPrefix: appid or namespace, which"),
+        ("a", "North", {"keyPrefix": "{namespace}"}, "'North' could be 'north'"),
         ("a", None, {"keyPrefix": "shop|"}, "[keyPrefix].value: the prefix ends with '|'"),
         ("a", None, {"keyPrefix": "shop-eu", "keyScheme": "dash"}, "[keyPrefix].value: the prefix holds '-'"),
     ],
@@ -58,6 +61,13 @@ def test_a_prefix_that_could_be_another_apps_is_refused_but_can_be_copied_from(
     assert why in reasons(decide(folder, app_id=app_id, namespace=namespace))["orders"]
     reading = FolderWatch([folder.path]).read()
     assert wanted(plan(reading, Surroundings(app_id, namespace), keys_as_written=True)) == ["orders"]
+
+
+def test_a_prefix_from_a_variable_is_not_shown_where_it_is_refused(folder):
+    reference = "metadata:\n    - name: keyPrefix\n      envRef: PREFIX"
+    folder.write("orders.yaml", folder.component("orders").replace("metadata: []", reference))
+    why = reasons(decide(folder, environment={"PREFIX": "canary|"}))["orders"]
+    assert "with this keyPrefix, another app's key could be the same" in why and "canary" not in why
 
 
 def test_an_app_id_with_a_dot_is_taken_under_keyprefix_namespace_where_there_is_one(folder):
