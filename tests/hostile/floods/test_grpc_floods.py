@@ -100,7 +100,7 @@ def test_answers_that_nobody_takes_are_held_within_the_budget(
             client.sock.sendall(frames.window_update(0, 2**30) + client.call("GetState", get("large1")))
             assert client.ends(1) == [0]
     assert used.grown_mib < (250 if what == "bulk" else 140), used
-    assert used.longest_wait < 1.5, used
+    assert used.others_are_served, used
     promise(
         SERVED, on=ON, fault=f"{what} of 4 MiB and more, windows of {window} bytes that stay closed",
         times=128 * connections, counted=str(used),
@@ -155,7 +155,7 @@ def test_small_messages_that_unpack_to_very_many_fields_are_refused_early(
         statuses = flood.ends(times)
     assert set(statuses) <= {3, 8, 13}, statuses
     assert used.cpu_s < 1 + 0.4 * times, used
-    assert used.longest_wait < 0.7, used
+    assert used.others_are_served, used
     assert used.grown_mib < 100, used
     promise(SERVED, on=ON, fault=f"gzips of very many {what}", times=times, counted=str(used))
 
@@ -174,7 +174,7 @@ def test_as_many_items_as_are_allowed_are_read_with_pauses(target: Target, promi
             assert flood.ends(1) == [10]
             flood.sock.sendall(flood.call("GetBulkState", encode(messages.GetBulkStateRequest("statestore", keys))))
             time.sleep(0.2)
-    assert used.longest_wait < 0.5, used
+    assert used.others_are_served, used
     assert used.grown_mib < 100, used
     promise(SERVED, on=ON, fault="saves, mismatches and reads of 10,000 items", times=3 * times, counted=str(used))
 
@@ -211,7 +211,7 @@ def test_frames_that_carry_no_call_end_the_connection(
                 except (ConnectionError, BrokenPipeError):
                     pass
     assert used.cpu_s < 1 + 0.3 * times, used
-    assert used.longest_wait < 0.7, used
+    assert used.others_are_served, used
     promise(
         "frames without a call end the connection", on=ON, fault=what, times=times, counted=str(used),
     )  # fmt: skip

@@ -30,6 +30,9 @@ if TYPE_CHECKING:
 GRPC: Final = b"application/grpc"
 SHARES: Final = 8
 """Part of the budget that one connection's answers may have before its further calls wait."""
+UNPACKED: Final = 4
+"""Large messages that were compressed and are being answered."""
+SMALL_MESSAGE: Final = 64 * 1024
 FAIR_GUESS: Final = range(16)
 """Bytes that an answer may be smaller than was expected, without a lesson in it."""
 FEW_FIELDS: Final = 32
@@ -65,6 +68,7 @@ class Lanes(Connections["Lane"]):
     """From a path and the call's headers to its method. Raises Failure."""
     limits: Limits = field(default_factory=Limits)
     pace: Pace = field(default_factory=Pace)
+    unpacking: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(UNPACKED), init=False)
     expected: int = field(default=32 * 1024, init=False)
     """Bytes that the next answer may have: it grows with large ones at once, and falls slowly."""
     at_once: int = field(default=0, init=False)
@@ -111,6 +115,7 @@ class Lane(Connection[Call]):
         self._lanes = lanes
         self._begun = 0
         """Calls that are being answered."""
+        self._unpacking = asyncio.Lock()
         self._is_penalized = False
         """It had to give up an answer: no call is begun before the next second, or each would cost us another one."""
         self._gate: deque[asyncio.Future[None]] = deque()
@@ -199,9 +204,12 @@ class Lane(Connection[Call]):
             await self._wait_for_room(call)
         self._begun += method.is_unary
         try:
-            if is_compressed:
-                message = await self._inflated(call, message)
-            answer = await method.answer(message, call.headers)
+            if is_compressed and method.is_unary:
+                answer = await self._answer_compressed(call, message)
+            else:
+                if is_compressed:
+                    message = await self._unpacked(call, message)
+                answer = await method.answer(message, call.headers)
         except Failure as failure:
             self._fail(call, failure)
             return
@@ -254,12 +262,19 @@ class Lane(Connection[Call]):
                 opened.set_result(None)
                 break
 
-    async def _inflated(self, call: Call, message: bytes) -> bytes:
-        """Return what a compressed message holds; that takes long, so calls do it one after another."""
+    async def _answer_compressed(self, call: Call, message: bytes) -> bytes:
+        """Answer a call whose message has to be unpacked: few at a time, for a small one may become a large one."""
+        async with self._unpacking, self._lanes.unpacking:
+            unpacked = await self._unpacked(call, message)
+            if len(unpacked) > SMALL_MESSAGE:
+                return await call.method.answer(unpacked, call.headers)
+        return await call.method.answer(unpacked, call.headers)
+
+    async def _unpacked(self, call: Call, message: bytes) -> bytes:
         encoding, limit = call.headers.get(b"grpc-encoding", b"identity"), self._limits.message
-        found = await self._lanes.pace.run(lambda: inflated(message, encoding, limit))
-        self._count(call, len(found))
-        return found
+        unpacked = await self._lanes.pace.run(lambda: inflated(message, encoding, limit))
+        self._count(call, len(unpacked))
+        return unpacked
 
     async def _look_again(self, call: Call, pause: float, message: bytes, last: bytes) -> None:
         """Answer whenever the answer is another one, until the client gives the call up."""

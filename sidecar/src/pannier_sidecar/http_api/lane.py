@@ -224,6 +224,8 @@ class Lane(asyncio.Protocol):
                 self._refuse(400, f"this is no HTTP/1.1 request: {error}")
         if self._in_message:
             self._check_growth(len(data))
+        if self._is_lingering:  # what the parser holds of a header is not wanted
+            self._parser = httptools.HttpRequestParser(self)
 
     # --- httptools speaks -----------------------------------------------------------------------------------------
 
