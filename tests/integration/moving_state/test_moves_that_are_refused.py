@@ -71,7 +71,7 @@ def test_a_folder_of_components_will_do(desk: Desk, sqlite_place: Place) -> None
 def test_a_component_that_is_wrong_is_told_as_in_check(refused: Refused, desk: Desk, sqlite_place: Place) -> None:
     sqlite_place.under(desk.folder / "wrong.yaml", tableName="no table")
     said = refused("copy", "--from", "wrong.yaml", "--to", sqlite_place.file)
-    assert said.startswith("pannier: wrong.yaml:1: spec.metadata[tableName].value: 'no table' is not a table name")
+    assert said.startswith("pannier: wrong.yaml:1: spec.metadata[tableName].value: the value is not a table name")
 
 
 def test_another_apps_component(refused: Refused, desk: Desk, sqlite_place: Place) -> None:
