@@ -48,6 +48,7 @@ if TYPE_CHECKING:
     from pannier_sidecar.loading.planning import Plan
     from pannier_sidecar.settings import LimitSettings, Settings
     from pannier_sidecar.state.directory import Directory
+    from pannier_sidecar.state.errors import StateError
 
     FindMethod = Callable[[bytes, dict[bytes, bytes]], Method]
     HttpAnswer = Callable[[Call], Awaitable[Answer]]
@@ -174,6 +175,7 @@ class Sidecar:
     async def _listen(self) -> None:
         settings = self._settings
         api = HttpApi(self._service, self._runtime, PROFILES[settings.profile], settings.api_token)
+        api.on_error = self._count_error
         api.documentation = Documentation(api)
         answer = self._guarded(self._listeners.api, api.answer)
         answer = observe(answer, self._metrics, self._tracer, logs_calls=settings.log.api_calls)
@@ -187,9 +189,15 @@ class Sidecar:
             answer = self._guarded(self._listeners.metrics, self._answer_scrape)
             await self._server.listen(self._listeners.metrics, answer)
 
+    def _count_error(self, error: StateError) -> None:
+        if self._metrics is not None:
+            self._metrics.error_answered(error.code)
+
     async def _listen_for_grpc(self) -> None:
         settings = self._settings
-        services = serve(self._service, self._runtime, settings.api_token)
+        services = serve(
+            self._service, self._runtime, settings.api_token, self._count_error, is_exact=settings.profile == "dapr"
+        )
         services.wrap(
             lambda method, answer: observe_grpc(
                 method, answer, self._metrics, self._tracer, logs_calls=settings.log.api_calls

@@ -75,9 +75,9 @@ class Runtime:
         """Attach an attribute to the metadata. Raises MalformedRequest for one too many, or one too long."""
         if len(name) + len(value) > LONGEST_ATTRIBUTE:
             limit = LONGEST_ATTRIBUTE
-            raise MalformedRequest(f"attribute {name[:40]!r} is over {limit} characters; keep it in a store")
+            raise MalformedRequest(f"attribute {name[:40]!r} is over {limit} characters", "keep it in a store")
         if name not in self.attributes and len(self.attributes) >= MOST_ATTRIBUTES:
-            raise MalformedRequest(f"there are {MOST_ATTRIBUTES} attributes already; keep {name!r} in a store")
+            raise MalformedRequest(f"there are {MOST_ATTRIBUTES} attributes already", f"keep {name!r} in a store")
         self.attributes[name] = value
 
     def served_components(self) -> list[ComponentStatus]:

@@ -20,34 +20,39 @@ from .encoding import CONSISTENCY, Encoding, actor_operation, bulk_item, choice,
 from .long_messages import LongMessages
 from .messages import Empty
 from .services import unary
+from .status import Failure, failure, failure_in_daprs_words
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from msgspec import Struct
 
     from ..runtime import Runtime
+    from ..state.errors import StateError
     from ..state.service import StateService
     from .lane import Method
+    from .services import Handler
 
 SERVICE = "dapr.proto.runtime.v1.Dapr"
 
 
 class StateMethods:
-    """The six state calls, which Layotto's service has in common with Dapr's. No store named: the default store."""
+    """The six state calls, which Layotto's service has in common with Dapr's."""
 
-    def __init__(self, service: StateService, encoding: Encoding):
+    def __init__(self, service: StateService, encoding: Encoding, *, has_default: bool = True):
+        """Without `has_default` a request that names no store is refused, else it is for the default store."""
         self._service = service
+        self._unnamed = None if has_default else ""
         self._encoding = encoding
         self._each = service.pace.each
 
     async def get(self, request: messages.GetStateRequest) -> Struct:
         consistency = choice(CONSISTENCY, request.consistency, "consistency")
-        wanted = GetRequest(request.store_name or None, request.key, consistency, request.metadata)
+        wanted = GetRequest(request.store_name or self._unnamed, request.key, consistency, request.metadata)
         return get_response(await self._service.get(wanted))
 
     async def get_bulk(self, request: messages.GetBulkStateRequest) -> Struct:
-        wanted = BulkGetRequest(request.store_name or None, request.keys, metadata=request.metadata)
+        wanted = BulkGetRequest(request.store_name or self._unnamed, request.keys, metadata=request.metadata)
         found = await self._service.bulk_get(wanted)
         return messages.GetBulkStateResponse(await self._each(bulk_item, found))
 
@@ -55,25 +60,28 @@ class StateMethods:
         states, write_item = request.states, self._encoding.write_item
         few = len(states) <= FEW  # nearly always, and a call less
         items = [write_item(state) for state in states] if few else await self._each(write_item, states)
-        await self._service.save(SaveRequest(request.store_name or None, items))
+        await self._service.save(SaveRequest(request.store_name or self._unnamed, items))
         return Empty()
 
     async def delete(self, request: messages.DeleteStateRequest) -> Struct:
         item = self._encoding.delete_item(request)
-        await self._service.delete(DeleteRequest(request.store_name or None, item))
+        await self._service.delete(DeleteRequest(request.store_name or self._unnamed, item))
         return Empty()
 
     async def delete_bulk(self, request: messages.StatesRequest) -> Struct:
         items = await self._each(self._encoding.bulk_delete_item, request.states)
-        await self._service.bulk_delete(BulkDeleteRequest(request.store_name or None, items))
+        await self._service.bulk_delete(BulkDeleteRequest(request.store_name or self._unnamed, items))
         return Empty()
 
     async def transact(self, request: messages.ExecuteStateTransactionRequest) -> Struct:
-        self._service.require_transactions(request.store_name or None)
+        self._service.require_transactions(request.store_name or self._unnamed)
         operations = await self._each(self._encoding.operation, request.operations)
         items = [item for item in operations if item is not None]
-        await self._service.transact(TransactRequest(request.store_name or None, items, request.metadata))
+        await self._service.transact(TransactRequest(request.store_name or self._unnamed, items, request.metadata))
         return Empty()
+
+    async def query(self, request: messages.QueryStateRequest) -> Struct:
+        raise self._service.query(request.store_name or self._unnamed)
 
 
 class SidecarMethods:
@@ -119,23 +127,37 @@ class SidecarMethods:
         return Empty()
 
 
-def methods(service: StateService, runtime: Runtime) -> Mapping[str, Method]:
-    """Return the methods of the service by name."""
-    state = StateMethods(service, Encoding())
+def methods(
+    service: StateService, runtime: Runtime, on_error: Callable[[StateError], None], *, is_exact: bool
+) -> Mapping[str, Method]:
+    """Return the methods of the service by name. With `is_exact` they answer as Dapr 1.18 does, to the letter.
+
+    `on_error` is told of each error that a call is answered with.
+    """
+    state = StateMethods(service, Encoding(), has_default=not is_exact)
     sidecar = SidecarMethods(service, runtime)
     long = LongMessages(service.pace, service.max_items)
-    return {
-        "GetState": unary(messages.GetStateRequest, state.get, long),
-        "GetBulkState": unary(messages.GetBulkStateRequest, state.get_bulk, long),
-        "SaveState": unary(messages.StatesRequest, state.save, long),
-        "DeleteState": unary(messages.DeleteStateRequest, state.delete, long),
-        "DeleteBulkState": unary(messages.StatesRequest, state.delete_bulk, long),
-        "ExecuteStateTransaction": unary(messages.ExecuteStateTransactionRequest, state.transact, long),
-        "GetActorState": unary(messages.GetActorStateRequest, sidecar.get_actor_state, long),
-        "ExecuteActorStateTransaction": unary(
-            messages.ExecuteActorStateTransactionRequest, sidecar.transact_actor_state, long
+    worded = failure_in_daprs_words if is_exact else failure
+
+    def tell(error: StateError) -> Failure:
+        on_error(error)
+        return worded(error)
+
+    handlers: dict[str, tuple[type[Struct], Handler]] = {
+        "GetState": (messages.GetStateRequest, state.get),
+        "GetBulkState": (messages.GetBulkStateRequest, state.get_bulk),
+        "SaveState": (messages.StatesRequest, state.save),
+        "DeleteState": (messages.DeleteStateRequest, state.delete),
+        "DeleteBulkState": (messages.StatesRequest, state.delete_bulk),
+        "ExecuteStateTransaction": (messages.ExecuteStateTransactionRequest, state.transact),
+        "QueryStateAlpha1": (messages.QueryStateRequest, state.query),
+        "GetActorState": (messages.GetActorStateRequest, sidecar.get_actor_state),
+        "ExecuteActorStateTransaction": (
+            messages.ExecuteActorStateTransactionRequest,
+            sidecar.transact_actor_state,
         ),
-        "GetMetadata": unary(Empty, sidecar.metadata, long),
-        "SetMetadata": unary(messages.SetMetadataRequest, sidecar.set_metadata, long),
-        "Shutdown": unary(Empty, sidecar.shutdown, long),
+        "GetMetadata": (Empty, sidecar.metadata),
+        "SetMetadata": (messages.SetMetadataRequest, sidecar.set_metadata),
+        "Shutdown": (Empty, sidecar.shutdown),
     }
+    return {name: unary(request, handler, long, tell=tell) for name, (request, handler) in handlers.items()}

@@ -65,7 +65,7 @@ Option = TypeVar("Option")
 def choice(known: tuple[Option, ...], number: int, name: str) -> Option:
     """Return the option of that number. Raises MalformedRequest."""
     if not 0 <= number < len(known):
-        raise MalformedRequest(f"{name} is {number}; write a number up to {len(known) - 1}")
+        raise MalformedRequest(f"{name} is {number}", f"write a number up to {len(known) - 1}")
     return known[number]
 
 

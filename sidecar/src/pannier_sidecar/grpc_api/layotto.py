@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from ..state.errors import IllegalKey, NoStoreConfigured, OperationFailed, StateError, TransactionsNotSupported
+from ..state.errors import IllegalKey, NoStoreConfigured, StateError, TransactionsNotSupported
 from . import messages
 from .dapr import StateMethods
 from .encoding import Encoding
@@ -55,10 +55,8 @@ def in_layottos_words(error: StateError) -> Failure:
 
 
 def _text(error: StateError) -> str:
-    if isinstance(error, OperationFailed):
-        return str(error)  # what a store says may hold a `;`
     if isinstance(error, NoStoreConfigured):
         return "state store is not configured"
     if isinstance(error, TransactionsNotSupported):
         return f"state store {error.resource} doesn't support transaction"
-    return str(error).partition("; ")[0]
+    return error.message

@@ -35,6 +35,16 @@ class GetStateRequest(Struct):
     metadata: Annotated[dict[str, str], 4] = field(default_factory=dict)
 
 
+class QueryStateRequest(Struct):
+    store_name: Annotated[str, 1] = ""
+    query: Annotated[str, 2] = ""
+    metadata: Annotated[dict[str, str], 3] = field(default_factory=dict)
+
+
+class QueryStateResponse(Struct):
+    token: Annotated[str, 2] = ""
+
+
 class GetStateResponse(Struct):
     data: Annotated[bytes, 1] = b""
     etag: Annotated[str, 2] = ""

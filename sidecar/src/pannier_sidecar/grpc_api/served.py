@@ -8,12 +8,32 @@ from . import dapr, health, layotto, reflection
 from .services import Services
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from ..runtime import Runtime
+    from ..state.errors import StateError
     from ..state.service import StateService
 
 
-def serve(service: StateService, runtime: Runtime, token: str | None) -> Services:
-    """Return Dapr's service, Layotto's, health, and reflection."""
-    named = {dapr.SERVICE: dapr.methods(service, runtime), layotto.SERVICE: layotto.methods(service)}
+def _ignore(error: StateError) -> None:
+    pass
+
+
+def serve(
+    service: StateService,
+    runtime: Runtime,
+    token: str | None,
+    on_error: Callable[[StateError], None] = _ignore,
+    *,
+    is_exact: bool = False,
+) -> Services:
+    """Return Dapr's service (with `is_exact` to the letter of Dapr 1.18), Layotto's, health, and reflection.
+
+    `on_error` is told of each error that a call of Dapr's service is answered with.
+    """
+    named = {
+        dapr.SERVICE: dapr.methods(service, runtime, on_error, is_exact=is_exact),
+        layotto.SERVICE: layotto.methods(service),
+    }
     named[health.SERVICE] = health.methods(runtime, [*named])
     return Services({**named, **dict.fromkeys(reflection.SERVICES, reflection.methods([*named]))}, token)

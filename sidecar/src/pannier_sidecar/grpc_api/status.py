@@ -56,9 +56,17 @@ _PLAIN = "".join(chr(code) for code in range(0x20, 0x7F) if chr(code) != "%")
 
 
 def failure(error: StateError) -> Failure:
-    """Return the failure that tells of a state error, with the details that Dapr 1.18 gives it."""
-    details = [AnyValue(TYPES + type(detail).__name__, encode(detail)) for detail in _details(error)]
-    message = str(error)
+    """Return the failure that tells of a state error and what to do, with the details that Dapr 1.18 gives it."""
+    return _failure(error, str(error), "")
+
+
+def failure_in_daprs_words(error: StateError) -> Failure:
+    """Return the failure as Dapr 1.18 words it; what to do is in a detail, where it has one with room for it."""
+    return _failure(error, error.message, error.advice)
+
+
+def _failure(error: StateError, message: str, advice: str) -> Failure:
+    details = [AnyValue(TYPES + type(detail).__name__, encode(detail)) for detail in _details(error, advice)]
     return Failure(error.grpc_code, message, encode(RpcStatus(error.grpc_code, message, details)))
 
 
@@ -70,12 +78,12 @@ def unauthenticated(why: str) -> Failure:
     return Failure(Code.UNAUTHENTICATED, "Unauthorized", encode(status))
 
 
-def _details(error: StateError) -> Iterator[Struct]:
+def _details(error: StateError, advice: str) -> Iterator[Struct]:
     if error.violation is not None:
         yield BadRequest([FieldViolation(*error.violation)])
     if error.help_link is not None:
         yield Help([Link(*error.help_link)])
     if error.resource is not None:
-        yield ResourceInfo("state", error.resource)
+        yield ResourceInfo("state", error.resource, description=advice)
     info = {} if isinstance(error, StoreMissing) else error.info  # Dapr tells the app id over HTTP alone
     yield ErrorInfo(error.reason or error.code, "dapr.io", dict(info or {}))

@@ -84,4 +84,4 @@ def _check_metadata(body: bytes) -> None:
     if not isinstance(sent, list):
         sizes.append(len(bytes(sent.metadata)))
     if max(sizes, default=0) > MAX_METADATA:
-        raise MalformedRequest(f"metadata of over {MAX_METADATA} bytes; store what is large in a value")
+        raise MalformedRequest(f"metadata of over {MAX_METADATA} bytes", "store what is large in a value")

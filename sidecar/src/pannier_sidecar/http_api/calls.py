@@ -63,6 +63,8 @@ class HttpApi:
         """Serve `service`. With a `token`, calls must carry it in the header `dapr-api-token`."""
         self.runtime = runtime
         self.profile = profile
+        self.on_error: Callable[[StateError], None] = _ignore
+        """Is told of each error that a call is answered with."""
         self.documentation: Callable[[Call], Awaitable[Answer]] | None = None
         """Answers `/openapi.json` and `/docs`; set by the one place that knows FastAPI."""
         self._service = service
@@ -110,6 +112,7 @@ class HttpApi:
                 return self._told_to_anybody(where.operation, call)
             return await self._operations[where.operation](call, *texts)
         except StateError as error:
+            self.on_error(error)
             return error_answer(error, self.profile)
 
     def _is_allowed(self, call: Call) -> bool:
@@ -236,7 +239,7 @@ class HttpApi:
         try:
             self.runtime.attach(attribute, call.body.decode())
         except UnicodeDecodeError as error:
-            raise MalformedRequest(f"the value of {attribute} is not UTF-8; send text") from error
+            raise MalformedRequest(f"the value of {attribute} is not UTF-8", "send text") from error
         return NO_CONTENT
 
     async def _healthz(self, call: Call) -> Answer:
@@ -292,8 +295,12 @@ def _limit(text: str | None) -> int:
         return 100
     digits = text.lstrip("0") if text.isascii() and text.isdigit() else ""
     if not 1 <= len(digits) <= len(str(MAX_PAGE)) or int(digits) > MAX_PAGE:
-        raise MalformedRequest(f"limit is {text[:50]!r}; write a whole number from 1 to {MAX_PAGE}")
+        raise MalformedRequest(f"limit is {text[:50]!r}", f"write a whole number from 1 to {MAX_PAGE}")
     return int(digits)
+
+
+def _ignore(error: StateError) -> None:
+    pass
 
 
 def _shown(raw: bytes) -> str:

@@ -197,13 +197,13 @@ class Decoding:
                 return decoder.decode(mended)
         except UnicodeError as error:
             text = fault_of(body) or f"the body is not UTF-8: {error}"
-            raise MalformedRequest(f"{context}{text}; {advice}") from error
+            raise MalformedRequest(f"{context}{text}", advice) from error
         except RecursionError as error:
-            raise MalformedRequest(f"{context}JSON is nested too deeply; store the inner part as a string") from error
+            raise MalformedRequest(f"{context}JSON is nested too deeply", "store the inner part as a string") from error
         except msgspec.DecodeError as error:
             fault = None if isinstance(error, msgspec.ValidationError) else fault_of(body)
             text = fault or str(error).replace("Object missing required field `key`", '"key" is a required field')
-            raise MalformedRequest(f"{context}{text}; {advice}") from error
+            raise MalformedRequest(f"{context}{text}", advice) from error
 
 
 _DESERIALIZING = "failed deserializing HTTP body: "
@@ -277,7 +277,7 @@ def _operation(sent: SentOperation[Any], place: Place, hints: Hints) -> WriteIte
 
 def _item(sent: StrictItem | LenientItem, place: Place, hints: Hints) -> WriteItem:
     if not sent.key:
-        raise MalformedRequest(f'"key" is a required field{_at(place)}; give each item a key that is not empty')
+        raise MalformedRequest(f'"key" is a required field{_at(place)}', "give each item a key that is not empty")
     concurrency, consistency, retry = hints.concurrency, hints.consistency, hints.retry
     if (options := sent.options) is not None:
         concurrency = _choice(Concurrency, "concurrency", options.concurrency, place) or concurrency
@@ -316,7 +316,7 @@ def _choice(kind: type[Choice], name: str, text: str | None, place: Place | None
         return kind(text)
     except ValueError:
         known = " or ".join(f'"{member.value}"' for member in kind)
-        raise MalformedRequest(f"unrecognized {name} model '{text}'{_at(place)}; write {known}") from None
+        raise MalformedRequest(f"unrecognized {name} model '{text}'{_at(place)}", f"write {known}") from None
 
 
 def _retry(interval: int | None, threshold: int | None, pattern: str | None, place: Place | None) -> RetryPolicy:
@@ -328,7 +328,7 @@ def _retry(interval: int | None, threshold: int | None, pattern: str | None, pla
         ("threshold", threshold, MAX_RETRIES),
     ):
         if not 0 <= number <= limit:
-            raise MalformedRequest(f"retry {name} is {number}{_at(place)}; write a whole number from 0 to {limit}")
+            raise MalformedRequest(f"retry {name} is {number}{_at(place)}", f"write a whole number from 0 to {limit}")
     return RetryPolicy(interval, threshold, _choice(Pattern, "retry pattern", pattern, place) or default.pattern)
 
 
@@ -336,7 +336,7 @@ def _number(name: str, text: str | None) -> int | None:
     if not text:
         return None
     if _WHOLE_NUMBER.fullmatch(text.strip()) is None:
-        raise MalformedRequest(f"{name} is {text[:50]!r}; write a whole number")
+        raise MalformedRequest(f"{name} is {text[:50]!r}", "write a whole number")
     return int(text)
 
 

@@ -98,7 +98,9 @@ def error_answer(error: StateError, profile: Profile) -> Answer:
     status, code = error.http_status, error.code
     if profile.invokes_apps:
         status, code = error.dapr_http_status or status, error.dapr_code or code
-    body = ErrorBody(code, str(error), UNSET if error.reason is None else _details(error))
+    message = str(error) if profile.gives_advice else error.message
+    details = _details(error, gives_advice=not profile.gives_advice)
+    body = ErrorBody(code, message, UNSET if error.reason is None else details)
     headers: tuple[tuple[bytes, bytes], ...] = ()
     if error.retry_after is not None and status == 503:
         headers = ((b"retry-after", b"%d" % error.retry_after),)
@@ -110,8 +112,11 @@ def refusal(status: int, code: str, message: str) -> Answer:
     return Answer(status, msgspec.json.encode(ErrorBody(code, message)), JSON)
 
 
-def _details(error: StateError) -> list[dict[str, Any]]:
-    """Return the google.rpc details of an error; keys in alphabetical order, as Dapr writes them."""
+def _details(error: StateError, *, gives_advice: bool) -> list[dict[str, Any]]:
+    """Return the google.rpc details of an error; keys in alphabetical order, as Dapr writes them.
+
+    With `gives_advice` they say what to do: as many of them as Dapr's, which its clients count.
+    """
     details: list[dict[str, Any]] = []
     if error.violation is not None:
         field, description = error.violation
@@ -121,7 +126,8 @@ def _details(error: StateError) -> list[dict[str, Any]]:
         description, url = error.help_link
         details.append({"@type": _TYPES + "Help", "links": [{"description": description, "url": url}]})
     if error.resource is not None:
-        names = {"description": "", "owner": "", "resource_name": error.resource, "resource_type": "state"}
+        description = error.advice if gives_advice else ""
+        names = {"description": description, "owner": "", "resource_name": error.resource, "resource_type": "state"}
         details.append({"@type": _TYPES + "ResourceInfo", **names})
     info = dict(error.info) if error.info else None
     details.append({"@type": _TYPES + "ErrorInfo", "domain": "dapr.io", "metadata": info, "reason": error.reason})

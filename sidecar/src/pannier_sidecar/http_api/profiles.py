@@ -16,6 +16,8 @@ class Profile:
     """Status of a delete."""
     is_lenient: bool
     """Takes numbers for texts (`"etag": 3`) and JSON in a JSON string: examples of the published specs send both."""
+    gives_advice: bool
+    """Messages say what to do, too; else they are Dapr's to the letter, and the advice is in a detail."""
     invokes_apps: bool
     """What is no path of the API is answered as Dapr's service invocation would, for want of an app id."""
     plus_is_space: bool
@@ -25,9 +27,23 @@ class Profile:
 
 
 SPEC = Profile(
-    "spec", saved=201, deleted=200, is_lenient=True, invokes_apps=False, plus_is_space=False, tidies_paths=False
+    "spec",
+    saved=201,
+    deleted=200,
+    is_lenient=True,
+    gives_advice=True,
+    invokes_apps=False,
+    plus_is_space=False,
+    tidies_paths=False,
 )
 DAPR = Profile(
-    "dapr", saved=204, deleted=204, is_lenient=False, invokes_apps=True, plus_is_space=True, tidies_paths=True
+    "dapr",
+    saved=204,
+    deleted=204,
+    is_lenient=False,
+    gives_advice=False,
+    invokes_apps=True,
+    plus_is_space=True,
+    tidies_paths=True,
 )
 PROFILES = {profile.name: profile for profile in (SPEC, DAPR)}

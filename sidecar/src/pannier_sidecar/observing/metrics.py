@@ -40,6 +40,13 @@ _KNOWN_METHODS: Final = frozenset((b"GET", b"POST", b"PUT", b"DELETE", b"HEAD", 
 _OTHER_METHOD: Final = b"OTHER"
 
 
+def _category_of(code: str) -> str:
+    """As Dapr groups its error codes."""
+    if code.startswith("ERR_ACTOR"):
+        return "actor"
+    return "state" if "STATE" in code else "common"
+
+
 class Metrics:
     """What one sidecar counts. Implements `state.service.Observer` and `loading.open_stores.OpeningObserver`."""
 
@@ -51,6 +58,7 @@ class Metrics:
         self._requests: dict[tuple[bytes, str, int], Histogram] = {}
         self._rpcs: dict[tuple[str, str], Histogram] = {}
         self._openings: Counter[tuple[str, str, bool]] = Counter()
+        self._errors: Counter[str] = Counter()
         self._paths: dict[bytes, str] = {}
         self._started = time()
         self.count_loaded: Callable[[], int] = _none
@@ -88,6 +96,10 @@ class Metrics:
         histogram[bisect_left(BOUNDS, seconds)] += 1
         histogram[SUM] += seconds
 
+    def error_answered(self, code: str) -> None:
+        """Take note of a call that was answered with an error; `code` is its `errorCode`."""
+        self._errors[code] += 1
+
     def store_opened(self, store: str, store_type: str, succeeded: bool) -> None:
         """Take note of an attempt to open a store."""
         self._openings[store, store_type, succeeded] += 1
@@ -102,6 +114,7 @@ class Metrics:
         self._write_calls(page)
         self._write_requests(page)
         self._write_rpcs(page)
+        self._write_errors(page)
         self._write_components(page)
         self._write_process(page)
         return page.bytes()
@@ -132,6 +145,13 @@ class Metrics:
         page.family("dapr_http_server_request_count", "counter", "HTTP requests received.", counts)
         page.family("dapr_http_server_response_count", "counter", "HTTP requests answered.", counts)
         page.histograms("dapr_http_server_latency", "Time to answer in milliseconds.", requests)
+
+    def _write_errors(self, page: Page) -> None:
+        counts: list[tuple[Labels, int]] = [
+            ((("category", _category_of(code)), ("error_code", code)), count)
+            for code, count in sorted(self._errors.items())
+        ]
+        page.family("dapr_error_code_total", "counter", "Errors that calls were answered with.", counts)
 
     def _write_rpcs(self, page: Page) -> None:
         rpcs: list[tuple[Labels, Histogram]] = [

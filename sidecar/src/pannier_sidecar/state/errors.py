@@ -23,8 +23,8 @@
     ├── ActorTypeReserved, ActorStoreMissing
     └── OperationFailed          a get, save, delete ... that reached its store and failed there
 
-Codes, reasons and texts up to the first `;` are those of Dapr 1.18, so that its SDKs recognise them; what follows
-says what to do.
+Codes, reasons and messages are those of Dapr 1.18, so that its SDKs recognise them. What to do is in `advice`, which
+follows the message, but in profile `dapr` stands in a detail or nowhere.
 """
 
 from __future__ import annotations
@@ -153,10 +153,13 @@ def shortened(text: str, most: int = LONGEST_MESSAGE) -> str:
 
 
 class StateError(Exception):
-    """A state call cannot be answered as asked. `str()` is the message that the caller sees."""
+    """A state call cannot be answered as asked. `str()` is message and advice, in one line."""
 
-    def __init__(self, message: str = ""):
-        super().__init__(shortened(message))
+    def __init__(self, message: str = "", advice: str = ""):
+        """`message` is what went wrong, in Dapr's words where Dapr has some; `advice` is what to do."""
+        self.message = shortened(message)
+        self.advice = advice
+        super().__init__(shortened(f"{message}; {advice}") if advice else self.message)
 
     code: ClassVar[str] = "ERROR"
     """Dapr's `errorCode`."""
@@ -201,7 +204,7 @@ class IllegalKey(MalformedRequest):
         advice: str = "choose another separator inside the key, for example '|' or ':'",
     ) -> None:
         text = f"input key/keyPrefix '{key}' {why}"
-        super().__init__(f"{text}; {advice}")
+        super().__init__(text, advice)
         self.resource = store
         self.violation = (shortened(key), shortened(text))
 
@@ -215,7 +218,8 @@ class TooManyItems(MalformedRequest):
 
     def __init__(self, most: int) -> None:
         super().__init__(
-            f"the request has over {most} items, keys or operations; make several of it or raise --max-request-items"
+            f"the request has over {most} items, keys or operations",
+            "make several of it or raise --max-request-items",
         )
 
 
@@ -227,7 +231,7 @@ class UnknownOperation(StateError):
     grpc_code = GrpcCode.UNIMPLEMENTED
 
     def __init__(self, operation: str) -> None:
-        super().__init__(f'operation type {operation} not supported; write "upsert" or "delete"')
+        super().__init__(f"operation type {operation} not supported", 'write "upsert" or "delete"')
 
 
 class StoreMissing(StateError):
@@ -239,7 +243,7 @@ class StoreMissing(StateError):
     grpc_code = GrpcCode.INVALID_ARGUMENT
 
     def __init__(self, store: str, app_id: str, advice: str) -> None:
-        super().__init__(f"state store {store} is not found; {advice}")
+        super().__init__(f"state store {store} is not found", advice)
         self.info = {"appID": app_id}
 
 
@@ -252,7 +256,7 @@ class NoStoreConfigured(StoreMissing):
     grpc_code = GrpcCode.FAILED_PRECONDITION
 
     def __init__(self, store: str, app_id: str, advice: str) -> None:
-        StateError.__init__(self, f"state store {store} is not configured; {advice}")
+        StateError.__init__(self, f"state store {store} is not configured", advice)
         self.info = {"appID": app_id}
 
 
@@ -265,7 +269,7 @@ class StoreNotReady(StateError):
     grpc_code = GrpcCode.UNAVAILABLE
 
     def __init__(self, store: str, why: str, retry_after: int = 1) -> None:
-        super().__init__(f"state store {store} is not ready: {why}; it is tried again in the background")
+        super().__init__(f"state store {store} is not ready: {why}", "it is tried again in the background")
         self.info = {"store": store}
         self.retry_after = retry_after
 
@@ -288,7 +292,8 @@ class TransactionsNotSupported(StateError):
 
     def __init__(self, store: str, app_id: str) -> None:
         super().__init__(
-            f"state store {store} doesn't support transactions; save the items one by one or use a store that does"
+            f"state store {store} doesn't support transactions",
+            "save the items one by one or use a store that does",
         )
         self.resource = store
         self.info = {"appID": app_id}
@@ -304,8 +309,8 @@ class TooManyOperations(StateError):
 
     def __init__(self, store: str, count: int, limit: int) -> None:
         super().__init__(
-            f"the transaction contains {count} operations, which is more than what the state store supports: {limit}; "
-            "make several of it"
+            f"the transaction contains {count} operations, which is more than what the state store supports: {limit}",
+            "make several of it",
         )
         self.resource = store
         self.info = {"currentOpsTransaction": str(count), "maxOpsPerTransaction": str(limit)}
@@ -321,7 +326,8 @@ class QueryNotSupported(StateError):
 
     def __init__(self, store: str) -> None:
         super().__init__(
-            f"state store does not support querying; list keys with GET /v1.0-alpha1/state/{store}/keys?prefix= instead"
+            "state store does not support querying",
+            f"list keys with GET /v1.0-alpha1/state/{store}/keys?prefix= instead",
         )
         self.resource = store
 
@@ -335,7 +341,7 @@ class ListingNotSupported(StateError):
     grpc_code = GrpcCode.UNIMPLEMENTED
 
     def __init__(self, store: str) -> None:
-        super().__init__(f"state store {store} can't list its keys; keep an index of them under a key of your own")
+        super().__init__(f"state store {store} can't list its keys", "keep an index of them under a key of your own")
         self.resource = store
 
 
@@ -349,7 +355,8 @@ class ActorTypeReserved(StateError):
     def __init__(self, actor_type: str) -> None:
         super().__init__(
             f'actor type "{actor_type}" is reserved for the Dapr workflow runtime; '
-            "direct actor API access is not permitted; call the type something else"
+            "direct actor API access is not permitted",
+            "call the type something else",
         )
 
 
@@ -374,8 +381,8 @@ class ActorCallMalformed(StateError):
     http_status = 400
     dapr_http_status = 500
 
-    def __init__(self, why: str) -> None:
-        super().__init__(f"error saving actor transaction state: {why}")
+    def __init__(self, why: str, advice: str = "") -> None:
+        super().__init__(f"error saving actor transaction state: {why}", advice)
 
 
 OUTCOME_UNKNOWN = "ERR_STATE_OUTCOME_UNKNOWN"

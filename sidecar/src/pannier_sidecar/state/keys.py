@@ -73,7 +73,7 @@ class KeyScheme:
         if SEPARATOR in key:
             raise IllegalKey(key, self._store)
         if not key:
-            raise MalformedRequest('"key" is a required field; give each item a key that is not empty')
+            raise MalformedRequest('"key" is a required field', "give each item a key that is not empty")
         if self._may_be_actors and _looks_like_an_actors(self.prefix + key):
             raise IllegalKey(
                 key,
@@ -89,7 +89,7 @@ class KeyScheme:
             if SEPARATOR in part:
                 raise IllegalKey(part, self._store)
             if not part:
-                raise MalformedRequest(f"{name} is empty; it is a required part of the key of actor state")
+                raise MalformedRequest(f"{name} is empty", "it is a required part of the key of actor state")
         if self._is_strict:
             self._refuse_two_actors(actor_type)
             self._refuse_two_actors(actor_id)

@@ -220,7 +220,7 @@ class StateService:
         actor = ActorState(self.directory, request.actor_type, request.actor_id)
         served = actor.served
         if not served.supports(Feature.TRANSACTIONAL):
-            raise ActorCallMalformed(f"state store {served.name} doesn't support transactions; mark another one")
+            raise ActorCallMalformed(f"state store {served.name} doesn't support transactions", "mark another one")
         writes = await self.pace.each(
             lambda item: _write(served, actor.stored(item.key), item, actor.metadata), request.items
         )
@@ -378,7 +378,8 @@ def _ttl(metadata: Mapping[str, str], default: int | None) -> int | None:
     seconds = int(text) if _SECONDS.fullmatch(text.strip()) else -2
     if not -1 <= seconds <= MAX_TTL_S:
         raise MalformedRequest(
-            f"metadata {TTL_FIELD} is {text[:50]!r}; write a whole number of seconds up to {MAX_TTL_S}, or -1 for never"
+            f"metadata {TTL_FIELD} is {text[:50]!r}",
+            f"write a whole number of seconds up to {MAX_TTL_S}, or -1 for never",
         )
     return seconds if seconds > 0 else None
 
@@ -394,8 +395,8 @@ def _refuse_outbox(metadata: Mapping[str, str]) -> None:
     for name, value in metadata.items():
         if name.lower().startswith(OUTBOX_FIELDS) and value.strip().lower() not in ("", "false"):
             raise MalformedRequest(
-                f"metadata {name[:50]} asks for the outbox, which is not served: no event would be published; take it "
-                "out, and publish the event from the app"
+                f"metadata {name[:50]} asks for the outbox, which is not served: no event would be published",
+                "take it out, and publish the event from the app",
             )
 
 
@@ -408,7 +409,7 @@ def _checked(served: ServedStore, stored: str) -> str:
         size = len(stored.encode())
     except UnicodeEncodeError as error:
         raise MalformedRequest(
-            f"key {stored!r} is no Unicode text: {error.reason}; write it without lone surrogates"
+            f"key {stored!r} is no Unicode text: {error.reason}", "write it without lone surrogates"
         ) from None
     if size > limit:
         raise MalformedRequest(
