@@ -110,7 +110,7 @@ async def test_a_host_without_an_address_is_named() -> None:
 
 async def test_too_few_replicas_are_told(server: CassandraServer, keyspace: str) -> None:
     async with opened(CassandraStore({**server.settings(keyspace), "replicationFactor": 3})) as store:
-        with pytest.raises(StoreUnavailable, match="has too few replicas for this consistency"):
+        with pytest.raises(OutcomeUnknown, match="has too few replicas for this consistency"):  # may be decided already
             await store.set(Set("k", b"1"))
         with pytest.raises(StoreUnavailable, match="has too few replicas for this consistency"):
             await store.get(Get("k"))
