@@ -89,11 +89,12 @@ def with_replica(folder: Path, *options: str) -> Iterator[tuple[RedisServer, Red
         replica = stack.enter_context(
             single(folder / "replica", *options, "--replicaof", "127.0.0.1", str(primary.port))
         )
-        wait_until(lambda: _follows(primary), "the replica follows")
+        wait_until(lambda: follows(primary), "the replica follows")
         yield primary, replica
 
 
-def _follows(primary: RedisServer, replicas: int = 1) -> bool:
+def follows(primary: RedisServer, replicas: int = 1) -> bool:
+    """Whether so many replicas have all that the primary has."""
     with primary.client() as client:
         return client.wait(replicas, 100) == replicas and client.info("replication")["connected_slaves"] == replicas
 
@@ -136,7 +137,7 @@ def watched_by_sentinels(folder: Path, replicas: int = 1, *options: str) -> Iter
         follow = (*options, "--replicaof", "127.0.0.1", str(primary.port))
         following = [stack.enter_context(single(folder / f"replica{n}", *follow)) for n in range(replicas)]
         watched = Watched(primary, following)
-        wait_until(lambda: _follows(primary, replicas), "the replicas follow")
+        wait_until(lambda: follows(primary, replicas), "the replicas follow")
         lines = (
             f"sentinel monitor {MASTER_NAME} 127.0.0.1 {primary.port} 2",
             f"sentinel down-after-milliseconds {MASTER_NAME} 500",
@@ -250,7 +251,7 @@ def cluster(folder: Path, nodes: int = 3, replicas: int = 0) -> Iterator[Cluster
         for replica in found.nodes[nodes:]:
             with replica.client() as client:
                 client.execute_command("CLUSTER REPLICATE", name)
-        wait_until(lambda: _follows(first, replicas) and _are_known(found, replicas), "the replicas follow")
+        wait_until(lambda: follows(first, replicas) and _are_known(found, replicas), "the replicas follow")
         yield found
 
 

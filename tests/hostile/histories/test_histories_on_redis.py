@@ -5,11 +5,12 @@ from collections.abc import Callable
 from pathlib import Path
 
 from hostile.effort import Effort
+from redis.exceptions import RedisError
 from servers.eventually import until
 from servers.faulty_way import FaultyWay, faulty_way
 from servers.history import History
 from servers.opened_store import opening
-from servers.redis_server import RedisServer, cluster, single, watched_by_sentinels
+from servers.redis_server import RedisServer, cluster, follows, single, watched_by_sentinels
 
 Promise = Callable[..., None]
 PATIENT = {"dialTimeout": 20.0, "readTimeout": 1.0}
@@ -48,6 +49,7 @@ async def test_primaries_killed_behind_sentinels(tmp_path: Path, effort: Effort,
             one, other = await open_one("v1"), await open_one("v1")
             async with History([one, other], strong=True) as history:
                 for _ in range(rounds):
+                    await until(lambda: in_step(watched.current_primary))  # one failure at a time
                     await history.goes_on()
                     dead = await asyncio.to_thread(watched.current_primary)
                     dead.kill()
@@ -73,6 +75,7 @@ async def test_nodes_of_a_cluster_killed(tmp_path: Path, effort: Effort, promise
             tag = next(tag for n in range(1000) if nodes.owner_of(tag := f"{{t{n}}}") is nodes.nodes[0])
             async with History([one, other], strong=True, tag=tag) as history:
                 for _ in range(rounds):
+                    await until(lambda: in_step(lambda: nodes.owner_of(tag)))
                     await history.goes_on()
                     dead = await asyncio.to_thread(nodes.owner_of, tag)
                     dead.kill()
@@ -88,6 +91,14 @@ async def test_nodes_of_a_cluster_killed(tmp_path: Path, effort: Effort, promise
         times=rounds,
         counted=history.counts,
     )
+
+
+def in_step(primary: Callable[[], RedisServer]) -> bool:
+    """Whether both replicas follow: one that is copying everything anew has nothing meanwhile."""
+    try:
+        return follows(primary(), 2)
+    except (RedisError, OSError):
+        return False
 
 
 async def killed(server: RedisServer) -> None:

@@ -9,6 +9,7 @@ import pytest
 from hostile.effort import Effort
 from servers.eventually import eventually, until
 from servers.opened_redis import opened
+from servers.opened_store import opening
 from servers.redis_net import CLIENTS, ClusterNet, Place, ask, cluster, serves
 from servers.redis_server import single
 
@@ -31,7 +32,8 @@ async def test_a_primary_that_was_replaced_is_left_also_by_those_that_start(
     served = 0
     with cluster(tmp_path) as net:
         tag, watching = net.tag_on(net.places[0]), net.places[1]
-        async with opened(net.settings, dialTimeout=4.0, readTimeout=1.0) as running:
+        async with opening("state.redis", {**net.settings, "dialTimeout": 4.0, "readTimeout": 1.0}) as open_one:
+            running = await open_one("v1")
             for turn in range(rounds):
                 old = net.owner(tag, watching)
                 assert old is not None
@@ -40,16 +42,18 @@ async def test_a_primary_that_was_replaced_is_left_also_by_those_that_start(
                 await until(lambda: serves(watching))
                 await eventually(lambda turn=turn: running.set(Set(f"{tag}{turn}", b"1")), 10)
                 started = monotonic()
-                async with opened(net.settings, dialTimeout=4.0) as fresh:
-                    found = await fresh.get(Get(f"{tag}{turn}"))
-                    assert found is not None
-                    assert monotonic() - started < 10
-                    for number in range(100):
-                        await running.set(Set(f"{tag}{turn}-{number}", b"1"))
-                        assert await fresh.get(Get(f"{tag}{turn}-{number}")) is not None
-                        served += 2
+                fresh = await open_one("v1")
+                found = await fresh.get(Get(f"{tag}{turn}"))
+                assert found is not None
+                assert monotonic() - started < 10
+                for number in range(100):
+                    await running.set(Set(f"{tag}{turn}-{number}", b"1"))
+                    assert await fresh.get(Get(f"{tag}{turn}-{number}")) is not None
+                    served += 2
+                await fresh.close()
                 net.heal()
                 await until(lambda old=old: b"slave" in _role(old))
+                await until(lambda: _has_replica(net.owner(tag, watching)))
     promise(
         "A node whose slots another one has taken over gets no calls, from running sidecars nor from new ones",
         on="Redis 7.0, Cluster of three, one replica",
@@ -57,6 +61,10 @@ async def test_a_primary_that_was_replaced_is_left_also_by_those_that_start(
         times=rounds,
         counted=f"{served:,} calls served by the new primary, none failed",
     )
+
+
+def _has_replica(primary: Place | None) -> bool:
+    return primary is not None and bool(ask(primary, "WAIT", 1, 100) == 1)
 
 
 def _role(place: Place) -> bytes:
