@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 from cluster.release import DEADLINE_S, get, get_one, until
 
+from pannier_crds.folder import STATUS_KEY_HEADER
+
 if TYPE_CHECKING:
     import subprocess
 
@@ -79,12 +81,13 @@ class User:
     def has_taken_over(self, app: str) -> bool:
         """Whether every sidecar of the app says that it serves what the app's Secret holds now."""
         secret = get_one(self.cluster, "secret", self.namespace, f"{app}-pannier")
-        version = base64.b64decode(secret["data"]["_version"]).decode()
-        return all(_serves(version, self.health(pod["metadata"]["name"])) for pod in self.pods("-l", f"app={app}"))
+        version, key = base64.b64decode(secret["data"]["_version"]).decode().split()
+        return all(_serves(version, self.health(pod["metadata"]["name"], key)) for pod in self.pods("-l", f"app={app}"))
 
-    def health(self, pod: str) -> Any:
-        """What a pod's sidecar says of itself."""
-        return json.loads(self.kubectl("exec", pod, "-c", "app", "--", "python", "-c", _HEALTH))
+    def health(self, pod: str, key: str) -> Any:
+        """What a pod's sidecar says of itself to the operator, which knows this key."""
+        code = _HEALTH.format(header=STATUS_KEY_HEADER, key=key)
+        return json.loads(self.kubectl("exec", pod, "-c", "app", "--", "python", "-c", code))
 
     def until(self, is_so: Any, what: str, seconds: float = DEADLINE_S) -> Any:
         return until(is_so, what, seconds)
@@ -96,7 +99,8 @@ def _serves(version: str, health: Any) -> bool:
 
 _HEALTH = """
 import urllib.request as web
-print(web.urlopen("http://127.0.0.1:3500/v1.0/healthz?verbose", timeout=10).read().decode())
+request = web.Request("http://127.0.0.1:3500/v1.0/healthz?verbose", headers={{"{header}": "{key}"}})
+print(web.urlopen(request, timeout=10).read().decode())
 """
 _CALL = """
 import urllib.request as web, urllib.error as errors
