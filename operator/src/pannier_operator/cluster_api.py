@@ -234,16 +234,18 @@ class ClusterApi:
         return True
 
     async def ca_bundles(self, plural: str, configuration: str) -> AsyncIterator[list[str]]:
-        """The authorities that the webhooks of a configuration trust, now and whenever it changes; for some minutes."""
+        """The authorities that a configuration's webhooks trust, now and whenever it changes, until the watch ends."""
         fields: Any = {"metadata.name": configuration}
         found: Any = self._client.watch(WEBHOOKS[plural], fields=fields, server_timeout=_WATCHED_FOR)
         try:
-            async with asyncio.timeout(2 * _WATCHED_FOR):
-                async for change, each in found:
-                    if change != "DELETED":
-                        yield [
-                            (webhook.get("clientConfig") or {}).get("caBundle") or "" for webhook in each["webhooks"]
-                        ]
+            while True:
+                async with asyncio.timeout(2 * _WATCHED_FOR):
+                    change, each = await anext(found, ("", None))
+                if each is None:
+                    return
+                if change != "DELETED":
+                    webhooks = each.get("webhooks") or ()
+                    yield [(webhook.get("clientConfig") or {}).get("caBundle") or "" for webhook in webhooks]
         finally:
             await found.aclose()
 
