@@ -26,7 +26,8 @@ _LOOPBACK_SUFFIX: Final = ".localhost"
 """RFC 6761, 6.3: nobody can own such a name."""
 _PRIVATE_SUFFIXES: Final = (".internal", ".local", ".svc")
 """Names that public DNS cannot have: those of container runtimes, of a local network and of a cluster's services."""
-_HOST: Final = re.compile(r"(?:\[([0-9a-f:.]+)\]|([a-z0-9_.-]+))(?::[0-9]{0,5})?")
+_HOST: Final = re.compile(r"(?:\[([0-9a-f:.]+)(?:%[a-z0-9_.~%-]+)?\]|([a-z0-9_.-]+))(?::[0-9]{0,5})?")
+"""An address of a link names its interface too, behind '%' (RFC 6874)."""
 _OLD_IPV4: Final = re.compile(r"[0-9a-fx.]+")
 _REMEMBERED: Final = 64
 _LONGEST_SHOWN: Final = 100
@@ -99,7 +100,8 @@ class AccessControl:
         if any(host == each or (each.startswith(".") and host.endswith(each)) for each in self.allowed_hosts):
             return True
         if address is not None:
-            return self.is_exposed or is_loopback(address)
+            # The address of nowhere leads to this machine, and no site has it: some clients are told it for a port.
+            return self.is_exposed or is_loopback(address) or ip_address(address).is_unspecified
         return self.is_exposed and ("." not in host or host.endswith(_PRIVATE_SUFFIXES))
 
     def _is_allowed_origin(self, sent: bytes, host: bytes) -> bool:

@@ -59,6 +59,19 @@ async def test_a_client_that_sends_all_of_a_far_too_large_body_first_still_gets_
         assert await wire.rest() == b""
 
 
+async def test_what_comes_behind_a_refusal_is_thrown_away_and_not_kept(small: Serving) -> None:
+    """Kept, it would be copied again with each part, and others would be given up to make room for it."""
+    wire = await small.connect()
+    refused(await wire.ask(save(b"x" * 1001)[:-1000]), 413, "ERR_BODY_TOO_LARGE")
+    held = 0
+    with suppress(ConnectionError):
+        for _ in range(64):
+            await wire.send(b"x" * 256 * 1024)
+            await asyncio.sleep(0)
+            held = max(held, small.lanes.held)
+    assert held < 1000
+
+
 async def test_chunks_are_refused_as_soon_as_they_are_too_large_together(small: Serving) -> None:
     wire = await small.connect()
     await wire.send(CHUNKED)

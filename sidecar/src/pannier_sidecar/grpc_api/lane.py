@@ -233,7 +233,8 @@ class Lane(Connection[Call]):
             self._finish(call, framed(answer))
             return
         self._send(call, framed(answer))
-        self._take_arrived(call)
+        if self._streams.get(call.id) is call:  # else it was given up for what it makes us hold
+            self._take_arrived(call)
 
     def _is_full(self) -> bool:
         """Say whether answers that the client has not taken, and those in the making, are as many as it may have."""
@@ -278,7 +279,7 @@ class Lane(Connection[Call]):
 
     async def _look_again(self, call: Call, pause: float, message: bytes, last: bytes) -> None:
         """Answer whenever the answer is another one, until the client gives the call up."""
-        while True:
+        while self._streams.get(call.id) is call:
             await asyncio.sleep(pause)
             answer = await call.method.answer(message, call.headers)
             if answer != last:

@@ -183,20 +183,28 @@ class Lane(asyncio.Protocol):
         if len(data) <= self._lanes.limits.head and not self._unparsed:
             self._feed(data)
             return
-        self._unparsed = memoryview(bytes(self._unparsed) + data)
+        if self._is_lingering:
+            return
+        self._unparsed = memoryview(bytes(self._unparsed) + data if self._unparsed else data)
         self._count(len(data))
         self._parse_on()
 
     def _parse_on(self) -> None:
         """Read on in what has come in, a part at a time, and not beyond a request that is not answered yet."""
-        size = self._lanes.limits.head
         while self._unparsed and not self._queue and not self._is_lingering:
+            size = max(self._lanes.limits.head, self._missing_of_body())
             part, self._unparsed = self._unparsed[:size], self._unparsed[size:]
             self._count(-len(part))
             self._feed(part)
         if self._unparsed and not self._is_reading_paused and not self._is_lingering:
             self._is_reading_paused = True
             self._transport.pause_reading()
+
+    def _missing_of_body(self) -> int:
+        """Return how many bytes the body of the current request still has, as far as its head tells."""
+        if not self._in_message or self._at_head:
+            return 0
+        return int(self._headers.get(b"content-length", b"0")) - len(self._body)
 
     def _drop_waiting(self) -> None:
         """Forget what is behind the current request."""
