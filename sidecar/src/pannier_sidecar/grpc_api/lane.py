@@ -330,6 +330,7 @@ class Lane(Connection[Call]):
             call.timer.cancel()
         if call.task is not None and call.task is not asyncio.current_task():
             call.task.cancel()
+        call.task = None  # else the traceback of what was cancelled, and its values, would be kept by a cycle
         self._lanes.budget.held -= call.held
         call.held = 0
         super()._forget(call)

@@ -48,6 +48,17 @@ async def read_values(
     """
     read = making.begin()
     items = ReadItems(read)
+    try:
+        await _read_into(items, read, store, keys, gets, most_bytes)
+    except BaseException:
+        read.end()  # its traceback may keep the list for long
+        raise
+    return items
+
+
+async def _read_into(
+    items: list[BulkItem], read: Read, store: Store, keys: Sequence[str], gets: Sequence[Get], most_bytes: int
+) -> None:
     room, is_full = most_bytes, False
     at = turn = 0
     while at < len(gets):
@@ -57,7 +68,7 @@ async def read_values(
         if at >= turn + AT_ONCE:
             turn = at
             await asyncio.sleep(0)
-        start, at = at, at + making.keys_together()
+        start, at = at, at + read.keys_together()
         found = await read.values(store, gets[start:at])
         for key, entry in zip(keys[start:at], found, strict=True):
             if isinstance(entry, StoreFault):
@@ -68,7 +79,6 @@ async def read_values(
             else:
                 room -= 0 if entry is None else len(entry.value)
                 items.append(BulkItem(key, entry))
-    return items
 
 
 def _left_out(keys: Sequence[str], most_bytes: int) -> Iterator[BulkItem]:

@@ -112,6 +112,10 @@ class Read:
     def __del__(self) -> None:
         self.end()
 
+    def keys_together(self) -> int:
+        """Return how many keys to read in one trip."""
+        return self._making.keys_together()
+
     async def values(self, store: Store, gets: Sequence[Get]) -> Sequence[StoredValue | StoreFault | None]:
         """Read some, when there is room for them. Raises StoreFault where all of it fails."""
         reserved = await self._making.reserve(self._number, len(gets))

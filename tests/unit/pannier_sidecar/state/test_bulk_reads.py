@@ -124,3 +124,23 @@ async def test_a_read_that_fails_counts_no_longer(store: CountingStore) -> None:
     with pytest.raises(StoreUnavailable):
         await read(Failing(), KEYS, 2**25, Making(2**25, budget))
     assert budget.held == 0
+
+
+async def test_a_read_that_fails_counts_no_longer_while_its_traceback_is_kept(store: CountingStore) -> None:
+    """A connection's future keeps the error, and the error's traceback the frame that waited for it: a cycle."""
+
+    async def fail(gets: Sequence[Get]) -> Sequence[StoredValue | StoreFault | None]:
+        answer: asyncio.Future[Sequence[StoredValue]] = asyncio.get_running_loop().create_future()
+        answer.set_exception(StoreUnavailable("it is gone"))
+        return await answer
+
+    budget = Unlimited()
+    making = Making(2**25, budget)
+    store.bulk_get = fail  # type: ignore[method-assign]
+    kept = []
+    for _ in range(20):
+        with pytest.raises(StoreUnavailable) as caught:
+            async with asyncio.timeout(10):
+                await read(store, KEYS, 1000, making)
+        kept.append(caught.value)
+    assert budget.held == 0
