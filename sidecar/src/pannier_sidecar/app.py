@@ -95,7 +95,7 @@ class Sidecar:
             settings.app.id,
             __version__,
             self.keeper.states,
-            self.ask_to_stop,
+            self._stop_by_call,
             settings.app.port,
             settings.app.protocol,
             ask=partial(self.keeper.ask, ASKING_PATIENCE),
@@ -133,6 +133,13 @@ class Sidecar:
         else:
             self._stopping.set()
 
+    def _stop_by_call(self, force: bool) -> None:
+        if force:
+            log.info("Force shutdown requested, exiting immediately without graceful shutdown")
+        else:
+            log.info("Shutdown requested via API")
+        self.ask_to_stop(force)
+
     @property
     def is_asked_to_stop(self) -> bool:
         return self._stopping.is_set()
@@ -155,6 +162,8 @@ class Sidecar:
         if self._tracer.is_exporting:
             await self._export_the_rest()
         log.debug("stopped")
+        if self._settings.profile == "dapr" and not is_forced:
+            log.info("Daprd shutdown gracefully")
         return 1 if is_forced else 0
 
     async def _export_the_rest(self) -> None:

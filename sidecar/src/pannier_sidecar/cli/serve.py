@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import signal
 from typing import TYPE_CHECKING, Final
 
 from pannier_sidecar import listening
@@ -15,7 +16,6 @@ from pannier_sidecar.loading.half_written import PATIENCE
 from pannier_sidecar.settings import MOUNTED_COMPONENTS
 
 if TYPE_CHECKING:
-    import signal
     from collections.abc import Mapping, Sequence
 
     from pannier_sidecar.settings import Settings
@@ -44,8 +44,9 @@ async def _serve(settings: Settings, listeners: listening.Listeners) -> int:
     source = FolderWatch(folders or [MOUNTED_COMPONENTS], may_be_missing=not folders, patience=PATIENCE)
     sidecar = Sidecar(settings, listeners, source)
     plan = sidecar.read_components()
-    if settings.components.is_strict:
-        starting.refuse_wrong_components(plan)
+    is_dapr = settings.profile == "dapr"  # which starts with no wrong component, unless it says `ignoreErrors`
+    if settings.components.is_strict or is_dapr:
+        starting.refuse_wrong_components(plan, are_errors_ignored=not settings.components.is_strict)
     is_ending = False
 
     def end(signal_number: signal.Signals) -> None:
@@ -57,7 +58,12 @@ async def _serve(settings: Settings, listeners: listening.Listeners) -> int:
         log.info("%s: ending", signal_number.name)
         sidecar.ask_to_stop()
 
-    starting.on_signals(end)
+    def reload(signal_number: signal.Signals) -> None:
+        log.info("%s: reading the components again", signal_number.name)
+        sidecar.keeper.reload()
+
+    starting.on_signals(end, (signal.SIGINT, signal.SIGTERM))
+    starting.on_signals(reload, (signal.SIGHUP,))
     await sidecar.start(STORES_PATIENCE)
     if not sidecar.keeper.states():
         log.warning("there is no component in %s yet", ", ".join(map(str, folders or [MOUNTED_COMPONENTS])))

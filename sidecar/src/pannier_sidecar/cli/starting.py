@@ -64,15 +64,17 @@ def set_up_logs(settings: Settings, parsed: Parsed) -> None:
         app_id=settings.app.id,
         instance=place.pod_name or "",
         version=__version__,
+        stream=sys.stdout if settings.profile == "dapr" else None,
     )
     if parsed.without_effect:
         names = ", ".join(f"--{name}" for name in dict.fromkeys(parsed.without_effect))
         log.info("flags that have no effect here: %s", names)
 
 
-def refuse_wrong_components(plan: Plan) -> None:
-    """Raise CannotStart with a line for each error."""
-    lines = [line for refused in plan.refused for line in refused.lines()]
+def refuse_wrong_components(plan: Plan, *, are_errors_ignored: bool = False) -> None:
+    """Raise CannotStart with a line for each error; with `are_errors_ignored` not of components that ask for that."""
+    wrong = [refused for refused in plan.refused if not (are_errors_ignored and refused.ignores_errors)]
+    lines = [line for refused in wrong for line in refused.lines()]
     if lines:
         raise CannotStart("\n".join(lines))
 
@@ -88,8 +90,11 @@ def one_line_each() -> Iterator[None]:
         raise SystemExit(1) from None
 
 
-def on_signals(handle: Callable[[signal.Signals], None]) -> None:
-    """Call `handle` within the event loop at each request to end."""
+def on_signals(
+    handle: Callable[[signal.Signals], None],
+    numbers: Sequence[signal.Signals] = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP),
+) -> None:
+    """Call `handle` within the event loop at each of these signals, by default at each request to end."""
     loop = asyncio.get_running_loop()
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+    for number in numbers:
         loop.add_signal_handler(number, handle, number)

@@ -17,6 +17,7 @@ from ..state.requests import (
 )
 from . import messages
 from .encoding import CONSISTENCY, Encoding, actor_operation, bulk_item, choice, expiry, get_response
+from .lane import Method
 from .long_messages import LongMessages
 from .messages import Empty
 from .services import unary
@@ -30,7 +31,7 @@ if TYPE_CHECKING:
     from ..runtime import Runtime
     from ..state.errors import StateError
     from ..state.service import StateService
-    from .lane import Method
+    from .headers import Headers
     from .services import Handler
 
 SERVICE = "dapr.proto.runtime.v1.Dapr"
@@ -122,9 +123,9 @@ class SidecarMethods:
             self._runtime.attach(request.key, request.value)
         return Empty()
 
-    async def shutdown(self, request: Empty) -> Struct:
-        self._runtime.stop(False)
-        return Empty()
+    async def shutdown(self, message: bytes, headers: Headers) -> bytes:
+        self._runtime.stop(headers.get(b"dapr-force-shutdown", b"").lower() == b"true")
+        return b""
 
 
 def methods(
@@ -158,6 +159,6 @@ def methods(
         ),
         "GetMetadata": (Empty, sidecar.metadata),
         "SetMetadata": (messages.SetMetadataRequest, sidecar.set_metadata),
-        "Shutdown": (Empty, sidecar.shutdown),
     }
-    return {name: unary(request, handler, long, tell=tell) for name, (request, handler) in handlers.items()}
+    named = {name: unary(request, handler, long, tell=tell) for name, (request, handler) in handlers.items()}
+    return {**named, "Shutdown": Method(sidecar.shutdown)}

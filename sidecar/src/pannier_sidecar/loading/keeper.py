@@ -50,6 +50,7 @@ class StoreKeeper:
         self._slots: dict[str, Slot] = {}
         self._retiring: dict[asyncio.Task[None], OpenStore] = {}
         self._watching: asyncio.Task[None] | None = None
+        self._is_asked_to_reload = asyncio.Event()
         self._told: set[str] = set()
         self._trouble = ""
         self.directory = Directory(surroundings.app_id, seen_from=surroundings.sees)
@@ -97,6 +98,10 @@ class StoreKeeper:
         self._slots = {}
         self._publish()
 
+    def reload(self) -> None:
+        """Read the components now, whether or not a change can be seen. Nothing happens where there is no folder."""
+        self._is_asked_to_reload.set()
+
     def states(self) -> list[ComponentState]:
         """How every component is, by name."""
         states = [_state_of(slot) for slot in self._slots.values()]
@@ -141,9 +146,13 @@ class StoreKeeper:
 
     async def _keep_watching(self, watch: FolderWatch) -> None:
         while True:
-            await asyncio.sleep(self._poll_interval)
+            with suppress(TimeoutError):
+                async with asyncio.timeout(self._poll_interval):
+                    await self._is_asked_to_reload.wait()
+            is_asked = self._is_asked_to_reload.is_set()
+            self._is_asked_to_reload.clear()
             try:
-                if not watch.has_news():
+                if not is_asked and not watch.has_news():
                     continue
                 reading = await asyncio.to_thread(watch.read, SETTLING)
             except FolderUnreadable as trouble:

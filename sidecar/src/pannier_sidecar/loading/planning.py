@@ -89,6 +89,8 @@ class Refused(Struct, frozen=True):
     type: str
     version: str
     problems: tuple[Problem, ...]
+    ignores_errors: bool = False
+    """It says `ignoreErrors: true`: Dapr starts without it."""
 
     @property
     def why(self) -> str:
@@ -319,7 +321,9 @@ class _Planning:
     def _refuse(self, found: Found, problems: Sequence[Problem], at: int | None = None) -> None:
         component = found.component
         placed = tuple(found.place(problems))
-        self._refused.append(Refused(found.source, component.name, component.type, component.version, placed))
+        self._refused.append(
+            Refused(found.source, component.name, component.type, component.version, placed, component.ignore_errors)
+        )
         if component.name in self._serving and all(wanted.name != component.name for wanted in self._wanted):
             self._keep(self._serving[component.name], placed, at)
 

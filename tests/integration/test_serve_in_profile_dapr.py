@@ -1,0 +1,118 @@
+"""`pannier serve --profile dapr`: the messages, the log and the start are Dapr's."""
+
+from __future__ import annotations
+
+import json
+import signal
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import grpc
+import pytest
+from servers.grpc_protos import DAPR, methods
+from servers.pannier_process import Pannier, call
+
+Serve = Callable[..., Pannier]
+
+STORE = """
+apiVersion: dapr.io/v1alpha1
+kind: Component
+metadata: {{name: {name}}}
+spec: {{type: {type}, version: v1{more}}}
+"""
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    (tmp_path / "store.yaml").write_text(STORE.format(name="store", type="state.in-memory", more=""))
+    return tmp_path
+
+
+@pytest.fixture
+def serve(folder: Path) -> Iterator[Serve]:
+    started = []
+
+    def start(profile: str = "dapr") -> Pannier:
+        flags = ["--app-id", "shop", "--resources-path", folder, "--dapr-http-port", "0", "--dapr-grpc-port", "0"]
+        started.append(Pannier("serve", *flags, "--metrics-port", "0", "--profile", profile))
+        return started[-1]
+
+    yield start
+    for pannier in started:
+        pannier.close()
+
+
+def test_messages_are_daprs_and_the_advice_is_in_a_detail(serve: Serve) -> None:
+    pannier = serve()
+    status, body = pannier.call("/v1.0/state/other/k")
+    assert (status, json.loads(body)["message"]) == (400, "state store other is not found")
+    status, body = pannier.call("/v1.0/state/store", "POST", '[{"key": "a||b", "value": 1}]')
+    answer = json.loads(body)
+    assert (status, answer["message"]) == (400, "input key/keyPrefix 'a||b' can't contain '||'")
+    (resource,) = [each for each in answer["details"] if each["@type"].endswith("ResourceInfo")]
+    assert "choose another separator" in resource["description"]
+
+
+def test_error_codes_are_counted_under_daprs_name(serve: Serve) -> None:
+    pannier = serve()
+    pannier.call("/v1.0/state/other/k")
+    page = call(f"http://127.0.0.1:{pannier.metrics_port()}/metrics")[1]
+    line = 'dapr_error_code_total{app_id="shop",category="state",error_code="ERR_STATE_STORE_NOT_FOUND"} 1'
+    assert line in page.splitlines()
+
+
+def test_a_call_over_grpc_that_names_no_store_is_refused(serve: Serve) -> None:
+    pannier = serve()
+    with grpc.insecure_channel(f"127.0.0.1:{pannier.grpc_port()}") as channel:
+        assert _failed(channel, "GetState", key="k")[0] is grpc.StatusCode.INVALID_ARGUMENT
+        query = _failed(channel, "QueryStateAlpha1", store_name="store")
+    assert query == (grpc.StatusCode.INTERNAL, "state store does not support querying")
+
+
+def _failed(channel: grpc.Channel, method: str, **fields: str) -> tuple[grpc.StatusCode, str]:
+    """Return how a call fails."""
+    request, answer = methods(DAPR)[method]
+    call = channel.unary_unary(f"/{DAPR}/{method}", request.SerializeToString, answer.FromString)
+    with pytest.raises(grpc.RpcError) as refused:
+        call(request(**fields))
+    return refused.value.code(), refused.value.details()
+
+
+def test_the_log_tells_of_a_shutdown_in_daprs_words(serve: Serve) -> None:
+    pannier = serve()
+    assert pannier.call("/v1.0/shutdown", "POST") == (204, "")
+    assert pannier.end() == 0
+    assert "Shutdown requested via API" in pannier.out
+    assert "Daprd shutdown gracefully" in pannier.out
+
+
+def test_a_forced_shutdown_ends_with_1(serve: Serve) -> None:
+    pannier = serve()
+    pannier.call("/v1.0/shutdown", "POST", **{"dapr-force-shutdown": "true"})
+    assert pannier.end() == 1
+    assert "Force shutdown requested" in pannier.out
+
+
+def test_a_wrong_component_ends_the_start_unless_it_says_that_errors_are_ignored(serve: Serve, folder: Path) -> None:
+    wrong = folder / "wrong.yaml"
+    wrong.write_text(STORE.format(name="wrong", type="state.no-such", more=""))
+    pannier = serve()
+    assert pannier.end() == 1
+    assert "there is no component type 'state.no-such'" in pannier.err
+
+    wrong.write_text(STORE.format(name="wrong", type="state.no-such", more=", ignoreErrors: true"))
+    assert serve().call("/v1.0/state/store/none") == (204, "")
+
+    wrong.write_text(STORE.format(name="wrong", type="state.no-such", more=""))
+    assert serve("spec").call("/v1.0/state/store/none") == (204, "")
+
+
+@pytest.mark.parametrize("profile", ["dapr", "spec"])
+def test_sighup_reads_the_components_again_and_ends_nothing(serve: Serve, folder: Path, profile: str) -> None:
+    pannier = serve(profile)
+    pannier.port()
+    (folder / "more.yaml").write_text(STORE.format(name="more", type="state.in-memory", more=""))
+    pannier.send(signal.SIGHUP)
+    pannier.until_says("SIGHUP: reading the components again")
+    pannier.until(lambda: pannier.call("/v1.0/state/more/none")[0] == 204, "the new store is served")
+    assert pannier.process.poll() is None
