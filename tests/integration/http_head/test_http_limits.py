@@ -1,6 +1,7 @@
 """Requests that are too large, too slow or too many, and clients that take no answer: each costs a bounded amount."""
 
 import asyncio
+import gc
 import json
 from collections.abc import AsyncIterator
 from contextlib import suppress
@@ -70,6 +71,18 @@ async def test_what_comes_behind_a_refusal_is_thrown_away_and_not_kept(small: Se
             await asyncio.sleep(0)
             held = max(held, small.lanes.held)
     assert held < 1000
+
+
+async def test_a_client_that_is_gone_before_its_refusal_leaves_no_traceback(small: Serving) -> None:
+    complaints: list[object] = []
+    asyncio.get_running_loop().set_exception_handler(lambda _, context: complaints.append(context))
+    for _ in range(20):
+        wire = await small.connect()
+        wire.writer.write(save(b"x" * 1001))
+        wire.abort()
+    await until(lambda: not small.lanes.open, "no connection")
+    gc.collect()
+    assert not complaints
 
 
 async def test_chunks_are_refused_as_soon_as_they_are_too_large_together(small: Serving) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final
 
 from . import frames
@@ -184,7 +185,8 @@ class Sender:
         self.flush()
         self.forget()
         if not self._transport.is_closing():
-            self._transport.write_eof()
+            with suppress(OSError):  # asyncio's own loop raises where the client has reset the connection
+                self._transport.write_eof()
 
     def forget(self) -> None:
         """Write no more."""

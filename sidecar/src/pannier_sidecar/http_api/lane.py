@@ -11,6 +11,7 @@ import asyncio
 import logging
 import re
 from collections import deque
+from contextlib import suppress
 from dataclasses import dataclass, field
 from email.utils import formatdate
 from typing import TYPE_CHECKING, Final
@@ -420,7 +421,8 @@ class Lane(asyncio.Protocol):
             if lanes.is_draining:  # what the client has under way must not reset what is under way to it
                 self._is_lingering = True
             if self._is_lingering:
-                self._transport.write_eof()
+                with suppress(OSError):  # asyncio's own loop raises where the client has reset the connection
+                    self._transport.write_eof()
             else:
                 self._transport.close()
 
