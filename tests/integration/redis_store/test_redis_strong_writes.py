@@ -36,6 +36,17 @@ async def test_a_strong_write_is_on_the_replica_when_it_returns(pair: Pair) -> N
             assert client.keys() == []
 
 
+async def test_a_user_who_may_not_wait_is_told_so_in_our_words(pair: Pair) -> None:
+    """Redis names the user in its own, and the name may come from a secret."""
+    primary, _ = pair
+    with primary.client() as client:
+        client.execute_command("ACL SETUSER", "c4nary", "on", ">pw", "~*", "+@all", "-wait")
+    async with opened(primary.settings, redisUsername="c4nary", redisPassword="pw") as store:
+        with pytest.raises(TooFewReplicas, match="this user may not run the 'wait' command") as caught:
+            await store.set(Set("k", b"1", strong=True))
+        assert "c4nary" not in str(caught.value)
+
+
 async def test_too_few_acknowledgements_are_reported_with_numbers(pair: Pair) -> None:
     primary, replica = pair
     async with opened(primary.settings) as store:

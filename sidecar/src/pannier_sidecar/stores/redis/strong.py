@@ -15,7 +15,7 @@ from hiredis import ReplyError
 from pannier_sidecar.network.pipeline import ConnectionLost
 from pannier_sidecar.state.errors import StoreFault, StoreUnavailable, TooFewReplicas
 
-from . import info
+from . import faults, info
 from .wire import pack
 
 if TYPE_CHECKING:
@@ -171,7 +171,8 @@ class StrongWrites:
         if not isinstance(reply, int):  # it was refused
             return None
         if isinstance(acknowledged, ReplyError):
-            return TooFewReplicas(f"the write is done, but Redis refused to wait for its replicas: {acknowledged}")
+            told = faults.words(str(acknowledged))
+            return TooFewReplicas(f"the write is done, but Redis refused to wait for its replicas: {told}")
         if isinstance(acknowledged, int) and acknowledged >= expected:
             return None
         self._replicas.forget()
