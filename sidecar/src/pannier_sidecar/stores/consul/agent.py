@@ -143,7 +143,8 @@ class Agent:
             except (TimeoutError, aiohttp.ClientError, RuntimeError) as error:
                 if self._session.closed:
                     closed = "the Consul store is closed"
-                    raise OutcomeUnknown(closed) if is_write else StoreUnavailable(closed) from error
+                    was_sent = not isinstance(error, RuntimeError)  # which aiohttp raises before it connects
+                    raise OutcomeUnknown(closed) if is_write and was_sent else StoreUnavailable(closed) from error
                 if is_last or not faults.is_loss(error):
                     raise faults.of_connection(error, self._settings, is_write=is_write) from error
         raise AssertionError("the last attempt returns or raises")
