@@ -10,6 +10,7 @@ from hostile.effort import Effort
 from servers.eventually import eventually, until
 from servers.opened_redis import opened
 from servers.opened_store import opening
+from servers.processes import free_port
 from servers.redis_net import CLIENTS, ClusterNet, Place, ask, cluster, serves
 from servers.redis_server import single
 
@@ -149,7 +150,7 @@ async def test_a_cluster_that_is_down_is_not_ready_and_is_found_when_it_is_back(
 
 
 async def test_addresses_that_are_no_longer_of_the_cluster_are_passed_over(tmp_path: Path) -> None:
-    lone = ("--cluster-enabled", "yes")
+    lone = ("--cluster-enabled", "yes", "--cluster-port", str(free_port()))
     with cluster(tmp_path / "cluster", 0) as net, single(tmp_path / "lone", *lone) as other:
         with other.client() as client:
             client.execute_command("CLUSTER ADDSLOTSRANGE", 0, 16383)
