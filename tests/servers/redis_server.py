@@ -96,6 +96,7 @@ def with_replica(folder: Path, *options: str) -> Iterator[tuple[RedisServer, Red
 def follows(primary: RedisServer, replicas: int = 1) -> bool:
     """Whether so many replicas have all that the primary has."""
     with primary.client() as client:
+        client.ping()  # WAIT counts what there was at its connection's last command
         return client.wait(replicas, 100) == replicas and client.info("replication")["connected_slaves"] == replicas
 
 
@@ -258,6 +259,8 @@ def cluster(folder: Path, nodes: int = 3, replicas: int = 0) -> Iterator[Cluster
 @contextmanager
 def _cluster_node(folder: Path) -> Iterator[RedisServer]:
     options = ("--cluster-enabled", "yes", "--cluster-node-timeout", "2000", "--cluster-port", str(free_port()))
+    # Or else a replica may leave its shard, for good and with its data, for one that never had any.
+    options += ("--cluster-allow-replica-migration", "no")
     with single(folder, *options) as server:
         yield server
 

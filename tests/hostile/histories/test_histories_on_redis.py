@@ -43,6 +43,10 @@ async def test_killed_paused_and_cut_off(tmp_path: Path, effort: Effort, promise
 
 
 async def test_primaries_killed_behind_sentinels(tmp_path: Path, effort: Effort, promise: Promise) -> None:
+    """The next primary is killed as soon as the last one is a replica that has everything, but not before.
+
+    Redis promises nothing else: Sentinels may promote a server that is back with what it had before it was killed.
+    """
     rounds = effort.times(1, 10)
     with watched_by_sentinels(tmp_path, 2, *DURABLE) as watched:
         async with opening("state.redis", {**watched.settings, **PATIENT}) as open_one:
@@ -68,6 +72,10 @@ async def test_primaries_killed_behind_sentinels(tmp_path: Path, effort: Effort,
 
 
 async def test_nodes_of_a_cluster_killed(tmp_path: Path, effort: Effort, promise: Promise) -> None:
+    """As with Sentinels; and replicas stay with their primary, see `cluster`.
+
+    One that migrates to another shard throws its copy away, even while its own shard has no primary.
+    """
     rounds = effort.times(1, 10)
     with cluster(tmp_path, replicas=2) as nodes:
         async with opening("state.redis", {**nodes.settings, **PATIENT}) as open_one:

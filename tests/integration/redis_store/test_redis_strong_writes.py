@@ -6,7 +6,7 @@ from pathlib import Path
 from time import monotonic
 
 import pytest
-from servers.eventually import eventually
+from servers.eventually import eventually, until
 from servers.opened_redis import opened
 from servers.redis_server import RedisServer, single, with_replica
 
@@ -96,6 +96,25 @@ async def test_a_replica_that_has_gone_is_missed(pair: Pair) -> None:
         assert found.value != b"3"
         await asyncio.to_thread(replica.start)
         await eventually(lambda: store.set(Set("k", b"4", strong=True)))
+
+
+async def test_a_replica_that_has_just_come_does_not_acknowledge_for_another_one(pair: Pair, tmp_path: Path) -> None:
+    primary, lagging = pair
+    with single(tmp_path / "returning") as returning, returning.client() as client:
+        async with opened(primary.settings) as store:
+            await store.set(Set("k", b"1", strong=True))  # now the store knows of one replica
+            client.replicaof("127.0.0.1", primary.port)
+            await until(lambda: is_followed_by(primary, 2))
+            lagging.pause()
+            with pytest.raises(TooFewReplicas, match="of 2 replicas acknowledged"):
+                await store.set(Set("k", b"2", strong=True))
+            lagging.resume()
+            await eventually(lambda: store.set(Set("k", b"3", strong=True)))
+
+
+def is_followed_by(primary: RedisServer, replicas: int) -> bool:
+    with primary.client() as client:
+        return bool(client.wait(replicas, 100) == replicas)
 
 
 async def test_without_replicas_the_primary_is_all_there_is(tmp_path: Path) -> None:

@@ -23,7 +23,8 @@ if TYPE_CHECKING:
     from .settings import RedisSettings
 
 LONGEST_WAIT_S: Final = 1.0
-"""Dapr's limit. The caller waits no longer for replicas than for two such waits."""
+"""Dapr's limit. A caller waits at most for its own group of writes and the one before it; each WAITs once, or twice
+where a replica has just connected."""
 COUNT_VALID_S: Final = 1.0
 """After that time the server is asked again how many replicas it has."""
 MISSED_S: Final = 60.0
@@ -152,19 +153,38 @@ class StrongWrites:
             for write in group:
                 _settle(write, ConnectionLost(str(self.link.fault), was_sent=False))
             return
-        expected = self._replicas.expected
-        wait = pack("WAIT", expected, int(self._wait_s * 1000))
-        payload = b"".join([write.payload for write in group]) + wait
+        waited_for = self._replicas.expected
+        payload = b"".join([write.payload for write in group]) + self._wait_for(waited_for)
         try:
-            replies = iter(await connection.send(payload, sum(write.replies for write in group) + 1))
+            *replies, acknowledged, about = await connection.send(payload, sum(write.replies for write in group) + 2)
+            expected = self._expected_now(about, waited_for)
+            if isinstance(acknowledged, int) and waited_for <= acknowledged < expected:
+                acknowledged, about = await connection.send(self._wait_for(expected), 2)
+                expected = self._expected_now(about, expected)
         except ConnectionLost as lost:
             for write in group:
                 _settle(write, ConnectionLost(str(lost), was_sent=lost.was_sent, timed_out=lost.timed_out))
             return
-        answers = [list(islice(replies, write.replies))[-1] for write in group]
-        acknowledged = next(replies)
-        for write, answer in zip(group, answers, strict=True):
+        left = iter(replies)
+        for write in group:
+            answer = list(islice(left, write.replies))[-1]
             _settle(write, self._shortage(answer, acknowledged, expected) or answer)
+
+    def _wait_for(self, expected: int) -> bytes:
+        """Return the commands to wait for replicas, and to ask how many there are now."""
+        return pack("WAIT", expected, int(self._wait_s * 1000)) + pack("INFO", "replication")
+
+    def _expected_now(self, about: object, expected: int) -> int:
+        """Return how many replicas have to acknowledge after all, from what the server says behind WAIT.
+
+        WAIT counts any replica. One that has connected since they were counted, such as a former primary that comes
+        back, must not stand in for one that lags behind: the latter may be promoted next.
+        """
+        connected = info.connected(about)
+        if connected is None:
+            return expected
+        self._note(about)
+        return max(expected, connected)
 
     def _shortage(self, reply: object, acknowledged: object, expected: int) -> StoreFault | None:
         """Return the fault of a write that succeeded without enough replicas."""
