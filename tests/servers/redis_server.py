@@ -131,8 +131,12 @@ class Watched:
 
 
 @contextmanager
-def watched_by_sentinels(folder: Path, replicas: int = 1, *options: str) -> Iterator[Watched]:
-    """Run a primary with replicas and three Sentinels, which replace it when it is gone for half a second."""
+def watched_by_sentinels(folder: Path, replicas: int = 1, *options: str, down_after_ms: int = 500) -> Iterator[Watched]:
+    """Run a primary with replicas and three Sentinels, which replace it when it is gone for half a second.
+
+    Where that is shorter than the second between two attempts of a Sentinel to connect, it may find the new primary
+    down right after a failover, and the other replica too, so that it promotes the server that has just come back.
+    """
     with ExitStack() as stack:
         primary = stack.enter_context(single(folder / "primary", *options))
         follow = (*options, "--replicaof", "127.0.0.1", str(primary.port))
@@ -141,7 +145,7 @@ def watched_by_sentinels(folder: Path, replicas: int = 1, *options: str) -> Iter
         wait_until(lambda: follows(primary, replicas), "the replicas follow")
         lines = (
             f"sentinel monitor {MASTER_NAME} 127.0.0.1 {primary.port} 2",
-            f"sentinel down-after-milliseconds {MASTER_NAME} 500",
+            f"sentinel down-after-milliseconds {MASTER_NAME} {down_after_ms}",
             f"sentinel failover-timeout {MASTER_NAME} 3000",
         )
         watched.sentinels += [stack.enter_context(sentinel(folder / f"sentinel{n}", *lines)) for n in range(3)]
