@@ -188,6 +188,26 @@ async def test_after_a_failover_the_other_replica_is_expected_before_it_has_foun
         await eventually(lambda: store.set(Set(tag, b"2", strong=True)))
 
 
+async def test_a_replica_that_was_forgotten_is_no_longer_expected(replicated: Cluster) -> None:
+    tag, gone = tag_on(replicated, replicated.nodes[0]), replicated.nodes[-1]
+    async with opened(replicated.settings, readTimeout=1.0) as store:
+        with gone.client() as client:
+            name = client.execute_command("CLUSTER MYID")
+        gone.kill()
+        await until(lambda: replicas_of(replicated.nodes[0]) == 1)
+        with pytest.raises(StoreUnavailable, match="only 1 of 2 replicas"):
+            await store.set(Set(tag, b"1", strong=True))
+        for node in replicated.nodes[:-1]:
+            with node.client() as client:
+                client.execute_command("CLUSTER FORGET", name)
+        await eventually(lambda: store.set(Set(tag, b"2", strong=True)))
+
+
+def replicas_of(primary: RedisServer) -> int:
+    with primary.client() as client:
+        return int(client.info("replication")["connected_slaves"])
+
+
 def tag_on(nodes: Cluster, node: RedisServer) -> str:
     """Return a hash tag whose keys this node has."""
     return next(f"{{t{n}}}" for n in range(1000) if nodes.owner(slot_of(b"t%d" % n)) is node)

@@ -42,6 +42,8 @@ REFRESH_PAUSE_S: Final = 0.1
 """Between two times that it is asked."""
 TROUBLE_PAUSE_S: Final = 0.5
 """The same, while some of its nodes take no calls."""
+RECOUNT_PAUSE_S: Final = 2.0
+"""The same, while strong writes lack replicas: one that is missed may have been taken away for good."""
 STRAGGLERS_S: Final = 0.2
 """How long the nodes that have not answered are waited for when most have: they may be unreachable."""
 QUESTIONS: Final = (("CLUSTER", "INFO"), ("CLUSTER", "NODES"), ("CLUSTER", "SLOTS"))
@@ -65,6 +67,8 @@ class Cluster(Servers):
         self._watch: asyncio.Task[None] | None = None
         self._retiring: set[asyncio.Task[None]] = set()
         self._told = ""
+        self._recount_at = 0.0
+        """Loop time from which on the Cluster is asked again how many replicas there should be."""
         self._is_closed = False
 
     async def open(self) -> None:
@@ -134,6 +138,16 @@ class Cluster(Servers):
         while last + 1 < SLOTS and self._slots[last + 1] is node:
             last += 1
         return node, last
+
+    async def _send(self, request: Request, deadline: float) -> Any:
+        try:
+            return await super()._send(request, deadline)
+        except StoreFault:
+            now = asyncio.get_running_loop().time()
+            if request.is_strong and now >= self._recount_at and not self._is_closed:
+                self._recount_at = now + RECOUNT_PAUSE_S
+                self._start_refresh()
+            raise
 
     async def redirect(self, request: Request, error: ReplyError, deadline: float) -> Any | None:
         kind, *place = str(error).split()
