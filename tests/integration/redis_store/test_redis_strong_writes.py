@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from time import monotonic
 
@@ -12,6 +13,7 @@ from servers.redis_server import RedisServer, single, with_replica
 
 from pannier_sidecar.state.errors import ETagMismatch, StoreUnavailable, TooFewReplicas
 from pannier_sidecar.state.requests import Delete, Get, Set
+from pannier_sidecar.stores.redis import RedisStore
 
 Pair = tuple[RedisServer, RedisServer]
 
@@ -110,6 +112,25 @@ async def test_a_replica_that_has_just_come_does_not_acknowledge_for_another_one
                 await store.set(Set("k", b"2", strong=True))
             lagging.resume()
             await eventually(lambda: store.set(Set("k", b"3", strong=True)))
+
+
+async def test_a_replica_that_comes_does_not_make_up_for_one_that_was_promoted(pair: Pair, tmp_path: Path) -> None:
+    primary, promoted = pair
+    with single(tmp_path / "returning") as returning, returning.client() as client, promoted.client() as other:
+        async with opened(primary.settings) as store:
+            await store.set(Set("k", b"1", strong=True))
+            other.replicaof("NO", "ONE")
+            client.replicaof("127.0.0.1", primary.port)
+            await until(lambda: is_followed_by(primary, 1))
+            with pytest.raises(StoreUnavailable, match="only 1 of 2 replicas"):
+                await eventually_refused(store)
+
+
+async def eventually_refused(store: RedisStore) -> None:
+    """Write until the store has counted the replicas again."""
+    while True:
+        with suppress(TooFewReplicas):
+            await store.set(Set("k", b"2", strong=True))
 
 
 def is_followed_by(primary: RedisServer, replicas: int) -> bool:

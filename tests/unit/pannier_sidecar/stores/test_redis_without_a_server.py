@@ -137,6 +137,18 @@ def test_a_replica_that_is_gone_is_expected_for_a_while() -> None:
     assert replicas.expected == 3
 
 
+def test_a_replica_that_comes_does_not_make_up_for_one_that_is_gone() -> None:
+    replicas = ReplicaCount()
+    replicas.note(1, 100.0, frozenset({b"a"}))
+    replicas.note(1, 101.0, frozenset({b"b"}))
+    assert replicas.expected == 2, "the one that is gone may have been promoted"
+    replicas.note(1, 100.0 + MISSED_S, frozenset({b"b"}))
+    assert replicas.expected == 1
+    replicas.after_failover(200.0)
+    replicas.note(1, 201.0, frozenset({b"c"}))
+    assert replicas.expected == 1
+
+
 def test_replicas_that_others_know_of_are_expected_for_as_long_as_they_do() -> None:
     replicas = ReplicaCount()
     replicas.require(2)

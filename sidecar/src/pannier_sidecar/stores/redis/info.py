@@ -9,6 +9,7 @@ MAX_LAG_S: Final = 3
 """A replica tells every second how far it is; one that is silent for longer is not there."""
 
 _REPLICA: Final = re.compile(rb"^slave\d+:.*\bstate=(\w+),.*\blag=(-?\d+)", re.MULTILINE)
+_ADDRESS: Final = re.compile(rb"^slave\d+:(ip=[^,]*,port=\d+)", re.MULTILINE)
 _CONNECTED: Final = re.compile(rb"^connected_slaves:(\d+)", re.MULTILINE)
 _RUN_ID: Final = re.compile(rb"^run_id:(\w+)", re.MULTILINE)
 
@@ -23,6 +24,11 @@ def connected(info: object) -> int | None:
     """Return how many replicas there are; None where it is not told."""
     found = _CONNECTED.search(info) if isinstance(info, bytes) else None
     return None if found is None else int(found[1])
+
+
+def addresses(info: object) -> frozenset[bytes]:
+    """Return where the replicas are; some services do not tell."""
+    return frozenset(_ADDRESS.findall(info)) if isinstance(info, bytes) else frozenset()
 
 
 def following(info: object) -> int | None:

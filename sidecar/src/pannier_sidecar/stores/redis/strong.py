@@ -44,14 +44,21 @@ class ReplicaCount:
         self._required = 0
         self._count = 0
         self._missed_until = 0.0
+        self._seen: dict[bytes, float] = {}
+        """Until when (loop time) each replica that followed this server is missed if it is gone."""
         self._valid_until = 0.0
 
     def is_valid(self, now: float) -> bool:
         return now < self._valid_until
 
-    def note(self, count: int, now: float) -> None:
-        """Take in what the server says; fewer than before is believed only after a while."""
+    def note(self, count: int, now: float, addresses: frozenset[bytes] = frozenset()) -> None:
+        """Take in what the server says; fewer than before is believed only after a while.
+
+        One that has come does not make up for another one that has gone: the latter may have been promoted.
+        """
         self._valid_until = now + COUNT_VALID_S
+        left = {address: until for address, until in self._seen.items() if now < until}
+        self._seen = left | dict.fromkeys(addresses, now + MISSED_S)
         if count >= self._count or now >= self._missed_until:
             self._count = max(count, min(self._count, 1))
             self._missed_until = now + MISSED_S
@@ -71,12 +78,18 @@ class ReplicaCount:
         too, or is taken for failed, as a busy server is.
         """
         self._count = max((before or self).expected - 1, 0)
+        self._seen = {}
         self._missed_until = now + MISSED_S
         self._valid_until = 0.0
 
     @property
     def expected(self) -> int:
-        return max(self._required, self._count)
+        return max(self._required, self.seen)
+
+    @property
+    def seen(self) -> int:
+        """How many the server itself has had lately."""
+        return max(self._count, len(self._seen))
 
 
 class _Write:
@@ -180,11 +193,9 @@ class StrongWrites:
         WAIT counts any replica. One that has connected since they were counted, such as a former primary that comes
         back, must not stand in for one that lags behind: the latter may be promoted next.
         """
-        connected = info.connected(about)
-        if connected is None:
-            return expected
-        self._note(about)
-        return max(expected, connected)
+        if info.connected(about) is not None:
+            self._note(about)
+        return max(expected, self._replicas.seen)
 
     def _shortage(self, reply: object, acknowledged: object, expected: int) -> StoreFault | None:
         """Return the fault of a write that succeeded without enough replicas."""
@@ -205,7 +216,7 @@ class StrongWrites:
         count = info.connected(told)
         if count is None:
             raise StoreUnavailable("Redis does not tell how many replicas it has; grant INFO, or do without strong")
-        self._replicas.note(count, asyncio.get_running_loop().time())
+        self._replicas.note(count, asyncio.get_running_loop().time(), info.addresses(told))
         self._replicas.following = info.following(told)
 
 
