@@ -86,7 +86,7 @@ def test_a_job_made_by_hand_from_a_cron_job_has_its_app_id(user: User) -> None:
 
 
 def test_a_component_of_most_of_a_mebibyte_can_be_changed_and_labelled(user: User) -> None:
-    large = component("large", keyPrefix="none", redisHost="x" * (700 * 1024), type="state.redis")
+    large = component("large", remarks="x" * (700 * 1024))
     user.kubectl("create", "-f", "-", input=large)
     user.kubectl("label", "components.dapr.io/large", "team=a")
     assert user.kubectl("get", "components.dapr.io/large", "-o", "jsonpath={.metadata.labels.team}") == "a"
