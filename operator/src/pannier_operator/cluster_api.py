@@ -236,7 +236,11 @@ class ClusterApi:
     async def ca_bundles(self, plural: str, configuration: str) -> AsyncIterator[list[str]]:
         """The authorities that a configuration's webhooks trust, now and whenever it changes, until the watch ends."""
         fields: Any = {"metadata.name": configuration}
-        found: Any = self._client.watch(WEBHOOKS[plural], fields=fields, server_timeout=_WATCHED_FOR)
+        # From version 0: an API server's cache of what seldom changes may lag behind the version of its database for
+        # long, and a watch from the latest version would be refused until it does not (with etcd before 3.4.25: ever).
+        found: Any = self._client.watch(
+            WEBHOOKS[plural], fields=fields, server_timeout=_WATCHED_FOR, resource_version="0"
+        )
         try:
             while True:
                 async with asyncio.timeout(2 * _WATCHED_FOR):
