@@ -128,9 +128,10 @@ async def test_a_replica_that_comes_does_not_make_up_for_one_that_was_promoted(p
 
 async def eventually_refused(store: RedisStore) -> None:
     """Write until the store has counted the replicas again."""
-    while True:
-        with suppress(TooFewReplicas):
-            await store.set(Set("k", b"2", strong=True))
+    async with asyncio.timeout(10):
+        while True:
+            with suppress(TooFewReplicas):
+                await store.set(Set("k", b"2", strong=True))
 
 
 def is_followed_by(primary: RedisServer, replicas: int) -> bool:
