@@ -80,8 +80,9 @@ async def test_a_stopped_server_fails_calls_in_time_and_serves_again_when_contin
     assert monotonic() - started < 10
     assert type(read) is StoreUnavailable
     assert "did not answer within 1 s" in str(read)
-    assert type(write) is OutcomeUnknown
-    assert "read the key before writing again" in str(write)
+    # On a connection that has been idle for a second a question is sent first, and the write not at all.
+    assert type(write) in (OutcomeUnknown, StoreUnavailable)
+    assert ("read the key before writing again" in str(write)) == (type(write) is OutcomeUnknown)
     assert type(transaction) is StoreUnavailable  # it was not asked to commit
     assert all(type(fault) is StoreUnavailable for fault in waited)
     server.resume()
