@@ -46,8 +46,8 @@ class CertificateKeeping:
         self._material: Material | None = None
         self._changed = asyncio.Event()
         self._folder = tempfile.TemporaryDirectory(prefix="pannier-")
-        self.file = Path(self._folder.name, "tls.pem")
-        """The certificate and its key, for readers that know files only: OpenSSL and kopf."""
+        self._file = Path(self._folder.name, "tls.pem")
+        """The certificate and its key: OpenSSL takes them from files only."""
         self.context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
         self.context.minimum_version = ssl.TLSVersion.TLSv1_2
 
@@ -138,9 +138,9 @@ class CertificateKeeping:
 
     def _serve(self, material: Material) -> None:
         """Open connections keep the certificate that they began with."""
-        self.file.touch(mode=0o600)
-        self.file.write_bytes(material.certificate + b"\n" + material.key)
-        self.context.load_cert_chain(self.file)
+        self._file.touch(mode=0o600)
+        self._file.write_bytes(material.certificate + b"\n" + material.key)
+        self.context.load_cert_chain(self._file)
         logger.info("Serving a certificate that is valid for %.1f more days", self._days_left(material))
 
     def _days_left(self, material: Material) -> float:

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from cluster.user import User
 
 OTHER_NAMESPACE = "pannier-elsewhere"
-AT_ONCE_S = 90.0
+AT_ONCE_S = 20.0
 
 
 @pytest.fixture
