@@ -69,6 +69,7 @@ class Release:
         self.values.update(values)
         with self._telling_why():
             said = self.cluster.helm(*self.install_command(**values))
+        self._wait_for_earlier_operators()
         self._wait_for_webhooks()
         return said
 
@@ -122,6 +123,13 @@ class Release:
                     done = self.cluster.try_kubectl("-n", NAMESPACE, *question)
                     told.append(f"{' '.join(question)}:\n{(done.stdout or done.stderr)[-4000:]}")
             raise AssertionError("\n".join(told)) from failed
+
+    def _wait_for_earlier_operators(self) -> None:
+        """Until those of another version or with other settings have ended: they serve webhooks while they end."""
+        until(
+            lambda: len(get(self.cluster, "pods", NAMESPACE, "-l", OPERATORS)) == len(self.operators()),
+            "operators from before have ended",
+        )
 
     def _wait_for_webhooks(self) -> None:
         """Until the API server knows where they are: a moment after the operator is ready."""
