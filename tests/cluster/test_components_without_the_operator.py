@@ -18,7 +18,7 @@ from pannier_crds.catalogue import known_names
 from pannier_crds.checks import problems_of
 from pannier_crds.component import Component
 from pannier_crds.problems import InvalidManifest, listed
-from pannier_operator.status import status_of
+from pannier_operator.status.conditions import status_of
 
 ROOT = Path(__file__).parents[2]
 EXAMPLES = sorted((ROOT / "examples" / "components").glob("*/*.yaml"))

@@ -14,11 +14,11 @@ import kopf
 from lightkube import AsyncClient
 
 from pannier_operator import handlers
-from pannier_operator.cluster_api import FIELD_MANAGER, SECRETS_FIELD_SELECTOR, ClusterApi
-from pannier_operator.control_plane import ControlPlane
+from pannier_operator.cluster.api import FIELD_MANAGER, SECRETS_FIELD_SELECTOR, ClusterApi
+from pannier_operator.controller.control_plane import ControlPlane
+from pannier_operator.objects.resource_versions import HistoryRewound
 from pannier_operator.settings import SettingsError, from_environment, read_environment
-from pannier_operator.versions import HistoryRewound
-from pannier_operator.webhook_server import WebhookServer
+from pannier_operator.webhook.server import WebhookServer
 
 if TYPE_CHECKING:
     from collections.abc import Coroutine

@@ -14,7 +14,7 @@ import kopf
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from pannier_operator.control_plane import ControlPlane
+    from pannier_operator.controller.control_plane import ControlPlane
 
 REFUSED = 422
 registry = kopf.get_default_registry()

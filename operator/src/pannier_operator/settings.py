@@ -12,9 +12,9 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 from pannier_crds.values import parse_boolean, parse_duration
-from pannier_operator.label_selectors import LabelSelector
-from pannier_operator.label_selectors import parse as parse_selector
-from pannier_operator.quantities import amount_of
+from pannier_operator.objects.label_selectors import LabelSelector
+from pannier_operator.objects.label_selectors import parse as parse_selector
+from pannier_operator.objects.quantities import amount_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping

@@ -4,8 +4,8 @@ from dataclasses import fields
 
 import pytest
 
-from pannier_operator.annotation_values import Mount, Variable
-from pannier_operator.annotations import ACCEPTED, HONOURED, OLDER, ProbeOptions, SidecarOptions, read
+from pannier_operator.injection.annotation_values import Mount, Variable
+from pannier_operator.injection.annotations import ACCEPTED, HONOURED, OLDER, ProbeOptions, SidecarOptions, read
 
 
 def test_without_annotations_all_is_default() -> None:

@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 from aiohttp import web
 
-from pannier_operator.asking import Expected, SidecarReports
+from pannier_operator.cluster.probes import Expected, SidecarReports
 from pannier_operator.injection.plan import PUBLIC_PORT
-from pannier_operator.readiness import StoreReport
+from pannier_operator.status.readiness import StoreReport
 
 READY = StoreReport("ready")
 

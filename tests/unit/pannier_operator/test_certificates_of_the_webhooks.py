@@ -19,8 +19,8 @@ from cryptography.hazmat.primitives.serialization import (
     PrivateFormat,
 )
 
-from pannier_operator.certificates import Keep, Material, Renew, days_left, decide, names_of
 from pannier_operator.settings import CertificateSettings
+from pannier_operator.webhook.certificates import Keep, Material, Renew, days_left, decide, names_of
 
 # The handshakes are real ones, against the clock of this machine.
 NOW = datetime.now(UTC).replace(microsecond=0)

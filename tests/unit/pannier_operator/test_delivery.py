@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from pannier_crds.folder import digest_of, digests_in
 from pannier_crds.secret import Secret
-from pannier_operator.app_secret import (
+from pannier_operator.delivery.app_secret import (
     differs,
     digests,
     generations_in,
@@ -21,8 +21,8 @@ from pannier_operator.app_secret import (
     version_in,
     with_version,
 )
-from pannier_operator.delivery import MOST_BYTES, AppSecret, secret_for, what_app_sees
-from pannier_operator.neighbourhood import Neighbourhood
+from pannier_operator.delivery.plan import MOST_BYTES, AppSecret, secret_for, what_app_sees
+from pannier_operator.objects.namespace_components import Neighbourhood
 from pannier_sidecar.loading.folder import FolderWatch
 from pannier_sidecar.loading.planning import Plan, plan
 from pannier_sidecar.loading.resolving import Surroundings

@@ -9,9 +9,9 @@ from typing import Any
 import httpx2
 import pytest
 
-from pannier_operator.election import Election
+from pannier_operator.cluster.lease import Election
+from pannier_operator.objects.resource_versions import HistoryRewound
 from pannier_operator.settings import ElectionSettings
-from pannier_operator.versions import HistoryRewound
 
 SHORT = ElectionSettings(lease_duration=0.4, renew_interval=0.05)
 

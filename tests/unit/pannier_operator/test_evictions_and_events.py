@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 
-from pannier_operator.events import event_of_component, event_of_missed_pod
-from pannier_operator.eviction import EvictionRate, is_made_anew
+from pannier_operator.controller.eviction import EvictionRate, is_made_anew
 from pannier_operator.metrics import Metrics
-from pannier_operator.status import Event
+from pannier_operator.status.conditions import Event
+from pannier_operator.status.events import event_of_component, event_of_missed_pod
 
 NOW = datetime(2026, 11, 23, 8, 0, tzinfo=UTC)
 LATER = datetime(2026, 11, 23, 9, 0, tzinfo=UTC)

@@ -8,7 +8,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as some
 
 from pannier_operator.admission.pods import mutate
-from pannier_operator.annotations import ACCEPTED, HONOURED, OLDER, read
+from pannier_operator.injection.annotations import ACCEPTED, HONOURED, OLDER, read
 from pannier_operator.injection.plan import Injection
 from pannier_operator.injection.pod import inject
 from pannier_operator.settings import OperatorSettings

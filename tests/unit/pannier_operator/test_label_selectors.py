@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from pannier_operator.label_selectors import parse
+from pannier_operator.objects.label_selectors import parse
 
 LABELS = {"team": "a", "pannier.dev/state": "enabled"}
 

@@ -14,9 +14,9 @@ from typing import Any
 from aiohttp import ClientConnectorError, ClientSession
 from servers.processes import free_port
 
-from pannier_operator.certificates import Renew, decide, names_of
 from pannier_operator.settings import CertificateSettings
-from pannier_operator.webhook_server import MAX_REVIEW, WebhookServer
+from pannier_operator.webhook.certificates import Renew, decide, names_of
+from pannier_operator.webhook.server import MAX_REVIEW, WebhookServer
 
 
 class Judge:

@@ -10,11 +10,11 @@ from typing import Any
 import httpx2
 import pytest
 
-from pannier_operator import full_look
-from pannier_operator.cluster_state import ClusterState
-from pannier_operator.full_look import FullLooks
+from pannier_operator.cluster import resync as full_look
+from pannier_operator.cluster.cache import ClusterState
+from pannier_operator.cluster.resync import FullLooks
 from pannier_operator.metrics import Metrics
-from pannier_operator.versions import HistoryRewound
+from pannier_operator.objects.resource_versions import HistoryRewound
 
 DIED = "the watch of components has died"
 

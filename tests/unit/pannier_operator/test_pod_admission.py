@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from pannier_operator.admission.pods import PodVerdict, mutate, server_version_of
-from pannier_operator.app_ids import app_id_of
 from pannier_operator.injection.plan import TOKEN_MASK_VOLUME, TOKEN_PATH
+from pannier_operator.objects.app_ids import app_id_of
 from pannier_operator.settings import OperatorSettings, OwnPlace, SidecarSettings
 
 SETTINGS = OperatorSettings()

@@ -7,10 +7,10 @@ from typing import Any
 import pytest
 import yaml
 
-from pannier_operator.app_secret import TooLarge
-from pannier_operator.neighbourhood import Neighbourhood
-from pannier_operator.readiness import App, Report, StoreReport
-from pannier_operator.status import CONDITIONS, Event, Status, differs, events_between, is_current, status_of
+from pannier_operator.delivery.app_secret import TooLarge
+from pannier_operator.objects.namespace_components import Neighbourhood
+from pannier_operator.status.conditions import CONDITIONS, Event, Status, differs, events_between, is_current, status_of
+from pannier_operator.status.readiness import App, Report, StoreReport
 
 NOW = datetime(2026, 11, 23, 12, 30, 15, tzinfo=UTC)
 LATER = NOW + timedelta(minutes=5)

@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from pannier_operator.app_secret import with_version
-from pannier_operator.touching import COMPONENTS_ANNOTATION, mark_for
+from pannier_operator.delivery.app_secret import with_version
+from pannier_operator.delivery.refresh import COMPONENTS_ANNOTATION, mark_for
 
 CHANGED = "2026-11-25T10:00:30Z"
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from pannier_operator.cluster_state import ClusterState, is_missed, is_ours
+from pannier_operator.cluster.cache import ClusterState, is_missed, is_ours
 
 
 def pod(name: str = "a", *, version: int = 1, enabled: str | None = "true", sidecar: bool = True, **status: Any) -> Any:

@@ -8,9 +8,9 @@ import pytest
 
 from pannier_operator.admission.pods import mutate
 from pannier_operator.admission.workloads import warnings_for
-from pannier_operator.app_ids import job_to_look_up
-from pannier_operator.cluster_state import ClusterState, is_missed
-from pannier_operator.pod_mistakes import PodMistakes
+from pannier_operator.cluster.cache import ClusterState, is_missed
+from pannier_operator.controller.pod_mistakes import PodMistakes
+from pannier_operator.objects.app_ids import job_to_look_up
 from pannier_operator.settings import OperatorSettings
 
 ENABLED = {"dapr.io/enabled": "true"}

@@ -10,13 +10,13 @@ import pytest
 from lightkube.core.exceptions import ApiError
 from lightkube.models.meta_v1 import Status
 
-from pannier_operator import delivering
-from pannier_operator.app_secret import version_in
-from pannier_operator.asking import SidecarReports
-from pannier_operator.cluster_state import ClusterState
-from pannier_operator.delivering import Delivering, Delivery
+from pannier_operator.cluster.cache import ClusterState
+from pannier_operator.cluster.probes import SidecarReports
+from pannier_operator.controller import deliverer as delivering
+from pannier_operator.controller.deliverer import Delivering, Delivery
+from pannier_operator.delivery.app_secret import version_in
 from pannier_operator.metrics import Metrics
-from pannier_operator.neighbourhood import Neighbourhood
+from pannier_operator.objects.namespace_components import Neighbourhood
 
 QUOTA = 'secrets "cart-pannier" is forbidden: exceeded quota: few, requested: secrets=1, used: secrets=5, hunter2'
 IMMUTABLE = 'Secret "cart-pannier" is invalid: data: Forbidden: field is immutable when `immutable` is set'

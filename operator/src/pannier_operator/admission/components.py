@@ -16,14 +16,21 @@ from pannier_crds.places import changes_of_place
 from pannier_crds.problems import Problem, error, listed, metadata_path, quoted, warning
 from pannier_crds.values import is_truthy
 from pannier_operator.admission.verdict import Verdict
-from pannier_operator.app_secret import MOST_BYTES
-from pannier_operator.neighbourhood import Neighbourhood, annotation_of, component_in, judge_alone, metadata_of, text_of
+from pannier_operator.delivery.app_secret import MOST_BYTES
+from pannier_operator.objects.namespace_components import (
+    Neighbourhood,
+    annotation_of,
+    component_in,
+    judge_alone,
+    metadata_of,
+    text_of,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 
     from pannier_crds.component import Component
-    from pannier_operator.neighbourhood import Manifest
+    from pannier_operator.objects.namespace_components import Manifest
 
 Operation = Literal["CREATE", "UPDATE", "DELETE"]
 

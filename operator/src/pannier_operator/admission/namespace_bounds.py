@@ -11,7 +11,7 @@ from decimal import Decimal
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from pannier_crds.problems import quoted
-from pannier_operator.quantities import amount_of
+from pannier_operator.objects.quantities import amount_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence

@@ -5,12 +5,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from pannier_crds.problems import quoted
-from pannier_operator.app_ids import owner_kind_of
 from pannier_operator.injection.container import PORT_ANNOTATIONS, listening_ports
 from pannier_operator.injection.ending import too_long
 from pannier_operator.injection.environment import not_set
 from pannier_operator.injection.plan import SOCKET_VOLUME
 from pannier_operator.injection.volumes import not_mounted
+from pannier_operator.objects.app_ids import owner_kind_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping

@@ -9,8 +9,12 @@ from pannier_crds.problems import quoted
 from pannier_operator.admission.namespace_bounds import NO_BOUNDS, objections
 from pannier_operator.admission.pod_warnings import warnings_about
 from pannier_operator.admission.verdict import Verdict
-from pannier_operator.annotations import read as read_annotations
-from pannier_operator.app_ids import (
+from pannier_operator.injection.annotations import read as read_annotations
+from pannier_operator.injection.container import PORT_ANNOTATIONS, listening_ports
+from pannier_operator.injection.plan import COMPONENTS_VOLUME, TOKEN_MASK_VOLUME, Injection
+from pannier_operator.injection.pod import inject
+from pannier_operator.injection.resources import contradictions, resources_of
+from pannier_operator.objects.app_ids import (
     APP_ID_ANNOTATION,
     APP_ID_LABEL,
     DISABLED,
@@ -20,16 +24,12 @@ from pannier_operator.app_ids import (
     has_sidecar,
     problem_with,
 )
-from pannier_operator.injection.container import PORT_ANNOTATIONS, listening_ports
-from pannier_operator.injection.plan import COMPONENTS_VOLUME, TOKEN_MASK_VOLUME, Injection
-from pannier_operator.injection.pod import inject
-from pannier_operator.injection.resources import contradictions, resources_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     from pannier_operator.admission.namespace_bounds import NamespaceBounds
-    from pannier_operator.annotations import SidecarOptions
+    from pannier_operator.injection.annotations import SidecarOptions
     from pannier_operator.settings import OperatorSettings
 
 NATIVE_FROM: Final = (1, 29)

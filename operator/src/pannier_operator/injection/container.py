@@ -5,13 +5,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 
 from pannier_crds.values import format_duration
-from pannier_operator.app_ids import SIDECAR_NAME
 from pannier_operator.injection.ending import shutdown_block
 from pannier_operator.injection.environment import sidecar_environment
 from pannier_operator.injection.plan import COMPONENTS_PATH, HTTP_PORT, PUBLIC_PORT, SOCKET_PATH
 from pannier_operator.injection.probes import probes_of
 from pannier_operator.injection.resources import resources_of
 from pannier_operator.injection.volumes import mounts_for
+from pannier_operator.objects.app_ids import SIDECAR_NAME
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping

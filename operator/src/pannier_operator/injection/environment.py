@@ -9,8 +9,8 @@ from pannier_operator.injection.plan import HTTP_PORT, OWN_VARIABLES
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from pannier_operator.annotation_values import Variable
-    from pannier_operator.annotations import SidecarOptions
+    from pannier_operator.injection.annotation_values import Variable
+    from pannier_operator.injection.annotations import SidecarOptions
 
 
 def sidecar_environment(options: SidecarOptions) -> list[dict[str, Any]]:

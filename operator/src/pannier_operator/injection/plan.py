@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
-    from pannier_operator.annotations import SidecarOptions
+    from pannier_operator.injection.annotations import SidecarOptions
     from pannier_operator.settings import SidecarSettings
 
 HTTP_PORT: Final = 3500

@@ -5,11 +5,11 @@ from __future__ import annotations
 from copy import deepcopy
 from typing import TYPE_CHECKING, Any
 
-from pannier_operator.app_ids import APP_ID_LABEL, has_sidecar
 from pannier_operator.injection.container import container_for
 from pannier_operator.injection.environment import app_environment
 from pannier_operator.injection.plan import SOCKET_VOLUME
 from pannier_operator.injection.volumes import volumes_for
+from pannier_operator.objects.app_ids import APP_ID_LABEL, has_sidecar
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -7,11 +7,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
-from pannier_operator.annotations import ProbeOptions
+from pannier_operator.injection.annotations import ProbeOptions
 from pannier_operator.injection.plan import PUBLIC_PORT
 
 if TYPE_CHECKING:
-    from pannier_operator.annotations import SidecarOptions
+    from pannier_operator.injection.annotations import SidecarOptions
 
 _STARTUP: Final = ProbeOptions(delay=1, timeout=3, period=1, threshold=60)
 """Each second, since the app waits for it; a minute, for nodes that are busy. The first one after a second: the kubelet

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from pannier_operator.quantities import amount_of
+from pannier_operator.objects.quantities import amount_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from pannier_operator.annotations import SidecarOptions
+    from pannier_operator.injection.annotations import SidecarOptions
     from pannier_operator.settings import SidecarSettings
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from pannier_operator.app_secret import secret_name
+from pannier_operator.delivery.app_secret import secret_name
 from pannier_operator.injection.plan import (
     COMPONENTS_PATH,
     COMPONENTS_VOLUME,
@@ -17,7 +17,7 @@ from pannier_operator.injection.plan import (
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from pannier_operator.annotation_values import Mount
+    from pannier_operator.injection.annotation_values import Mount
     from pannier_operator.injection.plan import Injection
 
 

@@ -16,32 +16,32 @@ from typing import TYPE_CHECKING, Any, Final
 
 import httpx2
 
-from pannier_operator.app_ids import app_id_of
-from pannier_operator.app_secret import generations_in, secret_name, status_key_in, version_in
-from pannier_operator.asking import Expected
-from pannier_operator.cluster_api import ApiError, is_ending
-from pannier_operator.cluster_state import is_alive, is_ours, is_own_secret, is_running
-from pannier_operator.delivering import Delivering
-from pannier_operator.delivery import what_app_sees
-from pannier_operator.events import event_of_component
-from pannier_operator.neighbourhood import Neighbourhood
-from pannier_operator.pod_mistakes import PodMistakes
-from pannier_operator.readiness import App
-from pannier_operator.references import references_of
-from pannier_operator.status import differs as status_differs
-from pannier_operator.status import events_between, is_current, status_of
-from pannier_operator.waiting import wait_for_event
+from pannier_operator.cluster.api import ApiError, is_ending
+from pannier_operator.cluster.cache import is_alive, is_ours, is_own_secret, is_running
+from pannier_operator.cluster.probes import Expected
+from pannier_operator.cluster.waiting import wait_for_event
+from pannier_operator.controller.deliverer import Delivering
+from pannier_operator.controller.pod_mistakes import PodMistakes
+from pannier_operator.delivery.app_secret import generations_in, secret_name, status_key_in, version_in
+from pannier_operator.delivery.plan import what_app_sees
+from pannier_operator.objects.app_ids import app_id_of
+from pannier_operator.objects.namespace_components import Neighbourhood
+from pannier_operator.objects.references import references_of
+from pannier_operator.status.conditions import differs as status_differs
+from pannier_operator.status.conditions import events_between, is_current, status_of
+from pannier_operator.status.events import event_of_component
+from pannier_operator.status.readiness import App
 
 if TYPE_CHECKING:
     from collections.abc import Coroutine, Iterable, Mapping
 
-    from pannier_operator.asking import SidecarReports
-    from pannier_operator.cluster_api import ClusterApi
-    from pannier_operator.cluster_state import ClusterState
-    from pannier_operator.delivering import Delivery
+    from pannier_operator.cluster.api import ClusterApi
+    from pannier_operator.cluster.cache import ClusterState
+    from pannier_operator.cluster.namespaces import NamespaceCache
+    from pannier_operator.cluster.probes import SidecarReports
+    from pannier_operator.controller.deliverer import Delivery
+    from pannier_operator.controller.missed_pods import MissedPods
     from pannier_operator.metrics import Metrics
-    from pannier_operator.missed_pods import MissedPods
-    from pannier_operator.namespace_cache import NamespaceCache
     from pannier_operator.settings import ReconcilingSettings
 
 logger = logging.getLogger(__name__)

@@ -14,20 +14,20 @@ from pannier_operator.admission.components import CLEANERS, concerns_neighbours,
 from pannier_operator.admission.pods import PodVerdict, mutate, server_version_of
 from pannier_operator.admission.verdict import Verdict
 from pannier_operator.admission.workloads import warnings_for
-from pannier_operator.app_ids import INJECTION_LABEL, job_to_look_up
-from pannier_operator.asking import SidecarReports
-from pannier_operator.certificate_keeping import CertificateKeeping
-from pannier_operator.cluster_api import ApiError, ClusterApi
-from pannier_operator.cluster_state import ClusterState, is_own_secret
-from pannier_operator.election import Election
-from pannier_operator.full_look import FullLooks
+from pannier_operator.cluster.api import ApiError, ClusterApi
+from pannier_operator.cluster.cache import ClusterState, is_own_secret
+from pannier_operator.cluster.lease import Election
+from pannier_operator.cluster.namespaces import NamespaceCache
+from pannier_operator.cluster.probes import SidecarReports
+from pannier_operator.cluster.resync import FullLooks
+from pannier_operator.controller.health import ObservingServers
+from pannier_operator.controller.missed_pods import MissedPods
+from pannier_operator.controller.reconciler import Reconciler
 from pannier_operator.metrics import Metrics
-from pannier_operator.missed_pods import MissedPods
-from pannier_operator.namespace_cache import NamespaceCache
-from pannier_operator.neighbourhood import component_in
-from pannier_operator.observing import ObservingServers
-from pannier_operator.reconciling import Reconciler
-from pannier_operator.references import references_of
+from pannier_operator.objects.app_ids import INJECTION_LABEL, job_to_look_up
+from pannier_operator.objects.namespace_components import component_in
+from pannier_operator.objects.references import references_of
+from pannier_operator.webhook.rotation import CertificateKeeping
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping

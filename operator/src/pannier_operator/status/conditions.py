@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Final, Literal, NamedTuple
 
 from pannier_crds.checks import is_served, secret_store_problems
 from pannier_crds.problems import listed, metadata_path, quoted
-from pannier_operator.neighbourhood import Neighbourhood, generation_of, judge_alone, text_of
-from pannier_operator.readiness import Trouble, trouble_of
-from pannier_operator.references import references_of, unresolved_in
+from pannier_operator.objects.namespace_components import Neighbourhood, generation_of, judge_alone, text_of
+from pannier_operator.objects.references import references_of, unresolved_in
+from pannier_operator.status.readiness import Trouble, trouble_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -17,8 +17,8 @@ if TYPE_CHECKING:
 
     from pannier_crds.component import Component
     from pannier_crds.problems import Problem
-    from pannier_operator.neighbourhood import Manifest, Member
-    from pannier_operator.readiness import App, Report
+    from pannier_operator.objects.namespace_components import Manifest, Member
+    from pannier_operator.status.readiness import App, Report
 
 Status = dict[str, object]
 Truth = Literal["True", "False", "Unknown"]

@@ -9,13 +9,13 @@ import re
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from pannier_crds.problems import quoted
-from pannier_operator.app_secret import APP_ID_LABEL, MANAGED_BY_LABEL, MANAGER
-from pannier_operator.neighbourhood import metadata_of
+from pannier_operator.delivery.app_secret import APP_ID_LABEL, MANAGED_BY_LABEL, MANAGER
+from pannier_operator.objects.namespace_components import metadata_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from pannier_operator.neighbourhood import Manifest
+    from pannier_operator.objects.namespace_components import Manifest
 
 _QUOTA: Final = re.compile(r"exceeded quota: ([^,\s]{1,253})")
 _WEBHOOK_DENIES: Final = re.compile(r'admission webhook "([^"\s]{1,253})" denied')

@@ -15,7 +15,7 @@ import aiohttp
 
 from pannier_crds.folder import STATUS_KEY_HEADER
 from pannier_operator.injection.plan import PUBLIC_PORT
-from pannier_operator.readiness import Report, trouble_of
+from pannier_operator.status.readiness import Report, trouble_of
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping, Sequence

@@ -13,8 +13,9 @@ from collections import Counter
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-from pannier_operator.app_ids import app_id_of
-from pannier_operator.app_secret import (
+from pannier_operator.cluster.api import ApiError, is_ending, status_of
+from pannier_operator.cluster.cache import is_own_secret, is_running, trimmed_secret
+from pannier_operator.delivery.app_secret import (
     differs,
     fingerprint_of,
     generations_in,
@@ -24,29 +25,28 @@ from pannier_operator.app_secret import (
     version_in,
     with_version,
 )
-from pannier_operator.attempts import Attempts
-from pannier_operator.cluster_api import ApiError, is_ending, status_of
-from pannier_operator.cluster_state import is_own_secret, is_running, trimmed_secret
-from pannier_operator.delivery import secret_for
-from pannier_operator.events import event_of_undelivered_pod
-from pannier_operator.refusals import (
+from pannier_operator.delivery.backoff import Attempts
+from pannier_operator.delivery.plan import secret_for
+from pannier_operator.delivery.refresh import COMPONENTS_ANNOTATION, mark_for
+from pannier_operator.delivery.refusals import (
     Refusal,
     may_pass,
     refusal_of_changed,
     refusal_of_foreign,
     refusal_of_write,
 )
-from pannier_operator.touching import COMPONENTS_ANNOTATION, mark_for
+from pannier_operator.objects.app_ids import app_id_of
+from pannier_operator.status.events import event_of_undelivered_pod
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-    from pannier_operator.app_secret import TooLarge
-    from pannier_operator.asking import SidecarReports
-    from pannier_operator.cluster_api import ClusterApi
-    from pannier_operator.cluster_state import ClusterState
+    from pannier_operator.cluster.api import ClusterApi
+    from pannier_operator.cluster.cache import ClusterState
+    from pannier_operator.cluster.probes import SidecarReports
+    from pannier_operator.delivery.app_secret import TooLarge
     from pannier_operator.metrics import Metrics
-    from pannier_operator.neighbourhood import Neighbourhood
+    from pannier_operator.objects.namespace_components import Neighbourhood
 
 logger = logging.getLogger(__name__)
 

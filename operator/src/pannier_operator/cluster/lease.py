@@ -13,15 +13,15 @@ from typing import TYPE_CHECKING, Any, Final
 
 import httpx2
 
-from pannier_operator.app_secret import MANAGED_BY_LABEL, MANAGER, OUTLIVES_RELEASE_LABEL
-from pannier_operator.cluster_api import ApiError
-from pannier_operator.versions import HistoryRewound, version_of
-from pannier_operator.waiting import wait_for_event
+from pannier_operator.cluster.api import ApiError
+from pannier_operator.cluster.waiting import wait_for_event
+from pannier_operator.delivery.app_secret import MANAGED_BY_LABEL, MANAGER, OUTLIVES_RELEASE_LABEL
+from pannier_operator.objects.resource_versions import HistoryRewound, version_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from pannier_operator.cluster_api import ClusterApi
+    from pannier_operator.cluster.api import ClusterApi
     from pannier_operator.settings import ElectionSettings
 
 logger = logging.getLogger(__name__)

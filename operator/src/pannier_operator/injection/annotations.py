@@ -11,12 +11,12 @@ from typing import TYPE_CHECKING, Any, Final, Literal
 
 from pannier_crds.problems import one_line, quoted
 from pannier_crds.suggestions import closest
-from pannier_operator import annotation_values as read_as
+from pannier_operator.injection import annotation_values as read_as
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from pannier_operator.annotation_values import Mount, Variable
+    from pannier_operator.injection.annotation_values import Mount, Variable
 
 __all__ = ["PREFIXES", "ProbeOptions", "SidecarOptions", "read"]
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
-from pannier_operator.app_secret import version_in
+from pannier_operator.delivery.app_secret import version_in
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

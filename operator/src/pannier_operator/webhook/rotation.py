@@ -12,14 +12,14 @@ from typing import TYPE_CHECKING, Final
 
 import httpx2
 
-from pannier_operator.certificates import Keep, Material, days_left, decide, names_of
-from pannier_operator.cluster_api import WEBHOOKS, ApiError
-from pannier_operator.waiting import wait_for_event
+from pannier_operator.cluster.api import WEBHOOKS, ApiError
+from pannier_operator.cluster.waiting import wait_for_event
+from pannier_operator.webhook.certificates import Keep, Material, days_left, decide, names_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from pannier_operator.cluster_api import ClusterApi
+    from pannier_operator.cluster.api import ClusterApi
     from pannier_operator.metrics import Metrics
     from pannier_operator.settings import OperatorSettings
 

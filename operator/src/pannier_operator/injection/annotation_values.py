@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from pannier_crds.values import parse_boolean, parse_duration
-from pannier_operator.quantities import amount_of
+from pannier_operator.objects.quantities import amount_of
 
 _ENV_NAME: Final = r"[A-Za-z_][A-Za-z0-9_]*"
 _NEXT_VARIABLE: Final = re.compile(rf",(?=\s*{_ENV_NAME}\s*=)", re.ASCII)

@@ -10,14 +10,14 @@ from typing import TYPE_CHECKING, Final
 import httpx2
 
 from pannier_operator.admission.namespace_bounds import NO_BOUNDS, NamespaceBounds
-from pannier_operator.app_ids import DISABLED, INJECTION_LABEL
-from pannier_operator.cluster_api import ApiError
+from pannier_operator.cluster.api import ApiError
+from pannier_operator.objects.app_ids import DISABLED, INJECTION_LABEL
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from pannier_operator.cluster_api import ClusterApi
-    from pannier_operator.label_selectors import LabelSelector
+    from pannier_operator.cluster.api import ClusterApi
+    from pannier_operator.objects.label_selectors import LabelSelector
 
 logger = logging.getLogger(__name__)
 

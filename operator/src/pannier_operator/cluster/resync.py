@@ -9,16 +9,16 @@ from typing import TYPE_CHECKING, Final
 
 import httpx2
 
-from pannier_operator.cluster_api import ApiError
-from pannier_operator.cluster_state import KINDS
-from pannier_operator.versions import HistoryRewound, version_of
+from pannier_operator.cluster.api import ApiError
+from pannier_operator.cluster.cache import KINDS
+from pannier_operator.objects.resource_versions import HistoryRewound, version_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection
     from typing import Any
 
-    from pannier_operator.cluster_api import ClusterApi
-    from pannier_operator.cluster_state import ClusterState
+    from pannier_operator.cluster.api import ClusterApi
+    from pannier_operator.cluster.cache import ClusterState
     from pannier_operator.metrics import Metrics
 
 logger = logging.getLogger(__name__)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import deque
 from typing import TYPE_CHECKING, Any, Final
 
-from pannier_operator.app_ids import owner_kind_of
+from pannier_operator.objects.app_ids import owner_kind_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -8,12 +8,12 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from pannier_operator.app_ids import controller_of
-from pannier_operator.events import event_of_mistake
+from pannier_operator.objects.app_ids import controller_of
+from pannier_operator.status.events import event_of_mistake
 
 if TYPE_CHECKING:
-    from pannier_operator.cluster_api import ClusterApi
-    from pannier_operator.cluster_state import ClusterState
+    from pannier_operator.cluster.api import ClusterApi
+    from pannier_operator.cluster.cache import ClusterState
 
 
 class PodMistakes:

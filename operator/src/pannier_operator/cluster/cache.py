@@ -12,9 +12,13 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Final
 
 from pannier_crds.values import is_truthy
-from pannier_operator.annotations import PREFIXES
-from pannier_operator.annotations import read as read_annotations
-from pannier_operator.app_ids import (
+from pannier_operator.delivery.app_secret import APP_ID_LABEL as APP_ID_OF_SECRET
+from pannier_operator.delivery.app_secret import MANAGED_BY_LABEL, MANAGER, digests
+from pannier_operator.delivery.refresh import COMPONENTS_ANNOTATION
+from pannier_operator.injection.annotations import PREFIXES
+from pannier_operator.injection.annotations import read as read_annotations
+from pannier_operator.injection.plan import COMPONENTS_VOLUME
+from pannier_operator.objects.app_ids import (
     APP_ID_ANNOTATION,
     APP_ID_LABEL,
     DISABLED,
@@ -24,12 +28,8 @@ from pannier_operator.app_ids import (
     app_id_of,
     has_sidecar,
 )
-from pannier_operator.app_secret import APP_ID_LABEL as APP_ID_OF_SECRET
-from pannier_operator.app_secret import MANAGED_BY_LABEL, MANAGER, digests
-from pannier_operator.injection.plan import COMPONENTS_VOLUME
-from pannier_operator.status import STATUS_ANNOTATION
-from pannier_operator.touching import COMPONENTS_ANNOTATION
-from pannier_operator.versions import version_of
+from pannier_operator.objects.resource_versions import version_of
+from pannier_operator.status.conditions import STATUS_ANNOTATION
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping

@@ -17,14 +17,14 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 from pannier_crds.component import Component, MetadataItem
 from pannier_crds.folder import INDEX_FILE, KUBERNETES_SECRETS_FILE, KUBERNETES_SECRETS_STORE, index_of
 from pannier_crds.manifests import write_document
-from pannier_operator.app_secret import GENERATION, GENERATIONS, MOST_BYTES, TooLarge, labels, secret_name
-from pannier_operator.neighbourhood import Neighbourhood
-from pannier_operator.references import Unresolved, references_of, text_in, unresolved_in
+from pannier_operator.delivery.app_secret import GENERATION, GENERATIONS, MOST_BYTES, TooLarge, labels, secret_name
+from pannier_operator.objects.namespace_components import Neighbourhood
+from pannier_operator.objects.references import Unresolved, references_of, text_in, unresolved_in
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
-    from pannier_operator.neighbourhood import Manifest, Member
+    from pannier_operator.objects.namespace_components import Manifest, Member
 
 SECRET_STORE_FILE: Final = "_kubernetes.yaml"
 Secrets = dict[str, dict[str, str]]

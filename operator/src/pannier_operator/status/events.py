@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from datetime import datetime
 
-    from pannier_operator.status import Event
+    from pannier_operator.status.conditions import Event
 
 MISSED: Final = "SidecarMissing"
 UNDELIVERED: Final = "ComponentsNotDelivered"

@@ -14,7 +14,7 @@ from lightkube.generic_resource import GenericNamespacedStatus, create_global_re
 from lightkube.operators import not_in
 from lightkube.types import PatchType
 
-from pannier_operator.status import STATUS_ANNOTATION
+from pannier_operator.status.conditions import STATUS_ANNOTATION
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Collection, Mapping

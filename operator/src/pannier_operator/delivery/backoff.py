@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 if TYPE_CHECKING:
     from collections.abc import Collection
 
-    from pannier_operator.refusals import Refusal
+    from pannier_operator.delivery.refusals import Refusal
 
 Key = tuple[str, str]
 """Namespace and app id."""

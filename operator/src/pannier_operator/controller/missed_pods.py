@@ -9,16 +9,16 @@ import time
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final
 
-from pannier_operator.app_ids import MIRROR_ANNOTATION
-from pannier_operator.cluster_state import is_missed
-from pannier_operator.events import event_of_eviction, event_of_missed_pod
-from pannier_operator.eviction import EvictionRate, is_made_anew
+from pannier_operator.cluster.cache import is_missed
+from pannier_operator.controller.eviction import EvictionRate, is_made_anew
+from pannier_operator.objects.app_ids import MIRROR_ANNOTATION
+from pannier_operator.status.events import event_of_eviction, event_of_missed_pod
 
 if TYPE_CHECKING:
-    from pannier_operator.cluster_api import ClusterApi
-    from pannier_operator.cluster_state import ClusterState
+    from pannier_operator.cluster.api import ClusterApi
+    from pannier_operator.cluster.cache import ClusterState
+    from pannier_operator.cluster.namespaces import NamespaceCache
     from pannier_operator.metrics import Metrics
-    from pannier_operator.namespace_cache import NamespaceCache
     from pannier_operator.settings import ReconcilingSettings
 
 logger = logging.getLogger(__name__)

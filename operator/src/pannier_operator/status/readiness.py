@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final
 from pannier_crds.problems import quoted
 
 if TYPE_CHECKING:
-    from pannier_operator.app_secret import TooLarge
+    from pannier_operator.delivery.app_secret import TooLarge
 
 _RANKS: Final = (
     "RefusedBySidecar",

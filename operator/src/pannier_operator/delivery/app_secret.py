@@ -9,10 +9,10 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from pannier_crds.folder import VERSION_FILE
-from pannier_operator.neighbourhood import annotation_of, metadata_of
+from pannier_operator.objects.namespace_components import annotation_of, metadata_of
 
 if TYPE_CHECKING:
-    from pannier_operator.neighbourhood import Manifest
+    from pannier_operator.objects.namespace_components import Manifest
 
 SUFFIX: Final = "-pannier"
 APP_ID_LABEL: Final = "pannier.dev/app-id"

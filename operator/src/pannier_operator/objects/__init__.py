@@ -1,0 +1,1 @@
+"""Kubernetes' objects as the operator reads them: names, labels, quantities, references. Pure."""

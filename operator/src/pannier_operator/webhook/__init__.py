@@ -1,0 +1,1 @@
+"""The webhooks' HTTPS server and its certificates."""
