@@ -20,6 +20,22 @@ def test_an_actor_finds_what_it_saved(api: StateApi, actor: str) -> None:
     assert api.get_actor_state("dog", actor, "hp") is None
 
 
+def test_an_actor_finds_what_it_saved_with_a_partition_of_its_own_choice(api: StateApi, actor: str) -> None:
+    """Reads of an actor name no partition, so an acknowledged write elsewhere would never be found again."""
+    elsewhere = {"partitionKey": "elsewhere"}
+    steps = [
+        Operation("upsert", Item("hp", b"10", metadata=elsewhere)),
+        Operation("upsert", Item("name", b'"Tom"')),
+    ]
+    api.transact_actor_state("cat", actor, *steps)
+    for name, value in (("hp", b"10"), ("name", b'"Tom"')):
+        found = api.get_actor_state("cat", actor, name)
+        assert found is not None
+        assert found.value == value
+    api.transact_actor_state("cat", actor, Operation("delete", Item("hp", metadata=elsewhere)))
+    assert api.get_actor_state("cat", actor, "hp") is None
+
+
 def test_the_state_of_actors_has_keys_of_its_own(api: StateApi, here: World, actor: str) -> None:
     api.transact_actor_state("cat", actor, upsert("hp", b"10"))
     assert api.get("statestore", "hp") is None

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+from msgspec.structs import replace
+
 from .errors import ActorTypeReserved
 
 if TYPE_CHECKING:
     from .directory import Directory, ServedStore
+    from .requests import WriteItem
 
 RESERVED_TYPES: Final = "dapr.internal."
 
@@ -30,3 +33,7 @@ class ActorState:
     def stored(self, key: str) -> str:
         """Return the stored key of the actor's `key`. Raises MalformedRequest or IllegalKey."""
         return self.served.keys.actor(self._actor_type, self._actor_id, key)
+
+    def placed(self, item: WriteItem) -> WriteItem:
+        """Return the item where reads of the actor look for it, whatever partition it names itself (as in Dapr)."""
+        return replace(item, metadata={**item.metadata, **self.metadata})

@@ -222,7 +222,7 @@ class StateService:
         if not served.supports(Feature.TRANSACTIONAL):
             raise ActorCallMalformed(f"state store {served.name} doesn't support transactions", "mark another one")
         writes = await self.pace.each(
-            lambda item: _write(served, actor.stored(item.key), item, actor.metadata), request.items
+            lambda item: _write(served, actor.stored(item.key), actor.placed(item)), request.items
         )
         try:
             await self._transact(served, request.items, writes)
