@@ -14,7 +14,7 @@ UV      := $(BIN)/uv
 HELM    := $$(command -v helm || (cd tests && ../$(BIN)/python -c 'from cluster.tools import helm; print(helm())') | tail -1)
 KUBERNETES := 1.35.0
 SOURCES := crds/pyproject.toml sidecar/pyproject.toml operator/pyproject.toml
-LINTED  := crds sidecar operator tests examples scripts/component-tables scripts/component-rules scripts/images scripts/image-root scripts/grpc-descriptors
+LINTED  := crds sidecar operator tests examples scripts/component-tables scripts/component-rules scripts/import-rules scripts/images scripts/image-root scripts/grpc-descriptors
 
 .PHONY: help run test hostile lint types format docs store-table chart manifests images cluster cluster-down demo bench bench-operator constraints setup clean
 
@@ -40,6 +40,7 @@ lint: $(STAMP) types ## check style, types and layers
 	@cmp -s crds/component.yaml charts/pannier/crd/component.yaml || { echo "the chart has an older crds/component.yaml: run 'make chart'" >&2; exit 1; }
 	@$(BIN)/python scripts/component-rules --check
 	@$(BIN)/python scripts/grpc-descriptors --check
+	@$(BIN)/python scripts/import-rules --check
 
 types: $(STAMP) ## check types
 	@$(BIN)/mypy
@@ -50,10 +51,11 @@ format: $(STAMP) ## format the code and sort imports
 	@$(BIN)/ruff check --quiet --fix-only $(wildcard $(LINTED))
 	@$(BIN)/ruff format $(wildcard $(LINTED))
 
-docs: $(STAMP) ## write the tables of docs/components.md, the rules of the CRD, and the descriptors of gRPC
+docs: $(STAMP) ## write the tables of docs/components.md, the rules of the CRD, the descriptors of gRPC and the import rules
 	@$(BIN)/python scripts/component-tables
 	@$(BIN)/python scripts/component-rules
 	@$(BIN)/python scripts/grpc-descriptors
+	@$(BIN)/python scripts/import-rules
 
 store-table: $(STAMP) ## write the table of stores into README.md from what the conformance suite proves
 	@scripts/debian-package redis-server command -v redis-server
