@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-import os
+import time
 from pathlib import Path
 
 MIB = 1024 * 1024
+CPU_OF_PROCESS = 2
+"""Which clock of a process; Python does not have clock_getcpuclockid(3), which makes the same number."""
 
 
 def resident_mib(pid: int) -> float:
@@ -24,9 +26,8 @@ def forget_peak(pid: int) -> None:
 
 
 def cpu_seconds(pid: int) -> float:
-    """Processor time spent so far, by all threads."""
-    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+    """Processor time spent so far, by all threads, to the microsecond."""
+    return time.clock_gettime((~pid << 3) | CPU_OF_PROCESS)
 
 
 def _status(pid: int, name: str) -> int:

@@ -15,6 +15,10 @@ if TYPE_CHECKING:
 
 TICK_S = 1.0
 DEFAULT_BUDGET: Final = 64 * 1024 * 1024
+SPARE: Final = 16
+"""What part of the budget is free after clients have been given up."""
+STEP: Final = 64
+"""By what part of the budget it must change before connections are weighed again that had nothing to give up."""
 ACCEPTING_S = 0.02
 """At the end, for connections that the system has taken and the loop has not: closing the listener would reset them."""
 
@@ -48,24 +52,35 @@ class Budget:
     taken of their answers. Who changes `held` calls `relieve` when it is over the limit.
     """
 
-    __slots__ = ("groups", "held", "limit")
+    __slots__ = ("_fruitless_at", "groups", "held", "limit")
 
     def __init__(self, limit: int):
         self.limit = limit
         self.held = 0
+        self._fruitless_at: int | None = None
+        """What was held after the last weighing that did not free enough."""
         self.groups: list[Connections[Any]] = []
         """The connections of each listener."""
 
     def relieve(self) -> None:
-        """Give up what waits for clients until the rest fits; first where most has waited for longest."""
+        """Give up what waits for clients until the rest fits; first where most has waited for longest.
+
+        To weigh thousands of connections takes milliseconds. So a bit more is freed than is needed, and where nothing
+        waits for clients that could be, they are weighed again only when what is held has changed noticeably. Otherwise
+        each small request would cost that time while the budget is used up.
+        """
+        if self._fruitless_at is not None and abs(self.held - self._fruitless_at) < self.limit // STEP:
+            return
+        enough = self.limit - self.limit // SPARE
         now = monotonic()
         weighed = [(connection.weight(now), connection) for group in self.groups for connection in group.open]
         weighed.sort(key=lambda pair: pair[0], reverse=True)
         for weight, connection in weighed:
-            excess = self.held - self.limit
+            excess = self.held - enough
             if excess <= 0 or weight <= 0:
                 break
             connection.give_up(excess)
+        self._fruitless_at = self.held if self.held > enough else None
 
 
 SLOWEST_RATE: Final = 128 * 1024
