@@ -14,7 +14,7 @@ from servers.opened_store import opened
 from servers.processes import free_port
 from servers.redis_server import make_certificates
 
-from pannier_sidecar.state.errors import OutcomeUnknown, StoreRefused, StoreUnavailable
+from pannier_sidecar.state.errors import OutcomeUnknown, StoreFault, StoreRefused, StoreUnavailable
 from pannier_sidecar.state.requests import Delete, Get, Set
 from pannier_sidecar.stores.cassandra import CassandraStore
 from pannier_sidecar.stores.cassandra import store as store_module
@@ -108,10 +108,16 @@ async def test_a_host_without_an_address_is_named() -> None:
     await store.close()
 
 
-async def test_too_few_replicas_are_told(server: CassandraServer, keyspace: str) -> None:
-    async with opened(CassandraStore({**server.settings(keyspace), "replicationFactor": 3})) as store:
-        with pytest.raises(OutcomeUnknown, match="has too few replicas for this consistency"):  # may be decided already
+@pytest.mark.parametrize(("consistency", "fault"), [("All", StoreUnavailable), ("Quorum", OutcomeUnknown)])
+async def test_too_few_replicas_are_told(
+    server: CassandraServer, keyspace: str, consistency: str, fault: type[StoreFault]
+) -> None:
+    """Cassandra says which quorum it lacks: the one that decides, or the one that is asked to acknowledge."""
+    settings = {**server.settings(keyspace), "replicationFactor": 3, "consistency": consistency}
+    async with opened(CassandraStore(settings)) as store:
+        with pytest.raises(StoreFault, match="has too few replicas for this consistency: 2 are asked for") as told:
             await store.set(Set("k", b"1"))
+        assert type(told.value) is fault
         with pytest.raises(StoreUnavailable, match="has too few replicas for this consistency"):
             await store.get(Get("k"))
 

@@ -26,9 +26,9 @@ def at(level: int) -> Unavailable:
     ids=str,
 )
 def test_a_write_may_have_happened(error: Exception) -> None:
-    fault = faults.translated(error, SETTINGS, is_write=True)
+    fault = faults.translated(error, SETTINGS, is_write=True, level=ConsistencyLevel.ALL)
     assert type(fault) is OutcomeUnknown
-    assert type(faults.translated(error, SETTINGS, is_write=False)) is StoreUnavailable
+    assert type(faults.translated(error, SETTINGS, is_write=False, level=ConsistencyLevel.ALL)) is StoreUnavailable
 
 
 @pytest.mark.parametrize(
@@ -36,10 +36,18 @@ def test_a_write_may_have_happened(error: Exception) -> None:
     [
         at(ConsistencyLevel.SERIAL),
         at(ConsistencyLevel.LOCAL_SERIAL),
+        at(ConsistencyLevel.QUORUM),
+        at(ConsistencyLevel.LOCAL_QUORUM),
         NoHostAvailable("none", {"a": ConnectionShutdown("closed")}),
         NoHostAvailable("none", {}),
     ],
     ids=str,
 )
 def test_a_write_has_not_happened(error: Exception) -> None:
-    assert type(faults.translated(error, SETTINGS, is_write=True)) is StoreUnavailable
+    assert type(faults.translated(error, SETTINGS, is_write=True, level=ConsistencyLevel.ALL)) is StoreUnavailable
+
+
+def test_a_write_that_is_answered_by_a_quorum_may_have_happened_when_one_is_missed() -> None:
+    error = at(ConsistencyLevel.QUORUM)
+    fault = faults.translated(error, SETTINGS, is_write=True, level=ConsistencyLevel.QUORUM)
+    assert type(fault) is OutcomeUnknown

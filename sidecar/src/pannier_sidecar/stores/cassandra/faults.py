@@ -40,8 +40,10 @@ CLIENT_ERRORS: Final = (*_NOT_DONE, NoHostAvailable, DriverException, Connection
 """What the driver raises."""
 
 
-def translated(error: Exception, settings: CassandraSettings, *, is_write: bool) -> StoreFault:
-    """Return the fault that tells of an error."""
+def translated(
+    error: Exception, settings: CassandraSettings, *, is_write: bool, level: int | None = None
+) -> StoreFault:
+    """Return the fault that tells of an error of a call whose consistency level was `level`."""
     where = settings.where
     if isinstance(error, NoHostAvailable):
         return _unreached(error, where)
@@ -52,8 +54,9 @@ def translated(error: Exception, settings: CassandraSettings, *, is_write: bool)
     if isinstance(error, _NOT_DONE) and _HINTS not in str(error):
         return StoreUnavailable(f"{where} can't be reached: {_not_now(error)}")
     if isinstance(error, Unavailable):
-        # A write that has been decided can still lack replicas that acknowledge it, at a level that is not serial.
-        is_decided = is_write and not ConsistencyLevel.is_serial(error.consistency)
+        # A write that has been decided can still lack replicas that acknowledge it at its own level. Those that decide
+        # are missed at a serial level or, from some versions on, at the quorum that this is.
+        is_decided = is_write and not ConsistencyLevel.is_serial(error.consistency) and error.consistency == level
         return _lost(f"{where} has too few replicas for this consistency{_counted(error)}", is_decided)
     if isinstance(error, OperationTimedOut):
         return _lost(f"{where} did not answer within {settings.timeout:g} s", is_write)

@@ -216,7 +216,7 @@ class CassandraStore(Store):
             # A call that is given up keeps its place until the driver has done with it.
             return await sessions.execute(session, bound, self._places.release)
         except faults.CLIENT_ERRORS as error:
-            raise faults.translated(error, self._settings, is_write=is_write) from error
+            raise faults.translated(error, self._settings, is_write=is_write, level=level) from error
 
     async def _take_place(self) -> None:
         if not self._places.locked():
