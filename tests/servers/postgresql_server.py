@@ -8,12 +8,13 @@ import shutil
 import signal
 import subprocess
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager, suppress
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, asynccontextmanager, contextmanager, suppress
 from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
+import asyncpg
 from cluster.tools import ROOT
 from servers.database import Database, Server, Settings
 from servers.processes import ServerProcess, suspend, wait_until
@@ -170,6 +171,18 @@ def running(folder: Path, *options: str) -> Iterator[PostgreSQLServer]:
         yield server
     finally:
         server.remove()
+
+
+@asynccontextmanager
+async def locked(server: PostgreSQLServer) -> AsyncIterator[None]:
+    """Keep everybody from the table of a store meanwhile."""
+    connection = await asyncpg.connect(server.url())
+    try:
+        async with connection.transaction():
+            await connection.execute("LOCK TABLE state IN ACCESS EXCLUSIVE MODE")
+            yield
+    finally:
+        await connection.close()
 
 
 def _serving(read: str) -> Callable[[Path], AbstractContextManager[Server]]:

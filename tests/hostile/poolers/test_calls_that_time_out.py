@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator
-from contextlib import ExitStack, asynccontextmanager
+from collections.abc import Iterator
+from contextlib import ExitStack
 
-import asyncpg
 import pytest
 from servers.eventually import eventually
 from servers.opened_store import opening
 from servers.pgbouncer_server import pooled
-from servers.postgresql_server import PostgreSQLServer
+from servers.postgresql_server import PostgreSQLServer, locked
 
 from pannier_sidecar.state.errors import OutcomeUnknown, StoreUnavailable
 from pannier_sidecar.state.requests import Delete, Get, Set
@@ -35,25 +34,13 @@ def way(request: pytest.FixtureRequest, server: PostgreSQLServer, tmp_path) -> I
         yield request.param, dict(settings)
 
 
-@asynccontextmanager
-async def locked(server: PostgreSQLServer) -> AsyncIterator[None]:
-    """Keep everybody from the table meanwhile."""
-    connection = await asyncpg.connect(server.url())
-    try:
-        async with connection.transaction():
-            await connection.execute("LOCK TABLE state IN ACCESS EXCLUSIVE MODE")
-            yield
-    finally:
-        await connection.close()
-
-
 async def test_connections_and_statements_stay_within_their_number(
     server: PostgreSQLServer, way: tuple[str, dict[str, object]], effort, promise
 ) -> None:
     name, settings = way
     async with opening("state.postgresql", settings) as open_store:
-        store = await open_store(timeout=0.3, maxConns=MAX_CONNS)
-        await store.set(Set("k", b"before"))
+        store = await eventually(lambda: open_store(timeout=0.5, maxConns=MAX_CONNS))
+        await eventually(lambda: store.set(Set("k", b"before")))
         most = 0
         faults: list[object] = []
         async with locked(server):

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from contextlib import asynccontextmanager
 from typing import Any
 
 import asyncpg
@@ -12,7 +11,7 @@ import pytest
 from servers.eventually import eventually, until
 from servers.faulty_way import FaultyWay, faulty_way
 from servers.opened_store import opening
-from servers.postgresql_server import PostgreSQLServer, running
+from servers.postgresql_server import PostgreSQLServer, locked, running
 
 from pannier_sidecar.state.errors import OutcomeUnknown, StoreUnavailable
 from pannier_sidecar.state.requests import Delete, Get, Set
@@ -38,17 +37,6 @@ async def first_of(bulk: Awaitable[Any]) -> None:
 async def outcome(call: Awaitable[Any]) -> object:
     [result] = await asyncio.gather(call, return_exceptions=True)
     return result
-
-
-@asynccontextmanager
-async def locked(server: PostgreSQLServer) -> AsyncIterator[None]:
-    """Keep everybody from the table meanwhile."""
-    connection = await asyncpg.connect(server.url())
-    await connection.execute("BEGIN; LOCK TABLE state IN ACCESS EXCLUSIVE MODE")
-    try:
-        yield
-    finally:
-        await connection.close()
 
 
 @pytest.fixture
