@@ -29,6 +29,8 @@ class CutWay:
         self._target = port
         self._tells_its_port = tells_its_port
         self._pairs: set[_Pair] = set()
+        self._being_made = 0
+        """Connections that were taken and do not lead to the server yet."""
         self._server: asyncio.Server | None = None
         self._word = b""
         self._where: Where = "before"
@@ -53,9 +55,7 @@ class CutWay:
         if self._server is not None:
             self._server.close()
             self._server = None
-        for pair in list(self._pairs):
-            pair.reset()
-        await until(lambda: not self._pairs)
+        await until(self._has_let_go)
 
     def arm(self, where: Where, word: bytes, passes: int = 0) -> None:
         """Meet the next request that has `word` in it, once `passes` others with it have passed.
@@ -82,10 +82,20 @@ class CutWay:
         self._passes -= 1
         return self._passes < 0
 
+    def _has_let_go(self) -> bool:
+        """Reset connections, also those that were taken when the way was closed and are open only now."""
+        for pair in self._pairs:
+            pair.reset()
+        return not self._pairs and not self._being_made
+
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         with suppress(OSError):
-            pair = _Pair(writer, *await asyncio.open_connection("127.0.0.1", self._target))
-            self._pairs.add(pair)
+            self._being_made += 1
+            try:
+                pair = _Pair(writer, *await asyncio.open_connection("127.0.0.1", self._target))
+                self._pairs.add(pair)
+            finally:
+                self._being_made -= 1
             try:
                 await asyncio.gather(self._there(reader, pair), self._back(pair, writer))
             finally:
