@@ -23,6 +23,10 @@ INDEX_FILE: Final = "_index"
 """Whoever writes the folder may name the files that belong to it here, each with the SHA-256 of its content. Where the
 index is, sidecars read no other file, and nothing at all while a file is not as the index says."""
 
+INDEX_VARIABLE: Final = "PANNIER_COMPONENTS_INDEX"
+INDEX_REQUIRED: Final = "required"
+"""What an injector sets in a sidecar's environment: the folder always has an index, and is not read without it."""
+
 
 def index_of(files: Mapping[str, bytes]) -> bytes:
     """The index of a folder that holds these files."""

@@ -28,6 +28,8 @@ _PRIVATE_SUFFIXES: Final = (".internal", ".local", ".svc")
 """Names that public DNS cannot have: those of container runtimes, of a local network and of a cluster's services."""
 _HOST: Final = re.compile(r"(?:\[([0-9a-f:.]+)(?:%[a-z0-9_.~%-]+)?\]|([a-z0-9_.-]+))(?::[0-9]{0,5})?")
 """An address of a link names its interface too, behind '%' (RFC 6874)."""
+_TOP_LEVEL_DOMAIN: Final = re.compile(r"[a-z]+|xn--[a-z0-9-]+")
+"""What the name of a top-level domain can be (RFC 1123, 2.1; ICANN): `dev` and `app` are some."""
 _OLD_IPV4: Final = re.compile(r"[0-9a-fx.]+")
 _REMEMBERED: Final = 64
 _LONGEST_SHOWN: Final = 100
@@ -54,6 +56,8 @@ class AccessControl:
     every name that public DNS cannot have: no web site can make its own of them."""
     own_hosts: frozenset[str] = frozenset()
     """Further names and addresses of this machine, in lower case."""
+    pod_namespace: str = ""
+    """Of the pod that it listens in: below it are the Services of that namespace, as other pods there call them."""
     allowed_hosts: Sequence[str] = ()
     """Further ones that a user allows. `.example.com` is all names below it, `*` any."""
     allowed_origins: Sequence[str] = ()
@@ -67,10 +71,8 @@ class AccessControl:
             return refused
         if origin is not None and not self._is_allowed_origin(origin, host or b""):
             shown = _shown(origin)
-            return Refusal(
-                ORIGIN_NOT_ALLOWED,
-                f"pages from '{shown}' may not call this sidecar; to let them, pass --allowed-origins {shown}",
-            )
+            way = self._way("allowed-origins", shown)
+            return Refusal(ORIGIN_NOT_ALLOWED, f"pages from '{shown}' may not call this sidecar; to let them, {way}")
         return None
 
     def _refusal_of_host(self, sent: bytes) -> Refusal | None:
@@ -79,12 +81,17 @@ class AccessControl:
             return Refusal(MALFORMED, f"'{_shown(sent)}' is no host (RFC 9110, 7.2); write a name or an address")
         if not self._is_allowed_host((match[1] or match[2]).removesuffix(".")):
             shown = _shown(sent)
-            return Refusal(
-                HOST_NOT_ALLOWED, f"host '{shown}' is not one of this sidecar's; if it is, pass --allowed-hosts {shown}"
-            )
+            way = self._way("allowed-hosts", shown)
+            return Refusal(HOST_NOT_ALLOWED, f"host '{shown}' is not one of this sidecar's; if it is, {way}")
         if len(self.known_hosts) < _REMEMBERED:
             self.known_hosts.add(sent)
         return None
+
+    def _way(self, setting: str, shown: str) -> str:
+        """Nobody passes flags to an injected sidecar: its pod says what they should be."""
+        if self.pod_namespace:
+            return f"annotate its pod with pannier.dev/{setting}: '{shown}'"
+        return f"pass --{setting} {shown}"
 
     @property
     def allows_any_origin(self) -> bool:
@@ -102,7 +109,12 @@ class AccessControl:
         if address is not None:
             # The address of nowhere leads to this machine, and no site has it: some clients are told it for a port.
             return self.is_exposed or is_loopback(address) or ip_address(address).is_unspecified
-        return self.is_exposed and ("." not in host or host.endswith(_PRIVATE_SUFFIXES))
+        return self.is_exposed and ("." not in host or host.endswith(_PRIVATE_SUFFIXES) or self._is_service(host))
+
+    def _is_service(self, host: str) -> bool:
+        """Whether a host is `NAME.NAMESPACE` of the pod's own namespace, and that is no domain that a site may be in."""
+        namespace = self.pod_namespace
+        return host.endswith(f".{namespace}") and _TOP_LEVEL_DOMAIN.fullmatch(namespace) is None
 
     def _is_allowed_origin(self, sent: bytes, host: bytes) -> bool:
         origin = sent.decode("latin-1").lower()

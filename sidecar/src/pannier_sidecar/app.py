@@ -237,10 +237,13 @@ def access_control(settings: Settings, *, is_exposed: bool) -> AccessControl:
     environment, listen = settings.place.environment, settings.listen
     names = [environment.get(name, "") for name in ("HOSTNAME", "POD_IP", "POD_IPS")]
     own = [settings.place.pod_name or "", *",".join(names).split(","), *listen.addresses]
+    if settings.place.mode == "kubernetes" and settings.place.namespace:
+        own.append(f"{settings.app.id}.{settings.place.namespace}")  # as an app's Service is called, mostly
     return AccessControl(
         is_exposed,
         frozenset(name.lower() for name in (*own, *listen.public_addresses, *settings.metrics_addresses) if name)
         - frozenset(EVERYWHERE),
+        (settings.place.namespace or "").lower() if settings.place.mode == "kubernetes" else "",
         settings.access.allowed_hosts,
         settings.access.allowed_origins,
     )

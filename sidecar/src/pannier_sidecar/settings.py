@@ -13,6 +13,8 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final, Literal
 
+from pannier_crds.folder import INDEX_REQUIRED, INDEX_VARIABLE
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
@@ -117,6 +119,9 @@ class ComponentSettings:
     """Empty: `run` keeps a store of its own, `serve` reads `/components`, where a pod has them mounted."""
     is_strict: bool = False
     """Whether one wrong component at the start ends the sidecar (always so in `run`) instead of being left out."""
+    needs_index: bool = False
+    """From PANNIER_COMPONENTS_INDEX, which the injector sets: folders without an index are not read (`serve`). A
+    variable, since a sidecar of an earlier version would end at a flag that it does not know."""
     poll_interval: float = 1.0
     """Seconds between two looks at the folders: a change should show within about a second, and a look costs 50 us."""
 
@@ -222,6 +227,7 @@ def from_environment(environment: Mapping[str, str], defaults: Mapping[str, Any]
     changes["place.namespace"] = environment.get("NAMESPACE") or None
     changes["place.pod_name"] = environment.get("POD_NAME") or None
     changes["place.data_folder"] = _data_folder(environment)
+    changes["components.needs_index"] = environment.get(INDEX_VARIABLE) == INDEX_REQUIRED
     changes["api_token"] = environment.get("DAPR_API_TOKEN") or None
     if app_id := environment.get("APP_ID"):
         changes["app.id"] = app_id

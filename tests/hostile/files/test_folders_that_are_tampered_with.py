@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import random
+import subprocess
 import time
 from collections.abc import Callable, Iterator
 from contextlib import closing
@@ -12,9 +14,9 @@ import pytest
 from hostile.effort import Effort
 from scenarios.http_client import HttpClient, path
 from servers.component_files import component
-from servers.pannier_process import Pannier
+from servers.pannier_process import COMMAND, Pannier
 
-from pannier_crds.folder import INDEX_FILE, index_of
+from pannier_crds.folder import INDEX_FILE, INDEX_REQUIRED, INDEX_VARIABLE, index_of
 
 RIGHT = component("orders", "state.in-memory", {})
 OTHERS = [
@@ -46,6 +48,31 @@ def pannier(folder: Path) -> Iterator[Pannier]:
         yield pannier
     finally:
         pannier.close()
+
+
+def test_a_sidecar_that_needs_an_index_reads_no_folder_without_one(folder: Path, promise: Callable[..., None]) -> None:
+    """Whoever takes the index out of an app's Secret may have put a component of their own into it."""
+    (folder / INDEX_FILE).unlink()
+    (folder / "smuggled.yaml").write_text(component("smuggled", "state.in-memory", {}))
+    command = [*COMMAND, "serve", "--app-id", "shop", "--components", str(folder), "--http-port", "0"]
+
+    done = subprocess.run(
+        [*command, "--dapr-grpc-port", "0", "--enable-metrics=false"],
+        env={**os.environ, INDEX_VARIABLE: INDEX_REQUIRED},
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+
+    assert done.returncode == 1
+    assert f"{folder}: it has no index (_index), so nothing in it is read" in done.stderr
+    promise(
+        "a pod's sidecar reads no folder that has lost its index",
+        on="an app's Secret",
+        fault="the index is taken out and a component put in before the sidecar starts",
+        times=1,
+        counted="0 components served",
+    )
 
 
 def test_what_is_served_is_what_the_index_names(

@@ -70,6 +70,34 @@ def test_what_no_web_site_can_be_called_passes_where_others_may_call(host: bytes
     assert refused is not None and "--allowed-hosts" in refused.message
 
 
+@pytest.mark.parametrize("host", [b"orders-metrics.team-shop:9090", b"orders.team-shop", b"Orders.Team-Shop.:3501"])
+def test_the_services_of_its_own_namespace_are_its_own_in_a_pod(host: bytes) -> None:
+    assert AccessControl(is_exposed=True, pod_namespace="team-shop").refusal(host, None) is None
+    for other in (LOCAL, EXPOSED, AccessControl(pod_namespace="team-shop"), AccessControl(True, pod_namespace="shop")):
+        refused = other.refusal(host, None)
+        assert refused is not None and refused.code == HOST_NOT_ALLOWED
+
+
+@pytest.mark.parametrize(
+    ("namespace", "host"),
+    [
+        ("dev", b"evil.dev"),
+        ("default", b"evil.default"),
+        ("xn--p1ai", b"evil.xn--p1ai"),
+        ("team-shop", b"evil.example"),
+        ("team-shop", b"team-shop.evil.example"),
+        ("team-shop", b"evilteam-shop.example"),
+    ],
+)
+def test_a_name_that_a_site_may_have_is_refused_in_a_pod_and_the_annotation_named(namespace: str, host: bytes) -> None:
+    access = AccessControl(is_exposed=True, pod_namespace=namespace)
+    refused = access.refusal(host, None)
+    assert refused is not None and refused.code == HOST_NOT_ALLOWED
+    assert f"annotate its pod with pannier.dev/allowed-hosts: '{host.decode()}'" in refused.message
+    refused = access.refusal(b"localhost", b"http://evil.example")
+    assert refused is not None and "pannier.dev/allowed-origins: 'http://evil.example'" in refused.message
+
+
 @pytest.mark.parametrize("host", FOREIGN_HOSTS)
 @pytest.mark.parametrize("access", [LOCAL, EXPOSED], ids=["local", "exposed"])
 def test_other_hosts_are_refused_in_one_line_that_names_the_flag(access: AccessControl, host: bytes) -> None:

@@ -15,6 +15,8 @@ _SUBDOMAIN: Final = re.compile(r"[a-z0-9]([-.a-z0-9]{0,251}[a-z0-9])?", re.ASCII
 _KEY: Final = re.compile(r"[-._a-zA-Z0-9]{1,253}", re.ASCII)
 _VOLUME_NAME: Final = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?", re.ASCII)
 _SIZE: Final = re.compile(r"\d{1,15}(\.\d{1,9})?([kMGT]|[KMGT]i)?", re.ASCII)  # what the sidecar's flags take
+_HOST: Final = re.compile(r"\*|(\*?\.)?[a-z0-9_-]+(\.[a-z0-9_-]+)*(:\d{1,5})?", re.ASCII | re.IGNORECASE)
+_ORIGIN: Final = re.compile(r"\*|null|[a-z][a-z0-9+.-]*://[^/?#@\s*]*\*?[^/?#@\s*]*/?", re.ASCII | re.IGNORECASE)
 _MOST_BYTES: Final = 2**31 - 1
 _MOST_SECONDS: Final = 86_400.0
 
@@ -132,6 +134,22 @@ def addresses(value: str) -> str:
     if not any(part.strip() for part in value.split(",")) or not re.fullmatch(r"[\w.:,\[\]%\- ]+", value, re.ASCII):
         raise ValueError("write addresses such as [::1],127.0.0.1")
     return value
+
+
+def hosts(value: str) -> str:
+    """Names and addresses between commas, left as they are written."""
+    parts = [part.strip() for part in value.split(",") if part.strip()]
+    if not parts or not all(_HOST.fullmatch(part) for part in parts):
+        raise ValueError("write host names such as state.example.com, .example.com for all below it, or * for any")
+    return ",".join(parts)
+
+
+def origins(value: str) -> str:
+    """Origins between commas, left as they are written."""
+    parts = [part.strip() for part in value.split(",") if part.strip()]
+    if not parts or not all(_ORIGIN.fullmatch(part) for part in parts):
+        raise ValueError("write origins such as https://example.com,http://localhost:5173, or * for any")
+    return ",".join(parts)
 
 
 def log_level(value: str) -> str:

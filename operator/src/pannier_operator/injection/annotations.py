@@ -61,6 +61,8 @@ class SidecarOptions:
     """Name of a Secret; its key `token` is what callers must send."""
 
     listen_addresses: str = ""
+    allowed_hosts: str = ""
+    allowed_origins: str = ""
     grpc_port: int = 50001
     """Where the app finds gRPC, Dapr's and Layotto's."""
     metrics_port: int = 9090
@@ -140,6 +142,8 @@ HONOURED: Final = (
     Annotation("dapr.io/log-as-json", "log_as_json", read_as.boolean),
     Annotation("dapr.io/enable-api-logging", "logs_api_calls", read_as.boolean),
     Annotation("pannier.dev/profile", "profile", read_as.profile),
+    Annotation("pannier.dev/allowed-hosts", "allowed_hosts", read_as.hosts),
+    Annotation("pannier.dev/allowed-origins", "allowed_origins", read_as.origins),
     Annotation("pannier.dev/max-request-items", "max_request_items", read_as.count),
 )
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from pannier_crds.folder import INDEX_REQUIRED, INDEX_VARIABLE
 from pannier_operator.injection.plan import HTTP_PORT, OWN_VARIABLES
 
 if TYPE_CHECKING:
@@ -18,6 +19,7 @@ def sidecar_environment(options: SidecarOptions) -> list[dict[str, Any]]:
     environment: list[dict[str, Any]] = [
         {"name": "NAMESPACE", "valueFrom": {"fieldRef": {"fieldPath": "metadata.namespace"}}},
         {"name": "POD_NAME", "valueFrom": {"fieldRef": {"fieldPath": "metadata.name"}}},
+        {"name": INDEX_VARIABLE, "value": INDEX_REQUIRED},
     ]
     if options.api_token_secret:
         environment.append(_from_secret("DAPR_API_TOKEN", options.api_token_secret, "token"))

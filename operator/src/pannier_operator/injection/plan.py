@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
+from pannier_crds.folder import INDEX_VARIABLE
+
 if TYPE_CHECKING:
     from pannier_operator.injection.annotations import SidecarOptions
     from pannier_operator.settings import SidecarSettings
@@ -22,7 +24,9 @@ TOKEN_MASK_VOLUME: Final = "pannier-no-service-account-token"
 TOKEN_PATH: Final = "/var/run/secrets/kubernetes.io/serviceaccount"
 """Where Kubernetes mounts the token of the pod's service account into every container that has no mount there."""
 
-OWN_VARIABLES: Final = frozenset(("NAMESPACE", "POD_NAME", "DAPR_API_TOKEN", "DAPR_ENV_KEYS"))
+OWN_VARIABLES: Final = frozenset(
+    ("NAMESPACE", "POD_NAME", "DAPR_API_TOKEN", "DAPR_ENV_KEYS", INDEX_VARIABLE)
+)
 """What the sidecar is told by the injector; no annotation sets these."""
 
 

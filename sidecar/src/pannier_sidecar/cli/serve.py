@@ -41,7 +41,12 @@ def serve(arguments: Sequence[str], environment: Mapping[str, str]) -> int:
 
 async def _serve(settings: Settings, listeners: listening.Listeners) -> int:
     folders = settings.components.folders
-    source = FolderWatch(folders or [MOUNTED_COMPONENTS], may_be_missing=not folders, patience=PATIENCE)
+    source = FolderWatch(
+        folders or [MOUNTED_COMPONENTS],
+        may_be_missing=not folders,
+        needs_index=settings.components.needs_index,
+        patience=PATIENCE,
+    )
     sidecar = Sidecar(settings, listeners, source)
     plan = sidecar.read_components()
     is_dapr = settings.profile == "dapr"  # which starts with no wrong component, unless it says `ignoreErrors`

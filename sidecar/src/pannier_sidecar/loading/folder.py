@@ -168,16 +168,23 @@ def parse(contents: Mapping[str, bytes | Problem]) -> Reading:
 class FolderWatch:
     """Some folders, and what was last read in them."""
 
-    def __init__(self, folders: Iterable[Path], *, may_be_missing: bool = False, patience: float = 0.0):
+    def __init__(
+        self,
+        folders: Iterable[Path],
+        *,
+        may_be_missing: bool = False,
+        needs_index: bool = False,
+        patience: float = 0.0,
+    ):
         """Watch the folders; those that `may_be_missing` are as good as empty until they are there.
 
-        A file that is gone, or shorter than it was, counts as it was for `patience` seconds.
+        Without the index that it needs a folder is not read. A file that is gone, or shorter than it was, counts as it was for `patience` seconds.
         """
         self._folders = tuple(folders)
         self._whole = WholeFiles(patience)
         self._may_be_missing = may_be_missing
         self._further: tuple[Path, ...] = ()
-        self._indexes = FolderIndexes()
+        self._indexes = FolderIndexes(are_needed=needs_index)
         self._signature: Signature | None = None
         self._digest = b""
         self.version = ""

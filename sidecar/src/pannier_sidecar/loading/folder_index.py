@@ -20,7 +20,9 @@ if TYPE_CHECKING:
 class FolderIndexes:
     """The indexes of some folders. One that was there once has to stay."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, are_needed: bool = False):
+        """With `are_needed` a folder without an index is never read: whoever took the index away may have added files."""
+        self._are_needed = are_needed
         self._indexed: set[Path] = set()
 
     def compare(self, folders: Iterable[Path], contents: Mapping[str, bytes | Problem]) -> tuple[str, tuple[str, ...]]:
@@ -35,6 +37,8 @@ class FolderIndexes:
             except OSError:
                 if folder in self._indexed:
                     return f"components folder {folder}: its index ({INDEX_FILE}) has gone", ()
+                if self._are_needed:
+                    return f"components folder {folder}: it has no index ({INDEX_FILE}), so nothing in it is read", ()
                 continue
             self._indexed.add(folder)
             try:
