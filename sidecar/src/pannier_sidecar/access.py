@@ -112,7 +112,7 @@ class AccessControl:
         return self.is_exposed and ("." not in host or host.endswith(_PRIVATE_SUFFIXES) or self._is_service(host))
 
     def _is_service(self, host: str) -> bool:
-        """Whether a host is `NAME.NAMESPACE` of the pod's own namespace, and that is no domain that a site may be in."""
+        """Whether a host is `NAME.NAMESPACE` of the pod's own namespace, which no site's domain can be."""
         namespace = self.pod_namespace
         return host.endswith(f".{namespace}") and _TOP_LEVEL_DOMAIN.fullmatch(namespace) is None
 

@@ -316,6 +316,11 @@ class TestSidecars:
         assert not report.has_read("8b20")
         assert Report.read("p", {"stores": {}}).has_read("7f3a")
 
+    def test_of_an_earlier_version_say_which_version_they_have_read_and_the_key_behind_it(self) -> None:
+        report = Report.read("p", {"stores": {}, "componentsVersion": "7f3a\n5ec4e7"})
+        assert report == Report("p", {}, version="7f3a")
+        assert report.has_read("7f3a")
+
     @pytest.mark.parametrize("answer", [None, [], "x", {}, {"stores": []}, {"stores": None}])
     def test_that_answer_something_else_are_silent(self, answer: object) -> None:
         report = Report.read("p", answer)

@@ -81,7 +81,8 @@ class Report:
                 for name, each in stores.items()
                 if isinstance(each, Mapping)
             },
-            version=str(answer.get("componentsVersion") or ""),
+            # Sidecars from before the file had a second line tell all of it: they run on when the operator is upgraded.
+            version=str(answer.get("componentsVersion") or "").partition("\n")[0],
         )
 
 

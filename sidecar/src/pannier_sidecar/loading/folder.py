@@ -178,7 +178,8 @@ class FolderWatch:
     ):
         """Watch the folders; those that `may_be_missing` are as good as empty until they are there.
 
-        Without the index that it needs a folder is not read. A file that is gone, or shorter than it was, counts as it was for `patience` seconds.
+        Without the index that it needs a folder is not read. A file that is gone, or shorter than it was, counts as it
+        was for `patience` seconds.
         """
         self._folders = tuple(folders)
         self._whole = WholeFiles(patience)
