@@ -24,9 +24,7 @@ TOKEN_MASK_VOLUME: Final = "pannier-no-service-account-token"
 TOKEN_PATH: Final = "/var/run/secrets/kubernetes.io/serviceaccount"
 """Where Kubernetes mounts the token of the pod's service account into every container that has no mount there."""
 
-OWN_VARIABLES: Final = frozenset(
-    ("NAMESPACE", "POD_NAME", "DAPR_API_TOKEN", "DAPR_ENV_KEYS", INDEX_VARIABLE)
-)
+OWN_VARIABLES: Final = frozenset(("NAMESPACE", "POD_NAME", "DAPR_API_TOKEN", "DAPR_ENV_KEYS", INDEX_VARIABLE))
 """What the sidecar is told by the injector; no annotation sets these."""
 
 
