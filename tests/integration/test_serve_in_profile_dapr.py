@@ -48,9 +48,45 @@ def test_messages_are_daprs_and_the_advice_is_in_a_detail(serve: Serve) -> None:
     assert (status, json.loads(body)["message"]) == (400, "state store other is not found")
     status, body = pannier.call("/v1.0/state/store", "POST", '[{"key": "a||b", "value": 1}]')
     answer = json.loads(body)
-    assert (status, answer["message"]) == (400, "input key/keyPrefix 'a||b' can't contain '||'")
+    assert (status, answer["errorCode"]) == (400, "ERR_MALFORMED_REQUEST")
     (resource,) = [each for each in answer["details"] if each["@type"].endswith("ResourceInfo")]
     assert "choose another separator" in resource["description"]
+
+
+SECRETS = """
+apiVersion: dapr.io/v1alpha1
+kind: Component
+metadata: {name: secrets}
+spec: {type: secretstores.local.env, version: v1}
+"""
+CLAIMED = ["ETAG", "TRANSACTIONAL", "TTL", "DELETE_WITH_PREFIX", "KEYS_LIKE", "ACTOR"]
+
+
+def test_the_metadata_shows_what_dapr_shows(serve: Serve, folder: Path) -> None:
+    (folder / "secrets.yaml").write_text(SECRETS)
+    pannier = serve()
+    store = {"name": "store", "type": "state.in-memory", "version": "v1", "capabilities": CLAIMED}
+    secrets = {"name": "secrets", "type": "secretstores.local.env", "version": "v1", "capabilities": []}
+    found = json.loads(pannier.call("/v1.0/metadata")[1])
+    assert found["components"] == [store, secrets]
+    placement = "placement: disconnected"
+    assert found["actorRuntime"] == {"runtimeStatus": "DISABLED", "hostReady": False, "placement": placement}
+
+    request, answer = methods(DAPR)["GetMetadata"]
+    with grpc.insecure_channel(f"127.0.0.1:{pannier.grpc_port()}") as channel:
+        ask = channel.unary_unary(f"/{DAPR}/GetMetadata", request.SerializeToString, answer.FromString)
+        told = ask(request())
+    assert [(each.name, list(each.capabilities)) for each in told.registered_components] == [
+        ("store", CLAIMED),
+        ("secrets", []),
+    ]
+    runtime = told.actor_runtime
+    assert (runtime.runtime_status, runtime.host_ready, runtime.placement) == (1, False, placement)
+
+
+def test_what_dapr_claims_without_an_api_is_claimed_in_its_profile_alone(serve: Serve) -> None:
+    (component,) = json.loads(serve("spec").call("/v1.0/metadata")[1])["components"]
+    assert component["capabilities"] == [word for word in CLAIMED if word != "DELETE_WITH_PREFIX"]
 
 
 def test_error_codes_are_counted_under_daprs_name(serve: Serve) -> None:

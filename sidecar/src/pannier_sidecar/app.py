@@ -101,6 +101,8 @@ class Sidecar:
             ask=partial(self.keeper.ask, ASKING_PATIENCE),
             components_version=lambda: self.keeper.version,
             status_key=lambda: self.keeper.status_key,
+            secret_stores=lambda: self.keeper.secret_stores,
+            claims_as_dapr=settings.profile == "dapr",
         )
 
     def read_components(self) -> Plan:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final, Protocol
 
+from msgspec import Struct
+
 from .state.errors import MalformedRequest
 
 if TYPE_CHECKING:
@@ -32,6 +34,19 @@ class ComponentStatus(Protocol):
     def capabilities(self) -> Sequence[str]: ...
 
 
+class Description(Struct):
+    """One component as the metadata describes it."""
+
+    name: str
+    type: str
+    version: str
+    capabilities: list[str]
+
+
+NO_PLACEMENT: Final = "placement: disconnected"
+"""What Dapr says where no actors run."""
+_CLAIMED_BY_DAPR: Final = {"state.in-memory": ("DELETE_WITH_PREFIX", "KEYS_LIKE")}
+"""What Dapr's stores say of themselves though no API leads there, and before which other word it stands."""
 MOST_ATTRIBUTES: Final = 100
 LONGEST_ATTRIBUTE: Final = 4096
 """Characters of name and value; both limits keep an app from filling the sidecar's memory."""
@@ -68,6 +83,9 @@ class Runtime:
     """What the folder that is served from calls its version; empty where it has no name for it."""
     status_key: Callable[[], str] = _no_version
     """With which whoever writes that folder may ask how its stores are; empty: nobody may."""
+    secret_stores: Callable[[], Sequence[ComponentStatus]] = _no_components
+    claims_as_dapr: bool = False
+    """The metadata claims for each store what Dapr's store of that type claims."""
     attributes: dict[str, str] = field(default_factory=dict)
     """What apps attached to the metadata; see `attach`."""
 
@@ -83,3 +101,16 @@ class Runtime:
     def served_components(self) -> list[ComponentStatus]:
         """Return the components that the app may use, whether or not their server answers yet."""
         return [component for component in self.components() if component.state in ("ready", "waiting")]
+
+    def described_components(self) -> list[Description]:
+        """Return what the metadata says of the components that the app may use, secret stores included."""
+        components = [*self.served_components(), *self.secret_stores()]
+        return [Description(each.name, each.type, each.version, self._capabilities_of(each)) for each in components]
+
+    def _capabilities_of(self, component: ComponentStatus) -> list[str]:
+        capabilities = list(component.capabilities)
+        claim = _CLAIMED_BY_DAPR.get(component.type) if self.claims_as_dapr else None
+        if claim is not None:
+            word, follower = claim
+            capabilities.insert(capabilities.index(follower), word)
+        return capabilities

@@ -198,6 +198,7 @@ async def serving(
     limits: Limits | None = None,
     budget: Budget | None = None,
     is_configured: bool = True,
+    is_exact: bool = False,
 ) -> AsyncIterator[Serving]:
     """Serve a store; at the end nothing may be left, and nothing may have gone wrong inside."""
     complaints: list[object] = []
@@ -208,7 +209,7 @@ async def serving(
     served = ServedStore("statestore", "state.in-memory", "v1", store, keys, holds_actor_state=True)
     service = StateService(Directory("app", [served] if is_configured else []), Unobserved())
     runtime = Runtime("app", "1.0.0", is_loaded=True)
-    services = serve(service, runtime, token)
+    services = serve(service, runtime, token, is_exact=is_exact)
     lanes, server = Lanes(services.find, limits or Limits(), service.pace, budget=budget or Budget(2**26)), Server()
     bound = bind_port(0, ["127.0.0.1"], "--grpc-port")
     await server.serve(bound, lanes, lambda: Lane(lanes))

@@ -20,9 +20,12 @@ STALE = [{"key": "k", "etag": {"value": "4711"}}]
 UPSERTS = [{"operationType": "upsert", "request": item} for item in ONE * 3]
 
 
-async def asked(service: str, name: str, store: FailingStore, fields: dict[str, Any], **how: bool) -> Answer:
+async def asked(
+    service: str, name: str, store: FailingStore, fields: dict[str, Any], *, names_a_store: bool = True, **how: bool
+) -> Answer:
     """Make a call that is refused."""
-    fields = {("storeName" if name == TRANSACT else "store_name"): "statestore", **fields}
+    if names_a_store:
+        fields = {("storeName" if name == TRANSACT else "store_name"): "statestore", **fields}
     async with serving(store, **how) as here:
         client = await here.connect()
         request = methods(service)[name][0](**fields)
@@ -123,7 +126,7 @@ async def test_details_are_those_of_dapr() -> None:
     page = "https://docs.dapr.io/reference/components-reference/supported-state-stores/"
     link = Help.Link(description="Check the list of state stores and the features they support", url=page)
     too_many = reason("DAPR_STATE_TOO_MANY_TRANSACTIONS", currentOpsTransaction="3", maxOpsPerTransaction="2")
-    unable = reason("DAPR_STATE_TRANSACTIONS_NOT_SUPPORTED", appID="app")
+    unable = reason("DAPR_STATE_TRANSACTIONS_NOT_SUPPORTED")
     for store, name, fields, expected in (
         (FailingStore(), GET, {"store_name": "none", "key": "k"}, [reason("DAPR_STATE_NOT_FOUND")]),
         (FailingStore(), GET, {"key": key}, [violation, resource, reason("DAPR_STATE_ILLEGAL_KEY")]),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from ..runtime import NO_PLACEMENT
 from ..state.pacing import FEW
 from ..state.requests import (
     ActorGetRequest,
@@ -35,6 +36,8 @@ if TYPE_CHECKING:
     from .services import Handler
 
 SERVICE = "dapr.proto.runtime.v1.Dapr"
+_DISABLED = 1
+"""Of `ActorRuntimeStatus`."""
 
 
 class StateMethods:
@@ -110,12 +113,13 @@ class SidecarMethods:
         return messages.GetMetadataResponse(
             runtime.app_id,
             [
-                messages.RegisteredComponents(c.name, c.type, c.version, list(c.capabilities))
-                for c in runtime.served_components()
+                messages.RegisteredComponents(c.name, c.type, c.version, c.capabilities)
+                for c in runtime.described_components()
             ],
             {"daprRuntimeVersion": runtime.version, **runtime.attributes},
             messages.AppConnectionProperties(runtime.app_port or 0, runtime.app_protocol, "127.0.0.1"),
             runtime.version,
+            messages.ActorRuntime(_DISABLED, host_ready=False, placement=NO_PLACEMENT),
         )
 
     async def set_metadata(self, request: messages.SetMetadataRequest) -> Struct:

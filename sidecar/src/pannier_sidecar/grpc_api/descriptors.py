@@ -112,6 +112,8 @@ FILES: Final[dict[str, File]] = {
             "dapr.proto.runtime.v1.GetMetadataRequest",
             "dapr.proto.runtime.v1.GetMetadataResponse",
             "dapr.proto.runtime.v1.GetMetadataResponse.ExtendedMetadataEntry",
+            "dapr.proto.runtime.v1.ActorRuntime",
+            "dapr.proto.runtime.v1.ActorRuntime.ActorRuntimeStatus",
             "dapr.proto.runtime.v1.RegisteredComponents",
             "dapr.proto.runtime.v1.AppConnectionProperties",
             "dapr.proto.runtime.v1.SetMetadataRequest",
@@ -256,7 +258,7 @@ FILES: Final[dict[str, File]] = {
         b"\x1a;\n\rMetadataEntry\x12\x10\n\x03key\x18\x01"
         b" \x01(\tR\x03key\x12\x14\n\x05value\x18\x02 \x01(\tR\x05"
         b'value:\x028\x01"\x14\n\x12GetMetadataRe'
-        b'quest"\xbe\x03\n\x13GetMetadataRespo'
+        b'quest"\x88\x04\n\x13GetMetadataRespo'
         b"nse\x12\x0e\n\x02id\x18\x01 \x01(\tR\x02id\x12V\n\x15reg"
         b"istered_components\x18\x03 \x03(\x0b2+"
         b".dapr.proto.runtime.v1.Reg"
@@ -270,67 +272,79 @@ FILES: Final[dict[str, File]] = {
         b"untime.v1.AppConnectionPro"
         b"pertiesR\x17appConnectionProp"
         b"erties\x12'\n\x0fruntime_version\x18"
-        b"\x08 \x01(\tR\x0eruntimeVersion\x1aC\n\x15E"
-        b"xtendedMetadataEntry\x12\x10\n\x03ke"
-        b"y\x18\x01 \x01(\tR\x03key\x12\x14\n\x05value\x18\x02 \x01("
-        b'\tR\x05value:\x028\x01"|\n\x14Registered'
-        b"Components\x12\x12\n\x04name\x18\x01 \x01(\tR\x04"
-        b"name\x12\x12\n\x04type\x18\x02 \x01(\tR\x04type\x12\x18"
-        b'\n\x07version\x18\x03 \x01(\tR\x07version\x12"'
-        b"\n\x0ccapabilities\x18\x04 \x03(\tR\x0ccapa"
-        b'bilities"r\n\x17AppConnectionP'
-        b"roperties\x12\x12\n\x04port\x18\x01 \x01(\x05R\x04p"
-        b"ort\x12\x1a\n\x08protocol\x18\x02 \x01(\tR\x08pro"
-        b"tocol\x12'\n\x0fchannel_address\x18\x03"
-        b' \x01(\tR\x0echannelAddress"<\n\x12Se'
-        b"tMetadataRequest\x12\x10\n\x03key\x18\x01 "
+        b"\x08 \x01(\tR\x0eruntimeVersion\x12H\n\ra"
+        b"ctor_runtime\x18\n \x01(\x0b2#.dapr."
+        b"proto.runtime.v1.ActorRunt"
+        b"imeR\x0cactorRuntime\x1aC\n\x15Exten"
+        b"dedMetadataEntry\x12\x10\n\x03key\x18\x01 "
         b"\x01(\tR\x03key\x12\x14\n\x05value\x18\x02 \x01(\tR\x05v"
-        b'alue"\x11\n\x0fShutdownRequest2\xfd\x08'
-        b"\n\x04Dapr\x12[\n\x08GetState\x12&.dapr."
-        b"proto.runtime.v1.GetStateR"
-        b"equest\x1a'.dapr.proto.runtim"
-        b"e.v1.GetStateResponse\x12g\n\x0cG"
-        b"etBulkState\x12*.dapr.proto.r"
-        b"untime.v1.GetBulkStateRequ"
-        b"est\x1a+.dapr.proto.runtime.v"
-        b"1.GetBulkStateResponse\x12L\n\t"
-        b"SaveState\x12'.dapr.proto.run"
-        b"time.v1.SaveStateRequest\x1a\x16"
-        b".google.protobuf.Empty\x12P\n\x0b"
-        b"DeleteState\x12).dapr.proto.r"
-        b"untime.v1.DeleteStateReque"
-        b"st\x1a\x16.google.protobuf.Empty"
-        b"\x12X\n\x0fDeleteBulkState\x12-.dapr"
-        b".proto.runtime.v1.DeleteBu"
-        b"lkStateRequest\x1a\x16.google.pr"
-        b"otobuf.Empty\x12h\n\x17ExecuteSta"
-        b"teTransaction\x125.dapr.proto"
-        b".runtime.v1.ExecuteStateTr"
-        b"ansactionRequest\x1a\x16.google."
-        b"protobuf.Empty\x12g\n\x10QuerySta"
-        b"teAlpha1\x12(.dapr.proto.runt"
-        b"ime.v1.QueryStateRequest\x1a)"
-        b".dapr.proto.runtime.v1.Que"
-        b"ryStateResponse\x12j\n\rGetActo"
-        b"rState\x12+.dapr.proto.runtim"
-        b"e.v1.GetActorStateRequest\x1a"
-        b",.dapr.proto.runtime.v1.Ge"
-        b"tActorStateResponse\x12r\n\x1cExe"
-        b"cuteActorStateTransaction\x12"
-        b":.dapr.proto.runtime.v1.Ex"
-        b"ecuteActorStateTransaction"
-        b"Request\x1a\x16.google.protobuf."
-        b"Empty\x12d\n\x0bGetMetadata\x12).dap"
-        b"r.proto.runtime.v1.GetMeta"
-        b"dataRequest\x1a*.dapr.proto.r"
-        b"untime.v1.GetMetadataRespo"
-        b"nse\x12P\n\x0bSetMetadata\x12).dapr."
-        b"proto.runtime.v1.SetMetada"
-        b"taRequest\x1a\x16.google.protobu"
-        b"f.Empty\x12J\n\x08Shutdown\x12&.dapr"
-        b".proto.runtime.v1.Shutdown"
-        b"Request\x1a\x16.google.protobuf."
-        b"Emptyb\x06proto3",
+        b'alue:\x028\x01"\xed\x01\n\x0cActorRuntime\x12'
+        b"]\n\x0eruntime_status\x18\x01 \x01(\x0e26."
+        b"dapr.proto.runtime.v1.Acto"
+        b"rRuntime.ActorRuntimeStatu"
+        b"sR\rruntimeStatus\x12\x1d\n\nhost_r"
+        b"eady\x18\x03 \x01(\x08R\thostReady\x12\x1c\n\tp"
+        b'lacement\x18\x04 \x01(\tR\tplacement"'
+        b"A\n\x12ActorRuntimeStatus\x12\x10\n\x0cI"
+        b"NITIALIZING\x10\x00\x12\x0c\n\x08DISABLED\x10"
+        b'\x01\x12\x0b\n\x07RUNNING\x10\x02"|\n\x14Register'
+        b"edComponents\x12\x12\n\x04name\x18\x01 \x01(\t"
+        b"R\x04name\x12\x12\n\x04type\x18\x02 \x01(\tR\x04type"
+        b"\x12\x18\n\x07version\x18\x03 \x01(\tR\x07version"
+        b'\x12"\n\x0ccapabilities\x18\x04 \x03(\tR\x0cca'
+        b'pabilities"r\n\x17AppConnectio'
+        b"nProperties\x12\x12\n\x04port\x18\x01 \x01(\x05R"
+        b"\x04port\x12\x1a\n\x08protocol\x18\x02 \x01(\tR\x08p"
+        b"rotocol\x12'\n\x0fchannel_address"
+        b'\x18\x03 \x01(\tR\x0echannelAddress"<\n\x12'
+        b"SetMetadataRequest\x12\x10\n\x03key\x18"
+        b"\x01 \x01(\tR\x03key\x12\x14\n\x05value\x18\x02 \x01(\tR"
+        b'\x05value"\x11\n\x0fShutdownRequest2'
+        b"\xfd\x08\n\x04Dapr\x12[\n\x08GetState\x12&.dap"
+        b"r.proto.runtime.v1.GetStat"
+        b"eRequest\x1a'.dapr.proto.runt"
+        b"ime.v1.GetStateResponse\x12g\n"
+        b"\x0cGetBulkState\x12*.dapr.proto"
+        b".runtime.v1.GetBulkStateRe"
+        b"quest\x1a+.dapr.proto.runtime"
+        b".v1.GetBulkStateResponse\x12L"
+        b"\n\tSaveState\x12'.dapr.proto.r"
+        b"untime.v1.SaveStateRequest"
+        b"\x1a\x16.google.protobuf.Empty\x12P"
+        b"\n\x0bDeleteState\x12).dapr.proto"
+        b".runtime.v1.DeleteStateReq"
+        b"uest\x1a\x16.google.protobuf.Emp"
+        b"ty\x12X\n\x0fDeleteBulkState\x12-.da"
+        b"pr.proto.runtime.v1.Delete"
+        b"BulkStateRequest\x1a\x16.google."
+        b"protobuf.Empty\x12h\n\x17ExecuteS"
+        b"tateTransaction\x125.dapr.pro"
+        b"to.runtime.v1.ExecuteState"
+        b"TransactionRequest\x1a\x16.googl"
+        b"e.protobuf.Empty\x12g\n\x10QueryS"
+        b"tateAlpha1\x12(.dapr.proto.ru"
+        b"ntime.v1.QueryStateRequest"
+        b"\x1a).dapr.proto.runtime.v1.Q"
+        b"ueryStateResponse\x12j\n\rGetAc"
+        b"torState\x12+.dapr.proto.runt"
+        b"ime.v1.GetActorStateReques"
+        b"t\x1a,.dapr.proto.runtime.v1."
+        b"GetActorStateResponse\x12r\n\x1cE"
+        b"xecuteActorStateTransactio"
+        b"n\x12:.dapr.proto.runtime.v1."
+        b"ExecuteActorStateTransacti"
+        b"onRequest\x1a\x16.google.protobu"
+        b"f.Empty\x12d\n\x0bGetMetadata\x12).d"
+        b"apr.proto.runtime.v1.GetMe"
+        b"tadataRequest\x1a*.dapr.proto"
+        b".runtime.v1.GetMetadataRes"
+        b"ponse\x12P\n\x0bSetMetadata\x12).dap"
+        b"r.proto.runtime.v1.SetMeta"
+        b"dataRequest\x1a\x16.google.proto"
+        b"buf.Empty\x12J\n\x08Shutdown\x12&.da"
+        b"pr.proto.runtime.v1.Shutdo"
+        b"wnRequest\x1a\x16.google.protobu"
+        b"f.Emptyb\x06proto3",
     ),
     "grpc/health/v1/health.proto": File(
         (),

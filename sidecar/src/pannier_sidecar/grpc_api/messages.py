@@ -140,12 +140,19 @@ class AppConnectionProperties(Struct):
     channel_address: Annotated[str, 3] = ""
 
 
+class ActorRuntime(Struct):
+    runtime_status: Annotated[int, 1] = 0
+    host_ready: Annotated[bool, 3] = False
+    placement: Annotated[str, 4] = ""
+
+
 class GetMetadataResponse(Struct):
     id: Annotated[str, 1] = ""
     registered_components: Annotated[list[RegisteredComponents], 3] = field(default_factory=list)
     extended_metadata: Annotated[dict[str, str], 4] = field(default_factory=dict)
     app_connection_properties: Annotated[AppConnectionProperties | None, 7] = None
     runtime_version: Annotated[str, 8] = ""
+    actor_runtime: Annotated[ActorRuntime | None, 10] = None
 
 
 class SetMetadataRequest(Struct):

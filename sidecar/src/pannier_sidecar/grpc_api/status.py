@@ -6,12 +6,12 @@ from enum import IntEnum
 from typing import TYPE_CHECKING
 from urllib.parse import quote_from_bytes
 
-from ..state.errors import StoreMissing
+from ..state.errors import EmptyKey, StoreMissing
 from .messages import AnyValue, BadRequest, ErrorInfo, FieldViolation, Help, Link, ResourceInfo, RpcStatus
 from .wire import encode
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
     from msgspec import Struct
 
@@ -57,17 +57,24 @@ _PLAIN = "".join(chr(code) for code in range(0x20, 0x7F) if chr(code) != "%")
 
 def failure(error: StateError) -> Failure:
     """Return the failure that tells of a state error and what to do, with the details that Dapr 1.18 gives it."""
-    return _failure(error, str(error), "")
+    return _failure(error.grpc_code, str(error), _details(error, error.reason or error.code))
 
 
 def failure_in_daprs_words(error: StateError) -> Failure:
-    """Return the failure as Dapr 1.18 words it; what to do is in a detail, where it has one with room for it."""
-    return _failure(error, error.message, error.advice)
+    """Return the failure as Dapr 1.18 words it; what to do is in a detail, where it has some."""
+    code = error.grpc_code if error.dapr_grpc_code is None else error.dapr_grpc_code
+    message = error.message if error.dapr_message is None else error.dapr_message
+    reason = error.reason or error.dapr_code or error.code
+    if isinstance(error, EmptyKey):
+        message, reason = "state key cannot be empty", "ERR_STATE_SAVE"
+    if not error.has_dapr_grpc_details:
+        return Failure(code, message)
+    return _failure(code, message, _details(error, reason, error.advice))
 
 
-def _failure(error: StateError, message: str, advice: str) -> Failure:
-    details = [AnyValue(TYPES + type(detail).__name__, encode(detail)) for detail in _details(error, advice)]
-    return Failure(error.grpc_code, message, encode(RpcStatus(error.grpc_code, message, details)))
+def _failure(code: int, message: str, details: Iterable[Struct]) -> Failure:
+    packed = [AnyValue(TYPES + type(detail).__name__, encode(detail)) for detail in details]
+    return Failure(code, message, encode(RpcStatus(code, message, packed)))
 
 
 def unauthenticated(why: str) -> Failure:
@@ -78,12 +85,14 @@ def unauthenticated(why: str) -> Failure:
     return Failure(Code.UNAUTHENTICATED, "Unauthorized", encode(status))
 
 
-def _details(error: StateError, advice: str) -> Iterator[Struct]:
+def _details(error: StateError, reason: str, advice: str = "") -> Iterator[Struct]:
     if error.violation is not None:
         yield BadRequest([FieldViolation(*error.violation)])
     if error.help_link is not None:
         yield Help([Link(*error.help_link)])
+    info = {} if isinstance(error, StoreMissing) else dict(error.info or {})  # Dapr tells the app id over HTTP alone
     if error.resource is not None:
         yield ResourceInfo("state", error.resource, description=advice)
-    info = {} if isinstance(error, StoreMissing) else error.info  # Dapr tells the app id over HTTP alone
-    yield ErrorInfo(error.reason or error.code, "dapr.io", dict(info or {}))
+    elif advice:
+        info["advice"] = advice
+    yield ErrorInfo(reason, "dapr.io", info)

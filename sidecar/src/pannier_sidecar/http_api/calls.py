@@ -13,6 +13,7 @@ from msgspec.structs import replace
 
 from pannier_crds.folder import STATUS_KEY_HEADER
 
+from ..runtime import NO_PLACEMENT
 from ..state.errors import MalformedRequest, OperationFailed, StateError
 from ..state.requests import (
     ActorGetRequest,
@@ -53,6 +54,7 @@ NEEDS_TOKEN = refusal(
     "this needs the API token here; send what DAPR_API_TOKEN holds as dapr-api-token, or ask the port of the API",
 )
 STATUS_KEY = STATUS_KEY_HEADER.encode()
+_ASK_AGAIN = "ask again in a moment"
 NO_CONTENT = Answer(204)
 
 
@@ -146,7 +148,9 @@ class HttpApi:
     def _unknown(self, method: bytes, path: bytes) -> Answer:
         if self.profile.invokes_apps:
             message = "failed getting app id either from the URL path or the header dapr-app-id"
-            return refusal(404, "ERR_DIRECT_INVOKE", f"{message}; no other app is called here, {on_path(method, path)}")
+            return self._refusal(
+                404, "ERR_DIRECT_INVOKE", message, f"no other app is called here, {on_path(method, path)}"
+            )
         known = self._paths.methods(path)
         if known:
             allowed = ", ".join(known)
@@ -156,6 +160,9 @@ class HttpApi:
             answer.headers = ((b"allow", allowed.encode()),)
             return answer
         return refusal(404, "ERR_NOT_FOUND", f"no such path: {_shown(path)}; {on_path(method, path)}")
+
+    def _refusal(self, status: int, code: str, message: str, advice: str) -> Answer:
+        return refusal(status, code, message, advice, gives_advice=self.profile.gives_advice)
 
     # --- state ----------------------------------------------------------------------------------------------------
 
@@ -246,8 +253,8 @@ class HttpApi:
         runtime = self.runtime
         query = call.query()
         if query.get("appid", runtime.app_id) != runtime.app_id:
-            message = f"dapr app-id does not match; this is the sidecar of app '{runtime.app_id}'"
-            return refusal(500, "ERR_HEALTH_APPID_NOT_MATCH", message)
+            advice = f"this is the sidecar of app '{runtime.app_id}'"
+            return self._refusal(500, "ERR_HEALTH_APPID_NOT_MATCH", "dapr app-id does not match", advice)
         if "verbose" in query:
             version = runtime.components_version()  # first: what is said of stores is then never older
             components = runtime.components() if runtime.ask is None else await runtime.ask()
@@ -258,7 +265,7 @@ class HttpApi:
 
     def _health(self) -> Answer:
         if not self.runtime.is_loaded:
-            return refusal(500, "ERR_HEALTH_NOT_READY", "dapr is not ready: [components]; ask again in a moment")
+            return self._refusal(500, "ERR_HEALTH_NOT_READY", "dapr is not ready: [components]", _ASK_AGAIN)
         return NO_CONTENT
 
     async def _healthz_outbound(self, call: Call) -> Answer:
@@ -266,7 +273,7 @@ class HttpApi:
 
     def _outbound_health(self) -> Answer:
         if not self.runtime.is_loaded:
-            return refusal(500, "ERR_OUTBOUND_HEALTH_NOT_READY", "dapr outbound is not ready; ask again in a moment")
+            return self._refusal(500, "ERR_OUTBOUND_HEALTH_NOT_READY", "dapr outbound is not ready", _ASK_AGAIN)
         return NO_CONTENT
 
     async def _shutdown(self, call: Call) -> Answer:
@@ -313,16 +320,12 @@ def _json(status: int, body: object) -> Answer:
 
 def describe(runtime: Runtime) -> dict[str, Any]:
     """Return the metadata of the sidecar in Dapr's shape, as far as it has what Dapr describes."""
-    components = [
-        {"name": c.name, "type": c.type, "version": c.version, "capabilities": list(c.capabilities)}
-        for c in runtime.served_components()
-    ]
     app = {"port": runtime.app_port or 0, "protocol": runtime.app_protocol, "channelAddress": "127.0.0.1"}
     return {
         "id": runtime.app_id,
         "runtimeVersion": runtime.version,
-        "components": components,
+        "components": runtime.described_components(),
         "extended": {"daprRuntimeVersion": runtime.version, **runtime.attributes},
         "appConnectionProperties": app,
-        "actorRuntime": {"runtimeStatus": "DISABLED", "hostReady": False},
+        "actorRuntime": {"runtimeStatus": "DISABLED", "hostReady": False, "placement": NO_PLACEMENT},
     }

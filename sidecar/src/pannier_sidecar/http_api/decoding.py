@@ -9,16 +9,20 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 import msgspec
 from msgspec import Raw, Struct
 
-from ..state.errors import MalformedRequest, TooManyItems, UnknownOperation
+from ..state.errors import EmptyKey, MalformedRequest, TooManyItems, UnknownActorOperation, UnknownOperation
 from ..state.pacing import FEW, Pace
 from ..state.requests import NO_METADATA, Concurrency, Consistency, Pattern, RetryPolicy, WriteItem
+from . import go_json
 from .bounds import check_items, check_keys
 from .json_faults import fault_of
+
+if TYPE_CHECKING:
+    from .go_json import GoType
 
 # A field that is unknown is no mistake (as in Dapr). The structs forbid them all the same, because most unknown fields
 # are known ones in other case, which must not be lost: `_mended` renames those and drops the others.
@@ -143,7 +147,7 @@ class Decoding:
 
     async def items(self, body: bytes, hints: Hints) -> list[WriteItem]:
         """Return the items of a save."""
-        sent = self._decode(self._items, body, ITEM, 'write a JSON array of items like {"key": "k", "value": 1}')
+        sent = self._decode(self._items, body, ITEM, _ITEMS_ADVICE, go_json.ITEMS)
         if len(sent) <= FEW:
             return [_item(item, (index, ""), hints) for index, item in enumerate(sent)]
         return await self._pace.each(lambda place: _item(place[1], (place[0], ""), hints), list(enumerate(sent)))
@@ -151,7 +155,7 @@ class Decoding:
     def bulk_get(self, body: bytes) -> tuple[list[str], Mapping[str, str]]:
         """Return keys and metadata of a bulk get."""
         sent = self._decode(
-            self._bulk_get, body, BULK_GET, 'write {"keys": ["a", "b"]}', _DESERIALIZING, check=check_keys
+            self._bulk_get, body, BULK_GET, _KEYS_ADVICE, go_json.BULK_GET, _DESERIALIZING, check=check_keys
         )
         if sent.keys is not None and len(sent.keys) > self._max_items:
             raise TooManyItems(self._max_items)
@@ -159,19 +163,32 @@ class Decoding:
 
     async def transaction(self, body: bytes, hints: Hints) -> tuple[list[WriteItem], Mapping[str, str]]:
         """Return operations and metadata of a transaction."""
-        sent = self._decode(self._transaction, body, TRANSACTION, _OPERATIONS_ADVICE, _DESERIALIZING)
+        sent = self._decode(
+            self._transaction, body, TRANSACTION, _OPERATIONS_ADVICE, go_json.TRANSACTION, _DESERIALIZING
+        )
         items = await self._operations(sent.operations or (), hints)
         return items, {**_given(sent.metadata), **hints.metadata}
 
     async def actor_transaction(self, body: bytes, hints: Hints) -> list[WriteItem]:
         """Return the operations on an actor's state."""
-        sent = self._decode(self._actor_transaction, body, OPERATION, _OPERATIONS_ADVICE, _DESERIALIZING)
-        return await self._operations(sent, hints)
-
-    async def _operations(self, sent: Sequence[SentOperation[Any]], hints: Hints) -> list[WriteItem]:
-        return await self._pace.each(
-            lambda place: _operation(place[1], (place[0], ".request"), hints), list(enumerate(sent))
+        sent = self._decode(
+            self._actor_transaction, body, OPERATION, _OPERATIONS_ADVICE, go_json.ACTOR_TRANSACTION, _DESERIALIZING
         )
+        return await self._operations(sent, hints, UnknownActorOperation)
+
+    async def _operations(
+        self,
+        sent: Sequence[SentOperation[Any]],
+        hints: Hints,
+        unknown: Callable[[str], UnknownOperation] = UnknownOperation,
+    ) -> list[WriteItem]:
+        def item_of(place: tuple[int, SentOperation[Any]]) -> WriteItem:
+            number, operation = place
+            if operation.operation not in ("upsert", "delete"):
+                raise unknown(operation.operation)
+            return _operation(operation, (number, ".request"), hints)
+
+        return await self._pace.each(item_of, list(enumerate(sent)))
 
     def _decode(
         self,
@@ -179,6 +196,7 @@ class Decoding:
         body: bytes,
         shape: Shape,
         advice: str,
+        go_type: GoType,
         context: str = "",
         *,
         check: Callable[[bytes, int], None] = check_items,
@@ -195,18 +213,28 @@ class Decoding:
                     raise
                 check(mended, self._max_items)
                 return decoder.decode(mended)
-        except UnicodeError as error:
-            text = fault_of(body) or f"the body is not UTF-8: {error}"
-            raise MalformedRequest(f"{context}{text}", advice) from error
         except RecursionError as error:
             raise MalformedRequest(f"{context}JSON is nested too deeply", "store the inner part as a string") from error
-        except msgspec.DecodeError as error:
-            fault = None if isinstance(error, msgspec.ValidationError) else fault_of(body)
-            text = fault or str(error).replace("Object missing required field `key`", '"key" is a required field')
-            raise MalformedRequest(f"{context}{text}", advice) from error
+        except (UnicodeError, msgspec.DecodeError) as error:
+            raise self._malformed(error, body, go_type, context, advice) from error
+
+    def _malformed(self, error: Exception, body: bytes, go_type: GoType, context: str, advice: str) -> MalformedRequest:
+        fault = None if isinstance(error, msgspec.ValidationError) else fault_of(body)
+        if isinstance(error, UnicodeError):
+            text = fault or f"the body is not UTF-8: {error}"
+        else:
+            text = fault or str(error).replace("Object missing required field `key`", _KEY_MISSING)
+        malformed = MalformedRequest(f"{context}{text}", advice)
+        if not self._is_lenient:
+            words = go_json.fault_of(body, go_type) or (_KEY_MISSING if text.startswith(_KEY_MISSING) else text)
+            malformed.dapr_message = f"{context}{words}"
+        return malformed
 
 
+_KEY_MISSING = '"key" is a required field'
 _DESERIALIZING = "failed deserializing HTTP body: "
+_ITEMS_ADVICE = 'write a JSON array of items like {"key": "k", "value": 1}'
+_KEYS_ADVICE = 'write {"keys": ["a", "b"]}'
 _OPERATIONS_ADVICE = (
     'write operations like {"operation": "upsert", "request": {"key": "k", "value": 1}} '
     'or {"operation": "delete", "request": {"key": "k"}}'
@@ -269,15 +297,13 @@ Place = tuple[int, str]
 
 
 def _operation(sent: SentOperation[Any], place: Place, hints: Hints) -> WriteItem:
-    if sent.operation not in ("upsert", "delete"):
-        raise UnknownOperation(sent.operation)
     item = _item(sent.request, place, hints)
     return item if sent.operation == "upsert" else msgspec.structs.replace(item, value=None)
 
 
 def _item(sent: StrictItem | LenientItem, place: Place, hints: Hints) -> WriteItem:
     if not sent.key:
-        raise MalformedRequest(f'"key" is a required field{_at(place)}', "give each item a key that is not empty")
+        raise EmptyKey(_at(place))
     concurrency, consistency, retry = hints.concurrency, hints.consistency, hints.retry
     if (options := sent.options) is not None:
         concurrency = _choice(Concurrency, "concurrency", options.concurrency, place) or concurrency

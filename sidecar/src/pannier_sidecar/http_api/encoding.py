@@ -8,6 +8,7 @@ from urllib.parse import quote
 import msgspec
 from msgspec import UNSET, Raw, Struct, UnsetType
 
+from ..state.errors import IllegalKey
 from ..state.store import rfc3339
 from .messages import JSON, Answer
 
@@ -95,43 +96,72 @@ def _is_json(value: bytes) -> bool:
 
 def error_answer(error: StateError, profile: Profile) -> Answer:
     """Return the answer to a call that failed, in Dapr's shape."""
-    status, code = error.http_status, error.code
-    if profile.invokes_apps:
-        status, code = error.dapr_http_status or status, error.dapr_code or code
-    message = str(error) if profile.gives_advice else error.message
-    details = _details(error, gives_advice=not profile.gives_advice)
-    body = ErrorBody(code, message, UNSET if error.reason is None else details)
+    if not profile.gives_advice:
+        return _answer_in_daprs_words(error)
+    details = UNSET if error.reason is None else _details(error)
     headers: tuple[tuple[bytes, bytes], ...] = ()
-    if error.retry_after is not None and status == 503:
-        headers = ((b"retry-after", b"%d" % error.retry_after),)
-    return Answer(status, msgspec.json.encode(body), JSON, headers)
+    if error.retry_after is not None and error.http_status == 503:
+        headers = _retry_after(error)
+    body = ErrorBody(error.code, str(error), details)
+    return Answer(error.http_status, msgspec.json.encode(body), JSON, headers)
 
 
-def refusal(status: int, code: str, message: str) -> Answer:
-    """Return the answer to a request that is no call of the API, in the same shape."""
-    return Answer(status, msgspec.json.encode(ErrorBody(code, message)), JSON)
+def _answer_in_daprs_words(error: StateError) -> Answer:
+    """Return the answer that Dapr 1.18 gives, with the advice in a detail."""
+    status = error.dapr_http_status or error.http_status
+    message = error.message if error.dapr_message is None else error.dapr_message
+    if isinstance(error, IllegalKey):  # Dapr makes one error of another, with what that looks like in its log
+        message = _IN_DAPRS_LOG + message
+    details = UNSET if error.reason is None and not error.advice else _details(error, error.advice)
+    headers = _retry_after(error) if error.retry_after is not None and status == 503 else ()
+    return Answer(
+        status, msgspec.json.encode(ErrorBody(error.dapr_code or error.code, message, details)), JSON, headers
+    )
 
 
-def _details(error: StateError, *, gives_advice: bool) -> list[dict[str, Any]]:
+_IN_DAPRS_LOG = "api error: code = InvalidArgument desc = "
+
+
+def _retry_after(error: StateError) -> tuple[tuple[bytes, bytes], ...]:
+    return ((b"retry-after", b"%d" % (error.retry_after or 0)),)
+
+
+def refusal(status: int, code: str, message: str, advice: str = "", *, gives_advice: bool = True) -> Answer:
+    """Return the answer to a request that is no call of the API, in the same shape.
+
+    Without `gives_advice` the message is Dapr's alone, and the advice in a detail.
+    """
+    if not advice or gives_advice:
+        return Answer(status, msgspec.json.encode(ErrorBody(code, f"{message}; {advice}" if advice else message)), JSON)
+    return Answer(status, msgspec.json.encode(ErrorBody(code, message, [_info(code, {"advice": advice})])), JSON)
+
+
+def _details(error: StateError, advice: str = "") -> list[dict[str, Any]]:
     """Return the google.rpc details of an error; keys in alphabetical order, as Dapr writes them.
 
-    With `gives_advice` they say what to do: as many of them as Dapr's, which its clients count.
+    With `advice` they say what to do: as many of them as Dapr's, which its clients count.
     """
     details: list[dict[str, Any]] = []
     if error.violation is not None:
         field, description = error.violation
+        if advice and isinstance(error, IllegalKey):
+            description = _IN_DAPRS_LOG + description
         violation = {"description": description, "field": field}
         details.append({"@type": _TYPES + "BadRequest", "field_violations": [violation]})
     if error.help_link is not None:
         description, url = error.help_link
         details.append({"@type": _TYPES + "Help", "links": [{"description": description, "url": url}]})
     if error.resource is not None:
-        description = error.advice if gives_advice else ""
-        names = {"description": description, "owner": "", "resource_name": error.resource, "resource_type": "state"}
+        names = {"description": advice, "owner": "", "resource_name": error.resource, "resource_type": "state"}
         details.append({"@type": _TYPES + "ResourceInfo", **names})
-    info = dict(error.info) if error.info else None
-    details.append({"@type": _TYPES + "ErrorInfo", "domain": "dapr.io", "metadata": info, "reason": error.reason})
+        advice = ""
+    info = {**(error.info or {}), **({"advice": advice} if advice else {})}
+    details.append(_info(error.reason or error.dapr_code or error.code, info or None))
     return details
+
+
+def _info(reason: str, metadata: dict[str, str] | None) -> dict[str, Any]:
+    return {"@type": _TYPES + "ErrorInfo", "domain": "dapr.io", "metadata": metadata, "reason": reason}
 
 
 _TYPES = "type.googleapis.com/google.rpc."

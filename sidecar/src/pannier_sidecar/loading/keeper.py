@@ -116,6 +116,11 @@ class StoreKeeper:
         ]
         return sorted(states, key=lambda state: state.name)
 
+    @property
+    def secret_stores(self) -> tuple[ComponentState, ...]:
+        """The secret stores that the app's components may name."""
+        return self._plan.secret_stores
+
     async def ask(self, seconds: float) -> list[ComponentState]:
         """How every component is after each open store has been asked whether it answers within that time."""
         slots = list(self._slots.values())

@@ -19,7 +19,8 @@ from pannier_crds.folder import INDEX_FILE
 from pannier_crds.problems import Problem, error, metadata_path, quoted
 from pannier_crds.secret import is_hidden, reveal
 from pannier_sidecar.loading.resolving import Surroundings, resolve
-from pannier_sidecar.loading.secrets import SecretStores, open_secret_store
+from pannier_sidecar.loading.secrets import SecretStores, described, open_secret_store
+from pannier_sidecar.loading.states import ComponentState
 from pannier_sidecar.state.keys import DASH, SEPARATOR, KeyScheme, refuse_tokens
 
 if TYPE_CHECKING:
@@ -118,6 +119,7 @@ class Plan(Struct, frozen=True):
     hidden: tuple[Hidden, ...] = ()
     warnings: tuple[str, ...] = ()
     secret_files: tuple[Path, ...] = ()
+    secret_stores: tuple[ComponentState, ...] = ()
     aside: tuple[str, ...] = ()
     """A line for each document that is no component."""
 
@@ -161,6 +163,7 @@ class _Planning:
         self._serving = serving
         self._keys_as_written = keys_as_written
         self._secrets = SecretStores({})
+        self._secret_stores: list[ComponentState] = []
         self._wanted: list[Wanted] = []
         self._documents: dict[int, Found] = {}  # id of a component -> where it stands
         self._refused: list[Refused] = []
@@ -175,6 +178,7 @@ class _Planning:
             tuple(self._hidden),
             tuple(self._warnings),
             self._secrets.files,
+            tuple(self._secret_stores),
             tuple(self._aside),
         )
 
@@ -237,6 +241,7 @@ class _Planning:
             environment = self._surroundings.environment
             store, file = open_secret_store(found.component, values, environment, Path(found.source).parent)
             stores[found.component.name] = store
+            self._secret_stores.append(described(found.component, store))
             if file is not None:
                 files.append(file)
         refused = {found.component.name for found in others if is_served(found.component)} - stores.keys()

@@ -15,6 +15,7 @@ from pannier_crds.folder import KUBERNETES_SECRETS_FILE, KUBERNETES_SECRETS_STOR
 from pannier_crds.problems import listed, quoted
 from pannier_crds.secret import Secret, reveal
 from pannier_crds.suggestions import closest
+from pannier_sidecar.loading.states import ComponentState
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 ENVIRONMENT: Final = "secretstores.local.env"
 FILE: Final = "secretstores.local.file"
 KUBERNETES: Final = "kubernetes"
+_SEVERAL_VALUES: Final = "MULTIPLE_KEY_VALUES_PER_SECRET"
 _LARGEST_FILE: Final = 1024 * 1024
 
 
@@ -33,6 +35,11 @@ class SecretMissing(Exception):
 
 class SecretStore(Protocol):
     """Where secrets are looked up."""
+
+    type: str
+    """Of a component, as Dapr calls it."""
+    capabilities: tuple[str, ...]
+    """Dapr's words for what it can do."""
 
     def secret(self, reference: SecretKeyRef) -> str:
         """Return the secret. Raises SecretMissing."""
@@ -46,6 +53,9 @@ def is_reserved(variable: str) -> bool:
 
 class EnvironmentSecrets:
     """`secretstores.local.env`: the name of a secret is that of a variable, behind a prefix."""
+
+    type: str = ENVIRONMENT
+    capabilities: tuple[str, ...] = ()
 
     def __init__(self, environment: Mapping[str, str], prefix: str = ""):
         self._environment = environment
@@ -69,12 +79,15 @@ class EnvironmentSecrets:
 class FileSecrets:
     """`secretstores.local.file`: a JSON file. Nested names are joined by a separator; lists count from 0."""
 
+    type: str = FILE
+
     def __init__(self, path: Path, separator: str = ":", *, is_multi_valued: bool = False):
         """Prepare to read; the file is read when a secret is asked for, so that a rotated one is seen."""
         self._path = path
         self._shown = str(path) if is_harmless_path(str(path)) else "of secretsFile"
         self._separator = separator
         self._is_multi_valued = is_multi_valued
+        self.capabilities: tuple[str, ...] = (_SEVERAL_VALUES,) if is_multi_valued else ()
 
     def secret(self, reference: SecretKeyRef) -> str:
         secrets = self._read()
@@ -125,8 +138,11 @@ class FileSecrets:
 class DeliveredSecrets(FileSecrets):
     """What the operator has delivered of Kubernetes Secrets: nobody who reads of it knows a file."""
 
+    type = "secretstores.kubernetes"
+
     def __init__(self, path: Path, namespace: str | None):
         super().__init__(path, is_multi_valued=True)
+        self.capabilities = ()  # as Dapr's has
         self._namespace = namespace
 
     def _lack(self, reference: SecretKeyRef, secrets: Mapping[str, str]) -> str:
@@ -170,6 +186,11 @@ class SecretStores:
                 "cluster add a component of type secretstores.local.file and name it in auth.secretStore"
             )
         return f"there is no secret store {quoted(name)}; " + (f"write {known}" if known else "add its component")
+
+
+def described(component: Component, store: SecretStore) -> ComponentState:
+    """How the metadata shows a secret store that was opened."""
+    return ComponentState(component.name, store.type, component.version, "ready", capabilities=store.capabilities)
 
 
 def open_secret_store(

@@ -10,7 +10,8 @@ from dataclasses import dataclass, field
 from difflib import get_close_matches
 from typing import TYPE_CHECKING
 
-from .errors import LONGEST_NAME, ActorStoreMissing, NoStoreConfigured, StoreMissing, StoreNotReady
+from .errors import ActorStoreMissing, NoStoreConfigured, StoreMissing, StoreNotReady
+from .wording import LONGEST_NAME
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping

@@ -14,23 +14,27 @@
 
     StateError                   what a caller sees
     ├── MalformedRequest
-    │   ├── IllegalKey
+    │   ├── EmptyKey, IllegalKey
     │   └── TooManyItems
-    ├── UnknownOperation
+    ├── UnknownOperation, UnknownActorOperation
     ├── StoreMissing             no store at all, none of that name, or not in this app's scopes
     ├── StoreNotReady            configured, but its server has not answered yet
     ├── TransactionsNotSupported, TooManyOperations, QueryNotSupported, ListingNotSupported
     ├── ActorTypeReserved, ActorStoreMissing
     └── OperationFailed          a get, save, delete ... that reached its store and failed there
+        ├── TransactionFailed, ActorOperationFailed
+        └── BulkGetFailed
 
 Codes, reasons and messages are those of Dapr 1.18, so that its SDKs recognise them. What to do is in `advice`, which
-follows the message, but in profile `dapr` stands in a detail or nowhere.
+follows the message, but in profile `dapr` stands in a detail.
 """
 
 from __future__ import annotations
 
 from enum import IntEnum
 from typing import TYPE_CHECKING, ClassVar
+
+from .wording import shortened, told, told_by_dapr
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -63,9 +67,11 @@ class ETagMismatch(StoreFault):
     http_status = 409
     grpc_code = GrpcCode.ABORTED
 
+    daprs_words: ClassVar[str] = "possible etag mismatch. error from state store"
+
     def __str__(self) -> str:
-        cause = super().__str__()
-        return "possible etag mismatch. error from state store" + (f": {cause}" if cause else "")
+        cause = Exception.__str__(self)
+        return self.daprs_words + (f": {cause}" if cause else "")
 
 
 class ETagInvalid(ETagMismatch):
@@ -74,9 +80,7 @@ class ETagInvalid(ETagMismatch):
     Dapr has an answer of its own for it, which its profile keeps.
     """
 
-    def __str__(self) -> str:
-        cause = Exception.__str__(self)
-        return "invalid etag value" + (f": {cause}" if cause else "")
+    daprs_words = "invalid etag value"
 
 
 class KeyRefused(StoreFault):
@@ -138,20 +142,6 @@ class StoreRefused(StoreFault):
     """The store answered that it will not do it; trying again does not help."""
 
 
-LONGEST_MESSAGE = 4096
-"""Characters of what a caller is told: clients take no more of it in a header of gRPC."""
-LONGEST_NAME = 200
-MOST_TOLD = 20
-"""Faults of which a message tells, where several items failed."""
-
-
-def shortened(text: str, most: int = LONGEST_MESSAGE) -> str:
-    """Return a text of at most so many characters, and some: beginning and end, where advice is."""
-    if len(text) <= most:
-        return text
-    return f"{text[: most * 3 // 4]} ... ({len(text) - most} characters) ... {text[-most // 4 :]}"
-
-
 class StateError(Exception):
     """A state call cannot be answered as asked. `str()` is message and advice, in one line."""
 
@@ -171,6 +161,12 @@ class StateError(Exception):
     dapr_http_status: int | None = None
     """The HTTP status in profile `dapr`, where it differs."""
     grpc_code: GrpcCode = GrpcCode.INTERNAL
+    dapr_grpc_code: GrpcCode | None = None
+    """The gRPC status in profile `dapr`, where it differs."""
+    dapr_message: str | None = None
+    """The message in profile `dapr`, where it differs."""
+    has_dapr_grpc_details: bool = True
+    """Whether Dapr's answer over gRPC has details."""
     info: Mapping[str, str] | None = None
     """`metadata` of google.rpc.ErrorInfo."""
     resource: str | None = None
@@ -189,6 +185,14 @@ class MalformedRequest(StateError):
     code = "ERR_MALFORMED_REQUEST"
     http_status = 400
     grpc_code = GrpcCode.INVALID_ARGUMENT
+
+
+class EmptyKey(MalformedRequest):
+    """An item has no key; `where` says which."""
+
+    def __init__(self, where: str = "") -> None:
+        super().__init__(f'"key" is a required field{where}', "give each item a key that is not empty")
+        self.dapr_message = '"key" is a required field'
 
 
 class IllegalKey(MalformedRequest):
@@ -232,6 +236,17 @@ class UnknownOperation(StateError):
 
     def __init__(self, operation: str) -> None:
         super().__init__(f"operation type {operation} not supported", 'write "upsert" or "delete"')
+
+
+class UnknownActorOperation(UnknownOperation):
+    """The same in a transaction of an actor, over HTTP: Dapr finds it when it carries the transaction out."""
+
+    dapr_code = "ERR_ACTOR_STATE_TRANSACTION_SAVE"
+    dapr_http_status = 500
+
+    def __init__(self, operation: str) -> None:
+        super().__init__(operation)
+        self.dapr_message = f"error saving actor transaction state: {self.message}"
 
 
 class StoreMissing(StateError):
@@ -290,13 +305,12 @@ class TransactionsNotSupported(StateError):
     grpc_code = GrpcCode.UNIMPLEMENTED
     help_link = _STORES_PAGE
 
-    def __init__(self, store: str, app_id: str) -> None:
+    def __init__(self, store: str) -> None:
         super().__init__(
             f"state store {store} doesn't support transactions",
             "save the items one by one or use a store that does",
         )
         self.resource = store
-        self.info = {"appID": app_id}
 
 
 class TooManyOperations(StateError):
@@ -351,6 +365,7 @@ class ActorTypeReserved(StateError):
     code = "ERR_ACTOR_TYPE_RESERVED"
     http_status = 403
     grpc_code = GrpcCode.PERMISSION_DENIED
+    has_dapr_grpc_details = False
 
     def __init__(self, actor_type: str) -> None:
         super().__init__(
@@ -366,6 +381,7 @@ class ActorStoreMissing(StateError):
     code = "ERR_ACTOR_RUNTIME_NOT_FOUND"
     http_status = 400
     dapr_http_status = 500
+    has_dapr_grpc_details = False
 
     def __init__(self) -> None:
         super().__init__(
@@ -380,6 +396,7 @@ class ActorCallMalformed(StateError):
     code = "ERR_ACTOR_STATE_TRANSACTION_SAVE"
     http_status = 400
     dapr_http_status = 500
+    has_dapr_grpc_details = False
 
     def __init__(self, why: str, advice: str = "") -> None:
         super().__init__(f"error saving actor transaction state: {why}", advice)
@@ -394,38 +411,70 @@ class OperationFailed(StateError):
     The gravest fault decides: a write that may have happened, a failure (500), a store that can't be reached (503), a
     refusal (400), a mismatch (409). 503 promises that nothing of the request happened, because clients and proxies
     repeat such a request as a whole; where other items were written it is 500.
+
+    Dapr knows mismatches (409), texts that are no ETag (400) and failures (500). Over gRPC, what may have happened is
+    UNKNOWN in its profile too: no client repeats that.
     """
 
-    def __init__(
-        self,
-        code: str,
-        what: str,
-        faults: Sequence[tuple[str, StoreFault]],
-        *,
-        dapr_status: int | None = None,
-        is_partly_done: bool = False,
-    ):
+    _tells_mismatches: ClassVar[bool] = True
+    """Dapr has an answer of its own for ETags that do not match, and does not take all faults for failures."""
+
+    def __init__(self, code: str, what: str, faults: Sequence[tuple[str, StoreFault]], *, is_partly_done: bool = False):
         """Tell of `faults`, (key, fault); `what` is Dapr's text, like `failed saving state in state store S`."""
         self.faults = tuple(faults)
-        super().__init__(f"{what}: {_told(self.faults)}")
+        super().__init__(f"{what}: {told(self.faults)}")
         gravest = min((fault for _, fault in faults), key=_gravity)
         self.code = code  # type: ignore[misc]  # one class serves the operations, which differ in nothing else
         self.reason = None
         self.http_status = gravest.http_status
-        self.dapr_http_status = dapr_status
         self.grpc_code = gravest.grpc_code
-        if isinstance(gravest, ETagMismatch) and any(isinstance(fault, ETagInvalid) for _, fault in faults):
-            self.dapr_http_status = dapr_status or 400
-        elif isinstance(gravest, OutcomeUnknown):
+        self._answer_as_dapr(what, gravest)
+        if isinstance(gravest, OutcomeUnknown):
             self.code, self.dapr_code = OUTCOME_UNKNOWN, code  # type: ignore[misc]
         elif isinstance(gravest, StoreUnavailable):
-            self._set_unavailable(is_partly_done)
+            if is_partly_done:
+                self.http_status, self.grpc_code = 500, GrpcCode.INTERNAL
+            else:
+                self.retry_after = RETRY_AFTER_S
 
-    def _set_unavailable(self, is_partly_done: bool) -> None:
-        if is_partly_done:
-            self.http_status, self.grpc_code = 500, GrpcCode.INTERNAL
-        else:
-            self.dapr_http_status, self.retry_after = 500, RETRY_AFTER_S
+    def _answer_as_dapr(self, what: str, gravest: StoreFault) -> None:
+        is_unknown = isinstance(gravest, OutcomeUnknown)
+        self.dapr_http_status, prefix = 500, ""
+        self.dapr_grpc_code = GrpcCode.UNKNOWN if is_unknown else GrpcCode.INTERNAL
+        if self._tells_mismatches and isinstance(gravest, ETagMismatch):
+            self.dapr_http_status, self.dapr_grpc_code, kind = 409, GrpcCode.ABORTED, ETagMismatch
+            if any(isinstance(fault, ETagInvalid) for _, fault in self.faults):
+                self.dapr_http_status, self.dapr_grpc_code, kind = 400, GrpcCode.INVALID_ARGUMENT, ETagInvalid
+            prefix = f"{kind.daprs_words}: "
+        if len(self.faults) > 1:
+            self.dapr_message = shortened(f"{what}: {prefix}{told_by_dapr(self.faults)}")
+
+
+class TransactionFailed(OperationFailed):
+    """A transaction failed in its store: nothing of it was written, unless that is unknown."""
+
+    _tells_mismatches = False
+
+    def __init__(self, code: str, what: str, fault: StoreFault):
+        super().__init__(code, what, [("", fault)])
+
+
+class ActorOperationFailed(TransactionFailed):
+    """The same of the state of an actor, read or written."""
+
+    has_dapr_grpc_details = False
+
+
+class BulkGetFailed(OperationFailed):
+    """A bulk get failed as a whole; Dapr passes on what the store said, and no more."""
+
+    _tells_mismatches = False
+    has_dapr_grpc_details = False
+
+    def __init__(self, what: str, key: str, fault: StoreFault):
+        super().__init__("ERR_STATE_BULK_GET", what, [(key, fault)])
+        self.dapr_grpc_code = GrpcCode.UNKNOWN
+        self.dapr_message = shortened(str(fault))
 
 
 RETRY_AFTER_S = 1
@@ -435,12 +484,3 @@ def _gravity(fault: StoreFault) -> int:
     if isinstance(fault, OutcomeUnknown):
         return 0
     return {500: 1, 503: 2, 400: 3}.get(fault.http_status, 4)
-
-
-def _told(faults: Sequence[tuple[str, StoreFault]]) -> str:
-    if len(faults) == 1:
-        return str(faults[0][1])
-    told = [f"key {shortened(key, LONGEST_NAME)}: {fault}" for key, fault in faults[:MOST_TOLD]]
-    if len(faults) > MOST_TOLD:
-        told.append(f"and {len(faults) - MOST_TOLD} more")
-    return "; ".join(told)

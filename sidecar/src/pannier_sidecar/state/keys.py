@@ -16,7 +16,7 @@ like an actor's. So two different keys never meet under one name, and every name
 
 from __future__ import annotations
 
-from .errors import IllegalKey, MalformedRequest
+from .errors import EmptyKey, IllegalKey, MalformedRequest
 
 SEPARATOR = "||"
 DASH = "-"
@@ -73,7 +73,7 @@ class KeyScheme:
         if SEPARATOR in key:
             raise IllegalKey(key, self._store)
         if not key:
-            raise MalformedRequest('"key" is a required field', "give each item a key that is not empty")
+            raise EmptyKey
         if self._may_be_actors and _looks_like_an_actors(self.prefix + key):
             raise IllegalKey(
                 key,

@@ -20,6 +20,8 @@ from .actors import ActorState
 from .bulk_reads import BulkItem, read_values
 from .errors import (
     ActorCallMalformed,
+    ActorOperationFailed,
+    BulkGetFailed,
     ListingNotSupported,
     MalformedRequest,
     OperationFailed,
@@ -29,6 +31,7 @@ from .errors import (
     StoreFault,
     StoreUnavailable,
     TooManyOperations,
+    TransactionFailed,
     TransactionsNotSupported,
 )
 from .listing import list_keys
@@ -165,7 +168,7 @@ class StateService:
             items = await self._counted(served, "bulk_get", reads)
         except StoreFault as fault:
             what = f"failed getting {len(gets)} keys from state store {served.name}"
-            raise OperationFailed("ERR_STATE_BULK_GET", what, [(request.keys[0], fault)]) from fault
+            raise BulkGetFailed(what, request.keys[0], fault) from fault
         if items[0].error is not None and all(item.error is not None for item in items):
             self.note_failure(served)
         return items
@@ -180,13 +183,13 @@ class StateService:
             await self._transact(served, request.items, writes)
         except StoreFault as fault:
             what = "error while executing state transaction"
-            raise OperationFailed("ERR_STATE_TRANSACTION", what, [("", fault)], dapr_status=500) from fault
+            raise TransactionFailed("ERR_STATE_TRANSACTION", what, fault) from fault
 
     def require_transactions(self, store: str | None) -> ServedStore:
         """Return the store if it has transactions. Raises TransactionsNotSupported, StoreMissing or StoreNotReady."""
         served = self.directory.find(store)
         if not served.supports(Feature.TRANSACTIONAL):
-            raise TransactionsNotSupported(served.name, self.directory.app_id)
+            raise TransactionsNotSupported(served.name)
         return served
 
     async def keys(self, request: KeysRequest) -> ListedKeys:
@@ -213,7 +216,7 @@ class StateService:
         try:
             return await self._counted(served, "get", served.store.get(read))
         except StoreFault as fault:
-            raise OperationFailed("ERR_ACTOR_STATE_GET", "error getting actor state", [(request.key, fault)]) from fault
+            raise ActorOperationFailed("ERR_ACTOR_STATE_GET", "error getting actor state", fault) from fault
 
     async def transact_actor_state(self, request: ActorTransactRequest) -> None:
         """Carry out all writes of one actor or none."""
@@ -228,7 +231,7 @@ class StateService:
             await self._transact(served, request.items, writes)
         except StoreFault as fault:
             what = "error saving actor transaction state"
-            raise OperationFailed(ActorCallMalformed.code, what, [("", fault)], dapr_status=500) from fault
+            raise ActorOperationFailed(ActorCallMalformed.code, what, fault) from fault
 
     async def _transact(self, served: ServedStore, items: Sequence[WriteItem], writes: Sequence[Write]) -> None:
         if not writes:

@@ -1,0 +1,261 @@
+"""What Go's encoding/json says of a body that Dapr could not read: clients of profile `dapr` are told the same.
+
+A body is looked at here only after it was refused, and a long one not at all.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
+
+import msgspec
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+LONGEST: Final = 4096
+"""Bytes of a body that is looked at: this is Python, and what is wrong with a long one matters less."""
+
+
+class GoType(NamedTuple):
+    """A type of Go that a JSON value is read into."""
+
+    name: str
+    kind: str
+    """The kind of JSON value that it takes: string, number, array or object; empty for any."""
+    inner: GoType | None = None
+    """Of the elements of a slice or the values of a map."""
+    fields: Mapping[str, GoType] = {}  # nobody writes to it
+    """Of a struct, by their names in lower case."""
+
+
+_STRING: Final = GoType("string", "string")
+_ANY: Final = GoType("interface {}", "")
+_TEXTS: Final = GoType("map[string]string", "object", _STRING)
+_OPTIONS: Final = GoType("state.SetStateOption", "object", None, {"concurrency": _STRING, "consistency": _STRING})
+_ITEM: Final = GoType(
+    "state.SetRequest",
+    "object",
+    None,
+    {"key": _STRING, "etag": _STRING, "metadata": _TEXTS, "options": _OPTIONS, "contenttype": _STRING},
+)
+_OPERATION: Final = GoType("http.stateTransactionRequestBodyOperation", "object", None, {"operation": _STRING})
+_OPERATIONS: Final = GoType(f"[]{_OPERATION.name}", "array", _OPERATION)
+_ACTOR_OPERATION: Final = GoType("api.TransactionalOperation", "object", None, {"operation": _STRING})
+ITEMS: Final = GoType("[]state.SetRequest", "array", _ITEM)
+BULK_GET: Final = GoType(
+    "http.BulkGetRequest",
+    "object",
+    None,
+    {"keys": GoType("[]string", "array", _STRING), "parallelism": GoType("int", "number"), "metadata": _TEXTS},
+)
+TRANSACTION: Final = GoType(
+    "http.stateTransactionRequestBody", "object", None, {"operations": _OPERATIONS, "metadata": _TEXTS}
+)
+ACTOR_TRANSACTION: Final = GoType("[]api.TransactionalOperation", "array", _ACTOR_OPERATION)
+
+
+def fault_of(body: bytes, wanted: GoType) -> str | None:
+    """Return Go's words for what is wrong with a body; None where nothing is to Go, or the body is long."""
+    if len(body) > LONGEST:
+        return None
+    fault = _Scanner(body.decode("latin-1")).fault()
+    if fault is not None:
+        return fault
+    try:
+        value = msgspec.json.decode(body)
+    except (msgspec.DecodeError, UnicodeError, RecursionError):
+        return None
+    return _mismatch(value, wanted)
+
+
+_WORDS: Final[Mapping[type, str]] = {str: "string", int: "number", float: "number", list: "array", dict: "object"}
+
+
+def _mismatch(value: Any, wanted: GoType, owner: str = "", path: str = "") -> str | None:
+    """Return Go's words for the first value that is of another type; `path` leads to it from the struct `owner`."""
+    if value is None or not wanted.kind:
+        return None
+    kind = "bool" if isinstance(value, bool) else _WORDS[type(value)]
+    if kind != wanted.kind:
+        into = f"Go struct field {owner}.{path}" if path else "Go value"
+        return f"json: cannot unmarshal {kind} into {into} of type {wanted.name}"
+    if isinstance(value, list) and wanted.inner is not None:
+        return next(filter(None, (_mismatch(each, wanted.inner, owner, path) for each in value)), None)
+    if isinstance(value, dict):
+        for name, inner in value.items():
+            if wanted.inner is not None:
+                fault = _mismatch(inner, wanted.inner, owner, path)
+            else:
+                field = wanted.fields.get(name.lower(), _ANY)
+                struct = wanted.name.rpartition(".")[2]
+                shown = "contentType" if name.lower() == "contenttype" else name.lower()
+                fault = _mismatch(inner, field, struct, f"{path}.{shown}" if path else shown)
+            if fault is not None:
+                return fault
+    return None
+
+
+class _Unexpected(Exception):
+    """The character at `at` may not stand there."""
+
+    def __init__(self, at: int, context: str):
+        self.at = at
+        self.context = context
+
+
+_BLANK: Final = re.compile(r"[ \t\r\n]*")
+_PLAIN: Final = re.compile(r'[^"\\\x00-\x1f]*')
+_DIGITS: Final = re.compile(r"[0-9]*")
+_LITERALS: Final = {"t": "true", "f": "false", "n": "null"}
+
+
+class _Scanner:
+    """Finds where the first JSON value of a text breaks; what follows that value is left unread, as in Dapr."""
+
+    def __init__(self, text: str):
+        self._text = text
+        self._at = 0
+
+    def fault(self) -> str | None:
+        """Return Go's words for where the value breaks, None where it does not."""
+        try:
+            self._value()
+        except IndexError:
+            return "unexpected EOF" if self._text.strip(" \t\r\n") else "EOF"
+        except _Unexpected as found:
+            return f"invalid character {_quoted(self._text[found.at])} {found.context}"
+        return None
+
+    def _value(self) -> None:
+        open_ones: list[str] = []
+        self._begin(open_ones, may_end=False)
+        while open_ones:
+            character = self._next()
+            is_array = open_ones[-1] == "["
+            if character == ("]" if is_array else "}"):
+                open_ones.pop()
+            elif character != ",":
+                raise _Unexpected(self._at - 1, f"after {'array element' if is_array else 'object key:value pair'}")
+            elif is_array:
+                self._begin(open_ones, may_end=False)
+            else:
+                self._member(open_ones, may_end=False)
+
+    def _begin(self, open_ones: list[str], *, may_end: bool) -> None:
+        """Read a scalar whole, or the beginning of an array or object up to its first scalar or its end."""
+        while True:
+            character = self._next()
+            if character == "]" and may_end:
+                open_ones.pop()
+            elif character == "{":
+                open_ones.append(character)
+                self._member(open_ones, may_end=True)
+            elif character == "[":
+                open_ones.append(character)
+                may_end = True
+                continue
+            elif character == '"':
+                self._string()
+            elif character == "-" or character.isdecimal():
+                self._number(character)
+            elif character in _LITERALS:
+                self._literal(_LITERALS[character])
+            else:
+                raise _Unexpected(self._at - 1, "looking for beginning of value")
+            return
+
+    def _member(self, open_ones: list[str], *, may_end: bool) -> None:
+        character = self._next()
+        if character == "}" and may_end:
+            open_ones.pop()
+            return
+        if character != '"':
+            raise _Unexpected(self._at - 1, "looking for beginning of object key string")
+        self._string()
+        if self._next() != ":":
+            raise _Unexpected(self._at - 1, "after object key")
+        self._begin(open_ones, may_end=False)
+
+    def _next(self) -> str:
+        """Return the next character that is no blank. Raises IndexError at the end of the text."""
+        blank = _BLANK.match(self._text, self._at)
+        self._at = blank.end() if blank else self._at
+        return self._take()
+
+    def _take(self) -> str:
+        character = self._text[self._at]
+        self._at += 1
+        return character
+
+    def _string(self) -> None:
+        while True:
+            self._skip(_PLAIN)
+            character = self._take()
+            if character == '"':
+                return
+            if character != "\\":
+                raise _Unexpected(self._at - 1, "in string literal")
+            escape = self._take()
+            if escape == "u":
+                for _ in range(4):
+                    if self._take() not in "0123456789abcdefABCDEF":
+                        raise _Unexpected(self._at - 1, r"in \u hexadecimal character escape")
+            elif escape not in 'bfnrt\\/"':
+                raise _Unexpected(self._at - 1, "in string escape code")
+
+    def _number(self, first: str) -> None:
+        if first == "-":
+            first = self._digit("in numeric literal")
+        if first != "0":
+            self._skip(_DIGITS)
+        if self._skipped("."):
+            self._digit("after decimal point in numeric literal")
+            self._skip(_DIGITS)
+        if self._skipped("e", "E"):
+            self._skipped("+", "-")
+            self._digit("in exponent of numeric literal")
+            self._skip(_DIGITS)
+
+    def _skipped(self, *characters: str) -> bool:
+        found = self._text.startswith(characters, self._at)
+        self._at += found
+        return found
+
+    def _digit(self, context: str) -> str:
+        character = self._take()
+        if character not in "0123456789":
+            raise _Unexpected(self._at - 1, context)
+        return character
+
+    def _literal(self, word: str) -> None:
+        for expected in word[1:]:
+            if self._take() != expected:
+                raise _Unexpected(self._at - 1, f"in literal {word} (expecting '{expected}')")
+
+    def _skip(self, pattern: re.Pattern[str]) -> None:
+        found = pattern.match(self._text, self._at)
+        self._at = found.end() if found else self._at
+
+
+_ESCAPES: Final = {
+    "'": r"\'",
+    "\\": r"\\",
+    "\a": r"\a",
+    "\b": r"\b",
+    "\f": r"\f",
+    "\n": r"\n",
+    "\r": r"\r",
+    "\t": r"\t",
+    "\v": r"\v",
+}
+
+
+def _quoted(character: str) -> str:
+    """Return a character in quotes as Go writes it."""
+    if character in _ESCAPES:
+        return f"'{_ESCAPES[character]}'"
+    if character.isprintable():
+        return f"'{character}'"
+    code = ord(character)
+    return rf"'\x{code:02x}'" if code < 0x80 else rf"'\u{code:04x}'"
