@@ -8,9 +8,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 from hostile.effort import Effort
-from servers.eventually import until
 from servers.faulty_way import faulty_way
 from servers.history import History
+from servers.lost_answers import answers_lost
 from servers.memcached_server import single
 from servers.opened_store import opening
 
@@ -29,10 +29,7 @@ async def test_paused_and_cut_off(tmp_path: Path, effort: Effort, promise: Promi
                     await asyncio.sleep(0.7)
                     server.resume()
                     await history.goes_on()
-                    way.hold_answers()
-                    await until(lambda: way.held_answers > 0)
-                    way.cut()
-                    way.heal()
+                    await answers_lost(way)
                 await history.goes_on()
             await history.check(near)
     promise(

@@ -11,9 +11,9 @@ from pathlib import Path
 
 import pytest
 from hostile.effort import Effort
-from servers.eventually import until
-from servers.faulty_way import FaultyWay, faulty_way
+from servers.faulty_way import faulty_way
 from servers.history import History
+from servers.lost_answers import answers_lost
 from servers.opened_store import opening
 from servers.pgbouncer_server import MODES, PgBouncerServer, pooled
 from servers.postgresql_server import PostgreSQLServer, running
@@ -121,11 +121,3 @@ def crashed(server: PostgreSQLServer) -> None:
     one = "SELECT pid FROM pg_stat_activity WHERE application_name = 'pannier' AND pid <> pg_backend_pid() LIMIT 1"
     with suppress(ProcessLookupError):
         os.kill(int(server.sql(one)), signal.SIGKILL)
-
-
-async def answers_lost(way: FaultyWay) -> None:
-    """Let writes be carried out and their answers vanish."""
-    way.hold_answers()
-    await until(lambda: way.held_answers > 0)
-    way.cut()
-    way.heal()

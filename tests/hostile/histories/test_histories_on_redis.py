@@ -7,8 +7,9 @@ from pathlib import Path
 from hostile.effort import Effort
 from redis.exceptions import RedisError
 from servers.eventually import until
-from servers.faulty_way import FaultyWay, faulty_way
+from servers.faulty_way import faulty_way
 from servers.history import History
+from servers.lost_answers import answers_lost
 from servers.opened_store import opening
 from servers.redis_server import RedisServer, cluster, follows, single, watched_by_sentinels
 
@@ -120,10 +121,3 @@ async def paused(server: RedisServer, seconds: float) -> None:
     await asyncio.to_thread(server.pause)
     await asyncio.sleep(seconds)
     server.resume()
-
-
-async def answers_lost(way: FaultyWay) -> None:
-    way.hold_answers()
-    await until(lambda: way.held_answers > 0)
-    way.cut()
-    way.heal()

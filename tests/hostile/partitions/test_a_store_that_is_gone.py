@@ -103,7 +103,7 @@ def test_a_store_that_is_gone_is_told_at_once_and_found_again(
             "--enable-metrics=false",
         )
         try:
-            times = effort.times(1, 5)
+            times = effort.times(1, 3)
             slowest = went_through(Sidecar(process), way, how, times)
         finally:
             process.close()

@@ -144,7 +144,7 @@ async def test_a_write_that_was_carried_out_and_not_answered_is_unknown_and_not_
 ) -> None:
     if not applies(subject, case):
         return
-    times = effort.times(1, 20)
+    times = effort.times(1, 10)
     how = WAYS[subject.name]
     told: list[StoreFault | None] = []
     for number in range(times):
@@ -183,7 +183,7 @@ async def test_a_write_that_never_arrived_is_no_success(
 ) -> None:
     if not applies(subject, case):
         return
-    times = effort.times(1, 20)
+    times = effort.times(1, 10)
     how = WAYS[subject.name]
     told: list[StoreFault | None] = []
     for number in range(times):

@@ -1,13 +1,13 @@
 """A write whose answer was lost may have happened: it is not sent again, and what is told says so."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
-from servers.eventually import eventually, until
+from servers.eventually import eventually
 from servers.faulty_way import FaultyWay, faulty_way
+from servers.lost_answers import Call, answer_held, first_of_a_bulk, lost
 from servers.memcached_server import MemcachedServer, single
 from servers.opened_store import opened
 
@@ -15,20 +15,12 @@ from pannier_sidecar.state.errors import OutcomeUnknown
 from pannier_sidecar.state.requests import Delete, Get, Set
 from pannier_sidecar.stores.memcached import MemcachedStore
 
-Call = Callable[[MemcachedStore], Awaitable[Any]]
-
 WRITES: dict[str, Call] = {
     "set": lambda store: store.set(Set("k", b"mine")),
     "create": lambda store: store.set(Set("new", b"mine", if_absent=True)),
     "delete": lambda store: store.delete(Delete("k")),
-    "bulk": lambda store: first_of(store.bulk_write([Set("k", b"mine"), Set("other", b"mine")])),
+    "bulk": first_of_a_bulk,
 }
-
-
-async def first_of(bulk: Awaitable[Any]) -> None:
-    first = (await bulk)[0]
-    if first is not None:
-        raise first
 
 
 @pytest.fixture
@@ -50,24 +42,15 @@ async def far(way: FaultyWay) -> AsyncIterator[MemcachedStore]:
         yield store
 
 
-async def outcome(call: Awaitable[Any]) -> object:
-    [result] = await asyncio.gather(call, return_exceptions=True)
-    return result
-
-
 @pytest.mark.parametrize("call", WRITES.values(), ids=WRITES.keys())
 async def test_what_was_carried_out_is_not_repeated_over_what_came_after(
     far: MemcachedStore, server: MemcachedServer, way: FaultyWay, call: Call
 ) -> None:
-    way.hold_answers()
-    writing = asyncio.create_task(outcome(call(far)))
-    await until(lambda: way.held_answers > 0)
+    writing = await answer_held(way, call(far))
     async with opened(MemcachedStore({"hosts": server.address, "timeout": 5.0})) as near:
         await near.delete(Delete("k"))
         await near.set(Set("k", b"theirs", if_absent=True))
-    way.cut()
-    way.heal()
-    fault = await writing
+    fault = await lost(way, writing)
     assert type(fault) is OutcomeUnknown
     assert str(fault).endswith("read the key before writing again")
     await eventually(far.ping)
@@ -75,12 +58,8 @@ async def test_what_was_carried_out_is_not_repeated_over_what_came_after(
 
 
 async def test_reads_are_repeated(far: MemcachedStore, way: FaultyWay) -> None:
-    way.hold_answers()
-    reading = asyncio.gather(far.get(Get("k")), far.bulk_get([Get("k"), Get("absent")]))
-    await until(lambda: way.held_answers > 0)
-    way.cut()
-    way.heal()
-    found, [first, second] = await reading
+    reads = asyncio.gather(far.get(Get("k")), far.bulk_get([Get("k"), Get("absent")]))
+    found, [first, second] = await lost(way, await answer_held(way, reads))
     assert getattr(found, "value", None) == b"before"
     assert getattr(first, "value", None) == b"before"
     assert second is None

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from typing import Any
+from collections.abc import AsyncIterator, Iterator
 
 import asyncpg
 import pytest
 from servers.eventually import eventually, until
 from servers.faulty_way import FaultyWay, faulty_way
+from servers.lost_answers import Call, answer_held, first_of_a_bulk, lost, outcome, request_held
 from servers.opened_store import opening
 from servers.postgresql_server import PostgreSQLServer, locked, running
 
@@ -17,26 +17,13 @@ from pannier_sidecar.state.errors import OutcomeUnknown, StoreUnavailable
 from pannier_sidecar.state.requests import Delete, Get, Set
 from pannier_sidecar.state.store import Store
 
-Call = Callable[[Store], Awaitable[Any]]
-
 WRITES: dict[str, Call] = {
     "set": lambda store: store.set(Set("k", b"mine")),
     "create": lambda store: store.set(Set("new", b"mine", if_absent=True)),
     "delete": lambda store: store.delete(Delete("k")),
-    "bulk": lambda store: first_of(store.bulk_write([Set("k", b"mine"), Set("other", b"mine")])),
+    "bulk": first_of_a_bulk,
 }
 TRANSACTION: dict[str, Call] = {"transaction": lambda store: store.transact([Set("k", b"mine"), Set("l", b"mine")])}
-
-
-async def first_of(bulk: Awaitable[Any]) -> None:
-    first = (await bulk)[0]
-    if first is not None:
-        raise first
-
-
-async def outcome(call: Awaitable[Any]) -> object:
-    [result] = await asyncio.gather(call, return_exceptions=True)
-    return result
 
 
 @pytest.fixture
@@ -63,14 +50,10 @@ async def test_what_was_carried_out_is_not_repeated_over_what_came_after(
     far: Store, open_store, way: FaultyWay, call: Call
 ) -> None:
     near = await open_store()
-    way.hold_answers()
-    writing = asyncio.create_task(outcome(call(far)))
-    await until(lambda: way.held_answers > 0)
+    writing = await answer_held(way, call(far))
     await near.delete(Delete("k"))
     await near.set(Set("k", b"theirs", if_absent=True))
-    way.cut()
-    way.heal()
-    fault = await writing
+    fault = await lost(way, writing)
     assert type(fault) is OutcomeUnknown
     assert str(fault).endswith("read the key before writing again")
     await eventually(far.ping)
@@ -80,23 +63,15 @@ async def test_what_was_carried_out_is_not_repeated_over_what_came_after(
 
 @pytest.mark.parametrize("call", WRITES.values(), ids=WRITES.keys())
 async def test_what_was_sent_and_never_came_is_unknown_too(far: Store, way: FaultyWay, call: Call) -> None:
-    way.hold_requests()
-    writing = asyncio.create_task(outcome(call(far)))
-    await until(lambda: way.held_requests > 0)
-    way.cut()
-    way.heal()
-    assert type(await writing) is OutcomeUnknown
+    writing = await request_held(way, call(far))
+    assert type(await lost(way, writing)) is OutcomeUnknown
     found = await eventually(lambda: far.get(Get("k")))
     assert found is not None and found.value == b"before"
 
 
 async def test_a_transaction_that_was_not_asked_to_commit_is_begun_again(far: Store, way: FaultyWay) -> None:
-    way.hold_answers()
-    writing = asyncio.create_task(far.transact([Set("k", b"mine"), Set("l", b"mine")]))
-    await until(lambda: way.held_answers > 0)
-    way.cut()
-    way.heal()
-    await writing
+    writing = await answer_held(way, far.transact([Set("k", b"mine"), Set("l", b"mine")]))
+    assert await lost(way, writing) is None
     found = await far.get(Get("k"))
     assert found is not None and found.value == b"mine"
 
@@ -120,31 +95,21 @@ async def test_a_commit_whose_answer_was_lost_is_unknown_and_not_repeated(
     way.hold_answers()
     await blocker.close()
     await until(lambda: way.held_answers > 0)
-    way.cut()
-    way.heal()
-    assert type(await writing) is OutcomeUnknown
+    assert type(await lost(way, writing)) is OutcomeUnknown
     found = await eventually(lambda: far.get(Get("l")))
     assert found is not None
 
 
 async def test_reads_are_repeated(far: Store, way: FaultyWay) -> None:
     for call in (lambda: far.get(Get("k")), lambda: far.bulk_get([Get("k"), Get("absent")])):
-        way.hold_answers()
-        reading = asyncio.create_task(call())
-        await until(lambda: way.held_answers > 0)
-        way.cut()
-        way.heal()
-        assert await reading
+        found = await lost(way, await answer_held(way, call()))
+        assert found and not isinstance(found, Exception), repr(found)
 
 
 async def test_a_write_on_a_connection_that_died_unseen_is_not_in_doubt(far: Store, way: FaultyWay) -> None:
     await asyncio.sleep(1.1)
-    way.hold_requests()  # as where something between forgets idle connections
-    writing = asyncio.create_task(far.set(Set("k", b"mine")))
-    await until(lambda: way.held_requests > 0)
-    way.cut()
-    way.heal()
-    await writing
+    writing = await request_held(way, far.set(Set("k", b"mine")))  # something between forgets idle connections
+    assert await lost(way, writing) is None
 
 
 async def test_a_server_that_ends_a_write_undid_it(server: PostgreSQLServer, open_store) -> None:

@@ -6,16 +6,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from servers.eventually import eventually, until
+from servers.eventually import eventually
 from servers.faulty_way import FaultyWay, faulty_way
+from servers.lost_answers import Call, answer_held, first_of_a_bulk, lost, outcome, request_held
 from servers.opened_redis import opened
 from servers.redis_server import RedisServer, with_replica
 
 from pannier_sidecar.state.errors import OutcomeUnknown, StoreUnavailable
 from pannier_sidecar.state.requests import Delete, Get, Set
 from pannier_sidecar.stores.redis import RedisStore
-
-Call = Callable[[RedisStore], Awaitable[Any]]
 
 WRITES: dict[str, Call] = {
     "set": lambda store: store.set(Set("k", b"mine")),
@@ -25,15 +24,9 @@ WRITES: dict[str, Call] = {
     "strong delete": lambda store: store.delete(Delete("k", strong=True)),
     "transaction": lambda store: store.transact([Set("k", b"mine"), Delete("other")]),
     "strong transaction": lambda store: store.transact([Set("k", b"mine", strong=True)]),
-    "bulk": lambda store: first_of(store.bulk_write([Set("k", b"mine"), Set("other", b"mine")])),
-    "strong bulk": lambda store: first_of(store.bulk_write([Set("k", b"mine", strong=True)])),
+    "bulk": first_of_a_bulk,
+    "strong bulk": lambda store: first_of_a_bulk(store, strong=True),
 }
-
-
-async def first_of(bulk: Awaitable[Any]) -> None:
-    first = (await bulk)[0]
-    if first is not None:
-        raise first
 
 
 @pytest.fixture(scope="module")
@@ -63,25 +56,16 @@ async def near(server: RedisServer) -> AsyncIterator[RedisStore]:
         yield store
 
 
-async def fault_of(call: Awaitable[Any]) -> BaseException | None:
-    [result] = await asyncio.gather(call, return_exceptions=True)
-    return result if isinstance(result, BaseException) else None
-
-
 @pytest.mark.parametrize("call", WRITES.values(), ids=WRITES.keys())
 async def test_what_was_carried_out_is_not_repeated_over_what_came_after(
     far: RedisStore, near: RedisStore, way: FaultyWay, call: Call
 ) -> None:
-    way.hold_answers()
-    writing = asyncio.create_task(fault_of(call(far)))
-    await until(lambda: way.held_answers > 0)
+    writing = await answer_held(way, call(far))
     found = await near.get(Get("k"))
     assert getattr(found, "value", b"mine") == b"mine"
     await near.delete(Delete("k"))
     await near.set(Set("k", b"theirs", if_absent=True))
-    way.cut()
-    way.heal()
-    fault = await writing
+    fault = await lost(way, writing)
     assert type(fault) is OutcomeUnknown
     assert str(fault).endswith("read the key before writing again")
     await eventually(lambda: far.get(Get("k")))
@@ -93,23 +77,15 @@ async def test_what_was_carried_out_is_not_repeated_over_what_came_after(
 @pytest.mark.parametrize("call", WRITES.values(), ids=WRITES.keys())
 async def test_what_the_server_never_saw_is_unknown_too(far: RedisStore, way: FaultyWay, call: Call) -> None:
     """Nobody on this side can tell."""
-    way.hold_requests()
-    writing = asyncio.create_task(fault_of(call(far)))
-    await until(lambda: way.held_requests > 0)
-    way.cut()
-    way.heal()
-    assert type(await writing) is OutcomeUnknown
+    writing = await request_held(way, call(far))
+    assert type(await lost(way, writing)) is OutcomeUnknown
     found = await eventually(lambda: far.get(Get("k")))
     assert found.value == b"before"
 
 
 async def test_reads_are_repeated(far: RedisStore, way: FaultyWay) -> None:
-    way.hold_answers()
-    reading = asyncio.gather(far.get(Get("k")), far.bulk_get([Get("k"), Get("absent")]))
-    await until(lambda: way.held_answers > 0)
-    way.cut()
-    way.heal()
-    found, [first, second] = await reading
+    reads = asyncio.gather(far.get(Get("k")), far.bulk_get([Get("k"), Get("absent")]))
+    found, [first, second] = await lost(way, await answer_held(way, reads))
     assert found is not None
     assert found.value == b"before"
     assert getattr(first, "value", None) == b"before"
@@ -124,7 +100,7 @@ async def test_what_was_not_sent_certainly_did_not_happen(tmp_path: Path, call: 
             primary.kill()
             with pytest.raises(StoreUnavailable):
                 await eventually_not(lambda: store.get(Get("k")))
-            fault = await fault_of(call(store))
+            fault = await outcome(call(store))
             assert type(fault) is StoreUnavailable
 
 

@@ -1,0 +1,60 @@
+"""Answers that are lost: a server does what it was asked, and the connection is cut before the client hears of it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+from servers.eventually import until
+from servers.faulty_way import FaultyWay
+
+from pannier_sidecar.state.requests import Set
+from pannier_sidecar.state.store import Store
+
+Call = Callable[[Any], Awaitable[Any]]
+"""Of a store."""
+
+
+async def first_of_a_bulk(store: Store, *, strong: bool = False) -> None:
+    """Write two keys at once, and raise what the first one was told."""
+    fault = (await store.bulk_write([Set("k", b"mine", strong=strong), Set("other", b"mine", strong=strong)]))[0]
+    if fault is not None:
+        raise fault
+
+
+async def outcome(call: Awaitable[Any]) -> Any:
+    """Return what a call returns, or raises."""
+    [result] = await asyncio.gather(call, return_exceptions=True)
+    return result
+
+
+async def answer_held(way: FaultyWay, call: Awaitable[Any]) -> asyncio.Task[Any]:
+    """Begin a call; return when the server has answered it and the answer is on its way."""
+    way.hold_answers()
+    task = asyncio.create_task(outcome(call))
+    await until(lambda: way.held_answers > 0)
+    return task
+
+
+async def request_held(way: FaultyWay, call: Awaitable[Any]) -> asyncio.Task[Any]:
+    """Begin a call; return when its request is on its way."""
+    way.hold_requests()
+    task = asyncio.create_task(outcome(call))
+    await until(lambda: way.held_requests > 0)
+    return task
+
+
+async def lost(way: FaultyWay, task: asyncio.Task[Any]) -> Any:
+    """Lose what is held; return the outcome of its call."""
+    way.cut()
+    way.heal()
+    return await task
+
+
+async def answers_lost(way: FaultyWay) -> None:
+    """Lose answers to whoever is at work."""
+    way.hold_answers()
+    await until(lambda: way.held_answers > 0)
+    way.cut()
+    way.heal()
