@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from redis import Redis, RedisCluster
-from redis.exceptions import RedisError
+from redis.exceptions import RedisError, ResponseError
 from servers.database import Database, Server
 from servers.processes import ServerProcess, free_port
 from servers.processes import wait_until as _wait_until
@@ -233,7 +233,7 @@ class Cluster:
                 old.execute_command("MIGRATE", "127.0.0.1", target.port, "", 0, 5000, "KEYS", *keys)
             owner = _node_id(new)
             for node in (target, source, *self.nodes):
-                with node.client() as client:
+                with node.client() as client, suppress(ResponseError):  # replicas follow their primary
                     client.execute_command("CLUSTER SETSLOT", slot, "NODE", owner)
 
 

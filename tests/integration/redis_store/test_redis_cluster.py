@@ -8,6 +8,8 @@ import pytest
 from servers.eventually import eventually, until
 from servers.load import Load
 from servers.opened_redis import opened
+from servers.opened_store import opening
+from servers.processes import free_port
 from servers.redis_server import Cluster, RedisServer, cluster
 
 from pannier_sidecar.state.errors import NotSupported, StoreRefused, StoreUnavailable
@@ -169,7 +171,8 @@ async def test_a_node_killed_under_load_is_replaced_by_its_replicas_one_after_th
         async with Load(store, tag=tag, strong=True) as load:
             for _ in range(2):
                 await load.goes_on()
-                await replaced(replicated, tag)
+                dead = await replaced(replicated, tag)
+            await asyncio.to_thread(dead.start)  # the last one alone takes no strong writes
             await load.goes_on()
         await load.check(store)
 
@@ -186,6 +189,47 @@ async def test_after_a_failover_the_other_replica_is_expected_before_it_has_foun
             await store.set(Set(tag, b"1", strong=True))
         other.resume()
         await eventually(lambda: store.set(Set(tag, b"2", strong=True)))
+
+
+async def test_after_two_failovers_what_the_last_node_has_alone_is_not_strong(replicated: Cluster) -> None:
+    tag = tag_on(replicated, replicated.nodes[0])
+    async with opening("state.redis", {**replicated.settings, "dialTimeout": 5.0, "readTimeout": 1.0}) as open_one:
+        running = await open_one("v1")
+        await eventually(lambda: running.set(Set(tag, b"1", strong=True)))
+        dead = [await replaced(replicated, tag) for _ in range(2)]
+        await eventually(lambda: running.set(Set(tag, b"2")))
+        fresh = await open_one("v1")
+        for store in (running, fresh):
+            with pytest.raises(StoreUnavailable, match="only 0 of 1 replicas.*nothing was written"):
+                await store.set(Set(tag, b"3", strong=True))
+        found = await fresh.get(Get(tag))
+        assert found is not None
+        assert found.value == b"2"
+        await asyncio.to_thread(dead[0].start)
+        await eventually(lambda: running.set(Set(tag, b"4", strong=True)))
+
+
+async def test_a_slot_that_moves_to_a_node_without_replicas_takes_strong_writes_at_once(replicated: Cluster) -> None:
+    nodes = replicated.nodes
+    tag = tag_on(replicated, nodes[0])
+    slot = slot_of(tag.encode())
+    async with opened(replicated.settings, readTimeout=1.0) as store:
+        await eventually(lambda: store.set(Set(tag, b"1", strong=True)))
+        await asyncio.to_thread(replicated.move_slot, slot, nodes[1])
+        await eventually(lambda: store.set(Set(tag, b"2", strong=True)), 10)
+
+
+async def test_a_replica_that_comes_back_at_another_address_is_not_missed_at_the_old_one(
+    replicated: Cluster, tmp_path: Path
+) -> None:
+    tag, moved = tag_on(replicated, replicated.nodes[0]), replicated.nodes[-1]
+    async with opened(replicated.settings, readTimeout=1.0) as store:
+        await eventually(lambda: store.set(Set(tag, b"1", strong=True)))
+        await asyncio.to_thread(moved.stop)
+        moved.port = free_port()
+        await asyncio.to_thread(moved.start)
+        await until(lambda: replicas_of(replicated.nodes[0]) == 2)
+        await eventually(lambda: store.set(Set(tag, b"2", strong=True)), 15)  # a minute before
 
 
 async def test_a_replica_that_was_forgotten_is_no_longer_expected(replicated: Cluster) -> None:
@@ -213,10 +257,11 @@ def tag_on(nodes: Cluster, node: RedisServer) -> str:
     return next(f"{{t{n}}}" for n in range(1000) if nodes.owner(slot_of(b"t%d" % n)) is node)
 
 
-async def replaced(nodes: Cluster, tag: str) -> None:
-    """Kill the node that has the tag's keys, and return when another one has them."""
+async def replaced(nodes: Cluster, tag: str) -> RedisServer:
+    """Kill the node that has the tag's keys, and return it when another one has them."""
     slot = slot_of(tag.encode())
     dead = await asyncio.to_thread(nodes.owner, slot)
     dead.kill()
     while await asyncio.to_thread(nodes.owner, slot) is dead:
         await asyncio.sleep(0.1)
+    return dead

@@ -96,7 +96,7 @@ async def test_reads_are_repeated(far: RedisStore, way: FaultyWay) -> None:
 async def test_what_was_not_sent_certainly_did_not_happen(tmp_path: Path, call: Call) -> None:
     with with_replica(tmp_path) as (primary, _):
         async with opened(primary.settings, dialTimeout=0.3) as store:
-            await store.set(Set("k", b"before", strong=True))
+            await eventually(lambda: store.set(Set("k", b"before", strong=True)))
             primary.kill()
             with pytest.raises(StoreUnavailable):
                 await eventually_not(lambda: store.get(Get("k")))

@@ -100,6 +100,20 @@ async def test_a_replica_that_has_gone_is_missed(pair: Pair) -> None:
         await eventually(lambda: store.set(Set("k", b"4", strong=True)))
 
 
+async def test_a_server_that_was_restarted_is_still_expected_to_have_its_replica(pair: Pair) -> None:
+    primary, replica = pair
+    async with opened(primary.settings) as store:
+        await eventually(lambda: store.set(Set("k", b"1", strong=True)))
+        replica.kill()
+        primary.kill()
+        await asyncio.to_thread(primary.start)
+        await eventually(lambda: store.set(Set("k", b"2")))
+        with pytest.raises(StoreUnavailable, match="only 0 of 1 replicas follow .* restart the sidecar"):
+            await store.set(Set("k", b"3", strong=True))
+        await asyncio.to_thread(replica.start)
+        await eventually(lambda: store.set(Set("k", b"4", strong=True)))
+
+
 async def test_a_replica_that_has_just_come_does_not_acknowledge_for_another_one(pair: Pair, tmp_path: Path) -> None:
     primary, lagging = pair
     with single(tmp_path / "returning") as returning, returning.client() as client:

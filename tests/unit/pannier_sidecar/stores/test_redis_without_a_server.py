@@ -9,13 +9,13 @@ from hiredis import ReplyError
 
 from pannier_sidecar.network.pipeline import ConnectionLost
 from pannier_sidecar.state.errors import StoreRefused, StoreUnavailable
-from pannier_sidecar.stores.redis import faults
+from pannier_sidecar.stores.redis import faults, info
 from pannier_sidecar.stores.redis.connection import Connection
 from pannier_sidecar.stores.redis.layout import foreign_value_read
 from pannier_sidecar.stores.redis.link import pause_before
+from pannier_sidecar.stores.redis.replicas import COUNT_VALID_S, MISSED_S, ReplicaCount
 from pannier_sidecar.stores.redis.scripts import ALL, with_source
 from pannier_sidecar.stores.redis.settings import RedisSettings
-from pannier_sidecar.stores.redis.strong import COUNT_VALID_S, MISSED_S, ReplicaCount
 from pannier_sidecar.stores.redis.wire import pack, unpack
 
 
@@ -110,21 +110,21 @@ def test_a_script_that_is_missing_is_sent_in_full() -> None:
 
 
 def test_after_a_failover_the_other_replicas_are_expected_before_they_are_there() -> None:
-    replicas = ReplicaCount()
+    replicas = ReplicaCount(is_told=True)
     replicas.note(2, 100.0)
     replicas.after_failover(101.0)
     assert not replicas.is_valid(101.0)
     assert replicas.expected == 1
     replicas.note(0, 102.0)
     assert replicas.expected == 1
-    replicas.note(0, 101.0 + MISSED_S)
+    replicas.after_failover(103.0)
     assert replicas.expected == 1, "one at least, where there was one"
-    replicas.after_failover(200.0)
-    assert replicas.expected == 0
+    replicas.note(0, 103.0 + MISSED_S)
+    assert replicas.expected == 0, "by now those who know say that there is none"
 
 
 def test_a_replica_that_is_gone_is_expected_for_a_while() -> None:
-    replicas = ReplicaCount()
+    replicas = ReplicaCount(is_told=True)
     assert not replicas.is_valid(0.0)
     replicas.note(2, 100.0)
     assert replicas.is_valid(100.0 + COUNT_VALID_S - 1)
@@ -135,6 +135,30 @@ def test_a_replica_that_is_gone_is_expected_for_a_while() -> None:
     assert replicas.expected == 1
     replicas.note(3, 200.0)
     assert replicas.expected == 3
+
+
+def test_a_single_server_is_expected_to_have_the_replicas_that_it_had() -> None:
+    replicas = ReplicaCount()
+    replicas.note(2, 100.0)
+    replicas.after_restart(101.0)
+    assert not replicas.is_valid(101.0)
+    for now in (102.0, 102.0 + MISSED_S, 102.0 + 100 * MISSED_S):
+        replicas.note(0, now)
+        assert replicas.expected == 2
+
+
+def test_more_replicas_of_a_single_server_are_expected_for_good_once_they_have_lasted() -> None:
+    replicas = ReplicaCount()
+    replicas.note(1, 100.0)
+    replicas.note(2, 110.0)  # one comes, while the one that it replaces is still counted
+    replicas.note(1, 120.0)
+    assert replicas.expected == 2
+    replicas.note(1, 130.0 + MISSED_S)
+    assert replicas.expected == 1
+    replicas.note(2, 200.0)
+    replicas.note(2, 200.0 + MISSED_S)
+    replicas.note(1, 200.0 + 9 * MISSED_S)
+    assert replicas.expected == 2
 
 
 def test_a_replica_that_comes_does_not_make_up_for_one_that_is_gone() -> None:
@@ -150,13 +174,60 @@ def test_a_replica_that_comes_does_not_make_up_for_one_that_is_gone() -> None:
 
 
 def test_replicas_that_others_know_of_are_expected_for_as_long_as_they_do() -> None:
-    replicas = ReplicaCount()
+    replicas = ReplicaCount(is_told=True)
     replicas.require(2)
     replicas.note(0, 100.0)
     replicas.note(0, 100.0 + 10 * MISSED_S)
     assert replicas.expected == 2
     replicas.require(1)
     assert replicas.expected == 1
+
+
+def test_a_replica_that_others_know_at_another_address_now_is_expected_there_alone() -> None:
+    replicas = ReplicaCount(is_told=True)
+    replicas.require(1, frozenset({b"a"}))
+    replicas.note(1, 100.0, frozenset({b"a"}))
+    replicas.note(1, 101.0, frozenset({b"b"}))
+    assert replicas.expected == 2
+    replicas.require(1, frozenset({b"b"}))
+    assert replicas.expected == 1
+
+
+def test_keys_that_were_moved_to_a_node_without_replicas_need_none() -> None:
+    before, replicas = ReplicaCount(is_told=True), ReplicaCount(is_told=True)
+    before.require(2)
+    replicas.after_failover(100.0, before)
+    assert replicas.expected == 1
+    replicas.after_move()
+    assert replicas.expected == 0
+
+
+@pytest.mark.parametrize(
+    ("lines", "is_lacking"),
+    [
+        ((b"old", b"first", 500, 51), False),  # the same one, further on
+        ((b"old", b"first", 99, 51), True),
+        ((b"new", b"old", 500, 101), False),  # a replica that had all when it was promoted
+        ((b"new", b"old", 500, 100), True),
+        ((b"new", info.NO_HISTORY, 500, -1), True),  # one that was restarted and has not followed since
+        ((b"new", b"first", 500, 60), True),  # the same, and it was stopped in an orderly way
+        ((b"third", b"new", 500, 200), False),  # two were promoted: it may have all
+    ],
+)
+def test_a_server_tells_whether_it_lacks_what_was_acknowledged(
+    lines: tuple[bytes, bytes, int, int], is_lacking: bool
+) -> None:
+    text = (
+        b"# Replication\r\nrole:master\r\nconnected_slaves:2\r\n"
+        b"slave0:ip=10.0.0.1,port=1,state=online,offset=100,lag=0\r\n"
+        b"slave1:ip=10.0.0.2,port=1,state=online,offset=140,lag=0\r\n"
+        b"master_replid:%b\r\nmaster_replid2:%b\r\nmaster_repl_offset:%d\r\nsecond_repl_offset:%d\r\n"
+    )
+    before = info.acknowledged(text % (b"old", b"first", 150, 51))
+    now = info.history(text % lines)
+    assert before == info.History(b"old", 100, b"first", 50)
+    assert now is not None
+    assert now.lacks(before) is is_lacking
 
 
 class Clock:

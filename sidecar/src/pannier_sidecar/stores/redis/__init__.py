@@ -10,6 +10,7 @@
     votes        whom to believe where they do not agree
     servers      which server gets a call, and what happens when it cannot answer
     strong       writes that replicas have to acknowledge
+    replicas     how many of them have to, and what they have
     dialling     one connection made, signed in and tried
     link         one server for as long as the store is open: connects, reconnects
     connection   one connection: what comes on it, as replies

@@ -61,6 +61,8 @@ class Cluster(Servers):
         """Ids of the nodes that have slots."""
         self._failing: dict[Node, float] = {}
         """Nodes that take no calls, and since when (loop time)."""
+        self._taken_over: dict[Node, Node] = {}
+        """Nodes that have taken slots over since the Cluster was asked, and from whom."""
         self._uncovered_since = inf
         """Loop time since which some slot has no node."""
         self._refresh: asyncio.Task[StoreFault | None] | None = None
@@ -320,13 +322,17 @@ class Cluster(Servers):
         for _, first, last, name, address in found.claims:
             if address is not None:
                 node = self._node_at(address, self._slots[first])
-                node.replicas.require(found.replicas.get(name, 0))
+                self._require(node, name, found)
                 slots[first : last + 1] = [node] * (last + 1 - first)
                 if name in found.failing:
                     failing.add(node)
         self._slots = slots
         self._known = frozenset(claim.node for claim in found.claims)
         in_use = set(slots)
+        for node, before in self._taken_over.items():
+            if before in in_use:  # it has but given some of its slots away
+                node.replicas.after_move()
+        self._taken_over.clear()
         now = asyncio.get_running_loop().time()
         self._uncovered_since = min(self._uncovered_since, now) if None in in_use else inf
         self._failing = {node: self._failing.get(node, now) for node in failing & in_use}
@@ -336,6 +342,13 @@ class Cluster(Servers):
                 task = asyncio.create_task(self._retire(node))
                 self._retiring.add(task)
                 task.add_done_callback(self._retiring.discard)
+
+    def _require(self, node: Node, name: str, found: SlotMap) -> None:
+        """Tell a primary how many replicas it should have."""
+        count = found.replicas.get(name, 0)
+        if not count and found.has_lost_primary:  # it may be of the same shard, and is to be a replica when it is back
+            count = 1
+        node.replicas.require(count, found.places.get(name, frozenset()))
 
     async def _retire(self, node: Node) -> None:
         try:
@@ -348,9 +361,10 @@ class Cluster(Servers):
         node = self._nodes.get(address)
         if node is None:
             dial = partial(self._dialler.primary, address, 0, self._settings.dial_timeout)
-            node = self._nodes[address] = Node(dial, self._settings)
+            node = self._nodes[address] = Node(dial, self._settings, replicas_are_told=True)
             if before is not None:
                 node.replicas.after_failover(asyncio.get_running_loop().time(), before.replicas)
+                self._taken_over[node] = before
         return node
 
 

@@ -3,7 +3,12 @@
 from __future__ import annotations
 
 import re
-from typing import Final
+from typing import TYPE_CHECKING, Final
+
+from msgspec import Struct
+
+if TYPE_CHECKING:
+    from .settings import Address
 
 MAX_LAG_S: Final = 3
 """A replica tells every second how far it is; one that is silent for longer is not there."""
@@ -11,7 +16,51 @@ MAX_LAG_S: Final = 3
 _REPLICA: Final = re.compile(rb"^slave\d+:.*\bstate=(\w+),.*\blag=(-?\d+)", re.MULTILINE)
 _ADDRESS: Final = re.compile(rb"^slave\d+:(ip=[^,]*,port=\d+)", re.MULTILINE)
 _CONNECTED: Final = re.compile(rb"^connected_slaves:(\d+)", re.MULTILINE)
+_OFFSET: Final = re.compile(rb"^slave\d+:.*\boffset=(\d+)", re.MULTILINE)
+_HISTORY: Final = re.compile(
+    rb"^master_replid:(\w+)\s+master_replid2:(\w+)\s+master_repl_offset:(\d+)\s+second_repl_offset:(-?\d+)",
+    re.MULTILINE,
+)
 _RUN_ID: Final = re.compile(rb"^run_id:(\w+)", re.MULTILINE)
+
+
+NO_HISTORY: Final = b"0" * 40
+"""What Redis writes for the earlier history of a server that has followed no other since it was started."""
+
+
+class History(Struct, frozen=True):
+    """What a server has: so many bytes of one history of writes, which may go on from an earlier one."""
+
+    name: bytes
+    offset: int
+    earlier: bytes = NO_HISTORY
+    earlier_offset: int = 0
+    """How much of the earlier one it had when it left it."""
+
+    def lacks(self, other: History) -> bool:
+        """Return whether some of another history is certainly not in this one.
+
+        Nobody can tell where two servers have been promoted since: a server knows but the last one before its own.
+        """
+        if self.name == other.name:
+            return self.offset < other.offset
+        if self.earlier == other.name:
+            return self.earlier_offset < other.offset
+        return self.earlier in (NO_HISTORY, other.earlier)  # it began by itself, or where the other one did
+
+
+def history(info: object) -> History | None:
+    """Return what the server has; None where it is not told."""
+    found = _HISTORY.search(info) if isinstance(info, bytes) else None
+    # The second offset is that of the first byte which it does not have.
+    return None if found is None else History(found[1], int(found[3]), found[2], int(found[4]) - 1)
+
+
+def acknowledged(info: object) -> History | None:
+    """Return what all replicas of the server have; None where it is not told or there are none."""
+    own = history(info)
+    offsets = [int(offset) for offset in _OFFSET.findall(info)] if isinstance(info, bytes) else []
+    return History(own.name, min(offsets), own.earlier, own.earlier_offset) if own is not None and offsets else None
 
 
 def run_id(info: object) -> str:
@@ -29,6 +78,11 @@ def connected(info: object) -> int | None:
 def addresses(info: object) -> frozenset[bytes]:
     """Return where the replicas are; some services do not tell."""
     return frozenset(_ADDRESS.findall(info)) if isinstance(info, bytes) else frozenset()
+
+
+def place(address: Address) -> bytes:
+    """Return an address as INFO writes that of a replica."""
+    return f"ip={address.host},port={address.port}".encode()
 
 
 def following(info: object) -> int | None:

@@ -215,7 +215,7 @@ class WatchedPrimary(Primary):
     """The primary that Sentinels name, left as soon as they name another one."""
 
     def __init__(self, settings: RedisSettings, dialler: Dialler):
-        super().__init__(settings, self._dial)
+        super().__init__(settings, self._dial, replicas_are_told=True)
         self._dialler = dialler
         self._sentinels = Sentinels(settings, dialler, self._judged)
         self._patience = settings.dial_timeout / 2
@@ -249,7 +249,7 @@ class WatchedPrimary(Primary):
         return connection
 
     def _judged(self, verdict: Verdict) -> None:
-        self._node.replicas.require(verdict.replicas)
+        self._node.replicas.require(verdict.replicas, verdict.listed)
         if verdict.primary != self._named:
             self._named = verdict.primary
             self._node.move_to(str(verdict.primary), f"the Sentinels name {verdict.primary} as the primary now")

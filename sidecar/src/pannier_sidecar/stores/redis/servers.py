@@ -17,8 +17,9 @@ from pannier_sidecar.state.errors import OutcomeUnknown, StoreUnavailable
 
 from . import faults, scripts
 from .link import Link
+from .replicas import ReplicaCount
 from .slots import SLOTS
-from .strong import ReplicaCount, StrongWrites
+from .strong import StrongWrites
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterator, Sequence
@@ -52,11 +53,14 @@ Trouble = ConnectionLost | ReplyError | None
 class Node:
     """One server that takes writes."""
 
-    def __init__(self, dial: Callable[[], Awaitable[Connection]], settings: RedisSettings):
+    def __init__(
+        self, dial: Callable[[], Awaitable[Connection]], settings: RedisSettings, *, replicas_are_told: bool = False
+    ):
+        """`replicas_are_told`: Sentinels or a Cluster know how many the server should have."""
         self._dial = dial
         self._settings = settings
         self.link = self._new_link()
-        self.replicas = ReplicaCount()
+        self.replicas = ReplicaCount(is_told=replicas_are_told)
         """How many have to acknowledge a strong write."""
         self._strong: StrongWrites | None = None
         self._is_closed = False
@@ -241,9 +245,11 @@ class NotOpen(Servers):
 class Primary(Servers):
     """One server that has all keys: named in the component, or by Sentinels."""
 
-    def __init__(self, settings: RedisSettings, dial: Callable[[], Awaitable[Connection]]):
+    def __init__(
+        self, settings: RedisSettings, dial: Callable[[], Awaitable[Connection]], *, replicas_are_told: bool = False
+    ):
         super().__init__(settings)
-        self._node = Node(dial, settings)
+        self._node = Node(dial, settings, replicas_are_told=replicas_are_told)
         self._link = self._node.link
 
     async def open(self) -> None:

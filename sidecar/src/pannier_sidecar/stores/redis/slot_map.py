@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from msgspec import Struct
 
+from . import info
 from .settings import Address
 
 if TYPE_CHECKING:
@@ -42,6 +43,10 @@ class View(Struct):
     claims: tuple[Claim, ...]
     replicas: dict[str, int]
     """How many each primary should have."""
+    places: dict[str, frozenset[bytes]] = {}
+    """Where they are, as INFO writes it."""
+    has_lost_primary: bool = False
+    """A primary has failed, and another node has its slots."""
 
 
 class SlotMap(Struct):
@@ -50,13 +55,15 @@ class SlotMap(Struct):
     claims: tuple[Claim, ...]
     """Later ones win."""
     replicas: dict[str, int]
+    places: dict[str, frozenset[bytes]]
+    has_lost_primary: bool
     failing: frozenset[str]
     """Nodes that say that they take no calls."""
     serves: bool
     """Some node takes calls."""
 
 
-def view_from(asked: Address, info: object, nodes: object, slots: Sequence[Any]) -> View:
+def view_from(asked: Address, about: object, nodes: object, slots: Sequence[Any]) -> View:
     """Return what the answers to CLUSTER INFO, NODES and SLOTS mean; the first two may be errors."""
     members = [_Member.read(line) for line in _text(nodes).splitlines() if line.count(" ") >= 7]
     epochs = {member.node: member.epoch for member in members}
@@ -65,18 +72,22 @@ def view_from(asked: Address, info: object, nodes: object, slots: Sequence[Any])
         if member.primary:
             replicas[member.primary] = replicas.get(member.primary, 0) + 1
     claims = []
+    places: dict[str, frozenset[bytes]] = {}
     for first, last, primary, *followers in slots:
         address = _address(primary, asked)
         node = primary[2].decode() if len(primary) > 2 else str(address)
         claims.append(Claim(epochs.get(node, 0), first, last, node, address))
         replicas[node] = max(replicas.get(node, 0), len(followers))
+        places[node] = places.get(node, frozenset()) | _places(followers, asked)
     return View(
         asked,
         next((member.node for member in members if member.is_myself), str(asked)),
-        re.search(r"cluster_state:fail", _text(info)) is None,
+        re.search(r"cluster_state:fail", _text(about)) is None,
         frozenset(member.node for member in members),
         tuple(claims),
         replicas,
+        places,
+        any(member.has_failed and not member.primary and not member.has_slots for member in members),
     )
 
 
@@ -88,8 +99,18 @@ def merged(views: Sequence[View], known: frozenset[str] = frozenset()) -> SlotMa
     for view in together:
         for node, count in view.replicas.items():
             replicas[node] = max(count, replicas.get(node, 0))
-    failing = frozenset(view.node for view in together if not view.serves)
-    return SlotMap(tuple(claims), replicas, failing, any(view.serves for view in together))
+    places: dict[str, frozenset[bytes]] = {}
+    for view in together:
+        for node, where in view.places.items():
+            places[node] = places.get(node, frozenset()) | where
+    return SlotMap(
+        tuple(claims),
+        replicas,
+        places,
+        any(view.has_lost_primary for view in together),
+        frozenset(view.node for view in together if not view.serves),
+        any(view.serves for view in together),
+    )
 
 
 def _clusters(views: Sequence[View]) -> list[list[View]]:
@@ -111,12 +132,17 @@ class _Member(NamedTuple):
     primary: str
     """Of which node it is a replica; empty: of none."""
     epoch: int
+    has_failed: bool
+    has_slots: bool
 
     @classmethod
     def read(cls, line: str) -> _Member:
-        node, _, flags, primary, _, _, epoch, *_ = line.split(" ")
-        is_replica = "slave" in flags.split(",")
-        return cls(node, "myself" in flags, primary if is_replica else "", int(epoch) if epoch.isdigit() else 0)
+        node, _, listed, primary, _, _, epoch, _, *slots = line.split(" ")
+        flags = listed.split(",")
+        if "slave" not in flags:
+            primary = ""
+        number = int(epoch) if epoch.isdigit() else 0
+        return cls(node, "myself" in flags, primary, number, "fail" in flags, any(slots))
 
 
 def _text(reply: object) -> str:
@@ -127,6 +153,11 @@ def _address(node: Sequence[Any], asked: Address) -> Address | None:
     """Return a node's address; a node that does not know its own host is the one that was asked."""
     host = node[0].decode() if node[0] else asked.host
     return None if host == "?" else Address(host, int(node[1]))
+
+
+def _places(nodes: Sequence[Any], asked: Address) -> frozenset[bytes]:
+    found = (_address(node, asked) for node in nodes)
+    return frozenset(info.place(address) for address in found if address is not None)
 
 
 def unasked(views: Iterable[View], asked: Iterable[Address]) -> list[Address]:

@@ -7,6 +7,7 @@ have a connection of their own, and those that come while one WAIT is under way 
 from __future__ import annotations
 
 import asyncio
+import logging
 from itertools import islice
 from typing import TYPE_CHECKING, Any, Final
 
@@ -20,76 +21,14 @@ from .wire import pack
 
 if TYPE_CHECKING:
     from .link import Link
+    from .replicas import ReplicaCount
     from .settings import RedisSettings
+
+log = logging.getLogger(__name__)
 
 LONGEST_WAIT_S: Final = 1.0
 """Dapr's limit. A caller waits at most for its own group of writes and the one before it; each WAITs once, or twice
 where a replica has just connected."""
-COUNT_VALID_S: Final = 1.0
-"""After that time the server is asked again how many replicas it has."""
-MISSED_S: Final = 60.0
-"""So long a replica that has gone is still expected to acknowledge: gone is not the same as taken away."""
-
-
-class ReplicaCount:
-    """How many replicas have to acknowledge.
-
-    As many as there should be, where Sentinels or a Cluster know that; else as many as the server had lately, and
-    one at least where it had one.
-    """
-
-    def __init__(self) -> None:
-        self.following: int | None = None
-        """How many kept up when the server was asked last; None: it does not tell."""
-        self._required = 0
-        self._count = 0
-        self._missed_until = 0.0
-        self._seen: dict[bytes, float] = {}
-        """Until when (loop time) each replica that followed this server is missed if it is gone."""
-        self._valid_until = 0.0
-
-    def is_valid(self, now: float) -> bool:
-        return now < self._valid_until
-
-    def note(self, count: int, now: float, addresses: frozenset[bytes] = frozenset()) -> None:
-        """Take in what the server says; fewer than before is believed only after a while.
-
-        One that has come does not make up for another one that has gone: the latter may have been promoted.
-        """
-        self._valid_until = now + COUNT_VALID_S
-        left = {address: until for address, until in self._seen.items() if now < until}
-        self._seen = left | dict.fromkeys(addresses, now + MISSED_S)
-        if count >= self._count or now >= self._missed_until:
-            self._count = max(count, min(self._count, 1))
-            self._missed_until = now + MISSED_S
-
-    def forget(self) -> None:
-        """Ask the server again before the next write."""
-        self._valid_until = 0.0
-
-    def require(self, count: int) -> None:
-        """Take in what others say of the server's replicas: so many there should be."""
-        self._required = count
-
-    def after_failover(self, now: float, before: ReplicaCount | None = None) -> None:
-        """One of the replicas is the primary now: of this count, or of that of the server before it.
-
-        The others are expected, also before they have found it. Else what it acknowledges alone is lost where it fails
-        too, or is taken for failed, as a busy server is.
-        """
-        self._count = max((before or self).expected - 1, 0)
-        self._seen = {}
-        self._missed_until = now + MISSED_S
-        self._valid_until = 0.0
-
-    @property
-    def expected(self) -> int:
-        return max(self._required, self.seen)
-
-    @property
-    def seen(self) -> int:
-        """How many the server itself has had lately."""
-        return max(self._count, len(self._seen))
 
 
 class _Write:
@@ -108,6 +47,8 @@ class StrongWrites:
         self._settings = settings
         self._replicas = replicas
         self._run_id = ""
+        self._server = ""
+        """At which address strong writes were acknowledged last."""
         self._wait_s = min(LONGEST_WAIT_S, settings.read_timeout / 2)
         self._waiting: list[_Write] = []
         self._sender: asyncio.Task[None] | None = None
@@ -147,18 +88,31 @@ class StrongWrites:
         now = asyncio.get_running_loop().time()
         if connection.run_id != self._run_id:
             if self._run_id:
-                self._replicas.after_failover(now)
+                self._replicas.after_restart(now)
             self._run_id = connection.run_id
         if not self._replicas.is_valid(now):
-            self._note(await connection.send(pack("INFO", "replication"), 1))
+            told = await connection.send(pack("INFO", "replication"), 1)
+            self._note(told)
+            self._compare(connection.name, told)
         following, expected = self._replicas.following, self._replicas.expected
         if following is not None and following < expected:
             self._replicas.forget()
             raise StoreUnavailable(
                 f"only {following} of {expected} replicas follow {connection.name}, so that a strong write could be "
-                "lost; nothing was written: bring them back, or let those that were taken away for good be forgotten "
-                "(SENTINEL RESET, CLUSTER FORGET), or do without strong"
+                f"lost; nothing was written: bring them back, or {self._replicas.way_out}, or do without strong"
             )
+
+    def _compare(self, server: str, told: object) -> None:
+        """Say so where the server is not one that had what strong writes were acknowledged on."""
+        if server != self._server and self._replicas.lacks(info.history(told)):
+            log.error(
+                "Redis at %s is the primary now, but had not copied all strong writes that the one before it "
+                "acknowledged: it was down or cut off meanwhile, and no server that had them could be promoted; what "
+                "it lacks is lost",
+                server,
+            )
+        if server != self._server:
+            self._server, self._replicas.acknowledged = server, None
 
     async def _send_group(self, group: list[_Write]) -> None:
         connection = self.link.connection
@@ -178,6 +132,8 @@ class StrongWrites:
             for write in group:
                 _settle(write, ConnectionLost(str(lost), was_sent=lost.was_sent, timed_out=lost.timed_out))
             return
+        if isinstance(acknowledged, int) and acknowledged >= expected:
+            self._replicas.acknowledged = info.acknowledged(about)
         left = iter(replies)
         for write in group:
             answer = list(islice(left, write.replies))[-1]

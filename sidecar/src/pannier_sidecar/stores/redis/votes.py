@@ -30,6 +30,8 @@ class Report(Struct, frozen=True):
     """How many the primary should have."""
     reachable: int = 0
     """How many of them this Sentinel reaches."""
+    listed: frozenset[bytes] = frozenset()
+    """Where it knows them to be."""
     others: tuple[Address, ...] = ()
     """Where it knows other Sentinels to be."""
 
@@ -47,6 +49,8 @@ class Verdict(Struct, frozen=True):
     """How many the primary should have."""
     reachable: int
     """How many of them some Sentinel reaches."""
+    listed: frozenset[bytes] = frozenset()
+    """Where some Sentinel knows them to be."""
 
     @property
     def has_majority(self) -> bool:
@@ -62,13 +66,14 @@ def judge(reports: Sequence[Report], before: Verdict | None) -> Verdict | None:
     agree = len({report.primary for report in by_sentinel}) == 1
     # An epoch that is lower than before is old news, unless a majority agrees: then the Sentinels were set up anew.
     if before is not None and newest < before.epoch and not (agree and 2 * heard > of):
-        return Verdict(before.primary, before.epoch, heard, of, before.replicas, 0)
+        return Verdict(before.primary, before.epoch, heard, of, before.replicas, 0, before.listed)
     if not by_sentinel:
         return None
     named = Counter(report.primary for report in by_sentinel if report.epoch == newest).most_common(1)[0][0]
     agreeing = [report for report in by_sentinel if report.primary == named]
     replicas, reachable = (max(getattr(each, name) for each in agreeing) for name in ("replicas", "reachable"))
-    return Verdict(named, newest, heard, of, replicas, reachable)
+    listed = frozenset().union(*(report.listed for report in agreeing))
+    return Verdict(named, newest, heard, of, replicas, reachable, listed)
 
 
 def report_from(run_id: str, address: Sequence[bytes], primary: object, replicas: object, sentinels: object) -> Report:
@@ -84,6 +89,7 @@ def report_from(run_id: str, address: Sequence[bytes], primary: object, replicas
         1 + max(_number(fields, b"num-other-sentinels"), len(others)),
         known if listed is None else _expected(listed),
         known if listed is None else sum(not _is_gone(replica) for replica in listed),
+        frozenset(b"ip=%b,port=%b" % (each.get(b"ip", b""), each.get(b"port", b"")) for each in listed or ()),
         tuple(Address(each[b"ip"].decode(), int(each[b"port"])) for each in others if each.get(b"ip")),
     )
 

@@ -1,0 +1,135 @@
+"""How many replicas have to acknowledge a strong write, and what they have acknowledged so far."""
+
+from __future__ import annotations
+
+from math import inf
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from .info import History
+
+COUNT_VALID_S: Final = 1.0
+"""After that time the server is asked again how many replicas it has."""
+MISSED_S: Final = 60.0
+"""So long a replica that has gone is still expected to acknowledge: gone is not the same as taken away."""
+
+
+class ReplicaCount:
+    """As many replicas as there should be: as Sentinels or a Cluster know, else as the server had.
+
+    A single server has nobody beside it who knows. It is expected to have as many as it had when the store met it, or
+    for a minute since, for as long as the store is open: also after it was restarted, when it has none at first.
+    """
+
+    def __init__(self, *, is_told: bool = False):
+        """`is_told`: somebody beside the server knows how many there should be, and `require` is called."""
+        self.following: int | None = None
+        """How many kept up when the server was asked last; None: it does not tell."""
+        self.acknowledged: History | None = None
+        """What all replicas of the server had when a strong write was acknowledged last."""
+        self._is_told = is_told
+        self._required = 0
+        self._listed: frozenset[bytes] = frozenset()
+        self._count = 0
+        self._missed_until = 0.0
+        self._steady: int | None = None
+        """How many a single server had all the time since `_more_since`, or from the beginning."""
+        self._more = 0
+        self._more_since = inf
+        self._seen: dict[bytes, float] = {}
+        """Until when (loop time) each replica that followed this server is missed if it is gone."""
+        self._valid_until = 0.0
+
+    def is_valid(self, now: float) -> bool:
+        return now < self._valid_until
+
+    def note(self, count: int, now: float, addresses: frozenset[bytes] = frozenset()) -> None:
+        """Take in what the server says; fewer than before is believed only after a while.
+
+        One that has come does not make up for another one that has gone: the latter may have been promoted.
+        """
+        self._valid_until = now + COUNT_VALID_S
+        left = {address: until for address, until in self._seen.items() if now < until}
+        self._seen = left | dict.fromkeys(addresses, now + MISSED_S)
+        if count >= self._count or now >= self._missed_until:
+            self._count = count
+            self._missed_until = now + MISSED_S
+        if not self._is_told:
+            self._note_steady(count, now)
+
+    def _note_steady(self, count: int, now: float) -> None:
+        """A replica that comes in place of another may be counted beside it for a while, so more has to last."""
+        if self._steady is None:
+            self._steady = count
+        elif count <= self._steady:
+            self._more_since = inf
+        elif self._more_since == inf:
+            self._more, self._more_since = count, now
+        else:
+            self._more = min(self._more, count)
+            if now >= self._more_since + MISSED_S:
+                self._steady, self._more_since = self._more, inf
+
+    def forget(self) -> None:
+        """Ask the server again before the next write."""
+        self._valid_until = 0.0
+
+    def require(self, count: int, listed: frozenset[bytes] = frozenset()) -> None:
+        """Take in what others say of the server's replicas: how many there should be, and where.
+
+        One that they knew at an address and do not know there any more has moved, or was taken away for good.
+        """
+        self._required = count
+        gone = self._listed - listed
+        self._listed = listed
+        for address in gone:
+            self._seen.pop(address, None)
+        if gone:
+            self._count = min(self._count, max(count, len(self._seen)))
+
+    def after_restart(self, now: float) -> None:
+        """The server is another process: of itself, or of one of its replicas where Sentinels replaced it."""
+        if self._is_told:
+            self.after_failover(now)
+        else:
+            self.forget()
+
+    def after_failover(self, now: float, before: ReplicaCount | None = None) -> None:
+        """One of the replicas is the primary now: of this count, or of that of the server before it.
+
+        The others are expected, also before they have found it, and one at least: what the new primary alone has is
+        lost where it fails too, or is taken for failed, as a busy server is.
+        """
+        before = before or self
+        self._count = max(before.expected - 1, min(before.expected, 1))
+        self.acknowledged = before.acknowledged
+        self._seen = {}
+        self._missed_until = now + MISSED_S
+        self._valid_until = 0.0
+
+    def after_move(self) -> None:
+        """What looked like a failover was none: the server has taken over keys of one that goes on."""
+        self._count = 0
+        self.acknowledged = None
+        self._valid_until = 0.0
+
+    def lacks(self, history: History | None) -> bool:
+        """Return whether a server certainly lacks some of what all replicas acknowledged."""
+        known = self.acknowledged
+        return known is not None and history is not None and history.lacks(known)
+
+    @property
+    def way_out(self) -> str:
+        """What to do where replicas were taken away for good."""
+        if self._is_told:
+            return "let those that were taken away for good be forgotten (SENTINEL RESET, CLUSTER FORGET)"
+        return "restart the sidecar if they were taken away for good"
+
+    @property
+    def expected(self) -> int:
+        return max(self._required, self.seen)
+
+    @property
+    def seen(self) -> int:
+        """How many the server itself has had."""
+        return max(self._count, self._steady or 0, len(self._seen))
