@@ -66,7 +66,7 @@ def test_the_metadata_shows_what_dapr_shows(serve: Serve, folder: Path) -> None:
     (folder / "secrets.yaml").write_text(SECRETS)
     pannier = serve()
     store = {"name": "store", "type": "state.in-memory", "version": "v1", "capabilities": CLAIMED}
-    secrets = {"name": "secrets", "type": "secretstores.local.env", "version": "v1", "capabilities": []}
+    secrets = {"name": "secrets", "type": "secretstores.local.env", "version": "v1"}
     found = json.loads(pannier.call("/v1.0/metadata")[1])
     assert found["components"] == [store, secrets]
     placement = "placement: disconnected"
@@ -152,3 +152,34 @@ def test_sighup_reads_the_components_again_and_ends_nothing(serve: Serve, folder
     pannier.until_says("SIGHUP: reading the components again")
     pannier.until(lambda: pannier.call("/v1.0/state/more/none")[0] == 204, "the new store is served")
     assert pannier.process.poll() is None
+
+
+def test_two_components_of_one_name_end_the_start_whatever_their_kinds(serve: Serve, folder: Path) -> None:
+    (folder / "twice.yaml").write_text(SECRETS.replace("secrets}", "store}"))
+    pannier = serve()
+    assert pannier.end() == 1
+    duplicate = "store (secretstores.local.env/v1) with existing store (state.in-memory/v1)"
+    assert f"failed to load components: duplicate definition of Component name {duplicate}" in pannier.out
+
+
+def test_a_component_that_becomes_wrong_is_closed_or_ends_the_sidecar(serve: Serve, folder: Path) -> None:
+    pannier = serve()
+    assert pannier.call("/v1.0/state/store/none") == (204, "")
+    (folder / "store.yaml").write_text(STORE.format(name="store", type="state.sqlite", more=", ignoreErrors: true"))
+    failed = "[INIT_COMPONENT_FAILURE]: initialization error occurred for store (state.sqlite/v1): "
+    pannier.until_says(f"Ignoring error processing component: process component store error: {failed}{failed}missing")
+    pannier.until(lambda: pannier.call("/v1.0/state/store/none")[0] == 400, "the store is no longer served")
+
+    (folder / "store.yaml").write_text(STORE.format(name="store", type="state.in-memory", more=""))
+    pannier.until(lambda: pannier.call("/v1.0/state/store/none")[0] == 204, "the store is served again")
+    (folder / "store.yaml").write_text(STORE.format(name="store", type="state.sqlite", more=""))
+    pannier.until_says("daprd will exit gracefully: process component store error: ")
+    assert pannier.end() == 1
+
+
+def test_a_component_that_becomes_wrong_ends_nothing_in_profile_spec(serve: Serve, folder: Path) -> None:
+    pannier = serve("spec")
+    assert pannier.call("/v1.0/state/store/none") == (204, "")
+    (folder / "store.yaml").write_text(STORE.format(name="store", type="state.no-such", more=""))
+    pannier.until_says("refused: ")
+    assert pannier.call("/v1.0/state/store/none") == (204, "")

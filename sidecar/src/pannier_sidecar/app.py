@@ -89,6 +89,9 @@ class Sidecar:
         )
         self._service.note_failure = self.keeper.note_failure
         self.keeper.on_change = self._take_over
+        self._is_wrong = False
+        if settings.profile == "dapr":
+            self.keeper.on_wrong = self._end_wrong
         self._tracer = make_tracer(place.environment, settings.app.id)
         self._server = HttpServer(_http_limits(settings.limits), self._budget)
         self._runtime = Runtime(
@@ -142,6 +145,11 @@ class Sidecar:
             log.info("Shutdown requested via API")
         self.ask_to_stop(force)
 
+    def _end_wrong(self) -> None:
+        """End gracefully, and with the exit code of a failure, because of a component."""
+        self._is_wrong = True
+        self.ask_to_stop()
+
     @property
     def is_asked_to_stop(self) -> bool:
         return self._stopping.is_set()
@@ -166,7 +174,7 @@ class Sidecar:
         log.debug("stopped")
         if self._settings.profile == "dapr" and not is_forced:
             log.info("Daprd shutdown gracefully")
-        return 1 if is_forced else 0
+        return 1 if is_forced or self._is_wrong else 0
 
     async def _export_the_rest(self) -> None:
         """Give spans a moment to leave; a collector that is down must not hold up the end."""
@@ -225,7 +233,8 @@ class Sidecar:
         """Answer no pages of other sites. They reach ports, but no Unix socket."""
         if not _is_on_ports(sockets):
             return answer
-        return guarded(answer, access_control(self._settings, is_exposed=is_exposed(sockets)))
+        access = access_control(self._settings, is_exposed=is_exposed(sockets))
+        return guarded(answer, access, asks_as_dapr=self._settings.profile == "dapr")
 
     async def _answer_scrape(self, call: Call) -> Answer:
         """Answer on the metrics port, whatever the path: Dapr has them at `/`, most others at `/metrics`."""

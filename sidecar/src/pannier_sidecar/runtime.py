@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final, Protocol
 
+import msgspec
 from msgspec import Struct
 
 from .state.errors import MalformedRequest
@@ -34,13 +35,13 @@ class ComponentStatus(Protocol):
     def capabilities(self) -> Sequence[str]: ...
 
 
-class Description(Struct):
-    """One component as the metadata describes it."""
+class Description(Struct, omit_defaults=True):
+    """One component as the metadata describes it, without capabilities where it has none (as in Dapr)."""
 
     name: str
     type: str
     version: str
-    capabilities: list[str]
+    capabilities: list[str] = msgspec.field(default_factory=list)
 
 
 NO_PLACEMENT: Final = "placement: disconnected"

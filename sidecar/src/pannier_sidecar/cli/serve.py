@@ -11,6 +11,7 @@ from pannier_sidecar import listening
 from pannier_sidecar.app import Sidecar, run_loop
 from pannier_sidecar.cli import starting
 from pannier_sidecar.cli.parsing import UsageError
+from pannier_sidecar.loading.as_daprd import told_of_duplicates
 from pannier_sidecar.loading.folder import FolderWatch
 from pannier_sidecar.loading.half_written import PATIENCE
 from pannier_sidecar.settings import MOUNTED_COMPONENTS
@@ -50,6 +51,8 @@ async def _serve(settings: Settings, listeners: listening.Listeners) -> int:
     sidecar = Sidecar(settings, listeners, source)
     plan = sidecar.read_components()
     is_dapr = settings.profile == "dapr"  # which starts with no wrong component, unless it says `ignoreErrors`
+    if plan.duplicates:
+        raise starting.CannotStart("\n".join(plan.duplicates), told_of_duplicates(plan.duplicates, "load components"))
     if settings.components.is_strict or is_dapr:
         starting.refuse_wrong_components(plan, are_errors_ignored=not settings.components.is_strict)
     is_ending = False

@@ -26,6 +26,11 @@ log = logging.getLogger(__name__)
 class CannotStart(Exception):
     """The sidecar can't start; the text is one line, or several, for the user."""
 
+    def __init__(self, text: str, fatal: str = ""):
+        """`fatal` is a line for the log, for whoever waits for that of daprd."""
+        super().__init__(text)
+        self.fatal = fatal
+
 
 def read_settings(
     arguments: Sequence[str], environment: Mapping[str, str], defaults: Mapping[str, Any] | None = None
@@ -85,6 +90,9 @@ def one_line_each() -> Iterator[None]:
     try:
         yield
     except (CannotStart, FolderUnreadable, listening.AddressUnusable) as error:
+        signal.signal(signal.SIGINT, signal.SIG_IGN)  # it ends as it is, and with the exit code of a failure
+        if isinstance(error, CannotStart) and error.fatal:
+            log.critical("%s", error.fatal)
         for line in str(error).splitlines():
             print(f"pannier: {line}", file=sys.stderr)
         raise SystemExit(1) from None

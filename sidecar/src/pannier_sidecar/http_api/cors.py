@@ -16,24 +16,37 @@ if TYPE_CHECKING:
 
 _METHODS: Final = b"GET, HEAD, POST, PUT, DELETE"
 _EXPOSED: Final = b"etag, metadata.ttlexpiretime, retry-after, traceparent, tracestate"
+_VARY: Final = (b"vary", b"origin, access-control-request-method, access-control-request-headers")
 _MAX_AGE: Final = b"600"
 """Seconds that a browser may remember what it was told."""
 
 
-def guarded(answer: Callable[[Call], Awaitable[Answer]], access: AccessControl) -> Callable[[Call], Awaitable[Answer]]:
-    """Return what answers the same calls, but refuses those of other hosts and origins."""
+def guarded(
+    answer: Callable[[Call], Awaitable[Answer]], access: AccessControl, *, asks_as_dapr: bool = False
+) -> Callable[[Call], Awaitable[Answer]]:
+    """Return what answers the same calls, but refuses those of other hosts and origins.
+
+    With `asks_as_dapr` preflights are answered with Dapr's statuses, and those of other origins are told nothing, which
+    is as much to a browser as to be refused.
+    """
     known = access.known_hosts
 
     async def judged(call: Call) -> Answer:
         headers = call.headers
         origin = headers.get(b"origin")
+        is_preflight = call.method == b"OPTIONS" and b"access-control-request-method" in headers
+        if asks_as_dapr and is_preflight and access.refusal(headers.get(b"host"), None) is None:
+            if not access.allowed_origins:
+                return await answer(call)
+            if access.refusal(headers.get(b"host"), origin) is not None:
+                return Answer(200, headers=(_VARY,))
         refused = access.refusal(headers.get(b"host"), origin)
         if refused is not None:
             return refusal(refused.http_status, refused.code, refused.message)
         if origin is None:
             return await answer(call)
-        if call.method == b"OPTIONS" and b"access-control-request-method" in headers:
-            return _preflight(call, access, origin)
+        if is_preflight:
+            return _preflight(call, access, origin, 200 if asks_as_dapr else 204)
         answered = copy(await answer(call))  # a copy, because answers are shared
         answered.headers = (
             *answered.headers,
@@ -57,12 +70,12 @@ def _allowing(access: AccessControl, origin: bytes) -> tuple[tuple[bytes, bytes]
     return ((b"access-control-allow-origin", origin), (b"vary", b"origin"))
 
 
-def _preflight(call: Call, access: AccessControl, origin: bytes) -> Answer:
+def _preflight(call: Call, access: AccessControl, origin: bytes, status: int) -> Answer:
     """Answer a browser's question whether a page may send a request. It carries no token yet."""
-    headers = [*_allowing(access, origin), (b"access-control-allow-methods", _METHODS)]
+    headers = [_allowing(access, origin)[0], _VARY, (b"access-control-allow-methods", _METHODS)]
     if wanted := call.headers.get(b"access-control-request-headers"):
         headers.append((b"access-control-allow-headers", wanted))
     if b"access-control-request-private-network" in call.headers:
         headers.append((b"access-control-allow-private-network", b"true"))
     headers.append((b"access-control-max-age", _MAX_AGE))
-    return Answer(204, headers=tuple(headers))
+    return Answer(status, headers=tuple(headers))

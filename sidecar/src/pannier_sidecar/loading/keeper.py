@@ -5,8 +5,10 @@ from __future__ import annotations
 import asyncio
 import logging
 from contextlib import suppress
+from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
+from pannier_sidecar.loading.as_daprd import tell_of_refused, told_of_duplicates
 from pannier_sidecar.loading.folder import FolderUnreadable, FolderWatch, Reading
 from pannier_sidecar.loading.open_stores import RETIRING_PATIENCE, OpeningObserver, OpenStore, Slot
 from pannier_sidecar.loading.planning import Plan, plan
@@ -43,7 +45,8 @@ class StoreKeeper:
         """Take the components from a folder that is watched, or a reading that never changes."""
         self._watch = source if isinstance(source, FolderWatch) else None
         self._fixed = source if isinstance(source, Reading) else Reading()
-        self._surroundings = surroundings
+        # A store that no file asks for is none that daprd would judge.
+        self._surroundings = surroundings if self._watch else replace(surroundings, is_daprd=False)
         self._observer = observer
         self._poll_interval = poll_interval
         self._plan = Plan()
@@ -59,6 +62,8 @@ class StoreKeeper:
         self.status_key = ""
         """Of whoever writes that folder."""
         self.on_change: Callable[[Directory], None] = _nobody
+        self.on_wrong: Callable[[], None] | None = None
+        """Called where what was read while serving is so wrong that daprd would end."""
 
     def read(self) -> Plan:
         """Read the components and judge them, opening nothing. Raises FolderUnreadable."""
@@ -167,6 +172,9 @@ class StoreKeeper:
             if reading is not None:
                 self._take(reading)
                 self._tell()
+                if self._plan.duplicates and self.on_wrong is not None:
+                    log.critical("%s", told_of_duplicates(self._plan.duplicates, "load resources from disk"))
+                    self.on_wrong()
                 self._carry_out()
             self._note_version()
 
@@ -184,10 +192,14 @@ class StoreKeeper:
 
     def _tell(self) -> None:
         """Log what is wrong, a line for each component, each line once."""
-        refusals = [" | ".join(refused.lines()) for refused in self._plan.refused]
-        for line in refusals:
+        refusals = {" | ".join(refused.lines()): refused for refused in self._plan.refused}
+        for line, refused in refusals.items():
             if line not in self._told:
                 log.error("refused: %s", line)
+                if refused.type and self.on_wrong is not None:
+                    tell_of_refused(refused)
+                    if not refused.ignores_errors:
+                        self.on_wrong()
         for line in self._plan.warnings:
             if line not in self._told:
                 log.warning("%s", line)

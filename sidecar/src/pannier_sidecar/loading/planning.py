@@ -18,6 +18,7 @@ from pannier_crds.checks import are_rivals, is_served, problems_among, problems_
 from pannier_crds.folder import INDEX_FILE
 from pannier_crds.problems import Problem, error, metadata_path, quoted
 from pannier_crds.secret import is_hidden, reveal
+from pannier_sidecar.loading.as_daprd import duplicates_of
 from pannier_sidecar.loading.resolving import Surroundings, resolve
 from pannier_sidecar.loading.secrets import SecretStores, described, open_secret_store
 from pannier_sidecar.loading.states import ComponentState
@@ -122,6 +123,8 @@ class Plan(Struct, frozen=True):
     secret_stores: tuple[ComponentState, ...] = ()
     aside: tuple[str, ...] = ()
     """A line for each document that is no component."""
+    duplicates: tuple[str, ...] = ()
+    """A line for each component that daprd would not start with, because another one has its name."""
 
 
 def place(source: str, problem: Problem) -> str:
@@ -154,7 +157,7 @@ def plan(
         if found.component.is_state_store:
             planning.judge(found)
     planning.end_conflicts()
-    return planning.result()
+    return planning.result(duplicates_of(found.component for found in visible) if surroundings.is_daprd else ())
 
 
 class _Planning:
@@ -171,7 +174,7 @@ class _Planning:
         self._warnings: list[str] = []
         self._aside: list[str] = []
 
-    def result(self) -> Plan:
+    def result(self, duplicates: tuple[str, ...]) -> Plan:
         return Plan(
             tuple(self._wanted),
             tuple(self._refused),
@@ -180,6 +183,7 @@ class _Planning:
             self._secrets.files,
             tuple(self._secret_stores),
             tuple(self._aside),
+            duplicates,
         )
 
     def tell_of_foreign(self, files: Iterable[str]) -> None:
@@ -329,6 +333,8 @@ class _Planning:
         self._refused.append(
             Refused(found.source, component.name, component.type, component.version, placed, component.ignore_errors)
         )
+        if component.ignore_errors and self._surroundings.is_daprd:
+            return
         if component.name in self._serving and all(wanted.name != component.name for wanted in self._wanted):
             self._keep(self._serving[component.name], placed, at)
 
@@ -360,7 +366,9 @@ def _placed(
     for name in (each.name for each in component_type.fields if each.names_a_file):
         if settings.get(name) is not None:
             continue
-        if surroundings.data_folder is None:
+        if surroundings.is_daprd:
+            yield error(metadata_path(name), "missing connection string", "name a file; Dapr has no default either")
+        elif surroundings.data_folder is None:
             message = "no file is named, and there is no home folder to put one into"
             yield error(metadata_path(name), message, "add it, or set HOME or XDG_DATA_HOME")
         else:

@@ -41,6 +41,8 @@ class Surroundings:
     environment: Mapping[str, str] = field(default_factory=dict, repr=False)
     allowed_variables: frozenset[str] | None = None
     """The variables that `envRef` may name; None: every one but the sidecar's own."""
+    is_daprd: bool = False
+    """A wrong component ends the sidecar unless it says `ignoreErrors`, and no default is taken that daprd lacks."""
     run: bytes = field(default_factory=lambda: os.urandom(16))
     """Makes `{uuid}` another one in each process, and the same one at each reading: a store is not opened anew."""
 
@@ -57,8 +59,8 @@ class Surroundings:
         allowed = None
         if settings.place.mode == "kubernetes":
             allowed = frozenset(environment.get("DAPR_ENV_KEYS", "").split())
-        place = settings.place
-        return cls(settings.app.id, place.namespace, place.pod_name, place.data_folder, environment, allowed)
+        place, is_daprd = settings.place, settings.profile == "dapr"
+        return cls(settings.app.id, place.namespace, place.pod_name, place.data_folder, environment, allowed, is_daprd)
 
 
 def resolve(

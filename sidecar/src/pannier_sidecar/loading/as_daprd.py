@@ -1,0 +1,47 @@
+"""What daprd says of components that are wrong before it ends because of them; profile `dapr` does the same."""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from pannier_crds.component import Component
+    from pannier_sidecar.loading.planning import Refused
+
+log = logging.getLogger(__name__)
+
+
+def duplicates_of(components: Iterable[Component]) -> tuple[str, ...]:
+    """Return a line for each component whose name another one has, of whatever kind: daprd starts with none."""
+    first: dict[str, Component] = {}
+    found = []
+    for component in components:
+        existing = first.setdefault(component.name, component)
+        if existing is not component:
+            found.append(f"duplicate definition of Component name {_shown(component)} with existing {_shown(existing)}")
+    return tuple(found)
+
+
+def told_of_duplicates(lines: Iterable[str], task: str) -> str:
+    """Return the line of the log for components of one name; `task` is what could not be done because of them."""
+    return f"Fatal error from runtime: failed to {task}: " + r"\n".join(lines)
+
+
+def tell_of_refused(refused: Refused) -> None:
+    """Log what became of a component that is wrong."""
+    name = f"{refused.name} ({refused.type}/{refused.version})"
+    wrong = "; ".join(problem.message for problem in refused.problems)
+    failed = f"[INIT_COMPONENT_FAILURE]: initialization error occurred for {name}: "
+    log.error("Failed to init component %s: %s%s", name, failed, wrong)
+    error = f"process component {refused.name} error: {failed}{failed}{wrong}"
+    if refused.ignores_errors:
+        log.error("Ignoring error processing component: %s", error)
+    else:
+        log.warning("Error processing component, daprd will exit gracefully: %s", error)
+
+
+def _shown(component: Component) -> str:
+    return f"{component.name} ({component.type}/{component.version})"
