@@ -11,7 +11,7 @@ import threading
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 COMMAND = (sys.executable, "-m", "pannier_sidecar")
@@ -22,10 +22,16 @@ PATIENCE = 30.0
 class Pannier:
     """One process of `pannier VERB ...`."""
 
-    def __init__(self, *arguments: object, environment: Mapping[str, str] | None = None, folder: Path | None = None):
-        """Start it with nothing but this environment and PATH."""
+    def __init__(
+        self,
+        *arguments: object,
+        environment: Mapping[str, str] | None = None,
+        folder: Path | None = None,
+        through: Sequence[str] = (),
+    ):
+        """Start it with nothing but this environment and PATH, `through` another program that changes into it."""
         self.process = subprocess.Popen(
-            [*COMMAND, *map(str, arguments)],
+            [*through, *COMMAND, *map(str, arguments)],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,

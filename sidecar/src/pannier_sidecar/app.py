@@ -24,7 +24,7 @@ from pannier_sidecar.http_api.lane import Limits as HttpLimits
 from pannier_sidecar.http_api.messages import Answer
 from pannier_sidecar.http_api.profiles import PROFILES
 from pannier_sidecar.http_api.server import HttpServer
-from pannier_sidecar.listening import addresses_of, is_exposed
+from pannier_sidecar.listening import addresses_of, is_exposed, most_connections
 from pannier_sidecar.loading.keeper import StoreKeeper
 from pannier_sidecar.loading.resolving import Surroundings
 from pannier_sidecar.observing.exposition import CONTENT_TYPE
@@ -79,7 +79,7 @@ class Sidecar:
         observer = self._metrics or Unobserved()
         surroundings = Surroundings.of(settings)
         self.keeper = StoreKeeper(source, surroundings, observer, poll_interval=settings.components.poll_interval)
-        self._budget = Budget(settings.limits.all_bodies)
+        self._budget = Budget(settings.limits.all_bodies, most_connections())
         self._service = StateService(
             self.keeper.directory,
             observer,

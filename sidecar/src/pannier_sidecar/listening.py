@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import errno
 import os
+import resource
 import socket
 import stat
-from contextlib import ExitStack
+import sys
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, Self
 
@@ -24,6 +26,26 @@ _ATTEMPTS: Final = 20
 USUAL_GRPC_PORT: Final = 50001
 """Dapr's own, so that its SDKs find it."""
 _LONGEST_SOCKET_PATH: Final = 107
+
+
+_FILES_WANTED: Final = 20_000
+"""As many connections as all ports take, and files of stores."""
+_FILES_OF_STORES: Final = 128
+
+
+def allow_many_files() -> None:
+    """Raise the limit of open files as far as it is needed and allowed, as programs in Go do: often it is 1,024."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = _FILES_WANTED if hard == resource.RLIM_INFINITY else min(_FILES_WANTED, hard)
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        with suppress(OSError, ValueError):  # then there are fewer connections
+            resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
+
+
+def most_connections() -> int:
+    """Return how many connections can be open such that stores and components can open files too."""
+    soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    return sys.maxsize if soft == resource.RLIM_INFINITY else max(soft - _FILES_OF_STORES, soft // 2)
 
 
 class AddressUnusable(Exception):

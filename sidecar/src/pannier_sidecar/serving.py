@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import socket
+import sys
 from dataclasses import dataclass, field
+from heapq import nsmallest
+from operator import itemgetter
 from time import monotonic
 from typing import TYPE_CHECKING, Any, Final, Generic, Protocol, TypeVar
 
@@ -19,6 +22,8 @@ SPARE: Final = 16
 """What part of the budget is free after clients have been given up."""
 STEP: Final = 64
 """By what part of the budget it must change before connections are weighed again that had nothing to give up."""
+MADE_AT_ONCE: Final = 1 / 64
+"""Share of waiting connections that are closed together: looking for them takes a millisecond among thousands."""
 ACCEPTING_S = 0.02
 """At the end, for connections that the system has taken and the loop has not: closing the listener would reset them."""
 
@@ -31,6 +36,15 @@ class Connection(Protocol):
 
     def give_up(self, excess: int) -> None:
         """Let go of what waits for the client, the heaviest first, until `excess` bytes are free or none waits."""
+
+    def waits(self) -> tuple[float, int] | None:
+        """Return since when the client is waited for, with a request or the rest of one, and the number of its arrival.
+
+        None: the sidecar is at work for it, or closes it. The number matters because the clock is set once a second.
+        """
+
+    def make_way(self) -> None:
+        """Close the connection, which waits for its client, in favour of another one."""
 
     def sweep(self) -> None:
         """End what has been in one state for too long. Called once a second."""
@@ -52,10 +66,14 @@ class Budget:
     taken of their answers. Who changes `held` calls `relieve` when it is over the limit.
     """
 
-    __slots__ = ("_fruitless_at", "groups", "held", "limit")
+    __slots__ = ("_fruitless_at", "arrivals", "connections", "groups", "held", "limit")
 
-    def __init__(self, limit: int):
+    def __init__(self, limit: int, connections: int = sys.maxsize):
         self.limit = limit
+        self.connections = connections
+        """Most of them, on all listeners together: the stores need files too."""
+        self.arrivals = 0
+        """Connections so far."""
         self.held = 0
         self._fruitless_at: int | None = None
         """What was held after the last weighing that did not free enough."""
@@ -111,9 +129,29 @@ class Connections(Generic[AnyConnection]):
         """Bytes held for all clients, those of other listeners included."""
         return self.budget.held
 
-    def tick(self) -> None:
+    def tick(self, now: float) -> None:
         """Set the clock."""
-        self.now = monotonic()
+        self.now = now
+
+    def find_room(self, most: int) -> bool:
+        """Say whether one more connection can be taken, where a listener has so many at the most.
+
+        To make room, connections are closed that wait for their clients, the longest waiting first. So idle ones keep
+        nobody out. A new one, whose request is about to be read, must not go before those that a flood has begun.
+        """
+        budget = self.budget
+        budget.arrivals += 1
+        if len(self.open) >= most:
+            groups: list[Connections[Any]] = [self]
+        elif sum(len(group.open) for group in budget.groups) >= budget.connections:
+            groups = budget.groups
+        else:
+            return True
+        opened = (connection for group in groups for connection in group.open)
+        waiting = [(how, connection) for connection in opened if (how := connection.waits()) is not None]
+        for _, connection in nsmallest(1 + int(len(waiting) * MADE_AT_ONCE), waiting, key=itemgetter(0)):
+            connection.make_way()
+        return bool(waiting)
 
     def lost(self, connection: AnyConnection) -> None:
         """Take note that a connection is gone."""
@@ -139,7 +177,7 @@ class Server:
         make: Callable[[], asyncio.Protocol],
     ) -> None:
         """Serve bound sockets (TCP or Unix) with protocols that `make` makes and that enter `connections`."""
-        connections.tick()
+        connections.tick(self.groups[0].now if self.groups else monotonic())
         self.groups.append(connections)
         connections.budget.groups.append(connections)
         loop = asyncio.get_running_loop()
@@ -176,7 +214,8 @@ class Server:
 
     def _on_tick(self) -> None:
         self._tick = asyncio.get_running_loop().call_later(TICK_S, self._on_tick)
+        now = monotonic()  # one time for all: what waits on one listener is compared with what waits on another
         for group in self.groups:
-            group.tick()
+            group.tick(now)
             for connection in list(group.open):
                 connection.sweep()

@@ -3,7 +3,7 @@
 import asyncio
 
 import pytest
-from integration.grpc_head.grpc_wire import GET, data, framed, get, is_well, serving
+from integration.grpc_head.grpc_wire import GET, Serving, data, framed, get, is_well, serving
 from integration.grpc_head.slow_store import SlowStore
 
 from pannier_sidecar import serving as serving_clock
@@ -47,6 +47,27 @@ async def test_streams_over_the_limit_are_refused_for_another_try() -> None:
         for stream in streams:
             assert (await client.answer(stream)).status == 0
         assert (await client.ask(GET, get("k"))).status == 0
+
+
+def at_rest(here: Serving) -> int:
+    return sum(lane.waits() is not None for lane in here.lanes.open)
+
+
+async def test_the_connection_that_has_waited_longest_gives_way() -> None:
+    store = SlowStore()
+    async with serving(store, limits=Limits(connections=3)) as here:
+        working, begun, idle = [await here.connect() for _ in range(3)]
+        stream = working.call(GET, get("slow"))
+        begun.begin("GetState")
+        await here.until(lambda: at_rest(here) == 2, "a call at work")
+        for left, waiting in ((1, begun), (0, idle)):
+            other = await here.connect()
+            other.call(GET, get("slow"))
+            await here.until(lambda left=left: at_rest(here) == left, "another one at work")
+            assert await waiting.until_closed() == ErrorCode.NO_ERROR
+        assert await (await here.connect()).until_closed() == ErrorCode.ENHANCE_YOUR_CALM
+        store.go_on.set()
+        assert (await working.answer(stream)).status == 0
 
 
 async def test_a_drain_lets_calls_end_and_takes_no_more() -> None:

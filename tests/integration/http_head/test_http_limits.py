@@ -347,17 +347,42 @@ async def test_a_slow_client_that_does_take_its_answer_gets_all_of_it(fast_clock
 # --- connections ------------------------------------------------------------------------------------------------------
 
 
+async def test_the_connection_that_has_waited_longest_gives_way() -> None:
+    gate = Gate()
+    async with serving(gate.answer, limits=Limits(connections=3)) as here:
+        working, begun, idle = [await here.connect() for _ in range(3)]
+        await working.send(get("/"))
+        await begun.send(get("/")[:-4])
+        await until(lambda: len(gate.calls) == 1, "a call at work")
+        for one in (begun, idle):
+            await here.connect()
+            assert await one.rest() == b""
+        gate.open()
+        assert (await working.answer()).status == 200
+        assert len(here.lanes.open) == 3
+
+
+async def test_connections_of_all_ports_leave_files_for_the_stores() -> None:
+    async with serving(budget=Budget(MIB, connections=2)) as here:
+        wires = [await here.connect() for _ in range(5)]
+        assert await wires[-1].is_usable()
+        await until(lambda: len(here.lanes.open) == 2, "the others to give way")
+
+
 async def test_one_connection_too_many_is_told_so() -> None:
-    async with serving(limits=Limits(connections=3)) as here:
+    gate = Gate()
+    async with serving(gate.answer, limits=Limits(connections=3)) as here:
         wires = [await here.connect() for _ in range(3)]
         for wire in wires:
-            assert await wire.is_usable()
+            await wire.send(get("/"))
+        await until(lambda: len(gate.calls) == 3, "three calls at work")
         one_too_many = await here.connect()
         refused(await one_too_many.answer(), 503, "ERR_OVERLOADED", "3 connections")
         assert await one_too_many.rest() == b""
+        gate.open()
         for wire in wires:
-            assert await wire.is_usable()
+            assert (await wire.answer()).status == 200
         await wires[0].close()
         await one_too_many.close()
         await until(lambda: len(here.lanes.open) == 2, "room for another one")
-        assert await (await here.connect()).is_usable()
+        assert (await (await here.connect()).ask(get("/"))).status == 200

@@ -36,6 +36,7 @@ def serve(arguments: Sequence[str], environment: Mapping[str, str]) -> int:
         raise UsageError("serve starts no app; write pannier run ... -- COMMAND")
     starting.set_up_logs(settings, parsed)
     with starting.one_line_each():
+        listening.allow_many_files()
         with listening.bind(settings) as listeners:
             return run_loop(_serve(settings, listeners))
 

@@ -66,6 +66,7 @@ class Connection(asyncio.Protocol, Generic[AnyStream]):
         self._receive_window = frames.DEFAULT_WINDOW
         self._resets = 0
         self._idle_frames = 0
+        self._arrival = 0
         self._began = self._heard = shared.now
         """When the client last said something."""
         self._asked = False
@@ -103,6 +104,8 @@ class Connection(asyncio.Protocol, Generic[AnyStream]):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = transport  # type: ignore[assignment]  # uvloop's transports do not derive from asyncio's
         shared, limits = self._shared, self._limits
+        has_room = shared.find_room(limits.connections)
+        self._arrival = shared.budget.arrivals
         shared.open.add(self)
         self._sender = Sender(self._transport, shared, self._close)
         settings = {
@@ -112,8 +115,8 @@ class Connection(asyncio.Protocol, Generic[AnyStream]):
         }
         self._sender.write(frames.settings(settings))
         self._open_window(4 * self._own_window - self._receive_window)
-        if len(shared.open) > limits.connections:
-            self._end(ErrorCode.ENHANCE_YOUR_CALM, f"{limits.connections} connections are open")
+        if not has_room:
+            self._end(ErrorCode.ENHANCE_YOUR_CALM, f"{len(shared.open) - 1} connections are open and at work")
         elif shared.is_draining:  # it was in the queue of the listener
             self.drain()
 
@@ -456,6 +459,16 @@ class Connection(asyncio.Protocol, Generic[AnyStream]):
         elif not self._asked:
             self._asked = True
             self._sender.write(frames.frame(frames.PING, 0, 0, STILL_THERE))
+
+    def waits(self) -> tuple[float, int] | None:
+        streams = self._streams.values()
+        if self._is_closing or self._sender.stalled_since is not None or any(stream.is_ended for stream in streams):
+            return None
+        heard = self._heard if self._torn_since is None else self._torn_since
+        return min((stream.since for stream in streams), default=heard), self._arrival
+
+    def make_way(self) -> None:
+        self._end(ErrorCode.NO_ERROR, "others need the connection")
 
     def weight(self, now: float) -> float:
         """Return bytes that wait for the client, times the seconds that they do."""

@@ -68,8 +68,8 @@ class Lanes(Connections["Lane"]):
     date: bytes = field(default=b"", init=False)
     """The `date` header as a whole line, set with the clock."""
 
-    def tick(self) -> None:
-        Connections.tick(self)
+    def tick(self, now: float) -> None:
+        Connections.tick(self, now)
         self.date = b"date: " + formatdate(usegmt=True).encode() + b"\r\n"
 
 
@@ -83,6 +83,7 @@ class Lane(asyncio.Protocol):
         self._transport: asyncio.Transport = None  # type: ignore[assignment]  # set by connection_made
         self._queue: deque[Call | Answer] = deque()
         self._answering: asyncio.Task[None] | None = None
+        self._arrival = 0
         self._more: asyncio.Future[None] | None = self._loop.create_future()
         """What the answering task waits for; None: it is at work."""
         self._since = lanes.now
@@ -126,11 +127,13 @@ class Lane(asyncio.Protocol):
         self._transport = transport  # type: ignore[assignment]  # uvloop's transports do not derive from asyncio's
         self._transport.set_write_buffer_limits(BUFFERED)
         lanes = self._lanes
+        has_room = lanes.find_room(lanes.limits.connections)
+        self._arrival = lanes.budget.arrivals
         lanes.open.add(self)
         # One task for the life of the connection: a task for each request would cost a tenth of a call.
         self._answering = self._loop.create_task(self._answer_all())
-        if len(lanes.open) > lanes.limits.connections:
-            self._refuse(503, f"{lanes.limits.connections} connections are open; close some or use fewer")
+        if not has_room:
+            self._refuse(503, f"{len(lanes.open) - 1} connections are open and at work; use fewer")
 
     def connection_lost(self, exc: Exception | None) -> None:
         lanes = self._lanes
@@ -529,6 +532,14 @@ class Lane(asyncio.Protocol):
                 )
         elif waited > (limits.receiving if self._is_torn else limits.idle):  # torn: empty lines and nothing else
             self._transport.close()
+
+    def waits(self) -> tuple[float, int] | None:
+        if self._is_busy or self._is_lingering or self._transport.is_closing():
+            return None
+        return self._since, self._arrival
+
+    def make_way(self) -> None:
+        self._transport.close()
 
     def weight(self, now: float) -> float:
         """Return bytes that wait for the client, times the seconds that they do."""
