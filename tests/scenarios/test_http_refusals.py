@@ -204,9 +204,8 @@ def test_profile_dapr_takes_what_it_does_not_know_for_a_call_to_an_app(
 ) -> None:
     answer = dapr.call(method, target)
     assert (answer.status, answer.json["errorCode"]) == (404, "ERR_DIRECT_INVOKE")
-    told, _, advice = answer.json["message"].partition("; ")
-    assert told == "failed getting app id either from the URL path or the header dapr-app-id"
-    assert "/v1.0/state/{store}/{key}" in advice
+    assert answer.json["message"] == "failed getting app id either from the URL path or the header dapr-app-id"
+    assert "/v1.0/state/{store}/{key}" in answer.json["details"][0]["metadata"]["advice"]
 
 
 def test_profile_dapr_tidies_paths(dapr: HttpClient, http: HttpClient, key: str) -> None:

@@ -121,6 +121,8 @@ class _Scanner:
         """Return Go's words for where the value breaks, None where it does not."""
         try:
             self._value()
+        except RecursionError:
+            return None  # objects nested deeper than is worth following
         except IndexError:
             return "unexpected EOF" if self._text.strip(" \t\r\n") else "EOF"
         except _Unexpected as found:
