@@ -20,7 +20,7 @@ from pannier_sidecar.grpc_api.services import guarded as guarded_grpc
 from pannier_sidecar.http_api.asgi import Documentation
 from pannier_sidecar.http_api.calls import HttpApi
 from pannier_sidecar.http_api.cors import guarded
-from pannier_sidecar.http_api.lane import Limits as HttpLimits
+from pannier_sidecar.http_api.limits import Limits as HttpLimits
 from pannier_sidecar.http_api.messages import Answer
 from pannier_sidecar.http_api.profiles import PROFILES
 from pannier_sidecar.http_api.server import HttpServer

@@ -8,7 +8,8 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
 from pannier_sidecar.http_api.calls import HttpApi
-from pannier_sidecar.http_api.lane import Lanes, Limits
+from pannier_sidecar.http_api.lane import Lanes
+from pannier_sidecar.http_api.limits import Limits
 from pannier_sidecar.http_api.messages import Answer, Call
 from pannier_sidecar.http_api.profiles import PROFILES
 from pannier_sidecar.http_api.server import HttpServer

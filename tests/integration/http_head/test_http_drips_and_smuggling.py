@@ -5,7 +5,7 @@ import asyncio
 import pytest
 from integration.http_head.http_wire import get, save, serving, until
 
-from pannier_sidecar.http_api.lane import Limits
+from pannier_sidecar.http_api.limits import Limits
 
 DRIPS = {
     "empty lines": (b"", b"\r\n"),

@@ -5,7 +5,7 @@ import json
 import pytest
 from integration.http_head.http_wire import Gate, chunked, get, request, save, serving, until
 
-from pannier_sidecar.http_api.lane import Limits
+from pannier_sidecar.http_api.limits import Limits
 from pannier_sidecar.http_api.messages import Answer, Call
 
 ITEM = '[{"key":"k","value":1}]'

@@ -9,7 +9,7 @@ from contextlib import suppress
 import pytest
 from integration.http_head.http_wire import Gate, Response, Serving, chunked, get, request, save, serving, until
 
-from pannier_sidecar.http_api.lane import Limits
+from pannier_sidecar.http_api.limits import Limits
 from pannier_sidecar.http_api.messages import Answer, Call
 from pannier_sidecar.serving import Budget
 

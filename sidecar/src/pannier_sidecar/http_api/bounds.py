@@ -1,14 +1,20 @@
-"""How many items a JSON body has, found out before they are read: to refuse too many costs little."""
+"""What a JSON body may hold, found out while it is read: one with too much is given up before it takes memory.
+
+Most bodies are small and are read at once. Of a large one the metadata are measured before they become a dictionary,
+and where there may be too many items, they are counted while they are made.
+"""
 
 from __future__ import annotations
 
-import re
-from typing import Final
+from typing import TYPE_CHECKING, Any, ClassVar, Final, get_origin, get_type_hints
 
 import msgspec
-from msgspec import Raw, Struct
+from msgspec import Raw
 
 from ..state.errors import MalformedRequest, TooManyItems
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 SHORTEST_ITEM: Final = len('{"key":""},')
 SHORTEST_KEY: Final = len('"",')
@@ -16,105 +22,131 @@ LARGE: Final = 32 * 1024
 """Bytes of a body whose metadata are measured before they are read."""
 MAX_METADATA: Final = 16 * 1024
 """Bytes of an item's metadata, and of a request's."""
-FEW: Final = 64
-"""Bytes of one kind that are looked for one after another: most large values are one text, which has hardly any."""
-_METADATA: Final = re.compile(rb'"metadata"')
-"""Found by `re`, which takes the same time in every text: `in` takes ten times as long in some."""
-_ESCAPED_LETTER: Final = re.compile(rb"\\u00[67]")
-"""How a letter of `metadata` or `key` can be written in another way."""
+BLOCK: Final = 4096
 
 
-class _Measured(Struct):
-    metadata: Raw = Raw(b"")
+class BodyDecoder:
+    """Reads one kind of body. Beside what msgspec raises it raises TooManyItems, and MalformedRequest for metadata."""
+
+    def __init__(self, kind: Callable[[Kinds], Any], most: int):
+        """`kind` makes the type of the body from the kinds of what is in it; of its items there are `most`."""
+        self._most = most
+        self._left = most
+        self._at_once = min(LARGE, most * SHORTEST_ITEM)
+        self._small = msgspec.json.Decoder(kind(Kinds()))
+        self._large = msgspec.json.Decoder(kind(LargeKinds()))
+        self._counting = msgspec.json.Decoder(kind(CountedKinds(self._count)))
+
+    def decode(self, body: bytes) -> Any:
+        if len(body) <= self._at_once:
+            return self._small.decode(body)
+        if may_have_over(body, self._most):
+            self._left = self._most
+            sent = self._counting.decode(body)
+        else:
+            sent = self._large.decode(body)
+        _read_all_metadata(sent)
+        return sent
+
+    def _count(self) -> None:
+        self._left -= 1
+        if self._left < 0:
+            raise TooManyItems(self._most)
 
 
-class _MeasuredOperation(Struct):
-    metadata: Raw = Raw(b"")
-    request: _Measured | None = None
+class KeysDecoder:
+    """Reads the body of a bulk get, like BodyDecoder."""
 
+    def __init__(self, kind: Any, most: int):
+        self._most = most
+        self._small = msgspec.json.Decoder(kind)
+        self._large = msgspec.json.Decoder(LargeKinds().measured(kind))
 
-class _MeasuredTransaction(Struct):
-    operations: list[_MeasuredOperation] | None = None
-    metadata: Raw = Raw(b"")
-
-
-class _Operations(Struct):
-    operations: list[Raw] | None = None
-
-
-_LIST: Final = msgspec.json.Decoder(list[Raw])
-_OPERATIONS: Final = msgspec.json.Decoder(_Operations)
-_MEASURED: Final = msgspec.json.Decoder(list[_MeasuredOperation] | _MeasuredTransaction)
-
-
-def check_items(body: bytes, most: int) -> None:
-    """Raise TooManyItems for a body with more items or operations, MalformedRequest for one with too much metadata.
-
-    What is no body of that kind passes: who reads it says what is wrong.
-    """
-    if len(body) > most * SHORTEST_ITEM and _has_over(body, b"{", most) and _may_have_keys(body, most):
-        if _count(body) > most:
+    def decode(self, body: bytes) -> Any:
+        most = self._most
+        if len(body) > most * SHORTEST_KEY and body.count(b'"') - body.count(b'\\"') > 2 * most + MAX_METADATA:
             raise TooManyItems(most)
-    if len(body) > LARGE:
-        _check_metadata(body)
-
-
-def check_keys(body: bytes, most: int) -> None:
-    """Raise TooManyItems for the body of a bulk get with more keys, MalformedRequest for one with too much metadata."""
-    if len(body) > most * SHORTEST_KEY:
-        quotes = body.count(b'"') - body.count(b'\\"')
-        if quotes > 2 * most + MAX_METADATA:
+        sent = (self._small if len(body) <= LARGE else self._large).decode(body)
+        _read_metadata(sent, "")
+        if len(sent.keys or ()) > most:
             raise TooManyItems(most)
-    if len(body) > LARGE:
-        _check_metadata(body)
+        return sent
 
 
-def _count(body: bytes) -> int:
-    try:
-        if body.lstrip()[:1] == b"[":
-            return len(_LIST.decode(body))
-        return len(_OPERATIONS.decode(body).operations or ())
-    except (msgspec.DecodeError, RecursionError):
-        return 0
+class Kinds:
+    """The kinds of what is in a body: as they are declared."""
+
+    def counted(self, struct: Any) -> Any:
+        """Return the kind of what there may not be too much of."""
+        return struct
+
+    def measured(self, struct: Any) -> Any:
+        """Return the kind of what has metadata."""
+        return struct
 
 
-def _has_over(body: bytes, one: bytes, most: int) -> bool:
-    at = -1
-    for _ in range(min(most, FEW) + 1):
-        at = body.find(one, at + 1)
-        if at < 0:
+class LargeKinds(Kinds):
+    """The same, with metadata that are not read yet."""
+
+    def measured(self, struct: Any) -> Any:
+        kind = get_type_hints(get_origin(struct) or struct)["metadata"]
+
+        class Unread(struct):  # type: ignore[misc]
+            metadata: Raw = None  # type: ignore[assignment]  # msgspec makes no union of Raw and None
+            decoder: ClassVar = msgspec.json.Decoder(kind)
+
+        return Unread
+
+
+class CountedKinds(LargeKinds):
+    """The same, and each one that is made is counted: that takes longer, so it is done only where there may be many."""
+
+    def __init__(self, count: Callable[[], None]):
+        self._count = count
+
+    def counted(self, struct: Any) -> Any:
+        count = self._count
+
+        class Counted(struct):  # type: ignore[misc]
+            def __post_init__(self) -> None:
+                count()
+
+        return Counted
+
+
+def may_have_over(body: bytes, most: int) -> bool:
+    """Say whether a body may have more items: each has a brace, and takes some bytes."""
+    found = at = 0
+    while found <= most:
+        at = body.find(b"{", at)
+        if at < 0 or found + (len(body) - at) // SHORTEST_ITEM < most:
             return False
-    return most < FEW or body.count(one) > most
+        found += body.count(b"{", at, at + BLOCK)
+        at += BLOCK
+    return True
 
 
-def _may_have_keys(body: bytes, most: int) -> bool:
-    return body.count(b'"key"') > most or (b"\\" in body and _ESCAPED_LETTER.search(body) is not None)
-
-
-def _may_have_metadata(body: bytes) -> bool:
-    if b"\\" in body and _ESCAPED_LETTER.search(body):
-        return True
-    at = -1
-    for _ in range(FEW):
-        at = body.find(b'"', at + 1)
-        if at < 0:
-            return False
-        if body.startswith(b'"metadata"', at):
-            return True
-    return _METADATA.search(body, at) is not None
-
-
-def _check_metadata(body: bytes) -> None:
-    if not _may_have_metadata(body):
-        return
-    try:
-        sent = _MEASURED.decode(body)
-    except (msgspec.DecodeError, RecursionError):
-        return
-    operations = sent if isinstance(sent, list) else sent.operations or []
-    sizes = [len(bytes(one.metadata)) for one in operations]
-    sizes += [len(bytes(one.request.metadata)) for one in operations if one.request is not None]
+def _read_all_metadata(sent: Any) -> None:
+    place, items = "", sent
     if not isinstance(sent, list):
-        sizes.append(len(bytes(sent.metadata)))
-    if max(sizes, default=0) > MAX_METADATA:
+        _read_metadata(sent, "")
+        place, items = ".operations", sent.operations or ()
+    for index, item in enumerate(items):
+        written = getattr(item, "request", item)
+        if written.metadata is not None:
+            _read_metadata(written, f"{place}[{index}]" if written is item else f"{place}[{index}].request")
+
+
+def _read_metadata(holder: Any, place: str) -> None:
+    """Put metadata in the place of their JSON. Raises what the decoder of the whole body would raise."""
+    raw = holder.metadata
+    if not isinstance(raw, Raw):
+        return
+    text = bytes(raw)
+    if len(text) > MAX_METADATA:
         raise MalformedRequest(f"metadata of over {MAX_METADATA} bytes", "store what is large in a value")
+    try:
+        holder.metadata = holder.decoder.decode(text)
+    except msgspec.ValidationError as error:
+        what, _, inner = str(error).partition(" - at `$")
+        raise msgspec.ValidationError(f"{what} - at `${place}.metadata{inner or '`'}") from None

@@ -18,7 +18,7 @@ from ..state.errors import EmptyKey, MalformedRequest, TooManyItems, UnknownActo
 from ..state.pacing import FEW, Pace
 from ..state.requests import NO_METADATA, Concurrency, Consistency, Pattern, RetryPolicy, WriteItem
 from . import go_json
-from .bounds import check_items, check_keys
+from .bounds import BodyDecoder, KeysDecoder, Kinds
 from .json_faults import fault_of
 
 if TYPE_CHECKING:
@@ -84,10 +84,13 @@ class SentOperation(Struct, Generic[Item], forbid_unknown_fields=True):
     request: Item
 
 
-class SentTransaction(Struct, Generic[Item], forbid_unknown_fields=True):
+Operation = TypeVar("Operation")
+
+
+class SentTransaction(Struct, Generic[Operation], forbid_unknown_fields=True):
     """The body of a transaction."""
 
-    operations: list[SentOperation[Item]] | None = None
+    operations: list[Operation] | None = None
     metadata: dict[str, str | None] | None = None
 
 
@@ -138,12 +141,19 @@ class Decoding:
         """Prepare for bodies as the published specs show them (lenient) or as Dapr takes them."""
         self._max_items = max_items
         self._pace = pace or Pace()
-        item: Any = LenientItem if is_lenient else StrictItem
         self._is_lenient = is_lenient
-        self._items = msgspec.json.Decoder(list[item])
-        self._transaction = msgspec.json.Decoder(SentTransaction[item])
-        self._actor_transaction = msgspec.json.Decoder(list[SentOperation[item]])
-        self._bulk_get = msgspec.json.Decoder(SentBulkGet)
+        item: Any = LenientItem if is_lenient else StrictItem
+        operation: Any = SentOperation
+        transaction: Any = SentTransaction
+        several: Any = list
+
+        def operation_of(kinds: Kinds) -> Any:
+            return kinds.counted(operation[kinds.measured(item)])
+
+        self._items = BodyDecoder(lambda kinds: several[kinds.counted(kinds.measured(item))], max_items)
+        self._transaction = BodyDecoder(lambda kinds: kinds.measured(transaction[operation_of(kinds)]), max_items)
+        self._actor_transaction = BodyDecoder(lambda kinds: several[operation_of(kinds)], max_items)
+        self._bulk_get = KeysDecoder(SentBulkGet, max_items)
 
     async def items(self, body: bytes, hints: Hints) -> list[WriteItem]:
         """Return the items of a save."""
@@ -154,11 +164,7 @@ class Decoding:
 
     def bulk_get(self, body: bytes) -> tuple[list[str], Mapping[str, str]]:
         """Return keys and metadata of a bulk get."""
-        sent = self._decode(
-            self._bulk_get, body, BULK_GET, _KEYS_ADVICE, go_json.BULK_GET, _DESERIALIZING, check=check_keys
-        )
-        if sent.keys is not None and len(sent.keys) > self._max_items:
-            raise TooManyItems(self._max_items)
+        sent = self._decode(self._bulk_get, body, BULK_GET, _KEYS_ADVICE, go_json.BULK_GET, _DESERIALIZING)
         return sent.keys or [], _given(sent.metadata)
 
     async def transaction(self, body: bytes, hints: Hints) -> tuple[list[WriteItem], Mapping[str, str]]:
@@ -192,26 +198,22 @@ class Decoding:
 
     def _decode(
         self,
-        decoder: msgspec.json.Decoder[Any],
+        decoder: BodyDecoder | KeysDecoder,
         body: bytes,
         shape: Shape,
         advice: str,
         go_type: GoType,
         context: str = "",
-        *,
-        check: Callable[[bytes, int], None] = check_items,
     ) -> Any:
         try:
             if not body.isascii():
                 body.decode()  # msgspec leaves the inside of Raw values alone
-            check(body, self._max_items)
             try:
                 return decoder.decode(body)
             except msgspec.ValidationError:
                 mended = _mended(body, shape, self._max_items, unwraps=self._is_lenient)
                 if mended is body:
                     raise
-                check(mended, self._max_items)
                 return decoder.decode(mended)
         except RecursionError as error:
             raise MalformedRequest(f"{context}JSON is nested too deeply", "store the inner part as a string") from error
@@ -315,7 +317,9 @@ def _item(sent: StrictItem | LenientItem, place: Place, hints: Hints) -> WriteIt
         etag = str(etag)
     metadata = hints.metadata
     if sent.metadata:
-        metadata = _given(sent.metadata) | {**hints.metadata}
+        metadata = _given(sent.metadata)
+        if hints.metadata:
+            metadata = {**metadata, **hints.metadata}
     return WriteItem(sent.key, bytes(sent.value), etag, concurrency, consistency, metadata, retry)
 
 
@@ -325,11 +329,17 @@ def _at(place: Place | None) -> str:
 
 def _given(metadata: Mapping[str, str | bool | Number | None] | None) -> dict[str, str]:
     """Return the metadata as texts, without what is null or empty: templates and SDKs leave such fields behind."""
-    return {name: _text(value) for name, value in (metadata or NO_METADATA).items() if value not in (None, "")}
+    if not metadata:
+        return {}
+    return {
+        name: value if isinstance(value, str) else _text(value)
+        for name, value in metadata.items()
+        if value is not None and value != ""
+    }
 
 
-def _text(value: str | bool | Number | None) -> str:
-    return value if isinstance(value, str) else msgspec.json.encode(value).decode()
+def _text(value: bool | Number) -> str:
+    return msgspec.json.encode(value).decode()
 
 
 Choice = TypeVar("Choice", Concurrency, Consistency, Pattern)

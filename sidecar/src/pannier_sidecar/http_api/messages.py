@@ -54,10 +54,14 @@ class Answer(Struct):
 
     def head(self) -> bytes:
         """Return status line and headers, up to and without the blank line; the lane adds those of the connection."""
-        kind = b"" if self.content_type is None else b"content-type: %b\r\n" % self.content_type
-        length = b"" if self.status in NO_CONTENT else b"content-length: %d\r\n" % len(self.body)
-        further = b"".join([b"%b: %b\r\n" % header for header in self.headers])
-        return b"%b%b%b%b" % (STATUS_LINES[self.status], kind, further, length)
+        head = STATUS_LINES[self.status]
+        if self.content_type is not None:
+            head += b"content-type: %b\r\n" % self.content_type
+        for header in self.headers:
+            head += b"%b: %b\r\n" % header
+        if self.status not in NO_CONTENT:
+            head += b"content-length: %d\r\n" % len(self.body)
+        return head
 
 
 NO_CONTENT = frozenset({204, 304})

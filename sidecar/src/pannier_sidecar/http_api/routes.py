@@ -172,7 +172,7 @@ def _describe_bodies(app: FastAPI, profile: Profile) -> None:
         "Item": item,
         "BulkGet": SentBulkGet,
         "Operation": SentOperation[item],
-        "Transaction": SentTransaction[item],
+        "Transaction": SentTransaction[SentOperation[item]],
         "FoundItem": ItemBody,
         "KeysPage": KeysBody,
         "Error": ErrorBody,

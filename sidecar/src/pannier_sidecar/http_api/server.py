@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from ..serving import DEFAULT_BUDGET, Budget, Server
-from .lane import Lane, Lanes, Limits
+from .lane import Lane, Lanes
+from .limits import Limits
 
 if TYPE_CHECKING:
     import socket

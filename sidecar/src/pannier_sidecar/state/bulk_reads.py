@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Final
 
 from msgspec import Struct
 
-from .errors import StoreFault
 from .store import StoredValue
 
 if TYPE_CHECKING:
@@ -68,17 +67,24 @@ async def _read_into(
         if at >= turn + AT_ONCE:
             turn = at
             await asyncio.sleep(0)
-        start, at = at, at + read.keys_together()
-        found = await read.values(store, gets[start:at])
-        for key, entry in zip(keys[start:at], found, strict=True):
-            if isinstance(entry, StoreFault):
-                items.append(BulkItem(key, error=str(entry)))
-            elif entry is not None and len(entry.value) > room:
-                is_full = True
-                items.extend(_left_out((key,), most_bytes))
+        start, at = at, min(at + read.keys_together(), len(gets))
+        reserved = await read.reserve(at - start)
+        size = largest = 0
+        for key, entry in zip(keys[start:at], await store.bulk_get(gets[start:at]), strict=True):
+            if isinstance(entry, StoredValue):
+                own = len(entry.value)
+                size += own
+                if own > largest:
+                    largest = own
+                if own > room:
+                    is_full = True
+                    items.extend(_left_out((key,), most_bytes))
+                else:
+                    room -= own
+                    items.append(BulkItem(key, entry))
             else:
-                room -= 0 if entry is None else len(entry.value)
-                items.append(BulkItem(key, entry))
+                items.append(BulkItem(key) if entry is None else BulkItem(key, error=str(entry)))
+        read.settle(reserved, size, largest)
 
 
 def _left_out(keys: Sequence[str], most_bytes: int) -> Iterator[BulkItem]:

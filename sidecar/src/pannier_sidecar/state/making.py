@@ -3,16 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, Final, Protocol
-
-from .store import StoredValue
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from .errors import StoreFault
-    from .requests import Get
-    from .store import Store
+from typing import Final, Protocol
 
 READ_TOGETHER: Final = 100
 """Keys in one trip to the store. Where values do not fit, those of later trips are not read at all."""
@@ -76,9 +67,8 @@ class Making:
         self.add(number, size)
         return size
 
-    def learn(self, sizes: Sequence[int]) -> None:
-        """Take note of the sizes of values."""
-        largest = max(sizes, default=0)
+    def learn(self, largest: int) -> None:
+        """Take note of the size of the largest of some values."""
         self._largest = max(1024, largest, self._largest - self._largest // 4)
 
     def add(self, number: int, size: int) -> None:
@@ -116,14 +106,14 @@ class Read:
         """Return how many keys to read in one trip."""
         return self._making.keys_together()
 
-    async def values(self, store: Store, gets: Sequence[Get]) -> Sequence[StoredValue | StoreFault | None]:
-        """Read some, when there is room for them. Raises StoreFault where all of it fails."""
-        reserved = await self._making.reserve(self._number, len(gets))
-        found = await store.bulk_get(gets)
-        sizes = [len(value.value) for value in found if isinstance(value, StoredValue)]
-        self._making.learn(sizes)
-        self._making.add(self._number, sum(sizes) - reserved)
-        return found
+    async def reserve(self, keys: int) -> int:
+        """Return the bytes reserved for so many values, when there is room for them."""
+        return await self._making.reserve(self._number, keys)
+
+    def settle(self, reserved: int, size: int, largest: int) -> None:
+        """Count, in place of what was reserved, the bytes of the values that were found; the largest has `largest`."""
+        self._making.learn(largest)
+        self._making.add(self._number, size - reserved)
 
     def end(self) -> None:
         """Count it no longer."""

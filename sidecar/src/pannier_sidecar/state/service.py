@@ -38,13 +38,13 @@ from .listing import list_keys
 from .making import Held, Making, Unlimited
 from .pacing import FEW, Pace
 from .requests import (
+    FIRST_WRITE,
     NO_METADATA,
+    STRONG,
     ActorGetRequest,
     ActorTransactRequest,
     BulkDeleteRequest,
     BulkGetRequest,
-    Concurrency,
-    Consistency,
     Delete,
     DeleteRequest,
     Get,
@@ -120,7 +120,7 @@ class StateService:
         """Return the value of a key, None where there is none."""
         served = self.directory.find(request.store)
         key = _checked(served, served.keys.stored(request.key))
-        read = Get(key, request.consistency is Consistency.STRONG, request.metadata)
+        read = Get(key, request.consistency is STRONG, request.metadata)
         try:
             return await self._counted(served, "get", served.store.get(read))
         except StoreFault as fault:
@@ -157,10 +157,14 @@ class StateService:
     async def bulk_get(self, request: BulkGetRequest) -> list[BulkItem]:
         """Return an item for each key, in the order asked; what failed is said in the item."""
         served = self.directory.find(request.store)
-        strong = request.consistency is Consistency.STRONG
-        gets = await self.pace.each(
-            lambda key: Get(_checked(served, served.keys.stored(key)), strong, request.metadata), request.keys
-        )
+        strong = request.consistency is STRONG
+        keys, metadata = request.keys, request.metadata
+        if len(keys) <= FEW:
+            gets = [Get(_checked(served, served.keys.stored(key)), strong, metadata) for key in keys]
+        else:
+            gets = await self.pace.each(
+                lambda key: Get(_checked(served, served.keys.stored(key)), strong, metadata), keys
+            )
         if not gets:
             return []
         try:
@@ -360,8 +364,8 @@ def _set_at(served: ServedStore, key: str, item: WriteItem) -> Set:
     if item.metadata:
         ttl = _ttl(item.metadata, ttl)
         _refuse_outbox(item.metadata)
-    strong = item.consistency is Consistency.STRONG
-    is_first_write = item.concurrency is Concurrency.FIRST_WRITE
+    strong = item.consistency is STRONG
+    is_first_write = item.concurrency is FIRST_WRITE
     return Set(_checked(served, key), item.value, if_match, if_absent, ttl, strong, item.metadata, is_first_write)
 
 
@@ -369,7 +373,7 @@ def _delete(served: ServedStore, key: str, item: WriteItem) -> Delete:
     if_match, if_absent = writing_rule(item.etag, item.concurrency)
     if item.metadata:
         _refuse_outbox(item.metadata)
-    strong = item.consistency is Consistency.STRONG
+    strong = item.consistency is STRONG
     return Delete(_checked(served, key), if_match, if_absent, strong, item.metadata)
 
 
@@ -378,7 +382,8 @@ def _ttl(metadata: Mapping[str, str], default: int | None) -> int | None:
     text = metadata.get(TTL_FIELD) or _in_another_case(metadata, TTL_FIELD)
     if not text:
         return default
-    seconds = int(text) if _SECONDS.fullmatch(text.strip()) else -2
+    is_plain = len(text) < 10 and text.isascii() and text.isdigit()  # nearly always
+    seconds = int(text) if is_plain or _SECONDS.fullmatch(text.strip()) else -2
     if not -1 <= seconds <= MAX_TTL_S:
         raise MalformedRequest(
             f"metadata {TTL_FIELD} is {text[:50]!r}",
@@ -396,7 +401,7 @@ def _in_another_case(metadata: Mapping[str, str], wanted: str) -> str | None:
 def _refuse_outbox(metadata: Mapping[str, str]) -> None:
     """Raise MalformedRequest for what is meant for Dapr's outbox: the event would become the stored value."""
     for name, value in metadata.items():
-        if name.lower().startswith(OUTBOX_FIELDS) and value.strip().lower() not in ("", "false"):
+        if name[:1] in "oO" and name.lower().startswith(OUTBOX_FIELDS) and value.strip().lower() not in ("", "false"):
             raise MalformedRequest(
                 f"metadata {name[:50]} asks for the outbox, which is not served: no event would be published",
                 "take it out, and publish the event from the app",

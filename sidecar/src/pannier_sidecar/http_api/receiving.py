@@ -1,0 +1,345 @@
+"""What comes in on one connection: bytes of HTTP/1.1 become requests, parsed by httptools, within limits.
+
+What becomes of a request is left to who derives from `Receiver`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from collections import deque
+from typing import TYPE_CHECKING, Any, Final
+
+import httptools
+
+from .encoding import refusal
+from .limits import FIELD, HEADERS
+from .messages import Answer, Call
+
+if TYPE_CHECKING:
+    from ..serving import Connections
+    from .limits import Limits
+
+REFUSALS: Final = {
+    400: "ERR_MALFORMED_REQUEST",
+    408: "ERR_REQUEST_TIMEOUT",
+    413: "ERR_BODY_TOO_LARGE",
+    431: "ERR_HEADERS_TOO_LARGE",
+    503: "ERR_OVERLOADED",
+}
+SINGULAR: Final = frozenset({b"host", b"transfer-encoding"})
+"""Headers that a request has once. llhttp sees to content-length."""
+OF_AN_OFFER: Final = frozenset({b"connection", b"upgrade", b"http2-settings"})
+_END_OF_HEAD: Final = b"\r\n\r\n"
+_AUTHORITY_ENDS: Final = re.compile(rb"[/?#\\]")
+
+
+class Receiver(asyncio.Protocol):
+    """The incoming half of a connection. `shared` is what all connections of the listener have in common."""
+
+    def __init__(self, shared: Connections[Any], limits: Limits):
+        self._limits = limits
+        self._shared = shared
+        self._transport: asyncio.Transport = None  # type: ignore[assignment]  # set by connection_made
+        self._parser = httptools.HttpRequestParser(self)
+        self._queue: deque[Call | Answer] = deque()
+        """Requests that wait for their answers, and refusals in their turn."""
+        self._since = shared.now
+        """When the current state began: idle, receiving a request, or waiting for the client to take its answer."""
+        self._held = 0
+        """Bytes of requests, arriving, waiting or being answered."""
+        self._most_at_once = limits.head
+        """Bytes that are parsed without a look at what they are."""
+        self._unparsed = b""
+        """What has come in behind requests that wait for their answers, from `_unparsed_at` on."""
+        self._unparsed_at = self._unparsed_held = 0
+        """`_unparsed_held`: bytes that are counted for it."""
+        self._queued = 0
+        """Bytes that are counted for requests that wait."""
+        self._head_held = 0
+        """Bytes that are counted for an unfinished request beside its body."""
+        self._is_reading_paused = self._is_lingering = False
+        self._in_message = self._at_head = self._is_torn = False
+        self._chunk_size = 0
+        self._doubled = b""
+        """A header that came twice and may not."""
+        self._url = b""
+        self._headers: dict[bytes, bytes] = {}
+        self._body: bytes | bytearray = b""
+        self._head_size = 0
+        """Bytes of an incomplete head or trailer, from chunks before the current one; 0: begun in this chunk."""
+        self._body_size = 0
+        """Bytes of an incomplete body at the end of the last chunk."""
+        self._heads_of_body = self._headers
+        """The headers, while trailers are read."""
+        self._expects_continue = False
+        self._offers_with_body = False
+        """The request offers another protocol and has a body, which llhttp takes for that other protocol."""
+
+    # --- for who derives from it ----------------------------------------------------------------------------------
+
+    def _take(self, item: Call | Answer) -> None:
+        """Take over a request that is whole, or a refusal."""
+        raise NotImplementedError
+
+    def _awaits_continue(self) -> None:
+        """The client sends the body when it has been told to (`_expects_continue`)."""
+        raise NotImplementedError
+
+    # --- the transport speaks -------------------------------------------------------------------------------------
+
+    def data_received(self, data: bytes) -> None:
+        if not self._in_message and not self._is_torn:
+            self._since = self._shared.now
+            self._is_torn = True
+        if len(data) <= self._most_at_once and not self._unparsed:
+            self._parse(data)
+            if self._in_message:
+                self._check_growth(len(data))
+        elif not self._is_lingering:
+            self._unparsed = self._unparsed[self._unparsed_at :] + data if self._unparsed else data
+            self._unparsed_at = 0
+            self._parse_on()
+
+    def _parse_on(self) -> None:
+        """Read on in what has come in, a part at a time, and not beyond a request that is not answered yet."""
+        while self._unparsed and not self._queue and not self._is_lingering:
+            is_new = not self._in_message
+            at = self._unparsed_at
+            part = memoryview(self._unparsed)[at : at + self._size_of_part()]
+            self._unparsed_at += len(part)
+            if self._unparsed_at == len(self._unparsed):
+                self._unparsed, self._unparsed_at = b"", 0
+            self._parse(part)
+            if self._in_message and not (is_new and self._unparsed and not self._at_head):  # else its body is next
+                self._check_growth(len(part))
+        self._count_unparsed()
+        if self._unparsed and not self._is_reading_paused and not self._is_lingering:
+            self._is_reading_paused = True
+            self._transport.pause_reading()
+
+    def _size_of_part(self) -> int:
+        """Return how much to parse at once: all that is missing of a body, or a head alone, else as a head may have."""
+        most = self._most_at_once
+        if self._in_message:
+            if not self._at_head:  # chunks do not tell
+                missing = int(self._headers.get(b"content-length", b"0")) - len(self._body)
+                return max(missing, most)
+        else:
+            at = self._unparsed_at
+            end = self._unparsed.find(_END_OF_HEAD, at, at + most)
+            if end > at:
+                return end + len(_END_OF_HEAD) - at
+        return most
+
+    def _count_unparsed(self) -> None:
+        size = len(self._unparsed) - self._unparsed_at
+        if size != self._unparsed_held:
+            more, self._unparsed_held = size - self._unparsed_held, size
+            self._count(more)
+
+    def _forget_unparsed(self) -> None:
+        self._unparsed, self._unparsed_at = b"", 0
+        self._count_unparsed()
+
+    def _count(self, size: int) -> None:
+        """Count what we hold of requests, or no longer do."""
+        self._held += size
+        budget = self._shared.budget
+        budget.held += size
+        if size > 0 and budget.held > budget.limit:
+            budget.relieve()
+
+    def _drop_waiting(self) -> None:
+        """Forget what is behind the current request."""
+        bodies = sum(len(item.body) for item in self._queue if isinstance(item, Call))
+        self._count(-self._queued - bodies)
+        self._queue.clear()
+        self._queued = 0
+        self._forget_unparsed()
+
+    def _parse(self, data: bytes | memoryview) -> None:
+        self._chunk_size = len(data)
+        rest: bytes | memoryview = data
+        while rest and not self._is_lingering:
+            try:
+                self._parser.feed_data(rest)
+                break
+            except httptools.HttpParserUpgrade as offer:
+                # An offer (Java's client makes one for HTTP/2 on each first request) that is declined by going on
+                # in HTTP/1.1 (RFC 9110, 7.8). llhttp would read nothing after it.
+                rest = memoryview(rest)[offer.args[0] :]
+                if self._offers_with_body:
+                    rest = self._head_without_offer() + rest
+                self._parser = httptools.HttpRequestParser(self)
+            except httptools.HttpParserError as error:
+                self._refuse(400, f"this is no HTTP/1.1 request: {error}")
+        if self._is_lingering:  # what the parser holds of a header is not wanted
+            self._parser = httptools.HttpRequestParser(self)
+
+    # --- httptools speaks -----------------------------------------------------------------------------------------
+
+    def on_message_begin(self) -> None:
+        self._in_message = self._at_head = True
+        self._url = b""
+        self._headers = {}
+        self._head_size = 0
+        self._expects_continue = False
+        self._doubled = b""
+
+    def on_url(self, url: bytes) -> None:
+        self._url += url
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        headers, name = self._headers, name.lower()
+        if name in headers and name in SINGULAR:
+            self._doubled = name
+        headers[name] = value
+
+    def on_headers_complete(self) -> None:
+        self._at_head = False
+        headers = self._headers
+        if self._head_size:  # it came in several parts, none of which is larger than a head may be
+            self._check_head(self._measure_head())
+        if len(headers) > HEADERS:
+            self._refuse(431, f"the request has over {HEADERS} headers; send fewer")
+        if b"host" not in headers or self._doubled:
+            self._check_singular()
+        if b"content-length" in headers and int(headers[b"content-length"]) > self._limits.body:
+            self._refuse_body()
+        elif b"upgrade" in headers and self._parser.should_upgrade() and _has_body(headers):
+            self._offers_with_body = True
+        elif b"expect" in headers and headers[b"expect"].lower() == b"100-continue":
+            self._expects_continue = self._parser.get_http_version() == "1.1"
+            if self._expects_continue:
+                self._awaits_continue()
+
+    def on_chunk_header(self) -> None:
+        if (
+            self._headers.get(b"transfer-encoding", b"").lower() != b"chunked"
+            or self._parser.get_http_version() != "1.1"
+        ):
+            self._refuse(400, "the only transfer-encoding is chunked, in HTTP/1.1; send the body as it is")
+        self._heads_of_body, self._headers = self._headers, {}  # trailers are no headers (RFC 9110, 6.5.1)
+
+    def on_chunk_complete(self) -> None:
+        self._headers = self._heads_of_body
+
+    def on_body(self, body: bytes) -> None:
+        if self._is_lingering:
+            return
+        if self._body:
+            self._body = bytearray(self._body) if isinstance(self._body, bytes) else self._body
+            self._body += body
+        else:
+            self._body = body
+        self._held += len(body)
+        budget = self._shared.budget
+        budget.held += len(body)
+        if len(self._body) > self._limits.body:
+            self._refuse_body()
+        elif budget.held > budget.limit:
+            budget.relieve()
+
+    def on_message_complete(self) -> None:
+        self._in_message = self._is_torn = False
+        if self._head_held:
+            self._count(-self._head_held)
+            self._head_held = 0
+        if self._is_lingering or self._offers_with_body:
+            return
+        parser = self._parser
+        keep_alive = parser.should_keep_alive()
+        if (
+            not keep_alive or b"connection" in self._headers
+        ):  # else it is HTTP/1.1 (RFC 9112, 9.3), and asking costs more
+            version = parser.get_http_version()
+            if version != "1.1" and version != "1.0":
+                self._refuse(400, f"this port speaks HTTP/1.1, not HTTP/{version}")
+                return
+            keep_alive = keep_alive and version == "1.1"
+        body, self._body = bytes(self._body), b""
+        if not self._url.startswith(b"/"):
+            self._read_absolute_form()
+        path, _, query = self._url.partition(b"?")
+        self._take(Call(parser.get_method(), path, query, self._headers, body, keep_alive))
+
+    def _read_absolute_form(self) -> None:
+        """Take path and host from a target that a client that thinks us a proxy sends with both (RFC 9112, 3.2.2)."""
+        after_scheme = self._url.partition(b"://")[2]
+        if after_scheme:
+            authority = _AUTHORITY_ENDS.split(after_scheme, 1)[0]
+            self._headers[b"host"] = authority
+            rest = after_scheme[len(authority) :].partition(b"#")[0]
+            self._url = rest if rest.startswith(b"/") else b"/" + rest
+
+    def _head_without_offer(self) -> bytes:
+        """Return the head of the current request as its client would have sent it without the offer."""
+        self._offers_with_body = False
+        headers = {name: value for name, value in self._headers.items() if name not in OF_AN_OFFER}
+        if not self._parser.should_keep_alive():
+            headers[b"connection"] = b"close"
+        version = self._parser.get_http_version().encode()
+        lines = [b"%b %b HTTP/%b" % (self._parser.get_method(), self._url, version)]
+        lines += [b"%b: %b" % header for header in headers.items()]
+        return b"\r\n".join([*lines, b"", b""])
+
+    # --- what is refused ------------------------------------------------------------------------------------------
+
+    def _check_growth(self, size: int) -> None:
+        """Bound what an unfinished request makes us hold beside its body: its head, and its trailers."""
+        if self._head_size == 0:  # the chunk may begin with the end of another request
+            self._head_size = 1 + self._measure_head()
+        elif self._at_head or len(self._body) == self._body_size:
+            self._head_size += size
+        else:
+            self._head_size = 1
+        self._body_size = len(self._body)
+        held = self._head_size + (self._chunk_size if self._at_head else 0) + FIELD * len(self._headers)
+        more, self._head_held = held - self._head_held, held
+        self._count(more)
+        self._check_head(self._head_size)
+
+    def _measure_head(self) -> int:
+        headers = self._headers
+        return len(self._url) + sum(map(len, headers)) + sum(map(len, headers.values())) + 4 * len(headers)
+
+    def _check_head(self, size: int) -> None:
+        if size > self._limits.head:
+            limit = self._limits.head
+            self._refuse(
+                431, f"request line and headers are over {limit} bytes; shorten them or raise --read-buffer-size"
+            )
+
+    def _check_singular(self) -> None:
+        """Who reads such a request otherwise than we do would route or divide it otherwise (RFC 9112, 3.2 and 6.1)."""
+        if self._doubled:
+            self._refuse(400, f"the request has more than one {self._doubled.decode()} header; send one")
+        elif self._parser.get_http_version() != "1.0":
+            self._refuse(400, "the request has no host header, which HTTP/1.1 asks for; send one")
+
+    def _refuse_body(self) -> None:
+        limit = self._limits.body
+        self._refuse(413, f"the body is over {limit} bytes; send less or raise --max-body-size")
+
+    def _refuse(self, status: int, message: str) -> None:
+        """Answer in turn, then close; what still comes in is thrown away."""
+        if self._is_lingering:
+            return
+        self._is_lingering = True
+        self._in_message = self._at_head = False
+        self._is_torn = True
+        self._count(-len(self._body) - self._head_held)
+        self._body, self._head_held = b"", 0
+        self._forget_unparsed()
+        self._url, self._headers = b"", {}
+        self._since = self._shared.now
+        answer = refusal(status, REFUSALS[status], message)
+        if status == 503:
+            answer.headers = ((b"retry-after", b"1"),)
+        answer.closes = True
+        self._take(answer)
+
+
+def _has_body(headers: dict[bytes, bytes]) -> bool:
+    return b"transfer-encoding" in headers or headers.get(b"content-length", b"0") != b"0"
