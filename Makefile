@@ -13,10 +13,11 @@ ARGS   ?=
 UV      := $(BIN)/uv
 HELM    := $$(command -v helm || (cd tests && ../$(BIN)/python -c 'from cluster.tools import helm; print(helm())') | tail -1)
 KUBERNETES := 1.35.0
+OF_STORE = tests/conformance tests/scenarios $(wildcard tests/integration/*$(subst -,_,$(STORE))_store tests/integration/test_$(STORE)_*.py)
 SOURCES := crds/pyproject.toml sidecar/pyproject.toml operator/pyproject.toml
-LINTED  := crds sidecar operator tests examples scripts/component-tables scripts/component-rules scripts/import-rules scripts/images scripts/image-root scripts/grpc-descriptors
+LINTED  := crds sidecar operator tests examples scripts/component-tables scripts/component-rules scripts/import-rules scripts/images scripts/image-root scripts/grpc-descriptors scripts/test-in-parts
 
-.PHONY: help run test hostile lint types format docs store-table chart manifests images cluster cluster-down demo bench bench-operator constraints setup clean
+.PHONY: help run test test-unit test-in-parts hostile lint types format docs store-table chart manifests images cluster cluster-down demo bench bench-operator constraints setup clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z.-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -24,9 +25,16 @@ help: ## list the targets
 run: $(STAMP) ## serve the state API here (ARGS="--components DIR -- python app.py" are passed on)
 	@exec $(BIN)/pannier run $(ARGS)
 
-test: $(STAMP) ## run every test but the benchmark, the cluster's too (ARGS="-k etag" are passed to pytest)
+test: $(STAMP) ## run every test but the benchmark, the cluster's too (ARGS="-k etag" are passed to pytest), or STORE=redis
 	@scripts/debian-package redis-server command -v redis-server
-	@$(BIN)/pytest --ignore=tests/bench $(ARGS)
+	@$(BIN)/pytest --ignore=tests/bench $(if $(STORE),--store=$(STORE) $(OF_STORE)) $(ARGS)
+
+test-unit: $(STAMP) ## run the tests that need no server: less than a minute
+	@$(BIN)/pytest tests/unit $(ARGS)
+
+test-in-parts: $(STAMP) ## run every test as CI does, in parts beside each other
+	@scripts/debian-package redis-server command -v redis-server
+	@$(BIN)/python scripts/test-in-parts $(ARGS)
 
 hostile: $(STAMP) ## run the faults of production and hostile clients at length, and write docs/promises.md
 	@scripts/debian-package redis-server command -v redis-server

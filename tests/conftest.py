@@ -3,14 +3,22 @@
 import threading
 from collections.abc import Iterator
 from contextlib import suppress
+from pathlib import Path
 
 import pytest
 from servers.database import Database
-from servers.databases import DATABASES, named
+from servers.databases import DATABASES, applies, is_of, named
+
+HERE = Path(__file__).parent
+ON_EVERY_DATABASE = ("conformance", "scenarios")
+"""Folders whose tests run on every database."""
+FIRST_TEST_LIMIT_S = 180
+"""The first test of a database waits for its server, which on a busy machine may take a minute alone."""
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--fail-on-skip", action="store_true", help="a skipped test fails the run")
+    parser.addoption("--store", help="leave out tests on other databases than this one and its variants: redis, sqlite")
     parser.addoption(
         "--store-table",
         choices=("write", "check"),
@@ -25,25 +33,42 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
+    chosen = config.getoption("--store")
+    if chosen is not None and not any(is_of(chosen, database) for database in DATABASES):
+        raise pytest.UsageError(f"--store: no database is called {chosen}: {', '.join(map(str, DATABASES))}")
     for line in (
         "topic(name, feature): what the test proves, and the feature that a store claims",
         "needs(feature): runs on stores that claim the feature",
         "lacks(feature): runs on stores that do not claim the feature",
         "on(predicate): runs on databases of which it holds",
+        "memory_only: what is decided before a store is asked: runs on memory alone",
+        "takes_seconds: waits for what only time brings: through every front end on memory alone",
+        "takes_seconds: waits for a time to pass: through every front end on memory alone",
+        "each_value(names, values, ids, on_every_store): of scenarios, whose matrix.py explains it",
         "over(name): needs the server of that database",
     ):
         config.addinivalue_line("markers", line)
 
 
+@pytest.hookimpl(trylast=True)  # pytest puts the items in its own order first
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Leave out what says nothing about a store: tests of what it does not claim."""
+    """Leave out tests of what a store does not claim, and put tests of one database together: it then starts once."""
     kept, left_out = [], []
     for item in items:
         database = _database_of(item)
         for warning in database.passed_over if database else ():
             item.add_marker(pytest.mark.filterwarnings(warning))
-        (kept if database is None or _applies(item, database) else left_out).append(item)
+        stays = (database is None or applies(item, database)) and _is_of(config.getoption("--store"), item, database)
+        (kept if stays else left_out).append(item)
     config.hook.pytest_deselected(items=left_out)
+    for folder in ON_EVERY_DATABASE:
+        places = [place for place, item in enumerate(kept) if _is_in(folder, item)]
+        together = sorted((kept[place] for place in places), key=_place)
+        for place, item in zip(places, together, strict=True):
+            kept[place] = item
+        for database in DATABASES:
+            if (first := next((item for item in together if _database_of(item) is database), None)) is not None:
+                first.add_marker(pytest.mark.timeout(FIRST_TEST_LIMIT_S))
     items[:] = kept
 
 
@@ -65,24 +90,29 @@ def pytest_runtest_protocol(item: pytest.Item) -> Iterator[None]:
     return (yield)
 
 
+def _is_of(chosen: str | None, item: pytest.Item, database: Database | None) -> bool:
+    if chosen is None:
+        return True
+    return (
+        not any(_is_in(folder, item) for folder in ON_EVERY_DATABASE) if database is None else is_of(chosen, database)
+    )
+
+
+def _is_in(folder: str, item: pytest.Item) -> bool:
+    return item.path.is_relative_to(HERE / folder)
+
+
+def _place(item: pytest.Item) -> int:
+    database = _database_of(item)
+    return -1 if database is None else DATABASES.index(database)
+
+
 def _database_of(item: pytest.Item) -> Database | None:
     named_one = item.get_closest_marker("over")
     if named_one is not None:
         return named(named_one.args[0])
     given = item.callspec.params.values() if isinstance(item, pytest.Function) and hasattr(item, "callspec") else ()
     return next((value for value in given if isinstance(value, Database)), None)
-
-
-def _applies(item: pytest.Item, database: Database) -> bool:
-    needed = {feature for mark in item.iter_markers("needs") for feature in mark.args}
-    topic = item.get_closest_marker("topic")
-    needed.update(topic.args[1:] if topic else ())
-    lacked = {feature for mark in item.iter_markers("lacks") for feature in mark.args}
-    return (
-        needed <= database.claims
-        and not lacked & database.claims
-        and all(mark.args[0](database) for mark in item.iter_markers("on"))
-    )
 
 
 def pytest_sessionfinish(session: pytest.Session) -> None:

@@ -55,8 +55,10 @@ def helm() -> Path:
         _say(f"building helm {HELM}")
         package = f"helm.sh/helm/v3/cmd/helm@v{HELM}"
         flags = f"-s -w -X helm.sh/helm/v3/internal/version.version=v{HELM}"
-        _go(built.parent, "install", "-trimpath", "-ldflags", flags, package, environment={"GOBIN": str(built.parent)})
-        (built.parent / "helm").rename(built)
+        folder = built.with_name(f"helm.{os.getpid()}")  # two runs of the tests may build it at once
+        _go(folder, "install", "-trimpath", "-ldflags", flags, package, environment={"GOBIN": str(folder)})
+        (folder / "helm").rename(built)
+        folder.rmdir()
     return built
 
 
@@ -73,7 +75,7 @@ def _built(folder: Path, name: str, link_flags: str = "", *options: str) -> Path
     built = CACHE / "cluster" / f"{name}-{_digest(folder)}"
     if not built.exists():
         _say(f"building {name}: minutes, once on this machine")
-        part = built.with_suffix(".part")
+        part = built.with_name(f"{built.name}.{os.getpid()}")  # two runs of the tests may build it at once
         _go(folder, "build", "-trimpath", "-ldflags", f"-s -w {link_flags}", *options, "-o", str(part), ".")
         part.rename(built)
     return built

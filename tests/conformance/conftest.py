@@ -1,4 +1,10 @@
-"""Each test of the suite runs on every database; what was proved becomes the table of stores (`--store-table`)."""
+"""Each test of the suite runs on every database that claims what it is about.
+
+What was proved becomes the table of stores (`--store-table`). The suite calls the stores themselves, past front ends
+and service, with every value, key, ETag and precondition that may be special to a database: tests/scenarios/matrix.py
+says why these need no repetition through the front ends. A table of such values is walked through in one test, by
+subtests: they are reported one by one, and the store is opened once.
+"""
 
 from collections.abc import AsyncIterator, Callable, Generator, Iterator
 from typing import Any
@@ -9,7 +15,7 @@ from conformance import store_table
 from conformance.in_one_place import InOnePlace
 from conformance.matrix import Matrix
 from servers.database import Database, Server
-from servers.databases import DATABASES
+from servers.databases import DATABASES, applies
 
 from pannier_sidecar.state.store import Store
 from pannier_sidecar.stores import registry
@@ -24,6 +30,12 @@ OF_SEVERAL_KEYS = ("transactions", "any sequence of calls")
 
 def pytest_configure(config: pytest.Config) -> None:
     config.stash[MATRIX] = Matrix(DATABASES)
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    if "subject" in metafunc.fixturenames:
+        subjects = [database for database in DATABASES if applies(metafunc.definition, database)]
+        metafunc.parametrize("subject", subjects, indirect=True, scope="session", ids=str)
 
 
 @pytest.hookimpl(wrapper=True)
@@ -52,7 +64,7 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
         session.exitstatus = pytest.ExitCode.TESTS_FAILED
 
 
-@pytest.fixture(scope="session", params=DATABASES, ids=str)
+@pytest.fixture(scope="session")
 def subject(request: pytest.FixtureRequest) -> Database:
     """The database that the store under test is over."""
     return request.param

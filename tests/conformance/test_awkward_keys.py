@@ -31,17 +31,21 @@ NAMES = {
     "last of the first plane": "\uffff",
     "just a number": "42",
     "an underscore field": "__proto__",
+    "a dot": ".",
+    "what URLs are made of": "+?q=1&;=#x",
+    "a quote and a backslash": "'\"\\",
 }
 
 
-@pytest.mark.parametrize("name", NAMES.values(), ids=NAMES.keys())
-async def test_can_be_written_read_and_deleted(store: Store, key: Keys, name: str) -> None:
-    await store.set(Set(key(name), b"1"))
-    assert await value_of(store, key(name)) == b"1"
-    [entry] = await store.bulk_get([Get(key(name))])
-    assert entry is not None
-    await store.delete(Delete(key(name)))
-    assert await value_of(store, key(name)) is None
+async def test_can_be_written_read_and_deleted(store: Store, key: Keys, subtests: pytest.Subtests) -> None:
+    for kind, name in NAMES.items():
+        with subtests.test(kind):
+            await store.set(Set(key(name), b"1"))
+            assert await value_of(store, key(name)) == b"1"
+            [entry] = await store.bulk_get([Get(key(name))])
+            assert entry is not None
+            await store.delete(Delete(key(name)))
+            assert await value_of(store, key(name)) is None
 
 
 async def test_no_two_are_taken_for_one(store: Store, key: Keys) -> None:

@@ -37,21 +37,26 @@ async def test_an_empty_one_does_nothing(store: Store) -> None:
     await store.transact([])
 
 
+FAILING: dict[str, Write] = {
+    "stale set": Set("known", b"2", "1"),
+    "set of a present key": Set("known", b"2", if_absent=True),
+    "set with ETag of an absent key": Set("absent", b"2", "1"),
+    "stale delete": Delete("known", "1"),
+    "delete if absent": Delete("known", if_absent=True),
+    "delete with ETag of an absent key": Delete("absent", "1"),
+}
+
+
 @pytest.mark.parametrize("place", [0, 1, 2, 3])
-@pytest.mark.parametrize(
-    "failing",
-    [
-        Set("known", b"2", "1"),
-        Set("known", b"2", if_absent=True),
-        Set("absent", b"2", "1"),
-        Delete("known", "1"),
-        Delete("known", if_absent=True),
-        Delete("absent", "1"),
-    ],
-    ids=["stale set", "set of a present key", "set with ETag of an absent key", "stale delete", "delete if absent",
-         "delete with ETag of an absent key"],
-)  # fmt: skip
-async def test_nothing_happens_when_one_precondition_fails(store: Store, key: Keys, failing: Write, place: int) -> None:
+async def test_nothing_happens_when_one_precondition_fails(
+    store: Store, key: Keys, place: int, subtests: pytest.Subtests
+) -> None:
+    for number, (name, failing) in enumerate(FAILING.items()):
+        with subtests.test(name):
+            await nothing_happens(store, lambda part, number=number: key(f"{number} {part}"), failing, place)
+
+
+async def nothing_happens(store: Store, key: Keys, failing: Write, place: int) -> None:
     before = await written(store, key("known"))
     victim = await written(store, key("victim"))
     writes: list[Write] = [Set(key("a"), b"1"), Delete(key("victim")), Set(key("known"), b"3", before.etag)]

@@ -42,13 +42,23 @@ VALUES = {
     "a protobuf message": b"\x08\x96\x01\x12\x07testing\x1a\x03\x08\x96\x01",
     "every byte": bytes(range(256)),
     "what looks like a Redis reply": b"$-1\r\n*2\r\n+OK\r\n",
+    "a negative zero": b"-0.0",
+    "a float with a zero at its end": b"1.10",
+    "a float beyond 64 bits": b"1e400",
+    "a float of more digits than it keeps": b"0.1000000000000000055511151231257827",
+    "an empty list": b"[]",
+    "an empty object": b"{}",
+    "escapes that need not be": b'"\\u00fc \\/ \\n"',
+    "nested objects in their own order": b'{"z":1,"a":2,"m":{"y":1,"b":[1,2.0,3]}}',
+    "a list nested deeply": b"[" * 200 + b"]" * 200,
 }
 
 
-@pytest.mark.parametrize("value", VALUES.values(), ids=VALUES.keys())
-async def test_comes_back_byte_for_byte(store: Store, key: Keys, value: bytes) -> None:
-    await store.set(Set(key("k"), value))
-    assert await value_of(store, key("k")) == value
+async def test_come_back_byte_for_byte(store: Store, key: Keys, subtests: pytest.Subtests) -> None:
+    for number, (name, value) in enumerate(VALUES.items()):
+        with subtests.test(name):
+            await store.set(Set(key(str(number)), value))
+            assert await value_of(store, key(str(number))) == value
 
 
 @pytest.mark.parametrize("size", [65_535, 65_536, 1 << 20, 4 << 20, (6 << 20) + 1])

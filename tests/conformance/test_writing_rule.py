@@ -44,22 +44,26 @@ CELLS = (
 )
 
 
-@pytest.mark.parametrize("cell", CELLS, ids=str)
-async def test_set(store: Store, key: Keys, way: str, cell: Cell) -> None:
-    etag = await arrange(store, key, cell)
-    before = await value_of(store, key("k"))
-    fault = await send(store, way, Set(key("k"), b'"after"', etag, cell.is_first_write))
-    assert isinstance(fault, ETagMismatch) is not cell.is_carried_out
-    assert await value_of(store, key("k")) == (b'"after"' if cell.is_carried_out else before)
+async def test_set(store: Store, key: Keys, way: str, subtests: pytest.Subtests) -> None:
+    for number, cell in enumerate(CELLS):
+        with subtests.test(str(cell)):
+            name = key(str(number))
+            etag = await arrange(store, name, cell)
+            before = await value_of(store, name)
+            fault = await send(store, way, Set(name, b'"after"', etag, cell.is_first_write))
+            assert isinstance(fault, ETagMismatch) is not cell.is_carried_out
+            assert await value_of(store, name) == (b'"after"' if cell.is_carried_out else before)
 
 
-@pytest.mark.parametrize("cell", CELLS, ids=str)
-async def test_delete(store: Store, key: Keys, way: str, cell: Cell) -> None:
-    etag = await arrange(store, key, cell)
-    before = await value_of(store, key("k"))
-    fault = await send(store, way, Delete(key("k"), etag, cell.is_first_write))
-    assert isinstance(fault, ETagMismatch) is not cell.is_carried_out
-    assert await value_of(store, key("k")) == (None if cell.is_carried_out else before)
+async def test_delete(store: Store, key: Keys, way: str, subtests: pytest.Subtests) -> None:
+    for number, cell in enumerate(CELLS):
+        with subtests.test(str(cell)):
+            name = key(str(number))
+            etag = await arrange(store, name, cell)
+            before = await value_of(store, name)
+            fault = await send(store, way, Delete(name, etag, cell.is_first_write))
+            assert isinstance(fault, ETagMismatch) is not cell.is_carried_out
+            assert await value_of(store, name) == (None if cell.is_carried_out else before)
 
 
 @pytest.mark.parametrize("kind", [Set, Delete])
@@ -75,13 +79,13 @@ async def test_the_fault_names_the_key(store: Store, key: Keys, way: str) -> Non
     assert key("the key") in str(fault)
 
 
-async def arrange(store: Store, key: Keys, cell: Cell) -> str | None:
+async def arrange(store: Store, key: str, cell: Cell) -> str | None:
     """Bring about what the cell speaks of; return the ETag to write with."""
-    earlier = await written(store, key("k"), b'"earlier"')
+    earlier = await written(store, key, b'"earlier"')
     if cell.is_present:
-        current = await written(store, key("k"), b'"before"')
+        current = await written(store, key, b'"before"')
     else:
         current = earlier
-        await store.delete(Delete(key("k")))
-    other = await written(store, key("other"))
+        await store.delete(Delete(key))
+    other = await written(store, f"{key} other")
     return {None: None, CURRENT: current.etag, EARLIER: earlier.etag, OTHERS: other.etag}[cell.etag]

@@ -1,4 +1,4 @@
-"""Every scenario runs on every store, through every head, against a real `pannier serve`."""
+"""Scenarios play against a real `pannier serve`: which ones on which store and front end, `matrix.py` says."""
 
 from __future__ import annotations
 
@@ -6,36 +6,53 @@ from collections.abc import Iterator
 from itertools import count
 
 import pytest
-from _pytest.mark import ParameterSet
+from scenarios import matrix
+from scenarios.grpc_client import GrpcClient
 from scenarios.http_client import HttpClient
+from scenarios.matrix import Heads
 from scenarios.state_client import StateApi
-from scenarios.worlds import World, served, world, write_components
-from servers.databases import DATABASES, named
+from scenarios.worlds import World, Worlds, served, world, write_components
+from servers.database import Database
+from servers.databases import named
 
-SDKS = ("dapr_sdk", "dapr_sdk_aio")
-HEADS = ("http", "dapr_grpc", "layotto_grpc", *SDKS)
 _numbers = count(1)
 
 
-def through(*heads: str) -> ParameterSet:
-    """A parameter of heads; those that an SDK is in front of run where the SDKs are tried."""
-    if not set(heads) & set(SDKS):
-        return pytest.param(heads, id="-".join(heads))
-    return pytest.param(heads, id="-".join(heads), marks=pytest.mark.on(lambda database: database.is_tried_by_sdks))
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    matrix.parametrize(metafunc)
 
 
-@pytest.fixture(scope="session", params=[each for each in DATABASES if not each.is_a_variant], ids=str)
-def here(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
+@pytest.fixture(scope="session")
+def worlds(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Worlds]:
+    worlds = Worlds(tmp_path_factory.mktemp("worlds"))
+    yield worlds
+    worlds.close()
+
+
+@pytest.fixture
+def here(worlds: Worlds, database: Database) -> World:
     """A sidecar with stores of one kind."""
-    with world(request.param, tmp_path_factory.mktemp(request.param.name)) as found:
-        yield found
+    return worlds.of(database)
 
 
-@pytest.fixture(params=[through(head) for head in HEADS])
-def api(request: pytest.FixtureRequest, here: World) -> StateApi:
-    """A head of that sidecar."""
-    (head,) = request.param
-    found: StateApi = getattr(here, head)
+@pytest.fixture
+def api(here: World, heads: Heads) -> StateApi:
+    """A front end of that sidecar."""
+    found: StateApi = getattr(here, heads[0])
+    return found
+
+
+@pytest.fixture
+def pair(here: World, heads: Heads) -> tuple[StateApi, StateApi]:
+    """Two front ends of that sidecar."""
+    one, other = heads
+    return getattr(here, one), getattr(here, other)
+
+
+@pytest.fixture
+def head(here: World, heads: Heads) -> GrpcClient:
+    """A front end of that sidecar that speaks gRPC."""
+    found: GrpcClient = getattr(here, heads[0])
     return found
 
 

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 
 import pytest
+from scenarios.matrix import each_value
 from scenarios.state_client import Found, Item, Kind, Operation, Refused, StateApi
 from scenarios.worlds import World
 
@@ -44,6 +45,8 @@ def test_every_read_of_an_expiring_key_tells_when(api: StateApi, here: World, ke
         assert [entry.found for entry in page] == [value]
 
 
+@pytest.mark.takes_seconds
+@pytest.mark.takes_seconds
 def test_a_key_expires(api: StateApi, here: World, key: str) -> None:
     api.save("statestore", lasting(f"{key}1", "1"))
     api.save("statestore", lasting(f"{key}2", "1000"))
@@ -57,6 +60,8 @@ def test_a_key_expires(api: StateApi, here: World, key: str) -> None:
     assert found(api, f"{key}1").value == b"2"
 
 
+@pytest.mark.takes_seconds
+@pytest.mark.takes_seconds
 @pytest.mark.needs(Feature.TRANSACTIONAL)
 def test_a_key_written_in_a_transaction_expires(api: StateApi, key: str) -> None:
     api.transact("statestore", Operation("upsert", lasting(key, "1")))
@@ -64,14 +69,15 @@ def test_a_key_written_in_a_transaction_expires(api: StateApi, key: str) -> None
     until(lambda: api.get("statestore", key) is None and api.get_actor_state("cat", key, "hp") is None)
 
 
-@pytest.mark.parametrize("seconds", ["-1", "0", None])
+@each_value("seconds", ["-1", "0", None])
 def test_a_later_write_without_a_time_lets_the_key_live(api: StateApi, key: str, seconds: str | None) -> None:
     api.save("statestore", lasting(key, "1000"))
     api.save("statestore", Item(key, b"2") if seconds is None else lasting(key, seconds, b"2"))
     assert (found(api, key).value, found(api, key).expires_at) == (b"2", None)
 
 
-@pytest.mark.parametrize("seconds", ["soon", "1.5", "-2", "99999999999", "1h"])
+@pytest.mark.memory_only
+@each_value("seconds", ["soon", "1.5", "-2", "99999999999", "1h"])
 def test_a_time_that_is_none_is_refused(api: StateApi, key: str, seconds: str) -> None:
     with pytest.raises(Refused) as refused:
         api.save("statestore", lasting(key, seconds))

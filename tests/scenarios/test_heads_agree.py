@@ -1,21 +1,13 @@
 """What one head writes every head reads, under the same ETag."""
 
-import itertools
-
 import grpc
 import pytest
-from scenarios.conftest import HEADS, through
 from scenarios.grpc_client import GrpcClient
+from scenarios.matrix import HEADS
 from scenarios.state_client import Item, Kind, Refused, StateApi, delete, upsert
 from scenarios.worlds import World
 
 from pannier_sidecar.state.store import Feature
-
-
-@pytest.fixture(params=[through(*pair) for pair in itertools.permutations(HEADS, 2)])
-def pair(request: pytest.FixtureRequest, here: World) -> tuple[StateApi, StateApi]:
-    one, other = request.param
-    return getattr(here, one), getattr(here, other)
 
 
 def test_what_one_head_writes_the_other_reads(pair: tuple[StateApi, StateApi], key: str) -> None:
@@ -65,12 +57,6 @@ def test_values_of_actors_are_read_by_all_heads(here: World, actor: str) -> None
     assert found.value == b"10"
 
 
-@pytest.fixture(params=["dapr_grpc", "layotto_grpc"])
-def head(request: pytest.FixtureRequest, here: World) -> GrpcClient:
-    found: GrpcClient = getattr(here, request.param)
-    return found
-
-
 def test_a_value_may_be_any_bytes(head: GrpcClient, key: str) -> None:
     for value in (bytes(range(256)), b"\0", b"", b"\xff" * 100_000):
         head.save("statestore", Item(key, value))
@@ -91,6 +77,7 @@ def test_many_keys_are_deleted_at_once(head: GrpcClient, key: str) -> None:
     assert refused.value.kind is Kind.CONFLICT
 
 
+@pytest.mark.memory_only
 def test_an_etag_of_zero_is_none_for_layotto_alone(here: World, key: str) -> None:
     """Its JavaScript SDK sends it wherever there is none."""
     head = here.layotto_grpc
@@ -106,6 +93,7 @@ def test_an_etag_of_zero_is_none_for_layotto_alone(here: World, key: str) -> Non
         here.dapr_grpc.delete("statestore", key, etag="0")
 
 
+@pytest.mark.memory_only
 @pytest.mark.needs(Feature.TRANSACTIONAL)
 def test_an_etag_of_zero_is_none_in_layottos_transactions(here: World, key: str) -> None:
     head = here.layotto_grpc
@@ -115,6 +103,7 @@ def test_an_etag_of_zero_is_none_in_layottos_transactions(here: World, key: str)
     assert head.get("statestore", key) is None
 
 
+@pytest.mark.memory_only
 def test_options_that_no_enumeration_has_are_refused(head: GrpcClient, key: str) -> None:
     item = head.item(Item(key, b"1", concurrency="last-write"))
     item.options.concurrency = 7
@@ -124,6 +113,7 @@ def test_options_that_no_enumeration_has_are_refused(head: GrpcClient, key: str)
     assert "concurrency is 7" in str(refused.value)
 
 
+@pytest.mark.memory_only
 def test_other_methods_are_unimplemented_and_named(here: World) -> None:
     with grpc.insecure_channel(f"127.0.0.1:{here.pannier.grpc_port()}") as channel:
         for path, told in (

@@ -3,6 +3,7 @@
 import json
 
 import pytest
+from scenarios.matrix import each_value
 from scenarios.state_client import Entry, Found, Item, Kind, Operation, Refused, StateApi, delete, upsert
 from scenarios.worlds import World
 
@@ -38,6 +39,7 @@ def test_a_bulk_get_gives_the_etag_that_a_get_gives(api: StateApi, key: str) -> 
     assert api.bulk_get("statestore", [key]) == [Entry(key, api.get("statestore", key))]
 
 
+@pytest.mark.memory_only
 def test_a_bulk_get_of_nothing_is_empty(api: StateApi) -> None:
     assert api.bulk_get("statestore", []) == []
 
@@ -55,6 +57,7 @@ def test_a_transaction_writes_and_deletes(api: StateApi, group: str) -> None:
     assert values(api, f"{group}1", f"{group}2") == [b'"myData"', None]
 
 
+@pytest.mark.memory_only
 @pytest.mark.needs(Feature.TRANSACTIONAL)
 def test_a_transaction_of_nothing_succeeds(api: StateApi) -> None:
     api.transact("statestore")
@@ -99,6 +102,7 @@ def test_a_transaction_with_current_etags_happens(api: StateApi, group: str) -> 
     assert values(api, one, two) == [b"1", None]
 
 
+@pytest.mark.memory_only
 @pytest.mark.needs(Feature.TRANSACTIONAL)
 def test_an_unknown_step_is_refused_and_nothing_happens(api: StateApi, group: str) -> None:
     for name in ("Upsert", "set", ""):
@@ -108,6 +112,7 @@ def test_an_unknown_step_is_refused_and_nothing_happens(api: StateApi, group: st
         assert values(api, group) == [None]
 
 
+@pytest.mark.memory_only
 @pytest.mark.needs(Feature.TRANSACTIONAL)
 def test_a_key_with_the_separator_in_a_transaction_is_refused(api: StateApi, group: str) -> None:
     for name in ("a||b", ""):
@@ -169,7 +174,7 @@ def test_keys_are_listed_by_what_they_begin_with(api: StateApi, key: str) -> Non
 
 
 @pytest.mark.needs(Feature.KEYS_LIKE)
-@pytest.mark.parametrize("limit", [1, 7, 25, 26, 1000])
+@each_value("limit", [1, 7, 25, 26, 1000])
 def test_pages_meet_each_key_once(api: StateApi, key: str, limit: int) -> None:
     names = sorted(f"{key}{number}" for number in range(25))
     api.save("statestore", *[Item(name) for name in names])
@@ -204,8 +209,9 @@ def test_a_cursor_of_somewhere_else_is_refused(api: StateApi, key: str) -> None:
     assert "cursor" in str(refused.value)
 
 
+@pytest.mark.memory_only
 @pytest.mark.needs(Feature.KEYS_LIKE)
-@pytest.mark.parametrize("limit", [0, -1, 1001])
+@each_value("limit", [0, -1, 1001])
 def test_a_limit_out_of_range_is_refused(api: StateApi, limit: int) -> None:
     with pytest.raises(Refused) as refused:
         api.keys("statestore", "k", limit=limit)

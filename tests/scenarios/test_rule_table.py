@@ -1,6 +1,7 @@
 """The rule of writing, cell by cell, as apps meet it."""
 
 import pytest
+from scenarios.matrix import each_value
 from scenarios.state_client import Found, Item, Kind, Refused, StateApi
 
 STALE = "4711"
@@ -23,7 +24,7 @@ def conflict(call: object) -> None:
 # --- saves ------------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(("etag", "concurrency"), [(None, None), (None, "last-write"), ("", None), ("", "last-write")])
+@each_value(("etag", "concurrency"), [(None, None), (None, "last-write"), ("", None), ("", "last-write")])
 def test_without_an_etag_the_last_write_wins(
     api: StateApi, key: str, etag: str | None, concurrency: str | None
 ) -> None:
@@ -32,7 +33,7 @@ def test_without_an_etag_the_last_write_wins(
         assert found(api, key).value == value
 
 
-@pytest.mark.parametrize("concurrency", [None, "first-write"])
+@each_value("concurrency", [None, "first-write"])
 def test_with_an_etag_only_that_state_is_written_over(api: StateApi, key: str, concurrency: str | None) -> None:
     conflict(lambda: api.save("statestore", Item(key, b"0", STALE, concurrency)))
     assert api.get("statestore", key) is None
@@ -45,7 +46,7 @@ def test_with_an_etag_only_that_state_is_written_over(api: StateApi, key: str, c
     assert found(api, key).value == b"2"
 
 
-@pytest.mark.parametrize("etag", ["abc", "1-2", "0f5f8a1c-2b57-4d8e-9a0e-2f1c1a6e9d11"])
+@each_value("etag", ["abc", "1-2", "0f5f8a1c-2b57-4d8e-9a0e-2f1c1a6e9d11"])
 def test_any_text_is_an_etag_that_may_not_match(api: StateApi, key: str, etag: str) -> None:
     api.save("statestore", Item(key, b"1"))
     for call in (
@@ -64,7 +65,7 @@ def test_with_an_etag_the_last_write_wins_if_it_says_so(api: StateApi, key: str)
         assert found(api, key).value == value
 
 
-@pytest.mark.parametrize("etag", [None, ""])
+@each_value("etag", [None, ""])
 def test_the_first_write_without_an_etag_creates_and_no_more(api: StateApi, key: str, etag: str | None) -> None:
     api.save("statestore", Item(key, b"1", etag, "first-write"))
     conflict(lambda: api.save("statestore", Item(key, b"2", etag, "first-write")))
@@ -79,7 +80,7 @@ def test_the_first_write_without_an_etag_creates_and_no_more(api: StateApi, key:
 # --- deletes ----------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(("etag", "concurrency"), [(None, None), (None, "last-write"), (STALE, "last-write")])
+@each_value(("etag", "concurrency"), [(None, None), (None, "last-write"), (STALE, "last-write")])
 def test_a_delete_that_asks_for_nothing_succeeds(
     api: StateApi, key: str, etag: str | None, concurrency: str | None
 ) -> None:
@@ -89,7 +90,7 @@ def test_a_delete_that_asks_for_nothing_succeeds(
         assert api.get("statestore", key) is None
 
 
-@pytest.mark.parametrize("concurrency", [None, "first-write"])
+@each_value("concurrency", [None, "first-write"])
 def test_a_delete_with_an_etag_removes_only_that_state(api: StateApi, key: str, concurrency: str | None) -> None:
     conflict(lambda: api.delete("statestore", key, etag=STALE, concurrency=concurrency))
     api.save("statestore", Item(key))

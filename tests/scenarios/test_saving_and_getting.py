@@ -3,6 +3,7 @@
 import json
 
 import pytest
+from scenarios.matrix import each_value
 from scenarios.state_client import Item, Kind, Refused, StateApi
 from scenarios.worlds import World
 
@@ -30,7 +31,7 @@ VALUES = (
 )
 
 
-@pytest.mark.parametrize("value", VALUES, ids=lambda value: value[:24].decode())
+@each_value("value", VALUES, ids=lambda value: value[:24].decode())
 def test_a_value_comes_back_byte_for_byte(api: StateApi, key: str, value: bytes) -> None:
     api.save("statestore", Item(key, value))
     found = api.get("statestore", key)
@@ -61,6 +62,7 @@ def test_an_item_without_a_value_stores_null_or_nothing(api: StateApi, here: Wor
     assert found.etag
 
 
+@pytest.mark.memory_only
 def test_a_save_of_nothing_succeeds(api: StateApi) -> None:
     api.save("statestore")
 
@@ -94,7 +96,7 @@ def test_an_item_that_fails_stops_no_other_one_and_is_named(api: StateApi, key: 
     assert values == [b"1", b"0", b"1"]
 
 
-@pytest.mark.parametrize(
+@each_value(
     "suffix",
     [
         "/slash",
@@ -124,6 +126,7 @@ def test_any_text_can_be_a_key(api: StateApi, key: str, suffix: str) -> None:
         assert api.get("statestore", name) is None
 
 
+@pytest.mark.memory_only
 def test_keys_may_be_called_like_parts_of_the_api(api: StateApi) -> None:
     for name in ("bulk", "transaction", "keys", "state", "v1.0", "query"):
         api.save("statestore", Item(name, b'"v"'))
@@ -155,7 +158,7 @@ def test_a_deleted_key_is_gone_and_may_come_back(api: StateApi, key: str) -> Non
     assert found.value == b"2"
 
 
-@pytest.mark.parametrize("consistency", ["strong", "eventual"])
+@each_value("consistency", ["strong", "eventual"])
 def test_consistency_is_taken_by_every_call(api: StateApi, key: str, consistency: str) -> None:
     api.save("statestore", Item(key, b"1", consistency=consistency))
     found = api.get("statestore", key, consistency=consistency)
@@ -164,7 +167,8 @@ def test_consistency_is_taken_by_every_call(api: StateApi, key: str, consistency
     assert api.get("statestore", key) is None
 
 
-@pytest.mark.parametrize("name", ["a||b", "||", "a||"])
+@pytest.mark.memory_only
+@each_value("name", ["a||b", "||", "a||"])
 def test_a_key_with_the_separator_is_refused_everywhere(api: StateApi, name: str) -> None:
     for call in (
         lambda: api.save("statestore", Item(name)),
@@ -178,6 +182,7 @@ def test_a_key_with_the_separator_is_refused_everywhere(api: StateApi, name: str
         assert "||" in str(refused.value)
 
 
+@pytest.mark.memory_only
 def test_an_empty_key_is_refused_everywhere(api: StateApi) -> None:
     for call in (
         lambda: api.save("statestore", Item("")),

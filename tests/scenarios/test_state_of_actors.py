@@ -1,6 +1,7 @@
 """Actors keep their state in the store that is marked for it, each under keys of its own."""
 
 import pytest
+from scenarios.matrix import each_value
 from scenarios.state_client import Item, Kind, Operation, Refused, StateApi, delete, upsert
 from scenarios.worlds import World
 
@@ -53,11 +54,13 @@ def test_the_steps_of_an_actor_happen_all_or_none(here: World, actor: str) -> No
     assert api.get_actor_state("cat", actor, "name") is None
 
 
+@pytest.mark.memory_only
 def test_an_actor_may_save_nothing(api: StateApi, actor: str) -> None:
     api.transact_actor_state("cat", actor)
 
 
-@pytest.mark.parametrize("part", [("a||b", "1", "k"), ("cat", "a||b", "k"), ("cat", "1", "a||b")])
+@pytest.mark.memory_only
+@each_value("part", [("a||b", "1", "k"), ("cat", "a||b", "k"), ("cat", "1", "a||b")])
 def test_no_part_of_an_actors_key_may_hold_the_separator(api: StateApi, part: tuple[str, str, str]) -> None:
     actor_type, actor_id, name = part
     for call in (
@@ -69,6 +72,7 @@ def test_no_part_of_an_actors_key_may_hold_the_separator(api: StateApi, part: tu
         assert refused.value.kind is Kind.MALFORMED
 
 
+@pytest.mark.memory_only
 def test_types_of_the_workflow_engine_are_not_for_apps(api: StateApi) -> None:
     for call in (
         lambda: api.transact_actor_state("dapr.internal.x", "1", upsert("k")),
@@ -79,6 +83,7 @@ def test_types_of_the_workflow_engine_are_not_for_apps(api: StateApi) -> None:
         assert (refused.value.kind, refused.value.code) == (Kind.FORBIDDEN, "ERR_ACTOR_TYPE_RESERVED")
 
 
+@pytest.mark.memory_only
 def test_an_unknown_step_is_refused(api: StateApi, actor: str) -> None:
     with pytest.raises(Refused) as refused:
         api.transact_actor_state("cat", actor, Operation("increment", Item("hp")))

@@ -1,13 +1,14 @@
 """What is really in the database, and which store a call means."""
 
 import pytest
+from scenarios.matrix import each_value
 from scenarios.state_client import Item, Kind, Refused, StateApi
 from scenarios.worlds import PREFIXES, World
 
 from pannier_sidecar.state.store import Feature
 
 
-@pytest.mark.parametrize("store", PREFIXES)
+@each_value("store", tuple(PREFIXES), on_every_store=True)
 def test_a_key_is_stored_with_the_prefix_of_its_component(api: StateApi, here: World, key: str, store: str) -> None:
     api.save(store, Item(key, b'"v"'))
     found = api.get(store, key)
@@ -31,6 +32,7 @@ def test_stores_over_one_database_share_it_as_their_prefixes_say(api: StateApi, 
         assert api.get(store, key) is None
 
 
+@pytest.mark.memory_only
 def test_a_call_without_a_store_means_the_default_store(api: StateApi, here: World, key: str) -> None:
     api.save(None, Item(key, b"1"))
     assert api.get("statestore", key) == api.get(None, key) != None  # noqa: E711
@@ -44,6 +46,7 @@ def test_a_call_without_a_store_means_the_default_store(api: StateApi, here: Wor
     assert api.get("statestore", key) is None
 
 
+@pytest.mark.memory_only
 def test_an_unknown_store_is_answered_with_those_there_are(api: StateApi, key: str) -> None:
     for call in (
         lambda: api.save("statestor", Item(key)),
@@ -65,6 +68,7 @@ def test_an_unknown_store_is_answered_with_those_there_are(api: StateApi, key: s
             assert message == "state store statestor is not found"  # word for word: Layotto's own tests compare it
 
 
+@pytest.mark.memory_only
 def test_a_store_of_another_app_is_not_found_and_the_reason_is_told(api: StateApi, key: str) -> None:
     with pytest.raises(Refused) as refused:
         api.save("private", Item(key))
@@ -74,6 +78,7 @@ def test_a_store_of_another_app_is_not_found_and_the_reason_is_told(api: StateAp
         assert "shop" in str(refused.value)
 
 
+@pytest.mark.memory_only
 def test_a_store_whose_server_is_not_there_says_so_and_harms_no_other(api: StateApi, key: str) -> None:
     with pytest.raises(Refused) as refused:
         api.get("away", key)

@@ -7,6 +7,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from tempfile import mkdtemp
 
 from scenarios.grpc_client import GrpcClient, dapr_client, layotto_client
 from scenarios.http_client import HttpClient, path
@@ -101,3 +102,33 @@ def world(database: Database, folder: Path) -> Iterator[World]:
         for head in grpc_heads:
             stack.callback(head.close)
         yield World(database, pannier, http, *grpc_heads, server.stored)
+
+
+class Worlds:
+    """The world of one database at a time: that of another one ends when the next is asked for."""
+
+    def __init__(self, folder: Path):
+        self._folder = folder
+        self._stack = ExitStack()
+        self._current: World | None = None
+        self._failed: dict[str, Exception] = {}
+
+    def of(self, database: Database) -> World:
+        """Return the world of a database, started if need be; what failed to start is not tried again."""
+        if self._current is not None and self._current.database is database:
+            return self._current
+        if database.name in self._failed:
+            raise self._failed[database.name]
+        self.close()
+        folder = Path(mkdtemp(prefix=f"{database.name}-", dir=self._folder))
+        try:
+            self._current = self._stack.enter_context(world(database, folder))
+        except Exception as error:
+            self._failed[database.name] = error
+            raise
+        return self._current
+
+    def close(self) -> None:
+        """End the world there is. A sidecar that ends badly fails the test that asks for the next one, or the last."""
+        self._current = None
+        self._stack.close()

@@ -5,6 +5,7 @@ A new store adds its module of this folder.
 
 from __future__ import annotations
 
+import pytest
 from servers import (
     cassandra_server,
     consul_server,
@@ -37,3 +38,21 @@ DATABASES: tuple[Database, ...] = (
 
 def named(name: str) -> Database:
     return next(each for each in DATABASES if each.name == name)
+
+
+def is_of(name: str, database: Database) -> bool:
+    """Say whether a database is the one of that name or a variant of it, as `redis-cluster` is of `redis`."""
+    return database.name == name or database.name.startswith(f"{name}-")
+
+
+def applies(node: pytest.Item, database: Database) -> bool:
+    """Say whether a test says anything about a database: by its marks `topic`, `needs`, `lacks` and `on`."""
+    needed = {feature for mark in node.iter_markers("needs") for feature in mark.args}
+    topic = node.get_closest_marker("topic")
+    needed.update(topic.args[1:] if topic else ())
+    lacked = {feature for mark in node.iter_markers("lacks") for feature in mark.args}
+    return (
+        needed <= database.claims
+        and not lacked & database.claims
+        and all(mark.args[0](database) for mark in node.iter_markers("on"))
+    )

@@ -1,0 +1,91 @@
+"""Which scenario runs on which store through which front end: every pair of the three, not every combination.
+
+A front end turns a request into values of `state.requests`, and an answer back into its own form. From there on all
+share one service, which gives a store keys and bytes. No front end knows a store (`make lint` checks the imports), and
+no store can tell by which front end a call came. So a fault lies between two of the three, and these pairs meet it:
+
+- front end and value: every value through every front end, on memory (`each_value`);
+- front end and store: every store through every front end, with the first value;
+- store and value: the conformance suite, which calls the stores themselves. Its tables of values, keys, ETags and
+  preconditions hold those used here: a value that is added here because of a store belongs there too.
+
+What is decided before a store is asked is marked `memory_only`, and what waits for a time to pass `takes_seconds`: on
+other stores than memory it goes through one front end. What the service makes of a component's settings, and
+only a database shows, is tried on every store through one front end (`each_value(..., on_every_store=True)`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from itertools import permutations
+from typing import Any
+
+import pytest
+from servers.database import Database
+from servers.databases import DATABASES, applies, named
+
+SDKS = ("dapr_sdk", "dapr_sdk_aio")
+HEADS = ("http", "dapr_grpc", "layotto_grpc", *SDKS)
+GRPC_HEADS = ("dapr_grpc", "layotto_grpc")
+REFERENCE = "in-memory"
+"""The store on which every value is tried through every front end."""
+
+STORES = tuple(each for each in DATABASES if not each.is_a_variant)
+
+Heads = tuple[str, ...]
+
+
+def each_value(
+    names: str | tuple[str, ...],
+    values: Sequence[Any],
+    ids: Callable[[Any], str] = str,
+    on_every_store: bool = False,
+) -> pytest.MarkDecorator:
+    """Run a test with each value, as `parametrize` does, but on other stores than memory with the first one alone.
+
+    With `on_every_store`, one front end has all values on all stores.
+    """
+    several = not isinstance(names, str)
+    rows = [value if several else (value,) for value in values]
+    return pytest.mark.each_value(
+        names if several else (names,), rows, [ids(value) for value in values], on_every_store
+    )
+
+
+def parametrize(metafunc: pytest.Metafunc) -> None:
+    """Choose the stores, front ends and values of a test that plays in a world."""
+    if "database" not in metafunc.fixturenames:
+        return
+    test = metafunc.definition
+    mark = test.get_closest_marker("each_value")
+    names, rows, row_ids, on_every_store = mark.args if mark else ((), [()], [""], False)
+    values = list(zip(rows, row_ids, strict=True))
+    has_heads = "heads" in metafunc.fixturenames
+    cases, ids = [], []
+    for database in _stores_of(test):
+        for number, heads in enumerate(_heads_of(metafunc.fixturenames, test, database)):
+            has_all = database.name == REFERENCE or (on_every_store and number == 0)
+            for row, row_id in values if has_all else values[:1]:
+                cases.append((database, heads, *row) if has_heads else (database, *row))
+                ids.append("-".join(filter(None, (str(database), *heads, row_id))))
+    metafunc.parametrize(("database", *(("heads",) if has_heads else ()), *names), cases, ids=ids)
+
+
+def _stores_of(test: pytest.Item) -> list[Database]:
+    stores = [database for database in STORES if applies(test, database)]
+    return stores if test.get_closest_marker("memory_only") is None else [named(REFERENCE)]
+
+
+def _heads_of(fixtures: Sequence[str], test: pytest.Item, database: Database) -> list[Heads]:
+    """Return what the test's fixtures need on a store: front ends one by one, in pairs, or none."""
+    is_reference = database.name == REFERENCE
+    heads = [head for head in HEADS if head not in SDKS or database.is_tried_by_sdks]
+    if "pair" in fixtures:
+        # On other stores than memory each front end writes once and reads once.
+        return list(permutations(heads, 2) if is_reference else zip(heads, heads[1:] + heads[:1], strict=True))
+    if "head" in fixtures:
+        heads = [*GRPC_HEADS]
+    elif "api" not in fixtures:
+        return [()]
+    one_is_enough = test.get_closest_marker("takes_seconds") is not None and not is_reference
+    return [(head,) for head in heads[: 1 if one_is_enough else None]]
