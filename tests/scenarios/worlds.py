@@ -11,6 +11,7 @@ from tempfile import mkdtemp
 
 from scenarios.grpc_client import GrpcClient, dapr_client, layotto_client
 from scenarios.http_client import HttpClient, path
+from scenarios.matrix import REFERENCE
 from scenarios.sdk_client import AioSdkClient, SyncSdkClient
 from servers.component_files import component
 from servers.database import Database, Settings
@@ -55,14 +56,18 @@ class World:
 
 
 def write_components(folder: Path, database: Database, settings: Settings) -> None:
-    """Write a folder: `statestore`, one store for each prefix, one of another app, one whose server is not there."""
+    """Write a folder: `statestore`, one store for each prefix, one of another app; on memory one without a server.
+
+    A sidecar waits for that one for five seconds before it serves, and it is the same beside any other store.
+    """
     folder.mkdir()
     for_actors = {"actorStateStore": "true"} if database.claims >= FOR_ACTORS else {"defaultStateStore": "true"}
     write = partial(component, kind=database.store_type, version=database.store_version)
     files = {"statestore": write("statestore", settings={**settings, **for_actors})}
     files |= {name: write(name, settings={**settings, **more}) for name, (more, _) in PREFIXES.items()}
     files["private"] = write("private", settings=settings, scopes=["billing"])
-    files["away"] = component("away", "state.redis", {"redisHost": f"127.0.0.1:{free_port()}"})
+    if database.name == REFERENCE:
+        files["away"] = component("away", "state.redis", {"redisHost": f"127.0.0.1:{free_port()}"})
     for name, text in files.items():
         (folder / f"{name}.yaml").write_text(text)
 

@@ -37,7 +37,14 @@ DATABASES = (
     Database(
         "in-memory", "Memory of the sidecar", "state.in-memory", _this_process, is_tried_by_sdks=True, is_shared=False
     ),
-    Database("sqlite", "SQLite", "state.sqlite", _sqlite("{folder}/state.db"), is_tried_by_sdks=True),
+    Database(
+        "sqlite",
+        "SQLite",
+        "state.sqlite",
+        _sqlite("{folder}/state.db"),
+        is_tried_by_sdks=True,
+        increments=3000,  # each waits for the disk
+    ),
     Database(
         "sqlite-rollback-journal",
         "SQLite, rollback journal",
