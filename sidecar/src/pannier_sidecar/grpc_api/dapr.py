@@ -141,7 +141,7 @@ def methods(
     """
     state = StateMethods(service, Encoding(), has_default=not is_exact)
     sidecar = SidecarMethods(service, runtime)
-    long = LongMessages(service.pace, service.max_items)
+    long = LongMessages(service.pace, service.max_items, service.in_flight)
     worded = failure_in_daprs_words if is_exact else failure
 
     def tell(error: StateError) -> Failure:

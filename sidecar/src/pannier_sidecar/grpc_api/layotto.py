@@ -28,7 +28,7 @@ GREETING = "greeting"
 def methods(service: StateService) -> Mapping[str, Method]:
     """Return the methods of the service by name."""
     state = StateMethods(service, Encoding(zero_is_no_etag=True))
-    long = LongMessages(service.pace, service.max_items)
+    long = LongMessages(service.pace, service.max_items, service.in_flight)
     return {
         "SayHello": unary(messages.SayHelloRequest, _say_hello, long, tell=in_layottos_words),
         "GetState": unary(messages.GetStateRequest, state.get, long, tell=in_layottos_words),

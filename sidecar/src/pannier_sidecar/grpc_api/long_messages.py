@@ -5,15 +5,24 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final, TypeVar
 
 from ..state.errors import TooManyItems
-from .messages import GetBulkStateResponse
+from .messages import (
+    ExecuteActorStateTransactionRequest,
+    ExecuteStateTransactionRequest,
+    GetBulkStateRequest,
+    GetBulkStateResponse,
+    StatesRequest,
+)
 from .wire import Malformed, count_fields, decode, encode, end_of_part
 
 if TYPE_CHECKING:
     from msgspec import Struct
 
+    from ..state.items_in_flight import ItemsInFlight, Share
     from ..state.pacing import Pace
     from .messages import BulkStateItem
 
+SINGLE: Final = 512
+"""Bytes of a message that has few items, whatever is in it."""
 SHORT: Final = 4096
 """Bytes of a message that are read at once, whatever is in it."""
 PART: Final = 128
@@ -25,15 +34,35 @@ FIELDS_OF_ITEM: Final = 16
 OTHER_FIELDS: Final = 64
 """Fields of a request that are no items, at the most."""
 
+_ITEMS: Final[dict[type[Struct], str]] = {
+    GetBulkStateRequest: "keys",
+    StatesRequest: "states",
+    ExecuteStateTransactionRequest: "operations",
+    ExecuteActorStateTransactionRequest: "operations",
+}
+"""The field with the items of each request that has several."""
+
 AnyMessage = TypeVar("AnyMessage", bound="Struct")
 
 
 class LongMessages:
     """Reads requests, and writes answers."""
 
-    def __init__(self, pace: Pace, max_items: int):
+    def __init__(self, pace: Pace, max_items: int, in_flight: ItemsInFlight):
         self._pace = pace
         self._max_items = max_items
+        self._in_flight = in_flight
+
+    async def share(self, kind: type[Struct], data: bytes) -> Share | None:
+        """Return what the call has of all items in flight, once there is room; None where it has few."""
+        if kind not in _ITEMS:
+            return None
+        at = end_of_part(data, 0, PART)
+        return None if at >= len(data) else await self._in_flight.share(PART * len(data) // at)
+
+    def note_items(self, message: Struct, share: Share) -> None:
+        """Count the items that a message really has."""
+        share.is_really(len(getattr(message, _ITEMS[type(message)])))
 
     async def read(self, kind: type[AnyMessage], data: bytes) -> AnyMessage:
         """Return the message of that kind. Raises Malformed, or TooManyItems before more of them are read."""

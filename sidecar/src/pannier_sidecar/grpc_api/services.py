@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..state.errors import StateError
 from .lane import Method
-from .long_messages import SHORT
+from .long_messages import SHORT, SINGLE
 from .messages import GetBulkStateRequest
 from .status import Code, Failure, failure, unauthenticated
 from .wire import Malformed, decode, encode
@@ -92,13 +92,21 @@ def unary(
     is_bulk = request is GetBulkStateRequest
 
     async def answer(message: bytes, headers: Headers) -> bytes:
+        share = None
         try:
+            if len(message) > SINGLE:
+                share = await long.share(request, message)
             asked = decode(request, message) if len(message) <= SHORT else await long.read(request, message)
+            if share is not None:
+                long.note_items(asked, share)
             found = await handler(asked)
             return await long.written(found) if is_bulk else encode(found)
         except Malformed as error:
             raise Failure(Code.INTERNAL, f"the request is no {request.__name__}: {error}") from error
         except StateError as error:
             raise tell(error) from error
+        finally:
+            if share is not None:
+                share.end()
 
     return Method(answer)

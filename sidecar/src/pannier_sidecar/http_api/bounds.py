@@ -114,6 +114,18 @@ class CountedKinds(LargeKinds):
         return Counted
 
 
+def likely_items(body: bytes) -> int:
+    """Return how many items or operations a body has at the most, found out without reading it."""
+    if body.lstrip().startswith(b'"'):  # JSON in a text, where a brace can be written in other ways
+        return len(body) // SHORTEST_ITEM
+    return body.count(b"{")
+
+
+def likely_keys(body: bytes) -> int:
+    """Return how many keys the body of a bulk get has at the most."""
+    return body.count(b'"') // 2
+
+
 def may_have_over(body: bytes, most: int) -> bool:
     """Say whether a body may have more items: each has a brace, and takes some bytes."""
     found = at = 0

@@ -15,6 +15,7 @@ from pannier_crds.folder import STATUS_KEY_HEADER
 
 from ..runtime import NO_PLACEMENT
 from ..state.errors import MalformedRequest, OperationFailed, StateError
+from ..state.pacing import FEW
 from ..state.requests import (
     ActorGetRequest,
     ActorTransactRequest,
@@ -27,6 +28,7 @@ from ..state.requests import (
     WriteItem,
 )
 from .advice import on_if_match, on_path
+from .bounds import likely_items, likely_keys
 from .decoding import NO_HINTS, Decoding, Hints, hints_of
 from .encoding import error_answer, items_answer, keys_answer, refusal, value_answer
 from .messages import JSON, TEXT, Answer
@@ -36,12 +38,15 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
     from ..runtime import Runtime
+    from ..state.items_in_flight import Share
     from ..state.service import StateService
     from .messages import Call
     from .profiles import Profile
 
     Operation = Callable[..., Awaitable[Answer]]
 
+SHORT = 512
+"""Bytes of a body that has few items, whatever is in it."""
 MAX_PAGE = 1000
 """Most keys that one page of a list of keys holds."""
 WITHOUT_TOKEN = frozenset({b"/v1.0/healthz", b"/v1.0/healthz/outbound"})
@@ -77,14 +82,14 @@ class HttpApi:
         self._deleted = Answer(profile.deleted)
         self._operations: dict[str, Operation] = {
             "get": self._get,
-            "save": self._save,
+            "save": self._sharing(self._save, likely_items),
             "delete": self._delete,
-            "bulk_get": self._bulk_get,
-            "transact": self._transact,
+            "bulk_get": self._sharing(self._bulk_get, likely_keys),
+            "transact": self._sharing(self._transact, likely_items),
             "keys": self._keys,
             "query": self._query,
             "get_actor_state": self._get_actor_state,
-            "transact_actor_state": self._transact_actor_state,
+            "transact_actor_state": self._sharing(self._transact_actor_state, likely_items),
             "metadata": self._metadata,
             "set_metadata": self._set_metadata,
             "healthz": self._healthz,
@@ -166,14 +171,34 @@ class HttpApi:
 
     # --- state ----------------------------------------------------------------------------------------------------
 
+    def _sharing(self, operation: Operation, likely: Callable[[bytes], int]) -> Operation:
+        """Return the operation, which waits for others where its body may have many items."""
+
+        def answer(call: Call, *texts: str | None) -> Awaitable[Answer]:
+            if len(call.body) <= SHORT or (items := likely(call.body)) <= FEW:
+                return operation(call, *texts)
+            return self._answer_many(operation, items, call, *texts)
+
+        return answer
+
+    async def _answer_many(self, operation: Operation, items: int, call: Call, *texts: str | None) -> Answer:
+        share = await self._service.in_flight.share(items)
+        try:
+            return await operation(call, *texts, share=share)
+        finally:
+            share.end()
+
     async def _get(self, call: Call, store: str | None, key: str) -> Answer:
         hints = _hints(call)
         value = await self._service.get(GetRequest(store, key, hints.consistency, hints.metadata))
         return NO_CONTENT if value is None else value_answer(value)
 
-    async def _save(self, call: Call, store: str | None) -> Answer:
+    async def _save(self, call: Call, store: str | None, share: Share | None = None) -> Answer:
         self._service.directory.find(store)  # a missing store goes before a malformed body (as in Dapr)
-        await self._service.save(SaveRequest(store, await self._decoding.items(call.body, _hints(call))))
+        items = await self._decoding.items(call.body, _hints(call))
+        if share is not None:
+            share.is_really(len(items))
+        await self._service.save(SaveRequest(store, items))
         return self._saved
 
     async def _delete(self, call: Call, store: str | None, key: str) -> Answer:
@@ -196,21 +221,25 @@ class HttpApi:
             return refusal(409, error.code, f"{error}{advice}")
         return self._deleted
 
-    async def _bulk_get(self, call: Call, store: str | None) -> Answer:
+    async def _bulk_get(self, call: Call, store: str | None, share: Share | None = None) -> Answer:
         if store is None and self._service.directory.knows("bulk"):
-            return await self._save(call, "bulk")  # the path of a save to a store of that name
+            return await self._save(call, "bulk", share)  # the path of a save to a store of that name
         self._service.directory.find(store)
-        keys, metadata = self._decoding.bulk_get(call.body)
+        keys, metadata = await self._decoding.bulk_get(call.body)
+        if share is not None:
+            share.is_really(len(keys))
         hints = _hints(call)
         metadata = {**metadata, **hints.metadata}
         found = await self._service.bulk_get(BulkGetRequest(store, keys, hints.consistency, metadata))
         return await items_answer(found, self._service.pace)
 
-    async def _transact(self, call: Call, store: str | None) -> Answer:
+    async def _transact(self, call: Call, store: str | None, share: Share | None = None) -> Answer:
         if store is None and self._service.directory.knows("transaction"):
-            return await self._save(call, "transaction")
+            return await self._save(call, "transaction", share)
         self._service.require_transactions(store)
         items, metadata = await self._decoding.transaction(call.body, _hints(call))
+        if share is not None:
+            share.is_really(len(items))
         await self._service.transact(TransactRequest(store, items, metadata))
         return NO_CONTENT
 
@@ -232,8 +261,12 @@ class HttpApi:
         answer.headers = answer.headers[1:]  # no ETag: an actor has one writer (as in Dapr)
         return answer
 
-    async def _transact_actor_state(self, call: Call, actor_type: str, actor_id: str) -> Answer:
+    async def _transact_actor_state(
+        self, call: Call, actor_type: str, actor_id: str, share: Share | None = None
+    ) -> Answer:
         items = await self._decoding.actor_transaction(call.body, _hints(call))
+        if share is not None:
+            share.is_really(len(items))
         await self._service.transact_actor_state(ActorTransactRequest(actor_type, actor_id, items))
         return NO_CONTENT
 

@@ -18,7 +18,7 @@ from ..state.errors import EmptyKey, MalformedRequest, TooManyItems, UnknownActo
 from ..state.pacing import FEW, Pace
 from ..state.requests import NO_METADATA, Concurrency, Consistency, Pattern, RetryPolicy, WriteItem
 from . import go_json
-from .bounds import BodyDecoder, KeysDecoder, Kinds
+from .bounds import LARGE, BodyDecoder, KeysDecoder, Kinds
 from .json_faults import fault_of
 
 if TYPE_CHECKING:
@@ -157,19 +157,19 @@ class Decoding:
 
     async def items(self, body: bytes, hints: Hints) -> list[WriteItem]:
         """Return the items of a save."""
-        sent = self._decode(self._items, body, ITEM, _ITEMS_ADVICE, go_json.ITEMS)
+        sent = await self._decode(self._items, body, ITEM, _ITEMS_ADVICE, go_json.ITEMS)
         if len(sent) <= FEW:
             return [_item(item, (index, ""), hints) for index, item in enumerate(sent)]
         return await self._pace.each(lambda place: _item(place[1], (place[0], ""), hints), list(enumerate(sent)))
 
-    def bulk_get(self, body: bytes) -> tuple[list[str], Mapping[str, str]]:
+    async def bulk_get(self, body: bytes) -> tuple[list[str], Mapping[str, str]]:
         """Return keys and metadata of a bulk get."""
-        sent = self._decode(self._bulk_get, body, BULK_GET, _KEYS_ADVICE, go_json.BULK_GET, _DESERIALIZING)
+        sent = await self._decode(self._bulk_get, body, BULK_GET, _KEYS_ADVICE, go_json.BULK_GET, _DESERIALIZING)
         return sent.keys or [], _given(sent.metadata)
 
     async def transaction(self, body: bytes, hints: Hints) -> tuple[list[WriteItem], Mapping[str, str]]:
         """Return operations and metadata of a transaction."""
-        sent = self._decode(
+        sent = await self._decode(
             self._transaction, body, TRANSACTION, _OPERATIONS_ADVICE, go_json.TRANSACTION, _DESERIALIZING
         )
         items = await self._operations(sent.operations or (), hints)
@@ -177,7 +177,7 @@ class Decoding:
 
     async def actor_transaction(self, body: bytes, hints: Hints) -> list[WriteItem]:
         """Return the operations on an actor's state."""
-        sent = self._decode(
+        sent = await self._decode(
             self._actor_transaction, body, OPERATION, _OPERATIONS_ADVICE, go_json.ACTOR_TRANSACTION, _DESERIALIZING
         )
         return await self._operations(sent, hints, UnknownActorOperation)
@@ -196,7 +196,7 @@ class Decoding:
 
         return await self._pace.each(item_of, list(enumerate(sent)))
 
-    def _decode(
+    async def _decode(
         self,
         decoder: BodyDecoder | KeysDecoder,
         body: bytes,
@@ -211,7 +211,10 @@ class Decoding:
             try:
                 return decoder.decode(body)
             except msgspec.ValidationError:
-                mended = _mended(body, shape, self._max_items, unwraps=self._is_lenient)
+                if len(body) > LARGE:  # it may have very many fields: one such body in each turn of the loop
+                    mended = await self._pace.run(lambda: self._mended(body, shape))
+                else:
+                    mended = self._mended(body, shape)
                 if mended is body:
                     raise
                 return decoder.decode(mended)
@@ -219,6 +222,9 @@ class Decoding:
             raise MalformedRequest(f"{context}JSON is nested too deeply", "store the inner part as a string") from error
         except (UnicodeError, msgspec.DecodeError) as error:
             raise self._malformed(error, body, go_type, context, advice) from error
+
+    def _mended(self, body: bytes, shape: Shape) -> bytes:
+        return _mended(body, shape, self._max_items, unwraps=self._is_lenient)
 
     def _malformed(self, error: Exception, body: bytes, go_type: GoType, context: str, advice: str) -> MalformedRequest:
         fault = None if isinstance(error, msgspec.ValidationError) else fault_of(body)

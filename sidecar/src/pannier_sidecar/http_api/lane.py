@@ -58,8 +58,6 @@ class Lane(Receiver):
         """Bytes of answers that the client has not taken."""
         self._taking: tuple[float, int] = (lanes.now, 0)
         """Since when the client takes the current answer, and how many bytes it had to take then."""
-        self._is_given_up = False
-        """Nothing behind the current request is answered."""
         self._has_eof = False
 
     # --- the transport speaks -------------------------------------------------------------------------------------
@@ -174,7 +172,7 @@ class Lane(Receiver):
         lanes, transport = self._lanes, self._transport
         is_last, body = answer.closes, answer.body
         if isinstance(item, Call):
-            is_last = is_last or not item.keep_alive or self._is_given_up
+            is_last = is_last or not item.keep_alive
             if (lanes.is_draining or self._has_eof) and not self._queue and not self._unparsed:
                 is_last = True
             if item.body:
@@ -280,12 +278,10 @@ class Lane(Receiver):
         if self._unread:
             self._count_unread(0)
             self._transport.abort()
-        elif self._in_message or not self._is_busy:
-            limit = self._lanes.budget.limit
-            self._refuse(503, f"requests of over {limit} bytes are in flight; send fewer large ones at once")
         else:
-            self._is_given_up = True
+            limit = self._lanes.budget.limit
             self._drop_waiting()
+            self._refuse(503, f"requests of over {limit} bytes are in flight; send fewer large ones at once")
 
     def drain(self) -> None:
         """Close the connection when all that it asked for is answered.

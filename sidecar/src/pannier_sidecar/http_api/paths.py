@@ -147,6 +147,8 @@ class PathTree:
             places = [_Place(root, [])]
             for segment in beginning.split(b"/")[1:]:
                 places = list(self._following(places, segment))
+                if not places:  # a path may have thousands of segments
+                    break
         if len(beginning) <= REMEMBERED_LENGTH:
             if len(self._places) >= REMEMBERED:
                 self._places.clear()

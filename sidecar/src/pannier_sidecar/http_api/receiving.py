@@ -262,7 +262,10 @@ class Receiver(asyncio.Protocol):
         if not self._url.startswith(b"/"):
             self._read_absolute_form()
         path, _, query = self._url.partition(b"?")
-        self._take(Call(parser.get_method(), path, query, self._headers, body, keep_alive))
+        method = parser.get_method()
+        if method == b"CONNECT":  # what follows would be the tunnel's (RFC 9110, 9.3.6), however it is divided
+            keep_alive = False
+        self._take(Call(method, path, query, self._headers, body, keep_alive))
 
     def _read_absolute_form(self) -> None:
         """Take path and host from a target that a client that thinks us a proxy sends with both (RFC 9112, 3.2.2)."""

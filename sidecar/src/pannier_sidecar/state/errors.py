@@ -16,6 +16,7 @@
     ├── MalformedRequest
     │   ├── EmptyKey, IllegalKey
     │   └── TooManyItems
+    ├── Overloaded               by other calls
     ├── UnknownOperation, UnknownActorOperation
     ├── StoreMissing             no store at all, none of that name, or not in this app's scopes
     ├── StoreNotReady            configured, but its server has not answered yet
@@ -225,6 +226,15 @@ class TooManyItems(MalformedRequest):
             f"the request has over {most} items, keys or operations",
             "make several of it or raise --max-request-items",
         )
+
+
+class Overloaded(StateError):
+    """Other calls make the sidecar do as much as it can; nothing was done for this one."""
+
+    code = "ERR_OVERLOADED"
+    http_status = 503
+    grpc_code = GrpcCode.RESOURCE_EXHAUSTED
+    retry_after = 1
 
 
 class UnknownOperation(StateError):

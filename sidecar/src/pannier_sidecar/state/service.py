@@ -34,6 +34,7 @@ from .errors import (
     TransactionFailed,
     TransactionsNotSupported,
 )
+from .items_in_flight import ItemsInFlight
 from .listing import list_keys
 from .making import Held, Making, Unlimited
 from .pacing import FEW, Pace
@@ -113,6 +114,8 @@ class StateService:
         self._making = Making(largest_answer, budget or Unlimited())
         self.max_items = max_items
         """Heads read no more items, keys or operations of one request."""
+        self.in_flight = ItemsInFlight(max_items)
+        """Heads read requests with many items when there is room for them."""
         self.pace = Pace()
         """For what takes long in any call, of either head."""
 

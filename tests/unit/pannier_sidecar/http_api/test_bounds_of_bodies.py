@@ -18,7 +18,7 @@ def read(body: bytes, most: int) -> None:
 
 
 def read_keys(body: bytes, most: int) -> None:
-    Decoding(is_lenient=False, max_items=most).bulk_get(body)
+    asyncio.run(Decoding(is_lenient=False, max_items=most).bulk_get(body))
 
 
 @pytest.mark.parametrize(

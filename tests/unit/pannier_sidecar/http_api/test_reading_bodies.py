@@ -68,7 +68,7 @@ async def test_transactions_and_bulk_gets_may_be_spelt_otherwise_too() -> None:
     items, metadata = await LENIENT.transaction(body, NO_HINTS)
     assert (only(items), metadata) == (WriteItem("k", None, "7"), {"a": "b"})
     assert only(await LENIENT.actor_transaction(body[15:-25], NO_HINTS)) == WriteItem("k", None, "7")
-    assert LENIENT.bulk_get(b'{"Keys": ["a"], "PARALLELISM": 2, "x": 1}') == (["a"], {})
+    assert await LENIENT.bulk_get(b'{"Keys": ["a"], "PARALLELISM": 2, "x": 1}') == (["a"], {})
 
 
 @pytest.mark.parametrize(
@@ -164,7 +164,7 @@ async def test_null_and_nothing_in_metadata_are_absent(decoding: Decoding) -> No
     assert only(await decoding.actor_transaction(b"[%b]" % operation, hints)).metadata == {"a": "b", "c": "d"}
     items, shared = await decoding.transaction(b'{"operations": [%b], "metadata": %b}' % (operation, metadata), hints)
     assert (only(items).metadata, shared) == ({"a": "b", "c": "d"}, {"a": "b", "c": "d"})
-    assert decoding.bulk_get(b'{"keys": [], "metadata": %b}' % metadata) == ([], {"a": "b"})
+    assert await decoding.bulk_get(b'{"keys": [], "metadata": %b}' % metadata) == ([], {"a": "b"})
 
 
 @pytest.mark.parametrize("name", ["retryInterval", "retryThreshold"])

@@ -1,0 +1,53 @@
+"""Many clients at once, and requests that cost more than their bytes tell."""
+
+import json
+import time
+
+import pytest
+from integration.http_head.http_wire import get, request, save, serving, until
+
+from pannier_sidecar.serving import Budget
+
+
+async def test_every_upload_is_answered_however_many_are_given_up() -> None:
+    """One that had come whole, and was not begun yet, was dropped without an answer: its client waited for ever."""
+    async with serving(budget=Budget(60_000)) as here:
+        for _ in range(10):
+            whole, torn = [await here.connect() for _ in range(2)]
+            await until(lambda: len(here.lanes.open) == 2, "the connections")
+            whole.writer.write(save(json.dumps([{"key": "k", "value": "x" * 45_000}])))
+            torn.writer.write(save(b"x" * 40_000)[:-1])
+            time.sleep(0.02)  # so that the server reads both before it begins to answer
+            assert (await whole.answer()).status in (201, 503)
+            torn.abort()
+            await whole.close()
+            await until(lambda: not here.lanes.open, "their end")
+
+
+async def test_what_follows_a_connect_is_no_request() -> None:
+    """A proxy that passes it on takes the rest for the tunnel's bytes, or for a body."""
+    async with serving() as here:
+        wire = await here.connect()
+        inner = save('[{"key": "smuggled", "value": 1}]')
+        head = b"CONNECT localhost:80 HTTP/1.1\r\nHost: localhost\r\nContent-Length: %d\r\n\r\n" % len(inner)
+        await wire.send(head + inner)
+        answer = await wire.answer()
+        assert (answer.status, answer.closes) == (404, True)
+        assert await wire.rest() == b""
+        assert (await (await here.connect()).ask(get("/v1.0/state/statestore/smuggled"))).status == 204
+
+
+@pytest.mark.parametrize("target", ["/v1.0/state/statestore/k", "/v1.0/healthz"])
+async def test_a_query_of_very_many_parameters_is_refused(target: str) -> None:
+    async with serving() as here:
+        wire = await here.connect()
+        assert (await wire.ask(get(f"{target}?verbose&" + "a=1&" * 250))).status in (200, 204)
+        answer = await wire.ask(get(f"{target}?verbose&" + "a=1&" * 2500))
+        assert (answer.status, json.loads(answer.body)["errorCode"]) == (400, "ERR_MALFORMED_REQUEST")
+
+
+async def test_a_path_of_thousands_of_segments_leads_nowhere() -> None:
+    async with serving() as here:
+        wire = await here.connect()
+        for path in ("/" * 15_000, "/v1.0/state/statestore" + "/a" * 7_000):
+            assert (await wire.ask(request("GET", path))).status == 404
