@@ -11,17 +11,21 @@ Each value is written once, so a value that is found tells which write put it th
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Mapping, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from itertools import count
+from typing import Any
 
 from servers.eventually import LIMIT_S, eventually, until
+from servers.opened_store import opening
 
 from pannier_sidecar.state.errors import OutcomeUnknown, StoreFault
 from pannier_sidecar.state.requests import Get, Set, Write
 from pannier_sidecar.state.store import Feature, Store, StoredValue
 
 DONE, UNKNOWN, REFUSED = "done", "unknown", "refused"
+PROMISED = "An acknowledged write stays, none happens twice, and what was answered as not done was not done"
 PAUSE_S = 0.005
 STAKE = 1_000_000
 
@@ -253,3 +257,20 @@ class History:
         total = sum(int(side.value) for side in sides)
         if total != 2 * STAKE:
             self.violations.append(f"sum: {total} instead of {2 * STAKE}")
+
+
+@asynccontextmanager
+async def at_work(
+    store_type: str,
+    settings: Mapping[str, Any],
+    *ways: Mapping[str, Any],
+    version: str = "v1",
+    strong: bool = False,
+    tag: str = "",
+) -> AsyncIterator[History]:
+    """Have a store at work by each of `ways`, or two in the same way, until the block ends. Then check it."""
+    async with opening(store_type, settings) as open_one:
+        stores = [await open_one(version, **way) for way in ways or ({}, {})]
+        async with History(stores, strong=strong, tag=tag) as history:
+            yield history
+        await history.check(stores[0])

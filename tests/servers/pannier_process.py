@@ -11,7 +11,8 @@ import threading
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 COMMAND = (sys.executable, "-m", "pannier_sidecar")
@@ -124,6 +125,17 @@ class Pannier:
         assert self.process.stdout is not None and self.process.stderr is not None
         self.process.stdout.close()
         self.process.stderr.close()
+
+
+@contextmanager
+def serving(components: Path, *more: object, app_id: str = "shop") -> Iterator[Pannier]:
+    """Serve a folder of components to an app on free ports, without metrics."""
+    ports = ("--http-port", 0, "--grpc-port", 0, "--enable-metrics=false")
+    pannier = Pannier("serve", "--app-id", app_id, "--components", components, *ports, *more)
+    try:
+        yield pannier
+    finally:
+        pannier.close()
 
 
 def call(url: str, method: str = "GET", body: str = "", **headers: str) -> tuple[int, str]:

@@ -16,7 +16,7 @@ from hostile.conftest import Promise
 from hostile.effort import Effort
 from servers.component_files import component
 from servers.grpc_protos import DAPR, message
-from servers.pannier_process import Pannier
+from servers.pannier_process import Pannier, serving
 
 CLIENTS = 8
 TARGET = "/v1.0/state/statestore/k"
@@ -95,9 +95,7 @@ def test_a_graceful_end_under_load_loses_no_call(
     ends = effort.times(short=2, long=40)
     seen: Counter[str] = Counter()
     for _ in range(ends):
-        ports = ("--http-port", "0", "--grpc-port", "0", "--enable-metrics=false")
-        pannier = Pannier("serve", "--app-id", "shop", "--components", tmp_path, *ports)
-        try:
+        with serving(tmp_path) as pannier:
             pannier.port()
             clients = [threading.Thread(target=client, args=(pannier, seen)) for _ in range(CLIENTS)]
             for each in clients:
@@ -110,8 +108,6 @@ def test_a_graceful_end_under_load_loses_no_call(
             for each in clients:
                 each.join(timeout=60)
             assert "Traceback" not in pannier.err
-        finally:
-            pannier.close()
     assert set(seen) == {"answered"}, seen
     how = {"kept_alive": "connections kept alive", "one_call_each": "a connection for each call", "over_grpc": "gRPC"}
     promise(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
 from threading import Event, Thread
@@ -59,19 +59,6 @@ def folder(tmp_path: Path) -> Path:
     made.mkdir()
     (made / "orders.yaml").write_text(COMPONENT)
     return made
-
-
-@pytest.fixture
-def pannier(folder: Path) -> Iterator[Pannier]:
-    ports = ("--http-port", "0", "--dapr-grpc-port", "0", "--enable-metrics=false")
-    pannier = Pannier("serve", "--app-id", "shop", "--components", folder, *ports)
-    try:
-        with closing(HttpClient(pannier.port())) as http:
-            pannier.until(lambda: http.call("GET", path("orders", "k")).status == 204, "orders open")
-            assert http.call("POST", path("orders"), '[{"key": "k", "value": 1}]').status == 201
-        yield pannier
-    finally:
-        pannier.close()
 
 
 def slowly(file: Path, pause: float) -> None:

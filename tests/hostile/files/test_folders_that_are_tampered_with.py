@@ -6,7 +6,7 @@ import os
 import random
 import subprocess
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
 
@@ -35,19 +35,6 @@ def folder(tmp_path: Path) -> Path:
     (made / "orders.yaml").write_text(RIGHT)
     (made / INDEX_FILE).write_bytes(index_of({"orders.yaml": RIGHT.encode()}))
     return made
-
-
-@pytest.fixture
-def pannier(folder: Path) -> Iterator[Pannier]:
-    ports = ("--http-port", "0", "--dapr-grpc-port", "0", "--enable-metrics=false")
-    pannier = Pannier("serve", "--app-id", "shop", "--components", folder, *ports)
-    try:
-        with closing(HttpClient(pannier.port())) as http:
-            pannier.until(lambda: http.call("GET", path("orders", "k")).status == 204, "orders open")
-            assert http.call("POST", path("orders"), '[{"key": "k", "value": 1}]').status == 201
-        yield pannier
-    finally:
-        pannier.close()
 
 
 def test_a_sidecar_that_needs_an_index_reads_no_folder_without_one(folder: Path, promise: Callable[..., None]) -> None:

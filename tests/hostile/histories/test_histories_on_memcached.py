@@ -9,31 +9,28 @@ from pathlib import Path
 
 from hostile.effort import Effort
 from servers.faulty_way import faulty_way
-from servers.history import History
+from servers.history import PROMISED, at_work
 from servers.lost_answers import answers_lost
 from servers.memcached_server import single
-from servers.opened_store import opening
 
 Promise = Callable[..., None]
 
 
 async def test_paused_and_cut_off(tmp_path: Path, effort: Effort, promise: Promise) -> None:
-    rounds = effort.times(3, 60)
+    rounds = effort.times(3, 40)
     with single(tmp_path) as server, faulty_way(server.port) as way:
-        async with opening("state.memcached", {"timeout": 0.5}) as open_one:
-            near, far = await open_one("v1", hosts=server.address), await open_one("v1", hosts=way.address)
-            async with History([near, far]) as history:
-                for _ in range(rounds):
-                    await history.goes_on()
-                    await asyncio.to_thread(server.pause)
-                    await asyncio.sleep(0.7)
-                    server.resume()
-                    await history.goes_on()
-                    await answers_lost(way)
+        ways = ({"hosts": server.address}, {"hosts": way.address})
+        async with at_work("state.memcached", {"timeout": 0.5}, *ways) as history:
+            for _ in range(rounds):
                 await history.goes_on()
-            await history.check(near)
+                await asyncio.to_thread(server.pause)
+                await asyncio.sleep(0.7)
+                server.resume()
+                await history.goes_on()
+                await answers_lost(way)
+            await history.goes_on()
     promise(
-        "An acknowledged write stays, none happens twice, and what was answered as not done was not done",
+        PROMISED,
         on="memcached 1.6, one server",
         fault="paused beyond timeout; connections cut with answers on their way",
         times=2 * rounds,

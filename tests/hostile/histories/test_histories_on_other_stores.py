@@ -16,15 +16,13 @@ from servers import etcd_server
 from servers.cut_way import CutWay, cut_way
 from servers.database import Database, Server
 from servers.databases import named
-from servers.history import History
-from servers.opened_store import opening
+from servers.history import PROMISED, History, at_work
 from servers.ways import WAYS
 
 from pannier_sidecar.state.store import Feature, Store
 from pannier_sidecar.stores import registry
 
 Promise = Callable[..., None]
-PROMISED = "An acknowledged write stays, none happens twice, and what was answered as not done was not done"
 OTHERS = ("mongodb", "dynamodb", "etcd", "gcp-spanner", "consul", "cosmosdb", "cassandra")
 TAG = "history-"
 SOME = 15
@@ -76,7 +74,7 @@ FAULTS = (answers_are_lost, requests_are_lost, connections_are_refused)
 
 
 async def test_cut_off(subject: Database, tmp_path: Path, effort: Effort, promise: Promise) -> None:
-    rounds = effort.times(1, 30)
+    rounds = effort.times(1, 15)
     lead = WAYS[subject.name]
     with subject.serve(tmp_path) as server:
         async with cut_way(lead.port(server.settings), tells_its_port=lead.tells_its_port) as way:
@@ -99,21 +97,18 @@ async def test_cut_off(subject: Database, tmp_path: Path, effort: Effort, promis
 
 
 async def test_an_etcd_that_is_killed_and_paused(tmp_path: Path, effort: Effort, promise: Promise) -> None:
-    rounds = effort.times(2, 30)
+    rounds = effort.times(2, 15)
     with etcd_server.running(tmp_path) as server:
-        async with opening("state.etcd", {**server.settings, "timeout": 1.0}) as open_one:
-            one, other = await open_one("v1"), await open_one("v1")
-            async with History([one, other]) as history:
-                for _ in range(rounds):
-                    await history.goes_on()
-                    server.kill()
-                    await asyncio.to_thread(server.start)
-                    await history.goes_on()
-                    server.pause()
-                    await asyncio.sleep(1.5)
-                    server.resume()
+        async with at_work("state.etcd", {**server.settings, "timeout": 1.0}) as history:
+            for _ in range(rounds):
                 await history.goes_on()
-            await history.check(one)
+                server.kill()
+                await asyncio.to_thread(server.start)
+                await history.goes_on()
+                server.pause()
+                await asyncio.sleep(1.5)
+                server.resume()
+            await history.goes_on()
         promise(
             PROMISED,
             on=f"etcd {server.version}",
@@ -125,17 +120,14 @@ async def test_an_etcd_that_is_killed_and_paused(tmp_path: Path, effort: Effort,
 
 @pytest.mark.parametrize("journal", ["WAL", "rollback journal"])
 async def test_a_sqlite_file_that_others_lock(tmp_path: Path, effort: Effort, promise: Promise, journal: str) -> None:
-    rounds = effort.times(3, 60)
+    rounds = effort.times(3, 30)
     file = tmp_path / "state.db"
     settings = {"connectionString": str(file), "busyTimeout": 0.1, "disableWAL": journal != "WAL", "timeout": 0.3}
-    async with opening("state.sqlite", settings) as open_one:
-        one, other = await open_one("v1"), await open_one("v1")
-        async with History([one, other]) as history:
-            for seconds in (0.05, 0.2, 0.6) * (rounds // 3):
-                await history.goes_on()
-                await asyncio.to_thread(locked, file, seconds)
+    async with at_work("state.sqlite", settings) as history:
+        for seconds in (0.05, 0.2, 0.6) * (rounds // 3):
             await history.goes_on()
-        await history.check(one)
+            await asyncio.to_thread(locked, file, seconds)
+        await history.goes_on()
     promise(
         PROMISED,
         on=f"SQLite {sqlite3.sqlite_version}, {journal}, two sidecars",

@@ -12,9 +12,8 @@ from pathlib import Path
 import pytest
 from hostile.effort import Effort
 from servers.faulty_way import faulty_way
-from servers.history import History
+from servers.history import PROMISED, at_work
 from servers.lost_answers import answers_lost
-from servers.opened_store import opening
 from servers.pgbouncer_server import MODES, PgBouncerServer, pooled
 from servers.postgresql_server import PostgreSQLServer, running
 
@@ -24,30 +23,28 @@ DURABLE = ("fsync=on",)
 
 @pytest.mark.parametrize("version", ["v1", "v2"])
 async def test_killed_paused_ended_and_cut_off(tmp_path: Path, effort: Effort, promise: Promise, version: str) -> None:
-    rounds = effort.times(1, 30)
+    rounds = effort.times(1, 12)
     with running(tmp_path, *DURABLE) as server, faulty_way(server.port) as way:
         through_way = {"connectionString": f"postgresql://admin@{way.address}/postgres"}
-        async with opening("state.postgresql", {"timeout": 1.0}) as open_one:
-            near, far = await open_one(version, **server.settings), await open_one(version, **through_way)
-            async with History([near, far]) as history:
-                for _ in range(rounds):
-                    await history.goes_on()
-                    await asyncio.to_thread(restarted, server, server.kill)
-                    await history.goes_on()
-                    await asyncio.to_thread(restarted, server, server.stop)
-                    await history.goes_on()
-                    await paused(server, 1.5)
-                    await history.goes_on()
-                    await asyncio.to_thread(ended, server)
-                    await history.goes_on()
-                    if effort.is_long:  # it takes seconds
-                        await asyncio.to_thread(crashed, server)
-                        await history.goes_on()
-                    await answers_lost(way)
+        ways = (server.settings, through_way)
+        async with at_work("state.postgresql", {"timeout": 1.0}, *ways, version=version) as history:
+            for _ in range(rounds):
                 await history.goes_on()
-            await history.check(near)
+                await asyncio.to_thread(restarted, server, server.kill)
+                await history.goes_on()
+                await asyncio.to_thread(restarted, server, server.stop)
+                await history.goes_on()
+                await paused(server, 1.5)
+                await history.goes_on()
+                await asyncio.to_thread(ended, server)
+                await history.goes_on()
+                if effort.is_long:  # it takes seconds
+                    await asyncio.to_thread(crashed, server)
+                    await history.goes_on()
+                await answers_lost(way)
+            await history.goes_on()
         promise(
-            "An acknowledged write stays, none happens twice, and what was answered as not done was not done",
+            PROMISED,
             on=f"{server.told}, {version}",
             fault="killed; one process killed; restarted; paused; connections ended by administrator; answers lost",
             times=6 * rounds,
@@ -57,26 +54,23 @@ async def test_killed_paused_ended_and_cut_off(tmp_path: Path, effort: Effort, p
 
 @pytest.mark.parametrize("mode", MODES)
 async def test_behind_a_pooler(tmp_path: Path, effort: Effort, promise: Promise, mode: str) -> None:
-    rounds = effort.times(1, 30)
+    rounds = effort.times(1, 12)
     with running(tmp_path / "pg", *DURABLE) as server, pooled(tmp_path / "pool", server, mode, **PATIENT) as pooler:
-        async with opening("state.postgresql", {**pooler.settings, "timeout": 2.0}) as open_one:
-            one, other = await open_one(), await open_one()
-            async with History([one, other]) as history:
-                for _ in range(rounds):
-                    await history.goes_on()
-                    await asyncio.to_thread(restarted, pooler, pooler.kill)
-                    await history.goes_on()
-                    await held_up(pooler, 2.5)
-                    await history.goes_on()
-                    await asyncio.to_thread(restarted, server, server.kill)
-                    await history.goes_on()
-                    await asyncio.to_thread(ended, server)
-                    await history.goes_on()
-                    await asyncio.to_thread(pooler.order, "RECONNECT")
+        async with at_work("state.postgresql", {**pooler.settings, "timeout": 2.0}, version="v2") as history:
+            for _ in range(rounds):
                 await history.goes_on()
-            await history.check(one)
+                await asyncio.to_thread(restarted, pooler, pooler.kill)
+                await history.goes_on()
+                await held_up(pooler, 2.5)
+                await history.goes_on()
+                await asyncio.to_thread(restarted, server, server.kill)
+                await history.goes_on()
+                await asyncio.to_thread(ended, server)
+                await history.goes_on()
+                await asyncio.to_thread(pooler.order, "RECONNECT")
+            await history.goes_on()
         promise(
-            "An acknowledged write stays, none happens twice, and what was answered as not done was not done",
+            PROMISED,
             on=pooler.told,
             fault="pooler killed, PAUSE beyond timeout, server killed behind it, its connections ended, RECONNECT",
             times=5 * rounds,

@@ -8,9 +8,8 @@ from hostile.effort import Effort
 from redis.exceptions import RedisError
 from servers.eventually import until
 from servers.faulty_way import faulty_way
-from servers.history import History
+from servers.history import PROMISED, at_work
 from servers.lost_answers import answers_lost
-from servers.opened_store import opening
 from servers.redis_server import RedisServer, cluster, follows, single, watched_by_sentinels
 
 Promise = Callable[..., None]
@@ -19,23 +18,20 @@ DURABLE = ("--appendonly", "yes", "--appendfsync", "always")
 
 
 async def test_killed_paused_and_cut_off(tmp_path: Path, effort: Effort, promise: Promise) -> None:
-    rounds = effort.times(2, 40)
+    rounds = effort.times(2, 25)
     with single(tmp_path, *DURABLE) as server, faulty_way(server.port) as way:
-        through_way = {"redisHost": way.address}
-        async with opening("state.redis", {"readTimeout": 0.5}) as open_one:
-            near, far = await open_one("v1", **server.settings), await open_one("v1", **through_way)
-            async with History([near, far]) as history:
-                for _ in range(rounds):
-                    await history.goes_on()
-                    await killed(server)
-                    await history.goes_on()
-                    await paused(server, 0.7)
-                    await history.goes_on()
-                    await answers_lost(way)
+        ways = (server.settings, {"redisHost": way.address})
+        async with at_work("state.redis", {"readTimeout": 0.5}, *ways) as history:
+            for _ in range(rounds):
                 await history.goes_on()
-            await history.check(near)
+                await killed(server)
+                await history.goes_on()
+                await paused(server, 0.7)
+                await history.goes_on()
+                await answers_lost(way)
+            await history.goes_on()
     promise(
-        "An acknowledged write stays, none happens twice, and what was answered as not done was not done",
+        PROMISED,
         on="Redis 7.0, one server, appendfsync always",
         fault="killed and restarted; paused beyond readTimeout; connections cut with answers on their way",
         times=3 * rounds,
@@ -51,19 +47,16 @@ async def test_primaries_killed_behind_sentinels(tmp_path: Path, effort: Effort,
     """
     rounds = effort.times(1, 10)
     with watched_by_sentinels(tmp_path, 2, *DURABLE, down_after_ms=2500) as watched:
-        async with opening("state.redis", {**watched.settings, **PATIENT}) as open_one:
-            one, other = await open_one("v1"), await open_one("v1")
-            async with History([one, other], strong=True) as history:
-                for _ in range(rounds):
-                    await until(lambda: in_step(watched.current_primary))  # one failure at a time
-                    await history.goes_on()
-                    dead = await asyncio.to_thread(watched.current_primary)
-                    dead.kill()
-                    await until(lambda dead=dead: watched.primary_port() != dead.port)
-                    await history.goes_on()
-                    await asyncio.to_thread(dead.start)
-                    await history.goes_on()
-            await history.check(one)
+        async with at_work("state.redis", {**watched.settings, **PATIENT}, strong=True) as history:
+            for _ in range(rounds):
+                await until(lambda: in_step(watched.current_primary))  # one failure at a time
+                await history.goes_on()
+                dead = await asyncio.to_thread(watched.current_primary)
+                dead.kill()
+                await until(lambda dead=dead: watched.primary_port() != dead.port)
+                await history.goes_on()
+                await asyncio.to_thread(dead.start)
+                await history.goes_on()
     promise(
         "A strong write that was acknowledged survives the primary, none happens twice",
         on="Redis 7.0, three Sentinels, two replicas",
@@ -80,20 +73,17 @@ async def test_nodes_of_a_cluster_killed(tmp_path: Path, effort: Effort, promise
     """
     rounds = effort.times(1, 10)
     with cluster(tmp_path, replicas=2) as nodes:
-        async with opening("state.redis", {**nodes.settings, **PATIENT}) as open_one:
-            one, other = await open_one("v1"), await open_one("v1")
-            tag = next(tag for n in range(1000) if nodes.owner_of(tag := f"{{t{n}}}") is nodes.nodes[0])
-            async with History([one, other], strong=True, tag=tag) as history:
-                for _ in range(rounds):
-                    await until(lambda: in_step(lambda: nodes.owner_of(tag)))
-                    await history.goes_on()
-                    dead = await asyncio.to_thread(nodes.owner_of, tag)
-                    dead.kill()
-                    await until(lambda dead=dead: nodes.owner_of(tag) is not dead)
-                    await history.goes_on()
-                    await asyncio.to_thread(dead.start)
-                    await history.goes_on()
-            await history.check(one)
+        tag = next(tag for n in range(1000) if nodes.owner_of(tag := f"{{t{n}}}") is nodes.nodes[0])
+        async with at_work("state.redis", {**nodes.settings, **PATIENT}, strong=True, tag=tag) as history:
+            for _ in range(rounds):
+                await until(lambda: in_step(lambda: nodes.owner_of(tag)))
+                await history.goes_on()
+                dead = await asyncio.to_thread(nodes.owner_of, tag)
+                dead.kill()
+                await until(lambda dead=dead: nodes.owner_of(tag) is not dead)
+                await history.goes_on()
+                await asyncio.to_thread(dead.start)
+                await history.goes_on()
     promise(
         "A strong write that was acknowledged survives the node, none happens twice",
         on="Redis 7.0, Cluster of three, two replicas",

@@ -15,7 +15,7 @@ from servers.component_files import component
 from servers.database import Database, Server
 from servers.databases import named
 from servers.grpc_protos import DAPR, methods
-from servers.pannier_process import Pannier
+from servers.pannier_process import Pannier, serving
 from servers.threaded_way import ThreadedWay
 from servers.ways import WAYS
 
@@ -90,23 +90,9 @@ def test_a_store_that_is_gone_is_told_at_once_and_found_again(
     lead = WAYS[subject.name]
     with ThreadedWay(lead.port(server.settings), tells_its_port=lead.tells_its_port) as way:
         folder = components(tmp_path, subject, with_timeout(subject, {**server.settings, **lead.names(way.port)}))
-        process = Pannier(
-            "serve",
-            "--app-id",
-            "a",
-            "--components",
-            folder,
-            "--http-port",
-            0,
-            "--grpc-port",
-            0,
-            "--enable-metrics=false",
-        )
-        try:
-            times = effort.times(1, 3)
+        times = effort.times(1, 3)
+        with serving(folder) as process:
             slowest = went_through(Sidecar(process), way, how, times)
-        finally:
-            process.close()
     promise(
         "calls of a store that cannot be reached are answered 503 with Retry-After at once, health says so, other "
         "stores are not concerned, and it is served again when it is back",

@@ -12,7 +12,7 @@ import pytest
 from servers.component_files import component
 from servers.databases import named
 from servers.grpc_protos import DAPR, methods
-from servers.pannier_process import Pannier
+from servers.pannier_process import Pannier, serving
 from servers.threaded_way import ThreadedWay
 from servers.ways import WAYS
 
@@ -55,9 +55,7 @@ def test_a_write_whose_answer_was_lost(name: str, profile: str, tmp_path: Path, 
         folder.mkdir()
         settings = {**server.settings, **WAYS[name].names(way.port)}
         (folder / "statestore.yaml").write_text(component("statestore", subject.store_type, settings))
-        ports = ("--http-port", 0, "--grpc-port", 0, "--enable-metrics=false", "--profile", profile)
-        process = Pannier("serve", "--app-id", "a", "--components", folder, *ports)
-        try:
+        with serving(folder, "--profile", profile) as process:
             process.until(lambda: http_save(process, "first")[0] < 300, "the store")
             told: list[Any] = []
             for save in (http_save, grpc_save):
@@ -68,8 +66,6 @@ def test_a_write_whose_answer_was_lost(name: str, profile: str, tmp_path: Path, 
                 way.cut_when_met()
                 saving.join(30)
                 process.until(lambda key=key: process.call(f"{SAVE}/{key}") == (200, "1"), "what was written")
-        finally:
-            process.close()
     (status, code, message), (grpc_status, details) = told
     own = "ERR_STATE_OUTCOME_UNKNOWN" if profile == "spec" else "ERR_STATE_SAVE"
     assert (status, code, grpc_status) == (500, own, grpc.StatusCode.UNKNOWN)

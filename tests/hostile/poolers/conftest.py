@@ -6,13 +6,14 @@ from asyncio import AbstractEventLoop
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from contextlib import ExitStack
 from pathlib import Path
+from signal import SIGTERM
 
 import pytest
 import uvloop
 from servers.component_files import component
 from servers.database import Settings
 from servers.opened_store import OpenStore, opening
-from servers.pannier_process import Pannier
+from servers.pannier_process import Pannier, serving
 from servers.pgbouncer_server import PgBouncerServer, pooled
 from servers.postgresql_server import PostgreSQLServer, running
 
@@ -49,22 +50,37 @@ async def open_store(pooler: PgBouncerServer) -> AsyncIterator[OpenStore]:
         yield open_one
 
 
-Serve = Callable[..., str]
+class Sidecars:
+    """Starts sidecars over a store with these settings, and ends them."""
+
+    def __init__(self, folder: Path):
+        self._folder = folder
+        self._running = ExitStack()
+
+    def __call__(self, settings: Settings, version: str = "v1") -> str:
+        """Return where the state of a new one is, as a URL."""
+        folder = self._folder / f"components-{version}"
+        folder.mkdir(exist_ok=True)
+        (folder / "s.yaml").write_text(component("statestore", "state.postgresql", settings, version=version))
+        pannier = self._running.enter_context(serving(folder))
+        pannier.until_says("is ready")
+        self._running.callback(_end, pannier)
+        return f"http://127.0.0.1:{pannier.port()}/v1.0/state/statestore"
+
+    def end(self) -> None:
+        """Have all of them end, as at a restart: what they held at the server is given back."""
+        self._running.close()
+
+
+def _end(pannier: Pannier) -> None:
+    pannier.send(SIGTERM)
+    assert pannier.end() == 0
 
 
 @pytest.fixture
-def serve(tmp_path: Path) -> Iterator[Serve]:
-    """Starts a sidecar over a store with these settings and returns where its state is, as a URL."""
-    with ExitStack() as processes:
-
-        def start(settings: Settings, version: str = "v1") -> str:
-            folder = tmp_path / f"components-{version}"
-            folder.mkdir(exist_ok=True)
-            (folder / "s.yaml").write_text(component("statestore", "state.postgresql", settings, version=version))
-            ports = ("--http-port", "0", "--dapr-grpc-port", "0", "--enable-metrics=false")
-            pannier = Pannier("serve", "--app-id", "shop", "--components", folder, *ports)
-            processes.callback(pannier.close)
-            pannier.until_says("is ready")
-            return f"http://127.0.0.1:{pannier.port()}/v1.0/state/statestore"
-
-        yield start
+def serve(tmp_path: Path) -> Iterator[Sidecars]:
+    sidecars = Sidecars(tmp_path)
+    try:
+        yield sidecars
+    finally:
+        sidecars.end()

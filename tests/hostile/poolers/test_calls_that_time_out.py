@@ -44,7 +44,7 @@ async def test_connections_and_statements_stay_within_their_number(
         most = 0
         faults: list[object] = []
         async with locked(server):
-            for _ in range(effort.times(5, 60)):
+            for _ in range(effort.times(5, 40)):
                 transaction = store.transact([Delete("k"), Delete("l")])
                 writes = (store.set(Set("k", b"x")), store.delete(Delete("k")), transaction)
                 faults += await asyncio.gather(*writes, *gets(store, 20), return_exceptions=True)

@@ -40,7 +40,7 @@ def test_one_that_gets_and_one_that_deletes_do_only_that(
 ) -> None:
     reader, deleter = serve(pooler.settings, version), serve(pooler.settings, version)
     saved(reader)
-    until = time.monotonic() + effort.seconds(1.5, 30)
+    until = time.monotonic() + effort.seconds(1.5, 15)
     with ThreadPoolExecutor(4) as threads:
         gets = [threads.submit(ask, reader, "GET", "k{}", until) for _ in range(2)]
         deletes = [threads.submit(ask, deleter, "DELETE", "junk{}", until) for _ in range(2)]
@@ -61,13 +61,15 @@ def test_one_that_gets_and_one_that_deletes_do_only_that(
 def test_what_was_prepared_before_a_restart_is_not_run_after_it(
     server: PostgreSQLServer, pooler: PgBouncerServer, serve, effort, promise
 ) -> None:
-    restarts = effort.times(2, 20)
+    restarts = effort.times(2, 15)
     for _ in range(restarts):
         deleter = serve(pooler.settings)
         saved(deleter)
         statuses = ask(deleter, "DELETE", "junk{}", time.monotonic() + 0.3)
+        serve.end()
         reader = serve(pooler.settings)
         statuses += ask(reader, "GET", "k{}", time.monotonic() + 0.5)
+        serve.end()
         assert set(statuses) <= {200, 204}
         assert server.sql("SELECT count(*) FROM state") == str(KEYS)
     promise(
@@ -85,7 +87,7 @@ def test_no_increment_is_lost_or_made_twice(
 ) -> None:
     states = [serve(pooler.settings, "v2") for _ in range(2)]
     assert call(states[0], "POST", json.dumps([{"key": "sum", "value": 0}]))[0] == 201
-    until = time.monotonic() + effort.seconds(1.5, 30)
+    until = time.monotonic() + effort.seconds(1.5, 15)
     with ThreadPoolExecutor(4) as threads:
         made = sum(threads.map(partial(increment, until=until), [*states, *states]))
     assert made
