@@ -92,9 +92,16 @@ def test_what_dapr_claims_without_an_api_is_claimed_in_its_profile_alone(serve: 
 def test_error_codes_are_counted_under_daprs_name(serve: Serve) -> None:
     pannier = serve()
     pannier.call("/v1.0/state/other/k")
+    for body in ("broken", '[{"key": "a||b"}]'):
+        pannier.call("/v1.0/state/store", "POST", body)
     page = call(f"http://127.0.0.1:{pannier.metrics_port()}/metrics")[1]
-    line = 'dapr_error_code_total{app_id="shop",category="state",error_code="ERR_STATE_STORE_NOT_FOUND"} 1'
-    assert line in page.splitlines()
+    for category, code in (
+        ("state", "ERR_STATE_STORE_NOT_FOUND"),
+        ("common", "ERR_MALFORMED_REQUEST"),
+        ("state", "ERR_MALFORMED_REQUEST"),
+    ):
+        line = f'dapr_error_code_total{{app_id="shop",category="{category}",error_code="{code}"}} 1'
+        assert line in page.splitlines()
 
 
 def test_a_call_over_grpc_that_names_no_store_is_refused(serve: Serve) -> None:

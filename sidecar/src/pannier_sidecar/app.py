@@ -36,6 +36,7 @@ from pannier_sidecar.observing.tracing import make_tracer
 from pannier_sidecar.runtime import Runtime
 from pannier_sidecar.serving import Budget
 from pannier_sidecar.settings import EVERYWHERE
+from pannier_sidecar.state.errors import IllegalKey
 from pannier_sidecar.state.service import StateService
 
 if TYPE_CHECKING:
@@ -210,7 +211,8 @@ class Sidecar:
 
     def _count_error(self, error: StateError) -> None:
         if self._metrics is not None:
-            self._metrics.error_answered(error.code)
+            code = error.dapr_code if self._settings.profile == "dapr" else None
+            self._metrics.error_answered(code or error.code, is_about_a_key=isinstance(error, IllegalKey))
 
     async def _listen_for_grpc(self) -> None:
         settings = self._settings

@@ -58,7 +58,7 @@ class Metrics:
         self._requests: dict[tuple[bytes, str, int], Histogram] = {}
         self._rpcs: dict[tuple[str, str], Histogram] = {}
         self._openings: Counter[tuple[str, str, bool]] = Counter()
-        self._errors: Counter[str] = Counter()
+        self._errors: Counter[tuple[str, str]] = Counter()
         self._paths: dict[bytes, str] = {}
         self._started = time()
         self.count_loaded: Callable[[], int] = _none
@@ -96,9 +96,9 @@ class Metrics:
         histogram[bisect_left(BOUNDS, seconds)] += 1
         histogram[SUM] += seconds
 
-    def error_answered(self, code: str) -> None:
+    def error_answered(self, code: str, *, is_about_a_key: bool = False) -> None:
         """Take note of a call that was answered with an error; `code` is its `errorCode`."""
-        self._errors[code] += 1
+        self._errors[code, "state" if is_about_a_key else _category_of(code)] += 1
 
     def store_opened(self, store: str, store_type: str, succeeded: bool) -> None:
         """Take note of an attempt to open a store."""
@@ -148,8 +148,8 @@ class Metrics:
 
     def _write_errors(self, page: Page) -> None:
         counts: list[tuple[Labels, int]] = [
-            ((("category", _category_of(code)), ("error_code", code)), count)
-            for code, count in sorted(self._errors.items())
+            ((("category", category), ("error_code", code)), count)
+            for (code, category), count in sorted(self._errors.items())
         ]
         page.family("dapr_error_code_total", "counter", "Errors that calls were answered with.", counts)
 
