@@ -175,7 +175,13 @@ def test_a_component_that_becomes_wrong_is_closed_or_ends_the_sidecar(serve: Ser
     (folder / "store.yaml").write_text(STORE.format(name="store", type="state.sqlite", more=", ignoreErrors: true"))
     failed = "[INIT_COMPONENT_FAILURE]: initialization error occurred for store (state.sqlite/v1): "
     pannier.until_says(f"Ignoring error processing component: process component store error: {failed}{failed}missing")
-    pannier.until(lambda: pannier.call("/v1.0/state/store/none")[0] == 400, "the store is no longer served")
+    pannier.until(lambda: pannier.call("/v1.0/state/store/none")[0] == 500, "the store is no longer served")
+    told = json.loads(pannier.call("/v1.0/state/store/none")[1])
+    assert (told["errorCode"], told["message"]) == (
+        "ERR_STATE_STORE_NOT_CONFIGURED",
+        "state store store is not configured",
+    )
+    assert told["details"][0]["reason"] == "DAPR_STATE_NOT_CONFIGURED"
 
     (folder / "store.yaml").write_text(STORE.format(name="store", type="state.in-memory", more=""))
     pannier.until(lambda: pannier.call("/v1.0/state/store/none")[0] == 204, "the store is served again")

@@ -64,7 +64,7 @@ def failure_in_daprs_words(error: StateError) -> Failure:
     """Return the failure as Dapr 1.18 words it; what to do is in a detail, where it has some."""
     code = error.grpc_code if error.dapr_grpc_code is None else error.dapr_grpc_code
     message = error.message if error.dapr_message is None else error.dapr_message
-    reason = error.reason or error.dapr_code or error.code
+    reason = error.dapr_reason or error.reason or error.dapr_code or error.code
     if isinstance(error, EmptyKey):
         message, reason = "state key cannot be empty", "ERR_STATE_SAVE"
     if not error.has_dapr_grpc_details:

@@ -112,7 +112,7 @@ def _answer_in_daprs_words(error: StateError) -> Answer:
     message = error.message if error.dapr_message is None else error.dapr_message
     if isinstance(error, IllegalKey):  # Dapr makes one error of another, with what that looks like in its log
         message = _IN_DAPRS_LOG + message
-    details = UNSET if error.reason is None and not error.advice else _details(error, error.advice)
+    details = UNSET if error.reason is None and not error.advice else _details(error, error.dapr_reason, error.advice)
     headers = _retry_after(error) if error.retry_after is not None and status == 503 else ()
     return Answer(
         status, msgspec.json.encode(ErrorBody(error.dapr_code or error.code, message, details)), JSON, headers
@@ -136,7 +136,7 @@ def refusal(status: int, code: str, message: str, advice: str = "", *, gives_adv
     return Answer(status, msgspec.json.encode(ErrorBody(code, message, [_info(code, {"advice": advice})])), JSON)
 
 
-def _details(error: StateError, advice: str = "") -> list[dict[str, Any]]:
+def _details(error: StateError, reason: str | None = None, advice: str = "") -> list[dict[str, Any]]:
     """Return the google.rpc details of an error; keys in alphabetical order, as Dapr writes them.
 
     With `advice` they say what to do: as many of them as Dapr's, which its clients count.
@@ -156,7 +156,7 @@ def _details(error: StateError, advice: str = "") -> list[dict[str, Any]]:
         details.append({"@type": _TYPES + "ResourceInfo", **names})
         advice = ""
     info = {**(error.info or {}), **({"advice": advice} if advice else {})}
-    details.append(_info(error.reason or error.dapr_code or error.code, info or None))
+    details.append(_info(reason or error.reason or error.dapr_code or error.code, info or None))
     return details
 
 

@@ -126,7 +126,8 @@ class Directory:
         if name in self.waiting:
             return StoreNotReady(name, self.waiting[name].why)
         if name in self._hidden:
-            return StoreMissing(name, self.app_id, self._hidden[name])
+            missing = StoreMissing(name, self.app_id, self._hidden[name])
+            return missing if self.served or self.waiting else missing.as_the_only_one()
         if not self.served and not self.waiting:
             return NoStoreConfigured(name, self.app_id, self._how_to_get_one())
         close = get_close_matches(name, [*self.served, *self.waiting], n=1) if len(name) <= LONGEST_NAME else []

@@ -164,6 +164,8 @@ class StateError(Exception):
     grpc_code: GrpcCode = GrpcCode.INTERNAL
     dapr_grpc_code: GrpcCode | None = None
     """The gRPC status in profile `dapr`, where it differs."""
+    dapr_reason: str | None = None
+    """The reason in profile `dapr`, where it differs."""
     dapr_message: str | None = None
     """The message in profile `dapr`, where it differs."""
     has_dapr_grpc_details: bool = True
@@ -270,6 +272,13 @@ class StoreMissing(StateError):
     def __init__(self, store: str, app_id: str, advice: str) -> None:
         super().__init__(f"state store {store} is not found", advice)
         self.info = {"appID": app_id}
+
+    def as_the_only_one(self) -> StoreMissing:
+        """Say that no other store is there: what is wrong, or another app's, Dapr knows nothing of."""
+        self.dapr_code, self.dapr_reason = NoStoreConfigured.code, NoStoreConfigured.reason
+        self.dapr_http_status, self.dapr_grpc_code = NoStoreConfigured.dapr_http_status, NoStoreConfigured.grpc_code
+        self.dapr_message = self.message.removesuffix("found") + "configured"
+        return self
 
 
 class NoStoreConfigured(StoreMissing):
