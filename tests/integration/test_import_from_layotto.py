@@ -95,6 +95,11 @@ def call(pannier: Pannier, name: str, **fields: Any) -> Any:
         return made(request(**fields), timeout=30, wait_for_ready=True)
 
 
+def test_nobody_else_may_read_what_may_hold_a_password(importing: Import, folder: Path) -> None:
+    assert importing("config.json")[0] == 0
+    assert [path.stat().st_mode & 0o777 for path in (folder / "components").iterdir()] == [0o600]
+
+
 def test_standard_output_holds_the_components_alone(folder: Path) -> None:
     pannier = Pannier("import", "layotto", "config.json", "--output", "-", folder=folder)
     try:

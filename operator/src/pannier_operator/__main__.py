@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import logging
 import signal
 import sys
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 import kopf
@@ -16,6 +14,7 @@ from lightkube import AsyncClient
 from pannier_operator import handlers
 from pannier_operator.cluster.api import FIELD_MANAGER, SECRETS_FIELD_SELECTOR, ClusterApi
 from pannier_operator.controller.control_plane import ControlPlane
+from pannier_operator.log_lines import JsonLines, Lines
 from pannier_operator.objects.resource_versions import HistoryRewound
 from pannier_operator.settings import SettingsError, from_environment, read_environment
 from pannier_operator.webhook.server import WebhookServer
@@ -121,25 +120,10 @@ def kopf_settings(settings: OperatorSettings, plane: ControlPlane) -> kopf.Opera
     return chosen
 
 
-class JsonLines(logging.Formatter):
-    """One JSON object a line."""
-
-    def format(self, record: logging.LogRecord) -> str:
-        entry = {
-            "time": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds"),
-            "level": record.levelname.lower(),
-            "scope": record.name,
-            "msg": record.getMessage(),
-        }
-        if record.exc_info:
-            entry["error"] = self.formatException(record.exc_info)
-        return json.dumps(entry, ensure_ascii=False)
-
-
 def write_logs(settings: ObservingSettings) -> None:
     """Our own at the level asked for; of libraries only what is wrong."""
     handler = logging.StreamHandler(sys.stderr)
-    plain = logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s")
+    plain = Lines("%(asctime)s %(levelname)s %(name)s: %(message)s")
     handler.setFormatter(JsonLines() if settings.log_as_json else plain)
     logging.basicConfig(level=logging.WARNING, handlers=[handler])
     logging.getLogger("pannier_operator").setLevel(_LEVELS[settings.log_level])

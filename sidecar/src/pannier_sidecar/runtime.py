@@ -13,6 +13,8 @@ from .state.errors import MalformedRequest
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence
 
+    from .state.errors import StateError
+
 
 class ComponentStatus(Protocol):
     """How one component is, as far as callers of the API may know it."""
@@ -63,6 +65,10 @@ def _no_version() -> str:
 
 def _no_stop(force: bool) -> None:
     pass
+
+
+def not_counted(error: StateError) -> None:
+    """What is told of errors where nobody counts them."""
 
 
 @dataclass(slots=True)

@@ -110,6 +110,9 @@ def job_pod(name: str, **annotations: str) -> dict[str, Any]:
     return {"metadata": metadata, "spec": {"containers": [{"name": "app"}]}}
 
 
+OF_A_JOB = {"ownerReferences": job_pod("try-it")["metadata"]["ownerReferences"]}
+
+
 def test_a_job_made_by_hand_from_a_cron_job_keeps_its_app_id() -> None:
     by_hand = job_pod("try-it")
     assert job_to_look_up(by_hand) is not None
@@ -120,4 +123,6 @@ def test_a_job_made_by_hand_from_a_cron_job_keeps_its_app_id() -> None:
 def test_no_job_is_looked_up_whose_name_or_annotation_says_enough() -> None:
     assert job_to_look_up(job_pod("nightly-29012345")) is None
     assert job_to_look_up(job_pod("try-it", **{"dapr.io/app-id": "x"})) is None
+    assert job_to_look_up(job_pod("try-it", **{"dapr.io/enabled": "false"})) is None
+    assert job_to_look_up({**job_pod("try-it"), "metadata": {"labels": {}, **OF_A_JOB}}) is None, "it asks for none"
     assert job_to_look_up({"metadata": {"ownerReferences": [REPLICA_SET]}}) is None

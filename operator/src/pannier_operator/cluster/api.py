@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
+import re
 from typing import TYPE_CHECKING, Any, Final
 
 from lightkube import ALL_NS, AsyncClient
@@ -19,7 +20,7 @@ from pannier_operator.status.conditions import STATUS_ANNOTATION
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Collection, Mapping
 
-__all__ = ["FIELD_MANAGER", "SECRETS_FIELD_SELECTOR", "ApiError", "ClusterApi", "is_ending", "status_of"]
+__all__ = ["FIELD_MANAGER", "SECRETS_FIELD_SELECTOR", "ApiError", "ClusterApi", "is_ending", "reason_of", "status_of"]
 
 logger = logging.getLogger(__name__)
 
@@ -31,6 +32,8 @@ UNWATCHED_SECRETS: Final = ("helm.sh/release.v1", "kubernetes.io/service-account
 SECRETS_FIELD_SELECTOR: Final = ",".join(f"type!={name}" for name in UNWATCHED_SECRETS)
 _CHUNK: Final = 200
 """Objects in one answer to a list call: all pods of a cluster together may take hundreds of MB."""
+_REASON: Final = re.compile(r"[A-Za-z]{1,40}")
+_LACKING_RIGHT: Final = re.compile(r'cannot ([a-z]{1,20}) resource "([a-z./-]{1,100})"')
 _FORBIDDEN: Final = 403
 _NOT_FOUND: Final = 404
 _CONFLICT: Final = 409
@@ -279,6 +282,17 @@ class ClusterApi:
 def is_ending(error: ApiError) -> bool:
     """Whether it was refused because the namespace is being deleted, and everything in it."""
     return status_of(error) == _FORBIDDEN and "is being terminated" in str(error)
+
+
+def reason_of(error: Exception) -> str:
+    """Why a call failed, for logs and refusals. The API server's own words are not repeated: they may quote what was
+    sent to it, and an admission webhook of somebody else's may put anything into them."""
+    if not isinstance(error, ApiError):
+        return str(error) or type(error).__name__
+    word = str(error.status.reason or "")
+    reason = f"HTTP status {status_of(error)}" + (f" {word}" if _REASON.fullmatch(word) else "")
+    lacking = _LACKING_RIGHT.search(str(error))
+    return f"{reason}: the operator has no right to {lacking[1]} {lacking[2]}" if lacking else reason
 
 
 def _made(kind: Any, manifest: Manifest) -> Any:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final
 
 import httpx2
 
-from pannier_operator.cluster.api import ApiError
+from pannier_operator.cluster.api import ApiError, reason_of
 from pannier_operator.cluster.cache import KINDS
 from pannier_operator.objects.resource_versions import HistoryRewound, version_of
 
@@ -58,7 +58,7 @@ class FullLooks:
                 await self._look()
             except (ApiError, httpx2.HTTPError) as error:
                 self._metrics.count("full_looks_total", result="failed")
-                logger.warning("Looking at everything failed and is tried again: %s", error)
+                logger.warning("Looking at everything failed and is tried again: %s", reason_of(error))
                 await asyncio.sleep(_RETRY)
             else:
                 self._metrics.count("full_looks_total", result="completed")

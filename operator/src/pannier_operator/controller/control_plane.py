@@ -14,7 +14,7 @@ from pannier_operator.admission.components import CLEANERS, concerns_neighbours,
 from pannier_operator.admission.pods import PodVerdict, mutate, server_version_of
 from pannier_operator.admission.verdict import Verdict
 from pannier_operator.admission.workloads import warnings_for
-from pannier_operator.cluster.api import ApiError, ClusterApi
+from pannier_operator.cluster.api import ApiError, ClusterApi, reason_of
 from pannier_operator.cluster.cache import ClusterState, is_own_secret
 from pannier_operator.cluster.lease import Election
 from pannier_operator.cluster.namespaces import NamespaceCache
@@ -120,7 +120,7 @@ class ControlPlane:
             try:
                 self._version = server_version_of(await self._api.server_info())
             except (httpx2.HTTPError, ValueError) as error:
-                logger.warning("The API server does not tell its version: %s", error)
+                logger.warning("The API server does not tell its version: %s", reason_of(error))
                 await asyncio.sleep(_RETRY)
             else:
                 return
@@ -162,10 +162,12 @@ class ControlPlane:
             neighbours = await self._api.components_in(namespace) if concerns_neighbours(new, old) else ()
             known_secrets = await self._known_secrets(namespace, new)
         except (ApiError, httpx2.HTTPError) as error:
-            logger.warning("A Component of namespace %s cannot be judged: %s", namespace, error)
+            logger.warning("A Component of namespace %s cannot be judged: %s", namespace, reason_of(error))
             if operation == "DELETE":
                 return Verdict()
-            return Verdict((f"Pannier cannot read what is in the namespace now ({error}); try again in a moment",))
+            return Verdict(
+                (f"Pannier cannot read what is in the namespace now ({reason_of(error)}); try again in a moment",)
+            )
         verdict = judge(
             operation,
             new,
@@ -206,7 +208,9 @@ class ControlPlane:
         try:
             above = await self._api.owner_above(namespace, job) if job is not None else None
         except (ApiError, httpx2.HTTPError) as error:
-            logger.warning("A Job of namespace %s cannot be read, so its own name is the app id: %s", namespace, error)
+            logger.warning(
+                "A Job of namespace %s cannot be read, so its own name is the app id: %s", namespace, reason_of(error)
+            )
             return ""
         return str(above["name"]) if above is not None and above.get("kind") == "CronJob" else ""
 

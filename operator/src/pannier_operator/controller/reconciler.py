@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import httpx2
 
-from pannier_operator.cluster.api import ApiError, is_ending
+from pannier_operator.cluster.api import ApiError, is_ending, reason_of
 from pannier_operator.cluster.cache import is_alive, is_ours, is_own_secret, is_running
 from pannier_operator.cluster.probes import Expected
 from pannier_operator.cluster.waiting import wait_for_event
@@ -146,7 +146,7 @@ class Reconciler:
             if isinstance(error, ApiError) and is_ending(error):
                 return
             self._metrics.count("looks_total", result="failed")
-            logger.warning("Looking at namespace %s failed and is tried again: %s", namespace, error)
+            logger.warning("Looking at namespace %s failed and is tried again: %s", namespace, reason_of(error))
             self.look_again(namespace, _RETRY)
         else:
             self._metrics.count("looks_total", result="completed")
@@ -282,7 +282,7 @@ class Reconciler:
             if is_ending(error):
                 raise
             name, namespace = component["metadata"]["name"], component["metadata"]["namespace"]
-            logger.warning("The status of Component %s/%s cannot be written: %s", namespace, name, error)
+            logger.warning("The status of Component %s/%s cannot be written: %s", namespace, name, reason_of(error))
             return _RETRY_AFTER_FAULT
         if written is None:
             return None

@@ -5,9 +5,12 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any, Final
 
+from pannier_crds.values import is_truthy
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+ENABLED_ANNOTATION: Final = "dapr.io/enabled"
 APP_ID_ANNOTATION: Final = "dapr.io/app-id"
 APP_ID_LABEL: Final = "dapr.io/app-id"
 """Set on every injected pod, to the app id."""
@@ -73,10 +76,15 @@ def job_to_look_up(pod: Mapping[str, Any]) -> Mapping[str, Any] | None:
     """
     metadata = pod.get("metadata") or {}
     owner = controller_of(metadata)
-    if owner is None or owner.get("kind") != "Job" or has_sidecar(pod):
+    if owner is None or owner.get("kind") != "Job" or has_sidecar(pod) or not _asks_for_sidecar(metadata):
         return None
     is_named = bool(((metadata.get("annotations") or {}).get(APP_ID_ANNOTATION) or "").strip())
     return None if is_named or _CRON_JOB_RUN.search(str(owner.get("name", ""))) else owner
+
+
+def _asks_for_sidecar(metadata: Mapping[str, Any]) -> bool:
+    is_disabled = (metadata.get("labels") or {}).get(INJECTION_LABEL) == DISABLED
+    return is_truthy((metadata.get("annotations") or {}).get(ENABLED_ANNOTATION)) and not is_disabled
 
 
 def owner_kind_of(pod: Mapping[str, Any]) -> str:

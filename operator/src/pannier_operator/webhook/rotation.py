@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final
 
 import httpx2
 
-from pannier_operator.cluster.api import WEBHOOKS, ApiError
+from pannier_operator.cluster.api import WEBHOOKS, ApiError, reason_of
 from pannier_operator.cluster.waiting import wait_for_event
 from pannier_operator.webhook.certificates import Keep, Material, days_left, decide, names_of
 
@@ -109,7 +109,7 @@ class CertificateKeeping:
                 return _FOLDER_PAUSE
             return await self._look_at_secret()
         except (ApiError, httpx2.HTTPError, OSError, ValueError) as error:
-            logger.warning("The webhooks' certificate could not be seen to and is tried again: %s", error)
+            logger.warning("The webhooks' certificate could not be seen to and is tried again: %s", reason_of(error))
             return _RETRY
 
     async def _look_at_secret(self) -> float:

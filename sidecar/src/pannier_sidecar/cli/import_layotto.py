@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import shlex
 import sys
@@ -117,10 +118,16 @@ def _write(files: Mapping[str, str]) -> None:
                 raise CannotImport(f"{name} is there already; remove it, or name another folder by --output")
         for name, text in files.items():
             Path(name).parent.mkdir(parents=True, exist_ok=True)
-            Path(name).write_text(text)
+            with open(name, "w", encoding="utf-8", opener=_for_owner) as file:
+                file.write(text)
     except OSError as error:
         reason = (error.strerror or str(error)).lower()
         raise CannotImport(f"{error.filename or name} can't be written: {reason}") from None
+
+
+def _for_owner(path: str, flags: int) -> int:
+    """Open a file that only its owner may read where it is new: Layotto's configuration may hold passwords."""
+    return os.open(path, flags | os.O_CLOEXEC, 0o600)
 
 
 def _next_step(made: Translation, folder: str) -> str:

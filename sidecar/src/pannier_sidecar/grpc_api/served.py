@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from ..runtime import not_counted
 from . import dapr, health, layotto, reflection
 from .services import Services
 
@@ -15,15 +16,11 @@ if TYPE_CHECKING:
     from ..state.service import StateService
 
 
-def _ignore(error: StateError) -> None:
-    pass
-
-
 def serve(
     service: StateService,
     runtime: Runtime,
     token: str | None,
-    on_error: Callable[[StateError], None] = _ignore,
+    on_error: Callable[[StateError], None] = not_counted,
     *,
     is_exact: bool = False,
 ) -> Services:

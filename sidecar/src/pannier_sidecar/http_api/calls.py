@@ -13,7 +13,7 @@ from msgspec.structs import replace
 
 from pannier_crds.folder import STATUS_KEY_HEADER
 
-from ..runtime import NO_PLACEMENT
+from ..runtime import NO_PLACEMENT, not_counted
 from ..state.errors import MalformedRequest, OperationFailed, StateError
 from ..state.pacing import FEW
 from ..state.requests import (
@@ -70,7 +70,7 @@ class HttpApi:
         """Serve `service`. With a `token`, calls must carry it in the header `dapr-api-token`."""
         self.runtime = runtime
         self.profile = profile
-        self.on_error: Callable[[StateError], None] = _ignore
+        self.on_error: Callable[[StateError], None] = not_counted
         """Is told of each error that a call is answered with."""
         self.documentation: Callable[[Call], Awaitable[Answer]] | None = None
         """Answers `/openapi.json` and `/docs`; set by the one place that knows FastAPI."""
@@ -337,10 +337,6 @@ def _limit(text: str | None) -> int:
     if not 1 <= len(digits) <= len(str(MAX_PAGE)) or int(digits) > MAX_PAGE:
         raise MalformedRequest(f"limit is {text[:50]!r}", f"write a whole number from 1 to {MAX_PAGE}")
     return int(digits)
-
-
-def _ignore(error: StateError) -> None:
-    pass
 
 
 def _shown(raw: bytes) -> str:

@@ -1,0 +1,61 @@
+"""The operator's log says why a call failed, and not in the API server's words: these may quote an object."""
+
+from __future__ import annotations
+
+import json
+import logging
+import sys
+
+import httpx2
+import pytest
+from lightkube.core.exceptions import ApiError
+
+from pannier_operator.cluster.api import reason_of
+from pannier_operator.log_lines import JsonLines, Lines
+
+PASSWORD = "s3cr3t-horse"
+
+
+def refused(code: int, reason: str, message: str) -> ApiError:
+    status = {"apiVersion": "v1", "kind": "Status", "code": code, "reason": reason, "message": message}
+    request = httpx2.Request("PATCH", "https://kubernetes/apis")
+    return ApiError(request=request, response=httpx2.Response(code, json=status, request=request))
+
+
+@pytest.mark.parametrize(
+    ("code", "reason", "message", "told"),
+    [
+        (422, "Invalid", f'spec.metadata[0].value: Invalid value: "{PASSWORD}"', "HTTP status 422 Invalid"),
+        (400, "BadRequest", f'admission webhook "x" denied the request: {PASSWORD}', "HTTP status 400 BadRequest"),
+        (500, PASSWORD, PASSWORD, "HTTP status 500"),
+        (
+            403,
+            "Forbidden",
+            f'secrets is forbidden: User "{PASSWORD}" cannot list resource "secrets" in API group ""',
+            "HTTP status 403 Forbidden: the operator has no right to list secrets",
+        ),
+    ],
+)
+def test_a_refusal_is_told_by_its_status(code: int, reason: str, message: str, told: str) -> None:
+    assert reason_of(refused(code, reason, message)) == told
+
+
+def test_a_server_that_does_not_answer_is_told_as_it_is() -> None:
+    assert reason_of(httpx2.ConnectError("All connection attempts failed")) == "All connection attempts failed"
+    assert reason_of(httpx2.ReadTimeout("")) == "ReadTimeout"
+
+
+@pytest.mark.parametrize("lines", [Lines(), JsonLines()])
+def test_of_an_exception_its_kind_and_place_are_logged_and_not_its_text(lines: logging.Formatter) -> None:
+    try:
+        raise ValueError(PASSWORD)
+    except ValueError:
+        record = logging.LogRecord("pannier_operator", logging.ERROR, __file__, 1, "a fault", (), sys.exc_info())
+
+    text = lines.format(record)
+
+    if isinstance(lines, JsonLines):
+        text = json.loads(text)["error"]
+    assert "ValueError" in text
+    assert "test_of_an_exception" in text
+    assert PASSWORD not in text
