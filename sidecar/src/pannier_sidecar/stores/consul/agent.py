@@ -10,6 +10,7 @@ import aiohttp
 from msgspec import DecodeError, Struct, json
 from yarl import URL
 
+from pannier_sidecar.network.connections import Connections, TooManyConnections
 from pannier_sidecar.state.errors import OutcomeUnknown, StoreRefused, StoreUnavailable
 
 from . import faults
@@ -69,8 +70,13 @@ class Agent:
         self._kv = f"{settings.url}/v1/kv/"
         self._datacenter = f"dc={quote(settings.datacenter, safe='')}" if settings.datacenter else ""
         encryption = settings.encryption
+        self._connections = Connections(CONNECTIONS, settings.timeout / 2)
         self._session = aiohttp.ClientSession(
-            connector=aiohttp.TCPConnector(limit=CONNECTIONS, ssl=encryption.context() if encryption else True),
+            connector=aiohttp.TCPConnector(
+                limit=CONNECTIONS,
+                ssl=encryption.context() if encryption else True,
+                socket_factory=self._connections.make_socket,
+            ),
             timeout=aiohttp.ClientTimeout(total=settings.timeout),
             headers={"X-Consul-Token": settings.token.reveal()} if settings.token else None,
             skip_auto_headers=("Accept-Encoding", "Content-Type", "User-Agent"),
@@ -81,6 +87,7 @@ class Agent:
 
     async def close(self) -> None:
         await self._session.close()
+        self._connections.close()
 
     @property
     def permission_advice(self) -> str:
@@ -138,6 +145,8 @@ class Agent:
         for is_last in (is_write, True):
             try:
                 return await self._once(method, url, body)
+            except TooManyConnections as error:
+                raise StoreUnavailable(f"Consul at {self._settings.where}: {error}") from error
             except faults.NotNow as error:
                 raise error.fault(is_write=is_write) from error
             except (TimeoutError, aiohttp.ClientError, RuntimeError) as error:
@@ -151,9 +160,10 @@ class Agent:
 
     async def _once(self, method: str, url: str, body: bytes | None) -> bytes:
         try:
-            async with self._session.request(
-                method, URL(url, encoded=True), data=body, allow_redirects=False
-            ) as response:
+            async with (
+                self._connections,
+                self._session.request(method, URL(url, encoded=True), data=body, allow_redirects=False) as response,
+            ):
                 answer = await response.read()
                 status = response.status
         except asyncio.CancelledError:

@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Any, Final
 
 from azure.cosmos.aio import CosmosClient
 
+from pannier_sidecar.network.connections import Connections
 from pannier_sidecar.state.errors import NotSupported, StoreRefused
 
-from .transport import Transport
+from .transport import CONNECTIONS, Transport
 
 if TYPE_CHECKING:
     from contextlib import AsyncExitStack
@@ -31,6 +32,7 @@ class Account:
 
     settings: CosmosDBSettings
     container: ContainerProxy
+    connections: Connections
     default_ttl: int | None
     """The container's; None: its time to live is off, so that nothing expires."""
     consistency: str
@@ -47,6 +49,8 @@ class Account:
 
 async def sign_in(settings: CosmosDBSettings, until_closed: AsyncExitStack) -> Account:
     """Open a client that lives as long as the stack does. Raises the client's errors and StoreRefused."""
+    connections = Connections(CONNECTIONS, settings.timeout / 2)
+    until_closed.callback(connections.close)
     client = CosmosClient(
         settings.url,
         credential=await _credential(settings, until_closed),
@@ -54,7 +58,7 @@ async def sign_in(settings: CosmosDBSettings, until_closed: AsyncExitStack) -> A
         read_timeout=settings.timeout,
         retry_total=2,
         no_response_on_write=True,
-        transport=Transport(),
+        transport=Transport(connections),
         user_agent_suffix="pannier",
     )
     until_closed.push_async_callback(client.close)
@@ -64,7 +68,7 @@ async def sign_in(settings: CosmosDBSettings, until_closed: AsyncExitStack) -> A
     properties = await container.read()
     _must_have_partitions(properties, settings)
     consistency = str((account.ConsistencyPolicy or {}).get("defaultConsistencyLevel"))
-    found = Account(settings, container, properties.get("defaultTtl"), consistency)
+    found = Account(settings, container, connections, properties.get("defaultTtl"), consistency)
     _tell_of_bounds(found)
     return found
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Final, TypeVar
 from azure.core.exceptions import ServiceResponseError
 from azure.cosmos.exceptions import CosmosResourceNotFoundError
 
+from pannier_sidecar.network.connections import TooManyConnections
 from pannier_sidecar.state.errors import StoreFault, StoreUnavailable
 from pannier_sidecar.state.joining import joined, with_distinct_keys
 from pannier_sidecar.state.store import Feature, Store, StoredValue
@@ -133,8 +134,12 @@ class CosmosDBStore(Store):
     async def _answered(self, opened: account.Account, call: Awaitable[Result], fault_of: Fault) -> Result:
         """Await a call within the timeout. Raises what `fault_of` makes of the client's errors."""
         try:
-            async with asyncio.timeout(opened.settings.timeout):
+            async with opened.connections, asyncio.timeout(opened.settings.timeout):
                 return await call
+        except TooManyConnections as error:
+            if asyncio.iscoroutine(call):
+                call.close()
+            raise StoreUnavailable(f"{opened.settings}: {error}") from error
         except CLIENT_ERRORS as error:
             raise fault_of(error, opened.settings) from error
         except WHEN_CLOSED as error:

@@ -6,18 +6,31 @@ write up to three times. So does aiohttp below it with PUT and DELETE, and the c
 
 from __future__ import annotations
 
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import aiohttp
 from azure.core.exceptions import ServiceRequestError, ServiceResponseError
 from azure.core.pipeline.transport import AioHttpTransport
 
+if TYPE_CHECKING:
+    from pannier_sidecar.network.connections import Connections
+
+CONNECTIONS: Final = 100
+"""At the most; further calls wait."""
 _UNAVAILABLE: Final = 503
 _IS_QUERY: Final = "x-ms-documentdb-isquery"
 
 
 class Transport(AioHttpTransport):  # type: ignore[misc]  # azure.core imports it when it is asked for
     """Raises ServiceResponseError, after which the client repeats reads alone, for whatever may have been sent."""
+
+    def __init__(self, connections: Connections):
+        """Has to be made where the event loop runs."""
+        connector = aiohttp.TCPConnector(limit=CONNECTIONS, socket_factory=connections.make_socket)
+        session = aiohttp.ClientSession(
+            connector=connector, trust_env=True, cookie_jar=aiohttp.DummyCookieJar(), auto_decompress=False
+        )
+        super().__init__(session=session)
 
     async def open(self) -> None:
         await super().open()

@@ -14,11 +14,13 @@ from functools import cache
 from typing import TYPE_CHECKING, Any, Final
 
 from aiobotocore.config import AioConfig
+from aiobotocore.httpsession import AIOHTTPSession
 from aiobotocore.session import AioSession
 from botocore.exceptions import ClientError
 from botocore.loaders import Loader, create_loader
 
 from pannier_crds.secret import reveal
+from pannier_sidecar.network.connections import Connections, TooManyConnections
 from pannier_sidecar.state.errors import OutcomeUnknown, StoreUnavailable
 
 from . import faults
@@ -42,6 +44,7 @@ class Calls:
         self._where = settings.where
         self._resources = AsyncExitStack()
         self._client: Any = None
+        self._connections = Connections(settings.max_connections, settings.timeout)
 
     async def open(self) -> None:
         """Make the client; nothing is sent yet. Raises StoreRefused."""
@@ -54,6 +57,7 @@ class Calls:
             retries={"total_max_attempts": 1},
             tcp_keepalive=True,
             warm_up_loader_caches=True,  # reads its descriptions of AWS in a thread
+            http_session_cls=_counting(self._connections),
         )
         session = AioSession()
         session.register_component("data_loader", _descriptions())
@@ -74,6 +78,7 @@ class Calls:
     async def close(self) -> None:
         self._client = None
         await self._resources.aclose()
+        self._connections.close()
 
     async def read(self, operation: str, **arguments: Any) -> dict[str, Any]:
         """Make a call that changes nothing. Raises a StoreFault."""
@@ -107,8 +112,11 @@ class Calls:
     ) -> dict[str, Any]:
         for pause in (*pauses(), None):
             try:
-                doubt.is_under_way = True
-                return await self._once(operation, arguments)
+                async with self._connections:
+                    doubt.is_under_way = True
+                    return await self._once(operation, arguments)
+            except TooManyConnections as error:
+                raise StoreUnavailable(f"{self._where}: {error}") from error
             except faults.CLIENT_ERRORS as error:
                 doubt.is_under_way = False
                 was_lost = faults.may_have_been_done(error)
@@ -142,6 +150,17 @@ class _Doubt:
     @property
     def is_there(self) -> bool:
         return self.is_under_way or self.is_left
+
+
+def _counting(connections: Connections) -> type[AIOHTTPSession]:
+    """Return the client's kind of session, with connections that are counted."""
+
+    class Session(AIOHTTPSession):  # type: ignore[misc]  # it has no types
+        async def _create_connector(self, proxy_url: str | None) -> Any:
+            self._connector_args["socket_factory"] = connections.make_socket
+            return await super()._create_connector(proxy_url)
+
+    return Session
 
 
 @cache

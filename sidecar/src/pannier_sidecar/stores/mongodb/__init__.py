@@ -2,6 +2,7 @@
 
 store ──> server     one client for all calls, opened and looked over
       ──> writing    a write as one statement that checks its own precondition
+      ──> pool       which connections count
       ──> bulk, transactions    many writes, each for itself or all together
       ──> layout     values as BSON, and back
 settings, faults     what the component says; the client's errors in plain words

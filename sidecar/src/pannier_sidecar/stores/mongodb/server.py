@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import sys
 import warnings
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
@@ -16,11 +17,14 @@ from pymongo.write_concern import WriteConcern
 from pannier_sidecar.state.errors import StoreRefused
 
 from . import faults, layout
+from .pool import counting
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from pymongo.asynchronous.collection import AsyncCollection
+
+    from pannier_sidecar.network.connections import Connections
 
     from .settings import MongoDBSettings
 
@@ -53,17 +57,20 @@ class Server:
         return self.strong if strong else self.eventual
 
 
-def connect(settings: MongoDBSettings) -> Client:
+def connect(settings: MongoDBSettings, connections: Connections) -> Client:
     """Return a client that has not called anybody yet. Raises StoreRefused for a URL or options that are none."""
     with warnings.catch_warnings(record=True) as doubts:
         warnings.simplefilter("always")
         try:
-            client: Client = AsyncMongoClient(settings.url.reveal(), timeoutMS=round(settings.timeout * 1000))
+            client: Client = AsyncMongoClient(
+                settings.url.reveal(), timeoutMS=round(settings.timeout * 1000), _pool_class=counting(connections)
+            )
         except (PyMongoError, ValueError, TypeError, OSError) as error:
             raise StoreRefused(
                 f"{settings} can't be used as the component says: {faults.why(error)}; "
                 "correct host, params or connectionString"
             ) from error
+    connections.limit = int(client.options.pool_options.max_pool_size or sys.maxsize)
     for doubt in doubts:
         logger.warning("%s: an option of the connection has no effect: %s", settings, _option(str(doubt.message)))
     return client

@@ -5,6 +5,7 @@ from __future__ import annotations
 from time import time
 from typing import TYPE_CHECKING, Final
 
+from pannier_sidecar.network.connections import Connections
 from pannier_sidecar.state.cursors import cursor_after, key_before
 from pannier_sidecar.state.errors import StoreFault, StoreUnavailable
 from pannier_sidecar.state.joining import joined
@@ -37,11 +38,13 @@ class MongoDBStore(Store):
         self._given = given
         self._client: server.Client | None = None
         self._opened: server.Server | None = None
+        self._connections = Connections(0, 0)
 
     async def open(self) -> None:
         wanted = settings.read(self._given)
         try:
-            self._client = server.connect(wanted)
+            self._connections = Connections(0, wanted.timeout / 2)
+            self._client = server.connect(wanted, self._connections)
             self._opened = await server.look_over(self._client, wanted)
         except CLIENT_ERRORS as error:
             await self.close()
@@ -54,6 +57,7 @@ class MongoDBStore(Store):
         client, self._client, self._opened = self._client, None, None
         if client is not None:
             await client.close()
+        self._connections.close()
 
     async def ping(self) -> None:
         opened = self._server

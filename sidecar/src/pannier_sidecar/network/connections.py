@@ -1,0 +1,199 @@
+"""Connections counted until the server has closed them too.
+
+A server that hangs does not notice that a caller has given up and closed its connection, so each call that times out
+would leave one more behind. Here a connection that the client library closes is only shut for writing, and counts as
+taken until the server has closed it. Calls wait for one of their number, so the server has no more of them.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import socket
+from collections import deque
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any, Final
+
+if TYPE_CHECKING:
+    from types import TracebackType
+    from typing import Protocol
+
+    class _Handle(Protocol):
+        def fileno(self) -> int: ...
+
+
+GIVEN_UP_AFTER_S: Final = 300.0
+"""A connection that the server has not closed by then is forgotten: something between may keep it for ever."""
+UNANSWERED_MS: Final = 30_000
+"""A connection whose other side does not even acknowledge its end for so long is gone, and so is the server's."""
+
+
+class TooManyConnections(OSError):
+    """The server has not let go of earlier connections; nothing was sent."""
+
+    def __init__(self) -> None:
+        super().__init__("all connections are taken, by calls or because the server does not close them")
+
+
+class Connections:
+    """So many connections to one server at the most, those included that the server has not let go of yet.
+
+    `async with` it for each call: the call waits for its turn, and TooManyConnections is raised if it has none in time.
+    """
+
+    def __init__(self, limit: int, patience: float):
+        """`patience` is in seconds."""
+        self.limit = limit
+        self._patience = patience
+        self._is_closed = False
+        self._calls = 0
+        self._open: set[Counted] = set()
+        self._left: dict[Counted, asyncio.TimerHandle] = {}
+        """Those that only the server has open, and when they are forgotten."""
+        self._waiters: deque[asyncio.Future[None]] = deque()
+
+    async def enter(self) -> None:
+        """Return when there is room for one more. Raises TooManyConnections."""
+        if self._is_full:
+            await self._turn()
+        self._calls += 1
+
+    def leave(self) -> None:
+        """Make room for another one."""
+        self._calls -= 1
+        self._wake()
+
+    async def __aenter__(self) -> None:
+        await self.enter()
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.leave()
+
+    @property
+    def _is_full(self) -> bool:
+        return self._calls + len(self._left) >= self.limit
+
+    async def _turn(self) -> None:
+        waiter = None
+        try:
+            async with asyncio.timeout(self._patience):
+                while self._is_full:
+                    waiter = asyncio.get_running_loop().create_future()
+                    self._waiters.append(waiter)
+                    await waiter
+        except (TimeoutError, asyncio.CancelledError) as error:
+            if waiter is not None and waiter.done() and not waiter.cancelled():
+                self._wake()  # in the place of this one
+            if isinstance(error, TimeoutError):
+                raise TooManyConnections from None
+            raise
+
+    def make_socket(self, address: tuple[Any, ...]) -> socket.socket:
+        """Make a socket for a connection, as aiohttp asks for it. Raises TooManyConnections."""
+        family, kind, protocol, *_ = address
+        if len(self._open) + len(self._left) >= self.limit:
+            raise TooManyConnections
+        return _Socket(self, family, kind, protocol)
+
+    def count(self, handle: _Handle) -> Counted:
+        """Count a connection that somebody else has made; its maker says when it lets go."""
+        counted = Counted(self, socket.socket(fileno=os.dup(handle.fileno())))
+        self._open.add(counted)
+        return counted
+
+    def close(self) -> None:
+        """Forget all connections: nobody makes any more."""
+        self._is_closed = True
+        for counted in list(self._left):
+            self._forget(counted)
+        for counted in self._open:
+            counted.close()
+
+    def _let_go(self, counted: Counted) -> None:
+        if counted not in self._open:
+            return
+        self._open.discard(counted)
+        loop = asyncio.get_running_loop()
+        if self._is_closed or not counted.shut():
+            counted.close()
+            return
+        self._left[counted] = loop.call_later(GIVEN_UP_AFTER_S, self._forget, counted)
+        loop.add_reader(counted.handle, self._take, counted)
+
+    def _take(self, counted: Counted) -> None:
+        if counted.has_ended():
+            self._forget(counted)
+
+    def _forget(self, counted: Counted) -> None:
+        timer = self._left.pop(counted, None)
+        if timer is not None:
+            timer.cancel()
+            asyncio.get_running_loop().remove_reader(counted.handle)
+            counted.close()
+            self._wake()
+
+    def _wake(self) -> None:
+        while self._waiters:
+            waiter = self._waiters.popleft()
+            if not waiter.done():
+                waiter.set_result(None)
+                return
+
+
+class Counted:
+    """A second handle of a connection, with which its end on the other side is seen."""
+
+    def __init__(self, owner: Connections, handle: socket.socket):
+        self.handle = handle
+        self._owner = owner
+        handle.setblocking(False)
+
+    def let_go(self) -> None:
+        """The client has closed its handle."""
+        self._owner._let_go(self)
+
+    def shut(self) -> bool:
+        """Tell the server that nothing more comes; return whether there is anybody to be told."""
+        with suppress(OSError, AttributeError):  # not every system has it
+            self.handle.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, UNANSWERED_MS)
+        try:
+            self.handle.shutdown(socket.SHUT_WR)
+        except OSError:
+            return False
+        return True
+
+    def has_ended(self) -> bool:
+        try:
+            return not self.handle.recv(65536)
+        except (BlockingIOError, InterruptedError):
+            return False
+        except OSError:
+            return True
+
+    def close(self) -> None:
+        self.handle.close()
+
+
+class _Socket(socket.socket):
+    """Tells when the client library lets go of it."""
+
+    def __init__(self, owner: Connections, family: int, kind: int, protocol: int):
+        super().__init__(family, kind, protocol)
+        self._counted: Counted | None = owner.count(self)
+
+    def close(self) -> None:
+        super().close()
+        self._tell()
+
+    def detach(self) -> int:
+        """Is called by uvloop, which closes the connection itself."""
+        number = super().detach()
+        self._tell()
+        return number
+
+    def _tell(self) -> None:
+        counted, self._counted = self._counted, None
+        if counted is not None:
+            counted.let_go()

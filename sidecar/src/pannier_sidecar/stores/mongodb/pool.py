@@ -1,0 +1,49 @@
+"""The client's pool of connections, in which those count that the server has not let go of yet."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from pymongo.asynchronous.pool import Pool
+from pymongo.errors import WaitQueueTimeoutError
+
+from pannier_sidecar.network.connections import TooManyConnections
+
+if TYPE_CHECKING:
+    from pannier_sidecar.network.connections import Connections
+
+
+def counting(connections: Connections) -> type[Pool]:
+    """Return a kind of pool that makes no connection while `connections` has no room for it."""
+
+    class CountingPool(Pool):
+        async def connect(self, handler: Any = None) -> Any:
+            if self.is_sdam:  # it watches the server, and is one of two
+                return await super().connect(handler)
+            try:
+                await connections.enter()
+            except TooManyConnections as error:
+                raise WaitQueueTimeoutError(str(error)) from error
+            try:
+                made = await super().connect(handler)
+            except BaseException:
+                connections.leave()
+                raise
+            _tell_of_end(made.conn, connections)
+            return made
+
+    return CountingPool
+
+
+def _tell_of_end(connection: Any, connections: Connections) -> None:
+    counted = connections.count(connection.sock)
+    close = connection.close
+
+    async def close_and_tell() -> None:
+        try:
+            await close()
+        finally:
+            counted.let_go()
+            connections.leave()
+
+    connection.close = close_and_tell

@@ -1,0 +1,89 @@
+"""A server that hangs on requests, and does not notice who has given up: it gets no more connections than it may."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hostile.effort import Effort
+from servers.database import Database, Server
+from servers.databases import named
+from servers.eventually import eventually
+from servers.hung_way import HungWay, hung_way
+from servers.ways import WAYS
+
+from pannier_sidecar.state.errors import OutcomeUnknown, StoreFault, StoreUnavailable
+from pannier_sidecar.state.requests import Get, Set
+from pannier_sidecar.state.store import Store
+from pannier_sidecar.stores import registry
+
+Promise = Callable[..., None]
+IMPATIENT: dict[str, dict[str, Any]] = {
+    "dynamodb": {"timeout": "300ms", "maxConnections": 20},
+    "consul": {"timeout": "300ms"},
+    "etcd": {"timeout": "300ms"},
+    "gcp-spanner": {"timeout": "300ms"},
+    "cassandra": {"timeout": "300ms"},
+    "cosmosdb": {"timeout": "300ms"},
+    "mongodb": {"operationTimeout": "300ms", "params": "?directConnection=true&maxPoolSize=20"},
+}
+MOST = {"dynamodb": 20, "consul": 32, "cosmosdb": 100, "mongodb": 20 + 3, "etcd": 2, "gcp-spanner": 2, "cassandra": 3}
+"""Connections; MongoDB's client has a few more that watch the server."""
+AT_ONCE = 50
+KEY = "hung-key"
+
+
+@pytest.fixture(params=list(MOST))
+def subject(request: pytest.FixtureRequest) -> Database:
+    return named(request.param)
+
+
+@asynccontextmanager
+async def over(way: HungWay, subject: Database, server: Server) -> AsyncIterator[Store]:
+    kind: Any = registry.load(subject.store_type, subject.store_version)
+    settings = {**server.settings, **WAYS[subject.name].names(way.port), **IMPATIENT[subject.name]}
+    store = kind(subject.typed(settings))
+    await eventually(store.open)
+    try:
+        yield store
+    finally:
+        await store.close()
+
+
+async def outcome(call: Any) -> object:
+    try:
+        return await call
+    except StoreFault as fault:
+        return fault
+
+
+async def test_calls_that_time_out_leave_no_more_connections_than_there_may_be(
+    subject: Database, tmp_path: Path, effort: Effort, promise: Promise
+) -> None:
+    calls = effort.times(300, 1500)
+    lead = WAYS[subject.name]
+    with subject.serve(tmp_path) as server:
+        async with hung_way(lead.port(server.settings), tells_its_port=lead.tells_its_port) as way:
+            async with over(way, subject, server) as store:
+                await eventually(lambda: store.set(Set(KEY, b"1")))
+                way.word = KEY.encode()
+                for turn in range(calls // AT_ONCE):
+                    some: list[Any] = [store.get(Get(KEY)) for _ in range(AT_ONCE // 2)]
+                    some += [store.set(Set(KEY, b"%d" % turn)) for _ in range(AT_ONCE // 2)]
+                    faults = await asyncio.gather(*map(outcome, some))
+                    assert {type(fault) for fault in faults} <= {StoreUnavailable, OutcomeUnknown}, faults
+                most = way.most
+                way.release()
+                found = await eventually(lambda: store.get(Get(KEY)))
+                assert found is not None
+                await asyncio.gather(*(eventually(lambda: store.get(Get(KEY))) for _ in range(AT_ONCE)))
+        assert most <= MOST[subject.name], f"{most} connections"
+        promise(
+            "Calls that time out leave no more connections at the server than the store may have",
+            on=server.version,
+            fault="the server hangs on requests, and does not notice that clients have gone",
+            times=calls,
+            counted=f"{calls:,} calls; at most {MOST[subject.name]} connections",
+        )

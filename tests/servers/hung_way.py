@@ -1,0 +1,93 @@
+"""A way to a server that hangs on some requests: it neither answers them nor notices that a client has gone."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+
+CHUNK = 64 * 1024
+
+
+class HungWay:
+    """Forwards connections to a port of this machine, until a request comes that has `word` in it."""
+
+    def __init__(self, target: int, *, tells_its_port: bool = False):
+        """`tells_its_port`: the server does, and clients go there; what it says becomes this way's port."""
+        self._target = target
+        self._tells_its_port = tells_its_port
+        self._server: asyncio.Server | None = None
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._released = asyncio.Event()
+        self.word = b""
+        """Empty: nothing hangs."""
+        self.port = 0
+        self.now = 0
+        """Connections that the server has, those included whose clients have gone without its notice."""
+        self.most = 0
+
+    async def open(self) -> None:
+        self._server = await asyncio.start_server(self._serve, "127.0.0.1", 0, backlog=1000)
+        self.port = self._server.sockets[0].getsockname()[1]
+
+    def release(self) -> None:
+        """Let the server notice who has gone; nothing hangs any more."""
+        self.word = b""
+        self._released.set()
+
+    async def close(self) -> None:
+        if self._server is not None:
+            self._server.close()
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        task = asyncio.current_task()
+        assert task is not None
+        self._tasks.add(task)
+        self.now += 1
+        self.most = max(self.most, self.now)
+        writers = [writer]
+        try:
+            from_server, to_server = await asyncio.open_connection("127.0.0.1", self._target)
+            writers.append(to_server)
+            back = asyncio.create_task(self._back(from_server, writer))
+            try:
+                await self._there(reader, to_server)
+            finally:
+                back.cancel()
+        except (OSError, asyncio.CancelledError):
+            pass
+        finally:
+            self.now -= 1
+            self._tasks.discard(task)
+            for each in writers:
+                each.transport.abort()
+
+    async def _there(self, reader: asyncio.StreamReader, to_server: asyncio.StreamWriter) -> None:
+        while chunk := await reader.read(CHUNK):
+            if self.word and self.word in chunk:
+                await self._released.wait()
+                return
+            to_server.write(chunk)
+            await to_server.drain()
+
+    async def _back(self, from_server: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with suppress(OSError):
+            while chunk := await from_server.read(CHUNK):
+                if self._tells_its_port:  # of five digits both, so that nothing changes its length
+                    chunk = chunk.replace(b":%d" % self._target, b":%d" % self.port)
+                writer.write(chunk)
+                await writer.drain()
+        writer.transport.abort()
+
+
+@asynccontextmanager
+async def hung_way(target: int, *, tells_its_port: bool = False) -> AsyncIterator[HungWay]:
+    way = HungWay(target, tells_its_port=tells_its_port)
+    await way.open()
+    try:
+        yield way
+    finally:
+        await way.close()
