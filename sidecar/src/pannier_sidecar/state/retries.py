@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from time import monotonic
 from typing import TYPE_CHECKING, TypeVar
 
 from .errors import OutcomeUnknown, StoreFault, StoreUnavailable
@@ -13,6 +14,8 @@ if TYPE_CHECKING:
 
 Result = TypeVar("Result")
 
+LOOK_S = 1.0
+"""Between two looks whether memory is short."""
 MAX_PAUSE_S = 60.0
 """No single pause is longer: doubling would soon outlive any caller."""
 
@@ -26,12 +29,23 @@ def pauses(policy: RetryPolicy) -> Iterator[float]:
             pause *= 2
 
 
-async def attempt(call: Callable[[], Awaitable[Result]], policy: RetryPolicy | None, *, is_conditional: bool) -> Result:
+def _never() -> bool:
+    return False
+
+
+async def attempt(
+    call: Callable[[], Awaitable[Result]],
+    policy: RetryPolicy | None,
+    *,
+    is_conditional: bool,
+    is_short: Callable[[], bool] = _never,
+) -> Result:
     """Return what `call` returns, after as many attempts as `policy` allows.
 
     A conditional write whose outcome is unknown is not repeated: had it happened, its own new ETag would make the
     repetition fail and the caller would believe that somebody else wrote. Any other is, since the caller asks for it.
-    After an attempt whose outcome is unknown, no later failure says that nothing happened.
+    After an attempt whose outcome is unknown, no later failure says that nothing happened. Once `is_short` of memory,
+    the failure is final: a policy can ask for attempts over hours, and the values are held meanwhile.
     """
     if policy is None:
         return await call()
@@ -41,10 +55,21 @@ async def attempt(call: Callable[[], Awaitable[Result]], policy: RetryPolicy | N
             return await call()
         except StoreFault as fault:
             is_unknown = isinstance(fault, OutcomeUnknown)
-            if pause is None or not (isinstance(fault, StoreUnavailable) or (is_unknown and not is_conditional)):
+            may_pass = isinstance(fault, StoreUnavailable) or (is_unknown and not is_conditional)
+            if pause is None or not may_pass or not await _pause(pause, is_short):
                 if doubtful and not is_unknown:
                     raise OutcomeUnknown(f"{fault}; an earlier attempt was not answered") from fault
                 raise
             doubtful = doubtful or is_unknown
-        await asyncio.sleep(pause)
     raise AssertionError("the last attempt returns or raises")
+
+
+async def _pause(seconds: float, is_short: Callable[[], bool]) -> bool:
+    """Wait before another attempt; return whether there may be one."""
+    end = monotonic() + seconds
+    while not is_short():
+        left = end - monotonic()
+        if left <= 0:
+            return True
+        await asyncio.sleep(min(left, LOOK_S))
+    return False

@@ -111,7 +111,8 @@ class StateService:
         self.note_failure: Callable[[ServedStore], None] = _nobody
         """Is called after a call that could not reach its store, or whose answer did not come."""
         self._largest_answer = largest_answer
-        self._making = Making(largest_answer, budget or Unlimited())
+        self._budget = budget or Unlimited()
+        self._making = Making(largest_answer, self._budget)
         self.max_items = max_items
         """Heads read no more items, keys or operations of one request."""
         self.in_flight = ItemsInFlight(max_items)
@@ -252,7 +253,9 @@ class StateService:
         def call() -> Awaitable[None]:
             return served.store.transact(writes)
 
-        await self._counted(served, "transaction", retries.attempt(call, policy, is_conditional=is_conditional))
+        await self._counted(
+            served, "transaction", retries.attempt(call, policy, is_conditional=is_conditional, is_short=self._is_short)
+        )
 
     async def _write_one(
         self, served: ServedStore, operation: str, item: WriteItem, write: Write, code: str, what: str
@@ -261,7 +264,7 @@ class StateService:
             if item.retry is None:
                 await self._counted(served, operation, _carry_out(served, write))
             else:
-                await self._counted(served, operation, _with_retries(served, write, item.retry))
+                await self._counted(served, operation, _with_retries(served, write, item.retry, self._is_short))
         except StoreFault as fault:
             raise OperationFailed(code, what, [(item.key, fault)]) from fault
 
@@ -274,13 +277,17 @@ class StateService:
         code: str,
         what: str,
     ) -> None:
-        faults = await self._counted(served, operation, _each(served, items, writes), _none_failed)
+        faults = await self._counted(served, operation, _each(served, items, writes, self._is_short), _none_failed)
         failed = [(item.key, fault) for item, fault in zip(items, faults, strict=True) if fault]
         if failed:
             if any(isinstance(fault, StoreUnavailable | OutcomeUnknown) for _, fault in failed):
                 self.note_failure(served)
             is_partly_done = len(failed) < len(items)
             raise OperationFailed(code, what, failed, is_partly_done=is_partly_done) from failed[0][1]
+
+    def _is_short(self) -> bool:
+        """Whether so much is held for all clients that none should wait for hours, or others wait for room."""
+        return self._budget.held > self._budget.limit // 4 * 3 or self.in_flight.is_crowded
 
     async def _counted(
         self,
@@ -314,24 +321,30 @@ def _none_failed(faults: Sequence[StoreFault | None]) -> bool:
 
 
 async def _each(
-    served: ServedStore, items: Sequence[WriteItem], writes: Sequence[Write]
+    served: ServedStore, items: Sequence[WriteItem], writes: Sequence[Write], is_short: Callable[[], bool]
 ) -> Sequence[StoreFault | None]:
     """Carry out the writes in order; where one has a retry policy, it is tried again before the next one is begun."""
     if not any(item.retry for item in items):
         return await served.store.bulk_write(writes)
-    return [await _fault_of(served, write, item.retry) for item, write in zip(items, writes, strict=True)]
+    return [await _fault_of(served, write, item.retry, is_short) for item, write in zip(items, writes, strict=True)]
 
 
-async def _fault_of(served: ServedStore, write: Write, policy: RetryPolicy | None) -> StoreFault | None:
+async def _fault_of(
+    served: ServedStore, write: Write, policy: RetryPolicy | None, is_short: Callable[[], bool]
+) -> StoreFault | None:
     try:
-        await _with_retries(served, write, policy)
+        await _with_retries(served, write, policy, is_short)
     except StoreFault as fault:
         return fault
     return None
 
 
-def _with_retries(served: ServedStore, write: Write, policy: RetryPolicy | None) -> Awaitable[None]:
-    return retries.attempt(lambda: _carry_out(served, write), policy, is_conditional=write.is_conditional)
+def _with_retries(
+    served: ServedStore, write: Write, policy: RetryPolicy | None, is_short: Callable[[], bool]
+) -> Awaitable[None]:
+    return retries.attempt(
+        lambda: _carry_out(served, write), policy, is_conditional=write.is_conditional, is_short=is_short
+    )
 
 
 def _carry_out(served: ServedStore, write: Write) -> Awaitable[None]:

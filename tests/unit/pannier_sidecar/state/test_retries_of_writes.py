@@ -118,3 +118,25 @@ async def test_a_caller_that_gives_up_ends_the_attempts() -> None:
         async with asyncio.timeout(0.05):
             await retries.attempt(call, RetryPolicy(10_000, 3), is_conditional=False)
     assert call.attempts == 1
+
+
+async def test_a_policy_over_hours_ends_when_memory_is_short() -> None:
+    """Sixteen such saves of 4 MiB, while a store was down, took all others' memory for 100 minutes."""
+    failing = Failing(*(StoreUnavailable("down") for _ in range(100)))
+    is_short = False
+    call = asyncio.create_task(
+        retries.attempt(failing, RetryPolicy(60_000, 100), is_conditional=False, is_short=lambda: is_short)
+    )
+    await asyncio.sleep(0.05)
+    assert not call.done()
+    is_short = True
+    with pytest.raises(StoreUnavailable, match="down"):
+        await asyncio.wait_for(call, 20)
+    assert failing.attempts == 1
+
+
+async def test_a_policy_that_ends_early_says_what_may_have_happened() -> None:
+    failing = Failing(OutcomeUnknown("lost"), StoreUnavailable("down"))
+    looks = iter([False, False, True])
+    with pytest.raises(OutcomeUnknown, match="an earlier attempt was not answered"):
+        await retries.attempt(failing, THRICE, is_conditional=False, is_short=lambda: next(looks, True))
