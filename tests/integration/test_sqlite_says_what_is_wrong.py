@@ -5,6 +5,7 @@ import sqlite3
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -73,6 +74,48 @@ async def test_a_damaged_file(tmp_path: Path) -> None:
 
 async def test_a_folder_instead_of_a_file(tmp_path: Path) -> None:
     assert f"names the folder {tmp_path}" in await refusal(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "why"),
+    [
+        ("TEXT COLLATE NOCASE PRIMARY KEY", "TEXT", "takes different keys for the same"),
+        ("TEXT COLLATE RTRIM PRIMARY KEY", "TEXT", "takes different keys for the same"),
+        ("NUMERIC PRIMARY KEY", "TEXT", "would change texts in its column key"),
+        ("TEXT PRIMARY KEY", "JSON", "would change texts in its column value"),
+    ],
+)
+async def test_a_table_in_which_keys_meet_or_values_change(tmp_path: Path, key: str, value: str, why: str) -> None:
+    """In the first one, what was saved as `a` came back under `A`; in the last one 1.0 came back as 1."""
+    file = tmp_path / "state.db"
+    table = (
+        f"CREATE TABLE state (key {key}, value {value}, is_binary BOOLEAN, etag TEXT, expiration_time TIMESTAMP, "
+        "update_time TIMESTAMP)"
+    )
+    with closing(sqlite3.connect(file)) as connection:
+        connection.execute(table)
+    assert why in await refusal(file)
+    with closing(sqlite3.connect(file)) as connection:
+        assert connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'").fetchall() == [("state",)]
+
+
+@pytest.mark.parametrize("kind", ["VARCHAR(200)", "BLOB", ""])
+async def test_a_table_of_somebody_else_that_keeps_what_is_written(tmp_path: Path, kind: str) -> None:
+    file = tmp_path / "state.db"
+    table = (
+        f"CREATE TABLE state (key {kind} PRIMARY KEY, value {kind}, is_binary BOOLEAN, etag {kind}, "
+        "expiration_time TIMESTAMP, update_time TIMESTAMP)"
+    )
+    with closing(sqlite3.connect(file)) as connection:
+        connection.execute(table)
+    store = SQLiteStore({"connectionString": str(file)})
+    await store.open()
+    for key, value in (("a", b"1.0"), ("A", b"007"), ("1", b"1e2"), ("01", b"-0")):
+        await store.set(Set(key, value))
+        found = await store.get(Get(key))
+        assert found is not None
+        assert found.value == value
+    await store.close()
 
 
 async def test_a_missing_folder_is_made_for_its_owner_alone(tmp_path: Path) -> None:

@@ -113,6 +113,18 @@ async def test_a_right_password_is_taken_in_any_spelling(tmp_path: Path) -> None
             assert await store.get(Get("k")) is not None
 
 
+async def test_a_collection_in_which_different_keys_are_the_same(tmp_path: Path) -> None:
+    with running(tmp_path) as server:
+        with server.client() as client:
+            client["shop"].create_collection("lax", collation={"locale": "en", "strength": 2})
+            client["shop"].create_collection("exact", collation={"locale": "simple"})
+        fault = await fault_of_opening(**server.settings, databaseName="shop", collectionName="lax")
+        assert isinstance(fault, StoreRefused)
+        assert "has a collation, so different keys could be the same" in str(fault)
+        async with opened(server.settings, databaseName="shop", collectionName="exact") as store:
+            await store.ping()
+
+
 async def test_without_a_user_the_role_that_is_needed_is_named(tmp_path: Path) -> None:
     with running(tmp_path, *USER) as server:
         fault = await fault_of_opening(**server.settings, databaseName="shop")

@@ -82,6 +82,7 @@ async def look_over(client: Client, settings: MongoDBSettings) -> Server:
         hello = await client.admin.command("hello")
     server = _server(client, settings, _has_members(hello))
     await probe(server)
+    await _refuse_collation(server)
     await _expire(server.eventual, settings)
     if not server.has_transactions:
         logger.warning(
@@ -95,6 +96,23 @@ async def look_over(client: Client, settings: MongoDBSettings) -> Server:
 async def probe(server: Server) -> None:
     """Read anything, which takes the permission to read."""
     await server.eventual.find_one({"_id": ""}, {"_id": 1})
+
+
+async def _refuse_collation(server: Server) -> None:
+    """Raise StoreRefused for a collection in which keys that differ, in case or accents for example, are the same."""
+    settings = server.settings
+    try:
+        found = await server.client[settings.database].list_collections(filter={"name": settings.collection})
+        collections = await found.to_list()
+    except OperationFailure:  # this user may not ask
+        return
+    for collection in collections:
+        collation = collection.get("options", {}).get("collation", {})
+        if collation.get("locale", "simple") != "simple":
+            raise StoreRefused(
+                f"{settings} has a collation, so different keys could be the same there; "
+                "make the collection without one, or write another collectionName"
+            )
 
 
 def _option(said: str) -> str:

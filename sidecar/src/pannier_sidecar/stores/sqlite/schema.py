@@ -25,6 +25,12 @@ LEVEL: Final = 1
 """How many changes the layout has seen; kept in the metadata table under `migrations`."""
 
 _COLUMNS: Final = frozenset({"key", "value", "is_binary", "etag", "expiration_time", "update_time"})
+_TEXTS: Final = ("key", "value", "etag")
+_KEPT_AS_SENT: Final = ("CHAR", "CLOB", "TEXT", "BLOB")
+"""In types whose columns keep text as it is (https://sqlite.org/datatype3.html, 3.1); others make numbers of it."""
+_COLLATIONS_OF_KEYS: Final = """
+SELECT columns.coll FROM pragma_index_list(?) AS indexes, pragma_index_xinfo(indexes.name) AS columns
+WHERE indexes."unique" AND columns.key AND lower(columns.name) = 'key'"""
 
 _STATE_TABLE: Final = """
 CREATE TABLE IF NOT EXISTS "{table}" (
@@ -168,8 +174,25 @@ def _refuse_newer_layout(connection: sqlite3.Connection, settings: SQLiteSetting
 
 
 def _refuse_other_table(connection: sqlite3.Connection, settings: SQLiteSettings) -> None:
-    columns = {row[1] for row in connection.execute(f'PRAGMA table_info("{settings.table}")')}
-    missing = _COLUMNS - columns
+    columns = {row[1]: row[2] for row in connection.execute(f'PRAGMA table_info("{settings.table}")')}
+    missing = _COLUMNS - columns.keys()
     if missing:
         what = f"lacks the column {min(missing)}" if columns else "does not exist"
         raise StoreRefused(f"table {settings.shown_table} of {settings.location} {what}; write another tableName")
+    for name in _TEXTS:
+        if not _keeps_text(columns[name]):
+            raise StoreRefused(
+                f"table {settings.shown_table} of {settings.location} would change texts in its column {name}, which "
+                "is not TEXT; make the column TEXT, or write another tableName"
+            )
+    collations = connection.execute(_COLLATIONS_OF_KEYS, (settings.table,)).fetchall()
+    if any(collation != "BINARY" for (collation,) in collations):
+        raise StoreRefused(
+            f"table {settings.shown_table} of {settings.location} takes different keys for the same, because its "
+            "column key has a COLLATE; make the table without it, or write another tableName"
+        )
+
+
+def _keeps_text(declared: str) -> bool:
+    kind = declared.upper()
+    return not kind or ("INT" not in kind and any(text in kind for text in _KEPT_AS_SENT))
