@@ -15,7 +15,8 @@ from bench_operator.objects import Size
 from bench_operator.phases import Bench
 from bench_operator.processes import Operator, installed, sidecars
 from cluster.one_node import node
-from lightkube import ApiError
+
+from pannier_operator.cluster.errors import ApiError
 
 
 def main() -> None:

@@ -1,6 +1,7 @@
 """The phases of the measurement, one after the other, and what each has found."""
 
 import asyncio
+import os
 import time
 from collections import Counter
 from collections.abc import Awaitable, Callable, Iterable
@@ -14,19 +15,29 @@ from bench_operator.audit import AuditLog
 from bench_operator.objects import Size, component, running, secret, sidecar_address
 from bench_operator.processes import Operator, Place
 from bench_operator.report import CHANGES, Figures, text
-from lightkube import AsyncClient, KubeConfig
-from lightkube.generic_resource import create_namespaced_resource
-from lightkube.resources.core_v1 import Namespace
-from lightkube.types import PatchType
+
+from pannier_operator.__main__ import log_in
+from pannier_operator.cluster.client import MERGE_PATCH, KubernetesClient
 
 AT_ONCE = 16
 QUIET_S = 12.0
 LIMIT_S = 900.0
 T = TypeVar("T")
 
-Component: Any = create_namespaced_resource("dapr.io", "v1alpha1", "Component", "components")
-Pod: Any = create_namespaced_resource("", "v1", "Pod", "pods")
-Secret: Any = create_namespaced_resource("", "v1", "Secret", "secrets")
+NAMESPACES = "/api/v1/namespaces"
+COMPONENTS = "/apis/dapr.io/v1alpha1"
+
+
+def pods(namespace: str) -> str:
+    return f"{NAMESPACES}/{namespace}/pods"
+
+
+def secrets(namespace: str) -> str:
+    return f"{NAMESPACES}/{namespace}/secrets"
+
+
+def components(namespace: str) -> str:
+    return f"{COMPONENTS}/namespaces/{namespace}/components"
 
 
 class Bench:
@@ -44,7 +55,8 @@ class Bench:
         return text(self._figures)
 
     async def run(self, rest: int) -> None:
-        self._client = AsyncClient(KubeConfig.from_file(self._place.cluster.kubeconfig))
+        os.environ["KUBECONFIG"] = str(self._place.cluster.kubeconfig)
+        self._client = KubernetesClient(log_in)
         try:
             await self._make_pods()
             await self._apply_components()
@@ -59,8 +71,8 @@ class Bench:
     async def _make_pods(self) -> None:
         self._say(f"creating {self._size.pods} annotated pods in {self._size.namespaces} namespaces")
         namespaces = self._size.names()
-        await self._all(namespaces, lambda name: self._client.create(Namespace.from_dict({"metadata": {"name": name}})))
-        await self._all(namespaces, lambda name: self._client.create(Secret(secret(name))))
+        await self._all(namespaces, lambda name: self._create(NAMESPACES, {"metadata": {"name": name}}))
+        await self._all(namespaces, lambda name: self._create(secrets(name), secret(name)))
         begun = time.monotonic()
         await self._all(self._size.pods_of_all(), self._make_pod)
         self._figures.pods_seconds = time.monotonic() - begun
@@ -68,18 +80,17 @@ class Bench:
 
     async def _make_pod(self, manifest: dict[str, Any]) -> None:
         name, namespace = manifest["metadata"]["name"], manifest["metadata"]["namespace"]
-        while "initContainers" not in (await self._client.create(Pod(manifest)))["spec"]:
+        while "initContainers" not in (await self._create(pods(namespace), manifest))["spec"]:
             self._figures.pods_missed += 1
-            await self._client.delete(Pod, name, namespace=namespace, grace_period=0)
-        status = running(sidecar_address(namespace))
-        await self._client.patch(Pod.Status, name, status, namespace=namespace, patch_type=PatchType.MERGE)
+            await self._client.send("DELETE", f"{pods(namespace)}/{name}", {"gracePeriodSeconds": 0})
+        await self._patch(f"{pods(namespace)}/{name}/status", running(sidecar_address(namespace)))
 
     async def _apply_components(self) -> None:
         self._say(f"creating {self._size.components} Components")
         self._audit.mark()
         cpu = cpu_seconds(self._operator.pid)
         begun = time.monotonic()
-        await self._all(self._size.components_of_all(), lambda each: self._client.create(Component(each)))
+        await self._all(self._size.components_of_all(), self._apply)
         self._figures.components_seconds = time.monotonic() - begun
         await self._until(self._all_ready, "every Component is ready")
         self._figures.ready_seconds = time.monotonic() - begun
@@ -95,7 +106,7 @@ class Bench:
             namespace = self._size.names()[number % self._size.namespaces]
             begun = time.monotonic()
             changed = component("store-0", namespace, database=1 + number)
-            await self._client.patch(Component, "store-0", changed, namespace=namespace, patch_type=PatchType.MERGE)
+            await self._patch(f"{components(namespace)}/store-0", changed)
             await self._until(partial(self._is_ready, namespace, "store-0"), "it is ready again")
             times.append(time.monotonic() - begun)
         await self._until_quiet()
@@ -107,7 +118,7 @@ class Bench:
         self._audit.mark()
         namespace = self._size.names()[-1]
         data = {"stringData": {"password": "changed-since"}}
-        await self._client.patch(Secret, "redis", data, namespace=namespace, patch_type=PatchType.MERGE)
+        await self._patch(f"{secrets(namespace)}/redis", data)
         await asyncio.sleep(1.0)
         await self._until_quiet()
         self._figures.secret_calls = self._audit.calls(_is_no_lease)
@@ -134,6 +145,15 @@ class Bench:
         self._figures.rest_calls = self._audit.calls()
         self._figures.memory = memory(self._operator.pid)
 
+    async def _apply(self, manifest: dict[str, Any]) -> None:
+        await self._create(components(manifest["metadata"]["namespace"]), manifest)
+
+    async def _create(self, path: str, manifest: dict[str, Any]) -> dict[str, Any]:
+        return await self._client.send("POST", path, manifest)
+
+    async def _patch(self, path: str, changes: dict[str, Any]) -> None:
+        await self._client.send("PATCH", path, changes, content_type=MERGE_PATCH)
+
     async def _all(self, items: Iterable[T], act: Callable[[T], Awaitable[Any]]) -> None:
         gate = asyncio.Semaphore(AT_ONCE)
 
@@ -144,11 +164,11 @@ class Bench:
         await asyncio.gather(*(one(item) for item in items))
 
     async def _all_ready(self) -> bool:
-        found = [dict(each) async for each in self._client.list(Component, namespace="*")]
+        found = [each async for page in self._client.pages(f"{COMPONENTS}/components", 500) for each in page["items"]]
         return len(found) == self._size.components and all(map(_has_come_true, found))
 
     async def _is_ready(self, namespace: str, name: str) -> bool:
-        return _has_come_true(dict(await self._client.get(Component, name, namespace=namespace)))
+        return _has_come_true(await self._client.get(f"{components(namespace)}/{name}"))
 
     async def _until(self, is_so: Callable[[], Awaitable[bool]], what: str) -> None:
         end = time.monotonic() + LIMIT_S

@@ -9,10 +9,10 @@ import sys
 from typing import TYPE_CHECKING
 
 import kopf
-from lightkube import AsyncClient
 
 from pannier_operator import handlers
-from pannier_operator.cluster.api import FIELD_MANAGER, SECRETS_FIELD_SELECTOR, ClusterApi
+from pannier_operator.cluster.api import SECRETS_FIELD_SELECTOR, ClusterApi
+from pannier_operator.cluster.client import KubernetesClient
 from pannier_operator.controller.control_plane import ControlPlane
 from pannier_operator.log_lines import JsonLines, Lines
 from pannier_operator.objects.resource_versions import HistoryRewound
@@ -49,7 +49,7 @@ def main() -> None:
 async def run(settings: OperatorSettings) -> None:
     """Until a signal comes, or a part of kopf has failed."""
     stop = asyncio.Event()
-    api = ClusterApi(AsyncClient(field_manager=FIELD_MANAGER))
+    api = ClusterApi(KubernetesClient(log_in))
     plane = ControlPlane(settings, api)
     try:
         await plane.prepare()
@@ -57,6 +57,15 @@ async def run(settings: OperatorSettings) -> None:
         await _together(kopf_operator(settings, plane, stop), parts)
     finally:
         await plane.stop()
+
+
+def log_in() -> kopf.ConnectionInfo:
+    """Read the service account's token, or outside a cluster a kubeconfig, as kopf does for its own calls."""
+    settings = kopf.OperatorSettings()
+    found = kopf.login_with_service_account(settings=settings) or kopf.login_with_kubeconfig(settings=settings)
+    if found is None:
+        sys.exit("pannier-operator cannot start: there is no service account's token; outside a pod, set KUBECONFIG")
+    return found
 
 
 async def _together(operator: Coroutine[object, object, None], parts: list[asyncio.Task[None]]) -> None:

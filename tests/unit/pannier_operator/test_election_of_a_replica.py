@@ -6,9 +6,9 @@ import asyncio
 from copy import deepcopy
 from typing import Any
 
-import httpx2
 import pytest
 
+from pannier_operator.cluster.errors import ApiError
 from pannier_operator.cluster.lease import Election
 from pannier_operator.objects.resource_versions import HistoryRewound
 from pannier_operator.settings import ElectionSettings
@@ -151,7 +151,7 @@ class Failing(Cluster):
 
     async def write(self, kind: str, manifest: dict[str, Any]) -> dict[str, Any] | None:
         if self.is_down:
-            raise httpx2.ReadTimeout("")
+            raise ApiError("TimeoutError")
         return await super().write(kind, manifest)
 
 
@@ -164,7 +164,9 @@ async def test_the_log_says_why_a_lease_is_lost(caplog: pytest.LogCaptureFixture
     cluster.is_down = True
     await until(lambda: not one.leads)
     said = caplog.messages[-1]
-    assert said.startswith("This replica stands by: the Lease pannier-operator could not be renewed (ReadTimeout")
+    assert said.startswith(
+        "This replica stands by: the Lease pannier-operator could not be renewed (the API server does not answer"
+    )
     assert said.endswith("and its 0.4 s are over")
 
     cluster.is_down = False

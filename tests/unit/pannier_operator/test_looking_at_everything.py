@@ -7,11 +7,11 @@ from collections.abc import AsyncIterator, Callable, Collection
 from contextlib import asynccontextmanager
 from typing import Any
 
-import httpx2
 import pytest
 
 from pannier_operator.cluster import resync as full_look
 from pannier_operator.cluster.cache import ClusterState
+from pannier_operator.cluster.errors import ApiError
 from pannier_operator.cluster.resync import FullLooks
 from pannier_operator.metrics import Metrics
 from pannier_operator.objects.resource_versions import HistoryRewound
@@ -32,7 +32,7 @@ class Cluster:
         self, plural: str, namespaces: Collection[str], take: Callable[[dict[str, Any]], object]
     ) -> int:
         if self.is_down:
-            raise httpx2.ConnectError("refused")
+            raise ApiError("refused")
         if plural == "components":
             self.looks += 1
             for each in self.components:

@@ -6,20 +6,12 @@ import json
 import logging
 import sys
 
-import httpx2
 import pytest
-from lightkube.core.exceptions import ApiError
 
-from pannier_operator.cluster.api import reason_of
+from pannier_operator.cluster.errors import ApiError, ApiRefusedError
 from pannier_operator.log_lines import JsonLines, Lines
 
 PASSWORD = "s3cr3t-horse"
-
-
-def refused(code: int, reason: str, message: str) -> ApiError:
-    status = {"apiVersion": "v1", "kind": "Status", "code": code, "reason": reason, "message": message}
-    request = httpx2.Request("PATCH", "https://kubernetes/apis")
-    return ApiError(request=request, response=httpx2.Response(code, json=status, request=request))
 
 
 @pytest.mark.parametrize(
@@ -37,12 +29,11 @@ def refused(code: int, reason: str, message: str) -> ApiError:
     ],
 )
 def test_a_refusal_is_told_by_its_status(code: int, reason: str, message: str, told: str) -> None:
-    assert reason_of(refused(code, reason, message)) == told
+    assert str(ApiRefusedError(code, message, reason)) == told
 
 
-def test_a_server_that_does_not_answer_is_told_as_it_is() -> None:
-    assert reason_of(httpx2.ConnectError("All connection attempts failed")) == "All connection attempts failed"
-    assert reason_of(httpx2.ReadTimeout("")) == "ReadTimeout"
+def test_a_server_that_does_not_answer_is_told_by_the_kind_of_failure() -> None:
+    assert str(ApiError("ConnectionRefusedError")) == "the API server does not answer (ConnectionRefusedError)"
 
 
 @pytest.mark.parametrize("lines", [Lines(), JsonLines()])

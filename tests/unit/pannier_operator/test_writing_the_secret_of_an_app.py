@@ -7,10 +7,9 @@ from copy import deepcopy
 from typing import Any
 
 import pytest
-from lightkube.core.exceptions import ApiError
-from lightkube.models.meta_v1 import Status
 
 from pannier_operator.cluster.cache import ClusterState
+from pannier_operator.cluster.errors import ApiRefusedError
 from pannier_operator.cluster.probes import SidecarReports
 from pannier_operator.controller import deliverer as delivering
 from pannier_operator.controller.deliverer import Delivering, Delivery
@@ -32,8 +31,8 @@ STORE = {
 }
 
 
-def error(status: int, message: str) -> ApiError:
-    return ApiError(status=Status(code=status, message=message))
+def error(status: int, message: str) -> ApiRefusedError:
+    return ApiRefusedError(status, message)
 
 
 class Cluster:
@@ -44,7 +43,7 @@ class Cluster:
         self.kept: dict[str, dict[str, Any]] = {}
         self.version = 10
         self.writes: list[str] = []
-        self.refusals: dict[str, ApiError] = {}
+        self.refusals: dict[str, ApiRefusedError] = {}
         self.events: list[dict[str, Any]] = []
         self.touched: list[str] = []
         self.adds: dict[str, str] = {}

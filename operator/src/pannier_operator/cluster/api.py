@@ -2,25 +2,18 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 import logging
-import re
 from typing import TYPE_CHECKING, Any, Final
 
-from lightkube import ALL_NS, AsyncClient
-from lightkube.core.exceptions import ApiError
-from lightkube.core.resource import ApiInfo, ResourceDef
-from lightkube.generic_resource import GenericNamespacedStatus, create_global_resource, create_namespaced_resource
-from lightkube.operators import not_in
-from lightkube.types import PatchType
-
+from pannier_operator.cluster.client import JSON_PATCH, MERGE_PATCH
+from pannier_operator.cluster.errors import CONFLICT, NOT_FOUND, TOO_MANY_REQUESTS, ApiRefusedError
 from pannier_operator.status.conditions import STATUS_ANNOTATION
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Collection, Mapping
 
-__all__ = ["FIELD_MANAGER", "SECRETS_FIELD_SELECTOR", "ApiError", "ClusterApi", "is_ending", "reason_of", "status_of"]
+    from pannier_operator.cluster.client import KubernetesClient
 
 logger = logging.getLogger(__name__)
 
@@ -32,144 +25,123 @@ UNWATCHED_SECRETS: Final = ("helm.sh/release.v1", "kubernetes.io/service-account
 SECRETS_FIELD_SELECTOR: Final = ",".join(f"type!={name}" for name in UNWATCHED_SECRETS)
 _CHUNK: Final = 200
 """Objects in one answer to a list call: all pods of a cluster together may take hundreds of MB."""
-_REASON: Final = re.compile(r"[A-Za-z]{1,40}")
-_LACKING_RIGHT: Final = re.compile(r'cannot ([a-z]{1,20}) resource "([a-z./-]{1,100})"')
-_FORBIDDEN: Final = 403
-_NOT_FOUND: Final = 404
-_CONFLICT: Final = 409
-_TOO_MANY_REQUESTS: Final = 429
-
-_Component = create_namespaced_resource("dapr.io", "v1alpha1", "Component", "components")
-_Pod = create_namespaced_resource("", "v1", "Pod", "pods")
-_Secret = create_namespaced_resource("", "v1", "Secret", "secrets")
-_Event = create_namespaced_resource("", "v1", "Event", "events")
-_Lease = create_namespaced_resource("coordination.k8s.io", "v1", "Lease", "leases")
-_Namespace = create_global_resource("", "v1", "Namespace", "namespaces")
-_ReplicaSet = create_namespaced_resource("apps", "v1", "ReplicaSet", "replicasets")
-_Job = create_namespaced_resource("batch", "v1", "Job", "jobs")
-_LimitRange = create_namespaced_resource("", "v1", "LimitRange", "limitranges")
-_ResourceQuota = create_namespaced_resource("", "v1", "ResourceQuota", "resourcequotas")
-_OWNERS: Final = {"ReplicaSet": _ReplicaSet, "Job": _Job}
-WEBHOOKS: Final = {
-    plural: create_global_resource("admissionregistration.k8s.io", "v1", f"{kind}WebhookConfiguration", plural)
-    for kind, plural in (
-        ("Validating", "validatingwebhookconfigurations"),
-        ("Mutating", "mutatingwebhookconfigurations"),
-    )
-}
-"""The configurations that name our webhooks, by their resource."""
 _WATCHED_FOR: Final = 300
 """Seconds until the API server ends a watch, so that one whose connection has died is noticed."""
-_LISTED: Final = {"components": _Component, "pods": _Pod, "secrets": _Secret}
 
-
-class _Eviction(GenericNamespacedStatus):
-    """A pod's subresource: asks for its end, and PodDisruptionBudgets are asked first."""
-
-    _api_info = ApiInfo(
-        resource=ResourceDef("policy", "v1", "Eviction"),
-        parent=ResourceDef("", "v1", "Pod"),
-        plural="pods",
-        verbs=["post"],
-        action="eviction",
-    )
+_GROUPS: Final = {
+    "components": "apis/dapr.io/v1alpha1",
+    "events": "api/v1",
+    "jobs": "apis/batch/v1",
+    "leases": "apis/coordination.k8s.io/v1",
+    "limitranges": "api/v1",
+    "mutatingwebhookconfigurations": "apis/admissionregistration.k8s.io/v1",
+    "namespaces": "api/v1",
+    "pods": "api/v1",
+    "replicasets": "apis/apps/v1",
+    "resourcequotas": "api/v1",
+    "secrets": "api/v1",
+    "validatingwebhookconfigurations": "apis/admissionregistration.k8s.io/v1",
+}
+"""Where the API server has each resource."""
+_PLURALS: Final = {"Job": "jobs", "Lease": "leases", "ReplicaSet": "replicasets", "Secret": "secrets"}
+_OWNERS: Final = ("ReplicaSet", "Job")
+WEBHOOKS: Final = ("validatingwebhookconfigurations", "mutatingwebhookconfigurations")
+"""The configurations that name our webhooks."""
 
 
 class ClusterApi:
-    """One connection pool. Every method raises lightkube's ApiError, or an httpx2 error where nothing answers."""
+    """What is asked of one cluster. Every method raises ApiError."""
 
-    def __init__(self, client: AsyncClient):
+    def __init__(self, client: KubernetesClient):
         self._client = client
 
     async def close(self) -> None:
         await self._client.close()
 
     async def server_info(self) -> Manifest:
-        """The answer to GET /version, for which lightkube has no call of its own."""
-        answer = await self._client._client._client.get("version")
-        answer.raise_for_status()
-        info: Manifest = answer.json()
-        return info
+        """The answer to GET /version."""
+        return await self._client.get("/version")
 
     async def everything(self, plural: str, namespaces: Collection[str], take: Callable[[Manifest], object]) -> int:
         """Give `take` all components, pods or secrets of these namespaces (no names: of every namespace), one by one:
         together they may be hundreds of MB. The version of the collection, newer than that of every object."""
-        fields: Any = {"type": not_in(UNWATCHED_SECRETS)} if plural == "secrets" else None
+        query = {"fieldSelector": SECRETS_FIELD_SELECTOR} if plural == "secrets" else {}
         versions = []
-        for namespace in namespaces or (ALL_NS,):
-            found = self._client.list(
-                _LISTED[plural],
-                namespace=namespace,
-                chunk_size=_CHUNK,
-                fields=fields,
-            )
-            async for item in found:
-                take(dict(item))
-            versions.append(int(found.resourceVersion or 0))
+        for namespace in namespaces or ("",):
+            version = 0
+            async for page in self._client.pages(_path(plural, namespace), _CHUNK, **query):
+                version = int(page["metadata"].get("resourceVersion") or 0)
+                for item in page["items"]:
+                    take(item)
+            versions.append(version)
         return min(versions)
 
     async def components_in(self, namespace: str) -> list[Manifest]:
-        return [dict(item) async for item in self._client.list(_Component, namespace=namespace)]
+        return await self._list("components", namespace)
 
     async def namespace_labels(self, name: str) -> Mapping[str, str]:
-        namespace = await self._client.get(_Namespace, name)
+        namespace = await self._client.get(_path("namespaces", name=name))
         return (namespace.get("metadata") or {}).get("labels") or {}
 
     async def bounds_of(self, namespace: str) -> tuple[list[Manifest], list[Manifest]]:
         """The namespace's LimitRanges and ResourceQuotas."""
-        ranges = [dict(item) async for item in self._client.list(_LimitRange, namespace=namespace)]
-        return ranges, [dict(item) async for item in self._client.list(_ResourceQuota, namespace=namespace)]
+        return await self._list("limitranges", namespace), await self._list("resourcequotas", namespace)
+
+    async def _list(self, plural: str, namespace: str) -> list[Manifest]:
+        return [item async for page in self._client.pages(_path(plural, namespace), _CHUNK) for item in page["items"]]
 
     async def secret(self, namespace: str, name: str) -> Manifest | None:
-        return await self._found(_Secret, namespace, name)
+        return await self._found("secrets", namespace, name)
 
     async def pod(self, namespace: str, name: str) -> Manifest | None:
-        return await self._found(_Pod, namespace, name)
+        return await self._found("pods", namespace, name)
 
     async def lease(self, namespace: str, name: str) -> Manifest | None:
-        return await self._found(_Lease, namespace, name)
+        return await self._found("leases", namespace, name)
 
     async def owner_above(self, namespace: str, owner: Mapping[str, Any]) -> Manifest | None:
         """Return the reference to what made a ReplicaSet or a Job: a Deployment, a CronJob; None where nothing did."""
-        kind = _OWNERS.get(owner.get("kind", ""))
-        found = await self._found(kind, namespace, owner["name"]) if kind is not None else None
+        if owner.get("kind") not in _OWNERS:
+            return None
+        found = await self._found(_PLURALS[owner["kind"]], namespace, owner["name"])
         if found is None or found["metadata"].get("uid") != owner.get("uid"):
             return None
         return next(iter(found["metadata"].get("ownerReferences") or ()), None)
 
-    async def _found(self, kind: Any, namespace: str, name: str) -> Manifest | None:
+    async def _found(self, plural: str, namespace: str, name: str) -> Manifest | None:
         try:
-            return dict(await self._client.get(kind, name, namespace=namespace))
-        except ApiError as error:
-            if status_of(error) == _NOT_FOUND:
+            return await self._client.get(_path(plural, namespace, name))
+        except ApiRefusedError as error:
+            if error.status == NOT_FOUND:
                 return None
             raise
 
     async def write(self, kind: str, manifest: Mapping[str, Any]) -> Manifest | None:
         """Create, or replace what has a resourceVersion; None when somebody else was faster."""
-        resource: Any = {"Secret": _Secret, "Lease": _Lease}[kind]
-        metadata = manifest["metadata"]
-        call: Any = self._client.replace if metadata.get("resourceVersion") else self._client.create
+        metadata, plural = manifest["metadata"], _PLURALS[kind]
+        version = _GROUPS[plural].removeprefix("apis/").removeprefix("api/")
+        body = {"apiVersion": version, "kind": kind, **manifest}
+        name = metadata["name"] if metadata.get("resourceVersion") else ""
         try:
-            return dict(await call(resource(manifest), namespace=metadata["namespace"]))
-        except ApiError as error:
-            if status_of(error) == _CONFLICT:
+            path = _path(plural, metadata["namespace"], name)
+            return await self._client.send("PUT" if name else "POST", path, body, fieldManager=FIELD_MANAGER)
+        except ApiRefusedError as error:
+            if error.status == CONFLICT:
                 return None
             raise
 
     async def delete_secret(self, secret: Mapping[str, Any]) -> bool:
-        """Delete it as it was seen; False when it has changed since and stays. lightkube sends no preconditions."""
+        """Delete it as it was seen; False when it has changed since and stays."""
         metadata = secret["metadata"]
         preconditions = {name: metadata[name] for name in ("uid", "resourceVersion")}
-        answer = await self._client._client._client.request(
-            "DELETE",
-            f"api/v1/namespaces/{metadata['namespace']}/secrets/{metadata['name']}",
-            json={"apiVersion": "v1", "kind": "DeleteOptions", "preconditions": preconditions},
-        )
-        if answer.status_code == _CONFLICT:
-            return False
-        if answer.is_error and answer.status_code != _NOT_FOUND:
-            raise ApiError(request=answer.request, response=answer)
+        options = {"apiVersion": "v1", "kind": "DeleteOptions", "preconditions": preconditions}
+        try:
+            await self._client.send("DELETE", _path("secrets", metadata["namespace"], metadata["name"]), options)
+        except ApiRefusedError as error:
+            if error.status == CONFLICT:
+                return False
+            if error.status != NOT_FOUND:
+                raise
         return True
 
     async def write_status(self, component: Mapping[str, Any], status: Mapping[str, object]) -> Manifest | None:
@@ -178,96 +150,81 @@ class ClusterApi:
         Where the definition of Components has no status (Dapr's has none) it is kept in an annotation.
         """
         metadata = component["metadata"]
-        changes = {"metadata": {"uid": metadata["uid"]}, "status": status}
-        written = await self._patched(_Component.Status, metadata, changes)
-        if written is not None or await self._found(_Component, metadata["namespace"], metadata["name"]) is None:
+        written = await self._patched("components", metadata, {"status": status}, subresource="/status")
+        if written is not None or await self._found("components", metadata["namespace"], metadata["name"]) is None:
             return written
-        annotations = {STATUS_ANNOTATION: json.dumps(status)}
-        changes = {"metadata": {"uid": metadata["uid"], "annotations": annotations}}
-        return await self._patched(_Component, metadata, changes)
+        changes = {"metadata": {"annotations": {STATUS_ANNOTATION: json.dumps(status)}}}
+        return await self._patched("components", metadata, changes)
 
     async def annotate_pod(self, pod: Mapping[str, Any], annotations: Mapping[str, str]) -> Manifest | None:
         """The pod as it is then; None when it has gone."""
-        metadata = pod["metadata"]
-        changes = {"metadata": {"uid": metadata["uid"], "annotations": dict(annotations)}}
-        return await self._patched(_Pod, metadata, changes)
+        return await self._patched("pods", pod["metadata"], {"metadata": {"annotations": dict(annotations)}})
 
-    async def _patched(self, kind: Any, metadata: Mapping[str, Any], changes: Manifest) -> Manifest | None:
+    async def _patched(
+        self, plural: str, metadata: Mapping[str, Any], changes: Manifest, subresource: str = ""
+    ) -> Manifest | None:
         """With the uid, so that an object of the same name that came after it is left alone."""
+        body = {**changes, "metadata": {**changes.get("metadata", {}), "uid": metadata["uid"]}}
+        path = _path(plural, metadata["namespace"], metadata["name"]) + subresource
         try:
-            return dict(
-                await self._client.patch(
-                    kind,
-                    metadata["name"],
-                    changes,
-                    namespace=metadata["namespace"],
-                    patch_type=PatchType.MERGE,
-                    field_manager=FIELD_MANAGER,
-                )
-            )
-        except ApiError as error:
-            if status_of(error) in (_NOT_FOUND, _CONFLICT):
+            return await self._client.send("PATCH", path, body, content_type=MERGE_PATCH, fieldManager=FIELD_MANAGER)
+        except ApiRefusedError as error:
+            if error.status in (NOT_FOUND, CONFLICT):
                 return None
             raise
 
     async def create_event(self, event: Manifest) -> None:
         """Nothing happens when it is there already. One that is refused, by a quota say, is no reason to stop."""
-        create: Any = self._client.create
+        body = {"apiVersion": "v1", "kind": "Event", **event}
         try:
-            await create(_made(_Event, event), namespace=event["metadata"]["namespace"])
-        except ApiError as error:
-            if status_of(error) not in (_CONFLICT, _NOT_FOUND) and not is_ending(error):
-                logger.warning("Event %s cannot be written (HTTP status %d)", event["reason"], status_of(error))
+            await self._client.send(
+                "POST", _path("events", event["metadata"]["namespace"]), body, fieldManager=FIELD_MANAGER
+            )
+        except ApiRefusedError as error:
+            if error.status not in (CONFLICT, NOT_FOUND) and not error.is_namespace_terminating:
+                logger.warning("Event %s cannot be written: %s", event["reason"], error)
 
     async def evict(self, pod: Mapping[str, Any]) -> bool:
         """Ask for the pod's end; False when a PodDisruptionBudget does not allow it now, or it has gone."""
         metadata = pod["metadata"]
         eviction = {
+            "apiVersion": "policy/v1",
+            "kind": "Eviction",
             "metadata": {"name": metadata["name"], "namespace": metadata["namespace"]},
             "deleteOptions": {"preconditions": {"uid": metadata["uid"]}},
         }
-        create: Any = self._client.create
         try:
-            await create(_made(_Eviction, eviction), metadata["name"], namespace=metadata["namespace"])
-        except ApiError as error:
-            if status_of(error) not in (_TOO_MANY_REQUESTS, _NOT_FOUND, _CONFLICT):
+            path = _path("pods", metadata["namespace"], metadata["name"])
+            await self._client.send("POST", f"{path}/eviction", eviction)
+        except ApiRefusedError as error:
+            if error.status not in (TOO_MANY_REQUESTS, NOT_FOUND, CONFLICT):
                 name = f"{metadata['namespace']}/{metadata['name']}"
-                logger.warning("Pod %s cannot be evicted (HTTP status %d)", name, status_of(error))
+                logger.warning("Pod %s cannot be evicted: %s", name, error)
             return False
         return True
 
     async def ca_bundles(self, plural: str, configuration: str) -> AsyncIterator[list[str]]:
         """The authorities that a configuration's webhooks trust, now and whenever it changes, until the watch ends."""
-        fields: Any = {"metadata.name": configuration}
         # From version 0: an API server's cache of what seldom changes may lag behind the version of its database for
         # long, and a watch from the latest version would be refused until it does not (with etcd before 3.4.25: ever).
-        found: Any = self._client.watch(
-            WEBHOOKS[plural], fields=fields, server_timeout=_WATCHED_FOR, resource_version="0"
-        )
+        selector = f"metadata.name={configuration}"
+        changes = self._client.watch(_path(plural), _WATCHED_FOR, fieldSelector=selector, resourceVersion="0")
         try:
-            while True:
-                async with asyncio.timeout(2 * _WATCHED_FOR):
-                    change, each = await anext(found, ("", None))
-                if each is None:
-                    return
+            async for change, each in changes:
                 if change != "DELETED":
                     webhooks = each.get("webhooks") or ()
                     yield [(webhook.get("clientConfig") or {}).get("caBundle") or "" for webhook in webhooks]
         finally:
-            await found.aclose()
+            await changes.aclose()
 
     async def trust(self, configuration: str, ca_bundle: str) -> None:
         """Let the API server trust this authority when it calls our webhooks."""
-        for kind in WEBHOOKS.values():
-            try:
-                found = await self._client.get(kind, configuration)
-            except ApiError as error:
-                if status_of(error) == _NOT_FOUND:
-                    continue
-                raise
-            await self._trust(kind, configuration, found.get("webhooks") or [], ca_bundle)
+        for plural in WEBHOOKS:
+            found = await self._found(plural, "", configuration)
+            if found is not None:
+                await self._trust(_path(plural, name=configuration), found.get("webhooks") or [], ca_bundle)
 
-    async def _trust(self, kind: Any, name: str, webhooks: list[Manifest], ca_bundle: str) -> None:
+    async def _trust(self, path: str, webhooks: list[Manifest], ca_bundle: str) -> None:
         changes: list[Manifest] = []
         for index, webhook in enumerate(webhooks):
             if (webhook.get("clientConfig") or {}).get("caBundle") != ca_bundle:
@@ -276,30 +233,10 @@ class ClusterApi:
                     {"op": "add", "path": f"/webhooks/{index}/clientConfig/caBundle", "value": ca_bundle},
                 ]
         if changes:
-            await self._client.patch(kind, name, changes, patch_type=PatchType.JSON, field_manager=FIELD_MANAGER)
+            await self._client.send("PATCH", path, changes, content_type=JSON_PATCH, fieldManager=FIELD_MANAGER)
 
 
-def is_ending(error: ApiError) -> bool:
-    """Whether it was refused because the namespace is being deleted, and everything in it."""
-    return status_of(error) == _FORBIDDEN and "is being terminated" in str(error)
-
-
-def reason_of(error: Exception) -> str:
-    """Why a call failed, for logs and refusals. The API server's own words are not repeated: they may quote what was
-    sent to it, and an admission webhook of somebody else's may put anything into them."""
-    if not isinstance(error, ApiError):
-        return str(error) or type(error).__name__
-    word = str(error.status.reason or "")
-    reason = f"HTTP status {status_of(error)}" + (f" {word}" if _REASON.fullmatch(word) else "")
-    lacking = _LACKING_RIGHT.search(str(error))
-    return f"{reason}: the operator has no right to {lacking[1]} {lacking[2]}" if lacking else reason
-
-
-def _made(kind: Any, manifest: Manifest) -> Any:
-    """lightkube takes a dict here, and says otherwise."""
-    return kind(manifest)
-
-
-def status_of(error: ApiError) -> int:
-    """The HTTP status."""
-    return error.response.status_code if error.response is not None else int(error.status.code or 0)
+def _path(plural: str, namespace: str = "", name: str = "") -> str:
+    """Return the path of a resource, or of one object. Names are DNS labels or subdomains: nothing needs escaping."""
+    parts = (_GROUPS[plural], *(("namespaces", namespace) if namespace else ()), plural, *((name,) if name else ()))
+    return "/" + "/".join(parts)

@@ -11,9 +11,7 @@ import logging
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final
 
-import httpx2
-
-from pannier_operator.cluster.api import ApiError, reason_of
+from pannier_operator.cluster.errors import ApiError
 from pannier_operator.cluster.waiting import wait_for_event
 from pannier_operator.delivery.app_secret import MANAGED_BY_LABEL, MANAGER, OUTLIVES_RELEASE_LABEL
 from pannier_operator.objects.resource_versions import HistoryRewound, version_of
@@ -83,10 +81,8 @@ class Election:
         given_back = {**self._lease, "spec": {**self._lease["spec"], "holderIdentity": "", "leaseDurationSeconds": 1}}
         try:
             await self._api.write("Lease", given_back)
-        except (ApiError, httpx2.HTTPError) as error:
-            logger.warning(
-                "The Lease could not be given back (%s); another replica takes it when it runs out", reason_of(error)
-            )
+        except ApiError as error:
+            logger.warning("The Lease could not be given back (%s); another replica takes it when it runs out", error)
 
     async def _turn(self) -> float:
         """Take or renew the Lease if that is possible; seconds until the next turn."""
@@ -97,8 +93,8 @@ class Election:
                 self._set(False, f"{self.holder} holds the Lease")
                 return self._pause_of_follower()
             written = self._seen_now(await self._api.write("Lease", self._claim()))
-        except (ApiError, httpx2.HTTPError) as error:
-            why = f"the Lease {self._settings.lease} could not be renewed ({type(error).__name__}: {reason_of(error)})"
+        except ApiError as error:
+            why = f"the Lease {self._settings.lease} could not be renewed ({error})"
             logger.warning("This is tried again: %s", why)
             if self.leads and self._is_lost():
                 self._set(False, f"{why}, and its {self._settings.lease_duration:g} s are over")

@@ -7,10 +7,8 @@ import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
-import httpx2
-
 from pannier_operator.admission.namespace_bounds import NO_BOUNDS, NamespaceBounds
-from pannier_operator.cluster.api import ApiError, reason_of
+from pannier_operator.cluster.errors import ApiError
 from pannier_operator.objects.app_ids import DISABLED, INJECTION_LABEL
 
 if TYPE_CHECKING:
@@ -72,6 +70,6 @@ class NamespaceCache:
         try:
             labels = await self._api.namespace_labels(namespace)
             bounds = NamespaceBounds(*await self._api.bounds_of(namespace))
-        except (ApiError, httpx2.HTTPError) as error:
-            logger.warning("Labels or bounds of namespace %s cannot be read: %s", namespace, reason_of(error))
+        except ApiError as error:
+            logger.warning("Labels or bounds of namespace %s cannot be read: %s", namespace, error)
         return NamespaceFacts(labels, bounds)

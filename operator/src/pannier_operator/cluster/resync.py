@@ -7,10 +7,8 @@ import logging
 import time
 from typing import TYPE_CHECKING, Final
 
-import httpx2
-
-from pannier_operator.cluster.api import ApiError, reason_of
 from pannier_operator.cluster.cache import KINDS
+from pannier_operator.cluster.errors import ApiError
 from pannier_operator.objects.resource_versions import HistoryRewound, version_of
 
 if TYPE_CHECKING:
@@ -56,9 +54,9 @@ class FullLooks:
         while True:
             try:
                 await self._look()
-            except (ApiError, httpx2.HTTPError) as error:
+            except ApiError as error:
                 self._metrics.count("full_looks_total", result="failed")
-                logger.warning("Looking at everything failed and is tried again: %s", reason_of(error))
+                logger.warning("Looking at everything failed and is tried again: %s", error)
                 await asyncio.sleep(_RETRY)
             else:
                 self._metrics.count("full_looks_total", result="completed")

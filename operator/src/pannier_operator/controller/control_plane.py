@@ -8,14 +8,12 @@ import socket
 import ssl
 from typing import TYPE_CHECKING, Any, Final
 
-import httpx2
-
 from pannier_operator.admission.components import CLEANERS, concerns_neighbours, judge
 from pannier_operator.admission.pods import PodVerdict, mutate, server_version_of
 from pannier_operator.admission.verdict import Verdict
 from pannier_operator.admission.workloads import warnings_for
-from pannier_operator.cluster.api import ApiError, ClusterApi, reason_of
 from pannier_operator.cluster.cache import ClusterState, is_own_secret
+from pannier_operator.cluster.errors import ApiError
 from pannier_operator.cluster.lease import Election
 from pannier_operator.cluster.namespaces import NamespaceCache
 from pannier_operator.cluster.probes import SidecarReports
@@ -33,6 +31,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
 
     from pannier_operator.admission.components import Operation
+    from pannier_operator.cluster.api import ClusterApi
     from pannier_operator.settings import OperatorSettings
 
 logger = logging.getLogger(__name__)
@@ -119,8 +118,8 @@ class ControlPlane:
         while True:
             try:
                 self._version = server_version_of(await self._api.server_info())
-            except (httpx2.HTTPError, ValueError) as error:
-                logger.warning("The API server does not tell its version: %s", reason_of(error))
+            except (ApiError, ValueError) as error:
+                logger.warning("The API server does not tell its version: %s", error)
                 await asyncio.sleep(_RETRY)
             else:
                 return
@@ -161,13 +160,11 @@ class ControlPlane:
         try:
             neighbours = await self._api.components_in(namespace) if concerns_neighbours(new, old) else ()
             known_secrets = await self._known_secrets(namespace, new)
-        except (ApiError, httpx2.HTTPError) as error:
-            logger.warning("A Component of namespace %s cannot be judged: %s", namespace, reason_of(error))
+        except ApiError as error:
+            logger.warning("A Component of namespace %s cannot be judged: %s", namespace, error)
             if operation == "DELETE":
                 return Verdict()
-            return Verdict(
-                (f"Pannier cannot read what is in the namespace now ({reason_of(error)}); try again in a moment",)
-            )
+            return Verdict((f"Pannier cannot read what is in the namespace now ({error}); try again in a moment",))
         verdict = judge(
             operation,
             new,
@@ -207,10 +204,8 @@ class ControlPlane:
         job = job_to_look_up(pod)
         try:
             above = await self._api.owner_above(namespace, job) if job is not None else None
-        except (ApiError, httpx2.HTTPError) as error:
-            logger.warning(
-                "A Job of namespace %s cannot be read, so its own name is the app id: %s", namespace, reason_of(error)
-            )
+        except ApiError as error:
+            logger.warning("A Job of namespace %s cannot be read, so its own name is the app id: %s", namespace, error)
             return ""
         return str(above["name"]) if above is not None and above.get("kind") == "CronJob" else ""
 

@@ -13,8 +13,8 @@ from collections import Counter
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-from pannier_operator.cluster.api import ApiError, is_ending, status_of
 from pannier_operator.cluster.cache import is_own_secret, is_running, trimmed_secret
+from pannier_operator.cluster.errors import ApiRefusedError
 from pannier_operator.delivery.app_secret import (
     differs,
     fingerprint_of,
@@ -134,11 +134,11 @@ class Delivering:
             return self._attempts.refusal(key), pause
         try:
             written = await self._write(in_place_of(existing, wanted), namespace, secret_name(app))
-        except ApiError as error:
-            if is_ending(error):
+        except ApiRefusedError as error:
+            if error.is_namespace_terminating:
                 raise
-            status = status_of(error)
-            refusal = refusal_of_write(status, str(error), namespace, secret_name(app))
+            status = error.status
+            refusal = refusal_of_write(status, error.message, namespace, secret_name(app))
             self._attempts.note(key, fingerprint, seen, refusal, now)
             is_told = not may_pass(status) or self._attempts.is_repeated(key)
             return refusal if is_told else None, self._attempts.pause(key, fingerprint, seen, now)
@@ -194,8 +194,8 @@ class Delivering:
         try:
             async with self._gate:
                 touched = await self._api.annotate_pod(pod, {COMPONENTS_ANNOTATION: mark})
-        except ApiError as error:  # the kubelet shows the Secret all the same, within its minute
-            logger.warning("Pod %s cannot be annotated (HTTP status %d)", pod["metadata"]["name"], status_of(error))
+        except ApiRefusedError as error:  # the kubelet shows the Secret all the same, within its minute
+            logger.warning("Pod %s cannot be annotated (HTTP status %d)", pod["metadata"]["name"], error.status)
             return
         if touched is not None:
             self._state.learn("pods", touched)
@@ -225,8 +225,8 @@ class Delivering:
         try:
             if not await self._api.delete_secret(secret):
                 return _CONFLICT_PAUSE  # somebody has changed it, which a watch tells of
-        except ApiError as error:
-            logger.warning("Secret %s/%s cannot be removed (HTTP status %d)", namespace, name, status_of(error))
+        except ApiRefusedError as error:
+            logger.warning("Secret %s/%s cannot be removed (HTTP status %d)", namespace, name, error.status)
             return _DELETION_PAUSE
         self._unused_since.pop(secret["metadata"]["uid"], None)
         logger.info("Removed Secret %s/%s, which no pod uses", namespace, name)

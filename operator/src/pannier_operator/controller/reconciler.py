@@ -14,10 +14,8 @@ from datetime import UTC, datetime
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
-import httpx2
-
-from pannier_operator.cluster.api import ApiError, is_ending, reason_of
 from pannier_operator.cluster.cache import is_alive, is_ours, is_own_secret, is_running
+from pannier_operator.cluster.errors import ApiError, ApiRefusedError
 from pannier_operator.cluster.probes import Expected
 from pannier_operator.cluster.waiting import wait_for_event
 from pannier_operator.controller.deliverer import Delivering
@@ -142,11 +140,11 @@ class Reconciler:
     async def _look(self, namespace: str) -> None:
         try:
             await self._deliver_and_tell(namespace)
-        except (ApiError, httpx2.HTTPError) as error:
-            if isinstance(error, ApiError) and is_ending(error):
+        except ApiError as error:
+            if isinstance(error, ApiRefusedError) and error.is_namespace_terminating:
                 return
             self._metrics.count("looks_total", result="failed")
-            logger.warning("Looking at namespace %s failed and is tried again: %s", namespace, reason_of(error))
+            logger.warning("Looking at namespace %s failed and is tried again: %s", namespace, error)
             self.look_again(namespace, _RETRY)
         else:
             self._metrics.count("looks_total", result="completed")
@@ -278,11 +276,11 @@ class Reconciler:
         before = component.get("status")
         try:
             written = await self._api.write_status(component, status)
-        except ApiError as error:
-            if is_ending(error):
+        except ApiRefusedError as error:
+            if error.is_namespace_terminating:
                 raise
             name, namespace = component["metadata"]["name"], component["metadata"]["namespace"]
-            logger.warning("The status of Component %s/%s cannot be written: %s", namespace, name, reason_of(error))
+            logger.warning("The status of Component %s/%s cannot be written: %s", namespace, name, error)
             return _RETRY_AFTER_FAULT
         if written is None:
             return None

@@ -10,9 +10,8 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-import httpx2
-
-from pannier_operator.cluster.api import WEBHOOKS, ApiError, reason_of
+from pannier_operator.cluster.api import WEBHOOKS
+from pannier_operator.cluster.errors import ApiError
 from pannier_operator.cluster.waiting import wait_for_event
 from pannier_operator.webhook.certificates import Keep, Material, days_left, decide, names_of
 
@@ -75,7 +74,7 @@ class CertificateKeeping:
                     if self._has_other_than_ours(bundles):
                         self._changed.set()
                         await asyncio.sleep(_BETWEEN_CHANGES)
-            except (ApiError, httpx2.HTTPError, TimeoutError) as error:
+            except ApiError as error:
                 logger.debug("The watch of %s has ended and begins again: %r", plural, error)
             await asyncio.sleep(_RETRY)
 
@@ -108,8 +107,8 @@ class CertificateKeeping:
                 await self._take_over(_read(Path(self._settings.certificate.folder)))
                 return _FOLDER_PAUSE
             return await self._look_at_secret()
-        except (ApiError, httpx2.HTTPError, OSError, ValueError) as error:
-            logger.warning("The webhooks' certificate could not be seen to and is tried again: %s", reason_of(error))
+        except (ApiError, OSError, ValueError) as error:
+            logger.warning("The webhooks' certificate could not be seen to and is tried again: %s", error)
             return _RETRY
 
     async def _look_at_secret(self) -> float:
