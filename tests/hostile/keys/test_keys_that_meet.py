@@ -78,7 +78,7 @@ def test_no_two_keys_are_stored_under_one_name(
 ) -> None:
     count: Counter[str] = Counter()
 
-    @settings(max_examples=effort.times(300, 20_000), deadline=None, suppress_health_check=list(HealthCheck))
+    @settings(max_examples=effort.times(300, 3_000), deadline=None, suppress_health_check=list(HealthCheck))
     @given(st.lists(st.tuples(st.tuples(APPS, NAMESPACES, APPS), KEYS), min_size=2, max_size=40))
     def check(keys: list[tuple[Owner, AppKey]]) -> None:
         kept: dict[str, tuple[object, ...]] = {}

@@ -121,9 +121,9 @@ async def written(both: Both, write: Write) -> None:
     await (both.theirs.set(write) if isinstance(write, Set) else both.theirs.delete(write))
 
 
-async def begun(both: Both, case: str, key: str) -> tuple[Write, StoredValue | None]:
-    """Have the key as the case begins; return the write that will be cut off, and what is there before it."""
-    made = CASES[case]
+async def begun(both: Both, case: str, number: int = 0) -> tuple[Write, StoredValue | None]:
+    """Have a key as the case begins; return the write that will be cut off, and what is there before it."""
+    made, key = CASES[case], f"cut-me-{number}-{case.replace(' ', '-')}"
     if made.begins_with is None:
         await written(both, in_one_place(both, Delete(key)))
     else:
@@ -148,15 +148,14 @@ async def test_a_write_that_was_carried_out_and_not_answered_is_unknown_and_not_
     how = WAYS[subject.name]
     told: list[StoreFault | None] = []
     for number in range(times):
-        key = f"cut-me-{number}-{case.replace(' ', '-')}"
-        write, before = await begun(both, case, key)
+        write, before = await begun(both, case, number)
         both.way.arm("after", *how.commit.get(case, (b"cut-me", 0)))
         call = asyncio.create_task(carried_out(both, case, write))
         await both.way.met()
         async with asyncio.timeout(LIMIT_S):
-            while await both.found(key) == before:
+            while await both.found(write.key) == before:
                 await asyncio.sleep(0.01)
-        await written(both, in_one_place(both, CASES[case].theirs(key)))
+        await written(both, in_one_place(both, CASES[case].theirs(write.key)))
         both.way.cut()
         fault = await asyncio.wait_for(call, LIMIT_S)
         told.append(fault)
@@ -166,7 +165,7 @@ async def test_a_write_that_was_carried_out_and_not_answered_is_unknown_and_not_
             assert type(fault) is OutcomeUnknown, repr(fault)
             assert str(fault).endswith("read the key before writing again")
         await eventually(lambda: both.ours.ping())
-        last = await both.found(key)
+        last = await both.found(write.key)
         assert last is not None and last.value == THEIRS, "the write came a second time"
     promise(
         "a write whose answer is lost is told as unknown, and is not carried out a second time after others wrote",
@@ -187,19 +186,18 @@ async def test_a_write_that_never_arrived_is_no_success(
     how = WAYS[subject.name]
     told: list[StoreFault | None] = []
     for number in range(times):
-        key = f"cut-me-{number}-{case.replace(' ', '-')}"
-        write, before = await begun(both, case, key)
+        write, before = await begun(both, case, number)
         both.way.arm("before", *how.commit.get(case, (b"cut-me", 0)))
         fault = await asyncio.wait_for(carried_out(both, case, write), LIMIT_S)
         told.append(fault)
         await eventually(lambda: both.ours.ping())
         if fault is None:
             assert case in how.repeats
-            assert await both.found(key) != before, "success was told of what did not happen"
+            assert await both.found(write.key) != before, "success was told of what did not happen"
         else:
             assert type(fault) in (OutcomeUnknown, StoreUnavailable), repr(fault)
             if case != "bulk":
-                assert await both.found(key) == before
+                assert await both.found(write.key) == before
     promise(
         "a write that does not arrive is told as unknown, or as one that did not happen",
         on=f"{server.version}: {case}",
@@ -213,8 +211,7 @@ async def test_a_write_that_never_arrived_is_no_success(
 async def test_a_write_that_cannot_be_sent_did_not_happen(both: Both, subject: Database, case: str) -> None:
     if not applies(subject, case):
         return
-    key = f"cut-me-{case.replace(' ', '-')}"
-    write, _ = await begun(both, case, key)
+    write, _ = await begun(both, case)
     await both.way.close()
     await until_known(both)
     fault = await asyncio.wait_for(carried_out(both, case, write), LIMIT_S)
