@@ -10,6 +10,10 @@ from pannier_sidecar.network.pipeline import Pipeline
 Reply = bytes | tuple[bytes, bytes]
 """The line of an answer; with the value, where one comes with it."""
 
+LONGEST_LINE: Final = 64 * 1024
+"""Bytes of an answer beside its value: no server's has a tenth of them, and what does not end is not kept."""
+LARGEST: Final = 1024 * 1024 * 1024
+"""Bytes of an item that any server takes (`-I`)."""
 _ASTRAY: Final = (b"CLIENT_ERROR", b"ERROR")
 """Answers after which what the server takes for a command may be a value."""
 
@@ -60,7 +64,10 @@ class Connection(Pipeline):
             reply: Reply = data[start:end]
             after = end + 2
             if data.startswith(b"VA ", start):
-                value_at, after = after, after + int(data[start + 3 : end].split(b" ", 1)[0]) + 2
+                value_at, length = after, int(data[start + 3 : end].split(b" ", 1)[0])
+                if not 0 <= length <= LARGEST:
+                    raise ValueError(length)
+                after += length + 2
                 if after > size:
                     missing = after - size
                     break
@@ -77,6 +84,8 @@ class Connection(Pipeline):
             if type(reply) is bytes and reply.startswith(_ASTRAY):
                 self.abort(f"memcached at {self.name} does not understand what was sent")
                 return b""
+        if end < 0 and size - start > LONGEST_LINE:
+            raise ValueError(size)
         self._missing = missing
         return data[start:] if start else data
 

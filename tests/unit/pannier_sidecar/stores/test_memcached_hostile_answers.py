@@ -1,0 +1,22 @@
+"""A server that was taken over, or is none: what it sends is not kept without end."""
+
+import asyncio
+
+import pytest
+
+from pannier_sidecar.stores.memcached.connection import LONGEST_LINE, Connection
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [b"x" * (LONGEST_LINE + 1), b"VA -5 t0\r\nab\r\n", b"VA 99999999999 t0\r\n", b"HD\r\n" + b"y" * (LONGEST_LINE + 1)],
+    ids=["a line without end", "a negative length", "a length beyond all items", "a line without end behind an answer"],
+)
+async def test_an_answer_that_no_memcached_gives_ends_the_connection(answer: bytes) -> None:
+    connection = Connection(asyncio.get_running_loop(), "host:11211", 5.0)
+    calls = [connection.send(b"mg k\r\n"), connection.send(b"mg k\r\n")]
+    for at in range(0, len(answer), 16 * 1024):
+        connection.read(answer[at : at + 16 * 1024])
+    assert connection.why_ended == "what answers at host:11211 is no memcached"
+    connection.connection_lost(None)
+    await asyncio.gather(*calls, return_exceptions=True)
