@@ -6,6 +6,7 @@ from azure.cosmos.exceptions import CosmosHttpResponseError
 from hypothesis import given
 from hypothesis import strategies as st
 
+from pannier_sidecar.network.connections import Connections
 from pannier_sidecar.state.errors import NotSupported, OutcomeUnknown, StoreFault, StoreRefused, StoreUnavailable
 from pannier_sidecar.state.requests import Set
 from pannier_sidecar.stores.cosmosdb import faults, layout, settings
@@ -88,6 +89,6 @@ def test_a_write_that_was_never_sent_did_not_happen() -> None:
 
 @pytest.mark.parametrize("level", ["Eventual", "ConsistentPrefix"])
 def test_an_account_that_cannot_be_strong_says_so(level: str) -> None:
-    account = Account(SETTINGS, None, None, level)  # type: ignore[arg-type]
+    account = Account(SETTINGS, None, Connections(1, 1.0), None, level)  # type: ignore[arg-type]
     with pytest.raises(NotSupported, match=f"is {level}, which no call can strengthen"):
         account.must_be_strong()
