@@ -17,8 +17,6 @@ REMEMBERED: Final = 256
 REMEMBERED_SIZE: Final = 512
 REMEMBERED_FIELDS: Final = 32
 """Larger blocks are read each time: what is remembered is not counted among what clients make us hold."""
-MAX_BLOCK: Final = 64 * 1024
-"""Longest header block in bytes, CONTINUATION frames included."""
 CONNECTION_SPECIFIC: Final = frozenset(
     {b"connection", b"keep-alive", b"proxy-connection", b"transfer-encoding", b"upgrade"}
 )

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar
 from . import frames
 from .frame_rules import check_form, check_priority
 from .frames import END_STREAM, HEAD_SIZE, MAX_FRAME, MAX_WINDOW, ConnectionFault, ErrorCode, StreamFault, read_head
-from .headers import MAX_BLOCK, HeaderReader, Headers, MalformedHeaders
+from .headers import HeaderReader, Headers, MalformedHeaders
 from .sending import Sender
 from .stream import Stream
 
@@ -73,6 +73,8 @@ class Connection(asyncio.Protocol, Generic[AnyStream]):
         """It was asked since whether it is still there."""
         self._torn_since: float | None = None
         """Since when the rest of a frame, or of a header block, is missing."""
+        self._closes_since: float | None = None
+        """Since when the connection is being closed, and the client does not take what is left."""
         self._drains_since: float | None = None
         self._torn_held = 0
         """Bytes of it that are counted."""
@@ -254,7 +256,7 @@ class Connection(asyncio.Protocol, Generic[AnyStream]):
             raise ConnectionFault(ErrorCode.PROTOCOL_ERROR, "CONTINUATION without HEADERS")
         _, first_flags, block = self._block
         block += payload
-        if len(block) > MAX_BLOCK:
+        if len(block) > self._limits.header_list + MAX_FRAME:
             raise ConnectionFault(ErrorCode.ENHANCE_YOUR_CALM, "a header block is too long")
         self._count_idle()
         if flags & frames.END_HEADERS:
@@ -436,7 +438,11 @@ class Connection(asyncio.Protocol, Generic[AnyStream]):
         now, limits = self._shared.now, self._limits
         self._sender.look()
         stalled = self._sender.stalled_since
-        if stalled is not None and now - stalled > limits.stalled:
+        if self._transport.is_closing():  # by us, or because the client has closed its side
+            self._closes_since = now if self._closes_since is None else self._closes_since
+            if now - self._closes_since > limits.stalled:
+                self._transport.abort()
+        elif stalled is not None and now - stalled > limits.stalled:
             self._transport.abort()
         elif not self._has_settings and now - self._began > limits.preface:
             self._transport.abort()

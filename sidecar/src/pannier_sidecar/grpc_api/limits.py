@@ -11,6 +11,7 @@ class Limits:
 
     message: int = 4 * 1024 * 1024
     header_list: int = 16 * 1024
+    """As RFC 9113 (6.5.2) counts it; the block that holds it may be longer by one frame before it is read."""
     streams: int = 128
     """Calls in flight on one connection."""
     connections: int = 4096

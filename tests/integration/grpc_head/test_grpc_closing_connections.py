@@ -1,0 +1,49 @@
+"""Connections that are being closed while their clients take nothing: they end in time, however little is left."""
+
+import asyncio
+import socket
+
+import pytest
+from integration.grpc_head.grpc_wire import GET, SAVE, Client, Serving, get, is_well, save, serving
+
+from pannier_sidecar.grpc_api import frames
+from pannier_sidecar.grpc_api.limits import Limits
+
+
+async def connect_without_reading(here: Serving) -> Client:
+    """A client whose end of the connection takes very little, and that reads nothing of it."""
+    sock = socket.socket()
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+    sock.setblocking(False)
+    await asyncio.get_running_loop().sock_connect(sock, ("127.0.0.1", here.port))
+    client = Client(*await asyncio.open_connection(sock=sock, limit=1024))
+    here.clients.append(client)
+    client.writer.transport.pause_reading()  # type: ignore[attr-defined]
+    client.send(frames.PREFACE, frames.settings({frames.INITIAL_WINDOW_SIZE: frames.MAX_WINDOW}))
+    client.send(frames.window_update(0, 2**30))
+    return client
+
+
+ENDS = {
+    "a frame that no client may send": lambda client: client.send(frames.frame(frames.PUSH_PROMISE, 0, 1, b"")),
+    "its side closed": lambda client: client.writer.write_eof(),
+}
+
+
+@pytest.mark.parametrize("how", ENDS)
+async def test_a_connection_that_is_being_closed_ends_in_time(fast_clock: None, how: str) -> None:
+    async with serving(limits=Limits(stalled=0.3)) as here:
+        writer = await here.connect()
+        assert (await writer.ask(SAVE, save("k", b"v" * 15_000))).status == 0
+        await writer.close()
+        await here.until(lambda: not here.lanes.open, "no connection")
+        client = await connect_without_reading(here)
+        await here.until(lambda: len(here.lanes.open) == 1, "the connection")
+        (lane,) = here.lanes.open
+        while not lane._transport.get_write_buffer_size():
+            client.call(GET, get("k"))
+            await asyncio.sleep(0.001)
+        assert lane._transport.get_write_buffer_size() < 64 * 1024, "else writing would be paused, which has a limit"
+        ENDS[how](client)
+        await here.until(lambda: not here.lanes.open, "its end")
+        await is_well(here)
