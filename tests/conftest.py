@@ -53,7 +53,8 @@ def pytest_configure(config: pytest.Config) -> None:
 @pytest.hookimpl(trylast=True)  # pytest puts the items in its own order first
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Leave out tests of what a store does not claim, and put tests of one database together: it then starts once."""
-    kept, left_out = [], []
+    kept: list[pytest.Item] = []
+    left_out: list[pytest.Item] = []
     for item in items:
         database = _database_of(item)
         for warning in database.passed_over if database else ():
