@@ -39,7 +39,7 @@ async def judge_component(
         raise kopf.AdmissionError(verdict.refusal, code=REFUSED)
 
 
-@kopf.on.mutate("", "v1", "pods", id="pods", operation="CREATE")
+@kopf.on.mutate("", "v1", "pods", id="pods", operations={"CREATE"})
 async def inject_sidecar(
     body: kopf.Body, namespace: str | None, patch: kopf.Patch, warnings: list[str], memo: ControlPlane, **_: Any
 ) -> None:
