@@ -26,6 +26,8 @@ MADE_AT_ONCE: Final = 1 / 64
 """Share of waiting connections that are closed together: looking for them takes a millisecond among thousands."""
 ACCEPTING_S = 0.02
 """At the end, for connections that the system has taken and the loop has not: closing the listener would reset them."""
+ONE_TURN_S: Final = 0.001
+"""A timer set by another timer runs after the loop has asked the sockets: a loop that is late runs its timers first."""
 
 
 class Connection(Protocol):
@@ -197,6 +199,7 @@ class Server:
         if grace_s:
             take_no_more(self._bound)
             await asyncio.sleep(ACCEPTING_S)
+            await asyncio.sleep(ONE_TURN_S)
         for listener in self._listeners:
             listener.close()
         try:

@@ -92,7 +92,7 @@ def test_a_graceful_end_under_load_loses_no_call(
     tmp_path: Path, effort: Effort, promise: Promise, client: Client
 ) -> None:
     (tmp_path / "statestore.yaml").write_text(component("statestore", "state.in-memory", {}))
-    ends = effort.times(short=2, long=15)
+    ends = effort.times(short=2, long=40)
     seen: Counter[str] = Counter()
     for _ in range(ends):
         with serving(tmp_path) as pannier:

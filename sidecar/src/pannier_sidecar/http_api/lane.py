@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from email.utils import formatdate
 from typing import TYPE_CHECKING, Final
 
-from ..serving import Connections, time_to_take
+from ..serving import ONE_TURN_S, Connections, time_to_take
 from .encoding import refusal
 from .limits import BUFFERED, QUEUED, Limits
 from .messages import Answer, Call
@@ -51,6 +51,7 @@ class Lane(Receiver):
         self._loop = asyncio.get_running_loop()
         self._answering: asyncio.Task[None] | None = None
         self._arrival = 0
+        self._opened_at = 0.0
         self._more: asyncio.Future[None] | None = self._loop.create_future()
         """What the answering task waits for; None: it is at work."""
         self._drained: asyncio.Event | None = None
@@ -68,6 +69,7 @@ class Lane(Receiver):
         lanes = self._lanes
         has_room = lanes.find_room(lanes.limits.connections)
         self._arrival = lanes.budget.arrivals
+        self._opened_at = self._since
         lanes.open.add(self)
         # One task for the life of the connection: a task for each request would cost a tenth of a call.
         self._answering = self._loop.create_task(self._answer_all())
@@ -288,7 +290,13 @@ class Lane(Receiver):
 
         A client that does not know yet may send another request meanwhile. Its answer then says that it is the last.
         """
-        self._loop.call_later(self._lanes.limits.unused, self._close_if_unused)
+        limits = self._lanes.limits
+        patience = limits.unused_since_opened if self._since == self._opened_at else limits.unused
+        self._loop.call_later(patience, self._close_after_reading)
+
+    def _close_after_reading(self) -> None:
+        """Close it when the loop has read what has come meanwhile."""
+        self._loop.call_later(ONE_TURN_S, self._close_if_unused)
 
     def _close_if_unused(self) -> None:
         if not self._is_busy and not self._in_message and not self._is_lingering:

@@ -33,3 +33,5 @@ class Limits:
     """After a refusal, what the client still sends is thrown away for so long, else it would not see the refusal."""
     unused: float = 0.5
     """At the end of the sidecar, for a connection without a request to get another one."""
+    unused_since_opened: float = 2.0
+    """The same for one that has had none yet: whoever connects is about to send one, and may be slow."""
