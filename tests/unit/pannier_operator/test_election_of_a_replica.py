@@ -189,3 +189,26 @@ async def test_the_lease_can_be_found_by_who_cleans_up() -> None:
     assert cluster.stored is not None
     assert cluster.stored["metadata"]["labels"]["pannier.dev/outlives-release"] == "true"
     running.cancel()
+
+
+@pytest.mark.parametrize("leads", [True, False])
+async def test_an_api_server_that_is_back_is_told_of_once(leads: bool) -> None:
+    cluster = Failing("one", "two")
+    if not leads:
+        holder = asyncio.create_task(candidate(cluster, "two").run())
+        await until(lambda: cluster.stored is not None)
+        holder.cancel()
+    returns: list[float] = []
+    one = Election(cluster, SHORT, "pannier-system", "one", lambda leads: None, lambda: returns.append(cluster.version))
+    running = asyncio.create_task(one.run())
+    await until(lambda: one.leads)
+    assert not returns
+
+    cluster.is_down = True
+    await until(lambda: not one.leads)
+    assert not returns
+    cluster.is_down = False
+
+    await until(lambda: one.leads)
+    assert len(returns) == 1
+    running.cancel()

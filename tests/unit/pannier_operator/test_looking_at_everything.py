@@ -160,3 +160,13 @@ async def test_a_watch_that_is_ahead_of_a_list_call_is_no_earlier_time(state: Cl
 
     async with looking(cluster, state):
         await until(lambda: cluster.looks > 5)
+
+
+async def test_everything_is_listed_at_once_when_that_is_asked_for(cluster: Cluster, state: ClusterState) -> None:
+    async with looking(cluster, state, interval=3600) as found:
+        await until(lambda: cluster.looks == 1)
+        cluster.components = [component("restored")]
+
+        found.request()
+
+        await until(lambda: state.components("shop"))

@@ -11,7 +11,7 @@ import logging
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final
 
-from pannier_operator.cluster.errors import ApiError
+from pannier_operator.cluster.errors import ApiError, ApiRefusedError
 from pannier_operator.cluster.waiting import wait_for_event
 from pannier_operator.delivery.app_secret import MANAGED_BY_LABEL, MANAGER, OUTLIVES_RELEASE_LABEL
 from pannier_operator.objects.resource_versions import HistoryRewound, version_of
@@ -41,12 +41,16 @@ class Election:
         namespace: str,
         identity: str,
         changed: Callable[[bool], None],
+        server_is_back: Callable[[], None] = lambda: None,
     ):
+        """`server_is_back` is called when the API server answers after it did not: every replica asks often."""
         self._api = api
         self._settings = settings
         self._namespace = namespace
         self._identity = identity
         self._changed = changed
+        self._server_is_back = server_is_back
+        self._was_away = False
         self._lease: dict[str, Any] | None = None
         self._seen = (0, 0.0)
         self._nudged = asyncio.Event()
@@ -91,9 +95,11 @@ class Election:
                 self._lease = self._seen_now(await self._api.lease(self._namespace, self._settings.lease))
             if self._lease is not None and not self._is_mine() and not await self._is_free(self._lease):
                 self._set(False, f"{self.holder} holds the Lease")
+                self._note_answer()
                 return self._pause_of_follower()
             written = self._seen_now(await self._api.write("Lease", self._claim()))
         except ApiError as error:
+            self._was_away = self._was_away or not isinstance(error, ApiRefusedError)
             why = f"the Lease {self._settings.lease} could not be renewed ({error})"
             logger.warning("This is tried again: %s", why)
             if self.leads and self._is_lost():
@@ -101,9 +107,15 @@ class Election:
             return _RETRY
         self._lease = written
         self._glances = 0
+        self._note_answer()
         why = "it holds the Lease" if written is not None else "somebody else has written the Lease meanwhile"
         self._set(written is not None and not self._is_over, why)
         return self._settings.renew_interval if self.leads else _RETRY
+
+    def _note_answer(self) -> None:
+        if self._was_away:
+            self._was_away = False
+            self._server_is_back()
 
     def _seen_now(self, lease: dict[str, Any] | None) -> dict[str, Any] | None:
         """The Lease, of a version that cannot be earlier than any before."""

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Final
 
 from pannier_operator.cluster.cache import KINDS
 from pannier_operator.cluster.errors import ApiError
+from pannier_operator.cluster.waiting import wait_for_event
 from pannier_operator.objects.resource_versions import HistoryRewound, version_of
 
 if TYPE_CHECKING:
@@ -48,10 +49,17 @@ class FullLooks:
         self._filled = filled
         self._last = time.monotonic()
         self._silent: set[str] = set()
+        self._requested = asyncio.Event()
+
+    def request(self) -> None:
+        """List everything now: an API server that was away may have been restored from a backup, without some objects
+        and with numbers for others that watches have told of before."""
+        self._requested.set()
 
     async def run(self) -> None:
         """Look, until cancelled."""
         while True:
+            self._requested.clear()
             try:
                 await self._look()
             except ApiError as error:
@@ -62,7 +70,7 @@ class FullLooks:
                 self._metrics.count("full_looks_total", result="completed")
                 self._metrics.set("last_full_look_timestamp_seconds", time.time())
                 self._last = time.monotonic()
-                await asyncio.sleep(self._interval)
+                await wait_for_event(self._requested, self._interval)
 
     def problems(self) -> list[str]:
         """What is wrong, for the liveness probe."""

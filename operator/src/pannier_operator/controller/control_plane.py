@@ -63,7 +63,6 @@ class ControlPlane:
         self._reconciler = Reconciler(
             api, self.state, self._reports, self._missed, self._namespaces, settings.reconciling, self.metrics
         )
-        self._election = Election(api, settings.election, own.namespace, self._identity, self._lead)
         self._full_looks = FullLooks(
             api,
             self.state,
@@ -71,6 +70,9 @@ class ControlPlane:
             settings.reconciling.full_look_interval,
             self.metrics,
             self._look_everywhere,
+        )
+        self._election = Election(
+            api, settings.election, own.namespace, self._identity, self._lead, self._full_looks.request
         )
         self._servers = ObservingServers(self.metrics, self.liveness, self.readiness, self._set_gauges)
 
