@@ -17,7 +17,7 @@ from cluster.release import until
 from pannier_crds.catalogue import known_names
 from pannier_crds.checks import problems_of
 from pannier_crds.component import Component
-from pannier_crds.problems import InvalidManifest, listed
+from pannier_crds.problems import InvalidManifestError, listed
 from pannier_operator.status.conditions import status_of
 
 ROOT = Path(__file__).parents[2]
@@ -68,7 +68,7 @@ def redis(*items: dict[str, Any], **top: Any) -> dict[str, Any]:
 def verdict_of_the_checks(manifest: dict[str, Any]) -> list[str]:
     try:
         problems = problems_of(Component.from_manifest(manifest))
-    except InvalidManifest as invalid:
+    except InvalidManifestError as invalid:
         problems = list(invalid.problems)
     return [problem.text for problem in problems if problem.is_error]
 

@@ -6,11 +6,11 @@ from collections.abc import Awaitable, Sequence
 
 import pytest
 
-from pannier_sidecar.state.errors import ETagMismatch, StoreFault
+from pannier_sidecar.state.errors import ETagMismatchError, StoreError
 from pannier_sidecar.state.requests import Delete, Get, Set, Write
 from pannier_sidecar.state.store import Feature, Store, StoredValue
 
-REFUSED = ETagMismatch
+REFUSED = ETagMismatchError
 WAYS = (
     "alone",
     "in bulk",
@@ -35,15 +35,15 @@ async def present(store: Store, key: str) -> StoredValue:
     return found
 
 
-async def fault_of(call: Awaitable[object]) -> StoreFault | None:
+async def fault_of(call: Awaitable[object]) -> StoreError | None:
     try:
         await call
-    except StoreFault as fault:
+    except StoreError as fault:
         return fault
     return None
 
 
-async def send(store: Store, way: str, write: Write) -> StoreFault | None:
+async def send(store: Store, way: str, write: Write) -> StoreError | None:
     """Carry out a write in one of WAYS and return its fault."""
     if way == "in bulk":
         [fault] = await store.bulk_write([write])

@@ -7,7 +7,7 @@ from typing import TypeVar
 
 from msgspec.structs import replace
 
-from pannier_sidecar.state.errors import StoreFault
+from pannier_sidecar.state.errors import StoreError
 from pannier_sidecar.state.requests import Delete, Get, Set, Write
 from pannier_sidecar.state.store import KeyPage, Store, StoredValue
 
@@ -45,10 +45,10 @@ class InOnePlace(Store):
     async def delete(self, write: Delete) -> None:
         await self._store.delete(self._placed(write))
 
-    async def bulk_get(self, gets: Sequence[Get]) -> Sequence[StoredValue | StoreFault | None]:
+    async def bulk_get(self, gets: Sequence[Get]) -> Sequence[StoredValue | StoreError | None]:
         return await self._store.bulk_get([self._placed(get) for get in gets])
 
-    async def bulk_write(self, writes: Sequence[Write]) -> Sequence[StoreFault | None]:
+    async def bulk_write(self, writes: Sequence[Write]) -> Sequence[StoreError | None]:
         return await self._store.bulk_write([self._placed(write) for write in writes])
 
     async def transact(self, writes: Sequence[Write]) -> None:

@@ -8,7 +8,7 @@ from conformance.calls import fault_of, present, value_of, written
 from conformance.conftest import Keys
 from servers.database import Database
 
-from pannier_sidecar.state.errors import ETagMismatch
+from pannier_sidecar.state.errors import ETagMismatchError
 from pannier_sidecar.state.requests import Delete, Get, Set
 from pannier_sidecar.state.store import Feature, Store
 
@@ -25,7 +25,7 @@ async def increment(store: Store, key: str) -> int:
         try:
             await store.set(Set(key, str(int(found.value) + 1).encode(), found.etag))
             return attempt
-        except ETagMismatch:
+        except ETagMismatchError:
             await asyncio.sleep(random.uniform(0, 0.1))
     raise AssertionError("never won")
 

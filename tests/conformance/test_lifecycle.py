@@ -10,7 +10,7 @@ from conformance.conftest import Keys
 from servers.database import Database
 
 from pannier_crds.catalogue import component_type
-from pannier_sidecar.state.errors import StoreFault, StoreUnavailable
+from pannier_sidecar.state.errors import StoreError, StoreUnavailableError
 from pannier_sidecar.state.requests import Delete, Get, Set
 from pannier_sidecar.state.store import Feature, Store
 
@@ -64,9 +64,9 @@ async def unavailable(call: Any) -> None:
     """Bulk calls tell of it item by item; a bulk read may also do so as a whole."""
     try:
         [answer] = await call
-    except StoreUnavailable as fault:
+    except StoreUnavailableError as fault:
         answer = fault
-    assert isinstance(answer, StoreUnavailable)
+    assert isinstance(answer, StoreUnavailableError)
     assert str(answer)
 
 
@@ -75,7 +75,7 @@ async def test_a_bulk_write_after_closing_tells_each_item(make_store: Callable[[
     await store.open()
     await store.close()
     faults = await store.bulk_write([Set(key("a"), b"1"), Delete(key("b"))])
-    assert [isinstance(fault, StoreUnavailable) for fault in faults] == [True, True]
+    assert [isinstance(fault, StoreUnavailableError) for fault in faults] == [True, True]
 
 
 async def test_closing_twice_is_harmless(make_store: Callable[[], Store]) -> None:
@@ -97,7 +97,7 @@ async def test_calls_in_flight_when_it_closes_end(make_store: Callable[[], Store
     await store.close()
     async with asyncio.timeout(10):
         ends = await asyncio.gather(*calls, return_exceptions=True)
-    assert all(end is None or isinstance(end, StoreFault) for end in ends), ends
+    assert all(end is None or isinstance(end, StoreError) for end in ends), ends
 
 
 async def test_opens_again_and_again(make_store: Callable[[], Store], key: Keys) -> None:

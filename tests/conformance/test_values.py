@@ -7,7 +7,7 @@ from conformance.calls import fault_of, present, value_of, written
 from conformance.conftest import Keys
 from servers.database import Database
 
-from pannier_sidecar.state.errors import StoreRefused
+from pannier_sidecar.state.errors import StoreRefusedError
 from pannier_sidecar.state.requests import Get, Set
 from pannier_sidecar.state.store import Feature, Store
 
@@ -75,7 +75,7 @@ async def test_large_values_come_back(subject: Database, store: Store, key: Keys
 async def is_refused_for_its_size(store: Store, key: str, value: bytes) -> None:
     before = await written(store, key)
     fault = await fault_of(store.set(Set(key, value)))
-    assert isinstance(fault, StoreRefused)
+    assert isinstance(fault, StoreRefusedError)
     assert "too large" in str(fault)
     assert await present(store, key) == before
 

@@ -6,7 +6,7 @@ import pytest
 from conformance.calls import WAYS, present, send, value_of, written
 from conformance.conftest import Keys
 
-from pannier_sidecar.state.errors import ETagMismatch
+from pannier_sidecar.state.errors import ETagMismatchError
 from pannier_sidecar.state.requests import Delete, Set, Write
 from pannier_sidecar.state.store import Feature, Store
 
@@ -51,7 +51,7 @@ async def test_set(store: Store, key: Keys, way: str, subtests: pytest.Subtests)
             etag = await arrange(store, name, cell)
             before = await value_of(store, name)
             fault = await send(store, way, Set(name, b'"after"', etag, cell.is_first_write))
-            assert isinstance(fault, ETagMismatch) is not cell.is_carried_out
+            assert isinstance(fault, ETagMismatchError) is not cell.is_carried_out
             assert await value_of(store, name) == (b'"after"' if cell.is_carried_out else before)
 
 
@@ -62,7 +62,7 @@ async def test_delete(store: Store, key: Keys, way: str, subtests: pytest.Subtes
             etag = await arrange(store, name, cell)
             before = await value_of(store, name)
             fault = await send(store, way, Delete(name, etag, cell.is_first_write))
-            assert isinstance(fault, ETagMismatch) is not cell.is_carried_out
+            assert isinstance(fault, ETagMismatchError) is not cell.is_carried_out
             assert await value_of(store, name) == (None if cell.is_carried_out else before)
 
 
@@ -70,7 +70,7 @@ async def test_delete(store: Store, key: Keys, way: str, subtests: pytest.Subtes
 async def test_a_refused_write_leaves_the_etag(store: Store, key: Keys, way: str, kind: type[Write]) -> None:
     before = await written(store, key("k"))
     write = Set(key("k"), b"2", "1") if kind is Set else Delete(key("k"), "1")
-    assert isinstance(await send(store, way, write), ETagMismatch)
+    assert isinstance(await send(store, way, write), ETagMismatchError)
     assert await present(store, key("k")) == before
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from pannier_sidecar.state.errors import ETagMismatch, StoreRefused
+from pannier_sidecar.state.errors import ETagMismatchError, StoreRefusedError
 from pannier_sidecar.state.requests import Delete, Get, Set
 from pannier_sidecar.state.store import StoredValue
 from pannier_sidecar.stores.sqlite import SQLiteStore
@@ -77,26 +77,26 @@ async def test_its_rows_are_read(store: SQLiteStore) -> None:
 
 
 async def test_a_row_that_makes_no_sense_fails_alone(store: SQLiteStore) -> None:
-    with pytest.raises(StoreRefused, match="is no base64"):
+    with pytest.raises(StoreRefusedError, match="is no base64"):
         await store.get(Get("app||broken"))
-    with pytest.raises(StoreRefused, match="tomorrow"):
+    with pytest.raises(StoreRefusedError, match="tomorrow"):
         await store.get(Get("app||timeless"))
     text, broken, absent = await store.bulk_get([Get("app||text"), Get("app||broken"), Get("app||absent")])
     assert isinstance(text, StoredValue)
-    assert isinstance(broken, StoreRefused)
+    assert isinstance(broken, StoreRefusedError)
     assert absent is None
     await store.set(Set("app||broken", b"1"))
     assert await store.get(Get("app||broken")) is not None
 
 
 async def test_its_etags_guard_writes(store: SQLiteStore) -> None:
-    with pytest.raises(ETagMismatch):
+    with pytest.raises(ETagMismatchError):
         await store.set(Set("app||text", b"2", UUID.replace("0", "1")))
     await store.set(Set("app||text", b"2", UUID))
-    with pytest.raises(ETagMismatch):
+    with pytest.raises(ETagMismatchError):
         await store.set(Set("app||text", b"3", UUID))
     await store.delete(Delete("app||bytes", UUID))
-    with pytest.raises(ETagMismatch):
+    with pytest.raises(ETagMismatchError):
         await store.set(Set("app||expired", b"2", UUID))
     await store.set(Set("app||expired", b"2", if_absent=True))
 
@@ -129,7 +129,7 @@ async def test_its_writes_with_our_etags_succeed_and_change_them(store: SQLiteSt
     update = "UPDATE state SET value = '2', etag = ?, is_binary = 0 WHERE key = 'k' AND etag = ?"
     assert dapr.execute(update, (UUID, ours.etag)).rowcount == 1
     assert await store.get(Get("k")) == StoredValue(b"2", UUID)
-    with pytest.raises(ETagMismatch):
+    with pytest.raises(ETagMismatchError):
         await store.set(Set("k", b"3", ours.etag))
 
 

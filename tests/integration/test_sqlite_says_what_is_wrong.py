@@ -11,13 +11,13 @@ from tempfile import TemporaryDirectory
 
 import pytest
 
-from pannier_sidecar.state.errors import StoreFault, StoreRefused
+from pannier_sidecar.state.errors import StoreError, StoreRefusedError
 from pannier_sidecar.state.requests import Get, Set
 from pannier_sidecar.stores.sqlite import SQLiteStore
 
 USER = """
 import asyncio, os, sys
-from pannier_sidecar.state.errors import StoreFault
+from pannier_sidecar.state.errors import StoreError
 from pannier_sidecar.state.requests import Set
 from pannier_sidecar.stores.sqlite import SQLiteStore
 
@@ -26,7 +26,7 @@ async def main():
     try:
         await store.open()
         await store.set(Set("k", b"1"))
-    except StoreFault as fault:
+    except StoreError as fault:
         print(type(fault).__name__, fault)
     await store.close()
 
@@ -40,7 +40,7 @@ asyncio.run(main())
 
 async def refusal(connection_string: object, **settings: str | float | bool) -> str:
     store = SQLiteStore({"connectionString": str(connection_string), **settings})
-    with pytest.raises(StoreRefused) as caught:
+    with pytest.raises(StoreRefusedError) as caught:
         await store.open()
     await store.close()
     return str(caught.value)
@@ -66,7 +66,7 @@ async def test_a_damaged_file(tmp_path: Path) -> None:
     content[4096:] = os.urandom(len(content) - 4096)
     file.write_bytes(content)
     store = SQLiteStore({"connectionString": str(file)})
-    with pytest.raises(StoreRefused, match="is damaged: restore it"):
+    with pytest.raises(StoreRefusedError, match="is damaged: restore it"):
         await store.open()
         await store.get(Get("key 100"))
     await store.close()
@@ -164,7 +164,7 @@ async def test_a_file_that_is_full(tmp_path: Path) -> None:
     store = SQLiteStore({"connectionString": f"{file}?_pragma=max_page_count(20)"})
     await store.open()
     await store.set(Set("small", b"1"))
-    with pytest.raises(StoreRefused, match="is full: free some space"):
+    with pytest.raises(StoreRefusedError, match="is full: free some space"):
         await store.set(Set("large", b"x" * 200_000))
     await store.set(Set("small", b"2"))
     found = await store.get(Get("small"))
@@ -183,7 +183,7 @@ async def test_a_file_only_to_be_read_is_read(tmp_path: Path) -> None:
         reader = SQLiteStore({"connectionString": f"file:{file}?{mode}"})
         await reader.open()
         assert await reader.get(Get("k")) is not None
-        with pytest.raises(StoreRefused, match="can't be written"):
+        with pytest.raises(StoreRefusedError, match="can't be written"):
             await reader.set(Set("k", b"2"))
         await reader.close()
 
@@ -214,9 +214,9 @@ async def test_a_folder_that_goes_away_while_in_use_is_told_until_it_is_back(tmp
     await store.set(Set("k", b"1"))
     folder.rename(tmp_path / "elsewhere")
     for _ in range(2):
-        with pytest.raises(StoreRefused, match="can't be opened"):
+        with pytest.raises(StoreRefusedError, match="can't be opened"):
             await store.set(Set("k", b"2"))
-        with pytest.raises(StoreRefused, match="can't be opened"):
+        with pytest.raises(StoreRefusedError, match="can't be opened"):
             await store.get(Get("k"))
     (tmp_path / "elsewhere").rename(folder)
     found = await store.get(Get("k"))
@@ -297,8 +297,8 @@ async def test_nothing_is_left_open_after_a_refusal(tmp_path: Path) -> None:
 
 async def test_a_call_on_a_refused_store_fails(tmp_path: Path) -> None:
     store = SQLiteStore({"connectionString": str(tmp_path)})
-    with pytest.raises(StoreRefused):
+    with pytest.raises(StoreRefusedError):
         await store.open()
-    with pytest.raises(StoreFault, match="not open"):
+    with pytest.raises(StoreError, match="not open"):
         await store.get(Get("k"))
     await store.close()

@@ -10,13 +10,13 @@ from pathlib import Path
 
 import pytest
 
-from pannier_sidecar.state.errors import ETagMismatch, OutcomeUnknown, StoreUnavailable
+from pannier_sidecar.state.errors import ETagMismatchError, OutcomeUnknownError, StoreUnavailableError
 from pannier_sidecar.state.requests import Delete, Get, Set
 from pannier_sidecar.stores.sqlite import SQLiteStore
 
 INCREMENTER = """
 import asyncio, random, sys
-from pannier_sidecar.state.errors import ETagMismatch, StoreUnavailable
+from pannier_sidecar.state.errors import ETagMismatch, StoreUnavailableError
 from pannier_sidecar.state.requests import Get, Set
 from pannier_sidecar.stores.sqlite import SQLiteStore
 
@@ -84,7 +84,7 @@ async def test_a_second_store_sees_at_once_what_the_first_wrote(store: SQLiteSto
     found = await second.get(Get("k"))
     assert found is not None
     await second.set(Set("k", b"2", found.etag))
-    with pytest.raises(ETagMismatch):
+    with pytest.raises(ETagMismatchError):
         await store.delete(Delete("k", found.etag))
     await second.close()
     assert await store.get(Get("k")) is not None
@@ -95,7 +95,7 @@ async def test_a_writer_that_finds_the_file_locked_says_so_in_time_and_goes_on_l
 ) -> None:
     await store.set(Set("k", b"1"))
     other.execute("BEGIN IMMEDIATE")
-    with pytest.raises(StoreUnavailable, match=r"locked by another process for longer than busyTimeout \(0.2 s\)"):
+    with pytest.raises(StoreUnavailableError, match=r"locked by another process for longer than busyTimeout \(0.2 s\)"):
         await store.set(Set("k", b"2"))
     other.execute("COMMIT")
     await store.set(Set("k", b"3"))
@@ -122,7 +122,7 @@ async def test_a_call_ends_within_its_timeout(file: Path, store: SQLiteStore, ot
     await hasty.open()
     other.execute("BEGIN IMMEDIATE")
     started = time.monotonic()
-    with pytest.raises(OutcomeUnknown, match=r"no answer within 0.3 s"):
+    with pytest.raises(OutcomeUnknownError, match=r"no answer within 0.3 s"):
         await hasty.set(Set("k", b"1"))
     assert time.monotonic() - started < 10
     other.execute("COMMIT")

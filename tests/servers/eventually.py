@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from typing import Any
 
-from pannier_sidecar.state.errors import StoreFault
+from pannier_sidecar.state.errors import StoreError
 
 LIMIT_S = 30.0
 
@@ -17,7 +17,7 @@ async def eventually(call: Callable[[], Awaitable[Any]], limit_s: float = LIMIT_
         while True:
             try:
                 return await call()
-            except StoreFault:
+            except StoreError:
                 await asyncio.sleep(0.02)
 
 

@@ -20,7 +20,7 @@ from typing import Any
 from servers.eventually import LIMIT_S, eventually, until
 from servers.opened_store import opening
 
-from pannier_sidecar.state.errors import OutcomeUnknown, StoreFault
+from pannier_sidecar.state.errors import OutcomeUnknownError, StoreError
 from pannier_sidecar.state.requests import Get, Set, Write
 from pannier_sidecar.state.store import Feature, Store, StoredValue
 
@@ -147,16 +147,16 @@ class History:
         try:
             await call
             outcome = DONE
-        except OutcomeUnknown as fault:
+        except OutcomeUnknownError as fault:
             outcome = self._noted(fault, UNKNOWN)
-        except StoreFault as fault:
+        except StoreError as fault:
             outcome = self._noted(fault, REFUSED)
         self.outcomes[outcome] += 1
         if outcome is not DONE:
             await asyncio.sleep(PAUSE_S)
         return outcome
 
-    def _noted(self, fault: StoreFault, outcome: str) -> str:
+    def _noted(self, fault: StoreError, outcome: str) -> str:
         kind = type(fault).__name__
         self.faults[kind] = self.faults.get(kind, 0) + 1
         return outcome
@@ -194,7 +194,7 @@ class History:
         while not self._is_ending:
             try:
                 found = await store.get(Get(key))
-            except StoreFault:
+            except StoreError:
                 await asyncio.sleep(PAUSE_S)
                 continue
             if found is None:
@@ -211,7 +211,7 @@ class History:
         while not self._is_ending:
             try:
                 a, b = await store.get(Get(left)), await store.get(Get(right))
-            except StoreFault:
+            except StoreError:
                 await asyncio.sleep(PAUSE_S)
                 continue
             if a is None or b is None:
@@ -229,7 +229,7 @@ class History:
             for key in list(self._registers):
                 try:
                     self._note_read(key, await store.get(Get(key)))
-                except StoreFault:
+                except StoreError:
                     await asyncio.sleep(PAUSE_S)
             await asyncio.sleep(0)
 

@@ -7,7 +7,7 @@ import asyncio
 from servers.eventually import LIMIT_S, until
 from servers.processes import ServerProcess
 
-from pannier_sidecar.state.errors import ETagMismatch, OutcomeUnknown, StoreFault
+from pannier_sidecar.state.errors import ETagMismatchError, OutcomeUnknownError, StoreError
 from pannier_sidecar.state.requests import Get, Set
 from pannier_sidecar.state.store import Store
 
@@ -22,7 +22,7 @@ class Load:
         self._tasks: list[asyncio.Task[None]] = []
         self._is_ending = False
         self.answered: dict[str, bytes] = {}
-        self.raised: list[StoreFault] = []
+        self.raised: list[StoreError] = []
         self.counted = 0
         """Increments that were answered."""
         self.doubtful = 0
@@ -73,7 +73,7 @@ class Load:
             try:
                 await self._store.set(Set(key, value, strong=self._strong))
                 self.answered[key] = value
-            except StoreFault as fault:
+            except StoreError as fault:
                 self.raised.append(fault)
                 await asyncio.sleep(0.01)
 
@@ -86,10 +86,10 @@ class Load:
                 value = b"%d" % (int(found.value) + 1)
                 await self._store.set(Set(key, value, if_match=found.etag, strong=self._strong))
                 self.counted += 1
-            except ETagMismatch:
+            except ETagMismatchError:
                 continue
-            except OutcomeUnknown:
+            except OutcomeUnknownError:
                 self.doubtful += 1
-            except StoreFault as fault:
+            except StoreError as fault:
                 self.raised.append(fault)
                 await asyncio.sleep(0.01)

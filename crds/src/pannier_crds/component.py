@@ -5,14 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
-from pannier_crds.problems import InvalidManifest, Problem, metadata_path, quoted
+from pannier_crds.problems import InvalidManifestError, Problem, metadata_path, quoted
 from pannier_crds.structure import Part, kind_of, scalar_text
 from pannier_crds.values import format_duration, is_truthy, parse_duration
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-__all__ = ["API_VERSION", "KIND", "Component", "InvalidManifest", "MetadataItem", "SecretKeyRef"]
+__all__ = ["API_VERSION", "KIND", "Component", "InvalidManifestError", "MetadataItem", "SecretKeyRef"]
 
 API_VERSION: Final = "dapr.io/v1alpha1"
 KIND: Final = "Component"
@@ -86,7 +86,7 @@ class Component:
 
     @classmethod
     def from_manifest(cls, manifest: Mapping[str, object]) -> Component:
-        """The component a manifest describes. Raises InvalidManifest with all structural problems at once.
+        """The component a manifest describes. Raises InvalidManifestError with all structural problems at once.
 
         Settings are not judged here (see `checks`): a component of an unknown type is a component.
         """
@@ -111,7 +111,7 @@ class Component:
             scopes=top.texts("scopes", "my-app"),
         )
         if problems:
-            raise InvalidManifest(problems)
+            raise InvalidManifestError(problems)
         return component
 
     def to_manifest(self) -> dict[str, object]:

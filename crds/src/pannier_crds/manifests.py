@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Final
 from pannier_crds.component import API_VERSION, KIND, Component
 from pannier_crds.dapr_spelling import as_dapr_reads
 from pannier_crds.plain_scalars import resolve_plain
-from pannier_crds.problems import InvalidManifest, Problem, quoted
+from pannier_crds.problems import InvalidManifestError, Problem, quoted
 from pannier_crds.structure import kind_of
 from pannier_crds.suggestions import closest
-from pannier_crds.yaml_nodes import MAX_BYTES, BrokenText, Node, Tree, read_trees
+from pannier_crds.yaml_nodes import MAX_BYTES, Node, Tree, YamlSyntaxError, read_trees
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -68,15 +68,15 @@ class Document:
         return None
 
     def read_component(self) -> Component:
-        """The component. Raises InvalidManifest with the problems of the text and of the structure, by line."""
+        """The component. Raises InvalidManifestError with the problems of the text and of the structure, by line."""
         if self.root is None:
-            raise InvalidManifest(self.problems)
+            raise InvalidManifestError(self.problems)
         try:
             component = Component.from_manifest(self.manifest)
-        except InvalidManifest as invalid:
-            raise InvalidManifest(self.place((*self.problems, *invalid.problems))) from None
+        except InvalidManifestError as invalid:
+            raise InvalidManifestError(self.place((*self.problems, *invalid.problems))) from None
         if self.problems:
-            raise InvalidManifest(self.place(self.problems))
+            raise InvalidManifestError(self.place(self.problems))
         return component
 
     def line_of(self, field_path: str) -> int:
@@ -112,7 +112,7 @@ def read_documents(text: str | bytes, source: str = "") -> list[Document]:
     try:
         for tree in read_trees(decoded):
             documents.extend(_documents(tree, source))
-    except BrokenText as broken:
+    except YamlSyntaxError as broken:
         documents.append(Document({}, source, (broken.problem,)))
     return documents
 

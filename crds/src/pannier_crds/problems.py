@@ -40,7 +40,7 @@ class Problem:
         return f"{self.field}: {self.text}" if self.field else self.text
 
 
-class WrongValue(Exception):
+class InvalidValueError(Exception):
     """A text that a field does not take: what is wrong with it, and what to write. Neither quotes the text."""
 
     def __init__(self, message: str, advice: str) -> None:
@@ -49,7 +49,7 @@ class WrongValue(Exception):
         self.advice = advice
 
 
-class InvalidManifest(ValueError):
+class InvalidManifestError(ValueError):
     """A manifest that is not a component; `problems` holds everything that is wrong with it."""
 
     def __init__(self, problems: Iterable[Problem]) -> None:

@@ -59,7 +59,7 @@ class Tree:
     problems: list[Problem]
 
 
-class BrokenText(Exception):
+class YamlSyntaxError(Exception):
     """Text that is not YAML, or breaks a limit; `problem` has the line."""
 
     def __init__(self, line: int, message: str, advice: str) -> None:
@@ -68,7 +68,7 @@ class BrokenText(Exception):
 
 
 def read_trees(text: str) -> Iterator[Tree]:
-    """The documents of a text, one after the other; empty ones are left out. Raises BrokenText where it breaks."""
+    """The documents of a text, one after the other; empty ones are left out. Raises YamlSyntaxError where it breaks."""
     builder = _Builder()
     documents = 0
     try:
@@ -77,14 +77,16 @@ def read_trees(text: str) -> Iterator[Tree]:
             if isinstance(event, yaml.DocumentEndEvent):
                 documents += 1
                 if documents > MAX_DOCUMENTS:
-                    raise BrokenText(_line(event), f"more than {MAX_DOCUMENTS} documents in one file", "split the file")
+                    raise YamlSyntaxError(
+                        _line(event), f"more than {MAX_DOCUMENTS} documents in one file", "split the file"
+                    )
                 if builder.root is not None and builder.root.content is not None:
                     yield Tree(builder.root, builder.problems)
                 builder = _Builder()
     except yaml.YAMLError as broken:
         raise _translated(broken, text) from None
     except UnicodeEncodeError:
-        raise BrokenText(1, "the text holds half of a surrogate pair", "save the file as UTF-8") from None
+        raise YamlSyntaxError(1, "the text holds half of a surrogate pair", "save the file as UTF-8") from None
 
 
 class _Frame:
@@ -140,7 +142,7 @@ class _Builder:
         if node is None:
             # It may be a password that begins with '*': it is not shown.
             advice = "put quotes around a value that begins with '*', or define the anchor before its use"
-            raise BrokenText(line, "'*' stands for an anchor, and none of this name is defined here", advice)
+            raise YamlSyntaxError(line, "'*' stands for an anchor, and none of this name is defined here", advice)
         if self._wants_key():
             if isinstance(node.content, list | dict):
                 raise _key_is_no_text(line)
@@ -188,7 +190,7 @@ class _Builder:
         parent.depth = max(parent.depth, node.depth + 1)
         if parent.size > MAX_NODES:
             advice = "split the document; a component has a few dozen fields"
-            raise BrokenText(line, f"more than {MAX_NODES} values in one document, aliases written out", advice)
+            raise YamlSyntaxError(line, f"more than {MAX_NODES} values in one document, aliases written out", advice)
         if isinstance(parent.content, list):
             parent.content.append(node)
         elif isinstance(parent.content, dict):
@@ -237,32 +239,34 @@ def _line(event: Any) -> int:
     return int(event.start_mark.line) + 1
 
 
-def _unknown_tag(event: Any) -> BrokenText:
+def _unknown_tag(event: Any) -> YamlSyntaxError:
     advice = "put quotes around a value that begins with '!', or take the tag out"
-    return BrokenText(_line(event), "'!' begins a tag, and this one has no meaning here", advice)
+    return YamlSyntaxError(_line(event), "'!' begins a tag, and this one has no meaning here", advice)
 
 
-def _key_is_no_text(line: int) -> BrokenText:
-    return BrokenText(line, "a key is not text", "write 'key: value', and put quotes around {{ }}")
+def _key_is_no_text(line: int) -> YamlSyntaxError:
+    return YamlSyntaxError(line, "a key is not text", "write 'key: value', and put quotes around {{ }}")
 
 
-def _too_deep(line: int) -> BrokenText:
-    return BrokenText(line, f"nested more than {MAX_DEPTH} levels deep", "write it flatter; a component has 5 levels")
+def _too_deep(line: int) -> YamlSyntaxError:
+    return YamlSyntaxError(
+        line, f"nested more than {MAX_DEPTH} levels deep", "write it flatter; a component has 5 levels"
+    )
 
 
-def _translated(broken: Exception, text: str) -> BrokenText:
+def _translated(broken: Exception, text: str) -> YamlSyntaxError:
     """A parser's complaint, with its line and a way out where one is known."""
     mark = getattr(broken, "problem_mark", None) or getattr(broken, "context_mark", None)
     if mark is None:  # a character that YAML does not allow
         position = getattr(broken, "position", 0)
         line = text.count("\n", 0, position) + 1
-        return BrokenText(line, "broken YAML: a control character", "save the file as UTF-8 text without it")
+        return YamlSyntaxError(line, "broken YAML: a control character", "save the file as UTF-8 text without it")
     message = getattr(broken, "problem", None) or "it ends too early"
     lines = text.split("\n")
     line = min(mark.line, len(lines) - 1)
     while line > 0 and not lines[line].strip():  # the end of the text: the last line that says something
         line -= 1
-    return BrokenText(line + 1, f"broken YAML: {one_line(message)}", _way_out(message, lines[line]))
+    return YamlSyntaxError(line + 1, f"broken YAML: {one_line(message)}", _way_out(message, lines[line]))
 
 
 def _way_out(message: str, written: str) -> str:

@@ -15,7 +15,7 @@ from pannier_operator.cluster.api import SECRETS_FIELD_SELECTOR, ClusterApi
 from pannier_operator.cluster.client import KubernetesClient
 from pannier_operator.controller.control_plane import ControlPlane
 from pannier_operator.log_lines import JsonLines, Lines
-from pannier_operator.objects.resource_versions import HistoryRewound
+from pannier_operator.objects.resource_versions import ResourceVersionRewoundError
 from pannier_operator.settings import SettingsError, from_environment, read_environment
 from pannier_operator.webhook.server import WebhookServer
 
@@ -42,7 +42,7 @@ def main() -> None:
     write_logs(settings.observing)
     try:
         asyncio.run(run(settings))
-    except HistoryRewound as rewound:
+    except ResourceVersionRewoundError as rewound:
         sys.exit(f"pannier-operator ends, to begin anew with what there is now: {rewound}")
 
 

@@ -36,7 +36,7 @@ from pannier_sidecar.observing.tracing import make_tracer
 from pannier_sidecar.runtime import Runtime
 from pannier_sidecar.serving import Budget
 from pannier_sidecar.settings import EVERYWHERE
-from pannier_sidecar.state.errors import IllegalKey
+from pannier_sidecar.state.errors import IllegalKeyError
 from pannier_sidecar.state.service import StateService
 
 if TYPE_CHECKING:
@@ -110,7 +110,7 @@ class Sidecar:
         )
 
     def read_components(self) -> Plan:
-        """Read and judge the components, opening nothing. Raises FolderUnreadable."""
+        """Read and judge the components, opening nothing. Raises FolderUnreadableError."""
         return self.keeper.read()
 
     async def start(self, patience: float) -> None:
@@ -212,7 +212,7 @@ class Sidecar:
     def _count_error(self, error: StateError) -> None:
         if self._metrics is not None:
             code = error.dapr_code if self._settings.profile == "dapr" else None
-            self._metrics.error_answered(code or error.code, is_about_a_key=isinstance(error, IllegalKey))
+            self._metrics.error_answered(code or error.code, is_about_a_key=isinstance(error, IllegalKeyError))
 
     async def _listen_for_grpc(self) -> None:
         settings = self._settings

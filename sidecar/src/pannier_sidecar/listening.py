@@ -48,7 +48,7 @@ def most_connections() -> int:
     return sys.maxsize if soft == resource.RLIM_INFINITY else max(soft - _FILES_OF_STORES, soft // 2)
 
 
-class AddressUnusable(Exception):
+class BindError(Exception):
     """The sidecar cannot listen where it should; the text says where, why, and which flag to change."""
 
 
@@ -102,7 +102,7 @@ def addresses_of(sockets: Iterable[socket.socket]) -> str:
 
 
 def bind(settings: Settings) -> Listeners:
-    """Bind everything that the settings ask for. Raises AddressUnusable; then nothing stays bound."""
+    """Bind everything that the settings ask for. Raises BindError; then nothing stays bound."""
     listen = settings.listen
     listeners = Listeners()
     with ExitStack() as undo:
@@ -131,7 +131,7 @@ def _bind_grpc(listen: ListenSettings) -> list[socket.socket]:
         return bind_port(listen.grpc_port, listen.addresses, "--grpc-port")
     try:
         return bind_port(USUAL_GRPC_PORT, listen.addresses, "--grpc-port")
-    except AddressUnusable:
+    except BindError:
         return bind_port(0, listen.addresses, "--grpc-port")
 
 
@@ -144,7 +144,7 @@ def bind_port(port: int, addresses: Sequence[str], flag: str) -> list[socket.soc
         bound: list[socket.socket] = []
         try:
             _bind_all(port, addresses, flag, bound)
-        except AddressUnusable:
+        except BindError:
             _close(bound)
             if port or attempt == _ATTEMPTS - 1:
                 raise
@@ -162,18 +162,18 @@ def _bind_all(port: int, addresses: Sequence[str], flag: str, bound: list[socket
                 bound.append(_bind(family, (target[0], chosen, *target[2:])))
             except OSError as error:
                 if error.errno not in _NO_SUCH_FAMILY:
-                    raise AddressUnusable(_why(error, chosen, address, flag)) from error
+                    raise BindError(_why(error, chosen, address, flag)) from error
                 lacking = error
     if not bound:
         reason = (lacking.strerror or str(lacking)).lower() if lacking else "no address"
-        raise AddressUnusable(f"can't listen on {', '.join(addresses)}: {reason}; pass other addresses")
+        raise BindError(f"can't listen on {', '.join(addresses)}: {reason}; pass other addresses")
 
 
 def _resolved(address: str, port: int, flag: str) -> list[tuple[int, tuple[object, ...]]]:
     try:
         found = socket.getaddrinfo(address, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
     except (OSError, UnicodeError) as error:
-        raise AddressUnusable(f"{address!r}, where {flag} should listen, is no address of this machine") from error
+        raise BindError(f"{address!r}, where {flag} should listen, is no address of this machine") from error
     return [(family, target) for family, _, _, _, target in found]
 
 
@@ -208,7 +208,7 @@ def _bind_unix(path: Path, *, is_shared: bool) -> socket.socket:
     the volume says which containers see it.
     """
     if len(os.fsencode(path)) > _LONGEST_SOCKET_PATH:
-        raise AddressUnusable(f"the path of the socket {path} is too long; pass a shorter --unix-domain-socket")
+        raise BindError(f"the path of the socket {path} is too long; pass a shorter --unix-domain-socket")
     _remove_stale(path)
     bound = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     try:
@@ -220,7 +220,7 @@ def _bind_unix(path: Path, *, is_shared: bool) -> socket.socket:
         bound.setblocking(False)
     except OSError as error:
         bound.close()
-        raise AddressUnusable(f"socket {path}: {(error.strerror or str(error)).lower()}") from error
+        raise BindError(f"socket {path}: {(error.strerror or str(error)).lower()}") from error
     return bound
 
 
@@ -245,7 +245,7 @@ def _remove_stale(path: Path) -> None:
         except OSError:
             path.unlink(missing_ok=True)
             return
-    raise AddressUnusable(f"socket {path} is in use; stop the other program or pass another --unix-domain-socket")
+    raise BindError(f"socket {path} is in use; stop the other program or pass another --unix-domain-socket")
 
 
 def _shown(bound: socket.socket) -> str:

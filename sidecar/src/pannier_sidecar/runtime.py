@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final, Protocol
 import msgspec
 from msgspec import Struct
 
-from .state.errors import MalformedRequest
+from .state.errors import MalformedRequestError
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence
@@ -97,12 +97,12 @@ class Runtime:
     """What apps attached to the metadata; see `attach`."""
 
     def attach(self, name: str, value: str) -> None:
-        """Attach an attribute to the metadata. Raises MalformedRequest for one too many, or one too long."""
+        """Attach an attribute to the metadata. Raises MalformedRequestError for one too many, or one too long."""
         if len(name) + len(value) > LONGEST_ATTRIBUTE:
             limit = LONGEST_ATTRIBUTE
-            raise MalformedRequest(f"attribute {name[:40]!r} is over {limit} characters", "keep it in a store")
+            raise MalformedRequestError(f"attribute {name[:40]!r} is over {limit} characters", "keep it in a store")
         if name not in self.attributes and len(self.attributes) >= MOST_ATTRIBUTES:
-            raise MalformedRequest(f"there are {MOST_ATTRIBUTES} attributes already", f"keep {name!r} in a store")
+            raise MalformedRequestError(f"there are {MOST_ATTRIBUTES} attributes already", f"keep {name!r} in a store")
         self.attributes[name] = value
 
     def served_components(self) -> list[ComponentStatus]:

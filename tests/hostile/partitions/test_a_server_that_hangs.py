@@ -14,7 +14,7 @@ from servers.eventually import eventually
 from servers.hung_way import HungWay, hung_way
 from servers.ways import WAYS
 
-from pannier_sidecar.state.errors import OutcomeUnknown, StoreFault, StoreUnavailable
+from pannier_sidecar.state.errors import OutcomeUnknownError, StoreError, StoreUnavailableError
 from pannier_sidecar.state.requests import Get, Set
 from pannier_sidecar.state.store import Store
 from pannier_sidecar.stores import registry
@@ -55,7 +55,7 @@ async def over(way: HungWay, subject: Database, server: Server) -> AsyncIterator
 async def outcome(call: Any) -> object:
     try:
         return await call
-    except StoreFault as fault:
+    except StoreError as fault:
         return fault
 
 
@@ -73,7 +73,7 @@ async def test_calls_that_time_out_leave_no_more_connections_than_there_may_be(
                     some: list[Any] = [store.get(Get(KEY)) for _ in range(AT_ONCE // 2)]
                     some += [store.set(Set(KEY, b"%d" % turn)) for _ in range(AT_ONCE // 2)]
                     faults = await asyncio.gather(*map(outcome, some))
-                    assert {type(fault) for fault in faults} <= {StoreUnavailable, OutcomeUnknown}, faults
+                    assert {type(fault) for fault in faults} <= {StoreUnavailableError, OutcomeUnknownError}, faults
                 most = way.most
                 way.release()
                 found = await eventually(lambda: store.get(Get(KEY)))

@@ -17,7 +17,7 @@ from servers.databases import named
 from servers.eventually import eventually
 from servers.ways import WAYS
 
-from pannier_sidecar.state.errors import OutcomeUnknown, StoreFault, StoreUnavailable
+from pannier_sidecar.state.errors import OutcomeUnknownError, StoreError, StoreUnavailableError
 from pannier_sidecar.state.requests import Delete, Get, Set, Write
 from pannier_sidecar.state.store import Feature, Store, StoredValue
 from pannier_sidecar.stores import registry
@@ -100,7 +100,7 @@ def in_one_place(both: Both, write: Write) -> Write:
     )
 
 
-async def carried_out(both: Both, case: str, write: Write) -> StoreFault | None:
+async def carried_out(both: Both, case: str, write: Write) -> StoreError | None:
     """Carry out a write as the case says; return its fault."""
     other = in_one_place(both, Set(write.key + "-too", OURS))
     try:
@@ -112,7 +112,7 @@ async def carried_out(both: Both, case: str, write: Write) -> StoreFault | None:
             await both.ours.set(write)
         else:
             await both.ours.delete(write)
-    except StoreFault as fault:
+    except StoreError as fault:
         return fault
     return None
 
@@ -146,7 +146,7 @@ async def test_a_write_that_was_carried_out_and_not_answered_is_unknown_and_not_
         return
     times = effort.times(1, 10)
     how = WAYS[subject.name]
-    told: list[StoreFault | None] = []
+    told: list[StoreError | None] = []
     for number in range(times):
         write, before = await begun(both, case, number)
         both.way.arm("after", *how.commit.get(case, (b"cut-me", 0)))
@@ -162,7 +162,7 @@ async def test_a_write_that_was_carried_out_and_not_answered_is_unknown_and_not_
         if fault is None:
             assert case in how.repeats, "success was told of an answer that was lost"
         else:
-            assert type(fault) is OutcomeUnknown, repr(fault)
+            assert type(fault) is OutcomeUnknownError, repr(fault)
             assert str(fault).endswith("read the key before writing again")
         await eventually(lambda: both.ours.ping())
         last = await both.found(write.key)
@@ -184,7 +184,7 @@ async def test_a_write_that_never_arrived_is_no_success(
         return
     times = effort.times(1, 10)
     how = WAYS[subject.name]
-    told: list[StoreFault | None] = []
+    told: list[StoreError | None] = []
     for number in range(times):
         write, before = await begun(both, case, number)
         both.way.arm("before", *how.commit.get(case, (b"cut-me", 0)))
@@ -195,7 +195,7 @@ async def test_a_write_that_never_arrived_is_no_success(
             assert case in how.repeats
             assert await both.found(write.key) != before, "success was told of what did not happen"
         else:
-            assert type(fault) in (OutcomeUnknown, StoreUnavailable), repr(fault)
+            assert type(fault) in (OutcomeUnknownError, StoreUnavailableError), repr(fault)
             if case != "bulk":
                 assert await both.found(write.key) == before
     promise(
@@ -215,12 +215,12 @@ async def test_a_write_that_cannot_be_sent_did_not_happen(both: Both, subject: D
     await both.way.close()
     await until_known(both)
     fault = await asyncio.wait_for(carried_out(both, case, write), LIMIT_S)
-    assert type(fault) is StoreUnavailable, repr(fault)
+    assert type(fault) is StoreUnavailableError, repr(fault)
     await both.way.open()
     await eventually(lambda: both.ours.ping())
 
 
 async def until_known(both: Both) -> None:
     """Have the store notice that its connection is gone."""
-    with pytest.raises(StoreUnavailable):
+    with pytest.raises(StoreUnavailableError):
         await both.ours.get(Get("k", metadata=both.metadata))

@@ -14,7 +14,7 @@ from servers.processes import free_port
 from servers.redis_net import CLIENTS, ClusterNet, Place, ask, cluster, serves
 from servers.redis_server import single
 
-from pannier_sidecar.state.errors import OutcomeUnknown, PartlyUnavailable, StoreFault, StoreUnavailable
+from pannier_sidecar.state.errors import OutcomeUnknownError, PartlyUnavailableError, StoreError, StoreUnavailableError
 from pannier_sidecar.state.requests import Get, Set
 from pannier_sidecar.stores.redis import RedisStore
 from pannier_sidecar.stores.redis.slots import slot_of
@@ -81,14 +81,14 @@ async def test_while_nobody_takes_over_calls_fail_fast_and_health_says_so(tmp_pa
             await store.set(Set(lost + "k", b"1"))
             cut_off(net, alone)
             await until(lambda: not serves(alone))
-            with pytest.raises(PartlyUnavailable, match="2 of 3 nodes of the Cluster serve"):
+            with pytest.raises(PartlyUnavailableError, match="2 of 3 nodes of the Cluster serve"):
                 await store.ping()
             await until_fast(store, lost + "k")
             for _ in range(20):
                 await store.set(Set(kept + "k", b"1"))
             async with opened(net.settings, dialTimeout=1.0) as fresh:
                 await fresh.set(Set(kept + "k", b"2"))
-                assert isinstance(await fault_of(fresh, lost + "k"), StoreUnavailable)
+                assert isinstance(await fault_of(fresh, lost + "k"), StoreUnavailableError)
             net.heal()
             await eventually(lambda: store.set(Set(lost + "k", b"2")))
             await eventually(store.ping)
@@ -107,14 +107,14 @@ async def until_fast(store: RedisStore, key: str) -> None:
         fast = 0
         while fast < 20:
             started = monotonic()
-            assert isinstance(await fault_of(store, key), StoreUnavailable)
+            assert isinstance(await fault_of(store, key), StoreUnavailableError)
             fast = fast + 1 if monotonic() - started < 0.2 else 0
 
 
-async def fault_of(store: RedisStore, key: str) -> StoreFault | None:
+async def fault_of(store: RedisStore, key: str) -> StoreError | None:
     try:
         await store.set(Set(key, b"3"))
-    except (StoreUnavailable, OutcomeUnknown) as fault:
+    except (StoreUnavailableError, OutcomeUnknownError) as fault:
         return fault
     return None
 
@@ -128,7 +128,7 @@ async def test_a_slot_that_has_no_node_costs_each_call_nothing(tmp_path: Path) -
             for place in net.places:
                 ask(place, "CLUSTER DELSLOTS", slot)
             await until_fast(store, tag)
-            with pytest.raises(StoreUnavailable, match="hash slot"):
+            with pytest.raises(StoreUnavailableError, match="hash slot"):
                 await store.get(Get(tag))
             for place in net.places:
                 ask(place, "CLUSTER SETSLOT", slot, "NODE", ask(net.places[0], "CLUSTER MYID"))
@@ -140,7 +140,7 @@ async def test_a_cluster_that_is_down_is_not_ready_and_is_found_when_it_is_back(
         net.split(*([place, CLIENTS] for place in net.places))
         await until(lambda: not any(map(serves, net.places)))
         store = RedisStore({**net.settings, "dialTimeout": 2.0})
-        with pytest.raises(StoreUnavailable, match="the Redis Cluster is down"):
+        with pytest.raises(StoreUnavailableError, match="the Redis Cluster is down"):
             await store.open()
         await store.close()
         net.heal()

@@ -13,7 +13,7 @@ from servers.opened_store import opening
 from servers.redis_net import CLIENTS, Place, Watched, watched
 from servers.redis_server import watched_by_sentinels
 
-from pannier_sidecar.state.errors import ETagMismatch, OutcomeUnknown, StoreFault, StoreUnavailable
+from pannier_sidecar.state.errors import ETagMismatchError, OutcomeUnknownError, StoreError, StoreUnavailableError
 from pannier_sidecar.state.requests import Get, Set
 from pannier_sidecar.stores.redis import RedisStore
 
@@ -46,7 +46,7 @@ async def test_a_primary_that_was_voted_out_gets_no_further_writes(
                 *(store.set(Set(f"first-{turn}", b"1", if_absent=True)) for store in (one, other)),
                 return_exceptions=True,
             )
-            assert sorted(map(type, results), key=str) == sorted([type(None), ETagMismatch], key=str), results
+            assert sorted(map(type, results), key=str) == sorted([type(None), ETagMismatchError], key=str), results
             net.heal()
             for when, key in written:
                 found = await eventually(lambda key=key: one.get(Get(key)))
@@ -72,7 +72,7 @@ async def _writes(store: RedisStore, prefix: str, written: list[tuple[float, str
         try:
             await store.set(Set(f"{prefix}{number}", b"1"))
             written.append((monotonic(), f"{prefix}{number}"))
-        except (StoreUnavailable, OutcomeUnknown):
+        except (StoreUnavailableError, OutcomeUnknownError):
             pass
         await asyncio.sleep(0.005)
 
@@ -125,7 +125,7 @@ async def test_strong_writes_to_a_primary_without_its_replicas_are_refused(net: 
         assert None not in outcomes
         async with opening("state.redis", {**net.settings, "dialTimeout": 2.0}) as open_one:
             fresh = await _outcome(open_one("v1"))
-            assert isinstance(fresh, StoreUnavailable), "it is cut off, with one of three Sentinels"
+            assert isinstance(fresh, StoreUnavailableError), "it is cut off, with one of three Sentinels"
         refused = await eventually_refused(running)
         assert "only 1 of 3 Sentinels can be reached" in str(refused)
         net.heal()
@@ -142,19 +142,19 @@ async def test_strong_writes_to_a_primary_without_its_replicas_are_refused(net: 
     )
 
 
-async def _outcome(call: object) -> StoreFault | None:
+async def _outcome(call: object) -> StoreError | None:
     [result] = await asyncio.gather(call, return_exceptions=True)  # type: ignore[call-overload]
     return result if isinstance(result, BaseException) else None  # type: ignore[return-value]
 
 
-async def eventually_refused(store: RedisStore) -> StoreUnavailable:
+async def eventually_refused(store: RedisStore) -> StoreUnavailableError:
     async with asyncio.timeout(30):
         while True:
             try:
                 await store.set(Set("plain", b"1"))
-            except StoreUnavailable as fault:
+            except StoreUnavailableError as fault:
                 return fault
-            except OutcomeUnknown:
+            except OutcomeUnknownError:
                 pass
             await asyncio.sleep(0.05)
 
@@ -212,6 +212,6 @@ async def until_refused_up_front(store: RedisStore) -> None:
     async with asyncio.timeout(30):
         while True:
             fault = await _outcome(store.set(Set("refused", b"1", strong=True)))
-            if type(fault) is StoreUnavailable and "nothing was written" in str(fault):
+            if type(fault) is StoreUnavailableError and "nothing was written" in str(fault):
                 return
             await asyncio.sleep(0.05)

@@ -12,7 +12,7 @@ from servers.opened_store import opening
 from servers.pgbouncer_server import pooled
 from servers.postgresql_server import PostgreSQLServer, locked
 
-from pannier_sidecar.state.errors import OutcomeUnknown, StoreUnavailable
+from pannier_sidecar.state.errors import OutcomeUnknownError, StoreUnavailableError
 from pannier_sidecar.state.requests import Delete, Get, Set
 
 pytestmark = pytest.mark.asyncio
@@ -50,7 +50,7 @@ async def test_connections_and_statements_stay_within_their_number(
                 faults += await asyncio.gather(*writes, *gets(store, 20), return_exceptions=True)
                 most = max(most, int(await asyncio.to_thread(server.sql, ALL)))
             busy = await asyncio.to_thread(server.sql, BUSY)
-        assert all(type(fault) in {StoreUnavailable, OutcomeUnknown} for fault in faults), faults
+        assert all(type(fault) in {StoreUnavailableError, OutcomeUnknownError} for fault in faults), faults
         assert int(busy) <= MAX_CONNS
         assert most <= MAX_CONNS + 1  # one may be the message that cancels
         found = await eventually(lambda: store.get(Get("k")))

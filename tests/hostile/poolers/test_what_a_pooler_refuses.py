@@ -12,7 +12,7 @@ from servers.eventually import eventually
 from servers.pgbouncer_server import PgBouncerServer
 from servers.postgresql_server import PostgreSQLServer
 
-from pannier_sidecar.state.errors import NotSupported, StoreRefused, StoreUnavailable
+from pannier_sidecar.state.errors import NotSupportedError, StoreRefusedError, StoreUnavailableError
 from pannier_sidecar.state.requests import Delete, Get, Set
 from pannier_sidecar.stores.postgresql.connection import Connection
 from pannier_sidecar.stores.postgresql.connections import Connections, always
@@ -27,7 +27,7 @@ async def test_in_statement_mode_transactions_are_refused_and_all_else_is_served
 ) -> None:
     store = await open_store()
     assert "is a pooler in statement mode" in caplog.text
-    with pytest.raises(NotSupported, match="set its pool_mode to transaction, or save the items one by one"):
+    with pytest.raises(NotSupportedError, match="set its pool_mode to transaction, or save the items one by one"):
         await store.transact([Set("a", b"1"), Set("b", b"1")])
     assert await store.get(Get("a")) is None
     await store.transact([Set("a", b"1")])
@@ -37,7 +37,7 @@ async def test_in_statement_mode_transactions_are_refused_and_all_else_is_served
 
 async def test_a_parameter_that_the_pooler_does_not_take_is_named(pooler: PgBouncerServer, open_store) -> None:
     url = f"{pooler.settings['connectionString']}?statement_timeout=5000"
-    with pytest.raises(StoreRefused, match="take statement_timeout out there .*ignore_startup_parameters"):
+    with pytest.raises(StoreRefusedError, match="take statement_timeout out there .*ignore_startup_parameters"):
         await open_store(connectionString=url)
 
 
@@ -81,7 +81,7 @@ async def test_while_it_is_away_nothing_happens_and_it_is_found_again(pooler: Pg
     pooler.kill()
     await asyncio.sleep(0.1)  # for the connections' ends to arrive
     for call in (store.get(Get("k")), store.set(Set("k", b"2")), store.transact([Set("k", b"2"), Set("l", b"2")])):
-        with pytest.raises(StoreUnavailable, match="can't be reached"):
+        with pytest.raises(StoreUnavailableError, match="can't be reached"):
             await call
     await asyncio.to_thread(pooler.start)
     found = await eventually(lambda: store.get(Get("k")))

@@ -13,7 +13,7 @@ from hostile.effort import Effort
 from hostile.secrets.canaries import CANARY, WAYS, leaks, manifest, mutated, reference
 
 from pannier_crds.catalogue import ComponentType, known_types
-from pannier_crds.component import Component, InvalidManifest
+from pannier_crds.component import Component, InvalidManifestError
 from pannier_crds.manifests import read_documents, write_document
 from pannier_operator.admission.components import judge
 from pannier_operator.status.conditions import events_between, status_of
@@ -33,7 +33,7 @@ def said_by_checks_and_operator(made: dict[str, Any]) -> Iterator[str]:
     try:
         component = Component.from_manifest(made)
         yield repr(component)
-    except InvalidManifest as invalid:
+    except InvalidManifestError as invalid:
         yield str(invalid)
     yield str(judge("CREATE", made, None, ()))
     yield str(judge("UPDATE", made, manifest_like(made), ()))

@@ -15,7 +15,7 @@ from hostile.secrets.canaries import CANARY, leaks
 
 from pannier_crds.secret import Secret
 from pannier_sidecar.observing.logs import PlainLines
-from pannier_sidecar.state.errors import StoreFault
+from pannier_sidecar.state.errors import StoreError
 from pannier_sidecar.stores.registry import load
 
 Server = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
@@ -132,7 +132,7 @@ async def test_what_a_server_says(kind: str, speaks: str, promise: Promise, capl
         at = f"127.0.0.1:{server.sockets[0].getsockname()[1]}"
         for _ in range(2):
             store = load(kind)(settings(at))
-            with pytest.raises(StoreFault) as refused:
+            with pytest.raises(StoreError) as refused:
                 async with asyncio.timeout(20):
                     await store.open()
                     await store.ping()

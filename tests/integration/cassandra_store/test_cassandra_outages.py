@@ -14,7 +14,7 @@ from servers.opened_store import opened
 from servers.processes import free_port
 from servers.redis_server import make_certificates
 
-from pannier_sidecar.state.errors import OutcomeUnknown, StoreFault, StoreRefused, StoreUnavailable
+from pannier_sidecar.state.errors import OutcomeUnknownError, StoreError, StoreRefusedError, StoreUnavailableError
 from pannier_sidecar.state.requests import Delete, Get, Set
 from pannier_sidecar.stores.cassandra import CassandraStore
 from pannier_sidecar.stores.cassandra import store as store_module
@@ -51,10 +51,10 @@ async def test_a_paused_server_fails_calls_in_time_and_serves_again(server: Cass
         finally:
             server.resume()
         for fault in read:
-            assert type(fault) is StoreUnavailable
+            assert type(fault) is StoreUnavailableError
             assert "did not answer within 2 s" in str(fault)
         for fault in written:
-            assert type(fault) is OutcomeUnknown
+            assert type(fault) is OutcomeUnknownError
             assert "read the key before writing again" in str(fault)
         await eventually(lambda: store.set(Set("k", b"3")))
 
@@ -84,7 +84,7 @@ async def test_calls_that_are_too_many_wait_for_a_place_but_not_for_ever(
     monkeypatch.setattr(store_module, "MOST_UNDER_WAY", 0)
     async with opened(CassandraStore({**settings, "timeout": 1.0})) as store:
         for call in (store.get(Get("k1")), store.set(Set("k1", b"2"))):
-            with pytest.raises(StoreUnavailable, match="has more calls waiting than it can take; try again later"):
+            with pytest.raises(StoreUnavailableError, match="has more calls waiting than it can take; try again later"):
                 await call
 
 
@@ -92,7 +92,7 @@ async def test_a_paused_server_is_not_waited_for_when_opening(server: CassandraS
     server.pause()
     try:
         store = CassandraStore(server.settings(keyspace))
-        with pytest.raises(StoreUnavailable, match="can't be reached: .*Timed out"):
+        with pytest.raises(StoreUnavailableError, match="can't be reached: .*Timed out"):
             await store.open()
         await store.close()
     finally:
@@ -102,23 +102,23 @@ async def test_a_paused_server_is_not_waited_for_when_opening(server: CassandraS
 async def test_a_host_without_an_address_is_named() -> None:
     store = CassandraStore({"hosts": "nowhere.invalid"})
     with pytest.raises(
-        StoreUnavailable, match=r"Cassandra at nowhere.invalid, .*: no host has an address; check hosts"
+        StoreUnavailableError, match=r"Cassandra at nowhere.invalid, .*: no host has an address; check hosts"
     ):
         await store.open()
     await store.close()
 
 
-@pytest.mark.parametrize(("consistency", "fault"), [("All", StoreUnavailable), ("Quorum", OutcomeUnknown)])
+@pytest.mark.parametrize(("consistency", "fault"), [("All", StoreUnavailableError), ("Quorum", OutcomeUnknownError)])
 async def test_too_few_replicas_are_told(
-    server: CassandraServer, keyspace: str, consistency: str, fault: type[StoreFault]
+    server: CassandraServer, keyspace: str, consistency: str, fault: type[StoreError]
 ) -> None:
     """Cassandra says which quorum it lacks: the one that decides, or the one that is asked to acknowledge."""
     settings = {**server.settings(keyspace), "replicationFactor": 3, "consistency": consistency}
     async with opened(CassandraStore(settings)) as store:
-        with pytest.raises(StoreFault, match="has too few replicas for this consistency: 2 are asked for") as told:
+        with pytest.raises(StoreError, match="has too few replicas for this consistency: 2 are asked for") as told:
             await store.set(Set("k", b"1"))
         assert type(told.value) is fault
-        with pytest.raises(StoreUnavailable, match="has too few replicas for this consistency"):
+        with pytest.raises(StoreUnavailableError, match="has too few replicas for this consistency"):
             await store.get(Get("k"))
 
 
@@ -131,7 +131,7 @@ async def test_who_gives_up_opening_leaves_nothing_behind(server: CassandraServe
     with pytest.raises(asyncio.CancelledError):
         await opening
     await store.close()
-    with pytest.raises(StoreUnavailable, match="not open, or closed"):
+    with pytest.raises(StoreUnavailableError, match="not open, or closed"):
         await store.get(Get("k"))
     await until(lambda: threading.active_count() <= before + 2)  # asyncio's for what blocks, the driver's for all
 
@@ -140,7 +140,7 @@ async def test_where_nobody_listens_opening_says_where() -> None:
     port = free_port()
     for _ in range(3):
         store = CassandraStore({"hosts": "127.0.0.1", "port": port})
-        with pytest.raises(StoreUnavailable, match=f"Cassandra at 127.0.0.1, port {port}, can't be reached"):
+        with pytest.raises(StoreUnavailableError, match=f"Cassandra at 127.0.0.1, port {port}, can't be reached"):
             await store.open()
         await store.close()
 
@@ -155,7 +155,7 @@ async def test_who_may_not_is_told_what_an_administrator_has_to_run(secured: Cas
         ({"table": "others"}, f"have an administrator run: CREATE TABLE IF NOT EXISTS {keyspace}.others .key text,"),
     ):
         store = CassandraStore({**settings, **changed})
-        with pytest.raises(StoreRefused, match=advice):
+        with pytest.raises(StoreRefusedError, match=advice):
             await store.open()
         await store.close()
     as_administrator(
@@ -163,7 +163,7 @@ async def test_who_may_not_is_told_what_an_administrator_has_to_run(secured: Cas
     )
     store = CassandraStore(settings)
     await eventually(store.open)  # permissions are looked up again after a while
-    with pytest.raises(StoreRefused, match=f"GRANT MODIFY ON {keyspace}.items TO"):
+    with pytest.raises(StoreRefusedError, match=f"GRANT MODIFY ON {keyspace}.items TO"):
         await store.set(Set("k", b"1"))
     as_administrator(secured, f"GRANT MODIFY ON {keyspace}.items TO {keyspace}")
     await eventually(lambda: store.set(Set("k", b"1")))
@@ -206,6 +206,6 @@ async def test_over_tls_both_sides_know_each_other(secured: CassandraServer, key
         ({"clientKey": stranger.text("client.key")}, "clientCert and clientKey cannot be used: .*belong together"),
     ):
         store = CassandraStore({**settings, **changed})
-        with pytest.raises(StoreRefused, match=advice):
+        with pytest.raises(StoreRefusedError, match=advice):
             await store.open()
         await store.close()

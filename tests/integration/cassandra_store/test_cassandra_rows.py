@@ -9,7 +9,7 @@ from cassandra.cluster import Session
 from servers.cassandra_server import CassandraServer
 from servers.opened_store import opened
 
-from pannier_sidecar.state.errors import ETagMismatch, StoreRefused
+from pannier_sidecar.state.errors import ETagMismatchError, StoreRefusedError
 from pannier_sidecar.state.requests import Delete, Get, Set
 from pannier_sidecar.stores.cassandra import CassandraStore
 
@@ -54,14 +54,14 @@ async def test_a_row_of_daprs_is_read_and_its_etag_holds(server: CassandraServer
     async with opened(CassandraStore(server.settings(keyspace))) as store:
         found = await present(store, "app||k")
         assert (found.value, found.expires_at) == (b'{"a":1}', None)
-        with pytest.raises(ETagMismatch):
+        with pytest.raises(ETagMismatchError):
             await store.set(Set("app||k", b"2", "-1"))
-        with pytest.raises(ETagMismatch):
+        with pytest.raises(ETagMismatchError):
             await store.set(Set("app||k", b"2", if_absent=True))
         await store.set(Set("app||k", b"2", found.etag))
         assert dapr.get("app||k") == (b"2", None)
         for write in (Set("app||k", b"3", found.etag), Delete("app||k", found.etag)):
-            with pytest.raises(ETagMismatch):
+            with pytest.raises(ETagMismatchError):
                 await (store.set(write) if isinstance(write, Set) else store.delete(write))
         assert list((await store.keys("app||", 10, None)).keys) == ["app||k"]
 
@@ -109,14 +109,14 @@ async def test_a_value_that_expires_in_a_row_of_daprs_leaves_no_key(
 
 async def test_a_ttl_of_more_than_twenty_years_is_refused(server: CassandraServer, keyspace: str) -> None:
     async with opened(CassandraStore(server.settings(keyspace))) as store:
-        with pytest.raises(StoreRefused, match="ttlInSeconds 2147483647 of key k is too long"):
+        with pytest.raises(StoreRefusedError, match="ttlInSeconds 2147483647 of key k is too long"):
             await store.set(Set("k", b"1", ttl=2**31 - 1))
         assert await store.get(Get("k")) is None
 
 
 async def test_a_value_that_no_message_can_hold_is_refused(server: CassandraServer, keyspace: str) -> None:
     async with opened(CassandraStore(server.settings(keyspace))) as store:
-        with pytest.raises(StoreRefused, match="too large .allowed maximum of [0-9]+ bytes.; split it"):
+        with pytest.raises(StoreRefusedError, match="too large .allowed maximum of [0-9]+ bytes.; split it"):
             await store.set(Set("k", bytes(20_000_000)))
         assert await store.get(Get("k")) is None
 
@@ -124,7 +124,7 @@ async def test_a_value_that_no_message_can_hold_is_refused(server: CassandraServ
 async def test_a_table_of_another_shape_is_left_alone(server: CassandraServer, keyspace: str, dapr: Dapr) -> None:
     dapr.run(f"CREATE TABLE {keyspace}.people (name text PRIMARY KEY, age int)")
     store = CassandraStore({**server.settings(keyspace), "table": "people"})
-    with pytest.raises(StoreRefused, match="is not one for state: it needs key text PRIMARY KEY"):
+    with pytest.raises(StoreRefusedError, match="is not one for state: it needs key text PRIMARY KEY"):
         await store.open()
     await store.close()
     columns = "SELECT column_name FROM system_schema.columns WHERE keyspace_name = ? AND table_name = 'people'"

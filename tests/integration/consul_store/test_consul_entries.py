@@ -9,7 +9,7 @@ import pytest
 from servers.consul_server import ConsulServer, single
 from servers.opened_store import opened
 
-from pannier_sidecar.state.errors import ETagMismatch, NotSupported, StoreRefused
+from pannier_sidecar.state.errors import ETagMismatchError, NotSupportedError, StoreRefusedError
 from pannier_sidecar.state.requests import Delete, Get, Set
 from pannier_sidecar.state.store import StoredValue
 from pannier_sidecar.stores.consul import ConsulStore
@@ -48,7 +48,7 @@ async def test_an_entry_that_dapr_wrote_is_read_and_written_on(store: ConsulStor
     await store.set(Set("app||k", b"2", if_match=found.etag))
     assert server.stored("app||k") == b"2"
     server.ask("PUT", "/v1/kv/dapr/app%7C%7Ck", b"3")
-    with pytest.raises(ETagMismatch):
+    with pytest.raises(ETagMismatchError):
         await store.set(Set("app||k", b"4", if_match=found.etag))
     await store.delete(Delete("app||k", (await present(store, "app||k")).etag))
     assert server.stored("app||k") is None
@@ -101,7 +101,7 @@ async def test_an_etag_of_what_has_expired_writes_nothing(store: ConsulStore, se
     await asyncio.sleep(2)
     assert server.stored("k") == b"1", "nothing has read it, so it is there yet"
     for write in (Set("k", b"2", if_match=etag), Delete("k", if_match=etag)):
-        with pytest.raises(ETagMismatch):
+        with pytest.raises(ETagMismatchError):
             await (store.set(write) if isinstance(write, Set) else store.delete(write))
     await store.set(Set("k", b"3", if_absent=True))
     assert (await present(store, "k")).value == b"3"
@@ -109,19 +109,19 @@ async def test_an_etag_of_what_has_expired_writes_nothing(store: ConsulStore, se
 
 async def test_a_value_that_is_too_large_is_refused_with_the_limit(store: ConsulStore) -> None:
     await store.set(Set("k", b"before"))
-    with pytest.raises(StoreRefused, match=r"too large for Consul: 524289 bytes, and it takes 524288"):
+    with pytest.raises(StoreRefusedError, match=r"too large for Consul: 524289 bytes, and it takes 524288"):
         await store.set(Set("k", bytes(524289)))
-    with pytest.raises(StoreRefused, match=r"too large.*kv_max_value_size"):
+    with pytest.raises(StoreRefusedError, match=r"too large.*kv_max_value_size"):
         await store.transact([Set("k", bytes(400_000)), Set("l", bytes(400_000))])
     assert (await present(store, "k")).value == b"before"
 
 
 async def test_a_transaction_of_too_many_checks_is_refused(store: ConsulStore) -> None:
     writes = [Set(f"k{number}", b"1", if_absent=True) for number in range(33)]
-    with pytest.raises(NotSupported, match="takes 66 operations of Consul, which allows 64"):
+    with pytest.raises(NotSupportedError, match="takes 66 operations of Consul, which allows 64"):
         await store.transact(writes)
     await store.transact(writes[:32])
-    with pytest.raises(ETagMismatch, match="key k31 exists already"):
+    with pytest.raises(ETagMismatchError, match="key k31 exists already"):
         await store.transact([writes[32], writes[31]])
 
 

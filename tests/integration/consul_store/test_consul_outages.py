@@ -17,7 +17,7 @@ from servers.opened_store import opened
 from servers.processes import free_port
 from servers.redis_server import make_certificates
 
-from pannier_sidecar.state.errors import OutcomeUnknown, StoreFault, StoreRefused, StoreUnavailable
+from pannier_sidecar.state.errors import OutcomeUnknownError, StoreError, StoreRefusedError, StoreUnavailableError
 from pannier_sidecar.state.requests import Delete, Get, Set
 from pannier_sidecar.stores.consul import ConsulStore
 
@@ -47,9 +47,9 @@ async def test_killed_and_restarted_it_has_every_answered_write(server: ConsulSe
             store.keys("", 10, None),
             store.ping(),
         ):
-            with pytest.raises(StoreUnavailable, match=server.address):
+            with pytest.raises(StoreUnavailableError, match=server.address):
                 await call
-        assert all(isinstance(each, StoreUnavailable) for each in await store.bulk_get([Get("k0"), Get("k1")]))
+        assert all(isinstance(each, StoreUnavailableError) for each in await store.bulk_get([Get("k0"), Get("k1")]))
         server.start()
         found = await eventually(lambda: store.get(Get("k0")))
         assert found == etag
@@ -65,7 +65,7 @@ async def test_a_stopped_server_fails_calls_in_time_and_serves_again_when_contin
         calls = (store.get(Get("k")), store.set(Set("k", b"2")), store.transact([Set("k", b"3")]))
         results = await asyncio.gather(*calls, return_exceptions=True)
         assert monotonic() - started < 10
-        assert [type(result) for result in results] == [StoreUnavailable, OutcomeUnknown, OutcomeUnknown]
+        assert [type(result) for result in results] == [StoreUnavailableError, OutcomeUnknownError, OutcomeUnknownError]
         assert all("did not answer within 1 s" in str(result) for result in results)
         server.resume()
         await eventually(lambda: store.set(Set("k", b"4")))
@@ -77,20 +77,20 @@ async def test_no_write_is_sent_again_when_its_answer_is_lost(server: ConsulServ
         found = await store.get(Get("k"))
         assert found is not None
         proxy.loses_answers = True
-        with pytest.raises(OutcomeUnknown, match="read the key before writing again"):
+        with pytest.raises(OutcomeUnknownError, match="read the key before writing again"):
             await store.set(Set("k", b"2", if_match=found.etag))
         assert proxy.lost == 1
-        with pytest.raises(OutcomeUnknown):
+        with pytest.raises(OutcomeUnknownError):
             await store.transact([Set("k", b"3")])
         assert proxy.lost == 2
-        with pytest.raises(OutcomeUnknown):
+        with pytest.raises(OutcomeUnknownError):
             await store.set(Set("k", b"4"))
         assert proxy.lost == 3
         assert server.stored("k") == b"4"
-        with pytest.raises(OutcomeUnknown):
+        with pytest.raises(OutcomeUnknownError):
             await store.delete(Delete("k"))
         assert proxy.lost == 4
-        with pytest.raises(StoreUnavailable):
+        with pytest.raises(StoreUnavailableError):
             await store.get(Get("k"))
         assert proxy.lost == 6, "a read is asked again"
 
@@ -150,8 +150,8 @@ def token_with(server: ConsulServer, name: str, rules: str) -> str:
     return str(token["SecretID"])
 
 
-async def fault(**settings: str | float | bool) -> StoreFault:
-    with pytest.raises(StoreFault) as caught:
+async def fault(**settings: str | float | bool) -> StoreError:
+    with pytest.raises(StoreError) as caught:
         async with opened(ConsulStore({"timeout": 30.0, **settings})):
             pass
     return caught.value
@@ -163,7 +163,7 @@ async def test_the_policy_of_the_example_is_all_that_is_needed(guarded: ConsulSe
         await store.set(Set("k", b"1"))
         await store.transact([Set("l", b"2"), Delete("m")])
         assert (await store.keys("", 10, None)).keys == ["k", "l"]
-        with pytest.raises(StoreRefused, match="too large"):
+        with pytest.raises(StoreRefusedError, match="too large"):
             await store.set(Set("k", bytes(524289)))  # of which it may not ask the limit
         await store.delete(Delete("k"))
 
@@ -172,7 +172,7 @@ async def test_without_a_token_and_with_one_that_may_not_write_the_policy_is_tol
     reading = token_with(guarded, "reading", 'key_prefix "dapr/" { policy = "read" }')
     for settings in ({}, {"aclToken": reading}, {"aclToken": "66666666-7777-8888-9999-000000000000"}):
         refused = await fault(httpAddr=guarded.address, **settings)
-        assert isinstance(refused, StoreRefused), refused
+        assert isinstance(refused, StoreRefusedError), refused
         assert 'let aclToken be one whose policy has: key_prefix "dapr/" { policy = "write" }' in str(refused)
         assert settings.get("aclToken", "nothing") not in str(refused)
 
@@ -180,7 +180,7 @@ async def test_without_a_token_and_with_one_that_may_not_write_the_policy_is_tol
 async def test_nobody_at_the_address_is_told_with_the_field() -> None:
     port = free_port()
     unavailable = await fault(httpAddr=f"127.0.0.1:{port}")
-    assert isinstance(unavailable, StoreUnavailable)
+    assert isinstance(unavailable, StoreUnavailableError)
     assert f"http://127.0.0.1:{port} cannot be reached" in str(unavailable)
     assert "check httpAddr and scheme" in str(unavailable)
 
@@ -204,7 +204,7 @@ async def test_tls_is_spoken_with_those_that_are_trusted(tmp_path: Path) -> None
 @pytest.mark.parametrize("address", ["localhost", "ftp://a:1", "a:b", ":8500", "unix:///run/consul", "a:1/path"])
 async def test_an_address_that_is_none_is_named(address: str) -> None:
     refused = await fault(httpAddr=address)
-    assert isinstance(refused, StoreRefused)
+    assert isinstance(refused, StoreRefusedError)
     assert "httpAddr is no address: " in str(refused) and f"'{address}'" not in str(refused)
 
 

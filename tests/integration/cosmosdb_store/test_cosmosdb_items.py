@@ -10,7 +10,7 @@ import pytest
 from servers.cosmosdb_server import CosmosServer, running
 from servers.opened_cosmosdb import opened
 
-from pannier_sidecar.state.errors import ETagInvalid, ETagMismatch, NotSupported, StoreRefused
+from pannier_sidecar.state.errors import ETagMismatchError, InvalidETagError, NotSupportedError, StoreRefusedError
 from pannier_sidecar.state.requests import Delete, Get, Set
 from pannier_sidecar.stores.cosmosdb import CosmosDBStore
 
@@ -69,12 +69,12 @@ async def test_an_item_of_dapr_is_guarded_by_its_etag(store: CosmosDBStore, serv
     server.put({"id": key, "partitionKey": key, "value": {"a": 1}, "isBinary": False})
     found = await store.get(Get(key))
     assert found is not None
-    with pytest.raises(ETagMismatch):
+    with pytest.raises(ETagMismatchError):
         await store.set(Set(key, b"2", if_absent=True))
-    with pytest.raises(ETagMismatch):
+    with pytest.raises(ETagMismatchError):
         await store.set(Set(key, b"2", if_match='"00000000-0000-0000-0000-000000000000"'))
     await store.set(Set(key, b"2", if_match=found.etag))
-    with pytest.raises(ETagMismatch):
+    with pytest.raises(ETagMismatchError):
         await store.delete(Delete(key, if_match=found.etag))
 
 
@@ -107,7 +107,7 @@ async def test_one_key_in_two_partitions_is_two(store: CosmosDBStore, key: str) 
 
 
 async def test_a_transaction_over_partitions_is_refused_and_changes_nothing(store: CosmosDBStore, key: str) -> None:
-    with pytest.raises(NotSupported, match="give the request the metadata partitionKey"):
+    with pytest.raises(NotSupportedError, match="give the request the metadata partitionKey"):
         await store.transact([Set(key, b"1"), Set(key + "b", b"1")])
     assert await store.get(Get(key)) is None
 
@@ -115,7 +115,7 @@ async def test_a_transaction_over_partitions_is_refused_and_changes_nothing(stor
 async def test_a_transaction_of_deletes_counts_twice_what_it_cannot_guard(store: CosmosDBStore, key: str) -> None:
     here = {"partitionKey": key}
     await store.transact([Delete(f"{key}-{number}", metadata=here) for number in range(50)])
-    with pytest.raises(NotSupported, match="takes 102 operations of Cosmos DB, which has 100 at most"):
+    with pytest.raises(NotSupportedError, match="takes 102 operations of Cosmos DB, which has 100 at most"):
         await store.transact([Delete(f"{key}-{number}", metadata=here) for number in range(51)])
 
 
@@ -135,7 +135,7 @@ async def test_an_expiry_is_the_items_own_ttl(store: CosmosDBStore, server: Cosm
 
 async def test_where_nothing_expires_a_write_that_should_is_refused(server: CosmosServer, key: str) -> None:
     async with opened({**server.settings, "database": "never"}) as store:
-        with pytest.raises(NotSupported, match=r"time to live is off; turn it on .* --ttl -1"):
+        with pytest.raises(NotSupportedError, match=r"time to live is off; turn it on .* --ttl -1"):
             await store.set(Set(key, b"1", ttl=100))
         await store.set(Set(key, b"1"))
         server.put({"id": key, "partitionKey": key, "value": 1, "isBinary": False, "ttl": 1}, "never")
@@ -159,7 +159,7 @@ async def test_where_everything_expires_what_should_not_does_not(server: CosmosS
 
 @pytest.mark.parametrize("etag", ["*", "", " 1", "1,2", "ü", "1\n", "9" * 257])
 async def test_what_could_match_another_etag_is_none(store: CosmosDBStore, key: str, etag: str) -> None:
-    with pytest.raises(ETagInvalid):
+    with pytest.raises(InvalidETagError):
         await store.set(Set(key, b"1", if_match=etag))
 
 
@@ -167,5 +167,5 @@ async def test_an_item_that_is_no_state_is_refused_and_named(
     store: CosmosDBStore, server: CosmosServer, key: str
 ) -> None:
     server.put({"id": key, "partitionKey": key, "total": 3})
-    with pytest.raises(StoreRefused, match="has no property value, so it holds no state"):
+    with pytest.raises(StoreRefusedError, match="has no property value, so it holds no state"):
         await store.get(Get(key))

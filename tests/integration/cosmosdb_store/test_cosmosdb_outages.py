@@ -11,7 +11,7 @@ from servers.opened_cosmosdb import opened
 from servers.pannier_process import Pannier
 from servers.processes import free_port
 
-from pannier_sidecar.state.errors import OutcomeUnknown, StoreFault, StoreRefused, StoreUnavailable
+from pannier_sidecar.state.errors import OutcomeUnknownError, StoreError, StoreRefusedError, StoreUnavailableError
 from pannier_sidecar.state.requests import Delete, Get, Set
 from pannier_sidecar.stores.cosmosdb import CosmosDBStore
 
@@ -26,9 +26,9 @@ EXAMPLE = Path(__file__).parents[3] / "examples" / "components" / "cosmosdb" / "
 LIMIT_S = 60.0
 
 
-async def fault_of_opening(settings: dict[str, Any], **more: Any) -> StoreFault:
+async def fault_of_opening(settings: dict[str, Any], **more: Any) -> StoreError:
     store = CosmosDBStore({**settings, **more})
-    with pytest.raises(StoreFault) as caught:
+    with pytest.raises(StoreError) as caught:
         await store.open()
     await store.close()
     return caught.value
@@ -46,14 +46,14 @@ async def test_an_account_that_is_not_there_is_named_in_time(server: CosmosServe
     started = monotonic()
     fault = await fault_of_opening(server.settings, url=url, timeout=2.0)
     assert monotonic() - started < LIMIT_S / 2
-    assert isinstance(fault, StoreUnavailable)
+    assert isinstance(fault, StoreUnavailableError)
     assert url in str(fault)
 
 
 async def test_a_container_that_is_missing_says_how_to_make_it(server: CosmosServer) -> None:
     for wrong in ({"collection": "nothing"}, {"database": "nothing"}):
         fault = await fault_of_opening(server.settings, **wrong)
-        assert isinstance(fault, StoreRefused)
+        assert isinstance(fault, StoreRefusedError)
         assert "az cosmosdb sql container create --partition-key-path /partitionKey" in str(fault)
 
 
@@ -62,13 +62,13 @@ async def test_a_container_with_another_partition_key_is_refused(server: CosmosS
     other = {**CONTAINER, "partitionKey": {"paths": ["/city"], "kind": "Hash"}}
     server.call("POST", "/dbs/other/colls", other)
     fault = await fault_of_opening(server.settings, database="other")
-    assert isinstance(fault, StoreRefused)
+    assert isinstance(fault, StoreRefusedError)
     assert "has the partition key /city, which can't be changed" in str(fault)
 
 
 async def test_a_key_that_is_none_names_the_field(server: CosmosServer) -> None:
     fault = await fault_of_opening(server.settings, masterKey="abc")
-    assert isinstance(fault, StoreRefused)
+    assert isinstance(fault, StoreRefusedError)
     assert "correct url and masterKey" in str(fault)
 
 
@@ -76,7 +76,7 @@ async def test_a_key_that_is_none_names_the_field(server: CosmosServer) -> None:
 async def test_what_is_missing_is_named(name: str) -> None:
     settings = {"url": "https://x", "database": "d", "collection": "c"}
     fault = await fault_of_opening({**settings, name: None})
-    assert isinstance(fault, StoreRefused)
+    assert isinstance(fault, StoreRefusedError)
     assert str(fault).startswith(f"{name} is missing")
 
 
@@ -85,10 +85,10 @@ async def test_killed_calls_fail_and_after_a_start_they_succeed(server: CosmosSe
         await store.set(Set("k", b"1"))
         server.kill()
         for call in (store.get(Get("k")), store.ping(), store.bulk_get([Get("k"), Get("l")])):
-            with pytest.raises(StoreUnavailable):
+            with pytest.raises(StoreUnavailableError):
                 await call
         faults = await store.bulk_write([Set("a", b"1"), Set("b", b"1", if_absent=True), Delete("c")])
-        assert all(isinstance(fault, StoreUnavailable) for fault in faults)
+        assert all(isinstance(fault, StoreUnavailableError) for fault in faults)
         server.start()
         server.make_container(defaultTtl=-1)  # it keeps everything in memory
         assert await eventually(lambda: store.get(Get("k"))) is None
@@ -102,9 +102,9 @@ async def test_an_account_that_hangs_fails_calls_in_time_and_serves_again_after(
         found = await eventually(lambda: store.get(Get("k")))
         server.pause()
         started = monotonic()
-        with pytest.raises(StoreUnavailable, match="gave no answer within 2 s"):
+        with pytest.raises(StoreUnavailableError, match="gave no answer within 2 s"):
             await store.get(Get("k"))
-        with pytest.raises(OutcomeUnknown, match="read the key before writing again"):
+        with pytest.raises(OutcomeUnknownError, match="read the key before writing again"):
             await store.set(Set("k", b"2", if_match=found.etag))
         assert monotonic() - started < LIMIT_S / 2
         server.resume()

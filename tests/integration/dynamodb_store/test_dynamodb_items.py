@@ -10,7 +10,7 @@ import yaml
 from servers.dynamodb_server import DynamoDBServer
 from servers.opened_store import opened
 
-from pannier_sidecar.state.errors import ETagMismatch, StoreRefused
+from pannier_sidecar.state.errors import ETagMismatchError, StoreRefusedError
 from pannier_sidecar.state.requests import Delete, Get, Set
 from pannier_sidecar.stores.dynamodb import DynamoDBStore
 
@@ -47,10 +47,10 @@ async def test_what_dapr_wrote_is_read_and_its_etag_holds(
     found = await store.get(Get("app||k"))
     assert found is not None
     assert (found.value, found.etag, found.expires_at) == (bytes_of_it, ETAG, None)
-    with pytest.raises(ETagMismatch):
+    with pytest.raises(ETagMismatchError):
         await store.set(Set("app||k", b"2", "8f3b5b1c9d2e4a68"))
     await store.set(Set("app||k", b"2", ETAG))
-    with pytest.raises(ETagMismatch):
+    with pytest.raises(ETagMismatchError):
         await store.delete(Delete("app||k", ETAG))
 
 
@@ -104,10 +104,10 @@ async def test_an_item_of_somebody_else_is_told_of_and_harms_no_other(
 ) -> None:
     put(server, table, "foreign", value={"M": {"a": {"N": "1"}}})
     await store.set(Set("ours", b"1"))
-    with pytest.raises(StoreRefused, match="the item of key foreign has no attribute 'value' of type S or B"):
+    with pytest.raises(StoreRefusedError, match="the item of key foreign has no attribute 'value' of type S or B"):
         await store.get(Get("foreign"))
     foreign, ours = await store.bulk_get([Get("foreign"), Get("ours")])
-    assert isinstance(foreign, StoreRefused)
+    assert isinstance(foreign, StoreRefusedError)
     assert getattr(ours, "value", None) == b"1"
     await store.set(Set("foreign", b"2"))
     assert (await present(store, "foreign")).value == b"2"
@@ -119,10 +119,12 @@ async def test_the_largest_item_is_taken_and_one_byte_more_is_refused(store: Dyn
     before = await present(store, "k")
     for write in (Set("k", b"x" * (room + 17)), Set("k", b"\xff" * (room + 17))):
         for call in (store.set(write), store.transact([write, Set("other", b"1")])):
-            with pytest.raises(StoreRefused, match="the value of key k is too large: .* holds 409600 bytes an item"):
+            with pytest.raises(
+                StoreRefusedError, match="the value of key k is too large: .* holds 409600 bytes an item"
+            ):
                 await call
         fault, other = await store.bulk_write([write, Set("other", b"1")])
-        assert isinstance(fault, StoreRefused)
+        assert isinstance(fault, StoreRefusedError)
         assert other is None
     assert await present(store, "k") == before
 

@@ -12,7 +12,12 @@ from servers.eventually import eventually, until
 from servers.load import Load
 from servers.opened_store import opened
 
-from pannier_sidecar.state.errors import ETagMismatch, OutcomeUnknown, StoreRefused, StoreUnavailable
+from pannier_sidecar.state.errors import (
+    ETagMismatchError,
+    OutcomeUnknownError,
+    StoreRefusedError,
+    StoreUnavailableError,
+)
 from pannier_sidecar.state.requests import Delete, Get, Set
 from pannier_sidecar.stores.dynamodb import DynamoDBStore
 
@@ -52,17 +57,17 @@ async def test_a_paused_server_fails_calls_in_time_and_serves_again(server: Dyna
         finally:
             server.resume()
         for fault in (*read, *answered[0]):
-            assert type(fault) is StoreUnavailable
+            assert type(fault) is StoreUnavailableError
             assert "did not answer within 0.5 s" in str(fault)
         for fault in (*written, *answered[1]):
-            assert type(fault) is OutcomeUnknown
+            assert type(fault) is OutcomeUnknownError
             assert "read the key before writing again" in str(fault)
         await eventually(lambda: store.set(Set("k", b"4")))
 
 
 async def test_where_nobody_listens_opening_says_where(server: DynamoDBServer, table: str) -> None:
     store = DynamoDBStore({**server.settings(table), "endpoint": "http://127.0.0.1:9"})
-    with pytest.raises(StoreUnavailable, match="DynamoDB at http://127.0.0.1:9 can't do it now"):
+    with pytest.raises(StoreUnavailableError, match="DynamoDB at http://127.0.0.1:9 can't do it now"):
         await store.open()
     await store.close()
 
@@ -75,7 +80,7 @@ async def test_a_conditional_write_whose_answer_is_lost_is_not_repeated(server: 
     async with between(server.endpoint) as way, opened(through(way, server, table)) as store:
         way.seen.clear()
         way.troubles[:] = ["lost"]
-        with pytest.raises(OutcomeUnknown, match="read the key before writing again"):
+        with pytest.raises(OutcomeUnknownError, match="read the key before writing again"):
             await store.set(Set("k", b"1", if_absent=True))
         assert way.seen == ["PutItem"]
         assert (await present(store, "k")).value == b"1"
@@ -98,12 +103,12 @@ async def test_a_read_is_repeated_and_no_write_whose_answer_is_lost(
         ):
             way.seen.clear()
             way.troubles[:] = [trouble]
-            with pytest.raises(OutcomeUnknown):
+            with pytest.raises(OutcomeUnknownError):
                 await call
             assert way.seen == [name]
         way.troubles[:] = [trouble]
         for fault in await store.bulk_write([Set("a", b"1"), Set("b", b"1")]):
-            assert type(fault) is OutcomeUnknown
+            assert type(fault) is OutcomeUnknownError
 
 
 async def test_what_is_throttled_is_repeated_because_it_was_not_done(server: DynamoDBServer, table: str) -> None:
@@ -120,11 +125,11 @@ async def test_a_transaction_that_is_throttled_after_its_answer_was_lost_may_hav
 ) -> None:
     async with between(server.endpoint) as way, opened(through(way, server, table)) as store:
         way.troubles[:] = ["lost", BUSY, BUSY, BUSY]
-        with pytest.raises(OutcomeUnknown, match="an earlier attempt was not answered"):
+        with pytest.raises(OutcomeUnknownError, match="an earlier attempt was not answered"):
             await store.transact([Set("k", b"1", if_absent=True), Set("l", b"1", if_absent=True)])
         assert (await present(store, "l")).value == b"1"
         way.troubles[:] = [BUSY] * 4
-        with pytest.raises(StoreUnavailable):
+        with pytest.raises(StoreUnavailableError):
             await store.transact([Set("k", b"1", if_absent=True), Set("l", b"1", if_absent=True)])
 
 
@@ -133,7 +138,7 @@ async def test_a_transaction_whose_answer_is_lost_happens_once(server: DynamoDBS
         way.troubles[:] = ["lost"]
         await store.transact([Set("k", b"1", if_absent=True), Set("l", b"1", if_absent=True)])
         assert way.seen[-2:] == ["TransactWriteItems"] * 2
-        with pytest.raises(ETagMismatch, match="key k exists already"):
+        with pytest.raises(ETagMismatchError, match="key k exists already"):
             await store.transact([Set("k", b"2", if_absent=True), Set("l", b"2")])
         assert (await present(store, "l")).value == b"1"
 
@@ -145,9 +150,9 @@ async def test_a_throttled_conditional_write_is_repeated_because_it_was_not_done
         way.troubles[:] = [BUSY, BUSY]
         await store.set(Set("k", b"1", if_absent=True))
         way.troubles[:] = [BUSY] * 4
-        with pytest.raises(StoreUnavailable, match="can't do it now: ThrottlingException") as caught:
+        with pytest.raises(StoreUnavailableError, match="can't do it now: ThrottlingException") as caught:
             await store.set(Set("l", b"1", if_absent=True))
-        assert type(caught.value) is StoreUnavailable
+        assert type(caught.value) is StoreUnavailableError
         assert await store.get(Get("l")) is None
 
 
@@ -164,7 +169,7 @@ async def test_what_a_batch_leaves_undone_is_asked_for_again(server: DynamoDBSer
         assert [getattr(each, "value", None) for each in await store.bulk_get([Get("a"), Get("b")])] == [b"1", b"2"]
         way.troubles[:] = [(200, {"Responses": {}, "UnprocessedKeys": unread})]
         [fault] = await store.bulk_get([Get("a")])
-        assert isinstance(fault, StoreUnavailable)
+        assert isinstance(fault, StoreUnavailableError)
         assert "no capacity left" in str(fault)
 
 
@@ -182,7 +187,7 @@ async def test_whom_aws_does_not_know_is_told_what_to_set(
     async with between(server.endpoint) as way:
         way.troubles[:] = [(400, {"__type": f"com.amazon.coral.service#{code}", "message": "no"})]
         store = DynamoDBStore({**server.settings(table), "endpoint": way.url})
-        with pytest.raises(StoreRefused, match=f"refused the call .{code}.; {advice}"):
+        with pytest.raises(StoreRefusedError, match=f"refused the call .{code}.; {advice}"):
             await store.open()
         await store.close()
 
@@ -196,7 +201,7 @@ async def test_a_table_that_is_not_there_or_has_another_key_is_told_of(server: D
         (f"{table}-sorted", "it must be of type String, without a sort key"),
     ):
         store = DynamoDBStore(server.settings(name))
-        with pytest.raises(StoreRefused) as caught:
+        with pytest.raises(StoreRefusedError) as caught:
             await store.open()
         assert advice in str(caught.value)
         await store.close()
@@ -212,7 +217,7 @@ async def test_without_credentials_or_region_what_to_set_is_named(
         monkeypatch.delenv(name, raising=False)
     for settings, advice in (({"region": "eu-central-1"}, "set accessKey and secretKey"), ({}, "set region")):
         store = DynamoDBStore({"table": "state", "endpoint": "http://127.0.0.1:9", **settings})
-        with pytest.raises(StoreRefused, match=advice):
+        with pytest.raises(StoreRefusedError, match=advice):
             await store.open()
         await store.close()
 

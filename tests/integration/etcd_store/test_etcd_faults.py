@@ -10,7 +10,7 @@ from servers.load import Load
 from servers.processes import free_port
 from servers.redis_server import make_certificates
 
-from pannier_sidecar.state.errors import KeyRefused, OutcomeUnknown, StoreRefused, StoreUnavailable
+from pannier_sidecar.state.errors import KeyRefusedError, OutcomeUnknownError, StoreRefusedError, StoreUnavailableError
 from pannier_sidecar.state.requests import Delete, Get, Set
 
 
@@ -28,13 +28,13 @@ async def test_while_it_is_down_calls_fail_at_once_and_say_where_it_should_be(se
     try:
         calls = (store.get(Get("k")), store.set(Set("k", b"")), store.transact([Set("k", b""), Delete("l", "1")]))
         for fault in await asyncio.gather(*calls, store.ping(), store.keys("", 10, None), return_exceptions=True):
-            assert isinstance(fault, StoreUnavailable)
+            assert isinstance(fault, StoreUnavailableError)
             assert f"etcd at {server.address} can't be reached" in str(fault)
         for faults in (
             await store.bulk_get([Get("k"), Get("l")]),
             await store.bulk_write([Set("k", b""), Delete("k")]),
         ):
-            assert [isinstance(fault, StoreUnavailable) for fault in faults] == [True, True]
+            assert [isinstance(fault, StoreUnavailableError) for fault in faults] == [True, True]
         assert monotonic() - started < 20
     finally:
         await asyncio.to_thread(server.start)
@@ -47,17 +47,17 @@ async def test_a_stopped_server_fails_calls_in_time_and_serves_again_when_contin
     store = await open_store(timeout=1.0)
     await store.set(Set("k", b"1"))
     server.pause()
-    with pytest.raises(StoreUnavailable):
+    with pytest.raises(StoreUnavailableError):
         while True:
             await store.get(Get("k"))  # until it has really stopped
     started = monotonic()
     calls = (store.get(Get("k")), store.set(Set("k", b"2")), store.set(Set("k", b"2", if_absent=True)))
     read, *writes = await asyncio.gather(*calls, return_exceptions=True)
     assert monotonic() - started < 10
-    assert type(read) is StoreUnavailable
+    assert type(read) is StoreUnavailableError
     assert "did not answer within 1 s" in str(read)
     for fault in writes:
-        assert type(fault) is OutcomeUnknown
+        assert type(fault) is OutcomeUnknownError
         assert "read the key before writing again" in str(fault)
     server.resume()
     await eventually(lambda: store.set(Set("k", b"3")))
@@ -71,7 +71,7 @@ async def test_when_one_endpoint_is_gone_the_next_is_asked(server: EtcdServer, o
             await store.set(Set("k", b"1"))
             await store.delete(Delete("k"))
             await store.set(Set("k", b"1", if_absent=True))
-    with pytest.raises(StoreUnavailable, match="can't be reached"):
+    with pytest.raises(StoreUnavailableError, match="can't be reached"):
         await open_store(endpoints=gone)
 
 
@@ -101,7 +101,7 @@ async def test_what_is_too_large_is_refused_and_the_rest_written(open_store) -> 
     faults = await store.bulk_write(
         [Set("a", b"1"), Set("b", bytes(1_600_000)), Set("c", bytes(3_000_000)), Set("d", b"1")]
     )
-    assert [type(fault) for fault in faults] == [type(None), StoreRefused, StoreRefused, type(None)]
+    assert [type(fault) for fault in faults] == [type(None), StoreRefusedError, StoreRefusedError, type(None)]
     assert all("too large; raise --max-request-bytes" in str(fault) for fault in faults[1:3])
 
 
@@ -109,7 +109,7 @@ async def test_a_server_that_takes_fewer_operations_says_so(tmp_path, open_store
     with running(tmp_path, "--max-txn-ops=10") as server:
         store = await open_store(endpoints=server.address)
         writes = [Set(f"k{number}", b"1") for number in range(11)]
-        with pytest.raises(StoreRefused, match="lower maxTxnOps, or raise --max-txn-ops there"):
+        with pytest.raises(StoreRefusedError, match="lower maxTxnOps, or raise --max-txn-ops there"):
             await store.transact(writes)
         smaller = await open_store(endpoints=server.address, maxTxnOps=10)
         assert smaller.max_transaction == 10
@@ -123,10 +123,10 @@ async def test_a_server_that_takes_fewer_operations_says_so(tmp_path, open_store
 
 async def test_surrogates_are_refused_in_keys(open_store) -> None:
     store = await open_store()
-    with pytest.raises(KeyRefused, match="surrogate"):
+    with pytest.raises(KeyRefusedError, match="surrogate"):
         await store.set(Set("\ud800", b"1"))
     bad, absent = await store.bulk_get([Get("\ud800"), Get("k")])
-    assert isinstance(bad, KeyRefused)
+    assert isinstance(bad, KeyRefusedError)
     assert absent is None
 
 
@@ -140,16 +140,16 @@ async def test_users_sign_in_and_stay_signed_in(tmp_path, open_store) -> None:
         server.call("auth/role/grant", {"name": "shop", "perm": permission})
         server.call("auth/enable", {})
         there = {"endpoints": server.address, "keyPrefixPath": "shop"}
-        with pytest.raises(StoreRefused, match="refuses the user; write the right username and password"):
+        with pytest.raises(StoreRefusedError, match="refuses the user; write the right username and password"):
             await open_store(**there, username="shop", password="wrong")
-        with pytest.raises(StoreRefused, match="add username and password"):
+        with pytest.raises(StoreRefusedError, match="add username and password"):
             await open_store(**there)
         store = await open_store(**there, username="shop", password="right")
         await store.set(Set("k", b"1", ttl=1000))
         await asyncio.sleep(4)  # longer than a token lives
         await store.set(Set("k", b"2"))
         elsewhere = {"endpoints": server.address, "username": "shop", "password": "right"}
-        with pytest.raises(StoreRefused, match="grant its role read and write on the keys of keyPrefixPath"):
+        with pytest.raises(StoreRefusedError, match="grant its role read and write on the keys of keyPrefixPath"):
             await open_store(**elsewhere, keyPrefixPath="other")
         await store.close()
 
@@ -164,10 +164,10 @@ async def test_it_speaks_tls_with_a_certificate_of_its_own(tmp_path, open_store)
         signed = {"cert": certificates.text("client.crt"), "key": certificates.path("client.key")}
         store = await eventually(lambda: open_store(**there, **signed, ca=certificates.text("ca.crt")))
         await store.set(Set("k", b"1"))
-        with pytest.raises(StoreUnavailable):
+        with pytest.raises(StoreUnavailableError):
             await open_store(**there, **signed, ca=others.text("ca.crt"))
-        with pytest.raises(StoreRefused, match="a client certificate needs both cert and key"):
+        with pytest.raises(StoreRefusedError, match="a client certificate needs both cert and key"):
             await open_store(**there, cert=signed["cert"])
-        with pytest.raises(StoreRefused, match="ca is neither PEM nor a file"):
+        with pytest.raises(StoreRefusedError, match="ca is neither PEM nor a file"):
             await open_store(**there, ca="/nowhere")
         await store.close()

@@ -8,7 +8,7 @@ from google.protobuf.duration_pb2 import Duration
 from google.protobuf.timestamp_pb2 import Timestamp
 from servers.etcd_server import EtcdServer, in_base64, stored
 
-from pannier_sidecar.state.errors import ETagInvalid, ETagMismatch, StoreRefused
+from pannier_sidecar.state.errors import ETagMismatchError, InvalidETagError, StoreRefusedError
 from pannier_sidecar.state.requests import Delete, Get, Set
 from pannier_sidecar.state.store import Store, StoredValue
 
@@ -58,7 +58,7 @@ async def test_keys_of_version_2_are_read(server: EtcdServer, open_store) -> Non
     assert isinstance(leased, StoredValue)
     assert leased.expires_at == round(now + 1000)
     assert late is None
-    assert isinstance(bad, StoreRefused)
+    assert isinstance(bad, StoreRefusedError)
     assert "write it anew" in str(bad)
     await store.set(Set("app||none of it", b"2"))
     await store.set(Set("app||late", b"2", if_absent=True))
@@ -68,14 +68,14 @@ async def test_revisions_guard_writes(server: EtcdServer, open_store) -> None:
     store: Store = await open_store("v1")
     revision = put(server, "/k", b"1")
     await store.set(Set("k", b"2", revision))
-    with pytest.raises(ETagMismatch, match="key k has ETag"):
+    with pytest.raises(ETagMismatchError, match="key k has ETag"):
         await store.set(Set("k", b"3", revision))
-    with pytest.raises(ETagInvalid, match="is no revision of etcd"):
+    with pytest.raises(InvalidETagError, match="is no revision of etcd"):
         await store.delete(Delete("k", "0"))
     ours = await store.get(Get("k"))
     assert ours is not None
     put(server, "/k", b"4")
-    with pytest.raises(ETagMismatch):
+    with pytest.raises(ETagMismatchError):
         await store.delete(Delete("k", ours.etag))
 
 
@@ -86,7 +86,7 @@ async def test_leased_keys_are_guarded_too(server: EtcdServer, open_store) -> No
         await store.transact([Set("k", b"2", revision), Set("l", b"2", ttl=1000)])
         found = await store.get(Get("l"))
         assert found is not None
-        with pytest.raises(ETagMismatch):
+        with pytest.raises(ETagMismatchError):
             await store.set(Set("k", b"3", revision))
         await store.delete(Delete("l", found.etag))
 

@@ -15,7 +15,7 @@ from servers.eventually import eventually
 from servers.opened_store import opened
 from servers.spanner_server import PATIENCE_S, SpannerDatabase, SpannerFake, fake
 
-from pannier_sidecar.state.errors import ETagMismatch, OutcomeUnknown, StoreFault, StoreUnavailable
+from pannier_sidecar.state.errors import ETagMismatchError, OutcomeUnknownError, StoreError, StoreUnavailableError
 from pannier_sidecar.state.requests import Delete, Get, Set
 from pannier_sidecar.stores.gcp_spanner import SpannerStore
 
@@ -45,7 +45,7 @@ async def test_killed_and_restarted_it_has_what_was_answered(store: SpannerStore
     for key, value in answered.items():
         await store.set(Set(key, value))
     server.kill()
-    with pytest.raises(StoreUnavailable, match=f"Spanner at {server.address} can't be reached"):
+    with pytest.raises(StoreUnavailableError, match=f"Spanner at {server.address} can't be reached"):
         await store.get(Get("k0"))
     server.start()
     await eventually(lambda: store.get(Get("k0")))
@@ -69,7 +69,7 @@ async def test_a_write_to_a_server_that_is_down_did_certainly_not_happen(
     try:
         fault = await fault_of(eventually_unsent(store))
         assert "can't be reached" in str(fault)
-        assert not isinstance(fault, OutcomeUnknown)
+        assert not isinstance(fault, OutcomeUnknownError)
     finally:
         server.start()
 
@@ -80,12 +80,12 @@ async def eventually_unsent(store: SpannerStore) -> None:
         while True:
             try:
                 await store.set(Set("k", b"1"))
-            except OutcomeUnknown:
+            except OutcomeUnknownError:
                 await asyncio.sleep(0.05)
 
 
-async def fault_of(call: Awaitable[Any]) -> StoreFault:
-    with pytest.raises(StoreFault) as caught:
+async def fault_of(call: Awaitable[Any]) -> StoreError:
+    with pytest.raises(StoreError) as caught:
         await call
     return caught.value
 
@@ -101,8 +101,8 @@ async def test_a_server_that_hangs_is_not_waited_for_longer_than_the_timeout(
     )
     assert 0.5 < monotonic() - started < LIMIT_S
     assert "did not answer within 1 s (timeout)" in str(read)
-    assert not isinstance(read, OutcomeUnknown)
-    assert isinstance(write, StoreUnavailable)
+    assert not isinstance(read, OutcomeUnknownError)
+    assert isinstance(write, StoreUnavailableError)
     server.resume()
     found = await eventually(lambda: store.get(Get("hung")))
     assert found.value in (b"1", b"2")
@@ -118,7 +118,7 @@ async def test_a_call_that_is_given_up_harms_no_other(store: SpannerStore) -> No
         for call in calls[:4]:
             call.cancel()
         ends = await asyncio.gather(*calls, return_exceptions=True)
-        assert isinstance(ends[4], ETagMismatch)
+        assert isinstance(ends[4], ETagMismatchError)
     await store.set(Set("shared", b"2"))
     found = await store.get(Get("shared"))
     assert found is not None

@@ -12,7 +12,7 @@ from servers.opened_store import opened
 from servers.pannier_process import Pannier
 from servers.spanner_server import EMULATOR, PATIENCE_S, SpannerDatabase, fake, make_database
 
-from pannier_sidecar.state.errors import StoreFault, StoreRefused, StoreUnavailable
+from pannier_sidecar.state.errors import StoreError, StoreRefusedError, StoreUnavailableError
 from pannier_sidecar.state.requests import Set
 from pannier_sidecar.stores.gcp_spanner import SpannerStore
 
@@ -28,9 +28,9 @@ def database(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SpannerDataba
         yield database
 
 
-async def refusal(settings: dict[str, Any]) -> StoreFault:
+async def refusal(settings: dict[str, Any]) -> StoreError:
     store = SpannerStore(settings)
-    with pytest.raises(StoreFault) as caught:
+    with pytest.raises(StoreError) as caught:
         await store.open()
     await store.close()
     return caught.value
@@ -38,20 +38,20 @@ async def refusal(settings: dict[str, Any]) -> StoreFault:
 
 async def test_a_table_that_is_not_there(database: SpannerDatabase) -> None:
     fault = await refusal({**database.settings, "tableName": "nothing"})
-    assert isinstance(fault, StoreRefused)
+    assert isinstance(fault, StoreRefusedError)
     assert "refused (NOT_FOUND); check tableName, or create the table: CREATE TABLE nothing (key" in str(fault)
 
 
 async def test_a_database_that_is_not_there(database: SpannerDatabase) -> None:
     fault = await refusal({**database.settings, "databaseId": "nowhere"})
-    assert isinstance(fault, StoreRefused)
+    assert isinstance(fault, StoreRefusedError)
     assert "check projectId, instanceId and databaseId" in str(fault)
     assert "/databases/nowhere" in str(fault)
 
 
 async def test_nobody_at_the_address(database: SpannerDatabase) -> None:
     fault = await refusal({**database.settings, "emulatorHost": "127.0.0.1:1"})
-    assert isinstance(fault, StoreUnavailable)
+    assert isinstance(fault, StoreUnavailableError)
     assert "Spanner at 127.0.0.1:1 can't be reached" in str(fault)
 
 
@@ -61,7 +61,7 @@ async def test_nobody_at_the_address(database: SpannerDatabase) -> None:
 async def test_a_key_that_is_none(database: SpannerDatabase, text: str) -> None:
     settings = {**database.settings, "emulatorHost": None, "credentialsJSON": text}
     fault = await refusal(settings)
-    assert isinstance(fault, StoreRefused)
+    assert isinstance(fault, StoreRefusedError)
     assert "credentialsJSON" in str(fault)
 
 
@@ -78,7 +78,7 @@ async def test_a_value_that_spanner_cannot_hold(database: SpannerDatabase) -> No
     async with opened(SpannerStore(database.settings), PATIENCE_S) as store:
         await store.set(Set("large", b"x" * 10 * 1024 * 1024))
         for call in (store.set, lambda write: store.transact([write])):
-            with pytest.raises(StoreRefused, match="too large: it has 10485761 bytes, and Spanner takes 10485760"):
+            with pytest.raises(StoreRefusedError, match="too large: it has 10485761 bytes, and Spanner takes 10485760"):
                 await call(Set("large", b"x" * (10 * 1024 * 1024 + 1)))
 
 

@@ -11,7 +11,13 @@ from integration.grpc_head.grpc_wire import DAPR, GET, SAVE, Answer, serving
 from integration.http_head.failing_store import FailingStore, PlainStore, SmallStore
 from servers.grpc_protos import LAYOTTO, methods
 
-from pannier_sidecar.state.errors import ETagInvalid, OutcomeUnknown, StoreFault, StoreRefused, StoreUnavailable
+from pannier_sidecar.state.errors import (
+    InvalidETagError,
+    OutcomeUnknownError,
+    StoreError,
+    StoreRefusedError,
+    StoreUnavailableError,
+)
 
 BULK_DELETE, DELETE, TRANSACT = "DeleteBulkState", "DeleteState", "ExecuteStateTransaction"
 MISMATCH = "possible etag mismatch. error from state store: key app||k does not exist, so it has no ETag 4711"
@@ -66,10 +72,10 @@ async def test_requests_that_cannot_be_carried_out(
 
 
 FAULTS = [
-    (StoreUnavailable("it is away; try again"), 14),
-    (OutcomeUnknown("the answer was lost"), 2),
-    (StoreRefused("wrong password; correct it"), 13),
-    (ETagInvalid(), 10),
+    (StoreUnavailableError("it is away; try again"), 14),
+    (OutcomeUnknownError("the answer was lost"), 2),
+    (StoreRefusedError("wrong password; correct it"), 13),
+    (InvalidETagError(), 10),
 ]
 CALLS = [
     (GET, {"key": "k"}, "fail to get k from state store statestore"),
@@ -84,7 +90,7 @@ CALLS = [
 @pytest.mark.parametrize(("name", "fields", "what"), CALLS)
 @pytest.mark.parametrize(("fault", "code"), FAULTS)
 async def test_what_a_store_says_is_told(
-    service: str, name: str, fields: dict[str, Any], what: str, fault: StoreFault, code: int
+    service: str, name: str, fields: dict[str, Any], what: str, fault: StoreError, code: int
 ) -> None:
     answer = await asked(service, name, FailingStore(fault), fields)
     assert (answer.status, text(answer)) == (code, f"{what}: {fault}")
@@ -133,9 +139,9 @@ async def test_details_are_those_of_dapr() -> None:
         (FailingStore(), SAVE, {"states": STALE}, [reason("ERR_STATE_SAVE")]),
         (FailingStore(), DELETE, STALE[0], [reason("ERR_STATE_DELETE")]),
         (FailingStore(), BULK_DELETE, {"states": STALE}, [reason("ERR_STATE_BULK_DELETE")]),
-        (FailingStore(StoreRefused("no")), GET, {"key": "k"}, [reason("ERR_STATE_GET")]),
-        (FailingStore(StoreRefused("no")), TRANSACT, {"operations": UPSERTS}, [reason("ERR_STATE_TRANSACTION")]),
-        (FailingStore(OutcomeUnknown("")), SAVE, {"states": ONE}, [reason("ERR_STATE_OUTCOME_UNKNOWN")]),
+        (FailingStore(StoreRefusedError("no")), GET, {"key": "k"}, [reason("ERR_STATE_GET")]),
+        (FailingStore(StoreRefusedError("no")), TRANSACT, {"operations": UPSERTS}, [reason("ERR_STATE_TRANSACTION")]),
+        (FailingStore(OutcomeUnknownError("")), SAVE, {"states": ONE}, [reason("ERR_STATE_OUTCOME_UNKNOWN")]),
         (PlainStore(), TRANSACT, {"operations": UPSERTS}, [Help(links=[link]), resource, unable]),
         (SmallStore(), TRANSACT, {"operations": UPSERTS}, [resource, too_many]),
     ):

@@ -9,13 +9,13 @@ from integration.grpc_head.test_grpc_statuses import asked, details, text
 from integration.http_head.failing_store import FailingStore, PlainStore, SmallStore
 
 from pannier_sidecar.state.errors import (
-    ETagInvalid,
-    ETagMismatch,
-    KeyRefused,
-    OutcomeUnknown,
-    StoreFault,
-    StoreRefused,
-    StoreUnavailable,
+    ETagMismatchError,
+    InvalidETagError,
+    KeyRefusedError,
+    OutcomeUnknownError,
+    StoreError,
+    StoreRefusedError,
+    StoreUnavailableError,
 )
 
 BULK, BULK_DELETE, DELETE = "GetBulkState", "DeleteBulkState", "DeleteState"
@@ -37,7 +37,12 @@ OF_STORES = {
     ACTOR_GET: ({**ACTOR, **KEY}, "error getting actor state: ", None),
     ACTOR_TRANSACT: (ACTOR_STEP, "error saving actor transaction state: ", None),
 }
-FAILURES = [StoreUnavailable("away"), StoreRefused("full"), KeyRefused("too long"), OutcomeUnknown("lost")]
+FAILURES = [
+    StoreUnavailableError("away"),
+    StoreRefusedError("full"),
+    KeyRefusedError("too long"),
+    OutcomeUnknownError("lost"),
+]
 
 
 async def refused(name: str, fields: dict[str, Any], store: FailingStore, **how: bool) -> Answer:
@@ -57,10 +62,12 @@ def reasons(answer: Answer) -> list[str]:
 
 @pytest.mark.parametrize("fault", FAILURES, ids=lambda fault: type(fault).__name__)
 @pytest.mark.parametrize("name", OF_STORES)
-async def test_what_fails_in_a_store_is_internal_under_the_code_of_the_call(name: str, fault: StoreFault) -> None:
+async def test_what_fails_in_a_store_is_internal_under_the_code_of_the_call(name: str, fault: StoreError) -> None:
     fields, what, reason = OF_STORES[name]
     answer = await refused(name, fields, FailingStore(fault))
-    expected = UNKNOWN if isinstance(fault, OutcomeUnknown) else INTERNAL  # the one thing that Dapr does not tell apart
+    expected = (
+        UNKNOWN if isinstance(fault, OutcomeUnknownError) else INTERNAL
+    )  # the one thing that Dapr does not tell apart
     assert (answer.status, text(answer)) == (expected, f"{what}{fault}")
     assert reasons(answer) == ([reason] if reason else [])
 
@@ -68,14 +75,14 @@ async def test_what_fails_in_a_store_is_internal_under_the_code_of_the_call(name
 @pytest.mark.parametrize("name", [SAVE, DELETE, BULK_DELETE, TRANSACT])
 async def test_an_etag_that_does_not_match_is_aborted_and_one_that_is_none_is_invalid(name: str) -> None:
     fields, what, reason = OF_STORES[name]
-    for fault, status in ((ETagMismatch("x"), ABORTED), (ETagInvalid("x"), INVALID)):
+    for fault, status in ((ETagMismatchError("x"), ABORTED), (InvalidETagError("x"), INVALID)):
         answer = await refused(name, fields, FailingStore(fault))
         assert answer.status == (INTERNAL if name == TRANSACT else status)
         assert (text(answer), reasons(answer)) == (f"{what}{fault}", [reason])
 
 
 async def test_a_bulk_get_passes_on_what_the_store_says() -> None:
-    answer = await refused(BULK, {"keys": ["k"]}, FailingStore(StoreRefused("full")))
+    answer = await refused(BULK, {"keys": ["k"]}, FailingStore(StoreRefusedError("full")))
     assert (answer.status, text(answer), reasons(answer)) == (UNKNOWN, "full", [])
 
 
@@ -83,9 +90,9 @@ async def test_several_failures_are_a_line_each() -> None:
     fields = {"states": [{"key": "a"}, {"key": "b"}]}
     mismatch, invalid = "possible etag mismatch. error from state store", "invalid etag value"
     for faults, status, told in (
-        ([ETagMismatch("x"), ETagMismatch("y")], ABORTED, f"{mismatch}: {mismatch}: x\n{mismatch}: y"),
-        ([ETagMismatch("x"), ETagInvalid("y")], INVALID, f"{invalid}: {mismatch}: x\n{invalid}: y"),
-        ([StoreRefused("x"), StoreRefused("y")], INTERNAL, "x\ny"),
+        ([ETagMismatchError("x"), ETagMismatchError("y")], ABORTED, f"{mismatch}: {mismatch}: x\n{mismatch}: y"),
+        ([ETagMismatchError("x"), InvalidETagError("y")], INVALID, f"{invalid}: {mismatch}: x\n{invalid}: y"),
+        ([StoreRefusedError("x"), StoreRefusedError("y")], INTERNAL, "x\ny"),
     ):
         answer = await refused(SAVE, fields, FailingStore(*faults))
         assert (answer.status, text(answer)) == (status, f"failed saving state in state store statestore: {told}")

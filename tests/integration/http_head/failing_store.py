@@ -10,7 +10,7 @@ from integration.http_head.http_wire import Runtime, Serving, Unobserved, servin
 from pannier_sidecar.http_api.calls import HttpApi
 from pannier_sidecar.http_api.profiles import PROFILES
 from pannier_sidecar.state.directory import Directory, ServedStore
-from pannier_sidecar.state.errors import StoreFault
+from pannier_sidecar.state.errors import StoreError
 from pannier_sidecar.state.keys import KeyScheme
 from pannier_sidecar.state.requests import Delete, Get, Set, Write
 from pannier_sidecar.state.service import StateService
@@ -21,7 +21,7 @@ from pannier_sidecar.stores.in_memory import InMemoryStore
 class FailingStore(InMemoryStore):
     """Keeps state in memory, and raises the next of its faults at each call while there are any."""
 
-    def __init__(self, *faults: StoreFault):
+    def __init__(self, *faults: StoreError):
         super().__init__({})
         self.faults = list(faults)
         self.attempts: list[float] = []
@@ -48,7 +48,7 @@ class FailingStore(InMemoryStore):
         self._attempt()
         return await super().bulk_get(gets)
 
-    async def bulk_write(self, writes: Sequence[Write]) -> Sequence[StoreFault | None]:
+    async def bulk_write(self, writes: Sequence[Write]) -> Sequence[StoreError | None]:
         return await Store.bulk_write(self, writes)
 
     async def transact(self, writes: Any) -> None:

@@ -7,7 +7,7 @@ from integration.http_head.failing_store import FailingStore, PlainStore, SmallS
 from integration.http_head.http_wire import get, request, save, serving
 
 from pannier_sidecar.http_api.messages import Answer, Call
-from pannier_sidecar.state.errors import ETagInvalid, ETagMismatch, OutcomeUnknown, StoreUnavailable
+from pannier_sidecar.state.errors import ETagMismatchError, InvalidETagError, OutcomeUnknownError, StoreUnavailableError
 from pannier_sidecar.state.requests import Get, Set
 from pannier_sidecar.state.store import StoredValue
 from pannier_sidecar.stores.in_memory import InMemoryStore
@@ -72,7 +72,7 @@ FAILURES = {
 @pytest.mark.parametrize("profile", ["spec", "dapr"])
 async def test_a_failure_of_the_store_is_told_in_the_words_of_the_call(call: str, profile: str) -> None:
     raw, code, message = FAILURES[call]
-    stores = {"s": FailingStore(StoreUnavailable("away")), "actors": FailingStore(StoreUnavailable("away"))}
+    stores = {"s": FailingStore(StoreUnavailableError("away")), "actors": FailingStore(StoreUnavailableError("away"))}
     async with serving_stores(profile, **stores) as here:
         wire = await here.connect()
         answer = await wire.ask(raw)
@@ -88,7 +88,7 @@ async def test_a_failure_of_the_store_is_told_in_the_words_of_the_call(call: str
 @pytest.mark.parametrize("profile", ["spec", "dapr"])
 async def test_a_write_that_may_have_happened_has_a_code_of_its_own(call: str, profile: str) -> None:
     raw, code, message = FAILURES[call]
-    stores = {"s": FailingStore(OutcomeUnknown("lost")), "actors": FailingStore(OutcomeUnknown("lost"))}
+    stores = {"s": FailingStore(OutcomeUnknownError("lost")), "actors": FailingStore(OutcomeUnknownError("lost"))}
     async with serving_stores(profile, **stores) as here:
         answer = await (await here.connect()).ask(raw)
     assert (answer.status, answer.headers.get("retry-after")) == (500, None)
@@ -102,10 +102,10 @@ async def test_a_write_that_may_have_happened_has_a_code_of_its_own(call: str, p
 async def test_of_several_failures_the_gravest_decides() -> None:
     body = '[{"key": "a"}, {"key": "b"}, {"key": "c"}]'
     for faults, status in (
-        ([ETagMismatch(), ETagMismatch()], 409),
-        ([ETagMismatch(), ETagInvalid("x"), ETagMismatch()], 409),
-        ([ETagMismatch(), ETagInvalid("x"), StoreUnavailable("away")], 503),
-        ([ETagMismatch(), OutcomeUnknown("lost"), StoreUnavailable("away")], 500),
+        ([ETagMismatchError(), ETagMismatchError()], 409),
+        ([ETagMismatchError(), InvalidETagError("x"), ETagMismatchError()], 409),
+        ([ETagMismatchError(), InvalidETagError("x"), StoreUnavailableError("away")], 503),
+        ([ETagMismatchError(), OutcomeUnknownError("lost"), StoreUnavailableError("away")], 500),
     ):
         async with serving_stores(s=FailingStore(*faults)) as here:
             answer = await (await here.connect()).ask(save(body, target="/v1.0/state/s"))

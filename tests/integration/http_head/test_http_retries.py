@@ -8,11 +8,11 @@ from integration.http_head.failing_store import FailingStore, serving_stores
 from integration.http_head.http_wire import Response, request, save
 
 from pannier_sidecar.state.errors import (
-    ETagMismatch,
-    OutcomeUnknown,
-    StoreFault,
-    StoreRefused,
-    StoreUnavailable,
+    ETagMismatchError,
+    OutcomeUnknownError,
+    StoreError,
+    StoreRefusedError,
+    StoreUnavailableError,
 )
 
 INTERVAL_MS = 30
@@ -54,7 +54,7 @@ def pauses(store: FailingStore) -> list[float]:
 
 @pytest.mark.parametrize("how", calls(0))
 async def test_a_failure_that_may_pass_is_tried_again(how: str) -> None:
-    store = FailingStore(*[StoreUnavailable("away")] * 3)
+    store = FailingStore(*[StoreUnavailableError("away")] * 3)
     assert (await ask(store, calls(3)[how])).status < 300
     assert len(store.attempts) == 4
     assert min(pauses(store)) >= INTERVAL_MS / 1000 - ROUNDING_S
@@ -62,7 +62,7 @@ async def test_a_failure_that_may_pass_is_tried_again(how: str) -> None:
 
 @pytest.mark.parametrize("how", calls(0))
 async def test_pauses_double_if_they_are_to(how: str) -> None:
-    store = FailingStore(*[StoreUnavailable("away")] * 3)
+    store = FailingStore(*[StoreUnavailableError("away")] * 3)
     assert (await ask(store, calls(3, "exponential")[how])).status < 300
     for number, pause in enumerate(pauses(store)):
         assert pause >= INTERVAL_MS / 1000 * 2**number - ROUNDING_S
@@ -70,7 +70,7 @@ async def test_pauses_double_if_they_are_to(how: str) -> None:
 
 @pytest.mark.parametrize("how", calls(0))
 async def test_after_the_last_attempt_the_failure_is_told(how: str) -> None:
-    store = FailingStore(*[StoreUnavailable("away")] * 9)
+    store = FailingStore(*[StoreUnavailableError("away")] * 9)
     answer = await ask(store, calls(2)[how])
     assert (answer.status, len(store.attempts)) == (503, 3)
     assert "away" in json.loads(answer.body)["message"]
@@ -78,16 +78,16 @@ async def test_after_the_last_attempt_the_failure_is_told(how: str) -> None:
 
 @pytest.mark.parametrize("how", calls(0))
 async def test_a_threshold_of_nothing_means_one_attempt(how: str) -> None:
-    store = FailingStore(StoreUnavailable("away"))
+    store = FailingStore(StoreUnavailableError("away"))
     assert (await ask(store, calls(0)[how])).status == 503
     assert len(store.attempts) == 1
 
 
 @pytest.mark.parametrize("how", calls(0))
 @pytest.mark.parametrize(
-    "fault", [ETagMismatch(), StoreRefused("no"), StoreFault("no")], ids=lambda f: type(f).__name__
+    "fault", [ETagMismatchError(), StoreRefusedError("no"), StoreError("no")], ids=lambda f: type(f).__name__
 )
-async def test_what_does_not_pass_is_not_tried_again(how: str, fault: StoreFault) -> None:
+async def test_what_does_not_pass_is_not_tried_again(how: str, fault: StoreError) -> None:
     store = FailingStore(fault)
     assert (await ask(store, calls(3)[how])).status == fault.http_status
     assert len(store.attempts) == 1
@@ -96,23 +96,23 @@ async def test_what_does_not_pass_is_not_tried_again(how: str, fault: StoreFault
 @pytest.mark.parametrize("how", calls(0))
 async def test_a_write_with_an_etag_is_not_repeated_when_its_answer_was_lost(how: str) -> None:
     """It may have happened: the repetition would meet its own ETag."""
-    store = FailingStore(OutcomeUnknown("lost"))
+    store = FailingStore(OutcomeUnknownError("lost"))
     answer = await ask(store, calls(3, etag="1")[how])
     assert (answer.status, len(store.attempts)) == (500, 1)
     assert "lost" in json.loads(answer.body)["message"]
-    store = FailingStore(OutcomeUnknown("lost"))
+    store = FailingStore(OutcomeUnknownError("lost"))
     assert (await ask(store, calls(3)[how])).status < 300
     assert len(store.attempts) == 2
 
 
 async def test_without_a_policy_there_is_one_attempt() -> None:
-    store = FailingStore(StoreUnavailable("away"))
+    store = FailingStore(StoreUnavailableError("away"))
     assert (await ask(store, save('[{"key": "k"}]'))).status == 503
     assert len(store.attempts) == 1
 
 
 async def test_each_item_has_a_policy_of_its_own() -> None:
-    store = FailingStore(*[StoreUnavailable("away")] * 3)
+    store = FailingStore(*[StoreUnavailableError("away")] * 3)
     items = f'[{{"key": "a"}}, {{"key": "b", "options": {{"retryPolicy": {policy(1)}}}}}, {{"key": "c"}}]'
     answer = await ask(store, save(items))
     assert (answer.status, len(store.attempts)) == (500, 4)

@@ -8,13 +8,13 @@ from integration.http_head.failing_store import FailingStore, PlainStore, SmallS
 from integration.http_head.http_wire import get, request, save
 
 from pannier_sidecar.state.errors import (
-    ETagInvalid,
-    ETagMismatch,
-    KeyRefused,
-    OutcomeUnknown,
-    StoreFault,
-    StoreRefused,
-    StoreUnavailable,
+    ETagMismatchError,
+    InvalidETagError,
+    KeyRefusedError,
+    OutcomeUnknownError,
+    StoreError,
+    StoreRefusedError,
+    StoreUnavailableError,
 )
 from pannier_sidecar.stores.in_memory import InMemoryStore
 
@@ -39,10 +39,15 @@ OF_STORES = {
         "error saving actor transaction state: ",
     ),
 }
-FAILURES = [StoreUnavailable("away"), StoreRefused("full"), KeyRefused("too long"), OutcomeUnknown("lost")]
+FAILURES = [
+    StoreUnavailableError("away"),
+    StoreRefusedError("full"),
+    KeyRefusedError("too long"),
+    OutcomeUnknownError("lost"),
+]
 
 
-async def refused(raw: bytes, *faults: StoreFault, **stores: InMemoryStore) -> tuple[int, dict[str, Any]]:
+async def refused(raw: bytes, *faults: StoreError, **stores: InMemoryStore) -> tuple[int, dict[str, Any]]:
     """Return status and body of the answer to a call that is refused."""
     stores = stores or {"s": FailingStore(*faults), "actors": FailingStore(*faults)}
     async with serving_stores("dapr", **stores) as here:
@@ -52,7 +57,7 @@ async def refused(raw: bytes, *faults: StoreFault, **stores: InMemoryStore) -> t
 
 @pytest.mark.parametrize("fault", FAILURES, ids=lambda fault: type(fault).__name__)
 @pytest.mark.parametrize("call", OF_STORES)
-async def test_what_fails_in_a_store_is_500_under_the_code_of_the_call(call: str, fault: StoreFault) -> None:
+async def test_what_fails_in_a_store_is_500_under_the_code_of_the_call(call: str, fault: StoreError) -> None:
     raw, code, what = OF_STORES[call]
     assert await refused(raw, fault) == (500, {"errorCode": code, "message": f"{what}{fault}"})
 
@@ -60,7 +65,7 @@ async def test_what_fails_in_a_store_is_500_under_the_code_of_the_call(call: str
 @pytest.mark.parametrize("call", ["save", "delete", "transaction", "actor transaction"])
 async def test_an_etag_that_does_not_match_is_409_and_one_that_is_none_400(call: str) -> None:
     raw, code, what = OF_STORES[call]
-    for fault, status in ((ETagMismatch("x"), 409), (ETagInvalid("x"), 400)):
+    for fault, status in ((ETagMismatchError("x"), 409), (InvalidETagError("x"), 400)):
         expected = 500 if "transaction" in call else status
         assert await refused(raw, fault) == (expected, {"errorCode": code, "message": f"{what}{fault}"})
 
@@ -68,9 +73,9 @@ async def test_an_etag_that_does_not_match_is_409_and_one_that_is_none_400(call:
 async def test_several_failures_are_a_line_each() -> None:
     mismatch, invalid = "possible etag mismatch. error from state store", "invalid etag value"
     for faults, status, told in (
-        ([ETagMismatch("x"), ETagMismatch("y")], 409, f"{mismatch}: {mismatch}: x\n{mismatch}: y"),
-        ([ETagMismatch("x"), ETagInvalid("y")], 400, f"{invalid}: {mismatch}: x\n{invalid}: y"),
-        ([StoreRefused("x"), StoreRefused("y")], 500, "x\ny"),
+        ([ETagMismatchError("x"), ETagMismatchError("y")], 409, f"{mismatch}: {mismatch}: x\n{mismatch}: y"),
+        ([ETagMismatchError("x"), InvalidETagError("y")], 400, f"{invalid}: {mismatch}: x\n{invalid}: y"),
+        ([StoreRefusedError("x"), StoreRefusedError("y")], 500, "x\ny"),
     ):
         answer = await refused(save('[{"key": "a"}, {"key": "b"}]', target=STORE), *faults)
         message = f"failed saving state in state store s: {told}"

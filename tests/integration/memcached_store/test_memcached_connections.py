@@ -13,7 +13,7 @@ from servers.opened_store import opened
 from servers.processes import free_port
 from servers.redis_server import make_certificates
 
-from pannier_sidecar.state.errors import StoreFault, StoreRefused, StoreUnavailable
+from pannier_sidecar.state.errors import StoreError, StoreRefusedError, StoreUnavailableError
 from pannier_sidecar.state.requests import Get, Set
 from pannier_sidecar.stores.memcached import MemcachedStore
 
@@ -36,8 +36,8 @@ async def is_served(settings: dict[str, object]) -> None:
         assert await store.get(Get("k")) is not None
 
 
-async def fault(**settings: object) -> StoreFault:
-    with pytest.raises(StoreFault) as caught:
+async def fault(**settings: object) -> StoreError:
+    with pytest.raises(StoreError) as caught:
         await is_served(settings)
     return caught.value
 
@@ -63,13 +63,13 @@ async def test_a_user_gets_in_by_password(guarded: MemcachedServer) -> None:
 
 async def test_without_a_password_the_fields_are_named(guarded: MemcachedServer) -> None:
     refused = await fault(hosts=guarded.address)
-    assert isinstance(refused, StoreRefused)
+    assert isinstance(refused, StoreRefusedError)
     assert "set username and password" in str(refused)
 
 
 async def test_with_a_wrong_password_the_fields_are_named(guarded: MemcachedServer) -> None:
     refused = await fault(hosts=guarded.address, username="alice", password="abracadabra")
-    assert isinstance(refused, StoreRefused)
+    assert isinstance(refused, StoreRefusedError)
     assert "check username and password" in str(refused)
     assert "abracadabra" not in str(refused)
 
@@ -105,7 +105,7 @@ async def test_a_unix_socket_is_reached_by_its_path(tmp_path: Path) -> None:
 async def test_a_server_without_cas_is_refused(tmp_path: Path) -> None:
     with single(tmp_path, "-C") as server:
         refused = await fault(hosts=server.address)
-        assert isinstance(refused, StoreRefused)
+        assert isinstance(refused, StoreRefusedError)
         assert "start it without -C" in str(refused)
 
 
@@ -123,7 +123,7 @@ async def test_what_is_no_memcached_is_refused() -> None:
 async def test_nobody_at_the_address_is_told_with_the_field() -> None:
     port = free_port()
     unavailable = await fault(hosts=f"127.0.0.1:{port}")
-    assert isinstance(unavailable, StoreUnavailable)
+    assert isinstance(unavailable, StoreUnavailableError)
     assert f"127.0.0.1:{port} cannot be reached" in str(unavailable)
     assert "check hosts" in str(unavailable)
 
@@ -141,5 +141,5 @@ async def test_nobody_at_the_address_is_told_with_the_field() -> None:
 )
 async def test_addresses_that_are_none_are_named(hosts: str, told: str) -> None:
     refused = await fault(hosts=hosts)
-    assert isinstance(refused, StoreRefused)
+    assert isinstance(refused, StoreRefusedError)
     assert told in str(refused)

@@ -10,7 +10,7 @@ from servers.eventually import eventually
 from servers.memcached_server import MemcachedServer, owner, single
 from servers.opened_store import opened
 
-from pannier_sidecar.state.errors import ETagMismatch, KeyRefused, StoreRefused
+from pannier_sidecar.state.errors import ETagMismatchError, KeyRefusedError, StoreRefusedError
 from pannier_sidecar.state.requests import Delete, Get, Set
 from pannier_sidecar.state.store import StoredValue
 from pannier_sidecar.stores.memcached import MemcachedStore
@@ -53,7 +53,7 @@ async def test_an_item_that_dapr_wrote_is_read_and_written_on(store: MemcachedSt
     await store.set(Set("app||k", b"2", if_match=found.etag))
     assert server.stored("app||k") == b"2"
     write_as_dapr(server, "app||k", b"3")
-    with pytest.raises(ETagMismatch):
+    with pytest.raises(ETagMismatchError):
         await store.delete(Delete("app||k", (await present(store, "app||k")).etag[:-1]))
     await store.delete(Delete("app||k", (await present(store, "app||k")).etag))
     assert server.stored("app||k") is None
@@ -108,7 +108,7 @@ async def test_an_etag_of_before_a_restart_matches_nothing_after_it(tmp_path: Pa
             assert before != after
             assert before.partition("-")[0] == after.partition("-")[0]
             for write in (Set("k", b"3", if_match=before), Delete("k", if_match=before)):
-                with pytest.raises(ETagMismatch):
+                with pytest.raises(ETagMismatchError):
                     await (store.set(write) if isinstance(write, Set) else store.delete(write))
             assert server.stored("k") == b"2"
 
@@ -118,7 +118,7 @@ async def test_a_value_larger_than_an_item_may_be_is_refused_and_the_key_keeps_i
 ) -> None:
     await store.set(Set("k", b"before"))
     for size in (1 << 20, (1 << 20) - 100, 6 << 20):
-        with pytest.raises(StoreRefused, match=r"too large .* have 1048576; start memcached with a larger -I"):
+        with pytest.raises(StoreRefusedError, match=r"too large .* have 1048576; start memcached with a larger -I"):
             await store.set(Set("k", bytes(size)))
         assert server.stored("k") == b"before"
     largest = bytes((1 << 20) - 128 - len("k"))
@@ -128,7 +128,9 @@ async def test_a_value_larger_than_an_item_may_be_is_refused_and_the_key_keeps_i
 
 async def test_a_key_with_spaces_that_is_too_long_for_them_is_refused(store: MemcachedStore) -> None:
     await store.set(Set("a " + "k" * 184, b"1"))
-    with pytest.raises(KeyRefused, match="has 187 bytes; with spaces or control characters in it memcached takes 186"):
+    with pytest.raises(
+        KeyRefusedError, match="has 187 bytes; with spaces or control characters in it memcached takes 186"
+    ):
         await store.set(Set("a " + "k" * 185, b"1"))
     [fault] = await store.bulk_get([Get("a " + "k" * 185)])
-    assert isinstance(fault, KeyRefused)
+    assert isinstance(fault, KeyRefusedError)

@@ -11,7 +11,7 @@ from servers.lost_answers import Call, answer_held, first_of_a_bulk, lost
 from servers.memcached_server import MemcachedServer, single
 from servers.opened_store import opened
 
-from pannier_sidecar.state.errors import OutcomeUnknown
+from pannier_sidecar.state.errors import OutcomeUnknownError
 from pannier_sidecar.state.requests import Delete, Get, Set
 from pannier_sidecar.stores.memcached import MemcachedStore
 
@@ -51,7 +51,7 @@ async def test_what_was_carried_out_is_not_repeated_over_what_came_after(
         await near.delete(Delete("k"))
         await near.set(Set("k", b"theirs", if_absent=True))
     fault = await lost(way, writing)
-    assert type(fault) is OutcomeUnknown
+    assert type(fault) is OutcomeUnknownError
     assert str(fault).endswith("read the key before writing again")
     await eventually(far.ping)
     assert server.stored("k") == b"theirs"

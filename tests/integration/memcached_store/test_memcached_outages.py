@@ -15,11 +15,11 @@ from servers.memcached_server import MemcachedServer, owner, single
 from servers.opened_store import opened
 
 from pannier_sidecar.state.errors import (
-    OutcomeUnknown,
-    PartlyUnavailable,
-    StoreFault,
-    StoreRefused,
-    StoreUnavailable,
+    OutcomeUnknownError,
+    PartlyUnavailableError,
+    StoreError,
+    StoreRefusedError,
+    StoreUnavailableError,
 )
 from pannier_sidecar.state.requests import Delete, Get, Set
 from pannier_sidecar.stores.memcached import MemcachedStore
@@ -48,13 +48,13 @@ async def test_during_an_outage_calls_fail_in_time_and_say_why(server: Memcached
         store.delete(Delete("k")),
         store.ping(),
     ):
-        with pytest.raises(StoreUnavailable, match=server.address):
+        with pytest.raises(StoreUnavailableError, match=server.address):
             await call
     for faults in (
         await store.bulk_get([Get(f"k{n}") for n in range(100)]),
         await store.bulk_write([Set(f"k{n}", b"") for n in range(100)]),
     ):
-        assert all(isinstance(fault, StoreUnavailable) for fault in faults)
+        assert all(isinstance(fault, StoreUnavailableError) for fault in faults)
     assert monotonic() - started < 20
     server.start()
     await eventually(lambda: store.set(Set("k", b"3")))
@@ -76,9 +76,9 @@ async def test_calls_in_flight_when_the_server_dies_are_told_what_became_of_them
     os.kill(server.pid, signal.SIGKILL)  # before it can read what it was sent
     server.kill()
     read, unconditional, conditional = await asyncio.gather(*calls, return_exceptions=True)
-    assert type(read) is StoreUnavailable
-    assert type(unconditional) is OutcomeUnknown
-    assert type(conditional) is OutcomeUnknown
+    assert type(read) is StoreUnavailableError
+    assert type(unconditional) is OutcomeUnknownError
+    assert type(conditional) is OutcomeUnknownError
     assert "read the key before writing again" in str(conditional)
 
 
@@ -91,9 +91,9 @@ async def test_a_stopped_server_fails_calls_in_time_and_serves_again_when_contin
     calls = (store.get(Get("k")), store.set(Set("k", b"2")), store.delete(Delete("k", if_absent=True)))
     results = await asyncio.gather(*calls, return_exceptions=True)
     assert monotonic() - started < 10
-    assert [type(result) for result in results] == [StoreUnavailable, OutcomeUnknown, OutcomeUnknown]
+    assert [type(result) for result in results] == [StoreUnavailableError, OutcomeUnknownError, OutcomeUnknownError]
     assert all("did not answer within 0.5 s" in str(result) for result in results)
-    with pytest.raises(StoreUnavailable):
+    with pytest.raises(StoreUnavailableError):
         await store.get(Get("k"))
     server.resume()
     await eventually(lambda: store.set(Set("k", b"4")))
@@ -111,9 +111,9 @@ async def test_a_server_that_is_gone_harms_only_the_keys_it_has(tmp_path: Path) 
             found = await store.bulk_get([Get(key) for key in keys])
             for key, entry in zip(keys, found, strict=True):
                 is_lost = owner(servers, key) is servers[1]
-                assert isinstance(entry, StoreFault) is is_lost
+                assert isinstance(entry, StoreError) is is_lost
                 assert is_lost or getattr(entry, "value", None) == key.encode()
-            with pytest.raises(PartlyUnavailable, match="2 of 3 memcached servers answer"):
+            with pytest.raises(PartlyUnavailableError, match="2 of 3 memcached servers answer"):
                 await store.ping()
 
 
@@ -127,7 +127,7 @@ async def test_a_server_that_is_gone_at_the_start_harms_only_the_keys_it_has(tmp
             faults = await store.bulk_write([Set(key, key.encode()) for key in keys])
             for key, fault in zip(keys, faults, strict=True):
                 if owner(servers, key) is servers[1]:
-                    assert type(fault) is StoreUnavailable
+                    assert type(fault) is StoreUnavailableError
                 else:
                     assert fault is None
                     assert owner(servers, key).stored(key) == key.encode()
@@ -144,7 +144,7 @@ async def test_where_no_server_answers_the_store_does_not_open(tmp_path: Path) -
         first.kill()
         second.kill()
         store = MemcachedStore({"hosts": hosts, "timeout": 0.5})
-        with pytest.raises(StoreUnavailable, match="cannot be reached"):
+        with pytest.raises(StoreUnavailableError, match="cannot be reached"):
             await store.open()
         await store.close()
 
@@ -155,13 +155,13 @@ async def test_an_outage_that_lasts_costs_each_call_nothing(server: MemcachedSer
         async with opened(MemcachedStore({"hosts": way.address, "timeout": 1.0})) as store:
             way.hold_requests()
             way.cut()
-            with pytest.raises(StoreFault):
+            with pytest.raises(StoreError):
                 await eventually_not(lambda: store.get(Get("k")))
             started = monotonic()
             results = await asyncio.gather(*(store.get(Get(f"k{n}")) for n in range(50)), return_exceptions=True)
             for number in range(10):
                 results += await store.bulk_get([Get(f"k{number}-{n}") for n in range(10)])
-            assert all(type(result) is StoreUnavailable for result in results)
+            assert all(type(result) is StoreUnavailableError for result in results)
             assert monotonic() - started < 5
             way.heal()
             await eventually(lambda: store.set(Set("k", b"1")))
@@ -178,7 +178,7 @@ async def test_a_full_server_that_may_not_evict_refuses(tmp_path: Path) -> None:
         async with opened(MemcachedStore({"hosts": server.address, "timeout": 30.0})) as store:
             faults = await store.bulk_write([Set(f"k{number}", bytes(100_000)) for number in range(100)])
             [refused, *_] = [fault for fault in faults if fault is not None]
-            assert isinstance(refused, StoreRefused)
+            assert isinstance(refused, StoreRefusedError)
             assert "out of memory" in str(refused)
             assert "raise its memory limit (-m)" in str(refused)
             assert server.stored("k0") == bytes(100_000)
@@ -191,7 +191,7 @@ async def test_a_stalled_server_does_not_fill_the_memory(server: MemcachedServer
     calls = [asyncio.create_task(store.set(Set("k", value))) for _ in range(500)]
     results = await asyncio.gather(*calls, return_exceptions=True)
     told = {type(result) for result in results}
-    assert told <= {StoreUnavailable, OutcomeUnknown}
-    assert StoreUnavailable in told, "all were sent to a server that did not read"
+    assert told <= {StoreUnavailableError, OutcomeUnknownError}
+    assert StoreUnavailableError in told, "all were sent to a server that did not read"
     server.resume()
     await eventually(lambda: store.set(Set("k", b"1")))

@@ -12,7 +12,7 @@ from pymongo.collection import Collection
 from servers.mongodb_server import MongoServer, running
 from servers.opened_mongodb import opened
 
-from pannier_sidecar.state.errors import ETagMismatch, StoreRefused
+from pannier_sidecar.state.errors import ETagMismatchError, StoreRefusedError
 from pannier_sidecar.state.requests import Delete, Get, Set
 from pannier_sidecar.stores.mongodb import MongoDBStore
 
@@ -95,13 +95,13 @@ async def test_a_document_of_dapr_is_guarded_by_its_etag(
     store: MongoDBStore, documents: Collection[dict[str, Any]]
 ) -> None:
     documents.insert_one(dapr({"a": 1}))
-    with pytest.raises(ETagMismatch):
+    with pytest.raises(ETagMismatchError):
         await store.set(Set("shop||k", b"2", if_match=str(uuid4())))
-    with pytest.raises(ETagMismatch):
+    with pytest.raises(ETagMismatchError):
         await store.set(Set("shop||k", b"2", if_absent=True))
     await store.set(Set("shop||k", b"2", if_match=ETAG))
     assert await value_of(store) == b"2"
-    with pytest.raises(ETagMismatch):
+    with pytest.raises(ETagMismatchError):
         await store.delete(Delete("shop||k", if_match=ETAG))
 
 
@@ -122,7 +122,7 @@ async def test_what_has_expired_is_absent(
     documents.insert_one(dapr("x", datetime.now(UTC) - timedelta(seconds=1)))
     assert await value_of(store) is None
     assert list((await store.keys("", 10, None)).keys) == []
-    with pytest.raises(ETagMismatch):
+    with pytest.raises(ETagMismatchError):
         await store.set(Set("shop||k", b"2", if_match=ETAG))
     await store.set(Set("shop||k", b"2", if_absent=True))
     assert await value_of(store) == b"2"
@@ -170,8 +170,8 @@ async def test_a_document_that_is_no_state_is_refused_and_named(
 ) -> None:
     documents.insert_one({"_id": "orders", "total": 3})
     await store.set(Set("k", b"1"))
-    with pytest.raises(StoreRefused, match="document of key orders has no field value"):
+    with pytest.raises(StoreRefusedError, match="document of key orders has no field value"):
         await store.get(Get("orders"))
     refused, found = await store.bulk_get([Get("orders"), Get("k")])
-    assert isinstance(refused, StoreRefused)
+    assert isinstance(refused, StoreRefusedError)
     assert getattr(found, "value", None) == b"1"

@@ -13,7 +13,13 @@ from servers.pannier_process import Pannier
 from servers.processes import free_port
 from servers.redis_server import single
 
-from pannier_sidecar.state.errors import NotSupported, OutcomeUnknown, StoreFault, StoreRefused, StoreUnavailable
+from pannier_sidecar.state.errors import (
+    NotSupportedError,
+    OutcomeUnknownError,
+    StoreError,
+    StoreRefusedError,
+    StoreUnavailableError,
+)
 from pannier_sidecar.state.requests import Delete, Get, Set
 from pannier_sidecar.stores.mongodb import MongoDBStore
 
@@ -23,9 +29,9 @@ pytestmark = [pytest.mark.filterwarnings(warning) for warning in SOCKETS_LEFT]
 USER = ("--user", "ann:p@ss/word")
 
 
-async def fault_of_opening(**settings: Any) -> StoreFault:
+async def fault_of_opening(**settings: Any) -> StoreError:
     store = MongoDBStore(settings)
-    with pytest.raises(StoreFault) as caught:
+    with pytest.raises(StoreError) as caught:
         await store.open()
     await store.close()
     return caught.value
@@ -36,7 +42,7 @@ async def test_a_server_that_is_not_there_is_named_in_time() -> None:
     started = monotonic()
     fault = await fault_of_opening(host=address, operationTimeout=0.5)
     assert monotonic() - started < LIMIT_S / 2
-    assert isinstance(fault, StoreUnavailable)
+    assert isinstance(fault, StoreUnavailableError)
     assert f"MongoDB at {address} gave no answer within 0.5 s" in str(fault)
     assert "Topology" not in str(fault)
 
@@ -48,11 +54,11 @@ async def test_killed_and_restarted_it_has_what_was_answered(tmp_path: Path) -> 
                 await store.set(Set(f"k{number}", b"%d" % number))
             server.kill()
             for call in (store.get(Get("k1")), store.ping(), store.keys("", 10, None), store.bulk_get([Get("k1")])):
-                with pytest.raises(StoreUnavailable):
+                with pytest.raises(StoreUnavailableError):
                     await call
             faults = await store.bulk_write([Set("a", b"1"), Set("b", b"1", if_absent=True), Delete("c")])
-            assert all(isinstance(fault, StoreUnavailable) for fault in faults)
-            with pytest.raises(StoreUnavailable):
+            assert all(isinstance(fault, StoreUnavailableError) for fault in faults)
+            with pytest.raises(StoreUnavailableError):
                 await store.transact([Set("a", b"1"), Set("b", b"1")])
             server.start()
             for number in range(20):
@@ -68,9 +74,9 @@ async def test_a_server_that_hangs_fails_calls_in_time_and_serves_again_after(tm
             assert found is not None
             server.pause()
             started = monotonic()
-            with pytest.raises(StoreUnavailable):
+            with pytest.raises(StoreUnavailableError):
                 await store.get(Get("k"))
-            with pytest.raises(OutcomeUnknown, match="read the key before writing again"):
+            with pytest.raises(OutcomeUnknownError, match="read the key before writing again"):
                 await store.set(Set("k", b"2", if_match=found.etag))
             assert monotonic() - started < LIMIT_S / 2
             server.resume()
@@ -96,7 +102,7 @@ async def test_a_wrong_password_names_the_fields_and_shows_nothing(tmp_path: Pat
     with running(tmp_path, *USER) as server:
         user = {"username": "ann", "params": "?authSource=admin"}
         fault = await fault_of_opening(**server.settings, **user, password="s3cret")
-        assert isinstance(fault, StoreRefused)
+        assert isinstance(fault, StoreRefusedError)
         assert "correct username and password, or name the database that has the user" in str(fault)
         assert "s3cret" not in str(fault)
         url = f"mongodb://ann:s3cret@{server.address}/?authSource=admin"
@@ -119,7 +125,7 @@ async def test_a_collection_in_which_different_keys_are_the_same(tmp_path: Path)
             client["shop"].create_collection("lax", collation={"locale": "en", "strength": 2})
             client["shop"].create_collection("exact", collation={"locale": "simple"})
         fault = await fault_of_opening(**server.settings, databaseName="shop", collectionName="lax")
-        assert isinstance(fault, StoreRefused)
+        assert isinstance(fault, StoreRefusedError)
         assert "has a collation, so different keys could be the same" in str(fault)
         async with opened(server.settings, databaseName="shop", collectionName="exact") as store:
             await store.ping()
@@ -128,14 +134,14 @@ async def test_a_collection_in_which_different_keys_are_the_same(tmp_path: Path)
 async def test_without_a_user_the_role_that_is_needed_is_named(tmp_path: Path) -> None:
     with running(tmp_path, *USER) as server:
         fault = await fault_of_opening(**server.settings, databaseName="shop")
-        assert isinstance(fault, StoreRefused)
+        assert isinstance(fault, StoreRefusedError)
         assert "a user with the role readWrite on the database shop" in str(fault)
 
 
 @pytest.mark.parametrize("params", ["w=0", "?w=0&journal=false"])
 async def test_writes_that_nobody_answers_are_refused(tmp_path: Path, params: str) -> None:
     fault = await fault_of_opening(host=f"127.0.0.1:{free_port()}", params=params)
-    assert isinstance(fault, StoreRefused)
+    assert isinstance(fault, StoreRefusedError)
     assert "w=0" in str(fault)
 
 
@@ -150,7 +156,7 @@ async def test_writes_that_nobody_answers_are_refused(tmp_path: Path, params: st
 )
 async def test_a_component_that_makes_no_sense_says_where(settings: dict[str, str], said: str) -> None:
     fault = await fault_of_opening(**settings)
-    assert isinstance(fault, StoreRefused)
+    assert isinstance(fault, StoreRefusedError)
     assert said in str(fault)
     assert "s3cret" not in str(fault)
 
@@ -171,7 +177,7 @@ async def test_a_single_server_does_all_but_transactions_over_several_keys(
             found = await store.get(Get("a", strong=True))
             assert found is not None
             await store.set(Set("a", b"3", if_match=found.etag, strong=True))
-            with pytest.raises(NotSupported, match=r"single server.*rs\.initiate\(\)"):
+            with pytest.raises(NotSupportedError, match=r"single server.*rs\.initiate\(\)"):
                 await store.transact([Set("a", b"4"), Set("b", b"4")])
             assert await store.get(Get("b")) is None
 

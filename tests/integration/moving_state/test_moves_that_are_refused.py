@@ -11,7 +11,7 @@ from servers.places import Desk, Place
 from pannier_sidecar.loading.resolving import Surroundings
 from pannier_sidecar.moving import opening
 from pannier_sidecar.moving.choosing import choose
-from pannier_sidecar.moving.items import CannotMove
+from pannier_sidecar.moving.items import MoveError
 from pannier_sidecar.state.requests import Set
 from pannier_sidecar.stores.in_memory import InMemoryStore
 
@@ -150,7 +150,7 @@ class Bare(InMemoryStore):
 
 def test_a_target_that_cannot_guard_its_keys(sqlite_place: Place) -> None:
     wanted = choose(str(sqlite_place.file), Surroundings("app"))
-    with pytest.raises(CannotMove, match="has no ETags, so what others write meanwhile can't be guarded"):
+    with pytest.raises(MoveError, match="has no ETags, so what others write meanwhile can't be guarded"):
         opening.limits_of(wanted, Bare({}), overwrites=False)
     limits = opening.limits_of(wanted, Bare({}), overwrites=True)
     assert (limits.has_etags, limits.has_expiry) == (False, False)

@@ -13,7 +13,7 @@ from servers.postgresql_server import PostgreSQLServer, locked, running
 from servers.processes import free_port
 from servers.redis_server import make_certificates
 
-from pannier_sidecar.state.errors import KeyRefused, OutcomeUnknown, StoreRefused, StoreUnavailable
+from pannier_sidecar.state.errors import KeyRefusedError, OutcomeUnknownError, StoreRefusedError, StoreUnavailableError
 from pannier_sidecar.state.requests import Delete, Get, Set
 from pannier_sidecar.state.store import Store
 from pannier_sidecar.stores.postgresql import connections
@@ -56,13 +56,13 @@ async def test_while_it_is_down_calls_fail_at_once_and_say_where_it_should_be(
             store.ping(),
         )
         for fault in await faults_of(*calls, store.keys("", 10, None)):
-            assert isinstance(fault, StoreUnavailable)
+            assert isinstance(fault, StoreUnavailableError)
             assert f"PostgreSQL at {server.address}" in str(fault)
         for faults in (
             await store.bulk_get([Get("k"), Get("l")]),
             await store.bulk_write([Set("k", b""), Delete("k")]),
         ):
-            assert [isinstance(fault, StoreUnavailable) for fault in faults] == [True, True]
+            assert [isinstance(fault, StoreUnavailableError) for fault in faults] == [True, True]
     finally:
         await asyncio.to_thread(server.start)
     await eventually(lambda: store.set(Set("k", b"1")))
@@ -80,10 +80,10 @@ async def test_a_stopped_server_fails_calls_in_time_and_serves_again_when_contin
     calls += [store.get(Get("k")) for _ in range(20)]
     write, transaction, *reads = await faults_of(*calls)
     assert monotonic() - started < 10
-    assert type(write) is OutcomeUnknown
+    assert type(write) is OutcomeUnknownError
     assert re.search("did not answer within 1 s.*read the key before writing again", str(write))
-    assert type(transaction) is StoreUnavailable  # it was not asked to commit
-    assert all(type(fault) is StoreUnavailable for fault in reads)
+    assert type(transaction) is StoreUnavailableError  # it was not asked to commit
+    assert all(type(fault) is StoreUnavailableError for fault in reads)
     server.resume()
     await eventually(lambda: store.set(Set("k", b"3")))
 
@@ -96,7 +96,7 @@ async def test_a_write_is_not_sent_to_a_server_that_hangs_since_its_connection_w
     monkeypatch.setattr(connections, "FRESH_S", 0.0)
     server.pause()
     (fault,) = await faults_of(store.set(Set("k", b"2")))
-    assert type(fault) is StoreUnavailable
+    assert type(fault) is StoreUnavailableError
     server.resume()
     found = await eventually(lambda: store.get(Get("k")))
     assert found.value == b"1"
@@ -142,7 +142,7 @@ async def test_who_may_not_sign_in_is_told_which_fields_to_look_at(
     server.write("pg_hba.conf", "host all keeper 127.0.0.1/32 scram-sha-256\nhost all all 127.0.0.1/32 trust\n")
     server.stop()
     server.start()
-    with pytest.raises(StoreRefused, match=words) as caught:
+    with pytest.raises(StoreRefusedError, match=words) as caught:
         await open_store(user=user, password=password)
     assert "wrong" not in str(caught.value).replace("wrong password", "")
     good = await open_store(user="keeper", password="right")
@@ -150,12 +150,12 @@ async def test_who_may_not_sign_in_is_told_which_fields_to_look_at(
 
 
 async def test_a_database_that_is_not_there_is_named(server: PostgreSQLServer, open_store) -> None:
-    with pytest.raises(StoreRefused, match="has no such database; make it with CREATE DATABASE"):
+    with pytest.raises(StoreRefusedError, match="has no such database; make it with CREATE DATABASE"):
         await open_store(database="nowhere")
 
 
 async def test_nobody_listens(open_store) -> None:
-    with pytest.raises(StoreUnavailable, match="can't be reached"):
+    with pytest.raises(StoreUnavailableError, match="can't be reached"):
         await open_store(port=free_port())
 
 
@@ -163,7 +163,7 @@ async def test_who_may_not_make_tables_is_given_the_sql_and_may_use_them_then(
     server: PostgreSQLServer, open_store
 ) -> None:
     server.sql("DROP ROLE IF EXISTS clerk; CREATE ROLE clerk LOGIN; REVOKE CREATE ON SCHEMA public FROM public")
-    with pytest.raises(StoreRefused, match="does not let this user make the tables") as caught:
+    with pytest.raises(StoreRefusedError, match="does not let this user make the tables") as caught:
         await open_store("v1", user="clerk")
     found = re.search(r"CREATE TABLE.* TO \.\.\.;", str(caught.value))
     assert found is not None
@@ -171,7 +171,7 @@ async def test_who_may_not_make_tables_is_given_the_sql_and_may_use_them_then(
     store = await open_store("v1", user="clerk", cleanupInterval=0.05)
     await store.set(Set("k", b"1"))
     server.sql("REVOKE ALL ON state FROM clerk")
-    with pytest.raises(StoreRefused, match="GRANT SELECT, INSERT, UPDATE, DELETE"):
+    with pytest.raises(StoreRefusedError, match="GRANT SELECT, INSERT, UPDATE, DELETE"):
         await store.get(Get("k"))
     server.sql("DROP OWNED BY clerk; DROP ROLE clerk")
 
@@ -180,7 +180,7 @@ async def test_a_table_that_is_dropped_in_use_is_missed_in_words(server: Postgre
     store = await open_store()
     other = await open_store(tablePrefix="other_")
     server.sql("DROP TABLE state")
-    with pytest.raises(StoreRefused, match="has lost its table; open the store anew"):
+    with pytest.raises(StoreRefusedError, match="has lost its table; open the store anew"):
         await store.get(Get("k"))
     await other.set(Set("k", b"1"))
 
@@ -189,8 +189,8 @@ async def test_a_key_too_long_for_its_index_is_refused_alone(open_store) -> None
     store = await open_store()
     too_long = random.randbytes(store.max_key_bytes).hex()
     faults = await store.bulk_write([Set("a", b"1"), Set(too_long, b"1"), Set("b", b"1")])
-    assert [type(fault) for fault in faults] == [type(None), KeyRefused, type(None)]
-    with pytest.raises(KeyRefused, match="surrogates"):
+    assert [type(fault) for fault in faults] == [type(None), KeyRefusedError, type(None)]
+    with pytest.raises(KeyRefusedError, match="surrogates"):
         await store.set(Set("\ud800", b"1"))
 
 
@@ -232,9 +232,9 @@ async def test_it_speaks_tls_and_believes_only_the_authority_it_was_given(open_s
         store = await opened_in_time(open_store, **encrypted, sslRootCert=certificates.path("ca.crt"))
         await store.set(Set("k", b"1"))
         await store.close()
-        with pytest.raises(StoreRefused, match="is not vouched for .*sslRootCert"):
+        with pytest.raises(StoreRefusedError, match="is not vouched for .*sslRootCert"):
             await open_store(**encrypted, sslRootCert=others.path("ca.crt"))
-        with pytest.raises(StoreRefused, match="is no file that can be read"):
+        with pytest.raises(StoreRefusedError, match="is no file that can be read"):
             await open_store(**encrypted, sslRootCert="/nowhere/ca.crt")
 
 
@@ -280,7 +280,7 @@ async def test_after_a_failure_calls_are_refused_at_once_and_none_when_it_is_bac
         started = monotonic()
         ends = await faults_of(*(store.get(Get("k")) for _ in range(50)))
         assert monotonic() - started < 2.5
-        assert all(type(end) is StoreUnavailable for end in ends)
+        assert all(type(end) is StoreUnavailableError for end in ends)
         way.heal()
         await eventually(lambda: store.get(Get("k")))
         await probing

@@ -13,7 +13,7 @@ from servers.lost_answers import Call, answer_held, first_of_a_bulk, lost, outco
 from servers.opened_store import opening
 from servers.postgresql_server import PostgreSQLServer, locked, running
 
-from pannier_sidecar.state.errors import OutcomeUnknown, StoreUnavailable
+from pannier_sidecar.state.errors import OutcomeUnknownError, StoreUnavailableError
 from pannier_sidecar.state.requests import Delete, Get, Set
 from pannier_sidecar.state.store import Store
 
@@ -54,7 +54,7 @@ async def test_what_was_carried_out_is_not_repeated_over_what_came_after(
     await near.delete(Delete("k"))
     await near.set(Set("k", b"theirs", if_absent=True))
     fault = await lost(way, writing)
-    assert type(fault) is OutcomeUnknown
+    assert type(fault) is OutcomeUnknownError
     assert str(fault).endswith("read the key before writing again")
     await eventually(far.ping)
     found = await near.get(Get("k"))
@@ -64,7 +64,7 @@ async def test_what_was_carried_out_is_not_repeated_over_what_came_after(
 @pytest.mark.parametrize("call", WRITES.values(), ids=WRITES.keys())
 async def test_what_was_sent_and_never_came_is_unknown_too(far: Store, way: FaultyWay, call: Call) -> None:
     writing = await request_held(way, call(far))
-    assert type(await lost(way, writing)) is OutcomeUnknown
+    assert type(await lost(way, writing)) is OutcomeUnknownError
     found = await eventually(lambda: far.get(Get("k")))
     assert found is not None and found.value == b"before"
 
@@ -95,7 +95,7 @@ async def test_a_commit_whose_answer_was_lost_is_unknown_and_not_repeated(
     way.hold_answers()
     await blocker.close()
     await until(lambda: way.held_answers > 0)
-    assert type(await lost(way, writing)) is OutcomeUnknown
+    assert type(await lost(way, writing)) is OutcomeUnknownError
     found = await eventually(lambda: far.get(Get("l")))
     assert found is not None
 
@@ -125,7 +125,7 @@ async def test_a_server_that_ends_a_write_undid_it(server: PostgreSQLServer, ope
             while await asyncio.to_thread(server.sql, f"SELECT count(pg_terminate_backend(pid)) {blocked}") == "0":
                 await asyncio.sleep(0.01)
         fault = await writing
-    assert type(fault) is StoreUnavailable
+    assert type(fault) is StoreUnavailableError
     found = await store.get(Get("k"))
     assert found is not None and found.value == b"before"
 

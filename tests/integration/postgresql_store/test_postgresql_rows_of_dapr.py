@@ -10,7 +10,7 @@ import pytest
 import yaml
 from servers.postgresql_server import PostgreSQLServer
 
-from pannier_sidecar.state.errors import ETagInvalid, ETagMismatch, StoreRefused
+from pannier_sidecar.state.errors import ETagMismatchError, InvalidETagError, StoreRefusedError
 from pannier_sidecar.state.requests import Delete, Get, Set
 from pannier_sidecar.state.store import Store, StoredValue
 
@@ -105,7 +105,7 @@ async def expires_in_1000_seconds(store: Store) -> None:
 async def test_a_row_that_makes_no_sense_fails_alone(first: Store) -> None:
     json_row, broken = await first.bulk_get([Get("app||json"), Get("app||broken")])
     assert isinstance(json_row, StoredValue)
-    assert isinstance(broken, StoreRefused)
+    assert isinstance(broken, StoreRefusedError)
     await first.set(Set("app||broken", b"1"))
     assert await value_of(first, "app||broken") == b"1"
 
@@ -114,17 +114,17 @@ async def test_etags_of_dapr_guard_writes(server: PostgreSQLServer, first: Store
     etag = server.sql("SELECT xmin FROM state WHERE key = 'app||json'")
     assert await etag_of(first, "app||json") == etag
     await first.set(Set("app||json", b"2", etag))
-    with pytest.raises(ETagMismatch):
+    with pytest.raises(ETagMismatchError):
         await first.set(Set("app||json", b"3", etag))
-    with pytest.raises(ETagInvalid, match="write the ETag that the last read gave"):
+    with pytest.raises(InvalidETagError, match="write the ETag that the last read gave"):
         await first.delete(Delete("app||json", UUID))
-    with pytest.raises(ETagMismatch):
+    with pytest.raises(ETagMismatchError):
         await first.set(Set("app||expired", b"3", server.sql("SELECT xmin FROM state WHERE key = 'app||expired'")))
 
 
 async def test_uuids_of_dapr_guard_writes(second: Store) -> None:
     await second.set(Set("app||json", b"2", UUID.upper()))
-    with pytest.raises(ETagMismatch):
+    with pytest.raises(ETagMismatchError):
         await second.set(Set("app||json", b"3", UUID))
     await second.transact([Delete("app||bytes", UUID), Set("app||expiring", b"4", UUID.upper()), Set("new", b"5")])
     assert [await value_of(second, key) for key in ("app||bytes", "app||expiring", "new")] == [None, b"4", b"5"]
@@ -174,7 +174,7 @@ async def test_writes_of_dapr_change_our_etags(server: PostgreSQLServer, first: 
     await first.set(Set("k", b"1"))
     ours = await etag_of(first, "k")
     server.sql("UPDATE state SET value = '2', isbinary = false, updatedate = now() WHERE key = 'k'")
-    with pytest.raises(ETagMismatch):
+    with pytest.raises(ETagMismatchError):
         await first.set(Set("k", b"3", ours))
     assert await value_of(first, "k") == b"2"
 
@@ -202,7 +202,7 @@ async def test_tables_may_have_other_names_and_schemas(server: PostgreSQLServer,
 @pytest.mark.parametrize(("there", "asked"), [("v1", "v2"), ("v2", "v1")])
 async def test_a_table_of_the_other_version_is_not_touched(open_store, there: str, asked: str) -> None:
     await open_store(there)
-    with pytest.raises(StoreRefused, match=f"is none of version {asked}.*write version: {there}, or"):
+    with pytest.raises(StoreRefusedError, match=f"is none of version {asked}.*write version: {there}, or"):
         await open_store(asked)
 
 

@@ -12,7 +12,7 @@ from servers.opened_store import opening
 from servers.processes import free_port
 from servers.redis_server import Cluster, RedisServer, cluster
 
-from pannier_sidecar.state.errors import NotSupported, StoreRefused, StoreUnavailable
+from pannier_sidecar.state.errors import NotSupportedError, StoreRefusedError, StoreUnavailableError
 from pannier_sidecar.state.requests import Delete, Get, Set
 from pannier_sidecar.stores.redis import RedisStore
 from pannier_sidecar.stores.redis.slots import slot_of
@@ -59,7 +59,7 @@ async def test_one_address_is_enough(nodes: Cluster) -> None:
 
 async def test_a_node_of_a_cluster_is_no_single_node(nodes: Cluster) -> None:
     async with opened(nodes.nodes[0].settings) as store:
-        with pytest.raises(StoreRefused, match="set redisType: cluster"):
+        with pytest.raises(StoreRefusedError, match="set redisType: cluster"):
             for n in range(20):
                 await store.set(Set(f"k{n}", b"1"))
 
@@ -72,7 +72,7 @@ async def test_a_bulk_read_over_all_nodes_keeps_the_order(store: RedisStore) -> 
 
 
 async def test_keys_of_several_slots_are_refused_in_one_transaction(store: RedisStore) -> None:
-    with pytest.raises(NotSupported, match=r"different hash slots.*braces"):
+    with pytest.raises(NotSupportedError, match=r"different hash slots.*braces"):
         await store.transact([Set("a", b"1"), Set("b", b"1")])
     await store.transact([Set("{t}a", b"1"), Set("{t}b", b"1"), Delete("{t}c")])
     assert await store.get(Get("a")) is None
@@ -185,7 +185,7 @@ async def test_after_a_failover_the_other_replica_is_expected_before_it_has_foun
     async with opened(replicated.settings, dialTimeout=30.0, readTimeout=1.0) as store:
         other.pause()
         await replaced(replicated, tag)
-        with pytest.raises(StoreUnavailable, match="only 0 of 1 replicas.*nothing was written"):
+        with pytest.raises(StoreUnavailableError, match="only 0 of 1 replicas.*nothing was written"):
             await store.set(Set(tag, b"1", strong=True))
         other.resume()
         await eventually(lambda: store.set(Set(tag, b"2", strong=True)))
@@ -200,7 +200,7 @@ async def test_after_two_failovers_what_the_last_node_has_alone_is_not_strong(re
         await eventually(lambda: running.set(Set(tag, b"2")))
         fresh = await open_one("v1")
         for store in (running, fresh):
-            with pytest.raises(StoreUnavailable, match="only 0 of 1 replicas.*nothing was written"):
+            with pytest.raises(StoreUnavailableError, match="only 0 of 1 replicas.*nothing was written"):
                 await store.set(Set(tag, b"3", strong=True))
         found = await fresh.get(Get(tag))
         assert found is not None
@@ -239,7 +239,7 @@ async def test_a_replica_that_was_forgotten_is_no_longer_expected(replicated: Cl
             name = client.execute_command("CLUSTER MYID")
         gone.kill()
         await until(lambda: replicas_of(replicated.nodes[0]) == 1)
-        with pytest.raises(StoreUnavailable, match="only 1 of 2 replicas"):
+        with pytest.raises(StoreUnavailableError, match="only 1 of 2 replicas"):
             await store.set(Set(tag, b"1", strong=True))
         for node in replicated.nodes[:-1]:
             with node.client() as client:

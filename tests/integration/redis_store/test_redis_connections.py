@@ -19,7 +19,7 @@ from servers.redis_server import (
     with_replica,
 )
 
-from pannier_sidecar.state.errors import StoreFault, StoreRefused, StoreUnavailable
+from pannier_sidecar.state.errors import StoreError, StoreRefusedError, StoreUnavailableError
 from pannier_sidecar.state.requests import Delete, Get, Set
 from pannier_sidecar.stores.redis import RedisStore
 
@@ -36,10 +36,10 @@ def certificates(tmp_path_factory: pytest.TempPathFactory) -> Certificates:
     return make_certificates(tmp_path_factory.mktemp("certificates"))
 
 
-async def refusal(settings: dict[str, Any], **more: Any) -> StoreFault:
+async def refusal(settings: dict[str, Any], **more: Any) -> StoreError:
     """Return what `open` says."""
     store = RedisStore({**settings, **more})
-    with pytest.raises(StoreFault) as caught:
+    with pytest.raises(StoreError) as caught:
         await store.open()
     await store.close()
     assert "secret" not in str(caught.value)
@@ -61,14 +61,14 @@ async def test_the_right_password_gets_in(server: RedisServer) -> None:
 
 async def test_a_wrong_password_is_refused_with_the_fields_to_check(server: RedisServer) -> None:
     fault = await refusal(server.settings, redisPassword="secreter")
-    assert isinstance(fault, StoreRefused)
+    assert isinstance(fault, StoreRefusedError)
     assert "WRONGPASS" in str(fault)
     assert "check redisUsername and redisPassword" in str(fault)
 
 
 async def test_a_missing_password_is_refused_with_the_field_to_set(server: RedisServer) -> None:
     fault = await refusal(server.settings)
-    assert isinstance(fault, StoreRefused)
+    assert isinstance(fault, StoreRefusedError)
     assert "NOAUTH" in str(fault)
     assert "set redisPassword" in str(fault)
 
@@ -85,11 +85,11 @@ async def test_a_user_who_may_do_little_is_enough(server: RedisServer) -> None:
         await store.transact([Set("app||k", b"2"), Delete("app||l")])
         await store.delete(Delete("app||k"))
         assert (await store.keys("app||", 10, None)).keys == []
-        with pytest.raises(StoreRefused, match="NOPERM"):
+        with pytest.raises(StoreRefusedError, match="NOPERM"):
             await store.get(Get("other||k"))
-        with pytest.raises(StoreRefused, match="NOPERM.*ACL SETUSER"):
+        with pytest.raises(StoreRefusedError, match="NOPERM.*ACL SETUSER"):
             await store.set(Set("other||k", b"1"))
-        with pytest.raises(StoreUnavailable, match="INFO"):
+        with pytest.raises(StoreUnavailableError, match="INFO"):
             await store.set(Set("app||k", b"1", strong=True))
 
 
@@ -98,7 +98,7 @@ async def test_a_user_who_lacks_a_command_is_refused_at_once(server: RedisServer
     with server.client() as client:
         client.execute_command("ACL SETUSER", "less", "reset", "on", ">pw", "~*", "+@all", f"-{command}")
     fault = await refusal(server.settings, redisUsername="less", redisPassword="pw")
-    assert isinstance(fault, StoreRefused)
+    assert isinstance(fault, StoreRefusedError)
     assert f"'{command}'" in str(fault)
 
 
@@ -109,7 +109,7 @@ async def test_a_password_changed_meanwhile_is_told_by_the_calls(tmp_path: Path)
                 client.config_set("requirepass", "new")
                 client.auth("new")
                 client.client_kill_filter(_type="normal")
-            with pytest.raises(StoreFault, match="NOAUTH"):
+            with pytest.raises(StoreError, match="NOAUTH"):
                 await store.get(Get("k"))
 
 
@@ -124,20 +124,20 @@ async def test_databases_are_apart(server: RedisServer) -> None:
 
 async def test_a_database_that_is_not_there_is_refused(server: RedisServer) -> None:
     fault = await refusal(server.settings, redisPassword="secret", redisDB=99)
-    assert isinstance(fault, StoreRefused)
+    assert isinstance(fault, StoreRefusedError)
     assert "redisDB 99" in str(fault)
 
 
 async def test_nobody_listening_is_told_with_the_address() -> None:
     port = free_port()
     fault = await refusal({"redisHost": "127.0.0.1", "redisPort": port})
-    assert isinstance(fault, StoreUnavailable)
+    assert isinstance(fault, StoreUnavailableError)
     assert f"127.0.0.1:{port} cannot be reached" in str(fault)
 
 
 async def test_an_unknown_host_is_told() -> None:
     fault = await refusal({"redisHost": "no-such-host.invalid"})
-    assert isinstance(fault, StoreUnavailable)
+    assert isinstance(fault, StoreUnavailableError)
     assert "no-such-host.invalid:6379" in str(fault)
 
 
@@ -154,7 +154,7 @@ async def test_a_server_with_too_many_clients_is_worth_another_attempt(server: R
             fault = await refusal(server.settings, redisPassword="secret")
         finally:
             client.config_set("maxclients", "10000")
-    assert type(fault) is StoreUnavailable
+    assert type(fault) is StoreUnavailableError
     assert "max number of clients" in str(fault)
 
 
@@ -168,7 +168,7 @@ async def test_the_last_words_of_a_server_that_hangs_up_are_told(listens_first: 
 
     async with await asyncio.start_server(hang_up, "127.0.0.1", 0) as server:
         fault = await refusal({"redisHost": f"127.0.0.1:{server.sockets[0].getsockname()[1]}"})
-    assert type(fault) is StoreUnavailable
+    assert type(fault) is StoreUnavailableError
     assert "says: ERR max number of clients reached" in str(fault)
     assert "TLS" not in str(fault)
 
@@ -176,7 +176,7 @@ async def test_the_last_words_of_a_server_that_hangs_up_are_told(listens_first: 
 async def test_a_server_that_says_nothing_is_given_up_after_the_dial_timeout() -> None:
     with socket.create_server(("127.0.0.1", 0)) as silent:
         fault = await refusal({"redisHost": f"127.0.0.1:{silent.getsockname()[1]}"}, dialTimeout=0.3)
-    assert isinstance(fault, StoreUnavailable)
+    assert isinstance(fault, StoreUnavailableError)
     assert "did not answer within 0.3 s" in str(fault)
 
 
@@ -220,7 +220,7 @@ async def test_a_single_node_is_no_cluster_and_no_sentinel(server: RedisServer) 
 )
 async def test_settings_that_cannot_be_used_are_named(settings: dict[str, Any], says: str) -> None:
     fault = await refusal(settings)
-    assert isinstance(fault, StoreRefused)
+    assert isinstance(fault, StoreRefusedError)
     assert says in str(fault)
 
 
@@ -236,7 +236,7 @@ async def test_tls_with_an_authority_of_ones_own(
         async with opened(server.settings, enableTLS=True, insecureSkipTLSVerify=True) as store:
             await writes_and_reads(store)
         fault = await refusal(server.settings, enableTLS=True)
-        assert isinstance(fault, StoreRefused)
+        assert isinstance(fault, StoreRefusedError)
         assert "in caCert" in str(fault) and "SSL_CERT_FILE" in str(fault)
         monkeypatch.setenv("SSL_CERT_FILE", certificates.path("ca.crt"))
         async with opened(server.settings, enableTLS=True) as store:

@@ -9,7 +9,7 @@ from redis import Redis
 from servers.opened_redis import opened
 from servers.redis_server import RedisServer, single
 
-from pannier_sidecar.state.errors import CursorInvalid, ETagInvalid, ETagMismatch, StoreRefused
+from pannier_sidecar.state.errors import ETagMismatchError, InvalidCursorError, InvalidETagError, StoreRefusedError
 from pannier_sidecar.state.requests import Delete, Get, Set
 from pannier_sidecar.stores.redis import RedisStore
 
@@ -116,7 +116,7 @@ async def test_an_etag_never_comes_back_after_a_delete(store: RedisStore) -> Non
 @pytest.mark.parametrize("fields", [{"data": "1"}, {"version": "1"}, {"other": "1"}])
 async def test_a_hash_of_something_else_is_refused(store: RedisStore, outside: Redis, fields: dict[str, str]) -> None:
     outside.hset("k", mapping=fields)
-    with pytest.raises(StoreRefused, match="required hash field 'data' or 'version' was not found"):
+    with pytest.raises(StoreRefusedError, match="required hash field 'data' or 'version' was not found"):
         await store.get(Get("k"))
 
 
@@ -124,9 +124,9 @@ async def test_a_hash_of_something_else_is_overwritten_but_not_taken_for_absent(
     store: RedisStore, outside: Redis
 ) -> None:
     outside.hset("k", mapping={"other": "1"})
-    with pytest.raises(ETagMismatch):
+    with pytest.raises(ETagMismatchError):
         await store.set(Set("k", b"1", if_absent=True))
-    with pytest.raises(ETagMismatch):
+    with pytest.raises(ETagMismatchError):
         await store.set(Set("k", b"1", if_match="1"))
     await store.set(Set("k", b"1"))
     found = await store.get(Get("k"))
@@ -151,9 +151,9 @@ async def test_a_plain_string_of_old_is_read_and_its_etag_guards_it(store: Redis
     assert found.etag == "sha1-" + hashlib.sha1(b"old").hexdigest()
     assert found.expires_at is not None
     outside.set("k", "newer")
-    with pytest.raises(ETagMismatch):
+    with pytest.raises(ETagMismatchError):
         await store.set(Set("k", b"mine", if_match=found.etag))
-    with pytest.raises(ETagMismatch):
+    with pytest.raises(ETagMismatchError):
         await store.delete(Delete("k", if_match=found.etag))
     outside.set("k", "old")
     await store.set(Set("k", b"mine", if_match=found.etag))
@@ -169,11 +169,11 @@ async def test_another_type_is_refused_by_name_and_overwritten(store: RedisStore
         "stream": lambda: outside.xadd("k", {"1": 1}),
     }
     make[kind]()
-    with pytest.raises(StoreRefused, match=f"holds a {kind}, not state"):
+    with pytest.raises(StoreRefusedError, match=f"holds a {kind}, not state"):
         await store.get(Get("k"))
-    with pytest.raises(ETagMismatch):
+    with pytest.raises(ETagMismatchError):
         await store.set(Set("k", b"1", if_absent=True))
-    with pytest.raises(ETagMismatch):
+    with pytest.raises(ETagMismatchError):
         await store.delete(Delete("k", if_match="1"))
     await store.set(Set("k", b"1"))
     assert outside.hget("k", "data") == b"1"
@@ -186,7 +186,7 @@ async def test_in_a_bulk_read_each_key_is_what_it_is(store: RedisStore, outside:
     state, text, refused, absent = await store.bulk_get([Get(key) for key in ("state", "text", "list", "absent")])
     assert getattr(state, "value", None) == b"1"
     assert getattr(text, "value", None) == b"2"
-    assert isinstance(refused, StoreRefused)
+    assert isinstance(refused, StoreRefusedError)
     assert absent is None
 
 
@@ -200,7 +200,7 @@ async def test_a_transaction_turns_strings_into_hashes_too(store: RedisStore, ou
 
 @pytest.mark.parametrize("etag", ["x", "1.0", "", " 1", "٣", "sha1-", "*", "1\n"])
 async def test_what_is_no_etag_is_said_to_be_none(store: RedisStore, etag: str) -> None:
-    with pytest.raises(ETagInvalid, match="invalid etag value"):
+    with pytest.raises(InvalidETagError, match="invalid etag value"):
         await store.set(Set("k", b"1", if_match=etag))
 
 
@@ -242,5 +242,5 @@ async def test_a_page_survives_a_restart_of_the_server(tmp_path_factory: pytest.
 
 @pytest.mark.parametrize("cursor", ["", "x", "MA", "W10", "WzEsMl0", "ÿ", "WzE4NDQ2NzQ0MDczNzA5NTUxNjE2XQ"])
 async def test_a_foreign_cursor_is_refused(store: RedisStore, cursor: str) -> None:
-    with pytest.raises(CursorInvalid, match="leave it out to start anew"):
+    with pytest.raises(InvalidCursorError, match="leave it out to start anew"):
         await store.keys("", 10, cursor)

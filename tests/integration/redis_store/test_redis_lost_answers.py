@@ -12,7 +12,7 @@ from servers.lost_answers import Call, answer_held, first_of_a_bulk, lost, outco
 from servers.opened_redis import opened
 from servers.redis_server import RedisServer, with_replica
 
-from pannier_sidecar.state.errors import OutcomeUnknown, StoreUnavailable
+from pannier_sidecar.state.errors import OutcomeUnknownError, StoreUnavailableError
 from pannier_sidecar.state.requests import Delete, Get, Set
 from pannier_sidecar.stores.redis import RedisStore
 
@@ -66,7 +66,7 @@ async def test_what_was_carried_out_is_not_repeated_over_what_came_after(
     await near.delete(Delete("k"))
     await near.set(Set("k", b"theirs", if_absent=True))
     fault = await lost(way, writing)
-    assert type(fault) is OutcomeUnknown
+    assert type(fault) is OutcomeUnknownError
     assert str(fault).endswith("read the key before writing again")
     await eventually(lambda: far.get(Get("k")))
     found = await near.get(Get("k"))
@@ -78,7 +78,7 @@ async def test_what_was_carried_out_is_not_repeated_over_what_came_after(
 async def test_what_the_server_never_saw_is_unknown_too(far: RedisStore, way: FaultyWay, call: Call) -> None:
     """Nobody on this side can tell."""
     writing = await request_held(way, call(far))
-    assert type(await lost(way, writing)) is OutcomeUnknown
+    assert type(await lost(way, writing)) is OutcomeUnknownError
     found = await eventually(lambda: far.get(Get("k")))
     assert found.value == b"before"
 
@@ -98,10 +98,10 @@ async def test_what_was_not_sent_certainly_did_not_happen(tmp_path: Path, call: 
         async with opened(primary.settings, dialTimeout=0.3) as store:
             await eventually(lambda: store.set(Set("k", b"before", strong=True)))
             primary.kill()
-            with pytest.raises(StoreUnavailable):
+            with pytest.raises(StoreUnavailableError):
                 await eventually_not(lambda: store.get(Get("k")))
             fault = await outcome(call(store))
-            assert type(fault) is StoreUnavailable
+            assert type(fault) is StoreUnavailableError
 
 
 async def eventually_not(call: Callable[[], Awaitable[Any]]) -> None:

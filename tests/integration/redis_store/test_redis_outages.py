@@ -13,7 +13,7 @@ from servers.opened_redis import IMPATIENT, opened
 from servers.processes import free_port
 from servers.redis_server import RedisServer, single
 
-from pannier_sidecar.state.errors import OutcomeUnknown, StoreFault, StoreRefused, StoreUnavailable
+from pannier_sidecar.state.errors import OutcomeUnknownError, StoreError, StoreRefusedError, StoreUnavailableError
 from pannier_sidecar.state.requests import Delete, Get, Set
 from pannier_sidecar.stores.redis import RedisStore
 
@@ -70,13 +70,13 @@ async def test_during_an_outage_calls_fail_in_time_and_say_why(tmp_path: Path) -
                 store.keys("", 10, None),
                 store.ping(),
             ):
-                with pytest.raises(StoreUnavailable, match=server.address):
+                with pytest.raises(StoreUnavailableError, match=server.address):
                     await call
             for faults in (
                 await store.bulk_get([Get(f"k{n}") for n in range(100)]),
                 await store.bulk_write([Set(f"k{n}", b"") for n in range(100)]),
             ):
-                assert all(isinstance(fault, StoreUnavailable) for fault in faults)
+                assert all(isinstance(fault, StoreUnavailableError) for fault in faults)
             assert monotonic() - started < 20
             server.start()
             await eventually(lambda: store.set(Set("k", b"3")))
@@ -88,14 +88,14 @@ async def test_an_outage_that_lasts_costs_each_call_nothing(tmp_path: Path) -> N
     with single(tmp_path) as server:
         async with opened(server.settings, dialTimeout=0.5) as store:
             server.kill()
-            with pytest.raises(StoreFault):
+            with pytest.raises(StoreError):
                 await store.set(Set("k", b"1"))
             await asyncio.sleep(0.6)
             started = monotonic()
             for _ in range(50):
-                with pytest.raises(StoreUnavailable, match=server.address):
+                with pytest.raises(StoreUnavailableError, match=server.address):
                     await store.get(Get("k"))
-                with pytest.raises(StoreUnavailable, match=server.address):
+                with pytest.raises(StoreUnavailableError, match=server.address):
                     await store.set(Set("k", b"1"))
             assert monotonic() - started < 5, "each waited for the server"
             server.start()
@@ -126,12 +126,12 @@ async def test_a_stopped_server_fails_calls_in_time_and_serves_again_when_contin
     results = await asyncio.gather(*reads, *unconditional, *conditional, return_exceptions=True)
     assert monotonic() - started < 10
     for result in results[:2]:
-        assert type(result) is StoreUnavailable, result
+        assert type(result) is StoreUnavailableError, result
         assert "did not answer within 0.4 s" in str(result)
     for result in results[2:]:
-        assert type(result) is OutcomeUnknown, result
+        assert type(result) is OutcomeUnknownError, result
         assert "read the key before writing again" in str(result)
-    with pytest.raises(StoreUnavailable) as caught:
+    with pytest.raises(StoreUnavailableError) as caught:
         await store.get(Get("k"))
     assert "TLS" not in str(caught.value)
     server.resume()
@@ -158,7 +158,7 @@ async def test_a_stalled_server_does_not_fill_the_memory(server: RedisServer) ->
         late = [asyncio.create_task(store.set(Set("k", value))) for _ in range(500)]
         results = await asyncio.gather(*calls, *late, return_exceptions=True)
         grown = _resident_bytes() - before
-        assert {type(result) for result in results} == {StoreUnavailable, OutcomeUnknown}
+        assert {type(result) for result in results} == {StoreUnavailableError, OutcomeUnknownError}
         assert any("more calls waiting than it can take" in str(result) for result in results)
         assert grown < 100_000_000
         server.resume()
@@ -179,8 +179,8 @@ async def test_closing_ends_calls_in_flight(server: RedisServer) -> None:
         await asyncio.sleep(0.05)
         await store.close()
         results = await asyncio.wait_for(asyncio.gather(*calls, *bulk, return_exceptions=True), 5)
-        assert all(isinstance(result, StoreUnavailable | OutcomeUnknown) for result in results[:-1]), results
-        with pytest.raises(StoreUnavailable, match="closed"):
+        assert all(isinstance(result, StoreUnavailableError | OutcomeUnknownError) for result in results[:-1]), results
+        with pytest.raises(StoreUnavailableError, match="closed"):
             await store.get(Get("k"))
 
 
@@ -192,7 +192,7 @@ async def test_closing_during_an_outage_ends_calls_that_wait(tmp_path: Path) -> 
             await asyncio.sleep(0.05)
             await store.close()
             results = await asyncio.wait_for(asyncio.gather(*calls, return_exceptions=True), 5)
-            assert all(isinstance(result, StoreUnavailable) for result in results), results
+            assert all(isinstance(result, StoreUnavailableError) for result in results), results
         server.start()
 
 
@@ -231,9 +231,9 @@ async def test_a_full_server_refuses_and_has_changed_nothing(server: RedisServer
         try:
             client.config_set("maxmemory", "1")
             for write in (Set("k", b"new"), Set("new", b"1"), Set("k", b"new", ttl=5)):
-                with pytest.raises(StoreRefused, match="OOM.*raise maxmemory"):
+                with pytest.raises(StoreRefusedError, match="OOM.*raise maxmemory"):
                     await store.set(write)
-            with pytest.raises(StoreRefused, match="OOM"):
+            with pytest.raises(StoreRefusedError, match="OOM"):
                 await store.transact([Set("a", b"1"), Set("b", b"1")])
         finally:
             client.config_set("maxmemory", "0")
@@ -246,7 +246,7 @@ async def test_a_server_that_lost_its_replicas_is_worth_another_attempt(server: 
     with server.client() as client:
         client.config_set("min-replicas-to-write", "1")
         try:
-            with pytest.raises(StoreUnavailable, match="NOREPLICAS"):
+            with pytest.raises(StoreUnavailableError, match="NOREPLICAS"):
                 await store.set(Set("k", b"1"))
         finally:
             client.config_set("min-replicas-to-write", "0")
@@ -256,7 +256,7 @@ async def test_a_primary_that_became_a_replica_is_left(server: RedisServer, stor
     with server.client() as client:
         client.replicaof("127.0.0.1", free_port())
         try:
-            with pytest.raises(StoreFault, match="READONLY|takes no writes"):
+            with pytest.raises(StoreError, match="READONLY|takes no writes"):
                 await store.set(Set("k", b"1", if_absent=True))
         finally:
             client.replicaof("NO", "ONE")
@@ -272,7 +272,7 @@ async def test_connections_killed_over_and_over_lose_nothing(server: RedisServer
                     client.client_kill_filter(_type="normal", skipme=True)
                 await until(lambda reached=reached: load.done > reached + 50)
         await load.check(store)
-        assert all(type(fault) is OutcomeUnknown for fault in load.raised)
+        assert all(type(fault) is OutcomeUnknownError for fault in load.raised)
 
 
 async def test_one_client_can_be_paused_by_the_server(server: RedisServer, store: RedisStore) -> None:

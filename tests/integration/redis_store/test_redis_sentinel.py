@@ -10,7 +10,7 @@ from servers.opened_redis import opened
 from servers.processes import free_port
 from servers.redis_server import MASTER_NAME, Watched, sentinel, single, watched_by_sentinels
 
-from pannier_sidecar.state.errors import StoreFault, StoreRefused, StoreUnavailable
+from pannier_sidecar.state.errors import StoreError, StoreRefusedError, StoreUnavailableError
 from pannier_sidecar.state.requests import Get, Set
 from pannier_sidecar.stores.redis import RedisStore
 
@@ -81,14 +81,14 @@ async def test_one_sentinel_that_answers_is_enough(calm: Watched) -> None:
 
 async def test_a_name_that_no_sentinel_knows_is_told(calm: Watched) -> None:
     store = RedisStore({**calm.settings, "sentinelMasterName": "other"})
-    with pytest.raises(StoreFault, match="monitors no 'other'; set sentinelMasterName"):
+    with pytest.raises(StoreError, match="monitors no 'other'; set sentinelMasterName"):
         await store.open()
 
 
 async def test_without_a_sentinel_open_says_what_each_address_said() -> None:
     hosts = [f"127.0.0.1:{free_port()}" for _ in range(2)]
     store = RedisStore({"redisHost": ",".join(hosts), "failover": True, "sentinelMasterName": "m"})
-    with pytest.raises(StoreUnavailable, match="no Sentinel names a primary") as caught:
+    with pytest.raises(StoreUnavailableError, match="no Sentinel names a primary") as caught:
         await store.open()
     assert all(host in str(caught.value) for host in hosts)
 
@@ -101,5 +101,5 @@ async def test_a_sentinel_that_asks_for_a_password_gets_its_own(tmp_path: Path) 
             settings = {**watching.settings, "failover": True, "sentinelMasterName": "m", "redisPassword": "data"}
             async with opened(settings, sentinelPassword="watch") as store:
                 await store.set(Set("k", b"1"))
-            with pytest.raises(StoreRefused, match="sentinelPassword"):
+            with pytest.raises(StoreRefusedError, match="sentinelPassword"):
                 await RedisStore({**settings, "sentinelPassword": "wrong"}).open()

@@ -11,7 +11,7 @@ from servers.eventually import eventually, until
 from servers.opened_redis import opened
 from servers.redis_server import RedisServer, single, with_replica
 
-from pannier_sidecar.state.errors import ETagMismatch, StoreUnavailable, TooFewReplicas
+from pannier_sidecar.state.errors import ETagMismatchError, StoreUnavailableError, TooFewReplicasError
 from pannier_sidecar.state.requests import Delete, Get, Set
 from pannier_sidecar.stores.redis import RedisStore
 
@@ -44,7 +44,7 @@ async def test_a_user_who_may_not_wait_is_told_so_in_our_words(pair: Pair) -> No
     with primary.client() as client:
         client.execute_command("ACL SETUSER", "c4nary", "on", ">pw", "~*", "+@all", "-wait")
     async with opened(primary.settings, redisUsername="c4nary", redisPassword="pw") as store:
-        with pytest.raises(TooFewReplicas, match="this user may not run the 'wait' command") as caught:
+        with pytest.raises(TooFewReplicasError, match="this user may not run the 'wait' command") as caught:
             await store.set(Set("k", b"1", strong=True))
         assert "c4nary" not in str(caught.value)
 
@@ -54,11 +54,13 @@ async def test_too_few_acknowledgements_are_reported_with_numbers(pair: Pair) ->
     async with opened(primary.settings) as store:
         await store.set(Set("k", b"1", strong=True))
         replica.pause()
-        with pytest.raises(TooFewReplicas, match="on the primary, but only 0 of 1 replicas acknowledged it within 1 s"):
+        with pytest.raises(
+            TooFewReplicasError, match="on the primary, but only 0 of 1 replicas acknowledged it within 1 s"
+        ):
             await store.set(Set("k", b"2", strong=True))
-        with pytest.raises(TooFewReplicas):
+        with pytest.raises(TooFewReplicasError):
             await store.delete(Delete("absent", strong=True))
-        with pytest.raises(ETagMismatch):
+        with pytest.raises(ETagMismatchError):
             await store.set(Set("k", b"3", if_match="1", strong=True))
         found = await store.get(Get("k", strong=True))
         assert found is not None
@@ -80,7 +82,7 @@ async def test_calls_that_are_not_strong_do_not_wait_for_those_that_are(pair: Pa
         assert not any(task.done() for task in strong)
         started = monotonic()
         results = await asyncio.gather(*strong, return_exceptions=True)
-        assert all(isinstance(result, TooFewReplicas) for result in results)
+        assert all(isinstance(result, TooFewReplicasError) for result in results)
         assert monotonic() - started < 10  # they share a wait instead of waiting one after another
 
 
@@ -89,9 +91,9 @@ async def test_a_replica_that_has_gone_is_missed(pair: Pair) -> None:
     async with opened(primary.settings) as store:
         await store.set(Set("k", b"1", strong=True))
         replica.kill()
-        with pytest.raises((TooFewReplicas, StoreUnavailable)):
+        with pytest.raises((TooFewReplicasError, StoreUnavailableError)):
             await store.set(Set("k", b"2", strong=True))
-        with pytest.raises(StoreUnavailable, match="only 0 of 1 replicas follow .* nothing was written"):
+        with pytest.raises(StoreUnavailableError, match="only 0 of 1 replicas follow .* nothing was written"):
             await store.set(Set("k", b"3", strong=True))
         found = await store.get(Get("k"))
         assert found is not None
@@ -108,7 +110,7 @@ async def test_a_server_that_was_restarted_is_still_expected_to_have_its_replica
         primary.kill()
         await asyncio.to_thread(primary.start)
         await eventually(lambda: store.set(Set("k", b"2")))
-        with pytest.raises(StoreUnavailable, match="only 0 of 1 replicas follow .* restart the sidecar"):
+        with pytest.raises(StoreUnavailableError, match="only 0 of 1 replicas follow .* restart the sidecar"):
             await store.set(Set("k", b"3", strong=True))
         await asyncio.to_thread(replica.start)
         await eventually(lambda: store.set(Set("k", b"4", strong=True)))
@@ -122,7 +124,7 @@ async def test_a_replica_that_has_just_come_does_not_acknowledge_for_another_one
             client.replicaof("127.0.0.1", primary.port)
             await until(lambda: is_followed_by(primary, 2))
             lagging.pause()
-            with pytest.raises(TooFewReplicas, match="of 2 replicas acknowledged"):
+            with pytest.raises(TooFewReplicasError, match="of 2 replicas acknowledged"):
                 await store.set(Set("k", b"2", strong=True))
             lagging.resume()
             await eventually(lambda: store.set(Set("k", b"3", strong=True)))
@@ -136,7 +138,7 @@ async def test_a_replica_that_comes_does_not_make_up_for_one_that_was_promoted(p
             other.replicaof("NO", "ONE")
             client.replicaof("127.0.0.1", primary.port)
             await until(lambda: is_followed_by(primary, 1))
-            with pytest.raises(StoreUnavailable, match="only 1 of 2 replicas"):
+            with pytest.raises(StoreUnavailableError, match="only 1 of 2 replicas"):
                 await eventually_refused(store)
 
 
@@ -144,7 +146,7 @@ async def eventually_refused(store: RedisStore) -> None:
     """Write until the store has counted the replicas again."""
     async with asyncio.timeout(10):
         while True:
-            with suppress(TooFewReplicas):
+            with suppress(TooFewReplicasError):
                 await store.set(Set("k", b"2", strong=True))
 
 
@@ -159,4 +161,4 @@ async def test_without_replicas_the_primary_is_all_there_is(tmp_path: Path) -> N
             await store.set(Set("k", b"1", strong=True))
             results = await store.bulk_write([Set("a", b"1", strong=True), Set("b", b"1", if_match="1", strong=True)])
             assert results[0] is None
-            assert isinstance(results[1], ETagMismatch)
+            assert isinstance(results[1], ETagMismatchError)

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pannier_crds.component import Component, InvalidManifest
+from pannier_crds.component import Component, InvalidManifestError
 
 GOOD: dict[str, Any] = {
     "apiVersion": "dapr.io/v1alpha1",
@@ -17,7 +17,7 @@ GOOD: dict[str, Any] = {
 
 
 def problems(manifest: Any) -> list[str]:
-    with pytest.raises(InvalidManifest) as refused:
+    with pytest.raises(InvalidManifestError) as refused:
         Component.from_manifest(manifest)
     assert all(problem.is_error for problem in refused.value.problems)
     return [str(problem) for problem in refused.value.problems]
@@ -140,6 +140,6 @@ nearly = st.recursive(
 def test_any_mapping_is_a_component_or_has_problems_of_one_line(manifest: dict[str, Any]) -> None:
     try:
         Component.from_manifest(manifest)
-    except InvalidManifest as invalid:
+    except InvalidManifestError as invalid:
         assert invalid.problems
         assert all(problem.text.isprintable() for problem in invalid.problems)

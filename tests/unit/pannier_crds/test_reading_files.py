@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pannier_crds.component import Component, InvalidManifest
+from pannier_crds.component import Component, InvalidManifestError
 from pannier_crds.manifests import Document, read_documents
 from pannier_crds.problems import error
 
@@ -40,7 +40,7 @@ def only(text: str | bytes) -> Document:
 
 def broken(text: str | bytes) -> tuple[int, str]:
     document = read_documents(text)[-1]
-    with pytest.raises(InvalidManifest):
+    with pytest.raises(InvalidManifestError):
         document.read_component()
     (problem,) = document.problems
     assert problem.line is not None
@@ -128,7 +128,7 @@ def test_what_is_no_component_is_left_aside_and_what_nearly_is_one_is_not(text: 
 
 def test_structural_problems_have_lines() -> None:
     text = REDIS.replace("type: state.redis", "tpye: state.redis").replace("name: orders", "name: [7]")
-    with pytest.raises(InvalidManifest) as refused:
+    with pytest.raises(InvalidManifestError) as refused:
         only(text).read_component()
     assert [(problem.line, problem.field) for problem in refused.value.problems] == [
         (5, "metadata.name"),
@@ -169,13 +169,15 @@ def test_names_of_fields_are_taken_in_any_case_with_a_warning() -> None:
 
 
 def test_a_field_in_two_cases_is_a_problem() -> None:
-    with pytest.raises(InvalidManifest, match="Scopes: 'scopes' is given twice, in another case; keep one of the two"):
+    with pytest.raises(
+        InvalidManifestError, match="Scopes: 'scopes' is given twice, in another case; keep one of the two"
+    ):
         only(REDIS + "Scopes: [billing]\n").read_component()
 
 
 def test_a_key_written_twice_is_a_problem() -> None:
     text = REDIS.replace("    value: localhost:6379\n", "    value: localhost:6379\n    value: other\n")
-    with pytest.raises(InvalidManifest) as refused:
+    with pytest.raises(InvalidManifestError) as refused:
         only(text).read_component()
     (problem,) = refused.value.problems
     assert problem.line == 12
@@ -309,7 +311,7 @@ def test_any_text_is_components_problems_or_left_aside(text: str | bytes) -> Non
             continue
         try:
             assert isinstance(document.read_component(), Component)
-        except InvalidManifest as invalid:
+        except InvalidManifestError as invalid:
             assert invalid.problems
             for problem in invalid.problems:
                 assert problem.line is not None

@@ -10,7 +10,7 @@ import pytest
 
 from pannier_operator.cluster.errors import ApiError
 from pannier_operator.cluster.lease import Election
-from pannier_operator.objects.resource_versions import HistoryRewound
+from pannier_operator.objects.resource_versions import ResourceVersionRewoundError
 from pannier_operator.settings import ElectionSettings
 
 SHORT = ElectionSettings(lease_duration=0.4, renew_interval=0.05)
@@ -128,7 +128,7 @@ async def test_a_lease_of_an_earlier_time_ends_everything(of_the_holder: bool) -
         running[0].cancel()
     cluster.stored, cluster.version = backup, version
 
-    with pytest.raises(HistoryRewound, match="the Lease has version"):
+    with pytest.raises(ResourceVersionRewoundError, match="the Lease has version"):
         await asyncio.wait_for(running[0 if of_the_holder else 1], 20)
     for task in running:
         task.cancel()
@@ -140,7 +140,7 @@ async def test_a_lease_that_is_made_anew_at_an_earlier_time_ends_everything_too(
     await until(lambda: cluster.version > 3)
     cluster.stored, cluster.version = None, 0
 
-    with pytest.raises(HistoryRewound):
+    with pytest.raises(ResourceVersionRewoundError):
         await asyncio.wait_for(running, 20)
 
 

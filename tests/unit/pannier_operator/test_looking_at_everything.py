@@ -14,7 +14,7 @@ from pannier_operator.cluster.cache import ClusterState
 from pannier_operator.cluster.errors import ApiError
 from pannier_operator.cluster.resync import FullLooks
 from pannier_operator.metrics import Metrics
-from pannier_operator.objects.resource_versions import HistoryRewound
+from pannier_operator.objects.resource_versions import ResourceVersionRewoundError
 
 DIED = "the watch of components has died"
 
@@ -133,7 +133,7 @@ async def test_an_api_server_that_tells_of_an_earlier_time_ends_everything(
         await until(lambda: cluster.looks > 2)
         cluster.version = 99
 
-    with pytest.raises(HistoryRewound):
+    with pytest.raises(ResourceVersionRewoundError):
         await asyncio.wait_for(looking, 20)
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from pannier_crds.problems import WrongValue
+from pannier_crds.problems import InvalidValueError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -44,10 +44,10 @@ def character(text: str, place: int, offset: int = 0) -> str:
 def host_port(text: str, offset: int = 0, *, instead: str = "write host or host:port") -> HostPort:
     """Read `host`, `host:port`, `[v6]`, `[v6]:port` or a bare v6 address. `offset` is where it begins in the field.
 
-    Raises WrongValue.
+    Raises InvalidValueError.
     """
     if not text:
-        raise WrongValue(f"there is no host before character {offset + 1}", instead)
+        raise InvalidValueError(f"there is no host before character {offset + 1}", instead)
     _refuse_other_dialects(text, offset, instead)
     if text.startswith("["):
         return _bracketed(text, offset, instead)
@@ -55,7 +55,7 @@ def host_port(text: str, offset: int = 0, *, instead: str = "write host or host:
         return HostPort(_v6(text, offset, instead))
     host, colon, port = text.partition(":")
     if not host:
-        raise WrongValue(f"there is no host before character {offset + 1}, ':'", instead)
+        raise InvalidValueError(f"there is no host before character {offset + 1}, ':'", instead)
     _check_name(host, offset, instead)
     return HostPort(host, _port(port, offset + len(host) + 1) if colon else None)
 
@@ -63,23 +63,34 @@ def host_port(text: str, offset: int = 0, *, instead: str = "write host or host:
 def host_list(
     text: str, offset: int = 0, *, instead: str = "write host or host:port, several separated by commas"
 ) -> tuple[HostPort, ...]:
-    """Read addresses that are separated by commas, with spaces around them where somebody likes. Raises WrongValue."""
+    """Read addresses that are separated by commas, with spaces around them where somebody likes.
+
+    Raises InvalidValueError.
+    """
     return tuple(host_port(part, place, instead=instead) for part, place in parts(text, offset))
 
 
 def parts(text: str, offset: int = 0) -> Iterator[tuple[str, int]]:
-    """Yield what stands between commas, without the spaces around it, and where each begins. Raises WrongValue."""
+    """Yield what stands between commas, without the spaces around it, and where each begins.
+
+    Raises InvalidValueError.
+    """
     place = offset
     for part in text.split(","):
         stripped = part.strip(" \t")
         if not stripped:
-            raise WrongValue(f"there is an empty address at character {place + 1}", "separate addresses by one comma")
+            raise InvalidValueError(
+                f"there is an empty address at character {place + 1}", "separate addresses by one comma"
+            )
         yield stripped, place + part.index(stripped)
         place += len(part) + 1
 
 
 def http_url(text: str, *, instead: str, needs_port: bool = False, offset: int = 0) -> tuple[str, HostPort]:
-    """Read `http://host:port/` or `https://...`, also without the scheme where that is empty. Raises WrongValue."""
+    """Read `http://host:port/` or `https://...`, also without the scheme where that is empty.
+
+    Raises InvalidValueError.
+    """
     scheme, rest = "", text
     for known in ("http", "https"):
         if text.lower().startswith(f"{known}://"):
@@ -87,16 +98,16 @@ def http_url(text: str, *, instead: str, needs_port: bool = False, offset: int =
     place = offset + len(text) - len(rest)
     address = host_port(rest.removesuffix("/"), place, instead=instead)
     if needs_port and address.port is None:
-        raise WrongValue("an address has no port", instead)
+        raise InvalidValueError("an address has no port", instead)
     return scheme, address
 
 
 def socket_path(text: str, offset: int = 0) -> str:
-    """Read the path of a Unix socket, or of a folder of them. Raises WrongValue."""
+    """Read the path of a Unix socket, or of a folder of them. Raises InvalidValueError."""
     if _PATH.fullmatch(text) is None:
         place = next((at for at, each in enumerate(text) if each not in _OF_HOSTS and each != "/"), len(text))
         message = f"{character(text, place, offset)} is in no path of a Unix socket"
-        raise WrongValue(message, "write letters, digits, '.', '_', '-' and '/', 200 at most")
+        raise InvalidValueError(message, "write letters, digits, '.', '_', '-' and '/', 200 at most")
     return text
 
 
@@ -104,14 +115,14 @@ def _refuse_other_dialects(text: str, offset: int, instead: str) -> None:
     scheme = _SCHEME.match(text)
     if scheme is not None:
         tls = '; for TLS add enableTLS: "true"' if scheme[0].lower() in ("rediss://", "memcacheds://") else ""
-        raise WrongValue(f"a URL stands at character {offset + 1}, and no URL is read here", instead + tls)
+        raise InvalidValueError(f"a URL stands at character {offset + 1}, and no URL is read here", instead + tls)
     if "@" in text:
         message = f"{character(text, text.index('@'), offset)} has no place here: an address holds no user or password"
-        raise WrongValue(message, f"{instead}, and give user and password in fields of their own")
+        raise InvalidValueError(message, f"{instead}, and give user and password in fields of their own")
     for place, each in enumerate(text):
         if each in _OF_OTHER_DIALECTS:
             message = f"{character(text, place, offset)} has no place here: an address holds no settings"
-            raise WrongValue(message, f"{instead}, and each setting in a field of its own")
+            raise InvalidValueError(message, f"{instead}, and each setting in a field of its own")
 
 
 def _check_name(name: str, offset: int, instead: str) -> None:
@@ -121,23 +132,25 @@ def _check_name(name: str, offset: int, instead: str) -> None:
             advice = (
                 instead if each.isascii() else f"{instead}; a name in other letters is written as DNS has it (xn--)"
             )
-            raise WrongValue(f"{character(name, place, offset)} is in no host name", advice)
+            raise InvalidValueError(f"{character(name, place, offset)} is in no host name", advice)
     labels = name.removesuffix(".").split(".")
     if len(name) > 253 or any(_LABELS.fullmatch(label) is None for label in labels):
         message = f"what begins at character {offset + 1} is no host name"
-        raise WrongValue(message, f"{instead}; each part of a name has 1 to 63 characters, and no '-' at its ends")
+        raise InvalidValueError(
+            message, f"{instead}; each part of a name has 1 to 63 characters, and no '-' at its ends"
+        )
 
 
 def _bracketed(text: str, offset: int, instead: str) -> HostPort:
     match = _BRACKETED.match(text)
     if match is None:
-        raise WrongValue(f"what begins at character {offset + 1}, '[', is no IPv6 address", instead)
+        raise InvalidValueError(f"what begins at character {offset + 1}, '[', is no IPv6 address", instead)
     host = _v6(match[1], offset + 1, instead) + (match[2] or "")
     rest = text[match.end() :]
     if not rest:
         return HostPort(host)
     if not rest.startswith(":"):
-        raise WrongValue(f"{character(text, match.end(), offset)} has no place behind an IPv6 address", instead)
+        raise InvalidValueError(f"{character(text, match.end(), offset)} has no place behind an IPv6 address", instead)
     return HostPort(host, _port(rest[1:], offset + match.end() + 1))
 
 
@@ -148,21 +161,23 @@ def _v6(text: str, offset: int, instead: str) -> str:
         IPv6Address(text.partition("%")[0])
     except ValueError:
         message = f"what begins at character {offset + 1} has several ':' and is no IPv6 address"
-        raise WrongValue(message, instead) from None
+        raise InvalidValueError(message, instead) from None
     if re.fullmatch(r"(?a:[0-9A-Fa-f:.]+(%[\w.-]{1,32})?)", text) is None:
-        raise WrongValue(f"what begins at character {offset + 1} is no IPv6 address", instead)
+        raise InvalidValueError(f"what begins at character {offset + 1} is no IPv6 address", instead)
     return text
 
 
 def _port(text: str, offset: int) -> int:
     """Read a port, which begins at that place; what stands there may be a password instead."""
     if _PORT.fullmatch(text) is None or not 1 <= int(text) <= 65535:
-        raise WrongValue(f"what stands behind ':' at character {offset} is no port", "write a port from 1 to 65535")
+        raise InvalidValueError(
+            f"what stands behind ':' at character {offset} is no port", "write a port from 1 to 65535"
+        )
     return int(text)
 
 
 def socket_or_host_list(text: str) -> tuple[HostPort | str, ...]:
-    """Read addresses, and paths of Unix sockets, which begin with a slash. Raises WrongValue."""
+    """Read addresses, and paths of Unix sockets, which begin with a slash. Raises InvalidValueError."""
     instead = "write host or host:port, several separated by commas, or the path of a Unix socket"
     return tuple(
         socket_path(part, place) if part.startswith("/") else host_port(part, place, instead=instead)
@@ -171,29 +186,29 @@ def socket_or_host_list(text: str) -> tuple[HostPort | str, ...]:
 
 
 def bare_host_list(text: str) -> tuple[HostPort, ...]:
-    """Read hosts whose port is a field of its own. Raises WrongValue."""
+    """Read hosts whose port is a field of its own. Raises InvalidValueError."""
     instead = "separate host names by commas, and write the port into port"
     found = host_list(text, instead=instead)
     if any(host.port is not None for host in found):
-        raise WrongValue("a host has a port", instead)
+        raise InvalidValueError("a host has a port", instead)
     return found
 
 
 def http_url_list(text: str) -> tuple[tuple[str, HostPort], ...]:
-    """Read addresses with ports, `http://` or `https://` before them where somebody likes. Raises WrongValue."""
+    """Read addresses with ports, `http://` or `https://` before them where somebody likes. Raises InvalidValueError."""
     instead = "write host:port, several separated by commas"
     return tuple(http_url(part, instead=instead, needs_port=True, offset=place) for part, place in parts(text))
 
 
 def agent_url(text: str) -> tuple[str, HostPort]:
-    """Read one such address. Raises WrongValue."""
+    """Read one such address. Raises InvalidValueError."""
     return http_url(text, instead="write host:port, like 127.0.0.1:8500", needs_port=True)
 
 
 def full_url(text: str) -> tuple[str, HostPort]:
-    """Read `http://host:port/` or `https://...`, with nothing behind it. Raises WrongValue."""
+    """Read `http://host:port/` or `https://...`, with nothing behind it. Raises InvalidValueError."""
     instead = "write https://HOST:PORT, without a path"
     scheme, address = http_url(text, instead=instead)
     if not scheme:
-        raise WrongValue("it does not begin with http:// or https://", instead)
+        raise InvalidValueError("it does not begin with http:// or https://", instead)
     return scheme, address

@@ -8,7 +8,7 @@ from urllib.parse import unquote
 
 from pannier_crds.addresses.hosts import HostPort, character, host_port, parts, socket_path
 from pannier_crds.addresses.urls import ESCAPES, check_escapes, query_pairs, split_authority
-from pannier_crds.problems import WrongValue
+from pannier_crds.problems import InvalidValueError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -20,7 +20,7 @@ _NOT_IN_DATABASES: Final = re.compile(r'[/\\. "$*<>:|?@]')
 
 
 def read(text: str) -> None:
-    """Raise WrongValue for a text that is no connection string."""
+    """Raise InvalidValueError for a text that is no connection string."""
     hosts_of_url(text)
 
 
@@ -29,17 +29,17 @@ def hosts_of_url(text: str) -> Sequence[HostPort | str]:
     text = text.strip()
     scheme = next((each for each in _SCHEMES if text.startswith(each)), None)
     if scheme is None:
-        raise WrongValue("it does not begin with mongodb:// or mongodb+srv://", URL)
+        raise InvalidValueError("it does not begin with mongodb:// or mongodb+srv://", URL)
     authority = split_authority(text, len(scheme))
     check_escapes(authority.user_info, len(scheme))
     if authority.user_info.count(":") > 1:
         second = authority.user_info.index(":", authority.user_info.index(":") + 1)
         message = f"{character(text, len(scheme) + second)} stands within the password"
-        raise WrongValue(message, f"write %3A for ':' there; {ESCAPES.removeprefix('write ')}")
+        raise InvalidValueError(message, f"write %3A for ':' there; {ESCAPES.removeprefix('write ')}")
     database = text[authority.end : authority.path_end].removeprefix("/")
     wrong = _NOT_IN_DATABASES.search(unquote(database))
     if wrong is not None:
-        raise WrongValue(f"what begins at character {authority.end + 2} is no name of a database", URL)
+        raise InvalidValueError(f"what begins at character {authority.end + 2} is no name of a database", URL)
     for _ in query_pairs(text, authority.query_at):
         pass
     if scheme == "mongodb+srv://":
@@ -48,7 +48,7 @@ def hosts_of_url(text: str) -> Sequence[HostPort | str]:
 
 
 def hosts(text: str, offset: int = 0, *, instead: str = _HOSTS) -> Sequence[HostPort | str]:
-    """Read a list of hosts; a Unix socket has its path with each `/` as %2F. Raises WrongValue."""
+    """Read a list of hosts; a Unix socket has its path with each `/` as %2F. Raises InvalidValueError."""
     return [
         socket_path(unquote(part), place) if part.lower().startswith("%2f") else host_port(part, place, instead=instead)
         for part, place in parts(text, offset)
@@ -66,5 +66,5 @@ def read_server(text: str) -> None:
 def _name(text: str, offset: int) -> HostPort:
     name = host_port(text, offset, instead="write one DNS name, such as cluster0.example.com")
     if name.port is not None:
-        raise WrongValue("the name of a DNS record has no port", "write the name alone")
+        raise InvalidValueError("the name of a DNS record has no port", "write the name alone")
     return name

@@ -8,7 +8,7 @@ from urllib.parse import unquote
 
 from pannier_crds.addresses.hosts import HostPort, character, host_port, parts, socket_path
 from pannier_crds.addresses.urls import Authority, check_escapes, query_pairs, split_authority
-from pannier_crds.problems import WrongValue
+from pannier_crds.problems import InvalidValueError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -29,7 +29,7 @@ _HOST: Final = "write the host alone, or several separated by commas, or the fol
 
 
 def parameters(text: str) -> dict[str, str]:
-    """Return what a connection string says, by libpq's names; empty values left out. Raises WrongValue."""
+    """Return what a connection string says, by libpq's names; empty values left out. Raises InvalidValueError."""
     text = text.strip()
     for scheme in _SCHEMES:
         if text.startswith(scheme):
@@ -37,14 +37,14 @@ def parameters(text: str) -> dict[str, str]:
             break
     else:
         if _SCHEME.match(text):
-            raise WrongValue("a URL of another kind begins at character 1", URL)
+            raise InvalidValueError("a URL of another kind begins at character 1", URL)
         found = _of_keywords(text)
     _check_numbers(found)
     return {name: value for name, value in found.items() if value}
 
 
 def hosts(text: str, offset: int = 0) -> tuple[HostPort | str, ...]:
-    """Read the hosts of a parameter: addresses, and paths of folders as text. Raises WrongValue."""
+    """Read the hosts of a parameter: addresses, and paths of folders as text. Raises InvalidValueError."""
     return tuple(
         socket_path(part, place) if part.startswith("/") else host_port(part, place, instead=_HOST)
         for part, place in parts(text, offset)
@@ -52,12 +52,12 @@ def hosts(text: str, offset: int = 0) -> tuple[HostPort | str, ...]:
 
 
 def read(text: str) -> None:
-    """Raise WrongValue for a text that is no connection string."""
+    """Raise InvalidValueError for a text that is no connection string."""
     parameters(text)
 
 
 def read_hosts(text: str) -> None:
-    """Raise WrongValue for a text that is no host, nor the folder of a Unix socket."""
+    """Raise InvalidValueError for a text that is no host, nor the folder of a Unix socket."""
     hosts(text)
 
 
@@ -88,7 +88,7 @@ def _database(text: str, authority: Authority) -> str:
     path = text[authority.end : authority.path_end].removeprefix("/")
     place = authority.end + 1
     if "/" in path:
-        raise WrongValue(f"{character(text, place + path.index('/'))} is in no name of a database", URL)
+        raise InvalidValueError(f"{character(text, place + path.index('/'))} is in no name of a database", URL)
     check_escapes(path, place)
     return unquote(path)
 
@@ -99,7 +99,7 @@ def _of_keywords(text: str) -> dict[str, str]:
     while place < len(text):
         match = _KEYWORD.match(text, place)
         if match is None:
-            raise WrongValue(f"the text makes no sense after its character {place}", _PAIRS)
+            raise InvalidValueError(f"the text makes no sense after its character {place}", _PAIRS)
         name, quoted, bare = match[1].lower(), match[2], match[3]
         if bare:
             _refuse_other_dialect(bare, match.start(3))
@@ -115,16 +115,16 @@ def _refuse_other_dialect(value: str, place: int) -> None:
     """Refuse `host=a;password=P`: pairs that other drivers separate so, and that would be one value here."""
     meant = _OTHER_DIALECT.search(value)
     if meant is not None:
-        raise WrongValue(f"{character(value, meant.start(), place)} separates no name=value pairs here", _PAIRS)
+        raise InvalidValueError(f"{character(value, meant.start(), place)} separates no name=value pairs here", _PAIRS)
 
 
 def _check_numbers(found: Mapping[str, str]) -> None:
     for name in _numbers(found):
         if not all(part.isascii() and part.isdecimal() and len(part) < 10 for part in found[name].split(",")):
-            raise WrongValue(f"{name} is no whole number", f"write {name}=NUMBER")
+            raise InvalidValueError(f"{name} is no whole number", f"write {name}=NUMBER")
     for port in found.get("port", "").split(","):
         if port and not 1 <= int(port) <= 65535:
-            raise WrongValue("port is none", "write a port from 1 to 65535")
+            raise InvalidValueError("port is none", "write a port from 1 to 65535")
 
 
 def _numbers(found: Mapping[str, str]) -> Iterator[str]:

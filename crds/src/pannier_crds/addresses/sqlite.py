@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 from urllib.parse import parse_qs, unquote
 
 from pannier_crds.addresses.hosts import character
-from pannier_crds.problems import WrongValue
+from pannier_crds.problems import InvalidValueError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -50,12 +50,12 @@ class File(NamedTuple):
 
 
 def read(text: str) -> None:
-    """Raise WrongValue for a text that names no file."""
+    """Raise InvalidValueError for a text that names no file."""
     locate(text)
 
 
 def locate(text: str) -> File:
-    """Take a connection string apart. Raises WrongValue."""
+    """Take a connection string apart. Raises InvalidValueError."""
     text = text.strip()
     path, _, query = text.partition("?")
     if path.lower().startswith("file:"):
@@ -65,12 +65,12 @@ def locate(text: str) -> File:
     if path != ":memory:":
         _refuse_other_dialects(path)
     if not path:
-        raise WrongValue("the name of the file is missing", PATH)
+        raise InvalidValueError("the name of the file is missing", PATH)
     parameters = parse_qs(query, keep_blank_values=True)
     _refuse_promises(parameters.keys() - _KNOWN)
     mode = parameters.get("mode", ["rwc"])[0]
     if mode not in _MODES:
-        raise WrongValue("its mode is none", "write mode=ro, rw, rwc or memory")
+        raise InvalidValueError("its mode is none", "write mode=ro, rw, rwc or memory")
     pragmas = tuple(_pragma(each) for each in parameters.get("_pragma", []))
     is_in_memory = path == ":memory:" or mode == "memory"
     is_immutable = parameters.get("immutable", ["0"])[0] == "1"
@@ -81,10 +81,10 @@ def _refuse_promises(names: Iterable[str]) -> None:
     """Refuse parameters of other drivers that somebody may rely on."""
     if any(_OF_ENCRYPTION.search(name) for name in names):
         message = "a parameter asks for encryption or a login, but database files are not encrypted here"
-        raise WrongValue(message, "take it out")
+        raise InvalidValueError(message, "take it out")
     if any(_OF_DURABILITY.search(name) for name in names):
         advice = "write _pragma=synchronous(FULL) for durable writes, or take it out"
-        raise WrongValue("a parameter asks for durability, and has no effect here", advice)
+        raise InvalidValueError("a parameter asks for durability, and has no effect here", advice)
 
 
 def is_harmless(path: str) -> bool:
@@ -101,24 +101,26 @@ def _refuse_other_dialects(path: str) -> None:
     """Refuse what SQLite would make a file of that nobody would find."""
     for place, each in enumerate(path):
         if not each.isprintable():
-            raise WrongValue(f"{character(path, place)} cannot be printed", PATH)
+            raise InvalidValueError(f"{character(path, place)} cannot be printed", PATH)
     if _DRIVE.match(path) or "\\" in path:
-        raise WrongValue("it is a path as Windows has it", "write a path with '/', without a drive")
+        raise InvalidValueError("it is a path as Windows has it", "write a path with '/', without a drive")
     if path.startswith("~"):
-        raise WrongValue("'~' stands for no folder here", "write the path whole, such as /home/NAME/state.db")
+        raise InvalidValueError("'~' stands for no folder here", "write the path whole, such as /home/NAME/state.db")
     if _VARIABLE.search(path):
-        raise WrongValue("variables are not filled in here", "write the path whole, or take it from envRef")
+        raise InvalidValueError("variables are not filled in here", "write the path whole, or take it from envRef")
     if _SETTING.match(path) or _FURTHER_SETTING.search(path):
         message = f"{character(path, _first(path, ';='))} separates settings, which are not read from here"
-        raise WrongValue(message, f"{PATH}, and other settings in fields of their own")
+        raise InvalidValueError(message, f"{PATH}, and other settings in fields of their own")
     first = path.partition("/")[0]
     if ":" in first:
         message = (
             f"{character(path, first.index(':'))} ends the name of a dialect or host, and only a path is read here"
         )
-        raise WrongValue(message, PATH)
+        raise InvalidValueError(message, PATH)
     if "://" in path or "@" in first:
-        raise WrongValue(f"{character(path, _first(path, ':@'))} stands in a URL, and only a path is read here", PATH)
+        raise InvalidValueError(
+            f"{character(path, _first(path, ':@'))} stands in a URL, and only a path is read here", PATH
+        )
 
 
 def _first(path: str, signs: str) -> int:
@@ -129,8 +131,8 @@ def _pragma(text: str) -> str:
     match = _PRAGMA.fullmatch(text)
     name = match[1].lower() if match else ""
     if name in _OWN_PRAGMAS:
-        raise WrongValue(f"it can't set _pragma={name}", f"use the setting {_OWN_PRAGMAS[name]}")
+        raise InvalidValueError(f"it can't set _pragma={name}", f"use the setting {_OWN_PRAGMAS[name]}")
     if match is None or name not in ALLOWED_PRAGMAS:
         message = "one of its _pragma is not taken"
-        raise WrongValue(message, f"write _pragma=name(value) with one of {', '.join(ALLOWED_PRAGMAS)}")
+        raise InvalidValueError(message, f"write _pragma=name(value) with one of {', '.join(ALLOWED_PRAGMAS)}")
     return f"{name}={match[2]}"

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 from urllib.parse import unquote_plus
 
 from pannier_crds.addresses.hosts import character
-from pannier_crds.problems import WrongValue
+from pannier_crds.problems import InvalidValueError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -31,21 +31,28 @@ class Authority(NamedTuple):
 
 
 def split_authority(text: str, start: int) -> Authority:
-    """Take apart a URL whose authority starts there. Raises WrongValue where a password may have cut it short."""
+    """Take apart a URL whose authority starts there.
+
+    Raises InvalidValueError where a password may have cut it short.
+    """
     end = next((place for place in range(start, len(text)) if text[place] in "/?#"), len(text))
     authority = text[start:end]
     query_at = text.find("?", end)
     path_end = query_at if query_at >= 0 else len(text)
     if _is_cut(authority, text[end:path_end], text[path_end:]):
-        raise WrongValue(f"{character(text, end)} ends the host, and a password seems to go on behind it", ESCAPES)
+        raise InvalidValueError(
+            f"{character(text, end)} ends the host, and a password seems to go on behind it", ESCAPES
+        )
     if "#" in text[end:]:
-        raise WrongValue(f"{character(text, text.index('#', end))} has no place in this URL", ESCAPES)
+        raise InvalidValueError(f"{character(text, text.index('#', end))} has no place in this URL", ESCAPES)
     if any(each.isspace() or not each.isprintable() for each in text):
         place = next(place for place, each in enumerate(text) if each.isspace() or not each.isprintable())
-        raise WrongValue(f"{character(text, place)} is a space or cannot be printed", "write it as %XX")
+        raise InvalidValueError(f"{character(text, place)} is a space or cannot be printed", "write it as %XX")
     user_info, at, hosts = authority.rpartition("@")
     if "@" in user_info:
-        raise WrongValue(f"{character(text, start + user_info.index('@'))} stands within the user or password", ESCAPES)
+        raise InvalidValueError(
+            f"{character(text, start + user_info.index('@'))} stands within the user or password", ESCAPES
+        )
     hosts_at = start + len(user_info) + len(at)
     return Authority(user_info, hosts, hosts_at, end, path_end, query_at + 1 if query_at >= 0 else None)
 
@@ -59,14 +66,17 @@ def _is_cut(authority: str, path: str, query: str) -> bool:
 
 
 def check_escapes(text: str, offset: int) -> None:
-    """Raise WrongValue for a `%` that begins no escape."""
+    """Raise InvalidValueError for a `%` that begins no escape."""
     wrong = _WRONG_ESCAPE.search(text)
     if wrong is not None:
-        raise WrongValue(f"{character(text, wrong.start(), offset)} begins no %XX", "write %25 for '%'")
+        raise InvalidValueError(f"{character(text, wrong.start(), offset)} begins no %XX", "write %25 for '%'")
 
 
 def query_pairs(text: str, start: int | None) -> Iterator[tuple[str, str, int]]:
-    """Yield names, values without escapes, and where each value begins. Raises WrongValue for what is no pair."""
+    """Yield names, values without escapes, and where each value begins.
+
+    Raises InvalidValueError for what is no pair.
+    """
     if start is None:
         return
     place = start
@@ -74,7 +84,7 @@ def query_pairs(text: str, start: int | None) -> Iterator[tuple[str, str, int]]:
         name, equals, value = pair.partition("=")
         if pair and (not equals or _NAME.fullmatch(name) is None):
             message = f"what begins at character {place + 1} is no name=value"
-            raise WrongValue(message, "write ?NAME=VALUE&NAME=VALUE behind the rest")
+            raise InvalidValueError(message, "write ?NAME=VALUE&NAME=VALUE behind the rest")
         if pair:
             check_escapes(value, place + len(name) + 1)
             yield name, unquote_plus(value), place + len(name) + 1

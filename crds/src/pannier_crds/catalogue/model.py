@@ -18,7 +18,7 @@ texts of problems never see it as text.
 """
 
 Reader = Callable[[str], object]
-"""Raises WrongValue for a text that it cannot read."""
+"""Raises InvalidValueError for a text that it cannot read."""
 
 Rule = Callable[[Mapping[str, Setting], frozenset[str]], Iterable[Problem]]
 """Problems across fields, from the settings that are known and the names of those that were given.

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Final
 
-from pannier_crds.problems import Problem, WrongValue, error, listed, metadata_path, quoted
+from pannier_crds.problems import InvalidValueError, Problem, error, listed, metadata_path, quoted
 from pannier_crds.secret import Secret, reveal
 from pannier_crds.suggestions import closest
 from pannier_crds.values import parse_boolean, parse_duration
@@ -78,7 +78,7 @@ class _Reading:
                 self.settings[field.canonical_name] = convert(field, text, is_secret=isinstance(value, Secret))
                 if field.kind == "string" and (field.sensitive or isinstance(value, Secret)):
                     self._secrets[field.canonical_name] = value if isinstance(value, Secret) else Secret(value)
-            except WrongValue as wrong:
+            except InvalidValueError as wrong:
                 self._unknown.add(field.canonical_name)
                 self.problems.append(error(metadata_path(name, "value"), wrong.message, wrong.advice))
 
@@ -124,7 +124,7 @@ def _shown(field: Field, text: str) -> str:
 
 
 def convert(field: Field, text: str, *, is_secret: bool = False) -> Setting:
-    """The typed value of one field's text. Raises WrongValue."""
+    """The typed value of one field's text. Raises InvalidValueError."""
     stripped = text.strip()
     shown = "the value" if is_secret else _shown(field, text)
     if field.kind == "integer":
@@ -138,7 +138,7 @@ def convert(field: Field, text: str, *, is_secret: bool = False) -> Setting:
     if field.kind == "choice":
         return _choice(field, stripped, shown)
     if field.form is not None and re.fullmatch(field.form.pattern, text) is None:
-        raise WrongValue(f"the value is not {field.form.noun}", field.form.advice)
+        raise InvalidValueError(f"the value is not {field.form.noun}", field.form.advice)
     if field.reads is not None:
         field.reads(stripped)
     return text
@@ -147,11 +147,11 @@ def convert(field: Field, text: str, *, is_secret: bool = False) -> Setting:
 def _number(field: Field, text: str, shown: str) -> float:
     whole = field.kind == "integer"
     if (_INTEGER if whole else _NUMBER).fullmatch(text) is None:
-        raise WrongValue(f"{shown} is not a {'whole ' if whole else ''}number", f"write {_range(field)}")
+        raise InvalidValueError(f"{shown} is not a {'whole ' if whole else ''}number", f"write {_range(field)}")
     number = int(text) if whole else float(text)
     too_small = field.minimum is not None and number < field.minimum
     if too_small or (field.maximum is not None and number > field.maximum):
-        raise WrongValue(f"{shown} is too {'small' if too_small else 'large'}", f"write {_range(field)}")
+        raise InvalidValueError(f"{shown} is too {'small' if too_small else 'large'}", f"write {_range(field)}")
     return number
 
 
@@ -168,7 +168,7 @@ def _range(field: Field) -> str:
 def _boolean(text: str, shown: str) -> bool:
     value = parse_boolean(text)
     if value is None:
-        raise WrongValue(f"{shown} is neither true nor false", 'write "true" or "false"')
+        raise InvalidValueError(f"{shown} is neither true nor false", 'write "true" or "false"')
     return value
 
 
@@ -178,7 +178,7 @@ def _duration(field: Field, text: str, shown: str) -> float:
     except ValueError:
         bare = f"; a number alone is {_UNIT_NAMES[field.bare_unit]}" if field.bare_unit else ""
         advice = f"write a number with a unit, such as 500ms, 5s or 1h30m{bare}"
-        raise WrongValue(f"{shown} is not a duration", advice) from None
+        raise InvalidValueError(f"{shown} is not a duration", advice) from None
     limit_is_off = field.must_be_positive and seconds <= 0
     return field.default if limit_is_off and isinstance(field.default, float) else seconds
 
@@ -189,4 +189,4 @@ def _choice(field: Field, text: str, shown: str) -> str:
             return choice
     meant = closest(text, field.choices)
     advice = f"write {quoted(meant)}" if meant else "write one of them"
-    raise WrongValue(f"{shown} is not a {field.name} ({listed(field.choices, 'or')})", advice)
+    raise InvalidValueError(f"{shown} is not a {field.name} ({listed(field.choices, 'or')})", advice)

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 from pannier_operator.cluster.errors import ApiError, ApiRefusedError
 from pannier_operator.cluster.waiting import wait_for_event
 from pannier_operator.delivery.app_secret import MANAGED_BY_LABEL, MANAGER, OUTLIVES_RELEASE_LABEL
-from pannier_operator.objects.resource_versions import HistoryRewound, version_of
+from pannier_operator.objects.resource_versions import ResourceVersionRewoundError, version_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -70,7 +70,10 @@ class Election:
         self._nudged.set()
 
     async def run(self) -> None:
-        """Take part until cancelled. Raises HistoryRewound where the Lease is of an earlier time than before."""
+        """Take part until cancelled.
+
+        Raises ResourceVersionRewoundError where the Lease is of an earlier time than before.
+        """
         while not self._is_over:
             self._nudged.clear()
             pause = await self._turn()
@@ -121,7 +124,7 @@ class Election:
         """The Lease, of a version that cannot be earlier than any before."""
         version = 0 if lease is None else version_of(lease)
         if lease is not None and version < self._highest:
-            raise HistoryRewound(f"the Lease has version {version}, after version {self._highest}")
+            raise ResourceVersionRewoundError(f"the Lease has version {version}, after version {self._highest}")
         self._highest = max(self._highest, version)
         return lease
 

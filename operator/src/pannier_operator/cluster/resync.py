@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final
 from pannier_operator.cluster.cache import KINDS
 from pannier_operator.cluster.errors import ApiError
 from pannier_operator.cluster.waiting import wait_for_event
-from pannier_operator.objects.resource_versions import HistoryRewound, version_of
+from pannier_operator.objects.resource_versions import ResourceVersionRewoundError, version_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection
@@ -94,7 +94,7 @@ class FullLooks:
     async def _repair(self, kind: str) -> dict[str, int]:
         """Make what is kept what there is; the uids and versions of what no watch has told of yet.
 
-        Raises HistoryRewound where the API server lists less than it has told before.
+        Raises ResourceVersionRewoundError where the API server lists less than it has told before.
         """
         listed: dict[str, int] = {}
         told_before = self._state.highest(kind)
@@ -109,7 +109,9 @@ class FullLooks:
 
         version = await self._api.everything(kind, self._namespaces, take)
         if version < told_before or any(kept <= version for kept in later):
-            raise HistoryRewound(f"{kind} were listed at version {version}, after version {max([told_before, *later])}")
+            raise ResourceVersionRewoundError(
+                f"{kind} were listed at version {version}, after version {max([told_before, *later])}"
+            )
         return {uid: listed[uid] for uid in self._state.repair(kind, listed, version)}
 
     def _is_silent(self, kind: str, versions: dict[str, int]) -> bool:

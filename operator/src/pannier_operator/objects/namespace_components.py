@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from pannier_crds.checks import conflicts_in_turn, is_served, problems_of
-from pannier_crds.component import Component, InvalidManifest
+from pannier_crds.component import Component, InvalidManifestError
 from pannier_crds.problems import error
 
 if TYPE_CHECKING:
@@ -84,7 +84,7 @@ def judge_alone(manifest: Manifest) -> Member:
     """The verdict on one Component as if it had no neighbours."""
     try:
         component = Component.from_manifest(manifest)
-    except InvalidManifest as invalid:
+    except InvalidManifestError as invalid:
         return Member(manifest, None, invalid.problems)
     return Member(manifest, component, (*problems_of(component), *_too_long(component)))
 
@@ -100,7 +100,7 @@ def component_in(manifest: Manifest) -> Component | None:
     """What a manifest says, unjudged; None where it cannot be read as a component."""
     try:
         return Component.from_manifest(manifest)
-    except InvalidManifest:
+    except InvalidManifestError:
         return None
 
 

@@ -8,7 +8,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 
-class HistoryRewound(Exception):
+class ResourceVersionRewoundError(Exception):
     """The API server tells of an earlier time than before: it was restored from a backup. All that is known is void."""
 
 

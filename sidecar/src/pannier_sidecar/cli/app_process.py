@@ -11,7 +11,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Final
 
 from pannier_sidecar.cli.prefixed_output import PrefixedOutput, prefix_for
-from pannier_sidecar.cli.starting import CannotStart
+from pannier_sidecar.cli.starting import StartError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -32,9 +32,9 @@ _BELONGS_TO_SIDECAR: Final = (
 
 
 def check_command(command: Sequence[str], environment: Mapping[str, str]) -> None:
-    """Raise CannotStart where there is no such program, before anything is begun."""
+    """Raise StartError where there is no such program, before anything is begun."""
     if shutil.which(command[0], path=environment.get("PATH", os.defpath)) is None:
-        raise CannotStart(f"{command[0]}: no such program; check the command behind ' -- '")
+        raise StartError(f"{command[0]}: no such program; check the command behind ' -- '")
 
 
 def app_environment(settings: Settings, http_port: int | None, grpc_port: int | None = None) -> dict[str, str]:
@@ -62,7 +62,7 @@ class AppProcess:
 
     @classmethod
     async def start(cls, command: Sequence[str], environment: Mapping[str, str]) -> AppProcess:
-        """Start the app. Raises CannotStart.
+        """Start the app. Raises StartError.
 
         Its group is its own, so that a signal reaches it once, and reaches what it started. A terminal it cannot read
         from, because a group in the background would be stopped for trying; a pipe it can.
@@ -81,7 +81,7 @@ class AppProcess:
             for output in outputs:
                 output.discard()
             reason = (getattr(error, "strerror", None) or str(error)).lower()
-            raise CannotStart(f"{command[0]} can't be started: {reason}") from error
+            raise StartError(f"{command[0]} can't be started: {reason}") from error
         for output in outputs:
             output.start()
         return cls(process, outputs)

@@ -15,9 +15,9 @@ from pannier_crds.problems import metadata_path, quoted, warning
 from pannier_sidecar.cli.flags import Flag
 from pannier_sidecar.cli.help import show_help
 from pannier_sidecar.cli.parsing import UsageError, parse_with_paths
-from pannier_sidecar.loading.folder import FolderUnreadable, LeftAside, Reading, component_files, read_contents
+from pannier_sidecar.loading.folder import FolderUnreadableError, LeftAside, Reading, component_files, read_contents
 from pannier_sidecar.loading.folder import parse as parse_contents
-from pannier_sidecar.loading.secrets import ENVIRONMENT, FILE, EnvironmentSecrets, SecretMissing, SecretStores
+from pannier_sidecar.loading.secrets import ENVIRONMENT, FILE, EnvironmentSecrets, SecretMissingError, SecretStores
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -60,7 +60,7 @@ def check(arguments: Sequence[str], environment: Mapping[str, str]) -> int:
         return show_help("check")
     try:
         reading = _set_aside(parse_contents(read_contents(_files(paths))), paths)
-    except FolderUnreadable as error:
+    except FolderUnreadableError as error:
         print(f"pannier: {error}", file=sys.stderr)
         return 1
     verdicts = judge(reading, namespaces_meet=not environment.get("NAMESPACE"))
@@ -120,7 +120,7 @@ def _unanswered_references(found: Found, among: Iterable[Found]) -> Iterator[Pro
         return
     try:
         SecretStores(dict.fromkeys(local, EnvironmentSecrets({}))).find(component.secret_store)
-    except SecretMissing as missing:
+    except SecretMissingError as missing:
         for item in component.metadata:
             if item.secret is not None:
                 yield warning(metadata_path(item.name, "secretKeyRef"), str(missing))
@@ -154,7 +154,7 @@ def _files(paths: Iterable[str]) -> list[Path]:
         elif path.exists():
             files.append(path)
         else:
-            raise FolderUnreadable(f"{name}: no such file or folder")
+            raise FolderUnreadableError(f"{name}: no such file or folder")
     return list(dict.fromkeys(files))
 
 

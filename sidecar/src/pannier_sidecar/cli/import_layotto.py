@@ -14,9 +14,9 @@ from pannier_crds.manifests import write_document
 from pannier_sidecar.cli.check import judge, lines
 from pannier_sidecar.cli.flags import Flag
 from pannier_sidecar.cli.help import show_help
-from pannier_sidecar.cli.layotto_config import NotLayotto, translate
+from pannier_sidecar.cli.layotto_config import NotLayottoError, translate
 from pannier_sidecar.cli.parsing import UsageError, parse_with_paths
-from pannier_sidecar.loading.folder import FolderUnreadable, component_files, parse, read_contents
+from pannier_sidecar.loading.folder import FolderUnreadableError, component_files, parse, read_contents
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -31,7 +31,7 @@ DEFAULT_APP_ID: Final = "app"
 MOST_BYTES: Final = 16 * 1024 * 1024
 
 
-class CannotImport(Exception):
+class LayottoImportError(Exception):
     """Nothing is written; the text is one line for the user."""
 
 
@@ -45,13 +45,13 @@ def import_layotto(arguments: Sequence[str]) -> int:
         raise UsageError("import layotto needs one file: write pannier import layotto CONFIG.json")
     try:
         return _import(paths[0], parsed.changes.get("output", DEFAULT_FOLDER))
-    except (CannotImport, FolderUnreadable) as error:
+    except (LayottoImportError, FolderUnreadableError) as error:
         print(f"pannier: {error}", file=sys.stderr)
         return 1
 
 
 def _import(name: str, output: str) -> int:
-    """Raises CannotImport and FolderUnreadable."""
+    """Raises LayottoImportError and FolderUnreadableError."""
     made = _translate(name)
     if output == STANDARD_OUTPUT:
         files = _files(made.components, "")
@@ -75,14 +75,16 @@ def _tell(
 
 
 def _translate(name: str) -> Translation:
-    """Raises CannotImport."""
+    """Raises LayottoImportError."""
     try:
         made = translate(_read_json(name))
-    except NotLayotto as error:
-        raise CannotImport(f"{name} {error}") from None
+    except NotLayottoError as error:
+        raise LayottoImportError(f"{name} {error}") from None
     if not made.components:
         reasons = [str(left) for left in made.left_out if left.is_state]
-        raise CannotImport(f"{name} has no state store that can be served{''.join(f'; {why}' for why in reasons)}")
+        raise LayottoImportError(
+            f"{name} has no state store that can be served{''.join(f'; {why}' for why in reasons)}"
+        )
     return made
 
 
@@ -91,38 +93,40 @@ def _read_json(name: str) -> Any:
         with Path(name).open("rb") as file:
             content = file.read(MOST_BYTES + 1)
         if len(content) > MOST_BYTES:
-            raise CannotImport(f"{name} is larger than {MOST_BYTES // 2**20} MiB")
+            raise LayottoImportError(f"{name} is larger than {MOST_BYTES // 2**20} MiB")
         return json.loads(content.decode("utf-8-sig"))
     except OSError as error:
-        raise CannotImport(f"{name}: {(error.strerror or str(error)).lower()}") from None
+        raise LayottoImportError(f"{name}: {(error.strerror or str(error)).lower()}") from None
     except (ValueError, RecursionError) as error:
-        raise CannotImport(f"{name} is no JSON: {error}") from None
+        raise LayottoImportError(f"{name} is no JSON: {error}") from None
 
 
 def _files(components: Sequence[Component], folder: str) -> dict[str, str]:
-    """The text of each file by its path. Raises CannotImport where two would be one."""
+    """The text of each file by its path. Raises LayottoImportError where two would be one."""
     files: dict[str, str] = {}
     for component in components:
         path = str(Path(folder, re.sub(r"[^A-Za-z0-9._-]+", "-", component.name).lstrip(".") + ".yaml"))
         if path.lower() in (other.lower() for other in files):
-            raise CannotImport(f"two stores would be written to {path}; give them names that differ by more than signs")
+            raise LayottoImportError(
+                f"two stores would be written to {path}; give them names that differ by more than signs"
+            )
         files[path] = write_document(component.to_manifest())
     return files
 
 
 def _write(files: Mapping[str, str]) -> None:
-    """Raises CannotImport, before anything is written where a file is there already with another text."""
+    """Raises LayottoImportError, before anything is written where a file is there already with another text."""
     try:
         for name, text in files.items():
             if Path(name).exists() and Path(name).read_bytes() != text.encode():
-                raise CannotImport(f"{name} is there already; remove it, or name another folder by --output")
+                raise LayottoImportError(f"{name} is there already; remove it, or name another folder by --output")
         for name, text in files.items():
             Path(name).parent.mkdir(parents=True, exist_ok=True)
             with open(name, "w", encoding="utf-8", opener=_for_owner) as file:
                 file.write(text)
     except OSError as error:
         reason = (error.strerror or str(error)).lower()
-        raise CannotImport(f"{error.filename or name} can't be written: {reason}") from None
+        raise LayottoImportError(f"{error.filename or name} can't be written: {reason}") from None
 
 
 def _for_owner(path: str, flags: int) -> int:

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from pannier_crds.component import Component
 
 
-class NotLayotto(ValueError):
+class NotLayottoError(ValueError):
     """A JSON document that is no configuration of Layotto's; the text says what is missing."""
 
 
@@ -34,12 +34,12 @@ class Translation:
 
 
 def translate(config: object) -> Translation:
-    """Return the components of a configuration. Raises NotLayotto."""
+    """Return the components of a configuration. Raises NotLayottoError."""
     listeners = [listener for server in entries(config, "servers") for listener in entries(server, "listeners")]
     runtimes = [(listener, found) for listener in listeners for found in _runtimes_of(listener)]
     if not runtimes:
         path = "servers[].listeners[].filter_chains[].filters[type=grpc].config.grpc_config"
-        raise NotLayotto(f"is no configuration of Layotto's: it has no {path}")
+        raise NotLayottoError(f"is no configuration of Layotto's: it has no {path}")
     own, runtime = runtimes[0]
     app = value(runtime, "app")
     components, left_out = read_stores(runtime, text(app, "app_id"))

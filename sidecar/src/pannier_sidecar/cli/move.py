@@ -16,12 +16,12 @@ from pannier_sidecar.cli import starting
 from pannier_sidecar.cli.flags import APP, Flag
 from pannier_sidecar.cli.help import show_help
 from pannier_sidecar.cli.parsing import UsageError, parse_with_paths
-from pannier_sidecar.moving.items import CannotMove
+from pannier_sidecar.moving.items import MoveError
 from pannier_sidecar.moving.mover import Mover, Order
 from pannier_sidecar.moving.progress import Progress
 from pannier_sidecar.observing import logs
 from pannier_sidecar.settings import RUN_DEFAULTS, Settings, SettingsError, check, from_environment
-from pannier_sidecar.state.errors import StoreFault
+from pannier_sidecar.state.errors import StoreError
 
 if TYPE_CHECKING:
     import signal
@@ -60,9 +60,9 @@ def move(verb: str, arguments: Sequence[str], environment: Mapping[str, str]) ->
         return _moved(verb, mover, paths)
     except BrokenPipeError:
         raise
-    except CannotMove as error:
+    except MoveError as error:
         return _failed(mover, str(error))
-    except StoreFault as fault:
+    except StoreError as fault:
         return _failed(mover, f"ended early: {fault}; {GO_ON}")
     except OSError as error:
         return _failed(mover, f"ended early: {(error.strerror or str(error)).lower()}; {GO_ON}")
@@ -120,11 +120,11 @@ def _settings(environment: Mapping[str, str], app_id: str | None) -> Settings:
 
 @contextmanager
 def _lines(name: str) -> Iterator[IO[bytes]]:
-    """Open the lines to import; what comes through a pipe is kept, because it is read twice. Raises CannotMove."""
+    """Open the lines to import; what comes through a pipe is kept, because it is read twice. Raises MoveError."""
     try:
         file = sys.stdin.buffer if name == "-" else open(name, "rb")
     except OSError as error:
-        raise CannotMove(f"{name} can't be read: {(error.strerror or str(error)).lower()}") from error
+        raise MoveError(f"{name} can't be read: {(error.strerror or str(error)).lower()}") from error
     with file:
         if file.seekable():
             yield file

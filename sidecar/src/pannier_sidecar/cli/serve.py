@@ -53,7 +53,7 @@ async def _serve(settings: Settings, listeners: listening.Listeners) -> int:
     plan = sidecar.read_components()
     is_dapr = settings.profile == "dapr"  # which starts with no wrong component, unless it says `ignoreErrors`
     if plan.duplicates:
-        raise starting.CannotStart("\n".join(plan.duplicates), told_of_duplicates(plan.duplicates, "load components"))
+        raise starting.StartError("\n".join(plan.duplicates), told_of_duplicates(plan.duplicates, "load components"))
     if settings.components.is_strict or is_dapr:
         starting.refuse_wrong_components(plan, are_errors_ignored=not settings.components.is_strict)
     is_ending = False

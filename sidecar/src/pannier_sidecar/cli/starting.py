@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from pannier_sidecar import __version__, listening
 from pannier_sidecar.cli.parsing import Parsed, UsageError, parse
-from pannier_sidecar.loading.folder import FolderUnreadable
+from pannier_sidecar.loading.folder import FolderUnreadableError
 from pannier_sidecar.observing import logs
 from pannier_sidecar.settings import Settings, SettingsError, check, from_environment
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 
-class CannotStart(Exception):
+class StartError(Exception):
     """The sidecar can't start; the text is one line, or several, for the user."""
 
     def __init__(self, text: str, fatal: str = ""):
@@ -77,11 +77,11 @@ def set_up_logs(settings: Settings, parsed: Parsed) -> None:
 
 
 def refuse_wrong_components(plan: Plan, *, are_errors_ignored: bool = False) -> None:
-    """Raise CannotStart with a line for each error; with `are_errors_ignored` not of components that ask for that."""
+    """Raise StartError with a line for each error; with `are_errors_ignored` not of components that ask for that."""
     wrong = [refused for refused in plan.refused if not (are_errors_ignored and refused.ignores_errors)]
     lines = [line for refused in wrong for line in refused.lines()]
     if lines:
-        raise CannotStart("\n".join(lines))
+        raise StartError("\n".join(lines))
 
 
 @contextmanager
@@ -89,9 +89,9 @@ def one_line_each() -> Iterator[None]:
     """Turn what hinders a start into a line on standard error and exit code 1."""
     try:
         yield
-    except (CannotStart, FolderUnreadable, listening.AddressUnusable) as error:
+    except (StartError, FolderUnreadableError, listening.BindError) as error:
         signal.signal(signal.SIGINT, signal.SIG_IGN)  # it ends as it is, and with the exit code of a failure
-        if isinstance(error, CannotStart) and error.fatal:
+        if isinstance(error, StartError) and error.fatal:
             log.critical("%s", error.fatal)
         for line in str(error).splitlines():
             print(f"pannier: {line}", file=sys.stderr)

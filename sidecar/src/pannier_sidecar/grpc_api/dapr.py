@@ -22,7 +22,7 @@ from .lane import Method
 from .long_messages import LongMessages
 from .messages import Empty
 from .services import unary
-from .status import Failure, failure, failure_in_daprs_words
+from .status import StatusError, failure, failure_in_daprs_words
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -144,7 +144,7 @@ def methods(
     long = LongMessages(service.pace, service.max_items, service.in_flight)
     worded = failure_in_daprs_words if is_exact else failure
 
-    def tell(error: StateError) -> Failure:
+    def tell(error: StateError) -> StatusError:
         on_error(error)
         return worded(error)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, TypeVar
 
-from ..state.errors import MalformedRequest, UnknownOperation
+from ..state.errors import MalformedRequestError, UnknownOperationError
 from ..state.requests import Concurrency, Consistency, WriteItem
 from ..state.store import rfc3339
 from .messages import BulkStateItem, GetStateResponse, StateItem
@@ -41,7 +41,7 @@ class Encoding:
     def operation(self, operation: TransactionalStateOperation) -> WriteItem | None:
         """Return a write of a transaction; None where there is no request, which Dapr and Layotto leave out."""
         if operation.operation_type not in ("upsert", "delete"):
-            raise UnknownOperation(operation.operation_type)
+            raise UnknownOperationError(operation.operation_type)
         if (request := operation.request) is None:
             return None
         return self._item(request, request.value if operation.operation_type == "upsert" else None)
@@ -63,16 +63,16 @@ Option = TypeVar("Option")
 
 
 def choice(known: tuple[Option, ...], number: int, name: str) -> Option:
-    """Return the option of that number. Raises MalformedRequest."""
+    """Return the option of that number. Raises MalformedRequestError."""
     if not 0 <= number < len(known):
-        raise MalformedRequest(f"{name} is {number}", f"write a number up to {len(known) - 1}")
+        raise MalformedRequestError(f"{name} is {number}", f"write a number up to {len(known) - 1}")
     return known[number]
 
 
 def actor_operation(operation: TransactionalActorStateOperation) -> WriteItem:
     """Return a write of an actor's transaction; a value is what is inside the Any, without its type (as in Dapr)."""
     if operation.operation_type not in ("upsert", "delete"):
-        raise UnknownOperation(operation.operation_type)
+        raise UnknownOperationError(operation.operation_type)
     is_delete = operation.operation_type == "delete"
     value = None if is_delete else (operation.value.value if operation.value is not None else b"")
     return WriteItem(operation.key, value, metadata=operation.metadata)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from . import frames
-from .frames import ConnectionFault, ErrorCode, StreamFault
+from .frames import ErrorCode, Http2ConnectionError, Http2StreamError
 
 _NAMES: Final = (
     *("DATA", "HEADERS", "PRIORITY", "RST_STREAM", "SETTINGS"),
@@ -17,15 +17,17 @@ _OF_NO_STREAM: Final = (frames.SETTINGS, frames.PING, frames.GOAWAY)
 
 
 def check_form(kind: int, flags: int, stream_id: int, size: int) -> None:
-    """Raise ConnectionFault or StreamFault for a frame, other than DATA and HEADERS, that no client may send."""
+    """Raise Http2ConnectionError or Http2StreamError for a frame, other than DATA and HEADERS, that no client may
+    send.
+    """
     if kind == frames.PUSH_PROMISE:
-        raise ConnectionFault(ErrorCode.PROTOCOL_ERROR, "a client promises nothing")
+        raise Http2ConnectionError(ErrorCode.PROTOCOL_ERROR, "a client promises nothing")
     if kind in (_OF_NO_STREAM if stream_id else _OF_A_STREAM):
-        raise ConnectionFault(ErrorCode.PROTOCOL_ERROR, f"{_NAMES[kind]} on stream {stream_id}")
+        raise Http2ConnectionError(ErrorCode.PROTOCOL_ERROR, f"{_NAMES[kind]} on stream {stream_id}")
     if not _fits(kind, flags, size):
         if kind == frames.PRIORITY:
-            raise StreamFault(stream_id, ErrorCode.FRAME_SIZE_ERROR)
-        raise ConnectionFault(ErrorCode.FRAME_SIZE_ERROR, f"{_NAMES[kind]} of {size} bytes")
+            raise Http2StreamError(stream_id, ErrorCode.FRAME_SIZE_ERROR)
+        raise Http2ConnectionError(ErrorCode.FRAME_SIZE_ERROR, f"{_NAMES[kind]} of {size} bytes")
 
 
 def _fits(kind: int, flags: int, size: int) -> bool:
@@ -37,8 +39,10 @@ def _fits(kind: int, flags: int, size: int) -> bool:
 
 
 def check_priority(stream_id: int, payload: bytes) -> None:
-    """Raise StreamFault for a stream that is to depend on itself, ConnectionFault where the bytes are too few."""
+    """Raise Http2StreamError for a stream that is to depend on itself, Http2ConnectionError where the bytes are too
+    few.
+    """
     if len(payload) != 5:
-        raise ConnectionFault(ErrorCode.FRAME_SIZE_ERROR, "HEADERS too short for its priority")
+        raise Http2ConnectionError(ErrorCode.FRAME_SIZE_ERROR, "HEADERS too short for its priority")
     if int.from_bytes(payload[:4], "big") & frames.MAX_WINDOW == stream_id:
-        raise StreamFault(stream_id, ErrorCode.PROTOCOL_ERROR)
+        raise Http2StreamError(stream_id, ErrorCode.PROTOCOL_ERROR)

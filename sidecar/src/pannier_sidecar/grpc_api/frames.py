@@ -45,7 +45,7 @@ class ErrorCode(IntEnum):
     HTTP_1_1_REQUIRED = 13
 
 
-class ConnectionFault(Exception):
+class Http2ConnectionError(Exception):
     """The peer broke a rule after which the connection cannot go on (RFC 9113, 5.4.1)."""
 
     def __init__(self, code: ErrorCode, why: str):
@@ -53,7 +53,7 @@ class ConnectionFault(Exception):
         self.code = code
 
 
-class StreamFault(Exception):
+class Http2StreamError(Exception):
     """The peer broke a rule that ends one stream (RFC 9113, 5.4.2)."""
 
     def __init__(self, stream_id: int, code: ErrorCode):
@@ -127,9 +127,9 @@ def last_headers(stream_id: int, block: bytes) -> bytes:
 
 
 def without_padding(payload: bytes, flags: int) -> bytes:
-    """Return a payload without its padding. Raises ConnectionFault (RFC 9113, 6.1)."""
+    """Return a payload without its padding. Raises Http2ConnectionError (RFC 9113, 6.1)."""
     if not flags & PADDED:
         return payload
     if not payload or payload[0] >= len(payload):
-        raise ConnectionFault(ErrorCode.PROTOCOL_ERROR, "more padding than payload")
+        raise Http2ConnectionError(ErrorCode.PROTOCOL_ERROR, "more padding than payload")
     return payload[1 : len(payload) - payload[0]]

@@ -8,7 +8,7 @@ from __future__ import annotations
 import zlib
 from typing import Final
 
-from .status import Code, Failure
+from .status import Code, StatusError
 
 HEAD: Final = 5
 """Bytes before each message: compressed or not, and its length."""
@@ -30,28 +30,28 @@ def inflated(message: bytes, encoding: bytes, limit: int) -> bytes:
     """Return what a compressed message holds, of at most `limit` bytes. Raises Failure."""
     if encoding != b"gzip":
         shown = encoding.decode("latin-1")
-        raise Failure(Code.UNIMPLEMENTED, f"grpc-encoding {shown!r} is not served; use gzip or identity")
+        raise StatusError(Code.UNIMPLEMENTED, f"grpc-encoding {shown!r} is not served; use gzip or identity")
     inflater = zlib.decompressobj(wbits=31)
     try:
         message = inflater.decompress(message, limit + 1)
     except zlib.error as error:
-        raise Failure(Code.INTERNAL, f"the message is no gzip: {error}") from error
+        raise StatusError(Code.INTERNAL, f"the message is no gzip: {error}") from error
     if len(message) > limit:
         raise too_large(limit)
     if not inflater.eof:
-        raise Failure(Code.INTERNAL, "the message is no gzip: it ends too early")
+        raise StatusError(Code.INTERNAL, "the message is no gzip: it ends too early")
     return message
 
 
-def too_large(limit: int) -> Failure:
+def too_large(limit: int) -> StatusError:
     """Return how a call ends whose message is over the limit."""
     why = f"the message is over {limit} bytes; send less or raise --max-body-size"
-    return Failure(Code.RESOURCE_EXHAUSTED, why)
+    return StatusError(Code.RESOURCE_EXHAUSTED, why)
 
 
 def seconds(timeout: bytes) -> float:
     """Return the seconds of a `grpc-timeout`. Raises Failure."""
     text = timeout.decode("latin-1")
     if not 2 <= len(text) <= 9 or text[-1] not in _UNITS or not text[:-1].isdecimal():
-        raise Failure(Code.INTERNAL, f"grpc-timeout is {text!r}; write up to 8 digits and one of H, M, S, m, u, n")
+        raise StatusError(Code.INTERNAL, f"grpc-timeout is {text!r}; write up to 8 digits and one of H, M, S, m, u, n")
     return int(text[:-1]) * _UNITS[text[-1]]

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from typing import Final
 
-from .frames import ConnectionFault, ErrorCode
+from .frames import ErrorCode, Http2ConnectionError
 from .hpack import Decoder, HpackError
 
 REMEMBERED: Final = 256
@@ -32,7 +32,7 @@ _LINE_BREAKS: Final = re.compile(rb"[\0\r\n]")
 Headers = dict[bytes, bytes]
 
 
-class MalformedHeaders(Exception):
+class MalformedHeadersError(Exception):
     """Fields that no request may have (RFC 9113, 8.1.1)."""
 
 
@@ -46,12 +46,12 @@ class HeaderReader:
         """What each block holds, or what is wrong with it."""
 
     def read(self, block: bytes, *, is_trailer: bool = False) -> Headers:
-        """Return the fields. Raises ConnectionFault for bad compression, MalformedHeaders for bad fields."""
+        """Return the fields. Raises Http2ConnectionError for bad compression, MalformedHeadersError for bad fields."""
         found = self._known.get(block)
         if found is None:
             found = self._decode(block, is_trailer)
         if isinstance(found, str):
-            raise MalformedHeaders(found)
+            raise MalformedHeadersError(found)
         return found
 
     def _decode(self, block: bytes, is_trailer: bool) -> Headers | str:
@@ -59,10 +59,10 @@ class HeaderReader:
         try:
             fields = self._decoder.decode(block)
         except HpackError as error:
-            raise ConnectionFault(ErrorCode.COMPRESSION_ERROR, str(error)) from error
+            raise Http2ConnectionError(ErrorCode.COMPRESSION_ERROR, str(error)) from error
         try:
             found: Headers | str = _checked(fields, is_trailer)
-        except MalformedHeaders as error:
+        except MalformedHeadersError as error:
             found = str(error)
         if self._decoder.changes != before:
             self._known.clear()
@@ -81,17 +81,17 @@ def _checked(fields: list[tuple[bytes, bytes]], is_trailer: bool) -> Headers:
     for name, value in fields:
         if name.startswith(b":"):
             if has_regular or name not in PSEUDO or name in headers:
-                raise MalformedHeaders(f"pseudo-header field {name!r} is out of place")
+                raise MalformedHeadersError(f"pseudo-header field {name!r} is out of place")
         else:
             has_regular = True
             if name in CONNECTION_SPECIFIC or _NAME.fullmatch(name) is None:
-                raise MalformedHeaders(f"field {name!r} has no place in HTTP/2")
+                raise MalformedHeadersError(f"field {name!r} has no place in HTTP/2")
             if name == b"te" and value != b"trailers":
-                raise MalformedHeaders("te may be trailers only")
+                raise MalformedHeadersError("te may be trailers only")
             if name in headers and name in SINGULAR:
-                raise MalformedHeaders(f"field {name!r} comes twice")
+                raise MalformedHeadersError(f"field {name!r} comes twice")
         if _LINE_BREAKS.search(value):
-            raise MalformedHeaders(f"the value of {name!r} has a line break or NUL")
+            raise MalformedHeadersError(f"the value of {name!r} has a line break or NUL")
         headers[name] = value
     if not is_trailer:
         _check_target(headers)
@@ -99,14 +99,14 @@ def _checked(fields: list[tuple[bytes, bytes]], is_trailer: bool) -> Headers:
 
 
 def _check_target(headers: Headers) -> None:
-    """Raise MalformedHeaders for a request that names no target, or two (8.3.1)."""
+    """Raise MalformedHeadersError for a request that names no target, or two (8.3.1)."""
     if not all(headers.get(name) for name in REQUIRED):
-        raise MalformedHeaders("a pseudo-header field is missing")
+        raise MalformedHeadersError("a pseudo-header field is missing")
     path, authority = headers[b":path"], headers.get(b":authority")
     if not path.startswith(b"/") and not (path == b"*" and headers[b":method"] == b"OPTIONS"):
-        raise MalformedHeaders(":path is no path")
+        raise MalformedHeadersError(":path is no path")
     if authority is not None and (b"@" in authority or headers.get(b"host", authority) != authority):
-        raise MalformedHeaders(":authority has a user in it, or host is another one")
+        raise MalformedHeadersError(":authority has a user in it, or host is another one")
 
 
 def literal(name: bytes, value: bytes) -> bytes:

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 from .lane import Method
 from .messages import HealthCheckRequest, HealthCheckResponse
-from .status import Failure
-from .wire import Malformed, decode, encode
+from .status import StatusError
+from .wire import MalformedMessageError, decode, encode
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
@@ -28,8 +28,8 @@ def methods(runtime: Runtime, services: Collection[str]) -> Mapping[str, Method]
     def status(message: bytes) -> int:
         try:
             name = decode(HealthCheckRequest, message).service
-        except Malformed as error:
-            raise Failure(13, f"the request is no HealthCheckRequest: {error}") from error
+        except MalformedMessageError as error:
+            raise StatusError(13, f"the request is no HealthCheckRequest: {error}") from error
         if name and name not in services:
             return SERVICE_UNKNOWN
         return SERVING if runtime.is_loaded else NOT_SERVING
@@ -37,7 +37,7 @@ def methods(runtime: Runtime, services: Collection[str]) -> Mapping[str, Method]
     async def check(message: bytes, headers: Headers) -> bytes:
         found = status(message)
         if found == SERVICE_UNKNOWN:
-            raise Failure(NOT_FOUND, f"unknown service; known ones: {', '.join(sorted(services))}")
+            raise StatusError(NOT_FOUND, f"unknown service; known ones: {', '.join(sorted(services))}")
         return encode(HealthCheckResponse(found))
 
     async def watch(message: bytes, headers: Headers) -> bytes:

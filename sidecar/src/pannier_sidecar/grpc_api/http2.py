@@ -14,8 +14,17 @@ from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar
 
 from . import frames
 from .frame_rules import check_form, check_priority
-from .frames import END_STREAM, HEAD_SIZE, MAX_FRAME, MAX_WINDOW, ConnectionFault, ErrorCode, StreamFault, read_head
-from .headers import HeaderReader, Headers, MalformedHeaders
+from .frames import (
+    END_STREAM,
+    HEAD_SIZE,
+    MAX_FRAME,
+    MAX_WINDOW,
+    ErrorCode,
+    Http2ConnectionError,
+    Http2StreamError,
+    read_head,
+)
+from .headers import HeaderReader, Headers, MalformedHeadersError
 from .sending import Sender
 from .stream import Stream
 
@@ -156,17 +165,17 @@ class Connection(asyncio.Protocol, Generic[AnyStream]):
                 upper, lower, kind, flags, stream_id = read_head(data, at)
                 size = upper << 8 | lower
                 if size > MAX_FRAME:
-                    raise ConnectionFault(ErrorCode.FRAME_SIZE_ERROR, f"a frame of {size} bytes")
+                    raise Http2ConnectionError(ErrorCode.FRAME_SIZE_ERROR, f"a frame of {size} bytes")
                 start = at + HEAD_SIZE
                 if end < start + size:
                     break
                 at = start + size
                 try:
                     self._take(kind, flags, stream_id & MAX_WINDOW, data[start:at])
-                except StreamFault as fault:
+                except Http2StreamError as fault:
                     self._reset(fault.stream_id, fault.code)
                     self._count_reset(fault.code)
-        except ConnectionFault as fault:
+        except Http2ConnectionError as fault:
             self._end(fault.code, str(fault))
         self._rest = b"" if self._is_closing else data[at:]
         if not self._rest and self._block is None:
@@ -190,7 +199,7 @@ class Connection(asyncio.Protocol, Generic[AnyStream]):
     def _read_preface(self, data: bytes) -> int:
         size = min(len(data), len(frames.PREFACE))
         if data[:size] != frames.PREFACE[:size]:
-            raise ConnectionFault(ErrorCode.PROTOCOL_ERROR, "this port speaks gRPC: HTTP/2 without TLS")
+            raise Http2ConnectionError(ErrorCode.PROTOCOL_ERROR, "this port speaks gRPC: HTTP/2 without TLS")
         self._has_preface = size == len(frames.PREFACE)
         return size if self._has_preface else 0
 
@@ -198,10 +207,10 @@ class Connection(asyncio.Protocol, Generic[AnyStream]):
 
     def _take(self, kind: int, flags: int, stream_id: int, payload: bytes) -> None:
         if self._block is not None and (kind != frames.CONTINUATION or stream_id != self._block[0]):
-            raise ConnectionFault(ErrorCode.PROTOCOL_ERROR, "a header block is interrupted")
+            raise Http2ConnectionError(ErrorCode.PROTOCOL_ERROR, "a header block is interrupted")
         if not self._has_settings:
             if kind != frames.SETTINGS or flags & frames.ACK:
-                raise ConnectionFault(ErrorCode.PROTOCOL_ERROR, "the first frame is not SETTINGS")
+                raise Http2ConnectionError(ErrorCode.PROTOCOL_ERROR, "the first frame is not SETTINGS")
             self._has_settings = True
         if kind > frames.HEADERS:
             check_form(kind, flags, stream_id, len(payload))
@@ -215,7 +224,7 @@ class Connection(asyncio.Protocol, Generic[AnyStream]):
         size = len(payload)
         self._receive_window -= size
         if self._receive_window < 0:
-            raise ConnectionFault(ErrorCode.FLOW_CONTROL_ERROR, "more DATA than the connection's window")
+            raise Http2ConnectionError(ErrorCode.FLOW_CONTROL_ERROR, "more DATA than the connection's window")
         if self._receive_window < 2 * self._own_window:
             self._open_window(4 * self._own_window - self._receive_window)
         stream = self._stream_of(stream_id)
@@ -225,10 +234,10 @@ class Connection(asyncio.Protocol, Generic[AnyStream]):
                 self._count_idle()
             return
         if stream.is_ended:
-            raise StreamFault(stream_id, ErrorCode.STREAM_CLOSED)
+            raise Http2StreamError(stream_id, ErrorCode.STREAM_CLOSED)
         stream.receive_window -= size
         if stream.receive_window < 0:
-            raise StreamFault(stream_id, ErrorCode.FLOW_CONTROL_ERROR)
+            raise Http2StreamError(stream_id, ErrorCode.FLOW_CONTROL_ERROR)
         stream.length += len(data)
         self._hold(stream, data)
         if flags & END_STREAM:
@@ -241,7 +250,7 @@ class Connection(asyncio.Protocol, Generic[AnyStream]):
 
     def _take_headers(self, flags: int, stream_id: int, payload: bytes) -> None:
         if stream_id % 2 == 0:
-            raise ConnectionFault(ErrorCode.PROTOCOL_ERROR, f"HEADERS on stream {stream_id}")
+            raise Http2ConnectionError(ErrorCode.PROTOCOL_ERROR, f"HEADERS on stream {stream_id}")
         payload = frames.without_padding(payload, flags)
         if flags & frames.HAS_PRIORITY:
             check_priority(stream_id, payload[:5])
@@ -253,11 +262,11 @@ class Connection(asyncio.Protocol, Generic[AnyStream]):
 
     def _take_continuation(self, flags: int, stream_id: int, payload: bytes) -> None:
         if self._block is None:
-            raise ConnectionFault(ErrorCode.PROTOCOL_ERROR, "CONTINUATION without HEADERS")
+            raise Http2ConnectionError(ErrorCode.PROTOCOL_ERROR, "CONTINUATION without HEADERS")
         _, first_flags, block = self._block
         block += payload
         if len(block) > self._limits.header_list + MAX_FRAME:
-            raise ConnectionFault(ErrorCode.ENHANCE_YOUR_CALM, "a header block is too long")
+            raise Http2ConnectionError(ErrorCode.ENHANCE_YOUR_CALM, "a header block is too long")
         self._count_idle()
         if flags & frames.END_HEADERS:
             self._block = None
@@ -268,23 +277,23 @@ class Connection(asyncio.Protocol, Generic[AnyStream]):
         is_trailer = stream_id <= self._last_id
         stream = self._stream_of(stream_id) if is_trailer else None
         if stream is not None and stream.is_ended:
-            raise ConnectionFault(ErrorCode.STREAM_CLOSED, f"HEADERS on stream {stream_id}, which was ended")
+            raise Http2ConnectionError(ErrorCode.STREAM_CLOSED, f"HEADERS on stream {stream_id}, which was ended")
         try:
             headers = self._headers.read(block, is_trailer=is_trailer)
-        except MalformedHeaders:
+        except MalformedHeadersError:
             self._last_id = max(self._last_id, stream_id)
-            raise StreamFault(stream_id, ErrorCode.PROTOCOL_ERROR) from None
+            raise Http2StreamError(stream_id, ErrorCode.PROTOCOL_ERROR) from None
         if not is_trailer:
             self._last_id = stream_id
             if len(self._streams) >= self._limits.streams or self._is_draining:
                 self._count_idle()
-                raise StreamFault(stream_id, ErrorCode.REFUSED_STREAM)
+                raise Http2StreamError(stream_id, ErrorCode.REFUSED_STREAM)
             self._begin(stream_id, headers, has_body=not flags & END_STREAM)
             return
         if stream is None:
             return
         if not flags & END_STREAM:
-            raise StreamFault(stream_id, ErrorCode.PROTOCOL_ERROR)
+            raise Http2StreamError(stream_id, ErrorCode.PROTOCOL_ERROR)
         self._end_request(stream)
 
     def _end_request(self, stream: AnyStream) -> None:
@@ -293,7 +302,7 @@ class Connection(asyncio.Protocol, Generic[AnyStream]):
         stream.is_ended = True
         length = stream.headers.get(b"content-length")
         if length is not None and length != b"%d" % stream.length:
-            raise StreamFault(stream.id, ErrorCode.PROTOCOL_ERROR)
+            raise Http2StreamError(stream.id, ErrorCode.PROTOCOL_ERROR)
         self._take_arrived(stream)
 
     def _take_priority(self, flags: int, stream_id: int, payload: bytes) -> None:
@@ -302,7 +311,9 @@ class Connection(asyncio.Protocol, Generic[AnyStream]):
 
     def _take_rst_stream(self, flags: int, stream_id: int, payload: bytes) -> None:
         if stream_id > self._last_id:
-            raise ConnectionFault(ErrorCode.PROTOCOL_ERROR, f"RST_STREAM on stream {stream_id}, which was not begun")
+            raise Http2ConnectionError(
+                ErrorCode.PROTOCOL_ERROR, f"RST_STREAM on stream {stream_id}, which was not begun"
+            )
         self._count_reset(ErrorCode.CANCEL)
         stream = self._streams.get(stream_id)
         if stream is not None:
@@ -321,18 +332,18 @@ class Connection(asyncio.Protocol, Generic[AnyStream]):
 
     def _apply(self, number: int, value: int) -> None:
         if number == frames.ENABLE_PUSH and value > 1:
-            raise ConnectionFault(ErrorCode.PROTOCOL_ERROR, "ENABLE_PUSH is 0 or 1")
+            raise Http2ConnectionError(ErrorCode.PROTOCOL_ERROR, "ENABLE_PUSH is 0 or 1")
         if number == frames.INITIAL_WINDOW_SIZE:
             if value > MAX_WINDOW:
-                raise ConnectionFault(ErrorCode.FLOW_CONTROL_ERROR, "INITIAL_WINDOW_SIZE is over 2^31-1")
+                raise Http2ConnectionError(ErrorCode.FLOW_CONTROL_ERROR, "INITIAL_WINDOW_SIZE is over 2^31-1")
             for stream in self._streams.values():
                 stream.window += value - self._stream_window
                 if stream.window > MAX_WINDOW:
-                    raise ConnectionFault(ErrorCode.FLOW_CONTROL_ERROR, "a window is over 2^31-1")
+                    raise Http2ConnectionError(ErrorCode.FLOW_CONTROL_ERROR, "a window is over 2^31-1")
             self._stream_window = value
         elif number == frames.MAX_FRAME_SIZE:
             if not MAX_FRAME <= value <= 2**24 - 1:
-                raise ConnectionFault(ErrorCode.PROTOCOL_ERROR, "MAX_FRAME_SIZE is out of range")
+                raise Http2ConnectionError(ErrorCode.PROTOCOL_ERROR, "MAX_FRAME_SIZE is out of range")
             self._sender.frame_size = value
 
     def _take_ping(self, flags: int, stream_id: int, payload: bytes) -> None:
@@ -350,21 +361,23 @@ class Connection(asyncio.Protocol, Generic[AnyStream]):
         if increment < SMALL:
             self._count_idle()
         if stream_id > self._last_id:
-            raise ConnectionFault(ErrorCode.PROTOCOL_ERROR, f"WINDOW_UPDATE on stream {stream_id}, which was not begun")
+            raise Http2ConnectionError(
+                ErrorCode.PROTOCOL_ERROR, f"WINDOW_UPDATE on stream {stream_id}, which was not begun"
+            )
         if stream_id == 0:
             self._sender.window += increment
             if not increment or self._sender.window > MAX_WINDOW:
                 code = ErrorCode.FLOW_CONTROL_ERROR if increment else ErrorCode.PROTOCOL_ERROR
-                raise ConnectionFault(code, "WINDOW_UPDATE by nothing, or over 2^31-1")
+                raise Http2ConnectionError(code, "WINDOW_UPDATE by nothing, or over 2^31-1")
             self._sender.go_on()
             return
         if not increment:
-            raise StreamFault(stream_id, ErrorCode.PROTOCOL_ERROR)
+            raise Http2StreamError(stream_id, ErrorCode.PROTOCOL_ERROR)
         stream = self._streams.get(stream_id)
         if stream is not None:
             stream.window += increment
             if stream.window > MAX_WINDOW:
-                raise StreamFault(stream_id, ErrorCode.FLOW_CONTROL_ERROR)
+                raise Http2StreamError(stream_id, ErrorCode.FLOW_CONTROL_ERROR)
             self._go_on_with(stream)
 
     def _stream_of(self, stream_id: int) -> AnyStream | None:
@@ -373,9 +386,9 @@ class Connection(asyncio.Protocol, Generic[AnyStream]):
         if stream is not None or stream_id in self._given_up:
             return stream
         if stream_id == 0 or stream_id > self._last_id:
-            raise ConnectionFault(ErrorCode.PROTOCOL_ERROR, f"a frame on stream {stream_id}, which was not begun")
+            raise Http2ConnectionError(ErrorCode.PROTOCOL_ERROR, f"a frame on stream {stream_id}, which was not begun")
         code = ErrorCode.STREAM_CLOSED if stream_id in self._ended else ErrorCode.PROTOCOL_ERROR
-        raise ConnectionFault(code, f"a frame on stream {stream_id}, which is not open")
+        raise Http2ConnectionError(code, f"a frame on stream {stream_id}, which is not open")
 
     # --- windows and counts ---------------------------------------------------------------------------------------
 
@@ -390,13 +403,13 @@ class Connection(asyncio.Protocol, Generic[AnyStream]):
     def _count_idle(self) -> None:
         self._idle_frames += 1
         if self._idle_frames > self._limits.idle_frames:
-            raise ConnectionFault(ErrorCode.ENHANCE_YOUR_CALM, "too many frames that carry no call")
+            raise Http2ConnectionError(ErrorCode.ENHANCE_YOUR_CALM, "too many frames that carry no call")
 
     def _count_reset(self, code: ErrorCode) -> None:
         """Count a stream that was given up; what we refuse costs nothing, and a client may not know our limit yet."""
         self._resets += code is not ErrorCode.REFUSED_STREAM
         if self._resets > self._limits.resets:
-            raise ConnectionFault(ErrorCode.ENHANCE_YOUR_CALM, "too many calls were given up")
+            raise Http2ConnectionError(ErrorCode.ENHANCE_YOUR_CALM, "too many calls were given up")
 
     # --- ends -----------------------------------------------------------------------------------------------------
 

@@ -21,7 +21,7 @@ from .framing import HEAD, first_end, framed, inflated, seconds, too_large
 from .headers import ANSWER, OK_TRAILER, Headers, literal
 from .http2 import Connection
 from .limits import Limits
-from .status import Code, Failure
+from .status import Code, StatusError
 from .stream import Stream
 
 if TYPE_CHECKING:
@@ -134,7 +134,7 @@ class Lane(Connection[Call]):
             timeout = headers.get(b"grpc-timeout")
             if timeout is not None:
                 call.timer = self._loop.call_later(seconds(timeout), self._expire, call)
-        except Failure as failure:
+        except StatusError as failure:
             self._fail(call, failure)
             return
         if not has_body:
@@ -167,7 +167,7 @@ class Lane(Connection[Call]):
             return
         try:
             message = self._next_message(call)
-        except Failure as failure:
+        except StatusError as failure:
             self._fail(call, failure)
             return
         if message is not None:
@@ -181,12 +181,12 @@ class Lane(Connection[Call]):
         end = first_end(received)
         if end is None:
             if call.is_ended and received:
-                raise Failure(Code.INTERNAL, "the request ended within a message")
+                raise StatusError(Code.INTERNAL, "the request ended within a message")
             if call.is_ended and is_unary:
-                raise Failure(Code.UNIMPLEMENTED, "the request has no message")
+                raise StatusError(Code.UNIMPLEMENTED, "the request has no message")
             return None
         if is_unary and len(received) > end:
-            raise Failure(Code.UNIMPLEMENTED, "the request has more than one message")
+            raise StatusError(Code.UNIMPLEMENTED, "the request has more than one message")
         message = bytes(received[HEAD:end])
         is_compressed = received[0] != 0
         del received[:end]
@@ -210,13 +210,13 @@ class Lane(Connection[Call]):
                 if is_compressed:
                     message = await self._unpacked(call, message)
                 answer = await method.answer(message, call.headers)
-        except Failure as failure:
+        except StatusError as failure:
             self._fail(call, failure)
             return
         except asyncio.CancelledError:
             raise
         except BaseException:
-            self._fail(call, Failure(Code.INTERNAL, "a defect of the sidecar; its log tells more"))
+            self._fail(call, StatusError(Code.INTERNAL, "a defect of the sidecar; its log tells more"))
             raise
         finally:
             self._begun -= method.is_unary
@@ -292,7 +292,7 @@ class Lane(Connection[Call]):
             call.trailers = _IS_WELL.on(call.id)
             self._send(call, data)
 
-    def _fail(self, call: Call, failure: Failure) -> None:
+    def _fail(self, call: Call, failure: StatusError) -> None:
         """End a call by a status other than OK."""
         if self._streams.get(call.id) is not call:
             return
@@ -323,7 +323,7 @@ class Lane(Connection[Call]):
     # --- ends -----------------------------------------------------------------------------------------------------
 
     def _expire(self, call: Call) -> None:
-        self._fail(call, Failure(Code.DEADLINE_EXCEEDED, "the deadline passed"))
+        self._fail(call, StatusError(Code.DEADLINE_EXCEEDED, "the deadline passed"))
 
     def _forget(self, call: Call) -> None:
         if call.timer is not None:
@@ -352,7 +352,7 @@ class Lane(Connection[Call]):
             self._reset(call.id, ErrorCode.ENHANCE_YOUR_CALM)
             return
         why = "too much is held for all clients together; send fewer large requests at once, and take their answers"
-        self._fail(call, Failure(Code.RESOURCE_EXHAUSTED, why))
+        self._fail(call, StatusError(Code.RESOURCE_EXHAUSTED, why))
 
     def sweep(self) -> None:
         """End what has been in one state for too long, and let calls begin again."""
@@ -370,11 +370,11 @@ class Lane(Connection[Call]):
                 self._reset(call.id, ErrorCode.CANCEL)
         elif not call.is_ended and (call.received or not call.method.is_streaming) and took > limits.receiving:
             why = f"the request did not arrive within {limits.receiving:g} s"
-            self._fail(call, Failure(Code.CANCELLED, why))
+            self._fail(call, StatusError(Code.CANCELLED, why))
 
     def _stop(self, call: Call) -> None:
         if call.method.looks_again_after is not None or (call.method.is_streaming and call.task is None):
-            self._fail(call, Failure(Code.UNAVAILABLE, "the sidecar is stopping"))
+            self._fail(call, StatusError(Code.UNAVAILABLE, "the sidecar is stopping"))
 
 
 def _is_grpc(content_type: bytes) -> bool:

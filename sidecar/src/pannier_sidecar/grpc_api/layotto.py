@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from ..state.errors import IllegalKey, NoStoreConfigured, StateError, TransactionsNotSupported
+from ..state.errors import IllegalKeyError, NoStoreConfiguredError, StateError, TransactionsNotSupportedError
 from . import messages
 from .dapr import StateMethods
 from .encoding import Encoding
 from .long_messages import LongMessages
 from .services import unary
-from .status import Code, Failure
+from .status import Code, StatusError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -47,16 +47,16 @@ async def _say_hello(request: messages.SayHelloRequest) -> Struct:
     return messages.SayHelloResponse(hello, request.data)
 
 
-def in_layottos_words(error: StateError) -> Failure:
+def in_layottos_words(error: StateError) -> StatusError:
     """Return the failure as Layotto words it: its tests compare whole texts, so there is no advice in them."""
-    if isinstance(error, IllegalKey) and error.violation is not None:
-        return Failure(Code.UNKNOWN, error.violation[1])
-    return Failure(error.grpc_code, _text(error))
+    if isinstance(error, IllegalKeyError) and error.violation is not None:
+        return StatusError(Code.UNKNOWN, error.violation[1])
+    return StatusError(error.grpc_code, _text(error))
 
 
 def _text(error: StateError) -> str:
-    if isinstance(error, NoStoreConfigured):
+    if isinstance(error, NoStoreConfiguredError):
         return "state store is not configured"
-    if isinstance(error, TransactionsNotSupported):
+    if isinstance(error, TransactionsNotSupportedError):
         return f"state store {error.resource} doesn't support transaction"
     return error.message

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final, TypeVar
 
-from ..state.errors import TooManyItems
+from ..state.errors import TooManyItemsError
 from .messages import (
     ExecuteActorStateTransactionRequest,
     ExecuteStateTransactionRequest,
@@ -12,7 +12,7 @@ from .messages import (
     GetBulkStateResponse,
     StatesRequest,
 )
-from .wire import Malformed, count_fields, decode, encode, end_of_part
+from .wire import MalformedMessageError, count_fields, decode, encode, end_of_part
 
 if TYPE_CHECKING:
     from msgspec import Struct
@@ -65,7 +65,7 @@ class LongMessages:
         share.is_really(len(getattr(message, _ITEMS[type(message)])))
 
     async def read(self, kind: type[AnyMessage], data: bytes) -> AnyMessage:
-        """Return the message of that kind. Raises Malformed, or TooManyItems before more of them are read."""
+        """Return the message of that kind. Raises MalformedMessageError, or TooManyItemsError before more of them are read."""
         at, outer, fields, end = 0, 0, 0, len(data)
         message = kind()
 
@@ -75,10 +75,10 @@ class LongMessages:
             part = data[start:at]
             more = count_fields(kind, part, FIELDS_OF_PART)
             if more > FIELDS_OF_PART:
-                raise Malformed(f"items of over {FIELDS_OF_PART} fields; send less metadata")
+                raise MalformedMessageError(f"items of over {FIELDS_OF_PART} fields; send less metadata")
             outer, fields = outer + PART, fields + more
             if outer > self._max_items + OTHER_FIELDS + PART or fields > (self._max_items + PART) * FIELDS_OF_ITEM:
-                raise TooManyItems(self._max_items)
+                raise TooManyItemsError(self._max_items)
             decode(kind, part, message=message)
 
         go_on()

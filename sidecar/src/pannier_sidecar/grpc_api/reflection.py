@@ -17,8 +17,8 @@ from .messages import (
     ServerReflectionResponse,
     ServiceResponse,
 )
-from .status import Code, Failure
-from .wire import Malformed, decode, encode
+from .status import Code, StatusError
+from .wire import MalformedMessageError, decode, encode
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
@@ -36,8 +36,8 @@ def methods(services: Collection[str]) -> Mapping[str, Method]:
     async def info(message: bytes, headers: Headers) -> bytes:
         try:
             request = decode(ServerReflectionRequest, message)
-        except Malformed as error:
-            raise Failure(Code.INTERNAL, f"the request is no ServerReflectionRequest: {error}") from error
+        except MalformedMessageError as error:
+            raise StatusError(Code.INTERNAL, f"the request is no ServerReflectionRequest: {error}") from error
         answer = ServerReflectionResponse(request.host, request)
         if request.list_services is not None:
             answer.list_services_response = listed

@@ -10,8 +10,8 @@ from ..state.errors import StateError
 from .lane import Method
 from .long_messages import SHORT, SINGLE
 from .messages import GetBulkStateRequest
-from .status import Code, Failure, failure, unauthenticated
-from .wire import Malformed, decode, encode
+from .status import Code, StatusError, failure, unauthenticated
+from .wire import MalformedMessageError, decode, encode
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping
@@ -60,11 +60,11 @@ class Services:
         if not compare_digest(given, self._token or b""):
             raise unauthenticated("authentication error: api token mismatch")
 
-    def _unknown(self, path: str) -> Failure:
+    def _unknown(self, path: str) -> StatusError:
         service, _, name = path.lstrip("/").partition("/")
         if service in self._services:
-            return Failure(Code.UNIMPLEMENTED, f"{service} is served for state only: {name} is not")
-        return Failure(
+            return StatusError(Code.UNIMPLEMENTED, f"{service} is served for state only: {name} is not")
+        return StatusError(
             Code.UNIMPLEMENTED, f"unknown service {service}; known ones: {', '.join(sorted(self._services))}"
         )
 
@@ -78,14 +78,14 @@ def guarded(find: Callable[[bytes, Headers], Method], access: AccessControl) -> 
         if authority not in known or b"origin" in headers:
             refused = access.refusal(authority, headers.get(b"origin"))
             if refused is not None:
-                raise Failure(Code.PERMISSION_DENIED, refused.message)
+                raise StatusError(Code.PERMISSION_DENIED, refused.message)
         return find(path, headers)
 
     return find_if_allowed
 
 
 def unary(
-    request: type[Struct], handler: Handler, long: LongMessages, *, tell: Callable[[StateError], Failure] = failure
+    request: type[Struct], handler: Handler, long: LongMessages, *, tell: Callable[[StateError], StatusError] = failure
 ) -> Method:
     """Return a method that decodes a `request`, and answers with what `handler` returns or with the error it raises."""
 
@@ -101,8 +101,8 @@ def unary(
                 long.note_items(asked, share)
             found = await handler(asked)
             return await long.written(found) if is_bulk else encode(found)
-        except Malformed as error:
-            raise Failure(Code.INTERNAL, f"the request is no {request.__name__}: {error}") from error
+        except MalformedMessageError as error:
+            raise StatusError(Code.INTERNAL, f"the request is no {request.__name__}: {error}") from error
         except StateError as error:
             raise tell(error) from error
         finally:

@@ -6,7 +6,7 @@ from enum import IntEnum
 from typing import TYPE_CHECKING
 from urllib.parse import quote_from_bytes
 
-from ..state.errors import EmptyKey, StoreMissing
+from ..state.errors import EmptyKey, StoreNotFoundError
 from .messages import AnyValue, BadRequest, ErrorInfo, FieldViolation, Help, Link, ResourceInfo, RpcStatus
 from .wire import encode
 
@@ -36,7 +36,7 @@ class Code(IntEnum):
     UNAUTHENTICATED = 16
 
 
-class Failure(Exception):
+class StatusError(Exception):
     """A call is answered with this status instead of a message."""
 
     def __init__(self, code: int, message: str, details: bytes = b""):
@@ -55,12 +55,12 @@ class Failure(Exception):
 _PLAIN = "".join(chr(code) for code in range(0x20, 0x7F) if chr(code) != "%")
 
 
-def failure(error: StateError) -> Failure:
+def failure(error: StateError) -> StatusError:
     """Return the failure that tells of a state error and what to do, with the details that Dapr 1.18 gives it."""
     return _failure(error.grpc_code, str(error), _details(error, error.reason or error.code))
 
 
-def failure_in_daprs_words(error: StateError) -> Failure:
+def failure_in_daprs_words(error: StateError) -> StatusError:
     """Return the failure as Dapr 1.18 words it; what to do is in a detail, where it has some."""
     code = error.grpc_code if error.dapr_grpc_code is None else error.dapr_grpc_code
     message = error.message if error.dapr_message is None else error.dapr_message
@@ -68,21 +68,21 @@ def failure_in_daprs_words(error: StateError) -> Failure:
     if isinstance(error, EmptyKey):
         message, reason = "state key cannot be empty", "ERR_STATE_SAVE"
     if not error.has_dapr_grpc_details:
-        return Failure(code, message)
+        return StatusError(code, message)
     return _failure(code, message, _details(error, reason, error.advice))
 
 
-def _failure(code: int, message: str, details: Iterable[Struct]) -> Failure:
+def _failure(code: int, message: str, details: Iterable[Struct]) -> StatusError:
     packed = [AnyValue(TYPES + type(detail).__name__, encode(detail)) for detail in details]
-    return Failure(code, message, encode(RpcStatus(code, message, packed)))
+    return StatusError(code, message, encode(RpcStatus(code, message, packed)))
 
 
-def unauthenticated(why: str) -> Failure:
+def unauthenticated(why: str) -> StatusError:
     """Return the failure of a call whose API token is missing or wrong, in Dapr's words."""
     info = ErrorInfo("Unauthorized", "dapr.io", {"http.code": "401", "http.error_message": why})
     details = [AnyValue(TYPES + "ErrorInfo", encode(info))]
     status = RpcStatus(Code.UNAUTHENTICATED, "Unauthorized", details)
-    return Failure(Code.UNAUTHENTICATED, "Unauthorized", encode(status))
+    return StatusError(Code.UNAUTHENTICATED, "Unauthorized", encode(status))
 
 
 def _details(error: StateError, reason: str, advice: str = "") -> Iterator[Struct]:
@@ -90,7 +90,9 @@ def _details(error: StateError, reason: str, advice: str = "") -> Iterator[Struc
         yield BadRequest([FieldViolation(*error.violation)])
     if error.help_link is not None:
         yield Help([Link(*error.help_link)])
-    info = {} if isinstance(error, StoreMissing) else dict(error.info or {})  # Dapr tells the app id over HTTP alone
+    info = (
+        {} if isinstance(error, StoreNotFoundError) else dict(error.info or {})
+    )  # Dapr tells the app id over HTTP alone
     if error.resource is not None:
         yield ResourceInfo("state", error.resource, description=advice)
     elif advice:

@@ -21,7 +21,7 @@ MAX_DEPTH = 16
 AnyMessage = TypeVar("AnyMessage", bound=Struct)
 
 
-class Malformed(ValueError):
+class MalformedMessageError(ValueError):
     """Bytes that are no message of the kind that is due."""
 
 
@@ -52,9 +52,9 @@ class Field:
 
 
 def decode(kind: type[AnyMessage], data: bytes, depth: int = 0, message: AnyMessage | None = None) -> AnyMessage:
-    """Return the message of that kind, or merge it into `message`, as the format wants it. Raises Malformed."""
+    """Return the message of that kind, or merge it into `message`, as the format wants it. Raises MalformedMessageError."""
     if depth > MAX_DEPTH:
-        raise Malformed("messages are nested too deeply")
+        raise MalformedMessageError("messages are nested too deeply")
     if message is None:
         message = kind()
     fields = describe(kind)
@@ -82,13 +82,13 @@ def decode(kind: type[AnyMessage], data: bytes, depth: int = 0, message: AnyMess
             if field is not None:
                 setattr(message, field.name, field.read(getattr(message, field.name), value, depth))
             elif tag < 8:
-                raise Malformed("field 0 does not exist")
+                raise MalformedMessageError("field 0 does not exist")
     except IndexError:
         at = end + 1
     except UnicodeDecodeError as error:
-        raise Malformed(f"a string is not UTF-8: {error.reason}") from error
+        raise MalformedMessageError(f"a string is not UTF-8: {error.reason}") from error
     if at != end:
-        raise Malformed("the message ends within a field")
+        raise MalformedMessageError("the message ends within a field")
     return message
 
 
@@ -111,7 +111,7 @@ def end_of_part(data: bytes, at: int, fields: int) -> int:
                 break
             tag, size, at = _read_head(data, at)
             at += size
-    except (IndexError, Malformed):
+    except (IndexError, MalformedMessageError):
         return end  # it is malformed, as who decodes it will say
     return min(at, end)
 
@@ -128,7 +128,7 @@ def count_fields(kind: type[Struct], data: bytes, most: int) -> int:
             if field is not None and field.inner is not None and size:
                 count += count_fields(field.inner, data[at : at + size], most - count)
             at += size
-    except (IndexError, Malformed, RecursionError):
+    except (IndexError, MalformedMessageError, RecursionError):
         pass  # it is malformed, as who decodes it will say
     return count
 
@@ -145,7 +145,7 @@ def _read_head(data: bytes, at: int) -> tuple[int, int, int]:
 
 
 def read_varint(data: bytes, at: int) -> tuple[int, int]:
-    """Return the integer at `at`, and where it ends. Raises Malformed, and IndexError where the bytes end."""
+    """Return the integer at `at`, and where it ends. Raises MalformedMessageError, and IndexError where the bytes end."""
     result = shift = 0
     while True:
         byte = data[at]
@@ -155,7 +155,7 @@ def read_varint(data: bytes, at: int) -> tuple[int, int]:
             return result & 0xFFFF_FFFF_FFFF_FFFF, at
         shift += 7
         if shift > 63:
-            raise Malformed("an integer is longer than ten bytes")
+            raise MalformedMessageError("an integer is longer than ten bytes")
 
 
 def write_varint(number: int) -> bytes:
@@ -176,7 +176,7 @@ def _fixed_size(tag: int) -> int:
         return 8
     if tag & 7 == FIXED32:
         return 4
-    raise Malformed(f"there is no wire type {tag & 7}")
+    raise MalformedMessageError(f"there is no wire type {tag & 7}")
 
 
 @cache

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Final, get_origin, get_type_hin
 import msgspec
 from msgspec import Raw
 
-from ..state.errors import MalformedRequest, TooManyItems
+from ..state.errors import MalformedRequestError, TooManyItemsError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -26,7 +26,10 @@ BLOCK: Final = 4096
 
 
 class BodyDecoder:
-    """Reads one kind of body. Beside what msgspec raises it raises TooManyItems, and MalformedRequest for metadata."""
+    """Reads one kind of body.
+
+    Beside what msgspec raises it raises TooManyItemsError, and MalformedRequestError for metadata.
+    """
 
     def __init__(self, kind: Callable[[Kinds], Any], most: int):
         """`kind` makes the type of the body from the kinds of what is in it; of its items there are `most`."""
@@ -51,7 +54,7 @@ class BodyDecoder:
     def _count(self) -> None:
         self._left -= 1
         if self._left < 0:
-            raise TooManyItems(self._most)
+            raise TooManyItemsError(self._most)
 
 
 class KeysDecoder:
@@ -65,11 +68,11 @@ class KeysDecoder:
     def decode(self, body: bytes) -> Any:
         most = self._most
         if len(body) > most * SHORTEST_KEY and body.count(b'"') - body.count(b'\\"') > 2 * most + MAX_METADATA:
-            raise TooManyItems(most)
+            raise TooManyItemsError(most)
         sent = (self._small if len(body) <= LARGE else self._large).decode(body)
         _read_metadata(sent, "")
         if len(sent.keys or ()) > most:
-            raise TooManyItems(most)
+            raise TooManyItemsError(most)
         return sent
 
 
@@ -156,7 +159,7 @@ def _read_metadata(holder: Any, place: str) -> None:
         return
     text = bytes(raw)
     if len(text) > MAX_METADATA:
-        raise MalformedRequest(f"metadata of over {MAX_METADATA} bytes", "store what is large in a value")
+        raise MalformedRequestError(f"metadata of over {MAX_METADATA} bytes", "store what is large in a value")
     try:
         holder.metadata = holder.decoder.decode(text)
     except msgspec.ValidationError as error:

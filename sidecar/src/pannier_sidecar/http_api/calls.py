@@ -14,7 +14,7 @@ from msgspec.structs import replace
 from pannier_crds.folder import STATUS_KEY_HEADER
 
 from ..runtime import NO_PLACEMENT, not_counted
-from ..state.errors import MalformedRequest, OperationFailed, StateError
+from ..state.errors import MalformedRequestError, OperationFailedError, StateError
 from ..state.pacing import FEW
 from ..state.requests import (
     ActorGetRequest,
@@ -214,7 +214,7 @@ class HttpApi:
         )
         try:
             await self._service.delete(DeleteRequest(store, item))
-        except OperationFailed as error:
+        except OperationFailedError as error:
             advice = on_if_match(etag) if error.http_status == 409 and not self.profile.invokes_apps else ""
             if not advice:
                 raise
@@ -279,7 +279,7 @@ class HttpApi:
         try:
             self.runtime.attach(attribute, call.body.decode())
         except UnicodeDecodeError as error:
-            raise MalformedRequest(f"the value of {attribute} is not UTF-8", "send text") from error
+            raise MalformedRequestError(f"the value of {attribute} is not UTF-8", "send text") from error
         return NO_CONTENT
 
     async def _healthz(self, call: Call) -> Answer:
@@ -335,7 +335,7 @@ def _limit(text: str | None) -> int:
         return 100
     digits = text.lstrip("0") if text.isascii() and text.isdigit() else ""
     if not 1 <= len(digits) <= len(str(MAX_PAGE)) or int(digits) > MAX_PAGE:
-        raise MalformedRequest(f"limit is {text[:50]!r}", f"write a whole number from 1 to {MAX_PAGE}")
+        raise MalformedRequestError(f"limit is {text[:50]!r}", f"write a whole number from 1 to {MAX_PAGE}")
     return int(digits)
 
 

@@ -14,7 +14,13 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 import msgspec
 from msgspec import Raw, Struct
 
-from ..state.errors import EmptyKey, MalformedRequest, TooManyItems, UnknownActorOperation, UnknownOperation
+from ..state.errors import (
+    EmptyKey,
+    MalformedRequestError,
+    TooManyItemsError,
+    UnknownActorOperation,
+    UnknownOperationError,
+)
 from ..state.pacing import FEW, Pace
 from ..state.requests import NO_METADATA, Concurrency, Consistency, Pattern, RetryPolicy, WriteItem
 from . import go_json
@@ -116,7 +122,7 @@ NO_HINTS = Hints()
 
 
 def hints_of(query: Mapping[str, str], headers: Mapping[bytes, bytes]) -> Hints:
-    """Return what the query, and failing that the headers, say. Raises MalformedRequest naming the parameter."""
+    """Return what the query, and failing that the headers, say. Raises MalformedRequestError naming the parameter."""
     concurrency = query.get("concurrency") or headers.get(b"concurrency", b"").decode("latin-1")
     consistency = query.get("consistency") or headers.get(b"consistency", b"").decode("latin-1")
     interval, pattern, threshold = (query.get(name) for name in ("retryInterval", "retryPattern", "retryThreshold"))
@@ -134,7 +140,7 @@ def hints_of(query: Mapping[str, str], headers: Mapping[bytes, bytes]) -> Hints:
 class Decoding:
     """Reads the bodies of requests.
 
-    Each method raises MalformedRequest, naming the place in the body and what belongs there.
+    Each method raises MalformedRequestError, naming the place in the body and what belongs there.
     """
 
     def __init__(self, *, is_lenient: bool, max_items: int = MAX_ITEMS, pace: Pace | None = None):
@@ -186,7 +192,7 @@ class Decoding:
         self,
         sent: Sequence[SentOperation[Any]],
         hints: Hints,
-        unknown: Callable[[str], UnknownOperation] = UnknownOperation,
+        unknown: Callable[[str], UnknownOperationError] = UnknownOperationError,
     ) -> list[WriteItem]:
         def item_of(place: tuple[int, SentOperation[Any]]) -> WriteItem:
             number, operation = place
@@ -219,20 +225,24 @@ class Decoding:
                     raise
                 return decoder.decode(mended)
         except RecursionError as error:
-            raise MalformedRequest(f"{context}JSON is nested too deeply", "store the inner part as a string") from error
+            raise MalformedRequestError(
+                f"{context}JSON is nested too deeply", "store the inner part as a string"
+            ) from error
         except (UnicodeError, msgspec.DecodeError) as error:
             raise self._malformed(error, body, go_type, context, advice) from error
 
     def _mended(self, body: bytes, shape: Shape) -> bytes:
         return _mended(body, shape, self._max_items, unwraps=self._is_lenient)
 
-    def _malformed(self, error: Exception, body: bytes, go_type: GoType, context: str, advice: str) -> MalformedRequest:
+    def _malformed(
+        self, error: Exception, body: bytes, go_type: GoType, context: str, advice: str
+    ) -> MalformedRequestError:
         fault = None if isinstance(error, msgspec.ValidationError) else fault_of(body)
         if isinstance(error, UnicodeError):
             text = fault or f"the body is not UTF-8: {error}"
         else:
             text = fault or str(error).replace("Object missing required field `key`", _KEY_MISSING)
-        malformed = MalformedRequest(f"{context}{text}", advice)
+        malformed = MalformedRequestError(f"{context}{text}", advice)
         if not self._is_lenient:
             words = go_json.fault_of(body, go_type) or (_KEY_MISSING if text.startswith(_KEY_MISSING) else text)
             malformed.dapr_message = f"{context}{words}"
@@ -250,7 +260,7 @@ _OPERATIONS_ADVICE = (
 
 
 def _mended(body: bytes, shape: Shape, max_items: int, *, unwraps: bool) -> bytes:
-    """Return the JSON that a client may have meant. Raises TooManyItems.
+    """Return the JSON that a client may have meant. Raises TooManyItemsError.
 
     Field names in other case are taken as Go's JSON takes them, unknown ones left out. With `unwraps`, a JSON string
     gives the JSON inside it: `requests.post(url, json='[...]')`, as the guide of the published specs shows it, sends
@@ -289,7 +299,7 @@ def _renamed(body: bytes, shape: Shape, max_items: int, *, may_be_list: bool = T
         if not may_be_list:
             return body
         if len(node) > max_items:
-            raise TooManyItems(max_items)
+            raise TooManyItemsError(max_items)
         renamed = [_renamed(bytes(inner), shape, max_items, may_be_list=False) for inner in node]
         return b"[" + b",".join(renamed) + b"]"
     fields: dict[str, Raw] = {}
@@ -358,7 +368,7 @@ def _choice(kind: type[Choice], name: str, text: str | None, place: Place | None
         return kind(text)
     except ValueError:
         known = " or ".join(f'"{member.value}"' for member in kind)
-        raise MalformedRequest(f"unrecognized {name} model '{text}'{_at(place)}", f"write {known}") from None
+        raise MalformedRequestError(f"unrecognized {name} model '{text}'{_at(place)}", f"write {known}") from None
 
 
 def _retry(interval: int | None, threshold: int | None, pattern: str | None, place: Place | None) -> RetryPolicy:
@@ -370,7 +380,9 @@ def _retry(interval: int | None, threshold: int | None, pattern: str | None, pla
         ("threshold", threshold, MAX_RETRIES),
     ):
         if not 0 <= number <= limit:
-            raise MalformedRequest(f"retry {name} is {number}{_at(place)}", f"write a whole number from 0 to {limit}")
+            raise MalformedRequestError(
+                f"retry {name} is {number}{_at(place)}", f"write a whole number from 0 to {limit}"
+            )
     return RetryPolicy(interval, threshold, _choice(Pattern, "retry pattern", pattern, place) or default.pattern)
 
 
@@ -378,7 +390,7 @@ def _number(name: str, text: str | None) -> int | None:
     if not text:
         return None
     if _WHOLE_NUMBER.fullmatch(text.strip()) is None:
-        raise MalformedRequest(f"{name} is {text[:50]!r}", "write a whole number")
+        raise MalformedRequestError(f"{name} is {text[:50]!r}", "write a whole number")
     return int(text)
 
 

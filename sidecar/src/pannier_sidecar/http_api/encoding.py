@@ -8,7 +8,7 @@ from urllib.parse import quote
 import msgspec
 from msgspec import UNSET, Raw, Struct, UnsetType
 
-from ..state.errors import IllegalKey
+from ..state.errors import IllegalKeyError
 from ..state.store import rfc3339
 from .messages import JSON, Answer
 
@@ -110,7 +110,7 @@ def _answer_in_daprs_words(error: StateError) -> Answer:
     """Return the answer that Dapr 1.18 gives, with the advice in a detail."""
     status = error.dapr_http_status or error.http_status
     message = error.message if error.dapr_message is None else error.dapr_message
-    if isinstance(error, IllegalKey):  # Dapr makes one error of another, with what that looks like in its log
+    if isinstance(error, IllegalKeyError):  # Dapr makes one error of another, with what that looks like in its log
         message = _IN_DAPRS_LOG + message
     details = UNSET if error.reason is None and not error.advice else _details(error, error.dapr_reason, error.advice)
     headers = _retry_after(error) if error.retry_after is not None and status == 503 else ()
@@ -144,7 +144,7 @@ def _details(error: StateError, reason: str | None = None, advice: str = "") -> 
     details: list[dict[str, Any]] = []
     if error.violation is not None:
         field, description = error.violation
-        if advice and isinstance(error, IllegalKey):
+        if advice and isinstance(error, IllegalKeyError):
             description = _IN_DAPRS_LOG + description
         violation = {"description": description, "field": field}
         details.append({"@type": _TYPES + "BadRequest", "field_violations": [violation]})

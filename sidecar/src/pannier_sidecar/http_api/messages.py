@@ -7,7 +7,7 @@ from urllib.parse import parse_qsl
 
 from msgspec import Struct
 
-from ..state.errors import MalformedRequest
+from ..state.errors import MalformedRequestError
 
 PARAMETERS = 256
 """Of one query: each costs as much as a small request."""
@@ -29,11 +29,14 @@ class Call(Struct):
     """The client will use the connection again."""
 
     def query(self) -> dict[str, str]:
-        """Return the query parameters; of several with one name, the first (as Dapr does). Raises MalformedRequest."""
+        """Return the query parameters; of several with one name, the first (as Dapr does).
+
+        Raises MalformedRequestError.
+        """
         if not self.query_string:
             return {}
         if self.query_string.count(b"&") >= PARAMETERS:
-            raise MalformedRequest(f"the query has over {PARAMETERS} parameters", "send fewer")
+            raise MalformedRequestError(f"the query has over {PARAMETERS} parameters", "send fewer")
         text = self.query_string.decode("latin-1")
         return dict(reversed(parse_qsl(text, keep_blank_values=True, encoding="utf-8", errors="replace")))
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 from urllib.parse import unquote_to_bytes
 
-from ..state.errors import MalformedRequest
+from ..state.errors import MalformedRequestError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -121,7 +121,7 @@ class PathTree:
     def find(self, method: bytes, path: bytes) -> tuple[Path, list[str | None]] | None:
         """Return the path and the texts of its `{names}`, None where that method has no such path.
 
-        The store of a path for the default store is None. Raises MalformedRequest for bad percent-encoding.
+        The store of a path for the default store is None. Raises MalformedRequestError for bad percent-encoding.
         """
         beginning, _, last = path.rpartition(b"/")
         places = self._places.get((method, beginning))
@@ -191,7 +191,7 @@ _BAD_ESCAPE = re.compile(rb"%(?![0-9A-Fa-f]{2})")
 
 
 def unquote(segment: bytes, *, plus_is_space: bool) -> str:
-    """Return the text of one segment of a path. Raises MalformedRequest where its percent-encoding is no UTF-8."""
+    """Return the text of one segment of a path. Raises MalformedRequestError where its percent-encoding is no UTF-8."""
     if plus_is_space:
         segment = segment.replace(b"+", b" ")
     if b"%" in segment:
@@ -206,5 +206,5 @@ def unquote(segment: bytes, *, plus_is_space: bool) -> str:
         raise _cannot_unquote(segment, "its bytes are no UTF-8; percent-encode the UTF-8 bytes of the text") from None
 
 
-def _cannot_unquote(segment: bytes, why: str) -> MalformedRequest:
-    return MalformedRequest(f"failed to unescape request parameter {segment.decode('latin-1')!r}: {why}")
+def _cannot_unquote(segment: bytes, why: str) -> MalformedRequestError:
+    return MalformedRequestError(f"failed to unescape request parameter {segment.decode('latin-1')!r}: {why}")

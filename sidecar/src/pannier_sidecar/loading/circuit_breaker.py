@@ -12,7 +12,7 @@ import logging
 import random
 from typing import TYPE_CHECKING, Final, NoReturn
 
-from pannier_sidecar.state.errors import StoreFault, StoreUnavailable
+from pannier_sidecar.state.errors import StoreError, StoreUnavailableError
 from pannier_sidecar.state.store import Store
 
 if TYPE_CHECKING:
@@ -75,9 +75,9 @@ class CircuitBreaker:
         try:
             async with asyncio.timeout(PROBE_PATIENCE):
                 await self._store.probe()
-        except StoreUnavailable as fault:
+        except StoreUnavailableError as fault:
             return str(fault)
-        except StoreFault:
+        except StoreError:
             return ""  # it answers, if only to refuse
         except TimeoutError:
             return f"it gave no answer within {PROBE_PATIENCE:g} s"
@@ -115,7 +115,7 @@ class _Unreachable(Store):
         self._why = f"{why}; it is tried again in the background"
 
     def _refuse(self) -> NoReturn:
-        raise StoreUnavailable(self._why)
+        raise StoreUnavailableError(self._why)
 
     async def open(self) -> None:
         self._refuse()

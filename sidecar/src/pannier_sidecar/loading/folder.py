@@ -19,7 +19,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from pannier_crds.folder import INDEX_FILE, VERSION_FILE
-from pannier_crds.problems import InvalidManifest, Problem
+from pannier_crds.problems import InvalidManifestError, Problem
 from pannier_sidecar.loading.folder_index import FolderIndexes
 from pannier_sidecar.loading.half_written import WholeFiles
 
@@ -41,7 +41,7 @@ _MEANT: Final = re.compile(rb"dapr\.io/|kind[\"']?:\s*[\"']?comp", re.IGNORECASE
 Signature = tuple[tuple[str, int, int, int], ...]
 
 
-class FolderUnreadable(Exception):
+class FolderUnreadableError(Exception):
     """A components folder cannot be read; the text says which one and why."""
 
 
@@ -98,7 +98,7 @@ class Reading(Struct, frozen=True):
 def component_files(folder: Path) -> list[Path]:
     """The files of a folder that may hold components, by name; not those of folders in it, as in Dapr.
 
-    Hidden files are left out: the kubelet's own and those of editors. Raises FolderUnreadable.
+    Hidden files are left out: the kubelet's own and those of editors. Raises FolderUnreadableError.
     """
     try:
         return sorted(
@@ -107,7 +107,7 @@ def component_files(folder: Path) -> list[Path]:
             if path.suffix.lower() in SUFFIXES and not path.name.startswith(".") and _may_be_read(path)
         )
     except OSError as error:
-        raise FolderUnreadable(f"components folder {folder}: {_reason(error)}") from error
+        raise FolderUnreadableError(f"components folder {folder}: {_reason(error)}") from error
 
 
 def _may_be_read(path: Path) -> bool:
@@ -159,7 +159,7 @@ def parse(contents: Mapping[str, bytes | Problem]) -> Reading:
                 continue
             try:
                 found.append(Found(document.read_component(), source, document))
-            except InvalidManifest as invalid:
+            except InvalidManifestError as invalid:
                 is_unrelated = document.root is None and len(documents) == 1 and _MEANT.search(content) is None
                 broken.append(Broken(source, document.name, invalid.problems, is_unrelated))
     return Reading(tuple(found), tuple(broken), tuple(left_aside), empty=tuple(empty))
@@ -201,11 +201,11 @@ class FolderWatch:
             self._signature, self._digest = None, b""  # they may have changed since they were used: read once more
 
     def has_news(self) -> bool:
-        """Say whether a look shows a difference since the last reading. Raises FolderUnreadable."""
+        """Say whether a look shows a difference since the last reading. Raises FolderUnreadableError."""
         return self._whole.is_waiting or self._look() != self._signature
 
     def read(self, settling: float = 0.0) -> Reading | None:
-        """Read the files; None if no byte of them changed since the last reading. Raises FolderUnreadable.
+        """Read the files; None if no byte of them changed since the last reading. Raises FolderUnreadableError.
 
         They are read again if they change within `settling` seconds: a file that is being written is first empty, and
         its stores would be taken away; a swap of links between two reads would show a mixture.
@@ -220,7 +220,7 @@ class FolderWatch:
             if self._look() == before:
                 break
         if trouble:
-            raise FolderUnreadable(trouble)
+            raise FolderUnreadableError(trouble)
         contents = self._whole.of(contents, monotonic(), self._swapped())
         digest = self._digest_of({**contents, **further})
         self._signature = before

@@ -9,12 +9,12 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 from pannier_sidecar.loading.as_daprd import tell_of_refused, told_of_duplicates
-from pannier_sidecar.loading.folder import FolderUnreadable, FolderWatch, Reading
+from pannier_sidecar.loading.folder import FolderUnreadableError, FolderWatch, Reading
 from pannier_sidecar.loading.open_stores import RETIRING_PATIENCE, OpeningObserver, OpenStore, Slot
 from pannier_sidecar.loading.planning import Plan, plan
 from pannier_sidecar.loading.states import ComponentState, Standing
 from pannier_sidecar.state.directory import Directory
-from pannier_sidecar.state.errors import StoreFault
+from pannier_sidecar.state.errors import StoreError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -66,7 +66,7 @@ class StoreKeeper:
         """Called where what was read while serving is so wrong that daprd would end."""
 
     def read(self) -> Plan:
-        """Read the components and judge them, opening nothing. Raises FolderUnreadable."""
+        """Read the components and judge them, opening nothing. Raises FolderUnreadableError."""
         reading = self._watch.read() if self._watch else self._fixed
         if reading is not None:
             self._take(reading)
@@ -165,7 +165,7 @@ class StoreKeeper:
                 if not is_asked and not watch.has_news():
                     continue
                 reading = await asyncio.to_thread(watch.read, SETTLING)
-            except FolderUnreadable as trouble:
+            except FolderUnreadableError as trouble:
                 self._say_once(f"{trouble}; everything stays as it is")
                 continue
             self._trouble = ""
@@ -275,7 +275,7 @@ async def _fault_of(store: OpenStore | None, seconds: float) -> str:
     try:
         async with asyncio.timeout(seconds):
             await store.store.ping()
-    except StoreFault as fault:
+    except StoreError as fault:
         return str(fault)
     except TimeoutError:
         return f"it did not answer within {seconds:g} s"

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Final, Protocol
 
 from pannier_sidecar.loading.circuit_breaker import CircuitBreaker
 from pannier_sidecar.state.directory import ServedStore, Waiting
-from pannier_sidecar.state.errors import PartlyUnavailable, StoreFault
+from pannier_sidecar.state.errors import PartlyUnavailableError, StoreError
 from pannier_sidecar.stores import registry
 
 if TYPE_CHECKING:
@@ -132,7 +132,7 @@ class Slot:
             try:
                 opened = await open_store(attempted)
                 break
-            except StoreFault as fault:
+            except StoreError as fault:
                 observer.store_opened(attempted.name, attempted.type.name, False)
                 self._say(str(fault))
             await asyncio.sleep(pause * random.uniform(0.8, 1.2))
@@ -169,18 +169,18 @@ class Slot:
 
 
 async def open_store(wanted: Wanted) -> OpenStore:
-    """Open and probe a store within its initTimeout. Raises StoreFault; then nothing stays open."""
+    """Open and probe a store within its initTimeout. Raises StoreError; then nothing stays open."""
     store = registry.load(wanted.type.name, wanted.type.versions[0])(wanted.settings)
     seconds = wanted.component.init_timeout
     is_open = False
     try:
         async with asyncio.timeout(seconds):
             await store.open()
-            with suppress(PartlyUnavailable):  # the keys of the other servers are served
+            with suppress(PartlyUnavailableError):  # the keys of the other servers are served
                 await store.ping()
         is_open = True
     except TimeoutError as error:
-        raise StoreFault(f"it did not answer within {seconds:g} s, its initTimeout") from error
+        raise StoreError(f"it did not answer within {seconds:g} s, its initTimeout") from error
     finally:
         if not is_open:
             await close(store, wanted.name)
@@ -192,7 +192,7 @@ async def close(store: Store, name: str) -> None:
     try:
         async with asyncio.timeout(CLOSING_PATIENCE):
             await store.close()
-    except StoreFault as fault:
+    except StoreError as fault:
         log.warning("store %s was not closed cleanly: %s", name, fault)
     except TimeoutError:
         log.warning("store %s was not closed within %g s", name, CLOSING_PATIENCE)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final
 
 from pannier_crds.problems import Problem, error, metadata_path, quoted
 from pannier_crds.secret import Secret
-from pannier_sidecar.loading.secrets import SecretMissing, SecretStores, is_reserved
+from pannier_sidecar.loading.secrets import SecretMissingError, SecretStores, is_reserved
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 _TOKEN: Final = re.compile(r"\{(uuid|podName|namespace|appID)\}")
 
 
-class Unresolvable(Exception):
+class UnresolvableError(Exception):
     """A metadata entry has no value; holds the problem."""
 
     def __init__(self, problem: Problem) -> None:
@@ -77,7 +77,7 @@ def resolve(
     for item in component.metadata:
         try:
             value = _value(component, item, surroundings, secrets)
-        except Unresolvable as failed:
+        except UnresolvableError as failed:
             problems.append(failed.problem)
         else:
             if value is not None:
@@ -96,11 +96,13 @@ def _value(
         return None
     path = metadata_path(item.name, "secretKeyRef")
     if secrets is None:
-        raise Unresolvable(error(path, "a secret store can't take its own settings from another one", "write a value"))
+        raise UnresolvableError(
+            error(path, "a secret store can't take its own settings from another one", "write a value")
+        )
     try:
         return Secret(secrets.find(component.secret_store).secret(item.secret), is_from_elsewhere=True)
-    except SecretMissing as missing:
-        raise Unresolvable(error(path, str(missing))) from missing
+    except SecretMissingError as missing:
+        raise UnresolvableError(error(path, str(missing))) from missing
 
 
 def _from_environment(item: MetadataItem, variable: str, surroundings: Surroundings) -> str:
@@ -109,11 +111,11 @@ def _from_environment(item: MetadataItem, variable: str, surroundings: Surroundi
     if is_reserved(variable) or (allowed is not None and variable not in allowed):
         message = f"{quoted(variable)} is not given to components"
         advice = "list it in the annotation dapr.io/env" if not is_reserved(variable) else "use another variable"
-        raise Unresolvable(error(path, message, advice))
+        raise UnresolvableError(error(path, message, advice))
     value = surroundings.environment.get(variable)
     if value is None:
         message = f"the environment variable {quoted(variable)} is not set"
-        raise Unresolvable(error(path, message, "set it, or correct its name"))
+        raise UnresolvableError(error(path, message, "set it, or correct its name"))
     return value
 
 
@@ -133,7 +135,7 @@ def _with_tokens(component: Component, item: MetadataItem, surroundings: Surroun
             return f"{namespace}.{surroundings.app_id}" if namespace else surroundings.app_id
         if surroundings.pod_name is None:
             problem = error(metadata_path(item.name, "value"), "{podName} is not known here", "set POD_NAME")
-            raise Unresolvable(problem)
+            raise UnresolvableError(problem)
         return surroundings.pod_name
 
     return _TOKEN.sub(fill, item.value or "")

@@ -29,7 +29,7 @@ _SEVERAL_VALUES: Final = "MULTIPLE_KEY_VALUES_PER_SECRET"
 _LARGEST_FILE: Final = 1024 * 1024
 
 
-class SecretMissing(Exception):
+class SecretMissingError(Exception):
     """A reference leads nowhere; the text says what to write, and holds no secret."""
 
 
@@ -42,7 +42,7 @@ class SecretStore(Protocol):
     """Dapr's words for what it can do."""
 
     def secret(self, reference: SecretKeyRef) -> str:
-        """Return the secret. Raises SecretMissing."""
+        """Return the secret. Raises SecretMissingError."""
 
 
 def is_reserved(variable: str) -> bool:
@@ -64,15 +64,17 @@ class EnvironmentSecrets:
     def secret(self, reference: SecretKeyRef) -> str:
         variable = self._prefix + reference.name
         if is_reserved(variable):
-            raise SecretMissing(f"{quoted(variable)} belongs to the sidecar; put the secret into another variable")
+            raise SecretMissingError(f"{quoted(variable)} belongs to the sidecar; put the secret into another variable")
         if reference.key != reference.name:
-            raise SecretMissing(
+            raise SecretMissingError(
                 f"a variable holds one secret, so {quoted(reference.name)} has no key {quoted(reference.key)}; "
                 "take 'key' out"
             )
         value = self._environment.get(variable)
         if value is None:
-            raise SecretMissing(f"the environment variable {quoted(variable)} is not set; set it, or correct its name")
+            raise SecretMissingError(
+                f"the environment variable {quoted(variable)} is not set; set it, or correct its name"
+            )
         return value
 
 
@@ -94,7 +96,7 @@ class FileSecrets:
         for name in self._names(reference):
             if name in secrets:
                 return secrets[name]
-        raise SecretMissing(self._lack(reference, secrets))
+        raise SecretMissingError(self._lack(reference, secrets))
 
     def _lack(self, reference: SecretKeyRef, secrets: Mapping[str, str]) -> str:
         wanted = self._separator.join(dict.fromkeys((reference.name, reference.key)))
@@ -115,11 +117,11 @@ class FileSecrets:
                 content = json.loads(file.read(_LARGEST_FILE))
         except OSError as error:
             reason = (error.strerror or str(error)).lower()
-            raise SecretMissing(f"secrets file {self._shown}: {reason}; correct secretsFile") from error
+            raise SecretMissingError(f"secrets file {self._shown}: {reason}; correct secretsFile") from error
         except (ValueError, RecursionError):
-            raise SecretMissing(f"secrets file {self._shown} is no JSON; correct it") from None
+            raise SecretMissingError(f"secrets file {self._shown} is no JSON; correct it") from None
         if not isinstance(content, dict):
-            raise SecretMissing(f"secrets file {self._shown} is no JSON object; write names and values in braces")
+            raise SecretMissingError(f"secrets file {self._shown} is no JSON object; write names and values in braces")
         return dict(self._flat("", content))
 
     def _flat(self, path: str, value: object) -> Iterator[tuple[str, str]]:
@@ -163,13 +165,13 @@ class SecretStores:
         """The files that secrets are read from."""
 
     def find(self, name: str | None) -> SecretStore:
-        """Return the store called `name`, for None the only one there is. Raises SecretMissing."""
+        """Return the store called `name`, for None the only one there is. Raises SecretMissingError."""
         if name is None and len(self._stores) == 1 and not self._refused:
             return next(iter(self._stores.values()))
         store = self._stores.get(name or "")
         if store is not None:
             return store
-        raise SecretMissing(self._advice(name))
+        raise SecretMissingError(self._advice(name))
 
     def _advice(self, name: str | None) -> str:
         known = listed(self._stores, "or")

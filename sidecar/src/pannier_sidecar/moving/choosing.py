@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 
 from pannier_crds.problems import listed, one_line
 from pannier_crds.secret import Secret, reveal
-from pannier_sidecar.loading.folder import FolderUnreadable, Reading, component_files, parse, read_contents
+from pannier_sidecar.loading.folder import FolderUnreadableError, Reading, component_files, parse, read_contents
 from pannier_sidecar.loading.planning import plan
-from pannier_sidecar.moving.items import CannotMove
+from pannier_sidecar.moving.items import MoveError
 
 if TYPE_CHECKING:
     from pannier_sidecar.loading.planning import Wanted
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 def choose(where: str, surroundings: Surroundings, *, keys_as_written: bool = False) -> Wanted:
-    """Return the store that `where` names: a file or a folder, and behind `#` a component. Raises CannotMove.
+    """Return the store that `where` names: a file or a folder, and behind `#` a component. Raises MoveError.
 
     `keys_as_written` takes a key scheme that is refused to apps, because keys could meet under it.
     """
@@ -26,14 +26,14 @@ def choose(where: str, surroundings: Surroundings, *, keys_as_written: bool = Fa
     reading = _only(_read(path), name)
     names = sorted({found.component.name for found in reading.found if found.component.is_state_store})
     if len(names) > 1:
-        raise CannotMove(f"{path} holds several state stores: {listed(names)}; write {path}#{names[0]}")
+        raise MoveError(f"{path} holds several state stores: {listed(names)}; write {path}#{names[0]}")
     verdict = plan(reading, surroundings, keys_as_written=keys_as_written)
     if wrong := [line for refused in verdict.refused for line in refused.lines()]:
-        raise CannotMove("\n".join(wrong))
+        raise MoveError("\n".join(wrong))
     for hidden in verdict.hidden:
-        raise CannotMove(f"{path}: {hidden.name}: {hidden.why}")
+        raise MoveError(f"{path}: {hidden.name}: {hidden.why}")
     if not verdict.wanted:
-        raise CannotMove(f"{path} holds no state store" + (f" called '{one_line(name)}'" if name else ""))
+        raise MoveError(f"{path} holds no state store" + (f" called '{one_line(name)}'" if name else ""))
     _refuse_what_is_forgotten(path, verdict.wanted[0])
     return verdict.wanted[0]
 
@@ -58,11 +58,11 @@ def _split(where: str) -> tuple[str, str]:
 def _read(name: str) -> Reading:
     path = Path(name)
     if not path.exists():
-        raise CannotMove(f"{name}: no such file or folder; write the path of a component file")
+        raise MoveError(f"{name}: no such file or folder; write the path of a component file")
     try:
         return parse(read_contents(component_files(path) if path.is_dir() else [path]))
-    except FolderUnreadable as error:
-        raise CannotMove(str(error)) from error
+    except FolderUnreadableError as error:
+        raise MoveError(str(error)) from error
 
 
 def _only(reading: Reading, name: str) -> Reading:
@@ -79,7 +79,7 @@ def _only(reading: Reading, name: str) -> Reading:
 def _refuse_what_is_forgotten(path: str, wanted: Wanted) -> None:
     where = reveal(wanted.settings.get("connectionString"))
     if wanted.type.name == "state.in-memory" or ":memory:" in where or "mode=memory" in where:
-        raise CannotMove(
+        raise MoveError(
             f"{path}: {wanted.name} keeps its state in the memory of the process that serves it, where nobody else "
             "reaches it; name a store that keeps it elsewhere"
         )

@@ -17,7 +17,7 @@ _REPORTED = {Verdict.LEAVE: "left as it is", Verdict.FAIL: "failed"}
 
 
 async def copy(source: Source, target: StoreTarget, tally: Tally, progress: Progress) -> None:
-    """Copy and verify, counting in `tally` and reporting what was left. Raises StoreUnavailable and CannotMove."""
+    """Copy and verify, counting in `tally` and reporting what was left. Raises StoreUnavailableError and MoveError."""
     reported: set[AppKey] = set()
     progress.begin("copying", source.total)
     async for batch in source.batches():

@@ -13,8 +13,8 @@ from time import time
 from typing import IO, TYPE_CHECKING, Final
 
 from pannier_sidecar.moving.deciding import Verdict
-from pannier_sidecar.moving.items import CannotMove
-from pannier_sidecar.moving.json_lines import BrokenLine, item_of, line_of
+from pannier_sidecar.moving.items import MoveError
+from pannier_sidecar.moving.json_lines import InvalidLineError, item_of, line_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -28,7 +28,7 @@ _PARTIAL: Final = ".partial"
 
 
 async def export(source: Source, file: IO[bytes], tally: Tally, progress: Progress) -> None:
-    """Write a line for each item, counting in `tally`. Raises StoreUnavailable and OSError."""
+    """Write a line for each item, counting in `tally`. Raises StoreUnavailableError and OSError."""
     progress.begin("exporting", source.total)
     async for batch in source.batches():
         now = time()
@@ -51,7 +51,7 @@ def verify(file: IO[bytes], tally: Tally) -> None:
     """Read the lines again and compare their number and the bytes of their values with what was exported."""
     file.seek(0)
     for line in file:
-        with suppress(BrokenLine):
+        with suppress(InvalidLineError):
             tally.verified_bytes += len(item_of(line).value)
             tally.verified += 1
     tally.differing = tally.verdicts[Verdict.CREATE] - tally.verified
@@ -70,7 +70,7 @@ def becoming(path: Path) -> Iterator[IO[bytes]]:
     """Give a file that bears the name of `path` when the block ends well, and is gone when it does not.
 
     Only its owner can read it, because state may be secret, and a process that is killed leaves nothing of it: the file
-    has no name until all of it is there. Raises CannotMove.
+    has no name until all of it is there. Raises MoveError.
     """
     try:
         _remove_left_behind(path)
@@ -80,7 +80,7 @@ def becoming(path: Path) -> Iterator[IO[bytes]]:
             os.fsync(file.fileno())
             os.replace(name or _named(file, path), path)
     except OSError as error:
-        raise CannotMove(f"{path} can't be written: {(error.strerror or str(error)).lower()}") from error
+        raise MoveError(f"{path} can't be written: {(error.strerror or str(error)).lower()}") from error
 
 
 @contextmanager

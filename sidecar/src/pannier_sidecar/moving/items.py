@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from pannier_sidecar.state.keys import KeyScheme
 
 
-class CannotMove(Exception):
+class MoveError(Exception):
     """A move can't be begun, or has to end early; the text says why and what to do."""
 
 
@@ -32,7 +32,7 @@ class AppKey(Struct, frozen=True):
         return f"key {quoted(self.key)}{owner}"
 
     def stored(self, scheme: KeyScheme) -> str:
-        """Return the stored key. Raises MalformedRequest or IllegalKey."""
+        """Return the stored key. Raises MalformedRequestError or IllegalKeyError."""
         if self.actor_type:
             return scheme.actor(self.actor_type, self.actor_id, self.key)
         return scheme.stored(self.key)

@@ -12,7 +12,7 @@ from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Final, Self
 
 from pannier_sidecar.moving.deciding import Written
-from pannier_sidecar.moving.items import CannotMove
+from pannier_sidecar.moving.items import MoveError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -26,7 +26,7 @@ class Journal:
     """The notes on one place: a database, and the table or number in it where stored keys are looked for."""
 
     def __init__(self, file: Path, place: bytes):
-        """Open the journal, making it where there is none. Raises CannotMove."""
+        """Open the journal, making it where there is none. Raises MoveError."""
         self._file = file
         self._place = place
         try:
@@ -85,7 +85,7 @@ class Journal:
         except sqlite3.Error as error:
             raise self._unusable(error) from error
 
-    def _unusable(self, error: Exception) -> CannotMove:
-        return CannotMove(
+    def _unusable(self, error: Exception) -> MoveError:
+        return MoveError(
             f"the journal {self._file} can't be used: {error}; name another file with --journal, on a disk that lasts"
         )

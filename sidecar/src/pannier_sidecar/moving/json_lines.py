@@ -24,7 +24,7 @@ from pannier_sidecar.state.store import rfc3339
 _OUTER_SPACE: Final = b" \t"
 
 
-class BrokenLine(ValueError):
+class InvalidLineError(ValueError):
     """A line that is no item; the text says why and what to write."""
 
 
@@ -52,14 +52,14 @@ def line_of(item: Item) -> bytes:
 
 
 def item_of(line: bytes) -> Item:
-    """Read a line. Raises BrokenLine."""
+    """Read a line. Raises InvalidLineError."""
     try:
         line.decode()
         read = _decode(line)
     except msgspec.MsgspecError as error:
-        raise BrokenLine(one_line(str(error))) from None
+        raise InvalidLineError(one_line(str(error))) from None
     except (RecursionError, UnicodeDecodeError):
-        raise BrokenLine("it is nested too deeply or no UTF-8; write the value as base64") from None
+        raise InvalidLineError("it is nested too deeply or no UTF-8; write the value as base64") from None
     return Item(_key_of(read), _value_of(read), _expiry_of(read))
 
 
@@ -91,22 +91,22 @@ def _key_of(line: _Line) -> AppKey:
         parts |= {"actorType": line.actor_type, "actorId": line.actor_id}
     for name, part in parts.items():
         if not part:
-            raise BrokenLine(f'"{name}" is empty; write what the app calls it')
+            raise InvalidLineError(f'"{name}" is empty; write what the app calls it')
         if SEPARATOR in part:
-            raise BrokenLine(f'"{name}" holds {SEPARATOR}; write the app\'s own key, without prefixes')
+            raise InvalidLineError(f'"{name}" holds {SEPARATOR}; write the app\'s own key, without prefixes')
     return AppKey(line.key, line.actor_type, line.actor_id)
 
 
 def _value_of(line: _Line) -> bytes:
     value = bytes(line.value)
     if bool(value) == (line.base64 is not None):
-        raise BrokenLine('a line holds either "value" or "base64"; write one of them')
+        raise InvalidLineError('a line holds either "value" or "base64"; write one of them')
     if line.base64 is None:
         return value
     try:
         return b64decode(line.base64, validate=True)
     except ValueError:
-        raise BrokenLine('"base64" is no base64; write it with + and / and filled up with =') from None
+        raise InvalidLineError('"base64" is no base64; write it with + and / and filled up with =') from None
 
 
 def _expiry_of(line: _Line) -> int | None:
@@ -117,7 +117,7 @@ def _expiry_of(line: _Line) -> int | None:
     except ValueError:
         time = None
     if time is None or time.tzinfo is None:
-        raise BrokenLine(
+        raise InvalidLineError(
             f'"ttlExpireTime" is {one_line(line.ttl_expire_time)!r}; write a time like 2026-11-25T20:00:00Z'
         )
     return int(time.timestamp())

@@ -12,7 +12,7 @@ from pannier_sidecar.moving import opening
 from pannier_sidecar.moving.choosing import choose, place_of
 from pannier_sidecar.moving.copying import copy
 from pannier_sidecar.moving.exporting import becoming, export, standard_output, verify
-from pannier_sidecar.moving.items import CannotMove
+from pannier_sidecar.moving.items import MoveError
 from pannier_sidecar.moving.journal import Journal
 from pannier_sidecar.moving.key_list import KeyList
 from pannier_sidecar.moving.reading import LinesSource, Source, StoreSource
@@ -45,7 +45,7 @@ class Order:
 
 
 class Mover:
-    """Carries out one order for one app. What it raises: CannotMove, StoreFault, OSError."""
+    """Carries out one order for one app. What it raises: MoveError, StoreError, OSError."""
 
     def __init__(self, order: Order, settings: Settings, progress: Progress):
         self._order = order
@@ -78,7 +78,7 @@ class Mover:
         opening.check_actors(source, None)
         path = self._order.output
         if path is not None and path.exists() and not self._order.overwrites:
-            raise CannotMove(f"{path} exists; name another file with --output, or add --overwrite")
+            raise MoveError(f"{path} exists; name another file with --output, or add --overwrite")
         async with AsyncExitStack() as stack:
             items = await self._listed(source, stack)
             if path is None:
@@ -119,7 +119,7 @@ class Mover:
         if self._order.journal is not None:
             return self._order.journal
         if folder is None:
-            raise CannotMove("there is no home folder to keep the journal in; name a file with --journal")
+            raise MoveError("there is no home folder to keep the journal in; name a file with --journal")
         return folder / "moved.db"
 
     def _conclude(self, stream: IO[str]) -> int:

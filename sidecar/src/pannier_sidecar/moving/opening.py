@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 from pannier_sidecar.loading.open_stores import close, open_store
 from pannier_sidecar.moving.choosing import place_of
 from pannier_sidecar.moving.deciding import Target
-from pannier_sidecar.moving.items import CannotMove
-from pannier_sidecar.state.errors import StoreFault
+from pannier_sidecar.moving.items import MoveError
+from pannier_sidecar.state.errors import StoreError
 from pannier_sidecar.state.store import Feature
 
 if TYPE_CHECKING:
@@ -21,11 +21,11 @@ if TYPE_CHECKING:
 
 @asynccontextmanager
 async def opened(wanted: Wanted) -> AsyncIterator[Store]:
-    """Open a store for as long as the block lasts. Raises CannotMove."""
+    """Open a store for as long as the block lasts. Raises MoveError."""
     try:
         store = (await open_store(wanted)).store
-    except StoreFault as fault:
-        raise CannotMove(f"{wanted.source}: {wanted.name} can't be opened: {fault}") from fault
+    except StoreError as fault:
+        raise MoveError(f"{wanted.source}: {wanted.name} can't be opened: {fault}") from fault
     try:
         yield store
     finally:
@@ -33,19 +33,19 @@ async def opened(wanted: Wanted) -> AsyncIterator[Store]:
 
 
 def check_source(wanted: Wanted, store: Store) -> None:
-    """Raise CannotMove for a store that can't say which keys it has."""
+    """Raise MoveError for a store that can't say which keys it has."""
     if Feature.KEYS_LIKE not in store.features:
-        raise CannotMove(
+        raise MoveError(
             f"{wanted.source}: {wanted.name} ({wanted.type.name}) can't list its keys, so nobody knows what there is "
             "to copy; have the app that knows its keys read and save them"
         )
 
 
 def limits_of(wanted: Wanted, store: Store, *, overwrites: bool) -> Target:
-    """Return what a target can do. Raises CannotMove for one that would overwrite what it does not see."""
+    """Return what a target can do. Raises MoveError for one that would overwrite what it does not see."""
     has_etags = Feature.ETAG in store.features
     if not has_etags and not overwrites:
-        raise CannotMove(
+        raise MoveError(
             f"{wanted.source}: {wanted.name} ({wanted.type.name}) has no ETags, so what others write meanwhile can't "
             "be guarded; stop whoever writes to it and add --overwrite"
         )
@@ -53,18 +53,18 @@ def limits_of(wanted: Wanted, store: Store, *, overwrites: bool) -> Target:
 
 
 def check_actors(source: Wanted, target: Wanted | None) -> None:
-    """Raise CannotMove where keys of actors would be taken for the app's own. A target of None is a file."""
+    """Raise MoveError where keys of actors would be taken for the app's own. A target of None is a file."""
     if source.keys.tells_actors_apart or not source.holds_actor_state:
         return
     prefixes = source.keys.prefixes
     if target is None or target.keys.tells_actors_apart or len(prefixes) > 1 or target.keys.prefixes != prefixes:
-        raise CannotMove(
+        raise MoveError(
             f"{source.source}: {source.name} holds the state of actors, and with keyScheme dash their keys can't be "
             "told from the app's own; copy to a store with the same keyScheme and keyPrefix"
         )
 
 
 def check_places(source: Wanted, target: Wanted) -> None:
-    """Raise CannotMove where a store would be copied onto itself."""
+    """Raise MoveError where a store would be copied onto itself."""
     if place_of(source) == place_of(target) and source.keys.prefixes == target.keys.prefixes:
-        raise CannotMove(f"{source.name} and {target.name} keep the same keys in the same place; name another --to")
+        raise MoveError(f"{source.name} and {target.name} keep the same keys in the same place; name another --to")

@@ -6,8 +6,8 @@ from typing import IO, TYPE_CHECKING, Final, Protocol
 
 from pannier_sidecar.moving.deciding import next_size
 from pannier_sidecar.moving.items import AppKey, Batch, Item, Unread, key_of
-from pannier_sidecar.moving.json_lines import BrokenLine, item_of
-from pannier_sidecar.state.errors import StoreFault, StoreUnavailable
+from pannier_sidecar.moving.json_lines import InvalidLineError, item_of
+from pannier_sidecar.state.errors import StoreError, StoreUnavailableError
 from pannier_sidecar.state.requests import Get, Pattern, RetryPolicy
 from pannier_sidecar.state.retries import attempt
 
@@ -34,7 +34,7 @@ class Source(Protocol):
         """How many keys or lines there are."""
 
     def batches(self) -> AsyncIterator[Batch]:
-        """Go through all of them, from the beginning. Raises StoreUnavailable."""
+        """Go through all of them, from the beginning. Raises StoreUnavailableError."""
 
 
 class StoreSource:
@@ -53,7 +53,7 @@ class StoreSource:
         return len(self._keys)
 
     async def list_keys(self) -> None:
-        """Gather the stored keys of the app and its actors. Raises StoreFault."""
+        """Gather the stored keys of the app and its actors. Raises StoreError."""
         for prefix in self._scheme.prefixes:
             cursor: str | None = None
             while True:
@@ -104,7 +104,7 @@ class LinesSource:
                 continue
             try:
                 items.append(self._item(number, line))
-            except BrokenLine as broken:
+            except InvalidLineError as broken:
                 unread.append(Unread(f"line {number}", str(broken)))
             size += len(line)
             if len(items) + len(unread) >= MOST_KEYS or size >= MOST_BYTES:
@@ -118,31 +118,31 @@ class LinesSource:
         identity = "||".join((item.key.actor_type, item.key.actor_id, item.key.key))
         first = self._keys.number_of(identity, number)
         if first != number:
-            raise BrokenLine(f"{item.key} stands in line {first} already; take one of them out")
+            raise InvalidLineError(f"{item.key} stands in line {first} already; take one of them out")
         return item
 
 
 async def read(
     store: Store, keys: Sequence[tuple[str, AppKey]], scheme: KeyScheme
-) -> Sequence[StoredValue | StoreFault | None]:
-    """Return what is stored under each key, as of now. Raises StoreUnavailable when it stays so."""
+) -> Sequence[StoredValue | StoreError | None]:
+    """Return what is stored under each key, as of now. Raises StoreUnavailableError when it stays so."""
     gets = [Get(stored, strong=True, metadata=key.metadata(scheme)) for stored, key in keys]
 
-    async def call() -> Sequence[StoredValue | StoreFault | None]:
+    async def call() -> Sequence[StoredValue | StoreError | None]:
         found = await store.bulk_get(gets)
         for entry in found:
-            if isinstance(entry, StoreUnavailable):
+            if isinstance(entry, StoreUnavailableError):
                 raise entry
         return found
 
     return await attempt(call, PATIENCE, is_conditional=False)
 
 
-def _batch(keys: Sequence[AppKey], found: Sequence[StoredValue | StoreFault | None]) -> Batch:
+def _batch(keys: Sequence[AppKey], found: Sequence[StoredValue | StoreError | None]) -> Batch:
     items: list[Item] = []
     unread: list[Unread] = []
     for key, entry in zip(keys, found, strict=True):
-        if isinstance(entry, StoreFault):
+        if isinstance(entry, StoreError):
             unread.append(Unread(str(key), str(entry)))
         elif entry is not None:
             items.append(Item(key, entry.value, entry.expires_at))

@@ -22,7 +22,13 @@ from pannier_sidecar.moving.deciding import (
 )
 from pannier_sidecar.moving.items import Item
 from pannier_sidecar.moving.reading import PATIENCE, read
-from pannier_sidecar.state.errors import ETagMismatch, OutcomeUnknown, StateError, StoreFault, StoreUnavailable
+from pannier_sidecar.state.errors import (
+    ETagMismatchError,
+    OutcomeUnknownError,
+    StateError,
+    StoreError,
+    StoreUnavailableError,
+)
 from pannier_sidecar.state.requests import Set
 from pannier_sidecar.state.retries import pauses
 
@@ -63,12 +69,12 @@ class StoreTarget:
         self._limits = limits
 
     async def take(self, items: Sequence[Item]) -> list[tuple[Item, Decision]]:
-        """Write what may be written; return what became of each item. Raises StoreUnavailable when it stays so.
+        """Write what may be written; return what became of each item. Raises StoreUnavailableError when it stays so.
 
         What somebody else changed in the same moment is looked at and decided on again.
         """
         batch = _Batch(self._scheme, items)
-        lost: StoreFault | None = None
+        lost: StoreError | None = None
         for pause in (*pauses(PATIENCE), None):
             lost = await self._attempt(batch)
             if not batch.pending:
@@ -90,7 +96,7 @@ class StoreTarget:
             if found[stored] is not None or not item.has_expired(soon)
         ]
 
-    async def _attempt(self, batch: _Batch) -> StoreFault | None:
+    async def _attempt(self, batch: _Batch) -> StoreError | None:
         """Look, decide and write once; return the fault of a target that did not answer, if it did not."""
         found = await self._found(batch)
         written = self._journal.written(batch.pending)
@@ -98,7 +104,7 @@ class StoreTarget:
         planned: dict[str, _Planned] = {}
         for stored, item in list(batch.pending.items()):
             entry = found[stored]
-            if isinstance(entry, StoreFault):
+            if isinstance(entry, StoreError):
                 batch.settle(stored, Decision(Verdict.FAIL, str(entry)))
                 continue
             decision = decide(item, stored, entry, written[stored], self._limits, now)
@@ -110,7 +116,7 @@ class StoreTarget:
                 batch.settle(stored, decision)
         return await self._carry_out(batch, planned) if planned else None
 
-    async def _carry_out(self, batch: _Batch, planned: dict[str, _Planned]) -> StoreFault | None:
+    async def _carry_out(self, batch: _Batch, planned: dict[str, _Planned]) -> StoreError | None:
         self._journal.note({stored: plan.note for stored, plan in planned.items()})
         faults = await self._store.bulk_write([plan.write for plan in planned.values()])
         outcomes = dict(zip(planned, faults, strict=True))
@@ -124,9 +130,9 @@ class StoreTarget:
                 if outcomes[stored] is not None and stored not in batch.doubtful and not plan.was_noted
             },
         )
-        return next((fault for fault in faults if isinstance(fault, StoreUnavailable | OutcomeUnknown)), None)
+        return next((fault for fault in faults if isinstance(fault, StoreUnavailableError | OutcomeUnknownError)), None)
 
-    async def _found(self, batch: _Batch) -> dict[str, StoredValue | StoreFault | None]:
+    async def _found(self, batch: _Batch) -> dict[str, StoredValue | StoreError | None]:
         keys = [(stored, item.key) for stored, item in batch.pending.items()]
         return dict(zip(batch.pending, await read(self._store, keys, self._scheme) if keys else (), strict=True))
 
@@ -157,13 +163,13 @@ class _Batch:
             except StateError as error:
                 self.settled.append((item, Decision(Verdict.FAIL, str(error))))
 
-    def learn(self, stored: str, decision: Decision, fault: StoreFault | None) -> None:
+    def learn(self, stored: str, decision: Decision, fault: StoreError | None) -> None:
         """Take in how a write went; what was overtaken or not answered stays pending."""
         if fault is None:
             self.settle(stored, decision)
-        elif isinstance(fault, OutcomeUnknown):
+        elif isinstance(fault, OutcomeUnknownError):
             self.doubtful[stored] = decision
-        elif not isinstance(fault, ETagMismatch | StoreUnavailable):
+        elif not isinstance(fault, ETagMismatchError | StoreUnavailableError):
             self.settle(stored, Decision(Verdict.FAIL, str(fault)))
 
     def settle(self, stored: str, decision: Decision) -> None:
@@ -172,7 +178,7 @@ class _Batch:
             decision = self.doubtful.get(stored, decision)
         self.settled.append((self.pending.pop(stored), decision))
 
-    def give_up(self, lost: StoreFault | None) -> None:
+    def give_up(self, lost: StoreError | None) -> None:
         """Leave what others never stopped writing to. Raises `lost` where it was the target that failed."""
         if lost is not None:
             raise lost
@@ -180,9 +186,9 @@ class _Batch:
             self.settle(stored, Decision(Verdict.LEAVE, "somebody else writes it all the time"))
 
 
-def _difference(item: Item, found: StoredValue | StoreFault | None) -> str:
+def _difference(item: Item, found: StoredValue | StoreError | None) -> str:
     if found is None:
         return "the target does not have it"
-    if isinstance(found, StoreFault):
+    if isinstance(found, StoreError):
         return f"the target can't read it: {found}"
     return "" if is_same(item, found) else difference(item, found)

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, TypeVar
 
-from pannier_crds.problems import WrongValue
+from pannier_crds.problems import InvalidValueError
 from pannier_crds.secret import is_hidden, reveal
-from pannier_sidecar.state.errors import StoreRefused
+from pannier_sidecar.state.errors import StoreRefusedError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -15,11 +15,11 @@ Address = TypeVar("Address")
 
 
 def read_field(name: str, value: object, reader: Callable[[str], Address]) -> Address:
-    """Return what a reader makes of a field. Raises StoreRefused with the field, and no word of its text."""
+    """Return what a reader makes of a field. Raises StoreRefusedError with the field, and no word of its text."""
     try:
         return reader(reveal(value).strip())
-    except WrongValue as wrong:
-        raise StoreRefused(f"{name} is no address: {wrong.message}; {wrong.advice}") from None
+    except InvalidValueError as wrong:
+        raise StoreRefusedError(f"{name} is no address: {wrong.message}; {wrong.advice}") from None
 
 
 def shown_addresses(name: str, value: object, addresses: Iterable[object]) -> str:

@@ -23,7 +23,7 @@ GRACE_S: Final = 0.05
 """Between noticing that an answer is overdue and giving the server up."""
 
 
-class ConnectionLost(Exception):
+class ConnectionLostError(Exception):
     """The connection ended before the answer came."""
 
     def __init__(self, reason: str, *, was_sent: bool, timed_out: bool = False):
@@ -75,7 +75,7 @@ class Pipeline(asyncio.Protocol):
         """Take in what came, and hand out the answers in it. May abort the connection."""
 
     def send(self, payload: bytes, answers: int = 1) -> asyncio.Future[Any]:
-        """Send a call; the future has its answer, or fails with ConnectionLost."""
+        """Send a call; the future has its answer, or fails with ConnectionLostError."""
         future = self._create_future()
         outgoing = self._outgoing
         if not outgoing:
@@ -183,7 +183,7 @@ class Pipeline(asyncio.Protocol):
         self._outgoing.clear()
         for place, future in enumerate(calls):
             if not future.done():
-                future.set_exception(ConnectionLost(reason, was_sent=place < sent, timed_out=self._timed_out))
+                future.set_exception(ConnectionLostError(reason, was_sent=place < sent, timed_out=self._timed_out))
 
     def _tell_flow(self) -> None:
         self.takes_calls = self._reason is None and self._is_writable and not self._is_full

@@ -12,7 +12,7 @@ from msgspec import Struct
 
 from pannier_crds.secret import Secret, reveal
 from pannier_sidecar.network.reasons import reason
-from pannier_sidecar.state.errors import StoreRefused
+from pannier_sidecar.state.errors import StoreRefusedError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -31,7 +31,10 @@ class Encryption(Struct, frozen=True):
 
     @classmethod
     def read(cls, settings: Mapping[str, Setting]) -> Encryption:
-        """Return what the fields say that stores have for this. Raises StoreRefused for half a client certificate."""
+        """Return what the fields say that stores have for this.
+
+        Raises StoreRefusedError for half a client certificate.
+        """
         read = cls(
             _text(settings, "caCert"),
             _text(settings, "clientCert"),
@@ -40,7 +43,7 @@ class Encryption(Struct, frozen=True):
         )
         if bool(read.client_certificate) != bool(read.client_key):
             missing = "clientKey" if read.client_certificate else "clientCert"
-            raise StoreRefused(f"{missing} is missing: a client certificate needs both clientCert and clientKey")
+            raise StoreRefusedError(f"{missing} is missing: a client certificate needs both clientCert and clientKey")
         return read
 
     def __repr__(self) -> str:
@@ -49,12 +52,12 @@ class Encryption(Struct, frozen=True):
     def context(self) -> ssl.SSLContext:
         """Return what connections are made with.
 
-        Raises StoreRefused, with the fields' names (caCert, clientCert, clientKey), for what cannot be used.
+        Raises StoreRefusedError, with the fields' names (caCert, clientCert, clientKey), for what cannot be used.
         """
         try:
             context = ssl.create_default_context(cadata=_pem(self.authority) if self.authority else None)
         except (ssl.SSLError, OSError, ValueError) as error:
-            raise StoreRefused(
+            raise StoreRefusedError(
                 f"caCert cannot be used: {_why(error)}; write PEM text or the path of a PEM file"
             ) from error
         if self.skips_verification:
@@ -71,7 +74,7 @@ class Encryption(Struct, frozen=True):
                 context.load_cert_chain(path)
         except (ssl.SSLError, OSError, ValueError) as error:
             advice = "write PEM text, or paths of PEM files, that belong together"
-            raise StoreRefused(f"clientCert and clientKey cannot be used: {_why(error)}; {advice}") from error
+            raise StoreRefusedError(f"clientCert and clientKey cannot be used: {_why(error)}; {advice}") from error
 
 
 @contextmanager

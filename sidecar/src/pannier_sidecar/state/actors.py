@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Final
 
 from msgspec.structs import replace
 
-from .errors import ActorTypeReserved
+from .errors import ReservedActorTypeError
 
 if TYPE_CHECKING:
     from .directory import Directory, ServedStore
@@ -21,9 +21,9 @@ class ActorState:
     __slots__ = ("_actor_id", "_actor_type", "metadata", "served")
 
     def __init__(self, directory: Directory, actor_type: str, actor_id: str):
-        """Find the store. Raises ActorTypeReserved, ActorStoreMissing or StoreNotReady."""
+        """Find the store. Raises ReservedActorTypeError, ActorStoreMissingError or StoreNotReadyError."""
         if actor_type.startswith(RESERVED_TYPES):
-            raise ActorTypeReserved(actor_type)
+            raise ReservedActorTypeError(actor_type)
         self.served: ServedStore = directory.actor_store()
         self._actor_type = actor_type
         self._actor_id = actor_id
@@ -31,7 +31,7 @@ class ActorState:
         """Keeps all keys of the actor together in stores that have partitions."""
 
     def stored(self, key: str) -> str:
-        """Return the stored key of the actor's `key`. Raises MalformedRequest or IllegalKey."""
+        """Return the stored key of the actor's `key`. Raises MalformedRequestError or IllegalKeyError."""
         return self.served.keys.actor(self._actor_type, self._actor_id, key)
 
     def placed(self, item: WriteItem) -> WriteItem:

@@ -43,7 +43,7 @@ async def read_values(
 ) -> list[BulkItem]:
     """Return an item for each key, with values of `most_bytes` together; one without room for its value says so.
 
-    `gets` are the reads of the keys, in the same order. Raises StoreFault where a whole trip fails.
+    `gets` are the reads of the keys, in the same order. Raises StoreError where a whole trip fails.
     """
     read = making.begin()
     items = ReadItems(read)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 
-from .errors import CursorInvalid
+from .errors import InvalidCursorError
 
 
 def cursor_after(key: str) -> str:
@@ -13,11 +13,14 @@ def cursor_after(key: str) -> str:
 
 
 def key_before(cursor: str, prefix: str) -> str:
-    """Return the stored key after which a cursor's page begins. Raises CursorInvalid where it has not the prefix."""
+    """Return the stored key after which a cursor's page begins.
+
+    Raises InvalidCursorError where it has not the prefix.
+    """
     try:
         key = urlsafe_b64decode(cursor.encode("ascii")).decode()
     except ValueError as error:
-        raise CursorInvalid(f"cursor {cursor!r} is none of this store's; leave it out to start anew") from error
+        raise InvalidCursorError(f"cursor {cursor!r} is none of this store's; leave it out to start anew") from error
     if not key.startswith(prefix):
-        raise CursorInvalid(f"cursor {cursor!r} belongs to another prefix; leave it out to start anew")
+        raise InvalidCursorError(f"cursor {cursor!r} belongs to another prefix; leave it out to start anew")
     return key

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from difflib import get_close_matches
 from typing import TYPE_CHECKING
 
-from .errors import ActorStoreMissing, NoStoreConfigured, StoreMissing, StoreNotReady
+from .errors import ActorStoreMissingError, NoStoreConfiguredError, StoreNotFoundError, StoreNotReadyError
 from .wording import LONGEST_NAME
 
 if TYPE_CHECKING:
@@ -81,7 +81,7 @@ class Directory:
     def find(self, name: str | None) -> ServedStore:
         """Return the open store called `name`, or the default store for None.
 
-        Raises StoreMissing (NoStoreConfigured where there is none at all) or StoreNotReady.
+        Raises StoreNotFoundError (NoStoreConfiguredError where there is none at all) or StoreNotReadyError.
         """
         if name is None:
             name = self._default
@@ -97,14 +97,14 @@ class Directory:
         return name in self.served or name in self.waiting
 
     def actor_store(self) -> ServedStore:
-        """Return the store for actor state. Raises ActorStoreMissing or StoreNotReady."""
+        """Return the store for actor state. Raises ActorStoreMissingError or StoreNotReadyError."""
         for served in self.served.values():
             if served.holds_actor_state:
                 return served
         for waiting in self.waiting.values():
             if waiting.holds_actor_state:
-                raise StoreNotReady(waiting.name, waiting.why)
-        raise ActorStoreMissing
+                raise StoreNotReadyError(waiting.name, waiting.why)
+        raise ActorStoreMissingError
 
     def _choose_default(self) -> str | None:
         everyone: list[ServedStore | Waiting] = [*self.served.values(), *self.waiting.values()]
@@ -113,27 +113,27 @@ class Directory:
                 return candidates[0]
         return DEFAULT_NAME if self.knows(DEFAULT_NAME) else None
 
-    def _no_default(self) -> StoreMissing:
+    def _no_default(self) -> StoreNotFoundError:
         if not self.served and not self.waiting:
-            return NoStoreConfigured("(default)", self.app_id, self._how_to_get_one())
-        return StoreMissing(
+            return NoStoreConfiguredError("(default)", self.app_id, self._how_to_get_one())
+        return StoreNotFoundError(
             "(default)",
             self.app_id,
             f'there are several ({self._names()}): name one in the path, or mark one with defaultStateStore: "true"',
         )
 
-    def _missing(self, name: str) -> StoreMissing | StoreNotReady:
+    def _missing(self, name: str) -> StoreNotFoundError | StoreNotReadyError:
         if name in self.waiting:
-            return StoreNotReady(name, self.waiting[name].why)
+            return StoreNotReadyError(name, self.waiting[name].why)
         if name in self._hidden:
-            missing = StoreMissing(name, self.app_id, self._hidden[name])
+            missing = StoreNotFoundError(name, self.app_id, self._hidden[name])
             return missing if self.served or self.waiting else missing.as_the_only_one()
         if not self.served and not self.waiting:
-            return NoStoreConfigured(name, self.app_id, self._how_to_get_one())
+            return NoStoreConfiguredError(name, self.app_id, self._how_to_get_one())
         close = get_close_matches(name, [*self.served, *self.waiting], n=1) if len(name) <= LONGEST_NAME else []
         hint = f"did you mean {close[0]!r}? " if close else ""
         more = f"; this app sees {self._seen_from}" if self._seen_from else ""
-        return StoreMissing(name, self.app_id, f"{hint}known stores: {self._names()}{more}")
+        return StoreNotFoundError(name, self.app_id, f"{hint}known stores: {self._names()}{more}")
 
     def _names(self) -> str:
         return ", ".join(sorted([*self.served, *self.waiting]))

@@ -1,28 +1,28 @@
 """What can go wrong with a state call, each kind declared once with its code and its HTTP and gRPC status.
 
-    StoreFault                   what a store says; the service turns it into an OperationFailed
+    StoreError                   what a store says; the service turns it into an OperationFailedError
     ├── ETagMismatch             somebody else wrote first
     │   └── ETagInvalid          this text cannot be an ETag of that store, so it is none that matches
-    ├── KeyRefused               the store cannot hold such a key
-    ├── CursorInvalid            no place in the list of keys
-    ├── NotSupported             the store cannot keep this promise, so nothing was done
-    ├── StoreUnavailable         it did not happen, and why may pass: worth another attempt
-    │   └── PartlyUnavailable    some of its servers serve: of its health alone
-    ├── OutcomeUnknown           a write's answer was lost: it may have happened
-    │   └── TooFewReplicas       it has happened, but it may be lost yet
-    └── StoreRefused             will not pass by itself: wrong password, no permission, full disk
+    ├── KeyRefusedError               the store cannot hold such a key
+    ├── InvalidCursorError            no place in the list of keys
+    ├── NotSupportedError             the store cannot keep this promise, so nothing was done
+    ├── StoreUnavailableError         it did not happen, and why may pass: worth another attempt
+    │   └── PartlyUnavailableError    some of its servers serve: of its health alone
+    ├── OutcomeUnknownError           a write's answer was lost: it may have happened
+    │   └── TooFewReplicasError       it has happened, but it may be lost yet
+    └── StoreRefusedError             will not pass by itself: wrong password, no permission, full disk
 
     StateError                   what a caller sees
-    ├── MalformedRequest
-    │   ├── EmptyKey, IllegalKey
-    │   └── TooManyItems
+    ├── MalformedRequestError
+    │   ├── EmptyKey, IllegalKeyError
+    │   └── TooManyItemsError
     ├── Overloaded               by other calls
-    ├── UnknownOperation, UnknownActorOperation
-    ├── StoreMissing             no store at all, none of that name, or not in this app's scopes
-    ├── StoreNotReady            configured, but its server has not answered yet
-    ├── TransactionsNotSupported, TooManyOperations, QueryNotSupported, ListingNotSupported
-    ├── ActorTypeReserved, ActorStoreMissing
-    └── OperationFailed          a get, save, delete ... that reached its store and failed there
+    ├── UnknownOperationError, UnknownActorOperation
+    ├── StoreNotFoundError             no store at all, none of that name, or not in this app's scopes
+    ├── StoreNotReadyError            configured, but its server has not answered yet
+    ├── TransactionsNotSupportedError, TooManyOperationsError, QueryNotSupportedError, ListingNotSupportedError
+    ├── ReservedActorTypeError, ActorStoreMissingError
+    └── OperationFailedError          a get, save, delete ... that reached its store and failed there
         ├── TransactionFailed, ActorOperationFailed
         └── BulkGetFailed
 
@@ -55,14 +55,14 @@ class GrpcCode(IntEnum):
     UNAVAILABLE = 14
 
 
-class StoreFault(Exception):
+class StoreError(Exception):
     """A store could not do what was asked; the text says why, in words for the app's developer."""
 
     http_status: ClassVar[int] = 500
     grpc_code: ClassVar[GrpcCode] = GrpcCode.INTERNAL
 
 
-class ETagMismatch(StoreFault):
+class ETagMismatchError(StoreError):
     """The stored ETag is another one, or the key is absent, or it is present where it must not be."""
 
     http_status = 409
@@ -75,7 +75,7 @@ class ETagMismatch(StoreFault):
         return self.daprs_words + (f": {cause}" if cause else "")
 
 
-class ETagInvalid(ETagMismatch):
+class InvalidETagError(ETagMismatchError):
     """The text given as ETag is none that this store ever makes, so it is not the current one.
 
     Dapr has an answer of its own for it, which its profile keeps.
@@ -84,28 +84,28 @@ class ETagInvalid(ETagMismatch):
     daprs_words = "invalid etag value"
 
 
-class KeyRefused(StoreFault):
+class KeyRefusedError(StoreError):
     """The store cannot hold this key, for example because it is too long."""
 
     http_status = 400
     grpc_code = GrpcCode.INVALID_ARGUMENT
 
 
-class CursorInvalid(StoreFault):
+class InvalidCursorError(StoreError):
     """The cursor was not made by this store."""
 
     http_status = 400
     grpc_code = GrpcCode.INVALID_ARGUMENT
 
 
-class NotSupported(StoreFault):
+class NotSupportedError(StoreError):
     """The store cannot keep a promise that the request asks for; nothing was written."""
 
     http_status = 400
     grpc_code = GrpcCode.FAILED_PRECONDITION
 
 
-class StoreUnavailable(StoreFault):
+class StoreUnavailableError(StoreError):
     """It certainly did not happen: it was not sent, or the store turned it down for now; trying again may help.
 
     A read that was not answered is one too.
@@ -115,11 +115,11 @@ class StoreUnavailable(StoreFault):
     grpc_code = GrpcCode.UNAVAILABLE
 
 
-class PartlyUnavailable(StoreUnavailable):
+class PartlyUnavailableError(StoreUnavailableError):
     """Some servers of the store do not serve, and the others do: said of the store's health, never of a call."""
 
 
-class OutcomeUnknown(StoreFault):
+class OutcomeUnknownError(StoreError):
     """A write was sent and its answer was lost: it may or may not have happened."""
 
     grpc_code = GrpcCode.UNKNOWN
@@ -133,13 +133,13 @@ class OutcomeUnknown(StoreFault):
 READ_FIRST = "read the key before writing again"
 
 
-class TooFewReplicas(OutcomeUnknown):
+class TooFewReplicasError(OutcomeUnknownError):
     """A strong write is on the primary, but fewer replicas than asked for acknowledged it in time."""
 
     doubt = "it may be lost yet: "
 
 
-class StoreRefused(StoreFault):
+class StoreRefusedError(StoreError):
     """The store answered that it will not do it; trying again does not help."""
 
 
@@ -182,7 +182,7 @@ class StateError(Exception):
     """Seconds after which another attempt makes sense."""
 
 
-class MalformedRequest(StateError):
+class MalformedRequestError(StateError):
     """The request cannot be read; the message names the field."""
 
     code = "ERR_MALFORMED_REQUEST"
@@ -190,7 +190,7 @@ class MalformedRequest(StateError):
     grpc_code = GrpcCode.INVALID_ARGUMENT
 
 
-class EmptyKey(MalformedRequest):
+class EmptyKey(MalformedRequestError):
     """An item has no key; `where` says which."""
 
     def __init__(self, where: str = "") -> None:
@@ -198,7 +198,7 @@ class EmptyKey(MalformedRequest):
         self.dapr_message = '"key" is a required field'
 
 
-class IllegalKey(MalformedRequest):
+class IllegalKeyError(MalformedRequestError):
     """A key, or a part of one, that could be taken for another one where it is stored; most often it contains `||`."""
 
     reason = "DAPR_STATE_ILLEGAL_KEY"
@@ -216,7 +216,7 @@ class IllegalKey(MalformedRequest):
         self.violation = (shortened(key), shortened(text))
 
 
-class TooManyItems(MalformedRequest):
+class TooManyItemsError(MalformedRequestError):
     """A request with more items, keys or operations than one may have."""
 
     code = "ERR_TOO_MANY_ITEMS"
@@ -239,7 +239,7 @@ class Overloaded(StateError):
     retry_after = 1
 
 
-class UnknownOperation(StateError):
+class UnknownOperationError(StateError):
     """A transaction holds something that is neither an upsert nor a delete."""
 
     code = "ERR_NOT_SUPPORTED_STATE_OPERATION"
@@ -250,7 +250,7 @@ class UnknownOperation(StateError):
         super().__init__(f"operation type {operation} not supported", 'write "upsert" or "delete"')
 
 
-class UnknownActorOperation(UnknownOperation):
+class UnknownActorOperation(UnknownOperationError):
     """The same in a transaction of an actor, over HTTP: Dapr finds it when it carries the transaction out."""
 
     dapr_code = "ERR_ACTOR_STATE_TRANSACTION_SAVE"
@@ -261,7 +261,7 @@ class UnknownActorOperation(UnknownOperation):
         self.dapr_message = f"error saving actor transaction state: {self.message}"
 
 
-class StoreMissing(StateError):
+class StoreNotFoundError(StateError):
     """No store answers to this name for this app."""
 
     code = "ERR_STATE_STORE_NOT_FOUND"
@@ -273,15 +273,18 @@ class StoreMissing(StateError):
         super().__init__(f"state store {store} is not found", advice)
         self.info = {"appID": app_id}
 
-    def as_the_only_one(self) -> StoreMissing:
+    def as_the_only_one(self) -> StoreNotFoundError:
         """Say that no other store is there: what is wrong, or another app's, Dapr knows nothing of."""
-        self.dapr_code, self.dapr_reason = NoStoreConfigured.code, NoStoreConfigured.reason
-        self.dapr_http_status, self.dapr_grpc_code = NoStoreConfigured.dapr_http_status, NoStoreConfigured.grpc_code
+        self.dapr_code, self.dapr_reason = NoStoreConfiguredError.code, NoStoreConfiguredError.reason
+        self.dapr_http_status, self.dapr_grpc_code = (
+            NoStoreConfiguredError.dapr_http_status,
+            NoStoreConfiguredError.grpc_code,
+        )
         self.dapr_message = self.message.removesuffix("found") + "configured"
         return self
 
 
-class NoStoreConfigured(StoreMissing):
+class NoStoreConfiguredError(StoreNotFoundError):
     """This sidecar serves no state store at all."""
 
     code = "ERR_STATE_STORE_NOT_CONFIGURED"
@@ -294,7 +297,7 @@ class NoStoreConfigured(StoreMissing):
         self.info = {"appID": app_id}
 
 
-class StoreNotReady(StateError):
+class StoreNotReadyError(StateError):
     """The store is configured but could not be opened yet; it is tried again in the background."""
 
     code = "ERR_STATE_STORE_NOT_READY"
@@ -314,7 +317,7 @@ _STORES_PAGE = (
 )
 
 
-class TransactionsNotSupported(StateError):
+class TransactionsNotSupportedError(StateError):
     """The store has no transactions."""
 
     code = "ERR_STATE_STORE_NOT_SUPPORTED"
@@ -332,7 +335,7 @@ class TransactionsNotSupported(StateError):
         self.resource = store
 
 
-class TooManyOperations(StateError):
+class TooManyOperationsError(StateError):
     """A transaction is larger than the store can take."""
 
     code = "ERR_STATE_STORE_TOO_MANY_TRANSACTIONS"
@@ -349,7 +352,7 @@ class TooManyOperations(StateError):
         self.info = {"currentOpsTransaction": str(count), "maxOpsPerTransaction": str(limit)}
 
 
-class QueryNotSupported(StateError):
+class QueryNotSupportedError(StateError):
     """The alpha query API; no store of ours serves it."""
 
     code = "ERR_STATE_STORE_NOT_SUPPORTED"
@@ -365,7 +368,7 @@ class QueryNotSupported(StateError):
         self.resource = store
 
 
-class ListingNotSupported(StateError):
+class ListingNotSupportedError(StateError):
     """The store cannot enumerate its keys."""
 
     code = "ERR_STATE_STORE_NOT_SUPPORTED"
@@ -378,7 +381,7 @@ class ListingNotSupported(StateError):
         self.resource = store
 
 
-class ActorTypeReserved(StateError):
+class ReservedActorTypeError(StateError):
     """Actor types of Dapr's own workflow engine."""
 
     code = "ERR_ACTOR_TYPE_RESERVED"
@@ -394,7 +397,7 @@ class ActorTypeReserved(StateError):
         )
 
 
-class ActorStoreMissing(StateError):
+class ActorStoreMissingError(StateError):
     """No store is marked for actor state."""
 
     code = "ERR_ACTOR_RUNTIME_NOT_FOUND"
@@ -409,7 +412,7 @@ class ActorStoreMissing(StateError):
         )
 
 
-class ActorCallMalformed(StateError):
+class MalformedActorCallError(StateError):
     """An actor state transaction that cannot be carried out as written."""
 
     code = "ERR_ACTOR_STATE_TRANSACTION_SAVE"
@@ -424,7 +427,7 @@ class ActorCallMalformed(StateError):
 OUTCOME_UNKNOWN = "ERR_STATE_OUTCOME_UNKNOWN"
 
 
-class OperationFailed(StateError):
+class OperationFailedError(StateError):
     """A call reached its store and failed there, for one item or several.
 
     The gravest fault decides: a write that may have happened, a failure (500), a store that can't be reached (503), a
@@ -438,7 +441,7 @@ class OperationFailed(StateError):
     _tells_mismatches: ClassVar[bool] = True
     """Dapr has an answer of its own for ETags that do not match, and does not take all faults for failures."""
 
-    def __init__(self, code: str, what: str, faults: Sequence[tuple[str, StoreFault]], *, is_partly_done: bool = False):
+    def __init__(self, code: str, what: str, faults: Sequence[tuple[str, StoreError]], *, is_partly_done: bool = False):
         """Tell of `faults`, (key, fault); `what` is Dapr's text, like `failed saving state in state store S`."""
         self.faults = tuple(faults)
         super().__init__(f"{what}: {told(self.faults)}")
@@ -448,33 +451,33 @@ class OperationFailed(StateError):
         self.http_status = gravest.http_status
         self.grpc_code = gravest.grpc_code
         self._answer_as_dapr(what, gravest)
-        if isinstance(gravest, OutcomeUnknown):
+        if isinstance(gravest, OutcomeUnknownError):
             self.code, self.dapr_code = OUTCOME_UNKNOWN, code  # type: ignore[misc]
-        elif isinstance(gravest, StoreUnavailable):
+        elif isinstance(gravest, StoreUnavailableError):
             if is_partly_done:
                 self.http_status, self.grpc_code = 500, GrpcCode.INTERNAL
             else:
                 self.retry_after = RETRY_AFTER_S
 
-    def _answer_as_dapr(self, what: str, gravest: StoreFault) -> None:
-        is_unknown = isinstance(gravest, OutcomeUnknown)
+    def _answer_as_dapr(self, what: str, gravest: StoreError) -> None:
+        is_unknown = isinstance(gravest, OutcomeUnknownError)
         self.dapr_http_status, prefix = 500, ""
         self.dapr_grpc_code = GrpcCode.UNKNOWN if is_unknown else GrpcCode.INTERNAL
-        if self._tells_mismatches and isinstance(gravest, ETagMismatch):
-            self.dapr_http_status, self.dapr_grpc_code, kind = 409, GrpcCode.ABORTED, ETagMismatch
-            if any(isinstance(fault, ETagInvalid) for _, fault in self.faults):
-                self.dapr_http_status, self.dapr_grpc_code, kind = 400, GrpcCode.INVALID_ARGUMENT, ETagInvalid
+        if self._tells_mismatches and isinstance(gravest, ETagMismatchError):
+            self.dapr_http_status, self.dapr_grpc_code, kind = 409, GrpcCode.ABORTED, ETagMismatchError
+            if any(isinstance(fault, InvalidETagError) for _, fault in self.faults):
+                self.dapr_http_status, self.dapr_grpc_code, kind = 400, GrpcCode.INVALID_ARGUMENT, InvalidETagError
             prefix = f"{kind.daprs_words}: "
         if len(self.faults) > 1:
             self.dapr_message = shortened(f"{what}: {prefix}{told_by_dapr(self.faults)}")
 
 
-class TransactionFailed(OperationFailed):
+class TransactionFailed(OperationFailedError):
     """A transaction failed in its store: nothing of it was written, unless that is unknown."""
 
     _tells_mismatches = False
 
-    def __init__(self, code: str, what: str, fault: StoreFault):
+    def __init__(self, code: str, what: str, fault: StoreError):
         super().__init__(code, what, [("", fault)])
 
 
@@ -484,13 +487,13 @@ class ActorOperationFailed(TransactionFailed):
     has_dapr_grpc_details = False
 
 
-class BulkGetFailed(OperationFailed):
+class BulkGetFailed(OperationFailedError):
     """A bulk get failed as a whole; Dapr passes on what the store said, and no more."""
 
     _tells_mismatches = False
     has_dapr_grpc_details = False
 
-    def __init__(self, what: str, key: str, fault: StoreFault):
+    def __init__(self, what: str, key: str, fault: StoreError):
         super().__init__("ERR_STATE_BULK_GET", what, [(key, fault)])
         self.dapr_grpc_code = GrpcCode.UNKNOWN
         self.dapr_message = shortened(str(fault))
@@ -499,7 +502,7 @@ class BulkGetFailed(OperationFailed):
 RETRY_AFTER_S = 1
 
 
-def _gravity(fault: StoreFault) -> int:
-    if isinstance(fault, OutcomeUnknown):
+def _gravity(fault: StoreError) -> int:
+    if isinstance(fault, OutcomeUnknownError):
         return 0
     return {500: 1, 503: 2, 400: 3}.get(fault.http_status, 4)

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from msgspec.structs import replace
 
-from .errors import ETagMismatch
+from .errors import ETagMismatchError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -30,7 +30,7 @@ def _joined(earlier: Write, later: Write) -> Write:
     wanted = {etag for etag in (earlier.if_match, later.if_match) if etag is not None}
     if_absent = earlier.if_absent or later.if_absent
     if len(wanted) > 1 or (wanted and if_absent):
-        raise ETagMismatch(f"key {later.key} is to have several ETags at once, or one and none; give it one")
+        raise ETagMismatchError(f"key {later.key} is to have several ETags at once, or one and none; give it one")
     strong = earlier.strong or later.strong
     return replace(later, if_match=next(iter(wanted), None), if_absent=if_absent, strong=strong)
 

@@ -16,7 +16,7 @@ like an actor's. So two different keys never meet under one name, and every name
 
 from __future__ import annotations
 
-from .errors import EmptyKey, IllegalKey, MalformedRequest
+from .errors import EmptyKey, IllegalKeyError, MalformedRequestError
 
 SEPARATOR = "||"
 DASH = "-"
@@ -69,13 +69,16 @@ class KeyScheme:
         return self._separator == SEPARATOR
 
     def stored(self, key: str) -> str:
-        """Return the stored key of `key`. Raises MalformedRequest for an empty key, IllegalKey for one with `||`."""
+        """Return the stored key of `key`.
+
+        Raises MalformedRequestError for an empty key, IllegalKeyError for one with `||`.
+        """
         if SEPARATOR in key:
-            raise IllegalKey(key, self._store)
+            raise IllegalKeyError(key, self._store)
         if not key:
             raise EmptyKey
         if self._may_be_actors and _looks_like_an_actors(self.prefix + key):
-            raise IllegalKey(
+            raise IllegalKeyError(
                 key,
                 self._store,
                 "can't look like an actor's key, whose parts keyScheme dash joins with '-'",
@@ -84,12 +87,15 @@ class KeyScheme:
         return self.prefix + key
 
     def actor(self, actor_type: str, actor_id: str, key: str) -> str:
-        """Return the stored key of an actor's `key`. Raises MalformedRequest and IllegalKey for any of the parts."""
+        """Return the stored key of an actor's `key`.
+
+        Raises MalformedRequestError and IllegalKeyError for any of the parts.
+        """
         for name, part in (("actor type", actor_type), ("actor id", actor_id), ("key", key)):
             if SEPARATOR in part:
-                raise IllegalKey(part, self._store)
+                raise IllegalKeyError(part, self._store)
             if not part:
-                raise MalformedRequest(f"{name} is empty", "it is a required part of the key of actor state")
+                raise MalformedRequestError(f"{name} is empty", "it is a required part of the key of actor state")
         if self._is_strict:
             self._refuse_two_actors(actor_type)
             self._refuse_two_actors(actor_id)
@@ -114,13 +120,13 @@ class KeyScheme:
         return (parts[0], parts[1], parts[2]) if len(parts) == 3 and all(parts) else None
 
     def _refuse_two_actors(self, part: str) -> None:
-        """Raise IllegalKey for a type or id of an actor that runs into the separator behind it."""
+        """Raise IllegalKeyError for a type or id of an actor that runs into the separator behind it."""
         if part.endswith("|"):
             why = "can't end with '|' in the type or id of an actor"
-            raise IllegalKey(part, self._store, why, "another actor's state could have the same stored key")
+            raise IllegalKeyError(part, self._store, why, "another actor's state could have the same stored key")
         if self._separator in part:
             why = f"can't contain '{self._separator}' in the type or id of an actor with keyScheme dash"
-            raise IllegalKey(part, self._store, why, "write it without, or use keyScheme pipes")
+            raise IllegalKeyError(part, self._store, why, "write it without, or use keyScheme pipes")
 
 
 def refuse_tokens(app_id: str, namespace: str | None) -> None:

@@ -14,7 +14,7 @@ LARGEST_PAGE: Final = 1000
 
 
 async def list_keys(served: ServedStore, request: KeysRequest) -> tuple[list[str], str | None]:
-    """Return the app's keys, and where to go on. Raises StoreFault."""
+    """Return the app's keys, and where to go on. Raises StoreError."""
     keys: list[str] = []
     cursor = request.cursor
     prefix = served.keys.prefix + request.prefix

@@ -6,7 +6,7 @@ import asyncio
 from time import monotonic
 from typing import TYPE_CHECKING, TypeVar
 
-from .errors import OutcomeUnknown, StoreFault, StoreUnavailable
+from .errors import OutcomeUnknownError, StoreError, StoreUnavailableError
 from .requests import Pattern, RetryPolicy
 
 if TYPE_CHECKING:
@@ -53,12 +53,12 @@ async def attempt(
     for pause in (*pauses(policy), None):
         try:
             return await call()
-        except StoreFault as fault:
-            is_unknown = isinstance(fault, OutcomeUnknown)
-            may_pass = isinstance(fault, StoreUnavailable) or (is_unknown and not is_conditional)
+        except StoreError as fault:
+            is_unknown = isinstance(fault, OutcomeUnknownError)
+            may_pass = isinstance(fault, StoreUnavailableError) or (is_unknown and not is_conditional)
             if pause is None or not may_pass or not await _pause(pause, is_short):
                 if doubtful and not is_unknown:
-                    raise OutcomeUnknown(f"{fault}; an earlier attempt was not answered") from fault
+                    raise OutcomeUnknownError(f"{fault}; an earlier attempt was not answered") from fault
                 raise
             doubtful = doubtful or is_unknown
     raise AssertionError("the last attempt returns or raises")

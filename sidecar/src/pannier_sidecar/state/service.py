@@ -19,20 +19,20 @@ from . import retries
 from .actors import ActorState
 from .bulk_reads import BulkItem, read_values
 from .errors import (
-    ActorCallMalformed,
     ActorOperationFailed,
     BulkGetFailed,
-    ListingNotSupported,
-    MalformedRequest,
-    OperationFailed,
-    OutcomeUnknown,
-    QueryNotSupported,
+    ListingNotSupportedError,
+    MalformedActorCallError,
+    MalformedRequestError,
+    OperationFailedError,
+    OutcomeUnknownError,
+    QueryNotSupportedError,
     StateError,
-    StoreFault,
-    StoreUnavailable,
-    TooManyOperations,
+    StoreError,
+    StoreUnavailableError,
+    TooManyOperationsError,
     TransactionFailed,
-    TransactionsNotSupported,
+    TransactionsNotSupportedError,
 )
 from .items_in_flight import ItemsInFlight
 from .listing import list_keys
@@ -127,12 +127,12 @@ class StateService:
         read = Get(key, request.consistency is STRONG, request.metadata)
         try:
             return await self._counted(served, "get", served.store.get(read))
-        except StoreFault as fault:
+        except StoreError as fault:
             what = f"fail to get {request.key} from state store {served.name}"
-            raise OperationFailed("ERR_STATE_GET", what, [(request.key, fault)]) from fault
+            raise OperationFailedError("ERR_STATE_GET", what, [(request.key, fault)]) from fault
 
     async def save(self, request: SaveRequest) -> None:
-        """Write the items in order, each for itself; raise OperationFailed telling of those that failed."""
+        """Write the items in order, each for itself; raise OperationFailedError telling of those that failed."""
         served = self.directory.find(request.store)
         items = request.items
         few = len(items) <= FEW  # nearly always, and a call less
@@ -152,7 +152,7 @@ class StateService:
         await self._write_one(served, "delete", item, write, "ERR_STATE_DELETE", what)
 
     async def bulk_delete(self, request: BulkDeleteRequest) -> None:
-        """Remove keys in order, each for itself; raise OperationFailed telling of those that failed."""
+        """Remove keys in order, each for itself; raise OperationFailedError telling of those that failed."""
         served = self.directory.find(request.store)
         writes = await self.pace.each(lambda item: _delete(served, served.keys.stored(item.key), item), request.items)
         what = f"failed deleting state in state store {served.name}"
@@ -174,7 +174,7 @@ class StateService:
         try:
             reads = read_values(served.store, request.keys, gets, self._largest_answer, self._making)
             items = await self._counted(served, "bulk_get", reads)
-        except StoreFault as fault:
+        except StoreError as fault:
             what = f"failed getting {len(gets)} keys from state store {served.name}"
             raise BulkGetFailed(what, request.keys[0], fault) from fault
         if items[0].error is not None and all(item.error is not None for item in items):
@@ -189,32 +189,35 @@ class StateService:
         )
         try:
             await self._transact(served, request.items, writes)
-        except StoreFault as fault:
+        except StoreError as fault:
             what = "error while executing state transaction"
             raise TransactionFailed("ERR_STATE_TRANSACTION", what, fault) from fault
 
     def require_transactions(self, store: str | None) -> ServedStore:
-        """Return the store if it has transactions. Raises TransactionsNotSupported, StoreMissing or StoreNotReady."""
+        """Return the store if it has transactions.
+
+        Raises TransactionsNotSupportedError, StoreNotFoundError or StoreNotReadyError.
+        """
         served = self.directory.find(store)
         if not served.supports(Feature.TRANSACTIONAL):
-            raise TransactionsNotSupported(served.name)
+            raise TransactionsNotSupportedError(served.name)
         return served
 
     async def keys(self, request: KeysRequest) -> ListedKeys:
         """List the app's keys that start with a prefix, actors' keys left out."""
         served = self.directory.find(request.store)
         if not served.supports(Feature.KEYS_LIKE):
-            raise ListingNotSupported(served.name)
+            raise ListingNotSupportedError(served.name)
         try:
             listing = _list(served, request, self._largest_answer, self._making)
             return await self._counted(served, "keys", listing)
-        except StoreFault as fault:
+        except StoreError as fault:
             what = f"failed listing keys of state store {served.name}"
-            raise OperationFailed("ERR_STATE_KEYS", what, [(request.prefix, fault)]) from fault
+            raise OperationFailedError("ERR_STATE_KEYS", what, [(request.prefix, fault)]) from fault
 
     def query(self, store: str | None) -> StateError:
         """Return the refusal of the alpha query API: no store of ours serves it."""
-        return QueryNotSupported(self.directory.find(store).name)
+        return QueryNotSupportedError(self.directory.find(store).name)
 
     async def get_actor_state(self, request: ActorGetRequest) -> StoredValue | None:
         """Return the value of an actor's key, None where there is none."""
@@ -223,7 +226,7 @@ class StateService:
         read = Get(_checked(served, actor.stored(request.key)), metadata=actor.metadata)
         try:
             return await self._counted(served, "get", served.store.get(read))
-        except StoreFault as fault:
+        except StoreError as fault:
             raise ActorOperationFailed("ERR_ACTOR_STATE_GET", "error getting actor state", fault) from fault
 
     async def transact_actor_state(self, request: ActorTransactRequest) -> None:
@@ -231,22 +234,22 @@ class StateService:
         actor = ActorState(self.directory, request.actor_type, request.actor_id)
         served = actor.served
         if not served.supports(Feature.TRANSACTIONAL):
-            raise ActorCallMalformed(f"state store {served.name} doesn't support transactions", "mark another one")
+            raise MalformedActorCallError(f"state store {served.name} doesn't support transactions", "mark another one")
         writes = await self.pace.each(
             lambda item: _write(served, actor.stored(item.key), actor.placed(item)), request.items
         )
         try:
             await self._transact(served, request.items, writes)
-        except StoreFault as fault:
+        except StoreError as fault:
             what = "error saving actor transaction state"
-            raise ActorOperationFailed(ActorCallMalformed.code, what, fault) from fault
+            raise ActorOperationFailed(MalformedActorCallError.code, what, fault) from fault
 
     async def _transact(self, served: ServedStore, items: Sequence[WriteItem], writes: Sequence[Write]) -> None:
         if not writes:
             return
         limit = served.store.max_transaction
         if limit is not None and len(writes) > limit:
-            raise TooManyOperations(served.name, len(writes), limit)
+            raise TooManyOperationsError(served.name, len(writes), limit)
         policy = next((item.retry for item in items if item.retry), None)
         is_conditional = any(write.is_conditional for write in writes)
 
@@ -265,8 +268,8 @@ class StateService:
                 await self._counted(served, operation, _carry_out(served, write))
             else:
                 await self._counted(served, operation, _with_retries(served, write, item.retry, self._is_short))
-        except StoreFault as fault:
-            raise OperationFailed(code, what, [(item.key, fault)]) from fault
+        except StoreError as fault:
+            raise OperationFailedError(code, what, [(item.key, fault)]) from fault
 
     async def _write_each(
         self,
@@ -280,10 +283,10 @@ class StateService:
         faults = await self._counted(served, operation, _each(served, items, writes, self._is_short), _none_failed)
         failed = [(item.key, fault) for item, fault in zip(items, faults, strict=True) if fault]
         if failed:
-            if any(isinstance(fault, StoreUnavailable | OutcomeUnknown) for _, fault in failed):
+            if any(isinstance(fault, StoreUnavailableError | OutcomeUnknownError) for _, fault in failed):
                 self.note_failure(served)
             is_partly_done = len(failed) < len(items)
-            raise OperationFailed(code, what, failed, is_partly_done=is_partly_done) from failed[0][1]
+            raise OperationFailedError(code, what, failed, is_partly_done=is_partly_done) from failed[0][1]
 
     def _is_short(self) -> bool:
         """Whether so much is held for all clients that none should wait for hours, or others wait for room."""
@@ -304,7 +307,7 @@ class StateService:
             result = await call
             went_well = succeeded is None or succeeded(result)
             return result
-        except (StoreUnavailable, OutcomeUnknown):
+        except (StoreUnavailableError, OutcomeUnknownError):
             self.note_failure(served)
             raise
         finally:
@@ -316,13 +319,13 @@ def _nobody(_: ServedStore) -> None:
     pass
 
 
-def _none_failed(faults: Sequence[StoreFault | None]) -> bool:
+def _none_failed(faults: Sequence[StoreError | None]) -> bool:
     return not any(faults)
 
 
 async def _each(
     served: ServedStore, items: Sequence[WriteItem], writes: Sequence[Write], is_short: Callable[[], bool]
-) -> Sequence[StoreFault | None]:
+) -> Sequence[StoreError | None]:
     """Carry out the writes in order; where one has a retry policy, it is tried again before the next one is begun."""
     if not any(item.retry for item in items):
         return await served.store.bulk_write(writes)
@@ -331,10 +334,10 @@ async def _each(
 
 async def _fault_of(
     served: ServedStore, write: Write, policy: RetryPolicy | None, is_short: Callable[[], bool]
-) -> StoreFault | None:
+) -> StoreError | None:
     try:
         await _with_retries(served, write, policy, is_short)
-    except StoreFault as fault:
+    except StoreError as fault:
         return fault
     return None
 
@@ -401,7 +404,7 @@ def _ttl(metadata: Mapping[str, str], default: int | None) -> int | None:
     is_plain = len(text) < 10 and text.isascii() and text.isdigit()  # nearly always
     seconds = int(text) if is_plain or _SECONDS.fullmatch(text.strip()) else -2
     if not -1 <= seconds <= MAX_TTL_S:
-        raise MalformedRequest(
+        raise MalformedRequestError(
             f"metadata {TTL_FIELD} is {text[:50]!r}",
             f"write a whole number of seconds up to {MAX_TTL_S}, or -1 for never",
         )
@@ -415,28 +418,28 @@ def _in_another_case(metadata: Mapping[str, str], wanted: str) -> str | None:
 
 
 def _refuse_outbox(metadata: Mapping[str, str]) -> None:
-    """Raise MalformedRequest for what is meant for Dapr's outbox: the event would become the stored value."""
+    """Raise MalformedRequestError for what is meant for Dapr's outbox: the event would become the stored value."""
     for name, value in metadata.items():
         if name[:1] in "oO" and name.lower().startswith(OUTBOX_FIELDS) and value.strip().lower() not in ("", "false"):
-            raise MalformedRequest(
+            raise MalformedRequestError(
                 f"metadata {name[:50]} asks for the outbox, which is not served: no event would be published",
                 "take it out, and publish the event from the app",
             )
 
 
 def _checked(served: ServedStore, stored: str) -> str:
-    """Return the stored key if the store can hold it. Raises MalformedRequest if it is too long or no text."""
+    """Return the stored key if the store can hold it. Raises MalformedRequestError if it is too long or no text."""
     limit = served.store.max_key_bytes
     if len(stored) * 4 <= limit and stored.isascii():
         return stored
     try:
         size = len(stored.encode())
     except UnicodeEncodeError as error:
-        raise MalformedRequest(
+        raise MalformedRequestError(
             f"key {stored!r} is no Unicode text: {error.reason}", "write it without lone surrogates"
         ) from None
     if size > limit:
-        raise MalformedRequest(
+        raise MalformedRequestError(
             f"key is {size} bytes long with its prefix; state store {served.name} takes {limit}: write a shorter one"
         )
     return stored

@@ -13,7 +13,7 @@ from msgspec import Struct
 
 from pannier_crds.secret import Secret
 
-from .errors import PartlyUnavailable, StoreFault
+from .errors import PartlyUnavailableError, StoreError
 from .requests import Delete, Get, Set, Write
 
 Found = TypeVar("Found")
@@ -60,7 +60,7 @@ class KeyPage(Struct, frozen=True):
 class Store(ABC):
     """A place where state is kept.
 
-    Every method may be called by many tasks at once. Failures are raised as a `StoreFault`, never as an error of the
+    Every method may be called by many tasks at once. Failures are raised as a `StoreError`, never as an error of the
     client library. A store follows the preconditions of `Set` and `Delete` to the letter: it is never silently weaker.
     """
 
@@ -76,7 +76,7 @@ class Store(ABC):
 
     @abstractmethod
     async def open(self) -> None:
-        """Connect and prove that the store answers. Raises a StoreFault that says what to change."""
+        """Connect and prove that the store answers. Raises a StoreError that says what to change."""
 
     @abstractmethod
     async def close(self) -> None:
@@ -84,14 +84,14 @@ class Store(ABC):
 
     @abstractmethod
     async def ping(self) -> None:
-        """Return if the store answers now; raise a StoreFault if it does not."""
+        """Return if the store answers now; raise a StoreError if it does not."""
 
     async def probe(self) -> None:
-        """Return if anything of the store can be reached; raise StoreUnavailable where no call could succeed now.
+        """Return if anything of the store can be reached; raise StoreUnavailableError where no call could succeed now.
 
         One server of several that is away is no reason, nor a store that answers that it has too much to do.
         """
-        with suppress(PartlyUnavailable):
+        with suppress(PartlyUnavailableError):
             await self.ping()
 
     @abstractmethod
@@ -106,14 +106,14 @@ class Store(ABC):
     async def delete(self, write: Delete) -> None:
         """Remove the key. Raises ETagMismatch where the precondition does not hold."""
 
-    async def bulk_get(self, gets: Sequence[Get]) -> Sequence[StoredValue | StoreFault | None]:
+    async def bulk_get(self, gets: Sequence[Get]) -> Sequence[StoredValue | StoreError | None]:
         """Return an entry for each key, in the order asked; a key that failed has its fault for an entry."""
         return [await _or_fault(self.get(get)) for get in gets]
 
-    async def bulk_write(self, writes: Sequence[Write]) -> Sequence[StoreFault | None]:
+    async def bulk_write(self, writes: Sequence[Write]) -> Sequence[StoreError | None]:
         """Carry out each write for itself, in order, going on after a failure; return each one's fault or None.
 
-        Never raises a StoreFault: a store that is gone fails each item.
+        Never raises a StoreError: a store that is gone fails each item.
         """
         return [await _or_fault(self.set(w) if isinstance(w, Set) else self.delete(w)) for w in writes]
 
@@ -128,13 +128,13 @@ class Store(ABC):
     async def keys(self, prefix: str, limit: int, cursor: str | None) -> KeyPage:
         """Return up to `limit` stored keys (1 or more) with a prefix; every key that exists throughout is met.
 
-        Raises CursorInvalid for a cursor that this store never gave. Called only on stores with Feature.KEYS_LIKE.
+        Raises InvalidCursorError for a cursor that this store never gave. Called only on stores with Feature.KEYS_LIKE.
         """
         raise NotImplementedError
 
 
-async def _or_fault(call: Awaitable[Found]) -> Found | StoreFault:
+async def _or_fault(call: Awaitable[Found]) -> Found | StoreError:
     try:
         return await call
-    except StoreFault as fault:
+    except StoreError as fault:
         return fault

@@ -11,7 +11,7 @@ from time import monotonic, time
 from typing import TYPE_CHECKING, Final
 
 from pannier_sidecar.state.cursors import cursor_after, key_before
-from pannier_sidecar.state.errors import ETagMismatch, StoreFault, StoreUnavailable
+from pannier_sidecar.state.errors import ETagMismatchError, StoreError, StoreUnavailableError
 from pannier_sidecar.state.requests import Delete, Get, Set, Write
 from pannier_sidecar.state.store import Feature, KeyPage, Store, StoredValue
 
@@ -72,7 +72,7 @@ class InMemoryStore(Store):
         self._must_be_open()
         return [self._live(get.key) for get in gets]
 
-    async def bulk_write(self, writes: Sequence[Write]) -> Sequence[StoreFault | None]:
+    async def bulk_write(self, writes: Sequence[Write]) -> Sequence[StoreError | None]:
         return [self._try(write) for write in writes]
 
     async def transact(self, writes: Sequence[Write]) -> None:
@@ -96,7 +96,7 @@ class InMemoryStore(Store):
 
     def _must_be_open(self) -> None:
         if not self._is_open:
-            raise StoreUnavailable("the in-memory store is not open")
+            raise StoreUnavailableError("the in-memory store is not open")
 
     def _live(self, key: str) -> StoredValue | None:
         found = self._values.get(key)
@@ -111,17 +111,17 @@ class InMemoryStore(Store):
         found = self._live(write.key)
         if write.if_absent:
             if found is not None:
-                raise ETagMismatch(f"key {write.key} exists already, and first-write without an ETag only creates")
+                raise ETagMismatchError(f"key {write.key} exists already, and first-write without an ETag only creates")
         elif found is None:
-            raise ETagMismatch(f"key {write.key} does not exist, so it has no ETag {write.if_match}")
+            raise ETagMismatchError(f"key {write.key} does not exist, so it has no ETag {write.if_match}")
         elif found.etag != write.if_match:
-            raise ETagMismatch(f"key {write.key} has ETag {found.etag}, not {write.if_match}; read it again")
+            raise ETagMismatchError(f"key {write.key} has ETag {found.etag}, not {write.if_match}; read it again")
 
-    def _try(self, write: Write) -> StoreFault | None:
+    def _try(self, write: Write) -> StoreError | None:
         try:
             self._must_be_open()
             self._check(write)
-        except StoreFault as fault:
+        except StoreError as fault:
             return fault
         self._carry_out(write)
         return None

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from importlib import import_module
 from typing import TYPE_CHECKING, Final, cast
 
-from pannier_sidecar.state.errors import StoreRefused
+from pannier_sidecar.state.errors import StoreRefusedError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -67,13 +67,13 @@ def load(store_type: str, version: str = "v1", entries: Mapping[str, Entry] = EN
 
     An entry `type/version` goes before one of the type alone.
 
-    Raises StoreRefused for a type that no store serves and for one whose extra is not installed. An import that fails
-    for any other reason is a defect and passes through.
+    Raises StoreRefusedError for a type that no store serves and for one whose extra is not installed. An import that
+    fails for any other reason is a defect and passes through.
     """
     entry = entries.get(f"{store_type}/{version}") or entries.get(store_type)
     if entry is None:
         known = sorted({name.partition("/")[0] for name in entries})
-        raise StoreRefused(f"no state store serves type {store_type}; known types: {', '.join(known)}")
+        raise StoreRefusedError(f"no state store serves type {store_type}; known types: {', '.join(known)}")
     module, _, name = entry.path.partition(":")
     try:
         return cast("type[Store]", getattr(import_module(module), name))
@@ -81,6 +81,6 @@ def load(store_type: str, version: str = "v1", entries: Mapping[str, Entry] = EN
         package = (entry.packages or {}).get(error.name or "")
         if package is None:
             raise
-        raise StoreRefused(
+        raise StoreRefusedError(
             f"{store_type} needs the package {package}: pip install 'pannier-sidecar[{entry.extra}]'"
         ) from error

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from pannier_crds.component import Component, MetadataItem, SecretKeyRef
-from pannier_sidecar.cli.layotto_config import NotLayotto, translate
+from pannier_sidecar.cli.layotto_config import NotLayottoError, translate
 
 REDIS = {"type": "redis", "metadata": {"redisHost": "localhost:6380", "redisPassword": ""}}
 FILE = {"type": "local.file", "metadata": {"secretsFile": "secrets.json"}}
@@ -180,5 +180,5 @@ def test_a_unix_socket_is_no_port() -> None:
     ],
 )
 def test_what_is_no_configuration_of_layottos_is_refused(config: object) -> None:
-    with pytest.raises(NotLayotto, match="grpc_config"):
+    with pytest.raises(NotLayottoError, match="grpc_config"):
         translate(config)

@@ -8,7 +8,7 @@ import socket
 import pytest
 
 from pannier_sidecar import __version__, listening
-from pannier_sidecar.listening import AddressUnusable, bind, bind_port, port_of
+from pannier_sidecar.listening import BindError, bind, bind_port, port_of
 from pannier_sidecar.settings import Settings
 
 
@@ -39,14 +39,14 @@ def test_a_family_that_the_machine_lacks_is_left_out(monkeypatch):
 
 
 def test_an_address_of_another_machine_is_told():
-    with pytest.raises(AddressUnusable, match=r"can't listen on 192\.0\.2\.1: cannot assign requested address"):
+    with pytest.raises(BindError, match=r"can't listen on 192\.0\.2\.1: cannot assign requested address"):
         bind_port(0, ["192.0.2.1"], "--http-port")
 
 
 def test_a_busy_port_leaves_nothing_bound():
     with socket.create_server(("127.0.0.1", 0)) as busy:
         port = busy.getsockname()[1]
-        with pytest.raises(AddressUnusable, match=rf"port {port} is in use \(127\.0\.0\.1\); .* --http-port"):
+        with pytest.raises(BindError, match=rf"port {port} is in use \(127\.0\.0\.1\); .* --http-port"):
             bind_port(port, ["127.0.0.2", "127.0.0.1"], "--http-port")
     close(bind_port(port, ["127.0.0.2"], "--http-port"))
 
@@ -63,7 +63,7 @@ def test_all_ports_are_bound_or_none():
         port = port_of(free)
         close(free)
         changes = {"listen.http_port": port, "listen.metrics_port": busy.getsockname()[1], "app.id": "a"}
-        with pytest.raises(AddressUnusable, match="--metrics-port"):
+        with pytest.raises(BindError, match="--metrics-port"):
             bind(Settings().changed(changes))
     assert port is not None
     close(bind_port(port, ["127.0.0.1"], "--http-port"))
@@ -71,7 +71,7 @@ def test_all_ports_are_bound_or_none():
 
 def test_a_socket_path_that_is_too_long_is_told(tmp_path):
     folder = tmp_path / ("d" * 100)
-    with pytest.raises(AddressUnusable, match="too long"):
+    with pytest.raises(BindError, match="too long"):
         bind(Settings().changed({"listen.unix_socket_folder": folder, "app.id": "a"}))
 
 

@@ -6,8 +6,8 @@ from hpack.exceptions import HPACKDecodingError
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pannier_sidecar.grpc_api.frames import ConnectionFault, ErrorCode
-from pannier_sidecar.grpc_api.headers import HeaderReader, MalformedHeaders, literal
+from pannier_sidecar.grpc_api.frames import ErrorCode, Http2ConnectionError
+from pannier_sidecar.grpc_api.headers import HeaderReader, MalformedHeadersError, literal
 from pannier_sidecar.grpc_api.hpack import Decoder, HpackError
 
 NAMES = st.sampled_from([b"te", b"user-agent", b"grpc-timeout", b"x-a", b":path", b"cookie"]) | st.binary(max_size=40)
@@ -92,19 +92,19 @@ def test_a_request_that_may_not_be_is_malformed(fields: list[tuple[bytes, bytes]
     block = hpack.Encoder().encode(fields)
     reader = HeaderReader(ROOM)
     for _ in range(2):
-        with pytest.raises(MalformedHeaders):
+        with pytest.raises(MalformedHeadersError):
             reader.read(block)
         block = hpack.Encoder().encode([], huffman=False) + b"".join(literal(*field) for field in fields)
 
 
 def test_bad_compression_ends_the_connection() -> None:
-    with pytest.raises(ConnectionFault) as fault:
+    with pytest.raises(Http2ConnectionError) as fault:
         HeaderReader(ROOM).read(b"\xff\xff\xff\xff\xff\xff")
     assert fault.value.code is ErrorCode.COMPRESSION_ERROR
 
 
 def test_a_header_list_over_the_limit_ends_the_connection() -> None:
-    with pytest.raises(ConnectionFault, match="over 1000 bytes"):
+    with pytest.raises(Http2ConnectionError, match="over 1000 bytes"):
         HeaderReader(1000).read(hpack.Encoder().encode([*request(), (b"x", b"y" * 1000)]))
 
 

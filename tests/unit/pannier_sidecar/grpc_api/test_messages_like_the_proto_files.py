@@ -15,7 +15,7 @@ from msgspec import Struct
 from servers.grpc_protos import descriptor_set, pool
 
 from pannier_sidecar.grpc_api import messages
-from pannier_sidecar.grpc_api.wire import Malformed, decode, encode
+from pannier_sidecar.grpc_api.wire import MalformedMessageError, decode, encode
 
 few = settings(max_examples=10, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 """Of each test for each message."""
@@ -202,7 +202,7 @@ def agree(descriptor: Descriptor, kind: type[Struct], data: bytes) -> None:
         theirs = None
     try:
         ours = decode(kind, data)
-    except Malformed as error:
+    except MalformedMessageError as error:
         assert theirs is None or "wire type" in str(error)
         return
     if theirs is not None:
@@ -223,5 +223,5 @@ def test_what_is_wrong_with_a_request_reads_as_google_has_it() -> None:
 def test_messages_within_messages_have_an_end() -> None:
     any_value = messages.SayHelloRequest(data=messages.AnyValue("t", b"x"))
     assert decode(messages.SayHelloRequest, encode(any_value)) == any_value
-    with pytest.raises(Malformed, match="nested too deeply"):
+    with pytest.raises(MalformedMessageError, match="nested too deeply"):
         decode(messages.Empty, b"", depth=17)

@@ -6,7 +6,7 @@ import pytest
 
 from pannier_sidecar.http_api.bounds import LARGE, MAX_METADATA
 from pannier_sidecar.http_api.decoding import NO_HINTS, Decoding
-from pannier_sidecar.state.errors import MalformedRequest, TooManyItems
+from pannier_sidecar.state.errors import MalformedRequestError, TooManyItemsError
 
 LONG = b"x" * LARGE
 MUCH = b'{"a":"%b"}' % (b"m" * MAX_METADATA)
@@ -35,9 +35,9 @@ def item(name: bytes, metadata: bytes, *, texts: int = 0) -> bytes:
 @pytest.mark.parametrize("texts", [0, 200])
 def test_much_metadata_is_refused_however_its_name_is_written(name: bytes, texts: int) -> None:
     for shape in (b"[%b]", b'{"operations":[{"operation":"upsert","request":%b}]}'):
-        with pytest.raises(MalformedRequest, match="metadata of over 16384 bytes"):
+        with pytest.raises(MalformedRequestError, match="metadata of over 16384 bytes"):
             read(shape % item(name, MUCH, texts=texts), 10_000)
-    with pytest.raises(MalformedRequest, match="metadata of over 16384 bytes"):
+    with pytest.raises(MalformedRequestError, match="metadata of over 16384 bytes"):
         read_keys(b'{"keys":["%b"],"%b":%b}' % (LONG, name, MUCH), 10_000)
 
 
@@ -57,7 +57,7 @@ def test_what_values_say_of_metadata_is_the_apps_own(value: bytes) -> None:
 def test_more_items_than_may_be_are_refused_however_key_is_written(name: bytes, most: int) -> None:
     one = b'{"%b":"k"}' % name
     read(b"[%b]" % b",".join([one] * most), most)
-    with pytest.raises(TooManyItems):
+    with pytest.raises(TooManyItemsError):
         read(b"[%b]" % b",".join([one] * (most + 1)), most)
 
 
@@ -73,7 +73,7 @@ def test_wrong_metadata_are_told_of_in_a_large_body_as_in_a_small_one(metadata: 
     for shape in (b"[%b]", b'{"operations":[{"operation":"upsert","request":%b}]}'):
         told = []
         for value in (b"1", b'"%b"' % LONG):
-            with pytest.raises(MalformedRequest) as refused:
+            with pytest.raises(MalformedRequestError) as refused:
                 read(shape % (b'{"key":"k","value":%b,"metadata":%b}' % (value, metadata)), 10_000)
             told.append(str(refused.value))
         assert told[0] == told[1]

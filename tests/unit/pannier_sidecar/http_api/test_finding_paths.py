@@ -4,7 +4,7 @@ import pytest
 
 from pannier_sidecar.http_api.paths import REMEMBERED, PathTree, paths_of, tidied, unquote
 from pannier_sidecar.http_api.profiles import SPEC
-from pannier_sidecar.state.errors import MalformedRequest
+from pannier_sidecar.state.errors import MalformedRequestError
 
 TREE = PathTree(paths_of(SPEC))
 
@@ -103,7 +103,7 @@ def test_a_plus_is_a_space_where_it_is_said_to_be() -> None:
 
 @pytest.mark.parametrize("segment", [b"%", b"%2", b"%zz", b"%C3", b"%ff", b"a%", b"\xff"])
 def test_bad_escapes_are_told(segment: bytes) -> None:
-    with pytest.raises(MalformedRequest, match="failed to unescape request parameter"):
+    with pytest.raises(MalformedRequestError, match="failed to unescape request parameter"):
         unquote(segment, plus_is_space=False)
 
 

@@ -4,7 +4,7 @@ import pytest
 
 from pannier_sidecar.http_api.decoding import MAX_ITEMS, NO_HINTS, Decoding, Hints, hints_of
 from pannier_sidecar.http_api.messages import Call
-from pannier_sidecar.state.errors import MalformedRequest, TooManyItems
+from pannier_sidecar.state.errors import MalformedRequestError, TooManyItemsError
 from pannier_sidecar.state.requests import Concurrency, Consistency, Pattern, RetryPolicy, WriteItem
 
 LENIENT, STRICT = Decoding(is_lenient=True), Decoding(is_lenient=False)
@@ -77,7 +77,7 @@ async def test_transactions_and_bulk_gets_may_be_spelt_otherwise_too() -> None:
 async def test_json_in_a_string_is_read_if_that_is_asked_for(inner: bytes) -> None:
     body = b' "' + inner + b'"'
     assert only(await LENIENT.items(body, NO_HINTS)).key == "k"
-    with pytest.raises(MalformedRequest):
+    with pytest.raises(MalformedRequestError):
         await STRICT.items(body, NO_HINTS)
 
 
@@ -85,28 +85,28 @@ async def test_numbers_are_texts_if_that_is_asked_for() -> None:
     body = b'[{"key": "k", "etag": 7, "metadata": {"a": 1, "b": 1.5, "c": true}}]'
     item = only(await LENIENT.items(body, NO_HINTS))
     assert (item.etag, item.metadata) == ("7", {"a": "1", "b": "1.5", "c": "true"})
-    with pytest.raises(MalformedRequest, match="etag"):
+    with pytest.raises(MalformedRequestError, match="etag"):
         await STRICT.items(body, NO_HINTS)
 
 
 async def test_a_body_that_would_take_too_long_to_mend_is_refused() -> None:
     item = b'{"Key": "k"}'
     assert len(await LENIENT.items(b"[" + b",".join([item] * 100) + b"]", NO_HINTS)) == 100
-    with pytest.raises(TooManyItems, match="over 10000 items"):
+    with pytest.raises(TooManyItemsError, match="over 10000 items"):
         await LENIENT.items(b"[" + b",".join([item] * (MAX_ITEMS + 1)) + b"]", NO_HINTS)
 
 
 @pytest.mark.parametrize("depth", [100, 900, 100_000])
 async def test_deep_json_is_taken_or_refused_in_words(depth: int) -> None:
     for body in (b"[" * depth + b"]" * depth, b'{"options":' * depth + b"1" + b"}" * depth, b"[" * depth):
-        with pytest.raises(MalformedRequest):
+        with pytest.raises(MalformedRequestError):
             await LENIENT.items(body, NO_HINTS)
     value = b"[" * depth + b"]" * depth
     body = b'[{"key": "k", "value": ' + value + b"}]"
     if depth == 100:
         assert only(await LENIENT.items(body, NO_HINTS)).value == value
     elif depth > 1000:
-        with pytest.raises(MalformedRequest, match="nested too deeply"):
+        with pytest.raises(MalformedRequestError, match="nested too deeply"):
             await LENIENT.items(body, NO_HINTS)
 
 
@@ -143,14 +143,14 @@ def test_of_several_parameters_the_first_counts() -> None:
     ],
 )
 async def test_what_is_no_json_is_called_what_it_is(decoding: Decoding, body: bytes, named: str) -> None:
-    with pytest.raises(MalformedRequest) as refused:
+    with pytest.raises(MalformedRequestError) as refused:
         await decoding.items(body, NO_HINTS)
     assert named in str(refused.value)
     assert "truncated" not in str(refused.value)
 
 
 async def test_json_that_ends_too_early_is_said_to() -> None:
-    with pytest.raises(MalformedRequest, match="truncated"):
+    with pytest.raises(MalformedRequestError, match="truncated"):
         await LENIENT.items(b'[{"key": "k", "value": "\\ud83d\\ude00', NO_HINTS)
 
 
@@ -170,5 +170,5 @@ async def test_null_and_nothing_in_metadata_are_absent(decoding: Decoding) -> No
 @pytest.mark.parametrize("name", ["retryInterval", "retryThreshold"])
 @pytest.mark.parametrize("text", ["9" * 4301, "1_0", "٣", "0x1", "1.0", "-", " "])
 def test_a_number_of_a_query_is_digits(name: str, text: str) -> None:
-    with pytest.raises(MalformedRequest, match="whole number"):
+    with pytest.raises(MalformedRequestError, match="whole number"):
         hints_of({name: text}, {})

@@ -8,7 +8,7 @@ import pytest
 from pannier_sidecar.loading import circuit_breaker
 from pannier_sidecar.loading.circuit_breaker import CircuitBreaker
 from pannier_sidecar.state.directory import Directory, ServedStore
-from pannier_sidecar.state.errors import OperationFailed, StoreRefused, StoreUnavailable
+from pannier_sidecar.state.errors import OperationFailedError, StoreRefusedError, StoreUnavailableError
 from pannier_sidecar.state.keys import KeyScheme
 from pannier_sidecar.state.requests import BulkGetRequest, Get, GetRequest, RetryPolicy, SaveRequest, WriteItem
 from pannier_sidecar.state.service import StateService
@@ -28,7 +28,7 @@ class AwayStore(InMemoryStore):
     def _meet(self) -> None:
         self.calls += 1
         if self.is_away:
-            raise StoreUnavailable("the server is away")
+            raise StoreUnavailableError("the server is away")
 
     async def get(self, get: Get) -> StoredValue | None:
         self._meet()
@@ -44,7 +44,7 @@ class AwayStore(InMemoryStore):
     async def _entry(self, get: Get) -> Any:
         try:
             return await self.get(get)
-        except StoreUnavailable as fault:
+        except StoreUnavailableError as fault:
             return fault
 
     async def probe(self) -> None:
@@ -56,7 +56,7 @@ class AwayStore(InMemoryStore):
         if self.of_probe is not None:
             raise self.of_probe
         if self.is_away:
-            raise StoreUnavailable("the server is away")
+            raise StoreUnavailableError("the server is away")
 
 
 class Nobody:
@@ -80,7 +80,7 @@ class Watched:
     async def gets(self) -> str:
         try:
             await self.service.get(GetRequest(None, "k"))
-        except OperationFailed as error:
+        except OperationFailedError as error:
             assert (error.http_status, error.retry_after) == (503, 1)
             return str(error)
         return ""
@@ -132,7 +132,7 @@ async def test_one_server_of_several_that_is_away_cuts_off_nobody(watched: Watch
     assert not watched.breaker.why
 
 
-@pytest.mark.parametrize("answer", [StoreRefused("wrong password"), ZeroDivisionError()], ids=repr)
+@pytest.mark.parametrize("answer", [StoreRefusedError("wrong password"), ZeroDivisionError()], ids=repr)
 async def test_a_store_that_refuses_and_a_defect_of_a_probe_cut_off_nobody(watched: Watched, answer: Exception) -> None:
     watched.store.is_away, watched.store.of_probe = True, answer
     for _ in range(20):

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from pannier_crds.folder import INDEX_FILE, VERSION_FILE, index_of
-from pannier_sidecar.loading.folder import FolderUnreadable, FolderWatch, Reading
+from pannier_sidecar.loading.folder import FolderUnreadableError, FolderWatch, Reading
 from pannier_sidecar.loading.planning import plan
 from pannier_sidecar.loading.resolving import Surroundings
 
@@ -57,10 +57,10 @@ def test_nothing_is_read_while_a_file_is_not_as_named(folder, file):
     right = (folder.path / file).read_bytes()
     folder.write(file, folder.component("a", actorStateStore="true"))
 
-    with pytest.raises(FolderUnreadable, match=rf"{file} is not what its index \(_index\) says"):
+    with pytest.raises(FolderUnreadableError, match=rf"{file} is not what its index \(_index\) says"):
         watch.read()
     (folder.path / file).unlink()
-    with pytest.raises(FolderUnreadable, match=file):
+    with pytest.raises(FolderUnreadableError, match=file):
         watch.read()
 
     (folder.path / file).write_bytes(right)
@@ -78,7 +78,7 @@ def test_an_index_that_was_there_has_to_stay(folder):
     folder.put("smuggled")
 
     assert watch.has_news()
-    with pytest.raises(FolderUnreadable, match=r"its index \(_index\) has gone"):
+    with pytest.raises(FolderUnreadableError, match=r"its index \(_index\) has gone"):
         watch.read()
 
 
@@ -87,7 +87,7 @@ def test_an_index_that_cannot_be_read_is_no_leave_to_read_all(folder, text):
     folder.put("a")
     (folder.path / INDEX_FILE).write_bytes(text.encode("latin-1"))
 
-    with pytest.raises(FolderUnreadable, match="cannot be read"):
+    with pytest.raises(FolderUnreadableError, match="cannot be read"):
         FolderWatch([folder.path]).read()
 
 

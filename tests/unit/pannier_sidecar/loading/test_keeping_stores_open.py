@@ -10,7 +10,7 @@ import pytest
 
 from pannier_sidecar.loading.keeper import StoreKeeper
 from pannier_sidecar.state.directory import ServedStore
-from pannier_sidecar.state.errors import NoStoreConfigured, StoreMissing, StoreNotReady
+from pannier_sidecar.state.errors import NoStoreConfiguredError, StoreNotFoundError, StoreNotReadyError
 from pannier_sidecar.state.requests import Get, Set
 
 
@@ -50,7 +50,7 @@ async def test_what_stands_in_the_folder_is_open_after_the_start(folder, keep):
 
 async def test_an_empty_folder_is_no_store_and_no_error(folder, keep):
     keeper = await started(keep)
-    with pytest.raises(NoStoreConfigured):
+    with pytest.raises(NoStoreConfiguredError):
         keeper.directory.find("a")
 
 
@@ -69,7 +69,7 @@ async def test_a_file_that_is_removed_takes_its_store_away(folder, keep, eventua
     store = keeper.directory.find("a").store
     path.unlink()
     await eventually(lambda: states(keeper) == {})
-    with pytest.raises(NoStoreConfigured):
+    with pytest.raises(NoStoreConfiguredError):
         keeper.directory.find("a")
     await eventually(lambda: not store._is_open)
 
@@ -160,7 +160,7 @@ async def test_a_wrong_component_at_the_start_is_refused_and_named_in_one_line(f
     assert states(keeper) == {"bad": "refused", "good": "ready"}
     (line,) = [record.getMessage() for record in caplog.records if record.levelno == logging.ERROR]
     assert line.startswith("refused: ") and "ttlInSeconds" in line and "keyPrefix" in line
-    with pytest.raises(StoreMissing, match="its component is refused: spec.metadata.ttlInSeconds"):
+    with pytest.raises(StoreNotFoundError, match="its component is refused: spec.metadata.ttlInSeconds"):
         keeper.directory.find("bad")
 
 
@@ -169,7 +169,7 @@ async def test_losing_its_scope_hides_a_store(folder, keep, eventually):
     keeper = await started(keep)
     folder.put("a", more="scopes: [billing]\n")
     await eventually(lambda: states(keeper) == {"a": "hidden"})
-    with pytest.raises(StoreMissing, match="not in its scopes"):
+    with pytest.raises(StoreNotFoundError, match="not in its scopes"):
         keeper.directory.find("a")
 
 
@@ -195,9 +195,9 @@ async def test_a_store_whose_database_cannot_be_opened_waits_and_the_others_serv
     folder.put("b")
     keeper = await started(keep, patience=0.0)
     await eventually(lambda: states(keeper) == {"a": "waiting", "b": "ready"})
-    with pytest.raises(StoreNotReady):
+    with pytest.raises(StoreNotReadyError):
         keeper.directory.find("a")
-    with pytest.raises(StoreNotReady):
+    with pytest.raises(StoreNotReadyError):
         keeper.directory.actor_store()
     folder.path.joinpath("later").unlink()  # the store makes the folder
     await eventually(lambda: states(keeper)["a"] == "ready")

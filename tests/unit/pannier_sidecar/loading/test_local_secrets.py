@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from pannier_crds.component import SecretKeyRef
-from pannier_sidecar.loading.secrets import EnvironmentSecrets, FileSecrets, SecretMissing, SecretStores
+from pannier_sidecar.loading.secrets import EnvironmentSecrets, FileSecrets, SecretMissingError, SecretStores
 
 NESTED = '{"redis": {"password": "s3cret", "ports": [6379, 6380]}, "plain": "text", "flag": true}'
 
@@ -29,18 +29,18 @@ def test_a_variable_is_found_behind_the_prefix():
 
 
 def test_a_missing_variable_is_named():
-    with pytest.raises(SecretMissing, match="'SHOP_PASSWORD' is not set"):
+    with pytest.raises(SecretMissingError, match="'SHOP_PASSWORD' is not set"):
         EnvironmentSecrets({}, "SHOP_").secret(ref("PASSWORD"))
 
 
 @pytest.mark.parametrize("name", ["DAPR_API_TOKEN", "dapr_x", "APP_API_TOKEN"])
 def test_the_sidecars_own_variables_are_kept_back(name):
-    with pytest.raises(SecretMissing, match="belongs to the sidecar"):
+    with pytest.raises(SecretMissingError, match="belongs to the sidecar"):
         EnvironmentSecrets({name: "x"}).secret(ref(name))
 
 
 def test_a_variable_has_no_keys():
-    with pytest.raises(SecretMissing, match="take 'key' out"):
+    with pytest.raises(SecretMissingError, match="take 'key' out"):
         EnvironmentSecrets({"A": "x"}).secret(ref("A", "b"))
 
 
@@ -67,7 +67,7 @@ def test_a_multi_valued_file_is_asked_by_name_and_key(path):
 
 
 def test_a_misspelt_secret_gets_the_closest_known_one(path):
-    with pytest.raises(SecretMissing, match="no secret 'redis:pasword'; write 'redis:password'") as raised:
+    with pytest.raises(SecretMissingError, match="no secret 'redis:pasword'; write 'redis:password'") as raised:
         FileSecrets(path).secret(ref("redis", "pasword"))
     assert "s3cret" not in str(raised.value)
 
@@ -79,12 +79,12 @@ def test_a_misspelt_secret_gets_the_closest_known_one(path):
 def test_a_broken_secrets_file_is_an_error_with_its_path(tmp_path, text, words):
     path = tmp_path / "secrets.json"
     path.write_text(text)
-    with pytest.raises(SecretMissing, match=words):
+    with pytest.raises(SecretMissingError, match=words):
         FileSecrets(path).secret(ref("a"))
 
 
 def test_a_missing_secrets_file_is_an_error_with_its_path(tmp_path):
-    with pytest.raises(SecretMissing, match="nowhere.json: no such file"):
+    with pytest.raises(SecretMissingError, match="nowhere.json: no such file"):
         FileSecrets(tmp_path / "nowhere.json").secret(ref("a"))
 
 
@@ -105,5 +105,5 @@ def test_the_only_secret_store_needs_no_name():
 )
 def test_a_missing_secret_store_is_told_with_the_way_out(stores, name, words):
     known = SecretStores({store: EnvironmentSecrets({}) for store in stores})
-    with pytest.raises(SecretMissing, match=words):
+    with pytest.raises(SecretMissingError, match=words):
         known.find(name)

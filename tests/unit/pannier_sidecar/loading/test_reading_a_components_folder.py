@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from pannier_sidecar.loading.folder import FolderUnreadable, FolderWatch, Reading
+from pannier_sidecar.loading.folder import FolderUnreadableError, FolderWatch, Reading
 from pannier_sidecar.loading.planning import plan
 from pannier_sidecar.loading.resolving import Surroundings
 
@@ -153,7 +153,7 @@ def test_a_file_whose_components_are_commented_out_has_none(folder):
 
 
 def test_a_missing_folder_is_one_clear_error(tmp_path):
-    with pytest.raises(FolderUnreadable, match="components folder .*nowhere: no such file or directory"):
+    with pytest.raises(FolderUnreadableError, match="components folder .*nowhere: no such file or directory"):
         FolderWatch([tmp_path / "nowhere"]).read()
 
 

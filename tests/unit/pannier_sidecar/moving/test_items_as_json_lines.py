@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pannier_sidecar.moving.items import AppKey, Item
-from pannier_sidecar.moving.json_lines import BrokenLine, item_of, line_of
+from pannier_sidecar.moving.json_lines import InvalidLineError, item_of, line_of
 from pannier_sidecar.state.store import LAST_TIME
 
 text = st.text(st.characters(exclude_categories=("Cs",)), min_size=1).filter(lambda part: "||" not in part)
@@ -88,6 +88,6 @@ def test_another_programs_spelling_of_a_line_is_read() -> None:
     ],
 )
 def test_a_broken_line_is_refused_with_the_reason(line: bytes, why: str) -> None:
-    with pytest.raises(BrokenLine) as caught:
+    with pytest.raises(InvalidLineError) as caught:
         item_of(line)
     assert why in str(caught.value)

@@ -9,10 +9,10 @@ from pathlib import Path
 import pytest
 
 from pannier_sidecar.moving.deciding import Target, Verdict
-from pannier_sidecar.moving.items import AppKey, CannotMove, Item
+from pannier_sidecar.moving.items import AppKey, Item, MoveError
 from pannier_sidecar.moving.journal import Journal
 from pannier_sidecar.moving.writing import StoreTarget
-from pannier_sidecar.state.errors import OutcomeUnknown, StoreFault, StoreRefused, StoreUnavailable
+from pannier_sidecar.state.errors import OutcomeUnknownError, StoreError, StoreRefusedError, StoreUnavailableError
 from pannier_sidecar.state.keys import KeyScheme
 from pannier_sidecar.state.requests import Get, Set, Write
 from pannier_sidecar.stores.in_memory import InMemoryStore
@@ -20,7 +20,7 @@ from pannier_sidecar.stores.in_memory import InMemoryStore
 SCHEME = KeyScheme(store="s", app_id="app")
 OTHERS = b"somebody else's"
 
-Faults = list[Callable[["FaultyStore", Write], StoreFault | None]]
+Faults = list[Callable[["FaultyStore", Write], StoreError | None]]
 
 
 class FaultyStore(InMemoryStore):
@@ -30,27 +30,27 @@ class FaultyStore(InMemoryStore):
         super().__init__({})
         self.faults = faults
 
-    async def bulk_write(self, writes: Sequence[Write]) -> Sequence[StoreFault | None]:
+    async def bulk_write(self, writes: Sequence[Write]) -> Sequence[StoreError | None]:
         return [self.faults.pop(0)(self, write) if self.faults else self._try(write) for write in writes]
 
 
-def lost_after(store: FaultyStore, write: Write) -> StoreFault | None:
-    return store._try(write) or OutcomeUnknown("the answer was lost")
+def lost_after(store: FaultyStore, write: Write) -> StoreError | None:
+    return store._try(write) or OutcomeUnknownError("the answer was lost")
 
 
-def lost_before(store: FaultyStore, write: Write) -> StoreFault | None:
-    return OutcomeUnknown("the answer was lost")
+def lost_before(store: FaultyStore, write: Write) -> StoreError | None:
+    return OutcomeUnknownError("the answer was lost")
 
 
-def down(store: FaultyStore, write: Write) -> StoreFault | None:
-    return StoreUnavailable("nobody answers")
+def down(store: FaultyStore, write: Write) -> StoreError | None:
+    return StoreUnavailableError("nobody answers")
 
 
-def refused(store: FaultyStore, write: Write) -> StoreFault | None:
-    return StoreRefused("the value is too large")
+def refused(store: FaultyStore, write: Write) -> StoreError | None:
+    return StoreRefusedError("the value is too large")
 
 
-def overtaken(store: FaultyStore, write: Write) -> StoreFault | None:
+def overtaken(store: FaultyStore, write: Write) -> StoreError | None:
     store._try(Set(write.key, OTHERS))
     return store._try(write)
 
@@ -70,7 +70,7 @@ async def journal(tmp_path: Path) -> AsyncIterator[Journal]:
 
 
 async def moved(
-    journal: Journal, *faults: Callable[[FaultyStore, Write], StoreFault | None], value: bytes = b"1"
+    journal: Journal, *faults: Callable[[FaultyStore, Write], StoreError | None], value: bytes = b"1"
 ) -> tuple[Verdict, str, FaultyStore]:
     """Move one key into a store with these faults; return what became of it."""
     store = FaultyStore(list(faults))
@@ -81,7 +81,7 @@ async def moved(
 
 
 @pytest.mark.parametrize("fault", [lost_after, lost_before, down])
-async def test_a_lost_answer_is_looked_into(journal: Journal, fault: Callable[..., StoreFault | None]) -> None:
+async def test_a_lost_answer_is_looked_into(journal: Journal, fault: Callable[..., StoreError | None]) -> None:
     verdict, _, store = await moved(journal, fault)
     assert verdict is Verdict.CREATE
     found = await store.get(Get("app||k"))
@@ -106,16 +106,16 @@ async def test_what_the_target_refuses_fails_with_its_words(journal: Journal) ->
 
 
 async def test_what_may_have_been_written_stays_noted_also_when_a_later_run_writes_nothing(journal: Journal) -> None:
-    with pytest.raises(OutcomeUnknown, match="read the key before writing again"):
+    with pytest.raises(OutcomeUnknownError, match="read the key before writing again"):
         await moved(journal, *[lost_before] * 100)
     assert len(journal.written(["app||k"])["app||k"]) == 1
-    with pytest.raises(StoreUnavailable):
+    with pytest.raises(StoreUnavailableError):
         await moved(journal, *[down] * 100)
     assert len(journal.written(["app||k"])["app||k"]) == 1
 
 
 async def test_a_target_that_never_answers_ends_the_move(journal: Journal) -> None:
-    with pytest.raises(StoreUnavailable, match="nobody answers"):
+    with pytest.raises(StoreUnavailableError, match="nobody answers"):
         await moved(journal, *[down] * 100)
 
 
@@ -130,10 +130,10 @@ async def test_two_keys_that_would_become_one_are_told_of(journal: Journal) -> N
 
 def test_a_journal_that_cannot_be_written_is_named(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
-    with pytest.raises(CannotMove, match=r"the journal .*file/moved.db can't be used: .*; name another file"):
+    with pytest.raises(MoveError, match=r"the journal .*file/moved.db can't be used: .*; name another file"):
         Journal(tmp_path / "file" / "moved.db", b"here")
     (tmp_path / "moved.db").write_text("no database at all, but long enough to be looked at" * 10)
-    with pytest.raises(CannotMove, match="name another file with --journal"):
+    with pytest.raises(MoveError, match="name another file with --journal"):
         Journal(tmp_path / "moved.db", b"here")
 
 

@@ -6,7 +6,7 @@ import asyncio
 
 import pytest
 
-from pannier_sidecar.grpc_api.status import Failure
+from pannier_sidecar.grpc_api.status import StatusError
 from pannier_sidecar.observing.grpc_calls import STATUSES, observe
 from pannier_sidecar.observing.metrics import Metrics
 from pannier_sidecar.observing.tracing import Span, Tracer
@@ -22,8 +22,8 @@ def counted(metrics: Metrics, status: str) -> bool:
 @pytest.mark.parametrize(
     ("error", "status"),
     [
-        (Failure(10, "somebody else wrote first"), "Aborted"),
-        (Failure(16, "no token"), "Unauthenticated"),
+        (StatusError(10, "somebody else wrote first"), "Aborted"),
+        (StatusError(16, "no token"), "Unauthenticated"),
         (asyncio.CancelledError(), "Canceled"),
         (RuntimeError("a defect"), "Unknown"),
     ],

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from pannier_sidecar.state.directory import Directory, ServedStore
-from pannier_sidecar.state.errors import StoreFault
+from pannier_sidecar.state.errors import StoreError
 from pannier_sidecar.state.keys import KeyScheme
 from pannier_sidecar.state.requests import Delete, Get, Set, Write
 from pannier_sidecar.state.service import StateService
@@ -18,10 +18,10 @@ class ScriptedStore(Store):
 
     features = frozenset(Feature)
 
-    def __init__(self, *faults: StoreFault | None):
+    def __init__(self, *faults: StoreError | None):
         self.faults = list(faults)
         self.asked: list[Any] = []
-        self.values: dict[str, StoredValue | StoreFault] = {}
+        self.values: dict[str, StoredValue | StoreError] = {}
         self.pages: list[KeyPage] = []
         self.in_flight: list[int] = []
         self.served: ServedStore | None = None
@@ -46,7 +46,7 @@ class ScriptedStore(Store):
     async def get(self, get: Get) -> StoredValue | None:
         self._ask(get)
         found = self.values.get(get.key)
-        if isinstance(found, StoreFault):
+        if isinstance(found, StoreError):
             raise found
         return found
 

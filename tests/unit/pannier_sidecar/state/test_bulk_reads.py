@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import pytest
 
 from pannier_sidecar.state.bulk_reads import BulkItem, read_values
-from pannier_sidecar.state.errors import StoreFault, StoreUnavailable
+from pannier_sidecar.state.errors import StoreError, StoreUnavailableError
 from pannier_sidecar.state.making import READ_TOGETHER, Making, Unlimited
 from pannier_sidecar.state.requests import Get, Set
 from pannier_sidecar.state.store import StoredValue
@@ -22,7 +22,7 @@ class CountingStore(InMemoryStore):
         super().__init__({})
         self.trips: list[int] = []
 
-    async def bulk_get(self, gets: Sequence[Get]) -> Sequence[StoredValue | StoreFault | None]:
+    async def bulk_get(self, gets: Sequence[Get]) -> Sequence[StoredValue | StoreError | None]:
         self.trips.append(len(gets))
         return await super().bulk_get(gets)
 
@@ -75,8 +75,8 @@ async def test_nothing_asked_is_nothing_read(store: CountingStore) -> None:
 
 async def test_what_fails_is_said_in_its_item(store: CountingStore) -> None:
     class Failing(CountingStore):
-        async def bulk_get(self, gets: Sequence[Get]) -> Sequence[StoredValue | StoreFault | None]:
-            return [StoreUnavailable(f"{get.key} is away") for get in gets]
+        async def bulk_get(self, gets: Sequence[Get]) -> Sequence[StoredValue | StoreError | None]:
+            return [StoreUnavailableError(f"{get.key} is away") for get in gets]
 
     assert await read(Failing(), ["a"], 15) == [BulkItem("a", error="a is away")]
 
@@ -117,11 +117,11 @@ async def test_reads_wait_for_each_other_where_values_are_large(store: CountingS
 
 async def test_a_read_that_fails_counts_no_longer(store: CountingStore) -> None:
     class Failing(CountingStore):
-        async def bulk_get(self, gets: Sequence[Get]) -> Sequence[StoredValue | StoreFault | None]:
-            raise StoreUnavailable("away")
+        async def bulk_get(self, gets: Sequence[Get]) -> Sequence[StoredValue | StoreError | None]:
+            raise StoreUnavailableError("away")
 
     budget = Unlimited()
-    with pytest.raises(StoreUnavailable):
+    with pytest.raises(StoreUnavailableError):
         await read(Failing(), KEYS, 2**25, Making(2**25, budget))
     assert budget.held == 0
 
@@ -129,9 +129,9 @@ async def test_a_read_that_fails_counts_no_longer(store: CountingStore) -> None:
 async def test_a_read_that_fails_counts_no_longer_while_its_traceback_is_kept(store: CountingStore) -> None:
     """A connection's future keeps the error, and the error's traceback the frame that waited for it: a cycle."""
 
-    async def fail(gets: Sequence[Get]) -> Sequence[StoredValue | StoreFault | None]:
+    async def fail(gets: Sequence[Get]) -> Sequence[StoredValue | StoreError | None]:
         answer: asyncio.Future[Sequence[StoredValue]] = asyncio.get_running_loop().create_future()
-        answer.set_exception(StoreUnavailable("it is gone"))
+        answer.set_exception(StoreUnavailableError("it is gone"))
         return await answer
 
     budget = Unlimited()
@@ -139,7 +139,7 @@ async def test_a_read_that_fails_counts_no_longer_while_its_traceback_is_kept(st
     store.bulk_get = fail  # type: ignore[method-assign]
     kept = []
     for _ in range(20):
-        with pytest.raises(StoreUnavailable) as caught:
+        with pytest.raises(StoreUnavailableError) as caught:
             async with asyncio.timeout(10):
                 await read(store, KEYS, 1000, making)
         kept.append(caught.value)

@@ -7,22 +7,22 @@ from unit.pannier_sidecar.state.scripted_store import ScriptedStore, serving
 
 from pannier_sidecar.state.errors import (
     READ_FIRST,
-    ActorTypeReserved,
-    CursorInvalid,
-    ETagInvalid,
-    ETagMismatch,
+    ETagMismatchError,
     GrpcCode,
-    KeyRefused,
-    ListingNotSupported,
-    NotSupported,
-    OperationFailed,
-    OutcomeUnknown,
-    StoreFault,
-    StoreRefused,
-    StoreUnavailable,
-    TooFewReplicas,
-    TooManyOperations,
-    TransactionsNotSupported,
+    InvalidCursorError,
+    InvalidETagError,
+    KeyRefusedError,
+    ListingNotSupportedError,
+    NotSupportedError,
+    OperationFailedError,
+    OutcomeUnknownError,
+    ReservedActorTypeError,
+    StoreError,
+    StoreRefusedError,
+    StoreUnavailableError,
+    TooFewReplicasError,
+    TooManyOperationsError,
+    TransactionsNotSupportedError,
 )
 from pannier_sidecar.state.requests import (
     ActorGetRequest,
@@ -97,32 +97,32 @@ CALLS: dict[str, tuple[Call, str, str, str]] = {
 }
 
 FAULTS = [
-    (ETagMismatch("it has 7"), 409, GrpcCode.ABORTED, "possible etag mismatch. error from state store: it has 7"),
-    (ETagMismatch(), 409, GrpcCode.ABORTED, "possible etag mismatch. error from state store"),
-    (ETagInvalid("no number"), 409, GrpcCode.ABORTED, "invalid etag value: no number"),
-    (ETagInvalid(), 409, GrpcCode.ABORTED, "invalid etag value"),
-    (KeyRefused("too long"), 400, GrpcCode.INVALID_ARGUMENT, "too long"),
-    (CursorInvalid("of another"), 400, GrpcCode.INVALID_ARGUMENT, "of another"),
-    (NotSupported("no replicas"), 400, GrpcCode.FAILED_PRECONDITION, "no replicas"),
-    (StoreUnavailable("down"), 503, GrpcCode.UNAVAILABLE, "down"),
-    (OutcomeUnknown("lost"), 500, GrpcCode.UNKNOWN, "lost; the write may or may not have happened: " + READ_FIRST),
-    (TooFewReplicas("one"), 500, GrpcCode.UNKNOWN, "one; it may be lost yet: " + READ_FIRST),
-    (OutcomeUnknown("so " + READ_FIRST), 500, GrpcCode.UNKNOWN, "so " + READ_FIRST),
-    (StoreRefused("full"), 500, GrpcCode.INTERNAL, "full"),
-    (StoreFault("odd"), 500, GrpcCode.INTERNAL, "odd"),
+    (ETagMismatchError("it has 7"), 409, GrpcCode.ABORTED, "possible etag mismatch. error from state store: it has 7"),
+    (ETagMismatchError(), 409, GrpcCode.ABORTED, "possible etag mismatch. error from state store"),
+    (InvalidETagError("no number"), 409, GrpcCode.ABORTED, "invalid etag value: no number"),
+    (InvalidETagError(), 409, GrpcCode.ABORTED, "invalid etag value"),
+    (KeyRefusedError("too long"), 400, GrpcCode.INVALID_ARGUMENT, "too long"),
+    (InvalidCursorError("of another"), 400, GrpcCode.INVALID_ARGUMENT, "of another"),
+    (NotSupportedError("no replicas"), 400, GrpcCode.FAILED_PRECONDITION, "no replicas"),
+    (StoreUnavailableError("down"), 503, GrpcCode.UNAVAILABLE, "down"),
+    (OutcomeUnknownError("lost"), 500, GrpcCode.UNKNOWN, "lost; the write may or may not have happened: " + READ_FIRST),
+    (TooFewReplicasError("one"), 500, GrpcCode.UNKNOWN, "one; it may be lost yet: " + READ_FIRST),
+    (OutcomeUnknownError("so " + READ_FIRST), 500, GrpcCode.UNKNOWN, "so " + READ_FIRST),
+    (StoreRefusedError("full"), 500, GrpcCode.INTERNAL, "full"),
+    (StoreError("odd"), 500, GrpcCode.INTERNAL, "odd"),
 ]
 
 
 @pytest.mark.parametrize(("call", "operation", "code", "what"), CALLS.values(), ids=CALLS.keys())
 @pytest.mark.parametrize(("fault", "status", "grpc_code", "told"), FAULTS, ids=[repr(row[0]) for row in FAULTS])
 async def test_each_fault_of_each_call(
-    call: Call, operation: str, code: str, what: str, fault: StoreFault, status: int, grpc_code: GrpcCode, told: str
+    call: Call, operation: str, code: str, what: str, fault: StoreError, status: int, grpc_code: GrpcCode, told: str
 ) -> None:
     service, served, observer = serving(ScriptedStore(fault))
-    with pytest.raises(OperationFailed) as caught:
+    with pytest.raises(OperationFailedError) as caught:
         await call(service)
     error = caught.value
-    if isinstance(fault, OutcomeUnknown):
+    if isinstance(fault, OutcomeUnknownError):
         assert error.dapr_code == code
         code = "ERR_STATE_OUTCOME_UNKNOWN"
     assert (error.code, str(error), error.http_status, error.grpc_code) == (code, what + told, status, grpc_code)
@@ -133,15 +133,15 @@ async def test_each_fault_of_each_call(
 
 @pytest.mark.parametrize("name", ["transaction", "actor transaction"])
 async def test_a_failed_transaction_is_500_in_daprs_profile(name: str) -> None:
-    service, _, _ = serving(ScriptedStore(ETagMismatch()))
-    with pytest.raises(OperationFailed) as caught:
+    service, _, _ = serving(ScriptedStore(ETagMismatchError()))
+    with pytest.raises(OperationFailedError) as caught:
         await CALLS[name][0](service)
     assert (caught.value.http_status, caught.value.dapr_http_status) == (409, 500)
 
 
 async def test_text_that_is_no_etag_is_400_in_daprs_profile() -> None:
-    service, _, _ = serving(ScriptedStore(ETagMismatch(), ETagInvalid()))
-    with pytest.raises(OperationFailed) as caught:
+    service, _, _ = serving(ScriptedStore(ETagMismatchError(), InvalidETagError()))
+    with pytest.raises(OperationFailedError) as caught:
         await service.save(SaveRequest(None, [ONE, TWO]))
     assert (caught.value.http_status, caught.value.dapr_http_status) == (409, 400)
 
@@ -161,41 +161,43 @@ async def test_what_a_call_raises_that_is_no_fault_is_still_counted() -> None:
 @pytest.mark.parametrize(
     ("faults", "status"),
     [
-        ([ETagMismatch(), None], 409),
-        ([ETagMismatch(), ETagInvalid()], 409),
-        ([ETagInvalid(), StoreUnavailable("down")], 503),
-        ([ETagMismatch(), StoreUnavailable("down")], 503),
-        ([StoreRefused("full"), StoreUnavailable("down")], 500),
+        ([ETagMismatchError(), None], 409),
+        ([ETagMismatchError(), InvalidETagError()], 409),
+        ([InvalidETagError(), StoreUnavailableError("down")], 503),
+        ([ETagMismatchError(), StoreUnavailableError("down")], 503),
+        ([StoreRefusedError("full"), StoreUnavailableError("down")], 500),
     ],
 )
-async def test_the_gravest_fault_of_several_decides(faults: list[StoreFault | None], status: int) -> None:
+async def test_the_gravest_fault_of_several_decides(faults: list[StoreError | None], status: int) -> None:
     service, _, _ = serving(ScriptedStore(*faults))
-    with pytest.raises(OperationFailed) as caught:
+    with pytest.raises(OperationFailedError) as caught:
         await service.save(SaveRequest(None, [ONE, TWO]))
     assert caught.value.http_status == status
 
 
 async def test_a_store_that_is_gone_after_some_items_were_written_is_no_invitation_to_repeat_them_all() -> None:
-    service, _, _ = serving(ScriptedStore(None, StoreUnavailable("down")))
-    with pytest.raises(OperationFailed) as caught:
+    service, _, _ = serving(ScriptedStore(None, StoreUnavailableError("down")))
+    with pytest.raises(OperationFailedError) as caught:
         await service.save(SaveRequest(None, [ONE, TWO]))
     error = caught.value
     assert (error.code, error.http_status, error.grpc_code) == ("ERR_STATE_SAVE", 500, GrpcCode.INTERNAL)
     assert error.retry_after is None
 
 
-@pytest.mark.parametrize("other", [None, StoreUnavailable("down"), StoreRefused("full"), ETagMismatch(), ETagInvalid()])
-async def test_one_item_that_may_have_happened_decides_over_all_others(other: StoreFault | None) -> None:
-    service, _, _ = serving(ScriptedStore(other, OutcomeUnknown("lost")))
-    with pytest.raises(OperationFailed) as caught:
+@pytest.mark.parametrize(
+    "other", [None, StoreUnavailableError("down"), StoreRefusedError("full"), ETagMismatchError(), InvalidETagError()]
+)
+async def test_one_item_that_may_have_happened_decides_over_all_others(other: StoreError | None) -> None:
+    service, _, _ = serving(ScriptedStore(other, OutcomeUnknownError("lost")))
+    with pytest.raises(OperationFailedError) as caught:
         await service.save(SaveRequest(None, [ONE, TWO]))
     error = caught.value
     assert (error.code, error.http_status, error.grpc_code) == ("ERR_STATE_OUTCOME_UNKNOWN", 500, GrpcCode.UNKNOWN)
 
 
 async def test_several_faults_are_told_by_key() -> None:
-    service, _, observer = serving(ScriptedStore(ETagMismatch(), None, StoreRefused("full")))
-    with pytest.raises(OperationFailed) as caught:
+    service, _, observer = serving(ScriptedStore(ETagMismatchError(), None, StoreRefusedError("full")))
+    with pytest.raises(OperationFailedError) as caught:
         await service.save(SaveRequest(None, [ONE, TWO, WriteItem("m", b"3")]))
     assert str(caught.value) == (
         "failed saving state in state store statestore: "
@@ -206,7 +208,7 @@ async def test_several_faults_are_told_by_key() -> None:
 
 
 async def test_a_failed_item_of_a_bulk_get_is_told_in_its_place() -> None:
-    store = ScriptedStore(None, StoreUnavailable("down"))
+    store = ScriptedStore(None, StoreUnavailableError("down"))
     service, _, observer = serving(store)
     found, failed, absent = await service.bulk_get(BulkGetRequest(None, ["a", "b", "c"]))
     assert (found.error, failed.error, absent.error) == (None, "down", None)
@@ -217,10 +219,10 @@ async def test_a_failed_item_of_a_bulk_get_is_told_in_its_place() -> None:
 async def test_a_bulk_get_that_fails_as_a_whole() -> None:
     class Down(ScriptedStore):
         async def bulk_get(self, gets: object) -> list[None]:
-            raise StoreUnavailable("down")
+            raise StoreUnavailableError("down")
 
     service, _, _ = serving(Down())
-    with pytest.raises(OperationFailed, match="failed getting 2 keys from state store statestore: down") as caught:
+    with pytest.raises(OperationFailedError, match="failed getting 2 keys from state store statestore: down") as caught:
         await service.bulk_get(BulkGetRequest(None, ["a", "b"]))
     assert caught.value.code == "ERR_STATE_BULK_GET"
 
@@ -230,9 +232,9 @@ async def test_a_store_without_transactions() -> None:
         features = frozenset()
 
     service, _, _ = serving(Plain())
-    with pytest.raises(TransactionsNotSupported, match="doesn't support transactions"):
+    with pytest.raises(TransactionsNotSupportedError, match="doesn't support transactions"):
         await service.transact(TransactRequest(None, [ONE]))
-    with pytest.raises(ListingNotSupported):
+    with pytest.raises(ListingNotSupportedError):
         await service.keys(KeysRequest(None))
 
 
@@ -240,7 +242,7 @@ async def test_more_operations_than_the_store_takes() -> None:
     store = ScriptedStore()
     store.max_transaction = 1
     service, _, _ = serving(store)
-    with pytest.raises(TooManyOperations, match="contains 2 operations, which is more than .*: 1") as caught:
+    with pytest.raises(TooManyOperationsError, match="contains 2 operations, which is more than .*: 1") as caught:
         await service.transact(TransactRequest(None, [ONE, TWO]))
     assert caught.value.info == {"currentOpsTransaction": "2", "maxOpsPerTransaction": "1"}
     assert store.asked == []
@@ -248,7 +250,7 @@ async def test_more_operations_than_the_store_takes() -> None:
 
 async def test_actor_types_of_the_workflow_engine() -> None:
     service, _, _ = serving(ScriptedStore())
-    with pytest.raises(ActorTypeReserved, match="dapr.internal.x"):
+    with pytest.raises(ReservedActorTypeError, match="dapr.internal.x"):
         await service.get_actor_state(ActorGetRequest("dapr.internal.x", "1", "k"))
 
 
@@ -258,10 +260,10 @@ async def test_the_query_api_is_refused_with_what_to_use_instead() -> None:
 
 
 async def test_a_fault_that_may_pass_is_tried_again_as_the_item_says() -> None:
-    store = ScriptedStore(StoreUnavailable("down"), None, StoreUnavailable("down"), ETagMismatch())
+    store = ScriptedStore(StoreUnavailableError("down"), None, StoreUnavailableError("down"), ETagMismatchError())
     service, _, observer = serving(store)
     policy = RetryPolicy(interval_ms=1, threshold=2)
-    with pytest.raises(OperationFailed) as caught:
+    with pytest.raises(OperationFailedError) as caught:
         await service.save(SaveRequest(None, [WriteItem("a", b"1", retry=policy), WriteItem("b", b"1", retry=policy)]))
     assert [write.key for write in store.asked] == ["app||a", "app||a", "app||b", "app||b"]
     assert [key for key, _ in caught.value.faults] == ["b"]

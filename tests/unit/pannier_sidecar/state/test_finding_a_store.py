@@ -4,7 +4,12 @@ import pytest
 from unit.pannier_sidecar.state.scripted_store import ScriptedStore
 
 from pannier_sidecar.state.directory import Directory, ServedStore, Waiting
-from pannier_sidecar.state.errors import ActorStoreMissing, NoStoreConfigured, StoreMissing, StoreNotReady
+from pannier_sidecar.state.errors import (
+    ActorStoreMissingError,
+    NoStoreConfiguredError,
+    StoreNotFoundError,
+    StoreNotReadyError,
+)
 from pannier_sidecar.state.keys import KeyScheme
 from pannier_sidecar.state.store import Feature
 
@@ -37,17 +42,19 @@ def test_the_default(stores: list[ServedStore], found: str) -> None:
 
 
 def test_no_default_among_several_names_them() -> None:
-    with pytest.raises(StoreMissing, match="there are several .orders, stock.: name one in the path, or mark one"):
+    with pytest.raises(
+        StoreNotFoundError, match="there are several .orders, stock.: name one in the path, or mark one"
+    ):
         Directory("app", [served("stock"), served("orders")]).find(None)
 
 
 def test_two_marked_as_default_are_none() -> None:
-    with pytest.raises(StoreMissing, match="several"):
+    with pytest.raises(StoreNotFoundError, match="several"):
         Directory("app", [served("a", is_default=True), served("b", is_default=True)]).find(None)
 
 
 def test_an_unknown_name_gets_the_known_ones_and_the_closest() -> None:
-    with pytest.raises(StoreMissing) as caught:
+    with pytest.raises(StoreNotFoundError) as caught:
         Directory("app", [served("orders"), served("stock")]).find("order")
     assert str(caught.value) == ("state store order is not found; did you mean 'orders'? known stores: orders, stock")
     assert caught.value.code == "ERR_STATE_STORE_NOT_FOUND"
@@ -57,10 +64,10 @@ def test_an_unknown_name_gets_the_known_ones_and_the_closest() -> None:
 
 def test_in_a_cluster_it_is_said_which_components_an_app_sees() -> None:
     sees = "those of namespace 'shop' without scopes or with 'app' in them"
-    with pytest.raises(StoreMissing) as caught:
+    with pytest.raises(StoreNotFoundError) as caught:
         Directory("app", [served("stock")], seen_from=sees).find("orders")
     assert str(caught.value) == f"state store orders is not found; known stores: stock; this app sees {sees}"
-    with pytest.raises(NoStoreConfigured) as none:
+    with pytest.raises(NoStoreConfiguredError) as none:
         Directory("app", seen_from=sees).find("orders")
     assert str(none.value).endswith(f"apply a Component of a type such as state.redis; this app sees {sees}")
     assert "folder" not in str(none.value)
@@ -68,7 +75,7 @@ def test_in_a_cluster_it_is_said_which_components_an_app_sees() -> None:
 
 @pytest.mark.parametrize("name", [None, "orders"])
 def test_no_store_at_all_says_how_to_get_one(name: str | None) -> None:
-    with pytest.raises(NoStoreConfigured, match="is not configured; add a Component") as caught:
+    with pytest.raises(NoStoreConfiguredError, match="is not configured; add a Component") as caught:
         Directory("app").find(name)
     assert caught.value.code == "ERR_STATE_STORE_NOT_CONFIGURED"
     assert (caught.value.http_status, caught.value.dapr_http_status) == (400, 500)
@@ -76,20 +83,22 @@ def test_no_store_at_all_says_how_to_get_one(name: str | None) -> None:
 
 @pytest.mark.parametrize("name", [None, "orders"])
 def test_one_that_is_not_open_yet_says_why(name: str | None) -> None:
-    with pytest.raises(StoreNotReady, match="orders is not ready: connection refused; it is tried again") as caught:
+    with pytest.raises(
+        StoreNotReadyError, match="orders is not ready: connection refused; it is tried again"
+    ) as caught:
         Directory("app", waiting=[waiting("orders")]).find(name)
     assert caught.value.http_status == 503
     assert caught.value.retry_after == 1
 
 
 def test_a_default_that_waits_is_not_replaced_by_another() -> None:
-    with pytest.raises(StoreNotReady):
+    with pytest.raises(StoreNotReadyError):
         Directory("app", [served("stock")], [waiting("orders", is_default=True)]).find(None)
 
 
 def test_one_that_this_app_may_not_use_is_not_called_missing() -> None:
     directory = Directory("app", [served("stock")], hidden={"orders": "it is scoped to the apps billing"})
-    with pytest.raises(StoreMissing, match="orders is not found; it is scoped to the apps billing"):
+    with pytest.raises(StoreNotFoundError, match="orders is not found; it is scoped to the apps billing"):
         directory.find("orders")
 
 
@@ -104,12 +113,12 @@ def test_the_one_for_actors() -> None:
 
 
 def test_none_for_actors() -> None:
-    with pytest.raises(ActorStoreMissing, match="Have you set the - name: actorStateStore"):
+    with pytest.raises(ActorStoreMissingError, match="Have you set the - name: actorStateStore"):
         Directory("app", [served("orders")]).actor_store()
 
 
 def test_one_for_actors_that_waits() -> None:
-    with pytest.raises(StoreNotReady):
+    with pytest.raises(StoreNotReadyError):
         Directory("app", [served("orders")], [waiting("actors", holds_actor_state=True)]).actor_store()
 
 

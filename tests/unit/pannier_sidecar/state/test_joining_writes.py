@@ -2,7 +2,7 @@
 
 import pytest
 
-from pannier_sidecar.state.errors import ETagMismatch
+from pannier_sidecar.state.errors import ETagMismatchError
 from pannier_sidecar.state.joining import joined, with_distinct_keys
 from pannier_sidecar.state.requests import Delete, Set
 
@@ -23,7 +23,7 @@ def test_writes_to_one_key_become_one_with_all_their_preconditions() -> None:
     ],
 )
 def test_preconditions_that_no_state_fulfils_are_a_mismatch(writes: list[Set | Delete]) -> None:
-    with pytest.raises(ETagMismatch, match="key a "):
+    with pytest.raises(ETagMismatchError, match="key a "):
         joined(writes)
 
 

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pannier_sidecar.state.errors import IllegalKey, MalformedRequest
+from pannier_sidecar.state.errors import IllegalKeyError, MalformedRequestError
 from pannier_sidecar.state.keys import KeyScheme
 
 
@@ -52,22 +52,22 @@ def test_keys_of_actors_have_the_app_id_whatever_the_strategy(strategy: str) -> 
 def test_the_separator_in_a_key_is_refused_with_another_to_use() -> None:
     scheme = KeyScheme(store="statestore", app_id="app")
     with pytest.raises(
-        IllegalKey, match=r"input key/keyPrefix 'a\|\|b' can't contain '\|\|'; choose another"
+        IllegalKeyError, match=r"input key/keyPrefix 'a\|\|b' can't contain '\|\|'; choose another"
     ) as caught:
         scheme.stored("a||b")
     assert caught.value.resource == "statestore"
     assert caught.value.violation == ("a||b", "input key/keyPrefix 'a||b' can't contain '||'")
     for parts in (("a||b", "i", "k"), ("t", "a||b", "k"), ("t", "i", "a||b")):
-        with pytest.raises(IllegalKey):
+        with pytest.raises(IllegalKeyError):
             scheme.actor(*parts)
 
 
 def test_an_empty_key_is_refused() -> None:
     scheme = KeyScheme(store="s", app_id="app")
-    with pytest.raises(MalformedRequest, match='"key" is a required field'):
+    with pytest.raises(MalformedRequestError, match='"key" is a required field'):
         scheme.stored("")
     for parts, name in ((("", "i", "k"), "actor type"), (("t", "", "k"), "actor id"), (("t", "i", ""), "key")):
-        with pytest.raises(MalformedRequest, match=f"{name} is empty"):
+        with pytest.raises(MalformedRequestError, match=f"{name} is empty"):
             scheme.actor(*parts)
 
 
@@ -116,20 +116,22 @@ def test_dashes_do_not_tell_an_actors_key_from_another() -> None:
 
 @pytest.mark.parametrize("parts", [("T|", "1", "k"), ("T", "1|", "k")])
 def test_an_actors_part_that_runs_into_the_separator_is_refused(parts: tuple[str, str, str]) -> None:
-    with pytest.raises(IllegalKey, match=r"'.\|' can't end with '\|' in the type or id of an actor; another actor's"):
+    with pytest.raises(
+        IllegalKeyError, match=r"'.\|' can't end with '\|' in the type or id of an actor; another actor's"
+    ):
         KeyScheme(store="s", app_id="app").actor(*parts)
     assert KeyScheme(store="s", app_id="app").actor("T", "1", "k|") == "app||T||1||k|"
 
 
 @pytest.mark.parametrize("parts", [("T-1", "2", "k"), ("T", "1-2", "k")])
 def test_under_dashes_an_actors_type_and_id_have_none(parts: tuple[str, str, str]) -> None:
-    with pytest.raises(IllegalKey, match="can't contain '-' .* or use keyScheme pipes"):
+    with pytest.raises(IllegalKeyError, match="can't contain '-' .* or use keyScheme pipes"):
         KeyScheme(store="s", app_id="app", separator="-").actor(*parts)
     assert KeyScheme(store="s", app_id="app", separator="-").actor("T", "1", "a-b") == "app-T-1-a-b"
 
 
 def test_under_dashes_a_key_like_an_actors_is_refused_where_there_are_actors() -> None:
-    with pytest.raises(IllegalKey, match="write it with fewer '-'"):
+    with pytest.raises(IllegalKeyError, match="write it with fewer '-'"):
         KeyScheme(store="s", app_id="app", separator="-").stored("cat-tom-mood")
     alone = KeyScheme(store="s", app_id="app", separator="-", holds_actors=False)
     assert alone.stored("cat-tom-mood") == "app-cat-tom-mood"

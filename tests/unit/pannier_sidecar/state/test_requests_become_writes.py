@@ -3,7 +3,7 @@
 import pytest
 from unit.pannier_sidecar.state.scripted_store import ScriptedStore, serving
 
-from pannier_sidecar.state.errors import IllegalKey, MalformedRequest, StoreUnavailable
+from pannier_sidecar.state.errors import IllegalKeyError, MalformedRequestError, StoreUnavailableError
 from pannier_sidecar.state.requests import (
     ActorGetRequest,
     ActorTransactRequest,
@@ -90,7 +90,7 @@ async def test_expiry(text: str | None, ttl: int | None) -> None:
 async def test_expiry_that_is_no_number_of_seconds(text: str) -> None:
     store = ScriptedStore()
     service, _, _ = serving(store)
-    with pytest.raises(MalformedRequest, match="ttlInSeconds is .*; write a whole number of seconds"):
+    with pytest.raises(MalformedRequestError, match="ttlInSeconds is .*; write a whole number of seconds"):
         await service.save(SaveRequest(None, [WriteItem("k", b"1", metadata={"ttlInSeconds": text})]))
     assert store.asked == []
 
@@ -118,9 +118,9 @@ async def test_one_item_that_is_wrong_keeps_all_from_being_written() -> None:
         WriteItem("k" * 70_000, b"1"),
         WriteItem("\ud800", b"1"),
     ):
-        with pytest.raises(MalformedRequest):
+        with pytest.raises(MalformedRequestError):
             await service.save(SaveRequest(None, [WriteItem("k", b"1"), wrong]))
-        with pytest.raises(MalformedRequest):
+        with pytest.raises(MalformedRequestError):
             await service.transact(TransactRequest(None, [WriteItem("k", b"1"), wrong]))
     assert store.asked == []
 
@@ -132,13 +132,13 @@ async def test_the_longest_key(letter: str) -> None:
     service, _, _ = serving(store)
     room = (40 - len("app||")) // len(letter.encode())
     await service.get(GetRequest(None, letter * room))
-    with pytest.raises(MalformedRequest, match="bytes long with its prefix; state store statestore takes 40"):
+    with pytest.raises(MalformedRequestError, match="bytes long with its prefix; state store statestore takes 40"):
         await service.get(GetRequest(None, letter * (room + 1)))
 
 
 async def test_a_key_with_half_a_character() -> None:
     service, _, _ = serving(ScriptedStore())
-    with pytest.raises(MalformedRequest, match="is no Unicode text"):
+    with pytest.raises(MalformedRequestError, match="is no Unicode text"):
         await service.get(GetRequest(None, "\ud800"))
 
 
@@ -153,12 +153,12 @@ async def test_actors() -> None:
         [Set("app||cat||tom||a", b"1", metadata=partition), Delete("app||cat||tom||b", metadata=partition)],
     ]
     assert observer.ended == [("statestore", "get", True), ("statestore", "transaction", True)]
-    with pytest.raises(IllegalKey):
+    with pytest.raises(IllegalKeyError):
         await service.get_actor_state(ActorGetRequest("cat", "a||b", "mood"))
 
 
 async def test_a_transaction_is_retried_as_its_first_policy_says() -> None:
-    store = ScriptedStore(StoreUnavailable("down"))
+    store = ScriptedStore(StoreUnavailableError("down"))
     service, _, _ = serving(store)
     items = [WriteItem("a", b"1"), WriteItem("b", b"1", retry=RetryPolicy(1, 1))]
     await service.transact(TransactRequest(None, items))
@@ -211,11 +211,11 @@ async def test_what_is_meant_for_the_outbox_is_refused_and_nothing_is_written(na
     service, _, _ = serving(store)
     event = WriteItem("order", b"the event", metadata={name: "true"})
     for items, shared in (([WriteItem("order", b"1"), event], {}), ([WriteItem("order", b"1")], {name: "true"})):
-        with pytest.raises(MalformedRequest, match=f"metadata {name} asks for the outbox, which is not served"):
+        with pytest.raises(MalformedRequestError, match=f"metadata {name} asks for the outbox, which is not served"):
             await service.transact(TransactRequest(None, items, shared))
-    with pytest.raises(MalformedRequest, match="asks for the outbox"):
+    with pytest.raises(MalformedRequestError, match="asks for the outbox"):
         await service.save(SaveRequest(None, [event]))
-    with pytest.raises(MalformedRequest, match="asks for the outbox"):
+    with pytest.raises(MalformedRequestError, match="asks for the outbox"):
         await service.delete(DeleteRequest(None, WriteItem("order", metadata={name: "true"})))
     assert store.asked == []
     await service.save(SaveRequest(None, [WriteItem("order", b"1", metadata={name: "false"})]))

@@ -7,14 +7,14 @@ import pytest
 
 from pannier_sidecar.state import retries
 from pannier_sidecar.state.errors import (
-    ETagInvalid,
-    ETagMismatch,
-    KeyRefused,
-    NotSupported,
-    OutcomeUnknown,
-    StoreFault,
-    StoreRefused,
-    StoreUnavailable,
+    ETagMismatchError,
+    InvalidETagError,
+    KeyRefusedError,
+    NotSupportedError,
+    OutcomeUnknownError,
+    StoreError,
+    StoreRefusedError,
+    StoreUnavailableError,
 )
 from pannier_sidecar.state.requests import Pattern, RetryPolicy
 
@@ -24,7 +24,7 @@ THRICE = RetryPolicy(interval_ms=1, threshold=3)
 class Failing:
     """Fails with each fault in turn, then succeeds."""
 
-    def __init__(self, *faults: StoreFault):
+    def __init__(self, *faults: StoreError):
         self.faults = list(faults)
         self.attempts = 0
 
@@ -48,36 +48,38 @@ def test_no_pause_outlives_its_caller() -> None:
 
 
 async def test_without_a_policy_there_is_one_attempt() -> None:
-    call = Failing(StoreUnavailable("down"))
-    with pytest.raises(StoreUnavailable):
+    call = Failing(StoreUnavailableError("down"))
+    with pytest.raises(StoreUnavailableError):
         await retries.attempt(call, None, is_conditional=False)
     assert call.attempts == 1
 
 
 async def test_what_may_pass_is_tried_until_it_succeeds() -> None:
-    call = Failing(StoreUnavailable("down"), StoreUnavailable("still down"))
+    call = Failing(StoreUnavailableError("down"), StoreUnavailableError("still down"))
     assert await retries.attempt(call, THRICE, is_conditional=True) == "done"
     assert call.attempts == 3
 
 
 async def test_the_last_failure_is_told_when_the_attempts_are_used_up() -> None:
-    call = Failing(*(StoreUnavailable(str(number)) for number in range(9)))
-    with pytest.raises(StoreUnavailable, match="3"):
+    call = Failing(*(StoreUnavailableError(str(number)) for number in range(9)))
+    with pytest.raises(StoreUnavailableError, match="3"):
         await retries.attempt(call, THRICE, is_conditional=False)
     assert call.attempts == 4
 
 
 async def test_a_threshold_of_zero_is_one_attempt() -> None:
-    call = Failing(StoreUnavailable("down"))
-    with pytest.raises(StoreUnavailable):
+    call = Failing(StoreUnavailableError("down"))
+    with pytest.raises(StoreUnavailableError):
         await retries.attempt(call, RetryPolicy(1, 0), is_conditional=False)
     assert call.attempts == 1
 
 
 @pytest.mark.parametrize(
-    "fault", [ETagMismatch(), ETagInvalid(), KeyRefused(), NotSupported(), StoreRefused()], ids=repr
+    "fault",
+    [ETagMismatchError(), InvalidETagError(), KeyRefusedError(), NotSupportedError(), StoreRefusedError()],
+    ids=repr,
 )
-async def test_what_does_not_pass_is_tried_once(fault: StoreFault) -> None:
+async def test_what_does_not_pass_is_tried_once(fault: StoreError) -> None:
     call = Failing(fault)
     with pytest.raises(type(fault)):
         await retries.attempt(call, THRICE, is_conditional=False)
@@ -85,35 +87,35 @@ async def test_what_does_not_pass_is_tried_once(fault: StoreFault) -> None:
 
 
 async def test_a_conditional_write_whose_answer_was_lost_is_not_repeated() -> None:
-    call = Failing(OutcomeUnknown("lost"))
-    with pytest.raises(OutcomeUnknown):
+    call = Failing(OutcomeUnknownError("lost"))
+    with pytest.raises(OutcomeUnknownError):
         await retries.attempt(call, THRICE, is_conditional=True)
     assert call.attempts == 1
 
 
 async def test_another_write_whose_answer_was_lost_is() -> None:
-    call = Failing(OutcomeUnknown("lost"))
+    call = Failing(OutcomeUnknownError("lost"))
     assert await retries.attempt(call, THRICE, is_conditional=False) == "done"
     assert call.attempts == 2
 
 
-@pytest.mark.parametrize("last", [StoreUnavailable("down"), StoreRefused("full")], ids=repr)
-async def test_after_an_attempt_that_was_not_answered_no_failure_says_that_nothing_happened(last: StoreFault) -> None:
-    call = Failing(OutcomeUnknown("lost"), *[last] * 9)
-    with pytest.raises(OutcomeUnknown, match=f"{last}; an earlier attempt was not answered") as caught:
+@pytest.mark.parametrize("last", [StoreUnavailableError("down"), StoreRefusedError("full")], ids=repr)
+async def test_after_an_attempt_that_was_not_answered_no_failure_says_that_nothing_happened(last: StoreError) -> None:
+    call = Failing(OutcomeUnknownError("lost"), *[last] * 9)
+    with pytest.raises(OutcomeUnknownError, match=f"{last}; an earlier attempt was not answered") as caught:
         await retries.attempt(call, THRICE, is_conditional=False)
     assert str(caught.value).endswith("read the key before writing again")
 
 
 async def test_the_pauses_are_kept() -> None:
-    call = Failing(StoreUnavailable(), StoreUnavailable())
+    call = Failing(StoreUnavailableError(), StoreUnavailableError())
     started = time.monotonic()
     await retries.attempt(call, RetryPolicy(40, 3, Pattern.EXPONENTIAL), is_conditional=False)
     assert time.monotonic() - started >= 0.11
 
 
 async def test_a_caller_that_gives_up_ends_the_attempts() -> None:
-    call = Failing(*(StoreUnavailable() for _ in range(9)))
+    call = Failing(*(StoreUnavailableError() for _ in range(9)))
     with pytest.raises(TimeoutError):
         async with asyncio.timeout(0.05):
             await retries.attempt(call, RetryPolicy(10_000, 3), is_conditional=False)
@@ -122,7 +124,7 @@ async def test_a_caller_that_gives_up_ends_the_attempts() -> None:
 
 async def test_a_policy_over_hours_ends_when_memory_is_short() -> None:
     """Sixteen such saves of 4 MiB, while a store was down, took all others' memory for 100 minutes."""
-    failing = Failing(*(StoreUnavailable("down") for _ in range(100)))
+    failing = Failing(*(StoreUnavailableError("down") for _ in range(100)))
     is_short = False
     call = asyncio.create_task(
         retries.attempt(failing, RetryPolicy(60_000, 100), is_conditional=False, is_short=lambda: is_short)
@@ -130,13 +132,13 @@ async def test_a_policy_over_hours_ends_when_memory_is_short() -> None:
     await asyncio.sleep(0.05)
     assert not call.done()
     is_short = True
-    with pytest.raises(StoreUnavailable, match="down"):
+    with pytest.raises(StoreUnavailableError, match="down"):
         await asyncio.wait_for(call, 20)
     assert failing.attempts == 1
 
 
 async def test_a_policy_that_ends_early_says_what_may_have_happened() -> None:
-    failing = Failing(OutcomeUnknown("lost"), StoreUnavailable("down"))
+    failing = Failing(OutcomeUnknownError("lost"), StoreUnavailableError("down"))
     looks = iter([False, False, True])
-    with pytest.raises(OutcomeUnknown, match="an earlier attempt was not answered"):
+    with pytest.raises(OutcomeUnknownError, match="an earlier attempt was not answered"):
         await retries.attempt(failing, THRICE, is_conditional=False, is_short=lambda: next(looks, True))

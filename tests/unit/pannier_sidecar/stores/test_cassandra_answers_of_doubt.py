@@ -5,7 +5,7 @@ from cassandra import ConsistencyLevel, OperationTimedOut, Unavailable, WriteTim
 from cassandra.cluster import NoHostAvailable
 from cassandra.connection import ConnectionShutdown
 
-from pannier_sidecar.state.errors import OutcomeUnknown, StoreUnavailable
+from pannier_sidecar.state.errors import OutcomeUnknownError, StoreUnavailableError
 from pannier_sidecar.stores.cassandra import faults, settings
 
 SETTINGS = settings.read({"hosts": "a, b"})
@@ -27,8 +27,8 @@ def at(level: int) -> Unavailable:
 )
 def test_a_write_may_have_happened(error: Exception) -> None:
     fault = faults.translated(error, SETTINGS, is_write=True, level=ConsistencyLevel.ALL)
-    assert type(fault) is OutcomeUnknown
-    assert type(faults.translated(error, SETTINGS, is_write=False, level=ConsistencyLevel.ALL)) is StoreUnavailable
+    assert type(fault) is OutcomeUnknownError
+    assert type(faults.translated(error, SETTINGS, is_write=False, level=ConsistencyLevel.ALL)) is StoreUnavailableError
 
 
 @pytest.mark.parametrize(
@@ -44,10 +44,10 @@ def test_a_write_may_have_happened(error: Exception) -> None:
     ids=str,
 )
 def test_a_write_has_not_happened(error: Exception) -> None:
-    assert type(faults.translated(error, SETTINGS, is_write=True, level=ConsistencyLevel.ALL)) is StoreUnavailable
+    assert type(faults.translated(error, SETTINGS, is_write=True, level=ConsistencyLevel.ALL)) is StoreUnavailableError
 
 
 def test_a_write_that_is_answered_by_a_quorum_may_have_happened_when_one_is_missed() -> None:
     error = at(ConsistencyLevel.QUORUM)
     fault = faults.translated(error, SETTINGS, is_write=True, level=ConsistencyLevel.QUORUM)
-    assert type(fault) is OutcomeUnknown
+    assert type(fault) is OutcomeUnknownError

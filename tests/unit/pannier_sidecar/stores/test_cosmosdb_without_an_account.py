@@ -7,7 +7,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pannier_sidecar.network.connections import Connections
-from pannier_sidecar.state.errors import NotSupported, OutcomeUnknown, StoreFault, StoreRefused, StoreUnavailable
+from pannier_sidecar.state.errors import (
+    NotSupportedError,
+    OutcomeUnknownError,
+    StoreError,
+    StoreRefusedError,
+    StoreUnavailableError,
+)
 from pannier_sidecar.state.requests import Set
 from pannier_sidecar.stores.cosmosdb import faults, layout, settings
 from pannier_sidecar.stores.cosmosdb.account import Account
@@ -52,7 +58,7 @@ def test_an_encoded_key_that_is_too_long_is_a_digest() -> None:
 
 
 def test_a_value_that_no_item_holds_is_refused() -> None:
-    with pytest.raises(StoreRefused, match="key k is too large: Cosmos DB takes items of up to 2097152 bytes"):
+    with pytest.raises(StoreRefusedError, match="key k is too large: Cosmos DB takes items of up to 2097152 bytes"):
         layout.item_of(Set("k", b"x" * 1_600_000), None)
 
 
@@ -63,18 +69,18 @@ def test_the_longest_time_is_one_that_cosmos_db_takes() -> None:
 @pytest.mark.parametrize(
     ("status", "kind", "words"),
     [
-        (401, StoreRefused, "correct masterKey"),
-        (403, StoreRefused, "Cosmos DB Built-in Data Contributor"),
-        (404, StoreRefused, "--partition-key-path /partitionKey"),
-        (413, StoreRefused, "too large"),
-        (429, StoreUnavailable, "give it more request units"),
-        (449, StoreUnavailable, "failed for now"),
-        (503, OutcomeUnknown, "read the key before writing again"),
-        (408, OutcomeUnknown, "read the key before writing again"),
-        (400, StoreRefused, "refused the call"),
+        (401, StoreRefusedError, "correct masterKey"),
+        (403, StoreRefusedError, "Cosmos DB Built-in Data Contributor"),
+        (404, StoreRefusedError, "--partition-key-path /partitionKey"),
+        (413, StoreRefusedError, "too large"),
+        (429, StoreUnavailableError, "give it more request units"),
+        (449, StoreUnavailableError, "failed for now"),
+        (503, OutcomeUnknownError, "read the key before writing again"),
+        (408, OutcomeUnknownError, "read the key before writing again"),
+        (400, StoreRefusedError, "refused the call"),
     ],
 )
-def test_an_answer_to_a_write_says_what_to_change(status: int, kind: type[StoreFault], words: str) -> None:
+def test_an_answer_to_a_write_says_what_to_change(status: int, kind: type[StoreError], words: str) -> None:
     fault = faults.of_write(CosmosHttpResponseError(status, "why\nand more"), SETTINGS)
     assert type(fault) is kind
     assert words in str(fault)
@@ -82,13 +88,13 @@ def test_an_answer_to_a_write_says_what_to_change(status: int, kind: type[StoreF
 
 
 def test_a_write_that_was_never_sent_did_not_happen() -> None:
-    assert type(faults.of_write(ServiceRequestError("refused"), SETTINGS)) is StoreUnavailable
-    assert type(faults.of_write(ServiceResponseError("reset"), SETTINGS)) is OutcomeUnknown
-    assert type(faults.of_read(ServiceResponseError("reset"), SETTINGS)) is StoreUnavailable
+    assert type(faults.of_write(ServiceRequestError("refused"), SETTINGS)) is StoreUnavailableError
+    assert type(faults.of_write(ServiceResponseError("reset"), SETTINGS)) is OutcomeUnknownError
+    assert type(faults.of_read(ServiceResponseError("reset"), SETTINGS)) is StoreUnavailableError
 
 
 @pytest.mark.parametrize("level", ["Eventual", "ConsistentPrefix"])
 def test_an_account_that_cannot_be_strong_says_so(level: str) -> None:
     account = Account(SETTINGS, None, Connections(1, 1.0), None, level)  # type: ignore[arg-type]
-    with pytest.raises(NotSupported, match=f"is {level}, which no call can strengthen"):
+    with pytest.raises(NotSupportedError, match=f"is {level}, which no call can strengthen"):
         account.must_be_strong()

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from pannier_crds import catalogue
-from pannier_sidecar.state.errors import StoreRefused
+from pannier_sidecar.state.errors import StoreRefusedError
 from pannier_sidecar.state.store import Store
 from pannier_sidecar.stores import registry
 from pannier_sidecar.stores.registry import Entry
@@ -45,14 +45,14 @@ def test_an_entry_of_the_version_goes_first() -> None:
 
 def test_an_unknown_type_gets_the_known_ones() -> None:
     entries = {name: Entry("nowhere:Store") for name in ("state.rock", "state.clay", "state.rock/v2")}
-    with pytest.raises(StoreRefused, match=r"serves type state.sand; known types: state.clay, state.rock$"):
+    with pytest.raises(StoreRefusedError, match=r"serves type state.sand; known types: state.clay, state.rock$"):
         registry.load("state.sand", entries=entries)
 
 
 def test_a_missing_extra_says_how_to_install_it(importable: Path) -> None:
     (importable / "store_of_rock.py").write_text("import stoneage\n\nclass RockStore: ...\n")
     entries = {"state.rock": Entry("store_of_rock:RockStore", "rock", {"stoneage": "stone-age"})}
-    with pytest.raises(StoreRefused) as caught:
+    with pytest.raises(StoreRefusedError) as caught:
         registry.load("state.rock", entries=entries)
     assert str(caught.value) == "state.rock needs the package stone-age: pip install 'pannier-sidecar[rock]'"
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from pannier_sidecar.state.errors import StoreRefused
+from pannier_sidecar.state.errors import StoreRefusedError
 from pannier_sidecar.state.requests import Set
 from pannier_sidecar.stores.mongodb import layout, settings
 from pannier_sidecar.stores.mongodb.store import ROOM_FOR_KEYS, _following, _in_portions
@@ -57,5 +57,5 @@ def test_a_list_of_keys_ends_before_the_first_other_one(prefix: str, following: 
 
 
 def test_a_value_that_no_document_holds_is_refused() -> None:
-    with pytest.raises(StoreRefused, match="key k is too large: MongoDB takes documents of up to 16777216 bytes"):
+    with pytest.raises(StoreRefusedError, match="key k is too large: MongoDB takes documents of up to 16777216 bytes"):
         layout.document(Set("k", b"x" * layout.MAX_DOCUMENT_BYTES), 0)

@@ -7,7 +7,7 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
-from pannier_sidecar.state.errors import StoreRefused
+from pannier_sidecar.state.errors import StoreRefusedError
 from pannier_sidecar.stores.postgresql.address import read_address
 from pannier_sidecar.stores.postgresql.settings import read
 
@@ -40,7 +40,7 @@ def parameters(connection_string: str, **fields: Any) -> dict[str, str]:
 )  # fmt: skip
 def test_strings_of_both_kinds_are_read(text: str, expected: dict[str, str] | None) -> None:
     if expected is None:
-        with pytest.raises(StoreRefused, match="makes no sense after its character"):
+        with pytest.raises(StoreRefusedError, match="makes no sense after its character"):
             parameters(text)
     else:
         assert parameters(text) == expected
@@ -61,7 +61,7 @@ def test_what_belongs_to_the_pool_is_kept_for_it() -> None:
 
 @pytest.mark.parametrize("text", ["http://h/d", "mysql://u:secret@h/d", "user secret", "host=h password='secret"])
 def test_what_is_neither_is_refused_and_no_password_shown(text: str) -> None:
-    with pytest.raises(StoreRefused, match="connectionString") as caught:
+    with pytest.raises(StoreRefusedError, match="connectionString") as caught:
         read_address(text, {})
     assert "secret" not in str(caught.value)
 
@@ -88,5 +88,5 @@ def test_names_of_tables_are_read_as_unquoted_names(given: dict[str, str], table
 
 @pytest.mark.parametrize("name", ["a b", 'a"b', "1a", "a.b.c", "ä", "a;b"])
 def test_what_is_no_name_is_refused(name: str) -> None:
-    with pytest.raises(StoreRefused, match="is no name of a table"):
+    with pytest.raises(StoreRefusedError, match="is no name of a table"):
         read({"connectionString": "host=h", "tableName": name})

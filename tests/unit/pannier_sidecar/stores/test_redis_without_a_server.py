@@ -7,8 +7,8 @@ from unittest.mock import create_autospec
 import pytest
 from hiredis import ReplyError
 
-from pannier_sidecar.network.pipeline import ConnectionLost
-from pannier_sidecar.state.errors import StoreRefused, StoreUnavailable
+from pannier_sidecar.network.pipeline import ConnectionLostError
+from pannier_sidecar.state.errors import StoreRefusedError, StoreUnavailableError
 from pannier_sidecar.stores.redis import faults, info
 from pannier_sidecar.stores.redis.connection import Connection
 from pannier_sidecar.stores.redis.layout import foreign_value_read
@@ -70,13 +70,13 @@ def test_the_code_of_an_error_is_found_also_inside_a_script(text: str, code: str
     "text", ["LOADING Redis is loading", "CLUSTERDOWN Hash slot not served", "NOREPLICAS Not enough"]
 )
 def test_what_may_pass_is_unavailable(text: str) -> None:
-    assert type(faults.from_reply(ReplyError(text))) is StoreUnavailable
+    assert type(faults.from_reply(ReplyError(text))) is StoreUnavailableError
 
 
 @pytest.mark.parametrize("text", ["NOAUTH x", "WRONGPASS x", "NOPERM x", "OOM x", "MISCONF x"])
 def test_what_does_not_pass_is_refused_with_what_to_change(text: str) -> None:
     fault = faults.from_reply(ReplyError(text))
-    assert type(fault) is StoreRefused
+    assert type(fault) is StoreRefusedError
     assert str(fault).startswith(f"Redis refused: {text.partition(' ')[0]}")
     assert "; " in str(fault)
 
@@ -91,7 +91,7 @@ def test_a_json_document_of_dapr_is_read() -> None:
     found = foreign_value_read(b"ReJSON-RL", b'{"data":{"a":1.10},"version":5,"first-write":0}', -1, "k")
     assert found is not None
     assert (found.value, found.etag) == (b'{"a":1.10}', "5")
-    with pytest.raises(StoreRefused, match="not state"):
+    with pytest.raises(StoreRefusedError, match="not state"):
         foreign_value_read(b"ReJSON-RL", b"[1]", -1, "k")
 
 
@@ -294,6 +294,6 @@ def test_a_server_that_stays_silent_is_given_up(clock: Clock, connection: Connec
     clock.run_timer()
     assert clock.now < 3.2
     lost = answer.exception()
-    assert isinstance(lost, ConnectionLost)
+    assert isinstance(lost, ConnectionLostError)
     assert lost.timed_out
     assert lost.was_sent

@@ -10,7 +10,12 @@ from functools import partial
 import pytest
 from servers.eventually import eventually
 
-from pannier_sidecar.state.errors import ETagMismatch, OutcomeUnknown, StoreRefused, StoreUnavailable
+from pannier_sidecar.state.errors import (
+    ETagMismatchError,
+    OutcomeUnknownError,
+    StoreRefusedError,
+    StoreUnavailableError,
+)
 from pannier_sidecar.stores.sqlite.table import StateTable
 from pannier_sidecar.stores.sqlite.worker import Worker
 
@@ -25,7 +30,9 @@ class Traced:
         self.worker = self.made(self.connect)
 
     def made(self, connect: Callable[[], StateTable], timeout: float = 20) -> Worker:
-        return Worker("test", connect, "BEGIN", where="the test", timeout=timeout, busy_timeout=1, late=OutcomeUnknown)
+        return Worker(
+            "test", connect, "BEGIN", where="the test", timeout=timeout, busy_timeout=1, late=OutcomeUnknownError
+        )
 
     def connect(self) -> StateTable:
         connection = sqlite3.connect(":memory:", isolation_level=None)
@@ -50,7 +57,7 @@ def insert(table: StateTable, now: float, number: object) -> None:
 
 
 def mismatch(table: StateTable, now: float) -> None:
-    raise ETagMismatch("it has 7")
+    raise ETagMismatchError("it has 7")
 
 
 def numbers(table: StateTable, now: float) -> list[int]:
@@ -66,7 +73,7 @@ async def test_calls_of_one_turn_share_one_transaction(traced: Traced) -> None:
 async def test_a_mismatch_does_not_undo_its_neighbours(traced: Traced) -> None:
     jobs = [partial(insert, number=1), mismatch, partial(insert, number=2)]
     ends = await asyncio.gather(*map(traced.worker.submit, jobs), return_exceptions=True)
-    assert [type(end) for end in ends] == [type(None), ETagMismatch, type(None)]
+    assert [type(end) for end in ends] == [type(None), ETagMismatchError, type(None)]
     assert traced.transactions() == 1
     assert await traced.worker.submit(numbers) == [1, 2]
 
@@ -74,7 +81,7 @@ async def test_a_mismatch_does_not_undo_its_neighbours(traced: Traced) -> None:
 async def test_a_statement_that_fails_does_not_undo_its_neighbours(traced: Traced) -> None:
     jobs = [partial(insert, number=number) for number in (1, 2, 2, 3)]
     ends = await asyncio.gather(*map(traced.worker.submit, jobs), return_exceptions=True)
-    assert [type(end) for end in ends] == [type(None), type(None), StoreRefused, type(None)]
+    assert [type(end) for end in ends] == [type(None), type(None), StoreRefusedError, type(None)]
     assert await traced.worker.submit(numbers) == [1, 2, 3]
 
 
@@ -90,9 +97,9 @@ async def test_a_defect_in_a_job_leaves_nobody_waiting(traced: Traced, monkeypat
         ends = await asyncio.gather(*map(traced.worker.submit, jobs), return_exceptions=True)
         while not told:  # the thread tells it after the callers
             await asyncio.sleep(0.01)
-    assert all(isinstance(end, OutcomeUnknown) for end in ends)
+    assert all(isinstance(end, OutcomeUnknownError) for end in ends)
     assert told == [ZeroDivisionError]
-    with pytest.raises(StoreUnavailable, match="the test is not open"):
+    with pytest.raises(StoreUnavailableError, match="the test is not open"):
         await traced.worker.submit(numbers)
 
 
@@ -107,9 +114,9 @@ async def test_starting_tells_why_it_cannot(traced: Traced) -> None:
         raise sqlite3.DatabaseError("no such thing")
 
     worker = traced.made(fail)
-    with pytest.raises(StoreRefused, match=r"the test refused the call \(DatabaseError\)$"):
+    with pytest.raises(StoreRefusedError, match=r"the test refused the call \(DatabaseError\)$"):
         await worker.start()
-    with pytest.raises(StoreUnavailable):
+    with pytest.raises(StoreUnavailableError):
         worker.submit(numbers)
     await worker.stop()
 
@@ -122,7 +129,7 @@ async def test_a_call_that_takes_too_long_is_given_up(traced: Traced) -> None:
 
     worker = traced.made(traced.connect, timeout=0.01)
     await worker.start()
-    with pytest.raises(OutcomeUnknown, match="the test gave no answer within 0.01 s"):
+    with pytest.raises(OutcomeUnknownError, match="the test gave no answer within 0.01 s"):
         await worker.submit(slow)
     await worker.stop()
 
@@ -144,9 +151,9 @@ async def test_a_thread_that_is_stuck_holds_neither_values_nor_calls_without_bou
         kept = weakref.ref(value)
         calls.append(worker.submit(value))
         del value
-        assert [type(end) for end in await asyncio.gather(*calls, return_exceptions=True)] == [OutcomeUnknown] * 2
+        assert [type(end) for end in await asyncio.gather(*calls, return_exceptions=True)] == [OutcomeUnknownError] * 2
         assert kept() is None
-        with pytest.raises(StoreUnavailable, match="does not keep up"):
+        with pytest.raises(StoreUnavailableError, match="does not keep up"):
             for _ in range(100):
                 turn = [worker.submit(numbers) for _ in range(1000)]
                 await asyncio.gather(*turn, return_exceptions=True)

@@ -21,7 +21,7 @@ from cassandra.pool import NoConnectionsAvailable
 from cassandra.protocol import ErrorMessage, IsBootstrappingErrorMessage, OverloadedErrorMessage
 
 from pannier_sidecar.network.reasons import reason
-from pannier_sidecar.state.errors import OutcomeUnknown, StoreFault, StoreRefused, StoreUnavailable
+from pannier_sidecar.state.errors import OutcomeUnknownError, StoreError, StoreRefusedError, StoreUnavailableError
 
 if TYPE_CHECKING:
     from .settings import CassandraSettings
@@ -42,17 +42,17 @@ CLIENT_ERRORS: Final = (*_NOT_DONE, NoHostAvailable, DriverException, Connection
 
 def translated(
     error: Exception, settings: CassandraSettings, *, is_write: bool, level: int | None = None
-) -> StoreFault:
+) -> StoreError:
     """Return the fault that tells of an error of a call whose consistency level was `level`."""
     where = settings.where
     if isinstance(error, NoHostAvailable):
         return _unreached(error, where)
     if isinstance(error, UnresolvableContactPoints):
-        return StoreUnavailable(f"{where} can't be reached: no host has an address; check hosts")
+        return StoreUnavailableError(f"{where} can't be reached: no host has an address; check hosts")
     if refusal := _refusal(error, settings):
-        return StoreRefused(f"{where} {refusal}")
+        return StoreRefusedError(f"{where} {refusal}")
     if isinstance(error, _NOT_DONE) and _HINTS not in str(error):
-        return StoreUnavailable(f"{where} can't be reached: {_not_now(error)}")
+        return StoreUnavailableError(f"{where} can't be reached: {_not_now(error)}")
     if isinstance(error, Unavailable):
         # A write that has been decided can still lack replicas that acknowledge it at its own level. Those that decide
         # are missed at a serial level or, from some versions on, at the quorum that this is.
@@ -63,16 +63,16 @@ def translated(
     return _lost(f"{where} failed ({type(error).__name__})", is_write)
 
 
-def _unreached(error: NoHostAvailable, where: str) -> StoreFault:
+def _unreached(error: NoHostAvailable, where: str) -> StoreError:
     """Return why no host would do: where there are several reasons, one that can be mended."""
     reasons: list[Exception] = list(error.errors.values())
     for each in reasons:
         if isinstance(each, AuthenticationFailed):
-            return StoreRefused(f"{where} refused the login; check username and password")
+            return StoreRefusedError(f"{where} refused the login; check username and password")
         if "[SSL" in str(each):  # the driver keeps only the words of such an error
             advice = "check caCert, clientCert, and that the host's certificate is for its IP address"
-            return StoreRefused(f"{where} can't be spoken to over TLS{_tls(str(each))}; {advice}")
-    return StoreUnavailable(f"{where} can't be reached: {_why(reasons[0]) if reasons else 'no server is up'}")
+            return StoreRefusedError(f"{where} can't be spoken to over TLS{_tls(str(each))}; {advice}")
+    return StoreUnavailableError(f"{where} can't be reached: {_why(reasons[0]) if reasons else 'no server is up'}")
 
 
 def _refusal(error: Exception, settings: CassandraSettings) -> str | None:
@@ -108,7 +108,7 @@ def _counted(error: Unavailable) -> str:
     return f": {asked} are asked for, {alive} are there" if isinstance(asked, int) else ""
 
 
-def _lost(what: str, is_write: bool) -> StoreFault:
+def _lost(what: str, is_write: bool) -> StoreError:
     if is_write:
-        return OutcomeUnknown(what)
-    return StoreUnavailable(what)
+        return OutcomeUnknownError(what)
+    return StoreUnavailableError(what)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final
 
 from cassandra import InvalidRequest, Unauthorized
 
-from pannier_sidecar.state.errors import StoreRefused
+from pannier_sidecar.state.errors import StoreRefusedError
 
 if TYPE_CHECKING:
     from cassandra.cluster import Session
@@ -24,7 +24,7 @@ _TABLE: Final = "SELECT column_name, type, kind FROM system_schema.columns WHERE
 def ensure(session: Session, settings: CassandraSettings) -> None:
     """See to it that the table is there. Blocks.
 
-    Raises StoreRefused with the statement that somebody has to run.
+    Raises StoreRefusedError with the statement that somebody has to run.
     """
     columns = _columns(session, settings)
     if not columns:
@@ -53,7 +53,7 @@ def _check(columns: dict[str, tuple[str, str]], settings: CassandraSettings) -> 
     keys = [name for name, (_, kind) in columns.items() if kind in ("partition_key", "clustering")]
     wrong = [name for name, kind in COLUMNS.items() if columns.get(name, ("", ""))[0] != kind]
     if wrong or keys != ["key"]:
-        raise StoreRefused(
+        raise StoreRefusedError(
             f"table {settings.shown_name} is not one for state: it needs key text PRIMARY KEY, value blob, etag text; "
             "set table or keyspace to another one"
         )
@@ -65,7 +65,7 @@ def _run(session: Session, settings: CassandraSettings, statement: str) -> None:
     except Unauthorized as error:
         shown = statement.replace(settings.name, settings.shown_name).replace(f" {settings.keyspace} ", " KEYSPACE ")
         told = statement if settings.shown_name == settings.name else shown
-        raise StoreRefused(f"this role may not make the table; have an administrator run: {told};") from error
+        raise StoreRefusedError(f"this role may not make the table; have an administrator run: {told};") from error
     except InvalidRequest as error:
         if "conflict" not in str(error):  # another sidecar was faster
             raise

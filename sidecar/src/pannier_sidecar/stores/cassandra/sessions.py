@@ -54,7 +54,10 @@ class _Connection(Cluster.connection_class):  # type: ignore[misc]  # the driver
 
 
 def connect(settings: CassandraSettings) -> Session:
-    """Return a session with as many servers as are there. Blocks; raises the driver's errors, StoreRefused for TLS."""
+    """Return a session with as many servers as are there.
+
+    Blocks; raises the driver's errors, StoreRefusedError for TLS.
+    """
     cluster = _cluster(settings)
     try:
         session = cluster.connect()

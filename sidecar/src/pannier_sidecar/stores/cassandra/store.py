@@ -8,7 +8,7 @@ from itertools import count
 from typing import TYPE_CHECKING, Any, Final
 
 from pannier_sidecar.state.cursors import cursor_after, key_before
-from pannier_sidecar.state.errors import ETagMismatch, StoreFault, StoreRefused, StoreUnavailable
+from pannier_sidecar.state.errors import ETagMismatchError, StoreError, StoreRefusedError, StoreUnavailableError
 from pannier_sidecar.state.requests import Delete, Get, Set, Write
 from pannier_sidecar.state.store import Feature, KeyPage, Store, StoredValue
 
@@ -88,7 +88,7 @@ class CassandraStore(Store):
         """Return if any node answers: the replicas of one key may be away while those of others are there."""
         session = self._session
         if session is None:
-            raise StoreUnavailable("the Cassandra store is not open, or closed")
+            raise StoreUnavailableError("the Cassandra store is not open, or closed")
         try:
             await sessions.execute(session, statements.OF_THE_NODE, _nothing)
         except faults.CLIENT_ERRORS as error:
@@ -122,23 +122,23 @@ class CassandraStore(Store):
         else:
             await self._write(write, prepared.delete_if_etag, [write.key, write.if_match])
 
-    async def bulk_get(self, gets: Sequence[Get]) -> Sequence[StoredValue | StoreFault | None]:
+    async def bulk_get(self, gets: Sequence[Get]) -> Sequence[StoredValue | StoreError | None]:
         places = asyncio.Semaphore(AT_ONCE)
 
-        async def entry(get: Get) -> StoredValue | StoreFault | None:
+        async def entry(get: Get) -> StoredValue | StoreError | None:
             async with places:
                 try:
                     return await self.get(get)
-                except StoreFault as fault:
+                except StoreError as fault:
                     return fault
 
         self._opened()
         return await asyncio.gather(*map(entry, gets))
 
-    async def bulk_write(self, writes: Sequence[Write]) -> Sequence[StoreFault | None]:
+    async def bulk_write(self, writes: Sequence[Write]) -> Sequence[StoreError | None]:
         """Carry out each write for itself; only those to one key wait for each other."""
         places = asyncio.Semaphore(AT_ONCE)
-        faults_by_place: dict[int, StoreFault] = {}
+        faults_by_place: dict[int, StoreError] = {}
         by_key: dict[str, list[int]] = {}
         for place, write in enumerate(writes):
             by_key.setdefault(write.key, []).append(place)
@@ -149,7 +149,7 @@ class CassandraStore(Store):
                     write = writes[place]
                     try:
                         await (self.set(write) if isinstance(write, Set) else self.delete(write))
-                    except StoreFault as fault:
+                    except StoreError as fault:
                         faults_by_place[place] = fault
 
         await asyncio.gather(*map(in_turn, by_key.values()))
@@ -175,7 +175,7 @@ class CassandraStore(Store):
 
     def _opened(self) -> Statements:
         if self._prepared is None:
-            raise StoreUnavailable("the Cassandra store is not open, or closed")
+            raise StoreUnavailableError("the Cassandra store is not open, or closed")
         return self._prepared
 
     async def _read(self, get: Get) -> Any:
@@ -208,7 +208,7 @@ class CassandraStore(Store):
     async def _execute(self, statement: Any, values: list[Any], level: int, *, is_write: bool = False) -> list[Row]:
         session = self._session
         if session is None:
-            raise StoreUnavailable("the Cassandra store is not open, or closed")
+            raise StoreUnavailableError("the Cassandra store is not open, or closed")
         bound = statement.bind(values)
         bound.consistency_level, bound.serial_consistency_level = level, self._settings.levels.serial
         await self._take_place()
@@ -226,7 +226,7 @@ class CassandraStore(Store):
             async with asyncio.timeout(self._settings.timeout):
                 await self._places.acquire()
         except TimeoutError:
-            raise StoreUnavailable(
+            raise StoreUnavailableError(
                 f"{self._settings.where} has more calls waiting than it can take; try again later"
             ) from None
 
@@ -240,14 +240,14 @@ def _native_ttl(write: Set) -> int:
     if write.ttl is None:
         return 0
     if write.ttl > LONGEST_TTL:
-        raise StoreRefused(
+        raise StoreRefusedError(
             f"ttlInSeconds {write.ttl} of key {write.key} is too long: Cassandra takes {LONGEST_TTL} seconds "
             "(20 years); write a smaller one, or -1 for a value that stays"
         )
     return write.ttl + 1
 
 
-def _mismatch(write: Write) -> ETagMismatch:
+def _mismatch(write: Write) -> ETagMismatchError:
     if write.if_absent:
-        return ETagMismatch(f"key {write.key} exists already, and first-write without an ETag only creates")
-    return ETagMismatch(f"key {write.key} does not exist with ETag {write.if_match}; read it again")
+        return ETagMismatchError(f"key {write.key} exists already, and first-write without an ETag only creates")
+    return ETagMismatchError(f"key {write.key} does not exist with ETag {write.if_match}; read it again")

@@ -10,7 +10,7 @@ import asyncio
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 
-from pannier_sidecar.state.errors import StoreUnavailable
+from pannier_sidecar.state.errors import StoreUnavailableError
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -32,7 +32,7 @@ class Turns:
 
     @asynccontextmanager
     async def of(self, key: str) -> AsyncIterator[None]:
-        """Wait until it is one's turn. Raises StoreUnavailable when that takes too long."""
+        """Wait until it is one's turn. Raises StoreUnavailableError when that takes too long."""
         queue = self._queues.setdefault(key, _Queue())
         queue.length += 1
         try:
@@ -54,7 +54,7 @@ class Turns:
             async with asyncio.timeout(self._timeout):
                 await queue.lock.acquire()
         except TimeoutError:
-            raise StoreUnavailable(
+            raise StoreUnavailableError(
                 f"key {key} is being written by {queue.length - 1} other calls; nothing was written within "
                 f"{self._timeout:g} s; try again later"
             ) from None

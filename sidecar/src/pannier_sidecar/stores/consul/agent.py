@@ -11,7 +11,7 @@ from msgspec import DecodeError, Struct, json
 from yarl import URL
 
 from pannier_sidecar.network.connections import Connections, TooManyConnections
-from pannier_sidecar.state.errors import OutcomeUnknown, StoreRefused, StoreUnavailable
+from pannier_sidecar.state.errors import OutcomeUnknownError, StoreRefusedError, StoreUnavailableError
 
 from . import faults
 from .entries import Entry, Operation
@@ -62,10 +62,10 @@ class Done(NamedTuple):
 
 
 class Agent:
-    """An agent that is asked for the key/value store. Every method raises a StoreFault."""
+    """An agent that is asked for the key/value store. Every method raises a StoreError."""
 
     def __init__(self, settings: ConsulSettings):
-        """Has to be made where the event loop runs. Raises StoreRefused for a certificate that cannot be used."""
+        """Has to be made where the event loop runs. Raises StoreRefusedError for a certificate that cannot be used."""
         self._settings = settings
         self._kv = f"{settings.url}/v1/kv/"
         self._datacenter = f"dc={quote(settings.datacenter, safe='')}" if settings.datacenter else ""
@@ -103,7 +103,7 @@ class Agent:
         try:
             body = await self._ask("GET", f"{self._settings.url}/v1/agent/self")
             return _decoded(body, _Self).debug_config
-        except StoreRefused:
+        except StoreRefusedError:
             return Limits()
 
     async def read(self, name: str, strong: bool = False) -> Entry | None:
@@ -146,14 +146,16 @@ class Agent:
             try:
                 return await self._once(method, url, body)
             except TooManyConnections as error:
-                raise StoreUnavailable(f"Consul at {self._settings.where}: {error}") from error
-            except faults.NotNow as error:
+                raise StoreUnavailableError(f"Consul at {self._settings.where}: {error}") from error
+            except faults.TryLaterError as error:
                 raise error.fault(is_write=is_write) from error
             except (TimeoutError, aiohttp.ClientError, RuntimeError) as error:
                 if self._session.closed:
                     closed = "the Consul store is closed"
                     was_sent = not isinstance(error, RuntimeError)  # which aiohttp raises before it connects
-                    raise OutcomeUnknown(closed) if is_write and was_sent else StoreUnavailable(closed) from error
+                    raise (
+                        OutcomeUnknownError(closed) if is_write and was_sent else StoreUnavailableError(closed)
+                    ) from error
                 if is_last or not faults.is_loss(error):
                     raise faults.of_connection(error, self._settings, is_write=is_write) from error
         raise AssertionError("the last attempt returns or raises")
@@ -176,7 +178,7 @@ class Agent:
         if status == 404 and not answer:
             return b""
         if status >= 500 or status == 429:
-            raise faults.NotNow(self._settings, status, answer.decode(errors="replace").strip())
+            raise faults.TryLaterError(self._settings, status, answer.decode(errors="replace").strip())
         raise faults.refusal(self._settings, status, answer.decode(errors="replace").strip())
 
 
@@ -184,4 +186,4 @@ def _decoded(body: bytes, kind: type[Found]) -> Found:
     try:
         return json.decode(body, type=kind)
     except DecodeError as error:
-        raise StoreRefused("what answers is no Consul; check httpAddr") from error
+        raise StoreRefusedError("what answers is no Consul; check httpAddr") from error

@@ -20,7 +20,7 @@ from typing import Any, Final
 
 from msgspec import Struct
 
-from pannier_sidecar.state.errors import ETagInvalid, ETagMismatch
+from pannier_sidecar.state.errors import ETagMismatchError, InvalidETagError
 from pannier_sidecar.state.requests import Set, Write
 from pannier_sidecar.state.store import StoredValue
 
@@ -85,7 +85,7 @@ def index(write: Write) -> int:
     """Return the ModifyIndex that a write with an ETag wants. Raises ETagMismatch and ETagInvalid."""
     found = _ETAG(write.if_match or "")
     if found is None:
-        raise ETagInvalid(
+        raise InvalidETagError(
             f"{write.if_match!r} for key {write.key} is no ETag of a Consul store; "
             "send the one that the last read returned"
         )
@@ -94,10 +94,10 @@ def index(write: Write) -> int:
     return int(found[1])
 
 
-def mismatch(write: Write) -> ETagMismatch:
+def mismatch(write: Write) -> ETagMismatchError:
     if write.if_absent:
-        return ETagMismatch(f"key {write.key} exists already, and first-write without an ETag only creates")
-    return ETagMismatch(f"key {write.key} has no longer the ETag {write.if_match}; read it again")
+        return ETagMismatchError(f"key {write.key} exists already, and first-write without an ETag only creates")
+    return ETagMismatchError(f"key {write.key} has no longer the ETag {write.if_match}; read it again")
 
 
 # --- operations of a transaction --------------------------------------------------------------------------------------

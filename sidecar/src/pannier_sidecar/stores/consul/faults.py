@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 import aiohttp
 
 from pannier_sidecar.network.reasons import reason
-from pannier_sidecar.state.errors import OutcomeUnknown, StoreFault, StoreRefused, StoreUnavailable
+from pannier_sidecar.state.errors import OutcomeUnknownError, StoreError, StoreRefusedError, StoreUnavailableError
 
 if TYPE_CHECKING:
     from .settings import ConsulSettings
@@ -27,7 +27,7 @@ _NOT_DONE: Final = {
 """What Consul says when it has done nothing, and our words for it."""
 
 
-class NotNow(Exception):
+class TryLaterError(Exception):
     """Consul cannot do it now."""
 
     def __init__(self, settings: ConsulSettings, status: int, text: str):
@@ -35,9 +35,9 @@ class NotNow(Exception):
         self._was_not_done = bool(known)
         super().__init__(f"Consul at {settings.where} cannot do it now ({known or status})")
 
-    def fault(self, *, is_write: bool) -> StoreFault:
+    def fault(self, *, is_write: bool) -> StoreError:
         told = str(self)
-        return OutcomeUnknown(told) if is_write and not self._was_not_done else StoreUnavailable(told)
+        return OutcomeUnknownError(told) if is_write and not self._was_not_done else StoreUnavailableError(told)
 
 
 def is_loss(error: Exception) -> bool:
@@ -46,33 +46,35 @@ def is_loss(error: Exception) -> bool:
     return isinstance(error, aiohttp.ServerDisconnectedError | aiohttp.ClientOSError) and not is_of_connecting
 
 
-def of_connection(error: Exception, settings: ConsulSettings, *, is_write: bool) -> StoreFault:
+def of_connection(error: Exception, settings: ConsulSettings, *, is_write: bool) -> StoreError:
     """Return the fault that an error of the connection means."""
     where = f"Consul at {settings.where}"
     if isinstance(error, aiohttp.ClientConnectorCertificateError | aiohttp.ClientSSLError | ssl.SSLError):
         advice = "let caCert name the authority that signed its certificate, or check httpAddr and scheme"
-        return StoreRefused(f"no TLS with {where}: {_why(error)}; {advice}")
+        return StoreRefusedError(f"no TLS with {where}: {_why(error)}; {advice}")
     if isinstance(error, aiohttp.ClientConnectorError):
-        return StoreUnavailable(f"{where} cannot be reached: {_why(error)}; check httpAddr and scheme")
+        return StoreUnavailableError(f"{where} cannot be reached: {_why(error)}; check httpAddr and scheme")
     if isinstance(error, aiohttp.ConnectionTimeoutError):
-        return StoreUnavailable(f"{where} could not be reached within {settings.timeout:g} s (timeout)")
+        return StoreUnavailableError(f"{where} could not be reached within {settings.timeout:g} s (timeout)")
     if isinstance(error, TimeoutError):
         told = f"{where} did not answer within {settings.timeout:g} s (timeout)"
     else:
         told = f"the connection to {where} was lost ({type(error).__name__})"
-    return OutcomeUnknown(told) if is_write else StoreUnavailable(told)
+    return OutcomeUnknownError(told) if is_write else StoreUnavailableError(told)
 
 
-def refusal(settings: ConsulSettings, status: int, text: str) -> StoreRefused:
+def refusal(settings: ConsulSettings, status: int, text: str) -> StoreRefusedError:
     """Return the fault that an error answer means, with what to change."""
     told = f"Consul at {settings.where} refused ({status})"
     if status == 413 or "too large" in text:
-        return StoreRefused(f"{told}; what was sent is too large: store less, or raise kv_max_value_size in Consul")
+        return StoreRefusedError(
+            f"{told}; what was sent is too large: store less, or raise kv_max_value_size in Consul"
+        )
     if status == 403 or "ACL not found" in text:
-        return StoreRefused(told + permission_advice(settings))
+        return StoreRefusedError(told + permission_advice(settings))
     if "HTTPS server" in text:
-        return StoreRefused(f"{told}; set scheme: https")
-    return StoreRefused(told)
+        return StoreRefusedError(f"{told}; set scheme: https")
+    return StoreRefusedError(told)
 
 
 def permission_advice(settings: ConsulSettings) -> str:

@@ -7,7 +7,7 @@ import logging
 from random import uniform
 from typing import TYPE_CHECKING, Final
 
-from pannier_sidecar.state.errors import StoreFault
+from pannier_sidecar.state.errors import StoreError
 
 from . import entries
 
@@ -59,7 +59,7 @@ class Remains:
             while self._known:
                 name, index = self._known.popitem()
                 await self._agent.transact([entries.removal(name, index)])
-        except StoreFault as fault:
+        except StoreError as fault:
             self._known.clear()
             log.warning("expired keys stay for now: %s", fault)
         finally:
@@ -70,5 +70,5 @@ class Remains:
             await asyncio.sleep(interval * uniform(0.5, 1))  # not all sidecars in the same moment
             try:
                 await look()
-            except StoreFault as fault:
+            except StoreError as fault:
                 log.warning("expired keys were not looked for: %s", fault)

@@ -42,7 +42,7 @@ class ConsulSettings(Struct, frozen=True):
 
     @classmethod
     def read(cls, settings: Mapping[str, Setting]) -> ConsulSettings:
-        """Return the settings. Raises StoreRefused naming the field, its value and what to write."""
+        """Return the settings. Raises StoreRefusedError naming the field, its value and what to write."""
         path = _text(settings, "keyPrefixPath").strip("/") or "dapr"
         address = settings.get("httpAddr") or "127.0.0.1:8500"
         url = _url(address, _text(settings, "scheme") or "http")

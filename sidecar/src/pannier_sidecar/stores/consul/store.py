@@ -8,7 +8,7 @@ from collections import defaultdict
 from typing import TYPE_CHECKING
 
 from pannier_sidecar.state.cursors import cursor_after, key_before
-from pannier_sidecar.state.errors import NotSupported, StoreFault, StoreRefused, StoreUnavailable
+from pannier_sidecar.state.errors import NotSupportedError, StoreError, StoreRefusedError, StoreUnavailableError
 from pannier_sidecar.state.requests import Delete, Get, Set, Write
 from pannier_sidecar.state.store import Feature, KeyPage, Setting, Store, StoredValue
 
@@ -64,7 +64,7 @@ class ConsulStore(Store):
 
     async def ping(self) -> None:
         if not await self._agent.leader():
-            raise StoreUnavailable("Consul has no cluster leader; look at consul operator raft list-peers")
+            raise StoreUnavailableError("Consul has no cluster leader; look at consul operator raft list-peers")
 
     async def get(self, get: Get) -> StoredValue | None:
         name = self._prefix + get.key
@@ -90,7 +90,7 @@ class ConsulStore(Store):
         else:
             await self._agent.delete(name)
 
-    async def bulk_get(self, gets: Sequence[Get]) -> Sequence[StoredValue | StoreFault | None]:
+    async def bulk_get(self, gets: Sequence[Get]) -> Sequence[StoredValue | StoreError | None]:
         """Read up to 64 keys in one trip."""
         names = [self._prefix + get.key for get in gets]
         groups = [
@@ -101,9 +101,9 @@ class ConsulStore(Store):
         found = {name: value for values in await asyncio.gather(*groups) for name, value in values.items()}
         return [found.get(name) for name in names]
 
-    async def bulk_write(self, writes: Sequence[Write]) -> Sequence[StoreFault | None]:
+    async def bulk_write(self, writes: Sequence[Write]) -> Sequence[StoreError | None]:
         """Carry out writes side by side, those of one key one after another."""
-        faults: list[StoreFault | None] = [None] * len(writes)
+        faults: list[StoreError | None] = [None] * len(writes)
         places = defaultdict(list)
         for place, write in enumerate(writes):
             places[write.key].append(place)
@@ -133,7 +133,7 @@ class ConsulStore(Store):
                 raise self._refusal(errors[0])
             await self._learn_expired(conditional[errors[0].place], expired)
         if writes:
-            raise StoreUnavailable("keys are written and deleted too often to find them absent; try again")
+            raise StoreUnavailableError("keys are written and deleted too often to find them absent; try again")
 
     async def keys(self, prefix: str, limit: int, cursor: str | None) -> KeyPage:
         """List a page; Consul gives all names at once, so each page costs that."""
@@ -159,7 +159,7 @@ class ConsulStore(Store):
     @property
     def _agent(self) -> Agent:
         if self._opened is None:
-            raise StoreUnavailable("the Consul store is not open")
+            raise StoreUnavailableError("the Consul store is not open")
         return self._opened[0]
 
     @property
@@ -175,10 +175,10 @@ class ConsulStore(Store):
             return None
         return entry.stored
 
-    async def _values(self, names: Sequence[str], strong: bool) -> Mapping[str, StoredValue | StoreFault | None]:
+    async def _values(self, names: Sequence[str], strong: bool) -> Mapping[str, StoredValue | StoreError | None]:
         try:
             found = await self._read(names, strong)
-        except StoreFault as fault:
+        except StoreError as fault:
             return dict.fromkeys(names, fault)
         return {name: self._value(entry) for name, entry in found.items()}
 
@@ -212,7 +212,7 @@ class ConsulStore(Store):
     def _check_size(self, write: Write) -> None:
         limit = self._limits.value
         if isinstance(write, Set) and limit and len(write.value) > limit:
-            raise StoreRefused(
+            raise StoreRefusedError(
                 f"the value of key {write.key} is too large for Consul: {len(write.value)} bytes, and it takes {limit};"
                 " store less under one key, or raise kv_max_value_size in Consul"
             )
@@ -221,7 +221,7 @@ class ConsulStore(Store):
         """Raise the fault of a transaction that is more than Consul takes."""
         operations = len(conditional) + len(last)
         if operations > entries.MAX_OPERATIONS:
-            raise NotSupported(
+            raise NotSupportedError(
                 f"the transaction takes {operations} operations of Consul, which allows {entries.MAX_OPERATIONS}: "
                 "one for each key and one for each ETag; make it smaller"
             )
@@ -230,16 +230,16 @@ class ConsulStore(Store):
         size = sum(len(write.value) for write in last.values() if isinstance(write, Set)) * 4 // 3  # in base64
         limit = max(self._limits.value, self._limits.transaction)
         if limit and size > limit:
-            raise StoreRefused(
+            raise StoreRefusedError(
                 f"the transaction is too large for Consul: {size} bytes in base64, and it takes {limit}; "
                 "make it smaller, or raise kv_max_value_size in Consul"
             )
 
-    def _refusal(self, error: OperationError) -> StoreRefused:
-        return StoreRefused(f"Consul refused{faults.words(error.what)}{self._agent.permission_advice}")
+    def _refusal(self, error: OperationError) -> StoreRefusedError:
+        return StoreRefusedError(f"Consul refused{faults.words(error.what)}{self._agent.permission_advice}")
 
     async def _prove_permissions(self) -> None:
-        """Raise StoreRefused if the token may not write: something that nobody has is deleted."""
+        """Raise StoreRefusedError if the token may not write: something that nobody has is deleted."""
         await self.transact([Delete("pannier permission probe 6d1f0a7c-58b4-4f0e-9a57-2c1f3a6be0d9")])
 
     async def _look_for_expired(self) -> None:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 from azure.cosmos.aio import CosmosClient
 
 from pannier_sidecar.network.connections import Connections
-from pannier_sidecar.state.errors import NotSupported, StoreRefused
+from pannier_sidecar.state.errors import NotSupportedError, StoreRefusedError
 
 from .transport import CONNECTIONS, Transport
 
@@ -39,16 +39,16 @@ class Account:
     """The account's level, which a call can only relax."""
 
     def must_be_strong(self) -> None:
-        """Raise NotSupported where a read could miss what this sidecar has written."""
+        """Raise NotSupportedError where a read could miss what this sidecar has written."""
         if self.consistency not in ENOUGH_FOR_STRONG:
-            raise NotSupported(
+            raise NotSupportedError(
                 f"the consistency of the account is {self.consistency}, which no call can strengthen; "
                 "make it Session or Strong, or read without strong consistency"
             )
 
 
 async def sign_in(settings: CosmosDBSettings, until_closed: AsyncExitStack) -> Account:
-    """Open a client that lives as long as the stack does. Raises the client's errors and StoreRefused."""
+    """Open a client that lives as long as the stack does. Raises the client's errors and StoreRefusedError."""
     connections = Connections(CONNECTIONS, settings.timeout / 2)
     until_closed.callback(connections.close)
     client = CosmosClient(
@@ -92,7 +92,7 @@ async def _credential(settings: CosmosDBSettings, until_closed: AsyncExitStack) 
 def _must_have_partitions(properties: dict[str, Any], settings: CosmosDBSettings) -> None:
     paths = (properties.get("partitionKey") or {}).get("paths")
     if paths != [PARTITION_PATH]:
-        raise StoreRefused(
+        raise StoreRefusedError(
             f"{settings} has the partition key {', '.join(paths or ['none'])}, which can't be changed; make another "
             f"one with {PARTITION_PATH} and write it as collection"
         )

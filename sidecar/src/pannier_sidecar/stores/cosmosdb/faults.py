@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 from azure.core.exceptions import AzureError, HttpResponseError, ServiceRequestError
 
 from pannier_sidecar.network.reasons import reason
-from pannier_sidecar.state.errors import OutcomeUnknown, StoreFault, StoreRefused, StoreUnavailable
+from pannier_sidecar.state.errors import OutcomeUnknownError, StoreError, StoreRefusedError, StoreUnavailableError
 
 if TYPE_CHECKING:
     from .settings import CosmosDBSettings
@@ -46,23 +46,23 @@ def is_throttled(error: BaseException | None) -> bool:
     return isinstance(error, HttpResponseError) and error.status_code == _THROTTLED
 
 
-def of_read(error: Exception, settings: CosmosDBSettings) -> StoreFault:
+def of_read(error: Exception, settings: CosmosDBSettings) -> StoreError:
     """Return the fault that tells of a call that has changed nothing."""
     if isinstance(error, TimeoutError):
-        return StoreUnavailable(f"{settings} gave no answer within {settings.timeout:g} s")
+        return StoreUnavailableError(f"{settings} gave no answer within {settings.timeout:g} s")
     if isinstance(error, HttpResponseError) and error.status_code:
         return _of_status(error, error.status_code, settings)
     if isinstance(error, AzureError):
-        return StoreUnavailable(f"{settings} can't be reached: {_why(error)}")
-    return StoreRefused(f"{settings} can't be used as the component says; correct url and masterKey")
+        return StoreUnavailableError(f"{settings} can't be reached: {_why(error)}")
+    return StoreRefusedError(f"{settings} can't be used as the component says; correct url and masterKey")
 
 
-def of_write(error: Exception, settings: CosmosDBSettings) -> StoreFault:
+def of_write(error: Exception, settings: CosmosDBSettings) -> StoreError:
     """Return the fault that tells of a write that may have been sent."""
     fault = of_read(error, settings)
-    if not isinstance(fault, StoreUnavailable) or _was_not_done(error):
+    if not isinstance(fault, StoreUnavailableError) or _was_not_done(error):
         return fault
-    return OutcomeUnknown(str(fault))
+    return OutcomeUnknownError(str(fault))
 
 
 def _was_not_done(error: Exception) -> bool:
@@ -71,14 +71,14 @@ def _was_not_done(error: Exception) -> bool:
     return isinstance(error, ServiceRequestError)
 
 
-def _of_status(error: HttpResponseError, status: int, settings: CosmosDBSettings) -> StoreFault:
+def _of_status(error: HttpResponseError, status: int, settings: CosmosDBSettings) -> StoreError:
     sub_status = getattr(error, "sub_status", None)
     said = f"{status}/{sub_status}" if isinstance(sub_status, int) and sub_status else str(status)
     if status == 429:
-        return StoreUnavailable(f"{settings} has no throughput left ({said}); give it more request units")
+        return StoreUnavailableError(f"{settings} has no throughput left ({said}); give it more request units")
     if status in _PASSES or status >= 500 or (status == MISSING and getattr(error, "sub_status", None) == 1002):
-        return StoreUnavailable(f"{settings} failed for now ({said})")
-    return StoreRefused(f"{settings} {_ADVICE.get(status, 'refused the call')} ({said})")
+        return StoreUnavailableError(f"{settings} failed for now ({said})")
+    return StoreRefusedError(f"{settings} {_ADVICE.get(status, 'refused the call')} ({said})")
 
 
 def _why(error: AzureError) -> str:

@@ -13,7 +13,7 @@ from hashlib import sha256
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import quote
 
-from pannier_sidecar.state.errors import NotSupported, StoreRefused
+from pannier_sidecar.state.errors import NotSupportedError, StoreRefusedError
 from pannier_sidecar.state.store import StoredValue
 
 if TYPE_CHECKING:
@@ -54,7 +54,7 @@ def partition_of(call: Get | Write) -> str:
 def item_of(write: Set, default_ttl: int | None) -> Item:
     """Return the item of a write; `default_ttl` is the container's, None where it lets nothing expire.
 
-    Raises StoreRefused for a value that is too large, and NotSupported where it could not expire.
+    Raises StoreRefusedError for a value that is too large, and NotSupportedError where it could not expire.
     """
     item: Item = {
         "id": id_of(write.key),
@@ -64,7 +64,7 @@ def item_of(write: Set, default_ttl: int | None) -> Item:
     }
     size = len(item["value"]) + len(item["id"].encode()) + len(item[_PARTITION].encode()) + _OVERHEAD
     if size > MAX_ITEM_BYTES:
-        raise StoreRefused(
+        raise StoreRefusedError(
             f"the value of key {write.key} is too large: Cosmos DB takes items of up to {MAX_ITEM_BYTES} bytes, and "
             f"this one has {size} in base64"
         )
@@ -76,7 +76,7 @@ def _ttl(write: Set, default_ttl: int | None) -> int | None:
     if write.ttl is None:
         return _NEVER if default_ttl is not None and default_ttl > 0 else None
     if default_ttl is None:
-        raise NotSupported(
+        raise NotSupportedError(
             f"key {write.key} can't expire: the container's time to live is off; turn it on without a default "
             "(az cosmosdb sql container update --ttl -1 ...), or leave ttlInSeconds out"
         )
@@ -85,9 +85,11 @@ def _ttl(write: Set, default_ttl: int | None) -> int | None:
 
 
 def stored_value(item: Mapping[str, Any], default_ttl: int | None) -> StoredValue:
-    """Return what an item holds. Raises StoreRefused for one that is no state."""
+    """Return what an item holds. Raises StoreRefusedError for one that is no state."""
     if "value" not in item:
-        raise StoreRefused(f"item {item['id']} has no property value, so it holds no state; write another collection")
+        raise StoreRefusedError(
+            f"item {item['id']} has no property value, so it holds no state; write another collection"
+        )
     return StoredValue(_decoded(item), item["_etag"], _expiry(item, default_ttl))
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 from pannier_crds.addresses.hosts import full_url
 from pannier_crds.secret import Secret, number, reveal, shown
 from pannier_sidecar.network.fields import read_field, shown_addresses
-from pannier_sidecar.state.errors import StoreRefused
+from pannier_sidecar.state.errors import StoreRefusedError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -47,7 +47,7 @@ class CosmosDBSettings:
 
 
 def read(settings: Mapping[str, Setting]) -> CosmosDBSettings:
-    """Return the settings. Raises StoreRefused naming the one that is missing."""
+    """Return the settings. Raises StoreRefusedError naming the one that is missing."""
     url, database, container = (_required(settings, name) for name in ("url", "database", "collection"))
     scheme, address = read_field("url", url, full_url)
     where = shown_addresses("url", settings.get("url"), (f"{scheme}://{address}",))
@@ -73,5 +73,5 @@ def _text(settings: Mapping[str, Setting], name: str) -> str:
 def _required(settings: Mapping[str, Setting], name: str) -> str:
     text = _text(settings, name)
     if not text:
-        raise StoreRefused(f"{name} is missing; Cosmos DB is found by url, database and collection")
+        raise StoreRefusedError(f"{name} is missing; Cosmos DB is found by url, database and collection")
     return text

@@ -10,7 +10,7 @@ from azure.core.exceptions import ServiceResponseError
 from azure.cosmos.exceptions import CosmosResourceNotFoundError
 
 from pannier_sidecar.network.connections import TooManyConnections
-from pannier_sidecar.state.errors import StoreFault, StoreUnavailable
+from pannier_sidecar.state.errors import StoreError, StoreUnavailableError
 from pannier_sidecar.state.joining import joined, with_distinct_keys
 from pannier_sidecar.state.store import Feature, Store, StoredValue
 
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from pannier_sidecar.state.requests import Delete, Get, Set, Write
     from pannier_sidecar.state.store import Setting
 
-    Fault = Callable[[Exception, settings.CosmosDBSettings], StoreFault]
+    Fault = Callable[[Exception, settings.CosmosDBSettings], StoreError]
 
 Result = TypeVar("Result")
 
@@ -68,7 +68,7 @@ class CosmosDBStore(Store):
     async def probe(self) -> None:
         try:
             await self.ping()
-        except StoreUnavailable as fault:
+        except StoreUnavailableError as fault:
             if not faults.is_throttled(fault.__cause__):
                 raise
 
@@ -85,7 +85,7 @@ class CosmosDBStore(Store):
     async def delete(self, write: Delete) -> None:
         await self._write(write)
 
-    async def bulk_get(self, gets: Sequence[Get]) -> Sequence[StoredValue | StoreFault | None]:
+    async def bulk_get(self, gets: Sequence[Get]) -> Sequence[StoredValue | StoreError | None]:
         opened = self._account
         if any(get.strong for get in gets):
             opened.must_be_strong()
@@ -97,15 +97,15 @@ class CosmosDBStore(Store):
         found = {(item["id"], item["partitionKey"]): _entry(item, opened.default_ttl) for item in items}
         return [found.get(place) for place in places]
 
-    async def bulk_write(self, writes: Sequence[Write]) -> Sequence[StoreFault | None]:
-        results: list[StoreFault | None] = []
+    async def bulk_write(self, writes: Sequence[Write]) -> Sequence[StoreError | None]:
+        results: list[StoreError | None] = []
         room = asyncio.Semaphore(AT_ONCE)
 
-        async def attempt(write: Write) -> StoreFault | None:
+        async def attempt(write: Write) -> StoreError | None:
             async with room:
                 try:
                     await self._write(write)
-                except StoreFault as fault:
+                except StoreError as fault:
                     return fault
             return None
 
@@ -124,7 +124,7 @@ class CosmosDBStore(Store):
     @property
     def _account(self) -> account.Account:
         if self._opened is None:
-            raise StoreUnavailable("the Cosmos DB store is not open")
+            raise StoreUnavailableError("the Cosmos DB store is not open")
         return self._opened
 
     async def _write(self, write: Write) -> None:
@@ -139,7 +139,7 @@ class CosmosDBStore(Store):
         except TooManyConnections as error:
             if asyncio.iscoroutine(call):
                 call.close()
-            raise StoreUnavailable(f"{opened.settings}: {error}") from error
+            raise StoreUnavailableError(f"{opened.settings}: {error}") from error
         except CLIENT_ERRORS as error:
             raise fault_of(error, opened.settings) from error
         except WHEN_CLOSED as error:
@@ -157,8 +157,8 @@ async def _found(opened: account.Account, get: Get) -> Item | None:
         raise
 
 
-def _entry(item: Item, default_ttl: int | None) -> StoredValue | StoreFault:
+def _entry(item: Item, default_ttl: int | None) -> StoredValue | StoreError:
     try:
         return stored_value(item, default_ttl)
-    except StoreFault as fault:
+    except StoreError as fault:
         return fault

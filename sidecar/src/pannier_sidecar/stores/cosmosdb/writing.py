@@ -14,7 +14,7 @@ from azure.cosmos.exceptions import (
     CosmosResourceNotFoundError,
 )
 
-from pannier_sidecar.state.errors import ETagInvalid, ETagMismatch, NotSupported
+from pannier_sidecar.state.errors import ETagMismatchError, InvalidETagError, NotSupportedError
 from pannier_sidecar.state.requests import Set
 
 from .faults import REFUSED_WRITES, is_absent
@@ -37,7 +37,10 @@ _ETAG: Final = re.compile(r"(?!\*\Z)[!-+\--~]{1,256}")
 
 
 async def carry_out(account: Account, write: Write) -> None:
-    """Carry out one write. Raises ETagMismatch, ETagInvalid, StoreRefused, NotSupported and the client's errors."""
+    """Carry out one write.
+
+    Raises ETagMismatch, ETagInvalid, StoreRefusedError, NotSupportedError and the client's errors.
+    """
     guard = _guard(write)
     try:
         if isinstance(write, Set):
@@ -58,7 +61,7 @@ async def carry_out_together(account: Account, writes: Sequence[Write]) -> None:
     partition = _one_partition(writes)
     steps = [(write, step) for write in writes for step in _steps(account, write)]
     if len(steps) > MOST_STEPS:
-        raise NotSupported(
+        raise NotSupportedError(
             f"the transaction takes {len(steps)} operations of Cosmos DB, which has {MOST_STEPS} at most; a delete "
             "without an ETag counts as two: make it smaller"
         )
@@ -89,7 +92,7 @@ def _guard(write: Write) -> dict[str, Any]:
     if write.if_match is None:
         return {}
     if _ETAG.fullmatch(write.if_match) is None:
-        raise ETagInvalid(f"{write.if_match!r} is no ETag that Cosmos DB gave key {write.key}; read it again")
+        raise InvalidETagError(f"{write.if_match!r} is no ETag that Cosmos DB gave key {write.key}; read it again")
     return {"etag": write.if_match, "match_condition": MatchConditions.IfNotModified}
 
 
@@ -114,7 +117,7 @@ def _steps(account: Account, write: Write) -> Iterator[Step]:
 def _one_partition(writes: Sequence[Write]) -> str:
     partitions = {partition_of(write) for write in writes}
     if len(partitions) > 1:
-        raise NotSupported(
+        raise NotSupportedError(
             "the keys of one transaction must lie in one partition of Cosmos DB; give the request the metadata "
             "partitionKey, and the same one to every call that reads or writes these keys"
         )
@@ -128,7 +131,7 @@ def _raise_fault_of(error: CosmosBatchOperationError, writes: Sequence[Write]) -
     raise CosmosHttpResponseError(status, error.message) from error  # type: ignore[no-untyped-call]
 
 
-def _mismatch(write: Write) -> ETagMismatch:
+def _mismatch(write: Write) -> ETagMismatchError:
     if write.if_absent:
-        return ETagMismatch(f"key {write.key} exists already, and first-write without an ETag only creates")
-    return ETagMismatch(f"key {write.key} is absent or has another ETag than {write.if_match}; read it again")
+        return ETagMismatchError(f"key {write.key} exists already, and first-write without an ETag only creates")
+    return ETagMismatchError(f"key {write.key} is absent or has another ETag than {write.if_match}; read it again")

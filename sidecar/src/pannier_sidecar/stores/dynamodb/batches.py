@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, Final, TypeVar
 
-from pannier_sidecar.state.errors import StoreFault, StoreUnavailable
+from pannier_sidecar.state.errors import StoreError, StoreUnavailableError
 
 from .calls import pauses
 
@@ -28,9 +28,9 @@ WRITTEN_AT_ONCE: Final = 25
 _NO_ROOM: Final = "DynamoDB has no capacity left for this table now; raise it, or choose on-demand capacity"
 
 
-async def read(calls: Calls, layout: Layout, keys: Sequence[str], *, strong: bool) -> dict[str, Item | StoreFault]:
+async def read(calls: Calls, layout: Layout, keys: Sequence[str], *, strong: bool) -> dict[str, Item | StoreError]:
     """Return the items that are there, and why others could not be read. At most READ_AT_ONCE different keys."""
-    found: dict[str, Item | StoreFault] = {}
+    found: dict[str, Item | StoreError] = {}
     wanted = [layout.key(key) for key in keys]
     waits = pauses()
     try:
@@ -43,14 +43,14 @@ async def read(calls: Calls, layout: Layout, keys: Sequence[str], *, strong: boo
             if not left:
                 return found
             if len(left) == len(wanted):
-                raise StoreUnavailable(_NO_ROOM)
+                raise StoreUnavailableError(_NO_ROOM)
             wanted = left
             await asyncio.sleep(next(waits, 0))
-    except StoreFault as fault:
+    except StoreError as fault:
         return found | {layout.key_of(key): fault for key in wanted}
 
 
-async def write(calls: Calls, layout: Layout, requests: Mapping[str, Arguments]) -> dict[str, StoreFault]:
+async def write(calls: Calls, layout: Layout, requests: Mapping[str, Arguments]) -> dict[str, StoreError]:
     """Write or delete without preconditions, by key; return those that failed. At most WRITTEN_AT_ONCE."""
     waiting = dict(requests)
     waits = pauses()
@@ -60,11 +60,11 @@ async def write(calls: Calls, layout: Layout, requests: Mapping[str, Arguments])
             answer = await calls.write("batch_write_item", RequestItems=request)
             left = {_key(layout, one): one for some in answer.get("UnprocessedItems", {}).values() for one in some}
             if len(left) == len(waiting):
-                raise StoreUnavailable(_NO_ROOM)
+                raise StoreUnavailableError(_NO_ROOM)
             waiting = left
             if waiting:
                 await asyncio.sleep(next(waits, 0))
-    except StoreFault as fault:
+    except StoreError as fault:
         return dict.fromkeys(waiting, fault)
     return {}
 

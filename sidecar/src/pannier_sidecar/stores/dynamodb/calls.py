@@ -21,7 +21,7 @@ from botocore.loaders import Loader, create_loader
 
 from pannier_crds.secret import reveal
 from pannier_sidecar.network.connections import Connections, TooManyConnections
-from pannier_sidecar.state.errors import OutcomeUnknown, StoreUnavailable
+from pannier_sidecar.state.errors import OutcomeUnknownError, StoreUnavailableError
 
 from . import faults
 
@@ -47,7 +47,7 @@ class Calls:
         self._connections = Connections(settings.max_connections, settings.timeout)
 
     async def open(self) -> None:
-        """Make the client; nothing is sent yet. Raises StoreRefused."""
+        """Make the client; nothing is sent yet. Raises StoreRefusedError."""
         settings = self._settings
         config = AioConfig(
             connect_timeout=settings.timeout,
@@ -81,13 +81,13 @@ class Calls:
         self._connections.close()
 
     async def read(self, operation: str, **arguments: Any) -> dict[str, Any]:
-        """Make a call that changes nothing. Raises a StoreFault."""
+        """Make a call that changes nothing. Raises a StoreError."""
         return await self._in_time(operation, arguments, is_write=False, is_repeatable=True)
 
     async def write(self, operation: str, *, has_token: bool = False, **arguments: Any) -> dict[str, Any]:
         """Make a call that writes. Only one whose token tells DynamoDB of a repetition is sent again after a loss.
 
-        Raises UnmetCondition where a condition did not hold, and a StoreFault for all else.
+        Raises ConditionNotMetError where a condition did not hold, and a StoreError for all else.
         """
         return await self._in_time(operation, arguments, is_write=True, is_repeatable=has_token)
 
@@ -103,8 +103,8 @@ class Calls:
             raise faults.lost(what, is_write=is_write and doubt.is_there) from error
         except faults.CLIENT_ERRORS as error:
             fault = faults.translated(error, self._layout, self._where, is_write=is_write)
-            if is_write and doubt.is_there and not isinstance(fault, OutcomeUnknown):
-                raise OutcomeUnknown(f"{fault}; an earlier attempt was not answered") from error
+            if is_write and doubt.is_there and not isinstance(fault, OutcomeUnknownError):
+                raise OutcomeUnknownError(f"{fault}; an earlier attempt was not answered") from error
             raise fault from error
 
     async def _attempts(
@@ -116,7 +116,7 @@ class Calls:
                     doubt.is_under_way = True
                     return await self._once(operation, arguments)
             except TooManyConnections as error:
-                raise StoreUnavailable(f"{self._where}: {error}") from error
+                raise StoreUnavailableError(f"{self._where}: {error}") from error
             except faults.CLIENT_ERRORS as error:
                 doubt.is_under_way = False
                 was_lost = faults.may_have_been_done(error)
@@ -128,7 +128,7 @@ class Calls:
 
     async def _once(self, operation: str, arguments: dict[str, Any]) -> dict[str, Any]:
         if self._client is None:
-            raise StoreUnavailable("the DynamoDB store is not open, or closed")
+            raise StoreUnavailableError("the DynamoDB store is not open, or closed")
         try:
             answer: dict[str, Any] = await getattr(self._client, operation)(**arguments)
         except ClientError as error:

@@ -25,7 +25,7 @@ from botocore.exceptions import (
 from botocore.exceptions import ConnectionError as NoConnection
 
 from pannier_sidecar.network.reasons import reason
-from pannier_sidecar.state.errors import OutcomeUnknown, StoreFault, StoreRefused, StoreUnavailable
+from pannier_sidecar.state.errors import OutcomeUnknownError, StoreError, StoreRefusedError, StoreUnavailableError
 
 from .layout import LARGEST_ITEM
 
@@ -87,7 +87,7 @@ def _cancellation(error: Exception) -> list[dict[str, str]]:
     return list(error.response.get("CancellationReasons", [])) if isinstance(error, ClientError) else []
 
 
-class UnmetCondition(Exception):
+class ConditionNotMetError(Exception):
     """A precondition did not hold, so nothing was written."""
 
     def __init__(self, places: list[int]):
@@ -96,12 +96,12 @@ class UnmetCondition(Exception):
         self.places = places
 
 
-def unmet_condition(error: Exception) -> UnmetCondition | None:
+def unmet_condition(error: Exception) -> ConditionNotMetError | None:
     """Return the condition that did not hold, None if that is not the trouble."""
     if code(error) == "ConditionalCheckFailedException":
-        return UnmetCondition([0])
+        return ConditionNotMetError([0])
     places = [place for place, reason in enumerate(reasons(error)) if reason == "ConditionalCheckFailed"]
-    return UnmetCondition(places) if places else None
+    return ConditionNotMetError(places) if places else None
 
 
 def has_done_nothing(error: Exception) -> bool:
@@ -121,28 +121,30 @@ def may_have_been_done(error: Exception) -> bool:
     return isinstance(error, (HTTPClientError, NoConnection)) and not has_done_nothing(error)
 
 
-def translated(error: Exception, layout: Layout, where: str, *, is_write: bool) -> StoreFault:
+def translated(error: Exception, layout: Layout, where: str, *, is_write: bool) -> StoreError:
     """Return the fault that tells of an error."""
     fault = _translated(error, layout, where, is_write)
     fault.__cause__ = error
     return fault
 
 
-def _translated(error: Exception, layout: Layout, where: str, is_write: bool) -> StoreFault:
+def _translated(error: Exception, layout: Layout, where: str, is_write: bool) -> StoreError:
     if may_have_been_done(error):
         return lost(f"{where} failed ({_kind(error)})", is_write=is_write)
     if has_done_nothing(error):
-        return StoreUnavailable(f"{where} can't do it now: {_why(error)}")
+        return StoreUnavailableError(f"{where} can't do it now: {_why(error)}")
     if isinstance(error, ClientError):
-        return StoreRefused(f"{where} refused the call ({_kind(error)}); {_advice(error, layout)}".removesuffix("; "))
+        return StoreRefusedError(
+            f"{where} refused the call ({_kind(error)}); {_advice(error, layout)}".removesuffix("; ")
+        )
     if isinstance(error, NoRegionError):
-        return StoreRefused("no AWS region is known; set region, such as eu-central-1")
+        return StoreRefusedError("no AWS region is known; set region, such as eu-central-1")
     if isinstance(error, _NO_CREDENTIALS):
-        return StoreRefused(
+        return StoreRefusedError(
             "no AWS credentials are to be had; set accessKey and secretKey, or give the pod's service "
             "account a role (EKS Pod Identity or IRSA)"
         )
-    return StoreRefused(f"the AWS client can't make the call ({_kind(error)}); correct region, endpoint and table")
+    return StoreRefusedError(f"the AWS client can't make the call ({_kind(error)}); correct region, endpoint and table")
 
 
 def _kind(error: Exception) -> str:
@@ -161,11 +163,11 @@ def _why(error: Exception) -> str:
     return reason(inner) if isinstance(inner, BaseException) else _kind(error)
 
 
-def lost(what: str, *, is_write: bool) -> StoreFault:
+def lost(what: str, *, is_write: bool) -> StoreError:
     """Return the fault of a call whose answer did not come."""
     if is_write:
-        return OutcomeUnknown(what)
-    return StoreUnavailable(what)
+        return OutcomeUnknownError(what)
+    return StoreUnavailableError(what)
 
 
 def _message(error: ClientError) -> str:

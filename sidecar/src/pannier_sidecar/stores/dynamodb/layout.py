@@ -13,7 +13,7 @@ from itertools import count
 from math import ceil
 from typing import TYPE_CHECKING, Any, Final
 
-from pannier_sidecar.state.errors import ETagMismatch, StoreRefused
+from pannier_sidecar.state.errors import ETagMismatchError, StoreRefusedError
 from pannier_sidecar.state.requests import Set, Write
 from pannier_sidecar.state.store import StoredValue
 
@@ -50,7 +50,7 @@ class Layout:
         return str(item[self.partition_key]["S"])
 
     def item(self, write: Set, now: float) -> Arguments:
-        """Return the item that a write leaves, under a new ETag. Raises StoreRefused if DynamoDB can't hold it."""
+        """Return the item that a write leaves, under a new ETag. Raises StoreRefusedError if DynamoDB can't hold it."""
         etag = str(next(self.etags))
         item = {self.partition_key: {"S": write.key}, "value": _attribute(write.value), "etag": {"S": etag}}
         size = sum(map(len, (write.value, etag, "value", "etag", *map(str.encode, (write.key, self.partition_key)))))
@@ -62,7 +62,10 @@ class Layout:
         return item
 
     def stored_value(self, key: str, item: Item | None, now: float) -> StoredValue | None:
-        """Return what an item holds, None if it has expired. Raises StoreRefused for one that nobody's store wrote."""
+        """Return what an item holds, None if it has expired.
+
+        Raises StoreRefusedError for one that nobody's store wrote.
+        """
         if not item:
             return None
         expires_at = _number(item.get(self.ttl_attribute))
@@ -124,16 +127,16 @@ def fresh_etags() -> Iterator[int]:
     return count(random.randrange(1, 2**52))
 
 
-def mismatch(writes: Sequence[Write]) -> ETagMismatch:
+def mismatch(writes: Sequence[Write]) -> ETagMismatchError:
     """Return what is wrong when the preconditions of some writes to one key did not hold."""
     write = next(write for write in writes if write.is_conditional)
     if write.if_absent:
-        return ETagMismatch(f"key {write.key} exists already, and first-write without an ETag only creates")
-    return ETagMismatch(f"key {write.key} does not exist with ETag {write.if_match}; read it again")
+        return ETagMismatchError(f"key {write.key} exists already, and first-write without an ETag only creates")
+    return ETagMismatchError(f"key {write.key} does not exist with ETag {write.if_match}; read it again")
 
 
-def too_large(key: str, size: str) -> StoreRefused:
-    return StoreRefused(
+def too_large(key: str, size: str) -> StoreRefusedError:
+    return StoreRefusedError(
         f"the value of key {key} is too large: {size}, and DynamoDB holds {LARGEST_ITEM} bytes an item; "
         "split it over several keys, or use another store"
     )
@@ -151,7 +154,7 @@ def _value(key: str, attribute: Attribute) -> bytes:
         return str(attribute["S"]).encode()
     if "B" in attribute:
         return bytes(attribute["B"])
-    raise StoreRefused(
+    raise StoreRefusedError(
         f"the item of key {key} has no attribute 'value' of type S or B, so no state store wrote it; "
         "write the key anew, or use a table of its own"
     )

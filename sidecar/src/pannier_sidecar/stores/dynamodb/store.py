@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING, Final
 from uuid import uuid4
 
 from pannier_sidecar.state.cursors import cursor_after, key_before
-from pannier_sidecar.state.errors import StoreFault, StoreUnavailable
+from pannier_sidecar.state.errors import StoreError, StoreUnavailableError
 from pannier_sidecar.state.requests import Delete, Get, Set, Write
 from pannier_sidecar.state.store import Feature, KeyPage, Store, StoredValue
 
 from . import batches
 from .calls import Calls
-from .faults import UnmetCondition, is_answer
+from .faults import ConditionNotMetError, is_answer
 from .layout import Layout, fresh_etags, mismatch
 from .settings import read
 
@@ -59,7 +59,7 @@ class DynamoDBStore(Store):
     async def probe(self) -> None:
         try:
             await self.ping()
-        except StoreUnavailable as fault:
+        except StoreUnavailableError as fault:
             if not is_answer(fault.__cause__):
                 raise
 
@@ -76,7 +76,7 @@ class DynamoDBStore(Store):
     async def delete(self, write: Delete) -> None:
         await self._write_one([write])
 
-    async def bulk_get(self, gets: Sequence[Get]) -> Sequence[StoredValue | StoreFault | None]:
+    async def bulk_get(self, gets: Sequence[Get]) -> Sequence[StoredValue | StoreError | None]:
         keys = list(dict.fromkeys(get.key for get in gets))
         strong = any(get.strong for get in gets)
         some = [
@@ -84,15 +84,15 @@ class DynamoDBStore(Store):
             for part in batches.parts(keys, batches.READ_AT_ONCE)
         ]
         items = {key: item for part in await asyncio.gather(*some) for key, item in part.items()}
-        found: dict[str, StoredValue | StoreFault | None] = {}
+        found: dict[str, StoredValue | StoreError | None] = {}
         for key, item in items.items():
             try:
-                found[key] = item if isinstance(item, StoreFault) else self._layout.stored_value(key, item, time())
-            except StoreFault as fault:
+                found[key] = item if isinstance(item, StoreError) else self._layout.stored_value(key, item, time())
+            except StoreError as fault:
                 found[key] = fault
         return [found.get(get.key) for get in gets]
 
-    async def bulk_write(self, writes: Sequence[Write]) -> Sequence[StoreFault | None]:
+    async def bulk_write(self, writes: Sequence[Write]) -> Sequence[StoreError | None]:
         """Carry out each write for itself; only those to one key wait for each other."""
         together: list[Placed] = []
         in_turn: list[list[Placed]] = []
@@ -136,26 +136,26 @@ class DynamoDBStore(Store):
             if not start:
                 return KeyPage(keys, None)
 
-    async def _write_batch(self, writes: Sequence[Placed]) -> dict[int, StoreFault]:
+    async def _write_batch(self, writes: Sequence[Placed]) -> dict[int, StoreError]:
         """Carry out writes to different keys without preconditions; return those that failed, by place."""
-        failed: dict[int, StoreFault] = {}
+        failed: dict[int, StoreError] = {}
         requests: dict[str, Arguments] = {}
         for place, write in writes:
             try:
                 kind, arguments = self._layout.writing(write, time())
                 requests[write.key] = {f"{kind}Request": arguments}
-            except StoreFault as fault:
+            except StoreError as fault:
                 failed[place] = fault
         faults = await batches.write(self._calls, self._layout, requests)
         return failed | {place: faults[write.key] for place, write in writes if write.key in faults}
 
-    async def _write_in_turn(self, writes: Sequence[Placed]) -> dict[int, StoreFault]:
+    async def _write_in_turn(self, writes: Sequence[Placed]) -> dict[int, StoreError]:
         """Carry out writes to one key; return those that failed, by place."""
-        failed: dict[int, StoreFault] = {}
+        failed: dict[int, StoreError] = {}
         for place, write in writes:
             try:
                 await self._write_one([write])
-            except StoreFault as fault:
+            except StoreError as fault:
                 failed[place] = fault
         return failed
 
@@ -171,7 +171,7 @@ class DynamoDBStore(Store):
                 **arguments,
                 **condition,
             )
-        except UnmetCondition as unmet:
+        except ConditionNotMetError as unmet:
             raise mismatch(writes) from unmet
 
     async def _write_together(self, groups: Sequence[Sequence[Write]]) -> None:
@@ -187,5 +187,5 @@ class DynamoDBStore(Store):
             await self._calls.write(
                 "transact_write_items", has_token=True, TransactItems=operations, ClientRequestToken=token
             )
-        except UnmetCondition as unmet:
+        except ConditionNotMetError as unmet:
             raise mismatch(groups[unmet.places[0]]) from unmet

@@ -9,7 +9,7 @@ import grpc
 from aetcd import rpc
 from grpc.aio import AioRpcError, UsageError
 
-from pannier_sidecar.state.errors import OutcomeUnknown, StoreUnavailable
+from pannier_sidecar.state.errors import OutcomeUnknownError, StoreUnavailableError
 
 from . import faults
 
@@ -75,7 +75,7 @@ class Client:
         self._is_closed = False
 
     async def call(self, method: Method, request: Any, *, is_write: bool = False) -> Any:
-        """Return the answer. Raises StoreFault, LeaseGone.
+        """Return the answer. Raises StoreError, LeaseGoneError.
 
         Where an endpoint fails, others are asked; for a write only if it was not sent.
         """
@@ -83,19 +83,19 @@ class Client:
             return await self._answer(method, request, may_repeat=not is_write)
         except AioRpcError as error:
             if faults.says(error, faults.LEASE_IS_GONE):
-                raise LeaseGone from error
+                raise LeaseGoneError from error
             where, timeout = self._settings.where, self._settings.timeout
             raise faults.translated(error, where, timeout, is_write=is_write) from error
 
     async def sign_in(self) -> None:
-        """Have a token for the calls to come, if the component names a user. Raises StoreFault."""
+        """Have a token for the calls to come, if the component names a user. Raises StoreError."""
         if self._settings.username:
             asked = rpc.AuthenticateRequest(name=self._settings.username, password=self._settings.password.reveal())
             answer = await self.call(AUTHENTICATE, asked)
             self._token = (("token", answer.token),)
 
     async def grant(self, lease: int, seconds: int) -> None:
-        """Have a lease of that number there. Raises StoreFault."""
+        """Have a lease of that number there. Raises StoreError."""
         try:
             await self._answer(GRANT, rpc.LeaseGrantRequest(ID=lease, TTL=seconds), may_repeat=True)
         except AioRpcError as error:
@@ -144,7 +144,7 @@ class Client:
             task = asyncio.current_task()
             if self._is_closed and task is not None and not task.cancelling():
                 # It is the call that was cancelled, not its caller.
-                raise self._closed() if may_repeat else OutcomeUnknown(str(self._closed())) from error
+                raise self._closed() if may_repeat else OutcomeUnknownError(str(self._closed())) from error
             raise
 
     def _is_worth_repeating(self, error: AioRpcError, may_repeat: bool) -> bool:
@@ -158,11 +158,11 @@ class Client:
         if endpoint == self._current:
             self._current = (endpoint + 1) % len(self._stubs)
 
-    def _closed(self) -> StoreUnavailable:
-        return StoreUnavailable(f"the store over {self._settings.where} is closed")
+    def _closed(self) -> StoreUnavailableError:
+        return StoreUnavailableError(f"the store over {self._settings.where} is closed")
 
 
-class LeaseGone(Exception):
+class LeaseGoneError(Exception):
     """The lease that a write names is not there."""
 
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Final
 
 from grpc import StatusCode
 
-from pannier_sidecar.state.errors import OutcomeUnknown, StoreFault, StoreRefused, StoreUnavailable
+from pannier_sidecar.state.errors import OutcomeUnknownError, StoreError, StoreRefusedError, StoreUnavailableError
 
 if TYPE_CHECKING:
     from grpc.aio import AioRpcError
@@ -70,27 +70,27 @@ def may_pass(error: AioRpcError) -> bool:
     return error.code() is StatusCode.UNAVAILABLE or is_late(error)
 
 
-def translated(error: AioRpcError, where: str, timeout: float, *, is_write: bool) -> StoreFault:
+def translated(error: AioRpcError, where: str, timeout: float, *, is_write: bool) -> StoreError:
     """Return the fault that tells of an error."""
     fault = _translated(error, where, timeout, is_write)
     fault.__cause__ = error
     return fault
 
 
-def _translated(error: AioRpcError, where: str, timeout: float, is_write: bool) -> StoreFault:
+def _translated(error: AioRpcError, where: str, timeout: float, is_write: bool) -> StoreError:
     details = error.details() or ""
     for words, advice in _REFUSALS.items():
         if words in details:
-            return StoreRefused(f"{where} {advice}")
+            return StoreRefusedError(f"{where} {advice}")
     if NOT_NOW in details:
-        return StoreUnavailable(f"{where} does not keep up with what is asked of it")
+        return StoreUnavailableError(f"{where} does not keep up with what is asked of it")
     if error.code() not in _PASSING:
-        return StoreRefused(f"{where} refused the call ({error.code().name})")
+        return StoreRefusedError(f"{where} refused the call ({error.code().name})")
     late = f"{where} did not answer within {timeout:g} s"
     cause = late if is_late(error) else f"{where} can't be reached: {_why(error, details)}"
     if is_write and not was_not_sent(error):
-        return OutcomeUnknown(cause)
-    return StoreUnavailable(cause)
+        return OutcomeUnknownError(cause)
+    return StoreUnavailableError(cause)
 
 
 def _why(error: AioRpcError, details: str) -> str:

@@ -33,7 +33,7 @@ class Leases:
         self._granted: set[int] = set()
 
     async def of(self, expires: float) -> int:
-        """Return the lease for keys that expire then (Unix time), made if need be. Raises StoreFault."""
+        """Return the lease for keys that expire then (Unix time), made if need be. Raises StoreError."""
         lease = _OURS << _SECOND_BITS | ceil(expires)
         if lease not in self._granted:
             if len(self._granted) >= _REMEMBERED:
@@ -55,6 +55,6 @@ def expiry_of(lease: int) -> int | None:
 
 
 async def ask_for_expiry(client: Client, lease: int) -> int:
-    """Return when a lease that somebody else made ends, in Unix time. Raises StoreFault."""
+    """Return when a lease that somebody else made ends, in Unix time. Raises StoreError."""
     answer = await client.call(TIME_TO_LIVE, rpc.LeaseTimeToLiveRequest(ID=lease))
     return round(time()) + max(int(answer.TTL), 0)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final
 from pannier_crds.addresses.hosts import HostPort, http_url_list
 from pannier_crds.secret import Secret, number, reveal
 from pannier_sidecar.network.fields import read_field, shown_addresses
-from pannier_sidecar.state.errors import StoreRefused
+from pannier_sidecar.state.errors import StoreRefusedError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -48,10 +48,10 @@ class EtcdSettings:
 
 
 def read(settings: Mapping[str, Setting]) -> EtcdSettings:
-    """Return the settings. Raises StoreRefused naming the one that is wrong."""
+    """Return the settings. Raises StoreRefusedError naming the one that is wrong."""
     given = settings.get("endpoints")
     if not reveal(given).strip(" ,"):
-        raise StoreRefused("endpoints is empty; write host:port, several separated by commas")
+        raise StoreRefusedError("endpoints is empty; write host:port, several separated by commas")
     found = read_field("endpoints", given, http_url_list)
     addresses = tuple(str(HostPort(host, port)) for _, (host, port) in found)
     by_tls = settings.get("tlsEnable") is True or any(scheme == "https" for scheme, _ in found)
@@ -74,7 +74,7 @@ def _encryption(settings: Mapping[str, Setting]) -> Encryption:
     found = Encryption(_pem(settings, "ca"), _pem(settings, "cert"), _pem(settings, "key"))
     if (found.certificate is None) is not (found.key is None):
         missing = "key" if found.key is None else "cert"
-        raise StoreRefused(f"{missing} is missing: a client certificate needs both cert and key")
+        raise StoreRefusedError(f"{missing} is missing: a client certificate needs both cert and key")
     return found
 
 
@@ -85,7 +85,7 @@ def _pem(settings: Mapping[str, Setting], name: str) -> bytes | None:
     try:
         return Path(text).read_bytes()
     except (OSError, ValueError) as error:
-        raise StoreRefused(f"{name} is neither PEM nor a file that can be read; write one of them") from error
+        raise StoreRefusedError(f"{name} is neither PEM nor a file that can be read; write one of them") from error
 
 
 def _text(settings: Mapping[str, Setting], name: str) -> str:

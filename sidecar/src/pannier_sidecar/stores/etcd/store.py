@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING, Any, ClassVar, Final
 from aetcd import rpc
 
 from pannier_sidecar.state.cursors import cursor_after, key_before
-from pannier_sidecar.state.errors import KeyRefused, StoreFault, StoreUnavailable
+from pannier_sidecar.state.errors import KeyRefusedError, StoreError, StoreUnavailableError
 from pannier_sidecar.state.requests import Delete, Get, Set, Write
 from pannier_sidecar.state.store import LAST_TIME, Feature, KeyPage, Setting, Store, StoredValue
 
 from . import settings as reading
-from .client import DELETE, PUT, RANGE, TXN, Client, LeaseGone
+from .client import DELETE, PUT, RANGE, TXN, Client, LeaseGoneError
 from .leases import Leases, ask_for_expiry, expiry_of
 from .values import RawValues, TimedValues, Values
 from .writes import check, conditions_of, runs, was_last_written
@@ -63,13 +63,13 @@ class _EtcdStore(Store):
     @property
     def _client(self) -> Client:
         if self._opened is None:
-            raise StoreUnavailable("the store is not open")
+            raise StoreUnavailableError("the store is not open")
         return self._opened[0]
 
     @property
     def _leases(self) -> Leases:
         if self._opened is None:
-            raise StoreUnavailable("the store is not open")
+            raise StoreUnavailableError("the store is not open")
         return self._opened[1]
 
     # --- reading --------------------------------------------------------------------------------------------------
@@ -78,27 +78,27 @@ class _EtcdStore(Store):
         answer = await self._client.call(RANGE, rpc.RangeRequest(key=self._name(get.key)))
         return await self._stored_value(answer.kvs[0]) if answer.kvs else None
 
-    async def bulk_get(self, gets: Sequence[Get]) -> Sequence[StoredValue | StoreFault | None]:
+    async def bulk_get(self, gets: Sequence[Get]) -> Sequence[StoredValue | StoreError | None]:
         """Read the keys of a chunk in one trip."""
         try:
             names = [self._name(get.key) for get in gets]
-        except StoreFault:
+        except StoreError:
             return await super().bulk_get(gets)
-        found: dict[bytes, StoredValue | StoreFault | None] = {}
+        found: dict[bytes, StoredValue | StoreError | None] = {}
         for part in await asyncio.gather(*(self._read(chunk) for chunk in self._chunks(names))):
             found |= part
         return [found[name] for name in names]
 
-    async def _read(self, names: Sequence[bytes]) -> dict[bytes, StoredValue | StoreFault | None]:
+    async def _read(self, names: Sequence[bytes]) -> dict[bytes, StoredValue | StoreError | None]:
         try:
             answer = await self._client.call(TXN, rpc.TxnRequest(success=_ranges(names)))
-        except StoreFault as fault:
+        except StoreError as fault:
             return dict.fromkeys(names, fault)
-        found: dict[bytes, StoredValue | StoreFault | None] = {}
+        found: dict[bytes, StoredValue | StoreError | None] = {}
         for name, each in zip(names, answer.responses, strict=True):
             try:
                 found[name] = await self._found(each)
-            except StoreFault as fault:
+            except StoreError as fault:
                 found[name] = fault
         return found
 
@@ -165,9 +165,9 @@ class _EtcdStore(Store):
         for _ in range(2):
             try:
                 return await call(argument)
-            except LeaseGone:
+            except LeaseGoneError:
                 self._leases.forget()
-        raise StoreUnavailable("etcd lost the lease of the key twice")
+        raise StoreUnavailableError("etcd lost the lease of the key twice")
 
     async def _put_request(self, write: Set) -> Any:
         now = time()
@@ -175,16 +175,16 @@ class _EtcdStore(Store):
         value = self.values.encoded(write.value, now, write.ttl)
         return rpc.PutRequest(key=self._name(write.key), value=value, lease=lease)
 
-    async def bulk_write(self, writes: Sequence[Write]) -> Sequence[StoreFault | None]:
-        faults: list[StoreFault | None] = []
+    async def bulk_write(self, writes: Sequence[Write]) -> Sequence[StoreError | None]:
+        faults: list[StoreError | None] = []
         for run in runs(writes, AT_ONCE):
             faults += await asyncio.gather(*(self._fault_of(write) for write in run))
         return faults
 
-    async def _fault_of(self, write: Write) -> StoreFault | None:
+    async def _fault_of(self, write: Write) -> StoreError | None:
         try:
             await self._write(write)
-        except StoreFault as fault:
+        except StoreError as fault:
             return fault
         return None
 
@@ -212,7 +212,7 @@ class _EtcdStore(Store):
             check(guarded, present)
             revisions = {name: kvs[0].mod_revision if kvs else 0 for name, kvs in zip(names, found, strict=True)}
             conditions = [was_last_written(name, revision) for name, revision in revisions.items()]
-        raise StoreUnavailable(f"others wrote the keys {ATTEMPTS} times in between")
+        raise StoreUnavailableError(f"others wrote the keys {ATTEMPTS} times in between")
 
     async def _operation(self, write: Write) -> Any:
         if isinstance(write, Set):
@@ -225,7 +225,7 @@ class _EtcdStore(Store):
         try:
             return self._prefix + key.encode()
         except UnicodeEncodeError as error:
-            raise KeyRefused(f"key {key[:80]!r} holds a surrogate, which is no character; take it out") from error
+            raise KeyRefusedError(f"key {key[:80]!r} holds a surrogate, which is no character; take it out") from error
 
     def _key(self, name: bytes) -> str:
         return name[len(self._prefix) :].decode(errors="surrogateescape")

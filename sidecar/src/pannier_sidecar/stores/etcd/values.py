@@ -8,7 +8,7 @@ from typing import Any, Final
 from google.protobuf import descriptor_pb2, descriptor_pool, duration_pb2, message_factory, timestamp_pb2
 from google.protobuf.message import DecodeError
 
-from pannier_sidecar.state.errors import StoreRefused
+from pannier_sidecar.state.errors import StoreRefusedError
 
 _TYPES: Final = descriptor_pb2.FieldDescriptorProto
 
@@ -22,7 +22,7 @@ class Values(ABC):
 
     @abstractmethod
     def decoded(self, key: str, stored: bytes) -> tuple[bytes, float | None]:
-        """Return the value, and the Unix time of its expiry if what is stored tells it. Raises StoreRefused."""
+        """Return the value, and the Unix time of its expiry if what is stored tells it. Raises StoreRefusedError."""
 
 
 class RawValues(Values):
@@ -50,7 +50,7 @@ class TimedValues(Values):
         try:
             message = _Value.FromString(stored)
         except DecodeError as error:
-            raise StoreRefused(
+            raise StoreRefusedError(
                 f"what is stored under key {key} is none of version v2; write it anew, or write version: v1"
             ) from error
         ttl = message.ttl.seconds + message.ttl.nanos / 1e9

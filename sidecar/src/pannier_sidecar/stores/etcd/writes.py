@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from aetcd import rpc
 
-from pannier_sidecar.state.errors import ETagInvalid, ETagMismatch
+from pannier_sidecar.state.errors import ETagMismatchError, InvalidETagError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -21,7 +21,7 @@ _REVISION: Final = re.compile(r"(?a:[1-9]\d{0,18})")
 def revision_of(etag: str) -> int:
     """Return the revision that an ETag is. Raises ETagInvalid."""
     if _REVISION.fullmatch(etag) is None or int(etag) >= 2**63:
-        raise ETagInvalid(f"{etag[:40]!r} is no revision of etcd; write the ETag that the last read gave")
+        raise InvalidETagError(f"{etag[:40]!r} is no revision of etcd; write the ETag that the last read gave")
     return int(etag)
 
 
@@ -54,11 +54,11 @@ def check(guarded: Iterable[tuple[Write, bytes]], present: Mapping[bytes, Stored
         found = present[name]
         if write.if_match is None:
             if found is not None:
-                raise ETagMismatch(f"key {write.key} exists already, and first-write without an ETag only creates")
+                raise ETagMismatchError(f"key {write.key} exists already, and first-write without an ETag only creates")
         elif found is None:
-            raise ETagMismatch(f"key {write.key} does not exist, so it has no ETag {write.if_match}")
+            raise ETagMismatchError(f"key {write.key} does not exist, so it has no ETag {write.if_match}")
         elif found.etag != write.if_match:
-            raise ETagMismatch(f"key {write.key} has ETag {found.etag}, not {write.if_match}; read it again")
+            raise ETagMismatchError(f"key {write.key} has ETag {found.etag}, not {write.if_match}; read it again")
 
 
 def runs(writes: Sequence[Write], longest: int) -> Iterator[list[Write]]:

@@ -20,10 +20,10 @@ from google.cloud.spanner_v1.types import (
 from google.oauth2 import service_account
 from grpc import StatusCode
 
-from pannier_sidecar.state.errors import StoreRefused, StoreUnavailable
+from pannier_sidecar.state.errors import StoreRefusedError, StoreUnavailableError
 
 from . import rows
-from .faults import Aborted, SessionLost, fault_of, lost
+from .faults import AbortedError, SessionLostError, fault_of, lost
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable
@@ -48,7 +48,7 @@ _CHANNEL: Final = (
 
 
 class SpannerCalls:
-    """The calls that the store makes. They raise StoreFault, SessionLost and Aborted."""
+    """The calls that the store makes. They raise StoreError, SessionLostError and Aborted."""
 
     def __init__(self, settings: SpannerSettings):
         self._settings = settings
@@ -56,7 +56,7 @@ class SpannerCalls:
         self._stubs: Any = None
 
     async def connect(self) -> None:
-        """Find the credentials and make the channel. Raises StoreRefused."""
+        """Find the credentials and make the channel. Raises StoreRefusedError."""
         settings = self._settings
         if settings.emulator is not None:
             self._channel = grpc.aio.insecure_channel(settings.emulator, options=_CHANNEL)
@@ -68,7 +68,7 @@ class SpannerCalls:
         self._stubs = SpannerAsyncClient(transport=SpannerGrpcAsyncIOTransport(channel=self._channel)).transport
 
     async def close(self) -> None:
-        """Close the channel; calls under way end with StoreUnavailable."""
+        """Close the channel; calls under way end with StoreUnavailableError."""
         channel, self._channel, self._stubs = self._channel, None, None
         if channel is not None:
             await channel.close()
@@ -123,7 +123,7 @@ class SpannerCalls:
         except grpc.aio.AioRpcError as error:
             raise self._meaning_of(error, is_write=is_write) from error
         except grpc.aio.UsageError as error:
-            raise StoreUnavailable("Spanner: the connection is closed") from error
+            raise StoreUnavailableError("Spanner: the connection is closed") from error
         except asyncio.InvalidStateError as error:
             raise lost("Spanner: the connection is closed", is_write=is_write) from error
         except asyncio.CancelledError as error:
@@ -136,14 +136,14 @@ class SpannerCalls:
     def _meaning_of(self, error: grpc.aio.AioRpcError, *, is_write: bool) -> Exception:
         code, details = error.code(), error.details() or ""
         if code is StatusCode.ABORTED:
-            return Aborted()
+            return AbortedError()
         if code is StatusCode.NOT_FOUND and details.startswith("Session not found"):
-            return SessionLost()
+            return SessionLostError()
         return fault_of(code, details, self._settings, is_write=is_write)
 
     def _stub(self, name: str) -> Any:
         if self._stubs is None:
-            raise StoreUnavailable("Spanner: the store is not open")
+            raise StoreUnavailableError("Spanner: the store is not open")
         return getattr(self._stubs, name)
 
     def _terms(self, route: str, deadline: float) -> dict[str, Any]:
@@ -160,11 +160,11 @@ def _credentials(key: Secret | None) -> Any:
             return google.auth.default(scopes=_SCOPES)[0]
         return service_account.Credentials.from_service_account_info(json.loads(key.reveal()), scopes=_SCOPES)
     except GoogleAuthError as error:
-        raise StoreRefused(
+        raise StoreRefusedError(
             "there are no credentials for Spanner; set credentialsJSON, or run where application default "
             "credentials are (GOOGLE_APPLICATION_CREDENTIALS, a service account of the machine)"
         ) from error
     except (ValueError, TypeError, AttributeError) as error:
-        raise StoreRefused(
+        raise StoreRefusedError(
             "credentialsJSON is no key of a service account; write the JSON text of the key's file"
         ) from error

@@ -1,4 +1,4 @@
-"""What Spanner's errors mean: the StoreFault to raise, in words that say what to change."""
+"""What Spanner's errors mean: the StoreError to raise, in words that say what to change."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Final
 
 from grpc import StatusCode
 
-from pannier_sidecar.state.errors import OutcomeUnknown, StoreFault, StoreRefused, StoreUnavailable
+from pannier_sidecar.state.errors import OutcomeUnknownError, StoreError, StoreRefusedError, StoreUnavailableError
 
 if TYPE_CHECKING:
     from .settings import SpannerSettings
@@ -39,15 +39,15 @@ _TABLE: Final = (
 )
 
 
-class SessionLost(Exception):
+class SessionLostError(Exception):
     """The session is no more; nothing was done, and another one will do."""
 
 
-class Aborted(Exception):
+class AbortedError(Exception):
     """Spanner gave the transaction up in favour of another one; nothing was done, and it may be tried again."""
 
 
-def fault_of(code: StatusCode, details: str, settings: SpannerSettings, *, is_write: bool) -> StoreFault:
+def fault_of(code: StatusCode, details: str, settings: SpannerSettings, *, is_write: bool) -> StoreError:
     """Return the fault that a status means; of a write that was sent it is not known whether it happened."""
     where = settings.where
     if code in _PASSING:
@@ -57,16 +57,16 @@ def fault_of(code: StatusCode, details: str, settings: SpannerSettings, *, is_wr
             text = f"{where} can't be reached: {_why(code, details)}"
         was_sent = code is not StatusCode.UNAVAILABLE or not any(sign in details for sign in _NEVER_SENT)
         return lost(text, is_write=is_write and was_sent)
-    return StoreRefused(f"{where} refused ({code.name})" + _advice(code, details, settings))
+    return StoreRefusedError(f"{where} refused ({code.name})" + _advice(code, details, settings))
 
 
 def _why(code: StatusCode, details: str) -> str:
     return next((ours for theirs, ours in _WHY.items() if theirs in details), f"the call failed ({code.name})")
 
 
-def lost(what: str, *, is_write: bool) -> StoreFault:
+def lost(what: str, *, is_write: bool) -> StoreError:
     """Return the fault of a call that was sent and not answered."""
-    return OutcomeUnknown(what) if is_write else StoreUnavailable(what)
+    return OutcomeUnknownError(what) if is_write else StoreUnavailableError(what)
 
 
 def _advice(code: StatusCode, details: str, settings: SpannerSettings) -> str:

@@ -6,9 +6,9 @@ import asyncio
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Final
 
-from pannier_sidecar.state.errors import StoreFault, StoreUnavailable
+from pannier_sidecar.state.errors import StoreError, StoreUnavailableError
 
-from .faults import SessionLost
+from .faults import SessionLostError
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -35,7 +35,7 @@ class Sessions:
             name = self._idle.pop() if self._idle else await self._calls.create_session(deadline)
             try:
                 yield name
-            except SessionLost:
+            except SessionLostError:
                 self._idle.clear()
                 raise
             except asyncio.CancelledError:
@@ -64,7 +64,7 @@ class Sessions:
             async with asyncio.timeout_at(deadline):
                 await self._room.acquire()
         except TimeoutError as error:
-            raise StoreUnavailable("no session came free in time; raise maxSessions or timeout") from error
+            raise StoreUnavailableError("no session came free in time; raise maxSessions or timeout") from error
         try:
             yield
         finally:
@@ -78,5 +78,5 @@ class Sessions:
     async def _delete(self, name: str) -> None:
         try:
             await self._calls.delete_session(name, asyncio.get_running_loop().time() + GOODBYE)
-        except (StoreFault, SessionLost):
+        except (StoreError, SessionLostError):
             return

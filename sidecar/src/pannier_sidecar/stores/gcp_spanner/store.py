@@ -8,14 +8,14 @@ from time import time
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from pannier_sidecar.state.cursors import cursor_after, key_before
-from pannier_sidecar.state.errors import ETagMismatch, StoreFault, StoreRefused, StoreUnavailable
+from pannier_sidecar.state.errors import ETagMismatchError, StoreError, StoreRefusedError, StoreUnavailableError
 from pannier_sidecar.state.requests import Delete, Get, Set, Write
 from pannier_sidecar.state.store import Feature, KeyPage, Setting, Store, StoredValue
 
 from . import rows
 from . import settings as reading
 from .calls import SpannerCalls
-from .faults import Aborted, SessionLost
+from .faults import AbortedError, SessionLostError
 from .sessions import Sessions
 
 if TYPE_CHECKING:
@@ -72,7 +72,7 @@ class SpannerStore(Store):
     async def delete(self, write: Delete) -> None:
         await self._write([write])
 
-    async def bulk_get(self, gets: Sequence[Get]) -> Sequence[StoredValue | StoreFault | None]:
+    async def bulk_get(self, gets: Sequence[Get]) -> Sequence[StoredValue | StoreError | None]:
         if not gets:
             return []
         found = await self._rows(rows.COLUMNS, list(dict.fromkeys(get.key for get in gets)))
@@ -80,9 +80,9 @@ class SpannerStore(Store):
         values = {row[0]: rows.stored_value(row, now) for row in found}
         return [values.get(get.key) for get in gets]
 
-    async def bulk_write(self, writes: Sequence[Write]) -> Sequence[StoreFault | None]:
+    async def bulk_write(self, writes: Sequence[Write]) -> Sequence[StoreError | None]:
         """Carry out the writes of one key in order, and those of different keys side by side."""
-        faults: list[StoreFault | None] = [None] * len(writes)
+        faults: list[StoreError | None] = [None] * len(writes)
         places: dict[str, list[int]] = {}
         for place, write in enumerate(writes):
             places.setdefault(write.key, []).append(place)
@@ -142,11 +142,11 @@ class SpannerStore(Store):
             while True:
                 try:
                     return await self._attempt(session, writes, deadline)
-                except Aborted as aborted:
+                except AbortedError as aborted:
                     left = deadline - asyncio.get_running_loop().time()
                     if left <= pause:
                         text = f"others changed the same keys for {self._settings.timeout:g} s (timeout): {aborted}"
-                        raise StoreUnavailable(text) from aborted
+                        raise StoreUnavailableError(text) from aborted
                 await asyncio.sleep(random.uniform(0.5, 1.0) * pause)
                 pause = min(pause * 2, LONGEST_PAUSE)
 
@@ -169,52 +169,52 @@ class SpannerStore(Store):
     async def _give_up(self, session: str, transaction: bytes, deadline: float) -> None:
         try:
             await self._calls.rollback(session, transaction, deadline)
-        except (StoreFault, Aborted):
+        except (StoreError, AbortedError):
             return  # its locks go when the session is used again, or after ten seconds
 
     async def _in_session(self, call: Callable[[str, float], Awaitable[Result]]) -> Result:
         """Make a call on a session; on a fresh one if it turns out that the session is no more."""
         deadline = asyncio.get_running_loop().time() + self._settings.timeout
         if not self._calls.is_open:
-            raise StoreUnavailable("Spanner: the store is not open")
+            raise StoreUnavailableError("Spanner: the store is not open")
         try:
             async with self._sessions.session(deadline) as session:
                 return await call(session, deadline)
-        except SessionLost:
+        except SessionLostError:
             pass
         try:
             async with self._sessions.session(deadline) as session:
                 return await call(session, deadline)
-        except SessionLost as lost:
-            raise StoreUnavailable(f"Spanner loses its sessions: {lost}") from lost
+        except SessionLostError as lost:
+            raise StoreUnavailableError(f"Spanner loses its sessions: {lost}") from lost
 
-    async def _fault_of(self, write: Write) -> StoreFault | None:
+    async def _fault_of(self, write: Write) -> StoreError | None:
         try:
             await (self.set(write) if isinstance(write, Set) else self.delete(write))
-        except StoreFault as fault:
+        except StoreError as fault:
             return fault
         return None
 
 
 def _check_size(write: Set) -> None:
     if len(write.value) > LARGEST_VALUE:
-        raise StoreRefused(
+        raise StoreRefusedError(
             f"the value of key {write.key} is too large: it has {len(write.value)} bytes, and Spanner takes "
             f"{LARGEST_VALUE}; divide it"
         )
 
 
-def _mismatch(writes: Sequence[Write], seen: Mapping[Any, Condition], now: float) -> ETagMismatch | None:
+def _mismatch(writes: Sequence[Write], seen: Mapping[Any, Condition], now: float) -> ETagMismatchError | None:
     """Return what the first precondition that does not hold says."""
     for write in writes:
         there = seen.get(write.key)
         if there is not None and not there.is_present(now):
             there = None
         if write.if_absent and there is not None:
-            return ETagMismatch(f"key {write.key} exists already, and first-write without an ETag only creates")
+            return ETagMismatchError(f"key {write.key} exists already, and first-write without an ETag only creates")
         if write.if_match is None or (there is not None and there.etag == write.if_match):
             continue
         if there is None:
-            return ETagMismatch(f"key {write.key} does not exist, so it has no ETag {write.if_match}")
-        return ETagMismatch(f"key {write.key} has ETag {there.etag}, not {write.if_match}; read it again")
+            return ETagMismatchError(f"key {write.key} does not exist, so it has no ETag {write.if_match}")
+        return ETagMismatchError(f"key {write.key} has ETag {there.etag}, not {write.if_match}; read it again")
     return None

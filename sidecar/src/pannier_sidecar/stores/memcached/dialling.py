@@ -7,9 +7,9 @@ import re
 import ssl
 from typing import TYPE_CHECKING, Final
 
-from pannier_sidecar.network.pipeline import ConnectionLost
+from pannier_sidecar.network.pipeline import ConnectionLostError
 from pannier_sidecar.network.reasons import reason
-from pannier_sidecar.state.errors import StoreFault, StoreRefused, StoreUnavailable
+from pannier_sidecar.state.errors import StoreError, StoreRefusedError, StoreUnavailableError
 
 from . import items
 from .connection import Connection
@@ -25,12 +25,12 @@ class Dialler:
     """Makes connections as the component says."""
 
     def __init__(self, settings: MemcachedSettings):
-        """Raises StoreRefused if the certificate cannot be used."""
+        """Raises StoreRefusedError if the certificate cannot be used."""
         self._settings = settings
         self._tls = settings.encryption.context() if settings.encryption else None
 
     async def dial(self, address: Address) -> Connection:
-        """Return a signed-in connection to a server that can do what the store needs. Raises a StoreFault in time."""
+        """Return a signed-in connection to a server that can do what the store needs. Raises a StoreError in time."""
         loop = asyncio.get_running_loop()
         connection = Connection(loop, str(address), self._settings.timeout)
         try:
@@ -69,13 +69,13 @@ class Dialler:
             await connection.send(command)
         probe = await connection.send(items.read(_PROBE_KEY))
         if not isinstance(probe, tuple) and not probe.startswith(b"EN"):
-            raise StoreRefused(
+            raise StoreRefusedError(
                 f"memcached at {connection.name} is {_version(version)} and does not know the "
                 "meta commands that ETags need; use 1.6.10 or later"
             )
         stats = connection.stats
         if stats.get("cas_enabled") == "no":
-            raise StoreRefused(
+            raise StoreRefusedError(
                 f"memcached at {connection.name} runs without CAS, so without ETags; start it without -C"
             )
         connection.largest_item = int(stats.get("item_size_max", 1024 * 1024))
@@ -83,22 +83,22 @@ class Dialler:
         started = int(stats.get("time", 0)) - int(stats.get("uptime", 0))
         connection.run = f"{started:x}-{int(stats.get('pid', 0)):x}"
 
-    def _fault(self, address: Address, error: BaseException) -> StoreFault | None:
+    def _fault(self, address: Address, error: BaseException) -> StoreError | None:
         """Return what an error means for the store; None for one that is none of memcached's."""
         where = f"memcached at {address}"
         if isinstance(error, TimeoutError):
-            return StoreUnavailable(
+            return StoreUnavailableError(
                 f"{where} did not answer within {self._settings.timeout:g} s; check hosts, that it runs, and timeout"
             )
-        if isinstance(error, ConnectionLost):
-            return StoreUnavailable(f"{error}; {self._tls_advice()}")
+        if isinstance(error, ConnectionLostError):
+            return StoreUnavailableError(f"{error}; {self._tls_advice()}")
         if isinstance(error, ssl.SSLError):
             advice = "check that it speaks TLS on this port and that caCert, or this machine, trusts its certificate"
-            return StoreRefused(f"no TLS with {where}: {reason(error)}; {advice}")
+            return StoreRefusedError(f"no TLS with {where}: {reason(error)}; {advice}")
         if isinstance(error, OSError):
-            return StoreUnavailable(f"{where} cannot be reached: {reason(error)}; check hosts")
+            return StoreUnavailableError(f"{where} cannot be reached: {reason(error)}; check hosts")
         if isinstance(error, ValueError):  # of a name that cannot be looked up
-            return StoreRefused("a host in hosts is no host name; write host or host:port")
+            return StoreRefusedError("a host in hosts is no host name; write host or host:port")
         return None
 
     def _tls_advice(self) -> str:
@@ -112,10 +112,10 @@ def _version(line: bytes) -> str:
     return f"version {found[1].decode()}" if found else "of a version that cannot be told"
 
 
-def _not_let_in(reply: object, name: str) -> StoreRefused:
+def _not_let_in(reply: object, name: str) -> StoreRefusedError:
     text = reply.decode(errors="replace") if isinstance(reply, bytes) else str(reply)
     if "unauthenticated" in text:
-        return StoreRefused(f"memcached at {name} lets nobody in; set username and password")
+        return StoreRefusedError(f"memcached at {name} lets nobody in; set username and password")
     if "authentication" in text:
-        return StoreRefused(f"memcached at {name} does not let this user in; check username and password")
-    return StoreRefused(f"what answers at {name} is no memcached; check hosts")
+        return StoreRefusedError(f"memcached at {name} does not let this user in; check username and password")
+    return StoreRefusedError(f"what answers at {name} is no memcached; check hosts")

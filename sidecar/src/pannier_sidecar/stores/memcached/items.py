@@ -12,7 +12,7 @@ from re import compile as pattern
 from time import time
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from pannier_sidecar.state.errors import ETagMismatch, KeyRefused, StoreFault, StoreRefused
+from pannier_sidecar.state.errors import ETagMismatchError, KeyRefusedError, StoreError, StoreRefusedError
 from pannier_sidecar.state.requests import Delete, Set, Write
 from pannier_sidecar.state.store import StoredValue
 
@@ -45,12 +45,12 @@ class SentKey(NamedTuple):
 
 
 def sent_key(key: str) -> SentKey:
-    """Return how a key is sent. Raises KeyRefused."""
+    """Return how a key is sent. Raises KeyRefusedError."""
     raw = key.encode()
     if _UNSENDABLE(raw) is None:
         return SentKey(raw, b"")
     if len(raw) > MAX_ENCODED_KEY_BYTES:
-        raise KeyRefused(
+        raise KeyRefusedError(
             f"key {key!r} has {len(raw)} bytes; with spaces or control characters in it memcached takes "
             f"{MAX_ENCODED_KEY_BYTES}, so make it shorter or leave them out"
         )
@@ -63,7 +63,7 @@ def read(key: SentKey) -> bytes:
 
 
 def write(write: Write, key: SentKey, connection: Connection) -> bytes:
-    """Return the command that carries out a write. Raises ETagMismatch, and StoreRefused for what is too large."""
+    """Return the command that carries out a write. Raises ETagMismatch, and StoreRefusedError for what is too large."""
     if isinstance(write, Delete):
         if write.if_absent:
             return b"mg %b%b\r\n" % key  # there is nothing to delete, or it is a mismatch
@@ -77,7 +77,7 @@ def write(write: Write, key: SentKey, connection: Connection) -> bytes:
 
 
 def value_read(reply: Reply, connection: Connection) -> StoredValue | None:
-    """Return the value that the answer to `read` brings. Raises StoreRefused."""
+    """Return the value that the answer to `read` brings. Raises StoreRefusedError."""
     if not isinstance(reply, tuple):
         if reply.startswith(b"EN"):
             return None
@@ -91,7 +91,7 @@ def value_read(reply: Reply, connection: Connection) -> StoredValue | None:
     return StoredValue(value, etag, _expiry(int(flags), int(left)))
 
 
-def fault_of(reply: Reply, write: Write, connection: Connection) -> StoreFault | None:
+def fault_of(reply: Reply, write: Write, connection: Connection) -> StoreError | None:
     """Return the fault that the answer to a write means, None if it is done."""
     line = reply[0] if isinstance(reply, tuple) else reply
     kind = line[:2]
@@ -99,9 +99,9 @@ def fault_of(reply: Reply, write: Write, connection: Connection) -> StoreFault |
     if kind == (b"EN" if is_look else b"HD") or (kind == b"NF" and not write.is_conditional):
         return None
     if kind in (b"NS", b"HD"):
-        return ETagMismatch(f"key {write.key} exists already, and first-write without an ETag only creates")
+        return ETagMismatchError(f"key {write.key} exists already, and first-write without an ETag only creates")
     if kind == b"NF":
-        return ETagMismatch(f"key {write.key} does not exist, so it has no ETag {write.if_match}")
+        return ETagMismatchError(f"key {write.key} does not exist, so it has no ETag {write.if_match}")
     if kind == b"EX":
         return _other_etag(write)
     if isinstance(write, Set) and b"too large" in line:
@@ -109,16 +109,16 @@ def fault_of(reply: Reply, write: Write, connection: Connection) -> StoreFault |
     return refusal(line, connection.name)
 
 
-def refusal(line: bytes, name: str) -> StoreRefused:
+def refusal(line: bytes, name: str) -> StoreRefusedError:
     """Return the fault that an error of the server means, with what to change."""
     text = line.decode(errors="replace")
     said = next((f"{words}{advice}" for words, advice in _ADVICE.items() if words in text), "")
     kind = next((kind for kind in ("SERVER_ERROR", "CLIENT_ERROR") if text.startswith(kind)), "ERROR")
-    return StoreRefused(f"memcached at {name} refused: {kind}" + (f" {said}" if said else ""))
+    return StoreRefusedError(f"memcached at {name} refused: {kind}" + (f" {said}" if said else ""))
 
 
-def too_large(write: Set, connection: Connection) -> StoreRefused:
-    return StoreRefused(
+def too_large(write: Set, connection: Connection) -> StoreRefusedError:
+    return StoreRefusedError(
         f"the value of key {write.key} is too large for memcached at {connection.name}: {len(write.value)} bytes, and "
         f"key, value and {OVERHEAD} bytes of overhead may have {connection.largest_item}; start memcached with a "
         "larger -I, or store less under one key"
@@ -141,8 +141,8 @@ def _cas_flag(write: Write, connection: Connection) -> bytes:
     return b" C" + cas.encode()
 
 
-def _other_etag(write: Write) -> ETagMismatch:
-    return ETagMismatch(f"key {write.key} has another ETag than {write.if_match}; read it again")
+def _other_etag(write: Write) -> ETagMismatchError:
+    return ETagMismatchError(f"key {write.key} has another ETag than {write.if_match}; read it again")
 
 
 def _expiry_flags(ttl: int | None) -> bytes:

@@ -10,7 +10,7 @@ from pannier_crds.addresses.hosts import socket_or_host_list
 from pannier_crds.secret import Secret, is_hidden, number, reveal
 from pannier_sidecar.network.fields import read_field
 from pannier_sidecar.network.tls import Encryption
-from pannier_sidecar.state.errors import StoreRefused
+from pannier_sidecar.state.errors import StoreRefusedError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -55,10 +55,10 @@ class MemcachedSettings(Struct, frozen=True):
 
     @classmethod
     def read(cls, settings: Mapping[str, Setting]) -> MemcachedSettings:
-        """Return the settings. Raises StoreRefused naming the field, its value and what to write."""
+        """Return the settings. Raises StoreRefusedError naming the field, its value and what to write."""
         given = settings.get("hosts")
         if not reveal(given).strip(" ,"):
-            raise StoreRefused("hosts is empty; write host or host:port, several separated by commas")
+            raise StoreRefusedError("hosts is empty; write host or host:port, several separated by commas")
         return cls(
             addresses=_addresses(given),
             timeout=number(settings.get("timeout"), 1.0),

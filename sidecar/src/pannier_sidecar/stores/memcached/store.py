@@ -6,8 +6,8 @@ import asyncio
 from typing import TYPE_CHECKING, NamedTuple, TypeVar
 from zlib import crc32
 
-from pannier_sidecar.network.pipeline import ConnectionLost
-from pannier_sidecar.state.errors import PartlyUnavailable, StoreFault, StoreUnavailable
+from pannier_sidecar.network.pipeline import ConnectionLostError
+from pannier_sidecar.state.errors import PartlyUnavailableError, StoreError, StoreUnavailableError
 from pannier_sidecar.state.store import Feature, Setting, Store, StoredValue
 
 from . import items
@@ -42,7 +42,7 @@ class MemcachedStore(Store):
         self._hosts = [Host(address, dialler, settings.timeout) for address in settings.addresses]
         try:
             faults = await self._faults_of(Host.connected)
-            grave = [fault for fault in faults if not isinstance(fault, StoreUnavailable)]
+            grave = [fault for fault in faults if not isinstance(fault, StoreUnavailableError)]
             if grave or len(faults) == len(self._hosts):
                 raise (grave or faults)[0]
         except BaseException:
@@ -55,11 +55,11 @@ class MemcachedStore(Store):
 
     async def ping(self) -> None:
         if not self._hosts:
-            raise StoreUnavailable("the memcached store is not open")
+            raise StoreUnavailableError("the memcached store is not open")
         faults = await self._faults_of(Host.answers)
         if faults and len(faults) < len(self._hosts):
             serving = f"{len(self._hosts) - len(faults)} of {len(self._hosts)} memcached servers answer"
-            raise PartlyUnavailable(f"{serving}, the keys of the others cannot be reached: {faults[0]}")
+            raise PartlyUnavailableError(f"{serving}, the keys of the others cannot be reached: {faults[0]}")
         if faults:
             raise faults[0]
 
@@ -76,20 +76,20 @@ class MemcachedStore(Store):
     async def delete(self, write: Delete) -> None:
         await self._carry_out(write)
 
-    async def bulk_get(self, gets: Sequence[Get]) -> Sequence[StoredValue | StoreFault | None]:
+    async def bulk_get(self, gets: Sequence[Get]) -> Sequence[StoredValue | StoreError | None]:
         """Read all keys of a server in one trip."""
         sent = [await _or_fault(self._send(get.key)) for get in gets]
         try:
-            return [each if isinstance(each, StoreFault) else await _or_fault(self._value(each)) for each in sent]
+            return [each if isinstance(each, StoreError) else await _or_fault(self._value(each)) for each in sent]
         finally:
             _give_up(sent)
 
-    async def bulk_write(self, writes: Sequence[Write]) -> Sequence[StoreFault | None]:
+    async def bulk_write(self, writes: Sequence[Write]) -> Sequence[StoreError | None]:
         """Send all writes in one trip; each server carries out its own in order."""
         sent = [await _or_fault(self._send(write.key, write)) for write in writes]
         try:
             return [
-                each if isinstance(each, StoreFault) else await self._outcome(each, write)
+                each if isinstance(each, StoreError) else await self._outcome(each, write)
                 for each, write in zip(sent, writes, strict=True)
             ]
         finally:
@@ -101,10 +101,10 @@ class MemcachedStore(Store):
         if fault is not None:
             raise fault
 
-    async def _outcome(self, sent: _Sent, write: Write) -> StoreFault | None:
+    async def _outcome(self, sent: _Sent, write: Write) -> StoreError | None:
         try:
             reply, connection = await self._answer(sent, write)
-        except StoreFault as fault:
+        except StoreError as fault:
             return fault
         return items.fault_of(reply, write, connection)
 
@@ -112,7 +112,7 @@ class MemcachedStore(Store):
         return items.value_read(*await self._answer(sent))
 
     async def _send(self, key: str, write: Write | None = None) -> _Sent:
-        """Send a write, or a read of the key. Raises a StoreFault where nothing can be sent."""
+        """Send a write, or a read of the key. Raises a StoreError where nothing can be sent."""
         host = self._host(key)
         connection = host.current
         if connection is None or not connection.takes_calls:
@@ -122,10 +122,10 @@ class MemcachedStore(Store):
         return _Sent(host, connection, payload, connection.send(payload))
 
     async def _answer(self, sent: _Sent, write: Write | None = None) -> tuple[Reply, Connection]:
-        """Return the answer and the connection that it came on. Raises a StoreFault."""
+        """Return the answer and the connection that it came on. Raises a StoreError."""
         try:
             return await sent.answer, sent.connection
-        except ConnectionLost as lost:
+        except ConnectionLostError as lost:
             return await sent.host.again(sent.payload, lost, write)
 
     def _host(self, key: str) -> Host:
@@ -134,7 +134,7 @@ class MemcachedStore(Store):
         if len(hosts) == 1:
             return hosts[0]
         if not hosts:
-            raise StoreUnavailable("the memcached store is not open")
+            raise StoreUnavailableError("the memcached store is not open")
         return hosts[crc32(key.encode()) % len(hosts)]
 
 
@@ -147,15 +147,15 @@ class _Sent(NamedTuple):
     answer: asyncio.Future[Reply]
 
 
-async def _or_fault(call: Awaitable[Found]) -> Found | StoreFault:
+async def _or_fault(call: Awaitable[Found]) -> Found | StoreError:
     try:
         return await call
-    except StoreFault as fault:
+    except StoreError as fault:
         return fault
 
 
-def _give_up(sent: Sequence[_Sent | StoreFault]) -> None:
+def _give_up(sent: Sequence[_Sent | StoreError]) -> None:
     """Let go of the answers that nobody waits for any more."""
     for each in sent:
-        if not isinstance(each, StoreFault):
+        if not isinstance(each, StoreError):
             each.answer.cancel()  # without effect on those that are done

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 from pymongo.errors import BulkWriteError, OperationFailure
 
-from pannier_sidecar.state.errors import StoreFault, TooFewReplicas
+from pannier_sidecar.state.errors import StoreError, TooFewReplicasError
 from pannier_sidecar.state.joining import with_distinct_keys
 
 from . import faults
@@ -21,14 +21,14 @@ if TYPE_CHECKING:
 
     from .server import Server
 
-    Faults = dict[int, StoreFault]
+    Faults = dict[int, StoreError]
     """By the place of the write in the bulk."""
 
 AT_ONCE: Final = 16
 """Conditional writes that are under way together."""
 
 
-async def write_each(server: Server, writes: Sequence[Write]) -> list[StoreFault | None]:
+async def write_each(server: Server, writes: Sequence[Write]) -> list[StoreError | None]:
     """Carry out each write for itself, those to one key in their order; return each one's fault or None."""
     failed: Faults = {}
     for run in with_distinct_keys(writes):
@@ -54,7 +54,7 @@ async def _write_side_by_side(server: Server, writes: Mapping[int, Write]) -> Fa
         async with room:
             try:
                 await write_one(server, write)
-            except StoreFault as fault:
+            except StoreError as fault:
                 failed[place] = fault
 
     await asyncio.gather(*(attempt(place, write) for place, write in writes.items()))
@@ -67,7 +67,7 @@ async def _write_together(server: Server, writes: Mapping[int, Write]) -> Faults
     for place, write in writes.items():
         try:
             operations[place] = as_operation(write)
-        except StoreFault as fault:
+        except StoreError as fault:
             failed[place] = fault
     if not operations:
         return failed
@@ -86,11 +86,11 @@ async def _write_together(server: Server, writes: Mapping[int, Write]) -> Faults
 
 def _faults_of_parts(
     server: Server, error: BulkWriteError, places: Sequence[int]
-) -> Iterator[tuple[int, StoreFault | None]]:
+) -> Iterator[tuple[int, StoreError | None]]:
     """Tell of the writes that failed; None: another writer created that key at the same moment."""
     details = error.details or {}
     if details.get("writeConcernErrors"):
-        fault = TooFewReplicas(f"{server.settings} has the write, but not on as many members as asked for")
+        fault = TooFewReplicasError(f"{server.settings} has the write, but not on as many members as asked for")
         yield from ((place, fault) for place in places)
     for part in details.get("writeErrors", ()):
         failure = OperationFailure(part.get("errmsg", ""), part.get("code"), part)

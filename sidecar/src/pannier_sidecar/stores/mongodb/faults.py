@@ -18,12 +18,12 @@ from pymongo.errors import (
 )
 
 from pannier_sidecar.state.errors import (
-    KeyRefused,
-    OutcomeUnknown,
-    StoreFault,
-    StoreRefused,
-    StoreUnavailable,
-    TooFewReplicas,
+    KeyRefusedError,
+    OutcomeUnknownError,
+    StoreError,
+    StoreRefusedError,
+    StoreUnavailableError,
+    TooFewReplicasError,
 )
 
 if TYPE_CHECKING:
@@ -67,25 +67,25 @@ _REFUSALS: Final = {
 }
 
 
-def of_read(error: Exception, settings: MongoDBSettings) -> StoreFault:
+def of_read(error: Exception, settings: MongoDBSettings) -> StoreError:
     """Return the fault that tells of a call that has changed nothing."""
     if isinstance(error, ConnectionFailure | ExecutionTimeout):
-        return StoreUnavailable(f"{settings} gave no answer within {settings.timeout:g} s: {why(error)}")
+        return StoreUnavailableError(f"{settings} gave no answer within {settings.timeout:g} s: {why(error)}")
     return _refusal(error, settings)
 
 
-def of_write(error: Exception, server: Server) -> StoreFault:
+def of_write(error: Exception, server: Server) -> StoreError:
     """Return the fault that tells of a write that may have been sent."""
     settings = server.settings
     if isinstance(error, WriteConcernError):
-        return TooFewReplicas(f"{settings} has the write, but not on as many members as asked for")
+        return TooFewReplicasError(f"{settings} has the write, but not on as many members as asked for")
     if isinstance(error, ConnectionFailure | ExecutionTimeout) and not _was_not_sent(error, server.repeats_writes):
         return unknown(error, settings)
     return of_read(error, settings)
 
 
-def unknown(error: Exception, settings: MongoDBSettings) -> StoreFault:
-    return OutcomeUnknown(f"{settings} was lost before it answered: {why(error)}")
+def unknown(error: Exception, settings: MongoDBSettings) -> StoreError:
+    return OutcomeUnknownError(f"{settings} was lost before it answered: {why(error)}")
 
 
 def _was_not_sent(error: PyMongoError, may_be_second: bool) -> bool:
@@ -107,25 +107,25 @@ def why(error: Exception) -> str:
     return next((ours for theirs, ours in _WHY.items() if theirs in said), f"it failed ({type(error).__name__})")
 
 
-def _refusal(error: Exception, settings: MongoDBSettings) -> StoreFault:
+def _refusal(error: Exception, settings: MongoDBSettings) -> StoreError:
     if isinstance(error, UnicodeError):
-        return KeyRefused(f"MongoDB takes only Unicode text for keys and ETags: {_position(error)}")
+        return KeyRefusedError(f"MongoDB takes only Unicode text for keys and ETags: {_position(error)}")
     if isinstance(error, DocumentTooLarge):
-        return StoreRefused(f"{settings} {_REFUSALS[10334]}")
+        return StoreRefusedError(f"{settings} {_REFUSALS[10334]}")
     if not isinstance(error, OperationFailure):
-        return StoreRefused(f"{settings} can't be used as the component says: {why(error)}")
+        return StoreRefusedError(f"{settings} can't be used as the component says: {why(error)}")
     text = str((error.details or {}).get("errmsg") or error)
     if "authentication failed" in text.lower():
-        return StoreRefused(
+        return StoreRefusedError(
             f"{settings} knows no such user or another password; correct username and password, or name the "
             f"database that has the user: params: ?authSource=admin (it is {settings.shown_database} otherwise)"
         )
     if error.code == _UNAUTHORIZED or "requires authentication" in text or "Authentication required" in text:
-        return StoreRefused(
+        return StoreRefusedError(
             f"{settings} does not allow it; give username and password of a user with the role readWrite on "
             f"the database {settings.shown_database}"
         )
-    return StoreRefused(f"{settings} {_REFUSALS.get(error.code or 0, 'refused the call')} (code {error.code})")
+    return StoreRefusedError(f"{settings} {_REFUSALS.get(error.code or 0, 'refused the call')} (code {error.code})")
 
 
 def _position(error: UnicodeError) -> str:

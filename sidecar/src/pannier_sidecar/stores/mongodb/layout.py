@@ -15,7 +15,7 @@ from bson.binary import Binary
 from bson.codec_options import CodecOptions, DatetimeConversion
 from bson.datetime_ms import DatetimeMS
 
-from pannier_sidecar.state.errors import StoreRefused
+from pannier_sidecar.state.errors import StoreRefusedError
 from pannier_sidecar.state.store import StoredValue
 
 if TYPE_CHECKING:
@@ -48,10 +48,10 @@ def alive(now: float) -> Document:
 
 
 def document(write: Set, now: float) -> Document:
-    """Return the document of a write, without its `_id`. Raises StoreRefused for one that is too large."""
+    """Return the document of a write, without its `_id`. Raises StoreRefusedError for one that is too large."""
     size = len(write.value) + len(write.key.encode()) + _OVERHEAD
     if size > MAX_DOCUMENT_BYTES:
-        raise StoreRefused(
+        raise StoreRefusedError(
             f"the value of key {write.key} is too large: MongoDB takes documents of up to {MAX_DOCUMENT_BYTES} bytes, "
             f"and this one has {size}"
         )
@@ -65,11 +65,11 @@ def is_expired(found: Document, now: float) -> bool:
 
 
 def stored_value(found: Document, now: float) -> StoredValue | None:
-    """Return what a document holds, None if its time has come. Raises StoreRefused for one that is not ours."""
+    """Return what a document holds, None if its time has come. Raises StoreRefusedError for one that is not ours."""
     if is_expired(found, now):
         return None
     if "value" not in found:
-        raise StoreRefused(
+        raise StoreRefusedError(
             f"the document of key {found['_id']} has no field value, so it holds no state; write another collectionName"
         )
     expires = found.get("_ttl")

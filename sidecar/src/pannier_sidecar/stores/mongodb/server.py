@@ -14,7 +14,7 @@ from pymongo.errors import OperationFailure, PyMongoError
 from pymongo.read_concern import ReadConcern
 from pymongo.write_concern import WriteConcern
 
-from pannier_sidecar.state.errors import StoreRefused
+from pannier_sidecar.state.errors import StoreRefusedError
 
 from . import faults, layout
 from .pool import counting
@@ -58,7 +58,7 @@ class Server:
 
 
 def connect(settings: MongoDBSettings, connections: Connections) -> Client:
-    """Return a client that has not called anybody yet. Raises StoreRefused for a URL or options that are none."""
+    """Return a client that has not called anybody yet. Raises StoreRefusedError for a URL or options that are none."""
     with warnings.catch_warnings(record=True) as doubts:
         warnings.simplefilter("always")
         try:
@@ -66,7 +66,7 @@ def connect(settings: MongoDBSettings, connections: Connections) -> Client:
                 settings.url.reveal(), timeoutMS=round(settings.timeout * 1000), _pool_class=counting(connections)
             )
         except (PyMongoError, ValueError, TypeError, OSError) as error:
-            raise StoreRefused(
+            raise StoreRefusedError(
                 f"{settings} can't be used as the component says: {faults.why(error)}; "
                 "correct host, params or connectionString"
             ) from error
@@ -99,7 +99,9 @@ async def probe(server: Server) -> None:
 
 
 async def _refuse_collation(server: Server) -> None:
-    """Raise StoreRefused for a collection in which keys that differ, in case or accents for example, are the same."""
+    """Raise StoreRefusedError for a collection in which keys that differ, in case or accents for example, are the
+    same.
+    """
     settings = server.settings
     try:
         found = await server.client[settings.database].list_collections(filter={"name": settings.collection})
@@ -109,7 +111,7 @@ async def _refuse_collation(server: Server) -> None:
     for collection in collections:
         collation = collection.get("options", {}).get("collation", {})
         if collation.get("locale", "simple") != "simple":
-            raise StoreRefused(
+            raise StoreRefusedError(
                 f"{settings} has a collation, so different keys could be the same there; "
                 "make the collection without one, or write another collectionName"
             )

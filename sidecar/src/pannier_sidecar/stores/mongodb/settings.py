@@ -9,7 +9,7 @@ from urllib.parse import parse_qsl, quote_plus
 from pannier_crds.addresses.mongodb import hosts, hosts_of_url
 from pannier_crds.secret import Secret, number, reveal, shown
 from pannier_sidecar.network.fields import read_field, shown_addresses
-from pannier_sidecar.state.errors import StoreRefused
+from pannier_sidecar.state.errors import StoreRefusedError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -50,7 +50,7 @@ class MongoDBSettings:
 
 
 def read(settings: Mapping[str, Setting]) -> MongoDBSettings:
-    """Return the settings, with Dapr's defaults. Raises StoreRefused where no server is named, and for w=0."""
+    """Return the settings, with Dapr's defaults. Raises StoreRefusedError where no server is named, and for w=0."""
     address = _address(settings)
     concern = reveal(settings.get("writeconcern"))
     return MongoDBSettings(
@@ -75,7 +75,7 @@ def _address(settings: Mapping[str, Setting]) -> str:
         return url
     host, server = _text(settings, "host"), _text(settings, "server")
     if not host and not server:
-        raise StoreRefused("no server is named; write host, server or connectionString")
+        raise StoreRefusedError("no server is named; write host, server or connectionString")
     # As in Dapr, the user is one of the database that holds the state, unless authSource says otherwise.
     where = quote_plus(_text(settings, "databaseName") or "daprStore")
     options = _text(settings, "params").lstrip("?&")
@@ -83,7 +83,7 @@ def _address(settings: Mapping[str, Setting]) -> str:
 
 
 def _shown_hosts(settings: Mapping[str, Setting]) -> str:
-    """Return the hosts for messages. Raises StoreRefused for an address that is none."""
+    """Return the hosts for messages. Raises StoreRefusedError for an address that is none."""
     readers = {"connectionString": hosts_of_url, "host": hosts, "server": hosts}
     name = next(name for name in readers if _text(settings, name))
     return shown_addresses(name, settings[name], read_field(name, settings[name], readers[name]))
@@ -107,7 +107,7 @@ def _with_own_options(url: str) -> str:
     address, _, query = url.partition("?")
     given = {name.lower(): value for name, value in parse_qsl(query, keep_blank_values=True)}
     if given.get("w") == "0":
-        raise StoreRefused("with w=0 nobody would know whether a write happened; take it out of params or the URL")
+        raise StoreRefusedError("with w=0 nobody would know whether a write happened; take it out of params or the URL")
     options = [f"{name}={value}" for name, value in OWN_OPTIONS.items() if name.lower() not in given]
     if "/" not in address.partition("://")[2]:
         address += "/"

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 from pannier_sidecar.network.connections import Connections
 from pannier_sidecar.state.cursors import cursor_after, key_before
-from pannier_sidecar.state.errors import StoreFault, StoreUnavailable
+from pannier_sidecar.state.errors import StoreError, StoreUnavailableError
 from pannier_sidecar.state.joining import joined
 from pannier_sidecar.state.store import Feature, KeyPage, Store, StoredValue
 
@@ -80,10 +80,10 @@ class MongoDBStore(Store):
     async def delete(self, write: Delete) -> None:
         await write_one(self._server, write)
 
-    async def bulk_get(self, gets: Sequence[Get]) -> Sequence[StoredValue | StoreFault | None]:
+    async def bulk_get(self, gets: Sequence[Get]) -> Sequence[StoredValue | StoreError | None]:
         opened = self._server
         collection = opened.collection(strong=any(get.strong for get in gets))
-        found: dict[str, StoredValue | StoreFault | None] = {}
+        found: dict[str, StoredValue | StoreError | None] = {}
         try:
             for keys in _in_portions(dict.fromkeys(get.key for get in gets)):
                 documents = collection.find({"_id": {"$in": keys}}, batch_size=len(keys) + 1)
@@ -92,10 +92,10 @@ class MongoDBStore(Store):
             raise faults.of_read(error, opened.settings) from error
         return [found.get(get.key) for get in gets]
 
-    async def bulk_write(self, writes: Sequence[Write]) -> Sequence[StoreFault | None]:
+    async def bulk_write(self, writes: Sequence[Write]) -> Sequence[StoreError | None]:
         try:
             return await write_each(self._server, writes)
-        except StoreFault as fault:
+        except StoreError as fault:
             return [fault] * len(writes)
 
     async def transact(self, writes: Sequence[Write]) -> None:
@@ -123,7 +123,7 @@ class MongoDBStore(Store):
     @property
     def _server(self) -> server.Server:
         if self._opened is None:
-            raise StoreUnavailable("the MongoDB store is not open")
+            raise StoreUnavailableError("the MongoDB store is not open")
         return self._opened
 
 
@@ -141,10 +141,10 @@ def _in_portions(keys: Iterable[str]) -> Iterator[list[str]]:
         yield portion
 
 
-def _entry(found: layout.Document) -> StoredValue | StoreFault | None:
+def _entry(found: layout.Document) -> StoredValue | StoreError | None:
     try:
         return layout.stored_value(found, time())
-    except StoreFault as fault:
+    except StoreError as fault:
         return fault
 
 

@@ -13,7 +13,7 @@ from pymongo.errors import BulkWriteError, PyMongoError
 from pymongo.read_concern import ReadConcern
 from pymongo.write_concern import WriteConcern
 
-from pannier_sidecar.state.errors import NotSupported, OutcomeUnknown, StoreFault
+from pannier_sidecar.state.errors import NotSupportedError, OutcomeUnknownError, StoreError
 
 from . import faults
 from .faults import CLIENT_ERRORS, DUPLICATE_KEY
@@ -33,9 +33,9 @@ NOT_SURE: Final = "UnknownTransactionCommitResult"
 
 
 async def write_together(server: Server, writes: Sequence[Write]) -> None:
-    """Carry out writes to distinct keys, all or none. Raises a StoreFault."""
+    """Carry out writes to distinct keys, all or none. Raises a StoreError."""
     if not server.has_transactions:
-        raise NotSupported(
+        raise NotSupportedError(
             f"{server.settings} is a single server, which has no transactions over several keys; make it a replica "
             "set, be it of one member (rs.initiate()), or change one key at a time"
         )
@@ -80,9 +80,9 @@ def _met_another(error: PyMongoError) -> bool:
     return error.has_error_label(NOT_BEGUN)
 
 
-def _fault(error: Exception, server: Server) -> StoreFault:
+def _fault(error: Exception, server: Server) -> StoreError:
     """Until it is asked to commit, MongoDB keeps nothing of a transaction."""
     if isinstance(error, PyMongoError) and error.has_error_label(NOT_SURE):
         fault = faults.of_write(error, server)
-        return fault if isinstance(fault, OutcomeUnknown) else faults.unknown(error, server.settings)
+        return fault if isinstance(fault, OutcomeUnknownError) else faults.unknown(error, server.settings)
     return faults.of_read(error, server.settings)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 from pymongo import DeleteOne, ReplaceOne
 from pymongo.errors import DuplicateKeyError
 
-from pannier_sidecar.state.errors import ETagMismatch
+from pannier_sidecar.state.errors import ETagMismatchError
 from pannier_sidecar.state.requests import Set
 
 from . import faults, layout
@@ -28,7 +28,7 @@ ATTEMPTS: Final = 10
 
 
 async def write_one(server: Server, write: Write) -> None:
-    """Carry out one write. Raises a StoreFault."""
+    """Carry out one write. Raises a StoreError."""
     try:
         await carry_out(server.collection(strong=write.strong), write)
     except CLIENT_ERRORS as error:
@@ -36,7 +36,7 @@ async def write_one(server: Server, write: Write) -> None:
 
 
 async def carry_out(collection: Collection, write: Write, session: Session = None) -> None:
-    """Carry out one write. Raises ETagMismatch, StoreRefused and the client's errors."""
+    """Carry out one write. Raises ETagMismatch, StoreRefusedError and the client's errors."""
     if isinstance(write, Set):
         await _set(collection, write, session)
     else:
@@ -44,7 +44,7 @@ async def carry_out(collection: Collection, write: Write, session: Session = Non
 
 
 def as_operation(write: Write) -> ReplaceOne[layout.Document] | DeleteOne:
-    """Return an unconditional write as a part of a bulk. Raises StoreRefused."""
+    """Return an unconditional write as a part of a bulk. Raises StoreRefusedError."""
     if isinstance(write, Set):
         return ReplaceOne({"_id": write.key}, layout.document(write, time()), upsert=True)
     return DeleteOne({"_id": write.key})
@@ -110,9 +110,9 @@ def _present(key: str, etag: str, now: float) -> layout.Document:
     return {"_id": key, "_etag": etag, "_ttl": layout.alive(now)}
 
 
-def _other_etag(write: Write) -> ETagMismatch:
-    return ETagMismatch(f"key {write.key} is absent or has another ETag than {write.if_match}; read it again")
+def _other_etag(write: Write) -> ETagMismatchError:
+    return ETagMismatchError(f"key {write.key} is absent or has another ETag than {write.if_match}; read it again")
 
 
-def _is_there(write: Write) -> ETagMismatch:
-    return ETagMismatch(f"key {write.key} exists already, and first-write without an ETag only creates")
+def _is_there(write: Write) -> ETagMismatchError:
+    return ETagMismatchError(f"key {write.key} exists already, and first-write without an ETag only creates")

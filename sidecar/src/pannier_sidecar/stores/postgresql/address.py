@@ -12,7 +12,7 @@ from pannier_crds.addresses.postgresql import hosts
 from pannier_crds.addresses.postgresql import parameters as read_parameters
 from pannier_crds.secret import Secret, reveal, shown
 from pannier_sidecar.network.fields import read_field, shown_addresses
-from pannier_sidecar.state.errors import StoreRefused
+from pannier_sidecar.state.errors import StoreRefusedError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -66,7 +66,7 @@ class Address:
 
 
 def read_address(connection_string: object, fields: Mapping[str, object]) -> Address:
-    """Return the address; `fields` are other settings, which go before the string. Raises StoreRefused."""
+    """Return the address; `fields` are other settings, which go before the string. Raises StoreRefusedError."""
     parameters = read_field("connectionString", connection_string, read_parameters)
     for name, parameter in _FIELDS.items():
         if fields.get(name) is not None:
@@ -78,7 +78,7 @@ def read_address(connection_string: object, fields: Mapping[str, object]) -> Add
 
 
 def _shown_host(parameters: Mapping[str, str], connection_string: object, fields: Mapping[str, object]) -> str:
-    """Return the hosts for messages. Raises StoreRefused for a host that is none."""
+    """Return the hosts for messages. Raises StoreRefusedError for a host that is none."""
     name = next((name for name in ("hostaddr", "host") if fields.get(name) is not None), "connectionString")
     given = fields.get(name) if name != "connectionString" else connection_string
     host = parameters.get("hostaddr") or parameters.get("host")
@@ -96,7 +96,7 @@ def _hosts(name: str, host: str) -> Sequence[HostPort | str]:
 def _address(parameters: dict[str, str], where: str) -> Address:
     for name in _FILES & parameters.keys():
         if not os.access(parameters[name], os.R_OK):
-            raise StoreRefused(f"{name} is no file that can be read; write the path of one")
+            raise StoreRefusedError(f"{name} is no file that can be read; write the path of one")
     parameters.setdefault("dbname", parameters.pop("database", ""))
     parameters["host"] = ",".join(map(_bracketed, parameters.pop("hostaddr", parameters.get("host", "")).split(",")))
     parameters.setdefault("application_name", "pannier")
@@ -130,5 +130,5 @@ def _bracketed(host: str) -> str:
 
 def _number(text: str, name: str) -> int:
     if not text.isdecimal():
-        raise StoreRefused(f"connectionString has a {name} that is no whole number")
+        raise StoreRefusedError(f"connectionString has a {name} that is no whole number")
     return int(text)

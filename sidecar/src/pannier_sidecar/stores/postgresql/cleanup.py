@@ -6,7 +6,7 @@ import asyncio
 import logging
 from typing import TYPE_CHECKING
 
-from pannier_sidecar.state.errors import StoreFault
+from pannier_sidecar.state.errors import StoreError
 
 from .connection import Connection
 from .statements import SWEPT_AT_ONCE
@@ -47,7 +47,7 @@ class Cleanup:
             await asyncio.sleep(self._interval)
             try:
                 await self._clean()
-            except StoreFault as fault:
+            except StoreError as fault:
                 logger.warning("expired rows could not be removed: %s", fault)
 
     async def _clean(self) -> None:

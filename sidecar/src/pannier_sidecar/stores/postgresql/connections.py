@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Final, TypeVar
 
 from asyncpg import PostgresError
 
-from pannier_sidecar.state.errors import OutcomeUnknown, StoreFault, StoreUnavailable
+from pannier_sidecar.state.errors import OutcomeUnknownError, StoreError, StoreUnavailableError
 
 from . import faults
 from .connection import FRESH_S
@@ -100,7 +100,7 @@ class Connections:
 
         `work` must leave no transaction open. `may_be_done` says, after a failure of `work`, whether the server may
         have been asked to change something; what was certainly not done is tried once more on another connection.
-        Raises a StoreFault; OutcomeUnknown if a write was sent and not answered.
+        Raises a StoreError; OutcomeUnknownError if a write was sent and not answered.
         """
         is_sent = False
         try:
@@ -257,7 +257,7 @@ class Connections:
         if faults.is_elsewhere(error) and self._now() - connection.opened_at > FRESH_S:  # the others lead there too
             self._discard(connection)
             self._discard_idle()
-        elif isinstance(error, PostgresError | StoreFault) and not faults.is_lost(error):
+        elif isinstance(error, PostgresError | StoreError) and not faults.is_lost(error):
             self._give_back(connection)
         else:
             self._discard(connection)
@@ -308,19 +308,19 @@ class Connections:
         if self._idle:
             self._look_later()
 
-    def _late(self, is_sent: bool, may_be_done: bool) -> StoreFault:
+    def _late(self, is_sent: bool, may_be_done: bool) -> StoreError:
         late = f"{self._where} did not answer within {self._timeout:g} s"
         if may_be_done:
-            return OutcomeUnknown(late)
+            return OutcomeUnknownError(late)
         if not is_sent and self._settling:
-            return StoreUnavailable(
+            return StoreUnavailableError(
                 f"{late}: of {self._size} connections (maxConns), {len(self._settling)} have yet to end calls that "
                 "were given up; look there for locks that are held for long"
             )
-        return StoreUnavailable(late)
+        return StoreUnavailableError(late)
 
-    def _closed(self) -> StoreUnavailable:
-        return StoreUnavailable(f"the store over {self._where} is closed")
+    def _closed(self) -> StoreUnavailableError:
+        return StoreUnavailableError(f"the store over {self._where} is closed")
 
 
 def _is_worth_repeating(error: Exception, attempt: int) -> bool:

@@ -10,12 +10,12 @@ import asyncpg
 
 from pannier_sidecar.network.reasons import reason
 from pannier_sidecar.state.errors import (
-    KeyRefused,
-    NotSupported,
-    OutcomeUnknown,
-    StoreFault,
-    StoreRefused,
-    StoreUnavailable,
+    KeyRefusedError,
+    NotSupportedError,
+    OutcomeUnknownError,
+    StoreError,
+    StoreRefusedError,
+    StoreUnavailableError,
 )
 
 ERRORS: Final = (asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError, OSError, ValueError)
@@ -140,52 +140,52 @@ def _last_word(error: BaseException) -> BaseException:
     return error
 
 
-def translated(error: Exception, where: object, *, is_unknown: bool) -> StoreFault:
+def translated(error: Exception, where: object, *, is_unknown: bool) -> StoreError:
     """Return the fault that tells of an error. `is_unknown`: a write was sent, and may have happened."""
     fault = _translated(_last_word(error), where, is_unknown)
     fault.__cause__ = error
     return fault
 
 
-def _translated(error: BaseException, where: object, is_unknown: bool) -> StoreFault:
-    if isinstance(error, StoreFault):
+def _translated(error: BaseException, where: object, is_unknown: bool) -> StoreError:
+    if isinstance(error, StoreError):
         return error
     if is_unknown:
-        return OutcomeUnknown(f"the connection to {where} was lost before it answered")
+        return OutcomeUnknownError(f"the connection to {where} was lost before it answered")
     if isinstance(error, TimeoutError):
-        return StoreUnavailable(f"{where} did not answer in time")
+        return StoreUnavailableError(f"{where} did not answer in time")
     if isinstance(error, SSLCertVerificationError):
-        return StoreRefused(
+        return StoreRefusedError(
             f"{where} is not vouched for ({reason(error)}); write its authority's file into sslRootCert"
         )
     code = getattr(error, "sqlstate", None) or ""
     if _is_about_the_key(error):
-        return KeyRefused(f"{where} can't hold such a key: {_of_key(error)}")
+        return KeyRefusedError(f"{where} can't hold such a key: {_of_key(error)}")
     if code in _PASSING:
-        return StoreUnavailable(f"{where} {_PASSING[code]} ({code})")
+        return StoreUnavailableError(f"{where} {_PASSING[code]} ({code})")
     if code in _REFUSALS:
-        return StoreRefused(f"{where} {_REFUSALS[code]} ({code})")
+        return StoreRefusedError(f"{where} {_REFUSALS[code]} ({code})")
     if is_lost(error):
         return _unreached(error, where)
-    return StoreRefused(f"{where} refused the call ({code or type(error).__name__})")
+    return StoreRefusedError(f"{where} refused the call ({code or type(error).__name__})")
 
 
-def _unreached(error: BaseException, where: object) -> StoreFault:
+def _unreached(error: BaseException, where: object) -> StoreError:
     if str(error).startswith(_NO_TRANSACTIONS):
-        return NotSupported(
+        return NotSupportedError(
             f"{where} is a pooler in statement mode, which takes no transactions of several writes; set its "
             "pool_mode to transaction, or save the items one by one"
         )
     if str(error).startswith(_NOT_PASSED_ON):
-        return StoreUnavailable(f"{where} is a pooler that reaches no server, or has no connection free")
+        return StoreUnavailableError(f"{where} is a pooler that reaches no server, or has no connection free")
     parameter = _REFUSED_PARAMETER.match(str(error))
     if parameter is not None:
         name = parameter[1] if parameter[1] in _KNOWN_PARAMETERS else "one"
-        return StoreRefused(
+        return StoreRefusedError(
             f"{where} is a pooler that does not take all parameters of connectionString; take {name} out there "
             "and set it by ALTER ROLE ... SET, or have the pooler take it (PgBouncer: ignore_startup_parameters)"
         )
-    return StoreUnavailable(f"{where} can't be reached: {_why(error)}")
+    return StoreUnavailableError(f"{where} can't be reached: {_why(error)}")
 
 
 def _why(error: BaseException) -> str:

@@ -8,7 +8,7 @@ from base64 import b64decode, b64encode
 from itertools import accumulate
 from typing import TYPE_CHECKING, Any, ClassVar, Final
 
-from pannier_sidecar.state.errors import ETagInvalid, StoreRefused
+from pannier_sidecar.state.errors import InvalidETagError, StoreRefusedError
 from pannier_sidecar.state.store import LAST_TIME, StoredValue
 
 if TYPE_CHECKING:
@@ -54,7 +54,7 @@ class Layout(ABC):
     def decoded(self, key: str, row: Sequence[Any]) -> StoredValue:
         """Return what a row holds: the columns of `values`, ETag, Unix time of expiry, and then anything.
 
-        Raises StoreRefused.
+        Raises StoreRefusedError.
         """
 
     @abstractmethod
@@ -145,12 +145,14 @@ CREATE TABLE IF NOT EXISTS {table} (
         try:
             value = b64decode(text[1:-1], validate=True)
         except ValueError as error:
-            raise StoreRefused(f"the value of key {key} is marked as binary but is no base64; write it anew") from error
+            raise StoreRefusedError(
+                f"the value of key {key} is marked as binary but is no base64; write it anew"
+            ) from error
         return StoredValue(value, etag, expires_at)
 
     def parsed(self, etag: str) -> object | None:
         if _XID.fullmatch(etag) is None or int(etag) >= 2**32:
-            raise ETagInvalid(f"{etag[:40]!r} is no number below 2^32; write the ETag that the last read gave")
+            raise InvalidETagError(f"{etag[:40]!r} is no number below 2^32; write the ETag that the last read gave")
         return int(etag)
 
 

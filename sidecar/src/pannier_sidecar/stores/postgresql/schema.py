@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 import asyncpg
 
-from pannier_sidecar.state.errors import StoreRefused
+from pannier_sidecar.state.errors import StoreRefusedError
 
 if TYPE_CHECKING:
     from .connection import Connection
@@ -69,7 +69,7 @@ class Schema:
         self.cleanup_key = f"last-cleanup{of_version}"
 
     async def prepare(self, connection: Connection) -> Tables:
-        """Make what is missing, and say where all is. Raises StoreRefused, and the client library's errors."""
+        """Make what is missing, and say where all is. Raises StoreRefusedError, and the client library's errors."""
         tables = Tables(
             await self._with_schema(connection, self._settings.table),
             await self._with_schema(connection, self._settings.metadata_table),
@@ -97,7 +97,7 @@ class Schema:
         wanted = {"key": "text", layout.expires: "timestamp with time zone", **layout.values}
         for name, own in wanted.items() if found else ():
             if found.get(name) != own:
-                raise StoreRefused(
+                raise StoreRefusedError(
                     f"table {self._settings.shown_table} is none of version {layout.version}: its column {name} is "
                     f"{found.get(name, 'missing')}, not {own}; write {layout.elsewhere}"
                 )
@@ -114,7 +114,7 @@ class Schema:
         try:
             await connection.run(script)
         except (asyncpg.InsufficientPrivilegeError, asyncpg.InvalidSchemaNameError) as error:
-            raise StoreRefused(self._advice(error, tables)) from error
+            raise StoreRefusedError(self._advice(error, tables)) from error
 
     def _level(self, tables: Tables) -> str:
         return _LEVEL.format(metadata=tables.metadata, key=self._level_key, level=self._layout.level)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from pannier_crds.secret import is_hidden, number, reveal
-from pannier_sidecar.state.errors import StoreRefused
+from pannier_sidecar.state.errors import StoreRefusedError
 
 from .address import Address, read_address
 
@@ -51,7 +51,7 @@ class PostgreSQLSettings:
 
 
 def read(settings: Mapping[str, Setting]) -> PostgreSQLSettings:
-    """Return the settings, with Dapr's defaults. Raises StoreRefused naming the one that is wrong."""
+    """Return the settings, with Dapr's defaults. Raises StoreRefusedError naming the one that is wrong."""
     address = read_address(settings.get("connectionString"), settings)
     prefix = reveal(settings.get("tablePrefix"))
     return PostgreSQLSettings(
@@ -72,7 +72,7 @@ def _quoted(name: str) -> str:
     """Return a name as SQL has it. Dapr does not quote, so PostgreSQL reads its names in lower case."""
     match = _TABLE.fullmatch(name)
     if match is None:
-        raise StoreRefused(
+        raise StoreRefusedError(
             "the value is no name of a table; write letters, digits and underscores, not beginning with a digit"
         )
     return ".".join(f'"{part.lower()}"' for part in match.groups() if part)
@@ -90,5 +90,5 @@ def _seconds(settings: Mapping[str, Setting], name: str, default: float) -> floa
     if value is None:
         return default
     if isinstance(value, str):
-        raise StoreRefused(f"{name} is no number of seconds")
+        raise StoreRefusedError(f"{name} is no number of seconds")
     return number(value, 0.0)

@@ -7,7 +7,7 @@ from functools import partial
 from typing import TYPE_CHECKING, ClassVar
 
 from pannier_sidecar.state.cursors import cursor_after, key_before
-from pannier_sidecar.state.errors import NotSupported, OutcomeUnknown, StoreFault, StoreUnavailable
+from pannier_sidecar.state.errors import NotSupportedError, OutcomeUnknownError, StoreError, StoreUnavailableError
 from pannier_sidecar.state.requests import Delete, Get, Set, Write
 from pannier_sidecar.state.store import Feature, KeyPage, Setting, Store, StoredValue
 
@@ -67,7 +67,7 @@ class _PostgreSQLStore(Store):
         await self.ping()
         try:
             await self._connections.run(Connection.check_transactions)
-        except NotSupported as fault:
+        except NotSupportedError as fault:
             logger.warning("%s", fault)
         self._cleanup = Cleanup(
             self._connections,
@@ -90,33 +90,33 @@ class _PostgreSQLStore(Store):
     async def probe(self) -> None:
         try:
             await self.ping()
-        except StoreUnavailable as fault:
+        except StoreUnavailableError as fault:
             if not is_full(fault.__cause__):
                 raise
 
     @property
     def _opened(self) -> Connections:
         if self._connections is None:
-            raise StoreUnavailable("the store is not open")
+            raise StoreUnavailableError("the store is not open")
         return self._connections
 
     async def get(self, get: Get) -> StoredValue | None:
         row = await self._opened.run(Connection.fetchrow, self._statements.read, name_of(get.key))
         return None if row is None else self.layout.decoded(get.key, row)
 
-    async def bulk_get(self, gets: Sequence[Get]) -> Sequence[StoredValue | StoreFault | None]:
+    async def bulk_get(self, gets: Sequence[Get]) -> Sequence[StoredValue | StoreError | None]:
         names = [name_of(get.key) for get in gets]
         try:
             rows = await self._opened.run(Connection.fetch, self._statements.read_many, names)
-        except StoreFault as fault:
+        except StoreError as fault:
             return [fault] * len(gets)
         found = {row["key"]: self._decoded(row) for row in rows}
         return [found.get(name) for name in names]
 
-    def _decoded(self, row: Record) -> StoredValue | StoreFault:
+    def _decoded(self, row: Record) -> StoredValue | StoreError:
         try:
             return self.layout.decoded(key_of(row["key"]), row)
-        except StoreFault as fault:
+        except StoreError as fault:
             return fault
 
     async def set(self, write: Set) -> None:
@@ -130,19 +130,19 @@ class _PostgreSQLStore(Store):
         status = await self._opened.run(Connection.execute, text, *parameters, may_be_done=always)
         check_outcome(write, status)
 
-    async def bulk_write(self, writes: Sequence[Write]) -> Sequence[StoreFault | None]:
+    async def bulk_write(self, writes: Sequence[Write]) -> Sequence[StoreError | None]:
         """Send neighbours of one kind together."""
-        faults: list[StoreFault | None] = []
+        faults: list[StoreError | None] = []
         for run in runs(writes):
             faults += await self._write_run(run)
             if isinstance(
-                faults[-1], StoreUnavailable | OutcomeUnknown
+                faults[-1], StoreUnavailableError | OutcomeUnknownError
             ):  # the others would wait as long, each for itself
                 rest = len(writes) - len(faults)
-                return [*faults, *[StoreUnavailable(f"not tried after an earlier item: {faults[-1]}")] * rest]
+                return [*faults, *[StoreUnavailableError(f"not tried after an earlier item: {faults[-1]}")] * rest]
         return faults
 
-    async def _write_run(self, run: Sequence[Write]) -> Sequence[StoreFault | None]:
+    async def _write_run(self, run: Sequence[Write]) -> Sequence[StoreError | None]:
         if len(run) == 1:
             return [await self._fault_of(run[0])]
         sets = [write for write in run if isinstance(write, Set)]
@@ -153,16 +153,16 @@ class _PostgreSQLStore(Store):
             else:
                 names = [name_of(write.key) for write in run]
                 await self._opened.run(Connection.execute, self._statements.delete_many, names, may_be_done=always)
-        except (StoreUnavailable, OutcomeUnknown) as fault:
+        except (StoreUnavailableError, OutcomeUnknownError) as fault:
             return [fault] * len(run)
-        except StoreFault:  # one of them is at fault; the others must not suffer for it
+        except StoreError:  # one of them is at fault; the others must not suffer for it
             return [await self._fault_of(write) for write in run]
         return [None] * len(run)
 
-    async def _fault_of(self, write: Write) -> StoreFault | None:
+    async def _fault_of(self, write: Write) -> StoreError | None:
         try:
             await self._write(write)
-        except StoreFault as fault:
+        except StoreError as fault:
             return fault
         return None
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from asyncpg import PostgresError
 
-from pannier_sidecar.state.errors import StoreFault
+from pannier_sidecar.state.errors import StoreError
 from pannier_sidecar.state.requests import Delete, Set, Write
 
 from .names import key_of, name_of
@@ -50,7 +50,7 @@ class Transaction:
         try:
             await self._check(connection)
             await self._write(connection)
-        except (StoreFault, PostgresError):
+        except (StoreError, PostgresError):
             if not connection.is_closed():
                 await connection.run("ROLLBACK")
             raise

@@ -5,7 +5,7 @@ from __future__ import annotations
 from operator import itemgetter
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from pannier_sidecar.state.errors import ETagMismatch
+from pannier_sidecar.state.errors import ETagMismatchError
 from pannier_sidecar.state.requests import Set, Write
 
 from .names import name_of
@@ -55,11 +55,11 @@ def etag_of(write: Write, layout: Layout) -> object:
     return etag
 
 
-def mismatch(write: Write) -> ETagMismatch:
+def mismatch(write: Write) -> ETagMismatchError:
     """Return the fault of a write whose precondition does not hold."""
     if write.if_match is None:
-        return ETagMismatch(f"key {write.key} exists already, and first-write without an ETag only creates")
-    return ETagMismatch(f"key {write.key} is absent or has another ETag than {write.if_match[:80]}; read it again")
+        return ETagMismatchError(f"key {write.key} exists already, and first-write without an ETag only creates")
+    return ETagMismatchError(f"key {write.key} is absent or has another ETag than {write.if_match[:80]}; read it again")
 
 
 def columns_of(sets: Sequence[Set], layout: Layout) -> tuple[Any, ...]:

@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING, Any, Final
 
 from hiredis import ReplyError
 
-from pannier_sidecar.network.pipeline import ConnectionLost
+from pannier_sidecar.network.pipeline import ConnectionLostError
 from pannier_sidecar.state.errors import (
-    NotSupported,
-    PartlyUnavailable,
-    StoreFault,
-    StoreRefused,
-    StoreUnavailable,
+    NotSupportedError,
+    PartlyUnavailableError,
+    StoreError,
+    StoreRefusedError,
+    StoreUnavailableError,
 )
 
 from . import faults, slot_map
@@ -65,7 +65,7 @@ class Cluster(Servers):
         """Nodes that have taken slots over since the Cluster was asked, and from whom."""
         self._uncovered_since = inf
         """Loop time since which some slot has no node."""
-        self._refresh: asyncio.Task[StoreFault | None] | None = None
+        self._refresh: asyncio.Task[StoreError | None] | None = None
         self._watch: asyncio.Task[None] | None = None
         self._retiring: set[asyncio.Task[None]] = set()
         self._told = ""
@@ -76,12 +76,12 @@ class Cluster(Servers):
     async def open(self) -> None:
         found = await self._ask_for_slots()
         if not found.serves:
-            raise StoreUnavailable(f"{_DOWN}; it is asked again")
+            raise StoreUnavailableError(f"{_DOWN}; it is asked again")
         self._take(found)
         nodes = list(self._nodes.values())
         results = await asyncio.gather(*(node.link.open() for node in nodes), return_exceptions=True)
         faults = [result for result in results if result is not None]
-        grave = [fault for fault in faults if not isinstance(fault, StoreUnavailable)]
+        grave = [fault for fault in faults if not isinstance(fault, StoreUnavailableError)]
         if grave or len(faults) == len(nodes):
             raise (grave or faults)[0]
         for node in nodes:
@@ -106,9 +106,11 @@ class Cluster(Servers):
         if not faults and None not in self._slots:
             return
         self._start_watch()
-        fault = faults[0] if faults else StoreUnavailable("some hash slots of the Redis Cluster have no node")
-        if len(faults) < len(nodes) and isinstance(fault, StoreUnavailable):
-            raise PartlyUnavailable(f"{len(nodes) - len(faults)} of {len(nodes)} nodes of the Cluster serve: {fault}")
+        fault = faults[0] if faults else StoreUnavailableError("some hash slots of the Redis Cluster have no node")
+        if len(faults) < len(nodes) and isinstance(fault, StoreUnavailableError):
+            raise PartlyUnavailableError(
+                f"{len(nodes) - len(faults)} of {len(nodes)} nodes of the Cluster serve: {fault}"
+            )
         raise fault
 
     def connection(self, key: bytes) -> Connection | None:
@@ -126,7 +128,7 @@ class Cluster(Servers):
         for key in keys:
             if slot_of(key) != slot:
                 names = f"{keys[0].decode()} and {key.decode()}"
-                raise NotSupported(
+                raise NotSupportedError(
                     f"keys {names} lie in different hash slots of the Redis Cluster, so no transaction holds both; "
                     "give the keys a part in braces that they share, like {order-1}|items and {order-1}|total"
                 )
@@ -144,7 +146,7 @@ class Cluster(Servers):
     async def _send(self, request: Request, deadline: float) -> Any:
         try:
             return await super()._send(request, deadline)
-        except StoreFault:
+        except StoreError:
             now = asyncio.get_running_loop().time()
             if request.is_strong and now >= self._recount_at and not self._is_closed:
                 self._recount_at = now + RECOUNT_PAUSE_S
@@ -171,7 +173,7 @@ class Cluster(Servers):
             since = self._failing.setdefault(node, now)
             self._start_watch()
             if now >= min(deadline, since + self._settings.dial_timeout):
-                raise StoreUnavailable(_DOWN)
+                raise StoreUnavailableError(_DOWN)
         await self._refreshed(deadline)
 
     async def _ask_once(self, node: Node, request: Request, deadline: float) -> Any:
@@ -187,16 +189,16 @@ class Cluster(Servers):
     # --- who has which slots --------------------------------------------------------------------------------------
 
     async def _reachable(self, slot: int, deadline: float) -> Node:
-        """Return the node that has a slot, once it takes calls. Raises a StoreFault at `deadline`."""
+        """Return the node that has a slot, once it takes calls. Raises a StoreError at `deadline`."""
         loop = asyncio.get_running_loop()
         while not self._is_closed:
             node = self._slots[slot]
-            fault: StoreFault = StoreUnavailable(f"no node of the Redis Cluster has hash slot {slot}")
+            fault: StoreError = StoreUnavailableError(f"no node of the Redis Cluster has hash slot {slot}")
             if node is not None:
                 try:
                     await node.link.usable(min(deadline, loop.time() + PATIENCE_S), self._settings.write_timeout)
                     return node
-                except StoreFault as error:
+                except StoreError as error:
                     fault = error
                     self._start_watch()
                     deadline = min(deadline, node.link.waits_until)
@@ -206,23 +208,23 @@ class Cluster(Servers):
             if loop.time() >= deadline:
                 raise fault
             await self._refreshed(deadline)
-        raise StoreUnavailable("the Redis store is closed")
+        raise StoreUnavailableError("the Redis store is closed")
 
     async def _refreshed(self, deadline: float) -> None:
         """Return when the Cluster has been asked anew, or could not be by `deadline` (loop time)."""
         time_left = deadline - asyncio.get_running_loop().time()
         await asyncio.wait((self._start_refresh(),), timeout=max(0, time_left))
 
-    def _start_refresh(self) -> asyncio.Task[StoreFault | None]:
+    def _start_refresh(self) -> asyncio.Task[StoreError | None]:
         if self._refresh is None or self._refresh.done():
             self._refresh = asyncio.create_task(self._ask_anew())
         return self._refresh
 
-    async def _ask_anew(self) -> StoreFault | None:
+    async def _ask_anew(self) -> StoreError | None:
         await asyncio.sleep(REFRESH_PAUSE_S)
         try:
             self._take(await self._ask_for_slots())
-        except StoreFault as fault:
+        except StoreError as fault:
             if str(fault) != self._told:
                 self._told = str(fault)
                 log.warning("the slots of the Redis Cluster are not known: %s", fault)
@@ -249,7 +251,7 @@ class Cluster(Servers):
             await asyncio.sleep(TROUBLE_PAUSE_S)
 
     async def _ask_for_slots(self) -> SlotMap:
-        """Return what the nodes of the Cluster say together of the slots. Raises a StoreFault if none answers."""
+        """Return what the nodes of the Cluster say together of the slots. Raises a StoreError if none answers."""
         views: list[View] = []
         told: list[str] = []
         asked: list[Address] = []
@@ -259,7 +261,7 @@ class Cluster(Servers):
             await self._ask(addresses, views, told)
             addresses = slot_map.unasked(views, asked)
         if not views:
-            raise StoreUnavailable(f"no node of the Redis Cluster answers: {'; '.join(told)}")
+            raise StoreUnavailableError(f"no node of the Redis Cluster answers: {'; '.join(told)}")
         return slot_map.merged(views, self._known)
 
     async def _ask(self, addresses: Sequence[Address], views: list[View], told: list[str]) -> None:
@@ -273,7 +275,7 @@ class Cluster(Servers):
                     return
                 for task in done:
                     answer = task.result()
-                    if isinstance(answer, StoreFault):
+                    if isinstance(answer, StoreError):
                         told.append(str(answer))
                     else:
                         views.append(answer)
@@ -285,8 +287,8 @@ class Cluster(Servers):
             if left:
                 await asyncio.wait(left)
 
-    async def _view(self, address: Address) -> View | StoreFault:
-        """Return what a node says, or why it says nothing. Raises StoreRefused."""
+    async def _view(self, address: Address) -> View | StoreError:
+        """Return what a node says, or why it says nothing. Raises StoreRefusedError."""
         patience = self._settings.dial_timeout / 2
         node = self._nodes.get(address)
         connection = None if node is None else node.link.connection
@@ -299,18 +301,18 @@ class Cluster(Servers):
                 credentials = self._settings.credentials
                 connection, replies = await self._dialler.connect(address, credentials, *QUESTIONS, patience=patience)
                 connection.abort("asked")
-        except StoreRefused:
+        except StoreRefusedError:
             raise
-        except StoreFault as fault:
+        except StoreError as fault:
             return fault
-        except ConnectionLost as lost:
-            return StoreUnavailable(str(lost))
+        except ConnectionLostError as lost:
+            return StoreUnavailableError(str(lost))
         except TimeoutError:
-            return StoreUnavailable(f"Redis at {address} did not answer within {patience:g} s")
+            return StoreUnavailableError(f"Redis at {address} did not answer within {patience:g} s")
         about, nodes, slots = replies
         if isinstance(slots, ReplyError):
             refusal = _no_cluster(slots, address)
-            if isinstance(refusal, StoreRefused):
+            if isinstance(refusal, StoreRefusedError):
                 raise refusal
             return refusal
         return slot_map.view_from(address, about, nodes, slots)
@@ -368,21 +370,23 @@ class Cluster(Servers):
         return node
 
 
-def _no_cluster(error: ReplyError, address: Address) -> StoreFault:
+def _no_cluster(error: ReplyError, address: Address) -> StoreError:
     if "cluster support disabled" in str(error):
-        return StoreRefused(f"redisType is cluster, but Redis at {address} is a single node; write redisType: node")
+        return StoreRefusedError(
+            f"redisType is cluster, but Redis at {address} is a single node; write redisType: node"
+        )
     return faults.from_reply(error, f"Redis at {address} does not tell who has which slots")
 
 
 async def _answer_for_itself(node: Node) -> None:
-    """Return if a node answers and takes calls. Raises a StoreFault."""
+    """Return if a node answers and takes calls. Raises a StoreError."""
     connection = await node.link.usable(0, 0)
     try:
         reply = await connection.send(pack("CLUSTER", "INFO"), 1)
-    except ConnectionLost as lost:
-        raise StoreUnavailable(str(lost)) from lost
+    except ConnectionLostError as lost:
+        raise StoreUnavailableError(str(lost)) from lost
     if isinstance(reply, bytes) and b"cluster_state:fail" in reply:
-        raise StoreUnavailable(f"{connection.name} says that {_DOWN}")
+        raise StoreUnavailableError(f"{connection.name} says that {_DOWN}")
     if isinstance(reply, ReplyError):
         await answer_ping(node.link)
 

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 def find_servers(settings: RedisSettings) -> Servers:
-    """Return the servers of a component, not connected yet. Raises StoreRefused for certificates without use."""
+    """Return the servers of a component, not connected yet. Raises StoreRefusedError for certificates without use."""
     dialler = Dialler(settings)
     if settings.is_cluster:
         from .cluster import Cluster  # few components need it or Sentinels, and imports cost every start

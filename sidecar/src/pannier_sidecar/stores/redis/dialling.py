@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any, Final
 
 from hiredis import ReplyError
 
-from pannier_sidecar.network.pipeline import ConnectionLost
+from pannier_sidecar.network.pipeline import ConnectionLostError
 from pannier_sidecar.network.reasons import reason
-from pannier_sidecar.state.errors import StoreFault, StoreRefused, StoreUnavailable
+from pannier_sidecar.state.errors import StoreError, StoreRefusedError, StoreUnavailableError
 
 from . import faults, info, scripts
 from .connection import Connection
@@ -53,7 +53,7 @@ class Dialler:
     """Makes connections as the component says."""
 
     def __init__(self, settings: RedisSettings):
-        """Raises StoreRefused if certificates cannot be used."""
+        """Raises StoreRefusedError if certificates cannot be used."""
         self._settings = settings
         self._tls = settings.encryption.context() if settings.encryption else None
         self._was_understood = False
@@ -67,7 +67,7 @@ class Dialler:
         patience: float,
         kind: type[Connection] = Connection,
     ) -> tuple[Connection, list[Any]]:
-        """Return a signed-in connection and the replies to `commands`. Raises a StoreFault within `patience` s."""
+        """Return a signed-in connection and the replies to `commands`. Raises a StoreError within `patience` s."""
         connection: Connection | None = None
         try:
             async with asyncio.timeout(patience):
@@ -75,7 +75,7 @@ class Dialler:
                 replies = await _introduce(connection, credentials, commands)
                 self._was_understood = True
                 return connection, replies
-        except StoreFault:
+        except StoreError:
             _abandon(connection)
             raise
         except TimeoutError as error:
@@ -83,18 +83,20 @@ class Dialler:
             what = "did not answer" if connection else "could not be reached"
             told = f"Redis at {address} {what} within {patience:g} s"
             speaks = ", that it speaks TLS" if self._tls else ""
-            raise StoreUnavailable(f"{told}; check redisHost, that it runs{speaks}, and dialTimeout") from error
-        except ConnectionLost as error:
+            raise StoreUnavailableError(f"{told}; check redisHost, that it runs{speaks}, and dialTimeout") from error
+        except ConnectionLostError as error:
             is_explained = self._was_understood or (connection is not None and connection.last_words)
-            raise StoreUnavailable(str(error) if is_explained else f"{error}; {self._tls_advice()}") from error
+            raise StoreUnavailableError(str(error) if is_explained else f"{error}; {self._tls_advice()}") from error
         except ssl.SSLError as error:
-            raise StoreRefused(
+            raise StoreRefusedError(
                 f"no TLS with Redis at {address}: {reason(error)}; {_certificate_advice(error)}"
             ) from error
         except OSError as error:
-            raise StoreUnavailable(f"Redis at {address} cannot be reached: {reason(error)}; check redisHost") from error
+            raise StoreUnavailableError(
+                f"Redis at {address} cannot be reached: {reason(error)}; check redisHost"
+            ) from error
         except ValueError as error:  # of a name that cannot be looked up, or not be had in a certificate
-            raise StoreRefused("a host in redisHost is no host name; write host or host:port") from error
+            raise StoreRefusedError("a host in redisHost is no host name; write host or host:port") from error
         except asyncio.CancelledError:
             _abandon(connection)
             raise
@@ -113,7 +115,7 @@ class Dialler:
             for reply in replies[-len(PERMISSION_PROBES) :]:
                 if isinstance(reply, ReplyError) and faults.is_command_forbidden(str(reply)):
                     raise faults.from_reply(reply)
-        except StoreFault:
+        except StoreError:
             connection.abort("refused")
             raise
         connection.run_id = info.run_id(replies[1 + len(loads)])
@@ -159,7 +161,7 @@ def _must_succeed(reply: object, what: str) -> None:
 def _must_be_primary(role: object, address: Address) -> None:
     if isinstance(role, list) and role and role[0] != b"master":
         kind = {b"slave": "replica", b"sentinel": "Sentinel"}.get(role[0], "server of another role")
-        raise StoreUnavailable(
+        raise StoreUnavailableError(
             f"Redis at {address} is a {kind} and takes no writes; name the primary in redisHost, or name the Sentinels "
             'and set failover: "true"'
         )

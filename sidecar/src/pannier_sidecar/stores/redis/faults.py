@@ -1,4 +1,4 @@
-"""What Redis' error replies mean: the StoreFault to raise, and whether the call may be tried again.
+"""What Redis' error replies mean: the StoreError to raise, and whether the call may be tried again.
 
 Of a reply only codes and commands that are known are shown: its other words may hold a password that was sent.
 """
@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Final
 
-from pannier_sidecar.state.errors import StoreFault, StoreRefused, StoreUnavailable
+from pannier_sidecar.state.errors import StoreError, StoreRefusedError, StoreUnavailableError
 
 if TYPE_CHECKING:
     from hiredis import ReplyError
@@ -67,14 +67,14 @@ def code(text: str) -> str:
     return text.partition(" ")[0]
 
 
-def from_reply(error: ReplyError, what: str = "Redis refused") -> StoreFault:
+def from_reply(error: ReplyError, what: str = "Redis refused") -> StoreError:
     """Return the fault that an error reply means, with what to change."""
     text = str(error)
     kind = code(text)
     advice = _advice(kind, text)
     told = f"{what}: {words(text)}" + (f"; {advice}" if advice else "")
     will_pass = kind in _PASSING or "max number of clients" in text
-    return StoreUnavailable(told) if will_pass else StoreRefused(told)
+    return StoreUnavailableError(told) if will_pass else StoreRefusedError(told)
 
 
 def words(text: str) -> str:

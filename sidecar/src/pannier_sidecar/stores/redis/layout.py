@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Final
 from hiredis import ReplyError
 from msgspec import DecodeError, Raw, Struct, json
 
-from pannier_sidecar.state.errors import ETagInvalid, ETagMismatch, StoreFault, StoreRefused
+from pannier_sidecar.state.errors import ETagMismatchError, InvalidETagError, StoreError, StoreRefusedError
 from pannier_sidecar.state.requests import Delete, Set, Write
 from pannier_sidecar.state.store import StoredValue
 
@@ -121,7 +121,7 @@ def precondition(write: Write) -> bytes:
         return b""
     if _INTEGER.fullmatch(etag) or _STRING_ETAG.fullmatch(etag):
         return etag.encode()
-    raise ETagInvalid(
+    raise InvalidETagError(
         f"{etag!r} for key {write.key} is no ETag of a Redis store, which are integers; "
         "send the one that the last read returned"
     )
@@ -135,14 +135,14 @@ def _milliseconds(ttl: int) -> bytes:
 
 
 def value_read(fields: Any, ttl: object, key: str) -> StoredValue | None:
-    """Return the value that the fields of a hash hold. Raises StoreRefused for a hash that is not state."""
+    """Return the value that the fields of a hash hold. Raises StoreRefusedError for a hash that is not state."""
     if type(fields) is not list:
         raise faults.from_reply(fields)
     data, version = fields
     if data is None or version is None:
         if ttl == -2:
             return None
-        raise StoreRefused(
+        raise StoreRefusedError(
             f"required hash field 'data' or 'version' was not found; Redis key {key} is a hash that something else "
             "wrote: delete it or use another key"
         )
@@ -157,12 +157,12 @@ def is_wrong_type(reply: object) -> bool:
 
 
 def foreign_value_read(kind: object, content: object, ttl: object, key: str) -> StoredValue | None:
-    """Return the value of a key that is no hash. Raises StoreRefused for types that state never has."""
+    """Return the value of a key that is no hash. Raises StoreRefusedError for types that state never has."""
     if kind == b"none":
         return None
     if kind not in (b"string", JSON_TYPE) or not isinstance(content, bytes):
         told = kind.decode("latin-1") if kind in TYPES else "type that cannot be told"
-        raise StoreRefused(
+        raise StoreRefusedError(
             f"Redis key {key} holds a {told}, not state; use another key, or delete it or write it without ETag"
         )
     if kind == b"string":
@@ -170,7 +170,7 @@ def foreign_value_read(kind: object, content: object, ttl: object, key: str) -> 
     try:
         document = json.decode(content, type=_Document)
     except DecodeError as error:
-        raise StoreRefused(f"Redis key {key} holds a JSON document that is not state") from error
+        raise StoreRefusedError(f"Redis key {key} holds a JSON document that is not state") from error
     return _expiring(bytes(document.data), str(document.version), ttl)
 
 
@@ -184,14 +184,14 @@ def _expiring(data: bytes, etag: str, ttl: object) -> StoredValue | None:
     return StoredValue(data, etag, ceil(time() + ttl / 1000))
 
 
-def refusal(reply: Any, writes: Sequence[Write]) -> StoreFault:
+def refusal(reply: Any, writes: Sequence[Write]) -> StoreError:
     """Return the fault that the answer to writes means which were not done."""
     if isinstance(reply, ReplyError):
         return faults.from_reply(reply)
     write = writes[reply[0] - 1]
     etag = reply[1].decode() if len(reply) > 1 else None
     if write.if_absent:
-        return ETagMismatch(f"key {write.key} exists already, and first-write without an ETag only creates")
+        return ETagMismatchError(f"key {write.key} exists already, and first-write without an ETag only creates")
     if etag is None:
-        return ETagMismatch(f"key {write.key} does not exist, so it has no ETag {write.if_match}")
-    return ETagMismatch(f"key {write.key} has ETag {etag}, not {write.if_match}; read it again")
+        return ETagMismatchError(f"key {write.key} does not exist, so it has no ETag {write.if_match}")
+    return ETagMismatchError(f"key {write.key} has ETag {etag}, not {write.if_match}; read it again")

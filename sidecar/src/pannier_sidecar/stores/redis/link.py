@@ -9,7 +9,7 @@ from math import inf
 from random import uniform
 from typing import TYPE_CHECKING, Final
 
-from pannier_sidecar.state.errors import StoreFault, StoreUnavailable
+from pannier_sidecar.state.errors import StoreError, StoreUnavailableError
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -44,7 +44,7 @@ class Link:
         """`patience` is for how many seconds of an outage calls wait; after that they fail at once until it ends."""
         self.connection: Connection | None = None
         """To send on; None while there is none, and while it takes no more calls."""
-        self.fault: StoreFault = StoreUnavailable("not connected to Redis yet")
+        self.fault: StoreError = StoreUnavailableError("not connected to Redis yet")
         """Why there is no connection."""
         self._dial = dial
         self._pauses = (shortest_pause, longest_pause)
@@ -60,7 +60,7 @@ class Link:
         self._is_closed = False
 
     async def open(self) -> None:
-        """Connect now. Raises a StoreFault."""
+        """Connect now. Raises a StoreError."""
         connection = await self._dial()
         self._adopt(connection)
         self.start()
@@ -75,7 +75,7 @@ class Link:
     async def close(self) -> None:
         """End the connection; calls in flight fail. Does not come back."""
         self._is_closed = True
-        self.fault = StoreUnavailable("the Redis store is closed")
+        self.fault = StoreUnavailableError("the Redis store is closed")
         if self._keeper is not None:
             self._keeper.cancel()
             await asyncio.wait((self._keeper,))
@@ -125,11 +125,11 @@ class Link:
         """Loop time until which a call waits for a connection in this outage."""
         return inf if self._down_since is None else self._down_since + self._patience
 
-    def _why(self) -> StoreFault:
+    def _why(self) -> StoreError:
         if self._current is not None and not self._is_closed:
             if self._current.why_ended is not None:
-                return StoreUnavailable(self._current.why_ended)
-            return StoreUnavailable(f"Redis at {self._current.name} has more calls waiting than it can take")
+                return StoreUnavailableError(self._current.why_ended)
+            return StoreUnavailableError(f"Redis at {self._current.name} has more calls waiting than it can take")
         return type(self.fault)(*self.fault.args)  # a fresh one: each raise adds to an exception's traceback
 
     async def _keep(self) -> None:
@@ -144,7 +144,7 @@ class Link:
             assert self._current is not None
             since = loop.time()
             await asyncio.wait((self._current.lost,))
-            self.fault = StoreUnavailable(self._current.lost.result())
+            self.fault = StoreUnavailableError(self._current.lost.result())
             self._current = None
             self._down_since = loop.time()
             log.warning("%s; connecting again", self.fault)
@@ -160,7 +160,7 @@ class Link:
     async def _tries_again(self) -> bool:
         try:
             connection = await self._dial()
-        except StoreFault as fault:
+        except StoreError as fault:
             if str(fault) != str(self.fault):
                 log.warning("%s; trying again", fault)
             self.fault = fault

@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING, Any, Final
 from hiredis import ReplyError
 from msgspec import DecodeError, Struct, json
 
-from pannier_sidecar.network.pipeline import ConnectionLost
-from pannier_sidecar.state.errors import CursorInvalid, StoreUnavailable
+from pannier_sidecar.network.pipeline import ConnectionLostError
+from pannier_sidecar.state.errors import InvalidCursorError, StoreUnavailableError
 from pannier_sidecar.state.store import KeyPage
 
 from . import faults
@@ -50,7 +50,7 @@ class Place(Struct, array_like=True, forbid_unknown_fields=True):
 
 
 async def list_keys(servers: Servers, settings: RedisSettings, prefix: str, limit: int, cursor: str | None) -> KeyPage:
-    """Return a page of keys. Raises CursorInvalid, and the StoreFault of a server that does not answer."""
+    """Return a page of keys. Raises InvalidCursorError, and the StoreError of a server that does not answer."""
     place = _decoded(cursor)
     found = dict.fromkeys(key for key in place.left_over if key.startswith(prefix))
     pattern = _GLOB.sub(rb"\\\g<0>", prefix.encode()) + b"*"
@@ -86,9 +86,9 @@ async def _scan(
         command = pack("SCAN", str(place.scan), "MATCH", pattern, "COUNT", count)
         try:
             return _keys_in(await connection.send(command, 1), place)
-        except ConnectionLost as lost:
+        except ConnectionLostError as lost:
             if lost.timed_out or not attempts_left:
-                raise StoreUnavailable(str(lost)) from lost
+                raise StoreUnavailableError(str(lost)) from lost
     raise AssertionError("the last attempt returns or raises")
 
 
@@ -134,5 +134,5 @@ def _decoded(cursor: str | None) -> Place:
     return place
 
 
-def _foreign(cursor: str) -> CursorInvalid:
-    return CursorInvalid(f"cursor {cursor!r} is none of this store's; leave it out to start anew")
+def _foreign(cursor: str) -> InvalidCursorError:
+    return InvalidCursorError(f"cursor {cursor!r} is none of this store's; leave it out to start anew")

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Final
 
 from hiredis import ReplyError
 
-from pannier_sidecar.network.pipeline import ConnectionLost
-from pannier_sidecar.state.errors import StoreFault, StoreRefused, StoreUnavailable
+from pannier_sidecar.network.pipeline import ConnectionLostError
+from pannier_sidecar.state.errors import StoreError, StoreRefusedError, StoreUnavailableError
 
 from . import faults, info, votes
 from .connection import PushConnection
@@ -45,7 +45,7 @@ class Sentinel:
         self.address = address
         self.report: Report | None = None
         """What it said last."""
-        self.fault: StoreFault | None = None
+        self.fault: StoreError | None = None
         """Why it says nothing now."""
         self.was_asked = False
         self._name = settings.master_name or ""
@@ -68,18 +68,18 @@ class Sentinel:
         while True:
             try:
                 await self._listen()
-            except StoreFault as fault:
+            except StoreError as fault:
                 if str(fault) != str(self.fault):
                     log.warning("%s", fault)
                 self.fault = fault
-            except ConnectionLost as lost:
-                self.fault = StoreUnavailable(str(lost))
+            except ConnectionLostError as lost:
+                self.fault = StoreUnavailableError(str(lost))
             self.was_asked = True
             self._heard()
             await asyncio.sleep(PAUSE_S)
 
     async def _listen(self) -> None:
-        """Take in what it says until its connection ends. Raises a StoreFault or ConnectionLost."""
+        """Take in what it says until its connection ends. Raises a StoreError or ConnectionLostError."""
         connection, run_id = await self._connect()
         try:
             while True:
@@ -103,8 +103,8 @@ class Sentinel:
                 patience=self._settings.dial_timeout / 2,
                 kind=PushConnection,
             )
-        except StoreRefused as fault:
-            raise StoreRefused(
+        except StoreRefusedError as fault:
+            raise StoreRefusedError(
                 f"{fault} (of the Sentinel at {self.address}, whose are sentinelUsername and sentinelPassword)"
             ) from fault
         if isinstance(connection, PushConnection) and not isinstance(hello, ReplyError):
@@ -121,9 +121,9 @@ class Sentinel:
         if isinstance(address, ReplyError):
             advice = "is redisHost a Sentinel (port 26379 by default)? Are sentinelUsername and sentinelPassword right?"
             told = faults.from_reply(address, f"the Sentinel at {self.address} refused")
-            raise StoreRefused(f"{told}; {advice}")
+            raise StoreRefusedError(f"{told}; {advice}")
         if not isinstance(address, list) or not address:
-            raise StoreRefused(
+            raise StoreRefusedError(
                 f"the Sentinel at {self.address} monitors no {self._name!r}; set sentinelMasterName to a name that it "
                 "monitors"
             )
@@ -156,7 +156,7 @@ class Sentinels:
         await asyncio.gather(*(sentinel.close() for sentinel in self._sentinels.values()), *self._left)
 
     async def found(self, patience: float) -> Verdict:
-        """Return the verdict as soon as a majority was heard, or all were asked. Raises a StoreFault."""
+        """Return the verdict as soon as a majority was heard, or all were asked. Raises a StoreError."""
         loop = asyncio.get_running_loop()
         deadline = loop.time() + patience
         while self.verdict is None or not self.verdict.has_majority:
@@ -204,11 +204,11 @@ class Sentinels:
         if address not in self._sentinels:
             self._sentinels[address] = Sentinel(address, self._settings, self._dialler, self._heard)
 
-    def _why(self) -> StoreFault:
+    def _why(self) -> StoreError:
         said = [sentinel.fault for sentinel in self._sentinels.values() if sentinel.fault is not None]
-        if len(self._sentinels) == 1 and said and isinstance(said[0], StoreRefused):
-            return StoreRefused(*said[0].args)
-        return StoreUnavailable(f"no Sentinel names a primary: {'; '.join(map(str, said)) or 'none has answered'}")
+        if len(self._sentinels) == 1 and said and isinstance(said[0], StoreRefusedError):
+            return StoreRefusedError(*said[0].args)
+        return StoreUnavailableError(f"no Sentinel names a primary: {'; '.join(map(str, said)) or 'none has answered'}")
 
 
 class WatchedPrimary(Primary):
@@ -236,7 +236,7 @@ class WatchedPrimary(Primary):
         await super().close()
 
     async def _dial(self) -> Connection:
-        """Return a connection to the primary, once it says itself that it is one. Raises a StoreFault."""
+        """Return a connection to the primary, once it says itself that it is one. Raises a StoreError."""
         verdict = await self._sentinels.found(self._patience)
         connection = await self._dialler.primary(verdict.primary, self._settings.database, self._patience)
         now = self._sentinels.verdict or verdict
@@ -245,7 +245,7 @@ class WatchedPrimary(Primary):
             why = f"the Sentinels have replaced the primary at {verdict.primary}"
         if why:
             connection.abort(why)
-            raise StoreUnavailable(why)
+            raise StoreUnavailableError(why)
         return connection
 
     def _judged(self, verdict: Verdict) -> None:
@@ -264,7 +264,7 @@ class WatchedPrimary(Primary):
                 continue
             try:
                 why = self._why_doubtful(verdict, info.following(await connection.send(pack("INFO", "replication"), 1)))
-            except ConnectionLost:
+            except ConnectionLostError:
                 continue
             if why:
                 self._node.drop(why)

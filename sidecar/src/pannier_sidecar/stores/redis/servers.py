@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any, Final
 from hiredis import ReplyError
 from msgspec import Struct
 
-from pannier_sidecar.network.pipeline import ConnectionLost
-from pannier_sidecar.state.errors import OutcomeUnknown, StoreUnavailable
+from pannier_sidecar.network.pipeline import ConnectionLostError
+from pannier_sidecar.state.errors import OutcomeUnknownError, StoreUnavailableError
 
 from . import faults, scripts
 from .link import Link
@@ -46,7 +46,7 @@ class Request(Struct):
     """Replicas have to acknowledge it."""
 
 
-Trouble = ConnectionLost | ReplyError | None
+Trouble = ConnectionLostError | ReplyError | None
 """Why a request is not answered yet; None: it has not been sent."""
 
 
@@ -69,7 +69,7 @@ class Node:
     def strong(self) -> StrongWrites:
         """Strong writes have a connection of their own, made when the first one comes: WAIT blocks it."""
         if self._is_closed:
-            raise StoreUnavailable("the Redis store is closed")
+            raise StoreUnavailableError("the Redis store is closed")
         if self._strong is None:
             link = self._new_link()
             link.start()
@@ -111,14 +111,14 @@ class Servers(ABC):
 
     @abstractmethod
     async def open(self) -> None:
-        """Connect and sign in. Raises a StoreFault."""
+        """Connect and sign in. Raises a StoreError."""
 
     @abstractmethod
     async def close(self) -> None: ...
 
     @abstractmethod
     async def ping(self) -> None:
-        """Return if every server answers now. Raises a StoreFault."""
+        """Return if every server answers now. Raises a StoreError."""
 
     @abstractmethod
     def connection(self, key: bytes) -> Connection | None:
@@ -126,7 +126,7 @@ class Servers(ABC):
 
     @abstractmethod
     async def node(self, key: bytes, deadline: float) -> Node:
-        """Return the server that has `key`. Raises a StoreFault if none is known by `deadline` (loop time)."""
+        """Return the server that has `key`. Raises a StoreError if none is known by `deadline` (loop time)."""
 
     @abstractmethod
     async def owner(self, slot: int, deadline: float) -> tuple[Node, int]:
@@ -141,25 +141,26 @@ class Servers(ABC):
         return [range(len(keys))]
 
     def check_together(self, keys: Sequence[bytes]) -> None:
-        """Raise NotSupported if no server can change all these keys in one script."""
+        """Raise NotSupportedError if no server can change all these keys in one script."""
         return
 
     async def ready(self, key: bytes) -> None:
-        """Return when the server with `key` takes calls. Raises a StoreFault if it does not in time."""
+        """Return when the server with `key` takes calls. Raises a StoreError if it does not in time."""
         deadline = asyncio.get_running_loop().time() + self._settings.dial_timeout
         await (await self.node(key, deadline)).link.usable(deadline, self._settings.write_timeout)
 
     async def call(self, key: bytes, payload: bytes, replies: int, may_repeat: bool) -> Any:
         """Return what the server with `key` replies to `payload`; replies that are errors are returned too.
 
-        Raises StoreUnavailable when it cannot be reached in time, OutcomeUnknown if that leaves open what happened.
+        Raises StoreUnavailableError when it cannot be reached in time, OutcomeUnknownError if that leaves open what
+        happened.
         """
         connection = self.connection(key)
         if connection is None:
             return await self.again(Request(key, payload, replies, may_repeat), None)
         try:
             return await connection.send(payload, replies)
-        except ConnectionLost as lost:
+        except ConnectionLostError as lost:
             return await self.again(Request(key, payload, replies, may_repeat), lost)
 
     async def again(self, request: Request, trouble: Trouble, deadline: float | None = None) -> Any:
@@ -180,7 +181,7 @@ class Servers(ABC):
                         losses += 1
                         self._judge_loss(request, trouble, losses)
                     reply = await self._send(request, deadline)
-            except ConnectionLost as lost:
+            except ConnectionLostError as lost:
                 trouble = lost
                 continue
             trouble = _first_error(reply)
@@ -194,12 +195,12 @@ class Servers(ABC):
         connection = await node.link.usable(deadline, self._settings.write_timeout)
         return await connection.send(request.payload, request.replies)
 
-    def _judge_loss(self, request: Request, lost: ConnectionLost, times: int) -> None:
+    def _judge_loss(self, request: Request, lost: ConnectionLostError, times: int) -> None:
         """Raise the fault that the loss of the connection means, unless the request may be sent again."""
         if lost.was_sent and not request.may_repeat:
-            raise OutcomeUnknown(str(lost))
+            raise OutcomeUnknownError(str(lost))
         if lost.timed_out or (lost.was_sent and times > self._settings.max_retries):
-            raise StoreUnavailable(str(lost)) from lost
+            raise StoreUnavailableError(str(lost)) from lost
 
     async def _after_error(self, request: Request, error: ReplyError, times: int, deadline: float) -> Any:
         """Send a request again after an error that may pass. Raises the fault that the error means if it does not."""
@@ -227,19 +228,19 @@ class NotOpen(Servers):
     async def close(self) -> None: ...
 
     async def ping(self) -> None:
-        raise StoreUnavailable("the Redis store is not open")
+        raise StoreUnavailableError("the Redis store is not open")
 
     def connection(self, key: bytes) -> Connection | None:
         return None
 
     async def node(self, key: bytes, deadline: float) -> Node:
-        raise StoreUnavailable("the Redis store is not open")
+        raise StoreUnavailableError("the Redis store is not open")
 
     async def owner(self, slot: int, deadline: float) -> tuple[Node, int]:
-        raise StoreUnavailable("the Redis store is not open")
+        raise StoreUnavailableError("the Redis store is not open")
 
     async def redirect(self, request: Request, error: ReplyError, deadline: float) -> Any | None:
-        raise StoreUnavailable("the Redis store is not open")
+        raise StoreUnavailableError("the Redis store is not open")
 
 
 class Primary(Servers):
@@ -279,8 +280,8 @@ async def answer_ping(link: Link) -> None:
     connection = await link.usable(0, 0)
     try:
         reply = await connection.send(b"*1\r\n$4\r\nPING\r\n", 1)
-    except ConnectionLost as lost:
-        raise StoreUnavailable(str(lost)) from lost
+    except ConnectionLostError as lost:
+        raise StoreUnavailableError(str(lost)) from lost
     if isinstance(reply, ReplyError):
         raise faults.from_reply(reply)
 

@@ -10,7 +10,7 @@ from pannier_crds.addresses.hosts import host_list
 from pannier_crds.secret import Secret, is_hidden, number, reveal
 from pannier_sidecar.network.fields import read_field
 from pannier_sidecar.network.tls import Encryption
-from pannier_sidecar.state.errors import StoreRefused
+from pannier_sidecar.state.errors import StoreRefusedError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -74,7 +74,7 @@ class RedisSettings(Struct, frozen=True):
 
     @classmethod
     def read(cls, settings: Mapping[str, Setting]) -> RedisSettings:
-        """Return the settings. Raises StoreRefused naming the field, its value and what to write."""
+        """Return the settings. Raises StoreRefusedError naming the field, its value and what to write."""
         by_sentinel = settings.get("failover") is True
         return cls(
             addresses=_addresses(settings),
@@ -115,7 +115,7 @@ def _credentials(settings: Mapping[str, Setting], whose: str) -> Credentials:
 def _master_name(settings: Mapping[str, Setting]) -> str:
     name = _text(settings, "sentinelMasterName")
     if not name:
-        raise StoreRefused(
+        raise StoreRefusedError(
             "failover is true but sentinelMasterName is empty; write the name that the Sentinels monitor, like mymaster"
         )
     return name
@@ -124,13 +124,15 @@ def _master_name(settings: Mapping[str, Setting]) -> str:
 def _addresses(settings: Mapping[str, Setting]) -> tuple[Address, ...]:
     given = settings.get("redisHost")
     if not reveal(given).strip(" ,"):
-        raise StoreRefused("redisHost is empty; write host or host:port, several separated by commas")
+        raise StoreRefusedError("redisHost is empty; write host or host:port, several separated by commas")
     default = settings.get("redisPort")
     default_port = None if default is None else int(number(default, 0))
     kind = HiddenAddress if is_hidden(given) else Address
     found = []
     for host, port in read_field("redisHost", given, host_list):
         if default_port not in (None, port) and port is not None:
-            raise StoreRefused(f"redisHost says port {port} and redisPort says {default_port}; take one of them out")
+            raise StoreRefusedError(
+                f"redisHost says port {port} and redisPort says {default_port}; take one of them out"
+            )
         found.append(kind(host, port or default_port or DEFAULT_PORT))
     return tuple(found)

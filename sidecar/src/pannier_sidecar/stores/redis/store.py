@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from hiredis import ReplyError
 
-from pannier_sidecar.network.pipeline import ConnectionLost
-from pannier_sidecar.state.errors import StoreFault
+from pannier_sidecar.network.pipeline import ConnectionLostError
+from pannier_sidecar.state.errors import StoreError
 from pannier_sidecar.state.store import Feature, KeyPage, Store, StoredValue
 
 from . import layout
@@ -92,9 +92,9 @@ class RedisStore(Store):
             content = await self._servers.call(key, layout.read_document(key), 1, True)
         return layout.foreign_value_read(kind, content, ttl, name)
 
-    async def bulk_get(self, gets: Sequence[Get]) -> Sequence[StoredValue | StoreFault | None]:
+    async def bulk_get(self, gets: Sequence[Get]) -> Sequence[StoredValue | StoreError | None]:
         """Read all keys of a server in one trip."""
-        entries: list[StoredValue | StoreFault | None] = [None] * len(gets)
+        entries: list[StoredValue | StoreError | None] = [None] * len(gets)
         keys = [get.key.encode() for get in gets]
         groups = self._servers.grouped(keys) if keys else ()
         if len(groups) == 1:
@@ -108,14 +108,14 @@ class RedisStore(Store):
         gets: Sequence[Get],
         keys: Sequence[bytes],
         places: Sequence[int],
-        entries: list[StoredValue | StoreFault | None],
+        entries: list[StoredValue | StoreError | None],
     ) -> None:
         """Fill in the entries at `places`, whose keys lie on one server."""
         payload = b"".join([layout.read(keys[place]) for place in places])
         deadline = self._deadline()
         try:
             replies = await self._servers.call(keys[places[0]], payload, layout.READ_REPLIES * len(places), True)
-        except StoreFault as fault:
+        except StoreError as fault:
             for place in places:
                 entries[place] = fault
             return
@@ -126,10 +126,10 @@ class RedisStore(Store):
                     entries[place] = layout.value_read(fields, ttl, gets[place].key)
                 else:
                     entries[place] = await self._get_otherwise(gets[place].key, keys[place], fields, deadline)
-            except StoreFault as fault:
+            except StoreError as fault:
                 entries[place] = fault
 
-    async def bulk_write(self, writes: Sequence[Write]) -> Sequence[StoreFault | None]:
+    async def bulk_write(self, writes: Sequence[Write]) -> Sequence[StoreError | None]:
         """Send all writes in one trip; each server carries out its own in order."""
         if any(write.strong for write in writes) or len({write.key for write in writes}) < len(writes):
             return await super().bulk_write(writes)  # sent again, a write must not overtake another of its key
@@ -139,22 +139,22 @@ class RedisStore(Store):
             return [await self._outcome(write, each, deadline) for write, each in zip(writes, sent, strict=True)]
         finally:
             for each in sent:
-                if not isinstance(each, StoreFault) and each.answer is not None:
+                if not isinstance(each, StoreError) and each.answer is not None:
                     each.answer.cancel()  # without effect on those that are done
 
-    def _sent(self, write: Write) -> _Sent | StoreFault:
+    def _sent(self, write: Write) -> _Sent | StoreError:
         """Send a write if there is a connection."""
         key = write.key.encode()
         try:
             payload = layout.write(write, key)
-        except StoreFault as fault:
+        except StoreError as fault:
             return fault
         connection = self._servers.connection(key)
         return _Sent(_request(write, key, payload), connection.send(payload, 1) if connection else None)
 
-    async def _outcome(self, write: Write, sent: _Sent | StoreFault, deadline: float) -> StoreFault | None:
+    async def _outcome(self, write: Write, sent: _Sent | StoreError, deadline: float) -> StoreError | None:
         """Return the fault of a write, None if it is done."""
-        if isinstance(sent, StoreFault):
+        if isinstance(sent, StoreError):
             return sent
         trouble: Trouble = None
         reply = None
@@ -162,16 +162,16 @@ class RedisStore(Store):
             if sent.answer is not None:
                 try:
                     reply = trouble = await sent.answer
-                except ConnectionLost as lost:
+                except ConnectionLostError as lost:
                     trouble = lost
             if reply is None or type(reply) is ReplyError:
                 reply = await self._servers.again(sent.request, trouble, deadline)
-        except StoreFault as fault:
+        except StoreError as fault:
             return fault
         return None if type(reply) is int else layout.refusal(reply, [write])
 
     async def transact(self, writes: Sequence[Write]) -> None:
-        """Carry out all writes in one script. Raises NotSupported if a Cluster has their keys in several slots."""
+        """Carry out all writes in one script. Raises NotSupportedError if a Cluster has their keys in several slots."""
         if not writes:
             return
         keys = [write.key.encode() for write in writes]

@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 from hiredis import ReplyError
 
-from pannier_sidecar.network.pipeline import ConnectionLost
-from pannier_sidecar.state.errors import StoreFault, StoreUnavailable, TooFewReplicas
+from pannier_sidecar.network.pipeline import ConnectionLostError
+from pannier_sidecar.state.errors import StoreError, StoreUnavailableError, TooFewReplicasError
 
 from . import faults, info
 from .wire import pack
@@ -56,8 +56,8 @@ class StrongWrites:
     async def write(self, payload: bytes, deadline: float, replies: int = 1) -> Any:
         """Return the (last) reply to the write once the replicas have acknowledged it.
 
-        Raises ConnectionLost, a StoreFault if there is no connection by `deadline`, and TooFewReplicas if the write
-        succeeded but not all replicas acknowledged it in time.
+        Raises ConnectionLostError, a StoreError if there is no connection by `deadline`, and TooFewReplicasError if the
+        write succeeded but not all replicas acknowledged it in time.
         """
         write = _Write(payload, replies, deadline, asyncio.get_running_loop().create_future())
         self._waiting.append(write)
@@ -74,7 +74,7 @@ class StrongWrites:
         while self._waiting:
             try:
                 await self._get_ready(max(write.deadline for write in self._waiting))
-            except (StoreFault, ConnectionLost) as error:
+            except (StoreError, ConnectionLostError) as error:
                 group, self._waiting = self._waiting, []
                 for write in group:
                     _settle(write, _unsent(error))
@@ -97,7 +97,7 @@ class StrongWrites:
         following, expected = self._replicas.following, self._replicas.expected
         if following is not None and following < expected:
             self._replicas.forget()
-            raise StoreUnavailable(
+            raise StoreUnavailableError(
                 f"only {following} of {expected} replicas follow {connection.name}, so that a strong write could be "
                 f"lost; nothing was written: bring them back, or {self._replicas.way_out}, or do without strong"
             )
@@ -118,7 +118,7 @@ class StrongWrites:
         connection = self.link.connection
         if connection is None:
             for write in group:
-                _settle(write, ConnectionLost(str(self.link.fault), was_sent=False))
+                _settle(write, ConnectionLostError(str(self.link.fault), was_sent=False))
             return
         waited_for = self._replicas.expected
         payload = b"".join([write.payload for write in group]) + self._wait_for(waited_for)
@@ -128,9 +128,9 @@ class StrongWrites:
             if isinstance(acknowledged, int) and waited_for <= acknowledged < expected:
                 acknowledged, about = await connection.send(self._wait_for(expected), 2)
                 expected = self._expected_now(about, expected)
-        except ConnectionLost as lost:
+        except ConnectionLostError as lost:
             for write in group:
-                _settle(write, ConnectionLost(str(lost), was_sent=lost.was_sent, timed_out=lost.timed_out))
+                _settle(write, ConnectionLostError(str(lost), was_sent=lost.was_sent, timed_out=lost.timed_out))
             return
         if isinstance(acknowledged, int) and acknowledged >= expected:
             self._replicas.acknowledged = info.acknowledged(about)
@@ -153,17 +153,17 @@ class StrongWrites:
             self._note(about)
         return max(expected, self._replicas.seen)
 
-    def _shortage(self, reply: object, acknowledged: object, expected: int) -> StoreFault | None:
+    def _shortage(self, reply: object, acknowledged: object, expected: int) -> StoreError | None:
         """Return the fault of a write that succeeded without enough replicas."""
         if not isinstance(reply, int):  # it was refused
             return None
         if isinstance(acknowledged, ReplyError):
             told = faults.words(str(acknowledged))
-            return TooFewReplicas(f"the write is done, but Redis refused to wait for its replicas: {told}")
+            return TooFewReplicasError(f"the write is done, but Redis refused to wait for its replicas: {told}")
         if isinstance(acknowledged, int) and acknowledged >= expected:
             return None
         self._replicas.forget()
-        return TooFewReplicas(
+        return TooFewReplicasError(
             f"the write is on the primary, but only {acknowledged} of {expected} replicas acknowledged it within "
             f"{self._wait_s:g} s; it is lost if the primary fails before the others have it"
         )
@@ -171,7 +171,9 @@ class StrongWrites:
     def _note(self, told: object) -> None:
         count = info.connected(told)
         if count is None:
-            raise StoreUnavailable("Redis does not tell how many replicas it has; grant INFO, or do without strong")
+            raise StoreUnavailableError(
+                "Redis does not tell how many replicas it has; grant INFO, or do without strong"
+            )
         self._replicas.note(count, asyncio.get_running_loop().time(), info.addresses(told))
         self._replicas.following = info.following(told)
 
@@ -179,13 +181,13 @@ class StrongWrites:
 def _settle(write: _Write, outcome: object) -> None:
     if write.future.done():
         return
-    if isinstance(outcome, (StoreFault, ConnectionLost)):
+    if isinstance(outcome, (StoreError, ConnectionLostError)):
         write.future.set_exception(outcome)
     else:
         write.future.set_result(outcome)
 
 
-def _unsent(error: StoreFault | ConnectionLost) -> StoreFault | ConnectionLost:
-    if isinstance(error, ConnectionLost):
-        return ConnectionLost(str(error), was_sent=False, timed_out=error.timed_out)
+def _unsent(error: StoreError | ConnectionLostError) -> StoreError | ConnectionLostError:
+    if isinstance(error, ConnectionLostError):
+        return ConnectionLostError(str(error), was_sent=False, timed_out=error.timed_out)
     return type(error)(*error.args)

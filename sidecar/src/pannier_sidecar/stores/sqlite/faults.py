@@ -5,7 +5,13 @@ from __future__ import annotations
 import sqlite3
 from typing import Final
 
-from pannier_sidecar.state.errors import KeyRefused, OutcomeUnknown, StoreFault, StoreRefused, StoreUnavailable
+from pannier_sidecar.state.errors import (
+    KeyRefusedError,
+    OutcomeUnknownError,
+    StoreError,
+    StoreRefusedError,
+    StoreUnavailableError,
+)
 
 DRIVER_ERRORS: Final = (sqlite3.Error, UnicodeError, OverflowError)
 """All that the driver raises, for text that it cannot encode and numbers that it cannot hold too."""
@@ -26,35 +32,35 @@ def is_busy(error: Exception) -> bool:
     return _code(error) in _BUSY
 
 
-def translated(error: Exception, where: object, busy_timeout: float) -> StoreFault:
+def translated(error: Exception, where: object, busy_timeout: float) -> StoreError:
     """Return the fault that tells of an error met in `where`."""
     fault = _translated(error, where, busy_timeout)
     fault.__cause__ = error
     return fault
 
 
-def outcome_of_commit(error: Exception, where: object, busy_timeout: float) -> StoreFault:
+def outcome_of_commit(error: Exception, where: object, busy_timeout: float) -> StoreError:
     """Return the fault for a commit that failed: after an I/O error nobody can tell what is on the disk."""
     if _code(error) != sqlite3.SQLITE_IOERR:
         return translated(error, where, busy_timeout)
-    fault = OutcomeUnknown(f"{where} failed while the write was being made durable")
+    fault = OutcomeUnknownError(f"{where} failed while the write was being made durable")
     fault.__cause__ = error
     return fault
 
 
-def _translated(error: Exception, where: object, busy_timeout: float) -> StoreFault:
+def _translated(error: Exception, where: object, busy_timeout: float) -> StoreError:
     if isinstance(error, UnicodeError):
-        return KeyRefused(f"{where} takes only Unicode text for a key, without surrogates")
+        return KeyRefusedError(f"{where} takes only Unicode text for a key, without surrogates")
     code = _code(error)
     if code in _BUSY:
-        return StoreUnavailable(
+        return StoreUnavailableError(
             f"{where} is locked by another process for longer than busyTimeout ({busy_timeout:g} s)"
         )
     if code in _REFUSALS:
-        return StoreRefused(f"{where} {_REFUSALS[code]}{_name(error)}")
+        return StoreRefusedError(f"{where} {_REFUSALS[code]}{_name(error)}")
     if isinstance(error, sqlite3.OperationalError) and code != sqlite3.SQLITE_ERROR:
-        return StoreUnavailable(f"{where} failed{_name(error)}")
-    return StoreRefused(f"{where} refused the call{_name(error)}")
+        return StoreUnavailableError(f"{where} failed{_name(error)}")
+    return StoreRefusedError(f"{where} refused the call{_name(error)}")
 
 
 def _name(error: Exception) -> str:

@@ -11,7 +11,7 @@ from time import monotonic, sleep
 from typing import TYPE_CHECKING, Final
 
 from pannier_sidecar.network.reasons import reason
-from pannier_sidecar.state.errors import StoreRefused
+from pannier_sidecar.state.errors import StoreRefusedError
 
 from .faults import is_busy
 from .table import StateTable
@@ -51,7 +51,7 @@ CREATE TABLE IF NOT EXISTS "{metadata}" (key TEXT NOT NULL PRIMARY KEY, value TE
 def connect_writer(settings: SQLiteSettings) -> StateTable:
     """Return the table to be written, laid out, making folder, file and tables where they are missing.
 
-    Raises StoreRefused or an error of SQLite.
+    Raises StoreRefusedError or an error of SQLite.
     """
     _make_folder(settings.location)
     _make_file(settings.location)
@@ -63,7 +63,7 @@ def connect_writer(settings: SQLiteSettings) -> StateTable:
         for pragma in settings.location.pragmas:
             connection.execute(f"PRAGMA {pragma}")
         _once_free(settings.busy_timeout, lambda: _prepare(connection, settings))
-    except (sqlite3.Error, StoreRefused):
+    except (sqlite3.Error, StoreRefusedError):
         connection.close()
         raise
     connection.text_factory = bytes
@@ -84,7 +84,7 @@ def _make_folder(location: Location) -> None:
     if location.is_in_memory:
         return
     if isdir(location.path):
-        raise StoreRefused(
+        raise StoreRefusedError(
             f"connectionString names the folder{_shown(location, location.path)}; write the path of a file in it"
         )
     folder = Path(dirname(location.path) or ".")
@@ -93,7 +93,7 @@ def _make_folder(location: Location) -> None:
     try:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     except OSError as error:
-        raise StoreRefused(
+        raise StoreRefusedError(
             f"folder{_shown(location, folder)} for {location} can't be made ({reason(error)}); "
             "make it, or change connectionString"
         ) from error
@@ -136,7 +136,7 @@ def _prepare(connection: sqlite3.Connection, settings: SQLiteSettings) -> None:
         if not settings.location.is_read_only:
             _lay_out(connection, settings)
         _refuse_other_table(connection, settings)
-    except (sqlite3.Error, StoreRefused):
+    except (sqlite3.Error, StoreRefusedError):
         if connection.in_transaction:
             connection.execute("ROLLBACK")
         raise
@@ -165,9 +165,9 @@ def _refuse_newer_layout(connection: sqlite3.Connection, settings: SQLiteSetting
     if row is None:
         return
     if not str(row[0]).isdecimal():
-        raise StoreRefused(f"{settings.location} has a layout level that is no number; is it ours?")
+        raise StoreRefusedError(f"{settings.location} has a layout level that is no number; is it ours?")
     if int(row[0]) > LEVEL:
-        raise StoreRefused(
+        raise StoreRefusedError(
             f"{settings.location} has layout level {row[0]}, and this version knows {LEVEL}: "
             "use a newer version, or point connectionString at another file"
         )
@@ -178,16 +178,16 @@ def _refuse_other_table(connection: sqlite3.Connection, settings: SQLiteSettings
     missing = _COLUMNS - columns.keys()
     if missing:
         what = f"lacks the column {min(missing)}" if columns else "does not exist"
-        raise StoreRefused(f"table {settings.shown_table} of {settings.location} {what}; write another tableName")
+        raise StoreRefusedError(f"table {settings.shown_table} of {settings.location} {what}; write another tableName")
     for name in _TEXTS:
         if not _keeps_text(columns[name]):
-            raise StoreRefused(
+            raise StoreRefusedError(
                 f"table {settings.shown_table} of {settings.location} would change texts in its column {name}, which "
                 "is not TEXT; make the column TEXT, or write another tableName"
             )
     collations = connection.execute(_COLLATIONS_OF_KEYS, (settings.table,)).fetchall()
     if any(collation != "BINARY" for (collation,) in collations):
-        raise StoreRefused(
+        raise StoreRefusedError(
             f"table {settings.shown_table} of {settings.location} takes different keys for the same, because its "
             "column key has a COLLATE; make the table without it, or write another tableName"
         )

@@ -10,9 +10,9 @@ from urllib.parse import quote
 
 from pannier_crds.addresses.sqlite import PATH, is_harmless
 from pannier_crds.addresses.sqlite import locate as parse
-from pannier_crds.problems import WrongValue
+from pannier_crds.problems import InvalidValueError
 from pannier_crds.secret import is_hidden, number, reveal, shown
-from pannier_sidecar.state.errors import StoreRefused
+from pannier_sidecar.state.errors import StoreRefusedError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -66,7 +66,7 @@ class SQLiteSettings:
 
 
 def read(settings: Mapping[str, Setting]) -> SQLiteSettings:
-    """Return the settings, with Dapr's defaults. Raises StoreRefused naming the one that is wrong."""
+    """Return the settings, with Dapr's defaults. Raises StoreRefusedError naming the one that is wrong."""
     return SQLiteSettings(
         location=locate(settings.get("connectionString")),
         table=_identifier(settings, "tableName", "state"),
@@ -83,11 +83,11 @@ def read(settings: Mapping[str, Setting]) -> SQLiteSettings:
 def locate(connection_string: Setting) -> Location:
     """Read a path, a `file:` URI or `:memory:`, each with optional `?name=value` parameters, as Dapr does."""
     if not reveal(connection_string).strip():
-        raise StoreRefused(f"connectionString is missing; {PATH}")
+        raise StoreRefusedError(f"connectionString is missing; {PATH}")
     try:
         file = parse(reveal(connection_string))
-    except WrongValue as wrong:
-        raise StoreRefused(f"connectionString names no database: {wrong.message}; {wrong.advice}") from None
+    except InvalidValueError as wrong:
+        raise StoreRefusedError(f"connectionString names no database: {wrong.message}; {wrong.advice}") from None
     if file.has_unknown_parameters:
         logger.warning("connectionString has a parameter that is not known and has no effect")
     if not file.path:
@@ -102,11 +102,11 @@ def locate(connection_string: Setting) -> Location:
 def _identifier(settings: Mapping[str, Setting], name: str, default: str) -> str:
     text = reveal(settings.get(name)) or default
     if _IDENTIFIER.fullmatch(text) is None:
-        raise StoreRefused(
+        raise StoreRefusedError(
             f"{name} is no table name; write letters, digits and underscores, not beginning with a digit"
         )
     if text.lower().startswith("sqlite_"):
-        raise StoreRefused(f"{name} begins with sqlite_, which SQLite keeps for itself; write another name")
+        raise StoreRefusedError(f"{name} begins with sqlite_, which SQLite keeps for itself; write another name")
     return text
 
 
@@ -115,5 +115,5 @@ def _seconds(settings: Mapping[str, Setting], name: str, default: float) -> floa
     if value is None:
         return default
     if isinstance(value, str):
-        raise StoreRefused(f"{name} is no number of seconds")
+        raise StoreRefusedError(f"{name} is no number of seconds")
     return number(value, 0.0)

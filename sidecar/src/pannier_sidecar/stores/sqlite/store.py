@@ -7,7 +7,7 @@ from time import time
 from typing import TYPE_CHECKING
 
 from pannier_sidecar.state.cursors import cursor_after, key_before
-from pannier_sidecar.state.errors import OutcomeUnknown, StoreFault, StoreUnavailable
+from pannier_sidecar.state.errors import OutcomeUnknownError, StoreError, StoreUnavailableError
 from pannier_sidecar.state.requests import Delete, Get, Set, Write
 from pannier_sidecar.state.store import Feature, KeyPage, Setting, Store, StoredValue
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from asyncio import Future
     from collections.abc import Callable, Mapping, Sequence
 
-    Late = type[StoreUnavailable] | type[OutcomeUnknown]
+    Late = type[StoreUnavailableError] | type[OutcomeUnknownError]
 
 
 class SQLiteStore(Store):
@@ -52,12 +52,12 @@ class SQLiteStore(Store):
             )
 
         begin = "BEGIN" if where.is_read_only else "BEGIN IMMEDIATE"
-        self._writer = worker("writer", partial(connect_writer, settings), begin, OutcomeUnknown)
+        self._writer = worker("writer", partial(connect_writer, settings), begin, OutcomeUnknownError)
         await self._writer.start()
         if where.is_in_memory:
             self._reader = self._writer  # the database belongs to its one connection
         else:
-            self._reader = worker("reader", partial(connect_reader, settings), "BEGIN", StoreUnavailable)
+            self._reader = worker("reader", partial(connect_reader, settings), "BEGIN", StoreUnavailableError)
             await self._reader.start()
         interval = 0 if where.is_read_only else settings.cleanup_interval
         self._sweeper = Sweeper(self._sweep, interval, where)
@@ -88,14 +88,14 @@ class SQLiteStore(Store):
     async def delete(self, write: Delete) -> None:
         await self._write(partial(StateTable.write, write=write))
 
-    async def bulk_get(self, gets: Sequence[Get]) -> Sequence[StoredValue | StoreFault | None]:
+    async def bulk_get(self, gets: Sequence[Get]) -> Sequence[StoredValue | StoreError | None]:
         keys = [get.key for get in gets]
         return await self._read(partial(StateTable.get_many, keys=keys))
 
-    async def bulk_write(self, writes: Sequence[Write]) -> Sequence[StoreFault | None]:
+    async def bulk_write(self, writes: Sequence[Write]) -> Sequence[StoreError | None]:
         try:
             faults = await self._write(partial(StateTable.write_each, writes=writes))
-        except StoreFault as fault:
+        except StoreError as fault:
             return [fault] * len(writes)
         self._expects(*writes)
         return faults
@@ -111,12 +111,12 @@ class SQLiteStore(Store):
 
     def _read(self, job: Job[Result]) -> Future[Result]:
         if self._reader is None:
-            raise StoreUnavailable("the database is not open")
+            raise StoreUnavailableError("the database is not open")
         return self._reader.submit(job)
 
     def _write(self, job: Job[Result]) -> Future[Result]:
         if self._writer is None:
-            raise StoreUnavailable("the database is not open")
+            raise StoreUnavailableError("the database is not open")
         return self._writer.submit(job)
 
     def _expects(self, *writes: Write) -> None:

@@ -7,7 +7,7 @@ import logging
 from time import time
 from typing import TYPE_CHECKING
 
-from pannier_sidecar.state.errors import StoreFault
+from pannier_sidecar.state.errors import StoreError
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -56,7 +56,7 @@ class Sweeper:
     async def _run(self) -> None:
         try:
             following = await self._sweep()
-        except StoreFault as fault:
+        except StoreError as fault:
             logger.warning("expired rows of %s could not be removed: %s", self._where, fault)
             following = time()
         self._not_before = time() + self._interval

@@ -17,7 +17,7 @@ from math import ceil
 from time import gmtime, strftime
 from typing import TYPE_CHECKING, Final
 
-from pannier_sidecar.state.errors import ETagMismatch, StoreFault, StoreRefused
+from pannier_sidecar.state.errors import ETagMismatchError, StoreError, StoreRefusedError
 from pannier_sidecar.state.requests import Set, Write
 from pannier_sidecar.state.store import StoredValue
 
@@ -75,15 +75,15 @@ class StateTable:
         row = self.connection.execute(self._select, (key,)).fetchone()
         return None if row is None else _stored_value(key, row, now)
 
-    def get_many(self, now: float, keys: Sequence[str]) -> list[StoredValue | StoreFault | None]:
-        found: dict[str, StoredValue | StoreFault | None] = {}
+    def get_many(self, now: float, keys: Sequence[str]) -> list[StoredValue | StoreError | None]:
+        found: dict[str, StoredValue | StoreError | None] = {}
         asked = iter(dict.fromkeys(keys))
         while chunk := tuple(islice(asked, KEYS_AT_ONCE)):
             for row in self.connection.execute(self._select_many % ",".join("?" * len(chunk)), chunk):
                 key = row[4].decode()
                 try:
                     found[key] = _stored_value(key, row[:4], now)
-                except StoreFault as fault:
+                except StoreError as fault:
                     found[key] = fault
         return [found.get(key) for key in keys]
 
@@ -92,7 +92,7 @@ class StateTable:
         self._check(now, write)
         self._carry_out(now, write)
 
-    def write_each(self, now: float, writes: Sequence[Write]) -> list[StoreFault | None]:
+    def write_each(self, now: float, writes: Sequence[Write]) -> list[StoreError | None]:
         """Carry out each write for itself."""
         return [self._try(now, write) for write in writes]
 
@@ -137,11 +137,11 @@ class StateTable:
         is_present = row is not None and (row[1] is None or _time_of(row[1]) > now)
         if write.if_absent:
             if is_present:
-                raise ETagMismatch(f"key {key} exists already, and first-write without an ETag only creates")
+                raise ETagMismatchError(f"key {key} exists already, and first-write without an ETag only creates")
         elif not is_present:
-            raise ETagMismatch(f"key {key} does not exist, so it has no ETag {write.if_match}")
+            raise ETagMismatchError(f"key {key} does not exist, so it has no ETag {write.if_match}")
         elif row[0].decode() != write.if_match:
-            raise ETagMismatch(f"key {key} has ETag {row[0].decode()}, not {write.if_match}; read it again")
+            raise ETagMismatchError(f"key {key} has ETag {row[0].decode()}, not {write.if_match}; read it again")
 
     def _carry_out(self, now: float, write: Write) -> None:
         if isinstance(write, Set):
@@ -151,10 +151,10 @@ class StateTable:
         else:
             self.connection.execute(self._delete, (write.key,))
 
-    def _try(self, now: float, write: Write) -> StoreFault | None:
+    def _try(self, now: float, write: Write) -> StoreError | None:
         try:
             self.write(now, write)
-        except StoreFault as fault:
+        except StoreError as fault:
             return fault
         return None
 
@@ -199,7 +199,9 @@ def _stored_value(key: str, row: Row, now: float) -> StoredValue | None:
         try:
             value = b64decode(value, validate=True)
         except ValueError as error:
-            raise StoreRefused(f"the value of key {key} is marked as binary but is no base64; write it anew") from error
+            raise StoreRefusedError(
+                f"the value of key {key} is marked as binary but is no base64; write it anew"
+            ) from error
     return StoredValue(value, etag.decode(), expires_at)
 
 
@@ -213,5 +215,5 @@ def _time_of(text: bytes) -> float:
     try:
         time = datetime.fromisoformat(text.decode())
     except ValueError as error:
-        raise StoreRefused(f"a row has the expiration_time {text!r}, which is no time") from error
+        raise StoreRefusedError(f"a row has the expiration_time {text!r}, which is no time") from error
     return (time if time.tzinfo else time.replace(tzinfo=UTC)).timestamp()

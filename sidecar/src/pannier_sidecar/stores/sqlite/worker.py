@@ -15,7 +15,7 @@ from threading import Thread
 from time import time
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
-from pannier_sidecar.state.errors import OutcomeUnknown, StoreFault, StoreUnavailable
+from pannier_sidecar.state.errors import OutcomeUnknownError, StoreError, StoreUnavailableError
 
 from .faults import DRIVER_ERRORS, is_busy, outcome_of_commit, translated
 
@@ -29,7 +29,7 @@ logger = logging.getLogger(__name__)
 Result = TypeVar("Result")
 Job = Callable[["StateTable", float], Result]
 """Is given the table, in a transaction, and the time."""
-Outcome = tuple[Any, StoreFault | None]
+Outcome = tuple[Any, StoreError | None]
 
 MOST_BEHIND: Final = 20_000
 """Calls that may wait for the thread, those given up included: a disk that hangs lets none of them go."""
@@ -57,7 +57,7 @@ class Worker:
         where: object,
         timeout: float,
         busy_timeout: float,
-        late: type[StoreUnavailable] | type[OutcomeUnknown] = StoreUnavailable,
+        late: type[StoreUnavailableError] | type[OutcomeUnknownError] = StoreUnavailableError,
     ):
         """`begin` opens a transaction; a call unanswered after `timeout` seconds fails with `late`."""
         self._name = name
@@ -79,7 +79,7 @@ class Worker:
         self._ended: asyncio.Future[None] | None = None
 
     async def start(self) -> None:
-        """Connect. Raises the StoreFault of a failure."""
+        """Connect. Raises the StoreError of a failure."""
         self._loop = asyncio.get_running_loop()
         self._started = self._loop.create_future()
         self._ended = self._loop.create_future()
@@ -89,11 +89,11 @@ class Worker:
         await self._started
 
     def submit(self, job: Job[Result]) -> asyncio.Future[Result]:
-        """Have the job run; raises StoreUnavailable if the worker is not running."""
+        """Have the job run; raises StoreUnavailableError if the worker is not running."""
         if not self._is_running:
-            raise StoreUnavailable(f"{self._where} is not open")
+            raise StoreUnavailableError(f"{self._where} is not open")
         if self._behind > MOST_BEHIND:
-            raise StoreUnavailable(f"{self._where} has {self._behind} calls waiting; its disk does not keep up")
+            raise StoreUnavailableError(f"{self._where} has {self._behind} calls waiting; its disk does not keep up")
         if not self._waiting:
             self._loop.call_soon(self._hand_over)
         future: asyncio.Future[Result] = self._loop.create_future()
@@ -139,7 +139,7 @@ class Worker:
             else:
                 future.set_exception(fault)
 
-    def _has_started(self, fault: StoreFault | None) -> None:
+    def _has_started(self, fault: StoreError | None) -> None:
         self._is_running = self._is_running and fault is None
         if self._started is None or self._started.done():
             return
@@ -158,7 +158,7 @@ class Worker:
                 if not future.done():
                     future.set_exception(self._late(f"{self._where} was closed before it answered"))
         self._unanswered.clear()
-        self._has_started(StoreUnavailable(f"{self._where} could not be opened; the log says why"))
+        self._has_started(StoreUnavailableError(f"{self._where} could not be opened; the log says why"))
         if self._ended is not None and not self._ended.done():
             self._ended.set_result(None)
 
@@ -175,16 +175,16 @@ class Worker:
                 self._table.close()
             self._tell(self._has_ended)
 
-    def _open_table(self) -> StoreFault | None:
+    def _open_table(self) -> StoreError | None:
         try:
             self._table = self._connect()
-        except StoreFault as fault:
+        except StoreError as fault:
             return fault
         except DRIVER_ERRORS as error:
             return translated(error, self._where, self._busy_timeout)
         return None
 
-    def _attached_table(self) -> StateTable | StoreFault:
+    def _attached_table(self) -> StateTable | StoreError:
         """Return the table; open it anew where its file has been removed or replaced."""
         assert self._table is not None, "calls are carried out only once the table was opened"
         if self._table.is_detached():
@@ -206,7 +206,7 @@ class Worker:
             # A call that was given up while it waited is not carried out: its caller may have gone on since.
             jobs = [job if not future.done() else _nothing for turn in turns for future, job in turn.calls]
             table = self._attached_table()
-            if isinstance(table, StoreFault):
+            if isinstance(table, StoreError):
                 outcomes: list[Outcome] = [(None, table)] * len(jobs)
             else:
                 outcomes = self._carried_out(table, jobs)
@@ -251,10 +251,10 @@ class Worker:
 
 
 def _outcome(job: Job[Any], table: StateTable, now: float) -> Outcome:
-    """Run a job; one that raises a StoreFault has changed nothing."""
+    """Run a job; one that raises a StoreError has changed nothing."""
     try:
         return job(table, now), None
-    except StoreFault as fault:
+    except StoreError as fault:
         return None, fault
 
 
