@@ -49,7 +49,7 @@ async def _times(session: aiohttp.ClientSession, url: str, reviews: list[dict[st
     waiting = iter(reviews)
     times: list[float] = []
 
-    async def ask() -> None:
+    async def probe() -> None:
         for review in waiting:
             begun = time.perf_counter()
             async with session.post(url, json=review) as answer:
@@ -57,7 +57,7 @@ async def _times(session: aiohttp.ClientSession, url: str, reviews: list[dict[st
             times.append(time.perf_counter() - begun)
             assert response["allowed"], response
 
-    await asyncio.gather(*(ask() for _ in range(at_once)))
+    await asyncio.gather(*(probe() for _ in range(at_once)))
     return times
 
 

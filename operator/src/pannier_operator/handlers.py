@@ -23,8 +23,8 @@ registry = kopf.get_default_registry()
 @kopf.on.event("dapr.io", "v1alpha1", "components", id="components-seen")
 @kopf.on.event("", "v1", "pods", id="pods-seen")
 @kopf.on.event("", "v1", "secrets", id="secrets-seen")
-async def look_again(event: Mapping[str, Any], resource: kopf.Resource, memo: ControlPlane, **_: Any) -> None:
-    memo.saw(resource.plural, event["type"] == "DELETED", event["object"])
+async def enqueue(event: Mapping[str, Any], resource: kopf.Resource, memo: ControlPlane, **_: Any) -> None:
+    memo.observe(resource.plural, event["type"] == "DELETED", event["object"])
 
 
 @kopf.on.validate("dapr.io", "v1alpha1", "components", id="components")

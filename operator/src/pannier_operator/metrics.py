@@ -16,14 +16,14 @@ _HELP: Final[Mapping[str, tuple[str, str]]] = {
     "components": ("gauge", "Components that exist, by whether they are ready"),
     "apps": ("gauge", "Apps that have running pods with a sidecar"),
     "undelivered_apps": ("gauge", "Apps whose Secret cannot be written, by what refuses it"),
-    "looks_total": ("counter", "Looks at one namespace, by how they ended"),
-    "full_looks_total": ("counter", "Looks at everything, by how they ended"),
-    "repairs_total": ("counter", "Objects that a full look found and no watch had told of"),
+    "reconcile_total": ("counter", "Looks at one namespace, by how they ended"),
+    "resync_total": ("counter", "Looks at everything, by how they ended"),
+    "repairs_total": ("counter", "Objects that a resync found and no watch had reported"),
     "admissions_total": ("counter", "Answers of the webhooks, by webhook and answer"),
     "evictions_total": ("counter", "Pods evicted because they missed their sidecar"),
     "secrets_written_total": ("counter", "Secrets of apps that were written"),
     "late_deliveries_total": ("counter", "Pods touched again because their volume had not followed their Secret"),
-    "last_full_look_timestamp_seconds": ("gauge", "When everything was looked at last"),
+    "last_resync_timestamp_seconds": ("gauge", "When everything was looked at last"),
 }
 
 

@@ -182,7 +182,7 @@ class SidecarSettings:
 
 
 @dataclass(frozen=True)
-class ElectionSettings:
+class LeaderElectionSettings:
     """Which replica reconciles. PANNIER_ELECTION_*."""
 
     lease: str = _setting("pannier-operator", _text)
@@ -196,7 +196,7 @@ class ElectionSettings:
 class ReconcilingSettings:
     """Repair of what was missed. PANNIER_RECONCILING_*."""
 
-    full_look_interval: float = _setting(300.0, _seconds)
+    resync_interval: float = _setting(300.0, _seconds)
     """Seconds between two looks at everything, in case a watch has died silently."""
     unused_secret_grace: float = _setting(600.0, _seconds)
     """Seconds that an app's Secret is kept after its last pod has gone: the next one then starts at once, also while
@@ -226,7 +226,7 @@ class OperatorSettings:
     webhook: WebhookSettings = WebhookSettings()
     certificate: CertificateSettings = CertificateSettings()
     sidecar: SidecarSettings = SidecarSettings()
-    election: ElectionSettings = ElectionSettings()
+    election: LeaderElectionSettings = LeaderElectionSettings()
     reconciling: ReconcilingSettings = ReconcilingSettings()
     observing: ObservingSettings = ObservingSettings()
 

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from aiohttp import web
 
-from pannier_operator.cluster.probes import Expected, SidecarReports
+from pannier_operator.cluster.probes import Expected, SidecarProber
 from pannier_operator.injection.plan import PUBLIC_PORT
 from pannier_operator.status.readiness import StoreReport
 
@@ -53,104 +53,104 @@ async def sidecar() -> AsyncIterator[Sidecar]:
 
 
 @pytest.fixture
-async def reports() -> AsyncIterator[SidecarReports]:
-    found = SidecarReports()
+async def reports() -> AsyncIterator[SidecarProber]:
+    found = SidecarProber()
     yield found
     await found.close()
 
 
-async def test_a_sidecar_that_has_everything_ready_is_asked_once(sidecar: Sidecar, reports: SidecarReports) -> None:
+async def test_a_sidecar_that_has_everything_ready_is_asked_once(sidecar: Sidecar, reports: SidecarProber) -> None:
     assert reports.due_at(sidecar.expected()) == 0.0
-    await reports.ask([sidecar.expected()])
+    await reports.probe([sidecar.expected()])
 
     assert reports.due_at(sidecar.expected()) is None
     assert reports.report_on(sidecar.expected()).stores == {"orders": READY}
 
 
-async def test_who_was_never_asked_is_told_apart(sidecar: Sidecar, reports: SidecarReports) -> None:
+async def test_who_was_never_asked_is_told_apart(sidecar: Sidecar, reports: SidecarProber) -> None:
     expected = sidecar.expected()
-    assert not reports.were_asked([expected])
-    assert reports.were_asked([Expected(expected.pod, "a", {}, [])]), "there is nothing to ask"
+    assert not reports.were_probed([expected])
+    assert reports.were_probed([Expected(expected.pod, "a", {}, [])]), "there is nothing to ask"
 
-    await reports.ask([expected])
-    assert reports.were_asked([expected])
-    assert reports.were_asked([sidecar.expected("b")]), "what it has said of an earlier version counts"
+    await reports.probe([expected])
+    assert reports.were_probed([expected])
+    assert reports.were_probed([sidecar.expected("b")]), "what it has said of an earlier version counts"
 
 
-async def test_a_pod_without_stores_is_not_asked(sidecar: Sidecar, reports: SidecarReports) -> None:
+async def test_a_pod_without_stores_is_not_asked(sidecar: Sidecar, reports: SidecarProber) -> None:
     expected = sidecar.expected()
     assert reports.due_at(Expected(expected.pod, "a", {}, [])) is None
 
 
 async def test_a_sidecar_that_has_not_read_the_latest_is_asked_until_it_has(
-    sidecar: Sidecar, reports: SidecarReports
+    sidecar: Sidecar, reports: SidecarProber
 ) -> None:
-    await reports.ask([sidecar.expected()])
+    await reports.probe([sidecar.expected()])
     latest = sidecar.expected("b")
     assert reports.due_at(latest)  # a moment later, when it may have read it
     assert reports.missed(latest.pod, "b") == 0, "it was not asked yet"
 
     for times in (1, 2):
-        await reports.ask([latest])
+        await reports.probe([latest])
         assert reports.missed(latest.pod, "b") == times
         assert reports.due_at(latest)
 
     sidecar.version = "b"
-    await reports.ask([latest])
+    await reports.probe([latest])
     assert reports.missed(latest.pod, "b") == 0
     assert reports.due_at(latest) is None
 
 
 async def test_what_was_said_of_an_earlier_version_counts_only_where_nothing_changed(
-    sidecar: Sidecar, reports: SidecarReports
+    sidecar: Sidecar, reports: SidecarProber
 ) -> None:
     sidecar.stores = {"orders": "ready", "carts": "ready"}
-    await reports.ask([sidecar.expected("a", orders=1, carts=1)])
+    await reports.probe([sidecar.expected("a", orders=1, carts=1)])
     latest = sidecar.expected("b", orders=2, carts=1)
 
-    await reports.ask([latest])
+    await reports.probe([latest])
     assert reports.report_on(latest).stores == {"carts": READY}, "orders is ready in its first generation only"
 
     sidecar.version = "b"
-    await reports.ask([latest])
+    await reports.probe([latest])
     assert reports.report_on(latest).stores == {"orders": READY, "carts": READY}
 
 
-async def test_the_end_of_the_last_store_is_waited_for_too(sidecar: Sidecar, reports: SidecarReports) -> None:
-    await reports.ask([sidecar.expected()])
+async def test_the_end_of_the_last_store_is_waited_for_too(sidecar: Sidecar, reports: SidecarProber) -> None:
+    await reports.probe([sidecar.expected()])
     emptied = Expected(sidecar.expected().pod, "b", {}, [])
 
     assert reports.due_at(emptied)
-    await reports.ask([emptied])
+    await reports.probe([emptied])
     assert reports.missed(emptied.pod, "b") == 1
 
 
-async def test_a_sidecar_that_names_no_version_is_believed(sidecar: Sidecar, reports: SidecarReports) -> None:
+async def test_a_sidecar_that_names_no_version_is_believed(sidecar: Sidecar, reports: SidecarProber) -> None:
     sidecar.version = ""
-    await reports.ask([sidecar.expected("b")])
+    await reports.probe([sidecar.expected("b")])
 
     assert reports.due_at(sidecar.expected("b")) is None
     assert reports.missed(sidecar.expected().pod, "b") == 0
 
 
-async def test_a_pod_that_does_not_answer_is_asked_again(reports: SidecarReports) -> None:
+async def test_a_pod_that_does_not_answer_is_asked_again(reports: SidecarProber) -> None:
     nobody = Sidecar().expected()
-    await reports.ask([nobody])
+    await reports.probe([nobody])
 
     assert "does not answer on port 3501" in reports.report_on(nobody).trouble
     assert reports.due_at(nobody)
 
 
 async def test_a_sidecar_that_does_not_know_the_operator_yet_is_asked_until_it_does(
-    sidecar: Sidecar, reports: SidecarReports
+    sidecar: Sidecar, reports: SidecarProber
 ) -> None:
     sidecar.key = "k3y"
     expected = replace(sidecar.expected(), status_key="later")
-    await reports.ask([expected])
+    await reports.probe([expected])
     assert reports.report_on(expected).stores == {}
     assert reports.due_at(expected)
 
     expected = replace(expected, status_key="k3y")
-    await reports.ask([expected])
+    await reports.probe([expected])
     assert reports.report_on(expected).stores == {"orders": READY}
     assert reports.due_at(expected) is None

@@ -21,8 +21,8 @@ from pannier_operator.delivery.app_secret import (
     version_in,
     with_version,
 )
-from pannier_operator.delivery.plan import MOST_BYTES, AppSecret, secret_for, what_app_sees
-from pannier_operator.objects.namespace_components import Neighbourhood
+from pannier_operator.delivery.plan import MAX_BYTES, AppSecret, secret_for, what_app_sees
+from pannier_operator.objects.namespace_components import NamespaceComponents
 from pannier_sidecar.loading.folder import FolderWatch
 from pannier_sidecar.loading.planning import Plan, plan
 from pannier_sidecar.loading.resolving import Surroundings
@@ -109,7 +109,7 @@ class TestWhatAnAppSees:
             assert names(*ten) == ["store-0"]
 
     def test_is_told_from_a_judged_neighbourhood_too(self) -> None:
-        judged = Neighbourhood([component("a"), component("b", scopes=["pay"])])
+        judged = NamespaceComponents([component("a"), component("b", scopes=["pay"])])
         assert [each.name for each in what_app_sees("cart", "shop", judged)] == ["a"]
 
 
@@ -320,7 +320,7 @@ class TestOneMebibyte:
             *(component(f"c{number}", setting("x", "x" * size)) for number, size in enumerate(sizes)), secrets={}
         )
         written = sum(map(len, files_of(delivered).values()))
-        assert written <= MOST_BYTES
+        assert written <= MAX_BYTES
         assert len(delivered.too_large) + len(generations_in(delivered.manifest)) == len(sizes)
         if delivered.too_large:
-            assert written + delivered.too_large[-1].size > MOST_BYTES - 4096
+            assert written + delivered.too_large[-1].size > MAX_BYTES - 4096

@@ -9,11 +9,11 @@ from typing import Any
 import pytest
 
 from pannier_operator.cluster.errors import ApiError
-from pannier_operator.cluster.lease import Election
+from pannier_operator.cluster.lease import LeaderElection
 from pannier_operator.objects.resource_versions import ResourceVersionRewoundError
-from pannier_operator.settings import ElectionSettings
+from pannier_operator.settings import LeaderElectionSettings
 
-SHORT = ElectionSettings(lease_duration=0.4, renew_interval=0.05)
+SHORT = LeaderElectionSettings(lease_duration=0.4, renew_interval=0.05)
 
 
 class Cluster:
@@ -42,8 +42,8 @@ class Cluster:
         return deepcopy(self.stored)
 
 
-def candidate(cluster: Any, name: str, settings: ElectionSettings = SHORT) -> Election:
-    return Election(cluster, settings, "pannier-system", name, lambda leads: None)
+def candidate(cluster: Any, name: str, settings: LeaderElectionSettings = SHORT) -> LeaderElection:
+    return LeaderElection(cluster, settings, "pannier-system", name, lambda leads: None)
 
 
 async def until(is_so: Any) -> None:
@@ -83,7 +83,7 @@ async def test_a_silent_holder_loses_the_lease_when_its_time_is_over() -> None:
 
 async def test_a_holder_whose_pod_has_gone_loses_the_lease_at_once() -> None:
     cluster = Cluster("one", "two")
-    long = ElectionSettings(lease_duration=3600, renew_interval=1800)
+    long = LeaderElectionSettings(lease_duration=3600, renew_interval=1800)
     one, two = candidate(cluster, "one", long), candidate(cluster, "two", long)
     first = asyncio.create_task(one.run())
     await until(lambda: one.leads)
@@ -92,7 +92,7 @@ async def test_a_holder_whose_pod_has_gone_loses_the_lease_at_once() -> None:
     await until(lambda: two.holder == "one")
     cluster.pods.discard("one")
 
-    two.nudge()
+    two.notify()
 
     await until(lambda: two.leads)
     running.cancel()
@@ -100,7 +100,7 @@ async def test_a_holder_whose_pod_has_gone_loses_the_lease_at_once() -> None:
 
 async def test_a_restarted_holder_goes_on_with_its_own_lease() -> None:
     cluster = Cluster("one")
-    long = ElectionSettings(lease_duration=3600, renew_interval=1800)
+    long = LeaderElectionSettings(lease_duration=3600, renew_interval=1800)
     before = asyncio.create_task(candidate(cluster, "one", long).run())
     await until(lambda: cluster.writes == 1)
     before.cancel()
@@ -199,7 +199,9 @@ async def test_an_api_server_that_is_back_is_told_of_once(leads: bool) -> None:
         await until(lambda: cluster.stored is not None)
         holder.cancel()
     returns: list[float] = []
-    one = Election(cluster, SHORT, "pannier-system", "one", lambda leads: None, lambda: returns.append(cluster.version))
+    one = LeaderElection(
+        cluster, SHORT, "pannier-system", "one", lambda leads: None, lambda: returns.append(cluster.version)
+    )
     running = asyncio.create_task(one.run())
     await until(lambda: one.leads)
     assert not returns

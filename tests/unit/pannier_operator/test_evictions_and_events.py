@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from pannier_operator.controller.eviction import EvictionRate, is_made_anew
+from pannier_operator.controller.eviction import EvictionRate, is_recreated
 from pannier_operator.metrics import Metrics
 from pannier_operator.status.conditions import Event
 from pannier_operator.status.events import event_of_component, event_of_missed_pod
@@ -35,7 +35,7 @@ def test_no_more_than_the_rate_is_evicted_in_any_minute() -> None:
 
 @pytest.mark.parametrize(("kind", "is_it"), [("ReplicaSet", True), ("Job", True), ("", False), ("Node", False)])
 def test_only_pods_that_somebody_makes_anew_may_go(kind: str, is_it: bool) -> None:
-    assert is_made_anew(owned_by(kind)) is is_it
+    assert is_recreated(owned_by(kind)) is is_it
 
 
 def test_an_event_said_again_has_the_same_name() -> None:

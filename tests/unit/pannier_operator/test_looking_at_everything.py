@@ -9,10 +9,10 @@ from typing import Any
 
 import pytest
 
-from pannier_operator.cluster import resync as full_look
-from pannier_operator.cluster.cache import ClusterState
+from pannier_operator.cluster import resync
+from pannier_operator.cluster.cache import ClusterCache
 from pannier_operator.cluster.errors import ApiError
-from pannier_operator.cluster.resync import FullLooks
+from pannier_operator.cluster.resync import Resync
 from pannier_operator.metrics import Metrics
 from pannier_operator.objects.resource_versions import ResourceVersionRewoundError
 
@@ -51,19 +51,19 @@ def cluster() -> Cluster:
 
 
 @pytest.fixture
-def state() -> ClusterState:
-    return ClusterState()
+def state() -> ClusterCache:
+    return ClusterCache()
 
 
 @pytest.fixture(autouse=True)
 def no_patience(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ("_PATIENCE", "_RETRY"):
-        monkeypatch.setattr(full_look, name, 0.01)
+    for name in ("_WATCH_LAG", "_RETRY"):
+        monkeypatch.setattr(resync, name, 0.01)
 
 
 @asynccontextmanager
-async def looking(cluster: Cluster, state: ClusterState, interval: float = 0.01) -> AsyncIterator[FullLooks]:
-    found = FullLooks(cluster, state, (), interval, Metrics(), lambda: None)  # type: ignore[arg-type]
+async def looking(cluster: Cluster, state: ClusterCache, interval: float = 0.01) -> AsyncIterator[Resync]:
+    found = Resync(cluster, state, (), interval, Metrics(), lambda: None)  # type: ignore[arg-type]
     task = asyncio.create_task(found.run())
     yield found
     task.cancel()
@@ -76,8 +76,8 @@ async def until(is_so: Callable[[], object]) -> None:
             await asyncio.sleep(0.01)
 
 
-async def test_what_no_watch_has_told_of_is_kept_all_the_same(cluster: Cluster, state: ClusterState) -> None:
-    state.learn("components", component("gone", version=3))
+async def test_what_no_watch_has_told_of_is_kept_all_the_same(cluster: Cluster, state: ClusterCache) -> None:
+    state.put("components", component("gone", version=3))
     cluster.components = [component("missed")]
 
     async with looking(cluster, state):
@@ -86,18 +86,18 @@ async def test_what_no_watch_has_told_of_is_kept_all_the_same(cluster: Cluster, 
     assert [each["metadata"]["name"] for each in state.components("shop")] == ["missed"]
 
 
-async def test_a_watch_that_does_not_tell_of_what_is_there_has_died(cluster: Cluster, state: ClusterState) -> None:
+async def test_a_watch_that_does_not_tell_of_what_is_there_has_died(cluster: Cluster, state: ClusterCache) -> None:
     async with looking(cluster, state) as looks:
         await until(lambda: cluster.looks > 2)
         assert DIED not in looks.problems()
         cluster.components = [component("missed")]
         await until(lambda: DIED in looks.problems())
 
-        state.saw("components", False, component("missed"))
+        state.observe("components", False, component("missed"))
         await until(lambda: DIED not in looks.problems())
 
 
-async def test_a_watch_has_not_died_before_it_has_begun(cluster: Cluster, state: ClusterState) -> None:
+async def test_a_watch_has_not_died_before_it_has_begun(cluster: Cluster, state: ClusterCache) -> None:
     cluster.components = [component("there-before")]
 
     async with looking(cluster, state, interval=1000) as looks:
@@ -105,7 +105,7 @@ async def test_a_watch_has_not_died_before_it_has_begun(cluster: Cluster, state:
         assert looks.problems() == []
 
 
-async def test_lists_that_fail_for_three_intervals_are_a_problem(cluster: Cluster, state: ClusterState) -> None:
+async def test_lists_that_fail_for_three_intervals_are_a_problem(cluster: Cluster, state: ClusterCache) -> None:
     cluster.is_down = True
 
     async with looking(cluster, state) as looks:
@@ -117,17 +117,17 @@ async def test_lists_that_fail_for_three_intervals_are_a_problem(cluster: Cluste
 
 @pytest.mark.parametrize("told", ["by a watch", "by a list call", "of one object"])
 async def test_an_api_server_that_tells_of_an_earlier_time_ends_everything(
-    cluster: Cluster, state: ClusterState, told: str
+    cluster: Cluster, state: ClusterCache, told: str
 ) -> None:
     """It was restored from a backup: everything that is known of it is void, and so are the watches."""
     if told == "by a watch":
-        state.saw("components", False, component("new", version=130))
+        state.observe("components", False, component("new", version=130))
         cluster.version = 120
     elif told == "of one object":
-        state.saw("components", False, component("old", version=90))
+        state.observe("components", False, component("old", version=90))
         cluster.components, cluster.version = [component("old", version=80)], 150
 
-    found = FullLooks(cluster, state, (), 0.01, Metrics(), lambda: None)  # type: ignore[arg-type]
+    found = Resync(cluster, state, (), 0.01, Metrics(), lambda: None)  # type: ignore[arg-type]
     looking = asyncio.create_task(found.run())
     if told == "by a list call":
         await until(lambda: cluster.looks > 2)
@@ -140,7 +140,7 @@ async def test_an_api_server_that_tells_of_an_earlier_time_ends_everything(
 class Busy(Cluster):
     """Whose only object changes while it is listed, which a watch tells of at once."""
 
-    def __init__(self, state: ClusterState) -> None:
+    def __init__(self, state: ClusterCache) -> None:
         super().__init__()
         self.state = state
 
@@ -150,19 +150,19 @@ class Busy(Cluster):
         listed = self.version
         self.components = [component("changing", version=listed)]
         self.version += 1
-        self.state.saw("components", False, component("changing", version=self.version))
+        self.state.observe("components", False, component("changing", version=self.version))
         await super().everything(plural, namespaces, take)
         return listed
 
 
-async def test_a_watch_that_is_ahead_of_a_list_call_is_no_earlier_time(state: ClusterState) -> None:
+async def test_a_watch_that_is_ahead_of_a_list_call_is_no_earlier_time(state: ClusterCache) -> None:
     cluster = Busy(state)
 
     async with looking(cluster, state):
         await until(lambda: cluster.looks > 5)
 
 
-async def test_everything_is_listed_at_once_when_that_is_asked_for(cluster: Cluster, state: ClusterState) -> None:
+async def test_everything_is_listed_at_once_when_that_is_asked_for(cluster: Cluster, state: ClusterCache) -> None:
     async with looking(cluster, state, interval=3600) as found:
         await until(lambda: cluster.looks == 1)
         cluster.components = [component("restored")]

@@ -8,7 +8,7 @@ import pytest
 import yaml
 
 from pannier_operator.delivery.app_secret import TooLarge
-from pannier_operator.objects.namespace_components import Neighbourhood
+from pannier_operator.objects.namespace_components import NamespaceComponents
 from pannier_operator.status.conditions import CONDITIONS, Event, Status, differs, events_between, is_current, status_of
 from pannier_operator.status.readiness import App, Report, StoreReport
 
@@ -127,7 +127,7 @@ class TestAComponent:
 
     def test_whose_namespace_is_already_judged_gets_the_same_status(self) -> None:
         old, new = component("old", ACTORS), component("new", ACTORS, age=1)
-        assert status_of(new, Neighbourhood([new, old]), {}, {}, {}, NOW) == status(new, old)
+        assert status_of(new, NamespaceComponents([new, old]), {}, {}, {}, NOW) == status(new, old)
         assert status_of(new, [new, old], {}, {}, {}, NOW) == status(new, old)
 
 

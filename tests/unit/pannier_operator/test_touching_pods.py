@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from pannier_operator.delivery.app_secret import with_version
-from pannier_operator.delivery.refresh import COMPONENTS_ANNOTATION, mark_for
+from pannier_operator.delivery.refresh import COMPONENTS_ANNOTATION, refresh_mark
 
 CHANGED = "2026-11-25T10:00:30Z"
 
@@ -23,31 +23,33 @@ def secret(version: str = "b") -> dict[str, Any]:
 
 @pytest.mark.parametrize("told", [None, "a", "a.3"])
 def test_a_pod_that_was_told_of_another_version_is_touched(told: str | None) -> None:
-    assert mark_for(pod(told), secret(), missed=0) == "b"
+    assert refresh_mark(pod(told), secret(), missed=0) == "b"
 
 
 @pytest.mark.parametrize("told", ["b", "b.2"])
 def test_a_pod_that_was_told_of_this_version_is_left_alone(told: str) -> None:
-    assert mark_for(pod(told), secret(), missed=0) is None
+    assert refresh_mark(pod(told), secret(), missed=0) is None
 
 
 def test_a_pod_that_was_told_and_did_not_follow_is_touched_again() -> None:
-    assert mark_for(pod("b"), secret(), missed=1) == "b.1"
-    assert mark_for(pod("b.1"), secret(), missed=1) is None
-    assert mark_for(pod("b.1"), secret(), missed=2) == "b.2"
-    assert mark_for(pod("b.9"), secret(), missed=1) == "b.1", "another replica asks now, and counts anew"
+    assert refresh_mark(pod("b"), secret(), missed=1) == "b.1"
+    assert refresh_mark(pod("b.1"), secret(), missed=1) is None
+    assert refresh_mark(pod("b.1"), secret(), missed=2) == "b.2"
+    assert refresh_mark(pod("b.9"), secret(), missed=1) == "b.1", "another replica asks now, and counts anew"
 
 
 def test_a_pod_that_never_follows_is_not_touched_for_ever() -> None:
-    assert mark_for(pod("b.20"), secret(), missed=500) is None
+    assert refresh_mark(pod("b.20"), secret(), missed=500) is None
 
 
 def test_a_pod_made_after_the_change_has_it_from_the_start_unless_its_sidecar_says_otherwise() -> None:
     newer = pod(created="2026-11-25T10:00:31Z")
-    assert mark_for(newer, secret(), missed=0) is None
-    assert mark_for(newer, secret(), missed=1) == "b.1"
-    assert mark_for(pod(created=CHANGED), secret(), missed=0) == "b", "within one second nobody knows which was first"
+    assert refresh_mark(newer, secret(), missed=0) is None
+    assert refresh_mark(newer, secret(), missed=1) == "b.1"
+    assert refresh_mark(pod(created=CHANGED), secret(), missed=0) == "b", (
+        "within one second nobody knows which was first"
+    )
 
 
 def test_a_pod_that_ends_is_left_alone() -> None:
-    assert mark_for(pod(deletionTimestamp=CHANGED), secret(), missed=1) is None
+    assert refresh_mark(pod(deletionTimestamp=CHANGED), secret(), missed=1) is None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from pannier_operator.cluster.cache import ClusterState, is_missed, is_ours
+from pannier_operator.cluster.cache import ClusterCache, is_missed, is_ours
 
 
 def pod(name: str = "a", *, version: int = 1, enabled: str | None = "true", sidecar: bool = True, **status: Any) -> Any:
@@ -34,17 +34,17 @@ def secret(name: str, *, version: int = 1, own: bool = False, **data: str) -> An
 
 
 def test_a_pod_that_asks_for_nothing_is_not_kept() -> None:
-    state = ClusterState()
+    state = ClusterCache()
 
-    assert not state.saw("pods", False, pod(enabled=None, sidecar=False))
+    assert not state.observe("pods", False, pod(enabled=None, sidecar=False))
     assert state.pods("shop") == []
 
 
 def test_a_pod_is_kept_without_what_no_look_needs() -> None:
-    state = ClusterState()
+    state = ClusterCache()
     told = pod()
     told["metadata"]["annotations"]["example.com/notes"] = "x" * 10_000
-    state.saw("pods", False, told)
+    state.observe("pods", False, told)
 
     kept = state.pods("shop")[0]
     assert list(kept["spec"]["containers"]) == [{"name": "app"}]
@@ -54,36 +54,36 @@ def test_a_pod_is_kept_without_what_no_look_needs() -> None:
 
 
 def test_the_same_version_told_twice_is_no_reason_to_look() -> None:
-    state = ClusterState()
+    state = ClusterCache()
 
-    assert state.saw("pods", False, pod())
-    assert not state.saw("pods", False, pod())
-    assert not state.saw("pods", False, pod(version=2))
-    assert state.saw("pods", False, pod(version=3, podIP="10.0.0.2"))
+    assert state.observe("pods", False, pod())
+    assert not state.observe("pods", False, pod())
+    assert not state.observe("pods", False, pod(version=2))
+    assert state.observe("pods", False, pod(version=3, podIP="10.0.0.2"))
 
 
 def test_an_older_version_does_not_replace_a_newer_one() -> None:
-    state = ClusterState()
-    state.learn("pods", pod(version=5, podIP="10.0.0.5"))
+    state = ClusterCache()
+    state.put("pods", pod(version=5, podIP="10.0.0.5"))
 
-    assert not state.saw("pods", False, pod(version=4, podIP="10.0.0.4"))
+    assert not state.observe("pods", False, pod(version=4, podIP="10.0.0.4"))
     assert state.pods("shop")[0]["status"]["podIP"] == "10.0.0.5"
 
 
 def test_the_end_of_an_earlier_object_of_that_name_changes_nothing() -> None:
-    state = ClusterState()
-    state.saw("secrets", False, secret("password"))
+    state = ClusterCache()
+    state.observe("secrets", False, secret("password"))
     earlier = secret("password")
     earlier["metadata"]["uid"] = "earlier"
 
-    assert not state.saw("secrets", True, earlier)
+    assert not state.observe("secrets", True, earlier)
     assert state.secret("shop", "password") is not None
 
 
 def test_of_secrets_that_are_not_ours_only_the_keys_are_kept() -> None:
-    state = ClusterState()
-    state.saw("secrets", False, secret("password", redis="c2VjcmV0"))
-    state.saw("secrets", False, secret("shop-pannier", own=True, file="Zg=="))
+    state = ClusterCache()
+    state.observe("secrets", False, secret("password", redis="c2VjcmV0"))
+    state.observe("secrets", False, secret("shop-pannier", own=True, file="Zg=="))
 
     assert state.secret("shop", "password")["data"] == {"redis": ""}  # type: ignore[index]
     (own,) = state.own_secrets("shop")
@@ -92,11 +92,11 @@ def test_of_secrets_that_are_not_ours_only_the_keys_are_kept() -> None:
 
 
 def test_a_listing_repairs_what_watches_have_missed() -> None:
-    state = ClusterState()
-    state.saw("pods", False, pod("gone", version=3))
-    state.saw("pods", False, pod("newer", version=9))
+    state = ClusterCache()
+    state.observe("pods", False, pod("gone", version=3))
+    state.observe("pods", False, pod("newer", version=9))
 
-    state.learn("pods", pod("found", version=4))
+    state.put("pods", pod("found", version=4))
     missed = state.repair("pods", {"uid-found": 4}, version=5)
 
     assert missed == ["uid-found"]
@@ -104,13 +104,13 @@ def test_a_listing_repairs_what_watches_have_missed() -> None:
 
 
 def test_a_watch_has_told_of_what_it_has_told_the_end_of() -> None:
-    state = ClusterState()
-    state.saw("pods", False, pod(version=3))
+    state = ClusterCache()
+    state.observe("pods", False, pod(version=3))
 
-    assert state.has_told("pods", "uid-a", 3)
-    assert not state.has_told("pods", "uid-a", 4)
-    state.saw("pods", True, pod(version=4))
-    assert state.has_told("pods", "uid-a", 9)
+    assert state.has_reported("pods", "uid-a", 3)
+    assert not state.has_reported("pods", "uid-a", 4)
+    state.observe("pods", True, pod(version=4))
+    assert state.has_reported("pods", "uid-a", 9)
 
 
 def test_an_annotated_pod_without_a_sidecar_is_missed_until_it_ends() -> None:

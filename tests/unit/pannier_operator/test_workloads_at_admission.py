@@ -8,7 +8,7 @@ import pytest
 
 from pannier_operator.admission.pods import mutate
 from pannier_operator.admission.workloads import warnings_for
-from pannier_operator.cluster.cache import ClusterState, is_missed
+from pannier_operator.cluster.cache import ClusterCache, is_missed
 from pannier_operator.controller.pod_mistakes import PodMistakes
 from pannier_operator.objects.app_ids import job_to_look_up
 from pannier_operator.settings import OperatorSettings
@@ -77,9 +77,9 @@ def pod(uid: str, annotations: dict[str, str], version: int = 1) -> dict[str, An
 
 
 async def test_each_pod_and_its_deployment_get_one_event() -> None:
-    state, api = ClusterState(), RecordingApi(DEPLOYMENT)
+    state, api = ClusterCache(), RecordingApi(DEPLOYMENT)
     for uid in ("1", "2"):
-        state.saw("pods", False, pod(uid, {"dapr.io/enabled": "yes please"}))
+        state.observe("pods", False, pod(uid, {"dapr.io/enabled": "yes please"}))
     mistakes = PodMistakes(api, state)  # type: ignore[arg-type]
     await mistakes.report("shop")
     await mistakes.report("shop")
@@ -93,11 +93,11 @@ async def test_each_pod_and_its_deployment_get_one_event() -> None:
 
 
 def test_a_pod_that_only_has_mistakes_is_not_one_that_misses_its_sidecar() -> None:
-    state = ClusterState()
-    state.saw("pods", False, pod("1", {"dapr.io/enabled": "yes please"}))
+    state = ClusterCache()
+    state.observe("pods", False, pod("1", {"dapr.io/enabled": "yes please"}))
     (kept,) = state.pods("shop")
     assert not is_missed(kept)
-    state.saw("pods", False, pod("2", {"app.example/x": "y"}))
+    state.observe("pods", False, pod("2", {"app.example/x": "y"}))
     assert state.pods("shop") == [kept]
 
 

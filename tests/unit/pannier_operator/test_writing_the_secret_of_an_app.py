@@ -8,14 +8,14 @@ from typing import Any
 
 import pytest
 
-from pannier_operator.cluster.cache import ClusterState
+from pannier_operator.cluster.cache import ClusterCache
 from pannier_operator.cluster.errors import ApiRefusedError
-from pannier_operator.cluster.probes import SidecarReports
+from pannier_operator.cluster.probes import SidecarProber
 from pannier_operator.controller import deliverer as delivering
-from pannier_operator.controller.deliverer import Delivering, Delivery
+from pannier_operator.controller.deliverer import Deliverer, Delivery
 from pannier_operator.delivery.app_secret import version_in
 from pannier_operator.metrics import Metrics
-from pannier_operator.objects.namespace_components import Neighbourhood
+from pannier_operator.objects.namespace_components import NamespaceComponents
 
 QUOTA = 'secrets "cart-pannier" is forbidden: exceeded quota: few, requested: secrets=1, used: secrets=5, hunter2'
 IMMUTABLE = 'Secret "cart-pannier" is invalid: data: Forbidden: field is immutable when `immutable` is set'
@@ -38,7 +38,7 @@ def error(status: int, message: str) -> ApiRefusedError:
 class Cluster:
     """Some Secrets, as an API server keeps them; and refusals to order, which no API server makes."""
 
-    def __init__(self, state: ClusterState) -> None:
+    def __init__(self, state: ClusterCache) -> None:
         self.state = state
         self.kept: dict[str, dict[str, Any]] = {}
         self.version = 10
@@ -55,7 +55,7 @@ class Cluster:
         secret["metadata"] = {**metadata, **secret["metadata"], "resourceVersion": str(self.version)}
         self.kept[secret["metadata"]["name"]] = secret
         if watched:
-            self.state.saw("secrets", False, deepcopy(secret))
+            self.state.observe("secrets", False, deepcopy(secret))
 
     def patch(self, name: str, **data: str | None) -> None:
         """Somebody changes its data."""
@@ -108,14 +108,14 @@ class Clock:
 class World:
     def __init__(self, clock: Clock) -> None:
         self.clock = clock
-        self.state = ClusterState()
+        self.state = ClusterCache()
         self.cluster = Cluster(self.state)
         self.metrics = Metrics()
-        self.delivering = Delivering(self.cluster, self.state, SidecarReports(), 0.0, self.metrics)  # type: ignore[arg-type]
+        self.delivering = Deliverer(self.cluster, self.state, SidecarProber(), 0.0, self.metrics)  # type: ignore[arg-type]
         self.components: list[Any] = [STORE]
 
     async def deliver(self, app: str = "cart", *pods: dict[str, Any]) -> Delivery:
-        return await self.delivering.deliver(app, "shop", Neighbourhood(self.components), {}, pods)
+        return await self.delivering.deliver(app, "shop", NamespaceComponents(self.components), {}, pods)
 
     def data(self, name: str = "cart-pannier") -> set[str]:
         return set(self.cluster.kept[name]["data"])
@@ -331,7 +331,7 @@ async def test_the_secret_of_an_app_without_pods_stays_when_it_has_changed(world
 
     assert await world.delivering.remove_unused("shop", []) is not None
     assert "cart-pannier" in world.cluster.kept
-    world.state.saw("secrets", False, deepcopy(world.cluster.kept["cart-pannier"]))
+    world.state.observe("secrets", False, deepcopy(world.cluster.kept["cart-pannier"]))
     assert await world.delivering.remove_unused("shop", []) is None
     assert world.cluster.kept == {}
 

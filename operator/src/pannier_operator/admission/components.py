@@ -16,9 +16,9 @@ from pannier_crds.places import changes_of_place
 from pannier_crds.problems import Problem, error, listed, metadata_path, quoted, warning
 from pannier_crds.values import is_truthy
 from pannier_operator.admission.verdict import Verdict
-from pannier_operator.delivery.app_secret import MOST_BYTES
+from pannier_operator.delivery.app_secret import MAX_BYTES
 from pannier_operator.objects.namespace_components import (
-    Neighbourhood,
+    NamespaceComponents,
     annotation_of,
     component_in,
     judge_alone,
@@ -44,7 +44,7 @@ CLEANERS: Final = frozenset(
     }
 )
 """Who deletes what somebody else has decided about; the last where controllers have no accounts of their own."""
-_MOST_APPS_NAMED: Final = 5
+_MAX_APPS_NAMED: Final = 5
 
 
 def concerns_neighbours(new: Manifest | None, old: Manifest | None) -> bool:
@@ -151,7 +151,7 @@ def _problems_of(
         return
     yield from problems_of(component, known_secrets=known_secrets)
     yield from _too_large(component)
-    rivals = Neighbourhood([*others, old] if old is not None else others)
+    rivals = NamespaceComponents([*others, old] if old is not None else others)
     staying = [rival for rival in rivals.accepted() if rival.name != component.name]
     yield from conflicts_with(component, staying)
     yield from secret_store_problems(component, rivals.accepted())
@@ -162,7 +162,7 @@ def _problems_of(
 def _too_large(component: Component) -> Iterator[Problem]:
     """More than fits into an app's Secret even alone; what several have together, their status says."""
     size = sum(len(item.value.encode()) for item in component.metadata if item.value is not None)
-    if size > MOST_BYTES:
+    if size > MAX_BYTES:
         message = f"the values have {size // 1024} KiB, and all components of an app together may have 1024 KiB"
         yield error("spec.metadata", message, "make them smaller")
 
@@ -196,7 +196,7 @@ def _users(
     old: Manifest, others: Sequence[Manifest], running_apps: Collection[str]
 ) -> tuple[Component | None, list[str]]:
     """The component, and the apps that keep their actors' state in it."""
-    member = Neighbourhood([*others, old]).member(text_of(old, "name"))
+    member = NamespaceComponents([*others, old]).member(text_of(old, "name"))
     before = member.accepted if member is not None else None
     if before is None or not before.holds_actor_state:
         return None, []
@@ -239,7 +239,7 @@ def _forgotten_annotation(
 
 
 def _apps(app_ids: Sequence[str]) -> str:
-    named = list(app_ids[:_MOST_APPS_NAMED])
+    named = list(app_ids[:_MAX_APPS_NAMED])
     if len(app_ids) > len(named):
         return f"running apps {', '.join(quoted(app) for app in named)} and {len(app_ids) - len(named)} more"
     return f"running app{'s' if len(named) > 1 else ''} {listed(named)}"

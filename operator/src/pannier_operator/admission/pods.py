@@ -36,7 +36,7 @@ NATIVE_FROM: Final = (1, 29)
 """The first Kubernetes that keeps init containers with `restartPolicy: Always` running by default."""
 
 _OWN_VOLUMES: Final = frozenset((COMPONENTS_VOLUME, TOKEN_MASK_VOLUME))
-_CLUSTERS_OWN: Final = frozenset(("kube-system", "kube-public", "kube-node-lease"))
+_SYSTEM_NAMESPACES: Final = frozenset(("kube-system", "kube-public", "kube-node-lease"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +95,7 @@ def server_version_of(info: Mapping[str, Any]) -> tuple[int, int]:
 
 def _why_untouchable(pod: Mapping[str, Any], namespace: str, settings: OperatorSettings) -> str | None:
     """Pods that no label of a namespace may ever hold up: the cluster's, and those that this answer comes from."""
-    if namespace in _CLUSTERS_OWN:
+    if namespace in _SYSTEM_NAMESPACES:
         return f"pods of {namespace} are the cluster's own"
     if namespace == settings.operator.namespace and _labels(pod).get("app.kubernetes.io/name") == "pannier":
         return "the pod is one of Pannier's own"

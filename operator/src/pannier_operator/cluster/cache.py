@@ -50,7 +50,7 @@ _KEPT_LABELS: Final = frozenset({APP_ID_LABEL, INJECTION_LABEL, *HASH_LABELS})
 _KEPT_ANNOTATIONS: Final = frozenset({_ENABLED, APP_ID_ANNOTATION, COMPONENTS_ANNOTATION, MIRROR_ANNOTATION})
 
 
-class ClusterState:
+class ClusterCache:
     """Components, pods and Secrets by namespace and name."""
 
     def __init__(self) -> None:
@@ -63,7 +63,7 @@ class ClusterState:
         self.is_filled = False
         """Whether everything has been listed once."""
 
-    def saw(self, kind: str, is_gone: bool, manifest: Manifest) -> bool:
+    def observe(self, kind: str, is_gone: bool, manifest: Manifest) -> bool:
         """Note what a watch tells; whether that is a reason to look at the namespace again."""
         metadata = manifest["metadata"]
         self._highest[kind] = max(self._highest[kind], version_of(manifest))
@@ -72,9 +72,9 @@ class ClusterState:
             self._gone[kind].append(metadata["uid"])
             return self._forget(kind, metadata)
         self._watched[kind][metadata["uid"]] = version_of(manifest)
-        return self.learn(kind, manifest)
+        return self.put(kind, manifest)
 
-    def learn(self, kind: str, manifest: Manifest) -> bool:
+    def put(self, kind: str, manifest: Manifest) -> bool:
         """Keep an object, unless a newer version of it is kept; whether anything that matters has changed."""
         metadata = manifest["metadata"]
         kept = self._kept[kind].setdefault(metadata["namespace"], {})
@@ -85,7 +85,7 @@ class ClusterState:
         if after is None:
             return self._forget(kind, metadata)
         kept[metadata["name"]] = after
-        return before is None or _SIGNS[kind](before) != _SIGNS[kind](after)
+        return before is None or _FINGERPRINTS[kind](before) != _FINGERPRINTS[kind](after)
 
     def _forget(self, kind: str, metadata: Manifest) -> bool:
         kept = self._kept[kind].get(metadata["namespace"], {})
@@ -117,9 +117,9 @@ class ClusterState:
             for each in list(kept.values()):
                 if each["metadata"]["uid"] not in listed and version_of(each) <= version:
                     self._forget(kind, each["metadata"])
-        return [uid for uid, its_version in listed.items() if not self.has_told(kind, uid, its_version)]
+        return [uid for uid, its_version in listed.items() if not self.has_reported(kind, uid, its_version)]
 
-    def has_told(self, kind: str, uid: str, version: int) -> bool:
+    def has_reported(self, kind: str, uid: str, version: int) -> bool:
         """Whether a watch has told of this version of an object, of a later one, or of its end."""
         return self._watched[kind].get(uid, 0) >= version or uid in self._gone[kind]
 
@@ -176,7 +176,7 @@ def is_alive(pod: Manifest) -> bool:
 def is_missed(pod: Manifest) -> bool:
     is_ending = not is_alive(pod) or pod["metadata"].get("deletionTimestamp")
     is_meant = (pod["metadata"].get("labels") or {}).get(INJECTION_LABEL) == DISABLED
-    return _asks(pod["metadata"]) and not has_sidecar(pod) and not is_ending and not is_meant
+    return _asks_for_sidecar(pod["metadata"]) and not has_sidecar(pod) and not is_ending and not is_meant
 
 
 def is_running(pod: Manifest) -> bool:
@@ -212,7 +212,7 @@ def _decoded(text: str) -> Manifest:
 def _trim_pod(pod: Manifest) -> Manifest | None:
     metadata, spec, status = pod["metadata"], pod.get("spec") or {}, pod.get("status") or {}
     mistakes = _mistakes_in(metadata.get("annotations") or {})
-    if not _asks(metadata) and not has_sidecar(pod) and not mistakes:
+    if not _asks_for_sidecar(metadata) and not has_sidecar(pod) and not mistakes:
         return None
     conditions = {each["type"]: each["status"] for each in status.get("conditions") or ()}
     return {
@@ -235,7 +235,7 @@ def _mistakes_in(annotations: Mapping[str, str]) -> tuple[str, ...]:
     return tuple(warnings)
 
 
-def _asks(metadata: Manifest) -> bool:
+def _asks_for_sidecar(metadata: Manifest) -> bool:
     return is_truthy((metadata.get("annotations") or {}).get(_ENABLED))
 
 
@@ -275,25 +275,25 @@ def _last_change(metadata: Manifest) -> str:
     return max([metadata.get("creationTimestamp") or "", *times])
 
 
-def _sign_of_component(component: Manifest) -> object:
+def _fingerprint_of_component(component: Manifest) -> object:
     """What a look depends on, beside the status that it writes itself."""
     metadata = component["metadata"]
     return metadata["uid"], metadata.get("generation"), metadata.get("deletionTimestamp"), component.get("status")
 
 
-def _sign_of_pod(pod: Manifest) -> object:
+def _fingerprint_of_pod(pod: Manifest) -> object:
     metadata = pod["metadata"]
     return metadata["uid"], metadata.get("deletionTimestamp"), metadata.get("annotations"), pod["status"], pod["spec"]
 
 
-def _sign_of_secret(secret: Manifest) -> object:
+def _fingerprint_of_secret(secret: Manifest) -> object:
     metadata = secret["metadata"]
     return secret["data"] if is_own_secret(secret) else (metadata["uid"], metadata["resourceVersion"])
 
 
 _TRIMS: Final[dict[str, Any]] = {"components": _trim_component, "pods": _trim_pod, "secrets": trimmed_secret}
-_SIGNS: Final[dict[str, Any]] = {
-    "components": _sign_of_component,
-    "pods": _sign_of_pod,
-    "secrets": _sign_of_secret,
+_FINGERPRINTS: Final[dict[str, Any]] = {
+    "components": _fingerprint_of_component,
+    "pods": _fingerprint_of_pod,
+    "secrets": _fingerprint_of_secret,
 }

@@ -28,7 +28,7 @@ _SETTLING: Final = 2.0
 """Seconds from a change of an app's Secret until its sidecars have read it as a rule: the kubelet takes about one."""
 _PAUSES: Final = (1.0, 1.0, 2.0, 4.0, 8.0, 15.0, 30.0, 60.0)
 """Seconds between questions to a sidecar that has not everything ready."""
-_LONGEST_ANSWER: Final = 1024 * 1024
+_MAX_ANSWER: Final = 1024 * 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +47,7 @@ class Expected:
 
 
 @dataclass(frozen=True, slots=True)
-class _Asked:
+class _Probed:
     """What one pod has said, and when to ask it again (`time.monotonic`); 0: no more until something changes."""
 
     about: tuple[object, ...]
@@ -58,11 +58,11 @@ class _Asked:
     due: float
 
 
-class SidecarReports:
+class SidecarProber:
     """The latest answers, by pod."""
 
     def __init__(self) -> None:
-        self._asked: dict[str, _Asked] = {}
+        self._probed: dict[str, _Probed] = {}
         self._gate = asyncio.Semaphore(_AT_ONCE)
         self._session: aiohttp.ClientSession | None = None
 
@@ -70,20 +70,20 @@ class SidecarReports:
         if self._session is not None:
             await self._session.close()
 
-    def keep_only(self, uids: Collection[str]) -> None:
+    def retain(self, uids: Collection[str]) -> None:
         """Forget the pods that have gone."""
-        for uid in [uid for uid in self._asked if uid not in uids]:
-            del self._asked[uid]
+        for uid in [uid for uid in self._probed if uid not in uids]:
+            del self._probed[uid]
 
-    def were_asked(self, pods: Iterable[Expected]) -> bool:
+    def were_probed(self, pods: Iterable[Expected]) -> bool:
         """Whether each of them was asked once, if there is something to ask. Until then, what was said to whoever acted
         before counts on: a new pod, or another replica, changes no status by itself."""
-        return all(each.pod["metadata"]["uid"] in self._asked for each in pods if each.stores)
+        return all(each.pod["metadata"]["uid"] in self._probed for each in pods if each.stores)
 
     def report_on(self, expected: Expected) -> Report:
         """What is known of a pod; what was said of a component that has changed since counts no more."""
         name = expected.pod["metadata"]["name"]
-        asked = self._asked.get(expected.pod["metadata"]["uid"])
+        asked = self._probed.get(expected.pod["metadata"]["uid"])
         if asked is None:
             return Report(name, {})
         if asked.report.stores is None:
@@ -97,43 +97,43 @@ class SidecarReports:
 
     def due_at(self, expected: Expected) -> float | None:
         """When to ask a pod (`time.monotonic`); None when there is nothing to ask."""
-        asked = self._asked.get(expected.pod["metadata"]["uid"])
+        asked = self._probed.get(expected.pod["metadata"]["uid"])
         if asked is None:
             return 0.0 if expected.stores else None
-        if asked.about == _about(expected):
+        if asked.about == _probe_inputs(expected):
             return asked.due or None
         if asked.about[0] == expected.version:
             return 0.0
-        self._asked[expected.pod["metadata"]["uid"]] = _Asked(
-            _about(expected), asked.report, asked.delivered, 0, time.monotonic() + _SETTLING
+        self._probed[expected.pod["metadata"]["uid"]] = _Probed(
+            _probe_inputs(expected), asked.report, asked.delivered, 0, time.monotonic() + _SETTLING
         )
         return time.monotonic() + _SETTLING
 
     def missed(self, pod: Manifest, version: str) -> int:
         """How often a pod was asked since its app's Secret has this version, and had not read it yet."""
-        asked = self._asked.get(pod["metadata"]["uid"])
+        asked = self._probed.get(pod["metadata"]["uid"])
         if asked is None or asked.about[0] != version or asked.report.has_read(version):
             return 0
         return asked.tries
 
-    async def ask(self, pods: Sequence[Expected]) -> bool:
+    async def probe(self, pods: Sequence[Expected]) -> bool:
         """Ask these pods; whether any of them says something else than before."""
-        return any(await asyncio.gather(*(self._ask(each) for each in pods)))
+        return any(await asyncio.gather(*(self._probe(each) for each in pods)))
 
-    async def _ask(self, expected: Expected) -> bool:
+    async def _probe(self, expected: Expected) -> bool:
         async with self._gate:
-            report = await self._answer_of(expected.pod, expected.status_key)
+            report = await self._fetch_report(expected.pod, expected.status_key)
         uid = expected.pod["metadata"]["uid"]
-        before = self._asked.get(uid)
-        tries = before.tries if before is not None and before.about == _about(expected) else 0
+        before = self._probed.get(uid)
+        tries = before.tries if before is not None and before.about == _probe_inputs(expected) else 0
         has_read = report.has_read(expected.version)
         delivered = expected.delivered if has_read else before.delivered if before is not None else {}
         is_settled = has_read and all(trouble_of(store, [report]) is None for store in expected.stores)
         due = 0.0 if is_settled else time.monotonic() + _PAUSES[min(tries, len(_PAUSES) - 1)]
-        self._asked[uid] = _Asked(_about(expected), report, delivered, tries + 1, due)
+        self._probed[uid] = _Probed(_probe_inputs(expected), report, delivered, tries + 1, due)
         return before is None or before.report != report or before.delivered != delivered
 
-    async def _answer_of(self, pod: Manifest, status_key: str) -> Report:
+    async def _fetch_report(self, pod: Manifest, status_key: str) -> Report:
         name, address = pod["metadata"]["name"], pod["status"]["podIP"]
         host = f"[{address}]" if ":" in address else address
         if self._session is None:
@@ -141,7 +141,7 @@ class SidecarReports:
         url = f"http://{host}:{PUBLIC_PORT}/v1.0/healthz?verbose"
         try:
             async with self._session.get(url, headers={STATUS_KEY_HEADER: status_key}) as answer:
-                return Report.read(name, _json(await answer.content.read(_LONGEST_ANSWER)))
+                return Report.read(name, _json(await answer.content.read(_MAX_ANSWER)))
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
             return Report(name, trouble=f"its sidecar does not answer on port {PUBLIC_PORT}: {_why(error)}")
 
@@ -153,7 +153,7 @@ def _json(body: bytes) -> object:
         return None
 
 
-def _about(expected: Expected) -> tuple[object, ...]:
+def _probe_inputs(expected: Expected) -> tuple[object, ...]:
     """A question is asked anew when one of these is another one."""
     status = expected.pod["status"]
     return expected.version, status["podIP"], status["ready"], tuple(sorted(expected.delivered.items()))

@@ -17,25 +17,25 @@ if TYPE_CHECKING:
     from typing import Any
 
     from pannier_operator.cluster.api import ClusterApi
-    from pannier_operator.cluster.cache import ClusterState
+    from pannier_operator.cluster.cache import ClusterCache
     from pannier_operator.metrics import Metrics
 
 logger = logging.getLogger(__name__)
 
 _RETRY: Final = 2.0
-_PATIENCE: Final = 15.0
+_WATCH_LAG: Final = 15.0
 """Seconds that a watch has to tell of what a list call has found."""
 _FAILED_INTERVALS: Final = 3
-"""So many intervals without a full look are too many."""
+"""So many intervals without a resync are too many."""
 
 
-class FullLooks:
+class Resync:
     """Lists all that the operator looks after, at the start and in an interval. Every replica does."""
 
     def __init__(
         self,
         api: ClusterApi,
-        state: ClusterState,
+        state: ClusterCache,
         namespaces: Collection[str],
         interval: float,
         metrics: Metrics,
@@ -48,7 +48,7 @@ class FullLooks:
         self._metrics = metrics
         self._filled = filled
         self._last = time.monotonic()
-        self._silent: set[str] = set()
+        self._stale: set[str] = set()
         self._requested = asyncio.Event()
 
     def request(self) -> None:
@@ -61,35 +61,35 @@ class FullLooks:
         while True:
             self._requested.clear()
             try:
-                await self._look()
+                await self._reconcile()
             except ApiError as error:
-                self._metrics.count("full_looks_total", result="failed")
+                self._metrics.count("resync_total", result="failed")
                 logger.warning("Looking at everything failed and is tried again: %s", error)
                 await asyncio.sleep(_RETRY)
             else:
-                self._metrics.count("full_looks_total", result="completed")
-                self._metrics.set("last_full_look_timestamp_seconds", time.time())
+                self._metrics.count("resync_total", result="completed")
+                self._metrics.set("last_resync_timestamp_seconds", time.time())
                 self._last = time.monotonic()
                 await wait_for_event(self._requested, self._interval)
 
     def problems(self) -> list[str]:
         """What is wrong, for the liveness probe."""
         since = time.monotonic() - self._last
-        found = [f"the watch of {kind} has died" for kind in sorted(self._silent)]
+        found = [f"the watch of {kind} has died" for kind in sorted(self._stale)]
         if since > _FAILED_INTERVALS * self._interval:
             found.append(f"nothing has been listed for {since:.0f} s")
         return found
 
-    async def _look(self) -> None:
+    async def _reconcile(self) -> None:
         untold = {kind: await self._repair(kind) for kind in KINDS}
         is_first, self._state.is_filled = not self._state.is_filled, True
         self._filled()
         if is_first:
             return  # watches have only begun
-        await asyncio.sleep(_PATIENCE)
-        self._silent = {kind for kind, versions in untold.items() if self._is_silent(kind, versions)}
-        for kind in self._silent:
-            logger.error("The watch of %s has not told of what a list call found %g s ago", kind, _PATIENCE)
+        await asyncio.sleep(_WATCH_LAG)
+        self._stale = {kind for kind, versions in untold.items() if self._is_stale(kind, versions)}
+        for kind in self._stale:
+            logger.error("The watch of %s has not told of what a list call found %g s ago", kind, _WATCH_LAG)
 
     async def _repair(self, kind: str) -> dict[str, int]:
         """Make what is kept what there is; the uids and versions of what no watch has told of yet.
@@ -105,7 +105,7 @@ class FullLooks:
             listed[item["metadata"]["uid"]] = version_of(item)
             if (kept := self._state.kept_version(kind, item)) > version_of(item):
                 later.append(kept)
-            self._state.learn(kind, item)
+            self._state.put(kind, item)
 
         version = await self._api.everything(kind, self._namespaces, take)
         if version < told_before or any(kept <= version for kept in later):
@@ -114,8 +114,8 @@ class FullLooks:
             )
         return {uid: listed[uid] for uid in self._state.repair(kind, listed, version)}
 
-    def _is_silent(self, kind: str, versions: dict[str, int]) -> bool:
+    def _is_stale(self, kind: str, versions: dict[str, int]) -> bool:
         """Whether a watch still has not told of an object, or of its end."""
-        untold = [uid for uid, version in versions.items() if not self._state.has_told(kind, uid, version)]
+        untold = [uid for uid, version in versions.items() if not self._state.has_reported(kind, uid, version)]
         self._metrics.count("repairs_total", len(untold), kind=kind)
         return bool(untold)

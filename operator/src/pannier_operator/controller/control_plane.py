@@ -12,20 +12,20 @@ from pannier_operator.admission.components import CLEANERS, concerns_neighbours,
 from pannier_operator.admission.pods import PodVerdict, mutate, server_version_of
 from pannier_operator.admission.verdict import Verdict
 from pannier_operator.admission.workloads import warnings_for
-from pannier_operator.cluster.cache import ClusterState, is_own_secret
+from pannier_operator.cluster.cache import ClusterCache, is_own_secret
 from pannier_operator.cluster.errors import ApiError
-from pannier_operator.cluster.lease import Election
+from pannier_operator.cluster.lease import LeaderElection
 from pannier_operator.cluster.namespaces import NamespaceCache
-from pannier_operator.cluster.probes import SidecarReports
-from pannier_operator.cluster.resync import FullLooks
-from pannier_operator.controller.health import ObservingServers
+from pannier_operator.cluster.probes import SidecarProber
+from pannier_operator.cluster.resync import Resync
+from pannier_operator.controller.health import HealthServers
 from pannier_operator.controller.missed_pods import MissedPods
 from pannier_operator.controller.reconciler import Reconciler
 from pannier_operator.metrics import Metrics
 from pannier_operator.objects.app_ids import INJECTION_LABEL, job_to_look_up
 from pannier_operator.objects.namespace_components import component_in
 from pannier_operator.objects.references import references_of
-from pannier_operator.webhook.rotation import CertificateKeeping
+from pannier_operator.webhook.rotation import CertificateRotation
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
@@ -56,25 +56,25 @@ class ControlPlane:
         self._is_leaving = False
         self._tasks: list[asyncio.Task[None]] = []
         self.metrics = Metrics()
-        self.state = ClusterState()
-        self.certificate = CertificateKeeping(api, settings, self.metrics)
-        self._reports = SidecarReports()
+        self.state = ClusterCache()
+        self.certificate = CertificateRotation(api, settings, self.metrics)
+        self._reports = SidecarProber()
         self._missed = MissedPods(api, self.state, self._namespaces, settings.reconciling, self.metrics)
         self._reconciler = Reconciler(
             api, self.state, self._reports, self._missed, self._namespaces, settings.reconciling, self.metrics
         )
-        self._full_looks = FullLooks(
+        self._resync = Resync(
             api,
             self.state,
             own.watched_namespaces,
-            settings.reconciling.full_look_interval,
+            settings.reconciling.resync_interval,
             self.metrics,
-            self._look_everywhere,
+            self._reconcile_all,
         )
-        self._election = Election(
-            api, settings.election, own.namespace, self._identity, self._lead, self._full_looks.request
+        self._election = LeaderElection(
+            api, settings.election, own.namespace, self._identity, self._lead, self._resync.request
         )
-        self._servers = ObservingServers(self.metrics, self.liveness, self.readiness, self._set_gauges)
+        self._servers = HealthServers(self.metrics, self.liveness, self.readiness, self._set_gauges)
 
     def __copy__(self) -> ControlPlane:
         """kopf copies its memo for every object; there is one control plane."""
@@ -93,7 +93,7 @@ class ControlPlane:
         parts = (
             self.certificate.run(),
             self.certificate.watch_trust(),
-            self._full_looks.run(),
+            self._resync.run(),
             self._reconciler.run(),
             self._election.run(),
         )
@@ -128,18 +128,18 @@ class ControlPlane:
 
     # --- what handlers call -------------------------------------------------------------------------------------------
 
-    def saw(self, kind: str, is_gone: bool, manifest: Manifest) -> None:
+    def observe(self, kind: str, is_gone: bool, manifest: Manifest) -> None:
         """A watch tells of an object."""
         metadata = manifest["metadata"]
         own = self._settings.operator
         if metadata["namespace"] == own.namespace:
             if kind == "pods" and metadata["name"] == self._election.holder != self._identity:
                 if is_gone or metadata.get("deletionTimestamp"):
-                    self._election.nudge()
+                    self._election.notify()
             if kind == "secrets" and metadata["name"] == self._settings.certificate.secret:
-                self.certificate.look_again()
-        if self.state.saw(kind, is_gone, manifest):
-            self._reconciler.look_again(metadata["namespace"])
+                self.certificate.notify()
+        if self.state.observe(kind, is_gone, manifest):
+            self._reconciler.enqueue(metadata["namespace"])
 
     async def judge_component(
         self, operation: Operation, namespace: str, new: Manifest | None, old: Manifest | None, requester: str
@@ -253,7 +253,7 @@ class ControlPlane:
 
     async def liveness(self) -> list[str]:
         """What only a restart could mend."""
-        problems = self._full_looks.problems()
+        problems = self._resync.problems()
         problems += [f"a part has ended: {task.exception()!r}" for task in self._tasks if _has_failed(task)]
         if self._tasks and not self._is_leaving:
             problems += await self._webhook_problems()
@@ -287,7 +287,7 @@ class ControlPlane:
     def _lead(self, leads: bool) -> None:
         self._reconciler.lead(leads and self.state.is_filled)
 
-    def _look_everywhere(self) -> None:
+    def _reconcile_all(self) -> None:
         if self._election.leads:
             self._reconciler.lead(True)
 

@@ -27,7 +27,7 @@ from pannier_operator.delivery.app_secret import (
 )
 from pannier_operator.delivery.backoff import Attempts
 from pannier_operator.delivery.plan import secret_for
-from pannier_operator.delivery.refresh import COMPONENTS_ANNOTATION, mark_for
+from pannier_operator.delivery.refresh import COMPONENTS_ANNOTATION, refresh_mark
 from pannier_operator.delivery.refusals import (
     Refusal,
     may_pass,
@@ -42,11 +42,11 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
     from pannier_operator.cluster.api import ClusterApi
-    from pannier_operator.cluster.cache import ClusterState
-    from pannier_operator.cluster.probes import SidecarReports
+    from pannier_operator.cluster.cache import ClusterCache
+    from pannier_operator.cluster.probes import SidecarProber
     from pannier_operator.delivery.app_secret import TooLarge
     from pannier_operator.metrics import Metrics
-    from pannier_operator.objects.namespace_components import Neighbourhood
+    from pannier_operator.objects.namespace_components import NamespaceComponents
 
 logger = logging.getLogger(__name__)
 
@@ -68,11 +68,11 @@ class Delivery(NamedTuple):
     """Seconds until it should be looked at again."""
 
 
-class Delivering:
+class Deliverer:
     """Writes and removes the Secrets of apps."""
 
     def __init__(
-        self, api: ClusterApi, state: ClusterState, reports: SidecarReports, unused_grace: float, metrics: Metrics
+        self, api: ClusterApi, state: ClusterCache, reports: SidecarProber, unused_grace: float, metrics: Metrics
     ):
         """`unused_grace`: seconds that the Secret of an app without pods is kept."""
         self._api = api
@@ -84,14 +84,14 @@ class Delivering:
         self._unused_since: dict[str, float] = {}
         self._attempts = Attempts()
         self._refused: dict[tuple[str, str], Refusal] = {}
-        self._told: dict[tuple[str, str], set[str]] = {}
+        self._reported: dict[tuple[str, str], set[str]] = {}
         """The pods of refused apps on which an Event says so."""
 
     async def deliver(
         self,
         app: str,
         namespace: str,
-        neighbourhood: Neighbourhood,
+        neighbourhood: NamespaceComponents,
         secrets: Mapping[str, Mapping[str, bytes]],
         pods: Iterable[Manifest],
     ) -> Delivery:
@@ -102,16 +102,16 @@ class Delivering:
         kept = self._state.secret(namespace, secret_name(app))
         if kept is not None and is_own_secret(kept):
             await asyncio.gather(*(self._show(kept, pod) for pod in own_pods))
-        await self._tell(app, namespace, refusal, own_pods)
+        await self._write_status(app, namespace, refusal, own_pods)
         return Delivery(wanted.too_large, refusal, pause)
 
     def forget_others(self, namespace: str, apps: Iterable[str]) -> None:
         """These are the apps of the namespace: no other one is refused any more."""
         known = set(apps)
-        self._attempts.keep_only(namespace, known)
+        self._attempts.retain(namespace, known)
         for key in [key for key in self._refused if key[0] == namespace and key[1] not in known]:
             del self._refused[key]
-            self._told.pop(key, None)
+            self._reported.pop(key, None)
 
     def count(self) -> None:
         """Put the number of apps whose Secrets cannot be written into the metrics."""
@@ -156,24 +156,24 @@ class Delivering:
         if written is None:
             found = await self._api.secret(namespace, name)
             if found is not None:
-                self._state.learn("secrets", found)
+                self._state.put("secrets", found)
             return None
-        self._state.learn("secrets", written)
+        self._state.put("secrets", written)
         self._metrics.count("secrets_written_total")
         return written
 
-    async def _tell(self, app: str, namespace: str, refusal: Refusal | None, pods: list[Manifest]) -> None:
+    async def _write_status(self, app: str, namespace: str, refusal: Refusal | None, pods: list[Manifest]) -> None:
         """Say in the log, and on pods that wait for the Secret, what refuses it: once."""
         key = (namespace, app)
         before = self._refused.pop(key, None)
         if refusal is None:
-            self._told.pop(key, None)
+            self._reported.pop(key, None)
             return
         self._refused[key] = refusal
         if before != refusal:
             logger.warning("App %s in %s does not get its components: %s", app, namespace, refusal.message)
-            self._told.pop(key, None)
-        told = self._told.setdefault(key, set())
+            self._reported.pop(key, None)
+        told = self._reported.setdefault(key, set())
         waiting = {pod["metadata"]["uid"]: pod for pod in pods if not is_running(pod)}
         told.intersection_update(waiting)
         for uid in waiting.keys() - told:
@@ -185,7 +185,7 @@ class Delivering:
     async def _show(self, secret: Manifest, pod: Manifest) -> None:
         """Have the kubelet refresh the pod's volume now, where it may show an earlier version of the Secret."""
         missed = self._reports.missed(pod, version_in(secret))
-        mark = mark_for(pod, secret, missed)
+        mark = refresh_mark(pod, secret, missed)
         if mark is None:
             return
         if missed:
@@ -198,7 +198,7 @@ class Delivering:
             logger.warning("Pod %s cannot be annotated (HTTP status %d)", pod["metadata"]["name"], error.status)
             return
         if touched is not None:
-            self._state.learn("pods", touched)
+            self._state.put("pods", touched)
 
     # --- removing -----------------------------------------------------------------------------------------------------
 

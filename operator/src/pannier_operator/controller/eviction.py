@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 _MINUTE: Final = 60.0
-_NOT_MADE_ANEW: Final = ("", "Node")
+_NOT_RECREATED: Final = ("", "Node")
 """Kinds of owner: none, and the kubelet's own static pods."""
 
 
@@ -32,6 +32,6 @@ class EvictionRate:
         self._times.append(now)
 
 
-def is_made_anew(pod: Mapping[str, Any]) -> bool:
+def is_recreated(pod: Mapping[str, Any]) -> bool:
     """Whether the pod has an owner that replaces it. A pod of nobody's would be lost."""
-    return owner_kind_of(pod) not in _NOT_MADE_ANEW
+    return owner_kind_of(pod) not in _NOT_RECREATED

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from pannier_operator.metrics import Metrics
 
 
-class ObservingServers:
+class HealthServers:
     """Two small servers. `liveness` and `readiness` give what is wrong; nothing is good."""
 
     def __init__(

@@ -10,20 +10,20 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final
 
 from pannier_operator.cluster.cache import is_missed
-from pannier_operator.controller.eviction import EvictionRate, is_made_anew
+from pannier_operator.controller.eviction import EvictionRate, is_recreated
 from pannier_operator.objects.app_ids import MIRROR_ANNOTATION
 from pannier_operator.status.events import event_of_eviction, event_of_missed_pod
 
 if TYPE_CHECKING:
     from pannier_operator.cluster.api import ClusterApi
-    from pannier_operator.cluster.cache import ClusterState
+    from pannier_operator.cluster.cache import ClusterCache
     from pannier_operator.cluster.namespaces import NamespaceCache
     from pannier_operator.metrics import Metrics
     from pannier_operator.settings import ReconcilingSettings
 
 logger = logging.getLogger(__name__)
 
-_CLUSTERS_OWN: Final = ("kube-system", "kube-public", "kube-node-lease")
+_SYSTEM_NAMESPACES: Final = ("kube-system", "kube-public", "kube-node-lease")
 _NEXT_ATTEMPT: Final = 5.0
 """Seconds until an eviction that was not allowed is tried again."""
 
@@ -34,7 +34,7 @@ class MissedPods:
     def __init__(
         self,
         api: ClusterApi,
-        state: ClusterState,
+        state: ClusterCache,
         namespaces: NamespaceCache,
         settings: ReconcilingSettings,
         metrics: Metrics,
@@ -45,28 +45,28 @@ class MissedPods:
         self._settings = settings
         self._metrics = metrics
         self._rate = EvictionRate(settings.evictions_per_minute)
-        self._told: set[str] = set()
+        self._reported: set[str] = set()
 
-    async def see_to(self, namespace: str) -> float | None:
+    async def handle(self, namespace: str) -> float | None:
         """Tell of the namespace's missed pods, and evict what may be; seconds until the next attempt, if any."""
         missed = {pod["metadata"]["uid"]: pod for pod in self._state.pods(namespace) if _counts(pod)}
         if missed and await self._namespaces.misses_no_sidecars(namespace):
             return None
-        for uid in missed.keys() - self._told:
+        for uid in missed.keys() - self._reported:
             pod = missed[uid]
             await self._api.create_event(event_of_missed_pod(pod, datetime.now(UTC)))
             logger.warning("Pod %s/%s asks for a sidecar and has none", namespace, pod["metadata"]["name"])
-            self._told.add(uid)
+            self._reported.add(uid)
         if not self._settings.evicts_missed_pods:
             return None
-        waiting = [pod for pod in missed.values() if is_made_anew(pod) and not await self._evict(pod)]
+        waiting = [pod for pod in missed.values() if is_recreated(pod) and not await self._evict(pod)]
         return _NEXT_ATTEMPT if waiting else None
 
     def count(self) -> None:
         """Put their number into the metrics, and forget those that have gone."""
         missed = {pod["metadata"]["uid"] for pod in self._state.missed_pods() if _counts(pod)}
         self._metrics.set("missed_pods", len(missed))
-        self._told &= missed
+        self._reported &= missed
 
     async def _evict(self, pod: dict[str, Any]) -> bool:
         now = time.monotonic()
@@ -81,5 +81,5 @@ class MissedPods:
 
 def _counts(pod: dict[str, Any]) -> bool:
     metadata = pod["metadata"]
-    is_exempt = metadata["namespace"] in _CLUSTERS_OWN or MIRROR_ANNOTATION in (metadata.get("annotations") or {})
+    is_exempt = metadata["namespace"] in _SYSTEM_NAMESPACES or MIRROR_ANNOTATION in (metadata.get("annotations") or {})
     return is_missed(pod) and not is_exempt

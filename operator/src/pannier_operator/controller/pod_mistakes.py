@@ -13,13 +13,13 @@ from pannier_operator.status.events import event_of_mistake
 
 if TYPE_CHECKING:
     from pannier_operator.cluster.api import ClusterApi
-    from pannier_operator.cluster.cache import ClusterState
+    from pannier_operator.cluster.cache import ClusterCache
 
 
 class PodMistakes:
     """Reports them, namespace by namespace."""
 
-    def __init__(self, api: ClusterApi, state: ClusterState):
+    def __init__(self, api: ClusterApi, state: ClusterCache):
         self._api = api
         self._state = state
         self._reported: dict[str, dict[str, tuple[str, ...]]] = {}

@@ -18,12 +18,12 @@ from pannier_operator.cluster.cache import is_alive, is_ours, is_own_secret, is_
 from pannier_operator.cluster.errors import ApiError, ApiRefusedError
 from pannier_operator.cluster.probes import Expected
 from pannier_operator.cluster.waiting import wait_for_event
-from pannier_operator.controller.deliverer import Delivering
+from pannier_operator.controller.deliverer import Deliverer
 from pannier_operator.controller.pod_mistakes import PodMistakes
 from pannier_operator.delivery.app_secret import generations_in, secret_name, status_key_in, version_in
 from pannier_operator.delivery.plan import what_app_sees
 from pannier_operator.objects.app_ids import app_id_of
-from pannier_operator.objects.namespace_components import Neighbourhood
+from pannier_operator.objects.namespace_components import NamespaceComponents
 from pannier_operator.objects.references import references_of
 from pannier_operator.status.conditions import differs as status_differs
 from pannier_operator.status.conditions import events_between, is_current, status_of
@@ -34,9 +34,9 @@ if TYPE_CHECKING:
     from collections.abc import Coroutine, Iterable, Mapping
 
     from pannier_operator.cluster.api import ClusterApi
-    from pannier_operator.cluster.cache import ClusterState
+    from pannier_operator.cluster.cache import ClusterCache
     from pannier_operator.cluster.namespaces import NamespaceCache
-    from pannier_operator.cluster.probes import SidecarReports
+    from pannier_operator.cluster.probes import SidecarProber
     from pannier_operator.controller.deliverer import Delivery
     from pannier_operator.controller.missed_pods import MissedPods
     from pannier_operator.metrics import Metrics
@@ -47,7 +47,7 @@ logger = logging.getLogger(__name__)
 Manifest = dict[str, Any]
 Secrets = dict[str, dict[str, bytes]]
 
-_GATHERING: Final = 0.05
+_DEBOUNCE: Final = 0.05
 """Seconds from the first event to the look, so that a burst of them is one look."""
 _AT_ONCE: Final = 4
 """Namespaces looked at together."""
@@ -61,8 +61,8 @@ class Reconciler:
     def __init__(
         self,
         api: ClusterApi,
-        state: ClusterState,
-        reports: SidecarReports,
+        state: ClusterCache,
+        reports: SidecarProber,
         missed: MissedPods,
         namespaces: NamespaceCache,
         settings: ReconcilingSettings,
@@ -75,7 +75,7 @@ class Reconciler:
         self._namespaces = namespaces
         self._metrics = metrics
         self._mistakes = PodMistakes(api, state)
-        self._delivering = Delivering(api, state, reports, settings.unused_secret_grace, metrics)
+        self._deliverer = Deliverer(api, state, reports, settings.unused_secret_grace, metrics)
         self._due: dict[str, float] = {}
         self._busy: set[str] = set()
         self._asking: set[str] = set()
@@ -84,7 +84,7 @@ class Reconciler:
         self._secrets: dict[tuple[str, str], tuple[str, dict[str, bytes]]] = {}
         self.leads = False
 
-    def look_again(self, namespace: str, after: float = _GATHERING) -> None:
+    def enqueue(self, namespace: str, after: float = _DEBOUNCE) -> None:
         """Look at the namespace in so many seconds, if no earlier look is due."""
         if self.leads:
             due = time.monotonic() + after
@@ -96,7 +96,7 @@ class Reconciler:
         self.leads = leads
         self._due.clear()
         for namespace in self._state.namespaces():
-            self.look_again(namespace)
+            self.enqueue(namespace)
 
     def count(self) -> None:
         """Put what exists into the metrics, and forget what is known of pods that have gone."""
@@ -106,8 +106,8 @@ class Reconciler:
         self._metrics.set("components", ready, ready="true")
         self._metrics.set("components", len(components) - ready, ready="false")
         self._metrics.set("apps", sum(len(self._state.running_apps(namespace)) for namespace in namespaces))
-        self._delivering.count()
-        self._reports.keep_only({pod["metadata"]["uid"] for name in namespaces for pod in self._state.pods(name)})
+        self._deliverer.count()
+        self._reports.retain({pod["metadata"]["uid"] for name in namespaces for pod in self._state.pods(name)})
 
     async def run(self) -> None:
         """Look at what is due, until cancelled."""
@@ -118,7 +118,7 @@ class Reconciler:
                 if len(self._busy) < _AT_ONCE:
                     del self._due[namespace]
                     self._busy.add(namespace)
-                    self._start(namespace, self._look(namespace))
+                    self._start(namespace, self._reconcile(namespace))
             waiting = [due for name, due in self._due.items() if name not in self._busy]
             pause = max(0.0, min(waiting) - now) if waiting and len(self._busy) < _AT_ONCE else None
             await wait_for_event(self._changed, pause)
@@ -133,66 +133,66 @@ class Reconciler:
         self._tasks.discard(task)
         if task.cancelled() or (error := task.exception()) is None:
             return
-        self._metrics.count("looks_total", result="failed")
+        self._metrics.count("reconcile_total", result="failed")
         logger.error("Looking at namespace %s ended with a fault of the operator", namespace, exc_info=error)
-        self.look_again(namespace, _RETRY_AFTER_FAULT)
+        self.enqueue(namespace, _RETRY_AFTER_FAULT)
 
-    async def _look(self, namespace: str) -> None:
+    async def _reconcile(self, namespace: str) -> None:
         try:
-            await self._deliver_and_tell(namespace)
+            await self._apply_desired_state(namespace)
         except ApiError as error:
             if isinstance(error, ApiRefusedError) and error.is_namespace_terminating:
                 return
-            self._metrics.count("looks_total", result="failed")
+            self._metrics.count("reconcile_total", result="failed")
             logger.warning("Looking at namespace %s failed and is tried again: %s", namespace, error)
-            self.look_again(namespace, _RETRY)
+            self.enqueue(namespace, _RETRY)
         else:
-            self._metrics.count("looks_total", result="completed")
+            self._metrics.count("reconcile_total", result="completed")
         finally:
             self._busy.discard(namespace)
             self._changed.set()
 
-    async def _deliver_and_tell(self, namespace: str) -> None:
+    async def _apply_desired_state(self, namespace: str) -> None:
         pods = [pod for pod in self._state.pods(namespace) if is_ours(pod) and is_alive(pod)]
         if not pods and not await self._namespaces.is_ours(namespace):
-            self._come_back(namespace, [await self._delivering.remove_unused(namespace, [])])
+            self._requeue(namespace, [await self._deliverer.remove_unused(namespace, [])])
             return
         apps = sorted({app_id_of(pod) for pod in pods})
-        await self._see_components_of_new(apps, namespace)
-        neighbourhood = Neighbourhood(self._state.components(namespace))
+        await self._refresh_components_of_new_apps(apps, namespace)
+        neighbourhood = NamespaceComponents(self._state.components(namespace))
         secrets = await self._secrets_of(namespace, neighbourhood)
-        delivered = {app: await self._delivering.deliver(app, namespace, neighbourhood, secrets, pods) for app in apps}
-        self._delivering.forget_others(namespace, apps)
+        delivered = {app: await self._deliverer.deliver(app, namespace, neighbourhood, secrets, pods) for app in apps}
+        self._deliverer.forget_others(namespace, apps)
         pauses = [delivery.pause for delivery in delivered.values()]
-        pauses.append(await self._delivering.remove_unused(namespace, apps))
+        pauses.append(await self._deliverer.remove_unused(namespace, apps))
         states = {app: self._state_of(app, namespace, delivery) for app, delivery in delivered.items()}
         expected = self._expected(namespace, neighbourhood, pods)
-        self._see_to_asking(namespace, expected)
+        self._schedule_probes(namespace, expected)
         reports = {app: [self._reports.report_on(each) for each in pods] for app, pods in expected.items()}
-        were_asked = all(self._reports.were_asked(pods) for pods in expected.values())
+        were_probed = all(self._reports.were_probed(pods) for pods in expected.values())
         for member in neighbourhood.members:
-            if were_asked or not is_current(member.manifest):
+            if were_probed or not is_current(member.manifest):
                 status = status_of(member.manifest, neighbourhood, secrets, states, reports, datetime.now(UTC))
-                pauses.append(await self._tell(dict(member.manifest), status))
-        pauses.append(await self._missed.see_to(namespace))
+                pauses.append(await self._write_status(dict(member.manifest), status))
+        pauses.append(await self._missed.handle(namespace))
         await self._mistakes.report(namespace)
-        self._come_back(namespace, pauses)
+        self._requeue(namespace, pauses)
 
-    def _come_back(self, namespace: str, pauses: Iterable[float | None]) -> None:
+    def _requeue(self, namespace: str, pauses: Iterable[float | None]) -> None:
         for pause in pauses:
             if pause is not None:
-                self.look_again(namespace, pause)
+                self.enqueue(namespace, pause)
 
     # --- what a look begins from --------------------------------------------------------------------------------------
 
-    async def _see_components_of_new(self, apps: Iterable[str], namespace: str) -> None:
+    async def _refresh_components_of_new_apps(self, apps: Iterable[str], namespace: str) -> None:
         """An app's first pods wait for its Secret, and start with what is in it: nothing that was there before them may
         be missing only because one watch is slower than the other."""
         if any(self._state.secret(namespace, secret_name(app)) is None for app in apps):
             for component in await self._api.components_in(namespace):
-                self._state.learn("components", component)
+                self._state.put("components", component)
 
-    async def _secrets_of(self, namespace: str, neighbourhood: Neighbourhood) -> Secrets:
+    async def _secrets_of(self, namespace: str, neighbourhood: NamespaceComponents) -> Secrets:
         """The keys of the namespace's Secrets, with the values of those that components refer to."""
         secrets: Secrets = {
             secret["metadata"]["name"]: dict.fromkeys(secret["data"], b"")
@@ -217,7 +217,7 @@ class Reconciler:
             return None
         values = {key: b64decode(value) for key, value in (found.get("data") or {}).items()}
         self._secrets[namespace, name] = (found["metadata"]["resourceVersion"], values)
-        self._state.learn("secrets", found)
+        self._state.put("secrets", found)
         return values
 
     def _state_of(self, app: str, namespace: str, delivery: Delivery) -> App:
@@ -231,7 +231,7 @@ class Reconciler:
     # --- what sidecars say --------------------------------------------------------------------------------------------
 
     def _expected(
-        self, namespace: str, neighbourhood: Neighbourhood, pods: Iterable[Manifest]
+        self, namespace: str, neighbourhood: NamespaceComponents, pods: Iterable[Manifest]
     ) -> dict[str, list[Expected]]:
         """The running pods of each app and what they should be serving."""
         found: dict[str, list[Expected]] = {}
@@ -247,7 +247,7 @@ class Reconciler:
             found.setdefault(app, []).append(expected)
         return found
 
-    def _see_to_asking(self, namespace: str, expected: Mapping[str, list[Expected]]) -> None:
+    def _schedule_probes(self, namespace: str, expected: Mapping[str, list[Expected]]) -> None:
         if namespace in self._asking:
             return
         dues = [(each, self._reports.due_at(each)) for pods in expected.values() for each in pods]
@@ -256,20 +256,20 @@ class Reconciler:
         later = [due for _, due in dues if due is not None and due > now]
         if to_ask:
             self._asking.add(namespace)
-            self._start(namespace, self._ask(namespace, to_ask))
+            self._start(namespace, self._probe(namespace, to_ask))
         elif later:
-            self.look_again(namespace, min(later) - now)
+            self.enqueue(namespace, min(later) - now)
 
-    async def _ask(self, namespace: str, pods: list[Expected]) -> None:
+    async def _probe(self, namespace: str, pods: list[Expected]) -> None:
         try:
-            await self._reports.ask(pods)
+            await self._reports.probe(pods)
         finally:
             self._asking.discard(namespace)
-            self.look_again(namespace)
+            self.enqueue(namespace)
 
     # --- status and Events --------------------------------------------------------------------------------------------
 
-    async def _tell(self, component: Manifest, status: Mapping[str, Any]) -> float | None:
+    async def _write_status(self, component: Manifest, status: Mapping[str, Any]) -> float | None:
         """Write one Component's status; seconds until the next attempt where it is refused, which stops no other."""
         if component["metadata"].get("deletionTimestamp") or not status_differs(dict(status), component):
             return None
@@ -284,14 +284,14 @@ class Reconciler:
             return _RETRY_AFTER_FAULT
         if written is None:
             return None
-        self._state.learn("components", written)
+        self._state.put("components", written)
         now = datetime.now(UTC)
         for event in events_between(before, dict(status)):
             await self._api.create_event(event_of_component(component, event, status, now))
         return None
 
 
-def _referred_to(neighbourhood: Neighbourhood) -> set[str]:
+def _referred_to(neighbourhood: NamespaceComponents) -> set[str]:
     components = [member.component for member in neighbourhood.members if member.component is not None]
     return {reference.name for component in components for _, reference in references_of(component)}
 

@@ -27,7 +27,7 @@ GENERATIONS: Final = "pannier.dev/generations"
 
 
 _STAYING: Final = ("uid", "resourceVersion", "labels", "annotations", "ownerReferences", "finalizers")
-MOST_BYTES: Final = 1024 * 1024
+MAX_BYTES: Final = 1024 * 1024
 """What Kubernetes lets a Secret hold, all its values together."""
 
 

@@ -60,7 +60,7 @@ class Attempts:
         """Of the latest attempt."""
         return self._latest[key].refusal if key in self._latest else None
 
-    def keep_only(self, namespace: str, apps: Collection[str]) -> None:
+    def retain(self, namespace: str, apps: Collection[str]) -> None:
         """Forget the namespace's other apps."""
         for key in [key for key in self._latest if key[0] == namespace and key[1] not in apps]:
             del self._latest[key]

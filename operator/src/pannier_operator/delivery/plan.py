@@ -17,8 +17,8 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 from pannier_crds.component import Component, MetadataItem
 from pannier_crds.folder import INDEX_FILE, KUBERNETES_SECRETS_FILE, KUBERNETES_SECRETS_STORE, index_of
 from pannier_crds.manifests import write_document
-from pannier_operator.delivery.app_secret import GENERATION, GENERATIONS, MOST_BYTES, TooLarge, labels, secret_name
-from pannier_operator.objects.namespace_components import Neighbourhood
+from pannier_operator.delivery.app_secret import GENERATION, GENERATIONS, MAX_BYTES, TooLarge, labels, secret_name
+from pannier_operator.objects.namespace_components import NamespaceComponents
 from pannier_operator.objects.references import Unresolved, references_of, text_in, unresolved_in
 
 if TYPE_CHECKING:
@@ -38,7 +38,7 @@ class AppSecret(NamedTuple):
     too_large: list[TooLarge]
 
 
-def what_app_sees(app_id: str, namespace: str, components: Neighbourhood | Iterable[Manifest]) -> list[Component]:
+def what_app_sees(app_id: str, namespace: str, components: NamespaceComponents | Iterable[Manifest]) -> list[Component]:
     """The components that the app's sidecars should serve, by name: in scope, without errors, no conflict lost."""
     return [component for _, component in _visible(app_id, namespace, components)]
 
@@ -46,7 +46,7 @@ def what_app_sees(app_id: str, namespace: str, components: Neighbourhood | Itera
 def secret_for(
     app_id: str,
     namespace: str,
-    components: Neighbourhood | Iterable[Manifest],
+    components: NamespaceComponents | Iterable[Manifest],
     secrets: Mapping[str, Mapping[str, bytes]],
 ) -> AppSecret:
     """The app's Secret; one with an empty index when the app sees nothing, because its pods' volume must exist.
@@ -76,11 +76,11 @@ def secret_for(
 
 
 def _visible(
-    app_id: str, namespace: str, components: Neighbourhood | Iterable[Manifest]
+    app_id: str, namespace: str, components: NamespaceComponents | Iterable[Manifest]
 ) -> list[tuple[Member, Component]]:
     found = [
         (member, component)
-        for member in Neighbourhood.of(components, namespace).members
+        for member in NamespaceComponents.of(components, namespace).members
         if (component := member.accepted) is not None and component.is_visible_to(app_id, namespace)
     ]
     return sorted(found, key=lambda pair: pair[1].name)
@@ -135,9 +135,9 @@ def _within_limit(
     """Leave out the largest until the rest fits: that is the one at fault, and the others need not suffer."""
     total = _size(visible, secrets)
     chosen, left_out = list(visible), []
-    if total > MOST_BYTES:
+    if total > MAX_BYTES:
         chosen.sort(key=lambda pair: (_size([pair], secrets), pair[1].name))
-    while _size(chosen, secrets) > MOST_BYTES:
+    while _size(chosen, secrets) > MAX_BYTES:
         largest = chosen.pop()
         left_out.append(TooLarge(largest[1].name, _size([largest], secrets), total))
     return sorted(chosen, key=lambda pair: pair[1].name), left_out

@@ -15,11 +15,11 @@ if TYPE_CHECKING:
 
 COMPONENTS_ANNOTATION: Final = "pannier.dev/components"
 """On a pod: which version of its app's Secret it should see, and how often that had to be said again."""
-_MOST_AGAIN: Final = 20
+_MAX_REPEATS: Final = 20
 """A pod that never follows is not touched for ever."""
 
 
-def mark_for(pod: Mapping[str, Any], secret: Mapping[str, Any], missed: int) -> str | None:
+def refresh_mark(pod: Mapping[str, Any], secret: Mapping[str, Any], missed: int) -> str | None:
     """What the annotation should become; None when there is no need to touch the pod.
 
     `secret` is its app's, with `changed` among its metadata. `missed` says how often the pod's sidecar was asked since
@@ -30,7 +30,7 @@ def mark_for(pod: Mapping[str, Any], secret: Mapping[str, Any], missed: int) -> 
     if metadata.get("deletionTimestamp"):
         return None
     if missed:
-        mark = f"{version}.{min(missed, _MOST_AGAIN)}"
+        mark = f"{version}.{min(missed, _MAX_REPEATS)}"
         return mark if mark != told else None
     is_told = told.partition(".")[0] == version
     is_newer = secret["metadata"]["changed"] < metadata["creationTimestamp"]

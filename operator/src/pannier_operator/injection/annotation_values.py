@@ -17,8 +17,8 @@ _VOLUME_NAME: Final = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?", re.ASCII
 _SIZE: Final = re.compile(r"\d{1,15}(\.\d{1,9})?([kMGT]|[KMGT]i)?", re.ASCII)  # what the sidecar's flags take
 _HOST: Final = re.compile(r"\*|(\*?\.)?[a-z0-9_-]+(\.[a-z0-9_-]+)*(:\d{1,5})?", re.ASCII | re.IGNORECASE)
 _ORIGIN: Final = re.compile(r"\*|null|[a-z][a-z0-9+.-]*://[^/?#@\s*]*\*?[^/?#@\s*]*/?", re.ASCII | re.IGNORECASE)
-_MOST_BYTES: Final = 2**31 - 1
-_MOST_SECONDS: Final = 86_400.0
+_MAX_BYTES: Final = 2**31 - 1
+_MAX_SECONDS: Final = 86_400.0
 
 
 @dataclass(frozen=True)
@@ -91,7 +91,7 @@ def duration(value: str) -> float:
         length = parse_duration(value, "s")
     except ValueError:
         length = -1.0
-    if not 0 <= length <= _MOST_SECONDS:
+    if not 0 <= length <= _MAX_SECONDS:
         raise ValueError("write a duration of a day at most, such as 5s or 1m30s")
     return length
 
@@ -107,7 +107,7 @@ def quantity(value: str) -> str:
 
 def size(value: str) -> str:
     """Bytes, as a Kubernetes quantity left as it is written."""
-    if not _SIZE.fullmatch(value) or not 1 <= amount_of(value) <= _MOST_BYTES:
+    if not _SIZE.fullmatch(value) or not 1 <= amount_of(value) <= _MAX_BYTES:
         raise ValueError("write a size below 2Gi, such as 4Mi or 512Ki")
     return value
 

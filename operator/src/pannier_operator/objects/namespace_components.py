@@ -13,7 +13,7 @@ from pannier_crds.problems import error
 if TYPE_CHECKING:
     from pannier_crds.problems import Problem
 
-LONGEST_NAME: Final = 240
+MAX_NAME_LENGTH: Final = 240
 """Of a Component: it is the name of a file, which is a key of a Secret."""
 Manifest = Mapping[str, object]
 """A Kubernetes object as the API server gives it."""
@@ -50,12 +50,12 @@ class Member:
         return component if component is not None and is_served(component) and not self.errors else None
 
 
-class Neighbourhood:
+class NamespaceComponents:
     """The Components of one namespace, the oldest first."""
 
     def __init__(self, manifests: Iterable[Manifest]):
         """Judge them. Those of one age stand by name, so every replica settles a race alike."""
-        members = [judge_alone(manifest) for manifest in sorted(manifests, key=_seniority)]
+        members = [judge_alone(manifest) for manifest in sorted(manifests, key=_age)]
         sound = [(index, member.accepted) for index, member in enumerate(members)]
         standing = [(index, component) for index, component in sound if component is not None]
         verdicts = conflicts_in_turn([component for _, component in standing])
@@ -66,9 +66,11 @@ class Neighbourhood:
         self.members = tuple(members)
 
     @classmethod
-    def of(cls, components: Neighbourhood | Iterable[Manifest], namespace: str | None = None) -> Neighbourhood:
+    def of(
+        cls, components: NamespaceComponents | Iterable[Manifest], namespace: str | None = None
+    ) -> NamespaceComponents:
         """The neighbourhood of these manifests, those of other namespaces left out; a neighbourhood as it is."""
-        if isinstance(components, Neighbourhood):
+        if isinstance(components, NamespaceComponents):
             return components
         return cls(each for each in components if namespace is None or text_of(each, "namespace") in ("", namespace))
 
@@ -91,9 +93,9 @@ def judge_alone(manifest: Manifest) -> Member:
 
 def _too_long(component: Component) -> list[Problem]:
     """The definition refuses it as well; other definitions of Components do not."""
-    if len(component.name) <= LONGEST_NAME:
+    if len(component.name) <= MAX_NAME_LENGTH:
         return []
-    return [error("metadata.name", "the name is too long", f"write {LONGEST_NAME} characters at most")]
+    return [error("metadata.name", "the name is too long", f"write {MAX_NAME_LENGTH} characters at most")]
 
 
 def component_in(manifest: Manifest) -> Component | None:
@@ -127,6 +129,6 @@ def annotation_of(manifest: Manifest, name: str) -> str | None:
     return value if isinstance(value, str) else None
 
 
-def _seniority(manifest: Manifest) -> tuple[str, str]:
+def _age(manifest: Manifest) -> tuple[str, str]:
     """RFC 3339 times in UTC sort as texts; what has no time yet is the youngest."""
     return text_of(manifest, "creationTimestamp") or "~", text_of(manifest, "name")

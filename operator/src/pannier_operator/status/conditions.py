@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final, Literal, NamedTuple
 
 from pannier_crds.checks import is_served, secret_store_problems
 from pannier_crds.problems import listed, metadata_path, quoted
-from pannier_operator.objects.namespace_components import Neighbourhood, generation_of, judge_alone, text_of
+from pannier_operator.objects.namespace_components import NamespaceComponents, generation_of, judge_alone, text_of
 from pannier_operator.objects.references import references_of, unresolved_in
 from pannier_operator.status.readiness import Trouble, trouble_of
 
@@ -32,8 +32,8 @@ _CONFLICTS: Final = {
 }
 _PASSING: Final = frozenset(("Delivering", "NotLoadedYet", "NoRunningPod"))
 """Reasons that every change brings for a moment: no events."""
-_MOST_NAMED: Final = 3
-_LONGEST_MESSAGE: Final = 4096
+_MAX_NAMED: Final = 3
+_MAX_MESSAGE: Final = 4096
 
 
 class Finding(NamedTuple):
@@ -54,7 +54,7 @@ class Event(NamedTuple):
 
 def status_of(
     component: Manifest,
-    neighbours: Neighbourhood | Iterable[Manifest],
+    neighbours: NamespaceComponents | Iterable[Manifest],
     secrets: Mapping[str, Mapping[str, bytes]],
     apps: Mapping[str, App],
     reports: Mapping[str, Sequence[Report]],
@@ -112,17 +112,17 @@ def events_between(before: object, after: Status) -> list[Event]:
     return told
 
 
-def _with(component: Manifest, neighbours: Neighbourhood | Iterable[Manifest]) -> Neighbourhood:
-    if isinstance(neighbours, Neighbourhood):
+def _with(component: Manifest, neighbours: NamespaceComponents | Iterable[Manifest]) -> NamespaceComponents:
+    if isinstance(neighbours, NamespaceComponents):
         return neighbours
     name, namespace = text_of(component, "name"), text_of(component, "namespace")
     others = [other for other in neighbours if text_of(other, "name") != name]
-    return Neighbourhood.of([*others, component], namespace or None)
+    return NamespaceComponents.of([*others, component], namespace or None)
 
 
 def _findings(
     member: Member,
-    neighbourhood: Neighbourhood,
+    neighbourhood: NamespaceComponents,
     secrets: Mapping[str, Mapping[str, bytes]],
     seeing: Mapping[str, App],
     reports: Mapping[str, Sequence[Report]],
@@ -152,7 +152,9 @@ def _accepted(member: Member) -> Finding:
     return Finding("True", "Accepted", "nothing is wrong with it")
 
 
-def _resolved(member: Member, neighbourhood: Neighbourhood, secrets: Mapping[str, Mapping[str, bytes]]) -> Finding:
+def _resolved(
+    member: Member, neighbourhood: NamespaceComponents, secrets: Mapping[str, Mapping[str, bytes]]
+) -> Finding:
     component = member.component
     if component is None or not is_served(component):
         return Finding("Unknown", "NotJudged", "a component that is not accepted has no secrets looked up")
@@ -193,7 +195,7 @@ def _has_current(member: Member, app: App) -> bool:
 
 def _refused(refused: Sequence[str], seeing: Mapping[str, App]) -> Finding:
     reasons = dict.fromkeys(seeing[app].refusal for app in refused)
-    return Finding("False", "SecretRefused", f"not given to {_apps(refused)}: {'; '.join(list(reasons)[:_MOST_NAMED])}")
+    return Finding("False", "SecretRefused", f"not given to {_apps(refused)}: {'; '.join(list(reasons)[:_MAX_NAMED])}")
 
 
 def _too_large(app: str, size: int, total: int) -> Finding:
@@ -218,7 +220,7 @@ def _ready(member: Member, seeing: Mapping[str, App], reports: Mapping[str, Sequ
     if not found:
         return Finding("True", "Ready", f"{_apps(list(seeing))} {'has' if len(seeing) == 1 else 'have'} it ready")
     worst = min(found, key=lambda each: each[1].rank)[1]
-    lines = [f"{quoted(app)}: {trouble.message}" for app, trouble in found[:_MOST_NAMED]]
+    lines = [f"{quoted(app)}: {trouble.message}" for app, trouble in found[:_MAX_NAMED]]
     more = f"; and {len(found) - len(lines)} more" if len(found) > len(lines) else ""
     return Finding("False", worst.reason, f"not ready in {len(found)} of {len(seeing)} apps: {'; '.join(lines)}{more}")
 
@@ -251,7 +253,7 @@ def _conditions(component: Manifest, findings: Sequence[Finding], now: datetime)
                 "type": type_,
                 "status": finding.status,
                 "reason": finding.reason,
-                "message": finding.message[:_LONGEST_MESSAGE],
+                "message": finding.message[:_MAX_MESSAGE],
                 "lastTransitionTime": was["lastTransitionTime"] if is_unchanged else time,
                 "observedGeneration": generation,
             }
@@ -271,6 +273,6 @@ def _joined(problems: Iterable[Problem]) -> str:
 
 
 def _apps(app_ids: Sequence[str]) -> str:
-    if len(app_ids) > _MOST_NAMED:
+    if len(app_ids) > _MAX_NAMED:
         return f"{len(app_ids)} apps"
     return f"app{'s' if len(app_ids) > 1 else ''} {listed(app_ids)}"

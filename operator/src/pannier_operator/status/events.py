@@ -19,9 +19,9 @@ UNDELIVERED: Final = "ComponentsNotDelivered"
 EVICTED: Final = "EvictedForSidecar"
 MISTAKE: Final = "AnnotationWithoutEffect"
 _REPORTER: Final = "pannier-operator"
-_LONGEST_MESSAGE: Final = 1024
+_MAX_MESSAGE: Final = 1024
 """What Kubernetes takes."""
-_LONGEST_NAME: Final = 200
+_MAX_NAME_LENGTH: Final = 200
 """Of the object's name in the Event's, which may have 253 characters."""
 
 
@@ -66,11 +66,11 @@ def _event(about: dict[str, str], kind: str, reason: str, message: str, now: dat
     return {
         "apiVersion": "v1",
         "kind": "Event",
-        "metadata": {"name": f"{about['name'][:_LONGEST_NAME]}.{mark}", "namespace": about["namespace"]},
+        "metadata": {"name": f"{about['name'][:_MAX_NAME_LENGTH]}.{mark}", "namespace": about["namespace"]},
         "involvedObject": about,
         "type": kind,
         "reason": reason,
-        "message": message[:_LONGEST_MESSAGE],
+        "message": message[:_MAX_MESSAGE],
         "firstTimestamp": time,
         "lastTimestamp": time,
         "count": 1,

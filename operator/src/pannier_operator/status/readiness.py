@@ -22,7 +22,7 @@ _RANKS: Final = (
     "Delivering",
     "NoRunningPod",
 )
-_LONGEST_REASON: Final = 400
+_MAX_REASON: Final = 400
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,4 +122,4 @@ def _trouble_in(component: str, report: Report) -> Trouble | None:
 
 def _short(text: str) -> str:
     one_line = " ".join(text.split())
-    return one_line if len(one_line) <= _LONGEST_REASON else one_line[: _LONGEST_REASON - 3] + "..."
+    return one_line if len(one_line) <= _MAX_REASON else one_line[: _MAX_REASON - 3] + "..."

@@ -32,7 +32,7 @@ _SKEW: Final = timedelta(minutes=5)
 """Certificates are valid from a little earlier on, for clocks that are behind ours."""
 _ANNOUNCED_FOR: Final = timedelta(hours=1)
 """How long a new authority is trusted before it is used; a tenth of a leaf's lifetime where that is less."""
-_MOST_AUTHORITIES: Final = 4
+_MAX_AUTHORITIES: Final = 4
 """In `ca.crt`; two are usual. Bounds what a Secret that is damaged again and again can grow to."""
 _LABELS: Final = {MANAGED_BY_LABEL: MANAGER, OUTLIVES_RELEASE_LABEL: "true"}
 _UNREADABLE: Final = (ValueError, TypeError, UnsupportedAlgorithm, x509.DuplicateExtension, x509.ExtensionNotFound)
@@ -186,7 +186,7 @@ def _leaf_due_at(leaf: _Signed, authority: _Signed, settings: CertificateSetting
 def _trusted(authority: _Signed, contents: _Contents, now: datetime) -> list[x509.Certificate]:
     """The authority that signs, then the older ones while they are valid: replicas may still serve their leaves."""
     older = [one for one in contents.authorities if one != authority.certificate and _is_valid(one, now)]
-    return [authority.certificate, *older][:_MOST_AUTHORITIES]
+    return [authority.certificate, *older][:_MAX_AUTHORITIES]
 
 
 # --- making -----------------------------------------------------------------------------------------------------------

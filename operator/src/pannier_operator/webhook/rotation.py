@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 _RETRY: Final = 2.0
-_LONGEST_PAUSE: Final = 600.0
+_MAX_PAUSE: Final = 600.0
 """Seconds between looks at the Secret, whatever its certificate's lifetime: another replica may have renewed it."""
 _SHARE: Final = 60
 """A lifetime of minutes is looked at in seconds."""
@@ -35,7 +35,7 @@ _FOLDER_PAUSE: Final = 30.0
 """Seconds between looks at files that somebody else renews."""
 
 
-class CertificateKeeping:
+class CertificateRotation:
     """Keeps `context`, which the webhook server uses for every new connection, up to date."""
 
     def __init__(self, api: ClusterApi, settings: OperatorSettings, metrics: Metrics):
@@ -53,14 +53,14 @@ class CertificateKeeping:
     async def first(self) -> None:
         """Wait until there is a certificate to serve."""
         while self._material is None:
-            pause = await self._turn()
+            pause = await self._step()
             await asyncio.sleep(0 if self._material is not None else pause)
 
     async def run(self) -> None:
         """Renew and take over, until cancelled."""
         while True:
             self._changed.clear()
-            pause = await self._turn()
+            pause = await self._step()
             await wait_for_event(self._changed, pause)
 
     async def watch_trust(self) -> None:
@@ -82,15 +82,15 @@ class CertificateKeeping:
         material = self._material
         return (
             material is not None
-            and self._is_ours_to_tell(material)
+            and self._manages_trust(material)
             and any(bundle != material.ca_bundle for bundle in bundles)
         )
 
-    def _is_ours_to_tell(self, material: Material) -> bool:
+    def _manages_trust(self, material: Material) -> bool:
         """Whether the operator says whom to trust; where cert-manager gives no authority, it says so itself."""
         return not self._settings.certificate.folder or bool(material.authorities)
 
-    def look_again(self) -> None:
+    def notify(self) -> None:
         """The Secret has changed."""
         self._changed.set()
 
@@ -100,18 +100,18 @@ class CertificateKeeping:
     def is_valid(self) -> bool:
         return self._material is not None and self._days_left(self._material) > 0
 
-    async def _turn(self) -> float:
+    async def _step(self) -> float:
         """One look; seconds until the next."""
         try:
             if self._settings.certificate.folder:
-                await self._take_over(_read(Path(self._settings.certificate.folder)))
+                await self._adopt(_read(Path(self._settings.certificate.folder)))
                 return _FOLDER_PAUSE
-            return await self._look_at_secret()
+            return await self._reconcile_secret()
         except (ApiError, OSError, ValueError) as error:
             logger.warning("The webhooks' certificate could not be seen to and is tried again: %s", error)
             return _RETRY
 
-    async def _look_at_secret(self) -> float:
+    async def _reconcile_secret(self) -> float:
         own, certificate = self._settings.operator, self._settings.certificate
         names = names_of(own.service, own.namespace, own.cluster_domain)
         secret = await self._api.secret(own.namespace, certificate.secret)
@@ -122,13 +122,13 @@ class CertificateKeeping:
             if written is not None:
                 logger.info("Renewed the webhooks' certificate: %s", decision.why)
             return 0.0
-        await self._take_over(decision.material)
+        await self._adopt(decision.material)
         until = (decision.until - now) / timedelta(seconds=1)
-        return max(1.0, min(until, certificate.lifetime / _SHARE, _LONGEST_PAUSE))
+        return max(1.0, min(until, certificate.lifetime / _SHARE, _MAX_PAUSE))
 
-    async def _take_over(self, material: Material) -> None:
+    async def _adopt(self, material: Material) -> None:
         """Trust first, then serve: no caller meets a certificate that it has not been told to trust."""
-        if self._is_ours_to_tell(material):
+        if self._manages_trust(material):
             await self._api.trust(self._settings.webhook.configuration, material.ca_bundle)
         if self._material is None or material.certificate != self._material.certificate:
             self._serve(material)

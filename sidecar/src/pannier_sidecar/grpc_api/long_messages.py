@@ -65,7 +65,10 @@ class LongMessages:
         share.is_really(len(getattr(message, _ITEMS[type(message)])))
 
     async def read(self, kind: type[AnyMessage], data: bytes) -> AnyMessage:
-        """Return the message of that kind. Raises MalformedMessageError, or TooManyItemsError before more of them are read."""
+        """Return the message of that kind.
+
+        Raises MalformedMessageError, or TooManyItemsError before more of them are read.
+        """
         at, outer, fields, end = 0, 0, 0, len(data)
         message = kind()
 

@@ -52,7 +52,10 @@ class Field:
 
 
 def decode(kind: type[AnyMessage], data: bytes, depth: int = 0, message: AnyMessage | None = None) -> AnyMessage:
-    """Return the message of that kind, or merge it into `message`, as the format wants it. Raises MalformedMessageError."""
+    """Return the message of that kind, or merge it into `message`, as the format wants it.
+
+    Raises MalformedMessageError.
+    """
     if depth > MAX_DEPTH:
         raise MalformedMessageError("messages are nested too deeply")
     if message is None:
@@ -145,7 +148,10 @@ def _read_head(data: bytes, at: int) -> tuple[int, int, int]:
 
 
 def read_varint(data: bytes, at: int) -> tuple[int, int]:
-    """Return the integer at `at`, and where it ends. Raises MalformedMessageError, and IndexError where the bytes end."""
+    """Return the integer at `at`, and where it ends.
+
+    Raises MalformedMessageError, and IndexError where the bytes end.
+    """
     result = shift = 0
     while True:
         byte = data[at]
