@@ -15,7 +15,7 @@ HELM    := $$(command -v helm || (cd tests && ../$(BIN)/python -c 'from cluster.
 KUBERNETES := 1.35.0
 OF_STORE = tests/conformance tests/scenarios $(wildcard tests/integration/*$(subst -,_,$(STORE))_store tests/integration/test_$(STORE)_*.py)
 SOURCES := crds/pyproject.toml sidecar/pyproject.toml operator/pyproject.toml
-LINTED  := crds sidecar operator tests examples scripts/component-tables scripts/component-rules scripts/import-rules scripts/images scripts/image-root scripts/grpc-descriptors scripts/test-in-parts
+LINTED  := crds sidecar operator tests examples scripts/component-tables scripts/component-rules scripts/import-rules scripts/images scripts/image-root scripts/grpc-descriptors scripts/test-in-parts scripts/words
 
 .PHONY: help run test test-unit test-in-parts hostile lint types format docs store-table chart manifests images cluster cluster-down demo bench bench-operator constraints setup clean
 
@@ -40,7 +40,7 @@ hostile: $(STAMP) ## run the faults of production and hostile clients at length,
 	@scripts/debian-package redis-server command -v redis-server
 	@$(BIN)/pytest tests/hostile --at-length --timeout=900 --promises=write $(ARGS)
 
-lint: $(STAMP) types ## check style, types and layers
+lint: $(STAMP) types ## check style, types, layers and words
 	@$(BIN)/ruff check --quiet $(wildcard $(LINTED))
 	@$(BIN)/ruff format --quiet --check $(wildcard $(LINTED)) || { echo "unformatted files: run 'make format'" >&2; exit 1; }
 	@$(BIN)/lint-imports --no-logo
@@ -49,6 +49,7 @@ lint: $(STAMP) types ## check style, types and layers
 	@$(BIN)/python scripts/component-rules --check
 	@$(BIN)/python scripts/grpc-descriptors --check
 	@$(BIN)/python scripts/import-rules --check
+	@$(BIN)/python scripts/words
 
 types: $(STAMP) ## check types
 	@$(BIN)/mypy
@@ -59,11 +60,12 @@ format: $(STAMP) ## format the code and sort imports
 	@$(BIN)/ruff check --quiet --fix-only $(wildcard $(LINTED))
 	@$(BIN)/ruff format $(wildcard $(LINTED))
 
-docs: $(STAMP) ## write the tables of docs/components.md, the rules of the CRD, the descriptors of gRPC and the import rules
+docs: $(STAMP) ## write the tables of docs/components.md, the rules of the CRD, the descriptors of gRPC, the import rules and the counts of docs/glossary.md
 	@$(BIN)/python scripts/component-tables
 	@$(BIN)/python scripts/component-rules
 	@$(BIN)/python scripts/grpc-descriptors
 	@$(BIN)/python scripts/import-rules
+	@$(BIN)/python scripts/words --count
 
 store-table: $(STAMP) ## write the table of stores into README.md from what the conformance suite proves
 	@scripts/debian-package redis-server command -v redis-server
@@ -99,7 +101,7 @@ bench: $(STAMP) ## measure Pannier against a plain service (ARGS="--seconds 1 --
 bench-operator: $(STAMP) ## measure the operator in a large cluster without nodes (ARGS="--components 100 --pods 400")
 	@cd tests && ../$(BIN)/python -m bench_operator $(ARGS)
 
-constraints: $(STAMP) ## pin every dependency anew in constraints.txt (UPGRADE=1 takes newer versions)
+constraints: $(STAMP) ## pin every dependency again in constraints.txt (UPGRADE=1 takes newer versions)
 	@scripts/pin-constraints $(if $(UPGRADE),--upgrade)
 
 setup: $(STAMP) ## make .venv and install everything pinned into it

@@ -1,11 +1,13 @@
 """Options of the whole suite, and which of its tests run on which database."""
 
+import os
 import threading
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, settings
 from servers.database import Database
 from servers.databases import DATABASES, applies, is_of, named
 
@@ -14,6 +16,15 @@ ON_EVERY_DATABASE = ("conformance", "scenarios")
 """Folders whose tests run on every database."""
 FIRST_TEST_LIMIT_S = 180
 """The first test of a database waits for its server, which on a busy machine may take a minute alone."""
+
+settings.register_profile(
+    "pannier",
+    deadline=None,  # the machine may be busy
+    suppress_health_check=[HealthCheck.too_slow],
+    print_blob=True,
+    derandomize="CI" in os.environ and "PANNIER_RANDOM_SEEDS" not in os.environ,  # new examples at night, none in CI
+)
+settings.load_profile("pannier")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

@@ -136,7 +136,6 @@ def test_does_what_a_dict_does(subject: Database, make_store: Callable[[], Store
         settings=settings(
             max_examples=subject.model_runs,
             stateful_step_count=25,
-            deadline=None,
             suppress_health_check=list(HealthCheck),
         ),
     )

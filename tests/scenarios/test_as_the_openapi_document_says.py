@@ -46,7 +46,7 @@ OPERATIONS = [
 
 @pytest.mark.parametrize(("path", "method"), OPERATIONS)
 def test_an_operation(document: schemathesis.BaseSchema, sidecar: HttpClient, path: str, method: str) -> None:
-    @settings(max_examples=25, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
+    @settings(max_examples=25, suppress_health_check=list(HealthCheck))
     @given(case=document[path][method].as_strategy())
     def answers_as_described(case: schemathesis.Case) -> None:
         if "{store}" in path:

@@ -78,7 +78,7 @@ def test_no_two_keys_are_stored_under_one_name(
 ) -> None:
     count: Counter[str] = Counter()
 
-    @settings(max_examples=effort.times(300, 3_000), deadline=None, suppress_health_check=list(HealthCheck))
+    @settings(max_examples=effort.times(300, 3_000), suppress_health_check=list(HealthCheck))
     @given(st.lists(st.tuples(st.tuples(APPS, NAMESPACES, APPS), KEYS), min_size=2, max_size=40))
     def check(keys: list[tuple[Owner, AppKey]]) -> None:
         kept: dict[str, tuple[object, ...]] = {}
@@ -107,7 +107,7 @@ def test_a_prefix_whose_end_could_not_be_seen_is_refused(prefix: str, separator:
     assert stored(("app", "", "s"), AppKey("k"), prefix, separator) is None
 
 
-@settings(max_examples=1000, deadline=None)
+@settings(max_examples=1000)
 @given(st.tuples(APPS, NAMESPACES, APPS), KEYS, st.sampled_from(STRATEGIES), st.sampled_from(SEPARATORS))
 def test_what_is_stored_is_found_again_as_it_was_given(
     owner: Owner, key: AppKey, strategy: str, separator: str
@@ -118,7 +118,7 @@ def test_what_is_stored_is_found_again_as_it_was_given(
     assert key_of(scheme(owner, strategy, separator), name) == key
 
 
-@settings(max_examples=1000, deadline=None)
+@settings(max_examples=1000)
 @given(st.tuples(APPS, NAMESPACES, APPS), PARTS, st.sampled_from(STRATEGIES))
 def test_what_is_copied_is_read_however_it_was_written(owner: Owner, key: str, strategy: str) -> None:
     """What an app's key was kept under before is still listed for it, where nobody is served from it."""

@@ -18,8 +18,6 @@ from pannier_sidecar.stores.in_memory import InMemoryStore
 
 BOUNDED = settings(
     max_examples=300,
-    deadline=None,
-    derandomize=True,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
 

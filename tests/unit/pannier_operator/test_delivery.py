@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from pannier_crds.folder import digest_of, digests_in
@@ -313,7 +313,6 @@ class TestOneMebibyte:
         assert [each.component for each in delivered.too_large] == ["a"]
         assert list(files_of(delivered)) == ["_index"]
 
-    @settings(deadline=None)
     @given(st.lists(st.integers(0, 600_000), max_size=6))
     def test_is_never_exceeded_and_never_left_out_for(self, sizes: list[int]) -> None:
         delivered = deliver(

@@ -4,7 +4,7 @@ from copy import deepcopy
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as some
 
 from pannier_operator.admission.pods import mutate
@@ -80,7 +80,6 @@ PODS = some.fixed_dictionaries(
         ),
     }
 )
-patiently = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])  # the machine may be busy
 VERSIONS = some.sampled_from([(1, 28), (1, 35)])
 
 
@@ -90,7 +89,6 @@ def sidecars(pod: dict[str, Any]) -> list[dict[str, Any]]:
     return [container for container in found if container["name"] == "daprd"]
 
 
-@patiently
 @given(pod=PODS, version=VERSIONS)
 def test_a_pod_is_injected_or_refused_and_never_changed_in_place(pod: dict[str, Any], version: tuple[int, int]) -> None:
     before = deepcopy(pod)
@@ -100,7 +98,6 @@ def test_a_pod_is_injected_or_refused_and_never_changed_in_place(pod: dict[str, 
     assert len(sidecars(dict(verdict.pod))) == (0 if verdict.errors else 1)
 
 
-@patiently
 @given(pod=PODS, version=VERSIONS)
 def test_injecting_twice_is_injecting_once(pod: dict[str, Any], version: tuple[int, int]) -> None:
     options, _ = read(pod["metadata"]["annotations"])
@@ -109,7 +106,6 @@ def test_injecting_twice_is_injecting_once(pod: dict[str, Any], version: tuple[i
     assert inject(once, injection) == once
 
 
-@patiently
 @given(pod=PODS, version=VERSIONS)
 def test_what_the_pod_had_is_still_there(pod: dict[str, Any], version: tuple[int, int]) -> None:
     verdict = mutate(pod, {}, SETTINGS, namespace="shop", server_version=version)
@@ -126,7 +122,6 @@ def test_what_the_pod_had_is_still_there(pod: dict[str, Any], version: tuple[int
         assert verdict.pod["metadata"]["labels"][key] == value
 
 
-@patiently
 @given(pod=PODS, version=VERSIONS)
 def test_the_sidecar_passes_the_restricted_standard_and_kubernetes_rules(
     pod: dict[str, Any], version: tuple[int, int]
@@ -154,7 +149,6 @@ def test_the_sidecar_passes_the_restricted_standard_and_kubernetes_rules(
         assert len(volumes) == len(set(volumes))
 
 
-@patiently
 @given(pod=PODS, version=VERSIONS)
 def test_the_sidecar_understands_its_arguments(pod: dict[str, Any], version: tuple[int, int]) -> None:
     verdict = mutate(pod, {}, SETTINGS, namespace="shop", server_version=version)

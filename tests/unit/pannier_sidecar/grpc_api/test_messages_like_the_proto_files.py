@@ -9,7 +9,7 @@ from google.protobuf.descriptor_pool import Default
 from google.protobuf.message import DecodeError
 from google.protobuf.message_factory import GetMessageClass
 from google.rpc import error_details_pb2, status_pb2  # noqa: F401  # both fill the default pool
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from msgspec import Struct
 from servers.grpc_protos import descriptor_set, pool
@@ -17,7 +17,7 @@ from servers.grpc_protos import descriptor_set, pool
 from pannier_sidecar.grpc_api import messages
 from pannier_sidecar.grpc_api.wire import MalformedMessageError, decode, encode
 
-few = settings(max_examples=10, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+few = settings(max_examples=10)
 """Of each test for each message."""
 OTHER_NAMES = {
     "SaveStateRequest": "StatesRequest",
