@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 
-from pannier_operator.admission.pods import PodVerdict, mutate, server_version_of
+from pannier_operator.admission.pods import PodVerdict, mutate
+from pannier_operator.cluster.server_version import parse_server_version
 from pannier_operator.injection.plan import TOKEN_MASK_VOLUME, TOKEN_PATH
 from pannier_operator.objects.app_ids import app_id_of
 from pannier_operator.settings import OperatorSettings, OwnPlace, SidecarSettings
@@ -302,13 +303,13 @@ def test_a_job_with_an_ordinary_sidecar_is_told_that_it_never_ends() -> None:
     [({"major": "1", "minor": "35"}, (1, 35)), ({"major": "1", "minor": "29+"}, (1, 29))],
 )
 def test_the_servers_version_is_read(info: dict[str, str], version: tuple[int, int]) -> None:
-    assert server_version_of(info) == version
+    assert parse_server_version(info) == version
 
 
 @pytest.mark.parametrize("info", [{}, {"major": "1"}, {"major": "one", "minor": "x"}])
 def test_a_version_that_is_none_is_an_error(info: dict[str, str]) -> None:
     with pytest.raises(ValueError, match="no version of Kubernetes"):
-        server_version_of(info)
+        parse_server_version(info)
 
 
 # --- ending -----------------------------------------------------------------------------------------------------------

@@ -199,7 +199,7 @@ async def test_another_version_of_it_is_looked_at_first(world: World) -> None:
     world.cluster.put(secret, watched=False)
     world.components = []
 
-    assert (await world.deliver()).pause == 0.5
+    assert (await world.deliver()).retry_after == 0.5
     assert "more" in world.data()
     await world.deliver()
 
@@ -272,7 +272,7 @@ async def test_a_passing_failure_is_told_only_when_it_comes_again(world: World, 
     clock.now += 5
     again = await world.deliver("cart", pod("waiting"))
 
-    assert (first.refusal, first.pause) == (None, 2.0)
+    assert (first.refusal, first.retry_after) == (None, 2.0)
     assert again.refusal is not None
 
 

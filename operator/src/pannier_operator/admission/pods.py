@@ -85,14 +85,6 @@ def mutate(
     return PodVerdict(warnings=tuple(warnings), pod=inject(pod, injection))
 
 
-def server_version_of(info: Mapping[str, Any]) -> tuple[int, int]:
-    """The version in an API server's answer to GET /version; some clouds write `29+`. Raises ValueError."""
-    try:
-        return int(str(info["major"]).rstrip("+")), int(str(info["minor"]).rstrip("+"))
-    except (KeyError, ValueError) as error:
-        raise ValueError(f"no version of Kubernetes: {info!r}") from error
-
-
 def _why_untouchable(pod: Mapping[str, Any], namespace: str, settings: OperatorSettings) -> str | None:
     """Pods that no label of a namespace may ever hold up: the cluster's, and those that this answer comes from."""
     if namespace in _SYSTEM_NAMESPACES:

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 Manifest = dict[str, Any]
 
-_AT_ONCE: Final = 16
+_MAX_CONCURRENT: Final = 16
 _TIMEOUT: Final = aiohttp.ClientTimeout(total=3.0)
 _SETTLING: Final = 2.0
 """Seconds from a change of an app's Secret until its sidecars have read it as a rule: the kubelet takes about one."""
@@ -63,7 +63,7 @@ class SidecarProber:
 
     def __init__(self) -> None:
         self._probed: dict[str, _Probed] = {}
-        self._gate = asyncio.Semaphore(_AT_ONCE)
+        self._gate = asyncio.Semaphore(_MAX_CONCURRENT)
         self._session: aiohttp.ClientSession | None = None
 
     async def close(self) -> None:
@@ -83,38 +83,38 @@ class SidecarProber:
     def report_on(self, expected: Expected) -> Report:
         """What is known of a pod; what was said of a component that has changed since counts no more."""
         name = expected.pod["metadata"]["name"]
-        asked = self._probed.get(expected.pod["metadata"]["uid"])
-        if asked is None:
+        probed = self._probed.get(expected.pod["metadata"]["uid"])
+        if probed is None:
             return Report(name, {})
-        if asked.report.stores is None:
-            return asked.report
+        if probed.report.stores is None:
+            return probed.report
         current = {
             component: store
-            for component, store in asked.report.stores.items()
-            if asked.delivered.get(component) == expected.delivered.get(component)
+            for component, store in probed.report.stores.items()
+            if probed.delivered.get(component) == expected.delivered.get(component)
         }
-        return replace(asked.report, stores=current)
+        return replace(probed.report, stores=current)
 
     def due_at(self, expected: Expected) -> float | None:
         """When to ask a pod (`time.monotonic`); None when there is nothing to ask."""
-        asked = self._probed.get(expected.pod["metadata"]["uid"])
-        if asked is None:
+        probed = self._probed.get(expected.pod["metadata"]["uid"])
+        if probed is None:
             return 0.0 if expected.stores else None
-        if asked.about == _probe_inputs(expected):
-            return asked.due or None
-        if asked.about[0] == expected.version:
+        if probed.about == _probe_inputs(expected):
+            return probed.due or None
+        if probed.about[0] == expected.version:
             return 0.0
         self._probed[expected.pod["metadata"]["uid"]] = _Probed(
-            _probe_inputs(expected), asked.report, asked.delivered, 0, time.monotonic() + _SETTLING
+            _probe_inputs(expected), probed.report, probed.delivered, 0, time.monotonic() + _SETTLING
         )
         return time.monotonic() + _SETTLING
 
-    def missed(self, pod: Manifest, version: str) -> int:
+    def unread_probes(self, pod: Manifest, version: str) -> int:
         """How often a pod was asked since its app's Secret has this version, and had not read it yet."""
-        asked = self._probed.get(pod["metadata"]["uid"])
-        if asked is None or asked.about[0] != version or asked.report.has_read(version):
+        probed = self._probed.get(pod["metadata"]["uid"])
+        if probed is None or probed.about[0] != version or probed.report.has_read(version):
             return 0
-        return asked.tries
+        return probed.tries
 
     async def probe(self, pods: Sequence[Expected]) -> bool:
         """Ask these pods; whether any of them says something else than before."""

@@ -35,14 +35,14 @@ class Resync:
     def __init__(
         self,
         api: ClusterApi,
-        state: ClusterCache,
+        cache: ClusterCache,
         namespaces: Collection[str],
         interval: float,
         metrics: Metrics,
         filled: Callable[[], None],
     ):
         self._api = api
-        self._state = state
+        self._cache = cache
         self._namespaces = namespaces
         self._interval = interval
         self._metrics = metrics
@@ -81,13 +81,13 @@ class Resync:
         return found
 
     async def _reconcile(self) -> None:
-        untold = {kind: await self._repair(kind) for kind in KINDS}
-        is_first, self._state.is_filled = not self._state.is_filled, True
+        unreported = {kind: await self._repair(kind) for kind in KINDS}
+        is_first, self._cache.is_filled = not self._cache.is_filled, True
         self._filled()
         if is_first:
             return  # watches have only begun
         await asyncio.sleep(_WATCH_LAG)
-        self._stale = {kind for kind, versions in untold.items() if self._is_stale(kind, versions)}
+        self._stale = {kind for kind, versions in unreported.items() if self._is_stale(kind, versions)}
         for kind in self._stale:
             logger.error("The watch of %s has not told of what a list call found %g s ago", kind, _WATCH_LAG)
 
@@ -97,25 +97,25 @@ class Resync:
         Raises ResourceVersionRewoundError where the API server lists less than it has told before.
         """
         listed: dict[str, int] = {}
-        told_before = self._state.highest(kind)
+        highest_before = self._cache.highest(kind)
         later: list[int] = []
         """Versions that are kept of objects of which an earlier one is listed: watches may tell of them meanwhile."""
 
         def take(item: dict[str, Any]) -> None:
             listed[item["metadata"]["uid"]] = version_of(item)
-            if (kept := self._state.kept_version(kind, item)) > version_of(item):
+            if (kept := self._cache.kept_version(kind, item)) > version_of(item):
                 later.append(kept)
-            self._state.put(kind, item)
+            self._cache.put(kind, item)
 
         version = await self._api.everything(kind, self._namespaces, take)
-        if version < told_before or any(kept <= version for kept in later):
+        if version < highest_before or any(kept <= version for kept in later):
             raise ResourceVersionRewoundError(
-                f"{kind} were listed at version {version}, after version {max([told_before, *later])}"
+                f"{kind} were listed at version {version}, after version {max([highest_before, *later])}"
             )
-        return {uid: listed[uid] for uid in self._state.repair(kind, listed, version)}
+        return {uid: listed[uid] for uid in self._cache.repair(kind, listed, version)}
 
     def _is_stale(self, kind: str, versions: dict[str, int]) -> bool:
         """Whether a watch still has not told of an object, or of its end."""
-        untold = [uid for uid, version in versions.items() if not self._state.has_reported(kind, uid, version)]
-        self._metrics.count("repairs_total", len(untold), kind=kind)
-        return bool(untold)
+        unreported = [uid for uid, version in versions.items() if not self._cache.has_reported(kind, uid, version)]
+        self._metrics.count("repairs_total", len(unreported), kind=kind)
+        return bool(unreported)

@@ -52,7 +52,7 @@ logger = logging.getLogger(__name__)
 
 Manifest = dict[str, Any]
 
-_PODS_AT_ONCE: Final = 16
+_MAX_CONCURRENT_PODS: Final = 16
 _CONFLICT_PAUSE: Final = 0.5
 """Seconds until the next attempt where somebody else was faster."""
 _DELETION_PAUSE: Final = 60.0
@@ -64,23 +64,23 @@ class Delivery(NamedTuple):
     too_large: list[TooLarge]
     """What did not fit into it."""
     refusal: Refusal | None = None
-    pause: float | None = None
-    """Seconds until it should be looked at again."""
+    retry_after: float | None = None
+    """Seconds until the next attempt; None if none is needed."""
 
 
 class Deliverer:
     """Writes and removes the Secrets of apps."""
 
     def __init__(
-        self, api: ClusterApi, state: ClusterCache, reports: SidecarProber, unused_grace: float, metrics: Metrics
+        self, api: ClusterApi, cache: ClusterCache, prober: SidecarProber, unused_grace: float, metrics: Metrics
     ):
         """`unused_grace`: seconds that the Secret of an app without pods is kept."""
         self._api = api
-        self._state = state
-        self._reports = reports
+        self._cache = cache
+        self._prober = prober
         self._unused_grace = unused_grace
         self._metrics = metrics
-        self._gate = asyncio.Semaphore(_PODS_AT_ONCE)
+        self._gate = asyncio.Semaphore(_MAX_CONCURRENT_PODS)
         self._unused_since: dict[str, float] = {}
         self._attempts = Attempts()
         self._refused: dict[tuple[str, str], Refusal] = {}
@@ -91,18 +91,18 @@ class Deliverer:
         self,
         app: str,
         namespace: str,
-        neighbourhood: NamespaceComponents,
+        components: NamespaceComponents,
         secrets: Mapping[str, Mapping[str, bytes]],
         pods: Iterable[Manifest],
     ) -> Delivery:
         """See to one app, given all pods of its namespace."""
-        wanted = secret_for(app, namespace, neighbourhood, secrets)
-        refusal, pause = await self._make(app, namespace, wanted.manifest)
+        wanted = secret_for(app, namespace, components, secrets)
+        refusal, pause = await self._apply(app, namespace, wanted.manifest)
         own_pods = [pod for pod in pods if app_id_of(pod) == app]
-        kept = self._state.secret(namespace, secret_name(app))
+        kept = self._cache.secret(namespace, secret_name(app))
         if kept is not None and is_own_secret(kept):
-            await asyncio.gather(*(self._show(kept, pod) for pod in own_pods))
-        await self._write_status(app, namespace, refusal, own_pods)
+            await asyncio.gather(*(self._refresh_pod(kept, pod) for pod in own_pods))
+        await self._report_refusal(app, namespace, refusal, own_pods)
         return Delivery(wanted.too_large, refusal, pause)
 
     def forget_others(self, namespace: str, apps: Iterable[str]) -> None:
@@ -120,9 +120,9 @@ class Deliverer:
 
     # --- writing ------------------------------------------------------------------------------------------------------
 
-    async def _make(self, app: str, namespace: str, wanted: Manifest) -> tuple[Refusal | None, float | None]:
+    async def _apply(self, app: str, namespace: str, wanted: Manifest) -> tuple[Refusal | None, float | None]:
         """Make the Secret what is wanted; what keeps it from that, and when to look again."""
-        existing = self._state.secret(namespace, secret_name(app))
+        existing = self._cache.secret(namespace, secret_name(app))
         if existing is not None and not is_own_secret(existing):
             return refusal_of_foreign(existing), None
         if not differs(wanted, existing):
@@ -140,8 +140,8 @@ class Deliverer:
             status = error.status
             refusal = refusal_of_write(status, error.message, namespace, secret_name(app))
             self._attempts.note(key, fingerprint, seen, refusal, now)
-            is_told = not may_pass(status) or self._attempts.is_repeated(key)
-            return refusal if is_told else None, self._attempts.pause(key, fingerprint, seen, now)
+            is_reported = not may_pass(status) or self._attempts.is_repeated(key)
+            return refusal if is_reported else None, self._attempts.pause(key, fingerprint, seen, now)
         if written is None:
             return None, _CONFLICT_PAUSE
         altered = refusal_of_changed(namespace, secret_name(app)) if _is_altered(wanted, written) else None
@@ -151,18 +151,18 @@ class Deliverer:
 
     async def _write(self, manifest: Mapping[str, Any], namespace: str, name: str) -> Manifest | None:
         """The Secret as it is then; None where somebody else was faster, whose version is known then."""
-        status_key = status_key_in(self._state.secret(namespace, name)) or randomness.token_hex(16)
+        status_key = status_key_in(self._cache.secret(namespace, name)) or randomness.token_hex(16)
         written = await self._api.write("Secret", with_version(manifest, randomness.token_hex(8), status_key))
         if written is None:
             found = await self._api.secret(namespace, name)
             if found is not None:
-                self._state.put("secrets", found)
+                self._cache.put("secrets", found)
             return None
-        self._state.put("secrets", written)
+        self._cache.put("secrets", written)
         self._metrics.count("secrets_written_total")
         return written
 
-    async def _write_status(self, app: str, namespace: str, refusal: Refusal | None, pods: list[Manifest]) -> None:
+    async def _report_refusal(self, app: str, namespace: str, refusal: Refusal | None, pods: list[Manifest]) -> None:
         """Say in the log, and on pods that wait for the Secret, what refuses it: once."""
         key = (namespace, app)
         before = self._refused.pop(key, None)
@@ -173,22 +173,22 @@ class Deliverer:
         if before != refusal:
             logger.warning("App %s in %s does not get its components: %s", app, namespace, refusal.message)
             self._reported.pop(key, None)
-        told = self._reported.setdefault(key, set())
+        reported = self._reported.setdefault(key, set())
         waiting = {pod["metadata"]["uid"]: pod for pod in pods if not is_running(pod)}
-        told.intersection_update(waiting)
-        for uid in waiting.keys() - told:
-            told.add(uid)
+        reported.intersection_update(waiting)
+        for uid in waiting.keys() - reported:
+            reported.add(uid)
             await self._api.create_event(event_of_undelivered_pod(waiting[uid], refusal.message, datetime.now(UTC)))
 
     # --- showing ------------------------------------------------------------------------------------------------------
 
-    async def _show(self, secret: Manifest, pod: Manifest) -> None:
+    async def _refresh_pod(self, secret: Manifest, pod: Manifest) -> None:
         """Have the kubelet refresh the pod's volume now, where it may show an earlier version of the Secret."""
-        missed = self._reports.missed(pod, version_in(secret))
-        mark = refresh_mark(pod, secret, missed)
+        unread_probes = self._prober.unread_probes(pod, version_in(secret))
+        mark = refresh_mark(pod, secret, unread_probes)
         if mark is None:
             return
-        if missed:
+        if unread_probes:
             self._metrics.count("late_deliveries_total")
             logger.info("Pod %s has not got its components yet and is touched again", pod["metadata"]["name"])
         try:
@@ -198,7 +198,7 @@ class Deliverer:
             logger.warning("Pod %s cannot be annotated (HTTP status %d)", pod["metadata"]["name"], error.status)
             return
         if touched is not None:
-            self._state.put("pods", touched)
+            self._cache.put("pods", touched)
 
     # --- removing -----------------------------------------------------------------------------------------------------
 
@@ -207,7 +207,7 @@ class Deliverer:
         is due."""
         used = {secret_name(app) for app in apps}
         pauses = []
-        for secret in self._state.own_secrets(namespace):
+        for secret in self._cache.own_secrets(namespace):
             uid = secret["metadata"]["uid"]
             if secret["metadata"]["name"] in used:
                 self._unused_since.pop(uid, None)

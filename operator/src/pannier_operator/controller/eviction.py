@@ -18,15 +18,15 @@ _NOT_RECREATED: Final = ("", "Node")
 class EvictionRate:
     """So many evictions in any minute."""
 
-    def __init__(self, most: int):
-        self._most = most
+    def __init__(self, maximum: int):
+        self._maximum = maximum
         self._times: deque[float] = deque()
 
     def allows(self, now: float) -> bool:
         """Whether one more is allowed at this time (seconds of any steady clock)."""
         while self._times and now - self._times[0] >= _MINUTE:
             self._times.popleft()
-        return len(self._times) < self._most
+        return len(self._times) < self._maximum
 
     def note(self, now: float) -> None:
         self._times.append(now)

@@ -1,63 +1,63 @@
-"""What the operator shows of itself: /livez and /readyz on one port, /metrics on another."""
+"""Whether this replica is alive and ready, as lists of problems: an empty list means healthy."""
 
 from __future__ import annotations
 
+import asyncio
+import ssl
 from typing import TYPE_CHECKING
 
-from aiohttp import web
-
-from pannier_operator.metrics import CONTENT_TYPE
-
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
+    from collections.abc import Sequence
 
-    from pannier_operator.metrics import Metrics
-
-
-class HealthServers:
-    """Two small servers. `liveness` and `readiness` give what is wrong; nothing is good."""
-
-    def __init__(
-        self,
-        metrics: Metrics,
-        liveness: Callable[[], Awaitable[list[str]]],
-        readiness: Callable[[], Awaitable[list[str]]],
-        gauges: Callable[[], None],
-    ):
-        self._metrics = metrics
-        self._liveness = liveness
-        self._readiness = readiness
-        self._gauges = gauges
-        self._runners: list[web.AppRunner] = []
-
-    async def start(self, health_port: int, metrics_port: int) -> None:
-        """Raises OSError when a port is taken."""
-        await self._serve(health_port, {"/livez": self._livez, "/readyz": self._readyz})
-        await self._serve(metrics_port, {"/metrics": self._text})
-
-    async def stop(self) -> None:
-        for runner in self._runners:
-            await runner.cleanup()
-
-    async def _serve(self, port: int, routes: dict[str, Callable[[web.Request], Awaitable[web.Response]]]) -> None:
-        application = web.Application()
-        for path, handler in routes.items():
-            application.router.add_get(path, handler)
-        runner = web.AppRunner(application, handle_signals=False, access_log=None)
-        await runner.setup()
-        self._runners.append(runner)
-        await web.TCPSite(runner, None, port).start()
-
-    async def _livez(self, _: web.Request) -> web.Response:
-        return _answer(await self._liveness())
-
-    async def _readyz(self, _: web.Request) -> web.Response:
-        return _answer(await self._readiness())
-
-    async def _text(self, _: web.Request) -> web.Response:
-        self._gauges()
-        return web.Response(body=self._metrics.text().encode(), headers={"Content-Type": CONTENT_TYPE})
+    from pannier_operator.cluster.cache import ClusterCache
+    from pannier_operator.cluster.resync import Resync
+    from pannier_operator.webhook.rotation import CertificateRotation
 
 
-def _answer(problems: list[str]) -> web.Response:
-    return web.Response(status=503 if problems else 200, text="\n".join(problems or ["ok"]) + "\n")
+class Health:
+    """Checks the parts of one replica for its probes."""
+
+    def __init__(self, cache: ClusterCache, resync: Resync, certificate: CertificateRotation, webhook_port: int):
+        self._cache = cache
+        self._resync = resync
+        self._certificate = certificate
+        self._webhook_port = webhook_port
+        self.tasks: Sequence[asyncio.Task[None]] = ()
+        """The control plane's parts; none may end. Empty until they are started."""
+        self.is_leaving = False
+        """Whether SIGTERM has come."""
+
+    async def liveness(self) -> list[str]:
+        """Return the problems that only a restart can solve."""
+        problems = self._resync.problems()
+        problems += [f"a part has ended: {task.exception()!r}" for task in self.tasks if _has_failed(task)]
+        if self.tasks and not self.is_leaving:
+            problems += await self._webhook_problems()
+        return problems
+
+    async def readiness(self) -> list[str]:
+        """Return what keeps this replica from answering webhooks."""
+        if self.is_leaving:
+            return ["leaving"]
+        problems = [] if self._certificate.is_valid() else ["there is no valid certificate"]
+        problems += [] if self._cache.is_filled else ["the cluster has not been listed yet"]
+        return problems + await self._webhook_problems()
+
+    async def _webhook_problems(self) -> list[str]:
+        """Make a TLS handshake with our own webhook server, as the API server does."""
+        trusting = ssl.create_default_context()
+        trusting.check_hostname = False
+        trusting.verify_mode = ssl.CERT_NONE
+        port = self._webhook_port
+        try:
+            async with asyncio.timeout(3):
+                _, writer = await asyncio.open_connection("127.0.0.1", port, ssl=trusting)
+                writer.close()
+                await writer.wait_closed()
+        except (OSError, TimeoutError) as error:
+            return [f"the webhook server on port {port} does not answer: {error or 'no answer in 3 s'}"]
+        return []
+
+
+def _has_failed(task: asyncio.Task[None]) -> bool:
+    return task.done() and not task.cancelled() and task.exception() is not None

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 _SYSTEM_NAMESPACES: Final = ("kube-system", "kube-public", "kube-node-lease")
-_NEXT_ATTEMPT: Final = 5.0
+_RETRY: Final = 5.0
 """Seconds until an eviction that was not allowed is tried again."""
 
 
@@ -34,13 +34,13 @@ class MissedPods:
     def __init__(
         self,
         api: ClusterApi,
-        state: ClusterCache,
+        cache: ClusterCache,
         namespaces: NamespaceCache,
         settings: ReconcilingSettings,
         metrics: Metrics,
     ):
         self._api = api
-        self._state = state
+        self._cache = cache
         self._namespaces = namespaces
         self._settings = settings
         self._metrics = metrics
@@ -49,7 +49,7 @@ class MissedPods:
 
     async def handle(self, namespace: str) -> float | None:
         """Tell of the namespace's missed pods, and evict what may be; seconds until the next attempt, if any."""
-        missed = {pod["metadata"]["uid"]: pod for pod in self._state.pods(namespace) if _counts(pod)}
+        missed = {pod["metadata"]["uid"]: pod for pod in self._cache.pods(namespace) if _counts(pod)}
         if missed and await self._namespaces.misses_no_sidecars(namespace):
             return None
         for uid in missed.keys() - self._reported:
@@ -60,11 +60,11 @@ class MissedPods:
         if not self._settings.evicts_missed_pods:
             return None
         waiting = [pod for pod in missed.values() if is_recreated(pod) and not await self._evict(pod)]
-        return _NEXT_ATTEMPT if waiting else None
+        return _RETRY if waiting else None
 
     def count(self) -> None:
         """Put their number into the metrics, and forget those that have gone."""
-        missed = {pod["metadata"]["uid"] for pod in self._state.missed_pods() if _counts(pod)}
+        missed = {pod["metadata"]["uid"] for pod in self._cache.missed_pods() if _counts(pod)}
         self._metrics.set("missed_pods", len(missed))
         self._reported &= missed
 

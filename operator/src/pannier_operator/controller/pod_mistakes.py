@@ -19,15 +19,15 @@ if TYPE_CHECKING:
 class PodMistakes:
     """Reports them, namespace by namespace."""
 
-    def __init__(self, api: ClusterApi, state: ClusterCache):
+    def __init__(self, api: ClusterApi, cache: ClusterCache):
         self._api = api
-        self._state = state
+        self._cache = cache
         self._reported: dict[str, dict[str, tuple[str, ...]]] = {}
         """By namespace and the uids of its pods, what Events have been written about."""
 
     async def report(self, namespace: str) -> None:
         """Write Events for the mistakes of pods that are new, or whose mistakes are."""
-        pods = {pod["metadata"]["uid"]: pod for pod in self._state.pods(namespace) if pod["mistakes"]}
+        pods = {pod["metadata"]["uid"]: pod for pod in self._cache.pods(namespace) if pod["mistakes"]}
         before = self._reported.pop(namespace, {})
         for uid, pod in pods.items():
             if before.get(uid) != pod["mistakes"]:

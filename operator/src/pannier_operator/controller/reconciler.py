@@ -1,7 +1,7 @@
-"""The look: what each app's Secret, each Component's status and each Event should be, and the difference applied.
+"""Reconciles namespaces: computes what Secrets, statuses and Events should be, and applies the difference.
 
-A look at a namespace begins from what exists, so it does not matter what it was that happened, whether it was noticed,
-or which replica looks. Events only say where to look again; from time to time everything is looked at.
+A reconcile is level-triggered: it starts from what exists, so it does not matter which event caused it, whether an
+event was missed, or which replica runs it. Events only enqueue a namespace; a resync enqueues all of them.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import time
 from base64 import b64decode
 from datetime import UTC, datetime
 from functools import partial
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from pannier_operator.cluster.cache import is_alive, is_ours, is_own_secret, is_running
 from pannier_operator.cluster.errors import ApiError, ApiRefusedError
@@ -48,79 +48,94 @@ Manifest = dict[str, Any]
 Secrets = dict[str, dict[str, bytes]]
 
 _DEBOUNCE: Final = 0.05
-"""Seconds from the first event to the look, so that a burst of them is one look."""
-_AT_ONCE: Final = 4
-"""Namespaces looked at together."""
+"""Seconds from the first event to the reconcile, so that a burst of events causes one."""
+_MAX_CONCURRENT: Final = 4
+"""Namespaces reconciled at the same time."""
 _RETRY: Final = 2.0
 _RETRY_AFTER_FAULT: Final = 30.0
 
 
+class _Snapshot(NamedTuple):
+    """What a reconcile starts from. Its steps all read this one, so that Secrets and statuses agree."""
+
+    namespace: str
+    pods: list[Manifest]
+    """Those that mount an app's components and have not ended."""
+    apps: list[str]
+    components: NamespaceComponents
+    secrets: Secrets
+
+
 class Reconciler:
-    """Looks at namespaces when told to, while this replica leads."""
+    """Reconciles the namespaces that are enqueued, while this replica leads."""
 
     def __init__(
         self,
         api: ClusterApi,
-        state: ClusterCache,
-        reports: SidecarProber,
-        missed: MissedPods,
+        cache: ClusterCache,
+        prober: SidecarProber,
+        missed_pods: MissedPods,
         namespaces: NamespaceCache,
         settings: ReconcilingSettings,
         metrics: Metrics,
     ):
         self._api = api
-        self._state = state
-        self._reports = reports
-        self._missed = missed
+        self._cache = cache
+        self._prober = prober
+        self._missed_pods = missed_pods
         self._namespaces = namespaces
         self._metrics = metrics
-        self._mistakes = PodMistakes(api, state)
-        self._deliverer = Deliverer(api, state, reports, settings.unused_secret_grace, metrics)
+        self._mistakes = PodMistakes(api, cache)
+        self._deliverer = Deliverer(api, cache, prober, settings.unused_secret_grace, metrics)
         self._due: dict[str, float] = {}
+        """Enqueued namespaces, and when to reconcile them (`time.monotonic`)."""
         self._busy: set[str] = set()
-        self._asking: set[str] = set()
+        """Namespaces that are being reconciled."""
+        self._probing: set[str] = set()
+        """Namespaces whose sidecars are being probed."""
         self._tasks: set[asyncio.Task[None]] = set()
         self._changed = asyncio.Event()
         self._secrets: dict[tuple[str, str], tuple[str, dict[str, bytes]]] = {}
+        """By namespace and name, the version and values of each Secret that components refer to."""
         self.leads = False
 
     def enqueue(self, namespace: str, after: float = _DEBOUNCE) -> None:
-        """Look at the namespace in so many seconds, if no earlier look is due."""
+        """Reconcile the namespace in `after` seconds, unless it is due earlier."""
         if self.leads:
             due = time.monotonic() + after
             self._due[namespace] = min(due, self._due.get(namespace, due))
             self._changed.set()
 
     def lead(self, leads: bool) -> None:
-        """Begin with everything, or stop."""
+        """Enqueue all namespaces, or stop reconciling."""
         self.leads = leads
         self._due.clear()
-        for namespace in self._state.namespaces():
+        for namespace in self._cache.namespaces():
             self.enqueue(namespace)
 
     def count(self) -> None:
-        """Put what exists into the metrics, and forget what is known of pods that have gone."""
-        namespaces = self._state.namespaces()
-        components = [each for namespace in namespaces for each in self._state.components(namespace)]
+        """Set the gauges of what exists, and forget the probe results of pods that are gone."""
+        namespaces = self._cache.namespaces()
+        components = [each for namespace in namespaces for each in self._cache.components(namespace)]
         ready = sum(map(_is_ready, components))
         self._metrics.set("components", ready, ready="true")
         self._metrics.set("components", len(components) - ready, ready="false")
-        self._metrics.set("apps", sum(len(self._state.running_apps(namespace)) for namespace in namespaces))
+        self._metrics.set("apps", sum(len(self._cache.running_apps(namespace)) for namespace in namespaces))
         self._deliverer.count()
-        self._reports.retain({pod["metadata"]["uid"] for name in namespaces for pod in self._state.pods(name)})
+        self._prober.retain({pod["metadata"]["uid"] for name in namespaces for pod in self._cache.pods(name)})
 
     async def run(self) -> None:
-        """Look at what is due, until cancelled."""
+        """Reconcile what is due, until cancelled."""
         while True:
             self._changed.clear()
             now = time.monotonic()
             for namespace in [name for name, due in self._due.items() if due <= now and name not in self._busy]:
-                if len(self._busy) < _AT_ONCE:
+                if len(self._busy) < _MAX_CONCURRENT:
                     del self._due[namespace]
                     self._busy.add(namespace)
                     self._start(namespace, self._reconcile(namespace))
             waiting = [due for name, due in self._due.items() if name not in self._busy]
-            pause = max(0.0, min(waiting) - now) if waiting and len(self._busy) < _AT_ONCE else None
+            pause = max(0.0, min(waiting) - now) if waiting and len(self._busy) < _MAX_CONCURRENT else None
             await wait_for_event(self._changed, pause)
 
     def _start(self, namespace: str, work: Coroutine[Any, Any, None]) -> None:
@@ -129,12 +144,12 @@ class Reconciler:
         task.add_done_callback(partial(self._ended, namespace))
 
     def _ended(self, namespace: str, task: asyncio.Task[None]) -> None:
-        """A mistake of ours holds up one namespace, says so, and is tried again: an event may have mended it."""
+        """Log a bug of ours and retry later: it stops this namespace only, and a later event may avoid it."""
         self._tasks.discard(task)
         if task.cancelled() or (error := task.exception()) is None:
             return
         self._metrics.count("reconcile_total", result="failed")
-        logger.error("Looking at namespace %s ended with a fault of the operator", namespace, exc_info=error)
+        logger.error("Reconciling namespace %s failed by a fault of the operator", namespace, exc_info=error)
         self.enqueue(namespace, _RETRY_AFTER_FAULT)
 
     async def _reconcile(self, namespace: str) -> None:
@@ -144,7 +159,7 @@ class Reconciler:
             if isinstance(error, ApiRefusedError) and error.is_namespace_terminating:
                 return
             self._metrics.count("reconcile_total", result="failed")
-            logger.warning("Looking at namespace %s failed and is tried again: %s", namespace, error)
+            logger.warning("Reconciling namespace %s failed and is tried again: %s", namespace, error)
             self.enqueue(namespace, _RETRY)
         else:
             self._metrics.count("reconcile_total", result="completed")
@@ -153,61 +168,73 @@ class Reconciler:
             self._changed.set()
 
     async def _apply_desired_state(self, namespace: str) -> None:
-        pods = [pod for pod in self._state.pods(namespace) if is_ours(pod) and is_alive(pod)]
+        """Apply what the namespace's Secrets, pods, statuses and Events should be, in this order and for these reasons.
+
+        1. Take the snapshot that the other steps read.
+        2. Deliver: new pods wait for their app's Secret, so nothing comes before it.
+        3. Remove unused Secrets, now that every app that has pods has its own.
+        4. Probe sidecars: which version they should have read is known since step 2. Probes run in the background, and
+           the namespace is enqueued again when they have ended.
+        5. Write statuses, which say what steps 2 and 4 have found.
+        6. Report missed pods and mistakes in annotations. Eviction comes last, so that a new pod finds its Secret.
+
+        The first ApiError ends a reconcile; the retry begins at step 1. What the API server refuses for one object, its
+        step handles and returns in how many seconds to try again.
+        """
+        pods = [pod for pod in self._cache.pods(namespace) if is_ours(pod) and is_alive(pod)]
         if not pods and not await self._namespaces.is_ours(namespace):
-            self._requeue(namespace, [await self._deliverer.remove_unused(namespace, [])])
+            self._enqueue_retries(namespace, [await self._deliverer.remove_unused(namespace, [])])
             return
+        snapshot = await self._take_snapshot(namespace, pods)
+        deliveries = await self._deliver(snapshot)
+        retries = [delivery.retry_after for delivery in deliveries.values()]
+        retries.append(await self._deliverer.remove_unused(namespace, snapshot.apps))
+        expected = self._expected(snapshot)
+        self._schedule_probes(namespace, expected)
+        retries += await self._write_statuses(snapshot, deliveries, expected)
+        retries.append(await self._missed_pods.handle(namespace))
+        await self._mistakes.report(namespace)
+        self._enqueue_retries(namespace, retries)
+
+    def _enqueue_retries(self, namespace: str, retries: Iterable[float | None]) -> None:
+        for seconds in retries:
+            if seconds is not None:
+                self.enqueue(namespace, seconds)
+
+    # --- 1. the snapshot ----------------------------------------------------------------------------------------------
+
+    async def _take_snapshot(self, namespace: str, pods: list[Manifest]) -> _Snapshot:
         apps = sorted({app_id_of(pod) for pod in pods})
         await self._refresh_components_of_new_apps(apps, namespace)
-        neighbourhood = NamespaceComponents(self._state.components(namespace))
-        secrets = await self._secrets_of(namespace, neighbourhood)
-        delivered = {app: await self._deliverer.deliver(app, namespace, neighbourhood, secrets, pods) for app in apps}
-        self._deliverer.forget_others(namespace, apps)
-        pauses = [delivery.pause for delivery in delivered.values()]
-        pauses.append(await self._deliverer.remove_unused(namespace, apps))
-        states = {app: self._state_of(app, namespace, delivery) for app, delivery in delivered.items()}
-        expected = self._expected(namespace, neighbourhood, pods)
-        self._schedule_probes(namespace, expected)
-        reports = {app: [self._reports.report_on(each) for each in pods] for app, pods in expected.items()}
-        were_probed = all(self._reports.were_probed(pods) for pods in expected.values())
-        for member in neighbourhood.members:
-            if were_probed or not is_current(member.manifest):
-                status = status_of(member.manifest, neighbourhood, secrets, states, reports, datetime.now(UTC))
-                pauses.append(await self._write_status(dict(member.manifest), status))
-        pauses.append(await self._missed.handle(namespace))
-        await self._mistakes.report(namespace)
-        self._requeue(namespace, pauses)
-
-    def _requeue(self, namespace: str, pauses: Iterable[float | None]) -> None:
-        for pause in pauses:
-            if pause is not None:
-                self.enqueue(namespace, pause)
-
-    # --- what a look begins from --------------------------------------------------------------------------------------
+        components = NamespaceComponents(self._cache.components(namespace))
+        return _Snapshot(namespace, pods, apps, components, await self._secrets_of(namespace, components))
 
     async def _refresh_components_of_new_apps(self, apps: Iterable[str], namespace: str) -> None:
-        """An app's first pods wait for its Secret, and start with what is in it: nothing that was there before them may
-        be missing only because one watch is slower than the other."""
-        if any(self._state.secret(namespace, secret_name(app)) is None for app in apps):
-            for component in await self._api.components_in(namespace):
-                self._state.put("components", component)
+        """List the Components if an app has no Secret yet.
 
-    async def _secrets_of(self, namespace: str, neighbourhood: NamespaceComponents) -> Secrets:
-        """The keys of the namespace's Secrets, with the values of those that components refer to."""
+        An app's first pods start with the first Secret that they see. A Component that was created before them must be
+        in it, even if the watch of Components is behind the watch of pods.
+        """
+        if any(self._cache.secret(namespace, secret_name(app)) is None for app in apps):
+            for component in await self._api.components_in(namespace):
+                self._cache.put("components", component)
+
+    async def _secrets_of(self, namespace: str, components: NamespaceComponents) -> Secrets:
+        """Return the keys of the namespace's Secrets, with the values of those that components refer to."""
         secrets: Secrets = {
             secret["metadata"]["name"]: dict.fromkeys(secret["data"], b"")
-            for secret in self._state.secrets(namespace)
+            for secret in self._cache.secrets(namespace)
             if not is_own_secret(secret)
         }
-        for name in _referred_to(neighbourhood) & secrets.keys():
+        for name in _referred_to(components) & secrets.keys():
             values = await self._values_of(namespace, name)
             if values is not None:
                 secrets[name] = values
         return secrets
 
     async def _values_of(self, namespace: str, name: str) -> dict[str, bytes] | None:
-        """The data of a Secret, read again only when its version is another one."""
-        kept = self._state.secret(namespace, name)
+        """Return the data of a Secret, read again only when its version has changed."""
+        kept = self._cache.secret(namespace, name)
         known = self._secrets.get((namespace, name))
         if kept is not None and known is not None and known[0] == kept["metadata"]["resourceVersion"]:
             return known[1]
@@ -217,60 +244,95 @@ class Reconciler:
             return None
         values = {key: b64decode(value) for key, value in (found.get("data") or {}).items()}
         self._secrets[namespace, name] = (found["metadata"]["resourceVersion"], values)
-        self._state.put("secrets", found)
+        self._cache.put("secrets", found)
         return values
 
-    def _state_of(self, app: str, namespace: str, delivery: Delivery) -> App:
-        refusal = delivery.refusal.message if delivery.refusal is not None else ""
-        return App(self._generations(namespace, app), delivery.too_large, refusal)
+    # --- 2. delivery --------------------------------------------------------------------------------------------------
+
+    async def _deliver(self, snapshot: _Snapshot) -> dict[str, Delivery]:
+        deliveries = {
+            app: await self._deliverer.deliver(
+                app, snapshot.namespace, snapshot.components, snapshot.secrets, snapshot.pods
+            )
+            for app in snapshot.apps
+        }
+        self._deliverer.forget_others(snapshot.namespace, snapshot.apps)
+        return deliveries
 
     def _generations(self, namespace: str, app: str) -> dict[str, int]:
-        secret = self._state.secret(namespace, secret_name(app))
+        """Return the generations of the components in an app's Secret as it is now."""
+        secret = self._cache.secret(namespace, secret_name(app))
         return generations_in(secret) if secret is not None and is_own_secret(secret) else {}
 
-    # --- what sidecars say --------------------------------------------------------------------------------------------
+    # --- 4. probes of sidecars ----------------------------------------------------------------------------------------
 
-    def _expected(
-        self, namespace: str, neighbourhood: NamespaceComponents, pods: Iterable[Manifest]
-    ) -> dict[str, list[Expected]]:
-        """The running pods of each app and what they should be serving."""
+    def _expected(self, snapshot: _Snapshot) -> dict[str, list[Expected]]:
+        """Return the running pods of each app and what they should be serving."""
+        namespace = snapshot.namespace
         found: dict[str, list[Expected]] = {}
-        for pod in pods:
+        for pod in snapshot.pods:
             app = app_id_of(pod)
-            secret = self._state.secret(namespace, secret_name(app))
+            secret = self._cache.secret(namespace, secret_name(app))
             if not is_running(pod) or secret is None:
                 continue
             delivered = self._generations(namespace, app)
-            stores = [each.name for each in what_app_sees(app, namespace, neighbourhood) if each.is_state_store]
+            stores = [each.name for each in what_app_sees(app, namespace, snapshot.components) if each.is_state_store]
             wanted = [name for name in stores if name in delivered]
             expected = Expected(pod, version_in(secret), delivered, wanted, status_key_in(secret))
             found.setdefault(app, []).append(expected)
         return found
 
     def _schedule_probes(self, namespace: str, expected: Mapping[str, list[Expected]]) -> None:
-        if namespace in self._asking:
+        """Start the probes that are due, or enqueue the namespace for the next one."""
+        if namespace in self._probing:
             return
-        dues = [(each, self._reports.due_at(each)) for pods in expected.values() for each in pods]
+        dues = [(each, self._prober.due_at(each)) for pods in expected.values() for each in pods]
         now = time.monotonic()
-        to_ask = [each for each, due in dues if due is not None and due <= now]
+        to_probe = [each for each, due in dues if due is not None and due <= now]
         later = [due for _, due in dues if due is not None and due > now]
-        if to_ask:
-            self._asking.add(namespace)
-            self._start(namespace, self._probe(namespace, to_ask))
+        if to_probe:
+            self._probing.add(namespace)
+            self._start(namespace, self._probe(namespace, to_probe))
         elif later:
             self.enqueue(namespace, min(later) - now)
 
     async def _probe(self, namespace: str, pods: list[Expected]) -> None:
         try:
-            await self._reports.probe(pods)
+            await self._prober.probe(pods)
         finally:
-            self._asking.discard(namespace)
+            self._probing.discard(namespace)
             self.enqueue(namespace)
 
-    # --- status and Events --------------------------------------------------------------------------------------------
+    # --- 5. statuses and their Events ---------------------------------------------------------------------------------
+
+    async def _write_statuses(
+        self, snapshot: _Snapshot, deliveries: Mapping[str, Delivery], expected: Mapping[str, list[Expected]]
+    ) -> list[float | None]:
+        """Write the statuses that differ; return the seconds until the next attempt for each that was refused.
+
+        Until every sidecar has been probed once, only Components whose status is about an earlier generation get a new
+        one: the previous leader's findings stand, so a change of leader changes no status.
+        """
+        namespace, components = snapshot.namespace, snapshot.components
+        apps = {app: self._app(app, namespace, delivery) for app, delivery in deliveries.items()}
+        reports = {app: [self._prober.report_on(each) for each in pods] for app, pods in expected.items()}
+        were_probed = all(self._prober.were_probed(pods) for pods in expected.values())
+        retries = []
+        for member in components.members:
+            if were_probed or not is_current(member.manifest):
+                status = status_of(member.manifest, components, snapshot.secrets, apps, reports, datetime.now(UTC))
+                retries.append(await self._write_status(dict(member.manifest), status))
+        return retries
+
+    def _app(self, app: str, namespace: str, delivery: Delivery) -> App:
+        refusal = delivery.refusal.message if delivery.refusal is not None else ""
+        return App(self._generations(namespace, app), delivery.too_large, refusal)
 
     async def _write_status(self, component: Manifest, status: Mapping[str, Any]) -> float | None:
-        """Write one Component's status; seconds until the next attempt where it is refused, which stops no other."""
+        """Write one Component's status and its Events; return the seconds until the next attempt if it is refused.
+
+        A refusal does not stop the statuses of other Components.
+        """
         if component["metadata"].get("deletionTimestamp") or not status_differs(dict(status), component):
             return None
         before = component.get("status")
@@ -284,16 +346,17 @@ class Reconciler:
             return _RETRY_AFTER_FAULT
         if written is None:
             return None
-        self._state.put("components", written)
+        self._cache.put("components", written)
         now = datetime.now(UTC)
         for event in events_between(before, dict(status)):
             await self._api.create_event(event_of_component(component, event, status, now))
         return None
 
 
-def _referred_to(neighbourhood: NamespaceComponents) -> set[str]:
-    components = [member.component for member in neighbourhood.members if member.component is not None]
-    return {reference.name for component in components for _, reference in references_of(component)}
+def _referred_to(components: NamespaceComponents) -> set[str]:
+    """Return the names of the Secrets that components refer to."""
+    readable = [member.component for member in components.members if member.component is not None]
+    return {reference.name for component in readable for _, reference in references_of(component)}
 
 
 def _is_ready(component: Manifest) -> bool:

@@ -1,7 +1,8 @@
-"""When a pod's annotation is touched, so that the kubelet shows it a changed Secret at once. Pure.
+"""When to annotate a pod, so that the kubelet refreshes the volume of a changed Secret at once. Pure.
 
-The kubelet looks at a pod's volumes when the pod changes, and otherwise once a minute. It may look before it has heard
-of the Secret's change itself; then a sidecar says that it has read an earlier version, and its pod is touched again.
+The kubelet syncs a pod's volumes when the pod changes, and otherwise about once a minute. It may sync before its own
+watch has reported the changed Secret. The sidecar then reports that it has read an earlier version, and the pod is
+annotated again.
 """
 
 from __future__ import annotations
@@ -14,24 +15,24 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 COMPONENTS_ANNOTATION: Final = "pannier.dev/components"
-"""On a pod: which version of its app's Secret it should see, and how often that had to be said again."""
+"""On a pod: the version of its app's Secret that it should see and, after a dot, how often the refresh was repeated."""
 _MAX_REPEATS: Final = 20
-"""A pod that never follows is not touched for ever."""
+"""A pod that never follows is not annotated for ever."""
 
 
-def refresh_mark(pod: Mapping[str, Any], secret: Mapping[str, Any], missed: int) -> str | None:
-    """What the annotation should become; None when there is no need to touch the pod.
+def refresh_mark(pod: Mapping[str, Any], secret: Mapping[str, Any], unread_probes: int) -> str | None:
+    """Return the annotation's next value; None if the pod needs no refresh.
 
-    `secret` is its app's, with `changed` among its metadata. `missed` says how often the pod's sidecar was asked since
-    and had not read this version.
+    `secret` is its app's, with `changed` among its metadata. `unread_probes` counts the probes since the Secret's
+    change in which the pod's sidecar had not read this version.
     """
     metadata, version = pod["metadata"], version_in(secret)
-    told = (metadata.get("annotations") or {}).get(COMPONENTS_ANNOTATION, "")
+    annotated = (metadata.get("annotations") or {}).get(COMPONENTS_ANNOTATION, "")
     if metadata.get("deletionTimestamp"):
         return None
-    if missed:
-        mark = f"{version}.{min(missed, _MAX_REPEATS)}"
-        return mark if mark != told else None
-    is_told = told.partition(".")[0] == version
+    if unread_probes:
+        mark = f"{version}.{min(unread_probes, _MAX_REPEATS)}"
+        return mark if mark != annotated else None
+    is_annotated = annotated.partition(".")[0] == version
     is_newer = secret["metadata"]["changed"] < metadata["creationTimestamp"]
-    return None if is_told or is_newer else version
+    return None if is_annotated or is_newer else version

@@ -122,9 +122,9 @@ def kilobytes(value: str) -> str | None:
     return None if value == "-1" else f"{_units_below(value, 2_097_151, 'kilobytes')}Ki"
 
 
-def _units_below(value: str, most: int, unit: str) -> int:
+def _units_below(value: str, maximum: int, unit: str) -> int:
     number = int(value) if re.fullmatch(r"\d{1,7}", value, re.ASCII) else 0
-    if not 1 <= number <= most:
+    if not 1 <= number <= maximum:
         raise ValueError(f"write a number of {unit}, such as 4")
     return number
 

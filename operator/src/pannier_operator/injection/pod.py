@@ -34,7 +34,7 @@ def inject(pod: Mapping[str, Any], injection: Injection) -> dict[str, Any]:
         [{"name": name} for name in injection.settings.image_pull_secrets],
     )
     for container in _app_containers(spec, injection):
-        _write_status(container, injection)
+        _add_environment(container, injection)
     if injection.is_native:
         # First, so that the app's own init containers find the API too.
         _part(spec, "initContainers", []).insert(0, sidecar)
@@ -57,7 +57,7 @@ def _app_containers(spec: Mapping[str, Any], injection: Injection) -> list[dict[
     return [*(spec.get("initContainers") or ()), *containers] if injection.is_native else containers
 
 
-def _write_status(container: dict[str, Any], injection: Injection) -> None:
+def _add_environment(container: dict[str, Any], injection: Injection) -> None:
     """Let a container know where the API is; what it sets itself stays."""
     variables = app_environment(injection.options)
     _add_by_name(

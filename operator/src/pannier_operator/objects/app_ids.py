@@ -22,7 +22,7 @@ SIDECAR_NAME: Final = "daprd"
 """The container; Dapr's tools look for this name."""
 MIRROR_ANNOTATION: Final = "kubernetes.io/config.mirror"
 """On pods that a kubelet runs from a file: nobody can change them."""
-LONGEST: Final = 63
+MAX_LENGTH: Final = 63
 """Of an app id: it is the value of a label. The Secret's name (253) leaves more room."""
 
 HASH_LABELS: Final = ("pod-template-hash", "rollouts-pod-template-hash")
@@ -55,8 +55,8 @@ def app_id_of(pod: Mapping[str, Any], cron_job: str = "") -> str:
 
 def problem_with(app_id: str) -> str | None:
     """What keeps an app id from being the name of a Secret and the value of a label; None when nothing does."""
-    if len(app_id) > LONGEST:
-        return f"has {len(app_id)} characters; write one of {LONGEST} at most"
+    if len(app_id) > MAX_LENGTH:
+        return f"has {len(app_id)} characters; write one of {MAX_LENGTH} at most"
     if not _SUBDOMAIN.fullmatch(app_id):
         return "is no DNS name; write lower-case letters, digits and '-', beginning and ending with a letter or digit"
     return None

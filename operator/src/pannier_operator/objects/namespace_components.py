@@ -55,11 +55,11 @@ class NamespaceComponents:
 
     def __init__(self, manifests: Iterable[Manifest]):
         """Judge them. Those of one age stand by name, so every replica settles a race alike."""
-        members = [judge_alone(manifest) for manifest in sorted(manifests, key=_age)]
+        members = [judge_alone(manifest) for manifest in sorted(manifests, key=_age_key)]
         sound = [(index, member.accepted) for index, member in enumerate(members)]
-        standing = [(index, component) for index, component in sound if component is not None]
-        verdicts = conflicts_in_turn([component for _, component in standing])
-        for (index, component), conflicts in zip(standing, verdicts, strict=True):
+        valid = [(index, component) for index, component in sound if component is not None]
+        verdicts = conflicts_in_turn([component for _, component in valid])
+        for (index, component), conflicts in zip(valid, verdicts, strict=True):
             if conflicts:
                 member = members[index]
                 members[index] = Member(member.manifest, component, member.problems, conflicts)
@@ -129,6 +129,6 @@ def annotation_of(manifest: Manifest, name: str) -> str | None:
     return value if isinstance(value, str) else None
 
 
-def _age(manifest: Manifest) -> tuple[str, str]:
+def _age_key(manifest: Manifest) -> tuple[str, str]:
     """RFC 3339 times in UTC sort as texts; what has no time yet is the youngest."""
     return text_of(manifest, "creationTimestamp") or "~", text_of(manifest, "name")

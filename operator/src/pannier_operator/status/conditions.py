@@ -66,12 +66,12 @@ def status_of(
     their data decoded, `apps` the app ids that have pods there, and `reports` what the sidecar of each running pod
     answers. `now` is when a condition that changes has changed; one that does not, keeps its time.
     """
-    neighbourhood = _with(component, neighbours)
-    member = neighbourhood.member(text_of(component, "name")) or judge_alone(component)
+    components = _with(component, neighbours)
+    member = components.member(text_of(component, "name")) or judge_alone(component)
     accepted = member.accepted
     seeing = {app: apps[app] for app in sorted(apps) if accepted is not None and accepted.is_visible_to(app)}
     ready = [app for app in seeing if accepted is not None and not _not_ready(member, accepted, app, seeing, reports)]
-    findings = _findings(member, neighbourhood, secrets, seeing, reports)
+    findings = _findings(member, components, secrets, seeing, reports)
     return {
         "observedGeneration": member.generation,
         "actor": accepted is not None and accepted.holds_actor_state,
@@ -95,7 +95,7 @@ def is_current(component: Manifest) -> bool:
 
 def events_between(before: object, after: Status) -> list[Event]:
     """What to tell of a change of status: conditions that became false, and Ready when it became true."""
-    told = []
+    events = []
     earlier = _by_type(before)
     for type_, condition in _by_type(after).items():
         was = earlier.get(type_, {})
@@ -106,10 +106,10 @@ def events_between(before: object, after: Status) -> list[Event]:
             continue
         if condition.get("status") == "True":
             if type_ == "Ready":
-                told.append(Event("Normal", reason, message))
-        elif reason not in _PASSING and all(event.reason != reason for event in told):  # Ready repeats what blocks it
-            told.append(Event("Warning", reason, message))
-    return told
+                events.append(Event("Normal", reason, message))
+        elif reason not in _PASSING and all(event.reason != reason for event in events):  # Ready repeats what blocks it
+            events.append(Event("Warning", reason, message))
+    return events
 
 
 def _with(component: Manifest, neighbours: NamespaceComponents | Iterable[Manifest]) -> NamespaceComponents:
@@ -122,13 +122,13 @@ def _with(component: Manifest, neighbours: NamespaceComponents | Iterable[Manife
 
 def _findings(
     member: Member,
-    neighbourhood: NamespaceComponents,
+    components: NamespaceComponents,
     secrets: Mapping[str, Mapping[str, bytes]],
     seeing: Mapping[str, App],
     reports: Mapping[str, Sequence[Report]],
 ) -> list[Finding]:
     accepted = _accepted(member)
-    resolved = _resolved(member, neighbourhood, secrets)
+    resolved = _resolved(member, components, secrets)
     delivered = _delivered(member, accepted, seeing)
     blocking = next((each for each in (accepted, resolved, delivered) if each.status != "True"), None)
     if blocking is not None:
@@ -152,16 +152,14 @@ def _accepted(member: Member) -> Finding:
     return Finding("True", "Accepted", "nothing is wrong with it")
 
 
-def _resolved(
-    member: Member, neighbourhood: NamespaceComponents, secrets: Mapping[str, Mapping[str, bytes]]
-) -> Finding:
+def _resolved(member: Member, components: NamespaceComponents, secrets: Mapping[str, Mapping[str, bytes]]) -> Finding:
     component = member.component
     if component is None or not is_served(component):
         return Finding("Unknown", "NotJudged", "a component that is not accepted has no secrets looked up")
     missing = [lack.problem for lack in unresolved_in(component, secrets)]
     if missing:
         return Finding("False", "SecretMissing", _joined(missing))
-    strange = list(secret_store_problems(component, neighbourhood.accepted()))
+    strange = list(secret_store_problems(component, components.accepted()))
     if strange:
         return Finding("False", "SecretStoreMissing", _joined(strange))
     count = len(references_of(component))

@@ -1,4 +1,4 @@
-"""From time to time everything is listed: what was missed is mended, and a watch that has died is noticed."""
+"""A resync repairs the cache with a full list, and detects a watch that has died."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class Cluster:
     def __init__(self) -> None:
         self.components: list[dict[str, Any]] = []
         self.is_down = False
-        self.looks = 0
+        self.lists = 0
         self.version = 100
 
     async def everything(
@@ -34,7 +34,7 @@ class Cluster:
         if self.is_down:
             raise ApiError("refused")
         if plural == "components":
-            self.looks += 1
+            self.lists += 1
             for each in self.components:
                 take(each)
         return self.version
@@ -56,13 +56,13 @@ def state() -> ClusterCache:
 
 
 @pytest.fixture(autouse=True)
-def no_patience(monkeypatch: pytest.MonkeyPatch) -> None:
+def no_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("_WATCH_LAG", "_RETRY"):
         monkeypatch.setattr(resync, name, 0.01)
 
 
 @asynccontextmanager
-async def looking(cluster: Cluster, state: ClusterCache, interval: float = 0.01) -> AsyncIterator[Resync]:
+async def running(cluster: Cluster, state: ClusterCache, interval: float = 0.01) -> AsyncIterator[Resync]:
     found = Resync(cluster, state, (), interval, Metrics(), lambda: None)  # type: ignore[arg-type]
     task = asyncio.create_task(found.run())
     yield found
@@ -76,69 +76,69 @@ async def until(is_so: Callable[[], object]) -> None:
             await asyncio.sleep(0.01)
 
 
-async def test_what_no_watch_has_told_of_is_kept_all_the_same(cluster: Cluster, state: ClusterCache) -> None:
+async def test_an_object_that_no_watch_has_reported_is_added_by_the_list(cluster: Cluster, state: ClusterCache) -> None:
     state.put("components", component("gone", version=3))
     cluster.components = [component("missed")]
 
-    async with looking(cluster, state):
+    async with running(cluster, state):
         await until(lambda: state.is_filled)
 
     assert [each["metadata"]["name"] for each in state.components("shop")] == ["missed"]
 
 
-async def test_a_watch_that_does_not_tell_of_what_is_there_has_died(cluster: Cluster, state: ClusterCache) -> None:
-    async with looking(cluster, state) as looks:
-        await until(lambda: cluster.looks > 2)
-        assert DIED not in looks.problems()
+async def test_a_watch_that_does_not_report_a_listed_object_has_died(cluster: Cluster, state: ClusterCache) -> None:
+    async with running(cluster, state) as resyncing:
+        await until(lambda: cluster.lists > 2)
+        assert DIED not in resyncing.problems()
         cluster.components = [component("missed")]
-        await until(lambda: DIED in looks.problems())
+        await until(lambda: DIED in resyncing.problems())
 
         state.observe("components", False, component("missed"))
-        await until(lambda: DIED not in looks.problems())
+        await until(lambda: DIED not in resyncing.problems())
 
 
 async def test_a_watch_has_not_died_before_it_has_begun(cluster: Cluster, state: ClusterCache) -> None:
     cluster.components = [component("there-before")]
 
-    async with looking(cluster, state, interval=1000) as looks:
+    async with running(cluster, state, interval=1000) as resyncing:
         await until(lambda: state.is_filled)
-        assert looks.problems() == []
+        assert resyncing.problems() == []
 
 
 async def test_lists_that_fail_for_three_intervals_are_a_problem(cluster: Cluster, state: ClusterCache) -> None:
     cluster.is_down = True
 
-    async with looking(cluster, state) as looks:
-        await until(looks.problems)
-        assert looks.problems()[0].startswith("nothing has been listed for")
+    async with running(cluster, state) as resyncing:
+        await until(resyncing.problems)
+        assert resyncing.problems()[0].startswith("nothing has been listed for")
         cluster.is_down = False
         await until(lambda: state.is_filled)
 
 
-@pytest.mark.parametrize("told", ["by a watch", "by a list call", "of one object"])
-async def test_an_api_server_that_tells_of_an_earlier_time_ends_everything(
-    cluster: Cluster, state: ClusterCache, told: str
+@pytest.mark.parametrize("reported", ["by a watch", "by a list call", "of one object"])
+async def test_an_api_server_whose_versions_go_back_ends_the_operator(
+    cluster: Cluster, state: ClusterCache, reported: str
 ) -> None:
     """It was restored from a backup: everything that is known of it is void, and so are the watches."""
-    if told == "by a watch":
+    if reported == "by a watch":
         state.observe("components", False, component("new", version=130))
         cluster.version = 120
-    elif told == "of one object":
+    elif reported == "of one object":
         state.observe("components", False, component("old", version=90))
         cluster.components, cluster.version = [component("old", version=80)], 150
 
     found = Resync(cluster, state, (), 0.01, Metrics(), lambda: None)  # type: ignore[arg-type]
-    looking = asyncio.create_task(found.run())
-    if told == "by a list call":
-        await until(lambda: cluster.looks > 2)
+    task = asyncio.create_task(found.run())
+    if reported == "by a list call":
+        await until(lambda: cluster.lists > 2)
         cluster.version = 99
 
     with pytest.raises(ResourceVersionRewoundError):
-        await asyncio.wait_for(looking, 20)
+        await asyncio.wait_for(task, 20)
 
 
 class Busy(Cluster):
-    """Whose only object changes while it is listed, which a watch tells of at once."""
+    """Whose only object changes while it is listed, which a watch reports at once."""
 
     def __init__(self, state: ClusterCache) -> None:
         super().__init__()
@@ -158,15 +158,15 @@ class Busy(Cluster):
 async def test_a_watch_that_is_ahead_of_a_list_call_is_no_earlier_time(state: ClusterCache) -> None:
     cluster = Busy(state)
 
-    async with looking(cluster, state):
-        await until(lambda: cluster.looks > 5)
+    async with running(cluster, state):
+        await until(lambda: cluster.lists > 5)
 
 
-async def test_everything_is_listed_at_once_when_that_is_asked_for(cluster: Cluster, state: ClusterCache) -> None:
-    async with looking(cluster, state, interval=3600) as found:
-        await until(lambda: cluster.looks == 1)
+async def test_a_requested_resync_begins_at_once(cluster: Cluster, state: ClusterCache) -> None:
+    async with running(cluster, state, interval=3600) as resyncing:
+        await until(lambda: cluster.lists == 1)
         cluster.components = [component("restored")]
 
-        found.request()
+        resyncing.request()
 
         await until(lambda: state.components("shop"))

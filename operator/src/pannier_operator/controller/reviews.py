@@ -1,0 +1,144 @@
+"""Answers to admission reviews: reads what a verdict depends on, and has `admission` decide."""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING, Any
+
+from pannier_operator.admission.components import CLEANERS, concerns_neighbours, judge
+from pannier_operator.admission.pods import NATIVE_FROM, PodVerdict, mutate
+from pannier_operator.admission.verdict import Verdict
+from pannier_operator.admission.workloads import warnings_for
+from pannier_operator.cluster.errors import ApiError
+from pannier_operator.cluster.known_secrets import KnownSecrets
+from pannier_operator.objects.app_ids import INJECTION_LABEL, job_to_look_up
+
+if TYPE_CHECKING:
+    from pannier_operator.admission.components import Operation
+    from pannier_operator.cluster.api import ClusterApi
+    from pannier_operator.cluster.cache import ClusterCache
+    from pannier_operator.cluster.namespaces import NamespaceCache
+    from pannier_operator.metrics import Metrics
+    from pannier_operator.settings import OperatorSettings
+
+logger = logging.getLogger(__name__)
+
+Manifest = dict[str, Any]
+
+
+class AdmissionReviews:
+    """Judges Components, pods and workloads. Every replica does."""
+
+    def __init__(
+        self,
+        api: ClusterApi,
+        cache: ClusterCache,
+        namespaces: NamespaceCache,
+        settings: OperatorSettings,
+        metrics: Metrics,
+    ):
+        self._api = api
+        self._cache = cache
+        self._namespaces = namespaces
+        self._settings = settings
+        self._metrics = metrics
+        self._known_secrets = KnownSecrets(api, cache)
+        self.server_version = NATIVE_FROM
+        """The API server's; what it is before it has been read serves no webhook."""
+
+    async def judge_component(
+        self, operation: Operation, namespace: str, new: Manifest | None, old: Manifest | None, requester: str
+    ) -> Verdict:
+        """Return the verdict on a Component. A failure of the operator never prevents a deletion."""
+        if operation != "DELETE":
+            return await self._judge(operation, namespace, new, old, requester)
+        if requester in CLEANERS:
+            return Verdict()
+        try:
+            return await self._judge(operation, namespace, new, old, requester)
+        except Exception:
+            logger.exception("The deletion of a Component in namespace %s is admitted unjudged", namespace)
+            return Verdict()
+
+    async def _judge(
+        self, operation: Operation, namespace: str, new: Manifest | None, old: Manifest | None, requester: str
+    ) -> Verdict:
+        """Read what the verdict depends on and decide. Where that cannot be read, only deletions are admitted."""
+        try:
+            neighbours = await self._api.components_in(namespace) if concerns_neighbours(new, old) else ()
+            known_secrets = await self._known_secrets.keys_in(namespace, new)
+        except ApiError as error:
+            logger.warning("A Component of namespace %s cannot be judged: %s", namespace, error)
+            if operation == "DELETE":
+                return Verdict()
+            return Verdict((f"Pannier cannot read what is in the namespace now ({error}); try again in a moment",))
+        verdict = judge(
+            operation,
+            new,
+            old,
+            neighbours,
+            self._cache.running_apps(namespace, with_ending=operation != "DELETE"),
+            known_secrets=known_secrets,
+            requester=requester,
+            admits_unserved_types=self._settings.webhook.admits_unserved_types,
+        )
+        self._count("components", verdict.is_admitted)
+        return verdict
+
+    async def mutate_pod(self, pod: Manifest, namespace: str) -> PodVerdict:
+        """Return the verdict on a new pod, and the pod with its sidecar.
+
+        If the operator fails, the pod is admitted unchanged unless its namespace requires a sidecar. `MissedPods` finds
+        it later.
+        """
+        facts = await self._namespaces.facts_of(namespace)
+        try:
+            verdict = mutate(
+                pod,
+                facts.labels,
+                self._settings,
+                namespace=namespace,
+                server_version=self.server_version,
+                cron_job=await self._cron_job_of(pod, namespace),
+                bounds=facts.bounds,
+            )
+        except Exception:
+            if facts.labels.get(INJECTION_LABEL) == "required":
+                raise
+            logger.exception("A pod in namespace %s gets no sidecar: the operator failed", namespace)
+            verdict = PodVerdict(warnings=("no sidecar is injected: the operator failed, its log says why",), pod=pod)
+        self._count("pods", verdict.is_admitted)
+        return verdict
+
+    async def _cron_job_of(self, pod: Manifest, namespace: str) -> str:
+        """Return the name of the CronJob that made the pod's Job; empty if there is none or it cannot be read."""
+        job = job_to_look_up(pod)
+        try:
+            above = await self._api.owner_above(namespace, job) if job is not None else None
+        except ApiError as error:
+            logger.warning("A Job of namespace %s cannot be read, so its own name is the app id: %s", namespace, error)
+            return ""
+        return str(above["name"]) if above is not None and above.get("kind") == "CronJob" else ""
+
+    async def judge_workload(self, review: Manifest) -> Manifest:
+        """Admit a workload, with warnings about its pods' annotations. `review` is an AdmissionReview."""
+        request = review["request"]
+        namespace = request.get("namespace") or ""
+        try:
+            facts = await self._namespaces.facts_of(namespace)
+            warnings = warnings_for(
+                request.get("object") or {},
+                facts.labels,
+                self._settings,
+                namespace=namespace,
+                server_version=self.server_version,
+                bounds=facts.bounds,
+            )
+        except Exception:  # whatever fails here, the workload itself is admitted
+            logger.exception("A workload in namespace %s was not judged: the operator failed", namespace)
+            warnings = ()
+        response = {"uid": request["uid"], "allowed": True, "warnings": list(warnings)}
+        return {"apiVersion": review["apiVersion"], "kind": "AdmissionReview", "response": response}
+
+    def _count(self, webhook: str, is_admitted: bool) -> None:
+        self._metrics.count("admissions_total", webhook=webhook, answer="admitted" if is_admitted else "refused")
