@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from . import frames
-from .frames import ErrorCode, Http2ConnectionError, Http2StreamError
+from .frames import MAX_FRAME, MAX_WINDOW, ErrorCode, Http2ConnectionError, Http2StreamError
 
 _NAMES: Final = (
     *("DATA", "HEADERS", "PRIORITY", "RST_STREAM", "SETTINGS"),
@@ -44,5 +44,15 @@ def check_priority(stream_id: int, payload: bytes) -> None:
     """
     if len(payload) != 5:
         raise Http2ConnectionError(ErrorCode.FRAME_SIZE_ERROR, "HEADERS too short for its priority")
-    if int.from_bytes(payload[:4], "big") & frames.MAX_WINDOW == stream_id:
+    if int.from_bytes(payload[:4], "big") & MAX_WINDOW == stream_id:
         raise Http2StreamError(stream_id, ErrorCode.PROTOCOL_ERROR)
+
+
+def check_setting(number: int, value: int) -> None:
+    """Raise Http2ConnectionError for a value that a setting cannot have (RFC 9113, 6.5.2)."""
+    if number == frames.ENABLE_PUSH and value > 1:
+        raise Http2ConnectionError(ErrorCode.PROTOCOL_ERROR, "ENABLE_PUSH is 0 or 1")
+    if number == frames.INITIAL_WINDOW_SIZE and value > MAX_WINDOW:
+        raise Http2ConnectionError(ErrorCode.FLOW_CONTROL_ERROR, "INITIAL_WINDOW_SIZE is over 2^31-1")
+    if number == frames.MAX_FRAME_SIZE and not MAX_FRAME <= value <= 2**24 - 1:
+        raise Http2ConnectionError(ErrorCode.PROTOCOL_ERROR, "MAX_FRAME_SIZE is out of range")

@@ -1,106 +1,42 @@
-"""One HTTP/2 connection as a server has it (RFC 9113, cited by section), whatever its requests are about.
+"""One HTTP/2 connection as a server has it (RFC 9113, cited by section), from its preface to its end.
 
-Frames become streams with requests that arrive; what a request means is left to who derives from `Connection`. What a
-client can make us hold or do is bounded: streams, headers, resets, frames that carry nothing.
+`Receiver` reads what comes in, `Sender` writes what goes out; here a connection is opened, kept alive, bounded in time,
+drained and closed. What a request means is left to who derives from `Connection`.
 """
 
 from __future__ import annotations
 
-import asyncio
 import logging
-from collections import deque
 from time import monotonic
-from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Final
 
 from . import frames
-from .frame_rules import check_form, check_priority
-from .frames import (
-    END_STREAM,
-    HEAD_SIZE,
-    MAX_FRAME,
-    MAX_WINDOW,
-    ErrorCode,
-    Http2ConnectionError,
-    Http2StreamError,
-    read_head,
-)
-from .headers import HeaderReader, Headers, MalformedHeadersError
+from .frames import MAX_WINDOW, ErrorCode
+from .receiving import DRAIN_PING, AnyStream, Receiver
 from .sending import Sender
-from .stream import Stream
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    import asyncio
 
     from ..serving import Connections
     from .limits import Limits
 
 log = logging.getLogger(__name__)
 
-AnyStream = TypeVar("AnyStream", bound=Stream)
-DRAIN_PING: Final = b"draining"
-"""Its answer shows that the client has read our first GOAWAY."""
-STILL_THERE: Final = b"speak up"
-SMALL: Final = 128
-"""Bytes of a window, or of DATA that is not wanted, below which a frame counts among those that carry no call."""
-MESSAGE_HEAD: Final = 5
-"""The same for DATA that is wanted: clients may send a short message and the end of their stream by themselves."""
+KEEPALIVE_PING: Final = b"speak up"
 
 
-class Connection(asyncio.Protocol, Generic[AnyStream]):
+class Connection(Receiver[AnyStream]):
     """One connection. `shared` is what all connections of the listener have in common."""
 
-    def __init__(self, shared: Connections[Any], limits: Limits, largest_message: int):
-        """`largest_message`: bytes of DATA that a client may send on one stream before it is asked to wait."""
-        self._shared = shared
-        self._limits = limits
-        self._loop = asyncio.get_running_loop()
-        self._transport: asyncio.Transport = None  # type: ignore[assignment]  # set by connection_made
-        self._sender: Sender = None  # type: ignore[assignment]  # and so is this
-        self._headers = HeaderReader(limits.header_list)
-        self._streams: dict[int, AnyStream] = {}
-        self._last_id = 0
-        """Highest stream that the client opened."""
-        self._given_up: deque[int] = deque(maxlen=1000)
-        """Streams that we ended with RST_STREAM, for which frames may still be under way (5.4.2)."""
-        self._ended: deque[int] = deque(maxlen=1000)
-        """Streams that came to their end, or that the client gave up."""
-        self._rest = b""
-        """Bytes of an incomplete frame."""
-        self._has_preface = self._has_settings = self._is_closing = self._is_draining = False
-        self._block: tuple[int, int, bytearray] | None = None
-        """Stream, flags and bytes of a header block that CONTINUATION frames go on with."""
-        self._stream_window = frames.DEFAULT_WINDOW
-        """With which the client's streams begin."""
-        self._own_window = largest_message + MAX_FRAME
-        self._receive_window = frames.DEFAULT_WINDOW
-        self._resets = 0
-        self._idle_frames = 0
+    def __init__(self, shared: Connections[Any], limits: Limits, max_message: int):
+        super().__init__(shared, limits, max_message)
         self._arrival = 0
-        self._began = self._heard = shared.now
-        """When the client last said something."""
-        self._asked = False
-        """It was asked since whether it is still there."""
-        self._torn_since: float | None = None
-        """Since when the rest of a frame, or of a header block, is missing."""
+        self._began = shared.now
         self._closes_since: float | None = None
         """Since when the connection is being closed, and the client does not take what is left."""
-        self._drains_since: float | None = None
-        self._torn_held = 0
-        """Bytes of it that are counted."""
 
     # --- for who derives from it ----------------------------------------------------------------------------------
-
-    def _begin(self, stream_id: int, headers: Headers, *, has_body: bool) -> None:
-        """Enter a stream into `_streams`; without a body, `_end_request` is due."""
-        raise NotImplementedError
-
-    def _hold(self, stream: AnyStream, data: bytes) -> None:
-        """Keep DATA that has arrived."""
-        raise NotImplementedError
-
-    def _take_arrived(self, stream: AnyStream) -> None:
-        """Look at what has arrived; `stream.is_ended` says whether that is all."""
-        raise NotImplementedError
 
     def _sweep_stream(self, stream: AnyStream) -> None:
         """End a stream that has been in one state for too long."""
@@ -152,292 +88,10 @@ class Connection(asyncio.Protocol, Generic[AnyStream]):
         self._transport.resume_reading()
         self._sender.go_on()
 
-    def data_received(self, data: bytes) -> None:
-        self._heard = self._shared.now
-        if self._rest:
-            data = self._rest + data
-        at = 0
-        try:
-            if not self._has_preface:
-                at = self._read_preface(data)
-            end = len(data)
-            while not self._is_closing and end - at >= HEAD_SIZE:
-                upper, lower, kind, flags, stream_id = read_head(data, at)
-                size = upper << 8 | lower
-                if size > MAX_FRAME:
-                    raise Http2ConnectionError(ErrorCode.FRAME_SIZE_ERROR, f"a frame of {size} bytes")
-                start = at + HEAD_SIZE
-                if end < start + size:
-                    break
-                at = start + size
-                try:
-                    self._take(kind, flags, stream_id & MAX_WINDOW, data[start:at])
-                except Http2StreamError as fault:
-                    self._reset(fault.stream_id, fault.code)
-                    self._count_reset(fault.code)
-        except Http2ConnectionError as fault:
-            self._end(fault.code, str(fault))
-        self._rest = b"" if self._is_closing else data[at:]
-        if not self._rest and self._block is None:
-            self._torn_since = None
-            if self._torn_held:
-                self._count_torn()
-            return
-        if self._torn_since is None or (at and self._block is None):
-            self._torn_since = self._shared.now
-        self._count_torn()
-
-    def _count_torn(self) -> None:
-        """Count what is held of an incomplete frame, or header block."""
-        held = len(self._rest) + (0 if self._block is None else len(self._block[2]))
-        more, self._torn_held = held - self._torn_held, held
-        budget = self._shared.budget
-        budget.held += more
-        if more > 0 and budget.held > budget.limit:
-            budget.relieve()
-
-    def _read_preface(self, data: bytes) -> int:
-        size = min(len(data), len(frames.PREFACE))
-        if data[:size] != frames.PREFACE[:size]:
-            raise Http2ConnectionError(ErrorCode.PROTOCOL_ERROR, "this port speaks gRPC: HTTP/2 without TLS")
-        self._has_preface = size == len(frames.PREFACE)
-        return size if self._has_preface else 0
-
-    # --- frames ---------------------------------------------------------------------------------------------------
-
-    def _take(self, kind: int, flags: int, stream_id: int, payload: bytes) -> None:
-        if self._block is not None and (kind != frames.CONTINUATION or stream_id != self._block[0]):
-            raise Http2ConnectionError(ErrorCode.PROTOCOL_ERROR, "a header block is interrupted")
-        if not self._has_settings:
-            if kind != frames.SETTINGS or flags & frames.ACK:
-                raise Http2ConnectionError(ErrorCode.PROTOCOL_ERROR, "the first frame is not SETTINGS")
-            self._has_settings = True
-        if kind > frames.HEADERS:
-            check_form(kind, flags, stream_id, len(payload))
-        take = _TAKERS.get(kind)
-        if take is None:
-            self._count_idle()
-        else:
-            take(self, flags, stream_id, payload)
-
-    def _take_data(self, flags: int, stream_id: int, payload: bytes) -> None:
-        size = len(payload)
-        self._receive_window -= size
-        if self._receive_window < 0:
-            raise Http2ConnectionError(ErrorCode.FLOW_CONTROL_ERROR, "more DATA than the connection's window")
-        if self._receive_window < 2 * self._own_window:
-            self._open_window(4 * self._own_window - self._receive_window)
-        stream = self._stream_of(stream_id)
-        data = frames.without_padding(payload, flags)
-        if stream is None:
-            if len(data) < SMALL:
-                self._count_idle()
-            return
-        if stream.is_ended:
-            raise Http2StreamError(stream_id, ErrorCode.STREAM_CLOSED)
-        stream.receive_window -= size
-        if stream.receive_window < 0:
-            raise Http2StreamError(stream_id, ErrorCode.FLOW_CONTROL_ERROR)
-        stream.length += len(data)
-        self._hold(stream, data)
-        if flags & END_STREAM:
-            self._end_request(stream)
-            return
-        if len(data) < MESSAGE_HEAD:
-            self._count_idle()
-        if stream.id in self._streams:
-            self._take_arrived(stream)
-
-    def _take_headers(self, flags: int, stream_id: int, payload: bytes) -> None:
-        if stream_id % 2 == 0:
-            raise Http2ConnectionError(ErrorCode.PROTOCOL_ERROR, f"HEADERS on stream {stream_id}")
-        payload = frames.without_padding(payload, flags)
-        if flags & frames.HAS_PRIORITY:
-            check_priority(stream_id, payload[:5])
-            payload = payload[5:]
-        if flags & frames.END_HEADERS:
-            self._take_block(flags, stream_id, payload)
-        else:
-            self._block = (stream_id, flags, bytearray(payload))
-
-    def _take_continuation(self, flags: int, stream_id: int, payload: bytes) -> None:
-        if self._block is None:
-            raise Http2ConnectionError(ErrorCode.PROTOCOL_ERROR, "CONTINUATION without HEADERS")
-        _, first_flags, block = self._block
-        block += payload
-        if len(block) > self._limits.header_list + MAX_FRAME:
-            raise Http2ConnectionError(ErrorCode.ENHANCE_YOUR_CALM, "a header block is too long")
-        self._count_idle()
-        if flags & frames.END_HEADERS:
-            self._block = None
-            self._take_block(first_flags, stream_id, bytes(block))
-
-    def _take_block(self, flags: int, stream_id: int, block: bytes) -> None:
-        """Begin a stream, or end one by trailers."""
-        is_trailer = stream_id <= self._last_id
-        stream = self._stream_of(stream_id) if is_trailer else None
-        if stream is not None and stream.is_ended:
-            raise Http2ConnectionError(ErrorCode.STREAM_CLOSED, f"HEADERS on stream {stream_id}, which was ended")
-        try:
-            headers = self._headers.read(block, is_trailer=is_trailer)
-        except MalformedHeadersError:
-            self._last_id = max(self._last_id, stream_id)
-            raise Http2StreamError(stream_id, ErrorCode.PROTOCOL_ERROR) from None
-        if not is_trailer:
-            self._last_id = stream_id
-            if len(self._streams) >= self._limits.streams or self._is_draining:
-                self._count_idle()
-                raise Http2StreamError(stream_id, ErrorCode.REFUSED_STREAM)
-            self._begin(stream_id, headers, has_body=not flags & END_STREAM)
-            return
-        if stream is None:
-            return
-        if not flags & END_STREAM:
-            raise Http2StreamError(stream_id, ErrorCode.PROTOCOL_ERROR)
-        self._end_request(stream)
-
-    def _end_request(self, stream: AnyStream) -> None:
-        if stream.id not in self._streams:
-            return
-        stream.is_ended = True
-        length = stream.headers.get(b"content-length")
-        if length is not None and length != b"%d" % stream.length:
-            raise Http2StreamError(stream.id, ErrorCode.PROTOCOL_ERROR)
-        self._take_arrived(stream)
-
-    def _take_priority(self, flags: int, stream_id: int, payload: bytes) -> None:
-        check_priority(stream_id, payload)
-        self._count_idle()
-
-    def _take_rst_stream(self, flags: int, stream_id: int, payload: bytes) -> None:
-        if stream_id > self._last_id:
-            raise Http2ConnectionError(
-                ErrorCode.PROTOCOL_ERROR, f"RST_STREAM on stream {stream_id}, which was not begun"
-            )
-        self._count_reset(ErrorCode.CANCEL)
-        stream = self._streams.get(stream_id)
-        if stream is not None:
-            self._forget(stream)
-
-    def _take_settings(self, flags: int, stream_id: int, payload: bytes) -> None:
-        self._count_idle()
-        if flags & frames.ACK:
-            return
-        for number, value in frames.read_settings(payload):
-            self._count_idle()  # each may touch all streams
-            self._apply(number, value)
-        self._sender.write(frames.frame(frames.SETTINGS, frames.ACK, 0))
-        for stream in list(self._streams.values()):
-            self._go_on_with(stream)
-
-    def _apply(self, number: int, value: int) -> None:
-        if number == frames.ENABLE_PUSH and value > 1:
-            raise Http2ConnectionError(ErrorCode.PROTOCOL_ERROR, "ENABLE_PUSH is 0 or 1")
-        if number == frames.INITIAL_WINDOW_SIZE:
-            if value > MAX_WINDOW:
-                raise Http2ConnectionError(ErrorCode.FLOW_CONTROL_ERROR, "INITIAL_WINDOW_SIZE is over 2^31-1")
-            for stream in self._streams.values():
-                stream.window += value - self._stream_window
-                if stream.window > MAX_WINDOW:
-                    raise Http2ConnectionError(ErrorCode.FLOW_CONTROL_ERROR, "a window is over 2^31-1")
-            self._stream_window = value
-        elif number == frames.MAX_FRAME_SIZE:
-            if not MAX_FRAME <= value <= 2**24 - 1:
-                raise Http2ConnectionError(ErrorCode.PROTOCOL_ERROR, "MAX_FRAME_SIZE is out of range")
-            self._sender.frame_size = value
-
-    def _take_ping(self, flags: int, stream_id: int, payload: bytes) -> None:
-        self._count_idle()
-        if flags & frames.ACK:
-            self._asked = False
-            if payload == DRAIN_PING and self._drains_since is not None:
-                self._refuse_more()
-            return
-        answer = frames.frame(frames.PING, frames.ACK, 0, payload)
-        (self._sender.write_soon if self._streams else self._sender.write)(answer)
-
-    def _take_window_update(self, flags: int, stream_id: int, payload: bytes) -> None:
-        increment = int.from_bytes(payload, "big") & MAX_WINDOW
-        if increment < SMALL:
-            self._count_idle()
-        if stream_id > self._last_id:
-            raise Http2ConnectionError(
-                ErrorCode.PROTOCOL_ERROR, f"WINDOW_UPDATE on stream {stream_id}, which was not begun"
-            )
-        if stream_id == 0:
-            self._sender.window += increment
-            if not increment or self._sender.window > MAX_WINDOW:
-                code = ErrorCode.FLOW_CONTROL_ERROR if increment else ErrorCode.PROTOCOL_ERROR
-                raise Http2ConnectionError(code, "WINDOW_UPDATE by nothing, or over 2^31-1")
-            self._sender.go_on()
-            return
-        if not increment:
-            raise Http2StreamError(stream_id, ErrorCode.PROTOCOL_ERROR)
-        stream = self._streams.get(stream_id)
-        if stream is not None:
-            stream.window += increment
-            if stream.window > MAX_WINDOW:
-                raise Http2StreamError(stream_id, ErrorCode.FLOW_CONTROL_ERROR)
-            self._go_on_with(stream)
-
-    def _stream_of(self, stream_id: int) -> AnyStream | None:
-        """Return the stream of a frame, None where we gave it up and the client can't know yet."""
-        stream = self._streams.get(stream_id)
-        if stream is not None or stream_id in self._given_up:
-            return stream
-        if stream_id == 0 or stream_id > self._last_id:
-            raise Http2ConnectionError(ErrorCode.PROTOCOL_ERROR, f"a frame on stream {stream_id}, which was not begun")
-        code = ErrorCode.STREAM_CLOSED if stream_id in self._ended else ErrorCode.PROTOCOL_ERROR
-        raise Http2ConnectionError(code, f"a frame on stream {stream_id}, which is not open")
-
-    # --- windows and counts ---------------------------------------------------------------------------------------
-
-    def _go_on_with(self, stream: AnyStream) -> None:
-        if stream.to_send and self._sender.send_waiting(stream):
-            self._close(stream)
-
-    def _open_window(self, increment: int) -> None:
-        self._receive_window += increment
-        self._sender.write(frames.window_update(0, increment))
-
-    def _count_idle(self) -> None:
-        self._idle_frames += 1
-        if self._idle_frames > self._limits.idle_frames:
-            raise Http2ConnectionError(ErrorCode.ENHANCE_YOUR_CALM, "too many frames that carry no call")
-
-    def _count_reset(self, code: ErrorCode) -> None:
-        """Count a stream that was given up; what we refuse costs nothing, and a client may not know our limit yet."""
-        self._resets += code is not ErrorCode.REFUSED_STREAM
-        if self._resets > self._limits.resets:
-            raise Http2ConnectionError(ErrorCode.ENHANCE_YOUR_CALM, "too many calls were given up")
-
     # --- ends -----------------------------------------------------------------------------------------------------
 
-    def _close(self, stream: AnyStream) -> None:
-        """Let go of a stream whose last frame from us is written."""
-        if not stream.is_ended:  # what it still sends is not wanted (8.1)
-            self._sender.write(frames.rst_stream(stream.id, ErrorCode.NO_ERROR))
-            self._given_up.append(stream.id)
-        self._forget(stream)
-
-    def _reset(self, stream_id: int, code: ErrorCode) -> None:
-        """End a stream because of what the client did."""
-        self._sender.write(frames.rst_stream(stream_id, code))
-        self._given_up.append(stream_id)
-        stream = self._streams.get(stream_id)
-        if stream is not None:
-            self._forget(stream)
-
-    def _forget(self, stream: AnyStream) -> None:
-        self._streams.pop(stream.id, None)
-        if stream.to_send:
-            self._sender.drop(stream)
-        self._ended.append(stream.id)
-        if self._is_draining:
-            self._close_when_done()
-
     def _end(self, code: ErrorCode, why: str) -> None:
-        """Say why the connection can't go on, and close it."""
+        """Send GOAWAY with a reason, and close the connection."""
         if self._is_closing:
             return
         log.debug("a gRPC connection is ended: %s: %s", code.name, why)
@@ -472,12 +126,12 @@ class Connection(asyncio.Protocol, Generic[AnyStream]):
         """Find out about clients that vanished without a word."""
         limits = self._limits
         if silence <= limits.silence or self._sender.stalled_since is not None:
-            self._asked = False
+            self._is_ping_outstanding = False
         elif silence > limits.silence + limits.pong:
             self._end(ErrorCode.NO_ERROR, f"nothing was heard for {silence:.0f} s")
-        elif not self._asked:
-            self._asked = True
-            self._sender.write(frames.frame(frames.PING, 0, 0, STILL_THERE))
+        elif not self._is_ping_outstanding:
+            self._is_ping_outstanding = True
+            self._sender.write(frames.frame(frames.PING, 0, 0, KEEPALIVE_PING))
 
     def waits(self) -> tuple[float, int] | None:
         streams = self._streams.values()
@@ -551,16 +205,3 @@ class Connection(asyncio.Protocol, Generic[AnyStream]):
     def abort(self) -> None:
         """Close the connection now."""
         self._transport.abort()
-
-
-_TAKERS: Final[Mapping[int, Callable[[Connection[Any], int, int, bytes], None]]] = {
-    frames.DATA: Connection._take_data,
-    frames.HEADERS: Connection._take_headers,
-    frames.PRIORITY: Connection._take_priority,
-    frames.RST_STREAM: Connection._take_rst_stream,
-    frames.SETTINGS: Connection._take_settings,
-    frames.PING: Connection._take_ping,
-    frames.WINDOW_UPDATE: Connection._take_window_update,
-    frames.CONTINUATION: Connection._take_continuation,
-}
-"""By the type of the frame; others carry nothing for us (4.1)."""
