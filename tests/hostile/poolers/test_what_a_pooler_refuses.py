@@ -14,8 +14,8 @@ from servers.postgresql_server import PostgreSQLServer
 
 from pannier_sidecar.state.errors import NotSupportedError, StoreRefusedError, StoreUnavailableError
 from pannier_sidecar.state.requests import Delete, Get, Set
+from pannier_sidecar.stores.postgresql.client import Connections, always
 from pannier_sidecar.stores.postgresql.connection import Connection
-from pannier_sidecar.stores.postgresql.connections import Connections, always
 
 pytestmark = pytest.mark.asyncio
 in_statement_mode = pytest.mark.parametrize("pooler", ["statement"], indirect=True)

@@ -6,7 +6,7 @@ from cassandra.cluster import NoHostAvailable
 from cassandra.connection import ConnectionShutdown
 
 from pannier_sidecar.state.errors import OutcomeUnknownError, StoreUnavailableError
-from pannier_sidecar.stores.cassandra import faults, settings
+from pannier_sidecar.stores.cassandra import errors, settings
 
 SETTINGS = settings.read({"hosts": "a, b"})
 
@@ -26,9 +26,9 @@ def at(level: int) -> Unavailable:
     ids=str,
 )
 def test_a_write_may_have_happened(error: Exception) -> None:
-    fault = faults.translated(error, SETTINGS, is_write=True, level=ConsistencyLevel.ALL)
+    fault = errors.translate(error, SETTINGS, is_write=True, level=ConsistencyLevel.ALL)
     assert type(fault) is OutcomeUnknownError
-    assert type(faults.translated(error, SETTINGS, is_write=False, level=ConsistencyLevel.ALL)) is StoreUnavailableError
+    assert type(errors.translate(error, SETTINGS, is_write=False, level=ConsistencyLevel.ALL)) is StoreUnavailableError
 
 
 @pytest.mark.parametrize(
@@ -44,10 +44,10 @@ def test_a_write_may_have_happened(error: Exception) -> None:
     ids=str,
 )
 def test_a_write_has_not_happened(error: Exception) -> None:
-    assert type(faults.translated(error, SETTINGS, is_write=True, level=ConsistencyLevel.ALL)) is StoreUnavailableError
+    assert type(errors.translate(error, SETTINGS, is_write=True, level=ConsistencyLevel.ALL)) is StoreUnavailableError
 
 
 def test_a_write_that_is_answered_by_a_quorum_may_have_happened_when_one_is_missed() -> None:
     error = at(ConsistencyLevel.QUORUM)
-    fault = faults.translated(error, SETTINGS, is_write=True, level=ConsistencyLevel.QUORUM)
+    fault = errors.translate(error, SETTINGS, is_write=True, level=ConsistencyLevel.QUORUM)
     assert type(fault) is OutcomeUnknownError

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from pannier_sidecar.stores.cassandra import sessions
+from pannier_sidecar.stores.cassandra import client
 
 
 class Session:
@@ -35,7 +35,7 @@ class Refusing:
 @pytest.mark.parametrize("end", [lambda session: session.answer([]), lambda session: session.fail(OSError())])
 async def test_it_ends_when_the_driver_has_done_with_it(end: Callable[[Session], None]) -> None:
     session, ended = Session(), asyncio.Event()
-    calling = asyncio.create_task(sessions.execute(session, None, ended.set))  # type: ignore[arg-type]
+    calling = asyncio.create_task(client.execute(session, None, ended.set))  # type: ignore[arg-type]
     await asyncio.sleep(0)
     calling.cancel()
     await asyncio.gather(calling, return_exceptions=True)
@@ -47,5 +47,5 @@ async def test_it_ends_when_the_driver_has_done_with_it(end: Callable[[Session],
 async def test_what_the_driver_does_not_take_ends_at_once() -> None:
     ended = asyncio.Event()
     with pytest.raises(RuntimeError):
-        await sessions.execute(Refusing(), None, ended.set)  # type: ignore[arg-type]
+        await client.execute(Refusing(), None, ended.set)  # type: ignore[arg-type]
     assert ended.is_set()

@@ -15,8 +15,8 @@ from pannier_sidecar.state.errors import (
     StoreUnavailableError,
 )
 from pannier_sidecar.state.requests import Set
-from pannier_sidecar.stores.cosmosdb import faults, layout, settings
-from pannier_sidecar.stores.cosmosdb.account import Account
+from pannier_sidecar.stores.cosmosdb import errors, layout, settings
+from pannier_sidecar.stores.cosmosdb.client import Account
 
 SETTINGS = settings.read({"url": "https://x", "database": "d", "collection": "c", "masterKey": "a2V5"})
 
@@ -81,16 +81,16 @@ def test_the_longest_time_is_one_that_cosmos_db_takes() -> None:
     ],
 )
 def test_an_answer_to_a_write_says_what_to_change(status: int, kind: type[StoreError], words: str) -> None:
-    fault = faults.of_write(CosmosHttpResponseError(status, "why\nand more"), SETTINGS)
+    fault = errors.translate(CosmosHttpResponseError(status, "why\nand more"), SETTINGS, is_write=True)
     assert type(fault) is kind
     assert words in str(fault)
     assert "and more" not in str(fault)
 
 
 def test_a_write_that_was_never_sent_did_not_happen() -> None:
-    assert type(faults.of_write(ServiceRequestError("refused"), SETTINGS)) is StoreUnavailableError
-    assert type(faults.of_write(ServiceResponseError("reset"), SETTINGS)) is OutcomeUnknownError
-    assert type(faults.of_read(ServiceResponseError("reset"), SETTINGS)) is StoreUnavailableError
+    assert type(errors.translate(ServiceRequestError("refused"), SETTINGS, is_write=True)) is StoreUnavailableError
+    assert type(errors.translate(ServiceResponseError("reset"), SETTINGS, is_write=True)) is OutcomeUnknownError
+    assert type(errors.translate(ServiceResponseError("reset"), SETTINGS, is_write=False)) is StoreUnavailableError
 
 
 @pytest.mark.parametrize("level", ["Eventual", "ConsistentPrefix"])

@@ -9,7 +9,7 @@ from hiredis import ReplyError
 
 from pannier_sidecar.network.pipeline import ConnectionLostError
 from pannier_sidecar.state.errors import StoreRefusedError, StoreUnavailableError
-from pannier_sidecar.stores.redis import faults, info
+from pannier_sidecar.stores.redis import errors, info
 from pannier_sidecar.stores.redis.connection import Connection
 from pannier_sidecar.stores.redis.layout import foreign_value_read
 from pannier_sidecar.stores.redis.link import pause_before
@@ -63,19 +63,19 @@ def test_settings_keep_their_secrets_when_printed() -> None:
     ],
 )
 def test_the_code_of_an_error_is_found_also_inside_a_script(text: str, code: str) -> None:
-    assert faults.code(text) == code
+    assert errors.code(text) == code
 
 
 @pytest.mark.parametrize(
     "text", ["LOADING Redis is loading", "CLUSTERDOWN Hash slot not served", "NOREPLICAS Not enough"]
 )
 def test_what_may_pass_is_unavailable(text: str) -> None:
-    assert type(faults.from_reply(ReplyError(text))) is StoreUnavailableError
+    assert type(errors.translate(ReplyError(text))) is StoreUnavailableError
 
 
 @pytest.mark.parametrize("text", ["NOAUTH x", "WRONGPASS x", "NOPERM x", "OOM x", "MISCONF x"])
 def test_what_does_not_pass_is_refused_with_what_to_change(text: str) -> None:
-    fault = faults.from_reply(ReplyError(text))
+    fault = errors.translate(ReplyError(text))
     assert type(fault) is StoreRefusedError
     assert str(fault).startswith(f"Redis refused: {text.partition(' ')[0]}")
     assert "; " in str(fault)
@@ -84,7 +84,7 @@ def test_what_does_not_pass_is_refused_with_what_to_change(text: str) -> None:
 @pytest.mark.parametrize("code", ["ERR", "WRONGPASS", "NOPERM", "HUNTER22", "-hunter22", ""])
 def test_words_of_a_reply_are_not_shown(code: str) -> None:
     reply = f"{code} the password 'hunter22' and the 'hunter' command of HUNTER22"
-    assert "hunter" not in str(faults.from_reply(ReplyError(reply))).lower()
+    assert "hunter" not in str(errors.translate(ReplyError(reply))).lower()
 
 
 def test_a_json_document_of_dapr_is_read() -> None:

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pannier_sidecar.stores.gcp_spanner.rows import end_of, etag_of, stored_value
+from pannier_sidecar.stores.gcp_spanner.layout import end_of, etag_of, stored_value
 
 texts = st.text(st.characters(exclude_categories=("Cs",)))
 

@@ -16,7 +16,7 @@ from pannier_sidecar.state.errors import (
     StoreRefusedError,
     StoreUnavailableError,
 )
-from pannier_sidecar.stores.sqlite.table import StateTable
+from pannier_sidecar.stores.sqlite.layout import StateTable
 from pannier_sidecar.stores.sqlite.worker import Worker
 
 CREATE = "CREATE TABLE IF NOT EXISTS t (x INTEGER UNIQUE)"

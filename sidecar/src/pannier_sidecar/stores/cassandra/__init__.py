@@ -1,7 +1,14 @@
 """`state.cassandra`: state in one table of Apache Cassandra, Dapr's with a column for the ETag.
 
-Every write is a lightweight transaction (docs/decisions, 12). `sessions` reaches the servers, `schema` makes the table,
-`statements` are what is sent, `faults` puts errors into words, `turns` keeps writers of one key from meeting.
+Every write is a lightweight transaction (docs/decisions, 12).
+
+    store       the Store: which statement each call needs and what its row means
+    client      the driver's cluster and session
+    schema      makes the table where it is missing
+    layout      the statements, and what a row holds
+    key_locks   keeps writers of one key from meeting
+    errors      what the errors of Cassandra and its driver mean
+    settings    the component's metadata
 """
 
 from pannier_sidecar.stores.cassandra.store import CassandraStore

@@ -12,9 +12,9 @@ from pannier_sidecar.state.errors import ETagMismatchError, StoreError, StoreRef
 from pannier_sidecar.state.requests import Delete, Get, Set, Write
 from pannier_sidecar.state.store import Feature, KeyPage, Store, StoredValue
 
-from . import faults, schema, sessions, statements
+from . import client, errors, layout, schema
+from .key_locks import KeyLocks
 from .settings import read
-from .turns import Turns
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -23,8 +23,8 @@ if TYPE_CHECKING:
 
     from pannier_sidecar.state.store import Setting
 
-    from .sessions import Row
-    from .statements import Statements
+    from .client import Row
+    from .layout import Statements
 
 AT_ONCE: Final = 64
 """Statements of one bulk call that are under way at the same time."""
@@ -44,7 +44,7 @@ class CassandraStore(Store):
     def __init__(self, settings: Mapping[str, Setting]):
         """Take the component's settings under their canonical names, durations in seconds."""
         self._settings = read(settings)
-        self._turns = Turns(self._settings.timeout)
+        self._key_locks = KeyLocks(self._settings.timeout)
         self._places = asyncio.Semaphore(MOST_UNDER_WAY)
         # From a random origin they meet neither those of an earlier run nor those of another sidecar; numbers below
         # 2^53 survive clients that paste them into JSON without quotes.
@@ -61,16 +61,16 @@ class CassandraStore(Store):
     async def _connect(self) -> None:
         try:
             self._session, self._prepared = await asyncio.to_thread(self._connected)
-        except faults.CLIENT_ERRORS as error:
-            raise faults.translated(error, self._settings, is_write=False) from error
+        except errors.CLIENT_ERRORS as error:
+            raise errors.translate(error, self._settings, is_write=False) from error
 
     def _connected(self) -> tuple[Session, Statements]:
-        session = sessions.connect(self._settings)
+        session = client.connect(self._settings)
         try:
             schema.ensure(session, self._settings)
-            return session, statements.prepare(session, self._settings.name)
+            return session, layout.prepare(session, self._settings.name)
         except BaseException:
-            sessions.close(session)
+            client.close(session)
             raise
 
     async def close(self) -> None:
@@ -79,7 +79,7 @@ class CassandraStore(Store):
             self._opening.exception()  # `open` has raised it, if its caller waited
         session, self._session, self._prepared = self._session, None, None
         if session is not None:
-            await asyncio.to_thread(sessions.close, session)
+            await asyncio.to_thread(client.close, session)
 
     async def ping(self) -> None:
         await self.get(Get("pannier||ping"))
@@ -90,12 +90,12 @@ class CassandraStore(Store):
         if session is None:
             raise StoreUnavailableError("the Cassandra store is not open, or closed")
         try:
-            await sessions.execute(session, statements.OF_THE_NODE, _nothing)
-        except faults.CLIENT_ERRORS as error:
-            raise faults.translated(error, self._settings, is_write=False) from error
+            await client.execute(session, layout.OF_THE_NODE, _nothing)
+        except errors.CLIENT_ERRORS as error:
+            raise errors.translate(error, self._settings, is_write=False) from error
 
     async def get(self, get: Get) -> StoredValue | None:
-        return statements.stored_value(await self._read(get))
+        return layout.stored_value(await self._read(get))
 
     async def set(self, write: Set) -> None:
         ttl = _native_ttl(write)
@@ -105,7 +105,7 @@ class CassandraStore(Store):
             await self._write(write, prepared.set_if_absent, values)
         elif write.if_match is None:
             await self._write(write, prepared.set, values)
-        elif write.if_match.startswith(statements.FOREIGN):
+        elif write.if_match.startswith(layout.FOREIGN):
             await self._write(write, prepared.set_if_same, values, if_same=True)
         else:
             await self._write(write, prepared.set_if_etag, [*values, write.if_match])
@@ -117,7 +117,7 @@ class CassandraStore(Store):
                 raise _mismatch(write)
         elif write.if_match is None:
             await self._write(write, prepared.delete, [write.key])
-        elif write.if_match.startswith(statements.FOREIGN):
+        elif write.if_match.startswith(layout.FOREIGN):
             await self._write(write, prepared.delete_if_same, [write.key], if_same=True)
         else:
             await self._write(write, prepared.delete_if_etag, [write.key, write.if_match])
@@ -186,7 +186,7 @@ class CassandraStore(Store):
     async def _write(self, write: Write, statement: Any, values: list[Any], *, if_same: bool = False) -> None:
         """Carry out a write. Raises ETagMismatch where its condition did not hold, if it has one."""
         levels = self._settings.levels
-        async with self._turns.of(write.key):
+        async with self._key_locks.of(write.key):
             if if_same:
                 values = [*values, *await self._same(write)]
             level = levels.strong_commit if write.strong else levels.commit
@@ -200,7 +200,7 @@ class CassandraStore(Store):
         No condition can speak of the time of a write, so the server compares what was found here.
         """
         row = await self._read(Get(write.key, strong=True))
-        found = statements.stored_value(row)
+        found = layout.stored_value(row)
         if found is None or found.etag != write.if_match:
             raise _mismatch(write)
         return found.value, row[1]
@@ -214,9 +214,9 @@ class CassandraStore(Store):
         await self._take_place()
         try:
             # A call that is given up keeps its place until the driver has done with it.
-            return await sessions.execute(session, bound, self._places.release)
-        except faults.CLIENT_ERRORS as error:
-            raise faults.translated(error, self._settings, is_write=is_write, level=level) from error
+            return await client.execute(session, bound, self._places.release)
+        except errors.CLIENT_ERRORS as error:
+            raise errors.translate(error, self._settings, is_write=is_write, level=level) from error
 
     async def _take_place(self) -> None:
         if not self._places.locked():

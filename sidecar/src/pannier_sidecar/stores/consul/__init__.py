@@ -1,11 +1,11 @@
 """`state.hashicorp.consul`: state in Consul's key/value store.
 
-    store      the Store: what each call asks and what the answer means
-    remains    removes what has expired: Consul keeps it for ever
-    agent      Consul's HTTP API
-    faults     what its errors mean
-    entries    how state lies in Consul: names, flags, ETags, operations of a transaction
-    settings   the component's metadata
+    store            the Store: what each call asks and what the answer means
+    expiry_sweeper   removes what has expired, which Consul does not
+    client           Consul's HTTP API
+    errors           what its errors mean
+    layout           how state lies in Consul: names, flags, ETags, operations of a transaction
+    settings         the component's metadata
 
 Each knows only those below it. The API: https://developer.hashicorp.com/consul/api-docs/kv and .../txn
 """

@@ -12,16 +12,16 @@ from pannier_sidecar.state.errors import NotSupportedError, StoreError, StoreRef
 from pannier_sidecar.state.requests import Delete, Get, Set, Write
 from pannier_sidecar.state.store import Feature, KeyPage, Setting, Store, StoredValue
 
-from . import entries, faults
-from .agent import CONNECTIONS, Agent, Limits
-from .remains import Remains
+from . import errors, layout
+from .client import CONNECTIONS, Agent, Limits
+from .expiry_sweeper import ExpirySweeper
 from .settings import ConsulSettings
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
-    from .agent import OperationError
-    from .entries import Entry
+    from .client import OperationError
+    from .layout import Entry
 
 ATTEMPTS = 10
 """At a write that needs its key absent, while others write and delete it."""
@@ -32,20 +32,20 @@ class ConsulStore(Store):
 
     features = frozenset(Feature)
     max_key_bytes = 1024  # so that 64 of them go into one transaction, in whatever way JSON spells them
-    max_transaction = entries.MAX_OPERATIONS
+    max_transaction = layout.MAX_OPERATIONS
 
     def __init__(self, settings: Mapping[str, Setting]):
         """Take the component's settings under their canonical names; `open` judges them."""
         self._given = settings
         self._prefix = ""
         self._limits = Limits()
-        self._opened: tuple[Agent, Remains] | None = None
+        self._opened: tuple[Agent, ExpirySweeper] | None = None
 
     async def open(self) -> None:
         settings = ConsulSettings.read(self._given)
         self._prefix = settings.prefix
         agent = Agent(settings)
-        self._opened = agent, Remains(agent)
+        self._opened = agent, ExpirySweeper(agent)
         try:
             await self.ping()
             await self._prove_permissions()
@@ -54,12 +54,12 @@ class ConsulStore(Store):
             await self.close()
             raise
         if settings.cleanup_interval:
-            self._remains.look_every(settings.cleanup_interval, self._look_for_expired)
+            self._sweeper.sweep_every(settings.cleanup_interval, self._sweep_all)
 
     async def close(self) -> None:
         if self._opened is not None:
-            agent, remains = self._opened
-            await remains.close()
+            agent, sweeper = self._opened
+            await sweeper.close()
             await agent.close()
 
     async def ping(self) -> None:
@@ -68,24 +68,24 @@ class ConsulStore(Store):
 
     async def get(self, get: Get) -> StoredValue | None:
         name = self._prefix + get.key
-        if entries.is_plain(name):
+        if layout.is_plain(name):
             return self._value(await self._agent.read(name, get.strong))
         return self._value((await self._read([name], get.strong)).get(name))
 
     async def set(self, write: Set) -> None:
         name = self._prefix + write.key
-        if not entries.is_plain(name):
+        if not layout.is_plain(name):
             return await self.transact([write])
         self._check_size(write)
-        index = 0 if write.if_absent else None if write.if_match is None else entries.index(write)
-        if not await self._agent.put(name, write.value, entries.flags(write.ttl), index):
+        index = 0 if write.if_absent else None if write.if_match is None else layout.index(write)
+        if not await self._agent.put(name, write.value, layout.flags(write.ttl), index):
             if not write.if_absent:
-                raise entries.mismatch(write)
+                raise layout.mismatch(write)
             await self.transact([write])  # which finds out whether what is there has expired
 
     async def delete(self, write: Delete) -> None:
         name = self._prefix + write.key
-        if write.is_conditional or not entries.is_plain(name):
+        if write.is_conditional or not layout.is_plain(name):
             await self.transact([write])
         else:
             await self._agent.delete(name)
@@ -124,21 +124,21 @@ class ConsulStore(Store):
         self._check_together(conditional, last)
         expired: dict[str, int] = {}
         for _ in range(ATTEMPTS if writes else 0):
-            checks = [entries.check(each, self._prefix + each.key, expired.get(each.key)) for each in conditional]
-            writing = [entries.carrying_out(each, self._prefix + each.key) for each in last.values()]
-            errors = (await self._agent.transact([*checks, *writing])).errors
-            if not errors:
+            checks = [layout.check(each, self._prefix + each.key, expired.get(each.key)) for each in conditional]
+            writing = [layout.carrying_out(each, self._prefix + each.key) for each in last.values()]
+            failed = (await self._agent.transact([*checks, *writing])).errors
+            if not failed:
                 return
-            if errors[0].place >= len(checks) or "ermission denied" in errors[0].what:
-                raise self._refusal(errors[0])
-            await self._learn_expired(conditional[errors[0].place], expired)
+            if failed[0].place >= len(checks) or "ermission denied" in failed[0].what:
+                raise self._refusal(failed[0])
+            await self._learn_expired(conditional[failed[0].place], expired)
         if writes:
             raise StoreUnavailableError("keys are written and deleted too often to find them absent; try again")
 
     async def keys(self, prefix: str, limit: int, cursor: str | None) -> KeyPage:
         """List a page; Consul gives all names at once, so each page costs that."""
         start = self._prefix + prefix
-        names = await self._agent.names(start if entries.is_plain(start) else self._prefix)
+        names = await self._agent.names(start if layout.is_plain(start) else self._prefix)
         if cursor is None:
             first = bisect_left(names, start)
         else:
@@ -163,7 +163,7 @@ class ConsulStore(Store):
         return self._opened[0]
 
     @property
-    def _remains(self) -> Remains:
+    def _sweeper(self) -> ExpirySweeper:
         assert self._opened is not None
         return self._opened[1]
 
@@ -171,7 +171,7 @@ class ConsulStore(Store):
         if entry is None:
             return None
         if entry.has_expired:
-            self._remains.met(entry)
+            self._sweeper.remove(entry)
             return None
         return entry.stored
 
@@ -186,7 +186,7 @@ class ConsulStore(Store):
         """Read up to 64 entries; those that are absent are left out."""
         wanted = list(dict.fromkeys(names))
         while wanted:
-            reads = [entries.read(name) for name in wanted]
+            reads = [layout.read(name) for name in wanted]
             done = await self._agent.transact(reads, only_reads=True, strong=strong)
             if not done.errors:
                 return {entry.key: entry for entry in done.entries}
@@ -199,7 +199,7 @@ class ConsulStore(Store):
     async def _learn_expired(self, failed: Write, expired: dict[str, int]) -> None:
         """Learn what has expired under a key that must be absent. Raises ETagMismatch if it is really there."""
         if not failed.if_absent:
-            raise entries.mismatch(failed)
+            raise layout.mismatch(failed)
         name = self._prefix + failed.key
         entry = (await self._read([name], strong=True)).get(name)
         if entry is None:
@@ -207,7 +207,7 @@ class ConsulStore(Store):
         elif entry.has_expired:
             expired[failed.key] = entry.modify_index
         else:
-            raise entries.mismatch(failed)
+            raise layout.mismatch(failed)
 
     def _check_size(self, write: Write) -> None:
         limit = self._limits.value
@@ -220,9 +220,9 @@ class ConsulStore(Store):
     def _check_together(self, conditional: Sequence[Write], last: Mapping[str, Write]) -> None:
         """Raise the fault of a transaction that is more than Consul takes."""
         operations = len(conditional) + len(last)
-        if operations > entries.MAX_OPERATIONS:
+        if operations > layout.MAX_OPERATIONS:
             raise NotSupportedError(
-                f"the transaction takes {operations} operations of Consul, which allows {entries.MAX_OPERATIONS}: "
+                f"the transaction takes {operations} operations of Consul, which allows {layout.MAX_OPERATIONS}: "
                 "one for each key and one for each ETag; make it smaller"
             )
         for write in last.values():
@@ -236,18 +236,18 @@ class ConsulStore(Store):
             )
 
     def _refusal(self, error: OperationError) -> StoreRefusedError:
-        return StoreRefusedError(f"Consul refused{faults.words(error.what)}{self._agent.permission_advice}")
+        return StoreRefusedError(f"Consul refused{errors.words(error.what)}{self._agent.permission_advice}")
 
     async def _prove_permissions(self) -> None:
         """Raise StoreRefusedError if the token may not write: something that nobody has is deleted."""
         await self.transact([Delete("pannier permission probe 6d1f0a7c-58b4-4f0e-9a57-2c1f3a6be0d9")])
 
-    async def _look_for_expired(self) -> None:
+    async def _sweep_all(self) -> None:
         for group in _in_groups(await self._agent.names(self._prefix)):
             for entry in (await self._read(group)).values():
                 self._value(entry)
 
 
 def _in_groups(names: Sequence[str]) -> Iterator[Sequence[str]]:
-    for start in range(0, len(names), entries.MAX_OPERATIONS):
-        yield names[start : start + entries.MAX_OPERATIONS]
+    for start in range(0, len(names), layout.MAX_OPERATIONS):
+        yield names[start : start + layout.MAX_OPERATIONS]

@@ -14,17 +14,16 @@ from pannier_sidecar.state.errors import StoreError, StoreUnavailableError
 from pannier_sidecar.state.joining import joined, with_distinct_keys
 from pannier_sidecar.state.store import Feature, Store, StoredValue
 
-from . import account, faults, settings, writing
-from .faults import CLIENT_ERRORS, WHEN_CLOSED
+from . import client, errors, settings, writing
+from .errors import CLIENT_ERRORS, WHEN_CLOSED
 from .layout import MAX_ID_BYTES, Item, id_of, partition_of, stored_value
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Mapping, Sequence
+    from collections.abc import Awaitable, Mapping, Sequence
 
     from pannier_sidecar.state.requests import Delete, Get, Set, Write
     from pannier_sidecar.state.store import Setting
 
-    Fault = Callable[[Exception, settings.CosmosDBSettings], StoreError]
 
 Result = TypeVar("Result")
 
@@ -43,16 +42,16 @@ class CosmosDBStore(Store):
         """Take the component's settings under their canonical names, durations in seconds; `open` checks them."""
         self._given = given
         self._until_closed = AsyncExitStack()
-        self._opened: account.Account | None = None
+        self._opened: client.Account | None = None
 
     async def open(self) -> None:
         wanted = settings.read(self._given)
         try:
             async with asyncio.timeout(wanted.timeout):
-                self._opened = await account.sign_in(wanted, self._until_closed)
+                self._opened = await client.sign_in(wanted, self._until_closed)
         except CLIENT_ERRORS as error:
             await self.close()
-            raise faults.of_read(error, wanted) from error
+            raise errors.translate(error, wanted, is_write=False) from error
         except BaseException:
             await self.close()
             raise
@@ -63,20 +62,20 @@ class CosmosDBStore(Store):
 
     async def ping(self) -> None:
         opened = self._account
-        await self._answered(opened, opened.container.read(), faults.of_read)
+        await self._answered(opened, opened.container.read(), is_write=False)
 
     async def probe(self) -> None:
         try:
             await self.ping()
         except StoreUnavailableError as fault:
-            if not faults.is_throttled(fault.__cause__):
+            if not errors.is_throttled(fault.__cause__):
                 raise
 
     async def get(self, get: Get) -> StoredValue | None:
         opened = self._account
         if get.strong:
             opened.must_be_strong()
-        item = await self._answered(opened, _found(opened, get), faults.of_read)
+        item = await self._answered(opened, _found(opened, get), is_write=False)
         return None if item is None else stored_value(item, opened.default_ttl)
 
     async def set(self, write: Set) -> None:
@@ -93,7 +92,7 @@ class CosmosDBStore(Store):
         if not places:
             return []
         reading = opened.container.read_items(list(dict.fromkeys(places)))
-        items = await self._answered(opened, reading, faults.of_read)
+        items = await self._answered(opened, reading, is_write=False)
         found = {(item["id"], item["partitionKey"]): _entry(item, opened.default_ttl) for item in items}
         return [found.get(place) for place in places]
 
@@ -119,20 +118,20 @@ class CosmosDBStore(Store):
         if len(together) == 1:
             await self._write(together[0])
         elif together:
-            await self._answered(opened, writing.carry_out_together(opened, together), faults.of_write)
+            await self._answered(opened, writing.carry_out_together(opened, together), is_write=True)
 
     @property
-    def _account(self) -> account.Account:
+    def _account(self) -> client.Account:
         if self._opened is None:
             raise StoreUnavailableError("the Cosmos DB store is not open")
         return self._opened
 
     async def _write(self, write: Write) -> None:
         opened = self._account
-        await self._answered(opened, writing.carry_out(opened, write), faults.of_write)
+        await self._answered(opened, writing.carry_out(opened, write), is_write=True)
 
-    async def _answered(self, opened: account.Account, call: Awaitable[Result], fault_of: Fault) -> Result:
-        """Await a call within the timeout. Raises what `fault_of` makes of the client's errors."""
+    async def _answered(self, opened: client.Account, call: Awaitable[Result], *, is_write: bool) -> Result:
+        """Await a call within the timeout. Raises a StoreError for the client's errors."""
         try:
             async with opened.connections, asyncio.timeout(opened.settings.timeout):
                 return await call
@@ -141,18 +140,19 @@ class CosmosDBStore(Store):
                 call.close()
             raise StoreUnavailableError(f"{opened.settings}: {error}") from error
         except CLIENT_ERRORS as error:
-            raise fault_of(error, opened.settings) from error
+            raise errors.translate(error, opened.settings, is_write=is_write) from error
         except WHEN_CLOSED as error:
             if self._opened is opened:
                 raise
-            raise fault_of(ServiceResponseError("closed before it answered"), opened.settings) from error
+            lost = ServiceResponseError("closed before it answered")
+            raise errors.translate(lost, opened.settings, is_write=is_write) from error
 
 
-async def _found(opened: account.Account, get: Get) -> Item | None:
+async def _found(opened: client.Account, get: Get) -> Item | None:
     try:
         return await opened.container.read_item(id_of(get.key), partition_of(get))
     except CosmosResourceNotFoundError as error:
-        if faults.is_absent(error):
+        if errors.is_absent(error):
             return None
         raise
 

@@ -17,7 +17,7 @@ from azure.cosmos.exceptions import (
 from pannier_sidecar.state.errors import ETagMismatchError, InvalidETagError, NotSupportedError
 from pannier_sidecar.state.requests import Set
 
-from .faults import REFUSED_WRITES, is_absent
+from .errors import REFUSED_WRITES, is_absent
 from .layout import id_of, item_of, partition_of
 
 if TYPE_CHECKING:
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     from pannier_sidecar.state.requests import Delete, Write
 
-    from .account import Account
+    from .client import Account
 
     Step = tuple[str, tuple[Any, ...], dict[str, Any]]
     """One operation of a batch: its name, and what it is given."""

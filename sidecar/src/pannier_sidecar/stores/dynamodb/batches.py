@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING, Final, TypeVar
 
 from pannier_sidecar.state.errors import StoreError, StoreUnavailableError
 
-from .calls import pauses
+from .client import pauses
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
     from pannier_sidecar.state.requests import Write
 
-    from .calls import Calls
+    from .client import DynamoDBClient
     from .layout import Arguments, Item, Layout
 
     Placed = tuple[int, Write]
@@ -28,7 +28,9 @@ WRITTEN_AT_ONCE: Final = 25
 _NO_ROOM: Final = "DynamoDB has no capacity left for this table now; raise it, or choose on-demand capacity"
 
 
-async def read(calls: Calls, layout: Layout, keys: Sequence[str], *, strong: bool) -> dict[str, Item | StoreError]:
+async def read(
+    client: DynamoDBClient, layout: Layout, keys: Sequence[str], *, strong: bool
+) -> dict[str, Item | StoreError]:
     """Return the items that are there, and why others could not be read. At most READ_AT_ONCE different keys."""
     found: dict[str, Item | StoreError] = {}
     wanted = [layout.key(key) for key in keys]
@@ -36,7 +38,7 @@ async def read(calls: Calls, layout: Layout, keys: Sequence[str], *, strong: boo
     try:
         while True:
             request = {layout.table: {"Keys": wanted, "ConsistentRead": strong}}
-            answer = await calls.read("batch_get_item", RequestItems=request)
+            answer = await client.read("batch_get_item", RequestItems=request)
             items = [item for some in answer.get("Responses", {}).values() for item in some]
             found |= {layout.key_of(item): item for item in items}
             left = [key for some in answer.get("UnprocessedKeys", {}).values() for key in some["Keys"]]
@@ -50,14 +52,14 @@ async def read(calls: Calls, layout: Layout, keys: Sequence[str], *, strong: boo
         return found | {layout.key_of(key): fault for key in wanted}
 
 
-async def write(calls: Calls, layout: Layout, requests: Mapping[str, Arguments]) -> dict[str, StoreError]:
+async def write(client: DynamoDBClient, layout: Layout, requests: Mapping[str, Arguments]) -> dict[str, StoreError]:
     """Write or delete without preconditions, by key; return those that failed. At most WRITTEN_AT_ONCE."""
     waiting = dict(requests)
     waits = pauses()
     try:
         while waiting:
             request = {layout.table: list(waiting.values())}
-            answer = await calls.write("batch_write_item", RequestItems=request)
+            answer = await client.write("batch_write_item", RequestItems=request)
             left = {_key(layout, one): one for some in answer.get("UnprocessedItems", {}).values() for one in some}
             if len(left) == len(waiting):
                 raise StoreUnavailableError(_NO_ROOM)

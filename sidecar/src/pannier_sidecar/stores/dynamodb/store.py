@@ -13,8 +13,8 @@ from pannier_sidecar.state.requests import Delete, Get, Set, Write
 from pannier_sidecar.state.store import Feature, KeyPage, Store, StoredValue
 
 from . import batches
-from .calls import Calls
-from .faults import ConditionNotMetError, is_answer
+from .client import DynamoDBClient
+from .errors import ConditionNotMetError, is_answer
 from .layout import Layout, fresh_etags, mismatch
 from .settings import read
 
@@ -43,14 +43,14 @@ class DynamoDBStore(Store):
         self._layout = Layout(
             given.table, given.partition_key, given.ttl_attribute, fresh_etags(), given.shown_table, given.shown_key
         )
-        self._calls = Calls(given, self._layout)
+        self._client = DynamoDBClient(given, self._layout)
 
     async def open(self) -> None:
-        await self._calls.open()
+        await self._client.open()
         await self.ping()
 
     async def close(self) -> None:
-        await self._calls.close()
+        await self._client.close()
 
     async def ping(self) -> None:
         # No other call needs only the permissions that a store needs anyway and still finds a wrong partitionKey.
@@ -65,7 +65,7 @@ class DynamoDBStore(Store):
 
     async def get(self, get: Get) -> StoredValue | None:
         layout = self._layout
-        answer = await self._calls.read(
+        answer = await self._client.read(
             "get_item", TableName=layout.table, Key=layout.key(get.key), ConsistentRead=get.strong
         )
         return layout.stored_value(get.key, answer.get("Item"), time())
@@ -80,7 +80,7 @@ class DynamoDBStore(Store):
         keys = list(dict.fromkeys(get.key for get in gets))
         strong = any(get.strong for get in gets)
         some = [
-            batches.read(self._calls, self._layout, part, strong=strong)
+            batches.read(self._client, self._layout, part, strong=strong)
             for part in batches.parts(keys, batches.READ_AT_ONCE)
         ]
         items = {key: item for part in await asyncio.gather(*some) for key, item in part.items()}
@@ -121,7 +121,7 @@ class DynamoDBStore(Store):
         keys: list[str] = []
         start = None if cursor is None else layout.key(key_before(cursor, prefix))
         while True:
-            answer = await self._calls.read(
+            answer = await self._client.read(
                 "scan",
                 TableName=layout.table,
                 ConsistentRead=True,  # else a key that was there all the time might be missing
@@ -146,7 +146,7 @@ class DynamoDBStore(Store):
                 requests[write.key] = {f"{kind}Request": arguments}
             except StoreError as fault:
                 failed[place] = fault
-        faults = await batches.write(self._calls, self._layout, requests)
+        faults = await batches.write(self._client, self._layout, requests)
         return failed | {place: faults[write.key] for place, write in writes if write.key in faults}
 
     async def _write_in_turn(self, writes: Sequence[Placed]) -> dict[int, StoreError]:
@@ -165,7 +165,7 @@ class DynamoDBStore(Store):
         condition = self._layout.condition(writes, now)
         kind, arguments = self._layout.writing(writes[-1], now)
         try:
-            await self._calls.write(
+            await self._client.write(
                 f"{kind.lower()}_item",
                 TableName=self._layout.table,
                 **arguments,
@@ -184,7 +184,7 @@ class DynamoDBStore(Store):
         try:
             # By its token a repetition is known to DynamoDB as such.
             token = uuid4().hex
-            await self._calls.write(
+            await self._client.write(
                 "transact_write_items", has_token=True, TransactItems=operations, ClientRequestToken=token
             )
         except ConditionNotMetError as unmet:

@@ -3,7 +3,7 @@
 store ──> client     one channel to each endpoint; the calls that are made of etcd
       ──> writes     preconditions and operations of an etcd transaction
       ──> leases     what removes expired keys, and tells by its number when they expire
-values, settings, faults    what is stored for a value, what the component says, etcd's errors in plain words
+layout, settings, errors    what is stored for a value, what the component says, what etcd's errors mean
 """
 
 from .store import RawStore, TimedStore

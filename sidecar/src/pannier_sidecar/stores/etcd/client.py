@@ -11,7 +11,7 @@ from grpc.aio import AioRpcError, UsageError
 
 from pannier_sidecar.state.errors import OutcomeUnknownError, StoreUnavailableError
 
-from . import faults
+from . import errors
 
 if TYPE_CHECKING:
     from .settings import EtcdSettings
@@ -82,10 +82,10 @@ class Client:
         try:
             return await self._answer(method, request, may_repeat=not is_write)
         except AioRpcError as error:
-            if faults.says(error, faults.LEASE_IS_GONE):
+            if errors.says(error, errors.LEASE_IS_GONE):
                 raise LeaseGoneError from error
             where, timeout = self._settings.where, self._settings.timeout
-            raise faults.translated(error, where, timeout, is_write=is_write) from error
+            raise errors.translate(error, where, is_write=is_write, timeout=timeout) from error
 
     async def sign_in(self) -> None:
         """Have a token for the calls to come, if the component names a user. Raises StoreError."""
@@ -99,9 +99,9 @@ class Client:
         try:
             await self._answer(GRANT, rpc.LeaseGrantRequest(ID=lease, TTL=seconds), may_repeat=True)
         except AioRpcError as error:
-            if not faults.says(error, faults.LEASE_IS_THERE):
+            if not errors.says(error, errors.LEASE_IS_THERE):
                 where, timeout = self._settings.where, self._settings.timeout
-                raise faults.translated(error, where, timeout, is_write=False) from error
+                raise errors.translate(error, where, is_write=False, timeout=timeout) from error
 
     async def close(self) -> None:
         self._is_closed = True
@@ -117,11 +117,11 @@ class Client:
             try:
                 return await self._ask(self._stubs[asked][method], request, limit, token, may_repeat)
             except AioRpcError as error:
-                if faults.says(error, faults.TOKEN_IS_OLD) and not has_new_token:
+                if errors.says(error, errors.TOKEN_IS_OLD) and not has_new_token:
                     has_new_token = True
                     await self._renew(token)
                     continue
-                if faults.may_pass(error):
+                if errors.may_pass(error):
                     self._leave(asked)
                 if not attempts_left or not self._is_worth_repeating(error, may_repeat):
                     raise
@@ -149,9 +149,9 @@ class Client:
 
     def _is_worth_repeating(self, error: AioRpcError, may_repeat: bool) -> bool:
         """One that does not answer is not asked again, but another may be."""
-        if faults.is_late(error) and len(self._stubs) == 1:
+        if errors.is_late(error) and len(self._stubs) == 1:
             return False
-        return faults.was_not_sent(error) or (may_repeat and faults.may_pass(error))
+        return errors.was_not_sent(error) or (may_repeat and errors.may_pass(error))
 
     def _leave(self, endpoint: int) -> None:
         """Go to the next endpoint, unless another call has done so already."""

@@ -15,8 +15,8 @@ from pannier_sidecar.state.store import LAST_TIME, Feature, KeyPage, Setting, St
 
 from . import settings as reading
 from .client import DELETE, PUT, RANGE, TXN, Client, LeaseGoneError
+from .layout import RawValues, TimedValues, Values
 from .leases import Leases, ask_for_expiry, expiry_of
-from .values import RawValues, TimedValues, Values
 from .writes import check, conditions_of, runs, was_last_written
 
 if TYPE_CHECKING:

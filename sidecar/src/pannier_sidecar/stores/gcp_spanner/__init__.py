@@ -1,10 +1,10 @@
 """`state.gcp.spanner`: state in a table of Google Cloud Spanner.
 
 store       each call as reads and commits of Spanner's API
-calls       one call of that API: deadline, metadata, what its errors mean
-sessions    the sessions that calls take turns on
-rows        the table's columns, from and to messages
-faults      what an error says to the user
+client      one call of that API: deadline, metadata, what its errors mean
+sessions    the sessions, each lent to one call at a time
+layout      the table's columns, from and to messages
+errors      what Spanner's statuses mean
 settings    the component's settings, typed
 """
 

@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, Final
 
 from pannier_sidecar.state.errors import StoreError, StoreUnavailableError
 
-from .faults import SessionLostError
+from .errors import SessionLostError
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
-    from .calls import SpannerCalls
+    from .client import SpannerClient
 
 GOODBYE: Final = 1.0
 """Seconds for telling Spanner which sessions are over; it forgets them by itself after an hour."""
@@ -22,8 +22,8 @@ GOODBYE: Final = 1.0
 class Sessions:
     """Sessions that are made when they are needed and kept for the next call."""
 
-    def __init__(self, calls: SpannerCalls, limit: int):
-        self._calls = calls
+    def __init__(self, client: SpannerClient, limit: int):
+        self._client = client
         self._room = asyncio.Semaphore(limit)
         self._idle: list[str] = []
         self._endings: set[asyncio.Task[None]] = set()
@@ -32,7 +32,7 @@ class Sessions:
     async def session(self, deadline: float) -> AsyncIterator[str]:
         """Lend a session. One that is lost takes the idle ones with it, which are older."""
         async with self._turn(deadline):
-            name = self._idle.pop() if self._idle else await self._calls.create_session(deadline)
+            name = self._idle.pop() if self._idle else await self._client.create_session(deadline)
             try:
                 yield name
             except SessionLostError:
@@ -77,6 +77,6 @@ class Sessions:
 
     async def _delete(self, name: str) -> None:
         try:
-            await self._calls.delete_session(name, asyncio.get_running_loop().time() + GOODBYE)
+            await self._client.delete_session(name, asyncio.get_running_loop().time() + GOODBYE)
         except (StoreError, SessionLostError):
             return

@@ -12,16 +12,16 @@ from pannier_sidecar.state.errors import ETagMismatchError, StoreError, StoreRef
 from pannier_sidecar.state.requests import Delete, Get, Set, Write
 from pannier_sidecar.state.store import Feature, KeyPage, Setting, Store, StoredValue
 
-from . import rows
+from . import layout
 from . import settings as reading
-from .calls import SpannerCalls
-from .faults import AbortedError, SessionLostError
+from .client import SpannerClient
+from .errors import AbortedError, SessionLostError
 from .sessions import Sessions
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping, Sequence
 
-    from .rows import Condition, Row
+    from .layout import Condition, Row
 
 Result = TypeVar("Result")
 
@@ -41,29 +41,29 @@ class SpannerStore(Store):
 
     features = frozenset(Feature)
     max_key_bytes = 8000  # Spanner takes 8 KiB with its own overhead
-    max_transaction = MOST_MUTATED // len(rows.COLUMNS)
+    max_transaction = MOST_MUTATED // len(layout.COLUMNS)
 
     def __init__(self, settings: Mapping[str, Setting]):
         """Take the component's settings under their canonical names, durations in seconds."""
         self._settings = reading.read(settings)
-        self._calls = SpannerCalls(self._settings)
-        self._sessions = Sessions(self._calls, self._settings.max_sessions)
+        self._client = SpannerClient(self._settings)
+        self._sessions = Sessions(self._client, self._settings.max_sessions)
 
     async def open(self) -> None:
-        await self._calls.connect()
+        await self._client.connect()
         await self.ping()
 
     async def close(self) -> None:
-        if self._calls.is_open:
+        if self._client.is_open:
             await self._sessions.close()
-        await self._calls.close()
+        await self._client.close()
 
     async def ping(self) -> None:
-        await self._rows(rows.COLUMNS, ["ping"])
+        await self._rows(layout.COLUMNS, ["ping"])
 
     async def get(self, get: Get) -> StoredValue | None:
-        found = await self._rows(rows.COLUMNS, [get.key])
-        return rows.stored_value(found[0], time()) if found else None
+        found = await self._rows(layout.COLUMNS, [get.key])
+        return layout.stored_value(found[0], time()) if found else None
 
     async def set(self, write: Set) -> None:
         _check_size(write)
@@ -75,9 +75,9 @@ class SpannerStore(Store):
     async def bulk_get(self, gets: Sequence[Get]) -> Sequence[StoredValue | StoreError | None]:
         if not gets:
             return []
-        found = await self._rows(rows.COLUMNS, list(dict.fromkeys(get.key for get in gets)))
+        found = await self._rows(layout.COLUMNS, list(dict.fromkeys(get.key for get in gets)))
         now = time()
-        values = {row[0]: rows.stored_value(row, now) for row in found}
+        values = {row[0]: layout.stored_value(row, now) for row in found}
         return [values.get(get.key) for get in gets]
 
     async def bulk_write(self, writes: Sequence[Write]) -> Sequence[StoreError | None]:
@@ -115,22 +115,22 @@ class SpannerStore(Store):
                 if len(keys) == limit:
                     return KeyPage(keys, cursor_after(keys[-1]))
                 after = row[0]
-                if after is not None and rows.is_listed(row, now):
+                if after is not None and layout.is_listed(row, now):
                     keys.append(after)
             if len(found) <= limit:
                 return KeyPage(keys, None)
 
     async def _rows(self, columns: Sequence[str], keys: Sequence[str]) -> list[Row]:
         async def read(session: str, deadline: float) -> list[Row]:
-            request = rows.read(session, self._settings.table, columns, keys)
-            return (await self._calls.read(request, len(columns), deadline))[0]
+            request = layout.read(session, self._settings.table, columns, keys)
+            return (await self._client.read(request, len(columns), deadline))[0]
 
         return await self._in_session(read)
 
     async def _listed(self, prefix: str, after: str | None, limit: int) -> list[Row]:
         async def read(session: str, deadline: float) -> list[Row]:
-            request = rows.listing(session, self._settings.table, prefix, after, limit)
-            return (await self._calls.read(request, len(rows.LISTING_COLUMNS), deadline))[0]
+            request = layout.listing(session, self._settings.table, prefix, after, limit)
+            return (await self._client.read(request, len(layout.LISTING_COLUMNS), deadline))[0]
 
         return await self._in_session(read)
 
@@ -157,25 +157,25 @@ class SpannerStore(Store):
         conditional = list(dict.fromkeys(write.key for write in writes if write.is_conditional))
         transaction = None
         if conditional:
-            request = rows.locking_read(session, table, conditional)
-            found, transaction = await self._calls.read(request, len(rows.CONDITION_COLUMNS), deadline)
-            seen = {row[0]: rows.condition(row) for row in found}
+            request = layout.locking_read(session, table, conditional)
+            found, transaction = await self._client.read(request, len(layout.CONDITION_COLUMNS), deadline)
+            seen = {row[0]: layout.condition(row) for row in found}
             mismatch = _mismatch(writes, seen, time())
             if mismatch is not None:
                 await self._give_up(session, transaction, deadline)
                 raise mismatch
-        await self._calls.commit(rows.commit(session, table, writes, time(), transaction), deadline)
+        await self._client.commit(layout.commit(session, table, writes, time(), transaction), deadline)
 
     async def _give_up(self, session: str, transaction: bytes, deadline: float) -> None:
         try:
-            await self._calls.rollback(session, transaction, deadline)
+            await self._client.rollback(session, transaction, deadline)
         except (StoreError, AbortedError):
             return  # its locks go when the session is used again, or after ten seconds
 
     async def _in_session(self, call: Callable[[str, float], Awaitable[Result]]) -> Result:
         """Make a call on a session; on a fresh one if it turns out that the session is no more."""
         deadline = asyncio.get_running_loop().time() + self._settings.timeout
-        if not self._calls.is_open:
+        if not self._client.is_open:
             raise StoreUnavailableError("Spanner: the store is not open")
         try:
             async with self._sessions.session(deadline) as session:

@@ -1,10 +1,11 @@
 """`state.memcached`: memcached, one server or several that share the keys as Dapr's client shares them.
 
     store        the Store: what each call sends and what its answer means
-    items        how state lies in memcached: meta commands out, values in; plain items as Dapr writes them
-    host         one server for as long as the store is open: connects, and connects again
-    dialling     one connection made, signed in and tried
+    layout       how state lies in memcached: meta commands out, values in; plain items as Dapr writes them
+    client       one server for as long as the store is open: connects, and connects again
+    connecting   one connection made, signed in and tried
     connection   one connection: what comes on it, as answers
+    errors       what a lost connection and error lines mean
     settings     the component's metadata
 
 Each knows only those below it. Only memcached's meta commands (version 1.6.10 and later) can delete by ETag and tell

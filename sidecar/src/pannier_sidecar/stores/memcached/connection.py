@@ -26,9 +26,9 @@ class Connection(Pipeline):
         self.name = name
         """host:port, for error texts."""
         self.run = ""
-        """Which life of the server this is: its ETags mean nothing in another one. Set by whoever dials."""
+        """Which life of the server this is: its ETags mean nothing in another one. Set while connecting."""
         self.largest_item = 0
-        """Bytes that an item may have, overhead included. Set by whoever dials."""
+        """Bytes that an item may have, overhead included. Set while connecting."""
         self.stats: dict[str, str] = {}
         """What the server told about itself."""
         self.room = asyncio.Event()

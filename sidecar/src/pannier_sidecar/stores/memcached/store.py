@@ -10,9 +10,9 @@ from pannier_sidecar.network.pipeline import ConnectionLostError
 from pannier_sidecar.state.errors import PartlyUnavailableError, StoreError, StoreUnavailableError
 from pannier_sidecar.state.store import Feature, Setting, Store, StoredValue
 
-from . import items
-from .dialling import Dialler
-from .host import Host
+from . import layout
+from .client import Host
+from .connecting import Connector
 from .settings import MemcachedSettings
 
 if TYPE_CHECKING:
@@ -29,7 +29,7 @@ class MemcachedStore(Store):
     """State in memcached, each value a plain item as Dapr writes it."""
 
     features = frozenset({Feature.ETAG, Feature.TTL})
-    max_key_bytes = items.MAX_KEY_BYTES
+    max_key_bytes = layout.MAX_KEY_BYTES
 
     def __init__(self, settings: Mapping[str, Setting]):
         """Take the component's settings under their canonical names; `open` judges them."""
@@ -38,8 +38,8 @@ class MemcachedStore(Store):
 
     async def open(self) -> None:
         settings = MemcachedSettings.read(self._given)
-        dialler = Dialler(settings)
-        self._hosts = [Host(address, dialler, settings.timeout) for address in settings.addresses]
+        connector = Connector(settings)
+        self._hosts = [Host(address, connector, settings.timeout) for address in settings.addresses]
         try:
             faults = await self._faults_of(Host.connected)
             grave = [fault for fault in faults if not isinstance(fault, StoreUnavailableError)]
@@ -68,7 +68,7 @@ class MemcachedStore(Store):
         return [result for result in results if isinstance(result, BaseException)]
 
     async def get(self, get: Get) -> StoredValue | None:
-        return items.value_read(*await self._answer(await self._send(get.key)))
+        return layout.value_read(*await self._answer(await self._send(get.key)))
 
     async def set(self, write: Set) -> None:
         await self._carry_out(write)
@@ -97,7 +97,7 @@ class MemcachedStore(Store):
 
     async def _carry_out(self, write: Write) -> None:
         reply, connection = await self._answer(await self._send(write.key, write), write)
-        fault = items.fault_of(reply, write, connection)
+        fault = layout.fault_of(reply, write, connection)
         if fault is not None:
             raise fault
 
@@ -106,10 +106,10 @@ class MemcachedStore(Store):
             reply, connection = await self._answer(sent, write)
         except StoreError as fault:
             return fault
-        return items.fault_of(reply, write, connection)
+        return layout.fault_of(reply, write, connection)
 
     async def _value(self, sent: _Sent) -> StoredValue | None:
-        return items.value_read(*await self._answer(sent))
+        return layout.value_read(*await self._answer(sent))
 
     async def _send(self, key: str, write: Write | None = None) -> _Sent:
         """Send a write, or a read of the key. Raises a StoreError where nothing can be sent."""
@@ -117,8 +117,8 @@ class MemcachedStore(Store):
         connection = host.current
         if connection is None or not connection.takes_calls:
             connection = await host.connected()
-        name = items.sent_key(key)
-        payload = items.read(name) if write is None else items.write(write, name, connection)
+        name = layout.sent_key(key)
+        payload = layout.read(name) if write is None else layout.write(write, name, connection)
         return _Sent(host, connection, payload, connection.send(payload))
 
     async def _answer(self, sent: _Sent, write: Write | None = None) -> tuple[Reply, Connection]:

@@ -10,8 +10,8 @@ from pymongo.errors import BulkWriteError, OperationFailure
 from pannier_sidecar.state.errors import StoreError, TooFewReplicasError
 from pannier_sidecar.state.joining import with_distinct_keys
 
-from . import faults
-from .faults import CLIENT_ERRORS, DUPLICATE_KEY
+from . import errors
+from .errors import CLIENT_ERRORS, DUPLICATE_KEY
 from .writing import as_operation, write_one
 
 if TYPE_CHECKING:
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from pannier_sidecar.state.requests import Write
 
-    from .server import Server
+    from .client import Server
 
     Faults = dict[int, StoreError]
     """By the place of the write in the bulk."""
@@ -80,7 +80,7 @@ async def _write_together(server: Server, writes: Mapping[int, Write]) -> Faults
         failed |= {place: fault for place, fault in parts.items() if fault is not None}
         failed |= await _write_side_by_side(server, lost)
     except CLIENT_ERRORS as error:
-        failed |= dict.fromkeys(operations, faults.of_write(error, server))
+        failed |= dict.fromkeys(operations, _fault(error, server))
     return failed
 
 
@@ -95,4 +95,11 @@ def _faults_of_parts(
     for part in details.get("writeErrors", ()):
         failure = OperationFailure(part.get("errmsg", ""), part.get("code"), part)
         is_race = failure.code == DUPLICATE_KEY
-        yield places[part["index"]], None if is_race else faults.of_write(failure, server)
+        yield (
+            places[part["index"]],
+            None if is_race else _fault(failure, server),
+        )
+
+
+def _fault(error: Exception, server: Server) -> StoreError:
+    return errors.translate(error, server.settings, is_write=True, repeats_writes=server.repeats_writes)

@@ -11,9 +11,9 @@ from pannier_sidecar.state.errors import StoreError, StoreUnavailableError
 from pannier_sidecar.state.joining import joined
 from pannier_sidecar.state.store import Feature, KeyPage, Store, StoredValue
 
-from . import faults, layout, server, settings
+from . import client, errors, layout, settings
 from .bulk import write_each
-from .faults import CLIENT_ERRORS
+from .errors import CLIENT_ERRORS
 from .transactions import write_together
 from .writing import write_one
 
@@ -36,42 +36,42 @@ class MongoDBStore(Store):
     def __init__(self, given: Mapping[str, Setting]):
         """Take the component's settings under their canonical names, durations in seconds; `open` checks them."""
         self._given = given
-        self._client: server.Client | None = None
-        self._opened: server.Server | None = None
+        self._client: client.Client | None = None
+        self._opened: client.Server | None = None
         self._connections = Connections(0, 0)
 
     async def open(self) -> None:
         wanted = settings.read(self._given)
         try:
             self._connections = Connections(0, wanted.timeout / 2)
-            self._client = server.connect(wanted, self._connections)
-            self._opened = await server.look_over(self._client, wanted)
+            self._client = client.connect(wanted, self._connections)
+            self._opened = await client.verify(self._client, wanted)
         except CLIENT_ERRORS as error:
             await self.close()
-            raise faults.of_read(error, wanted) from error
+            raise errors.translate(error, wanted, is_write=False) from error
         except BaseException:
             await self.close()
             raise
 
     async def close(self) -> None:
-        client, self._client, self._opened = self._client, None, None
-        if client is not None:
-            await client.close()
+        opened, self._client, self._opened = self._client, None, None
+        if opened is not None:
+            await opened.close()
         self._connections.close()
 
     async def ping(self) -> None:
         opened = self._server
         try:
-            await server.probe(opened)
+            await client.probe(opened)
         except CLIENT_ERRORS as error:
-            raise faults.of_read(error, opened.settings) from error
+            raise errors.translate(error, opened.settings, is_write=False) from error
 
     async def get(self, get: Get) -> StoredValue | None:
         opened = self._server
         try:
             found = await opened.collection(strong=get.strong).find_one({"_id": get.key})
         except CLIENT_ERRORS as error:
-            raise faults.of_read(error, opened.settings) from error
+            raise errors.translate(error, opened.settings, is_write=False) from error
         return None if found is None else layout.stored_value(found, time())
 
     async def set(self, write: Set) -> None:
@@ -89,7 +89,7 @@ class MongoDBStore(Store):
                 documents = collection.find({"_id": {"$in": keys}}, batch_size=len(keys) + 1)
                 found |= {each["_id"]: _entry(each) for each in await documents.to_list()}
         except CLIENT_ERRORS as error:
-            raise faults.of_read(error, opened.settings) from error
+            raise errors.translate(error, opened.settings, is_write=False) from error
         return [found.get(get.key) for get in gets]
 
     async def bulk_write(self, writes: Sequence[Write]) -> Sequence[StoreError | None]:
@@ -117,11 +117,11 @@ class MongoDBStore(Store):
         try:
             names = [each["_id"] for each in await found.to_list()]
         except CLIENT_ERRORS as error:
-            raise faults.of_read(error, opened.settings) from error
+            raise errors.translate(error, opened.settings, is_write=False) from error
         return KeyPage(names[:limit], cursor_after(names[limit - 1]) if len(names) > limit else None)
 
     @property
-    def _server(self) -> server.Server:
+    def _server(self) -> client.Server:
         if self._opened is None:
             raise StoreUnavailableError("the MongoDB store is not open")
         return self._opened

@@ -15,8 +15,8 @@ from pymongo.write_concern import WriteConcern
 
 from pannier_sidecar.state.errors import NotSupportedError, OutcomeUnknownError, StoreError
 
-from . import faults
-from .faults import CLIENT_ERRORS, DUPLICATE_KEY
+from . import errors
+from .errors import CLIENT_ERRORS, DUPLICATE_KEY
 from .writing import as_operation, carry_out
 
 if TYPE_CHECKING:
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from pannier_sidecar.state.requests import Write
 
-    from .server import Server
+    from .client import Server
 
 LONGEST_PAUSE_S: Final = 0.05
 """Before a transaction that met another one is begun anew."""
@@ -83,6 +83,6 @@ def _met_another(error: PyMongoError) -> bool:
 def _fault(error: Exception, server: Server) -> StoreError:
     """Until it is asked to commit, MongoDB keeps nothing of a transaction."""
     if isinstance(error, PyMongoError) and error.has_error_label(NOT_SURE):
-        fault = faults.of_write(error, server)
-        return fault if isinstance(fault, OutcomeUnknownError) else faults.unknown(error, server.settings)
-    return faults.of_read(error, server.settings)
+        fault = errors.translate(error, server.settings, is_write=True, repeats_writes=server.repeats_writes)
+        return fault if isinstance(fault, OutcomeUnknownError) else errors.unknown(error, server.settings)
+    return errors.translate(error, server.settings, is_write=False)

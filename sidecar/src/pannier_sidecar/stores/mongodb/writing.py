@@ -11,15 +11,15 @@ from pymongo.errors import DuplicateKeyError
 from pannier_sidecar.state.errors import ETagMismatchError
 from pannier_sidecar.state.requests import Set
 
-from . import faults, layout
-from .faults import CLIENT_ERRORS
+from . import errors, layout
+from .errors import CLIENT_ERRORS
 
 if TYPE_CHECKING:
     from pymongo.asynchronous.client_session import AsyncClientSession
 
     from pannier_sidecar.state.requests import Delete, Write
 
-    from .server import Collection, Server
+    from .client import Collection, Server
 
     Session = AsyncClientSession | None
 
@@ -32,7 +32,7 @@ async def write_one(server: Server, write: Write) -> None:
     try:
         await carry_out(server.collection(strong=write.strong), write)
     except CLIENT_ERRORS as error:
-        raise faults.of_write(error, server) from error
+        raise errors.translate(error, server.settings, is_write=True, repeats_writes=server.repeats_writes) from error
 
 
 async def carry_out(collection: Collection, write: Write, session: Session = None) -> None:

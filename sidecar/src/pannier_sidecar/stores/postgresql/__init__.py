@@ -2,11 +2,11 @@
 
 store ──> writes         what a write, or a bulk of them, asks of the table
       ──> transaction    all or none
-      ──> connections    a few connections, each lent to one call at a time
+      ──> client         a few connections, each lent to one call at a time
           ──> connection     one of them, which leaves nothing behind
       ──> cleanup        removes expired rows
 statements, layout, names    the SQL of a table, how values and ETags are kept in it, how keys are
-settings, address, schema, faults    what the component says, making the tables, PostgreSQL's errors in plain words
+settings, address, schema, errors    what the component says, making the tables, what PostgreSQL's errors mean
 """
 
 from .store import BytesStore, JsonStore

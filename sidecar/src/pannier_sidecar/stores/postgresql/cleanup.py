@@ -12,7 +12,7 @@ from .connection import Connection
 from .statements import SWEPT_AT_ONCE
 
 if TYPE_CHECKING:
-    from .connections import Connections
+    from .client import Connections
 
 logger = logging.getLogger(__name__)
 

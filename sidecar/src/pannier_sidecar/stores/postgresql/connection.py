@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import asyncpg
 
-from .faults import ERRORS
+from .errors import ERRORS
 
 if TYPE_CHECKING:
     from asyncpg.prepared_stmt import PreparedStatement

@@ -13,9 +13,9 @@ from pannier_sidecar.state.store import Feature, KeyPage, Setting, Store, Stored
 
 from . import settings as reading
 from .cleanup import Cleanup
+from .client import Connections, always
 from .connection import Connection, connect
-from .connections import Connections, always
-from .faults import is_full
+from .errors import is_full
 from .layout import BytesLayout, JsonLayout, Layout
 from .names import key_of, name_of
 from .schema import Schema

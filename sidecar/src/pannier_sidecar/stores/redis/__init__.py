@@ -8,14 +8,14 @@
     slot_map     whom to believe where the nodes do not agree
     sentinel     who the primary is, if Sentinels say so
     votes        whom to believe where they do not agree
-    servers      which server gets a call, and what happens when it cannot answer
+    client       which server gets a call, and what happens when it cannot answer
     strong       writes that replicas have to acknowledge
     replicas     how many of them have to, and what they have
-    dialling     one connection made, signed in and tried
+    connecting   one connection made, signed in and tried
     link         one server for as long as the store is open: connects, reconnects
     connection   one connection: what comes on it, as replies
     scripts      the writes, each one Lua script and therefore atomic
-    faults       what Redis' errors mean
+    errors       what Redis' errors mean
     info         what INFO says of a server and its replicas
     settings, slots, wire    the component's metadata; hash slots; commands as bytes
 

@@ -19,8 +19,8 @@ from pannier_sidecar.state.errors import (
     StoreUnavailableError,
 )
 
-from . import faults, slot_map
-from .servers import Node, Servers, answer_ping
+from . import errors, slot_map
+from .client import Node, Servers, answer_ping
 from .settings import Address
 from .slots import SLOTS, slot_of
 from .wire import pack, unpack
@@ -28,9 +28,9 @@ from .wire import pack, unpack
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from .client import Request
+    from .connecting import Connector
     from .connection import Connection
-    from .dialling import Dialler
-    from .servers import Request
     from .settings import RedisSettings
     from .slot_map import SlotMap, View
 
@@ -52,9 +52,9 @@ QUESTIONS: Final = (("CLUSTER", "INFO"), ("CLUSTER", "NODES"), ("CLUSTER", "SLOT
 class Cluster(Servers):
     """The primaries of a Cluster, each with a connection of its own."""
 
-    def __init__(self, settings: RedisSettings, dialler: Dialler):
+    def __init__(self, settings: RedisSettings, connector: Connector):
         super().__init__(settings)
-        self._dialler = dialler
+        self._connector = connector
         self._nodes: dict[Address, Node] = {}
         self._slots: list[Node | None] = [None] * SLOTS
         self._known: frozenset[str] = frozenset()
@@ -299,7 +299,7 @@ class Cluster(Servers):
                     replies = await connection.send(payload, len(QUESTIONS))
             else:
                 credentials = self._settings.credentials
-                connection, replies = await self._dialler.connect(address, credentials, *QUESTIONS, patience=patience)
+                connection, replies = await self._connector.connect(address, credentials, *QUESTIONS, patience=patience)
                 connection.abort("asked")
         except StoreRefusedError:
             raise
@@ -362,7 +362,7 @@ class Cluster(Servers):
         """Return the node at an address; one that is new there has taken slots over from the one `before` it."""
         node = self._nodes.get(address)
         if node is None:
-            dial = partial(self._dialler.primary, address, 0, self._settings.dial_timeout)
+            dial = partial(self._connector.primary, address, 0, self._settings.dial_timeout)
             node = self._nodes[address] = Node(dial, self._settings, replicas_are_told=True)
             if before is not None:
                 node.replicas.after_failover(asyncio.get_running_loop().time(), before.replicas)
@@ -375,7 +375,7 @@ def _no_cluster(error: ReplyError, address: Address) -> StoreError:
         return StoreRefusedError(
             f"redisType is cluster, but Redis at {address} is a single node; write redisType: node"
         )
-    return faults.from_reply(error, f"Redis at {address} does not tell who has which slots")
+    return errors.translate(error, f"Redis at {address} does not tell who has which slots")
 
 
 async def _answer_for_itself(node: Node) -> None:

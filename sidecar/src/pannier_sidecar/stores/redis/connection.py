@@ -8,7 +8,7 @@ from hiredis import ProtocolError, PushNotification, Reader, ReplyError
 
 from pannier_sidecar.network.pipeline import Pipeline
 
-from .faults import words
+from .errors import words
 
 if TYPE_CHECKING:
     import asyncio
@@ -28,7 +28,7 @@ class Connection(Pipeline):
         super().__init__(loop, f"Redis at {name}", read_timeout, "readTimeout")
         self.name = name
         """host:port, for error texts."""
-        self.last_words: str | None = None
+        self.disconnect_reason: str | None = None
         """What the server said before it hung up."""
         self.run_id = ""
         """What identifies the server's process, if it told."""
@@ -54,20 +54,20 @@ class Connection(Pipeline):
                 if not future.done():  # its caller may have gone away
                     future.set_result(reply)
         except IndexError:  # before it hangs up, Redis says why it takes nobody in
-            self.abort(self._last_words(reply))
+            self.abort(self._reason_in(reply))
         except ProtocolError:
             self.abort(f"what answers at {self.name} does not speak the Redis protocol")
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Tell calls in flight why."""
         if self._reason is None and self._partial and isinstance(self._partial[-1], ReplyError):
-            self._reason = self._last_words(self._partial[-1])  # said while a call was on its way
+            self._reason = self._reason_in(self._partial[-1])  # said while a call was on its way
             self._tell_flow()
         super().connection_lost(exc)
 
-    def _last_words(self, reply: object) -> str:
-        self.last_words = words(str(reply))
-        return f"Redis at {self.name} says: {self.last_words}"
+    def _reason_in(self, reply: object) -> str:
+        self.disconnect_reason = words(str(reply))
+        return f"Redis at {self.name} says: {self.disconnect_reason}"
 
 
 class PushConnection(Connection):

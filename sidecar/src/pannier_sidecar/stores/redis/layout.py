@@ -20,7 +20,7 @@ from pannier_sidecar.state.errors import ETagMismatchError, InvalidETagError, St
 from pannier_sidecar.state.requests import Delete, Set, Write
 from pannier_sidecar.state.store import StoredValue
 
-from . import faults, scripts
+from . import errors, scripts
 from .wire import pack
 
 if TYPE_CHECKING:
@@ -137,7 +137,7 @@ def _milliseconds(ttl: int) -> bytes:
 def value_read(fields: Any, ttl: object, key: str) -> StoredValue | None:
     """Return the value that the fields of a hash hold. Raises StoreRefusedError for a hash that is not state."""
     if type(fields) is not list:
-        raise faults.from_reply(fields)
+        raise errors.translate(fields)
     data, version = fields
     if data is None or version is None:
         if ttl == -2:
@@ -180,14 +180,14 @@ def _expiring(data: bytes, etag: str, ttl: object) -> StoredValue | None:
     if ttl == -2:  # expired, or deleted by somebody else, between the two commands
         return None
     if not isinstance(ttl, int):
-        raise faults.from_reply(ReplyError(str(ttl)))
+        raise errors.translate(ReplyError(str(ttl)))
     return StoredValue(data, etag, ceil(time() + ttl / 1000))
 
 
 def refusal(reply: Any, writes: Sequence[Write]) -> StoreError:
     """Return the fault that the answer to writes means which were not done."""
     if isinstance(reply, ReplyError):
-        return faults.from_reply(reply)
+        return errors.translate(reply)
     write = writes[reply[0] - 1]
     etag = reply[1].decode() if len(reply) > 1 else None
     if write.if_absent:

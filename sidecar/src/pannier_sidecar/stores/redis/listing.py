@@ -20,12 +20,12 @@ from pannier_sidecar.network.pipeline import ConnectionLostError
 from pannier_sidecar.state.errors import InvalidCursorError, StoreUnavailableError
 from pannier_sidecar.state.store import KeyPage
 
-from . import faults
+from . import errors
 from .slots import SLOTS, slot_of
 from .wire import pack
 
 if TYPE_CHECKING:
-    from .servers import Servers
+    from .client import Servers
     from .settings import RedisSettings
 
 MIN_COUNT: Final = 10
@@ -94,7 +94,7 @@ async def _scan(
 
 def _keys_in(reply: Any, place: Place) -> tuple[list[str], Place]:
     if isinstance(reply, ReplyError):
-        raise faults.from_reply(reply)
+        raise errors.translate(reply)
     following, names = int(reply[0]), reply[1]
     if (place.first, place.last) != (0, SLOTS - 1):
         names = [name for name in names if place.first <= slot_of(name) <= place.last]

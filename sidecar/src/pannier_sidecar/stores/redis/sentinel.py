@@ -15,16 +15,16 @@ from hiredis import ReplyError
 from pannier_sidecar.network.pipeline import ConnectionLostError
 from pannier_sidecar.state.errors import StoreError, StoreRefusedError, StoreUnavailableError
 
-from . import faults, info, votes
+from . import errors, info, votes
+from .client import Primary
 from .connection import PushConnection
-from .servers import Primary
 from .wire import pack
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from .connecting import Connector
     from .connection import Connection
-    from .dialling import Dialler
     from .settings import Address, RedisSettings
     from .votes import Report, Verdict
 
@@ -41,7 +41,7 @@ PAUSE_S: Final = 1.0
 class Sentinel:
     """One Sentinel, asked for as long as the store is open."""
 
-    def __init__(self, address: Address, settings: RedisSettings, dialler: Dialler, heard: Callable[[], None]):
+    def __init__(self, address: Address, settings: RedisSettings, connector: Connector, heard: Callable[[], None]):
         self.address = address
         self.report: Report | None = None
         """What it said last."""
@@ -50,7 +50,7 @@ class Sentinel:
         self.was_asked = False
         self._name = settings.master_name or ""
         self._settings = settings
-        self._dialler = dialler
+        self._connector = connector
         self._heard = heard
         self._told = 0.0
         self._news = asyncio.Event()
@@ -96,7 +96,7 @@ class Sentinel:
     async def _connect(self) -> tuple[Connection, str]:
         commands = (("INFO", "server"), ("HELLO", 3))
         try:
-            connection, (server, hello) = await self._dialler.connect(
+            connection, (server, hello) = await self._connector.connect(
                 self.address,
                 self._settings.sentinel_credentials,
                 *commands,
@@ -120,7 +120,7 @@ class Sentinel:
         address, *more = answers
         if isinstance(address, ReplyError):
             advice = "is redisHost a Sentinel (port 26379 by default)? Are sentinelUsername and sentinelPassword right?"
-            told = faults.from_reply(address, f"the Sentinel at {self.address} refused")
+            told = errors.translate(address, f"the Sentinel at {self.address} refused")
             raise StoreRefusedError(f"{told}; {advice}")
         if not isinstance(address, list) or not address:
             raise StoreRefusedError(
@@ -136,11 +136,11 @@ class Sentinel:
 class Sentinels:
     """All Sentinels: those that the component names, and those that they know of."""
 
-    def __init__(self, settings: RedisSettings, dialler: Dialler, changed: Callable[[Verdict], None]):
+    def __init__(self, settings: RedisSettings, connector: Connector, changed: Callable[[Verdict], None]):
         """`changed` is told the verdict whenever a Sentinel was heard, or could not be."""
         self.verdict: Verdict | None = None
         self._settings = settings
-        self._dialler = dialler
+        self._connector = connector
         self._changed = changed
         self._sentinels: dict[Address, Sentinel] = {}
         self._left: set[asyncio.Task[None]] = set()
@@ -202,7 +202,7 @@ class Sentinels:
 
     def _add(self, address: Address) -> None:
         if address not in self._sentinels:
-            self._sentinels[address] = Sentinel(address, self._settings, self._dialler, self._heard)
+            self._sentinels[address] = Sentinel(address, self._settings, self._connector, self._heard)
 
     def _why(self) -> StoreError:
         said = [sentinel.fault for sentinel in self._sentinels.values() if sentinel.fault is not None]
@@ -214,10 +214,10 @@ class Sentinels:
 class WatchedPrimary(Primary):
     """The primary that Sentinels name, left as soon as they name another one."""
 
-    def __init__(self, settings: RedisSettings, dialler: Dialler):
+    def __init__(self, settings: RedisSettings, connector: Connector):
         super().__init__(settings, self._dial, replicas_are_told=True)
-        self._dialler = dialler
-        self._sentinels = Sentinels(settings, dialler, self._judged)
+        self._connector = connector
+        self._sentinels = Sentinels(settings, connector, self._judged)
         self._patience = settings.dial_timeout / 2
         """Seconds to find the primary, and to reach it."""
         self._guard: asyncio.Task[None] | None = None
@@ -238,7 +238,7 @@ class WatchedPrimary(Primary):
     async def _dial(self) -> Connection:
         """Return a connection to the primary, once it says itself that it is one. Raises a StoreError."""
         verdict = await self._sentinels.found(self._patience)
-        connection = await self._dialler.primary(verdict.primary, self._settings.database, self._patience)
+        connection = await self._connector.primary(verdict.primary, self._settings.database, self._patience)
         now = self._sentinels.verdict or verdict
         why = self._why_doubtful(now, connection.following)
         if now.primary != verdict.primary:

@@ -12,9 +12,9 @@ from pannier_sidecar.state.errors import StoreError
 from pannier_sidecar.state.store import Feature, KeyPage, Store, StoredValue
 
 from . import layout
+from .client import NotOpen, Request, Servers, Trouble
 from .deployment import find_servers
 from .listing import list_keys
-from .servers import NotOpen, Request, Servers, Trouble
 from .settings import RedisSettings
 
 if TYPE_CHECKING:

@@ -16,7 +16,7 @@ from hiredis import ReplyError
 from pannier_sidecar.network.pipeline import ConnectionLostError
 from pannier_sidecar.state.errors import StoreError, StoreUnavailableError, TooFewReplicasError
 
-from . import faults, info
+from . import errors, info
 from .wire import pack
 
 if TYPE_CHECKING:
@@ -158,7 +158,7 @@ class StrongWrites:
         if not isinstance(reply, int):  # it was refused
             return None
         if isinstance(acknowledged, ReplyError):
-            told = faults.words(str(acknowledged))
+            told = errors.words(str(acknowledged))
             return TooFewReplicasError(f"the write is done, but Redis refused to wait for its replicas: {told}")
         if isinstance(acknowledged, int) and acknowledged >= expected:
             return None

@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Final
 from pannier_sidecar.network.reasons import reason
 from pannier_sidecar.state.errors import StoreRefusedError
 
-from .faults import is_busy
-from .table import StateTable
+from .errors import is_busy
+from .layout import StateTable
 
 if TYPE_CHECKING:
     from collections.abc import Callable

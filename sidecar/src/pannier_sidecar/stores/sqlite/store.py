@@ -12,9 +12,9 @@ from pannier_sidecar.state.requests import Delete, Get, Set, Write
 from pannier_sidecar.state.store import Feature, KeyPage, Setting, Store, StoredValue
 
 from . import settings as reading
+from .layout import StateTable
 from .schema import connect_reader, connect_writer
 from .sweeper import Sweeper
-from .table import StateTable
 from .worker import Job, Result, Worker
 
 if TYPE_CHECKING:

@@ -17,12 +17,12 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from pannier_sidecar.state.errors import OutcomeUnknownError, StoreError, StoreUnavailableError
 
-from .faults import DRIVER_ERRORS, is_busy, outcome_of_commit, translated
+from .errors import DRIVER_ERRORS, is_busy, outcome_of_commit, translate
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from .table import StateTable
+    from .layout import StateTable
 
 logger = logging.getLogger(__name__)
 
@@ -181,7 +181,7 @@ class Worker:
         except StoreError as fault:
             return fault
         except DRIVER_ERRORS as error:
-            return translated(error, self._where, self._busy_timeout)
+            return translate(error, self._where, busy_timeout=self._busy_timeout)
         return None
 
     def _attached_table(self) -> StateTable | StoreError:
@@ -241,7 +241,7 @@ class Worker:
             if is_begun and len(jobs) > 1 and not is_busy(error):
                 # One of them is at fault; the others must not suffer for it.
                 return [self._carried_out(table, [job])[0] for job in jobs]
-            return [(None, translated(error, self._where, self._busy_timeout)) for _ in jobs]
+            return [(None, translate(error, self._where, busy_timeout=self._busy_timeout)) for _ in jobs]
         try:
             table.connection.execute("COMMIT")
         except DRIVER_ERRORS as error:

@@ -15,7 +15,7 @@ from msgspec import Struct
 from pannier_sidecar.network.pipeline import ConnectionLostError
 from pannier_sidecar.state.errors import OutcomeUnknownError, StoreUnavailableError
 
-from . import faults, scripts
+from . import errors, scripts
 from .link import Link
 from .replicas import ReplicaCount
 from .slots import SLOTS
@@ -170,12 +170,12 @@ class Servers(ABC):
         """
         loop = asyncio.get_running_loop()
         deadline = loop.time() + self._settings.dial_timeout if deadline is None else deadline
-        losses = errors = 0
+        losses = error_replies = 0
         while True:
             try:
                 if isinstance(trouble, ReplyError):
-                    errors += 1
-                    reply = await self._after_error(request, trouble, errors, deadline)
+                    error_replies += 1
+                    reply = await self._after_error(request, trouble, error_replies, deadline)
                 else:
                     if trouble is not None:
                         losses += 1
@@ -204,18 +204,18 @@ class Servers(ABC):
 
     async def _after_error(self, request: Request, error: ReplyError, times: int, deadline: float) -> Any:
         """Send a request again after an error that may pass. Raises the fault that the error means if it does not."""
-        kind = faults.code(str(error))
+        kind = errors.code(str(error))
         if not _may_pass(error) or asyncio.get_running_loop().time() >= deadline or times > MAX_ERRORS:
-            raise faults.from_reply(error)
+            raise errors.translate(error)
         if kind == "NOSCRIPT":
             request.payload = scripts.with_source(request.payload)
-        elif kind in faults.REDIRECTING:
+        elif kind in errors.REDIRECTING:
             answer = await self.redirect(request, error, deadline)
             if answer is not None:
                 return answer
         else:
-            if kind in faults.MOVED_ON:
-                (await self.node(request.key, deadline)).drop(f"Redis says: {faults.words(str(error))}")
+            if kind in errors.MOVED_ON:
+                (await self.node(request.key, deadline)).drop(f"Redis says: {errors.words(str(error))}")
             await asyncio.sleep(PAUSE_IN_TRANSITION_S)
         return await self._send(request, deadline)
 
@@ -272,7 +272,7 @@ class Primary(Servers):
         return self._node, SLOTS - 1
 
     async def redirect(self, request: Request, error: ReplyError, deadline: float) -> Any | None:
-        raise faults.from_reply(error)
+        raise errors.translate(error)
 
 
 async def answer_ping(link: Link) -> None:
@@ -283,7 +283,7 @@ async def answer_ping(link: Link) -> None:
     except ConnectionLostError as lost:
         raise StoreUnavailableError(str(lost)) from lost
     if isinstance(reply, ReplyError):
-        raise faults.from_reply(reply)
+        raise errors.translate(reply)
 
 
 def _first_error(reply: object) -> ReplyError | None:
@@ -294,5 +294,5 @@ def _first_error(reply: object) -> ReplyError | None:
 
 
 def _may_pass(error: ReplyError) -> bool:
-    kind = faults.code(str(error))
-    return kind in faults.MOVED_ON or kind in faults.IN_TRANSITION or kind in faults.REDIRECTING or kind == "NOSCRIPT"
+    kind = errors.code(str(error))
+    return kind in errors.MOVED_ON or kind in errors.IN_TRANSITION or kind in errors.REDIRECTING or kind == "NOSCRIPT"

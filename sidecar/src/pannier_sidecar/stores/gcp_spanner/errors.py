@@ -9,6 +9,8 @@ from grpc import StatusCode
 from pannier_sidecar.state.errors import OutcomeUnknownError, StoreError, StoreRefusedError, StoreUnavailableError
 
 if TYPE_CHECKING:
+    from grpc.aio import AioRpcError
+
     from .settings import SpannerSettings
 
 _PASSING: Final = frozenset(
@@ -47,9 +49,17 @@ class AbortedError(Exception):
     """Spanner gave the transaction up in favour of another one; nothing was done, and it may be tried again."""
 
 
-def fault_of(code: StatusCode, details: str, settings: SpannerSettings, *, is_write: bool) -> StoreError:
-    """Return the fault that a status means; of a write that was sent it is not known whether it happened."""
+def translate(error: AioRpcError, settings: SpannerSettings, *, is_write: bool) -> Exception:
+    """Return the error to raise for a status: AbortedError, SessionLostError or a StoreError.
+
+    `is_write`: the call may have changed something, so that without an answer the outcome is unknown.
+    """
+    code, details = error.code(), error.details() or ""
     where = settings.where
+    if code is StatusCode.ABORTED:
+        return AbortedError()
+    if code is StatusCode.NOT_FOUND and details.startswith("Session not found"):
+        return SessionLostError()
     if code in _PASSING:
         if code is StatusCode.DEADLINE_EXCEEDED:
             text = f"{where} did not answer within {settings.timeout:g} s (timeout)"

@@ -13,8 +13,8 @@ from yarl import URL
 from pannier_sidecar.network.connections import Connections, TooManyConnections
 from pannier_sidecar.state.errors import OutcomeUnknownError, StoreRefusedError, StoreUnavailableError
 
-from . import faults
-from .entries import Entry, Operation
+from . import errors
+from .layout import Entry, Operation
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -91,40 +91,40 @@ class Agent:
 
     @property
     def permission_advice(self) -> str:
-        return faults.permission_advice(self._settings)
+        return errors.permission_advice(self._settings)
 
     async def leader(self) -> str:
         """Return the address of the servers' leader; empty where there is none."""
-        body = await self._ask("GET", f"{self._settings.url}/v1/status/leader?{self._datacenter}")
+        body = await self._request("GET", f"{self._settings.url}/v1/status/leader?{self._datacenter}")
         return _decoded(body, str)
 
     async def limits(self) -> Limits:
         """Return what values may be at the most; zeros where the token may not ask that."""
         try:
-            body = await self._ask("GET", f"{self._settings.url}/v1/agent/self")
+            body = await self._request("GET", f"{self._settings.url}/v1/agent/self")
             return _decoded(body, _Self).debug_config
         except StoreRefusedError:
             return Limits()
 
     async def read(self, name: str, strong: bool = False) -> Entry | None:
         """Read an entry of a plain name."""
-        body = await self._ask("GET", self._url_of(name, "consistent" if strong else ""))
+        body = await self._request("GET", self._url_of(name, "consistent" if strong else ""))
         return _decoded(body, list[Entry])[0] if body else None
 
     async def names(self, prefix: str) -> list[str]:
         """Return all names with a plain prefix, in the order of their bytes."""
-        body = await self._ask("GET", self._url_of(prefix, "keys"))
+        body = await self._request("GET", self._url_of(prefix, "keys"))
         return _decoded(body, list[str]) if body else []
 
     async def put(self, name: str, value: bytes, flags: int, index: int | None) -> bool:
         """Write an entry of a plain name, if it has this ModifyIndex (0: if it is absent); return whether it was."""
         condition = "" if index is None else f"&cas={index}"
-        body = await self._ask("PUT", self._url_of(name, f"flags={flags}{condition}"), value, is_write=True)
+        body = await self._request("PUT", self._url_of(name, f"flags={flags}{condition}"), value, is_write=True)
         return body.startswith(b"true")
 
     async def delete(self, name: str) -> None:
         """Remove an entry of a plain name."""
-        await self._ask("DELETE", self._url_of(name, ""), is_write=True)
+        await self._request("DELETE", self._url_of(name, ""), is_write=True)
 
     async def transact(
         self, operations: Sequence[Operation], *, only_reads: bool = False, strong: bool = False
@@ -132,7 +132,7 @@ class Agent:
         """Carry out all operations, or none."""
         query = "&".join(part for part in (self._datacenter, "consistent" if strong and only_reads else "") if part)
         body = json.encode(operations)
-        answer = await self._ask("PUT", f"{self._settings.url}/v1/txn?{query}", body, is_write=not only_reads)
+        answer = await self._request("PUT", f"{self._settings.url}/v1/txn?{query}", body, is_write=not only_reads)
         outcome = _decoded(answer, _Outcome)
         return Done([result.entry for result in outcome.results or ()], outcome.errors or ())
 
@@ -140,15 +140,15 @@ class Agent:
         more = "&".join(part for part in (query, self._datacenter) if part)
         return f"{self._kv}{quote(name)}?{more}"
 
-    async def _ask(self, method: str, url: str, body: bytes | None = None, *, is_write: bool = False) -> bytes:
+    async def _request(self, method: str, url: str, body: bytes | None = None, *, is_write: bool = False) -> bytes:
         """Return the body of an answer, empty where there is no such thing; a read is asked again after a loss."""
         for is_last in (is_write, True):
             try:
                 return await self._once(method, url, body)
             except TooManyConnections as error:
                 raise StoreUnavailableError(f"Consul at {self._settings.where}: {error}") from error
-            except faults.TryLaterError as error:
-                raise error.fault(is_write=is_write) from error
+            except errors.TryLaterError as error:
+                raise errors.translate(error, self._settings, is_write=is_write) from error
             except (TimeoutError, aiohttp.ClientError, RuntimeError) as error:
                 if self._session.closed:
                     closed = "the Consul store is closed"
@@ -156,8 +156,8 @@ class Agent:
                     raise (
                         OutcomeUnknownError(closed) if is_write and was_sent else StoreUnavailableError(closed)
                     ) from error
-                if is_last or not faults.is_loss(error):
-                    raise faults.of_connection(error, self._settings, is_write=is_write) from error
+                if is_last or not errors.is_loss(error):
+                    raise errors.translate(error, self._settings, is_write=is_write) from error
         raise AssertionError("the last attempt returns or raises")
 
     async def _once(self, method: str, url: str, body: bytes | None) -> bytes:
@@ -178,8 +178,8 @@ class Agent:
         if status == 404 and not answer:
             return b""
         if status >= 500 or status == 429:
-            raise faults.TryLaterError(self._settings, status, answer.decode(errors="replace").strip())
-        raise faults.refusal(self._settings, status, answer.decode(errors="replace").strip())
+            raise errors.TryLaterError(self._settings, status, answer.decode(errors="replace").strip())
+        raise errors.refusal(self._settings, status, answer.decode(errors="replace").strip())
 
 
 def _decoded(body: bytes, kind: type[Found]) -> Found:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import re
 import ssl
 from typing import TYPE_CHECKING, Final
 
@@ -11,17 +10,17 @@ from pannier_sidecar.network.pipeline import ConnectionLostError
 from pannier_sidecar.network.reasons import reason
 from pannier_sidecar.state.errors import StoreError, StoreRefusedError, StoreUnavailableError
 
-from . import items
+from . import errors, layout
 from .connection import Connection
 
 if TYPE_CHECKING:
     from .settings import Address, MemcachedSettings
 
-_PROBE_KEY: Final = items.sent_key("pannier probe")
+_PROBE_KEY: Final = layout.sent_key("pannier probe")
 """Has a space, so that whether the server takes such keys is tried too."""
 
 
-class Dialler:
+class Connector:
     """Makes connections as the component says."""
 
     def __init__(self, settings: MemcachedSettings):
@@ -36,7 +35,7 @@ class Dialler:
         try:
             async with asyncio.timeout(self._settings.timeout):
                 await self._reach(address, connection)
-                await self._introduce(connection)
+                await self._handshake(connection)
             return connection
         except BaseException as error:
             connection.abort("given up")
@@ -55,22 +54,22 @@ class Dialler:
                 lambda: connection, address.host, address.port, ssl=self._tls, server_hostname=name
             )
 
-    async def _introduce(self, connection: Connection) -> None:
+    async def _handshake(self, connection: Connection) -> None:
         settings = self._settings
         if settings.username or settings.password:
             words = f"{settings.username} {settings.password.reveal()}".encode()
             reply = await connection.send(b"set pannier 0 0 %d\r\n%b\r\n" % (len(words), words))
             if reply != b"STORED":
-                raise _not_let_in(reply, connection.name)
+                raise errors.login_refusal(reply, connection.name)
         version = await connection.send(b"version\r\n")
         if isinstance(version, tuple) or not version.startswith(b"VERSION "):
-            raise _not_let_in(version, connection.name)
+            raise errors.login_refusal(version, connection.name)
         for command in (b"stats\r\n", b"stats settings\r\n"):
             await connection.send(command)
-        probe = await connection.send(items.read(_PROBE_KEY))
+        probe = await connection.send(layout.read(_PROBE_KEY))
         if not isinstance(probe, tuple) and not probe.startswith(b"EN"):
             raise StoreRefusedError(
-                f"memcached at {connection.name} is {_version(version)} and does not know the "
+                f"memcached at {connection.name} is {errors.version(version)} and does not know the "
                 "meta commands that ETags need; use 1.6.10 or later"
             )
         stats = connection.stats
@@ -105,17 +104,3 @@ class Dialler:
         return (
             "if it does not speak TLS, take enableTLS out" if self._tls else 'if it speaks TLS, set enableTLS: "true"'
         )
-
-
-def _version(line: bytes) -> str:
-    found = re.fullmatch(rb"VERSION (\d{1,3}(?:\.\d{1,4}){1,3})\S*", line)
-    return f"version {found[1].decode()}" if found else "of a version that cannot be told"
-
-
-def _not_let_in(reply: object, name: str) -> StoreRefusedError:
-    text = reply.decode(errors="replace") if isinstance(reply, bytes) else str(reply)
-    if "unauthenticated" in text:
-        return StoreRefusedError(f"memcached at {name} lets nobody in; set username and password")
-    if "authentication" in text:
-        return StoreRefusedError(f"memcached at {name} does not let this user in; check username and password")
-    return StoreRefusedError(f"what answers at {name} is no memcached; check hosts")

@@ -46,8 +46,15 @@ def is_throttled(error: BaseException | None) -> bool:
     return isinstance(error, HttpResponseError) and error.status_code == _THROTTLED
 
 
-def of_read(error: Exception, settings: CosmosDBSettings) -> StoreError:
-    """Return the fault that tells of a call that has changed nothing."""
+def translate(error: Exception, settings: CosmosDBSettings, *, is_write: bool) -> StoreError:
+    """Return the error to raise for one of the client's. `is_write`: the call may have changed something."""
+    fault = _translate(error, settings)
+    if not is_write or not isinstance(fault, StoreUnavailableError) or _was_not_done(error):
+        return fault
+    return OutcomeUnknownError(str(fault))
+
+
+def _translate(error: Exception, settings: CosmosDBSettings) -> StoreError:
     if isinstance(error, TimeoutError):
         return StoreUnavailableError(f"{settings} gave no answer within {settings.timeout:g} s")
     if isinstance(error, HttpResponseError) and error.status_code:
@@ -55,14 +62,6 @@ def of_read(error: Exception, settings: CosmosDBSettings) -> StoreError:
     if isinstance(error, AzureError):
         return StoreUnavailableError(f"{settings} can't be reached: {_why(error)}")
     return StoreRefusedError(f"{settings} can't be used as the component says; correct url and masterKey")
-
-
-def of_write(error: Exception, settings: CosmosDBSettings) -> StoreError:
-    """Return the fault that tells of a write that may have been sent."""
-    fault = of_read(error, settings)
-    if not isinstance(fault, StoreUnavailableError) or _was_not_done(error):
-        return fault
-    return OutcomeUnknownError(str(fault))
 
 
 def _was_not_done(error: Exception) -> bool:

@@ -16,6 +16,8 @@ from pannier_sidecar.state.errors import ETagMismatchError, KeyRefusedError, Sto
 from pannier_sidecar.state.requests import Delete, Set, Write
 from pannier_sidecar.state.store import StoredValue
 
+from . import errors
+
 if TYPE_CHECKING:
     from .connection import Connection, Reply
 
@@ -81,7 +83,7 @@ def value_read(reply: Reply, connection: Connection) -> StoredValue | None:
     if not isinstance(reply, tuple):
         if reply.startswith(b"EN"):
             return None
-        raise refusal(reply, connection.name)
+        raise errors.refusal(reply, connection.name)
     line, value = reply
     parts = line.split(b" ", 5)
     etag = f"{parts[2][1:].decode()}-{connection.run}"
@@ -106,15 +108,7 @@ def fault_of(reply: Reply, write: Write, connection: Connection) -> StoreError |
         return _other_etag(write)
     if isinstance(write, Set) and b"too large" in line:
         return too_large(write, connection)
-    return refusal(line, connection.name)
-
-
-def refusal(line: bytes, name: str) -> StoreRefusedError:
-    """Return the fault that an error of the server means, with what to change."""
-    text = line.decode(errors="replace")
-    said = next((f"{words}{advice}" for words, advice in _ADVICE.items() if words in text), "")
-    kind = next((kind for kind in ("SERVER_ERROR", "CLIENT_ERROR") if text.startswith(kind)), "ERROR")
-    return StoreRefusedError(f"memcached at {name} refused: {kind}" + (f" {said}" if said else ""))
+    return errors.refusal(line, connection.name)
 
 
 def too_large(write: Set, connection: Connection) -> StoreRefusedError:
@@ -123,12 +117,6 @@ def too_large(write: Set, connection: Connection) -> StoreRefusedError:
         f"key, value and {OVERHEAD} bytes of overhead may have {connection.largest_item}; start memcached with a "
         "larger -I, or store less under one key"
     )
-
-
-_ADVICE: Final = {
-    "unauthenticated": "; set username and password",
-    "out of memory": "; raise its memory limit (-m), or let it evict (without -M)",
-}
 
 
 def _cas_flag(write: Write, connection: Connection) -> bytes:

@@ -1,4 +1,4 @@
-"""Removes what has expired: Consul knows nothing of expiry, so it would stay for ever."""
+"""Remove what has expired: Consul has no expiry of its own for keys, so they would stay for ever."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING, Final
 
 from pannier_sidecar.state.errors import StoreError
 
-from . import entries
+from . import layout
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
-    from .agent import Agent
+    from .client import Agent
 
 log = logging.getLogger(__name__)
 
@@ -22,7 +22,7 @@ MAX_KNOWN: Final = 10_000
 """Expired entries that may wait to be removed; others are found again."""
 
 
-class Remains:
+class ExpirySweeper:
     """Expired entries that a read has met, and the tasks that find and remove them."""
 
     def __init__(self, agent: Agent):
@@ -31,17 +31,17 @@ class Remains:
         self._tasks: set[asyncio.Task[None]] = set()
         self._is_removing = False
 
-    def met(self, entry: entries.Entry) -> None:
+    def remove(self, entry: layout.Entry) -> None:
         """Have an expired entry removed, unless somebody writes it first."""
         if len(self._known) < MAX_KNOWN:
             self._known[entry.key] = entry.modify_index
         if not self._is_removing:
             self._is_removing = True
-            self._start(self._remove())
+            self._start(self._remove_known())
 
-    def look_every(self, interval: float, look: Callable[[], Awaitable[None]]) -> None:
-        """Look for expired entries again and again. `look` reads everything."""
-        self._start(self._look_every(interval, look))
+    def sweep_every(self, interval: float, sweep: Callable[[], Awaitable[None]]) -> None:
+        """Look for expired entries again and again. `sweep` reads everything."""
+        self._start(self._sweep_every(interval, sweep))
 
     async def close(self) -> None:
         for task in tuple(self._tasks):
@@ -54,21 +54,21 @@ class Remains:
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
-    async def _remove(self) -> None:
+    async def _remove_known(self) -> None:
         try:
             while self._known:
                 name, index = self._known.popitem()
-                await self._agent.transact([entries.removal(name, index)])
+                await self._agent.transact([layout.removal(name, index)])
         except StoreError as fault:
             self._known.clear()
             log.warning("expired keys stay for now: %s", fault)
         finally:
             self._is_removing = False
 
-    async def _look_every(self, interval: float, look: Callable[[], Awaitable[None]]) -> None:
+    async def _sweep_every(self, interval: float, sweep: Callable[[], Awaitable[None]]) -> None:
         while True:
             await asyncio.sleep(interval * uniform(0.5, 1))  # not all sidecars in the same moment
             try:
-                await look()
+                await sweep()
             except StoreError as fault:
                 log.warning("expired keys were not looked for: %s", fault)

@@ -7,13 +7,15 @@ import logging
 from typing import TYPE_CHECKING, Final
 
 from pannier_sidecar.network.pipeline import ConnectionLostError
-from pannier_sidecar.state.errors import OutcomeUnknownError, StoreError, StoreUnavailableError
+from pannier_sidecar.state.errors import StoreError, StoreUnavailableError
+
+from . import errors
 
 if TYPE_CHECKING:
     from pannier_sidecar.state.requests import Write
 
+    from .connecting import Connector
     from .connection import Connection, Reply
-    from .dialling import Dialler
     from .settings import Address
 
 log = logging.getLogger(__name__)
@@ -25,13 +27,13 @@ PAUSE_S: Final = 0.25
 class Host:
     """A server, and the one connection to it."""
 
-    def __init__(self, address: Address, dialler: Dialler, timeout: float):
+    def __init__(self, address: Address, connector: Connector, timeout: float):
         self.current: Connection | None = None
         """To send on while it takes calls; else `connected` returns one that does."""
         self._address = address
-        self._dialler = dialler
+        self._connector = connector
         self._timeout = timeout
-        self._dialling: asyncio.Task[StoreError | None] | None = None
+        self._connecting: asyncio.Task[StoreError | None] | None = None
         self._fault: StoreError | None = None
         """Why the last attempt to connect failed; None: it did not."""
         self._tries_again_at = 0.0
@@ -44,7 +46,7 @@ class Host:
                 raise StoreUnavailableError("the memcached store is closed")
             connection = self.current
             if connection is None or connection.why_ended is not None:
-                await self._dialled()
+                await self._reconnect()
             elif connection.takes_calls:
                 return connection
             else:
@@ -64,32 +66,32 @@ class Host:
         precondition, for the ETag belongs to the connection's run of the server. Raises a StoreError.
         """
         if lost.timed_out or (write is not None and (lost.was_sent or write.is_conditional)):
-            raise _fault(lost, write) from lost
+            raise errors.translate(lost, is_write=write is not None) from lost
         connection = await self.connected()
         try:
             return await connection.send(payload), connection
         except ConnectionLostError as lost_again:
-            raise _fault(lost_again, write) from lost_again
+            raise errors.translate(lost_again, is_write=write is not None) from lost_again
 
     async def close(self) -> None:
         """End the connection; calls in flight fail. Does not come back."""
         self._is_closed = True
-        if self._dialling is not None:
-            self._dialling.cancel()
-            await asyncio.wait((self._dialling,))
+        if self._connecting is not None:
+            self._connecting.cancel()
+            await asyncio.wait((self._connecting,))
         if self.current is not None:
             self.current.abort("the memcached store is closed")
             await asyncio.wait((self.current.lost,))
 
-    async def _dialled(self) -> None:
+    async def _reconnect(self) -> None:
         """Return when there is a new connection: the same attempt for all who wait. Raises a StoreError."""
-        is_tried = self._dialling is not None or asyncio.get_running_loop().time() < self._tries_again_at
+        is_tried = self._connecting is not None or asyncio.get_running_loop().time() < self._tries_again_at
         if self._fault is not None and is_tried:
             raise type(self._fault)(*self._fault.args)
-        if self._dialling is None:
-            self._dialling = asyncio.create_task(self._dial())
-            self._dialling.add_done_callback(self._forget_dialling)
-        done, _ = await asyncio.wait((self._dialling,))
+        if self._connecting is None:
+            self._connecting = asyncio.create_task(self._dial())
+            self._connecting.add_done_callback(self._forget_connecting)
+        done, _ = await asyncio.wait((self._connecting,))
         [task] = done
         fault = StoreUnavailableError("the memcached store is closed") if task.cancelled() else task.result()
         if fault is not None:
@@ -99,7 +101,7 @@ class Host:
         if self.current is not None:
             log.warning("%s; connecting again", self.current.why_ended)
         try:
-            self.current = await self._dialler.dial(self._address)
+            self.current = await self._connector.dial(self._address)
         except StoreError as fault:
             self._fault = fault
             self._tries_again_at = asyncio.get_running_loop().time() + PAUSE_S
@@ -107,8 +109,8 @@ class Host:
         self._fault = None
         return None
 
-    def _forget_dialling(self, _: object) -> None:
-        self._dialling = None
+    def _forget_connecting(self, _: object) -> None:
+        self._connecting = None
 
     async def _room_on(self, connection: Connection) -> None:
         try:
@@ -118,9 +120,3 @@ class Host:
             raise StoreUnavailableError(
                 f"memcached at {self._address} has more calls waiting than it can take"
             ) from error
-
-
-def _fault(lost: ConnectionLostError, write: Write | None) -> StoreError:
-    if write is None or not lost.was_sent:
-        return StoreUnavailableError(str(lost))
-    return OutcomeUnknownError(str(lost))

@@ -32,9 +32,9 @@ def is_busy(error: Exception) -> bool:
     return _code(error) in _BUSY
 
 
-def translated(error: Exception, where: object, busy_timeout: float) -> StoreError:
-    """Return the fault that tells of an error met in `where`."""
-    fault = _translated(error, where, busy_timeout)
+def translate(error: Exception, where: object, *, busy_timeout: float) -> StoreError:
+    """Return the error to raise for one of the driver's. `busy_timeout` is in seconds."""
+    fault = _translate(error, where, busy_timeout)
     fault.__cause__ = error
     return fault
 
@@ -42,13 +42,13 @@ def translated(error: Exception, where: object, busy_timeout: float) -> StoreErr
 def outcome_of_commit(error: Exception, where: object, busy_timeout: float) -> StoreError:
     """Return the fault for a commit that failed: after an I/O error nobody can tell what is on the disk."""
     if _code(error) != sqlite3.SQLITE_IOERR:
-        return translated(error, where, busy_timeout)
+        return translate(error, where, busy_timeout=busy_timeout)
     fault = OutcomeUnknownError(f"{where} failed while the write was being made durable")
     fault.__cause__ = error
     return fault
 
 
-def _translated(error: Exception, where: object, busy_timeout: float) -> StoreError:
+def _translate(error: Exception, where: object, busy_timeout: float) -> StoreError:
     if isinstance(error, UnicodeError):
         return KeyRefusedError(f"{where} takes only Unicode text for a key, without surrogates")
     code = _code(error)

@@ -23,7 +23,7 @@ from pannier_crds.secret import reveal
 from pannier_sidecar.network.connections import Connections, TooManyConnections
 from pannier_sidecar.state.errors import OutcomeUnknownError, StoreUnavailableError
 
-from . import faults
+from . import errors
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -35,7 +35,7 @@ PAUSES_S: Final = (0.05, 0.2, 0.8)
 """Before each further attempt; half of it to all of it, so that those who collided do not meet again."""
 
 
-class Calls:
+class DynamoDBClient:
     """An open client, and the table that it is for."""
 
     def __init__(self, settings: DynamoDBSettings, layout: Layout):
@@ -72,8 +72,8 @@ class Calls:
                 config=config,
             )
             self._client = await self._resources.enter_async_context(client)
-        except (*faults.CLIENT_ERRORS, ValueError) as error:
-            raise faults.translated(error, self._layout, self._where, is_write=False) from error
+        except (*errors.CLIENT_ERRORS, ValueError) as error:
+            raise errors.translate(error, self._where, is_write=False, layout=self._layout) from error
 
     async def close(self) -> None:
         self._client = None
@@ -100,9 +100,9 @@ class Calls:
                 return await self._attempts(operation, arguments, is_repeatable, doubt)
         except TimeoutError as error:
             what = f"{self._where} did not answer within {self._settings.timeout:g} s"
-            raise faults.lost(what, is_write=is_write and doubt.is_there) from error
-        except faults.CLIENT_ERRORS as error:
-            fault = faults.translated(error, self._layout, self._where, is_write=is_write)
+            raise errors.lost(what, is_write=is_write and doubt.is_there) from error
+        except errors.CLIENT_ERRORS as error:
+            fault = errors.translate(error, self._where, is_write=is_write, layout=self._layout)
             if is_write and doubt.is_there and not isinstance(fault, OutcomeUnknownError):
                 raise OutcomeUnknownError(f"{fault}; an earlier attempt was not answered") from error
             raise fault from error
@@ -117,11 +117,11 @@ class Calls:
                     return await self._once(operation, arguments)
             except TooManyConnections as error:
                 raise StoreUnavailableError(f"{self._where}: {error}") from error
-            except faults.CLIENT_ERRORS as error:
+            except errors.CLIENT_ERRORS as error:
                 doubt.is_under_way = False
-                was_lost = faults.may_have_been_done(error)
+                was_lost = errors.may_have_been_done(error)
                 doubt.is_left = doubt.is_left or was_lost
-                if pause is None or not (faults.has_done_nothing(error) or (is_repeatable and was_lost)):
+                if pause is None or not (errors.has_done_nothing(error) or (is_repeatable and was_lost)):
                     raise
             await asyncio.sleep(pause)
         raise AssertionError("the last attempt returns or raises")
@@ -132,7 +132,7 @@ class Calls:
         try:
             answer: dict[str, Any] = await getattr(self._client, operation)(**arguments)
         except ClientError as error:
-            unmet = faults.unmet_condition(error)
+            unmet = errors.unmet_condition(error)
             if unmet is not None:
                 raise unmet from error
             raise

@@ -46,8 +46,10 @@ def is_loss(error: Exception) -> bool:
     return isinstance(error, aiohttp.ServerDisconnectedError | aiohttp.ClientOSError) and not is_of_connecting
 
 
-def of_connection(error: Exception, settings: ConsulSettings, *, is_write: bool) -> StoreError:
-    """Return the fault that an error of the connection means."""
+def translate(error: Exception, settings: ConsulSettings, *, is_write: bool) -> StoreError:
+    """Return the error that an error of the connection, or an answer that asks for patience, means."""
+    if isinstance(error, TryLaterError):
+        return error.fault(is_write=is_write)
     where = f"Consul at {settings.where}"
     if isinstance(error, aiohttp.ClientConnectorCertificateError | aiohttp.ClientSSLError | ssl.SSLError):
         advice = "let caCert name the authority that signed its certificate, or check httpAddr and scheme"

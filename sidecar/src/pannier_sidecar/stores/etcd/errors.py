@@ -70,14 +70,14 @@ def may_pass(error: AioRpcError) -> bool:
     return error.code() is StatusCode.UNAVAILABLE or is_late(error)
 
 
-def translated(error: AioRpcError, where: str, timeout: float, *, is_write: bool) -> StoreError:
-    """Return the fault that tells of an error."""
-    fault = _translated(error, where, timeout, is_write)
+def translate(error: AioRpcError, where: str, *, is_write: bool, timeout: float) -> StoreError:
+    """Return the error to raise for one of gRPC's. `timeout` is in seconds."""
+    fault = _translate(error, where, timeout, is_write)
     fault.__cause__ = error
     return fault
 
 
-def _translated(error: AioRpcError, where: str, timeout: float, is_write: bool) -> StoreError:
+def _translate(error: AioRpcError, where: str, timeout: float, is_write: bool) -> StoreError:
     details = error.details() or ""
     for words, advice in _REFUSALS.items():
         if words in details:

@@ -16,7 +16,7 @@ from pymongo.write_concern import WriteConcern
 
 from pannier_sidecar.state.errors import StoreRefusedError
 
-from . import faults, layout
+from . import errors, layout
 from .pool import counting
 
 if TYPE_CHECKING:
@@ -67,7 +67,7 @@ def connect(settings: MongoDBSettings, connections: Connections) -> Client:
             )
         except (PyMongoError, ValueError, TypeError, OSError) as error:
             raise StoreRefusedError(
-                f"{settings} can't be used as the component says: {faults.why(error)}; "
+                f"{settings} can't be used as the component says: {errors.why(error)}; "
                 "correct host, params or connectionString"
             ) from error
     connections.limit = int(client.options.pool_options.max_pool_size or sys.maxsize)
@@ -76,7 +76,7 @@ def connect(settings: MongoDBSettings, connections: Connections) -> Client:
     return client
 
 
-async def look_over(client: Client, settings: MongoDBSettings) -> Server:
+async def verify(client: Client, settings: MongoDBSettings) -> Server:
     """Prove that the collection can be used, and have MongoDB remove what expires. Raises the client's errors."""
     with pymongo.timeout(min(settings.timeout, LONGEST_SEARCH_S)):
         hello = await client.admin.command("hello")

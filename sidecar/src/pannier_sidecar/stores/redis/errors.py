@@ -67,7 +67,7 @@ def code(text: str) -> str:
     return text.partition(" ")[0]
 
 
-def from_reply(error: ReplyError, what: str = "Redis refused") -> StoreError:
+def translate(error: ReplyError, what: str = "Redis refused") -> StoreError:
     """Return the fault that an error reply means, with what to change."""
     text = str(error)
     kind = code(text)

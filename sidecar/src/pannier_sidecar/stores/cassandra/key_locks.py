@@ -22,7 +22,7 @@ class _Queue:
         self.length = 0
 
 
-class Turns:
+class KeyLocks:
     """Who writes which key now, and who waits for it."""
 
     def __init__(self, timeout: float):

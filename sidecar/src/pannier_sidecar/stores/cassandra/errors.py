@@ -40,9 +40,7 @@ CLIENT_ERRORS: Final = (*_NOT_DONE, NoHostAvailable, DriverException, Connection
 """What the driver raises."""
 
 
-def translated(
-    error: Exception, settings: CassandraSettings, *, is_write: bool, level: int | None = None
-) -> StoreError:
+def translate(error: Exception, settings: CassandraSettings, *, is_write: bool, level: int | None = None) -> StoreError:
     """Return the fault that tells of an error of a call whose consistency level was `level`."""
     where = settings.where
     if isinstance(error, NoHostAvailable):

@@ -14,7 +14,7 @@ from pannier_sidecar.network.pipeline import ConnectionLostError
 from pannier_sidecar.network.reasons import reason
 from pannier_sidecar.state.errors import StoreError, StoreRefusedError, StoreUnavailableError
 
-from . import faults, info, scripts
+from . import errors, info, scripts
 from .connection import Connection
 from .wire import pack
 
@@ -49,7 +49,7 @@ PERMISSION_PROBES: Final[Sequence[Command]] = (
 )
 
 
-class Dialler:
+class Connector:
     """Makes connections as the component says."""
 
     def __init__(self, settings: RedisSettings):
@@ -72,7 +72,7 @@ class Dialler:
         try:
             async with asyncio.timeout(patience):
                 connection = await self._reach(address, kind)
-                replies = await _introduce(connection, credentials, commands)
+                replies = await _handshake(connection, credentials, commands)
                 self._was_understood = True
                 return connection, replies
         except StoreError:
@@ -85,7 +85,7 @@ class Dialler:
             speaks = ", that it speaks TLS" if self._tls else ""
             raise StoreUnavailableError(f"{told}; check redisHost, that it runs{speaks}, and dialTimeout") from error
         except ConnectionLostError as error:
-            is_explained = self._was_understood or (connection is not None and connection.last_words)
+            is_explained = self._was_understood or (connection is not None and connection.disconnect_reason)
             raise StoreUnavailableError(str(error) if is_explained else f"{error}; {self._tls_advice()}") from error
         except ssl.SSLError as error:
             raise StoreRefusedError(
@@ -113,8 +113,8 @@ class Dialler:
                 _must_succeed(replies.pop(0), f"redisDB {database} cannot be used at Redis {address}")
             _must_be_primary(replies[0], address)
             for reply in replies[-len(PERMISSION_PROBES) :]:
-                if isinstance(reply, ReplyError) and faults.is_command_forbidden(str(reply)):
-                    raise faults.from_reply(reply)
+                if isinstance(reply, ReplyError) and errors.is_command_forbidden(str(reply)):
+                    raise errors.translate(reply)
         except StoreError:
             connection.abort("refused")
             raise
@@ -140,7 +140,7 @@ class Dialler:
         return "if it does not speak TLS, take enableTLS out; if it asks for a client certificate, give clientCert"
 
 
-async def _introduce(connection: Connection, credentials: Credentials, commands: Sequence[Command]) -> list[Any]:
+async def _handshake(connection: Connection, credentials: Credentials, commands: Sequence[Command]) -> list[Any]:
     first: list[Command] = []
     if credentials.password:
         user = (credentials.username,) if credentials.username else ()
@@ -155,7 +155,7 @@ async def _introduce(connection: Connection, credentials: Credentials, commands:
 
 def _must_succeed(reply: object, what: str) -> None:
     if isinstance(reply, ReplyError):
-        raise faults.from_reply(reply, what)
+        raise errors.translate(reply, what)
 
 
 def _must_be_primary(role: object, address: Address) -> None:

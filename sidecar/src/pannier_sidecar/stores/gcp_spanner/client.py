@@ -18,19 +18,18 @@ from google.cloud.spanner_v1.types import (
     RollbackRequest,
 )
 from google.oauth2 import service_account
-from grpc import StatusCode
 
 from pannier_sidecar.state.errors import StoreRefusedError, StoreUnavailableError
 
-from . import rows
-from .faults import AbortedError, SessionLostError, fault_of, lost
+from . import layout
+from .errors import lost, translate
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable
 
     from pannier_crds.secret import Secret
 
-    from .rows import Row
+    from .layout import Row
     from .settings import SpannerSettings
 
 Result = TypeVar("Result")
@@ -47,7 +46,7 @@ _CHANNEL: Final = (
 )
 
 
-class SpannerCalls:
+class SpannerClient:
     """The calls that the store makes. They raise StoreError, SessionLostError and Aborted."""
 
     def __init__(self, settings: SpannerSettings):
@@ -96,14 +95,14 @@ class SpannerCalls:
             async for part in self._stub("streaming_read")(request, **self._terms(f"session={session}", deadline)):
                 message = PartialResultSet.pb(part)
                 transaction = transaction or message.metadata.transaction.id
-                texts = rows.texts_of(message.values)
+                texts = layout.texts_of(message.values)
                 if is_divided and texts:  # the rest of the last value, which is text then
                     texts[0] = f"{values.pop() or ''}{texts[0] or ''}"
                 values += texts
                 is_divided = message.chunked_value
             return [values[at : at + width] for at in range(0, len(values), width)], transaction
 
-        return await self._translated(gathered(), is_write=False)
+        return await self._answered(gathered(), is_write=False)
 
     async def commit(self, request: Any, deadline: float) -> None:
         session = request._pb.session
@@ -115,13 +114,13 @@ class SpannerCalls:
 
     async def _call(self, name: str, request: Any, route: str, deadline: float, *, is_write: bool = False) -> Any:
         call = self._stub(name)(request, **self._terms(route, deadline))
-        return await self._translated(call, is_write=is_write)
+        return await self._answered(call, is_write=is_write)
 
-    async def _translated(self, call: Awaitable[Result], *, is_write: bool) -> Result:
+    async def _answered(self, call: Awaitable[Result], *, is_write: bool) -> Result:
         try:
             return await call
         except grpc.aio.AioRpcError as error:
-            raise self._meaning_of(error, is_write=is_write) from error
+            raise translate(error, self._settings, is_write=is_write) from error
         except grpc.aio.UsageError as error:
             raise StoreUnavailableError("Spanner: the connection is closed") from error
         except asyncio.InvalidStateError as error:
@@ -132,14 +131,6 @@ class SpannerCalls:
                 raise
             # The channel was closed, which gRPC tells those who wait by cancelling what they wait for.
             raise lost("Spanner: the store was closed while the call was under way", is_write=is_write) from error
-
-    def _meaning_of(self, error: grpc.aio.AioRpcError, *, is_write: bool) -> Exception:
-        code, details = error.code(), error.details() or ""
-        if code is StatusCode.ABORTED:
-            return AbortedError()
-        if code is StatusCode.NOT_FOUND and details.startswith("Session not found"):
-            return SessionLostError()
-        return fault_of(code, details, self._settings, is_write=is_write)
 
     def _stub(self, name: str) -> Any:
         if self._stubs is None:

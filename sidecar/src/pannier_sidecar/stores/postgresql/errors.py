@@ -140,14 +140,14 @@ def _last_word(error: BaseException) -> BaseException:
     return error
 
 
-def translated(error: Exception, where: object, *, is_unknown: bool) -> StoreError:
-    """Return the fault that tells of an error. `is_unknown`: a write was sent, and may have happened."""
-    fault = _translated(_last_word(error), where, is_unknown)
+def translate(error: Exception, where: object, *, is_unknown: bool) -> StoreError:
+    """Return the error to raise for one of asyncpg's. `is_unknown`: a write was sent, and may have happened."""
+    fault = _translate(_last_word(error), where, is_unknown)
     fault.__cause__ = error
     return fault
 
 
-def _translated(error: BaseException, where: object, is_unknown: bool) -> StoreError:
+def _translate(error: BaseException, where: object, is_unknown: bool) -> StoreError:
     if isinstance(error, StoreError):
         return error
     if is_unknown:

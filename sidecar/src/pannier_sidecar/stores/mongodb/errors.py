@@ -27,7 +27,6 @@ from pannier_sidecar.state.errors import (
 )
 
 if TYPE_CHECKING:
-    from .server import Server
     from .settings import MongoDBSettings
 
 CLIENT_ERRORS: Final = (PyMongoError, BSONError, UnicodeError)
@@ -67,21 +66,20 @@ _REFUSALS: Final = {
 }
 
 
-def of_read(error: Exception, settings: MongoDBSettings) -> StoreError:
-    """Return the fault that tells of a call that has changed nothing."""
+def translate(
+    error: Exception, settings: MongoDBSettings, *, is_write: bool, repeats_writes: bool = False
+) -> StoreError:
+    """Return the error to raise for one of the client's.
+
+    `is_write`: the call may have changed something. `repeats_writes`: the client may have sent it twice.
+    """
+    if is_write and isinstance(error, WriteConcernError):
+        return TooFewReplicasError(f"{settings} has the write, but not on as many members as asked for")
     if isinstance(error, ConnectionFailure | ExecutionTimeout):
+        if is_write and not _was_not_sent(error, repeats_writes):
+            return unknown(error, settings)
         return StoreUnavailableError(f"{settings} gave no answer within {settings.timeout:g} s: {why(error)}")
     return _refusal(error, settings)
-
-
-def of_write(error: Exception, server: Server) -> StoreError:
-    """Return the fault that tells of a write that may have been sent."""
-    settings = server.settings
-    if isinstance(error, WriteConcernError):
-        return TooFewReplicasError(f"{settings} has the write, but not on as many members as asked for")
-    if isinstance(error, ConnectionFailure | ExecutionTimeout) and not _was_not_sent(error, server.repeats_writes):
-        return unknown(error, settings)
-    return of_read(error, settings)
 
 
 def unknown(error: Exception, settings: MongoDBSettings) -> StoreError:

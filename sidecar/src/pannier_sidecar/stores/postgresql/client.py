@@ -19,7 +19,7 @@ from asyncpg import PostgresError
 
 from pannier_sidecar.state.errors import OutcomeUnknownError, StoreError, StoreUnavailableError
 
-from . import faults
+from . import errors
 from .connection import FRESH_S
 
 if TYPE_CHECKING:
@@ -114,10 +114,10 @@ class Connections:
                         is_sent = True
                         result = await work(connection, *arguments)
                     except Exception as error:
-                        is_unknown = is_sent and may_be_done() and faults.leaves_open(error, connection.is_direct)
+                        is_unknown = is_sent and may_be_done() and errors.leaves_open(error, connection.is_direct)
                         self._take_back(connection, error)
                         if is_unknown or not _is_worth_repeating(error, attempt):
-                            raise faults.translated(error, self._where, is_unknown=is_unknown) from error
+                            raise errors.translate(error, self._where, is_unknown=is_unknown) from error
                         await asyncio.sleep(random.uniform(0, 0.01) * attempt)
                     except BaseException:
                         self._give_up(connection)
@@ -165,7 +165,7 @@ class Connections:
             raise self._closed()
         if self._is_late and not self._has_hope:
             assert self._last_failure is not None
-            raise faults.translated(self._last_failure, self._where, is_unknown=False)
+            raise errors.translate(self._last_failure, self._where, is_unknown=False)
         waiting: asyncio.Future[Connection] = asyncio.get_running_loop().create_future()
         self._waiting[waiting] = None
         self._open_more()
@@ -199,7 +199,7 @@ class Connections:
         try:
             async with asyncio.timeout(self._timeout):
                 connection = await self._connect()
-        except faults.ERRORS as error:
+        except errors.ERRORS as error:
             self._last_failure = error
         finally:
             self._opening.discard(asyncio.current_task())
@@ -229,7 +229,7 @@ class Connections:
         while self._waiting:
             waiting, _ = self._waiting.popitem(last=False)
             if not waiting.done():
-                waiting.set_exception(faults.translated(self._last_failure, self._where, is_unknown=False))
+                waiting.set_exception(errors.translate(self._last_failure, self._where, is_unknown=False))
             if self._has_hope:
                 return
 
@@ -249,15 +249,15 @@ class Connections:
 
     def _take_back(self, connection: Connection, error: Exception) -> None:
         """Keep a connection after an error that leaves it as it was."""
-        if faults.is_about_a_plan(error):
+        if errors.is_about_a_plan(error):
             connection.forget_statements()
-        elif faults.is_about_a_statement(error):
+        elif errors.is_about_a_statement(error):
             self._names_no_statements = True
             connection.stop_naming()
-        if faults.is_elsewhere(error) and self._now() - connection.opened_at > FRESH_S:  # the others lead there too
+        if errors.is_elsewhere(error) and self._now() - connection.opened_at > FRESH_S:  # the others lead there too
             self._discard(connection)
             self._discard_idle()
-        elif isinstance(error, PostgresError | StoreError) and not faults.is_lost(error):
+        elif isinstance(error, PostgresError | StoreError) and not errors.is_lost(error):
             self._give_back(connection)
         else:
             self._discard(connection)
@@ -277,7 +277,7 @@ class Connections:
         try:
             async with asyncio.timeout(None if connection.is_direct else _POOLERS_PATIENCE_S):
                 await connection.settle()
-        except faults.ERRORS:
+        except errors.ERRORS:
             self._discard(connection)
         else:
             self._give_back(connection)
@@ -325,6 +325,6 @@ class Connections:
 
 def _is_worth_repeating(error: Exception, attempt: int) -> bool:
     """Say of a call that was certainly not carried out whether it may go better on another connection, or later."""
-    if faults.was_undone(error) or faults.is_about_a_statement(error):
+    if errors.was_undone(error) or errors.is_about_a_statement(error):
         return attempt < ATTEMPTS
-    return attempt == 1 and (faults.is_lost(error) or faults.is_elsewhere(error))
+    return attempt == 1 and (errors.is_lost(error) or errors.is_elsewhere(error))

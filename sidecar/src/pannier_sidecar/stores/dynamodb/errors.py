@@ -121,14 +121,14 @@ def may_have_been_done(error: Exception) -> bool:
     return isinstance(error, (HTTPClientError, NoConnection)) and not has_done_nothing(error)
 
 
-def translated(error: Exception, layout: Layout, where: str, *, is_write: bool) -> StoreError:
-    """Return the fault that tells of an error."""
-    fault = _translated(error, layout, where, is_write)
+def translate(error: Exception, where: str, *, is_write: bool, layout: Layout) -> StoreError:
+    """Return the error to raise for one of the client's."""
+    fault = _translate(error, layout, where, is_write)
     fault.__cause__ = error
     return fault
 
 
-def _translated(error: Exception, layout: Layout, where: str, is_write: bool) -> StoreError:
+def _translate(error: Exception, layout: Layout, where: str, is_write: bool) -> StoreError:
     if may_have_been_done(error):
         return lost(f"{where} failed ({_kind(error)})", is_write=is_write)
     if has_done_nothing(error):

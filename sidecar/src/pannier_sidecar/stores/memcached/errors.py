@@ -1,0 +1,47 @@
+"""What a lost connection and the error lines of memcached mean: the StoreError to raise, with what to change."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Final
+
+from pannier_sidecar.state.errors import OutcomeUnknownError, StoreError, StoreRefusedError, StoreUnavailableError
+
+if TYPE_CHECKING:
+    from pannier_sidecar.network.pipeline import ConnectionLostError
+
+_ADVICE: Final = {
+    "unauthenticated": "; set username and password",
+    "out of memory": "; raise its memory limit (-m), or let it evict (without -M)",
+}
+
+
+def translate(error: ConnectionLostError, *, is_write: bool) -> StoreError:
+    """Return the error to raise for a call whose connection was lost, which names the server itself."""
+    if is_write and error.was_sent:
+        return OutcomeUnknownError(str(error))
+    return StoreUnavailableError(str(error))
+
+
+def refusal(line: bytes, name: str) -> StoreRefusedError:
+    """Return the fault that an error of the server means, with what to change."""
+    text = line.decode(errors="replace")
+    said = next((f"{words}{advice}" for words, advice in _ADVICE.items() if words in text), "")
+    kind = next((kind for kind in ("SERVER_ERROR", "CLIENT_ERROR") if text.startswith(kind)), "ERROR")
+    return StoreRefusedError(f"memcached at {name} refused: {kind}" + (f" {said}" if said else ""))
+
+
+def login_refusal(reply: object, name: str) -> StoreRefusedError:
+    """Return the error for a server that does not take the login, by what it answered."""
+    text = reply.decode(errors="replace") if isinstance(reply, bytes) else str(reply)
+    if "unauthenticated" in text:
+        return StoreRefusedError(f"memcached at {name} lets nobody in; set username and password")
+    if "authentication" in text:
+        return StoreRefusedError(f"memcached at {name} does not let this user in; check username and password")
+    return StoreRefusedError(f"what answers at {name} is no memcached; check hosts")
+
+
+def version(line: bytes) -> str:
+    """Return the version that an answer to `version` names, as far as it has the shape of one."""
+    found = re.fullmatch(rb"VERSION (\d{1,3}(?:\.\d{1,4}){1,3})\S*", line)
+    return f"version {found[1].decode()}" if found else "of a version that cannot be told"
