@@ -21,7 +21,7 @@ _SPEC: Final = ("type", "version", "metadata", "ignoreErrors", "initTimeout", "s
 _ITEM: Final = ("name", "value", "secretKeyRef", "envRef")
 _REFERENCE: Final = ("name", "key")
 _AUTH: Final = ("secretStore",)
-_MOST_ENTRIES: Final = 1_000
+_MAX_ENTRIES: Final = 1_000
 
 
 def as_dapr_reads(manifest: Mapping[str, object]) -> tuple[dict[str, Any], list[Problem]]:
@@ -35,7 +35,7 @@ def as_dapr_reads(manifest: Mapping[str, object]) -> tuple[dict[str, Any], list[
     spec = top["spec"] = _part(top, "spec", _SPEC, "", said)
     if isinstance(spec, dict) and isinstance(spec.get("metadata"), list):
         spec["metadata"] = [
-            _item(entry, f"spec.metadata[{index}]", said) if index < _MOST_ENTRIES else entry
+            _item(entry, f"spec.metadata[{index}]", said) if index < _MAX_ENTRIES else entry
             for index, entry in enumerate(spec["metadata"])
         ]
     return {name: value for name, value in top.items() if name in manifest or value is not None}, said

@@ -9,7 +9,7 @@ Scalar = str | int | float | bool | None
 
 _INTEGER: Final = re.compile(r"[-+]?(?:0b[01_]+|0x[0-9a-f_]+|0o?[0-7_]+|0|[1-9][\d_]*)", re.ASCII | re.IGNORECASE)
 _FLOAT: Final = re.compile(r"[-+]?(?:\.\d+|\d+(?:\.\d*)?)(?:e[-+]?\d+)?", re.ASCII | re.IGNORECASE)
-_LONGEST_NUMBER: Final = 64
+_MAX_NUMBER_CHARS: Final = 64
 _WORDS: Final[dict[str, bool | None]] = {
     **{spelling: True for word in ("true", "yes", "y", "on") for spelling in (word, word.title(), word.upper())},
     **{spelling: False for word in ("false", "no", "n", "off") for spelling in (word, word.title(), word.upper())},
@@ -24,7 +24,7 @@ def resolve_plain(text: str) -> Scalar:
     """
     if text in _WORDS:
         return _WORDS[text]
-    if len(text) > _LONGEST_NUMBER:
+    if len(text) > _MAX_NUMBER_CHARS:
         return text
     if _INTEGER.fullmatch(text):
         return _integer(text.replace("_", "").lower(), text)

@@ -10,7 +10,7 @@ if TYPE_CHECKING:
 
 Severity = Literal["error", "warning"]
 
-_LONGEST_QUOTE = 60
+_MAX_QUOTE = 60
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +73,7 @@ def metadata_path(name: str, *further: str) -> str:
 def one_line(text: str) -> str:
     """The text without line breaks and control characters, and shortened: fit for a one-line message."""
     readable = "".join(character if character.isprintable() else " " for character in text)
-    return readable if len(readable) <= _LONGEST_QUOTE else readable[: _LONGEST_QUOTE - 3] + "..."
+    return readable if len(readable) <= _MAX_QUOTE else readable[: _MAX_QUOTE - 3] + "..."
 
 
 def quoted(text: str) -> str:

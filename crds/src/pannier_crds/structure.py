@@ -14,8 +14,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 
-_MOST_ENTRIES: Final = 1_000
-_MOST_KEYS: Final = 100  # looking for a near name takes time, so only a mapping of sensible size is looked through
+_MAX_ENTRIES: Final = 1_000
+_MAX_KEYS: Final = 100  # looking for a near name takes time, so only a mapping of sensible size is looked through
 
 
 class Part:
@@ -88,9 +88,9 @@ class Part:
     def parts(self, key: str) -> Iterator[Part]:
         """The mappings of a list; anything else in it is noted."""
         entries = self._entries(key, "start each entry with '- name: '")
-        if len(entries) > _MOST_ENTRIES:
-            self.refuse(key, f"has {len(entries)} entries", f"write {_MOST_ENTRIES} at most")
-        for index, value in enumerate(entries[:_MOST_ENTRIES]):
+        if len(entries) > _MAX_ENTRIES:
+            self.refuse(key, f"has {len(entries)} entries", f"write {_MAX_ENTRIES} at most")
+        for index, value in enumerate(entries[:_MAX_ENTRIES]):
             if isinstance(value, Mapping):
                 yield Part(value, f"{self.path_of(key)}[{index}]", self.problems)
             else:
@@ -112,7 +112,7 @@ class Part:
 
     def refuse_misspelt(self, known: tuple[str, ...]) -> None:
         """Note keys that are nearly a known one: the meant one would silently be missing."""
-        for key in islice(self.content, _MOST_KEYS):
+        for key in islice(self.content, _MAX_KEYS):
             meant = None if key in known else closest(str(key), known)
             if meant and meant not in self.content:
                 self.refuse(one_line(str(key)), "is not a known field", f"write '{meant}'")

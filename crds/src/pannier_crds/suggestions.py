@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-_LONGEST_NAME = 100  # comparing takes time that grows with the square of the length
+_MAX_NAME_CHARS = 100  # comparing takes time that grows with the square of the length
 
 
 def closest(name: str, known: Iterable[str]) -> str | None:
     """The known name most like the given one, ignoring case, or None when none is near."""
     import difflib  # costs a millisecond of start-up that only a mistake should pay
 
-    if len(name) > _LONGEST_NAME:
+    if len(name) > _MAX_NAME_CHARS:
         return None
     by_lower = {candidate.lower(): candidate for candidate in known}
     near = difflib.get_close_matches(name.strip().lower(), by_lower, n=1, cutoff=0.7)

@@ -18,8 +18,8 @@ _NANOSECONDS: Final = {
 _PART: Final = re.compile(r"(\d+(?:\.\d*)?|\.\d+)(ns|us|\u00b5s|\u03bcs|ms|s|m|h)", re.ASCII)
 _WHOLE: Final = re.compile(rf"([+-]?)((?:{_PART.pattern})+|0)", re.ASCII)
 _BARE: Final = re.compile(r"[+-]?\d{1,18}", re.ASCII)
-_LONGEST_TEXT: Final = 64
-_MOST_NANOSECONDS: Final = 2**63 - 1  # Go keeps durations in 64 bits
+_MAX_TEXT_CHARS: Final = 64
+_MAX_NANOSECONDS: Final = 2**63 - 1  # Go keeps durations in 64 bits
 
 TRUE_WORDS: Final = ("y", "yes", "true", "t", "on", "1")
 _TRUE: Final = frozenset(TRUE_WORDS)
@@ -37,13 +37,13 @@ def parse_duration(text: str, bare_unit: str | None = None) -> float:
         nanoseconds = int(text) * _NANOSECONDS[bare_unit]
     else:
         nanoseconds = _go_nanoseconds(text)
-    if abs(nanoseconds) > _MOST_NANOSECONDS:
+    if abs(nanoseconds) > _MAX_NANOSECONDS:
         raise ValueError("longer than 292 years")
     return nanoseconds / 1_000_000_000
 
 
 def _go_nanoseconds(text: str) -> int:
-    match = _WHOLE.fullmatch(text) if len(text) <= _LONGEST_TEXT else None
+    match = _WHOLE.fullmatch(text) if len(text) <= _MAX_TEXT_CHARS else None
     if match is None:
         raise ValueError("not a duration")
     total = 0

@@ -25,7 +25,7 @@ MAX_NODES: Final = 100_000
 """Nodes of one document, counted after aliases have been replaced by what they stand for."""
 MAX_DOCUMENTS: Final = 1_000
 
-_MOST_PROBLEMS: Final = 100
+_MAX_PROBLEMS: Final = 100
 
 _LOADER: Final = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
@@ -202,7 +202,7 @@ class _Builder:
             frame.merged.append(node)
         elif key not in content:
             content[key] = (frame.key_line, node)
-        elif len(self.problems) < _MOST_PROBLEMS:
+        elif len(self.problems) < _MAX_PROBLEMS:
             self.problems.append(self._duplicate(key, content[key][0], frame.key_line))
 
     def _duplicate(self, key: str, first_line: int, line: int) -> Problem:

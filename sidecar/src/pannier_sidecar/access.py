@@ -32,7 +32,7 @@ _TOP_LEVEL_DOMAIN: Final = re.compile(r"[a-z]+|xn--[a-z0-9-]+")
 """What the name of a top-level domain can be (RFC 1123, 2.1; ICANN): `dev` and `app` are some."""
 _OLD_IPV4: Final = re.compile(r"[0-9a-fx.]+")
 _REMEMBERED: Final = 64
-_LONGEST_SHOWN: Final = 100
+_MAX_SHOWN: Final = 100
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,7 +159,7 @@ def _without_port_80(authority: str) -> str:
 
 def _shown(sent: bytes) -> str:
     """Return what a client sent, as it may stand in a message."""
-    text = sent[:_LONGEST_SHOWN].decode("latin-1")
+    text = sent[:_MAX_SHOWN].decode("latin-1")
     return "".join(
         letter if letter.isascii() and letter.isprintable() and letter not in "'\"" else "?" for letter in text
     )

@@ -25,8 +25,8 @@ from pannier_sidecar.http_api.messages import Answer
 from pannier_sidecar.http_api.profiles import PROFILES
 from pannier_sidecar.http_api.server import HttpServer
 from pannier_sidecar.listening import addresses_of, is_exposed, most_connections
-from pannier_sidecar.loading.keeper import StoreKeeper
-from pannier_sidecar.loading.resolving import Surroundings
+from pannier_sidecar.loading.resolving import ResolutionContext
+from pannier_sidecar.loading.supervisor import StoreSupervisor
 from pannier_sidecar.observing.exposition import CONTENT_TYPE
 from pannier_sidecar.observing.grpc_calls import observe as observe_grpc
 from pannier_sidecar.observing.http_calls import observe
@@ -78,40 +78,40 @@ class Sidecar:
         self._metrics = Metrics(settings.app.id, place.namespace, __version__) if listeners.metrics else None
         self._scrapes = Scrapes(self._metrics.page) if self._metrics else None
         observer = self._metrics or Unobserved()
-        surroundings = Surroundings.of(settings)
-        self.keeper = StoreKeeper(source, surroundings, observer, poll_interval=settings.components.poll_interval)
+        context = ResolutionContext.of(settings)
+        self.supervisor = StoreSupervisor(source, context, observer, poll_interval=settings.components.poll_interval)
         self._budget = Budget(settings.limits.all_bodies, most_connections())
         self._service = StateService(
-            self.keeper.directory,
+            self.supervisor.directory,
             observer,
             settings.limits.largest_answer,
             settings.limits.max_request_items,
             self._budget,
         )
-        self._service.note_failure = self.keeper.note_failure
-        self.keeper.on_change = self._take_over
+        self._service.record_failure = self.supervisor.record_failure
+        self.supervisor.on_change = self._take_over
         self._is_wrong = False
         if settings.profile == "dapr":
-            self.keeper.on_wrong = self._end_wrong
+            self.supervisor.on_invalid = self._end_invalid
         self._tracer = make_tracer(place.environment, settings.app.id)
         self._server = HttpServer(_http_limits(settings.limits), self._budget)
         self._runtime = Runtime(
             settings.app.id,
             __version__,
-            self.keeper.states,
+            self.supervisor.states,
             self._stop_by_call,
             settings.app.port,
             settings.app.protocol,
-            ask=partial(self.keeper.ask, ASKING_PATIENCE),
-            components_version=lambda: self.keeper.version,
-            status_key=lambda: self.keeper.status_key,
-            secret_stores=lambda: self.keeper.secret_stores,
+            ask=partial(self.supervisor.probe, ASKING_PATIENCE),
+            components_version=lambda: self.supervisor.version,
+            status_key=lambda: self.supervisor.status_key,
+            secret_stores=lambda: self.supervisor.secret_stores,
             claims_as_dapr=settings.profile == "dapr",
         )
 
     def read_components(self) -> Plan:
         """Read and judge the components, opening nothing. Raises FolderUnreadableError."""
-        return self.keeper.read()
+        return self.supervisor.read()
 
     async def start(self, patience: float) -> None:
         """Answer calls from now on. Returns when each store is open, after `patience` seconds, or when asked to stop.
@@ -119,15 +119,15 @@ class Sidecar:
         A store that takes longer is opened while the others serve.
         """
         if self._metrics is not None:
-            self._metrics.count_loaded = lambda: len(self.keeper.directory.served)
-        self.keeper.start()
+            self._metrics.count_loaded = lambda: len(self.supervisor.directory.served)
+        self.supervisor.start()
         await self._listen()
         await self._settle(patience)
         self._runtime.is_loaded = True
         log.info("serving app %s on %s", self._settings.app.id, addresses_of(self._listeners.api))
 
     async def _settle(self, patience: float) -> None:
-        waits = [asyncio.create_task(self.keeper.settle(patience)), asyncio.create_task(self._stopping.wait())]
+        waits = [asyncio.create_task(self.supervisor.wait_ready(patience)), asyncio.create_task(self._stopping.wait())]
         _, others = await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
         for other in others:
             other.cancel()
@@ -146,7 +146,7 @@ class Sidecar:
             log.info("Shutdown requested via API")
         self.ask_to_stop(force)
 
-    def _end_wrong(self) -> None:
+    def _end_invalid(self) -> None:
         """End gracefully, and with the exit code of a failure, because of a component."""
         self._is_wrong = True
         self.ask_to_stop()
@@ -168,7 +168,7 @@ class Sidecar:
         is_forced = self._forced.is_set()
         log.debug("stopping")
         await self._server.stop(0.0 if is_forced else grace)
-        await self.keeper.stop(0.0 if is_forced else CLOSING_PATIENCE)
+        await self.supervisor.stop(0.0 if is_forced else CLOSING_PATIENCE)
         self._listeners.close()
         if self._tracer.is_exporting:
             await self._export_the_rest()

@@ -25,7 +25,7 @@ _NO_SUCH_FAMILY: Final = frozenset((errno.EAFNOSUPPORT, errno.EADDRNOTAVAIL, err
 _ATTEMPTS: Final = 20
 USUAL_GRPC_PORT: Final = 50001
 """Dapr's own, so that its SDKs find it."""
-_LONGEST_SOCKET_PATH: Final = 107
+_MAX_SOCKET_PATH: Final = 107
 
 
 _FILES_WANTED: Final = 20_000
@@ -207,7 +207,7 @@ def _bind_unix(path: Path, *, is_shared: bool) -> socket.socket:
     `is_shared`: everybody who sees the folder may connect. In a pod the app runs as another user than the sidecar, and
     the volume says which containers see it.
     """
-    if len(os.fsencode(path)) > _LONGEST_SOCKET_PATH:
+    if len(os.fsencode(path)) > _MAX_SOCKET_PATH:
         raise BindError(f"the path of the socket {path} is too long; pass a shorter --unix-domain-socket")
     _remove_stale(path)
     bound = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)

@@ -50,8 +50,8 @@ NO_PLACEMENT: Final = "placement: disconnected"
 """What Dapr says where no actors run."""
 _CLAIMED_BY_DAPR: Final = {"state.in-memory": ("DELETE_WITH_PREFIX", "KEYS_LIKE")}
 """What Dapr's stores say of themselves though no API leads there, and before which other word it stands."""
-MOST_ATTRIBUTES: Final = 100
-LONGEST_ATTRIBUTE: Final = 4096
+MAX_ATTRIBUTES: Final = 100
+MAX_ATTRIBUTE_CHARS: Final = 4096
 """Characters of name and value; both limits keep an app from filling the sidecar's memory."""
 
 
@@ -98,11 +98,11 @@ class Runtime:
 
     def attach(self, name: str, value: str) -> None:
         """Attach an attribute to the metadata. Raises MalformedRequestError for one too many, or one too long."""
-        if len(name) + len(value) > LONGEST_ATTRIBUTE:
-            limit = LONGEST_ATTRIBUTE
+        if len(name) + len(value) > MAX_ATTRIBUTE_CHARS:
+            limit = MAX_ATTRIBUTE_CHARS
             raise MalformedRequestError(f"attribute {name[:40]!r} is over {limit} characters", "keep it in a store")
-        if name not in self.attributes and len(self.attributes) >= MOST_ATTRIBUTES:
-            raise MalformedRequestError(f"there are {MOST_ATTRIBUTES} attributes already", f"keep {name!r} in a store")
+        if name not in self.attributes and len(self.attributes) >= MAX_ATTRIBUTES:
+            raise MalformedRequestError(f"there are {MAX_ATTRIBUTES} attributes already", f"keep {name!r} in a store")
         self.attributes[name] = value
 
     def served_components(self) -> list[ComponentStatus]:

@@ -8,7 +8,7 @@ from hostile.secrets.canaries import CANARY, leaks
 
 from pannier_sidecar.loading.folder import parse
 from pannier_sidecar.loading.planning import plan
-from pannier_sidecar.loading.resolving import Surroundings
+from pannier_sidecar.loading.resolving import ResolutionContext
 
 HEAD = """apiVersion: dapr.io/v1alpha1
 kind: Component
@@ -47,9 +47,9 @@ WAYS = {
 def test_where_the_file_is_wrong(way: str, promise: Promise) -> None:
     text = HEAD + WAYS[way].replace("<P>", CANARY)
     reading = parse({"orders.yaml": text.encode()})
-    decided = plan(reading, Surroundings("shop"))
+    decided = plan(reading, ResolutionContext("shop"))
     said = [*decided.warnings, *(line for refused in decided.refused for line in refused.lines())]
-    said += [aside.why for aside in reading.left_aside] + [repr(found.component) for found in reading.found]
+    said += [aside.why for aside in reading.skipped] + [repr(found.component) for found in reading.components]
     assert said and not any(map(leaks, said)), said
     promise(
         "A password in a component file that is no YAML, or of another shape, is not shown",

@@ -19,7 +19,7 @@ from pannier_operator.admission.components import judge
 from pannier_operator.status.conditions import events_between, status_of
 from pannier_sidecar.loading.folder import parse
 from pannier_sidecar.loading.planning import Plan, plan
-from pannier_sidecar.loading.resolving import Surroundings
+from pannier_sidecar.loading.resolving import ResolutionContext
 
 NOW = datetime(2026, 11, 23, tzinfo=UTC)
 SECRETS = """apiVersion: dapr.io/v1alpha1
@@ -54,13 +54,13 @@ def said_by_plan(made: dict[str, Any], environment: dict[str, str]) -> Iterator[
     for refused in decided.refused:
         yield refused.why
         yield from refused.lines()
-    yield repr(decided.wanted)
+    yield repr(decided.desired)
 
 
 def decide(made: dict[str, Any], environment: dict[str, str]) -> Plan:
     made["metadata"].pop("namespace", None)
     contents = {"secrets.yaml": SECRETS.encode(), "c.yaml": write_document(made).encode()}
-    return plan(parse(contents), Surroundings("shop", environment=environment, data_folder=Path("/data")))
+    return plan(parse(contents), ResolutionContext("shop", environment=environment, data_folder=Path("/data")))
 
 
 TYPES = known_types()

@@ -8,7 +8,7 @@ from collections.abc import Callable
 import pytest
 from servers.places import Desk, Place
 
-from pannier_sidecar.loading.resolving import Surroundings
+from pannier_sidecar.loading.resolving import ResolutionContext
 from pannier_sidecar.moving import opening
 from pannier_sidecar.moving.choosing import choose
 from pannier_sidecar.moving.items import MoveError
@@ -149,8 +149,8 @@ class Bare(InMemoryStore):
 
 
 def test_a_target_that_cannot_guard_its_keys(sqlite_place: Place) -> None:
-    wanted = choose(str(sqlite_place.file), Surroundings("app"))
+    desired = choose(str(sqlite_place.file), ResolutionContext("app"))
     with pytest.raises(MoveError, match="has no ETags, so what others write meanwhile can't be guarded"):
-        opening.limits_of(wanted, Bare({}), overwrites=False)
-    limits = opening.limits_of(wanted, Bare({}), overwrites=True)
+        opening.limits_of(desired, Bare({}), overwrites=False)
+    limits = opening.limits_of(desired, Bare({}), overwrites=True)
     assert (limits.has_etags, limits.has_expiry) == (False, False)

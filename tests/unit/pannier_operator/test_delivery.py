@@ -25,7 +25,7 @@ from pannier_operator.delivery.plan import MAX_BYTES, AppSecret, secret_for, wha
 from pannier_operator.objects.namespace_components import NamespaceComponents
 from pannier_sidecar.loading.folder import FolderWatch
 from pannier_sidecar.loading.planning import Plan, plan
-from pannier_sidecar.loading.resolving import Surroundings
+from pannier_sidecar.loading.resolving import ResolutionContext
 
 SECRETS = {"redis": {"password": b"pa{appID}ss", "redis": b"user", "picture": b"\xff\xfe"}}
 
@@ -81,7 +81,7 @@ def plan_of(delivered: AppSecret, folder: Path) -> Plan:
         (folder / name).write_text(content)
     reading = FolderWatch([folder]).read()
     assert reading is not None
-    return plan(reading, Surroundings("cart", "shop"))
+    return plan(reading, ResolutionContext("cart", "shop"))
 
 
 class TestWhatAnAppSees:
@@ -165,7 +165,7 @@ class TestSecretsReferredTo:
         }
         found = plan_of(delivered, tmp_path)
         assert (found.refused, found.warnings) == ((), ())
-        (wanted,) = found.wanted
+        (wanted,) = found.desired
         assert wanted.settings["redisPassword"] == Secret("pa{appID}ss"), "a password is no template"
         assert wanted.settings["redisUsername"] == Secret("user")
         assert found.secret_files == (tmp_path / "_kubernetes-secrets",)
@@ -181,7 +181,7 @@ class TestSecretsReferredTo:
     @pytest.mark.parametrize("store", ["kubernetes", "Kubernetes", ""])
     def test_of_kubernetes_may_be_called_so(self, store: str, tmp_path: Path) -> None:
         asked = component("a", reference("redisPassword", "redis", "password"), auth={"secretStore": store})
-        (wanted,) = plan_of(deliver(asked), tmp_path).wanted
+        (wanted,) = plan_of(deliver(asked), tmp_path).desired
         assert wanted.settings["redisPassword"] == Secret("pa{appID}ss")
 
     def test_that_are_not_there_are_called_what_they_are_in_the_cluster(self, tmp_path: Path) -> None:
@@ -194,7 +194,7 @@ class TestSecretsReferredTo:
 
     def test_do_not_meet_a_component_called_kubernetes(self, tmp_path: Path) -> None:
         found = plan_of(deliver(component("kubernetes", reference("redisPassword", "redis", "password"))), tmp_path)
-        assert [wanted.name for wanted in found.wanted] == ["kubernetes"]
+        assert [wanted.name for wanted in found.desired] == ["kubernetes"]
 
     def test_that_lead_nowhere_are_named_with_secret_and_key(self) -> None:
         delivered = deliver(
@@ -219,14 +219,14 @@ class TestSecretsReferredTo:
 
     def test_that_lead_nowhere_leave_a_running_store_as_it_is(self, tmp_path: Path) -> None:
         asked = component("a", reference("redisPassword", "redis", "password"))
-        serving = plan_of(deliver(asked), tmp_path).wanted
+        serving = plan_of(deliver(asked), tmp_path).desired
         for name, content in files_of(deliver(asked, secrets={})).items():
             (tmp_path / name).write_text(content)
         reading = FolderWatch([tmp_path]).read()
         assert reading is not None
-        found = plan(reading, Surroundings("cart", "shop"), serving)
+        found = plan(reading, ResolutionContext("cart", "shop"), serving)
         assert [refused.name for refused in found.refused] == ["a"]
-        (kept,) = found.wanted
+        (kept,) = found.desired
         assert kept.settings["redisPassword"] == Secret("pa{appID}ss")
 
     def test_change_the_secret_when_they_rotate(self) -> None:

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 _INTEGER: Final = re.compile(r"[+-]?\d{1,18}", re.ASCII)
 _NUMBER: Final = re.compile(r"[+-]?(\d{1,18}(\.\d{0,18})?|\.\d{1,18})([eE][+-]?\d{1,2})?", re.ASCII)
-_LONGEST_SHOWN: Final = 10
+_MAX_SHOWN: Final = 10
 _UNIT_NAMES: Final = {
     "ns": "nanoseconds",
     "us": "microseconds",
@@ -120,7 +120,7 @@ class _Reading:
 def _shown(field: Field, text: str) -> str:
     """A value as messages name it: only a short one of a field that takes no free text, nor part of an address."""
     is_free = field.kind == "string" or field.sensitive or field.name.lower().endswith("port")
-    return "the value" if is_free or len(text) > _LONGEST_SHOWN else quoted(text)
+    return "the value" if is_free or len(text) > _MAX_SHOWN else quoted(text)
 
 
 def convert(field: Field, text: str, *, is_secret: bool = False) -> Setting:

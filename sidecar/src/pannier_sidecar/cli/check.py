@@ -15,7 +15,13 @@ from pannier_crds.problems import metadata_path, quoted, warning
 from pannier_sidecar.cli.flags import Flag
 from pannier_sidecar.cli.help import show_help
 from pannier_sidecar.cli.parsing import UsageError, parse_with_paths
-from pannier_sidecar.loading.folder import FolderUnreadableError, LeftAside, Reading, component_files, read_contents
+from pannier_sidecar.loading.folder import (
+    FolderUnreadableError,
+    Reading,
+    SkippedDocument,
+    component_files,
+    read_contents,
+)
 from pannier_sidecar.loading.folder import parse as parse_contents
 from pannier_sidecar.loading.secrets import ENVIRONMENT, FILE, EnvironmentSecrets, SecretMissingError, SecretStores
 
@@ -24,7 +30,7 @@ if TYPE_CHECKING:
 
     from pannier_crds.component import Component
     from pannier_crds.problems import Problem
-    from pannier_sidecar.loading.folder import Found
+    from pannier_sidecar.loading.folder import ParsedComponent
 
 FORMATS: Final = ("text", "json")
 
@@ -59,7 +65,7 @@ def check(arguments: Sequence[str], environment: Mapping[str, str]) -> int:
     if wants_help:
         return show_help("check")
     try:
-        reading = _set_aside(parse_contents(read_contents(_files(paths))), paths)
+        reading = _skip_unrelated(parse_contents(read_contents(_files(paths))), paths)
     except FolderUnreadableError as error:
         print(f"pannier: {error}", file=sys.stderr)
         return 1
@@ -81,30 +87,32 @@ def judge(reading: Reading, *, namespaces_meet: bool = True) -> list[Verdict]:
     `namespaces_meet`: as a sidecar without NAMESPACE, which sees the components of every namespace.
     """
     verdicts = [
-        Verdict(broken.source, broken.name, problem) for broken in reading.broken for problem in broken.problems
+        Verdict(invalid.source, invalid.name, problem) for invalid in reading.invalid for problem in invalid.problems
     ]
-    for found in reading.found:
-        verdicts += _placed(found, [*found.remarks, *problems_of(found.component)])
-        verdicts += _placed(found, _without_effect(found.component))
+    for parsed in reading.components:
+        verdicts += _placed(parsed, [*parsed.remarks, *problems_of(parsed.component)])
+        verdicts += _placed(parsed, _without_effect(parsed.component))
     # Those that are wrong by themselves too: mended, they would meet the same neighbours.
-    by_id = {id(found.component): found for found in reading.found}
-    components = [found.component for found in reading.found]
+    by_id = {id(parsed.component): parsed for parsed in reading.components}
+    components = [parsed.component for parsed in reading.components]
     for component, problem in problems_among(components, namespaces_meet=namespaces_meet):
         verdicts += _placed(by_id[id(component)], [problem])
-    for found in reading.found:
-        verdicts += _placed(found, _unanswered_references(found, reading.found))
+    for parsed in reading.components:
+        verdicts += _placed(parsed, _unanswered_references(parsed, reading.components))
     return sorted(verdicts, key=lambda verdict: (verdict.source, verdict.problem.line or 0))
 
 
-def _set_aside(reading: Reading, paths: Sequence[str]) -> Reading:
-    """Leave aside what is no component and not meant to be one, where it only lies in a folder that was named."""
+def _skip_unrelated(reading: Reading, paths: Sequence[str]) -> Reading:
+    """Skip files that do not look like components, unless they were named on the command line."""
     named = {str(Path(path)) for path in paths}
-    unrelated = [broken for broken in reading.broken if broken.is_unrelated and broken.source not in named]
-    aside = [
-        LeftAside(broken.source, problem.line or 1, problem.text) for broken in unrelated for problem in broken.problems
+    unrelated = [invalid for invalid in reading.invalid if invalid.is_unrelated and invalid.source not in named]
+    skipped = [
+        SkippedDocument(invalid.source, problem.line or 1, problem.text)
+        for invalid in unrelated
+        for problem in invalid.problems
     ]
-    broken = tuple(each for each in reading.broken if each not in unrelated)
-    return replace(reading, broken=broken, left_aside=(*reading.left_aside, *aside))
+    invalid = tuple(each for each in reading.invalid if each not in unrelated)
+    return replace(reading, invalid=invalid, skipped=(*reading.skipped, *skipped))
 
 
 def _without_effect(component: Component) -> Iterator[Problem]:
@@ -112,9 +120,9 @@ def _without_effect(component: Component) -> Iterator[Problem]:
         yield warning(metadata_path(name), f"{quoted(name)} has no effect, because {why}", "take it out")
 
 
-def _unanswered_references(found: Found, among: Iterable[Found]) -> Iterator[Problem]:
+def _unanswered_references(parsed: ParsedComponent, among: Iterable[ParsedComponent]) -> Iterator[Problem]:
     """Warn of secrets whose secret store is not among the files; that of Kubernetes never is."""
-    component = found.component
+    component = parsed.component
     local = [other.component.name for other in among if other.component.type in (ENVIRONMENT, FILE)]
     if component.reads_kubernetes_secrets and (component.secret_store or not local):
         return
@@ -126,8 +134,8 @@ def _unanswered_references(found: Found, among: Iterable[Found]) -> Iterator[Pro
                 yield warning(metadata_path(item.name, "secretKeyRef"), str(missing))
 
 
-def _placed(found: Found, problems: Iterable[Problem]) -> list[Verdict]:
-    return [Verdict(found.source, found.component.name, problem) for problem in found.place(problems)]
+def _placed(parsed: ParsedComponent, problems: Iterable[Problem]) -> list[Verdict]:
+    return [Verdict(parsed.source, parsed.component.name, problem) for problem in parsed.place(problems)]
 
 
 def _read(arguments: Sequence[str]) -> tuple[str, list[str], bool]:
@@ -161,8 +169,8 @@ def _files(paths: Iterable[str]) -> list[Path]:
 def _counts(reading: Reading, verdicts: Sequence[Verdict]) -> tuple[int, int, int]:
     """Components that are fine (warnings apart), errors, warnings."""
     wrong = {(verdict.source, verdict.component) for verdict in verdicts if verdict.problem.is_error}
-    served = [found for found in reading.found if is_served(found.component)]
-    fine = sum((found.source, found.component.name) not in wrong for found in served)
+    served = [parsed for parsed in reading.components if is_served(parsed.component)]
+    fine = sum((parsed.source, parsed.component.name) not in wrong for parsed in served)
     errors = sum(verdict.problem.is_error for verdict in verdicts)
     return fine, errors, len(verdicts) - errors
 
@@ -175,11 +183,11 @@ def _print(reading: Reading, verdicts: Sequence[Verdict], output: str) -> None:
 
 
 def lines(reading: Reading, verdicts: Sequence[Verdict]) -> list[str]:
-    """The verdicts, what was left aside, and the sum."""
-    aside = [f"{left.source}:{left.line}: left aside: {left.why}" for left in reading.left_aside]
+    """Return the verdicts, the skipped documents, and the totals."""
+    skipped = [f"{skipped.source}:{skipped.line}: left aside: {skipped.why}" for skipped in reading.skipped]
     fine, errors, warnings = _counts(reading, verdicts)
     counts = f"{_count(fine, 'component')} fine, {_count(errors, 'error')}, {_count(warnings, 'warning')}"
-    return [*map(str, verdicts), *aside, counts]
+    return [*map(str, verdicts), *skipped, counts]
 
 
 def _count(number: int, noun: str) -> str:
@@ -193,5 +201,7 @@ def _report(reading: Reading, verdicts: Sequence[Verdict]) -> dict[str, object]:
         "errors": errors,
         "warnings": warnings,
         "problems": [verdict.as_json() for verdict in verdicts],
-        "leftAside": [{"file": left.source, "line": left.line, "why": left.why} for left in reading.left_aside],
+        "leftAside": [
+            {"file": skipped.source, "line": skipped.line, "why": skipped.why} for skipped in reading.skipped
+        ],
     }

@@ -22,7 +22,7 @@ _LEVELS: Final = {
 }
 _ORIGIN: Final = re.compile(r"[a-z][a-z0-9+.-]*://[^/?#@\s*]*\*?[^/?#@\s*]*")
 _HOST_NAME: Final = re.compile(r"\*|\.?[a-z0-9_-]+(?:\.[a-z0-9_-]+)*")
-_MOST_BYTES: Final = 2**31 - 1
+_MAX_BYTES: Final = 2**31 - 1
 
 
 def text(value: str) -> str:
@@ -107,7 +107,7 @@ def kilobytes(value: str) -> int | None:
 
 
 def _in_range(count: float, advice: str) -> int:
-    if not 1 <= count <= _MOST_BYTES:
+    if not 1 <= count <= _MAX_BYTES:
         raise ValueError(f"{advice}; at least 1 byte and less than 2Gi")
     return int(count)
 

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 STANDARD_OUTPUT: Final = "-"
 DEFAULT_FOLDER: Final = "components"
 DEFAULT_APP_ID: Final = "app"
-MOST_BYTES: Final = 16 * 1024 * 1024
+MAX_BYTES: Final = 16 * 1024 * 1024
 
 
 class LayottoImportError(Exception):
@@ -91,9 +91,9 @@ def _translate(name: str) -> Translation:
 def _read_json(name: str) -> Any:
     try:
         with Path(name).open("rb") as file:
-            content = file.read(MOST_BYTES + 1)
-        if len(content) > MOST_BYTES:
-            raise LayottoImportError(f"{name} is larger than {MOST_BYTES // 2**20} MiB")
+            content = file.read(MAX_BYTES + 1)
+        if len(content) > MAX_BYTES:
+            raise LayottoImportError(f"{name} is larger than {MAX_BYTES // 2**20} MiB")
         return json.loads(content.decode("utf-8-sig"))
     except OSError as error:
         raise LayottoImportError(f"{name}: {(error.strerror or str(error)).lower()}") from None

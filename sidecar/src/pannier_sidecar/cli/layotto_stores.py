@@ -73,11 +73,11 @@ def read_stores(runtime: Json, app_id: str) -> tuple[list[Component], list[LeftO
         reading = _StateStore(name, entry, secret_stores, left_out)
         if (component := reading.component(app_id)) is not None:
             components.append(component)
-    wanted = {component.secret_store for component in components}
+    desired = {component.secret_store for component in components}
     for name, entry in secret_stores.items():
-        if name in wanted:
+        if name in desired:
             components.append(Component(name, _secret_type(name, entry), metadata=tuple(_settings(entry))))
-        elif not _is_kubernetes(name, entry) or KUBERNETES_SECRETS not in wanted:
+        elif not _is_kubernetes(name, entry) or KUBERNETES_SECRETS not in desired:
             left_out.append(LeftOut(f"{SECRET_STORES}.{name}", "no state store takes a secret from it"))
     return components, left_out
 

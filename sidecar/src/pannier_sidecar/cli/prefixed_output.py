@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from typing import BinaryIO
 
-_LONGEST_LINE: Final = 64 * 1024
+_MAX_LINE: Final = 64 * 1024
 _PREFIX: Final = b"== APP == "
 _COLOUR: Final = b"\x1b[36m== APP ==\x1b[0m "  # cyan, which both dark and light terminals show
 
@@ -51,9 +51,9 @@ class PrefixedOutput:
 
     def _copy(self) -> None:
         rest = b""
-        while chunk := os.read(self._outlet, _LONGEST_LINE):
+        while chunk := os.read(self._outlet, _MAX_LINE):
             *lines, rest = (rest + chunk).split(b"\n")
-            if len(rest) >= _LONGEST_LINE:
+            if len(rest) >= _MAX_LINE:
                 lines.append(rest)
                 rest = b""
             if lines:

@@ -13,7 +13,7 @@ from pannier_sidecar import __version__, listening
 from pannier_sidecar.app import Sidecar, run_loop
 from pannier_sidecar.cli import starting
 from pannier_sidecar.cli.app_process import AppProcess, app_environment, check_command
-from pannier_sidecar.loading.folder import FolderWatch, Found, Reading
+from pannier_sidecar.loading.folder import FolderWatch, ParsedComponent, Reading
 from pannier_sidecar.loading.half_written import PATIENCE
 from pannier_sidecar.observing import logs
 from pannier_sidecar.settings import RUN_DEFAULTS
@@ -53,7 +53,9 @@ def run(arguments: Sequence[str], environment: Mapping[str, str]) -> int:
 async def _run(settings: Settings, listeners: listening.Listeners, command: Sequence[str], *, talks_less: bool) -> int:
     folders = settings.components.folders
     source = (
-        FolderWatch(folders, patience=PATIENCE) if folders else Reading((Found(OWN_STORE, "the store of its own"),))
+        FolderWatch(folders, patience=PATIENCE)
+        if folders
+        else Reading((ParsedComponent(OWN_STORE, "the store of its own"),))
     )
     sidecar = Sidecar(settings, listeners, source)
     plan = sidecar.read_components()
@@ -115,9 +117,9 @@ def _welcome(settings: Settings, listeners: listening.Listeners, plan: Plan, sid
         path = listening.addresses_of(listeners.api)
         base, curl = "http://localhost", f"curl --unix-socket {path}"
     lines = [f"Pannier {__version__} serves app '{settings.app.id}' at {base if port else path}"]
-    states = sidecar.keeper.states()
+    states = sidecar.supervisor.states()
     for state in states:
-        place = "" if settings.components.folders else f", in {plan.wanted[0].settings['connectionString']}"
+        place = "" if settings.components.folders else f", in {plan.desired[0].settings['connectionString']}"
         why = f": {state.why}" if state.why else ""
         lines.append(f"  store    {state.name} ({state.type}{place}) is {state.state}{why}")
     if not states:

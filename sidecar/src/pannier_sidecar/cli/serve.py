@@ -11,7 +11,7 @@ from pannier_sidecar import listening
 from pannier_sidecar.app import Sidecar, run_loop
 from pannier_sidecar.cli import starting
 from pannier_sidecar.cli.parsing import UsageError
-from pannier_sidecar.loading.as_daprd import told_of_duplicates
+from pannier_sidecar.loading.as_daprd import duplicates_message
 from pannier_sidecar.loading.folder import FolderWatch
 from pannier_sidecar.loading.half_written import PATIENCE
 from pannier_sidecar.settings import MOUNTED_COMPONENTS
@@ -53,7 +53,7 @@ async def _serve(settings: Settings, listeners: listening.Listeners) -> int:
     plan = sidecar.read_components()
     is_dapr = settings.profile == "dapr"  # which starts with no wrong component, unless it says `ignoreErrors`
     if plan.duplicates:
-        raise starting.StartError("\n".join(plan.duplicates), told_of_duplicates(plan.duplicates, "load components"))
+        raise starting.StartError("\n".join(plan.duplicates), duplicates_message(plan.duplicates, "load components"))
     if settings.components.is_strict or is_dapr:
         starting.refuse_wrong_components(plan, are_errors_ignored=not settings.components.is_strict)
     is_ending = False
@@ -69,12 +69,12 @@ async def _serve(settings: Settings, listeners: listening.Listeners) -> int:
 
     def reload(signal_number: signal.Signals) -> None:
         log.info("%s: reading the components again", signal_number.name)
-        sidecar.keeper.reload()
+        sidecar.supervisor.reload()
 
     starting.on_signals(end, (signal.SIGINT, signal.SIGTERM))
     starting.on_signals(reload, (signal.SIGHUP,))
     await sidecar.start(STORES_PATIENCE)
-    if not sidecar.keeper.states():
+    if not sidecar.supervisor.states():
         log.warning("there is no component in %s yet", ", ".join(map(str, folders or [MOUNTED_COMPONENTS])))
     log.info("gRPC on %s", listening.addresses_of(listeners.grpc))
     if listeners.metrics:

@@ -10,7 +10,7 @@ from typing import Final
 PATIENCE: Final = 60.0
 """Seconds, as in daprd."""
 _PAUSE: Final = 0.1
-_LONGEST_ANSWER: Final = 0.5
+_REQUEST_TIMEOUT: Final = 0.5
 
 
 def wait_until_ready(port: int, patience: float = PATIENCE) -> int:
@@ -26,7 +26,7 @@ def wait_until_ready(port: int, patience: float = PATIENCE) -> int:
 
 
 def _is_ready(port: int) -> bool:
-    connection = HTTPConnection("127.0.0.1", port, timeout=_LONGEST_ANSWER)
+    connection = HTTPConnection("127.0.0.1", port, timeout=_REQUEST_TIMEOUT)
     try:
         connection.request("GET", "/v1.0/healthz/outbound")
         return connection.getresponse().status == 204

@@ -6,7 +6,7 @@ from enum import IntEnum
 from typing import TYPE_CHECKING
 from urllib.parse import quote_from_bytes
 
-from ..state.errors import EmptyKey, StoreNotFoundError
+from ..state.errors import EmptyKeyError, StoreNotFoundError
 from .messages import AnyValue, BadRequest, ErrorInfo, FieldViolation, Help, Link, ResourceInfo, RpcStatus
 from .wire import encode
 
@@ -65,7 +65,7 @@ def failure_in_daprs_words(error: StateError) -> StatusError:
     code = error.grpc_code if error.dapr_grpc_code is None else error.dapr_grpc_code
     message = error.message if error.dapr_message is None else error.dapr_message
     reason = error.dapr_reason or error.reason or error.dapr_code or error.code
-    if isinstance(error, EmptyKey):
+    if isinstance(error, EmptyKeyError):
         message, reason = "state key cannot be empty", "ERR_STATE_SAVE"
     if not error.has_dapr_grpc_details:
         return StatusError(code, message)

@@ -15,10 +15,10 @@ import msgspec
 from msgspec import Raw, Struct
 
 from ..state.errors import (
-    EmptyKey,
+    EmptyKeyError,
     MalformedRequestError,
     TooManyItemsError,
-    UnknownActorOperation,
+    UnknownActorOperationError,
     UnknownOperationError,
 )
 from ..state.pacing import FEW, Pace
@@ -186,7 +186,7 @@ class Decoding:
         sent = await self._decode(
             self._actor_transaction, body, OPERATION, _OPERATIONS_ADVICE, go_json.ACTOR_TRANSACTION, _DESERIALIZING
         )
-        return await self._operations(sent, hints, UnknownActorOperation)
+        return await self._operations(sent, hints, UnknownActorOperationError)
 
     async def _operations(
         self,
@@ -321,7 +321,7 @@ def _operation(sent: SentOperation[Any], place: Place, hints: Hints) -> WriteIte
 
 def _item(sent: StrictItem | LenientItem, place: Place, hints: Hints) -> WriteItem:
     if not sent.key:
-        raise EmptyKey(_at(place))
+        raise EmptyKeyError(_at(place))
     concurrency, consistency, retry = hints.concurrency, hints.consistency, hints.retry
     if (options := sent.options) is not None:
         concurrency = _choice(Concurrency, "concurrency", options.concurrency, place) or concurrency

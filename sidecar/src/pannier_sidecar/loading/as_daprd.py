@@ -1,4 +1,4 @@
-"""What daprd says of components that are wrong before it ends because of them; profile `dapr` does the same."""
+"""The messages with which daprd rejects invalid components and exits; profile `dapr` does the same."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ log = logging.getLogger(__name__)
 
 
 def duplicates_of(components: Iterable[Component]) -> tuple[str, ...]:
-    """Return a line for each component whose name another one has, of whatever kind: daprd starts with none."""
+    """Return a line for each component whose name is taken by another one of any type: daprd then refuses to start."""
     first: dict[str, Component] = {}
     found = []
     for component in components:
@@ -25,13 +25,13 @@ def duplicates_of(components: Iterable[Component]) -> tuple[str, ...]:
     return tuple(found)
 
 
-def told_of_duplicates(lines: Iterable[str], task: str) -> str:
+def duplicates_message(lines: Iterable[str], task: str) -> str:
     """Return the line of the log for components of one name; `task` is what could not be done because of them."""
     return f"Fatal error from runtime: failed to {task}: " + r"\n".join(lines)
 
 
-def tell_of_refused(refused: Refused) -> None:
-    """Log what became of a component that is wrong."""
+def log_refused(refused: Refused) -> None:
+    """Log that a component is invalid, in daprd's words."""
     name = f"{refused.name} ({refused.type}/{refused.version})"
     wrong = "; ".join(problem.message for problem in refused.problems)
     failed = f"[INIT_COMPONENT_FAILURE]: initialization error occurred for {name}: "

@@ -1,8 +1,8 @@
-"""A circuit breaker around each open store: one that cannot be reached is not asked, but answers so at once.
+"""A circuit breaker around each open store: while a store is unreachable, calls fail at once.
 
-A call that fails for want of a connection is what a probe is begun for, and no other call pays anything for it. While
-probes fail, calls get the reason without waiting for a timeout each; with the first that succeeds the store is asked
-again. Only a store that cannot be reached as a whole is cut off: see `Store.probe`.
+A call that fails to connect starts a probe; calls that succeed cost nothing more. While probes fail the breaker is open
+and calls get the reason without waiting for a timeout each; the first probe that succeeds closes it. It opens only when
+the store as a whole is unreachable: see `Store.probe`.
 """
 
 from __future__ import annotations
@@ -24,37 +24,37 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 PROBE_PATIENCE: Final = 3.0
-"""Seconds for a probe."""
+"""Timeout of a probe, in seconds."""
 OPENS_AFTER: Final = 0.5
-"""Seconds for which probes must have failed: a connection that is being made anew is there by then."""
+"""Seconds for which probes must have failed: long enough to replace a lost connection."""
 FIRST_PAUSE: Final = 0.25
-LONGEST_PAUSE: Final = 2.0
-"""Seconds between two probes: a store that comes back is asked again within these."""
+MAX_PAUSE: Final = 2.0
+"""Seconds between two probes: a store that recovers is used again within this time."""
 QUIET: Final = 1.0
-"""Seconds after a probe that succeeded in which failures of calls, of one server of several, begin no other."""
+"""Seconds after a successful probe in which failed calls, to one server of several, start no other."""
 
 
 class CircuitBreaker:
-    """Watches over one open store."""
+    """The circuit breaker of one open store."""
 
-    def __init__(self, store: Store, name: str, put: Callable[[Store], None]):
-        """`put` is called with the store that is to answer calls from then on."""
+    def __init__(self, store: Store, name: str, use_store: Callable[[Store], None]):
+        """`use_store` is called with the store that answers calls from then on."""
         self.why = ""
-        """Why the store is not asked; empty while it is."""
+        """Why the breaker is open; empty while it is closed."""
         self._store = store
         self._name = name
-        self._put = put
+        self._use = use_store
         self._probing: asyncio.Task[None] | None = None
         self._quiet_until = 0.0
 
-    def note_failure(self) -> None:
-        """Take note that a call could not reach the store: find out whether any can."""
+    def record_failure(self) -> None:
+        """Record that a call could not reach the store, and start a probe."""
         if self._probing is None and asyncio.get_running_loop().time() >= self._quiet_until:
             self._probing = asyncio.create_task(self._probe_until_reached(), name=f"probe {self._name}")
-            self._probing.add_done_callback(self._note_end)
+            self._probing.add_done_callback(self._on_probe_done)
 
     async def stop(self) -> None:
-        """End the probes; what answers calls stays as it is."""
+        """Stop probing; the breaker stays as it is."""
         if self._probing is not None:
             self._probing.cancel()
             await asyncio.wait([self._probing])
@@ -65,7 +65,7 @@ class CircuitBreaker:
         while why := await self._failure():
             if loop.time() - began >= OPENS_AFTER:
                 self._open(why)
-                pause = min(pause * 2, LONGEST_PAUSE)
+                pause = min(pause * 2, MAX_PAUSE)
             await asyncio.sleep(pause * random.uniform(0.8, 1.2))
         self._quiet_until = loop.time() + QUIET
         self._close()
@@ -89,24 +89,24 @@ class CircuitBreaker:
         if not self.why:
             log.warning("store %s can't be reached: %s; calls are told so at once, until it answers", self._name, why)
         self.why = why
-        self._put(_Unreachable(self._store, why))
+        self._use(_Unreachable(self._store, why))
 
     def _close(self) -> None:
         if self.why:
             self.why = ""
             log.info("store %s answers again", self._name)
-            self._put(self._store)
+            self._use(self._store)
 
-    def _note_end(self, task: asyncio.Task[None]) -> None:
-        """A defect of a probe must not leave the store cut off."""
+    def _on_probe_done(self, task: asyncio.Task[None]) -> None:
+        """Close the breaker after a bug in a probe: the store must not stay cut off."""
         self._probing = None
         if not task.cancelled() and task.exception() is not None:
-            log.error("store %s can't be probed because of a defect", self._name, exc_info=task.exception())
+            log.error("store %s can't be probed because of a bug in Pannier", self._name, exc_info=task.exception())
             self._close()
 
 
 class _Unreachable(Store):
-    """Stands for a store that cannot be reached: nothing is sent, so nothing happens."""
+    """Stands in for an unreachable store: it sends nothing, so no write can have happened."""
 
     def __init__(self, store: Store, why: str):
         self.features = store.features  # type: ignore[misc]  # of a class elsewhere

@@ -1,8 +1,8 @@
-"""The components folder: reading it, and noticing that it changed.
+"""Read the components folder, and detect that it changed.
 
 The same code serves a folder on a laptop and a Secret mounted in a pod, where the kubelet swaps a `..data` link.
-Looking is cheap (one `stat` a file). Files are read again only when a look shows a difference, and count as changed
-only when their bytes do.
+Polling is cheap (one `stat` per file). Files are read again only when a `stat` differs, and count as changed only when
+their bytes do.
 """
 
 from __future__ import annotations
@@ -31,12 +31,12 @@ if TYPE_CHECKING:
     from pannier_crds.manifests import Document
 
 SUFFIXES: Final = (".yaml", ".yml", ".json")
-_MOST_ATTEMPTS: Final = 5
-_LONGEST_VERSION: Final = 100
-_LARGEST: Final = 1024 * 1024
+_MAX_ATTEMPTS: Final = 5
+_MAX_VERSION_CHARS: Final = 100
+_MAX_FILE_BYTES: Final = 1024 * 1024
 """Bytes of a file; more is not read. The same as what is parsed at most."""
-_MEANT: Final = re.compile(rb"dapr\.io/|kind[\"']?:\s*[\"']?comp", re.IGNORECASE)
-"""What a text holds that is meant to be a component, however broken."""
+_LOOKS_LIKE_COMPONENT: Final = re.compile(rb"dapr\.io/|kind[\"']?:\s*[\"']?comp", re.IGNORECASE)
+"""Matches text that is meant to be a component, even if it cannot be parsed."""
 
 Signature = tuple[tuple[str, int, int, int], ...]
 
@@ -46,37 +46,37 @@ class FolderUnreadableError(Exception):
 
 
 @dataclass(frozen=True)
-class Found:
-    """A component and where it is written."""
+class ParsedComponent:
+    """A component and the document that it was read from."""
 
     component: Component
     source: str
     document: Document | None = None
-    """None for a component that is written nowhere."""
+    """None for a component that no file holds, such as the default store of `pannier run`."""
 
     @property
     def remarks(self) -> tuple[Problem, ...]:
-        """What is to be said of how it is written."""
+        """Return warnings about the document's syntax."""
         return self.document.remarks if self.document is not None else ()
 
     def place(self, problems: Iterable[Problem]) -> list[Problem]:
-        """The problems with their lines."""
+        """Return the problems with their line numbers."""
         return self.document.place(problems) if self.document is not None else list(problems)
 
 
-class Broken(Struct, frozen=True):
-    """A document, or a whole file, that is no component."""
+class InvalidDocument(Struct, frozen=True):
+    """A document, or a whole file, that is not a valid component."""
 
     source: str
     name: str
-    """What the document calls itself; empty where that cannot be read."""
+    """`metadata.name`; empty where it cannot be read."""
     problems: tuple[Problem, ...]
     is_unrelated: bool = False
-    """Nothing shows that it is meant to be a component: it is left aside, unless it was one before."""
+    """Nothing shows that it is meant to be a component: it is skipped, unless the file held one before."""
 
 
-class LeftAside(Struct, frozen=True):
-    """A document that is of some other kind."""
+class SkippedDocument(Struct, frozen=True):
+    """A document of another kind."""
 
     source: str
     line: int
@@ -84,15 +84,15 @@ class LeftAside(Struct, frozen=True):
 
 
 class Reading(Struct, frozen=True):
-    """What stands in the files."""
+    """The parsed content of the component files."""
 
-    found: tuple[Found, ...] = ()
-    broken: tuple[Broken, ...] = ()
-    left_aside: tuple[LeftAside, ...] = ()
+    components: tuple[ParsedComponent, ...] = ()
+    invalid: tuple[InvalidDocument, ...] = ()
+    skipped: tuple[SkippedDocument, ...] = ()
     foreign: tuple[str, ...] = ()
-    """Files that were not read, because the index of their folder does not name them."""
+    """Files that were ignored, because the index of their folder does not list them."""
     empty: tuple[str, ...] = ()
-    """Files that hold nothing at all, as one does that is about to be written."""
+    """Empty files: one that is being rewritten in place is empty at first."""
 
 
 def component_files(folder: Path) -> list[Path]:
@@ -131,23 +131,23 @@ def read_contents(files: Iterable[Path]) -> dict[str, bytes | Problem]:
 
 def _content(path: Path) -> bytes | Problem:
     with path.open("rb") as file:
-        content = file.read(_LARGEST + 1)
-    if len(content) > _LARGEST:
+        content = file.read(_MAX_FILE_BYTES + 1)
+    if len(content) > _MAX_FILE_BYTES:
         return Problem("error", "", "the file is larger than 1 MiB", "split it, one component a file", 1)
     return content
 
 
 def parse(contents: Mapping[str, bytes | Problem]) -> Reading:
-    """What stands in these files; never raises."""
+    """Parse component files; never raises."""
     from pannier_crds.manifests import read_documents  # PyYAML: a sidecar without a folder never needs it
 
-    found: list[Found] = []
-    broken: list[Broken] = []
-    left_aside: list[LeftAside] = []
+    components: list[ParsedComponent] = []
+    invalid: list[InvalidDocument] = []
+    skipped: list[SkippedDocument] = []
     empty: list[str] = []
     for source, content in contents.items():
         if isinstance(content, Problem):
-            broken.append(Broken(source, "", (content,), is_unrelated=content.message.endswith("1 MiB")))
+            invalid.append(InvalidDocument(source, "", (content,), is_unrelated=content.message.endswith("1 MiB")))
             continue
         documents = read_documents(content, source)
         if not content.removeprefix(codecs.BOM_UTF8).strip():
@@ -155,18 +155,19 @@ def parse(contents: Mapping[str, bytes | Problem]) -> Reading:
         for document in documents:
             why = document.left_aside
             if why is not None:
-                left_aside.append(LeftAside(source, document.line_of("kind"), why))
+                skipped.append(SkippedDocument(source, document.line_of("kind"), why))
                 continue
             try:
-                found.append(Found(document.read_component(), source, document))
-            except InvalidManifestError as invalid:
-                is_unrelated = document.root is None and len(documents) == 1 and _MEANT.search(content) is None
-                broken.append(Broken(source, document.name, invalid.problems, is_unrelated))
-    return Reading(tuple(found), tuple(broken), tuple(left_aside), empty=tuple(empty))
+                components.append(ParsedComponent(document.read_component(), source, document))
+            except InvalidManifestError as error:
+                is_whole_file = document.root is None and len(documents) == 1
+                is_unrelated = is_whole_file and _LOOKS_LIKE_COMPONENT.search(content) is None
+                invalid.append(InvalidDocument(source, document.name, error.problems, is_unrelated))
+    return Reading(tuple(components), tuple(invalid), tuple(skipped), empty=tuple(empty))
 
 
 class FolderWatch:
-    """Some folders, and what was last read in them."""
+    """The components folders, and what was last read from them."""
 
     def __init__(
         self,
@@ -176,10 +177,10 @@ class FolderWatch:
         needs_index: bool = False,
         patience: float = 0.0,
     ):
-        """Watch the folders; those that `may_be_missing` are as good as empty until they are there.
+        """Watch the folders. With `may_be_missing`, a folder that does not exist counts as empty.
 
-        Without the index that it needs a folder is not read. A file that is gone, or shorter than it was, counts as it
-        was for `patience` seconds.
+        With `needs_index`, a folder without an index is not read. A file that has been removed or truncated keeps its
+        previous content for `patience` seconds.
         """
         self._folders = tuple(folders)
         self._whole = WholeFiles(patience)
@@ -189,35 +190,35 @@ class FolderWatch:
         self._signature: Signature | None = None
         self._digest = b""
         self.version = ""
-        """What the folder called itself when it was read last; empty where it has no name for its versions."""
+        """The content of the folder's version file when it was last read; empty without one."""
         self.status_key = ""
-        """By which whoever writes the folder may ask how its stores are; empty: nobody does."""
+        """The token with which the operator may query the state of the stores; empty without an operator."""
 
     def also_watch(self, files: Iterable[Path]) -> None:
-        """Count a change in these files, those of secrets, as a change of the folder."""
+        """Treat a change in these files, which hold secrets, as a change of the folder."""
         further = tuple(sorted(set(files)))
         if further != self._further:
             self._further = further
-            self._signature, self._digest = None, b""  # they may have changed since they were used: read once more
+            self._signature, self._digest = None, b""  # they may have changed since they were read
 
-    def has_news(self) -> bool:
-        """Say whether a look shows a difference since the last reading. Raises FolderUnreadableError."""
-        return self._whole.is_waiting or self._look() != self._signature
+    def has_changed(self) -> bool:
+        """Return whether the files differ from the last reading. Raises FolderUnreadableError."""
+        return self._whole.is_waiting or self._current_signature() != self._signature
 
     def read(self, settling: float = 0.0) -> Reading | None:
         """Read the files; None if no byte of them changed since the last reading. Raises FolderUnreadableError.
 
-        They are read again if they change within `settling` seconds: a file that is being written is first empty, and
-        its stores would be taken away; a swap of links between two reads would show a mixture.
+        They are read again if they change within `settling` seconds: a file that is being rewritten is empty at first,
+        which would close its stores, and a swap of the `..data` link between two reads would mix two versions.
         """
-        for _ in range(_MOST_ATTEMPTS):
-            before = self._look()
+        for _ in range(_MAX_ATTEMPTS):
+            before = self._current_signature()
             contents = read_contents(self._files())
             version = _version_in(self._folders)
             trouble, foreign = self._indexes.compare(self._folders, contents)
             further = read_contents(self._further)
             sleep(settling)
-            if self._look() == before:
+            if self._current_signature() == before:
                 break
         if trouble:
             raise FolderUnreadableError(trouble)
@@ -230,12 +231,12 @@ class FolderWatch:
             return None
         self._digest = digest
         reading = parse({source: content for source, content in contents.items() if source not in foreign})
-        meant = {broken.source for broken in reading.broken if not broken.is_unrelated}
-        self._whole.remember_only(meant.union(reading.empty, (found.source for found in reading.found)))
+        meant = {invalid.source for invalid in reading.invalid if not invalid.is_unrelated}
+        self._whole.remember_only(meant.union(reading.empty, (parsed.source for parsed in reading.components)))
         return replace(reading, foreign=foreign)
 
     def _swapped(self) -> set[str]:
-        """The folders that the kubelet writes, which exchanges all files by one link."""
+        """Return the folders that the kubelet writes, where one link swaps all files atomically."""
         return {str(folder) for folder in self._folders if (folder / "..data").is_symlink()}
 
     def _files(self) -> list[Path]:
@@ -246,7 +247,7 @@ class FolderWatch:
             files += component_files(folder)
         return files
 
-    def _look(self) -> Signature:
+    def _current_signature(self) -> Signature:
         versions = (folder / name for folder in self._folders for name in (VERSION_FILE, INDEX_FILE))
         return tuple(_stat(path) for path in (*self._files(), *versions, *self._further))
 
@@ -266,13 +267,13 @@ def _stat(path: Path) -> tuple[str, int, int, int]:
 
 
 def _version_in(folders: Iterable[Path]) -> tuple[str, str]:
-    """What the first folder that has a name for its versions calls this one, and its writer's key."""
+    """Return the version and status key of the first folder that has a version file."""
     for folder in folders:
         try:
             lines = (folder / VERSION_FILE).read_text("utf-8", "replace").strip().split("\n")
         except OSError:
             continue
-        return lines[0].strip()[:_LONGEST_VERSION], lines[1].strip() if len(lines) > 1 else ""
+        return lines[0].strip()[:_MAX_VERSION_CHARS], lines[1].strip() if len(lines) > 1 else ""
     return "", ""
 
 

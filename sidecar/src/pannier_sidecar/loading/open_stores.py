@@ -1,7 +1,7 @@
-"""Stores being opened, served, exchanged and closed: make-before-break.
+"""The lifecycle of a store: opened, served, exchanged (make before break) and closed.
 
-A slot stands for one component. What it wants is opened and probed in the background until it answers; what it serves
-meanwhile is what it served before, if anything. A store that is no longer wanted is closed when its last call ended.
+A changed component's store is opened and probed in the background until it answers; until then the previous store, if
+any, is served. A store that is no longer desired is closed after its last call has ended.
 """
 
 from __future__ import annotations
@@ -20,54 +20,54 @@ from pannier_sidecar.stores import registry
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from pannier_sidecar.loading.planning import Wanted
+    from pannier_sidecar.loading.planning import DesiredStore
     from pannier_sidecar.state.store import Store
 
 log = logging.getLogger(__name__)
 
 FIRST_PAUSE: Final = 0.25
-LONGEST_PAUSE: Final = 5.0
-"""Seconds between two attempts to open a store: a server that comes back is noticed within these."""
+MAX_PAUSE: Final = 5.0
+"""Seconds between two attempts to open a store: a server that recovers is noticed within this time."""
 RETIRING_PATIENCE: Final = 30.0
-"""Seconds after which a store that is no longer wanted is closed although calls are using it."""
+"""Seconds after which a store that is no longer desired is closed although calls are using it."""
 CLOSING_PATIENCE: Final = 5.0
 _DRAIN_INTERVAL: Final = 0.02
 
 
 class OpeningObserver(Protocol):
-    """Is told how stores are opened."""
+    """Receives the outcome of each attempt to open a store."""
 
     def store_opened(self, store: str, store_type: str, succeeded: bool) -> None:
-        """Take note of an attempt."""
+        """Record an attempt."""
 
 
 class OpenStore:
-    """A store that answers, and every view of it that was ever served."""
+    """An open store, and the views of it that calls are still using."""
 
-    def __init__(self, wanted: Wanted, store: Store):
-        self.identity = wanted.identity
+    def __init__(self, desired: DesiredStore, store: Store):
+        self.identity = desired.identity
         self.store = store
-        self.wanted = wanted
-        self.breaker = CircuitBreaker(store, wanted.name, self._put)
+        self.desired = desired
+        self.breaker = CircuitBreaker(store, desired.name, self._use)
         self._answering = store
-        """The store, or what answers for it while it cannot be reached."""
-        self._views = [_view(wanted, store)]
+        """The store, or its stand-in while the circuit breaker is open."""
+        self._views = [_view(desired, store)]
 
     @property
     def served(self) -> ServedStore:
         """The view that is served now."""
         return self._views[-1]
 
-    def show(self, wanted: Wanted) -> None:
+    def show(self, desired: DesiredStore) -> None:
         """Serve the same open store with other keys, expiry or roles."""
-        if wanted.component == self.wanted.component and wanted.settings == self.wanted.settings:
+        if desired.component == self.desired.component and desired.settings == self.desired.settings:
             return
-        self.wanted = wanted
+        self.desired = desired
         self._views = [view for view in self._views if view.calls_in_flight]
-        self._views.append(_view(wanted, self._answering))
+        self._views.append(_view(desired, self._answering))
 
-    def _put(self, store: Store) -> None:
-        """Have this store answer calls, those that are being tried again too."""
+    def _use(self, store: Store) -> None:
+        """Route calls to this store, including those that are being retried."""
         self._answering = store
         for view in self._views:
             view.store = store
@@ -77,40 +77,40 @@ class OpenStore:
         await self.breaker.stop()
         loop = asyncio.get_running_loop()
         deadline = loop.time() + patience
-        # Polled, because telling an event of each call's end would cost every call something.
+        # Polled, because an event at the end of each call would add to the cost of every call.
         while any(view.calls_in_flight for view in self._views) and loop.time() < deadline:  # noqa: ASYNC110
             await asyncio.sleep(_DRAIN_INTERVAL)
-        await close(self.store, self.wanted.name)
+        await close(self.store, self.desired.name)
 
 
-class Slot:
-    """One component: what it wants, and what is served in its name."""
+class StoreLifecycle:
+    """One component: the desired store, and the one that is served under its name."""
 
-    def __init__(self, wanted: Wanted, changed: Callable[[], None], retire: Callable[[OpenStore], None]):
-        """`changed` is called when something else is served, `retire` with a store that no longer is."""
-        self.wanted = wanted
+    def __init__(self, desired: DesiredStore, changed: Callable[[], None], retire: Callable[[OpenStore], None]):
+        """`changed` is called when another store is served, `retire` with the one that no longer is."""
+        self.desired = desired
         self.current: OpenStore | None = None
         self.why = "it is being opened"
-        """Why what is wanted is not served; empty when it is."""
+        """Why the desired store is not served; empty when it is."""
         self.is_settled = asyncio.Event()
-        """Something is served, or a defect has ended the attempts."""
+        """Set when a store is served, or a bug has ended the attempts."""
         self.opening: asyncio.Task[None] | None = None
         self._changed = changed
         self._retire = retire
 
-    def want(self, wanted: Wanted, observer: OpeningObserver) -> None:
-        """Serve this from now on, or as soon as it answers."""
-        is_opening_it = self.opening is not None and self.wanted.identity == wanted.identity
-        self.wanted = wanted
-        if self.current is not None and self.current.identity == wanted.identity:
+    def want(self, desired: DesiredStore, observer: OpeningObserver) -> None:
+        """Serve this store as soon as it answers."""
+        is_opening_it = self.opening is not None and self.desired.identity == desired.identity
+        self.desired = desired
+        if self.current is not None and self.current.identity == desired.identity:
             self.stop_opening()
-            self.current.show(wanted)
-            self.why = wanted.note
+            self.current.show(desired)
+            self.why = desired.note
         elif not is_opening_it:
             self.stop_opening()
             self.why = "it is being opened"
-            self.opening = asyncio.create_task(self._open(observer), name=f"open {wanted.name}")
-            self.opening.add_done_callback(self._note_defect)
+            self.opening = asyncio.create_task(self._open(observer), name=f"open {desired.name}")
+            self.opening.add_done_callback(self._on_open_done)
 
     def stop_opening(self) -> None:
         if self.opening is not None:
@@ -118,60 +118,60 @@ class Slot:
             self.opening = None
 
     def waiting(self) -> Waiting:
-        """The component as one whose store is not open."""
-        wanted = self.wanted
+        """Return the directory entry of a component whose store is not open."""
+        desired = self.desired
         return Waiting(
-            wanted.name, wanted.type.name, wanted.version, self.why, wanted.is_default, wanted.holds_actor_state
+            desired.name, desired.type.name, desired.version, self.why, desired.is_default, desired.holds_actor_state
         )
 
     async def _open(self, observer: OpeningObserver) -> None:
-        """Try until the store answers, then serve it and let go of the one before."""
+        """Try until the store answers, then serve it and retire the previous one."""
         pause = FIRST_PAUSE
         while True:
-            attempted = self.wanted
+            attempted = self.desired
             try:
                 opened = await open_store(attempted)
                 break
             except StoreError as fault:
                 observer.store_opened(attempted.name, attempted.type.name, False)
-                self._say(str(fault))
+                self._log_not_ready(str(fault))
             await asyncio.sleep(pause * random.uniform(0.8, 1.2))
-            pause = min(pause * 2, LONGEST_PAUSE)
+            pause = min(pause * 2, MAX_PAUSE)
         observer.store_opened(attempted.name, attempted.type.name, True)
-        opened.show(self.wanted)  # keys and roles may have changed meanwhile
+        opened.show(self.desired)  # keys and roles may have changed meanwhile
         previous, self.current = self.current, opened
         self.opening = None
-        self.why = self.wanted.note
+        self.why = self.desired.note
         self.is_settled.set()
         log.info("store %s (%s/%s) is ready", attempted.name, attempted.type.name, attempted.version)
         self._changed()
         if previous is not None:
             self._retire(previous)
 
-    def _say(self, why: str) -> None:
+    def _log_not_ready(self, why: str) -> None:
         if why == self.why:
             return
         self.why = why
         kept = "; the one before stays until it answers" if self.current is not None else ""
-        log.warning("store %s is not ready: %s; it is tried again in the background%s", self.wanted.name, why, kept)
+        log.warning("store %s is not ready: %s; it is tried again in the background%s", self.desired.name, why, kept)
         self._changed()
 
-    def _note_defect(self, task: asyncio.Task[None]) -> None:
-        """A defect of a store ends the attempts, but not the sidecar, and is not silent."""
+    def _on_open_done(self, task: asyncio.Task[None]) -> None:
+        """Log a bug in a store's code: it ends the attempts, but not the sidecar."""
         if task.cancelled() or task.exception() is None:
             return
         error = task.exception()
-        log.error("store %s can't be opened because of a defect", self.wanted.name, exc_info=error)
-        self.why = f"a defect ({type(error).__name__}); its log tells where"
+        log.error("store %s can't be opened because of a bug in Pannier", self.desired.name, exc_info=error)
+        self.why = f"a bug in Pannier ({type(error).__name__}); the log shows where"
         self.opening = None
         self.is_settled.set()
         self._changed()
 
 
-async def open_store(wanted: Wanted) -> OpenStore:
+async def open_store(desired: DesiredStore) -> OpenStore:
     """Open and probe a store within its initTimeout. Raises StoreError; then nothing stays open."""
-    store = registry.load(wanted.type.name, wanted.type.versions[0])(wanted.settings)
-    seconds = wanted.component.init_timeout
+    store = registry.load(desired.type.name, desired.type.versions[0])(desired.settings)
+    seconds = desired.component.init_timeout
     is_open = False
     try:
         async with asyncio.timeout(seconds):
@@ -183,8 +183,8 @@ async def open_store(wanted: Wanted) -> OpenStore:
         raise StoreError(f"it did not answer within {seconds:g} s, its initTimeout") from error
     finally:
         if not is_open:
-            await close(store, wanted.name)
-    return OpenStore(wanted, store)
+            await close(store, desired.name)
+    return OpenStore(desired, store)
 
 
 async def close(store: Store, name: str) -> None:
@@ -198,14 +198,14 @@ async def close(store: Store, name: str) -> None:
         log.warning("store %s was not closed within %g s", name, CLOSING_PATIENCE)
 
 
-def _view(wanted: Wanted, store: Store) -> ServedStore:
+def _view(desired: DesiredStore, store: Store) -> ServedStore:
     return ServedStore(
-        wanted.name,
-        wanted.type.name,
-        wanted.version,
+        desired.name,
+        desired.type.name,
+        desired.version,
         store,
-        wanted.keys,
-        wanted.default_ttl,
-        wanted.is_default,
-        wanted.holds_actor_state,
+        desired.keys,
+        desired.default_ttl,
+        desired.is_default,
+        desired.holds_actor_state,
     )

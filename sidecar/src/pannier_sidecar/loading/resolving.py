@@ -30,7 +30,7 @@ class UnresolvableError(Exception):
 
 
 @dataclass(frozen=True)
-class Surroundings:
+class ResolutionContext:
     """What the values of one app's components may speak of."""
 
     app_id: str
@@ -54,7 +54,7 @@ class Surroundings:
         return f"those of namespace {quoted(self.namespace)} without scopes or with {quoted(self.app_id)} in them"
 
     @classmethod
-    def of(cls, settings: Settings) -> Surroundings:
+    def of(cls, settings: Settings) -> ResolutionContext:
         environment = settings.place.environment
         allowed = None
         if settings.place.mode == "kubernetes":
@@ -64,7 +64,7 @@ class Surroundings:
 
 
 def resolve(
-    component: Component, surroundings: Surroundings, secrets: SecretStores | None
+    component: Component, context: ResolutionContext, secrets: SecretStores | None
 ) -> tuple[dict[str, str | Secret], list[Problem]]:
     """Return the texts of a component's metadata by name, and a problem for each that has none.
 
@@ -76,7 +76,7 @@ def resolve(
     problems: list[Problem] = []
     for item in component.metadata:
         try:
-            value = _value(component, item, surroundings, secrets)
+            value = _value(component, item, context, secrets)
         except UnresolvableError as failed:
             problems.append(failed.problem)
         else:
@@ -86,12 +86,12 @@ def resolve(
 
 
 def _value(
-    component: Component, item: MetadataItem, surroundings: Surroundings, secrets: SecretStores | None
+    component: Component, item: MetadataItem, context: ResolutionContext, secrets: SecretStores | None
 ) -> str | Secret | None:
     if item.literal is not None:
-        return _with_tokens(component, item, surroundings)
+        return _with_tokens(component, item, context)
     if item.env:
-        return Secret(_from_environment(item, item.env, surroundings), is_from_elsewhere=True)
+        return Secret(_from_environment(item, item.env, context), is_from_elsewhere=True)
     if item.secret is None:
         return None
     path = metadata_path(item.name, "secretKeyRef")
@@ -105,21 +105,21 @@ def _value(
         raise UnresolvableError(error(path, str(missing))) from missing
 
 
-def _from_environment(item: MetadataItem, variable: str, surroundings: Surroundings) -> str:
+def _from_environment(item: MetadataItem, variable: str, context: ResolutionContext) -> str:
     path = metadata_path(item.name, "envRef")
-    allowed = surroundings.allowed_variables
+    allowed = context.allowed_variables
     if is_reserved(variable) or (allowed is not None and variable not in allowed):
         message = f"{quoted(variable)} is not given to components"
         advice = "list it in the annotation dapr.io/env" if not is_reserved(variable) else "use another variable"
         raise UnresolvableError(error(path, message, advice))
-    value = surroundings.environment.get(variable)
+    value = context.environment.get(variable)
     if value is None:
         message = f"the environment variable {quoted(variable)} is not set"
         raise UnresolvableError(error(path, message, "set it, or correct its name"))
     return value
 
 
-def _with_tokens(component: Component, item: MetadataItem, surroundings: Surroundings) -> str:
+def _with_tokens(component: Component, item: MetadataItem, context: ResolutionContext) -> str:
     """Fill in Dapr's tokens. `{namespace}` is the namespace and the app id, as there."""
     met = 0
 
@@ -127,16 +127,16 @@ def _with_tokens(component: Component, item: MetadataItem, surroundings: Surroun
         nonlocal met
         met += 1
         if match[1] == "uuid":
-            return _uuid(surroundings.run, f"{component.name}/{item.name}/{met}")
+            return _uuid(context.run, f"{component.name}/{item.name}/{met}")
         if match[1] == "appID":
-            return surroundings.app_id
+            return context.app_id
         if match[1] == "namespace":
-            namespace = surroundings.namespace
-            return f"{namespace}.{surroundings.app_id}" if namespace else surroundings.app_id
-        if surroundings.pod_name is None:
+            namespace = context.namespace
+            return f"{namespace}.{context.app_id}" if namespace else context.app_id
+        if context.pod_name is None:
             problem = error(metadata_path(item.name, "value"), "{podName} is not known here", "set POD_NAME")
             raise UnresolvableError(problem)
-        return surroundings.pod_name
+        return context.pod_name
 
     return _TOKEN.sub(fill, item.value or "")
 

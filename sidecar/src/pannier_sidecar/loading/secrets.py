@@ -26,7 +26,7 @@ ENVIRONMENT: Final = "secretstores.local.env"
 FILE: Final = "secretstores.local.file"
 KUBERNETES: Final = "kubernetes"
 _SEVERAL_VALUES: Final = "MULTIPLE_KEY_VALUES_PER_SECRET"
-_LARGEST_FILE: Final = 1024 * 1024
+_MAX_FILE_BYTES: Final = 1024 * 1024
 
 
 class SecretMissingError(Exception):
@@ -96,13 +96,13 @@ class FileSecrets:
         for name in self._names(reference):
             if name in secrets:
                 return secrets[name]
-        raise SecretMissingError(self._lack(reference, secrets))
+        raise SecretMissingError(self._missing_message(reference, secrets))
 
-    def _lack(self, reference: SecretKeyRef, secrets: Mapping[str, str]) -> str:
-        wanted = self._separator.join(dict.fromkeys((reference.name, reference.key)))
-        meant = closest(wanted, secrets)
+    def _missing_message(self, reference: SecretKeyRef, secrets: Mapping[str, str]) -> str:
+        desired = self._separator.join(dict.fromkeys((reference.name, reference.key)))
+        meant = closest(desired, secrets)
         advice = f"write {quoted(meant)}" if meant else "add it there"
-        return f"{self._shown} holds no secret {quoted(wanted)}; {advice}"
+        return f"{self._shown} holds no secret {quoted(desired)}; {advice}"
 
     def _names(self, reference: SecretKeyRef) -> Iterator[str]:
         """Dapr finds nested secrets by their joined name alone, and by name and key only in multi-valued files."""
@@ -114,7 +114,7 @@ class FileSecrets:
     def _read(self) -> dict[str, str]:
         try:
             with self._path.open("rb") as file:
-                content = json.loads(file.read(_LARGEST_FILE))
+                content = json.loads(file.read(_MAX_FILE_BYTES))
         except OSError as error:
             reason = (error.strerror or str(error)).lower()
             raise SecretMissingError(f"secrets file {self._shown}: {reason}; correct secretsFile") from error
@@ -147,7 +147,7 @@ class DeliveredSecrets(FileSecrets):
         self.capabilities = ()  # as Dapr's has
         self._namespace = namespace
 
-    def _lack(self, reference: SecretKeyRef, secrets: Mapping[str, str]) -> str:
+    def _missing_message(self, reference: SecretKeyRef, secrets: Mapping[str, str]) -> str:
         where = f" in namespace {quoted(self._namespace)}" if self._namespace else ""
         return (
             f"there is no Secret {quoted(reference.name)}{where} with a text under the key {quoted(reference.key)}; "

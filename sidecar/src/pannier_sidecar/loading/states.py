@@ -1,4 +1,4 @@
-"""How each component is: what the metadata, the health answer and the log say of it."""
+"""The state of each component, as shown by the metadata, the health endpoint and the log."""
 
 from __future__ import annotations
 
@@ -6,18 +6,18 @@ from typing import Literal
 
 from msgspec import Struct
 
-Standing = Literal["ready", "waiting", "refused", "hidden"]
-"""waiting: its server has not answered yet. refused: the component is wrong. hidden: another app's."""
+ComponentPhase = Literal["ready", "waiting", "refused", "hidden"]
+"""waiting: its server has not answered yet. refused: the component is invalid. hidden: scoped to other apps."""
 
 
 class ComponentState(Struct, frozen=True):
-    """One component at one moment."""
+    """The state of one component."""
 
     name: str
     type: str
     version: str
-    state: Standing
+    state: ComponentPhase
     why: str = ""
-    """Why it is not ready; of a ready one, why its latest change is not served."""
+    """Why it is not ready or, if it is ready, why its latest change is not served."""
     capabilities: tuple[str, ...] = ()
-    """Dapr's words for what the store can do, ACTOR included."""
+    """The store's capabilities as Dapr names them, including ACTOR."""

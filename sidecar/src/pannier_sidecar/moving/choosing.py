@@ -13,39 +13,42 @@ from pannier_sidecar.loading.planning import plan
 from pannier_sidecar.moving.items import MoveError
 
 if TYPE_CHECKING:
-    from pannier_sidecar.loading.planning import Wanted
-    from pannier_sidecar.loading.resolving import Surroundings
+    from pannier_sidecar.loading.planning import DesiredStore
+    from pannier_sidecar.loading.resolving import ResolutionContext
 
 
-def choose(where: str, surroundings: Surroundings, *, keys_as_written: bool = False) -> Wanted:
+def choose(where: str, context: ResolutionContext, *, keys_as_written: bool = False) -> DesiredStore:
     """Return the store that `where` names: a file or a folder, and behind `#` a component. Raises MoveError.
 
     `keys_as_written` takes a key scheme that is refused to apps, because keys could meet under it.
     """
     path, name = _split(where)
     reading = _only(_read(path), name)
-    names = sorted({found.component.name for found in reading.found if found.component.is_state_store})
+    names = sorted({found.component.name for found in reading.components if found.component.is_state_store})
     if len(names) > 1:
         raise MoveError(f"{path} holds several state stores: {listed(names)}; write {path}#{names[0]}")
-    verdict = plan(reading, surroundings, keys_as_written=keys_as_written)
+    verdict = plan(reading, context, keys_as_written=keys_as_written)
     if wrong := [line for refused in verdict.refused for line in refused.lines()]:
         raise MoveError("\n".join(wrong))
     for hidden in verdict.hidden:
         raise MoveError(f"{path}: {hidden.name}: {hidden.why}")
-    if not verdict.wanted:
+    if not verdict.desired:
         raise MoveError(f"{path} holds no state store" + (f" called '{one_line(name)}'" if name else ""))
-    _refuse_what_is_forgotten(path, verdict.wanted[0])
-    return verdict.wanted[0]
+    _refuse_what_is_forgotten(path, verdict.desired[0])
+    return verdict.desired[0]
 
 
-def place_of(wanted: Wanted) -> bytes:
+def place_of(desired: DesiredStore) -> bytes:
     """Return a digest of where a store keeps its data: its type and the settings that place data."""
     settings = sorted(
-        (field.name, reveal(value) if isinstance(value := wanted.settings.get(field.canonical_name), Secret) else value)
-        for field in wanted.type.fields
+        (
+            field.name,
+            reveal(value) if isinstance(value := desired.settings.get(field.canonical_name), Secret) else value,
+        )
+        for field in desired.type.fields
         if field.places_data and field.name != "keyScheme"  # stored keys show it
     )
-    return hashlib.blake2b(repr((wanted.type.name, settings)).encode(), digest_size=16).digest()
+    return hashlib.blake2b(repr((desired.type.name, settings)).encode(), digest_size=16).digest()
 
 
 def _split(where: str) -> tuple[str, str]:
@@ -69,17 +72,17 @@ def _only(reading: Reading, name: str) -> Reading:
     """Leave out the state stores of another name; what can't be read counts if it may be the one that is meant."""
     found = tuple(
         found
-        for found in reading.found
+        for found in reading.components
         if not name or not found.component.is_state_store or found.component.name == name
     )
-    broken = tuple(broken for broken in reading.broken if not name or broken.name in ("", name))
-    return Reading(found, broken)
+    invalid = tuple(invalid for invalid in reading.invalid if not name or invalid.name in ("", name))
+    return Reading(found, invalid)
 
 
-def _refuse_what_is_forgotten(path: str, wanted: Wanted) -> None:
-    where = reveal(wanted.settings.get("connectionString"))
-    if wanted.type.name == "state.in-memory" or ":memory:" in where or "mode=memory" in where:
+def _refuse_what_is_forgotten(path: str, desired: DesiredStore) -> None:
+    where = reveal(desired.settings.get("connectionString"))
+    if desired.type.name == "state.in-memory" or ":memory:" in where or "mode=memory" in where:
         raise MoveError(
-            f"{path}: {wanted.name} keeps its state in the memory of the process that serves it, where nobody else "
+            f"{path}: {desired.name} keeps its state in the memory of the process that serves it, where nobody else "
             "reaches it; name a store that keeps it elsewhere"
         )

@@ -7,7 +7,7 @@ from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from typing import IO, TYPE_CHECKING
 
-from pannier_sidecar.loading.resolving import Surroundings
+from pannier_sidecar.loading.resolving import ResolutionContext
 from pannier_sidecar.moving import opening
 from pannier_sidecar.moving.choosing import choose, place_of
 from pannier_sidecar.moving.copying import copy
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
     from pathlib import Path
 
-    from pannier_sidecar.loading.planning import Wanted
+    from pannier_sidecar.loading.planning import DesiredStore
     from pannier_sidecar.moving.progress import Progress
     from pannier_sidecar.settings import Settings
 
@@ -50,16 +50,16 @@ class Mover:
     def __init__(self, order: Order, settings: Settings, progress: Progress):
         self._order = order
         self._settings = settings
-        self._surroundings = Surroundings.of(settings)
+        self._context = ResolutionContext.of(settings)
         self._tally = Tally()
         self._progress = progress
 
     async def copy(self) -> int:
         """Copy from store to store; return the exit code."""
-        source = choose(self._order.source, self._surroundings, keys_as_written=True)
+        source = choose(self._order.source, self._context, keys_as_written=True)
         # From dashes to dashes, actors' keys are copied without being told from the app's own.
         as_written = not source.keys.tells_actors_apart
-        target = choose(self._order.target, self._surroundings, keys_as_written=as_written)
+        target = choose(self._order.target, self._context, keys_as_written=as_written)
         opening.check_places(source, target)
         opening.check_actors(source, target)
         async with AsyncExitStack() as stack:
@@ -67,14 +67,14 @@ class Mover:
 
     async def take_lines(self, file: IO[bytes]) -> int:
         """Import lines, which are read twice; return the exit code."""
-        target = choose(self._order.target, self._surroundings)
+        target = choose(self._order.target, self._context)
         async with AsyncExitStack() as stack:
             lines = LinesSource(file, stack.enter_context(KeyList()))
             return await self._copy(lines, target, stack)
 
     async def write_lines(self) -> int:
         """Export to the file or to standard output; return the exit code."""
-        source = choose(self._order.source, self._surroundings, keys_as_written=True)
+        source = choose(self._order.source, self._context, keys_as_written=True)
         opening.check_actors(source, None)
         path = self._order.output
         if path is not None and path.exists() and not self._order.overwrites:
@@ -96,18 +96,18 @@ class Mover:
         if self._tally.done:
             _write(self._tally.lines(), sys.stderr)
 
-    async def _listed(self, wanted: Wanted, stack: AsyncExitStack) -> StoreSource:
-        store = await stack.enter_async_context(opening.opened(wanted))
-        opening.check_source(wanted, store)
-        source = StoreSource(store, wanted.keys, stack.enter_context(KeyList()))
+    async def _listed(self, desired: DesiredStore, stack: AsyncExitStack) -> StoreSource:
+        store = await stack.enter_async_context(opening.opened(desired))
+        opening.check_source(desired, store)
+        source = StoreSource(store, desired.keys, stack.enter_context(KeyList()))
         await source.list_keys()
         self._tally.passed_over = source.passed_over
         if not source.total:
             app_id = self._settings.app.id
-            self._progress.say(f"{wanted.name} holds no key of app '{app_id}'; --app-id says whose keys are meant")
+            self._progress.say(f"{desired.name} holds no key of app '{app_id}'; --app-id says whose keys are meant")
         return source
 
-    async def _copy(self, source: Source, target: Wanted, stack: AsyncExitStack) -> int:
+    async def _copy(self, source: Source, target: DesiredStore, stack: AsyncExitStack) -> int:
         store = await stack.enter_async_context(opening.opened(target))
         limits = opening.limits_of(target, store, overwrites=self._order.overwrites)
         journal = stack.enter_context(Journal(self._journal_file(), place_of(target)))

@@ -15,44 +15,44 @@ from pannier_sidecar.state.store import Feature
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
-    from pannier_sidecar.loading.planning import Wanted
+    from pannier_sidecar.loading.planning import DesiredStore
     from pannier_sidecar.state.store import Store
 
 
 @asynccontextmanager
-async def opened(wanted: Wanted) -> AsyncIterator[Store]:
+async def opened(desired: DesiredStore) -> AsyncIterator[Store]:
     """Open a store for as long as the block lasts. Raises MoveError."""
     try:
-        store = (await open_store(wanted)).store
+        store = (await open_store(desired)).store
     except StoreError as fault:
-        raise MoveError(f"{wanted.source}: {wanted.name} can't be opened: {fault}") from fault
+        raise MoveError(f"{desired.source}: {desired.name} can't be opened: {fault}") from fault
     try:
         yield store
     finally:
-        await close(store, wanted.name)
+        await close(store, desired.name)
 
 
-def check_source(wanted: Wanted, store: Store) -> None:
+def check_source(desired: DesiredStore, store: Store) -> None:
     """Raise MoveError for a store that can't say which keys it has."""
     if Feature.KEYS_LIKE not in store.features:
         raise MoveError(
-            f"{wanted.source}: {wanted.name} ({wanted.type.name}) can't list its keys, so nobody knows what there is "
-            "to copy; have the app that knows its keys read and save them"
+            f"{desired.source}: {desired.name} ({desired.type.name}) can't list its keys, so nobody knows what there "
+            "is to copy; have the app that knows its keys read and save them"
         )
 
 
-def limits_of(wanted: Wanted, store: Store, *, overwrites: bool) -> Target:
+def limits_of(desired: DesiredStore, store: Store, *, overwrites: bool) -> Target:
     """Return what a target can do. Raises MoveError for one that would overwrite what it does not see."""
     has_etags = Feature.ETAG in store.features
     if not has_etags and not overwrites:
         raise MoveError(
-            f"{wanted.source}: {wanted.name} ({wanted.type.name}) has no ETags, so what others write meanwhile can't "
-            "be guarded; stop whoever writes to it and add --overwrite"
+            f"{desired.source}: {desired.name} ({desired.type.name}) has no ETags, so what others write meanwhile "
+            "can't be guarded; stop whoever writes to it and add --overwrite"
         )
     return Target(store.max_key_bytes, has_etags, Feature.TTL in store.features, overwrites)
 
 
-def check_actors(source: Wanted, target: Wanted | None) -> None:
+def check_actors(source: DesiredStore, target: DesiredStore | None) -> None:
     """Raise MoveError where keys of actors would be taken for the app's own. A target of None is a file."""
     if source.keys.tells_actors_apart or not source.holds_actor_state:
         return
@@ -64,7 +64,7 @@ def check_actors(source: Wanted, target: Wanted | None) -> None:
         )
 
 
-def check_places(source: Wanted, target: Wanted) -> None:
+def check_places(source: DesiredStore, target: DesiredStore) -> None:
     """Raise MoveError where a store would be copied onto itself."""
     if place_of(source) == place_of(target) and source.keys.prefixes == target.keys.prefixes:
         raise MoveError(f"{source.name} and {target.name} keep the same keys in the same place; name another --to")

@@ -21,8 +21,8 @@ if TYPE_CHECKING:
 PATIENCE: Final = RetryPolicy(interval_ms=100, threshold=6, pattern=Pattern.EXPONENTIAL)
 """For a store that does not answer: six seconds of pauses, in which a server restarts or a replica takes over."""
 LISTED_AT_ONCE: Final = 1000
-MOST_KEYS: Final = 200
-MOST_BYTES: Final = 8 * 1024 * 1024
+MAX_KEYS: Final = 200
+MAX_BYTES: Final = 8 * 1024 * 1024
 """What a batch should hold, so that large values need no large memory; a value is never divided."""
 
 
@@ -66,14 +66,14 @@ class StoreSource:
                     break
 
     async def batches(self) -> AsyncIterator[Batch]:
-        size, number = MOST_KEYS // 8, 0
+        size, number = MAX_KEYS // 8, 0
         while rows := self._keys.after(number, size):
             number = rows[-1][0]
             stored = [key for _, key in rows]
             found = await read(self._store, [(key, self._app_key(key)) for key in stored], self._scheme)
             batch = _batch([self._app_key(key) for key in stored], found)
             yield batch
-            size = next_size(len(rows), sum(len(item.value) for item in batch.items), MOST_KEYS, MOST_BYTES)
+            size = next_size(len(rows), sum(len(item.value) for item in batch.items), MAX_KEYS, MAX_BYTES)
 
     async def _page(self, prefix: str, cursor: str | None) -> KeyPage:
         return await attempt(lambda: self._store.keys(prefix, LISTED_AT_ONCE, cursor), PATIENCE, is_conditional=False)
@@ -107,7 +107,7 @@ class LinesSource:
             except InvalidLineError as broken:
                 unread.append(Unread(f"line {number}", str(broken)))
             size += len(line)
-            if len(items) + len(unread) >= MOST_KEYS or size >= MOST_BYTES:
+            if len(items) + len(unread) >= MAX_KEYS or size >= MAX_BYTES:
                 yield Batch(tuple(items), tuple(unread))
                 items, unread, size = [], [], 0
         if items or unread:

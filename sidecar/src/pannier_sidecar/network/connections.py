@@ -28,7 +28,7 @@ UNANSWERED_MS: Final = 30_000
 """A connection whose other side does not even acknowledge its end for so long is gone, and so is the server's."""
 
 
-class TooManyConnections(OSError):
+class TooManyConnectionsError(OSError):
     """The server has not let go of earlier connections; nothing was sent."""
 
     def __init__(self) -> None:
@@ -38,7 +38,8 @@ class TooManyConnections(OSError):
 class Connections:
     """So many connections to one server at the most, those included that the server has not let go of yet.
 
-    `async with` it for each call: the call waits for its turn, and TooManyConnections is raised if it has none in time.
+    `async with` it for each call: the call waits for its turn, and TooManyConnectionsError is raised if it has none in
+    time.
     """
 
     def __init__(self, limit: int, patience: float):
@@ -47,15 +48,15 @@ class Connections:
         self._patience = patience
         self._is_closed = False
         self._calls = 0
-        self._open: set[Counted] = set()
-        self._left: dict[Counted, asyncio.TimerHandle] = {}
+        self._open: set[TrackedConnection] = set()
+        self._left: dict[TrackedConnection, asyncio.TimerHandle] = {}
         """Those that only the server has open, and when they are forgotten."""
         self._waiters: deque[asyncio.Future[None]] = deque()
 
     async def enter(self) -> None:
-        """Return when there is room for one more. Raises TooManyConnections."""
+        """Return when there is room for one more. Raises TooManyConnectionsError."""
         if self._is_full:
-            await self._turn()
+            await self._wait_for_room()
         self._calls += 1
 
     def leave(self) -> None:
@@ -75,7 +76,7 @@ class Connections:
     def _is_full(self) -> bool:
         return self._calls + len(self._left) >= self.limit
 
-    async def _turn(self) -> None:
+    async def _wait_for_room(self) -> None:
         waiter = None
         try:
             async with asyncio.timeout(self._patience):
@@ -87,19 +88,19 @@ class Connections:
             if waiter is not None and waiter.done() and not waiter.cancelled():
                 self._wake()  # in the place of this one
             if isinstance(error, TimeoutError):
-                raise TooManyConnections from None
+                raise TooManyConnectionsError from None
             raise
 
     def make_socket(self, address: tuple[Any, ...]) -> socket.socket:
-        """Make a socket for a connection, as aiohttp asks for it. Raises TooManyConnections."""
+        """Make a socket for a connection, as aiohttp asks for it. Raises TooManyConnectionsError."""
         family, kind, protocol, *_ = address
         if len(self._open) + len(self._left) >= self.limit:
-            raise TooManyConnections
+            raise TooManyConnectionsError
         return _Socket(self, family, kind, protocol)
 
-    def count(self, handle: _Handle) -> Counted:
+    def count(self, handle: _Handle) -> TrackedConnection:
         """Count a connection that somebody else has made; its maker says when it lets go."""
-        counted = Counted(self, socket.socket(fileno=os.dup(handle.fileno())))
+        counted = TrackedConnection(self, socket.socket(fileno=os.dup(handle.fileno())))
         self._open.add(counted)
         return counted
 
@@ -111,7 +112,7 @@ class Connections:
         for counted in self._open:
             counted.close()
 
-    def _let_go(self, counted: Counted) -> None:
+    def _on_client_close(self, counted: TrackedConnection) -> None:
         if counted not in self._open:
             return
         self._open.discard(counted)
@@ -122,11 +123,11 @@ class Connections:
         self._left[counted] = loop.call_later(GIVEN_UP_AFTER_S, self._forget, counted)
         loop.add_reader(counted.handle, self._take, counted)
 
-    def _take(self, counted: Counted) -> None:
+    def _take(self, counted: TrackedConnection) -> None:
         if counted.has_ended():
             self._forget(counted)
 
-    def _forget(self, counted: Counted) -> None:
+    def _forget(self, counted: TrackedConnection) -> None:
         timer = self._left.pop(counted, None)
         if timer is not None:
             timer.cancel()
@@ -142,7 +143,7 @@ class Connections:
                 return
 
 
-class Counted:
+class TrackedConnection:
     """A second handle of a connection, with which its end on the other side is seen."""
 
     def __init__(self, owner: Connections, handle: socket.socket):
@@ -150,9 +151,9 @@ class Counted:
         self._owner = owner
         handle.setblocking(False)
 
-    def let_go(self) -> None:
+    def on_client_close(self) -> None:
         """The client has closed its handle."""
-        self._owner._let_go(self)
+        self._owner._on_client_close(self)
 
     def shut(self) -> bool:
         """Tell the server that nothing more comes; return whether there is anybody to be told."""
@@ -181,19 +182,19 @@ class _Socket(socket.socket):
 
     def __init__(self, owner: Connections, family: int, kind: int, protocol: int):
         super().__init__(family, kind, protocol)
-        self._counted: Counted | None = owner.count(self)
+        self._counted: TrackedConnection | None = owner.count(self)
 
     def close(self) -> None:
         super().close()
-        self._tell()
+        self._report_closed()
 
     def detach(self) -> int:
         """Is called by uvloop, which closes the connection itself."""
         number = super().detach()
-        self._tell()
+        self._report_closed()
         return number
 
-    def _tell(self) -> None:
+    def _report_closed(self) -> None:
         counted, self._counted = self._counted, None
         if counted is not None:
-            counted.let_go()
+            counted.on_client_close()

@@ -46,7 +46,7 @@ class Pipeline(asyncio.Protocol):
         """Done when the connection has ended; its result says why."""
         self.takes_calls = True
         """False: it has ended, or the server does not keep up."""
-        self.on_flow: Callable[[bool], None] = _ignore
+        self.on_flow: Callable[[bool], None] = _ignore_flow
         """Is told when calls may be sent, and when they have to wait."""
         # A call that is owed several answers has None for each but the last, which has its future.
         self.owed: deque[asyncio.Future[Any] | None] = deque()
@@ -62,9 +62,9 @@ class Pipeline(asyncio.Protocol):
         """Loop time of the last sign of life; None while nothing is owed."""
         self._unread = 0
         """Bytes that the server had not taken when the watch last looked."""
-        self._is_doubtful = False
+        self._is_timeout_suspected = False
         """Whether the watch has found it silent for too long once already."""
-        self._watch: asyncio.TimerHandle | None = None
+        self._silence_check: asyncio.TimerHandle | None = None
         self._is_writable = True
         self._is_full = False
         self._reason: str | None = None
@@ -100,7 +100,7 @@ class Pipeline(asyncio.Protocol):
         """End the connection at once; calls in flight fail."""
         if self._reason is None:
             self._reason = reason
-            self._tell_flow()
+            self._update_flow()
             if self._transport is not None:
                 self._transport.abort()
 
@@ -115,22 +115,22 @@ class Pipeline(asyncio.Protocol):
         self._silent_since = self._loop.time() if self.owed else None
         if self._is_full and len(self.owed) < MAX_OWED // 2:
             self._is_full = False
-            self._tell_flow()
+            self._update_flow()
 
     def pause_writing(self) -> None:
         self._is_writable = False
-        self._tell_flow()
+        self._update_flow()
 
     def resume_writing(self) -> None:
         self._is_writable = True
-        self._tell_flow()
+        self._update_flow()
 
     def connection_lost(self, exc: Exception | None) -> None:
         if self._reason is None:
             self._reason = f"the connection to {self._server} was lost: {reason(exc)}"
-            self._tell_flow()
-        if self._watch is not None:
-            self._watch.cancel()
+            self._update_flow()
+        if self._silence_check is not None:
+            self._silence_check.cancel()
         self._fail_calls(self._reason)
         if not self.lost.done():
             self.lost.set_result(self._reason)
@@ -149,17 +149,17 @@ class Pipeline(asyncio.Protocol):
         self._transport.write(outgoing[0] if len(outgoing) == 1 else b"".join(outgoing))
         if self._silent_since is None:
             self._silent_since = self._loop.time()
-            if self._watch is None:
-                self._watch = self._loop.call_later(self._timeout, self._look)
+            if self._silence_check is None:
+                self._silence_check = self._loop.call_later(self._timeout, self._check_silence)
         if len(self.owed) > MAX_OWED:
             self._is_full = True
-            self._tell_flow()
+            self._update_flow()
 
-    def _look(self) -> None:
+    def _check_silence(self) -> None:
         """Abort if the server has been silent for too long; look again when that could next be the case."""
-        self._watch = None
+        self._silence_check = None
         if self._silent_since is None or self._transport is None:
-            self._is_doubtful = False
+            self._is_timeout_suspected = False
             return
         unread = self._transport.get_write_buffer_size()
         if unread < self._unread:  # taking what we write is a sign of life
@@ -167,11 +167,11 @@ class Pipeline(asyncio.Protocol):
         self._unread = unread
         due = self._silent_since + self._timeout
         if due > self._loop.time():
-            self._is_doubtful = False
-            self._watch = self._loop.call_at(due, self._look)
-        elif not self._is_doubtful:  # perhaps it was this process that slept, and the answer is here, unread
-            self._is_doubtful = True
-            self._watch = self._loop.call_later(GRACE_S, self._look)
+            self._is_timeout_suspected = False
+            self._silence_check = self._loop.call_at(due, self._check_silence)
+        elif not self._is_timeout_suspected:  # perhaps it was this process that slept, and the answer is here, unread
+            self._is_timeout_suspected = True
+            self._silence_check = self._loop.call_later(GRACE_S, self._check_silence)
         else:
             self._timed_out = True
             self.abort(f"{self._server} did not answer within {self._timeout:g} s ({self._timeout_field})")
@@ -185,10 +185,10 @@ class Pipeline(asyncio.Protocol):
             if not future.done():
                 future.set_exception(ConnectionLostError(reason, was_sent=place < sent, timed_out=self._timed_out))
 
-    def _tell_flow(self) -> None:
+    def _update_flow(self) -> None:
         self.takes_calls = self._reason is None and self._is_writable and not self._is_full
         self.on_flow(self.takes_calls)
 
 
-def _ignore(_: bool) -> None:
+def _ignore_flow(_: bool) -> None:
     return

@@ -45,12 +45,16 @@ STATUSES: Final = (
 
 def observe(method: str, answer: Answer, metrics: Metrics | None, tracer: Tracer, *, logs_calls: bool) -> Answer:
     """Return what answers the calls of a method (`/service/name`) in the same way, and is seen to do so."""
-    seen = _traced(method, answer, tracer) if tracer.is_exporting else answer
-    return _told(method, seen, metrics, logs_calls) if metrics is not None or logs_calls else seen
+    observed = _tracing_middleware(method, answer, tracer) if tracer.is_exporting else answer
+    return (
+        _metrics_and_logging_middleware(method, observed, metrics, logs_calls)
+        if metrics is not None or logs_calls
+        else observed
+    )
 
 
-def _told(method: str, answer: Answer, metrics: Metrics | None, logs_calls: bool) -> Answer:
-    async def told(message: bytes, headers: dict[bytes, bytes]) -> bytes:
+def _metrics_and_logging_middleware(method: str, answer: Answer, metrics: Metrics | None, logs_calls: bool) -> Answer:
+    async def measured(message: bytes, headers: dict[bytes, bytes]) -> bytes:
         started = perf_counter()
         status = "OK"
         try:
@@ -65,10 +69,10 @@ def _told(method: str, answer: Answer, metrics: Metrics | None, logs_calls: bool
             if logs_calls:
                 log.info("gRPC API called: %s -> %s in %.2f ms", method, status, seconds * 1000)
 
-    return told
+    return measured
 
 
-def _traced(method: str, answer: Answer, tracer: Tracer) -> Answer:
+def _tracing_middleware(method: str, answer: Answer, tracer: Tracer) -> Answer:
     attributes = {"dapr.api": method, "dapr.protocol": "grpc", "rpc.system": "grpc"}
 
     async def traced(message: bytes, headers: dict[bytes, bytes]) -> bytes:

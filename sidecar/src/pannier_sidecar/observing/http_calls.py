@@ -42,15 +42,15 @@ def observe(
     answer: Callable[[CallT], Awaitable[AnswerT]], metrics: Metrics | None, tracer: Tracer, *, logs_calls: bool
 ) -> Callable[[CallT], Awaitable[AnswerT]]:
     """Return what answers the same calls in the same way, and is seen to do so."""
-    seen = _traced(answer, tracer) if tracer.is_exporting else answer
+    observed = _tracing_middleware(answer, tracer) if tracer.is_exporting else answer
     if metrics is not None:
-        seen = _counted(seen, metrics, None if tracer.is_exporting else tracer)
+        observed = _metrics_middleware(observed, metrics, None if tracer.is_exporting else tracer)
     elif not tracer.is_exporting:
-        seen = _handing_back(seen, tracer)
-    return _logged(seen) if logs_calls else seen
+        observed = _propagation_middleware(observed, tracer)
+    return _logging_middleware(observed) if logs_calls else observed
 
 
-def _counted(
+def _metrics_middleware(
     answer: Callable[[CallT], Awaitable[AnswerT]], metrics: Metrics, tracer: Tracer | None
 ) -> Callable[[CallT], Awaitable[AnswerT]]:
     """Count calls, and hand back trace contexts with `tracer`: one wrapper, because each costs every call something."""
@@ -60,13 +60,13 @@ def _counted(
         answered = await answer(call)
         metrics.request_ended(call.method, call.path, answered.status, perf_counter() - started)
         if tracer is not None and b"traceparent" in call.headers:
-            return _handed_back(answered, call, tracer)
+            return _with_incoming_trace(answered, call, tracer)
         return answered
 
     return counted
 
 
-def _logged(answer: Callable[[CallT], Awaitable[AnswerT]]) -> Callable[[CallT], Awaitable[AnswerT]]:
+def _logging_middleware(answer: Callable[[CallT], Awaitable[AnswerT]]) -> Callable[[CallT], Awaitable[AnswerT]]:
     async def logged(call: CallT) -> AnswerT:
         started = perf_counter()
         answered = await answer(call)
@@ -78,22 +78,24 @@ def _logged(answer: Callable[[CallT], Awaitable[AnswerT]]) -> Callable[[CallT], 
     return logged
 
 
-def _handing_back(
+def _propagation_middleware(
     answer: Callable[[CallT], Awaitable[AnswerT]], tracer: Tracer
 ) -> Callable[[CallT], Awaitable[AnswerT]]:
-    async def handing_back(call: CallT) -> AnswerT:
+    async def propagated(call: CallT) -> AnswerT:
         answered = await answer(call)
-        return _handed_back(answered, call, tracer) if b"traceparent" in call.headers else answered
+        return _with_incoming_trace(answered, call, tracer) if b"traceparent" in call.headers else answered
 
-    return handing_back
+    return propagated
 
 
-def _handed_back(answered: AnswerT, call: ObservedCall, tracer: Tracer) -> AnswerT:
+def _with_incoming_trace(answered: AnswerT, call: ObservedCall, tracer: Tracer) -> AnswerT:
     span = tracer.begin("", _header(call, b"traceparent"), None, {})
     return answered if span is None else _with_trace(answered, call, span)
 
 
-def _traced(answer: Callable[[CallT], Awaitable[AnswerT]], tracer: Tracer) -> Callable[[CallT], Awaitable[AnswerT]]:
+def _tracing_middleware(
+    answer: Callable[[CallT], Awaitable[AnswerT]], tracer: Tracer
+) -> Callable[[CallT], Awaitable[AnswerT]]:
     async def traced(call: CallT) -> AnswerT:
         span = _begin(call, tracer)
         status = 500

@@ -106,21 +106,21 @@ class JsonLines(WithoutSecrets):
 
 def without_words(error: BaseException) -> str:
     """The traceback of an exception and of those that led to it, with their kinds instead of their words."""
-    return "".join(_told(error, set())).rstrip()
+    return "".join(_traceback_lines(error, set())).rstrip()
 
 
-def _told(error: BaseException, told: set[int]) -> Iterator[str]:
-    told.add(id(error))
+def _traceback_lines(error: BaseException, seen: set[int]) -> Iterator[str]:
+    seen.add(id(error))
     before = error.__cause__ or (None if error.__suppress_context__ else error.__context__)
-    if before is not None and id(before) not in told:
-        yield from _told(before, told)
+    if before is not None and id(before) not in seen:
+        yield from _traceback_lines(before, seen)
         yield "\nand then\n\n"
     yield "Traceback (most recent call last):\n"
     yield from traceback.format_tb(error.__traceback__)
     yield f"{type(error).__module__}.{type(error).__qualname__}\n".removeprefix("builtins.")
     if isinstance(error, BaseExceptionGroup):
         for each in error.exceptions:
-            yield from _told(each, told)
+            yield from _traceback_lines(each, seen)
 
 
 def _time(record: logging.LogRecord) -> str:

@@ -9,7 +9,7 @@ from msgspec import Struct
 
 _FORM: Final = re.compile(r"([0-9a-f]{2})-([0-9a-f]{32})-([0-9a-f]{16})-([0-9a-f]{2})(-.*)?", re.ASCII)
 _LONGEST: Final = 512
-LONGEST_STATE: Final = 512
+MAX_STATE_CHARS: Final = 512
 """What section 3.3.1.5 asks to be passed on at least; a longer `tracestate` is dropped."""
 
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from msgspec import Struct
 
-from pannier_sidecar.observing.traceparent import LONGEST_STATE, TraceParent, parse
+from pannier_sidecar.observing.traceparent import MAX_STATE_CHARS, TraceParent, parse
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -109,7 +109,7 @@ def _context(parent: TraceParent, tracestate: str | None) -> Any:
     from opentelemetry import trace
     from opentelemetry.trace import TraceState
 
-    state = TraceState.from_header([tracestate]) if tracestate and len(tracestate) <= LONGEST_STATE else None
+    state = TraceState.from_header([tracestate]) if tracestate and len(tracestate) <= MAX_STATE_CHARS else None
     remote = trace.SpanContext(
         int(parent.trace_id, 16), int(parent.span_id, 16), True, trace.TraceFlags(parent.flags), state
     )

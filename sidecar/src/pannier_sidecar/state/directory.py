@@ -11,7 +11,7 @@ from difflib import get_close_matches
 from typing import TYPE_CHECKING
 
 from .errors import ActorStoreMissingError, NoStoreConfiguredError, StoreNotFoundError, StoreNotReadyError
-from .wording import LONGEST_NAME
+from .wording import MAX_KEY_CHARS
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -130,7 +130,7 @@ class Directory:
             return missing if self.served or self.waiting else missing.as_the_only_one()
         if not self.served and not self.waiting:
             return NoStoreConfiguredError(name, self.app_id, self._how_to_get_one())
-        close = get_close_matches(name, [*self.served, *self.waiting], n=1) if len(name) <= LONGEST_NAME else []
+        close = get_close_matches(name, [*self.served, *self.waiting], n=1) if len(name) <= MAX_KEY_CHARS else []
         hint = f"did you mean {close[0]!r}? " if close else ""
         more = f"; this app sees {self._seen_from}" if self._seen_from else ""
         return StoreNotFoundError(name, self.app_id, f"{hint}known stores: {self._names()}{more}")

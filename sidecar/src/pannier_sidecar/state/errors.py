@@ -14,17 +14,17 @@
 
     StateError                   what a caller sees
     ├── MalformedRequestError
-    │   ├── EmptyKey, IllegalKeyError
+    │   ├── EmptyKeyError, IllegalKeyError
     │   └── TooManyItemsError
     ├── Overloaded               by other calls
-    ├── UnknownOperationError, UnknownActorOperation
+    ├── UnknownOperationError, UnknownActorOperationError
     ├── StoreNotFoundError             no store at all, none of that name, or not in this app's scopes
     ├── StoreNotReadyError            configured, but its server has not answered yet
     ├── TransactionsNotSupportedError, TooManyOperationsError, QueryNotSupportedError, ListingNotSupportedError
     ├── ReservedActorTypeError, ActorStoreMissingError
     └── OperationFailedError          a get, save, delete ... that reached its store and failed there
-        ├── TransactionFailed, ActorOperationFailed
-        └── BulkGetFailed
+        ├── TransactionFailedError, ActorOperationFailedError
+        └── BulkGetFailedError
 
 Codes, reasons and messages are those of Dapr 1.18, so that its SDKs recognise them. What to do is in `advice`, which
 follows the message, but in profile `dapr` stands in a detail.
@@ -35,7 +35,7 @@ from __future__ import annotations
 from enum import IntEnum
 from typing import TYPE_CHECKING, ClassVar
 
-from .wording import shortened, told, told_by_dapr
+from .wording import joined_dapr_message, joined_message, shortened
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -68,11 +68,11 @@ class ETagMismatchError(StoreError):
     http_status = 409
     grpc_code = GrpcCode.ABORTED
 
-    daprs_words: ClassVar[str] = "possible etag mismatch. error from state store"
+    dapr_prefix: ClassVar[str] = "possible etag mismatch. error from state store"
 
     def __str__(self) -> str:
         cause = Exception.__str__(self)
-        return self.daprs_words + (f": {cause}" if cause else "")
+        return self.dapr_prefix + (f": {cause}" if cause else "")
 
 
 class InvalidETagError(ETagMismatchError):
@@ -81,7 +81,7 @@ class InvalidETagError(ETagMismatchError):
     Dapr has an answer of its own for it, which its profile keeps.
     """
 
-    daprs_words = "invalid etag value"
+    dapr_prefix = "invalid etag value"
 
 
 class KeyRefusedError(StoreError):
@@ -190,7 +190,7 @@ class MalformedRequestError(StateError):
     grpc_code = GrpcCode.INVALID_ARGUMENT
 
 
-class EmptyKey(MalformedRequestError):
+class EmptyKeyError(MalformedRequestError):
     """An item has no key; `where` says which."""
 
     def __init__(self, where: str = "") -> None:
@@ -230,7 +230,7 @@ class TooManyItemsError(MalformedRequestError):
         )
 
 
-class Overloaded(StateError):
+class OverloadedError(StateError):
     """Other calls make the sidecar do as much as it can; nothing was done for this one."""
 
     code = "ERR_OVERLOADED"
@@ -250,7 +250,7 @@ class UnknownOperationError(StateError):
         super().__init__(f"operation type {operation} not supported", 'write "upsert" or "delete"')
 
 
-class UnknownActorOperation(UnknownOperationError):
+class UnknownActorOperationError(UnknownOperationError):
     """The same in a transaction of an actor, over HTTP: Dapr finds it when it carries the transaction out."""
 
     dapr_code = "ERR_ACTOR_STATE_TRANSACTION_SAVE"
@@ -438,59 +438,59 @@ class OperationFailedError(StateError):
     UNKNOWN in its profile too: no client repeats that.
     """
 
-    _tells_mismatches: ClassVar[bool] = True
+    _reports_mismatches: ClassVar[bool] = True
     """Dapr has an answer of its own for ETags that do not match, and does not take all faults for failures."""
 
     def __init__(self, code: str, what: str, faults: Sequence[tuple[str, StoreError]], *, is_partly_done: bool = False):
         """Tell of `faults`, (key, fault); `what` is Dapr's text, like `failed saving state in state store S`."""
         self.faults = tuple(faults)
-        super().__init__(f"{what}: {told(self.faults)}")
-        gravest = min((fault for _, fault in faults), key=_gravity)
+        super().__init__(f"{what}: {joined_message(self.faults)}")
+        most_severe = min((fault for _, fault in faults), key=_severity)
         self.code = code  # type: ignore[misc]  # one class serves the operations, which differ in nothing else
         self.reason = None
-        self.http_status = gravest.http_status
-        self.grpc_code = gravest.grpc_code
-        self._answer_as_dapr(what, gravest)
-        if isinstance(gravest, OutcomeUnknownError):
+        self.http_status = most_severe.http_status
+        self.grpc_code = most_severe.grpc_code
+        self._answer_as_dapr(what, most_severe)
+        if isinstance(most_severe, OutcomeUnknownError):
             self.code, self.dapr_code = OUTCOME_UNKNOWN, code  # type: ignore[misc]
-        elif isinstance(gravest, StoreUnavailableError):
+        elif isinstance(most_severe, StoreUnavailableError):
             if is_partly_done:
                 self.http_status, self.grpc_code = 500, GrpcCode.INTERNAL
             else:
                 self.retry_after = RETRY_AFTER_S
 
-    def _answer_as_dapr(self, what: str, gravest: StoreError) -> None:
-        is_unknown = isinstance(gravest, OutcomeUnknownError)
+    def _answer_as_dapr(self, what: str, most_severe: StoreError) -> None:
+        is_unknown = isinstance(most_severe, OutcomeUnknownError)
         self.dapr_http_status, prefix = 500, ""
         self.dapr_grpc_code = GrpcCode.UNKNOWN if is_unknown else GrpcCode.INTERNAL
-        if self._tells_mismatches and isinstance(gravest, ETagMismatchError):
+        if self._reports_mismatches and isinstance(most_severe, ETagMismatchError):
             self.dapr_http_status, self.dapr_grpc_code, kind = 409, GrpcCode.ABORTED, ETagMismatchError
             if any(isinstance(fault, InvalidETagError) for _, fault in self.faults):
                 self.dapr_http_status, self.dapr_grpc_code, kind = 400, GrpcCode.INVALID_ARGUMENT, InvalidETagError
-            prefix = f"{kind.daprs_words}: "
+            prefix = f"{kind.dapr_prefix}: "
         if len(self.faults) > 1:
-            self.dapr_message = shortened(f"{what}: {prefix}{told_by_dapr(self.faults)}")
+            self.dapr_message = shortened(f"{what}: {prefix}{joined_dapr_message(self.faults)}")
 
 
-class TransactionFailed(OperationFailedError):
+class TransactionFailedError(OperationFailedError):
     """A transaction failed in its store: nothing of it was written, unless that is unknown."""
 
-    _tells_mismatches = False
+    _reports_mismatches = False
 
     def __init__(self, code: str, what: str, fault: StoreError):
         super().__init__(code, what, [("", fault)])
 
 
-class ActorOperationFailed(TransactionFailed):
+class ActorOperationFailedError(TransactionFailedError):
     """The same of the state of an actor, read or written."""
 
     has_dapr_grpc_details = False
 
 
-class BulkGetFailed(OperationFailedError):
+class BulkGetFailedError(OperationFailedError):
     """A bulk get failed as a whole; Dapr passes on what the store said, and no more."""
 
-    _tells_mismatches = False
+    _reports_mismatches = False
     has_dapr_grpc_details = False
 
     def __init__(self, what: str, key: str, fault: StoreError):
@@ -502,7 +502,7 @@ class BulkGetFailed(OperationFailedError):
 RETRY_AFTER_S = 1
 
 
-def _gravity(fault: StoreError) -> int:
+def _severity(fault: StoreError) -> int:
     if isinstance(fault, OutcomeUnknownError):
         return 0
     return {500: 1, 503: 2, 400: 3}.get(fault.http_status, 4)

@@ -11,7 +11,7 @@ from heapq import heapify, heappop, heappush
 from itertools import count
 from typing import Final
 
-from .errors import Overloaded
+from .errors import OverloadedError
 
 REQUESTS: Final = 4
 """Of the largest requests, so many at a time."""
@@ -90,5 +90,7 @@ class ItemsInFlight:
             heapify(self._waiting)
             self.add(-items if got_turn else 0)
             if isinstance(error, TimeoutError):
-                raise Overloaded("too many items of other requests are in flight", "send fewer items at once") from None
+                raise OverloadedError(
+                    "too many items of other requests are in flight", "send fewer items at once"
+                ) from None
             raise

@@ -16,7 +16,7 @@ like an actor's. So two different keys never meet under one name, and every name
 
 from __future__ import annotations
 
-from .errors import EmptyKey, IllegalKeyError, MalformedRequestError
+from .errors import EmptyKeyError, IllegalKeyError, MalformedRequestError
 
 SEPARATOR = "||"
 DASH = "-"
@@ -76,7 +76,7 @@ class KeyScheme:
         if SEPARATOR in key:
             raise IllegalKeyError(key, self._store)
         if not key:
-            raise EmptyKey
+            raise EmptyKeyError
         if self._may_be_actors and _looks_like_an_actors(self.prefix + key):
             raise IllegalKeyError(
                 key,

@@ -9,7 +9,7 @@ if TYPE_CHECKING:
     from .directory import ServedStore
     from .requests import KeysRequest
 
-LARGEST_PAGE: Final = 1000
+MAX_PAGE_SIZE: Final = 1000
 """Keys that are asked of a store at once, to get past keys of actors."""
 
 
@@ -31,5 +31,5 @@ async def list_keys(served: ServedStore, request: KeysRequest) -> tuple[list[str
             if cursor is None or len(keys) >= request.limit:
                 return keys, cursor
             # A page of the store may hold nothing but keys of actors; then many more are likely to come.
-            size = max(wanted - len(listed), LARGEST_PAGE if not listed else 0)
+            size = max(wanted - len(listed), MAX_PAGE_SIZE if not listed else 0)
         await asyncio.sleep(0)  # a store in memory needs no time, and others want their turn

@@ -19,8 +19,8 @@ from . import retries
 from .actors import ActorState
 from .bulk_reads import BulkItem, read_values
 from .errors import (
-    ActorOperationFailed,
-    BulkGetFailed,
+    ActorOperationFailedError,
+    BulkGetFailedError,
     ListingNotSupportedError,
     MalformedActorCallError,
     MalformedRequestError,
@@ -31,7 +31,7 @@ from .errors import (
     StoreError,
     StoreUnavailableError,
     TooManyOperationsError,
-    TransactionFailed,
+    TransactionFailedError,
     TransactionsNotSupportedError,
 )
 from .items_in_flight import ItemsInFlight
@@ -69,7 +69,7 @@ Result = TypeVar("Result")
 TTL_FIELD = "ttlInSeconds"
 OUTBOX_FIELDS = "outbox."
 """What the names of the outbox's fields begin with."""
-LARGEST_ANSWER = 32 * 1024 * 1024
+MAX_ANSWER = 32 * 1024 * 1024
 MAX_ITEMS = 10_000
 MAX_TTL_S = 2**31 - 1
 """Dapr's own limit (68 years); larger numbers overflow in some databases."""
@@ -97,7 +97,7 @@ class StateService:
         self,
         directory: Directory,
         observer: Observer,
-        largest_answer: int = LARGEST_ANSWER,
+        largest_answer: int = MAX_ANSWER,
         max_items: int = MAX_ITEMS,
         budget: Held | None = None,
     ):
@@ -108,7 +108,7 @@ class StateService:
         self.directory = directory
         """Replaced as a whole when components change."""
         self._observer = observer
-        self.note_failure: Callable[[ServedStore], None] = _nobody
+        self.record_failure: Callable[[ServedStore], None] = _nobody
         """Is called after a call that could not reach its store, or whose answer did not come."""
         self._largest_answer = largest_answer
         self._budget = budget or Unlimited()
@@ -176,9 +176,9 @@ class StateService:
             items = await self._counted(served, "bulk_get", reads)
         except StoreError as fault:
             what = f"failed getting {len(gets)} keys from state store {served.name}"
-            raise BulkGetFailed(what, request.keys[0], fault) from fault
+            raise BulkGetFailedError(what, request.keys[0], fault) from fault
         if items[0].error is not None and all(item.error is not None for item in items):
-            self.note_failure(served)
+            self.record_failure(served)
         return items
 
     async def transact(self, request: TransactRequest) -> None:
@@ -191,7 +191,7 @@ class StateService:
             await self._transact(served, request.items, writes)
         except StoreError as fault:
             what = "error while executing state transaction"
-            raise TransactionFailed("ERR_STATE_TRANSACTION", what, fault) from fault
+            raise TransactionFailedError("ERR_STATE_TRANSACTION", what, fault) from fault
 
     def require_transactions(self, store: str | None) -> ServedStore:
         """Return the store if it has transactions.
@@ -227,7 +227,7 @@ class StateService:
         try:
             return await self._counted(served, "get", served.store.get(read))
         except StoreError as fault:
-            raise ActorOperationFailed("ERR_ACTOR_STATE_GET", "error getting actor state", fault) from fault
+            raise ActorOperationFailedError("ERR_ACTOR_STATE_GET", "error getting actor state", fault) from fault
 
     async def transact_actor_state(self, request: ActorTransactRequest) -> None:
         """Carry out all writes of one actor or none."""
@@ -242,7 +242,7 @@ class StateService:
             await self._transact(served, request.items, writes)
         except StoreError as fault:
             what = "error saving actor transaction state"
-            raise ActorOperationFailed(MalformedActorCallError.code, what, fault) from fault
+            raise ActorOperationFailedError(MalformedActorCallError.code, what, fault) from fault
 
     async def _transact(self, served: ServedStore, items: Sequence[WriteItem], writes: Sequence[Write]) -> None:
         if not writes:
@@ -284,7 +284,7 @@ class StateService:
         failed = [(item.key, fault) for item, fault in zip(items, faults, strict=True) if fault]
         if failed:
             if any(isinstance(fault, StoreUnavailableError | OutcomeUnknownError) for _, fault in failed):
-                self.note_failure(served)
+                self.record_failure(served)
             is_partly_done = len(failed) < len(items)
             raise OperationFailedError(code, what, failed, is_partly_done=is_partly_done) from failed[0][1]
 
@@ -308,7 +308,7 @@ class StateService:
             went_well = succeeded is None or succeeded(result)
             return result
         except (StoreUnavailableError, OutcomeUnknownError):
-            self.note_failure(served)
+            self.record_failure(served)
             raise
         finally:
             served.calls_in_flight -= 1

@@ -1,4 +1,4 @@
-"""A components folder to write into, and a keeper over it that is stopped at the end."""
+"""A components folder to write into, and a supervisor over it that is stopped at the end."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from pannier_sidecar.loading.folder import FolderWatch
-from pannier_sidecar.loading.keeper import StoreKeeper
-from pannier_sidecar.loading.resolving import Surroundings
+from pannier_sidecar.loading.resolving import ResolutionContext
+from pannier_sidecar.loading.supervisor import StoreSupervisor
 
 
 class Opened:
@@ -55,19 +55,19 @@ def folder(tmp_path: Path) -> Folder:
 
 
 @pytest.fixture
-async def keep(folder: Folder) -> AsyncIterator[Callable[..., StoreKeeper]]:
-    """Make a keeper over the folder: `keep(app_id="a", environment={...})`."""
+async def keep(folder: Folder) -> AsyncIterator[Callable[..., StoreSupervisor]]:
+    """Make a supervisor over the folder: `keep(app_id="a", environment={...})`."""
     keepers = []
 
-    def make(**surroundings: object) -> StoreKeeper:
+    def make(**context: object) -> StoreSupervisor:
         source = FolderWatch([folder.path])
-        about = Surroundings(**{"app_id": "shop", **surroundings})  # type: ignore[arg-type]
-        keepers.append(StoreKeeper(source, about, Opened(), poll_interval=0.02))
+        about = ResolutionContext(**{"app_id": "shop", **context})  # type: ignore[arg-type]
+        keepers.append(StoreSupervisor(source, about, Opened(), poll_interval=0.02))
         return keepers[-1]
 
     yield make
-    for keeper in keepers:
-        await keeper.stop(1)
+    for supervisor in keepers:
+        await supervisor.stop(1)
 
 
 async def eventually(holds: Callable[[], object], seconds: float = 20.0) -> None:

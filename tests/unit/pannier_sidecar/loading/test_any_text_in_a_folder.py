@@ -10,9 +10,9 @@ from hypothesis import strategies as st
 
 from pannier_sidecar.loading.folder import parse
 from pannier_sidecar.loading.planning import plan
-from pannier_sidecar.loading.resolving import Surroundings
+from pannier_sidecar.loading.resolving import ResolutionContext
 
-ABOUT = Surroundings("shop", namespace="red", environment={"A": "x"})
+ABOUT = ResolutionContext("shop", namespace="red", environment={"A": "x"})
 NAMES = st.sampled_from(
     [
         "orders",
@@ -68,11 +68,11 @@ FILES = st.lists(st.lists(st.one_of(COMPONENTS, SCALARS), max_size=3), max_size=
 @given(before=FILES, after=FILES, seed=st.integers(0, 2**32))
 def test_every_change_of_a_folder_has_a_verdict(before, after, seed):
     first = plan(parse(contents(before)), ABOUT)
-    second = plan(parse(contents(after, random.Random(seed))), ABOUT, first.wanted)
+    second = plan(parse(contents(after, random.Random(seed))), ABOUT, first.desired)
     for each in (first, second):
-        names = [wanted.name for wanted in each.wanted]
+        names = [desired.name for desired in each.desired]
         assert len(names) == len(set(names))
-        assert sum(wanted.holds_actor_state for wanted in each.wanted) <= 1
+        assert sum(desired.holds_actor_state for desired in each.desired) <= 1
         assert all(refused.problems and refused.why for refused in each.refused)
 
 

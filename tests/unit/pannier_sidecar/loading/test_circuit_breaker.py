@@ -72,7 +72,7 @@ class Watched:
         self.served = ServedStore("s", "state.test", "v1", self.store, KeyScheme(store="s", app_id="a"))
         self.breaker = CircuitBreaker(self.store, "s", self._put)
         self.service = StateService(Directory("a", [self.served]), Nobody())
-        self.service.note_failure = lambda _: self.breaker.note_failure()
+        self.service.record_failure = lambda _: self.breaker.record_failure()
 
     def _put(self, store: Any) -> None:
         self.served.store = store
@@ -93,7 +93,7 @@ class Watched:
 
 @pytest.fixture
 async def watched(monkeypatch: pytest.MonkeyPatch) -> Any:
-    for name, value in (("OPENS_AFTER", 0.05), ("FIRST_PAUSE", 0.01), ("LONGEST_PAUSE", 0.02), ("QUIET", 0.0)):
+    for name, value in (("OPENS_AFTER", 0.05), ("FIRST_PAUSE", 0.01), ("MAX_PAUSE", 0.02), ("QUIET", 0.0)):
         monkeypatch.setattr(circuit_breaker, name, value)
     here = Watched()
     await here.store.open()

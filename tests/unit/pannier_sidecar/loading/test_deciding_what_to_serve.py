@@ -9,18 +9,18 @@ import pytest
 
 from pannier_crds.secret import Secret
 from pannier_sidecar.loading.folder import FolderWatch
-from pannier_sidecar.loading.planning import Plan, Wanted, plan
-from pannier_sidecar.loading.resolving import Surroundings
+from pannier_sidecar.loading.planning import DesiredStore, Plan, plan
+from pannier_sidecar.loading.resolving import ResolutionContext
 
 
-def decide(folder, serving: tuple[Wanted, ...] = (), **surroundings) -> Plan:
+def decide(folder, serving: tuple[DesiredStore, ...] = (), **context) -> Plan:
     reading = FolderWatch([folder.path]).read()
     assert reading is not None
-    return plan(reading, Surroundings(**{"app_id": "shop", **surroundings}), serving)
+    return plan(reading, ResolutionContext(**{"app_id": "shop", **context}), serving)
 
 
-def wanted(plan: Plan) -> list[str]:
-    return [each.name for each in plan.wanted]
+def desired(plan: Plan) -> list[str]:
+    return [each.name for each in plan.desired]
 
 
 def reasons(plan: Plan) -> dict[str, str]:
@@ -29,14 +29,14 @@ def reasons(plan: Plan) -> dict[str, str]:
 
 def test_a_good_component_is_wanted(folder):
     folder.put("orders", keyPrefix="name", ttlInSeconds="60", actorStateStore="true", defaultStateStore="yes")
-    (orders,) = decide(folder).wanted
+    (orders,) = decide(folder).desired
     assert orders.keys.stored("1") == "orders||1"
     assert (orders.default_ttl, orders.is_default, orders.holds_actor_state) == (60, True, True)
 
 
 def test_the_dash_scheme_is_taken(folder):
     folder.put("orders", keyScheme="dash")
-    (orders,) = decide(folder).wanted
+    (orders,) = decide(folder).desired
     assert orders.keys.stored("1") == "shop-1"
 
 
@@ -60,7 +60,7 @@ def test_a_prefix_that_could_be_another_apps_is_refused_but_can_be_copied_from(
     folder.put("orders", **metadata)
     assert why in reasons(decide(folder, app_id=app_id, namespace=namespace))["orders"]
     reading = FolderWatch([folder.path]).read()
-    assert wanted(plan(reading, Surroundings(app_id, namespace), keys_as_written=True)) == ["orders"]
+    assert desired(plan(reading, ResolutionContext(app_id, namespace), keys_as_written=True)) == ["orders"]
 
 
 def test_a_prefix_from_a_variable_is_not_shown_where_it_is_refused(folder):
@@ -72,20 +72,20 @@ def test_a_prefix_from_a_variable_is_not_shown_where_it_is_refused(folder):
 
 def test_an_app_id_with_a_dot_is_taken_under_keyprefix_namespace_where_there_is_one(folder):
     folder.put("orders", keyPrefix="namespace")
-    assert decide(folder, app_id="x.a", namespace="north").wanted[0].keys.stored("1") == "north.x.a||1"
+    assert decide(folder, app_id="x.a", namespace="north").desired[0].keys.stored("1") == "north.x.a||1"
 
 
 @pytest.mark.parametrize("ttl", ["0", "-1"])
 def test_a_default_expiry_of_never_is_none(folder, ttl):
     folder.put("orders", ttlInSeconds=ttl)
-    assert decide(folder).wanted[0].default_ttl is None
+    assert decide(folder).desired[0].default_ttl is None
 
 
 def test_a_wrong_component_is_refused_with_file_and_line_and_the_others_are_wanted(folder):
     path = folder.put("bad", ttlInSeconds="soon")
     folder.put("good")
     decided = decide(folder)
-    assert wanted(decided) == ["good"]
+    assert desired(decided) == ["good"]
     (line,) = decided.refused[0].lines()
     assert line.startswith(f"{path}:10: spec.metadata[ttlInSeconds].value: 'soon' is not a whole number; write")
 
@@ -93,7 +93,7 @@ def test_a_wrong_component_is_refused_with_file_and_line_and_the_others_are_want
 def test_another_apps_component_is_hidden_with_the_reason(folder):
     folder.put("orders", more="scopes: [billing, stock]\n")
     decided = decide(folder)
-    assert wanted(decided) == []
+    assert desired(decided) == []
     assert decided.hidden[0].why == "it exists, but app 'shop' is not in its scopes [billing, stock]: add it there"
 
 
@@ -101,58 +101,58 @@ def test_another_namespaces_component_is_hidden_with_the_reason(folder):
     text = folder.component("orders").replace("name: orders", "name: orders\n  namespace: red")
     folder.write("orders.yaml", text)
     assert "in namespace 'red', and app 'shop' runs in 'blue'" in decide(folder, namespace="blue").hidden[0].why
-    assert wanted(decide(folder)) == ["orders"]
+    assert desired(decide(folder)) == ["orders"]
 
 
 def test_of_two_actor_stores_the_first_stays(folder):
     folder.put("a", actorStateStore="true")
     folder.put("b", actorStateStore="true")
     decided = decide(folder)
-    assert wanted(decided) == ["a"]
+    assert desired(decided) == ["a"]
     assert "'a' already is the actor state store" in reasons(decided)["b"]
 
 
 def test_of_two_actor_stores_the_one_that_serves_stays(folder):
     folder.put("b", actorStateStore="true")
-    serving = decide(folder).wanted
+    serving = decide(folder).desired
     folder.put("a", actorStateStore="true")
     decided = decide(folder, serving)
-    assert wanted(decided) == ["b"]
+    assert desired(decided) == ["b"]
     assert "'b' already is" in reasons(decided)["a"]
 
 
 def test_two_actor_stores_of_different_apps_are_no_conflict(folder):
     folder.put("a", actorStateStore="true", more="scopes: [other]\n")
     folder.put("b", actorStateStore="true")
-    assert wanted(decide(folder)) == ["b"]
+    assert desired(decide(folder)) == ["b"]
 
 
 def test_a_store_that_comes_to_hold_actors_beside_another_stays_as_it_was(folder):
     folder.put("a", actorStateStore="true")
     folder.put("b")
-    serving = decide(folder).wanted
+    serving = decide(folder).desired
     folder.put("b", actorStateStore="true")
     decided = decide(folder, serving)
-    assert wanted(decided) == ["a", "b"]
-    assert not decided.wanted[1].holds_actor_state
-    assert "'a' already is the actor state store" in decided.wanted[1].note
+    assert desired(decided) == ["a", "b"]
+    assert not decided.desired[1].holds_actor_state
+    assert "'a' already is the actor state store" in decided.desired[1].note
 
 
 def test_of_two_components_with_one_name_the_first_stays(folder):
     folder.write("1.yaml", folder.component("orders"))
     folder.write("2.yaml", folder.component("orders", "state.sqlite", connectionString=":memory:"))
     decided = decide(folder)
-    assert [each.type.name for each in decided.wanted] == ["state.in-memory"]
+    assert [each.type.name for each in decided.desired] == ["state.in-memory"]
     assert "another component is called 'orders'" in reasons(decided)["orders"]
 
 
 def test_of_two_components_with_one_name_the_one_that_serves_stays(folder):
     folder.write("2.yaml", folder.component("orders"))
-    serving = decide(folder).wanted
+    serving = decide(folder).desired
     folder.write("1.yaml", folder.component("orders", "state.sqlite", connectionString=":memory:"))
     decided = decide(folder, serving)
-    assert [each.type.name for each in decided.wanted] == ["state.in-memory"]
-    assert decided.refused[0].source.endswith("1.yaml") and not decided.wanted[0].note
+    assert [each.type.name for each in decided.desired] == ["state.in-memory"]
+    assert decided.refused[0].source.endswith("1.yaml") and not decided.desired[0].note
 
 
 def in_namespace(folder, file, namespace, name="orders", **metadata):
@@ -174,32 +174,32 @@ def test_without_a_namespace_rivals_of_two_namespaces_are_both_refused(folder, n
     in_namespace(folder, "1.yaml", "red", names[0], ttlInSeconds="1", **role)
     in_namespace(folder, "2.yaml", "blue", names[1], ttlInSeconds="2", **role)
     decided = decide(folder)
-    assert wanted(decided) == [] and len(decided.refused) == 2
+    assert desired(decided) == [] and len(decided.refused) == 2
     assert said in " ".join(each.why for each in decided.refused)
-    assert [each.default_ttl for each in decide(folder, namespace="blue").wanted] == [2]
+    assert [each.default_ttl for each in decide(folder, namespace="blue").desired] == [2]
 
 
 @pytest.mark.parametrize(("served", "new"), [("1.yaml", "2.yaml"), ("2.yaml", "1.yaml")])
 def test_without_a_namespace_a_rival_of_what_serves_is_refused(folder, served, new):
     path = in_namespace(folder, served, "red", ttlInSeconds="1")
-    serving = decide(folder).wanted
+    serving = decide(folder).desired
     in_namespace(folder, new, "blue", ttlInSeconds="2")
     decided = decide(folder, serving)
-    assert [each.default_ttl for each in decided.wanted] == [1] and not decided.wanted[0].note
+    assert [each.default_ttl for each in decided.desired] == [1] and not decided.desired[0].note
     assert [Path(each.source).name for each in decided.refused] == [new]
     path.rename(folder.path / "3.yaml")
-    assert [each.default_ttl for each in decide(folder, decided.wanted).wanted] == [1]
+    assert [each.default_ttl for each in decide(folder, decided.desired).desired] == [1]
 
 
 def test_two_rivals_in_place_of_what_serves_leave_it_as_it_was(folder):
     path = in_namespace(folder, "0.yaml", "red", ttlInSeconds="1")
-    serving = decide(folder).wanted
+    serving = decide(folder).desired
     path.unlink()
     in_namespace(folder, "1.yaml", "green", ttlInSeconds="2")
     in_namespace(folder, "2.yaml", "blue", ttlInSeconds="3")
     decided = decide(folder, serving)
-    assert [each.default_ttl for each in decided.wanted] == [1]
-    assert "another component in namespace" in decided.wanted[0].note
+    assert [each.default_ttl for each in decided.desired] == [1]
+    assert "another component in namespace" in decided.desired[0].note
 
 
 def with_password(folder):
@@ -211,55 +211,55 @@ def with_password(folder):
 def test_of_two_secret_stores_with_one_name_neither_is_used(folder):
     with_password(folder)
     folder.write("1.yaml", folder.component("vault", "secretstores.local.env"))
-    serving = decide(folder, environment={"p": "1", "B_p": "2"}).wanted
+    serving = decide(folder, environment={"p": "1", "B_p": "2"}).desired
     assert serving[0].settings["redisPassword"] == Secret("1")
     folder.write("0.yaml", folder.component("vault", "secretstores.local.env", prefix="B_"))
     fresh = decide(folder, environment={"p": "1", "B_p": "2"})
-    assert wanted(fresh) == []
+    assert desired(fresh) == []
     assert [each.why for each in fresh.refused if each.name == "vault"] == [
         "metadata.name: another secret store is called 'vault', so neither is used; give one of the two another name"
     ] * 2
     assert "the component of the secret store 'vault' is refused; correct it" in reasons(fresh)["orders"]
     again = decide(folder, serving, environment={"p": "1", "B_p": "2"})
-    assert [each.settings["redisPassword"] for each in again.wanted] == [Secret("1")]
+    assert [each.settings["redisPassword"] for each in again.desired] == [Secret("1")]
 
 
 def test_the_same_file_twice_is_a_conflict_and_no_crash(folder):
     folder.write("1.yaml", folder.component("orders"))
     folder.write("2.yaml", folder.component("orders"))
     decided = decide(folder)
-    assert wanted(decided) == ["orders"] and "another component" in reasons(decided)["orders"]
+    assert desired(decided) == ["orders"] and "another component" in reasons(decided)["orders"]
 
 
 def test_a_change_for_the_worse_keeps_what_serves(folder):
     folder.put("orders", ttlInSeconds="60")
-    serving = decide(folder).wanted
+    serving = decide(folder).desired
     folder.put("orders", ttlInSeconds="soon")
     decided = decide(folder, serving)
-    assert decided.wanted[0].default_ttl == 60
-    assert decided.wanted[0].note.startswith("its latest version is refused: spec.metadata[ttlInSeconds]")
+    assert decided.desired[0].default_ttl == 60
+    assert decided.desired[0].note.startswith("its latest version is refused: spec.metadata[ttlInSeconds]")
 
 
 def test_a_file_that_breaks_takes_nothing_away(folder):
     folder.write("all.yaml", folder.component("a") + "---\n" + folder.component("b"))
     folder.put("c")
-    serving = decide(folder).wanted
+    serving = decide(folder).desired
     folder.write("all.yaml", "kind: [")
     decided = decide(folder, serving)
-    assert sorted(wanted(decided)) == ["a", "b", "c"]
+    assert sorted(desired(decided)) == ["a", "b", "c"]
 
 
 def test_a_document_that_breaks_keeps_its_own_store_and_no_removed_one(folder):
     folder.write("all.yaml", folder.component("a") + "---\n" + folder.component("b"))
-    serving = decide(folder).wanted
+    serving = decide(folder).desired
     folder.write("all.yaml", folder.component("a").replace("version: v1", "version: [1]"))
-    assert wanted(decide(folder, serving)) == ["a"]
+    assert desired(decide(folder, serving)) == ["a"]
 
 
 def test_other_building_blocks_are_left_aside(folder):
     folder.put("bus", "pubsub.redis")
     decided = decide(folder)
-    assert decided.wanted == decided.refused == ()
+    assert decided.desired == decided.refused == ()
     assert "not served by Pannier" in decided.warnings[0]
 
 
@@ -274,7 +274,7 @@ def redis_with_secret(folder, more: str = "") -> None:
 def test_a_secret_comes_from_the_only_secret_store(folder):
     folder.put("vault", "secretstores.local.env")
     redis_with_secret(folder)
-    (orders,) = decide(folder, environment={"PASSWORD": "s3cret"}).wanted
+    (orders,) = decide(folder, environment={"PASSWORD": "s3cret"}).desired
     assert orders.settings["redisPassword"] == Secret("s3cret")
     assert "s3cret" not in repr(orders)
 
@@ -303,7 +303,7 @@ def test_a_relative_secrets_file_may_lie_beside_its_component(folder):
     redis_with_secret(folder, "auth: {secretStore: vault}\n")
     decided = decide(folder)
     assert decided.secret_files == (folder.path / "secrets.json",)
-    assert [each.settings["redisPassword"] for each in decided.wanted] == [Secret("s3cret")]
+    assert [each.settings["redisPassword"] for each in decided.desired] == [Secret("s3cret")]
 
 
 def test_a_wrong_value_that_was_secret_is_not_shown(folder):
@@ -325,7 +325,7 @@ def from_variable(folder, variable: str) -> None:
 
 def test_a_value_comes_from_the_environment(folder):
     from_variable(folder, "PREFIX")
-    (orders,) = decide(folder, environment={"PREFIX": "mine"}).wanted
+    (orders,) = decide(folder, environment={"PREFIX": "mine"}).desired
     assert orders.keys.stored("1") == "mine||1"
 
 
@@ -346,18 +346,18 @@ def test_in_kubernetes_only_listed_variables_are_given(folder):
 )
 def test_tokens_are_filled_in(folder, token, prefix):
     folder.put("orders", keyPrefix=token)
-    (orders,) = decide(folder, namespace="red", pod_name="pod-1").wanted
+    (orders,) = decide(folder, namespace="red", pod_name="pod-1").desired
     assert orders.keys.stored("1") == f"{prefix}||1"
 
 
 def test_a_uuid_is_one_for_each_place_and_stays_at_each_reading(folder):
     folder.put("orders", keyPrefix="{uuid}{uuid}")
-    about = Surroundings("shop")
+    about = ResolutionContext("shop")
     prefixes = set()
     for _ in range(2):
         reading = FolderWatch([folder.path]).read()
         assert reading is not None
-        prefixes.add(plan(reading, about).wanted[0].keys.prefix)
+        prefixes.add(plan(reading, about).desired[0].keys.prefix)
     (prefix,) = prefixes
     assert UUID(prefix[:36]) != UUID(prefix[36:72])
 
@@ -369,7 +369,7 @@ def test_an_unknown_pod_name_is_told(folder):
 
 def test_an_embedded_database_without_a_place_goes_to_the_data_folder(folder, tmp_path):
     folder.put("orders", "state.sqlite")
-    (orders,) = decide(folder, data_folder=tmp_path).wanted
+    (orders,) = decide(folder, data_folder=tmp_path).desired
     assert orders.settings["connectionString"] == str(tmp_path / "orders.db")
 
 

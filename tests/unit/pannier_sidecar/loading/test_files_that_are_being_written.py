@@ -143,11 +143,11 @@ def test_in_a_folder_of_the_kubelets_what_is_gone_is_gone(folder) -> None:
     fresh.rename(link)
     reading = watch.read()
     assert reading is not None
-    assert [found.component.name for found in reading.found] == ["a"]
-    assert [Path(broken.source).name for broken in reading.broken] == ["b.yaml"], "its link leads nowhere yet"
+    assert [found.component.name for found in reading.components] == ["a"]
+    assert [Path(broken.source).name for broken in reading.invalid] == ["b.yaml"], "its link leads nowhere yet"
     (folder.path / "b.yaml").unlink()
     reading = watch.read()
-    assert reading is not None and reading.broken == () and not watch.has_news()
+    assert reading is not None and reading.invalid == () and not watch.has_changed()
 
 
 def test_a_file_that_is_gone_for_a_moment_makes_no_news(folder) -> None:
@@ -155,6 +155,6 @@ def test_a_file_that_is_gone_for_a_moment_makes_no_news(folder) -> None:
     watch = FolderWatch([folder.path], patience=1000.0)
     watch.read()
     path.unlink()
-    assert watch.has_news() and watch.read() is None and watch.has_news()
+    assert watch.has_changed() and watch.read() is None and watch.has_changed()
     folder.put("a")
-    assert watch.read() is None and not watch.has_news()
+    assert watch.read() is None and not watch.has_changed()

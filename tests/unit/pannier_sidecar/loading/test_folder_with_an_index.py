@@ -9,7 +9,7 @@ import pytest
 from pannier_crds.folder import INDEX_FILE, VERSION_FILE, index_of
 from pannier_sidecar.loading.folder import FolderUnreadableError, FolderWatch, Reading
 from pannier_sidecar.loading.planning import plan
-from pannier_sidecar.loading.resolving import Surroundings
+from pannier_sidecar.loading.resolving import ResolutionContext
 
 
 def index(path: Path) -> None:
@@ -20,7 +20,7 @@ def index(path: Path) -> None:
 
 def names(reading: Reading | None) -> list[str]:
     assert reading is not None
-    return [found.component.name for found in reading.found]
+    return [found.component.name for found in reading.components]
 
 
 def test_a_file_that_is_not_named_is_not_read_and_told_of(folder):
@@ -31,7 +31,7 @@ def test_a_file_that_is_not_named_is_not_read_and_told_of(folder):
     reading = FolderWatch([folder.path]).read()
 
     assert names(reading) == ["a"]
-    warnings = plan(reading, Surroundings("cart")).warnings
+    warnings = plan(reading, ResolutionContext("cart")).warnings
     assert warnings == (f"{folder.path}/smuggled.yaml: not read, because the folder's index (_index) does not name it",)
 
 
@@ -42,9 +42,9 @@ def test_a_file_that_comes_later_changes_nothing_either(folder):
     watch.read()
     folder.put("smuggled")
 
-    assert watch.has_news()
+    assert watch.has_changed()
     assert names(watch.read()) == ["a"]
-    assert not watch.has_news()
+    assert not watch.has_changed()
 
 
 @pytest.mark.parametrize("file", ["a.yaml", "_secrets"])
@@ -77,7 +77,7 @@ def test_an_index_that_was_there_has_to_stay(folder):
     (folder.path / INDEX_FILE).unlink()
     folder.put("smuggled")
 
-    assert watch.has_news()
+    assert watch.has_changed()
     with pytest.raises(FolderUnreadableError, match=r"its index \(_index\) has gone"):
         watch.read()
 

@@ -9,7 +9,7 @@ import pytest
 
 from pannier_sidecar.loading.folder import FolderUnreadableError, FolderWatch, Reading
 from pannier_sidecar.loading.planning import plan
-from pannier_sidecar.loading.resolving import Surroundings
+from pannier_sidecar.loading.resolving import ResolutionContext
 
 
 def read(*folders: Path) -> Reading:
@@ -19,7 +19,7 @@ def read(*folders: Path) -> Reading:
 
 
 def names(reading: Reading) -> list[str]:
-    return [found.component.name for found in reading.found]
+    return [found.component.name for found in reading.components]
 
 
 def test_yaml_yml_and_json_are_read_and_nothing_else(folder):
@@ -57,8 +57,8 @@ def test_several_folders_are_read_one_after_the_other(folder, tmp_path):
 def test_other_kinds_are_left_aside_with_their_line(folder):
     folder.write("c.yaml", "apiVersion: dapr.io/v1alpha1\nkind: Configuration\nmetadata:\n  name: c\nspec: {}\n")
     reading = read(folder.path)
-    assert [(left.line, left.why) for left in reading.left_aside] == [(2, "'Configuration' is not a Component")]
-    assert not reading.broken
+    assert [(left.line, left.why) for left in reading.skipped] == [(2, "'Configuration' is not a Component")]
+    assert not reading.invalid
 
 
 def test_a_broken_file_is_told_with_its_line_and_the_others_are_read(folder):
@@ -66,8 +66,8 @@ def test_a_broken_file_is_told_with_its_line_and_the_others_are_read(folder):
     folder.put("b")
     reading = read(folder.path)
     assert names(reading) == ["b"]
-    assert [broken.source for broken in reading.broken] == [str(folder.path / "a.yaml")]
-    assert reading.broken[0].problems[0].line == 2
+    assert [broken.source for broken in reading.invalid] == [str(folder.path / "a.yaml")]
+    assert reading.invalid[0].problems[0].line == 2
 
 
 FOREIGN = {
@@ -86,9 +86,9 @@ FOREIGN = {
 def test_what_is_no_component_is_left_aside_in_one_line(folder, name):
     folder.put("a")
     folder.write(name, FOREIGN[name])
-    decided = plan(read(folder.path), Surroundings("shop"))
-    assert [each.name for each in decided.wanted] == ["a"] and decided.refused == ()
-    (line,) = decided.aside
+    decided = plan(read(folder.path), ResolutionContext("shop"))
+    assert [each.name for each in decided.desired] == ["a"] and decided.refused == ()
+    (line,) = decided.skipped
     assert f"{name}:" in line and ": left aside: " in line and "\n" not in line
 
 
@@ -101,55 +101,55 @@ def test_a_pipe_in_the_folder_is_not_read(folder):
 def test_no_more_is_read_of_a_file_than_may_be_in_it(folder):
     with (folder.path / "large.yaml").open("wb") as file:
         file.truncate(50 * 1024**3)  # takes no room
-    assert read(folder.path).broken[0].problems[0].message == "the file is larger than 1 MiB"
+    assert read(folder.path).invalid[0].problems[0].message == "the file is larger than 1 MiB"
 
 
 def test_a_component_that_is_broken_is_never_left_aside(folder):
     for number, text in enumerate(("kind: Component\n - x", "apiVersion: dapr.io/v1alpha1\nkind: [", '{"kind": "Comp')):
         folder.write(f"{number}.yaml", text)
-    decided = plan(read(folder.path), Surroundings("shop"))
-    assert len(decided.refused) == 3 and decided.aside == ()
+    decided = plan(read(folder.path), ResolutionContext("shop"))
+    assert len(decided.refused) == 3 and decided.skipped == ()
 
 
 def test_what_was_a_component_is_not_left_aside(folder):
     folder.put("a")
-    serving = plan(read(folder.path), Surroundings("shop")).wanted
+    serving = plan(read(folder.path), ResolutionContext("shop")).desired
     for text in ("api", "x" * (1024 * 1024 + 1), "{", "- a"):
         folder.write("a.yaml", text)
-        decided = plan(read(folder.path), Surroundings("shop"), serving)
-        assert [each.name for each in decided.wanted] == ["a"], text
-        assert decided.wanted[0].note and decided.aside == ()
+        decided = plan(read(folder.path), ResolutionContext("shop"), serving)
+        assert [each.name for each in decided.desired] == ["a"], text
+        assert decided.desired[0].note and decided.skipped == ()
 
 
 @pytest.mark.parametrize("text", ["", "\n \n", "\ufeff"])
 def test_an_empty_file_keeps_what_it_gave_until_it_is_gone_or_written_anew(folder, text):
     path = folder.put("a")
     folder.put("b")
-    serving = plan(read(folder.path), Surroundings("shop")).wanted
+    serving = plan(read(folder.path), ResolutionContext("shop")).desired
     folder.write("a.yaml", text)
-    decided = plan(read(folder.path), Surroundings("shop"), serving)
-    assert sorted(each.name for each in decided.wanted) == ["a", "b"] and decided.refused == ()
+    decided = plan(read(folder.path), ResolutionContext("shop"), serving)
+    assert sorted(each.name for each in decided.desired) == ["a", "b"] and decided.refused == ()
     assert decided.warnings == (f"{path}:1: the file is empty; what it held stays until it is written or deleted",)
-    again = plan(read(folder.path), Surroundings("shop"), decided.wanted)
-    assert sorted(each.name for each in again.wanted) == ["a", "b"]
+    again = plan(read(folder.path), ResolutionContext("shop"), decided.desired)
+    assert sorted(each.name for each in again.desired) == ["a", "b"]
     folder.write("c.yaml", folder.component("a", ttlInSeconds="60"))
-    moved = plan(read(folder.path), Surroundings("shop"), decided.wanted)
-    assert {each.name: each.default_ttl for each in moved.wanted} == {"a": 60, "b": None}
+    moved = plan(read(folder.path), ResolutionContext("shop"), decided.desired)
+    assert {each.name: each.default_ttl for each in moved.desired} == {"a": 60, "b": None}
     (folder.path / "c.yaml").unlink()
     path.unlink()
-    assert [each.name for each in plan(read(folder.path), Surroundings("shop"), decided.wanted).wanted] == ["b"]
+    assert [each.name for each in plan(read(folder.path), ResolutionContext("shop"), decided.desired).desired] == ["b"]
 
 
 def test_a_file_that_holds_nothing_from_the_start_is_nothing_to_speak_of(folder):
     folder.write("a.yaml", "")
-    assert plan(read(folder.path), Surroundings("shop")) == plan(Reading(), Surroundings("shop"))
+    assert plan(read(folder.path), ResolutionContext("shop")) == plan(Reading(), ResolutionContext("shop"))
 
 
 def test_a_file_whose_components_are_commented_out_has_none(folder):
     folder.put("a")
-    serving = plan(read(folder.path), Surroundings("shop")).wanted
+    serving = plan(read(folder.path), ResolutionContext("shop")).desired
     folder.write("a.yaml", "".join(f"# {line}\n" for line in folder.component("a").splitlines()))
-    assert plan(read(folder.path), Surroundings("shop"), serving).wanted == ()
+    assert plan(read(folder.path), ResolutionContext("shop"), serving).desired == ()
 
 
 def test_a_missing_folder_is_one_clear_error(tmp_path):
@@ -162,7 +162,7 @@ def test_a_folder_that_may_be_missing_is_empty_until_it_is_there(folder, tmp_pat
     assert watch.read() == Reading()
     (tmp_path / "later").mkdir()
     (tmp_path / "later" / "a.yaml").write_text(folder.component("a"))
-    assert watch.has_news()
+    assert watch.has_changed()
     reading = watch.read()
     assert reading is not None and names(reading) == ["a"]
 
@@ -172,9 +172,9 @@ def test_touching_a_file_is_no_change(folder):
     watch = FolderWatch([folder.path])
     watch.read()
     os.utime(path, ns=(1, 1))
-    assert watch.has_news()
+    assert watch.has_changed()
     assert watch.read() is None
-    assert not watch.has_news()
+    assert not watch.has_changed()
 
 
 def test_a_change_of_one_byte_is_a_change(folder):
@@ -183,7 +183,7 @@ def test_a_change_of_one_byte_is_a_change(folder):
     watch.read()
     path.write_text(folder.component("b"))
     os.utime(path, ns=(1, 1))  # whatever the clock's resolution
-    assert watch.has_news()
+    assert watch.has_changed()
     reading = watch.read()
     assert reading is not None and names(reading) == ["b"]
 
@@ -202,7 +202,7 @@ def test_a_swap_of_the_kubelets_link_is_a_change(folder):
     fresh = folder.path / "..data_tmp"
     fresh.symlink_to("..two")
     fresh.rename(link)
-    assert watch.has_news()
+    assert watch.has_changed()
     reading = watch.read()
     assert reading is not None and names(reading) == ["two"]
 
@@ -220,7 +220,7 @@ def test_a_file_that_is_being_written_is_read_when_it_is_whole(folder, monkeypat
 
     monkeypatch.setattr("pannier_sidecar.loading.folder.sleep", go_on_writing)
     reading = watch.read(settling=1.0)
-    assert reading is not None and (names(reading), reading.broken) == (["a"], ())
+    assert reading is not None and (names(reading), reading.invalid) == (["a"], ())
 
 
 def test_a_watched_secrets_file_counts_as_part_of_the_folder(folder, tmp_path):
@@ -232,11 +232,11 @@ def test_a_watched_secrets_file_counts_as_part_of_the_folder(folder, tmp_path):
     watch.also_watch([secrets])
     watch.read()
     secrets.write_text('{"a": "b"}')
-    assert watch.has_news()
+    assert watch.has_changed()
     assert watch.read() is not None
 
 
 def test_an_unreadable_file_is_broken_and_no_crash(folder):
     (folder.path / "a.yaml").symlink_to("nowhere.yaml")
     reading = read(folder.path)
-    assert str(reading.broken[0].problems[0].message) == "cannot be read: no such file or directory"
+    assert str(reading.invalid[0].problems[0].message) == "cannot be read: no such file or directory"

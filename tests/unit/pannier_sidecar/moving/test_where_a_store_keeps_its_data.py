@@ -6,8 +6,8 @@ import pytest
 
 from pannier_crds.manifests import write_document
 from pannier_sidecar.loading.folder import parse
-from pannier_sidecar.loading.planning import Wanted, plan
-from pannier_sidecar.loading.resolving import Surroundings
+from pannier_sidecar.loading.planning import DesiredStore, plan
+from pannier_sidecar.loading.resolving import ResolutionContext
 from pannier_sidecar.moving.choosing import place_of
 
 VAULT = {
@@ -18,7 +18,7 @@ VAULT = {
 }
 
 
-def wanted(source: dict[str, object], environment: dict[str, str]) -> Wanted:
+def desired(source: dict[str, object], environment: dict[str, str]) -> DesiredStore:
     component = {
         **VAULT,
         "metadata": {"name": "orders"},
@@ -29,19 +29,19 @@ def wanted(source: dict[str, object], environment: dict[str, str]) -> Wanted:
         },
     }
     contents = {"vault.yaml": write_document(VAULT).encode(), "orders.yaml": write_document(component).encode()}
-    (only,) = plan(parse(contents), Surroundings("shop", environment=environment)).wanted
+    (only,) = plan(parse(contents), ResolutionContext("shop", environment=environment)).desired
     return only
 
 
 @pytest.mark.parametrize("source", [{"secretKeyRef": {"name": "URL", "key": "URL"}}, {"envRef": "URL"}])
 def test_other_addresses_from_secrets_are_other_places(source: dict[str, object]) -> None:
-    here = wanted(source, {"URL": "host=a user=u"})
-    there = wanted(source, {"URL": "host=b user=u"})
+    here = desired(source, {"URL": "host=a user=u"})
+    there = desired(source, {"URL": "host=b user=u"})
     assert place_of(here) != place_of(there)
-    assert place_of(here) == place_of(wanted(source, {"URL": "host=a user=u"}))
+    assert place_of(here) == place_of(desired(source, {"URL": "host=a user=u"}))
     assert here.identity != there.identity
 
 
 def test_a_secret_and_the_same_value_are_one_place() -> None:
-    by_value = wanted({"value": "host=a user=u"}, {})
-    assert place_of(by_value) == place_of(wanted({"envRef": "URL"}, {"URL": "host=a user=u"}))
+    by_value = desired({"value": "host=a user=u"}, {})
+    assert place_of(by_value) == place_of(desired({"envRef": "URL"}, {"URL": "host=a user=u"}))

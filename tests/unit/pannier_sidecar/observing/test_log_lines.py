@@ -38,7 +38,7 @@ def test_a_plain_line_has_time_level_and_message():
 
 def test_a_json_line_has_daprs_fields():
     stream = written(as_json=True)
-    logging.getLogger("pannier_sidecar.loading.keeper").info("a\nb")
+    logging.getLogger("pannier_sidecar.loading.supervisor").info("a\nb")
     line = json.loads(stream.getvalue())
     assert line.pop("time").endswith("Z")
     assert line == {
@@ -46,7 +46,7 @@ def test_a_json_line_has_daprs_fields():
         "instance": "pod-1",
         "level": "info",
         "msg": "a\nb",
-        "scope": "pannier.loading.keeper",
+        "scope": "pannier.loading.supervisor",
         "type": "log",
         "ver": "1.2.3",
     }

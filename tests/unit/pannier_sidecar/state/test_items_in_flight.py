@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from pannier_sidecar.state.errors import Overloaded
+from pannier_sidecar.state.errors import OverloadedError
 from pannier_sidecar.state.items_in_flight import ItemsInFlight
 
 
@@ -52,7 +52,7 @@ async def test_the_smallest_call_goes_first() -> None:
 async def test_a_call_that_waited_long_enough_is_refused_and_leaves_room_for_others() -> None:
     flight = ItemsInFlight(100, patience=0.05)
     shares = [await flight.share(100) for _ in range(4)]
-    with pytest.raises(Overloaded):
+    with pytest.raises(OverloadedError):
         await flight.share(100)
     assert not flight.is_crowded
     shares[0].end()

@@ -10,7 +10,7 @@ import aiohttp
 from msgspec import DecodeError, Struct, json
 from yarl import URL
 
-from pannier_sidecar.network.connections import Connections, TooManyConnections
+from pannier_sidecar.network.connections import Connections, TooManyConnectionsError
 from pannier_sidecar.state.errors import OutcomeUnknownError, StoreRefusedError, StoreUnavailableError
 
 from . import errors
@@ -145,7 +145,7 @@ class Agent:
         for is_last in (is_write, True):
             try:
                 return await self._once(method, url, body)
-            except TooManyConnections as error:
+            except TooManyConnectionsError as error:
                 raise StoreUnavailableError(f"Consul at {self._settings.where}: {error}") from error
             except errors.TryLaterError as error:
                 raise errors.translate(error, self._settings, is_write=is_write) from error

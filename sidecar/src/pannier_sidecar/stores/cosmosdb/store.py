@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final, TypeVar
 from azure.core.exceptions import ServiceResponseError
 from azure.cosmos.exceptions import CosmosResourceNotFoundError
 
-from pannier_sidecar.network.connections import TooManyConnections
+from pannier_sidecar.network.connections import TooManyConnectionsError
 from pannier_sidecar.state.errors import StoreError, StoreUnavailableError
 from pannier_sidecar.state.joining import joined, with_distinct_keys
 from pannier_sidecar.state.store import Feature, Store, StoredValue
@@ -135,7 +135,7 @@ class CosmosDBStore(Store):
         try:
             async with opened.connections, asyncio.timeout(opened.settings.timeout):
                 return await call
-        except TooManyConnections as error:
+        except TooManyConnectionsError as error:
             if asyncio.iscoroutine(call):
                 call.close()
             raise StoreUnavailableError(f"{opened.settings}: {error}") from error

@@ -20,7 +20,7 @@ from botocore.exceptions import ClientError
 from botocore.loaders import Loader, create_loader
 
 from pannier_crds.secret import reveal
-from pannier_sidecar.network.connections import Connections, TooManyConnections
+from pannier_sidecar.network.connections import Connections, TooManyConnectionsError
 from pannier_sidecar.state.errors import OutcomeUnknownError, StoreUnavailableError
 
 from . import errors
@@ -115,7 +115,7 @@ class DynamoDBClient:
                 async with self._connections:
                     doubt.is_under_way = True
                     return await self._once(operation, arguments)
-            except TooManyConnections as error:
+            except TooManyConnectionsError as error:
                 raise StoreUnavailableError(f"{self._where}: {error}") from error
             except errors.CLIENT_ERRORS as error:
                 doubt.is_under_way = False

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from pymongo.asynchronous.pool import Pool
 from pymongo.errors import WaitQueueTimeoutError
 
-from pannier_sidecar.network.connections import TooManyConnections
+from pannier_sidecar.network.connections import TooManyConnectionsError
 
 if TYPE_CHECKING:
     from pannier_sidecar.network.connections import Connections
@@ -22,7 +22,7 @@ def counting(connections: Connections) -> type[Pool]:
                 return await super().connect(handler)
             try:
                 await connections.enter()
-            except TooManyConnections as error:
+            except TooManyConnectionsError as error:
                 raise WaitQueueTimeoutError(str(error)) from error
             try:
                 made = await super().connect(handler)
@@ -43,7 +43,7 @@ def _tell_of_end(connection: Any, connections: Connections) -> None:
         try:
             await close()
         finally:
-            counted.let_go()
+            counted.on_client_close()
             connections.leave()
 
     connection.close = close_and_tell

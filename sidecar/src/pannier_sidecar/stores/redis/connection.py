@@ -62,7 +62,7 @@ class Connection(Pipeline):
         """Tell calls in flight why."""
         if self._reason is None and self._partial and isinstance(self._partial[-1], ReplyError):
             self._reason = self._reason_in(self._partial[-1])  # said while a call was on its way
-            self._tell_flow()
+            self._update_flow()
         super().connection_lost(exc)
 
     def _reason_in(self, reply: object) -> str:

@@ -1,0 +1,287 @@
+"""Keep the open stores in line with the component files while the sidecar runs."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from contextlib import suppress
+from dataclasses import replace
+from typing import TYPE_CHECKING, Final
+
+from pannier_sidecar.loading.as_daprd import duplicates_message, log_refused
+from pannier_sidecar.loading.folder import FolderUnreadableError, FolderWatch, Reading
+from pannier_sidecar.loading.open_stores import RETIRING_PATIENCE, OpeningObserver, OpenStore, StoreLifecycle
+from pannier_sidecar.loading.planning import Plan, plan
+from pannier_sidecar.loading.states import ComponentPhase, ComponentState
+from pannier_sidecar.state.directory import Directory
+from pannier_sidecar.state.errors import StoreError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from pannier_sidecar.loading.resolving import ResolutionContext
+    from pannier_sidecar.state.directory import ServedStore
+
+log = logging.getLogger(__name__)
+
+SETTLING: Final = 0.05
+"""Seconds for which a changed folder must stay unchanged: writing a file in place takes less."""
+
+
+class StoreSupervisor:
+    """Opens, exchanges and closes the stores that an app's components describe.
+
+    `directory` is replaced as a whole whenever the stores change, and `on_change` is called with the new one.
+    """
+
+    def __init__(
+        self,
+        source: FolderWatch | Reading,
+        context: ResolutionContext,
+        observer: OpeningObserver,
+        *,
+        poll_interval: float = 1.0,
+    ):
+        """Take the components from a watched folder, or from a reading that never changes."""
+        self._watch = source if isinstance(source, FolderWatch) else None
+        self._fixed = source if isinstance(source, Reading) else Reading()
+        # Without files there is nothing that daprd would reject.
+        self._context = context if self._watch else replace(context, is_daprd=False)
+        self._observer = observer
+        self._poll_interval = poll_interval
+        self._plan = Plan()
+        self._lifecycles: dict[str, StoreLifecycle] = {}
+        self._retiring: dict[asyncio.Task[None], OpenStore] = {}
+        self._watching: asyncio.Task[None] | None = None
+        self._reload_requested = asyncio.Event()
+        self._logged: set[str] = set()
+        self._last_warning = ""
+        self.directory = Directory(context.app_id, seen_from=context.sees)
+        self.version = ""
+        """The version of the components folder that is served; empty where it has none."""
+        self.status_key = ""
+        """The token with which the folder's writer may query the state of the stores."""
+        self.on_change: Callable[[Directory], None] = _ignore
+        self.on_invalid: Callable[[], None] | None = None
+        """Called when components read while serving are invalid in a way that ends daprd."""
+
+    def read(self) -> Plan:
+        """Read and validate the components without opening stores. Raises FolderUnreadableError."""
+        reading = self._watch.read() if self._watch else self._fixed
+        if reading is not None:
+            self._make_plan(reading)
+        self._record_version()
+        return self._plan
+
+    def start(self) -> None:
+        """Start opening the stores that `read` found, and watching for changes. Call within the event loop."""
+        self._log_problems()
+        self._reconcile()
+        if self._watch is not None:
+            self._begin_watching(self._watch)
+
+    async def wait_ready(self, patience: float) -> None:
+        """Wait until each store is open, for at most `patience` seconds."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(patience):
+                for lifecycle in list(self._lifecycles.values()):
+                    await lifecycle.is_settled.wait()
+
+    async def stop(self, patience: float = RETIRING_PATIENCE) -> None:
+        """Close every store, after its calls have ended or after `patience` seconds."""
+        tasks = [lifecycle.opening for lifecycle in self._lifecycles.values() if lifecycle.opening]
+        if self._watching is not None:
+            tasks.append(self._watching)
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        open_stores = [lifecycle.current for lifecycle in self._lifecycles.values() if lifecycle.current]
+        open_stores += self._retiring.values()
+        for task in self._retiring:
+            task.cancel()
+        await asyncio.gather(*(store.retire(patience) for store in open_stores))
+        self._lifecycles = {}
+        self._publish()
+
+    def reload(self) -> None:
+        """Read the components now, even if no file has changed. Does nothing without a folder."""
+        self._reload_requested.set()
+
+    def states(self) -> list[ComponentState]:
+        """Return the state of every component, sorted by name."""
+        states = [_state_of(lifecycle) for lifecycle in self._lifecycles.values()]
+        for refused in self._plan.refused:
+            if refused.name not in self._lifecycles:
+                name = refused.name or refused.source
+                states.append(ComponentState(name, refused.type, refused.version, "refused", refused.why))
+        states += [
+            ComponentState(hidden.name, hidden.type, hidden.version, "hidden", hidden.why)
+            for hidden in self._plan.hidden
+            if hidden.name not in self._lifecycles
+        ]
+        return sorted(states, key=lambda state: state.name)
+
+    @property
+    def secret_stores(self) -> tuple[ComponentState, ...]:
+        """Return the secret stores that the app's components may refer to."""
+        return self._plan.secret_stores
+
+    async def probe(self, seconds: float) -> list[ComponentState]:
+        """Probe each open store with this timeout, and return the state of every component."""
+        lifecycles = list(self._lifecycles.values())
+        answers = await asyncio.gather(*(_probe(lifecycle.current, seconds) for lifecycle in lifecycles))
+        faults = {lifecycle.desired.name: why for lifecycle, why in zip(lifecycles, answers, strict=True) if why}
+        return [
+            ComponentState(state.name, state.type, state.version, "waiting", faults[state.name], state.capabilities)
+            if state.name in faults
+            else state
+            for state in self.states()
+        ]
+
+    def record_failure(self, served: ServedStore) -> None:
+        """Record that a call could not reach its store."""
+        lifecycle = self._lifecycles.get(served.name)
+        if lifecycle is not None and lifecycle.current is not None and lifecycle.current.served is served:
+            lifecycle.current.breaker.record_failure()
+
+    def _begin_watching(self, watch: FolderWatch) -> None:
+        self._watching = asyncio.create_task(self._watch_folder(watch), name="watch components")
+        self._watching.add_done_callback(lambda task: self._restart_watching(task, watch))
+
+    def _restart_watching(self, task: asyncio.Task[None], watch: FolderWatch) -> None:
+        """Log the bug that ended the watch, and watch again."""
+        if not task.cancelled():
+            log.error(
+                "a change of the components was not applied because of a bug in Pannier", exc_info=task.exception()
+            )
+            self._begin_watching(watch)
+
+    async def _watch_folder(self, watch: FolderWatch) -> None:
+        while True:
+            with suppress(TimeoutError):
+                async with asyncio.timeout(self._poll_interval):
+                    await self._reload_requested.wait()
+            is_requested = self._reload_requested.is_set()
+            self._reload_requested.clear()
+            try:
+                if not is_requested and not watch.has_changed():
+                    continue
+                reading = await asyncio.to_thread(watch.read, SETTLING)
+            except FolderUnreadableError as trouble:
+                self._warn_once(f"{trouble}; everything stays as it is")
+                continue
+            self._last_warning = ""
+            if reading is not None:
+                self._make_plan(reading)
+                self._log_problems()
+                if self._plan.duplicates and self.on_invalid is not None:
+                    log.critical("%s", duplicates_message(self._plan.duplicates, "load resources from disk"))
+                    self.on_invalid()
+                self._reconcile()
+            self._record_version()
+
+    def _record_version(self) -> None:
+        """Record the version only after reconciling: reported states are then never older than the reported version."""
+        if self._watch is not None:
+            self.version, self.status_key = self._watch.version, self._watch.status_key
+
+    def _make_plan(self, reading: Reading) -> None:
+        """Validate what was read, and decide what to serve."""
+        serving = [
+            lifecycle.desired if lifecycle.current is None else lifecycle.current.desired
+            for lifecycle in self._lifecycles.values()
+        ]
+        self._plan = plan(reading, self._context, serving)
+        if self._watch is not None:
+            self._watch.also_watch(self._plan.secret_files)
+
+    def _log_problems(self) -> None:
+        """Log each problem once, one line per component."""
+        refusals = {" | ".join(refused.lines()): refused for refused in self._plan.refused}
+        for line, refused in refusals.items():
+            if line not in self._logged:
+                log.error("refused: %s", line)
+                if refused.type and self.on_invalid is not None:
+                    log_refused(refused)
+                    if not refused.ignores_errors:
+                        self.on_invalid()
+        for line in self._plan.warnings:
+            if line not in self._logged:
+                log.warning("%s", line)
+        for line in self._plan.skipped:
+            if line not in self._logged:
+                log.info("%s", line)
+        self._logged = {*refusals, *self._plan.warnings, *self._plan.skipped}
+
+    def _reconcile(self) -> None:
+        desired = {each.name: each for each in self._plan.desired}
+        for name in self._lifecycles.keys() - desired.keys():
+            self._remove(name)
+        for name, each in desired.items():
+            lifecycle = self._lifecycles.get(name)
+            if lifecycle is None:
+                lifecycle = self._lifecycles[name] = StoreLifecycle(each, self._publish, self._retire)
+            lifecycle.want(each, self._observer)
+        self._publish()
+
+    def _remove(self, name: str) -> None:
+        lifecycle = self._lifecycles.pop(name)
+        lifecycle.stop_opening()
+        log.info("store %s is no longer served", name)
+        if lifecycle.current is not None:
+            self._retire(lifecycle.current)
+
+    def _retire(self, store: OpenStore) -> None:
+        task = asyncio.create_task(store.retire(RETIRING_PATIENCE), name=f"retire {store.desired.name}")
+        self._retiring[task] = store
+        task.add_done_callback(self._retiring.pop)
+
+    def _publish(self) -> None:
+        hidden = {hidden.name: hidden.why for hidden in self._plan.hidden}
+        hidden |= {
+            refused.name: f"its component is refused: {refused.why}" for refused in self._plan.refused if refused.name
+        }
+        lifecycles = self._lifecycles.values()
+        self.directory = Directory(
+            self._context.app_id,
+            [lifecycle.current.served for lifecycle in lifecycles if lifecycle.current is not None],
+            [lifecycle.waiting() for lifecycle in lifecycles if lifecycle.current is None],
+            hidden,
+            seen_from=self._context.sees,
+        )
+        self.on_change(self.directory)
+
+    def _warn_once(self, trouble: str) -> None:
+        if trouble != self._last_warning:
+            self._last_warning = trouble
+            log.warning("%s", trouble)
+
+
+def _ignore(directory: Directory) -> None:
+    pass
+
+
+def _state_of(lifecycle: StoreLifecycle) -> ComponentState:
+    """Return the state of the store that is served, or of the one that is being opened."""
+    shown = lifecycle.desired if lifecycle.current is None else lifecycle.current.desired
+    unreached = "" if lifecycle.current is None else lifecycle.current.breaker.why
+    phase: ComponentPhase = "waiting" if lifecycle.current is None or unreached else "ready"
+    why = lifecycle.why
+    if unreached:
+        why = unreached
+    elif lifecycle.current is not None and why and not lifecycle.desired.note:
+        why = f"its latest version is not ready: {why}"
+    return ComponentState(shown.name, shown.type.name, shown.version, phase, why, shown.type.capabilities)
+
+
+async def _probe(store: OpenStore | None, seconds: float) -> str:
+    if store is None or store.breaker.why:
+        return ""  # `states` reports it already
+    try:
+        async with asyncio.timeout(seconds):
+            await store.store.ping()
+    except StoreError as fault:
+        return str(fault)
+    except TimeoutError:
+        return f"it did not answer within {seconds:g} s"
+    return ""
