@@ -33,7 +33,8 @@ async def judge_component(
 ) -> None:
     new, old = (None if body is None else dict(body) for body in (request["new"], request["old"]))
     requester = str(userinfo.get("username"))
-    verdict = await memo.reviews.judge_component(request["operation"], namespace or "", new, old, requester)
+    with memo.reviews.timed("components"):
+        verdict = await memo.reviews.judge_component(request["operation"], namespace or "", new, old, requester)
     warnings.extend(verdict.warnings)
     if not verdict.is_admitted:
         raise kopf.AdmissionError(verdict.refusal, code=REFUSED)
@@ -43,7 +44,8 @@ async def judge_component(
 async def inject_sidecar(
     body: kopf.Body, namespace: str | None, patch: kopf.Patch, warnings: list[str], memo: ControlPlane, **_: Any
 ) -> None:
-    verdict = await memo.reviews.mutate_pod(dict(body), namespace or "")
+    with memo.reviews.timed("pods"):
+        verdict = await memo.reviews.mutate_pod(dict(body), namespace or "")
     warnings.extend(verdict.warnings)
     if not verdict.is_admitted:
         raise kopf.AdmissionError(verdict.refusal, code=REFUSED)

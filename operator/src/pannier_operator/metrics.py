@@ -1,68 +1,97 @@
-"""The operator's metrics, in Prometheus' text format."""
+"""The operator's metrics, through Prometheus' own client: those of the tables, and the process's memory and CPU."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+from prometheus_client import (
+    GC_COLLECTOR,
+    CollectorRegistry,
+    Counter,
+    Gauge,
+    Histogram,
+    ProcessCollector,
+    disable_created_metrics,
+)
+from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4 as CONTENT_TYPE
+from prometheus_client.exposition import generate_latest
 
-CONTENT_TYPE: Final = "text/plain; version=0.0.4; charset=utf-8"
-_PREFIX: Final = "pannier_operator_"
-_HELP: Final[Mapping[str, tuple[str, str]]] = {
-    "leader": ("gauge", "1 while this replica acts, 0 while it stands by"),
-    "webhook_certificate_days_left": ("gauge", "Days until the certificate of the webhooks ends"),
-    "missed_pods": ("gauge", "Pods that ask for a sidecar and have none"),
-    "components": ("gauge", "Components that exist, by whether they are ready"),
-    "apps": ("gauge", "Apps that have running pods with a sidecar"),
-    "undelivered_apps": ("gauge", "Apps whose Secret cannot be written, by what refuses it"),
-    "reconcile_total": ("counter", "Looks at one namespace, by how they ended"),
-    "resync_total": ("counter", "Looks at everything, by how they ended"),
-    "repairs_total": ("counter", "Objects that a resync found and no watch had reported"),
-    "admissions_total": ("counter", "Answers of the webhooks, by webhook and answer"),
-    "evictions_total": ("counter", "Pods evicted because they missed their sidecar"),
-    "secrets_written_total": ("counter", "Secrets of apps that were written"),
-    "late_deliveries_total": ("counter", "Pods touched again because their volume had not followed their Secret"),
-    "last_resync_timestamp_seconds": ("gauge", "When everything was looked at last"),
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from contextlib import AbstractContextManager
+
+__all__ = ["CONTENT_TYPE", "Metrics"]
+
+_NAMESPACE: Final = "pannier_operator"
+_GAUGES: Final[Mapping[str, tuple[str, tuple[str, ...]]]] = {
+    "leader": ("1 while this replica acts, 0 while it stands by", ()),
+    "webhook_certificate_days_left": ("Days until the certificate of the webhooks ends", ()),
+    "missed_pods": ("Pods that ask for a sidecar and have none", ()),
+    "components": ("Components that exist, by whether they are ready", ("ready",)),
+    "apps": ("Apps that have running pods with a sidecar", ()),
+    "undelivered_apps": ("Apps whose Secret cannot be written, by what refuses it", ("cause",)),
+    "last_resync_timestamp_seconds": ("When everything was listed last", ()),
+}
+_COUNTERS: Final[Mapping[str, tuple[str, tuple[str, ...]]]] = {
+    "reconcile_total": ("Reconciles of a namespace, by how they ended", ("result",)),
+    "resync_total": ("Lists of everything, by how they ended", ("result",)),
+    "repairs_total": ("Objects that a resync found and no watch had reported", ("kind",)),
+    "admissions_total": ("Answers of the webhooks, by webhook and answer", ("webhook", "answer")),
+    "evictions_total": ("Pods evicted because they missed their sidecar", ()),
+    "secrets_written_total": ("Secrets of apps that were written", ()),
+    "late_deliveries_total": ("Pods annotated again because their volume had not followed their Secret", ()),
+}
+_HISTOGRAMS: Final[Mapping[str, tuple[str, tuple[str, ...]]]] = {
+    "reconcile_duration_seconds": ("Duration of a reconcile of a namespace", ()),
+    "admission_duration_seconds": ("Time until a webhook has answered, by webhook", ("webhook",)),
 }
 
 
 class Metrics:
-    """Numbers by name and labels. Only names of the table above."""
+    """Numbers by name and labels. Only names of the tables above."""
 
     def __init__(self) -> None:
-        self._values: dict[str, dict[str, float]] = {name: {} for name in _HELP}
+        disable_created_metrics()  # type: ignore[no-untyped-call]  # a second series for each, of no use here
+        registry = self._registry = CollectorRegistry()
+        ProcessCollector(registry=registry)
+        registry.register(GC_COLLECTOR)
+        self._gauges = {
+            name: Gauge(name, text, labels, namespace=_NAMESPACE, registry=registry)
+            for name, (text, labels) in _GAUGES.items()
+        }
+        self._counters = {
+            name: Counter(name, text, labels, namespace=_NAMESPACE, registry=registry)
+            for name, (text, labels) in _COUNTERS.items()
+        }
+        self._histograms = {
+            name: Histogram(name, text, labels, namespace=_NAMESPACE, registry=registry)
+            for name, (text, labels) in _HISTOGRAMS.items()
+        }
+        self._seen: dict[str, set[str]] = {}
+        """Values of labels that `set_all` has set, by metric."""
 
     def set(self, name: str, value: float, **labels: str) -> None:
-        self._values[name][_labels(labels)] = value
+        """Set a gauge."""
+        gauge = self._gauges[name]
+        (gauge.labels(**labels) if labels else gauge).set(value)
 
     def set_all(self, name: str, label: str, values: Mapping[str, float]) -> None:
-        """Set a metric by one label; where it has been set before and is not now, it becomes 0."""
-        for key in self._values[name]:
-            self._values[name][key] = 0
-        for value, number in values.items():
-            self.set(name, number, **{label: value})
+        """Set a gauge by one label; where it has been set before and is not now, it becomes 0."""
+        seen = self._seen.setdefault(name, set())
+        seen.update(values)
+        for value in seen:
+            self.set(name, values.get(value, 0), **{label: value})
 
     def count(self, name: str, more: float = 1, **labels: str) -> None:
-        values = self._values[name]
-        key = _labels(labels)
-        values[key] = values.get(key, 0) + more
+        """Add to a counter."""
+        counter = self._counters[name]
+        (counter.labels(**labels) if labels else counter).inc(more)
+
+    def time(self, name: str, **labels: str) -> AbstractContextManager[object]:
+        """Return a context whose duration is added to a histogram."""
+        histogram = self._histograms[name]
+        return (histogram.labels(**labels) if labels else histogram).time()
 
     def text(self) -> str:
-        return "".join(f"{line}\n" for line in self._lines())
-
-    def _lines(self) -> Iterator[str]:
-        for name, (kind, words) in _HELP.items():
-            if not self._values[name]:
-                continue
-            yield f"# HELP {_PREFIX}{name} {words}"
-            yield f"# TYPE {_PREFIX}{name} {kind}"
-            for labels, value in sorted(self._values[name].items()):
-                yield f"{_PREFIX}{name}{labels} {value:.12g}"
-
-
-def _labels(labels: Mapping[str, str]) -> str:
-    """Label values here are words of our own, which need no escaping."""
-    if not labels:
-        return ""
-    return "{" + ",".join(f'{name}="{value}"' for name, value in sorted(labels.items())) + "}"
+        """Return all of them in Prometheus' text format."""
+        return generate_latest(self._registry).decode()

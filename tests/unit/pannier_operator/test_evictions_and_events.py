@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 import pytest
+from prometheus_client.parser import text_string_to_metric_families
 
 from pannier_operator.controller.eviction import EvictionRate, is_recreated
 from pannier_operator.metrics import Metrics
@@ -62,11 +63,19 @@ def test_metrics_are_written_as_prometheus_reads_them() -> None:
     metrics.count("admissions_total", webhook="pods", answer="admitted")
     metrics.set("leader", 1)
 
-    assert metrics.text().splitlines() == [
-        "# HELP pannier_operator_leader 1 while this replica acts, 0 while it stands by",
-        "# TYPE pannier_operator_leader gauge",
-        "pannier_operator_leader 1",
-        "# HELP pannier_operator_admissions_total Answers of the webhooks, by webhook and answer",
-        "# TYPE pannier_operator_admissions_total counter",
-        'pannier_operator_admissions_total{answer="admitted",webhook="pods"} 2',
-    ]
+    with metrics.time("admission_duration_seconds", webhook="pods"):
+        pass
+    metrics.set_all("undelivered_apps", "cause", {"Immutable": 2})
+    metrics.set_all("undelivered_apps", "cause", {"NoRight": 1})
+
+    found = {
+        (sample.name, *sorted(sample.labels.items())): sample.value
+        for family in text_string_to_metric_families(metrics.text())
+        for sample in family.samples
+    }
+    assert found["pannier_operator_leader",] == 1
+    assert found["pannier_operator_admissions_total", ("answer", "admitted"), ("webhook", "pods")] == 2
+    assert found["pannier_operator_admission_duration_seconds_count", ("webhook", "pods")] == 1
+    assert found["pannier_operator_undelivered_apps", ("cause", "Immutable")] == 0
+    assert found["pannier_operator_undelivered_apps", ("cause", "NoRight")] == 1
+    assert found["process_resident_memory_bytes",] > 1_000_000

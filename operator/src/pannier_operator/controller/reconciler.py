@@ -154,7 +154,8 @@ class Reconciler:
 
     async def _reconcile(self, namespace: str) -> None:
         try:
-            await self._apply_desired_state(namespace)
+            with self._metrics.time("reconcile_duration_seconds"):
+                await self._apply_desired_state(namespace)
         except ApiError as error:
             if isinstance(error, ApiRefusedError) and error.is_namespace_terminating:
                 return

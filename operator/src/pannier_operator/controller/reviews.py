@@ -14,6 +14,8 @@ from pannier_operator.cluster.known_secrets import KnownSecrets
 from pannier_operator.objects.app_ids import INJECTION_LABEL, job_to_look_up
 
 if TYPE_CHECKING:
+    from contextlib import AbstractContextManager
+
     from pannier_operator.admission.components import Operation
     from pannier_operator.cluster.api import ClusterApi
     from pannier_operator.cluster.cache import ClusterCache
@@ -45,6 +47,10 @@ class AdmissionReviews:
         self._known_secrets = KnownSecrets(api, cache)
         self.server_version = NATIVE_FROM
         """The API server's; what it is before it has been read serves no webhook."""
+
+    def timed(self, webhook: str) -> AbstractContextManager[object]:
+        """Return a context whose duration is counted as that of one answer."""
+        return self._metrics.time("admission_duration_seconds", webhook=webhook)
 
     async def judge_component(
         self, operation: Operation, namespace: str, new: Manifest | None, old: Manifest | None, requester: str
