@@ -51,7 +51,7 @@ def test_pods_made_meanwhile_are_found_and_told_of(no_operator: Release, user: U
 
     event = until(lambda: user.events("SidecarMissing"), "an Event tells of it")[0]
     assert event["involvedObject"]["name"] == "missed"
-    assert "delete the pod, so that its owner makes it anew" in event["message"]
+    assert "delete the pod, so that its owner creates it again" in event["message"]
     until(lambda: re.search(r"^pannier_operator_missed_pods [1-9]", no_operator.metrics(), re.M), "a metric counts it")
 
 

@@ -1,4 +1,4 @@
-"""The calls that the operator makes to the Kubernetes API, over plain dicts. What to call is decided elsewhere."""
+"""The calls that the operator makes to the Kubernetes API, on plain dictionaries. Other modules decide what to call."""
 
 from __future__ import annotations
 
@@ -21,12 +21,14 @@ Manifest = dict[str, Any]
 
 FIELD_MANAGER: Final = "pannier-operator"
 UNWATCHED_SECRETS: Final = ("helm.sh/release.v1", "kubernetes.io/service-account-token")
-"""Types that no component refers to; a cluster may hold hundreds of MB of the first."""
+"""Types of Secrets that are not watched: no component refers to them, and a cluster may hold hundreds of MB of the
+first.
+"""
 SECRETS_FIELD_SELECTOR: Final = ",".join(f"type!={name}" for name in UNWATCHED_SECRETS)
 _CHUNK: Final = 200
-"""Objects in one answer to a list call: all pods of a cluster together may take hundreds of MB."""
+"""Objects in a page of a list: all pods of a cluster together may take hundreds of MB."""
 _WATCHED_FOR: Final = 300
-"""Seconds until the API server ends a watch, so that one whose connection has died is noticed."""
+"""Seconds until the API server ends a watch. A watch whose connection has died is noticed within that time."""
 
 _GROUPS: Final = {
     "components": "apis/dapr.io/v1alpha1",
@@ -42,7 +44,7 @@ _GROUPS: Final = {
     "secrets": "api/v1",
     "validatingwebhookconfigurations": "apis/admissionregistration.k8s.io/v1",
 }
-"""Where the API server has each resource."""
+"""The path of each resource's group and version."""
 _PLURALS: Final = {"Job": "jobs", "Lease": "leases", "ReplicaSet": "replicasets", "Secret": "secrets"}
 _OWNERS: Final = ("ReplicaSet", "Job")
 WEBHOOKS: Final = ("validatingwebhookconfigurations", "mutatingwebhookconfigurations")
@@ -50,7 +52,7 @@ WEBHOOKS: Final = ("validatingwebhookconfigurations", "mutatingwebhookconfigurat
 
 
 class ClusterApi:
-    """What is asked of one cluster. Every method raises ApiError."""
+    """The calls to one cluster. Every method raises ApiError."""
 
     def __init__(self, client: KubernetesClient):
         self._client = client
@@ -59,12 +61,15 @@ class ClusterApi:
         await self._client.close()
 
     async def server_info(self) -> Manifest:
-        """The answer to GET /version."""
+        """Return the answer to GET /version."""
         return await self._client.get("/version")
 
     async def everything(self, plural: str, namespaces: Collection[str], take: Callable[[Manifest], object]) -> int:
-        """Give `take` all components, pods or secrets of these namespaces (no names: of every namespace), one by one:
-        together they may be hundreds of MB. The version of the collection, newer than that of every object."""
+        """Call `take` with each component, pod or Secret of these namespaces; no names: of every namespace.
+
+        Objects come one by one, because together they may take hundreds of MB. Return the resourceVersion of the list,
+        which is not older than that of any object.
+        """
         query = {"fieldSelector": SECRETS_FIELD_SELECTOR} if plural == "secrets" else {}
         versions = []
         for namespace in namespaces or ("",):
@@ -84,7 +89,7 @@ class ClusterApi:
         return (namespace.get("metadata") or {}).get("labels") or {}
 
     async def bounds_of(self, namespace: str) -> tuple[list[Manifest], list[Manifest]]:
-        """The namespace's LimitRanges and ResourceQuotas."""
+        """Return the namespace's LimitRanges and ResourceQuotas."""
         return await self._list("limitranges", namespace), await self._list("resourcequotas", namespace)
 
     async def _list(self, plural: str, namespace: str) -> list[Manifest]:
@@ -117,7 +122,9 @@ class ClusterApi:
             raise
 
     async def write(self, kind: str, manifest: Mapping[str, Any]) -> Manifest | None:
-        """Create, or replace what has a resourceVersion; None when somebody else was faster."""
+        """Create the object, or replace it if it has a resourceVersion; None if somebody else was faster (409
+        Conflict).
+        """
         metadata, plural = manifest["metadata"], _PLURALS[kind]
         version = _GROUPS[plural].removeprefix("apis/").removeprefix("api/")
         body = {"apiVersion": version, "kind": kind, **manifest}
@@ -131,7 +138,7 @@ class ClusterApi:
             raise
 
     async def delete_secret(self, secret: Mapping[str, Any]) -> bool:
-        """Delete it as it was seen; False when it has changed since and stays."""
+        """Delete a Secret in the version that was read; return False if it has changed since, and then it stays."""
         metadata = secret["metadata"]
         preconditions = {name: metadata[name] for name in ("uid", "resourceVersion")}
         options = {"apiVersion": "v1", "kind": "DeleteOptions", "preconditions": preconditions}
@@ -145,9 +152,9 @@ class ClusterApi:
         return True
 
     async def write_status(self, component: Mapping[str, Any], status: Mapping[str, object]) -> Manifest | None:
-        """The Component as it is then; None when it has gone.
+        """Write a Component's status and return the Component; None if it no longer exists.
 
-        Where the definition of Components has no status (Dapr's has none) it is kept in an annotation.
+        Where the definition of Components has no status subresource, as Dapr's, an annotation holds the status.
         """
         metadata = component["metadata"]
         written = await self._patched("components", metadata, {"status": status}, subresource="/status")
@@ -157,13 +164,16 @@ class ClusterApi:
         return await self._patched("components", metadata, changes)
 
     async def annotate_pod(self, pod: Mapping[str, Any], annotations: Mapping[str, str]) -> Manifest | None:
-        """The pod as it is then; None when it has gone."""
+        """Annotate a pod and return it; None if it no longer exists."""
         return await self._patched("pods", pod["metadata"], {"metadata": {"annotations": dict(annotations)}})
 
     async def _patched(
         self, plural: str, metadata: Mapping[str, Any], changes: Manifest, subresource: str = ""
     ) -> Manifest | None:
-        """With the uid, so that an object of the same name that came after it is left alone."""
+        """Merge-patch one object and return it; None if it no longer exists.
+
+        The uid in the patch protects a newer object of the same name: the API server answers 409 for another uid.
+        """
         body = {**changes, "metadata": {**changes.get("metadata", {}), "uid": metadata["uid"]}}
         path = _path(plural, metadata["namespace"], metadata["name"]) + subresource
         try:
@@ -174,7 +184,7 @@ class ClusterApi:
             raise
 
     async def create_event(self, event: Manifest) -> None:
-        """Nothing happens when it is there already. One that is refused, by a quota say, is no reason to stop."""
+        """Create an Event, unless it exists. A refusal, by a quota for example, is only logged."""
         body = {"apiVersion": "v1", "kind": "Event", **event}
         try:
             await self._client.send(
@@ -185,7 +195,7 @@ class ClusterApi:
                 logger.warning("Event %s cannot be written: %s", event["reason"], error)
 
     async def evict(self, pod: Mapping[str, Any]) -> bool:
-        """Ask for the pod's end; False when a PodDisruptionBudget does not allow it now, or it has gone."""
+        """Evict the pod; return False if a PodDisruptionBudget does not allow it now, or it no longer exists."""
         metadata = pod["metadata"]
         eviction = {
             "apiVersion": "policy/v1",
@@ -204,9 +214,10 @@ class ClusterApi:
         return True
 
     async def ca_bundles(self, plural: str, configuration: str) -> AsyncIterator[list[str]]:
-        """The authorities that a configuration's webhooks trust, now and whenever it changes, until the watch ends."""
-        # From version 0: an API server's cache of what seldom changes may lag behind the version of its database for
-        # long, and a watch from the latest version would be refused until it does not (with etcd before 3.4.25: ever).
+        """Yield the CA bundles of a configuration's webhooks, now and at each change, until the watch ends."""
+        # From version 0, which means "whatever the API server's cache has": for a resource that seldom changes the
+        # cache may be behind etcd's latest version for long, and a watch from that version is refused until the cache
+        # has caught up, which with etcd before 3.4.25 may be never.
         selector = f"metadata.name={configuration}"
         changes = self._client.watch(_path(plural), _WATCHED_FOR, fieldSelector=selector, resourceVersion="0")
         try:
@@ -218,7 +229,7 @@ class ClusterApi:
             await changes.aclose()
 
     async def trust(self, configuration: str, ca_bundle: str) -> None:
-        """Let the API server trust this authority when it calls our webhooks."""
+        """Set the CA bundle with which the API server verifies our webhooks."""
         for plural in WEBHOOKS:
             found = await self._found(plural, "", configuration)
             if found is not None:

@@ -1,7 +1,7 @@
-"""What exists in the cluster, as far as the operator needs it: kept by watching, and repaired by listing.
+"""A cache of the objects that the operator needs: filled by watches, and repaired by lists.
 
-Objects are kept trimmed, and pods only if they have a sidecar, ask for one, or have annotations that mean nothing. What
-is kept may be a moment old; whoever decides by it looks again when it changes.
+Objects are kept trimmed. Of pods only those are kept that have a sidecar, ask for one, or have annotations without
+effect. The cache may be a moment old; decisions made from it are made again when it changes.
 """
 
 from __future__ import annotations
@@ -56,15 +56,15 @@ class ClusterCache:
     def __init__(self) -> None:
         self._kept: dict[str, dict[str, dict[str, Manifest]]] = {kind: {} for kind in KINDS}
         self._watched: dict[str, dict[str, int]] = {kind: {} for kind in KINDS}
-        """Of every object that a watch has told of, its uid and latest version: also of those not kept."""
+        """By kind, the uid and latest version of each object that a watch has reported, kept or not."""
         self._gone: dict[str, deque[str]] = {kind: deque(maxlen=_GONE_KEPT) for kind in KINDS}
-        """The uids of what a watch has last told the end of."""
+        """By kind, the uids of the objects whose deletion a watch has reported last."""
         self._highest = dict.fromkeys(KINDS, 0)
         self.is_filled = False
-        """Whether everything has been listed once."""
+        """Whether a full list has been read once."""
 
     def observe(self, kind: str, is_gone: bool, manifest: Manifest) -> bool:
-        """Note what a watch tells; whether that is a reason to look at the namespace again."""
+        """Take an object from a watch event; return whether the namespace should be reconciled."""
         metadata = manifest["metadata"]
         self._highest[kind] = max(self._highest[kind], version_of(manifest))
         if is_gone:
@@ -75,7 +75,7 @@ class ClusterCache:
         return self.put(kind, manifest)
 
     def put(self, kind: str, manifest: Manifest) -> bool:
-        """Keep an object, unless a newer version of it is kept; whether anything that matters has changed."""
+        """Keep an object, unless a newer version of it is kept; return whether anything that matters has changed."""
         metadata = manifest["metadata"]
         kept = self._kept[kind].setdefault(metadata["namespace"], {})
         before = kept.get(metadata["name"])
@@ -98,19 +98,21 @@ class ClusterCache:
         return True
 
     def highest(self, kind: str) -> int:
-        """The latest version that was told of: a list call that begins now finds no earlier one."""
+        """Return the latest version that was reported: a list that begins now cannot be of an earlier one."""
         return self._highest[kind]
 
     def kept_version(self, kind: str, manifest: Manifest) -> int:
-        """The version of an object that is kept; 0 for none."""
+        """Return the version in which an object is kept; 0 if it is not."""
         metadata = manifest["metadata"]
         before = self._kept[kind].get(metadata["namespace"], {}).get(metadata["name"])
         return 0 if before is None else version_of(before)
 
     def repair(self, kind: str, listed: Mapping[str, int], version: int) -> list[str]:
-        """Forget what a list call has not found; the uids of what no watch has told of in the version that was listed.
+        """Remove what a full list does not contain; return the uids of listed objects no watch has reported in that
+        version.
 
-        `listed` are the uids and versions of what was found, and learnt; `version` is that of the whole collection.
+        `listed` has the uids and versions of the listed objects, which have been put into the cache; `version` is that
+        of the list.
         """
         self._highest[kind] = max(self._highest[kind], version)
         for kept in list(self._kept[kind].values()):
@@ -120,11 +122,11 @@ class ClusterCache:
         return [uid for uid, its_version in listed.items() if not self.has_reported(kind, uid, its_version)]
 
     def has_reported(self, kind: str, uid: str, version: int) -> bool:
-        """Whether a watch has told of this version of an object, of a later one, or of its end."""
+        """Whether a watch has reported this version of an object, a later one, or its deletion."""
         return self._watched[kind].get(uid, 0) >= version or uid in self._gone[kind]
 
     def namespaces(self) -> set[str]:
-        """Where something may have to be done."""
+        """Return the namespaces in which something may have to be done."""
         with_secrets = {namespace for namespace in self._kept["secrets"] if self.own_secrets(namespace)}
         return with_secrets.union(self._kept["components"], self._kept["pods"])
 
@@ -135,23 +137,25 @@ class ClusterCache:
         return list(self._kept["pods"].get(namespace, {}).values())
 
     def secret(self, namespace: str, name: str) -> Manifest | None:
-        """Its metadata and its keys under `data`; of our own also digests of the values."""
+        """Return metadata and, under `data`, the keys of a Secret; of our own Secrets also digests of the values."""
         return self._kept["secrets"].get(namespace, {}).get(name)
 
     def secrets(self, namespace: str) -> list[Manifest]:
         return list(self._kept["secrets"].get(namespace, {}).values())
 
     def own_secrets(self, namespace: str) -> list[Manifest]:
-        """Those that this operator has written for apps."""
+        """Return the Secrets that this operator has written for apps."""
         return [secret for secret in self.secrets(namespace) if is_own_secret(secret)]
 
     def running_apps(self, namespace: str, *, with_ending: bool = True) -> set[str]:
-        """The apps that have pods with our sidecar there which are not over, or not even ending."""
+        """Return the apps that have pods with our sidecar which have not ended; without `with_ending`, which are not
+        being deleted either.
+        """
         pods = [pod for pod in self.pods(namespace) if is_ours(pod) and is_alive(pod)]
         return {app_id_of(pod) for pod in pods if with_ending or not pod["metadata"].get("deletionTimestamp")}
 
     def missed_pods(self) -> Iterator[Manifest]:
-        """Pods that ask for a sidecar and have none."""
+        """Yield the pods that ask for a sidecar and have none."""
         for namespace in self._kept["pods"]:
             yield from (pod for pod in self.pods(namespace) if is_missed(pod))
 
@@ -165,7 +169,7 @@ def _names_app(secret: Manifest) -> bool:
 
 
 def is_ours(pod: Manifest) -> bool:
-    """Whether the pod mounts an app's components: one that Dapr has injected does not."""
+    """Whether the pod mounts an app's components: a pod that Dapr has injected does not."""
     return any(volume.get("name") == COMPONENTS_VOLUME for volume in pod["spec"]["volumes"])
 
 
@@ -180,7 +184,7 @@ def is_missed(pod: Manifest) -> bool:
 
 
 def is_running(pod: Manifest) -> bool:
-    """Whether its sidecar can be asked."""
+    """Whether its sidecar can be probed."""
     status = pod["status"]
     return (
         status.get("phase") == "Running" and bool(status.get("podIP")) and not pod["metadata"].get("deletionTimestamp")
@@ -201,7 +205,7 @@ def _trim_component(component: Manifest) -> Manifest:
 
 
 def _decoded(text: str) -> Manifest:
-    """A status that an annotation holds; empty where somebody has spoilt it."""
+    """Decode the status that an annotation holds; empty if it is not valid JSON."""
     try:
         status = json.loads(text)
     except ValueError:
@@ -228,7 +232,7 @@ def _trim_pod(pod: Manifest) -> Manifest | None:
 
 
 def _mistakes_in(annotations: Mapping[str, str]) -> tuple[str, ...]:
-    """What the author of the pod should know of its annotations."""
+    """Return the mistakes in a pod's annotations."""
     if not any(name.startswith(PREFIXES) for name in annotations):
         return ()
     _, warnings = read_annotations(annotations)
@@ -240,7 +244,7 @@ def _asks_for_sidecar(metadata: Manifest) -> bool:
 
 
 def _metadata_of_pod(metadata: Manifest) -> Manifest:
-    """Whose pod it is, and what was said to it: clusters have thousands, and other tools write much into them."""
+    """Return what is needed of a pod's metadata: there are thousands, and other tools write much into them."""
     kept = {key: value for key, value in metadata.items() if key in _KEPT_OF_PODS}
     for part, names in (("labels", _KEPT_LABELS), ("annotations", _KEPT_ANNOTATIONS)):
         kept[part] = {name: value for name, value in (metadata.get(part) or {}).items() if name in names}
@@ -253,7 +257,7 @@ def _names(entries: Iterable[Manifest] | None, prefix: str = "") -> tuple[Manife
 
 @lru_cache(maxsize=1024)
 def _named(name: str) -> Manifest:
-    """One object for all containers of one name. Never written to."""
+    """Return one shared dictionary for all containers of one name. Never modify it."""
     return {"name": name}
 
 
@@ -270,13 +274,13 @@ def trimmed_secret(secret: Manifest) -> Manifest:
 
 
 def _last_change(metadata: Manifest) -> str:
-    """When somebody last wrote to the object, in whole seconds."""
+    """Return when the object was last written, in whole seconds."""
     times = [entry.get("time") or "" for entry in metadata.get("managedFields") or ()]
     return max([metadata.get("creationTimestamp") or "", *times])
 
 
 def _fingerprint_of_component(component: Manifest) -> object:
-    """What a look depends on, beside the status that it writes itself."""
+    """Return what a reconcile depends on, and the status, which a reconcile writes."""
     metadata = component["metadata"]
     return metadata["uid"], metadata.get("generation"), metadata.get("deletionTimestamp"), component.get("status")
 

@@ -1,4 +1,4 @@
-"""HTTP calls of the Kubernetes API: JSON in, JSON out, two kinds of error. Decision 23 says why it is ours."""
+"""An HTTP client of the Kubernetes API: JSON in, JSON out, two kinds of error. Decision 23 says why it is our own."""
 
 from __future__ import annotations
 
@@ -21,13 +21,14 @@ MERGE_PATCH: Final = "application/merge-patch+json"
 JSON_PATCH: Final = "application/json-patch+json"
 _CALL: Final = aiohttp.ClientTimeout(total=30, connect=5)
 _MAX_LINE: Final = 4 * 1024 * 1024
-"""Of a watch: one object on a line, which may be as large as etcd takes, 1.5 MiB, and is longer as JSON."""
+"""Bytes of one line of a watch, which holds one object. etcd takes objects of up to 1.5 MiB; as JSON they are longer.
+"""
 _ERROR: Final = 400
 _UNAUTHORIZED: Final = 401
 
 
 class Credentials(Protocol):
-    """Where the API server is and how to show who one is; kopf's ConnectionInfo is one."""
+    """The API server's address and the client's credentials; kopf's ConnectionInfo is one."""
 
     @property
     def server(self) -> str: ...
@@ -36,10 +37,10 @@ class Credentials(Protocol):
 
 
 class KubernetesClient:
-    """One pool of connections. Made where a loop runs."""
+    """One pool of connections. Create it while an event loop runs."""
 
     def __init__(self, log_in: Callable[[], Credentials]):
-        """`log_in` is called again when the API server knows the credentials no more: a token is renewed every hour."""
+        """`log_in` is called again after a 401: a service account's token is renewed about every hour."""
         self._log_in = log_in
         credentials = log_in()
         self._headers = credentials.as_http_headers()
@@ -55,15 +56,18 @@ class KubernetesClient:
         await self._session.close()
 
     async def get(self, path: str, **query: str | int) -> Json:
-        """Return what is there. Raises ApiError."""
+        """Return the object at a path. Raises ApiError."""
         return await self._json("GET", path, query)
 
     async def send(self, method: str, path: str, body: object, *, content_type: str = JSON, **query: str | int) -> Json:
-        """Send JSON and return the answer's. Raises ApiError."""
+        """Send `body` as JSON and return the answer. Raises ApiError."""
         return await self._json(method, path, query, json.dumps(body).encode(), content_type)
 
     async def pages(self, path: str, size: int, **query: str | int) -> AsyncGenerator[Json, None]:
-        """Yield a list call's answers, each with at most `size` items. Raises ApiError; 410 if it took too long."""
+        """Yield the pages of a list, of at most `size` items each.
+
+        Raises ApiError; its status is 410 if the list took longer than the API server keeps its snapshot.
+        """
         query["limit"] = size
         while True:
             page = await self.get(path, **query)
@@ -74,7 +78,10 @@ class KubernetesClient:
             query["continue"] = token
 
     async def watch(self, path: str, seconds: int, **query: str | int) -> AsyncGenerator[tuple[str, Json], None]:
-        """Yield changes, `ADDED` and the like with the object, until the API server ends the watch. Raises ApiError."""
+        """Yield a watch's events, such as `ADDED`, each with its object, until the API server ends the watch.
+
+        Raises ApiError.
+        """
         query |= {"watch": "true", "timeoutSeconds": seconds}
         limits = aiohttp.ClientTimeout(total=2 * seconds, connect=5)
         try:
@@ -106,24 +113,24 @@ class KubernetesClient:
         content_type: str = JSON,
         limits: aiohttp.ClientTimeout = _CALL,
     ) -> aiohttp.ClientResponse:
-        """Return an answer that says yes, its body still to be read. Raises ApiRefusedError, or aiohttp's errors."""
+        """Return a successful answer whose body is still unread. Raises ApiRefusedError, or aiohttp's errors."""
         for is_last in (False, True):
             headers = {**self._headers, **({} if body is None else {"Content-Type": content_type})}
             answer = await self._session.request(method, path, params=query, data=body, headers=headers, timeout=limits)
             if answer.status < _ERROR:
                 return answer
             async with answer:
-                said = await answer.read()
+                content = await answer.read()
             if answer.status != _UNAUTHORIZED or is_last:
                 break
             self._headers = self._log_in().as_http_headers()
-        raise _refusal(answer.status, said)
+        raise _refusal(answer.status, content)
 
 
 def _refusal(status: int, body: bytes) -> ApiRefusedError:
-    """The body is a Status of Kubernetes, or what a proxy has to say."""
+    """Return the error for a refused call. The body is a Kubernetes Status, or a proxy's error page."""
     try:
-        said = json.loads(body)
-        return ApiRefusedError(status, str(said.get("message") or ""), str(said.get("reason") or ""))
+        details = json.loads(body)
+        return ApiRefusedError(status, str(details.get("message") or ""), str(details.get("reason") or ""))
     except (ValueError, AttributeError):
         return ApiRefusedError(status, body.decode(errors="replace"))

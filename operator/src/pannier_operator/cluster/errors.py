@@ -1,4 +1,4 @@
-"""What can go wrong with a call of the Kubernetes API, whatever the client library raises."""
+"""Errors of calls to the Kubernetes API, whatever the HTTP library raises."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _LACKING_RIGHT: Final = re.compile(r'cannot ([a-z]{1,20}) resource "([a-z./-]{1,
 
 
 class ApiError(Exception):
-    """A call failed. As it is: nothing answered, or not to the end, so nobody knows what was done."""
+    """A call failed. This class itself: no complete answer came, so whether the call took effect is unknown."""
 
     def __init__(self, reason: str):
         """`reason`: one word, such as the name of the library's exception."""
@@ -23,15 +23,15 @@ class ApiError(Exception):
 
 
 class ApiRefusedError(ApiError):
-    """The API server says no.
+    """The API server refused the call.
 
-    Its text does not repeat the server's message, which may quote what was sent to it, a Secret's data among it, and in
-    which an admission webhook of somebody else's may write anything. `message` is read to find out what refuses, and
+    The text of this error leaves the server's message out: it may quote the request, a Secret's data included, and
+    another party's admission webhook can write anything into it. `message` is only parsed to find out what refuses, and
     never shown.
     """
 
     def __init__(self, status: int, message: str = "", reason: str = ""):
-        """`status` is HTTP's, `reason` Kubernetes' word for it, such as AlreadyExists."""
+        """`status` is the HTTP status, `reason` the Status object's `reason`, such as AlreadyExists."""
         word = f" {reason}" if _REASON.fullmatch(reason) else ""
         lacking = _LACKING_RIGHT.search(message)
         right = f": the operator has no right to {lacking[1]} {lacking[2]}" if lacking else ""
@@ -41,5 +41,5 @@ class ApiRefusedError(ApiError):
 
     @property
     def is_namespace_terminating(self) -> bool:
-        """Whether it was refused because the namespace is being deleted, and everything in it."""
+        """Whether the call was refused because its namespace is being deleted."""
         return self.status == FORBIDDEN and "is being terminated" in self.message

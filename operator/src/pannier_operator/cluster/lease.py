@@ -1,7 +1,9 @@
-"""Which replica acts: the one that holds a Lease of coordination.k8s.io. The others watch, and answer webhooks too.
+"""Leader election: the replica that holds a Lease of coordination.k8s.io reconciles. All replicas watch and answer
+webhooks.
 
-A holder that ends in order gives the Lease back. One whose pod has gone loses it within seconds, one whose node has
-gone when the Lease runs out. Should two act for a moment, they do the same: what is done follows from what exists.
+A leader that ends in order gives the Lease back. If its pod is deleted, another replica takes the Lease within seconds;
+if its node fails, when the Lease expires. Two replicas that lead for a moment do the same: what a reconcile does
+follows from what exists.
 """
 
 from __future__ import annotations
@@ -26,13 +28,13 @@ logger = logging.getLogger(__name__)
 
 _TIME: Final = "%Y-%m-%dT%H:%M:%S.%fZ"
 _RETRY: Final = 1.0
-"""Seconds until the next attempt after a failed call, and between glances."""
+"""Seconds until the next attempt after a failed call, and between fast polls."""
 _FAST_POLLS: Final = 40
-"""How often to look at a holder that is ending: it gives the Lease back last, or its pod goes."""
+"""Fast polls of the Lease while its holder is ending: the holder gives the Lease back last, or its pod is deleted."""
 
 
 class LeaderElection:
-    """Takes part for one replica. `leads` is read; `changed` is called whenever it changes."""
+    """Takes part for one replica. `leads` says whether it is the leader; `changed` is called when that changes."""
 
     def __init__(
         self,
@@ -43,7 +45,7 @@ class LeaderElection:
         changed: Callable[[bool], None],
         server_is_back: Callable[[], None] = lambda: None,
     ):
-        """`server_is_back` is called when the API server answers after it did not: every replica asks often."""
+        """`server_is_back` is called at the first answer of the API server after a call without one."""
         self._api = api
         self._settings = settings
         self._namespace = namespace
@@ -61,18 +63,18 @@ class LeaderElection:
 
     @property
     def holder(self) -> str:
-        """The pod that acts, as far as this replica knows; empty for none."""
+        """Return the pod that holds the Lease, as last read; empty for none."""
         return str(self._lease["spec"].get("holderIdentity") or "") if self._lease is not None else ""
 
     def notify(self) -> None:
-        """The holder's pod ends or has gone: look at once, and often for a while."""
+        """Poll the Lease at once, and then fast for a while: the leader's pod is ending or has been deleted."""
         self._fast_polls = _FAST_POLLS
         self._notified.set()
 
     async def run(self) -> None:
         """Take part until cancelled.
 
-        Raises ResourceVersionRewoundError where the Lease is of an earlier time than before.
+        Raises ResourceVersionRewoundError if the Lease has an earlier version than before.
         """
         while not self._is_released:
             self._notified.clear()
@@ -80,7 +82,7 @@ class LeaderElection:
             await wait_for_event(self._notified, pause)
 
     async def release(self) -> None:
-        """Give the Lease back, so that another replica need not wait for its end."""
+        """Give the Lease back, so that another replica need not wait until it expires."""
         self._is_released = True
         if not self.leads or self._lease is None:
             return
@@ -92,7 +94,7 @@ class LeaderElection:
             logger.warning("The Lease could not be given back (%s); another replica takes it when it runs out", error)
 
     async def _step(self) -> float:
-        """Take or renew the Lease if that is possible; seconds until the next turn."""
+        """Take or renew the Lease if possible; return the seconds until the next step."""
         try:
             if self._lease is None or not self.leads:
                 self._lease = self._observed(await self._api.lease(self._namespace, self._settings.lease))
@@ -104,7 +106,7 @@ class LeaderElection:
         except ApiError as error:
             self._was_away = self._was_away or not isinstance(error, ApiRefusedError)
             why = f"the Lease {self._settings.lease} could not be renewed ({error})"
-            logger.warning("This is tried again: %s", why)
+            logger.warning("The Lease %s could not be renewed and is tried again: %s", self._settings.lease, error)
             if self.leads and self._is_lost():
                 self._set_leading(False, f"{why}, and its {self._settings.lease_duration:g} s are over")
             return _RETRY
@@ -121,7 +123,7 @@ class LeaderElection:
             self._server_is_back()
 
     def _observed(self, lease: dict[str, Any] | None) -> dict[str, Any] | None:
-        """The Lease, of a version that cannot be earlier than any before."""
+        """Return the Lease after checking that its version is not earlier than before."""
         version = 0 if lease is None else version_of(lease)
         if lease is not None and version < self._highest:
             raise ResourceVersionRewoundError(f"the Lease has version {version}, after version {self._highest}")
@@ -145,7 +147,11 @@ class LeaderElection:
         return self._fast_polls > 0 and await self._api.pod(self._namespace, holder) is None
 
     def _has_expired(self, lease: dict[str, Any]) -> bool:
-        """By this machine's own clock, from when this version of the Lease was first seen: clocks may differ."""
+        """Whether nobody has renewed the Lease for its duration.
+
+        Measured by this machine's clock from when this version of the Lease was first read, because clocks of machines
+        differ.
+        """
         version, now = int(lease["metadata"]["resourceVersion"]), asyncio.get_running_loop().time()
         if self._last_observed[0] != version:
             self._last_observed = (version, now)
@@ -154,7 +160,7 @@ class LeaderElection:
         )
 
     def _is_lost(self) -> bool:
-        """Whether others may have taken what could not be renewed."""
+        """Whether our own Lease has expired, so that another replica may have taken it."""
         assert self._lease is not None
         renewed = datetime.strptime(self._lease["spec"]["renewTime"], _TIME).replace(tzinfo=UTC)
         return datetime.now(UTC) - renewed > timedelta(seconds=self._settings.lease_duration)
@@ -178,5 +184,5 @@ class LeaderElection:
     def _set_leading(self, leads: bool, why: str) -> None:
         if leads != self.leads:
             self.leads = leads
-            logger.info("This replica %s: %s", "acts now" if leads else "stands by", why)
+            logger.info("This replica %s: %s", "leads now" if leads else "stands by", why)
             self._changed(leads)

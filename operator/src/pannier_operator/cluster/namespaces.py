@@ -1,4 +1,4 @@
-"""What admission needs to know of a namespace: its labels, and what it bounds containers by. Kept for seconds."""
+"""What admission needs to know of a namespace: its labels, and its bounds on containers. Cached for seconds."""
 
 from __future__ import annotations
 
@@ -20,22 +20,22 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 TTL: Final = 5.0
-"""Seconds: pods come in crowds."""
+"""TTL of the namespace cache, in seconds: pods are created in bursts."""
 
 
 @dataclass(frozen=True)
 class NamespaceFacts:
-    """Empty where they could not be read: nothing is refused for what is not known."""
+    """Labels and bounds. They are empty if they could not be read: nothing is refused because of that."""
 
     labels: Mapping[str, str] = field(default_factory=dict)
     bounds: NamespaceBounds = NO_BOUNDS
 
 
 class NamespaceCache:
-    """Facts of namespaces by name. Bounds are read each time where there are some: quotas change with each pod."""
+    """Facts of namespaces by name. Those with bounds are not cached: quotas change with each pod."""
 
     def __init__(self, api: ClusterApi, selector: LabelSelector):
-        """`selector` says by labels which namespaces are Pannier's; an empty one takes all."""
+        """`selector` selects the namespaces that this installation handles; an empty one selects all."""
         self._api = api
         self._selector = selector
         self._kept: dict[str, tuple[float, NamespaceFacts]] = {}
@@ -52,14 +52,14 @@ class NamespaceCache:
         return facts
 
     async def is_ours(self, namespace: str) -> bool:
-        """Whether the namespace's Components and pods are Pannier's to look after; so too where nobody can say."""
+        """Whether this installation handles the namespace; yes if its labels cannot be read."""
         if not self._selector.requirements:
             return True
         labels = (await self.facts_of(namespace)).labels
         return not labels or self._selector.matches(labels)
 
     async def misses_no_sidecars(self, namespace: str) -> bool:
-        """Whether pods of the namespace are meant to be without a sidecar of ours."""
+        """Whether pods of the namespace are supposed to have no sidecar of ours."""
         if not await self.is_ours(namespace):
             return True
         return (await self.facts_of(namespace)).labels.get(INJECTION_LABEL) == DISABLED

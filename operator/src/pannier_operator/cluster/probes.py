@@ -1,6 +1,7 @@
-"""What the sidecars of running pods say of their stores, asked over their public port.
+"""Probes the sidecars of running pods for the state of their stores, over their public port.
 
-A pod is asked when its sidecar starts, when its components change, and again, ever more rarely, until all is ready.
+A sidecar is probed when it starts and when its components change, and then at growing intervals until everything is
+ready.
 """
 
 from __future__ import annotations
@@ -25,9 +26,9 @@ Manifest = dict[str, Any]
 _MAX_CONCURRENT: Final = 16
 _TIMEOUT: Final = aiohttp.ClientTimeout(total=3.0)
 _SETTLING: Final = 2.0
-"""Seconds from a change of an app's Secret until its sidecars have read it as a rule: the kubelet takes about one."""
+"""Seconds from a change of an app's Secret until its sidecars have usually read it: the kubelet takes about one."""
 _PAUSES: Final = (1.0, 1.0, 2.0, 4.0, 8.0, 15.0, 30.0, 60.0)
-"""Seconds between questions to a sidecar that has not everything ready."""
+"""Seconds between probes of a sidecar that does not have everything ready."""
 _MAX_ANSWER: Final = 1024 * 1024
 
 
@@ -37,29 +38,31 @@ class Expected:
 
     pod: Manifest
     version: str
-    """Of the app's Secret, as it calls itself."""
+    """The version that the app's Secret states."""
     delivered: Mapping[str, int]
-    """The components in it and their generations."""
+    """The components in the Secret and their generations."""
     stores: Collection[str]
-    """Those of them that sidecars report on."""
+    """The delivered components that sidecars report on: the state stores."""
     status_key: str = ""
-    """With which the pod's sidecar tells of its stores."""
+    """The key that the sidecar requires before it reports on its stores."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Probed:
-    """What one pod has said, and when to ask it again (`time.monotonic`); 0: no more until something changes."""
+    """The latest probe of one pod's sidecar."""
 
-    about: tuple[object, ...]
+    inputs: tuple[object, ...]
+    """`_probe_inputs` of the probe."""
     report: Report
     delivered: Mapping[str, int]
     """The generations of the components that the report is about."""
     tries: int
     due: float
+    """When to probe again (`time.monotonic`); 0: not before something changes."""
 
 
 class SidecarProber:
-    """The latest answers, by pod."""
+    """Probes sidecars and keeps the latest report of each pod."""
 
     def __init__(self) -> None:
         self._probed: dict[str, _Probed] = {}
@@ -71,17 +74,20 @@ class SidecarProber:
             await self._session.close()
 
     def retain(self, uids: Collection[str]) -> None:
-        """Forget the pods that have gone."""
+        """Forget the pods that are not among `uids`."""
         for uid in [uid for uid in self._probed if uid not in uids]:
             del self._probed[uid]
 
     def were_probed(self, pods: Iterable[Expected]) -> bool:
-        """Whether each of them was asked once, if there is something to ask. Until then, what was said to whoever acted
-        before counts on: a new pod, or another replica, changes no status by itself."""
+        """Whether each pod that has stores was probed at least once.
+
+        Until then the findings of the previous leader stand: a new pod, or a change of leader, changes no status by
+        itself.
+        """
         return all(each.pod["metadata"]["uid"] in self._probed for each in pods if each.stores)
 
     def report_on(self, expected: Expected) -> Report:
-        """What is known of a pod; what was said of a component that has changed since counts no more."""
+        """Return a pod's latest report, without the components that have changed since."""
         name = expected.pod["metadata"]["name"]
         probed = self._probed.get(expected.pod["metadata"]["uid"])
         if probed is None:
@@ -96,13 +102,13 @@ class SidecarProber:
         return replace(probed.report, stores=current)
 
     def due_at(self, expected: Expected) -> float | None:
-        """When to ask a pod (`time.monotonic`); None when there is nothing to ask."""
+        """Return when to probe a pod (`time.monotonic`); None if there is nothing to probe."""
         probed = self._probed.get(expected.pod["metadata"]["uid"])
         if probed is None:
             return 0.0 if expected.stores else None
-        if probed.about == _probe_inputs(expected):
+        if probed.inputs == _probe_inputs(expected):
             return probed.due or None
-        if probed.about[0] == expected.version:
+        if probed.inputs[0] == expected.version:
             return 0.0
         self._probed[expected.pod["metadata"]["uid"]] = _Probed(
             _probe_inputs(expected), probed.report, probed.delivered, 0, time.monotonic() + _SETTLING
@@ -110,14 +116,14 @@ class SidecarProber:
         return time.monotonic() + _SETTLING
 
     def unread_probes(self, pod: Manifest, version: str) -> int:
-        """How often a pod was asked since its app's Secret has this version, and had not read it yet."""
+        """Return how many probes have found that a pod had not read this version of its app's Secret."""
         probed = self._probed.get(pod["metadata"]["uid"])
-        if probed is None or probed.about[0] != version or probed.report.has_read(version):
+        if probed is None or probed.inputs[0] != version or probed.report.has_read(version):
             return 0
         return probed.tries
 
     async def probe(self, pods: Sequence[Expected]) -> bool:
-        """Ask these pods; whether any of them says something else than before."""
+        """Probe these pods; return whether any report differs from the one before."""
         return any(await asyncio.gather(*(self._probe(each) for each in pods)))
 
     async def _probe(self, expected: Expected) -> bool:
@@ -125,7 +131,7 @@ class SidecarProber:
             report = await self._fetch_report(expected.pod, expected.status_key)
         uid = expected.pod["metadata"]["uid"]
         before = self._probed.get(uid)
-        tries = before.tries if before is not None and before.about == _probe_inputs(expected) else 0
+        tries = before.tries if before is not None and before.inputs == _probe_inputs(expected) else 0
         has_read = report.has_read(expected.version)
         delivered = expected.delivered if has_read else before.delivered if before is not None else {}
         is_settled = has_read and all(trouble_of(store, [report]) is None for store in expected.stores)
@@ -154,7 +160,7 @@ def _json(body: bytes) -> object:
 
 
 def _probe_inputs(expected: Expected) -> tuple[object, ...]:
-    """A question is asked anew when one of these is another one."""
+    """Return what a report depends on: when any of it changes, the pod is probed again."""
     status = expected.pod["status"]
     return expected.version, status["podIP"], status["ready"], tuple(sorted(expected.delivered.items()))
 

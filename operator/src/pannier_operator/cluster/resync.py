@@ -1,4 +1,4 @@
-"""Everything is listed from time to time, which repairs what a watch has missed, and shows that a watch has died."""
+"""Lists everything at an interval, which repairs the cache if a watch has missed events, and detects dead watches."""
 
 from __future__ import annotations
 
@@ -24,13 +24,13 @@ logger = logging.getLogger(__name__)
 
 _RETRY: Final = 2.0
 _WATCH_LAG: Final = 15.0
-"""Seconds that a watch has to tell of what a list call has found."""
+"""Seconds within which a watch must report what a list has found."""
 _FAILED_INTERVALS: Final = 3
-"""So many intervals without a resync are too many."""
+"""Intervals without a resync until the liveness probe fails."""
 
 
 class Resync:
-    """Lists all that the operator looks after, at the start and in an interval. Every replica does."""
+    """Lists all objects that the operator handles, at the start and at an interval. Every replica does."""
 
     def __init__(
         self,
@@ -39,32 +39,35 @@ class Resync:
         namespaces: Collection[str],
         interval: float,
         metrics: Metrics,
-        filled: Callable[[], None],
+        listed: Callable[[], None],
     ):
         self._api = api
         self._cache = cache
         self._namespaces = namespaces
         self._interval = interval
         self._metrics = metrics
-        self._filled = filled
+        self._listed = listed
         self._last = time.monotonic()
         self._stale: set[str] = set()
         self._requested = asyncio.Event()
 
     def request(self) -> None:
-        """List everything now: an API server that was away may have been restored from a backup, without some objects
-        and with numbers for others that watches have told of before."""
+        """List everything now.
+
+        An API server that was unreachable may have been restored from a backup. It then lacks some objects, and uses
+        for others resourceVersions that watches have already reported.
+        """
         self._requested.set()
 
     async def run(self) -> None:
-        """Look, until cancelled."""
+        """Resync until cancelled."""
         while True:
             self._requested.clear()
             try:
                 await self._reconcile()
             except ApiError as error:
                 self._metrics.count("resync_total", result="failed")
-                logger.warning("Looking at everything failed and is tried again: %s", error)
+                logger.warning("Listing everything failed and is tried again: %s", error)
                 await asyncio.sleep(_RETRY)
             else:
                 self._metrics.count("resync_total", result="completed")
@@ -73,7 +76,7 @@ class Resync:
                 await wait_for_event(self._requested, self._interval)
 
     def problems(self) -> list[str]:
-        """What is wrong, for the liveness probe."""
+        """Return the problems for the liveness probe."""
         since = time.monotonic() - self._last
         found = [f"the watch of {kind} has died" for kind in sorted(self._stale)]
         if since > _FAILED_INTERVALS * self._interval:
@@ -83,23 +86,26 @@ class Resync:
     async def _reconcile(self) -> None:
         unreported = {kind: await self._repair(kind) for kind in KINDS}
         is_first, self._cache.is_filled = not self._cache.is_filled, True
-        self._filled()
+        self._listed()
         if is_first:
             return  # watches have only begun
         await asyncio.sleep(_WATCH_LAG)
         self._stale = {kind for kind, versions in unreported.items() if self._is_stale(kind, versions)}
         for kind in self._stale:
-            logger.error("The watch of %s has not told of what a list call found %g s ago", kind, _WATCH_LAG)
+            logger.error("The watch of %s has not reported what a list found %g s ago", kind, _WATCH_LAG)
 
     async def _repair(self, kind: str) -> dict[str, int]:
-        """Make what is kept what there is; the uids and versions of what no watch has told of yet.
+        """Reconcile the cache with a full list; return the objects, by uid and version, that no watch event has
+        reported.
 
-        Raises ResourceVersionRewoundError where the API server lists less than it has told before.
+        Raises ResourceVersionRewoundError if the list is of an earlier version than what was reported before.
         """
         listed: dict[str, int] = {}
         highest_before = self._cache.highest(kind)
         later: list[int] = []
-        """Versions that are kept of objects of which an earlier one is listed: watches may tell of them meanwhile."""
+        """Kept versions of objects that are listed in an earlier version: a watch may have reported them during the
+        list.
+        """
 
         def take(item: dict[str, Any]) -> None:
             listed[item["metadata"]["uid"]] = version_of(item)
@@ -115,7 +121,7 @@ class Resync:
         return {uid: listed[uid] for uid in self._cache.repair(kind, listed, version)}
 
     def _is_stale(self, kind: str, versions: dict[str, int]) -> bool:
-        """Whether a watch still has not told of an object, or of its end."""
+        """Whether a watch has reported neither an object nor its deletion."""
         unreported = [uid for uid, version in versions.items() if not self._cache.has_reported(kind, uid, version)]
         self._metrics.count("repairs_total", len(unreported), kind=kind)
         return bool(unreported)

@@ -1,4 +1,4 @@
-"""Waiting for an event, or for so long."""
+"""Waiting for an event with a timeout."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ import contextlib
 
 
 async def wait_for_event(event: asyncio.Event, seconds: float | None) -> None:
-    """Return when the event is set or the time is over; None: there is no end to it.
+    """Return when the event is set or the time is over; None: no timeout.
 
-    Without a task of its own, unlike `asyncio.wait_for`: kopf cancels all tasks that it finds when it stops.
+    It makes no task, unlike `asyncio.wait_for` of Python 3.11: kopf cancels all tasks that it finds when it stops.
     """
     with contextlib.suppress(TimeoutError):
         async with asyncio.timeout(seconds):

@@ -1,6 +1,6 @@
-"""Brings each app what its sidecars should see: writes its Secret, and has the kubelet show it to the app's pods.
+"""Writes the Secret of each app, and has the kubelet show it to the app's pods.
 
-One app's Secret that cannot be written is that app's trouble: the others get theirs.
+A Secret that cannot be written affects only its own app: the others get theirs.
 """
 
 from __future__ import annotations
@@ -54,15 +54,15 @@ Manifest = dict[str, Any]
 
 _MAX_CONCURRENT_PODS: Final = 16
 _CONFLICT_PAUSE: Final = 0.5
-"""Seconds until the next attempt where somebody else was faster."""
+"""Seconds until the next attempt after a conflict."""
 _DELETION_PAUSE: Final = 60.0
 
 
 class Delivery(NamedTuple):
-    """What has become of one app's Secret."""
+    """The result of delivering to one app."""
 
     too_large: list[TooLarge]
-    """What did not fit into it."""
+    """The components that did not fit into the Secret."""
     refusal: Refusal | None = None
     retry_after: float | None = None
     """Seconds until the next attempt; None if none is needed."""
@@ -85,7 +85,7 @@ class Deliverer:
         self._attempts = Attempts()
         self._refused: dict[tuple[str, str], Refusal] = {}
         self._reported: dict[tuple[str, str], set[str]] = {}
-        """The pods of refused apps on which an Event says so."""
+        """By app whose Secret is refused, the uids of the pods on which an Event says so."""
 
     async def deliver(
         self,
@@ -95,7 +95,10 @@ class Deliverer:
         secrets: Mapping[str, Mapping[str, bytes]],
         pods: Iterable[Manifest],
     ) -> Delivery:
-        """See to one app, given all pods of its namespace."""
+        """Deliver to one app: write its Secret if it differs, and refresh the volumes of its pods.
+
+        `pods` are all pods of the namespace.
+        """
         wanted = secret_for(app, namespace, components, secrets)
         refusal, pause = await self._apply(app, namespace, wanted.manifest)
         own_pods = [pod for pod in pods if app_id_of(pod) == app]
@@ -106,7 +109,7 @@ class Deliverer:
         return Delivery(wanted.too_large, refusal, pause)
 
     def forget_others(self, namespace: str, apps: Iterable[str]) -> None:
-        """These are the apps of the namespace: no other one is refused any more."""
+        """Forget the refusals and attempts of apps that the namespace no longer has."""
         known = set(apps)
         self._attempts.retain(namespace, known)
         for key in [key for key in self._refused if key[0] == namespace and key[1] not in known]:
@@ -114,14 +117,14 @@ class Deliverer:
             self._reported.pop(key, None)
 
     def count(self) -> None:
-        """Put the number of apps whose Secrets cannot be written into the metrics."""
+        """Set the gauge of apps whose Secrets cannot be written."""
         causes = Counter(refusal.cause for refusal in self._refused.values())
         self._metrics.set_all("undelivered_apps", "cause", causes)
 
     # --- writing ------------------------------------------------------------------------------------------------------
 
     async def _apply(self, app: str, namespace: str, wanted: Manifest) -> tuple[Refusal | None, float | None]:
-        """Make the Secret what is wanted; what keeps it from that, and when to look again."""
+        """Apply the wanted Secret; return what refuses it, and the seconds until the next attempt."""
         existing = self._cache.secret(namespace, secret_name(app))
         if existing is not None and not is_own_secret(existing):
             return refusal_of_foreign(existing), None
@@ -150,7 +153,7 @@ class Deliverer:
         return altered, None
 
     async def _write(self, manifest: Mapping[str, Any], namespace: str, name: str) -> Manifest | None:
-        """The Secret as it is then; None where somebody else was faster, whose version is known then."""
+        """Write the Secret and return it; None after a conflict, with the current version put into the cache."""
         status_key = status_key_in(self._cache.secret(namespace, name)) or randomness.token_hex(16)
         written = await self._api.write("Secret", with_version(manifest, randomness.token_hex(8), status_key))
         if written is None:
@@ -163,7 +166,7 @@ class Deliverer:
         return written
 
     async def _report_refusal(self, app: str, namespace: str, refusal: Refusal | None, pods: list[Manifest]) -> None:
-        """Say in the log, and on pods that wait for the Secret, what refuses it: once."""
+        """Report what refuses the Secret, once: in the log, and as Events on pods that wait for it."""
         key = (namespace, app)
         before = self._refused.pop(key, None)
         if refusal is None:
@@ -180,31 +183,33 @@ class Deliverer:
             reported.add(uid)
             await self._api.create_event(event_of_undelivered_pod(waiting[uid], refusal.message, datetime.now(UTC)))
 
-    # --- showing ------------------------------------------------------------------------------------------------------
+    # --- refreshing pods ----------------------------------------------------------------------------------------------
 
     async def _refresh_pod(self, secret: Manifest, pod: Manifest) -> None:
-        """Have the kubelet refresh the pod's volume now, where it may show an earlier version of the Secret."""
+        """Annotate the pod if its volume may show an earlier version, so that the kubelet refreshes it."""
         unread_probes = self._prober.unread_probes(pod, version_in(secret))
         mark = refresh_mark(pod, secret, unread_probes)
         if mark is None:
             return
         if unread_probes:
             self._metrics.count("late_deliveries_total")
-            logger.info("Pod %s has not got its components yet and is touched again", pod["metadata"]["name"])
+            logger.info("Pod %s does not have its components yet and is annotated again", pod["metadata"]["name"])
         try:
             async with self._gate:
-                touched = await self._api.annotate_pod(pod, {COMPONENTS_ANNOTATION: mark})
-        except ApiRefusedError as error:  # the kubelet shows the Secret all the same, within its minute
+                annotated = await self._api.annotate_pod(pod, {COMPONENTS_ANNOTATION: mark})
+        except ApiRefusedError as error:  # the kubelet refreshes the volume anyway, within about a minute
             logger.warning("Pod %s cannot be annotated (HTTP status %d)", pod["metadata"]["name"], error.status)
             return
-        if touched is not None:
-            self._cache.put("pods", touched)
+        if annotated is not None:
+            self._cache.put("pods", annotated)
 
     # --- removing -----------------------------------------------------------------------------------------------------
 
     async def remove_unused(self, namespace: str, apps: Iterable[str]) -> float | None:
-        """Remove Secrets of other apps, some time after the last pod has gone: it may come back. Seconds until the next
-        is due."""
+        """Delete the Secrets of other apps once their grace period is over; return the seconds until the next is due.
+
+        The grace period begins when the last pod has gone: the app may come back.
+        """
         used = {secret_name(app) for app in apps}
         pauses = []
         for secret in self._cache.own_secrets(namespace):
@@ -220,11 +225,11 @@ class Deliverer:
         return min(pauses, default=None)
 
     async def _remove(self, secret: Manifest) -> float | None:
-        """Remove it as it was seen; seconds until the next attempt where that fails."""
+        """Delete a Secret in the version that was read; return the seconds until the next attempt if that fails."""
         name, namespace = secret["metadata"]["name"], secret["metadata"]["namespace"]
         try:
             if not await self._api.delete_secret(secret):
-                return _CONFLICT_PAUSE  # somebody has changed it, which a watch tells of
+                return _CONFLICT_PAUSE  # it was changed, which a watch reports
         except ApiRefusedError as error:
             logger.warning("Secret %s/%s cannot be removed (HTTP status %d)", namespace, name, error.status)
             return _DELETION_PAUSE
@@ -234,5 +239,5 @@ class Deliverer:
 
 
 def _is_altered(wanted: Manifest, written: Manifest) -> bool:
-    """Whether the API server has made something else of what was sent to it."""
+    """Whether the API server stored something other than what was sent."""
     return differs(wanted, trimmed_secret(written))

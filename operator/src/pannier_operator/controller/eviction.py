@@ -1,4 +1,4 @@
-"""Which pods that miss their sidecar may be evicted: those that somebody makes anew, and so many in a minute. Pure."""
+"""Which missed pods may be evicted: those that a controller replaces, at a limited rate. Pure."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ _NOT_RECREATED: Final = ("", "Node")
 
 
 class EvictionRate:
-    """So many evictions in any minute."""
+    """A limit of evictions in any minute."""
 
     def __init__(self, maximum: int):
         self._maximum = maximum
         self._times: deque[float] = deque()
 
     def allows(self, now: float) -> bool:
-        """Whether one more is allowed at this time (seconds of any steady clock)."""
+        """Whether one more eviction is allowed at `now`, in seconds of any monotonic clock."""
         while self._times and now - self._times[0] >= _MINUTE:
             self._times.popleft()
         return len(self._times) < self._maximum
@@ -33,5 +33,5 @@ class EvictionRate:
 
 
 def is_recreated(pod: Mapping[str, Any]) -> bool:
-    """Whether the pod has an owner that replaces it. A pod of nobody's would be lost."""
+    """Whether the pod has a controller that replaces it. Without one it would be lost."""
     return owner_kind_of(pod) not in _NOT_RECREATED

@@ -1,5 +1,6 @@
-"""Pods that ask for a sidecar and have none, because no webhook answered when they were created: told of, and evicted
-where that is switched on.
+"""Pods that ask for a sidecar and have none, because no webhook answered when they were created.
+
+They are reported, and evicted if that is enabled.
 """
 
 from __future__ import annotations
@@ -29,7 +30,7 @@ _RETRY: Final = 5.0
 
 
 class MissedPods:
-    """Sees to them, namespace by namespace."""
+    """Reports and evicts them, one namespace at a time."""
 
     def __init__(
         self,
@@ -48,7 +49,9 @@ class MissedPods:
         self._reported: set[str] = set()
 
     async def handle(self, namespace: str) -> float | None:
-        """Tell of the namespace's missed pods, and evict what may be; seconds until the next attempt, if any."""
+        """Report the missed pods of a namespace, and evict those that may be; return the seconds until the next
+        attempt, if any.
+        """
         missed = {pod["metadata"]["uid"]: pod for pod in self._cache.pods(namespace) if _counts(pod)}
         if missed and await self._namespaces.misses_no_sidecars(namespace):
             return None
@@ -63,7 +66,7 @@ class MissedPods:
         return _RETRY if waiting else None
 
     def count(self) -> None:
-        """Put their number into the metrics, and forget those that have gone."""
+        """Set the gauge of missed pods, and forget those that are gone."""
         missed = {pod["metadata"]["uid"] for pod in self._cache.missed_pods() if _counts(pod)}
         self._metrics.set("missed_pods", len(missed))
         self._reported &= missed

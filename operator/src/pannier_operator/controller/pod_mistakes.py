@@ -1,6 +1,6 @@
-"""Annotations of pods that mean nothing: Events on the pod and on the workload that made it.
+"""Annotations of pods that have no effect: Events on the pod and on the workload that created it.
 
-The warning at admission went to the controller that created the pod.
+The warning at admission was sent to the controller that created the pod, where no human reads it.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 class PodMistakes:
-    """Reports them, namespace by namespace."""
+    """Reports them, one namespace at a time."""
 
     def __init__(self, api: ClusterApi, cache: ClusterCache):
         self._api = api
@@ -26,7 +26,7 @@ class PodMistakes:
         """By namespace and the uids of its pods, what Events have been written about."""
 
     async def report(self, namespace: str) -> None:
-        """Write Events for the mistakes of pods that are new, or whose mistakes are."""
+        """Create Events for pods that are new or whose mistakes have changed."""
         pods = {pod["metadata"]["uid"]: pod for pod in self._cache.pods(namespace) if pod["mistakes"]}
         before = self._reported.pop(namespace, {})
         for uid, pod in pods.items():
@@ -36,7 +36,9 @@ class PodMistakes:
             self._reported[namespace] = {uid: pod["mistakes"] for uid, pod in pods.items()}
 
     async def _report(self, pod: dict[str, Any]) -> None:
-        """An Event that is there already is not written twice, so pods of one owner make one for it."""
+        """Create the Events of one pod. One that exists is not created again, so pods of one owner cause one Event on
+        it.
+        """
         metadata = pod["metadata"]
         subjects = [{"apiVersion": "v1", "kind": "Pod", "name": metadata["name"], "uid": metadata["uid"]}]
         owner = controller_of(metadata)

@@ -1,4 +1,4 @@
-"""The Secret that shows an app its components: its name, its labels, and what is read from one that exists."""
+"""The Secret that holds an app's components: its name, its labels, and what is read from an existing one."""
 
 from __future__ import annotations
 
@@ -19,16 +19,16 @@ APP_ID_LABEL: Final = "pannier.dev/app-id"
 MANAGED_BY_LABEL: Final = "app.kubernetes.io/managed-by"
 MANAGER: Final = "pannier-operator"
 OUTLIVES_RELEASE_LABEL: Final = "pannier.dev/outlives-release"
-"""On all that stays when the chart goes: one command finds it."""
+"""On everything that stays after the chart is uninstalled: one command finds it."""
 GENERATION: Final = "pannier.dev/generation"
 """On a delivered component: the generation of the Component it was made from."""
 GENERATIONS: Final = "pannier.dev/generations"
-"""On the Secret: that of each component in it, so that nobody needs to read its data."""
+"""On the Secret: the generation of each component in it, so that its data need not be read."""
 
 
 _STAYING: Final = ("uid", "resourceVersion", "labels", "annotations", "ownerReferences", "finalizers")
 MAX_BYTES: Final = 1024 * 1024
-"""What Kubernetes lets a Secret hold, all its values together."""
+"""Kubernetes' limit for all values of a Secret together."""
 
 
 class TooLarge(NamedTuple):
@@ -36,9 +36,9 @@ class TooLarge(NamedTuple):
 
     component: str
     size: int
-    """Its bytes, those of its secrets included."""
+    """Bytes, including those of its secrets."""
     total: int
-    """The bytes of all components of the app."""
+    """Bytes of all components of the app."""
 
 
 def secret_name(app_id: str) -> str:
@@ -50,7 +50,7 @@ def labels(app_id: str) -> dict[str, str]:
 
 
 def generations_in(secret: Manifest | None) -> dict[str, int]:
-    """The components in an app's Secret and their generations; empty for a Secret that is not there or not ours."""
+    """Return the generations of the components in an app's Secret; empty if it does not exist or is not ours."""
     text = annotation_of(secret, GENERATIONS) if secret is not None else None
     try:
         found = json.loads(text) if text else {}
@@ -62,22 +62,22 @@ def generations_in(secret: Manifest | None) -> dict[str, int]:
 
 
 def with_version(manifest: Manifest, version: str, status_key: str) -> dict[str, object]:
-    """The Secret with a name for this version of it, a word that nobody has used before.
+    """Return the Secret with a new version, which is a random word.
 
-    `status_key` is a secret that it shares with the app's sidecars, the same in every version: they tell of their
-    stores to whoever knows it.
+    `status_key` is a secret that the operator shares with the app's sidecars, the same in every version: they report on
+    their stores only to callers that send it.
     """
     content = f"{version}\n{status_key}\n".encode()
     return {**manifest, "data": {**_data_of(manifest), VERSION_FILE: base64.b64encode(content).decode()}}
 
 
 def version_in(secret: Manifest) -> str:
-    """How the Secret calls this version of itself; empty where it does not."""
+    """Return the version that the Secret states; empty if it states none."""
     return _line_of_version(secret, 0)
 
 
 def status_key_in(secret: Manifest | None) -> str:
-    """The key by which its app's sidecars know the operator; empty where there is none."""
+    """Return the key by which the app's sidecars recognise the operator; empty if there is none."""
     return _line_of_version(secret, 1) if secret is not None else ""
 
 
@@ -90,10 +90,10 @@ def _line_of_version(secret: Manifest, number: int) -> str:
 
 
 def in_place_of(existing: Manifest | None, wanted: Manifest) -> dict[str, object]:
-    """What to write so that the Secret becomes the wanted one: its data is replaced as a whole.
+    """Return what to write so that the existing Secret becomes the wanted one.
 
-    Labels, annotations and the like that others have given it stay. It carries the version it was made from, so that
-    what somebody else writes meanwhile is looked at first.
+    The data is replaced as a whole. Labels, annotations and other metadata that others have added stay. It carries the
+    resourceVersion that was read, so a concurrent change causes a conflict and is read first.
     """
     if existing is None:
         return dict(wanted)
@@ -106,13 +106,13 @@ def in_place_of(existing: Manifest | None, wanted: Manifest) -> dict[str, object
 
 
 def fingerprint_of(manifest: Manifest) -> str:
-    """Stands for all that is wanted of a Secret."""
+    """Return a digest of everything that is wanted of a Secret."""
     parts = json.dumps([digests(manifest), metadata_of(manifest).get("annotations")], sort_keys=True)
     return hashlib.sha256(parts.encode()).hexdigest()
 
 
 def digests(secret: Manifest) -> dict[str, str]:
-    """The Secret's data with a digest in each place but its version's: enough to see a difference by."""
+    """Return the Secret's data with each value but the version replaced by its digest: enough to see a difference."""
     return {
         name: content if name == VERSION_FILE else hashlib.sha256(content.encode()).hexdigest()[:32]
         for name, content in _data_of(secret).items()

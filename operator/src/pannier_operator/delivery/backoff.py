@@ -1,4 +1,4 @@
-"""When an app's Secret may be written again: neither a refusal nor who changes it back is a reason to hurry. Pure."""
+"""When an app's Secret may be written again after a refusal, or after another party has changed it back. Pure."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ Key = tuple[str, str]
 
 _AFTER_REFUSAL: Final = (2.0, 4.0, 8.0, 16.0, 32.0, 60.0)
 _AFTER_WRITE: Final = (0.0, 0.0, 0.0, 2.0, 4.0, 8.0, 16.0, 30.0)
-"""Seconds until the same content may be written once more: others may change it back each time."""
+"""Seconds until the same content may be written again: another party may change it back each time."""
 _CALM: Final = 120.0
-"""Seconds after which earlier attempts count no more."""
+"""Seconds after which earlier attempts no longer count."""
 
 
 class _Attempt(NamedTuple):
@@ -34,10 +34,10 @@ class Attempts:
         self._latest: dict[Key, _Attempt] = {}
 
     def pause(self, key: Key, wanted: str, seen: str, now: float) -> float:
-        """Seconds until the Secret may be written; 0 for now.
+        """Return the seconds until the Secret may be written; 0 for now.
 
-        `wanted` stands for what it should become, `seen` for what it is: where one of them is another than at a
-        refusal, there is no need to wait.
+        `wanted` identifies the content to write, `seen` the version that exists. If either has changed since a refusal,
+        there is no need to wait.
         """
         latest = self._latest.get(key)
         if latest is None or latest.wanted != wanted or (latest.refusal is not None and latest.seen != seen):
@@ -46,18 +46,18 @@ class Attempts:
         return max(0.0, latest.at + pauses[min(latest.tries, len(pauses)) - 1] - now)
 
     def note(self, key: Key, wanted: str, seen: str, refusal: Refusal | None, now: float) -> None:
-        """It was written, or refused."""
+        """Record an attempt, which was refused if there is a refusal."""
         latest = self._latest.get(key)
         is_another = latest is None or latest.wanted != wanted or now - latest.at > _CALM
         tries = 1 if latest is None or is_another else latest.tries + 1
         self._latest[key] = _Attempt(wanted, seen, tries, now, refusal)
 
     def is_repeated(self, key: Key) -> bool:
-        """Whether the latest attempt was not the first of its kind."""
+        """Whether the latest attempt repeated an earlier one."""
         return key in self._latest and self._latest[key].tries > 1
 
     def refusal(self, key: Key) -> Refusal | None:
-        """Of the latest attempt."""
+        """Return the refusal of the latest attempt."""
         return self._latest[key].refusal if key in self._latest else None
 
     def retain(self, namespace: str, apps: Collection[str]) -> None:

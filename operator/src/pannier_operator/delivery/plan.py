@@ -1,9 +1,9 @@
 """What each app's sidecars should see, as one Secret per app. Pure.
 
-The folder that the Secret becomes holds one file for each component and, where Kubernetes Secrets are referred to, a
-secret store of its own with a JSON file beside it. An index names them all, so that nothing else is read that
-somebody might add to the Secret. References stay references: the sidecar then knows what is
-secret (it is never logged, and `{appID}` in a password is no token), and reads a cluster like a laptop.
+The folder that the Secret becomes holds a file for each component. If components refer to Kubernetes Secrets, it also
+holds a secret store for them with its JSON file. An index lists all files, so that nothing else that is added to the
+Secret is read. References stay references: the sidecar then knows which values are secret, so it never logs them and
+replaces no `{appID}` in a password, and it reads the folder on a cluster as it does on a laptop.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ Secrets = dict[str, dict[str, str]]
 
 
 class AppSecret(NamedTuple):
-    """The Secret an app should have, and what could not be put into it."""
+    """The Secret that an app should have, and what could not be put into it."""
 
     manifest: dict[str, object]
     unresolved: list[Unresolved]
@@ -39,7 +39,9 @@ class AppSecret(NamedTuple):
 
 
 def what_app_sees(app_id: str, namespace: str, components: NamespaceComponents | Iterable[Manifest]) -> list[Component]:
-    """The components that the app's sidecars should serve, by name: in scope, without errors, no conflict lost."""
+    """Return the components that the app's sidecars should serve, by name: in scope, without errors, and no conflict
+    lost.
+    """
     return [component for _, component in _visible(app_id, namespace, components)]
 
 
@@ -49,10 +51,11 @@ def secret_for(
     components: NamespaceComponents | Iterable[Manifest],
     secrets: Mapping[str, Mapping[str, bytes]],
 ) -> AppSecret:
-    """The app's Secret; one with an empty index when the app sees nothing, because its pods' volume must exist.
+    """Return the app's Secret. It has an empty index if the app sees nothing, because the pods' volume needs it to
+    exist.
 
-    `secrets` are the namespace's Secrets by name, their data decoded. A component whose reference leads nowhere is
-    delivered all the same: a sidecar refuses it with the reason, and serves on what it has served before.
+    `secrets` are the namespace's Secrets by name, their data decoded. A component with an unresolved reference is
+    delivered all the same: the sidecar refuses it with the reason, and goes on serving the version that it had.
     """
     visible = _visible(app_id, namespace, components)
     unresolved = [lack for _, component in visible for lack in unresolved_in(component, secrets)]
@@ -98,7 +101,7 @@ def _files(
 
 @lru_cache(maxsize=4096)
 def _file(component: Component, generation: int) -> bytes:
-    """The component as a file: the same for every app that sees it."""
+    """Return the component as a file, which is the same for every app that sees it."""
     store = KUBERNETES_SECRETS_STORE if references_of(component) else component.secret_store
     manifest = replace(component, scopes=(), secret_store=store).to_manifest()
     if generation:
@@ -109,13 +112,13 @@ def _file(component: Component, generation: int) -> bytes:
 
 
 def _secret_store(namespace: str) -> Component:
-    """The store that the references are looked up in: nested as secret name and key, in a file of the same folder."""
+    """Return the secret store in which references are looked up: a file of the same folder, by Secret name and key."""
     settings = (MetadataItem("secretsFile", KUBERNETES_SECRETS_FILE), MetadataItem("multiValued", "true"))
     return Component(KUBERNETES_SECRETS_STORE, "secretstores.local.file", namespace=namespace, metadata=settings)
 
 
 def _referred(visible: Sequence[tuple[Member, Component]], secrets: Mapping[str, Mapping[str, bytes]]) -> Secrets:
-    """The secrets that these components refer to, and no other."""
+    """Return the secrets that these components refer to, and no others."""
     found: Secrets = {}
     for _, component in visible:
         for _, reference in references_of(component):
@@ -132,7 +135,7 @@ def _json(content: object) -> bytes:
 def _within_limit(
     visible: list[tuple[Member, Component]], secrets: Mapping[str, Mapping[str, bytes]]
 ) -> tuple[list[tuple[Member, Component]], list[TooLarge]]:
-    """Leave out the largest until the rest fits: that is the one at fault, and the others need not suffer."""
+    """Leave out the largest components until the rest fits: they cause the overflow, and the others stay served."""
     total = _size(visible, secrets)
     chosen, left_out = list(visible), []
     if total > MAX_BYTES:

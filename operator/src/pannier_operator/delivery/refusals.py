@@ -1,6 +1,6 @@
-"""What keeps an app's Secret from being written, and what to do about it. Pure.
+"""What refuses an app's Secret, and what to do about it. Pure.
 
-The API server's own words are not repeated: an admission webhook of somebody else's may put anything into them.
+The API server's message is not repeated: another party's admission webhook can put anything into it.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ _SERVER_ERROR: Final = 500
 
 
 class Refusal(NamedTuple):
-    """Why an app's Secret is not as it should be."""
+    """Why an app's Secret could not be written."""
 
     cause: str
     """One word, for the metric."""
@@ -36,7 +36,7 @@ class Refusal(NamedTuple):
 
 
 def refusal_of_foreign(secret: Manifest) -> Refusal:
-    """A Secret has the name of an app's and is not marked as Pannier's: it is never overwritten."""
+    """Return the refusal for a Secret of the same name that is not Pannier's: it is never overwritten."""
     where = _named(metadata_of(secret))
     if _has_our_marks(secret):
         message = (
@@ -52,7 +52,7 @@ def refusal_of_foreign(secret: Manifest) -> Refusal:
 
 
 def refusal_of_write(status: int, text: str, namespace: str, name: str) -> Refusal:
-    """The API server does not write an app's Secret: what it answers."""
+    """Return the refusal for an error of the API server."""
     where = f"Secret {quoted(name)} in namespace {quoted(namespace)}"
     if found := _QUOTA.search(text):
         message = f"the quota {quoted(found[1])} allows no more, so {where} cannot be made; raise it, or make room"
@@ -65,7 +65,7 @@ def refusal_of_write(status: int, text: str, namespace: str, name: str) -> Refus
     if found := _POLICY_DENIES.search(text):
         return Refusal("Denied", f"the admission policy {quoted(found[1])} refuses {where}; {_EXEMPT}")
     if "immutable" in text:
-        # A kubelet looks at a Secret that it has found immutable no more, as long as a pod on its node mounts it.
+        # A kubelet does not read an immutable Secret again as long as a pod on its node mounts it.
         message = f"{where} is immutable; scale the app to 0, delete the Secret, which is made again then, and scale up"
         return Refusal("Immutable", message)
     if "forbidden" in text.lower() and "cannot" in text:
@@ -75,13 +75,13 @@ def refusal_of_write(status: int, text: str, namespace: str, name: str) -> Refus
 
 
 def refusal_of_changed(namespace: str, name: str) -> Refusal:
-    """What was written came back as something else."""
+    """Return the refusal for a Secret that was altered while it was written."""
     where = f"Secret {quoted(name)} in namespace {quoted(namespace)}"
     return Refusal("Altered", f"something in the cluster alters {where} as it is written, such as a webhook; {_EXEMPT}")
 
 
 def may_pass(status: int) -> bool:
-    """Whether a failed call may well succeed a moment later: nobody needs to be told of the first one."""
+    """Whether a failed call may succeed a moment later; then the first failure is not reported."""
     return status == _TOO_MANY_REQUESTS or status >= _SERVER_ERROR
 
 

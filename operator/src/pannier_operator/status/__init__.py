@@ -1,1 +1,1 @@
-"""What is said of Components and pods: conditions, readiness and Events. Pure."""
+"""What Components' statuses and Events say. Pure."""

@@ -1,4 +1,4 @@
-"""The status of a Component: what is true of it now, in conditions that say why, and in counts. Pure."""
+"""The status of a Component: conditions that give reasons, and counts of apps. Pure."""
 
 from __future__ import annotations
 
@@ -24,20 +24,20 @@ Status = dict[str, object]
 Truth = Literal["True", "False", "Unknown"]
 
 STATUS_ANNOTATION: Final = "pannier.dev/status"
-"""On Components whose definition has no status, such as Dapr's: the status as JSON."""
+"""The status as JSON, on Components whose definition has no status subresource, such as Dapr's."""
 CONDITIONS: Final = ("Accepted", "SecretsResolved", "Delivered", "Ready")
 _CONFLICTS: Final = {
     metadata_path("actorStateStore", "value"): "ActorStateStoreConflict",
     metadata_path("defaultStateStore", "value"): "DefaultStateStoreConflict",
 }
 _PASSING: Final = frozenset(("Delivering", "NotLoadedYet", "NoRunningPod"))
-"""Reasons that every change brings for a moment: no events."""
+"""Reasons that every change passes through for a moment: they cause no Events."""
 _MAX_NAMED: Final = 3
 _MAX_MESSAGE: Final = 4096
 
 
 class Finding(NamedTuple):
-    """What one condition says."""
+    """The content of one condition."""
 
     status: Truth
     reason: str
@@ -60,11 +60,11 @@ def status_of(
     reports: Mapping[str, Sequence[Report]],
     now: datetime,
 ) -> Status:
-    """The status that the Component should have.
+    """Return the status that the Component should have.
 
-    `neighbours` are the Components of its namespace (itself among them or not), `secrets` the namespace's Secrets with
-    their data decoded, `apps` the app ids that have pods there, and `reports` what the sidecar of each running pod
-    answers. `now` is when a condition that changes has changed; one that does not, keeps its time.
+    `neighbours` are the Components of its namespace, with or without itself; `secrets` the namespace's Secrets with
+    their data decoded; `apps` the apps that have pods there by id; `reports` the reports of their running pods'
+    sidecars. `now` becomes the transition time of conditions that have changed; the others keep theirs.
     """
     components = _with(component, neighbours)
     member = components.member(text_of(component, "name")) or judge_alone(component)
@@ -88,13 +88,13 @@ def differs(wanted: Status, component: Manifest) -> bool:
 
 
 def is_current(component: Manifest) -> bool:
-    """Whether its status is about what it says now."""
+    """Whether the Component's status is about its current generation."""
     status = component.get("status")
     return isinstance(status, Mapping) and status.get("observedGeneration") == generation_of(component)
 
 
 def events_between(before: object, after: Status) -> list[Event]:
-    """What to tell of a change of status: conditions that became false, and Ready when it became true."""
+    """Return the Events for a change of status: conditions that became false, and Ready if it became true."""
     events = []
     earlier = _by_type(before)
     for type_, condition in _by_type(after).items():
@@ -186,7 +186,10 @@ def _delivered(member: Member, accepted: Finding, seeing: Mapping[str, App]) -> 
 
 
 def _has_current(member: Member, app: App) -> bool:
-    """Whether the app's Secret has it as it is now. Where the Secret cannot be written, its secrets may be older."""
+    """Whether the app's Secret holds the component in its current generation.
+
+    If the Secret cannot be written, the secrets that the component refers to may be outdated in it.
+    """
     is_stale = bool(app.refusal) and member.component is not None and bool(references_of(member.component))
     return app.delivered.get(member.name) == member.generation and not is_stale
 
@@ -230,7 +233,7 @@ def _not_ready(
     seeing: Mapping[str, App],
     reports: Mapping[str, Sequence[Report]],
 ) -> Trouble | None:
-    """What keeps one app from having the component; None when all its pods have it."""
+    """Return what keeps one app from having the component ready; None if all its pods have it."""
     if not _has_current(member, seeing[app]):
         return Trouble("Delivering", "not yet in its Secret")
     if not component.is_state_store:  # sidecars report on stores; a secret store is there when its file is

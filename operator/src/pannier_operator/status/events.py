@@ -1,6 +1,6 @@
-"""Events, for `kubectl describe`: of what changes in a Component, and of pods that miss their sidecar. Pure.
+"""Events, for `kubectl describe`: changes of Components, and pods without their sidecar. Pure.
 
-An Event's name follows from what it says, so saying it twice, by whichever replica, makes one Event.
+An Event's name is derived from its content, so creating it twice, by whichever replica, makes one Event.
 """
 
 from __future__ import annotations
@@ -20,13 +20,13 @@ EVICTED: Final = "EvictedForSidecar"
 MISTAKE: Final = "AnnotationWithoutEffect"
 _REPORTER: Final = "pannier-operator"
 _MAX_MESSAGE: Final = 1024
-"""What Kubernetes takes."""
+"""Kubernetes' limit for the message."""
 _MAX_NAME_LENGTH: Final = 200
-"""Of the object's name in the Event's, which may have 253 characters."""
+"""Characters of the object's name in the Event's: its limit is 253."""
 
 
 def event_of_component(component: Mapping[str, Any], event: Event, status: Mapping[str, Any], now: datetime) -> Any:
-    """Once for each transition: the same trouble at another time is another Event."""
+    """Return an Event for one transition: the same trouble at another time is another Event."""
     about = {"apiVersion": "dapr.io/v1alpha1", "kind": "Component", **_reference(component)}
     times = [each["lastTransitionTime"] for each in status["conditions"] if each["reason"] == event.reason]
     return _event(about, event.type, event.reason, event.message, now, distinct=max(times, default=""))
@@ -34,8 +34,8 @@ def event_of_component(component: Mapping[str, Any], event: Event, status: Mappi
 
 def event_of_missed_pod(pod: Mapping[str, Any], now: datetime) -> Any:
     message = (
-        "the annotation dapr.io/enabled asks for a sidecar and the pod has none, because Pannier could not be asked "
-        "when it was created; delete the pod, so that its owner makes it anew"
+        "the annotation dapr.io/enabled asks for a sidecar and the pod has none, because Pannier's webhook could not "
+        "be reached when it was created; delete the pod, so that its owner creates it again"
     )
     return _event({"apiVersion": "v1", "kind": "Pod", **_reference(pod)}, "Warning", MISSED, message, now)
 
@@ -45,12 +45,12 @@ def event_of_undelivered_pod(pod: Mapping[str, Any], why: str, now: datetime) ->
 
 
 def event_of_eviction(pod: Mapping[str, Any], now: datetime) -> Any:
-    message = "evicted, so that its owner makes it anew with the sidecar that it asks for"
+    message = "evicted, so that its owner creates it again with the sidecar that it asks for"
     return _event({"apiVersion": "v1", "kind": "Pod", **_reference(pod)}, "Normal", EVICTED, message, now)
 
 
 def event_of_mistake(about: Mapping[str, Any], namespace: str, mistake: str, now: datetime) -> Any:
-    """`about` is a pod's reference or that of an owner: apiVersion, kind, name and uid."""
+    """Return an Event about the object with this reference: apiVersion, kind, name and uid, of a pod or an owner."""
     reference = {key: str(about[key]) for key in ("apiVersion", "kind", "name", "uid")}
     return _event({**reference, "namespace": namespace}, "Warning", MISTAKE, mistake, now)
 

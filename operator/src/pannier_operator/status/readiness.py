@@ -1,4 +1,4 @@
-"""What sidecars say of their stores (`GET /v1.0/healthz?verbose`), and what that means for an app. Pure."""
+"""What sidecars report on their stores (`GET /v1.0/healthz?verbose`), and what it means for an app. Pure."""
 
 from __future__ import annotations
 
@@ -27,13 +27,13 @@ _MAX_REASON: Final = 400
 
 @dataclass(frozen=True, slots=True)
 class App:
-    """An app that has pods in the namespace: what its Secret holds, as `app_secret.generations_in` reads it."""
+    """An app that has pods in the namespace. `delivered` are the generations in its Secret."""
 
     delivered: Mapping[str, int] = field(default_factory=dict)
     too_large: Collection[TooLarge] = ()
-    """What did not fit into its Secret."""
+    """The components that did not fit into its Secret."""
     refusal: str = ""
-    """Why its Secret cannot be made what it should be, and what to do; empty where nothing keeps it."""
+    """What refuses its Secret, and what to do; empty if nothing does."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,28 +46,28 @@ class StoreReport:
 
 
 _store_report: Final = lru_cache(maxsize=1024)(StoreReport)
-"""Thousands of pods say the same."""
+"""Shared, because thousands of pods report the same."""
 
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """What one running pod's sidecar answers. `stores` is None when there was no answer; `trouble` says why."""
+    """The report of one running pod's sidecar. Without an answer `stores` is None, and `trouble` says why."""
 
     pod: str
     stores: Mapping[str, StoreReport] | None = None
     trouble: str = ""
     version: str = ""
-    """Of the components that the sidecar has read last; empty when it does not say."""
+    """The version of the components that the sidecar has read last; empty if it reports none."""
 
     def has_read(self, version: str) -> bool:
-        """Whether nothing speaks against it: a sidecar that names no version may have read any."""
+        """Whether the sidecar has read this version. One that reports no version is assumed to have."""
         return self.version in ("", version)
 
     @classmethod
     def read(cls, pod: str, answer: object) -> Report:
-        """The report in the JSON of a health answer.
+        """Return the report in a health answer.
 
-        A sidecar that has not read the key to it yet names no stores: as good as not having read them.
+        A sidecar that has not read the status key yet names no stores, which is the same as not having loaded them.
         """
         stores = answer.get("stores") if isinstance(answer, Mapping) else None
         if stores is None and isinstance(answer, Mapping) and "componentsVersion" in answer:
@@ -81,7 +81,8 @@ class Report:
                 for name, each in stores.items()
                 if isinstance(each, Mapping)
             },
-            # Sidecars from before the file had a second line tell all of it: they run on when the operator is upgraded.
+            # Older sidecars, which keep running when the operator is upgraded, report the whole file: since then it
+            # has a second line, the status key.
             version=str(answer.get("componentsVersion") or "").partition("\n")[0],
         )
 
@@ -95,12 +96,12 @@ class Trouble:
 
     @property
     def rank(self) -> int:
-        """The lower, the more it says about the component itself."""
+        """The lower the rank, the more the trouble says about the component itself."""
         return _RANKS.index(self.reason)
 
 
 def trouble_of(component: str, reports: Sequence[Report]) -> Trouble | None:
-    """What keeps an app from having the component ready; None when all its running pods have it."""
+    """Return what keeps an app from having the component ready; None if all its running pods have it."""
     if not reports:
         return Trouble("NoRunningPod", "none of its pods runs yet")
     troubles = [found for report in reports if (found := _trouble_in(component, report)) is not None]
