@@ -57,15 +57,15 @@ class Caller(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         data = self._rest + data
         at = 0
-        while len(data) - at >= frames.HEAD_SIZE:
-            upper, lower, kind, flags, _ = frames.read_head(data, at)
-            end = at + frames.HEAD_SIZE + (upper << 8 | lower)
+        while len(data) - at >= frames.HEADER_SIZE:
+            upper, lower, kind, flags, _ = frames.read_header(data, at)
+            end = at + frames.HEADER_SIZE + (upper << 8 | lower)
             if len(data) < end:
                 break
             if kind == frames.SETTINGS and not flags & frames.ACK:
                 self._write(frames.frame(frames.SETTINGS, frames.ACK, 0))
             elif kind == frames.HEADERS:
-                fields: Any = self._decoder.decode(data[at + frames.HEAD_SIZE : end])
+                fields: Any = self._decoder.decode(data[at + frames.HEADER_SIZE : end])
                 if flags & frames.END_STREAM:
                     self.errors += ("grpc-status", "0") not in fields
                     self.done += 1

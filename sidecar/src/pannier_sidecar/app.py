@@ -12,8 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from pannier_sidecar import __version__
 from pannier_sidecar.access import AccessControl
-from pannier_sidecar.grpc_api.lane import Lane as GrpcLane
-from pannier_sidecar.grpc_api.lane import Lanes as GrpcLanes
+from pannier_sidecar.grpc_api.connection import GrpcConnection, GrpcListener
 from pannier_sidecar.grpc_api.limits import Limits as GrpcLimits
 from pannier_sidecar.grpc_api.served import serve
 from pannier_sidecar.grpc_api.services import guarded as guarded_grpc
@@ -42,7 +41,7 @@ from pannier_sidecar.state.service import StateService
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Coroutine, Sequence
 
-    from pannier_sidecar.grpc_api.lane import Method
+    from pannier_sidecar.grpc_api.connection import Method
     from pannier_sidecar.http_api.messages import Call
     from pannier_sidecar.listening import Listeners
     from pannier_sidecar.loading.folder import FolderWatch, Reading
@@ -228,8 +227,8 @@ class Sidecar:
         if _is_on_ports(self._listeners.grpc):
             # A browser cannot speak HTTP/2 without TLS. What a client calls its server may be any word of its own.
             find = guarded_grpc(find, access_control(settings, is_exposed=True))
-        lanes = GrpcLanes(find, _grpc_limits(settings.limits), self._service.pace, budget=self._budget)
-        await self._server.serve(self._listeners.grpc, lanes, lambda: GrpcLane(lanes))
+        listener = GrpcListener(find, _grpc_limits(settings.limits), self._service.pace, budget=self._budget)
+        await self._server.serve(self._listeners.grpc, listener, lambda: GrpcConnection(listener))
 
     def _guarded(self, sockets: Sequence[socket.socket], answer: HttpAnswer) -> HttpAnswer:
         """Answer no pages of other sites. They reach ports, but no Unix socket."""
@@ -267,7 +266,7 @@ def _is_on_ports(sockets: Sequence[socket.socket]) -> bool:
 
 
 def _http_limits(limits: LimitSettings) -> HttpLimits:
-    return HttpLimits(body=limits.max_body_size, head=limits.read_buffer_size)
+    return HttpLimits(body=limits.max_body_size, header_section=limits.read_buffer_size)
 
 
 def _grpc_limits(limits: LimitSettings) -> GrpcLimits:

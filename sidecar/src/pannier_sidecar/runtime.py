@@ -1,4 +1,4 @@
-"""What the heads need to know of the process around them: who it is, how its components are, how to stop it."""
+"""What the front ends need to know of the process around them: who it is, how its components are, how to stop it."""
 
 from __future__ import annotations
 

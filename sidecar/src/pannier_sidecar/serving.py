@@ -1,4 +1,4 @@
-"""Connections being served, whatever they speak: a clock for their time limits, and a graceful end."""
+"""Listeners and their connections, of either protocol: a clock for time limits, a budget, and a graceful end."""
 
 from __future__ import annotations
 
@@ -19,34 +19,35 @@ if TYPE_CHECKING:
 TICK_S = 1.0
 DEFAULT_BUDGET: Final = 64 * 1024 * 1024
 SPARE: Final = 16
-"""What part of the budget is free after clients have been given up."""
+"""Fraction of the budget (1/16) that is free after clients have been given up."""
 STEP: Final = 64
-"""By what part of the budget it must change before connections are weighed again that had nothing to give up."""
+"""Fraction of the budget (1/64) by which `held` must change before connections are weighed again in vain."""
 MADE_AT_ONCE: Final = 1 / 64
 """Share of waiting connections that are closed together: looking for them takes a millisecond among thousands."""
 ACCEPTING_S = 0.02
-"""At the end, for connections that the system has taken and the loop has not: closing the listener would reset them."""
+"""Seconds at the end to accept connections that the kernel has queued: closing the socket would reset them."""
 ONE_TURN_S: Final = 0.001
 """A timer set by another timer runs after the loop has asked the sockets: a loop that is late runs its timers first."""
 
 
 class Connection(Protocol):
-    """One connection, as far as the server deals with it."""
+    """What the server needs of a connection, of either protocol."""
 
     def weight(self, now: float) -> float:
-        """How much it makes us hold by being slow: bytes that wait for the client, times the seconds that they do."""
+        """Return how much it makes us hold by being slow: bytes that wait for the client, times seconds of waiting."""
 
     def give_up(self, excess: int) -> None:
         """Let go of what waits for the client, the heaviest first, until `excess` bytes are free or none waits."""
 
     def waits(self) -> tuple[float, int] | None:
-        """Return since when the client is waited for, with a request or the rest of one, and the number of its arrival.
+        """Return since when the connection waits for a request or the rest of one, and its number in order of arrival.
 
-        None: the sidecar is at work for it, or closes it. The number matters because the clock is set once a second.
+        None: a request is being answered, or the connection closed. The number breaks ties: the clock is set once a
+        second.
         """
 
     def make_way(self) -> None:
-        """Close the connection, which waits for its client, in favour of another one."""
+        """Close the connection, which waits for its client, to make room for another one."""
 
     def sweep(self) -> None:
         """End what has been in one state for too long. Called once a second."""
@@ -65,35 +66,35 @@ class Budget:
     """Bytes that all clients together make the sidecar hold, over all ports and protocols.
 
     They are what has been received and is not answered yet, what answers are being made of, and what clients have not
-    taken of their answers. Who changes `held` calls `relieve` when it is over the limit.
+    taken of their answers. Code that raises `held` over the limit calls `relieve`.
     """
 
-    __slots__ = ("_fruitless_at", "arrivals", "connections", "groups", "held", "limit")
+    __slots__ = ("_fruitless_at", "arrivals", "connections", "held", "limit", "listeners")
 
     def __init__(self, limit: int, connections: int = sys.maxsize):
         self.limit = limit
         self.connections = connections
-        """Most of them, on all listeners together: the stores need files too."""
+        """Maximum on all listeners together: stores need file descriptors too."""
         self.arrivals = 0
         """Connections so far."""
         self.held = 0
         self._fruitless_at: int | None = None
-        """What was held after the last weighing that did not free enough."""
-        self.groups: list[Connections[Any]] = []
-        """The connections of each listener."""
+        """`held` after the last weighing that did not free enough."""
+        self.listeners: list[Listener[Any]] = []
+        """All that share this budget."""
 
     def relieve(self) -> None:
-        """Give up what waits for clients until the rest fits; first where most has waited for longest.
+        """Give up what waits for clients until the rest fits, starting where most bytes have waited for longest.
 
-        To weigh thousands of connections takes milliseconds. So a bit more is freed than is needed, and where nothing
-        waits for clients that could be, they are weighed again only when what is held has changed noticeably. Otherwise
-        each small request would cost that time while the budget is used up.
+        To weigh thousands of connections takes milliseconds, which each small request would cost while the budget is
+        used up. So more is freed than is needed; and if too little could be freed, connections are weighed again only
+        after `held` has changed by a noticeable part of the limit.
         """
         if self._fruitless_at is not None and abs(self.held - self._fruitless_at) < self.limit // STEP:
             return
         enough = self.limit - self.limit // SPARE
         now = monotonic()
-        weighed = [(connection.weight(now), connection) for group in self.groups for connection in group.open]
+        weighed = [(connection.weight(now), connection) for listener in self.listeners for connection in listener.open]
         weighed.sort(key=lambda pair: pair[0], reverse=True)
         for weight, connection in weighed:
             excess = self.held - enough
@@ -114,7 +115,7 @@ def time_to_take(size: int, stalled: float) -> float:
 
 
 @dataclass(slots=True, eq=False)
-class Connections(Generic[AnyConnection]):
+class Listener(Generic[AnyConnection]):
     """What all connections of a listener share."""
 
     budget: Budget = field(default_factory=lambda: Budget(DEFAULT_BUDGET), kw_only=True)
@@ -135,28 +136,28 @@ class Connections(Generic[AnyConnection]):
         """Set the clock."""
         self.now = now
 
-    def find_room(self, most: int) -> bool:
-        """Say whether one more connection can be taken, where a listener has so many at the most.
+    def find_room(self, max_connections: int) -> bool:
+        """Say whether one more connection can be taken, where a listener has at most `max_connections`.
 
-        To make room, connections are closed that wait for their clients, the longest waiting first. So idle ones keep
-        nobody out. A new one, whose request is about to be read, must not go before those that a flood has begun.
+        To make room, close connections that wait for their clients, the longest waiting first, so that idle ones keep
+        no client out. A new one, whose request is about to be read, must not be closed before those of a flood.
         """
         budget = self.budget
         budget.arrivals += 1
-        if len(self.open) >= most:
-            groups: list[Connections[Any]] = [self]
-        elif sum(len(group.open) for group in budget.groups) >= budget.connections:
-            groups = budget.groups
+        if len(self.open) >= max_connections:
+            listeners: list[Listener[Any]] = [self]
+        elif sum(len(listener.open) for listener in budget.listeners) >= budget.connections:
+            listeners = budget.listeners
         else:
             return True
-        opened = (connection for group in groups for connection in group.open)
+        opened = (connection for listener in listeners for connection in listener.open)
         waiting = [(how, connection) for connection in opened if (how := connection.waits()) is not None]
         for _, connection in nsmallest(1 + int(len(waiting) * MADE_AT_ONCE), waiting, key=itemgetter(0)):
             connection.make_way()
         return bool(waiting)
 
     def lost(self, connection: AnyConnection) -> None:
-        """Take note that a connection is gone."""
+        """Remove a connection that is closed."""
         self.open.discard(connection)
         if self.is_draining and not self.open:
             self.all_closed.set()
@@ -166,51 +167,50 @@ class Server:
     """Serves any number of listeners, with one clock and one end."""
 
     def __init__(self) -> None:
-        self.groups: list[Connections[Any]] = []
-        """The connections of each listener."""
+        self.listeners: list[Listener[Any]] = []
         self._bound: list[socket.socket] = []
-        self._listeners: list[asyncio.AbstractServer] = []
+        self._servers: list[asyncio.AbstractServer] = []
         self._tick: asyncio.TimerHandle | None = None
 
     async def serve(
         self,
         sockets: Iterable[socket.socket],
-        connections: Connections[Any],
+        listener: Listener[Any],
         make: Callable[[], asyncio.Protocol],
     ) -> None:
-        """Serve bound sockets (TCP or Unix) with protocols that `make` makes and that enter `connections`."""
-        connections.tick(self.groups[0].now if self.groups else monotonic())
-        self.groups.append(connections)
-        connections.budget.groups.append(connections)
+        """Serve bound sockets (TCP or Unix) with protocols that `make` makes and that enter `listener.open`."""
+        listener.tick(self.listeners[0].now if self.listeners else monotonic())
+        self.listeners.append(listener)
+        listener.budget.listeners.append(listener)
         loop = asyncio.get_running_loop()
         for bound in sockets:
             self._bound.append(bound)
             listen = loop.create_unix_server if bound.family == socket.AF_UNIX else loop.create_server
-            self._listeners.append(await listen(make, sock=bound, backlog=1024))
+            self._servers.append(await listen(make, sock=bound, backlog=1024))
         if self._tick is None:
             self._on_tick()
 
     async def stop(self, grace_s: float) -> None:
-        """Take no more connections, let calls in flight end, at most `grace_s` seconds, then close what is left."""
-        for group in self.groups:
-            group.is_draining = True
-            for connection in list(group.open):
+        """Accept no more connections, wait up to `grace_s` seconds for calls in flight, then close what is left."""
+        for listener in self.listeners:
+            listener.is_draining = True
+            for connection in list(listener.open):
                 connection.drain()
         if grace_s:
             take_no_more(self._bound)
             await asyncio.sleep(ACCEPTING_S)
             await asyncio.sleep(ONE_TURN_S)
-        for listener in self._listeners:
-            listener.close()
+        for server in self._servers:
+            server.close()
         try:
             async with asyncio.timeout(grace_s):
-                for group in self.groups:
-                    while group.open:
-                        group.all_closed.clear()
-                        await group.all_closed.wait()
+                for listener in self.listeners:
+                    while listener.open:
+                        listener.all_closed.clear()
+                        await listener.all_closed.wait()
         except TimeoutError:
-            for group in self.groups:
-                for connection in list(group.open):
+            for listener in self.listeners:
+                for connection in list(listener.open):
                     connection.abort()
         if self._tick is not None:
             self._tick.cancel()
@@ -218,7 +218,7 @@ class Server:
     def _on_tick(self) -> None:
         self._tick = asyncio.get_running_loop().call_later(TICK_S, self._on_tick)
         now = monotonic()  # one time for all: what waits on one listener is compared with what waits on another
-        for group in self.groups:
-            group.tick(now)
-            for connection in list(group.open):
+        for listener in self.listeners:
+            listener.tick(now)
+            for connection in list(listener.open):
                 connection.sweep()

@@ -1,4 +1,4 @@
-"""The gRPC head on a port of its own, in this process, and a client that speaks frames: for tests of the wire."""
+"""The gRPC front end on a port of its own, in this process, and a client that speaks frames: for tests of the wire."""
 
 import asyncio
 import struct
@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 import hpack
 
 from pannier_sidecar.grpc_api import frames, messages
-from pannier_sidecar.grpc_api.lane import Lane, Lanes
+from pannier_sidecar.grpc_api.connection import GrpcConnection, GrpcListener
 from pannier_sidecar.grpc_api.limits import Limits
 from pannier_sidecar.grpc_api.served import serve
 from pannier_sidecar.grpc_api.wire import encode
@@ -165,7 +165,7 @@ class Serving:
     """A listening server and how it is doing inside."""
 
     server: Server
-    lanes: Lanes
+    listener: GrpcListener
     runtime: Runtime
     port: int
     clients: list[Client] = field(default_factory=list)
@@ -186,8 +186,8 @@ class Serving:
         """Nothing is left once all clients have gone."""
         for client in self.clients:
             await client.close()
-        await self.until(lambda: not self.lanes.open, "no connection")
-        assert self.lanes.held == 0
+        await self.until(lambda: not self.listener.open, "no connection")
+        assert self.listener.held == 0
 
 
 @asynccontextmanager
@@ -210,10 +210,13 @@ async def serving(
     service = StateService(Directory("app", [served] if is_configured else []), Unobserved())
     runtime = Runtime("app", "1.0.0", is_loaded=True)
     services = serve(service, runtime, token, is_exact=is_exact)
-    lanes, server = Lanes(services.find, limits or Limits(), service.pace, budget=budget or Budget(2**26)), Server()
+    listener, server = (
+        GrpcListener(services.find, limits or Limits(), service.pace, budget=budget or Budget(2**26)),
+        Server(),
+    )
     bound = bind_port(0, ["127.0.0.1"], "--grpc-port")
-    await server.serve(bound, lanes, lambda: Lane(lanes))
-    found = Serving(server, lanes, runtime, port_of(bound) or 0)
+    await server.serve(bound, listener, lambda: GrpcConnection(listener))
+    found = Serving(server, listener, runtime, port_of(bound) or 0)
     try:
         yield found
         await found.at_rest()

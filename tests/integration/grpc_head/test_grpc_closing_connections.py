@@ -36,14 +36,14 @@ async def test_a_connection_that_is_being_closed_ends_in_time(fast_clock: None, 
         writer = await here.connect()
         assert (await writer.ask(SAVE, save("k", b"v" * 15_000))).status == 0
         await writer.close()
-        await here.until(lambda: not here.lanes.open, "no connection")
+        await here.until(lambda: not here.listener.open, "no connection")
         client = await connect_without_reading(here)
-        await here.until(lambda: len(here.lanes.open) == 1, "the connection")
-        (lane,) = here.lanes.open
-        while not lane._transport.get_write_buffer_size():
+        await here.until(lambda: len(here.listener.open) == 1, "the connection")
+        (connection,) = here.listener.open
+        while not connection._transport.get_write_buffer_size():
             client.call(GET, get("k"))
             await asyncio.sleep(0.001)
-        assert lane._transport.get_write_buffer_size() < 64 * 1024, "else writing would be paused, which has a limit"
+        assert connection._transport.get_write_buffer_size() < 64 * 1024, "else writing would be paused"
         ENDS[how](client)
-        await here.until(lambda: not here.lanes.open, "its end")
+        await here.until(lambda: not here.listener.open, "its end")
         await is_well(here)

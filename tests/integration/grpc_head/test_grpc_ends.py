@@ -50,7 +50,7 @@ async def test_streams_over_the_limit_are_refused_for_another_try() -> None:
 
 
 def at_rest(here: Serving) -> int:
-    return sum(lane.waits() is not None for lane in here.lanes.open)
+    return sum(connection.waits() is not None for connection in here.listener.open)
 
 
 async def test_the_connection_that_has_waited_longest_gives_way() -> None:
@@ -77,7 +77,7 @@ async def test_a_drain_lets_calls_end_and_takes_no_more() -> None:
         watcher = await here.connect()
         watch = watcher.begin("Watch", service="grpc.health.v1.Health")
         watcher.send(data(watch, framed(b"")))
-        await here.until(lambda: len(here.lanes.open) == 3, "open")
+        await here.until(lambda: len(here.listener.open) == 3, "open")
         stream = client.call(GET, get("slow"))
         async with asyncio.timeout(20):
             await store.begun.wait()

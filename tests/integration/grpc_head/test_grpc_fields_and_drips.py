@@ -79,7 +79,7 @@ HEADERS = frames.frame(frames.HEADERS, 0, 1, block())
 DRIPS = {
     "CONTINUATION frames": (HEADERS, frames.frame(frames.CONTINUATION, 0, 1, literal(b"a", b"b"))),
     "empty CONTINUATION frames": (HEADERS, frames.frame(frames.CONTINUATION, 0, 1, b"")),
-    "a frame": (frames.head(4000, frames.HEADERS, frames.END_HEADERS, 1), b"\0"),
+    "a frame": (frames.header(4000, frames.HEADERS, frames.END_HEADERS, 1), b"\0"),
     "DATA frames": (
         frames.frame(frames.HEADERS, frames.END_HEADERS, 1, block()),
         frames.frame(frames.DATA, 0, 1, b"\0"),
@@ -117,6 +117,6 @@ async def test_a_greeting_that_drips_is_not_waited_for(fast_clock: None, greetin
             for byte in greeting[:30]:
                 client.send(bytes([byte]))
                 await asyncio.sleep(0.05)
-                if not here.lanes.open:
+                if not here.listener.open:
                     break
-        assert not here.lanes.open
+        assert not here.listener.open

@@ -40,7 +40,7 @@ async def test_a_flood_of_frames_that_carry_nothing_is_ended(flood: bytes) -> No
         client = await here.connect()
         client.begin(SAVE)
         assert await flooded(here, client, flood * 100) in (ErrorCode.ENHANCE_YOUR_CALM, None)
-        await here.until(lambda: not here.lanes.open, "end")
+        await here.until(lambda: not here.listener.open, "end")
         await is_well(here)
 
 
@@ -49,7 +49,7 @@ async def test_endless_header_blocks_are_ended() -> None:
         client = await here.connect()
         client.send(frames.frame(frames.HEADERS, 0, 1, b"\x82"))
         await flooded(here, client, frames.frame(frames.CONTINUATION, 0, 1, b"\x82" * 1000))
-        await here.until(lambda: not here.lanes.open, "end")
+        await here.until(lambda: not here.listener.open, "end")
         await is_well(here)
 
 
@@ -101,5 +101,5 @@ async def test_a_thousand_connections_come_and_go() -> None:
                     client.begin(SAVE)
                 client.writer.transport.abort()
         here.clients.clear()
-        await here.until(lambda: not here.lanes.open, "end")
+        await here.until(lambda: not here.listener.open, "end")
         await is_well(here)

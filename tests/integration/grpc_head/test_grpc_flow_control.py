@@ -74,5 +74,5 @@ async def test_a_client_that_never_reads_is_let_go(fast_clock: None) -> None:
         await client.ask(SAVE, save("k", b"v" * 3_000_000))
         for _ in range(20):
             client.call(GET, get("k"))
-        await here.until(lambda: not here.lanes.open, "end")
+        await here.until(lambda: not here.listener.open, "end")
         await is_well(here)

@@ -40,7 +40,7 @@ async def test_requests_end_with_a_status(extra: tuple[tuple[str, str], ...], co
             assert answer.reset == ErrorCode.PROTOCOL_ERROR
         else:
             assert answer.status == status, answer
-        assert here.lanes.held == 0
+        assert here.listener.held == 0
         assert (await client.ask(GET, get("k"))).status == 0
 
 
@@ -77,7 +77,7 @@ async def test_a_request_that_arrives_by_half_is_given_up(fast_clock: None, cont
         if content:
             client.send(data(stream, content, is_last=False))
         assert (await client.answer(stream)).status == 1
-        assert here.lanes.held == 0
+        assert here.listener.held == 0
         assert (await client.ask(GET, get("k"))).status == 0
 
 
@@ -94,7 +94,7 @@ async def test_requests_of_all_clients_together_have_a_limit_and_the_slowest_is_
         first, second = await here.connect(), await here.connect()
         stream = first.begin(SAVE)
         first.send(data(stream, framed(b"x" * 90_000)[:-1], is_last=False))
-        await here.until(lambda: here.lanes.held > 80_000, "held")
+        await here.until(lambda: here.listener.held > 80_000, "held")
         assert (await second.ask(SAVE, save("k", b"x" * 30_000))).status == 0
         assert (await first.answer(stream)).status == 8
         assert len((await second.ask(GET, get("k"))).data) > 30_000

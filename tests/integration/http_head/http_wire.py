@@ -1,4 +1,4 @@
-"""The HTTP head on a port of its own, in this process, and a client that speaks bytes: for tests of the wire itself."""
+"""The HTTP front end on a port of its own, in this process, and a client that sends bytes, to test the protocol."""
 
 import asyncio
 import socket
@@ -8,7 +8,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
 from pannier_sidecar.http_api.calls import HttpApi
-from pannier_sidecar.http_api.lane import Lanes
+from pannier_sidecar.http_api.connection import HttpListener
 from pannier_sidecar.http_api.limits import Limits
 from pannier_sidecar.http_api.messages import Answer, Call
 from pannier_sidecar.http_api.profiles import PROFILES
@@ -121,8 +121,8 @@ class Serving:
     wires: list[Wire] = field(default_factory=list)
 
     @property
-    def lanes(self) -> Lanes:
-        return self.server.groups[0]
+    def listener(self) -> HttpListener:
+        return self.server.listeners[0]
 
     async def connect(self, *, receive_buffer: int | None = None) -> Wire:
         sock = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
@@ -168,8 +168,8 @@ async def serving(
     finally:
         await here.hang_up()
         await server.stop(PATIENCE_S)
-        assert not here.lanes.open, "a connection was left"
-        assert here.lanes.held == 0, "bytes of a body are still counted"
+        assert not here.listener.open, "a connection was left"
+        assert here.listener.held == 0, "bytes of a body are still counted"
 
 
 async def until(condition: Callable[[], bool], what: str) -> None:

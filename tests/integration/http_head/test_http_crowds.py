@@ -14,14 +14,14 @@ async def test_every_upload_is_answered_however_many_are_given_up() -> None:
     async with serving(budget=Budget(60_000)) as here:
         for _ in range(10):
             whole, torn = [await here.connect() for _ in range(2)]
-            await until(lambda: len(here.lanes.open) == 2, "the connections")
+            await until(lambda: len(here.listener.open) == 2, "the connections")
             whole.writer.write(save(json.dumps([{"key": "k", "value": "x" * 45_000}])))
             torn.writer.write(save(b"x" * 40_000)[:-1])
             time.sleep(0.02)  # so that the server reads both before it begins to answer
             assert (await whole.answer()).status in (201, 503)
             torn.abort()
             await whole.close()
-            await until(lambda: not here.lanes.open, "their end")
+            await until(lambda: not here.listener.open, "their end")
 
 
 async def test_what_follows_a_connect_is_no_request() -> None:

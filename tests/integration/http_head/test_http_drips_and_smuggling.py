@@ -26,15 +26,15 @@ async def test_no_drip_outlives_the_time_for_a_request(fast_clock: None, name: s
     async with serving(limits=Limits(receiving=0.3, idle=60.0, lingering=0.3)) as here:
         wire = await here.connect()
         await wire.send(beginning)
-        await until(lambda: len(here.lanes.open) == 1, "the connection")
+        await until(lambda: len(here.listener.open) == 1, "the connection")
         async with asyncio.timeout(15.0):
-            while here.lanes.open:
+            while here.listener.open:
                 try:
                     await wire.send(drop)
                 except ConnectionError:
                     break
                 await asyncio.sleep(0.02)
-        await until(lambda: not here.lanes.open, "its end")
+        await until(lambda: not here.listener.open, "its end")
         other = await here.connect()
         assert (await other.ask(get("/v1.0/healthz"))).status == 204
 

@@ -60,8 +60,8 @@ async def test_a_client_that_leaves_in_the_middle_of_a_call_harms_nobody() -> No
         await until(lambda: len(gate.calls) == 20, "their calls")
         for wire in here.wires:
             wire.reset()
-        await until(lambda: not here.lanes.open, "all connections gone")
-        assert here.lanes.held == 0
+        await until(lambda: not here.listener.open, "all connections gone")
+        assert here.listener.held == 0
         gate.open()
         assert (await (await here.connect()).ask(get("/"))).status == 200
 
@@ -76,7 +76,7 @@ async def test_a_client_that_closes_in_the_middle_of_a_call_is_gone_with_the_nex
         await until(lambda: len(gate.calls) == 2, "the calls")
         await here.hang_up()
         gate.open()
-        await until(lambda: not here.lanes.open, "the connection gone")
+        await until(lambda: not here.listener.open, "the connection gone")
 
 
 async def test_a_client_that_leaves_in_the_middle_of_its_answer_harms_nobody() -> None:
@@ -89,7 +89,7 @@ async def test_a_client_that_leaves_in_the_middle_of_its_answer_harms_nobody() -
             await wire.send(get("/") * 3)
             await wire.reader.readexactly(100)
             wire.abort()
-        await until(lambda: not here.lanes.open, "all connections gone")
+        await until(lambda: not here.listener.open, "all connections gone")
 
 
 async def test_a_thousand_connections_leave_nothing_behind() -> None:
@@ -102,8 +102,8 @@ async def test_a_thousand_connections_leave_nothing_behind() -> None:
                     await wire.send(beginning)
                 for wire in wires:
                     wire.abort()
-        await until(lambda: not here.lanes.open, "all connections gone")
-        assert here.lanes.held == 0
+        await until(lambda: not here.listener.open, "all connections gone")
+        assert here.listener.held == 0
         await until(lambda: len(asyncio.all_tasks()) == tasks, "all their tasks gone")
         assert await (await here.connect()).is_usable()
 
@@ -124,7 +124,7 @@ async def test_a_defect_is_answered_and_closes_its_connection_and_no_other(caplo
         assert (await bad.answer()).status == 500
         assert await bad.rest() == b""
         assert (await good.ask(get("/"))).status == 200
-        await until(lambda: len(here.lanes.open) == 1, "the broken connection gone")
+        await until(lambda: len(here.listener.open) == 1, "the broken connection gone")
     import gc
 
     gc.collect()
@@ -160,9 +160,9 @@ async def test_a_request_that_comes_while_the_sidecar_stops_is_answered_and_told
     async with serving() as here:
         used, fresh = await here.connect(), await here.connect()
         assert not (await used.ask(get("/v1.0/healthz"))).closes
-        await until(lambda: len(here.lanes.open) == 2, "both connections")
+        await until(lambda: len(here.listener.open) == 2, "both connections")
         stopping = asyncio.create_task(here.server.stop(PATIENCE_S))
-        await until(lambda: here.lanes.is_draining, "the end")
+        await until(lambda: here.listener.is_draining, "the end")
         for wire in (used, fresh):
             answer = await wire.ask(get("/v1.0/healthz"))
             assert (answer.status, answer.closes) == (204, True)
@@ -185,7 +185,7 @@ async def test_a_stop_waits_for_a_request_that_is_on_its_way() -> None:
         wire = await here.connect()
         whole = save('[{"key":"k"}]')
         await wire.send(whole[:-5])
-        await until(lambda: any(lane._in_message for lane in here.lanes.open), "its beginning")
+        await until(lambda: any(connection._in_message for connection in here.listener.open), "its beginning")
         stopping = asyncio.create_task(here.server.stop(PATIENCE_S))
         await asyncio.sleep(0.05)
         assert not stopping.done()
@@ -216,7 +216,7 @@ async def test_a_stop_does_not_wait_for_ever() -> None:
         slow, half = await here.connect(), await here.connect()
         await slow.send(get("/1"))
         await half.send(get("/1")[:-1])
-        await until(lambda: len(gate.calls) == 1 and len(here.lanes.open) == 2, "the call")
+        await until(lambda: len(gate.calls) == 1 and len(here.listener.open) == 2, "the call")
         async with asyncio.timeout(PATIENCE_S):
             await here.server.stop(0.1)
         assert await slow.rest() == await half.rest() == b""

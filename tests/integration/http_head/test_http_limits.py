@@ -14,7 +14,7 @@ from pannier_sidecar.http_api.messages import Answer, Call
 from pannier_sidecar.serving import Budget
 
 MIB = 1024 * 1024
-SMALL = Limits(body=1000, head=2000)
+SMALL = Limits(body=1000, header_section=2000)
 CHUNKED = b"POST /v1.0/state/statestore HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n"
 
 
@@ -69,7 +69,7 @@ async def test_what_comes_behind_a_refusal_is_thrown_away_and_not_kept(small: Se
         for _ in range(64):
             await wire.send(b"x" * 256 * 1024)
             await asyncio.sleep(0)
-            held = max(held, small.lanes.held)
+            held = max(held, small.listener.held)
     assert held < 1000
 
 
@@ -80,7 +80,7 @@ async def test_a_client_that_is_gone_before_its_refusal_leaves_no_traceback(smal
         wire = await small.connect()
         wire.writer.write(save(b"x" * 1001))
         wire.abort()
-    await until(lambda: not small.lanes.open, "no connection")
+    await until(lambda: not small.listener.open, "no connection")
     gc.collect()
     assert not complaints
 
@@ -91,7 +91,7 @@ async def test_chunks_are_refused_as_soon_as_they_are_too_large_together(small: 
     for _ in range(11):
         await wire.send(b"64\r\n" + b"x" * 100 + b"\r\n")
     refused(await wire.answer(), 413, "ERR_BODY_TOO_LARGE", "--max-body-size")
-    await until(lambda: small.lanes.held == 0, "what was taken of the body given back")
+    await until(lambda: small.listener.held == 0, "what was taken of the body given back")
 
 
 async def test_a_refusal_waits_for_its_turn() -> None:
@@ -124,7 +124,7 @@ async def test_bodies_of_all_connections_together_are_limited() -> None:
             await wire.send(request("POST", "/", b"x" * 900))
         await until(lambda: len(gate.calls) == 3, "three calls")
         refused(await wires[3].ask(request("POST", "/", b"x" * 900)), 503, "ERR_OVERLOADED", "3000 bytes")
-        await until(lambda: here.lanes.held == 2700, "the refused body given back")
+        await until(lambda: here.listener.held == 2700, "the refused body given back")
         gate.open()
         assert [(await wire.answer()).status for wire in wires[:3]] == [200] * 3
         assert (await (await here.connect()).ask(request("POST", "/", b"x" * 900))).status == 200
@@ -134,9 +134,9 @@ async def test_an_idle_connection_keeps_nothing_of_the_body_it_brought() -> None
     async with serving() as here:
         wire = await here.connect()
         assert (await wire.ask(save(json.dumps([{"key": "k", "value": "x" * MIB}])))).status == 201
-        assert here.lanes.held == 0
-        (lane,) = here.lanes.open
-        assert not lane._body
+        assert here.listener.held == 0
+        (connection,) = here.listener.open
+        assert not connection._body
 
 
 # --- heads ------------------------------------------------------------------------------------------------------------
@@ -253,7 +253,7 @@ async def test_an_idle_connection_is_closed(fast_clock: None) -> None:
         assert await used.is_usable()
         assert await fresh.rest() == b""
         assert await used.rest() == b""
-        await until(lambda: not here.lanes.open, "both gone")
+        await until(lambda: not here.listener.open, "both gone")
 
 
 async def test_a_client_that_takes_no_answer_is_dropped(fast_clock: None) -> None:
@@ -264,12 +264,12 @@ async def test_a_client_that_takes_no_answer_is_dropped(fast_clock: None) -> Non
         wire = await here.connect(receive_buffer=4096)
         wire.reader._limit = 1  # so that the client's own loop stops reading
         await wire.send(get("/") * 100)
-        await until(lambda: len(here.lanes.open) == 1, "the connection")
-        (lane,) = here.lanes.open
+        await until(lambda: len(here.listener.open) == 1, "the connection")
+        (connection,) = here.listener.open
         for _ in range(20):
-            assert lane._transport.get_write_buffer_size() <= 4 * MIB + 1000, "a second answer was begun"
+            assert connection._transport.get_write_buffer_size() <= 4 * MIB + 1000, "a second answer was begun"
             await asyncio.sleep(0.005)
-        await until(lambda: not here.lanes.open, "the stalled connection dropped")
+        await until(lambda: not here.listener.open, "the stalled connection dropped")
 
 
 async def test_a_client_that_takes_an_answer_bit_by_bit_is_dropped(
@@ -285,9 +285,9 @@ async def test_a_client_that_takes_an_answer_bit_by_bit_is_dropped(
         wire = await here.connect(receive_buffer=4096)
         wire.reader._limit = 1
         await wire.send(get("/"))
-        await until(lambda: here.lanes.held > 0, "the answer held")
+        await until(lambda: here.listener.held > 0, "the answer held")
         taken = 0
-        while here.lanes.open:
+        while here.listener.open:
             with suppress(ConnectionError):
                 taken += len(await wire.reader.read(4000))
             await asyncio.sleep(0.005)
@@ -299,7 +299,7 @@ async def test_the_slowest_upload_is_given_up_first() -> None:
         slow = [await here.connect() for _ in range(3)]
         for wire in slow:
             await wire.send(save(b"x" * 40_000)[:-10_001])
-        await until(lambda: here.lanes.held > 90_000, "held")
+        await until(lambda: here.listener.held > 90_000, "held")
         assert (await (await here.connect()).ask(save(json.dumps([{"key": "k", "value": "x" * 20_000}])))).status == 201
         answers = [asyncio.create_task(wire.answer()) for wire in slow]
         done, others = await asyncio.wait(answers, return_when=asyncio.FIRST_COMPLETED)
@@ -326,11 +326,11 @@ async def test_answers_that_nobody_takes_are_held_up_to_a_limit(fast_clock: None
         for wire in wires:
             wire.reader._limit = 1
             await wire.send(get("/"))
-        await until(lambda: len(here.lanes.open) < 8, "a connection dropped")
-        await until(lambda: here.lanes.held <= 3 * MIB, "the limit kept")
+        await until(lambda: len(here.listener.open) < 8, "a connection dropped")
+        await until(lambda: here.listener.held <= 3 * MIB, "the limit kept")
         for wire in wires:
             wire.writer.transport.abort()
-        await until(lambda: not here.lanes.open and here.lanes.held == 0, "all let go")
+        await until(lambda: not here.listener.open and here.listener.held == 0, "all let go")
 
 
 async def test_a_slow_client_that_does_take_its_answer_gets_all_of_it(fast_clock: None) -> None:
@@ -359,14 +359,14 @@ async def test_the_connection_that_has_waited_longest_gives_way() -> None:
             assert await one.rest() == b""
         gate.open()
         assert (await working.answer()).status == 200
-        assert len(here.lanes.open) == 3
+        assert len(here.listener.open) == 3
 
 
 async def test_connections_of_all_ports_leave_files_for_the_stores() -> None:
     async with serving(budget=Budget(MIB, connections=2)) as here:
         wires = [await here.connect() for _ in range(5)]
         assert await wires[-1].is_usable()
-        await until(lambda: len(here.lanes.open) == 2, "the others to give way")
+        await until(lambda: len(here.listener.open) == 2, "the others to give way")
 
 
 async def test_one_connection_too_many_is_told_so() -> None:
@@ -384,5 +384,5 @@ async def test_one_connection_too_many_is_told_so() -> None:
             assert (await wire.answer()).status == 200
         await wires[0].close()
         await one_too_many.close()
-        await until(lambda: len(here.lanes.open) == 2, "room for another one")
+        await until(lambda: len(here.listener.open) == 2, "room for another one")
         assert (await (await here.connect()).ask(get("/"))).status == 200

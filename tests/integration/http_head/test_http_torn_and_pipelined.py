@@ -83,14 +83,14 @@ async def test_requests_piled_up_behind_a_slow_call_are_left_in_the_network() ->
         await until(lambda: len(gate.calls) == 1, "the first call")
         for _ in range(50):
             await asyncio.sleep(0.005)
-            assert here.lanes.held < 1024 * 1024, "more is held than one read from the network can bring"
+            assert here.listener.held < 1024 * 1024, "more is held than one read from the network can bring"
         assert not sending.done()
         gate.open()
         for _ in range(400):
             assert (await wire.answer()).status == 200
         await sending
         assert len(gate.calls) == 400
-        assert here.lanes.held == 0
+        assert here.listener.held == 0
 
 
 async def test_the_head_of_a_request_behind_a_large_body_is_not_taken_for_large() -> None:

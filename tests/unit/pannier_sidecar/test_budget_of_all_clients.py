@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from pannier_sidecar.serving import Budget, Connections
+from pannier_sidecar.serving import Budget, Listener
 
 LIMIT = 1_000_000
 
@@ -35,10 +35,10 @@ class Connection:
 
 def budget_with(number: int, *, waits_for_client: bool) -> tuple[Budget, list[Connection]]:
     budget = Budget(LIMIT)
-    group: Connections[Any] = Connections(budget=budget)
-    budget.groups.append(group)
+    listener: Listener[Any] = Listener(budget=budget)
+    budget.listeners.append(listener)
     connections = [Connection(budget, waits_for_client=waits_for_client) for _ in range(number)]
-    group.open.update(connections)
+    listener.open.update(connections)
     return budget, connections
 
 

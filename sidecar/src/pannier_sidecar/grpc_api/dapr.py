@@ -17,8 +17,8 @@ from ..state.requests import (
     TransactRequest,
 )
 from . import messages
+from .connection import Method
 from .encoding import CONSISTENCY, Encoding, actor_operation, bulk_item, choice, expiry, get_response
-from .lane import Method
 from .long_messages import LongMessages
 from .messages import Empty
 from .services import unary
@@ -144,7 +144,7 @@ def methods(
     long = LongMessages(service.pace, service.max_items, service.in_flight)
     worded = failure_in_daprs_words if is_exact else failure
 
-    def tell(error: StateError) -> StatusError:
+    def error_mapper(error: StateError) -> StatusError:
         on_error(error)
         return worded(error)
 
@@ -164,5 +164,7 @@ def methods(
         "GetMetadata": (Empty, sidecar.metadata),
         "SetMetadata": (messages.SetMetadataRequest, sidecar.set_metadata),
     }
-    named = {name: unary(request, handler, long, tell=tell) for name, (request, handler) in handlers.items()}
+    named = {
+        name: unary(request, handler, long, error_mapper=error_mapper) for name, (request, handler) in handlers.items()
+    }
     return {**named, "Shutdown": Method(sidecar.shutdown)}

@@ -7,7 +7,7 @@ from struct import Struct
 from typing import Final
 
 PREFACE: Final = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
-HEAD_SIZE: Final = 9
+HEADER_SIZE: Final = 9
 MAX_FRAME: Final = 16_384
 """Largest payload that we take, and that any peer must take until it says otherwise (RFC 9113, 4.2)."""
 MAX_WINDOW: Final = 2**31 - 1
@@ -62,22 +62,22 @@ class Http2StreamError(Exception):
         self.code = code
 
 
-_HEAD = Struct(">HBBBL")
-read_head = _HEAD.unpack_from
+_HEADER = Struct(">HBBBL")
+read_header = _HEADER.unpack_from
 """From bytes and where a frame begins to the upper and lower part of its size, its type, flags and stream."""
 _SETTING = Struct(">HL")
 U32 = Struct(">L")
-GOAWAY_HEAD = Struct(">LL")
+GOAWAY_HEADER = Struct(">LL")
 
 
-def head(size: int, kind: int, flags: int, stream_id: int) -> bytes:
+def header(size: int, kind: int, flags: int, stream_id: int) -> bytes:
     """Return the nine bytes before a payload."""
-    return _HEAD.pack(size >> 8, size & 0xFF, kind, flags, stream_id)
+    return _HEADER.pack(size >> 8, size & 0xFF, kind, flags, stream_id)
 
 
 def frame(kind: int, flags: int, stream_id: int, payload: bytes = b"") -> bytes:
     """Return a whole frame."""
-    return head(len(payload), kind, flags, stream_id) + payload
+    return header(len(payload), kind, flags, stream_id) + payload
 
 
 class Prepared:
@@ -86,7 +86,7 @@ class Prepared:
     __slots__ = ("_payload", "_start")
 
     def __init__(self, kind: int, flags: int, payload: bytes):
-        self._start = head(len(payload), kind, flags, 0)[:5]
+        self._start = header(len(payload), kind, flags, 0)[:5]
         self._payload = payload
 
     def on(self, stream_id: int) -> bytes:
@@ -113,7 +113,7 @@ def rst_stream(stream_id: int, code: ErrorCode) -> bytes:
 
 
 def goaway(last_stream_id: int, code: ErrorCode, why: str = "") -> bytes:
-    return frame(GOAWAY, 0, 0, GOAWAY_HEAD.pack(last_stream_id, code) + why.encode()[:200])
+    return frame(GOAWAY, 0, 0, GOAWAY_HEADER.pack(last_stream_id, code) + why.encode()[:200])
 
 
 def last_headers(stream_id: int, block: bytes) -> bytes:

@@ -10,7 +10,7 @@ from typing import Final
 
 from .status import Code, StatusError
 
-HEAD: Final = 5
+PREFIX_SIZE: Final = 5
 """Bytes before each message: compressed or not, and its length."""
 _UNITS: Final = {"H": 3600.0, "M": 60.0, "S": 1.0, "m": 1e-3, "u": 1e-6, "n": 1e-9}
 
@@ -22,8 +22,8 @@ def framed(message: bytes) -> bytes:
 
 def first_end(received: bytearray) -> int | None:
     """Return where the first message ends, None where it has not arrived yet."""
-    end = HEAD + int.from_bytes(received[1:HEAD], "big")
-    return end if len(received) >= HEAD and len(received) >= end else None
+    end = PREFIX_SIZE + int.from_bytes(received[1:PREFIX_SIZE], "big")
+    return end if len(received) >= PREFIX_SIZE and len(received) >= end else None
 
 
 def inflated(message: bytes, encoding: bytes, limit: int) -> bytes:
@@ -49,7 +49,7 @@ def too_large(limit: int) -> StatusError:
     return StatusError(Code.RESOURCE_EXHAUSTED, why)
 
 
-def seconds(timeout: bytes) -> float:
+def parse_timeout(timeout: bytes) -> float:
     """Return the seconds of a `grpc-timeout`. Raises Failure."""
     text = timeout.decode("latin-1")
     if not 2 <= len(text) <= 9 or text[-1] not in _UNITS or not text[:-1].isdecimal():

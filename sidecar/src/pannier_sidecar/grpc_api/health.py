@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from .lane import Method
+from .connection import Method
 from .messages import HealthCheckRequest, HealthCheckResponse
 from .status import StatusError
 from .wire import MalformedMessageError, decode, encode
@@ -43,4 +43,4 @@ def methods(runtime: Runtime, services: Collection[str]) -> Mapping[str, Method]
     async def watch(message: bytes, headers: Headers) -> bytes:
         return encode(HealthCheckResponse(status(message)))
 
-    return {"Check": Method(check), "Watch": Method(watch, looks_again_after=PAUSE_S)}
+    return {"Check": Method(check), "Watch": Method(watch, poll_interval=PAUSE_S)}

@@ -1,7 +1,7 @@
 """One HTTP/2 connection as a server has it (RFC 9113, cited by section), from its preface to its end.
 
 `Receiver` reads what comes in, `Sender` writes what goes out; here a connection is opened, kept alive, bounded in time,
-drained and closed. What a request means is left to who derives from `Connection`.
+drained and closed. What a request means is left to who derives from `Http2Connection`.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from .sending import Sender
 if TYPE_CHECKING:
     import asyncio
 
-    from ..serving import Connections
+    from ..serving import Listener
     from .limits import Limits
 
 log = logging.getLogger(__name__)
@@ -26,10 +26,10 @@ log = logging.getLogger(__name__)
 KEEPALIVE_PING: Final = b"speak up"
 
 
-class Connection(Receiver[AnyStream]):
+class Http2Connection(Receiver[AnyStream]):
     """One connection. `shared` is what all connections of the listener have in common."""
 
-    def __init__(self, shared: Connections[Any], limits: Limits, max_message: int):
+    def __init__(self, shared: Listener[Any], limits: Limits, max_message: int):
         super().__init__(shared, limits, max_message)
         self._arrival = 0
         self._began = shared.now

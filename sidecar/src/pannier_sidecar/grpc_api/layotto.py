@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from msgspec import Struct
 
     from ..state.service import StateService
-    from .lane import Method
+    from .connection import Method
 
 SERVICE = "spec.proto.runtime.v1.Runtime"
 GREETING = "greeting"
@@ -30,14 +30,14 @@ def methods(service: StateService) -> Mapping[str, Method]:
     state = StateMethods(service, Encoding(zero_is_no_etag=True))
     long = LongMessages(service.pace, service.max_items, service.in_flight)
     return {
-        "SayHello": unary(messages.SayHelloRequest, _say_hello, long, tell=in_layottos_words),
-        "GetState": unary(messages.GetStateRequest, state.get, long, tell=in_layottos_words),
-        "GetBulkState": unary(messages.GetBulkStateRequest, state.get_bulk, long, tell=in_layottos_words),
-        "SaveState": unary(messages.StatesRequest, state.save, long, tell=in_layottos_words),
-        "DeleteState": unary(messages.DeleteStateRequest, state.delete, long, tell=in_layottos_words),
-        "DeleteBulkState": unary(messages.StatesRequest, state.delete_bulk, long, tell=in_layottos_words),
+        "SayHello": unary(messages.SayHelloRequest, _say_hello, long, error_mapper=layotto_error),
+        "GetState": unary(messages.GetStateRequest, state.get, long, error_mapper=layotto_error),
+        "GetBulkState": unary(messages.GetBulkStateRequest, state.get_bulk, long, error_mapper=layotto_error),
+        "SaveState": unary(messages.StatesRequest, state.save, long, error_mapper=layotto_error),
+        "DeleteState": unary(messages.DeleteStateRequest, state.delete, long, error_mapper=layotto_error),
+        "DeleteBulkState": unary(messages.StatesRequest, state.delete_bulk, long, error_mapper=layotto_error),
         "ExecuteStateTransaction": unary(
-            messages.ExecuteStateTransactionRequest, state.transact, long, tell=in_layottos_words
+            messages.ExecuteStateTransactionRequest, state.transact, long, error_mapper=layotto_error
         ),
     }
 
@@ -47,7 +47,7 @@ async def _say_hello(request: messages.SayHelloRequest) -> Struct:
     return messages.SayHelloResponse(hello, request.data)
 
 
-def in_layottos_words(error: StateError) -> StatusError:
+def layotto_error(error: StateError) -> StatusError:
     """Return the failure as Layotto words it: its tests compare whole texts, so there is no advice in them."""
     if isinstance(error, IllegalKeyError) and error.violation is not None:
         return StatusError(Code.UNKNOWN, error.violation[1])

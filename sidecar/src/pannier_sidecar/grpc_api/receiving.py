@@ -14,13 +14,13 @@ from . import frames
 from .frame_rules import check_form, check_priority, check_setting
 from .frames import (
     END_STREAM,
-    HEAD_SIZE,
+    HEADER_SIZE,
     MAX_FRAME,
     MAX_WINDOW,
     ErrorCode,
     Http2ConnectionError,
     Http2StreamError,
-    read_head,
+    read_header,
 )
 from .headers import HeaderReader, Headers, MalformedHeadersError
 from .stream import Stream
@@ -28,7 +28,7 @@ from .stream import Stream
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from ..serving import Connections
+    from ..serving import Listener
     from .limits import Limits
     from .sending import Sender
 
@@ -37,14 +37,14 @@ DRAIN_PING: Final = b"draining"
 """Payload of the PING behind our first GOAWAY: its ACK shows that the client has read that (6.8)."""
 SMALL: Final = 128
 """Bytes of a window, or of DATA that is not wanted, below which a frame counts among those that carry no call."""
-MESSAGE_HEADER: Final = 5
+MESSAGE_PREFIX: Final = 5
 """The same for DATA that is wanted: clients may send the header of an empty message, and END_STREAM, by themselves."""
 
 
 class Receiver(asyncio.Protocol, Generic[AnyStream]):
     """The incoming half of a connection. `shared` is what all connections of the listener have in common."""
 
-    def __init__(self, shared: Connections[Any], limits: Limits, max_message: int):
+    def __init__(self, shared: Listener[Any], limits: Limits, max_message: int):
         """`max_message`: bytes of DATA that a client may send on one stream before it must wait for WINDOW_UPDATE."""
         self._shared = shared
         self._limits = limits
@@ -118,12 +118,12 @@ class Receiver(asyncio.Protocol, Generic[AnyStream]):
             if not self._has_preface:
                 at = self._read_preface(data)
             end = len(data)
-            while not self._is_closing and end - at >= HEAD_SIZE:
-                upper, lower, kind, flags, stream_id = read_head(data, at)
+            while not self._is_closing and end - at >= HEADER_SIZE:
+                upper, lower, kind, flags, stream_id = read_header(data, at)
                 size = upper << 8 | lower
                 if size > MAX_FRAME:
                     raise Http2ConnectionError(ErrorCode.FRAME_SIZE_ERROR, f"a frame of {size} bytes")
-                start = at + HEAD_SIZE
+                start = at + HEADER_SIZE
                 if end < start + size:
                     break
                 at = start + size
@@ -200,7 +200,7 @@ class Receiver(asyncio.Protocol, Generic[AnyStream]):
         if flags & END_STREAM:
             self._end_request(stream)
             return
-        if len(data) < MESSAGE_HEADER:
+        if len(data) < MESSAGE_PREFIX:
             self._count_idle()
         if stream.id in self._streams:
             self._take_arrived(stream)

@@ -8,7 +8,7 @@ from __future__ import annotations
 from functools import cache
 from typing import TYPE_CHECKING, Final
 
-from .lane import Method
+from .connection import Method
 from .messages import (
     ErrorResponse,
     FileDescriptorResponse,

@@ -12,7 +12,7 @@ from .stream import NOTHING
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from ..serving import Connections
+    from ..serving import Listener
     from .stream import Stream
 
 MOST_QUEUED: Final = 256 * 1024
@@ -46,7 +46,7 @@ class Sender:
         "window",
     )
 
-    def __init__(self, transport: asyncio.Transport, shared: Connections[Any], finished: Callable[[Any], None]):
+    def __init__(self, transport: asyncio.Transport, shared: Listener[Any], finished: Callable[[Any], None]):
         """`finished` is told of each stream of which all is written at last, its trailers too."""
         self._transport = transport
         self._clock = shared
@@ -95,8 +95,8 @@ class Sender:
         if fits and not stream.to_send and self.stalled_since is None:  # nearly always: one write for all of it
             self.window -= size
             stream.window -= size
-            head = frames.head(size, frames.DATA, 0, stream.id) if size else b""
-            self.write(b"".join((headers, head, data, stream.trailers or b"")))
+            header = frames.header(size, frames.DATA, 0, stream.id) if size else b""
+            self.write(b"".join((headers, header, data, stream.trailers or b"")))
             return stream.trailers is not None
         if headers:
             self.write(headers)

@@ -7,7 +7,7 @@ from hmac import compare_digest
 from typing import TYPE_CHECKING, Any
 
 from ..state.errors import StateError
-from .lane import Method
+from .connection import Method
 from .long_messages import SHORT, SINGLE
 from .messages import GetBulkStateRequest
 from .status import Code, StatusError, failure, unauthenticated
@@ -51,7 +51,7 @@ class Services:
     def wrap(self, wrapper: Callable[[str, Answer], Answer]) -> None:
         """Put a wrapper around the answers of each method; it is given the method's path, `/service/name`."""
         for path, method in self._methods.items():
-            if not method.is_streaming and method.looks_again_after is None:
+            if not method.is_streaming and method.poll_interval is None:
                 self._methods[path] = replace(method, answer=wrapper(path.decode(), method.answer))
 
     def _check_token(self, given: bytes | None) -> None:
@@ -85,7 +85,11 @@ def guarded(find: Callable[[bytes, Headers], Method], access: AccessControl) -> 
 
 
 def unary(
-    request: type[Struct], handler: Handler, long: LongMessages, *, tell: Callable[[StateError], StatusError] = failure
+    request: type[Struct],
+    handler: Handler,
+    long: LongMessages,
+    *,
+    error_mapper: Callable[[StateError], StatusError] = failure,
 ) -> Method:
     """Return a method that decodes a `request`, and answers with what `handler` returns or with the error it raises."""
 
@@ -104,7 +108,7 @@ def unary(
         except MalformedMessageError as error:
             raise StatusError(Code.INTERNAL, f"the request is no {request.__name__}: {error}") from error
         except StateError as error:
-            raise tell(error) from error
+            raise error_mapper(error) from error
         finally:
             if share is not None:
                 share.end()

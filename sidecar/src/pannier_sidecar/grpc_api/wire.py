@@ -112,7 +112,7 @@ def end_of_part(data: bytes, at: int, fields: int) -> int:
         for _ in range(fields):
             if at >= end:
                 break
-            tag, size, at = _read_head(data, at)
+            tag, size, at = _read_field_header(data, at)
             at += size
     except (IndexError, MalformedMessageError):
         return end  # it is malformed, as who decodes it will say
@@ -126,7 +126,7 @@ def count_fields(kind: type[Struct], data: bytes, most: int) -> int:
     try:
         while at < end and count <= most:
             count += 1
-            tag, size, at = _read_head(data, at)
+            tag, size, at = _read_field_header(data, at)
             field = fields.get(tag)
             if field is not None and field.inner is not None and size:
                 count += count_fields(field.inner, data[at : at + size], most - count)
@@ -136,7 +136,7 @@ def count_fields(kind: type[Struct], data: bytes, most: int) -> int:
     return count
 
 
-def _read_head(data: bytes, at: int) -> tuple[int, int, int]:
+def _read_field_header(data: bytes, at: int) -> tuple[int, int, int]:
     """Return the tag of a field, the bytes of what it holds, and where that begins."""
     tag, at = read_varint(data, at)
     if tag & 7 == LENGTH:

@@ -1,6 +1,6 @@
 """Every call of the HTTP API: from a request that was received whole to its answer.
 
-The lane and the ASGI app both come here, so both answer with the same bytes.
+`HttpConnection` and the ASGI app both come here, so both answer with the same bytes.
 """
 
 from __future__ import annotations

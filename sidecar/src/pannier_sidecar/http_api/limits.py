@@ -20,7 +20,7 @@ class Limits:
     """What one client, and all of them together, may make the sidecar hold. Times are in seconds, sizes in bytes."""
 
     body: int = 4 * MIB
-    head: int = 16 * 1024
+    header_section: int = 16 * 1024
     """Request line and headers. Dapr's 4 KiB cannot take a key of the length that stores can hold."""
     connections: int = 4096
     receiving: float = 30.0

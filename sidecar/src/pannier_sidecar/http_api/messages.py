@@ -1,4 +1,4 @@
-"""A request and its answer, as they pass between the lane (which knows sockets) and the calls (which know the API)."""
+"""A request and its answer: what `HttpConnection` (which knows sockets) and `HttpApi` (which knows the API) share."""
 
 from __future__ import annotations
 
@@ -61,16 +61,16 @@ class Answer(Struct):
             headers.append((b"content-length", b"%d" % len(self.body)))
         return headers
 
-    def head(self) -> bytes:
-        """Return status line and headers, up to and without the blank line; the lane adds those of the connection."""
-        head = STATUS_LINES[self.status]
+    def header_section(self) -> bytes:
+        """Return status line and headers without the blank line; the connection adds `date` and `connection`."""
+        lines = STATUS_LINES[self.status]
         if self.content_type is not None:
-            head += b"content-type: %b\r\n" % self.content_type
+            lines += b"content-type: %b\r\n" % self.content_type
         for header in self.headers:
-            head += b"%b: %b\r\n" % header
+            lines += b"%b: %b\r\n" % header
         if self.status not in NO_CONTENT:
-            head += b"content-length: %d\r\n" % len(self.body)
-        return head
+            lines += b"content-length: %d\r\n" % len(self.body)
+        return lines
 
 
 NO_CONTENT = frozenset({204, 304})

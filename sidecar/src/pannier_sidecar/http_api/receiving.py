@@ -17,7 +17,7 @@ from .limits import FIELD, HEADERS
 from .messages import Answer, Call
 
 if TYPE_CHECKING:
-    from ..serving import Connections
+    from ..serving import Listener
     from .limits import Limits
 
 REFUSALS: Final = {
@@ -30,14 +30,14 @@ REFUSALS: Final = {
 SINGULAR: Final = frozenset({b"host", b"transfer-encoding"})
 """Headers that a request has once. llhttp sees to content-length."""
 OF_AN_OFFER: Final = frozenset({b"connection", b"upgrade", b"http2-settings"})
-_END_OF_HEAD: Final = b"\r\n\r\n"
+_END_OF_HEADER: Final = b"\r\n\r\n"
 _AUTHORITY_ENDS: Final = re.compile(rb"[/?#\\]")
 
 
 class Receiver(asyncio.Protocol):
     """The incoming half of a connection. `shared` is what all connections of the listener have in common."""
 
-    def __init__(self, shared: Connections[Any], limits: Limits):
+    def __init__(self, shared: Listener[Any], limits: Limits):
         self._limits = limits
         self._shared = shared
         self._transport: asyncio.Transport = None  # type: ignore[assignment]  # set by connection_made
@@ -48,7 +48,7 @@ class Receiver(asyncio.Protocol):
         """When the current state began: idle, receiving a request, or waiting for the client to take its answer."""
         self._held = 0
         """Bytes of requests, arriving, waiting or being answered."""
-        self._most_at_once = limits.head
+        self._max_part = limits.header_section
         """Bytes that are parsed without a look at what they are."""
         self._unparsed = b""
         """What has come in behind requests that wait for their answers, from `_unparsed_at` on."""
@@ -56,21 +56,21 @@ class Receiver(asyncio.Protocol):
         """`_unparsed_held`: bytes that are counted for it."""
         self._queued = 0
         """Bytes that are counted for requests that wait."""
-        self._head_held = 0
+        self._header_held = 0
         """Bytes that are counted for an unfinished request beside its body."""
         self._is_reading_paused = self._is_lingering = False
-        self._in_message = self._at_head = self._is_torn = False
+        self._in_message = self._in_header = self._is_torn = False
         self._chunk_size = 0
         self._doubled = b""
         """A header that came twice and may not."""
         self._url = b""
         self._headers: dict[bytes, bytes] = {}
         self._body: bytes | bytearray = b""
-        self._head_size = 0
+        self._header_size = 0
         """Bytes of an incomplete head or trailer, from chunks before the current one; 0: begun in this chunk."""
         self._body_size = 0
         """Bytes of an incomplete body at the end of the last chunk."""
-        self._heads_of_body = self._headers
+        self._saved_headers = self._headers
         """The headers, while trailers are read."""
         self._expects_continue = False
         self._offers_with_body = False
@@ -92,7 +92,7 @@ class Receiver(asyncio.Protocol):
         if not self._in_message and not self._is_torn:
             self._since = self._shared.now
             self._is_torn = True
-        if len(data) <= self._most_at_once and not self._unparsed:
+        if len(data) <= self._max_part and not self._unparsed:
             self._parse(data)
             if self._in_message:
                 self._check_growth(len(data))
@@ -111,7 +111,7 @@ class Receiver(asyncio.Protocol):
             if self._unparsed_at == len(self._unparsed):
                 self._unparsed, self._unparsed_at = b"", 0
             self._parse(part)
-            if self._in_message and not (is_new and self._unparsed and not self._at_head):  # else its body is next
+            if self._in_message and not (is_new and self._unparsed and not self._in_header):  # else its body is next
                 self._check_growth(len(part))
         self._count_unparsed()
         if self._unparsed and not self._is_reading_paused and not self._is_lingering:
@@ -120,16 +120,16 @@ class Receiver(asyncio.Protocol):
 
     def _size_of_part(self) -> int:
         """Return how much to parse at once: all that is missing of a body, or a head alone, else as a head may have."""
-        most = self._most_at_once
+        most = self._max_part
         if self._in_message:
-            if not self._at_head:  # chunks do not tell
+            if not self._in_header:  # chunks do not tell
                 missing = int(self._headers.get(b"content-length", b"0")) - len(self._body)
                 return max(missing, most)
         else:
             at = self._unparsed_at
-            end = self._unparsed.find(_END_OF_HEAD, at, at + most)
+            end = self._unparsed.find(_END_OF_HEADER, at, at + most)
             if end > at:
-                return end + len(_END_OF_HEAD) - at
+                return end + len(_END_OF_HEADER) - at
         return most
 
     def _count_unparsed(self) -> None:
@@ -170,7 +170,7 @@ class Receiver(asyncio.Protocol):
                 # in HTTP/1.1 (RFC 9110, 7.8). llhttp would read nothing after it.
                 rest = memoryview(rest)[offer.args[0] :]
                 if self._offers_with_body:
-                    rest = self._head_without_offer() + rest
+                    rest = self._header_without_offer() + rest
                 self._parser = httptools.HttpRequestParser(self)
             except httptools.HttpParserError as error:
                 self._refuse(400, f"this is no HTTP/1.1 request: {error}")
@@ -180,10 +180,10 @@ class Receiver(asyncio.Protocol):
     # --- httptools speaks -----------------------------------------------------------------------------------------
 
     def on_message_begin(self) -> None:
-        self._in_message = self._at_head = True
+        self._in_message = self._in_header = True
         self._url = b""
         self._headers = {}
-        self._head_size = 0
+        self._header_size = 0
         self._expects_continue = False
         self._doubled = b""
 
@@ -197,10 +197,10 @@ class Receiver(asyncio.Protocol):
         headers[name] = value
 
     def on_headers_complete(self) -> None:
-        self._at_head = False
+        self._in_header = False
         headers = self._headers
-        if self._head_size:  # it came in several parts, none of which is larger than a head may be
-            self._check_head(self._measure_head())
+        if self._header_size:  # it came in several parts, none of which is larger than a head may be
+            self._check_header(self._measure_header())
         if len(headers) > HEADERS:
             self._refuse(431, f"the request has over {HEADERS} headers; send fewer")
         if b"host" not in headers or self._doubled:
@@ -220,10 +220,10 @@ class Receiver(asyncio.Protocol):
             or self._parser.get_http_version() != "1.1"
         ):
             self._refuse(400, "the only transfer-encoding is chunked, in HTTP/1.1; send the body as it is")
-        self._heads_of_body, self._headers = self._headers, {}  # trailers are no headers (RFC 9110, 6.5.1)
+        self._saved_headers, self._headers = self._headers, {}  # trailers are no headers (RFC 9110, 6.5.1)
 
     def on_chunk_complete(self) -> None:
-        self._headers = self._heads_of_body
+        self._headers = self._saved_headers
 
     def on_body(self, body: bytes) -> None:
         if self._is_lingering:
@@ -243,9 +243,9 @@ class Receiver(asyncio.Protocol):
 
     def on_message_complete(self) -> None:
         self._in_message = self._is_torn = False
-        if self._head_held:
-            self._count(-self._head_held)
-            self._head_held = 0
+        if self._header_held:
+            self._count(-self._header_held)
+            self._header_held = 0
         if self._is_lingering or self._offers_with_body:
             return
         parser = self._parser
@@ -276,7 +276,7 @@ class Receiver(asyncio.Protocol):
             rest = after_scheme[len(authority) :].partition(b"#")[0]
             self._url = rest if rest.startswith(b"/") else b"/" + rest
 
-    def _head_without_offer(self) -> bytes:
+    def _header_without_offer(self) -> bytes:
         """Return the head of the current request as its client would have sent it without the offer."""
         self._offers_with_body = False
         headers = {name: value for name, value in self._headers.items() if name not in OF_AN_OFFER}
@@ -291,25 +291,25 @@ class Receiver(asyncio.Protocol):
 
     def _check_growth(self, size: int) -> None:
         """Bound what an unfinished request makes us hold beside its body: its head, and its trailers."""
-        if self._head_size == 0:  # the chunk may begin with the end of another request
-            self._head_size = 1 + self._measure_head()
-        elif self._at_head or len(self._body) == self._body_size:
-            self._head_size += size
+        if self._header_size == 0:  # the chunk may begin with the end of another request
+            self._header_size = 1 + self._measure_header()
+        elif self._in_header or len(self._body) == self._body_size:
+            self._header_size += size
         else:
-            self._head_size = 1
+            self._header_size = 1
         self._body_size = len(self._body)
-        held = self._head_size + (self._chunk_size if self._at_head else 0) + FIELD * len(self._headers)
-        more, self._head_held = held - self._head_held, held
+        held = self._header_size + (self._chunk_size if self._in_header else 0) + FIELD * len(self._headers)
+        more, self._header_held = held - self._header_held, held
         self._count(more)
-        self._check_head(self._head_size)
+        self._check_header(self._header_size)
 
-    def _measure_head(self) -> int:
+    def _measure_header(self) -> int:
         headers = self._headers
         return len(self._url) + sum(map(len, headers)) + sum(map(len, headers.values())) + 4 * len(headers)
 
-    def _check_head(self, size: int) -> None:
-        if size > self._limits.head:
-            limit = self._limits.head
+    def _check_header(self, size: int) -> None:
+        if size > self._limits.header_section:
+            limit = self._limits.header_section
             self._refuse(
                 431, f"request line and headers are over {limit} bytes; shorten them or raise --read-buffer-size"
             )
@@ -330,10 +330,10 @@ class Receiver(asyncio.Protocol):
         if self._is_lingering:
             return
         self._is_lingering = True
-        self._in_message = self._at_head = False
+        self._in_message = self._in_header = False
         self._is_torn = True
-        self._count(-len(self._body) - self._head_held)
-        self._body, self._head_held = b"", 0
+        self._count(-len(self._body) - self._header_held)
+        self._body, self._header_held = b"", 0
         self._forget_unparsed()
         self._url, self._headers = b"", {}
         self._since = self._shared.now

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 
 def build(api: HttpApi) -> FastAPI:
-    """Return the API as an ASGI app that answers with the same bytes as the lane."""
+    """Return the API as an ASGI app that answers with the same bytes as `HttpConnection`."""
     app = FastAPI(
         title="Pannier",
         version=api.runtime.version,

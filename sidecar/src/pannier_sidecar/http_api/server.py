@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from ..serving import DEFAULT_BUDGET, Budget, Server
-from .lane import Lane, Lanes
+from .connection import HttpConnection, HttpListener
 from .limits import Limits
 
 if TYPE_CHECKING:
@@ -26,5 +26,5 @@ class HttpServer(Server):
 
     async def listen(self, sockets: Iterable[socket.socket], answer: Callable[[Call], Awaitable[Answer]]) -> None:
         """Serve bound sockets (TCP or Unix) with `answer`. May be called again for other ports."""
-        lanes = Lanes(answer, self._limits, budget=self._budget)
-        await self.serve(sockets, lanes, lambda: Lane(lanes))
+        listener = HttpListener(answer, self._limits, budget=self._budget)
+        await self.serve(sockets, listener, lambda: HttpConnection(listener))

@@ -1,6 +1,6 @@
-"""What the heads ask of the service, and what the service asks of a store.
+"""What the front ends ask of the service, and what the service asks of a store.
 
-A head speaks of a store's name and the app's own keys; a store hears of stored keys (prefix applied) and of one
+A front end speaks of a store's name and the app's own keys; a store hears of stored keys (prefix applied) and of one
 precondition, which `writing_rule` derives. msgspec structs, not dataclasses: they cost a fifth to make, and two are
 made per call.
 """
@@ -165,7 +165,7 @@ class DeleteRequest(Struct, frozen=True):
 
 
 class BulkDeleteRequest(Struct, frozen=True):
-    """Delete items one after another, each for itself (gRPC heads only)."""
+    """Delete items one after another, each for itself (gRPC only)."""
 
     store: str | None
     items: Sequence[WriteItem]

@@ -1,4 +1,4 @@
-"""Every use case of the state API, once, for all heads.
+"""Every use case of the state API, once, for both front ends.
 
 A call finds its store in the directory, makes the stored key, applies the writing rule, tries as often as its retry
 policy says, and is counted. What a store cannot do comes back as one StateError with the words for the caller.
@@ -114,11 +114,11 @@ class StateService:
         self._budget = budget or Unlimited()
         self._making = Making(largest_answer, self._budget)
         self.max_items = max_items
-        """Heads read no more items, keys or operations of one request."""
+        """Front ends read no more items, keys or operations of one request."""
         self.in_flight = ItemsInFlight(max_items)
-        """Heads read requests with many items when there is room for them."""
+        """Front ends read requests with many items when there is room for them."""
         self.pace = Pace()
-        """For what takes long in any call, of either head."""
+        """For what takes long in any call, of either front end."""
 
     async def get(self, request: GetRequest) -> StoredValue | None:
         """Return the value of a key, None where there is none."""

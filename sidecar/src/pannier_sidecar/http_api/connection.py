@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from email.utils import formatdate
 from typing import TYPE_CHECKING, Final
 
-from ..serving import ONE_TURN_S, Connections, time_to_take
+from ..serving import ONE_TURN_S, Listener, time_to_take
 from .encoding import refusal
 from .limits import BUFFERED, QUEUED, Limits
 from .messages import Answer, Call
@@ -29,7 +29,7 @@ DEFECT.closes = True
 
 
 @dataclass(slots=True, eq=False)
-class Lanes(Connections["Lane"]):
+class HttpListener(Listener["HttpConnection"]):
     """What all connections of a listener share."""
 
     answer: Callable[[Call], Awaitable[Answer]]
@@ -38,16 +38,16 @@ class Lanes(Connections["Lane"]):
     """The `date` header as a whole line, set with the clock."""
 
     def tick(self, now: float) -> None:
-        Connections.tick(self, now)
+        Listener.tick(self, now)
         self.date = b"date: " + formatdate(usegmt=True).encode() + b"\r\n"
 
 
-class Lane(Receiver):
+class HttpConnection(Receiver):
     """One connection."""
 
-    def __init__(self, lanes: Lanes):
-        super().__init__(lanes, lanes.limits)
-        self._lanes = lanes
+    def __init__(self, listener: HttpListener):
+        super().__init__(listener, listener.limits)
+        self._listener = listener
         self._loop = asyncio.get_running_loop()
         self._answering: asyncio.Task[None] | None = None
         self._arrival = 0
@@ -57,7 +57,7 @@ class Lane(Receiver):
         self._drained: asyncio.Event | None = None
         self._unread = 0
         """Bytes of answers that the client has not taken."""
-        self._taking: tuple[float, int] = (lanes.now, 0)
+        self._taking: tuple[float, int] = (listener.now, 0)
         """Since when the client takes the current answer, and how many bytes it had to take then."""
         self._has_eof = False
 
@@ -66,27 +66,27 @@ class Lane(Receiver):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = transport  # type: ignore[assignment]  # uvloop's transports do not derive from asyncio's
         self._transport.set_write_buffer_limits(BUFFERED)
-        lanes = self._lanes
-        has_room = lanes.find_room(lanes.limits.connections)
-        self._arrival = lanes.budget.arrivals
+        listener = self._listener
+        has_room = listener.find_room(listener.limits.connections)
+        self._arrival = listener.budget.arrivals
         self._opened_at = self._since
-        lanes.open.add(self)
+        listener.open.add(self)
         # One task for the life of the connection: a task for each request would cost a tenth of a call.
         self._answering = self._loop.create_task(self._answer_all())
         if not has_room:
-            self._refuse(503, f"{len(lanes.open) - 1} connections are open and at work; use fewer")
+            self._refuse(503, f"{len(listener.open) - 1} connections are open and at work; use fewer")
 
     def connection_lost(self, exc: Exception | None) -> None:
-        lanes = self._lanes
+        listener = self._listener
         self._drop_waiting()
-        lanes.budget.held -= self._held + self._unread
-        self._held = self._unread = self._head_held = 0
+        listener.budget.held -= self._held + self._unread
+        self._held = self._unread = self._header_held = 0
         if self._more is not None:
             self._more.set_result(None)
             self._more = None
         if self._drained is not None:
             self._drained.set()
-        lanes.lost(self)
+        listener.lost(self)
 
     def eof_received(self) -> bool:
         """Keep a half-closed connection until its requests are answered: `nc -N` and others close their side early."""
@@ -95,7 +95,7 @@ class Lane(Receiver):
 
     def pause_writing(self) -> None:
         self._drained = asyncio.Event()
-        self._since = self._lanes.now
+        self._since = self._listener.now
         unread = self._transport.get_write_buffer_size()
         self._taking = self._since, unread
         self._count_unread(unread)
@@ -104,13 +104,13 @@ class Lane(Receiver):
         if self._drained is not None:
             self._drained.set()
             self._drained = None
-            self._since = self._lanes.now
+            self._since = self._listener.now
         self._count_unread(0)
 
     def _count_unread(self, size: int) -> None:
         """Count what the client has not taken among the bytes that all clients make us hold."""
         more, self._unread = size - self._unread, size
-        budget = self._lanes.budget
+        budget = self._listener.budget
         budget.held += more
         if more > 0 and budget.held > budget.limit:
             budget.relieve()
@@ -136,13 +136,18 @@ class Lane(Receiver):
 
     async def _answer_all(self) -> None:
         """Answer requests, one after another, until the connection is closed."""
-        transport, queue, lanes, create_future = self._transport, self._queue, self._lanes, self._loop.create_future
+        transport, queue, listener, create_future = (
+            self._transport,
+            self._queue,
+            self._listener,
+            self._loop.create_future,
+        )
         try:
             while True:
                 if not queue and self._unparsed:
                     self._parse_on()
                 if not queue:
-                    if self._is_reading_paused or self._has_eof or self._expects_continue or lanes.is_draining:
+                    if self._is_reading_paused or self._has_eof or self._expects_continue or listener.is_draining:
                         self._go_on()
                     if transport.is_closing():
                         break
@@ -154,7 +159,7 @@ class Lane(Receiver):
                     self._queued -= QUEUED
                     self._count(-QUEUED)
                 try:
-                    answer = await lanes.answer(item) if isinstance(item, Call) else item
+                    answer = await listener.answer(item) if isinstance(item, Call) else item
                 except BaseException:  # a defect, which the loop reports
                     if not transport.is_closing():
                         self._write(item, DEFECT)
@@ -171,27 +176,27 @@ class Lane(Receiver):
             transport.close()
 
     def _write(self, item: Call | Answer, answer: Answer) -> None:
-        lanes, transport = self._lanes, self._transport
+        listener, transport = self._listener, self._transport
         is_last, body = answer.closes, answer.body
         if isinstance(item, Call):
             is_last = is_last or not item.keep_alive
-            if (lanes.is_draining or self._has_eof) and not self._queue and not self._unparsed:
+            if (listener.is_draining or self._has_eof) and not self._queue and not self._unparsed:
                 is_last = True
             if item.body:
                 self._held -= len(item.body)
-                lanes.budget.held -= len(item.body)
+                listener.budget.held -= len(item.body)
             if item.method == b"HEAD":
                 body = b""
         closing = b"connection: close\r\n" if is_last else b""
         if len(body) <= COPIED:
-            transport.write(b"%b%b%b\r\n%b" % (answer.head(), lanes.date, closing, body))
+            transport.write(b"%b%b%b\r\n%b" % (answer.header_section(), listener.date, closing, body))
         else:
-            transport.write(b"%b%b%b\r\n" % (answer.head(), lanes.date, closing))
+            transport.write(b"%b%b%b\r\n" % (answer.header_section(), listener.date, closing))
             transport.write(body)
-        self._since = lanes.now
+        self._since = listener.now
         if is_last:
             self._drop_waiting()
-            if lanes.is_draining:  # what the client has under way must not reset what is under way to it
+            if listener.is_draining:  # what the client has under way must not reset what is under way to it
                 self._is_lingering = True
             if self._is_lingering:
                 with suppress(OSError):  # asyncio's own loop raises where the client has reset the connection
@@ -208,7 +213,7 @@ class Lane(Receiver):
             self._transport.resume_reading()
         if self._has_eof:
             self._transport.close()
-        elif self._lanes.is_draining:
+        elif self._listener.is_draining:
             self.drain()
         elif self._expects_continue and self._in_message:
             self._continue()
@@ -226,8 +231,8 @@ class Lane(Receiver):
 
     def sweep(self) -> None:
         """Close the connection if it has been in one state for too long. Called once a second."""
-        limits = self._lanes.limits
-        waited = self._lanes.now - self._since
+        limits = self._listener.limits
+        waited = self._listener.now - self._since
         unread, before = self._transport.get_write_buffer_size(), self._unread
         if unread != before:
             self._count_unread(unread)
@@ -235,10 +240,10 @@ class Lane(Receiver):
             began, size = self._taking
             if waited > limits.stalled and unread >= before:
                 self._transport.abort()
-            elif self._lanes.now - began > time_to_take(size, limits.stalled):
+            elif self._listener.now - began > time_to_take(size, limits.stalled):
                 self._transport.abort()
             elif unread < before:
-                self._since = self._lanes.now
+                self._since = self._listener.now
         elif self._transport.is_closing():
             if waited > limits.stalled:  # it does not take its last answer
                 self._transport.abort()
@@ -273,7 +278,7 @@ class Lane(Receiver):
     def _waiting_bytes(self) -> int:
         """Return the bytes of requests that are not being answered yet."""
         bodies = sum(len(item.body) for item in self._queue if isinstance(item, Call))
-        return len(self._body) + self._head_held + self._unparsed_held + self._queued + bodies
+        return len(self._body) + self._header_held + self._unparsed_held + self._queued + bodies
 
     def give_up(self, excess: int) -> None:
         """Let go of what waits for the client: its unfinished request, those behind the current one, or the answer."""
@@ -281,7 +286,7 @@ class Lane(Receiver):
             self._count_unread(0)
             self._transport.abort()
         else:
-            limit = self._lanes.budget.limit
+            limit = self._listener.budget.limit
             self._drop_waiting()
             self._refuse(503, f"requests of over {limit} bytes are in flight; send fewer large ones at once")
 
@@ -290,7 +295,7 @@ class Lane(Receiver):
 
         A client that does not know yet may send another request meanwhile. Its answer then says that it is the last.
         """
-        limits = self._lanes.limits
+        limits = self._listener.limits
         patience = limits.unused_since_opened if self._since == self._opened_at else limits.unused
         self._loop.call_later(patience, self._close_after_reading)
 

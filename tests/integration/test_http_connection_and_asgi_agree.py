@@ -1,4 +1,4 @@
-"""The same requests through the lane and through the ASGI app get the same bytes."""
+"""The same requests through an HTTP connection and through the ASGI app get the same bytes."""
 
 import asyncio
 import socket
@@ -75,7 +75,7 @@ class Heads:
     port: int
     client: httpx.AsyncClient
 
-    async def through_lane(self, method: str, target: str, body: str | None) -> Seen:
+    async def through_connection(self, method: str, target: str, body: str | None) -> Seen:
         reader, writer = await asyncio.open_connection("127.0.0.1", self.port)
         content = (body or "").encode()
         head = f"{method} {target} HTTP/1.1\r\nhost: test\r\nif-match: 1\r\ncontent-length: {len(content)}\r\n"
@@ -126,17 +126,17 @@ async def heads(request: pytest.FixtureRequest) -> AsyncIterator[Heads]:
 async def test_both_ways_answer_with_the_same_bytes(heads: Heads) -> None:
     statuses = set()
     for method, target, body in REQUESTS:
-        by_lane = await heads.through_lane(method, target, body)
-        statuses.add(by_lane[0])
-        if method in ("GET", "HEAD", "PATCH") or by_lane[0] >= 400 or not target.startswith("/v1.0/state/"):
-            assert by_lane == await heads.through_asgi(method, target, body), (method, target)
+        by_connection = await heads.through_connection(method, target, body)
+        statuses.add(by_connection[0])
+        if method in ("GET", "HEAD", "PATCH") or by_connection[0] >= 400 or not target.startswith("/v1.0/state/"):
+            assert by_connection == await heads.through_asgi(method, target, body), (method, target)
         else:  # a write changes what the second one finds, but not how it is answered
-            assert by_lane[:2] == (await heads.through_asgi(method, target, body))[:2], (method, target)
+            assert by_connection[:2] == (await heads.through_asgi(method, target, body))[:2], (method, target)
     assert {200, 204, 400, 404, 409} <= statuses
 
 
 async def test_a_delete_with_a_stale_etag_is_refused_alike(heads: Heads) -> None:
-    await heads.through_lane("POST", "/v1.0/state/statestore", ITEM)
-    by_lane = await heads.through_lane("DELETE", "/v1.0/state/statestore/planet", None)
-    assert by_lane[0] == 409
-    assert by_lane == await heads.through_asgi("DELETE", "/v1.0/state/statestore/planet", None)
+    await heads.through_connection("POST", "/v1.0/state/statestore", ITEM)
+    by_connection = await heads.through_connection("DELETE", "/v1.0/state/statestore/planet", None)
+    assert by_connection[0] == 409
+    assert by_connection == await heads.through_asgi("DELETE", "/v1.0/state/statestore/planet", None)

@@ -13,13 +13,13 @@ from collections import deque
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
-from ..serving import Connections, time_to_take
+from ..serving import Listener, time_to_take
 from ..state.pacing import Pace
 from . import frames
 from .frames import ErrorCode
-from .framing import HEAD, first_end, framed, inflated, seconds, too_large
+from .framing import PREFIX_SIZE, first_end, framed, inflated, parse_timeout, too_large
 from .headers import ANSWER, OK_TRAILER, Headers, literal
-from .http2 import Connection
+from .http2 import Http2Connection
 from .limits import Limits
 from .status import Code, StatusError
 from .stream import Stream
@@ -38,8 +38,8 @@ FAIR_GUESS: Final = range(16)
 FEW_FIELDS: Final = 32
 FIELD: Final = 150
 """Bytes that each field of longer headers is counted for."""
-_BEGINS: Final = frames.Prepared(frames.HEADERS, frames.END_HEADERS, ANSWER)
-_IS_WELL: Final = frames.Prepared(frames.HEADERS, frames.END_HEADERS | frames.END_STREAM, OK_TRAILER)
+RESPONSE_HEADERS: Final = frames.Prepared(frames.HEADERS, frames.END_HEADERS, ANSWER)
+OK_TRAILERS: Final = frames.Prepared(frames.HEADERS, frames.END_HEADERS | frames.END_STREAM, OK_TRAILER)
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,18 +50,18 @@ class Method:
     """From a message and the call's headers to a message. Raises Failure for a status other than OK."""
     is_streaming: bool = False
     """Each message of the client is answered as it comes; else there is exactly one."""
-    looks_again_after: float | None = None
+    poll_interval: float | None = None
     """Seconds until it is answered anew, if the answer is another one then; and so on until the client gives it up."""
 
     is_unary: bool = field(init=False)
     """It has one answer, after which the call ends."""
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "is_unary", not self.is_streaming and self.looks_again_after is None)
+        object.__setattr__(self, "is_unary", not self.is_streaming and self.poll_interval is None)
 
 
 @dataclass(slots=True, eq=False)
-class Lanes(Connections["Lane"]):
+class GrpcListener(Listener["GrpcConnection"]):
     """What all connections of a listener share."""
 
     find: Callable[[bytes, Headers], Method]
@@ -107,12 +107,12 @@ class Call(Stream):
         """Of the call's deadline."""
 
 
-class Lane(Connection[Call]):
+class GrpcConnection(Http2Connection[Call]):
     """One connection of gRPC clients."""
 
-    def __init__(self, lanes: Lanes):
-        super().__init__(lanes, lanes.limits, lanes.limits.message + HEAD)
-        self._lanes = lanes
+    def __init__(self, listener: GrpcListener):
+        super().__init__(listener, listener.limits, listener.limits.message + PREFIX_SIZE)
+        self._listener = listener
         self._begun = 0
         """Calls that are being answered."""
         self._unpacking = asyncio.Lock()
@@ -124,16 +124,16 @@ class Lane(Connection[Call]):
     # --- requests -------------------------------------------------------------------------------------------------
 
     def _begin(self, stream_id: int, headers: Headers, *, has_body: bool) -> None:
-        call = Call(stream_id, headers, (self._stream_window, self._own_window), self._lanes.now)
+        call = Call(stream_id, headers, (self._stream_window, self._own_window), self._listener.now)
         self._streams[stream_id] = call
         if len(headers) > FEW_FIELDS:
             self._count(call, FIELD * len(headers))
         try:
             if headers[b":method"] == b"POST" and _is_grpc(headers.get(b"content-type", b"")):
-                call.method = self._lanes.find(headers[b":path"], headers)
+                call.method = self._listener.find(headers[b":path"], headers)
             timeout = headers.get(b"grpc-timeout")
             if timeout is not None:
-                call.timer = self._loop.call_later(seconds(timeout), self._expire, call)
+                call.timer = self._loop.call_later(parse_timeout(timeout), self._expire, call)
         except StatusError as failure:
             self._fail(call, failure)
             return
@@ -142,10 +142,10 @@ class Lane(Connection[Call]):
 
     def _hold(self, call: Call, data: bytes) -> None:
         call.received += data
-        budget = self._lanes.budget
+        budget = self._listener.budget
         call.held += len(data)
         budget.held += len(data)
-        if len(call.received) > self._limits.message + HEAD:
+        if len(call.received) > self._limits.message + PREFIX_SIZE:
             self._fail(call, too_large(self._limits.message))
         elif budget.held > budget.limit:
             budget.relieve()
@@ -153,7 +153,7 @@ class Lane(Connection[Call]):
     def _count(self, call: Call, size: int) -> None:
         """Count what a call makes us hold, or no longer does."""
         call.held += size
-        budget = self._lanes.budget
+        budget = self._listener.budget
         budget.held += size
         if size > 0 and budget.held > budget.limit:
             budget.relieve()
@@ -187,7 +187,7 @@ class Lane(Connection[Call]):
             return None
         if is_unary and len(received) > end:
             raise StatusError(Code.UNIMPLEMENTED, "the request has more than one message")
-        message = bytes(received[HEAD:end])
+        message = bytes(received[PREFIX_SIZE:end])
         is_compressed = received[0] != 0
         del received[:end]
         if not is_unary:
@@ -197,9 +197,9 @@ class Lane(Connection[Call]):
     # --- answers --------------------------------------------------------------------------------------------------
 
     async def _answer(self, call: Call, message: bytes, is_compressed: bool) -> None:
-        method, lanes = call.method, self._lanes
+        method, listener = call.method, self._listener
         if method.is_unary and (
-            self._gate or self._sender.untaken or self._begun >= lanes.at_once or self._is_penalized
+            self._gate or self._sender.untaken or self._begun >= listener.at_once or self._is_penalized
         ):
             await self._wait_for_room(call)
         self._begun += method.is_unary
@@ -222,11 +222,11 @@ class Lane(Connection[Call]):
             self._begun -= method.is_unary
             if self._gate:
                 self._loop.call_soon(self._open_gate)
-        if lanes.expected - len(answer) not in FAIR_GUESS:
-            lanes.learn(len(answer))
-        if method.looks_again_after is not None:
+        if listener.expected - len(answer) not in FAIR_GUESS:
+            listener.learn(len(answer))
+        if method.poll_interval is not None:
             self._send(call, framed(answer))
-            await self._look_again(call, method.looks_again_after, message, answer)
+            await self._poll(call, method.poll_interval, message, answer)
             return
         call.task = None
         if not method.is_streaming:
@@ -240,8 +240,8 @@ class Lane(Connection[Call]):
         """Say whether answers that the client has not taken, and those in the making, are as many as it may have."""
         if self._is_penalized:
             return True
-        waiting, begun, share = self._sender.untaken, self._begun, self._lanes.share
-        return waiting > share or (begun > 0 and waiting + (begun + 1) * self._lanes.expected > share)
+        waiting, begun, share = self._sender.untaken, self._begun, self._listener.share
+        return waiting > share or (begun > 0 and waiting + (begun + 1) * self._listener.expected > share)
 
     async def _wait_for_room(self, call: Call) -> None:
         """Return when the client has taken enough of the answers before this one."""
@@ -265,7 +265,7 @@ class Lane(Connection[Call]):
 
     async def _answer_compressed(self, call: Call, message: bytes) -> bytes:
         """Answer a call whose message has to be unpacked: few at a time, for a small one may become a large one."""
-        async with self._unpacking, self._lanes.unpacking:
+        async with self._unpacking, self._listener.unpacking:
             unpacked = await self._unpacked(call, message)
             if len(unpacked) > SMALL_MESSAGE:
                 return await call.method.answer(unpacked, call.headers)
@@ -273,11 +273,11 @@ class Lane(Connection[Call]):
 
     async def _unpacked(self, call: Call, message: bytes) -> bytes:
         encoding, limit = call.headers.get(b"grpc-encoding", b"identity"), self._limits.message
-        unpacked = await self._lanes.pace.run(lambda: inflated(message, encoding, limit))
+        unpacked = await self._listener.pace.run(lambda: inflated(message, encoding, limit))
         self._count(call, len(unpacked))
         return unpacked
 
-    async def _look_again(self, call: Call, pause: float, message: bytes, last: bytes) -> None:
+    async def _poll(self, call: Call, pause: float, message: bytes, last: bytes) -> None:
         """Answer whenever the answer is another one, until the client gives the call up."""
         while self._streams.get(call.id) is call:
             await asyncio.sleep(pause)
@@ -289,7 +289,7 @@ class Lane(Connection[Call]):
     def _finish(self, call: Call, data: bytes) -> None:
         """Send the last data of a call that went well, and its trailers."""
         if self._streams.get(call.id) is call:
-            call.trailers = _IS_WELL.on(call.id)
+            call.trailers = OK_TRAILERS.on(call.id)
             self._send(call, data)
 
     def _fail(self, call: Call, failure: StatusError) -> None:
@@ -315,7 +315,7 @@ class Lane(Connection[Call]):
         self._send(call, b"this port speaks gRPC")
 
     def _send(self, call: Call, data: bytes) -> None:
-        headers = b"" if call.has_begun else _BEGINS.on(call.id)
+        headers = b"" if call.has_begun else RESPONSE_HEADERS.on(call.id)
         call.has_begun = True
         if self._sender.send(call, headers, data):
             self._close(call)
@@ -331,7 +331,7 @@ class Lane(Connection[Call]):
         if call.task is not None and call.task is not asyncio.current_task():
             call.task.cancel()
         call.task = None  # else the traceback of what was cancelled, and its values, would be kept by a cycle
-        self._lanes.budget.held -= call.held
+        self._listener.budget.held -= call.held
         call.held = 0
         super()._forget(call)
         if self._gate:
@@ -361,7 +361,7 @@ class Lane(Connection[Call]):
         self._open_gate()
 
     def _sweep_stream(self, call: Call) -> None:
-        now, limits = self._lanes.now, self._limits
+        now, limits = self._listener.now, self._limits
         took = now - call.since
         if call.to_send:
             if call.window > 0:  # the connection's window is closed, or other streams are sent first
@@ -373,7 +373,7 @@ class Lane(Connection[Call]):
             self._fail(call, StatusError(Code.CANCELLED, why))
 
     def _stop(self, call: Call) -> None:
-        if call.method.looks_again_after is not None or (call.method.is_streaming and call.task is None):
+        if call.method.poll_interval is not None or (call.method.is_streaming and call.task is None):
             self._fail(call, StatusError(Code.UNAVAILABLE, "the sidecar is stopping"))
 
 
