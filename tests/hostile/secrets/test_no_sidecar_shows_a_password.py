@@ -6,12 +6,14 @@ import json
 from pathlib import Path
 from typing import Any
 
+import grpc
 import pytest
 import yaml
 from hostile.conftest import Promise
 from hostile.effort import Effort
 from hostile.secrets.canaries import CANARY, WAYS, leaks, manifest, mutated, reference
-from servers.pannier_process import Pannier, call
+from servers.grpc_protos import DAPR, LAYOTTO, methods
+from servers.pannier_process import PATIENCE, Pannier, call
 
 from pannier_crds.catalogue import ComponentType, known_types
 
@@ -65,6 +67,7 @@ def test_all_that_a_sidecar_says(kind: ComponentType, tmp_path: Path, effort: Ef
         for name in names:
             said.append(str(sidecar.call(f"/v1.0/state/{name}/k")))
             said.append(str(sidecar.call(f"/v1.0/state/{name}", "POST", '[{"key": "k", "value": 1}]')))
+        said += said_over_grpc(sidecar.grpc_port(), names)
         for path in ("/v1.0/healthz?verbose", "/v1.0/metadata", "/v1.0/nothing", "/v1.0/state"):
             said.append(str(sidecar.call(path)))
         said.append(str(call(f"http://127.0.0.1:{sidecar.metrics_port()}/metrics")))
@@ -87,6 +90,33 @@ def test_all_that_a_sidecar_says(kind: ComponentType, tmp_path: Path, effort: Ef
         times=len(names),
         counted=f"{len(names)} components; {sum(map(len, said)) // 1024:,} KiB read; 0 fragments of it found",
     )
+
+
+def said_over_grpc(port: int, names: list[str]) -> list[str]:
+    """Return all answers of Dapr's and Layotto's services about these stores, with their statuses' details."""
+    said = []
+    with grpc.insecure_channel(f"127.0.0.1:{port}") as channel:
+        for name in names:
+            for service in (DAPR, LAYOTTO):
+                said.append(said_to(channel, service, "GetState", store_name=name, key="k"))
+            said.append(said_to(channel, DAPR, "SaveState", store_name=name, states=[{"key": "k", "value": b"1"}]))
+        said.append(said_to(channel, DAPR, "GetMetadata"))
+    assert "registered_components" in said[-1]
+    return said
+
+
+def said_to(channel: grpc.Channel, service: str, method: str, **fields: object) -> str:
+    request, response = methods(service)[method]
+    unary = channel.unary_unary(
+        f"/{service}/{method}", request_serializer=request.SerializeToString, response_deserializer=response.FromString
+    )
+    try:
+        answer, call = unary.with_call(request(**fields), timeout=PATIENCE, wait_for_ready=True)
+    except grpc.RpcError as error:
+        metadata = [*(error.initial_metadata() or ()), *(error.trailing_metadata() or ())]
+        assert error.code() is not grpc.StatusCode.DEADLINE_EXCEEDED
+        return f"{error.code()} {error.details()} {metadata}"
+    return f"{answer} {call.initial_metadata()} {call.trailing_metadata()}"
 
 
 def outputs_of(*arguments: object, folder: Path) -> list[str]:
