@@ -117,6 +117,29 @@ def test_no_call_misses_the_store_while_its_file_is_written(
     )
 
 
+def test_another_version_that_is_written_slowly_is_served_when_it_is_whole(
+    pannier: Pannier, folder: Path, promise: Callable[..., None]
+) -> None:
+    changed = CHANGED.replace("\n  name: orders", "\n  name: orders\n  labels: {team: shop}")
+    others = changed.replace("- shop", "- shop\n- billing")
+    with closing(HttpClient(pannier.port())) as http:
+        with (folder / "orders.yaml").open("w") as stream:
+            for line in others.splitlines(keepends=True):
+                stream.write(line)
+                stream.flush()
+                time.sleep(0.4)
+                assert http.call("GET", path("orders", "k")).status == 200, "half of the file was served"
+        pannier.until(lambda: http.call("GET", path("orders", "k")).status == 204, "the other keyPrefix")
+    assert "error" not in pannier.err.lower()
+    promise(
+        "another version of a component's file takes effect when it is whole",
+        on="a folder of components",
+        fault="it is written line by line, over several seconds",
+        times=1,
+        counted=f"{others.count(chr(10))} beginnings of it; 0 served",
+    )
+
+
 def test_what_is_changed_or_gone_in_the_end_is_taken(pannier: Pannier, folder: Path) -> None:
     with closing(HttpClient(pannier.port())) as http:
         (folder / "orders.yaml").write_text("")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import socket
 import subprocess
 from pathlib import Path
 
@@ -118,6 +119,48 @@ async def test_a_file_takes_its_name_when_it_is_whole_and_nobody_elses(desk: Des
     assert len(there.read_text().splitlines()) == 3
     assert there.stat().st_mode & 0o077 == 0
     assert not list(desk.folder.glob(".state.jsonl.*"))
+
+
+KINDS = {
+    "folder": "is a folder; name a file in it with --output",
+    "pipe": "is a pipe, not a file; leave --output out and write > {}",
+    "socket": "is a socket; name a file with --output",
+    "device": "is a device, not a file; leave --output out and write > {}",
+}
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_what_is_no_file_is_never_replaced_by_one(desk: Desk, sqlite_place: Place, kind: str) -> None:
+    there = desk.folder / kind
+    with socket.socket(socket.AF_UNIX) as listening:
+        if kind == "folder":
+            there.mkdir()
+        elif kind == "pipe":
+            os.mkfifo(there)
+        elif kind == "socket":
+            listening.bind(str(there))
+        else:
+            there.symlink_to("/dev/null")
+        before = there.stat()
+        for flags in ([], ["--overwrite"]):
+            done = desk.run("export", "--from", sqlite_place.file, "--output", there, *flags)
+            assert (done.code, done.err) == (1, [f"pannier: {there} {KINDS[kind].format(there)}"])
+        assert there.is_symlink() == (kind == "device")
+        assert (there.stat().st_mode, there.stat().st_ino) == (before.st_mode, before.st_ino)
+
+
+async def test_a_link_stays_and_what_it_leads_to_is_replaced(desk: Desk, sqlite_place: Place) -> None:
+    await sqlite_place.save(*numbered(3))
+    (desk.folder / "disk").mkdir()
+    link, there = desk.folder / "link.jsonl", desk.folder / "disk" / "state.jsonl"
+    link.symlink_to("disk/state.jsonl")
+    export = ("export", "--from", sqlite_place.file, "--output", link)
+    assert desk.run(*export).code == 0, "it led nowhere"
+    assert desk.run(*export).code == 1
+    there.write_text("")
+    assert desk.run(*export, "--overwrite").code == 0
+    assert link.is_symlink() and not there.is_symlink()
+    assert len(there.read_text().splitlines()) == 3
 
 
 async def test_a_full_disk_is_said_and_leaves_no_half_file(desk: Desk, sqlite_place: Place) -> None:

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
 
 PATIENCE: Final = 2.0
-"""Seconds for which a file may be gone, or shorter than it was, before that counts."""
+"""Seconds for which a file must stay gone, or shorter than it was, before that counts."""
 
 Content = bytes | Problem
 
@@ -29,7 +29,8 @@ class WholeFiles:
         self._patience = patience
         self._whole: dict[str, Content] = {}
         self._names: frozenset[str] = frozenset()
-        self._doubtful_since: dict[tuple[str, Content | None], float] = {}
+        self._doubtful: dict[str, tuple[Content | None, float]] = {}
+        """What was found instead in files that seem to be written, and since when."""
         self.is_waiting = False
         """Something was shorter or gone and not yet for long enough, so the files have to be looked at again."""
 
@@ -40,21 +41,26 @@ class WholeFiles:
         """
         has_moved = bool(found.keys() - self._names)  # a file that is gone may be one that is new
         settled: dict[str, Content] = {}
-        doubtful: dict[tuple[str, Content | None], float] = {}
+        doubtful: dict[str, tuple[Content | None, float]] = {}
         self.is_waiting = False
         for source in sorted(found.keys() | self._whole.keys()):
             before, content = self._whole.get(source), found.get(source)
             if before is not None and dirname(source) in swapped:
                 before = None
-            if before is not None and self._is_doubtful(before, content, has_moved=has_moved):
-                since = doubtful[source, content] = self._doubtful_since.get((source, content), now)
+            earlier, since = self._doubtful.get(source, (None, now))
+            is_growing = _is_appended(content, earlier) and now - since < 2 * self._patience
+            if before not in (None, content) and (
+                is_growing or self._is_doubtful(before, content, has_moved=has_moved)
+            ):
+                since = since if earlier == content else now
+                doubtful[source] = content, since
                 if now - since < self._patience:
                     content = before
                     self.is_waiting = True
             if content is not None:
                 settled[source] = _broken_off(content, before) or content
                 self._whole[source] = content if before is None or _is_whole(content, before) else before
-        self._doubtful_since = doubtful
+        self._doubtful = doubtful
         self._whole = {source: self._whole[source] for source in settled}
         self._names = frozenset(settled)
         return settled
@@ -68,12 +74,19 @@ class WholeFiles:
             return not has_moved
         if isinstance(content, Problem) or isinstance(before, Problem):
             return False
-        return _is_beginning(content, before) or (before.endswith(b"\n") and not content.endswith(b"\n"))
+        return len(content) < len(before) or (before.endswith(b"\n") and not content.endswith(b"\n"))
 
 
 def _is_whole(content: Content, before: Content) -> bool:
     """Whether later contents are to be compared with this one."""
     return isinstance(content, bytes) and bool(content.strip()) and _broken_off(content, before) is None
+
+
+def _is_appended(content: Content | None, earlier: Content | None) -> bool:
+    """Whether a file grows that seemed to be written: in the end it may be longer than it was before."""
+    if not isinstance(content, bytes) or not isinstance(earlier, bytes) or not earlier.strip():
+        return False
+    return content.startswith(earlier)
 
 
 def _is_beginning(content: bytes, of: bytes) -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import fcntl
 import glob
 import os
+import stat
 import sys
 import tempfile
 from contextlib import contextmanager, suppress
@@ -63,6 +64,30 @@ def verify(file: IO[bytes], tally: Tally) -> None:
 def standard_output() -> IO[bytes]:
     """Return standard output with a buffer of its own: what a full disk refused is not tried again at the exit."""
     return open(sys.stdout.fileno(), "wb", closefd=False)
+
+
+def file_for(path: Path, *, overwrites: bool) -> Path:
+    """Return the path of the file to export to, behind links, so that these stay. Raises MoveError.
+
+    Only files are replaced: a file in the place of a device or a pipe would break whatever else uses it.
+    """
+    target = Path(os.path.realpath(path))
+    try:
+        mode = target.stat().st_mode
+    except FileNotFoundError:
+        return target
+    except OSError as error:
+        raise MoveError(f"{path} can't be written: {(error.strerror or str(error)).lower()}") from error
+    if stat.S_ISDIR(mode):
+        raise MoveError(f"{path} is a folder; name a file in it with --output")
+    if stat.S_ISSOCK(mode):
+        raise MoveError(f"{path} is a socket; name a file with --output")
+    if not stat.S_ISREG(mode):
+        what = "a pipe" if stat.S_ISFIFO(mode) else "a device"
+        raise MoveError(f"{path} is {what}, not a file; leave --output out and write > {path}")
+    if not overwrites:
+        raise MoveError(f"{path} exists; name another file with --output, or add --overwrite")
+    return target
 
 
 @contextmanager

@@ -11,7 +11,7 @@ from pannier_sidecar.loading.resolving import ResolutionContext
 from pannier_sidecar.moving import opening
 from pannier_sidecar.moving.choosing import choose, place_of
 from pannier_sidecar.moving.copying import copy
-from pannier_sidecar.moving.exporting import becoming, export, standard_output, verify
+from pannier_sidecar.moving.exporting import becoming, export, file_for, standard_output, verify
 from pannier_sidecar.moving.items import MoveError
 from pannier_sidecar.moving.journal import Journal
 from pannier_sidecar.moving.key_list import KeyList
@@ -77,8 +77,8 @@ class Mover:
         source = choose(self._order.source, self._context, keys_as_written=True)
         opening.check_actors(source, None)
         path = self._order.output
-        if path is not None and path.exists() and not self._order.overwrites:
-            raise MoveError(f"{path} exists; name another file with --output, or add --overwrite")
+        if path is not None:
+            path = file_for(path, overwrites=self._order.overwrites)
         async with AsyncExitStack() as stack:
             items = await self._listed(source, stack)
             if path is None:

@@ -12,7 +12,8 @@ from pannier_sidecar.loading.folder import FolderWatch
 from pannier_sidecar.loading.half_written import Content, WholeFiles
 
 OLD = b"spec:\n  type: state.redis\nscopes:\n- billing\n"
-NEW = b"spec:\n  type: state.sqlite\n"
+SHORT = b"spec:\n  type: state.sqlite\n"
+NEW = SHORT + b"scopes:\n- shipping\n- orders\n"
 
 
 @dataclass
@@ -37,7 +38,28 @@ def test_another_content_counts_at_once() -> None:
     folder = Folder()
     folder.holds(a=OLD)
     assert folder.holds(a=NEW) == {"a": NEW}
-    assert folder.holds(a=OLD) == {"a": OLD}
+    assert not folder.files.is_waiting
+
+
+def test_a_shorter_content_counts_when_it_has_stayed_the_same() -> None:
+    folder = Folder()
+    folder.holds(a=OLD)
+    assert folder.holds(a=SHORT) == {"a": OLD}
+    assert folder.holds(1.9, a=SHORT) == {"a": OLD}
+    assert folder.files.is_waiting
+    assert folder.holds(0.2, a=SHORT) == {"a": SHORT}
+    assert not folder.files.is_waiting
+
+
+def test_another_content_that_comes_in_pieces_counts_when_it_is_whole() -> None:
+    folder = Folder()
+    folder.holds(a=OLD)
+    lines = NEW.splitlines(keepends=True)
+    for count in range(len(lines) + 1):
+        assert folder.holds(1.5, a=b"".join(lines[:count])) == {"a": OLD}
+    assert folder.holds(1.9, a=NEW) == {"a": OLD}
+    assert folder.holds(0.2, a=NEW) == {"a": NEW}
+    assert not folder.files.is_waiting
 
 
 def test_a_file_that_is_gone_counts_until_it_stays_gone() -> None:
@@ -80,7 +102,8 @@ def test_each_beginning_of_what_was_there_is_taken_for_half_of_it() -> None:
             )
             assert kept.line == beginning.count(b"\n") + 1
             assert folder.holds(60.0, a=beginning)["a"] == kept
-            assert folder.holds(a=beginning + b"\n") == {"a": beginning + b"\n"}
+            folder.holds(a=beginning + b"\n")
+            assert folder.holds(2.1, a=beginning + b"\n") == {"a": beginning + b"\n"}
             assert folder.holds(a=OLD) == {"a": OLD}
 
 
