@@ -8,7 +8,7 @@ from cassandra.connection import ConnectionShutdown
 from pannier_sidecar.state.errors import OutcomeUnknownError, StoreUnavailableError
 from pannier_sidecar.stores.cassandra import errors, settings
 
-SETTINGS = settings.read({"hosts": "a, b"})
+SETTINGS = settings.read_settings({"hosts": "a, b"})
 
 
 def at(level: int) -> Unavailable:

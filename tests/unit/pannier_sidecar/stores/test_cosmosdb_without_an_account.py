@@ -18,7 +18,7 @@ from pannier_sidecar.state.requests import Set
 from pannier_sidecar.stores.cosmosdb import errors, layout, settings
 from pannier_sidecar.stores.cosmosdb.client import Account
 
-SETTINGS = settings.read({"url": "https://x", "database": "d", "collection": "c", "masterKey": "a2V5"})
+SETTINGS = settings.read_settings({"url": "https://x", "database": "d", "collection": "c", "masterKey": "a2V5"})
 
 
 @pytest.mark.parametrize("key", ["shop||k", "shop||a b", "shop||100%25", "ключ", "a=b", "shop||..", 'a"b', "a+b&c"])

@@ -32,11 +32,11 @@ OWN = "appName=pannier&w=1&journal=true&retryWrites=false"
     ],
 )
 def test_a_component_becomes_a_url(given: dict[str, str], url: str) -> None:
-    assert settings.read(given).url.reveal().rstrip("&") == url
+    assert settings.read_settings(given).url.reveal().rstrip("&") == url
 
 
 def test_what_may_be_shown_of_a_url_is_its_hosts() -> None:
-    read = settings.read({"connectionString": "mongodb://ann:p%40ss@a:1,b:2/db?w=1"})
+    read = settings.read_settings({"connectionString": "mongodb://ann:p%40ss@a:1,b:2/db?w=1"})
     assert str(read) == "MongoDB at a:1, b:2"
 
 

@@ -9,7 +9,7 @@ import pytest
 
 from pannier_sidecar.state.errors import StoreRefusedError
 from pannier_sidecar.stores.postgresql.address import read_address
-from pannier_sidecar.stores.postgresql.settings import read
+from pannier_sidecar.stores.postgresql.settings import read_settings
 
 
 def parameters(connection_string: str, **fields: Any) -> dict[str, str]:
@@ -54,9 +54,9 @@ def test_other_settings_go_before_the_string() -> None:
 def test_what_belongs_to_the_pool_is_kept_for_it() -> None:
     address = read_address("host=h pool_max_conns=3 connect_timeout=7", {})
     assert (address.size, address.connect_timeout) == (3, 7)
-    assert read({"connectionString": "host=h pool_max_conns=3"}).size == 3
-    assert read({"connectionString": "host=h pool_max_conns=3", "maxConns": 5}).size == 5
-    assert read({"connectionString": "host=h"}).size >= 4
+    assert read_settings({"connectionString": "host=h pool_max_conns=3"}).size == 3
+    assert read_settings({"connectionString": "host=h pool_max_conns=3", "maxConns": 5}).size == 5
+    assert read_settings({"connectionString": "host=h"}).size >= 4
 
 
 @pytest.mark.parametrize("text", ["http://h/d", "mysql://u:secret@h/d", "user secret", "host=h password='secret"])
@@ -83,10 +83,10 @@ def test_no_password_is_in_what_is_shown() -> None:
     ],
 )
 def test_names_of_tables_are_read_as_unquoted_names(given: dict[str, str], table: str) -> None:
-    assert read({"connectionString": "host=h", **given}).table == table
+    assert read_settings({"connectionString": "host=h", **given}).table == table
 
 
 @pytest.mark.parametrize("name", ["a b", 'a"b', "1a", "a.b.c", "ä", "a;b"])
 def test_what_is_no_name_is_refused(name: str) -> None:
     with pytest.raises(StoreRefusedError, match="is no name of a table"):
-        read({"connectionString": "host=h", "tableName": name})
+        read_settings({"connectionString": "host=h", "tableName": name})

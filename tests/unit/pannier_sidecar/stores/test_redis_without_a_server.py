@@ -15,7 +15,7 @@ from pannier_sidecar.stores.redis.layout import foreign_value_read
 from pannier_sidecar.stores.redis.link import pause_before
 from pannier_sidecar.stores.redis.replicas import COUNT_VALID_S, MISSED_S, ReplicaCount
 from pannier_sidecar.stores.redis.scripts import ALL, with_source
-from pannier_sidecar.stores.redis.settings import RedisSettings
+from pannier_sidecar.stores.redis.settings import read_settings
 from pannier_sidecar.stores.redis.wire import pack, unpack
 
 
@@ -31,17 +31,17 @@ from pannier_sidecar.stores.redis.wire import pack, unpack
     ],
 )
 def test_addresses_are_read_as_people_write_them(text: str, addresses: list[tuple[str, int]]) -> None:
-    assert list(RedisSettings.read({"redisHost": text}).addresses) == addresses
+    assert list(read_settings({"redisHost": text}).addresses) == addresses
 
 
 def test_no_timeout_means_the_default_for_no_call_may_hang() -> None:
-    settings = RedisSettings.read({"redisHost": "h", "readTimeout": -1.0, "dialTimeout": 0, "redisMaxRetries": -1})
+    settings = read_settings({"redisHost": "h", "readTimeout": -1.0, "dialTimeout": 0, "redisMaxRetries": -1})
     assert (settings.read_timeout, settings.dial_timeout, settings.max_retries) == (3.0, 5.0, 0)
 
 
 def test_settings_keep_their_secrets_when_printed() -> None:
     secrets = {"redisPassword": "pw-1", "sentinelPassword": "pw-2", "clientKey": "pw-3", "clientCert": "c"}
-    assert "pw-" not in repr(RedisSettings.read({"redisHost": "h", "enableTLS": True, **secrets}))
+    assert "pw-" not in repr(read_settings({"redisHost": "h", "enableTLS": True, **secrets}))
 
 
 @pytest.mark.parametrize(

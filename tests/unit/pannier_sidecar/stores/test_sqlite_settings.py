@@ -6,7 +6,7 @@ from collections.abc import Mapping
 import pytest
 
 from pannier_sidecar.state.store import Setting
-from pannier_sidecar.stores.sqlite.settings import Location, locate, read
+from pannier_sidecar.stores.sqlite.settings import Location, locate, read_settings
 
 
 @pytest.mark.parametrize(
@@ -44,7 +44,7 @@ def test_a_parameter_that_nobody_knows_is_told_of(caplog: pytest.LogCaptureFixtu
 
 
 def test_the_defaults() -> None:
-    settings = read({"connectionString": "x.db"})
+    settings = read_settings({"connectionString": "x.db"})
     assert (settings.table, settings.metadata_table) == ("state", "metadata")
     assert (settings.timeout, settings.busy_timeout, settings.cleanup_interval) == (20, 2, 3600)
     assert settings.uses_wal
@@ -65,4 +65,4 @@ def test_the_defaults() -> None:
     ],
 )
 def test_what_is_given(given: Mapping[str, Setting], name: str, value: object) -> None:
-    assert getattr(read({"connectionString": "x.db", **given}), name) == value
+    assert getattr(read_settings({"connectionString": "x.db", **given}), name) == value

@@ -77,7 +77,7 @@ class CassandraSettings:
         return "KEYSPACE.TABLE" if self.hides_name else self.name
 
 
-def read(settings: Mapping[str, Setting]) -> CassandraSettings:
+def read_settings(settings: Mapping[str, Setting]) -> CassandraSettings:
     """Return the settings, with Dapr's defaults."""
     hosts = read_field("hosts", settings["hosts"], bare_host_list)
     return CassandraSettings(

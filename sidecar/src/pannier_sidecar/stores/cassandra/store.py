@@ -14,7 +14,7 @@ from pannier_sidecar.state.store import Feature, KeyPage, Store, StoredValue
 
 from . import client, errors, layout, schema
 from .key_locks import KeyLocks
-from .settings import read
+from .settings import read_settings
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -43,7 +43,7 @@ class CassandraStore(Store):
 
     def __init__(self, settings: Mapping[str, Setting]):
         """Take the component's settings under their canonical names, durations in seconds."""
-        self._settings = read(settings)
+        self._settings = read_settings(settings)
         self._key_locks = KeyLocks(self._settings.timeout)
         self._places = asyncio.Semaphore(MOST_UNDER_WAY)
         # From a random origin they meet neither those of an earlier run nor those of another sidecar; numbers below

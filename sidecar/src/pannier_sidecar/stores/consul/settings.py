@@ -40,23 +40,23 @@ class ConsulSettings(Struct, frozen=True):
     def __repr__(self) -> str:
         return f"ConsulSettings({self.where!r}, ...)"  # settings may find their way into a log
 
-    @classmethod
-    def read(cls, settings: Mapping[str, Setting]) -> ConsulSettings:
-        """Return the settings. Raises StoreRefusedError naming the field, its value and what to write."""
-        path = _text(settings, "keyPrefixPath").strip("/") or "dapr"
-        address = settings.get("httpAddr") or "127.0.0.1:8500"
-        url = _url(address, _text(settings, "scheme") or "http")
-        return cls(
-            url=url,
-            where=shown_addresses("httpAddr", address, (url,)),
-            shown_prefix="PREFIX/" if is_hidden(settings.get("keyPrefixPath")) else f"{path}/",
-            datacenter=_text(settings, "datacenter"),
-            token=Secret(_text(settings, "aclToken")),
-            prefix=f"{path}/",
-            timeout=number(settings.get("timeout"), 10.0),
-            cleanup_interval=max(0.0, number(settings.get("cleanupInterval"), 0)),
-            encryption=Encryption.read(settings) if url.startswith("https:") else None,
-        )
+
+def read_settings(settings: Mapping[str, Setting]) -> ConsulSettings:
+    """Return the settings. Raises StoreRefusedError naming the field, its value and what to write."""
+    path = _text(settings, "keyPrefixPath").strip("/") or "dapr"
+    address = settings.get("httpAddr") or "127.0.0.1:8500"
+    url = _url(address, _text(settings, "scheme") or "http")
+    return ConsulSettings(
+        url=url,
+        where=shown_addresses("httpAddr", address, (url,)),
+        shown_prefix="PREFIX/" if is_hidden(settings.get("keyPrefixPath")) else f"{path}/",
+        datacenter=_text(settings, "datacenter"),
+        token=Secret(_text(settings, "aclToken")),
+        prefix=f"{path}/",
+        timeout=number(settings.get("timeout"), 10.0),
+        cleanup_interval=max(0.0, number(settings.get("cleanupInterval"), 0)),
+        encryption=Encryption.read(settings) if url.startswith("https:") else None,
+    )
 
 
 def _text(settings: Mapping[str, Setting], name: str) -> str:

@@ -15,7 +15,7 @@ from pannier_sidecar.state.store import Feature, KeyPage, Setting, Store, Stored
 from . import errors, layout
 from .client import CONNECTIONS, Agent, Limits
 from .expiry_sweeper import ExpirySweeper
-from .settings import ConsulSettings
+from .settings import read_settings
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -42,7 +42,7 @@ class ConsulStore(Store):
         self._opened: tuple[Agent, ExpirySweeper] | None = None
 
     async def open(self) -> None:
-        settings = ConsulSettings.read(self._given)
+        settings = read_settings(self._given)
         self._prefix = settings.prefix
         agent = Agent(settings)
         self._opened = agent, ExpirySweeper(agent)

@@ -46,7 +46,7 @@ class CosmosDBSettings:
         return self.shown
 
 
-def read(settings: Mapping[str, Setting]) -> CosmosDBSettings:
+def read_settings(settings: Mapping[str, Setting]) -> CosmosDBSettings:
     """Return the settings. Raises StoreRefusedError naming the one that is missing."""
     url, database, container = (_required(settings, name) for name in ("url", "database", "collection"))
     scheme, address = read_field("url", url, full_url)

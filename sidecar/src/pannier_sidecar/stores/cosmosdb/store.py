@@ -45,7 +45,7 @@ class CosmosDBStore(Store):
         self._opened: client.Account | None = None
 
     async def open(self) -> None:
-        wanted = settings.read(self._given)
+        wanted = settings.read_settings(self._given)
         try:
             async with asyncio.timeout(wanted.timeout):
                 self._opened = await client.sign_in(wanted, self._until_closed)

@@ -37,7 +37,7 @@ class DynamoDBSettings:
     """Table and partition key, for messages."""
 
 
-def read(settings: Mapping[str, Setting]) -> DynamoDBSettings:
+def read_settings(settings: Mapping[str, Setting]) -> DynamoDBSettings:
     """Return the settings, with the catalogue's defaults."""
     return DynamoDBSettings(
         table=reveal(settings["table"]),

@@ -16,7 +16,7 @@ from . import batches
 from .client import DynamoDBClient
 from .errors import ConditionNotMetError, is_answer
 from .layout import Layout, fresh_etags, mismatch
-from .settings import read
+from .settings import read_settings
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -39,7 +39,7 @@ class DynamoDBStore(Store):
 
     def __init__(self, settings: Mapping[str, Setting]):
         """Take the component's settings under their canonical names, durations in seconds."""
-        given = read(settings)
+        given = read_settings(settings)
         self._layout = Layout(
             given.table, given.partition_key, given.ttl_attribute, fresh_etags(), given.shown_table, given.shown_key
         )

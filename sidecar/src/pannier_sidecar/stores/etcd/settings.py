@@ -47,7 +47,7 @@ class EtcdSettings:
     """The endpoints, for messages."""
 
 
-def read(settings: Mapping[str, Setting]) -> EtcdSettings:
+def read_settings(settings: Mapping[str, Setting]) -> EtcdSettings:
     """Return the settings. Raises StoreRefusedError naming the one that is wrong."""
     given = settings.get("endpoints")
     if not reveal(given).strip(" ,"):

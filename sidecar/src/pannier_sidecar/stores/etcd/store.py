@@ -13,10 +13,10 @@ from pannier_sidecar.state.errors import KeyRefusedError, StoreError, StoreUnava
 from pannier_sidecar.state.requests import Delete, Get, Set, Write
 from pannier_sidecar.state.store import LAST_TIME, Feature, KeyPage, Setting, Store, StoredValue
 
-from . import settings as reading
 from .client import DELETE, PUT, RANGE, TXN, Client, LeaseGoneError
 from .layout import RawValues, TimedValues, Values
 from .leases import Leases, ask_for_expiry, expiry_of
+from .settings import max_txn_ops, read_settings
 from .writes import check, conditions_of, runs, was_last_written
 
 if TYPE_CHECKING:
@@ -41,12 +41,12 @@ class _EtcdStore(Store):
     def __init__(self, settings: Mapping[str, Setting]):
         """Take the component's settings under their canonical names; `open` checks them."""
         self._given = settings
-        self._most_operations = self.max_transaction = reading.max_txn_ops(settings)
+        self._most_operations = self.max_transaction = max_txn_ops(settings)
         self._prefix = b"/"
         self._opened: tuple[Client, Leases] | None = None
 
     async def open(self) -> None:
-        settings = reading.read(self._given)
+        settings = read_settings(self._given)
         self._prefix = settings.prefix.encode()
         client = Client(settings)
         self._opened = client, Leases(client)

@@ -45,7 +45,7 @@ class SpannerSettings:
         return self.emulator or self.endpoint
 
 
-def read(given: Mapping[str, Setting]) -> SpannerSettings:
+def read_settings(given: Mapping[str, Setting]) -> SpannerSettings:
     """Read the settings under their canonical names."""
     names = ("projectId", "instanceId", "databaseId")
     credentials, table = given.get("credentialsJSON"), given.get("tableName") or SpannerSettings.table

@@ -13,10 +13,10 @@ from pannier_sidecar.state.requests import Delete, Get, Set, Write
 from pannier_sidecar.state.store import Feature, KeyPage, Setting, Store, StoredValue
 
 from . import layout
-from . import settings as reading
 from .client import SpannerClient
 from .errors import AbortedError, SessionLostError
 from .sessions import Sessions
+from .settings import read_settings
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping, Sequence
@@ -45,7 +45,7 @@ class SpannerStore(Store):
 
     def __init__(self, settings: Mapping[str, Setting]):
         """Take the component's settings under their canonical names, durations in seconds."""
-        self._settings = reading.read(settings)
+        self._settings = read_settings(settings)
         self._client = SpannerClient(self._settings)
         self._sessions = Sessions(self._client, self._settings.max_sessions)
 

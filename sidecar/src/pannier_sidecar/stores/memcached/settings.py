@@ -53,19 +53,19 @@ class MemcachedSettings(Struct, frozen=True):
     def __repr__(self) -> str:
         return f"MemcachedSettings({self.addresses!r}, ...)"  # settings may find their way into a log
 
-    @classmethod
-    def read(cls, settings: Mapping[str, Setting]) -> MemcachedSettings:
-        """Return the settings. Raises StoreRefusedError naming the field, its value and what to write."""
-        given = settings.get("hosts")
-        if not reveal(given).strip(" ,"):
-            raise StoreRefusedError("hosts is empty; write host or host:port, several separated by commas")
-        return cls(
-            addresses=_addresses(given),
-            timeout=number(settings.get("timeout"), 1.0),
-            username=_text(settings, "username"),
-            password=Secret(_text(settings, "password")),
-            encryption=Encryption.read(settings) if settings.get("enableTLS") is True else None,
-        )
+
+def read_settings(settings: Mapping[str, Setting]) -> MemcachedSettings:
+    """Return the settings. Raises StoreRefusedError naming the field, its value and what to write."""
+    given = settings.get("hosts")
+    if not reveal(given).strip(" ,"):
+        raise StoreRefusedError("hosts is empty; write host or host:port, several separated by commas")
+    return MemcachedSettings(
+        addresses=_addresses(given),
+        timeout=number(settings.get("timeout"), 1.0),
+        username=_text(settings, "username"),
+        password=Secret(_text(settings, "password")),
+        encryption=Encryption.read(settings) if settings.get("enableTLS") is True else None,
+    )
 
 
 def _text(settings: Mapping[str, Setting], name: str) -> str:

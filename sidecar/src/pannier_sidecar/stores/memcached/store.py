@@ -13,7 +13,7 @@ from pannier_sidecar.state.store import Feature, Setting, Store, StoredValue
 from . import layout
 from .client import Host
 from .connecting import Connector
-from .settings import MemcachedSettings
+from .settings import read_settings
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping, Sequence
@@ -37,7 +37,7 @@ class MemcachedStore(Store):
         self._hosts: Sequence[Host] = ()
 
     async def open(self) -> None:
-        settings = MemcachedSettings.read(self._given)
+        settings = read_settings(self._given)
         connector = Connector(settings)
         self._hosts = [Host(address, connector, settings.timeout) for address in settings.addresses]
         try:

@@ -49,7 +49,7 @@ class MongoDBSettings:
         return f"MongoDB at {self.hosts}"
 
 
-def read(settings: Mapping[str, Setting]) -> MongoDBSettings:
+def read_settings(settings: Mapping[str, Setting]) -> MongoDBSettings:
     """Return the settings, with Dapr's defaults. Raises StoreRefusedError where no server is named, and for w=0."""
     address = _address(settings)
     concern = reveal(settings.get("writeconcern"))

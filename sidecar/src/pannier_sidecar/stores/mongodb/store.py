@@ -41,7 +41,7 @@ class MongoDBStore(Store):
         self._connections = Connections(0, 0)
 
     async def open(self) -> None:
-        wanted = settings.read(self._given)
+        wanted = settings.read_settings(self._given)
         try:
             self._connections = Connections(0, wanted.timeout / 2)
             self._client = client.connect(wanted, self._connections)

@@ -50,7 +50,7 @@ class PostgreSQLSettings:
         return "in tableName or tablePrefix" if self.hides_tables else self.table
 
 
-def read(settings: Mapping[str, Setting]) -> PostgreSQLSettings:
+def read_settings(settings: Mapping[str, Setting]) -> PostgreSQLSettings:
     """Return the settings, with Dapr's defaults. Raises StoreRefusedError naming the one that is wrong."""
     address = read_address(settings.get("connectionString"), settings)
     prefix = reveal(settings.get("tablePrefix"))

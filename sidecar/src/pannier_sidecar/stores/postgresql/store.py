@@ -11,7 +11,6 @@ from pannier_sidecar.state.errors import NotSupportedError, OutcomeUnknownError,
 from pannier_sidecar.state.requests import Delete, Get, Set, Write
 from pannier_sidecar.state.store import Feature, KeyPage, Setting, Store, StoredValue
 
-from . import settings as reading
 from .cleanup import Cleanup
 from .client import Connections, always
 from .connection import Connection, connect
@@ -19,6 +18,7 @@ from .errors import is_full
 from .layout import BytesLayout, JsonLayout, Layout
 from .names import key_of, name_of
 from .schema import Schema
+from .settings import read_settings
 from .statements import Statements
 from .transaction import Transaction
 from .writes import check_outcome, columns_of, runs, statement_of
@@ -48,7 +48,7 @@ class _PostgreSQLStore(Store):
         self._cleanup: Cleanup | None = None
 
     async def open(self) -> None:
-        settings = reading.read(self._given)
+        settings = read_settings(self._given)
         schema = Schema(settings, self.layout)
         self._connections = Connections(
             partial(

@@ -72,25 +72,25 @@ class RedisSettings(Struct, frozen=True):
     max_pause: float = 2.0
     """Seconds that they do not exceed."""
 
-    @classmethod
-    def read(cls, settings: Mapping[str, Setting]) -> RedisSettings:
-        """Return the settings. Raises StoreRefusedError naming the field, its value and what to write."""
-        by_sentinel = settings.get("failover") is True
-        return cls(
-            addresses=_addresses(settings),
-            credentials=_credentials(settings, "redis"),
-            sentinel_credentials=_credentials(settings, "sentinel"),
-            database=int(number(settings.get("redisDB"), 0)),
-            is_cluster=settings.get("redisType") == "cluster" and not by_sentinel,
-            master_name=_master_name(settings) if by_sentinel else None,
-            encryption=Encryption.read(settings) if settings.get("enableTLS") is True else None,
-            dial_timeout=_seconds(settings, "dialTimeout", 5.0),
-            read_timeout=_seconds(settings, "readTimeout", 3.0),
-            write_timeout=_seconds(settings, "writeTimeout", _seconds(settings, "readTimeout", 3.0)),
-            max_retries=_retries(settings),
-            min_pause=_seconds(settings, "redisMinRetryInterval", 0.008),
-            max_pause=_seconds(settings, "redisMaxRetryInterval", 2.0),
-        )
+
+def read_settings(settings: Mapping[str, Setting]) -> RedisSettings:
+    """Return the settings. Raises StoreRefusedError naming the field, its value and what to write."""
+    by_sentinel = settings.get("failover") is True
+    return RedisSettings(
+        addresses=_addresses(settings),
+        credentials=_credentials(settings, "redis"),
+        sentinel_credentials=_credentials(settings, "sentinel"),
+        database=int(number(settings.get("redisDB"), 0)),
+        is_cluster=settings.get("redisType") == "cluster" and not by_sentinel,
+        master_name=_master_name(settings) if by_sentinel else None,
+        encryption=Encryption.read(settings) if settings.get("enableTLS") is True else None,
+        dial_timeout=_seconds(settings, "dialTimeout", 5.0),
+        read_timeout=_seconds(settings, "readTimeout", 3.0),
+        write_timeout=_seconds(settings, "writeTimeout", _seconds(settings, "readTimeout", 3.0)),
+        max_retries=_retries(settings),
+        min_pause=_seconds(settings, "redisMinRetryInterval", 0.008),
+        max_pause=_seconds(settings, "redisMaxRetryInterval", 2.0),
+    )
 
 
 def _text(settings: Mapping[str, Setting], name: str) -> str:

@@ -15,7 +15,7 @@ from . import layout
 from .client import NotOpen, Request, Servers, Trouble
 from .deployment import find_servers
 from .listing import list_keys
-from .settings import RedisSettings
+from .settings import RedisSettings, read_settings
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -36,7 +36,7 @@ class RedisStore(Store):
         self._servers: Servers = NotOpen(self._settings)
 
     async def open(self) -> None:
-        self._settings = RedisSettings.read(self._given)
+        self._settings = read_settings(self._given)
         servers = find_servers(self._settings)
         try:
             await servers.open()

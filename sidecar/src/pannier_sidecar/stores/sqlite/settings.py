@@ -65,7 +65,7 @@ class SQLiteSettings:
     """Shortest time between two removals of expired rows; 0: they are never removed."""
 
 
-def read(settings: Mapping[str, Setting]) -> SQLiteSettings:
+def read_settings(settings: Mapping[str, Setting]) -> SQLiteSettings:
     """Return the settings, with Dapr's defaults. Raises StoreRefusedError naming the one that is wrong."""
     return SQLiteSettings(
         location=locate(settings.get("connectionString")),

@@ -11,9 +11,9 @@ from pannier_sidecar.state.errors import OutcomeUnknownError, StoreError, StoreU
 from pannier_sidecar.state.requests import Delete, Get, Set, Write
 from pannier_sidecar.state.store import Feature, KeyPage, Setting, Store, StoredValue
 
-from . import settings as reading
 from .layout import StateTable
 from .schema import connect_reader, connect_writer
+from .settings import read_settings
 from .sweeper import Sweeper
 from .worker import Job, Result, Worker
 
@@ -37,7 +37,7 @@ class SQLiteStore(Store):
         self._sweeper: Sweeper | None = None
 
     async def open(self) -> None:
-        settings = reading.read(self._given)
+        settings = read_settings(self._given)
         where = settings.location
 
         def worker(name: str, connect: Callable[[], StateTable], begin: str, late: Late) -> Worker:
