@@ -29,10 +29,10 @@ from ..state.requests import (
 )
 from .advice import on_if_match, on_path
 from .bounds import likely_items, likely_keys
-from .decoding import NO_HINTS, Decoding, Hints, hints_of
+from .decoding import NO_DEFAULTS, Decoding, RequestDefaults, request_defaults
 from .encoding import error_answer, items_answer, keys_answer, refusal, value_answer
 from .messages import JSON, TEXT, Answer
-from .paths import PathTree, paths_of, tidied
+from .paths import Operation, PathTree, paths_of, tidied
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -43,12 +43,12 @@ if TYPE_CHECKING:
     from .messages import Call
     from .profiles import Profile
 
-    Operation = Callable[..., Awaitable[Answer]]
+    Handler = Callable[..., Awaitable[Answer]]
 
 SHORT = 512
-"""Bytes of a body that has few items, whatever is in it."""
+"""Bytes of a body that is too short for many items."""
 MAX_PAGE = 1000
-"""Most keys that one page of a list of keys holds."""
+"""Maximum of keys in one page of a list."""
 WITHOUT_TOKEN = frozenset({b"/v1.0/healthz", b"/v1.0/healthz/outbound"})
 """Probes have no token (as in Dapr)."""
 
@@ -71,7 +71,7 @@ class HttpApi:
         self.runtime = runtime
         self.profile = profile
         self.on_error: Callable[[StateError], None] = not_counted
-        """Is told of each error that a call is answered with."""
+        """Called with each error that a request is answered with."""
         self.documentation: Callable[[Call], Awaitable[Answer]] | None = None
         """Answers `/openapi.json` and `/docs`; set by the one place that knows FastAPI."""
         self._service = service
@@ -80,26 +80,26 @@ class HttpApi:
         self._paths = PathTree(paths_of(profile), plus_is_space=profile.plus_is_space)
         self._saved = Answer(profile.saved)
         self._deleted = Answer(profile.deleted)
-        self._operations: dict[str, Operation] = {
-            "get": self._get,
-            "save": self._sharing(self._save, likely_items),
-            "delete": self._delete,
-            "bulk_get": self._sharing(self._bulk_get, likely_keys),
-            "transact": self._sharing(self._transact, likely_items),
-            "keys": self._keys,
-            "query": self._query,
-            "get_actor_state": self._get_actor_state,
-            "transact_actor_state": self._sharing(self._transact_actor_state, likely_items),
-            "metadata": self._metadata,
-            "set_metadata": self._set_metadata,
-            "healthz": self._healthz,
-            "healthz_outbound": self._healthz_outbound,
-            "shutdown": self._shutdown,
-            "documentation": self._documentation,
+        self._handlers: dict[Operation, Handler] = {
+            Operation.GET: self._get,
+            Operation.SAVE: self._sharing(self._save, likely_items),
+            Operation.DELETE: self._delete,
+            Operation.BULK_GET: self._sharing(self._bulk_get, likely_keys),
+            Operation.TRANSACT: self._sharing(self._transact, likely_items),
+            Operation.KEYS: self._keys,
+            Operation.QUERY: self._query,
+            Operation.GET_ACTOR_STATE: self._get_actor_state,
+            Operation.TRANSACT_ACTOR_STATE: self._sharing(self._transact_actor_state, likely_items),
+            Operation.METADATA: self._metadata,
+            Operation.SET_METADATA: self._set_metadata,
+            Operation.HEALTHZ: self._healthz,
+            Operation.HEALTHZ_OUTBOUND: self._healthz_outbound,
+            Operation.SHUTDOWN: self._shutdown,
+            Operation.DOCUMENTATION: self._documentation,
         }
 
     async def answer(self, call: Call, *, is_public: bool = False) -> Answer:
-        """Return the answer to any request; it never raises for what a caller, a store or a component did wrong.
+        """Return the answer to any request; faults of callers, stores and components are answers too, and not raised.
 
         On the public port (`is_public`) there is health, which needs no token, and metadata, which does.
         """
@@ -113,11 +113,11 @@ class HttpApi:
             if found is None or (is_public and not found[0].is_public):
                 return self._unknown(call.method, path)
             where, texts = found
-            if where.operation == "documentation":  # FastAPI knows no other spelling of the path
+            if where.operation is Operation.DOCUMENTATION:  # FastAPI knows no other spelling of the path
                 call = replace(call, path=where.template.encode())
-            if where.is_public and not self._may_know_all(call, is_public):
-                return self._told_to_anybody(where.operation, call)
-            return await self._operations[where.operation](call, *texts)
+            if where.is_public and not self._is_trusted(call, is_public):
+                return self._public_answer(where.operation, call)
+            return await self._handlers[where.operation](call, *texts)
         except StateError as error:
             self.on_error(error)
             return error_answer(error, self.profile)
@@ -126,8 +126,8 @@ class HttpApi:
         given = call.headers.get(b"dapr-api-token", b"")
         return call.path in WITHOUT_TOKEN or compare_digest(given, self._token or b"")
 
-    def _may_know_all(self, call: Call, is_public: bool) -> bool:
-        """Whether the caller may be told of stores and the app, and not only whether the sidecar is ready."""
+    def _is_trusted(self, call: Call, is_public: bool) -> bool:
+        """Say whether the caller may learn about stores and the app, and not only whether the sidecar is ready."""
         headers = call.headers
         if self._token is None and not is_public:
             return True
@@ -136,11 +136,11 @@ class HttpApi:
         key = self.runtime.status_key().encode()
         return bool(key) and compare_digest(headers.get(STATUS_KEY, b""), key)
 
-    def _told_to_anybody(self, operation: str, call: Call) -> Answer:
+    def _public_answer(self, operation: Operation, call: Call) -> Answer:
         runtime = self.runtime
-        if operation == "metadata":
+        if operation is Operation.METADATA:
             return NEEDS_TOKEN
-        if operation == "healthz_outbound":
+        if operation is Operation.HEALTHZ_OUTBOUND:
             return self._outbound_health()
         query = call.query()
         if query.get("appid", runtime.app_id) != runtime.app_id:
@@ -171,46 +171,46 @@ class HttpApi:
 
     # --- state ----------------------------------------------------------------------------------------------------
 
-    def _sharing(self, operation: Operation, likely: Callable[[bytes], int]) -> Operation:
-        """Return the operation, which waits for others where its body may have many items."""
+    def _sharing(self, handler: Handler, likely: Callable[[bytes], int]) -> Handler:
+        """Return a handler that first waits for other requests if the body may have many items."""
 
         def answer(call: Call, *texts: str | None) -> Awaitable[Answer]:
             if len(call.body) <= SHORT or (items := likely(call.body)) <= FEW:
-                return operation(call, *texts)
-            return self._answer_many(operation, items, call, *texts)
+                return handler(call, *texts)
+            return self._answer_many(handler, items, call, *texts)
 
         return answer
 
-    async def _answer_many(self, operation: Operation, items: int, call: Call, *texts: str | None) -> Answer:
+    async def _answer_many(self, handler: Handler, items: int, call: Call, *texts: str | None) -> Answer:
         share = await self._service.in_flight.share(items)
         try:
-            return await operation(call, *texts, share=share)
+            return await handler(call, *texts, share=share)
         finally:
             share.end()
 
     async def _get(self, call: Call, store: str | None, key: str) -> Answer:
-        hints = _hints(call)
-        value = await self._service.get(GetRequest(store, key, hints.consistency, hints.metadata))
+        defaults = _defaults_of(call)
+        value = await self._service.get(GetRequest(store, key, defaults.consistency, defaults.metadata))
         return NO_CONTENT if value is None else value_answer(value)
 
     async def _save(self, call: Call, store: str | None, share: Share | None = None) -> Answer:
         self._service.directory.find(store)  # a missing store goes before a malformed body (as in Dapr)
-        items = await self._decoding.items(call.body, _hints(call))
+        items = await self._decoding.items(call.body, _defaults_of(call))
         if share is not None:
             share.is_really(len(items))
         await self._service.save(SaveRequest(store, items))
         return self._saved
 
     async def _delete(self, call: Call, store: str | None, key: str) -> Answer:
-        hints = _hints(call)
+        defaults = _defaults_of(call)
         etag = call.headers.get(b"if-match", b"").decode("utf-8", "replace")
         item = WriteItem(
             key,
             etag=etag,
-            concurrency=hints.concurrency,
-            consistency=hints.consistency,
-            metadata=hints.metadata,
-            retry=hints.retry,
+            concurrency=defaults.concurrency,
+            consistency=defaults.consistency,
+            metadata=defaults.metadata,
+            retry=defaults.retry,
         )
         try:
             await self._service.delete(DeleteRequest(store, item))
@@ -228,16 +228,16 @@ class HttpApi:
         keys, metadata = await self._decoding.bulk_get(call.body)
         if share is not None:
             share.is_really(len(keys))
-        hints = _hints(call)
-        metadata = {**metadata, **hints.metadata}
-        found = await self._service.bulk_get(BulkGetRequest(store, keys, hints.consistency, metadata))
+        defaults = _defaults_of(call)
+        metadata = {**metadata, **defaults.metadata}
+        found = await self._service.bulk_get(BulkGetRequest(store, keys, defaults.consistency, metadata))
         return await items_answer(found, self._service.pace)
 
     async def _transact(self, call: Call, store: str | None, share: Share | None = None) -> Answer:
         if store is None and self._service.directory.knows("transaction"):
             return await self._save(call, "transaction", share)
         self._service.require_transactions(store)
-        items, metadata = await self._decoding.transaction(call.body, _hints(call))
+        items, metadata = await self._decoding.transaction(call.body, _defaults_of(call))
         if share is not None:
             share.is_really(len(items))
         await self._service.transact(TransactRequest(store, items, metadata))
@@ -264,7 +264,7 @@ class HttpApi:
     async def _transact_actor_state(
         self, call: Call, actor_type: str, actor_id: str, share: Share | None = None
     ) -> Answer:
-        items = await self._decoding.actor_transaction(call.body, _hints(call))
+        items = await self._decoding.actor_transaction(call.body, _defaults_of(call))
         if share is not None:
             share.is_really(len(items))
         await self._service.transact_actor_state(ActorTransactRequest(actor_type, actor_id, items))
@@ -320,14 +320,18 @@ class HttpApi:
 
 
 KEYED = frozenset({b"GET", b"DELETE"})
-"""Methods whose last segment is a key: an empty one is an error to be told, not a slash to be forgiven."""
+"""Methods whose last segment is a key: an empty key is an error to report, not a trailing slash to ignore."""
 
 
-def _hints(call: Call) -> Hints:
+def _defaults_of(call: Call) -> RequestDefaults:
+    """Return the request's defaults. The usual request has none, and must not pay for their decoding.
+
+    A header that `request_defaults` reads must be named here too.
+    """
     headers = call.headers
     if not call.query_string and b"consistency" not in headers and b"concurrency" not in headers:
-        return NO_HINTS
-    return hints_of(call.query(), headers)
+        return NO_DEFAULTS
+    return request_defaults(call.query(), headers)
 
 
 def _limit(text: str | None) -> int:
@@ -348,7 +352,7 @@ def _json(status: int, body: object) -> Answer:
 
 
 def describe(runtime: Runtime) -> dict[str, Any]:
-    """Return the metadata of the sidecar in Dapr's shape, as far as it has what Dapr describes."""
+    """Return the metadata of the sidecar in Dapr's format; of Dapr's fields, those that have a meaning here."""
     app = {"port": runtime.app_port or 0, "protocol": runtime.app_protocol, "channelAddress": "127.0.0.1"}
     return {
         "id": runtime.app_id,

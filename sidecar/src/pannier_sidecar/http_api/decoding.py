@@ -30,8 +30,8 @@ from .json_faults import fault_of
 if TYPE_CHECKING:
     from .go_json import GoType
 
-# A field that is unknown is no mistake (as in Dapr). The structs forbid them all the same, because most unknown fields
-# are known ones in other case, which must not be lost: `_mended` renames those and drops the others.
+# Unknown fields are allowed (as in Dapr). The structs forbid them all the same, because most of them are known fields
+# in another case, which Go accepts: `_normalized` renames these and drops the others.
 
 Number = int | float
 
@@ -108,28 +108,31 @@ class SentBulkGet(Struct, forbid_unknown_fields=True):
     metadata: dict[str, str | None] | None = None
 
 
-class Hints(Struct):
-    """What path parameters and headers say for all items of a call."""
+class RequestDefaults(Struct):
+    """Options from the query and the headers, for items of the request that give none."""
 
     concurrency: Concurrency | None = None
     consistency: Consistency | None = None
     retry: RetryPolicy | None = None
     metadata: Mapping[str, str] = NO_METADATA
-    """Goes before the metadata of an item (as in Dapr)."""
+    """Wins over the metadata of an item (as in Dapr)."""
 
 
-NO_HINTS = Hints()
+NO_DEFAULTS = RequestDefaults()
 
 
-def hints_of(query: Mapping[str, str], headers: Mapping[bytes, bytes]) -> Hints:
-    """Return what the query, and failing that the headers, say. Raises MalformedRequestError naming the parameter."""
+def request_defaults(query: Mapping[str, str], headers: Mapping[bytes, bytes]) -> RequestDefaults:
+    """Return the defaults from the query, or else from the headers.
+
+    Raises MalformedRequestError naming the parameter.
+    """
     concurrency = query.get("concurrency") or headers.get(b"concurrency", b"").decode("latin-1")
     consistency = query.get("consistency") or headers.get(b"consistency", b"").decode("latin-1")
     interval, pattern, threshold = (query.get(name) for name in ("retryInterval", "retryPattern", "retryThreshold"))
     retry = None
     if interval or pattern or threshold:
         retry = _retry(_number("retryInterval", interval), _number("retryThreshold", threshold), pattern, None)
-    return Hints(
+    return RequestDefaults(
         _choice(Concurrency, "concurrency", concurrency, None),
         _choice(Consistency, "consistency", consistency, None),
         retry,
@@ -161,44 +164,44 @@ class Decoding:
         self._actor_transaction = BodyDecoder(lambda kinds: several[operation_of(kinds)], max_items)
         self._bulk_get = KeysDecoder(SentBulkGet, max_items)
 
-    async def items(self, body: bytes, hints: Hints) -> list[WriteItem]:
+    async def items(self, body: bytes, defaults: RequestDefaults) -> list[WriteItem]:
         """Return the items of a save."""
         sent = await self._decode(self._items, body, ITEM, _ITEMS_ADVICE, go_json.ITEMS)
         if len(sent) <= FEW:
-            return [_item(item, (index, ""), hints) for index, item in enumerate(sent)]
-        return await self._pace.each(lambda place: _item(place[1], (place[0], ""), hints), list(enumerate(sent)))
+            return [_item(item, (index, ""), defaults) for index, item in enumerate(sent)]
+        return await self._pace.each(lambda place: _item(place[1], (place[0], ""), defaults), list(enumerate(sent)))
 
     async def bulk_get(self, body: bytes) -> tuple[list[str], Mapping[str, str]]:
         """Return keys and metadata of a bulk get."""
         sent = await self._decode(self._bulk_get, body, BULK_GET, _KEYS_ADVICE, go_json.BULK_GET, _DESERIALIZING)
         return sent.keys or [], _given(sent.metadata)
 
-    async def transaction(self, body: bytes, hints: Hints) -> tuple[list[WriteItem], Mapping[str, str]]:
+    async def transaction(self, body: bytes, defaults: RequestDefaults) -> tuple[list[WriteItem], Mapping[str, str]]:
         """Return operations and metadata of a transaction."""
         sent = await self._decode(
             self._transaction, body, TRANSACTION, _OPERATIONS_ADVICE, go_json.TRANSACTION, _DESERIALIZING
         )
-        items = await self._operations(sent.operations or (), hints)
-        return items, {**_given(sent.metadata), **hints.metadata}
+        items = await self._operations(sent.operations or (), defaults)
+        return items, {**_given(sent.metadata), **defaults.metadata}
 
-    async def actor_transaction(self, body: bytes, hints: Hints) -> list[WriteItem]:
+    async def actor_transaction(self, body: bytes, defaults: RequestDefaults) -> list[WriteItem]:
         """Return the operations on an actor's state."""
         sent = await self._decode(
             self._actor_transaction, body, OPERATION, _OPERATIONS_ADVICE, go_json.ACTOR_TRANSACTION, _DESERIALIZING
         )
-        return await self._operations(sent, hints, UnknownActorOperationError)
+        return await self._operations(sent, defaults, UnknownActorOperationError)
 
     async def _operations(
         self,
         sent: Sequence[SentOperation[Any]],
-        hints: Hints,
+        defaults: RequestDefaults,
         unknown: Callable[[str], UnknownOperationError] = UnknownOperationError,
     ) -> list[WriteItem]:
         def item_of(place: tuple[int, SentOperation[Any]]) -> WriteItem:
             number, operation = place
             if operation.operation not in ("upsert", "delete"):
                 raise unknown(operation.operation)
-            return _operation(operation, (number, ".request"), hints)
+            return _operation(operation, (number, ".request"), defaults)
 
         return await self._pace.each(item_of, list(enumerate(sent)))
 
@@ -206,7 +209,7 @@ class Decoding:
         self,
         decoder: BodyDecoder | KeysDecoder,
         body: bytes,
-        shape: Shape,
+        field_map: FieldMap,
         advice: str,
         go_type: GoType,
         context: str = "",
@@ -218,12 +221,12 @@ class Decoding:
                 return decoder.decode(body)
             except msgspec.ValidationError:
                 if len(body) > LARGE:  # it may have very many fields: one such body in each turn of the loop
-                    mended = await self._pace.run(lambda: self._mended(body, shape))
+                    normalized = await self._pace.run(lambda: self._normalized(body, field_map))
                 else:
-                    mended = self._mended(body, shape)
-                if mended is body:
+                    normalized = self._normalized(body, field_map)
+                if normalized is body:
                     raise
-                return decoder.decode(mended)
+                return decoder.decode(normalized)
         except RecursionError as error:
             raise MalformedRequestError(
                 f"{context}JSON is nested too deeply", "store the inner part as a string"
@@ -231,8 +234,8 @@ class Decoding:
         except (UnicodeError, msgspec.DecodeError) as error:
             raise self._malformed(error, body, go_type, context, advice) from error
 
-    def _mended(self, body: bytes, shape: Shape) -> bytes:
-        return _mended(body, shape, self._max_items, unwraps=self._is_lenient)
+    def _normalized(self, body: bytes, field_map: FieldMap) -> bytes:
+        return _normalized(body, field_map, self._max_items, unwraps=self._is_lenient)
 
     def _malformed(
         self, error: Exception, body: bytes, go_type: GoType, context: str, advice: str
@@ -259,38 +262,37 @@ _OPERATIONS_ADVICE = (
 )
 
 
-def _mended(body: bytes, shape: Shape, max_items: int, *, unwraps: bool) -> bytes:
-    """Return the JSON that a client may have meant. Raises TooManyItemsError.
+def _normalized(body: bytes, field_map: FieldMap, max_items: int, *, unwraps: bool) -> bytes:
+    """Return the JSON with field names in their proper case, and without unknown fields. Raises TooManyItemsError.
 
-    Field names in other case are taken as Go's JSON takes them, unknown ones left out. With `unwraps`, a JSON string
-    gives the JSON inside it: `requests.post(url, json='[...]')`, as the guide of the published specs shows it, sends
-    that.
+    With `unwraps`, a JSON string stands for the JSON inside it, which `requests.post(url, json='[...]')` sends, as in
+    the guide of the published specs.
     """
     if unwraps and body.lstrip().startswith(b'"'):
         body = msgspec.json.decode(body, type=str).encode()
-    return _renamed(body, shape, max_items)
+    return _renamed(body, field_map, max_items)
 
 
 @dataclass(frozen=True, slots=True)
-class Shape:
-    """The fields of an object, by their names in lower case: the name proper, and the shape of what is in it."""
+class FieldMap:
+    """The fields of an object: from the name in lower case to the proper name and the fields inside it."""
 
-    fields: Mapping[str, tuple[str, Shape | None]]
+    fields: Mapping[str, tuple[str, FieldMap | None]]
 
     @classmethod
-    def of(cls, struct: type[Struct], **inner: Shape) -> Shape:
+    def of(cls, struct: type[Struct], **inner: FieldMap) -> FieldMap:
         return cls({name.lower(): (name, inner.get(name)) for name in struct.__struct_fields__})
 
 
-OPTIONS = Shape.of(SentOptions, retryPolicy=Shape.of(SentRetryPolicy))
-ITEM = Shape.of(StrictItem, options=OPTIONS)
-OPERATION = Shape.of(SentOperation, request=ITEM)
-TRANSACTION = Shape.of(SentTransaction, operations=OPERATION)
-BULK_GET = Shape.of(SentBulkGet)
+OPTIONS = FieldMap.of(SentOptions, retryPolicy=FieldMap.of(SentRetryPolicy))
+ITEM = FieldMap.of(StrictItem, options=OPTIONS)
+OPERATION = FieldMap.of(SentOperation, request=ITEM)
+TRANSACTION = FieldMap.of(SentTransaction, operations=OPERATION)
+BULK_GET = FieldMap.of(SentBulkGet)
 
 
-def _renamed(body: bytes, shape: Shape, max_items: int, *, may_be_list: bool = True) -> bytes:
-    """Return an object, or a list of objects, with its fields called as the shape calls them; else what it was."""
+def _renamed(body: bytes, field_map: FieldMap, max_items: int, *, may_be_list: bool = True) -> bytes:
+    """Return an object, or a list of objects, with fields named as in the map; anything else unchanged."""
     try:
         node = msgspec.json.decode(body, type=dict[str, Raw] | list[Raw])
     except msgspec.ValidationError:
@@ -300,29 +302,29 @@ def _renamed(body: bytes, shape: Shape, max_items: int, *, may_be_list: bool = T
             return body
         if len(node) > max_items:
             raise TooManyItemsError(max_items)
-        renamed = [_renamed(bytes(inner), shape, max_items, may_be_list=False) for inner in node]
+        renamed = [_renamed(bytes(inner), field_map, max_items, may_be_list=False) for inner in node]
         return b"[" + b",".join(renamed) + b"]"
     fields: dict[str, Raw] = {}
     for sent, value in node.items():
-        name, inner = shape.fields.get(sent.lower(), ("", None))
+        name, inner = field_map.fields.get(sent.lower(), ("", None))
         if name:
             fields[name] = value if inner is None else Raw(_renamed(bytes(value), inner, max_items))
     return msgspec.json.encode(fields)
 
 
-Place = tuple[int, str]
-"""Where an item stands in the body: its number, and what is between that and its fields."""
+ItemPath = tuple[int, str]
+"""Path of an item in the body, for messages: its index, and what is between that and its fields."""
 
 
-def _operation(sent: SentOperation[Any], place: Place, hints: Hints) -> WriteItem:
-    item = _item(sent.request, place, hints)
+def _operation(sent: SentOperation[Any], place: ItemPath, defaults: RequestDefaults) -> WriteItem:
+    item = _item(sent.request, place, defaults)
     return item if sent.operation == "upsert" else msgspec.structs.replace(item, value=None)
 
 
-def _item(sent: StrictItem | LenientItem, place: Place, hints: Hints) -> WriteItem:
+def _item(sent: StrictItem | LenientItem, place: ItemPath, defaults: RequestDefaults) -> WriteItem:
     if not sent.key:
         raise EmptyKeyError(_at(place))
-    concurrency, consistency, retry = hints.concurrency, hints.consistency, hints.retry
+    concurrency, consistency, retry = defaults.concurrency, defaults.consistency, defaults.retry
     if (options := sent.options) is not None:
         concurrency = _choice(Concurrency, "concurrency", options.concurrency, place) or concurrency
         consistency = _choice(Consistency, "consistency", options.consistency, place) or consistency
@@ -331,20 +333,20 @@ def _item(sent: StrictItem | LenientItem, place: Place, hints: Hints) -> WriteIt
     etag = sent.etag
     if isinstance(etag, int):
         etag = str(etag)
-    metadata = hints.metadata
+    metadata = defaults.metadata
     if sent.metadata:
         metadata = _given(sent.metadata)
-        if hints.metadata:
-            metadata = {**metadata, **hints.metadata}
+        if defaults.metadata:
+            metadata = {**metadata, **defaults.metadata}
     return WriteItem(sent.key, bytes(sent.value), etag, concurrency, consistency, metadata, retry)
 
 
-def _at(place: Place | None) -> str:
+def _at(place: ItemPath | None) -> str:
     return "" if place is None else f" - at `$[{place[0]}]{place[1]}`"
 
 
 def _given(metadata: Mapping[str, str | bool | Number | None] | None) -> dict[str, str]:
-    """Return the metadata as texts, without what is null or empty: templates and SDKs leave such fields behind."""
+    """Return the metadata as strings, without null and empty values, which templates and SDKs leave behind."""
     if not metadata:
         return {}
     return {
@@ -361,7 +363,7 @@ def _text(value: bool | Number) -> str:
 Choice = TypeVar("Choice", Concurrency, Consistency, Pattern)
 
 
-def _choice(kind: type[Choice], name: str, text: str | None, place: Place | None) -> Choice | None:
+def _choice(kind: type[Choice], name: str, text: str | None, place: ItemPath | None) -> Choice | None:
     if not text:
         return None
     try:
@@ -371,7 +373,7 @@ def _choice(kind: type[Choice], name: str, text: str | None, place: Place | None
         raise MalformedRequestError(f"unrecognized {name} model '{text}'{_at(place)}", f"write {known}") from None
 
 
-def _retry(interval: int | None, threshold: int | None, pattern: str | None, place: Place | None) -> RetryPolicy:
+def _retry(interval: int | None, threshold: int | None, pattern: str | None, place: ItemPath | None) -> RetryPolicy:
     default = RetryPolicy()
     interval = default.interval_ms if interval is None else interval
     threshold = default.threshold if threshold is None else threshold

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, field
+from enum import StrEnum
 from typing import TYPE_CHECKING
 from urllib.parse import unquote_to_bytes
 
@@ -15,16 +16,36 @@ if TYPE_CHECKING:
     from .profiles import Profile
 
 
+class Operation(StrEnum):
+    """What a path does; `HttpApi` has a handler for each. The OpenAPI document names operations by these values."""
+
+    GET = "get"
+    SAVE = "save"
+    DELETE = "delete"
+    BULK_GET = "bulk_get"
+    TRANSACT = "transact"
+    KEYS = "keys"
+    QUERY = "query"
+    GET_ACTOR_STATE = "get_actor_state"
+    TRANSACT_ACTOR_STATE = "transact_actor_state"
+    METADATA = "metadata"
+    SET_METADATA = "set_metadata"
+    HEALTHZ = "healthz"
+    HEALTHZ_OUTBOUND = "healthz_outbound"
+    SHUTDOWN = "shutdown"
+    DOCUMENTATION = "documentation"
+
+
 @dataclass(frozen=True, slots=True)
 class Path:
     """One path of the API; `{name}` stands for one segment."""
 
     methods: tuple[str, ...]
     template: str
-    operation: str
+    operation: Operation
     summary: str
     is_public: bool = False
-    """Answered on the public port too; what it tells without a token is little."""
+    """Answered on the public port too, and there without a token, but briefly."""
 
     is_for_default_store: bool = False
     """Works on a store and names none."""
@@ -33,13 +54,13 @@ class Path:
 WRITE = ("POST", "PUT")
 
 STATE = (
-    Path(("GET",), "/v1.0/state/{store}/{key}", "get", "Get the value of a key"),
-    Path(WRITE, "/v1.0/state/{store}", "save", "Save items, in order"),
-    Path(("DELETE",), "/v1.0/state/{store}/{key}", "delete", "Delete a key"),
-    Path(WRITE, "/v1.0/state/{store}/bulk", "bulk_get", "Get several keys"),
-    Path(WRITE, "/v1.0/state/{store}/transaction", "transact", "Save and delete several keys, all or none"),
-    Path(("GET",), "/v1.0-alpha1/state/{store}/keys", "keys", "List the app's keys (an addition of Pannier's)"),
-    Path(WRITE, "/v1.0-alpha1/state/{store}/query", "query", "Query values (refused: no store serves it)"),
+    Path(("GET",), "/v1.0/state/{store}/{key}", Operation.GET, "Get the value of a key"),
+    Path(WRITE, "/v1.0/state/{store}", Operation.SAVE, "Save items, in order"),
+    Path(("DELETE",), "/v1.0/state/{store}/{key}", Operation.DELETE, "Delete a key"),
+    Path(WRITE, "/v1.0/state/{store}/bulk", Operation.BULK_GET, "Get several keys"),
+    Path(WRITE, "/v1.0/state/{store}/transaction", Operation.TRANSACT, "Save and delete several keys, all or none"),
+    Path(("GET",), "/v1.0-alpha1/state/{store}/keys", Operation.KEYS, "List the app's keys (an addition of Pannier's)"),
+    Path(WRITE, "/v1.0-alpha1/state/{store}/query", Operation.QUERY, "Query values (refused: no store serves it)"),
 )
 DEFAULT_STORE = tuple(
     Path(
@@ -53,21 +74,26 @@ DEFAULT_STORE = tuple(
 )
 """The oldest spec knew one store only, and did not name it."""
 ACTOR_STATE = (
-    Path(("GET",), "/v1.0/actors/{type}/{id}/state/{key}", "get_actor_state", "Get the value of an actor's key"),
     Path(
-        WRITE, "/v1.0/actors/{type}/{id}/state", "transact_actor_state", "Save and delete keys of an actor, atomically"
+        ("GET",), "/v1.0/actors/{type}/{id}/state/{key}", Operation.GET_ACTOR_STATE, "Get the value of an actor's key"
+    ),
+    Path(
+        WRITE,
+        "/v1.0/actors/{type}/{id}/state",
+        Operation.TRANSACT_ACTOR_STATE,
+        "Save and delete keys of an actor, atomically",
     ),
 )
 SIDECAR = (
-    Path(("GET",), "/v1.0/metadata", "metadata", "What this sidecar is and serves", is_public=True),
-    Path(("PUT",), "/v1.0/metadata/{attribute}", "set_metadata", "Attach an attribute to the metadata"),
-    Path(("GET",), "/v1.0/healthz", "healthz", "Is the sidecar ready?", is_public=True),
-    Path(("GET",), "/v1.0/healthz/outbound", "healthz_outbound", "Are the components loaded?", is_public=True),
-    Path(("POST",), "/v1.0/shutdown", "shutdown", "Stop the sidecar gracefully"),
+    Path(("GET",), "/v1.0/metadata", Operation.METADATA, "What this sidecar is and serves", is_public=True),
+    Path(("PUT",), "/v1.0/metadata/{attribute}", Operation.SET_METADATA, "Attach an attribute to the metadata"),
+    Path(("GET",), "/v1.0/healthz", Operation.HEALTHZ, "Is the sidecar ready?", is_public=True),
+    Path(("GET",), "/v1.0/healthz/outbound", Operation.HEALTHZ_OUTBOUND, "Are the components loaded?", is_public=True),
+    Path(("POST",), "/v1.0/shutdown", Operation.SHUTDOWN, "Stop the sidecar gracefully"),
 )
 DOCUMENTATION = (
-    Path(("GET",), "/openapi.json", "documentation", "This API as an OpenAPI document"),
-    Path(("GET",), "/docs", "documentation", "This API as a page"),
+    Path(("GET",), "/openapi.json", Operation.DOCUMENTATION, "This API as an OpenAPI document"),
+    Path(("GET",), "/docs", Operation.DOCUMENTATION, "This API as a page"),
 )
 
 
@@ -88,26 +114,24 @@ class _Node:
 
 @dataclass(slots=True)
 class _Place:
-    """A node that all but the last segment of a path leads to, and the texts of the `{names}` on the way."""
+    """The node for all but the last segment of a path, and the values of the `{names}` in these segments."""
 
     node: _Node
     texts: list[str]
 
 
-REMEMBERED = 1024
-"""Beginnings of paths whose places are remembered: more than there are stores, fewer than there may be actors."""
-
-
-REMEMBERED_LENGTH = 256
-"""Longest beginning of a path that is remembered, in bytes."""
+MAX_PREFIXES = 1024
+"""Maximum of cached path prefixes: more than there are stores, fewer than there may be actors."""
+MAX_PREFIX_LENGTH = 256
+"""Maximum length of a cached prefix, in bytes."""
 
 
 class PathTree:
     """Finds the path of a request.
 
-    A literal segment goes before a `{name}`, method by method: a GET of a key called `bulk` works, and so does a
-    transaction on a store of that name. Calls on one store differ in the last segment only, so where the others lead
-    to is remembered.
+    A literal segment wins over a `{name}`, separately for each method: a GET of a key called `bulk` works, and so does
+    a transaction on a store of that name. Calls on one store differ in the last segment only, so the nodes that the
+    segments before it lead to are cached.
     """
 
     def __init__(self, paths: tuple[Path, ...], *, plus_is_space: bool = False):
@@ -126,7 +150,7 @@ class PathTree:
         beginning, _, last = path.rpartition(b"/")
         places = self._places.get((method, beginning))
         if places is None:
-            places = self._remember(method, beginning)
+            places = self._resolve(method, beginning)
         for place in places:
             literal = place.node.literal.get(last)
             if literal is not None and (found := literal.path) is not None:
@@ -141,7 +165,7 @@ class PathTree:
         """Return the methods that this path knows."""
         return sorted(method.decode() for method in self._roots if self.find(method, path))
 
-    def _remember(self, method: bytes, beginning: bytes) -> list[_Place]:
+    def _resolve(self, method: bytes, beginning: bytes) -> list[_Place]:
         places: list[_Place] = []
         if (root := self._roots.get(method)) is not None and beginning[:1] in (b"", b"/"):
             places = [_Place(root, [])]
@@ -149,8 +173,8 @@ class PathTree:
                 places = list(self._following(places, segment))
                 if not places:  # a path may have thousands of segments
                     break
-        if len(beginning) <= REMEMBERED_LENGTH:
-            if len(self._places) >= REMEMBERED:
+        if len(beginning) <= MAX_PREFIX_LENGTH:
+            if len(self._places) >= MAX_PREFIXES:
                 self._places.clear()
             self._places[method, beginning] = places
         return places

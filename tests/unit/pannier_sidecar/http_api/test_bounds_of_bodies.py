@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from pannier_sidecar.http_api.decoding import NO_HINTS, Decoding
+from pannier_sidecar.http_api.decoding import NO_DEFAULTS, Decoding
 from pannier_sidecar.state.errors import MalformedRequestError, TooManyItemsError
 
 
@@ -12,9 +12,9 @@ def read(body: bytes, most: int) -> None:
     """Read the body of a save, or of a transaction."""
     decoding = Decoding(is_lenient=False, max_items=most)
     if body.startswith(b"["):
-        asyncio.run(decoding.items(body, NO_HINTS))
+        asyncio.run(decoding.items(body, NO_DEFAULTS))
     else:
-        asyncio.run(decoding.transaction(body, NO_HINTS))
+        asyncio.run(decoding.transaction(body, NO_DEFAULTS))
 
 
 def read_keys(body: bytes, most: int) -> None:

@@ -5,7 +5,7 @@ import asyncio
 import pytest
 
 from pannier_sidecar.http_api.bounds import LARGE, MAX_METADATA
-from pannier_sidecar.http_api.decoding import NO_HINTS, Decoding
+from pannier_sidecar.http_api.decoding import NO_DEFAULTS, Decoding
 from pannier_sidecar.state.errors import MalformedRequestError, TooManyItemsError
 
 LONG = b"x" * LARGE
@@ -17,9 +17,9 @@ def read(body: bytes, most: int) -> None:
     """Read the body of a save, or of a transaction."""
     decoding = Decoding(is_lenient=False, max_items=most)
     if body.startswith(b"["):
-        asyncio.run(decoding.items(body, NO_HINTS))
+        asyncio.run(decoding.items(body, NO_DEFAULTS))
     else:
-        asyncio.run(decoding.transaction(body, NO_HINTS))
+        asyncio.run(decoding.transaction(body, NO_DEFAULTS))
 
 
 def read_keys(body: bytes, most: int) -> None:
@@ -82,5 +82,5 @@ def test_wrong_metadata_are_told_of_in_a_large_body_as_in_a_small_one(metadata: 
 
 def test_metadata_of_a_large_body_are_read() -> None:
     body = b'[{"key":"k","value":"%b","metadata":{"ttlInSeconds":"5","a":null}},{"key":"l","metadata":null}]' % LONG
-    first, second = asyncio.run(Decoding(is_lenient=False).items(body, NO_HINTS))
+    first, second = asyncio.run(Decoding(is_lenient=False).items(body, NO_DEFAULTS))
     assert (first.metadata, dict(second.metadata)) == ({"ttlInSeconds": "5"}, {})

@@ -2,7 +2,7 @@
 
 import pytest
 
-from pannier_sidecar.http_api.paths import REMEMBERED, PathTree, paths_of, tidied, unquote
+from pannier_sidecar.http_api.paths import MAX_PREFIXES, PathTree, paths_of, tidied, unquote
 from pannier_sidecar.http_api.profiles import SPEC
 from pannier_sidecar.state.errors import MalformedRequestError
 
@@ -82,9 +82,9 @@ def test_the_methods_of_a_path_are_told() -> None:
 
 def test_what_is_remembered_is_bounded_and_stays_right() -> None:
     tree = PathTree(paths_of(SPEC))
-    for number in range(3 * REMEMBERED):
+    for number in range(3 * MAX_PREFIXES):
         assert found("GET", f"/v1.0/actors/t/{number}/state/k", tree) == ("get_actor_state", ["t", str(number), "k"])
-        assert len(tree._places) <= REMEMBERED
+        assert len(tree._places) <= MAX_PREFIXES
     assert found("GET", f"/v1.0/state/{'s' * 5000}/k", tree) == ("get", ["s" * 5000, "k"])
     assert max(len(beginning) for _, beginning in tree._places) < 1000
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from pannier_sidecar.http_api.decoding import MAX_ITEMS, NO_HINTS, Decoding, Hints, hints_of
+from pannier_sidecar.http_api.decoding import MAX_ITEMS, NO_DEFAULTS, Decoding, RequestDefaults, request_defaults
 from pannier_sidecar.http_api.messages import Call
 from pannier_sidecar.state.errors import MalformedRequestError, TooManyItemsError
 from pannier_sidecar.state.requests import Concurrency, Consistency, Pattern, RetryPolicy, WriteItem
@@ -20,7 +20,7 @@ async def test_a_whole_item_is_read(decoding: Decoding) -> None:
     body = b"""[{"key": "k", "value": { "a" : 1.10 }, "etag": "7", "metadata": {"ttlInSeconds": "5"},
         "options": {"concurrency": "first-write", "consistency": "strong",
                     "retryPolicy": {"interval": 10, "threshold": 2, "pattern": "exponential"}}}]"""
-    assert only(await decoding.items(body, NO_HINTS)) == WriteItem(
+    assert only(await decoding.items(body, NO_DEFAULTS)) == WriteItem(
         "k",
         b'{ "a" : 1.10 }',
         "7",
@@ -32,13 +32,17 @@ async def test_a_whole_item_is_read(decoding: Decoding) -> None:
 
 
 async def test_what_an_item_does_not_say_comes_from_the_call() -> None:
-    hints = Hints(Concurrency.FIRST_WRITE, Consistency.STRONG, RetryPolicy(1), {"a": "query"})
+    defaults = RequestDefaults(Concurrency.FIRST_WRITE, Consistency.STRONG, RetryPolicy(1), {"a": "query"})
     plain, said = await LENIENT.items(
         b"""[{"key": "k"}, {"key": "l", "metadata": {"a": "item", "b": "item"},
         "options": {"concurrency": "last-write", "consistency": "eventual", "retryPolicy": {"threshold": 9}}}]""",
-        hints,
+        defaults,
     )
-    assert (plain.concurrency, plain.consistency, plain.retry) == (hints.concurrency, hints.consistency, hints.retry)
+    assert (plain.concurrency, plain.consistency, plain.retry) == (
+        defaults.concurrency,
+        defaults.consistency,
+        defaults.retry,
+    )
     assert (said.concurrency, said.consistency) == (Concurrency.LAST_WRITE, Consistency.EVENTUAL)
     assert (said.retry, said.metadata) == (RetryPolicy(threshold=9), {"a": "query", "b": "item"})
 
@@ -53,21 +57,21 @@ async def test_what_an_item_does_not_say_comes_from_the_call() -> None:
 )
 async def test_no_field_is_lost_for_its_spelling_or_its_neighbours(body: bytes) -> None:
     for decoding in (LENIENT, STRICT):
-        item = only(await decoding.items(body, NO_HINTS))
+        item = only(await decoding.items(body, NO_DEFAULTS))
         assert (item.key, item.value, item.etag, item.concurrency) == ("k", b"1", "7", Concurrency.FIRST_WRITE)
 
 
 async def test_names_inside_values_and_metadata_are_the_apps_own() -> None:
     body = b'[{"Key": "k", "value": {"Key": 1, "options": 2}, "metadata": {"Key": "x"}}]'
-    item = only(await LENIENT.items(body, NO_HINTS))
+    item = only(await LENIENT.items(body, NO_DEFAULTS))
     assert (item.value, item.metadata) == (b'{"Key": 1, "options": 2}', {"Key": "x"})
 
 
 async def test_transactions_and_bulk_gets_may_be_spelt_otherwise_too() -> None:
     body = b'{"Operations": [{"Operation": "delete", "Request": {"Key": "k", "ETag": "7"}}], "Metadata": {"a": "b"}}'
-    items, metadata = await LENIENT.transaction(body, NO_HINTS)
+    items, metadata = await LENIENT.transaction(body, NO_DEFAULTS)
     assert (only(items), metadata) == (WriteItem("k", None, "7"), {"a": "b"})
-    assert only(await LENIENT.actor_transaction(body[15:-25], NO_HINTS)) == WriteItem("k", None, "7")
+    assert only(await LENIENT.actor_transaction(body[15:-25], NO_DEFAULTS)) == WriteItem("k", None, "7")
     assert await LENIENT.bulk_get(b'{"Keys": ["a"], "PARALLELISM": 2, "x": 1}') == (["a"], {})
 
 
@@ -76,46 +80,46 @@ async def test_transactions_and_bulk_gets_may_be_spelt_otherwise_too() -> None:
 )
 async def test_json_in_a_string_is_read_if_that_is_asked_for(inner: bytes) -> None:
     body = b' "' + inner + b'"'
-    assert only(await LENIENT.items(body, NO_HINTS)).key == "k"
+    assert only(await LENIENT.items(body, NO_DEFAULTS)).key == "k"
     with pytest.raises(MalformedRequestError):
-        await STRICT.items(body, NO_HINTS)
+        await STRICT.items(body, NO_DEFAULTS)
 
 
 async def test_numbers_are_texts_if_that_is_asked_for() -> None:
     body = b'[{"key": "k", "etag": 7, "metadata": {"a": 1, "b": 1.5, "c": true}}]'
-    item = only(await LENIENT.items(body, NO_HINTS))
+    item = only(await LENIENT.items(body, NO_DEFAULTS))
     assert (item.etag, item.metadata) == ("7", {"a": "1", "b": "1.5", "c": "true"})
     with pytest.raises(MalformedRequestError, match="etag"):
-        await STRICT.items(body, NO_HINTS)
+        await STRICT.items(body, NO_DEFAULTS)
 
 
 async def test_a_body_that_would_take_too_long_to_mend_is_refused() -> None:
     item = b'{"Key": "k"}'
-    assert len(await LENIENT.items(b"[" + b",".join([item] * 100) + b"]", NO_HINTS)) == 100
+    assert len(await LENIENT.items(b"[" + b",".join([item] * 100) + b"]", NO_DEFAULTS)) == 100
     with pytest.raises(TooManyItemsError, match="over 10000 items"):
-        await LENIENT.items(b"[" + b",".join([item] * (MAX_ITEMS + 1)) + b"]", NO_HINTS)
+        await LENIENT.items(b"[" + b",".join([item] * (MAX_ITEMS + 1)) + b"]", NO_DEFAULTS)
 
 
 @pytest.mark.parametrize("depth", [100, 900, 100_000])
 async def test_deep_json_is_taken_or_refused_in_words(depth: int) -> None:
     for body in (b"[" * depth + b"]" * depth, b'{"options":' * depth + b"1" + b"}" * depth, b"[" * depth):
         with pytest.raises(MalformedRequestError):
-            await LENIENT.items(body, NO_HINTS)
+            await LENIENT.items(body, NO_DEFAULTS)
     value = b"[" * depth + b"]" * depth
     body = b'[{"key": "k", "value": ' + value + b"}]"
     if depth == 100:
-        assert only(await LENIENT.items(body, NO_HINTS)).value == value
+        assert only(await LENIENT.items(body, NO_DEFAULTS)).value == value
     elif depth > 1000:
         with pytest.raises(MalformedRequestError, match="nested too deeply"):
-            await LENIENT.items(body, NO_HINTS)
+            await LENIENT.items(body, NO_DEFAULTS)
 
 
 def test_hints_come_from_the_query_and_else_from_headers() -> None:
     headers = {b"concurrency": b"first-write", b"consistency": b"eventual"}
-    hints = hints_of({"consistency": "strong", "metadata.a": "b", "metadata": "x"}, headers)
-    assert (hints.concurrency, hints.consistency) == (Concurrency.FIRST_WRITE, Consistency.STRONG)
-    assert (hints.metadata, hints.retry) == ({"a": "b"}, None)
-    assert hints_of({"retryThreshold": "0"}, {}).retry == RetryPolicy(threshold=0)
+    defaults = request_defaults({"consistency": "strong", "metadata.a": "b", "metadata": "x"}, headers)
+    assert (defaults.concurrency, defaults.consistency) == (Concurrency.FIRST_WRITE, Consistency.STRONG)
+    assert (defaults.metadata, defaults.retry) == ({"a": "b"}, None)
+    assert request_defaults({"retryThreshold": "0"}, {}).retry == RetryPolicy(threshold=0)
 
 
 def test_of_several_parameters_the_first_counts() -> None:
@@ -144,25 +148,27 @@ def test_of_several_parameters_the_first_counts() -> None:
 )
 async def test_what_is_no_json_is_called_what_it_is(decoding: Decoding, body: bytes, named: str) -> None:
     with pytest.raises(MalformedRequestError) as refused:
-        await decoding.items(body, NO_HINTS)
+        await decoding.items(body, NO_DEFAULTS)
     assert named in str(refused.value)
     assert "truncated" not in str(refused.value)
 
 
 async def test_json_that_ends_too_early_is_said_to() -> None:
     with pytest.raises(MalformedRequestError, match="truncated"):
-        await LENIENT.items(b'[{"key": "k", "value": "\\ud83d\\ude00', NO_HINTS)
+        await LENIENT.items(b'[{"key": "k", "value": "\\ud83d\\ude00', NO_DEFAULTS)
 
 
 @pytest.mark.parametrize("decoding", [LENIENT, STRICT], ids=["lenient", "strict"])
 async def test_null_and_nothing_in_metadata_are_absent(decoding: Decoding) -> None:
     metadata = b'{"ttlInSeconds": null, "partitionKey": "", "a": "b"}'
-    hints = hints_of({"metadata.a": "", "metadata.c": "d"}, {})
+    defaults = request_defaults({"metadata.a": "", "metadata.c": "d"}, {})
     item = b'{"key": "k", "metadata": %b}' % metadata
     operation = b'{"operation": "upsert", "request": %b}' % item
-    assert only(await decoding.items(b"[%b]" % item, hints)).metadata == {"a": "b", "c": "d"}
-    assert only(await decoding.actor_transaction(b"[%b]" % operation, hints)).metadata == {"a": "b", "c": "d"}
-    items, shared = await decoding.transaction(b'{"operations": [%b], "metadata": %b}' % (operation, metadata), hints)
+    assert only(await decoding.items(b"[%b]" % item, defaults)).metadata == {"a": "b", "c": "d"}
+    assert only(await decoding.actor_transaction(b"[%b]" % operation, defaults)).metadata == {"a": "b", "c": "d"}
+    items, shared = await decoding.transaction(
+        b'{"operations": [%b], "metadata": %b}' % (operation, metadata), defaults
+    )
     assert (only(items).metadata, shared) == ({"a": "b", "c": "d"}, {"a": "b", "c": "d"})
     assert await decoding.bulk_get(b'{"keys": [], "metadata": %b}' % metadata) == ([], {"a": "b"})
 
@@ -171,4 +177,4 @@ async def test_null_and_nothing_in_metadata_are_absent(decoding: Decoding) -> No
 @pytest.mark.parametrize("text", ["9" * 4301, "1_0", "٣", "0x1", "1.0", "-", " "])
 def test_a_number_of_a_query_is_digits(name: str, text: str) -> None:
     with pytest.raises(MalformedRequestError, match="whole number"):
-        hints_of({name: text}, {})
+        request_defaults({name: text}, {})
