@@ -1,4 +1,4 @@
-"""`python -m pannier_operator`: reads the settings, starts kopf and the control plane in one loop, ends in order."""
+"""`python -m pannier_operator`: reads the settings, runs kopf and the control plane in one event loop."""
 
 from __future__ import annotations
 
@@ -26,12 +26,14 @@ if TYPE_CHECKING:
 
 _LEVELS = {"debug": logging.DEBUG, "info": logging.INFO, "warn": logging.WARNING, "error": logging.ERROR}
 _FIRST_CHUNK = 50
-"""Objects that are listed at once when a watch begins, which is seldom; what is parsed at once stays in the process."""
+"""Objects in a page when a watch begins, which is seldom. Small, because the memory of a parsed page stays in the
+process.
+"""
 _IDLE_TIMEOUT = 0.1
-"""Seconds that kopf keeps an object that it has told of, in case more comes; longer, and a list is whole in memory."""
+"""Seconds that kopf keeps a worker for an object whose event it has handled; with more, a whole list is in memory."""
 _CALL_TIMEOUT = 30.0
 _CONNECT_TIMEOUT = 5.0
-"""Seconds for kopf's calls, which it makes again. It would wait five minutes, with no webhook served meanwhile."""
+"""Seconds for kopf's calls, which it retries. Its default is five minutes, in which it serves no webhook."""
 
 
 def main() -> None:
@@ -43,11 +45,11 @@ def main() -> None:
     try:
         asyncio.run(run(settings))
     except ResourceVersionRewoundError as rewound:
-        sys.exit(f"pannier-operator ends, to begin anew with what there is now: {rewound}")
+        sys.exit(f"pannier-operator ends, to start again with an empty cache: {rewound}")
 
 
 async def run(settings: OperatorSettings) -> None:
-    """Until a signal comes, or a part of kopf has failed."""
+    """Run until a signal comes, or a part has failed."""
     stop = asyncio.Event()
     api = ClusterApi(KubernetesClient(log_in))
     plane = ControlPlane(settings, api)
@@ -60,7 +62,9 @@ async def run(settings: OperatorSettings) -> None:
 
 
 def log_in() -> kopf.ConnectionInfo:
-    """Read the service account's token, or outside a cluster a kubeconfig, as kopf does for its own calls."""
+    """Return the credentials of the service account, or outside a cluster of a kubeconfig, as kopf does for its own
+    calls.
+    """
     settings = kopf.OperatorSettings()
     found = kopf.login_with_service_account(settings=settings) or kopf.login_with_kubeconfig(settings=settings)
     if found is None:
@@ -80,7 +84,7 @@ async def _together(operator: Coroutine[object, object, None], parts: list[async
 
 
 async def kopf_operator(settings: OperatorSettings, plane: ControlPlane, stop: asyncio.Event) -> None:
-    """kopf with our handlers. On SIGTERM the control plane leaves first, and kopf stops then."""
+    """Run kopf with our handlers. On SIGTERM the control plane leaves first, and then kopf stops."""
     namespaces = settings.operator.watched_namespaces
     ours = asyncio.all_tasks()
     tasks = await kopf.spawn_tasks(
@@ -97,7 +101,7 @@ async def kopf_operator(settings: OperatorSettings, plane: ControlPlane, stop: a
 
 
 def take_signals(plane: ControlPlane, stop: asyncio.Event) -> None:
-    """In place of kopf's own, which stop the webhooks at once, while requests are still on their way here."""
+    """Replace kopf's signal handlers, which stop the webhooks at once, while API servers still send requests here."""
     loop = asyncio.get_running_loop()
     leaving: list[asyncio.Task[None]] = []
 
@@ -115,7 +119,7 @@ def take_signals(plane: ControlPlane, stop: asyncio.Event) -> None:
 
 
 def kopf_settings(settings: OperatorSettings, plane: ControlPlane) -> kopf.OperatorSettings:
-    """kopf watches and serves; it posts no Events, and leaves objects and webhook configurations alone."""
+    """Return kopf's settings: it watches and serves, and writes no Events, objects or webhook configurations."""
     chosen = kopf.OperatorSettings()
     chosen.posting.enabled = False
     chosen.scanning.disabled = bool(settings.operator.watched_namespaces)
@@ -130,7 +134,7 @@ def kopf_settings(settings: OperatorSettings, plane: ControlPlane) -> kopf.Opera
 
 
 def write_logs(settings: ObservingSettings) -> None:
-    """Our own at the level asked for; of libraries only what is wrong."""
+    """Configure logging: our own loggers at the configured level, libraries' at WARNING."""
     handler = logging.StreamHandler(sys.stderr)
     plain = Lines("%(asctime)s %(levelname)s %(name)s: %(message)s")
     handler.setFormatter(JsonLines() if settings.log_as_json else plain)

@@ -1,7 +1,7 @@
-"""What kopf calls: watches say where to look again, webhooks ask for a verdict. Nothing is decided here.
+"""The handlers that kopf calls: watch events enqueue namespaces, webhooks get verdicts. Nothing is decided here.
 
-The ids of the webhooks are their URL paths, which the chart's webhook configurations name. No handler of another kind
-is used: those would write finalizers and annotations into users' objects.
+The ids of webhooks are their URL paths, which the chart's webhook configurations name. No other kind of handler is
+used: those would write finalizers and annotations into users' objects.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What a line of the log looks like."""
+"""Formats of log lines."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 class Lines(logging.Formatter):
-    """Of an exception they tell its kind and where it came up, and not its text, which may quote an object."""
+    """Plain lines. Of an exception they show its type and traceback but not its text, which may quote an object."""
 
     def formatException(self, ei: ExceptionInfo) -> str:
         kind, _, frames = ei

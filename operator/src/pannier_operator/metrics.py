@@ -24,8 +24,8 @@ __all__ = ["CONTENT_TYPE", "Metrics"]
 
 _NAMESPACE: Final = "pannier_operator"
 _GAUGES: Final[Mapping[str, tuple[str, tuple[str, ...]]]] = {
-    "leader": ("1 while this replica acts, 0 while it stands by", ()),
-    "webhook_certificate_days_left": ("Days until the certificate of the webhooks ends", ()),
+    "leader": ("1 while this replica leads, 0 while it stands by", ()),
+    "webhook_certificate_days_left": ("Days until the certificate of the webhooks expires", ()),
     "missed_pods": ("Pods that ask for a sidecar and have none", ()),
     "components": ("Components that exist, by whether they are ready", ("ready",)),
     "apps": ("Apps that have running pods with a sidecar", ()),
@@ -36,7 +36,7 @@ _COUNTERS: Final[Mapping[str, tuple[str, tuple[str, ...]]]] = {
     "reconcile_total": ("Reconciles of a namespace, by how they ended", ("result",)),
     "resync_total": ("Lists of everything, by how they ended", ("result",)),
     "repairs_total": ("Objects that a resync found and no watch had reported", ("kind",)),
-    "admissions_total": ("Answers of the webhooks, by webhook and answer", ("webhook", "answer")),
+    "admissions_total": ("Admission reviews, by webhook and answer", ("webhook", "answer")),
     "evictions_total": ("Pods evicted because they missed their sidecar", ()),
     "secrets_written_total": ("Secrets of apps that were written", ()),
     "late_deliveries_total": ("Pods annotated again because their volume had not followed their Secret", ()),
@@ -48,7 +48,7 @@ _HISTOGRAMS: Final[Mapping[str, tuple[str, tuple[str, ...]]]] = {
 
 
 class Metrics:
-    """Numbers by name and labels. Only names of the tables above."""
+    """Gauges, counters and histograms by name and labels. Only names in the tables above exist."""
 
     def __init__(self) -> None:
         disable_created_metrics()  # type: ignore[no-untyped-call]  # a second series for each, of no use here

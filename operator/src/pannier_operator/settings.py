@@ -1,6 +1,7 @@
-"""Everything that the chart can set, read once at start from PANNIER_* variables: one frozen dataclass in groups.
+"""All settings of the operator, read once at start from PANNIER_* variables: one frozen dataclass in groups.
 
-The only file that reads the environment. PANNIER_SIDECAR_IMAGE fills `sidecar.image`, and so on: a group, then a field.
+The only module that reads the environment. PANNIER_SIDECAR_IMAGE sets `sidecar.image`, and so on: a group, then a
+field.
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ PullPolicy = Literal["Always", "IfNotPresent", "Never"]
 
 
 class SettingsError(ValueError):
-    """A variable that cannot be used; the text names it, its value and what to write."""
+    """A variable that cannot be used; the message names it, its value and what to write."""
 
 
 def _text(value: str) -> str:
@@ -35,7 +36,7 @@ def _text(value: str) -> str:
 
 
 def _names(value: str) -> tuple[str, ...]:
-    """Names between commas or spaces."""
+    """Return names separated by commas or spaces."""
     return tuple(part for part in re.split(r"[,\s]+", value) if part)
 
 
@@ -78,7 +79,7 @@ def _seconds(value: str) -> float:
 
 
 def _quantity(value: str) -> str:
-    """A Kubernetes quantity, or `none` for no bound."""
+    """Return a Kubernetes quantity; empty for `none`, which means no bound."""
     if value == "none":
         return ""
     try:
@@ -98,7 +99,7 @@ def _one_of(*choices: str) -> Callable[[str], Any]:
 
 
 def _setting(default: T, read: Callable[[str], T]) -> T:
-    """A field with its default, and how the text of its variable is read."""
+    """Return a field with its default and the parser of its variable."""
     declared: T = field(default=default, metadata={"read": read})
     return declared
 
@@ -108,17 +109,18 @@ class OwnPlace:
     """Where this operator runs. PANNIER_OPERATOR_*."""
 
     namespace: str = _setting("pannier-system", _text)
-    """Holds its Lease and its certificate; its own pods there are never touched."""
+    """The namespace of its Lease and its certificate; Pannier's own pods there are never changed."""
     pod_name: str = _setting("", _text)
-    """By fieldRef; what the Lease names its holder by. Empty outside a cluster: the host's name is taken."""
+    """The pod's name, by fieldRef, which is the holder identity in the Lease. Empty outside a cluster: the host name.
+    """
     service: str = _setting("pannier-operator", _text)
     """The Service in front of the webhooks: the certificate is made out to it."""
     cluster_domain: str = _setting("cluster.local", _text)
     """The last part of Service names; Kubernetes' own default."""
     watched_namespaces: tuple[str, ...] = _setting((), _names)
-    """The namespaces whose Components and pods are looked after. Empty: all."""
+    """The namespaces whose Components and pods are handled. Empty: all."""
     namespace_selector: LabelSelector = _setting(LabelSelector(), parse_selector)
-    """By labels, which of these namespaces. Empty: all. The webhooks' configurations have the same selector."""
+    """Selects among these namespaces by labels. Empty: all. The webhook configurations have the same selector."""
 
 
 @dataclass(frozen=True)
@@ -145,8 +147,11 @@ class CertificateSettings:
     lifetime: float = _setting(90 * 86400.0, _seconds)
     """Seconds that a leaf is valid; renewed when two thirds are over, so a month is left to notice a failure."""
     authority_lifetime: float = _setting(10 * 365 * 86400.0, _seconds)
-    """Seconds that an authority is valid. Its key never leaves the Secret, so ending it early would protect nothing,
-    and each change of it asks every API server to be told anew; ten years is longer than a cluster lives."""
+    """Seconds that an authority is valid.
+
+    Its key never leaves the Secret, so a shorter life would protect nothing, and each change must reach every API
+    server. Ten years is longer than a cluster lives.
+    """
 
 
 @dataclass(frozen=True)
@@ -166,8 +171,9 @@ class SidecarSettings:
     log_level: str = _setting("info", _one_of("debug", "info", "warn", "error", "fatal"))
     log_as_json: bool = _setting(False, _boolean)
     run_as_user: int | None = _setting(_IMAGE_USER, _user)
-    """The image's own user, said in the pod so that the kubelet can see that it is not root. `none` leaves it to the
-    platform, as OpenShift wants."""
+    """The image's own user, stated in the pod so that the kubelet can verify that it is not root. `none` leaves it to
+    the platform, as OpenShift requires.
+    """
     cpu_request: str = _setting("10m", _quantity)
     """An idle sidecar uses less than 1m; 10m keep it alive beside a busy neighbour (some 300 calls a second)."""
     cpu_limit: str = _setting("", _quantity)
@@ -187,25 +193,26 @@ class LeaderElectionSettings:
 
     lease: str = _setting("pannier-operator", _text)
     lease_duration: float = _setting(15.0, _seconds)
-    """Seconds until a silent holder loses it. A holder that ends in order gives it back at once."""
+    """Seconds until a leader that does not renew the Lease loses it. One that ends in order gives it back at once."""
     renew_interval: float = _setting(10.0, _seconds)
     """Seconds between renewals: the only call made at rest, so not more often than one in ten seconds."""
 
 
 @dataclass(frozen=True)
 class ReconcilingSettings:
-    """Repair of what was missed. PANNIER_RECONCILING_*."""
+    """Reconciling and resyncing. PANNIER_RECONCILING_*."""
 
     resync_interval: float = _setting(300.0, _seconds)
-    """Seconds between two looks at everything, in case a watch has died silently."""
+    """Seconds between two full lists, in case a watch has died unnoticed."""
     unused_secret_grace: float = _setting(600.0, _seconds)
     """Seconds that an app's Secret is kept after its last pod has gone: the next one then starts at once, also while
     the operator is down."""
     evicts_missed_pods: bool = _setting(False, _boolean)
-    """Whether annotated pods without a sidecar are evicted, so that their owner makes them anew. Off: restarting
-    somebody's pods is theirs to allow."""
+    """Whether annotated pods without a sidecar are evicted, so that their controllers create them again. Off by
+    default: restarting users' pods is theirs to allow.
+    """
     evictions_per_minute: int = _setting(10, _count)
-    """Most evictions in a minute, over the whole cluster; PodDisruptionBudgets hold besides."""
+    """Maximum of evictions per minute in the whole cluster; PodDisruptionBudgets apply besides."""
 
 
 @dataclass(frozen=True)
@@ -220,7 +227,7 @@ class ObservingSettings:
 
 @dataclass(frozen=True)
 class OperatorSettings:
-    """All of it."""
+    """All settings."""
 
     operator: OwnPlace = OwnPlace()
     webhook: WebhookSettings = WebhookSettings()
@@ -232,14 +239,14 @@ class OperatorSettings:
 
 
 def read_environment() -> Mapping[str, str]:
-    """A copy of the process's environment that never changes."""
+    """Return an immutable copy of the process's environment."""
     return MappingProxyType(dict(os.environ))
 
 
 def from_environment(environment: Mapping[str, str]) -> OperatorSettings:
-    """The settings. Empty variables count as absent. Raises SettingsError for all that is wrong, at once.
+    """Return the settings. Empty variables count as absent. Raises SettingsError for all problems at once.
 
-    Variables with the prefix that name no setting are left alone: Kubernetes makes such for every Service of ours.
+    Variables with the prefix that name no setting are ignored: Kubernetes sets such for every Service of ours.
     """
     problems: list[str] = []
     groups = {
@@ -268,7 +275,7 @@ def _read_group(name: str, kind: type[Any], environment: Mapping[str, str], prob
 
 
 def _contradictions(settings: OperatorSettings) -> Iterator[str]:
-    """What no single variable could show to be wrong."""
+    """Yield problems of variables in combination."""
     election, sidecar, certificate = settings.election, settings.sidecar, settings.certificate
     if election.renew_interval >= election.lease_duration:
         yield "PANNIER_ELECTION_RENEW_INTERVAL must be shorter than PANNIER_ELECTION_LEASE_DURATION; write 10s and 15s"

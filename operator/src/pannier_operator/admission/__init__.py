@@ -1,1 +1,1 @@
-"""What may be admitted to the cluster, and with which warnings. Pure: objects in, verdicts out."""
+"""What may be admitted to the cluster, and with which warnings. Pure."""

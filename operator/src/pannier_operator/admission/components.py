@@ -1,4 +1,4 @@
-"""May this Component be created, changed or deleted, given its neighbours and the apps that run?"""
+"""Decides whether a Component may be created, changed or deleted, given its neighbours and the running apps."""
 
 from __future__ import annotations
 
@@ -43,15 +43,18 @@ CLEANERS: Final = frozenset(
         "system:kube-controller-manager",
     }
 )
-"""Who deletes what somebody else has decided about; the last where controllers have no accounts of their own."""
+"""Users that only carry out deletions that were decided elsewhere.
+
+The last is the one in clusters whose controllers have no service accounts of their own.
+"""
 _MAX_APPS_NAMED: Final = 5
 
 
 def concerns_neighbours(new: Manifest | None, old: Manifest | None) -> bool:
     """Whether the verdict on a request depends on the other Components of the namespace.
 
-    It does where somebody may be or become the second actor or default store of an app, or leave apps without theirs,
-    and where a secret store is named that has to be there.
+    It does if the Component is or becomes an actor or default store, of which an app has one, or if it names a secret
+    store, which must exist.
     """
     if new is not None and old is not None and _is_left_alone(new, old):
         return False
@@ -75,13 +78,13 @@ def judge(
     requester: str = "",
     admits_unserved_types: bool = False,
 ) -> Verdict:
-    """The verdict on one request. Nothing is kept between calls, so a dry run is judged like any other.
+    """Return the verdict on one request. It is stateless, so a dry run gets the same verdict.
 
-    `new` is None for DELETE, `old` for CREATE. `neighbours` are the Components of the namespace, or none where the
-    request does not concern them; that the object itself may be among them makes no difference. `running_apps` are the
-    app ids that have pods in the namespace, and `known_secrets` the keys of its Secrets; None leaves references
-    unjudged. `requester` is the user's name: who empties a namespace may delete everything. With
-    `admits_unserved_types` a type that Pannier does not serve is a warning: Dapr serves it.
+    `new` is None for DELETE, `old` for CREATE. `neighbours` are the Components of the namespace, with or without the
+    object itself, or none if the request does not concern them. `running_apps` are the app ids that have pods in the
+    namespace, and `known_secrets` the keys of its Secrets; with None references are not checked. `requester` is the
+    user name: `CLEANERS` may delete everything. With `admits_unserved_types` a type that Pannier does not serve causes
+    only a warning: Dapr serves it.
     """
     if operation == "DELETE" or new is None:
         if old is None or requester in CLEANERS:
@@ -120,10 +123,10 @@ def _others(subject: Manifest, neighbours: Iterable[Manifest]) -> list[Manifest]
 
 
 def _is_left_alone(new: Manifest, old: Manifest) -> bool:
-    """Whether a change is none to be judged.
+    """Whether a change is admitted without a verdict.
 
-    An object that is being deleted only changes by losing finalizers, and nothing may stand in the way of that. Where
-    only labels, annotations and the like differ, an old mistake is no reason to refuse.
+    An object that is being deleted changes only by losing finalizers, which nothing may prevent. If only labels,
+    annotations and the like differ, an error that was there before is no reason to refuse.
     """
     is_ending = bool(metadata_of(new).get("deletionTimestamp"))
     return is_ending or all(new.get(key) == old.get(key) for key in ("apiVersion", "kind", "spec", "auth", "scopes"))
@@ -143,7 +146,7 @@ def _problems_of(
     others: Sequence[Manifest],
     known_secrets: Mapping[str, Collection[str]] | None,
 ) -> Iterator[Problem]:
-    """What is wrong with the object itself and beside its neighbours."""
+    """Yield the problems of the object itself and those with its neighbours."""
     member = judge_alone(new)
     component = member.component
     if component is None:
@@ -160,7 +163,7 @@ def _problems_of(
 
 
 def _too_large(component: Component) -> Iterator[Problem]:
-    """More than fits into an app's Secret even alone; what several have together, their status says."""
+    """Yield an error if the component alone does not fit into a Secret; about several, their status says so."""
     size = sum(len(item.value.encode()) for item in component.metadata if item.value is not None)
     if size > MAX_BYTES:
         message = f"the values have {size // 1024} KiB, and all components of an app together may have 1024 KiB"
@@ -168,8 +171,11 @@ def _too_large(component: Component) -> Iterator[Problem]:
 
 
 def _deletion_problems(old: Manifest, others: Sequence[Manifest], running_apps: Collection[str]) -> Iterator[Problem]:
-    """Whether the apps are deleted by the same command cannot be known, so a deletion is only warned of, unless the
-    Component says otherwise."""
+    """Yield the problems of a deletion.
+
+    The same command may delete the apps too, which cannot be known. So there is only a warning, unless the Component is
+    protected.
+    """
     before, users = _users(old, others, running_apps)
     if before is None or not users or _is_annotated(old, ALLOW_ACTOR_STORE_CHANGE):
         return
@@ -183,7 +189,7 @@ def _deletion_problems(old: Manifest, others: Sequence[Manifest], running_apps: 
 def _actor_store_problems(
     old: Manifest, new: Manifest, others: Sequence[Manifest], running_apps: Collection[str]
 ) -> Iterator[Problem]:
-    """Running apps would lose their actors' state, and nobody has said that this is meant."""
+    """Yield an error for each way in which running apps would lose actor state, unless an annotation allows it."""
     if not _is_annotated(new, ALLOW_ACTOR_STORE_CHANGE):
         yield from _losses(old, new, others, running_apps)
 
@@ -195,7 +201,7 @@ def _is_annotated(manifest: Manifest, annotation: str) -> bool:
 def _users(
     old: Manifest, others: Sequence[Manifest], running_apps: Collection[str]
 ) -> tuple[Component | None, list[str]]:
-    """The component, and the apps that keep their actors' state in it."""
+    """Return the component, and the apps that keep their actors' state in it."""
     member = NamespaceComponents([*others, old]).member(text_of(old, "name"))
     before = member.accepted if member is not None else None
     if before is None or not before.holds_actor_state:
@@ -230,7 +236,9 @@ def _lost_by_change(before: Component, after: Component, users: list[str]) -> It
 def _forgotten_annotation(
     new: Manifest, old: Manifest, others: Sequence[Manifest], running_apps: Collection[str]
 ) -> list[Problem]:
-    """The annotation was there before this change and the change does not need it: the next one would not ask."""
+    """Return a warning if the annotation that allows a move was left in place after it: it would allow the next move
+    too.
+    """
     is_forgotten = all(is_truthy(annotation_of(each, ALLOW_ACTOR_STORE_CHANGE)) for each in (new, old))
     if not is_forgotten or any(_losses(old, new, others, running_apps)):
         return []

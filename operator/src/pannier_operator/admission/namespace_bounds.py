@@ -1,7 +1,8 @@
-"""What a namespace's LimitRanges and ResourceQuotas would refuse in a sidecar, said in its name. Pure.
+"""What a namespace's LimitRanges and ResourceQuotas would refuse in a sidecar, as errors that name the annotation.
+Pure.
 
-The API server checks them after the webhooks, and its words name no annotation: the pod's owner would try again for
-ever, and nobody would know that the sidecar is the reason.
+The API server checks them after the webhooks, and its message names no annotation. The pod's controller would retry for
+ever, and it would be unclear that the sidecar is the reason.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ _EXAMPLES: Final = {"cpu": "100m", "memory": "128Mi"}
 _QUOTA_NAMES: Final = {("requests", resource): (f"requests.{resource}", resource) for resource in _RESOURCES} | {
     ("limits", resource): (f"limits.{resource}",) for resource in _RESOURCES
 }
-"""What a quota calls the sum of each kind of bound."""
+"""The names of each bound in a quota."""
 
 
 @dataclass(frozen=True)

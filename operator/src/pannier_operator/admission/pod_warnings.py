@@ -1,4 +1,4 @@
-"""What the author of a pod should know although the pod is admitted. Pure."""
+"""Warnings about a pod that is admitted. Pure."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 def warnings_about(pod: Mapping[str, Any], injection: Injection) -> Iterator[str]:
-    """Warnings of all kinds, about a pod as it was before its sidecar was put in."""
+    """Yield all warnings about a pod as it was before injection."""
     yield from _about_containers(pod, injection)
     yield from _about_ports(pod, injection)
     yield from _about_socket(pod, injection)
@@ -41,7 +41,7 @@ def _about_containers(pod: Mapping[str, Any], injection: Injection) -> Iterator[
 
 
 def _about_ports(pod: Mapping[str, Any], injection: Injection) -> Iterator[str]:
-    """All containers of a pod share one network, so each port serves one of them."""
+    """Yield warnings about ports: the containers of a pod share one network, so a port can serve one of them."""
     ports = listening_ports(injection)
     for name, port in _declared_ports(pod, injection):
         for use, taken in ports.items():

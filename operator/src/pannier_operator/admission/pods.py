@@ -1,4 +1,4 @@
-"""Which new pods get a sidecar, which are refused, and what their authors should know. Pure."""
+"""Decides which new pods get a sidecar, which are refused, and which warnings are given. Pure."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ class PodVerdict(Verdict):
     """The answer to the creation of a pod."""
 
     pod: Mapping[str, Any] = field(kw_only=True)
-    """What it becomes; the very object that was asked about where nothing changes."""
+    """The pod with its sidecar; the same object as in the request if nothing changes."""
 
 
 def mutate(
@@ -57,12 +57,11 @@ def mutate(
     cron_job: str = "",
     bounds: NamespaceBounds = NO_BOUNDS,
 ) -> PodVerdict:
-    """What becomes of a new pod. `namespace` is the request's: the pod itself often names none.
+    """Return the verdict on a new pod. `namespace` is the request's: the pod itself often names none.
 
     A pod that has a sidecar, asks for none, or is labelled to get none stays as it is. `server_version` is the API
-    server's, as (1, 35).
-    `cron_job` is the name of the CronJob that the pod's Job was made from, where that was looked up; `bounds` are what
-    the namespace bounds containers by.
+    server's, as (1, 35). `cron_job` is the name of the CronJob that made the pod's Job, if that was looked up; `bounds`
+    are the namespace's bounds on containers.
     """
     if has_sidecar(pod) or DISABLED in (_labels(pod).get(INJECTION_LABEL), namespace_labels.get(INJECTION_LABEL)):
         return PodVerdict(pod=pod)
@@ -86,7 +85,9 @@ def mutate(
 
 
 def _why_untouchable(pod: Mapping[str, Any], namespace: str, settings: OperatorSettings) -> str | None:
-    """Pods that no label of a namespace may ever hold up: the cluster's, and those that this answer comes from."""
+    """Return why a pod is never changed or refused, whatever its namespace's label: it is the cluster's, or Pannier's
+    own.
+    """
     if namespace in _SYSTEM_NAMESPACES:
         return f"pods of {namespace} are the cluster's own"
     if namespace == settings.operator.namespace and _labels(pod).get("app.kubernetes.io/name") == "pannier":
@@ -108,14 +109,18 @@ def _why_impossible(pod: Mapping[str, Any], namespace: str, settings: OperatorSe
 
 
 def _is_native(options: SidecarOptions, settings: OperatorSettings, server_version: tuple[int, int]) -> bool:
-    """Before 1.29 an init container that stays would keep the app from ever starting, whoever asks for it."""
+    """Whether the sidecar is a native one.
+
+    Before Kubernetes 1.29 an init container that keeps running would prevent the app from starting, so it is never used
+    there.
+    """
     if server_version < NATIVE_FROM:
         return False
     return settings.sidecar.native != "never" if options.is_native is None else options.is_native
 
 
 def _errors(pod: Mapping[str, Any], injection: Injection) -> Iterator[str]:
-    """What would leave a pod that cannot run, or a second app under the first one's name."""
+    """Yield what would make a pod that cannot run, or a second app under the id of another."""
     app_id = injection.app_id
     if problem := problem_with(app_id):
         yield f"app id {quoted(app_id)} {problem}, in the annotation {APP_ID_ANNOTATION}"

@@ -1,7 +1,7 @@
-"""What the author of a Deployment, StatefulSet, DaemonSet, Job or CronJob should know of its pods' annotations. Pure.
+"""Warnings about the pods of a Deployment, StatefulSet, DaemonSet, Job or CronJob. Pure.
 
-A workload is never refused: its pods are judged when they are created. But what is said then reaches the controller
-that creates them, and no human.
+A workload is never refused: its pods are judged when they are created. But warnings at that time go to the controller
+that creates them, and no human sees them.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ def warnings_for(
     server_version: tuple[int, int],
     bounds: NamespaceBounds = NO_BOUNDS,
 ) -> tuple[str, ...]:
-    """Return what will be warned of, or refused, in each pod of a workload."""
+    """Return the warnings and refusals that each pod of a workload will get."""
     pod = pod_of(workload)
     if pod is None:
         return ()
@@ -37,7 +37,7 @@ def warnings_for(
 
 
 def pod_of(workload: Mapping[str, Any]) -> dict[str, Any] | None:
-    """Return a pod as the workload's controller will create it; None where there is no template."""
+    """Return a pod as the workload's controller will create it; None if there is no template."""
     spec = workload.get("spec") or {}
     if workload.get("kind") == "CronJob":
         spec = (spec.get("jobTemplate") or {}).get("spec") or {}

@@ -1,1 +1,1 @@
-"""A pod gets its sidecar: from a pod and what it asks for to the pod that runs. Pure."""
+"""Injection: how a pod with its sidecar looks. Pure."""

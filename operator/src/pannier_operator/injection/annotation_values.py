@@ -1,4 +1,4 @@
-"""The text of an annotation as a value. Each function raises ValueError with what to write instead."""
+"""Parsers of annotations' texts. Each raises ValueError that says what to write instead."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class Variable:
 
 @dataclass(frozen=True)
 class Mount:
-    """A volume of the pod that the sidecar shall see."""
+    """A volume of the pod to be mounted in the sidecar."""
 
     volume: str
     path: str
@@ -59,22 +59,22 @@ def port(value: str) -> int:
 
 
 def app_port(value: str) -> int | None:
-    """As Dapr takes it: 0 and -1 are none."""
+    """Return the port; None for 0 and -1, as in Dapr."""
     return None if value in ("0", "-1") else port(value)
 
 
 def delay(value: str) -> int:
-    """Whole seconds, 0 among them."""
+    """Return whole seconds, from 0 on."""
     return _count(value, 0)
 
 
 def count(value: str) -> int:
-    """A whole number from 1 on."""
+    """Return a whole number from 1 on."""
     return _count(value, 1)
 
 
 def graceful_seconds(value: str) -> int | None:
-    """Whole seconds; None for Dapr's -1, which is its default."""
+    """Return whole seconds; None for Dapr's -1, which means the default."""
     return None if value == "-1" else delay(value)
 
 
@@ -86,7 +86,7 @@ def _count(value: str, least: int) -> int:
 
 
 def duration(value: str) -> float:
-    """Seconds of a Go duration; a bare number counts seconds."""
+    """Return the seconds of a Go duration; a bare number is seconds."""
     try:
         length = parse_duration(value, "s")
     except ValueError:
@@ -97,7 +97,7 @@ def duration(value: str) -> float:
 
 
 def quantity(value: str) -> str:
-    """A Kubernetes quantity, left as it is written."""
+    """Return a Kubernetes quantity as it is written."""
     try:
         amount_of(value)
     except ValueError:
@@ -106,19 +106,19 @@ def quantity(value: str) -> str:
 
 
 def size(value: str) -> str:
-    """Bytes, as a Kubernetes quantity left as it is written."""
+    """Return a size in bytes, a Kubernetes quantity, as it is written."""
     if not _SIZE.fullmatch(value) or not 1 <= amount_of(value) <= _MAX_BYTES:
         raise ValueError("write a size below 2Gi, such as 4Mi or 512Ki")
     return value
 
 
 def megabytes(value: str) -> str | None:
-    """Dapr's older spelling of a size; None for its -1, which is the default."""
+    """Return a size in Dapr's older spelling as a quantity; None for -1, which means the default."""
     return None if value == "-1" else f"{_units_below(value, 2047, 'megabytes')}Mi"
 
 
 def kilobytes(value: str) -> str | None:
-    """Dapr's older spelling of a size; None for its -1, which is the default."""
+    """Return a size in Dapr's older spelling as a quantity; None for -1, which means the default."""
     return None if value == "-1" else f"{_units_below(value, 2_097_151, 'kilobytes')}Ki"
 
 
@@ -130,14 +130,14 @@ def _units_below(value: str, maximum: int, unit: str) -> int:
 
 
 def addresses(value: str) -> str:
-    """Addresses between commas, left as they are written."""
+    """Return comma-separated addresses as they are written."""
     if not any(part.strip() for part in value.split(",")) or not re.fullmatch(r"[\w.:,\[\]%\- ]+", value, re.ASCII):
         raise ValueError("write addresses such as [::1],127.0.0.1")
     return value
 
 
 def hosts(value: str) -> str:
-    """Names and addresses between commas, left as they are written."""
+    """Return comma-separated host names and addresses."""
     parts = [part.strip() for part in value.split(",") if part.strip()]
     if not parts or not all(_HOST.fullmatch(part) for part in parts):
         raise ValueError("write host names such as state.example.com, .example.com for all below it, or * for any")
@@ -145,7 +145,7 @@ def hosts(value: str) -> str:
 
 
 def origins(value: str) -> str:
-    """Origins between commas, left as they are written."""
+    """Return comma-separated origins."""
     parts = [part.strip() for part in value.split(",") if part.strip()]
     if not parts or not all(_ORIGIN.fullmatch(part) for part in parts):
         raise ValueError("write origins such as https://example.com,http://localhost:5173, or * for any")
@@ -193,7 +193,7 @@ def folder(value: str) -> str:
 
 
 def variables(value: str) -> tuple[Variable, ...]:
-    """`A=1,B=x,y`: a comma parts two variables only where a name and `=` follow, as in Dapr."""
+    """Return the variables of `A=1,B=x,y`: a comma separates two only if a name and `=` follow, as in Dapr."""
     return tuple(_variable(part) for part in _NEXT_VARIABLE.split(value) if part.strip())
 
 
@@ -205,7 +205,7 @@ def _variable(part: str) -> Variable:
 
 
 def secret_variables(value: str) -> tuple[Variable, ...]:
-    """`A=secret:key,B=secret`; without a key, the Secret's name is the key too, as in Dapr."""
+    """Return the variables of `A=secret:key,B=secret`; without a key, the Secret's name is the key, as in Dapr."""
     return tuple(_secret_variable(part) for part in value.split(",") if part.strip())
 
 

@@ -1,7 +1,7 @@
-"""What a pod's annotations ask of its sidecar: Dapr's under `dapr.io/`, and ours under `pannier.dev/`.
+"""What a pod's annotations set for its sidecar: Dapr's under `dapr.io/`, and ours under `pannier.dev/`.
 
-A table: what an annotation is called, how its text is read, which option it fills. Dapr's annotations that mean
-nothing for a state sidecar are accepted; what is unknown or malformed has no effect, and a warning says so.
+A table of each annotation's name, parser and option. Dapr's annotations that mean nothing for a state sidecar are
+accepted. Those that are unknown or malformed have no effect, and a warning says so.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ __all__ = ["PREFIXES", "ProbeOptions", "SidecarOptions", "read"]
 
 @dataclass(frozen=True)
 class ProbeOptions:
-    """What is said of one probe. Seconds, and how many failures in a row count. None: the default."""
+    """The settings of one probe: seconds, and failures in a row. None: the default."""
 
     delay: int | None = None
     timeout: int | None = None
@@ -33,13 +33,13 @@ class ProbeOptions:
 
 @dataclass(frozen=True)
 class SidecarOptions:
-    """What a pod says of its sidecar. None, and empty texts, leave it to the operator's settings or the sidecar."""
+    """What a pod sets for its sidecar. None and empty texts leave it to the operator's settings or the sidecar."""
 
     is_enabled: bool = False
     app_id: str = ""
     app_port: int | None = None
     app_protocol: str = "http"
-    """Told to the app and shown in the metadata; the sidecar never calls the app."""
+    """Passed to the app and shown in the metadata; the sidecar never calls the app."""
     config: str = ""
     """Name of a Configuration. Passed on, so that the sidecar's log says that it has no effect."""
     profile: Literal["spec", "dapr"] | None = None
@@ -68,7 +68,7 @@ class SidecarOptions:
     metrics_port: int = 9090
     has_metrics: bool = True
     unix_socket_path: str = ""
-    """Where the app sees the folder of the socket on which the API is served instead of a port."""
+    """The folder in the app's container that holds the socket on which the API is served instead of a port."""
 
     max_body_size: str = ""
     read_buffer_size: str = ""
@@ -107,7 +107,7 @@ OLDER: Final = (
     Annotation("dapr.io/http-max-request-size", "max_body_size", read_as.megabytes),
     Annotation("dapr.io/http-read-buffer-size", "read_buffer_size", read_as.kilobytes),
 )
-"""Older spellings, with units of their own. Where both are written the newer one counts."""
+"""Older spellings, with other units. If both are written, the newer one counts."""
 
 HONOURED: Final = (
     Annotation(ENABLED, "is_enabled", read_as.boolean),
@@ -185,12 +185,12 @@ _MEANING: Final = {annotation.name: annotation for annotation in (*OLDER, *HONOU
 _KNOWN: Final = (*_MEANING, *(annotation.name for annotation in ACCEPTED))
 PREFIXES: Final = ("dapr.io/", "pannier.dev/")
 _SHORTER: Final = {"id": "app-id", "port": "app-port", "protocol": "app-protocol", "inject": "enabled"}
-"""What Dapr's oldest releases called them, or people write from memory."""
+"""Names from Dapr's oldest releases, or that people write from memory."""
 _BY_LAST_PART: Final = {name.partition("/")[2]: name for name in _KNOWN}
 
 
 def read(annotations: Mapping[str, str]) -> tuple[SidecarOptions, list[str]]:
-    """What the annotations ask for, and a warning for each one that has no effect because of a mistake."""
+    """Return what the annotations set, and a warning for each that has no effect because of a mistake."""
     changes: dict[str, Any] = {}
     warnings: list[str] = []
     for name, annotation in _MEANING.items():

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 def container_for(pod: Mapping[str, Any], injection: Injection) -> dict[str, Any]:
-    """The container; the image's entry point is the command `pannier`."""
+    """Return the container; the image's entry point is the command `pannier`."""
     options, settings = injection.options, injection.settings
     container: dict[str, Any] = {
         "name": SIDECAR_NAME,
@@ -41,11 +41,11 @@ def container_for(pod: Mapping[str, Any], injection: Injection) -> dict[str, Any
 
 
 PORT_ANNOTATIONS: Final = {"metrics": "dapr.io/metrics-port", "the gRPC API": "dapr.io/grpc-port"}
-"""Where a pod says which port it wants, by what the port is for."""
+"""The annotations that set ports, by what the port is for."""
 
 
 def listening_ports(injection: Injection) -> dict[str, int]:
-    """The ports that the sidecar takes, by what they are for."""
+    """Return the ports on which the sidecar listens, by what they are for."""
     ports = {"the public port": PUBLIC_PORT}
     if not injection.options.unix_socket_path:
         ports["the API"] = HTTP_PORT
@@ -56,7 +56,10 @@ def listening_ports(injection: Injection) -> dict[str, int]:
 
 
 def _ports(injection: Injection) -> list[dict[str, Any]]:
-    """Named as in Dapr. Where the pod shares its node's network, the scheduler keeps clashing pods apart by them."""
+    """Return the container's ports, named as in Dapr.
+
+    If the pod shares its node's network, they let the scheduler keep pods with the same ports apart.
+    """
     names = {
         "the API": "dapr-http",
         "the gRPC API": "dapr-grpc",
@@ -68,7 +71,7 @@ def _ports(injection: Injection) -> list[dict[str, Any]]:
 
 
 def _flags(pod: Mapping[str, Any], injection: Injection) -> Iterator[tuple[str, str]]:
-    """The flags of `pannier serve`: what identifies the app, then what was asked for."""
+    """Yield the flags of `pannier serve`: first what identifies the app, then what annotations and settings add."""
     options = injection.options
     yield "app-id", injection.app_id
     if options.app_port is not None:

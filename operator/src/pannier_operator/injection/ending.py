@@ -1,4 +1,4 @@
-"""How long a sidecar goes on serving when its pod ends, so that the API is there until the app has gone."""
+"""How long a sidecar goes on serving when its pod is terminated, so that the API stays until the app has ended."""
 
 from __future__ import annotations
 
@@ -11,18 +11,18 @@ if TYPE_CHECKING:
     from pannier_operator.injection.plan import Injection
 
 _GRACE: Final = 30
-"""Seconds that Kubernetes gives a pod that says nothing else."""
+"""Kubernetes' default for terminationGracePeriodSeconds."""
 _GRACEFUL: Final = 5
-"""Seconds that a sidecar waits for calls in flight where it is told nothing else."""
+"""The sidecar's default for the seconds that it waits for calls in flight."""
 _MARGIN: Final = 1
 """Seconds for the stores to be closed."""
 
 
 def shutdown_block(pod: Mapping[str, Any], injection: Injection) -> float:
-    """Seconds to go on serving after SIGTERM.
+    """Return the seconds to go on serving after SIGTERM.
 
-    A native sidecar gets its SIGTERM when the app's containers have ended, so it needs none. An ordinary container gets
-    it together with the app; it serves on for a while, as far as the pod's grace period allows.
+    A native sidecar gets SIGTERM after the app's containers have ended, so it needs none. An ordinary container gets it
+    together with the app; it serves on for a while, within the pod's grace period.
     """
     asked = injection.options.shutdown_block
     if asked is not None:
@@ -33,7 +33,7 @@ def shutdown_block(pod: Mapping[str, Any], injection: Injection) -> float:
 
 
 def too_long(pod: Mapping[str, Any], injection: Injection) -> Iterator[str]:
-    """A warning where the kubelet would kill the sidecar in the middle of its end."""
+    """Yield a warning if the kubelet would kill the sidecar before it has ended."""
     wanted = shutdown_block(pod, injection) + _drain(injection)
     if (injection.options.shutdown_block or injection.options.graceful_shutdown) and wanted > _grace(pod):
         yield (

@@ -1,4 +1,4 @@
-"""The variables of the sidecar, and those that tell an app where its sidecar is."""
+"""The environment variables of the sidecar, and those that let an app find its sidecar."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 def sidecar_environment(options: SidecarOptions) -> list[dict[str, Any]]:
-    """What the sidecar gets: where it is, what callers must send, and what annotations add."""
+    """Return the sidecar's variables: its place, the token that callers must send, and what annotations add."""
     environment: list[dict[str, Any]] = [
         {"name": "NAMESPACE", "valueFrom": {"fieldRef": {"fieldPath": "metadata.namespace"}}},
         {"name": "POD_NAME", "valueFrom": {"fieldRef": {"fieldPath": "metadata.name"}}},
@@ -31,7 +31,7 @@ def sidecar_environment(options: SidecarOptions) -> list[dict[str, Any]]:
 
 
 def not_set(options: SidecarOptions) -> Iterator[str]:
-    """A warning for each variable that an annotation would set and may not."""
+    """Yield a warning for each variable that an annotation sets and may not."""
     for variable in (*options.variables, *options.secret_variables):
         if variable.name in OWN_VARIABLES:
             name = "dapr.io/env-from-secret" if variable.secret else "dapr.io/env"
@@ -39,9 +39,9 @@ def not_set(options: SidecarOptions) -> Iterator[str]:
 
 
 def app_environment(options: SidecarOptions) -> dict[str, str]:
-    """What an app's containers get where they do not set it themselves.
+    """Return the variables that an app's containers get unless they set them themselves.
 
-    Where the API is on a socket no port is named: nothing would answer there.
+    If the API is on a socket, no port is named: nothing would answer there.
     """
     environment = {"APP_PROTOCOL": options.app_protocol}
     if options.unix_socket_path:
@@ -50,14 +50,14 @@ def app_environment(options: SidecarOptions) -> dict[str, str]:
         "DAPR_HTTP_PORT": str(HTTP_PORT),
         "DAPR_GRPC_PORT": str(options.grpc_port),
         **environment,
-        # Layotto's SDKs look at these.
+        # Layotto's SDKs read these.
         "runtime_GRPC_HOST": "127.0.0.1",
         "runtime_GRPC_PORT": str(options.grpc_port),
     }
 
 
 def _added(options: SidecarOptions) -> dict[str, Variable]:
-    """By name: of two with one name the later one counts, as in a container."""
+    """Return the variables that annotations add, by name. Of two with one name the later counts, as in a container."""
     variables = (*options.variables, *options.secret_variables)
     return {variable.name: variable for variable in variables if variable.name not in OWN_VARIABLES}
 

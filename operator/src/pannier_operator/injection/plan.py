@@ -1,4 +1,4 @@
-"""What one pod gets, decided before anything is put into it; and what the parts of it are called."""
+"""What one pod gets, decided before it is changed, and the names and paths of its parts."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ if TYPE_CHECKING:
     from pannier_operator.settings import SidecarSettings
 
 HTTP_PORT: Final = 3500
-"""Of the API; Dapr's SDKs look there. No annotation changes it, as in Dapr."""
+"""The port of the API, where Dapr's SDKs expect it. No annotation changes it, as in Dapr."""
 PUBLIC_PORT: Final = 3501
-"""Of health and metadata, for the kubelet and the operator."""
+"""The port of health and metadata, for the kubelet and the operator."""
 
 COMPONENTS_VOLUME: Final = "pannier-components"
 COMPONENTS_PATH: Final = "/components"
@@ -25,15 +25,15 @@ TOKEN_PATH: Final = "/var/run/secrets/kubernetes.io/serviceaccount"
 """Where Kubernetes mounts the token of the pod's service account into every container that has no mount there."""
 
 OWN_VARIABLES: Final = frozenset(("NAMESPACE", "POD_NAME", "DAPR_API_TOKEN", "DAPR_ENV_KEYS", INDEX_VARIABLE))
-"""What the sidecar is told by the injector; no annotation sets these."""
+"""Variables that the injector sets for the sidecar; annotations cannot set them."""
 
 
 @dataclass(frozen=True)
 class Injection:
-    """Everything that `inject` needs to know besides the pod."""
+    """Everything that `inject` needs besides the pod."""
 
     app_id: str
     options: SidecarOptions
     settings: SidecarSettings
     is_native: bool
-    """An init container that stays (Kubernetes 1.29 and later) instead of an ordinary container."""
+    """Whether the sidecar is an init container that keeps running (Kubernetes 1.29 and later)."""

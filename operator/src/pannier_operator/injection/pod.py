@@ -1,4 +1,4 @@
-"""`inject`: a pod with its sidecar in it."""
+"""Puts the sidecar into a pod."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ if TYPE_CHECKING:
 
 
 def inject(pod: Mapping[str, Any], injection: Injection) -> dict[str, Any]:
-    """A copy of the pod with the sidecar in it; an equal one where a sidecar is there already.
+    """Return a copy of the pod with the sidecar in it; an equal copy if it has a sidecar.
 
-    So injecting twice is injecting once, also when Kubernetes asks again after other webhooks have changed the pod.
+    So injection is idempotent: Kubernetes may call the webhook again after other webhooks have changed the pod.
     """
     injected = deepcopy(dict(pod))
     if has_sidecar(injected):
@@ -52,13 +52,13 @@ def _set_labels(pod: dict[str, Any], injection: Injection) -> None:
 
 
 def _app_containers(spec: Mapping[str, Any], injection: Injection) -> list[dict[str, Any]]:
-    """Those that run while the sidecar does: beside a native one, the app's init containers too."""
+    """Return the containers that run while the sidecar does; with a native one also the app's init containers."""
     containers: list[dict[str, Any]] = list(spec.get("containers") or ())
     return [*(spec.get("initContainers") or ()), *containers] if injection.is_native else containers
 
 
 def _add_environment(container: dict[str, Any], injection: Injection) -> None:
-    """Let a container know where the API is; what it sets itself stays."""
+    """Set the variables and the mount by which a container finds the API; what it sets itself stays."""
     variables = app_environment(injection.options)
     _add_by_name(
         _part(container, "env", []),
@@ -71,13 +71,13 @@ def _add_environment(container: dict[str, Any], injection: Injection) -> None:
 
 
 def _add_by_name(entries: list[dict[str, Any]], more: list[dict[str, Any]]) -> None:
-    """Add those whose name is not there yet."""
+    """Add the entries whose name is not there yet."""
     known = {entry.get("name") for entry in entries}
     entries.extend(entry for entry in more if entry["name"] not in known)
 
 
 def _part(parent: dict[str, Any], key: str, empty: Any) -> Any:
-    """What is under a key, made if it is absent or null."""
+    """Return the value under a key, set to `empty` if it is absent or null."""
     if parent.get(key) is None:
         parent[key] = empty
     return parent[key]

@@ -1,6 +1,7 @@
-"""How the kubelet sees that a sidecar is up, and that it lives. All ask the public port for the sidecar's health.
+"""The kubelet's probes of a sidecar. All get its health from the public port.
 
-That health is about the process: a database that is down makes its own calls fail, and restarts or hides no pod.
+That health is about the process: if a database is down its own calls fail, and no pod is restarted or taken out of
+Services.
 """
 
 from __future__ import annotations
@@ -14,12 +15,17 @@ if TYPE_CHECKING:
     from pannier_operator.injection.annotations import SidecarOptions
 
 _STARTUP: Final = ProbeOptions(delay=1, timeout=3, period=1, threshold=60)
-"""Each second, since the app waits for it; a minute, for nodes that are busy. The first one after a second: the kubelet
-would ask at once otherwise, before the process listens, and write a Warning Event at every start."""
+"""Every second, since the app waits for it, and for a minute, since nodes may be busy.
+
+The first probe comes after a second. Otherwise it would come before the process listens, and each start would cause a
+Warning Event.
+"""
 _READINESS: Final = ProbeOptions(delay=0, timeout=3, period=5, threshold=3)
-"""It begins when the startup probe has succeeded, so it needs neither a delay nor Dapr's call each second."""
+"""It begins after the startup probe has succeeded, so it needs neither a delay nor Dapr's period of one second."""
 _LIVENESS: Final = ProbeOptions(delay=0, timeout=3, period=10, threshold=5)
-"""Dapr's, without its delay of three minutes: the startup probe stands for that. 50 seconds without an answer."""
+"""Dapr's, without its delay of three minutes, which the startup probe replaces. It fails after 50 seconds without an
+answer.
+"""
 
 
 def probes_of(options: SidecarOptions) -> dict[str, Any]:

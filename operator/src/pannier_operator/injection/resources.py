@@ -1,4 +1,4 @@
-"""How much CPU and memory a sidecar asks for and may use."""
+"""The CPU and memory that a sidecar requests and may use."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 def resources_of(options: SidecarOptions, settings: SidecarSettings) -> dict[str, Any]:
-    """Annotations win; a default never contradicts an annotation."""
+    """Return requests and limits. Annotations win; a default never contradicts an annotation."""
     cpu = _bounds(options.cpu_request, options.cpu_limit, settings.cpu_request, settings.cpu_limit)
     memory = _bounds(options.memory_request, options.memory_limit, settings.memory_request, settings.memory_limit)
     resources: dict[str, Any] = {}
@@ -26,7 +26,7 @@ def resources_of(options: SidecarOptions, settings: SidecarSettings) -> dict[str
 
 
 def contradictions(options: SidecarOptions) -> Iterator[str]:
-    """What the API server would refuse for reasons that name no annotation."""
+    """Yield contradictions that the API server would refuse without naming the annotation."""
     for resource, request, limit in (
         ("cpu", options.cpu_request, options.cpu_limit),
         ("memory", options.memory_request, options.memory_limit),
@@ -37,7 +37,7 @@ def contradictions(options: SidecarOptions) -> Iterator[str]:
 
 
 def _bounds(request: str, limit: str, default_request: str, default_limit: str) -> tuple[str, str]:
-    """A request and a limit; where only one is asked for, it moves the default of the other out of its way."""
+    """Return a request and a limit. If only one is set, a contradicting default of the other is moved to it."""
     lower, upper = request or default_request, limit or default_limit
     if not lower or not upper or amount_of(lower) <= amount_of(upper):
         return lower, upper

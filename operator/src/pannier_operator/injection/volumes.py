@@ -1,4 +1,4 @@
-"""The volumes of a pod that concern its sidecar, and where the sidecar sees them."""
+"""The volumes of a pod that its sidecar uses, and where they are mounted."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ if TYPE_CHECKING:
 
 
 def volumes_for(injection: Injection) -> list[dict[str, Any]]:
-    """What the pod gets.
+    """Return the volumes that the pod gets.
 
     The Secret is not optional: the kubelet waits until the operator has written it, so no app runs without its
-    components. The empty volume covers the place of the service account's token: admission of service accounts runs
-    again after webhooks and leaves out containers that have a mount there.
+    components. The empty volume covers the path of the service account's token. The ServiceAccount admission plugin
+    runs again after webhooks, and mounts no token into containers that have a mount at that path.
     """
     volumes: list[dict[str, Any]] = [
         {"name": COMPONENTS_VOLUME, "secret": {"secretName": secret_name(injection.app_id)}},
@@ -38,7 +38,7 @@ def volumes_for(injection: Injection) -> list[dict[str, Any]]:
 
 
 def mounts_for(pod: Mapping[str, Any], injection: Injection) -> list[dict[str, Any]]:
-    """What the sidecar sees of them."""
+    """Return the sidecar's mounts."""
     mounts: list[dict[str, Any]] = [
         {"name": COMPONENTS_VOLUME, "mountPath": COMPONENTS_PATH, "readOnly": True},
         {"name": TOKEN_MASK_VOLUME, "mountPath": TOKEN_PATH, "readOnly": True},
@@ -53,7 +53,7 @@ def mounts_for(pod: Mapping[str, Any], injection: Injection) -> list[dict[str, A
 
 
 def not_mounted(pod: Mapping[str, Any], injection: Injection) -> Iterator[str]:
-    """A warning for each mount that is asked for and cannot be."""
+    """Yield a warning for each mount that is set and not possible."""
     for mount, problem in _asked_for(pod, injection):
         if problem is not None:
             name = "dapr.io/volume-mounts" if mount.is_read_only else "dapr.io/volume-mounts-rw"
@@ -61,7 +61,7 @@ def not_mounted(pod: Mapping[str, Any], injection: Injection) -> Iterator[str]:
 
 
 def _asked_for(pod: Mapping[str, Any], injection: Injection) -> Iterator[tuple[Mount, str | None]]:
-    """The mounts that annotations ask for, each with what is wrong with it."""
+    """Yield the mounts that annotations set, each with its problem, if any."""
     known = {volume.get("name") for volume in (pod.get("spec") or {}).get("volumes") or ()}
     taken = {COMPONENTS_PATH, SOCKET_PATH, TOKEN_PATH}
     options = injection.options

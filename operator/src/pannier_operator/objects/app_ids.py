@@ -1,4 +1,4 @@
-"""Which app a pod belongs to, and the names that follow from it. Every part of the operator asks here."""
+"""Which app a pod belongs to, and the names derived from it. Every part of the operator uses this."""
 
 from __future__ import annotations
 
@@ -21,24 +21,26 @@ DISABLED: Final = "disabled"
 SIDECAR_NAME: Final = "daprd"
 """The container; Dapr's tools look for this name."""
 MIRROR_ANNOTATION: Final = "kubernetes.io/config.mirror"
-"""On pods that a kubelet runs from a file: nobody can change them."""
+"""On mirror pods, which show a static pod that a kubelet runs from a file: the API server cannot change them."""
 MAX_LENGTH: Final = 63
-"""Of an app id: it is the value of a label. The Secret's name (253) leaves more room."""
+"""Characters of an app id, which is the value of a label. The Secret's name (253) leaves more room."""
 
 HASH_LABELS: Final = ("pod-template-hash", "rollouts-pod-template-hash")
-"""Of a Deployment's ReplicaSet, and of an Argo Rollout's."""
+"""Labels that hold the suffix of a Deployment's ReplicaSet, and of an Argo Rollout's."""
 _CRON_JOB_RUN: Final = re.compile(r"-(2[5-9]|[3-9]\d)\d{6}\Z", re.ASCII)
-"""What a CronJob's controller adds to its Jobs' names: the minute since 1970. From 2017 on, so that a date such as
-20261123 in a Job's own name is not taken for one."""
+"""The suffix that a CronJob's controller adds to its Jobs' names: minutes since 1970.
+
+Only values from 2017 on, so that a date such as 20261123 in a Job's own name does not match.
+"""
 _SUBDOMAIN: Final = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*", re.ASCII)
 
 
 def app_id_of(pod: Mapping[str, Any], cron_job: str = "") -> str:
-    """The app id that a pod has or would get: its annotation, else its owner's name, else its own.
+    """Return the app id that a pod has or would get: its annotation, else its owner's name, else its own.
 
-    `cron_job` is the name of the CronJob that the pod's Job was made from, where that had to be looked up. A pod that
-    has its sidecar keeps what the injector wrote down, also when it is taken from its owner later. Empty
-    only where a pod has no name at all. Not checked here: see `problem_with`.
+    `cron_job` is the name of the CronJob that made the pod's Job, if that was looked up. A pod that has its sidecar
+    keeps the id that the injector wrote, even if it is detached from its owner later. The id is empty only if the pod
+    has no name at all. It is not validated here: see `problem_with`.
     """
     metadata = pod.get("metadata") or {}
     labels = metadata.get("labels") or {}
@@ -54,7 +56,7 @@ def app_id_of(pod: Mapping[str, Any], cron_job: str = "") -> str:
 
 
 def problem_with(app_id: str) -> str | None:
-    """What keeps an app id from being the name of a Secret and the value of a label; None when nothing does."""
+    """Return why an app id cannot be the name of a Secret and the value of a label; None if it can."""
     if len(app_id) > MAX_LENGTH:
         return f"has {len(app_id)} characters; write one of {MAX_LENGTH} at most"
     if not _SUBDOMAIN.fullmatch(app_id):
@@ -63,16 +65,16 @@ def problem_with(app_id: str) -> str | None:
 
 
 def has_sidecar(pod: Mapping[str, Any]) -> bool:
-    """Whether a container of the sidecar's name is in the pod, as an ordinary or as an init container."""
+    """Whether the pod has a container of the sidecar's name, ordinary or init container."""
     spec = pod.get("spec") or {}
     containers = (*(spec.get("initContainers") or ()), *(spec.get("containers") or ()))
     return any(container.get("name") == SIDECAR_NAME for container in containers)
 
 
 def job_to_look_up(pod: Mapping[str, Any]) -> Mapping[str, Any] | None:
-    """The Job that gives a pod its app id and whose name does not say whether a CronJob made it; None for others.
+    """Return the Job that gives a pod its app id if its name does not show whether a CronJob made it; else None.
 
-    `kubectl create job NAME --from=cronjob/X` names it as the user likes.
+    The user chooses the name in `kubectl create job NAME --from=cronjob/X`.
     """
     metadata = pod.get("metadata") or {}
     owner = controller_of(metadata)
@@ -88,7 +90,7 @@ def _asks_for_sidecar(metadata: Mapping[str, Any]) -> bool:
 
 
 def owner_kind_of(pod: Mapping[str, Any]) -> str:
-    """The kind of the controller that made the pod; empty for none."""
+    """Return the kind of the controller that made the pod; empty for none."""
     owner = controller_of(pod.get("metadata") or {})
     return str(owner.get("kind", "")) if owner is not None else ""
 
@@ -99,7 +101,7 @@ def controller_of(metadata: Mapping[str, Any]) -> Mapping[str, Any] | None:
 
 
 def _name_of_workload(owner: Mapping[str, Any], labels: Mapping[str, str]) -> str:
-    """The name a user gave: a Deployment's, not its ReplicaSet's; a CronJob's, not its Job's."""
+    """Return the name that a user chose: the Deployment's, not its ReplicaSet's; the CronJob's, not its Job's."""
     name = str(owner.get("name", ""))
     if owner.get("kind") == "ReplicaSet":
         for label in HASH_LABELS:

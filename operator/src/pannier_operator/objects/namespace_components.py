@@ -1,4 +1,4 @@
-"""The Components of one namespace, judged: each by itself, and the older of two that conflict stays. Pure."""
+"""The Components of one namespace with their verdicts. Of two that conflict, the older one wins. Pure."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from pannier_crds.problems import Problem
 
 MAX_NAME_LENGTH: Final = 240
-"""Of a Component: it is the name of a file, which is a key of a Secret."""
+"""Characters of a Component's name, which names a file and therefore a key of a Secret."""
 Manifest = Mapping[str, object]
 """A Kubernetes object as the API server gives it."""
 
@@ -25,11 +25,11 @@ class Member:
 
     manifest: Manifest
     component: Component | None
-    """None where the manifest cannot be read as a component; then there are problems."""
+    """None if the manifest cannot be read as a component; then there are problems."""
     problems: tuple[Problem, ...]
-    """What is wrong or doubtful with it alone; whether its Secrets exist is not judged here."""
+    """Errors and warnings about the Component alone; whether its Secrets exist is not checked here."""
     conflicts: tuple[Problem, ...] = ()
-    """What keeps it from standing beside older ones; empty for one that has errors of its own."""
+    """Conflicts with older Components; empty if the Component has errors itself."""
 
     @property
     def name(self) -> str:
@@ -54,7 +54,7 @@ class NamespaceComponents:
     """The Components of one namespace, the oldest first."""
 
     def __init__(self, manifests: Iterable[Manifest]):
-        """Judge them. Those of one age stand by name, so every replica settles a race alike."""
+        """Judge them. Components of the same age are ordered by name, so every replica resolves a race alike."""
         members = [judge_alone(manifest) for manifest in sorted(manifests, key=_age_key)]
         sound = [(index, member.accepted) for index, member in enumerate(members)]
         valid = [(index, component) for index, component in sound if component is not None]
@@ -69,7 +69,9 @@ class NamespaceComponents:
     def of(
         cls, components: NamespaceComponents | Iterable[Manifest], namespace: str | None = None
     ) -> NamespaceComponents:
-        """The neighbourhood of these manifests, those of other namespaces left out; a neighbourhood as it is."""
+        """Return the components of these manifests, without those of other namespaces; an instance is returned as it
+        is.
+        """
         if isinstance(components, NamespaceComponents):
             return components
         return cls(each for each in components if namespace is None or text_of(each, "namespace") in ("", namespace))
@@ -78,12 +80,12 @@ class NamespaceComponents:
         return next((member for member in self.members if member.name == name), None)
 
     def accepted(self) -> list[Component]:
-        """The components that may be delivered."""
+        """Return the components that may be delivered."""
         return [component for member in self.members if (component := member.accepted) is not None]
 
 
 def judge_alone(manifest: Manifest) -> Member:
-    """The verdict on one Component as if it had no neighbours."""
+    """Return the verdict on one Component without regard to the others."""
     try:
         component = Component.from_manifest(manifest)
     except InvalidManifestError as invalid:
@@ -92,14 +94,16 @@ def judge_alone(manifest: Manifest) -> Member:
 
 
 def _too_long(component: Component) -> list[Problem]:
-    """The definition refuses it as well; other definitions of Components do not."""
+    """Return the problem of a name that is too long. Pannier's definition of Components refuses it too; Dapr's does
+    not.
+    """
     if len(component.name) <= MAX_NAME_LENGTH:
         return []
     return [error("metadata.name", "the name is too long", f"write {MAX_NAME_LENGTH} characters at most")]
 
 
 def component_in(manifest: Manifest) -> Component | None:
-    """What a manifest says, unjudged; None where it cannot be read as a component."""
+    """Return the component in a manifest, without a verdict; None if it cannot be read as one."""
     try:
         return Component.from_manifest(manifest)
     except InvalidManifestError:
@@ -112,13 +116,13 @@ def metadata_of(manifest: Manifest) -> Mapping[str, object]:
 
 
 def text_of(manifest: Manifest, key: str) -> str:
-    """What `metadata` says under a key; empty when it says nothing."""
+    """Return the text under a key of `metadata`; empty if there is none."""
     value = metadata_of(manifest).get(key)
     return value if isinstance(value, str) else ""
 
 
 def generation_of(manifest: Manifest) -> int:
-    """`metadata.generation`: grows with every change of the object's spec, auth or scopes."""
+    """Return `metadata.generation`, which grows with every change of spec, auth or scopes."""
     value = metadata_of(manifest).get("generation")
     return value if isinstance(value, int) else 0
 
@@ -130,5 +134,5 @@ def annotation_of(manifest: Manifest, name: str) -> str | None:
 
 
 def _age_key(manifest: Manifest) -> tuple[str, str]:
-    """RFC 3339 times in UTC sort as texts; what has no time yet is the youngest."""
+    """Return a sort key. RFC 3339 times in UTC sort as text; an object without a time is the youngest."""
     return text_of(manifest, "creationTimestamp") or "~", text_of(manifest, "name")

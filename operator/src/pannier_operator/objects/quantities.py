@@ -16,7 +16,7 @@ _UNITS: Final = {
 
 
 def amount_of(quantity: str) -> Decimal:
-    """The number that a quantity stands for. Raises ValueError."""
+    """Return the number that a quantity stands for. Raises ValueError."""
     match = _QUANTITY.fullmatch(quantity)
     if match is None:
         raise ValueError("not a quantity")

@@ -1,4 +1,4 @@
-"""References from Components to Kubernetes Secrets, and those that lead nowhere. Pure."""
+"""References from Components to Kubernetes Secrets, and which of them cannot be resolved. Pure."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 class Unresolved(NamedTuple):
-    """A reference that leads nowhere yet."""
+    """A reference that cannot be resolved yet."""
 
     component: str
     setting: str
@@ -24,7 +24,7 @@ class Unresolved(NamedTuple):
 
 
 def unresolved_in(component: Component, secrets: Mapping[str, Mapping[str, bytes]]) -> list[Unresolved]:
-    """The references of a component to Kubernetes Secrets that lead nowhere, or to something that is no text.
+    """Return a component's references to Kubernetes Secrets that do not exist or are not text.
 
     `secrets` are the Secrets of its namespace by name, their data decoded.
     """
@@ -39,14 +39,14 @@ def unresolved_in(component: Component, secrets: Mapping[str, Mapping[str, bytes
 
 
 def references_of(component: Component) -> list[tuple[str, SecretKeyRef]]:
-    """The settings that come from Kubernetes Secrets, and where from."""
+    """Return the settings that come from Kubernetes Secrets, with their references."""
     if not component.reads_kubernetes_secrets:
         return []
     return [(item.name, item.secret) for item in component.metadata if item.secret is not None]
 
 
 def text_in(secrets: Mapping[str, Mapping[str, bytes]], reference: SecretKeyRef) -> str | None:
-    """The secret that is referred to; None when it is not there or no text."""
+    """Return the secret that is referred to; None if it does not exist or is not text."""
     value = secrets.get(reference.name, {}).get(reference.key)
     try:
         return value.decode() if value is not None else None

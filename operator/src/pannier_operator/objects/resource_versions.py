@@ -1,4 +1,4 @@
-"""Versions of objects, as the API server counts them. Pure."""
+"""The resourceVersions of objects. Pure."""
 
 from __future__ import annotations
 
@@ -9,10 +9,13 @@ if TYPE_CHECKING:
 
 
 class ResourceVersionRewoundError(Exception):
-    """The API server tells of an earlier time than before: it was restored from a backup. All that is known is void."""
+    """The API server's versions went back: it was restored from a backup. Everything that is cached is invalid."""
 
 
 def version_of(manifest: Mapping[str, Any]) -> int:
-    """Versions of one object grow; since Kubernetes 1.35 clients may rely on it."""
+    """Return an object's resourceVersion as a number.
+
+    The versions of an object grow. Since Kubernetes 1.35 clients may compare them.
+    """
     text = manifest["metadata"].get("resourceVersion") or "0"
     return int(text) if text.isdigit() else 0

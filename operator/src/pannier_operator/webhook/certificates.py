@@ -1,8 +1,8 @@
-"""The webhooks' certificates: an authority of our own and a leaf, kept in one Secret that all replicas share.
+"""The webhooks' certificates: our own authority and a leaf, kept in one Secret that all replicas share.
 
-`decide` says what should be in that Secret. It reads no clock and writes nothing; only keys and serial numbers are
+`decide` returns what should be in that Secret. It reads no clock and writes nothing; only keys and serial numbers are
 random. A new authority is trusted before it is used: first it joins `ca.crt` beside the old one while the old leaf
-stays, and only a later call has it sign one. So no caller meets a certificate that it has not been told to trust.
+stays, and only a later call has it sign a leaf. So no caller meets a certificate that it does not trust yet.
 """
 
 from __future__ import annotations
@@ -27,25 +27,25 @@ if TYPE_CHECKING:
     from pannier_operator.settings import CertificateSettings
 
 RENEWED_AFTER: Final = 2 / 3
-"""Of a lifetime: the last third is there to notice that renewal fails."""
+"""Fraction of a lifetime after which a certificate is renewed: the last third is there to notice that renewal fails."""
 _SKEW: Final = timedelta(minutes=5)
-"""Certificates are valid from a little earlier on, for clocks that are behind ours."""
+"""Certificates are backdated by this, for machines whose clocks are behind ours."""
 _ANNOUNCED_FOR: Final = timedelta(hours=1)
-"""How long a new authority is trusted before it is used; a tenth of a leaf's lifetime where that is less."""
+"""How long a new authority is trusted before it signs; a tenth of a leaf's lifetime if that is less."""
 _MAX_AUTHORITIES: Final = 4
-"""In `ca.crt`; two are usual. Bounds what a Secret that is damaged again and again can grow to."""
+"""Authorities in `ca.crt`; two are usual. The limit bounds the growth of a Secret that is damaged again and again."""
 _LABELS: Final = {MANAGED_BY_LABEL: MANAGER, OUTLIVES_RELEASE_LABEL: "true"}
 _UNREADABLE: Final = (ValueError, TypeError, UnsupportedAlgorithm, x509.DuplicateExtension, x509.ExtensionNotFound)
 
 
 @dataclass(frozen=True)
 class Material:
-    """What the webhook server and those who call it need, as PEM."""
+    """The certificates that the webhook server and its callers need, as PEM."""
 
     certificate: bytes
     key: bytes = field(repr=False)
     authorities: bytes
-    """All that are trusted; the one that signs comes first."""
+    """All trusted authorities; the one that signs comes first."""
 
     @property
     def ca_bundle(self) -> str:
@@ -59,15 +59,15 @@ class Keep:
 
     material: Material
     until: datetime
-    """When to ask again."""
+    """When to decide again."""
 
 
 @dataclass(frozen=True)
 class Renew:
-    """The Secret should become this; then ask again. Never logged: it holds keys.
+    """The Secret must be written, and then decided again. Never log it: it holds keys.
 
-    `manifest` is for a create where there was none and for a replace otherwise. It carries the `resourceVersion` it was
-    made from, so of two replicas one is refused, and reads again.
+    `manifest` is for a create if there was none and for a replace otherwise. It carries the `resourceVersion` that was
+    read, so of two replicas one gets a conflict and reads again.
     """
 
     manifest: dict[str, Any] = field(repr=False)
@@ -86,17 +86,17 @@ class _Signed:
         return self.certificate.not_valid_before_utc + _SKEW
 
     def lifetime(self, asked: float) -> timedelta:
-        """Its own, or the one that is asked for by now where that is shorter."""
+        """Return its own lifetime, or the configured one if that is shorter by now."""
         return min(self.certificate.not_valid_after_utc - self.issued, timedelta(seconds=asked))
 
     def due_at(self, lifetime: float) -> datetime:
-        """When to renew it."""
+        """Return when to renew it."""
         return self.issued + self.lifetime(lifetime) * RENEWED_AFTER
 
 
 @dataclass(frozen=True)
 class _Contents:
-    """What is in a Secret, as far as it can be read."""
+    """The readable contents of a Secret."""
 
     authorities: tuple[x509.Certificate, ...] = ()
     authority: _Signed | None = None
@@ -104,7 +104,7 @@ class _Contents:
 
 
 def names_of(service: str, namespace: str, cluster_domain: str) -> tuple[str, ...]:
-    """What callers may call a Service by; the API server takes the first."""
+    """Return the DNS names of a Service; the API server uses the first."""
     return f"{service}.{namespace}.svc", f"{service}.{namespace}.svc.{cluster_domain}"
 
 
@@ -116,9 +116,9 @@ def decide(
     namespace: str,
     settings: CertificateSettings,
 ) -> Keep | Renew:
-    """Whether the Secret (None: there is none) can stay as it is, and what it should become if not.
+    """Decide whether the Secret (None: there is none) can stay as it is, and what it should become if not.
 
-    `now` has a time zone. What cannot be read in the Secret is made anew.
+    `now` has a time zone. What cannot be read in the Secret is replaced.
     """
     now = now.astimezone(UTC).replace(microsecond=0)
     contents = _read(secret)
@@ -137,13 +137,13 @@ def _why_new_labels(secret: Mapping[str, Any] | None) -> str:
 
 
 def days_left(certificate: bytes, now: datetime) -> float:
-    """Days until a certificate (PEM; the first one in it) ends, negative behind it. Raises ValueError."""
+    """Return the days until a certificate (PEM; the first in it) expires, negative afterwards. Raises ValueError."""
     left = x509.load_pem_x509_certificate(certificate).not_valid_after_utc - now
     return left / timedelta(days=1)
 
 
 def _authority_for(contents: _Contents, now: datetime, settings: CertificateSettings) -> tuple[_Signed, str]:
-    """The authority that signs from now on, and why it is a new one if it is."""
+    """Return the authority that signs from now on, and the reason if it is a new one."""
     authority = contents.authority
     if authority is None:
         why = "there is no authority that can be read"
@@ -159,7 +159,7 @@ def _authority_for(contents: _Contents, now: datetime, settings: CertificateSett
 def _leaf_for(
     contents: _Contents, authority: _Signed, names: Sequence[str], now: datetime, settings: CertificateSettings
 ) -> tuple[_Signed, str]:
-    """The leaf to serve from now on, and why it is a new one if it is."""
+    """Return the leaf to serve from now on, and the reason if it is a new one."""
     leaf = contents.leaf
     if leaf is None:
         why = "there is no certificate that can be read"
@@ -261,7 +261,7 @@ def _key_usage(*, signs_certificates: bool) -> x509.KeyUsage:
 
 
 def _read(secret: Mapping[str, Any] | None) -> _Contents:
-    """Whatever can be read; the rest is as if it were not there."""
+    """Return what can be read of a Secret; the rest is treated as absent."""
     data = (secret or {}).get("data") or {}
     authorities = _certificates(data.get("ca.crt"))
     leaves = _certificates(data.get("tls.crt"))
@@ -273,7 +273,7 @@ def _read(secret: Mapping[str, Any] | None) -> _Contents:
 
 
 def _pair(certificates: Sequence[x509.Certificate], key: ec.EllipticCurvePrivateKey | None) -> _Signed | None:
-    """The first certificate, if the key is its key."""
+    """Return the first certificate with its key, if the key belongs to it."""
     if not certificates or key is None:
         return None
     try:
@@ -338,7 +338,7 @@ def _data(trusted: Sequence[x509.Certificate], authority: _Signed, leaf: _Signed
 
 
 def _manifest(secret: Mapping[str, Any] | None, namespace: str, name: str, data: dict[str, str]) -> dict[str, Any]:
-    """A Secret of that data. What others have written into its metadata stays."""
+    """Return a Secret with that data. Metadata that others have written stays."""
     found = secret or {}
     metadata = {key: value for key, value in (found.get("metadata") or {}).items() if key != "managedFields"}
     labels = {**(metadata.get("labels") or {}), **_LABELS}

@@ -1,4 +1,4 @@
-"""The webhooks' certificate in use: kept in its Secret, served without a pause, and trusted by the API server."""
+"""Keeps the webhooks' certificate in its Secret, serves it without a pause, and has the API server trust it."""
 
 from __future__ import annotations
 
@@ -26,17 +26,17 @@ logger = logging.getLogger(__name__)
 
 _RETRY: Final = 2.0
 _MAX_PAUSE: Final = 600.0
-"""Seconds between looks at the Secret, whatever its certificate's lifetime: another replica may have renewed it."""
+"""Seconds between checks of the Secret, however long its certificate lives: another replica may have renewed it."""
 _SHARE: Final = 60
-"""A lifetime of minutes is looked at in seconds."""
+"""The Secret is checked this many times in a lifetime: one of minutes is checked every few seconds."""
 _BETWEEN_CHANGES: Final = 1.0
-"""Seconds, should somebody undo each change of ours."""
+"""Seconds between corrections, in case another party reverts each of them."""
 _FOLDER_PAUSE: Final = 30.0
-"""Seconds between looks at files that somebody else renews."""
+"""Seconds between reads of certificate files that others renew."""
 
 
 class CertificateRotation:
-    """Keeps `context`, which the webhook server uses for every new connection, up to date."""
+    """Keeps `context` up to date, which the webhook server uses for every new connection."""
 
     def __init__(self, api: ClusterApi, settings: OperatorSettings, metrics: Metrics):
         self._api = api
@@ -46,7 +46,7 @@ class CertificateRotation:
         self._changed = asyncio.Event()
         self._folder = tempfile.TemporaryDirectory(prefix="pannier-")
         self._file = Path(self._folder.name, "tls.pem")
-        """The certificate and its key: OpenSSL takes them from files only."""
+        """The certificate and its key: Python's `ssl` loads them from files only."""
         self.context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
         self.context.minimum_version = ssl.TLSVersion.TLSv1_2
 
@@ -57,14 +57,14 @@ class CertificateRotation:
             await asyncio.sleep(0 if self._material is not None else pause)
 
     async def run(self) -> None:
-        """Renew and take over, until cancelled."""
+        """Renew the certificate and adopt renewed ones, until cancelled."""
         while True:
             self._changed.clear()
             pause = await self._step()
             await wait_for_event(self._changed, pause)
 
     async def watch_trust(self) -> None:
-        """Look again at once when somebody has changed whom the API server trusts, until cancelled."""
+        """Check at once when another party has changed the CA bundles of our webhooks, until cancelled."""
         await asyncio.gather(*(self._watch_trust_of(plural) for plural in WEBHOOKS))
 
     async def _watch_trust_of(self, plural: str) -> None:
@@ -87,11 +87,11 @@ class CertificateRotation:
         )
 
     def _manages_trust(self, material: Material) -> bool:
-        """Whether the operator says whom to trust; where cert-manager gives no authority, it says so itself."""
+        """Whether the operator sets the CA bundles; if cert-manager mounts no authority, its cainjector sets them."""
         return not self._settings.certificate.folder or bool(material.authorities)
 
     def notify(self) -> None:
-        """The Secret has changed."""
+        """Check now: the Secret has changed."""
         self._changed.set()
 
     def close(self) -> None:
@@ -101,14 +101,14 @@ class CertificateRotation:
         return self._material is not None and self._days_left(self._material) > 0
 
     async def _step(self) -> float:
-        """One look; seconds until the next."""
+        """Check once; return the seconds until the next check."""
         try:
             if self._settings.certificate.folder:
                 await self._adopt(_read(Path(self._settings.certificate.folder)))
                 return _FOLDER_PAUSE
             return await self._reconcile_secret()
         except (ApiError, OSError, ValueError) as error:
-            logger.warning("The webhooks' certificate could not be seen to and is tried again: %s", error)
+            logger.warning("The webhooks' certificate could not be checked or renewed and is tried again: %s", error)
             return _RETRY
 
     async def _reconcile_secret(self) -> float:
@@ -127,7 +127,7 @@ class CertificateRotation:
         return max(1.0, min(until, certificate.lifetime / _SHARE, _MAX_PAUSE))
 
     async def _adopt(self, material: Material) -> None:
-        """Trust first, then serve: no caller meets a certificate that it has not been told to trust."""
+        """Have the API server trust the certificate, then serve it: in this order no call fails verification."""
         if self._manages_trust(material):
             await self._api.trust(self._settings.webhook.configuration, material.ca_bundle)
         if self._material is None or material.certificate != self._material.certificate:
@@ -136,7 +136,7 @@ class CertificateRotation:
         self._metrics.set("webhook_certificate_days_left", self._days_left(material))
 
     def _serve(self, material: Material) -> None:
-        """Open connections keep the certificate that they began with."""
+        """Serve the certificate on new connections; open ones keep theirs."""
         self._file.touch(mode=0o600)
         self._file.write_bytes(material.certificate + b"\n" + material.key)
         self.context.load_cert_chain(self._file)
@@ -147,7 +147,7 @@ class CertificateRotation:
 
 
 def _read(folder: Path) -> Material:
-    """What cert-manager mounts. Raises OSError."""
+    """Read the files that cert-manager mounts. Raises OSError."""
     authorities = folder / "ca.crt"
     return Material(
         (folder / "tls.crt").read_bytes(),

@@ -1,7 +1,7 @@
-"""The HTTPS server that the API server calls: reviews of Components and pods go to kopf, those of workloads do not.
+"""The HTTPS server for admission reviews: those of Components and pods go to kopf, those of workloads do not.
 
-It stands in for kopf's own, which takes no review of more than 1 MiB: a review holds the new object and the old one,
-so a Component of half of that could be created and never be changed or labelled again.
+It replaces kopf's own server, which takes no review of more than 1 MiB. A review holds the new object and the old one,
+so a Component of half that size could be created and then never be changed or labelled.
 """
 
 from __future__ import annotations
@@ -26,10 +26,10 @@ WORKLOADS_PATH: Final = "workloads"
 
 
 class WebhookServer:
-    """A webhook server in the form that kopf asks for: called with its function, it serves while it is iterated."""
+    """A webhook server as kopf expects it: called with kopf's handler, it serves while it is iterated."""
 
     def __init__(self, port: int, context: ssl.SSLContext, judge_workload: Callable[[Review], Awaitable[Review]]):
-        """`context` takes renewed certificates over by itself; `judge_workload` answers reviews at /workloads."""
+        """`context` is updated when certificates are renewed; `judge_workload` answers reviews at /workloads."""
         self._port = port
         self._context = context
         self._judge_workload = judge_workload
@@ -38,7 +38,7 @@ class WebhookServer:
     async def __call__(self, fn: Callable[..., Awaitable[Any]]) -> AsyncIterator[Any]:
         async def serve(request: web.Request) -> web.Response:
             webhook = request.match_info["id"]
-            async with self._turn_of(request):
+            async with self._lock_for(request):
                 review = await request.json()
                 if webhook == WORKLOADS_PATH:
                     return web.json_response(await self._judge_workload(review))
@@ -55,6 +55,6 @@ class WebhookServer:
         finally:
             await runner.cleanup()
 
-    def _turn_of(self, request: web.Request) -> Any:
+    def _lock_for(self, request: web.Request) -> Any:
         size = request.content_length
         return self._one_large_review if size is None or size > LARGE_REVIEW else nullcontext()
