@@ -78,10 +78,10 @@ async def test_calls_that_are_too_many_wait_for_a_place_but_not_for_ever(
     server: CassandraServer, keyspace: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     settings = {**server.settings(keyspace), "timeout": 5.0}
-    monkeypatch.setattr(store_module, "MOST_UNDER_WAY", 2)
+    monkeypatch.setattr(store_module, "MAX_IN_FLIGHT", 2)
     async with opened(CassandraStore(settings)) as store:
         await asyncio.gather(*(store.set(Set(f"k{number}", b"1")) for number in range(20)))
-    monkeypatch.setattr(store_module, "MOST_UNDER_WAY", 0)
+    monkeypatch.setattr(store_module, "MAX_IN_FLIGHT", 0)
     async with opened(CassandraStore({**settings, "timeout": 1.0})) as store:
         for call in (store.get(Get("k1")), store.set(Set("k1", b"2"))):
             with pytest.raises(StoreUnavailableError, match="has more calls waiting than it can take; try again later"):

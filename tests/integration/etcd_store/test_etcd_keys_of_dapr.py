@@ -59,7 +59,7 @@ async def test_keys_of_version_2_are_read(server: EtcdServer, open_store) -> Non
     assert leased.expires_at == round(now + 1000)
     assert late is None
     assert isinstance(bad, StoreRefusedError)
-    assert "write it anew" in str(bad)
+    assert "write it again" in str(bad)
     await store.set(Set("app||none of it", b"2"))
     await store.set(Set("app||late", b"2", if_absent=True))
 

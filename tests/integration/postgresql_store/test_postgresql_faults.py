@@ -129,7 +129,7 @@ async def test_transactions_that_wait_for_each_other_all_happen(open_store) -> N
 
 
 SIGNING_IN = (
-    ("nobody", "", "lets this user not in; write another user"),
+    ("nobody", "", "refuses this user; write another user"),
     ("keeper", "wrong", "refuses the password; write the right user and password"),
 )
 
@@ -180,7 +180,7 @@ async def test_a_table_that_is_dropped_in_use_is_missed_in_words(server: Postgre
     store = await open_store()
     other = await open_store(tablePrefix="other_")
     server.sql("DROP TABLE state")
-    with pytest.raises(StoreRefusedError, match="has lost its table; open the store anew"):
+    with pytest.raises(StoreRefusedError, match="has lost its table; open the store again"):
         await store.get(Get("k"))
     await other.set(Set("k", b"1"))
 
@@ -232,7 +232,7 @@ async def test_it_speaks_tls_and_believes_only_the_authority_it_was_given(open_s
         store = await opened_in_time(open_store, **encrypted, sslRootCert=certificates.path("ca.crt"))
         await store.set(Set("k", b"1"))
         await store.close()
-        with pytest.raises(StoreRefusedError, match="is not vouched for .*sslRootCert"):
+        with pytest.raises(StoreRefusedError, match="certificate that is not trusted .*sslRootCert"):
             await open_store(**encrypted, sslRootCert=others.path("ca.crt"))
         with pytest.raises(StoreRefusedError, match="is no file that can be read"):
             await open_store(**encrypted, sslRootCert="/nowhere/ca.crt")

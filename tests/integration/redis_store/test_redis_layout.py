@@ -242,5 +242,5 @@ async def test_a_page_survives_a_restart_of_the_server(tmp_path_factory: pytest.
 
 @pytest.mark.parametrize("cursor", ["", "x", "MA", "W10", "WzEsMl0", "ÿ", "WzE4NDQ2NzQ0MDczNzA5NTUxNjE2XQ"])
 async def test_a_foreign_cursor_is_refused(store: RedisStore, cursor: str) -> None:
-    with pytest.raises(InvalidCursorError, match="leave it out to start anew"):
+    with pytest.raises(InvalidCursorError, match="leave it out to start from the beginning"):
         await store.keys("", 10, cursor)

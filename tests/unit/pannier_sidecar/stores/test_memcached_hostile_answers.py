@@ -4,12 +4,12 @@ import asyncio
 
 import pytest
 
-from pannier_sidecar.stores.memcached.connection import LONGEST_LINE, Connection
+from pannier_sidecar.stores.memcached.connection import MAX_LINE, Connection
 
 
 @pytest.mark.parametrize(
     "answer",
-    [b"x" * (LONGEST_LINE + 1), b"VA -5 t0\r\nab\r\n", b"VA 99999999999 t0\r\n", b"HD\r\n" + b"y" * (LONGEST_LINE + 1)],
+    [b"x" * (MAX_LINE + 1), b"VA -5 t0\r\nab\r\n", b"VA 99999999999 t0\r\n", b"HD\r\n" + b"y" * (MAX_LINE + 1)],
     ids=["a line without end", "a negative length", "a length beyond all items", "a line without end behind an answer"],
 )
 async def test_an_answer_that_no_memcached_gives_ends_the_connection(answer: bytes) -> None:

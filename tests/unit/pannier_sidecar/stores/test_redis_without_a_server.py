@@ -110,7 +110,7 @@ def test_a_script_that_is_missing_is_sent_in_full() -> None:
 
 
 def test_after_a_failover_the_other_replicas_are_expected_before_they_are_there() -> None:
-    replicas = ReplicaCount(is_told=True)
+    replicas = ReplicaCount(is_known=True)
     replicas.note(2, 100.0)
     replicas.after_failover(101.0)
     assert not replicas.is_valid(101.0)
@@ -124,7 +124,7 @@ def test_after_a_failover_the_other_replicas_are_expected_before_they_are_there(
 
 
 def test_a_replica_that_is_gone_is_expected_for_a_while() -> None:
-    replicas = ReplicaCount(is_told=True)
+    replicas = ReplicaCount(is_known=True)
     assert not replicas.is_valid(0.0)
     replicas.note(2, 100.0)
     assert replicas.is_valid(100.0 + COUNT_VALID_S - 1)
@@ -174,7 +174,7 @@ def test_a_replica_that_comes_does_not_make_up_for_one_that_is_gone() -> None:
 
 
 def test_replicas_that_others_know_of_are_expected_for_as_long_as_they_do() -> None:
-    replicas = ReplicaCount(is_told=True)
+    replicas = ReplicaCount(is_known=True)
     replicas.require(2)
     replicas.note(0, 100.0)
     replicas.note(0, 100.0 + 10 * MISSED_S)
@@ -184,7 +184,7 @@ def test_replicas_that_others_know_of_are_expected_for_as_long_as_they_do() -> N
 
 
 def test_a_replica_that_others_know_at_another_address_now_is_expected_there_alone() -> None:
-    replicas = ReplicaCount(is_told=True)
+    replicas = ReplicaCount(is_known=True)
     replicas.require(1, frozenset({b"a"}))
     replicas.note(1, 100.0, frozenset({b"a"}))
     replicas.note(1, 101.0, frozenset({b"b"}))
@@ -194,7 +194,7 @@ def test_a_replica_that_others_know_at_another_address_now_is_expected_there_alo
 
 
 def test_keys_that_were_moved_to_a_node_without_replicas_need_none() -> None:
-    before, replicas = ReplicaCount(is_told=True), ReplicaCount(is_told=True)
+    before, replicas = ReplicaCount(is_known=True), ReplicaCount(is_known=True)
     before.require(2)
     replicas.after_failover(100.0, before)
     assert replicas.expected == 1

@@ -29,8 +29,8 @@ if TYPE_CHECKING:
 
 Row = tuple[Any, ...]
 
-LONGEST_CONNECT_S: Final = 4.0
-"""For a server to take a connection: shorter than a component's usual initTimeout, so that the reason is told."""
+MAX_CONNECT_S: Final = 4.0
+"""For a server to take a connection: shorter than a component's usual initTimeout, so that the reason is reported."""
 RECONNECT_S: Final = 1.0
 
 # The driver logs each attempt of its own, with traces of the stack. What matters is in the faults.
@@ -105,7 +105,7 @@ def _fail(answer: asyncio.Future[list[Row]], error: Exception, ended: Callable[[
 
 
 def _cluster(settings: CassandraSettings) -> Cluster:
-    patience = min(settings.timeout, LONGEST_CONNECT_S)
+    patience = min(settings.timeout, MAX_CONNECT_S)
     login = PlainTextAuthProvider(settings.username, settings.password.reveal()) if settings.username else None
     profile = ExecutionProfile(
         load_balancing_policy=TokenAwarePolicy(DCAwareRoundRobinPolicy()),

@@ -22,7 +22,7 @@ _TABLE: Final = "SELECT column_name, type, kind FROM system_schema.columns WHERE
 
 
 def ensure(session: Session, settings: CassandraSettings) -> None:
-    """See to it that the table is there. Blocks.
+    """Make the table, or its missing column, unless it is there. Blocks.
 
     Raises StoreRefusedError with the statement that somebody has to run.
     """
@@ -64,8 +64,9 @@ def _run(session: Session, settings: CassandraSettings, statement: str) -> None:
         session.execute(statement)
     except Unauthorized as error:
         shown = statement.replace(settings.name, settings.shown_name).replace(f" {settings.keyspace} ", " KEYSPACE ")
-        told = statement if settings.shown_name == settings.name else shown
-        raise StoreRefusedError(f"this role may not make the table; have an administrator run: {told};") from error
+        if settings.shown_name == settings.name:
+            shown = statement
+        raise StoreRefusedError(f"this role may not make the table; have an administrator run: {shown};") from error
     except InvalidRequest as error:
         if "conflict" not in str(error):  # another sidecar was faster
             raise

@@ -28,10 +28,10 @@ if TYPE_CHECKING:
 
 AT_ONCE: Final = 64
 """Statements of one bulk call that are under way at the same time."""
-MOST_UNDER_WAY: Final = 30_000
+MAX_IN_FLIGHT: Final = 30_000
 """Statements of all calls. From 32,767 on the driver stops the event loop until one of them has its answer."""
 LISTED_AT_ONCE: Final = 1000
-LONGEST_TTL: Final = 20 * 365 * 24 * 3600 - 1
+MAX_TTL: Final = 20 * 365 * 24 * 3600 - 1
 """Cassandra's limit, less the second that is added to every TTL."""
 
 
@@ -45,7 +45,7 @@ class CassandraStore(Store):
         """Take the component's settings under their canonical names, durations in seconds."""
         self._settings = read_settings(settings)
         self._key_locks = KeyLocks(self._settings.timeout)
-        self._places = asyncio.Semaphore(MOST_UNDER_WAY)
+        self._places = asyncio.Semaphore(MAX_IN_FLIGHT)
         # From a random origin they meet neither those of an earlier run nor those of another sidecar; numbers below
         # 2^53 survive clients that paste them into JSON without quotes.
         self._etags = count(random.randrange(1, 2**52))
@@ -239,9 +239,9 @@ def _native_ttl(write: Set) -> int:
     """Return seconds for Cassandra, 0 for never. It counts from the whole second before, so one is added."""
     if write.ttl is None:
         return 0
-    if write.ttl > LONGEST_TTL:
+    if write.ttl > MAX_TTL:
         raise StoreRefusedError(
-            f"ttlInSeconds {write.ttl} of key {write.key} is too long: Cassandra takes {LONGEST_TTL} seconds "
+            f"ttlInSeconds {write.ttl} of key {write.key} is too long: Cassandra takes {MAX_TTL} seconds "
             "(20 years); write a smaller one, or -1 for a value that stays"
         )
     return write.ttl + 1

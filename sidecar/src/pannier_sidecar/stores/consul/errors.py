@@ -36,8 +36,8 @@ class TryLaterError(Exception):
         super().__init__(f"Consul at {settings.where} cannot do it now ({known or status})")
 
     def fault(self, *, is_write: bool) -> StoreError:
-        told = str(self)
-        return OutcomeUnknownError(told) if is_write and not self._was_not_done else StoreUnavailableError(told)
+        message = str(self)
+        return OutcomeUnknownError(message) if is_write and not self._was_not_done else StoreUnavailableError(message)
 
 
 def is_loss(error: Exception) -> bool:
@@ -59,24 +59,24 @@ def translate(error: Exception, settings: ConsulSettings, *, is_write: bool) -> 
     if isinstance(error, aiohttp.ConnectionTimeoutError):
         return StoreUnavailableError(f"{where} could not be reached within {settings.timeout:g} s (timeout)")
     if isinstance(error, TimeoutError):
-        told = f"{where} did not answer within {settings.timeout:g} s (timeout)"
+        message = f"{where} did not answer within {settings.timeout:g} s (timeout)"
     else:
-        told = f"the connection to {where} was lost ({type(error).__name__})"
-    return OutcomeUnknownError(told) if is_write else StoreUnavailableError(told)
+        message = f"the connection to {where} was lost ({type(error).__name__})"
+    return OutcomeUnknownError(message) if is_write else StoreUnavailableError(message)
 
 
 def refusal(settings: ConsulSettings, status: int, text: str) -> StoreRefusedError:
     """Return the fault that an error answer means, with what to change."""
-    told = f"Consul at {settings.where} refused ({status})"
+    message = f"Consul at {settings.where} refused ({status})"
     if status == 413 or "too large" in text:
         return StoreRefusedError(
-            f"{told}; what was sent is too large: store less, or raise kv_max_value_size in Consul"
+            f"{message}; what was sent is too large: store less, or raise kv_max_value_size in Consul"
         )
     if status == 403 or "ACL not found" in text:
-        return StoreRefusedError(told + permission_advice(settings))
+        return StoreRefusedError(message + permission_advice(settings))
     if "HTTPS server" in text:
-        return StoreRefusedError(f"{told}; set scheme: https")
-    return StoreRefusedError(told)
+        return StoreRefusedError(f"{message}; set scheme: https")
+    return StoreRefusedError(message)
 
 
 def permission_advice(settings: ConsulSettings) -> str:

@@ -43,7 +43,7 @@ Operation = dict[str, Any]
 
 
 class Entry(Struct, rename="pascal"):
-    """An entry as Consul tells of it."""
+    """An entry as Consul returns it."""
 
     key: str
     flags: int

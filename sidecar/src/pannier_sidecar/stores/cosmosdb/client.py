@@ -1,4 +1,4 @@
-"""The one client that all calls share: signed in, and its container looked over."""
+"""The one client that all calls share: signed in, its container verified."""
 
 from __future__ import annotations
 

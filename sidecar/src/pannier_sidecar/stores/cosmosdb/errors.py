@@ -81,7 +81,7 @@ def _of_status(error: HttpResponseError, status: int, settings: CosmosDBSettings
 
 
 def _why(error: AzureError) -> str:
-    """Return why nobody was reached: the client wraps what the connection said."""
+    """Return why the account could not be reached, from the innermost error that the client wraps."""
     inner: BaseException = error
     for _ in range(5):
         further = getattr(inner, "os_error", None) or getattr(inner, "inner_exception", None) or inner.__cause__

@@ -36,7 +36,7 @@ class CosmosDBStore(Store):
 
     features = frozenset({Feature.ETAG, Feature.TRANSACTIONAL, Feature.TTL})
     max_key_bytes = MAX_ID_BYTES
-    max_transaction = writing.MOST_STEPS
+    max_transaction = writing.MAX_STEPS
 
     def __init__(self, given: Mapping[str, Setting]):
         """Take the component's settings under their canonical names, durations in seconds; `open` checks them."""

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     Step = tuple[str, tuple[Any, ...], dict[str, Any]]
     """One operation of a batch: its name, and what it is given."""
 
-MOST_STEPS: Final = 100
+MAX_STEPS: Final = 100
 """Operations that Cosmos DB takes in one batch."""
 _ETAG: Final = re.compile(r"(?!\*\Z)[!-+\--~]{1,256}")
 """What can be an ETag in a header: no list, no blanks, and not the one that stands for any."""
@@ -60,9 +60,9 @@ async def carry_out_together(account: Account, writes: Sequence[Write]) -> None:
     """Carry out writes to distinct keys, all or none; raises as `carry_out` does."""
     partition = _one_partition(writes)
     steps = [(write, step) for write in writes for step in _steps(account, write)]
-    if len(steps) > MOST_STEPS:
+    if len(steps) > MAX_STEPS:
         raise NotSupportedError(
-            f"the transaction takes {len(steps)} operations of Cosmos DB, which has {MOST_STEPS} at most; a delete "
+            f"the transaction takes {len(steps)} operations of Cosmos DB, which has {MAX_STEPS} at most; a delete "
             "without an ETag counts as two: make it smaller"
         )
     try:

@@ -27,7 +27,7 @@ from botocore.exceptions import ConnectionError as NoConnection
 from pannier_sidecar.network.reasons import reason
 from pannier_sidecar.state.errors import OutcomeUnknownError, StoreError, StoreRefusedError, StoreUnavailableError
 
-from .layout import LARGEST_ITEM
+from .layout import MAX_ITEM
 
 if TYPE_CHECKING:
     from .layout import Layout
@@ -115,7 +115,7 @@ def has_done_nothing(error: Exception) -> bool:
 
 
 def may_have_been_done(error: Exception) -> bool:
-    """Say whether nobody can tell what became of the call."""
+    """Say whether the call may or may not have been carried out."""
     if isinstance(error, ClientError):
         return int(error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)) >= 500
     return isinstance(error, (HTTPClientError, NoConnection)) and not has_done_nothing(error)
@@ -194,5 +194,5 @@ def _advice(error: ClientError, layout: Layout) -> str:
             "it must be of type String, without a sort key"
         )
     if "size" in message.lower():
-        return f"the value is too large: DynamoDB holds {LARGEST_ITEM} bytes an item"
+        return f"the value is too large: DynamoDB holds {MAX_ITEM} bytes an item"
     return ""

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     Item = Mapping[str, Attribute]
     Arguments = dict[str, Any]
 
-LARGEST_ITEM: Final = 400 * 1024
+MAX_ITEM: Final = 400 * 1024
 """Bytes of all names and values of an item (DynamoDB, "Service, account, and table quotas")."""
 _NUMBER_BYTES: Final = 21
 """The most that a number takes."""
@@ -57,7 +57,7 @@ class Layout:
         if write.ttl is not None:
             item[self.ttl_attribute] = {"N": str(ceil(now + write.ttl))}
             size += len(self.ttl_attribute.encode()) + _NUMBER_BYTES
-        if size > LARGEST_ITEM:
+        if size > MAX_ITEM:
             raise too_large(write.key, f"{size} bytes with its key and attributes")
         return item
 
@@ -137,7 +137,7 @@ def mismatch(writes: Sequence[Write]) -> ETagMismatchError:
 
 def too_large(key: str, size: str) -> StoreRefusedError:
     return StoreRefusedError(
-        f"the value of key {key} is too large: {size}, and DynamoDB holds {LARGEST_ITEM} bytes an item; "
+        f"the value of key {key} is too large: {size}, and DynamoDB holds {MAX_ITEM} bytes an item; "
         "split it over several keys, or use another store"
     )
 
@@ -156,7 +156,7 @@ def _value(key: str, attribute: Attribute) -> bytes:
         return bytes(attribute["B"])
     raise StoreRefusedError(
         f"the item of key {key} has no attribute 'value' of type S or B, so no state store wrote it; "
-        "write the key anew, or use a table of its own"
+        "write the key again, or use a table of its own"
     )
 
 

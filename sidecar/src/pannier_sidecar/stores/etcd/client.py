@@ -167,7 +167,7 @@ class LeaseGoneError(Exception):
 
 
 def _channel(endpoint: str, settings: EtcdSettings) -> grpc.aio.Channel:
-    # The name is misleading: it is how long an attempt to connect may take, 20 seconds unless told.
+    # The name is misleading: it is how long an attempt to connect may take, 20 seconds by default.
     options = (*_OPTIONS, ("grpc.min_reconnect_backoff_ms", round(settings.timeout * 1000)))
     encryption = settings.encryption
     if encryption is None:

@@ -51,7 +51,7 @@ class TimedValues(Values):
             message = _Value.FromString(stored)
         except DecodeError as error:
             raise StoreRefusedError(
-                f"what is stored under key {key} is none of version v2; write it anew, or write version: v1"
+                f"what is stored under key {key} is none of version v2; write it again, or write version: v1"
             ) from error
         ttl = message.ttl.seconds + message.ttl.nanos / 1e9
         return message.data, message.ts.seconds + message.ts.nanos / 1e9 + ttl if ttl > 0 else None

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from pannier_sidecar.state.store import Setting
 
 MAX_TXN_OPS: Final = 128
-"""What etcd allows unless told otherwise."""
+"""What etcd allows by default."""
 
 
 @dataclass(frozen=True, slots=True)

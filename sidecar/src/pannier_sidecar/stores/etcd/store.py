@@ -41,7 +41,7 @@ class _EtcdStore(Store):
     def __init__(self, settings: Mapping[str, Setting]):
         """Take the component's settings under their canonical names; `open` checks them."""
         self._given = settings
-        self._most_operations = self.max_transaction = max_txn_ops(settings)
+        self._max_operations = self.max_transaction = max_txn_ops(settings)
         self._prefix = b"/"
         self._opened: tuple[Client, Leases] | None = None
 
@@ -106,7 +106,7 @@ class _EtcdStore(Store):
         chunk: list[bytes] = []
         size = 0
         for name in dict.fromkeys(names):
-            if len(chunk) == self._most_operations or size + len(name) > REQUEST_BYTES:
+            if len(chunk) == self._max_operations or size + len(name) > REQUEST_BYTES:
                 yield chunk
                 chunk, size = [], 0
             chunk.append(name)
@@ -198,7 +198,7 @@ class _EtcdStore(Store):
         names = list(dict.fromkeys(name for _, name in guarded))
         conditions = list(conditions_of(guarded))
         operations = [await self._operation(write) for write in {write.key: write for write in writes}.values()]
-        if len(conditions) > self._most_operations:  # etcd counts them too
+        if len(conditions) > self._max_operations:  # etcd counts them too
             conditions = [was_last_written(name, -1) for name in names]
         for _ in range(ATTEMPTS):
             asked = rpc.TxnRequest(compare=conditions, success=operations, failure=_ranges(names))

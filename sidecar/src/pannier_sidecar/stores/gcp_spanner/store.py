@@ -25,14 +25,14 @@ if TYPE_CHECKING:
 
 Result = TypeVar("Result")
 
-LARGEST_VALUE: Final = 10 * 1024 * 1024
+MAX_VALUE: Final = 10 * 1024 * 1024
 """Bytes in a column, at the most: Spanner's own limit."""
-MOST_MUTATED: Final = 80_000
+MAX_MUTATIONS: Final = 80_000
 """Columns that one commit may write, Spanner's own limit, each of a row counted."""
 AT_ONCE: Final = 16
 """Writes of one bulk call that are under way together."""
 FIRST_PAUSE: Final = 0.002
-LONGEST_PAUSE: Final = 0.25
+MAX_PAUSE: Final = 0.25
 """Seconds before a transaction that had to give way is tried again."""
 
 
@@ -41,7 +41,7 @@ class SpannerStore(Store):
 
     features = frozenset(Feature)
     max_key_bytes = 8000  # Spanner takes 8 KiB with its own overhead
-    max_transaction = MOST_MUTATED // len(layout.COLUMNS)
+    max_transaction = MAX_MUTATIONS // len(layout.COLUMNS)
 
     def __init__(self, settings: Mapping[str, Setting]):
         """Take the component's settings under their canonical names, durations in seconds."""
@@ -148,7 +148,7 @@ class SpannerStore(Store):
                         text = f"others changed the same keys for {self._settings.timeout:g} s (timeout): {aborted}"
                         raise StoreUnavailableError(text) from aborted
                 await asyncio.sleep(random.uniform(0.5, 1.0) * pause)
-                pause = min(pause * 2, LONGEST_PAUSE)
+                pause = min(pause * 2, MAX_PAUSE)
 
         await self._in_session(write)
 
@@ -197,10 +197,10 @@ class SpannerStore(Store):
 
 
 def _check_size(write: Set) -> None:
-    if len(write.value) > LARGEST_VALUE:
+    if len(write.value) > MAX_VALUE:
         raise StoreRefusedError(
             f"the value of key {write.key} is too large: it has {len(write.value)} bytes, and Spanner takes "
-            f"{LARGEST_VALUE}; divide it"
+            f"{MAX_VALUE}; divide it"
         )
 
 

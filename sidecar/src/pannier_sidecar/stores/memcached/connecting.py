@@ -78,7 +78,7 @@ class Connector:
                 f"memcached at {connection.name} runs without CAS, so without ETags; start it without -C"
             )
         connection.largest_item = int(stats.get("item_size_max", 1024 * 1024))
-        # Its start and its pid. CAS numbers begin anew with each start, and ETags must not come back.
+        # Its start and its pid. CAS numbers begin again with each start, and ETags must not come back.
         started = int(stats.get("time", 0)) - int(stats.get("uptime", 0))
         connection.run = f"{started:x}-{int(stats.get('pid', 0)):x}"
 

@@ -10,9 +10,9 @@ from pannier_sidecar.network.pipeline import Pipeline
 Reply = bytes | tuple[bytes, bytes]
 """The line of an answer; with the value, where one comes with it."""
 
-LONGEST_LINE: Final = 64 * 1024
+MAX_LINE: Final = 64 * 1024
 """Bytes of an answer beside its value: no server's has a tenth of them, and what does not end is not kept."""
-LARGEST: Final = 1024 * 1024 * 1024
+MAX_ITEM: Final = 1024 * 1024 * 1024
 """Bytes of an item that any server takes (`-I`)."""
 _ASTRAY: Final = (b"CLIENT_ERROR", b"ERROR")
 """Answers after which what the server takes for a command may be a value."""
@@ -30,7 +30,7 @@ class Connection(Pipeline):
         self.largest_item = 0
         """Bytes that an item may have, overhead included. Set while connecting."""
         self.stats: dict[str, str] = {}
-        """What the server told about itself."""
+        """What the server reported in `stats`."""
         self.room = asyncio.Event()
         """Set while it is worth looking again whether calls are taken."""
         self.on_flow = self._note_flow
@@ -65,7 +65,7 @@ class Connection(Pipeline):
             after = end + 2
             if data.startswith(b"VA ", start):
                 value_at, length = after, int(data[start + 3 : end].split(b" ", 1)[0])
-                if not 0 <= length <= LARGEST:
+                if not 0 <= length <= MAX_ITEM:
                     raise ValueError(length)
                 after += length + 2
                 if after > size:
@@ -84,7 +84,7 @@ class Connection(Pipeline):
             if type(reply) is bytes and reply.startswith(_ASTRAY):
                 self.abort(f"memcached at {self.name} does not understand what was sent")
                 return b""
-        if end < 0 and size - start > LONGEST_LINE:
+        if end < 0 and size - start > MAX_LINE:
             raise ValueError(size)
         self._missing = missing
         return data[start:] if start else data

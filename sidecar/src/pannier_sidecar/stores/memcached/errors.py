@@ -35,13 +35,13 @@ def login_refusal(reply: object, name: str) -> StoreRefusedError:
     """Return the error for a server that does not take the login, by what it answered."""
     text = reply.decode(errors="replace") if isinstance(reply, bytes) else str(reply)
     if "unauthenticated" in text:
-        return StoreRefusedError(f"memcached at {name} lets nobody in; set username and password")
+        return StoreRefusedError(f"memcached at {name} requires a login; set username and password")
     if "authentication" in text:
-        return StoreRefusedError(f"memcached at {name} does not let this user in; check username and password")
+        return StoreRefusedError(f"memcached at {name} refused the login; check username and password")
     return StoreRefusedError(f"what answers at {name} is no memcached; check hosts")
 
 
 def version(line: bytes) -> str:
     """Return the version that an answer to `version` names, as far as it has the shape of one."""
     found = re.fullmatch(rb"VERSION (\d{1,3}(?:\.\d{1,4}){1,3})\S*", line)
-    return f"version {found[1].decode()}" if found else "of a version that cannot be told"
+    return f"version {found[1].decode()}" if found else "of an unknown version"

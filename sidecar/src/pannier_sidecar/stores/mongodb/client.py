@@ -1,4 +1,4 @@
-"""The one client that all calls share: opened, looked over, and made ready for expiry."""
+"""The one client that all calls share: connected, verified, and made ready for expiry."""
 
 from __future__ import annotations
 
@@ -34,8 +34,8 @@ logger = logging.getLogger(__name__)
 
 Client = AsyncMongoClient[layout.Document]
 
-LONGEST_SEARCH_S: Final = 4.0
-"""For a server to open with: shorter than a component's usual initTimeout, so that the reason is told."""
+MAX_SEARCH_S: Final = 4.0
+"""For a server to open with: shorter than a component's usual initTimeout, so that the reason is reported."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +78,7 @@ def connect(settings: MongoDBSettings, connections: Connections) -> Client:
 
 async def verify(client: Client, settings: MongoDBSettings) -> Server:
     """Prove that the collection can be used, and have MongoDB remove what expires. Raises the client's errors."""
-    with pymongo.timeout(min(settings.timeout, LONGEST_SEARCH_S)):
+    with pymongo.timeout(min(settings.timeout, MAX_SEARCH_S)):
         hello = await client.admin.command("hello")
     server = _server(client, settings, _has_members(hello))
     await probe(server)
@@ -147,7 +147,7 @@ async def _expire(collection: Collection, settings: MongoDBSettings) -> None:
     try:
         await collection.create_index("_ttl", expireAfterSeconds=0)
     except OperationFailure as error:
-        # Reads look at the time themselves: without the index nothing is wrong but the space it takes.
+        # Reads check the time themselves: without the index nothing is wrong but the space it takes.
         logger.warning(
             "%s will not remove expired entries (code %s); have its administrator call "
             "createIndex({_ttl: 1}, {expireAfterSeconds: 0})",

@@ -26,8 +26,8 @@ if TYPE_CHECKING:
 
     from .client import Server
 
-LONGEST_PAUSE_S: Final = 0.05
-"""Before a transaction that met another one is begun anew."""
+MAX_PAUSE_S: Final = 0.05
+"""Before a transaction that met another one is begun again."""
 NOT_BEGUN: Final = "TransientTransactionError"
 NOT_SURE: Final = "UnknownTransactionCommitResult"
 
@@ -54,7 +54,7 @@ async def _until_it_meets_nobody(server: Server, writes: Sequence[Write]) -> Non
             except PyMongoError as error:
                 if not _met_another(error) or monotonic() > deadline:
                     raise
-            await asyncio.sleep(random.uniform(0, LONGEST_PAUSE_S))
+            await asyncio.sleep(random.uniform(0, MAX_PAUSE_S))
 
 
 async def _attempt(server: Server, writes: Sequence[Write]) -> None:
@@ -73,7 +73,7 @@ async def _attempt(server: Server, writes: Sequence[Write]) -> None:
 
 
 def _met_another(error: PyMongoError) -> bool:
-    """Say whether nothing has happened because of another transaction, so that it may be begun anew."""
+    """Say whether nothing has happened because of another transaction, so that it may be begun again."""
     if isinstance(error, BulkWriteError):
         parts = (error.details or {}).get("writeErrors", ())
         return any(part.get("code") == DUPLICATE_KEY for part in parts) or error.has_error_label(NOT_BEGUN)

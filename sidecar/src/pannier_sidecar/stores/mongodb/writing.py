@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     Session = AsyncClientSession | None
 
 ATTEMPTS: Final = 10
-"""How often an unconditional write is begun anew because another one created the key at the same moment."""
+"""How often an unconditional write is begun again because another one created the key at the same moment."""
 
 
 async def write_one(server: Server, write: Write) -> None:

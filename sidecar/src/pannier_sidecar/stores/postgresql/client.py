@@ -184,8 +184,8 @@ class Connections:
 
     def _open_more(self) -> None:
         """Open connections for the calls that wait; where the last attempt failed, one at a time."""
-        most = len(self._waiting) if self._last_failure is None else min(1, len(self._waiting))
-        while self._room and len(self._opening) < most and not self._is_closed:
+        maximum = len(self._waiting) if self._last_failure is None else min(1, len(self._waiting))
+        while self._room and len(self._opening) < maximum and not self._is_closed:
             self._room -= 1
             task = asyncio.create_task(self._open_one())
             self._opening.add(task)

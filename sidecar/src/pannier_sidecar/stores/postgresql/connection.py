@@ -70,11 +70,11 @@ class Connection:
         return statement
 
     def forget_statements(self) -> None:
-        """Prepare statements anew."""
+        """Prepare statements again."""
         self._statements.clear()
 
     def stop_naming(self) -> None:
-        """Prepare statements anew, and without names."""
+        """Prepare statements again, and without names."""
         self._prefix = ""
         self._statements.clear()
 

@@ -54,9 +54,9 @@ _KNOWN_PARAMETERS: Final = frozenset(
 )
 _REFUSALS: Final = {
     "28P01": "refuses the password; write the right user and password",
-    "28000": "lets this user not in; write another user, or have one line more in pg_hba.conf",
+    "28000": "refuses this user; write another user, or have one line more in pg_hba.conf",
     "3D000": "has no such database; make it with CREATE DATABASE, or write another database",
-    "42P01": "has lost its table; open the store anew to have it made",
+    "42P01": "has lost its table; open the store again to have it made",
     "42501": "gives this user too few rights; GRANT SELECT, INSERT, UPDATE, DELETE on both tables",
     "53100": "has no room left on its disk; free some",
     "54000": "can't hold a value that is too large: the limit is 1 GB, 255 MB in version v1",
@@ -156,7 +156,8 @@ def _translate(error: BaseException, where: object, is_unknown: bool) -> StoreEr
         return StoreUnavailableError(f"{where} did not answer in time")
     if isinstance(error, SSLCertVerificationError):
         return StoreRefusedError(
-            f"{where} is not vouched for ({reason(error)}); write its authority's file into sslRootCert"
+            f"{where} has a certificate that is not trusted ({reason(error)}); "
+            "write its authority's file into sslRootCert"
         )
     code = getattr(error, "sqlstate", None) or ""
     if _is_about_the_key(error):
@@ -189,7 +190,7 @@ def _unreached(error: BaseException, where: object) -> StoreError:
 
 
 def _why(error: BaseException) -> str:
-    """Return why there is no connection; asyncpg tells of a lost one by kinds of its own."""
+    """Return why there is no connection; asyncpg has several classes for a lost one."""
     if isinstance(error, OSError):
         return reason(error)
     return _CLOSED.get(type(error).__name__, f"the connection failed ({type(error).__name__})")

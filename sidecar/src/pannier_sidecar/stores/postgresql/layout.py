@@ -146,7 +146,7 @@ CREATE TABLE IF NOT EXISTS {table} (
             value = b64decode(text[1:-1], validate=True)
         except ValueError as error:
             raise StoreRefusedError(
-                f"the value of key {key} is marked as binary but is no base64; write it anew"
+                f"the value of key {key} is marked as binary but is no base64; write it again"
             ) from error
         return StoredValue(value, etag, expires_at)
 

@@ -54,13 +54,13 @@ class Node:
     """One server that takes writes."""
 
     def __init__(
-        self, dial: Callable[[], Awaitable[Connection]], settings: RedisSettings, *, replicas_are_told: bool = False
+        self, dial: Callable[[], Awaitable[Connection]], settings: RedisSettings, *, replicas_are_known: bool = False
     ):
-        """`replicas_are_told`: Sentinels or a Cluster know how many the server should have."""
+        """`replicas_are_known`: Sentinels or a Cluster know how many the server should have."""
         self._dial = dial
         self._settings = settings
         self.link = self._new_link()
-        self.replicas = ReplicaCount(is_told=replicas_are_told)
+        self.replicas = ReplicaCount(is_known=replicas_are_known)
         """How many have to acknowledge a strong write."""
         self._strong: StrongWrites | None = None
         self._is_closed = False
@@ -77,7 +77,7 @@ class Node:
         return self._strong
 
     def drop(self, reason: str) -> None:
-        """Give up the connections and find the server anew."""
+        """Give up the connections and look for the server again."""
         for link in self._links():
             link.drop(reason)
 
@@ -220,7 +220,7 @@ class Servers(ABC):
         return await self._send(request, deadline)
 
 
-class NotOpen(Servers):
+class NotOpenServers(Servers):
     """There are no servers before the store is opened."""
 
     async def open(self) -> None: ...
@@ -247,10 +247,10 @@ class Primary(Servers):
     """One server that has all keys: named in the component, or by Sentinels."""
 
     def __init__(
-        self, settings: RedisSettings, dial: Callable[[], Awaitable[Connection]], *, replicas_are_told: bool = False
+        self, settings: RedisSettings, dial: Callable[[], Awaitable[Connection]], *, replicas_are_known: bool = False
     ):
         super().__init__(settings)
-        self._node = Node(dial, settings, replicas_are_told=replicas_are_told)
+        self._node = Node(dial, settings, replicas_are_known=replicas_are_known)
         self._link = self._node.link
 
     async def open(self) -> None:

@@ -166,7 +166,7 @@ class Cluster(Servers):
         return None
 
     async def _after_down(self, slot: int, error: ReplyError, deadline: float) -> None:
-        """Return when the Cluster has been asked anew. Raises if its node has been taking no calls for long enough."""
+        """Return when the Cluster has been asked again. Raises if its node has been taking no calls for long enough."""
         now = asyncio.get_running_loop().time()
         node = self._slots[slot]
         if node is not None:
@@ -211,7 +211,7 @@ class Cluster(Servers):
         raise StoreUnavailableError("the Redis store is closed")
 
     async def _refreshed(self, deadline: float) -> None:
-        """Return when the Cluster has been asked anew, or could not be by `deadline` (loop time)."""
+        """Return when the Cluster has been asked again, or could not be by `deadline` (loop time)."""
         time_left = deadline - asyncio.get_running_loop().time()
         await asyncio.wait((self._start_refresh(),), timeout=max(0, time_left))
 
@@ -253,18 +253,18 @@ class Cluster(Servers):
     async def _ask_for_slots(self) -> SlotMap:
         """Return what the nodes of the Cluster say together of the slots. Raises a StoreError if none answers."""
         views: list[View] = []
-        told: list[str] = []
+        reasons: list[str] = []
         asked: list[Address] = []
         addresses = list(dict.fromkeys((*self._settings.addresses, *self._nodes)))
         while addresses:  # the nodes that are known may know of others
             asked += addresses
-            await self._ask(addresses, views, told)
+            await self._ask(addresses, views, reasons)
             addresses = slot_map.unasked(views, asked)
         if not views:
-            raise StoreUnavailableError(f"no node of the Redis Cluster answers: {'; '.join(told)}")
+            raise StoreUnavailableError(f"no node of the Redis Cluster answers: {'; '.join(reasons)}")
         return slot_map.merged(views, self._known)
 
-    async def _ask(self, addresses: Sequence[Address], views: list[View], told: list[str]) -> None:
+    async def _ask(self, addresses: Sequence[Address], views: list[View], reasons: list[str]) -> None:
         """Ask nodes at once, and wait for those that are slow only until most have answered."""
         left = {asyncio.create_task(self._view(address)) for address in addresses}
         timeout = None
@@ -276,7 +276,7 @@ class Cluster(Servers):
                 for task in done:
                     answer = task.result()
                     if isinstance(answer, StoreError):
-                        told.append(str(answer))
+                        reasons.append(str(answer))
                     else:
                         views.append(answer)
                 if any(view.serves for view in views) and 2 * len(left) < len(addresses):
@@ -363,7 +363,7 @@ class Cluster(Servers):
         node = self._nodes.get(address)
         if node is None:
             dial = partial(self._connector.primary, address, 0, self._settings.dial_timeout)
-            node = self._nodes[address] = Node(dial, self._settings, replicas_are_told=True)
+            node = self._nodes[address] = Node(dial, self._settings, replicas_are_known=True)
             if before is not None:
                 node.replicas.after_failover(asyncio.get_running_loop().time(), before.replicas)
                 self._taken_over[node] = before

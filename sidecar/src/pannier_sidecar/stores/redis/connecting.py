@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     Command = tuple[Part, ...]
 
 PROBE_KEY: Final = "pannier permission probe 6d1f0a7c-58b4-4f0e-9a57-2c1f3a6be0d9"
-"""Permissions are tried on it, that to delete included: a name that nobody else uses."""
+"""Permissions are tried on it, that to delete included: a name that no other program uses."""
 KEEPALIVE_IDLE_S: Final = 15
 KEEPALIVE_PROBES: Final = 3
 KEEPALIVE_PAUSE_S: Final = 5
@@ -81,9 +81,9 @@ class Connector:
         except TimeoutError as error:
             _abandon(connection)
             what = "did not answer" if connection else "could not be reached"
-            told = f"Redis at {address} {what} within {patience:g} s"
+            message = f"Redis at {address} {what} within {patience:g} s"
             speaks = ", that it speaks TLS" if self._tls else ""
-            raise StoreUnavailableError(f"{told}; check redisHost, that it runs{speaks}, and dialTimeout") from error
+            raise StoreUnavailableError(f"{message}; check redisHost, that it runs{speaks}, and dialTimeout") from error
         except ConnectionLostError as error:
             is_explained = self._was_understood or (connection is not None and connection.disconnect_reason)
             raise StoreUnavailableError(str(error) if is_explained else f"{error}; {self._tls_advice()}") from error
@@ -149,7 +149,7 @@ async def _handshake(connection: Connection, credentials: Credentials, commands:
     everything = [*first, *commands]
     replies = await connection.send(b"".join([pack(*command) for command in everything]), len(everything))
     for reply in replies[: len(first) - 1]:
-        _must_succeed(reply, f"Redis at {connection.name} lets nobody in")
+        _must_succeed(reply, f"Redis at {connection.name} refused the login")
     return list(replies[len(first) :])
 
 

@@ -31,9 +31,9 @@ class Connection(Pipeline):
         self.disconnect_reason: str | None = None
         """What the server said before it hung up."""
         self.run_id = ""
-        """What identifies the server's process, if it told."""
+        """What identifies the server's process, if it reports that."""
         self.following: int | None = None
-        """How many replicas kept up when the connection was made; None: it did not tell."""
+        """How many replicas kept up when the connection was made; None: it does not report that."""
         self._reader = Reader(notEnoughData=NOTHING)
         self._partial: list[Any] = []
 
@@ -53,7 +53,7 @@ class Connection(Pipeline):
                     reply, self._partial = self._partial, []
                 if not future.done():  # its caller may have gone away
                     future.set_result(reply)
-        except IndexError:  # before it hangs up, Redis says why it takes nobody in
+        except IndexError:  # before it hangs up, Redis says why it refuses the connection
             self.abort(self._reason_in(reply))
         except ProtocolError:
             self.abort(f"what answers at {self.name} does not speak the Redis protocol")
@@ -81,7 +81,7 @@ class PushConnection(Connection):
 
 
 class _WithoutMessages(Reader):
-    """Reads answers, and tells of messages."""
+    """Reads answers, and passes messages on to the connection."""
 
     def __new__(cls, connection: PushConnection) -> _WithoutMessages:
         return super().__new__(cls)

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 _WRAPPED: Final = re.compile(r"^ERR Error running script.*?-?\b([A-Z]{3,}) ")
 
 MOVED_ON: Final = frozenset({"READONLY", "MASTERDOWN", "LOADING"})
-"""The server did nothing, and is not (yet) the one to ask: find the primary anew."""
+"""The server did nothing, and is not (yet) the one to ask: look for the primary again."""
 IN_TRANSITION: Final = frozenset({"TRYAGAIN", "BUSY"})
 """The server did nothing, and may do it in a moment."""
 REDIRECTING: Final = frozenset({"MOVED", "ASK", "CLUSTERDOWN"})
@@ -31,7 +31,7 @@ _ADVICE: Final = {
     "MISCONF": "look why the server cannot save to its disk",
     "NOREPLICAS": "min-replicas-to-write asks for more replicas than are connected",
     "MOVED": "this is a Redis Cluster: set redisType: cluster",
-    "BUSY": "a script of somebody else's is blocking the server",
+    "BUSY": "a script of another client is blocking the server",
 }
 _OTHER_CODES: Final = frozenset({"ERR", "WRONGTYPE", "NOSCRIPT", "EXECABORT", "NOTBUSY", "UNKILLABLE", "NOAUTH"})
 _CODES: Final = frozenset(_ADVICE) | MOVED_ON | IN_TRANSITION | REDIRECTING | _OTHER_CODES
@@ -72,9 +72,9 @@ def translate(error: ReplyError, what: str = "Redis refused") -> StoreError:
     text = str(error)
     kind = code(text)
     advice = _advice(kind, text)
-    told = f"{what}: {words(text)}" + (f"; {advice}" if advice else "")
+    message = f"{what}: {words(text)}" + (f"; {advice}" if advice else "")
     will_pass = kind in _PASSING or "max number of clients" in text
-    return StoreUnavailableError(told) if will_pass else StoreRefusedError(told)
+    return StoreUnavailableError(message) if will_pass else StoreRefusedError(message)
 
 
 def words(text: str) -> str:

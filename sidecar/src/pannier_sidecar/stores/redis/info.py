@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from .settings import Address
 
 MAX_LAG_S: Final = 3
-"""A replica tells every second how far it is; one that is silent for longer is not there."""
+"""A replica reports its offset every second; one that is silent for longer is not there."""
 
 _REPLICA: Final = re.compile(rb"^slave\d+:.*\bstate=(\w+),.*\blag=(-?\d+)", re.MULTILINE)
 _ADDRESS: Final = re.compile(rb"^slave\d+:(ip=[^,]*,port=\d+)", re.MULTILINE)
@@ -50,33 +50,33 @@ class History(Struct, frozen=True):
 
 
 def history(info: object) -> History | None:
-    """Return what the server has; None where it is not told."""
+    """Return what the server has; None where INFO does not say."""
     found = _HISTORY.search(info) if isinstance(info, bytes) else None
     # The second offset is that of the first byte which it does not have.
     return None if found is None else History(found[1], int(found[3]), found[2], int(found[4]) - 1)
 
 
 def acknowledged(info: object) -> History | None:
-    """Return what all replicas of the server have; None where it is not told or there are none."""
+    """Return what all replicas of the server have; None where INFO does not say or there are none."""
     own = history(info)
     offsets = [int(offset) for offset in _OFFSET.findall(info)] if isinstance(info, bytes) else []
     return History(own.name, min(offsets), own.earlier, own.earlier_offset) if own is not None and offsets else None
 
 
 def run_id(info: object) -> str:
-    """Return what identifies the server's process; empty where it is not told."""
+    """Return what identifies the server's process; empty where INFO does not say."""
     found = _RUN_ID.search(info) if isinstance(info, bytes) else None
     return "" if found is None else found[1].decode()
 
 
 def connected(info: object) -> int | None:
-    """Return how many replicas there are; None where it is not told."""
+    """Return how many replicas there are; None where INFO does not say."""
     found = _CONNECTED.search(info) if isinstance(info, bytes) else None
     return None if found is None else int(found[1])
 
 
 def addresses(info: object) -> frozenset[bytes]:
-    """Return where the replicas are; some services do not tell."""
+    """Return where the replicas are; some services do not report that."""
     return frozenset(_ADDRESS.findall(info)) if isinstance(info, bytes) else frozenset()
 
 
@@ -86,11 +86,11 @@ def place(address: Address) -> bytes:
 
 
 def following(info: object) -> int | None:
-    """Return how many replicas keep up; None where it is not told."""
+    """Return how many replicas keep up; None where INFO does not say."""
     count = connected(info)
     if not count or not isinstance(info, bytes):
         return count
     replicas: list[tuple[bytes, bytes]] = _REPLICA.findall(info)
-    if not replicas:  # some services tell nothing but the number
+    if not replicas:  # some services report nothing but the number
         return count
     return sum(state == b"online" and int(lag) <= MAX_LAG_S for state, lag in replicas)

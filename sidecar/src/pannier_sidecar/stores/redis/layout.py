@@ -161,9 +161,9 @@ def foreign_value_read(kind: object, content: object, ttl: object, key: str) -> 
     if kind == b"none":
         return None
     if kind not in (b"string", JSON_TYPE) or not isinstance(content, bytes):
-        told = kind.decode("latin-1") if kind in TYPES else "type that cannot be told"
+        type_name = kind.decode("latin-1") if kind in TYPES else "type that is not known"
         raise StoreRefusedError(
-            f"Redis key {key} holds a {told}, not state; use another key, or delete it or write it without ETag"
+            f"Redis key {key} holds a {type_name}, not state; use another key, or delete it or write it without ETag"
         )
     if kind == b"string":
         return _expiring(content, "sha1-" + sha1(content).hexdigest(), ttl)

@@ -86,7 +86,7 @@ class Link:
         self._wake_some()
 
     def drop(self, reason: str) -> None:
-        """End the connection and find the server anew: what it reaches is not what was looked for."""
+        """End the connection and look for the server again: what it reaches is not what was looked for."""
         if self._current is not None:
             self._current.abort(reason)
 

@@ -17,17 +17,17 @@ MISSED_S: Final = 60.0
 class ReplicaCount:
     """As many replicas as there should be: as Sentinels or a Cluster know, else as the server had.
 
-    A single server has nobody beside it who knows. It is expected to have as many as it had when the store met it, or
+    For a single server there is no other source. It is expected to have as many as it had when the store met it, or
     for a minute since, for as long as the store is open: also after it was restarted, when it has none at first.
     """
 
-    def __init__(self, *, is_told: bool = False):
-        """`is_told`: somebody beside the server knows how many there should be, and `require` is called."""
+    def __init__(self, *, is_known: bool = False):
+        """`is_known`: Sentinels or a Cluster know how many there should be, and `require` is called."""
         self.following: int | None = None
-        """How many kept up when the server was asked last; None: it does not tell."""
+        """How many kept up when the server was asked last; None: it does not report that."""
         self.acknowledged: History | None = None
         """What all replicas of the server had when a strong write was acknowledged last."""
-        self._is_told = is_told
+        self._is_known = is_known
         self._required = 0
         self._listed: frozenset[bytes] = frozenset()
         self._count = 0
@@ -54,7 +54,7 @@ class ReplicaCount:
         if count >= self._count or now >= self._missed_until:
             self._count = count
             self._missed_until = now + MISSED_S
-        if not self._is_told:
+        if not self._is_known:
             self._note_steady(count, now)
 
     def _note_steady(self, count: int, now: float) -> None:
@@ -89,7 +89,7 @@ class ReplicaCount:
 
     def after_restart(self, now: float) -> None:
         """The server is another process: of itself, or of one of its replicas where Sentinels replaced it."""
-        if self._is_told:
+        if self._is_known:
             self.after_failover(now)
         else:
             self.forget()
@@ -121,7 +121,7 @@ class ReplicaCount:
     @property
     def way_out(self) -> str:
         """What to do where replicas were taken away for good."""
-        if self._is_told:
+        if self._is_known:
             return "let those that were taken away for good be forgotten (SENTINEL RESET, CLUSTER FORGET)"
         return "restart the sidecar if they were taken away for good"
 

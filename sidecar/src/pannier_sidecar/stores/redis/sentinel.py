@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 POLL_S: Final = 1.0
-"""Between two times that a Sentinel is asked. A failover is told at once, if its connection lives."""
+"""Between two times that a Sentinel is asked. A failover is reported at once, while its connection is up."""
 VALID_S: Final = 5.0
 """After that time a Sentinel that does not answer counts as unreachable."""
 PAUSE_S: Final = 1.0
@@ -120,8 +120,8 @@ class Sentinel:
         address, *more = answers
         if isinstance(address, ReplyError):
             advice = "is redisHost a Sentinel (port 26379 by default)? Are sentinelUsername and sentinelPassword right?"
-            told = errors.translate(address, f"the Sentinel at {self.address} refused")
-            raise StoreRefusedError(f"{told}; {advice}")
+            message = errors.translate(address, f"the Sentinel at {self.address} refused")
+            raise StoreRefusedError(f"{message}; {advice}")
         if not isinstance(address, list) or not address:
             raise StoreRefusedError(
                 f"the Sentinel at {self.address} monitors no {self._name!r}; set sentinelMasterName to a name that it "
@@ -137,7 +137,7 @@ class Sentinels:
     """All Sentinels: those that the component names, and those that they know of."""
 
     def __init__(self, settings: RedisSettings, connector: Connector, changed: Callable[[Verdict], None]):
-        """`changed` is told the verdict whenever a Sentinel was heard, or could not be."""
+        """`changed` is called with the verdict whenever a Sentinel was heard, or could not be."""
         self.verdict: Verdict | None = None
         self._settings = settings
         self._connector = connector
@@ -215,7 +215,7 @@ class WatchedPrimary(Primary):
     """The primary that Sentinels name, left as soon as they name another one."""
 
     def __init__(self, settings: RedisSettings, connector: Connector):
-        super().__init__(settings, self._dial, replicas_are_told=True)
+        super().__init__(settings, self._dial, replicas_are_known=True)
         self._connector = connector
         self._sentinels = Sentinels(settings, connector, self._judged)
         self._patience = settings.dial_timeout / 2
@@ -255,7 +255,7 @@ class WatchedPrimary(Primary):
             self._node.move_to(str(verdict.primary), f"the Sentinels name {verdict.primary} as the primary now")
 
     async def _watch(self) -> None:
-        """See to it that silence of the Sentinels is noticed too."""
+        """Judge again when the Sentinels fall silent, too."""
         while True:
             await asyncio.sleep(POLL_S)
             self._sentinels.judge()

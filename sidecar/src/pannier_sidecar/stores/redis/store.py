@@ -12,7 +12,7 @@ from pannier_sidecar.state.errors import StoreError
 from pannier_sidecar.state.store import Feature, KeyPage, Store, StoredValue
 
 from . import layout
-from .client import NotOpen, Request, Servers, Trouble
+from .client import NotOpenServers, Request, Servers, Trouble
 from .deployment import find_servers
 from .listing import list_keys
 from .settings import RedisSettings, read_settings
@@ -33,7 +33,7 @@ class RedisStore(Store):
         """Take the component's settings under their canonical names; `open` judges them."""
         self._given = settings
         self._settings = RedisSettings(addresses=())
-        self._servers: Servers = NotOpen(self._settings)
+        self._servers: Servers = NotOpenServers(self._settings)
 
     async def open(self) -> None:
         self._settings = read_settings(self._given)

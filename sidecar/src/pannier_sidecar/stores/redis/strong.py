@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-LONGEST_WAIT_S: Final = 1.0
+MAX_WAIT_S: Final = 1.0
 """Dapr's limit. A caller waits at most for its own group of writes and the one before it; each WAITs once, or twice
 where a replica has just connected."""
 
@@ -49,7 +49,7 @@ class StrongWrites:
         self._run_id = ""
         self._server = ""
         """At which address strong writes were acknowledged last."""
-        self._wait_s = min(LONGEST_WAIT_S, settings.read_timeout / 2)
+        self._wait_s = min(MAX_WAIT_S, settings.read_timeout / 2)
         self._waiting: list[_Write] = []
         self._sender: asyncio.Task[None] | None = None
 
@@ -91,9 +91,9 @@ class StrongWrites:
                 self._replicas.after_restart(now)
             self._run_id = connection.run_id
         if not self._replicas.is_valid(now):
-            told = await connection.send(pack("INFO", "replication"), 1)
-            self._note(told)
-            self._compare(connection.name, told)
+            report = await connection.send(pack("INFO", "replication"), 1)
+            self._note(report)
+            self._compare(connection.name, report)
         following, expected = self._replicas.following, self._replicas.expected
         if following is not None and following < expected:
             self._replicas.forget()
@@ -102,9 +102,9 @@ class StrongWrites:
                 f"lost; nothing was written: bring them back, or {self._replicas.way_out}, or do without strong"
             )
 
-    def _compare(self, server: str, told: object) -> None:
+    def _compare(self, server: str, report: object) -> None:
         """Say so where the server is not one that had what strong writes were acknowledged on."""
-        if server != self._server and self._replicas.lacks(info.history(told)):
+        if server != self._server and self._replicas.lacks(info.history(report)):
             log.error(
                 "Redis at %s is the primary now, but had not copied all strong writes that the one before it "
                 "acknowledged: it was down or cut off meanwhile, and no server that had them could be promoted; what "
@@ -158,8 +158,8 @@ class StrongWrites:
         if not isinstance(reply, int):  # it was refused
             return None
         if isinstance(acknowledged, ReplyError):
-            told = errors.words(str(acknowledged))
-            return TooFewReplicasError(f"the write is done, but Redis refused to wait for its replicas: {told}")
+            message = errors.words(str(acknowledged))
+            return TooFewReplicasError(f"the write is done, but Redis refused to wait for its replicas: {message}")
         if isinstance(acknowledged, int) and acknowledged >= expected:
             return None
         self._replicas.forget()
@@ -168,14 +168,14 @@ class StrongWrites:
             f"{self._wait_s:g} s; it is lost if the primary fails before the others have it"
         )
 
-    def _note(self, told: object) -> None:
-        count = info.connected(told)
+    def _note(self, report: object) -> None:
+        count = info.connected(report)
         if count is None:
             raise StoreUnavailableError(
-                "Redis does not tell how many replicas it has; grant INFO, or do without strong"
+                "Redis does not report how many replicas it has; grant INFO, or do without strong"
             )
-        self._replicas.note(count, asyncio.get_running_loop().time(), info.addresses(told))
-        self._replicas.following = info.following(told)
+        self._replicas.note(count, asyncio.get_running_loop().time(), info.addresses(report))
+        self._replicas.following = info.following(report)
 
 
 def _settle(write: _Write, outcome: object) -> None:

@@ -64,7 +64,7 @@ def judge(reports: Sequence[Report], before: Verdict | None) -> Verdict | None:
     heard, of = len(by_sentinel), max([report.sentinels for report in reports], default=before.of if before else 0)
     newest = max([report.epoch for report in by_sentinel], default=-1)
     agree = len({report.primary for report in by_sentinel}) == 1
-    # An epoch that is lower than before is old news, unless a majority agrees: then the Sentinels were set up anew.
+    # An epoch that is lower than before is old news, unless a majority agrees: then the Sentinels were set up again.
     if before is not None and newest < before.epoch and not (agree and 2 * heard > of):
         return Verdict(before.primary, before.epoch, heard, of, before.replicas, 0, before.listed)
     if not by_sentinel:

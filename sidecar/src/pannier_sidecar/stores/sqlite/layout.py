@@ -200,7 +200,7 @@ def _stored_value(key: str, row: Row, now: float) -> StoredValue | None:
             value = b64decode(value, validate=True)
         except ValueError as error:
             raise StoreRefusedError(
-                f"the value of key {key} is marked as binary but is no base64; write it anew"
+                f"the value of key {key} is marked as binary but is no base64; write it again"
             ) from error
     return StoredValue(value, etag.decode(), expires_at)
 

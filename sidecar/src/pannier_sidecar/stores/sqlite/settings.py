@@ -75,7 +75,7 @@ def read_settings(settings: Mapping[str, Setting]) -> SQLiteSettings:
         timeout=_seconds(settings, "timeout", 20.0),
         busy_timeout=max(_seconds(settings, "busyTimeout", 2.0), 0.0),
         uses_wal=settings.get("disableWAL") is not True,
-        # Dapr never cleans unless told; a file that only grows is no sensible default.
+        # Dapr never cleans by default; a file that only grows is no sensible default.
         cleanup_interval=max(_seconds(settings, "cleanupInterval", 3600.0), 0.0),
     )
 

@@ -31,7 +31,7 @@ Job = Callable[["StateTable", float], Result]
 """Is given the table, in a transaction, and the time."""
 Outcome = tuple[Any, StoreError | None]
 
-MOST_BEHIND: Final = 20_000
+MAX_BEHIND: Final = 20_000
 """Calls that may wait for the thread, those given up included: a disk that hangs lets none of them go."""
 CALLS_AT_ONCE: Final = 1000
 """Calls in one transaction: none waits for more than some ten milliseconds of others' work."""
@@ -92,7 +92,7 @@ class Worker:
         """Have the job run; raises StoreUnavailableError if the worker is not running."""
         if not self._is_running:
             raise StoreUnavailableError(f"{self._where} is not open")
-        if self._behind > MOST_BEHIND:
+        if self._behind > MAX_BEHIND:
             raise StoreUnavailableError(f"{self._where} has {self._behind} calls waiting; its disk does not keep up")
         if not self._waiting:
             self._loop.call_soon(self._hand_over)
@@ -185,10 +185,10 @@ class Worker:
         return None
 
     def _attached_table(self) -> StateTable | StoreError:
-        """Return the table; open it anew where its file has been removed or replaced."""
+        """Return the table; open it again where its file has been removed or replaced."""
         assert self._table is not None, "calls are carried out only once the table was opened"
         if self._table.is_detached():
-            logger.warning("%s was removed or replaced while in use; it is opened anew", self._where)
+            logger.warning("%s was removed or replaced while in use; it is opened again", self._where)
             self._table.close()
             fault = self._open_table()
             if fault is not None:
