@@ -142,7 +142,8 @@ def test_a_data_folder_that_cannot_be_made_is_said_with_the_store() -> None:
         (["check"], "check needs files or folders: write pannier check PATH ..."),
         (
             ["help", "nothing"],
-            "there is no help on 'nothing'; write pannier help run, serve, check, copy, export or import",
+            "there is no help on 'nothing'; write pannier help run, serve, check, copy, export, import, import "
+            "layotto, completion, help or version",
         ),
     ],
 )

@@ -39,7 +39,7 @@ def test_a_flag_that_is_missing(refused: Refused, sqlite_place: Place) -> None:
 
 def test_a_word_too_many(refused: Refused, sqlite_place: Place) -> None:
     said = refused("import", "--to", sqlite_place.file, "a.jsonl", "b.jsonl", code=2)
-    assert said == "pannier: unexpected 'b.jsonl'; 'pannier help import' shows what can be said"
+    assert said == "pannier: unexpected 'b.jsonl'; 'pannier help import' shows its arguments"
     assert "unexpected 'x'" in refused("export", "--from", sqlite_place.file, "x", code=2)
 
 

@@ -1,4 +1,4 @@
-"""The command line: verbs, each in a file of its own that is imported when it is asked for."""
+"""The command line: `verbs` has the table of verbs, each in a module that is imported when it is used."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import sys
 from typing import TYPE_CHECKING, Final
 
 from pannier_sidecar.cli.parsing import UsageError
+from pannier_sidecar.cli.verbs import VERBS, find
 from pannier_sidecar.settings import read_arguments, read_environment
 
 if TYPE_CHECKING:
@@ -14,7 +15,6 @@ if TYPE_CHECKING:
 
 FAILURE: Final = 1
 USAGE: Final = 2
-VERBS: Final = ("run", "serve", "check", "copy", "export", "import", "help")
 
 
 def run_command(arguments: Sequence[str] | None = None, environment: Mapping[str, str] | None = None) -> int:
@@ -28,7 +28,7 @@ def run_command(arguments: Sequence[str] | None = None, environment: Mapping[str
     except UsageError as error:
         print(f"pannier: {error}", file=sys.stderr)
         return USAGE
-    except BrokenPipeError:  # `pannier check | head`; what is still in the buffer must not be tried again at the exit
+    except BrokenPipeError:  # `pannier check | head`; the rest of the buffer must not be written again at exit
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return FAILURE
     except KeyboardInterrupt:
@@ -36,42 +36,21 @@ def run_command(arguments: Sequence[str] | None = None, environment: Mapping[str
 
 
 def _run_verb(words: list[str], environment: Mapping[str, str]) -> int:
-    verb, rest = (words[0], words[1:]) if words else ("help", [])
-    if verb == "run":
-        from pannier_sidecar.cli.run import run
-
-        return run(rest, environment)
-    if verb in ("serve", "daprd") or verb.endswith("/daprd"):  # what stands in compose files and pod specs
-        from pannier_sidecar.cli.serve import serve
-
-        return serve(rest, environment)
-    if verb == "check":
-        from pannier_sidecar.cli.check import check
-
-        return check(rest, environment)
-    if words[:2] == ["import", "layotto"]:
-        from pannier_sidecar.cli.import_layotto import import_layotto
-
-        return import_layotto(words[2:])
-    if verb in ("copy", "export", "import"):
-        from pannier_sidecar.cli.move import move
-
-        return move(verb, rest, environment)
-    if verb in ("version", "--version", "-v"):
-        from pannier_sidecar import __version__
-
-        print(__version__)
-        return 0
-    if verb in ("help", "--help", "-h"):
+    if not words:
         from pannier_sidecar.cli.help import show_help
 
-        return show_help(rest[0] if rest else "", is_asked_for=bool(words))
-    raise UsageError(_unknown(verb))
+        return show_help("", is_asked_for=False)
+    found = find(words)
+    if found is None:
+        raise UsageError(_unknown(words[0]))
+    verb, arguments = found
+    return verb.function(arguments, environment)
 
 
-def _unknown(verb: str) -> str:
+def _unknown(word: str) -> str:
     from pannier_crds.suggestions import closest
 
-    meant = closest(verb, VERBS)
-    advice = f"did you mean 'pannier {meant}'?" if meant else f"write pannier {', '.join(VERBS[:-1])} or {VERBS[-1]}"
-    return f"there is no command {verb!r}; {advice}"
+    names = list(dict.fromkeys(verb.name.split()[0] for verb in VERBS))
+    meant = closest(word, names)
+    advice = f"did you mean 'pannier {meant}'?" if meant else f"write pannier {', '.join(names[:-1])} or {names[-1]}"
+    return f"there is no command {word!r}; {advice}"

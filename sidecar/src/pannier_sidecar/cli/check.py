@@ -6,13 +6,13 @@ import json
 import sys
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from msgspec.structs import replace
 
 from pannier_crds.checks import is_served, problems_among, problems_of, settings_without_effect
 from pannier_crds.problems import metadata_path, quoted, warning
-from pannier_sidecar.cli.flags import Flag
+from pannier_sidecar.cli.flags import CHECK
 from pannier_sidecar.cli.help import show_help
 from pannier_sidecar.cli.parsing import UsageError, parse_with_paths
 from pannier_sidecar.loading.folder import (
@@ -31,8 +31,6 @@ if TYPE_CHECKING:
     from pannier_crds.component import Component
     from pannier_crds.problems import Problem
     from pannier_sidecar.loading.folder import ParsedComponent
-
-FORMATS: Final = ("text", "json")
 
 
 @dataclass(frozen=True)
@@ -139,18 +137,11 @@ def _placed(parsed: ParsedComponent, problems: Iterable[Problem]) -> list[Verdic
 
 
 def _read(arguments: Sequence[str]) -> tuple[str, list[str], bool]:
-    flags = (Flag("output", _format, "output", placeholder="text|json", aliases=("o",)),)
-    parsed, paths = parse_with_paths(arguments, flags)
+    parsed, paths = parse_with_paths(arguments, CHECK)
     wants_help = parsed.asks == "help"
     if not paths and not wants_help:
         raise UsageError("check needs files or folders: write pannier check PATH ...")
     return parsed.changes.get("output", "text"), paths, wants_help
-
-
-def _format(text: str) -> str:
-    if text not in FORMATS:
-        raise ValueError(f"write {' or '.join(FORMATS)}")
-    return text
 
 
 def _files(paths: Iterable[str]) -> list[Path]:

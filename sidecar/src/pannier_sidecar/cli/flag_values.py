@@ -161,6 +161,12 @@ def mode(value: str) -> str:
     return _one_of(value, "standalone", "kubernetes")
 
 
+def output_format(value: str) -> str:
+    if value not in ("text", "json"):
+        raise ValueError("write text or json")
+    return value
+
+
 def profile(value: str) -> str:
     return _one_of(value, "spec", "dapr")
 

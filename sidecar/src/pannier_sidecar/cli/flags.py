@@ -1,4 +1,4 @@
-"""The flags of `run` and `serve`: Pannier's, and daprd's under their own names.
+"""The flags of all verbs; those of `run` and `serve` are Pannier's, and daprd's under their own names.
 
 A table: what a flag is called, how its text is read, and which setting it fills. Defaults stand in `settings`.
 """
@@ -233,3 +233,19 @@ SECTIONS: Final = (
     ("Logging and place", LOGGING),
 )
 EVERY_FLAG: Final = (*APP, *COMPONENTS, *LISTENING, *LIMITS, *LOGGING, *OLDER, *INSTEAD, *WITHOUT_EFFECT)
+SHOWN: Final = tuple(flag for _, flags in SECTIONS for flag in flags)
+"""The flags of `run` and `serve` that help and completion show."""
+
+FROM: Final = Flag("from", setting="source", help="component file of the source", placeholder="FILE")
+TO: Final = Flag("to", setting="target", help="component file of the target", placeholder="FILE")
+APP_ID: Final = APP[0]
+OVERWRITE: Final = Flag("overwrite", read.boolean, "overwrites", "replace what is there already")
+JOURNAL: Final = Flag("journal", read.path, "journal", "where to record what was written", placeholder="FILE")
+OUTPUT: Final = Flag("output", read.path, "output", "file to write", ("o",), placeholder="FILE")
+COPY: Final = (FROM, TO, APP_ID, OVERWRITE, JOURNAL)
+EXPORT: Final = (FROM, APP_ID, OUTPUT, OVERWRITE)
+IMPORT: Final = (TO, APP_ID, OVERWRITE, JOURNAL)
+IMPORT_LAYOTTO: Final = (
+    Flag("output", setting="output", help="folder to write to", aliases=("o",), placeholder="DIR|-"),
+)
+CHECK: Final = (Flag("output", read.output_format, "output", "format of the report", ("o",), placeholder="text|json"),)

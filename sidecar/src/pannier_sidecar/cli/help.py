@@ -7,86 +7,49 @@ from typing import TYPE_CHECKING, Any, Final
 
 from pannier_sidecar.cli.flags import SECTIONS
 from pannier_sidecar.cli.parsing import UsageError
+from pannier_sidecar.cli.verbs import VERBS
 from pannier_sidecar.settings import RUN_DEFAULTS, Settings
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from pannier_sidecar.cli.flags import Flag
+    from pannier_sidecar.cli.verbs import Verb
 
-OVERVIEW: Final = """\
-Pannier serves a state API beside your app, over the database of your choice.
-
-  pannier run [FLAGS] [-- COMMAND ...]   on a laptop: serve, and start your app when the API answers
-  pannier serve --app-id NAME [FLAGS]    in a pod or a compose file; takes daprd's flags
-  pannier check PATH ...                 judge component files: pannier check [--output text|json] PATH ...
-  pannier copy --from FILE --to FILE     copy an app's state from one store to another
-  pannier export --from FILE             write an app's state as lines of JSON
-  pannier import --to FILE [LINES]       save such lines into a store
-  pannier import layotto CONFIG.json     turn Layotto's state stores into component files
-  pannier help run                       the flags of run and serve
-  pannier --version
-
-Without --components, run keeps a store called 'statestore' in your data folder.
-"""
-CHECK: Final = """\
-pannier check [--output text|json] PATH ...
-
-Judges component files and folders, all of them together, and prints what is wrong as
-  file:line: error: field: what is wrong; what to write
-Ends with 0 if no error was found, else with 1.
-"""
-COPY: Final = """\
-pannier copy --from FILE[#NAME] --to FILE[#NAME] [--app-id NAME] [--overwrite] [--journal FILE]
-
-Copies the keys of an app and of its actors, with what is left of their time to live, from the store that one component
-file describes to that of another, then compares the two. Which app: --app-id, APP_ID, or 'app'.
-Stopped or repeated, it does what is not done yet. A key that has another value in the target is left and reported,
-unless an earlier run wrote that value; --overwrite replaces it. The journal of what was written is moved.db in your
-data folder. Ends with 0 when the target has everything, else with 1.
-"""
-EXPORT: Final = """\
-pannier export --from FILE[#NAME] [--app-id NAME] [--output FILE] [--overwrite]
-
-Writes the keys of an app and of its actors as lines of JSON, to standard output or into a file:
-  {"key": "weapon", "value": {"name": "DeathStar"}, "ttlExpireTime": "2026-11-25T20:00:00Z"}
-  {"actorType": "cat", "actorId": "tom", "key": "photo", "base64": "/9j/"}
-Values that are JSON stand there byte for byte, others in base64. A file that exists is replaced with --overwrite only.
-"""
-IMPORT: Final = """\
-pannier import --to FILE[#NAME] [--app-id NAME] [--overwrite] [--journal FILE] [LINES]
-
-Saves lines as `pannier export` writes them, from a file or from standard input, under the rules of `pannier copy`.
-A line that can't be read is named by its number, and the others are saved. Ends with 0 when all are, else with 1.
-
-pannier import layotto [--output DIR|-] CONFIG.json
-
-Writes a component file for each state store of Layotto's configuration, judges them as `pannier check` does, and says
-what was left out and how to go on. DIR is 'components' unless said otherwise, - is standard output. A file that is
-there already is left as it is. Ends with 0 if all of the state stores can be served, else with 1.
-"""
-PAGES: Final = {"check": CHECK, "copy": COPY, "export": EXPORT, "import": IMPORT}
-TOPICS: Final = ("run", "serve", *PAGES)
 _COLUMN: Final = 36
 
 
 def show_help(topic: str, *, is_asked_for: bool = True) -> int:
-    """Print help on a verb or, for none, the overview; where nobody asked, to standard error with exit code 2."""
-    if topic in ("run", "serve"):
-        print("\n".join(_flags(topic)))
-    elif topic in PAGES:
-        print(PAGES[topic], end="")
-    elif topic in ("", "help", "version"):
-        print(OVERVIEW, end="", file=sys.stdout if is_asked_for else sys.stderr)
+    """Print help on a verb or, for none, the overview; if it was not asked for, to standard error with exit code 2."""
+    if not topic:
+        print("\n".join(_overview()), file=sys.stdout if is_asked_for else sys.stderr)
+        return 0 if is_asked_for else 2
+    for verb in VERBS:
+        if topic == verb.name:
+            print("\n".join(_page(verb)))
+            return 0
+    names = [verb.name for verb in VERBS]
+    raise UsageError(f"there is no help on {topic!r}; write pannier help {', '.join(names[:-1])} or {names[-1]}")
+
+
+def _overview() -> Iterator[str]:
+    yield "Pannier serves a state API beside your app, over the database of your choice.\n"
+    for verb in VERBS:
+        yield f"  pannier {verb.name:{_COLUMN - 20}} {verb.summary}"
+    yield "\n'pannier help COMMAND' describes a command and its flags."
+    yield "Without --components, run keeps a store called 'statestore' in your data folder."
+
+
+def _page(verb: Verb) -> Iterator[str]:
+    yield f"pannier {verb.usage}"
+    if verb.page:
+        yield f"\n{verb.page}".rstrip("\n")
     else:
-        raise UsageError(f"there is no help on {topic!r}; write pannier help {', '.join(TOPICS[:-1])} or {TOPICS[-1]}")
-    return 0 if is_asked_for else 2
+        yield from _flags(verb.name)
 
 
-def _flags(verb: str) -> Iterator[str]:
-    usage = "pannier run [FLAGS] [-- COMMAND ...]" if verb == "run" else "pannier serve --app-id NAME [FLAGS]"
-    yield usage
-    settings = Settings().changed(RUN_DEFAULTS) if verb == "run" else Settings()
+def _flags(name: str) -> Iterator[str]:
+    settings = Settings().changed(RUN_DEFAULTS) if name == "run" else Settings()
     for title, flags in SECTIONS:
         yield f"\n{title}"
         for flag in flags:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final, TextIO
 
 from pannier_crds.manifests import write_document
 from pannier_sidecar.cli.check import judge, lines
-from pannier_sidecar.cli.flags import Flag
+from pannier_sidecar.cli.flags import IMPORT_LAYOTTO
 from pannier_sidecar.cli.help import show_help
 from pannier_sidecar.cli.layotto_config import NotLayottoError, translate
 from pannier_sidecar.cli.parsing import UsageError, parse_with_paths
@@ -37,10 +37,9 @@ class LayottoImportError(Exception):
 
 def import_layotto(arguments: Sequence[str]) -> int:
     """Write the components; 1 where a state store cannot be served as it was."""
-    flags = (Flag("output", setting="output", aliases=("o",), placeholder="DIR|-"),)
-    parsed, paths = parse_with_paths(arguments, flags)
+    parsed, paths = parse_with_paths(arguments, IMPORT_LAYOTTO)
     if parsed.asks == "help":
-        return show_help("import")
+        return show_help("import layotto")
     if len(paths) != 1:
         raise UsageError("import layotto needs one file: write pannier import layotto CONFIG.json")
     try:

@@ -11,9 +11,8 @@ from contextlib import contextmanager
 from typing import IO, TYPE_CHECKING, Any, Final
 
 from pannier_sidecar import __version__
-from pannier_sidecar.cli import flag_values as read
 from pannier_sidecar.cli import starting
-from pannier_sidecar.cli.flags import APP, Flag
+from pannier_sidecar.cli.flags import APP_ID, COPY, EXPORT, FROM, IMPORT, TO
 from pannier_sidecar.cli.help import show_help
 from pannier_sidecar.cli.parsing import UsageError, parse_with_paths
 from pannier_sidecar.moving.items import MoveError
@@ -27,17 +26,7 @@ if TYPE_CHECKING:
     import signal
     from collections.abc import Coroutine, Iterator, Mapping, Sequence
 
-FROM: Final = Flag("from", setting="source", placeholder="FILE")
-TO: Final = Flag("to", setting="target", placeholder="FILE")
-APP_ID: Final = APP[0]
-OVERWRITE: Final = Flag("overwrite", read.boolean, "overwrites")
-JOURNAL: Final = Flag("journal", read.path, "journal", placeholder="FILE")
-OUTPUT: Final = Flag("output", read.path, "output", aliases=("o",), placeholder="FILE")
-FLAGS: Final = {
-    "copy": (FROM, TO, APP_ID, OVERWRITE, JOURNAL),
-    "export": (FROM, APP_ID, OUTPUT, OVERWRITE),
-    "import": (TO, APP_ID, OVERWRITE, JOURNAL),
-}
+FLAGS: Final = {"copy": COPY, "export": EXPORT, "import": IMPORT}
 GO_ON: Final = "run the same command again: it goes on where this one ended"
 
 
@@ -52,7 +41,7 @@ def move(verb: str, arguments: Sequence[str], environment: Mapping[str, str]) ->
             other = "; from Layotto: pannier import layotto CONFIG.json" if verb == "import" else ""
             raise UsageError(f"--{flag.name} is missing: write --{flag.name} with the file of a component{other}")
     if len(paths) > (verb == "import"):
-        raise UsageError(f"unexpected {paths[-1]!r}; 'pannier help {verb}' shows what can be said")
+        raise UsageError(f"unexpected {paths[-1]!r}; 'pannier help {verb}' shows its arguments")
     settings = _settings(environment, given.pop(APP_ID.setting, None))
     logs.set_up("warn", as_json=False, app_id=settings.app.id, version=__version__)
     mover = Mover(Order(**given), settings, Progress(sys.stderr, environment))

@@ -1,0 +1,135 @@
+"""`pannier completion`: scripts for bash, zsh and fish, made from the tables of verbs and flags."""
+
+from __future__ import annotations
+
+import shlex
+from typing import TYPE_CHECKING, Final
+
+from pannier_sidecar.cli.help import show_help
+from pannier_sidecar.cli.parsing import UsageError
+from pannier_sidecar.cli.verbs import HELP_FLAGS, SHELLS, VERBS
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from pannier_sidecar.cli.flags import Flag
+    from pannier_sidecar.cli.verbs import Verb
+
+_HELP: Final = "describe this command"
+_NAMES: Final = tuple(dict.fromkeys(verb.name.split()[0] for verb in VERBS))
+
+
+def print_completion(arguments: Sequence[str]) -> int:
+    """Print the script for a shell. Raises UsageError."""
+    if any(word in HELP_FLAGS for word in arguments):
+        return show_help("completion")
+    if len(arguments) != 1 or arguments[0] not in SHELLS:
+        raise UsageError("completion needs the name of a shell: write pannier completion bash, zsh or fish")
+    print("\n".join({"bash": _bash, "zsh": _zsh, "fish": _fish}[arguments[0]]()))
+    return 0
+
+
+def choices_of(flag: Flag) -> tuple[str, ...]:
+    """Return the values that a flag takes, where its placeholder lists them, as `text|json` does."""
+    values = tuple(flag.placeholder.split("|"))
+    return values if len(values) > 1 and all(value.islower() for value in values) else ()
+
+
+def _arguments_of(verb: Verb) -> tuple[str, ...]:
+    return _NAMES if verb.name == "help" else verb.arguments
+
+
+def _bash() -> Iterator[str]:
+    yield "_pannier() {"
+    yield "    local current=${COMP_WORDS[COMP_CWORD]} previous=${COMP_WORDS[COMP_CWORD-1]} verb= words= flags="
+    yield "    COMPREPLY=()"
+    yield "    ((COMP_CWORD > 1)) && verb=${COMP_WORDS[1]}"
+    yield """    ((COMP_CWORD > 2)) && [[ "$verb ${COMP_WORDS[2]}" == 'import layotto' ]] && verb='import layotto'"""
+    yield '    case "$verb $previous" in'
+    for verb in VERBS:
+        for flag in filter(choices_of, verb.flags):
+            words = " ".join(choices_of(flag))
+            yield f"""    '{verb.name} --{flag.name}') COMPREPLY=($(compgen -W '{words}' -- "$current")); return ;;"""
+    yield "    esac"
+    yield "    case $verb in"
+    yield f"    '') words='{' '.join(_NAMES)}' flags=--help ;;"
+    for verb in VERBS:
+        flags = " ".join((*(f"--{flag.name}" for flag in verb.flags), "--help"))
+        yield f"    '{verb.name}') words='{' '.join(_arguments_of(verb))}' flags='{flags}' ;;"
+    yield "    esac"
+    yield "    [[ $current == -* ]] && words=$flags"
+    yield '    COMPREPLY=($(compgen -W "$words" -- "$current"))'
+    yield "}"
+    yield "# `default`: files where no word matches."
+    yield "complete -o default -F _pannier pannier"
+
+
+def _zsh() -> Iterator[str]:
+    yield "#compdef pannier"
+    yield "_pannier() {"
+    yield "    local -a verbs"
+    yield "    verbs=("
+    for verb in VERBS:
+        if " " not in verb.name:
+            yield f"        {shlex.quote(f'{verb.name}:{verb.summary}')}"
+    yield "    )"
+    yield "    if ((CURRENT == 2)); then _describe command verbs; return; fi"
+    yield '    local verb="$words[2]"'
+    yield "    shift words; ((CURRENT--))"
+    yield "    if [[ $verb == import && $words[2] == layotto ]] && ((CURRENT > 2)); then"
+    yield "        verb='import layotto'; shift words; ((CURRENT--))"
+    yield "    fi"
+    yield '    case "$verb" in'
+    for verb in VERBS:
+        specs = [*map(_zsh_flag, verb.flags), f"--help[{_HELP}]", *_zsh_operands(verb)]
+        yield f"    ({shlex.quote(verb.name)}) _arguments {shlex.join(specs)} ;;"
+    yield "    esac"
+    yield "}"
+    yield "# Run as a completion function from $fpath, or sourced."
+    yield 'if [[ $funcstack[1] == _pannier ]]; then _pannier "$@"; else compdef _pannier pannier; fi'
+
+
+def _zsh_operands(verb: Verb) -> Iterator[str]:
+    words = " ".join(_arguments_of(verb))
+    if words and verb.flags:
+        yield f"1:argument:{{compadd -- {words}; _files}}"
+    elif words:
+        yield f"1:argument:({words})"
+        return
+    yield "*:file:_files"
+
+
+def _zsh_flag(flag: Flag) -> str:
+    help_text = flag.help.replace("[", r"\[").replace("]", r"\]").replace(":", r"\:")
+    repeats = "*" if flag.repeats else ""
+    if flag.is_boolean:
+        return f"{repeats}--{flag.name}[{help_text}]"
+    choices = choices_of(flag)
+    action = f"({' '.join(choices)})" if choices else "_files"
+    return f"{repeats}--{flag.name}[{help_text}]:{flag.placeholder.lower().replace('|', ' or ')}:{action}"
+
+
+def _fish() -> Iterator[str]:
+    for verb in VERBS:
+        summary = _fish_quoted(verb.summary)
+        first, _, second = verb.name.partition(" ")
+        if second:
+            yield f"complete -c pannier -n '__fish_seen_subcommand_from {first}' -a {second} -d {summary}"
+            condition = f"__fish_seen_subcommand_from {first}; and __fish_seen_subcommand_from {second}"
+        else:
+            yield f"complete -c pannier -n __fish_use_subcommand -f -a {first} -d {summary}"
+            condition = f"__fish_seen_subcommand_from {first}"
+        for word in _arguments_of(verb):
+            if f"{verb.name} {word}" not in (other.name for other in VERBS):
+                yield f"complete -c pannier -n '{condition}' -f -a {word}"
+        for flag in verb.flags:
+            values = "" if flag.is_boolean else " -r"
+            if choices := choices_of(flag):
+                values = f" -x -a '{' '.join(choices)}'"
+            yield f"complete -c pannier -n '{condition}' -l {flag.name}{values} -d {_fish_quoted(flag.help)}"
+        yield f"complete -c pannier -n '{condition}' -l help -d {_fish_quoted(_HELP)}"
+
+
+def _fish_quoted(text: str) -> str:
+    r"""Within single quotes fish reads `\'` and `\\` only, and not the `'"'"'` of other shells."""
+    return "'" + text.replace("\\", r"\\").replace("'", r"\'") + "'"

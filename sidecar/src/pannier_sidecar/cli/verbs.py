@@ -1,0 +1,230 @@
+"""The verbs of the command line, one table: dispatch, help, shell completion and the README's table follow it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Final
+
+from msgspec import Struct
+
+from pannier_sidecar.cli import flags
+from pannier_sidecar.cli.flags import Flag
+
+Environment = Mapping[str, str]
+Function = Callable[[Sequence[str], Environment], int]
+"""From the arguments behind the verb and the environment to the exit code. Raises UsageError."""
+
+
+class Verb(Struct, frozen=True):
+    """One verb."""
+
+    name: str
+    """One word or two, such as `import layotto`."""
+    usage: str
+    """The command line behind `pannier`."""
+    summary: str
+    """One line without a full stop."""
+    function: Function
+    page: str = ""
+    """What `pannier help VERB` prints below the usage; empty where it lists the flags."""
+    flags: tuple[Flag, ...] = ()
+    aliases: tuple[str, ...] = ()
+    arguments: tuple[str, ...] = ()
+    """The words that may follow the verb, for completion; empty where files do."""
+
+
+# Each function imports its module when it is called: `pannier serve` does not pay for what the other verbs need.
+
+
+def _run(arguments: Sequence[str], environment: Environment) -> int:
+    from pannier_sidecar.cli.run import run
+
+    return run(arguments, environment)
+
+
+def _serve(arguments: Sequence[str], environment: Environment) -> int:
+    from pannier_sidecar.cli.serve import serve
+
+    return serve(arguments, environment)
+
+
+def _check(arguments: Sequence[str], environment: Environment) -> int:
+    from pannier_sidecar.cli.check import check
+
+    return check(arguments, environment)
+
+
+def _copy(arguments: Sequence[str], environment: Environment) -> int:
+    from pannier_sidecar.cli.move import move
+
+    return move("copy", arguments, environment)
+
+
+def _export(arguments: Sequence[str], environment: Environment) -> int:
+    from pannier_sidecar.cli.move import move
+
+    return move("export", arguments, environment)
+
+
+def _import(arguments: Sequence[str], environment: Environment) -> int:
+    from pannier_sidecar.cli.move import move
+
+    return move("import", arguments, environment)
+
+
+def _import_layotto(arguments: Sequence[str], environment: Environment) -> int:
+    from pannier_sidecar.cli.import_layotto import import_layotto
+
+    return import_layotto(arguments)
+
+
+def _completion(arguments: Sequence[str], environment: Environment) -> int:
+    from pannier_sidecar.cli.completion import print_completion
+
+    return print_completion(arguments)
+
+
+def _help(arguments: Sequence[str], environment: Environment) -> int:
+    from pannier_sidecar.cli.help import show_help
+
+    topic = " ".join(word for word in arguments if word not in HELP_FLAGS)
+    return show_help(topic or ("help" if arguments else ""))
+
+
+def _version(arguments: Sequence[str], environment: Environment) -> int:
+    if any(word in HELP_FLAGS for word in arguments):
+        return _help(("version",), environment)
+    from pannier_sidecar import __version__
+
+    print(__version__)
+    return 0
+
+
+HELP_FLAGS: Final = ("--help", "-h", "-help")
+SHELLS: Final = ("bash", "zsh", "fish")
+
+VERBS: Final = (
+    Verb(
+        "run",
+        "run [FLAGS] [-- COMMAND ...]",
+        "on a laptop: serve, and start your app when the API answers",
+        _run,
+        flags=flags.SHOWN,
+    ),
+    Verb(
+        "serve",
+        "serve --app-id NAME [FLAGS]",
+        "in a pod or a compose file: serve; takes daprd's flags",
+        _serve,
+        flags=flags.SHOWN,
+        aliases=("daprd",),
+    ),
+    Verb(
+        "check",
+        "check [--output text|json] PATH ...",
+        "validate component files, all of them together",
+        _check,
+        """\
+Validates component files and folders, all of them together, and prints each problem as
+  file:line: error: field: what is wrong; what to write
+Exits with 0 if there is no error, else with 1.
+""",
+        flags.CHECK,
+    ),
+    Verb(
+        "copy",
+        "copy --from FILE[#NAME] --to FILE[#NAME] [--app-id NAME] [--overwrite] [--journal FILE]",
+        "copy an app's state from one store to another",
+        _copy,
+        """\
+Copies the keys of an app and of its actors, with the rest of their time to live, from the store that one component file
+describes to that of another, then compares the two. The app is that of --app-id, APP_ID, or 'app'.
+If interrupted, run it again: it continues where it ended. A key that has another value in the target is left unchanged
+and reported, unless an earlier run wrote that value; --overwrite replaces it. The journal of what was written is
+moved.db in your data folder. Exits with 0 when the target has everything, else with 1.
+""",
+        flags.COPY,
+    ),
+    Verb(
+        "export",
+        "export --from FILE[#NAME] [--app-id NAME] [--output FILE] [--overwrite]",
+        "write an app's state as lines of JSON",
+        _export,
+        """\
+Writes the keys of an app and of its actors as lines of JSON, to standard output or into a file:
+  {"key": "weapon", "value": {"name": "DeathStar"}, "ttlExpireTime": "2026-11-25T20:00:00Z"}
+  {"actorType": "cat", "actorId": "tom", "key": "photo", "base64": "/9j/"}
+JSON values are written byte for byte, others in base64. An existing file is replaced only with --overwrite.
+""",
+        flags.EXPORT,
+    ),
+    Verb(
+        "import",
+        "import --to FILE[#NAME] [--app-id NAME] [--overwrite] [--journal FILE] [LINES]",
+        "save such lines into a store",
+        _import,
+        """\
+Saves lines as `pannier export` writes them, from a file or from standard input, under the rules of `pannier copy`.
+A line that can't be read is reported by its number, and the others are saved. Exits with 0 when all are, else with 1.
+
+From Layotto's configuration: pannier help import layotto
+""",
+        flags.IMPORT,
+        arguments=("layotto",),
+    ),
+    Verb(
+        "import layotto",
+        "import layotto [--output DIR|-] CONFIG.json",
+        "turn Layotto's state stores into component files",
+        _import_layotto,
+        """\
+Writes a component file for each state store of Layotto's configuration, validates them as `pannier check` does, and
+prints what was left out and the next step. DIR is 'components' by default, - is standard output. An existing file is
+left unchanged. Exits with 0 if all of the state stores can be served, else with 1.
+""",
+        flags.IMPORT_LAYOTTO,
+    ),
+    Verb(
+        "completion",
+        "completion bash|zsh|fish",
+        "print a script that completes commands and flags in your shell",
+        _completion,
+        """\
+Prints a script that completes commands and flags. To load it in the current shell:
+  bash: source <(pannier completion bash)
+  zsh:  source <(pannier completion zsh)
+  fish: pannier completion fish | source
+For all shells to come, write that line into ~/.bashrc or, below compinit, into ~/.zshrc; for fish, write the script to
+~/.config/fish/completions/pannier.fish.
+""",
+        arguments=SHELLS,
+    ),
+    Verb(
+        "help",
+        "help [COMMAND]",
+        "describe a command and its flags, as pannier COMMAND --help does",
+        _help,
+        "Without a command, lists the commands.\n",
+        aliases=HELP_FLAGS,
+    ),
+    Verb(
+        "version",
+        "version",
+        "print the version",
+        _version,
+        "Prints the version.\n",
+        aliases=("--version", "-v"),
+    ),
+)
+
+
+def find(words: Sequence[str]) -> tuple[Verb, Sequence[str]] | None:
+    """Return the verb that the words begin with, the longest one, and the words behind it."""
+    for length in (2, 1):
+        name = " ".join(words[:length])
+        for verb in VERBS:
+            if len(words) >= length and name in (verb.name, *verb.aliases):
+                return verb, words[length:]
+    if words and words[0].endswith("/daprd"):  # the path in daprd's images, as pod specs and compose files have it
+        return find(("serve", *words[1:]))
+    return None
