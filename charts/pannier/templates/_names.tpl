@@ -131,7 +131,7 @@ true
 {{- .Values.webhooks.components.unservedTypes | default (ternary "Warn" "Refuse" (eq (include "pannier.sharesDefinition" .) "true")) }}
 {{- end -}}
 
-{{/* The rules that the operator needs in every namespace it looks after, each with its reason. */}}
+{{/* The rules that the operator needs in every namespace it handles, each with its reason. */}}
 {{- define "pannier.namespacedRules" -}}
 # To judge Components, and to find what each app should see.
 - apiGroups: [dapr.io]
@@ -151,13 +151,13 @@ true
 - apiGroups: [""]
   resources: [secrets]
   verbs: [get, list, watch, create, update, delete]
-# To know which apps run and which pods miss their sidecar; and to touch an annotation, so that the kubelet shows a pod
+# To know which apps run and which pods miss their sidecar; and to change an annotation, so that the kubelet shows a pod
 # its changed Secret at once.
 - apiGroups: [""]
   resources: [pods]
   verbs: [get, list, watch, patch]
 {{- if .Values.missedPods.evict }}
-# To have pods that miss their sidecar made anew (missedPods.evict).
+# To evict pods that miss their sidecar, which their owners create again (missedPods.evict).
 - apiGroups: [""]
   resources: [pods/eviction]
   verbs: [create]
@@ -166,7 +166,7 @@ true
 - apiGroups: [""]
   resources: [events]
   verbs: [create]
-# To find the Deployment or CronJob that a pod comes from: mistakes are told there, and a Job that was made by hand from a
+# To find the Deployment or CronJob that a pod comes from: mistakes are reported there, and a Job that was made by hand from a
 # CronJob keeps its app id.
 - apiGroups: [apps]
   resources: [replicasets]
