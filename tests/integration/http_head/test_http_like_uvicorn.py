@@ -39,8 +39,6 @@ SERVED = {
 """Answered, and the connection goes on."""
 
 SERVED_LAST = {
-    "RTSP": b"GET / RTSP/1.0\r\n\r\n",
-    "ICE": b"SOURCE / ICE/1.0\r\n\r\n",
     "a request after close": b"GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\nGET / HTTP/1.1\r\nHost: x\r\n\r\n",
     "an empty line after close": b"GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n\r\n",
     "HTTP/1.0": b"GET / HTTP/1.0\r\n\r\n",
@@ -124,6 +122,14 @@ OTHERWISE = {
         [200],
         400,
         "likewise",
+    ),
+    "RTSP": (b"GET / RTSP/1.0\r\n\r\n", [400], 200, "it is not HTTP"),
+    "ICE": (b"SOURCE / ICE/1.0\r\n\r\n", [400], 200, "it is not HTTP"),
+    "a length of 5,000 zeros": (
+        b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: " + b"0" * 5000 + b"\r\n\r\n",
+        [400],
+        200,
+        "a number so long is nobody's, and takes long to read",
     ),
     "no Host": (b"GET / HTTP/1.1\r\n\r\n", [400], 200, "RFC 9112, 3.2: it must be refused"),
     "two Hosts": (

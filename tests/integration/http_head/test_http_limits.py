@@ -51,6 +51,32 @@ async def test_a_body_that_says_it_is_too_large_is_refused_before_it_comes(small
     assert await wire.rest() == b""
 
 
+@pytest.mark.parametrize(
+    ("whole", "words"),
+    [
+        (b"GET /a RTSP/1.0\r\nCSeq: 1\r\n\r\n", "this port speaks HTTP/1.1, not RTSP/1.0"),
+        (b"OPTIONS /a RTSP/1.0\r\nCSeq: 1\r\nConnection: keep-alive\r\n\r\n", "not RTSP/1.0"),
+        (b"SOURCE /a ICE/1.0\r\nHost: x\r\n\r\n", "this port speaks HTTP/1.1, not ICE/1.0"),
+        (b"POST /a HTTP/1.1\r\nHost: x\r\nContent-Length: " + b"0" * 1500 + b"1\r\n\r\na", "has 1,501 digits"),
+    ],
+)
+async def test_other_protocols_and_endless_numbers_are_named(small: Serving, whole: bytes, words: str) -> None:
+    for first in (b"", get("/b")):
+        wire = await small.connect()
+        await wire.send(first + whole)
+        if first:
+            assert not (await wire.answer()).closes
+        refused(await wire.answer(), 400, "ERR_MALFORMED_REQUEST", words)
+        assert await wire.rest() == b""
+
+
+async def test_http_1_0_may_speak_of_other_protocols(small: Serving) -> None:
+    wire = await small.connect()
+    body = b"POST /a RTSP/1.0"
+    head = b"POST /a HTTP/1.0\r\nHost: x\r\nContent-Length: 00%d\r\n\r\n" % len(body)
+    assert "RTSP" not in (await wire.ask(head + body)).body.decode()
+
+
 async def test_a_client_that_sends_all_of_a_far_too_large_body_first_still_gets_the_refusal(small: Serving) -> None:
     """A server that closes while bytes still come in makes the client's network drop the answer unread."""
     for whole in (save(b"x" * 8 * MIB), CHUNKED + chunked(*[b"x" * 65536] * 128)):

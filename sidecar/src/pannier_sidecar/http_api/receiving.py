@@ -30,6 +30,8 @@ REFUSALS: Final = {
 SINGULAR: Final = frozenset({b"host", b"transfer-encoding"})
 """Headers that a request has once. llhttp sees to content-length."""
 OF_AN_OFFER: Final = frozenset({b"connection", b"upgrade", b"http2-settings"})
+_MAX_DIGITS: Final = 20
+"""Of a content-length."""
 _END_OF_HEADER: Final = b"\r\n\r\n"
 _AUTHORITY_ENDS: Final = re.compile(rb"[/?#\\]")
 
@@ -61,6 +63,8 @@ class Receiver(asyncio.Protocol):
         self._is_reading_paused = self._is_lingering = False
         self._in_message = self._in_header = self._is_torn = False
         self._chunk_size = 0
+        self._chunk: bytes | memoryview = b""
+        """What is being parsed."""
         self._doubled = b""
         """A header that came twice and may not."""
         self._url = b""
@@ -160,6 +164,7 @@ class Receiver(asyncio.Protocol):
 
     def _parse(self, data: bytes | memoryview) -> None:
         self._chunk_size = len(data)
+        self._chunk = data
         rest: bytes | memoryview = data
         while rest and not self._is_lingering:
             try:
@@ -174,6 +179,7 @@ class Receiver(asyncio.Protocol):
                 self._parser = httptools.HttpRequestParser(self)
             except httptools.HttpParserError as error:
                 self._refuse(400, f"this is no HTTP/1.1 request: {error}")
+        self._chunk = b""
         if self._is_lingering:  # what the parser holds of a header is not wanted
             self._parser = httptools.HttpRequestParser(self)
 
@@ -205,8 +211,10 @@ class Receiver(asyncio.Protocol):
             self._refuse(431, f"the request has over {HEADERS} headers; send fewer")
         if b"host" not in headers or self._doubled:
             self._check_singular()
-        if b"content-length" in headers and int(headers[b"content-length"]) > self._limits.body:
-            self._refuse_body()
+        if b"content-length" in headers and (
+            len(headers[b"content-length"]) > _MAX_DIGITS or int(headers[b"content-length"]) > self._limits.body
+        ):
+            self._refuse_length(headers[b"content-length"])
         elif b"upgrade" in headers and self._parser.should_upgrade() and _has_body(headers):
             self._offers_with_body = True
         elif b"expect" in headers and headers[b"expect"].lower() == b"100-continue":
@@ -254,8 +262,9 @@ class Receiver(asyncio.Protocol):
             not keep_alive or b"connection" in self._headers
         ):  # else it is HTTP/1.1 (RFC 9112, 9.3), and asking costs more
             version = parser.get_http_version()
-            if version != "1.1" and version != "1.0":
-                self._refuse(400, f"this port speaks HTTP/1.1, not HTTP/{version}")
+            protocol = self._protocol() if version == "1.0" else "HTTP"
+            if protocol != "HTTP" or (version != "1.1" and version != "1.0"):
+                self._refuse(400, f"this port speaks HTTP/1.1, not {protocol}/{version}")
                 return
             keep_alive = keep_alive and version == "1.1"
         body, self._body = bytes(self._body), b""
@@ -266,6 +275,12 @@ class Receiver(asyncio.Protocol):
         if method == b"CONNECT":  # what follows would be the tunnel's (RFC 9110, 9.3.6), however it is divided
             keep_alive = False
         self._take(Call(method, path, query, self._headers, body, keep_alive))
+
+    def _protocol(self) -> str:
+        """Return the protocol of a request: llhttp reads RTSP/1.0 and ICE/1.0 as well, and does not tell."""
+        line = b"%b %b " % (self._parser.get_method(), self._url)
+        version = bytes(self._chunk[: self._limits.header_section]).partition(line)[2]
+        return next((name for name in ("RTSP", "ICE") if version.startswith(name.encode() + b"/")), "HTTP")
 
     def _read_absolute_form(self) -> None:
         """Take path and host from a target that a client that thinks us a proxy sends with both (RFC 9112, 3.2.2)."""
@@ -320,6 +335,13 @@ class Receiver(asyncio.Protocol):
             self._refuse(400, f"the request has more than one {self._doubled.decode()} header; send one")
         elif self._parser.get_http_version() != "1.0":
             self._refuse(400, "the request has no host header, which HTTP/1.1 asks for; send one")
+
+    def _refuse_length(self, length: bytes) -> None:
+        if len(length) > _MAX_DIGITS:  # zeros, as llhttp takes no larger number; int() takes no more than 4,300 digits
+            digits = len(length)
+            self._refuse(400, f"the content-length has {digits:,} digits; write the number without zeros before it")
+        else:
+            self._refuse_body()
 
     def _refuse_body(self) -> None:
         limit = self._limits.body
