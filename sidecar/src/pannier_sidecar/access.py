@@ -2,8 +2,8 @@
 
 A page in a browser can send requests to any address that its machine reaches, the loopback ones included: it then names
 its origin. Or its site points its own name at the loopback address (DNS rebinding) and reads the answers: the request
-then names that site as its host. Both are refused. Clients other than browsers name no origin, and as host what they
-were told to call.
+then names that site as its host. Both are refused. Clients other than browsers name no origin, and as host
+the name in the URL they call.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ HOST_NOT_ALLOWED: Final = "ERR_HOST_NOT_ALLOWED"
 ORIGIN_NOT_ALLOWED: Final = "ERR_ORIGIN_NOT_ALLOWED"
 _LOOPBACK_NAMES: Final = frozenset({"localhost", "localhost.localdomain", "ip6-localhost", "ip6-loopback"})
 _LOOPBACK_SUFFIX: Final = ".localhost"
-"""RFC 6761, 6.3: nobody can own such a name."""
+"""RFC 6761, 6.3: no one can register such a name."""
 _PRIVATE_SUFFIXES: Final = (".internal", ".local", ".svc")
 """Names that public DNS cannot have: those of container runtimes, of a local network and of a cluster's services."""
 _HOST: Final = re.compile(r"(?:\[([0-9a-f:.]+)(?:%[a-z0-9_.~%-]+)?\]|([a-z0-9_.-]+))(?::[0-9]{0,5})?")
@@ -37,7 +37,7 @@ _MAX_SHOWN: Final = 100
 
 @dataclass(frozen=True, slots=True)
 class Refusal:
-    """Why a request is not answered: a word for programs, and one line that names the flag to pass."""
+    """Why a request is refused: a code for programs, and a message that names the flag to pass."""
 
     code: str
     message: str
@@ -63,7 +63,7 @@ class AccessControl:
     allowed_origins: Sequence[str] = ()
     """Such as `https://example.com`; one `*` in it stands for anything. `*` alone: any."""
     known_hosts: set[bytes | None] = field(default_factory=lambda: {None, b""}, init=False)
-    """Values of `Host` that passed. HTTP/1.0 needs none, and none harms nobody: a browser always sends one."""
+    """Values of `Host` that passed. HTTP/1.0 needs none, and that is safe: a browser always sends one."""
 
     def refusal(self, host: bytes | None, origin: bytes | None) -> Refusal | None:
         """Return why a request with these headers is refused; None where it may be answered."""
@@ -88,7 +88,7 @@ class AccessControl:
         return None
 
     def _way(self, setting: str, shown: str) -> str:
-        """Nobody passes flags to an injected sidecar: its pod says what they should be."""
+        """Return how to change a setting: flags of an injected sidecar come from annotations of its pod."""
         if self.pod_namespace:
             return f"annotate its pod with pannier.dev/{setting}: '{shown}'"
         return f"pass --{setting} {shown}"
@@ -107,12 +107,12 @@ class AccessControl:
         if any(host == each or (each.startswith(".") and host.endswith(each)) for each in self.allowed_hosts):
             return True
         if address is not None:
-            # The address of nowhere leads to this machine, and no site has it: some clients are told it for a port.
+            # 0.0.0.0 and :: reach this machine, and no site has them: some clients are configured with them.
             return self.is_exposed or is_loopback(address) or ip_address(address).is_unspecified
         return self.is_exposed and ("." not in host or host.endswith(_PRIVATE_SUFFIXES) or self._is_service(host))
 
     def _is_service(self, host: str) -> bool:
-        """Whether a host is `NAME.NAMESPACE` of the pod's own namespace, which no site's domain can be."""
+        """Say whether a host is `NAME.NAMESPACE` of the pod's own namespace, which no site's domain can be."""
         namespace = self.pod_namespace
         return host.endswith(f".{namespace}") and _TOP_LEVEL_DOMAIN.fullmatch(namespace) is None
 
@@ -126,7 +126,7 @@ class AccessControl:
 
 
 def is_loopback(address: str) -> bool:
-    """Whether an IP address reaches this machine only."""
+    """Say whether an IP address reaches this machine only."""
     found = ip_address(address.partition("%")[0])
     mapped = getattr(found, "ipv4_mapped", None)
     return (mapped or found).is_loopback

@@ -23,7 +23,7 @@ from pannier_sidecar.http_api.limits import Limits as HttpLimits
 from pannier_sidecar.http_api.messages import Answer
 from pannier_sidecar.http_api.profiles import PROFILES
 from pannier_sidecar.http_api.server import HttpServer
-from pannier_sidecar.listening import addresses_of, is_exposed, most_connections
+from pannier_sidecar.listening import addresses_of, is_exposed, max_connections
 from pannier_sidecar.loading.resolving import ResolutionContext
 from pannier_sidecar.loading.supervisor import StoreSupervisor
 from pannier_sidecar.observing.exposition import CONTENT_TYPE
@@ -79,7 +79,7 @@ class Sidecar:
         observer = self._metrics or Unobserved()
         context = ResolutionContext.of(settings)
         self.supervisor = StoreSupervisor(source, context, observer, poll_interval=settings.components.poll_interval)
-        self._budget = Budget(settings.limits.all_bodies, most_connections())
+        self._budget = Budget(settings.limits.all_bodies, max_connections())
         self._service = StateService(
             self.supervisor.directory,
             observer,

@@ -1,4 +1,4 @@
-"""The last connections of a listener: how to take those that are there already, and no others."""
+"""The last connections of a listening socket: accept those in its backlog, and no others."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ _DROP_SYN: Final = ((0x30, 0, 0, 13), (0x54, 0, 0, 0x12), (0x15, 0, 1, 0x02), (0
 
 
 def take_no_more(sockets: Iterable[socket.socket]) -> None:
-    """Let nobody connect any more, while those in the queue of the listener can still be accepted.
+    """Stop new connections, while those in the backlog of the socket can still be accepted.
 
-    Closing a listener resets the connections in its queue, which their clients believe to be open, and there is always
-    one on its way. So the system drops requests for a new one until the listener is closed: they are repeated then, and
-    refused. Where that is not to be had, nothing is changed.
+    Closing a listening socket resets the connections in its backlog, which their clients believe to be open, and there
+    may always be one more on its way. So the kernel drops SYNs until the socket is closed; clients repeat them, and are
+    refused then. Where the filter is not available, nothing is changed.
     """
     for listening in sockets:
         with suppress(OSError):

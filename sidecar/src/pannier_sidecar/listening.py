@@ -1,4 +1,4 @@
-"""Sockets, bound before anything else is begun, so that a port that is taken is one clear line and no half start."""
+"""Sockets, bound before anything else starts, so that a port in use is one clear message and not half a start."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ _FILES_OF_STORES: Final = 128
 
 
 def allow_many_files() -> None:
-    """Raise the limit of open files as far as it is needed and allowed, as programs in Go do: often it is 1,024."""
+    """Raise the soft limit of open files, often 1,024, to what is needed and allowed, as programs in Go do."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     wanted = _FILES_WANTED if hard == resource.RLIM_INFINITY else min(_FILES_WANTED, hard)
     if soft != resource.RLIM_INFINITY and soft < wanted:
@@ -42,14 +42,14 @@ def allow_many_files() -> None:
             resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
 
 
-def most_connections() -> int:
-    """Return how many connections can be open such that stores and components can open files too."""
+def max_connections() -> int:
+    """Return how many connections can be open while stores and components can still open files."""
     soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
     return sys.maxsize if soft == resource.RLIM_INFINITY else max(soft - _FILES_OF_STORES, soft // 2)
 
 
 class BindError(Exception):
-    """The sidecar cannot listen where it should; the text says where, why, and which flag to change."""
+    """The sidecar cannot listen on an address; the text says which, why, and which flag to change."""
 
 
 class Listeners(Struct):
@@ -86,18 +86,18 @@ class Listeners(Struct):
 
 
 def port_of(sockets: Sequence[socket.socket]) -> int | None:
-    """The port that all of them share; None where there is none."""
+    """Return the port that all of them share; None if there is none."""
     ports = [bound.getsockname()[1] for bound in sockets if bound.family != socket.AF_UNIX]
     return ports[0] if ports else None
 
 
 def is_exposed(sockets: Iterable[socket.socket]) -> bool:
-    """Whether any of them can be reached from other machines, or other pods."""
+    """Say whether any of them can be reached from other machines, or other pods."""
     return any(bound.family != socket.AF_UNIX and not is_loopback(bound.getsockname()[0]) for bound in sockets)
 
 
 def addresses_of(sockets: Iterable[socket.socket]) -> str:
-    """Where they listen, as text."""
+    """Return the addresses they listen on, as text."""
     return ", ".join(_shown(bound) for bound in sockets)
 
 
@@ -126,7 +126,7 @@ def bind(settings: Settings) -> Listeners:
 
 
 def _bind_grpc(listen: ListenSettings) -> list[socket.socket]:
-    """Bind the gRPC port; where nobody asked for one, another sidecar on the machine may have the usual one already."""
+    """Bind the gRPC port. Without a flag it is the usual one, or any free port if another sidecar uses that already."""
     if listen.grpc_port is not None:
         return bind_port(listen.grpc_port, listen.addresses, "--grpc-port")
     try:
@@ -202,10 +202,10 @@ def _why(error: OSError, port: int, address: str, flag: str) -> str:
 
 
 def _bind_unix(path: Path, *, is_shared: bool) -> socket.socket:
-    """Bind a Unix socket, taking the place of one that nobody serves any more.
+    """Bind a Unix socket; replace one whose server is gone.
 
-    `is_shared`: everybody who sees the folder may connect. In a pod the app runs as another user than the sidecar, and
-    the volume says which containers see it.
+    `is_shared`: every user who can see the folder may connect. In a pod the app runs as another user than the sidecar,
+    and the volume says which containers see it.
     """
     if len(os.fsencode(path)) > _MAX_SOCKET_PATH:
         raise BindError(f"the path of the socket {path} is too long; pass a shorter --unix-domain-socket")
@@ -225,7 +225,7 @@ def _bind_unix(path: Path, *, is_shared: bool) -> socket.socket:
 
 
 def _bind_for_owner(bound: socket.socket, path: Path) -> None:
-    """Make the socket such that nobody else may connect, from its first moment on and whatever the umask is."""
+    """Bind the socket with mode 0600 from its first moment on, whatever the umask is."""
     before = os.umask(0o177)
     try:
         bound.bind(str(path))

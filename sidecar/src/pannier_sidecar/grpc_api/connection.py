@@ -29,12 +29,12 @@ if TYPE_CHECKING:
 
 GRPC: Final = b"application/grpc"
 SHARES: Final = 8
-"""Part of the budget that one connection's answers may have before its further calls wait."""
+"""Fraction of the budget (1/8) that one connection's answers may use before its further calls wait."""
 UNPACKED: Final = 4
-"""Large messages that were compressed and are being answered."""
+"""Maximum of large compressed messages that are answered at the same time, on all connections."""
 SMALL_MESSAGE: Final = 64 * 1024
 FAIR_GUESS: Final = range(16)
-"""Bytes that an answer may be smaller than was expected, without a lesson in it."""
+"""Bytes by which an answer may be smaller than expected without changing the estimate."""
 FEW_FIELDS: Final = 32
 FIELD: Final = 150
 """Bytes that each field of longer headers is counted for."""
@@ -47,11 +47,12 @@ class Method:
     """How the calls of one method are answered."""
 
     answer: Callable[[bytes, Headers], Awaitable[bytes]]
-    """From a message and the call's headers to a message. Raises Failure for a status other than OK."""
+    """From a message and the call's headers to a message. Raises StatusError for a status other than OK."""
     is_streaming: bool = False
     """Each message of the client is answered as it comes; else there is exactly one."""
     poll_interval: float | None = None
-    """Seconds until it is answered anew, if the answer is another one then; and so on until the client gives it up."""
+    """For server streaming by polling: seconds between two calls of `answer`. Each answer that differs from the last
+    one is sent, until the client cancels the call."""
 
     is_unary: bool = field(init=False)
     """It has one answer, after which the call ends."""
@@ -65,14 +66,14 @@ class GrpcListener(Listener["GrpcConnection"]):
     """What all connections of a listener share."""
 
     find: Callable[[bytes, Headers], Method]
-    """From a path and the call's headers to its method. Raises Failure."""
+    """From a path and the call's headers to its method. Raises StatusError."""
     limits: Limits = field(default_factory=Limits)
     pace: Pace = field(default_factory=Pace)
     unpacking: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(UNPACKED), init=False)
     expected: int = field(default=32 * 1024, init=False)
     """Bytes that the next answer may have: it grows with large ones at once, and falls slowly."""
     at_once: int = field(default=0, init=False)
-    """Calls that one connection may have in the making, if the client takes their answers."""
+    """Calls that one connection may have in progress, if the client reads their answers."""
 
     def __post_init__(self) -> None:
         self.learn(0)
@@ -83,7 +84,7 @@ class GrpcListener(Listener["GrpcConnection"]):
         return self.budget.limit // SHARES
 
     def learn(self, size: int) -> None:
-        """Take note of the size of an answer."""
+        """Update the estimate by the size of an answer."""
         self.expected = size if size > self.expected else self.expected - (self.expected - size >> 4)
         self.at_once = max(1, self.share // self.expected)
 
@@ -101,7 +102,7 @@ class Call(Stream):
         self.held = 0
         """Bytes that are counted for its request, until it ends."""
         self.waits = False
-        """It is whole, and is begun when the client has taken other answers."""
+        """The request is whole, and waits in the gate until the client has read other answers."""
         self.task: asyncio.Task[None] | None = None
         self.timer: asyncio.TimerHandle | None = None
         """Of the call's deadline."""
@@ -117,9 +118,9 @@ class GrpcConnection(Http2Connection[Call]):
         """Calls that are being answered."""
         self._unpacking = asyncio.Lock()
         self._is_penalized = False
-        """It had to give up an answer: no call is begun before the next second, or each would cost us another one."""
+        """An answer was dropped: no call begins before the next sweep, or each might cost another answer."""
         self._gate: deque[asyncio.Future[None]] = deque()
-        """Calls that wait until the client has taken other answers."""
+        """Calls that wait until the client has read other answers."""
 
     # --- requests -------------------------------------------------------------------------------------------------
 
@@ -237,14 +238,14 @@ class GrpcConnection(Http2Connection[Call]):
             self._take_arrived(call)
 
     def _is_full(self) -> bool:
-        """Say whether answers that the client has not taken, and those in the making, are as many as it may have."""
+        """Say whether unread answers, and those expected of calls in progress, fill the connection's share."""
         if self._is_penalized:
             return True
         waiting, begun, share = self._sender.untaken, self._begun, self._listener.share
         return waiting > share or (begun > 0 and waiting + (begun + 1) * self._listener.expected > share)
 
     async def _wait_for_room(self, call: Call) -> None:
-        """Return when the client has taken enough of the answers before this one."""
+        """Wait until the client has read enough of the answers before this one."""
         is_first = not self._gate
         while not is_first or self._is_full():
             call.waits, is_first = True, True
@@ -256,7 +257,7 @@ class GrpcConnection(Http2Connection[Call]):
             self._loop.call_soon(self._open_gate)
 
     def _open_gate(self) -> None:
-        """Let the next call begin, if there is room for it."""
+        """Start the next waiting call, if there is room for it."""
         while self._gate and (self._gate[0].done() or not self._is_full()):
             opened = self._gate.popleft()
             if not opened.done():  # else its call was given up
@@ -264,7 +265,9 @@ class GrpcConnection(Http2Connection[Call]):
                 break
 
     async def _answer_compressed(self, call: Call, message: bytes) -> bytes:
-        """Answer a call whose message has to be unpacked: few at a time, for a small one may become a large one."""
+        """Answer a call with a compressed message: few at a time, because a small message may decompress to a large
+        one.
+        """
         async with self._unpacking, self._listener.unpacking:
             unpacked = await self._unpacked(call, message)
             if len(unpacked) > SMALL_MESSAGE:
@@ -278,7 +281,7 @@ class GrpcConnection(Http2Connection[Call]):
         return unpacked
 
     async def _poll(self, call: Call, pause: float, message: bytes, last: bytes) -> None:
-        """Answer whenever the answer is another one, until the client gives the call up."""
+        """Send the answer whenever it has changed, until the client cancels the call."""
         while self._streams.get(call.id) is call:
             await asyncio.sleep(pause)
             answer = await call.method.answer(message, call.headers)
@@ -307,7 +310,7 @@ class GrpcConnection(Http2Connection[Call]):
         self._close(call)
 
     async def _refuse_http(self, call: Call) -> None:
-        """Answer a request that is no gRPC call, in its turn."""
+        """Answer a request that is not a gRPC call with HTTP 415."""
         block = literal(b":status", b"415") + literal(b"content-type", b"text/plain")
         self._sender.write(frames.frame(frames.HEADERS, frames.END_HEADERS, call.id, block))
         call.has_begun = True

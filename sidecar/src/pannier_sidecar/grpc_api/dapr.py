@@ -137,7 +137,7 @@ def methods(
 ) -> Mapping[str, Method]:
     """Return the methods of the service by name. With `is_exact` they answer as Dapr 1.18 does, to the letter.
 
-    `on_error` is told of each error that a call is answered with.
+    `on_error` is called with each error that a call is answered with.
     """
     state = StateMethods(service, Encoding(), has_default=not is_exact)
     sidecar = SidecarMethods(service, runtime)

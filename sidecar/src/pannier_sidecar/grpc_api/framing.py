@@ -11,12 +11,12 @@ from typing import Final
 from .status import Code, StatusError
 
 PREFIX_SIZE: Final = 5
-"""Bytes before each message: compressed or not, and its length."""
+"""Bytes before each message: the compressed flag (1) and the length (4)."""
 _UNITS: Final = {"H": 3600.0, "M": 60.0, "S": 1.0, "m": 1e-3, "u": 1e-6, "n": 1e-9}
 
 
 def framed(message: bytes) -> bytes:
-    """Return a message with its head."""
+    """Return a message with its length prefix."""
     return b"\0" + len(message).to_bytes(4, "big") + message
 
 
@@ -27,7 +27,7 @@ def first_end(received: bytearray) -> int | None:
 
 
 def inflated(message: bytes, encoding: bytes, limit: int) -> bytes:
-    """Return what a compressed message holds, of at most `limit` bytes. Raises Failure."""
+    """Return what a compressed message holds, of at most `limit` bytes. Raises StatusError."""
     if encoding != b"gzip":
         shown = encoding.decode("latin-1")
         raise StatusError(Code.UNIMPLEMENTED, f"grpc-encoding {shown!r} is not served; use gzip or identity")
@@ -50,7 +50,7 @@ def too_large(limit: int) -> StatusError:
 
 
 def parse_timeout(timeout: bytes) -> float:
-    """Return the seconds of a `grpc-timeout`. Raises Failure."""
+    """Return the seconds of a `grpc-timeout`. Raises StatusError."""
     text = timeout.decode("latin-1")
     if not 2 <= len(text) <= 9 or text[-1] not in _UNITS or not text[:-1].isdecimal():
         raise StatusError(Code.INTERNAL, f"grpc-timeout is {text!r}; write up to 8 digits and one of H, M, S, m, u, n")

@@ -19,11 +19,13 @@ SERVICE = "grpc.health.v1.Health"
 SERVING, NOT_SERVING, SERVICE_UNKNOWN = 1, 2, 3
 NOT_FOUND = 5
 PAUSE_S = 1.0
-"""Between two looks for those who watch."""
+"""Seconds between two checks for a Watch call."""
 
 
 def methods(runtime: Runtime, services: Collection[str]) -> Mapping[str, Method]:
-    """Return the methods; `services` are those whose health can be asked for beside that of the whole."""
+    """Return the methods; `services` are those with a health of their own beside that of the sidecar (the empty
+    name).
+    """
 
     def status(message: bytes) -> int:
         try:

@@ -1,7 +1,7 @@
 """One HTTP/2 connection as a server has it (RFC 9113, cited by section), from its preface to its end.
 
 `Receiver` reads what comes in, `Sender` writes what goes out; here a connection is opened, kept alive, bounded in time,
-drained and closed. What a request means is left to who derives from `Http2Connection`.
+drained and closed. Subclasses of `Http2Connection` say what a request means.
 """
 
 from __future__ import annotations
@@ -36,17 +36,17 @@ class Http2Connection(Receiver[AnyStream]):
         self._closes_since: float | None = None
         """Since when the connection is being closed, and the client does not take what is left."""
 
-    # --- for who derives from it ----------------------------------------------------------------------------------
+    # --- for subclasses -------------------------------------------------------------------------------------------
 
     def _sweep_stream(self, stream: AnyStream) -> None:
         """End a stream that has been in one state for too long."""
         raise NotImplementedError
 
     def _stop(self, stream: AnyStream) -> None:
-        """End a stream that would keep a draining connection open for ever."""
+        """End a stream that would never end by itself, because the connection is draining."""
         raise NotImplementedError
 
-    # --- the transport speaks -------------------------------------------------------------------------------------
+    # --- called by the transport ----------------------------------------------------------------------------------
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = transport  # type: ignore[assignment]  # uvloop's transports do not derive from asyncio's
@@ -77,14 +77,14 @@ class Http2Connection(Receiver[AnyStream]):
         self._shared.lost(self)
 
     def pause_writing(self) -> None:
-        """Read no more either: whoever takes no answers shall not make us hold more of them."""
+        """Pause reading too: a client that does not read its answers must not add to them."""
         self._sender.stalled_since = self._shared.now
-        self._sender.look()
+        self._sender.count_unread()
         self._transport.pause_reading()
 
     def resume_writing(self) -> None:
         self._sender.stalled_since = None
-        self._sender.look()
+        self._sender.count_unread()
         self._transport.resume_reading()
         self._sender.go_on()
 
@@ -103,7 +103,7 @@ class Http2Connection(Receiver[AnyStream]):
         """End what has been in one state for too long. Called once a second."""
         self._idle_frames = self._resets = 0
         now, limits = self._shared.now, self._limits
-        self._sender.look()
+        self._sender.count_unread()
         stalled = self._sender.stalled_since
         if self._transport.is_closing():  # by us, or because the client has closed its side
             self._closes_since = now if self._closes_since is None else self._closes_since
@@ -123,7 +123,7 @@ class Http2Connection(Receiver[AnyStream]):
                 self._sweep_stream(stream)
 
     def _sweep_silence(self, silence: float) -> None:
-        """Find out about clients that vanished without a word."""
+        """Send a keepalive PING on a silent connection, and close it if that is not answered."""
         limits = self._limits
         if silence <= limits.silence or self._sender.stalled_since is not None:
             self._is_ping_outstanding = False
@@ -153,7 +153,7 @@ class Http2Connection(Receiver[AnyStream]):
         return unread + torn + sum(size * age for size, age, _ in self._waiting(now))
 
     def give_up(self, excess: int) -> None:
-        """Let go of the streams that wait for the client, the heaviest first; of the connection if they are small."""
+        """End streams that wait for the client, the heaviest first, and the connection if that frees too little."""
         for size, _, stream in sorted(self._waiting(monotonic()), key=lambda one: one[0] * one[1], reverse=True):
             if excess <= 0:
                 return
@@ -178,7 +178,8 @@ class Http2Connection(Receiver[AnyStream]):
     def drain(self) -> None:
         """Take no more calls, and close the connection when those in flight have ended.
 
-        Calls that are under way when the client reads of it are still taken (6.8): it answers a PING behind that.
+        Calls that the client sends before it has read the first GOAWAY are still taken (RFC 9113, 6.8). The ACK of the
+        PING behind it shows that it has.
         """
         if self._is_closing:
             return
@@ -187,7 +188,9 @@ class Http2Connection(Receiver[AnyStream]):
         self._sender.write(frames.goaway(MAX_WINDOW, ErrorCode.NO_ERROR, "the sidecar is stopping") + ping)
 
     def _refuse_more(self) -> None:
-        """Name the last call that was taken, and end when all have."""
+        """Send the second GOAWAY, with the last stream that is answered, and close the connection when all have
+        ended.
+        """
         self._drains_since = None
         self._is_draining = True
         self._sender.write(frames.goaway(self._last_id, ErrorCode.NO_ERROR, "the sidecar is stopping"))

@@ -48,7 +48,7 @@ async def _say_hello(request: messages.SayHelloRequest) -> Struct:
 
 
 def layotto_error(error: StateError) -> StatusError:
-    """Return the failure as Layotto words it: its tests compare whole texts, so there is no advice in them."""
+    """Return an error with the text of Layotto's own: its tests compare whole texts, so there is no advice in them."""
     if isinstance(error, IllegalKeyError) and error.violation is not None:
         return StatusError(Code.UNKNOWN, error.violation[1])
     return StatusError(error.grpc_code, _text(error))

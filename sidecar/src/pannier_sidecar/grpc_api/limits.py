@@ -23,14 +23,14 @@ class Limits:
     receiving: float = 30.0
     """From the first byte of a request to its last."""
     stalled: float = 30.0
-    """A client that does not take what is written, or leaves an answer's window closed."""
+    """For a client that does not read what is written, or opens no window for an answer."""
     draining: float = 2.0
     """At the end, for a client to answer the PING that shows which calls it has begun."""
     lingering: float = 1.0
     """For a client to close a connection of which we have closed our side."""
     preface: float = 10.0
-    """For a new connection to say that it speaks HTTP/2."""
+    """For the preface and SETTINGS of a new connection."""
     silence: float = 120.0
-    """After which a client is asked by PING whether it is still there."""
+    """After which a keepalive PING is sent."""
     pong: float = 20.0
-    """For the answer to that."""
+    """For the ACK of the keepalive PING."""

@@ -81,7 +81,7 @@ class Receiver(asyncio.Protocol, Generic[AnyStream]):
         self._drains_since: float | None = None
         """When the first GOAWAY of a graceful end was sent, until the second one (6.8)."""
 
-    # --- for who derives from it ----------------------------------------------------------------------------------
+    # --- for subclasses -------------------------------------------------------------------------------------------
 
     def _begin(self, stream_id: int, headers: Headers, *, has_body: bool) -> None:
         """Enter a stream into `_streams`; without a body, `_end_request` is due."""
@@ -92,7 +92,7 @@ class Receiver(asyncio.Protocol, Generic[AnyStream]):
         raise NotImplementedError
 
     def _take_arrived(self, stream: AnyStream) -> None:
-        """Look at what has arrived; `stream.is_ended` says whether that is all."""
+        """Process what has arrived; `stream.is_ended` says whether that is all."""
         raise NotImplementedError
 
     def _end(self, code: ErrorCode, why: str) -> None:
@@ -329,7 +329,7 @@ class Receiver(asyncio.Protocol, Generic[AnyStream]):
             self._go_on_with(stream)
 
     def _stream_of(self, stream_id: int) -> AnyStream | None:
-        """Return the stream of a frame, None where we gave it up and the client can't know yet."""
+        """Return the stream of a frame; None: we have reset it, and the client may not know yet (5.4.2)."""
         stream = self._streams.get(stream_id)
         if stream is not None or stream_id in self._given_up:
             return stream
@@ -362,7 +362,7 @@ class Receiver(asyncio.Protocol, Generic[AnyStream]):
     # --- ends of streams -----------------------------------------------------------------------------------------
 
     def _close(self, stream: AnyStream) -> None:
-        """Let go of a stream whose last frame from us is written."""
+        """Close a stream whose last frame from us is written."""
         if not stream.is_ended:  # what it still sends is not wanted (8.1)
             self._sender.write(frames.rst_stream(stream.id, ErrorCode.NO_ERROR))
             self._given_up.append(stream.id)

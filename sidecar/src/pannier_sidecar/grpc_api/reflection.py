@@ -30,7 +30,7 @@ NOT_FOUND: Final = 5
 
 
 def methods(services: Collection[str]) -> Mapping[str, Method]:
-    """Return the methods; `services` are what is told of beside reflection itself."""
+    """Return the methods; `services` are listed beside reflection itself."""
     listed = ListServiceResponse([ServiceResponse(name) for name in sorted((*services, *SERVICES))])
 
     async def info(message: bytes, headers: Headers) -> bytes:

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from ..serving import Listener
     from .stream import Stream
 
-MOST_QUEUED: Final = 256 * 1024
+MAX_QUEUED: Final = 256 * 1024
 """Bytes of DATA, among those that had to wait, that one turn of the loop writes."""
 FRAGMENT: Final = 1024
 """Bytes of the connection's window that are not used for a part of an answer: a client that opens it by what it takes
@@ -47,7 +47,7 @@ class Sender:
     )
 
     def __init__(self, transport: asyncio.Transport, shared: Listener[Any], finished: Callable[[Any], None]):
-        """`finished` is told of each stream of which all is written at last, its trailers too."""
+        """`finished` is called with each stream whose last bytes, trailers included, were written after waiting."""
         self._transport = transport
         self._clock = shared
         self._budget = shared.budget
@@ -57,20 +57,20 @@ class Sender:
         """Bytes of DATA that the client takes, over all streams."""
         self.frame_size = frames.MAX_FRAME
         self.stalled_since: float | None = None
-        """Since when the client does not take what is written."""
+        """When the transport's buffer became full."""
         self.progressed = shared.now
         """When DATA that had to wait last went out."""
         self.untaken = 0
         """Bytes of DATA that wait on all streams."""
         self.unread = 0
-        """Bytes that are written and that the client does not take."""
+        """Bytes that are written and still in the transport's buffer."""
         self._ready: dict[int, Stream] = {}
-        """Streams whose own windows would let DATA through."""
+        """Streams with DATA to send whose own windows are open."""
         self._outgoing: list[bytes] = []
         self._queued = 0
-        """Bytes of DATA in there that had to wait."""
+        """Bytes of DATA in `_outgoing` that had to wait."""
         self._postponed: list[bytes] = []
-        """What may wait for others, but no longer than until `_postponing`."""
+        """Frames to be written with the next others, or when `_postponing` fires."""
         self._postponing: asyncio.TimerHandle | None = None
 
     def write(self, data: bytes) -> None:
@@ -120,7 +120,7 @@ class Sender:
 
     def send_waiting(self, stream: Stream) -> bool:
         """Send what waits, as far as the windows allow. Return whether all is written, the trailers too."""
-        while stream.to_send and self.stalled_since is None and self._queued < MOST_QUEUED:
+        while stream.to_send and self.stalled_since is None and self._queued < MAX_QUEUED:
             size = min(len(stream.to_send), self.window, stream.window, self.frame_size)
             if size <= 0 or (size == self.window < FRAGMENT and size < len(stream.to_send)):
                 break
@@ -146,7 +146,7 @@ class Sender:
             before = self.window
             if self.send_waiting(stream):
                 self._finished(stream)
-            if self.window in (0, before) or self._queued >= MOST_QUEUED:
+            if self.window in (0, before) or self._queued >= MAX_QUEUED:
                 break
 
     def drop(self, stream: Stream) -> None:
@@ -155,8 +155,8 @@ class Sender:
         stream.to_send = NOTHING
         self._ready.pop(stream.id, None)
 
-    def look(self) -> None:
-        """Count what the client does not take of what is written."""
+    def count_unread(self) -> None:
+        """Count what is written and not yet taken by the client."""
         unread = self._transport.get_write_buffer_size()
         if unread != self.unread:
             self._budget.held += unread - self.unread

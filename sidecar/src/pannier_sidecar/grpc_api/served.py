@@ -26,7 +26,7 @@ def serve(
 ) -> Services:
     """Return Dapr's service (with `is_exact` to the letter of Dapr 1.18), Layotto's, health, and reflection.
 
-    `on_error` is told of each error that a call of Dapr's service is answered with.
+    `on_error` is called with each error that a call of Dapr's service is answered with.
     """
     named = {
         dapr.SERVICE: dapr.methods(service, runtime, on_error, is_exact=is_exact),

@@ -40,7 +40,7 @@ class Services:
         self._token = token.encode() if token else None
 
     def find(self, path: bytes, headers: Headers) -> Method:
-        """Return the method of a path. Raises Failure: UNIMPLEMENTED naming it, or UNAUTHENTICATED."""
+        """Return the method of a path. Raises StatusError: UNIMPLEMENTED naming it, or UNAUTHENTICATED."""
         if self._token is not None:
             self._check_token(headers.get(b"dapr-api-token"))
         method = self._methods.get(path)

@@ -56,12 +56,12 @@ _PLAIN = "".join(chr(code) for code in range(0x20, 0x7F) if chr(code) != "%")
 
 
 def failure(error: StateError) -> StatusError:
-    """Return the failure that tells of a state error and what to do, with the details that Dapr 1.18 gives it."""
+    """Return the status of a state error, with advice in the message and the details of Dapr 1.18."""
     return _failure(error.grpc_code, str(error), _details(error, error.reason or error.code))
 
 
 def failure_in_daprs_words(error: StateError) -> StatusError:
-    """Return the failure as Dapr 1.18 words it; what to do is in a detail, where it has some."""
+    """Return the status with the message of Dapr 1.18; advice is in a detail, if the error has any."""
     code = error.grpc_code if error.dapr_grpc_code is None else error.dapr_grpc_code
     message = error.message if error.dapr_message is None else error.dapr_message
     reason = error.dapr_reason or error.reason or error.dapr_code or error.code

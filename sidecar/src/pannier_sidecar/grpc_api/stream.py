@@ -1,4 +1,4 @@
-"""One stream of a connection (RFC 9113, 5), as far as HTTP/2 is concerned."""
+"""One stream of a connection (RFC 9113, 5), without what gRPC adds."""
 
 from __future__ import annotations
 

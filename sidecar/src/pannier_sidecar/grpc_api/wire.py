@@ -22,7 +22,7 @@ AnyMessage = TypeVar("AnyMessage", bound=Struct)
 
 
 class MalformedMessageError(ValueError):
-    """Bytes that are no message of the kind that is due."""
+    """Bytes that do not decode as the expected message."""
 
 
 class Field:
@@ -115,7 +115,7 @@ def end_of_part(data: bytes, at: int, fields: int) -> int:
             tag, size, at = _read_field_header(data, at)
             at += size
     except (IndexError, MalformedMessageError):
-        return end  # it is malformed, as who decodes it will say
+        return end  # it is malformed, which decoding reports
     return min(at, end)
 
 
@@ -132,7 +132,7 @@ def count_fields(kind: type[Struct], data: bytes, most: int) -> int:
                 count += count_fields(field.inner, data[at : at + size], most - count)
             at += size
     except (IndexError, MalformedMessageError, RecursionError):
-        pass  # it is malformed, as who decodes it will say
+        pass  # it is malformed, which decoding reports
     return count
 
 

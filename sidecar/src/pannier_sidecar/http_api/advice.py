@@ -25,7 +25,7 @@ def on_path(method: bytes, path: bytes) -> str:
 
 
 def on_if_match(etag: str) -> str:
-    """Return what to say of a mismatch where the header holds an ETag as RFC 9110 writes it; else nothing."""
+    """Return advice on a mismatch if the header has an ETag in the quotes of RFC 9110 (8.8.3); else nothing."""
     bare = etag.removeprefix("W/")
     if len(bare) < 2 or not (bare.startswith('"') and bare.endswith('"')):
         return ""

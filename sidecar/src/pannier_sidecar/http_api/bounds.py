@@ -31,11 +31,11 @@ class BodyDecoder:
     Beside what msgspec raises it raises TooManyItemsError, and MalformedRequestError for metadata.
     """
 
-    def __init__(self, kind: Callable[[Kinds], Any], most: int):
-        """`kind` makes the type of the body from the kinds of what is in it; of its items there are `most`."""
-        self._most = most
-        self._left = most
-        self._at_once = min(LARGE, most * SHORTEST_ITEM)
+    def __init__(self, kind: Callable[[Kinds], Any], max_items: int):
+        """`kind` makes the type of the body from the kinds of what is in it; it has at most `max_items` items."""
+        self._max_items = max_items
+        self._left = max_items
+        self._at_once = min(LARGE, max_items * SHORTEST_ITEM)
         self._small = msgspec.json.Decoder(kind(Kinds()))
         self._large = msgspec.json.Decoder(kind(LargeKinds()))
         self._counting = msgspec.json.Decoder(kind(CountedKinds(self._count)))
@@ -43,8 +43,8 @@ class BodyDecoder:
     def decode(self, body: bytes) -> Any:
         if len(body) <= self._at_once:
             return self._small.decode(body)
-        if may_have_over(body, self._most):
-            self._left = self._most
+        if may_have_over(body, self._max_items):
+            self._left = self._max_items
             sent = self._counting.decode(body)
         else:
             sent = self._large.decode(body)
@@ -54,25 +54,28 @@ class BodyDecoder:
     def _count(self) -> None:
         self._left -= 1
         if self._left < 0:
-            raise TooManyItemsError(self._most)
+            raise TooManyItemsError(self._max_items)
 
 
 class KeysDecoder:
     """Reads the body of a bulk get, like BodyDecoder."""
 
-    def __init__(self, kind: Any, most: int):
-        self._most = most
+    def __init__(self, kind: Any, max_items: int):
+        self._max_items = max_items
         self._small = msgspec.json.Decoder(kind)
         self._large = msgspec.json.Decoder(LargeKinds().measured(kind))
 
     def decode(self, body: bytes) -> Any:
-        most = self._most
-        if len(body) > most * SHORTEST_KEY and body.count(b'"') - body.count(b'\\"') > 2 * most + MAX_METADATA:
-            raise TooManyItemsError(most)
+        max_items = self._max_items
+        if (
+            len(body) > max_items * SHORTEST_KEY
+            and body.count(b'"') - body.count(b'\\"') > 2 * max_items + MAX_METADATA
+        ):
+            raise TooManyItemsError(max_items)
         sent = (self._small if len(body) <= LARGE else self._large).decode(body)
         _read_metadata(sent, "")
-        if len(sent.keys or ()) > most:
-            raise TooManyItemsError(most)
+        if len(sent.keys or ()) > max_items:
+            raise TooManyItemsError(max_items)
         return sent
 
 
@@ -129,12 +132,12 @@ def likely_keys(body: bytes) -> int:
     return body.count(b'"') // 2
 
 
-def may_have_over(body: bytes, most: int) -> bool:
+def may_have_over(body: bytes, maximum: int) -> bool:
     """Say whether a body may have more items: each has a brace, and takes some bytes."""
     found = at = 0
-    while found <= most:
+    while found <= maximum:
         at = body.find(b"{", at)
-        if at < 0 or found + (len(body) - at) // SHORTEST_ITEM < most:
+        if at < 0 or found + (len(body) - at) // SHORTEST_ITEM < maximum:
             return False
         found += body.count(b"{", at, at + BLOCK)
         at += BLOCK

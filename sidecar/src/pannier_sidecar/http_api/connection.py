@@ -1,8 +1,8 @@
 """One connection of a client: HTTP/1.1 on an asyncio transport, answered without a framework.
 
-A request is received whole, answered, and only then the next one of the connection is begun, so answers keep their
-order (RFC 9112, 9.3.2). What a client can make us hold is bounded: heads, bodies, bodies of all connections together,
-pipelined requests (reading pauses), and the time all of it may take (`Lane.sweep`).
+The next request of a connection is begun only after the one before it is answered, so answers keep their order
+(RFC 9112, 9.3.2). What a client can make us hold is bounded: header sections, bodies, bodies of all connections
+together, pipelined requests (reading pauses), and the time for each step (`HttpConnection.sweep`).
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
 COPIED: Final = 64 * 1024
-"""Bytes of a body that are copied behind the answer's head, so that both are one write."""
+"""Bytes of a body up to which it is copied behind the header section, so that both are one write."""
 DEFECT: Final = refusal(500, "ERROR", "a defect of the sidecar; its log tells more")
 DEFECT.closes = True
 
@@ -53,15 +53,15 @@ class HttpConnection(Receiver):
         self._arrival = 0
         self._opened_at = 0.0
         self._more: asyncio.Future[None] | None = self._loop.create_future()
-        """What the answering task waits for; None: it is at work."""
+        """Wakes the task that answers; None: that is at work."""
         self._drained: asyncio.Event | None = None
         self._unread = 0
-        """Bytes of answers that the client has not taken."""
+        """Bytes of answers that the client has not read."""
         self._taking: tuple[float, int] = (listener.now, 0)
-        """Since when the client takes the current answer, and how many bytes it had to take then."""
+        """When the client began to fall behind with the current answer, and how many bytes were unread then."""
         self._has_eof = False
 
-    # --- the transport speaks -------------------------------------------------------------------------------------
+    # --- called by the transport ----------------------------------------------------------------------------------
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = transport  # type: ignore[assignment]  # uvloop's transports do not derive from asyncio's
@@ -108,7 +108,7 @@ class HttpConnection(Receiver):
         self._count_unread(0)
 
     def _count_unread(self, size: int) -> None:
-        """Count what the client has not taken among the bytes that all clients make us hold."""
+        """Count what the client has not read in the budget of all clients."""
         more, self._unread = size - self._unread, size
         budget = self._listener.budget
         budget.held += more
@@ -205,7 +205,7 @@ class HttpConnection(Receiver):
                 transport.close()
 
     def _go_on(self) -> None:
-        """Take what comes next, or close where there is no more."""
+        """Read the next request, or close the connection if there will be none."""
         if self._transport.is_closing():
             return
         if self._is_reading_paused:
@@ -281,7 +281,7 @@ class HttpConnection(Receiver):
         return len(self._body) + self._header_held + self._unparsed_held + self._queued + bodies
 
     def give_up(self, excess: int) -> None:
-        """Let go of what waits for the client: its unfinished request, those behind the current one, or the answer."""
+        """Drop what waits for the client: an unfinished request, requests behind the current one, or the answer."""
         if self._unread:
             self._count_unread(0)
             self._transport.abort()
@@ -291,16 +291,16 @@ class HttpConnection(Receiver):
             self._refuse(503, f"requests of over {limit} bytes are in flight; send fewer large ones at once")
 
     def drain(self) -> None:
-        """Close the connection when all that it asked for is answered.
+        """Close the connection when all its requests are answered.
 
-        A client that does not know yet may send another request meanwhile. Its answer then says that it is the last.
+        Until then the client may send another request; the answer to that has `connection: close`.
         """
         limits = self._listener.limits
         patience = limits.unused_since_opened if self._since == self._opened_at else limits.unused
         self._loop.call_later(patience, self._close_after_reading)
 
     def _close_after_reading(self) -> None:
-        """Close it when the loop has read what has come meanwhile."""
+        """Close the connection unless the loop finds another request on it."""
         self._loop.call_later(ONE_TURN_S, self._close_if_unused)
 
     def _close_if_unused(self) -> None:

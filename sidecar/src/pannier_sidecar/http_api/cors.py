@@ -18,7 +18,7 @@ _METHODS: Final = b"GET, HEAD, POST, PUT, DELETE"
 _EXPOSED: Final = b"etag, metadata.ttlexpiretime, retry-after, traceparent, tracestate"
 _VARY: Final = (b"vary", b"origin, access-control-request-method, access-control-request-headers")
 _MAX_AGE: Final = b"600"
-"""Seconds that a browser may remember what it was told."""
+"""Seconds for which a browser may cache the answer to a preflight."""
 
 
 def guarded(

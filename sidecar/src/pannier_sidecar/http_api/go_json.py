@@ -1,6 +1,6 @@
-"""What Go's encoding/json says of a body that Dapr could not read: clients of profile `dapr` are told the same.
+"""What Go's encoding/json says of a body that Dapr could not read: clients of profile `dapr` get the same text.
 
-A body is looked at here only after it was refused, and a long one not at all.
+A body is examined here only after it was refused, and a long one not at all.
 """
 
 from __future__ import annotations
@@ -13,8 +13,8 @@ import msgspec
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-LONGEST: Final = 4096
-"""Bytes of a body that is looked at: this is Python, and what is wrong with a long one matters less."""
+MAX_LENGTH: Final = 4096
+"""Bytes of the longest body that is examined: this is Python, and the exact words matter less for a long body."""
 
 
 class GoType(NamedTuple):
@@ -25,7 +25,7 @@ class GoType(NamedTuple):
     """The kind of JSON value that it takes: string, number, array or object; empty for any."""
     inner: GoType | None = None
     """Of the elements of a slice or the values of a map."""
-    fields: Mapping[str, GoType] = {}  # nobody writes to it
+    fields: Mapping[str, GoType] = {}  # never written to
     """Of a struct, by their names in lower case."""
 
 
@@ -56,8 +56,8 @@ ACTOR_TRANSACTION: Final = GoType("[]api.TransactionalOperation", "array", _ACTO
 
 
 def fault_of(body: bytes, wanted: GoType) -> str | None:
-    """Return Go's words for what is wrong with a body; None where nothing is to Go, or the body is long."""
-    if len(body) > LONGEST:
+    """Return Go's error for a body; None if Go accepts the body, or it is long."""
+    if len(body) > MAX_LENGTH:
         return None
     fault = _Scanner(body.decode("latin-1")).fault()
     if fault is not None:
@@ -73,7 +73,7 @@ _WORDS: Final[Mapping[type, str]] = {str: "string", int: "number", float: "numbe
 
 
 def _mismatch(value: Any, wanted: GoType, owner: str = "", path: str = "") -> str | None:
-    """Return Go's words for the first value that is of another type; `path` leads to it from the struct `owner`."""
+    """Return Go's error for the first value of a wrong type; `path` leads to it from the struct `owner`."""
     if value is None or not wanted.kind:
         return None
     kind = "bool" if isinstance(value, bool) else _WORDS[type(value)]
@@ -118,7 +118,7 @@ class _Scanner:
         self._at = 0
 
     def fault(self) -> str | None:
-        """Return Go's words for where the value breaks, None where it does not."""
+        """Return Go's error for the place where the value is malformed; None if it is well-formed."""
         try:
             self._value()
         except RecursionError:

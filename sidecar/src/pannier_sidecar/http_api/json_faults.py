@@ -1,4 +1,4 @@
-"""What is wrong with a body that is no JSON, in words that say what to send instead."""
+"""Messages about bodies that are not JSON, with advice on what to send instead."""
 
 from __future__ import annotations
 

@@ -17,13 +17,13 @@ class Profile:
     is_lenient: bool
     """Takes numbers for texts (`"etag": 3`) and JSON in a JSON string: examples of the published specs send both."""
     gives_advice: bool
-    """Messages say what to do, too; else they are Dapr's to the letter, and the advice is in a detail."""
+    """Messages end in advice; otherwise they are Dapr's, word for word, and the advice is in a detail."""
     invokes_apps: bool
     """What is no path of the API is answered as Dapr's service invocation would, for want of an app id."""
     plus_is_space: bool
     """`+` in a path stands for a space, as Dapr decodes it."""
     tidies_paths: bool
-    """Empty segments, `.` and `..` in a path are taken out, and a slash at its end, as Dapr does before it looks."""
+    """Remove empty segments, `.` and `..` and a trailing slash from a path before the search, as Dapr does."""
 
 
 SPEC = Profile(

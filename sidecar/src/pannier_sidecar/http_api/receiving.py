@@ -1,6 +1,6 @@
 """What comes in on one connection: bytes of HTTP/1.1 become requests, parsed by httptools, within limits.
 
-What becomes of a request is left to who derives from `Receiver`.
+Subclasses of `Receiver` say what becomes of a request.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ REFUSALS: Final = {
     503: "ERR_OVERLOADED",
 }
 SINGULAR: Final = frozenset({b"host", b"transfer-encoding"})
-"""Headers that a request has once. llhttp sees to content-length."""
+"""Headers of which a request may have only one. llhttp checks content-length."""
 OF_AN_OFFER: Final = frozenset({b"connection", b"upgrade", b"http2-settings"})
 _MAX_DIGITS: Final = 20
 """Of a content-length."""
@@ -51,9 +51,9 @@ class Receiver(asyncio.Protocol):
         self._held = 0
         """Bytes of requests, arriving, waiting or being answered."""
         self._max_part = limits.header_section
-        """Bytes that are parsed without a look at what they are."""
+        """Maximum of bytes that are parsed in one piece, whatever they are."""
         self._unparsed = b""
-        """What has come in behind requests that wait for their answers, from `_unparsed_at` on."""
+        """Bytes received behind requests that are not answered yet; they begin at `_unparsed_at`."""
         self._unparsed_at = self._unparsed_held = 0
         """`_unparsed_held`: bytes that are counted for it."""
         self._queued = 0
@@ -71,7 +71,7 @@ class Receiver(asyncio.Protocol):
         self._headers: dict[bytes, bytes] = {}
         self._body: bytes | bytearray = b""
         self._header_size = 0
-        """Bytes of an incomplete head or trailer, from chunks before the current one; 0: begun in this chunk."""
+        """Bytes of an incomplete header or trailer section in reads before this one; 0: it began in this one."""
         self._body_size = 0
         """Bytes of an incomplete body at the end of the last chunk."""
         self._saved_headers = self._headers
@@ -80,17 +80,17 @@ class Receiver(asyncio.Protocol):
         self._offers_with_body = False
         """The request offers another protocol and has a body, which llhttp takes for that other protocol."""
 
-    # --- for who derives from it ----------------------------------------------------------------------------------
+    # --- for subclasses -------------------------------------------------------------------------------------------
 
     def _take(self, item: Call | Answer) -> None:
-        """Take over a request that is whole, or a refusal."""
+        """Queue a whole request, or a refusal, to be answered."""
         raise NotImplementedError
 
     def _awaits_continue(self) -> None:
-        """The client sends the body when it has been told to (`_expects_continue`)."""
+        """Called when the client waits for 100 Continue before it sends the body (`_expects_continue`)."""
         raise NotImplementedError
 
-    # --- the transport speaks -------------------------------------------------------------------------------------
+    # --- called by the transport ----------------------------------------------------------------------------------
 
     def data_received(self, data: bytes) -> None:
         if not self._in_message and not self._is_torn:
@@ -106,7 +106,7 @@ class Receiver(asyncio.Protocol):
             self._parse_on()
 
     def _parse_on(self) -> None:
-        """Read on in what has come in, a part at a time, and not beyond a request that is not answered yet."""
+        """Parse what has been received, part by part, up to the next request that has to be answered first."""
         while self._unparsed and not self._queue and not self._is_lingering:
             is_new = not self._in_message
             at = self._unparsed_at
@@ -123,18 +123,18 @@ class Receiver(asyncio.Protocol):
             self._transport.pause_reading()
 
     def _size_of_part(self) -> int:
-        """Return how much to parse at once: all that is missing of a body, or a head alone, else as a head may have."""
-        most = self._max_part
+        """Return how many bytes to parse next: the rest of a body, one header section, or at most `_max_part`."""
+        maximum = self._max_part
         if self._in_message:
-            if not self._in_header:  # chunks do not tell
+            if not self._in_header:  # unknown for chunks
                 missing = int(self._headers.get(b"content-length", b"0")) - len(self._body)
-                return max(missing, most)
+                return max(missing, maximum)
         else:
             at = self._unparsed_at
-            end = self._unparsed.find(_END_OF_HEADER, at, at + most)
+            end = self._unparsed.find(_END_OF_HEADER, at, at + maximum)
             if end > at:
                 return end + len(_END_OF_HEADER) - at
-        return most
+        return maximum
 
     def _count_unparsed(self) -> None:
         size = len(self._unparsed) - self._unparsed_at
@@ -155,7 +155,7 @@ class Receiver(asyncio.Protocol):
             budget.relieve()
 
     def _drop_waiting(self) -> None:
-        """Forget what is behind the current request."""
+        """Drop the requests behind the current one."""
         bodies = sum(len(item.body) for item in self._queue if isinstance(item, Call))
         self._count(-self._queued - bodies)
         self._queue.clear()
@@ -183,7 +183,7 @@ class Receiver(asyncio.Protocol):
         if self._is_lingering:  # what the parser holds of a header is not wanted
             self._parser = httptools.HttpRequestParser(self)
 
-    # --- httptools speaks -----------------------------------------------------------------------------------------
+    # --- called by httptools --------------------------------------------------------------------------------------
 
     def on_message_begin(self) -> None:
         self._in_message = self._in_header = True
@@ -205,7 +205,7 @@ class Receiver(asyncio.Protocol):
     def on_headers_complete(self) -> None:
         self._in_header = False
         headers = self._headers
-        if self._header_size:  # it came in several parts, none of which is larger than a head may be
+        if self._header_size:  # it came in several parts, each of which is within the limit
             self._check_header(self._measure_header())
         if len(headers) > HEADERS:
             self._refuse(431, f"the request has over {HEADERS} headers; send fewer")
@@ -260,7 +260,7 @@ class Receiver(asyncio.Protocol):
         keep_alive = parser.should_keep_alive()
         if (
             not keep_alive or b"connection" in self._headers
-        ):  # else it is HTTP/1.1 (RFC 9112, 9.3), and asking costs more
+        ):  # else it is HTTP/1.1 (RFC 9112, 9.3), and the call costs more
             version = parser.get_http_version()
             protocol = self._protocol() if version == "1.0" else "HTTP"
             if protocol != "HTTP" or (version != "1.1" and version != "1.0"):
@@ -283,7 +283,7 @@ class Receiver(asyncio.Protocol):
         return next((name for name in ("RTSP", "ICE") if version.startswith(name.encode() + b"/")), "HTTP")
 
     def _read_absolute_form(self) -> None:
-        """Take path and host from a target that a client that thinks us a proxy sends with both (RFC 9112, 3.2.2)."""
+        """Take path and host from a target in absolute form, as clients send it to a proxy (RFC 9112, 3.2.2)."""
         after_scheme = self._url.partition(b"://")[2]
         if after_scheme:
             authority = _AUTHORITY_ENDS.split(after_scheme, 1)[0]
@@ -292,7 +292,7 @@ class Receiver(asyncio.Protocol):
             self._url = rest if rest.startswith(b"/") else b"/" + rest
 
     def _header_without_offer(self) -> bytes:
-        """Return the head of the current request as its client would have sent it without the offer."""
+        """Return the header section of the current request as its client would have sent it without the offer."""
         self._offers_with_body = False
         headers = {name: value for name, value in self._headers.items() if name not in OF_AN_OFFER}
         if not self._parser.should_keep_alive():
@@ -305,7 +305,7 @@ class Receiver(asyncio.Protocol):
     # --- what is refused ------------------------------------------------------------------------------------------
 
     def _check_growth(self, size: int) -> None:
-        """Bound what an unfinished request makes us hold beside its body: its head, and its trailers."""
+        """Bound what an unfinished request makes us hold beside its body: header and trailer section."""
         if self._header_size == 0:  # the chunk may begin with the end of another request
             self._header_size = 1 + self._measure_header()
         elif self._in_header or len(self._body) == self._body_size:
@@ -330,7 +330,7 @@ class Receiver(asyncio.Protocol):
             )
 
     def _check_singular(self) -> None:
-        """Who reads such a request otherwise than we do would route or divide it otherwise (RFC 9112, 3.2 and 6.1)."""
+        """Refuse a request that proxies might route or frame differently than we do (RFC 9112, 3.2 and 6.1)."""
         if self._doubled:
             self._refuse(400, f"the request has more than one {self._doubled.decode()} header; send one")
         elif self._parser.get_http_version() != "1.0":
@@ -348,7 +348,7 @@ class Receiver(asyncio.Protocol):
         self._refuse(413, f"the body is over {limit} bytes; send less or raise --max-body-size")
 
     def _refuse(self, status: int, message: str) -> None:
-        """Answer in turn, then close; what still comes in is thrown away."""
+        """Answer in turn, then close; what is still received is discarded."""
         if self._is_lingering:
             return
         self._is_lingering = True

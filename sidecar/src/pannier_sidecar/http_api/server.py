@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 class HttpServer(Server):
-    """Serves any number of ports, each with an answer of its own."""
+    """Serves any number of ports, each with its own answering function."""
 
     def __init__(self, limits: Limits | None = None, budget: Budget | None = None):
         """`budget` is what all clients may make the sidecar hold, those of other servers included."""

@@ -2,7 +2,15 @@
 
 import pytest
 
-from pannier_sidecar.http_api.go_json import ACTOR_TRANSACTION, BULK_GET, ITEMS, LONGEST, TRANSACTION, GoType, fault_of
+from pannier_sidecar.http_api.go_json import (
+    ACTOR_TRANSACTION,
+    BULK_GET,
+    ITEMS,
+    MAX_LENGTH,
+    TRANSACTION,
+    GoType,
+    fault_of,
+)
 
 INTO = "json: cannot unmarshal"
 
@@ -80,6 +88,6 @@ def test_what_go_reads_is_no_fault(body: bytes) -> None:
 
 
 def test_deep_and_long_bodies_cost_nothing() -> None:
-    assert fault_of(b"[" * LONGEST, ITEMS) == "unexpected EOF"
-    assert fault_of(b"[" * (LONGEST + 1), ITEMS) is None
+    assert fault_of(b"[" * MAX_LENGTH, ITEMS) == "unexpected EOF"
+    assert fault_of(b"[" * (MAX_LENGTH + 1), ITEMS) is None
     assert fault_of(b'{"a":' * 800, ITEMS) in (None, "unexpected EOF")
