@@ -277,7 +277,7 @@ class Receiver(asyncio.Protocol):
         self._take(Call(method, path, query, self._headers, body, keep_alive))
 
     def _protocol(self) -> str:
-        """Return the protocol of a request: llhttp reads RTSP/1.0 and ICE/1.0 as well, and does not tell."""
+        """Return the protocol of a request: llhttp reads RTSP/1.0 and ICE/1.0 as well, and hides which it was."""
         line = b"%b %b " % (self._parser.get_method(), self._url)
         version = bytes(self._chunk[: self._limits.header_section]).partition(line)[2]
         return next((name for name in ("RTSP", "ICE") if version.startswith(name.encode() + b"/")), "HTTP")
