@@ -56,7 +56,7 @@ def _count(value: str) -> int:
 def _user(value: str) -> int | None:
     if value == "none":
         return None
-    if not re.fullmatch(r"[1-9]\d{0,8}", value, re.ASCII):  # not 0: the container says that it is not root
+    if not re.fullmatch(r"[1-9]\d{0,8}", value, re.ASCII):  # not 0: the container sets runAsNonRoot
         raise ValueError("write a whole number from 1 on, or none")
     return int(value)
 
@@ -143,7 +143,7 @@ class CertificateSettings:
     secret: str = _setting("pannier-operator-certificate", _text)
     """In the operator's namespace; shared by its replicas."""
     folder: str = _setting("", _text)
-    """Where somebody else (cert-manager) mounts tls.crt, tls.key and ca.crt. Empty: the operator makes its own."""
+    """The folder where cert-manager mounts tls.crt, tls.key and ca.crt. Empty: the operator makes its own."""
     lifetime: float = _setting(90 * 86400.0, _seconds)
     """Seconds that a leaf is valid; renewed when two thirds are over, so a month is left to notice a failure."""
     authority_lifetime: float = _setting(10 * 365 * 86400.0, _seconds)

@@ -132,7 +132,7 @@ def test_a_users_own_secret_of_that_name_is_left_alone(user: User) -> None:
     found = user.until(
         lambda: (each := user.condition("statestore", "Delivered")).get("reason") == "SecretRefused" and each, "told"
     )
-    assert "is somebody else's and has the name that the app's needs" in found["message"]
+    assert "is not Pannier's and has the name that the app's Secret needs" in found["message"]
     assert get_one(user.cluster, "secret", user.namespace, "orders-pannier")["data"] == {"mine": "MQ=="}
     assert user.condition("statestore", "Accepted")["status"] == "True"
     user.until(lambda: user.call("first", "statestore/none")[0] == 204, "the other app has it")

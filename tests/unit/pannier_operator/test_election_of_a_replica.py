@@ -176,7 +176,7 @@ async def test_the_log_says_why_a_lease_is_lost(caplog: pytest.LogCaptureFixture
     cluster.stored["metadata"]["resourceVersion"] = str(cluster.version)
     cluster.stored["spec"]["holderIdentity"] = "two"
     await until(lambda: not one.leads)
-    assert caplog.messages[-1] == "This replica stands by: somebody else has written the Lease meanwhile"
+    assert caplog.messages[-1] == "This replica stands by: another replica has written the Lease meanwhile"
     await until(lambda: one.holder == "two")
     running.cancel()
 

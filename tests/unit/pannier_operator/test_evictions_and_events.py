@@ -1,4 +1,4 @@
-"""Evictions keep to their rate and to pods that somebody makes anew; Events said twice are one."""
+"""Evictions keep to their rate and to pods that a controller replaces; an Event created twice is one."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def test_no_more_than_the_rate_is_evicted_in_any_minute() -> None:
     rate = EvictionRate(2)
     for now in (0.0, 1.0):
         assert rate.allows(now)
-        rate.note(now)
+        rate.record(now)
 
     assert not rate.allows(59.0)
     assert rate.allows(60.0)
@@ -35,7 +35,7 @@ def test_no_more_than_the_rate_is_evicted_in_any_minute() -> None:
 
 
 @pytest.mark.parametrize(("kind", "is_it"), [("ReplicaSet", True), ("Job", True), ("", False), ("Node", False)])
-def test_only_pods_that_somebody_makes_anew_may_go(kind: str, is_it: bool) -> None:
+def test_only_pods_that_a_controller_replaces_may_be_evicted(kind: str, is_it: bool) -> None:
     assert is_recreated(owned_by(kind)) is is_it
 
 

@@ -282,7 +282,7 @@ async def test_a_users_own_secret_is_never_overwritten(world: World) -> None:
     found = await world.deliver("cart", pod("waiting"))
 
     assert found.refusal is not None
-    assert "is somebody else's and has the name that the app's needs" in found.refusal.message
+    assert "is not Pannier's and has the name that the app's Secret needs" in found.refusal.message
     assert world.data() == {"mine"}
     assert len(world.cluster.events) == 1
 

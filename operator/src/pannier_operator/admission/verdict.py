@@ -18,7 +18,7 @@ class Verdict:
 
     @property
     def refusal(self) -> str:
-        """All errors as one text, which kubectl prints behind "denied the request: "."""
+        """All errors as one text, which kubectl prints after "denied the request: "."""
         if len(self.errors) < 2:
             return "".join(self.errors)
         return "\n".join((f"{len(self.errors)} problems", *(f"- {line}" for line in self.errors)))

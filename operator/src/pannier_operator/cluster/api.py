@@ -122,7 +122,7 @@ class ClusterApi:
             raise
 
     async def write(self, kind: str, manifest: Mapping[str, Any]) -> Manifest | None:
-        """Create the object, or replace it if it has a resourceVersion; None if somebody else was faster (409
+        """Create the object, or replace it if it has a resourceVersion; None after a concurrent change (409
         Conflict).
         """
         metadata, plural = manifest["metadata"], _PLURALS[kind]

@@ -113,7 +113,7 @@ class LeaderElection:
         self._lease = written
         self._fast_polls = 0
         self._note_answer()
-        why = "it holds the Lease" if written is not None else "somebody else has written the Lease meanwhile"
+        why = "it holds the Lease" if written is not None else "another replica has written the Lease meanwhile"
         self._set_leading(written is not None and not self._is_released, why)
         return self._settings.renew_interval if self.leads else _RETRY
 
@@ -147,7 +147,7 @@ class LeaderElection:
         return self._fast_polls > 0 and await self._api.pod(self._namespace, holder) is None
 
     def _has_expired(self, lease: dict[str, Any]) -> bool:
-        """Whether nobody has renewed the Lease for its duration.
+        """Whether the Lease has not been renewed for its duration.
 
         Measured by this machine's clock from when this version of the Lease was first read, because clocks of machines
         differ.

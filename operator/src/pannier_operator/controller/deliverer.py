@@ -142,13 +142,13 @@ class Deliverer:
                 raise
             status = error.status
             refusal = refusal_of_write(status, error.message, namespace, secret_name(app))
-            self._attempts.note(key, fingerprint, seen, refusal, now)
+            self._attempts.record(key, fingerprint, seen, refusal, now)
             is_reported = not may_pass(status) or self._attempts.is_repeated(key)
             return refusal if is_reported else None, self._attempts.pause(key, fingerprint, seen, now)
         if written is None:
             return None, _CONFLICT_PAUSE
         altered = refusal_of_changed(namespace, secret_name(app)) if _is_altered(wanted, written) else None
-        self._attempts.note(key, fingerprint, written["metadata"]["resourceVersion"], altered, now)
+        self._attempts.record(key, fingerprint, written["metadata"]["resourceVersion"], altered, now)
         logger.info("Delivered %d components to app %s in %s", len(generations_in(written)), app, namespace)
         return altered, None
 

@@ -28,7 +28,7 @@ class EvictionRate:
             self._times.popleft()
         return len(self._times) < self._maximum
 
-    def note(self, now: float) -> None:
+    def record(self, now: float) -> None:
         self._times.append(now)
 
 

@@ -75,7 +75,7 @@ class MissedPods:
         now = time.monotonic()
         if not self._rate.allows(now) or not await self._api.evict(pod):
             return False
-        self._rate.note(now)
+        self._rate.record(now)
         self._metrics.count("evictions_total")
         await self._api.create_event(event_of_eviction(pod, datetime.now(UTC)))
         logger.info("Evicted pod %s/%s", pod["metadata"]["namespace"], pod["metadata"]["name"])

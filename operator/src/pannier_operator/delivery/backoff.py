@@ -45,7 +45,7 @@ class Attempts:
         pauses = _AFTER_WRITE if latest.refusal is None else _AFTER_REFUSAL
         return max(0.0, latest.at + pauses[min(latest.tries, len(pauses)) - 1] - now)
 
-    def note(self, key: Key, wanted: str, seen: str, refusal: Refusal | None, now: float) -> None:
+    def record(self, key: Key, wanted: str, seen: str, refusal: Refusal | None, now: float) -> None:
         """Record an attempt, which was refused if there is a refusal."""
         latest = self._latest.get(key)
         is_another = latest is None or latest.wanted != wanted or now - latest.at > _CALM

@@ -45,7 +45,7 @@ def refusal_of_foreign(secret: Manifest) -> Refusal:
         )
         return Refusal("LabelRemoved", message)
     message = (
-        f"{where} is somebody else's and has the name that the app's needs; rename it, or give the app another id "
+        f"{where} is not Pannier's and has the name that the app's Secret needs; rename it, or give the app another id "
         "with the annotation dapr.io/app-id"
     )
     return Refusal("NameTaken", message)
@@ -60,7 +60,9 @@ def refusal_of_write(status: int, text: str, namespace: str, name: str) -> Refus
     if found := _WEBHOOK_DENIES.search(text):
         return Refusal("Denied", f"the admission webhook {quoted(found[1])} refuses {where}; {_EXEMPT}")
     if found := _WEBHOOK_FAILS.search(text):
-        message = f"the admission webhook {quoted(found[1])} fails, so {where} cannot be written; mend it, or {_EXEMPT}"
+        message = (
+            f"the admission webhook {quoted(found[1])} fails, so {where} cannot be written; repair it, or {_EXEMPT}"
+        )
         return Refusal("WebhookFails", message)
     if found := _POLICY_DENIES.search(text):
         return Refusal("Denied", f"the admission policy {quoted(found[1])} refuses {where}; {_EXEMPT}")

@@ -177,14 +177,16 @@ def _leaf_for(
 
 
 def _leaf_due_at(leaf: _Signed, authority: _Signed, settings: CertificateSettings) -> datetime:
-    """Not before the authority has been announced long enough, but never after the leaf's own end."""
+    """Return when the leaf is renewed: not before the authority has been announced long enough, and never after it
+    expires.
+    """
     announced = min(_ANNOUNCED_FOR, leaf.lifetime(settings.lifetime) / 10)
     due = max(leaf.due_at(settings.lifetime), authority.issued + announced)
     return min(due, leaf.certificate.not_valid_after_utc)
 
 
 def _trusted(authority: _Signed, contents: _Contents, now: datetime) -> list[x509.Certificate]:
-    """The authority that signs, then the older ones while they are valid: replicas may still serve their leaves."""
+    """Return the authority that signs, then older ones that are valid: replicas may still serve their leaves."""
     older = [one for one in contents.authorities if one != authority.certificate and _is_valid(one, now)]
     return [authority.certificate, *older][:_MAX_AUTHORITIES]
 
