@@ -1,4 +1,4 @@
-"""The one place that joins things: load, open, serve, drain, close."""
+"""The composition root: load, open, serve, drain, close."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ FORCE_DELAY: Final = 0.1
 CLOSING_PATIENCE: Final = 1.0
 """Seconds that stores wait for calls that did not end in time, before they are closed."""
 ASKING_PATIENCE: Final = 1.0
-"""Seconds that a store has to say that it is well."""
+"""Timeout of a store's health probe, in seconds."""
 EXPORT_PATIENCE: Final = 3.0
 
 
@@ -68,7 +68,7 @@ class Sidecar:
     """One sidecar, from its settings to its end."""
 
     def __init__(self, settings: Settings, listeners: Listeners, source: FolderWatch | Reading):
-        """Join the parts; nothing is opened yet. `listeners` are bound, and closed at the end."""
+        """Wire up the parts; nothing is opened yet. `listeners` are bound, and closed at the end."""
         self._settings = settings
         self._listeners = listeners
         self._stopping = asyncio.Event()
@@ -109,7 +109,7 @@ class Sidecar:
         )
 
     def read_components(self) -> Plan:
-        """Read and judge the components, opening nothing. Raises FolderUnreadableError."""
+        """Read and validate the components without opening stores. Raises FolderUnreadableError."""
         return self.supervisor.read()
 
     async def start(self, patience: float) -> None:
@@ -132,7 +132,7 @@ class Sidecar:
             other.cancel()
 
     def ask_to_stop(self, force: bool = False) -> None:
-        """Begin the end; with `force` without waiting for calls in flight."""
+        """Start the shutdown; with `force`, without waiting for calls in flight."""
         if force:
             asyncio.get_running_loop().call_later(FORCE_DELAY, self._force)
         else:
@@ -146,7 +146,7 @@ class Sidecar:
         self.ask_to_stop(force)
 
     def _end_invalid(self) -> None:
-        """End gracefully, and with the exit code of a failure, because of a component."""
+        """End gracefully, and with the exit code of a failure, because of an invalid component."""
         self._is_wrong = True
         self.ask_to_stop()
 
@@ -177,7 +177,7 @@ class Sidecar:
         return 1 if is_forced or self._is_wrong else 0
 
     async def _export_the_rest(self) -> None:
-        """Give spans a moment to leave; a collector that is down must not hold up the end."""
+        """Export the remaining spans; a collector that is down must not delay the shutdown."""
         thread = Thread(target=self._tracer.close, daemon=True)
         thread.start()
         await asyncio.to_thread(thread.join, EXPORT_PATIENCE)
@@ -231,7 +231,7 @@ class Sidecar:
         await self._server.serve(self._listeners.grpc, listener, lambda: GrpcConnection(listener))
 
     def _guarded(self, sockets: Sequence[socket.socket], answer: HttpAnswer) -> HttpAnswer:
-        """Answer no pages of other sites. They reach ports, but no Unix socket."""
+        """Refuse requests of other sites' pages: browsers reach ports, but not Unix sockets."""
         if not _is_on_ports(sockets):
             return answer
         access = access_control(self._settings, is_exposed=is_exposed(sockets))
@@ -245,7 +245,7 @@ class Sidecar:
 
 
 def access_control(settings: Settings, *, is_exposed: bool) -> AccessControl:
-    """Whose requests a port answers."""
+    """Return which hosts and origins a port answers."""
     environment, listen = settings.place.environment, settings.listen
     names = [environment.get(name, "") for name in ("HOSTNAME", "POD_IP", "POD_IPS")]
     own = [settings.place.pod_name or "", *",".join(names).split(","), *listen.addresses]

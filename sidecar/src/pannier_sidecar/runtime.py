@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 class ComponentStatus(Protocol):
-    """How one component is, as far as callers of the API may know it."""
+    """The state of a component as the API shows it."""
 
     @property
     def name(self) -> str: ...
@@ -68,7 +68,7 @@ def _no_stop(force: bool) -> None:
 
 
 def not_counted(error: StateError) -> None:
-    """What is told of errors where nobody counts them."""
+    """Ignore an error; the default where errors are not counted."""
 
 
 @dataclass(slots=True)
@@ -89,7 +89,7 @@ class Runtime:
     components_version: Callable[[], str] = _no_version
     """What the folder that is served from calls its version; empty where it has no name for it."""
     status_key: Callable[[], str] = _no_version
-    """With which whoever writes that folder may ask how its stores are; empty: nobody may."""
+    """The token with which the folder's writer may query the state of the stores; empty: none is accepted."""
     secret_stores: Callable[[], Sequence[ComponentStatus]] = _no_components
     claims_as_dapr: bool = False
     """The metadata claims for each store what Dapr's store of that type claims."""

@@ -1,6 +1,6 @@
 """The flags of all verbs; those of `run` and `serve` are Pannier's, and daprd's under their own names.
 
-A table: what a flag is called, how its text is read, and which setting it fills. Defaults stand in `settings`.
+A table: what a flag is called, how its text is read, and which setting it fills. Defaults are in `settings`.
 """
 
 from __future__ import annotations
@@ -51,9 +51,13 @@ COMPONENTS: Final = (
         repeats=True,
         placeholder="DIR",
     ),
-    Flag("strict", read.boolean, "components.is_strict", "end if a component is wrong at the start (run: always)"),
+    Flag("strict", read.boolean, "components.is_strict", "exit if a component is invalid at the start (run: always)"),
     Flag(
-        "profile", read.profile, "profile", "whose answers win where the specs and Dapr differ", placeholder="spec|dapr"
+        "profile",
+        read.profile,
+        "profile",
+        "which answers to give where the specs and Dapr differ",
+        placeholder="spec|dapr",
     ),
 )
 LISTENING: Final = (
@@ -70,7 +74,7 @@ LISTENING: Final = (
         "layotto-port",
         read.port,
         "listen.layotto_port",
-        "a second gRPC port; Layotto's SDKs look at 34904",
+        "a second gRPC port; Layotto's SDKs use 34904",
         placeholder="PORT",
     ),
     Flag(
@@ -92,7 +96,7 @@ LISTENING: Final = (
         "public-port",
         read.port,
         "listen.public_port",
-        "port for health, and with the token metadata",
+        "port for health and, with the token, metadata",
         ("dapr-public-port",),
         placeholder="PORT",
     ),
@@ -124,31 +128,31 @@ LISTENING: Final = (
         "allowed-hosts",
         read.hosts,
         "access.allowed_hosts",
-        "further names by which the sidecar is called; .NAME for all below it",
+        "additional host names that clients use; .NAME for all its subdomains",
         placeholder="LIST",
     ),
 )
 LIMITS: Final = (
-    Flag("max-body-size", read.size, "limits.max_body_size", "most bytes of a request's body", placeholder="SIZE"),
+    Flag("max-body-size", read.size, "limits.max_body_size", "maximum size of a request's body", placeholder="SIZE"),
     Flag(
         "max-request-items",
         read.positive,
         "limits.max_request_items",
-        "most items, keys or operations of one request",
+        "maximum number of items, keys or operations in a request",
         placeholder="N",
     ),
     Flag(
         "read-buffer-size",
         read.size,
         "limits.read_buffer_size",
-        "most bytes of a request's headers",
+        "maximum size of a request's headers",
         placeholder="SIZE",
     ),
     Flag(
         "graceful-shutdown-seconds",
         read.seconds,
         "stop.graceful",
-        "longest wait for calls in flight at the end",
+        "maximum wait for calls in flight at the end",
         ("dapr-graceful-shutdown-seconds",),
         placeholder="N",
     ),
@@ -156,7 +160,7 @@ LIMITS: Final = (
         "block-shutdown-duration",
         read.duration,
         "stop.block",
-        "how long to go on serving after a signal",
+        "how long to continue serving after a signal",
         ("dapr-block-shutdown-duration",),
         placeholder="TIME",
     ),

@@ -90,7 +90,7 @@ async def _interruptible(work: Coroutine[Any, Any, int], mover: Mover) -> int:
 
 
 def _failed(mover: Mover, why: str) -> int:
-    mover.tell_how_far_it_came()
+    mover.report_progress()
     for line in why.splitlines():
         print(f"pannier: {line}", file=sys.stderr)
     return 1

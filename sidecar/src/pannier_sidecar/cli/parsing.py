@@ -60,7 +60,7 @@ def parse(arguments: Sequence[str], flags: Iterable[Flag] = EVERY_FLAG) -> Parse
 
 
 def parse_with_paths(arguments: Sequence[str], flags: Sequence[Flag]) -> tuple[Parsed, list[str]]:
-    """Read flags and paths, which may stand in any order; all that is behind `--` are paths. Raises UsageError."""
+    """Read flags and paths, in any order; everything behind `--` is a path. Raises UsageError."""
     takes_value = {name for flag in flags for name in flag.names if not flag.is_boolean}
     words: list[str] = []
     paths: list[str] = []

@@ -89,7 +89,9 @@ async def _beside(sidecar: Sidecar, app: AppProcess) -> int:
 
 
 class _Ending:
-    """What a signal does: the app gets it and ends us; without an app it ends us; a second one waits for nobody."""
+    """Signal handling: pass a signal on to the app and exit with it; without an app, exit; at a second one, exit at
+    once.
+    """
 
     def __init__(self, sidecar: Sidecar):
         self.app: AppProcess | None = None

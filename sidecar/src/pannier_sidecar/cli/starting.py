@@ -27,7 +27,7 @@ class StartError(Exception):
     """The sidecar can't start; the text is one line, or several, for the user."""
 
     def __init__(self, text: str, fatal: str = ""):
-        """`fatal` is a line for the log, for whoever waits for that of daprd."""
+        """`fatal` is the line that daprd would log, for programs that wait for it."""
         super().__init__(text)
         self.fatal = fatal
 
@@ -47,7 +47,7 @@ def read_settings(
 
 
 def do_instead(verb: str, settings: Settings, parsed: Parsed) -> int:
-    """Do what is asked for instead of serving, and return the exit code."""
+    """Print help or the version, or wait for a sidecar, instead of serving; return the exit code."""
     if parsed.asks == "help":
         from pannier_sidecar.cli.help import show_help
 
@@ -61,7 +61,7 @@ def do_instead(verb: str, settings: Settings, parsed: Parsed) -> int:
 
 
 def set_up_logs(settings: Settings, parsed: Parsed) -> None:
-    """Begin to log, and say once which of daprd's flags have no effect."""
+    """Set up logging, and log once which of daprd's flags have no effect."""
     place = settings.place
     logs.set_up(
         settings.log.level,

@@ -87,7 +87,7 @@ class CircuitBreaker:
         if why == self.why:
             return
         if not self.why:
-            log.warning("store %s can't be reached: %s; calls are told so at once, until it answers", self._name, why)
+            log.warning("store %s can't be reached: %s; calls fail at once until it answers", self._name, why)
         self.why = why
         self._use(_Unreachable(self._store, why))
 

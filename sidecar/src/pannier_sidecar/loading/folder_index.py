@@ -21,7 +21,7 @@ class FolderIndexes:
     """The indexes of some folders. One that was there once has to stay."""
 
     def __init__(self, *, are_needed: bool = False):
-        """With `are_needed` a folder without an index is not read: whoever took it away may have added files."""
+        """With `are_needed` a folder without an index is not read: files may have been added after it was removed."""
         self._are_needed = are_needed
         self._indexed: set[Path] = set()
 

@@ -1,8 +1,8 @@
-"""Files that are being written: what they held before counts until they are whole, or gone for good.
+"""Files that are being written: their previous content counts until they are complete, or removed for good.
 
-Whoever writes a file in place makes it empty first and fills it bit by bit; an editor that keeps a backup moves the old
-file away before the new one is there; and a writer can be killed at any byte. Taken at its word, each of these would
-take stores away, or serve one whose last settings, such as its scopes, are missing. Nothing here reads or waits.
+A file that is written in place is empty first and then filled piece by piece; an editor that keeps a backup moves the
+old file away before it creates the new one; and a writer can be killed at any byte. Read at such a moment, a file would
+close stores, or open one that lacks its last settings, such as its scopes. Nothing here does I/O or waits.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ class WholeFiles:
         self._doubtful: dict[str, tuple[Content | None, float]] = {}
         """What was found instead in files that seem to be written, and since when."""
         self.is_waiting = False
-        """Something was shorter or gone and not yet for long enough, so the files have to be looked at again."""
+        """A file was truncated or removed less than `patience` seconds ago, so the files have to be read again."""
 
     def of(self, found: Mapping[str, Content], now: float, swapped: Collection[str] = ()) -> dict[str, Content]:
         """Return the contents that count, by the path of their file. `now` is in seconds, of a clock without leaps.
@@ -66,7 +66,7 @@ class WholeFiles:
         return settled
 
     def remember_only(self, sources: Collection[str]) -> None:
-        """Let go of what other files held: what gives no store need not be kept."""
+        """Forget the content of other files: only those that give stores are needed."""
         self._whole = {source: content for source, content in self._whole.items() if source in sources}
 
     def _is_doubtful(self, before: Content, content: Content | None, *, has_moved: bool) -> bool:

@@ -31,7 +31,7 @@ class UnresolvableError(Exception):
 
 @dataclass(frozen=True)
 class ResolutionContext:
-    """What the values of one app's components may speak of."""
+    """What the values of an app's components are resolved against."""
 
     app_id: str
     namespace: str | None = None
@@ -44,7 +44,7 @@ class ResolutionContext:
     is_daprd: bool = False
     """A wrong component ends the sidecar unless it says `ignoreErrors`, and no default is taken that daprd lacks."""
     run: bytes = field(default_factory=lambda: os.urandom(16))
-    """Makes `{uuid}` another one in each process, and the same one at each reading: a store is not opened anew."""
+    """Seed of `{uuid}`: different in each process, the same at each reading, so that stores stay open."""
 
     @property
     def sees(self) -> str:

@@ -84,7 +84,7 @@ class FileSecrets:
     type: str = FILE
 
     def __init__(self, path: Path, separator: str = ":", *, is_multi_valued: bool = False):
-        """Prepare to read; the file is read when a secret is asked for, so that a rotated one is seen."""
+        """Prepare to read; the file is read at each lookup, so that a rotated secret takes effect."""
         self._path = path
         self._shown = str(path) if is_harmless_path(str(path)) else "of secretsFile"
         self._separator = separator
@@ -138,7 +138,7 @@ class FileSecrets:
 
 
 class DeliveredSecrets(FileSecrets):
-    """What the operator has delivered of Kubernetes Secrets: nobody who reads of it knows a file."""
+    """Kubernetes Secrets that the operator has delivered in a file. Messages name the Secret, not the file."""
 
     type = "secretstores.kubernetes"
 

@@ -1,6 +1,6 @@
 """State on its way from one store to another, or to a file of JSON lines and back.
 
-mover                           one move: the places chosen and opened, the work done, the outcome told
+mover                           one move: the places chosen and opened, the work done, the outcome reported
 copying, exporting              the work
 opening, choosing               which component of a file is meant, and its open store
 reading, writing                stores and files as places to take from, a store as one to put into

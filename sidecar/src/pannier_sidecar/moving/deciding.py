@@ -100,10 +100,10 @@ def digest_of(value: bytes) -> bytes:
     return hashlib.blake2b(value, digest_size=16).digest()
 
 
-def next_size(size: int, held: int, most_keys: int, most_bytes: int) -> int:
+def next_size(size: int, held: int, max_keys: int, max_bytes: int) -> int:
     """Return how many keys to take next, after `size` keys held so many bytes: as many as fit, up to twice as many."""
-    fitting = size * most_bytes // held if held else most_keys
-    return max(1, min(most_keys, size * 2, fitting))
+    fitting = size * max_bytes // held if held else max_keys
+    return max(1, min(max_keys, size * 2, fitting))
 
 
 def _obstacle(item: Item, stored: str, target: Target) -> str:

@@ -1,4 +1,4 @@
-"""One move of one app's state: the places are chosen, checked and opened, the work is done, the outcome is told."""
+"""One move of one app's state: the places are chosen, checked and opened, the work is done, the outcome is reported."""
 
 from __future__ import annotations
 
@@ -90,7 +90,7 @@ class Mover:
                 verify(file, self._tally)
         return self._conclude(sys.stdout)
 
-    def tell_how_far_it_came(self) -> None:
+    def report_progress(self) -> None:
         """Write the summary of a move that ends early."""
         self._progress.end()
         if self._tally.done:

@@ -1,4 +1,4 @@
-"""How far a move has come: a bar that is drawn anew on a terminal, else a line now and then."""
+"""How far a move has come: a bar that is redrawn on a terminal, else a line now and then."""
 
 from __future__ import annotations
 

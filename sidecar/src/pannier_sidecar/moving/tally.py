@@ -1,4 +1,4 @@
-"""What became of the keys, counted, and told at the end."""
+"""What became of the keys, counted, and reported at the end."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class Tally:
         self.differing = 0
         """Keys that were dealt with, and yet are not the same on both sides at the end."""
         self.is_verified = False
-        """Whether all has been looked at once more."""
+        """Whether everything has been compared afterwards."""
 
     @property
     def done(self) -> int:

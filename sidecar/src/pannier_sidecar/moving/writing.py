@@ -1,4 +1,4 @@
-"""A store as a target: each item is looked at, decided on and written under the condition that nothing came between."""
+"""A store as a target: each item is read, decided on and written on condition that it has not changed since."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ class _Planned(Struct, frozen=True):
     decision: Decision
     note: Written
     was_noted: bool
-    """By an earlier attempt or run, of whose write nobody knows whether it happened."""
+    """By an earlier attempt or run, whose write may have happened."""
 
 
 class Comparison(Struct, frozen=True):
@@ -71,7 +71,7 @@ class StoreTarget:
     async def take(self, items: Sequence[Item]) -> list[tuple[Item, Decision]]:
         """Write what may be written; return what became of each item. Raises StoreUnavailableError when it stays so.
 
-        What somebody else changed in the same moment is looked at and decided on again.
+        An item that another client changed in between is read and decided on again.
         """
         batch = _Batch(self._scheme, items)
         lost: StoreError | None = None

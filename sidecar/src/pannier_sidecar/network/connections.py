@@ -29,14 +29,14 @@ UNANSWERED_MS: Final = 30_000
 
 
 class TooManyConnectionsError(OSError):
-    """The server has not let go of earlier connections; nothing was sent."""
+    """All connections are in use, or the server has not closed earlier ones; nothing was sent."""
 
     def __init__(self) -> None:
         super().__init__("all connections are taken, by calls or because the server does not close them")
 
 
 class Connections:
-    """So many connections to one server at the most, those included that the server has not let go of yet.
+    """A limit on the connections to one server, including those that the server has not closed yet.
 
     `async with` it for each call: the call waits for its turn, and TooManyConnectionsError is raised if it has none in
     time.
@@ -105,7 +105,7 @@ class Connections:
         return counted
 
     def close(self) -> None:
-        """Forget all connections: nobody makes any more."""
+        """Close all connections; no more are made."""
         self._is_closed = True
         for counted in list(self._left):
             self._forget(counted)
@@ -144,7 +144,7 @@ class Connections:
 
 
 class TrackedConnection:
-    """A second handle of a connection, with which its end on the other side is seen."""
+    """A duplicate handle of a connection that shows when the server has closed it."""
 
     def __init__(self, owner: Connections, handle: socket.socket):
         self.handle = handle
@@ -156,7 +156,7 @@ class TrackedConnection:
         self._owner._on_client_close(self)
 
     def shut(self) -> bool:
-        """Tell the server that nothing more comes; return whether there is anybody to be told."""
+        """Shut the connection for writing; return whether it was still open."""
         with suppress(OSError, AttributeError):  # not every system has it
             self.handle.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, UNANSWERED_MS)
         try:
@@ -178,7 +178,7 @@ class TrackedConnection:
 
 
 class _Socket(socket.socket):
-    """Tells when the client library lets go of it."""
+    """A socket that reports when the client library closes it."""
 
     def __init__(self, owner: Connections, family: int, kind: int, protocol: int):
         super().__init__(family, kind, protocol)

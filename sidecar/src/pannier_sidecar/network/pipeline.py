@@ -47,7 +47,7 @@ class Pipeline(asyncio.Protocol):
         self.takes_calls = True
         """False: it has ended, or the server does not keep up."""
         self.on_flow: Callable[[bool], None] = _ignore_flow
-        """Is told when calls may be sent, and when they have to wait."""
+        """Called with whether calls may be sent now."""
         # A call that is owed several answers has None for each but the last, which has its future.
         self.owed: deque[asyncio.Future[Any] | None] = deque()
         self._server = server
@@ -61,9 +61,9 @@ class Pipeline(asyncio.Protocol):
         self._silent_since: float | None = None
         """Loop time of the last sign of life; None while nothing is owed."""
         self._unread = 0
-        """Bytes that the server had not taken when the watch last looked."""
+        """Bytes that the server had not read at the last check."""
         self._is_timeout_suspected = False
-        """Whether the watch has found it silent for too long once already."""
+        """Whether one check has already found it silent for too long."""
         self._silence_check: asyncio.TimerHandle | None = None
         self._is_writable = True
         self._is_full = False
@@ -156,7 +156,7 @@ class Pipeline(asyncio.Protocol):
             self._update_flow()
 
     def _check_silence(self) -> None:
-        """Abort if the server has been silent for too long; look again when that could next be the case."""
+        """Abort if the server has been silent for too long; check again when that could next be the case."""
         self._silence_check = None
         if self._silent_since is None or self._transport is None:
             self._is_timeout_suspected = False

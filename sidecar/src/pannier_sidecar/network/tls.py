@@ -24,7 +24,7 @@ class Encryption(Struct, frozen=True):
     """How TLS is spoken. Certificates and keys are PEM text, or the path of a file that holds it."""
 
     authority: str = ""
-    """Who signs servers' certificates; nobody else is trusted then. Empty: the system's authorities."""
+    """The only certificate authorities to trust for servers. Empty: those of the system."""
     client_certificate: str = ""
     client_key: Secret = Secret("")  # never changes
     skips_verification: bool = False
@@ -79,7 +79,7 @@ class Encryption(Struct, frozen=True):
 
 @contextmanager
 def _as_file(content: bytes) -> Iterator[str]:
-    """Give OpenSSL, which reads a key from a file only, one that nobody else can read and that is gone in a moment.
+    """Put a key into a private file for as long as OpenSSL, which reads keys from files only, needs it.
 
     It is in memory where the system has that (Linux): a pod has no folder to write to.
     """

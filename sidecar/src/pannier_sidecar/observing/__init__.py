@@ -1,1 +1,1 @@
-"""What can be seen of a running sidecar: metrics, traces, logs."""
+"""Observability: metrics, traces and logs."""

@@ -1,4 +1,4 @@
-"""gRPC calls as they are seen from outside: counted, traced and, where asked for, logged.
+"""Middleware for gRPC calls: metrics, tracing and, if enabled, the access log.
 
 Each method is wrapped once, at the start; a call then costs about a microsecond more.
 """
@@ -44,7 +44,7 @@ STATUSES: Final = (
 
 
 def observe(method: str, answer: Answer, metrics: Metrics | None, tracer: Tracer, *, logs_calls: bool) -> Answer:
-    """Return what answers the calls of a method (`/service/name`) in the same way, and is seen to do so."""
+    """Wrap the handler of a method (`/service/name`) with metrics, tracing and the access log."""
     observed = _tracing_middleware(method, answer, tracer) if tracer.is_exporting else answer
     return (
         _metrics_and_logging_middleware(method, observed, metrics, logs_calls)
@@ -90,7 +90,7 @@ def _tracing_middleware(method: str, answer: Answer, tracer: Tracer) -> Answer:
 
 
 def _status_of(error: BaseException) -> str:
-    """The status that a call ends with: a cancelled one is one that its caller, or its deadline, gave up."""
+    """Return the status of a failed call; it is cancelled by its client or by its deadline."""
     if isinstance(error, CancelledError):
         return STATUSES[1]
     return STATUSES[int(getattr(error, "code", _UNKNOWN))]

@@ -1,6 +1,6 @@
-"""HTTP calls as they are seen from outside: counted, traced and, where asked for, logged.
+"""Middleware for HTTP calls: metrics, tracing and, if enabled, the access log.
 
-Wraps what answers calls. Of the three, only what is wanted is done: the plain wrapper adds about a microsecond.
+Only what is enabled is wrapped around the handler: metrics alone add about a microsecond.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ log = logging.getLogger(__name__)
 
 
 class ObservedCall(Protocol):
-    """A request, as far as it is looked at here."""
+    """The parts of a request that the middleware reads."""
 
     method: bytes
     path: bytes
@@ -28,7 +28,7 @@ class ObservedCall(Protocol):
 
 
 class ObservedAnswer(Protocol):
-    """A response, as far as it is looked at here."""
+    """The parts of a response that the middleware reads."""
 
     status: int
     headers: tuple[tuple[bytes, bytes], ...]
@@ -41,7 +41,7 @@ AnswerT = TypeVar("AnswerT", bound=ObservedAnswer)
 def observe(
     answer: Callable[[CallT], Awaitable[AnswerT]], metrics: Metrics | None, tracer: Tracer, *, logs_calls: bool
 ) -> Callable[[CallT], Awaitable[AnswerT]]:
-    """Return what answers the same calls in the same way, and is seen to do so."""
+    """Wrap `answer` with metrics, tracing and the access log."""
     observed = _tracing_middleware(answer, tracer) if tracer.is_exporting else answer
     if metrics is not None:
         observed = _metrics_middleware(observed, metrics, None if tracer.is_exporting else tracer)
@@ -53,7 +53,7 @@ def observe(
 def _metrics_middleware(
     answer: Callable[[CallT], Awaitable[AnswerT]], metrics: Metrics, tracer: Tracer | None
 ) -> Callable[[CallT], Awaitable[AnswerT]]:
-    """Count calls, and hand back trace contexts with `tracer`: one wrapper, because each costs every call something."""
+    """Count calls and, with `tracer`, return the trace context: one wrapper, since each adds to a call's cost."""
 
     async def counted(call: CallT) -> AnswerT:
         started = perf_counter()
@@ -127,7 +127,7 @@ def _begin(call: ObservedCall, tracer: Tracer) -> Span | None:
 
 
 def _with_trace(answered: AnswerT, call: ObservedCall, span: Span) -> AnswerT:
-    """The answer with the trace context; a copy, because answers are shared."""
+    """Return a copy of the answer with the trace context; a copy, because answers are shared."""
     answered = copy(answered)
     headers = [*answered.headers, (b"traceparent", span.traceparent.encode())]
     state = _header(call, b"tracestate")
@@ -138,7 +138,7 @@ def _with_trace(answered: AnswerT, call: ObservedCall, span: Span) -> AnswerT:
 
 
 def _header(call: ObservedCall, name: bytes) -> str | None:
-    """The header's text; None where it is absent or no text that a header may carry on."""
+    """Return the header's value; None if it is absent or not printable ASCII, so that it cannot be passed on."""
     value = call.headers.get(name)
     if value is None:
         return None

@@ -1,7 +1,7 @@
 """Log lines on standard error: plain for people, or JSON with the fields that Dapr writes.
 
-What libraries say may hold addresses and passwords that they were given, so their words are not written: neither in
-messages nor in tracebacks, where only the kinds of exceptions and the places in the code are.
+Messages of libraries may contain addresses and passwords, so they are not written. Tracebacks show only the types of
+exceptions and their places in the code.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ def set_up(
 ) -> None:
     """Write the logs of this process to standard error (or `stream`) from now on.
 
-    Libraries are heard from `warning` upwards only, whatever the level.
+    Libraries log from `warning` upwards, at any level.
     """
     handler = logging.StreamHandler(stream or sys.stderr)
     handler.setFormatter(JsonLines(app_id, instance, version) if as_json else PlainLines())
@@ -51,22 +51,22 @@ def set_up(
     root.handlers[:] = [handler]
     root.setLevel(max(LEVELS[level], logging.WARNING))
     logging.getLogger(_PACKAGE).setLevel(LEVELS[level])
-    logging.raiseExceptions = False  # a reader that went away must not fill the log with that
+    logging.raiseExceptions = False  # a closed pipe must not raise for each line
 
 
 def set_level(level: str) -> None:
-    """Write what is at least this grave from now on."""
+    """Write only records of at least this level from now on."""
     logging.getLogger(_PACKAGE).setLevel(LEVELS[level])
 
 
 class WithoutSecrets(logging.Formatter):
-    """Writes neither what a library's message was filled in with, nor the words of exceptions."""
+    """Omits the arguments of libraries' messages and the texts of exceptions."""
 
     def message(self, record: logging.LogRecord) -> str:
         if record.name.partition(".")[0] == _PACKAGE:
             return record.getMessage()
         place = f"{record.name} ({os.path.basename(record.pathname)}:{record.lineno})"
-        # A message that is filled in is a constant of the library's; any other may have been put together before.
+        # A format string with arguments is a constant; any other message may already contain values.
         return f"{place}: {record.msg}" if record.args and isinstance(record.msg, str) else f"{place} warns"
 
     def formatException(self, ei: ExceptionInfo) -> str:
@@ -85,7 +85,7 @@ class PlainLines(WithoutSecrets):
 
 
 class JsonLines(WithoutSecrets):
-    """One JSON object a line."""
+    """One JSON object per line."""
 
     def __init__(self, app_id: str, instance: str, version: str):
         super().__init__()
@@ -105,7 +105,7 @@ class JsonLines(WithoutSecrets):
 
 
 def without_words(error: BaseException) -> str:
-    """The traceback of an exception and of those that led to it, with their kinds instead of their words."""
+    """Return the traceback of an exception and its causes, with types instead of messages."""
     return "".join(_traceback_lines(error, set())).rstrip()
 
 

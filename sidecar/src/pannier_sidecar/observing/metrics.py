@@ -65,7 +65,7 @@ class Metrics:
         """Says how many components are served now."""
 
     def call_ended(self, store: str, operation: str, succeeded: bool, seconds: float) -> None:
-        """Take note of a call that reached a store."""
+        """Record a call that reached a store."""
         slot = (store, operation, succeeded)
         histogram = self._calls.get(slot)
         if histogram is None:
@@ -74,7 +74,7 @@ class Metrics:
         histogram[SUM] += seconds
 
     def request_ended(self, method: bytes, path: bytes, status: int, seconds: float) -> None:
-        """Take note of an HTTP request; `path` is as sent, without the query."""
+        """Record an HTTP request; `path` is as sent, without the query."""
         if path.startswith(b"/v1.0/state/"):
             end = path.find(b"/", 12)
             label = self._paths.get(path[12:end] if end > 0 else path[12:], UNKNOWN_STORE)
@@ -89,7 +89,7 @@ class Metrics:
         histogram[SUM] += seconds
 
     def rpc_ended(self, method: str, status: str, seconds: float) -> None:
-        """Take note of a gRPC call: `method` is one that is served, `status` the name of a status code."""
+        """Record a gRPC call: `method` is one that is served, `status` the name of a status code."""
         histogram = self._rpcs.get((method, status))
         if histogram is None:
             histogram = self._rpcs[method, status] = new_histogram()
@@ -97,11 +97,11 @@ class Metrics:
         histogram[SUM] += seconds
 
     def error_answered(self, code: str, *, is_about_a_key: bool = False) -> None:
-        """Take note of a call that was answered with an error; `code` is its `errorCode`."""
+        """Record a call that was answered with an error; `code` is its `errorCode`."""
         self._errors[code, "state" if is_about_a_key else _category_of(code)] += 1
 
     def store_opened(self, store: str, store_type: str, succeeded: bool) -> None:
-        """Take note of an attempt to open a store."""
+        """Record an attempt to open a store."""
         self._openings[store, store_type, succeeded] += 1
 
     def know_stores(self, names: Iterable[str]) -> None:
@@ -212,7 +212,7 @@ class Unobserved:
 
 
 def _resident_bytes() -> int | None:
-    """Only Linux tells what is resident now; elsewhere the metric is left out."""
+    """Return the resident memory. Only Linux reports it; elsewhere the metric is omitted."""
     try:
         with open("/proc/self/statm", "rb") as file:
             return int(file.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")

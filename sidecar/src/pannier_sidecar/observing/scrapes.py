@@ -1,4 +1,4 @@
-"""The page of metrics as it is served: making it costs a millisecond, and its port asks nobody for a token."""
+"""The page of metrics as it is served: rendering it takes a millisecond, and its port requires no token."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class Scrapes:
         self._since = monotonic()
 
     def page(self) -> bytes:
-        """Return the page, at the most a tenth of a second old."""
+        """Return the page, at most a tenth of a second old."""
         now = monotonic()
         self._left = min(PAGES_A_SECOND, self._left + (now - self._since) * PAGES_A_SECOND)
         self._since = now

@@ -39,16 +39,16 @@ class ReadItems(list[BulkItem]):
 
 
 async def read_values(
-    store: Store, keys: Sequence[str], gets: Sequence[Get], most_bytes: int, making: Making
+    store: Store, keys: Sequence[str], gets: Sequence[Get], max_bytes: int, making: Making
 ) -> list[BulkItem]:
-    """Return an item for each key, with values of `most_bytes` together; one without room for its value says so.
+    """Return an item for each key, with values of `max_bytes` together; one without room for its value says so.
 
     `gets` are the reads of the keys, in the same order. Raises StoreError where a whole trip fails.
     """
     read = making.begin()
     items = ReadItems(read)
     try:
-        await _read_into(items, read, store, keys, gets, most_bytes)
+        await _read_into(items, read, store, keys, gets, max_bytes)
     except BaseException:
         read.end()  # its traceback may keep the list for long
         raise
@@ -56,13 +56,13 @@ async def read_values(
 
 
 async def _read_into(
-    items: list[BulkItem], read: Read, store: Store, keys: Sequence[str], gets: Sequence[Get], most_bytes: int
+    items: list[BulkItem], read: Read, store: Store, keys: Sequence[str], gets: Sequence[Get], max_bytes: int
 ) -> None:
-    room, is_full = most_bytes, False
+    room, is_full = max_bytes, False
     at = turn = 0
     while at < len(gets):
         if is_full:
-            items.extend(_left_out(keys[at:], most_bytes))
+            items.extend(_left_out(keys[at:], max_bytes))
             break
         if at >= turn + AT_ONCE:
             turn = at
@@ -78,7 +78,7 @@ async def _read_into(
                     largest = own
                 if own > room:
                     is_full = True
-                    items.extend(_left_out((key,), most_bytes))
+                    items.extend(_left_out((key,), max_bytes))
                 else:
                     room -= own
                     items.append(BulkItem(key, entry))
@@ -87,7 +87,7 @@ async def _read_into(
         read.settle(reserved, size, largest)
 
 
-def _left_out(keys: Sequence[str], most_bytes: int) -> Iterator[BulkItem]:
+def _left_out(keys: Sequence[str], max_bytes: int) -> Iterator[BulkItem]:
     for key in keys:
-        why = f"values of over {most_bytes} bytes don't fit into one answer; get key {key!r} in another call"
+        why = f"values of over {max_bytes} bytes don't fit into one answer; get key {key!r} in another call"
         yield BulkItem(key, error=why)

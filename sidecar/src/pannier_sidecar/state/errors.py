@@ -1,8 +1,8 @@
 """What can go wrong with a state call, each kind declared once with its code and its HTTP and gRPC status.
 
     StoreError                   what a store says; the service turns it into an OperationFailedError
-    ├── ETagMismatch             somebody else wrote first
-    │   └── ETagInvalid          this text cannot be an ETag of that store, so it is none that matches
+    ├── ETagMismatchError        another write came first
+    │   └── InvalidETagError     the store never makes such an ETag, so it cannot match
     ├── KeyRefusedError               the store cannot hold such a key
     ├── InvalidCursorError            no place in the list of keys
     ├── NotSupportedError             the store cannot keep this promise, so nothing was done
@@ -42,7 +42,7 @@ if TYPE_CHECKING:
 
 
 class GrpcCode(IntEnum):
-    """Status codes of the gRPC wire protocol, as far as state calls use them."""
+    """The gRPC status codes that state calls use."""
 
     UNKNOWN = 2
     INVALID_ARGUMENT = 3
@@ -223,9 +223,9 @@ class TooManyItemsError(MalformedRequestError):
     http_status = 413
     grpc_code = GrpcCode.RESOURCE_EXHAUSTED
 
-    def __init__(self, most: int) -> None:
+    def __init__(self, maximum: int) -> None:
         super().__init__(
-            f"the request has over {most} items, keys or operations",
+            f"the request has over {maximum} items, keys or operations",
             "make several of it or raise --max-request-items",
         )
 
@@ -439,10 +439,10 @@ class OperationFailedError(StateError):
     """
 
     _reports_mismatches: ClassVar[bool] = True
-    """Dapr has an answer of its own for ETags that do not match, and does not take all faults for failures."""
+    """Whether Dapr answers an ETag mismatch with a status of its own, not with that of other failures."""
 
     def __init__(self, code: str, what: str, faults: Sequence[tuple[str, StoreError]], *, is_partly_done: bool = False):
-        """Tell of `faults`, (key, fault); `what` is Dapr's text, like `failed saving state in state store S`."""
+        """Report `faults`, (key, fault); `what` is Dapr's text, like `failed saving state in state store S`."""
         self.faults = tuple(faults)
         super().__init__(f"{what}: {joined_message(self.faults)}")
         most_severe = min((fault for _, fault in faults), key=_severity)

@@ -29,7 +29,7 @@ class Share:
         self.items = items
 
     def is_really(self, items: int) -> None:
-        """Take note of the number once it is known."""
+        """Record the number once it is known."""
         more, self.items = items - self.items, items
         self._flight.add(more)
 
@@ -64,7 +64,7 @@ class ItemsInFlight:
         return Share(self, items)
 
     def add(self, more: int) -> None:
-        """Count more, or less, and let those go on for whom there is room."""
+        """Add to the count, which may be negative, and wake the requests that now fit."""
         self._taken += more
         while self._waiting:
             items, _, turn = self._waiting[0]

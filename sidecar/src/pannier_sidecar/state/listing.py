@@ -14,7 +14,7 @@ MAX_PAGE_SIZE: Final = 1000
 
 
 async def list_keys(served: ServedStore, request: KeysRequest) -> tuple[list[str], str | None]:
-    """Return the app's keys, and where to go on. Raises StoreError."""
+    """Return the app's keys, and the cursor of the next page. Raises StoreError."""
     keys: list[str] = []
     cursor = request.cursor
     prefix = served.keys.prefix + request.prefix

@@ -8,7 +8,7 @@ from typing import Final, Protocol
 READ_TOGETHER: Final = 100
 """Keys in one trip to the store. Where values do not fit, those of later trips are not read at all."""
 BYTES_TOGETHER: Final = 8 * 1024 * 1024
-"""Bytes in one trip, as far as they can be foreseen."""
+"""Expected bytes in one round trip."""
 FIRST_GUESS: Final = 64 * 1024
 
 
@@ -23,7 +23,7 @@ class Held(Protocol):
 
 
 class Unlimited:
-    """A budget that nobody else uses."""
+    """A budget that is not shared."""
 
     def __init__(self) -> None:
         self.held = 0
@@ -36,7 +36,7 @@ class Making:
     """Reads that are going on, and whose values are not written into an answer yet."""
 
     def __init__(self, limit: int, budget: Held):
-        """`limit` is in bytes. One read may have so many alone; others wait for it meanwhile."""
+        """`limit` is in bytes. A single read may use all of it; others wait until it ends."""
         self._limit = limit
         self._budget = budget
         self._sizes: dict[int, int] = {}
@@ -68,7 +68,7 @@ class Making:
         return size
 
     def learn(self, largest: int) -> None:
-        """Take note of the size of the largest of some values."""
+        """Record the size of the largest of some values."""
         self._largest = max(1024, largest, self._largest - self._largest // 4)
 
     def add(self, number: int, size: int) -> None:

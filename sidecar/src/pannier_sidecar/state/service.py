@@ -77,10 +77,10 @@ _SECONDS = re.compile(r"[+-]?[0-9]{1,18}")
 
 
 class Observer(Protocol):
-    """Is told of every call that reached a store."""
+    """Receives the outcome of every call that reached a store."""
 
     def call_ended(self, store: str, operation: str, succeeded: bool, seconds: float) -> None:
-        """Take note of a call: `operation` is get, set, delete, bulk_get, bulk_delete, transaction or keys."""
+        """Record a call: `operation` is get, set, delete, bulk_get, bulk_delete, transaction or keys."""
 
 
 class ListedKeys(Struct, frozen=True):
@@ -108,7 +108,7 @@ class StateService:
         self.directory = directory
         """Replaced as a whole when components change."""
         self._observer = observer
-        self.record_failure: Callable[[ServedStore], None] = _nobody
+        self.record_failure: Callable[[ServedStore], None] = _ignore_failure
         """Is called after a call that could not reach its store, or whose answer did not come."""
         self._largest_answer = largest_answer
         self._budget = budget or Unlimited()
@@ -299,7 +299,7 @@ class StateService:
         call: Awaitable[Result],
         succeeded: Callable[[Result], bool] | None = None,
     ) -> Result:
-        """Await the call, holding the store open meanwhile, and tell the observer how it went."""
+        """Await the call, keeping the store open until it ends, and report the outcome to the observer."""
         started = perf_counter()
         served.calls_in_flight += 1
         went_well = False
@@ -315,7 +315,7 @@ class StateService:
             self._observer.call_ended(served.name, operation, went_well, perf_counter() - started)
 
 
-def _nobody(_: ServedStore) -> None:
+def _ignore_failure(_: ServedStore) -> None:
     pass
 
 
@@ -354,12 +354,12 @@ def _carry_out(served: ServedStore, write: Write) -> Awaitable[None]:
     return served.store.set(write) if isinstance(write, Set) else served.store.delete(write)
 
 
-async def _list(served: ServedStore, request: KeysRequest, most_bytes: int, making: Making) -> ListedKeys:
+async def _list(served: ServedStore, request: KeysRequest, max_bytes: int, making: Making) -> ListedKeys:
     keys, cursor = await list_keys(served, request)
     if not request.with_values:
         return ListedKeys([BulkItem(key) for key in keys], cursor)
     gets = [Get(served.keys.prefix + key) for key in keys]
-    return ListedKeys(await read_values(served.store, keys, gets, most_bytes, making), cursor)
+    return ListedKeys(await read_values(served.store, keys, gets, max_bytes, making), cursor)
 
 
 # --- from an item of a request to a write -------------------------------------------------------------------------

@@ -50,7 +50,7 @@ LAST_TIME = 253_402_300_799
 
 
 class KeyPage(Struct, frozen=True):
-    """Some stored keys, and where to go on."""
+    """A page of stored keys, and the cursor of the next one."""
 
     keys: Sequence[str]
     cursor: str | None
@@ -68,7 +68,7 @@ class Store(ABC):
     max_key_bytes: int = 64 * 1024
     """Longest stored key in bytes of UTF-8, prefix included."""
     max_transaction: int | None = None
-    """Most operations that one transaction may hold; None: no limit of its own."""
+    """Maximum number of operations in a transaction; None: the store has no limit."""
 
     @abstractmethod
     def __init__(self, settings: Mapping[str, Setting]):

@@ -8,14 +8,14 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 MAX_MESSAGE_CHARS: Final = 4096
-"""Characters of what a caller is told: clients take no more of it in a header of gRPC."""
+"""Characters of an error message: gRPC sends it in a header, whose size clients limit."""
 MAX_KEY_CHARS: Final = 200
 MAX_FAULTS: Final = 20
-"""Faults of which a message tells, where several items failed."""
+"""Number of faults that a message lists, if several items failed."""
 
 
 def shortened(text: str, maximum: int = MAX_MESSAGE_CHARS) -> str:
-    """Return a text of at most so many characters, and some: beginning and end, where advice is."""
+    """Return the beginning and end of a longer text; the end has the advice."""
     if len(text) <= maximum:
         return text
     return f"{text[: maximum * 3 // 4]} ... ({len(text) - maximum} characters) ... {text[-maximum // 4 :]}"

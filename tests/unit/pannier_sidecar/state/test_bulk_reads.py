@@ -37,10 +37,10 @@ async def store() -> CountingStore:
 
 
 async def read(
-    store: CountingStore, keys: Sequence[str], most_bytes: int, making: Making | None = None
+    store: CountingStore, keys: Sequence[str], max_bytes: int, making: Making | None = None
 ) -> list[BulkItem]:
     making = making or Making(2**25, Unlimited())
-    items = await read_values(store, keys, [Get(key) for key in keys], most_bytes, making)
+    items = await read_values(store, keys, [Get(key) for key in keys], max_bytes, making)
     assert [item.key for item in items] == list(keys)
     return items
 
