@@ -207,7 +207,7 @@ class _Expiry:
 
 
 class _Names:
-    """The keys in order: sorted when somebody lists them, and kept up from then on."""
+    """The keys in order: sorted when they are first listed, and kept sorted from then on."""
 
     def __init__(self) -> None:
         self._sorted: list[str] | None = None

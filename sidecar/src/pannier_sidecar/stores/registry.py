@@ -1,6 +1,6 @@
 """Which class serves a component type.
 
-Classes are named as strings and imported when a component asks for them, so that a store that nobody uses costs
+Classes are named as strings and imported when a component asks for them, so that a store that is not used costs
 neither memory nor its client library.
 """
 

@@ -41,7 +41,7 @@ CLIENT_ERRORS: Final = (*_NOT_DONE, NoHostAvailable, DriverException, Connection
 
 
 def translate(error: Exception, settings: CassandraSettings, *, is_write: bool, level: int | None = None) -> StoreError:
-    """Return the fault that tells of an error of a call whose consistency level was `level`."""
+    """Return the error to raise for one of a call whose consistency level was `level`."""
     where = settings.where
     if isinstance(error, NoHostAvailable):
         return _unreached(error, where)

@@ -24,7 +24,7 @@ _TABLE: Final = "SELECT column_name, type, kind FROM system_schema.columns WHERE
 def ensure(session: Session, settings: CassandraSettings) -> None:
     """Make the table, or its missing column, unless it is there. Blocks.
 
-    Raises StoreRefusedError with the statement that somebody has to run.
+    Raises StoreRefusedError with the statement that an administrator has to run.
     """
     columns = _columns(session, settings)
     if not columns:

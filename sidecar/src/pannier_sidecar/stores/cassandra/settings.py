@@ -57,7 +57,7 @@ class CassandraSettings:
     levels: Levels
     timeout: float
     username: str
-    """Empty: nobody logs in."""
+    """Empty: no login."""
     password: Secret
     encryption: Encryption | None
     hides_name: bool = False

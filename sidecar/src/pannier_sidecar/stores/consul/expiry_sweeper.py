@@ -32,7 +32,7 @@ class ExpirySweeper:
         self._is_removing = False
 
     def remove(self, entry: layout.Entry) -> None:
-        """Have an expired entry removed, unless somebody writes it first."""
+        """Have an expired entry removed, unless it is written first."""
         if len(self._known) < MAX_KNOWN:
             self._known[entry.key] = entry.modify_index
         if not self._is_removing:
@@ -40,7 +40,7 @@ class ExpirySweeper:
             self._start(self._remove_known())
 
     def sweep_every(self, interval: float, sweep: Callable[[], Awaitable[None]]) -> None:
-        """Look for expired entries again and again. `sweep` reads everything."""
+        """Find expired entries every `interval` seconds. `sweep` reads everything."""
         self._start(self._sweep_every(interval, sweep))
 
     async def close(self) -> None:

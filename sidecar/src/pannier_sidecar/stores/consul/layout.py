@@ -64,7 +64,7 @@ class Entry(Struct, rename="pascal"):
 
     @property
     def stored(self) -> StoredValue:
-        """The value and its ETag, which tells of the expiry too: whoever writes with it need not look for that."""
+        """The value and its ETag, which holds the expiry too: a write with it need not read that first."""
         expires_at = self.expires_at
         etag = str(self.modify_index) if expires_at is None else f"{self.modify_index}-{expires_at}"
         return StoredValue(self.value or b"", etag, expires_at)

@@ -239,7 +239,7 @@ class ConsulStore(Store):
         return StoreRefusedError(f"Consul refused{errors.words(error.what)}{self._agent.permission_advice}")
 
     async def _prove_permissions(self) -> None:
-        """Raise StoreRefusedError if the token may not write: something that nobody has is deleted."""
+        """Raise StoreRefusedError if the token may not write: a key that does not exist is deleted."""
         await self.transact([Delete("pannier permission probe 6d1f0a7c-58b4-4f0e-9a57-2c1f3a6be0d9")])
 
     async def _sweep_all(self) -> None:

@@ -85,8 +85,9 @@ class DynamoDBClient:
         return await self._in_time(operation, arguments, is_write=False, is_repeatable=True)
 
     async def write(self, operation: str, *, has_token: bool = False, **arguments: Any) -> dict[str, Any]:
-        """Make a call that writes. Only one whose token tells DynamoDB of a repetition is sent again after a loss.
+        """Make a call that writes.
 
+        After a loss only one with a token is sent again: DynamoDB recognizes the repetition by it.
         Raises ConditionNotMetError where a condition did not hold, and a StoreError for all else.
         """
         return await self._in_time(operation, arguments, is_write=True, is_repeatable=has_token)

@@ -64,7 +64,7 @@ class Layout:
     def stored_value(self, key: str, item: Item | None, now: float) -> StoredValue | None:
         """Return what an item holds, None if it has expired.
 
-        Raises StoreRefusedError for one that nobody's store wrote.
+        Raises StoreRefusedError for one that neither Dapr nor Pannier wrote.
         """
         if not item:
             return None

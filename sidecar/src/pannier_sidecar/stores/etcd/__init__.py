@@ -2,7 +2,7 @@
 
 store ──> client     one channel to each endpoint; the calls that are made of etcd
       ──> writes     preconditions and operations of an etcd transaction
-      ──> leases     what removes expired keys, and tells by its number when they expire
+      ──> leases     what removes expired keys; its number says when they expire
 layout, settings, errors    what is stored for a value, what the component says, what etcd's errors mean
 """
 

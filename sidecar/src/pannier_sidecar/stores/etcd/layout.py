@@ -22,7 +22,7 @@ class Values(ABC):
 
     @abstractmethod
     def decoded(self, key: str, stored: bytes) -> tuple[bytes, float | None]:
-        """Return the value, and the Unix time of its expiry if what is stored tells it. Raises StoreRefusedError."""
+        """Return the value, and the Unix time of its expiry if what is stored holds it. Raises StoreRefusedError."""
 
 
 class RawValues(Values):

@@ -55,6 +55,6 @@ def expiry_of(lease: int) -> int | None:
 
 
 async def ask_for_expiry(client: Client, lease: int) -> int:
-    """Return when a lease that somebody else made ends, in Unix time. Raises StoreError."""
+    """Return when a lease that another program made ends, in Unix time. Raises StoreError."""
     answer = await client.call(TIME_TO_LIVE, rpc.LeaseTimeToLiveRequest(ID=lease))
     return round(time()) + max(int(answer.TTL), 0)

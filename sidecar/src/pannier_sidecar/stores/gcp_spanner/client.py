@@ -129,7 +129,7 @@ class SpannerClient:
             task = asyncio.current_task()
             if self.is_open or (task is not None and task.cancelling()):
                 raise
-            # The channel was closed, which gRPC tells those who wait by cancelling what they wait for.
+            # The channel was closed, and gRPC cancels what its callers wait for.
             raise lost("Spanner: the store was closed while the call was under way", is_write=is_write) from error
 
     def _stub(self, name: str) -> Any:

@@ -8,7 +8,7 @@
     errors       what a lost connection and error lines mean
     settings     the component's metadata
 
-Each knows only those below it. Only memcached's meta commands (version 1.6.10 and later) can delete by ETag and tell
+Each knows only those below it. Only memcached's meta commands (version 1.6.10 and later) can delete by ETag and return
 when an item expires: https://docs.memcached.org/protocols/meta/
 """
 

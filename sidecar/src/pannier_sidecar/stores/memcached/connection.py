@@ -50,7 +50,7 @@ class Connection(Pipeline):
             self._chunks.clear()
         try:
             rest = self._take(data)
-        except (IndexError, ValueError):  # an answer that nobody asked for, or one that is none
+        except (IndexError, ValueError):  # an answer to no request, or none at all
             self.abort(f"what answers at {self.name} is no memcached")
             return
         if rest:

@@ -155,7 +155,7 @@ async def _or_fault(call: Awaitable[Found]) -> Found | StoreError:
 
 
 def _give_up(sent: Sequence[_Sent | StoreError]) -> None:
-    """Let go of the answers that nobody waits for any more."""
+    """Drop the answers that no caller waits for any more."""
     for each in sent:
         if not isinstance(each, StoreError):
             each.answer.cancel()  # without effect on those that are done

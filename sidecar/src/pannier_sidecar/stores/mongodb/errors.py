@@ -87,7 +87,7 @@ def unknown(error: Exception, settings: MongoDBSettings) -> StoreError:
 
 
 def _was_not_sent(error: PyMongoError, may_be_second: bool) -> bool:
-    """Say whether it was not sent, nor an attempt before it, which the client would have told of in two cases alone."""
+    """Say whether it was not sent, nor an attempt before it, which the client reports in two cases alone."""
     if isinstance(error, ServerSelectionTimeoutError) or error.has_error_label("NoWritesPerformed"):
         return True
     if may_be_second:

@@ -1,4 +1,4 @@
-"""A write is one statement that checks its own precondition: the server decides, and nobody comes between."""
+"""A write is one statement that checks its own precondition: the server decides, and no other write comes between."""
 
 from __future__ import annotations
 

@@ -50,7 +50,7 @@ def always() -> bool:
 
 
 class Connections:
-    """Opens connections when calls need them, up to `size`, and closes those that nobody has needed for `idle_time`."""
+    """Opens connections when calls need them, up to `size`, and closes those that were idle for `idle_time`."""
 
     def __init__(
         self,
@@ -265,7 +265,7 @@ class Connections:
                 self._discard_idle()
 
     def _give_up(self, connection: Connection) -> None:
-        """Keep a connection taken until the server has ended what it was asked and nobody waits for any more."""
+        """Keep a connection taken until the server has ended what it was asked and no caller waits for any more."""
         if self._is_closed or connection.is_closed():
             self._discard(connection)
             return

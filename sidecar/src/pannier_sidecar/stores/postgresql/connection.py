@@ -1,7 +1,7 @@
 """One connection, which leaves nothing behind that another client could meet.
 
 Behind a pooler (PgBouncer, Odyssey, a cloud's proxy) each statement may run on another connection of the server, which
-other clients use before and after. So a statement is prepared under a name that nobody else ever uses, or, where a
+other clients use before and after. So a statement is prepared under a name that no other client ever uses, or, where a
 pooler is seen, under none: then it is parsed, bound and executed in one message. docs/decisions/0013 says more.
 """
 

@@ -40,7 +40,7 @@ class PostgreSQLSettings:
     size: int
     """Most connections."""
     idle_time: float
-    """After which a connection is closed that nobody uses."""
+    """After which an idle connection is closed."""
     keeps_statements: bool
     """Whether a connection keeps statements prepared; a pooler in between may forbid it."""
 

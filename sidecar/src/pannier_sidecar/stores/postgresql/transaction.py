@@ -35,7 +35,7 @@ class Transaction:
         self._absent = {write.key: write for write in writes if write.if_absent}
         self._created = [write for write in last if isinstance(write, Set) and write.key in self._absent]
         self._written = [write for write in last if isinstance(write, Set) and write.key not in self._absent]
-        # What must be absent is not there to be deleted, and what comes in between belongs to somebody else.
+        # What must be absent is not there to be deleted, and what comes in between belongs to another client.
         self._deleted = [write for write in last if isinstance(write, Delete) and write.key not in self._absent]
         self._is_ending = False
 
@@ -74,7 +74,7 @@ class Transaction:
             rows = await connection.fetch(self._statements.create_many, *columns_of(self._created, self._layout))
             made = {key_of(name) for (name,) in rows}
             for write in self._created:
-                if write.key not in made:  # somebody else was first, after the check
+                if write.key not in made:  # another client was first, after the check
                     raise mismatch(self._absent[write.key])
         if self._deleted:
             names = [name_of(write.key) for write in self._deleted]

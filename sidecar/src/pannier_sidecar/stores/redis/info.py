@@ -40,7 +40,7 @@ class History(Struct, frozen=True):
     def lacks(self, other: History) -> bool:
         """Return whether some of another history is certainly not in this one.
 
-        Nobody can tell where two servers have been promoted since: a server knows but the last one before its own.
+        It is not known where two servers have been promoted since: a server knows only the last one before its own.
         """
         if self.name == other.name:
             return self.offset < other.offset

@@ -177,7 +177,7 @@ def foreign_value_read(kind: object, content: object, ttl: object, key: str) -> 
 def _expiring(data: bytes, etag: str, ttl: object) -> StoredValue | None:
     if ttl == -1:
         return StoredValue(data, etag)
-    if ttl == -2:  # expired, or deleted by somebody else, between the two commands
+    if ttl == -2:  # expired, or deleted by another client, between the two commands
         return None
     if not isinstance(ttl, int):
         raise errors.translate(ReplyError(str(ttl)))

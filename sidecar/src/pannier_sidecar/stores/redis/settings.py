@@ -38,7 +38,7 @@ class HiddenAddress(Address):
 
 
 class Credentials(Struct, frozen=True):
-    """Who we are; without a password nobody in particular."""
+    """The login; without a password none is sent."""
 
     username: str = ""
     password: Secret = Secret("")  # never changes

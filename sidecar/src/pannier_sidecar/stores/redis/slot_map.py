@@ -28,7 +28,7 @@ class Claim(NamedTuple):
     last: int
     node: str
     address: Address | None
-    """None: it has told nobody yet."""
+    """None: it has not reported it yet."""
 
 
 class View(Struct):

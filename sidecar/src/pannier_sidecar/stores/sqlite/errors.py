@@ -40,7 +40,7 @@ def translate(error: Exception, where: object, *, busy_timeout: float) -> StoreE
 
 
 def outcome_of_commit(error: Exception, where: object, busy_timeout: float) -> StoreError:
-    """Return the fault for a commit that failed: after an I/O error nobody can tell what is on the disk."""
+    """Return the error to raise for a commit that failed: after an I/O error it is unknown what is on the disk."""
     if _code(error) != sqlite3.SQLITE_IOERR:
         return translate(error, where, busy_timeout=busy_timeout)
     fault = OutcomeUnknownError(f"{where} failed while the write was being made durable")

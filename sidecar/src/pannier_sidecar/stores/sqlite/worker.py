@@ -149,7 +149,7 @@ class Worker:
             self._started.set_exception(fault)
 
     def _has_ended(self) -> None:
-        """Let nobody wait for an answer that will not come, should the thread have died."""
+        """Fail the calls that wait if the thread has died."""
         self._is_running = False
         self._hand_over()
         for turn in self._unanswered:
@@ -198,7 +198,7 @@ class Worker:
     def _tell(self, callback: Callable[..., None], *arguments: object) -> None:
         try:
             self._loop.call_soon_threadsafe(callback, *arguments)
-        except RuntimeError:  # the loop is closed: nobody is left to be told
+        except RuntimeError:  # the loop is closed: no caller is left to answer
             logger.debug("%s outlived its event loop", self._name)
 
     def _serve(self) -> None:
@@ -259,7 +259,7 @@ def _outcome(job: Job[Any], table: StateTable, now: float) -> Outcome:
 
 
 def _nothing(_: StateTable, __: float) -> None:
-    """Stand for a job that nobody waits for any more."""
+    """Stand for a job whose caller no longer waits."""
 
 
 def _roll_back(table: StateTable) -> None:
