@@ -69,7 +69,7 @@ Seen = tuple[int, list[tuple[str, str]], bytes]
 
 
 @dataclass
-class Heads:
+class FrontEnds:
     """One API, reached both ways."""
 
     port: int
@@ -112,31 +112,31 @@ async def one_api(profile: str) -> HttpApi:
 
 
 @pytest.fixture(params=["spec", "dapr"])
-async def heads(request: pytest.FixtureRequest) -> AsyncIterator[Heads]:
+async def front_ends(request: pytest.FixtureRequest) -> AsyncIterator[FrontEnds]:
     api = await one_api(request.param)
     server = HttpServer()
     listening = socket.create_server(("127.0.0.1", 0))
     port = listening.getsockname()[1]
     await server.listen([listening], api.answer)
     async with httpx.AsyncClient(transport=httpx.ASGITransport(build(api))) as client:
-        yield Heads(port, client)
+        yield FrontEnds(port, client)
     await server.stop(5)
 
 
-async def test_both_ways_answer_with_the_same_bytes(heads: Heads) -> None:
+async def test_both_ways_answer_with_the_same_bytes(front_ends: FrontEnds) -> None:
     statuses = set()
     for method, target, body in REQUESTS:
-        by_connection = await heads.through_connection(method, target, body)
+        by_connection = await front_ends.through_connection(method, target, body)
         statuses.add(by_connection[0])
         if method in ("GET", "HEAD", "PATCH") or by_connection[0] >= 400 or not target.startswith("/v1.0/state/"):
-            assert by_connection == await heads.through_asgi(method, target, body), (method, target)
+            assert by_connection == await front_ends.through_asgi(method, target, body), (method, target)
         else:  # a write changes what the second one finds, but not how it is answered
-            assert by_connection[:2] == (await heads.through_asgi(method, target, body))[:2], (method, target)
+            assert by_connection[:2] == (await front_ends.through_asgi(method, target, body))[:2], (method, target)
     assert {200, 204, 400, 404, 409} <= statuses
 
 
-async def test_a_delete_with_a_stale_etag_is_refused_alike(heads: Heads) -> None:
-    await heads.through_connection("POST", "/v1.0/state/statestore", ITEM)
-    by_connection = await heads.through_connection("DELETE", "/v1.0/state/statestore/planet", None)
+async def test_a_delete_with_a_stale_etag_is_refused_alike(front_ends: FrontEnds) -> None:
+    await front_ends.through_connection("POST", "/v1.0/state/statestore", ITEM)
+    by_connection = await front_ends.through_connection("DELETE", "/v1.0/state/statestore/planet", None)
     assert by_connection[0] == 409
-    assert by_connection == await heads.through_asgi("DELETE", "/v1.0/state/statestore/planet", None)
+    assert by_connection == await front_ends.through_asgi("DELETE", "/v1.0/state/statestore/planet", None)

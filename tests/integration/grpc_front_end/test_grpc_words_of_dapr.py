@@ -4,9 +4,9 @@ from typing import Any
 
 import pytest
 from google.rpc.error_details_pb2 import ErrorInfo, Help, ResourceInfo
-from integration.grpc_head.grpc_wire import DAPR, GET, SAVE, Answer
-from integration.grpc_head.test_grpc_statuses import asked, details, text
-from integration.http_head.failing_store import FailingStore, PlainStore, SmallStore
+from integration.grpc_front_end.grpc_wire import DAPR, GET, SAVE, Answer
+from integration.grpc_front_end.test_grpc_statuses import asked, details, text
+from integration.http_front_end.failing_store import FailingStore, PlainStore, SmallStore
 
 from pannier_sidecar.state.errors import (
     ETagMismatchError,

@@ -1,7 +1,7 @@
 """Health as gRPC asks for it: of the whole, of each service, once or watched."""
 
 import pytest
-from integration.grpc_head.grpc_wire import Client, data, framed, serving
+from integration.grpc_front_end.grpc_wire import Client, data, framed, serving
 
 from pannier_sidecar.grpc_api import health
 from pannier_sidecar.grpc_api.messages import HealthCheckRequest, HealthCheckResponse

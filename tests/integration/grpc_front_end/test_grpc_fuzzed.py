@@ -6,7 +6,7 @@ import random
 from pathlib import Path
 
 import pytest
-from integration.grpc_head.grpc_wire import GET, SAVE, Client, get, is_well, save, serving
+from integration.grpc_front_end.grpc_wire import GET, SAVE, Client, get, is_well, save, serving
 from scenarios.worlds import component, served
 from servers.pannier_process import Pannier
 

@@ -3,7 +3,7 @@
 import asyncio
 
 import pytest
-from integration.http_head.http_wire import get, save, serving, until
+from integration.http_front_end.http_wire import get, save, serving, until
 
 from pannier_sidecar.http_api.limits import Limits
 

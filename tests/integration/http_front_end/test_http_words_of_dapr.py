@@ -4,8 +4,8 @@ import json
 from typing import Any
 
 import pytest
-from integration.http_head.failing_store import FailingStore, PlainStore, SmallStore, serving_stores
-from integration.http_head.http_wire import get, request, save
+from integration.http_front_end.failing_store import FailingStore, PlainStore, SmallStore, serving_stores
+from integration.http_front_end.http_wire import get, request, save
 
 from pannier_sidecar.state.errors import (
     ETagMismatchError,

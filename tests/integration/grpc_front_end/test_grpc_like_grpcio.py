@@ -10,7 +10,7 @@ from typing import Any
 
 import grpc
 import pytest
-from integration.grpc_head.grpc_wire import GET, SAVE, Answer, Client, data, framed, get, save, serving
+from integration.grpc_front_end.grpc_wire import GET, SAVE, Answer, Client, data, framed, get, save, serving
 from servers.grpc_protos import DAPR, methods
 
 from pannier_sidecar.grpc_api import frames

@@ -3,8 +3,8 @@
 import json
 
 import pytest
-from integration.http_head.failing_store import FailingStore, PlainStore, SmallStore, serving_stores
-from integration.http_head.http_wire import get, request, save, serving
+from integration.http_front_end.failing_store import FailingStore, PlainStore, SmallStore, serving_stores
+from integration.http_front_end.http_wire import get, request, save, serving
 
 from pannier_sidecar.http_api.messages import Answer, Call
 from pannier_sidecar.state.errors import ETagMismatchError, InvalidETagError, OutcomeUnknownError, StoreUnavailableError

@@ -4,7 +4,7 @@ import json
 import time
 
 import pytest
-from integration.http_head.http_wire import get, request, save, serving, until
+from integration.http_front_end.http_wire import get, request, save, serving, until
 
 from pannier_sidecar.serving import Budget
 

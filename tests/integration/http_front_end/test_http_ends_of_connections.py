@@ -6,7 +6,7 @@ import socket
 from pathlib import Path
 
 import pytest
-from integration.http_head.http_wire import PATIENCE_S, Gate, Wire, api_over, get, request, save, serving, until
+from integration.http_front_end.http_wire import PATIENCE_S, Gate, Wire, api_over, get, request, save, serving, until
 
 from pannier_sidecar.http_api.messages import Answer, Call
 from pannier_sidecar.http_api.server import HttpServer

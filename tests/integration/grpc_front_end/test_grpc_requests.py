@@ -3,7 +3,7 @@
 import gzip
 
 import pytest
-from integration.grpc_head.grpc_wire import GET, SAVE, data, framed, get, save, serving
+from integration.grpc_front_end.grpc_wire import GET, SAVE, data, framed, get, save, serving
 
 from pannier_sidecar.grpc_api import frames
 from pannier_sidecar.grpc_api.frames import ErrorCode

@@ -7,8 +7,8 @@ from urllib.parse import unquote
 import pytest
 from google.rpc.error_details_pb2 import BadRequest, ErrorInfo, Help, ResourceInfo
 from google.rpc.status_pb2 import Status
-from integration.grpc_head.grpc_wire import DAPR, GET, SAVE, Answer, serving
-from integration.http_head.failing_store import FailingStore, PlainStore, SmallStore
+from integration.grpc_front_end.grpc_wire import DAPR, GET, SAVE, Answer, serving
+from integration.http_front_end.failing_store import FailingStore, PlainStore, SmallStore
 from servers.grpc_protos import LAYOTTO, methods
 
 from pannier_sidecar.state.errors import (

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 import uvicorn
-from integration.http_head.http_wire import Wire, get, serving
+from integration.http_front_end.http_wire import Wire, get, serving
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from uvicorn.server import ServerState
 

@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator
 from contextlib import suppress
 
 import pytest
-from integration.http_head.http_wire import Gate, Response, Serving, chunked, get, request, save, serving, until
+from integration.http_front_end.http_wire import Gate, Response, Serving, chunked, get, request, save, serving, until
 
 from pannier_sidecar.http_api.limits import Limits
 from pannier_sidecar.http_api.messages import Answer, Call
@@ -177,7 +177,7 @@ async def test_an_idle_connection_keeps_nothing_of_the_body_it_brought() -> None
     ],
     ids=["many headers", "a long header", "a long URL"],
 )
-async def test_a_head_that_is_too_large_is_refused(small: Serving, head: bytes) -> None:
+async def test_a_header_section_that_is_too_large_is_refused(small: Serving, head: bytes) -> None:
     refused(await (await small.connect()).ask(head), 431, "ERR_HEADERS_TOO_LARGE", "2000 bytes", "--read-buffer-size")
 
 
@@ -226,7 +226,7 @@ async def test_a_body_in_thousands_of_tiny_chunks_is_no_large_head() -> None:
         assert (await wire.ask(b"0\r\n\r\n")).status == 201
 
 
-async def test_large_heads_are_refused_behind_other_requests_too(small: Serving) -> None:
+async def test_large_header_sections_are_refused_behind_other_requests_too(small: Serving) -> None:
     wire = await small.connect()
     await wire.send(get("/v1.0/healthz") * 100 + get("/v1.0/" + "k" * 2000))
     assert [(await wire.answer()).status for _ in range(100)] == [204] * 100

@@ -4,8 +4,8 @@ import json
 from itertools import pairwise
 
 import pytest
-from integration.http_head.failing_store import FailingStore, serving_stores
-from integration.http_head.http_wire import Response, request, save
+from integration.http_front_end.failing_store import FailingStore, serving_stores
+from integration.http_front_end.http_wire import Response, request, save
 
 from pannier_sidecar.state.errors import (
     ETagMismatchError,

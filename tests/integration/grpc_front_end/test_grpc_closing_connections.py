@@ -4,7 +4,7 @@ import asyncio
 import socket
 
 import pytest
-from integration.grpc_head.grpc_wire import GET, SAVE, Client, Serving, get, is_well, save, serving
+from integration.grpc_front_end.grpc_wire import GET, SAVE, Client, Serving, get, is_well, save, serving
 
 from pannier_sidecar.grpc_api import frames
 from pannier_sidecar.grpc_api.limits import Limits

@@ -3,7 +3,7 @@
 import asyncio
 import json
 
-from integration.http_head.http_wire import Gate, chunked, get, request, save, serving, until
+from integration.http_front_end.http_wire import Gate, chunked, get, request, save, serving, until
 
 from pannier_sidecar.http_api.messages import Answer, Call
 

@@ -3,7 +3,7 @@
 import asyncio
 import random
 
-from integration.grpc_head.grpc_wire import GET, SAVE, get, is_well, save, serving
+from integration.grpc_front_end.grpc_wire import GET, SAVE, get, is_well, save, serving
 
 from pannier_sidecar.grpc_api import frames
 from pannier_sidecar.grpc_api.frames import ErrorCode

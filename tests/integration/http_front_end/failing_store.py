@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
 
-from integration.http_head.http_wire import Runtime, Serving, Unobserved, serving
+from integration.http_front_end.http_wire import Runtime, Serving, Unobserved, serving
 
 from pannier_sidecar.http_api.calls import HttpApi
 from pannier_sidecar.http_api.profiles import PROFILES

@@ -3,7 +3,7 @@
 import asyncio
 
 import pytest
-from integration.grpc_head.grpc_wire import DAPR, GET, data, framed, get, serving
+from integration.grpc_front_end.grpc_wire import DAPR, GET, data, framed, get, serving
 
 from pannier_sidecar.grpc_api import frames
 from pannier_sidecar.grpc_api.frames import ErrorCode

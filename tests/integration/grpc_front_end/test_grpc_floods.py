@@ -3,7 +3,7 @@
 from collections.abc import Callable
 
 import pytest
-from integration.grpc_head.grpc_wire import GET, SAVE, Client, Serving, get, is_well, serving
+from integration.grpc_front_end.grpc_wire import GET, SAVE, Client, Serving, get, is_well, serving
 
 from pannier_sidecar.grpc_api import frames
 from pannier_sidecar.grpc_api.frames import ErrorCode

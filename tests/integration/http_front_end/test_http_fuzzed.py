@@ -10,7 +10,7 @@ from collections.abc import Iterator
 import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
-from integration.http_head.http_wire import Wire, api_over, get, request
+from integration.http_front_end.http_wire import Wire, api_over, get, request
 
 from pannier_sidecar.http_api.asgi import Documentation
 from pannier_sidecar.http_api.server import HttpServer

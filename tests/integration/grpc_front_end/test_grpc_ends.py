@@ -3,8 +3,8 @@
 import asyncio
 
 import pytest
-from integration.grpc_head.grpc_wire import GET, Serving, data, framed, get, is_well, serving
-from integration.grpc_head.slow_store import SlowStore
+from integration.grpc_front_end.grpc_wire import GET, Serving, data, framed, get, is_well, serving
+from integration.grpc_front_end.slow_store import SlowStore
 
 from pannier_sidecar import serving as serving_clock
 from pannier_sidecar.grpc_api import frames
