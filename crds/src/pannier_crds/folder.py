@@ -10,9 +10,9 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 VERSION_FILE: Final = "_version"
-"""Whoever writes the folder may call each version of it by a word of its own here. Sidecars say which version they have
-read last (`GET /v1.0/healthz?verbose`). The word means nothing else, so it tells nothing of what the folder holds.
-A second line is a key of the writer's: whoever sends it along is also told how each store is, as with the API token."""
+"""The first line is an opaque version that the folder's writer chooses. Sidecars report the version that they have read
+last (`GET /v1.0/healthz?verbose`); it reveals nothing about the content. The second line is the status key: a request
+that carries it also gets the state of each store, as one with the API token does."""
 STATUS_KEY_HEADER: Final = "pannier-status-key"
 KUBERNETES_SECRETS_STORE: Final = "Kubernetes"
 """The secret store that holds what was delivered of Kubernetes Secrets. No object can be called so in a cluster, which
@@ -20,8 +20,8 @@ keeps it apart from every component."""
 KUBERNETES_SECRETS_FILE: Final = "_kubernetes-secrets"
 """The JSON file of that store; without a suffix, so it is not read as a component."""
 INDEX_FILE: Final = "_index"
-"""Whoever writes the folder may name the files that belong to it here, each with the SHA-256 of its content. Where the
-index is, sidecars read no other file, and nothing at all while a file is not as the index says."""
+"""The files of the folder, each with the SHA-256 of its content. If there is an index, sidecars read only the files
+that it lists, and none at all while one of them differs."""
 
 INDEX_VARIABLE: Final = "PANNIER_COMPONENTS_INDEX"
 INDEX_REQUIRED: Final = "required"

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 class _Role(NamedTuple):
-    """What one app may have only one store for."""
+    """A role that only one of an app's stores may have."""
 
     setting: str
     words: str
@@ -27,10 +27,10 @@ _DEFAULT: Final = _Role("defaultStateStore", "default state store")
 def problems_among(
     components: Sequence[Component], *, namespaces_meet: bool = False
 ) -> list[tuple[Component, Problem]]:
-    """Conflicts between components, each with the later of the two. Put the components that are to stay first.
+    """Return conflicts between components, each with the later of the two: put those that take precedence first.
 
-    `namespaces_meet`: nobody says which namespace is meant, so an app sees the components of all of them. What Pannier
-    does not serve is left out. Problems come in the order of the components.
+    `namespaces_meet`: the namespace is unknown, so an app sees the components of all namespaces. Types that Pannier
+    does not serve are ignored. Problems come in the order of the components.
     """
     served = [component for component in components if catalogue.known_versions(component.type)]
     found: list[tuple[Component, Problem]] = []
@@ -100,19 +100,19 @@ def _may_meet(one: Component, other: Component) -> bool:
 
 def _shared_role(component: Component, rivals: list[Component], role: _Role) -> Iterator[Problem]:
     """One problem for each rival, until every app that would see two has been named."""
-    told: set[str] = set()
+    reported: set[str] = set()
     for rival in rivals:
         shared = _shared_apps(component, rival)
-        if shared is not None and not (set(shared) - told):
+        if shared is not None and not (set(shared) - reported):
             continue
         yield _conflict(component, rival, shared, role)
         if shared is None:
             return
-        told.update(shared)
+        reported.update(shared)
 
 
 def _shared_apps(one: Component, other: Component) -> tuple[str, ...] | None:
-    """The apps that see both; None for every app there is."""
+    """Return the apps that see both; None for all apps."""
     if not one.scopes or not other.scopes:
         scopes = one.scopes or other.scopes
         return tuple(dict.fromkeys(scopes)) if scopes else None
@@ -129,7 +129,7 @@ def _conflict(component: Component, rival: Component, shared: tuple[str, ...] | 
 
 
 def _smallest_edit(component: Component, rival: Component, shared: tuple[str, ...] | None, role: _Role) -> str:
-    """The change that ends the conflict and takes no store away from an app, as far as one change can."""
+    """Return the smallest change that ends the conflict, if possible without taking a store away from an app."""
     drop = f"take {role.setting} out of one of the two"
     if shared is None:
         return f"{drop}, or give both components scopes that share no app"

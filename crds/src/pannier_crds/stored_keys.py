@@ -1,4 +1,4 @@
-"""Components under which two different keys could have one stored key, as far as the component alone shows it.
+"""Components under which two different keys could have one stored key, judged by the component alone.
 
 What depends on the app that uses the component is decided where its key scheme is made.
 """

@@ -53,14 +53,14 @@ TYPES: Final = (
             Field(
                 "cleanupInterval",
                 "duration",
-                description="Between removals of expired keys that nobody reads; 0 or less is never",
+                description="Between removals of expired keys that are not read; 0 or less is never",
                 default=3600.0,
                 bare_unit="s",
             ),
             Field(
                 "insecureSkipTLSVerify",
                 "boolean",
-                description="Whether to accept a certificate that nobody vouches for",
+                description="Whether to accept a certificate that no trusted authority signed",
                 default=False,
             ),
             Field("caCert", description="The authority that signed the agent's certificate, PEM text or a file's path"),

@@ -35,7 +35,7 @@ TYPES: Final = (
             Field(
                 "insecureSkipTLSVerify",
                 "boolean",
-                description="Whether to accept a certificate that nobody vouches for",
+                description="Whether to accept a certificate that no trusted authority signed",
                 default=False,
             ),
             Field(

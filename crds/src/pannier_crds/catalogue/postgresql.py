@@ -63,7 +63,7 @@ _PATIENCE: Final = (
     Field(
         "connectionMaxIdleTime",
         "duration",
-        description="When connections that nobody uses are closed",
+        description="When idle connections are closed",
         default=1800.0,
         bare_unit="s",
         must_be_positive=True,

@@ -53,7 +53,7 @@ _ENCRYPTED_CONNECTION: Final = (
     Field(
         "insecureSkipTLSVerify",
         "boolean",
-        description="Whether to accept a certificate that nobody vouches for",
+        description="Whether to accept a certificate that no trusted authority signed",
         default=False,
     ),
     Field("caCert", description="The authority that signed the server's certificate, PEM text or a file's path"),
