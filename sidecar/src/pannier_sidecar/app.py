@@ -86,6 +86,7 @@ class Sidecar:
             settings.limits.largest_answer,
             settings.limits.max_request_items,
             self._budget,
+            settings.limits.longest_cursor,
         )
         self._service.record_failure = self.supervisor.record_failure
         self.supervisor.on_change = self._take_over

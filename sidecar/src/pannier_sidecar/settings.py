@@ -100,6 +100,11 @@ class LimitSettings:
         """Bytes of all values in one answer that has several: half, since it counts among the bodies."""
         return self.all_bodies // 2
 
+    @property
+    def longest_cursor(self) -> int:
+        """Characters of the cursor of a list, which comes in a request line: the rest is left to other headers."""
+        return self.read_buffer_size * 3 // 4
+
 
 @dataclass(frozen=True)
 class StopSettings:

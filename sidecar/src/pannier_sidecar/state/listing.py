@@ -5,30 +5,55 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, Final
 
+from .errors import NotSupportedError
+
 if TYPE_CHECKING:
     from .directory import ServedStore
     from .requests import KeysRequest
 
 MAX_PAGE_SIZE: Final = 1000
 """Keys that are asked of a store at once, to get past keys of actors."""
+MAX_CURSOR: Final = 12 * 1024
+"""Characters of a cursor: the next request brings it in its request line, beside its headers."""
+_MAX_ATTEMPTS: Final = 3
 
 
-async def list_keys(served: ServedStore, request: KeysRequest) -> tuple[list[str], str | None]:
-    """Return the app's keys, and the cursor of the next page. Raises StoreError."""
+async def list_keys(
+    served: ServedStore, request: KeysRequest, max_cursor: int = MAX_CURSOR
+) -> tuple[list[str], str | None]:
+    """Return the app's keys, and the cursor of those that follow. Raises StoreError.
+
+    A cursor holds a key, and some keys are so long that no request could bring it. Then the page ends before them.
+    """
+    keys, cursor = await _page(served, request, request.limit)
+    if cursor is None or len(cursor) <= max_cursor:
+        return keys, cursor
+    likely = [count for count in range(len(keys) - 1, 0, -1) if len(keys[count - 1].encode()) < max_cursor * 3 // 4]
+    for count in likely[:_MAX_ATTEMPTS]:
+        fewer, shorter = await _page(served, request, count)
+        if shorter is None or len(shorter) <= max_cursor:
+            return fewer, shorter
+    raise NotSupportedError(
+        f"the page would end at a key that is so long that its cursor, of {len(cursor):,} characters, fits into no "
+        f"request; write a larger limit, or raise --read-buffer-size"
+    )
+
+
+async def _page(served: ServedStore, request: KeysRequest, limit: int) -> tuple[list[str], str | None]:
     keys: list[str] = []
     cursor = request.cursor
     prefix = served.keys.prefix + request.prefix
-    size = request.limit
+    size = limit
     while True:
         page = await served.store.keys(prefix, size, cursor)
-        wanted = request.limit - len(keys)
+        wanted = limit - len(keys)
         listed = [(at, key) for at, one in enumerate(page.keys) if (key := served.keys.listed(one)) is not None]
         if len(listed) > wanted:  # a page ends where its cursor is: ask again for as much of it as is wanted
             size = listed[wanted - 1][0] + 1
         else:
             keys += [key for _, key in listed]
             cursor = page.cursor
-            if cursor is None or len(keys) >= request.limit:
+            if cursor is None or len(keys) >= limit:
                 return keys, cursor
             # A page of the store may hold nothing but keys of actors; then many more are likely to come.
             size = max(wanted - len(listed), MAX_PAGE_SIZE if not listed else 0)

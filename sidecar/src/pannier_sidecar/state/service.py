@@ -35,7 +35,7 @@ from .errors import (
     TransactionsNotSupportedError,
 )
 from .items_in_flight import ItemsInFlight
-from .listing import list_keys
+from .listing import MAX_CURSOR, list_keys
 from .making import Held, Making, Unlimited
 from .pacing import FEW, Pace
 from .requests import (
@@ -100,8 +100,11 @@ class StateService:
         largest_answer: int = MAX_ANSWER,
         max_items: int = MAX_ITEMS,
         budget: Held | None = None,
+        max_cursor: int = MAX_CURSOR,
     ):
         """`largest_answer` is in bytes, of all values in an answer that has several; `max_items` those of a request.
+
+        `max_cursor` is in characters, as many as the next request can bring.
 
         The `budget` counts the values that answers are being made of.
         """
@@ -111,6 +114,7 @@ class StateService:
         self.record_failure: Callable[[ServedStore], None] = _ignore_failure
         """Is called after a call that could not reach its store, or whose answer did not come."""
         self._largest_answer = largest_answer
+        self._max_cursor = max_cursor
         self._budget = budget or Unlimited()
         self._making = Making(largest_answer, self._budget)
         self.max_items = max_items
@@ -209,11 +213,18 @@ class StateService:
         if not served.supports(Feature.KEYS_LIKE):
             raise ListingNotSupportedError(served.name)
         try:
-            listing = _list(served, request, self._largest_answer, self._making)
-            return await self._counted(served, "keys", listing)
+            return await self._counted(served, "keys", self._list(served, request))
         except StoreError as fault:
             what = f"failed listing keys of state store {served.name}"
             raise OperationFailedError("ERR_STATE_KEYS", what, [(request.prefix, fault)]) from fault
+
+    async def _list(self, served: ServedStore, request: KeysRequest) -> ListedKeys:
+        keys, cursor = await list_keys(served, request, self._max_cursor)
+        if not request.with_values:
+            return ListedKeys([BulkItem(key) for key in keys], cursor)
+        gets = [Get(served.keys.prefix + key) for key in keys]
+        values = await read_values(served.store, keys, gets, self._largest_answer, self._making)
+        return ListedKeys(values, cursor)
 
     def query(self, store: str | None) -> StateError:
         """Return the refusal of the alpha query API: no store of ours serves it."""
@@ -352,14 +363,6 @@ def _with_retries(
 
 def _carry_out(served: ServedStore, write: Write) -> Awaitable[None]:
     return served.store.set(write) if isinstance(write, Set) else served.store.delete(write)
-
-
-async def _list(served: ServedStore, request: KeysRequest, max_bytes: int, making: Making) -> ListedKeys:
-    keys, cursor = await list_keys(served, request)
-    if not request.with_values:
-        return ListedKeys([BulkItem(key) for key in keys], cursor)
-    gets = [Get(served.keys.prefix + key) for key in keys]
-    return ListedKeys(await read_values(served.store, keys, gets, max_bytes, making), cursor)
 
 
 # --- from an item of a request to a write -------------------------------------------------------------------------
