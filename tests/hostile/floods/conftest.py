@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import resource
 import socket
 import threading
 import time
@@ -24,6 +25,17 @@ WORK_S = 0.6
 STOPPED_S = 10.0
 """What no call may take even on a busy machine, where the sidecar itself waits for the processor."""
 SAVE = "/v1.0/state/statestore"
+
+
+@contextmanager
+def many_files() -> Iterator[None]:
+    """Allow as many open files as the system lets."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
 
 
 @dataclass

@@ -11,7 +11,7 @@ import hpack
 import pytest
 from hostile.conftest import Promise
 from hostile.effort import Effort
-from hostile.floods.conftest import PATIENCE_S, Target
+from hostile.floods.conftest import PATIENCE_S, Target, many_files
 
 from pannier_sidecar.grpc_api import frames, messages
 from pannier_sidecar.grpc_api.wire import encode
@@ -215,3 +215,42 @@ def test_frames_that_carry_no_call_end_the_connection(
     promise(
         "frames without a call end the connection", on=ON, fault=what, times=times, counted=str(used),
     )  # fmt: skip
+
+
+PARTS = {
+    "a frame": frames.frame(frames.DATA, 0, 1, b"y" * 16_000)[:-1],
+    "a header block": frames.frame(frames.HEADERS, 0, 1, b"y" * 16_000),
+    "CONTINUATION": frames.frame(frames.HEADERS, 0, 1, b"y" * 16_000) + frames.frame(9, 0, 1, b"y" * 16_000),
+}
+
+
+@pytest.mark.parametrize("what", PARTS)
+def test_what_does_not_end_is_held_no_longer_than_a_header_may_be(
+    target: Target, promise: Promise, effort: Effort, what: str
+) -> None:
+    count = effort.times(200, 1500)
+    with many_files(), ExitStack() as stack, target.flooded() as used:
+        for _ in range(count):
+            flood = stack.enter_context(closing(Flood(target, 65_535)))
+            flood.sock.sendall(PARTS[what])
+        time.sleep(effort.seconds(0.2, 2))
+    assert used.grown_mib < 20 + count * 0.06, used
+    assert used.others_are_served, used
+    promise(SERVED, on=ON, fault=f"{what} that does not end", times=count, counted=str(used))
+
+
+def test_header_blocks_that_go_on_end_the_connection(target: Target, promise: Promise, effort: Effort) -> None:
+    times = effort.times(20, 300)
+    block = frames.frame(frames.HEADERS, 0, 1, b"y" * 16_000) + frames.frame(9, 0, 1, b"y" * 16_000) * 14
+    with target.flooded() as used:
+        for _ in range(times):
+            with closing(Flood(target, 65_535)) as flood:
+                try:
+                    flood.sock.sendall(block)
+                    while flood.sock.recv(1 << 16):
+                        pass
+                except ConnectionError:
+                    pass
+    assert used.grown_mib < 20, used
+    assert used.others_are_served, used
+    promise(SERVED, on=ON, fault="header blocks of 230 KB", times=times, counted=str(used))
