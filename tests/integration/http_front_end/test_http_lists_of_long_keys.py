@@ -5,8 +5,8 @@ from typing import Any
 from urllib.parse import quote
 
 import pytest
-from integration.http_head.failing_store import FailingStore, serving_stores
-from integration.http_head.http_wire import Wire, get
+from integration.http_front_end.failing_store import FailingStore, serving_stores
+from integration.http_front_end.http_wire import Wire, get
 
 from pannier_sidecar.state.requests import Set
 
