@@ -6,7 +6,9 @@ import os
 import sys
 from typing import TYPE_CHECKING, Final
 
+from pannier_sidecar.cli.help import show_help
 from pannier_sidecar.cli.parsing import UsageError
+from pannier_sidecar.cli.verb import HELP_FLAGS
 from pannier_sidecar.cli.verbs import VERBS, find
 from pannier_sidecar.settings import read_arguments, read_environment
 
@@ -37,14 +39,19 @@ def run_command(arguments: Sequence[str] | None = None, environment: Mapping[str
 
 def _run_verb(words: list[str], environment: Mapping[str, str]) -> int:
     if not words:
-        from pannier_sidecar.cli.help import show_help
-
-        return show_help("", is_asked_for=False)
+        return show_help(VERBS, "", is_asked_for=False)
     found = find(words)
     if found is None:
         raise UsageError(_unknown(words[0]))
     verb, arguments = found
+    if _wants_help(arguments) and verb.name != "help":
+        return show_help(VERBS, verb.name)
     return verb.function(arguments, environment)
+
+
+def _wants_help(arguments: Sequence[str]) -> bool:
+    own = arguments[: arguments.index("--")] if "--" in arguments else arguments
+    return any(word.removesuffix("=true") in HELP_FLAGS for word in own)
 
 
 def _unknown(word: str) -> str:

@@ -13,7 +13,6 @@ from msgspec.structs import replace
 from pannier_crds.checks import is_served, problems_among, problems_of, settings_without_effect
 from pannier_crds.problems import metadata_path, quoted, warning
 from pannier_sidecar.cli.flags import CHECK
-from pannier_sidecar.cli.help import show_help
 from pannier_sidecar.cli.parsing import UsageError, parse_with_paths
 from pannier_sidecar.loading.folder import (
     FolderUnreadableError,
@@ -59,9 +58,7 @@ class Verdict:
 
 def check(arguments: Sequence[str], environment: Mapping[str, str]) -> int:
     """Judge files and folders and print the verdicts; 1 where there is an error."""
-    output, paths, wants_help = _read(arguments)
-    if wants_help:
-        return show_help("check")
+    output, paths = _read(arguments)
     try:
         reading = _skip_unrelated(parse_contents(read_contents(_files(paths))), paths)
     except FolderUnreadableError as error:
@@ -136,12 +133,11 @@ def _placed(parsed: ParsedComponent, problems: Iterable[Problem]) -> list[Verdic
     return [Verdict(parsed.source, parsed.component.name, problem) for problem in parsed.place(problems)]
 
 
-def _read(arguments: Sequence[str]) -> tuple[str, list[str], bool]:
+def _read(arguments: Sequence[str]) -> tuple[str, list[str]]:
     parsed, paths = parse_with_paths(arguments, CHECK)
-    wants_help = parsed.asks == "help"
-    if not paths and not wants_help:
+    if not paths:
         raise UsageError("check needs files or folders: write pannier check PATH ...")
-    return parsed.changes.get("output", "text"), paths, wants_help
+    return parsed.changes.get("output", "text"), paths
 
 
 def _files(paths: Iterable[str]) -> list[Path]:

@@ -5,27 +5,23 @@ from __future__ import annotations
 import shlex
 from typing import TYPE_CHECKING, Final
 
-from pannier_sidecar.cli.help import show_help
 from pannier_sidecar.cli.parsing import UsageError
-from pannier_sidecar.cli.verbs import HELP_FLAGS, SHELLS, VERBS
+from pannier_sidecar.cli.verb import SHELLS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from pannier_sidecar.cli.flags import Flag
-    from pannier_sidecar.cli.verbs import Verb
+    from pannier_sidecar.cli.verb import Verb
 
 _HELP: Final = "describe this command"
-_NAMES: Final = tuple(dict.fromkeys(verb.name.split()[0] for verb in VERBS))
 
 
-def print_completion(arguments: Sequence[str]) -> int:
+def print_completion(verbs: Sequence[Verb], arguments: Sequence[str]) -> int:
     """Print the script for a shell. Raises UsageError."""
-    if any(word in HELP_FLAGS for word in arguments):
-        return show_help("completion")
     if len(arguments) != 1 or arguments[0] not in SHELLS:
         raise UsageError("completion needs the name of a shell: write pannier completion bash, zsh or fish")
-    print("\n".join({"bash": _bash, "zsh": _zsh, "fish": _fish}[arguments[0]]()))
+    print("\n".join({"bash": _bash, "zsh": _zsh, "fish": _fish}[arguments[0]](verbs)))
     return 0
 
 
@@ -35,27 +31,31 @@ def choices_of(flag: Flag) -> tuple[str, ...]:
     return values if len(values) > 1 and all(value.islower() for value in values) else ()
 
 
-def _arguments_of(verb: Verb) -> tuple[str, ...]:
-    return _NAMES if verb.name == "help" else verb.arguments
+def _names(verbs: Sequence[Verb]) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(verb.name.split()[0] for verb in verbs))
 
 
-def _bash() -> Iterator[str]:
+def _arguments_of(verb: Verb, verbs: Sequence[Verb]) -> tuple[str, ...]:
+    return _names(verbs) if verb.name == "help" else verb.arguments
+
+
+def _bash(verbs: Sequence[Verb]) -> Iterator[str]:
     yield "_pannier() {"
     yield "    local current=${COMP_WORDS[COMP_CWORD]} previous=${COMP_WORDS[COMP_CWORD-1]} verb= words= flags="
     yield "    COMPREPLY=()"
     yield "    ((COMP_CWORD > 1)) && verb=${COMP_WORDS[1]}"
     yield """    ((COMP_CWORD > 2)) && [[ "$verb ${COMP_WORDS[2]}" == 'import layotto' ]] && verb='import layotto'"""
     yield '    case "$verb $previous" in'
-    for verb in VERBS:
+    for verb in verbs:
         for flag in filter(choices_of, verb.flags):
             words = " ".join(choices_of(flag))
             yield f"""    '{verb.name} --{flag.name}') COMPREPLY=($(compgen -W '{words}' -- "$current")); return ;;"""
     yield "    esac"
     yield "    case $verb in"
-    yield f"    '') words='{' '.join(_NAMES)}' flags=--help ;;"
-    for verb in VERBS:
+    yield f"    '') words='{' '.join(_names(verbs))}' flags=--help ;;"
+    for verb in verbs:
         flags = " ".join((*(f"--{flag.name}" for flag in verb.flags), "--help"))
-        yield f"    '{verb.name}') words='{' '.join(_arguments_of(verb))}' flags='{flags}' ;;"
+        yield f"    '{verb.name}') words='{' '.join(_arguments_of(verb, verbs))}' flags='{flags}' ;;"
     yield "    esac"
     yield "    [[ $current == -* ]] && words=$flags"
     yield '    COMPREPLY=($(compgen -W "$words" -- "$current"))'
@@ -64,12 +64,12 @@ def _bash() -> Iterator[str]:
     yield "complete -o default -F _pannier pannier"
 
 
-def _zsh() -> Iterator[str]:
+def _zsh(verbs: Sequence[Verb]) -> Iterator[str]:
     yield "#compdef pannier"
     yield "_pannier() {"
     yield "    local -a verbs"
     yield "    verbs=("
-    for verb in VERBS:
+    for verb in verbs:
         if " " not in verb.name:
             yield f"        {shlex.quote(f'{verb.name}:{verb.summary}')}"
     yield "    )"
@@ -80,8 +80,8 @@ def _zsh() -> Iterator[str]:
     yield "        verb='import layotto'; shift words; ((CURRENT--))"
     yield "    fi"
     yield '    case "$verb" in'
-    for verb in VERBS:
-        specs = [*map(_zsh_flag, verb.flags), f"--help[{_HELP}]", *_zsh_operands(verb)]
+    for verb in verbs:
+        specs = [*map(_zsh_flag, verb.flags), f"--help[{_HELP}]", *_zsh_operands(verb, verbs)]
         yield f"    ({shlex.quote(verb.name)}) _arguments {shlex.join(specs)} ;;"
     yield "    esac"
     yield "}"
@@ -89,8 +89,8 @@ def _zsh() -> Iterator[str]:
     yield 'if [[ $funcstack[1] == _pannier ]]; then _pannier "$@"; else compdef _pannier pannier; fi'
 
 
-def _zsh_operands(verb: Verb) -> Iterator[str]:
-    words = " ".join(_arguments_of(verb))
+def _zsh_operands(verb: Verb, verbs: Sequence[Verb]) -> Iterator[str]:
+    words = " ".join(_arguments_of(verb, verbs))
     if words and verb.flags:
         yield f"1:argument:{{compadd -- {words}; _files}}"
     elif words:
@@ -109,8 +109,8 @@ def _zsh_flag(flag: Flag) -> str:
     return f"{repeats}--{flag.name}[{help_text}]:{flag.placeholder.lower().replace('|', ' or ')}:{action}"
 
 
-def _fish() -> Iterator[str]:
-    for verb in VERBS:
+def _fish(verbs: Sequence[Verb]) -> Iterator[str]:
+    for verb in verbs:
         summary = _fish_quoted(verb.summary)
         first, _, second = verb.name.partition(" ")
         if second:
@@ -119,8 +119,8 @@ def _fish() -> Iterator[str]:
         else:
             yield f"complete -c pannier -n __fish_use_subcommand -f -a {first} -d {summary}"
             condition = f"__fish_seen_subcommand_from {first}"
-        for word in _arguments_of(verb):
-            if f"{verb.name} {word}" not in (other.name for other in VERBS):
+        for word in _arguments_of(verb, verbs):
+            if f"{verb.name} {word}" not in (other.name for other in verbs):
                 yield f"complete -c pannier -n '{condition}' -f -a {word}"
         for flag in verb.flags:
             values = "" if flag.is_boolean else " -r"

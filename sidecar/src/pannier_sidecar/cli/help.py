@@ -7,34 +7,33 @@ from typing import TYPE_CHECKING, Any, Final
 
 from pannier_sidecar.cli.flags import SECTIONS
 from pannier_sidecar.cli.parsing import UsageError
-from pannier_sidecar.cli.verbs import VERBS
 from pannier_sidecar.settings import RUN_DEFAULTS, Settings
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     from pannier_sidecar.cli.flags import Flag
-    from pannier_sidecar.cli.verbs import Verb
+    from pannier_sidecar.cli.verb import Verb
 
 _COLUMN: Final = 36
 
 
-def show_help(topic: str, *, is_asked_for: bool = True) -> int:
+def show_help(verbs: Sequence[Verb], topic: str, *, is_asked_for: bool = True) -> int:
     """Print help on a verb or, for none, the overview; if it was not asked for, to standard error with exit code 2."""
     if not topic:
-        print("\n".join(_overview()), file=sys.stdout if is_asked_for else sys.stderr)
+        print("\n".join(_overview(verbs)), file=sys.stdout if is_asked_for else sys.stderr)
         return 0 if is_asked_for else 2
-    for verb in VERBS:
+    for verb in verbs:
         if topic == verb.name:
             print("\n".join(_page(verb)))
             return 0
-    names = [verb.name for verb in VERBS]
+    names = [verb.name for verb in verbs]
     raise UsageError(f"there is no help on {topic!r}; write pannier help {', '.join(names[:-1])} or {names[-1]}")
 
 
-def _overview() -> Iterator[str]:
+def _overview(verbs: Sequence[Verb]) -> Iterator[str]:
     yield "Pannier serves a state API beside your app, over the database of your choice.\n"
-    for verb in VERBS:
+    for verb in verbs:
         yield f"  pannier {verb.name:{_COLUMN - 20}} {verb.summary}"
     yield "\n'pannier help COMMAND' describes a command and its flags."
     yield "Without --components, run keeps a store called 'statestore' in your data folder."

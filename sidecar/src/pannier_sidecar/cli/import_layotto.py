@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Any, Final, TextIO
 from pannier_crds.manifests import write_document
 from pannier_sidecar.cli.check import judge, lines
 from pannier_sidecar.cli.flags import IMPORT_LAYOTTO
-from pannier_sidecar.cli.help import show_help
 from pannier_sidecar.cli.layotto_config import NotLayottoError, translate
 from pannier_sidecar.cli.parsing import UsageError, parse_with_paths
 from pannier_sidecar.loading.folder import FolderUnreadableError, component_files, parse, read_contents
@@ -38,8 +37,6 @@ class LayottoImportError(Exception):
 def import_layotto(arguments: Sequence[str]) -> int:
     """Write the components; 1 where a state store cannot be served as it was."""
     parsed, paths = parse_with_paths(arguments, IMPORT_LAYOTTO)
-    if parsed.asks == "help":
-        return show_help("import layotto")
     if len(paths) != 1:
         raise UsageError("import layotto needs one file: write pannier import layotto CONFIG.json")
     try:

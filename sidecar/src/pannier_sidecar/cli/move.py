@@ -13,7 +13,6 @@ from typing import IO, TYPE_CHECKING, Any, Final
 from pannier_sidecar import __version__
 from pannier_sidecar.cli import starting
 from pannier_sidecar.cli.flags import APP_ID, COPY, EXPORT, FROM, IMPORT, TO
-from pannier_sidecar.cli.help import show_help
 from pannier_sidecar.cli.parsing import UsageError, parse_with_paths
 from pannier_sidecar.moving.items import MoveError
 from pannier_sidecar.moving.mover import Mover, Order
@@ -33,8 +32,6 @@ GO_ON: Final = "run the same command again: it goes on where this one ended"
 def move(verb: str, arguments: Sequence[str], environment: Mapping[str, str]) -> int:
     """Do `copy`, `export` or `import`; 0 when all is where it should be, 1 when something is not."""
     parsed, paths = parse_with_paths(arguments, FLAGS[verb])
-    if parsed.asks == "help":
-        return show_help(verb)
     given = parsed.changes
     for flag in FLAGS[verb]:
         if flag in (FROM, TO) and flag.setting not in given:

@@ -44,9 +44,6 @@ def parse(arguments: Sequence[str], flags: Iterable[Flag] = EVERY_FLAG) -> Parse
         if word == "--":
             parsed.command = rest
             break
-        if word in ("--help", "-h", "-help"):
-            parsed.asks = "help"
-            continue
         if not word.startswith("-") or word == "-":
             raise UsageError(_unexpected(word))
         name, has_value, value = word.lstrip("-").partition("=")

@@ -38,7 +38,7 @@ def run(arguments: Sequence[str], environment: Mapping[str, str]) -> int:
     """Serve, run the app if there is one, and end with its exit code."""
     settings, parsed = starting.read_settings(arguments, environment, RUN_DEFAULTS)
     if parsed.asks:
-        return starting.do_instead("run", settings, parsed)
+        return starting.do_instead(settings, parsed)
     starting.set_up_logs(settings, parsed)
     talks_less = "log.level" not in parsed.changes
     if talks_less:

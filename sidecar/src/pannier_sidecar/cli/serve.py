@@ -31,7 +31,7 @@ def serve(arguments: Sequence[str], environment: Mapping[str, str]) -> int:
     """Serve until a signal or a call to /v1.0/shutdown ends it."""
     settings, parsed = starting.read_settings(arguments, environment)
     if parsed.asks:
-        return starting.do_instead("serve", settings, parsed)
+        return starting.do_instead(settings, parsed)
     if parsed.command:
         raise UsageError("serve starts no app; write pannier run ... -- COMMAND")
     starting.set_up_logs(settings, parsed)

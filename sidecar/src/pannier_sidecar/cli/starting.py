@@ -46,12 +46,8 @@ def read_settings(
     return settings, parsed
 
 
-def do_instead(verb: str, settings: Settings, parsed: Parsed) -> int:
-    """Print help or the version, or wait for a sidecar, instead of serving; return the exit code."""
-    if parsed.asks == "help":
-        from pannier_sidecar.cli.help import show_help
-
-        return show_help(verb)
+def do_instead(settings: Settings, parsed: Parsed) -> int:
+    """Print the version, or wait for a sidecar, instead of serving; return the exit code."""
     if parsed.asks == "wait":
         from pannier_sidecar.cli.waiting import wait_until_ready
 

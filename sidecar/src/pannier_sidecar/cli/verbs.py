@@ -2,36 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from typing import Final
-
-from msgspec import Struct
+from typing import TYPE_CHECKING, Final
 
 from pannier_sidecar.cli import flags
-from pannier_sidecar.cli.flags import Flag
+from pannier_sidecar.cli.verb import HELP_FLAGS, SHELLS, Verb
 
-Environment = Mapping[str, str]
-Function = Callable[[Sequence[str], Environment], int]
-"""From the arguments behind the verb and the environment to the exit code. Raises UsageError."""
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
-
-class Verb(Struct, frozen=True):
-    """One verb."""
-
-    name: str
-    """One word or two, such as `import layotto`."""
-    usage: str
-    """The command line behind `pannier`."""
-    summary: str
-    """One line without a full stop."""
-    function: Function
-    page: str = ""
-    """What `pannier help VERB` prints below the usage; empty where it lists the flags."""
-    flags: tuple[Flag, ...] = ()
-    aliases: tuple[str, ...] = ()
-    arguments: tuple[str, ...] = ()
-    """The words that may follow the verb, for completion; empty where files do."""
-
+    from pannier_sidecar.cli.verb import Environment
 
 # Each function imports its module when it is called: `pannier serve` does not pay for what the other verbs need.
 
@@ -81,27 +60,22 @@ def _import_layotto(arguments: Sequence[str], environment: Environment) -> int:
 def _completion(arguments: Sequence[str], environment: Environment) -> int:
     from pannier_sidecar.cli.completion import print_completion
 
-    return print_completion(arguments)
+    return print_completion(VERBS, arguments)
 
 
 def _help(arguments: Sequence[str], environment: Environment) -> int:
     from pannier_sidecar.cli.help import show_help
 
     topic = " ".join(word for word in arguments if word not in HELP_FLAGS)
-    return show_help(topic or ("help" if arguments else ""))
+    return show_help(VERBS, topic or ("help" if arguments else ""))
 
 
 def _version(arguments: Sequence[str], environment: Environment) -> int:
-    if any(word in HELP_FLAGS for word in arguments):
-        return _help(("version",), environment)
     from pannier_sidecar import __version__
 
     print(__version__)
     return 0
 
-
-HELP_FLAGS: Final = ("--help", "-h", "-help")
-SHELLS: Final = ("bash", "zsh", "fish")
 
 VERBS: Final = (
     Verb(

@@ -9,7 +9,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from pannier_crds.component import Component
-    from pannier_sidecar.loading.planning import Refused
+    from pannier_sidecar.loading.states import Refused
 
 log = logging.getLogger(__name__)
 

@@ -21,7 +21,7 @@ from pannier_crds.secret import is_hidden, reveal
 from pannier_sidecar.loading.as_daprd import duplicates_of
 from pannier_sidecar.loading.resolving import ResolutionContext, resolve
 from pannier_sidecar.loading.secrets import SecretStores, described, open_secret_store
-from pannier_sidecar.loading.states import ComponentState
+from pannier_sidecar.loading.states import ComponentState, Refused, place
 from pannier_sidecar.state.keys import DASH, SEPARATOR, KeyScheme, refuse_tokens
 
 if TYPE_CHECKING:
@@ -83,26 +83,6 @@ class DesiredStore:
         return self.settings["actorStateStore"] is True
 
 
-class Refused(Struct, frozen=True):
-    """An invalid component, or a document that should be one."""
-
-    source: str
-    name: str
-    type: str
-    version: str
-    problems: tuple[Problem, ...]
-    ignores_errors: bool = False
-    """The component has `ignoreErrors: true`: Dapr starts without it."""
-
-    @property
-    def why(self) -> str:
-        return "; ".join(str(problem) for problem in self.problems)
-
-    def lines(self) -> list[str]:
-        """Return one line per problem, as `pannier check` prints them."""
-        return [place(self.source, problem) for problem in self.problems]
-
-
 class Hidden(Struct, frozen=True):
     """A component whose scopes or namespace exclude this app."""
 
@@ -125,11 +105,6 @@ class Plan(Struct, frozen=True):
     """A line for each document that is not a component."""
     duplicates: tuple[str, ...] = ()
     """A line for each component whose name is already taken: daprd would not start."""
-
-
-def place(source: str, problem: Problem) -> str:
-    """Return one line in a form that editors can jump to: `file:line: field: what is wrong; what to write`."""
-    return f"{source}:{problem.line}: {problem}" if problem.line else f"{source}: {problem}"
 
 
 def plan(

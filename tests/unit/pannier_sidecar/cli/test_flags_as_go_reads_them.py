@@ -122,7 +122,6 @@ def test_daprds_flags_without_effect_are_taken_and_listed():
         (["-build-info"], "version"),
         (["--wait", "--dapr-http-port", "1"], "wait"),
         (["--wait=false", "--app-id", "a"], ""),
-        (["--wait", "--help"], "help"),
     ],
 )
 def test_some_of_daprds_flags_ask_for_something_else_than_serving(arguments, asked):

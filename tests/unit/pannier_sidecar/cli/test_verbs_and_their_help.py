@@ -75,3 +75,8 @@ def test_the_path_of_daprd_stands_for_serve() -> None:
 def test_completion_for_no_known_shell_is_refused(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     assert run_command(["completion", *arguments], {}) == 2
     assert "write pannier completion bash, zsh or fish" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("arguments", [["--help"], ["--wait", "-h"], ["--help=true"], ["--no-such-flag", "--help"]])
+def test_help_comes_before_everything_else(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    assert printed(capsys, "serve", *arguments) == printed(capsys, "help", "serve")

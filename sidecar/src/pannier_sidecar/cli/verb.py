@@ -1,0 +1,35 @@
+"""What a verb of the command line is."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Final
+
+from msgspec import Struct
+
+from pannier_sidecar.cli.flags import Flag
+
+HELP_FLAGS: Final = ("--help", "-h", "-help")
+SHELLS: Final = ("bash", "zsh", "fish")
+
+Environment = Mapping[str, str]
+Function = Callable[[Sequence[str], Environment], int]
+"""From the arguments behind the verb and the environment to the exit code. Raises UsageError."""
+
+
+class Verb(Struct, frozen=True):
+    """One verb."""
+
+    name: str
+    """One word or two, such as `import layotto`."""
+    usage: str
+    """The command line behind `pannier`."""
+    summary: str
+    """One line without a full stop."""
+    function: Function
+    page: str = ""
+    """What `pannier help VERB` prints below the usage; empty where it lists the flags."""
+    flags: tuple[Flag, ...] = ()
+    aliases: tuple[str, ...] = ()
+    arguments: tuple[str, ...] = ()
+    """The words that may follow the verb, for completion; empty where files do."""
