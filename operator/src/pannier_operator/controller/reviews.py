@@ -77,6 +77,7 @@ class AdmissionReviews:
             logger.warning("A Component of namespace %s cannot be judged: %s", namespace, error)
             if operation == "DELETE":
                 return Verdict()
+            self._count("components", False)
             return Verdict((f"Pannier cannot read what is in the namespace now ({error}); try again in a moment",))
         verdict = judge(
             operation,

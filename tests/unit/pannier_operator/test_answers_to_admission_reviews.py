@@ -1,0 +1,163 @@
+"""Admission reviews are answered while the API server refuses, is silent, or the operator itself has a bug."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from pannier_operator.cluster.cache import ClusterCache
+from pannier_operator.cluster.errors import ApiError, ApiRefusedError
+from pannier_operator.cluster.namespaces import NamespaceCache
+from pannier_operator.controller.reviews import AdmissionReviews
+from pannier_operator.metrics import Metrics
+from pannier_operator.objects.label_selectors import LabelSelector
+from pannier_operator.settings import OperatorSettings
+
+SECRET = "hunter2"
+USER = "system:serviceaccount:kube-system:somebody"
+
+
+class Cluster:
+    """What the API server has, or how it fails."""
+
+    def __init__(self) -> None:
+        self.components: list[dict[str, Any]] = []
+        self.labels: dict[str, str] = {}
+        self.error: Exception | None = None
+
+    async def components_in(self, namespace: str) -> list[dict[str, Any]]:
+        return self._given(self.components)
+
+    async def secret(self, namespace: str, name: str) -> dict[str, Any] | None:
+        return self._given(None)
+
+    async def namespace_labels(self, name: str) -> dict[str, str]:
+        return self.labels
+
+    async def bounds_of(self, namespace: str) -> tuple[list[Any], list[Any]]:
+        return [], []
+
+    async def owner_above(self, namespace: str, owner: dict[str, Any]) -> dict[str, Any] | None:
+        return self._given({"kind": "CronJob", "name": "nightly"})
+
+    def _given(self, found: Any) -> Any:
+        if self.error is not None:
+            raise self.error
+        return found
+
+
+@pytest.fixture
+def cluster() -> Cluster:
+    return Cluster()
+
+
+@pytest.fixture
+def reviews(cluster: Cluster) -> AdmissionReviews:
+    api: Any = cluster
+    namespaces = NamespaceCache(api, LabelSelector())
+    found = AdmissionReviews(api, ClusterCache(), namespaces, OperatorSettings(), Metrics())
+    found.server_version = (1, 35)
+    return found
+
+
+def component(**metadata: str) -> dict[str, Any]:
+    return {
+        "apiVersion": "dapr.io/v1alpha1",
+        "kind": "Component",
+        "metadata": {"name": "orders", "namespace": "shop", **metadata},
+        "spec": {
+            "type": "state.redis",
+            "version": "v1",
+            "metadata": [
+                {"name": "redisHost", "value": "redis:6379"},
+                {"name": "redisPassword", "secretKeyRef": {"name": "vault", "key": "password"}},
+                {"name": "actorStateStore", "value": "true"},
+            ],
+        },
+    }
+
+
+def pod() -> dict[str, Any]:
+    owner = {"apiVersion": "batch/v1", "kind": "Job", "name": "nightly-123456", "uid": "u", "controller": True}
+    return {
+        "apiVersion": "v1",
+        "kind": "Pod",
+        "metadata": {"generateName": "x-", "annotations": {"dapr.io/enabled": "true"}, "ownerReferences": [owner]},
+        "spec": {"containers": [{"name": "app", "image": "app:1"}]},
+    }
+
+
+@pytest.mark.parametrize(
+    ("error", "why"),
+    [
+        (ApiRefusedError(500, f"etcd says {SECRET}", "InternalError"), "HTTP status 500 InternalError"),
+        (ApiError("TimeoutError"), "the API server does not answer (TimeoutError)"),
+    ],
+)
+async def test_a_component_is_refused_for_a_moment_while_its_namespace_cannot_be_read(
+    cluster: Cluster, reviews: AdmissionReviews, error: Exception, why: str
+) -> None:
+    cluster.error = error
+
+    verdict = await reviews.judge_component("CREATE", "shop", component(), None, USER)
+
+    assert verdict.refusal == f"Pannier cannot read what is in the namespace now ({why}); try again in a moment"
+
+
+@pytest.mark.parametrize("error", [ApiError("TimeoutError"), ValueError(SECRET)])
+async def test_no_failure_keeps_anybody_from_deleting(
+    cluster: Cluster, reviews: AdmissionReviews, error: Exception, caplog: pytest.LogCaptureFixture
+) -> None:
+    cluster.error = error
+
+    verdict = await reviews.judge_component("DELETE", "shop", None, component(), USER)
+
+    assert verdict.is_admitted
+    assert "shop" in caplog.text
+
+
+async def test_a_secret_that_is_not_there_is_a_warning(reviews: AdmissionReviews) -> None:
+    verdict = await reviews.judge_component("CREATE", "shop", component(), None, USER)
+
+    assert verdict.is_admitted
+    assert any("'vault'" in warning for warning in verdict.warnings)
+
+
+async def test_the_app_id_is_that_of_the_cron_job_or_while_it_cannot_be_read_of_the_job(
+    cluster: Cluster, reviews: AdmissionReviews
+) -> None:
+    named = await reviews.mutate_pod(pod(), "shop")
+    cluster.error = ApiError("TimeoutError")
+    unnamed = await reviews.mutate_pod(pod(), "shop")
+
+    assert [each.pod["metadata"]["labels"]["dapr.io/app-id"] for each in (named, unnamed)] == [
+        "nightly",
+        "nightly-123456",
+    ]
+
+
+async def test_a_bug_lets_a_pod_through_unless_its_namespace_requires_a_sidecar(
+    cluster: Cluster, reviews: AdmissionReviews
+) -> None:
+    cluster.error = ValueError(SECRET)
+
+    verdict = await reviews.mutate_pod(pod(), "shop")
+
+    assert verdict.is_admitted
+    assert verdict.pod == pod()
+    assert verdict.warnings == ("no sidecar is injected: the operator failed, its log says why",)
+    cluster.labels = {"pannier.dev/injection": "required"}
+    with pytest.raises(ValueError, match=SECRET):
+        await reviews.mutate_pod(pod(), "elsewhere")
+
+
+@pytest.mark.parametrize("template", [{"spec": 7}, [], "x"])
+async def test_a_workload_is_admitted_whatever_it_says(reviews: AdmissionReviews, template: Any) -> None:
+    workload = {"kind": "Deployment", "metadata": {"name": "orders"}, "spec": {"template": template}}
+    review = {"apiVersion": "admission.k8s.io/v1", "request": {"uid": "1", "namespace": "shop", "object": workload}}
+
+    answer = await reviews.judge_workload(review)
+
+    assert answer["response"]["allowed"] is True
+    assert answer["response"]["uid"] == "1"
