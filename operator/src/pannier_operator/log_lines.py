@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 class Lines(logging.Formatter):
     """Plain lines. Of an exception they show its type and traceback but not its text, which may quote an object."""
 
-    def formatException(self, ei: ExceptionInfo) -> str:
+    def formatException(self, ei: ExceptionInfo) -> str:  # noqa: N802  # logging.Formatter's name
         kind, _, frames = ei
         name = kind.__qualname__ if kind is not None else "no exception"
         return "".join(["Traceback (most recent call last):\n", *traceback.format_tb(frames), name])

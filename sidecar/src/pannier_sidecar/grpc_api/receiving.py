@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, Final, Generic, TypeVar
 
 from . import frames
 from .frame_rules import check_form, check_priority, check_setting
@@ -328,6 +328,18 @@ class Receiver(asyncio.Protocol, Generic[AnyStream]):
                 raise Http2StreamError(stream_id, ErrorCode.FLOW_CONTROL_ERROR)
             self._go_on_with(stream)
 
+    TAKERS: ClassVar[Mapping[int, Callable[[Any, int, int, bytes], None]]] = {
+        frames.DATA: _take_data,
+        frames.HEADERS: _take_headers,
+        frames.PRIORITY: _take_priority,
+        frames.RST_STREAM: _take_rst_stream,
+        frames.SETTINGS: _take_settings,
+        frames.PING: _take_ping,
+        frames.WINDOW_UPDATE: _take_window_update,
+        frames.CONTINUATION: _take_continuation,
+    }
+    """By the type of the frame; others carry nothing for us (4.1)."""
+
     def _stream_of(self, stream_id: int) -> AnyStream | None:
         """Return the stream of a frame; None: we have reset it, and the client may not know yet (5.4.2)."""
         stream = self._streams.get(stream_id)
@@ -385,14 +397,4 @@ class Receiver(asyncio.Protocol, Generic[AnyStream]):
             self._close_when_done()
 
 
-_TAKERS: Final[Mapping[int, Callable[[Receiver[Any], int, int, bytes], None]]] = {
-    frames.DATA: Receiver._take_data,
-    frames.HEADERS: Receiver._take_headers,
-    frames.PRIORITY: Receiver._take_priority,
-    frames.RST_STREAM: Receiver._take_rst_stream,
-    frames.SETTINGS: Receiver._take_settings,
-    frames.PING: Receiver._take_ping,
-    frames.WINDOW_UPDATE: Receiver._take_window_update,
-    frames.CONTINUATION: Receiver._take_continuation,
-}
-"""By the type of the frame; others carry nothing for us (4.1)."""
+_TAKERS: Final = Receiver.TAKERS

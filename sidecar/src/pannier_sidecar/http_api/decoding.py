@@ -57,7 +57,7 @@ class SentOptions(Struct, forbid_unknown_fields=True):
 
     concurrency: str | None = None
     consistency: str | None = None
-    retryPolicy: SentRetryPolicy | None = None
+    retryPolicy: SentRetryPolicy | None = None  # noqa: N815  # the name in JSON, by which faults are reported too
 
 
 class StrictItem(Struct, forbid_unknown_fields=True):

@@ -96,7 +96,7 @@ def _mismatch(value: Any, wanted: GoType, owner: str = "", path: str = "") -> st
     return None
 
 
-class _Unexpected(Exception):
+class _UnexpectedError(Exception):
     """The character at `at` may not stand there."""
 
     def __init__(self, at: int, context: str):
@@ -125,7 +125,7 @@ class _Scanner:
             return None  # objects nested deeper than is worth following
         except IndexError:
             return "unexpected EOF" if self._text.strip(" \t\r\n") else "EOF"
-        except _Unexpected as found:
+        except _UnexpectedError as found:
             return f"invalid character {_quoted(self._text[found.at])} {found.context}"
         return None
 
@@ -138,7 +138,9 @@ class _Scanner:
             if character == ("]" if is_array else "}"):
                 open_ones.pop()
             elif character != ",":
-                raise _Unexpected(self._at - 1, f"after {'array element' if is_array else 'object key:value pair'}")
+                raise _UnexpectedError(
+                    self._at - 1, f"after {'array element' if is_array else 'object key:value pair'}"
+                )
             elif is_array:
                 self._begin(open_ones, may_end=False)
             else:
@@ -164,7 +166,7 @@ class _Scanner:
             elif character in _LITERALS:
                 self._literal(_LITERALS[character])
             else:
-                raise _Unexpected(self._at - 1, "looking for beginning of value")
+                raise _UnexpectedError(self._at - 1, "looking for beginning of value")
             return
 
     def _member(self, open_ones: list[str], *, may_end: bool) -> None:
@@ -173,10 +175,10 @@ class _Scanner:
             open_ones.pop()
             return
         if character != '"':
-            raise _Unexpected(self._at - 1, "looking for beginning of object key string")
+            raise _UnexpectedError(self._at - 1, "looking for beginning of object key string")
         self._string()
         if self._next() != ":":
-            raise _Unexpected(self._at - 1, "after object key")
+            raise _UnexpectedError(self._at - 1, "after object key")
         self._begin(open_ones, may_end=False)
 
     def _next(self) -> str:
@@ -197,14 +199,14 @@ class _Scanner:
             if character == '"':
                 return
             if character != "\\":
-                raise _Unexpected(self._at - 1, "in string literal")
+                raise _UnexpectedError(self._at - 1, "in string literal")
             escape = self._take()
             if escape == "u":
                 for _ in range(4):
                     if self._take() not in "0123456789abcdefABCDEF":
-                        raise _Unexpected(self._at - 1, r"in \u hexadecimal character escape")
+                        raise _UnexpectedError(self._at - 1, r"in \u hexadecimal character escape")
             elif escape not in 'bfnrt\\/"':
-                raise _Unexpected(self._at - 1, "in string escape code")
+                raise _UnexpectedError(self._at - 1, "in string escape code")
 
     def _number(self, first: str) -> None:
         if first == "-":
@@ -227,13 +229,13 @@ class _Scanner:
     def _digit(self, context: str) -> str:
         character = self._take()
         if character not in "0123456789":
-            raise _Unexpected(self._at - 1, context)
+            raise _UnexpectedError(self._at - 1, context)
         return character
 
     def _literal(self, word: str) -> None:
         for expected in word[1:]:
             if self._take() != expected:
-                raise _Unexpected(self._at - 1, f"in literal {word} (expecting '{expected}')")
+                raise _UnexpectedError(self._at - 1, f"in literal {word} (expecting '{expected}')")
 
     def _skip(self, pattern: re.Pattern[str]) -> None:
         found = pattern.match(self._text, self._at)

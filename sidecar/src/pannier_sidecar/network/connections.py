@@ -15,6 +15,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from types import TracebackType
     from typing import Protocol
 
@@ -100,7 +101,7 @@ class Connections:
 
     def count(self, handle: _Handle) -> TrackedConnection:
         """Count a connection that somebody else has made; its maker says when it lets go."""
-        counted = TrackedConnection(self, socket.socket(fileno=os.dup(handle.fileno())))
+        counted = TrackedConnection(self._on_client_close, socket.socket(fileno=os.dup(handle.fileno())))
         self._open.add(counted)
         return counted
 
@@ -146,14 +147,14 @@ class Connections:
 class TrackedConnection:
     """A duplicate handle of a connection that shows when the server has closed it."""
 
-    def __init__(self, owner: Connections, handle: socket.socket):
+    def __init__(self, on_client_close: Callable[[TrackedConnection], None], handle: socket.socket):
         self.handle = handle
-        self._owner = owner
+        self._on_client_close = on_client_close
         handle.setblocking(False)
 
     def on_client_close(self) -> None:
         """The client has closed its handle."""
-        self._owner._on_client_close(self)
+        self._on_client_close(self)
 
     def shut(self) -> bool:
         """Shut the connection for writing; return whether it was still open."""

@@ -69,7 +69,7 @@ class WithoutSecrets(logging.Formatter):
         # A format string with arguments is a constant; any other message may already contain values.
         return f"{place}: {record.msg}" if record.args and isinstance(record.msg, str) else f"{place} warns"
 
-    def formatException(self, ei: ExceptionInfo) -> str:
+    def formatException(self, ei: ExceptionInfo) -> str:  # noqa: N802  # logging.Formatter's name
         error = ei[1]
         return "" if error is None else without_words(error)
 

@@ -83,7 +83,7 @@ class Agent:
             cookie_jar=aiohttp.DummyCookieJar(),
         )
         # It would send a PUT or DELETE again whose answer was lost, and which may have been carried out.
-        self._session._retry_connection = False
+        self._session._retry_connection = False  # noqa: SLF001  # aiohttp has no public option for it
 
     async def close(self) -> None:
         await self._session.close()

@@ -63,7 +63,7 @@ async def sign_in(settings: CosmosDBSettings, until_closed: AsyncExitStack) -> A
     )
     until_closed.push_async_callback(client.close)
     await client.__aenter__()
-    account = await client._get_database_account()  # public in the client without asyncio alone
+    account = await client._get_database_account()  # noqa: SLF001  # public only in the client without asyncio
     container = client.get_database_client(settings.database).get_container_client(settings.container)
     properties = await container.read()
     _must_have_partitions(properties, settings)

@@ -35,7 +35,7 @@ class Transport(AioHttpTransport):  # type: ignore[misc]  # azure.core imports i
     async def open(self) -> None:
         await super().open()
         assert self.session is not None, "it is made when it is opened"
-        self.session._retry_connection = False
+        self.session._retry_connection = False  # noqa: SLF001  # aiohttp has no public option for it
 
     async def send(self, request: Any, **options: Any) -> Any:
         try:

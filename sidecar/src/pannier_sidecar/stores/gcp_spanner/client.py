@@ -12,9 +12,11 @@ from google.auth.exceptions import GoogleAuthError
 from google.cloud.spanner_v1.services.spanner import SpannerAsyncClient
 from google.cloud.spanner_v1.services.spanner.transports import SpannerGrpcAsyncIOTransport
 from google.cloud.spanner_v1.types import (
+    CommitRequest,
     CreateSessionRequest,
     DeleteSessionRequest,
     PartialResultSet,
+    ReadRequest,
     RollbackRequest,
 )
 from google.oauth2 import service_account
@@ -86,7 +88,7 @@ class SpannerClient:
 
     async def read(self, request: Any, width: int, deadline: float) -> tuple[list[Row], bytes]:
         """Return the rows, of `width` columns each, and the transaction that was begun, if one was."""
-        session = request._pb.session
+        session = ReadRequest.pb(request).session
 
         async def gathered() -> tuple[list[Row], bytes]:
             values: Row = []
@@ -105,7 +107,7 @@ class SpannerClient:
         return await self._answered(gathered(), is_write=False)
 
     async def commit(self, request: Any, deadline: float) -> None:
-        session = request._pb.session
+        session = CommitRequest.pb(request).session
         await self._call("commit", request, f"session={session}", deadline, is_write=True)
 
     async def rollback(self, session: str, transaction: bytes, deadline: float) -> None:

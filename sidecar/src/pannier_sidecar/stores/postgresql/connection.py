@@ -127,7 +127,7 @@ async def connect(url: str, *, patience: float, names_statements: bool) -> Conne
 
 def _keep_alive(raw: asyncpg.Connection) -> None:
     """Have the kernel notice a server that is gone: nothing else would, while a call of ours is not answered."""
-    opened = raw._transport.get_extra_info("socket")  # there is no public way
+    opened = raw._transport.get_extra_info("socket")  # noqa: SLF001  # asyncpg has no public way to it
     if opened.family == socket.AF_UNIX:
         return
     opened.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
