@@ -60,7 +60,7 @@ def problems_of(
     known_secrets: Mapping[str, Collection[str]] | None = None,
     keys_as_written: bool = False,
 ) -> list[Problem]:
-    """Everything wrong with one component, in the order of its manifest; errors and warnings together.
+    """Return everything wrong with one component, in the order of its manifest; errors and warnings together.
 
     `known_secrets` are the keys of each Secret that `secretKeyRef` is looked up in; None when they are not known,
     then references are not judged. `keys_as_written` takes stored keys that could be another app's. A component that
@@ -82,12 +82,12 @@ def problems_of(
 
 
 def is_served(component: Component) -> bool:
-    """Whether Pannier has a type for this component; what is not served is left aside or refused."""
+    """Return whether Pannier has a type for this component; what is not served is left aside or refused."""
     return catalogue.component_type(component.type, component.version) is not None
 
 
 def settings_without_effect(component: Component) -> list[tuple[str, str]]:
-    """The settings that Dapr knows and that have no effect here, with the reason: to be said once, not as a problem."""
+    """Return the settings of Dapr that have no effect here, with the reason: to be said once, not as a problem."""
     component_type = catalogue.component_type(component.type, component.version)
     if component_type is None:
         return []
@@ -101,7 +101,7 @@ def _is_left_aside(type_name: str) -> bool:
 
 
 def _name_problems(component: Component) -> Iterator[Problem]:
-    """Dapr serves odd names outside Kubernetes, so only what no URL or stored key could tell apart is refused."""
+    """Refuse only what no URL or stored key could tell apart, as Dapr serves odd names outside Kubernetes."""
     for part, reason in (("/", "a name is one part of a URL"), ("||", "'||' separates the parts of a stored key")):
         if part in component.name:
             message = f"{quoted(component.name)} holds '{part}', and {reason}"
@@ -140,7 +140,7 @@ def _unknown_type(component: Component) -> Problem:
 
 
 def _item_problems(component: Component) -> Iterator[Problem]:
-    """What is wrong with metadata entries whatever the type."""
+    """Yield what is wrong with metadata entries whatever the type."""
     first: dict[str, MetadataItem] = {}
     for index, item in enumerate(component.metadata):
         earlier = first.setdefault(item.name.lower(), item)
@@ -155,7 +155,7 @@ def _in_another_case(name: str, other: str) -> str:
 
 
 def _source_problems(item: MetadataItem) -> Iterator[Problem]:
-    """A setting has one source: its value, a secret, or an environment variable."""
+    """Demand that a setting has one source: its value, a secret, or an environment variable."""
     sources = (("value", item.literal), ("secretKeyRef", item.secret), ("envRef", item.env or None))
     written = [name for name, source in sources if source is not None]
     if len(written) > 1:
@@ -169,7 +169,7 @@ def _source_problems(item: MetadataItem) -> Iterator[Problem]:
 
 
 def _environment_problems(name: str, variable: str) -> Iterator[Problem]:
-    """Dapr 1.18 keeps components from reading the sidecar's own variables; here they are refused, not left empty."""
+    """Refuse the sidecar's own variables, which Dapr 1.18 keeps components from reading by leaving them empty."""
     field = metadata_path(name, "envRef")
     if not variable.strip() or any(character.isspace() for character in variable):
         yield error(field, "a name of a variable has no spaces", "write a name without spaces")
@@ -179,7 +179,7 @@ def _environment_problems(name: str, variable: str) -> Iterator[Problem]:
 
 
 def _setting_problems(component: Component, component_type: ComponentType) -> Iterator[Problem]:
-    """What is wrong with the settings of a known type."""
+    """Yield what is wrong with the settings of a known type."""
     literal: dict[str, str] = {}
     unresolved: list[str] = []
     for item in component.metadata:
@@ -214,7 +214,7 @@ _OF_THE_MANIFEST: Final = {
 
 
 def _unknown_setting(item: MetadataItem, component_type: ComponentType) -> Problem:
-    """A field without meaning: no harm, unless it asks for what whoever wrote it relies on."""
+    """Return the problem of a field without meaning: no harm, unless it asks for what whoever wrote it relies on."""
     known = component_type.field_names()
     place = _OF_THE_MANIFEST.get(item.name.lower())
     if place is not None:
@@ -245,7 +245,7 @@ def _cannot_hold_actors(component_type: ComponentType) -> Problem:
 
 
 def secret_problems(component: Component, known_secrets: Mapping[str, Collection[str]] | None) -> Iterator[Problem]:
-    """References to Secrets that are not there yet. Only Kubernetes Secrets: another secret store is asked at start."""
+    """Yield references to Kubernetes Secrets that are not there yet; another secret store is asked at start."""
     if known_secrets is None or not component.reads_kubernetes_secrets:
         return
     for item in component.metadata:
@@ -263,7 +263,7 @@ def secret_problems(component: Component, known_secrets: Mapping[str, Collection
 
 
 def secret_store_problems(component: Component, others: Iterable[Component]) -> Iterator[Problem]:
-    """A secret store that none of the other components is, though a reference is to be looked up in it."""
+    """Yield a secret store that none of the other components is, though a reference is to be looked up in it."""
     if component.reads_kubernetes_secrets or all(item.secret is None for item in component.metadata):
         return
     wanted = component.secret_store or ""
@@ -280,7 +280,7 @@ def _instead(name: str, known: Iterable[str], advice: str) -> str:
 
 
 def _in_order(component: Component, problems: list[Problem]) -> list[Problem]:
-    """By the order of a manifest, each once; a setting that is not written comes after those that are."""
+    """Sort by the order of a manifest, each once; a setting that is not written comes after those that are."""
     entries = {str(index): index for index in range(len(component.metadata))}
     for index, item in enumerate(component.metadata):
         entries.setdefault(one_line(item.name).lower(), index)

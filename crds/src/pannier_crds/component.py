@@ -86,7 +86,7 @@ class Component:
 
     @classmethod
     def from_manifest(cls, manifest: Mapping[str, object]) -> Component:
-        """The component a manifest describes. Raises InvalidManifestError with all structural problems at once.
+        """Return the component a manifest describes. Raises InvalidManifestError with all structural problems at once.
 
         Settings are not judged here (see `checks`): a component of an unknown type is a component.
         """
@@ -115,7 +115,7 @@ class Component:
         return component
 
     def to_manifest(self) -> dict[str, object]:
-        """The manifest that `from_manifest` reads back as an equal component; most defaults are left out."""
+        """Return the manifest that `from_manifest` reads back as an equal component; most defaults are left out."""
         identity: dict[str, object] = {"name": self.name}
         if self.namespace is not None:
             identity["namespace"] = self.namespace
@@ -138,17 +138,17 @@ class Component:
         return manifest
 
     def item(self, name: str) -> MetadataItem | None:
-        """The metadata entry of that name in any case, or None."""
+        """Return the metadata entry of that name in any case, or None."""
         lower = name.lower()
         return next((item for item in self.metadata if item.name.lower() == lower), None)
 
     def setting(self, name: str) -> str | None:
-        """The literal text of a setting, its name in any case; None when absent or given by reference."""
+        """Return the literal text of a setting, its name in any case; None when absent or given by reference."""
         item = self.item(name)
         return item.literal if item is not None else None
 
     def is_visible_to(self, app_id: str, namespace: str | None = None) -> bool:
-        """Whether an app sees this component: scopes name it or nobody, and namespaces agree if known."""
+        """Return whether an app sees this component: scopes name it or nobody, and namespaces agree if known."""
         if namespace and self.namespace and namespace != self.namespace:
             return False
         return not self.scopes or app_id in self.scopes
@@ -172,7 +172,7 @@ class Component:
 
 
 def _refuse_misplaced(top: Part, identity: Part, spec: Part) -> None:
-    """Dapr ignores these where they are: a store would be shown to every app, or its secrets stay unread."""
+    """Refuse what Dapr ignores where it is: a store would be shown to every app, or its secrets stay unread."""
     for part, where in ((identity, "metadata"), (spec, "spec")):
         for key in ("scopes", "auth"):
             if key in part.content:
@@ -184,7 +184,7 @@ def _refuse_misplaced(top: Part, identity: Part, spec: Part) -> None:
 
 
 def _read_init_timeout(spec: Part) -> float:
-    """Seconds; absent, empty, zero and negative durations are the default, as in Dapr 1.18."""
+    """Return seconds; absent, empty, zero and negative durations are the default, as in Dapr 1.18."""
     value = spec.content.get("initTimeout")
     if isinstance(value, int | float) and not isinstance(value, bool):
         spec.refuse("initTimeout", f"{scalar_text(value)} has no unit", f"write '{scalar_text(value)}s'")
@@ -211,7 +211,7 @@ def _read_secret_store(top: Part) -> str | None:
 
 
 def _read_item(part: Part) -> MetadataItem:
-    """One setting. What is null counts as not written, and so does an empty reference: Go's type writes them all."""
+    """Read one setting. What is null, or an empty reference, counts as not written: Go's type writes them all."""
     part.refuse_misspelt((*_ITEM_KEYS, "valueFrom"))
     name = part.required_text("name", "redisHost")
     if name:
@@ -242,7 +242,7 @@ def _read_secret_key_ref(part: Part) -> SecretKeyRef | None:
 
 
 def _refuse_value_from(part: Part) -> None:
-    """What stands so in the env of a container; in a component it would be left aside, and with it the password."""
+    """Refuse what stands so in the env of a container; a component would leave it aside, and with it the password."""
     if part.content.get("valueFrom") is not None:
         source = part.part("valueFrom")
         meant = "secretKeyRef" if "secretKeyRef" in source.content else "envRef"

@@ -25,7 +25,7 @@ _MAX_ENTRIES: Final = 1_000
 
 
 def as_dapr_reads(manifest: Mapping[str, object]) -> tuple[dict[str, Any], list[Problem]]:
-    """The manifest with its fields under their own names, and what is to be said of those that had others."""
+    """Return the manifest with its fields under their own names, and what is to be said of those that had others."""
     said: list[Problem] = []
     top = _named(manifest, _TOP, "", said)
     top["metadata"] = _part(top, "metadata", _METADATA, "", said)
@@ -73,6 +73,6 @@ def _named(mapping: Mapping[str, object], known: tuple[str, ...], path: str, sai
 
 
 def _make_text(mapping: object, field: str) -> None:
-    """Dapr's reader takes a number or a boolean for its text where a text should stand."""
+    """Make a number or a boolean its text where a text should stand, as Dapr's reader does."""
     if isinstance(mapping, dict) and isinstance(mapping.get(field), int | float):
         mapping[field] = scalar_text(mapping[field]) or mapping[field]

@@ -29,13 +29,13 @@ INDEX_REQUIRED: Final = "required"
 
 
 def index_of(files: Mapping[str, bytes]) -> bytes:
-    """The index of a folder that holds these files."""
+    """Return the index of a folder that holds these files."""
     digests = {name: digest_of(content) for name, content in sorted(files.items())}
     return json.dumps({"files": digests}, indent=1).encode()
 
 
 def digests_in(index: bytes) -> dict[str, str]:
-    """The files that an index names and the digests of their contents. Raises ValueError."""
+    """Return the files that an index names and the digests of their contents. Raises ValueError."""
     content = json.loads(index)
     files = content.get("files") if isinstance(content, dict) else None
     if not isinstance(files, dict) or not all(isinstance(digest, str) for digest in files.values()):

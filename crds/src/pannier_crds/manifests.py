@@ -68,7 +68,7 @@ class Document:
         return None
 
     def read_component(self) -> Component:
-        """The component. Raises InvalidManifestError with the problems of the text and of the structure, by line."""
+        """Return the component. Raises InvalidManifestError with the problems of text and structure, by line."""
         if self.root is None:
             raise InvalidManifestError(self.problems)
         try:
@@ -80,7 +80,7 @@ class Document:
         return component
 
     def line_of(self, field_path: str) -> int:
-        """The line of a field, from 1; of the innermost part that is written when the field itself is not."""
+        """Return the line of a field, from 1; of the innermost part that is written when the field itself is not."""
         if self.root is None:
             return self.problems[0].line or 1 if self.problems else 1
         line, node = self.root.line, self.root
@@ -92,7 +92,7 @@ class Document:
         return line
 
     def place(self, problems: Iterable[Problem]) -> list[Problem]:
-        """The problems with their lines, in the order of the lines."""
+        """Return the problems with their lines, in the order of the lines."""
         placed = [
             problem if problem.line is not None else replace(problem, line=self.line_of(problem.field))
             for problem in problems
@@ -101,7 +101,7 @@ class Document:
 
 
 def read_documents(text: str | bytes, source: str = "") -> list[Document]:
-    """The documents of a file in their order, lists of components taken apart; empty documents are left out.
+    """Return the documents of a file in their order, lists of components taken apart; empty documents are left out.
 
     Never raises: a text that breaks ends with a document whose problem says where. Bytes are read as UTF-8.
     """
@@ -118,7 +118,7 @@ def read_documents(text: str | bytes, source: str = "") -> list[Document]:
 
 
 def write_document(manifest: Mapping[str, object]) -> str:
-    """The YAML that `read_documents` reads back as the same manifest, its keys in their order."""
+    """Return the YAML that `read_documents` reads back as the same manifest, its keys in their order."""
     import yaml  # reading goes without the part of PyYAML that writes
 
     class Dumper(yaml.SafeDumper):
@@ -171,7 +171,7 @@ def _inside(problems: list[Problem], prefix: str) -> list[Problem]:
 
 
 def _value(node: Node, key: str) -> tuple[int, Node] | None:
-    """The value of that key, of one in another case where there is none."""
+    """Return the value of that key, of one in another case where there is none."""
     if not isinstance(node.content, dict):
         return None
     lower = key.lower()
@@ -179,7 +179,7 @@ def _value(node: Node, key: str) -> tuple[int, Node] | None:
 
 
 def _entry(node: Node, name: str) -> tuple[int, Node] | None:
-    """The list entry of that `name` in any case, else of that index."""
+    """Return the list entry of that `name` in any case, else of that index."""
     if not isinstance(node.content, list):
         return None
     for entry in node.content:

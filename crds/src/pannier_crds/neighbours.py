@@ -41,7 +41,7 @@ def problems_among(
 
 
 def are_rivals(one: Component, other: Component) -> bool:
-    """Whether two components of different namespaces claim what an app has once: a name or a role."""
+    """Return whether two components of different namespaces claim what an app has once: a name or a role."""
     return _are_apart(one, other) and (
         one.name == other.name
         or (one.holds_actor_state and other.holds_actor_state)
@@ -50,7 +50,7 @@ def are_rivals(one: Component, other: Component) -> bool:
 
 
 def conflicts_in_turn(components: Sequence[Component]) -> list[tuple[Problem, ...]]:
-    """What is wrong with each component beside those before it that stay: a component with conflicts does not stay.
+    """Return what is wrong with each component beside those before it that stay: one with conflicts does not stay.
 
     So the first of several rivals stays, and what conflicts only with one that goes, stays too.
     """
@@ -65,7 +65,7 @@ def conflicts_in_turn(components: Sequence[Component]) -> list[tuple[Problem, ..
 
 
 def conflicts_with(component: Component, earlier: Sequence[Component]) -> tuple[Problem, ...]:
-    """What is wrong with a component beside others that are to stay."""
+    """Return what is wrong with a component beside others that are to stay."""
     if not catalogue.known_versions(component.type):
         return ()
     served = [other for other in earlier if catalogue.known_versions(other.type) and _may_meet(component, other)]
@@ -86,7 +86,7 @@ def _conflicts(component: Component, earlier: list[Component]) -> Iterator[Probl
 
 
 def _way_out(component: Component, other: Component, advice: str) -> str:
-    """The advice, behind the shorter way where the two only meet because no namespace is known."""
+    """Return the advice, behind the shorter way where the two only meet because no namespace is known."""
     return f"set NAMESPACE to the one that is meant, or {advice}" if _are_apart(component, other) else advice
 
 
@@ -99,7 +99,7 @@ def _may_meet(one: Component, other: Component) -> bool:
 
 
 def _shared_role(component: Component, rivals: list[Component], role: _Role) -> Iterator[Problem]:
-    """One problem for each rival, until every app that would see two has been named."""
+    """Yield one problem for each rival, until every app that would see two has been named."""
     reported: set[str] = set()
     for rival in rivals:
         shared = _shared_apps(component, rival)

@@ -18,7 +18,7 @@ _WORDS: Final[dict[str, bool | None]] = {
 
 
 def resolve_plain(text: str) -> Scalar:
-    """What a scalar without quotes means: null, a boolean, a number, or its text.
+    """Return what a scalar without quotes means: null, a boolean, a number, or its text.
 
     Numbers that neither JSON nor a float can hold stay text, and so do dates and times.
     """

@@ -66,12 +66,12 @@ def warning(field: str, message: str, advice: str = "") -> Problem:
 
 
 def metadata_path(name: str, *further: str) -> str:
-    """The path of a metadata entry: (`redisHost`, `value`) gives `spec.metadata[redisHost].value`."""
+    """Return the path of a metadata entry: (`redisHost`, `value`) gives `spec.metadata[redisHost].value`."""
     return ".".join((f"spec.metadata[{one_line(name)}]", *further))
 
 
 def one_line(text: str) -> str:
-    """The text without line breaks and control characters, and shortened: fit for a one-line message."""
+    """Return the text without line breaks and control characters, and shortened: fit for a one-line message."""
     readable = "".join(character if character.isprintable() else " " for character in text)
     return readable if len(readable) <= _MAX_QUOTE else readable[: _MAX_QUOTE - 3] + "..."
 
@@ -81,7 +81,7 @@ def quoted(text: str) -> str:
 
 
 def listed(names: Iterable[str], last: str = "and") -> str:
-    """Names as prose: `'a'`, `'a' and 'b'`, `'a', 'b' and 'c'`."""
+    """Return names as prose: `'a'`, `'a' and 'b'`, `'a', 'b' and 'c'`."""
     quotes = [quoted(name) for name in names]
     if len(quotes) < 2:
         return "".join(quotes)

@@ -46,7 +46,7 @@ _WEAKENS: Final = re.compile(r"insecure|skip|disable|async", re.IGNORECASE)
 
 
 def promised_by(item: MetadataItem) -> Promise | None:
-    """What an entry with a name that its store does not know asks for; None for no promise, and where it says no."""
+    """Return what an entry asks for whose name its store does not know; None for no promise, and where it says no."""
     asks = item.is_reference or (item.value is not None and not _says_no(item.value))
     if not asks or _WEAKENS.search(item.name):
         return None
@@ -54,7 +54,7 @@ def promised_by(item: MetadataItem) -> Promise | None:
 
 
 def ways_to(promise: Promise, known: Iterable[str]) -> str:
-    """The fields of the store that keep the promise, or what else there is."""
+    """Return the fields of the store that keep the promise, or what else there is."""
     able = [name for name in known if promise.names.search(name) and not _WEAKENS.search(name)]
     return f"this store has {listed(able)}" if able else promise.other_way
 

@@ -48,23 +48,23 @@ class Secret:
 
 
 def reveal(value: object) -> str:
-    """The text of a setting, secret or not; empty for None. For parsers and client libraries, never for messages."""
+    """Return the text of a setting, secret or not; empty for None. For parsers and libraries, never for messages."""
     if isinstance(value, Secret):
         return value.reveal()
     return "" if value is None else str(value)
 
 
 def is_hidden(value: object) -> bool:
-    """Whether no part of a setting may be shown, because it came from a secret or the environment."""
+    """Return whether no part of a setting may be shown, because it came from a secret or the environment."""
     return isinstance(value, Secret) and value.is_from_elsewhere
 
 
 def shown(value: object, name: str) -> str:
-    """A setting as messages name it: its text if that is a plain name and no secret, else the field it stands in."""
+    """Name a setting in a message: by its text if that is a plain name and no secret, else by its field."""
     may_be_shown = not isinstance(value, Secret) and _NAME.fullmatch(str(value)) is not None
     return str(value) if may_be_shown else f"(the value of {name})"
 
 
 def number(value: object, default: float) -> float:
-    """A setting that is a number; the default where it is absent or 0. Numbers are never secrets."""
+    """Return a setting that is a number; the default where it is absent or 0. Numbers are never secrets."""
     return float(value) if isinstance(value, str | int | float) and value else default

@@ -43,7 +43,7 @@ class Part:
             self.refuse(key, f"is {quoted(str(value))}", f"write '{key}: {wanted}'")
 
     def required_text(self, key: str, example: str) -> str:
-        """The text, never empty unless a problem was noted."""
+        """Return the text, never empty unless a problem was noted."""
         text = self.text(key)
         if text is None and self.content.get(key) is None:
             self.refuse(key, "is missing", f"write '{key}: {example}'")
@@ -69,7 +69,7 @@ class Part:
         return False
 
     def texts(self, key: str, example: str) -> tuple[str, ...]:
-        """A list of texts; `example` is one entry as the user could write it."""
+        """Return a list of texts; `example` is one entry as the user could write it."""
         found = []
         for index, value in enumerate(self._entries(key, f"write a list: {key}: [{example}]")):
             if isinstance(value, str):
@@ -79,14 +79,14 @@ class Part:
         return tuple(found)
 
     def part(self, key: str) -> Part:
-        """The mapping under a key; empty when absent or, with a problem noted, when it is no mapping."""
+        """Return the mapping under a key; empty when absent or, with a problem noted, when it is no mapping."""
         value = self.content.get(key)
         if value is not None and not isinstance(value, Mapping):
             self.refuse(key, f"is {kind_of(value)} but should be a mapping", _mapping_advice(value))
         return Part(value if isinstance(value, Mapping) else {}, self.path_of(key), self.problems)
 
     def parts(self, key: str) -> Iterator[Part]:
-        """The mappings of a list; anything else in it is noted."""
+        """Yield the mappings of a list; anything else in it is noted."""
         entries = self._entries(key, "start each entry with '- name: '")
         if len(entries) > _MAX_ENTRIES:
             self.refuse(key, f"has {len(entries)} entries", f"write {_MAX_ENTRIES} at most")
@@ -119,7 +119,7 @@ class Part:
 
 
 def kind_of(value: object) -> str:
-    """The kind of a value in the words of YAML, with its article."""
+    """Return the kind of a value in the words of YAML, with its article."""
     if isinstance(value, bool):
         return "a boolean"
     if isinstance(value, int | float):
@@ -132,7 +132,7 @@ def kind_of(value: object) -> str:
 
 
 def scalar_text(value: object) -> str | None:
-    """The text of a string, number or boolean as JSON writes it (`true`, `6379`, `1` for 1.0), `""` for null.
+    """Return the text of a string, number or boolean as JSON writes it (`true`, `6379`, `1` for 1.0), `""` for null.
 
     None for anything else, and for numbers that JSON cannot write.
     """

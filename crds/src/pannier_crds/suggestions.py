@@ -11,7 +11,7 @@ _MAX_NAME_CHARS = 100  # comparing takes time that grows with the square of the 
 
 
 def closest(name: str, known: Iterable[str]) -> str | None:
-    """The known name most like the given one, ignoring case, or None when none is near."""
+    """Return the known name most like the given one, ignoring case, or None when none is near."""
     import difflib  # costs a millisecond of start-up that only a mistake should pay
 
     if len(name) > _MAX_NAME_CHARS:

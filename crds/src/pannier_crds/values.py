@@ -27,7 +27,7 @@ _FALSE: Final = frozenset(("n", "no", "false", "f", "off", "0"))
 
 
 def parse_duration(text: str, bare_unit: str | None = None) -> float:
-    """Seconds in a Go duration: `1h2m3.5s`, `500ms`, `-1s`, `0`.
+    """Return the seconds in a Go duration: `1h2m3.5s`, `500ms`, `-1s`, `0`.
 
     `bare_unit` (one of ns, us, ms, s, m, h) is what an integer without a unit counts; without it only `0` may go
     without. Raises ValueError for any other text, and for more than 292 years.
@@ -55,7 +55,7 @@ def _go_nanoseconds(text: str) -> int:
 
 
 def format_duration(seconds: float) -> str:
-    """The Go duration that `parse_duration` reads back as the same number, in the largest whole unit."""
+    """Return the Go duration that `parse_duration` reads back as the same number, in the largest whole unit."""
     numerator, denominator = seconds.as_integer_ratio()
     nanoseconds = (2 * numerator * 1_000_000_000 + denominator) // (2 * denominator)
     if nanoseconds == 0:
@@ -67,7 +67,7 @@ def format_duration(seconds: float) -> str:
 
 
 def parse_boolean(text: str) -> bool | None:
-    """True or False for the words that say so, in any case; None for any other text."""
+    """Return True or False for the words that say so, in any case; None for any other text."""
     word = text.strip().lower()
     if word in _TRUE:
         return True
@@ -75,5 +75,5 @@ def parse_boolean(text: str) -> bool | None:
 
 
 def is_truthy(text: str | None) -> bool:
-    """Whether the text is y, yes, true, t, on or 1 in any case; every other text, and None, is false."""
+    """Return whether the text is y, yes, true, t, on or 1 in any case; every other text, and None, is false."""
     return text is not None and text.strip().lower() in _TRUE

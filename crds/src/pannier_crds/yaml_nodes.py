@@ -43,7 +43,7 @@ class Node:
     depth: int = 0
 
     def plain(self) -> object:
-        """The node as plain Python values."""
+        """Return the node as plain Python values."""
         if isinstance(self.content, dict):
             return {key: node.plain() for key, (_, node) in self.content.items()}
         if isinstance(self.content, list):
@@ -68,7 +68,7 @@ class YamlSyntaxError(Exception):
 
 
 def read_trees(text: str) -> Iterator[Tree]:
-    """The documents of a text, one after the other; empty ones are left out. Raises YamlSyntaxError where it breaks."""
+    """Yield the documents of a text; empty ones are left out. Raises YamlSyntaxError where it breaks."""
     builder = _Builder()
     documents = 0
     try:
@@ -211,7 +211,7 @@ class _Builder:
         return Problem("error", path, message, "keep one of the two", line)
 
     def _path(self) -> str:
-        """The path of the innermost open mapping."""
+        """Return the path of the innermost open mapping."""
         path = ""
         for frame in self._frames[:-1]:
             if isinstance(frame.node.content, list):
@@ -255,7 +255,7 @@ def _too_deep(line: int) -> YamlSyntaxError:
 
 
 def _translated(broken: Exception, text: str) -> YamlSyntaxError:
-    """A parser's complaint, with its line and a way out where one is known."""
+    """Return a parser's complaint, with its line and a way out where one is known."""
     mark = getattr(broken, "problem_mark", None) or getattr(broken, "context_mark", None)
     if mark is None:  # a character that YAML does not allow
         position = getattr(broken, "position", 0)

@@ -216,17 +216,17 @@ MOUNTED_COMPONENTS: Final = Path("/components")
 
 
 def read_arguments() -> list[str]:
-    """The arguments the process was started with, its name left out."""
+    """Return the arguments the process was started with, its name left out."""
     return sys.argv[1:]
 
 
 def read_environment() -> Mapping[str, str]:
-    """A copy of the process's environment that never changes."""
+    """Return a copy of the process's environment that never changes."""
     return MappingProxyType(dict(os.environ))
 
 
 def from_environment(environment: Mapping[str, str], defaults: Mapping[str, Any] | None = None) -> Settings:
-    """The settings before any flag is looked at. Empty variables count as absent."""
+    """Return the settings before any flag is looked at. Empty variables count as absent."""
     changes = dict(defaults or {})
     changes["place.environment"] = environment
     changes["place.namespace"] = environment.get("NAMESPACE") or None

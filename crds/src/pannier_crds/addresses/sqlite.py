@@ -88,12 +88,12 @@ def _refuse_promises(names: Iterable[str]) -> None:
 
 
 def is_harmless(path: str) -> bool:
-    """Whether the path of a database may be shown."""
+    """Return whether the path of a database may be shown."""
     return is_harmless_path(path, (".db", ".sqlite", ".sqlite3"))
 
 
 def is_harmless_path(path: str, endings: tuple[str, ...] = (".json",)) -> bool:
-    """Whether a path may be shown: it looks like one, with no character that other things than paths need."""
+    """Return whether a path may be shown: it looks like one, with no character that other things than paths need."""
     return _HARMLESS.fullmatch(path) is not None and ("/" in path or path.endswith(endings))
 
 

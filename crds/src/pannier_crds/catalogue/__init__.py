@@ -78,12 +78,12 @@ _ONLY_DAPRS: Final = frozenset(
 
 
 def stores_of_dapr_alone() -> tuple[str, ...]:
-    """The names of the state stores that Dapr has and Pannier does not serve."""
+    """Return the names of the state stores that Dapr has and Pannier does not serve."""
     return tuple(sorted(_ONLY_DAPRS - _MODULES.keys()))
 
 
 def component_type(name: str, version: str = "v1") -> ComponentType | None:
-    """The type of that name or alias in that version, both in any case; None when either is unknown.
+    """Return the type of that name or alias in that version, both in any case; None when either is unknown.
 
     As in Dapr, no version and `v0` mean the version that a type has had from the start.
     """
@@ -95,17 +95,17 @@ def component_type(name: str, version: str = "v1") -> ComponentType | None:
 
 
 def known_versions(name: str) -> tuple[str, ...]:
-    """The versions of a type; empty when the type is unknown."""
+    """Return the versions of a type; empty when the type is unknown."""
     return tuple(version for candidate in _candidates(name) for version in candidate.versions)
 
 
 def known_names(prefix: str = "") -> tuple[str, ...]:
-    """The names that start with the prefix (such as `state.`), without aliases, in the catalogue's order."""
+    """Return the names that start with the prefix (such as `state.`), without aliases, in the catalogue's order."""
     return tuple(dict.fromkeys(kind.name for kind in known_types() if kind.name.startswith(prefix)))
 
 
 def known_types() -> tuple[ComponentType, ...]:
-    """Every type there is, in the catalogue's order. Loads all modules: for documents and mistakes only."""
+    """Return every type there is, in the catalogue's order. Loads all modules: for documents and mistakes only."""
     return tuple(kind for module in dict.fromkeys(_MODULES.values()) for kind in _load(module))
 
 

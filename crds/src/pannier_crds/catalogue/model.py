@@ -114,7 +114,7 @@ class ComponentType:
         return "ETAG" in self.features and "TRANSACTIONAL" in self.features
 
     def field(self, name: str) -> Field | None:
-        """The field of that name or alias, in any case."""
+        """Return the field of that name or alias, in any case."""
         lower = name.lower()
         for field in self.fields:
             if lower == field.name.lower() or any(lower == alias.lower() for alias in field.aliases):
@@ -122,5 +122,5 @@ class ComponentType:
         return None
 
     def field_names(self) -> tuple[str, ...]:
-        """The names one should write: aliases and what has no effect left out."""
+        """Return the names one should write: aliases and what has no effect left out."""
         return tuple(field.name for field in self.fields if field.has_effect and field.stands_for is None)

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 def _addresses(settings: Mapping[str, Setting]) -> tuple[HostPort, ...]:
-    """The addresses of redisHost, where they are known and right."""
+    """Return the addresses of redisHost, where they are known and right."""
     hosts = settings.get("redisHost")
     return host_list(hosts) if isinstance(hosts, str) else ()
 

@@ -31,7 +31,7 @@ _UNIT_NAMES: Final = {
 def read_settings(
     component_type: ComponentType, values: Mapping[str, str | Secret], *, unresolved: Collection[str] = ()
 ) -> tuple[dict[str, Setting], list[Problem]]:
-    """Typed settings under canonical names, with defaults, and everything that is wrong with the values.
+    """Return typed settings under canonical names, with defaults, and everything that is wrong with the values.
 
     `values` are resolved texts by name, in any case; an empty text is as good as none. Names the type does not have are
     left out. `unresolved` are names that are given by reference and not known yet: they count as given, with the
@@ -63,7 +63,7 @@ class _Reading:
         self._unknown: set[str] = set()  # canonical names whose value is wrong, or not known yet
 
     def result(self) -> dict[str, Setting]:
-        """The settings, with texts that are not to be shown as Secrets."""
+        """Return the settings, with texts that are not to be shown as Secrets."""
         return {**self.settings, **self._secrets}
 
     def take(self, name: str, value: str | Secret) -> None:
@@ -118,13 +118,13 @@ class _Reading:
 
 
 def _shown(field: Field, text: str) -> str:
-    """A value as messages name it: only a short one of a field that takes no free text, nor part of an address."""
+    """Name a value in a message: only a short one of a field that takes no free text, nor part of an address."""
     is_free = field.kind == "string" or field.sensitive or field.name.lower().endswith("port")
     return "the value" if is_free or len(text) > _MAX_SHOWN else quoted(text)
 
 
 def convert(field: Field, text: str, *, is_secret: bool = False) -> Setting:
-    """The typed value of one field's text. Raises InvalidValueError."""
+    """Return the typed value of one field's text. Raises InvalidValueError."""
     stripped = text.strip()
     shown = "the value" if is_secret else _shown(field, text)
     if field.kind == "integer":

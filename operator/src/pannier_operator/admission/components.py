@@ -51,7 +51,7 @@ _MAX_APPS_NAMED: Final = 5
 
 
 def concerns_neighbours(new: Manifest | None, old: Manifest | None) -> bool:
-    """Whether the verdict on a request depends on the other Components of the namespace.
+    """Return whether the verdict on a request depends on the other Components of the namespace.
 
     It does if the Component is or becomes an actor or default store, of which an app has one, or if it names a secret
     store, which must exist.
@@ -123,7 +123,7 @@ def _others(subject: Manifest, neighbours: Iterable[Manifest]) -> list[Manifest]
 
 
 def _is_left_alone(new: Manifest, old: Manifest) -> bool:
-    """Whether a change is admitted without a verdict.
+    """Return whether a change is admitted without a verdict.
 
     An object that is being deleted changes only by losing finalizers, which nothing may prevent. If only labels,
     annotations and the like differ, an error that was there before is no reason to refuse.

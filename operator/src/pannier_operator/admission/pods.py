@@ -109,7 +109,7 @@ def _why_impossible(pod: Mapping[str, Any], namespace: str, settings: OperatorSe
 
 
 def _is_native(options: SidecarOptions, settings: OperatorSettings, server_version: tuple[int, int]) -> bool:
-    """Whether the sidecar is a native one.
+    """Return whether the sidecar is a native one.
 
     Before Kubernetes 1.29 an init container that keeps running would prevent the app from starting, so it is never used
     there.

@@ -122,7 +122,7 @@ class ClusterCache:
         return [uid for uid, its_version in listed.items() if not self.has_reported(kind, uid, its_version)]
 
     def has_reported(self, kind: str, uid: str, version: int) -> bool:
-        """Whether a watch has reported this version of an object, a later one, or its deletion."""
+        """Return whether a watch has reported this version of an object, a later one, or its deletion."""
         return self._watched[kind].get(uid, 0) >= version or uid in self._gone[kind]
 
     def namespaces(self) -> set[str]:
@@ -169,7 +169,7 @@ def _names_app(secret: Manifest) -> bool:
 
 
 def is_ours(pod: Manifest) -> bool:
-    """Whether the pod mounts an app's components: a pod that Dapr has injected does not."""
+    """Return whether the pod mounts an app's components: a pod that Dapr has injected does not."""
     return any(volume.get("name") == COMPONENTS_VOLUME for volume in pod["spec"]["volumes"])
 
 
@@ -184,7 +184,7 @@ def is_missed(pod: Manifest) -> bool:
 
 
 def is_running(pod: Manifest) -> bool:
-    """Whether its sidecar can be probed."""
+    """Return whether its sidecar can be probed."""
     status = pod["status"]
     return (
         status.get("phase") == "Running" and bool(status.get("podIP")) and not pod["metadata"].get("deletionTimestamp")

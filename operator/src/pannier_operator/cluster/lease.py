@@ -147,7 +147,7 @@ class LeaderElection:
         return self._fast_polls > 0 and await self._api.pod(self._namespace, holder) is None
 
     def _has_expired(self, lease: dict[str, Any]) -> bool:
-        """Whether the Lease has not been renewed for its duration.
+        """Return whether the Lease has not been renewed for its duration.
 
         Measured by this machine's clock from when this version of the Lease was first read, because clocks of machines
         differ.
@@ -160,7 +160,7 @@ class LeaderElection:
         )
 
     def _is_lost(self) -> bool:
-        """Whether our own Lease has expired, so that another replica may have taken it."""
+        """Return whether our own Lease has expired, so that another replica may have taken it."""
         assert self._lease is not None
         renewed = datetime.strptime(self._lease["spec"]["renewTime"], _TIME).replace(tzinfo=UTC)
         return datetime.now(UTC) - renewed > timedelta(seconds=self._settings.lease_duration)

@@ -52,14 +52,14 @@ class NamespaceCache:
         return facts
 
     async def is_ours(self, namespace: str) -> bool:
-        """Whether this installation handles the namespace; yes if its labels cannot be read."""
+        """Return whether this installation handles the namespace; yes if its labels cannot be read."""
         if not self._selector.requirements:
             return True
         labels = (await self.facts_of(namespace)).labels
         return not labels or self._selector.matches(labels)
 
     async def misses_no_sidecars(self, namespace: str) -> bool:
-        """Whether pods of the namespace are supposed to have no sidecar of ours."""
+        """Return whether pods of the namespace are supposed to have no sidecar of ours."""
         if not await self.is_ours(namespace):
             return True
         return (await self.facts_of(namespace)).labels.get(INJECTION_LABEL) == DISABLED

@@ -79,7 +79,7 @@ class SidecarProber:
             del self._probed[uid]
 
     def were_probed(self, pods: Iterable[Expected]) -> bool:
-        """Whether each pod that has stores was probed at least once.
+        """Return whether each pod that has stores was probed at least once.
 
         Until then the findings of the previous leader stand: a new pod, or a change of leader, changes no status by
         itself.

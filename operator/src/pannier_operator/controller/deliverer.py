@@ -239,5 +239,5 @@ class Deliverer:
 
 
 def _is_altered(wanted: Manifest, written: Manifest) -> bool:
-    """Whether the API server stored something other than what was sent."""
+    """Return whether the API server stored something other than what was sent."""
     return differs(wanted, trimmed_secret(written))

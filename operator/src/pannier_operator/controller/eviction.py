@@ -23,7 +23,7 @@ class EvictionRate:
         self._times: deque[float] = deque()
 
     def allows(self, now: float) -> bool:
-        """Whether one more eviction is allowed at `now`, in seconds of any monotonic clock."""
+        """Return whether one more eviction is allowed at `now`, in seconds of any monotonic clock."""
         while self._times and now - self._times[0] >= _MINUTE:
             self._times.popleft()
         return len(self._times) < self._maximum
@@ -33,5 +33,5 @@ class EvictionRate:
 
 
 def is_recreated(pod: Mapping[str, Any]) -> bool:
-    """Whether the pod has a controller that replaces it. Without one it would be lost."""
+    """Return whether the pod has a controller that replaces it. Without one it would be lost."""
     return owner_kind_of(pod) not in _NOT_RECREATED

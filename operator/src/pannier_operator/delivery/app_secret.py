@@ -120,7 +120,7 @@ def digests(secret: Manifest) -> dict[str, str]:
 
 
 def differs(wanted: Manifest, existing: Manifest | None) -> bool:
-    """Whether the Secret must be written; `existing` has digests for data.
+    """Return whether the Secret must be written; `existing` has digests for data.
 
     What others have added to its labels and annotations is left alone.
     """

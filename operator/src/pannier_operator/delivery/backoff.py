@@ -53,7 +53,7 @@ class Attempts:
         self._latest[key] = _Attempt(wanted, seen, tries, now, refusal)
 
     def is_repeated(self, key: Key) -> bool:
-        """Whether the latest attempt repeated an earlier one."""
+        """Return whether the latest attempt repeated an earlier one."""
         return key in self._latest and self._latest[key].tries > 1
 
     def refusal(self, key: Key) -> Refusal | None:

@@ -83,7 +83,7 @@ def refusal_of_changed(namespace: str, name: str) -> Refusal:
 
 
 def may_pass(status: int) -> bool:
-    """Whether a failed call may succeed a moment later; then the first failure is not reported."""
+    """Return whether a failed call may succeed a moment later; then the first failure is not reported."""
     return status == _TOO_MANY_REQUESTS or status >= _SERVER_ERROR
 
 

@@ -65,7 +65,7 @@ def problem_with(app_id: str) -> str | None:
 
 
 def has_sidecar(pod: Mapping[str, Any]) -> bool:
-    """Whether the pod has a container of the sidecar's name, ordinary or init container."""
+    """Return whether the pod has a container of the sidecar's name, ordinary or init container."""
     spec = pod.get("spec") or {}
     containers = (*(spec.get("initContainers") or ()), *(spec.get("containers") or ()))
     return any(container.get("name") == SIDECAR_NAME for container in containers)

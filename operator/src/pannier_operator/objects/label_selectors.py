@@ -24,7 +24,7 @@ class Requirement:
     values: tuple[str, ...] = ()
 
     def holds(self, labels: Mapping[str, str]) -> bool:
-        """Whether these labels satisfy it."""
+        """Return whether these labels satisfy it."""
         value = labels.get(self.key)
         if self.operator in ("Exists", "DoesNotExist"):
             return (value is not None) == (self.operator == "Exists")
@@ -38,7 +38,7 @@ class LabelSelector:
     requirements: tuple[Requirement, ...] = ()
 
     def matches(self, labels: Mapping[str, str]) -> bool:
-        """Whether these labels satisfy all requirements."""
+        """Return whether these labels satisfy all requirements."""
         return all(requirement.holds(labels) for requirement in self.requirements)
 
 

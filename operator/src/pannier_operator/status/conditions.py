@@ -83,12 +83,12 @@ def status_of(
 
 
 def differs(wanted: Status, component: Manifest) -> bool:
-    """Whether the status must be written."""
+    """Return whether the status must be written."""
     return component.get("status") != wanted
 
 
 def is_current(component: Manifest) -> bool:
-    """Whether the Component's status is about its current generation."""
+    """Return whether the Component's status is about its current generation."""
     status = component.get("status")
     return isinstance(status, Mapping) and status.get("observedGeneration") == generation_of(component)
 
@@ -186,7 +186,7 @@ def _delivered(member: Member, accepted: Finding, seeing: Mapping[str, App]) -> 
 
 
 def _has_current(member: Member, app: App) -> bool:
-    """Whether the app's Secret holds the component in its current generation.
+    """Return whether the app's Secret holds the component in its current generation.
 
     If the Secret cannot be written, the secrets that the component refers to may be outdated in it.
     """

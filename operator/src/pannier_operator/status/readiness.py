@@ -60,7 +60,7 @@ class Report:
     """The version of the components that the sidecar has read last; empty if it reports none."""
 
     def has_read(self, version: str) -> bool:
-        """Whether the sidecar has read this version. One that reports no version is assumed to have."""
+        """Return whether the sidecar has read this version. One that reports no version is assumed to have."""
         return self.version in ("", version)
 
     @classmethod

@@ -87,7 +87,10 @@ class CertificateRotation:
         )
 
     def _manages_trust(self, material: Material) -> bool:
-        """Whether the operator sets the CA bundles; if cert-manager mounts no authority, its cainjector sets them."""
+        """Return whether the operator sets the CA bundles.
+
+        If cert-manager mounts no authority, its cainjector sets them.
+        """
         return not self._settings.certificate.folder or bool(material.authorities)
 
     def notify(self) -> None:

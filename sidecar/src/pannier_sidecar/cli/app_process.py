@@ -38,7 +38,7 @@ def check_command(command: Sequence[str], environment: Mapping[str, str]) -> Non
 
 
 def app_environment(settings: Settings, http_port: int | None, grpc_port: int | None = None) -> dict[str, str]:
-    """The environment of the app: ours, with what is true of this sidecar and nothing of another one."""
+    """Return the environment of the app: ours, with what is true of this sidecar and nothing of another one."""
     environment = {name: value for name, value in settings.place.environment.items() if name not in _BELONGS_TO_SIDECAR}
     environment["APP_ID"] = settings.app.id
     if settings.app.port is not None:

@@ -77,7 +77,7 @@ def check(arguments: Sequence[str], environment: Mapping[str, str]) -> int:
 
 
 def judge(reading: Reading, *, namespaces_meet: bool = True) -> list[Verdict]:
-    """Everything wrong with what was read, in the order of the files and their lines.
+    """Return everything wrong with what was read, in the order of the files and their lines.
 
     `namespaces_meet`: as a sidecar without NAMESPACE, which sees the components of every namespace.
     """
@@ -154,7 +154,7 @@ def _files(paths: Iterable[str]) -> list[Path]:
 
 
 def _counts(reading: Reading, verdicts: Sequence[Verdict]) -> tuple[int, int, int]:
-    """Components that are fine (warnings apart), errors, warnings."""
+    """Count components that are fine (warnings apart), errors, warnings."""
     wrong = {(verdict.source, verdict.component) for verdict in verdicts if verdict.problem.is_error}
     served = [parsed for parsed in reading.components if is_served(parsed.component)]
     fine = sum((parsed.source, parsed.component.name) not in wrong for parsed in served)

@@ -131,5 +131,5 @@ def _fish(verbs: Sequence[Verb]) -> Iterator[str]:
 
 
 def _fish_quoted(text: str) -> str:
-    r"""Within single quotes fish reads `\'` and `\\` only, and not the `'"'"'` of other shells."""
+    r"""Quote for fish, which within single quotes reads `\'` and `\\` only, and not the `'"'"'` of other shells."""
     return "'" + text.replace("\\", r"\\").replace("'", r"\'") + "'"

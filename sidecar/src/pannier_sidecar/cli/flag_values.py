@@ -34,7 +34,7 @@ def path(value: str) -> Path:
 
 
 def paths(value: str) -> tuple[Path, ...]:
-    """One path, or several between commas, as daprd takes them."""
+    """Read one path, or several between commas, as daprd takes them."""
     return tuple(path(part) for part in value.split(",") if part)
 
 
@@ -66,12 +66,12 @@ def port(value: str) -> int:
 
 
 def app_port(value: str) -> int | None:
-    """As daprd takes it: 0 and -1 are none."""
+    """Read a port as daprd does: 0 and -1 are none."""
     return None if value in ("0", "-1") else port(value)
 
 
 def seconds(value: str) -> float | None:
-    """Whole seconds; None for daprd's -1, which means its default."""
+    """Read whole seconds; None for daprd's -1, which means its default."""
     if value == "-1":
         return None
     if not re.fullmatch(r"\d{1,6}", value, re.ASCII):
@@ -90,19 +90,19 @@ def duration(value: str) -> float:
 
 
 def size(value: str) -> int:
-    """Bytes of a Kubernetes quantity."""
+    """Return the bytes of a Kubernetes quantity."""
     match = _QUANTITY.fullmatch(value.strip())
     count = float(match[1]) * {**_UNITS, **_BINARY_UNITS}[match[2] or ""] if match else -1
     return _in_range(count, "write a size, such as 4Mi, 512Ki or 1048576")
 
 
 def megabytes(value: str) -> int | None:
-    """Bytes of daprd's older flag; None for its -1, which means the default."""
+    """Return the bytes of daprd's older flag; None for its -1, which means the default."""
     return None if value == "-1" else _in_range(integer(value) * 2**20, "write a number of megabytes, such as 4")
 
 
 def kilobytes(value: str) -> int | None:
-    """Bytes of daprd's older flag; None for its -1, which means the default."""
+    """Return the bytes of daprd's older flag; None for its -1, which means the default."""
     return None if value == "-1" else _in_range(integer(value) * 2**10, "write a number of kilobytes, such as 16")
 
 
@@ -113,7 +113,7 @@ def _in_range(count: float, advice: str) -> int:
 
 
 def addresses(value: str) -> tuple[str, ...]:
-    """Host names and addresses between commas; an IPv6 address may stand in brackets."""
+    """Read host names and addresses between commas; an IPv6 address may stand in brackets."""
     parts = tuple(part.strip().removeprefix("[").removesuffix("]") for part in value.split(",") if part.strip())
     if not parts:
         raise ValueError("write addresses such as [::1],127.0.0.1")
@@ -121,7 +121,7 @@ def addresses(value: str) -> tuple[str, ...]:
 
 
 def origins(value: str) -> tuple[str, ...]:
-    """Origins between commas, as daprd takes them: `*`, or scheme, host and port, where `*` stands for anything."""
+    """Read origins between commas, as daprd does: `*`, or scheme, host and port, where `*` stands for anything."""
     parts = tuple(part.strip().lower().removesuffix("/") for part in value.split(",") if part.strip())
     for part in parts:
         if part not in ("*", "null") and _ORIGIN.fullmatch(part) is None:
@@ -130,7 +130,7 @@ def origins(value: str) -> tuple[str, ...]:
 
 
 def hosts(value: str) -> tuple[str, ...]:
-    """Names and addresses between commas. A port behind one is left out, since none is looked at."""
+    """Read names and addresses between commas. A port behind one is left out, since none is looked at."""
     return tuple(_host(part.strip().lower()) for part in value.split(",") if part.strip())
 
 

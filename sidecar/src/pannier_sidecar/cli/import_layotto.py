@@ -47,7 +47,7 @@ def import_layotto(arguments: Sequence[str]) -> int:
 
 
 def _import(name: str, output: str) -> int:
-    """Raises LayottoImportError and FolderUnreadableError."""
+    """Translate a file, and write or show the result. Raises LayottoImportError and FolderUnreadableError."""
     made = _translate(name)
     if output == STANDARD_OUTPUT:
         files = _files(made.components, "")
@@ -71,7 +71,7 @@ def _tell(
 
 
 def _translate(name: str) -> Translation:
-    """Raises LayottoImportError."""
+    """Read and translate a file of Layotto. Raises LayottoImportError."""
     try:
         made = translate(_read_json(name))
     except NotLayottoError as error:
@@ -98,7 +98,7 @@ def _read_json(name: str) -> Any:
 
 
 def _files(components: Sequence[Component], folder: str) -> dict[str, str]:
-    """The text of each file by its path. Raises LayottoImportError where two would be one."""
+    """Return the text of each file by its path. Raises LayottoImportError where two would be one."""
     files: dict[str, str] = {}
     for component in components:
         path = str(Path(folder, re.sub(r"[^A-Za-z0-9._-]+", "-", component.name).lstrip(".") + ".yaml"))
@@ -111,7 +111,7 @@ def _files(components: Sequence[Component], folder: str) -> dict[str, str]:
 
 
 def _write(files: Mapping[str, str]) -> None:
-    """Raises LayottoImportError, before anything is written where a file is there already with another text."""
+    """Write the files. Raises LayottoImportError, before anything is written where one is there with another text."""
     try:
         for name, text in files.items():
             if Path(name).exists() and Path(name).read_bytes() != text.encode():

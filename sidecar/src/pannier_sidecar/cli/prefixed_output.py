@@ -20,7 +20,7 @@ _COLOUR: Final = b"\x1b[36m== APP ==\x1b[0m "  # cyan, which both dark and light
 
 
 def prefix_for(stream: BinaryIO, environment: Mapping[str, str]) -> bytes:
-    """The prefix, coloured on a terminal unless NO_COLOR (no-color.org) or a dumb terminal says otherwise."""
+    """Return the prefix, coloured on a terminal unless NO_COLOR (no-color.org) or a dumb terminal says otherwise."""
     is_plain = environment.get("NO_COLOR") or environment.get("TERM") == "dumb" or not stream.isatty()
     return _PREFIX if is_plain else _COLOUR
 
@@ -63,7 +63,7 @@ class PrefixedOutput:
         os.close(self._outlet)
 
     def _write(self, text: bytes) -> None:
-        """A reader that went away is no reason to hold up the app: what it writes is thrown away."""
+        """Write for the reader; one that went away does not hold up the app, whose output is thrown away then."""
         try:
             self._target.write(text)
             self._target.flush()

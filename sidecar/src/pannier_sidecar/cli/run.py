@@ -112,7 +112,7 @@ class _Ending:
 
 
 def _welcome(settings: Settings, listeners: listening.Listeners, plan: Plan, sidecar: Sidecar) -> list[str]:
-    """What the user sees first: the address, the stores, and a line to try."""
+    """Return what the user sees first: the address, the stores, and a line to try."""
     port = listeners.api_port
     base, curl = f"http://127.0.0.1:{port}", "curl"
     if port is None:

@@ -92,7 +92,6 @@ def unary(
     error_mapper: Callable[[StateError], StatusError] = failure,
 ) -> Method:
     """Return a method that decodes a `request`, and answers with what `handler` returns or with the error it raises."""
-
     is_bulk = request is GetBulkStateRequest
 
     async def answer(message: bytes, headers: Headers) -> bytes:

@@ -21,7 +21,7 @@ TYPES = "type.googleapis.com/google.rpc."
 
 
 class Code(IntEnum):
-    """https://grpc.github.io/grpc/core/md_doc_statuscodes.html"""
+    """gRPC's status codes (https://grpc.github.io/grpc/core/md_doc_statuscodes.html)."""
 
     OK = 0
     CANCELLED = 1

@@ -39,7 +39,7 @@ def fault_of(body: bytes) -> str | None:
 
 
 def _lone_surrogate(body: bytes) -> str | None:
-    """RFC 8259, 8.2: such a string is no Unicode text, and readers do with it what they like."""
+    """Find what makes a string no Unicode text, with which readers do what they like (RFC 8259, 8.2)."""
     for found in _SURROGATES.finditer(body):
         at = found.start()
         if _is_escaped(body, at):  # a backslash and then the text `ud800`
@@ -54,7 +54,7 @@ def _lone_surrogate(body: bytes) -> str | None:
 
 
 def _is_escaped(body: bytes, at: int) -> bool:
-    """Whether an odd number of backslashes stands before a place."""
+    """Return whether an odd number of backslashes stands before a place."""
     begins = at
     while begins and body[begins - 1] == 0x5C:
         begins -= 1

@@ -87,7 +87,7 @@ class Receiver(asyncio.Protocol):
         raise NotImplementedError
 
     def _awaits_continue(self) -> None:
-        """Called when the client waits for 100 Continue before it sends the body (`_expects_continue`)."""
+        """React to a client that waits for 100 Continue before it sends the body (`_expects_continue`)."""
         raise NotImplementedError
 
     # --- called by the transport ----------------------------------------------------------------------------------

@@ -96,7 +96,7 @@ class Reading(Struct, frozen=True):
 
 
 def component_files(folder: Path) -> list[Path]:
-    """The files of a folder that may hold components, by name; not those of folders in it, as in Dapr.
+    """Return the files of a folder that may hold components, by name; not those of folders in it, as in Dapr.
 
     Hidden files are left out: the kubelet's own and those of editors. Raises FolderUnreadableError.
     """
@@ -111,7 +111,7 @@ def component_files(folder: Path) -> list[Path]:
 
 
 def _may_be_read(path: Path) -> bool:
-    """Whether a path is a file, or a link that leads nowhere at the moment; reading from a pipe would never end."""
+    """Return whether a path is a file, or a link that leads nowhere now; reading from a pipe would never end."""
     try:
         return stat.S_ISREG(path.stat().st_mode)
     except OSError:
@@ -119,7 +119,7 @@ def _may_be_read(path: Path) -> bool:
 
 
 def read_contents(files: Iterable[Path]) -> dict[str, bytes | Problem]:
-    """The bytes of each file, or why there are none."""
+    """Return the bytes of each file, or why there are none."""
     contents: dict[str, bytes | Problem] = {}
     for path in files:
         try:

@@ -26,7 +26,7 @@ class FolderIndexes:
         self._indexed: set[Path] = set()
 
     def compare(self, folders: Iterable[Path], contents: Mapping[str, bytes | Problem]) -> tuple[str, tuple[str, ...]]:
-        """What is wrong with the folders, or nothing; and the files among `contents` that no index names.
+        """Return what is wrong with the folders, or nothing; and the files among `contents` that no index names.
 
         `contents` are the component files of the folders; other files that an index names are read here.
         """
@@ -56,7 +56,7 @@ def _is_foreign(path: Path, folder: Path, named: Mapping[str, str]) -> bool:
 
 
 def _other_than_named(folder: Path, named: Mapping[str, str], contents: Mapping[str, bytes | Problem]) -> str:
-    """The first file that is missing or has another content; empty when there is none."""
+    """Return the first file that is missing or has another content; empty when there is none."""
     for name, digest in named.items():
         content = contents.get(str(folder / name))
         if content is None:

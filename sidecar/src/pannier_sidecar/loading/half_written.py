@@ -78,12 +78,12 @@ class WholeFiles:
 
 
 def _is_whole(content: Content, before: Content) -> bool:
-    """Whether later contents are to be compared with this one."""
+    """Return whether later contents are to be compared with this one."""
     return isinstance(content, bytes) and bool(content.strip()) and _broken_off(content, before) is None
 
 
 def _is_appended(content: Content | None, earlier: Content | None) -> bool:
-    """Whether a file grows that seemed to be written: in the end it may be longer than it was before."""
+    """Return whether a file grows that seemed to be written: in the end it may be longer than it was before."""
     if not isinstance(content, bytes) or not isinstance(earlier, bytes) or not earlier.strip():
         return False
     return content.startswith(earlier)
@@ -94,7 +94,7 @@ def _is_beginning(content: bytes, of: bytes) -> bool:
 
 
 def _broken_off(content: Content, before: Content | None) -> Problem | None:
-    """What is wrong where the content is that of before, cut off within a line. A writer may have been killed there."""
+    """Return the problem of content that is that of before, cut off within a line: its writer may have been killed."""
     if not isinstance(content, bytes) or not isinstance(before, bytes) or not _is_beginning(content, before):
         return None
     rest = before[len(content) :]

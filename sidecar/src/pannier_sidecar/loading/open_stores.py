@@ -87,7 +87,7 @@ class StoreLifecycle:
     """One component: the desired store, and the one that is served under its name."""
 
     def __init__(self, desired: DesiredStore, changed: Callable[[], None], retire: Callable[[OpenStore], None]):
-        """`changed` is called when another store is served, `retire` with the one that no longer is."""
+        """Have `changed` called when another store is served, and `retire` with the one that no longer is."""
         self.desired = desired
         self.current: OpenStore | None = None
         self.why = "it is being opened"

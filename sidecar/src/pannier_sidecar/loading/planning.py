@@ -355,7 +355,7 @@ def _placed(
 def _key_scheme(
     component: Component, settings: Mapping[str, Setting], context: ResolutionContext, *, as_written: bool
 ) -> KeyScheme:
-    """The key scheme. Raises ValueError where stored keys could be another app's."""
+    """Return the key scheme. Raises ValueError where stored keys could be another app's."""
     written = component.setting("keyPrefix") or ""
     if not as_written and ("{namespace}" in written or "{appID}" in written):
         refuse_tokens(context.app_id, context.namespace if "{namespace}" in written else None)

@@ -46,7 +46,7 @@ class SecretStore(Protocol):
 
 
 def is_reserved(variable: str) -> bool:
-    """Whether an environment variable belongs to the sidecar and is kept from components, as in Dapr 1.18."""
+    """Return whether an environment variable belongs to the sidecar and is kept from components, as in Dapr 1.18."""
     name = variable.upper()
     return name.startswith("DAPR_") or name == "APP_API_TOKEN"
 
@@ -105,7 +105,10 @@ class FileSecrets:
         return f"{self._shown} holds no secret {quoted(desired)}; {advice}"
 
     def _names(self, reference: SecretKeyRef) -> Iterator[str]:
-        """Dapr finds nested secrets by their joined name alone, and by name and key only in multi-valued files."""
+        """Yield the names to look up.
+
+        Dapr finds nested secrets by their joined name alone, and by name and key only in multi-valued files.
+        """
         if reference.key != reference.name or self._is_multi_valued:
             yield reference.name + self._separator + reference.key
         if reference.key == reference.name:
@@ -191,7 +194,7 @@ class SecretStores:
 
 
 def described(component: Component, store: SecretStore) -> ComponentState:
-    """How the metadata shows a secret store that was opened."""
+    """Return how the metadata shows a secret store that was opened."""
     return ComponentState(component.name, store.type, component.version, "ready", capabilities=store.capabilities)
 
 

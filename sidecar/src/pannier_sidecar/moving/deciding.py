@@ -85,7 +85,7 @@ def ttl_of(item: Item, now: float) -> int | None:
 
 
 def is_same(item: Item, found: StoredValue) -> bool:
-    """Whether the target has the item: the same bytes, until about the same time."""
+    """Return whether the target has the item: the same bytes, until about the same time."""
     return item.value == found.value and _is_about(item.expires_at, found.expires_at)
 
 

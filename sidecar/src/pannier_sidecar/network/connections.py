@@ -153,7 +153,7 @@ class TrackedConnection:
         handle.setblocking(False)
 
     def on_client_close(self) -> None:
-        """The client has closed its handle."""
+        """Note that the client has closed its handle."""
         self._on_client_close(self)
 
     def shut(self) -> bool:
@@ -190,7 +190,7 @@ class _Socket(socket.socket):
         self._report_closed()
 
     def detach(self) -> int:
-        """Is called by uvloop, which closes the connection itself."""
+        """Detach the socket, as uvloop does, which closes the connection itself."""
         number = super().detach()
         self._report_closed()
         return number

@@ -50,7 +50,7 @@ _OF_TLS: Final = {
 
 
 def reason(error: BaseException | None) -> str:
-    """Half a sentence on why there is no connection; for an error that is not known, its kind or number."""
+    """Return half a sentence on why there is no connection; for an error that is not known, its kind or number."""
     if error is None:
         return "the other side ended the connection"
     if isinstance(error, ssl.SSLCertVerificationError):

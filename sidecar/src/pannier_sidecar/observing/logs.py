@@ -129,7 +129,7 @@ def _time(record: logging.LogRecord) -> str:
 
 
 def _one_line(message: str) -> str:
-    """A message is one line, whatever a client put into it."""
+    """Make a message one line, whatever a client put into it."""
     if message.isprintable():
         return message
     return "".join(character if character.isprintable() else " " for character in message)

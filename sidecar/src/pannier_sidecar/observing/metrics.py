@@ -41,7 +41,7 @@ _OTHER_METHOD: Final = b"OTHER"
 
 
 def _category_of(code: str) -> str:
-    """As Dapr groups its error codes."""
+    """Return the group of an error code, as Dapr groups them."""
     if code.startswith("ERR_ACTOR"):
         return "actor"
     return "state" if "STATE" in code else "common"
@@ -191,7 +191,7 @@ class Metrics:
 
 
 def _label(path: bytes) -> str:
-    """A path that names no store, as a label, cut so that there are few."""
+    """Return a path that names no store as a label, cut so that there are few."""
     text = path.decode("latin-1")
     if text in _KNOWN_PATHS:
         return text

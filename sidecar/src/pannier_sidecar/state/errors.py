@@ -285,7 +285,7 @@ class StoreNotFoundError(StateError):
 
 
 class NoStoreConfiguredError(StoreNotFoundError):
-    """This sidecar serves no state store at all."""
+    """The sidecar serves no state store at all."""
 
     code = "ERR_STATE_STORE_NOT_CONFIGURED"
     reason = "DAPR_STATE_NOT_CONFIGURED"

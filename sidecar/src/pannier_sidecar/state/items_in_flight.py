@@ -34,7 +34,7 @@ class Share:
         self._flight.add(more)
 
     def end(self) -> None:
-        """The call has its answer, or failed."""
+        """Note that the call has its answer, or failed."""
         self.is_really(0)
 
 

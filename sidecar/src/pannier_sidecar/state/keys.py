@@ -190,6 +190,6 @@ def _refuse_two_namespaces(app_id: str, namespace: str | None) -> None:
 
 
 def _looks_like_an_actors(stored: str) -> bool:
-    """Whether a stored key has the four parts of an actor's, joined by dashes."""
+    """Return whether a stored key has the four parts of an actor's, joined by dashes."""
     parts = stored.split(DASH, 3)
     return len(parts) == 4 and all(parts)

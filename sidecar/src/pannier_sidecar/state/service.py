@@ -300,7 +300,7 @@ class StateService:
             raise OperationFailedError(code, what, failed, is_partly_done=is_partly_done) from failed[0][1]
 
     def _is_short(self) -> bool:
-        """Whether so much is held for all clients that none should wait for hours, or others wait for room."""
+        """Return whether so much is held for all clients that none should wait for hours, or others wait for room."""
         return self._budget.held > self._budget.limit // 4 * 3 or self.in_flight.is_crowded
 
     async def _counted(

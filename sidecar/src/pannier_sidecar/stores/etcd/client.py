@@ -148,7 +148,7 @@ class Client:
             raise
 
     def _is_worth_repeating(self, error: AioRpcError, may_repeat: bool) -> bool:
-        """One that does not answer is not asked again, but another may be."""
+        """Return whether to call again: an endpoint that does not answer is not asked again, but another may be."""
         if errors.is_late(error) and len(self._stubs) == 1:
             return False
         return errors.was_not_sent(error) or (may_repeat and errors.may_pass(error))

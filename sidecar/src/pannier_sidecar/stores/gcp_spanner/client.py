@@ -140,7 +140,7 @@ class SpannerClient:
         return getattr(self._stubs, name)
 
     def _terms(self, route: str, deadline: float) -> dict[str, Any]:
-        """Deadline, where the call belongs, and which database pays for it, as Google's own client sends them."""
+        """Return deadline, place of the call, and the database that pays for it, as Google's own client sends them."""
         left = max(0.0, deadline - asyncio.get_running_loop().time())
         metadata = (("x-goog-request-params", route), ("google-cloud-resource-prefix", self._settings.database))
         return {"timeout": left, "metadata": metadata}

@@ -126,7 +126,7 @@ def condition(row: Row) -> Condition:
 
 
 def is_listed(row: Row, now: float) -> bool:
-    """Whether a row in LISTING_COLUMNS has not expired."""
+    """Return whether a row in LISTING_COLUMNS has not expired."""
     expires = _time_of(row[1])
     return expires is None or expires > now
 

@@ -24,7 +24,7 @@ class Connector:
     """Makes connections as the component says."""
 
     def __init__(self, settings: MemcachedSettings):
-        """Raises StoreRefusedError if the certificate cannot be used."""
+        """Raise StoreRefusedError if the certificate cannot be used."""
         self._settings = settings
         self._tls = settings.encryption.context() if settings.encryption else None
 

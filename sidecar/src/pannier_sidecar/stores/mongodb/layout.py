@@ -38,12 +38,12 @@ _LARGEST_WHOLE: Final = 2**53
 
 
 def expired(now: float) -> Document:
-    """What is true of the `_ttl` of a document whose time has come."""
+    """Return what is true of the `_ttl` of a document whose time has come."""
     return {"$type": "date", "$lte": _time(now)}
 
 
 def alive(now: float) -> Document:
-    """What is true of the `_ttl` of a document that is there: also where it is null or missing."""
+    """Return what is true of the `_ttl` of a document that is there: also where it is null or missing."""
     return {"$not": expired(now)}
 
 

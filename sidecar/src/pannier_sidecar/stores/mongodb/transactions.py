@@ -81,7 +81,7 @@ def _met_another(error: PyMongoError) -> bool:
 
 
 def _fault(error: Exception, server: Server) -> StoreError:
-    """Until it is asked to commit, MongoDB keeps nothing of a transaction."""
+    """Return the fault of a transaction, of which MongoDB keeps nothing until it is asked to commit."""
     if isinstance(error, PyMongoError) and error.has_error_label(NOT_SURE):
         fault = errors.translate(error, server.settings, is_write=True, repeats_writes=server.repeats_writes)
         return fault if isinstance(fault, OutcomeUnknownError) else errors.unknown(error, server.settings)

@@ -24,7 +24,7 @@ class Transaction:
     """The writes of one transaction, sorted by what is to be done with them."""
 
     def __init__(self, writes: Sequence[Write], statements: Statements, layout: Layout):
-        """Raises ETagMismatch and ETagInvalid for an ETag that no row has."""
+        """Raise ETagMismatch and ETagInvalid for an ETag that no row has."""
         self._statements = statements
         self._layout = layout
         for write in writes:

@@ -53,7 +53,7 @@ class Connector:
     """Makes connections as the component says."""
 
     def __init__(self, settings: RedisSettings):
-        """Raises StoreRefusedError if certificates cannot be used."""
+        """Raise StoreRefusedError if certificates cannot be used."""
         self._settings = settings
         self._tls = settings.encryption.context() if settings.encryption else None
         self._was_understood = False

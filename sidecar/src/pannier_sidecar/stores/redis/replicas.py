@@ -58,7 +58,7 @@ class ReplicaCount:
             self._note_steady(count, now)
 
     def _note_steady(self, count: int, now: float) -> None:
-        """A replica that comes in place of another may be counted beside it for a while, so more has to last."""
+        """Note a count; more has to last, as a replica that replaces another may be counted beside it for a while."""
         if self._steady is None:
             self._steady = count
         elif count <= self._steady:
@@ -88,14 +88,14 @@ class ReplicaCount:
             self._count = min(self._count, max(count, len(self._seen)))
 
     def after_restart(self, now: float) -> None:
-        """The server is another process: of itself, or of one of its replicas where Sentinels replaced it."""
+        """Note that the server is another process: of itself, or of one of its replicas where Sentinels replaced it."""
         if self._is_known:
             self.after_failover(now)
         else:
             self.forget()
 
     def after_failover(self, now: float, before: ReplicaCount | None = None) -> None:
-        """One of the replicas is the primary now: of this count, or of that of the server before it.
+        """Note that one of the replicas is the primary now: of this count, or of that of the server before it.
 
         The others are expected, also before they have found it, and one at least: what the new primary alone has is
         lost where it fails too, or is taken for failed, as a busy server is.
@@ -108,7 +108,7 @@ class ReplicaCount:
         self._valid_until = 0.0
 
     def after_move(self) -> None:
-        """What looked like a failover was none: the server has taken over keys of one that goes on."""
+        """Note that what looked like a failover was none: the server has taken over keys of one that goes on."""
         self._count = 0
         self.acknowledged = None
         self._valid_until = 0.0

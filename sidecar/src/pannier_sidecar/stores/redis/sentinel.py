@@ -137,7 +137,7 @@ class Sentinels:
     """All Sentinels: those that the component names, and those that they know of."""
 
     def __init__(self, settings: RedisSettings, connector: Connector, changed: Callable[[Verdict], None]):
-        """`changed` is called with the verdict whenever a Sentinel was heard, or could not be."""
+        """Have `changed` called with the verdict whenever a Sentinel was heard, or could not be."""
         self.verdict: Verdict | None = None
         self._settings = settings
         self._connector = connector
@@ -284,6 +284,6 @@ class WatchedPrimary(Primary):
 
 
 def _let_go(answer: asyncio.Future[object]) -> None:
-    """A connection that ends before it has subscribed is noticed by the next question."""
+    """Drop the answer: a connection that ends before it has subscribed is noticed by the next question."""
     if not answer.cancelled():
         answer.exception()
