@@ -250,7 +250,7 @@ async def test_a_file_that_the_user_may_not_write(shared_folder: Path) -> None:
         os.chmod(shared_folder, 0o555)
     said = said_to_another_user(file)
     os.chmod(shared_folder, 0o755)
-    assert said.startswith("StoreRefused ")
+    assert said.startswith("StoreRefusedError ")
     assert f"database {file} can't be" in said
     assert "permission" in said
 
@@ -260,8 +260,8 @@ async def test_a_folder_that_the_user_may_not_write(shared_folder: Path) -> None
     said = said_to_another_user(shared_folder / "state.db")
     said_of_folder = said_to_another_user(shared_folder / "folder" / "state.db")
     os.chmod(shared_folder, 0o755)
-    assert said.startswith(f"StoreRefused database {shared_folder}/state.db can't be opened")
-    assert said_of_folder.startswith(f"StoreRefused folder {shared_folder}/folder")
+    assert said.startswith(f"StoreRefusedError database {shared_folder}/state.db can't be opened")
+    assert said_of_folder.startswith(f"StoreRefusedError folder {shared_folder}/folder")
     assert "Permission denied" in said_of_folder
 
 

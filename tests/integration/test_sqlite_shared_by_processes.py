@@ -16,7 +16,7 @@ from pannier_sidecar.stores.sqlite import SQLiteStore
 
 INCREMENTER = """
 import asyncio, random, sys
-from pannier_sidecar.state.errors import ETagMismatch, StoreUnavailableError
+from pannier_sidecar.state.errors import ETagMismatchError, StoreUnavailableError
 from pannier_sidecar.state.requests import Get, Set
 from pannier_sidecar.stores.sqlite import SQLiteStore
 
@@ -27,7 +27,7 @@ async def increment(store):
             if found is None:
                 return await store.set(Set("counter", b"1", if_absent=True))
             return await store.set(Set("counter", str(int(found.value) + 1).encode(), found.etag))
-        except ETagMismatch:
+        except ETagMismatchError:
             await asyncio.sleep(random.uniform(0, 0.02))
 
 async def some(store):

@@ -198,7 +198,7 @@ async def test_with_all_connections_taken_elsewhere_it_says_which_limit(open_sto
     with running(tmp_path, "max_connections=5", "superuser_reserved_connections=3") as server:
         store = await open_store(connectionString=server.url(), maxConns=50)
         server.sql("CREATE ROLE guest LOGIN; GRANT ALL ON ALL TABLES IN SCHEMA public TO guest")
-        guest = await open_store(connectionString=server.url("guest"), maxConns=50)
+        guest = await opened_in_time(open_store, connectionString=server.url("guest"), maxConns=50)
         async with locked(server):  # the guest's one connection is busy for as long as the others look for another
             calls = [asyncio.create_task(guest.get(Get("k"))) for _ in range(10)]
             await until(lambda: sum(call.done() for call in calls) == 9)

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 def joined(writes: Iterable[Write]) -> list[Write]:
     """Return a write a key: it has the preconditions of all writes to that key, and leaves what the last one leaves.
 
-    All preconditions speak of the state before. Raises ETagMismatch where no state could fulfil them.
+    All preconditions speak of the state before. Raises ETagMismatchError where no state could fulfil them.
     """
     by_key: dict[str, Write] = {}
     for write in writes:

@@ -100,11 +100,11 @@ class Store(ABC):
 
     @abstractmethod
     async def set(self, write: Set) -> None:
-        """Write the value under a new ETag. Raises ETagMismatch where the precondition does not hold."""
+        """Write the value under a new ETag. Raises ETagMismatchError where the precondition does not hold."""
 
     @abstractmethod
     async def delete(self, write: Delete) -> None:
-        """Remove the key. Raises ETagMismatch where the precondition does not hold."""
+        """Remove the key. Raises ETagMismatchError where the precondition does not hold."""
 
     async def bulk_get(self, gets: Sequence[Get]) -> Sequence[StoredValue | StoreError | None]:
         """Return an entry for each key, in the order asked; a key that failed has its fault for an entry."""

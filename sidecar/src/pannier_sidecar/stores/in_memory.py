@@ -105,7 +105,7 @@ class InMemoryStore(Store):
         return None
 
     def _check(self, write: Write) -> None:
-        """Raise ETagMismatch if the precondition does not hold."""
+        """Raise ETagMismatchError if the precondition does not hold."""
         if write.if_match is None and not write.if_absent:
             return
         found = self._live(write.key)

@@ -184,7 +184,7 @@ class CassandraStore(Store):
         return rows[0] if rows else None
 
     async def _write(self, write: Write, statement: Any, values: list[Any], *, if_same: bool = False) -> None:
-        """Carry out a write. Raises ETagMismatch where its condition did not hold, if it has one."""
+        """Carry out a write. Raises ETagMismatchError where its condition did not hold, if it has one."""
         levels = self._settings.levels
         async with self._key_locks.of(write.key):
             if if_same:

@@ -82,7 +82,7 @@ def flags(ttl: int | None) -> int:
 
 
 def index(write: Write) -> int:
-    """Return the ModifyIndex that a write with an ETag wants. Raises ETagMismatch and ETagInvalid."""
+    """Return the ModifyIndex that a write with an ETag wants. Raises ETagMismatchError and InvalidETagError."""
     found = _ETAG(write.if_match or "")
     if found is None:
         raise InvalidETagError(

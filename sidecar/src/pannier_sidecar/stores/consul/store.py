@@ -197,7 +197,7 @@ class ConsulStore(Store):
         return {}
 
     async def _learn_expired(self, failed: Write, expired: dict[str, int]) -> None:
-        """Learn what has expired under a key that must be absent. Raises ETagMismatch if it is really there."""
+        """Learn what has expired under a key that must be absent. Raises ETagMismatchError if it is really there."""
         if not failed.if_absent:
             raise layout.mismatch(failed)
         name = self._prefix + failed.key

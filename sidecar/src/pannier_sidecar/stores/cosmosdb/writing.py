@@ -39,7 +39,7 @@ _ETAG: Final = re.compile(r"(?!\*\Z)[!-+\--~]{1,256}")
 async def carry_out(account: Account, write: Write) -> None:
     """Carry out one write.
 
-    Raises ETagMismatch, ETagInvalid, StoreRefusedError, NotSupportedError and the client's errors.
+    Raises ETagMismatchError, InvalidETagError, StoreRefusedError, NotSupportedError and the client's errors.
     """
     guard = _guard(write)
     try:

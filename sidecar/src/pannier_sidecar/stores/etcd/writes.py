@@ -19,7 +19,7 @@ _REVISION: Final = re.compile(r"(?a:[1-9]\d{0,18})")
 
 
 def revision_of(etag: str) -> int:
-    """Return the revision that an ETag is. Raises ETagInvalid."""
+    """Return the revision that an ETag is. Raises InvalidETagError."""
     if _REVISION.fullmatch(etag) is None or int(etag) >= 2**63:
         raise InvalidETagError(f"{etag[:40]!r} is no revision of etcd; write the ETag that the last read gave")
     return int(etag)
@@ -38,7 +38,7 @@ def never_expires(name: bytes) -> Any:
 def conditions_of(guarded: Iterable[tuple[Write, bytes]]) -> Iterator[Any]:
     """Yield what makes sure that preconditions hold. They may hold otherwise, where a key has expired or will.
 
-    Raises ETagInvalid.
+    Raises InvalidETagError.
     """
     for write, name in guarded:
         if write.if_match is None:
@@ -49,7 +49,7 @@ def conditions_of(guarded: Iterable[tuple[Write, bytes]]) -> Iterator[Any]:
 
 
 def check(guarded: Iterable[tuple[Write, bytes]], present: Mapping[bytes, StoredValue | None]) -> None:
-    """Raise ETagMismatch if a precondition does not hold, given what is present; what has expired is not."""
+    """Raise ETagMismatchError if a precondition does not hold, given what is present; what has expired is not."""
     for write, name in guarded:
         found = present[name]
         if write.if_match is None:

@@ -65,7 +65,10 @@ def read(key: SentKey) -> bytes:
 
 
 def write(write: Write, key: SentKey, connection: Connection) -> bytes:
-    """Return the command that carries out a write. Raises ETagMismatch, and StoreRefusedError for what is too large."""
+    """Return the command that carries out a write.
+
+    Raises ETagMismatchError, and StoreRefusedError for what is too large.
+    """
     if isinstance(write, Delete):
         if write.if_absent:
             return b"mg %b%b\r\n" % key  # there is nothing to delete, or it is a mismatch
@@ -120,7 +123,10 @@ def too_large(write: Set, connection: Connection) -> StoreRefusedError:
 
 
 def _cas_flag(write: Write, connection: Connection) -> bytes:
-    """Return the flag that makes a write depend on its ETag. Raises ETagMismatch for one that cannot be current."""
+    """Return the flag that makes a write depend on its ETag.
+
+    Raises ETagMismatchError for one that cannot be current.
+    """
     if write.if_match is None:
         return b""
     cas, _, run = write.if_match.partition("-")

@@ -36,7 +36,7 @@ async def write_one(server: Server, write: Write) -> None:
 
 
 async def carry_out(collection: Collection, write: Write, session: Session = None) -> None:
-    """Carry out one write. Raises ETagMismatch, StoreRefusedError and the client's errors."""
+    """Carry out one write. Raises ETagMismatchError, StoreRefusedError and the client's errors."""
     if isinstance(write, Set):
         await _set(collection, write, session)
     else:

@@ -59,7 +59,7 @@ class Layout(ABC):
 
     @abstractmethod
     def parsed(self, etag: str) -> object | None:
-        """Return an ETag as PostgreSQL takes it; None: no row has it. Raises ETagInvalid."""
+        """Return an ETag as PostgreSQL takes it; None: no row has it. Raises InvalidETagError."""
 
 
 class BytesLayout(Layout):

@@ -24,7 +24,7 @@ class Transaction:
     """The writes of one transaction, sorted by what is to be done with them."""
 
     def __init__(self, writes: Sequence[Write], statements: Statements, layout: Layout):
-        """Raise ETagMismatch and ETagInvalid for an ETag that no row has."""
+        """Raise ETagMismatchError and InvalidETagError for an ETag that no row has."""
         self._statements = statements
         self._layout = layout
         for write in writes:
@@ -44,7 +44,7 @@ class Transaction:
         return self._is_ending
 
     async def run(self, connection: Connection) -> None:
-        """Carry it out. Raises ETagMismatch, having changed nothing, and the library's errors."""
+        """Carry it out. Raises ETagMismatchError, having changed nothing, and the library's errors."""
         self._is_ending = False
         await connection.run("BEGIN")
         try:

@@ -25,7 +25,7 @@ class Statement(NamedTuple):
 
 
 def statement_of(write: Write, statements: Statements, layout: Layout) -> Statement:
-    """Return what carries out one write. Raises ETagMismatch and ETagInvalid where none can."""
+    """Return what carries out one write. Raises ETagMismatchError and InvalidETagError where none can."""
     name = name_of(write.key)
     etag = () if write.if_match is None else (etag_of(write, layout),)
     if isinstance(write, Set):
@@ -39,7 +39,7 @@ def statement_of(write: Write, statements: Statements, layout: Layout) -> Statem
 
 
 def check_outcome(write: Write, status: str) -> None:
-    """Raise ETagMismatch if a statement's status, such as `UPDATE 0`, says that the precondition did not hold."""
+    """Raise ETagMismatchError if a statement's status, such as `UPDATE 0`, says that the precondition did not hold."""
     if write.is_conditional:
         met_a_row = not status.endswith(" 0")
         must_meet_one = isinstance(write, Set) or not write.if_absent
@@ -48,7 +48,7 @@ def check_outcome(write: Write, status: str) -> None:
 
 
 def etag_of(write: Write, layout: Layout) -> object:
-    """Return the ETag that must be current as PostgreSQL takes it. Raises ETagMismatch and ETagInvalid."""
+    """Return the ETag that must be current as PostgreSQL takes it. Raises ETagMismatchError and InvalidETagError."""
     etag = layout.parsed(write.if_match or "")
     if etag is None:
         raise mismatch(write)

@@ -77,7 +77,7 @@ def read_document(key: bytes) -> bytes:
 
 
 def write(write: Write, key: bytes) -> bytes:
-    """Return the command that carries out a write. Raises ETagInvalid."""
+    """Return the command that carries out a write. Raises InvalidETagError."""
     if isinstance(write, Delete):
         if not write.is_conditional:
             return _DELETE % (len(key), key)
@@ -100,7 +100,7 @@ def write(write: Write, key: bytes) -> bytes:
 
 
 def transaction(writes: Sequence[Write], keys: Sequence[bytes]) -> bytes:
-    """Return the command that carries out all the writes or none. Raises ETagInvalid."""
+    """Return the command that carries out all the writes or none. Raises InvalidETagError."""
     command: list[Part] = [b"EVALSHA", scripts.TRANSACT.sha, len(keys), *keys]
     for write in writes:
         if isinstance(write, Set):
@@ -113,7 +113,7 @@ def transaction(writes: Sequence[Write], keys: Sequence[bytes]) -> bytes:
 
 
 def precondition(write: Write) -> bytes:
-    """Return a write's precondition as the scripts take it. Raises ETagInvalid."""
+    """Return a write's precondition as the scripts take it. Raises InvalidETagError."""
     etag = write.if_match
     if write.if_absent:
         return scripts.ABSENT

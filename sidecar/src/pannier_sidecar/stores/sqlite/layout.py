@@ -88,7 +88,7 @@ class StateTable:
         return [found.get(key) for key in keys]
 
     def write(self, now: float, write: Write) -> None:
-        """Carry out one write. Raises ETagMismatch, having done nothing."""
+        """Carry out one write. Raises ETagMismatchError, having done nothing."""
         self._check(now, write)
         self._carry_out(now, write)
 
@@ -97,7 +97,7 @@ class StateTable:
         return [self._try(now, write) for write in writes]
 
     def write_all(self, now: float, writes: Sequence[Write]) -> None:
-        """Carry out all writes in order. Raises ETagMismatch, having done nothing."""
+        """Carry out all writes in order. Raises ETagMismatchError, having done nothing."""
         for write in writes:
             self._check(now, write)
         for write in writes:
