@@ -15,7 +15,7 @@ HELM    := $$(command -v helm || (cd tests && ../$(BIN)/python -c 'from cluster.
 KUBERNETES := 1.35.0
 OF_STORE = tests/conformance tests/scenarios $(wildcard tests/integration/*$(subst -,_,$(STORE))_store tests/integration/test_$(STORE)_*.py)
 SOURCES := crds/pyproject.toml sidecar/pyproject.toml operator/pyproject.toml
-LINTED  := crds sidecar operator tests examples scripts/component-tables scripts/component-rules scripts/import-rules scripts/images scripts/image-root scripts/grpc-descriptors scripts/test-in-parts scripts/words
+LINTED  := crds sidecar operator tests examples scripts/component-tables scripts/component-rules scripts/import-rules scripts/marked_section.py scripts/images scripts/image-root scripts/grpc-descriptors scripts/test-in-parts scripts/words
 
 .PHONY: help run test test-unit test-in-parts hostile lint types format docs store-table chart manifests images cluster cluster-down demo bench bench-operator constraints setup clean
 
