@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, TypeAlias, TypeVar
 
 from prometheus_client import (
     GC_COLLECTOR,
@@ -22,8 +22,12 @@ if TYPE_CHECKING:
 
 __all__ = ["CONTENT_TYPE", "Metrics"]
 
+Metric = TypeVar("Metric", Gauge, Counter, Histogram)
+Table: TypeAlias = "Mapping[str, tuple[str, tuple[str, ...]]]"
+"""By name the help text and the names of the labels."""
+
 _NAMESPACE: Final = "pannier_operator"
-_GAUGES: Final[Mapping[str, tuple[str, tuple[str, ...]]]] = {
+_GAUGES: Final[Table] = {
     "leader": ("1 while this replica leads, 0 while it stands by", ()),
     "webhook_certificate_days_left": ("Days until the certificate of the webhooks expires", ()),
     "missed_pods": ("Pods that ask for a sidecar and have none", ()),
@@ -32,7 +36,7 @@ _GAUGES: Final[Mapping[str, tuple[str, tuple[str, ...]]]] = {
     "undelivered_apps": ("Apps whose Secret cannot be written, by what refuses it", ("cause",)),
     "last_resync_timestamp_seconds": ("When everything was listed last", ()),
 }
-_COUNTERS: Final[Mapping[str, tuple[str, tuple[str, ...]]]] = {
+_COUNTERS: Final[Table] = {
     "reconcile_total": ("Reconciles of a namespace, by how they ended", ("result",)),
     "resync_total": ("Lists of everything, by how they ended", ("result",)),
     "repairs_total": ("Objects that a resync found and no watch had reported", ("kind",)),
@@ -41,7 +45,7 @@ _COUNTERS: Final[Mapping[str, tuple[str, tuple[str, ...]]]] = {
     "secrets_written_total": ("Secrets of apps that were written", ()),
     "late_deliveries_total": ("Pods annotated again because their volume had not followed their Secret", ()),
 }
-_HISTOGRAMS: Final[Mapping[str, tuple[str, tuple[str, ...]]]] = {
+_HISTOGRAMS: Final[Table] = {
     "reconcile_duration_seconds": ("Duration of a reconcile of a namespace", ()),
     "admission_duration_seconds": ("Time until a webhook has answered, by webhook", ("webhook",)),
 }
@@ -55,25 +59,15 @@ class Metrics:
         registry = self._registry = CollectorRegistry()
         ProcessCollector(registry=registry)
         registry.register(GC_COLLECTOR)
-        self._gauges = {
-            name: Gauge(name, text, labels, namespace=_NAMESPACE, registry=registry)
-            for name, (text, labels) in _GAUGES.items()
-        }
-        self._counters = {
-            name: Counter(name, text, labels, namespace=_NAMESPACE, registry=registry)
-            for name, (text, labels) in _COUNTERS.items()
-        }
-        self._histograms = {
-            name: Histogram(name, text, labels, namespace=_NAMESPACE, registry=registry)
-            for name, (text, labels) in _HISTOGRAMS.items()
-        }
+        self._gauges = _made(Gauge, _GAUGES, registry)
+        self._counters = _made(Counter, _COUNTERS, registry)
+        self._histograms = _made(Histogram, _HISTOGRAMS, registry)
         self._seen: dict[str, set[str]] = {}
         """Values of labels that `set_all` has set, by metric."""
 
     def set(self, name: str, value: float, **labels: str) -> None:
         """Set a gauge."""
-        gauge = self._gauges[name]
-        (gauge.labels(**labels) if labels else gauge).set(value)
+        _labelled(self._gauges[name], labels).set(value)
 
     def set_all(self, name: str, label: str, values: Mapping[str, float]) -> None:
         """Set a gauge by one label; where it has been set before and is not now, it becomes 0."""
@@ -84,14 +78,25 @@ class Metrics:
 
     def count(self, name: str, more: float = 1, **labels: str) -> None:
         """Add to a counter."""
-        counter = self._counters[name]
-        (counter.labels(**labels) if labels else counter).inc(more)
+        _labelled(self._counters[name], labels).inc(more)
 
     def time(self, name: str, **labels: str) -> AbstractContextManager[object]:
         """Return a context whose duration is added to a histogram."""
-        histogram = self._histograms[name]
-        return (histogram.labels(**labels) if labels else histogram).time()
+        return _labelled(self._histograms[name], labels).time()
 
     def text(self) -> str:
         """Return all of them in Prometheus' text format."""
         return generate_latest(self._registry).decode()
+
+
+def _made(
+    kind: type[Metric], table: Mapping[str, tuple[str, tuple[str, ...]]], registry: CollectorRegistry
+) -> dict[str, Metric]:
+    return {
+        name: kind(name, text, labels, namespace=_NAMESPACE, registry=registry)
+        for name, (text, labels) in table.items()
+    }
+
+
+def _labelled(metric: Metric, labels: Mapping[str, str]) -> Metric:
+    return metric.labels(**labels) if labels else metric
