@@ -11,7 +11,7 @@ from pannier_operator.cluster.errors import CONFLICT, NOT_FOUND, TOO_MANY_REQUES
 from pannier_operator.status.conditions import STATUS_ANNOTATION
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Collection, Mapping
+    from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping
 
     from pannier_operator.cluster.client import KubernetesClient
 
@@ -114,28 +114,17 @@ class ClusterApi:
         return next(iter(found["metadata"].get("ownerReferences") or ()), None)
 
     async def _found(self, plural: str, namespace: str, name: str) -> Manifest | None:
-        try:
-            return await self._client.get(_path(plural, namespace, name))
-        except ApiRefusedError as error:
-            if error.status == NOT_FOUND:
-                return None
-            raise
+        return await _unless(self._client.get(_path(plural, namespace, name)), NOT_FOUND)
 
     async def write(self, kind: str, manifest: Mapping[str, Any]) -> Manifest | None:
         """Create the object, or replace it if it has a resourceVersion; None after a concurrent change (409
         Conflict).
         """
-        metadata, plural = manifest["metadata"], _PLURALS[kind]
-        version = _GROUPS[plural].removeprefix("apis/").removeprefix("api/")
-        body = {"apiVersion": version, "kind": kind, **manifest}
+        metadata = manifest["metadata"]
         name = metadata["name"] if metadata.get("resourceVersion") else ""
-        try:
-            path = _path(plural, metadata["namespace"], name)
-            return await self._client.send("PUT" if name else "POST", path, body, fieldManager=FIELD_MANAGER)
-        except ApiRefusedError as error:
-            if error.status == CONFLICT:
-                return None
-            raise
+        path = _path(_PLURALS[kind], metadata["namespace"], name)
+        method = "PUT" if name else "POST"
+        return await _unless(self._client.send(method, path, manifest, fieldManager=FIELD_MANAGER), CONFLICT)
 
     async def delete_secret(self, secret: Mapping[str, Any]) -> bool:
         """Delete a Secret in the version that was read; return False if it has changed since, and then it stays."""
@@ -176,20 +165,14 @@ class ClusterApi:
         """
         body = {**changes, "metadata": {**changes.get("metadata", {}), "uid": metadata["uid"]}}
         path = _path(plural, metadata["namespace"], metadata["name"]) + subresource
-        try:
-            return await self._client.send("PATCH", path, body, content_type=MERGE_PATCH, fieldManager=FIELD_MANAGER)
-        except ApiRefusedError as error:
-            if error.status in (NOT_FOUND, CONFLICT):
-                return None
-            raise
+        patch = self._client.send("PATCH", path, body, content_type=MERGE_PATCH, fieldManager=FIELD_MANAGER)
+        return await _unless(patch, NOT_FOUND, CONFLICT)
 
     async def create_event(self, event: Manifest) -> None:
         """Create an Event, unless it exists. A refusal, by a quota for example, is only logged."""
-        body = {"apiVersion": "v1", "kind": "Event", **event}
+        path = _path("events", event["metadata"]["namespace"])
         try:
-            await self._client.send(
-                "POST", _path("events", event["metadata"]["namespace"]), body, fieldManager=FIELD_MANAGER
-            )
+            await self._client.send("POST", path, event, fieldManager=FIELD_MANAGER)
         except ApiRefusedError as error:
             if error.status not in (CONFLICT, NOT_FOUND) and not error.is_namespace_terminating:
                 logger.warning("Event %s cannot be written: %s", event["reason"], error)
@@ -245,6 +228,16 @@ class ClusterApi:
                 ]
         if changes:
             await self._client.send("PATCH", path, changes, content_type=JSON_PATCH, fieldManager=FIELD_MANAGER)
+
+
+async def _unless(call: Awaitable[Manifest], *statuses: int) -> Manifest | None:
+    """Return the answer to a call; None if it is refused with one of these statuses."""
+    try:
+        return await call
+    except ApiRefusedError as error:
+        if error.status in statuses:
+            return None
+        raise
 
 
 def _path(plural: str, namespace: str = "", name: str = "") -> str:

@@ -66,7 +66,7 @@ class KubernetesClient:
     async def pages(self, path: str, size: int, **query: str | int) -> AsyncGenerator[Json, None]:
         """Yield the pages of a list, of at most `size` items each.
 
-        Raises ApiError; its status is 410 if the list took longer than the API server keeps its snapshot.
+        Raises ApiError; ApiRefusedError with status 410 if the list took longer than the API server keeps its snapshot.
         """
         query["limit"] = size
         while True:
@@ -89,7 +89,8 @@ class KubernetesClient:
                 async for line in answer.content:
                     change = json.loads(line)
                     if change["type"] == "ERROR":
-                        raise _refusal(int(change["object"].get("code") or 0), json.dumps(change["object"]).encode())
+                        status = change["object"]
+                        raise _refusal_of(int(status.get("code") or 0), status)
                     yield change["type"], change["object"]
         except (aiohttp.ClientError, OSError, ValueError) as error:
             raise ApiError(type(error).__name__) from error
@@ -127,10 +128,14 @@ class KubernetesClient:
         raise _refusal(answer.status, content)
 
 
+def _refusal_of(code: int, status: Json) -> ApiRefusedError:
+    """Return the error that a Kubernetes Status describes; `code` is HTTP's."""
+    return ApiRefusedError(code, str(status.get("message") or ""), str(status.get("reason") or ""))
+
+
 def _refusal(status: int, body: bytes) -> ApiRefusedError:
     """Return the error for a refused call. The body is a Kubernetes Status, or a proxy's error page."""
     try:
-        details = json.loads(body)
-        return ApiRefusedError(status, str(details.get("message") or ""), str(details.get("reason") or ""))
+        return _refusal_of(status, json.loads(body))
     except (ValueError, AttributeError):
         return ApiRefusedError(status, body.decode(errors="replace"))
