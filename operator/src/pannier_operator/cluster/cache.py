@@ -143,6 +143,10 @@ class ClusterCache:
     def secrets(self, namespace: str) -> list[Manifest]:
         return list(self._kept["secrets"].get(namespace, {}).values())
 
+    def foreign_secrets(self, namespace: str) -> list[Manifest]:
+        """Return the Secrets that components may refer to: those that this operator has not written."""
+        return [secret for secret in self.secrets(namespace) if not is_own_secret(secret)]
+
     def own_secrets(self, namespace: str) -> list[Manifest]:
         """Return the Secrets that this operator has written for apps."""
         return [secret for secret in self.secrets(namespace) if is_own_secret(secret)]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from pannier_operator.cluster.cache import is_own_secret
 from pannier_operator.objects.namespace_components import component_in
 from pannier_operator.objects.references import references_of
 
@@ -30,9 +29,7 @@ class KnownSecrets:
         apply` may have created it a moment ago, before the watch reports it.
         """
         known: dict[str, Collection[str]] = {
-            secret["metadata"]["name"]: tuple(secret["data"])
-            for secret in self._cache.secrets(namespace)
-            if not is_own_secret(secret)
+            secret["metadata"]["name"]: tuple(secret["data"]) for secret in self._cache.foreign_secrets(namespace)
         }
         for name, key in _references_in(component):
             if key not in known.get(name, ()):

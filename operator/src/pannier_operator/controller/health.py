@@ -22,6 +22,9 @@ class Health:
         self._resync = resync
         self._certificate = certificate
         self._webhook_port = webhook_port
+        self._trusting = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)  # the default context would read every authority
+        self._trusting.check_hostname = False
+        self._trusting.verify_mode = ssl.CERT_NONE
         self.tasks: Sequence[asyncio.Task[None]] = ()
         """The control plane's parts; none may end. Empty until they are started."""
         self.is_leaving = False
@@ -45,13 +48,10 @@ class Health:
 
     async def _webhook_problems(self) -> list[str]:
         """Make a TLS handshake with our own webhook server, as the API server does."""
-        trusting = ssl.create_default_context()
-        trusting.check_hostname = False
-        trusting.verify_mode = ssl.CERT_NONE
         port = self._webhook_port
         try:
             async with asyncio.timeout(3):
-                _, writer = await asyncio.open_connection("127.0.0.1", port, ssl=trusting)
+                _, writer = await asyncio.open_connection("127.0.0.1", port, ssl=self._trusting)
                 writer.close()
                 await writer.wait_closed()
         except (OSError, TimeoutError) as error:

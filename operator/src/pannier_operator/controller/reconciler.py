@@ -224,8 +224,7 @@ class Reconciler:
         """Return the keys of the namespace's Secrets, with the values of those that components refer to."""
         secrets: Secrets = {
             secret["metadata"]["name"]: dict.fromkeys(secret["data"], b"")
-            for secret in self._cache.secrets(namespace)
-            if not is_own_secret(secret)
+            for secret in self._cache.foreign_secrets(namespace)
         }
         for name in _referred_to(components) & secrets.keys():
             values = await self._values_of(namespace, name)
@@ -270,17 +269,19 @@ class Reconciler:
     def _expected(self, snapshot: _Snapshot) -> dict[str, list[Expected]]:
         """Return the running pods of each app and what they should be serving."""
         namespace = snapshot.namespace
+        running: dict[str, list[Manifest]] = {}
+        for pod in filter(is_running, snapshot.pods):
+            running.setdefault(app_id_of(pod), []).append(pod)
         found: dict[str, list[Expected]] = {}
-        for pod in snapshot.pods:
-            app = app_id_of(pod)
+        for app, pods in running.items():
             secret = self._cache.secret(namespace, secret_name(app))
-            if not is_running(pod) or secret is None:
+            if secret is None:
                 continue
             delivered = self._generations(namespace, app)
             stores = [each.name for each in what_app_sees(app, namespace, snapshot.components) if each.is_state_store]
             wanted = [name for name in stores if name in delivered]
-            expected = Expected(pod, version_in(secret), delivered, wanted, status_key_in(secret))
-            found.setdefault(app, []).append(expected)
+            version, status_key = version_in(secret), status_key_in(secret)
+            found[app] = [Expected(pod, version, delivered, wanted, status_key) for pod in pods]
         return found
 
     def _schedule_probes(self, namespace: str, expected: Mapping[str, list[Expected]]) -> None:
