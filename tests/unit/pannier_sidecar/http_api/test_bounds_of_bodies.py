@@ -1,11 +1,18 @@
-"""How many items a body has, found out while it is read."""
+"""How many items and how much metadata a body has, found out while it is read: however a name is written, and whatever
+stands in values.
+"""
 
 import asyncio
 
 import pytest
 
+from pannier_sidecar.http_api.bounds import LARGE, MAX_METADATA
 from pannier_sidecar.http_api.decoding import NO_DEFAULTS, Decoding
 from pannier_sidecar.state.errors import MalformedRequestError, TooManyItemsError
+
+LONG = b"x" * LARGE
+MUCH = b'{"a":"%b"}' % (b"m" * MAX_METADATA)
+NAMES = [b"metadata", rb"\u006detadata", rb"metad\u0061ta", rb"me\u0074adata", rb"m\u0065tadata", rb"meta\u0064ata"]
 
 
 def read(body: bytes, most: int) -> None:
@@ -53,3 +60,66 @@ def test_metadata_are_measured_and_values_are_not() -> None:
     read(b'[{"key":"k","metadata":{"a":"b"},"value":"' + b"x" * 100_000 + b'"}]', 20)
     with pytest.raises(MalformedRequestError, match="metadata of over 16384 bytes"):
         read(b'[{"key":"k","metadata":{"a":"' + b"x" * 100_000 + b'"}}]', 20)
+
+
+# --- large bodies -----------------------------------------------------------------------------------------------------
+
+
+def item(name: bytes, metadata: bytes, *, texts: int = 0) -> bytes:
+    value = b"[%b]" % b",".join([b'"t"'] * texts + [b'"%b"' % LONG])
+    return b'{"key":"k","value":%b,"%b":%b}' % (value, name, metadata)
+
+
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("texts", [0, 200])
+def test_much_metadata_is_refused_however_its_name_is_written(name: bytes, texts: int) -> None:
+    for shape in (b"[%b]", b'{"operations":[{"operation":"upsert","request":%b}]}'):
+        with pytest.raises(MalformedRequestError, match="metadata of over 16384 bytes"):
+            read(shape % item(name, MUCH, texts=texts), 10_000)
+    with pytest.raises(MalformedRequestError, match="metadata of over 16384 bytes"):
+        read_keys(b'{"keys":["%b"],"%b":%b}' % (LONG, name, MUCH), 10_000)
+
+
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("texts", [0, 200])
+def test_little_metadata_beside_a_large_value_is_taken(name: bytes, texts: int) -> None:
+    read(b"[%b]" % item(name, b'{"a":"b"}', texts=texts), 10_000)
+
+
+@pytest.mark.parametrize("value", [b'{"metadata":%b}' % MUCH, b'"\\"metadata\\": %b"' % LONG, b'"\\u0065%b"' % LONG])
+def test_what_values_say_of_metadata_is_the_apps_own(value: bytes) -> None:
+    read(b'[{"key":"k","value":%b,"etag":"%b"}]' % (value, LONG), 10_000)
+
+
+@pytest.mark.parametrize("name", [b"key", rb"\u006bey", rb"k\u0065y", rb"ke\u0079"])
+@pytest.mark.parametrize("most", [10, 63, 64, 100, 1000])
+def test_more_items_than_may_be_are_refused_however_key_is_written(name: bytes, most: int) -> None:
+    one = b'{"%b":"k"}' % name
+    read(b"[%b]" % b",".join([one] * most), most)
+    with pytest.raises(TooManyItemsError):
+        read(b"[%b]" % b",".join([one] * (most + 1)), most)
+
+
+def test_one_value_of_many_objects_is_one_item() -> None:
+    read(b'[{"key":"k","value":[%b]}]' % b",".join([b'{"key":1}'] * 5000), 1000)
+
+
+@pytest.mark.parametrize(
+    "metadata",
+    [b"1", b'{"a":1}', b'{"a":{"b":2}}', b"[]", b'"text"'],
+)
+def test_wrong_metadata_are_told_of_in_a_large_body_as_in_a_small_one(metadata: bytes) -> None:
+    for shape in (b"[%b]", b'{"operations":[{"operation":"upsert","request":%b}]}'):
+        told = []
+        for value in (b"1", b'"%b"' % LONG):
+            with pytest.raises(MalformedRequestError) as refused:
+                read(shape % (b'{"key":"k","value":%b,"metadata":%b}' % (value, metadata)), 10_000)
+            told.append(str(refused.value))
+        assert told[0] == told[1]
+    assert "metadata" in told[0]
+
+
+def test_metadata_of_a_large_body_are_read() -> None:
+    body = b'[{"key":"k","value":"%b","metadata":{"ttlInSeconds":"5","a":null}},{"key":"l","metadata":null}]' % LONG
+    first, second = asyncio.run(Decoding(is_lenient=False).items(body, NO_DEFAULTS))
+    assert (first.metadata, dict(second.metadata)) == ({"ttlInSeconds": "5"}, {})
