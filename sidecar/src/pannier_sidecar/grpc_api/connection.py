@@ -111,9 +111,10 @@ class Call(Stream):
 class GrpcConnection(Http2Connection[Call]):
     """One connection of gRPC clients."""
 
+    _listener: GrpcListener
+
     def __init__(self, listener: GrpcListener):
         super().__init__(listener, listener.limits, listener.limits.message + PREFIX_SIZE)
-        self._listener = listener
         self._begun = 0
         """Calls that are being answered."""
         self._unpacking = asyncio.Lock()

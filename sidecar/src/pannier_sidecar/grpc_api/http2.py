@@ -27,12 +27,12 @@ KEEPALIVE_PING: Final = b"speak up"
 
 
 class Http2Connection(Receiver[AnyStream]):
-    """One connection. `shared` is what all connections of the listener have in common."""
+    """One connection. `listener` is what all connections of its port share."""
 
-    def __init__(self, shared: Listener[Any], limits: Limits, max_message: int):
-        super().__init__(shared, limits, max_message)
+    def __init__(self, listener: Listener[Any], limits: Limits, max_message: int):
+        super().__init__(listener, limits, max_message)
         self._arrival = 0
-        self._began = shared.now
+        self._began = listener.now
         self._closes_since: float | None = None
         """Since when the connection is being closed, and the client does not take what is left."""
 
@@ -50,11 +50,11 @@ class Http2Connection(Receiver[AnyStream]):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = transport  # type: ignore[assignment]  # uvloop's transports do not derive from asyncio's
-        shared, limits = self._shared, self._limits
-        has_room = shared.find_room(limits.connections)
-        self._arrival = shared.budget.arrivals
-        shared.open.add(self)
-        self._sender = Sender(self._transport, shared, self._close)
+        listener, limits = self._listener, self._limits
+        has_room = listener.find_room(limits.connections)
+        self._arrival = listener.budget.arrivals
+        listener.open.add(self)
+        self._sender = Sender(self._transport, listener, self._close)
         settings = {
             frames.MAX_CONCURRENT_STREAMS: limits.streams,
             frames.INITIAL_WINDOW_SIZE: self._own_window,
@@ -63,8 +63,8 @@ class Http2Connection(Receiver[AnyStream]):
         self._sender.write(frames.settings(settings))
         self._open_window(4 * self._own_window - self._receive_window)
         if not has_room:
-            self._end(ErrorCode.ENHANCE_YOUR_CALM, f"{len(shared.open) - 1} connections are open and at work")
-        elif shared.is_draining:  # it was in the queue of the listener
+            self._end(ErrorCode.ENHANCE_YOUR_CALM, f"{len(listener.open) - 1} connections are open and at work")
+        elif listener.is_draining:  # it was in the queue of the listener
             self.drain()
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -74,11 +74,11 @@ class Http2Connection(Receiver[AnyStream]):
             self._forget(stream)
         self._rest, self._block = b"", None
         self._count_torn()
-        self._shared.lost(self)
+        self._listener.lost(self)
 
     def pause_writing(self) -> None:
         """Pause reading too: a client that does not read its answers must not add to them."""
-        self._sender.stalled_since = self._shared.now
+        self._sender.stalled_since = self._listener.now
         self._sender.count_unread()
         self._transport.pause_reading()
 
@@ -102,7 +102,7 @@ class Http2Connection(Receiver[AnyStream]):
     def sweep(self) -> None:
         """End what has been in one state for too long. Called once a second."""
         self._idle_frames = self._resets = 0
-        now, limits = self._shared.now, self._limits
+        now, limits = self._listener.now, self._limits
         self._sender.count_unread()
         stalled = self._sender.stalled_since
         if self._transport.is_closing():  # by us, or because the client has closed its side
@@ -183,7 +183,7 @@ class Http2Connection(Receiver[AnyStream]):
         """
         if self._is_closing:
             return
-        self._drains_since = self._shared.now
+        self._drains_since = self._listener.now
         ping = frames.frame(frames.PING, 0, 0, DRAIN_PING)
         self._sender.write(frames.goaway(MAX_WINDOW, ErrorCode.NO_ERROR, "the sidecar is stopping") + ping)
 

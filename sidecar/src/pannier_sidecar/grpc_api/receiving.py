@@ -42,11 +42,11 @@ MESSAGE_PREFIX: Final = 5
 
 
 class Receiver(asyncio.Protocol, Generic[AnyStream]):
-    """The incoming half of a connection. `shared` is what all connections of the listener have in common."""
+    """The incoming half of a connection. `listener` is what all connections of its port share."""
 
-    def __init__(self, shared: Listener[Any], limits: Limits, max_message: int):
+    def __init__(self, listener: Listener[Any], limits: Limits, max_message: int):
         """`max_message`: bytes of DATA that a client may send on one stream before it must wait for WINDOW_UPDATE."""
-        self._shared = shared
+        self._listener = listener
         self._limits = limits
         self._loop = asyncio.get_running_loop()
         self._transport: asyncio.Transport = None  # type: ignore[assignment]  # set by connection_made
@@ -70,7 +70,7 @@ class Receiver(asyncio.Protocol, Generic[AnyStream]):
         self._receive_window = frames.DEFAULT_WINDOW
         self._resets = 0
         self._idle_frames = 0
-        self._heard = shared.now
+        self._heard = listener.now
         """When the client last sent something."""
         self._is_ping_outstanding = False
         """A keepalive PING was sent since, and is not acknowledged."""
@@ -110,7 +110,7 @@ class Receiver(asyncio.Protocol, Generic[AnyStream]):
     # --- bytes ----------------------------------------------------------------------------------------------------
 
     def data_received(self, data: bytes) -> None:
-        self._heard = self._shared.now
+        self._heard = self._listener.now
         if self._rest:
             data = self._rest + data
         at = 0
@@ -141,14 +141,14 @@ class Receiver(asyncio.Protocol, Generic[AnyStream]):
                 self._count_torn()
             return
         if self._torn_since is None or (at and self._block is None):
-            self._torn_since = self._shared.now
+            self._torn_since = self._listener.now
         self._count_torn()
 
     def _count_torn(self) -> None:
         """Count what is held of an incomplete frame, or header block."""
         held = len(self._rest) + (0 if self._block is None else len(self._block[2]))
         more, self._torn_held = held - self._torn_held, held
-        budget = self._shared.budget
+        budget = self._listener.budget
         budget.held += more
         if more > 0 and budget.held > budget.limit:
             budget.relieve()

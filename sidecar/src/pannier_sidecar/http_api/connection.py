@@ -45,9 +45,10 @@ class HttpListener(Listener["HttpConnection"]):
 class HttpConnection(Receiver):
     """One connection."""
 
+    _listener: HttpListener
+
     def __init__(self, listener: HttpListener):
         super().__init__(listener, listener.limits)
-        self._listener = listener
         self._loop = asyncio.get_running_loop()
         self._answering: asyncio.Task[None] | None = None
         self._arrival = 0
@@ -67,7 +68,7 @@ class HttpConnection(Receiver):
         self._transport = transport  # type: ignore[assignment]  # uvloop's transports do not derive from asyncio's
         self._transport.set_write_buffer_limits(BUFFERED)
         listener = self._listener
-        has_room = listener.find_room(listener.limits.connections)
+        has_room = listener.find_room(self._limits.connections)
         self._arrival = listener.budget.arrivals
         self._opened_at = self._since
         listener.open.add(self)
@@ -231,7 +232,7 @@ class HttpConnection(Receiver):
 
     def sweep(self) -> None:
         """Close the connection if it has been in one state for too long. Called once a second."""
-        limits = self._listener.limits
+        limits = self._limits
         waited = self._listener.now - self._since
         unread, before = self._transport.get_write_buffer_size(), self._unread
         if unread != before:
@@ -295,7 +296,7 @@ class HttpConnection(Receiver):
 
         Until then the client may send another request; the answer to that has `connection: close`.
         """
-        limits = self._listener.limits
+        limits = self._limits
         patience = limits.unused_since_opened if self._since == self._opened_at else limits.unused
         self._loop.call_later(patience, self._close_after_reading)
 

@@ -37,16 +37,16 @@ _AUTHORITY_ENDS: Final = re.compile(rb"[/?#\\]")
 
 
 class Receiver(asyncio.Protocol):
-    """The incoming half of a connection. `shared` is what all connections of the listener have in common."""
+    """The incoming half of a connection. `listener` is what all connections of its port share."""
 
-    def __init__(self, shared: Listener[Any], limits: Limits):
+    def __init__(self, listener: Listener[Any], limits: Limits):
         self._limits = limits
-        self._shared = shared
+        self._listener = listener
         self._transport: asyncio.Transport = None  # type: ignore[assignment]  # set by connection_made
         self._parser = httptools.HttpRequestParser(self)
         self._queue: deque[Call | Answer] = deque()
         """Requests that wait for their answers, and refusals in their turn."""
-        self._since = shared.now
+        self._since = listener.now
         """When the current state began: idle, receiving a request, or waiting for the client to take its answer."""
         self._held = 0
         """Bytes of requests, arriving, waiting or being answered."""
@@ -94,7 +94,7 @@ class Receiver(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         if not self._in_message and not self._is_torn:
-            self._since = self._shared.now
+            self._since = self._listener.now
             self._is_torn = True
         if len(data) <= self._max_part and not self._unparsed:
             self._parse(data)
@@ -149,7 +149,7 @@ class Receiver(asyncio.Protocol):
     def _count(self, size: int) -> None:
         """Count what we hold of requests, or no longer do."""
         self._held += size
-        budget = self._shared.budget
+        budget = self._listener.budget
         budget.held += size
         if size > 0 and budget.held > budget.limit:
             budget.relieve()
@@ -242,7 +242,7 @@ class Receiver(asyncio.Protocol):
         else:
             self._body = body
         self._held += len(body)
-        budget = self._shared.budget
+        budget = self._listener.budget
         budget.held += len(body)
         if len(self._body) > self._limits.body:
             self._refuse_body()
@@ -358,7 +358,7 @@ class Receiver(asyncio.Protocol):
         self._body, self._header_held = b"", 0
         self._forget_unparsed()
         self._url, self._headers = b"", {}
-        self._since = self._shared.now
+        self._since = self._listener.now
         answer = refusal(status, REFUSALS[status], message)
         if status == 503:
             answer.headers = ((b"retry-after", b"1"),)

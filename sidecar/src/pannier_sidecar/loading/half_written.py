@@ -49,9 +49,7 @@ class WholeFiles:
                 before = None
             earlier, since = self._doubtful.get(source, (None, now))
             is_growing = _is_appended(content, earlier) and now - since < 2 * self._patience
-            if before not in (None, content) and (
-                is_growing or self._is_doubtful(before, content, has_moved=has_moved)
-            ):
+            if before not in (None, content) and (is_growing or _is_doubtful(before, content, has_moved=has_moved)):
                 since = since if earlier == content else now
                 doubtful[source] = content, since
                 if now - since < self._patience:
@@ -69,12 +67,13 @@ class WholeFiles:
         """Forget the content of other files: only those that give stores are needed."""
         self._whole = {source: content for source, content in self._whole.items() if source in sources}
 
-    def _is_doubtful(self, before: Content, content: Content | None, *, has_moved: bool) -> bool:
-        if content is None:
-            return not has_moved
-        if isinstance(content, Problem) or isinstance(before, Problem):
-            return False
-        return len(content) < len(before) or (before.endswith(b"\n") and not content.endswith(b"\n"))
+
+def _is_doubtful(before: Content, content: Content | None, *, has_moved: bool) -> bool:
+    if content is None:
+        return not has_moved
+    if isinstance(content, Problem) or isinstance(before, Problem):
+        return False
+    return len(content) < len(before) or (before.endswith(b"\n") and not content.endswith(b"\n"))
 
 
 def _is_whole(content: Content, before: Content) -> bool:

@@ -55,7 +55,7 @@ class ItemsInFlight:
         return bool(self._waiting)
 
     async def share(self, items: int) -> Share:
-        """Return when there is room for so many, or what a request may have if that is less. Raises Overloaded."""
+        """Return when there is room for so many, or what a request may have if that is less. Raises OverloadedError."""
         items = min(items, self._most_of_a_request)
         if self._waiting or self._taken + items > self._most:
             await self._wait(items)
