@@ -19,7 +19,7 @@ import uvloop
 from process_stats import cpu_seconds
 
 from pannier_sidecar.grpc_api import frames, messages
-from pannier_sidecar.grpc_api.wire import encode
+from pannier_sidecar.protobuf import encode
 
 CONNECTIONS = (1, 16, 64)
 PREFIX = "/dapr.proto.runtime.v1.Dapr/"

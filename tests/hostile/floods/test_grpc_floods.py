@@ -14,7 +14,7 @@ from hostile.effort import Effort
 from hostile.floods.conftest import PATIENCE_S, Target, many_files
 
 from pannier_sidecar.grpc_api import frames, messages
-from pannier_sidecar.grpc_api.wire import encode
+from pannier_sidecar.protobuf import encode
 
 MIB = 1024 * 1024
 ON = "gRPC, Dapr's service"

@@ -12,8 +12,8 @@ from pannier_sidecar.grpc_api import frames, messages
 from pannier_sidecar.grpc_api.connection import GrpcConnection, GrpcListener
 from pannier_sidecar.grpc_api.limits import Limits
 from pannier_sidecar.grpc_api.served import serve
-from pannier_sidecar.grpc_api.wire import encode
 from pannier_sidecar.listening import bind_port, port_of
+from pannier_sidecar.protobuf import encode
 from pannier_sidecar.runtime import Runtime
 from pannier_sidecar.serving import Budget, Server
 from pannier_sidecar.state.directory import Directory, ServedStore

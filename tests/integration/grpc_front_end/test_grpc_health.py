@@ -5,7 +5,7 @@ from integration.grpc_front_end.grpc_wire import Client, data, framed, serving
 
 from pannier_sidecar.grpc_api import health
 from pannier_sidecar.grpc_api.messages import HealthCheckRequest, HealthCheckResponse
-from pannier_sidecar.grpc_api.wire import decode, encode
+from pannier_sidecar.protobuf import decode, encode
 
 NOT_FOUND = 5
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from ..protobuf import MalformedMessageError, decode, encode
 from .connection import Method
 from .messages import HealthCheckRequest, HealthCheckResponse
 from .status import StatusError
-from .wire import MalformedMessageError, decode, encode
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final, TypeVar
 
+from ..protobuf import MalformedMessageError, count_fields, decode, encode, end_of_part
 from ..state.errors import TooManyItemsError
 from .messages import (
     ExecuteActorStateTransactionRequest,
@@ -12,7 +13,6 @@ from .messages import (
     GetBulkStateResponse,
     StatesRequest,
 )
-from .wire import MalformedMessageError, count_fields, decode, encode, end_of_part
 
 if TYPE_CHECKING:
     from msgspec import Struct

@@ -8,6 +8,7 @@ from __future__ import annotations
 from functools import cache
 from typing import TYPE_CHECKING, Final
 
+from ..protobuf import MalformedMessageError, decode, encode
 from .connection import Method
 from .messages import (
     ErrorResponse,
@@ -18,7 +19,6 @@ from .messages import (
     ServiceResponse,
 )
 from .status import Code, StatusError
-from .wire import MalformedMessageError, decode, encode
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping

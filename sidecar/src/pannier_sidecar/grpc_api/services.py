@@ -6,12 +6,12 @@ from dataclasses import replace
 from hmac import compare_digest
 from typing import TYPE_CHECKING, Any
 
+from ..protobuf import MalformedMessageError, decode, encode
 from ..state.errors import StateError
 from .connection import Method
 from .long_messages import SHORT, SINGLE
 from .messages import GetBulkStateRequest
 from .status import Code, StatusError, failure, unauthenticated
-from .wire import MalformedMessageError, decode, encode
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping

@@ -6,9 +6,9 @@ from enum import IntEnum
 from typing import TYPE_CHECKING
 from urllib.parse import quote_from_bytes
 
+from ..protobuf import encode
 from ..state.errors import EmptyKeyError, StoreNotFoundError
 from .messages import AnyValue, BadRequest, ErrorInfo, FieldViolation, Help, Link, ResourceInfo, RpcStatus
-from .wire import encode
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator

@@ -15,7 +15,7 @@ from msgspec import Struct
 from servers.grpc_protos import descriptor_set, pool
 
 from pannier_sidecar.grpc_api import messages
-from pannier_sidecar.grpc_api.wire import MalformedMessageError, decode, encode
+from pannier_sidecar.protobuf import MalformedMessageError, decode, encode
 
 few = settings(max_examples=10)
 """Of each test for each message."""

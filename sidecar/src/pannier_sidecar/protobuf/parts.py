@@ -1,0 +1,45 @@
+"""How a long message can be decoded in parts, and how much work it is: known without decoding it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from .codec import MAX_DEPTH, describe
+from .wire import MalformedMessageError, read_field_header
+
+if TYPE_CHECKING:
+    from msgspec import Struct
+
+
+def end_of_part(data: bytes, at: int, fields: int) -> int:
+    """Return where so many fields end, from `at` on, or the message does. The parts of a message can be merged."""
+    end = len(data)
+    try:
+        for _ in range(fields):
+            if at >= end:
+                break
+            _, size, at = read_field_header(data, at)
+            at += size
+    except (IndexError, MalformedMessageError):
+        return end  # it is malformed, which decoding reports
+    return min(at, end)
+
+
+def count_fields(kind: type[Struct], data: bytes, most: int, depth: int = 0) -> int:
+    """Return how many fields a message has, those of inner messages included, but not many more than `most`.
+
+    What decoding refuses is not counted to its end.
+    """
+    fields = describe(kind)
+    count, at, end = 0, 0, len(data)
+    try:
+        while at < end and count <= most:
+            count += 1
+            tag, size, at = read_field_header(data, at)
+            field = fields.get(tag)
+            if field is not None and field.inner is not None and size and depth < MAX_DEPTH:
+                count += count_fields(field.inner, data[at : at + size], most - count, depth + 1)
+            at += size
+    except (IndexError, MalformedMessageError):
+        pass  # it is malformed, which decoding reports
+    return count
