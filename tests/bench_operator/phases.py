@@ -149,7 +149,8 @@ class Bench:
         await self._create(components(manifest["metadata"]["namespace"]), manifest)
 
     async def _create(self, path: str, manifest: dict[str, Any]) -> dict[str, Any]:
-        return await self._client.send("POST", path, manifest)
+        created: dict[str, Any] = await self._client.send("POST", path, manifest)
+        return created
 
     async def _patch(self, path: str, changes: dict[str, Any]) -> None:
         await self._client.send("PATCH", path, changes, content_type=MERGE_PATCH)

@@ -31,7 +31,7 @@ async def enqueue(event: Mapping[str, Any], resource: kopf.Resource, memo: Contr
 async def judge_component(
     namespace: str | None, userinfo: Mapping[str, Any], warnings: list[str], memo: ControlPlane, **request: Any
 ) -> None:
-    new, old = (None if body is None else dict(body) for body in (request["new"], request["old"]))
+    new, old = _object_in(request["new"]), _object_in(request["old"])
     requester = str(userinfo.get("username"))
     with memo.reviews.timed("components"):
         verdict = await memo.reviews.judge_component(request["operation"], namespace or "", new, old, requester)
@@ -45,12 +45,17 @@ async def inject_sidecar(
     body: kopf.Body, namespace: str | None, patch: kopf.Patch, warnings: list[str], memo: ControlPlane, **_: Any
 ) -> None:
     with memo.reviews.timed("pods"):
-        verdict = await memo.reviews.mutate_pod(dict(body), namespace or "")
+        verdict = await memo.reviews.mutate_pod(_object_in(body), namespace or "")
     warnings.extend(verdict.warnings)
     if not verdict.is_admitted:
         raise kopf.AdmissionError(verdict.refusal, code=REFUSED)
 
     patch.fns.append(partial(_become, verdict.pod))
+
+
+def _object_in(body: Mapping[str, Any] | None) -> Any:
+    """Return the object of a request, which kopf gives as a view. `objects.kinds` says what it holds."""
+    return None if body is None else dict(body)
 
 
 def _become(wanted: Mapping[str, Any], pod: Any) -> None:

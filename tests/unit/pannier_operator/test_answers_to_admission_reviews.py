@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from copy import deepcopy
 from typing import Any
 
 import pytest
@@ -150,6 +151,29 @@ async def test_a_bug_lets_a_pod_through_unless_its_namespace_requires_a_sidecar(
     cluster.labels = {"pannier.dev/injection": "required"}
     with pytest.raises(ValueError, match=SECRET):
         await reviews.mutate_pod(pod(), "elsewhere")
+
+
+WRONG_SHAPES: list[dict[str, Any]] = [
+    {"spec": None},
+    {"spec": "x"},
+    {"spec": {"containers": [None]}},
+    {"spec": {"containers": {"name": "app"}}},
+    {"spec": {"containers": [{"name": "app", "env": "x"}]}},
+    {"spec": {"containers": [], "volumes": ["data"]}},
+    {"metadata": {"annotations": ["dapr.io/enabled"]}},
+    {"metadata": {"annotations": {"dapr.io/enabled": "true", "dapr.io/app-id": 7}}},
+    {"metadata": {"annotations": {"dapr.io/enabled": True}, "labels": "x"}},
+    {"metadata": {"ownerReferences": ["x"], "annotations": {"dapr.io/enabled": "true"}}},
+    {"metadata": None},
+    {"metadata": "x"},
+]
+
+
+@pytest.mark.parametrize("shape", WRONG_SHAPES)
+async def test_a_pod_of_any_shape_is_admitted(reviews: AdmissionReviews, shape: dict[str, Any]) -> None:
+    given = {**pod(), **shape}
+
+    assert (await reviews.mutate_pod(deepcopy(given), "shop")).is_admitted
 
 
 @pytest.mark.parametrize("template", [{"spec": 7}, [], "x"])

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from pannier_operator.cluster.cache import ClusterCache, is_missed, is_ours
+from pannier_operator.cluster.cache import ClusterCache
+from pannier_operator.cluster.cached_objects import is_missed, is_ours
 
 
 def pod(name: str = "a", *, version: int = 1, enabled: str | None = "true", sidecar: bool = True, **status: Any) -> Any:
@@ -38,6 +39,7 @@ def test_a_pod_without_annotations_of_ours_is_not_kept() -> None:
 
     assert not cache.observe("pods", False, pod(enabled=None, sidecar=False))
     assert cache.pods("shop") == []
+    assert cache.namespaces() == set(), "there is nothing to reconcile"
 
 
 def test_a_pod_is_kept_without_what_no_reconcile_needs() -> None:

@@ -31,7 +31,7 @@ class Cluster:
     async def pod(self, namespace: str, name: str) -> dict[str, Any] | None:
         return {"metadata": {"name": name}} if name in self.pods else None
 
-    async def write(self, kind: str, manifest: dict[str, Any]) -> dict[str, Any] | None:
+    async def write(self, manifest: dict[str, Any]) -> dict[str, Any] | None:
         latest = None if self.stored is None else self.stored["metadata"]["resourceVersion"]
         if manifest["metadata"].get("resourceVersion") != latest:
             return None
@@ -149,10 +149,10 @@ class Failing(Cluster):
 
     is_down = False
 
-    async def write(self, kind: str, manifest: dict[str, Any]) -> dict[str, Any] | None:
+    async def write(self, manifest: dict[str, Any]) -> dict[str, Any] | None:
         if self.is_down:
             raise ApiError("TimeoutError")
-        return await super().write(kind, manifest)
+        return await super().write(manifest)
 
 
 async def test_the_log_says_why_a_lease_is_lost(caplog: pytest.LogCaptureFixture) -> None:

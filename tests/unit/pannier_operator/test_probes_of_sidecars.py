@@ -35,8 +35,8 @@ class Sidecar:
 
     def expected(self, version: str = "a", **generations: int) -> Expected:
         delivered = generations or {"orders": 1}
-        status = {"phase": "Running", "podIP": self.address, "ready": "True"}
-        pod: dict[str, Any] = {"metadata": {"name": "cart-1", "uid": "1"}, "status": status}
+        status = {"phase": "Running", "podIP": self.address}
+        pod: Any = {"metadata": {"name": "cart-1", "uid": "1"}, "status": status, "ready": "True"}
         return Expected(pod, version, delivered, list(delivered))
 
 

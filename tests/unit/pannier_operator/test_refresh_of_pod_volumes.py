@@ -18,7 +18,7 @@ def pod(mark: str | None = None, *, created: str = "2026-11-25T10:00:00Z", **met
 
 
 def secret(version: str = "b") -> dict[str, Any]:
-    return with_version({"metadata": {"changed": CHANGED}, "data": {}}, version, "key")
+    return with_version({"metadata": {}, "changed": CHANGED, "data": {}}, version, "key")
 
 
 @pytest.mark.parametrize("annotated", [None, "a", "a.3"])

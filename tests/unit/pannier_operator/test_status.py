@@ -8,8 +8,17 @@ import pytest
 import yaml
 
 from pannier_operator.delivery.app_secret import TooLarge
+from pannier_operator.objects.kinds import ComponentStatus
 from pannier_operator.objects.namespace_components import NamespaceComponents
-from pannier_operator.status.conditions import CONDITIONS, Event, Status, differs, events_between, is_current, status_of
+from pannier_operator.status.conditions import (
+    CONDITIONS,
+    Event,
+    differs,
+    events_between,
+    is_current,
+    is_ready,
+    status_of,
+)
 from pannier_operator.status.readiness import App, Report, StoreReport
 
 NOW = datetime(2026, 11, 23, 12, 30, 15, tzinfo=UTC)
@@ -47,17 +56,17 @@ def status(
     apps: dict[str, App] | None = None,
     reports: dict[str, list[Report]] | None = None,
     now: datetime = NOW,
-) -> Status:
+) -> ComponentStatus:
     return status_of(judged, neighbours, secrets or {}, apps or {}, reports or {}, now)
 
 
-def condition(found: Status, type: str) -> tuple[str, str, str]:
+def condition(found: ComponentStatus, type: str) -> tuple[str, str, str]:
     conditions: Any = found["conditions"]
     (each,) = [each for each in conditions if each["type"] == type]
     return each["status"], each["reason"], each["message"]
 
 
-def counts(found: Status) -> tuple[object, object, object]:
+def counts(found: ComponentStatus) -> tuple[object, object, object]:
     return found["apps"], found["appsReady"], found["appsSummary"]
 
 
@@ -415,3 +424,17 @@ class TestEvents:
         lost = status(new, old)
         assert [event.reason for event in events_between(status(new), lost)] == ["ActorStateStoreConflict"]
         assert [event.type for event in events_between(lost, status(new))] == ["Normal"]
+
+
+@pytest.mark.parametrize(
+    "written",
+    [None, "x", [], {"conditions": "Ready"}, {"conditions": [None, "Ready"]}, {"conditions": [{"type": ["Ready"]}]}],
+)
+def test_a_status_of_any_shape_can_be_read(written: Any) -> None:
+    judged: Any = {**component(), "status": written}
+
+    assert not is_ready(judged)
+    assert not is_current(judged)
+    found = status(judged)
+    assert len(found["conditions"]) == len(CONDITIONS)
+    assert [event.type for event in events_between(written, found)] == ["Normal"], "Ready has become true"

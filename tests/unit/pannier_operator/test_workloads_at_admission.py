@@ -8,7 +8,8 @@ import pytest
 
 from pannier_operator.admission.pods import mutate
 from pannier_operator.admission.workloads import warnings_for
-from pannier_operator.cluster.cache import ClusterCache, is_missed
+from pannier_operator.cluster.cache import ClusterCache
+from pannier_operator.cluster.cached_objects import is_missed
 from pannier_operator.controller.pod_mistakes import PodMistakes
 from pannier_operator.objects.app_ids import job_to_look_up
 from pannier_operator.settings import OperatorSettings

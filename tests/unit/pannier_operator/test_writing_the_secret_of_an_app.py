@@ -64,7 +64,7 @@ class Cluster:
             secret["data"][key] = value
         self.put(secret)
 
-    async def write(self, kind: str, manifest: dict[str, Any]) -> dict[str, Any] | None:
+    async def write(self, manifest: dict[str, Any]) -> dict[str, Any] | None:
         name = manifest["metadata"]["name"]
         self.writes.append(name)
         if name in self.refusals:

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 
     from pannier_crds.component import Component
-    from pannier_operator.objects.namespace_components import Manifest
+    from pannier_operator.objects import kinds
 
 Operation = Literal["CREATE", "UPDATE", "DELETE"]
 
@@ -50,7 +50,7 @@ The last is the one in clusters whose controllers have no service accounts of th
 _MAX_APPS_NAMED: Final = 5
 
 
-def concerns_neighbours(new: Manifest | None, old: Manifest | None) -> bool:
+def concerns_neighbours(new: kinds.Component | None, old: kinds.Component | None) -> bool:
     """Return whether the verdict on a request depends on the other Components of the namespace.
 
     It does if the Component is or becomes an actor or default store, of which an app has one, or if it names a secret
@@ -69,9 +69,9 @@ def concerns_neighbours(new: Manifest | None, old: Manifest | None) -> bool:
 
 def judge(
     operation: Operation,
-    new: Manifest | None,
-    old: Manifest | None,
-    neighbours: Iterable[Manifest],
+    new: kinds.Component | None,
+    old: kinds.Component | None,
+    neighbours: Iterable[kinds.Component],
     running_apps: Collection[str] = (),
     *,
     known_secrets: Mapping[str, Collection[str]] | None = None,
@@ -102,7 +102,7 @@ def judge(
     return _verdict(problems)
 
 
-def _is_unserved(manifest: Manifest) -> bool:
+def _is_unserved(manifest: kinds.Component) -> bool:
     component = component_in(manifest)
     return component is not None and not is_served(component)
 
@@ -113,7 +113,7 @@ def _left_to_dapr() -> Problem:
     )
 
 
-def _others(subject: Manifest, neighbours: Iterable[Manifest]) -> list[Manifest]:
+def _others(subject: kinds.Component, neighbours: Iterable[kinds.Component]) -> list[kinds.Component]:
     name, namespace = text_of(subject, "name"), text_of(subject, "namespace")
     return [
         other
@@ -122,7 +122,7 @@ def _others(subject: Manifest, neighbours: Iterable[Manifest]) -> list[Manifest]
     ]
 
 
-def _is_left_alone(new: Manifest, old: Manifest) -> bool:
+def _is_left_alone(new: kinds.Component, old: kinds.Component) -> bool:
     """Return whether a change is admitted without a verdict.
 
     An object that is being deleted changes only by losing finalizers, which nothing may prevent. If only labels,
@@ -141,9 +141,9 @@ def _verdict(problems: Iterable[Problem]) -> Verdict:
 
 
 def _problems_of(
-    new: Manifest,
-    old: Manifest | None,
-    others: Sequence[Manifest],
+    new: kinds.Component,
+    old: kinds.Component | None,
+    others: Sequence[kinds.Component],
     known_secrets: Mapping[str, Collection[str]] | None,
 ) -> Iterator[Problem]:
     """Yield the problems of the object itself and those with its neighbours."""
@@ -170,7 +170,9 @@ def _too_large(component: Component) -> Iterator[Problem]:
         yield error("spec.metadata", message, "make them smaller")
 
 
-def _deletion_problems(old: Manifest, others: Sequence[Manifest], running_apps: Collection[str]) -> Iterator[Problem]:
+def _deletion_problems(
+    old: kinds.Component, others: Sequence[kinds.Component], running_apps: Collection[str]
+) -> Iterator[Problem]:
     """Yield the problems of a deletion.
 
     The same command may delete the apps too, which cannot be known. So there is only a warning, unless the Component is
@@ -187,19 +189,19 @@ def _deletion_problems(old: Manifest, others: Sequence[Manifest], running_apps: 
 
 
 def _actor_store_problems(
-    old: Manifest, new: Manifest, others: Sequence[Manifest], running_apps: Collection[str]
+    old: kinds.Component, new: kinds.Component, others: Sequence[kinds.Component], running_apps: Collection[str]
 ) -> Iterator[Problem]:
     """Yield an error for each way in which running apps would lose actor state, unless an annotation allows it."""
     if not _is_annotated(new, ALLOW_ACTOR_STORE_CHANGE):
         yield from _losses(old, new, others, running_apps)
 
 
-def _is_annotated(manifest: Manifest, annotation: str) -> bool:
+def _is_annotated(manifest: kinds.Component, annotation: str) -> bool:
     return is_truthy(annotation_of(manifest, annotation))
 
 
 def _users(
-    old: Manifest, others: Sequence[Manifest], running_apps: Collection[str]
+    old: kinds.Component, others: Sequence[kinds.Component], running_apps: Collection[str]
 ) -> tuple[Component | None, list[str]]:
     """Return the component, and the apps that keep their actors' state in it."""
     member = NamespaceComponents([*others, old]).member(text_of(old, "name"))
@@ -210,7 +212,7 @@ def _users(
 
 
 def _losses(
-    old: Manifest, new: Manifest, others: Sequence[Manifest], running_apps: Collection[str]
+    old: kinds.Component, new: kinds.Component, others: Sequence[kinds.Component], running_apps: Collection[str]
 ) -> Iterator[Problem]:
     before, users = _users(old, others, running_apps)
     after = component_in(new)
@@ -234,7 +236,7 @@ def _lost_by_change(before: Component, after: Component, users: list[str]) -> It
 
 
 def _forgotten_annotation(
-    new: Manifest, old: Manifest, others: Sequence[Manifest], running_apps: Collection[str]
+    new: kinds.Component, old: kinds.Component, others: Sequence[kinds.Component], running_apps: Collection[str]
 ) -> list[Problem]:
     """Return a warning if the annotation that allows a move was left in place after it: it would allow the next move
     too.

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from decimal import Decimal
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from pannier_crds.problems import quoted
 from pannier_operator.objects.quantities import amount_of
@@ -17,7 +17,7 @@ from pannier_operator.objects.quantities import amount_of
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
-    Manifest = Mapping[str, Any]
+    from pannier_operator.objects import kinds
 
 _RESOURCES: Final = ("cpu", "memory")
 _EXAMPLES: Final = {"cpu": "100m", "memory": "128Mi"}
@@ -31,14 +31,14 @@ _QUOTA_NAMES: Final = {("requests", resource): (f"requests.{resource}", resource
 class NamespaceBounds:
     """The LimitRanges and ResourceQuotas of a namespace, as the API server gives them."""
 
-    limit_ranges: Sequence[Manifest] = ()
-    quotas: Sequence[Manifest] = ()
+    limit_ranges: Sequence[kinds.LimitRange] = ()
+    quotas: Sequence[kinds.ResourceQuota] = ()
 
 
 NO_BOUNDS: Final = NamespaceBounds()
 
 
-def objections(resources: Manifest, bounds: NamespaceBounds) -> Iterator[str]:
+def objections(resources: kinds.Resources, bounds: NamespaceBounds) -> Iterator[str]:
     """Yield what would refuse a sidecar with these requests and limits, whatever else is in its pod."""
     items = [(each, item) for each in bounds.limit_ranges for item in _items(each)]
     filled = _with_defaults(resources, [item for _, item in items])
@@ -50,19 +50,16 @@ def objections(resources: Manifest, bounds: NamespaceBounds) -> Iterator[str]:
         yield from _against_quota(filled, quota)
 
 
-def _items(limit_range: Manifest) -> Iterator[Manifest]:
+def _items(limit_range: kinds.LimitRange) -> Iterator[kinds.LimitRangeItem]:
     for item in (limit_range.get("spec") or {}).get("limits") or ():
         if item.get("type") == "Container":
             yield item
 
 
-def _with_defaults(resources: Manifest, items: Sequence[Manifest]) -> dict[tuple[str, str], str]:
+def _with_defaults(resources: kinds.Resources, items: Sequence[kinds.LimitRangeItem]) -> dict[tuple[str, str], str]:
     """Return the requests and limits as they are when the API server has filled in what the sidecar leaves out."""
-    filled = {
-        (kind, resource): text
-        for kind in ("requests", "limits")
-        for resource, text in (resources.get(kind) or {}).items()
-    }
+    filled = {("requests", resource): text for resource, text in (resources.get("requests") or {}).items()}
+    filled |= {("limits", resource): text for resource, text in (resources.get("limits") or {}).items()}
     for item in items:
         for resource in _RESOURCES:
             limit = (item.get("default") or {}).get(resource)
@@ -74,9 +71,11 @@ def _with_defaults(resources: Manifest, items: Sequence[Manifest]) -> dict[tuple
     return filled
 
 
-def _against_range(filled: Mapping[tuple[str, str], str], item: Manifest, resource: str, name: str) -> Iterator[str]:
-    for word, kind, is_over in (("max", "limits", True), ("min", "requests", False)):
-        bound = (item.get(word) or {}).get(resource)
+def _against_range(
+    filled: Mapping[tuple[str, str], str], item: kinds.LimitRangeItem, resource: str, name: str
+) -> Iterator[str]:
+    for bounds, kind, is_over in ((item.get("max"), "limits", True), (item.get("min"), "requests", False)):
+        bound = (bounds or {}).get(resource)
         if bound is None:
             continue
         given = filled.get((kind, resource))
@@ -88,13 +87,13 @@ def _against_range(filled: Mapping[tuple[str, str], str], item: Manifest, resour
             yield f"the sidecar's {what} is {given} and LimitRange {name} wants {bound} at {most}; {advice}"
 
 
-def _against_quota(filled: Mapping[tuple[str, str], str], quota: Manifest) -> Iterator[str]:
+def _against_quota(filled: Mapping[tuple[str, str], str], quota: kinds.ResourceQuota) -> Iterator[str]:
     spec = quota.get("spec") or {}
     if spec.get("scopes") or spec.get("scopeSelector"):
         return  # it may not be about this pod
     name = quoted(quota["metadata"]["name"])
-    hard: Mapping[str, str] = spec.get("hard") or {}
-    used: Mapping[str, str] = (quota.get("status") or {}).get("used") or {}
+    hard = spec.get("hard") or {}
+    used = (quota.get("status") or {}).get("used") or {}
     for (kind, resource), names in _QUOTA_NAMES.items():
         for bounded in names:
             if bounded in hard:

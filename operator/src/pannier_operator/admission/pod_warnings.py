@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from pannier_crds.problems import quoted
 from pannier_operator.injection.container import PORT_ANNOTATIONS, listening_ports
@@ -13,12 +13,13 @@ from pannier_operator.injection.volumes import not_mounted
 from pannier_operator.objects.app_ids import owner_kind_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator
 
     from pannier_operator.injection.plan import Injection
+    from pannier_operator.objects import kinds
 
 
-def warnings_about(pod: Mapping[str, Any], injection: Injection) -> Iterator[str]:
+def warnings_about(pod: kinds.Pod, injection: Injection) -> Iterator[str]:
     """Yield all warnings about a pod as it was before injection."""
     yield from _about_containers(pod, injection)
     yield from _about_ports(pod, injection)
@@ -28,7 +29,7 @@ def warnings_about(pod: Mapping[str, Any], injection: Injection) -> Iterator[str
     yield from too_long(pod, injection)
 
 
-def _about_containers(pod: Mapping[str, Any], injection: Injection) -> Iterator[str]:
+def _about_containers(pod: kinds.Pod, injection: Injection) -> Iterator[str]:
     if injection.is_native:
         return
     if injection.options.is_native:
@@ -40,7 +41,7 @@ def _about_containers(pod: Mapping[str, Any], injection: Injection) -> Iterator[
         )
 
 
-def _about_ports(pod: Mapping[str, Any], injection: Injection) -> Iterator[str]:
+def _about_ports(pod: kinds.Pod, injection: Injection) -> Iterator[str]:
     """Yield warnings about ports: the containers of a pod share one network, so a port can serve one of them."""
     ports = listening_ports(injection)
     for name, port in _declared_ports(pod, injection):
@@ -52,7 +53,7 @@ def _about_ports(pod: Mapping[str, Any], injection: Injection) -> Iterator[str]:
         yield f"hostNetwork: the sidecar takes ports {listed} of the node, so each node can run one such pod"
 
 
-def _about_socket(pod: Mapping[str, Any], injection: Injection) -> Iterator[str]:
+def _about_socket(pod: kinds.Pod, injection: Injection) -> Iterator[str]:
     path = injection.options.unix_socket_path
     for container in (pod.get("spec") or {}).get("containers") or ():
         mounts = container.get("volumeMounts") or ()
@@ -67,7 +68,7 @@ def _way_out(use: str) -> str:
     return "let the app listen on another one"
 
 
-def _declared_ports(pod: Mapping[str, Any], injection: Injection) -> Iterator[tuple[str, int]]:
+def _declared_ports(pod: kinds.Pod, injection: Injection) -> Iterator[tuple[str, int | None]]:
     for container in (pod.get("spec") or {}).get("containers") or ():
         for declared in container.get("ports") or ():
             if declared.get("protocol", "TCP") == "TCP":

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 from pannier_crds.problems import quoted
 from pannier_operator.admission.namespace_bounds import NO_BOUNDS, objections
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 
     from pannier_operator.admission.namespace_bounds import NamespaceBounds
     from pannier_operator.injection.annotations import SidecarOptions
+    from pannier_operator.objects import kinds
     from pannier_operator.settings import OperatorSettings
 
 NATIVE_FROM: Final = (1, 29)
@@ -43,12 +44,12 @@ _SYSTEM_NAMESPACES: Final = frozenset(("kube-system", "kube-public", "kube-node-
 class PodVerdict(Verdict):
     """The answer to the creation of a pod."""
 
-    pod: Mapping[str, Any] = field(kw_only=True)
+    pod: kinds.Pod = field(kw_only=True)
     """The pod with its sidecar; the same object as in the request if nothing changes."""
 
 
 def mutate(
-    pod: Mapping[str, Any],
+    pod: kinds.Pod,
     namespace_labels: Mapping[str, str],
     settings: OperatorSettings,
     *,
@@ -84,7 +85,7 @@ def mutate(
     return PodVerdict(warnings=tuple(warnings), pod=inject(pod, injection))
 
 
-def _why_untouchable(pod: Mapping[str, Any], namespace: str, settings: OperatorSettings) -> str | None:
+def _why_untouchable(pod: kinds.Pod, namespace: str, settings: OperatorSettings) -> str | None:
     """Return why a pod is never changed or refused, whatever its namespace's label: it is the cluster's, or Pannier's
     own.
     """
@@ -97,7 +98,7 @@ def _why_untouchable(pod: Mapping[str, Any], namespace: str, settings: OperatorS
     return None
 
 
-def _why_impossible(pod: Mapping[str, Any], namespace: str, settings: OperatorSettings) -> str | None:
+def _why_impossible(pod: kinds.Pod, namespace: str, settings: OperatorSettings) -> str | None:
     watched = settings.operator.watched_namespaces
     if watched and namespace not in watched:
         return f"namespace {namespace} is not among those that Pannier watches"
@@ -119,7 +120,7 @@ def _is_native(options: SidecarOptions, settings: OperatorSettings, server_versi
     return settings.sidecar.native != "never" if options.is_native is None else options.is_native
 
 
-def _errors(pod: Mapping[str, Any], injection: Injection) -> Iterator[str]:
+def _errors(pod: kinds.Pod, injection: Injection) -> Iterator[str]:
     """Yield what would make a pod that cannot run, or a second app under the id of another."""
     app_id = injection.app_id
     if problem := problem_with(app_id):
@@ -140,16 +141,13 @@ def _errors(pod: Mapping[str, Any], injection: Injection) -> Iterator[str]:
     yield from contradictions(injection.options)
 
 
-def _metadata(pod: Mapping[str, Any]) -> Mapping[str, Any]:
-    metadata: Mapping[str, Any] = pod.get("metadata") or {}
-    return metadata
+def _metadata(pod: kinds.Pod) -> kinds.ObjectMeta:
+    return pod.get("metadata") or {}
 
 
-def _labels(pod: Mapping[str, Any]) -> Mapping[str, str]:
-    labels: Mapping[str, str] = _metadata(pod).get("labels") or {}
-    return labels
+def _labels(pod: kinds.Pod) -> Mapping[str, str]:
+    return _metadata(pod).get("labels") or {}
 
 
-def _spec(pod: Mapping[str, Any]) -> Mapping[str, Any]:
-    spec: Mapping[str, Any] = pod.get("spec") or {}
-    return spec
+def _spec(pod: kinds.Pod) -> kinds.PodSpec:
+    return pod.get("spec") or {}

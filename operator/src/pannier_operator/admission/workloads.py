@@ -6,7 +6,7 @@ that creates them, and no human sees them.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from pannier_operator.admission.namespace_bounds import NO_BOUNDS
 from pannier_operator.admission.pods import mutate
@@ -15,11 +15,12 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from pannier_operator.admission.namespace_bounds import NamespaceBounds
+    from pannier_operator.objects import kinds
     from pannier_operator.settings import OperatorSettings
 
 
 def warnings_for(
-    workload: Mapping[str, Any],
+    workload: kinds.Workload,
     namespace_labels: Mapping[str, str],
     settings: OperatorSettings,
     *,
@@ -36,7 +37,7 @@ def warnings_for(
     return refused + verdict.warnings
 
 
-def pod_of(workload: Mapping[str, Any]) -> dict[str, Any] | None:
+def pod_of(workload: kinds.Workload) -> kinds.Pod | None:
     """Return a pod as the workload's controller will create it; None if there is no template."""
     spec = workload.get("spec") or {}
     if workload.get("kind") == "CronJob":
@@ -45,7 +46,7 @@ def pod_of(workload: Mapping[str, Any]) -> dict[str, Any] | None:
     if not isinstance(template, dict):
         return None
     metadata = workload.get("metadata") or {}
-    owner = {
+    owner: kinds.OwnerReference = {
         "apiVersion": workload.get("apiVersion", ""),
         "kind": workload.get("kind", ""),
         "name": metadata.get("name") or metadata.get("generateName") or "",

@@ -1,10 +1,13 @@
-"""The calls that the operator makes to the Kubernetes API, on plain dictionaries. Other modules decide what to call."""
+"""The calls that the operator makes to the Kubernetes API. Other modules decide what to call.
+
+Here what the API server sends gets the types of `objects.kinds`.
+"""
 
 from __future__ import annotations
 
 import json
 import logging
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from pannier_operator.cluster.client import JSON_PATCH, MERGE_PATCH
 from pannier_operator.cluster.errors import CONFLICT, NOT_FOUND, TOO_MANY_REQUESTS, ApiRefusedError
@@ -14,10 +17,11 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping
 
     from pannier_operator.cluster.client import KubernetesClient
+    from pannier_operator.objects import kinds
 
 logger = logging.getLogger(__name__)
 
-Manifest = dict[str, Any]
+K = TypeVar("K", bound="kinds.Object")
 
 FIELD_MANAGER: Final = "pannier-operator"
 UNWATCHED_SECRETS: Final = ("helm.sh/release.v1", "kubernetes.io/service-account-token")
@@ -60,11 +64,12 @@ class ClusterApi:
     async def close(self) -> None:
         await self._client.close()
 
-    async def server_info(self) -> Manifest:
+    async def server_info(self) -> kinds.ServerVersion:
         """Return the answer to GET /version."""
-        return await self._client.get("/version")
+        version: kinds.ServerVersion = await self._client.get("/version")
+        return version
 
-    async def everything(self, plural: str, namespaces: Collection[str], take: Callable[[Manifest], object]) -> int:
+    async def everything(self, plural: str, namespaces: Collection[str], take: Callable[[Any], object]) -> int:
         """Call `take` with each component, pod or Secret of these namespaces; no names: of every namespace.
 
         Objects come one by one, because together they may take hundreds of MB. Return the resourceVersion of the list,
@@ -81,55 +86,60 @@ class ClusterApi:
             versions.append(version)
         return min(versions)
 
-    async def components_in(self, namespace: str) -> list[Manifest]:
+    async def components_in(self, namespace: str) -> list[kinds.Component]:
         return await self._list("components", namespace)
 
     async def namespace_labels(self, name: str) -> Mapping[str, str]:
-        namespace = await self._client.get(_path("namespaces", name=name))
+        namespace: kinds.Namespace = await self._client.get(_path("namespaces", name=name))
         return (namespace.get("metadata") or {}).get("labels") or {}
 
-    async def bounds_of(self, namespace: str) -> tuple[list[Manifest], list[Manifest]]:
+    async def bounds_of(self, namespace: str) -> tuple[list[kinds.LimitRange], list[kinds.ResourceQuota]]:
         """Return the namespace's LimitRanges and ResourceQuotas."""
         return await self._list("limitranges", namespace), await self._list("resourcequotas", namespace)
 
-    async def _list(self, plural: str, namespace: str) -> list[Manifest]:
+    async def _list(self, plural: str, namespace: str) -> list[Any]:
         return [item async for page in self._client.pages(_path(plural, namespace), _CHUNK) for item in page["items"]]
 
-    async def secret(self, namespace: str, name: str) -> Manifest | None:
-        return await self._found("secrets", namespace, name)
+    async def secret(self, namespace: str, name: str) -> kinds.Secret | None:
+        secret: kinds.Secret | None = await self._found("secrets", namespace, name)
+        return secret
 
-    async def pod(self, namespace: str, name: str) -> Manifest | None:
-        return await self._found("pods", namespace, name)
+    async def pod(self, namespace: str, name: str) -> kinds.Pod | None:
+        pod: kinds.Pod | None = await self._found("pods", namespace, name)
+        return pod
 
-    async def lease(self, namespace: str, name: str) -> Manifest | None:
-        return await self._found("leases", namespace, name)
+    async def lease(self, namespace: str, name: str) -> kinds.Lease | None:
+        lease: kinds.Lease | None = await self._found("leases", namespace, name)
+        return lease
 
-    async def owner_above(self, namespace: str, owner: Mapping[str, Any]) -> Manifest | None:
+    async def owner_above(self, namespace: str, owner: kinds.OwnerReference) -> kinds.OwnerReference | None:
         """Return the reference to what made a ReplicaSet or a Job: a Deployment, a CronJob; None where nothing did."""
         if owner.get("kind") not in _OWNERS:
             return None
-        found = await self._found(_PLURALS[owner["kind"]], namespace, owner["name"])
+        found: kinds.Object | None = await self._found(_PLURALS[owner["kind"]], namespace, owner["name"])
         if found is None or found["metadata"].get("uid") != owner.get("uid"):
             return None
         return next(iter(found["metadata"].get("ownerReferences") or ()), None)
 
-    async def _found(self, plural: str, namespace: str, name: str) -> Manifest | None:
+    async def _found(self, plural: str, namespace: str, name: str) -> Any:
         return await _unless(self._client.get(_path(plural, namespace, name)), NOT_FOUND)
 
-    async def write(self, kind: str, manifest: Mapping[str, Any]) -> Manifest | None:
+    async def write(self, manifest: K) -> K | None:
         """Create the object, or replace it if it has a resourceVersion; None after a concurrent change (409
         Conflict).
         """
         metadata = manifest["metadata"]
         name = metadata["name"] if metadata.get("resourceVersion") else ""
-        path = _path(_PLURALS[kind], metadata["namespace"], name)
+        path = _path(_PLURALS[manifest["kind"]], metadata["namespace"], name)
         method = "PUT" if name else "POST"
-        return await _unless(self._client.send(method, path, manifest, fieldManager=FIELD_MANAGER), CONFLICT)
+        sent = self._client.send(method, path, manifest, fieldManager=FIELD_MANAGER)
+        written: K | None = await _unless(sent, CONFLICT)
+        return written
 
-    async def delete_secret(self, secret: Mapping[str, Any]) -> bool:
+    async def delete_secret(self, secret: kinds.Secret) -> bool:
         """Delete a Secret in the version that was read; return False if it has changed since, and then it stays."""
         metadata = secret["metadata"]
-        preconditions = {name: metadata[name] for name in ("uid", "resourceVersion")}
+        preconditions = {"uid": metadata["uid"], "resourceVersion": metadata["resourceVersion"]}
         options = {"apiVersion": "v1", "kind": "DeleteOptions", "preconditions": preconditions}
         try:
             await self._client.send("DELETE", _path("secrets", metadata["namespace"], metadata["name"]), options)
@@ -140,25 +150,30 @@ class ClusterApi:
                 raise
         return True
 
-    async def write_status(self, component: Mapping[str, Any], status: Mapping[str, object]) -> Manifest | None:
+    async def write_status(self, component: kinds.Component, status: kinds.ComponentStatus) -> kinds.Component | None:
         """Write a Component's status and return the Component; None if it no longer exists.
 
         Where the definition of Components has no status subresource, as Dapr's, an annotation holds the status.
         """
         metadata = component["metadata"]
-        written = await self._patched("components", metadata, {"status": status}, subresource="/status")
+        written: kinds.Component | None = await self._patched(
+            "components", metadata, {"status": status}, subresource="/status"
+        )
         if written is not None or await self._found("components", metadata["namespace"], metadata["name"]) is None:
             return written
         changes = {"metadata": {"annotations": {STATUS_ANNOTATION: json.dumps(status)}}}
-        return await self._patched("components", metadata, changes)
+        written = await self._patched("components", metadata, changes)
+        return written
 
-    async def annotate_pod(self, pod: Mapping[str, Any], annotations: Mapping[str, str]) -> Manifest | None:
+    async def annotate_pod(self, pod: kinds.Pod, annotations: Mapping[str, str]) -> kinds.Pod | None:
         """Annotate a pod and return it; None if it no longer exists."""
-        return await self._patched("pods", pod["metadata"], {"metadata": {"annotations": dict(annotations)}})
+        changes = {"metadata": {"annotations": dict(annotations)}}
+        annotated: kinds.Pod | None = await self._patched("pods", pod["metadata"], changes)
+        return annotated
 
     async def _patched(
-        self, plural: str, metadata: Mapping[str, Any], changes: Manifest, subresource: str = ""
-    ) -> Manifest | None:
+        self, plural: str, metadata: kinds.ObjectMeta, changes: Mapping[str, Any], subresource: str = ""
+    ) -> Any:
         """Merge-patch one object and return it; None if it no longer exists.
 
         The uid in the patch protects a newer object of the same name: the API server answers 409 for another uid.
@@ -168,7 +183,7 @@ class ClusterApi:
         patch = self._client.send("PATCH", path, body, content_type=MERGE_PATCH, fieldManager=FIELD_MANAGER)
         return await _unless(patch, NOT_FOUND, CONFLICT)
 
-    async def create_event(self, event: Manifest) -> None:
+    async def create_event(self, event: kinds.Event) -> None:
         """Create an Event, unless it exists. A refusal, by a quota for example, is only logged."""
         path = _path("events", event["metadata"]["namespace"])
         try:
@@ -177,7 +192,7 @@ class ClusterApi:
             if error.status not in (CONFLICT, NOT_FOUND) and not error.is_namespace_terminating:
                 logger.warning("Event %s cannot be written: %s", event["reason"], error)
 
-    async def evict(self, pod: Mapping[str, Any]) -> bool:
+    async def evict(self, pod: kinds.Pod) -> bool:
         """Evict the pod; return False if a PodDisruptionBudget does not allow it now, or it no longer exists."""
         metadata = pod["metadata"]
         eviction = {
@@ -204,9 +219,10 @@ class ClusterApi:
         selector = f"metadata.name={configuration}"
         changes = self._client.watch(_path(plural), _WATCHED_FOR, fieldSelector=selector, resourceVersion="0")
         try:
-            async for change, each in changes:
+            async for change, changed in changes:
+                configured: kinds.WebhookConfiguration = changed
                 if change != "DELETED":
-                    webhooks = each.get("webhooks") or ()
+                    webhooks = configured.get("webhooks") or ()
                     yield [(webhook.get("clientConfig") or {}).get("caBundle") or "" for webhook in webhooks]
         finally:
             await changes.aclose()
@@ -214,12 +230,12 @@ class ClusterApi:
     async def trust(self, configuration: str, ca_bundle: str) -> None:
         """Set the CA bundle with which the API server verifies our webhooks."""
         for plural in WEBHOOKS:
-            found = await self._found(plural, "", configuration)
+            found: kinds.WebhookConfiguration | None = await self._found(plural, "", configuration)
             if found is not None:
                 await self._trust(_path(plural, name=configuration), found.get("webhooks") or [], ca_bundle)
 
-    async def _trust(self, path: str, webhooks: list[Manifest], ca_bundle: str) -> None:
-        changes: list[Manifest] = []
+    async def _trust(self, path: str, webhooks: list[kinds.Webhook], ca_bundle: str) -> None:
+        changes: list[dict[str, str]] = []
         for index, webhook in enumerate(webhooks):
             if (webhook.get("clientConfig") or {}).get("caBundle") != ca_bundle:
                 changes += [
@@ -230,7 +246,7 @@ class ClusterApi:
             await self._client.send("PATCH", path, changes, content_type=JSON_PATCH, fieldManager=FIELD_MANAGER)
 
 
-async def _unless(call: Awaitable[Manifest], *statuses: int) -> Manifest | None:
+async def _unless(call: Awaitable[Any], *statuses: int) -> Any:
     """Return the answer to a call; None if it is refused with one of these statuses."""
     try:
         return await call

@@ -13,7 +13,8 @@ if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable
     from ssl import SSLContext
 
-Json = dict[str, Any]
+Json = Any
+"""What the API server sent. `cluster/api.py` gives it the type of what was requested."""
 Query = dict[str, str | int]
 
 JSON: Final = "application/json"

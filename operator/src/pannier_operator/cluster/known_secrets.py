@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
     from pannier_operator.cluster.api import ClusterApi
     from pannier_operator.cluster.cache import ClusterCache
-    from pannier_operator.objects.namespace_components import Manifest
+    from pannier_operator.objects import kinds
 
 
 class KnownSecrets:
@@ -22,7 +22,7 @@ class KnownSecrets:
         self._api = api
         self._cache = cache
 
-    async def keys_in(self, namespace: str, component: Manifest | None) -> Mapping[str, Collection[str]]:
+    async def keys_in(self, namespace: str, component: kinds.Component | None) -> Mapping[str, Collection[str]]:
         """Return the keys of the namespace's Secrets by name. Raises ApiError.
 
         A Secret or key that the component refers to and the cache lacks is read from the API server: the same `kubectl
@@ -39,7 +39,7 @@ class KnownSecrets:
         return known
 
 
-def _references_in(manifest: Manifest | None) -> list[tuple[str, str]]:
+def _references_in(manifest: kinds.Component | None) -> list[tuple[str, str]]:
     component = None if manifest is None else component_in(manifest)
     if component is None:
         return []

@@ -11,7 +11,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 from pannier_operator.cluster.errors import ApiError, ApiRefusedError
 from pannier_operator.cluster.waiting import wait_for_event
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from pannier_operator.cluster.api import ClusterApi
+    from pannier_operator.objects.kinds import Lease, LeaseSpec, ObjectMeta
     from pannier_operator.settings import LeaderElectionSettings
 
 logger = logging.getLogger(__name__)
@@ -53,7 +54,7 @@ class LeaderElection:
         self._changed = changed
         self._server_is_back = server_is_back
         self._was_away = False
-        self._lease: dict[str, Any] | None = None
+        self._lease: Lease | None = None
         self._last_observed = (0, 0.0)
         self._notified = asyncio.Event()
         self._fast_polls = 0
@@ -87,9 +88,10 @@ class LeaderElection:
         if not self.leads or self._lease is None:
             return
         self._set_leading(False, "it gives the Lease back")
-        given_back = {**self._lease, "spec": {**self._lease["spec"], "holderIdentity": "", "leaseDurationSeconds": 1}}
+        spec: LeaseSpec = {**self._lease["spec"], "holderIdentity": "", "leaseDurationSeconds": 1}
+        given_back: Lease = {**self._lease, "spec": spec}
         try:
-            await self._api.write("Lease", given_back)
+            await self._api.write(given_back)
         except ApiError as error:
             logger.warning("The Lease could not be given back (%s); another replica takes it when it runs out", error)
 
@@ -102,7 +104,7 @@ class LeaderElection:
                 self._set_leading(False, f"{self.holder} holds the Lease")
                 self._note_answer()
                 return self._pause_of_follower()
-            written = self._observed(await self._api.write("Lease", self._claim()))
+            written = self._observed(await self._api.write(self._claim()))
         except ApiError as error:
             self._was_away = self._was_away or not isinstance(error, ApiRefusedError)
             why = f"the Lease {self._settings.lease} could not be renewed ({error})"
@@ -122,7 +124,7 @@ class LeaderElection:
             self._was_away = False
             self._server_is_back()
 
-    def _observed(self, lease: dict[str, Any] | None) -> dict[str, Any] | None:
+    def _observed(self, lease: Lease | None) -> Lease | None:
         """Return the Lease after checking that its version is not earlier than before."""
         version = 0 if lease is None else version_of(lease)
         if lease is not None and version < self._highest:
@@ -139,14 +141,14 @@ class LeaderElection:
     def _is_mine(self) -> bool:
         return self._lease is not None and self._lease["spec"].get("holderIdentity") == self._identity
 
-    async def _is_available(self, lease: dict[str, Any]) -> bool:
+    async def _is_available(self, lease: Lease) -> bool:
         spec = lease["spec"]
         holder = spec.get("holderIdentity")
         if not holder or self._has_expired(lease):
             return True
         return self._fast_polls > 0 and await self._api.pod(self._namespace, holder) is None
 
-    def _has_expired(self, lease: dict[str, Any]) -> bool:
+    def _has_expired(self, lease: Lease) -> bool:
         """Return whether the Lease has not been renewed for its duration.
 
         Measured by this machine's clock from when this version of the Lease was first read, because clocks of machines
@@ -165,15 +167,19 @@ class LeaderElection:
         renewed = datetime.strptime(self._lease["spec"]["renewTime"], _TIME).replace(tzinfo=UTC)
         return datetime.now(UTC) - renewed > timedelta(seconds=self._settings.lease_duration)
 
-    def _claim(self) -> dict[str, Any]:
+    def _claim(self) -> Lease:
         now = datetime.now(UTC).strftime(_TIME)
-        before = self._lease or {"metadata": {"name": self._settings.lease, "namespace": self._namespace}, "spec": {}}
-        spec = {**before["spec"], "holderIdentity": self._identity, "renewTime": now}
+        before: Lease = self._lease or {
+            "metadata": {"name": self._settings.lease, "namespace": self._namespace},
+            "spec": {},
+        }
+        spec: LeaseSpec = {**before["spec"], "holderIdentity": self._identity, "renewTime": now}
         spec["leaseDurationSeconds"] = round(self._settings.lease_duration)
         if not self._is_mine():
             spec["acquireTime"] = now
             spec["leaseTransitions"] = before["spec"].get("leaseTransitions", -1) + 1
-        metadata = {key: value for key, value in before["metadata"].items() if key != "managedFields"}
+        metadata: ObjectMeta = before["metadata"].copy()
+        metadata.pop("managedFields", None)
         metadata["labels"] = {
             **(metadata.get("labels") or {}),
             MANAGED_BY_LABEL: MANAGER,

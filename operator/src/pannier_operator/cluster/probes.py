@@ -10,7 +10,7 @@ import asyncio
 import json
 import time
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 import aiohttp
 
@@ -21,7 +21,7 @@ from pannier_operator.status.readiness import Report, trouble_of
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping, Sequence
 
-Manifest = dict[str, Any]
+    from pannier_operator.objects.kinds import CachedPod
 
 _MAX_CONCURRENT: Final = 16
 _TIMEOUT: Final = aiohttp.ClientTimeout(total=3.0)
@@ -36,7 +36,7 @@ _MAX_ANSWER: Final = 1024 * 1024
 class Expected:
     """What a pod's sidecar should be serving."""
 
-    pod: Manifest
+    pod: CachedPod
     version: str
     """The version that the app's Secret states."""
     delivered: Mapping[str, int]
@@ -115,7 +115,7 @@ class SidecarProber:
         )
         return time.monotonic() + _SETTLING
 
-    def unread_probes(self, pod: Manifest, version: str) -> int:
+    def unread_probes(self, pod: CachedPod, version: str) -> int:
         """Return how many probes have found that a pod had not read this version of its app's Secret."""
         probed = self._probed.get(pod["metadata"]["uid"])
         if probed is None or probed.inputs[0] != version or probed.report.has_read(version):
@@ -139,8 +139,9 @@ class SidecarProber:
         self._probed[uid] = _Probed(_probe_inputs(expected), report, delivered, tries + 1, due)
         return before is None or before.report != report or before.delivered != delivered
 
-    async def _fetch_report(self, pod: Manifest, status_key: str) -> Report:
+    async def _fetch_report(self, pod: CachedPod, status_key: str) -> Report:
         name, address = pod["metadata"]["name"], pod["status"]["podIP"]
+        assert address, "a running pod has an address"
         host = f"[{address}]" if ":" in address else address
         if self._session is None:
             self._session = aiohttp.ClientSession(timeout=_TIMEOUT, trust_env=False)
@@ -161,8 +162,8 @@ def _json(body: bytes) -> object:
 
 def _probe_inputs(expected: Expected) -> tuple[object, ...]:
     """Return what a report depends on: when any of it changes, the pod is probed again."""
-    status = expected.pod["status"]
-    return expected.version, status["podIP"], status["ready"], tuple(sorted(expected.delivered.items()))
+    pod = expected.pod
+    return expected.version, pod["status"]["podIP"], pod["ready"], tuple(sorted(expected.delivered.items()))
 
 
 def _why(error: Exception) -> str:

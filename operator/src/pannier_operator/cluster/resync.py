@@ -14,11 +14,11 @@ from pannier_operator.objects.resource_versions import ResourceVersionRewoundErr
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection
-    from typing import Any
 
     from pannier_operator.cluster.api import ClusterApi
     from pannier_operator.cluster.cache import ClusterCache
     from pannier_operator.metrics import Metrics
+    from pannier_operator.objects.kinds import Object
 
 logger = logging.getLogger(__name__)
 
@@ -107,7 +107,7 @@ class Resync:
         list.
         """
 
-        def take(item: dict[str, Any]) -> None:
+        def take(item: Object) -> None:
             listed[item["metadata"]["uid"]] = version_of(item)
             if (kept := self._cache.kept_version(kind, item)) > version_of(item):
                 later.append(kept)

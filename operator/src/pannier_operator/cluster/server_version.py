@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 from pannier_operator.cluster.errors import ApiError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from pannier_operator.cluster.api import ClusterApi
+    from pannier_operator.objects.kinds import ServerVersion
 
 logger = logging.getLogger(__name__)
 
@@ -28,7 +27,7 @@ async def read_server_version(api: ClusterApi) -> tuple[int, int]:
             await asyncio.sleep(_RETRY)
 
 
-def parse_server_version(info: Mapping[str, Any]) -> tuple[int, int]:
+def parse_server_version(info: ServerVersion) -> tuple[int, int]:
     """Return the version in an answer to GET /version; some clouds write `29+`. Raises ValueError."""
     try:
         return int(str(info["major"]).rstrip("+")), int(str(info["minor"]).rstrip("+"))

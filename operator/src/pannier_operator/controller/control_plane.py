@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import socket
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 from pannier_operator.cluster.cache import ClusterCache
 from pannier_operator.cluster.lease import LeaderElection
@@ -23,11 +23,11 @@ from pannier_operator.webhook.rotation import CertificateRotation
 
 if TYPE_CHECKING:
     from pannier_operator.cluster.api import ClusterApi
+    from pannier_operator.objects.kinds import Object, ObjectMeta
     from pannier_operator.settings import OperatorSettings
 
 logger = logging.getLogger(__name__)
 
-Manifest = dict[str, Any]
 
 _LEAVING: Final = 5.0
 """Seconds that webhooks are still answered after SIGTERM: API servers may send requests here for that long."""
@@ -100,13 +100,13 @@ class ControlPlane:
         self.certificate.close()
         await self._api.close()
 
-    def observe(self, kind: str, is_gone: bool, manifest: Manifest) -> None:
+    def observe(self, kind: str, is_gone: bool, manifest: Object) -> None:
         """Take a watch event: update the cache, and enqueue the namespace if anything that matters has changed."""
         self._notify_of_own_objects(kind, is_gone, manifest["metadata"])
         if self._cache.observe(kind, is_gone, manifest):
             self._reconciler.enqueue(manifest["metadata"]["namespace"])
 
-    def _notify_of_own_objects(self, kind: str, is_gone: bool, metadata: Manifest) -> None:
+    def _notify_of_own_objects(self, kind: str, is_gone: bool, metadata: ObjectMeta) -> None:
         """Notify the election of the end of the leader's pod, and the rotation of a change of its Secret."""
         if metadata["namespace"] != self._settings.operator.namespace:
             return

@@ -11,9 +11,9 @@ import secrets as randomness
 import time
 from collections import Counter
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple
 
-from pannier_operator.cluster.cache import is_own_secret, is_running, trimmed_secret
+from pannier_operator.cluster.cached_objects import is_own_secret, is_running, trimmed_secret
 from pannier_operator.cluster.errors import ApiRefusedError
 from pannier_operator.delivery.app_secret import (
     differs,
@@ -46,11 +46,11 @@ if TYPE_CHECKING:
     from pannier_operator.cluster.probes import SidecarProber
     from pannier_operator.delivery.app_secret import TooLarge
     from pannier_operator.metrics import Metrics
+    from pannier_operator.objects import kinds
     from pannier_operator.objects.namespace_components import NamespaceComponents
 
 logger = logging.getLogger(__name__)
 
-Manifest = dict[str, Any]
 
 _MAX_CONCURRENT_PODS: Final = 16
 _CONFLICT_PAUSE: Final = 0.5
@@ -93,7 +93,7 @@ class Deliverer:
         namespace: str,
         components: NamespaceComponents,
         secrets: Mapping[str, Mapping[str, bytes]],
-        pods: Iterable[Manifest],
+        pods: Iterable[kinds.CachedPod],
     ) -> Delivery:
         """Deliver to one app: write its Secret if it differs, and refresh the volumes of its pods.
 
@@ -123,7 +123,7 @@ class Deliverer:
 
     # --- writing ------------------------------------------------------------------------------------------------------
 
-    async def _apply(self, app: str, namespace: str, wanted: Manifest) -> tuple[Refusal | None, float | None]:
+    async def _apply(self, app: str, namespace: str, wanted: kinds.Secret) -> tuple[Refusal | None, float | None]:
         """Apply the wanted Secret; return what refuses it, and the seconds until the next attempt."""
         existing = self._cache.secret(namespace, secret_name(app))
         if existing is not None and not is_own_secret(existing):
@@ -152,10 +152,10 @@ class Deliverer:
         logger.info("Delivered %d components to app %s in %s", len(generations_in(written)), app, namespace)
         return altered, None
 
-    async def _write(self, manifest: Mapping[str, Any], namespace: str, name: str) -> Manifest | None:
+    async def _write(self, manifest: kinds.Secret, namespace: str, name: str) -> kinds.Secret | None:
         """Write the Secret and return it; None after a conflict, with the current version put into the cache."""
         status_key = status_key_in(self._cache.secret(namespace, name)) or randomness.token_hex(16)
-        written = await self._api.write("Secret", with_version(manifest, randomness.token_hex(8), status_key))
+        written = await self._api.write(with_version(manifest, randomness.token_hex(8), status_key))
         if written is None:
             found = await self._api.secret(namespace, name)
             if found is not None:
@@ -165,7 +165,9 @@ class Deliverer:
         self._metrics.count("secrets_written_total")
         return written
 
-    async def _report_refusal(self, app: str, namespace: str, refusal: Refusal | None, pods: list[Manifest]) -> None:
+    async def _report_refusal(
+        self, app: str, namespace: str, refusal: Refusal | None, pods: list[kinds.CachedPod]
+    ) -> None:
         """Report what refuses the Secret, once: in the log, and as Events on pods that wait for it."""
         key = (namespace, app)
         before = self._refused.pop(key, None)
@@ -185,7 +187,7 @@ class Deliverer:
 
     # --- refreshing pods ----------------------------------------------------------------------------------------------
 
-    async def _refresh_pod(self, secret: Manifest, pod: Manifest) -> None:
+    async def _refresh_pod(self, secret: kinds.CachedSecret, pod: kinds.CachedPod) -> None:
         """Annotate the pod if its volume may show an earlier version, so that the kubelet refreshes it."""
         unread_probes = self._prober.unread_probes(pod, version_in(secret))
         mark = refresh_mark(pod, secret, unread_probes)
@@ -224,7 +226,7 @@ class Deliverer:
                 pauses.append(pause)
         return min(pauses, default=None)
 
-    async def _remove(self, secret: Manifest) -> float | None:
+    async def _remove(self, secret: kinds.CachedSecret) -> float | None:
         """Delete a Secret in the version that was read; return the seconds until the next attempt if that fails."""
         name, namespace = secret["metadata"]["name"], secret["metadata"]["namespace"]
         try:
@@ -238,6 +240,6 @@ class Deliverer:
         return None
 
 
-def _is_altered(wanted: Manifest, written: Manifest) -> bool:
+def _is_altered(wanted: kinds.Secret, written: kinds.Secret) -> bool:
     """Return whether the API server stored something other than what was sent."""
     return differs(wanted, trimmed_secret(written))

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections import deque
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 from pannier_operator.objects.app_ids import owner_kind_of
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from pannier_operator.objects import kinds
 
 _MINUTE: Final = 60.0
 _NOT_RECREATED: Final = ("", "Node")
@@ -32,6 +32,6 @@ class EvictionRate:
         self._times.append(now)
 
 
-def is_recreated(pod: Mapping[str, Any]) -> bool:
+def is_recreated(pod: kinds.Pod) -> bool:
     """Return whether the pod has a controller that replaces it. Without one it would be lost."""
     return owner_kind_of(pod) not in _NOT_RECREATED

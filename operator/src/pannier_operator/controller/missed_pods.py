@@ -8,9 +8,9 @@ from __future__ import annotations
 import logging
 import time
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
-from pannier_operator.cluster.cache import is_missed
+from pannier_operator.cluster.cached_objects import is_missed
 from pannier_operator.controller.eviction import EvictionRate, is_recreated
 from pannier_operator.objects.app_ids import MIRROR_ANNOTATION
 from pannier_operator.status.events import event_of_eviction, event_of_missed_pod
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from pannier_operator.cluster.cache import ClusterCache
     from pannier_operator.cluster.namespaces import NamespaceCache
     from pannier_operator.metrics import Metrics
+    from pannier_operator.objects.kinds import CachedPod
     from pannier_operator.settings import ReconcilingSettings
 
 logger = logging.getLogger(__name__)
@@ -71,7 +72,7 @@ class MissedPods:
         self._metrics.set("missed_pods", len(missed))
         self._reported &= missed
 
-    async def _evict(self, pod: dict[str, Any]) -> bool:
+    async def _evict(self, pod: CachedPod) -> bool:
         now = time.monotonic()
         if not self._rate.allows(now) or not await self._api.evict(pod):
             return False
@@ -82,7 +83,7 @@ class MissedPods:
         return True
 
 
-def _counts(pod: dict[str, Any]) -> bool:
+def _counts(pod: CachedPod) -> bool:
     metadata = pod["metadata"]
     is_exempt = metadata["namespace"] in _SYSTEM_NAMESPACES or MIRROR_ANNOTATION in (metadata.get("annotations") or {})
     return is_missed(pod) and not is_exempt

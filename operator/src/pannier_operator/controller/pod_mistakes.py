@@ -6,7 +6,7 @@ The warning at admission was sent to the controller that created the pod, where 
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from pannier_operator.objects.app_ids import controller_of
 from pannier_operator.status.events import event_of_mistake
@@ -14,6 +14,7 @@ from pannier_operator.status.events import event_of_mistake
 if TYPE_CHECKING:
     from pannier_operator.cluster.api import ClusterApi
     from pannier_operator.cluster.cache import ClusterCache
+    from pannier_operator.objects.kinds import CachedPod, OwnerReference
 
 
 class PodMistakes:
@@ -35,15 +36,17 @@ class PodMistakes:
         if pods:
             self._reported[namespace] = {uid: pod["mistakes"] for uid, pod in pods.items()}
 
-    async def _report(self, pod: dict[str, Any]) -> None:
+    async def _report(self, pod: CachedPod) -> None:
         """Create the Events of one pod. One that exists is not created again, so pods of one owner cause one Event on
         it.
         """
         metadata = pod["metadata"]
-        subjects = [{"apiVersion": "v1", "kind": "Pod", "name": metadata["name"], "uid": metadata["uid"]}]
+        subjects: list[OwnerReference] = [
+            {"apiVersion": "v1", "kind": "Pod", "name": metadata["name"], "uid": metadata["uid"]}
+        ]
         owner = controller_of(metadata)
         if owner is not None:
-            subjects.append(dict(await self._api.owner_above(metadata["namespace"], owner) or owner))
+            subjects.append(await self._api.owner_above(metadata["namespace"], owner) or owner)
         for subject in subjects:
             for mistake in pod["mistakes"]:
                 event = event_of_mistake(subject, metadata["namespace"], mistake, datetime.now(UTC))

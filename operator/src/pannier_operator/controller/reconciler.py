@@ -14,7 +14,7 @@ from datetime import UTC, datetime
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-from pannier_operator.cluster.cache import is_alive, is_ours, is_own_secret, is_running
+from pannier_operator.cluster.cached_objects import is_alive, is_ours, is_own_secret, is_running
 from pannier_operator.cluster.errors import ApiError, ApiRefusedError
 from pannier_operator.cluster.probes import Expected
 from pannier_operator.cluster.waiting import wait_for_event
@@ -26,7 +26,7 @@ from pannier_operator.objects.app_ids import app_id_of
 from pannier_operator.objects.namespace_components import NamespaceComponents
 from pannier_operator.objects.references import references_of
 from pannier_operator.status.conditions import differs as status_differs
-from pannier_operator.status.conditions import events_between, is_current, status_of
+from pannier_operator.status.conditions import events_between, is_current, is_ready, status_of
 from pannier_operator.status.events import event_of_component
 from pannier_operator.status.readiness import App
 
@@ -40,11 +40,11 @@ if TYPE_CHECKING:
     from pannier_operator.controller.deliverer import Delivery
     from pannier_operator.controller.missed_pods import MissedPods
     from pannier_operator.metrics import Metrics
+    from pannier_operator.objects.kinds import CachedPod, Component, ComponentStatus
     from pannier_operator.settings import ReconcilingSettings
 
 logger = logging.getLogger(__name__)
 
-Manifest = dict[str, Any]
 Secrets = dict[str, dict[str, bytes]]
 
 _DEBOUNCE: Final = 0.05
@@ -59,7 +59,7 @@ class _Snapshot(NamedTuple):
     """What a reconcile starts from. Its steps all read this one, so that Secrets and statuses agree."""
 
     namespace: str
-    pods: list[Manifest]
+    pods: list[CachedPod]
     """Those that mount an app's components and have not ended."""
     apps: list[str]
     components: NamespaceComponents
@@ -117,7 +117,7 @@ class Reconciler:
         """Set the gauges of what exists, and forget the probe results of pods that are gone."""
         namespaces = self._cache.namespaces()
         components = [each for namespace in namespaces for each in self._cache.components(namespace)]
-        ready = sum(map(_is_ready, components))
+        ready = sum(map(is_ready, components))
         self._metrics.set("components", ready, ready="true")
         self._metrics.set("components", len(components) - ready, ready="false")
         self._metrics.set("apps", sum(len(self._cache.running_apps(namespace)) for namespace in namespaces))
@@ -204,7 +204,7 @@ class Reconciler:
 
     # --- 1. the snapshot ----------------------------------------------------------------------------------------------
 
-    async def _take_snapshot(self, namespace: str, pods: list[Manifest]) -> _Snapshot:
+    async def _take_snapshot(self, namespace: str, pods: list[CachedPod]) -> _Snapshot:
         apps = sorted({app_id_of(pod) for pod in pods})
         await self._refresh_components_of_new_apps(apps, namespace)
         components = NamespaceComponents(self._cache.components(namespace))
@@ -269,7 +269,7 @@ class Reconciler:
     def _expected(self, snapshot: _Snapshot) -> dict[str, list[Expected]]:
         """Return the running pods of each app and what they should be serving."""
         namespace = snapshot.namespace
-        running: dict[str, list[Manifest]] = {}
+        running: dict[str, list[CachedPod]] = {}
         for pod in filter(is_running, snapshot.pods):
             running.setdefault(app_id_of(pod), []).append(pod)
         found: dict[str, list[Expected]] = {}
@@ -323,19 +323,19 @@ class Reconciler:
         for member in components.members:
             if were_probed or not is_current(member.manifest):
                 status = status_of(member.manifest, components, snapshot.secrets, apps, reports, datetime.now(UTC))
-                retries.append(await self._write_status(dict(member.manifest), status))
+                retries.append(await self._write_status(member.manifest, status))
         return retries
 
     def _app(self, app: str, namespace: str, delivery: Delivery) -> App:
         refusal = delivery.refusal.message if delivery.refusal is not None else ""
         return App(self._generations(namespace, app), delivery.too_large, refusal)
 
-    async def _write_status(self, component: Manifest, status: Mapping[str, Any]) -> float | None:
+    async def _write_status(self, component: Component, status: ComponentStatus) -> float | None:
         """Write one Component's status and its Events; return the seconds until the next attempt if it is refused.
 
         A refusal does not stop the statuses of other Components.
         """
-        if component["metadata"].get("deletionTimestamp") or not status_differs(dict(status), component):
+        if component["metadata"].get("deletionTimestamp") or not status_differs(status, component):
             return None
         before = component.get("status")
         try:
@@ -350,7 +350,7 @@ class Reconciler:
             return None
         self._cache.put("components", written)
         now = datetime.now(UTC)
-        for event in events_between(before, dict(status)):
+        for event in events_between(before, status):
             await self._api.create_event(event_of_component(component, event, status, now))
         return None
 
@@ -359,8 +359,3 @@ def _referred_to(components: NamespaceComponents) -> set[str]:
     """Return the names of the Secrets that components refer to."""
     readable = [member.component for member in components.members if member.component is not None]
     return {reference.name for component in readable for _, reference in references_of(component)}
-
-
-def _is_ready(component: Manifest) -> bool:
-    conditions = (component.get("status") or {}).get("conditions") or ()
-    return any(each["type"] == "Ready" and each["status"] == "True" for each in conditions)

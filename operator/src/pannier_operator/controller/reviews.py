@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from pannier_operator.admission.components import CLEANERS, concerns_neighbours, judge
 from pannier_operator.admission.pods import NATIVE_FROM, PodVerdict, mutate
@@ -21,11 +21,10 @@ if TYPE_CHECKING:
     from pannier_operator.cluster.cache import ClusterCache
     from pannier_operator.cluster.namespaces import NamespaceCache
     from pannier_operator.metrics import Metrics
+    from pannier_operator.objects import kinds
     from pannier_operator.settings import OperatorSettings
 
 logger = logging.getLogger(__name__)
-
-Manifest = dict[str, Any]
 
 
 class AdmissionReviews:
@@ -53,7 +52,12 @@ class AdmissionReviews:
         return self._metrics.time("admission_duration_seconds", webhook=webhook)
 
     async def judge_component(
-        self, operation: Operation, namespace: str, new: Manifest | None, old: Manifest | None, requester: str
+        self,
+        operation: Operation,
+        namespace: str,
+        new: kinds.Component | None,
+        old: kinds.Component | None,
+        requester: str,
     ) -> Verdict:
         """Return the verdict on a Component. A failure of the operator never prevents a deletion."""
         if operation != "DELETE":
@@ -67,7 +71,12 @@ class AdmissionReviews:
             return Verdict()
 
     async def _judge(
-        self, operation: Operation, namespace: str, new: Manifest | None, old: Manifest | None, requester: str
+        self,
+        operation: Operation,
+        namespace: str,
+        new: kinds.Component | None,
+        old: kinds.Component | None,
+        requester: str,
     ) -> Verdict:
         """Read what the verdict depends on and decide. Where that cannot be read, only deletions are admitted."""
         try:
@@ -92,7 +101,7 @@ class AdmissionReviews:
         self._count("components", verdict.is_admitted)
         return verdict
 
-    async def mutate_pod(self, pod: Manifest, namespace: str) -> PodVerdict:
+    async def mutate_pod(self, pod: kinds.Pod, namespace: str) -> PodVerdict:
         """Return the verdict on a new pod, and the pod with its sidecar.
 
         If the operator fails, the pod is admitted unchanged unless its namespace requires a sidecar. `MissedPods` finds
@@ -117,7 +126,7 @@ class AdmissionReviews:
         self._count("pods", verdict.is_admitted)
         return verdict
 
-    async def _cron_job_of(self, pod: Manifest, namespace: str) -> str:
+    async def _cron_job_of(self, pod: kinds.Pod, namespace: str) -> str:
         """Return the name of the CronJob that made the pod's Job; empty if there is none or it cannot be read."""
         job = job_to_look_up(pod)
         try:
@@ -127,7 +136,7 @@ class AdmissionReviews:
             return ""
         return str(above["name"]) if above is not None and above.get("kind") == "CronJob" else ""
 
-    async def judge_workload(self, review: Manifest) -> Manifest:
+    async def judge_workload(self, review: kinds.AdmissionReview) -> kinds.AdmissionReview:
         """Admit a workload, with warnings about its pods' annotations. `review` is an AdmissionReview."""
         request = review["request"]
         namespace = request.get("namespace") or ""
@@ -144,7 +153,7 @@ class AdmissionReviews:
         except Exception:  # whatever fails here, the workload itself is admitted
             logger.exception("A workload in namespace %s was not judged: the operator failed", namespace)
             warnings = ()
-        response = {"uid": request["uid"], "allowed": True, "warnings": list(warnings)}
+        response: kinds.AdmissionResponse = {"uid": request["uid"], "allowed": True, "warnings": list(warnings)}
         return {"apiVersion": review["apiVersion"], "kind": "AdmissionReview", "response": response}
 
     def _count(self, webhook: str, is_admitted: bool) -> None:

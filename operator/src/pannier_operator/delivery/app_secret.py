@@ -5,14 +5,15 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
-from collections.abc import Mapping
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from pannier_crds.folder import VERSION_FILE
 from pannier_operator.objects.namespace_components import annotation_of, metadata_of
 
 if TYPE_CHECKING:
-    from pannier_operator.objects.namespace_components import Manifest
+    from collections.abc import Mapping
+
+    from pannier_operator.objects.kinds import ObjectMeta, Secret
 
 SUFFIX: Final = "-pannier"
 APP_ID_LABEL: Final = "pannier.dev/app-id"
@@ -26,7 +27,6 @@ GENERATIONS: Final = "pannier.dev/generations"
 """On the Secret: the generation of each component in it, so that its data need not be read."""
 
 
-_STAYING: Final = ("uid", "resourceVersion", "labels", "annotations", "ownerReferences", "finalizers")
 MAX_BYTES: Final = 1024 * 1024
 """Kubernetes' limit for all values of a Secret together."""
 
@@ -49,7 +49,7 @@ def labels(app_id: str) -> dict[str, str]:
     return {MANAGED_BY_LABEL: MANAGER, APP_ID_LABEL: app_id, OUTLIVES_RELEASE_LABEL: "true"}
 
 
-def generations_in(secret: Manifest | None) -> dict[str, int]:
+def generations_in(secret: Secret | None) -> dict[str, int]:
     """Return the generations of the components in an app's Secret; empty if it does not exist or is not ours."""
     text = annotation_of(secret, GENERATIONS) if secret is not None else None
     try:
@@ -61,7 +61,7 @@ def generations_in(secret: Manifest | None) -> dict[str, int]:
     return {name: number for name, number in found.items() if isinstance(number, int)}
 
 
-def with_version(manifest: Manifest, version: str, status_key: str) -> dict[str, object]:
+def with_version(manifest: Secret, version: str, status_key: str) -> Secret:
     """Return the Secret with a new version, which is a random word.
 
     `status_key` is a secret that the operator shares with the app's sidecars, the same in every version: they report on
@@ -71,17 +71,17 @@ def with_version(manifest: Manifest, version: str, status_key: str) -> dict[str,
     return {**manifest, "data": {**_data_of(manifest), VERSION_FILE: base64.b64encode(content).decode()}}
 
 
-def version_in(secret: Manifest) -> str:
+def version_in(secret: Secret) -> str:
     """Return the version that the Secret states; empty if it states none."""
     return _line_of_version(secret, 0)
 
 
-def status_key_in(secret: Manifest | None) -> str:
+def status_key_in(secret: Secret | None) -> str:
     """Return the key by which the app's sidecars recognise the operator; empty if there is none."""
     return _line_of_version(secret, 1) if secret is not None else ""
 
 
-def _line_of_version(secret: Manifest, number: int) -> str:
+def _line_of_version(secret: Secret, number: int) -> str:
     try:
         lines = base64.b64decode(_data_of(secret).get(VERSION_FILE, ""), validate=True).decode().split("\n")
     except ValueError:
@@ -89,29 +89,28 @@ def _line_of_version(secret: Manifest, number: int) -> str:
     return lines[number].strip() if number < len(lines) else ""
 
 
-def in_place_of(existing: Manifest | None, wanted: Manifest) -> dict[str, object]:
+def in_place_of(existing: Secret | None, wanted: Secret) -> Secret:
     """Return what to write so that the existing Secret becomes the wanted one.
 
     The data is replaced as a whole. Labels, annotations and other metadata that others have added stay. It carries the
     resourceVersion that was read, so a concurrent change causes a conflict and is read first.
     """
     if existing is None:
-        return dict(wanted)
-    there, needed = metadata_of(existing), metadata_of(wanted)
-    metadata: dict[str, object] = {name: there[name] for name in _STAYING if name in there}
-    for name, value in needed.items():
-        before = there.get(name)
-        metadata[name] = {**before, **value} if isinstance(value, dict) and isinstance(before, Mapping) else value
+        return wanted
+    there, needed = existing["metadata"], wanted["metadata"]
+    metadata: ObjectMeta = {**there, **needed}
+    metadata["labels"] = {**(there.get("labels") or {}), **needed["labels"]}
+    metadata["annotations"] = {**(there.get("annotations") or {}), **needed["annotations"]}
     return {**wanted, "metadata": metadata}
 
 
-def fingerprint_of(manifest: Manifest) -> str:
+def fingerprint_of(manifest: Secret) -> str:
     """Return a digest of everything that is wanted of a Secret."""
     parts = json.dumps([digests(manifest), metadata_of(manifest).get("annotations")], sort_keys=True)
     return hashlib.sha256(parts.encode()).hexdigest()
 
 
-def digests(secret: Manifest) -> dict[str, str]:
+def digests(secret: Secret) -> dict[str, str]:
     """Return the Secret's data with each value but the version replaced by its digest: enough to see a difference."""
     return {
         name: content if name == VERSION_FILE else hashlib.sha256(content.encode()).hexdigest()[:32]
@@ -119,7 +118,7 @@ def digests(secret: Manifest) -> dict[str, str]:
     }
 
 
-def differs(wanted: Manifest, existing: Manifest | None) -> bool:
+def differs(wanted: Secret, existing: Secret | None) -> bool:
     """Return whether the Secret must be written; `existing` has digests for data.
 
     What others have added to its labels and annotations is left alone.
@@ -128,16 +127,14 @@ def differs(wanted: Manifest, existing: Manifest | None) -> bool:
         return True
     if {name: digest for name, digest in _data_of(existing).items() if name != VERSION_FILE} != digests(wanted):
         return True
-    return not all(_holds(existing, wanted, part) for part in ("labels", "annotations"))
+    there, needed = existing["metadata"], wanted["metadata"]
+    has_labels = _holds(there.get("labels"), needed.get("labels"))
+    return not has_labels or not _holds(there.get("annotations"), needed.get("annotations"))
 
 
-def _data_of(secret: Manifest) -> dict[str, str]:
-    data = secret.get("data")
-    return dict(data) if isinstance(data, Mapping) else {}
+def _data_of(secret: Secret) -> dict[str, str]:
+    return dict(secret.get("data") or {})
 
 
-def _holds(existing: Manifest, wanted: Manifest, part: str) -> bool:
-    there, needed = metadata_of(existing).get(part), metadata_of(wanted).get(part)
-    if not isinstance(needed, Mapping):
-        return True
-    return isinstance(there, Mapping) and all(there.get(key) == value for key, value in needed.items())
+def _holds(there: Mapping[str, str] | None, needed: Mapping[str, str] | None) -> bool:
+    return (needed or {}).items() <= (there or {}).items()

@@ -24,7 +24,8 @@ from pannier_operator.objects.references import Unresolved, references_of, text_
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
-    from pannier_operator.objects.namespace_components import Manifest, Member
+    from pannier_operator.objects import kinds
+    from pannier_operator.objects.namespace_components import Member
 
 SECRET_STORE_FILE: Final = "_kubernetes.yaml"
 Secrets = dict[str, dict[str, str]]
@@ -33,12 +34,14 @@ Secrets = dict[str, dict[str, str]]
 class AppSecret(NamedTuple):
     """The Secret that an app should have, and what could not be put into it."""
 
-    manifest: dict[str, object]
+    manifest: kinds.Secret
     unresolved: list[Unresolved]
     too_large: list[TooLarge]
 
 
-def what_app_sees(app_id: str, namespace: str, components: NamespaceComponents | Iterable[Manifest]) -> list[Component]:
+def what_app_sees(
+    app_id: str, namespace: str, components: NamespaceComponents | Iterable[kinds.Component]
+) -> list[Component]:
     """Return the components that the app's sidecars should serve, by name: in scope, without errors, and no conflict
     lost.
     """
@@ -48,7 +51,7 @@ def what_app_sees(app_id: str, namespace: str, components: NamespaceComponents |
 def secret_for(
     app_id: str,
     namespace: str,
-    components: NamespaceComponents | Iterable[Manifest],
+    components: NamespaceComponents | Iterable[kinds.Component],
     secrets: Mapping[str, Mapping[str, bytes]],
 ) -> AppSecret:
     """Return the app's Secret. It has an empty index if the app sees nothing, because the pods' volume needs it to
@@ -63,7 +66,7 @@ def secret_for(
     files = _files(chosen, namespace, secrets)
     files[INDEX_FILE] = index_of(files)
     generations = {component.name: member.generation for member, component in chosen}
-    manifest: dict[str, object] = {
+    manifest: kinds.Secret = {
         "apiVersion": "v1",
         "kind": "Secret",
         "metadata": {
@@ -79,7 +82,7 @@ def secret_for(
 
 
 def _visible(
-    app_id: str, namespace: str, components: NamespaceComponents | Iterable[Manifest]
+    app_id: str, namespace: str, components: NamespaceComponents | Iterable[kinds.Component]
 ) -> list[tuple[Member, Component]]:
     found = [
         (member, component)

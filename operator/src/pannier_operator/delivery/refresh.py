@@ -7,12 +7,12 @@ annotated again.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 from pannier_operator.delivery.app_secret import version_in
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from pannier_operator.objects import kinds
 
 COMPONENTS_ANNOTATION: Final = "pannier.dev/components"
 """On a pod: the version of its app's Secret that it should see and, after a dot, how often the refresh was repeated."""
@@ -20,10 +20,10 @@ _MAX_REPEATS: Final = 20
 """A pod that never follows is not annotated for ever."""
 
 
-def refresh_mark(pod: Mapping[str, Any], secret: Mapping[str, Any], unread_probes: int) -> str | None:
+def refresh_mark(pod: kinds.Pod, secret: kinds.CachedSecret, unread_probes: int) -> str | None:
     """Return the annotation's next value; None if the pod needs no refresh.
 
-    `secret` is its app's, with `changed` among its metadata. `unread_probes` counts the probes since the Secret's
+    `secret` is its app's. `unread_probes` counts the probes since the Secret's
     change in which the pod's sidecar had not read this version.
     """
     metadata, version = pod["metadata"], version_in(secret)
@@ -34,5 +34,5 @@ def refresh_mark(pod: Mapping[str, Any], secret: Mapping[str, Any], unread_probe
         mark = f"{version}.{min(unread_probes, _MAX_REPEATS)}"
         return mark if mark != annotated else None
     is_annotated = annotated.partition(".")[0] == version
-    is_newer = secret["metadata"]["changed"] < metadata["creationTimestamp"]
+    is_newer = secret["changed"] < metadata["creationTimestamp"]
     return None if is_annotated or is_newer else version

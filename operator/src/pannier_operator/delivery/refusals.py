@@ -10,12 +10,9 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 from pannier_crds.problems import quoted
 from pannier_operator.delivery.app_secret import APP_ID_LABEL, MANAGED_BY_LABEL, MANAGER
-from pannier_operator.objects.namespace_components import metadata_of
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-    from pannier_operator.objects.namespace_components import Manifest
+    from pannier_operator.objects.kinds import ObjectMeta, Secret
 
 _QUOTA: Final = re.compile(r"exceeded quota: ([^,\s]{1,253})")
 _WEBHOOK_DENIES: Final = re.compile(r'admission webhook "([^"\s]{1,253})" denied')
@@ -35,9 +32,9 @@ class Refusal(NamedTuple):
     """What refuses, and what to do."""
 
 
-def refusal_of_foreign(secret: Manifest) -> Refusal:
+def refusal_of_foreign(secret: Secret) -> Refusal:
     """Return the refusal for a Secret of the same name that is not Pannier's: it is never overwritten."""
-    where = _named(metadata_of(secret))
+    where = _named(secret["metadata"])
     if _has_our_marks(secret):
         message = (
             f"{where} has lost the label {MANAGED_BY_LABEL}={MANAGER}; put the label back, or delete the Secret, and "
@@ -87,10 +84,9 @@ def may_pass(status: int) -> bool:
     return status == _TOO_MANY_REQUESTS or status >= _SERVER_ERROR
 
 
-def _has_our_marks(secret: Manifest) -> bool:
-    labels = metadata_of(secret).get("labels")
-    return isinstance(labels, dict) and APP_ID_LABEL in labels
+def _has_our_marks(secret: Secret) -> bool:
+    return APP_ID_LABEL in (secret["metadata"].get("labels") or {})
 
 
-def _named(metadata: Mapping[str, object]) -> str:
+def _named(metadata: ObjectMeta) -> str:
     return f"Secret {quoted(str(metadata.get('name')))} in namespace {quoted(str(metadata.get('namespace')))}"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 from pannier_crds.values import format_duration
 from pannier_operator.injection.ending import shutdown_block
@@ -14,15 +14,17 @@ from pannier_operator.injection.volumes import mounts_for
 from pannier_operator.objects.app_ids import SIDECAR_NAME
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator
 
     from pannier_operator.injection.plan import Injection
+    from pannier_operator.objects import kinds
 
 
-def container_for(pod: Mapping[str, Any], injection: Injection) -> dict[str, Any]:
+def container_for(pod: kinds.Pod, injection: Injection) -> kinds.Container:
     """Return the container; the image's entry point is the command `pannier`."""
     options, settings = injection.options, injection.settings
-    container: dict[str, Any] = {
+    probes = probes_of(options)
+    container: kinds.Container = {
         "name": SIDECAR_NAME,
         "image": options.image or settings.image,
         "imagePullPolicy": settings.image_pull_policy,
@@ -30,7 +32,9 @@ def container_for(pod: Mapping[str, Any], injection: Injection) -> dict[str, Any
         "ports": _ports(injection),
         "env": sidecar_environment(options),
         "resources": resources_of(options, settings),
-        **probes_of(options),
+        "startupProbe": probes["startupProbe"],
+        "readinessProbe": probes["readinessProbe"],
+        "livenessProbe": probes["livenessProbe"],
         "securityContext": _security_context(injection),
         "terminationMessagePolicy": "FallbackToLogsOnError",  # a start that fails says why in the pod's status
         "volumeMounts": mounts_for(pod, injection),
@@ -55,7 +59,7 @@ def listening_ports(injection: Injection) -> dict[str, int]:
     return ports
 
 
-def _ports(injection: Injection) -> list[dict[str, Any]]:
+def _ports(injection: Injection) -> list[kinds.ContainerPort]:
     """Return the container's ports, named as in Dapr.
 
     If the pod shares its node's network, they let the scheduler keep pods with the same ports apart.
@@ -70,7 +74,7 @@ def _ports(injection: Injection) -> list[dict[str, Any]]:
     return [{"name": name, "containerPort": taken[use]} for use, name in names.items() if use in taken]
 
 
-def _flags(pod: Mapping[str, Any], injection: Injection) -> Iterator[tuple[str, str]]:
+def _flags(pod: kinds.Pod, injection: Injection) -> Iterator[tuple[str, str]]:
     """Yield the flags of `pannier serve`: first what identifies the app, then what annotations and settings add."""
     options = injection.options
     yield "app-id", injection.app_id
@@ -121,13 +125,14 @@ def _logging_flags(injection: Injection) -> Iterator[tuple[str, str]]:
         yield "enable-api-logging", "true"
 
 
-def _security_context(injection: Injection) -> dict[str, Any]:
-    context: dict[str, Any] = {
+def _security_context(injection: Injection) -> kinds.SecurityContext:
+    context: kinds.SecurityContext = {
         "allowPrivilegeEscalation": False,
         "capabilities": {"drop": ["ALL"]},
         "readOnlyRootFilesystem": True,
         "runAsNonRoot": True,
         "seccompProfile": {"type": injection.options.seccomp_profile or "RuntimeDefault"},
     }
-    user = injection.settings.run_as_user
-    return context if user is None else {**context, "runAsUser": user}
+    if injection.settings.run_as_user is not None:
+        context["runAsUser"] = injection.settings.run_as_user
+    return context

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from pannier_crds.folder import INDEX_REQUIRED, INDEX_VARIABLE
 from pannier_operator.injection.plan import HTTP_PORT, OWN_VARIABLES
@@ -12,11 +12,12 @@ if TYPE_CHECKING:
 
     from pannier_operator.injection.annotation_values import Variable
     from pannier_operator.injection.annotations import SidecarOptions
+    from pannier_operator.objects import kinds
 
 
-def sidecar_environment(options: SidecarOptions) -> list[dict[str, Any]]:
+def sidecar_environment(options: SidecarOptions) -> list[kinds.EnvVar]:
     """Return the sidecar's variables: its place, the token that callers must send, and what annotations add."""
-    environment: list[dict[str, Any]] = [
+    environment: list[kinds.EnvVar] = [
         {"name": "NAMESPACE", "valueFrom": {"fieldRef": {"fieldPath": "metadata.namespace"}}},
         {"name": "POD_NAME", "valueFrom": {"fieldRef": {"fieldPath": "metadata.name"}}},
         {"name": INDEX_VARIABLE, "value": INDEX_REQUIRED},
@@ -62,11 +63,11 @@ def _added(options: SidecarOptions) -> dict[str, Variable]:
     return {variable.name: variable for variable in variables if variable.name not in OWN_VARIABLES}
 
 
-def _entry(variable: Variable) -> dict[str, Any]:
+def _entry(variable: Variable) -> kinds.EnvVar:
     if variable.secret:
         return _from_secret(variable.name, variable.secret, variable.key)
     return {"name": variable.name, "value": variable.value}
 
 
-def _from_secret(name: str, secret: str, key: str) -> dict[str, Any]:
+def _from_secret(name: str, secret: str, key: str) -> kinds.EnvVar:
     return {"name": name, "valueFrom": {"secretKeyRef": {"name": secret, "key": key}}}

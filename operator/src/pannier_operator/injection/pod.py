@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from copy import deepcopy
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, TypeVar
 
 from pannier_operator.injection.container import container_for
 from pannier_operator.injection.environment import app_environment
@@ -12,72 +12,66 @@ from pannier_operator.injection.volumes import volumes_for
 from pannier_operator.objects.app_ids import APP_ID_LABEL, has_sidecar
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Sequence
 
     from pannier_operator.injection.plan import Injection
+    from pannier_operator.objects import kinds
+
+N = TypeVar("N", bound="kinds.Named")
 
 
-def inject(pod: Mapping[str, Any], injection: Injection) -> dict[str, Any]:
+def inject(pod: kinds.Pod, injection: Injection) -> kinds.Pod:
     """Return a copy of the pod with the sidecar in it; an equal copy if it has a sidecar.
 
     So injection is idempotent: Kubernetes may call the webhook again after other webhooks have changed the pod.
     """
-    injected = deepcopy(dict(pod))
+    injected = deepcopy(pod)
     if has_sidecar(injected):
         return injected
     sidecar = container_for(injected, injection)
-    spec = _part(injected, "spec", {})
+    spec = injected["spec"] = injected.get("spec") or {}
     _set_labels(injected, injection)
-    _add_by_name(_part(spec, "volumes", []), volumes_for(injection))
-    _add_by_name(
-        _part(spec, "imagePullSecrets", []) if injection.settings.image_pull_secrets else [],
-        [{"name": name} for name in injection.settings.image_pull_secrets],
-    )
+    spec["volumes"] = _with_missing(spec.get("volumes"), volumes_for(injection))
+    if injection.settings.image_pull_secrets:
+        secrets: list[kinds.Named] = [{"name": name} for name in injection.settings.image_pull_secrets]
+        spec["imagePullSecrets"] = _with_missing(spec.get("imagePullSecrets"), secrets)
     for container in _app_containers(spec, injection):
         _add_environment(container, injection)
     if injection.is_native:
         # First, so that the app's own init containers find the API too.
-        _part(spec, "initContainers", []).insert(0, sidecar)
+        spec["initContainers"] = [sidecar, *(spec.get("initContainers") or ())]
     else:
         # Last: kubectl's logs and exec take a pod's first container for the app.
-        _part(spec, "containers", []).append(sidecar)
+        spec["containers"] = [*(spec.get("containers") or ()), sidecar]
     return injected
 
 
-def _set_labels(pod: dict[str, Any], injection: Injection) -> None:
-    labels = _part(_part(pod, "metadata", {}), "labels", {})
+def _set_labels(pod: kinds.Pod, injection: Injection) -> None:
+    metadata = pod["metadata"] = pod.get("metadata") or {}
+    labels = metadata["labels"] = metadata.get("labels") or {}
     labels["dapr.io/sidecar-injected"] = "true"
     labels[APP_ID_LABEL] = injection.app_id
     labels["dapr.io/metrics-enabled"] = "true" if injection.options.has_metrics else "false"
 
 
-def _app_containers(spec: Mapping[str, Any], injection: Injection) -> list[dict[str, Any]]:
+def _app_containers(spec: kinds.PodSpec, injection: Injection) -> list[kinds.Container]:
     """Return the containers that run while the sidecar does; with a native one also the app's init containers."""
-    containers: list[dict[str, Any]] = list(spec.get("containers") or ())
+    containers = list(spec.get("containers") or ())
     return [*(spec.get("initContainers") or ()), *containers] if injection.is_native else containers
 
 
-def _add_environment(container: dict[str, Any], injection: Injection) -> None:
+def _add_environment(container: kinds.Container, injection: Injection) -> None:
     """Set the variables and the mount by which a container finds the API; what it sets itself stays."""
     variables = app_environment(injection.options)
-    _add_by_name(
-        _part(container, "env", []),
-        [{"name": name, "value": value} for name, value in variables.items()],
-    )
+    more: list[kinds.EnvVar] = [{"name": name, "value": value} for name, value in variables.items()]
+    container["env"] = _with_missing(container.get("env"), more)
     path = injection.options.unix_socket_path
-    mounts = container.get("volumeMounts") or ()
+    mounts = container.get("volumeMounts") or []
     if path and all(mount.get("mountPath") != path for mount in mounts):
-        _part(container, "volumeMounts", []).append({"name": SOCKET_VOLUME, "mountPath": path})
+        container["volumeMounts"] = [*mounts, {"name": SOCKET_VOLUME, "mountPath": path}]
 
 
-def _add_by_name(entries: list[dict[str, Any]], more: list[dict[str, Any]]) -> None:
-    """Add the entries whose name is not there yet."""
-    known = {entry.get("name") for entry in entries}
-    entries.extend(entry for entry in more if entry["name"] not in known)
-
-
-def _part(parent: dict[str, Any], key: str, empty: Any) -> Any:
-    """Return the value under a key, set to `empty` if it is absent or null."""
-    if parent.get(key) is None:
-        parent[key] = empty
-    return parent[key]
+def _with_missing(entries: Sequence[N] | None, more: Iterable[N]) -> list[N]:
+    """Return the entries, and those of `more` whose name is not there yet."""
+    known = {entry.get("name") for entry in entries or ()}
+    return [*(entries or ()), *(entry for entry in more if entry["name"] not in known)]

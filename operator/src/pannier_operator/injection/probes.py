@@ -6,29 +6,40 @@ Services.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from pannier_operator.injection.annotations import ProbeOptions
 from pannier_operator.injection.plan import PUBLIC_PORT
 
 if TYPE_CHECKING:
     from pannier_operator.injection.annotations import SidecarOptions
+    from pannier_operator.objects import kinds
 
-_STARTUP: Final = ProbeOptions(delay=1, timeout=3, period=1, threshold=60)
+
+class _Timing(NamedTuple):
+    """Seconds, and failures until the probe has failed."""
+
+    delay: int
+    timeout: int
+    period: int
+    threshold: int
+
+
+_STARTUP: Final = _Timing(delay=1, timeout=3, period=1, threshold=60)
 """Every second, since the app waits for it, and for a minute, since nodes may be busy.
 
 The first probe comes after a second. Otherwise it would come before the process listens, and each start would cause a
 Warning Event.
 """
-_READINESS: Final = ProbeOptions(delay=0, timeout=3, period=5, threshold=3)
+_READINESS: Final = _Timing(delay=0, timeout=3, period=5, threshold=3)
 """It begins after the startup probe has succeeded, so it needs neither a delay nor Dapr's period of one second."""
-_LIVENESS: Final = ProbeOptions(delay=0, timeout=3, period=10, threshold=5)
+_LIVENESS: Final = _Timing(delay=0, timeout=3, period=10, threshold=5)
 """Dapr's, without its delay of three minutes, which the startup probe replaces. It fails after 50 seconds without an
 answer.
 """
 
 
-def probes_of(options: SidecarOptions) -> dict[str, Any]:
+def probes_of(options: SidecarOptions) -> kinds.Probes:
     return {
         "startupProbe": _probe(ProbeOptions(), _STARTUP),
         "readinessProbe": _probe(options.readiness, _READINESS),
@@ -36,7 +47,7 @@ def probes_of(options: SidecarOptions) -> dict[str, Any]:
     }
 
 
-def _probe(asked: ProbeOptions, default: ProbeOptions) -> dict[str, Any]:
+def _probe(asked: ProbeOptions, default: _Timing) -> kinds.Probe:
     return {
         "httpGet": {"path": "/v1.0/healthz", "port": PUBLIC_PORT},
         "initialDelaySeconds": default.delay if asked.delay is None else asked.delay,

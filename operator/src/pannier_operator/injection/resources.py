@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from pannier_operator.objects.quantities import amount_of
 
@@ -10,19 +10,24 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from pannier_operator.injection.annotations import SidecarOptions
+    from pannier_operator.objects import kinds
     from pannier_operator.settings import SidecarSettings
 
 
-def resources_of(options: SidecarOptions, settings: SidecarSettings) -> dict[str, Any]:
+def resources_of(options: SidecarOptions, settings: SidecarSettings) -> kinds.Resources:
     """Return requests and limits. Annotations win; a default never contradicts an annotation."""
     cpu = _bounds(options.cpu_request, options.cpu_limit, settings.cpu_request, settings.cpu_limit)
     memory = _bounds(options.memory_request, options.memory_limit, settings.memory_request, settings.memory_limit)
-    resources: dict[str, Any] = {}
-    for name, values in (("requests", (cpu[0], memory[0])), ("limits", (cpu[1], memory[1]))):
-        said = {resource: value for resource, value in zip(("cpu", "memory"), values, strict=True) if value}
-        if said:
-            resources[name] = said
+    resources: kinds.Resources = {}
+    if requests := _without_empty(cpu[0], memory[0]):
+        resources["requests"] = requests
+    if limits := _without_empty(cpu[1], memory[1]):
+        resources["limits"] = limits
     return resources
+
+
+def _without_empty(cpu: str, memory: str) -> dict[str, str]:
+    return {resource: value for resource, value in (("cpu", cpu), ("memory", memory)) if value}
 
 
 def contradictions(options: SidecarOptions) -> Iterator[str]:

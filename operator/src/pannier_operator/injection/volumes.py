@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from pannier_operator.delivery.app_secret import secret_name
 from pannier_operator.injection.plan import (
@@ -15,20 +15,21 @@ from pannier_operator.injection.plan import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator
 
     from pannier_operator.injection.annotation_values import Mount
     from pannier_operator.injection.plan import Injection
+    from pannier_operator.objects import kinds
 
 
-def volumes_for(injection: Injection) -> list[dict[str, Any]]:
+def volumes_for(injection: Injection) -> list[kinds.Volume]:
     """Return the volumes that the pod gets.
 
     The Secret is not optional: the kubelet waits until the operator has written it, so no app runs without its
     components. The empty volume covers the path of the service account's token. The ServiceAccount admission plugin
     runs again after webhooks, and mounts no token into containers that have a mount at that path.
     """
-    volumes: list[dict[str, Any]] = [
+    volumes: list[kinds.Volume] = [
         {"name": COMPONENTS_VOLUME, "secret": {"secretName": secret_name(injection.app_id)}},
         {"name": TOKEN_MASK_VOLUME, "emptyDir": {"medium": "Memory", "sizeLimit": "4Ki"}},
     ]
@@ -37,9 +38,9 @@ def volumes_for(injection: Injection) -> list[dict[str, Any]]:
     return volumes
 
 
-def mounts_for(pod: Mapping[str, Any], injection: Injection) -> list[dict[str, Any]]:
+def mounts_for(pod: kinds.Pod, injection: Injection) -> list[kinds.VolumeMount]:
     """Return the sidecar's mounts."""
-    mounts: list[dict[str, Any]] = [
+    mounts: list[kinds.VolumeMount] = [
         {"name": COMPONENTS_VOLUME, "mountPath": COMPONENTS_PATH, "readOnly": True},
         {"name": TOKEN_MASK_VOLUME, "mountPath": TOKEN_PATH, "readOnly": True},
     ]
@@ -47,12 +48,14 @@ def mounts_for(pod: Mapping[str, Any], injection: Injection) -> list[dict[str, A
         mounts.append({"name": SOCKET_VOLUME, "mountPath": SOCKET_PATH})
     for mount, problem in _asked_for(pod, injection):
         if problem is None:
-            shown: dict[str, Any] = {"name": mount.volume, "mountPath": mount.path}
-            mounts.append({**shown, "readOnly": True} if mount.is_read_only else shown)
+            mounted: kinds.VolumeMount = {"name": mount.volume, "mountPath": mount.path}
+            if mount.is_read_only:
+                mounted["readOnly"] = True
+            mounts.append(mounted)
     return mounts
 
 
-def not_mounted(pod: Mapping[str, Any], injection: Injection) -> Iterator[str]:
+def not_mounted(pod: kinds.Pod, injection: Injection) -> Iterator[str]:
     """Yield a warning for each mount that is set and not possible."""
     for mount, problem in _asked_for(pod, injection):
         if problem is not None:
@@ -60,7 +63,7 @@ def not_mounted(pod: Mapping[str, Any], injection: Injection) -> Iterator[str]:
             yield f"annotation {name}: '{mount.volume}:{mount.path}' has no effect; {problem}"
 
 
-def _asked_for(pod: Mapping[str, Any], injection: Injection) -> Iterator[tuple[Mount, str | None]]:
+def _asked_for(pod: kinds.Pod, injection: Injection) -> Iterator[tuple[Mount, str | None]]:
     """Yield the mounts that annotations set, each with its problem, if any."""
     known = {volume.get("name") for volume in (pod.get("spec") or {}).get("volumes") or ()}
     taken = {COMPONENTS_PATH, SOCKET_PATH, TOKEN_PATH}

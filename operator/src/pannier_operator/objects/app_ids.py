@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 from pannier_crds.values import is_truthy
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+
+    from pannier_operator.objects.kinds import ObjectMeta, OwnerReference, Pod
 
 ENABLED_ANNOTATION: Final = "dapr.io/enabled"
 APP_ID_ANNOTATION: Final = "dapr.io/app-id"
@@ -35,7 +37,7 @@ Only values from 2017 on, so that a date such as 20261123 in a Job's own name do
 _SUBDOMAIN: Final = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*", re.ASCII)
 
 
-def app_id_of(pod: Mapping[str, Any], cron_job: str = "") -> str:
+def app_id_of(pod: Pod, cron_job: str = "") -> str:
     """Return the app id that a pod has or would get: its annotation, else its owner's name, else its own.
 
     `cron_job` is the name of the CronJob that made the pod's Job, if that was looked up. A pod that has its sidecar
@@ -64,14 +66,14 @@ def problem_with(app_id: str) -> str | None:
     return None
 
 
-def has_sidecar(pod: Mapping[str, Any]) -> bool:
+def has_sidecar(pod: Pod) -> bool:
     """Return whether the pod has a container of the sidecar's name, ordinary or init container."""
     spec = pod.get("spec") or {}
     containers = (*(spec.get("initContainers") or ()), *(spec.get("containers") or ()))
     return any(container.get("name") == SIDECAR_NAME for container in containers)
 
 
-def job_to_look_up(pod: Mapping[str, Any]) -> Mapping[str, Any] | None:
+def job_to_look_up(pod: Pod) -> OwnerReference | None:
     """Return the Job that gives a pod its app id if its name does not show whether a CronJob made it; else None.
 
     The user chooses the name in `kubectl create job NAME --from=cronjob/X`.
@@ -84,23 +86,23 @@ def job_to_look_up(pod: Mapping[str, Any]) -> Mapping[str, Any] | None:
     return None if is_named or _CRON_JOB_RUN.search(str(owner.get("name", ""))) else owner
 
 
-def _asks_for_sidecar(metadata: Mapping[str, Any]) -> bool:
+def _asks_for_sidecar(metadata: ObjectMeta) -> bool:
     is_disabled = (metadata.get("labels") or {}).get(INJECTION_LABEL) == DISABLED
     return is_truthy((metadata.get("annotations") or {}).get(ENABLED_ANNOTATION)) and not is_disabled
 
 
-def owner_kind_of(pod: Mapping[str, Any]) -> str:
+def owner_kind_of(pod: Pod) -> str:
     """Return the kind of the controller that made the pod; empty for none."""
     owner = controller_of(pod.get("metadata") or {})
     return str(owner.get("kind", "")) if owner is not None else ""
 
 
-def controller_of(metadata: Mapping[str, Any]) -> Mapping[str, Any] | None:
-    owners: list[Mapping[str, Any]] = metadata.get("ownerReferences") or []
+def controller_of(metadata: ObjectMeta) -> OwnerReference | None:
+    owners = metadata.get("ownerReferences") or ()
     return next((owner for owner in owners if owner.get("controller")), None)
 
 
-def _name_of_workload(owner: Mapping[str, Any], labels: Mapping[str, str]) -> str:
+def _name_of_workload(owner: OwnerReference, labels: Mapping[str, str]) -> str:
     """Return the name that a user chose: the Deployment's, not its ReplicaSet's; the CronJob's, not its Job's."""
     name = str(owner.get("name", ""))
     if owner.get("kind") == "ReplicaSet":

@@ -12,18 +12,17 @@ from pannier_crds.problems import error
 
 if TYPE_CHECKING:
     from pannier_crds.problems import Problem
+    from pannier_operator.objects import kinds
 
 MAX_NAME_LENGTH: Final = 240
 """Characters of a Component's name, which names a file and therefore a key of a Secret."""
-Manifest = Mapping[str, object]
-"""A Kubernetes object as the API server gives it."""
 
 
 @dataclass(frozen=True, slots=True)
 class Member:
     """One Component and the verdict on it."""
 
-    manifest: Manifest
+    manifest: kinds.Component
     component: Component | None
     """None if the manifest cannot be read as a component; then there are problems."""
     problems: tuple[Problem, ...]
@@ -53,7 +52,7 @@ class Member:
 class NamespaceComponents:
     """The Components of one namespace, the oldest first."""
 
-    def __init__(self, manifests: Iterable[Manifest]):
+    def __init__(self, manifests: Iterable[kinds.Component]):
         """Judge them. Components of the same age are ordered by name, so every replica resolves a race alike."""
         members = [judge_alone(manifest) for manifest in sorted(manifests, key=_age_key)]
         sound = [(index, member.accepted) for index, member in enumerate(members)]
@@ -67,7 +66,7 @@ class NamespaceComponents:
 
     @classmethod
     def of(
-        cls, components: NamespaceComponents | Iterable[Manifest], namespace: str | None = None
+        cls, components: NamespaceComponents | Iterable[kinds.Component], namespace: str | None = None
     ) -> NamespaceComponents:
         """Return the components of these manifests, without those of other namespaces; an instance is returned as it
         is.
@@ -84,7 +83,7 @@ class NamespaceComponents:
         return [component for member in self.members if (component := member.accepted) is not None]
 
 
-def judge_alone(manifest: Manifest) -> Member:
+def judge_alone(manifest: kinds.Component) -> Member:
     """Return the verdict on one Component without regard to the others."""
     try:
         component = Component.from_manifest(manifest)
@@ -102,7 +101,7 @@ def _too_long(component: Component) -> list[Problem]:
     return [error("metadata.name", "the name is too long", f"write {MAX_NAME_LENGTH} characters at most")]
 
 
-def component_in(manifest: Manifest) -> Component | None:
+def component_in(manifest: kinds.Component) -> Component | None:
     """Return the component in a manifest, without a verdict; None if it cannot be read as one."""
     try:
         return Component.from_manifest(manifest)
@@ -110,29 +109,29 @@ def component_in(manifest: Manifest) -> Component | None:
         return None
 
 
-def metadata_of(manifest: Manifest) -> Mapping[str, object]:
+def metadata_of(manifest: kinds.Object) -> Mapping[str, object]:
     metadata = manifest.get("metadata")
     return metadata if isinstance(metadata, Mapping) else {}
 
 
-def text_of(manifest: Manifest, key: str) -> str:
+def text_of(manifest: kinds.Object, key: str) -> str:
     """Return the text under a key of `metadata`; empty if there is none."""
     value = metadata_of(manifest).get(key)
     return value if isinstance(value, str) else ""
 
 
-def generation_of(manifest: Manifest) -> int:
+def generation_of(manifest: kinds.Component) -> int:
     """Return `metadata.generation`, which grows with every change of spec, auth or scopes."""
     value = metadata_of(manifest).get("generation")
     return value if isinstance(value, int) else 0
 
 
-def annotation_of(manifest: Manifest, name: str) -> str | None:
+def annotation_of(manifest: kinds.Object, name: str) -> str | None:
     annotations = metadata_of(manifest).get("annotations")
     value = annotations.get(name) if isinstance(annotations, Mapping) else None
     return value if isinstance(value, str) else None
 
 
-def _age_key(manifest: Manifest) -> tuple[str, str]:
+def _age_key(manifest: kinds.Component) -> tuple[str, str]:
     """Return a sort key. RFC 3339 times in UTC sort as text; an object without a time is the youngest."""
     return text_of(manifest, "creationTimestamp") or "~", text_of(manifest, "name")

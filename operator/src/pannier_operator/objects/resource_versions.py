@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from pannier_operator.objects.kinds import Object
 
 
 class ResourceVersionRewoundError(Exception):
     """The API server's versions went back: it was restored from a backup. Everything that is cached is invalid."""
 
 
-def version_of(manifest: Mapping[str, Any]) -> int:
+def version_of(manifest: Object) -> int:
     """Return an object's resourceVersion as a number.
 
     The versions of an object grow. Since Kubernetes 1.35 clients may compare them.

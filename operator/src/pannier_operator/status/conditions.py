@@ -17,10 +17,10 @@ if TYPE_CHECKING:
 
     from pannier_crds.component import Component
     from pannier_crds.problems import Problem
-    from pannier_operator.objects.namespace_components import Manifest, Member
+    from pannier_operator.objects import kinds
+    from pannier_operator.objects.namespace_components import Member
     from pannier_operator.status.readiness import App, Report
 
-Status = dict[str, object]
 Truth = Literal["True", "False", "Unknown"]
 
 STATUS_ANNOTATION: Final = "pannier.dev/status"
@@ -53,13 +53,13 @@ class Event(NamedTuple):
 
 
 def status_of(
-    component: Manifest,
-    neighbours: NamespaceComponents | Iterable[Manifest],
+    component: kinds.Component,
+    neighbours: NamespaceComponents | Iterable[kinds.Component],
     secrets: Mapping[str, Mapping[str, bytes]],
     apps: Mapping[str, App],
     reports: Mapping[str, Sequence[Report]],
     now: datetime,
-) -> Status:
+) -> kinds.ComponentStatus:
     """Return the status that the Component should have.
 
     `neighbours` are the Components of its namespace, with or without itself; `secrets` the namespace's Secrets with
@@ -82,18 +82,23 @@ def status_of(
     }
 
 
-def differs(wanted: Status, component: Manifest) -> bool:
+def differs(wanted: kinds.ComponentStatus, component: kinds.Component) -> bool:
     """Return whether the status must be written."""
     return component.get("status") != wanted
 
 
-def is_current(component: Manifest) -> bool:
+def is_current(component: kinds.Component) -> bool:
     """Return whether the Component's status is about its current generation."""
     status = component.get("status")
     return isinstance(status, Mapping) and status.get("observedGeneration") == generation_of(component)
 
 
-def events_between(before: object, after: Status) -> list[Event]:
+def is_ready(component: kinds.Component) -> bool:
+    """Return whether the Component's status says that every app has it ready."""
+    return _by_type(component.get("status")).get("Ready", {}).get("status") == "True"
+
+
+def events_between(before: object, after: kinds.ComponentStatus) -> list[Event]:
     """Return the Events for a change of status: conditions that became false, and Ready if it became true."""
     events = []
     earlier = _by_type(before)
@@ -112,7 +117,9 @@ def events_between(before: object, after: Status) -> list[Event]:
     return events
 
 
-def _with(component: Manifest, neighbours: NamespaceComponents | Iterable[Manifest]) -> NamespaceComponents:
+def _with(
+    component: kinds.Component, neighbours: NamespaceComponents | Iterable[kinds.Component]
+) -> NamespaceComponents:
     if isinstance(neighbours, NamespaceComponents):
         return neighbours
     name, namespace = text_of(component, "name"), text_of(component, "namespace")
@@ -241,21 +248,21 @@ def _not_ready(
     return trouble_of(component.name, reports.get(app, ()))
 
 
-def _conditions(component: Manifest, findings: Sequence[Finding], now: datetime) -> list[dict[str, object]]:
+def _conditions(component: kinds.Component, findings: Sequence[Finding], now: datetime) -> list[kinds.Condition]:
     earlier = _by_type(component.get("status"))
     generation = generation_of(component)
     time = now.strftime("%Y-%m-%dT%H:%M:%SZ")
-    conditions = []
+    conditions: list[kinds.Condition] = []
     for type_, finding in zip(CONDITIONS, findings, strict=True):
         was = earlier.get(type_, {})
-        is_unchanged = was.get("status") == finding.status and isinstance(was.get("lastTransitionTime"), str)
+        since = was.get("lastTransitionTime")
         conditions.append(
             {
                 "type": type_,
                 "status": finding.status,
                 "reason": finding.reason,
                 "message": finding.message[:_MAX_MESSAGE],
-                "lastTransitionTime": was["lastTransitionTime"] if is_unchanged else time,
+                "lastTransitionTime": since if isinstance(since, str) and was.get("status") == finding.status else time,
                 "observedGeneration": generation,
             }
         )

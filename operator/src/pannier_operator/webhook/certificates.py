@@ -11,7 +11,7 @@ import base64
 import binascii
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 from cryptography import x509
 from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
@@ -22,8 +22,9 @@ from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 from pannier_operator.delivery.app_secret import MANAGED_BY_LABEL, MANAGER, OUTLIVES_RELEASE_LABEL
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
 
+    from pannier_operator.objects.kinds import ObjectMeta, Secret
     from pannier_operator.settings import CertificateSettings
 
 RENEWED_AFTER: Final = 2 / 3
@@ -70,7 +71,7 @@ class Renew:
     read, so of two replicas one gets a conflict and reads again.
     """
 
-    manifest: dict[str, Any] = field(repr=False)
+    manifest: Secret = field(repr=False)
     why: str
 
 
@@ -109,7 +110,7 @@ def names_of(service: str, namespace: str, cluster_domain: str) -> tuple[str, ..
 
 
 def decide(
-    secret: Mapping[str, Any] | None,
+    secret: Secret | None,
     names: Sequence[str],
     now: datetime,
     *,
@@ -131,7 +132,7 @@ def decide(
     return Keep(Material(_pem(leaf.certificate), _key_pem(leaf.key), b"".join(map(_pem, trusted))), until)
 
 
-def _why_new_labels(secret: Mapping[str, Any] | None) -> str:
+def _why_new_labels(secret: Secret | None) -> str:
     labels = ((secret or {}).get("metadata") or {}).get("labels") or {}
     return "" if _LABELS.items() <= labels.items() else "it lacks a label"
 
@@ -262,7 +263,7 @@ def _key_usage(*, signs_certificates: bool) -> x509.KeyUsage:
 # --- the Secret -------------------------------------------------------------------------------------------------------
 
 
-def _read(secret: Mapping[str, Any] | None) -> _Contents:
+def _read(secret: Secret | None) -> _Contents:
     """Return what can be read of a Secret; the rest is treated as absent."""
     data = (secret or {}).get("data") or {}
     authorities = _certificates(data.get("ca.crt"))
@@ -339,10 +340,11 @@ def _data(trusted: Sequence[x509.Certificate], authority: _Signed, leaf: _Signed
     return {name: base64.b64encode(entry).decode("ascii") for name, entry in entries.items()}
 
 
-def _manifest(secret: Mapping[str, Any] | None, namespace: str, name: str, data: dict[str, str]) -> dict[str, Any]:
+def _manifest(secret: Secret | None, namespace: str, name: str, data: dict[str, str]) -> Secret:
     """Return a Secret with that data. Metadata that others have written stays."""
-    found = secret or {}
-    metadata = {key: value for key, value in (found.get("metadata") or {}).items() if key != "managedFields"}
+    found: Secret = secret or {}
+    metadata: ObjectMeta = (found.get("metadata") or {}).copy()
+    metadata.pop("managedFields", None)
     labels = {**(metadata.get("labels") or {}), **_LABELS}
     return {
         "apiVersion": "v1",

@@ -121,7 +121,7 @@ class CertificateRotation:
         now = datetime.now(UTC)
         decision = decide(secret, names, now, namespace=own.namespace, settings=certificate)
         if not isinstance(decision, Keep):
-            written = await self._api.write("Secret", decision.manifest)
+            written = await self._api.write(decision.manifest)
             if written is not None:
                 logger.info("Renewed the webhooks' certificate: %s", decision.why)
             return 0.0

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     import ssl
     from collections.abc import AsyncIterator, Awaitable, Callable
 
-    Review = dict[str, Any]
+    from pannier_operator.objects.kinds import AdmissionReview
 
 MAX_REVIEW: Final = 16 * 1024 * 1024
 """Bytes. API servers take requests of up to 3 MiB; a review holds two such objects."""
@@ -28,7 +28,12 @@ WORKLOADS_PATH: Final = "workloads"
 class WebhookServer:
     """A webhook server as kopf expects it: called with kopf's handler, it serves while it is iterated."""
 
-    def __init__(self, port: int, context: ssl.SSLContext, judge_workload: Callable[[Review], Awaitable[Review]]):
+    def __init__(
+        self,
+        port: int,
+        context: ssl.SSLContext,
+        judge_workload: Callable[[AdmissionReview], Awaitable[AdmissionReview]],
+    ):
         """`context` is updated when certificates are renewed; `judge_workload` answers reviews at /workloads."""
         self._port = port
         self._context = context

@@ -1,0 +1,404 @@
+"""Kubernetes' objects as typed dictionaries, with the fields that the operator reads or writes.
+
+Any field may be absent or null, and the API server may send fields that are not named here. What only its users write,
+such as a Component's `spec`, has type `object`: it may have any shape. The fields are documented at
+https://kubernetes.io/docs/reference/kubernetes-api/.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, TypedDict
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+
+class OwnerReference(TypedDict, total=False):
+    apiVersion: str
+    kind: str
+    name: str
+    uid: str
+    controller: bool
+
+
+class ManagedFields(TypedDict, total=False):
+    """Which client wrote an object, and when."""
+
+    manager: str
+    time: str
+
+
+class ObjectMeta(TypedDict, total=False):
+    name: str
+    generateName: str
+    namespace: str
+    uid: str
+    resourceVersion: str
+    generation: int
+    creationTimestamp: str
+    deletionTimestamp: str
+    labels: dict[str, str]
+    annotations: dict[str, str]
+    ownerReferences: Sequence[OwnerReference]
+    finalizers: Sequence[str]
+    managedFields: Sequence[ManagedFields]
+
+
+class Object(TypedDict, total=False):
+    """What all kinds have in common."""
+
+    apiVersion: str
+    kind: str
+    metadata: ObjectMeta
+
+
+class Namespace(Object, total=False):
+    pass
+
+
+# --- Components -------------------------------------------------------------------------------------------------------
+
+
+class Condition(TypedDict):
+    type: str
+    status: str
+    reason: str
+    message: str
+    lastTransitionTime: str
+    observedGeneration: int
+
+
+class ComponentStatus(TypedDict):
+    """A status as the operator writes it."""
+
+    observedGeneration: int
+    actor: bool
+    apps: int
+    appsReady: int
+    appsSummary: str
+    conditions: list[Condition]
+
+
+class Component(Object, total=False):
+    """`pannier_crds.Component` reads its parts. Users may write a status too, in an annotation."""
+
+    spec: object
+    auth: object
+    scopes: object
+    status: object
+
+
+# --- pods -------------------------------------------------------------------------------------------------------------
+
+
+class KeySelector(TypedDict, total=False):
+    """A key of a Secret."""
+
+    name: str
+    key: str
+
+
+class FieldSelector(TypedDict, total=False):
+    fieldPath: str
+
+
+class EnvVarSource(TypedDict, total=False):
+    secretKeyRef: KeySelector
+    fieldRef: FieldSelector
+
+
+class EnvVar(TypedDict, total=False):
+    name: str
+    value: str
+    valueFrom: EnvVarSource
+
+
+class ContainerPort(TypedDict, total=False):
+    name: str
+    containerPort: int
+    protocol: str
+
+
+class VolumeMount(TypedDict, total=False):
+    name: str
+    mountPath: str
+    readOnly: bool
+
+
+class Resources(TypedDict, total=False):
+    """Quantities by resource, such as `cpu`."""
+
+    requests: dict[str, str]
+    limits: dict[str, str]
+
+
+class HttpGet(TypedDict):
+    path: str
+    port: int
+
+
+class Probe(TypedDict, total=False):
+    httpGet: HttpGet
+    initialDelaySeconds: int
+    timeoutSeconds: int
+    periodSeconds: int
+    failureThreshold: int
+
+
+class Probes(TypedDict, total=False):
+    """The part of a container that its probes are."""
+
+    startupProbe: Probe
+    readinessProbe: Probe
+    livenessProbe: Probe
+
+
+class Capabilities(TypedDict, total=False):
+    drop: list[str]
+
+
+class SeccompProfile(TypedDict, total=False):
+    type: str
+
+
+class SecurityContext(TypedDict, total=False):
+    allowPrivilegeEscalation: bool
+    capabilities: Capabilities
+    readOnlyRootFilesystem: bool
+    runAsNonRoot: bool
+    runAsUser: int
+    seccompProfile: SeccompProfile
+
+
+class Container(Probes, total=False):
+    name: str
+    image: str
+    imagePullPolicy: str
+    args: list[str]
+    ports: list[ContainerPort]
+    env: list[EnvVar]
+    resources: Resources
+    securityContext: SecurityContext
+    terminationMessagePolicy: str
+    volumeMounts: list[VolumeMount]
+    restartPolicy: str
+
+
+class SecretVolume(TypedDict, total=False):
+    secretName: str
+
+
+class EmptyDir(TypedDict, total=False):
+    medium: str
+    sizeLimit: str
+
+
+class Volume(TypedDict, total=False):
+    name: str
+    secret: SecretVolume
+    emptyDir: EmptyDir
+
+
+class Named(TypedDict, total=False):
+    """A reference to an object of the same namespace; and what all entries of a pod's lists have in common."""
+
+    name: str
+
+
+class PodOs(TypedDict, total=False):
+    name: str
+
+
+class PodSpec(TypedDict, total=False):
+    containers: Sequence[Container]
+    initContainers: Sequence[Container]
+    volumes: Sequence[Volume]
+    imagePullSecrets: Sequence[Named]
+    terminationGracePeriodSeconds: int
+    nodeSelector: dict[str, str]
+    os: PodOs
+    hostNetwork: bool
+
+
+class PodCondition(TypedDict, total=False):
+    type: str
+    status: str
+
+
+class PodStatus(TypedDict, total=False):
+    phase: str | None
+    podIP: str | None
+    conditions: Sequence[PodCondition]
+
+
+class Pod(Object, total=False):
+    spec: PodSpec
+    status: PodStatus
+
+
+class CachedPod(Pod, total=False):
+    """A pod as `ClusterCache` keeps it: without what nothing depends on."""
+
+    ready: str | None
+    """The status of its condition `Ready`."""
+    mistakes: tuple[str, ...]
+    """What is wrong with its annotations."""
+
+
+class PodTemplate(TypedDict, total=False):
+    metadata: ObjectMeta
+    spec: PodSpec
+
+
+class JobTemplate(TypedDict, total=False):
+    spec: WorkloadSpec
+
+
+class WorkloadSpec(TypedDict, total=False):
+    template: PodTemplate
+    jobTemplate: JobTemplate
+    """Of a CronJob."""
+
+
+class Workload(Object, total=False):
+    """A Deployment, StatefulSet, DaemonSet, Job or CronJob."""
+
+    spec: WorkloadSpec
+
+
+# --- Secrets, Leases, Events ------------------------------------------------------------------------------------------
+
+
+class Secret(Object, total=False):
+    type: str
+    data: dict[str, str]
+    """Values in base64."""
+
+
+class CachedSecret(Secret, total=False):
+    """A Secret as `ClusterCache` keeps it. `data` has digests of the values of our own Secrets, and nothing of
+    others'.
+    """
+
+    changed: str
+    """When it was last written, in whole seconds; only of our own."""
+
+
+class LeaseSpec(TypedDict, total=False):
+    holderIdentity: str
+    leaseDurationSeconds: int
+    acquireTime: str
+    renewTime: str
+    leaseTransitions: int
+
+
+class Lease(Object, total=False):
+    spec: LeaseSpec
+
+
+class ObjectReference(TypedDict, total=False):
+    apiVersion: str
+    kind: str
+    name: str
+    namespace: str
+    uid: str
+
+
+class EventSource(TypedDict, total=False):
+    component: str
+
+
+class Event(Object, total=False):
+    involvedObject: ObjectReference
+    type: str
+    reason: str
+    message: str
+    firstTimestamp: str
+    lastTimestamp: str
+    count: int
+    source: EventSource
+    reportingComponent: str
+    reportingInstance: str
+
+
+# --- bounds of a namespace --------------------------------------------------------------------------------------------
+
+
+class LimitRangeItem(TypedDict, total=False):
+    """Quantities by resource, for one type of object."""
+
+    type: str
+    default: dict[str, str]
+    defaultRequest: dict[str, str]
+    max: dict[str, str]
+    min: dict[str, str]
+
+
+class LimitRangeSpec(TypedDict, total=False):
+    limits: Sequence[LimitRangeItem]
+
+
+class LimitRange(Object, total=False):
+    spec: LimitRangeSpec
+
+
+class ResourceQuotaSpec(TypedDict, total=False):
+    hard: dict[str, str]
+    scopes: Sequence[str]
+    scopeSelector: object
+
+
+class ResourceQuotaStatus(TypedDict, total=False):
+    used: dict[str, str]
+
+
+class ResourceQuota(Object, total=False):
+    spec: ResourceQuotaSpec
+    status: ResourceQuotaStatus
+
+
+# --- admission --------------------------------------------------------------------------------------------------------
+
+
+class ClientConfig(TypedDict, total=False):
+    caBundle: str
+
+
+class Webhook(TypedDict, total=False):
+    name: str
+    clientConfig: ClientConfig
+
+
+class WebhookConfiguration(Object, total=False):
+    """A ValidatingWebhookConfiguration or a MutatingWebhookConfiguration."""
+
+    webhooks: list[Webhook]
+
+
+class AdmissionRequest(TypedDict, total=False):
+    uid: str
+    namespace: str
+    object: Workload | None
+
+
+class AdmissionResponse(TypedDict, total=False):
+    uid: str
+    allowed: bool
+    warnings: list[str]
+
+
+class AdmissionReview(TypedDict, total=False):
+    apiVersion: str
+    kind: str
+    request: AdmissionRequest
+    response: AdmissionResponse
+
+
+# --- the server -------------------------------------------------------------------------------------------------------
+
+
+class ServerVersion(TypedDict, total=False):
+    """The answer to GET /version."""
+
+    major: str
+    minor: str
