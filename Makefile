@@ -4,6 +4,8 @@ SHELL       := bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
 MAKEFLAGS   += --no-builtin-rules
+# Each run of the tests would compile the libraries again: six seconds.
+unexport PYTHONDONTWRITEBYTECODE
 
 PYTHON ?= python3
 BIN    := .venv/bin

@@ -84,7 +84,7 @@ def server(
 def make_store(request: pytest.FixtureRequest, subject: Database, server: Server) -> Callable[[], Store]:
     """Make another store on the same server, not yet open."""
     kind: Any = registry.load(subject.store_type, subject.store_version)
-    settings = subject.typed(server.settings)
+    settings = subject.typed(subject.patient(server.settings))
     topic = request.node.get_closest_marker("topic")
     if subject.metadata_of_transactions and topic and topic.args[0] in OF_SEVERAL_KEYS:
         return lambda: InOnePlace(kind(settings), subject.metadata_of_transactions)

@@ -96,7 +96,7 @@ def world(database: Database, folder: Path) -> Iterator[World]:
     """Run a world of its own in a folder."""
     with ExitStack() as stack:
         server = stack.enter_context(database.serve(folder / "server"))
-        write_components(folder / "components", database, server.settings)
+        write_components(folder / "components", database, database.patient(server.settings))
         pannier = stack.enter_context(served(folder / "components"))
         http = HttpClient(pannier.port())
         stack.callback(http.close)

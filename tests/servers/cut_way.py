@@ -14,6 +14,7 @@ from contextlib import asynccontextmanager, suppress
 from typing import Literal
 
 from servers.eventually import until
+from servers.free_ports import free_port
 
 CHUNK = 256 * 1024
 Where = Literal["before", "after"]
@@ -47,8 +48,8 @@ class CutWay:
 
     async def open(self) -> None:
         """Listen, at the same port as before if it was closed."""
+        self.port = self.port or free_port()
         self._server = await asyncio.start_server(self._serve, "127.0.0.1", self.port)
-        self.port = self._server.sockets[0].getsockname()[1]
 
     async def close(self) -> None:
         """Refuse connections, and reset those that are there."""

@@ -8,12 +8,15 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
-from pannier_crds.catalogue import component_type, read_settings
+from pannier_crds.catalogue import ComponentType, component_type, read_settings
 from pannier_sidecar.state.store import Feature
 
 EVERYTHING = frozenset(Feature)
 
 Settings = Mapping[str, str | int | float | bool | None]
+
+TIMEOUTS = ("timeout", "dialTimeout", "readTimeout", "writeTimeout", "operationTimeout")
+PATIENT = "30s"
 
 
 @dataclass(frozen=True)
@@ -77,10 +80,19 @@ class Database:
     def __str__(self) -> str:
         return self.name
 
+    def patient(self, settings: Settings) -> Settings:
+        """Add timeouts for a machine that has other things to do, where a component can say that."""
+        known = {field.name for field in self._kind.fields}
+        return {**{name: PATIENT for name in TIMEOUTS if name in known}, **settings}
+
     def typed(self, settings: Settings) -> Settings:
         """Return what the store is given where a component says this: values of their types, defaults filled in."""
-        kind = component_type(self.store_type, self.store_version)
-        assert kind is not None
-        found, problems = read_settings(kind, {name: str(value) for name, value in settings.items()})
+        found, problems = read_settings(self._kind, {name: str(value) for name, value in settings.items()})
         assert not problems, problems
         return found
+
+    @property
+    def _kind(self) -> ComponentType:
+        kind = component_type(self.store_type, self.store_version)
+        assert kind is not None
+        return kind

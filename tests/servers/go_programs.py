@@ -6,13 +6,13 @@ import os
 import shutil
 import subprocess
 from pathlib import Path
-from threading import Lock
+
+from servers.one_at_a_time import one_at_a_time
 
 CACHE = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "pannier" / "bin"
 H2SPEC = "v2.2.1+incompatible"
 GRPCURL = "v1.9.4"
 CONSUL = "v1.12.9"
-_one_at_a_time = Lock()
 
 
 def h2spec() -> Path:
@@ -28,15 +28,16 @@ def grpcurl() -> Path:
 def consul() -> Path:
     """The database: a server of a cluster of one. Minutes the first time, and one processor, at a low priority."""
     program = CACHE / f"consul-{CONSUL}"
-    with _one_at_a_time:
-        if not program.exists():
-            _build_consul(program)
+    if not program.exists():
+        with one_at_a_time(program.name):
+            if not program.exists():
+                _build_consul(program)
     return program
 
 
 def _build_consul(program: Path) -> None:
     # Its own go.mod replaces modules, which `go install` refuses; ours (consul/go.mod) pins what it is made of.
-    part = program.with_name(f"{program.name}.{os.getpid()}")  # two runs of the tests may build it at once
+    part = program.with_name(f"{program.name}.{os.getpid()}")
     options = ("-mod=readonly", "-p=1", "-trimpath", "-ldflags=-s -w", f"-o={part}")
     _go("build", *options, "github.com/hashicorp/consul", folder=Path(__file__).parent / "consul", GOMAXPROCS="1")
     part.rename(program)
@@ -46,12 +47,18 @@ def _installed(package: str, version: str) -> Path:
     name = package.rpartition("/")[2]
     program = CACHE / f"{name}-{version.partition('+')[0]}"
     if not program.exists():
-        folder = CACHE / f"{name}.{os.getpid()}"  # two runs of the tests may build it at once
-        folder.mkdir(parents=True)
-        _go("install", "-trimpath", f"{package}@{version}", folder=folder, GOBIN=str(folder))
-        (folder / name).rename(program)
-        folder.rmdir()
+        with one_at_a_time(program.name):
+            if not program.exists():
+                _install(f"{package}@{version}", name, program)
     return program
+
+
+def _install(package: str, name: str, program: Path) -> None:
+    folder = CACHE / f"{name}.{os.getpid()}"
+    folder.mkdir(parents=True)
+    _go("install", "-trimpath", package, folder=folder, GOBIN=str(folder))
+    (folder / name).rename(program)
+    folder.rmdir()
 
 
 def _go(*arguments: str, folder: Path, **environment: str) -> None:

@@ -7,12 +7,12 @@ import os
 import shutil
 import subprocess
 from pathlib import Path
-from threading import Lock
+
+from servers.one_at_a_time import one_at_a_time
 
 ROOT = Path(__file__).resolve().parents[2]
 CACHE = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "pannier" / "jars"
 PLUGIN = "org.apache.maven.plugins:maven-dependency-plugin:3.8.1:copy-dependencies"
-_one_at_a_time = Lock()
 
 
 def java() -> Path:
@@ -23,22 +23,20 @@ def java() -> Path:
 def jars(pom: Path) -> Path:
     """Return a folder of all jars that a pom.xml lists, named after the folder of that file and what is in it."""
     folder = CACHE / f"{pom.parent.name}-{hashlib.sha256(pom.read_bytes()).hexdigest()[:12]}"
-    with _one_at_a_time:
-        if not folder.exists():
-            _download(pom, folder)
+    if not folder.exists():
+        with one_at_a_time(folder.name):
+            if not folder.exists():
+                _download(pom, folder)
     return folder
 
 
 def _download(pom: Path, folder: Path) -> None:
     mvn = _program("maven", "mvn")
-    part = folder.with_name(f"{folder.name}.{os.getpid()}")  # two runs of the tests may download it at once
+    part = folder.with_name(f"{folder.name}.{os.getpid()}")
     command = [mvn, "--batch-mode", "--quiet", "--file", pom, PLUGIN, f"-DoutputDirectory={part}"]
     done = subprocess.run(command, capture_output=True, text=True)
     assert done.returncode == 0, done.stdout + done.stderr
-    if folder.exists():
-        shutil.rmtree(part)
-    else:
-        part.rename(folder)
+    part.rename(folder)
 
 
 def _program(package: str, name: str) -> Path:

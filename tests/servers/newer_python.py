@@ -8,35 +8,32 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from threading import Lock
 
 from servers.go_programs import CACHE
+from servers.one_at_a_time import one_at_a_time
 
 NEEDED = (3, 13)
-_one_at_a_time = Lock()
 
 
 def environment(name: str, requirements: Path) -> Path:
     """Return the Python of an environment that holds what a file of pinned requirements says; make it if need be."""
     place = CACHE.parent / "venvs" / name
     program = place / "bin" / "python"
-    with _one_at_a_time:
-        if not program.exists():
-            _make(place, requirements)
+    if not program.exists():
+        with one_at_a_time(name):
+            if not program.exists():
+                _make(place, requirements)
     return program
 
 
 def _make(place: Path, requirements: Path) -> None:
-    making = place.with_name(f"{place.name}.{os.getpid()}")  # two runs of the tests may make it at once
+    making = place.with_name(f"{place.name}.{os.getpid()}")
     making.parent.mkdir(parents=True, exist_ok=True)
     _run(_newer_python(), "-m", "venv", "--clear", making)
     _run(making / "bin" / "python", "-m", "pip", "install", "--quiet", "--no-deps", "-r", requirements)
-    if place.exists() and not (place / "bin" / "python").exists():
+    if place.exists():
         shutil.rmtree(place)  # its Python is gone
-    try:
-        making.rename(place)
-    except OSError:  # the other run was faster
-        shutil.rmtree(making)
+    making.rename(place)
 
 
 def _newer_python() -> Path:

@@ -8,11 +8,9 @@ import shutil
 import subprocess
 from hashlib import sha256
 from pathlib import Path
-from threading import Lock
 
 from servers.go_programs import CACHE
-
-_one_at_a_time = Lock()
+from servers.one_at_a_time import one_at_a_time
 
 
 def packages(wanted: Path) -> Path:
@@ -20,9 +18,10 @@ def packages(wanted: Path) -> Path:
     [(name, version)] = json.loads(wanted.read_text())["dependencies"].items()
     digest = sha256(wanted.read_bytes()).hexdigest()[:8]
     place = CACHE.parent / "npm" / f"{name.rpartition('/')[2]}-{version}-{digest}"
-    with _one_at_a_time:
-        if not place.exists():
-            _install(wanted, place)
+    if not place.exists():
+        with one_at_a_time(place.name):
+            if not place.exists():
+                _install(wanted, place)
     return place
 
 
@@ -40,13 +39,10 @@ def node() -> str:
 def _install(wanted: Path, place: Path) -> None:
     npm = shutil.which("npm")
     assert npm, "npm is needed for a server that tests run: install nodejs and npm, 18 or newer"
-    making = place.with_name(f"{place.name}.{os.getpid()}")  # two runs of the tests may install it at once
+    making = place.with_name(f"{place.name}.{os.getpid()}")
     making.mkdir(parents=True)
     shutil.copy(wanted, making / "package.json")
     quiet = ("--ignore-scripts", "--no-audit", "--no-fund", "--no-package-lock", "--omit=dev", "--loglevel=error")
     done = subprocess.run([npm, "install", *quiet], cwd=making, capture_output=True, text=True)
     assert done.returncode == 0, done.stdout + done.stderr
-    try:
-        making.rename(place)
-    except OSError:  # the other run was faster
-        shutil.rmtree(making)
+    making.rename(place)

@@ -6,7 +6,7 @@ import grpc
 from scenarios.grpc_client import calls
 from scenarios.worlds import component, served
 from servers.grpc_protos import DAPR, LAYOTTO, message
-from servers.redis_server import free_port
+from servers.processes import free_port
 
 
 def test_both_ports_answer_for_both_services(tmp_path: Path) -> None:
