@@ -26,7 +26,7 @@ PREFIX = "/dapr.proto.runtime.v1.Dapr/"
 VALUE = b'{"name":"Tatooine","pad":"' + b"a" * 70 + b'"}'
 STORE = "bench"
 CALLS = {
-    "save": ("SaveState", encode(messages.StatesRequest(STORE, [messages.StateItem("k0", VALUE)]))),
+    "save": ("SaveState", encode(messages.SaveStateRequest(STORE, [messages.StateItem("k0", VALUE)]))),
     "get": ("GetState", encode(messages.GetStateRequest(STORE, "k0"))),
 }
 WINDOW = 2**30

@@ -125,9 +125,9 @@ def test_a_client_that_takes_its_answers_gets_all_of_them(target: Target, promis
 
 
 MANY = {
-    "items": ("SaveState", encode(messages.StatesRequest("statestore")) + b"\x12\x00" * 2_000_000),
+    "items": ("SaveState", encode(messages.SaveStateRequest("statestore")) + b"\x12\x00" * 2_000_000),
     "keys": ("GetBulkState", encode(messages.GetBulkStateRequest("statestore")) + b"\x12\x00" * 2_000_000),
-    "deletes": ("DeleteBulkState", encode(messages.StatesRequest("statestore")) + b"\x12\x00" * 2_000_000),
+    "deletes": ("DeleteBulkState", encode(messages.DeleteBulkStateRequest("statestore")) + b"\x12\x00" * 2_000_000),
     "operations": (
         "ExecuteStateTransaction",
         encode(messages.ExecuteStateTransactionRequest("statestore")) + b"\x12\x00" * 2_000_000,
@@ -136,7 +136,7 @@ MANY = {
         "GetState", encode(messages.GetStateRequest("statestore", "k")) + b"\x22\x00" * 2_000_000,
     ),
     "metadata of an item": (
-        "SaveState", encode(messages.StatesRequest("statestore")) + b"\x12\x80\x88\x7a" + b"\x22\x00" * 1_000_000,
+        "SaveState", encode(messages.SaveStateRequest("statestore")) + b"\x12\x80\x88\x7a" + b"\x22\x00" * 1_000_000,
     ),
     "keys of one request": ("GetState", b"\x12\x00" * 2_000_000),
     "unknown fields": ("GetState", b"\x78\x00" * 2_000_000),
@@ -162,8 +162,9 @@ def test_small_messages_that_unpack_to_very_many_fields_are_refused_early(
 
 def test_as_many_items_as_are_allowed_are_read_with_pauses(target: Target, promise: Promise, effort: Effort) -> None:
     keys = [f"k{number}" for number in range(10_000)]
-    save = messages.StatesRequest("statestore", [messages.StateItem(key, b"v" * 100) for key in keys])
-    mismatch = messages.StatesRequest("statestore", [messages.StateItem(key, b"1", messages.Etag("1")) for key in keys])
+    save = messages.SaveStateRequest("statestore", [messages.StateItem(key, b"v" * 100) for key in keys])
+    states = [messages.StateItem(key, b"1", messages.Etag("1")) for key in keys]
+    mismatch = messages.SaveStateRequest("statestore", states)
     times = effort.times(2, 20)
     with closing(Flood(target, MIB)) as flood, target.flooded() as used:
         flood.sock.sendall(frames.window_update(0, 2**30))

@@ -157,7 +157,7 @@ def get(key: str) -> bytes:
 
 
 def save(key: str, value: bytes) -> bytes:
-    return encode(messages.StatesRequest("statestore", [messages.StateItem(key, value)]))
+    return encode(messages.SaveStateRequest("statestore", [messages.StateItem(key, value)]))
 
 
 @dataclass

@@ -63,6 +63,6 @@ def test_what_there_is_not_is_not_found(address: str, name: str) -> None:
     assert "not found" in answer.stderr.lower() + answer.stdout.lower()
 
 
-def test_the_descriptors_are_those_of_the_proto_files() -> None:
-    done = subprocess.run([sys.executable, "scripts/grpc-descriptors", "--check"], cwd=ROOT, capture_output=True)
+def test_messages_and_descriptors_are_those_of_the_proto_files() -> None:
+    done = subprocess.run([sys.executable, "scripts/grpc-messages", "--check"], cwd=ROOT, capture_output=True)
     assert done.returncode == 0, done.stderr

@@ -60,7 +60,7 @@ class StateMethods:
         found = await self._service.bulk_get(wanted)
         return messages.GetBulkStateResponse(await self._each(bulk_item, found))
 
-    async def save(self, request: messages.StatesRequest) -> Struct:
+    async def save(self, request: messages.SaveStateRequest) -> Struct:
         states, write_item = request.states, self._encoding.write_item
         few = len(states) <= FEW  # nearly always, and a call less
         items = [write_item(state) for state in states] if few else await self._each(write_item, states)
@@ -72,7 +72,7 @@ class StateMethods:
         await self._service.delete(DeleteRequest(request.store_name or self._unnamed, item))
         return Empty()
 
-    async def delete_bulk(self, request: messages.StatesRequest) -> Struct:
+    async def delete_bulk(self, request: messages.DeleteBulkStateRequest) -> Struct:
         items = await self._each(self._encoding.bulk_delete_item, request.states)
         await self._service.bulk_delete(BulkDeleteRequest(request.store_name or self._unnamed, items))
         return Empty()
@@ -108,7 +108,7 @@ class SidecarMethods:
         await self._service.transact_actor_state(wanted)
         return Empty()
 
-    async def metadata(self, request: Empty) -> Struct:
+    async def metadata(self, request: messages.GetMetadataRequest) -> Struct:
         runtime = self._runtime
         return messages.GetMetadataResponse(
             runtime.app_id,
@@ -151,9 +151,9 @@ def methods(
     handlers: dict[str, tuple[type[Struct], Handler]] = {
         "GetState": (messages.GetStateRequest, state.get),
         "GetBulkState": (messages.GetBulkStateRequest, state.get_bulk),
-        "SaveState": (messages.StatesRequest, state.save),
+        "SaveState": (messages.SaveStateRequest, state.save),
         "DeleteState": (messages.DeleteStateRequest, state.delete),
-        "DeleteBulkState": (messages.StatesRequest, state.delete_bulk),
+        "DeleteBulkState": (messages.DeleteBulkStateRequest, state.delete_bulk),
         "ExecuteStateTransaction": (messages.ExecuteStateTransactionRequest, state.transact),
         "QueryStateAlpha1": (messages.QueryStateRequest, state.query),
         "GetActorState": (messages.GetActorStateRequest, sidecar.get_actor_state),
@@ -161,7 +161,7 @@ def methods(
             messages.ExecuteActorStateTransactionRequest,
             sidecar.transact_actor_state,
         ),
-        "GetMetadata": (Empty, sidecar.metadata),
+        "GetMetadata": (messages.GetMetadataRequest, sidecar.metadata),
         "SetMetadata": (messages.SetMetadataRequest, sidecar.set_metadata),
     }
     named = {

@@ -33,9 +33,9 @@ def methods(service: StateService) -> Mapping[str, Method]:
         "SayHello": unary(messages.SayHelloRequest, _say_hello, long, error_mapper=layotto_error),
         "GetState": unary(messages.GetStateRequest, state.get, long, error_mapper=layotto_error),
         "GetBulkState": unary(messages.GetBulkStateRequest, state.get_bulk, long, error_mapper=layotto_error),
-        "SaveState": unary(messages.StatesRequest, state.save, long, error_mapper=layotto_error),
+        "SaveState": unary(messages.SaveStateRequest, state.save, long, error_mapper=layotto_error),
         "DeleteState": unary(messages.DeleteStateRequest, state.delete, long, error_mapper=layotto_error),
-        "DeleteBulkState": unary(messages.StatesRequest, state.delete_bulk, long, error_mapper=layotto_error),
+        "DeleteBulkState": unary(messages.DeleteBulkStateRequest, state.delete_bulk, long, error_mapper=layotto_error),
         "ExecuteStateTransaction": unary(
             messages.ExecuteStateTransactionRequest, state.transact, long, error_mapper=layotto_error
         ),

@@ -7,11 +7,12 @@ from typing import TYPE_CHECKING, Final, TypeVar
 from ..protobuf import MalformedMessageError, count_fields, decode, encode, end_of_part
 from ..state.errors import TooManyItemsError
 from .messages import (
+    DeleteBulkStateRequest,
     ExecuteActorStateTransactionRequest,
     ExecuteStateTransactionRequest,
     GetBulkStateRequest,
     GetBulkStateResponse,
-    StatesRequest,
+    SaveStateRequest,
 )
 
 if TYPE_CHECKING:
@@ -36,7 +37,8 @@ OTHER_FIELDS: Final = 64
 
 _ITEMS: Final[dict[type[Struct], str]] = {
     GetBulkStateRequest: "keys",
-    StatesRequest: "states",
+    SaveStateRequest: "states",
+    DeleteBulkStateRequest: "states",
     ExecuteStateTransactionRequest: "operations",
     ExecuteActorStateTransactionRequest: "operations",
 }

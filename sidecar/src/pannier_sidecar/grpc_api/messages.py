@@ -1,195 +1,292 @@
-"""The messages of Dapr's and Layotto's state services, field by field as in `protos/*.proto`.
+"""The messages of all services. Written by scripts/grpc-messages from the .proto files; never edited.
 
-Both services' state messages have the same names, numbers and types, so one set of structs serves both. Names follow
-the .proto files; a test encodes and decodes each of them against code generated from those.
+A name that several files declare alike is one struct. How they become bytes: `pannier_sidecar.protobuf`.
 """
 
 from __future__ import annotations
 
 from typing import Annotated
 
-from msgspec import Struct, field
+from msgspec import Struct
+
+
+class StateItem(Struct):
+    """Of dapr.proto.common.v1 and spec.proto.runtime.v1."""
+
+    key: Annotated[str, 1] = ""
+    value: Annotated[bytes, 2] = b""
+    etag: Annotated[Etag | None, 3] = None
+    metadata: Annotated[dict[str, str], 4] = {}
+    options: Annotated[StateOptions | None, 5] = None
 
 
 class Etag(Struct):
+    """Of dapr.proto.common.v1 and spec.proto.runtime.v1."""
+
     value: Annotated[str, 1] = ""
 
 
 class StateOptions(Struct):
+    """Of dapr.proto.common.v1 and spec.proto.runtime.v1."""
+
     concurrency: Annotated[int, 1] = 0
     consistency: Annotated[int, 2] = 0
 
 
-class StateItem(Struct):
-    key: Annotated[str, 1] = ""
-    value: Annotated[bytes, 2] = b""
-    etag: Annotated[Etag | None, 3] = None
-    metadata: Annotated[dict[str, str], 4] = field(default_factory=dict)
-    options: Annotated[StateOptions | None, 5] = None
-
-
-class GetStateRequest(Struct):
-    store_name: Annotated[str, 1] = ""
-    key: Annotated[str, 2] = ""
-    consistency: Annotated[int, 3] = 0
-    metadata: Annotated[dict[str, str], 4] = field(default_factory=dict)
-
-
-class QueryStateRequest(Struct):
-    store_name: Annotated[str, 1] = ""
-    query: Annotated[str, 2] = ""
-    metadata: Annotated[dict[str, str], 3] = field(default_factory=dict)
-
-
-class QueryStateResponse(Struct):
-    token: Annotated[str, 2] = ""
-
-
-class GetStateResponse(Struct):
-    data: Annotated[bytes, 1] = b""
-    etag: Annotated[str, 2] = ""
-    metadata: Annotated[dict[str, str], 3] = field(default_factory=dict)
-
-
-class GetBulkStateRequest(Struct):
-    store_name: Annotated[str, 1] = ""
-    keys: Annotated[list[str], 2] = field(default_factory=list)
-    parallelism: Annotated[int, 3] = 0
-    metadata: Annotated[dict[str, str], 4] = field(default_factory=dict)
-
-
-class BulkStateItem(Struct):
-    key: Annotated[str, 1] = ""
-    data: Annotated[bytes, 2] = b""
-    etag: Annotated[str, 3] = ""
-    error: Annotated[str, 4] = ""
-    metadata: Annotated[dict[str, str], 5] = field(default_factory=dict)
-
-
-class GetBulkStateResponse(Struct):
-    items: Annotated[list[BulkStateItem], 1] = field(default_factory=list)
-
-
-class StatesRequest(Struct):
-    """SaveStateRequest and DeleteBulkStateRequest: one shape."""
-
-    store_name: Annotated[str, 1] = ""
-    states: Annotated[list[StateItem], 2] = field(default_factory=list)
-
-
-class DeleteStateRequest(Struct):
-    store_name: Annotated[str, 1] = ""
-    key: Annotated[str, 2] = ""
-    etag: Annotated[Etag | None, 3] = None
-    options: Annotated[StateOptions | None, 4] = None
-    metadata: Annotated[dict[str, str], 5] = field(default_factory=dict)
-
-
-class TransactionalStateOperation(Struct):
-    operation_type: Annotated[str, 1] = ""
-    request: Annotated[StateItem | None, 2] = None
-
-
-class ExecuteStateTransactionRequest(Struct):
-    store_name: Annotated[str, 1] = ""
-    operations: Annotated[list[TransactionalStateOperation], 2] = field(default_factory=list)
-    metadata: Annotated[dict[str, str], 3] = field(default_factory=dict)
-
-
 class AnyValue(Struct):
-    """google.protobuf.Any."""
+    """Of google.protobuf."""
 
     type_url: Annotated[str, 1] = ""
     value: Annotated[bytes, 2] = b""
 
 
+class Empty(Struct):
+    """Of google.protobuf."""
+
+
+class QueryStateRequest(Struct):
+    """Of dapr.proto.runtime.v1."""
+
+    store_name: Annotated[str, 1] = ""
+    query: Annotated[str, 2] = ""
+    metadata: Annotated[dict[str, str], 3] = {}
+
+
+class QueryStateResponse(Struct):
+    """Of dapr.proto.runtime.v1."""
+
+    token: Annotated[str, 2] = ""
+
+
+class GetStateRequest(Struct):
+    """Of dapr.proto.runtime.v1 and spec.proto.runtime.v1."""
+
+    store_name: Annotated[str, 1] = ""
+    key: Annotated[str, 2] = ""
+    consistency: Annotated[int, 3] = 0
+    metadata: Annotated[dict[str, str], 4] = {}
+
+
+class GetStateResponse(Struct):
+    """Of dapr.proto.runtime.v1 and spec.proto.runtime.v1."""
+
+    data: Annotated[bytes, 1] = b""
+    etag: Annotated[str, 2] = ""
+    metadata: Annotated[dict[str, str], 3] = {}
+
+
+class GetBulkStateRequest(Struct):
+    """Of dapr.proto.runtime.v1 and spec.proto.runtime.v1."""
+
+    store_name: Annotated[str, 1] = ""
+    keys: Annotated[list[str], 2] = []
+    parallelism: Annotated[int, 3] = 0
+    metadata: Annotated[dict[str, str], 4] = {}
+
+
+class GetBulkStateResponse(Struct):
+    """Of dapr.proto.runtime.v1 and spec.proto.runtime.v1."""
+
+    items: Annotated[list[BulkStateItem], 1] = []
+
+
+class BulkStateItem(Struct):
+    """Of dapr.proto.runtime.v1 and spec.proto.runtime.v1."""
+
+    key: Annotated[str, 1] = ""
+    data: Annotated[bytes, 2] = b""
+    etag: Annotated[str, 3] = ""
+    error: Annotated[str, 4] = ""
+    metadata: Annotated[dict[str, str], 5] = {}
+
+
+class SaveStateRequest(Struct):
+    """Of dapr.proto.runtime.v1 and spec.proto.runtime.v1."""
+
+    store_name: Annotated[str, 1] = ""
+    states: Annotated[list[StateItem], 2] = []
+
+
+class DeleteStateRequest(Struct):
+    """Of dapr.proto.runtime.v1 and spec.proto.runtime.v1."""
+
+    store_name: Annotated[str, 1] = ""
+    key: Annotated[str, 2] = ""
+    etag: Annotated[Etag | None, 3] = None
+    options: Annotated[StateOptions | None, 4] = None
+    metadata: Annotated[dict[str, str], 5] = {}
+
+
+class DeleteBulkStateRequest(Struct):
+    """Of dapr.proto.runtime.v1 and spec.proto.runtime.v1."""
+
+    store_name: Annotated[str, 1] = ""
+    states: Annotated[list[StateItem], 2] = []
+
+
+class TransactionalStateOperation(Struct):
+    """Of dapr.proto.runtime.v1 and spec.proto.runtime.v1."""
+
+    operation_type: Annotated[str, 1] = ""
+    request: Annotated[StateItem | None, 2] = None
+
+
+class ExecuteStateTransactionRequest(Struct):
+    """Of dapr.proto.runtime.v1 and spec.proto.runtime.v1."""
+
+    store_name: Annotated[str, 1] = ""
+    operations: Annotated[list[TransactionalStateOperation], 2] = []
+    metadata: Annotated[dict[str, str], 3] = {}
+
+
 class GetActorStateRequest(Struct):
+    """Of dapr.proto.runtime.v1."""
+
     actor_type: Annotated[str, 1] = ""
     actor_id: Annotated[str, 2] = ""
     key: Annotated[str, 3] = ""
 
 
 class GetActorStateResponse(Struct):
+    """Of dapr.proto.runtime.v1."""
+
     data: Annotated[bytes, 1] = b""
-    metadata: Annotated[dict[str, str], 2] = field(default_factory=dict)
-
-
-class TransactionalActorStateOperation(Struct):
-    operation_type: Annotated[str, 1] = ""
-    key: Annotated[str, 2] = ""
-    value: Annotated[AnyValue | None, 3] = None
-    metadata: Annotated[dict[str, str], 4] = field(default_factory=dict)
+    metadata: Annotated[dict[str, str], 2] = {}
 
 
 class ExecuteActorStateTransactionRequest(Struct):
+    """Of dapr.proto.runtime.v1."""
+
     actor_type: Annotated[str, 1] = ""
     actor_id: Annotated[str, 2] = ""
-    operations: Annotated[list[TransactionalActorStateOperation], 3] = field(default_factory=list)
+    operations: Annotated[list[TransactionalActorStateOperation], 3] = []
 
 
-class RegisteredComponents(Struct):
-    name: Annotated[str, 1] = ""
-    type: Annotated[str, 2] = ""
-    version: Annotated[str, 3] = ""
-    capabilities: Annotated[list[str], 4] = field(default_factory=list)
+class TransactionalActorStateOperation(Struct):
+    """Of dapr.proto.runtime.v1."""
+
+    operation_type: Annotated[str, 1] = ""
+    key: Annotated[str, 2] = ""
+    value: Annotated[AnyValue | None, 3] = None
+    metadata: Annotated[dict[str, str], 4] = {}
 
 
-class AppConnectionProperties(Struct):
-    port: Annotated[int, 1] = 0
-    protocol: Annotated[str, 2] = ""
-    channel_address: Annotated[str, 3] = ""
-
-
-class ActorRuntime(Struct):
-    runtime_status: Annotated[int, 1] = 0
-    host_ready: Annotated[bool, 3] = False
-    placement: Annotated[str, 4] = ""
+class GetMetadataRequest(Struct):
+    """Of dapr.proto.runtime.v1."""
 
 
 class GetMetadataResponse(Struct):
+    """Of dapr.proto.runtime.v1."""
+
     id: Annotated[str, 1] = ""
-    registered_components: Annotated[list[RegisteredComponents], 3] = field(default_factory=list)
-    extended_metadata: Annotated[dict[str, str], 4] = field(default_factory=dict)
+    registered_components: Annotated[list[RegisteredComponents], 3] = []
+    extended_metadata: Annotated[dict[str, str], 4] = {}
     app_connection_properties: Annotated[AppConnectionProperties | None, 7] = None
     runtime_version: Annotated[str, 8] = ""
     actor_runtime: Annotated[ActorRuntime | None, 10] = None
 
 
+class ActorRuntime(Struct):
+    """Of dapr.proto.runtime.v1."""
+
+    runtime_status: Annotated[int, 1] = 0
+    host_ready: Annotated[bool, 3] = False
+    placement: Annotated[str, 4] = ""
+
+
+class RegisteredComponents(Struct):
+    """Of dapr.proto.runtime.v1."""
+
+    name: Annotated[str, 1] = ""
+    type: Annotated[str, 2] = ""
+    version: Annotated[str, 3] = ""
+    capabilities: Annotated[list[str], 4] = []
+
+
+class AppConnectionProperties(Struct):
+    """Of dapr.proto.runtime.v1."""
+
+    port: Annotated[int, 1] = 0
+    protocol: Annotated[str, 2] = ""
+    channel_address: Annotated[str, 3] = ""
+
+
 class SetMetadataRequest(Struct):
+    """Of dapr.proto.runtime.v1."""
+
     key: Annotated[str, 1] = ""
     value: Annotated[str, 2] = ""
 
 
-class SayHelloRequest(Struct):
-    service_name: Annotated[str, 1] = ""
-    name: Annotated[str, 2] = ""
-    data: Annotated[AnyValue | None, 3] = None
+class ShutdownRequest(Struct):
+    """Of dapr.proto.runtime.v1."""
 
 
-class SayHelloResponse(Struct):
-    hello: Annotated[str, 1] = ""
-    data: Annotated[AnyValue | None, 2] = None
+class ErrorInfo(Struct):
+    """Of google.rpc."""
+
+    reason: Annotated[str, 1] = ""
+    domain: Annotated[str, 2] = ""
+    metadata: Annotated[dict[str, str], 3] = {}
 
 
-class Empty(Struct):
-    """google.protobuf.Empty, and every request without fields."""
+class ResourceInfo(Struct):
+    """Of google.rpc."""
+
+    resource_type: Annotated[str, 1] = ""
+    resource_name: Annotated[str, 2] = ""
+    owner: Annotated[str, 3] = ""
+    description: Annotated[str, 4] = ""
+
+
+class FieldViolation(Struct):
+    """Of google.rpc."""
+
+    field: Annotated[str, 1] = ""
+    description: Annotated[str, 2] = ""
+
+
+class BadRequest(Struct):
+    """Of google.rpc."""
+
+    field_violations: Annotated[list[FieldViolation], 1] = []
+
+
+class Link(Struct):
+    """Of google.rpc."""
+
+    description: Annotated[str, 1] = ""
+    url: Annotated[str, 2] = ""
+
+
+class Help(Struct):
+    """Of google.rpc."""
+
+    links: Annotated[list[Link], 1] = []
+
+
+class RpcStatus(Struct):
+    """Of google.rpc."""
+
+    code: Annotated[int, 1] = 0
+    message: Annotated[str, 2] = ""
+    details: Annotated[list[AnyValue], 3] = []
 
 
 class HealthCheckRequest(Struct):
+    """Of grpc.health.v1."""
+
     service: Annotated[str, 1] = ""
 
 
 class HealthCheckResponse(Struct):
+    """Of grpc.health.v1."""
+
     status: Annotated[int, 1] = 0
 
 
-class ExtensionRequest(Struct):
-    containing_type: Annotated[str, 1] = ""
-    extension_number: Annotated[int, 2] = 0
-
-
 class ServerReflectionRequest(Struct):
-    """One of the last five is there, maybe empty."""
+    """Of grpc.reflection.v1 and grpc.reflection.v1alpha."""
 
     host: Annotated[str, 1] = ""
     file_by_filename: Annotated[str | None, 3] = None
@@ -199,25 +296,15 @@ class ServerReflectionRequest(Struct):
     list_services: Annotated[str | None, 7] = None
 
 
-class FileDescriptorResponse(Struct):
-    file_descriptor_proto: Annotated[list[bytes], 1] = field(default_factory=list)
+class ExtensionRequest(Struct):
+    """Of grpc.reflection.v1 and grpc.reflection.v1alpha."""
 
-
-class ServiceResponse(Struct):
-    name: Annotated[str, 1] = ""
-
-
-class ListServiceResponse(Struct):
-    service: Annotated[list[ServiceResponse], 1] = field(default_factory=list)
-
-
-class ErrorResponse(Struct):
-    error_code: Annotated[int, 1] = 0
-    error_message: Annotated[str, 2] = ""
+    containing_type: Annotated[str, 1] = ""
+    extension_number: Annotated[int, 2] = 0
 
 
 class ServerReflectionResponse(Struct):
-    """One of the last three is there."""
+    """Of grpc.reflection.v1 and grpc.reflection.v1alpha."""
 
     valid_host: Annotated[str, 1] = ""
     original_request: Annotated[ServerReflectionRequest | None, 2] = None
@@ -226,48 +313,41 @@ class ServerReflectionResponse(Struct):
     error_response: Annotated[ErrorResponse | None, 7] = None
 
 
-class RpcStatus(Struct):
-    """google.rpc.Status, which rides in the trailer `grpc-status-details-bin`."""
+class FileDescriptorResponse(Struct):
+    """Of grpc.reflection.v1 and grpc.reflection.v1alpha."""
 
-    code: Annotated[int, 1] = 0
-    message: Annotated[str, 2] = ""
-    details: Annotated[list[AnyValue], 3] = field(default_factory=list)
+    file_descriptor_proto: Annotated[list[bytes], 1] = []
 
 
-class ErrorInfo(Struct):
-    """google.rpc.ErrorInfo."""
+class ListServiceResponse(Struct):
+    """Of grpc.reflection.v1 and grpc.reflection.v1alpha."""
 
-    reason: Annotated[str, 1] = ""
-    domain: Annotated[str, 2] = ""
-    metadata: Annotated[dict[str, str], 3] = field(default_factory=dict)
+    service: Annotated[list[ServiceResponse], 1] = []
 
 
-class ResourceInfo(Struct):
-    """google.rpc.ResourceInfo."""
+class ServiceResponse(Struct):
+    """Of grpc.reflection.v1 and grpc.reflection.v1alpha."""
 
-    resource_type: Annotated[str, 1] = ""
-    resource_name: Annotated[str, 2] = ""
-    owner: Annotated[str, 3] = ""
-    description: Annotated[str, 4] = ""
+    name: Annotated[str, 1] = ""
 
 
-class FieldViolation(Struct):
-    field: Annotated[str, 1] = ""
-    description: Annotated[str, 2] = ""
+class ErrorResponse(Struct):
+    """Of grpc.reflection.v1 and grpc.reflection.v1alpha."""
+
+    error_code: Annotated[int, 1] = 0
+    error_message: Annotated[str, 2] = ""
 
 
-class BadRequest(Struct):
-    """google.rpc.BadRequest."""
+class SayHelloRequest(Struct):
+    """Of spec.proto.runtime.v1."""
 
-    field_violations: Annotated[list[FieldViolation], 1] = field(default_factory=list)
-
-
-class Link(Struct):
-    description: Annotated[str, 1] = ""
-    url: Annotated[str, 2] = ""
+    service_name: Annotated[str, 1] = ""
+    name: Annotated[str, 2] = ""
+    data: Annotated[AnyValue | None, 3] = None
 
 
-class Help(Struct):
-    """google.rpc.Help."""
+class SayHelloResponse(Struct):
+    """Of spec.proto.runtime.v1."""
 
-    links: Annotated[list[Link], 1] = field(default_factory=list)
+    hello: Annotated[str, 1] = ""
+    data: Annotated[AnyValue | None, 2] = None

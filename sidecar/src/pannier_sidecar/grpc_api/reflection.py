@@ -1,12 +1,17 @@
 """Server reflection (https://github.com/grpc/grpc/blob/master/doc/server-reflection.md), in both of its versions.
 
-They differ in the name of the service alone. It answers from descriptors made beforehand, so no protobuf is needed.
+They differ in the name of the service alone. Descriptors are data, `descriptors.json`, which scripts/grpc-messages
+writes from the .proto files, so no protobuf is needed.
 """
 
 from __future__ import annotations
 
+from base64 import b64decode
 from functools import cache
+from pathlib import Path
 from typing import TYPE_CHECKING, Final
+
+from msgspec import Struct, json
 
 from ..protobuf import MalformedMessageError, decode, encode
 from .connection import Method
@@ -59,18 +64,31 @@ def _asked_for(request: ServerReflectionRequest) -> list[bytes] | None:
 
 
 def _with_imports(name: str) -> list[bytes] | None:
-    from .descriptors import FILES  # imported when somebody asks
-
-    if name not in FILES:
+    files = _files()
+    if name not in files:
         return None
     wanted = [name]
     for each in wanted:
-        wanted += [imported for imported in FILES[each].imports if imported not in wanted]
-    return [FILES[each].descriptor for each in wanted]
+        wanted += [imported for imported in files[each].imports if imported not in wanted]
+    return [b64decode("".join(files[each].descriptor)) for each in wanted]
+
+
+class _File(Struct):
+    """One .proto file."""
+
+    imports: list[str]
+    symbols: list[str]
+    """The names that it declares."""
+    descriptor: list[str]
+    """Its FileDescriptorProto in base64, in several lines."""
+
+
+@cache
+def _files() -> dict[str, _File]:
+    """Return the files by name; they are read when a client asks for the first time."""
+    return json.decode(Path(__file__).with_name("descriptors.json").read_bytes(), type=dict[str, _File])
 
 
 @cache
 def _files_by_symbol() -> dict[str, str]:
-    from .descriptors import FILES
-
-    return {symbol: name for name, file in FILES.items() for symbol in file.symbols}
+    return {symbol: name for name, file in _files().items() for symbol in file.symbols}
