@@ -51,6 +51,8 @@ OTHER_BUILDING_BLOCKS: Final = frozenset(
 )
 """What Dapr has components for and Pannier leaves to it."""
 
+_MAX_SUGGESTED: Final = 10
+"""Misspelt names in one component for which the right one is looked for: each is compared with all that are known."""
 _ORDER: Final = ("metadata.name", "metadata.namespace", "spec.type", "spec.version", "spec.metadata", "auth", "scopes")
 
 
@@ -182,10 +184,12 @@ def _setting_problems(component: Component, component_type: ComponentType) -> It
     """Yield what is wrong with the settings of a known type."""
     literal: dict[str, str] = {}
     unresolved: list[str] = []
+    unknown = 0
     for item in component.metadata:
         field = component_type.field(item.name)
         if field is None:
-            yield _unknown_setting(item, component_type)
+            unknown += 1
+            yield _unknown_setting(item, component_type, may_suggest=unknown <= _MAX_SUGGESTED)
             continue
         if item.is_reference:
             unresolved.append(item.name)
@@ -213,7 +217,7 @@ _OF_THE_MANIFEST: Final = {
 """What is no setting of a store, but stands elsewhere in a component."""
 
 
-def _unknown_setting(item: MetadataItem, component_type: ComponentType) -> Problem:
+def _unknown_setting(item: MetadataItem, component_type: ComponentType, *, may_suggest: bool) -> Problem:
     """Return the problem of a field without meaning: no harm, unless it asks for what whoever wrote it relies on."""
     known = component_type.field_names()
     place = _OF_THE_MANIFEST.get(item.name.lower())
@@ -221,7 +225,7 @@ def _unknown_setting(item: MetadataItem, component_type: ComponentType) -> Probl
         message = f"{quoted(item.name)} is no setting of a store, so it has no effect here"
         severity = error if item.name.lower() == "scopes" else warning  # every app would see the store
         return severity(metadata_path(item.name), message, place)
-    meant = closest(item.name, known)
+    meant = closest(item.name, known) if may_suggest else None
     promise = promised_by(item)
     if promise is None:
         advice = f"write {quoted(meant)}" if meant else "take it out, it has no effect"
@@ -248,17 +252,22 @@ def secret_problems(component: Component, known_secrets: Mapping[str, Collection
     """Yield references to Kubernetes Secrets that are not there yet; another secret store is asked at start."""
     if known_secrets is None or not component.reads_kubernetes_secrets:
         return
+    missing = 0
     for item in component.metadata:
         if item.secret is None:
             continue
         keys = known_secrets.get(item.secret.name)
+        if keys is not None and item.secret.key in keys:
+            continue
+        missing += 1
+        known = (known_secrets if keys is None else keys) if missing <= _MAX_SUGGESTED else ()
         if keys is None:
             message = f"there is no Secret {quoted(item.secret.name)} with key {quoted(item.secret.key)} yet"
-            advice = _instead(item.secret.name, known_secrets, "create it before an app needs this component")
+            advice = _instead(item.secret.name, known, "create it before an app needs this component")
             yield warning(metadata_path(item.name, "secretKeyRef", "name"), message, advice)
-        elif item.secret.key not in keys:
+        else:
             message = f"the Secret {quoted(item.secret.name)} has no key {quoted(item.secret.key)} yet"
-            advice = _instead(item.secret.key, keys, "add it before an app needs this component")
+            advice = _instead(item.secret.key, known, "add it before an app needs this component")
             yield warning(metadata_path(item.name, "secretKeyRef", "key"), message, advice)
 
 

@@ -72,8 +72,8 @@ def metadata_path(name: str, *further: str) -> str:
 
 def one_line(text: str) -> str:
     """Return the text without line breaks and control characters, and shortened: fit for a one-line message."""
-    readable = "".join(character if character.isprintable() else " " for character in text)
-    return readable if len(readable) <= _MAX_QUOTE else readable[: _MAX_QUOTE - 3] + "..."
+    shown = text if len(text) <= _MAX_QUOTE else text[: _MAX_QUOTE - 3] + "..."
+    return "".join(character if character.isprintable() else " " for character in shown)
 
 
 def quoted(text: str) -> str:

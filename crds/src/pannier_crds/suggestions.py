@@ -8,14 +8,17 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
 _MAX_NAME_CHARS = 100  # comparing takes time that grows with the square of the length
+_MAX_KNOWN = 500  # such as the Secrets of a namespace
 
 
 def closest(name: str, known: Iterable[str]) -> str | None:
-    """Return the known name most like the given one, ignoring case, or None when none is near."""
+    """Return the known name most like the given one, ignoring case, or None when none is near or too many are known."""
     import difflib  # costs a millisecond of start-up that only a mistake should pay
 
     if len(name) > _MAX_NAME_CHARS:
         return None
     by_lower = {candidate.lower(): candidate for candidate in known}
+    if len(by_lower) > _MAX_KNOWN:
+        return None
     near = difflib.get_close_matches(name.strip().lower(), by_lower, n=1, cutoff=0.7)
     return by_lower[near[0]] if near else None

@@ -4,11 +4,12 @@ from typing import Any
 
 import pytest
 from hypothesis import given
+from hypothesis import settings as examples
 from hypothesis import strategies as st
 
 from pannier_crds import catalogue
 from pannier_crds.catalogue import ComponentType, Field, Setting, read_settings
-from pannier_crds.secret import Secret
+from pannier_crds.secret import Secret, is_hidden
 
 
 def kind_of(name: str) -> ComponentType:
@@ -290,3 +291,40 @@ def test_any_values_give_settings_and_problems_of_one_line(kind: Any, values: di
 
 def settings_of(kind: ComponentType) -> list[str]:
     return [field.name for field in kind.fields if field.has_effect and field.stands_for is None]
+
+
+def test_an_address_has_no_line_break_at_its_end_whether_it_is_secret_or_not() -> None:
+    """As in a block of YAML, or a Secret made with echo: rules and stores get the address that was found right."""
+    for host in ("redis:6379\n", "\n redis:6379\t\n"):
+        assert settings(REDIS, redisHost=host)["redisHost"] == "redis:6379"
+        read, problems = read_settings(REDIS, {"redisHost": Secret(host, is_from_elsewhere=True)})
+        assert problems == []
+        assert read["redisHost"] == Secret("redis:6379")
+        assert is_hidden(read["redisHost"])
+    assert settings(REDIS, redisHost="h", redisPassword="p\n")["redisPassword"] == Secret("p\n"), "any text is one"
+
+
+ADDRESSES = [
+    (kind, field.name)
+    for kind in catalogue.known_types()
+    for field in kind.fields
+    if field.reads is not None and field.has_effect
+]
+
+
+@pytest.mark.parametrize(("kind", "name"), ADDRESSES, ids=[f"{kind.name}-{name}" for kind, name in ADDRESSES])
+@examples(max_examples=25)
+@given(
+    value=st.lists(
+        st.sampled_from(
+            ["host", ":1", ",", "\n", " ", "\t", "/", "//", ":", "@", "[", "]", "=", ";", "'", "\\", "?", "#", "%", "é"]
+            + ["http://", "postgres://", "mongodb://", "file:", "host=h ", "AccountEndpoint=", "\x00", "\x1c", "\u2028"]
+        ),
+        max_size=8,
+    ).map("".join)
+)
+def test_any_address_is_judged_with_its_rules(kind: Any, name: str, value: str) -> None:
+    """No text makes judging fail: that would stop all Components of its namespace."""
+    read, problems = read_settings(kind, {name: value, "failover": "false", "redisPort": "1"})
+    assert isinstance(read, dict)
+    assert all(found.text for found in problems)

@@ -6,7 +6,7 @@ import re
 from typing import TYPE_CHECKING, Final
 
 from pannier_crds.problems import InvalidValueError, Problem, error, listed, metadata_path, quoted
-from pannier_crds.secret import Secret, reveal
+from pannier_crds.secret import Secret, is_hidden, reveal
 from pannier_crds.suggestions import closest
 from pannier_crds.values import parse_boolean, parse_duration
 
@@ -75,9 +75,10 @@ class _Reading:
             self._refuse(field, name, text)
         elif field.ignored is None and self._claim(field, name):
             try:
-                self.settings[field.canonical_name] = convert(field, text, is_secret=isinstance(value, Secret))
-                if field.kind == "string" and (field.sensitive or isinstance(value, Secret)):
-                    self._secrets[field.canonical_name] = value if isinstance(value, Secret) else Secret(value)
+                setting = convert(field, text, is_secret=isinstance(value, Secret))
+                self.settings[field.canonical_name] = setting
+                if isinstance(setting, str) and field.kind == "string" and (field.sensitive or value is not text):
+                    self._secrets[field.canonical_name] = Secret(setting, is_from_elsewhere=is_hidden(value))
             except InvalidValueError as wrong:
                 self._unknown.add(field.canonical_name)
                 self.problems.append(error(metadata_path(name, "value"), wrong.message, wrong.advice))
@@ -139,9 +140,10 @@ def convert(field: Field, text: str, *, is_secret: bool = False) -> Setting:
         return _choice(field, stripped, shown)
     if field.form is not None and re.fullmatch(field.form.pattern, text) is None:
         raise InvalidValueError(f"the value is not {field.form.noun}", field.form.advice)
-    if field.reads is not None:
-        field.reads(stripped)
-    return text
+    if field.reads is None:
+        return text
+    field.reads(stripped)
+    return stripped  # what is read again later, by rules and stores, is what was found right
 
 
 def _number(field: Field, text: str, shown: str) -> float:

@@ -182,11 +182,15 @@ ACCEPTED: Final = (
 )
 
 _MEANING: Final = {annotation.name: annotation for annotation in (*OLDER, *HONOURED)}
-_KNOWN: Final = (*_MEANING, *(annotation.name for annotation in ACCEPTED))
+_KNOWN: Final = frozenset((*_MEANING, *(annotation.name for annotation in ACCEPTED)))
 PREFIXES: Final = ("dapr.io/", "pannier.dev/")
 _SHORTER: Final = {"id": "app-id", "port": "app-port", "protocol": "app-protocol", "inject": "enabled"}
 """Names from Dapr's oldest releases, or that people write from memory."""
-_BY_LAST_PART: Final = {name.partition("/")[2]: name for name in _KNOWN}
+_BY_LAST_PART: Final = {name.partition("/")[2]: name for name in (*_MEANING, *(each.name for each in ACCEPTED))}
+_MAX_TEXT: Final = 32_768
+"""Characters of an annotation that is read; a pod's annotations may have 256 KiB together."""
+_MAX_UNKNOWN: Final = 10
+"""Unknown annotations that are warned of one by one."""
 
 
 def read(annotations: Mapping[str, str]) -> tuple[SidecarOptions, list[str]]:
@@ -198,14 +202,27 @@ def read(annotations: Mapping[str, str]) -> tuple[SidecarOptions, list[str]]:
         if not text:  # as Dapr: an empty annotation is none
             continue
         try:
-            value = annotation.read(text)
+            value = annotation.read(_short_enough(text))
         except ValueError as error:
             warnings.append(_malformed(name, text, str(error)))
             continue
         if value is not None:
             changes[annotation.option] = value
-    warnings.extend(_unknown(name) for name in annotations if name.startswith(PREFIXES) and name not in _KNOWN)
+    warnings.extend(_about_unknown([name for name in annotations if name.startswith(PREFIXES) and name not in _KNOWN]))
     return _with(SidecarOptions(), changes), warnings
+
+
+def _short_enough(text: str) -> str:
+    if len(text) > _MAX_TEXT:
+        raise ValueError(f"write {_MAX_TEXT} characters at most")
+    return text
+
+
+def _about_unknown(names: list[str]) -> list[str]:
+    """Return warnings about the first of these names: each is compared with all known ones."""
+    rest = len(names) - _MAX_UNKNOWN
+    more = [f"{rest} more annotations of {' and '.join(PREFIXES)} are unknown and have no effect"] if rest > 0 else []
+    return [*map(_unknown, names[:_MAX_UNKNOWN]), *more]
 
 
 def _malformed(name: str, text: str, advice: str) -> str:

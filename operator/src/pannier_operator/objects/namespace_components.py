@@ -89,7 +89,15 @@ def judge_alone(manifest: kinds.Component) -> Member:
         component = Component.from_manifest(manifest)
     except InvalidManifestError as invalid:
         return Member(manifest, None, invalid.problems)
-    return Member(manifest, component, (*problems_of(component), *_too_long(component)))
+    try:
+        return Member(manifest, component, (*problems_of(component), *_too_long(component)))
+    except Exception as bug:  # of ours: the other Components of the namespace are delivered all the same
+        return Member(manifest, None, (_unjudged(bug),))
+
+
+def _unjudged(bug: Exception) -> Problem:
+    message = f"Pannier fails to judge it, by an error of its own ({type(bug).__name__})"
+    return error("", message, "report that to its makers; leaving out settings one by one shows which it is")
 
 
 def _too_long(component: Component) -> list[Problem]:

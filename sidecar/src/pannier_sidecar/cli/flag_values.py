@@ -20,7 +20,7 @@ _LEVELS: Final = {
     "error": "error",
     "fatal": "fatal",
 }
-_ORIGIN: Final = re.compile(r"[a-z][a-z0-9+.-]*://[^/?#@\s*]*\*?[^/?#@\s*]*")
+_ORIGIN: Final = re.compile(r"[a-z][a-z0-9+.-]*://[^/?#@\s*]*(\*[^/?#@\s*]*)?")
 _HOST_NAME: Final = re.compile(r"\*|\.?[a-z0-9_-]+(?:\.[a-z0-9_-]+)*")
 _MAX_BYTES: Final = 2**31 - 1
 
