@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Mapping, Sequence
-from contextlib import suppress
+from contextlib import AsyncExitStack, suppress
 from datetime import UTC, datetime
 from enum import Enum
 from typing import ClassVar, TypeVar
@@ -70,17 +70,32 @@ class Store(ABC):
     max_transaction: int | None = None
     """Maximum number of operations in a transaction; None: the store has no limit."""
 
-    @abstractmethod
     def __init__(self, settings: Mapping[str, Setting]):
         """Take typed settings under the canonical names of the catalogue, durations in seconds; touch nothing yet."""
+        self._given = settings
+        self._resources = AsyncExitStack()
 
-    @abstractmethod
     async def open(self) -> None:
-        """Connect and prove that the store answers. Raises a StoreError that says what to change."""
+        """Connect and prove that the store answers. Raises a StoreError that says what to change.
 
-    @abstractmethod
+        When it fails or is cancelled, what was opened is closed before the error is raised.
+        """
+        try:
+            await self._open(self._resources)
+        except BaseException:
+            await self.close()
+            raise
+
     async def close(self) -> None:
         """Give everything back; calls in flight may fail. Closing twice is harmless, also when `open` failed."""
+        await self._resources.aclose()
+
+    async def _open(self, resources: AsyncExitStack) -> None:
+        """Do what `open` promises; have `resources` close each thing, pushed there before it can fail.
+
+        They are closed in reverse order, whether opening failed or the store is closed.
+        """
+        raise NotImplementedError
 
     @abstractmethod
     async def ping(self) -> None:

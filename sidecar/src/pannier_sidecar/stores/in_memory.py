@@ -13,10 +13,11 @@ from typing import TYPE_CHECKING, Final
 from pannier_sidecar.state.cursors import cursor_after, key_before
 from pannier_sidecar.state.errors import ETagMismatchError, StoreError, StoreUnavailableError
 from pannier_sidecar.state.requests import Delete, Get, Set, Write
-from pannier_sidecar.state.store import Feature, KeyPage, Store, StoredValue
+from pannier_sidecar.state.store import Feature, KeyPage, Setting, Store, StoredValue
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
+    from contextlib import AsyncExitStack
 
 SWEEP_PAUSE_S: Final = 1.0
 """Expired values are dropped together, at most this often."""
@@ -29,8 +30,9 @@ class InMemoryStore(Store):
 
     features = frozenset(Feature)
 
-    def __init__(self, settings: Mapping[str, str | int | float | bool | None]):
+    def __init__(self, settings: Mapping[str, Setting]):
         """Take the component's settings, of which there are none."""
+        super().__init__(settings)
         self._values: dict[str, StoredValue] = {}
         self._expiry = _Expiry(self._drop)
         self._names = _Names()
@@ -39,10 +41,11 @@ class InMemoryStore(Store):
         self._etags = count(random.randrange(1, 2**52))
         self._is_open = False
 
-    async def open(self) -> None:
+    async def _open(self, resources: AsyncExitStack) -> None:
         self._is_open = True
+        resources.callback(self._forget)
 
-    async def close(self) -> None:
+    def _forget(self) -> None:
         self._is_open = False
         self._expiry.clear()
         self._values.clear()

@@ -22,6 +22,7 @@ from cassandra.query import tuple_factory
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from contextlib import ExitStack
 
     from cassandra.cluster import ResponseFuture, Session
 
@@ -53,24 +54,17 @@ class _Connection(Cluster.connection_class):  # type: ignore[misc]  # the driver
         pass
 
 
-def connect(settings: CassandraSettings) -> Session:
+def connect(settings: CassandraSettings, resources: ExitStack) -> Session:
     """Return a session with as many servers as are there.
 
-    Blocks; raises the driver's errors, StoreRefusedError for TLS.
+    Blocks, as closing `resources` does; calls under way fail then. Raises the driver's errors, StoreRefusedError for
+    TLS.
     """
     cluster = _cluster(settings)
-    try:
-        session = cluster.connect()
-    except BaseException:
-        cluster.shutdown()
-        raise
+    resources.callback(cluster.shutdown)
+    session = cluster.connect()
     session.default_fetch_size = None  # pages are counted here
     return session
-
-
-def close(session: Session) -> None:
-    """Give everything back; calls under way fail. Blocks."""
-    session.cluster.shutdown()
 
 
 async def execute(session: Session, statement: Any, ended: Callable[[], object]) -> list[Row]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import random
+from contextlib import ExitStack
 from itertools import count
 from typing import TYPE_CHECKING, Any, Final
 
@@ -18,6 +19,7 @@ from .settings import read_settings
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
+    from contextlib import AsyncExitStack
 
     from cassandra.cluster import Session
 
@@ -43,6 +45,7 @@ class CassandraStore(Store):
 
     def __init__(self, settings: Mapping[str, Setting]):
         """Take the component's settings under their canonical names, durations in seconds."""
+        super().__init__(settings)
         self._settings = read_settings(settings)
         self._key_locks = KeyLocks(self._settings.timeout)
         self._places = asyncio.Semaphore(MAX_IN_FLIGHT)
@@ -50,36 +53,34 @@ class CassandraStore(Store):
         # 2^53 survive clients that paste them into JSON without quotes.
         self._etags = count(random.randrange(1, 2**52))
         self._session: Session | None = None
-        self._opening: asyncio.Task[None] | None = None
         self._prepared: Statements | None = None
+        self._ending: asyncio.Task[None] | None = None
 
-    async def open(self) -> None:
-        # A thread that makes a session cannot be stopped: `close` waits for it where the caller does not.
-        self._opening = asyncio.create_task(self._connect())
-        await asyncio.shield(self._opening)
-
-    async def _connect(self) -> None:
+    async def _open(self, resources: AsyncExitStack) -> None:
+        connections = ExitStack()
+        connecting = asyncio.create_task(asyncio.to_thread(self._connect, connections))
+        resources.push_async_callback(self._disconnect, connecting, connections)
         try:
-            self._session, self._prepared = await asyncio.to_thread(self._connected)
+            self._session, self._prepared = await asyncio.shield(connecting)
         except errors.CLIENT_ERRORS as error:
             raise errors.translate(error, self._settings, is_write=False) from error
 
-    def _connected(self) -> tuple[Session, Statements]:
-        session = client.connect(self._settings)
-        try:
-            schema.ensure(session, self._settings)
-            return session, layout.prepare(session, self._settings.name)
-        except BaseException:
-            client.close(session)
-            raise
+    def _connect(self, connections: ExitStack) -> tuple[Session, Statements]:
+        session = client.connect(self._settings, connections)
+        schema.ensure(session, self._settings)
+        return session, layout.prepare(session, self._settings.name)
 
-    async def close(self) -> None:
-        if self._opening is not None:
-            await asyncio.wait([self._opening])
-            self._opening.exception()  # `open` has raised it, if its caller waited
-        session, self._session, self._prepared = self._session, None, None
-        if session is not None:
-            await asyncio.to_thread(client.close, session)
+    async def _disconnect(self, connecting: asyncio.Task[Any], connections: ExitStack) -> None:
+        self._session = self._prepared = None
+
+        async def end() -> None:
+            await asyncio.wait([connecting])
+            connecting.exception()  # `open` has raised it, if its caller waited
+            await asyncio.to_thread(connections.close)
+
+        # The thread that makes a session cannot be stopped, so this waits for it, beyond the patience of its caller.
+        self._ending = asyncio.create_task(end())
+        await asyncio.shield(self._ending)
 
     async def ping(self) -> None:
         await self.get(Get("pannier||ping"))

@@ -19,6 +19,7 @@ from .settings import read_settings
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
+    from contextlib import AsyncExitStack
 
     from .client import OperationError
     from .layout import Entry
@@ -36,31 +37,24 @@ class ConsulStore(Store):
 
     def __init__(self, settings: Mapping[str, Setting]):
         """Take the component's settings under their canonical names; `open` judges them."""
-        self._given = settings
+        super().__init__(settings)
         self._prefix = ""
         self._limits = Limits()
         self._opened: tuple[Agent, ExpirySweeper] | None = None
 
-    async def open(self) -> None:
+    async def _open(self, resources: AsyncExitStack) -> None:
         settings = read_settings(self._given)
         self._prefix = settings.prefix
         agent = Agent(settings)
-        self._opened = agent, ExpirySweeper(agent)
-        try:
-            await self.ping()
-            await self._prove_permissions()
-            self._limits = await agent.limits()
-        except BaseException:
-            await self.close()
-            raise
+        resources.push_async_callback(agent.close)
+        sweeper = ExpirySweeper(agent)
+        resources.push_async_callback(sweeper.close)
+        self._opened = agent, sweeper
+        await self.ping()
+        await self._prove_permissions()
+        self._limits = await agent.limits()
         if settings.cleanup_interval:
-            self._sweeper.sweep_every(settings.cleanup_interval, self._sweep_all)
-
-    async def close(self) -> None:
-        if self._opened is not None:
-            agent, sweeper = self._opened
-            await sweeper.close()
-            await agent.close()
+            sweeper.sweep_every(settings.cleanup_interval, self._sweep_all)
 
     async def ping(self) -> None:
         if not await self._agent.leader():

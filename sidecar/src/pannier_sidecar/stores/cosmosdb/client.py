@@ -47,13 +47,13 @@ class Account:
             )
 
 
-async def sign_in(settings: CosmosDBSettings, until_closed: AsyncExitStack) -> Account:
-    """Open a client that lives as long as the stack does. Raises the client's errors and StoreRefusedError."""
+async def sign_in(settings: CosmosDBSettings, resources: AsyncExitStack) -> Account:
+    """Open a client that lives until `resources` are closed. Raises the client's errors and StoreRefusedError."""
     connections = Connections(CONNECTIONS, settings.timeout / 2)
-    until_closed.callback(connections.close)
+    resources.callback(connections.close)
     client = CosmosClient(
         settings.url,
-        credential=await _credential(settings, until_closed),
+        credential=await _credential(settings, resources),
         connection_timeout=settings.timeout,
         read_timeout=settings.timeout,
         retry_total=2,
@@ -61,7 +61,7 @@ async def sign_in(settings: CosmosDBSettings, until_closed: AsyncExitStack) -> A
         transport=Transport(connections),
         user_agent_suffix="pannier",
     )
-    until_closed.push_async_callback(client.close)
+    resources.push_async_callback(client.close)
     await client.__aenter__()
     account = await client._get_database_account()  # noqa: SLF001  # public only in the client without asyncio
     container = client.get_database_client(settings.database).get_container_client(settings.container)
@@ -73,18 +73,18 @@ async def sign_in(settings: CosmosDBSettings, until_closed: AsyncExitStack) -> A
     return found
 
 
-async def _credential(settings: CosmosDBSettings, until_closed: AsyncExitStack) -> Any:
+async def _credential(settings: CosmosDBSettings, resources: AsyncExitStack) -> Any:
     if settings.master_key:
         return settings.master_key.reveal()
     from azure.identity.aio import ClientSecretCredential, DefaultAzureCredential
 
     if settings.secret:
-        return await until_closed.enter_async_context(
+        return await resources.enter_async_context(
             ClientSecretCredential(
                 settings.tenant, settings.client, settings.secret.reveal(), authority=settings.authority
             )
         )
-    return await until_closed.enter_async_context(
+    return await resources.enter_async_context(
         DefaultAzureCredential(authority=settings.authority, managed_identity_client_id=settings.client or None)
     )
 

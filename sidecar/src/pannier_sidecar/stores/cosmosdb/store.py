@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from contextlib import AsyncExitStack
 from typing import TYPE_CHECKING, Final, TypeVar
 
 from azure.core.exceptions import ServiceResponseError
@@ -20,6 +19,7 @@ from .layout import MAX_ID_BYTES, Item, id_of, partition_of, stored_value
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Mapping, Sequence
+    from contextlib import AsyncExitStack
 
     from pannier_sidecar.state.requests import Delete, Get, Set, Write
     from pannier_sidecar.state.store import Setting
@@ -40,25 +40,20 @@ class CosmosDBStore(Store):
 
     def __init__(self, given: Mapping[str, Setting]):
         """Take the component's settings under their canonical names, durations in seconds; `open` checks them."""
-        self._given = given
-        self._until_closed = AsyncExitStack()
+        super().__init__(given)
         self._opened: client.Account | None = None
 
-    async def open(self) -> None:
+    async def _open(self, resources: AsyncExitStack) -> None:
         wanted = settings.read_settings(self._given)
         try:
             async with asyncio.timeout(wanted.timeout):
-                self._opened = await client.sign_in(wanted, self._until_closed)
+                self._opened = await client.sign_in(wanted, resources)
         except CLIENT_ERRORS as error:
-            await self.close()
             raise errors.translate(error, wanted, is_write=False) from error
-        except BaseException:
-            await self.close()
-            raise
+        resources.callback(self._forget)
 
-    async def close(self) -> None:
+    def _forget(self) -> None:
         self._opened = None
-        await self._until_closed.aclose()
 
     async def ping(self) -> None:
         opened = self._account

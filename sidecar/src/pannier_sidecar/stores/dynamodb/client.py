@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import random
-from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from functools import cache
 from typing import TYPE_CHECKING, Any, Final
@@ -27,6 +26,7 @@ from . import errors
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from contextlib import AsyncExitStack
 
     from .layout import Layout
     from .settings import DynamoDBSettings
@@ -42,12 +42,12 @@ class DynamoDBClient:
         self._settings = settings
         self._layout = layout
         self._where = settings.where
-        self._resources = AsyncExitStack()
         self._client: Any = None
         self._connections = Connections(settings.max_connections, settings.timeout)
 
-    async def open(self) -> None:
-        """Make the client; nothing is sent yet. Raises StoreRefusedError."""
+    async def open(self, resources: AsyncExitStack) -> None:
+        """Make the client, which lives until `resources` are closed; nothing is sent yet. Raises StoreRefusedError."""
+        resources.callback(self._connections.close)
         settings = self._settings
         config = AioConfig(
             connect_timeout=settings.timeout,
@@ -71,14 +71,10 @@ class DynamoDBClient:
                 aws_session_token=reveal(settings.session_token) or None,
                 config=config,
             )
-            self._client = await self._resources.enter_async_context(client)
+            self._client = await resources.enter_async_context(client)
+            resources.callback(self._forget)
         except (*errors.CLIENT_ERRORS, ValueError) as error:
             raise errors.translate(error, self._where, is_write=False, layout=self._layout) from error
-
-    async def close(self) -> None:
-        self._client = None
-        await self._resources.aclose()
-        self._connections.close()
 
     async def read(self, operation: str, **arguments: Any) -> dict[str, Any]:
         """Make a call that changes nothing. Raises a StoreError."""
@@ -91,6 +87,9 @@ class DynamoDBClient:
         Raises ConditionNotMetError where a condition did not hold, and a StoreError for all else.
         """
         return await self._in_time(operation, arguments, is_write=True, is_repeatable=has_token)
+
+    def _forget(self) -> None:
+        self._client = None
 
     async def _in_time(
         self, operation: str, arguments: dict[str, Any], *, is_write: bool, is_repeatable: bool

@@ -20,6 +20,7 @@ from .settings import read_settings
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
+    from contextlib import AsyncExitStack
 
     from pannier_sidecar.state.store import Setting
 
@@ -39,18 +40,16 @@ class DynamoDBStore(Store):
 
     def __init__(self, settings: Mapping[str, Setting]):
         """Take the component's settings under their canonical names, durations in seconds."""
+        super().__init__(settings)
         given = read_settings(settings)
         self._layout = Layout(
             given.table, given.partition_key, given.ttl_attribute, fresh_etags(), given.shown_table, given.shown_key
         )
         self._client = DynamoDBClient(given, self._layout)
 
-    async def open(self) -> None:
-        await self._client.open()
+    async def _open(self, resources: AsyncExitStack) -> None:
+        await self._client.open(resources)
         await self.ping()
-
-    async def close(self) -> None:
-        await self._client.close()
 
     async def ping(self) -> None:
         # No other call needs only the permissions that a store needs anyway and still finds a wrong partitionKey.

@@ -21,6 +21,7 @@ from .writes import check, conditions_of, runs, was_last_written
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+    from contextlib import AsyncExitStack
 
     Present = Mapping[bytes, StoredValue | None]
 
@@ -40,22 +41,19 @@ class _EtcdStore(Store):
 
     def __init__(self, settings: Mapping[str, Setting]):
         """Take the component's settings under their canonical names; `open` checks them."""
-        self._given = settings
+        super().__init__(settings)
         self._max_operations = self.max_transaction = max_txn_ops(settings)
         self._prefix = b"/"
         self._opened: tuple[Client, Leases] | None = None
 
-    async def open(self) -> None:
+    async def _open(self, resources: AsyncExitStack) -> None:
         settings = read_settings(self._given)
         self._prefix = settings.prefix.encode()
         client = Client(settings)
+        resources.push_async_callback(client.close)
         self._opened = client, Leases(client)
         await client.sign_in()
         await self.ping()
-
-    async def close(self) -> None:
-        if self._opened is not None:
-            await self._client.close()
 
     async def ping(self) -> None:
         await self._client.call(RANGE, rpc.RangeRequest(key=self._prefix, count_only=True))

@@ -42,7 +42,6 @@ _CHANNEL: Final = (
     ("grpc.max_send_message_length", -1),
     # A server that comes back is noticed within these; gRPC's own longest pause is two minutes.
     ("grpc.initial_reconnect_backoff_ms", 100),
-    ("grpc.min_reconnect_backoff_ms", 100),
     ("grpc.max_reconnect_backoff_ms", 2000),
     ("grpc.use_local_subchannel_pool", 1),
 )
@@ -59,12 +58,14 @@ class SpannerClient:
     async def connect(self) -> None:
         """Find the credentials and make the channel. Raises StoreRefusedError."""
         settings = self._settings
+        # The name is misleading: it is how long an attempt to connect may take.
+        options = (*_CHANNEL, ("grpc.min_reconnect_backoff_ms", round(settings.timeout * 1000)))
         if settings.emulator is not None:
-            self._channel = grpc.aio.insecure_channel(settings.emulator, options=_CHANNEL)
+            self._channel = grpc.aio.insecure_channel(settings.emulator, options=options)
         else:
             credentials = await asyncio.to_thread(_credentials, settings.credentials)
             self._channel = SpannerGrpcAsyncIOTransport.create_channel(
-                settings.endpoint, credentials=credentials, options=_CHANNEL
+                settings.endpoint, credentials=credentials, options=options
             )
         self._stubs = SpannerAsyncClient(transport=SpannerGrpcAsyncIOTransport(channel=self._channel)).transport
 

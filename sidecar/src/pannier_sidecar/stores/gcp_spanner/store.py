@@ -20,6 +20,7 @@ from .settings import read_settings
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping, Sequence
+    from contextlib import AsyncExitStack
 
     from .layout import Condition, Row
 
@@ -45,18 +46,16 @@ class SpannerStore(Store):
 
     def __init__(self, settings: Mapping[str, Setting]):
         """Take the component's settings under their canonical names, durations in seconds."""
+        super().__init__(settings)
         self._settings = read_settings(settings)
         self._client = SpannerClient(self._settings)
         self._sessions = Sessions(self._client, self._settings.max_sessions)
 
-    async def open(self) -> None:
+    async def _open(self, resources: AsyncExitStack) -> None:
+        resources.push_async_callback(self._client.close)
         await self._client.connect()
+        resources.push_async_callback(self._sessions.close)
         await self.ping()
-
-    async def close(self) -> None:
-        if self._client.is_open:
-            await self._sessions.close()
-        await self._client.close()
 
     async def ping(self) -> None:
         await self._rows(layout.COLUMNS, ["ping"])

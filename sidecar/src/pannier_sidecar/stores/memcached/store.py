@@ -17,6 +17,7 @@ from .settings import read_settings
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping, Sequence
+    from contextlib import AsyncExitStack
 
     from pannier_sidecar.state.requests import Delete, Get, Set, Write
 
@@ -33,25 +34,19 @@ class MemcachedStore(Store):
 
     def __init__(self, settings: Mapping[str, Setting]):
         """Take the component's settings under their canonical names; `open` judges them."""
-        self._given = settings
+        super().__init__(settings)
         self._hosts: Sequence[Host] = ()
 
-    async def open(self) -> None:
+    async def _open(self, resources: AsyncExitStack) -> None:
         settings = read_settings(self._given)
         connector = Connector(settings)
         self._hosts = [Host(address, connector, settings.timeout) for address in settings.addresses]
-        try:
-            faults = await self._faults_of(Host.connected)
-            grave = [fault for fault in faults if not isinstance(fault, StoreUnavailableError)]
-            if grave or len(faults) == len(self._hosts):
-                raise (grave or faults)[0]
-        except BaseException:
-            await self.close()
-            raise
-
-    async def close(self) -> None:
         for host in self._hosts:
-            await host.close()
+            resources.push_async_callback(host.close)
+        faults = await self._faults_of(Host.connected)
+        grave = [fault for fault in faults if not isinstance(fault, StoreUnavailableError)]
+        if grave or len(faults) == len(self._hosts):
+            raise (grave or faults)[0]
 
     async def ping(self) -> None:
         if not self._hosts:

@@ -19,6 +19,7 @@ from .writing import write_one
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from contextlib import AsyncExitStack
 
     from pannier_sidecar.state.requests import Delete, Get, Set, Write
     from pannier_sidecar.state.store import Setting
@@ -35,29 +36,23 @@ class MongoDBStore(Store):
 
     def __init__(self, given: Mapping[str, Setting]):
         """Take the component's settings under their canonical names, durations in seconds; `open` checks them."""
-        self._given = given
-        self._client: client.Client | None = None
+        super().__init__(given)
         self._opened: client.Server | None = None
-        self._connections = Connections(0, 0)
 
-    async def open(self) -> None:
+    async def _open(self, resources: AsyncExitStack) -> None:
         wanted = settings.read_settings(self._given)
+        connections = Connections(0, wanted.timeout / 2)
+        resources.callback(connections.close)
         try:
-            self._connections = Connections(0, wanted.timeout / 2)
-            self._client = client.connect(wanted, self._connections)
-            self._opened = await client.verify(self._client, wanted)
+            connected = client.connect(wanted, connections)
+            resources.push_async_callback(connected.close)
+            self._opened = await client.verify(connected, wanted)
         except CLIENT_ERRORS as error:
-            await self.close()
             raise errors.translate(error, wanted, is_write=False) from error
-        except BaseException:
-            await self.close()
-            raise
+        resources.callback(self._forget)
 
-    async def close(self) -> None:
-        opened, self._client, self._opened = self._client, None, None
-        if opened is not None:
-            await opened.close()
-        self._connections.close()
+    def _forget(self) -> None:
+        self._opened = None
 
     async def ping(self) -> None:
         opened = self._server

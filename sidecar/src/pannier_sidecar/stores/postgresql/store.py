@@ -25,6 +25,7 @@ from .writes import check_outcome, columns_of, runs, statement_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
+    from contextlib import AsyncExitStack
 
     from asyncpg import Record
 
@@ -42,12 +43,11 @@ class _PostgreSQLStore(Store):
 
     def __init__(self, settings: Mapping[str, Setting]):
         """Take the component's settings under their canonical names, durations in seconds; `open` checks them."""
-        self._given = settings
+        super().__init__(settings)
         self._statements = Statements("", self.layout)
         self._connections: Connections | None = None
-        self._cleanup: Cleanup | None = None
 
-    async def open(self) -> None:
+    async def _open(self, resources: AsyncExitStack) -> None:
         settings = read_settings(self._given)
         schema = Schema(settings, self.layout)
         self._connections = Connections(
@@ -62,6 +62,7 @@ class _PostgreSQLStore(Store):
             timeout=settings.timeout,
             idle_time=settings.idle_time,
         )
+        resources.push_async_callback(self._connections.close)
         tables = await self._connections.run(schema.prepare)
         self._statements = Statements(tables.state, self.layout)
         await self.ping()
@@ -69,20 +70,15 @@ class _PostgreSQLStore(Store):
             await self._connections.run(Connection.check_transactions)
         except NotSupportedError as fault:
             logger.warning("%s", fault)
-        self._cleanup = Cleanup(
+        cleanup = Cleanup(
             self._connections,
             self._statements.sweep,
             tables.metadata,
             schema.cleanup_key,
             settings.cleanup_interval,
         )
-        self._cleanup.start()
-
-    async def close(self) -> None:
-        if self._cleanup is not None:
-            await self._cleanup.stop()
-        if self._connections is not None:
-            await self._connections.close()
+        resources.push_async_callback(cleanup.stop)
+        cleanup.start()
 
     async def ping(self) -> None:
         await self._opened.run(Connection.execute, self._statements.probe)

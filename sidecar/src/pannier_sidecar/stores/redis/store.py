@@ -19,8 +19,10 @@ from .settings import RedisSettings, read_settings
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
+    from contextlib import AsyncExitStack
 
     from pannier_sidecar.state.requests import Delete, Get, Set, Write
+    from pannier_sidecar.state.store import Setting
 
 
 class RedisStore(Store):
@@ -29,24 +31,18 @@ class RedisStore(Store):
     features = frozenset({Feature.ETAG, Feature.TRANSACTIONAL, Feature.TTL, Feature.KEYS_LIKE})
     max_transaction = 200_000  # five arguments each, and the protocol allows a command 1,048,576
 
-    def __init__(self, settings: Mapping[str, str | int | float | bool | None]):
+    def __init__(self, settings: Mapping[str, Setting]):
         """Take the component's settings under their canonical names; `open` judges them."""
-        self._given = settings
+        super().__init__(settings)
         self._settings = RedisSettings(addresses=())
         self._servers: Servers = NotOpenServers(self._settings)
 
-    async def open(self) -> None:
+    async def _open(self, resources: AsyncExitStack) -> None:
         self._settings = read_settings(self._given)
         servers = find_servers(self._settings)
-        try:
-            await servers.open()
-        except BaseException:
-            await servers.close()
-            raise
+        resources.push_async_callback(servers.close)
+        await servers.open()
         self._servers = servers
-
-    async def close(self) -> None:
-        await self._servers.close()
 
     async def ping(self) -> None:
         await self._servers.ping()

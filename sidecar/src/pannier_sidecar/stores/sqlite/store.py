@@ -20,6 +20,7 @@ from .worker import Job, Result, Worker
 if TYPE_CHECKING:
     from asyncio import Future
     from collections.abc import Callable, Mapping, Sequence
+    from contextlib import AsyncExitStack
 
     Late = type[StoreUnavailableError] | type[OutcomeUnknownError]
 
@@ -31,12 +32,12 @@ class SQLiteStore(Store):
 
     def __init__(self, settings: Mapping[str, Setting]):
         """Take the component's settings under their canonical names, durations in seconds; `open` checks them."""
-        self._given = settings
+        super().__init__(settings)
         self._writer: Worker | None = None
         self._reader: Worker | None = None
         self._sweeper: Sweeper | None = None
 
-    async def open(self) -> None:
+    async def _open(self, resources: AsyncExitStack) -> None:
         settings = read_settings(self._given)
         where = settings.location
 
@@ -53,24 +54,19 @@ class SQLiteStore(Store):
 
         begin = "BEGIN" if where.is_read_only else "BEGIN IMMEDIATE"
         self._writer = worker("writer", partial(connect_writer, settings), begin, OutcomeUnknownError)
+        resources.push_async_callback(self._writer.stop)
         await self._writer.start()
         if where.is_in_memory:
             self._reader = self._writer  # the database belongs to its one connection
         else:
             self._reader = worker("reader", partial(connect_reader, settings), "BEGIN", StoreUnavailableError)
+            resources.push_async_callback(self._reader.stop)
             await self._reader.start()
         interval = 0 if where.is_read_only else settings.cleanup_interval
         self._sweeper = Sweeper(self._sweep, interval, where)
+        resources.push_async_callback(self._sweeper.stop)
         if interval:
             self._sweeper.expects(await self._read(StateTable.first_expiry))
-
-    async def close(self) -> None:
-        if self._sweeper is not None:
-            await self._sweeper.stop()
-        if self._reader is not None:
-            await self._reader.stop()
-        if self._writer is not None:
-            await self._writer.stop()
 
     async def ping(self) -> None:
         await self._read(StateTable.probe)

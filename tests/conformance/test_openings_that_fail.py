@@ -1,0 +1,161 @@
+"""A store that could not be opened, or whose opening was given up, has left nothing behind."""
+
+import asyncio
+import gc
+import os
+import threading
+from collections import Counter
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager, suppress
+from typing import Any
+
+import pytest
+from servers.database import Database, Server
+from servers.eventually import until
+from servers.processes import free_port
+from servers.ways import WAYS
+
+from pannier_sidecar.state.errors import StoreError
+from pannier_sidecar.state.store import Store
+from pannier_sidecar.stores import registry
+
+pytestmark = pytest.mark.topic("opening and closing")
+
+PARTS = (0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9)
+"""Of the time that opening takes, after which it is given up."""
+TURNS = (0, 1, 2, 3, 5, 8)
+"""Of the event loop, after which it is given up."""
+KEPT_THREADS = ("asyncio_",)
+"""Those of the loop's executor, which all stores share and nobody ends."""
+
+
+def held() -> Counter[str]:
+    """Return what this process holds: open connections and files, tasks, and threads, by kind and name."""
+    found: Counter[str] = Counter()
+    for number in os.listdir("/proc/self/fd"):
+        with suppress(OSError):  # the one that lists the folder
+            target = os.readlink(f"/proc/self/fd/{number}")
+            if target.startswith(("socket:", "/")):
+                found["socket" if target.startswith("socket:") else target] += 1
+    found.update(f"task {task.get_name()} {task.get_coro()}" for task in asyncio.all_tasks() if not task.done())
+    found.update(each.name for each in threading.enumerate() if not each.name.startswith(KEPT_THREADS))
+    return found
+
+
+@asynccontextmanager
+async def nothing_kept(make_store: Callable[[], Store]) -> AsyncIterator[None]:
+    """After the block the process must hold no more than before, but for what a client library keeps for all stores."""
+    warm = make_store()
+    await warm.open()
+    await warm.close()
+    before = await settled()
+    yield
+
+    def is_let_go() -> bool:
+        gc.collect()  # what raised an error may be part of a circle with it
+        return not held() - before
+
+    with suppress(TimeoutError):
+        await until(is_let_go)
+    assert not held() - before
+
+
+async def settled() -> Counter[str]:
+    """Return what the process holds when closed connections have gone: client libraries end some a little later."""
+    calm, found = 0, held()
+    while calm < 10:
+        await asyncio.sleep(0.01)
+        now = held()
+        calm = 0 if found - now else calm + 1
+        found = now
+    return found
+
+
+async def test_an_opening_that_is_given_up_leaves_nothing_behind(make_store: Callable[[], Store]) -> None:
+    async with nothing_kept(make_store):
+        loop = asyncio.get_running_loop()
+        began = loop.time()
+        store = make_store()
+        await store.open()
+        duration = loop.time() - began
+        await store.close()
+        for part in PARTS:
+            await given_up(make_store(), lambda part=part: asyncio.sleep(duration * part))
+        for turns in TURNS:
+            await given_up(make_store(), lambda turns=turns: several_turns(turns))
+
+
+async def given_up(store: Store, pause: Callable[[], Any]) -> None:
+    opening = asyncio.create_task(store.open())
+    await pause()
+    opening.cancel()
+    await asyncio.wait([opening])
+    if not opening.cancelled() and opening.exception() is None:  # it was faster, or its client library went on
+        await store.close()
+
+
+async def several_turns(count: int) -> None:
+    for _ in range(count):
+        await asyncio.sleep(0)
+
+
+@pytest.mark.on(lambda database: database.name in WAYS)
+async def test_an_opening_without_a_server_leaves_nothing_behind(
+    make_store: Callable[[], Store], subject: Database, server: Server
+) -> None:
+    async with nothing_kept(make_store):
+        await refused(led_to(free_port(), subject, server))
+
+
+@pytest.mark.on(lambda database: database.name in WAYS)
+@pytest.mark.parametrize("answers", (0, 1, 2, 4))
+async def test_an_opening_whose_server_goes_away_leaves_nothing_behind(
+    answers: int, make_store: Callable[[], Store], subject: Database, server: Server
+) -> None:
+    async with nothing_kept(make_store), short_way(WAYS[subject.name].port(server.settings), answers) as port:
+        await refused(led_to(port, subject, server))
+
+
+def led_to(port: int, subject: Database, server: Server) -> Store:
+    """Return a store that looks for its server at this port."""
+    kind: Any = registry.load(subject.store_type, subject.store_version)
+    return kind(subject.typed({**server.settings, **WAYS[subject.name].names(port)}))
+
+
+async def refused(store: Store) -> None:
+    """Open a store, which may be given up as slow too; one that needs fewer answers is closed."""
+    with suppress(StoreError, TimeoutError):
+        async with asyncio.timeout(2):
+            await store.open()
+        await store.close()
+
+
+@asynccontextmanager
+async def short_way(target: int, answers: int) -> AsyncIterator[int]:
+    """Lead connections to a port of this machine until so many pieces have come back on each; then it is cut."""
+    writers: set[asyncio.StreamWriter] = set()
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        answering, asking = await asyncio.open_connection("127.0.0.1", target)
+        writers.update((writer, asking))
+        there = asyncio.create_task(pump(reader, asking))
+        for _ in range(answers):
+            if not (chunk := await answering.read(65536)):
+                break
+            writer.write(chunk)
+            await writer.drain()
+        await answering.read(1)
+        there.cancel()
+        writer.transport.abort()
+        asking.transport.abort()
+
+    async def pump(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with suppress(OSError):
+            while chunk := await reader.read(65536):
+                writer.write(chunk)
+                await writer.drain()
+
+    async with await asyncio.start_server(serve, "127.0.0.1", 0) as listener:
+        yield listener.sockets[0].getsockname()[1]
+        for writer in writers:
+            writer.transport.abort()
