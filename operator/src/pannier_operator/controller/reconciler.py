@@ -125,18 +125,25 @@ class Reconciler:
         self._prober.retain({pod["metadata"]["uid"] for name in namespaces for pod in self._cache.pods(name)})
 
     async def run(self) -> None:
-        """Reconcile what is due, until cancelled."""
-        while True:
-            self._changed.clear()
-            now = time.monotonic()
-            for namespace in [name for name, due in self._due.items() if due <= now and name not in self._busy]:
-                if len(self._busy) < _MAX_CONCURRENT:
-                    del self._due[namespace]
-                    self._busy.add(namespace)
-                    self._start(namespace, self._reconcile(namespace))
-            waiting = [due for name, due in self._due.items() if name not in self._busy]
-            pause = max(0.0, min(waiting) - now) if waiting and len(self._busy) < _MAX_CONCURRENT else None
-            await wait_for_event(self._changed, pause)
+        """Reconcile what is due, until cancelled; then nothing that it has started runs on."""
+        try:
+            while True:
+                self._changed.clear()
+                await wait_for_event(self._changed, self._start_due(time.monotonic()))
+        finally:
+            for task in self._tasks:
+                task.cancel()
+            await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    def _start_due(self, now: float) -> float | None:
+        """Start to reconcile what is due; return the seconds until the next is, None if something must end first."""
+        for namespace in [name for name, due in self._due.items() if due <= now and name not in self._busy]:
+            if len(self._busy) < _MAX_CONCURRENT:
+                del self._due[namespace]
+                self._busy.add(namespace)
+                self._start(namespace, self._reconcile(namespace))
+        waiting = [due for name, due in self._due.items() if name not in self._busy]
+        return max(0.0, min(waiting) - now) if waiting and len(self._busy) < _MAX_CONCURRENT else None
 
     def _start(self, namespace: str, work: Coroutine[Any, Any, None]) -> None:
         task = asyncio.create_task(work)
