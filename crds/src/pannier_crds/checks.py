@@ -103,7 +103,7 @@ def _is_left_aside(type_name: str) -> bool:
 
 
 def _name_problems(component: Component) -> Iterator[Problem]:
-    """Refuse only what no URL or stored key could tell apart, as Dapr serves odd names outside Kubernetes."""
+    """Refuse only names that no URL or stored key could keep apart, as Dapr serves odd names outside Kubernetes."""
     for part, reason in (("/", "a name is one part of a URL"), ("||", "'||' separates the parts of a stored key")):
         if part in component.name:
             message = f"{quoted(component.name)} holds '{part}', and {reason}"

@@ -10,13 +10,13 @@ def main() -> int:
     """Run the command line and return its exit code."""
     from pannier_sidecar.cli import run_command
 
-    sys.excepthook = lambda _kind, error, _traceback: _tell_of_defect(error)
-    threading.excepthook = lambda what: _tell_of_defect(what.exc_value)
-    sys.unraisablehook = lambda what: _tell_of_defect(what.exc_value)
+    sys.excepthook = lambda _kind, error, _traceback: _report_defect(error)
+    threading.excepthook = lambda what: _report_defect(what.exc_value)
+    sys.unraisablehook = lambda what: _report_defect(what.exc_value)
     return run_command()
 
 
-def _tell_of_defect(error: BaseException | None) -> None:
+def _report_defect(error: BaseException | None) -> None:
     """Write where a defect is; the words of an exception may hold what was in a secret."""
     from pannier_sidecar.observing.logs import without_words
 

@@ -59,7 +59,7 @@ FORCE_DELAY: Final = 0.1
 """Seconds in which the answer to a forced shutdown reaches its caller, as in Dapr."""
 CLOSING_PATIENCE: Final = 1.0
 """Seconds that stores wait for calls that did not end in time, before they are closed."""
-ASKING_PATIENCE: Final = 1.0
+PROBE_TIMEOUT: Final = 1.0
 """Timeout of a store's health probe, in seconds."""
 EXPORT_PATIENCE: Final = 3.0
 
@@ -86,7 +86,7 @@ class Sidecar:
             settings.limits.largest_answer,
             settings.limits.max_request_items,
             self._budget,
-            settings.limits.longest_cursor,
+            settings.limits.max_cursor_length,
         )
         self._service.record_failure = self.supervisor.record_failure
         self.supervisor.on_change = self._take_over
@@ -102,7 +102,7 @@ class Sidecar:
             self._stop_by_call,
             settings.app.port,
             settings.app.protocol,
-            ask=partial(self.supervisor.probe, ASKING_PATIENCE),
+            ask=partial(self.supervisor.probe, PROBE_TIMEOUT),
             components_version=lambda: self.supervisor.version,
             status_key=lambda: self.supervisor.status_key,
             secret_stores=lambda: self.supervisor.secret_stores,

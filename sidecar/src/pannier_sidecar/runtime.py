@@ -85,7 +85,7 @@ class Runtime:
     is_loaded: bool = False
     """The components have been read and each store is open, or was waited for long enough."""
     ask: Callable[[], Awaitable[Sequence[ComponentStatus]]] | None = None
-    """Says how the components are after asking each store whether it answers now."""
+    """Returns the state of the components, with each store probed now."""
     components_version: Callable[[], str] = _no_version
     """What the folder that is served from calls its version; empty where it has no name for it."""
     status_key: Callable[[], str] = _no_version

@@ -53,7 +53,7 @@ class ListenSettings:
     grpc_port: int | None = None
     """None: 50001, where Dapr's SDKs look, or any free port where that one is taken."""
     layotto_port: int | None = None
-    """A second port for gRPC: Layotto's SDKs look at 34904."""
+    """A second port for gRPC: Layotto's SDKs connect to 34904."""
     unix_socket_folder: Path | None = None
     """With it the API is served on `dapr-<app id>-http.socket` and `...-grpc.socket` there, on no port, as in Dapr."""
     public_port: int | None = None
@@ -101,7 +101,7 @@ class LimitSettings:
         return self.all_bodies // 2
 
     @property
-    def longest_cursor(self) -> int:
+    def max_cursor_length(self) -> int:
         """Characters of the cursor of a list, which comes in a request line: the rest is left to other headers."""
         return self.read_buffer_size * 3 // 4
 
@@ -128,7 +128,7 @@ class ComponentSettings:
     """From PANNIER_COMPONENTS_INDEX, which the injector sets: folders without an index are not read (`serve`). A
     variable, since a sidecar of an earlier version would end at a flag that it does not know."""
     poll_interval: float = 1.0
-    """Seconds between two looks at the folders: a change should show within about a second, and a look costs 50 us."""
+    """Seconds between two polls of the folders: a change should show within about a second, and a poll costs 50 us."""
 
 
 @dataclass(frozen=True)
@@ -160,7 +160,7 @@ class PlaceSettings:
 
     @property
     def is_in_pod(self) -> bool:
-        """Also where nobody said so: Kubernetes tells every container where its API server is."""
+        """Also without `--mode`: Kubernetes sets this variable in every container."""
         return self.mode == "kubernetes" or bool(self.environment.get("KUBERNETES_SERVICE_HOST"))
 
 

@@ -90,7 +90,7 @@ async def replicas() -> AsyncIterator[list[Replica]]:
 @pytest.fixture(autouse=True)
 def short_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(reconciling, "_RETRY", 0.05)
-    monkeypatch.setattr(reconciling, "_RETRY_AFTER_FAULT", 0.05)
+    monkeypatch.setattr(reconciling, "_RETRY_AFTER_BUG", 0.05)
 
 
 def lead(cluster: ClusterInMemory, replicas: list[Replica], settings: ReconcilingSettings | None = None) -> Replica:
@@ -231,7 +231,7 @@ async def test_a_fault_of_ours_in_one_namespace_stops_no_other(
     replica = lead(cluster, replicas)
     await until(lambda: replica.ended("completed") and len(cluster.called("write Secret away/")) > 1)
     assert cluster.find("Secret", "shop", "cart-pannier") is not None
-    assert "Reconciling namespace away failed by a fault of the operator" in caplog.text
+    assert "Reconciling namespace away failed because of a bug in the operator" in caplog.text
     cluster.fail("write Secret away/", None)
 
     await until(lambda: cluster.find("Secret", "away", "cart-pannier"))

@@ -85,11 +85,11 @@ def _verification_needs_tls(settings: Mapping[str, Setting], given: frozenset[st
 
 
 def _retry_intervals_are_ordered(settings: Mapping[str, Setting], given: frozenset[str]) -> Iterator[Problem]:
-    shortest, longest = settings.get("redisMinRetryInterval"), settings.get("redisMaxRetryInterval")
+    lowest, highest = settings.get("redisMinRetryInterval"), settings.get("redisMaxRetryInterval")
     if "redisMinRetryInterval" not in given or "redisMaxRetryInterval" not in given:
         return
-    if isinstance(shortest, float) and isinstance(longest, float) and shortest > longest:
-        message = f"the shortest pause ({shortest:g} s) is longer than redisMaxRetryInterval ({longest:g} s)"
+    if isinstance(lowest, float) and isinstance(highest, float) and lowest > highest:
+        message = f"the shortest pause ({lowest:g} s) is longer than redisMaxRetryInterval ({highest:g} s)"
         yield error(metadata_path("redisMinRetryInterval", "value"), message, "make redisMaxRetryInterval longer")
 
 

@@ -83,8 +83,8 @@ def _against_range(
         if given is None:
             yield f"the sidecar has no {what} and LimitRange {name} asks for one; {advice}"
         elif (_amount(given) > _amount(bound)) if is_over else (_amount(given) < _amount(bound)):
-            most = "most" if is_over else "least"
-            yield f"the sidecar's {what} is {given} and LimitRange {name} wants {bound} at {most}; {advice}"
+            bounded = "at most" if is_over else "at least"
+            yield f"the sidecar's {what} is {given} and LimitRange {name} wants {bound} {bounded}; {advice}"
 
 
 def _against_quota(filled: Mapping[tuple[str, str], str], quota: kinds.ResourceQuota) -> Iterator[str]:

@@ -52,7 +52,7 @@ _DEBOUNCE: Final = 0.05
 _MAX_CONCURRENT: Final = 4
 """Namespaces reconciled at the same time."""
 _RETRY: Final = 2.0
-_RETRY_AFTER_FAULT: Final = 30.0
+_RETRY_AFTER_BUG: Final = 30.0
 
 
 class _Snapshot(NamedTuple):
@@ -156,8 +156,8 @@ class Reconciler:
         if task.cancelled() or (error := task.exception()) is None:
             return
         self._metrics.count("reconcile_total", result="failed")
-        logger.error("Reconciling namespace %s failed by a fault of the operator", namespace, exc_info=error)
-        self.enqueue(namespace, _RETRY_AFTER_FAULT)
+        logger.error("Reconciling namespace %s failed because of a bug in the operator", namespace, exc_info=error)
+        self.enqueue(namespace, _RETRY_AFTER_BUG)
 
     async def _reconcile(self, namespace: str) -> None:
         try:
@@ -352,7 +352,7 @@ class Reconciler:
                 raise
             name, namespace = component["metadata"]["name"], component["metadata"]["namespace"]
             logger.warning("The status of Component %s/%s cannot be written: %s", namespace, name, error)
-            return _RETRY_AFTER_FAULT
+            return _RETRY_AFTER_BUG
         if written is None:
             return None
         self._cache.put("components", written)

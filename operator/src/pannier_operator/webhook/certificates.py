@@ -198,7 +198,7 @@ def _trusted(authority: _Signed, contents: _Contents, now: datetime) -> list[x50
 def _new_authority(now: datetime, lifetime: float) -> _Signed:
     key = ec.generate_private_key(ec.SECP256R1())
     serial = x509.random_serial_number()
-    name = _named(f"Pannier webhook authority {serial >> 96:x}")  # unlike others, to be told apart in a bundle
+    name = _named(f"Pannier webhook authority {serial >> 96:x}")  # unlike others, so that a bundle shows which is which
     certificate = (
         _builder(name, name, key, serial, now, now + timedelta(seconds=lifetime))
         .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)

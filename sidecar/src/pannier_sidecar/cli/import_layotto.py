@@ -52,14 +52,14 @@ def _import(name: str, output: str) -> int:
     if output == STANDARD_OUTPUT:
         files = _files(made.components, "")
         print("---\n".join(files.values()), end="")
-        return _tell(made, {}, files, DEFAULT_FOLDER, sys.stderr)
+        return _report(made, {}, files, DEFAULT_FOLDER, sys.stderr)
     files = _files(made.components, output)
     _write(files)
     print("\n".join(f"written: {path}" for path in files))
-    return _tell(made, read_contents(component_files(Path(output))), files, output, sys.stdout)
+    return _report(made, read_contents(component_files(Path(output))), files, output, sys.stdout)
 
 
-def _tell(
+def _report(
     made: Translation, there: Mapping[str, bytes | Problem], files: Mapping[str, str], folder: str, to: TextIO
 ) -> int:
     """Say what was left out, what is wrong with the files and with those that were there, and what comes next."""

@@ -48,8 +48,8 @@ def move(verb: str, arguments: Sequence[str], environment: Mapping[str, str]) ->
         raise
     except MoveError as error:
         return _failed(mover, str(error))
-    except StoreError as fault:
-        return _failed(mover, f"ended early: {fault}; {GO_ON}")
+    except StoreError as error:
+        return _failed(mover, f"ended early: {error}; {GO_ON}")
     except OSError as error:
         return _failed(mover, f"ended early: {(error.strerror or str(error)).lower()}; {GO_ON}")
 

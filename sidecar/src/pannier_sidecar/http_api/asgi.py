@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     App = Callable[[dict[str, Any], Any, Any], Awaitable[None]]
 
 PAGES = frozenset({b"/openapi.json", b"/docs"})
-OF_THE_LANE = frozenset({b"content-length", b"content-type", b"date", b"connection"})
+SET_BY_CONNECTION = frozenset({b"content-length", b"content-type", b"date", b"connection"})
 
 
 class Documentation:
@@ -72,5 +72,5 @@ async def through(app: App, call: Call) -> Answer:
 
     await app(scope, receive, send)
     headers = {name.lower(): value for name, value in start["headers"]}
-    kept = tuple((name, value) for name, value in headers.items() if name not in OF_THE_LANE)
+    kept = tuple((name, value) for name, value in headers.items() if name not in SET_BY_CONNECTION)
     return Answer(start["status"], b"".join(parts), headers.get(b"content-type"), kept)

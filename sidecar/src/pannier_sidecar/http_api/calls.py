@@ -99,7 +99,7 @@ class HttpApi:
         }
 
     async def answer(self, call: Call, *, is_public: bool = False) -> Answer:
-        """Return the answer to any request; faults of callers, stores and components are answers too, and not raised.
+        """Return the answer to any request; errors of callers, stores and components are answers too, and not raised.
 
         On the public port (`is_public`) there is health, which needs no token, and metadata, which does.
         """

@@ -1,4 +1,4 @@
-"""Requests by the host and origin that they name, and what browsers are told (the Fetch standard's CORS protocol)."""
+"""Requests by the host and origin that they name, and what browsers get (the Fetch standard's CORS protocol)."""
 
 from __future__ import annotations
 
@@ -26,8 +26,8 @@ def guarded(
 ) -> Callable[[Call], Awaitable[Answer]]:
     """Return what answers the same calls, but refuses those of other hosts and origins.
 
-    With `asks_as_dapr` preflights are answered with Dapr's statuses, and those of other origins are told nothing, which
-    is as much to a browser as to be refused.
+    With `asks_as_dapr` preflights are answered with Dapr's statuses, and those of other origins get no CORS headers:
+    a browser takes that for a refusal.
     """
     known = access.known_hosts
 

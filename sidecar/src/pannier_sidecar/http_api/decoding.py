@@ -25,7 +25,7 @@ from ..state.pacing import FEW, Pace
 from ..state.requests import NO_METADATA, Concurrency, Consistency, Pattern, RetryPolicy, WriteItem
 from . import go_json
 from .bounds import LARGE, BodyDecoder, KeysDecoder, Kinds
-from .json_faults import fault_of
+from .json_errors import why_not_json
 
 if TYPE_CHECKING:
     from .go_json import GoType
@@ -57,7 +57,7 @@ class SentOptions(Struct, forbid_unknown_fields=True):
 
     concurrency: str | None = None
     consistency: str | None = None
-    retryPolicy: SentRetryPolicy | None = None  # noqa: N815  # the name in JSON, by which faults are reported too
+    retryPolicy: SentRetryPolicy | None = None  # noqa: N815  # the name in JSON, by which errors are reported too
 
 
 class StrictItem(Struct, forbid_unknown_fields=True):
@@ -240,14 +240,14 @@ class Decoding:
     def _malformed(
         self, error: Exception, body: bytes, go_type: GoType, context: str, advice: str
     ) -> MalformedRequestError:
-        fault = None if isinstance(error, msgspec.ValidationError) else fault_of(body)
+        reason = None if isinstance(error, msgspec.ValidationError) else why_not_json(body)
         if isinstance(error, UnicodeError):
-            text = fault or f"the body is not UTF-8: {error}"
+            text = reason or f"the body is not UTF-8: {error}"
         else:
-            text = fault or str(error).replace("Object missing required field `key`", _KEY_MISSING)
+            text = reason or str(error).replace("Object missing required field `key`", _KEY_MISSING)
         malformed = MalformedRequestError(f"{context}{text}", advice)
         if not self._is_lenient:
-            words = go_json.fault_of(body, go_type) or (_KEY_MISSING if text.startswith(_KEY_MISSING) else text)
+            words = go_json.error_of(body, go_type) or (_KEY_MISSING if text.startswith(_KEY_MISSING) else text)
             malformed.dapr_message = f"{context}{words}"
         return malformed
 

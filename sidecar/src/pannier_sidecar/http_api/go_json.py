@@ -55,13 +55,13 @@ TRANSACTION: Final = GoType(
 ACTOR_TRANSACTION: Final = GoType("[]api.TransactionalOperation", "array", _ACTOR_OPERATION)
 
 
-def fault_of(body: bytes, wanted: GoType) -> str | None:
+def error_of(body: bytes, wanted: GoType) -> str | None:
     """Return Go's error for a body; None if Go accepts the body, or it is long."""
     if len(body) > MAX_LENGTH:
         return None
-    fault = _Scanner(body.decode("latin-1")).fault()
-    if fault is not None:
-        return fault
+    error = _Scanner(body.decode("latin-1")).error()
+    if error is not None:
+        return error
     try:
         value = msgspec.json.decode(body)
     except (msgspec.DecodeError, UnicodeError, RecursionError):
@@ -85,14 +85,14 @@ def _mismatch(value: Any, wanted: GoType, owner: str = "", path: str = "") -> st
     if isinstance(value, dict):
         for name, inner in value.items():
             if wanted.inner is not None:
-                fault = _mismatch(inner, wanted.inner, owner, path)
+                error = _mismatch(inner, wanted.inner, owner, path)
             else:
                 field = wanted.fields.get(name.lower(), _ANY)
                 struct = wanted.name.rpartition(".")[2]
                 shown = "contentType" if name.lower() == "contenttype" else name.lower()
-                fault = _mismatch(inner, field, struct, f"{path}.{shown}" if path else shown)
-            if fault is not None:
-                return fault
+                error = _mismatch(inner, field, struct, f"{path}.{shown}" if path else shown)
+            if error is not None:
+                return error
     return None
 
 
@@ -117,7 +117,7 @@ class _Scanner:
         self._text = text
         self._at = 0
 
-    def fault(self) -> str | None:
+    def error(self) -> str | None:
         """Return Go's error for the place where the value is malformed; None if it is well-formed."""
         try:
             self._value()

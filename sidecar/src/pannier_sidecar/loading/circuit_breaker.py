@@ -75,8 +75,8 @@ class CircuitBreaker:
         try:
             async with asyncio.timeout(PROBE_PATIENCE):
                 await self._store.probe()
-        except StoreUnavailableError as fault:
-            return str(fault)
+        except StoreUnavailableError as error:
+            return str(error)
         except StoreError:
             return ""  # it answers, if only to refuse
         except TimeoutError:

@@ -132,9 +132,9 @@ class StoreLifecycle:
             try:
                 opened = await open_store(attempted)
                 break
-            except StoreError as fault:
+            except StoreError as error:
                 observer.store_opened(attempted.name, attempted.type.name, False)
-                self._log_not_ready(str(fault))
+                self._log_not_ready(str(error))
             await asyncio.sleep(pause * random.uniform(0.8, 1.2))
             pause = min(pause * 2, MAX_PAUSE)
         observer.store_opened(attempted.name, attempted.type.name, True)
@@ -192,8 +192,8 @@ async def close(store: Store, name: str) -> None:
     try:
         async with asyncio.timeout(CLOSING_PATIENCE):
             await store.close()
-    except StoreError as fault:
-        log.warning("store %s was not closed cleanly: %s", name, fault)
+    except StoreError as error:
+        log.warning("store %s was not closed cleanly: %s", name, error)
     except TimeoutError:
         log.warning("store %s was not closed within %g s", name, CLOSING_PATIENCE)
 

@@ -266,7 +266,7 @@ class _Planning:
         """
         namespaces_meet = self._context.namespace is None
         while True:
-            self._desired.sort(key=self._age)  # again each time: what is kept in place of what is refused is served
+            self._desired.sort(key=self._age)  # again: earlier versions may have replaced refused ones
             components = [desired.component for desired in self._desired]
             conflicts = problems_among(components, namespaces_meet=namespaces_meet)
             if not conflicts:

@@ -130,10 +130,10 @@ class StoreSupervisor:
         """Probe each open store with this timeout, and return the state of every component."""
         lifecycles = list(self._lifecycles.values())
         answers = await asyncio.gather(*(_probe(lifecycle.current, seconds) for lifecycle in lifecycles))
-        faults = {lifecycle.desired.name: why for lifecycle, why in zip(lifecycles, answers, strict=True) if why}
+        errors = {lifecycle.desired.name: why for lifecycle, why in zip(lifecycles, answers, strict=True) if why}
         return [
-            ComponentState(state.name, state.type, state.version, "waiting", faults[state.name], state.capabilities)
-            if state.name in faults
+            ComponentState(state.name, state.type, state.version, "waiting", errors[state.name], state.capabilities)
+            if state.name in errors
             else state
             for state in self.states()
         ]
@@ -280,8 +280,8 @@ async def _probe(store: OpenStore | None, seconds: float) -> str:
     try:
         async with asyncio.timeout(seconds):
             await store.store.ping()
-    except StoreError as fault:
-        return str(fault)
+    except StoreError as error:
+        return str(error)
     except TimeoutError:
         return f"it did not answer within {seconds:g} s"
     return ""

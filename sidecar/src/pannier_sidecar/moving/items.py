@@ -38,7 +38,7 @@ class AppKey(Struct, frozen=True):
         return scheme.stored(self.key)
 
     def metadata(self, scheme: KeyScheme) -> Mapping[str, str]:
-        """Return what a store with partitions has to be told, as for a call of an actor."""
+        """Return what a store with partitions needs to know, as for a call of an actor."""
         if self.actor_type:
             return {"partitionKey": scheme.actor_partition(self.actor_type, self.actor_id)}
         return NO_METADATA

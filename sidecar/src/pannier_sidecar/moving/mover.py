@@ -57,8 +57,8 @@ class Mover:
     async def copy(self) -> int:
         """Copy from store to store; return the exit code."""
         source = choose(self._order.source, self._context, keys_as_written=True)
-        # From dashes to dashes, actors' keys are copied without being told from the app's own.
-        as_written = not source.keys.tells_actors_apart
+        # Where both stores separate keys by dashes, an actor's keys look like the app's own and are copied as such.
+        as_written = not source.keys.distinguishes_actors
         target = choose(self._order.target, self._context, keys_as_written=as_written)
         opening.check_places(source, target)
         opening.check_actors(source, target)

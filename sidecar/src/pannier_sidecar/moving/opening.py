@@ -24,8 +24,8 @@ async def opened(desired: DesiredStore) -> AsyncIterator[Store]:
     """Open a store for as long as the block lasts. Raises MoveError."""
     try:
         store = (await open_store(desired)).store
-    except StoreError as fault:
-        raise MoveError(f"{desired.source}: {desired.name} can't be opened: {fault}") from fault
+    except StoreError as error:
+        raise MoveError(f"{desired.source}: {desired.name} can't be opened: {error}") from error
     try:
         yield store
     finally:
@@ -54,10 +54,10 @@ def limits_of(desired: DesiredStore, store: Store, *, overwrites: bool) -> Targe
 
 def check_actors(source: DesiredStore, target: DesiredStore | None) -> None:
     """Raise MoveError where keys of actors would be taken for the app's own. A target of None is a file."""
-    if source.keys.tells_actors_apart or not source.holds_actor_state:
+    if source.keys.distinguishes_actors or not source.holds_actor_state:
         return
     prefixes = source.keys.prefixes
-    if target is None or target.keys.tells_actors_apart or len(prefixes) > 1 or target.keys.prefixes != prefixes:
+    if target is None or target.keys.distinguishes_actors or len(prefixes) > 1 or target.keys.prefixes != prefixes:
         raise MoveError(
             f"{source.source}: {source.name} holds the state of actors, and with keyScheme dash their keys can't be "
             "told from the app's own; copy to a store with the same keyScheme and keyPrefix"

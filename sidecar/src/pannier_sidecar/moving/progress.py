@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 WIDTH: Final = 30
 """Characters of the bar."""
 DRAWN_EVERY: Final = 0.1
-TOLD_EVERY: Final = 30.0
+REPORT_EVERY: Final = 30.0
 """Seconds between two lines of a long move, where there is no terminal; each tenth has a line too."""
 
 
@@ -44,7 +44,7 @@ class Progress:
                 self._draw(done)
             return
         tenth = done * 10 // self._total if self._total else 10
-        if tenth > self._tenth or now - self._shown_at >= TOLD_EVERY:
+        if tenth > self._tenth or now - self._shown_at >= REPORT_EVERY:
             self._tenth, self._shown_at = tenth, now
             self._line(f"{self._phase}: {done} of {self._total}")
 

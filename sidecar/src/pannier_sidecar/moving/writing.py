@@ -97,7 +97,7 @@ class StoreTarget:
         ]
 
     async def _attempt(self, batch: _Batch) -> StoreError | None:
-        """Look, decide and write once; return the fault of a target that did not answer, if it did not."""
+        """Look, decide and write once; return the error of a target that did not answer, if it did not."""
         found = await self._found(batch)
         written = self._journal.written(batch.pending)
         now = time()
@@ -118,19 +118,19 @@ class StoreTarget:
 
     async def _carry_out(self, batch: _Batch, planned: dict[str, _Planned]) -> StoreError | None:
         self._journal.note({stored: plan.note for stored, plan in planned.items()})
-        faults = await self._store.bulk_write([plan.write for plan in planned.values()])
-        outcomes = dict(zip(planned, faults, strict=True))
-        for stored, fault in outcomes.items():
-            batch.learn(stored, planned[stored].decision, fault)
+        errors = await self._store.bulk_write([plan.write for plan in planned.values()])
+        outcomes = dict(zip(planned, errors, strict=True))
+        for stored, error in outcomes.items():
+            batch.learn(stored, planned[stored].decision, error)
         self._journal.conclude(
-            {stored: planned[stored].note for stored, fault in outcomes.items() if fault is None},
+            {stored: planned[stored].note for stored, error in outcomes.items() if error is None},
             {
                 stored: plan.note
                 for stored, plan in planned.items()
                 if outcomes[stored] is not None and stored not in batch.doubtful and not plan.was_noted
             },
         )
-        return next((fault for fault in faults if isinstance(fault, StoreUnavailableError | OutcomeUnknownError)), None)
+        return next((error for error in errors if isinstance(error, StoreUnavailableError | OutcomeUnknownError)), None)
 
     async def _found(self, batch: _Batch) -> dict[str, StoredValue | StoreError | None]:
         keys = [(stored, item.key) for stored, item in batch.pending.items()]
@@ -163,14 +163,14 @@ class _Batch:
             except StateError as error:
                 self.settled.append((item, Decision(Verdict.FAIL, str(error))))
 
-    def learn(self, stored: str, decision: Decision, fault: StoreError | None) -> None:
+    def learn(self, stored: str, decision: Decision, error: StoreError | None) -> None:
         """Take in how a write went; what was overtaken or not answered stays pending."""
-        if fault is None:
+        if error is None:
             self.settle(stored, decision)
-        elif isinstance(fault, OutcomeUnknownError):
+        elif isinstance(error, OutcomeUnknownError):
             self.doubtful[stored] = decision
-        elif not isinstance(fault, ETagMismatchError | StoreUnavailableError):
-            self.settle(stored, Decision(Verdict.FAIL, str(fault)))
+        elif not isinstance(error, ETagMismatchError | StoreUnavailableError):
+            self.settle(stored, Decision(Verdict.FAIL, str(error)))
 
     def settle(self, stored: str, decision: Decision) -> None:
         """Take a key off the pending ones; a write in doubt that is found to be there was ours."""

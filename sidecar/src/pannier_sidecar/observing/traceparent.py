@@ -8,7 +8,7 @@ from typing import Final
 from msgspec import Struct
 
 _FORM: Final = re.compile(r"([0-9a-f]{2})-([0-9a-f]{32})-([0-9a-f]{16})-([0-9a-f]{2})(-.*)?", re.ASCII)
-_LONGEST: Final = 512
+_MAX_LENGTH: Final = 512
 MAX_STATE_CHARS: Final = 512
 """What section 3.3.1.5 asks to be passed on at least; a longer `tracestate` is dropped."""
 
@@ -33,7 +33,7 @@ def parse(text: str) -> TraceParent | None:
 
     Of later versions, what version 00 has is read, and further fields are left out.
     """
-    match = _FORM.fullmatch(text) if len(text) <= _LONGEST else None
+    match = _FORM.fullmatch(text) if len(text) <= _MAX_LENGTH else None
     if match is None:
         return None
     version, trace_id, span_id, flags, more = match.groups()

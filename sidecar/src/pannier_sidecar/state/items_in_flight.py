@@ -41,9 +41,9 @@ class Share:
 class ItemsInFlight:
     """Lets calls with many items wait for each other, the smallest first."""
 
-    def __init__(self, most_of_a_request: int, patience: float = PATIENCE_S):
-        self._most_of_a_request = most_of_a_request
-        self._most = REQUESTS * most_of_a_request
+    def __init__(self, max_per_request: int, patience: float = PATIENCE_S):
+        self._max_per_request = max_per_request
+        self._max = REQUESTS * max_per_request
         self._patience = patience
         self._taken = 0
         self._waiting: list[tuple[int, int, asyncio.Future[None]]] = []
@@ -56,8 +56,8 @@ class ItemsInFlight:
 
     async def share(self, items: int) -> Share:
         """Return when there is room for so many, or what a request may have if that is less. Raises OverloadedError."""
-        items = min(items, self._most_of_a_request)
-        if self._waiting or self._taken + items > self._most:
+        items = min(items, self._max_per_request)
+        if self._waiting or self._taken + items > self._max:
             await self._wait(items)
         else:
             self._taken += items
@@ -70,7 +70,7 @@ class ItemsInFlight:
             items, _, turn = self._waiting[0]
             if turn.done():  # it was given up
                 heappop(self._waiting)
-            elif self._taken + items <= self._most:
+            elif self._taken + items <= self._max:
                 heappop(self._waiting)
                 self._taken += items
                 turn.set_result(None)

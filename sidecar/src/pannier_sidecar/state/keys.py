@@ -64,7 +64,7 @@ class KeyScheme:
         return (self.prefix, self._actor_prefix)
 
     @property
-    def tells_actors_apart(self) -> bool:
+    def distinguishes_actors(self) -> bool:
         """Whether a stored key that somebody else wrote shows that it is an actor's: `-` may stand in any key."""
         return self._separator == SEPARATOR
 
@@ -114,7 +114,7 @@ class KeyScheme:
 
     def actor_parts(self, stored: str) -> tuple[str, str, str] | None:
         """Return type, id and key of a stored key of the app's actors; None for any other one."""
-        if not self.tells_actors_apart or not stored.startswith(self._actor_prefix):
+        if not self.distinguishes_actors or not stored.startswith(self._actor_prefix):
             return None
         parts = stored[len(self._actor_prefix) :].split(self._separator)
         return (parts[0], parts[1], parts[2]) if len(parts) == 3 and all(parts) else None
@@ -130,7 +130,7 @@ class KeyScheme:
 
 
 def refuse_tokens(app_id: str, namespace: str | None) -> None:
-    """Raise ValueError for an app id or namespace that a prefix made of them would not tell from another one."""
+    """Raise ValueError for an app id or namespace whose prefix could also be that of another one."""
     for name in filter(None, (app_id, namespace)):
         if name != name.lower():
             raise ValueError(
@@ -176,7 +176,7 @@ def _refuse_two_readings(owner: str, app_id: str, separator: str) -> None:
 
 
 def _refuse_two_namespaces(app_id: str, namespace: str | None) -> None:
-    """Raise ValueError where the dot between namespace and app id can't be told from another one."""
+    """Raise ValueError where the dot between namespace and app id could be part of the namespace."""
     if namespace and app_id and "." in namespace:
         raise ValueError(
             f"with keyPrefix namespace, the namespace '{namespace}' can't hold '.', which separates it from the app "

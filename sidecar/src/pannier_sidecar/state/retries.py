@@ -53,12 +53,12 @@ async def attempt(
     for pause in (*pauses(policy), None):
         try:
             return await call()
-        except StoreError as fault:
-            is_unknown = isinstance(fault, OutcomeUnknownError)
-            may_pass = isinstance(fault, StoreUnavailableError) or (is_unknown and not is_conditional)
+        except StoreError as error:
+            is_unknown = isinstance(error, OutcomeUnknownError)
+            may_pass = isinstance(error, StoreUnavailableError) or (is_unknown and not is_conditional)
             if pause is None or not may_pass or not await _pause(pause, is_short):
                 if doubtful and not is_unknown:
-                    raise OutcomeUnknownError(f"{fault}; an earlier attempt was not answered") from fault
+                    raise OutcomeUnknownError(f"{error}; an earlier attempt was not answered") from error
                 raise
             doubtful = doubtful or is_unknown
     raise AssertionError("the last attempt returns or raises")

@@ -131,9 +131,9 @@ class StateService:
         read = Get(key, request.consistency is STRONG, request.metadata)
         try:
             return await self._counted(served, "get", served.store.get(read))
-        except StoreError as fault:
+        except StoreError as error:
             what = f"fail to get {request.key} from state store {served.name}"
-            raise OperationFailedError("ERR_STATE_GET", what, [(request.key, fault)]) from fault
+            raise OperationFailedError("ERR_STATE_GET", what, [(request.key, error)]) from error
 
     async def save(self, request: SaveRequest) -> None:
         """Write the items in order, each for itself; raise OperationFailedError telling of those that failed."""
@@ -178,9 +178,9 @@ class StateService:
         try:
             reads = read_values(served.store, request.keys, gets, self._largest_answer, self._making)
             items = await self._counted(served, "bulk_get", reads)
-        except StoreError as fault:
+        except StoreError as error:
             what = f"failed getting {len(gets)} keys from state store {served.name}"
-            raise BulkGetFailedError(what, request.keys[0], fault) from fault
+            raise BulkGetFailedError(what, request.keys[0], error) from error
         if items[0].error is not None and all(item.error is not None for item in items):
             self.record_failure(served)
         return items
@@ -193,9 +193,9 @@ class StateService:
         )
         try:
             await self._transact(served, request.items, writes)
-        except StoreError as fault:
+        except StoreError as error:
             what = "error while executing state transaction"
-            raise TransactionFailedError("ERR_STATE_TRANSACTION", what, fault) from fault
+            raise TransactionFailedError("ERR_STATE_TRANSACTION", what, error) from error
 
     def require_transactions(self, store: str | None) -> ServedStore:
         """Return the store if it has transactions.
@@ -214,9 +214,9 @@ class StateService:
             raise ListingNotSupportedError(served.name)
         try:
             return await self._counted(served, "keys", self._list(served, request))
-        except StoreError as fault:
+        except StoreError as error:
             what = f"failed listing keys of state store {served.name}"
-            raise OperationFailedError("ERR_STATE_KEYS", what, [(request.prefix, fault)]) from fault
+            raise OperationFailedError("ERR_STATE_KEYS", what, [(request.prefix, error)]) from error
 
     async def _list(self, served: ServedStore, request: KeysRequest) -> ListedKeys:
         keys, cursor = await list_keys(served, request, self._max_cursor)
@@ -237,8 +237,8 @@ class StateService:
         read = Get(_checked(served, actor.stored(request.key)), metadata=actor.metadata)
         try:
             return await self._counted(served, "get", served.store.get(read))
-        except StoreError as fault:
-            raise ActorOperationFailedError("ERR_ACTOR_STATE_GET", "error getting actor state", fault) from fault
+        except StoreError as error:
+            raise ActorOperationFailedError("ERR_ACTOR_STATE_GET", "error getting actor state", error) from error
 
     async def transact_actor_state(self, request: ActorTransactRequest) -> None:
         """Carry out all writes of one actor or none."""
@@ -251,9 +251,9 @@ class StateService:
         )
         try:
             await self._transact(served, request.items, writes)
-        except StoreError as fault:
+        except StoreError as error:
             what = "error saving actor transaction state"
-            raise ActorOperationFailedError(MalformedActorCallError.code, what, fault) from fault
+            raise ActorOperationFailedError(MalformedActorCallError.code, what, error) from error
 
     async def _transact(self, served: ServedStore, items: Sequence[WriteItem], writes: Sequence[Write]) -> None:
         if not writes:
@@ -279,8 +279,8 @@ class StateService:
                 await self._counted(served, operation, _carry_out(served, write))
             else:
                 await self._counted(served, operation, _with_retries(served, write, item.retry, self._is_short))
-        except StoreError as fault:
-            raise OperationFailedError(code, what, [(item.key, fault)]) from fault
+        except StoreError as error:
+            raise OperationFailedError(code, what, [(item.key, error)]) from error
 
     async def _write_each(
         self,
@@ -291,10 +291,10 @@ class StateService:
         code: str,
         what: str,
     ) -> None:
-        faults = await self._counted(served, operation, _each(served, items, writes, self._is_short), _none_failed)
-        failed = [(item.key, fault) for item, fault in zip(items, faults, strict=True) if fault]
+        errors = await self._counted(served, operation, _each(served, items, writes, self._is_short), _none_failed)
+        failed = [(item.key, error) for item, error in zip(items, errors, strict=True) if error]
         if failed:
-            if any(isinstance(fault, StoreUnavailableError | OutcomeUnknownError) for _, fault in failed):
+            if any(isinstance(error, StoreUnavailableError | OutcomeUnknownError) for _, error in failed):
                 self.record_failure(served)
             is_partly_done = len(failed) < len(items)
             raise OperationFailedError(code, what, failed, is_partly_done=is_partly_done) from failed[0][1]
@@ -330,8 +330,8 @@ def _ignore_failure(_: ServedStore) -> None:
     pass
 
 
-def _none_failed(faults: Sequence[StoreError | None]) -> bool:
-    return not any(faults)
+def _none_failed(errors: Sequence[StoreError | None]) -> bool:
+    return not any(errors)
 
 
 async def _each(
@@ -340,16 +340,16 @@ async def _each(
     """Carry out the writes in order; where one has a retry policy, it is tried again before the next one is begun."""
     if not any(item.retry for item in items):
         return await served.store.bulk_write(writes)
-    return [await _fault_of(served, write, item.retry, is_short) for item, write in zip(items, writes, strict=True)]
+    return [await _error_of(served, write, item.retry, is_short) for item, write in zip(items, writes, strict=True)]
 
 
-async def _fault_of(
+async def _error_of(
     served: ServedStore, write: Write, policy: RetryPolicy | None, is_short: Callable[[], bool]
 ) -> StoreError | None:
     try:
         await _with_retries(served, write, policy, is_short)
-    except StoreError as fault:
-        return fault
+    except StoreError as error:
+        return error
     return None
 
 

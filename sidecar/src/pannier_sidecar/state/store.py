@@ -122,21 +122,21 @@ class Store(ABC):
         """Remove the key. Raises ETagMismatchError where the precondition does not hold."""
 
     async def bulk_get(self, gets: Sequence[Get]) -> Sequence[StoredValue | StoreError | None]:
-        """Return an entry for each key, in the order asked; a key that failed has its fault for an entry."""
-        return [await _or_fault(self.get(get)) for get in gets]
+        """Return an entry for each key, in the order asked; a key that failed has its error for an entry."""
+        return [await _or_error(self.get(get)) for get in gets]
 
     async def bulk_write(self, writes: Sequence[Write]) -> Sequence[StoreError | None]:
-        """Carry out each write for itself, in order, going on after a failure; return each one's fault or None.
+        """Carry out each write for itself, in order, going on after a failure; return each one's error or None.
 
         Never raises a StoreError: a store that is gone fails each item.
         """
-        return [await _or_fault(self.set(w) if isinstance(w, Set) else self.delete(w)) for w in writes]
+        return [await _or_error(self.set(w) if isinstance(w, Set) else self.delete(w)) for w in writes]
 
     async def transact(self, writes: Sequence[Write]) -> None:
         """Carry out the writes in order, all or none, preconditions included.
 
         All preconditions speak of the state before the transaction and are checked before anything is written.
-        The fault names the failing key. Called only on stores with Feature.TRANSACTIONAL.
+        The error names the failing key. Called only on stores with Feature.TRANSACTIONAL.
         """
         raise NotImplementedError
 
@@ -148,8 +148,8 @@ class Store(ABC):
         raise NotImplementedError
 
 
-async def _or_fault(call: Awaitable[Found]) -> Found | StoreError:
+async def _or_error(call: Awaitable[Found]) -> Found | StoreError:
     try:
         return await call
-    except StoreError as fault:
-        return fault
+    except StoreError as error:
+        return error

@@ -9,7 +9,7 @@ from pannier_sidecar.http_api.go_json import (
     MAX_LENGTH,
     TRANSACTION,
     GoType,
-    fault_of,
+    error_of,
 )
 
 INTO = "json: cannot unmarshal"
@@ -59,7 +59,7 @@ OF_GO = [
 
 @pytest.mark.parametrize(("body", "told"), OF_GO, ids=[repr(body) for body, _ in OF_GO])
 def test_items_that_cannot_be_read(body: bytes, told: str) -> None:
-    assert fault_of(body, ITEMS) == told
+    assert error_of(body, ITEMS) == told
 
 
 @pytest.mark.parametrize(
@@ -79,15 +79,15 @@ def test_items_that_cannot_be_read(body: bytes, told: str) -> None:
     ],
 )
 def test_other_bodies_that_cannot_be_read(body: bytes, wanted: GoType, told: str) -> None:
-    assert fault_of(body, wanted) == f"{INTO} {told}"
+    assert error_of(body, wanted) == f"{INTO} {told}"
 
 
 @pytest.mark.parametrize("body", [b"null", b"[]", b'[{"key":null}]', b'[{"KEY":"a","more":[1]}] and more'])
 def test_what_go_reads_is_no_fault(body: bytes) -> None:
-    assert fault_of(body, ITEMS) is None
+    assert error_of(body, ITEMS) is None
 
 
 def test_deep_and_long_bodies_cost_nothing() -> None:
-    assert fault_of(b"[" * MAX_LENGTH, ITEMS) == "unexpected EOF"
-    assert fault_of(b"[" * (MAX_LENGTH + 1), ITEMS) is None
-    assert fault_of(b'{"a":' * 800, ITEMS) in (None, "unexpected EOF")
+    assert error_of(b"[" * MAX_LENGTH, ITEMS) == "unexpected EOF"
+    assert error_of(b"[" * (MAX_LENGTH + 1), ITEMS) is None
+    assert error_of(b'{"a":' * 800, ITEMS) in (None, "unexpected EOF")

@@ -203,7 +203,7 @@ async def test_several_faults_are_told_by_key() -> None:
         "failed saving state in state store statestore: "
         "key k: possible etag mismatch. error from state store; key m: full"
     )
-    assert [key for key, _ in caught.value.faults] == ["k", "m"]
+    assert [key for key, _ in caught.value.errors] == ["k", "m"]
     assert observer.ended == [("statestore", "set", False)]
 
 
@@ -266,5 +266,5 @@ async def test_a_fault_that_may_pass_is_tried_again_as_the_item_says() -> None:
     with pytest.raises(OperationFailedError) as caught:
         await service.save(SaveRequest(None, [WriteItem("a", b"1", retry=policy), WriteItem("b", b"1", retry=policy)]))
     assert [write.key for write in store.asked] == ["app||a", "app||a", "app||b", "app||b"]
-    assert [key for key, _ in caught.value.faults] == ["b"]
+    assert [key for key, _ in caught.value.errors] == ["b"]
     assert observer.ended == [("statestore", "set", False)]

@@ -110,7 +110,7 @@ def test_the_key_of_an_actor_is_taken_apart() -> None:
 
 def test_dashes_do_not_tell_an_actors_key_from_another() -> None:
     scheme = KeyScheme(store="s", app_id="app", separator="-")
-    assert not scheme.tells_actors_apart
+    assert not scheme.distinguishes_actors
     assert scheme.actor_parts("app-cat-tom-mood") is None
 
 

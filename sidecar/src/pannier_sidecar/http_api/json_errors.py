@@ -25,7 +25,7 @@ _SURROGATES: Final = re.compile(
 )
 
 
-def fault_of(body: bytes) -> str | None:
+def why_not_json(body: bytes) -> str | None:
     """Return what kind of thing a body is that could not be read as JSON; None where it seems to be broken JSON."""
     if not body.strip():
         return "the body is empty"
