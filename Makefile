@@ -17,7 +17,7 @@ HELM    := $$(command -v helm || (cd tests && ../$(BIN)/python -c 'from cluster.
 KUBERNETES := 1.35.0
 OF_STORE = tests/conformance tests/scenarios $(wildcard tests/integration/*$(subst -,_,$(STORE))_store tests/integration/test_$(STORE)_*.py)
 SOURCES := crds/pyproject.toml sidecar/pyproject.toml operator/pyproject.toml
-LINTED  := crds sidecar operator tests examples scripts/component-tables scripts/component-rules scripts/import-rules scripts/marked_section.py scripts/images scripts/image-root scripts/grpc-messages scripts/test-in-parts scripts/words
+LINTED  := crds sidecar operator tests examples scripts/new-store scripts/catalogue-names scripts/component-tables scripts/component-rules scripts/import-rules scripts/marked_section.py scripts/images scripts/image-root scripts/grpc-messages scripts/test-in-parts scripts/words
 
 .PHONY: help run test test-unit test-in-parts hostile lint types format docs store-table chart manifests images cluster cluster-down demo bench bench-operator constraints setup clean
 
@@ -46,6 +46,7 @@ lint: $(STAMP) types ## check style, types, layers and words
 	@$(BIN)/ruff check --quiet $(wildcard $(LINTED))
 	@$(BIN)/ruff format --quiet --check $(wildcard $(LINTED)) || { echo "unformatted files: run 'make format'" >&2; exit 1; }
 	@$(BIN)/lint-imports --no-logo
+	@$(BIN)/python scripts/catalogue-names --check
 	@$(BIN)/python scripts/component-tables --check
 	@cmp -s crds/component.yaml charts/pannier/crd/component.yaml || { echo "the chart has an older crds/component.yaml: run 'make chart'" >&2; exit 1; }
 	@$(BIN)/python scripts/component-rules --check
@@ -62,7 +63,8 @@ format: $(STAMP) ## format the code and sort imports
 	@$(BIN)/ruff check --quiet --fix-only $(wildcard $(LINTED))
 	@$(BIN)/ruff format $(wildcard $(LINTED))
 
-docs: $(STAMP) ## write the tables of docs/components.md, the rules of the CRD, the messages of gRPC, the import rules and the counts of docs/glossary.md
+docs: $(STAMP) ## write the catalogue's names, the tables of docs/components.md, the rules of the CRD, the messages of gRPC, the import rules and the counts of docs/glossary.md
+	@$(BIN)/python scripts/catalogue-names
 	@$(BIN)/python scripts/component-tables
 	@$(BIN)/python scripts/component-rules
 	@$(BIN)/python scripts/grpc-messages

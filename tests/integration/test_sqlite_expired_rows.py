@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from pannier_sidecar.state.requests import Get, Set
-from pannier_sidecar.stores.sqlite import SQLiteStore
+from pannier_sidecar.stores.sqlite.store import SQLiteStore
 
 PATIENCE_S = 20
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from pannier_sidecar.state.requests import Set
-from pannier_sidecar.stores.sqlite import SQLiteStore
+from pannier_sidecar.stores.sqlite.store import SQLiteStore
 
 
 @pytest.fixture(autouse=True)

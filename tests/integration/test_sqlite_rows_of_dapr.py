@@ -12,7 +12,7 @@ import pytest
 from pannier_sidecar.state.errors import ETagMismatchError, StoreRefusedError
 from pannier_sidecar.state.requests import Delete, Get, Set
 from pannier_sidecar.state.store import StoredValue
-from pannier_sidecar.stores.sqlite import SQLiteStore
+from pannier_sidecar.stores.sqlite.store import SQLiteStore
 
 UUID = "0f5f8a1c-2b57-4d8e-9a0e-2f1c1a6e9d11"
 

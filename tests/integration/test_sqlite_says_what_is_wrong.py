@@ -13,13 +13,13 @@ import pytest
 
 from pannier_sidecar.state.errors import StoreError, StoreRefusedError
 from pannier_sidecar.state.requests import Get, Set
-from pannier_sidecar.stores.sqlite import SQLiteStore
+from pannier_sidecar.stores.sqlite.store import SQLiteStore
 
 USER = """
 import asyncio, os, sys
 from pannier_sidecar.state.errors import StoreError
 from pannier_sidecar.state.requests import Set
-from pannier_sidecar.stores.sqlite import SQLiteStore
+from pannier_sidecar.stores.sqlite.store import SQLiteStore
 
 async def main():
     store = SQLiteStore({"connectionString": sys.argv[1]})

@@ -12,13 +12,13 @@ import pytest
 
 from pannier_sidecar.state.errors import ETagMismatchError, OutcomeUnknownError, StoreUnavailableError
 from pannier_sidecar.state.requests import Delete, Get, Set
-from pannier_sidecar.stores.sqlite import SQLiteStore
+from pannier_sidecar.stores.sqlite.store import SQLiteStore
 
 INCREMENTER = """
 import asyncio, random, sys
 from pannier_sidecar.state.errors import ETagMismatchError, StoreUnavailableError
 from pannier_sidecar.state.requests import Get, Set
-from pannier_sidecar.stores.sqlite import SQLiteStore
+from pannier_sidecar.stores.sqlite.store import SQLiteStore
 
 async def increment(store):
     while True:

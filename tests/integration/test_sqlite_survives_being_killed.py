@@ -8,12 +8,12 @@ from pathlib import Path
 import pytest
 
 from pannier_sidecar.state.requests import Get, Set
-from pannier_sidecar.stores.sqlite import SQLiteStore
+from pannier_sidecar.stores.sqlite.store import SQLiteStore
 
 WRITER = """
 import asyncio, sys
 from pannier_sidecar.state.requests import Delete, Set
-from pannier_sidecar.stores.sqlite import SQLiteStore
+from pannier_sidecar.stores.sqlite.store import SQLiteStore
 
 async def write(store, task):
     for number in range(100_000):

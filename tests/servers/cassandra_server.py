@@ -19,7 +19,7 @@ from cassandra.cluster import EXEC_PROFILE_DEFAULT, Cluster, ExecutionProfile, N
 from cassandra.policies import RoundRobinPolicy
 from cassandra.query import tuple_factory
 from servers import maven
-from servers.database import Database, Server, Settings
+from servers.database import Database, Server, Settings, Way
 from servers.processes import START_LIMIT_S, ServerProcess, free_port
 from servers.redis_server import make_certificates
 
@@ -168,5 +168,6 @@ DATABASES = (
         longest_ttl=300_000_000,
         increments=400,
         model_runs=5,
+        way=Way(lambda port: {"port": port}, lambda settings: int(settings["port"])),
     ),
 )

@@ -15,7 +15,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from servers.database import Database, Server
+from servers.database import Database, Server, Way, as_address, last_port
 from servers.npm_packages import node, packages, version_of
 from servers.processes import ServerProcess
 
@@ -113,5 +113,6 @@ DATABASES = (
         increments=100,
         many=300,
         model_runs=10,
+        way=Way(as_address("url", "http://127.0.0.1:{}"), last_port("url"), tells_its_port=True),
     ),
 )

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal, NamedTuple
 
 from pannier_crds.catalogue import ComponentType, component_type, read_settings
 from pannier_sidecar.state.store import Feature
@@ -17,6 +17,27 @@ Settings = Mapping[str, str | int | float | bool | None]
 
 TIMEOUTS = ("timeout", "dialTimeout", "readTimeout", "writeTimeout", "operationTimeout")
 PATIENT = "30s"
+
+
+class Way(NamedTuple):
+    """How a component names its server, and what of a write can be seen on the connection."""
+
+    names: Callable[[int], Mapping[str, Any]]
+    port: Callable[[Mapping[str, Any]], int]
+    commit: Mapping[str, tuple[bytes, int]] = {}
+    """By case: the word in the request that decides, and how often it comes before."""
+    repeats: frozenset[str] = frozenset()
+    """Cases whose request carries a number by which the database knows it again, so that its client may repeat it."""
+    tells_its_port: bool = False
+    """Its client goes where the server says that it is."""
+
+
+def last_port(name: str) -> Callable[[Mapping[str, Any]], int]:
+    return lambda settings: int(str(settings[name]).rpartition(":")[2].partition("/")[0])
+
+
+def as_address(name: str, form: str = "127.0.0.1:{}", **more: Any) -> Callable[[int], Mapping[str, Any]]:
+    return lambda port: {name: form.format(port), **more}
 
 
 @dataclass(frozen=True)
@@ -44,6 +65,8 @@ class Database:
     """Is given a folder of its own."""
     claims: frozenset[Feature] = EVERYTHING
     store_version: str = "v1"
+    way: Way | None = None
+    """How tests lead the store through a proxy; None: not at all."""
     made_by: Literal["real", "emulator", "fake"] = "real"
     """`real` is the database itself; `emulator` is another program, `fake` one of ours, that behaves like it."""
     prepare: Callable[[], object] | None = None

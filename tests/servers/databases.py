@@ -1,38 +1,21 @@
 """Every database that tests run stores on; the conformance suite and the scenarios take them from here.
 
-A new store adds its module of this folder.
+They are the `DATABASES` of the modules of this folder called `..._server`, after those that need no server.
 """
 
 from __future__ import annotations
 
+from importlib import import_module
+from pathlib import Path
+
 import pytest
-from servers import (
-    cassandra_server,
-    consul_server,
-    cosmosdb_server,
-    dynamodb_server,
-    embedded,
-    etcd_server,
-    memcached_server,
-    mongodb_server,
-    postgresql_server,
-    redis_server,
-    spanner_server,
-)
+from servers import embedded
 from servers.database import Database
 
+_SERVERS = sorted(path.stem for path in Path(__file__).parent.glob("*_server.py"))
 DATABASES: tuple[Database, ...] = (
     *embedded.DATABASES,
-    *redis_server.DATABASES,
-    *postgresql_server.DATABASES,
-    *memcached_server.DATABASES,
-    *mongodb_server.DATABASES,
-    *dynamodb_server.DATABASES,
-    *etcd_server.DATABASES,
-    *spanner_server.DATABASES,
-    *consul_server.DATABASES,
-    *cosmosdb_server.DATABASES,
-    *cassandra_server.DATABASES,
+    *(each for name in _SERVERS for each in getattr(import_module(f"servers.{name}"), "DATABASES", ())),
 )
 
 

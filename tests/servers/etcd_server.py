@@ -14,7 +14,7 @@ from urllib.error import URLError
 from urllib.request import Request, urlopen
 
 from cluster.tools import debian_package
-from servers.database import Database, Server, Settings
+from servers.database import Database, Server, Settings, Way, as_address, last_port
 from servers.processes import ServerProcess, free_port
 
 
@@ -136,6 +136,8 @@ _SHARED: dict[str, Any] = {
 }
 
 DATABASES = (
-    Database("etcd", "etcd", serve=_serving(bytes), **_SHARED),
+    Database(
+        "etcd", "etcd", serve=_serving(bytes), way=Way(as_address("endpoints"), last_port("endpoints")), **_SHARED
+    ),
     Database("etcd-v2", "etcd", serve=_serving(_first_field), store_version="v2", **_SHARED),
 )

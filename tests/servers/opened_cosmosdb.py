@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from typing import Any
 
-from pannier_sidecar.stores.cosmosdb import CosmosDBStore
+from pannier_sidecar.stores.cosmosdb.store import CosmosDBStore
 
 
 @asynccontextmanager

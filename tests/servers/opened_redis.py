@@ -8,7 +8,7 @@ from typing import Any
 
 from servers import opened_store
 
-from pannier_sidecar.stores.redis import RedisStore
+from pannier_sidecar.stores.redis.store import RedisStore
 
 IMPATIENT = {"dialTimeout": 0.4, "readTimeout": 0.4, "writeTimeout": 0.4}
 

@@ -19,7 +19,7 @@ import grpc
 from google.cloud.spanner_admin_database_v1.types import CreateDatabaseRequest
 from google.cloud.spanner_admin_instance_v1.types import CreateInstanceRequest
 from google.longrunning.operations_pb2 import GetOperationRequest, Operation
-from servers.database import Database, Server
+from servers.database import Database, Server, Way, as_address, last_port
 from servers.processes import START_LIMIT_S, ServerProcess
 
 EMULATOR = os.environ.get("SPANNER_EMULATOR_HOST", "")
@@ -131,5 +131,11 @@ DATABASES = (
         increments=100,
         model_runs=10,
         largest_value=10 * 1024 * 1024,
+        way=Way(
+            as_address("emulatorHost"),
+            last_port("emulatorHost"),
+            # A precondition is read first, by the key too.
+            commit=dict.fromkeys(("set by ETag", "delete by ETag", "create"), (b"cut-me", 1)),
+        ),
     ),
 )

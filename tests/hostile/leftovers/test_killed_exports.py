@@ -13,7 +13,7 @@ from servers.component_files import component
 from servers.pannier_process import COMMAND
 
 from pannier_sidecar.state.requests import Set
-from pannier_sidecar.stores.sqlite import SQLiteStore
+from pannier_sidecar.stores.sqlite.store import SQLiteStore
 
 KEYS = 3_000
 

@@ -16,8 +16,8 @@ from servers.redis_server import single
 
 from pannier_sidecar.state.errors import OutcomeUnknownError, PartlyUnavailableError, StoreError, StoreUnavailableError
 from pannier_sidecar.state.requests import Get, Set
-from pannier_sidecar.stores.redis import RedisStore
 from pannier_sidecar.stores.redis.slots import slot_of
+from pannier_sidecar.stores.redis.store import RedisStore
 
 Promise = Callable[..., None]
 

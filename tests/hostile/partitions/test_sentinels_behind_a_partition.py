@@ -15,7 +15,7 @@ from servers.redis_server import watched_by_sentinels
 
 from pannier_sidecar.state.errors import ETagMismatchError, OutcomeUnknownError, StoreError, StoreUnavailableError
 from pannier_sidecar.state.requests import Get, Set
-from pannier_sidecar.stores.redis import RedisStore
+from pannier_sidecar.stores.redis.store import RedisStore
 
 Promise = Callable[..., None]
 

@@ -16,8 +16,8 @@ from servers.redis_server import make_certificates
 
 from pannier_sidecar.state.errors import OutcomeUnknownError, StoreError, StoreRefusedError, StoreUnavailableError
 from pannier_sidecar.state.requests import Delete, Get, Set
-from pannier_sidecar.stores.cassandra import CassandraStore
 from pannier_sidecar.stores.cassandra import store as store_module
+from pannier_sidecar.stores.cassandra.store import CassandraStore
 
 SCHEMA = (
     "CREATE KEYSPACE {keyspace} WITH replication = {{'class': 'SimpleStrategy', 'replication_factor': 1}}",

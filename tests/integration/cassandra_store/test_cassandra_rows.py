@@ -11,7 +11,7 @@ from servers.opened_store import opened
 
 from pannier_sidecar.state.errors import ETagMismatchError, StoreRefusedError
 from pannier_sidecar.state.requests import Delete, Get, Set
-from pannier_sidecar.stores.cassandra import CassandraStore
+from pannier_sidecar.stores.cassandra.store import CassandraStore
 
 KEYSPACE = "CREATE KEYSPACE {keyspace} WITH replication = {{'class': 'SimpleStrategy', 'replication_factor': 1}}"
 TABLE = "CREATE TABLE {keyspace}.items (key text, value blob, PRIMARY KEY (key))"

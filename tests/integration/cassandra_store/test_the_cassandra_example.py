@@ -8,7 +8,7 @@ from servers.cassandra_server import CassandraServer
 from servers.opened_store import opened
 
 from pannier_sidecar.state.requests import Delete, Get, Set
-from pannier_sidecar.stores.cassandra import CassandraStore
+from pannier_sidecar.stores.cassandra.store import CassandraStore
 
 EXAMPLE = Path(__file__).parents[3] / "examples/components/cassandra"
 

@@ -12,7 +12,7 @@ from servers.opened_store import opened
 from pannier_sidecar.state.errors import ETagMismatchError, NotSupportedError, StoreRefusedError
 from pannier_sidecar.state.requests import Delete, Get, Set
 from pannier_sidecar.state.store import StoredValue
-from pannier_sidecar.stores.consul import ConsulStore
+from pannier_sidecar.stores.consul.store import ConsulStore
 
 pytestmark = pytest.mark.over("consul")
 

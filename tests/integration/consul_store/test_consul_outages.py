@@ -19,7 +19,7 @@ from servers.redis_server import make_certificates
 
 from pannier_sidecar.state.errors import OutcomeUnknownError, StoreError, StoreRefusedError, StoreUnavailableError
 from pannier_sidecar.state.requests import Delete, Get, Set
-from pannier_sidecar.stores.consul import ConsulStore
+from pannier_sidecar.stores.consul.store import ConsulStore
 
 EXAMPLE = Path(__file__).parents[3] / "examples" / "components" / "consul"
 pytestmark = pytest.mark.over("consul")

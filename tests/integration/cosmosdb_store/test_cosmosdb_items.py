@@ -12,7 +12,7 @@ from servers.opened_cosmosdb import opened
 
 from pannier_sidecar.state.errors import ETagMismatchError, InvalidETagError, NotSupportedError, StoreRefusedError
 from pannier_sidecar.state.requests import Delete, Get, Set
-from pannier_sidecar.stores.cosmosdb import CosmosDBStore
+from pannier_sidecar.stores.cosmosdb.store import CosmosDBStore
 
 _numbers = count()
 

@@ -13,7 +13,7 @@ from servers.processes import free_port
 
 from pannier_sidecar.state.errors import OutcomeUnknownError, StoreError, StoreRefusedError, StoreUnavailableError
 from pannier_sidecar.state.requests import Delete, Get, Set
-from pannier_sidecar.stores.cosmosdb import CosmosDBStore
+from pannier_sidecar.stores.cosmosdb.store import CosmosDBStore
 
 # The client leaves connections that failed to the garbage collector.
 pytestmark = [

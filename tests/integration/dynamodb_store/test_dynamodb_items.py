@@ -12,7 +12,7 @@ from servers.opened_store import opened
 
 from pannier_sidecar.state.errors import ETagMismatchError, StoreRefusedError
 from pannier_sidecar.state.requests import Delete, Get, Set
-from pannier_sidecar.stores.dynamodb import DynamoDBStore
+from pannier_sidecar.stores.dynamodb.store import DynamoDBStore
 
 EXAMPLE = Path(__file__).parents[3] / "examples/components/dynamodb/statestore.yaml"
 ETAG = "8f3b5b1c9d2e4a67"

@@ -19,7 +19,7 @@ from pannier_sidecar.state.errors import (
     StoreUnavailableError,
 )
 from pannier_sidecar.state.requests import Delete, Get, Set
-from pannier_sidecar.stores.dynamodb import DynamoDBStore
+from pannier_sidecar.stores.dynamodb.store import DynamoDBStore
 
 BUSY = (400, {"__type": "com.amazonaws.dynamodb.v20120810#ThrottlingException", "message": "slow down"})
 BROKEN = (500, {"__type": "com.amazonaws.dynamodb.v20120810#InternalServerError", "message": "oh"})

@@ -17,7 +17,7 @@ from servers.spanner_server import PATIENCE_S, SpannerDatabase, SpannerFake, fak
 
 from pannier_sidecar.state.errors import ETagMismatchError, OutcomeUnknownError, StoreError, StoreUnavailableError
 from pannier_sidecar.state.requests import Delete, Get, Set
-from pannier_sidecar.stores.gcp_spanner import SpannerStore
+from pannier_sidecar.stores.gcp_spanner.store import SpannerStore
 
 LIMIT_S = 30.0
 

@@ -14,7 +14,7 @@ from servers.spanner_server import EMULATOR, PATIENCE_S, SpannerDatabase, fake, 
 
 from pannier_sidecar.state.errors import StoreError, StoreRefusedError, StoreUnavailableError
 from pannier_sidecar.state.requests import Set
-from pannier_sidecar.stores.gcp_spanner import SpannerStore
+from pannier_sidecar.stores.gcp_spanner.store import SpannerStore
 
 EXAMPLE = Path(__file__).parents[3] / "examples" / "components" / "gcp-spanner" / "statestore.yaml"
 

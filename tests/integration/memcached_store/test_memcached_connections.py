@@ -15,7 +15,7 @@ from servers.redis_server import make_certificates
 
 from pannier_sidecar.state.errors import StoreError, StoreRefusedError, StoreUnavailableError
 from pannier_sidecar.state.requests import Get, Set
-from pannier_sidecar.stores.memcached import MemcachedStore
+from pannier_sidecar.stores.memcached.store import MemcachedStore
 
 EXAMPLE = Path(__file__).parents[3] / "examples" / "components" / "memcached" / "statestore.yaml"
 ALICE = {"username": "alice", "password": "sesame"}

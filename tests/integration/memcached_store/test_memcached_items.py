@@ -13,7 +13,7 @@ from servers.opened_store import opened
 from pannier_sidecar.state.errors import ETagMismatchError, KeyRefusedError, StoreRefusedError
 from pannier_sidecar.state.requests import Delete, Get, Set
 from pannier_sidecar.state.store import StoredValue
-from pannier_sidecar.stores.memcached import MemcachedStore
+from pannier_sidecar.stores.memcached.store import MemcachedStore
 
 DAY_S = 24 * 60 * 60
 

@@ -13,7 +13,7 @@ from servers.opened_store import opened
 
 from pannier_sidecar.state.errors import OutcomeUnknownError
 from pannier_sidecar.state.requests import Delete, Get, Set
-from pannier_sidecar.stores.memcached import MemcachedStore
+from pannier_sidecar.stores.memcached.store import MemcachedStore
 
 WRITES: dict[str, Call] = {
     "set": lambda store: store.set(Set("k", b"mine")),

@@ -22,7 +22,7 @@ from pannier_sidecar.state.errors import (
     StoreUnavailableError,
 )
 from pannier_sidecar.state.requests import Delete, Get, Set
-from pannier_sidecar.stores.memcached import MemcachedStore
+from pannier_sidecar.stores.memcached.store import MemcachedStore
 
 
 @pytest.fixture

@@ -14,7 +14,7 @@ from servers.opened_mongodb import opened
 
 from pannier_sidecar.state.errors import ETagMismatchError, StoreRefusedError
 from pannier_sidecar.state.requests import Delete, Get, Set
-from pannier_sidecar.stores.mongodb import MongoDBStore
+from pannier_sidecar.stores.mongodb.store import MongoDBStore
 
 ETAG = str(uuid4())
 

@@ -21,7 +21,7 @@ from pannier_sidecar.state.errors import (
     StoreUnavailableError,
 )
 from pannier_sidecar.state.requests import Delete, Get, Set
-from pannier_sidecar.stores.mongodb import MongoDBStore
+from pannier_sidecar.stores.mongodb.store import MongoDBStore
 
 EXAMPLE = Path(__file__).parents[3] / "examples" / "components" / "mongodb" / "statestore.yaml"
 LIMIT_S = 60.0

@@ -14,8 +14,8 @@ from servers.redis_server import Cluster, RedisServer, cluster
 
 from pannier_sidecar.state.errors import NotSupportedError, StoreRefusedError, StoreUnavailableError
 from pannier_sidecar.state.requests import Delete, Get, Set
-from pannier_sidecar.stores.redis import RedisStore
 from pannier_sidecar.stores.redis.slots import slot_of
+from pannier_sidecar.stores.redis.store import RedisStore
 
 
 @pytest.fixture(scope="module")

@@ -11,7 +11,7 @@ from servers.redis_server import RedisServer, single
 
 from pannier_sidecar.state.errors import ETagMismatchError, InvalidCursorError, InvalidETagError, StoreRefusedError
 from pannier_sidecar.state.requests import Delete, Get, Set
-from pannier_sidecar.stores.redis import RedisStore
+from pannier_sidecar.stores.redis.store import RedisStore
 
 
 @pytest.fixture(scope="module")

@@ -14,7 +14,7 @@ from servers.redis_server import RedisServer, with_replica
 
 from pannier_sidecar.state.errors import OutcomeUnknownError, StoreUnavailableError
 from pannier_sidecar.state.requests import Delete, Get, Set
-from pannier_sidecar.stores.redis import RedisStore
+from pannier_sidecar.stores.redis.store import RedisStore
 
 WRITES: dict[str, Call] = {
     "set": lambda store: store.set(Set("k", b"mine")),

@@ -12,7 +12,7 @@ from servers.redis_server import MASTER_NAME, Watched, sentinel, single, watched
 
 from pannier_sidecar.state.errors import StoreError, StoreRefusedError, StoreUnavailableError
 from pannier_sidecar.state.requests import Get, Set
-from pannier_sidecar.stores.redis import RedisStore
+from pannier_sidecar.stores.redis.store import RedisStore
 
 
 @pytest.fixture

@@ -13,7 +13,7 @@ from servers.redis_server import RedisServer, single, with_replica
 
 from pannier_sidecar.state.errors import ETagMismatchError, StoreUnavailableError, TooFewReplicasError
 from pannier_sidecar.state.requests import Delete, Get, Set
-from pannier_sidecar.stores.redis import RedisStore
+from pannier_sidecar.stores.redis.store import RedisStore
 
 Pair = tuple[RedisServer, RedisServer]
 

@@ -8,7 +8,7 @@ from servers.opened_redis import opened
 from servers.redis_server import RedisServer, single
 
 from pannier_sidecar.state.requests import Get, Set
-from pannier_sidecar.stores.redis import RedisStore
+from pannier_sidecar.stores.redis.store import RedisStore
 
 
 @pytest.fixture(scope="module")

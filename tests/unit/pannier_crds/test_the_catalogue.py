@@ -2,33 +2,30 @@
 
 import subprocess
 import sys
+from importlib import import_module
+from pkgutil import iter_modules
 
 import pytest
 
 from pannier_crds import catalogue
 from pannier_crds.catalogue import ComponentType, Field, Form, read_settings
+from pannier_crds.catalogue.names import MODULES
 
 TYPES = catalogue.known_types()
-STATE_STORES = (
-    "state.in-memory",
-    "state.sqlite",
-    "state.redis",
-    "state.postgresql",
-    "state.memcached",
-    "state.mongodb",
-    "state.aws.dynamodb",
-    "state.etcd",
-    "state.gcp.spanner",
-    "state.hashicorp.consul",
-    "state.azure.cosmosdb",
-    "state.cassandra",
-)
 FIELDS = [pytest.param(kind, field, id=f"{kind.name}-{field.name}") for kind in TYPES for field in kind.fields]
 
 
-def test_the_types_of_this_version_are_served() -> None:
-    assert catalogue.known_names() == (*STATE_STORES, "secretstores.local.env", "secretstores.local.file")
-    assert catalogue.known_names("state.") == STATE_STORES
+def test_names_are_those_of_the_modules() -> None:
+    modules = [each.name for each in iter_modules(catalogue.__path__)]
+    found = [kind for name in modules for kind in getattr(import_module(f"{catalogue.__name__}.{name}"), "TYPES", ())]
+    assert sorted(found, key=str) == sorted(TYPES, key=str)
+    assert {name for kind in found for name in (kind.name, *kind.aliases)} == set(MODULES)
+
+
+def test_names_of_state_stores_come_first() -> None:
+    stores = catalogue.known_names("state.")
+    assert "state.redis" in stores
+    assert catalogue.known_names() == (*stores, "secretstores.local.env", "secretstores.local.file")
 
 
 @pytest.mark.parametrize("kind", TYPES, ids=lambda kind: kind.name)
@@ -68,20 +65,6 @@ def test_every_field_makes_sense(kind: ComponentType, field: Field) -> None:
     assert field.description or not field.has_effect
     assert not field.required or field.default is None
     assert not (field.sensitive and field.kind == "choice")
-
-
-LACKING = {
-    "state.memcached": {"TRANSACTIONAL", "KEYS_LIKE", "ACTOR"},
-    "state.azure.cosmosdb": {"KEYS_LIKE"},
-    "state.cassandra": {"TRANSACTIONAL", "ACTOR"},
-}
-"""What a state store cannot do; those that are not here can do everything."""
-
-
-@pytest.mark.parametrize("kind", [kind for kind in TYPES if kind.is_state_store], ids=lambda kind: kind.name)
-def test_state_stores_can_do_everything_but_what_is_known(kind: ComponentType) -> None:
-    everything = {"ETAG", "TRANSACTIONAL", "TTL", "KEYS_LIKE", "ACTOR"}
-    assert set(kind.capabilities) == everything - LACKING.get(kind.name, set())
 
 
 @pytest.mark.parametrize(

@@ -305,7 +305,9 @@ def test_actors_on_a_redis_cluster_are_warned_of() -> None:
 def test_actors_need_a_store_with_transactions_and_etags(
     monkeypatch: pytest.MonkeyPatch, features: tuple[str, ...], lacking: str
 ) -> None:
-    fields = catalogue.known_types()[0].fields
+    in_memory = catalogue.component_type("state.in-memory")
+    assert in_memory is not None
+    fields = in_memory.fields
     for_actors = dict.fromkeys(kind.name for kind in catalogue.known_types() if kind.can_hold_actor_state)
     plain = ComponentType("state.plain", "Plain", fields=fields, features=features)
     monkeypatch.setattr(catalogue, "component_type", lambda name, version: plain)

@@ -1,7 +1,7 @@
 """Every component type that is served, as data: one module a database, found here by name.
 
-A new store is one module with a `TYPES` tuple, and one line a name in the table below; nothing is imported before a
-component asks for it.
+A new store is one module with a `TYPES` tuple. `make docs` writes its names into `names.py`, so that nothing is
+imported before a component asks for it.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from importlib import import_module
 from typing import Final
 
 from pannier_crds.catalogue.model import ComponentType, Field, Form, Kind, Rule, Setting
+from pannier_crds.catalogue.names import MODULES
 from pannier_crds.catalogue.settings import read_settings
 
 __all__ = [
@@ -23,31 +24,10 @@ __all__ = [
     "known_names",
     "known_types",
     "known_versions",
+    "module_of",
     "read_settings",
     "stores_of_dapr_alone",
 ]
-
-# Name or alias -> module of this package.
-_MODULES: Final = {
-    "state.in-memory": "in_memory",
-    "state.sqlite": "sqlite",
-    "state.sqlite3": "sqlite",
-    "state.redis": "redis",
-    "state.postgresql": "postgresql",
-    "state.postgres": "postgresql",
-    "state.memcached": "memcached",
-    "state.mongodb": "mongodb",
-    "state.aws.dynamodb": "dynamodb",
-    "state.etcd": "etcd",
-    "state.gcp.spanner": "gcp_spanner",
-    "state.hashicorp.consul": "consul",
-    "state.consul": "consul",
-    "state.azure.cosmosdb": "cosmosdb",
-    "state.cassandra": "cassandra",
-    "secretstores.local.env": "local_secrets",
-    "secretstores.local.file": "local_secrets",
-}
-
 
 _ONLY_DAPRS: Final = frozenset(
     (
@@ -79,7 +59,7 @@ _ONLY_DAPRS: Final = frozenset(
 
 def stores_of_dapr_alone() -> tuple[str, ...]:
     """Return the names of the state stores that Dapr has and Pannier does not serve."""
-    return tuple(sorted(_ONLY_DAPRS - _MODULES.keys()))
+    return tuple(sorted(_ONLY_DAPRS - MODULES.keys()))
 
 
 def component_type(name: str, version: str = "v1") -> ComponentType | None:
@@ -106,12 +86,17 @@ def known_names(prefix: str = "") -> tuple[str, ...]:
 
 def known_types() -> tuple[ComponentType, ...]:
     """Return every type there is, in the catalogue's order. Loads all modules: for documents and mistakes only."""
-    return tuple(kind for module in dict.fromkeys(_MODULES.values()) for kind in _load(module))
+    return tuple(kind for module in dict.fromkeys(MODULES.values()) for kind in _load(module))
+
+
+def module_of(name: str) -> str | None:
+    """Return the name of the module that describes a type; that of a store's package is the same."""
+    return MODULES.get(name.strip().lower())
 
 
 def _candidates(name: str) -> tuple[ComponentType, ...]:
     lower = name.strip().lower()
-    module = _MODULES.get(lower)
+    module = module_of(lower)
     if module is None:
         return ()
     return tuple(kind for kind in _load(module) if lower == kind.name or lower in kind.aliases)

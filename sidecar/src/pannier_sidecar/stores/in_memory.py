@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
     from contextlib import AsyncExitStack
 
+STORES = {"state.in-memory": "InMemoryStore"}
+
 SWEEP_PAUSE_S: Final = 1.0
 """Expired values are dropped together, at most this often."""
 SWEPT_AT_ONCE: Final = 1000

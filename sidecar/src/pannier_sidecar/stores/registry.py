@@ -1,15 +1,22 @@
 """Which class serves a component type.
 
-Classes are named as strings and imported when a component asks for them, so that a store that is not used costs
-neither memory nor its client library.
+The package of a store has the name of the catalogue's module, and says in its `__init__.py`:
+
+    STORES      the class in its `store.py` for each component type; `type/version` goes before the type alone
+    EXTRA       the extra of pannier-sidecar that brings its client library, if it needs one
+    PACKAGES    for each import of that library the package that has it
+
+Packages and classes are imported when a component asks for them, so that a store that is not used costs neither memory
+nor its client library.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from importlib import import_module
-from typing import TYPE_CHECKING, Final, cast
+from typing import TYPE_CHECKING, cast
 
+from pannier_crds import catalogue
 from pannier_sidecar.state.errors import StoreRefusedError
 
 if TYPE_CHECKING:
@@ -30,50 +37,33 @@ class Entry:
     """Import name to package name, for the libraries that come with the extra."""
 
 
-ENTRIES: Final[Mapping[str, Entry]] = {
-    "state.aws.dynamodb": Entry(
-        "pannier_sidecar.stores.dynamodb:DynamoDBStore", "dynamodb", {"aiobotocore": "aiobotocore"}
-    ),
-    "state.azure.cosmosdb": Entry(
-        "pannier_sidecar.stores.cosmosdb:CosmosDBStore",
-        "cosmosdb",
-        {"azure": "azure-cosmos", "azure.core": "azure-cosmos", "azure.cosmos": "azure-cosmos", "aiohttp": "aiohttp"},
-    ),
-    "state.cassandra": Entry(
-        "pannier_sidecar.stores.cassandra:CassandraStore", "cassandra", {"cassandra": "cassandra-driver"}
-    ),
-    "state.etcd": Entry("pannier_sidecar.stores.etcd:RawStore", "etcd", {"aetcd": "aetcd", "grpc": "grpcio"}),
-    "state.etcd/v2": Entry("pannier_sidecar.stores.etcd:TimedStore", "etcd", {"aetcd": "aetcd", "grpc": "grpcio"}),
-    "state.gcp.spanner": Entry(
-        "pannier_sidecar.stores.gcp_spanner:SpannerStore",
-        "spanner",
-        dict.fromkeys(("google", "google.cloud", "google.cloud.spanner_v1"), "google-cloud-spanner"),
-    ),
-    "state.hashicorp.consul": Entry("pannier_sidecar.stores.consul:ConsulStore", "consul", {"aiohttp": "aiohttp"}),
-    "state.in-memory": Entry("pannier_sidecar.stores.in_memory:InMemoryStore"),
-    "state.memcached": Entry("pannier_sidecar.stores.memcached:MemcachedStore"),
-    "state.mongodb": Entry(
-        "pannier_sidecar.stores.mongodb:MongoDBStore", "mongodb", {"pymongo": "pymongo", "bson": "pymongo"}
-    ),
-    "state.postgresql": Entry("pannier_sidecar.stores.postgresql:JsonStore", "postgresql", {"asyncpg": "asyncpg"}),
-    "state.postgresql/v2": Entry("pannier_sidecar.stores.postgresql:BytesStore", "postgresql", {"asyncpg": "asyncpg"}),
-    "state.redis": Entry("pannier_sidecar.stores.redis:RedisStore", "redis", {"hiredis": "hiredis"}),
-    "state.sqlite": Entry("pannier_sidecar.stores.sqlite:SQLiteStore"),
-}
+def all_entries() -> Mapping[str, Entry]:
+    """Return the entry of each component type and version that has its own. Imports every store's package."""
+    return {store: entry for name in catalogue.known_names("state.") for store, entry in entries_of(name).items()}
 
 
-def load(store_type: str, version: str = "v1", entries: Mapping[str, Entry] = ENTRIES) -> type[Store]:
+def entries_of(store_type: str) -> Mapping[str, Entry]:
+    """Return the entries of the package that serves a type; none where no package does."""
+    module = catalogue.module_of(store_type) if store_type.startswith("state.") else None
+    if module is None:
+        return {}
+    package = import_module(f"pannier_sidecar.stores.{module}")
+    place = f"{package.__name__}.store" if hasattr(package, "__path__") else package.__name__
+    extra, packages = getattr(package, "EXTRA", None), getattr(package, "PACKAGES", None)
+    return {store: Entry(f"{place}:{name}", extra, packages) for store, name in package.STORES.items()}
+
+
+def load(store_type: str, version: str = "v1", entries: Mapping[str, Entry] | None = None) -> type[Store]:
     """Return the class that serves components of this type, by its canonical name (no alias).
 
-    An entry `type/version` goes before one of the type alone.
-
     Raises StoreRefusedError for a type that no store serves and for one whose extra is not installed. An import that
-    fails for any other reason is a defect and passes through.
+    fails for any other reason is a defect and passes through. `entries`: instead of those of the packages.
     """
-    entry = entries.get(f"{store_type}/{version}") or entries.get(store_type)
+    known = entries_of(store_type) if entries is None else entries
+    entry = known.get(f"{store_type}/{version}") or known.get(store_type)
     if entry is None:
-        known = sorted({name.partition("/")[0] for name in entries})
-        raise StoreRefusedError(f"no state store serves type {store_type}; known types: {', '.join(known)}")
+        names = sorted({name.partition("/")[0] for name in (all_entries() if entries is None else entries)})
+        raise StoreRefusedError(f"no state store serves type {store_type}; known types: {', '.join(names)}")
     module, _, name = entry.path.partition(":")
     try:
         return cast("type[Store]", getattr(import_module(module), name))

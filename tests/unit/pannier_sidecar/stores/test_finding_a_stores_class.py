@@ -2,16 +2,21 @@
 
 import subprocess
 import sys
+import tomllib
 from collections.abc import Iterator
 from pathlib import Path
+from pkgutil import iter_modules
 
 import pytest
 
 from pannier_crds import catalogue
+from pannier_sidecar import stores
 from pannier_sidecar.state.errors import StoreRefusedError
 from pannier_sidecar.state.store import Store
 from pannier_sidecar.stores import registry
 from pannier_sidecar.stores.registry import Entry
+
+ROOT = Path(__file__).parents[4]
 
 
 @pytest.fixture
@@ -25,19 +30,37 @@ def importable(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path
             del sys.modules[name]
 
 
-@pytest.mark.parametrize("store_type", registry.ENTRIES)
+@pytest.mark.parametrize("store_type", registry.all_entries())
 def test_every_type_has_its_class(store_type: str) -> None:
     assert issubclass(registry.load(*store_type.split("/")), Store)
 
 
 def test_every_type_of_the_catalogue_has_one() -> None:
-    assert set(catalogue.known_names("state.")) == {entry.partition("/")[0] for entry in registry.ENTRIES}
+    assert set(catalogue.known_names("state.")) == {entry.partition("/")[0] for entry in registry.all_entries()}
+
+
+def test_every_package_serves_a_type_of_the_catalogue() -> None:
+    served = {entry.path.split(".")[2].partition(":")[0] for entry in registry.all_entries().values()}
+    assert served == {each.name for each in iter_modules(stores.__path__)} - {"registry"}
+
+
+def test_every_extra_is_there_and_part_of_all() -> None:
+    extras = tomllib.loads((ROOT / "sidecar" / "pyproject.toml").read_text())["project"]["optional-dependencies"]
+    [everything] = extras.pop("all")
+    assert sorted(everything.removeprefix("pannier-sidecar[").removesuffix("]").split(",")) == sorted(extras)
+    assert {entry.extra for entry in registry.all_entries().values()} - {None} == extras.keys() - {"otel"}
+
+
+@pytest.mark.parametrize("store_type", ["state.nothing", "secretstores.local.env", "nothing"])
+def test_what_is_no_store_is_served_by_none(store_type: str) -> None:
+    with pytest.raises(StoreRefusedError, match=f"no state store serves type {store_type}; known types: state.aws.dyn"):
+        registry.load(store_type)
 
 
 def test_an_entry_of_the_version_goes_first() -> None:
     entries = {
         "state.rock": Entry("pannier_sidecar.stores.in_memory:InMemoryStore"),
-        "state.rock/v2": Entry("pannier_sidecar.stores.sqlite:SQLiteStore"),
+        "state.rock/v2": Entry("pannier_sidecar.stores.sqlite.store:SQLiteStore"),
     }
     loaded = [registry.load("state.rock", version, entries).__name__ for version in ("v1", "v2")]
     assert loaded == ["InMemoryStore", "SQLiteStore"]
@@ -75,7 +98,7 @@ def test_a_library_that_is_there_but_broken_is_not_called_missing(importable: Pa
 def test_nothing_is_imported_that_no_component_asks_for() -> None:
     code = (
         "import sys; from pannier_sidecar.stores import registry; registry.load('state.in-memory');"
-        "libraries = {name for entry in registry.ENTRIES.values() for name in entry.packages or ()};"
+        "libraries = {name for entry in registry.all_entries().values() for name in entry.packages or ()};"
         "print(sorted({'sqlite3', 'redis', *libraries} & sys.modules.keys()))"
     )
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "[]\n"

@@ -11,6 +11,6 @@ Every write is a lightweight transaction (docs/decisions, 12).
     settings    the component's metadata
 """
 
-from pannier_sidecar.stores.cassandra.store import CassandraStore
-
-__all__ = ["CassandraStore"]
+STORES = {"state.cassandra": "CassandraStore"}
+EXTRA = "cassandra"
+PACKAGES = {"cassandra": "cassandra-driver"}

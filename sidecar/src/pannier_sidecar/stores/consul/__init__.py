@@ -10,6 +10,6 @@
 Each knows only those below it. The API: https://developer.hashicorp.com/consul/api-docs/kv and .../txn
 """
 
-from .store import ConsulStore
-
-__all__ = ["ConsulStore"]
+STORES = {"state.hashicorp.consul": "ConsulStore"}
+EXTRA = "consul"
+PACKAGES = {"aiohttp": "aiohttp"}

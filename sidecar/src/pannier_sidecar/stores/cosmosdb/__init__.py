@@ -6,6 +6,6 @@ store ──> client     the client that all calls share, signed in and verified
 settings, errors     what the component says; what the client's errors mean
 """
 
-from .store import CosmosDBStore
-
-__all__ = ["CosmosDBStore"]
+STORES = {"state.azure.cosmosdb": "CosmosDBStore"}
+EXTRA = "cosmosdb"
+PACKAGES = {"azure": "azure-cosmos", "azure.core": "azure-cosmos", "azure.cosmos": "azure-cosmos", "aiohttp": "aiohttp"}

@@ -4,6 +4,6 @@
 `batches` makes those for many keys, `errors` says what errors mean. The store joins them.
 """
 
-from pannier_sidecar.stores.dynamodb.store import DynamoDBStore
-
-__all__ = ["DynamoDBStore"]
+STORES = {"state.aws.dynamodb": "DynamoDBStore"}
+EXTRA = "dynamodb"
+PACKAGES = {"aiobotocore": "aiobotocore"}

@@ -6,6 +6,6 @@ store ──> client     one channel to each endpoint; the calls that are made o
 layout, settings, errors    what is stored for a value, what the component says, what etcd's errors mean
 """
 
-from .store import RawStore, TimedStore
-
-__all__ = ["RawStore", "TimedStore"]
+STORES = {"state.etcd": "RawStore", "state.etcd/v2": "TimedStore"}
+EXTRA = "etcd"
+PACKAGES = {"aetcd": "aetcd", "grpc": "grpcio"}

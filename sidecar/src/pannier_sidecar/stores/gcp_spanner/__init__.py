@@ -8,6 +8,6 @@ errors      what Spanner's statuses mean
 settings    the component's settings, typed
 """
 
-from .store import SpannerStore
-
-__all__ = ["SpannerStore"]
+STORES = {"state.gcp.spanner": "SpannerStore"}
+EXTRA = "spanner"
+PACKAGES = dict.fromkeys(("google", "google.cloud", "google.cloud.spanner_v1"), "google-cloud-spanner")

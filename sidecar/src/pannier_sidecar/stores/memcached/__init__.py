@@ -12,6 +12,4 @@ Each knows only those below it. Only memcached's meta commands (version 1.6.10 a
 when an item expires: https://docs.memcached.org/protocols/meta/
 """
 
-from .store import MemcachedStore
-
-__all__ = ["MemcachedStore"]
+STORES = {"state.memcached": "MemcachedStore"}

@@ -8,6 +8,6 @@ store ──> client     one client for all calls, connected and verified
 settings, errors     what the component says; what the client's errors mean
 """
 
-from .store import MongoDBStore
-
-__all__ = ["MongoDBStore"]
+STORES = {"state.mongodb": "MongoDBStore"}
+EXTRA = "mongodb"
+PACKAGES = {"pymongo": "pymongo", "bson": "pymongo"}

@@ -9,6 +9,6 @@ statements, layout, names    the SQL of a table, how values and ETags are kept i
 settings, address, schema, errors    what the component says, making the tables, what PostgreSQL's errors mean
 """
 
-from .store import BytesStore, JsonStore
-
-__all__ = ["BytesStore", "JsonStore"]
+STORES = {"state.postgresql": "JsonStore", "state.postgresql/v2": "BytesStore"}
+EXTRA = "postgresql"
+PACKAGES = {"asyncpg": "asyncpg"}

@@ -22,6 +22,6 @@
 Each knows only those below it.
 """
 
-from .store import RedisStore
-
-__all__ = ["RedisStore"]
+STORES = {"state.redis": "RedisStore"}
+EXTRA = "redis"
+PACKAGES = {"hiredis": "hiredis"}

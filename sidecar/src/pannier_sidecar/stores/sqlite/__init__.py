@@ -6,6 +6,4 @@ store ──> worker     two threads with a connection each: one writes whatever
 settings, schema, errors    what the component says, making the tables, what SQLite's errors mean
 """
 
-from .store import SQLiteStore
-
-__all__ = ["SQLiteStore"]
+STORES = {"state.sqlite": "SQLiteStore"}

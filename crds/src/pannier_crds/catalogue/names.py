@@ -1,0 +1,23 @@
+"""Which module describes a component type, by its name or alias. Written by `make docs`."""
+
+from typing import Final
+
+MODULES: Final = {
+    "state.cassandra": "cassandra",
+    "state.hashicorp.consul": "consul",
+    "state.consul": "consul",
+    "state.azure.cosmosdb": "cosmosdb",
+    "state.aws.dynamodb": "dynamodb",
+    "state.etcd": "etcd",
+    "state.gcp.spanner": "gcp_spanner",
+    "state.in-memory": "in_memory",
+    "state.memcached": "memcached",
+    "state.mongodb": "mongodb",
+    "state.postgresql": "postgresql",
+    "state.postgres": "postgresql",
+    "state.redis": "redis",
+    "state.sqlite": "sqlite",
+    "state.sqlite3": "sqlite",
+    "secretstores.local.env": "local_secrets",
+    "secretstores.local.file": "local_secrets",
+}
