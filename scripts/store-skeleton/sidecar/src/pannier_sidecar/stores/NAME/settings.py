@@ -1,0 +1,49 @@
+"""The component's metadata, defaults filled in."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from msgspec import Struct
+
+from pannier_crds.addresses.hosts import host_port
+from pannier_crds.secret import Secret, number, reveal
+from pannier_sidecar.network.fields import read_field, shown_addresses
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from pannier_sidecar.state.store import Setting
+
+DEFAULT_PORT: Final = 1
+DEFAULT_TIMEOUT: Final = 5.0
+
+
+class CLASSSettings(Struct, frozen=True):
+    """What the component says."""
+
+    host: str
+    port: int
+    where: str
+    """Names the server in messages, and shows nothing that came from a secret."""
+    timeout: float = DEFAULT_TIMEOUT
+    """Longest time of a call, in seconds."""
+    username: str = ""
+    password: Secret = Secret("")  # never changes
+
+    def __repr__(self) -> str:
+        return f"CLASSSettings({self.where}, ...)"  # settings may find their way into a log
+
+
+def read_settings(settings: Mapping[str, Setting]) -> CLASSSettings:
+    """Return the settings. Raises StoreRefusedError with the field and what to write instead."""
+    given = settings.get("host")
+    address = read_field("host", given, host_port)
+    return CLASSSettings(
+        host=address.host,
+        port=address.port or DEFAULT_PORT,
+        where=f"TITLE at {shown_addresses('host', given, [address])}",
+        timeout=number(settings.get("timeout"), DEFAULT_TIMEOUT),
+        username=reveal(settings.get("username")),
+        password=Secret(reveal(settings.get("password"))),
+    )
