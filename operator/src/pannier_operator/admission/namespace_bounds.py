@@ -34,6 +34,10 @@ class NamespaceBounds:
     limit_ranges: Sequence[kinds.LimitRange] = ()
     quotas: Sequence[kinds.ResourceQuota] = ()
 
+    @property
+    def are_any(self) -> bool:
+        return bool(self.limit_ranges or self.quotas)
+
 
 NO_BOUNDS: Final = NamespaceBounds()
 

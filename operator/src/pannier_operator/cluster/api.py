@@ -125,15 +125,13 @@ class ClusterApi:
         return await _unless(self._client.get(_path(plural, namespace, name)), NOT_FOUND)
 
     async def write(self, manifest: K) -> K | None:
-        """Create the object, or replace it if it has a resourceVersion; None after a concurrent change (409
-        Conflict).
-        """
+        """Create the object, or replace it if it has a resourceVersion; None after a concurrent change or deletion."""
         metadata = manifest["metadata"]
         name = metadata["name"] if metadata.get("resourceVersion") else ""
         path = _path(_PLURALS[manifest["kind"]], metadata["namespace"], name)
         method = "PUT" if name else "POST"
         sent = self._client.send(method, path, manifest, fieldManager=FIELD_MANAGER)
-        written: K | None = await _unless(sent, CONFLICT)
+        written: K | None = await _unless(sent, CONFLICT, *((NOT_FOUND,) if name else ()))
         return written
 
     async def delete_secret(self, secret: kinds.Secret) -> bool:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import deque
 from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar
 
 from pannier_operator.objects.resource_versions import version_of
@@ -27,8 +26,8 @@ class Indexer(Generic[K]):
         self._kept: dict[str, dict[str, K]] = {}
         self._watched: dict[str, int] = {}
         """The uid and latest version of each object that a watch has reported, kept or not."""
-        self._gone: deque[str] = deque(maxlen=_GONE_KEPT)
-        """The uids of the objects whose deletion a watch has reported last."""
+        self._gone: dict[str, None] = {}
+        """The uids of the objects whose deletion a watch has reported last, in that order."""
         self.highest = 0
         """The latest version that was reported: a list that begins now cannot be of an earlier one."""
 
@@ -38,14 +37,25 @@ class Indexer(Generic[K]):
         self.highest = max(self.highest, version_of(manifest))
         if is_gone:
             self._watched.pop(metadata["uid"], None)
-            self._gone.append(metadata["uid"])
+            self._note_deletion(metadata["uid"])
             return self._forget(metadata)
         self._watched[metadata["uid"]] = version_of(manifest)
         return self.put(manifest)
 
+    def _note_deletion(self, uid: str) -> None:
+        self._gone[uid] = None
+        if len(self._gone) > _GONE_KEPT:
+            del self._gone[next(iter(self._gone))]
+
     def put(self, manifest: Object) -> bool:
-        """Keep an object, unless a newer version of it is kept; return whether anything that matters has changed."""
+        """Keep an object, unless a newer version of it is kept; return whether anything that matters has changed.
+
+        The answer to a write, or a page of a list, may be of a time before a deletion that a watch has reported since:
+        what is deleted is not kept again.
+        """
         metadata = manifest["metadata"]
+        if metadata["uid"] in self._gone:
+            return False
         before = self.find(metadata["namespace"], metadata["name"])
         if before is not None and version_of(before) >= version_of(manifest):
             return False

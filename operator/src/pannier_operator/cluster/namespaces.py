@@ -32,7 +32,11 @@ class NamespaceFacts:
 
 
 class NamespaceCache:
-    """Facts of namespaces by name. Those with bounds are not cached: quotas change with each pod."""
+    """Facts of namespaces by name.
+
+    Those with bounds are not cached: quotas change with each pod. Nor are those of namespaces that get no sidecars: one
+    that is labelled otherwise, or deleted and created again, gets them from its next pod on.
+    """
 
     def __init__(self, api: ClusterApi, selector: LabelSelector):
         """`selector` selects the namespaces that this installation handles; an empty one selects all."""
@@ -40,14 +44,15 @@ class NamespaceCache:
         self._selector = selector
         self._kept: dict[str, tuple[float, NamespaceFacts]] = {}
 
-    async def facts_of(self, namespace: str) -> NamespaceFacts:
+    async def facts_of(self, namespace: str, *, is_current: bool = False) -> NamespaceFacts:
+        """Return its facts; with `is_current` as they are now."""
         now = time.monotonic()
         known = self._kept.get(namespace)
-        if known is not None and now - known[0] < TTL:
+        if known is not None and now - known[0] < TTL and not is_current:
             return known[1]
         facts = await self._read(namespace)
         self._kept = {name: kept for name, kept in self._kept.items() if now - kept[0] < TTL}
-        if facts.labels and facts.bounds == NO_BOUNDS:
+        if facts.labels and not facts.bounds.are_any and not self._keeps_out(facts.labels):
             self._kept[namespace] = (now, facts)
         return facts
 
@@ -55,7 +60,9 @@ class NamespaceCache:
         """Return whether this installation handles the namespace; yes if its labels cannot be read."""
         if not self._selector.requirements:
             return True
-        labels = (await self.facts_of(namespace)).labels
+        return self._is_selected((await self.facts_of(namespace)).labels)
+
+    def _is_selected(self, labels: Mapping[str, str]) -> bool:
         return not labels or self._selector.matches(labels)
 
     async def misses_no_sidecars(self, namespace: str) -> bool:
@@ -63,6 +70,9 @@ class NamespaceCache:
         if not await self.is_ours(namespace):
             return True
         return (await self.facts_of(namespace)).labels.get(INJECTION_LABEL) == DISABLED
+
+    def _keeps_out(self, labels: Mapping[str, str]) -> bool:
+        return labels.get(INJECTION_LABEL) == DISABLED or not self._is_selected(labels)
 
     async def _read(self, namespace: str) -> NamespaceFacts:
         labels: Mapping[str, str] = {}

@@ -120,6 +120,8 @@ class ControlPlane:
         self._reconciler.lead(leads and self._cache.is_filled)
 
     def _reconcile_all(self) -> None:
+        """Enqueue everything after a resync, and forget what is gone, which a scrape does too where there are any."""
+        self._set_gauges()
         if self._election.leads:
             self._reconciler.lead(True)
 

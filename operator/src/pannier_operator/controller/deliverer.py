@@ -86,6 +86,8 @@ class Deliverer:
         self._refused: dict[tuple[str, str], Refusal] = {}
         self._reported: dict[tuple[str, str], set[str]] = {}
         """By app whose Secret is refused, the uids of the pods on which an Event says so."""
+        self._marks: dict[tuple[str, str], dict[str, str]] = {}
+        """By app, the uids of its pods and the mark that each was annotated with last."""
 
     async def deliver(
         self,
@@ -104,7 +106,12 @@ class Deliverer:
         own_pods = [pod for pod in pods if app_id_of(pod) == app]
         kept = self._cache.secret(namespace, secret_name(app))
         if kept is not None and is_own_secret(kept):
-            await asyncio.gather(*(self._refresh_pod(kept, pod) for pod in own_pods))
+            before = self._marks.get((namespace, app), {})
+            marks = await asyncio.gather(
+                *(self._refresh_pod(kept, pod, before.get(pod["metadata"]["uid"])) for pod in own_pods)
+            )
+            uids = [pod["metadata"]["uid"] for pod in own_pods]
+            self._marks[namespace, app] = {uid: mark for uid, mark in zip(uids, marks, strict=True) if mark}
         await self._report_refusal(app, namespace, refusal, own_pods)
         return Delivery(wanted.too_large, refusal, pause)
 
@@ -115,6 +122,8 @@ class Deliverer:
         for key in [key for key in self._refused if key[0] == namespace and key[1] not in known]:
             del self._refused[key]
             self._reported.pop(key, None)
+        for key in [key for key in self._marks if key[0] == namespace and key[1] not in known]:
+            del self._marks[key]
 
     def count(self) -> None:
         """Set the gauge of apps whose Secrets cannot be written."""
@@ -158,8 +167,11 @@ class Deliverer:
         written = await self._api.write(with_version(manifest, randomness.token_hex(8), status_key))
         if written is None:
             found = await self._api.secret(namespace, name)
+            kept = self._cache.secret(namespace, name)
             if found is not None:
                 self._cache.put("secrets", found)
+            elif kept is not None:
+                self._cache.observe("secrets", True, kept)  # it is deleted, which a watch has not reported yet
             return None
         self._cache.put("secrets", written)
         self._metrics.count("secrets_written_total")
@@ -187,12 +199,16 @@ class Deliverer:
 
     # --- refreshing pods ----------------------------------------------------------------------------------------------
 
-    async def _refresh_pod(self, secret: kinds.CachedSecret, pod: kinds.CachedPod) -> None:
-        """Annotate the pod if its volume may show an earlier version, so that the kubelet refreshes it."""
+    async def _refresh_pod(self, secret: kinds.CachedSecret, pod: kinds.CachedPod, before: str | None) -> str | None:
+        """Annotate the pod if its volume may show an earlier version, so that the kubelet refreshes it; return the
+        latest mark.
+
+        A mark has its effect once, so it is not written again where another party takes it out.
+        """
         unread_probes = self._prober.unread_probes(pod, version_in(secret))
         mark = refresh_mark(pod, secret, unread_probes)
-        if mark is None:
-            return
+        if mark is None or mark == before:
+            return before
         if unread_probes:
             self._metrics.count("late_deliveries_total")
             logger.info("Pod %s does not have its components yet and is annotated again", pod["metadata"]["name"])
@@ -201,9 +217,11 @@ class Deliverer:
                 annotated = await self._api.annotate_pod(pod, {COMPONENTS_ANNOTATION: mark})
         except ApiRefusedError as error:  # the kubelet refreshes the volume anyway, within about a minute
             logger.warning("Pod %s cannot be annotated (HTTP status %d)", pod["metadata"]["name"], error.status)
-            return
-        if annotated is not None:
-            self._cache.put("pods", annotated)
+            return before
+        if annotated is None:
+            return before
+        self._cache.put("pods", annotated)
+        return mark
 
     # --- removing -----------------------------------------------------------------------------------------------------
 
@@ -236,6 +254,7 @@ class Deliverer:
             logger.warning("Secret %s/%s cannot be removed (HTTP status %d)", namespace, name, error.status)
             return _DELETION_PAUSE
         self._unused_since.pop(secret["metadata"]["uid"], None)
+        self._cache.observe("secrets", True, secret)
         logger.info("Removed Secret %s/%s, which no pod uses", namespace, name)
         return None
 

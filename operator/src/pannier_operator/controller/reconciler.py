@@ -20,7 +20,13 @@ from pannier_operator.cluster.probes import Expected
 from pannier_operator.cluster.waiting import wait_for_event
 from pannier_operator.controller.deliverer import Deliverer
 from pannier_operator.controller.pod_mistakes import PodMistakes
-from pannier_operator.delivery.app_secret import generations_in, secret_name, status_key_in, version_in
+from pannier_operator.delivery.app_secret import (
+    app_of_secret,
+    generations_in,
+    secret_name,
+    status_key_in,
+    version_in,
+)
 from pannier_operator.delivery.plan import what_app_sees
 from pannier_operator.objects.app_ids import app_id_of
 from pannier_operator.objects.namespace_components import NamespaceComponents
@@ -180,7 +186,8 @@ class Reconciler:
 
         1. Take the snapshot that the other steps read.
         2. Deliver: new pods wait for their app's Secret, so nothing comes before it.
-        3. Remove unused Secrets, now that every app that has pods has its own.
+        3. Remove unused Secrets, now that every app that has pods has its own, and keep those up to date that are not
+           removed yet: the app's next pod, such as a CronJob's, starts with what its Secret holds then.
         4. Probe sidecars: which version they should have read is known since step 2. Probes run in the background, and
            the namespace is enqueued again when they have ended.
         5. Write statuses, which say what steps 2 and 4 have found.
@@ -197,6 +204,7 @@ class Reconciler:
         deliveries = await self._deliver(snapshot)
         retries = [delivery.retry_after for delivery in deliveries.values()]
         retries.append(await self._deliverer.remove_unused(namespace, snapshot.apps))
+        retries += await self._deliver_to_apps_without_pods(snapshot)
         expected = self._expected(snapshot)
         self._schedule_probes(namespace, expected)
         retries += await self._write_statuses(snapshot, deliveries, expected)
@@ -233,7 +241,10 @@ class Reconciler:
             secret["metadata"]["name"]: dict.fromkeys(secret["data"], b"")
             for secret in self._cache.foreign_secrets(namespace)
         }
-        for name in _referred_to(components) & secrets.keys():
+        referred = _referred_to(components) & secrets.keys()
+        for key in [key for key in self._secrets if key[0] == namespace and key[1] not in referred]:
+            del self._secrets[key]
+        for name in referred:
             values = await self._values_of(namespace, name)
             if values is not None:
                 secrets[name] = values
@@ -263,8 +274,18 @@ class Reconciler:
             )
             for app in snapshot.apps
         }
-        self._deliverer.forget_others(snapshot.namespace, snapshot.apps)
         return deliveries
+
+    async def _deliver_to_apps_without_pods(self, snapshot: _Snapshot) -> list[float | None]:
+        """Update the Secrets that are kept for them; return the seconds until the next attempt for each."""
+        kept = {app_of_secret(secret) for secret in self._cache.own_secrets(snapshot.namespace)}
+        apps = sorted(kept.difference(snapshot.apps, ("",)))
+        deliveries = [
+            await self._deliverer.deliver(app, snapshot.namespace, snapshot.components, snapshot.secrets, ())
+            for app in apps
+        ]
+        self._deliverer.forget_others(snapshot.namespace, [*snapshot.apps, *apps])
+        return [delivery.retry_after for delivery in deliveries]
 
     def _generations(self, namespace: str, app: str) -> dict[str, int]:
         """Return the generations of the components in an app's Secret as it is now."""

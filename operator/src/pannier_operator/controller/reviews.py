@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from pannier_operator.admission.components import CLEANERS, concerns_neighbours, judge
 from pannier_operator.admission.pods import NATIVE_FROM, PodVerdict, mutate
@@ -19,12 +19,14 @@ if TYPE_CHECKING:
     from pannier_operator.admission.components import Operation
     from pannier_operator.cluster.api import ClusterApi
     from pannier_operator.cluster.cache import ClusterCache
-    from pannier_operator.cluster.namespaces import NamespaceCache
+    from pannier_operator.cluster.namespaces import NamespaceCache, NamespaceFacts
     from pannier_operator.metrics import Metrics
     from pannier_operator.objects import kinds
     from pannier_operator.settings import OperatorSettings
 
 logger = logging.getLogger(__name__)
+
+_FAILED: Final = "no sidecar is injected: the operator failed, its log says why"
 
 
 class AdmissionReviews:
@@ -108,8 +110,18 @@ class AdmissionReviews:
         it later.
         """
         facts = await self._namespaces.facts_of(namespace)
+        verdict = await self._mutate(pod, namespace, facts)
+        if verdict is None or verdict.pod is pod:  # it gets no sidecar: then by what its namespace says now
+            facts = await self._namespaces.facts_of(namespace, is_current=True)
+            verdict = await self._mutate(pod, namespace, facts)
+        verdict = verdict or PodVerdict(warnings=(_FAILED,), pod=pod)
+        self._count("pods", verdict.is_admitted)
+        return verdict
+
+    async def _mutate(self, pod: kinds.Pod, namespace: str, facts: NamespaceFacts) -> PodVerdict | None:
+        """Return the verdict; None if the operator fails and the namespace does not require a sidecar."""
         try:
-            verdict = mutate(
+            return mutate(
                 pod,
                 facts.labels,
                 self._settings,
@@ -122,9 +134,7 @@ class AdmissionReviews:
             if facts.labels.get(INJECTION_LABEL) == "required":
                 raise
             logger.exception("A pod in namespace %s gets no sidecar: the operator failed", namespace)
-            verdict = PodVerdict(warnings=("no sidecar is injected: the operator failed, its log says why",), pod=pod)
-        self._count("pods", verdict.is_admitted)
-        return verdict
+            return None
 
     async def _cron_job_of(self, pod: kinds.Pod, namespace: str) -> str:
         """Return the name of the CronJob that made the pod's Job; empty if there is none or it cannot be read."""

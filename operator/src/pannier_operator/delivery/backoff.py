@@ -1,4 +1,6 @@
-"""When an app's Secret may be written again after a refusal, or after another party has changed it back. Pure."""
+"""When an app's Secret may be written again: after a refusal, after another party has changed it back, or in a burst of
+changes. Pure.
+"""
 
 from __future__ import annotations
 
@@ -15,6 +17,11 @@ Key = tuple[str, str]
 _AFTER_REFUSAL: Final = (2.0, 4.0, 8.0, 16.0, 32.0, 60.0)
 _AFTER_WRITE: Final = (0.0, 0.0, 0.0, 2.0, 4.0, 8.0, 16.0, 30.0)
 """Seconds until the same content may be written again: another party may change it back each time."""
+_BURST: Final = 3.0
+_INTERVAL: Final = 1.0
+"""This many writes may follow each other at once, and then one in so many seconds: a Secret that is referred to may
+change many times in a second, and each write makes kubelets and sidecars of all pods read everything again.
+"""
 _CALM: Final = 120.0
 """Seconds after which earlier attempts no longer count."""
 
@@ -32,18 +39,25 @@ class Attempts:
 
     def __init__(self) -> None:
         self._latest: dict[Key, _Attempt] = {}
+        self._allowances: dict[Key, tuple[float, float]] = {}
+        """How many writes were left after the latest one, and when that was."""
 
     def pause(self, key: Key, wanted: str, seen: str, now: float) -> float:
         """Return the seconds until the Secret may be written; 0 for now.
 
         `wanted` identifies the content to write, `seen` the version that exists. If either has changed since a refusal,
-        there is no need to wait.
+        there is no need to wait, but for the end of a burst.
         """
+        of_burst = max(0.0, (1.0 - self._allowance(key, now)) * _INTERVAL)
         latest = self._latest.get(key)
         if latest is None or latest.wanted != wanted or (latest.refusal is not None and latest.seen != seen):
-            return 0.0
+            return of_burst
         pauses = _AFTER_WRITE if latest.refusal is None else _AFTER_REFUSAL
-        return max(0.0, latest.at + pauses[min(latest.tries, len(pauses)) - 1] - now)
+        return max(of_burst, latest.at + pauses[min(latest.tries, len(pauses)) - 1] - now)
+
+    def _allowance(self, key: Key, now: float) -> float:
+        left, at = self._allowances.get(key, (_BURST, now))
+        return min(_BURST, left + (now - at) / _INTERVAL)
 
     def record(self, key: Key, wanted: str, seen: str, refusal: Refusal | None, now: float) -> None:
         """Record an attempt, which was refused if there is a refusal."""
@@ -51,6 +65,7 @@ class Attempts:
         is_another = latest is None or latest.wanted != wanted or now - latest.at > _CALM
         tries = 1 if latest is None or is_another else latest.tries + 1
         self._latest[key] = _Attempt(wanted, seen, tries, now, refusal)
+        self._allowances[key] = (self._allowance(key, now) - 1.0, now)
 
     def is_repeated(self, key: Key) -> bool:
         """Return whether the latest attempt repeated an earlier one."""
@@ -63,4 +78,4 @@ class Attempts:
     def retain(self, namespace: str, apps: Collection[str]) -> None:
         """Forget the namespace's other apps."""
         for key in [key for key in self._latest if key[0] == namespace and key[1] not in apps]:
-            del self._latest[key]
+            del self._latest[key], self._allowances[key]

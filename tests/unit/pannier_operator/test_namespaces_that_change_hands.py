@@ -1,0 +1,81 @@
+"""A namespace that is labelled otherwise, or deleted and created again, is what it is now, for its very next pod."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pannier_operator.cluster.cache import ClusterCache
+from pannier_operator.cluster.namespaces import NamespaceCache
+from pannier_operator.controller.reviews import AdmissionReviews
+from pannier_operator.metrics import Metrics
+from pannier_operator.objects.label_selectors import LabelSelector, parse
+from pannier_operator.settings import OperatorSettings
+
+OURS = parse('{"matchLabels": {"pannier.dev/state": "pannier"}}')
+
+
+class Cluster:
+    """The labels of one namespace, and how often they were read."""
+
+    def __init__(self, **labels: str):
+        self.labels = labels
+        self.reads = 0
+
+    async def namespace_labels(self, name: str) -> dict[str, str]:
+        self.reads += 1
+        return {"kubernetes.io/metadata.name": name, **self.labels}
+
+    async def bounds_of(self, namespace: str) -> tuple[list[Any], list[Any]]:
+        return [], []
+
+
+def cached(cluster: Cluster, selector: LabelSelector | None = None) -> NamespaceCache:
+    return NamespaceCache(cluster, selector or LabelSelector())  # type: ignore[arg-type]
+
+
+async def test_a_namespace_that_no_longer_opts_out_gets_sidecars_at_once() -> None:
+    cluster = Cluster(**{"pannier.dev/injection": "disabled"})
+    namespaces = cached(cluster)
+    assert await namespaces.misses_no_sidecars("shop")
+
+    cluster.labels = {}
+
+    assert "pannier.dev/injection" not in (await namespaces.facts_of("shop")).labels
+    assert not await namespaces.misses_no_sidecars("shop")
+
+
+async def test_a_namespace_that_becomes_ours_is_ours_at_once() -> None:
+    cluster = Cluster()
+    namespaces = cached(cluster, OURS)
+    assert not await namespaces.is_ours("shop")
+
+    cluster.labels = {"pannier.dev/state": "pannier"}
+
+    assert await namespaces.is_ours("shop")
+    assert not await namespaces.misses_no_sidecars("shop")
+
+
+async def test_a_burst_of_pods_in_a_namespace_of_ours_reads_it_once() -> None:
+    cluster = Cluster(**{"pannier.dev/state": "pannier"})
+    namespaces = cached(cluster, OURS)
+    for _ in range(100):
+        await namespaces.facts_of("shop")
+        assert await namespaces.is_ours("shop")
+    assert cluster.reads < 10, "again only after seconds"
+
+
+async def test_a_pod_that_would_get_no_sidecar_is_judged_by_what_its_namespace_says_now() -> None:
+    """Its namespace may have been labelled a moment ago, so that no pod of it may be without."""
+    cluster: Any = Cluster()
+    namespaces = cached(cluster)
+    reviews = AdmissionReviews(cluster, ClusterCache(), namespaces, OperatorSettings(), Metrics())
+    annotations = {"dapr.io/enabled": "true"}
+    plain: Any = {"metadata": {"name": "a", "annotations": annotations}, "spec": {}}
+    windows: Any = {"metadata": {"name": "b", "annotations": annotations}, "spec": {"os": {"name": "windows"}}}
+    assert "initContainers" in (await reviews.mutate_pod(plain, "shop")).pod["spec"]
+    assert (await reviews.mutate_pod(windows, "shop")).is_admitted
+
+    cluster.labels = {"pannier.dev/injection": "required"}
+    assert not (await reviews.mutate_pod(windows, "shop")).is_admitted
+    cluster.labels = {}
+    assert (await reviews.mutate_pod(windows, "shop")).is_admitted
