@@ -85,18 +85,23 @@ def _zsh(verbs: Sequence[Verb]) -> Iterator[str]:
         yield f"    ({shlex.quote(verb.name)}) _arguments {shlex.join(specs)} ;;"
     yield "    esac"
     yield "}"
+    yield "_pannier_command() {"
+    yield "    [[ $words[1] != -- ]] && return 1"
+    yield "    shift words; ((CURRENT--))"
+    yield "    _normal"
+    yield "}"
     yield "# Run as a completion function from $fpath, or sourced."
     yield 'if [[ $funcstack[1] == _pannier ]]; then _pannier "$@"; else compdef _pannier pannier; fi'
 
 
 def _zsh_operands(verb: Verb, verbs: Sequence[Verb]) -> Iterator[str]:
     words = " ".join(_arguments_of(verb, verbs))
-    if words and verb.flags:
-        yield f"1:argument:{{compadd -- {words}; _files}}"
+    if _takes_command(verb):
+        yield "*::command:_pannier_command"
     elif words:
-        yield f"1:argument:({words})"
-        return
-    yield "*:file:_files"
+        yield f"1:argument:{{compadd -- {words}; _files}}" if verb.takes_files else f"1:argument:({words})"
+    if verb.takes_files:
+        yield "*:file:_files"
 
 
 def _zsh_flag(flag: Flag) -> str:
@@ -105,31 +110,60 @@ def _zsh_flag(flag: Flag) -> str:
     if flag.is_boolean:
         return f"{repeats}--{flag.name}[{help_text}]"
     choices = choices_of(flag)
-    action = f"({' '.join(choices)})" if choices else "_files"
-    return f"{repeats}--{flag.name}[{help_text}]:{flag.placeholder.lower().replace('|', ' or ')}:{action}"
+    action = f"({' '.join(choices)})" if choices else "_files" if _is_path(flag) else " "
+    # With `=` behind the name the value may follow it in the same word or in the next one.
+    return f"{repeats}--{flag.name}=[{help_text}]:{flag.placeholder.lower().replace('|', ' or ')}:{action}"
+
+
+_FISH_FUNCTIONS: Final = """\
+function __pannier_at --description 'Return whether the command line has this verb and no other'
+    set -l words (commandline -opc) ''
+    set -l verb $words[2]
+    test "$words[2..3]" = 'import layotto'; and set verb 'import layotto'
+    test "$verb" = "$argv[1]"; and not contains -- -- $words
+end
+function __pannier_command --description 'Complete the command behind --'
+    set -l words (commandline -opc)
+    set -e words[1..(contains -i -- -- $words)]
+    complete -C (string join ' ' -- (string escape -- $words) (commandline -ct))
+end"""
 
 
 def _fish(verbs: Sequence[Verb]) -> Iterator[str]:
+    yield _FISH_FUNCTIONS
+    yield "complete -c pannier -f"
     for verb in verbs:
-        summary = _fish_quoted(verb.summary)
         first, _, second = verb.name.partition(" ")
-        if second:
-            yield f"complete -c pannier -n '__fish_seen_subcommand_from {first}' -a {second} -d {summary}"
-            condition = f"__fish_seen_subcommand_from {first}; and __fish_seen_subcommand_from {second}"
-        else:
-            yield f"complete -c pannier -n __fish_use_subcommand -f -a {first} -d {summary}"
-            condition = f"__fish_seen_subcommand_from {first}"
-        for word in _arguments_of(verb, verbs):
-            if f"{verb.name} {word}" not in (other.name for other in verbs):
-                yield f"complete -c pannier -n '{condition}' -f -a {word}"
-        for flag in verb.flags:
-            values = "" if flag.is_boolean else " -r"
-            if choices := choices_of(flag):
-                values = f" -x -a '{' '.join(choices)}'"
-            yield f"complete -c pannier -n '{condition}' -l {flag.name}{values} -d {_fish_quoted(flag.help)}"
-        yield f"complete -c pannier -n '{condition}' -l help -d {_fish_quoted(_HELP)}"
+        place = first if second else ""
+        yield f"complete -c pannier -n \"__pannier_at '{place}'\" -a {second or first} -d {_fish_quoted(verb.summary)}"
+        yield from _fish_verb(verb, verbs)
+
+
+def _fish_verb(verb: Verb, verbs: Sequence[Verb]) -> Iterator[str]:
+    begin = f"complete -c pannier -n \"__pannier_at '{verb.name}'\""
+    for word in _arguments_of(verb, verbs):
+        if f"{verb.name} {word}" not in (other.name for other in verbs):
+            yield f"{begin} -a {word}"
+    if verb.takes_files:
+        yield f"{begin} -F"
+    if _takes_command(verb):
+        yield "complete -c pannier -n 'contains -- -- (commandline -opc)' -a '(__pannier_command)'"
+    for flag in verb.flags:
+        values = "" if flag.is_boolean else " -r -F" if _is_path(flag) else " -x"
+        if choices := choices_of(flag):
+            values += f" -a '{' '.join(choices)}'"
+        yield f"{begin} -l {flag.name}{values} -d {_fish_quoted(flag.help)}"
+    yield f"{begin} -l help -d {_fish_quoted(_HELP)}"
 
 
 def _fish_quoted(text: str) -> str:
     r"""Quote for fish, which within single quotes reads `\'` and `\\` only, and not the `'"'"'` of other shells."""
     return "'" + text.replace("\\", r"\\").replace("'", r"\'") + "'"
+
+
+def _is_path(flag: Flag) -> bool:
+    return flag.placeholder.startswith(("FILE", "DIR"))
+
+
+def _takes_command(verb: Verb) -> bool:
+    return "[-- COMMAND" in verb.usage

@@ -32,4 +32,6 @@ class Verb(Struct, frozen=True):
     flags: tuple[Flag, ...] = ()
     aliases: tuple[str, ...] = ()
     arguments: tuple[str, ...] = ()
-    """The words that may follow the verb, for completion; empty where files do."""
+    """The words that may follow the verb, for completion."""
+    takes_files: bool = False
+    """Whether the names of files may follow it."""

@@ -104,6 +104,7 @@ Validates component files and folders, all of them together, and prints each pro
 Exits with 0 if there is no error, else with 1.
 """,
         flags.CHECK,
+        takes_files=True,
     ),
     Verb(
         "copy",
@@ -145,6 +146,7 @@ From Layotto's configuration: pannier help import layotto
 """,
         flags.IMPORT,
         arguments=("layotto",),
+        takes_files=True,
     ),
     Verb(
         "import layotto",
@@ -157,6 +159,7 @@ prints what was left out and the next step. DIR is 'components' by default, - is
 left unchanged. Exits with 0 if all of the state stores can be served, else with 1.
 """,
         flags.IMPORT_LAYOTTO,
+        takes_files=True,
     ),
     Verb(
         "completion",
