@@ -111,6 +111,8 @@ class Call(Stream):
 class GrpcConnection(Http2Connection[Call]):
     """One connection of gRPC clients."""
 
+    __slots__ = ("_begun", "_gate", "_is_penalized", "_unpacking")
+
     _listener: GrpcListener
 
     def __init__(self, listener: GrpcListener):

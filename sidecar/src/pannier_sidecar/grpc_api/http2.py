@@ -29,6 +29,8 @@ KEEPALIVE_PING: Final = b"speak up"
 class Http2Connection(Receiver[AnyStream]):
     """One connection. `listener` is what all connections of its port share."""
 
+    __slots__ = ("_arrival", "_began", "_closes_since")
+
     def __init__(self, listener: Listener[Any], limits: Limits, max_message: int):
         super().__init__(listener, limits, max_message)
         self._arrival = 0

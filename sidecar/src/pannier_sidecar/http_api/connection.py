@@ -45,6 +45,18 @@ class HttpListener(Listener["HttpConnection"]):
 class HttpConnection(Receiver):
     """One connection."""
 
+    __slots__ = (
+        "_answering",
+        "_arrival",
+        "_drained",
+        "_has_eof",
+        "_loop",
+        "_more",
+        "_opened_at",
+        "_taking",
+        "_unread",
+    )
+
     _listener: HttpListener
 
     def __init__(self, listener: HttpListener):
