@@ -10,7 +10,7 @@ from typing import Annotated
 from msgspec import Struct
 
 
-class StateItem(Struct):
+class StateItem(Struct, gc=False):
     """Of dapr.proto.common.v1 and spec.proto.runtime.v1."""
 
     key: Annotated[str, 1] = ""
@@ -20,31 +20,31 @@ class StateItem(Struct):
     options: Annotated[StateOptions | None, 5] = None
 
 
-class Etag(Struct):
+class Etag(Struct, gc=False):
     """Of dapr.proto.common.v1 and spec.proto.runtime.v1."""
 
     value: Annotated[str, 1] = ""
 
 
-class StateOptions(Struct):
+class StateOptions(Struct, gc=False):
     """Of dapr.proto.common.v1 and spec.proto.runtime.v1."""
 
     concurrency: Annotated[int, 1] = 0
     consistency: Annotated[int, 2] = 0
 
 
-class AnyValue(Struct):
+class AnyValue(Struct, gc=False):
     """Of google.protobuf."""
 
     type_url: Annotated[str, 1] = ""
     value: Annotated[bytes, 2] = b""
 
 
-class Empty(Struct):
+class Empty(Struct, gc=False):
     """Of google.protobuf."""
 
 
-class QueryStateRequest(Struct):
+class QueryStateRequest(Struct, gc=False):
     """Of dapr.proto.runtime.v1."""
 
     store_name: Annotated[str, 1] = ""
@@ -52,13 +52,13 @@ class QueryStateRequest(Struct):
     metadata: Annotated[dict[str, str], 3] = {}
 
 
-class QueryStateResponse(Struct):
+class QueryStateResponse(Struct, gc=False):
     """Of dapr.proto.runtime.v1."""
 
     token: Annotated[str, 2] = ""
 
 
-class GetStateRequest(Struct):
+class GetStateRequest(Struct, gc=False):
     """Of dapr.proto.runtime.v1 and spec.proto.runtime.v1."""
 
     store_name: Annotated[str, 1] = ""
@@ -67,7 +67,7 @@ class GetStateRequest(Struct):
     metadata: Annotated[dict[str, str], 4] = {}
 
 
-class GetStateResponse(Struct):
+class GetStateResponse(Struct, gc=False):
     """Of dapr.proto.runtime.v1 and spec.proto.runtime.v1."""
 
     data: Annotated[bytes, 1] = b""
@@ -75,7 +75,7 @@ class GetStateResponse(Struct):
     metadata: Annotated[dict[str, str], 3] = {}
 
 
-class GetBulkStateRequest(Struct):
+class GetBulkStateRequest(Struct, gc=False):
     """Of dapr.proto.runtime.v1 and spec.proto.runtime.v1."""
 
     store_name: Annotated[str, 1] = ""
@@ -84,13 +84,13 @@ class GetBulkStateRequest(Struct):
     metadata: Annotated[dict[str, str], 4] = {}
 
 
-class GetBulkStateResponse(Struct):
+class GetBulkStateResponse(Struct, gc=False):
     """Of dapr.proto.runtime.v1 and spec.proto.runtime.v1."""
 
     items: Annotated[list[BulkStateItem], 1] = []
 
 
-class BulkStateItem(Struct):
+class BulkStateItem(Struct, gc=False):
     """Of dapr.proto.runtime.v1 and spec.proto.runtime.v1."""
 
     key: Annotated[str, 1] = ""
@@ -100,14 +100,14 @@ class BulkStateItem(Struct):
     metadata: Annotated[dict[str, str], 5] = {}
 
 
-class SaveStateRequest(Struct):
+class SaveStateRequest(Struct, gc=False):
     """Of dapr.proto.runtime.v1 and spec.proto.runtime.v1."""
 
     store_name: Annotated[str, 1] = ""
     states: Annotated[list[StateItem], 2] = []
 
 
-class DeleteStateRequest(Struct):
+class DeleteStateRequest(Struct, gc=False):
     """Of dapr.proto.runtime.v1 and spec.proto.runtime.v1."""
 
     store_name: Annotated[str, 1] = ""
@@ -117,21 +117,21 @@ class DeleteStateRequest(Struct):
     metadata: Annotated[dict[str, str], 5] = {}
 
 
-class DeleteBulkStateRequest(Struct):
+class DeleteBulkStateRequest(Struct, gc=False):
     """Of dapr.proto.runtime.v1 and spec.proto.runtime.v1."""
 
     store_name: Annotated[str, 1] = ""
     states: Annotated[list[StateItem], 2] = []
 
 
-class TransactionalStateOperation(Struct):
+class TransactionalStateOperation(Struct, gc=False):
     """Of dapr.proto.runtime.v1 and spec.proto.runtime.v1."""
 
     operation_type: Annotated[str, 1] = ""
     request: Annotated[StateItem | None, 2] = None
 
 
-class ExecuteStateTransactionRequest(Struct):
+class ExecuteStateTransactionRequest(Struct, gc=False):
     """Of dapr.proto.runtime.v1 and spec.proto.runtime.v1."""
 
     store_name: Annotated[str, 1] = ""
@@ -139,7 +139,7 @@ class ExecuteStateTransactionRequest(Struct):
     metadata: Annotated[dict[str, str], 3] = {}
 
 
-class GetActorStateRequest(Struct):
+class GetActorStateRequest(Struct, gc=False):
     """Of dapr.proto.runtime.v1."""
 
     actor_type: Annotated[str, 1] = ""
@@ -147,14 +147,14 @@ class GetActorStateRequest(Struct):
     key: Annotated[str, 3] = ""
 
 
-class GetActorStateResponse(Struct):
+class GetActorStateResponse(Struct, gc=False):
     """Of dapr.proto.runtime.v1."""
 
     data: Annotated[bytes, 1] = b""
     metadata: Annotated[dict[str, str], 2] = {}
 
 
-class ExecuteActorStateTransactionRequest(Struct):
+class ExecuteActorStateTransactionRequest(Struct, gc=False):
     """Of dapr.proto.runtime.v1."""
 
     actor_type: Annotated[str, 1] = ""
@@ -162,7 +162,7 @@ class ExecuteActorStateTransactionRequest(Struct):
     operations: Annotated[list[TransactionalActorStateOperation], 3] = []
 
 
-class TransactionalActorStateOperation(Struct):
+class TransactionalActorStateOperation(Struct, gc=False):
     """Of dapr.proto.runtime.v1."""
 
     operation_type: Annotated[str, 1] = ""
@@ -171,11 +171,11 @@ class TransactionalActorStateOperation(Struct):
     metadata: Annotated[dict[str, str], 4] = {}
 
 
-class GetMetadataRequest(Struct):
+class GetMetadataRequest(Struct, gc=False):
     """Of dapr.proto.runtime.v1."""
 
 
-class GetMetadataResponse(Struct):
+class GetMetadataResponse(Struct, gc=False):
     """Of dapr.proto.runtime.v1."""
 
     id: Annotated[str, 1] = ""
@@ -186,7 +186,7 @@ class GetMetadataResponse(Struct):
     actor_runtime: Annotated[ActorRuntime | None, 10] = None
 
 
-class ActorRuntime(Struct):
+class ActorRuntime(Struct, gc=False):
     """Of dapr.proto.runtime.v1."""
 
     runtime_status: Annotated[int, 1] = 0
@@ -194,7 +194,7 @@ class ActorRuntime(Struct):
     placement: Annotated[str, 4] = ""
 
 
-class RegisteredComponents(Struct):
+class RegisteredComponents(Struct, gc=False):
     """Of dapr.proto.runtime.v1."""
 
     name: Annotated[str, 1] = ""
@@ -203,7 +203,7 @@ class RegisteredComponents(Struct):
     capabilities: Annotated[list[str], 4] = []
 
 
-class AppConnectionProperties(Struct):
+class AppConnectionProperties(Struct, gc=False):
     """Of dapr.proto.runtime.v1."""
 
     port: Annotated[int, 1] = 0
@@ -211,18 +211,18 @@ class AppConnectionProperties(Struct):
     channel_address: Annotated[str, 3] = ""
 
 
-class SetMetadataRequest(Struct):
+class SetMetadataRequest(Struct, gc=False):
     """Of dapr.proto.runtime.v1."""
 
     key: Annotated[str, 1] = ""
     value: Annotated[str, 2] = ""
 
 
-class ShutdownRequest(Struct):
+class ShutdownRequest(Struct, gc=False):
     """Of dapr.proto.runtime.v1."""
 
 
-class ErrorInfo(Struct):
+class ErrorInfo(Struct, gc=False):
     """Of google.rpc."""
 
     reason: Annotated[str, 1] = ""
@@ -230,7 +230,7 @@ class ErrorInfo(Struct):
     metadata: Annotated[dict[str, str], 3] = {}
 
 
-class ResourceInfo(Struct):
+class ResourceInfo(Struct, gc=False):
     """Of google.rpc."""
 
     resource_type: Annotated[str, 1] = ""
@@ -239,33 +239,33 @@ class ResourceInfo(Struct):
     description: Annotated[str, 4] = ""
 
 
-class FieldViolation(Struct):
+class FieldViolation(Struct, gc=False):
     """Of google.rpc."""
 
     field: Annotated[str, 1] = ""
     description: Annotated[str, 2] = ""
 
 
-class BadRequest(Struct):
+class BadRequest(Struct, gc=False):
     """Of google.rpc."""
 
     field_violations: Annotated[list[FieldViolation], 1] = []
 
 
-class Link(Struct):
+class Link(Struct, gc=False):
     """Of google.rpc."""
 
     description: Annotated[str, 1] = ""
     url: Annotated[str, 2] = ""
 
 
-class Help(Struct):
+class Help(Struct, gc=False):
     """Of google.rpc."""
 
     links: Annotated[list[Link], 1] = []
 
 
-class RpcStatus(Struct):
+class RpcStatus(Struct, gc=False):
     """Of google.rpc."""
 
     code: Annotated[int, 1] = 0
@@ -273,19 +273,19 @@ class RpcStatus(Struct):
     details: Annotated[list[AnyValue], 3] = []
 
 
-class HealthCheckRequest(Struct):
+class HealthCheckRequest(Struct, gc=False):
     """Of grpc.health.v1."""
 
     service: Annotated[str, 1] = ""
 
 
-class HealthCheckResponse(Struct):
+class HealthCheckResponse(Struct, gc=False):
     """Of grpc.health.v1."""
 
     status: Annotated[int, 1] = 0
 
 
-class ServerReflectionRequest(Struct):
+class ServerReflectionRequest(Struct, gc=False):
     """Of grpc.reflection.v1 and grpc.reflection.v1alpha."""
 
     host: Annotated[str, 1] = ""
@@ -296,14 +296,14 @@ class ServerReflectionRequest(Struct):
     list_services: Annotated[str | None, 7] = None
 
 
-class ExtensionRequest(Struct):
+class ExtensionRequest(Struct, gc=False):
     """Of grpc.reflection.v1 and grpc.reflection.v1alpha."""
 
     containing_type: Annotated[str, 1] = ""
     extension_number: Annotated[int, 2] = 0
 
 
-class ServerReflectionResponse(Struct):
+class ServerReflectionResponse(Struct, gc=False):
     """Of grpc.reflection.v1 and grpc.reflection.v1alpha."""
 
     valid_host: Annotated[str, 1] = ""
@@ -313,32 +313,32 @@ class ServerReflectionResponse(Struct):
     error_response: Annotated[ErrorResponse | None, 7] = None
 
 
-class FileDescriptorResponse(Struct):
+class FileDescriptorResponse(Struct, gc=False):
     """Of grpc.reflection.v1 and grpc.reflection.v1alpha."""
 
     file_descriptor_proto: Annotated[list[bytes], 1] = []
 
 
-class ListServiceResponse(Struct):
+class ListServiceResponse(Struct, gc=False):
     """Of grpc.reflection.v1 and grpc.reflection.v1alpha."""
 
     service: Annotated[list[ServiceResponse], 1] = []
 
 
-class ServiceResponse(Struct):
+class ServiceResponse(Struct, gc=False):
     """Of grpc.reflection.v1 and grpc.reflection.v1alpha."""
 
     name: Annotated[str, 1] = ""
 
 
-class ErrorResponse(Struct):
+class ErrorResponse(Struct, gc=False):
     """Of grpc.reflection.v1 and grpc.reflection.v1alpha."""
 
     error_code: Annotated[int, 1] = 0
     error_message: Annotated[str, 2] = ""
 
 
-class SayHelloRequest(Struct):
+class SayHelloRequest(Struct, gc=False):
     """Of spec.proto.runtime.v1."""
 
     service_name: Annotated[str, 1] = ""
@@ -346,7 +346,7 @@ class SayHelloRequest(Struct):
     data: Annotated[AnyValue | None, 3] = None
 
 
-class SayHelloResponse(Struct):
+class SayHelloResponse(Struct, gc=False):
     """Of spec.proto.runtime.v1."""
 
     hello: Annotated[str, 1] = ""

@@ -44,7 +44,7 @@ def _null() -> Raw:
     return Raw(b"null")  # a factory, because a Raw can't stand in a JSON schema as a default
 
 
-class SentRetryPolicy(Struct, forbid_unknown_fields=True):
+class SentRetryPolicy(Struct, forbid_unknown_fields=True, gc=False):
     """`options.retryPolicy` of the published specs."""
 
     interval: int | None = None
@@ -52,7 +52,7 @@ class SentRetryPolicy(Struct, forbid_unknown_fields=True):
     pattern: str | None = None
 
 
-class SentOptions(Struct, forbid_unknown_fields=True):
+class SentOptions(Struct, forbid_unknown_fields=True, gc=False):
     """`options` of an item."""
 
     concurrency: str | None = None
@@ -60,7 +60,7 @@ class SentOptions(Struct, forbid_unknown_fields=True):
     retryPolicy: SentRetryPolicy | None = None  # noqa: N815  # the name in JSON, by which errors are reported too
 
 
-class StrictItem(Struct, forbid_unknown_fields=True):
+class StrictItem(Struct, forbid_unknown_fields=True, gc=False):
     """One item to write, as Dapr reads it."""
 
     key: str
@@ -70,7 +70,7 @@ class StrictItem(Struct, forbid_unknown_fields=True):
     options: SentOptions | None = None
 
 
-class LenientItem(Struct, forbid_unknown_fields=True):
+class LenientItem(Struct, forbid_unknown_fields=True, gc=False):
     """One item to write, numbers taken for texts: examples of the specs paste ETags and seconds without quotes."""
 
     key: str
@@ -83,7 +83,7 @@ class LenientItem(Struct, forbid_unknown_fields=True):
 Item = TypeVar("Item", StrictItem, LenientItem)
 
 
-class SentOperation(Struct, Generic[Item], forbid_unknown_fields=True):
+class SentOperation(Struct, Generic[Item], forbid_unknown_fields=True, gc=False):
     """One operation of a transaction."""
 
     operation: str
@@ -93,14 +93,14 @@ class SentOperation(Struct, Generic[Item], forbid_unknown_fields=True):
 Operation = TypeVar("Operation")
 
 
-class SentTransaction(Struct, Generic[Operation], forbid_unknown_fields=True):
+class SentTransaction(Struct, Generic[Operation], forbid_unknown_fields=True, gc=False):
     """The body of a transaction."""
 
     operations: list[Operation] | None = None
     metadata: dict[str, str | None] | None = None
 
 
-class SentBulkGet(Struct, forbid_unknown_fields=True):
+class SentBulkGet(Struct, forbid_unknown_fields=True, gc=False):
     """The body of a bulk get; `parallelism` is read and not needed: stores get many keys in one trip."""
 
     keys: list[str] | None = None
@@ -108,7 +108,7 @@ class SentBulkGet(Struct, forbid_unknown_fields=True):
     metadata: dict[str, str | None] | None = None
 
 
-class RequestDefaults(Struct):
+class RequestDefaults(Struct, gc=False):
     """Options from the query and the headers, for items of the request that give none."""
 
     concurrency: Concurrency | None = None

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from .profiles import Profile
 
 
-class ItemBody(Struct, omit_defaults=True):
+class ItemBody(Struct, omit_defaults=True, gc=False):
     """One entry of a bulk get or of a list of keys."""
 
     key: str

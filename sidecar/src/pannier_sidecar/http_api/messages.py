@@ -15,7 +15,7 @@ JSON = b"application/json"
 TEXT = b"text/plain; charset=utf-8"
 
 
-class Call(Struct):
+class Call(Struct, gc=False):
     """One HTTP request, received whole."""
 
     method: bytes
@@ -41,7 +41,7 @@ class Call(Struct):
         return dict(reversed(parse_qsl(text, keep_blank_values=True, encoding="utf-8", errors="replace")))
 
 
-class Answer(Struct):
+class Answer(Struct, gc=False):
     """One HTTP response, small enough to be written in one piece."""
 
     status: int

@@ -20,7 +20,7 @@ AT_ONCE: Final = 1000
 """Keys that are read before others have their turn, where the store needs no time."""
 
 
-class BulkItem(Struct, frozen=True):
+class BulkItem(Struct, frozen=True, gc=False):
     """One entry of a bulk get."""
 
     key: str

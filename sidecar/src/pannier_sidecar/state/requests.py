@@ -2,7 +2,8 @@
 
 A front end speaks of a store's name and the app's own keys; a store hears of stored keys (prefix applied) and of one
 precondition, which `writing_rule` derives. msgspec structs, not dataclasses: they cost a fifth to make, and two are
-made per call.
+made per call. `gc=False`, because none is part of a reference cycle: Python looks for cycles whenever there are 700
+more objects that could be, which were those of 64 calls in flight, or of two bulk gets.
 """
 
 from __future__ import annotations
@@ -44,7 +45,7 @@ class Pattern(Enum):
     EXPONENTIAL = "exponential"
 
 
-class RetryPolicy(Struct, frozen=True):
+class RetryPolicy(Struct, frozen=True, gc=False):
     """How often and after which pauses a failed write is tried again."""
 
     interval_ms: int = 100
@@ -56,7 +57,7 @@ class RetryPolicy(Struct, frozen=True):
 # --- what a store hears -------------------------------------------------------------------------------------------
 
 
-class Get(Struct, frozen=True):
+class Get(Struct, frozen=True, gc=False):
     """Read one stored key."""
 
     key: str
@@ -64,7 +65,7 @@ class Get(Struct, frozen=True):
     metadata: Mapping[str, str] = NO_METADATA
 
 
-class Set(Struct, frozen=True):
+class Set(Struct, frozen=True, gc=False):
     """Write one stored key, if the precondition holds."""
 
     key: str
@@ -85,7 +86,7 @@ class Set(Struct, frozen=True):
         return self.if_absent or self.if_match is not None
 
 
-class Delete(Struct, frozen=True):
+class Delete(Struct, frozen=True, gc=False):
     """Remove one stored key, if the precondition holds; removing an absent key without `if_match` succeeds.
 
     With `if_absent` (first-write without an ETag) a key that is present is a mismatch.
@@ -127,7 +128,7 @@ def writing_rule(etag: str | None, concurrency: Concurrency | None) -> tuple[str
 # --- what the service hears ---------------------------------------------------------------------------------------
 
 
-class GetRequest(Struct, frozen=True):
+class GetRequest(Struct, frozen=True, gc=False):
     """Read one key of the app."""
 
     store: str | None
@@ -137,7 +138,7 @@ class GetRequest(Struct, frozen=True):
     metadata: Mapping[str, str] = NO_METADATA
 
 
-class WriteItem(Struct, frozen=True):
+class WriteItem(Struct, frozen=True, gc=False):
     """One key to write or to delete, as the app named it."""
 
     key: str
@@ -150,28 +151,28 @@ class WriteItem(Struct, frozen=True):
     retry: RetryPolicy | None = None
 
 
-class SaveRequest(Struct, frozen=True):
+class SaveRequest(Struct, frozen=True, gc=False):
     """Write items one after another, each for itself."""
 
     store: str | None
     items: Sequence[WriteItem]
 
 
-class DeleteRequest(Struct, frozen=True):
+class DeleteRequest(Struct, frozen=True, gc=False):
     """Delete one key."""
 
     store: str | None
     item: WriteItem
 
 
-class BulkDeleteRequest(Struct, frozen=True):
+class BulkDeleteRequest(Struct, frozen=True, gc=False):
     """Delete items one after another, each for itself (gRPC only)."""
 
     store: str | None
     items: Sequence[WriteItem]
 
 
-class BulkGetRequest(Struct, frozen=True):
+class BulkGetRequest(Struct, frozen=True, gc=False):
     """Read several keys, answered in the order asked."""
 
     store: str | None
@@ -180,7 +181,7 @@ class BulkGetRequest(Struct, frozen=True):
     metadata: Mapping[str, str] = NO_METADATA
 
 
-class TransactRequest(Struct, frozen=True):
+class TransactRequest(Struct, frozen=True, gc=False):
     """Write and delete items in order, all or none."""
 
     store: str | None
@@ -188,7 +189,7 @@ class TransactRequest(Struct, frozen=True):
     metadata: Mapping[str, str] = NO_METADATA
 
 
-class KeysRequest(Struct, frozen=True):
+class KeysRequest(Struct, frozen=True, gc=False):
     """List the app's keys."""
 
     store: str | None
@@ -198,7 +199,7 @@ class KeysRequest(Struct, frozen=True):
     with_values: bool = False
 
 
-class ActorGetRequest(Struct, frozen=True):
+class ActorGetRequest(Struct, frozen=True, gc=False):
     """Read one key of an actor."""
 
     actor_type: str
@@ -206,7 +207,7 @@ class ActorGetRequest(Struct, frozen=True):
     key: str
 
 
-class ActorTransactRequest(Struct, frozen=True):
+class ActorTransactRequest(Struct, frozen=True, gc=False):
     """Write and delete keys of one actor, all or none."""
 
     actor_type: str

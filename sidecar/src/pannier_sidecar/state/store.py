@@ -31,7 +31,7 @@ class Feature(Enum):
     """Its keys can be enumerated."""
 
 
-class StoredValue(Struct, frozen=True):
+class StoredValue(Struct, frozen=True, gc=False):
     """A value as it is stored."""
 
     value: bytes

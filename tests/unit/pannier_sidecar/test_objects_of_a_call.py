@@ -1,0 +1,29 @@
+"""Objects of which there is one for each call, item or connection: cheap for the interpreter."""
+
+import pytest
+from msgspec import Struct
+from msgspec.inspect import is_struct_type
+
+from pannier_sidecar.grpc_api import messages
+from pannier_sidecar.grpc_api.connection import GrpcConnection
+from pannier_sidecar.http_api.connection import HttpConnection
+from pannier_sidecar.http_api.decoding import LenientItem, StrictItem
+from pannier_sidecar.http_api.encoding import ItemBody
+from pannier_sidecar.http_api.messages import Answer, Call
+from pannier_sidecar.state import requests
+from pannier_sidecar.state.bulk_reads import BulkItem
+from pannier_sidecar.state.store import StoredValue
+
+OF_A_CALL: list[type[Struct]] = [Answer, BulkItem, Call, ItemBody, LenientItem, StoredValue, StrictItem]
+for module in (messages, requests):
+    OF_A_CALL += [kind for kind in vars(module).values() if is_struct_type(kind) and kind is not Struct]
+
+
+@pytest.mark.parametrize("kind", OF_A_CALL)
+def test_the_garbage_collector_visits_nothing_that_a_call_is_made_of(kind: type[Struct]) -> None:
+    assert not kind.__struct_config__.gc
+
+
+@pytest.mark.parametrize("kind", [GrpcConnection, HttpConnection])
+def test_a_connection_has_all_its_attributes_in_slots(kind: type) -> None:
+    assert kind.__dictoffset__ == 0
