@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Iterator
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from time import monotonic
 
@@ -30,11 +31,11 @@ async def test_a_strong_write_is_on_the_replica_when_it_returns(pair: Pair) -> N
     async with opened(primary.settings) as store:
         with replica.client() as client:
             for n in range(50):
-                await store.set(Set("k", b"%d" % n, strong=True))
+                await eventually(partial(store.set, Set("k", b"%d" % n, strong=True)))
                 assert client.hget("k", "data") == b"%d" % n
-            await store.transact([Set("t", b"1", strong=True), Delete("k")])
+            await eventually(lambda: store.transact([Set("t", b"1", strong=True), Delete("k")]))
             assert client.keys() == [b"t"]
-            await store.delete(Delete("t", strong=True))
+            await eventually(lambda: store.delete(Delete("t", strong=True)))
             assert client.keys() == []
 
 
@@ -52,7 +53,7 @@ async def test_a_user_who_may_not_wait_is_told_so_in_our_words(pair: Pair) -> No
 async def test_too_few_acknowledgements_are_reported_with_numbers(pair: Pair) -> None:
     primary, replica = pair
     async with opened(primary.settings) as store:
-        await store.set(Set("k", b"1", strong=True))
+        await eventually(lambda: store.set(Set("k", b"1", strong=True)))
         replica.pause()
         with pytest.raises(
             TooFewReplicasError, match="on the primary, but only 0 of 1 replicas acknowledged it within 1 s"
@@ -72,7 +73,7 @@ async def test_too_few_acknowledgements_are_reported_with_numbers(pair: Pair) ->
 async def test_calls_that_are_not_strong_do_not_wait_for_those_that_are(pair: Pair) -> None:
     primary, replica = pair
     async with opened(primary.settings) as store:
-        await store.set(Set("k", b"1", strong=True))
+        await eventually(lambda: store.set(Set("k", b"1", strong=True)))
         replica.pause()
         strong = [asyncio.create_task(store.set(Set(f"s{n}", b"1", strong=True))) for n in range(20)]
         await asyncio.sleep(0.05)
@@ -89,7 +90,7 @@ async def test_calls_that_are_not_strong_do_not_wait_for_those_that_are(pair: Pa
 async def test_a_replica_that_has_gone_is_missed(pair: Pair) -> None:
     primary, replica = pair
     async with opened(primary.settings) as store:
-        await store.set(Set("k", b"1", strong=True))
+        await eventually(lambda: store.set(Set("k", b"1", strong=True)))
         replica.kill()
         with pytest.raises((TooFewReplicasError, StoreUnavailableError)):
             await store.set(Set("k", b"2", strong=True))
@@ -120,7 +121,7 @@ async def test_a_replica_that_has_just_come_does_not_acknowledge_for_another_one
     primary, lagging = pair
     with single(tmp_path / "returning") as returning, returning.client() as client:
         async with opened(primary.settings) as store:
-            await store.set(Set("k", b"1", strong=True))  # now the store knows of one replica
+            await eventually(lambda: store.set(Set("k", b"1", strong=True)))  # now the store knows of one replica
             client.replicaof("127.0.0.1", primary.port)
             await until(lambda: is_followed_by(primary, 2))
             lagging.pause()
@@ -134,7 +135,7 @@ async def test_a_replica_that_comes_does_not_make_up_for_one_that_was_promoted(p
     primary, promoted = pair
     with single(tmp_path / "returning") as returning, returning.client() as client, promoted.client() as other:
         async with opened(primary.settings) as store:
-            await store.set(Set("k", b"1", strong=True))
+            await eventually(lambda: store.set(Set("k", b"1", strong=True)))
             other.replicaof("NO", "ONE")
             client.replicaof("127.0.0.1", primary.port)
             await until(lambda: is_followed_by(primary, 1))
@@ -158,7 +159,7 @@ def is_followed_by(primary: RedisServer, replicas: int) -> bool:
 async def test_without_replicas_the_primary_is_all_there_is(tmp_path: Path) -> None:
     with single(tmp_path) as server:
         async with opened(server.settings) as store:
-            await store.set(Set("k", b"1", strong=True))
+            await eventually(lambda: store.set(Set("k", b"1", strong=True)))
             results = await store.bulk_write([Set("a", b"1", strong=True), Set("b", b"1", if_match="1", strong=True)])
             assert results[0] is None
             assert isinstance(results[1], ETagMismatchError)

@@ -4,13 +4,26 @@ import asyncio
 
 import pytest
 
-from pannier_sidecar.stores.memcached.connection import MAX_LINE, Connection
+from pannier_sidecar.stores.memcached.connection import Connection
+from pannier_sidecar.stores.memcached.protocol import MAX_LINE, MAX_STATS
 
 
 @pytest.mark.parametrize(
     "answer",
-    [b"x" * (MAX_LINE + 1), b"VA -5 t0\r\nab\r\n", b"VA 99999999999 t0\r\n", b"HD\r\n" + b"y" * (MAX_LINE + 1)],
-    ids=["a line without end", "a negative length", "a length beyond all items", "a line without end behind an answer"],
+    [
+        b"x" * (MAX_LINE + 1),
+        b"VA -5 t0\r\nab\r\n",
+        b"VA 99999999999 t0\r\n",
+        b"HD\r\n" + b"y" * (MAX_LINE + 1),
+        b"STAT a 1\r\n" * (MAX_STATS + 1),
+    ],
+    ids=[
+        "a line without end",
+        "a negative length",
+        "a length beyond all items",
+        "a line without end behind an answer",
+        "figures without end",
+    ],
 )
 async def test_an_answer_that_no_memcached_gives_ends_the_connection(answer: bytes) -> None:
     connection = Connection(asyncio.get_running_loop(), "host:11211", 5.0)

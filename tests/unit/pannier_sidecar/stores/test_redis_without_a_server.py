@@ -14,9 +14,9 @@ from pannier_sidecar.stores.redis.connection import Connection
 from pannier_sidecar.stores.redis.layout import foreign_value_read
 from pannier_sidecar.stores.redis.link import pause_before
 from pannier_sidecar.stores.redis.replicas import COUNT_VALID_S, MISSED_S, ReplicaCount
+from pannier_sidecar.stores.redis.resp import pack, unpack
 from pannier_sidecar.stores.redis.scripts import ALL, with_source
 from pannier_sidecar.stores.redis.settings import read_settings
-from pannier_sidecar.stores.redis.wire import pack, unpack
 
 
 @pytest.mark.parametrize(

@@ -4,7 +4,8 @@
     layout       how state lies in memcached: meta commands out, values in; plain items as Dapr writes them
     client       one server for as long as the store is open: connects, and connects again
     connecting   one connection made, signed in and tried
-    connection   one connection: what comes on it, as answers
+    connection   one connection: gives each call its reply
+    protocol     memcached's text protocol: replies from bytes
     errors       what a lost connection and error lines mean
     settings     the component's metadata
 

@@ -15,7 +15,8 @@ if TYPE_CHECKING:
     from pannier_sidecar.state.requests import Write
 
     from .connecting import Connector
-    from .connection import Connection, Reply
+    from .connection import Connection
+    from .protocol import Reply
     from .settings import Address
 
 log = logging.getLogger(__name__)

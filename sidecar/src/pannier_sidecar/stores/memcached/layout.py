@@ -19,7 +19,8 @@ from pannier_sidecar.state.store import StoredValue
 from . import errors
 
 if TYPE_CHECKING:
-    from .connection import Connection, Reply
+    from .connection import Connection
+    from .protocol import Reply
 
 MAX_KEY_BYTES: Final = 250
 MAX_ENCODED_KEY_BYTES: Final = MAX_KEY_BYTES // 4 * 3

@@ -21,7 +21,8 @@ if TYPE_CHECKING:
 
     from pannier_sidecar.state.requests import Delete, Get, Set, Write
 
-    from .connection import Connection, Reply
+    from .connection import Connection
+    from .protocol import Reply
 
 Found = TypeVar("Found")
 

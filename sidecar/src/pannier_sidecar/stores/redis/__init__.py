@@ -13,11 +13,12 @@
     replicas     how many of them have to, and what they have
     connecting   one connection made, signed in and tried
     link         one server for as long as the store is open: connects, reconnects
-    connection   one connection: what comes on it, as replies
+    connection   one connection: gives each call its replies
     scripts      the writes, each one Lua script and therefore atomic
     errors       what Redis' errors mean
     info         what INFO says of a server and its replicas
-    settings, slots, wire    the component's metadata; hash slots; commands as bytes
+    resp         Redis' protocol: commands as bytes, replies from bytes
+    settings, slots    the component's metadata; hash slots
 
 Each knows only those below it.
 """

@@ -21,9 +21,9 @@ from pannier_sidecar.state.errors import (
 
 from . import errors, slot_map
 from .client import Node, Servers, answer_ping
+from .resp import pack, unpack
 from .settings import Address
 from .slots import SLOTS, slot_of
-from .wire import pack, unpack
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

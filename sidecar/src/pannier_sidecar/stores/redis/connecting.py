@@ -16,13 +16,13 @@ from pannier_sidecar.state.errors import StoreError, StoreRefusedError, StoreUna
 
 from . import errors, info, scripts
 from .connection import Connection
-from .wire import pack
+from .resp import pack
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from .resp import Part
     from .settings import Address, Credentials, RedisSettings
-    from .wire import Part
 
     Command = tuple[Part, ...]
 

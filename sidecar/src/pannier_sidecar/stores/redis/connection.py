@@ -1,21 +1,19 @@
-"""A pipelined connection to a Redis server; hiredis reads the replies."""
+"""A pipelined connection to a Redis server: gives each call its replies."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
-from hiredis import ProtocolError, PushNotification, Reader, ReplyError
+from hiredis import ProtocolError, ReplyError
 
 from pannier_sidecar.network.pipeline import Pipeline
 
 from .errors import words
+from .resp import PushReader, ReplyReader
 
 if TYPE_CHECKING:
     import asyncio
     from collections.abc import Callable
-
-NOTHING: Final = object()
-"""What the parser returns when it has no whole reply."""
 
 
 class Connection(Pipeline):
@@ -34,16 +32,14 @@ class Connection(Pipeline):
         """What identifies the server's process, if it reports that."""
         self.following: int | None = None
         """How many replicas kept up when the connection was made; None: it does not report that."""
-        self._reader = Reader(notEnoughData=NOTHING)
+        self._replies = ReplyReader()
         self._partial: list[Any] = []
 
     def read(self, data: bytes) -> None:
         """Hand out the replies that have come whole."""
-        next_reply = self._reader.gets
         owed = self.owed
         try:
-            self._reader.feed(data)
-            while (reply := next_reply()) is not NOTHING:
+            for reply in self._replies.feed(data):
                 future = owed.popleft()
                 if future is None:
                     self._partial.append(reply)
@@ -77,25 +73,7 @@ class PushConnection(Connection):
         super().__init__(loop, name, read_timeout)
         self.on_push: Callable[[], object] = _ignore
         """Is called for each message."""
-        self._reader = _WithoutMessages(self)
-
-
-class _WithoutMessages(Reader):
-    """Reads answers, and passes messages on to the connection."""
-
-    def __new__(cls, connection: PushConnection) -> _WithoutMessages:
-        return super().__new__(cls)
-
-    def __init__(self, connection: PushConnection):
-        super().__init__(notEnoughData=NOTHING)
-        self._connection = connection
-
-    def gets(self, *arguments: Any) -> Any:
-        reply = super().gets(*arguments)
-        while isinstance(reply, PushNotification) and reply[0] == b"message":
-            self._connection.on_push()
-            reply = super().gets(*arguments)
-        return reply
+        self._replies = PushReader(lambda: self.on_push())
 
 
 def _ignore() -> None:

@@ -21,12 +21,12 @@ from pannier_sidecar.state.requests import Delete, Set, Write
 from pannier_sidecar.state.store import StoredValue
 
 from . import errors, scripts
-from .wire import pack
+from .resp import pack
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from .wire import Part
+    from .resp import Part
 
 # Formatted by hand: half the time of hiredis.pack_command.
 _READ: Final = b"*4\r\n$5\r\nHMGET\r\n$%d\r\n%b\r\n$4\r\ndata\r\n$7\r\nversion\r\n*2\r\n$4\r\nPTTL\r\n$%d\r\n%b\r\n"

@@ -21,8 +21,8 @@ from pannier_sidecar.state.errors import InvalidCursorError, StoreUnavailableErr
 from pannier_sidecar.state.store import KeyPage
 
 from . import errors
+from .resp import pack
 from .slots import SLOTS, slot_of
-from .wire import pack
 
 if TYPE_CHECKING:
     from .client import Servers

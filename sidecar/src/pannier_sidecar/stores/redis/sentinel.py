@@ -18,7 +18,7 @@ from pannier_sidecar.state.errors import StoreError, StoreRefusedError, StoreUna
 from . import errors, info, votes
 from .client import Primary
 from .connection import PushConnection
-from .wire import pack
+from .resp import pack
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

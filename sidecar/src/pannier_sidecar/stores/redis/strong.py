@@ -17,7 +17,7 @@ from pannier_sidecar.network.pipeline import ConnectionLostError
 from pannier_sidecar.state.errors import StoreError, StoreUnavailableError, TooFewReplicasError
 
 from . import errors, info
-from .wire import pack
+from .resp import pack
 
 if TYPE_CHECKING:
     from .link import Link

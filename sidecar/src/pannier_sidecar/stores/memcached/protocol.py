@@ -1,0 +1,95 @@
+"""memcached's text protocol: answers from bytes.
+
+https://docs.memcached.org/protocols/basic/ and https://docs.memcached.org/protocols/meta/
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+Reply = bytes | tuple[bytes, bytes]
+"""The line of an answer; with the value, where one comes with it."""
+
+MAX_LINE: Final = 64 * 1024
+"""Bytes of an answer beside its value: no server's has a tenth of them, and what does not end is not kept."""
+MAX_STATS: Final = 4096
+"""Figures that a server reports: some hundred, and a few for each thread."""
+MAX_ITEM: Final = 1024 * 1024 * 1024
+"""Bytes of an item that any server takes (`-I`)."""
+_NOT_UNDERSTOOD: Final = (b"CLIENT_ERROR", b"ERROR")
+
+
+class ProtocolError(ValueError):
+    """Bytes that no memcached answers."""
+
+
+class NotUnderstoodError(ProtocolError):
+    """The server did not understand a command, so what it takes for the next one may be a value."""
+
+
+class ReplyReader:
+    """Replies from bytes as they come."""
+
+    def __init__(self) -> None:
+        self.stats: dict[str, str] = {}
+        """The figures that answers to `stats` brought, whose last line is the reply."""
+        self._stat_lines = 0
+        self._chunks: list[bytes] = []
+        """The beginning of a reply that has not come whole."""
+        self._missing = 0
+        """Bytes that are missing at least, so that pieces of a large value are joined once."""
+
+    def feed(self, data: bytes) -> Iterator[Reply]:
+        """Yield the replies that have come whole; all have to be taken.
+
+        Raises ProtocolError behind the last one if what follows is none; nothing may be fed after that.
+        """
+        if self._chunks:
+            self._chunks.append(data)
+            self._missing -= len(data)
+            if self._missing > 0:
+                return
+            data = b"".join(self._chunks)
+            self._chunks.clear()
+        start, size, self._missing = 0, len(data), 1
+        while (end := data.find(b"\r\n", start)) >= 0:
+            after = end + 2
+            if data.startswith(b"VA ", start):
+                value_at = after
+                after += _value_size(data[start + 3 : end]) + 2
+                if after > size:
+                    self._missing = after - size
+                    break
+                if not data.startswith(b"\r\n", after - 2):
+                    raise ProtocolError("a value of another size than announced")
+                yield data[start:end], data[value_at : after - 2]
+            elif data.startswith(b"STAT ", start):
+                self._note_stat(data[start:end])
+            else:
+                reply = data[start:end]
+                yield reply
+                if reply.startswith(_NOT_UNDERSTOOD):
+                    raise NotUnderstoodError
+            start = after
+        if end < 0 and size - start > MAX_LINE:
+            raise ProtocolError("a line without end")
+        if start < size:
+            self._chunks.append(data[start:] if start else data)
+
+    def _note_stat(self, line: bytes) -> None:
+        _, name, *value = line.decode("latin-1").split(" ", 2)
+        self._stat_lines += 1
+        if not value or len(line) > MAX_LINE or self._stat_lines > MAX_STATS:
+            raise ProtocolError("no figure of a server, or too many")
+        self.stats[name] = value[0]
+
+
+def _value_size(rest: bytes) -> int:
+    """Return the bytes of the value that a line announces, from what follows its first word."""
+    digits = rest.split(b" ", 1)[0]
+    if not digits.isdigit() or len(digits) > len(str(MAX_ITEM)) or int(digits) > MAX_ITEM:
+        raise ProtocolError("no size of a value")
+    return int(digits)

@@ -1,0 +1,91 @@
+"""Redis' protocol, RESP: commands as bytes, and replies from bytes, which hiredis parses.
+
+https://redis.io/docs/latest/develop/reference/protocol-spec/
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final, cast
+
+import hiredis
+from hiredis import ProtocolError, PushNotification
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+Part = str | int | bytes
+
+NOTHING: Final = object()
+"""What hiredis returns when it has no whole reply."""
+LARGE: Final = 1024 * 1024
+"""Bytes of an unfinished reply from which on it matters whether it is a value or very many small elements."""
+MAX_ELEMENTS: Final = 4 * 1024 * 1024
+"""Bytes of a reply beside its values: as lists and numbers they take twenty times as much memory."""
+
+_pack: Callable[[Any], bytes] = cast("Any", hiredis.pack_command)  # its stub allows but one part
+
+
+def pack(*command: Part) -> bytes:
+    """Return a command, or part of a pipeline, as it is sent."""
+    return _pack(command)
+
+
+def unpack(payload: bytes) -> list[list[bytes]]:
+    """Return the commands that were packed into `payload`."""
+    return list(ReplyReader().feed(payload))
+
+
+class ReplyReader:
+    """Replies from bytes as they come. Those that are errors are results too, of type ReplyError."""
+
+    def __init__(self) -> None:
+        self._parser = hiredis.Reader(notEnoughData=NOTHING)
+        self._unfinished = 0
+        """Bytes that came since the last whole reply."""
+        self._buffered = 0
+        """Bytes of it that hiredis has not parsed: it takes a value as a whole, when its end has come."""
+        self._elements = 0
+        """Bytes of it that hiredis has made small elements of."""
+
+    def feed(self, data: bytes) -> Iterator[Any]:
+        """Yield the replies that have come whole; all have to be taken.
+
+        Raises ProtocolError behind the last one if what follows is none; nothing may be fed after that.
+        """
+        parser = self._parser
+        try:
+            parser.feed(data)
+            if (reply := parser.gets()) is NOTHING:
+                self._check_unfinished(len(data))
+                return
+            self._unfinished = 0
+            while reply is not NOTHING:
+                yield reply
+                reply = parser.gets()
+        except (MemoryError, TypeError) as error:  # a list announced as very long; a list as the key of a map
+            raise ProtocolError("a reply of impossible size or shape") from error
+
+    def _check_unfinished(self, size: int) -> None:
+        """Raise ProtocolError for a reply of too many elements."""
+        self._unfinished += size
+        buffered = self._parser.len()
+        taken, self._buffered = self._buffered + size - buffered, buffered
+        self._elements = self._elements + min(size, taken) if self._unfinished > LARGE else 0
+        if self._elements > MAX_ELEMENTS:
+            raise ProtocolError("a reply of too many elements")
+
+
+class PushReader(ReplyReader):
+    """The same where messages of channels may come between the replies, as RESP3 has it."""
+
+    def __init__(self, on_push: Callable[[], object]):
+        """`on_push` is called for each message."""
+        super().__init__()
+        self._on_push = on_push
+
+    def feed(self, data: bytes) -> Iterator[Any]:
+        for reply in super().feed(data):
+            if isinstance(reply, PushNotification) and reply[0] == b"message":
+                self._on_push()
+            else:
+                yield reply
