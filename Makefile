@@ -16,6 +16,7 @@ UV      := $(BIN)/uv
 HELM    := $$(command -v helm || (cd tests && ../$(BIN)/python -c 'from cluster.tools import helm; print(helm())') | tail -1)
 KUBERNETES := 1.35.0
 OF_STORE = tests/conformance tests/scenarios $(wildcard tests/integration/*$(subst -,_,$(STORE))_store tests/integration/test_$(STORE)_*.py)
+TYPED_TESTS = $(filter-out tests/bench/ tests/__pycache__/,$(wildcard tests/*/)) tests/conftest.py --exclude servers/mongoeco/
 SOURCES := crds/pyproject.toml sidecar/pyproject.toml operator/pyproject.toml
 LINTED  := crds sidecar operator tests examples scripts/new-store scripts/catalogue-names scripts/component-tables scripts/component-rules scripts/import-rules scripts/marked_section.py scripts/images scripts/image-root scripts/grpc-messages scripts/test-in-parts scripts/words
 
@@ -57,7 +58,7 @@ lint: $(STAMP) types ## check style, types, layers and words
 types: $(STAMP) ## check types
 	@$(BIN)/mypy
 	@MYPYPATH=tests/bench:tests $(BIN)/mypy --explicit-package-bases --follow-imports=silent tests/bench/*.py
-	@MYPYPATH=tests $(BIN)/mypy --explicit-package-bases tests/bench_operator
+	@MYPYPATH=tests $(BIN)/mypy --explicit-package-bases $(TYPED_TESTS)
 
 format: $(STAMP) ## format the code and sort imports
 	@$(BIN)/ruff check --quiet --fix-only $(wildcard $(LINTED))

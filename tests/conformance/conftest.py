@@ -45,7 +45,7 @@ def pytest_runtest_makereport(
     report = yield
     topic = item.get_closest_marker("topic")
     subject = item.callspec.params.get("subject") if isinstance(item, pytest.Function) and topic else None
-    if topic and subject and (report.when == "call" or not report.passed):
+    if topic and isinstance(subject, Database) and (report.when == "call" or not report.passed):
         item.config.stash[MATRIX].note(subject.name, topic.args[0], report.outcome)
     return report
 
@@ -60,6 +60,7 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
         store_table.write(matrix)
     elif not store_table.is_current(matrix):
         reporter = config.pluginmanager.get_plugin("terminalreporter")
+        assert reporter is not None
         reporter.write_line(store_table.ADVICE, red=True)
         session.exitstatus = pytest.ExitCode.TESTS_FAILED
 

@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TypeVar
+from typing import Any
 
 from msgspec.structs import replace
 
 from pannier_sidecar.state.errors import StoreError
 from pannier_sidecar.state.requests import Delete, Get, Set, Write
 from pannier_sidecar.state.store import KeyPage, Store, StoredValue
-
-Call = TypeVar("Call", Get, Set, Delete)
 
 
 class InOnePlace(Store):
@@ -24,7 +22,7 @@ class InOnePlace(Store):
         self.max_key_bytes = store.max_key_bytes
         self.max_transaction = store.max_transaction
 
-    def _placed(self, call: Call) -> Call:
+    def _placed(self, call: Any) -> Any:
         return replace(call, metadata={**call.metadata, **self._metadata})
 
     async def open(self) -> None:

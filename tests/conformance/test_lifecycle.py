@@ -45,7 +45,7 @@ async def test_answers_a_ping(store: Store) -> None:
 
 @pytest.mark.parametrize("call", CALLS)
 async def test_a_call_after_closing_fails_and_says_so(
-    make_store: Callable[[], Store], key: Keys, call: Callable
+    make_store: Callable[[], Store], key: Keys, call: Callable[..., Any]
 ) -> None:
     store = make_store()
     await store.open()
@@ -55,7 +55,7 @@ async def test_a_call_after_closing_fails_and_says_so(
 
 @pytest.mark.parametrize("call", CALLS)
 async def test_a_call_before_opening_fails_and_says_so(
-    make_store: Callable[[], Store], key: Keys, call: Callable
+    make_store: Callable[[], Store], key: Keys, call: Callable[..., Any]
 ) -> None:
     await unavailable(call(make_store(), key("k")))
 

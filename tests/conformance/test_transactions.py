@@ -100,7 +100,7 @@ async def test_preconditions_speak_of_the_state_before_the_transaction(store: St
 
 async def test_deleting_first_does_not_make_room_for_a_key_that_must_be_absent(store: Store, key: Keys) -> None:
     before = await written(store, key("k"))
-    writes = [Delete(key("k")), Set(key("k"), b"2", if_absent=True)]
+    writes: list[Write] = [Delete(key("k")), Set(key("k"), b"2", if_absent=True)]
     assert isinstance(await fault_of(store.transact(writes)), REFUSED)
     assert await present(store, key("k")) == before
 

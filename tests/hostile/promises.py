@@ -40,8 +40,9 @@ def read(page: str) -> list[Row]:
 
 
 def _row(line: str) -> Row:
-    cells = [cell.strip().replace("\0", "|") for cell in line.replace("\\|", "\0").strip("|").split("|")]
-    return Row(*cells[:5], cells[5].strip("`"))
+    *cells, test = [cell.strip().replace("\0", "|") for cell in line.replace("\\|", "\0").strip("|").split("|")]
+    promised, on, fault, times, counted = cells
+    return Row(promised, on, fault, times, counted, test.strip("`"))
 
 
 def merged(page: str, proved: Iterable[Row]) -> str:

@@ -85,8 +85,8 @@ class FrontEnds:
         await writer.wait_closed()
         start, _, rest = answer.partition(b"\r\n")
         lines, _, payload = rest.partition(b"\r\n\r\n")
-        pairs = [tuple(line.split(": ", 1)) for line in lines.decode("latin-1").split("\r\n")]
-        headers = sorted(pair for pair in pairs if pair[0] not in ("date", "connection"))
+        pairs = [line.split(": ", 1) for line in lines.decode("latin-1").split("\r\n")]
+        headers = sorted((name, value) for name, value in pairs if name not in ("date", "connection"))
         return int(start.split()[1]), headers, payload
 
     async def through_asgi(self, method: str, target: str, body: str | None) -> Seen:

@@ -71,7 +71,7 @@ def test_all_is_told_and_the_way_on(importing: Import, folder: Path) -> None:
 def test_a_client_of_layottos_finds_its_state_again(importing: Import, folder: Path) -> None:
     with single(folder / "redis") as server, server.client() as database:
         database.hset("key1", mapping={"data": "hello world", "version": 3})  # as Layotto left it
-        (folder / "config.json").write_text(configuration(state_demo=redis(server.settings["redisHost"])))
+        (folder / "config.json").write_text(configuration(state_demo=redis(server.address)))
         code, lines = importing("config.json")
         assert code == 0, lines
         verb, *flags = lines[-1].removeprefix("go on with: pannier ").split()

@@ -125,7 +125,7 @@ class SyncSdkClient(SdkClient):
     """Over `dapr.clients.DaprClient`."""
 
     def __init__(self, port: int, http: HttpClient):
-        settings.DAPR_HTTP_PORT = http.port
+        settings.DAPR_HTTP_PORT = http.port  # type: ignore[attr-defined]
         self._client = DaprClient(f"127.0.0.1:{port}")
         super().__init__(port, http, lambda name, *rest, **more: getattr(self._client, name)(*rest, **more))
 
@@ -138,7 +138,7 @@ class AioSdkClient(SdkClient):
     """Over `dapr.aio.clients.DaprClient`, in an event loop of its own."""
 
     def __init__(self, port: int, http: HttpClient):
-        settings.DAPR_HTTP_PORT = http.port
+        settings.DAPR_HTTP_PORT = http.port  # type: ignore[attr-defined]
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever)
         self._thread.start()

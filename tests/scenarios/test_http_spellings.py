@@ -121,8 +121,8 @@ def test_names_of_fields_may_be_in_any_case(http: HttpClient, key: str) -> None:
     assert current(http, key) == b"2"
     etag = http.call("GET", path("statestore", key)).headers["etag"]
     for stale in (True, False):
-        item = {"key": key, "value": 3, "ETag": "4711" if stale else etag}
-        assert http.call("POST", SAVE, json.dumps([item])).status == (409 if stale else 201)
+        given = {"key": key, "value": 3, "ETag": "4711" if stale else etag}
+        assert http.call("POST", SAVE, json.dumps([given])).status == (409 if stale else 201)
 
 
 def test_json_in_a_json_string_is_unwrapped(http: HttpClient, key: str) -> None:

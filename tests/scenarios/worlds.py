@@ -103,10 +103,11 @@ def world(database: Database, folder: Path) -> Iterator[World]:
         pannier.until(lambda: http.call("GET", "/v1.0/healthz").status == 204, "health")
         for name in ("statestore", *PREFIXES):
             pannier.until(partial(_is_open, http, name), f"{name} open")
-        grpc_heads = [make(pannier.grpc_port(), http) for make in GRPC_HEADS]
+        grpc_heads: list[GrpcClient] = [make(pannier.grpc_port(), http) for make in GRPC_HEADS]
         for head in grpc_heads:
             stack.callback(head.close)
-        yield World(database, pannier, http, *grpc_heads, server.stored)
+        dapr, layotto, sdk, sdk_aio = grpc_heads
+        yield World(database, pannier, http, dapr, layotto, sdk, sdk_aio, server.stored)
 
 
 class Worlds:

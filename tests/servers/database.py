@@ -108,7 +108,7 @@ class Database:
         known = {field.name for field in self._kind.fields}
         return {**{name: PATIENT for name in TIMEOUTS if name in known}, **settings}
 
-    def typed(self, settings: Settings) -> Settings:
+    def typed(self, settings: Settings) -> Mapping[str, Any]:
         """Return what the store is given where a component says this: values of their types, defaults filled in."""
         found, problems = read_settings(self._kind, {name: str(value) for name, value in settings.items()})
         assert not problems, problems

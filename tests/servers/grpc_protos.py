@@ -11,7 +11,7 @@ from typing import Any
 from google.protobuf.descriptor_pb2 import FileDescriptorSet
 from google.protobuf.descriptor_pool import DescriptorPool
 from google.protobuf.message_factory import GetMessageClass
-from grpc_tools import protoc
+from grpc_tools import protoc  # type: ignore[import-untyped]
 
 PROTOS = Path(str(files("pannier_sidecar.grpc_api"))) / "protos"
 DAPR = "dapr.proto.runtime.v1.Dapr"

@@ -25,8 +25,7 @@ async def first_of_a_bulk(store: Store, *, strong: bool = False) -> None:
 
 async def outcome(call: Awaitable[Any]) -> Any:
     """Return what a call returns, or raises."""
-    [result] = await asyncio.gather(call, return_exceptions=True)
-    return result
+    return (await asyncio.gather(call, return_exceptions=True))[0]
 
 
 async def answer_held(way: FaultyWay, call: Awaitable[Any]) -> asyncio.Task[Any]:

@@ -33,7 +33,7 @@ def jars(pom: Path) -> Path:
 def _download(pom: Path, folder: Path) -> None:
     mvn = _program("maven", "mvn")
     part = folder.with_name(f"{folder.name}.{os.getpid()}")
-    command = [mvn, "--batch-mode", "--quiet", "--file", pom, PLUGIN, f"-DoutputDirectory={part}"]
+    command: list[str | Path] = [mvn, "--batch-mode", "--quiet", "--file", pom, PLUGIN, f"-DoutputDirectory={part}"]
     done = subprocess.run(command, capture_output=True, text=True)
     assert done.returncode == 0, done.stdout + done.stderr
     part.rename(folder)

@@ -55,8 +55,8 @@ def _candidates() -> Iterator[Path]:
     pyenv = Path(os.environ.get("PYENV_ROOT") or Path.home() / ".pyenv")
     yield from sorted(pyenv.glob("versions/3.*/bin/python"))
     uv = Path(sys.executable).with_name("uv")
-    found = subprocess.run([uv, "python", "find", f">={NEEDED[0]}.{NEEDED[1]}"], capture_output=True, text=True)
-    yield Path(found.stdout.strip() or os.devnull)
+    by_uv = subprocess.run([uv, "python", "find", f">={NEEDED[0]}.{NEEDED[1]}"], capture_output=True, text=True)
+    yield Path(by_uv.stdout.strip() or os.devnull)
 
 
 def _is_new_enough(program: Path) -> bool:

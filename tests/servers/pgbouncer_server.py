@@ -85,7 +85,7 @@ class PgBouncerServer(ServerProcess):
     def order(self, command: str) -> str:
         """Have the pooler do something (`PAUSE`, `RECONNECT`, `SHOW POOLS` ...) and return its rows."""
         console = f"postgresql://{SUPERUSER}@{self.address}/pgbouncer"
-        psql = [programs() / "psql", "-XqAt", f"--dbname={console}", f"--command={command}"]
+        psql = [str(programs() / "psql"), "-XqAt", f"--dbname={console}", f"--command={command}"]
         done = subprocess.run(psql, capture_output=True, text=True)
         if done.returncode:
             raise SQLFailed(done.stderr)

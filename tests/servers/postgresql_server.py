@@ -115,7 +115,12 @@ class PostgreSQLServer(ServerProcess):
     def sql(self, statement: str, database: str = "postgres", **variables: str) -> str:
         """Run SQL as the superuser and return its rows, as text; `:'name'` in it stands for a variable."""
         options = [f"--set={name}={value}" for name, value in variables.items()]
-        command = [programs() / "psql", "-XqAt", "--set=ON_ERROR_STOP=1", f"--dbname={self.url(database=database)}"]
+        command = [
+            str(programs() / "psql"),
+            "-XqAt",
+            "--set=ON_ERROR_STOP=1",
+            f"--dbname={self.url(database=database)}",
+        ]
         done = subprocess.run([*command, *options], input=statement, capture_output=True, text=True)
         if done.returncode:
             raise SQLFailed(done.stderr)

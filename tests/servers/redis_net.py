@@ -120,7 +120,7 @@ def watched(folder: Path, replicas: int = 2) -> Iterator[Watched]:
         for number in range(3):
             place = net.add(stack)
             net.sentinels.append(place)
-            own = (f"bind-source-addr {place.source}", "sentinel announce-ip 127.0.0.1")
+            own: tuple[str, ...] = (f"bind-source-addr {place.source}", "sentinel announce-ip 127.0.0.1")
             own += (f"sentinel announce-port {place.ways[0].port}",)
             watching = sentinel(folder / f"sentinel{number}", *own, *lines, port=place.ways[0].target)
             place.server = stack.enter_context(watching)

@@ -37,7 +37,7 @@ class RedisServer(ServerProcess):
 
     not_yet = (RedisError,)
 
-    def __init__(self, folder: Path, *options: str, port: int | None = None, client: Settings | None = None):
+    def __init__(self, folder: Path, *options: str, port: int | None = None, client: dict[str, Any] | None = None):
         self._options = options
         self._client = client or {}
         super().__init__(folder, port)
@@ -71,7 +71,7 @@ class RedisServer(ServerProcess):
 
 @contextmanager
 def single(
-    folder: Path, *options: str, client: Settings | None = None, port: int | None = None
+    folder: Path, *options: str, client: dict[str, Any] | None = None, port: int | None = None
 ) -> Iterator[RedisServer]:
     """Run one server. `options` are redis-server's; `client` is what redis-py needs to get in."""
     server = RedisServer(folder, *options, client=client, port=port)
@@ -155,7 +155,7 @@ def watched_by_sentinels(folder: Path, replicas: int = 1, *options: str, down_af
 
 @contextmanager
 def sentinel(
-    folder: Path, *lines: str, client: Settings | None = None, port: int | None = None
+    folder: Path, *lines: str, client: dict[str, Any] | None = None, port: int | None = None
 ) -> Iterator[RedisServer]:
     """Run a Sentinel with these lines of configuration."""
     folder.mkdir(parents=True)
@@ -262,7 +262,14 @@ def cluster(folder: Path, nodes: int = 3, replicas: int = 0) -> Iterator[Cluster
 
 @contextmanager
 def _cluster_node(folder: Path) -> Iterator[RedisServer]:
-    options = ("--cluster-enabled", "yes", "--cluster-node-timeout", "2000", "--cluster-port", str(free_port()))
+    options: tuple[str, ...] = (
+        "--cluster-enabled",
+        "yes",
+        "--cluster-node-timeout",
+        "2000",
+        "--cluster-port",
+        str(free_port()),
+    )
     # Or else a replica may leave its shard, for good and with its data, for one that never had any.
     options += ("--cluster-allow-replica-migration", "no")
     with single(folder, *options) as server:
@@ -340,7 +347,7 @@ def encrypted(folder: Path, certificates: Certificates, *, asks_client: bool = F
     options = ["--tls-port", str(port), "--tls-auth-clients", "yes" if asks_client else "no"]
     options += ["--tls-cert-file", certificates.path("server.crt"), "--tls-key-file", certificates.path("server.key")]
     options += ["--tls-ca-cert-file", certificates.path("ca.crt")]
-    client: Settings = {
+    client: dict[str, Any] = {
         "ssl": True,
         "ssl_ca_certs": certificates.path("ca.crt"),
         "ssl_certfile": certificates.path("client.crt"),

@@ -18,6 +18,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 from google.protobuf.struct_pb2 import NULL_VALUE, ListValue, Value
 from grpc import StatusCode
@@ -99,7 +100,7 @@ class Tables:
         self._transactions.pop(transaction, None)
 
     def read(
-        self, database: str, table: str, columns: Sequence[str], key_set: object, limit: int, transaction: bytes
+        self, database: str, table: str, columns: Sequence[str], key_set: Any, limit: int, transaction: bytes
     ) -> Iterator[Value]:
         """Give the cells of the rows of a KeySet, in the order of their keys."""
         known = self._columns(database, table)
@@ -137,7 +138,7 @@ class Tables:
             raise Refused(StatusCode.NOT_FOUND, f"Table not found: {table}")
         return {name: Column(*rest) for name, rest in json.loads(row[0]).items()}
 
-    def _found(self, database: str, table: str, key_set: object) -> dict[str, tuple[Cells, int]]:
+    def _found(self, database: str, table: str, key_set: Any) -> dict[str, tuple[Cells, int]]:
         conditions: list[tuple[str, tuple[str, ...]]] = [("key = ?", (text_key(key),)) for key in key_set.keys]
         conditions += [interval(each) for each in key_set.ranges]
         if key_set.all_:
@@ -149,7 +150,7 @@ class Tables:
                 found[key] = (json.loads(cells), written)
         return found
 
-    def _note(self, transaction: bytes, table: str, key_set: object, found: dict[str, tuple[Cells, int]]) -> None:
+    def _note(self, transaction: bytes, table: str, key_set: Any, found: dict[str, tuple[Cells, int]]) -> None:
         if key_set.ranges or key_set.all_:
             raise Refused(StatusCode.UNIMPLEMENTED, "the fake locks no ranges")
         if transaction not in self._transactions:
@@ -167,7 +168,7 @@ class Tables:
             if (row[0] if row else None) != seen:
                 raise Refused(StatusCode.ABORTED, "Transaction was aborted. It was wounded by another transaction")
 
-    def _apply(self, database: str, mutation: object) -> None:
+    def _apply(self, database: str, mutation: Any) -> None:
         kind = mutation.WhichOneof("operation")
         if kind == "delete":
             self._columns(database, mutation.delete.table)
@@ -179,8 +180,8 @@ class Tables:
             columns = self._columns(database, write.table)
             for row in write.values:
                 cells = self._cells(columns, dict(zip(write.columns, row.values, strict=True)))
-                key = cells[next(iter(columns))]
-                values = (database, write.table, key, json.dumps(cells), self._last)
+                name = cells[next(iter(columns))]
+                values = (database, write.table, name, json.dumps(cells), self._last)
                 self._rows.execute("INSERT OR REPLACE INTO rows VALUES (?, ?, ?, ?, ?)", values)
         else:
             raise Refused(StatusCode.UNIMPLEMENTED, f"the fake has no mutation {kind}")
@@ -214,7 +215,7 @@ def check(name: str, kind: str, text: str) -> None:
         raise Refused(StatusCode.FAILED_PRECONDITION, f"New value exceeds the maximum size limit for column {name}")
 
 
-def interval(each: object) -> tuple[str, tuple[str, ...]]:
+def interval(each: Any) -> tuple[str, tuple[str, ...]]:
     """Return a KeyRange as a condition and its values; a bound without a part takes in everything."""
     start, end = each.WhichOneof("start_key_type"), each.WhichOneof("end_key_type")
     conditions, values = [], []

@@ -11,6 +11,8 @@ from servers.cut_way import CutWay, Where
 
 PATIENCE_S = 30
 
+Gone = Literal["refused", "silent"]
+
 
 class ThreadedWay:
     """Forwards connections to a port of this machine, until it is told to go away."""
@@ -39,7 +41,7 @@ class ThreadedWay:
     def address(self) -> str:
         return self._way.address
 
-    def go_away(self, how: Literal["refused", "silent"]) -> None:
+    def go_away(self, how: Gone) -> None:
         """Reset and refuse connections, or let nothing pass any more on those that are there and on new ones."""
         if how == "silent":
             self._way.is_silent = True

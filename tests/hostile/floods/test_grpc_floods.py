@@ -52,7 +52,8 @@ class Flood:
 
     def ends(self, count: int) -> list[int]:
         """Read until so many streams have ended; return their statuses, -1 for those that were reset."""
-        decoder, found, file = hpack.Decoder(1 << 20), [], self.sock.makefile("rb")
+        decoder, file = hpack.Decoder(1 << 20), self.sock.makefile("rb")
+        found: list[int] = []
         self.sock.settimeout(PATIENCE_S)
         while len(found) < count:
             head = file.read(9)

@@ -68,7 +68,7 @@ def answers_to(port: int, raw: bytes) -> bytes:
 
 @pytest.mark.parametrize("name", ["API", "public", "metrics", "gRPC"])
 def test_changed_inputs_do_no_harm(ports: Ports, effort: Effort, promise: Promise, name: str) -> None:
-    is_dapr = "--profile dapr" in " ".join(map(str, ports.pannier.process.args))
+    is_dapr = "'--profile', 'dapr'" in str(ports.pannier.process.args)
     port, times = ports.by_name[name], effort.times(short=2_000, long=40_000)
     make: Callable[[random.Random], bytes] = (
         mutated_frames if name == "gRPC" else lambda chance: mutated(OF_HTTP, chance)

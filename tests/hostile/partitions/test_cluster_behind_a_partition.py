@@ -137,7 +137,8 @@ async def test_a_slot_that_has_no_node_costs_each_call_nothing(tmp_path: Path) -
 
 async def test_a_cluster_that_is_down_is_not_ready_and_is_found_when_it_is_back(tmp_path: Path) -> None:
     with cluster(tmp_path, 0) as net:
-        net.split(*([place, CLIENTS] for place in net.places))
+        alone: list[list[Place | str]] = [[place, CLIENTS] for place in net.places]
+        net.split(*alone)
         await until(lambda: not any(map(serves, net.places)))
         store = RedisStore({**net.settings, "dialTimeout": 2.0})
         with pytest.raises(StoreUnavailableError, match="the Redis Cluster is down"):

@@ -15,6 +15,7 @@ from servers.redis_server import watched_by_sentinels
 
 from pannier_sidecar.state.errors import ETagMismatchError, OutcomeUnknownError, StoreError, StoreUnavailableError
 from pannier_sidecar.state.requests import Get, Set
+from pannier_sidecar.state.store import Store
 from pannier_sidecar.stores.redis.store import RedisStore
 
 Promise = Callable[..., None]
@@ -65,7 +66,7 @@ async def test_a_primary_that_was_voted_out_gets_no_further_writes(
     )
 
 
-async def _writes(store: RedisStore, prefix: str, written: list[tuple[float, str]]) -> None:
+async def _writes(store: Store, prefix: str, written: list[tuple[float, str]]) -> None:
     number = 0
     while True:
         number += 1
@@ -86,7 +87,7 @@ def _have_healed(net: Watched) -> bool:
 
 async def test_a_start_believes_no_sentinel_that_was_cut_off(net: Watched, promise: Promise) -> None:
     old, stale = net.data[0], net.sentinels[0]
-    side = [old, stale, CLIENTS]
+    side: list[Place | str] = [old, stale, CLIENTS]
     net.split(side, [place for place in net.places if place not in side] + [CLIENTS])
     await until(lambda: net.primary() is not old)
     assert net.primary(sentinel=0) is old
@@ -95,7 +96,7 @@ async def test_a_start_believes_no_sentinel_that_was_cut_off(net: Watched, promi
         async with opened({**net.settings, "redisHost": hosts}, dialTimeout=4.0) as store:
             await store.set(Set("k", b"new"))
 
-    for hosts in (net.settings["redisHost"], stale.address):  # the first one; the only one, which names the others
+    for hosts in (str(net.settings["redisHost"]), stale.address):  # the first one; the only one, which names the others
         await eventually(lambda: start_and_save(hosts))  # noqa: B023  # as a sidecar tries again to open it
         assert _value_at(net.primary(), "k") == b"new"
         assert _value_at(old, "k") is None
@@ -116,7 +117,7 @@ def _value_at(place: Place, key: str) -> object:
 
 async def test_strong_writes_to_a_primary_without_its_replicas_are_refused(net: Watched, promise: Promise) -> None:
     old = net.data[0]
-    alone = [old, net.sentinels[0], CLIENTS]
+    alone: list[Place | str] = [old, net.sentinels[0], CLIENTS]
     async with opened(net.settings, dialTimeout=2.0) as running:
         await running.set(Set("k", b"1", strong=True))
         net.split(alone, [place for place in net.places if place not in alone])

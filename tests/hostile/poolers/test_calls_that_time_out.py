@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
+from collections.abc import Awaitable, Iterator
 from contextlib import ExitStack
 
 import pytest
@@ -14,6 +14,7 @@ from servers.postgresql_server import PostgreSQLServer, locked
 
 from pannier_sidecar.state.errors import OutcomeUnknownError, StoreUnavailableError
 from pannier_sidecar.state.requests import Delete, Get, Set
+from pannier_sidecar.state.store import Store
 
 pytestmark = pytest.mark.asyncio
 
@@ -66,5 +67,5 @@ async def test_connections_and_statements_stay_within_their_number(
     )
 
 
-def gets(store, count: int) -> list:
+def gets(store: Store, count: int) -> list[Awaitable[object]]:
     return [store.get(Get("k")) for _ in range(count)]

@@ -17,7 +17,7 @@ pytestmark = pytest.mark.asyncio
 def on_the_shared_connection(pooler: PgBouncerServer, statement: str) -> str:
     """Run SQL through the pooler, on the one connection that it has."""
     where = str(pooler.settings["connectionString"])
-    psql = [programs() / "psql", "-XqAt", "--set=ON_ERROR_STOP=1", f"--dbname={where}", f"--command={statement}"]
+    psql = [str(programs() / "psql"), "-XqAt", "--set=ON_ERROR_STOP=1", f"--dbname={where}", f"--command={statement}"]
     return subprocess.run(psql, check=True, capture_output=True, text=True).stdout.strip()
 
 

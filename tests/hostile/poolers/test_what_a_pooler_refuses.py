@@ -91,8 +91,8 @@ async def test_while_it_is_away_nothing_happens_and_it_is_found_again(pooler: Pg
 async def test_calls_that_it_holds_back_are_taken_back_when_they_are_given_up(
     server: PostgreSQLServer, pooler: PgBouncerServer, open_store
 ) -> None:
-    store = await open_store(timeout=0.5)
-    await store.set(Set("k", b"1"))
+    store = await eventually(lambda: open_store(timeout=0.5))
+    await eventually(lambda: store.set(Set("k", b"1")))
     await asyncio.to_thread(pooler.order, "PAUSE")
     ends = await asyncio.gather(*(store.set(Set(f"late{n}", b"1")) for n in range(10)), return_exceptions=True)
     assert all(isinstance(end, Exception) for end in ends)

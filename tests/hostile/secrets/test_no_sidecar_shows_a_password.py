@@ -31,7 +31,7 @@ def written(kind: ComponentType, folder: Path, effort: Effort) -> list[str]:
     ways = list(WAYS)
     count = effort.times(1, 6)
     secrets: dict[str, str] = {"BARE": CANARY}
-    names = []
+    names: list[str] = []
     for number, field in enumerate(kind.fields):
         chosen = [ways[(number * count + each) % len(ways)] for each in range(count)]
         sources: list[Any] = [reference("BARE"), *([CANARY] if field.sensitive else [])]

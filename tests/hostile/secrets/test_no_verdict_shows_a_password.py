@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from hostile.conftest import Promise
@@ -29,14 +29,14 @@ spec: {type: secretstores.local.env, version: v1}
 """
 
 
-def said_by_checks_and_operator(made: dict[str, Any]) -> Iterator[str]:
+def said_by_checks_and_operator(made: Any) -> Iterator[str]:
     try:
         component = Component.from_manifest(made)
         yield repr(component)
     except InvalidManifestError as invalid:
         yield str(invalid)
     yield str(judge("CREATE", made, None, ()))
-    yield str(judge("UPDATE", made, manifest_like(made), ()))
+    yield str(judge("UPDATE", made, cast("Any", manifest_like(made)), ()))
     status = status_of(made, (), {}, {}, {}, NOW)
     yield str(status)
     yield str(events_between({}, status))

@@ -175,14 +175,14 @@ async def test_killed_and_restarted_under_load_it_has_every_answered_write(
     secured: CassandraServer, keyspace: str
 ) -> None:
     async with opened(CassandraStore({**secured.settings(keyspace), "timeout": 5.0})) as store:
-        async with Load(store) as load:  # type: ignore[arg-type]
+        async with Load(store) as load:
             reached = load.done
             await until(lambda: load.done > reached + 50, 60)
             secured.kill()
             await asyncio.to_thread(secured.start)
             reached = load.done
             await until(lambda: load.done > reached + 50, 60)
-        await load.check(store)  # type: ignore[arg-type]
+        await load.check(store)
 
 
 @pytest.mark.timeout(240)

@@ -44,15 +44,16 @@ async def test_while_it_is_down_calls_fail_at_once_and_say_where_it_should_be(se
 async def test_a_stopped_server_fails_calls_in_time_and_serves_again_when_continued(
     server: EtcdServer, open_store
 ) -> None:
-    store = await open_store(timeout=1.0)
-    await store.set(Set("k", b"1"))
+    store = await eventually(lambda: open_store(timeout=1.0))
+    await eventually(lambda: store.set(Set("k", b"1")))
     server.pause()
     with pytest.raises(StoreUnavailableError):
         while True:
             await store.get(Get("k"))  # until it has really stopped
     started = monotonic()
     calls = (store.get(Get("k")), store.set(Set("k", b"2")), store.set(Set("k", b"2", if_absent=True)))
-    read, *writes = await asyncio.gather(*calls, return_exceptions=True)
+    faults: list[object] = await asyncio.gather(*calls, return_exceptions=True)
+    read, *writes = faults
     assert monotonic() - started < 10
     assert type(read) is StoreUnavailableError
     assert "did not answer within 1 s" in str(read)

@@ -23,7 +23,7 @@ async def send_noise(client: Client, chance: random.Random) -> None:
     client.send = lambda *parts: recorded.extend(b"".join(parts))  # type: ignore[method-assign]
     client.call(SAVE, save("k", b"v" * chance.randrange(400)))
     client.call(GET, get("k"), ("grpc-timeout", "5S"))
-    del client.send  # type: ignore[method-assign]
+    del client.send
     changes_bytes = chance.random() < 0.5
     for _ in range(chance.randrange(1, 6)):
         if changes_bytes:

@@ -27,7 +27,7 @@ UPSERTS = [{"operationType": "upsert", "request": item} for item in ONE * 3]
 
 
 async def asked(
-    service: str, name: str, store: FailingStore, fields: dict[str, Any], *, names_a_store: bool = True, **how: bool
+    service: str, name: str, store: FailingStore, fields: dict[str, Any], *, names_a_store: bool = True, **how: Any
 ) -> Answer:
     """Make a call that is refused."""
     if names_a_store:

@@ -28,7 +28,7 @@ STEP = {"operations": [{"operationType": "upsert", "request": KEY}]}
 ACTOR = {"actor_type": "a", "actor_id": "1"}
 ACTOR_STEP = {**ACTOR, "operations": [{"operationType": "upsert", "key": "k"}]}
 
-OF_STORES = {
+OF_STORES: dict[str, tuple[dict[str, Any], str, str | None]] = {
     GET: (KEY, "fail to get k from state store statestore: ", "ERR_STATE_GET"),
     SAVE: (ONE, "failed saving state in state store statestore: ", "ERR_STATE_SAVE"),
     DELETE: (KEY, "failed deleting state with key k: ", "ERR_STATE_DELETE"),

@@ -6,15 +6,15 @@ import struct
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from typing import Any
 
 from pannier_sidecar.http_api.calls import HttpApi
-from pannier_sidecar.http_api.connection import HttpListener
 from pannier_sidecar.http_api.limits import Limits
 from pannier_sidecar.http_api.messages import Answer, Call
 from pannier_sidecar.http_api.profiles import PROFILES
 from pannier_sidecar.http_api.server import HttpServer
 from pannier_sidecar.runtime import Runtime
-from pannier_sidecar.serving import Budget
+from pannier_sidecar.serving import Budget, Listener
 from pannier_sidecar.state.directory import Directory, ServedStore
 from pannier_sidecar.state.keys import KeyScheme
 from pannier_sidecar.state.service import StateService
@@ -74,6 +74,10 @@ class Wire:
             body = await self.reader.readexactly(length)
         return Response(int(start.split(" ")[1]), headers, body)
 
+    def has_more(self) -> bool:
+        """Say whether something has come that was not read yet."""
+        return bool(self.reader._buffer)  # type: ignore[attr-defined]
+
     async def ask(self, data: bytes) -> Response:
         await self.send(data)
         return await self.answer()
@@ -121,7 +125,7 @@ class Serving:
     wires: list[Wire] = field(default_factory=list)
 
     @property
-    def listener(self) -> HttpListener:
+    def listener(self) -> Listener[Any]:
         return self.server.listeners[0]
 
     async def connect(self, *, receive_buffer: int | None = None) -> Wire:

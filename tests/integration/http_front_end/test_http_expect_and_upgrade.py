@@ -54,7 +54,7 @@ async def test_a_client_that_asks_behind_a_running_call_is_told_after_its_answer
         wire = await here.connect()
         await wire.send(get("/first") + request("POST", "/second", b"abc", EXPECT)[:-3])
         await until(lambda: len(gate.calls) == 1, "the first call")
-        assert not wire.reader._buffer
+        assert not wire.has_more()
         gate.open()
         assert (await wire.answer()).body == b"/first"
         assert (await wire.answer()).status == 100

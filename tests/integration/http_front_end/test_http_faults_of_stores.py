@@ -1,6 +1,7 @@
 """What callers see when a store fails, lacks something, or is not there."""
 
 import json
+from typing import Any
 
 import pytest
 from integration.http_front_end.failing_store import FailingStore, PlainStore, SmallStore, serving_stores
@@ -72,7 +73,10 @@ FAILURES = {
 @pytest.mark.parametrize("profile", ["spec", "dapr"])
 async def test_a_failure_of_the_store_is_told_in_the_words_of_the_call(call: str, profile: str) -> None:
     raw, code, message = FAILURES[call]
-    stores = {"s": FailingStore(StoreUnavailableError("away")), "actors": FailingStore(StoreUnavailableError("away"))}
+    stores: dict[str, Any] = {
+        "s": FailingStore(StoreUnavailableError("away")),
+        "actors": FailingStore(StoreUnavailableError("away")),
+    }
     async with serving_stores(profile, **stores) as here:
         wire = await here.connect()
         answer = await wire.ask(raw)
@@ -88,7 +92,10 @@ async def test_a_failure_of_the_store_is_told_in_the_words_of_the_call(call: str
 @pytest.mark.parametrize("profile", ["spec", "dapr"])
 async def test_a_write_that_may_have_happened_has_a_code_of_its_own(call: str, profile: str) -> None:
     raw, code, message = FAILURES[call]
-    stores = {"s": FailingStore(OutcomeUnknownError("lost")), "actors": FailingStore(OutcomeUnknownError("lost"))}
+    stores: dict[str, Any] = {
+        "s": FailingStore(OutcomeUnknownError("lost")),
+        "actors": FailingStore(OutcomeUnknownError("lost")),
+    }
     async with serving_stores(profile, **stores) as here:
         answer = await (await here.connect()).ask(raw)
     assert (answer.status, answer.headers.get("retry-after")) == (500, None)

@@ -195,7 +195,7 @@ async def test_a_line_without_end_is_refused(small: Serving, beginning: bytes) -
     wire = await small.connect()
     await wire.send(beginning)
     sent = 0
-    while not wire.reader._buffer and sent < 4 * MIB:
+    while not wire.has_more() and sent < 4 * MIB:
         await wire.send(b"y" * 1000)
         sent += 1000
         await asyncio.sleep(0.001)
@@ -207,7 +207,7 @@ async def test_trailers_without_end_are_refused(small: Serving) -> None:
     wire = await small.connect()
     await wire.send(CHUNKED + b"2\r\n[]\r\n0\r\n")
     for number in range(1000):
-        if wire.reader._buffer:
+        if wire.has_more():
             break
         await wire.send(b"trailer-%d: value\r\n" % number)
         await asyncio.sleep(0.001)
@@ -253,7 +253,7 @@ async def test_a_request_that_trickles_in_is_refused_too(fast_clock: None) -> No
     async with serving(limits=Limits(receiving=0.2)) as here:
         wire = await here.connect()
         for byte in save(json.dumps([{"key": "k", "value": "x" * 2000}])):
-            if wire.reader._buffer:
+            if wire.has_more():
                 break
             await wire.send(bytes([byte]))
             await asyncio.sleep(0.005)
@@ -288,7 +288,7 @@ async def test_a_client_that_takes_no_answer_is_dropped(fast_clock: None) -> Non
 
     async with serving(answer, Limits(stalled=0.3)) as here:
         wire = await here.connect(receive_buffer=4096)
-        wire.reader._limit = 1  # so that the client's own loop stops reading
+        wire.reader._limit = 1  # type: ignore[attr-defined]  # so that the client's own loop stops reading
         await wire.send(get("/") * 100)
         await until(lambda: len(here.listener.open) == 1, "the connection")
         (connection,) = here.listener.open
@@ -309,7 +309,7 @@ async def test_a_client_that_takes_an_answer_bit_by_bit_is_dropped(
 
     async with serving(answer, Limits(stalled=0.5)) as here:
         wire = await here.connect(receive_buffer=4096)
-        wire.reader._limit = 1
+        wire.reader._limit = 1  # type: ignore[attr-defined]
         await wire.send(get("/"))
         await until(lambda: here.listener.held > 0, "the answer held")
         taken = 0
@@ -350,7 +350,7 @@ async def test_answers_that_nobody_takes_are_held_up_to_a_limit(fast_clock: None
     async with serving(answer, budget=Budget(3 * MIB)) as here:
         wires = [await here.connect(receive_buffer=4096) for _ in range(8)]
         for wire in wires:
-            wire.reader._limit = 1
+            wire.reader._limit = 1  # type: ignore[attr-defined]
             await wire.send(get("/"))
         await until(lambda: len(here.listener.open) < 8, "a connection dropped")
         await until(lambda: here.listener.held <= 3 * MIB, "the limit kept")

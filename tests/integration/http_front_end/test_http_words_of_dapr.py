@@ -16,7 +16,6 @@ from pannier_sidecar.state.errors import (
     StoreRefusedError,
     StoreUnavailableError,
 )
-from pannier_sidecar.stores.in_memory import InMemoryStore
 
 STORE, BULK, TRANSACT = "/v1.0/state/s", "/v1.0/state/s/bulk", "/v1.0/state/s/transaction"
 ACTOR = "/v1.0/actors/a/1/state"
@@ -47,7 +46,7 @@ FAILURES = [
 ]
 
 
-async def refused(raw: bytes, *faults: StoreError, **stores: InMemoryStore) -> tuple[int, dict[str, Any]]:
+async def refused(raw: bytes, *faults: StoreError, **stores: Any) -> tuple[int, dict[str, Any]]:
     """Return status and body of the answer to a call that is refused."""
     stores = stores or {"s": FailingStore(*faults), "actors": FailingStore(*faults)}
     async with serving_stores("dapr", **stores) as here:

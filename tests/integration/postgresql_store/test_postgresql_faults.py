@@ -3,7 +3,9 @@
 import asyncio
 import random
 import re
+from functools import partial
 from time import monotonic
+from typing import Any
 
 import pytest
 from servers.eventually import eventually, until
@@ -72,11 +74,12 @@ async def test_a_stopped_server_fails_calls_in_time_and_serves_again_when_contin
     server: PostgreSQLServer, open_store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(client, "FRESH_S", LIMIT_S * 10)  # a busy machine may take its time from here on
-    store = await open_store(timeout=1.0)
-    await asyncio.gather(*(store.set(Set(str(number), b"1")) for number in range(10)))
+    store = await opened_in_time(open_store, timeout=1.0)
+    await asyncio.gather(*(eventually(partial(store.set, Set(str(number), b"1"))) for number in range(10)))
     server.pause()
     started = monotonic()
-    calls = [store.set(Set("k", b"2")), store.transact([Set("k", b""), Set("l", b"")])]  # the first has a connection
+    # The first one has a connection.
+    calls: list[Any] = [store.set(Set("k", b"2")), store.transact([Set("k", b""), Set("l", b"")])]
     calls += [store.get(Get("k")) for _ in range(20)]
     write, transaction, *reads = await faults_of(*calls)
     assert monotonic() - started < 10
@@ -91,8 +94,8 @@ async def test_a_stopped_server_fails_calls_in_time_and_serves_again_when_contin
 async def test_a_write_is_not_sent_to_a_server_that_hangs_since_its_connection_was_used(
     server: PostgreSQLServer, open_store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    store = await open_store(timeout=1.0)
-    await store.set(Set("k", b"1"))
+    store = await opened_in_time(open_store, timeout=1.0)
+    await eventually(lambda: store.set(Set("k", b"1")))
     monkeypatch.setattr(client, "FRESH_S", 0.0)
     server.pause()
     (fault,) = await faults_of(store.set(Set("k", b"2")))
@@ -122,8 +125,8 @@ async def test_transactions_that_wait_for_each_other_all_happen(open_store) -> N
     for key in keys:
         await store.set(Set(key, b""))
     etags = [getattr(each, "etag", "") for each in await store.bulk_get([Get(key) for key in keys])]
-    rounds = [[Set(key, b"1") for key in keys[shift:] + keys[:shift]] for shift in range(3)] * 20
-    guarded = [[Delete("x"), Set(key, b"2", etag)] for key, etag in zip(keys, etags, strict=True)]
+    rounds: list[Any] = [[Set(key, b"1") for key in keys[shift:] + keys[:shift]] for shift in range(3)] * 20
+    guarded: list[Any] = [[Delete("x"), Set(key, b"2", etag)] for key, etag in zip(keys, etags, strict=True)]
     ends = await faults_of(*(store.transact(writes) for writes in [*guarded, *rounds]))
     assert ends[3:] == [None] * len(rounds)
 
@@ -239,7 +242,7 @@ async def test_it_speaks_tls_and_believes_only_the_authority_it_was_given(open_s
 
 
 async def opened_in_time(open_store, **settings) -> Store:
-    """Open a store as soon as the server has taken notice of how it was changed."""
+    """Open a store as soon as the server answers in time, or has taken notice of how it was changed."""
     return await eventually(lambda: open_store(**settings))
 
 
@@ -255,7 +258,7 @@ async def test_where_connections_are_taken_and_not_answered_one_is_tried_at_a_ti
 ) -> None:
     with faulty_way(server.port) as way:
         settings = {"connectionString": f"postgresql://admin@{way.address}/postgres", "timeout": 0.3}
-        store = await open_store(**settings, maxConns=20)
+        store = await opened_in_time(open_store, **settings, maxConns=20)
         way.hold_requests()
         for _ in range(2):
             await faults_of(*(store.get(Get("k")) for _ in range(50)))

@@ -70,7 +70,7 @@ async def second(server: PostgreSQLServer, open_store) -> Store:
 
 async def value_of(store: Store, key: str) -> bytes | None:
     found = await store.get(Get(key))
-    return found and found.value
+    return None if found is None else found.value
 
 
 async def etag_of(store: Store, key: str) -> str:

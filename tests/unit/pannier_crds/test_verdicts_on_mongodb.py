@@ -1,5 +1,7 @@
 """What is said of a component of MongoDB."""
 
+from typing import Any
+
 import pytest
 
 from pannier_crds.catalogue import component_type, read_settings
@@ -13,7 +15,7 @@ RIGHT = (
     {"host": "a", "writeconcern": "majority", "readconcern": "Majority"},
     {"host": "a", "writeconcern": "2", "operationTimeout": "10"},
 )
-WRONG = (
+WRONG: tuple[tuple[dict[str, Any], str], ...] = (
     ({}, "spec.metadata[host]: state.mongodb needs the address of a server; add host"),
     ({"host": "mongodb://a"}, "a URL belongs into connectionString"),
     ({"host": "ann@a"}, "a URL belongs into connectionString"),

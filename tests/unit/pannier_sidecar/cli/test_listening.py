@@ -7,7 +7,7 @@ import socket
 
 import pytest
 
-from pannier_sidecar import __version__, listening
+from pannier_sidecar import __version__
 from pannier_sidecar.listening import BindError, bind, bind_port, port_of
 from pannier_sidecar.settings import Settings
 
@@ -32,7 +32,7 @@ def test_a_family_that_the_machine_lacks_is_left_out(monkeypatch):
             raise OSError(errno.EAFNOSUPPORT, "Address family not supported by protocol")
         return real(family, *arguments)
 
-    monkeypatch.setattr(listening.socket, "socket", without_ipv6)
+    monkeypatch.setattr("pannier_sidecar.listening.socket.socket", without_ipv6)
     bound = bind_port(0, ["::1", "127.0.0.1"], "--http-port")
     assert [each.getsockname()[0] for each in bound] == ["127.0.0.1"]
     close(bound)

@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 
 from pannier_sidecar.cli import run_command
-from pannier_sidecar.cli.verbs import SHELLS, VERBS, Verb, find
+from pannier_sidecar.cli.verb import SHELLS, Verb
+from pannier_sidecar.cli.verbs import VERBS, find
 
 README = Path(__file__).parents[4] / "README.md"
 VERB = pytest.mark.parametrize("verb", VERBS, ids=[verb.name for verb in VERBS])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 from uuid import UUID
 
 import pytest
@@ -60,6 +61,7 @@ def test_a_prefix_that_could_be_another_apps_is_refused_but_can_be_copied_from(
     folder.put("orders", **metadata)
     assert why in reasons(decide(folder, app_id=app_id, namespace=namespace))["orders"]
     reading = FolderWatch([folder.path]).read()
+    assert reading is not None
     assert desired(plan(reading, ResolutionContext(app_id, namespace), keys_as_written=True)) == ["orders"]
 
 
@@ -336,7 +338,7 @@ def test_a_variable_that_is_not_set_is_told(folder):
 
 def test_in_kubernetes_only_listed_variables_are_given(folder):
     from_variable(folder, "PREFIX")
-    about = {"environment": {"PREFIX": "mine"}, "allowed_variables": frozenset()}
+    about: dict[str, Any] = {"environment": {"PREFIX": "mine"}, "allowed_variables": frozenset()}
     assert "'PREFIX' is not given to components" in reasons(decide(folder, **about))["orders"]
 
 

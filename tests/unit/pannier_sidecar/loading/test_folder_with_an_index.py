@@ -30,6 +30,7 @@ def test_a_file_that_is_not_named_is_not_read_and_told_of(folder):
 
     reading = FolderWatch([folder.path]).read()
 
+    assert reading is not None
     assert names(reading) == ["a"]
     warnings = plan(reading, ResolutionContext("cart")).warnings
     assert warnings == (f"{folder.path}/smuggled.yaml: not read, because the folder's index (_index) does not name it",)

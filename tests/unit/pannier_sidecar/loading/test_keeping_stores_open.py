@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import socket
+from typing import Any
 
 import pytest
 
@@ -35,6 +35,10 @@ def states(supervisor: StoreSupervisor) -> dict[str, str]:
     return {state.name: state.state for state in supervisor.states()}
 
 
+def is_open(store: Any) -> bool:
+    return bool(store._is_open)
+
+
 def whys(supervisor: StoreSupervisor) -> dict[str, str]:
     return {state.name: state.why for state in supervisor.states()}
 
@@ -56,7 +60,7 @@ async def test_an_empty_folder_is_no_store_and_no_error(folder, keep):
 
 async def test_a_file_that_is_added_is_served_and_the_change_is_told(folder, keep, eventually):
     supervisor = await started(keep)
-    seen = []
+    seen: list[object] = []
     supervisor.on_change = seen.append
     folder.put("a")
     await eventually(lambda: states(supervisor) == {"a": "ready"})
@@ -71,7 +75,7 @@ async def test_a_file_that_is_removed_takes_its_store_away(folder, keep, eventua
     await eventually(lambda: states(supervisor) == {})
     with pytest.raises(NoStoreConfiguredError):
         supervisor.directory.find("a")
-    await eventually(lambda: not store._is_open)
+    await eventually(lambda: not is_open(store))
 
 
 async def test_a_change_of_keys_and_expiry_leaves_the_store_open(folder, keep, eventually):
@@ -106,7 +110,7 @@ async def test_a_changed_store_is_exchanged_and_the_old_one_closed_after_its_las
     await asyncio.sleep(0.1)
     await put(old, "k", b"1")  # still open
     old.calls_in_flight -= 1
-    await eventually(lambda: not old.store._is_open)
+    await eventually(lambda: not is_open(old.store))
 
 
 async def test_an_old_view_of_a_store_is_waited_for_too(folder, keep, eventually):
@@ -119,9 +123,9 @@ async def test_an_old_view_of_a_store_is_waited_for_too(folder, keep, eventually
     (folder.path / "a.yaml").unlink()
     await eventually(lambda: states(supervisor) == {})
     await asyncio.sleep(0.1)
-    assert old.store._is_open
+    assert is_open(old.store)
     old.calls_in_flight -= 1
-    await eventually(lambda: not old.store._is_open)
+    await eventually(lambda: not is_open(old.store))
 
 
 async def test_a_wrong_change_keeps_the_store_and_says_so_once(folder, keep, eventually, caplog):
@@ -181,13 +185,6 @@ async def test_a_folder_that_vanishes_takes_nothing_away(folder, keep, eventuall
     assert states(supervisor) == {"a": "ready"}
 
 
-def unused_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
-
-
 async def test_a_store_whose_database_cannot_be_opened_waits_and_the_others_serve(folder, keep, eventually):
     place = folder.path / "later" / "a.db"
     folder.path.joinpath("later").write_text("a file where a folder should be")
@@ -225,7 +222,7 @@ async def test_a_change_that_cannot_be_opened_keeps_the_store_and_says_why(folde
     assert supervisor.directory.find("a").store is before
     folder.put("a")
     await eventually(lambda: not whys(supervisor)["a"])
-    assert supervisor.directory.find("a").store is before and before._is_open
+    assert supervisor.directory.find("a").store is before and is_open(before)
 
 
 async def test_a_rotated_secret_reaches_its_component(folder, keep, eventually, tmp_path):
@@ -247,7 +244,7 @@ async def test_stopping_closes_every_store(folder, keep):
     supervisor = await started(keep)
     store = supervisor.directory.find("a").store
     await supervisor.stop(1)
-    assert not store._is_open
+    assert not is_open(store)
     await supervisor.stop(1)
 
 

@@ -10,7 +10,7 @@ from pannier_sidecar.moving.items import AppKey, Item
 from pannier_sidecar.moving.json_lines import InvalidLineError, item_of, line_of
 from pannier_sidecar.state.store import LAST_TIME
 
-text = st.text(st.characters(exclude_categories=("Cs",)), min_size=1).filter(lambda part: "||" not in part)
+text = st.text(st.characters(exclude_categories=["Cs"]), min_size=1).filter(lambda part: "||" not in part)
 keys = st.builds(AppKey, text) | st.builds(AppKey, text, text, text)
 json_values = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(),

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
+from typing import Any
 
 import pytest
 
 from pannier_sidecar.state.bulk_reads import BulkItem, read_values
-from pannier_sidecar.state.errors import StoreError, StoreUnavailableError
+from pannier_sidecar.state.errors import StoreUnavailableError
 from pannier_sidecar.state.making import READ_TOGETHER, Making, Unlimited
 from pannier_sidecar.state.requests import Get, Set
 from pannier_sidecar.state.store import StoredValue
@@ -22,7 +23,7 @@ class CountingStore(InMemoryStore):
         super().__init__({})
         self.trips: list[int] = []
 
-    async def bulk_get(self, gets: Sequence[Get]) -> Sequence[StoredValue | StoreError | None]:
+    async def bulk_get(self, gets: Sequence[Get]) -> Any:
         self.trips.append(len(gets))
         return await super().bulk_get(gets)
 
@@ -75,7 +76,7 @@ async def test_nothing_asked_is_nothing_read(store: CountingStore) -> None:
 
 async def test_what_fails_is_said_in_its_item(store: CountingStore) -> None:
     class Failing(CountingStore):
-        async def bulk_get(self, gets: Sequence[Get]) -> Sequence[StoredValue | StoreError | None]:
+        async def bulk_get(self, gets: Sequence[Get]) -> Any:
             return [StoreUnavailableError(f"{get.key} is away") for get in gets]
 
     assert await read(Failing(), ["a"], 15) == [BulkItem("a", error="a is away")]
@@ -117,7 +118,7 @@ async def test_reads_wait_for_each_other_where_values_are_large(store: CountingS
 
 async def test_a_read_that_fails_counts_no_longer(store: CountingStore) -> None:
     class Failing(CountingStore):
-        async def bulk_get(self, gets: Sequence[Get]) -> Sequence[StoredValue | StoreError | None]:
+        async def bulk_get(self, gets: Sequence[Get]) -> Any:
             raise StoreUnavailableError("away")
 
     budget = Unlimited()
@@ -129,7 +130,7 @@ async def test_a_read_that_fails_counts_no_longer(store: CountingStore) -> None:
 async def test_a_read_that_fails_counts_no_longer_while_its_traceback_is_kept(store: CountingStore) -> None:
     """A connection's future keeps the error, and the error's traceback the frame that waited for it: a cycle."""
 
-    async def fail(gets: Sequence[Get]) -> Sequence[StoredValue | StoreError | None]:
+    async def fail(gets: Sequence[Get]) -> Any:
         answer: asyncio.Future[Sequence[StoredValue]] = asyncio.get_running_loop().create_future()
         answer.set_exception(StoreUnavailableError("it is gone"))
         return await answer

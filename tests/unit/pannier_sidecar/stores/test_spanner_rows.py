@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from pannier_sidecar.stores.gcp_spanner.layout import end_of, etag_of, stored_value
 
-texts = st.text(st.characters(exclude_categories=("Cs",)))
+texts = st.text(st.characters(exclude_categories=["Cs"]))
 
 
 @given(texts, texts)
@@ -41,7 +41,7 @@ def test_an_etag_is_the_time_of_the_commit_in_microseconds(time: str, etag: str)
 
 
 def test_a_row_whose_time_is_over_is_no_value() -> None:
-    row = ["k", "MQ==", "2026-11-25T20:00:00Z", "2026-11-25T20:00:10Z"]
+    row: list[str | None] = ["k", "MQ==", "2026-11-25T20:00:00Z", "2026-11-25T20:00:10Z"]
     assert stored_value(row, 1_795_636_811.0) is None
     found = stored_value(row, 1_795_636_809.0)
     assert found is not None

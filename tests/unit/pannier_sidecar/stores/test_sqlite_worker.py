@@ -6,6 +6,7 @@ import threading
 import weakref
 from collections.abc import AsyncIterator, Callable
 from functools import partial
+from typing import Any
 
 import pytest
 from servers.eventually import eventually
@@ -71,7 +72,7 @@ async def test_calls_of_one_turn_share_one_transaction(traced: Traced) -> None:
 
 
 async def test_a_mismatch_does_not_undo_its_neighbours(traced: Traced) -> None:
-    jobs = [partial(insert, number=1), mismatch, partial(insert, number=2)]
+    jobs: list[Any] = [partial(insert, number=1), mismatch, partial(insert, number=2)]
     ends = await asyncio.gather(*map(traced.worker.submit, jobs), return_exceptions=True)
     assert [type(end) for end in ends] == [type(None), ETagMismatchError, type(None)]
     assert traced.transactions() == 1
@@ -92,7 +93,7 @@ async def test_a_defect_in_a_job_leaves_nobody_waiting(traced: Traced, monkeypat
     def defect(table: StateTable, now: float) -> None:
         raise ZeroDivisionError
 
-    jobs = [partial(insert, number=1), defect, partial(insert, number=2)]
+    jobs: list[Any] = [partial(insert, number=1), defect, partial(insert, number=2)]
     async with asyncio.timeout(10):
         ends = await asyncio.gather(*map(traced.worker.submit, jobs), return_exceptions=True)
         while not told:  # the thread tells it after the callers
