@@ -57,8 +57,8 @@ lint: $(STAMP) types ## check style, types, layers and words
 
 types: $(STAMP) ## check types
 	@$(BIN)/mypy
-	@MYPYPATH=tests/bench:tests $(BIN)/mypy --explicit-package-bases --follow-imports=silent tests/bench/*.py
-	@MYPYPATH=tests $(BIN)/mypy --explicit-package-bases $(TYPED_TESTS)
+	@MYPYPATH=tests/bench:tests $(BIN)/mypy --cache-dir=.mypy_cache/bench --explicit-package-bases --follow-imports=silent tests/bench/*.py
+	@MYPYPATH=tests $(BIN)/mypy --cache-dir=.mypy_cache/tests --explicit-package-bases $(TYPED_TESTS)
 
 format: $(STAMP) ## format the code and sort imports
 	@$(BIN)/ruff check --quiet --fix-only $(wildcard $(LINTED))
