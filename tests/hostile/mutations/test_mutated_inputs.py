@@ -66,6 +66,7 @@ def answers_to(port: int, raw: bytes) -> bytes:
     return received
 
 
+@pytest.mark.timeout(300)  # thousands of connections
 @pytest.mark.parametrize("name", ["API", "public", "metrics", "gRPC"])
 def test_changed_inputs_do_no_harm(ports: Ports, effort: Effort, promise: Promise, name: str) -> None:
     is_dapr = "'--profile', 'dapr'" in str(ports.pannier.process.args)

@@ -52,7 +52,7 @@ async def test_behind_one_that_hides_a_missing_statement_costs_nothing(
 ) -> None:
     server.sql("CREATE TABLE counter (n int); INSERT INTO counter VALUES (0)")
     url = str(pooler.settings["connectionString"])
-    limits: Any = {"size": 6, "timeout": 10.0, "idle_time": 60.0}
+    limits: Any = {"size": 6, "timeout": 50.0, "idle_time": 60.0}
     connections = Connections(partial(hiding, url), where="the test", **limits)
     add = "UPDATE counter SET n = n + $1::int4"
     try:
