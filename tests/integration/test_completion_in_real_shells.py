@@ -64,7 +64,15 @@ def fish_script(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def fish_candidates(script: Path, folder: Path, line: str) -> list[str]:
-    command = ["fish", "--no-config", "-c", "source $argv[1]; complete -C $argv[2]", "--", script, f"pannier {line}"]
+    command = [
+        "fish",
+        "--no-config",
+        "-c",
+        "source $argv[1]; complete -C $argv[2]",
+        "--",
+        str(script),
+        f"pannier {line}",
+    ]
     environment = {**os.environ, "HOME": str(script.parent), "PATH": "/usr/bin:/bin"}
     done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=True)
     assert done.stderr == ""
