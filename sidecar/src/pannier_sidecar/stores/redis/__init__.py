@@ -1,9 +1,8 @@
 """`state.redis`: Redis and what speaks its protocol, as one node, behind Sentinel, or as a Cluster.
 
-    store        the Store: what each call sends and what its answer means
+    store        the Store: which kind of Redis it is, what each call sends and what its answer means
     layout       how state lies in Redis: commands out, values in; laid out as Dapr lays it out
     listing      pages of keys by SCAN
-    deployment   which kind of Redis a component means
     cluster      the servers of a Cluster: who has which key
     slot_map     whom to believe where the nodes do not agree
     sentinel     who the primary is, if Sentinels say so

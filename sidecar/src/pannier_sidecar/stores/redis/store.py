@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from hiredis import ReplyError
@@ -12,8 +13,8 @@ from pannier_sidecar.state.errors import StoreError
 from pannier_sidecar.state.store import Feature, KeyPage, Store, StoredValue
 
 from . import layout
-from .client import NotOpenServers, Request, Servers, Trouble
-from .deployment import find_servers
+from .client import NotOpenServers, Primary, Request, Servers, Trouble
+from .connecting import Connector
 from .listing import list_keys
 from .settings import RedisSettings, read_settings
 
@@ -39,7 +40,7 @@ class RedisStore(Store):
 
     async def _open(self, resources: AsyncExitStack) -> None:
         self._settings = read_settings(self._given)
-        servers = find_servers(self._settings)
+        servers = _find_servers(self._settings)
         resources.push_async_callback(servers.close)
         await servers.open()
         self._servers = servers
@@ -199,3 +200,18 @@ class _Sent(NamedTuple):
 
 def _request(write: Write, key: bytes, payload: bytes) -> Request:
     return Request(key, payload, is_strong=write.strong)
+
+
+def _find_servers(settings: RedisSettings) -> Servers:
+    """Return the servers of a component, not connected yet. Raises StoreRefusedError for certificates without use."""
+    connector = Connector(settings)
+    if settings.is_cluster:
+        from .cluster import Cluster  # few components need it or Sentinels, and imports cost every start
+
+        return Cluster(settings, connector)
+    if settings.master_name is not None:
+        from .sentinel import WatchedPrimary
+
+        return WatchedPrimary(settings, connector)
+    address = settings.addresses[0]
+    return Primary(settings, partial(connector.primary, address, settings.database, settings.dial_timeout))
