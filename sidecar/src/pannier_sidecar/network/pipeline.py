@@ -92,6 +92,11 @@ class Pipeline(asyncio.Protocol):
         return future
 
     @property
+    def server(self) -> str:
+        """What the server is called in messages."""
+        return self._server
+
+    @property
     def why_ended(self) -> str | None:
         """Why no call gets an answer any more; None: calls do."""
         return self._reason

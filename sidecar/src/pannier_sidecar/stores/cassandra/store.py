@@ -8,6 +8,7 @@ from contextlib import ExitStack
 from itertools import count
 from typing import TYPE_CHECKING, Any, Final
 
+from pannier_sidecar.network.reconnecting import too_busy
 from pannier_sidecar.state.cursors import cursor_after, key_before
 from pannier_sidecar.state.errors import ETagMismatchError, StoreError, StoreRefusedError, StoreUnavailableError
 from pannier_sidecar.state.requests import Delete, Get, Set, Write
@@ -227,9 +228,7 @@ class CassandraStore(Store):
             async with asyncio.timeout(self._settings.timeout):
                 await self._places.acquire()
         except TimeoutError:
-            raise StoreUnavailableError(
-                f"{self._settings.where} has more calls waiting than it can take; try again later"
-            ) from None
+            raise too_busy(self._settings.where) from None
 
 
 def _nothing() -> None:

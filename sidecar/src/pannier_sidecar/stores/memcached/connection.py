@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-import asyncio
+from typing import TYPE_CHECKING
 
 from pannier_sidecar.network.pipeline import Pipeline
 
 from .protocol import NotUnderstoodError, ProtocolError, ReplyReader
+
+if TYPE_CHECKING:
+    import asyncio
 
 
 class Connection(Pipeline):
@@ -23,9 +26,6 @@ class Connection(Pipeline):
         self._replies = ReplyReader()
         self.stats = self._replies.stats
         """What the server reported in `stats`."""
-        self.room = asyncio.Event()
-        """Set while it is worth looking again whether calls are taken."""
-        self.on_flow = self._note_flow
 
     def read(self, data: bytes) -> None:
         """Hand out the replies that have come whole."""
@@ -39,9 +39,3 @@ class Connection(Pipeline):
             self.abort(f"memcached at {self.name} does not understand what was sent")
         except (IndexError, ProtocolError):  # an answer to no request, or none at all
             self.abort(f"what answers at {self.name} is no memcached")
-
-    def _note_flow(self, takes_calls: bool) -> None:
-        if takes_calls or self.why_ended is not None:
-            self.room.set()
-        else:
-            self.room.clear()

@@ -110,9 +110,7 @@ class MemcachedStore(Store):
     async def _send(self, key: str, write: Write | None = None) -> _Sent:
         """Send a write, or a read of the key. Raises a StoreError where nothing can be sent."""
         host = self._host(key)
-        connection = host.current
-        if connection is None or not connection.takes_calls:
-            connection = await host.connected()
+        connection = host.connection or await host.connected()
         name = layout.sent_key(key)
         payload = layout.read(name) if write is None else layout.write(write, name, connection)
         return _Sent(host, connection, payload, connection.send(payload))
