@@ -1,7 +1,8 @@
 """One connection to a server for as long as a store is open: replaced when it ends, waited for while it is full.
 
 When to connect is for those who extend this: `Link` of Redis stays connected, so that no call has to wait for it;
-`Host` of memcached connects when a call needs it, so that a server that stays away costs nothing.
+`Host` of memcached connects when a call needs it, so that a server that stays away costs nothing. PostgreSQL, which
+answers one call at a time on a connection, has a pool instead, and etcd's channels reconnect by themselves.
 """
 
 from __future__ import annotations
