@@ -168,6 +168,11 @@ DATABASES = (
         longest_ttl=300_000_000,
         increments=400,
         model_runs=5,
-        way=Way(lambda port: {"port": port}, lambda settings: int(settings["port"])),
+        way=Way(
+            lambda port: {"port": port},
+            lambda settings: int(settings["port"]),
+            impatient={"timeout": "300ms"},
+            max_connections=3,
+        ),
     ),
 )

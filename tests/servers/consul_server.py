@@ -110,6 +110,6 @@ DATABASES = (
         largest_transaction=64,
         increments=200,
         model_runs=10,
-        way=Way(as_address("httpAddr"), last_port("httpAddr")),
+        way=Way(as_address("httpAddr"), last_port("httpAddr"), impatient={"timeout": "300ms"}, max_connections=32),
     ),
 )

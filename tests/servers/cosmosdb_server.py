@@ -113,6 +113,12 @@ DATABASES = (
         increments=100,
         many=300,
         model_runs=10,
-        way=Way(as_address("url", "http://127.0.0.1:{}"), last_port("url"), tells_its_port=True),
+        way=Way(
+            as_address("url", "http://127.0.0.1:{}"),
+            last_port("url"),
+            tells_its_port=True,
+            impatient={"timeout": "300ms"},
+            max_connections=100,
+        ),
     ),
 )

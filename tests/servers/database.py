@@ -30,6 +30,10 @@ class Way(NamedTuple):
     """Cases whose request carries a number by which the database knows it again, so that its client may repeat it."""
     tells_its_port: bool = False
     """Its client goes where the server says that it is."""
+    impatient: Mapping[str, Any] = {}
+    """Settings with which calls give up soon."""
+    max_connections: int | None = None
+    """How many the server may have of a store with these; None: calls share one, which ends when it hangs."""
 
 
 def last_port(name: str) -> Callable[[Mapping[str, Any]], int]:

@@ -113,7 +113,11 @@ DATABASES = (
         increments=200,
         model_runs=5,
         way=Way(
-            as_address("endpoint", "http://127.0.0.1:{}"), last_port("endpoint"), repeats=frozenset({"transaction"})
+            as_address("endpoint", "http://127.0.0.1:{}"),
+            last_port("endpoint"),
+            repeats=frozenset({"transaction"}),
+            impatient={"timeout": "300ms", "maxConnections": 20},
+            max_connections=20,
         ),
     ),
 )

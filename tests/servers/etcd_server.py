@@ -135,9 +135,8 @@ _SHARED: dict[str, Any] = {
     "model_runs": 10,
 }
 
+_WAY = Way(as_address("endpoints"), last_port("endpoints"), impatient={"timeout": "300ms"}, max_connections=2)
 DATABASES = (
-    Database(
-        "etcd", "etcd", serve=_serving(bytes), way=Way(as_address("endpoints"), last_port("endpoints")), **_SHARED
-    ),
+    Database("etcd", "etcd", serve=_serving(bytes), way=_WAY, **_SHARED),
     Database("etcd-v2", "etcd", serve=_serving(_first_field), store_version="v2", **_SHARED),
 )

@@ -106,6 +106,8 @@ DATABASES = (
             last_port("host"),
             commit={"transaction": (b"commitTransaction", 0)},
             repeats=frozenset({"transaction"}),
+            impatient={"operationTimeout": "300ms", "params": "?directConnection=true&maxPoolSize=20"},
+            max_connections=20 + 3,  # the client has a few more that watch the server
         ),
     ),
 )

@@ -136,6 +136,8 @@ DATABASES = (
             last_port("emulatorHost"),
             # A precondition is read first, by the key too.
             commit=dict.fromkeys(("set by ETag", "delete by ETag", "create"), (b"cut-me", 1)),
+            impatient={"timeout": "300ms"},
+            max_connections=2,
         ),
     ),
 )

@@ -20,17 +20,8 @@ from pannier_sidecar.state.store import Store
 from pannier_sidecar.stores import registry
 
 Promise = Callable[..., None]
-IMPATIENT: dict[str, dict[str, Any]] = {
-    "dynamodb": {"timeout": "300ms", "maxConnections": 20},
-    "consul": {"timeout": "300ms"},
-    "etcd": {"timeout": "300ms"},
-    "gcp-spanner": {"timeout": "300ms"},
-    "cassandra": {"timeout": "300ms"},
-    "cosmosdb": {"timeout": "300ms"},
-    "mongodb": {"operationTimeout": "300ms", "params": "?directConnection=true&maxPoolSize=20"},
-}
-MOST = {"dynamodb": 20, "consul": 32, "cosmosdb": 100, "mongodb": 20 + 3, "etcd": 2, "gcp-spanner": 2, "cassandra": 3}
-"""Connections; MongoDB's client has a few more that watch the server."""
+MOST = {name: way.max_connections for name, way in WAYS.items() if way.max_connections is not None}
+"""Connections."""
 AT_ONCE = 50
 KEY = "hung-key"
 
@@ -43,7 +34,7 @@ def subject(request: pytest.FixtureRequest) -> Database:
 @asynccontextmanager
 async def over(way: HungWay, subject: Database, server: Server) -> AsyncIterator[Store]:
     kind: Any = registry.load(subject.store_type, subject.store_version)
-    settings = {**server.settings, **WAYS[subject.name].names(way.port), **IMPATIENT[subject.name]}
+    settings = {**server.settings, **WAYS[subject.name].names(way.port), **WAYS[subject.name].impatient}
     store = kind(subject.typed(settings))
     await eventually(store.open)
     try:
