@@ -53,7 +53,6 @@ def pytest_configure(config: pytest.Config) -> None:
         "lacks(feature): runs on stores that do not claim the feature",
         "on(predicate): runs on databases of which it holds",
         "memory_only: what is decided before a store is asked: runs on memory alone",
-        "takes_seconds: waits for what only time brings: through every front end on memory alone",
         "takes_seconds: waits for a time to pass: through every front end on memory alone",
         "each_value(names, values, ids, on_every_store): of scenarios, whose matrix.py explains it",
         "over(name): needs the server of that database",

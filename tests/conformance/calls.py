@@ -35,6 +35,14 @@ async def present(store: Store, key: str) -> StoredValue:
     return found
 
 
+async def expiring(store: Store, key: str, value: bytes = b"1", ttl: int = 1) -> StoredValue:
+    """Write a value that expires soon and return how it is stored; again where reading it came too late."""
+    while True:
+        await store.set(Set(key, value, ttl=ttl))
+        if (found := await store.get(Get(key))) is not None:
+            return found
+
+
 async def fault_of(call: Awaitable[object]) -> StoreError | None:
     try:
         await call

@@ -46,7 +46,6 @@ def test_every_read_of_an_expiring_key_tells_when(api: StateApi, here: World, ke
 
 
 @pytest.mark.takes_seconds
-@pytest.mark.takes_seconds
 def test_a_key_expires(api: StateApi, here: World, key: str) -> None:
     api.save("statestore", lasting(f"{key}1", "1"))
     api.save("statestore", lasting(f"{key}2", "1000"))
@@ -60,7 +59,6 @@ def test_a_key_expires(api: StateApi, here: World, key: str) -> None:
     assert found(api, f"{key}1").value == b"2"
 
 
-@pytest.mark.takes_seconds
 @pytest.mark.takes_seconds
 @pytest.mark.needs(Feature.TRANSACTIONAL)
 def test_a_key_written_in_a_transaction_expires(api: StateApi, key: str) -> None:

@@ -6,6 +6,7 @@ import json
 from collections.abc import AsyncIterator, Iterator
 
 import pytest
+from conformance.calls import expiring
 from servers.consul_server import ConsulServer, single
 from servers.opened_store import opened
 
@@ -96,8 +97,7 @@ async def test_what_nobody_reads_is_removed_from_time_to_time(server: ConsulServ
 
 
 async def test_an_etag_of_what_has_expired_writes_nothing(store: ConsulStore, server: ConsulServer) -> None:
-    await store.set(Set("k", b"1", ttl=1))
-    etag = (await present(store, "k")).etag
+    etag = (await expiring(store, "k")).etag
     await asyncio.sleep(2)
     assert server.stored("k") == b"1", "nothing has read it, so it is there yet"
     for write in (Set("k", b"2", if_match=etag), Delete("k", if_match=etag)):

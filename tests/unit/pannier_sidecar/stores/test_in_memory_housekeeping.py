@@ -32,7 +32,7 @@ async def test_expired_values_are_let_go_without_being_asked_for(store: InMemory
     marker = bytes(1000)
     free = sys.getrefcount(marker)
     for number in range(3000):  # more than are dropped at once
-        await store.set(Set(str(number), marker, ttl=1))
+        await store.set(Set(str(number), marker, ttl=3))
     await store.set(Set("stays", marker, ttl=1000))
     assert sys.getrefcount(marker) == free + 3001
     await until(lambda: sys.getrefcount(marker) == free + 1)
