@@ -14,7 +14,7 @@ from servers.databases import DATABASES, applies, is_of, named
 HERE = Path(__file__).parent
 ON_EVERY_DATABASE = ("conformance", "scenarios")
 """Folders whose tests run on every database."""
-FIRST_TEST_LIMIT_S = 180
+FIRST_TEST_LIMIT_S = 300
 """The first test of a database waits for its server, which on a busy machine may take a minute alone."""
 
 settings.register_profile(

@@ -46,7 +46,7 @@ def files_of(tree: Path) -> list[str]:
     return sorted(str(path) for path in tree.rglob("*.py") if "quick_rock" in str(path.relative_to(tree)))
 
 
-@pytest.mark.timeout(180)
+@pytest.mark.timeout(300)
 def test_linters_take_it(tree: Path) -> None:
     files = files_of(tree)
     assert len(files) > 8
@@ -57,7 +57,7 @@ def test_linters_take_it(tree: Path) -> None:
     run(tree, "scripts/words")
 
 
-@pytest.mark.timeout(180)
+@pytest.mark.timeout(300)
 def test_its_own_tests_pass_and_lists_know_it(tree: Path) -> None:
     of_all = ("pannier_crds/test_the_catalogue.py", "pannier_sidecar/stores/test_finding_a_stores_class.py")
     same_shape = "pannier_sidecar/stores/test_every_store_has_the_same_shape.py"

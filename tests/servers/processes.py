@@ -12,7 +12,7 @@ from pathlib import Path
 
 from servers.free_ports import free_port as free_port
 
-START_LIMIT_S = 60.0
+START_LIMIT_S = 120.0
 
 
 def wait_until(

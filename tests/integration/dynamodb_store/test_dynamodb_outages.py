@@ -25,7 +25,7 @@ BUSY = (400, {"__type": "com.amazonaws.dynamodb.v20120810#ThrottlingException", 
 BROKEN = (500, {"__type": "com.amazonaws.dynamodb.v20120810#InternalServerError", "message": "oh"})
 
 
-@pytest.mark.timeout(180)
+@pytest.mark.timeout(300)
 async def test_killed_and_restarted_under_load_it_has_every_answered_write(tmp_path: Path) -> None:
     with running(tmp_path, keeps_tables=True) as server:
         server.create_table("state")
