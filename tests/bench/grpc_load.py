@@ -18,7 +18,8 @@ import hpack
 import uvloop
 from process_stats import cpu_seconds
 
-from pannier_sidecar.grpc_api import frames, messages
+from pannier_sidecar.grpc_api import messages
+from pannier_sidecar.http2 import frames
 from pannier_sidecar.protobuf import encode
 
 CONNECTIONS = (1, 16, 64)

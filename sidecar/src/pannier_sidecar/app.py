@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING, Any, Final
 
 from pannier_sidecar import __version__
 from pannier_sidecar.access import AccessControl
-from pannier_sidecar.grpc_api.connection import GrpcConnection, GrpcListener
+from pannier_sidecar.grpc_api.connection import GrpcConnection
 from pannier_sidecar.grpc_api.limits import Limits as GrpcLimits
+from pannier_sidecar.grpc_api.listener import GrpcListener
 from pannier_sidecar.grpc_api.served import serve
 from pannier_sidecar.grpc_api.services import guarded as guarded_grpc
 from pannier_sidecar.http_api.asgi import Documentation
@@ -41,7 +42,7 @@ from pannier_sidecar.state.service import StateService
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Coroutine, Sequence
 
-    from pannier_sidecar.grpc_api.connection import Method
+    from pannier_sidecar.grpc_api.method import Method
     from pannier_sidecar.http_api.messages import Call
     from pannier_sidecar.listening import Listeners
     from pannier_sidecar.loading.folder import FolderWatch, Reading

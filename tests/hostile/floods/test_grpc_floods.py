@@ -13,7 +13,8 @@ from hostile.conftest import Promise
 from hostile.effort import Effort
 from hostile.floods.conftest import PATIENCE_S, Target, many_files
 
-from pannier_sidecar.grpc_api import frames, messages
+from pannier_sidecar.grpc_api import messages
+from pannier_sidecar.http2 import frames
 from pannier_sidecar.protobuf import encode
 
 MIB = 1024 * 1024

@@ -8,8 +8,8 @@ from collections.abc import Sequence
 
 from servers.grpc_protos import DAPR, LAYOTTO
 
-from pannier_sidecar.grpc_api import frames
-from pannier_sidecar.grpc_api.headers import literal
+from pannier_sidecar.http2 import frames
+from pannier_sidecar.http2.headers import literal
 
 TOKENS = (
     *(b"\r\n", b"\n", b"\r", b"\r\n\r\n", b"\0", b"%", b"%2F", b"%zz", b"//", b"/../", b":", b";", b",", b'"', b"\\"),

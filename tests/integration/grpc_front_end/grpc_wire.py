@@ -8,10 +8,12 @@ from dataclasses import dataclass, field
 
 import hpack
 
-from pannier_sidecar.grpc_api import frames, messages
-from pannier_sidecar.grpc_api.connection import GrpcConnection, GrpcListener
+from pannier_sidecar.grpc_api import messages
+from pannier_sidecar.grpc_api.connection import GrpcConnection
 from pannier_sidecar.grpc_api.limits import Limits
+from pannier_sidecar.grpc_api.listener import GrpcListener
 from pannier_sidecar.grpc_api.served import serve
+from pannier_sidecar.http2 import frames
 from pannier_sidecar.listening import bind_port, port_of
 from pannier_sidecar.protobuf import encode
 from pannier_sidecar.runtime import Runtime

@@ -6,8 +6,8 @@ import socket
 import pytest
 from integration.grpc_front_end.grpc_wire import GET, SAVE, Client, Serving, get, is_well, save, serving
 
-from pannier_sidecar.grpc_api import frames
 from pannier_sidecar.grpc_api.limits import Limits
+from pannier_sidecar.http2 import frames
 
 
 async def connect_without_reading(here: Serving) -> Client:

@@ -7,9 +7,9 @@ from integration.grpc_front_end.grpc_wire import GET, Serving, data, framed, get
 from integration.grpc_front_end.slow_store import SlowStore
 
 from pannier_sidecar import serving as serving_clock
-from pannier_sidecar.grpc_api import frames
-from pannier_sidecar.grpc_api.frames import ErrorCode
 from pannier_sidecar.grpc_api.limits import Limits
+from pannier_sidecar.http2 import frames
+from pannier_sidecar.http2.frames import ErrorCode
 
 
 @pytest.mark.parametrize("timeout", ["50m", "50000u", "1n"])

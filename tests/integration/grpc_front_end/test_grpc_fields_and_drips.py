@@ -5,10 +5,10 @@ import asyncio
 import pytest
 from integration.grpc_front_end.grpc_wire import DAPR, GET, data, framed, get, serving
 
-from pannier_sidecar.grpc_api import frames
-from pannier_sidecar.grpc_api.frames import ErrorCode
-from pannier_sidecar.grpc_api.headers import literal
 from pannier_sidecar.grpc_api.limits import Limits
+from pannier_sidecar.http2 import frames
+from pannier_sidecar.http2.frames import ErrorCode
+from pannier_sidecar.http2.headers import literal
 
 PATH = f"/{DAPR}/{GET}".encode()
 SOUND = {b":method": b"POST", b":scheme": b"http", b":path": PATH, b":authority": b"x"}

@@ -5,8 +5,8 @@ from collections.abc import Callable
 import pytest
 from integration.grpc_front_end.grpc_wire import GET, SAVE, Client, Serving, get, is_well, serving
 
-from pannier_sidecar.grpc_api import frames
-from pannier_sidecar.grpc_api.frames import ErrorCode
+from pannier_sidecar.http2 import frames
+from pannier_sidecar.http2.frames import ErrorCode
 
 INITIAL = frames.INITIAL_WINDOW_SIZE
 

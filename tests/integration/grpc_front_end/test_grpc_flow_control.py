@@ -3,11 +3,12 @@
 import asyncio
 import random
 
+import pytest
 from integration.grpc_front_end.grpc_wire import GET, SAVE, get, is_well, save, serving
 
-from pannier_sidecar.grpc_api import frames
-from pannier_sidecar.grpc_api.frames import ErrorCode
 from pannier_sidecar.grpc_api.limits import Limits
+from pannier_sidecar.http2 import frames
+from pannier_sidecar.http2.frames import ErrorCode
 
 INITIAL = frames.INITIAL_WINDOW_SIZE
 
@@ -75,4 +76,10 @@ async def test_a_client_that_never_reads_is_let_go(fast_clock: None) -> None:
         for _ in range(20):
             client.call(GET, get("k"))
         await here.until(lambda: not here.listener.open, "end")
+        await is_well(here)
+
+
+@pytest.mark.parametrize("message", [2**29, 2**31 - 1])
+async def test_calls_are_answered_with_a_message_limit_above_what_windows_can_be(message: int) -> None:
+    async with serving(limits=Limits(message=message)) as here:
         await is_well(here)

@@ -10,8 +10,8 @@ from integration.grpc_front_end.grpc_wire import GET, SAVE, Client, get, is_well
 from scenarios.worlds import component, served
 from servers.pannier_process import Pannier
 
-from pannier_sidecar.grpc_api import frames
-from pannier_sidecar.grpc_api.frames import ErrorCode
+from pannier_sidecar.http2 import frames
+from pannier_sidecar.http2.frames import ErrorCode
 
 ESTABLISHED = "01"
 """As /proc/net/tcp has it."""

@@ -13,8 +13,8 @@ import pytest
 from integration.grpc_front_end.grpc_wire import GET, SAVE, Answer, Client, data, framed, get, save, serving
 from servers.grpc_protos import DAPR, methods
 
-from pannier_sidecar.grpc_api import frames
 from pannier_sidecar.grpc_api.limits import Limits
+from pannier_sidecar.http2 import frames
 
 INITIAL = frames.INITIAL_WINDOW_SIZE
 STREAMS = 100

@@ -5,9 +5,9 @@ import gzip
 import pytest
 from integration.grpc_front_end.grpc_wire import GET, SAVE, data, framed, get, save, serving
 
-from pannier_sidecar.grpc_api import frames
-from pannier_sidecar.grpc_api.frames import ErrorCode
 from pannier_sidecar.grpc_api.limits import Limits
+from pannier_sidecar.http2 import frames
+from pannier_sidecar.http2.frames import ErrorCode
 from pannier_sidecar.serving import Budget
 
 

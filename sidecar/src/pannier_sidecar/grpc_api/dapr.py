@@ -17,10 +17,10 @@ from ..state.requests import (
     TransactRequest,
 )
 from . import messages
-from .connection import Method
 from .encoding import CONSISTENCY, Encoding, actor_operation, bulk_item, choice, expiry, get_response
 from .long_messages import LongMessages
 from .messages import Empty
+from .method import Method
 from .services import unary
 from .status import StatusError, failure, failure_in_daprs_words
 
@@ -29,10 +29,10 @@ if TYPE_CHECKING:
 
     from msgspec import Struct
 
+    from ..http2.headers import Headers
     from ..runtime import Runtime
     from ..state.errors import StateError
     from ..state.service import StateService
-    from .headers import Headers
     from .services import Handler
 
 SERVICE = "dapr.proto.runtime.v1.Dapr"

@@ -20,7 +20,7 @@ def framed(message: bytes) -> bytes:
     return b"\0" + len(message).to_bytes(4, "big") + message
 
 
-def first_end(received: bytearray) -> int | None:
+def first_end(received: bytes | bytearray) -> int | None:
     """Return where the first message ends, None where it has not arrived yet."""
     end = PREFIX_SIZE + int.from_bytes(received[1:PREFIX_SIZE], "big")
     return end if len(received) >= PREFIX_SIZE and len(received) >= end else None

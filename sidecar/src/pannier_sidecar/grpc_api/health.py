@@ -5,15 +5,15 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from ..protobuf import MalformedMessageError, decode, encode
-from .connection import Method
 from .messages import HealthCheckRequest, HealthCheckResponse
+from .method import Method
 from .status import StatusError
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
 
+    from ..http2.headers import Headers
     from ..runtime import Runtime
-    from .headers import Headers
 
 SERVICE = "grpc.health.v1.Health"
 SERVING, NOT_SERVING, SERVICE_UNKNOWN = 1, 2, 3

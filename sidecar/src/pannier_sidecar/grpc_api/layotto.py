@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from msgspec import Struct
 
     from ..state.service import StateService
-    from .connection import Method
+    from .method import Method
 
 SERVICE = "spec.proto.runtime.v1.Runtime"
 GREETING = "greeting"

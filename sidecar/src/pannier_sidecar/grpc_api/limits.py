@@ -4,6 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from ..http2.frames import MAX_FRAME
+from ..http2.limits import Limits as Http2Limits
+from .framing import PREFIX_SIZE
+
 
 @dataclass(frozen=True, slots=True)
 class Limits:
@@ -34,3 +38,15 @@ class Limits:
     """After which a keepalive PING is sent."""
     pong: float = 20.0
     """For the ACK of the keepalive PING."""
+
+    @property
+    def http2(self) -> Http2Limits:
+        """What a client may do before a call is looked at."""
+        return Http2Limits(
+            streams=self.streams,
+            window=self.message + PREFIX_SIZE + MAX_FRAME,
+            header_list=self.header_list,
+            resets=self.resets,
+            idle_frames=self.idle_frames,
+            least_data=PREFIX_SIZE,  # clients may send the header of an empty message, and END_STREAM, by themselves
+        )

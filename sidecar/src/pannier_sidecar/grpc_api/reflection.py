@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING, Final
 from msgspec import Struct, json
 
 from ..protobuf import MalformedMessageError, decode, encode
-from .connection import Method
 from .messages import (
     ErrorResponse,
     FileDescriptorResponse,
@@ -23,12 +22,13 @@ from .messages import (
     ServerReflectionResponse,
     ServiceResponse,
 )
+from .method import Method
 from .status import Code, StatusError
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
 
-    from .headers import Headers
+    from ..http2.headers import Headers
 
 SERVICES: Final = ("grpc.reflection.v1.ServerReflection", "grpc.reflection.v1alpha.ServerReflection")
 NOT_FOUND: Final = 5

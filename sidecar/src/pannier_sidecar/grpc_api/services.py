@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 from ..protobuf import MalformedMessageError, decode, encode
 from ..state.errors import StateError
-from .connection import Method
 from .long_messages import SHORT, SINGLE
 from .messages import GetBulkStateRequest
+from .method import Method
 from .status import Code, StatusError, failure, unauthenticated
 
 if TYPE_CHECKING:
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from msgspec import Struct
 
     from ..access import AccessControl
-    from .headers import Headers
+    from ..http2.headers import Headers
     from .long_messages import LongMessages
 
     Answer = Callable[[bytes, Headers], Awaitable[bytes]]

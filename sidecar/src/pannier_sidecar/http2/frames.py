@@ -53,6 +53,13 @@ class Http2ConnectionError(Exception):
         self.code = code
 
 
+class PrefaceError(Http2ConnectionError):
+    """What the peer sends is not HTTP/2, or not without TLS (RFC 9113, 3.4)."""
+
+    def __init__(self) -> None:
+        super().__init__(ErrorCode.PROTOCOL_ERROR, "not the preface of HTTP/2")
+
+
 class Http2StreamError(Exception):
     """The peer broke a rule that ends one stream (RFC 9113, 5.4.2)."""
 
@@ -83,15 +90,16 @@ def frame(kind: int, flags: int, stream_id: int, payload: bytes = b"") -> bytes:
 class Prepared:
     """A frame that is the same on every stream: all of it is made once but the stream's number."""
 
-    __slots__ = ("_payload", "_start")
+    __slots__ = ("payload", "start")
 
     def __init__(self, kind: int, flags: int, payload: bytes):
-        self._start = header(len(payload), kind, flags, 0)[:5]
-        self._payload = payload
+        self.start = header(len(payload), kind, flags, 0)[:5]
+        """What comes before the number."""
+        self.payload = payload
 
     def on(self, stream_id: int) -> bytes:
         """Return the frame for that stream."""
-        return self._start + U32.pack(stream_id) + self._payload
+        return self.start + U32.pack(stream_id) + self.payload
 
 
 def settings(values: dict[int, int]) -> bytes:
@@ -126,10 +134,8 @@ def last_headers(stream_id: int, block: bytes) -> bytes:
     return b"".join((first, *middle, frame(CONTINUATION, END_HEADERS, stream_id, parts[-1])))
 
 
-def without_padding(payload: bytes, flags: int) -> bytes:
-    """Return a payload without its padding. Raises Http2ConnectionError (RFC 9113, 6.1)."""
-    if not flags & PADDED:
-        return payload
+def without_padding(payload: bytes) -> bytes:
+    """Return the payload of a frame with PADDED without its padding. Raises Http2ConnectionError (RFC 9113, 6.1)."""
     if not payload or payload[0] >= len(payload):
         raise Http2ConnectionError(ErrorCode.PROTOCOL_ERROR, "more padding than payload")
     return payload[1 : len(payload) - payload[0]]

@@ -1,7 +1,7 @@
 """Header blocks: from HPACK (RFC 7541) to a checked dictionary (RFC 9113, 8), and the few blocks that we send.
 
-A client's blocks repeat: all calls of one method have the same bytes once their fields are in its dynamic table. What
-such a block means is remembered for as long as that table does not change.
+A client's blocks repeat: all requests for one path have the same bytes once their fields are in its dynamic table.
+What such a block means is remembered for as long as that table does not change.
 """
 
 from __future__ import annotations
@@ -124,9 +124,3 @@ def _string(data: bytes) -> bytes:
         rest >>= 7
     prefix.append(rest)
     return bytes(prefix) + data
-
-
-STATUS_200: Final = b"\x88"
-"""`:status: 200`, from the static table."""
-ANSWER: Final = STATUS_200 + literal(b"content-type", b"application/grpc")
-OK_TRAILER: Final = literal(b"grpc-status", b"0")

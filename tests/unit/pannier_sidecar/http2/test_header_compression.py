@@ -6,9 +6,9 @@ from hpack.exceptions import HPACKDecodingError
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pannier_sidecar.grpc_api.frames import ErrorCode, Http2ConnectionError
-from pannier_sidecar.grpc_api.headers import HeaderReader, MalformedHeadersError, literal
-from pannier_sidecar.grpc_api.hpack import Decoder, HpackError
+from pannier_sidecar.http2.frames import ErrorCode, Http2ConnectionError
+from pannier_sidecar.http2.headers import HeaderReader, MalformedHeadersError, literal
+from pannier_sidecar.http2.hpack import Decoder, HpackError
 
 NAMES = st.sampled_from([b"te", b"user-agent", b"grpc-timeout", b"x-a", b":path", b"cookie"]) | st.binary(max_size=40)
 FIELDS = st.lists(st.tuples(NAMES, st.binary(max_size=300)), max_size=12)

@@ -1,0 +1,339 @@
+"""The calls of one connection: requests become calls, and calls are answered.
+
+    https://github.com/grpc/grpc/blob/master/doc/PROTOCOL-HTTP2.md
+
+A stream whose request is whole becomes a call; the answer goes out as headers, data and trailers.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from base64 import b64encode
+from typing import TYPE_CHECKING, Final
+
+from ..http2 import frames
+from ..http2.connection import Http2Connection
+from ..http2.frames import ErrorCode
+from ..http2.headers import literal
+from ..serving import time_to_take
+from .call import Call
+from .framing import PREFIX_SIZE, framed, inflated, parse_timeout, too_large
+from .gate import Gate
+from .method import NOT_GRPC
+from .status import Code, StatusError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from ..http2.handler import Writer
+    from ..http2.headers import Headers
+    from .listener import GrpcListener
+
+GRPC: Final = b"application/grpc"
+SMALL_MESSAGE: Final = 64 * 1024
+FAIR_GUESS: Final = range(16)
+"""Bytes by which an answer may be smaller than expected without changing the estimate."""
+FEW_FIELDS: Final = 32
+FIELD: Final = 150
+"""Bytes that each field of longer headers is counted for."""
+_STATUS_200: Final = b"\x88"
+"""`:status: 200`, from HPACK's static table."""
+_ANSWER: Final = _STATUS_200 + literal(b"content-type", GRPC)
+RESPONSE_HEADERS: Final = frames.Prepared(frames.HEADERS, frames.END_HEADERS, _ANSWER)
+OK_TRAILERS: Final = frames.Prepared(
+    frames.HEADERS, frames.END_HEADERS | frames.END_STREAM, literal(b"grpc-status", b"0")
+)
+NOT_GRPC_HEADERS: Final = frames.Prepared(
+    frames.HEADERS, frames.END_HEADERS, literal(b":status", b"415") + literal(b"content-type", b"text/plain")
+)
+NO_TRAILERS: Final = frames.Prepared(frames.DATA, frames.END_STREAM, b"")
+
+
+class Calls:
+    """Handles the streams of one connection."""
+
+    __slots__ = (
+        "_gate",
+        "_limits",
+        "_listener",
+        "_loop",
+        "_max_message",
+        "_open",
+        "_progressed",
+        "_unpacking",
+        "http2",
+        "on_empty",
+    )
+
+    def __init__(self, listener: GrpcListener, writer: Writer):
+        self.http2 = Http2Connection(listener.http2, self, writer)
+        self.on_empty: Callable[[], None] | None = None
+        """Is called when the last call has ended."""
+        self._listener = listener
+        self._limits = listener.limits
+        self._max_message = listener.limits.message + PREFIX_SIZE
+        self._loop = asyncio.get_running_loop()
+        self._open: dict[int, Call] = {}
+        self._progressed = listener.now
+        """When a part of an answer that had to wait last went out."""
+        self._unpacking = asyncio.Lock()
+        self._gate = Gate(listener, self.http2.output)
+
+    # --- events of streams ----------------------------------------------------------------------------------------
+
+    def request_begun(self, stream_id: int, headers: Headers) -> None:
+        """Find the method of a call, and refuse it where there is none."""
+        self._open[stream_id] = call = Call(stream_id, headers, self._listener.now)
+        if len(headers) > FEW_FIELDS:
+            self._count(call, FIELD * len(headers))
+        try:
+            if headers[b":method"] == b"POST" and _is_grpc(headers.get(b"content-type", b"")):
+                call.method = self._listener.find(headers[b":path"], headers)
+            timeout = headers.get(b"grpc-timeout")
+            if timeout is not None:
+                call.timer = self._loop.call_later(parse_timeout(timeout), self._expire, call)
+        except StatusError as failure:
+            self._fail(call, failure)
+
+    def data_arrived(self, stream_id: int, data: bytes, is_last: bool) -> None:
+        """Keep what has arrived, and answer what is whole."""
+        call = self._open[stream_id]
+        call.is_whole = is_last
+        if is_last and not call.received and not call.method.is_streaming:  # nearly always
+            call.received = data
+        else:
+            call.add(data)
+        size, budget = len(data), self._listener.budget
+        call.held += size
+        budget.held += size
+        if len(call.received) > self._max_message:
+            self._fail(call, too_large(self._limits.message))
+            return
+        if budget.held > budget.limit:
+            budget.relieve()
+            if stream_id not in self._open:
+                return
+        self._take_arrived(call)
+
+    def data_queued(self, stream_id: int, size: int) -> None:
+        """Count what waits for the client."""
+        call = self._open[stream_id]
+        call.queued += size
+        self._listener.budget.held += size
+        call.since = call.kept = self._listener.now
+        call.kept_behind = self.http2.output.queued
+
+    def data_dequeued(self, stream_id: int, size: int) -> None:
+        """Note that the answer goes on."""
+        call = self._open[stream_id]
+        call.queued -= size
+        self._listener.budget.held -= size
+        call.since = self._progressed = self._listener.now
+
+    def stream_closed(self, stream_id: int) -> None:
+        """End what is still done for a call."""
+        call = self._open.pop(stream_id)
+        if call.timer is not None:
+            call.timer.cancel()
+        if call.task is not None and call.task is not asyncio.current_task():
+            call.task.cancel()
+        call.task = None  # else the traceback of what was cancelled, and its values, would be kept by a cycle
+        self._listener.budget.held -= call.held + call.queued
+        call.held = call.queued = 0
+        if self._gate.waiting:
+            self._gate.open()
+        if self.on_empty is not None and not self._open:
+            self.on_empty()
+
+    # --- answers --------------------------------------------------------------------------------------------------
+
+    def _count(self, call: Call, size: int) -> None:
+        """Count what a call makes us hold, or no longer does."""
+        call.held += size
+        budget = self._listener.budget
+        budget.held += size
+        if size > 0 and budget.held > budget.limit:
+            budget.relieve()
+
+    def _take_arrived(self, call: Call) -> None:
+        """Answer what has come in whole."""
+        if call.task is not None or not (call.is_whole or call.method.is_streaming):
+            return
+        if call.method is NOT_GRPC:
+            call.task = self._loop.create_task(self._refuse_http(call))
+            return
+        before = len(call.received)
+        try:
+            message = call.next_message()
+        except StatusError as failure:
+            self._fail(call, failure)
+            return
+        if message is not None:
+            if call.method.is_streaming:
+                self._count(call, len(call.received) - before)
+            call.task = self._loop.create_task(self._answer(call, *message), name="call")
+        elif call.is_whole and call.method.is_streaming:
+            self._send(call, b"", OK_TRAILERS)
+
+    async def _answer(self, call: Call, message: bytes, is_compressed: bool) -> None:
+        method, listener, gate = call.method, self._listener, self._gate
+        if method.is_unary:
+            if gate.waiting or gate.output.queued or gate.begun >= listener.at_once or gate.is_penalized:
+                await gate.wait(call)
+            gate.begun += 1
+        try:
+            if is_compressed and method.is_unary:
+                answer = await self._answer_compressed(call, message)
+            else:
+                if is_compressed:
+                    message = await self._unpacked(call, message)
+                answer = await method.answer(message, call.headers)
+        except StatusError as failure:
+            self._fail(call, failure)
+            return
+        except asyncio.CancelledError:
+            raise
+        except BaseException:
+            self._fail(call, StatusError(Code.INTERNAL, "a defect of the sidecar; its log tells more"))
+            raise
+        finally:
+            gate.begun -= method.is_unary
+            if gate.waiting:
+                self._loop.call_soon(gate.open)
+        if listener.expected - len(answer) not in FAIR_GUESS:
+            listener.learn(len(answer))
+        if method.poll_interval is not None:
+            self._send(call, framed(answer))
+            await self._poll(call, method.poll_interval, message, answer)
+            return
+        call.task = None
+        if not method.is_streaming:
+            self._send(call, framed(answer), OK_TRAILERS)
+            return
+        self._send(call, framed(answer))
+        if self._open.get(call.id) is call:  # else it was given up for what it makes us hold
+            self._take_arrived(call)
+
+    async def _answer_compressed(self, call: Call, message: bytes) -> bytes:
+        """Answer a call with a compressed message: few at a time, because a small message may decompress to a large
+        one.
+        """
+        async with self._unpacking, self._listener.unpacking:
+            unpacked = await self._unpacked(call, message)
+            if len(unpacked) > SMALL_MESSAGE:
+                return await call.method.answer(unpacked, call.headers)
+        return await call.method.answer(unpacked, call.headers)
+
+    async def _unpacked(self, call: Call, message: bytes) -> bytes:
+        encoding, limit = call.headers.get(b"grpc-encoding", b"identity"), self._limits.message
+        unpacked = await self._listener.pace.run(lambda: inflated(message, encoding, limit))
+        self._count(call, len(unpacked))
+        return unpacked
+
+    async def _poll(self, call: Call, pause: float, message: bytes, last: bytes) -> None:
+        """Send the answer whenever it has changed, until the client cancels the call."""
+        while self._open.get(call.id) is call:
+            await asyncio.sleep(pause)
+            answer = await call.method.answer(message, call.headers)
+            if answer != last:
+                self._send(call, framed(answer))
+            last = answer
+
+    def _send(self, call: Call, data: bytes, trailers: frames.Prepared | None = None) -> None:
+        headers = None if call.has_begun else RESPONSE_HEADERS
+        call.has_begun = True
+        self.http2.send(call.id, headers, data, trailers)
+        if call.queued and self._listener.budget.held > self._listener.budget.limit:
+            self._listener.budget.relieve()
+
+    def _fail(self, call: Call, failure: StatusError) -> None:
+        """End a call by a status other than OK."""
+        if self._open.get(call.id) is not call:
+            return
+        block = literal(b"grpc-status", b"%d" % failure.code) + literal(b"grpc-message", failure.percent_encoded)
+        if failure.details:
+            block += literal(b"grpc-status-details-bin", b64encode(failure.details).rstrip(b"="))
+        self.http2.end_stream(call.id, block if call.has_begun else _ANSWER + block)
+
+    async def _refuse_http(self, call: Call) -> None:
+        """Answer a request that is not a gRPC call with HTTP 415."""
+        call.has_begun = True
+        self.http2.send(call.id, NOT_GRPC_HEADERS, b"this port speaks gRPC", NO_TRAILERS)
+
+    # --- ends -----------------------------------------------------------------------------------------------------
+
+    def _expire(self, call: Call) -> None:
+        self._fail(call, StatusError(Code.DEADLINE_EXCEEDED, "the deadline passed"))
+
+    def waits_since(self, heard: float) -> float | None:
+        """Return since when the client is waited for; None: a call is being answered. `heard`: where there is none."""
+        if any(call.is_whole for call in self._open.values()):
+            return None
+        return min((call.since for call in self._open.values()), default=heard)
+
+    def weight(self, now: float) -> float:
+        """Return bytes that wait for the client, times the seconds that they do."""
+        return sum(size * age for size, age, _ in self._waiting(now))
+
+    def give_up(self, excess: int, now: float) -> int:
+        """End calls that wait for the client, the heaviest first. Return how much of the excess is left."""
+        for size, _, call in sorted(self._waiting(now), key=lambda one: one[0] * one[1], reverse=True):
+            if excess <= 0:
+                break
+            self._let_go_of(call)
+            excess -= size
+        return excess
+
+    def _waiting(self, now: float) -> list[tuple[int, float, Call]]:
+        """Return the calls that wait for the client: the bytes that each makes us hold, and for how many seconds."""
+        waiting: list[tuple[int, float, Call]] = []
+        for call in self._open.values():
+            if call.queued:
+                waiting.append((call.queued + call.held, now - call.kept + 0.5, call))
+            elif call.held and (call.task is None or call.waits):
+                waiting.append((call.held, now - call.since + 0.5, call))
+        return waiting
+
+    def _let_go_of(self, call: Call) -> None:
+        """End a call that makes us hold too much."""
+        self._gate.is_penalized = True
+        if call.has_begun:  # a part of its message may be out
+            self.http2.reset(call.id, ErrorCode.ENHANCE_YOUR_CALM)
+            return
+        why = "too much is held for all clients together; send fewer large requests at once, and take their answers"
+        self._fail(call, StatusError(Code.RESOURCE_EXHAUSTED, why))
+
+    def allow(self) -> None:
+        """Let calls begin again after some were given up. Called once a second."""
+        self._gate.is_penalized = False
+        self._gate.open()
+
+    def sweep(self) -> None:
+        """End calls that have been in one state for too long."""
+        now, limits = self._listener.now, self._limits
+        for call in list(self._open.values()):
+            took = now - call.since
+            if call.queued:
+                if self.http2.is_window_open(call.id):  # the connection's is closed, or other streams are sent first
+                    took = now - max(call.since, self._progressed)
+                if took > limits.stalled or now - call.kept > time_to_take(call.kept_behind, limits.stalled):
+                    self.http2.reset(call.id, ErrorCode.CANCEL)
+            elif not call.is_whole and (call.received or not call.method.is_streaming) and took > limits.receiving:
+                why = f"the request did not arrive within {limits.receiving:g} s"
+                self._fail(call, StatusError(Code.CANCELLED, why))
+
+    def stop(self) -> None:
+        """End the calls that would never end by themselves, because the connection is draining."""
+        for call in list(self._open.values()):
+            if call.method.poll_interval is not None or (call.method.is_streaming and call.task is None):
+                self._fail(call, StatusError(Code.UNAVAILABLE, "the sidecar is stopping"))
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether no call is open."""
+        return not self._open
+
+
+def _is_grpc(content_type: bytes) -> bool:
+    """Say whether it is `application/grpc`, or one with a suffix; `application/grpc-web` is another protocol."""
+    return content_type == GRPC or content_type.startswith((GRPC + b"+", GRPC + b";"))

@@ -1,0 +1,56 @@
+"""Where calls wait whose client does not read the answers before theirs."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from ..http2.output import Output
+    from .call import Call
+    from .listener import GrpcListener
+
+
+class Gate:
+    """The gate of one connection, for calls with one answer."""
+
+    __slots__ = ("_listener", "_loop", "begun", "is_penalized", "output", "waiting")
+
+    def __init__(self, listener: GrpcListener, output: Output):
+        self._listener = listener
+        self._loop = asyncio.get_running_loop()
+        self.output = output
+        self.waiting: deque[asyncio.Future[None]] = deque()
+        """Wakes the calls that wait, in order."""
+        self.begun = 0
+        """Calls that are being answered."""
+        self.is_penalized = False
+        """An answer was dropped: no call begins before the next sweep, or each might cost another answer."""
+
+    async def wait(self, call: Call) -> None:
+        """Wait until the client has read enough of the answers before this one."""
+        is_first = not self.waiting
+        while not is_first or self._is_full():
+            call.waits, is_first = True, True
+            opened = self._loop.create_future()
+            self.waiting.append(opened)
+            await opened
+        call.waits = False
+        if self.waiting:
+            self._loop.call_soon(self.open)
+
+    def open(self) -> None:
+        """Start the next waiting call, if there is room for it."""
+        while self.waiting and (self.waiting[0].done() or not self._is_full()):
+            opened = self.waiting.popleft()
+            if not opened.done():  # else its call was given up
+                opened.set_result(None)
+                break
+
+    def _is_full(self) -> bool:
+        """Say whether unread answers, and those expected of calls in progress, fill the connection's share."""
+        if self.is_penalized:
+            return True
+        queued, begun, share = self.output.queued, self.begun, self._listener.share
+        return queued > share or (begun > 0 and queued + (begun + 1) * self._listener.expected > share)

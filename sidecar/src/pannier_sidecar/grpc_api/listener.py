@@ -1,0 +1,54 @@
+"""What all connections of a gRPC port share."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Final
+
+from ..serving import Listener
+from ..state.pacing import Pace
+from .limits import Limits
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from ..http2.headers import Headers
+    from ..http2.limits import Limits as Http2Limits
+    from .connection import GrpcConnection  # noqa: F401  # in a string below
+    from .method import Method
+
+SHARES: Final = 8
+"""Fraction of the budget (1/8) that one connection's answers may use before its further calls wait."""
+UNPACKED: Final = 4
+"""Maximum of large compressed messages that are answered at the same time, on all connections."""
+
+
+@dataclass(slots=True, eq=False)
+class GrpcListener(Listener["GrpcConnection"]):
+    """What all connections of a listener share."""
+
+    find: Callable[[bytes, Headers], Method]
+    """From a path and the call's headers to its method. Raises StatusError."""
+    limits: Limits = field(default_factory=Limits)
+    pace: Pace = field(default_factory=Pace)
+    http2: Http2Limits = field(init=False)
+    unpacking: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(UNPACKED), init=False)
+    expected: int = field(default=32 * 1024, init=False)
+    """Bytes that the next answer may have: it grows with large ones at once, and falls slowly."""
+    at_once: int = field(default=0, init=False)
+    """Calls that one connection may have in progress, if the client reads their answers."""
+
+    def __post_init__(self) -> None:
+        self.http2 = self.limits.http2
+        self.learn(0)
+
+    @property
+    def share(self) -> int:
+        """Bytes that the answers of one connection may have before its further calls wait."""
+        return self.budget.limit // SHARES
+
+    def learn(self, size: int) -> None:
+        """Update the estimate by the size of an answer."""
+        self.expected = size if size > self.expected else self.expected - (self.expected - size >> 4)
+        self.at_once = max(1, self.share // self.expected)

@@ -1,0 +1,38 @@
+"""What a service gives for each of its methods."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+    from ..http2.headers import Headers
+
+
+@dataclass(frozen=True, slots=True)
+class Method:
+    """How the calls of one method are answered."""
+
+    answer: Callable[[bytes, Headers], Awaitable[bytes]]
+    """From a message and the call's headers to a message. Raises StatusError for a status other than OK."""
+    is_streaming: bool = False
+    """Each message of the client is answered as it comes; else there is exactly one."""
+    poll_interval: float | None = None
+    """For server streaming by polling: seconds between two calls of `answer`. Each answer that differs from the last
+    one is sent, until the client cancels the call."""
+
+    is_unary: bool = field(init=False)
+    """It has one answer, after which the call ends."""
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "is_unary", not self.is_streaming and self.poll_interval is None)
+
+
+async def _no_answer(message: bytes, headers: Headers) -> bytes:
+    raise AssertionError("a request that is no call is refused before it is read")
+
+
+NOT_GRPC: Final = Method(_no_answer)
+"""Of requests that are no gRPC calls."""

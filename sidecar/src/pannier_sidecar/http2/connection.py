@@ -1,0 +1,403 @@
+"""One connection as a server has it (RFC 9113, cited by section): bytes become events, and answers become bytes."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, ClassVar, Final
+
+from . import frames
+from .frame_rules import check_form, check_priority, check_setting
+from .frames import (
+    END_STREAM,
+    HEADER_SIZE,
+    MAX_FRAME,
+    MAX_WINDOW,
+    PADDED,
+    ErrorCode,
+    Http2ConnectionError,
+    Http2StreamError,
+    PrefaceError,
+    read_header,
+)
+from .headers import HeaderReader, MalformedHeadersError
+from .output import Output
+from .rates import Rates
+from .streams import Stream, Streams
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from .frames import Prepared
+    from .handler import Handler, Writer
+    from .limits import Limits
+
+SHUTDOWN_PING: Final = b"draining"
+"""Payload of the PING behind the first GOAWAY of a shutdown."""
+KEEPALIVE_PING: Final = b"speak up"
+SMALL: Final = 128
+"""Bytes of a window, or of DATA that is not wanted, below which a frame counts among those that carry no call."""
+
+
+class Http2Connection:
+    """One connection. It knows no time: who moves its bytes ends what is silent or slow."""
+
+    def __init__(self, limits: Limits, handler: Handler, writer: Writer):
+        self.output = Output(handler, writer)
+        self.incomplete = 0
+        """Bytes of a frame, or of a header block, whose rest is missing; 0: none is."""
+        self.has_settings = False
+        """The client has sent its first frame."""
+        self.has_read_shutdown = False
+        """The client has read the GOAWAY of `announce_shutdown`."""
+        self._limits = limits
+        self._handler = handler
+        self._headers = HeaderReader(limits.header_list)
+        self._streams = Streams()
+        self._rest = b""
+        """Bytes of an incomplete frame."""
+        self._block: tuple[int, int, bytearray] | None = None
+        """Stream, flags and bytes of a header block that CONTINUATION frames go on with."""
+        self._has_preface = self._refuses_streams = self._is_over = False
+        self._stream_window = frames.DEFAULT_WINDOW
+        """The client's SETTINGS_INITIAL_WINDOW_SIZE."""
+        self._own_window = min(limits.window, MAX_WINDOW)
+        """Of each stream."""
+        self._whole_window = min(max(4 * limits.window, frames.DEFAULT_WINDOW), MAX_WINDOW)
+        """Of all streams: what it is opened to when half of it is used."""
+        self._low_window = self._whole_window // 2
+        self._receive_window = frames.DEFAULT_WINDOW
+        self._rates = Rates(limits)
+
+    # --- what comes in --------------------------------------------------------------------------------------------
+
+    def receive(self, data: bytes) -> bool:
+        """Take what has come in, in pieces of any size, and call the handler with what is in it.
+
+        Return whether nothing is incomplete that was so before. Raises Http2ConnectionError: nothing more is read, and
+        the connection is to be ended with the error's code.
+        """
+        if self._is_over:
+            return True
+        if self._rest:
+            data = self._rest + data
+        at, end = 0, len(data)
+        try:
+            if not self._has_preface:
+                at = self._read_preface(data)
+                end = end if at else 0  # no frame is read before all of it has come
+            while end - at >= HEADER_SIZE and not self._is_over:
+                upper, lower, kind, flags, stream_id = read_header(data, at)
+                size = upper << 8 | lower
+                if size > MAX_FRAME:
+                    raise Http2ConnectionError(ErrorCode.FRAME_SIZE_ERROR, f"a frame of {size} bytes")
+                start = at + HEADER_SIZE
+                if end < start + size:
+                    break
+                at = start + size
+                try:
+                    self._take(kind, flags, stream_id & MAX_WINDOW, data[start:at])
+                except Http2StreamError as error:
+                    self.reset(error.stream_id, error.code)
+                    self._rates.count_reset(error.code)
+        except Http2ConnectionError:
+            self._stop_reading()
+            raise
+        if self._is_over:
+            return True
+        if at == len(data) and self._block is None:  # nearly always
+            self._rest = b""
+            self.incomplete = 0
+            return True
+        self._rest = data[at:]
+        self.incomplete = len(self._rest) + (0 if self._block is None else HEADER_SIZE + len(self._block[2]))
+        return at > 0 and self._block is None
+
+    def _read_preface(self, data: bytes) -> int:
+        size = min(len(data), len(frames.PREFACE))
+        if data[:size] != frames.PREFACE[:size]:
+            raise PrefaceError
+        self._has_preface = size == len(frames.PREFACE)
+        return size if self._has_preface else 0
+
+    def _stop_reading(self) -> None:
+        self._is_over = True
+        self._rest, self._block, self.incomplete = b"", None, 0
+
+    # --- frames ---------------------------------------------------------------------------------------------------
+
+    def _take(self, kind: int, flags: int, stream_id: int, payload: bytes) -> None:
+        if self._block is not None and (kind != frames.CONTINUATION or stream_id != self._block[0]):
+            raise Http2ConnectionError(ErrorCode.PROTOCOL_ERROR, "a header block is interrupted")
+        if not self.has_settings:
+            if kind != frames.SETTINGS or flags & frames.ACK:
+                raise Http2ConnectionError(ErrorCode.PROTOCOL_ERROR, "the first frame is not SETTINGS")
+            self.has_settings = True
+        if kind > frames.HEADERS:
+            check_form(kind, flags, stream_id, len(payload))
+        take = _TAKERS.get(kind)
+        if take is None:
+            self._rates.count_idle()
+        else:
+            take(self, flags, stream_id, payload)
+
+    def _take_data(self, flags: int, stream_id: int, payload: bytes) -> None:
+        size = len(payload)
+        self._receive_window -= size
+        if self._receive_window < 0:
+            raise Http2ConnectionError(ErrorCode.FLOW_CONTROL_ERROR, "more DATA than the connection's window")
+        if self._receive_window < self._low_window:
+            self._open_window()
+        stream = self._streams.get(stream_id) or self._streams.find(stream_id)
+        data = frames.without_padding(payload) if flags & PADDED else payload
+        if stream is None:
+            if len(data) < SMALL:
+                self._rates.count_idle()
+            return
+        if stream.is_ended:
+            raise Http2StreamError(stream_id, ErrorCode.STREAM_CLOSED)
+        stream.receive_window -= size
+        if stream.receive_window < 0:
+            raise Http2StreamError(stream_id, ErrorCode.FLOW_CONTROL_ERROR)
+        stream.length += len(data)
+        is_last = flags & END_STREAM != 0
+        if is_last:
+            stream.is_ended = True
+            if stream.content_length is not None:
+                stream.check_length()
+        elif len(data) < self._limits.least_data:
+            self._rates.count_idle()
+        self._handler.data_arrived(stream_id, data, is_last)
+
+    def _take_headers(self, flags: int, stream_id: int, payload: bytes) -> None:
+        if stream_id % 2 == 0:
+            raise Http2ConnectionError(ErrorCode.PROTOCOL_ERROR, f"HEADERS on stream {stream_id}")
+        if flags & PADDED:
+            payload = frames.without_padding(payload)
+        if flags & frames.HAS_PRIORITY:
+            check_priority(stream_id, payload[:5])
+            payload = payload[5:]
+        if flags & frames.END_HEADERS:
+            self._take_block(flags, stream_id, payload)
+        else:
+            self._block = (stream_id, flags, bytearray(payload))
+
+    def _take_continuation(self, flags: int, stream_id: int, payload: bytes) -> None:
+        if self._block is None:
+            raise Http2ConnectionError(ErrorCode.PROTOCOL_ERROR, "CONTINUATION without HEADERS")
+        _, first_flags, block = self._block
+        block += payload
+        if len(block) > self._limits.header_list + MAX_FRAME:
+            raise Http2ConnectionError(ErrorCode.ENHANCE_YOUR_CALM, "a header block is too long")
+        self._rates.count_idle()
+        if flags & frames.END_HEADERS:
+            self._block = None
+            self._take_block(first_flags, stream_id, bytes(block))
+
+    def _take_block(self, flags: int, stream_id: int, block: bytes) -> None:
+        """Begin a stream, or end one by trailers."""
+        is_trailer = stream_id <= self._streams.last_id
+        stream = self._streams.find(stream_id) if is_trailer else None
+        if stream is not None and stream.is_ended:
+            raise Http2ConnectionError(ErrorCode.STREAM_CLOSED, f"HEADERS on stream {stream_id}, which was ended")
+        try:
+            headers = self._headers.read(block, is_trailer=is_trailer)
+        except MalformedHeadersError:
+            self._streams.last_id = max(self._streams.last_id, stream_id)
+            raise Http2StreamError(stream_id, ErrorCode.PROTOCOL_ERROR) from None
+        if is_trailer:
+            if stream is not None:
+                if not flags & END_STREAM:
+                    raise Http2StreamError(stream_id, ErrorCode.PROTOCOL_ERROR)
+                stream.end()
+                self._handler.data_arrived(stream_id, b"", True)
+            return
+        self._streams.last_id = stream_id
+        if len(self._streams) >= self._limits.streams or self._refuses_streams:
+            self._rates.count_idle()
+            raise Http2StreamError(stream_id, ErrorCode.REFUSED_STREAM)
+        stream = Stream(stream_id, self._stream_window, self._own_window, headers.get(b"content-length"))
+        if flags & END_STREAM:
+            stream.end()
+        self._streams[stream_id] = stream
+        self._handler.request_begun(stream_id, headers)
+        if flags & END_STREAM and stream_id in self._streams:
+            self._handler.data_arrived(stream_id, b"", True)
+
+    def _take_priority(self, flags: int, stream_id: int, payload: bytes) -> None:
+        check_priority(stream_id, payload)
+        self._rates.count_idle()
+
+    def _take_rst_stream(self, flags: int, stream_id: int, payload: bytes) -> None:
+        if stream_id > self._streams.last_id:
+            raise Http2ConnectionError(ErrorCode.PROTOCOL_ERROR, f"RST_STREAM on stream {stream_id}, which is idle")
+        self._rates.count_reset(ErrorCode.CANCEL)
+        if (stream := self._streams.get(stream_id)) is not None:
+            self._forget(stream)
+
+    def _take_settings(self, flags: int, stream_id: int, payload: bytes) -> None:
+        self._rates.count_idle()
+        if flags & frames.ACK:
+            return
+        for number, value in frames.read_settings(payload):
+            self._rates.count_idle()  # each may touch all streams
+            self._apply(number, value)
+        self.output.write(frames.frame(frames.SETTINGS, frames.ACK, 0))
+        for stream in list(self._streams.values()):
+            self._go_on_with(stream)
+
+    def _apply(self, number: int, value: int) -> None:
+        check_setting(number, value)
+        if number == frames.INITIAL_WINDOW_SIZE:
+            for stream in self._streams.values():
+                stream.window += value - self._stream_window
+                if stream.window > MAX_WINDOW:
+                    raise Http2ConnectionError(ErrorCode.FLOW_CONTROL_ERROR, "a window is over 2^31-1")
+            self._stream_window = value
+        elif number == frames.MAX_FRAME_SIZE:
+            self.output.frame_size = value
+
+    def _take_ping(self, flags: int, stream_id: int, payload: bytes) -> None:
+        self._rates.count_idle()
+        if flags & frames.ACK:
+            self.has_read_shutdown |= payload == SHUTDOWN_PING
+            return
+        answer = frames.frame(frames.PING, frames.ACK, 0, payload)
+        # Go's clients send a PING with each request: its answer can wait for the one to the request.
+        (self.output.write_late if self._streams else self.output.write)(answer)
+
+    def _take_window_update(self, flags: int, stream_id: int, payload: bytes) -> None:
+        increment = int.from_bytes(payload, "big") & MAX_WINDOW
+        if increment < SMALL:
+            self._rates.count_idle()
+        if stream_id > self._streams.last_id:
+            raise Http2ConnectionError(ErrorCode.PROTOCOL_ERROR, f"WINDOW_UPDATE on stream {stream_id}, which is idle")
+        if stream_id == 0:
+            self.output.window += increment
+            if not increment or self.output.window > MAX_WINDOW:
+                code = ErrorCode.FLOW_CONTROL_ERROR if increment else ErrorCode.PROTOCOL_ERROR
+                raise Http2ConnectionError(code, "WINDOW_UPDATE by nothing, or over 2^31-1")
+            self.go_on()
+            return
+        if not increment:
+            raise Http2StreamError(stream_id, ErrorCode.PROTOCOL_ERROR)
+        if (stream := self._streams.get(stream_id)) is not None:
+            stream.window += increment
+            if stream.window > MAX_WINDOW:
+                raise Http2StreamError(stream_id, ErrorCode.FLOW_CONTROL_ERROR)
+            self._go_on_with(stream)
+
+    TAKERS: ClassVar[Mapping[int, Callable[[Any, int, int, bytes], None]]] = {
+        frames.DATA: _take_data,
+        frames.HEADERS: _take_headers,
+        frames.PRIORITY: _take_priority,
+        frames.RST_STREAM: _take_rst_stream,
+        frames.SETTINGS: _take_settings,
+        frames.PING: _take_ping,
+        frames.WINDOW_UPDATE: _take_window_update,
+        frames.CONTINUATION: _take_continuation,
+    }
+    """By the type of the frame; others carry nothing for us (4.1)."""
+
+    # --- what goes out --------------------------------------------------------------------------------------------
+
+    def start(self) -> None:
+        """Begin the connection (3.4)."""
+        settings = {
+            frames.MAX_CONCURRENT_STREAMS: self._limits.streams,
+            frames.INITIAL_WINDOW_SIZE: self._own_window,
+            frames.MAX_HEADER_LIST_SIZE: self._limits.header_list,
+        }
+        self.output.write(frames.settings(settings))
+        if self._whole_window > frames.DEFAULT_WINDOW:
+            self._open_window()
+
+    def _open_window(self) -> None:
+        self.output.write(frames.window_update(0, self._whole_window - self._receive_window))
+        self._receive_window = self._whole_window
+
+    def send(self, stream_id: int, headers: Prepared | None, data: bytes, trailers: Prepared | None) -> None:
+        """Send a part of an answer. `headers` belong to the first part, and `trailers` to the last one.
+
+        What the client's windows do not let through waits, and the stream is closed after the trailers. On a stream
+        that is closed nothing is sent.
+        """
+        stream = self._streams.get(stream_id)
+        if stream is not None and self.output.send(stream, headers, data, trailers):
+            self._close(stream)
+
+    def end_stream(self, stream_id: int, block: bytes) -> None:
+        """Send a header block as the last of a stream, in place of what waits, and close the stream."""
+        if (stream := self._streams.get(stream_id)) is not None:
+            self.output.write(frames.last_headers(stream_id, block))
+            self._close(stream)
+
+    def reset(self, stream_id: int, code: ErrorCode) -> None:
+        """End a stream because of what the client did."""
+        self.output.write(frames.rst_stream(stream_id, code))
+        self._streams.given_up.append(stream_id)
+        if (stream := self._streams.get(stream_id)) is not None:
+            self._forget(stream)
+
+    def go_on(self) -> None:
+        """Send what waits, on the streams whose windows allow it."""
+        for stream in self.output.go_on():
+            self._close(stream)
+
+    def is_window_open(self, stream_id: int) -> bool:
+        """Say whether the client takes DATA on this stream: if some waits, other streams or the connection hold it."""
+        stream = self._streams.get(stream_id)
+        return stream is not None and stream.window > 0
+
+    def _go_on_with(self, stream: Stream) -> None:
+        if stream.to_send and self.output.send_waiting(stream):
+            self._close(stream)
+
+    def _close(self, stream: Stream) -> None:
+        """Close a stream whose last frame from us is written."""
+        if not stream.is_ended:  # what it still sends is not wanted (8.1)
+            self.output.write(frames.rst_stream(stream.id, ErrorCode.NO_ERROR))
+            self._streams.given_up.append(stream.id)
+        self._forget(stream)
+
+    def _forget(self, stream: Stream) -> None:
+        del self._streams[stream.id]
+        if stream.to_send:
+            self.output.drop(stream)
+        self._streams.ended.append(stream.id)
+        self._handler.stream_closed(stream.id)
+
+    # --- the connection's own frames, and its end -----------------------------------------------------------------
+
+    def ping(self) -> None:
+        """Have the client send something."""
+        self.output.write(frames.frame(frames.PING, 0, 0, KEEPALIVE_PING))
+
+    def start_period(self) -> None:
+        """Count resets and idle frames from 0 again: to be called once a second, or whatever the limits are for."""
+        self._rates.start_period()
+
+    def announce_shutdown(self, why: str) -> None:
+        """Ask the client to begin no more streams. Those that it begins before it has read that are still taken (6.8):
+        `has_read_shutdown` shows when that is so.
+        """
+        ping = frames.frame(frames.PING, 0, 0, SHUTDOWN_PING)
+        self.output.write(frames.goaway(MAX_WINDOW, ErrorCode.NO_ERROR, why) + ping)
+
+    def refuse_streams(self, why: str) -> None:
+        """Take no more streams, and say which was the last one."""
+        self._refuses_streams = True
+        self.output.write(frames.goaway(self._streams.last_id, ErrorCode.NO_ERROR, why))
+
+    def end(self, code: ErrorCode, why: str) -> None:
+        """Say why the connection ends, and read no more."""
+        self.output.write(frames.goaway(self._streams.last_id, code, why))
+        self._stop_reading()
+
+    def close(self) -> None:
+        """Close all streams: nothing more is read or written."""
+        self._stop_reading()
+        for stream in list(self._streams.values()):
+            self._forget(stream)
+        self.output.clear()
+
+
+_TAKERS: Final = Http2Connection.TAKERS

@@ -1,0 +1,26 @@
+"""What a peer may make one connection hold and do."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """All of them: there are no defaults, because they depend on what is served."""
+
+    streams: int
+    """Requests at the same time."""
+    window: int
+    """Bytes of DATA that a client may send on one stream before it must wait for WINDOW_UPDATE. All streams together
+    have four times as many."""
+    header_list: int
+    """Bytes of a request's header fields, as RFC 9113 (6.5.2) counts them; the block that holds them may be longer by
+    one frame before it is read."""
+    resets: int
+    """Streams that a client may give up, or make us give up, in one period (`start_period`); more is the rapid-reset
+    attack (CVE-2023-44487) or its other half (CVE-2025-8671)."""
+    idle_frames: int
+    """Frames in one period that carry no request: PING, SETTINGS, PRIORITY, CONTINUATION, empty DATA ..."""
+    least_data: int
+    """Bytes of DATA on an open stream below which a frame is one of those, unless it is the last one."""

@@ -1,0 +1,161 @@
+"""What goes out on one connection: frames in order, and DATA as far as the client's windows allow."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from . import frames
+from .streams import NOTHING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from .frames import Prepared
+    from .handler import Handler, Writer
+    from .streams import Stream
+
+MAX_QUEUED: Final = 256 * 1024
+"""Bytes of DATA, among those that had to wait, that are taken at once."""
+FRAGMENT: Final = 1024
+"""Bytes of the connection's window that are not used for a part of an answer: a client that opens it by what it takes
+would be sent ever smaller parts."""
+
+
+class Output:
+    """The outgoing half of a connection (RFC 9113, 5.2)."""
+
+    __slots__ = (
+        "_frames",
+        "_handler",
+        "_late",
+        "_ready",
+        "_taken_next",
+        "_writer",
+        "frame_size",
+        "is_paused",
+        "queued",
+        "window",
+    )
+
+    def __init__(self, handler: Handler, writer: Writer):
+        self._handler = handler
+        self._writer = writer
+        self.window = frames.DEFAULT_WINDOW
+        """Bytes of DATA that the client takes, over all streams."""
+        self.frame_size = frames.MAX_FRAME
+        self.is_paused = False
+        """What was taken is not read by the client: DATA waits. Set by who writes; `go_on` goes on."""
+        self.queued = 0
+        """Bytes of DATA that wait on all streams."""
+        self._ready: dict[int, Stream] = {}
+        """Streams with DATA to send whose own windows are open."""
+        self._frames: list[bytes] = []
+        self._taken_next = 0
+        """Bytes of DATA in `_frames` that had to wait."""
+        self._late: list[bytes] = []
+        """Frames that are taken with the next others."""
+
+    # --- for who writes -------------------------------------------------------------------------------------------
+
+    def take(self) -> bytes:
+        """Return what is to be written now."""
+        taken, self._frames = self._frames, []
+        self._taken_next = 0
+        if self._late:
+            taken += self._late
+            self._late.clear()
+        return b"".join(taken)
+
+    @property
+    def has_more(self) -> bool:
+        """Whether `Http2Connection.go_on` has DATA to send: one `take` gives a bounded part of it."""
+        return bool(self._ready) and self.window > 0 and not self.is_paused
+
+    # --- for the connection ---------------------------------------------------------------------------------------
+
+    def write(self, data: bytes) -> None:
+        """Add whole frames."""
+        if not self._frames:
+            self._writer.output_ready()
+        self._frames.append(data)
+
+    def write_late(self, data: bytes) -> None:
+        """Add frames that may wait for others: a write costs more than all else."""
+        if not self._late:
+            self._writer.output_may_wait()
+        self._late.append(data)
+
+    def send(self, stream: Stream, headers: Prepared | None, data: bytes, trailers: Prepared | None) -> bool:
+        """Send headers, then DATA and trailers as far as the windows allow; the rest waits.
+
+        Return whether all is written, the trailers too.
+        """
+        size = len(data)
+        fits = 0 < size <= self.window and size <= stream.window and size <= self.frame_size
+        if fits and not stream.to_send and not self.is_paused:  # nearly always: one write for all of it
+            self.window -= size
+            stream.window -= size
+            header = frames.header(size, frames.DATA, 0, stream.id)
+            if headers is None or trailers is None:
+                first = b"" if headers is None else headers.on(stream.id)
+                last = b"" if trailers is None else trailers.on(stream.id)
+                self.write(b"".join((first, header, data, last)))
+                return trailers is not None
+            number = header[5:]
+            self.write(
+                b"".join(
+                    (headers.start, number, headers.payload, header, data, trailers.start, number, trailers.payload)
+                )
+            )
+            return True
+        if headers is not None:
+            self.write(headers.on(stream.id))
+        stream.trailers = trailers
+        if size:
+            stream.to_send = memoryview(bytes(stream.to_send) + data)
+            self.queued += size
+            self._handler.data_queued(stream.id, size)
+        return self.send_waiting(stream)
+
+    def send_waiting(self, stream: Stream) -> bool:
+        """Send what waits, as far as the windows allow. Return whether all is written, the trailers too."""
+        while stream.to_send and not self.is_paused and self._taken_next < MAX_QUEUED:
+            size = min(len(stream.to_send), self.window, stream.window, self.frame_size)
+            if size <= 0 or (size == self.window < FRAGMENT and size < len(stream.to_send)):
+                break
+            self.window -= size
+            stream.window -= size
+            self._taken_next += size
+            self.queued -= size
+            self.write(frames.frame(frames.DATA, 0, stream.id, bytes(stream.to_send[:size])))
+            stream.to_send = stream.to_send[size:]
+            self._handler.data_dequeued(stream.id, size)
+        if stream.to_send and stream.window > 0:
+            self._ready[stream.id] = stream
+        else:
+            self._ready.pop(stream.id, None)
+        if stream.to_send or stream.trailers is None:
+            return False
+        self.write(stream.trailers.on(stream.id))
+        return True
+
+    def go_on(self) -> Iterator[Stream]:
+        """Send what waits on the streams whose windows allow it. Gives those on which all is written."""
+        for stream in list(self._ready.values()):
+            before = self.window
+            if stream.to_send and self.send_waiting(stream):
+                yield stream
+            if self.window in (0, before) or self._taken_next >= MAX_QUEUED:
+                break
+
+    def drop(self, stream: Stream) -> None:
+        """Forget what waits on a stream."""
+        self.queued -= len(stream.to_send)
+        stream.to_send = NOTHING
+        self._ready.pop(stream.id, None)
+
+    def clear(self) -> None:
+        """Forget everything."""
+        self._frames.clear()
+        self._late.clear()
+        self._ready.clear()

@@ -1,0 +1,75 @@
+"""The streams of a connection (RFC 9113, 5)."""
+
+from __future__ import annotations
+
+from collections import deque
+from typing import TYPE_CHECKING, Final
+
+from .frames import ErrorCode, Http2ConnectionError, Http2StreamError
+
+if TYPE_CHECKING:
+    from .frames import Prepared
+
+NOTHING: Final = memoryview(b"")
+
+
+class Stream:
+    """The state of a request that arrives, and of an answer that goes out."""
+
+    __slots__ = ("content_length", "id", "is_ended", "length", "receive_window", "to_send", "trailers", "window")
+
+    def __init__(self, stream_id: int, window: int, receive_window: int, content_length: bytes | None):
+        self.id = stream_id
+        self.window = window
+        """Bytes of DATA that the client takes."""
+        self.receive_window = receive_window
+        """Bytes of DATA that we take."""
+        self.content_length = content_length
+        """As the request declares it."""
+        self.length = 0
+        """Bytes of DATA so far."""
+        self.is_ended = False
+        """The client has sent all."""
+        self.to_send = NOTHING
+        """DATA that the client's windows do not let through yet."""
+        self.trailers: Prepared | None = None
+        """The frame that follows it."""
+
+    def end(self) -> None:
+        """Note that the request is whole. Raises Http2StreamError if its length is not as declared."""
+        self.is_ended = True
+        if self.content_length is not None:
+            self.check_length()
+
+    def check_length(self) -> None:
+        """Raise Http2StreamError if the length of a whole request is not as declared (8.1.1)."""
+        if self.content_length != b"%d" % self.length:
+            raise Http2StreamError(self.id, ErrorCode.PROTOCOL_ERROR)
+
+
+class Streams(dict[int, Stream]):
+    """Those that are open, by their numbers, and what is known of others."""
+
+    __slots__ = ("ended", "given_up", "last_id")
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.last_id = 0
+        """Highest stream that the client opened."""
+        self.given_up: deque[int] = deque(maxlen=1000)
+        """Streams that we ended with RST_STREAM, for which frames may still be under way (5.4.2)."""
+        self.ended: deque[int] = deque(maxlen=1000)
+        """Streams that are closed, by both sides or by the client's RST_STREAM."""
+
+    def find(self, stream_id: int) -> Stream | None:
+        """Return the stream of a frame; None: we have reset it, and the client may not know yet (5.4.2).
+
+        Raises Http2ConnectionError for any other stream that is not open.
+        """
+        stream = self.get(stream_id)
+        if stream is not None or stream_id in self.given_up:
+            return stream
+        if stream_id == 0 or stream_id > self.last_id:
+            raise Http2ConnectionError(ErrorCode.PROTOCOL_ERROR, f"a frame on stream {stream_id}, which is idle")
+        code = ErrorCode.STREAM_CLOSED if stream_id in self.ended else ErrorCode.PROTOCOL_ERROR
+        raise Http2ConnectionError(code, f"a frame on stream {stream_id}, which is not open")
