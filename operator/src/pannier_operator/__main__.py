@@ -129,7 +129,7 @@ def kopf_settings(settings: OperatorSettings, plane: ControlPlane) -> kopf.Opera
     chosen.queueing.idle_timeout = _IDLE_TIMEOUT
     chosen.watching.field_selectors["", "v1", "secrets"] = SECRETS_FIELD_SELECTOR
     port, context = settings.webhook.listen_port, plane.certificate.context
-    chosen.admission.server = WebhookServer(port, context, plane.reviews.judge_workload)
+    chosen.admission.server = WebhookServer(port, context, plane.reviews.answers)
     return chosen
 
 

@@ -1,7 +1,7 @@
-"""The handlers that kopf calls: watch events enqueue namespaces, webhooks get verdicts. Nothing is decided here.
+"""The handlers that kopf calls: watch events enqueue namespaces, new pods get verdicts. Nothing is decided here.
 
-The ids of webhooks are their URL paths, which the chart's webhook configurations name. No other kind of handler is
-used: those would write finalizers and annotations into users' objects.
+The id of the webhook is its URL path, which the chart's webhook configuration names. No other kind of handler is used:
+those would write finalizers and annotations into users' objects.
 """
 
 from __future__ import annotations
@@ -25,19 +25,6 @@ registry = kopf.get_default_registry()
 @kopf.on.event("", "v1", "secrets", id="secrets-seen")
 async def enqueue(event: Mapping[str, Any], resource: kopf.Resource, memo: ControlPlane, **_: Any) -> None:
     memo.observe(resource.plural, event["type"] == "DELETED", event["object"])
-
-
-@kopf.on.validate("dapr.io", "v1alpha1", "components", id="components")
-async def judge_component(
-    namespace: str | None, userinfo: Mapping[str, Any], warnings: list[str], memo: ControlPlane, **request: Any
-) -> None:
-    new, old = _object_in(request["new"]), _object_in(request["old"])
-    requester = str(userinfo.get("username"))
-    with memo.reviews.timed("components"):
-        verdict = await memo.reviews.judge_component(request["operation"], namespace or "", new, old, requester)
-    warnings.extend(verdict.warnings)
-    if not verdict.is_admitted:
-        raise kopf.AdmissionError(verdict.refusal, code=REFUSED)
 
 
 @kopf.on.mutate("", "v1", "pods", id="pods", operations={"CREATE"})

@@ -15,8 +15,9 @@ from aiohttp import ClientConnectorError, ClientSession
 from servers.processes import free_port
 
 from pannier_operator.settings import CertificateSettings
+from pannier_operator.webhook.bodies import MAX_REVIEW
 from pannier_operator.webhook.certificates import Renew, decide, names_of
-from pannier_operator.webhook.server import MAX_REVIEW, WebhookServer
+from pannier_operator.webhook.server import WebhookServer
 
 
 class Judge:
@@ -35,13 +36,13 @@ class Judge:
         await self._are_enough.wait()
         await asyncio.sleep(0.01)
         self.busy -= 1
-        return {"size": len(review["object"])}
+        return {"size": len(review["request"]["object"]["x"])}
 
 
 @asynccontextmanager
 async def served(folder: Path, judge: Judge) -> AsyncIterator[str]:
     port = free_port()
-    server = WebhookServer(port, server_context(folder), judge)
+    server = WebhookServer(port, server_context(folder), {"components": judge, "workloads": judge})
     configurations = server(judge)
 
     async def serve() -> None:
@@ -66,10 +67,15 @@ def server_context(folder: Path) -> ssl.SSLContext:
     return context
 
 
+def review_of(size: int) -> dict[str, Any]:
+    request = {"uid": "u", "operation": "CREATE", "resource": {}, "userInfo": {}, "object": {"x": "x" * size}}
+    return {"apiVersion": "admission.k8s.io/v1", "kind": "AdmissionReview", "request": request}
+
+
 async def asked(session: ClientSession, url: str, size: int) -> tuple[int, Any]:
     while True:
         try:
-            async with session.post(url, json={"object": "x" * size}, ssl=False) as answer:
+            async with session.post(url, json=review_of(size), ssl=False) as answer:
                 return answer.status, await answer.json() if answer.status == 200 else None
         except ClientConnectorError:  # it does not listen yet
             await asyncio.sleep(0.02)

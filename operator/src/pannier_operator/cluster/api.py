@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import logging
+import re
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from pannier_operator.cluster.client import JSON_PATCH, MERGE_PATCH
@@ -51,6 +52,7 @@ _GROUPS: Final = {
 """The path of each resource's group and version."""
 _PLURALS: Final = {"Job": "jobs", "Lease": "leases", "ReplicaSet": "replicasets", "Secret": "secrets"}
 _OWNERS: Final = ("ReplicaSet", "Job")
+_NAME: Final = re.compile(r"[a-z0-9]([-.a-z0-9]{0,251}[a-z0-9])?", re.ASCII)
 WEBHOOKS: Final = ("validatingwebhookconfigurations", "mutatingwebhookconfigurations")
 """The configurations that name our webhooks."""
 
@@ -122,7 +124,10 @@ class ClusterApi:
         return next(iter(found["metadata"].get("ownerReferences") or ()), None)
 
     async def _found(self, plural: str, namespace: str, name: str) -> Any:
-        return await _unless(self._client.get(_path(plural, namespace, name)), NOT_FOUND)
+        return await _unless(self._get(plural, namespace, name), NOT_FOUND)
+
+    async def _get(self, plural: str, namespace: str, name: str) -> Any:
+        return await self._client.get(_path(plural, namespace, name))
 
     async def write(self, manifest: K) -> K | None:
         """Create the object, or replace it if it has a resourceVersion; None after a concurrent change or deletion."""
@@ -255,6 +260,12 @@ async def _unless(call: Awaitable[Any], *statuses: int) -> Any:
 
 
 def _path(plural: str, namespace: str = "", name: str = "") -> str:
-    """Return the path of a resource, or of one object. Names are DNS labels or subdomains: nothing needs escaping."""
+    """Return the path of a resource, or of one object.
+
+    Raises ApiRefusedError, as for an object that does not exist, for names that none has: a Component may refer to a
+    Secret by any text, also by one that leads to another namespace.
+    """
+    if not all(_NAME.fullmatch(each) for each in (namespace, name) if each):
+        raise ApiRefusedError(NOT_FOUND)
     parts = (_GROUPS[plural], *(("namespaces", namespace) if namespace else ()), plural, *((name,) if name else ()))
     return "/" + "/".join(parts)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from pannier_operator.admission.components import CLEANERS, concerns_neighbours, judge
 from pannier_operator.admission.pods import NATIVE_FROM, PodVerdict, mutate
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
+_REFUSED: Final = 422
 _FAILED: Final = "no sidecar is injected: the operator failed, its log says why"
 
 
@@ -48,10 +49,31 @@ class AdmissionReviews:
         self._known_secrets = KnownSecrets(api, cache)
         self.server_version = NATIVE_FROM
         """The API server's; what it is before it has been read serves no webhook."""
+        self.answers = {"components": self.review_component, "workloads": self.judge_workload}
+        """By the paths of the webhooks whose reviews are answered here as a whole."""
 
     def timed(self, webhook: str) -> AbstractContextManager[object]:
         """Return a context whose duration is counted as that of one answer."""
         return self._metrics.time("admission_duration_seconds", webhook=webhook)
+
+    async def review_component(self, review: kinds.AdmissionReview) -> kinds.AdmissionReview:
+        """Answer the AdmissionReview of a Component.
+
+        Not through kopf, which keeps something of each object in memory, whether it exists or not.
+        """
+        request = review["request"]
+        new, old = request.get("object"), request.get("oldObject")
+        requester = str(request["userInfo"].get("username"))
+        with self.timed("components"):
+            verdict = await self.judge_component(
+                request["operation"], request.get("namespace") or "", new, old, requester
+            )
+        response: kinds.AdmissionResponse = {"uid": request["uid"], "allowed": verdict.is_admitted}
+        if verdict.warnings:
+            response["warnings"] = list(verdict.warnings)
+        if not verdict.is_admitted:
+            response["status"] = {"message": verdict.refusal, "code": _REFUSED}
+        return _answering(review, response)
 
     async def judge_component(
         self,
@@ -152,8 +174,9 @@ class AdmissionReviews:
         namespace = request.get("namespace") or ""
         try:
             facts = await self._namespaces.facts_of(namespace)
+            workload: Any = request.get("object") or {}
             warnings = warnings_for(
-                request.get("object") or {},
+                workload,
                 facts.labels,
                 self._settings,
                 namespace=namespace,
@@ -164,7 +187,11 @@ class AdmissionReviews:
             logger.exception("A workload in namespace %s was not judged: the operator failed", namespace)
             warnings = ()
         response: kinds.AdmissionResponse = {"uid": request["uid"], "allowed": True, "warnings": list(warnings)}
-        return {"apiVersion": review["apiVersion"], "kind": "AdmissionReview", "response": response}
+        return _answering(review, response)
 
     def _count(self, webhook: str, is_admitted: bool) -> None:
         self._metrics.count("admissions_total", webhook=webhook, answer="admitted" if is_admitted else "refused")
+
+
+def _answering(review: kinds.AdmissionReview, response: kinds.AdmissionResponse) -> kinds.AdmissionReview:
+    return {"apiVersion": review["apiVersion"], "kind": "AdmissionReview", "response": response}

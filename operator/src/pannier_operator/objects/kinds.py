@@ -7,7 +7,7 @@ https://kubernetes.io/docs/reference/kubernetes-api/.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, TypedDict
+from typing import TYPE_CHECKING, Any, Literal, TypedDict
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -377,14 +377,19 @@ class WebhookConfiguration(Object, total=False):
 
 class AdmissionRequest(TypedDict, total=False):
     uid: str
+    operation: Literal["CREATE", "UPDATE", "DELETE"]
     namespace: str
-    object: Workload | None
+    object: Any
+    """A Component or a workload, as the path says; None where it is deleted."""
+    oldObject: Any
+    userInfo: dict[str, Any]
 
 
 class AdmissionResponse(TypedDict, total=False):
     uid: str
     allowed: bool
     warnings: list[str]
+    status: dict[str, str | int]
 
 
 class AdmissionReview(TypedDict, total=False):

@@ -1,0 +1,70 @@
+"""A Component refers to Secrets of its own namespace, whatever text it writes as their name."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from pannier_operator.cluster.api import ClusterApi
+from pannier_operator.cluster.cache import ClusterCache
+from pannier_operator.cluster.errors import ApiRefusedError
+from pannier_operator.cluster.known_secrets import KnownSecrets
+
+
+class Client:
+    """Has whatever is asked for."""
+
+    def __init__(self) -> None:
+        self.paths: list[str] = []
+
+    async def get(self, path: str, **query: object) -> Any:
+        self.paths.append(path)
+        return {"metadata": {"name": "db"}, "data": {"password": ""}}
+
+
+def component(secret: str) -> Any:
+    reference = {"name": secret, "key": "password"}
+    metadata = [{"name": "redisPassword", "secretKeyRef": reference}]
+    return {
+        "apiVersion": "dapr.io/v1alpha1",
+        "kind": "Component",
+        "metadata": {"name": "statestore", "namespace": "shop"},
+        "spec": {"type": "state.redis", "version": "v1", "metadata": metadata},
+    }
+
+
+ELSEWHERE = [
+    "../../other/secrets/db",
+    "..",
+    ".",
+    "db/../../../other/secrets/db",
+    "db?x=",
+    "db#",
+    "db%2f..",
+    "DB",
+    "a\n",
+]
+
+
+@pytest.mark.parametrize("name", ELSEWHERE)
+async def test_a_name_that_no_secret_can_have_is_that_of_none_and_nothing_is_read(name: str) -> None:
+    client: Any = Client()
+    known = await KnownSecrets(ClusterApi(client), ClusterCache()).keys_in("shop", component(name))
+    assert known == {}
+    assert client.paths == []
+
+
+async def test_a_secret_of_the_namespace_is_found() -> None:
+    client: Any = Client()
+    known = await KnownSecrets(ClusterApi(client), ClusterCache()).keys_in("shop", component("db.of-shop"))
+    assert known == {"db.of-shop": ("password",)}
+    assert client.paths == ["/api/v1/namespaces/shop/secrets/db.of-shop"]
+
+
+@pytest.mark.parametrize("namespace", ["shop/secrets/db", "../..", "shop?watch=true"])
+async def test_a_namespace_that_none_can_be_called_is_not_read(namespace: str) -> None:
+    client: Any = Client()
+    with pytest.raises(ApiRefusedError):
+        await ClusterApi(client).namespace_labels(namespace)
+    assert client.paths == []
