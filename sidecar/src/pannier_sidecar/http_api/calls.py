@@ -113,8 +113,6 @@ class HttpApi:
             if found is None or (is_public and not found[0].is_public):
                 return self._unknown(call.method, path)
             where, texts = found
-            if where.operation is Operation.DOCUMENTATION:  # FastAPI knows no other spelling of the path
-                call = replace(call, path=where.template.encode())
             if where.is_public and not self._is_trusted(call, is_public):
                 return self._public_answer(where.operation, call)
             return await self._handlers[where.operation](call, *texts)
@@ -316,7 +314,7 @@ class HttpApi:
     async def _documentation(self, call: Call) -> Answer:
         if self.documentation is None:
             return self._unknown(call.method, call.path)
-        return await self.documentation(call)
+        return await self.documentation(replace(call, path=tidied(call.path)))  # FastAPI knows no other spelling
 
 
 KEYED = frozenset({b"GET", b"DELETE"})

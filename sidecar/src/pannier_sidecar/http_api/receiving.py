@@ -46,7 +46,6 @@ class Receiver(asyncio.Protocol):
         "_body",
         "_body_size",
         "_chunk",
-        "_chunk_size",
         "_doubled",
         "_expects_continue",
         "_header_held",
@@ -97,7 +96,6 @@ class Receiver(asyncio.Protocol):
         """Bytes that are counted for an unfinished request beside its body."""
         self._is_reading_paused = self._is_lingering = False
         self._in_message = self._in_header = self._is_torn = False
-        self._chunk_size = 0
         self._chunk: bytes | memoryview = b""
         """What is being parsed."""
         self._doubled = b""
@@ -198,7 +196,6 @@ class Receiver(asyncio.Protocol):
         self._forget_unparsed()
 
     def _parse(self, data: bytes | memoryview) -> None:
-        self._chunk_size = len(data)
         self._chunk = data
         rest: bytes | memoryview = data
         while rest and not self._is_lingering:
@@ -348,7 +345,7 @@ class Receiver(asyncio.Protocol):
         else:
             self._header_size = 1
         self._body_size = len(self._body)
-        held = self._header_size + (self._chunk_size if self._in_header else 0) + FIELD * len(self._headers)
+        held = self._header_size + (size if self._in_header else 0) + FIELD * len(self._headers)
         more, self._header_held = held - self._header_held, held
         self._count(more)
         self._check_header(self._header_size)

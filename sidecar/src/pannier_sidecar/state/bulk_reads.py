@@ -47,44 +47,38 @@ async def read_values(
     """
     read = making.begin()
     items = ReadItems(read)
+    room, is_full = max_bytes, False
+    at = turn = 0
     try:
-        await _read_into(items, read, store, keys, gets, max_bytes)
+        while at < len(gets):
+            if is_full:
+                items.extend(_left_out(keys[at:], max_bytes))
+                break
+            if at >= turn + AT_ONCE:
+                turn = at
+                await asyncio.sleep(0)
+            start, at = at, min(at + read.keys_together(), len(gets))
+            reserved = await read.reserve(at - start)
+            size = largest = 0
+            for key, entry in zip(keys[start:at], await store.bulk_get(gets[start:at]), strict=True):
+                if isinstance(entry, StoredValue):
+                    own = len(entry.value)
+                    size += own
+                    if own > largest:
+                        largest = own
+                    if own > room:
+                        is_full = True
+                        items.extend(_left_out((key,), max_bytes))
+                    else:
+                        room -= own
+                        items.append(BulkItem(key, entry))
+                else:
+                    items.append(BulkItem(key) if entry is None else BulkItem(key, error=str(entry)))
+            read.settle(reserved, size, largest)
     except BaseException:
         read.end()  # its traceback may keep the list for long
         raise
     return items
-
-
-async def _read_into(
-    items: list[BulkItem], read: Read, store: Store, keys: Sequence[str], gets: Sequence[Get], max_bytes: int
-) -> None:
-    room, is_full = max_bytes, False
-    at = turn = 0
-    while at < len(gets):
-        if is_full:
-            items.extend(_left_out(keys[at:], max_bytes))
-            break
-        if at >= turn + AT_ONCE:
-            turn = at
-            await asyncio.sleep(0)
-        start, at = at, min(at + read.keys_together(), len(gets))
-        reserved = await read.reserve(at - start)
-        size = largest = 0
-        for key, entry in zip(keys[start:at], await store.bulk_get(gets[start:at]), strict=True):
-            if isinstance(entry, StoredValue):
-                own = len(entry.value)
-                size += own
-                if own > largest:
-                    largest = own
-                if own > room:
-                    is_full = True
-                    items.extend(_left_out((key,), max_bytes))
-                else:
-                    room -= own
-                    items.append(BulkItem(key, entry))
-            else:
-                items.append(BulkItem(key) if entry is None else BulkItem(key, error=str(entry)))
-        read.settle(reserved, size, largest)
 
 
 def _left_out(keys: Sequence[str], max_bytes: int) -> Iterator[BulkItem]:

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from typing import Final, Protocol
+from typing import TYPE_CHECKING, Final, Protocol
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable
 
 READ_TOGETHER: Final = 100
 """Keys in one trip to the store. Where values do not fit, those of later trips are not read at all."""
@@ -50,6 +53,7 @@ class Making:
     def begin(self) -> Read:
         """Return a new read, which holds nothing yet."""
         self._last += 1
+        self._sizes[self._last] = 0
         return Read(self, self._last)
 
     def keys_together(self) -> int:
@@ -59,7 +63,6 @@ class Making:
     async def reserve(self, number: int, keys: int) -> int:
         """Return the bytes reserved for so many values, once there is room or no other read was begun before."""
         size = min(keys * self._largest, self._limit)
-        self._sizes.setdefault(number, 0)
         while self._size + size > self._limit and next(iter(self._sizes)) != number:
             changed = asyncio.get_running_loop().create_future()
             self._waiting.append(changed)
@@ -73,7 +76,7 @@ class Making:
 
     def add(self, number: int, size: int) -> None:
         """Count more, or less, for a read."""
-        self._sizes[number] = self._sizes.get(number, 0) + size
+        self._sizes[number] += size
         self._size += size
         self._budget.held += size
         if size > 0 and self._budget.held > self._budget.limit:
@@ -106,9 +109,9 @@ class Read:
         """Return how many keys to read in one trip."""
         return self._making.keys_together()
 
-    async def reserve(self, keys: int) -> int:
+    def reserve(self, keys: int) -> Awaitable[int]:
         """Return the bytes reserved for so many values, when there is room for them."""
-        return await self._making.reserve(self._number, keys)
+        return self._making.reserve(self._number, keys)
 
     def settle(self, reserved: int, size: int, largest: int) -> None:
         """Count, in place of what was reserved, the bytes of the values that were found; the largest has `largest`."""

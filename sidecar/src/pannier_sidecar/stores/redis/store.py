@@ -116,8 +116,7 @@ class RedisStore(Store):
             for place in places:
                 entries[place] = fault
             return
-        for nth, place in enumerate(places):
-            fields, ttl = replies[2 * nth], replies[2 * nth + 1]
+        for place, fields, ttl in zip(places, replies[::2], replies[1::2], strict=True):
             try:
                 if type(fields) is list:
                     entries[place] = layout.value_read(fields, ttl, gets[place].key)
