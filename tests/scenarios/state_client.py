@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
 from enum import Enum
 from typing import Protocol
 
@@ -38,6 +39,18 @@ class Found:
     """None: the head tells none for this call."""
     expires_at: str | None = None
     """RFC 3339; None: never."""
+
+    @property
+    def expires_s(self) -> float:
+        """Seconds since 1970."""
+        assert self.expires_at is not None
+        return datetime.strptime(self.expires_at, "%Y-%m-%dT%H:%M:%SZ").replace(tzinfo=UTC).timestamp()
+
+    def is_like(self, other: Found | None) -> bool:
+        """Say whether another read found the same, but for what a database that counts down rounds each time."""
+        if other is None or self.expires_at is None or other.expires_at is None:
+            return self == other
+        return replace(self, expires_at=other.expires_at) == other and abs(self.expires_s - other.expires_s) <= 2
 
 
 @dataclass(frozen=True)

@@ -13,6 +13,8 @@ from hostile.effort import Effort
 from scenarios.http_client import HttpClient, path
 from servers.pannier_process import Pannier
 
+from pannier_sidecar.loading.half_written import PATIENCE
+
 COMPONENT = """\
 apiVersion: dapr.io/v1alpha1
 kind: Component
@@ -127,8 +129,11 @@ def test_another_version_that_is_written_slowly_is_served_when_it_is_whole(
             for line in others.splitlines(keepends=True):
                 stream.write(line)
                 stream.flush()
+                written = time.monotonic()
                 time.sleep(0.4)
-                assert http.call("GET", path("orders", "k")).status == 200, "half of the file was served"
+                status = http.call("GET", path("orders", "k")).status
+                # A busy machine may keep us from writing for so long that the file is taken for whole.
+                assert status == 200 or time.monotonic() - written > PATIENCE / 2, "half of the file was served"
         pannier.until(lambda: http.call("GET", path("orders", "k")).status == 204, "the other keyPrefix")
     assert "error" not in pannier.err.lower()
     promise(

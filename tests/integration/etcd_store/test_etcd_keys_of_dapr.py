@@ -46,7 +46,7 @@ async def test_keys_of_version_1_are_read(server: EtcdServer, open_store) -> Non
 
 async def test_keys_of_version_2_are_read(server: EtcdServer, open_store) -> None:
     store = await open_store("v2")
-    now = time.time()
+    now = float(int(time.time()))
     revision = put(server, "/app||k", message(b'{"a": 1}', now - 1000, None))
     put(server, "/app||leased", message(b"1", now, 1000), lease_of(server, 1000))
     put(server, "/app||late", message(b"1", now - 11, 10), lease_of(server, 1000))

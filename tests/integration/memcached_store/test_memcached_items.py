@@ -67,9 +67,9 @@ async def test_expiry_is_read_whoever_wrote_it(store: MemcachedStore, server: Me
     for key in ("theirs", "ours"):
         expires_at = (await present(store, key)).expires_at
         assert expires_at is not None
-        assert abs(expires_at - now - lifetime) <= 2
+        assert abs(expires_at - now - lifetime) < 60
     left = int(server.ask(b"mg ours t\r\n").split(b"t")[1])
-    assert abs(left - lifetime) <= 2
+    assert abs(left - lifetime) < 60
 
 
 async def test_flags_of_other_programs_are_not_taken_for_a_time(store: MemcachedStore, server: MemcachedServer) -> None:
@@ -78,7 +78,7 @@ async def test_flags_of_other_programs_are_not_taken_for_a_time(store: Memcached
     write_as_dapr(server, "k", b"1", 100, flags=16)
     expires_at = (await present(store, "k")).expires_at
     assert expires_at is not None
-    assert abs(expires_at - time.time() - 100) <= 2
+    assert abs(expires_at - time.time() - 100) < 60
 
 
 async def test_several_servers_have_the_keys_that_daprs_client_gives_them(tmp_path: Path) -> None:

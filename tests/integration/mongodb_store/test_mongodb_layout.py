@@ -106,7 +106,7 @@ async def test_a_document_of_dapr_is_guarded_by_its_etag(
 
 
 async def test_what_dapr_lets_expire_expires(store: MongoDBStore, documents: Collection[dict[str, Any]]) -> None:
-    soon = datetime.now(UTC) + timedelta(seconds=1000)
+    soon = datetime.now(UTC).replace(microsecond=0) + timedelta(seconds=1000)
     documents.insert_one(dapr("x", soon))
     found = await store.get(Get("shop||k"))
     assert found is not None
