@@ -117,7 +117,7 @@ spec:
         (["one", "two"], "auth: {secretStore: two}", None),
         ([], "", None),  # meant for a cluster
         (["one"], "auth: {secretStore: kubernetes}", None),
-        (["one", "two"], "", "which secret store holds it is not said; write auth.secretStore: 'one' or 'two'"),
+        (["one", "two"], "", "several secret stores could hold it; write auth.secretStore: 'one' or 'two'"),
         (["one"], "auth: {secretStore: other}", "there is no secret store 'other'; write 'one'"),
         ([], "auth: {secretStore: other}", "there is no secret store 'other'; add its component"),
     ],
@@ -139,14 +139,14 @@ def test_broken_yaml_is_an_error_with_its_line(check: Check, tmp_path: Path) -> 
     assert code == 1 and lines[0].startswith("a.yaml:2: error: ")
 
 
-def test_what_lies_in_a_folder_and_is_no_component_is_left_aside(check: Check, tmp_path: Path) -> None:
+def test_what_lies_in_a_folder_and_is_no_component_is_skipped(check: Check, tmp_path: Path) -> None:
     write(tmp_path, "a.yaml", GOOD.replace("NAME", "a"))
     write(tmp_path, "large.json", "[" + " " * 2_000_000 + "]")
     write(tmp_path, "package.json", '{"name": "shop"}')
     write(tmp_path, "values.yaml", "image: {{ .Values.image }}\n")
     code, lines = check(".")
     assert code == 0 and lines[-1] == "1 component fine, 0 errors, 0 warnings"
-    assert sorted(line.partition(": left aside: ")[0] for line in lines[:-1]) == [
+    assert sorted(line.partition(": skipped: ")[0] for line in lines[:-1]) == [
         "large.json:1",
         "package.json:1",
         "values.yaml:1",
@@ -168,11 +168,11 @@ def test_names_in_another_case_and_fields_without_effect_are_warned_of(check: Ch
     ]
 
 
-def test_other_kinds_are_left_aside(check: Check, tmp_path: Path) -> None:
+def test_other_kinds_are_skipped(check: Check, tmp_path: Path) -> None:
     write(tmp_path, "a.yaml", "apiVersion: v1\nkind: ConfigMap\nmetadata:\n  name: a\n")
     code, lines = check("a.yaml")
     assert code == 0
-    assert lines[0] == "a.yaml:2: left aside: 'ConfigMap' is not a Component"
+    assert lines[0] == "a.yaml:2: skipped: 'ConfigMap' is not a Component"
 
 
 def test_a_missing_path_is_one_clear_line(check: Check) -> None:

@@ -62,9 +62,9 @@ def test_all_is_told_and_the_way_on(importing: Import, folder: Path) -> None:
         "left out: hellos: SayHello always answers 'greeting'",
         "left out: sequencer: Pannier serves state alone",
         "left out: app.grpc_callback_port: the app is not called back",
-        "left out: listener 'actuator' on 127.0.0.1:34999: health is told at /v1.0/healthz of the HTTP port",
+        "left out: listener 'actuator' on 127.0.0.1:34999: health is shown at /v1.0/healthz of the HTTP port",
         "1 component fine, 0 errors, 0 warnings",
-        "go on with: pannier serve --app-id app1 --components components --layotto-port 34904",
+        "continue with: pannier serve --app-id app1 --components components --layotto-port 34904",
     ]
 
 
@@ -74,7 +74,7 @@ def test_a_client_of_layottos_finds_its_state_again(importing: Import, folder: P
         (folder / "config.json").write_text(configuration(state_demo=redis(server.address)))
         code, lines = importing("config.json")
         assert code == 0, lines
-        verb, *flags = lines[-1].removeprefix("go on with: pannier ").split()
+        verb, *flags = lines[-1].removeprefix("continue with: pannier ").split()
         flags[flags.index("--layotto-port") + 1] = "0"
         more = ("--http-port", "0", "--grpc-port", "0", "--enable-metrics=false")
         pannier = Pannier(verb, *flags, *more, folder=folder)
@@ -147,7 +147,7 @@ def test_a_store_that_cannot_be_served_is_a_failure(importing: Import, folder: P
         ("{", "config.json is no JSON: "),
         ("\xff", "config.json is no JSON: "),
         ("[" * 100_000, "config.json is no JSON: "),
-        ("{}", "config.json is no configuration of Layotto's: it has no servers[]"),
+        ("{}", "config.json is not a configuration of Layotto: it has no servers[]"),
         (configuration(), "config.json has no state store that can be served"),
         (
             configuration(b={"type": "no-such"}),

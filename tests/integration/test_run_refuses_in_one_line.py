@@ -59,7 +59,7 @@ def test_a_busy_metrics_port(components: Path, busy_port: int) -> None:
 
 def test_an_address_that_is_none(components: Path) -> None:
     (line,) = refused("run", "--components", components, "--http-port", 0, "--listen-addresses", "no.such.host.invalid")
-    assert line == "pannier: 'no.such.host.invalid', where --http-port should listen, is no address of this machine"
+    assert line == "pannier: 'no.such.host.invalid', where --http-port should listen, is not an address of this machine"
 
 
 def test_a_missing_folder(tmp_path: Path) -> None:
@@ -93,7 +93,7 @@ def test_every_wrong_field_of_every_component(components: Path) -> None:
 
 def test_an_unknown_program(components: Path) -> None:
     assert refused("run", "--http-port", 0, "--components", components, "--", "no-such-program") == [
-        "pannier: no-such-program: no such program; check the command behind ' -- '"
+        "pannier: no-such-program: no such program; check the command after ' -- '"
     ]
 
 
@@ -116,16 +116,16 @@ def test_a_data_folder_that_cannot_be_made_is_said_with_the_store() -> None:
 @pytest.mark.parametrize(
     ("arguments", "line"),
     [
-        (["run", "-p", "3000"], "there is no flag -p; what the dapr command calls so is --app-port here"),
-        (["run", "-d", "./components"], "there is no flag -d; what the dapr command calls so is --components here"),
-        (["run", "-H", "3500"], "there is no flag -H; what the dapr command calls so is --http-port here"),
+        (["run", "-p", "3000"], "there is no flag -p; write --app-port for the dapr command's -p"),
+        (["run", "-d", "./components"], "there is no flag -d; write --components for the dapr command's -d"),
+        (["run", "-H", "3500"], "there is no flag -H; write --http-port for the dapr command's -H"),
         (
             ["run", "-f", "dapr.yaml"],
-            "there is no flag -f: files that start several apps are not read; write 'pannier run' for each of them",
+            "there is no flag -f: run files of several apps are not supported; write 'pannier run' for each app",
         ),
         (
             ["serve", "--run-file", "."],
-            "there is no flag -f: files that start several apps are not read; write 'pannier run' for each of them",
+            "there is no flag -f: run files of several apps are not supported; write 'pannier run' for each app",
         ),
         (["run", "--htp-port", "1"], "there is no flag --htp-port; did you mean --http-port?"),
         (
@@ -133,7 +133,7 @@ def test_a_data_folder_that_cannot_be_made_is_said_with_the_store() -> None:
             "--http-port: 'x' can't be used; write a port from 1 to 65535, or 0 for a free one",
         ),
         (["run", "--http-port"], "--http-port needs a value: write --http-port PORT"),
-        (["run", "python"], "unexpected 'python'; flags start with --, and an app's command stands behind ' -- '"),
+        (["run", "python"], "unexpected 'python'; flags start with --, and an app's command comes after ' -- '"),
         (["run", "--app-id", "a|"], "--app-id 'a|' can't be used in keys; write a name without '|' at its end"),
         (["run", "--app-id", "a||b"], "--app-id 'a||b' can't be used in keys; write a name without '||'"),
         (["serve"], "--app-id is missing: state is stored under the app's name; write --app-id NAME"),

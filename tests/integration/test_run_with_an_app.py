@@ -137,7 +137,7 @@ def test_a_second_interrupt_ends_an_app_that_ignores_the_first(run_app: RunApp) 
     pannier = run_app(code)
     pannier.until_says("== APP == up")
     pannier.send(signal.SIGINT)
-    pannier.until_says("once more ends it at once")
+    pannier.until_says("send it again to end at once")
     pannier.send(signal.SIGINT)
     assert pannier.end() == 137
 

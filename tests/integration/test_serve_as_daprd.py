@@ -259,7 +259,7 @@ def test_it_goes_on_serving_for_the_time_asked(serve: Serve) -> None:
     pannier = serve("--dapr-block-shutdown-duration", "60s")
     pannier.port()
     pannier.send(signal.SIGTERM)
-    pannier.until_says("going on serving for 60 s")
+    pannier.until_says("serving for 60 s more before the end")
     assert pannier.call("/v1.0/healthz")[0] == 204
     pannier.send(signal.SIGTERM)
     assert pannier.end() == 143

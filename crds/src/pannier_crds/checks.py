@@ -69,8 +69,8 @@ def problems_of(
     Pannier does not serve has one warning and no other problem.
     """
     component_type = catalogue.component_type(component.type, component.version)
-    if component_type is None and _is_left_aside(component.type):
-        message = f"{quoted(component.type)} is not served by Pannier, left aside"
+    if component_type is None and _is_skipped(component.type):
+        message = f"{quoted(component.type)} is not served by Pannier and is skipped"
         return [warning("spec.type", message)]
     problems = [*_name_problems(component), *_item_problems(component), *_scope_problems(component)]
     if component_type is None:
@@ -84,7 +84,7 @@ def problems_of(
 
 
 def is_served(component: Component) -> bool:
-    """Return whether Pannier has a type for this component; what is not served is left aside or refused."""
+    """Return whether Pannier has a type for this component; what is not served is skipped or refused."""
     return catalogue.component_type(component.type, component.version) is not None
 
 
@@ -97,7 +97,7 @@ def settings_without_effect(component: Component) -> list[tuple[str, str]]:
     return [(name, field.ignored) for name, field in fields if field is not None and field.ignored is not None]
 
 
-def _is_left_aside(type_name: str) -> bool:
+def _is_skipped(type_name: str) -> bool:
     block, separator, _ = type_name.strip().lower().partition(".")
     return bool(separator) and block in OTHER_BUILDING_BLOCKS and not catalogue.known_versions(type_name)
 

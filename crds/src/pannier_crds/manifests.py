@@ -51,7 +51,7 @@ class Document:
         return name if isinstance(name, str) else ""
 
     @property
-    def left_aside(self) -> str | None:
+    def why_skipped(self) -> str | None:
         """Why this document is not read as a component, in half a sentence; None when it should be one.
 
         Misspelt kinds and documents that look like a component are to be one, so that their mistakes are named.

@@ -163,7 +163,7 @@ class Sidecar:
         """Drain and close, and return the exit code: 0, or 1 where the end was forced."""
         block, grace = self._settings.stop.block, self._settings.stop.graceful
         if block and not self._forced.is_set():
-            log.info("going on serving for %g s before the end", block)
+            log.info("serving for %g s more before the end", block)
             with suppress(TimeoutError):
                 await asyncio.wait_for(self._forced.wait(), block)
         is_forced = self._forced.is_set()

@@ -173,7 +173,7 @@ def _resolved(address: str, port: int, flag: str) -> list[tuple[int, tuple[objec
     try:
         found = socket.getaddrinfo(address, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
     except (OSError, UnicodeError) as error:
-        raise BindError(f"{address!r}, where {flag} should listen, is no address of this machine") from error
+        raise BindError(f"{address!r}, where {flag} should listen, is not an address of this machine") from error
     return [(family, target) for family, _, _, _, target in found]
 
 

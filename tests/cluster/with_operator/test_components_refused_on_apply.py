@@ -73,7 +73,7 @@ def test_what_pannier_does_not_serve_is_left_to_others(user: User) -> None:
     done = user.tries("apply", "-f", "-", input=component("events", "pubsub.kafka"))
 
     assert done.returncode == 0
-    assert done.stderr.strip() == "Warning: spec.type: 'pubsub.kafka' is not served by Pannier, left aside"
+    assert done.stderr.strip() == "Warning: spec.type: 'pubsub.kafka' is not served by Pannier and is skipped"
     left = user.until(lambda: is_false(user, "events", "Accepted"), "its status says so")
     assert left["reason"] == "NotServed"
 
@@ -133,10 +133,10 @@ def test_the_actor_store_of_a_running_app_is_not_deleted_by_accident_where_it_sa
     assert done.returncode == 1
     assert (
         "'statestore' holds the actor state of running app 'orders' and is protected; if that is meant, run 'kubectl "
-        f"annotate components.dapr.io -n {user.namespace} statestore {ALLOW}=true' and delete it then, or stop them "
+        f"annotate components.dapr.io -n {user.namespace} statestore {ALLOW}=true' and then delete it, or stop them "
         "first"
     ) in done.stderr
-    assert "keeps its actor state here and would have none" in user.is_refused(component("statestore", IN_MEMORY))
+    assert "keeps its actor state here and would lose it" in user.is_refused(component("statestore", IN_MEMORY))
     user.kubectl("annotate", "components.dapr.io", "statestore", f"{ALLOW}=true")
     user.kubectl("delete", "components.dapr.io", "statestore")
 
@@ -150,14 +150,14 @@ def test_the_actor_store_of_a_running_app_is_not_moved_or_narrowed_by_accident(u
     user.deployed("orders")
 
     assert user.is_refused(store("other:6379")).endswith(
-        "spec.metadata[redisHost]: running app 'orders' keeps its actor state in the place that this changes" + advice
+        "spec.metadata[redisHost]: running app 'orders' keeps its actor state in the old place" + advice
     )
     assert user.is_refused(store(scopes=["carts"])).endswith(
         "scopes: running app 'orders' keeps its actor state here and would no longer see this component" + advice
     )
     user.apply(store("other:6379", annotations={ALLOW: "true"}))
     done = user.tries("apply", "-f", "-", input=store("other:6379", annotations={ALLOW: "true"}, readTimeout="1s"))
-    assert "it is still there, so changes of the actor state store are not asked about" in done.stderr
+    assert "it is still set, so further changes of the actor state store are not checked" in done.stderr
 
 
 def test_labels_of_what_has_become_wrong_can_still_be_changed(user: User) -> None:

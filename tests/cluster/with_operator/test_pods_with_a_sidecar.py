@@ -70,7 +70,7 @@ def test_a_doubtful_annotation_gives_a_warning(user: User, annotations: dict[str
 @pytest.mark.parametrize(
     ("annotations", "refusal"),
     [
-        ({"dapr.io/app-id": "Orders"}, "app id 'Orders' is no DNS name; write lower-case letters, digits and '-'"),
+        ({"dapr.io/app-id": "Orders"}, "app id 'Orders' is not a DNS name; write lower-case letters, digits and '-'"),
         (
             {"dapr.io/metrics-port": "3501"},
             "annotation dapr.io/metrics-port: 3501 is another port of the sidecar; write one that is free",

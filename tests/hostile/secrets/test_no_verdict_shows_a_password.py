@@ -41,7 +41,7 @@ def said_by_checks_and_operator(made: Any) -> Iterator[str]:
     yield str(status)
     yield str(events_between({}, status))
     for document in read_documents(write_document(made), "c.yaml"):
-        yield str(document.left_aside)
+        yield str(document.why_skipped)
 
 
 def manifest_like(made: dict[str, Any]) -> dict[str, Any]:

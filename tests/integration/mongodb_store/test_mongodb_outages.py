@@ -148,7 +148,7 @@ async def test_writes_that_nobody_answers_are_refused(tmp_path: Path, params: st
 @pytest.mark.parametrize(
     ("settings", "said"),
     [
-        ({"connectionString": "mongodb://h:notaport/"}, "at character 12 is no port"),
+        ({"connectionString": "mongodb://h:notaport/"}, "at character 12 is not a port"),
         ({"connectionString": "mongodb://ann:s3cret@/"}, "there is an empty address at character 22"),
         ({"host": "h", "params": "tls=true&tlsCAFile=/no/such/file"}, "a file that an option names can't be read"),
         ({}, "write host, server or connectionString"),

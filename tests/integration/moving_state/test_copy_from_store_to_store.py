@@ -140,7 +140,7 @@ async def test_a_value_with_another_end_is_another_value(desk: Desk, route: Rout
     await source.save(Set("app||k", b"1", ttl=1000))
     await target.save(Set("app||k", b"1"))
     done = desk.copy(source.file, target.file)
-    assert (done.code, "the target has the same value until another time" in done.err[1]) == (1, True)
+    assert (done.code, "the target has the same value, which expires at another time" in done.err[1]) == (1, True)
     assert desk.copy(source.file, target.file, "--overwrite").code == 0
     ends = (await target.found())["app||k"].expires_at
     assert ends is not None

@@ -44,7 +44,7 @@ async def test_stopped_it_ends_cleanly_and_says_how_to_go_on(
         stopped = outcome(running)
         running.close()
     assert stopped.code == 128 + number
-    assert stopped.err[-1] == "pannier: interrupted; run the same command again: it goes on where this one ended"
+    assert stopped.err[-1] == "pannier: interrupted; run the same command again: it continues where this one ended"
     assert "Traceback" not in "\n".join(stopped.err)
     there = await redis_place.values()
     assert 0 < len(there) < 1000
@@ -82,7 +82,7 @@ async def test_a_server_that_is_gone_ends_it_with_what_to_do(
     assert done.code == 1
     assert any("copied" in line for line in done.err)
     assert done.err[-1].startswith("pannier: ended early: ")
-    assert done.err[-1].endswith("run the same command again: it goes on where this one ended")
+    assert done.err[-1].endswith("run the same command again: it continues where this one ended")
     assert desk.copy(sqlite_place.file, redis_place.file).code == 0
 
 

@@ -111,8 +111,8 @@ async def test_actors_under_dashes(refused: Refused, desk: Desk, sqlite_place: P
     source = sqlite_place.under(desk.folder / "from.yaml", **dashes)
     await source.save(Set("app-cat-tom-mood", b"1"))
     said = refused("copy", "--from", source.file, "--to", redis_place.file)
-    assert "with keyScheme dash their keys can't be told from the app's own" in said
-    assert "can't be told" in refused("export", "--from", source.file)
+    assert "with keyScheme dash their keys look like the app's own" in said
+    assert "look like the app's own" in refused("export", "--from", source.file)
     same = redis_place.under(desk.folder / "to.yaml", **dashes)
     assert desk.copy(source.file, same.file).code == 0
     assert await same.values() == {"app-cat-tom-mood": b"1"}
@@ -128,14 +128,14 @@ def test_no_folder_for_the_journal(desk: Desk, sqlite_place: Place) -> None:
 def test_nothing_found_says_whose_keys_were_looked_for(desk: Desk, sqlite_place: Place) -> None:
     done = desk.run("export", "--from", sqlite_place.file, "--app-id", "shop")
     assert done.code == 0
-    assert "sqlite holds no key of app 'shop'; --app-id says whose keys are meant" in done.err
+    assert "sqlite holds no key of app 'shop'; name the app with --app-id" in done.err
 
 
 async def test_a_source_that_cannot_list_its_keys(
     refused: Refused, desk: Desk, sqlite_place: Place, memcached_place: Place
 ) -> None:
     said = refused("copy", "--from", memcached_place.file, "--to", sqlite_place.file)
-    assert "memcached (state.memcached) can't list its keys, so nobody knows what there is to copy" in said
+    assert "memcached (state.memcached) can't list its keys, so it is unknown what there is to copy" in said
     await sqlite_place.save(Set("app||k", b"1"), Set("app||hour", b"1", ttl=3600))
     there = desk.copy(sqlite_place.file, memcached_place.file)
     assert (there.code, there.out[0]) == (0, "2 keys: 2 copied; 2 bytes written")
@@ -150,7 +150,7 @@ class Bare(InMemoryStore):
 
 def test_a_target_that_cannot_guard_its_keys(sqlite_place: Place) -> None:
     desired = choose(str(sqlite_place.file), ResolutionContext("app"))
-    with pytest.raises(MoveError, match="has no ETags, so what others write meanwhile can't be guarded"):
+    with pytest.raises(MoveError, match="has no ETags, so what others write during the copy could be lost"):
         opening.limits_of(desired, Bare({}), overwrites=False)
     limits = opening.limits_of(desired, Bare({}), overwrites=True)
     assert (limits.has_etags, limits.has_expiry) == (False, False)

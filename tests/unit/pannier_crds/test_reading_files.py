@@ -121,9 +121,9 @@ def test_a_list_is_taken_apart() -> None:
         ('{"apiVersion": 2, "name": "chart"}', "it has neither kind nor spec"),
     ],
 )
-def test_what_is_no_component_is_left_aside_and_what_nearly_is_one_is_not(text: str, reason: str | None) -> None:
-    left_aside = only(text).left_aside
-    assert left_aside is None if reason is None else (left_aside or "").startswith(reason)
+def test_what_is_no_component_is_skipped_and_what_nearly_is_one_is_not(text: str, reason: str | None) -> None:
+    why_skipped = only(text).why_skipped
+    assert why_skipped is None if reason is None else (why_skipped or "").startswith(reason)
 
 
 def test_structural_problems_have_lines() -> None:
@@ -148,7 +148,7 @@ def test_names_of_fields_are_taken_in_any_case_with_a_warning() -> None:
     text = text.replace("- name: redisHost", "- NAME: redisHost").replace("secretKeyRef", "secretkeyref")
     text = text.replace("type: state", "TYPE: state") + "AUTH:\n  secretstore: vault\n"
     document = only(text)
-    assert document.left_aside is None
+    assert document.why_skipped is None
     component = document.read_component()
     assert component == replace(only(REDIS).read_component(), secret_store="vault")
     said = [f"{problem.line} {problem}" for problem in document.place(document.remarks)]
@@ -305,9 +305,9 @@ yaml_like = st.lists(
 
 
 @given(yaml_like | st.text() | st.binary())
-def test_any_text_is_components_problems_or_left_aside(text: str | bytes) -> None:
+def test_any_text_is_components_problems_or_skipped(text: str | bytes) -> None:
     for document in read_documents(text, "any.yaml"):
-        if document.left_aside is not None:
+        if document.why_skipped is not None:
             continue
         try:
             assert isinstance(document.read_component(), Component)

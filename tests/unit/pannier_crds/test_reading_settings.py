@@ -171,18 +171,21 @@ def test_wrong_values_say_what_to_write(kind: ComponentType, written: dict[str, 
     [
         (
             {"redisHost": "redis://:s3cret@h:1/0"},
-            "[redisHost].value: a URL stands at character 1, and no URL is read here; write host or host:port",
+            "[redisHost].value: a URL begins at character 1, and a URL is not accepted here; write host or host:port",
         ),
         (
             {"redisHost": "rediss://h"},
-            "[redisHost].value: a URL stands at character 1, and no URL is read here; write",
+            "[redisHost].value: a URL begins at character 1, and a URL is not accepted here; write",
         ),
         (
             {"redisHost": "u:s3cret@h"},
             "[redisHost].value: character 9, '@', has no place here",
         ),
-        ({"redisHost": "h:99999"}, "[redisHost].value: what stands behind ':' at character 2 is no port; write a port"),
-        ({"redisHost": "h:"}, "[redisHost].value: what stands behind ':' at character 2 is no port"),
+        (
+            {"redisHost": "h:99999"},
+            "[redisHost].value: what stands behind ':' at character 2 is not a port; write a port",
+        ),
+        ({"redisHost": "h:"}, "[redisHost].value: what stands behind ':' at character 2 is not a port"),
         ({"redisHost": "a,,b", "redisType": "cluster"}, "[redisHost].value: there is an empty address at character 3"),
         ({"redisHost": "a,b"}, "[redisHost].value: 2 addresses for one node; write one, or add redisType: cluster"),
         (
@@ -195,7 +198,7 @@ def test_wrong_values_say_what_to_write(kind: ComponentType, written: dict[str, 
         ),
         (
             {"redisHost": "h", "failover": "true"},
-            "[failover]: failover asks the Sentinels for a master whose name is not given; add sentinelMasterName",
+            "[failover]: failover needs the name under which the Sentinels know the master; add sentinelMasterName",
         ),
         (
             {"redisHost": "h", "redisType": "cluster", "redisDB": "1"},

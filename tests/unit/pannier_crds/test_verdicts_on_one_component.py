@@ -138,10 +138,13 @@ def test_an_unknown_version_is_refused_with_the_closest() -> None:
 
 
 @pytest.mark.parametrize("type", ["pubsub.redis", "bindings.cron", "secretstores.kubernetes", "PubSub.kafka"])
-def test_other_building_blocks_are_left_aside_without_further_judgement(type: str) -> None:
+def test_other_building_blocks_are_skipped_without_further_judgement(type: str) -> None:
     judged = component(MetadataItem("x", "1", env="y"), type=type, scopes=("",))
     (problem,) = problems_of(judged)
-    assert (problem.severity, str(problem)) == ("warning", f"spec.type: '{type}' is not served by Pannier, left aside")
+    assert (problem.severity, str(problem)) == (
+        "warning",
+        f"spec.type: '{type}' is not served by Pannier and is skipped",
+    )
     assert not checks.is_served(judged)
 
 

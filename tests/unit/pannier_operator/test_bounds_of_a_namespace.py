@@ -28,22 +28,22 @@ def quota(hard: dict[str, str], used: dict[str, str] | None = None, **spec: Any)
     [
         (
             limit_range(max={"memory": "64Mi"}),
-            "the sidecar's memory limit is 128Mi and LimitRange 'bounds' wants 64Mi at most; write the annotation "
+            "the sidecar's memory limit is 128Mi and LimitRange 'bounds' allows at most 64Mi; write the annotation "
             "dapr.io/sidecar-memory-limit: '64Mi'",
         ),
         (
             limit_range(min={"cpu": "50m"}),
-            "the sidecar's cpu request is 10m and LimitRange 'bounds' wants 50m at least; write the annotation "
+            "the sidecar's cpu request is 10m and LimitRange 'bounds' requires at least 50m; write the annotation "
             "dapr.io/sidecar-cpu-request: '50m'",
         ),
         (
             limit_range(max={"cpu": "1"}),
-            "the sidecar has no cpu limit and LimitRange 'bounds' asks for one; write the annotation "
+            "the sidecar has no cpu limit and LimitRange 'bounds' requires one; write the annotation "
             "dapr.io/sidecar-cpu-limit: '1'",
         ),
         (
             quota({"limits.cpu": "4"}),
-            "the sidecar has no cpu limit and ResourceQuota 'team' asks for one; write the annotation "
+            "the sidecar has no cpu limit and ResourceQuota 'team' requires one; write the annotation "
             "dapr.io/sidecar-cpu-limit: '100m'",
         ),
         (

@@ -136,7 +136,7 @@ def test_a_leaf_is_kept_for_two_thirds_of_its_life_and_then_renewed_by_the_same_
     kept(first, NOW + 60 * DAY - timedelta(seconds=1))
     decision = ask(first, NOW + 60 * DAY)
     assert isinstance(decision, Renew)
-    assert decision.why == "the certificate is renewed in time"
+    assert decision.why == "the certificate is due for renewal"
     second = decision.manifest
     assert second["data"]["ca.crt"] == first["data"]["ca.crt"]
     assert second["data"]["ca.key"] == first["data"]["ca.key"]
@@ -154,7 +154,7 @@ def test_a_new_authority_is_trusted_before_it_signs(tmp_path: Path) -> None:
 
     announced = ask(first, then, settings=settings)
     assert isinstance(announced, Renew)
-    assert announced.why == "the authority is renewed in time"
+    assert announced.why == "the authority is due for renewal"
     new, old = authorities(announced.manifest)
     assert [old] == authorities(first)
     assert announced.manifest["data"]["tls.crt"] == first["data"]["tls.crt"]
@@ -266,13 +266,13 @@ def test_another_service_name_means_another_certificate_of_the_same_authority() 
 def test_an_expired_certificate_is_made_anew_at_once() -> None:
     decision = ask(renewed(None), NOW + 91 * DAY)
     assert isinstance(decision, Renew)
-    assert decision.why == "the certificate is not valid any more"
+    assert decision.why == "the certificate is no longer valid"
 
 
 def test_an_operator_that_was_off_for_decades_starts_again() -> None:
     decision = ask(renewed(None), NOW + 30 * 365 * DAY)
     assert isinstance(decision, Renew)
-    assert decision.why == "the authority is not valid any more"
+    assert decision.why == "the authority is no longer valid"
     assert len(authorities(decision.manifest)) == 1
     kept(decision.manifest, NOW + 30 * 365 * DAY)
 

@@ -122,7 +122,7 @@ class TestCreating:
 
     def test_what_pannier_leaves_to_others_is_admitted_with_a_word(self) -> None:
         verdict = create(component(type="pubsub.kafka", settings={"brokers": "a"}))
-        assert verdict == Verdict((), ("spec.type: 'pubsub.kafka' is not served by Pannier, left aside",))
+        assert verdict == Verdict((), ("spec.type: 'pubsub.kafka' is not served by Pannier and is skipped",))
 
     def test_what_fits_in_no_secret_is_refused(self) -> None:
         (error,) = create(component(type="state.sqlite", settings={"connectionString": "x" * 1100 * 1024})).errors
@@ -241,7 +241,7 @@ class TestTheActorStateStoreOfRunningApps:
         assert delete(self.PROTECTED, running=("pay", "cart")).errors == (
             "'orders' holds the actor state of running apps 'cart' and 'pay' and is protected; if that is meant, run "
             "'kubectl annotate components.dapr.io -n shop orders pannier.dev/allow-actor-store-change=true' "
-            "and delete it then, or stop them first",
+            "and then delete it, or stop them first",
         )
 
     def test_is_deleted_in_silence_when_nobody_runs_or_it_was_said(self) -> None:
@@ -276,16 +276,16 @@ class TestTheActorStateStoreOfRunningApps:
             (
                 component(),
                 "spec.metadata[actorStateStore]: running apps 'cart' and 'pay' keep their actor state here and "
-                "would have none",
+                "would lose it",
             ),
             (
                 component(settings={"actorStateStore": "false"}),
                 "spec.metadata[actorStateStore]: running apps 'cart' and 'pay' keep their actor state here and "
-                "would have none",
+                "would lose it",
             ),
             (
                 component(type="pubsub.redis", settings=ACTORS),
-                "spec.type: running apps 'cart' and 'pay' keep their actor state here and would have none",
+                "spec.type: running apps 'cart' and 'pay' keep their actor state here and would lose it",
             ),
             (
                 component(settings=ACTORS, scopes=["pay"]),
@@ -293,12 +293,11 @@ class TestTheActorStateStoreOfRunningApps:
             ),
             (
                 component(settings={**ACTORS, "redisHost": "other"}),
-                "spec.metadata[redisHost]: running apps 'cart' and 'pay' keep their actor state in the place that "
-                "this changes",
+                "spec.metadata[redisHost]: running apps 'cart' and 'pay' keep their actor state in the old place",
             ),
             (
                 component(type="state.in-memory", settings=ACTORS),
-                "spec.type: running apps 'cart' and 'pay' keep their actor state in the place that this changes",
+                "spec.type: running apps 'cart' and 'pay' keep their actor state in the old place",
             ),
         ],
     )
@@ -331,8 +330,8 @@ class TestTheActorStateStoreOfRunningApps:
         assert update(old, new, running=("cart",)) == Verdict(
             (),
             (
-                "metadata.annotations[pannier.dev/allow-actor-store-change]: it is still there, so changes of the "
-                "actor state store are not asked about; take it out when the move is done",
+                "metadata.annotations[pannier.dev/allow-actor-store-change]: it is still set, so further changes "
+                "of the actor state store are not checked; take it out when the move is done",
             ),
         )
         moved = component(settings={**ACTORS, "redisDB": "1"}, annotations=ALLOWED)

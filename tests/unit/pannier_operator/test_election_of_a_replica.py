@@ -167,7 +167,7 @@ async def test_the_log_says_why_a_lease_is_lost(caplog: pytest.LogCaptureFixture
     assert said.startswith(
         "This replica stands by: the Lease pannier-operator could not be renewed (the API server does not answer"
     )
-    assert said.endswith("and its 0.4 s are over")
+    assert said.endswith("and its duration of 0.4 s is over")
 
     cluster.is_down = False
     await until(lambda: one.leads)

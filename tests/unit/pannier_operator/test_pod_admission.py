@@ -186,8 +186,8 @@ def test_the_app_id_is_the_annotation_else_the_workload_else_the_pod(asked: dict
 )
 def test_an_app_id_that_is_no_name_is_refused_with_what_to_write(app_id: str) -> None:
     assert judged(pod({"dapr.io/app-id": app_id})).refusal == (
-        f"app id '{app_id}' is no DNS name; write lower-case letters, digits and '-', beginning and ending with a "
-        "letter or digit, in the annotation dapr.io/app-id"
+        f"app id '{app_id}' is not a DNS name; write lower-case letters, digits and '-', with a letter or digit at "
+        "both ends, in the annotation dapr.io/app-id"
     )
 
 
@@ -204,7 +204,7 @@ def test_an_owner_with_a_long_name_is_told_of_the_annotation() -> None:
 
 def test_a_pod_without_any_name_is_told_of_the_annotation() -> None:
     verdict = judged(pod(name=None))
-    assert verdict.refusal.startswith("app id '' is no DNS name; write ")
+    assert verdict.refusal.startswith("app id '' is not a DNS name; write ")
     assert verdict.refusal.endswith("in the annotation dapr.io/app-id")
 
 
@@ -228,7 +228,7 @@ def test_a_label_that_names_another_app_is_refused() -> None:
 
 def test_a_volume_of_the_sidecars_name_is_refused() -> None:
     verdict = judged(pod(spec={"volumes": [{"name": "pannier-components", "emptyDir": {}}]}))
-    assert verdict.refusal == "volume 'pannier-components' has the name of the sidecar's own; give it another"
+    assert verdict.refusal == "volume 'pannier-components' has the name of one of the sidecar's volumes; rename it"
 
 
 def test_a_request_above_its_limit_is_refused_by_the_names_of_the_annotations() -> None:
@@ -249,7 +249,7 @@ def test_metrics_on_another_port_of_the_sidecar_are_refused(port: str) -> None:
 
 def test_all_refusals_and_warnings_come_at_once() -> None:
     verdict = judged(pod({"dapr.io/app-id": "A", "dapr.io/metrics-port": "3501", "dapr.io/log-level": "loud"}))
-    assert verdict.refusal.startswith("2 problems\n- app id 'A' is no DNS name")
+    assert verdict.refusal.startswith("2 problems\n- app id 'A' is not a DNS name")
     assert verdict.warnings == (
         "annotation dapr.io/log-level: 'loud' has no effect; write debug, info, warn, error or fatal",
     )

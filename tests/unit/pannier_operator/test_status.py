@@ -124,14 +124,14 @@ class TestAComponent:
         )
         assert condition(found, "SecretsResolved")[:2] == ("Unknown", "NotJudged")
 
-    def test_that_pannier_does_not_serve_is_left_aside(self) -> None:
+    def test_that_pannier_does_not_serve_is_skipped(self) -> None:
         events = component()
         events["spec"]["type"] = "pubsub.redis"
         found = status(events)
         assert condition(found, "Ready") == (
             "False",
             "NotServed",
-            "spec.type: 'pubsub.redis' is not served by Pannier, left aside",
+            "spec.type: 'pubsub.redis' is not served by Pannier and is skipped",
         )
 
     def test_whose_namespace_is_already_judged_gets_the_same_status(self) -> None:

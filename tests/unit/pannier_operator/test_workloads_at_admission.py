@@ -40,8 +40,8 @@ def test_an_unknown_annotation_of_a_template_is_warned_of(kind: str) -> None:
 
 def test_what_will_refuse_its_pods_is_a_warning_at_the_workload() -> None:
     assert warned(workload("Deployment", ENABLED, name="Orders")) == (
-        "its pods will be refused: app id 'Orders' is no DNS name; write lower-case letters, digits and '-', beginning "
-        "and ending with a letter or digit, in the annotation dapr.io/app-id",
+        "its pods will be refused: app id 'Orders' is not a DNS name; write lower-case letters, digits and '-', with a "
+        "letter or digit at both ends, in the annotation dapr.io/app-id",
     )
 
 

@@ -106,7 +106,7 @@ def socket_path(text: str, offset: int = 0) -> str:
     """Read the path of a Unix socket, or of a folder of them. Raises InvalidValueError."""
     if _PATH.fullmatch(text) is None:
         place = next((at for at, each in enumerate(text) if each not in _OF_HOSTS and each != "/"), len(text))
-        message = f"{character(text, place, offset)} is in no path of a Unix socket"
+        message = f"{character(text, place, offset)} is not allowed in the path of a Unix socket"
         raise InvalidValueError(message, "write letters, digits, '.', '_', '-' and '/', 200 at most")
     return text
 
@@ -115,7 +115,9 @@ def _refuse_other_dialects(text: str, offset: int, instead: str) -> None:
     scheme = _SCHEME.match(text)
     if scheme is not None:
         tls = '; for TLS add enableTLS: "true"' if scheme[0].lower() in ("rediss://", "memcacheds://") else ""
-        raise InvalidValueError(f"a URL stands at character {offset + 1}, and no URL is read here", instead + tls)
+        raise InvalidValueError(
+            f"a URL begins at character {offset + 1}, and a URL is not accepted here", instead + tls
+        )
     if "@" in text:
         message = f"{character(text, text.index('@'), offset)} has no place here: an address holds no user or password"
         raise InvalidValueError(message, f"{instead}, and give user and password in fields of their own")
@@ -132,10 +134,10 @@ def _check_name(name: str, offset: int, instead: str) -> None:
             advice = (
                 instead if each.isascii() else f"{instead}; a name in other letters is written as DNS has it (xn--)"
             )
-            raise InvalidValueError(f"{character(name, place, offset)} is in no host name", advice)
+            raise InvalidValueError(f"{character(name, place, offset)} is not allowed in a host name", advice)
     labels = name.removesuffix(".").split(".")
     if len(name) > 253 or any(_LABELS.fullmatch(label) is None for label in labels):
-        message = f"what begins at character {offset + 1} is no host name"
+        message = f"what begins at character {offset + 1} is not a host name"
         raise InvalidValueError(
             message, f"{instead}; each part of a name has 1 to 63 characters, and no '-' at its ends"
         )
@@ -144,7 +146,7 @@ def _check_name(name: str, offset: int, instead: str) -> None:
 def _bracketed(text: str, offset: int, instead: str) -> HostPort:
     match = _BRACKETED.match(text)
     if match is None:
-        raise InvalidValueError(f"what begins at character {offset + 1}, '[', is no IPv6 address", instead)
+        raise InvalidValueError(f"what begins at character {offset + 1}, '[', is not an IPv6 address", instead)
     host = _v6(match[1], offset + 1, instead) + (match[2] or "")
     rest = text[match.end() :]
     if not rest:
@@ -160,10 +162,10 @@ def _v6(text: str, offset: int, instead: str) -> str:
     try:
         IPv6Address(text.partition("%")[0])
     except ValueError:
-        message = f"what begins at character {offset + 1} has several ':' and is no IPv6 address"
+        message = f"what begins at character {offset + 1} has several ':' and is not an IPv6 address"
         raise InvalidValueError(message, instead) from None
     if re.fullmatch(r"(?a:[0-9A-Fa-f:.]+(%[\w.-]{1,32})?)", text) is None:
-        raise InvalidValueError(f"what begins at character {offset + 1} is no IPv6 address", instead)
+        raise InvalidValueError(f"what begins at character {offset + 1} is not an IPv6 address", instead)
     return text
 
 
@@ -171,7 +173,7 @@ def _port(text: str, offset: int) -> int:
     """Read a port, which begins at that place; what stands there may be a password instead."""
     if _PORT.fullmatch(text) is None or not 1 <= int(text) <= 65535:
         raise InvalidValueError(
-            f"what stands behind ':' at character {offset} is no port", "write a port from 1 to 65535"
+            f"what stands behind ':' at character {offset} is not a port", "write a port from 1 to 65535"
         )
     return int(text)
 

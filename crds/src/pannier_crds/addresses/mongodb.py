@@ -39,7 +39,7 @@ def hosts_of_url(text: str) -> Sequence[HostPort | str]:
     database = text[authority.end : authority.path_end].removeprefix("/")
     wrong = _NOT_IN_DATABASES.search(unquote(database))
     if wrong is not None:
-        raise InvalidValueError(f"what begins at character {authority.end + 2} is no name of a database", URL)
+        raise InvalidValueError(f"what begins at character {authority.end + 2} is not the name of a database", URL)
     for _ in query_pairs(text, authority.query_at):
         pass
     if scheme == "mongodb+srv://":

@@ -88,7 +88,9 @@ def _database(text: str, authority: Authority) -> str:
     path = text[authority.end : authority.path_end].removeprefix("/")
     place = authority.end + 1
     if "/" in path:
-        raise InvalidValueError(f"{character(text, place + path.index('/'))} is in no name of a database", URL)
+        raise InvalidValueError(
+            f"{character(text, place + path.index('/'))} is not allowed in the name of a database", URL
+        )
     check_escapes(path, place)
     return unquote(path)
 
@@ -99,7 +101,7 @@ def _of_keywords(text: str) -> dict[str, str]:
     while place < len(text):
         match = _KEYWORD.match(text, place)
         if match is None:
-            raise InvalidValueError(f"the text makes no sense after its character {place}", _PAIRS)
+            raise InvalidValueError(f"the text can't be read after its character {place}", _PAIRS)
         name, quoted, bare = match[1].lower(), match[2], match[3]
         if bare:
             _refuse_other_dialect(bare, match.start(3))
@@ -115,16 +117,18 @@ def _refuse_other_dialect(value: str, place: int) -> None:
     """Refuse `host=a;password=P`: pairs that other drivers separate so, and that would be one value here."""
     meant = _OTHER_DIALECT.search(value)
     if meant is not None:
-        raise InvalidValueError(f"{character(value, meant.start(), place)} separates no name=value pairs here", _PAIRS)
+        raise InvalidValueError(
+            f"{character(value, meant.start(), place)} does not separate name=value pairs here", _PAIRS
+        )
 
 
 def _check_numbers(found: Mapping[str, str]) -> None:
     for name in _numbers(found):
         if not all(part.isascii() and part.isdecimal() and len(part) < 10 for part in found[name].split(",")):
-            raise InvalidValueError(f"{name} is no whole number", f"write {name}=NUMBER")
+            raise InvalidValueError(f"{name} is not a whole number", f"write {name}=NUMBER")
     for port in found.get("port", "").split(","):
         if port and not 1 <= int(port) <= 65535:
-            raise InvalidValueError("port is none", "write a port from 1 to 65535")
+            raise InvalidValueError("port is not a port", "write a port from 1 to 65535")
 
 
 def _numbers(found: Mapping[str, str]) -> Iterator[str]:

@@ -70,7 +70,7 @@ def locate(text: str) -> File:
     _refuse_promises(parameters.keys() - _KNOWN)
     mode = parameters.get("mode", ["rwc"])[0]
     if mode not in _MODES:
-        raise InvalidValueError("its mode is none", "write mode=ro, rw, rwc or memory")
+        raise InvalidValueError("its mode is unknown", "write mode=ro, rw, rwc or memory")
     pragmas = tuple(_pragma(each) for each in parameters.get("_pragma", []))
     is_in_memory = path == ":memory:" or mode == "memory"
     is_immutable = parameters.get("immutable", ["0"])[0] == "1"
@@ -103,11 +103,13 @@ def _refuse_other_dialects(path: str) -> None:
         if not each.isprintable():
             raise InvalidValueError(f"{character(path, place)} cannot be printed", PATH)
     if _DRIVE.match(path) or "\\" in path:
-        raise InvalidValueError("it is a path as Windows has it", "write a path with '/', without a drive")
+        raise InvalidValueError("it is a Windows path", "write a path with '/', without a drive")
     if path.startswith("~"):
-        raise InvalidValueError("'~' stands for no folder here", "write the path whole, such as /home/NAME/state.db")
+        raise InvalidValueError(
+            "'~' does not stand for your home folder here", "write the whole path, such as /home/NAME/state.db"
+        )
     if _VARIABLE.search(path):
-        raise InvalidValueError("variables are not filled in here", "write the path whole, or take it from envRef")
+        raise InvalidValueError("variables are not filled in here", "write the whole path, or take it from envRef")
     if _SETTING.match(path) or _FURTHER_SETTING.search(path):
         message = f"{character(path, _first(path, ';='))} separates settings, which are not read from here"
         raise InvalidValueError(message, f"{PATH}, and other settings in fields of their own")
@@ -133,6 +135,6 @@ def _pragma(text: str) -> str:
     if name in _OWN_PRAGMAS:
         raise InvalidValueError(f"it can't set _pragma={name}", f"use the setting {_OWN_PRAGMAS[name]}")
     if match is None or name not in ALLOWED_PRAGMAS:
-        message = "one of its _pragma is not taken"
+        message = "one of its _pragma parameters is not accepted"
         raise InvalidValueError(message, f"write _pragma=name(value) with one of {', '.join(ALLOWED_PRAGMAS)}")
     return f"{name}={match[2]}"

@@ -69,7 +69,7 @@ def check_escapes(text: str, offset: int) -> None:
     """Raise InvalidValueError for a `%` that begins no escape."""
     wrong = _WRONG_ESCAPE.search(text)
     if wrong is not None:
-        raise InvalidValueError(f"{character(text, wrong.start(), offset)} begins no %XX", "write %25 for '%'")
+        raise InvalidValueError(f"{character(text, wrong.start(), offset)} does not begin a %XX", "write %25 for '%'")
 
 
 def query_pairs(text: str, start: int | None) -> Iterator[tuple[str, str, int]]:
@@ -83,7 +83,7 @@ def query_pairs(text: str, start: int | None) -> Iterator[tuple[str, str, int]]:
     for pair in text[start:].split("&"):
         name, equals, value = pair.partition("=")
         if pair and (not equals or _NAME.fullmatch(name) is None):
-            message = f"what begins at character {place + 1} is no name=value"
+            message = f"what begins at character {place + 1} is not name=value"
             raise InvalidValueError(message, "write ?NAME=VALUE&NAME=VALUE behind the rest")
         if pair:
             check_escapes(value, place + len(name) + 1)

@@ -27,7 +27,7 @@ _HOSTS: Final = Form(
 FIELDS: Final = (
     Field(
         "hosts",
-        description="Hosts to begin with, separated by commas; the others are learnt from them",
+        description="Hosts to connect to first, separated by commas; they name the others",
         reads=hosts.bare_host_list,
         required=True,
         form=_HOSTS,
@@ -55,7 +55,7 @@ FIELDS: Final = (
     Field(
         "enableHostVerification",
         "boolean",
-        description="Whether to speak TLS, and only with hosts whose certificate is for their IP addresses",
+        description="Whether to use TLS, and only with hosts whose certificate is for their IP addresses",
         default=False,
     ),
     Field("caCert", description="The authority that signed the hosts' certificates, PEM text or a file's path"),
@@ -64,7 +64,7 @@ FIELDS: Final = (
     Field(
         "timeout",
         "duration",
-        description="Longest time that one call may take",
+        description="Timeout of one call",
         default=10.0,
         bare_unit="s",
         must_be_positive=True,

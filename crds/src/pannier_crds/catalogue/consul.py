@@ -25,15 +25,15 @@ TYPES: Final = (
             Field(
                 "scheme",
                 "choice",
-                description="How the agent is spoken to",
+                description="Protocol of the agent's address",
                 default="http",
                 choices=("http", "https"),
             ),
-            Field("datacenter", description="Datacenter that has the state; that of the agent", places_data=True),
+            Field("datacenter", description="Datacenter with the state; by default the agent's", places_data=True),
             Field("aclToken", description="Secret id of a token that may write under the prefix", sensitive=True),
             Field(
                 "keyPrefixPath",
-                description="Folder in Consul that stored keys are in",
+                description="Folder in Consul that holds the stored keys",
                 default="dapr",
                 form=Form(
                     r"/*[A-Za-z0-9_~|.-]*[A-Za-z0-9_~|-][A-Za-z0-9_~|.-]*(/[A-Za-z0-9_~|.-]*[A-Za-z0-9_~|-][A-Za-z0-9_~|.-]*)*/*",
@@ -45,7 +45,7 @@ TYPES: Final = (
             Field(
                 "timeout",
                 "duration",
-                description="Longest time of a call",
+                description="Timeout of one call",
                 default=10.0,
                 bare_unit="s",
                 must_be_positive=True,
@@ -53,7 +53,7 @@ TYPES: Final = (
             Field(
                 "cleanupInterval",
                 "duration",
-                description="Between removals of expired keys that are not read; 0 or less is never",
+                description="Time between removals of expired keys; 0 or less: never",
                 default=3600.0,
                 bare_unit="s",
             ),

@@ -59,7 +59,7 @@ _FIELDS: Final = (
     Field(
         "timeout",
         "duration",
-        description="Longest time that one call may take, attempts included",
+        description="Timeout of one call, attempts included",
         default=20.0,
         bare_unit="s",
         must_be_positive=True,

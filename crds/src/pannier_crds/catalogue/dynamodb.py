@@ -64,12 +64,12 @@ FIELDS: Final = (
     Field(
         "timeout",
         "duration",
-        description="Longest time that one call may take, further attempts included",
+        description="Timeout of one call, further attempts included",
         default=10.0,
         bare_unit="s",
         must_be_positive=True,
     ),
-    Field("maxConnections", "integer", description="Most connections at once", default=50, minimum=1),
+    Field("maxConnections", "integer", description="Maximum number of connections", default=50, minimum=1),
     *(Field(name, refused=_ROLES_REFUSED) for name in ("assumeRoleArn", "trustAnchorArn", "trustProfileArn")),
     Field(
         "sessionName",

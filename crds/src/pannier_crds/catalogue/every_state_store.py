@@ -30,8 +30,8 @@ FIELDS: Final = (
     Field(
         "keyScheme",
         "choice",
-        description="How a stored key is joined: pipes (app||key) or dash (app-key, the oldest published scheme, for "
-        "app ids and prefixes without '-')",
+        description="What joins the parts of a stored key: pipes (app||key) or dash (app-key, the oldest published "
+        "scheme, for app ids and prefixes without '-')",
         default="pipes",
         choices=("pipes", "dash"),
         places_data=True,
@@ -46,7 +46,7 @@ FIELDS: Final = (
     Field(
         "ttlInSeconds",
         "integer",
-        description="When entries expire that set no time themselves; 0 or -1 is never",
+        description="Time to live of entries that set none; 0 or -1: never",
         minimum=-1,
         maximum=2**31 - 1,
         unit="seconds",

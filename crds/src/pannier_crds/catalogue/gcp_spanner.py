@@ -26,7 +26,7 @@ FIELDS: Final = (
     ),
     Field(
         "tableName",
-        description="Table that holds the state; it has to be there",
+        description="Table that holds the state; it must exist",
         default="state",
         aliases=("table",),
         form=_TABLE_NAME,
@@ -47,14 +47,14 @@ FIELDS: Final = (
     ),
     Field(
         "emulatorHost",
-        description="host:port of an emulator, which is spoken to without TLS and credentials",
+        description="host:port of an emulator, which is called without TLS and credentials",
         reads=hosts.host_port,
         places_data=True,
     ),
     Field(
         "timeout",
         "duration",
-        description="Longest time that one call may take",
+        description="Timeout of one call",
         default=10.0,
         bare_unit="s",
         must_be_positive=True,
@@ -62,7 +62,7 @@ FIELDS: Final = (
     Field(
         "maxSessions",
         "integer",
-        description="Sessions at the most, one for each call under way",
+        description="Maximum number of sessions; each call in progress takes one",
         default=100,
         minimum=1,
         maximum=10_000,

@@ -24,14 +24,14 @@ TYPES: Final = (
             Field(
                 "timeout",
                 "duration",
-                description="Longest time to connect, and to wait for a sign of life",
+                description="Timeout of connecting, and of a probe",
                 default=1.0,
                 bare_unit="ms",
                 must_be_positive=True,
             ),
             Field("username", description="User, where memcached runs with -Y"),
             Field("password", description="Password", sensitive=True),
-            Field("enableTLS", "boolean", description="Whether to speak TLS", default=False),
+            Field("enableTLS", "boolean", description="Whether to use TLS", default=False),
             Field(
                 "insecureSkipTLSVerify",
                 "boolean",

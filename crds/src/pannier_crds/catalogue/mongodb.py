@@ -40,7 +40,7 @@ _FIELDS: Final = (
         form=Form(r"mongodb(\+srv)?://\S+", "a MongoDB URL", "write mongodb://... or mongodb+srv://..."),
         places_data=True,
     ),
-    Field("username", description="User; looked for in databaseName, or where authSource in params says"),
+    Field("username", description="User, who exists in databaseName or in the authSource of params"),
     Field("password", description="Password", sensitive=True),
     Field(
         "params",
@@ -52,7 +52,7 @@ _FIELDS: Final = (
     Field("collectionName", description="Collection that holds the state", default="daprCollection", places_data=True),
     Field(
         "writeconcern",
-        description="How many members must have a write: majority or a number; 1 without it. Strong writes: majority",
+        description="Members that acknowledge a write: majority or a number; 1 without it. Strong writes: majority",
         form=Form(r"(?a:majority|[1-9]\d{0,2})", "a write concern", "write majority, or a number from 1 to 999"),
     ),
     Field(
@@ -65,7 +65,7 @@ _FIELDS: Final = (
     Field(
         "operationTimeout",
         "duration",
-        description="Longest time that one call may take",
+        description="Timeout of one call",
         default=5.0,
         bare_unit="s",
         must_be_positive=True,

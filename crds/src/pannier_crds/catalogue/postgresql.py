@@ -48,7 +48,7 @@ _ADDRESS: Final = (
     ),
     Field("port", "integer", description="Port, 5432 by default", minimum=1, maximum=65535, places_data=True),
     Field("database", description="Name of the database", places_data=True),
-    Field("user", description="Who signs in"),
+    Field("user", description="User"),
     Field("password", description="Password", sensitive=True),
     Field("sslRootCert", description="File of the authority that signed the server's certificate"),
 )
@@ -57,7 +57,7 @@ _PATIENCE: Final = (
     Field(
         "maxConns",
         "integer",
-        description="Most connections at once; 0 or less is the number of CPUs, but at least 4",
+        description="Maximum number of connections; 0 or less is the number of CPUs, but at least 4",
         default=0,
     ),
     Field(

@@ -49,7 +49,7 @@ _ADDRESS: Final = (
 )
 
 _ENCRYPTED_CONNECTION: Final = (
-    Field("enableTLS", "boolean", description="Whether to speak TLS", default=False),
+    Field("enableTLS", "boolean", description="Whether to use TLS", default=False),
     Field(
         "insecureSkipTLSVerify",
         "boolean",
@@ -65,7 +65,7 @@ _PATIENCE: Final = (
     Field(
         "dialTimeout",
         "duration",
-        description="Longest time to connect",
+        description="Timeout of connecting",
         default=5.0,
         bare_unit="ms",
         must_be_positive=True,
@@ -73,7 +73,7 @@ _PATIENCE: Final = (
     Field(
         "readTimeout",
         "duration",
-        description="Longest wait for an answer",
+        description="Timeout of an answer",
         default=3.0,
         bare_unit="ms",
         must_be_positive=True,
@@ -81,7 +81,7 @@ _PATIENCE: Final = (
     Field(
         "writeTimeout",
         "duration",
-        description="Longest time to hand over a call",
+        description="Timeout of sending a call",
         default=3.0,
         bare_unit="ms",
         must_be_positive=True,
@@ -89,7 +89,7 @@ _PATIENCE: Final = (
     Field(
         "redisMaxRetries",
         "integer",
-        description="How often a call that may be repeated is; 0 or -1 is never",
+        description="How often a call that may be repeated is repeated; 0 or -1: never",
         default=3,
         aliases=("maxRetries",),
         minimum=-1,

@@ -43,7 +43,7 @@ def _several_hosts_need_a_reason(settings: Mapping[str, Setting], given: frozens
 
 def _sentinel_needs_a_master_name(settings: Mapping[str, Setting], given: frozenset[str]) -> Iterator[Problem]:
     if settings.get("failover") is True and "sentinelMasterName" not in given:
-        message = "failover asks the Sentinels for a master whose name is not given"
+        message = "failover needs the name under which the Sentinels know the master"
         yield error(metadata_path("failover"), message, "add sentinelMasterName, often 'mymaster'")
     for name in ("sentinelMasterName", "sentinelUsername", "sentinelPassword"):
         if name in given and settings.get("failover") is False:

@@ -17,7 +17,7 @@ TIMES: Final = (
     Field(
         "timeout",
         "duration",
-        description="Longest time that one call may take",
+        description="Timeout of one call",
         default=20.0,
         aliases=("timeoutInSeconds",),
         bare_unit="s",
@@ -26,7 +26,7 @@ TIMES: Final = (
     Field(
         "cleanupInterval",
         "duration",
-        description="Time between two removals of expired rows; 0 or less is never",
+        description="Time between removals of expired rows; 0 or less: never",
         default=3600.0,
         aliases=("cleanupIntervalInSeconds",),
         bare_unit="s",

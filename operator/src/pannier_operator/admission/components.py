@@ -223,7 +223,7 @@ def _losses(
 def _lost_by_change(before: Component, after: Component, users: list[str]) -> Iterator[Problem]:
     if not after.holds_actor_state:
         field = metadata_path("actorStateStore") if after.is_state_store else "spec.type"
-        message = f"{_apps(users)} {_keep(users)} actor state here and would have none"
+        message = f"{_apps(users)} {_keep(users)} actor state here and would lose it"
         yield error(field, message, _annotate())
         return
     if losing := [app for app in users if not after.is_visible_to(app)]:
@@ -231,7 +231,7 @@ def _lost_by_change(before: Component, after: Component, users: list[str]) -> It
         yield error("scopes", message, _annotate())
     if staying := [app for app in users if after.is_visible_to(app)]:
         for field in changes_of_place(before, after):
-            message = f"{_apps(staying)} {_keep(staying)} actor state in the place that this changes"
+            message = f"{_apps(staying)} {_keep(staying)} actor state in the old place"
             yield error(field, message, _annotate())
 
 
@@ -244,7 +244,7 @@ def _forgotten_annotation(
     is_forgotten = all(is_truthy(annotation_of(each, ALLOW_ACTOR_STORE_CHANGE)) for each in (new, old))
     if not is_forgotten or any(_losses(old, new, others, running_apps)):
         return []
-    message = "it is still there, so changes of the actor state store are not asked about"
+    message = "it is still set, so further changes of the actor state store are not checked"
     return [warning(f"metadata.annotations[{ALLOW_ACTOR_STORE_CHANGE}]", message, "take it out when the move is done")]
 
 
@@ -266,4 +266,4 @@ def _annotate() -> str:
 def _first_annotate(component: Component) -> str:
     where = f" -n {component.namespace}" if component.namespace else ""
     command = f"kubectl annotate components.dapr.io{where} {component.name} {ALLOW_ACTOR_STORE_CHANGE}=true"
-    return f"if that is meant, run '{command}' and delete it then, or stop them first"
+    return f"if that is meant, run '{command}' and then delete it, or stop them first"

@@ -85,10 +85,10 @@ def _against_range(
         given = filled.get((kind, resource))
         what, advice = f"{resource} {kind[:-1]}", f"{_way_out(kind, resource)}: '{bound}'"
         if given is None:
-            yield f"the sidecar has no {what} and LimitRange {name} asks for one; {advice}"
+            yield f"the sidecar has no {what} and LimitRange {name} requires one; {advice}"
         elif (_amount(given) > _amount(bound)) if is_over else (_amount(given) < _amount(bound)):
-            bounded = "at most" if is_over else "at least"
-            yield f"the sidecar's {what} is {given} and LimitRange {name} wants {bound} {bounded}; {advice}"
+            bounded = "allows at most" if is_over else "requires at least"
+            yield f"the sidecar's {what} is {given} and LimitRange {name} {bounded} {bound}; {advice}"
 
 
 def _against_quota(filled: Mapping[tuple[str, str], str], quota: kinds.ResourceQuota) -> Iterator[str]:
@@ -115,7 +115,7 @@ class _Left(NamedTuple):
 def _against_sum(given: str | None, left: _Left, kind: str, resource: str, name: str) -> Iterator[str]:
     what, advice = f"{resource} {kind[:-1]}", f"{_way_out(kind, resource)}: '{_EXAMPLES[resource]}'"
     if given is None:
-        yield f"the sidecar has no {what} and ResourceQuota {name} asks for one; {advice}"
+        yield f"the sidecar has no {what} and ResourceQuota {name} requires one; {advice}"
     elif _amount(given) > _amount(left.hard) - _amount(left.used):
         yield (
             f"the sidecar's {what} of {given} is more than ResourceQuota {name} has left, {left.used} of {left.hard} "

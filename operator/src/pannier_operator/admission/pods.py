@@ -132,7 +132,7 @@ def _errors(pod: kinds.Pod, injection: Injection) -> Iterator[str]:
             f"write the same into the annotation {APP_ID_ANNOTATION}"
         )
     for name in {str(volume.get("name")) for volume in _spec(pod).get("volumes") or ()} & _OWN_VOLUMES:
-        yield f"volume '{name}' has the name of the sidecar's own; give it another"
+        yield f"volume '{name}' has the name of one of the sidecar's volumes; rename it"
     ports = listening_ports(injection)
     for use, annotation in PORT_ANNOTATIONS.items():
         port = ports.pop(use, None)

@@ -87,13 +87,13 @@ class LeaderElection:
         self._is_released = True
         if not self.leads or self._lease is None:
             return
-        self._set_leading(False, "it gives the Lease back")
+        self._set_leading(False, "it releases the Lease")
         spec: LeaseSpec = {**self._lease["spec"], "holderIdentity": "", "leaseDurationSeconds": 1}
         given_back: Lease = {**self._lease, "spec": spec}
         try:
             await self._api.write(given_back)
         except ApiError as error:
-            logger.warning("The Lease could not be given back (%s); another replica takes it when it runs out", error)
+            logger.warning("The Lease could not be released (%s); another replica takes it when it expires", error)
 
     async def _step(self) -> float:
         """Take or renew the Lease if possible; return the seconds until the next step."""
@@ -110,7 +110,7 @@ class LeaderElection:
             why = f"the Lease {self._settings.lease} could not be renewed ({error})"
             logger.warning("The Lease %s could not be renewed and is tried again: %s", self._settings.lease, error)
             if self.leads and self._is_lost():
-                self._set_leading(False, f"{why}, and its {self._settings.lease_duration:g} s are over")
+                self._set_leading(False, f"{why}, and its duration of {self._settings.lease_duration:g} s is over")
             return _RETRY
         self._lease = written
         self._fast_polls = 0

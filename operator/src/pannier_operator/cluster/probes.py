@@ -171,4 +171,8 @@ def _why(error: Exception) -> str:
         return "no answer in 3 s"
     if isinstance(error, aiohttp.ClientConnectorError):
         return "it refuses connections"
-    return "it hangs up" if isinstance(error, aiohttp.ServerDisconnectedError) else f"it fails ({type(error).__name__})"
+    return (
+        "it closed the connection"
+        if isinstance(error, aiohttp.ServerDisconnectedError)
+        else f"it fails ({type(error).__name__})"
+    )

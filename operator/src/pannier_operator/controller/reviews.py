@@ -91,7 +91,7 @@ class AdmissionReviews:
         try:
             return await self._judge(operation, namespace, new, old, requester)
         except Exception:
-            logger.exception("The deletion of a Component in namespace %s is admitted unjudged", namespace)
+            logger.exception("The deletion of a Component in namespace %s is admitted without being checked", namespace)
             return Verdict()
 
     async def _judge(

@@ -65,10 +65,12 @@ def refusal_of_write(status: int, text: str, namespace: str, name: str) -> Refus
         return Refusal("Denied", f"the admission policy {quoted(found[1])} refuses {where}; {_EXEMPT}")
     if "immutable" in text:
         # A kubelet does not read an immutable Secret again as long as a pod on its node mounts it.
-        message = f"{where} is immutable; scale the app to 0, delete the Secret, which is made again then, and scale up"
+        message = f"{where} is immutable; scale the app to 0, delete the Secret, and scale up: it is made again"
         return Refusal("Immutable", message)
     if "forbidden" in text.lower() and "cannot" in text:
-        return Refusal("NoRight", f"the operator has no right to write {where}; give it back what its chart asks for")
+        return Refusal(
+            "NoRight", f"the operator has no right to write {where}; restore the role that its chart installs"
+        )
     message = f"the API server refuses to write {where} (HTTP status {status}); it is tried again"
     return Refusal("Refused", message)
 

@@ -62,7 +62,7 @@ def problem_with(app_id: str) -> str | None:
     if len(app_id) > MAX_LENGTH:
         return f"has {len(app_id)} characters; write one of {MAX_LENGTH} at most"
     if not _SUBDOMAIN.fullmatch(app_id):
-        return "is no DNS name; write lower-case letters, digits and '-', beginning and ending with a letter or digit"
+        return "is not a DNS name; write lower-case letters, digits and '-', with a letter or digit at both ends"
     return None
 
 

@@ -96,8 +96,8 @@ def judge_alone(manifest: kinds.Component) -> Member:
 
 
 def _unjudged(bug: Exception) -> Problem:
-    message = f"Pannier fails to judge it, by an error of its own ({type(bug).__name__})"
-    return error("", message, "report that to its makers; leaving out settings one by one shows which it is")
+    message = f"Pannier can't check it because of a bug of its own ({type(bug).__name__})"
+    return error("", message, "report the bug; leaving out settings one by one shows which of them causes it")
 
 
 def _too_long(component: Component) -> list[Problem]:

@@ -162,7 +162,7 @@ def _accepted(member: Member) -> Finding:
 def _resolved(member: Member, components: NamespaceComponents, secrets: Mapping[str, Mapping[str, bytes]]) -> Finding:
     component = member.component
     if component is None or not is_served(component):
-        return Finding("Unknown", "NotJudged", "a component that is not accepted has no secrets looked up")
+        return Finding("Unknown", "NotJudged", "it is not accepted, so its secrets are not looked up")
     missing = [lack.problem for lack in unresolved_in(component, secrets)]
     if missing:
         return Finding("False", "SecretMissing", _joined(missing))
@@ -177,7 +177,7 @@ def _resolved(member: Member, components: NamespaceComponents, secrets: Mapping[
 
 def _delivered(member: Member, accepted: Finding, seeing: Mapping[str, App]) -> Finding:
     if accepted.status != "True":
-        return Finding("False", accepted.reason, "it is not accepted, so it is given to no app")
+        return Finding("False", accepted.reason, "it is not accepted, so no app gets it")
     for app, state in seeing.items():
         for left_out in state.too_large:
             if left_out.component == member.name:

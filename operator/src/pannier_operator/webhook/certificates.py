@@ -149,9 +149,9 @@ def _authority_for(contents: _Contents, now: datetime, settings: CertificateSett
     if authority is None:
         why = "there is no authority that can be read"
     elif not _is_valid(authority.certificate, now):
-        why = "the authority is not valid any more"
+        why = "the authority is no longer valid"
     elif authority.due_at(settings.authority_lifetime) <= now:
-        why = "the authority is renewed in time"
+        why = "the authority is due for renewal"
     else:
         return authority, ""
     return _new_authority(now, settings.authority_lifetime), why
@@ -165,13 +165,13 @@ def _leaf_for(
     if leaf is None:
         why = "there is no certificate that can be read"
     elif not _is_valid(leaf.certificate, now):
-        why = "the certificate is not valid any more"
+        why = "the certificate is no longer valid"
     elif _names_in(leaf.certificate) != set(names):
         why = f"the certificate is not for {', '.join(names)}"
     elif not any(_is_valid(one, now) and _has_signed(one, leaf.certificate) for one in contents.authorities):
         why = "no authority that is trusted has signed the certificate"
     elif _leaf_due_at(leaf, authority, settings) <= now:
-        why = "the certificate is renewed in time"
+        why = "the certificate is due for renewal"
     else:
         return leaf, ""
     return _new_leaf(authority, names, now, settings.lifetime), why

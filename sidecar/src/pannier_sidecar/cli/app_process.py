@@ -34,7 +34,7 @@ _BELONGS_TO_SIDECAR: Final = (
 def check_command(command: Sequence[str], environment: Mapping[str, str]) -> None:
     """Raise StartError where there is no such program, before anything is begun."""
     if shutil.which(command[0], path=environment.get("PATH", os.defpath)) is None:
-        raise StartError(f"{command[0]}: no such program; check the command behind ' -- '")
+        raise StartError(f"{command[0]}: no such program; check the command after ' -- '")
 
 
 def app_environment(settings: Settings, http_port: int | None, grpc_port: int | None = None) -> dict[str, str]:

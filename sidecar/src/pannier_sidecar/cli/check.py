@@ -71,7 +71,7 @@ def check(arguments: Sequence[str], environment: Mapping[str, str]) -> int:
     except BrokenPipeError:
         raise
     except OSError as error:
-        print(f"pannier: the verdicts can't be written: {(error.strerror or str(error)).lower()}", file=sys.stderr)
+        print(f"pannier: the report can't be written: {(error.strerror or str(error)).lower()}", file=sys.stderr)
         return 1
     return 1 if any(verdict.problem.is_error for verdict in verdicts) else 0
 
@@ -171,7 +171,7 @@ def _print(reading: Reading, verdicts: Sequence[Verdict], output: str) -> None:
 
 def lines(reading: Reading, verdicts: Sequence[Verdict]) -> list[str]:
     """Return the verdicts, the skipped documents, and the totals."""
-    skipped = [f"{skipped.source}:{skipped.line}: left aside: {skipped.why}" for skipped in reading.skipped]
+    skipped = [f"{skipped.source}:{skipped.line}: skipped: {skipped.why}" for skipped in reading.skipped]
     fine, errors, warnings = _counts(reading, verdicts)
     counts = f"{_count(fine, 'component')} fine, {_count(errors, 'error')}, {_count(warnings, 'warning')}"
     return [*map(str, verdicts), *skipped, counts]

@@ -104,7 +104,7 @@ def _files(components: Sequence[Component], folder: str) -> dict[str, str]:
         path = str(Path(folder, re.sub(r"[^A-Za-z0-9._-]+", "-", component.name).lstrip(".") + ".yaml"))
         if path.lower() in (other.lower() for other in files):
             raise LayottoImportError(
-                f"two stores would be written to {path}; give them names that differ by more than signs"
+                f"two stores would be written to {path}; give them names that differ by more than punctuation"
             )
         files[path] = write_document(component.to_manifest())
     return files
@@ -134,4 +134,4 @@ def _next_step(made: Translation, folder: str) -> str:
     words = ["pannier", "serve", "--app-id", made.app_id or DEFAULT_APP_ID, "--components", folder]
     if made.port is not None:
         words += ["--layotto-port", str(made.port)]
-    return f"go on with: {shlex.join(words)}"
+    return f"continue with: {shlex.join(words)}"

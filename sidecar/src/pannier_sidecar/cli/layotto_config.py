@@ -39,7 +39,7 @@ def translate(config: object) -> Translation:
     runtimes = [(listener, found) for listener in listeners for found in _runtimes_of(listener)]
     if not runtimes:
         path = "servers[].listeners[].filter_chains[].filters[type=grpc].config.grpc_config"
-        raise NotLayottoError(f"is no configuration of Layotto's: it has no {path}")
+        raise NotLayottoError(f"is not a configuration of Layotto: it has no {path}")
     own, runtime = runtimes[0]
     app = value(runtime, "app")
     components, left_out = read_stores(runtime, text(app, "app_id"))
@@ -47,7 +47,7 @@ def translate(config: object) -> Translation:
     left_out += [_other_listener(listener) for listener in listeners if listener is not own]
     port = _port(own)
     if port is None:
-        left_out.append(LeftOut(f"listener {text(own, 'address')}", "it is no TCP port; see --unix-domain-socket"))
+        left_out.append(LeftOut(f"listener {text(own, 'address')}", "it is not a TCP port; see --unix-domain-socket"))
     return Translation(text(app, "app_id"), port, tuple(components), tuple(left_out))
 
 
@@ -77,4 +77,4 @@ def _other_parts(runtime: Json, app: object) -> Iterator[LeftOut]:
 
 def _other_listener(listener: Json) -> LeftOut:
     where = f"listener {quoted(text(listener, 'name'))} on {text(listener, 'address')}"
-    return LeftOut(where, "health is told at /v1.0/healthz of the HTTP port")
+    return LeftOut(where, "health is shown at /v1.0/healthz of the HTTP port")

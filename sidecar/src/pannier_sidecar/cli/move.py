@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Coroutine, Iterator, Mapping, Sequence
 
 FLAGS: Final = {"copy": COPY, "export": EXPORT, "import": IMPORT}
-GO_ON: Final = "run the same command again: it goes on where this one ended"
+GO_ON: Final = "run the same command again: it continues where this one ended"
 
 
 def move(verb: str, arguments: Sequence[str], environment: Mapping[str, str]) -> int:

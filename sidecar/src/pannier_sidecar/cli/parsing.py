@@ -101,7 +101,7 @@ def _take(parsed: Parsed, flag: Flag, name: str, text: str) -> None:
 
 
 def _unexpected(word: str) -> str:
-    return f"unexpected {word!r}; flags start with --, and an app's command stands behind ' -- '"
+    return f"unexpected {word!r}; flags start with --, and an app's command comes after ' -- '"
 
 
 _SHORT: Final = {
@@ -120,9 +120,9 @@ _SHORT: Final = {
 
 def _unknown(name: str, known: Iterable[str]) -> str:
     if name in ("f", "run-file"):
-        return "there is no flag -f: files that start several apps are not read; write 'pannier run' for each of them"
+        return "there is no flag -f: run files of several apps are not supported; write 'pannier run' for each app"
     if name in _SHORT:
-        return f"there is no flag -{name}; what the dapr command calls so is --{_SHORT[name]} here"
+        return f"there is no flag -{name}; write --{_SHORT[name]} for the dapr command's -{name}"
     meant = closest(name, known)
     advice = f"did you mean --{meant}?" if meant else "'pannier help' lists the flags"
     return f"there is no flag --{name}; {advice}"

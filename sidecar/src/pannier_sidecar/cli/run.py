@@ -106,7 +106,7 @@ class _Ending:
             self._sidecar.ask_to_stop()
         elif self._asked == 1 or number == signal.SIGHUP:
             self.app.send(number)
-            log.warning("%s passed on to the app; once more ends it at once", number.name)
+            log.warning("%s passed on to the app; send it again to end at once", number.name)
         else:
             self.app.send(signal.SIGKILL)
 

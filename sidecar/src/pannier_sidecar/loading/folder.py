@@ -153,7 +153,7 @@ def parse(contents: Mapping[str, bytes | Problem]) -> Reading:
         if not content.removeprefix(codecs.BOM_UTF8).strip():
             empty.append(source)
         for document in documents:
-            why = document.left_aside
+            why = document.why_skipped
             if why is not None:
                 skipped.append(SkippedDocument(source, document.line_of("kind"), why))
                 continue

@@ -187,14 +187,16 @@ class _Planning:
         """Keep the stores of a file that has become empty: it may be being rewritten."""
         readable = {other.component.name for other in parsed}
         kept = [each for each in self._serving.values() if each.source == source and each.name not in readable]
-        problem = Problem("warning", "", "the file is empty", "what it held stays until it is written or deleted", 1)
+        problem = Problem(
+            "warning", "", "the file is empty", "its last content counts until it is written or deleted", 1
+        )
         for each in kept:
             self._keep(each, [problem], note=problem.text)
         if kept:
             self._warnings.append(place(source, problem))
 
     def skip(self, source: str, line: int, why: str) -> None:
-        self._skipped.append(f"{source}:{line}: left aside: {why}")
+        self._skipped.append(f"{source}:{line}: skipped: {why}")
 
     def sees(self, parsed: ParsedComponent) -> bool:
         component = parsed.component
@@ -251,7 +253,7 @@ class _Planning:
             message, _, advice = str(wrong).partition("; ")
             if is_hidden(settings["keyPrefix"]):  # it would be quoted
                 message = "with this keyPrefix, another app's key could be the same"
-                advice = "write a keyPrefix that neither holds '||' or, with keyScheme dash, '-' nor ends with '|'"
+                advice = "write a keyPrefix without '||', without '|' at its end and, with keyScheme dash, without '-'"
             name = "keyScheme" if settings["keyScheme"] == "dash" else "keyPrefix"
             self._refuse(parsed, [error(metadata_path(name), message, advice)])
             return

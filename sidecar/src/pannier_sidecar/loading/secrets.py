@@ -183,7 +183,7 @@ class SecretStores:
             return f"the component of the secret store {quoted(refused[0])} is refused; correct it"
         if name is None:
             if known:
-                return f"which secret store holds it is not said; write auth.secretStore: {known}"
+                return f"several secret stores could hold it; write auth.secretStore: {known}"
             return "there is no secret store; add a component of type secretstores.local.env or secretstores.local.file"
         if name.lower() == KUBERNETES:
             return (

@@ -168,7 +168,7 @@ class StoreSupervisor:
                     continue
                 reading = await asyncio.to_thread(watch.read, SETTLING)
             except FolderUnreadableError as trouble:
-                self._warn_once(f"{trouble}; everything stays as it is")
+                self._warn_once(f"{trouble}; nothing is changed")
                 continue
             self._last_warning = ""
             if reading is not None:

@@ -93,7 +93,7 @@ def difference(item: Item, found: StoredValue) -> str:
     """Say in what the target differs from an item that it does not have."""
     if item.value != found.value:
         return f"the target has another value, of {len(found.value)} bytes"
-    return "the target has the same value until another time"
+    return "the target has the same value, which expires at another time"
 
 
 def digest_of(value: bytes) -> bytes:

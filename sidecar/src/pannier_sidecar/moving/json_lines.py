@@ -59,7 +59,7 @@ def item_of(line: bytes) -> Item:
     except msgspec.MsgspecError as error:
         raise InvalidLineError(one_line(str(error))) from None
     except (RecursionError, UnicodeDecodeError):
-        raise InvalidLineError("it is nested too deeply or no UTF-8; write the value as base64") from None
+        raise InvalidLineError("it is nested too deeply or not UTF-8; write the value as base64") from None
     return Item(_key_of(read), _value_of(read), _expiry_of(read))
 
 
@@ -106,7 +106,7 @@ def _value_of(line: _Line) -> bytes:
     try:
         return b64decode(line.base64, validate=True)
     except ValueError:
-        raise InvalidLineError('"base64" is no base64; write it with + and / and filled up with =') from None
+        raise InvalidLineError('"base64" is not base64; write it with + and /, padded with =') from None
 
 
 def _expiry_of(line: _Line) -> int | None:

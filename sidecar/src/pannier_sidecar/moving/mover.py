@@ -104,7 +104,7 @@ class Mover:
         self._tally.passed_over = source.passed_over
         if not source.total:
             app_id = self._settings.app.id
-            self._progress.say(f"{desired.name} holds no key of app '{app_id}'; --app-id says whose keys are meant")
+            self._progress.say(f"{desired.name} holds no key of app '{app_id}'; name the app with --app-id")
         return source
 
     async def _copy(self, source: Source, target: DesiredStore, stack: AsyncExitStack) -> int:

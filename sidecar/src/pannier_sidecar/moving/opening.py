@@ -36,7 +36,7 @@ def check_source(desired: DesiredStore, store: Store) -> None:
     """Raise MoveError for a store that can't say which keys it has."""
     if Feature.KEYS_LIKE not in store.features:
         raise MoveError(
-            f"{desired.source}: {desired.name} ({desired.type.name}) can't list its keys, so nobody knows what there "
+            f"{desired.source}: {desired.name} ({desired.type.name}) can't list its keys, so it is unknown what there "
             "is to copy; have the app that knows its keys read and save them"
         )
 
@@ -46,8 +46,8 @@ def limits_of(desired: DesiredStore, store: Store, *, overwrites: bool) -> Targe
     has_etags = Feature.ETAG in store.features
     if not has_etags and not overwrites:
         raise MoveError(
-            f"{desired.source}: {desired.name} ({desired.type.name}) has no ETags, so what others write meanwhile "
-            "can't be guarded; stop whoever writes to it and add --overwrite"
+            f"{desired.source}: {desired.name} ({desired.type.name}) has no ETags, so what others write during "
+            "the copy could be lost; stop all other writers and add --overwrite"
         )
     return Target(store.max_key_bytes, has_etags, Feature.TTL in store.features, overwrites)
 
@@ -59,8 +59,8 @@ def check_actors(source: DesiredStore, target: DesiredStore | None) -> None:
     prefixes = source.keys.prefixes
     if target is None or target.keys.distinguishes_actors or len(prefixes) > 1 or target.keys.prefixes != prefixes:
         raise MoveError(
-            f"{source.source}: {source.name} holds the state of actors, and with keyScheme dash their keys can't be "
-            "told from the app's own; copy to a store with the same keyScheme and keyPrefix"
+            f"{source.source}: {source.name} holds the state of actors, and with keyScheme dash their keys look like "
+            "the app's own; copy to a store with the same keyScheme and keyPrefix"
         )
 
 

@@ -118,7 +118,7 @@ class LinesSource:
         identity = "||".join((item.key.actor_type, item.key.actor_id, item.key.key))
         first = self._keys.number_of(identity, number)
         if first != number:
-            raise InvalidLineError(f"{item.key} stands in line {first} already; take one of them out")
+            raise InvalidLineError(f"{item.key} stands in line {first} already; remove one of them")
         return item
 
 

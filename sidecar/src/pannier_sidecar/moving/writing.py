@@ -183,7 +183,7 @@ class _Batch:
         if lost is not None:
             raise lost
         for stored in list(self.pending):
-            self.settle(stored, Decision(Verdict.LEAVE, "somebody else writes it all the time"))
+            self.settle(stored, Decision(Verdict.LEAVE, "others keep changing it"))
 
 
 def _difference(item: Item, found: StoredValue | StoreError | None) -> str:

@@ -1,4 +1,4 @@
-"""No text in a components folder ends the sidecar: whatever stands there is served, refused or left aside."""
+"""No text in a components folder ends the sidecar: whatever stands there is served, refused or skipped."""
 
 from __future__ import annotations
 

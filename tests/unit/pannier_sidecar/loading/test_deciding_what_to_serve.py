@@ -258,7 +258,7 @@ def test_a_document_that_breaks_keeps_its_own_store_and_no_removed_one(folder):
     assert desired(decide(folder, serving)) == ["a"]
 
 
-def test_other_building_blocks_are_left_aside(folder):
+def test_other_building_blocks_are_skipped(folder):
     folder.put("bus", "pubsub.redis")
     decided = decide(folder)
     assert decided.desired == decided.refused == ()

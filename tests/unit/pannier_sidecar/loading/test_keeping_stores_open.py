@@ -181,7 +181,7 @@ async def test_a_folder_that_vanishes_takes_nothing_away(folder, keep, eventuall
     folder.put("a")
     supervisor = await started(keep)
     folder.path.rename(folder.path.with_name("gone"))
-    await eventually(lambda: "everything stays as it is" in caplog.text)
+    await eventually(lambda: "nothing is changed" in caplog.text)
     assert states(supervisor) == {"a": "ready"}
 
 

@@ -54,7 +54,7 @@ def test_several_folders_are_read_one_after_the_other(folder, tmp_path):
     assert names(read(folder.path, tmp_path / "more")) == ["a", "b"]
 
 
-def test_other_kinds_are_left_aside_with_their_line(folder):
+def test_other_kinds_are_skipped_with_their_line(folder):
     folder.write("c.yaml", "apiVersion: dapr.io/v1alpha1\nkind: Configuration\nmetadata:\n  name: c\nspec: {}\n")
     reading = read(folder.path)
     assert [(left.line, left.why) for left in reading.skipped] == [(2, "'Configuration' is not a Component")]
@@ -83,13 +83,13 @@ FOREIGN = {
 
 
 @pytest.mark.parametrize("name", FOREIGN)
-def test_what_is_no_component_is_left_aside_in_one_line(folder, name):
+def test_what_is_no_component_is_skipped_in_one_line(folder, name):
     folder.put("a")
     folder.write(name, FOREIGN[name])
     decided = plan(read(folder.path), ResolutionContext("shop"))
     assert [each.name for each in decided.desired] == ["a"] and decided.refused == ()
     (line,) = decided.skipped
-    assert f"{name}:" in line and ": left aside: " in line and "\n" not in line
+    assert f"{name}:" in line and ": skipped: " in line and "\n" not in line
 
 
 def test_a_pipe_in_the_folder_is_not_read(folder):
@@ -104,14 +104,14 @@ def test_no_more_is_read_of_a_file_than_may_be_in_it(folder):
     assert read(folder.path).invalid[0].problems[0].message == "the file is larger than 1 MiB"
 
 
-def test_a_component_that_is_broken_is_never_left_aside(folder):
+def test_a_component_that_is_broken_is_never_skipped(folder):
     for number, text in enumerate(("kind: Component\n - x", "apiVersion: dapr.io/v1alpha1\nkind: [", '{"kind": "Comp')):
         folder.write(f"{number}.yaml", text)
     decided = plan(read(folder.path), ResolutionContext("shop"))
     assert len(decided.refused) == 3 and decided.skipped == ()
 
 
-def test_what_was_a_component_is_not_left_aside(folder):
+def test_what_was_a_component_is_not_skipped(folder):
     folder.put("a")
     serving = plan(read(folder.path), ResolutionContext("shop")).desired
     for text in ("api", "x" * (1024 * 1024 + 1), "{", "- a"):
@@ -129,7 +129,7 @@ def test_an_empty_file_keeps_what_it_gave_until_it_is_gone_or_written_anew(folde
     folder.write("a.yaml", text)
     decided = plan(read(folder.path), ResolutionContext("shop"), serving)
     assert sorted(each.name for each in decided.desired) == ["a", "b"] and decided.refused == ()
-    assert decided.warnings == (f"{path}:1: the file is empty; what it held stays until it is written or deleted",)
+    assert decided.warnings == (f"{path}:1: the file is empty; its last content counts until it is written or deleted",)
     again = plan(read(folder.path), ResolutionContext("shop"), decided.desired)
     assert sorted(each.name for each in again.desired) == ["a", "b"]
     folder.write("c.yaml", folder.component("a", ttlInSeconds="60"))

@@ -49,7 +49,7 @@ def test_what_an_earlier_run_wrote_is_updated_if_it_is_still_that() -> None:
 def test_the_same_value_with_another_end_is_another_value() -> None:
     assert decided(item(), there(b"new", 2_000_000)).verdict is Verdict.LEAVE
     assert decided(item(expires_at=2_000_000), there(b"new", 1_000_500)).why == (
-        "the target has the same value until another time"
+        "the target has the same value, which expires at another time"
     )
     assert decided(item(), there(b"old", 2_000_000), earlier=written(b"old")).verdict is Verdict.LEAVE
 
