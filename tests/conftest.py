@@ -2,7 +2,7 @@
 
 import os
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
 
@@ -88,7 +88,13 @@ def pytest_collection_finish(session: pytest.Session) -> None:
     wanted = {database.name for item in session.items if (database := _database_of(item))}
     steps = [database.prepare for database in DATABASES if database.name in wanted and database.prepare]
     if steps and not session.config.option.collectonly:
-        threading.Thread(target=lambda: [step() for step in dict.fromkeys(steps)], daemon=True).start()
+        threading.Thread(target=_prepare, args=(list(dict.fromkeys(steps)),), daemon=True).start()
+
+
+def _prepare(steps: list[Callable[[], object]]) -> None:
+    for step in steps:
+        with suppress(Exception):  # the first test on this database meets it again, and tells
+            step()
 
 
 @pytest.hookimpl(wrapper=True, tryfirst=True)

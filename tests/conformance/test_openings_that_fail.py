@@ -7,6 +7,7 @@ import threading
 from collections import Counter
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -29,13 +30,16 @@ KEPT_THREADS = ("asyncio_",)
 """Those of the loop's executor, which all stores share and nobody ends."""
 
 
-def held() -> Counter[str]:
-    """Return what this process holds: open connections and files, tasks, and threads, by kind and name."""
+def held(folder: Path) -> Counter[str]:
+    """Return what this process holds: connections, files in the tests' folder, tasks, and threads, by kind and name.
+
+    Other files may be those of databases that are being installed in the background.
+    """
     found: Counter[str] = Counter()
     for number in os.listdir("/proc/self/fd"):
         with suppress(OSError):  # the one that lists the folder
             target = os.readlink(f"/proc/self/fd/{number}")
-            if target.startswith(("socket:", "/")):
+            if target.startswith(("socket:", f"{folder}/")):
                 found["socket" if target.startswith("socket:") else target] += 1
     found.update(f"task {task.get_name()} {task.get_coro()}" for task in asyncio.all_tasks() if not task.done())
     found.update(each.name for each in threading.enumerate() if not each.name.startswith(KEPT_THREADS))
@@ -43,36 +47,38 @@ def held() -> Counter[str]:
 
 
 @asynccontextmanager
-async def nothing_kept(make_store: Callable[[], Store]) -> AsyncIterator[None]:
+async def nothing_kept(make_store: Callable[[], Store], folder: Path) -> AsyncIterator[None]:
     """After the block the process must hold no more than before, but for what a client library keeps for all stores."""
     warm = make_store()
     await warm.open()
     await warm.close()
-    before = await settled()
+    before = await settled(folder)
     yield
 
     def is_let_go() -> bool:
         gc.collect()  # what raised an error may be part of a circle with it
-        return not held() - before
+        return not held(folder) - before
 
     with suppress(TimeoutError):
         await until(is_let_go)
-    assert not held() - before
+    assert not held(folder) - before
 
 
-async def settled() -> Counter[str]:
+async def settled(folder: Path) -> Counter[str]:
     """Return what the process holds when closed connections have gone: client libraries end some a little later."""
-    calm, found = 0, held()
+    calm, found = 0, held(folder)
     while calm < 10:
         await asyncio.sleep(0.01)
-        now = held()
+        now = held(folder)
         calm = 0 if found - now else calm + 1
         found = now
     return found
 
 
-async def test_an_opening_that_is_given_up_leaves_nothing_behind(make_store: Callable[[], Store]) -> None:
-    async with nothing_kept(make_store):
+async def test_an_opening_that_is_given_up_leaves_nothing_behind(
+    make_store: Callable[[], Store], tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    async with nothing_kept(make_store, tmp_path_factory.getbasetemp()):
         loop = asyncio.get_running_loop()
         began = loop.time()
         store = make_store()
@@ -101,19 +107,24 @@ async def several_turns(count: int) -> None:
 
 @pytest.mark.on(lambda database: database.name in WAYS)
 async def test_an_opening_without_a_server_leaves_nothing_behind(
-    make_store: Callable[[], Store], subject: Database, server: Server
+    make_store: Callable[[], Store], subject: Database, server: Server, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
-    async with nothing_kept(make_store):
+    async with nothing_kept(make_store, tmp_path_factory.getbasetemp()):
         await refused(led_to(free_port(), subject, server))
 
 
 @pytest.mark.on(lambda database: database.name in WAYS)
 @pytest.mark.parametrize("answers", (0, 1, 2, 4))
 async def test_an_opening_whose_server_goes_away_leaves_nothing_behind(
-    answers: int, make_store: Callable[[], Store], subject: Database, server: Server
+    answers: int,
+    make_store: Callable[[], Store],
+    subject: Database,
+    server: Server,
+    tmp_path_factory: pytest.TempPathFactory,
 ) -> None:
-    async with nothing_kept(make_store), short_way(WAYS[subject.name].port(server.settings), answers) as port:
-        await refused(led_to(port, subject, server))
+    port = WAYS[subject.name].port(server.settings)
+    async with nothing_kept(make_store, tmp_path_factory.getbasetemp()), short_way(port, answers) as shortened:
+        await refused(led_to(shortened, subject, server))
 
 
 def led_to(port: int, subject: Database, server: Server) -> Store:
