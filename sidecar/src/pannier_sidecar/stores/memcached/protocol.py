@@ -58,14 +58,14 @@ class ReplyReader:
         while (end := data.find(b"\r\n", start)) >= 0:
             after = end + 2
             if data.startswith(b"VA ", start):
-                value_at = after
-                after += _value_size(data[start + 3 : end]) + 2
-                if after > size:
-                    self._missing = after - size
+                value_end = after + _value_size(data[start + 3 : end])
+                if value_end + 2 > size:
+                    self._missing = value_end + 2 - size
                     break
-                if not data.startswith(b"\r\n", after - 2):
+                if data[value_end : value_end + 2] != b"\r\n":
                     raise ProtocolError("a value of another size than announced")
-                yield data[start:end], data[value_at : after - 2]
+                yield data[start:end], data[after:value_end]
+                after = value_end + 2
             elif data.startswith(b"STAT ", start):
                 self._note_stat(data[start:end])
             else:
@@ -89,7 +89,10 @@ class ReplyReader:
 
 def _value_size(rest: bytes) -> int:
     """Return the bytes of the value that a line announces, from what follows its first word."""
-    digits = rest.split(b" ", 1)[0]
-    if not digits.isdigit() or len(digits) > len(str(MAX_ITEM)) or int(digits) > MAX_ITEM:
+    try:
+        size = int(rest.split(b" ", 1)[0])
+    except ValueError:
+        size = -1
+    if not 0 <= size <= MAX_ITEM:
         raise ProtocolError("no size of a value")
-    return int(digits)
+    return size
