@@ -27,6 +27,7 @@ from pannier_sidecar.http_api.server import HttpServer
 from pannier_sidecar.listening import addresses_of, is_exposed, max_connections
 from pannier_sidecar.loading.resolving import ResolutionContext
 from pannier_sidecar.loading.supervisor import StoreSupervisor
+from pannier_sidecar.network import answers
 from pannier_sidecar.observing.exposition import CONTENT_TYPE
 from pannier_sidecar.observing.grpc_calls import observe as observe_grpc
 from pannier_sidecar.observing.http_calls import observe
@@ -81,6 +82,7 @@ class Sidecar:
         context = ResolutionContext.of(settings)
         self.supervisor = StoreSupervisor(source, context, observer, poll_interval=settings.components.poll_interval)
         self._budget = Budget(settings.limits.all_bodies, max_connections())
+        answers.allow(settings.limits.largest_answer)
         self._service = StateService(
             self.supervisor.directory,
             observer,

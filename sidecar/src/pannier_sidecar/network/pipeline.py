@@ -8,6 +8,7 @@ from collections import deque
 from itertools import repeat
 from typing import TYPE_CHECKING, Any, Final, cast
 
+from pannier_sidecar.network import answers
 from pannier_sidecar.network.reasons import reason
 
 if TYPE_CHECKING:
@@ -21,6 +22,8 @@ WRITE_HIGH_WATER: Final = 1024 * 1024
 """Bytes that may wait for the server to read before further calls have to wait."""
 GRACE_S: Final = 0.05
 """Between noticing that an answer is overdue and giving the server up."""
+MAX_TIMEOUTS: Final = 4
+"""Timeouts after which a call is overdue although the server goes on answering those before it."""
 
 
 class ConnectionLostError(Exception):
@@ -59,7 +62,15 @@ class Pipeline(asyncio.Protocol):
         self._transport: asyncio.Transport | None = None
         self._outgoing: list[bytes] = []
         self._silent_since: float | None = None
-        """Loop time of the last sign of life; None while nothing is owed."""
+        """Loop time of the last sign of life, which is an answer; None while nothing is owed."""
+        self._largest_answer = answers.limit()
+        self._unfinished = 0
+        """Bytes that came since the last whole answer."""
+        self._marked: asyncio.Future[Any] | None = None
+        """A call that was the last one at `_marked_at`: when it has its answer, so have all before it."""
+        self._marked_at = 0.0
+        self._moved = 0
+        """Bytes that came, and that the server took while it did not keep up, since `_marked_at`."""
         self._unread = 0
         """Bytes that the server had not read at the last check."""
         self._is_timeout_suspected = False
@@ -116,11 +127,29 @@ class Pipeline(asyncio.Protocol):
         self._transport.set_write_buffer_limits(high=WRITE_HIGH_WATER)
 
     def data_received(self, data: bytes) -> None:
+        before = len(self.owed)
         self.read(data)
-        self._silent_since = self._loop.time() if self.owed else None
+        left = len(self.owed)
+        self._moved += len(data)
+        if left < before:
+            self._unfinished = 0
+            self._silent_since = self._loop.time() if left else None
+        else:
+            self._take_unfinished(len(data))
         if self._is_full and len(self.owed) < MAX_OWED // 2:
             self._is_full = False
             self._update_flow()
+
+    def _take_unfinished(self, size: int) -> None:
+        """Count a piece of an answer: the larger it is, the longer the next may take."""
+        self._unfinished += size
+        if self._unfinished > self._largest_answer:
+            self.abort(f"{self._server} sent an answer of more than {self._largest_answer // (1 << 20)} MiB")
+        self._note_progress(size)
+
+    def _note_progress(self, size: int) -> None:
+        if self._silent_since is not None:
+            self._silent_since = min(self._loop.time(), self._silent_since + size / answers.RATE)
 
     def pause_writing(self) -> None:
         self._is_writable = False
@@ -168,9 +197,10 @@ class Pipeline(asyncio.Protocol):
             return
         unread = self._transport.get_write_buffer_size()
         if unread < self._unread:  # taking what we write is a sign of life
-            self._silent_since = self._loop.time()
+            self._note_progress(self._unread - unread)
+            self._moved += self._unread - unread
         self._unread = unread
-        due = self._silent_since + self._timeout
+        due = min(self._silent_since + self._timeout, self._overdue())
         if due > self._loop.time():
             self._is_timeout_suspected = False
             self._silence_check = self._loop.call_at(due, self._check_silence)
@@ -180,6 +210,13 @@ class Pipeline(asyncio.Protocol):
         else:
             self._timed_out = True
             self.abort(f"{self._server} did not answer within {self._timeout:g} s ({self._timeout_field})")
+
+    def _overdue(self) -> float:
+        """Return when the connection is given up for a call that waits behind others."""
+        if self._marked is None or self._marked.done():
+            self._marked = self.owed[-1] if self.owed else None
+            self._marked_at, self._moved = self._loop.time(), 0
+        return self._marked_at + MAX_TIMEOUTS * self._timeout + self._moved / answers.RATE
 
     def _fail_calls(self, reason: str) -> None:
         calls = [future for future in self.owed if future is not None]

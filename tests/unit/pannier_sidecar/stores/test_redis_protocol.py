@@ -135,8 +135,25 @@ def test_a_large_value_in_small_pieces_is_read() -> None:
 
 def test_very_many_small_elements_are_refused_before_they_fill_the_memory() -> None:
     reader = ReplyReader()
-    list(reader.feed(b"*2000000\r\n"))
-    piece = b":1\r\n" * 16 * 1024
+    list(reader.feed(b"*999999\r\n"))
+    piece = b":1000\r\n" * 16 * 1024
     with pytest.raises(ProtocolError):
         for _ in range((MAX_ELEMENTS + 2 * LARGE) // len(piece)):
             assert list(reader.feed(piece)) == []
+
+
+@pytest.mark.parametrize("sign", [b"*", b"~", b">", b"|"])
+@pytest.mark.parametrize("before", [b"", b"*2\r\n:1\r\n", b"$7\r\n*123456\r\n"])
+def test_a_list_of_millions_is_refused_before_its_elements_are_made(sign: bytes, before: bytes) -> None:
+    reader = ReplyReader()
+    with pytest.raises(ProtocolError, match="millions"):
+        list(reader.feed(before + sign + b"2147483647\r\n:1\r\n"))
+
+
+def test_what_looks_like_a_long_list_may_be_a_value(
+    value: bytes = b"*2147483647\r\n>9999999\r\n~1234567 |7654321*1111111",
+) -> None:
+    written = bulk(value) + bulk(b"next")
+    for cut in range(len(written)):
+        reader = ReplyReader()
+        assert [*reader.feed(written[:cut]), *reader.feed(written[cut:])] == [value, b"next"]

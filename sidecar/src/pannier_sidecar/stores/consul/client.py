@@ -11,6 +11,7 @@ from msgspec import DecodeError, Struct, json
 from yarl import URL
 
 from pannier_sidecar.network.connections import Connections, TooManyConnectionsError
+from pannier_sidecar.network.http_answers import BoundedResponse, bounded
 from pannier_sidecar.state.errors import OutcomeUnknownError, StoreRefusedError, StoreUnavailableError
 
 from . import errors
@@ -25,6 +26,9 @@ Found = TypeVar("Found")
 
 CONNECTIONS: Final = 32
 """At the most; further calls wait."""
+
+
+_NO_CONSUL: Final = "what answers is no Consul; check httpAddr"
 
 
 class _Result(Struct, rename={"entry": "KV"}):
@@ -72,15 +76,18 @@ class Agent:
         encryption = settings.encryption
         self._connections = Connections(CONNECTIONS, settings.timeout / 2)
         self._session = aiohttp.ClientSession(
-            connector=aiohttp.TCPConnector(
-                limit=CONNECTIONS,
-                ssl=encryption.context() if encryption else True,
-                socket_factory=self._connections.make_socket,
+            connector=bounded(
+                aiohttp.TCPConnector(
+                    limit=CONNECTIONS,
+                    ssl=encryption.context() if encryption else True,
+                    socket_factory=self._connections.make_socket,
+                )
             ),
             timeout=aiohttp.ClientTimeout(total=settings.timeout),
             headers={"X-Consul-Token": settings.token.reveal()} if settings.token else None,
             skip_auto_headers=("Accept-Encoding", "Content-Type", "User-Agent"),
             cookie_jar=aiohttp.DummyCookieJar(),
+            response_class=BoundedResponse,
         )
         # It would send a PUT or DELETE again whose answer was lost, and which may have been carried out.
         self._session._retry_connection = False  # noqa: SLF001  # aiohttp has no public option for it
@@ -120,11 +127,11 @@ class Agent:
         """Write an entry of a plain name, if it has this ModifyIndex (0: if it is absent); return whether it was."""
         condition = "" if index is None else f"&cas={index}"
         body = await self._request("PUT", self._url_of(name, f"flags={flags}{condition}"), value, is_write=True)
-        return body.startswith(b"true")
+        return _is_true(body)
 
     async def delete(self, name: str) -> None:
         """Remove an entry of a plain name."""
-        await self._request("DELETE", self._url_of(name, ""), is_write=True)
+        _is_true(await self._request("DELETE", self._url_of(name, ""), is_write=True))
 
     async def transact(
         self, operations: Sequence[Operation], *, only_reads: bool = False, strong: bool = False
@@ -133,7 +140,7 @@ class Agent:
         query = "&".join(part for part in (self._datacenter, "consistent" if strong and only_reads else "") if part)
         body = json.encode(operations)
         answer = await self._request("PUT", f"{self._settings.url}/v1/txn?{query}", body, is_write=not only_reads)
-        outcome = _decoded(answer, _Outcome)
+        outcome = _decoded(answer, _Outcome, is_write=not only_reads)
         return Done([result.entry for result in outcome.results or ()], outcome.errors or ())
 
     def _url_of(self, name: str, query: str) -> str:
@@ -182,8 +189,15 @@ class Agent:
         raise errors.refusal(self._settings, status, answer.decode(errors="replace").strip())
 
 
-def _decoded(body: bytes, kind: type[Found]) -> Found:
+def _decoded(body: bytes, kind: type[Found], *, is_write: bool = False) -> Found:
     try:
         return json.decode(body, type=kind)
-    except DecodeError as error:
-        raise StoreRefusedError("what answers is no Consul; check httpAddr") from error
+    except (DecodeError, RecursionError) as error:
+        raise OutcomeUnknownError(_NO_CONSUL) if is_write else StoreUnavailableError(_NO_CONSUL) from error
+
+
+def _is_true(body: bytes) -> bool:
+    """Return what became of a write."""
+    if body.strip() not in (b"true", b"false"):
+        raise OutcomeUnknownError(_NO_CONSUL)
+    return body.startswith(b"true")

@@ -12,6 +12,8 @@ import aiohttp
 from azure.core.exceptions import ServiceRequestError, ServiceResponseError
 from azure.core.pipeline.transport import AioHttpTransport
 
+from pannier_sidecar.network.http_answers import PLAIN, BoundedResponse, bounded
+
 if TYPE_CHECKING:
     from pannier_sidecar.network.connections import Connections
 
@@ -26,9 +28,14 @@ class Transport(AioHttpTransport):  # type: ignore[misc]  # azure.core imports i
 
     def __init__(self, connections: Connections):
         """Has to be made where the event loop runs."""
-        connector = aiohttp.TCPConnector(limit=CONNECTIONS, socket_factory=connections.make_socket)
+        connector = bounded(aiohttp.TCPConnector(limit=CONNECTIONS, socket_factory=connections.make_socket))
         session = aiohttp.ClientSession(
-            connector=connector, trust_env=True, cookie_jar=aiohttp.DummyCookieJar(), auto_decompress=False
+            connector=connector,
+            trust_env=True,
+            cookie_jar=aiohttp.DummyCookieJar(),
+            auto_decompress=False,
+            headers=PLAIN,
+            response_class=BoundedResponse,
         )
         super().__init__(session=session)
 

@@ -20,6 +20,7 @@ from botocore.loaders import Loader, create_loader
 
 from pannier_crds.secret import reveal
 from pannier_sidecar.network.connections import Connections, TooManyConnectionsError
+from pannier_sidecar.network.http_answers import BoundedResponse, bounded
 from pannier_sidecar.state.errors import OutcomeUnknownError, StoreUnavailableError
 
 from . import errors
@@ -153,12 +154,17 @@ class _Doubt:
 
 
 def _counting(connections: Connections) -> type[AIOHTTPSession]:
-    """Return the client's kind of session, with connections that are counted."""
+    """Return the client's kind of session, with connections that are counted and answers that are bounded."""
 
     class Session(AIOHTTPSession):  # type: ignore[misc]  # it has no types
         async def _create_connector(self, proxy_url: str | None) -> Any:
             self._connector_args["socket_factory"] = connections.make_socket
-            return await super()._create_connector(proxy_url)
+            return bounded(await super()._create_connector(proxy_url))
+
+        async def _get_session(self, proxy_url: str | None) -> Any:
+            session = await super()._get_session(proxy_url)
+            session._response_class = BoundedResponse  # noqa: SLF001  # the client library makes the session itself
+            return session
 
     return Session
 

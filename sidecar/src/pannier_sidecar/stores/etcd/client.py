@@ -9,6 +9,7 @@ import grpc
 from aetcd import rpc
 from grpc.aio import AioRpcError, UsageError
 
+from pannier_sidecar.network import answers
 from pannier_sidecar.state.errors import OutcomeUnknownError, StoreUnavailableError
 
 from . import errors
@@ -17,7 +18,6 @@ if TYPE_CHECKING:
     from .settings import EtcdSettings
 
 _OPTIONS: Final = (
-    ("grpc.max_receive_message_length", -1),
     ("grpc.max_send_message_length", -1),
     ("grpc.initial_reconnect_backoff_ms", 100),
     ("grpc.max_reconnect_backoff_ms", 1000),
@@ -168,7 +168,8 @@ class LeaseGoneError(Exception):
 
 def _channel(endpoint: str, settings: EtcdSettings) -> grpc.aio.Channel:
     # The name is misleading: it is how long an attempt to connect may take, 20 seconds by default.
-    options = (*_OPTIONS, ("grpc.min_reconnect_backoff_ms", round(settings.timeout * 1000)))
+    attempt = ("grpc.min_reconnect_backoff_ms", round(settings.timeout * 1000))
+    options = (*_OPTIONS, attempt, ("grpc.max_receive_message_length", answers.limit()))
     encryption = settings.encryption
     if encryption is None:
         return grpc.aio.insecure_channel(endpoint, options=options)

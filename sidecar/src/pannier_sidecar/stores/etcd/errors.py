@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Final
 
 from grpc import StatusCode
 
+from pannier_sidecar.network import answers
 from pannier_sidecar.state.errors import OutcomeUnknownError, StoreError, StoreRefusedError, StoreUnavailableError
 
 if TYPE_CHECKING:
@@ -46,6 +47,8 @@ _WHY: Final = {
     "unreachable": "there is no way to it",
 }
 _NOT_SENT: Final = ("failed to connect to all addresses", "DNS resolution failed", "DNS query cancelled")
+_ANSWER_TOO_LARGE: Final = "Received message larger than max"
+"""What gRPC says of an answer, in other words than servers say it of a request."""
 LEASE_IS_THERE: Final = "lease already exists"
 LEASE_IS_GONE: Final = "lease not found"
 NOT_NOW: Final = "too many requests"
@@ -82,6 +85,9 @@ def _translate(error: AioRpcError, where: str, timeout: float, is_write: bool) -
     for words, advice in _REFUSALS.items():
         if words in details:
             return StoreRefusedError(f"{where} {advice}")
+    if _ANSWER_TOO_LARGE in details:
+        too_large = answers.too_large(where)
+        return OutcomeUnknownError(str(too_large)) if is_write else too_large
     if NOT_NOW in details:
         return StoreUnavailableError(f"{where} does not keep up with what is asked of it")
     if error.code() not in _PASSING:

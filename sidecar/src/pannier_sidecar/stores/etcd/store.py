@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 from aetcd import rpc
 
+from pannier_sidecar.network.answers import read_in_parts
 from pannier_sidecar.state.cursors import cursor_after, key_before
 from pannier_sidecar.state.errors import KeyRefusedError, StoreError, StoreUnavailableError
 from pannier_sidecar.state.requests import Delete, Get, Set, Write
@@ -83,15 +84,21 @@ class _EtcdStore(Store):
         except StoreError:
             return await super().bulk_get(gets)
         found: dict[bytes, StoredValue | StoreError | None] = {}
-        for part in await asyncio.gather(*(self._read(chunk) for chunk in self._chunks(names))):
-            found |= part
+        for parts in await asyncio.gather(*(self._read_chunk(chunk) for chunk in self._chunks(names))):
+            for part in parts:
+                found |= part
         return [found[name] for name in names]
 
-    async def _read(self, names: Sequence[bytes]) -> dict[bytes, StoredValue | StoreError | None]:
+    async def _read_chunk(self, names: Sequence[bytes]) -> list[dict[bytes, StoredValue | StoreError | None]]:
         try:
-            answer = await self._client.call(TXN, rpc.TxnRequest(success=_ranges(names)))
+            return await read_in_parts(self._read, names)
         except StoreError as fault:
-            return dict.fromkeys(names, fault)
+            return [dict.fromkeys(names, fault)]
+
+    async def _read(self, names: Sequence[bytes]) -> dict[bytes, StoredValue | StoreError | None]:
+        answer = await self._client.call(TXN, rpc.TxnRequest(success=_ranges(names)))
+        if len(answer.responses) != len(names):
+            raise StoreUnavailableError("what answers a read is no etcd; check endpoints")
         found: dict[bytes, StoredValue | StoreError | None] = {}
         for name, each in zip(names, answer.responses, strict=True):
             try:

@@ -21,6 +21,7 @@ from google.cloud.spanner_v1.types import (
 )
 from google.oauth2 import service_account
 
+from pannier_sidecar.network import answers
 from pannier_sidecar.state.errors import StoreRefusedError, StoreUnavailableError
 
 from . import layout
@@ -36,9 +37,10 @@ if TYPE_CHECKING:
 
 Result = TypeVar("Result")
 
+_VALUE_BYTES: Final = 64
+"""What each value takes beside its text."""
 _SCOPES: Final = ("https://www.googleapis.com/auth/spanner.data",)
 _CHANNEL: Final = (
-    ("grpc.max_receive_message_length", -1),
     ("grpc.max_send_message_length", -1),
     # A server that comes back is noticed within these; gRPC's own longest pause is two minutes.
     ("grpc.initial_reconnect_backoff_ms", 100),
@@ -58,8 +60,12 @@ class SpannerClient:
     async def connect(self) -> None:
         """Find the credentials and make the channel. Raises StoreRefusedError."""
         settings = self._settings
-        # The name is misleading: it is how long an attempt to connect may take.
-        options = (*_CHANNEL, ("grpc.min_reconnect_backoff_ms", round(settings.timeout * 1000)))
+        options = (
+            *_CHANNEL,
+            # The name is misleading: it is how long an attempt to connect may take.
+            ("grpc.min_reconnect_backoff_ms", round(settings.timeout * 1000)),
+            ("grpc.max_receive_message_length", answers.limit()),
+        )
         if settings.emulator is not None:
             self._channel = grpc.aio.insecure_channel(settings.emulator, options=options)
         else:
@@ -95,9 +101,13 @@ class SpannerClient:
             values: Row = []
             transaction = b""
             is_divided = False
+            left = answers.limit()
             async for part in self._stub("streaming_read")(request, **self._terms(f"session={session}", deadline)):
                 message = PartialResultSet.pb(part)
                 transaction = transaction or message.metadata.transaction.id
+                left -= message.ByteSize() + _VALUE_BYTES * len(message.values)
+                if left < 0:
+                    raise answers.too_large(self._settings.where)
                 texts = layout.texts_of(message.values)
                 if is_divided and texts:  # the rest of the last value, which is text then
                     texts[0] = f"{values.pop() or ''}{texts[0] or ''}"

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Final
 
 from grpc import StatusCode
 
+from pannier_sidecar.network import answers
 from pannier_sidecar.state.errors import OutcomeUnknownError, StoreError, StoreRefusedError, StoreUnavailableError
 
 if TYPE_CHECKING:
@@ -24,6 +25,7 @@ _PASSING: Final = frozenset(
         StatusCode.UNKNOWN,
     }
 )
+_ANSWER_TOO_LARGE: Final = "CLIENT: Received message larger than max"
 _NEVER_SENT: Final = ("failed to connect", "Connection refused", "DNS resolution failed")
 _WHY: Final = {
     "Connection refused": "the connection is refused",
@@ -60,6 +62,8 @@ def translate(error: AioRpcError, settings: SpannerSettings, *, is_write: bool) 
         return AbortedError()
     if code is StatusCode.NOT_FOUND and details.startswith("Session not found"):
         return SessionLostError()
+    if details.startswith(_ANSWER_TOO_LARGE) and not is_write:
+        return answers.too_large(where)
     if code in _PASSING:
         if code is StatusCode.DEADLINE_EXCEEDED:
             text = f"{where} did not answer within {settings.timeout:g} s (timeout)"

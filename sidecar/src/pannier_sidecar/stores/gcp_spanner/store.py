@@ -7,6 +7,7 @@ import random
 from time import time
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
+from pannier_sidecar.network.answers import read_in_parts
 from pannier_sidecar.state.cursors import cursor_after, key_before
 from pannier_sidecar.state.errors import ETagMismatchError, StoreError, StoreRefusedError, StoreUnavailableError
 from pannier_sidecar.state.requests import Delete, Get, Set, Write
@@ -74,9 +75,10 @@ class SpannerStore(Store):
     async def bulk_get(self, gets: Sequence[Get]) -> Sequence[StoredValue | StoreError | None]:
         if not gets:
             return []
-        found = await self._rows(layout.COLUMNS, list(dict.fromkeys(get.key for get in gets)))
+        keys = list(dict.fromkeys(get.key for get in gets))
+        found = await read_in_parts(lambda some: self._rows(layout.COLUMNS, some), keys)
         now = time()
-        values = {row[0]: layout.stored_value(row, now) for row in found}
+        values = {row[0]: layout.stored_value(row, now) for rows in found for row in rows}
         return [values.get(get.key) for get in gets]
 
     async def bulk_write(self, writes: Sequence[Write]) -> Sequence[StoreError | None]:

@@ -23,8 +23,11 @@ def translate(error: ConnectionLostError, *, is_write: bool) -> StoreError:
     return StoreUnavailableError(str(error))
 
 
-def refusal(line: bytes, name: str) -> StoreRefusedError:
+def refusal(line: bytes, name: str, *, is_write: bool) -> StoreError:
     """Return the fault that an error of the server means, with what to change."""
+    if not line.startswith((b"SERVER_ERROR", b"CLIENT_ERROR", b"ERROR")):
+        what = f"what answers at {name} is no memcached; check hosts"
+        return OutcomeUnknownError(what) if is_write else StoreUnavailableError(what)
     text = line.decode(errors="replace")
     said = next((f"{words}{advice}" for words, advice in _ADVICE.items() if words in text), "")
     kind = next((kind for kind in ("SERVER_ERROR", "CLIENT_ERROR") if text.startswith(kind)), "ERROR")

@@ -87,14 +87,17 @@ def value_read(reply: Reply, connection: Connection) -> StoredValue | None:
     if not isinstance(reply, tuple):
         if reply.startswith(b"EN"):
             return None
-        raise errors.refusal(reply, connection.name)
+        raise errors.refusal(reply, connection.name, is_write=False)
     line, value = reply
-    parts = line.split(b" ", 5)
-    etag = f"{parts[2][1:].decode()}-{connection.run}"
-    flags, left = parts[3][1:], parts[4][1:]
-    if flags == b"0" and left == b"-1":
-        return StoredValue(value, etag)
-    return StoredValue(value, etag, _expiry(int(flags), int(left)))
+    try:
+        parts = line.split(b" ", 5)
+        etag = f"{parts[2][1:].decode()}-{connection.run}"
+        flags, left = parts[3][1:], parts[4][1:]
+        if flags == b"0" and left == b"-1":
+            return StoredValue(value, etag)
+        return StoredValue(value, etag, _expiry(int(flags), int(left)))
+    except (IndexError, ValueError):
+        raise errors.refusal(b"", connection.name, is_write=False) from None
 
 
 def fault_of(reply: Reply, write: Write, connection: Connection) -> StoreError | None:
@@ -112,7 +115,7 @@ def fault_of(reply: Reply, write: Write, connection: Connection) -> StoreError |
         return _other_etag(write)
     if isinstance(write, Set) and b"too large" in line:
         return too_large(write, connection)
-    return errors.refusal(line, connection.name)
+    return errors.refusal(line, connection.name, is_write=True)
 
 
 def too_large(write: Set, connection: Connection) -> StoreRefusedError:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from bson.errors import BSONError
+from bson.errors import BSONError, InvalidBSON
 from pymongo.errors import (
     ConnectionFailure,
     DocumentTooLarge,
     ExecutionTimeout,
     NotPrimaryError,
     OperationFailure,
+    ProtocolError,
     PyMongoError,
     ServerSelectionTimeoutError,
     WaitQueueTimeoutError,
@@ -32,6 +33,8 @@ if TYPE_CHECKING:
 CLIENT_ERRORS: Final = (PyMongoError, BSONError, UnicodeError)
 """All that the client raises, for text that it cannot encode too."""
 
+_NO_ANSWERS: Final = ProtocolError | InvalidBSON
+"""What came is no answer of MongoDB's; the request may have been carried out all the same."""
 DUPLICATE_KEY: Final = 11000
 _UNAUTHORIZED: Final = 13
 _NOT_WRITABLE: Final = frozenset({10107, 13435})
@@ -75,9 +78,11 @@ def translate(
     """
     if is_write and isinstance(error, WriteConcernError):
         return TooFewReplicasError(f"{settings} has the write, but not on as many members as asked for")
-    if isinstance(error, ConnectionFailure | ExecutionTimeout):
+    if isinstance(error, ConnectionFailure | ExecutionTimeout | _NO_ANSWERS):
         if is_write and not _was_not_sent(error, repeats_writes):
             return unknown(error, settings)
+        if isinstance(error, _NO_ANSWERS):
+            return StoreUnavailableError(f"what answers at {settings} is no MongoDB")
         return StoreUnavailableError(f"{settings} gave no answer within {settings.timeout:g} s: {why(error)}")
     return _refusal(error, settings)
 
@@ -86,8 +91,10 @@ def unknown(error: Exception, settings: MongoDBSettings) -> StoreError:
     return OutcomeUnknownError(f"{settings} was lost before it answered: {why(error)}")
 
 
-def _was_not_sent(error: PyMongoError, may_be_second: bool) -> bool:
+def _was_not_sent(error: PyMongoError | InvalidBSON, may_be_second: bool) -> bool:
     """Say whether it was not sent, nor an attempt before it, which the client reports in two cases alone."""
+    if isinstance(error, InvalidBSON):
+        return False
     if isinstance(error, ServerSelectionTimeoutError) or error.has_error_label("NoWritesPerformed"):
         return True
     if may_be_second:

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Final, TypeVar
 
 from asyncpg import PostgresError
 
+from pannier_sidecar.network import answers
 from pannier_sidecar.state.errors import OutcomeUnknownError, StoreError, StoreUnavailableError
 
 from . import errors
@@ -112,10 +113,13 @@ class Connections:
                         if may_be_done is not never and self._now() - connection.used_at > FRESH_S:
                             await connection.check()
                         is_sent = True
+                        connection.expect_answer()
                         result = await work(connection, *arguments)
                     except Exception as error:
                         is_unknown = is_sent and may_be_done() and errors.leaves_open(error, connection.is_direct)
                         self._take_back(connection, error)
+                        if connection.has_received_too_much and not is_unknown:
+                            raise answers.too_large(self._where) from error
                         if is_unknown or not _is_worth_repeating(error, attempt):
                             raise errors.translate(error, self._where, is_unknown=is_unknown) from error
                         await asyncio.sleep(random.uniform(0, 0.01) * attempt)

@@ -14,8 +14,10 @@ from secrets import token_hex
 from typing import TYPE_CHECKING, Any, Final
 
 import asyncpg
+from asyncpg import connect_utils
 
 from .errors import ERRORS
+from .protocol import BoundedProtocol
 
 if TYPE_CHECKING:
     from asyncpg.prepared_stmt import PreparedStatement
@@ -27,6 +29,10 @@ _KEEPALIVE: Final = {"TCP_KEEPIDLE": 10, "TCP_KEEPINTVL": 5, "TCP_KEEPCNT": 3, "
 """A server that is gone without a word is noticed after half a minute. In seconds, the last one in milliseconds."""
 
 
+connect_utils.protocol.Protocol = BoundedProtocol
+"""The client library has no parameter for it."""
+
+
 class Connection:
     """A connection of the client library, and the statements that were prepared on it."""
 
@@ -34,11 +40,21 @@ class Connection:
         """`is_direct`: PostgreSQL itself is at the other end. `names_statements` is for direct connections only."""
         self.is_direct = is_direct
         self._raw = raw
+        self._protocol: BoundedProtocol = raw._protocol  # noqa: SLF001  # asyncpg has no public way to it
         self._prefix = f"pannier_{token_hex(12)}_" if names_statements else ""
         self._count = 0
         self._statements: dict[str, PreparedStatement[Any]] = {}
         self.opened_at = self.used_at = get_running_loop().time()
         """When it was opened and last given back, on the loop's clock."""
+
+    def expect_answer(self) -> None:
+        """Begin to count what comes for a call."""
+        self._protocol.received = 0
+
+    @property
+    def has_received_too_much(self) -> bool:
+        """Whether the connection was ended because an answer was larger than answers may be."""
+        return self._protocol.has_received_too_much
 
     async def fetch(self, text: str, *parameters: object) -> list[Any]:
         """Return the rows."""
@@ -114,7 +130,10 @@ class Connection:
 
 async def connect(url: str, *, patience: float, names_statements: bool) -> Connection:
     """Return a new connection. Raises the client library's errors, and TimeoutError after `patience` seconds."""
-    raw = await asyncpg.connect(url, timeout=patience, statement_cache_size=0)
+    try:
+        raw = await asyncpg.connect(url, timeout=patience, statement_cache_size=0)
+    except AttributeError as error:  # the server was ready before it said which version it is
+        raise asyncpg.InternalClientError from error
     try:
         _keep_alive(raw)
         # A pooler has given us a number of its own: what it hands on is not one connection for one client.

@@ -6,6 +6,7 @@ import logging
 from functools import partial
 from typing import TYPE_CHECKING, ClassVar
 
+from pannier_sidecar.network.answers import read_in_parts
 from pannier_sidecar.state.cursors import cursor_after, key_before
 from pannier_sidecar.state.errors import NotSupportedError, OutcomeUnknownError, StoreError, StoreUnavailableError
 from pannier_sidecar.state.requests import Delete, Get, Set, Write
@@ -103,11 +104,14 @@ class _PostgreSQLStore(Store):
     async def bulk_get(self, gets: Sequence[Get]) -> Sequence[StoredValue | StoreError | None]:
         names = [name_of(get.key) for get in gets]
         try:
-            rows = await self._opened.run(Connection.fetch, self._statements.read_many, names)
+            parts = await read_in_parts(self._rows, names)
         except StoreError as fault:
             return [fault] * len(gets)
-        found = {row["key"]: self._decoded(row) for row in rows}
+        found = {row["key"]: self._decoded(row) for rows in parts for row in rows}
         return [found.get(name) for name in names]
+
+    async def _rows(self, names: Sequence[str]) -> list[Record]:
+        return await self._opened.run(Connection.fetch, self._statements.read_many, names)
 
     def _decoded(self, row: Record) -> StoredValue | StoreError:
         try:

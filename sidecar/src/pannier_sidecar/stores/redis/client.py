@@ -179,7 +179,7 @@ class Servers(ABC):
                 else:
                     if trouble is not None:
                         losses += 1
-                        self._judge_loss(request, trouble, losses)
+                        self._judge_loss(request, trouble, losses, is_late=loop.time() >= deadline)
                     reply = await self._send(request, deadline)
             except ConnectionLostError as lost:
                 trouble = lost
@@ -195,11 +195,11 @@ class Servers(ABC):
         connection = await node.link.usable(deadline, self._settings.write_timeout)
         return await connection.send(request.payload, request.replies)
 
-    def _judge_loss(self, request: Request, lost: ConnectionLostError, times: int) -> None:
+    def _judge_loss(self, request: Request, lost: ConnectionLostError, times: int, *, is_late: bool) -> None:
         """Raise the fault that the loss of the connection means, unless the request may be sent again."""
         if lost.was_sent and not request.may_repeat:
             raise OutcomeUnknownError(str(lost))
-        if lost.timed_out or (lost.was_sent and times > self._settings.max_retries):
+        if is_late or lost.timed_out or (lost.was_sent and times > self._settings.max_retries):
             raise StoreUnavailableError(str(lost)) from lost
 
     async def _after_error(self, request: Request, error: ReplyError, times: int, deadline: float) -> Any:

@@ -16,7 +16,14 @@ from typing import TYPE_CHECKING, Any, Final
 from hiredis import ReplyError
 from msgspec import DecodeError, Raw, Struct, json
 
-from pannier_sidecar.state.errors import ETagMismatchError, InvalidETagError, StoreError, StoreRefusedError
+from pannier_sidecar.state.errors import (
+    ETagMismatchError,
+    InvalidETagError,
+    OutcomeUnknownError,
+    StoreError,
+    StoreRefusedError,
+    StoreUnavailableError,
+)
 from pannier_sidecar.state.requests import Delete, Set, Write
 from pannier_sidecar.state.store import StoredValue
 
@@ -43,6 +50,8 @@ _DELETE_IF: Final = _CALL % (5, scripts.DELETE_IF.sha) + _ARGUMENT
 READ_REPLIES: Final = 2
 """Replies that a read brings: the fields and the time to live."""
 
+FIELDS: Final = 2
+"""Fields of a hash that a read brings."""
 FOREIGN_REPLIES: Final = 3
 JSON_TYPE: Final = b"ReJSON-RL"
 TYPES: Final = frozenset({b"string", b"list", b"set", b"zset", b"hash", b"stream", JSON_TYPE})
@@ -137,9 +146,11 @@ def _milliseconds(ttl: int) -> bytes:
 def value_read(fields: Any, ttl: object, key: str) -> StoredValue | None:
     """Return the value that the fields of a hash hold. Raises StoreRefusedError for a hash that is not state."""
     if type(fields) is not list:
-        raise errors.translate(fields)
-    data, version = fields
-    if data is None or version is None:
+        raise errors.translate(fields) if isinstance(fields, ReplyError) else no_redis()
+    data, version = fields if len(fields) == FIELDS else (0, 0)
+    if type(data) is not bytes or type(version) is not bytes:
+        if not (data is None or version is None):
+            raise no_redis()
         if ttl == -2:
             return None
         raise StoreRefusedError(
@@ -149,6 +160,11 @@ def value_read(fields: Any, ttl: object, key: str) -> StoredValue | None:
     if ttl == -1:
         return StoredValue(data, version.decode("latin-1"))
     return _expiring(data, version.decode("latin-1"), ttl)
+
+
+def no_redis() -> StoreUnavailableError:
+    """Return the error of a read whose answer is none that Redis gives."""
+    return StoreUnavailableError("what answers the read of a key is no Redis; check redisHost")
 
 
 def is_wrong_type(reply: object) -> bool:
@@ -188,10 +204,19 @@ def refusal(reply: Any, writes: Sequence[Write]) -> StoreError:
     """Return the fault that the answer to writes means which were not done."""
     if isinstance(reply, ReplyError):
         return errors.translate(reply)
+    if not _is_refusal(reply, len(writes)):
+        return OutcomeUnknownError("what answers the write of a key is no Redis; check redisHost")
     write = writes[reply[0] - 1]
-    etag = reply[1].decode() if len(reply) > 1 else None
+    etag = reply[1].decode("latin-1") if len(reply) > 1 else None
     if write.if_absent:
         return ETagMismatchError(f"key {write.key} exists already, and first-write without an ETag only creates")
     if etag is None:
         return ETagMismatchError(f"key {write.key} does not exist, so it has no ETag {write.if_match}")
     return ETagMismatchError(f"key {write.key} has ETag {etag}, not {write.if_match}; read it again")
+
+
+def _is_refusal(reply: object, writes: int) -> bool:
+    """Return whether it is the place of the write that was refused, and the ETag that its key has if there is one."""
+    if not isinstance(reply, list) or not 1 <= len(reply) <= 2:
+        return False
+    return type(reply[0]) is int and 1 <= reply[0] <= writes and all(type(etag) is bytes for etag in reply[1:])

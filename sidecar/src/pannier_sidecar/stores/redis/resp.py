@@ -5,6 +5,7 @@ https://redis.io/docs/latest/develop/reference/protocol-spec/
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Any, Final, cast
 
 import hiredis
@@ -21,6 +22,10 @@ LARGE: Final = 1024 * 1024
 """Bytes of an unfinished reply from which on it matters whether it is a value or very many small elements."""
 MAX_ELEMENTS: Final = 4 * 1024 * 1024
 """Bytes of a reply beside its values: as lists and numbers they take twenty times as much memory."""
+
+_LONG_LIST: Final = re.compile(rb"[*~>|][0-9]{7}")
+"""Of any kind; slower to search for than the one kind that Redis sends here."""
+_find_long_array: Final = re.compile(rb"\*[0-9]{7}").search
 
 _pack: Callable[[Any], bytes] = cast("Any", hiredis.pack_command)  # its stub allows but one part
 
@@ -53,17 +58,32 @@ class ReplyReader:
         Raises ProtocolError behind the last one if what follows is none; nothing may be fed after that.
         """
         parser = self._parser
+        may_be_long = _find_long_array(data) is not None or b"~" in data or b">" in data or b"|" in data
         try:
-            parser.feed(data)
-            if (reply := parser.gets()) is NOTHING:
-                self._check_unfinished(len(data))
-                return
-            self._unfinished = 0
-            while reply is not NOTHING:
-                yield reply
-                reply = parser.gets()
+            for part in self._before_long_lists(data) if may_be_long else (data,):
+                parser.feed(part)
+                if (reply := parser.gets()) is NOTHING:
+                    self._check_unfinished(len(part))
+                    continue
+                self._unfinished = 0
+                while reply is not NOTHING:
+                    yield reply
+                    reply = parser.gets()
         except (MemoryError, TypeError) as error:  # a list announced as very long; a list as the key of a map
             raise ProtocolError("a reply of impossible size or shape") from error
+
+    def _before_long_lists(self, data: bytes) -> Iterator[bytes]:
+        """Yield the parts before what may announce a list of millions: hiredis would make all its elements at once.
+
+        Raises ProtocolError when it is one, and not a piece of a value.
+        """
+        start = 0
+        for found in _LONG_LIST.finditer(data):
+            yield data[start : found.start()]
+            start = found.start()
+            if not self._parser.has_data():
+                raise ProtocolError("a list of millions of elements")
+        yield data[start:]
 
     def _check_unfinished(self, size: int) -> None:
         """Raise ProtocolError for a reply of too many elements."""

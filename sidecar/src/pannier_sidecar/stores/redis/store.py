@@ -79,6 +79,8 @@ class RedisStore(Store):
         self, name: str, key: bytes, error: ReplyError, deadline: float | None = None
     ) -> StoredValue | None:
         """Read a key after an error: once more, or as something that is no hash."""
+        if not isinstance(error, ReplyError):
+            raise layout.no_redis()
         if not layout.is_wrong_type(error):
             request = Request(key, layout.read(key), layout.READ_REPLIES, may_repeat=True)
             fields, ttl = await self._servers.again(request, error, deadline)

@@ -1,0 +1,72 @@
+"""Answers over HTTP that are read as far as they may go, however much is sent."""
+
+from __future__ import annotations
+
+import asyncio
+from functools import partial
+from typing import Any, Final
+
+import aiohttp
+from aiohttp.client_proto import ResponseHandler
+
+from pannier_sidecar.network import answers
+
+MAX_ANSWERS: Final = 16
+"""To one request, with those of status 1xx that come before the one that counts."""
+PLAIN: Final = {"Accept-Encoding": "identity"}
+"""What clients ask for, so that no answer can unpack to many times what was sent."""
+
+
+class BoundedResponse(aiohttp.ClientResponse):
+    """A response whose body is no larger than an answer may be, and is not compressed."""
+
+    async def read(self) -> bytes:
+        """Return the body. Raises ClientPayloadError where there is too much of it."""
+        if self._body is None:
+            try:
+                self._body = await self._within(answers.limit())
+            except BaseException:
+                self.close()
+                raise
+        return await super().read()
+
+    async def _within(self, limit: int) -> bytes:
+        if self.headers.get("Content-Encoding", "identity") != "identity":
+            raise aiohttp.ClientPayloadError("the answer is compressed, which was not asked for")
+        parts, left = [], limit - (self.content_length or 0)
+        if left >= 0:
+            left = limit
+            async for part in self.content.iter_any():
+                parts.append(part)
+                left -= len(part)
+                if left < 0:
+                    break
+        if left < 0:
+            raise aiohttp.ClientPayloadError(f"the answer has more than {limit} bytes")
+        return b"".join(parts)
+
+
+class _Handler(ResponseHandler):
+    """A connection on which a few interim answers (1xx) may come before the one that counts, and no more.
+
+    aiohttp takes them all, in one turn of the event loop if they come fast enough.
+    """
+
+    _answers = 0
+
+    def set_response_params(self, **options: Any) -> None:
+        self._answers = 0
+        super().set_response_params(**options)
+
+    async def read(self) -> Any:
+        self._answers += 1
+        if self._answers > MAX_ANSWERS:
+            raise aiohttp.ClientPayloadError("the answer does not come after all those that announce it")
+        return await super().read()
+
+
+def bounded(connector: aiohttp.TCPConnector) -> aiohttp.TCPConnector:
+    """Return the connector, which makes connections that are kept from endless interim answers."""
+    factory = partial(_Handler, loop=asyncio.get_running_loop())
+    connector._factory = factory  # type: ignore[assignment]  # noqa: SLF001  # aiohttp has no public option for it
+    return connector

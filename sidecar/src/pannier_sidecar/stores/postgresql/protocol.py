@@ -1,0 +1,74 @@
+"""The client library's protocol, kept from what no server of PostgreSQL sends.
+
+It would keep all of a message however large it is, and never come back from one whose length is less than nothing.
+"""
+
+from __future__ import annotations
+
+from struct import Struct
+from typing import TYPE_CHECKING, Any, Final
+
+from asyncpg.protocol import Protocol
+
+from pannier_sidecar.network import answers
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+_HEADER: Final = Struct("!BI")
+"""The kind of a message, and its length with the length itself."""
+_LENGTH: Final = 4
+
+
+class BoundedProtocol(Protocol):  # type: ignore[misc]  # it has no types
+    """Ends a connection on which more comes than an answer may have, or something that is no message."""
+
+    def __init__(self, *arguments: Any):
+        super().__init__(*arguments)
+        self.received = 0
+        """Bytes since this was last set to 0."""
+        self.has_received_too_much = False
+        self._limit = answers.limit()
+        self._left = 0
+        """Bytes of the current message that are missing."""
+        self._head = b""
+        """The beginning of a message's header."""
+        self._is_bad = False
+        self._ended_by: Callable[[], object] = self.abort
+
+    def connection_made(self, transport: Any) -> None:
+        self._ended_by = transport.abort
+        super().connection_made(transport)
+
+    def data_received(self, data: bytes) -> None:
+        """Pass on what comes, if it can be what a server sends."""
+        if self._is_bad:
+            return
+        self.received += len(data)
+        if self.received <= self._limit and self._are_messages(data):
+            try:
+                super().data_received(data)
+            except Exception:  # of any kind, for messages in an order that the client library does not expect
+                self._end()
+        else:
+            self.has_received_too_much = self.has_received_too_much or self.received > self._limit
+            self._end()
+
+    def _end(self) -> None:
+        self._is_bad = True
+        self._ended_by()
+
+    def _are_messages(self, data: bytes) -> bool:
+        at, size = self._left, len(data)
+        if self._head:
+            data = self._head + data
+            size = len(data)
+        while at + _HEADER.size <= size:
+            kind, length = _HEADER.unpack_from(data, at)
+            if not kind or not _LENGTH <= length <= self._limit:
+                self.has_received_too_much = bool(kind) and length > self._limit
+                return False
+            at += length + 1
+        self._head = data[at:]
+        self._left = max(0, at - size)
+        return True
