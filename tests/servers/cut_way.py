@@ -95,6 +95,9 @@ class CutWay:
             try:
                 pair = _Pair(writer, *await asyncio.open_connection("127.0.0.1", self._target))
                 self._pairs.add(pair)
+            except BaseException:
+                writer.transport.abort()
+                raise
             finally:
                 self._being_made -= 1
             try:

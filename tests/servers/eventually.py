@@ -21,6 +21,16 @@ async def eventually(call: Callable[[], Awaitable[Any]], limit_s: float = LIMIT_
                 await asyncio.sleep(0.02)
 
 
+async def end_other_tasks() -> None:
+    """End whatever else runs on this loop, and let transports that were aborted close their sockets."""
+    others = asyncio.all_tasks() - {asyncio.current_task()}
+    for task in others:
+        task.cancel()
+    await asyncio.gather(*others, return_exceptions=True)
+    for _ in range(3):
+        await asyncio.sleep(0)
+
+
 async def until(is_so: Callable[[], object], limit_s: float = LIMIT_S) -> None:
     async with asyncio.timeout(limit_s):
         while not is_so():

@@ -10,6 +10,7 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 
+from servers.eventually import end_other_tasks
 from servers.processes import wait_until
 
 CHUNK = 64 * 1024
@@ -97,6 +98,7 @@ class FaultyWay:
         tasks = list(self._tasks)
         self._abort_all()
         await asyncio.gather(*tasks, return_exceptions=True)
+        await end_other_tasks()
 
     async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         task = asyncio.current_task()

@@ -8,6 +8,7 @@ from collections.abc import Coroutine
 from typing import Any, Literal
 
 from servers.cut_way import CutWay, Where
+from servers.eventually import end_other_tasks
 
 PATIENCE_S = 30
 
@@ -29,6 +30,7 @@ class ThreadedWay:
 
     def __exit__(self, *_: object) -> None:
         self._run(self._way.close())
+        self._run(end_other_tasks())
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join(PATIENCE_S)
         self._loop.close()
