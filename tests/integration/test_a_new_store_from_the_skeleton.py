@@ -11,7 +11,9 @@ import pytest
 ROOT = Path(__file__).parents[2]
 COPIED = ("charts", "crds", "docs", "examples", "operator", "scripts", "sidecar", "tests")
 SOURCES = ("crds/src", "sidecar/src", "operator/src")
-LEFT_OUT = shutil.ignore_patterns("__pycache__", "bench*", "hostile", "scenarios")
+LEFT_OUT = shutil.ignore_patterns("bench*", "hostile", "scenarios")
+
+pytestmark = pytest.mark.timeout(600)
 
 
 @pytest.fixture(scope="module")
@@ -26,13 +28,13 @@ def tree(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tree
 
 
-def run(tree: Path, *command: object) -> str:
+def run(tree: Path, *command: object, **environment: object) -> str:
     """Run Python in the copy, which it imports everything from; return what it prints."""
     path = os.pathsep.join(str(tree / source) for source in SOURCES)
     finished = subprocess.run(
         [sys.executable, *map(str, command)],
         cwd=tree,
-        env={**os.environ, "PYTHONPATH": path},
+        env={**os.environ, "PYTHONPATH": path, **{name: str(value) for name, value in environment.items()}},
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
@@ -53,6 +55,8 @@ def test_linters_take_it(tree: Path) -> None:
     run(tree, "-m", "ruff", "check", *files)
     run(tree, "-m", "ruff", "format", "--check", *files)
     run(tree, "-m", "mypy", "--follow-imports=silent", "-p", "pannier_sidecar.stores.quick_rock")
+    of_tests = [path for path in files if path.startswith(str(tree / "tests"))]
+    run(tree, "-m", "mypy", "--follow-imports=silent", "--explicit-package-bases", *of_tests, MYPYPATH=tree / "tests")
     run(tree, "-c", "from importlinter.cli import lint_imports_command as lint; lint()", "--no-logo")
     run(tree, "scripts/words")
 
