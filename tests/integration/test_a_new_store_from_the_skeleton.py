@@ -11,7 +11,8 @@ import pytest
 ROOT = Path(__file__).parents[2]
 COPIED = ("charts", "crds", "docs", "examples", "operator", "scripts", "sidecar", "tests")
 SOURCES = ("crds/src", "sidecar/src", "operator/src")
-LEFT_OUT = shutil.ignore_patterns("bench*", "hostile", "scenarios")
+LEFT_OUT = shutil.ignore_patterns("__pycache__", "bench*", "hostile", "scenarios")
+"""Bytecode comes and goes while other tests run."""
 
 pytestmark = pytest.mark.timeout(600)
 
