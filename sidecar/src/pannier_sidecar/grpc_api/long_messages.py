@@ -16,6 +16,8 @@ from .messages import (
 )
 
 if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
     from msgspec import Struct
 
     from ..state.items_in_flight import ItemsInFlight, Share
@@ -48,25 +50,39 @@ AnyMessage = TypeVar("AnyMessage", bound="Struct")
 
 
 class LongMessages:
-    """Reads requests, and writes answers."""
+    """Answers calls with long requests or answers."""
 
     def __init__(self, pace: Pace, max_items: int, in_flight: ItemsInFlight):
         self._pace = pace
         self._max_items = max_items
         self._in_flight = in_flight
 
-    async def share(self, kind: type[Struct], data: bytes) -> Share | None:
+    async def answer(
+        self, kind: type[AnyMessage], data: bytes, handler: Callable[[AnyMessage], Awaitable[Struct]]
+    ) -> bytes:
+        """Return the bytes of what the handler answers to a message of that kind.
+
+        Raises MalformedMessageError, TooManyItemsError, OverloadedError, and what the handler raises.
+        """
+        share = await self._share(kind, data) if len(data) > SINGLE else None
+        try:
+            message = decode(kind, data) if len(data) <= SHORT else await self._read(kind, data)
+            if share is not None:
+                share.is_really(len(getattr(message, _ITEMS[kind])))
+            answer = await handler(message)
+            return await self._written(answer) if isinstance(answer, GetBulkStateResponse) else encode(answer)
+        finally:
+            if share is not None:
+                share.end()
+
+    async def _share(self, kind: type[Struct], data: bytes) -> Share | None:
         """Return what the call has of all items in flight, once there is room; None where it has few."""
         if kind not in _ITEMS:
             return None
         at = end_of_part(data, 0, PART)
         return None if at >= len(data) else await self._in_flight.share(PART * len(data) // at)
 
-    def note_items(self, message: Struct, share: Share) -> None:
-        """Count the items that a message really has."""
-        share.is_really(len(getattr(message, _ITEMS[type(message)])))
-
-    async def read(self, kind: type[AnyMessage], data: bytes) -> AnyMessage:
+    async def _read(self, kind: type[AnyMessage], data: bytes) -> AnyMessage:
         """Return the message of that kind.
 
         Raises MalformedMessageError, or TooManyItemsError before more of them are read.
@@ -91,9 +107,8 @@ class LongMessages:
             await self._pace.run(go_on)
         return message
 
-    async def written(self, message: Struct) -> bytes:
+    async def _written(self, message: GetBulkStateResponse) -> bytes:
         """Return the bytes of the answer to a bulk get."""
-        assert isinstance(message, GetBulkStateResponse)
         return b"".join(await self._pace.each(_alone, message.items))
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..protobuf import MalformedMessageError, decode, encode
 from ..state.errors import StateError
-from .long_messages import SHORT, SINGLE
+from .long_messages import SINGLE
 from .messages import GetBulkStateRequest
 from .method import Method
 from .status import Code, StatusError, failure, unauthenticated
@@ -95,21 +95,13 @@ def unary(
     is_bulk = request is GetBulkStateRequest
 
     async def answer(message: bytes, headers: Headers) -> bytes:
-        share = None
         try:
-            if len(message) > SINGLE:
-                share = await long.share(request, message)
-            asked = decode(request, message) if len(message) <= SHORT else await long.read(request, message)
-            if share is not None:
-                long.note_items(asked, share)
-            found = await handler(asked)
-            return await long.written(found) if is_bulk else encode(found)
+            if len(message) > SINGLE or is_bulk:
+                return await long.answer(request, message, handler)
+            return encode(await handler(decode(request, message)))
         except MalformedMessageError as error:
             raise StatusError(Code.INTERNAL, f"the request is no {request.__name__}: {error}") from error
         except StateError as error:
             raise error_mapper(error) from error
-        finally:
-            if share is not None:
-                share.end()
 
     return Method(answer)

@@ -6,6 +6,9 @@ VARINT, FIXED64, LENGTH, FIXED32 = 0, 1, 2, 5
 """Wire types, the lower three bits of a tag. 3 and 4 began and ended groups, which proto3 has none of."""
 
 
+_ONE_BYTE = [bytes((number,)) for number in range(128)]
+
+
 class MalformedMessageError(ValueError):
     """Bytes that do not decode as the expected message."""
 
@@ -30,7 +33,7 @@ def read_varint(data: bytes, at: int) -> tuple[int, int]:
 def write_varint(number: int) -> bytes:
     """Return the bytes of an integer; negative ones take ten, as two's complement."""
     if 0 <= number < 128:
-        return bytes((number,))
+        return _ONE_BYTE[number]
     number &= 0xFFFF_FFFF_FFFF_FFFF
     out = bytearray()
     while number > 127:
