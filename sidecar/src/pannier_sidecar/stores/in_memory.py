@@ -126,8 +126,8 @@ class InMemoryStore(Store):
         try:
             self._must_be_open()
             self._check(write)
-        except StoreError as fault:
-            return fault
+        except StoreError as error:
+            return error
         self._carry_out(write)
         return None
 

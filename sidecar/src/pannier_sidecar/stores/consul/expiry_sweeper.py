@@ -59,9 +59,9 @@ class ExpirySweeper:
             while self._known:
                 name, index = self._known.popitem()
                 await self._agent.transact([layout.removal(name, index)])
-        except StoreError as fault:
+        except StoreError as error:
             self._known.clear()
-            log.warning("expired keys stay for now: %s", fault)
+            log.warning("expired keys stay for now: %s", error)
         finally:
             self._is_removing = False
 
@@ -70,5 +70,5 @@ class ExpirySweeper:
             await asyncio.sleep(interval * uniform(0.5, 1))  # not all sidecars in the same moment
             try:
                 await sweep()
-            except StoreError as fault:
-                log.warning("expired keys were not looked for: %s", fault)
+            except StoreError as error:
+                log.warning("expired keys were not looked for: %s", error)

@@ -97,7 +97,7 @@ class ConsulStore(Store):
 
     async def bulk_write(self, writes: Sequence[Write]) -> Sequence[StoreError | None]:
         """Carry out writes side by side, those of one key one after another."""
-        faults: list[StoreError | None] = [None] * len(writes)
+        errors: list[StoreError | None] = [None] * len(writes)
         places = defaultdict(list)
         for place, write in enumerate(writes):
             places[write.key].append(place)
@@ -106,10 +106,10 @@ class ConsulStore(Store):
         async def write_key(places: Sequence[int]) -> None:
             async with room:
                 for place in places:
-                    [faults[place]] = await super(ConsulStore, self).bulk_write([writes[place]])
+                    [errors[place]] = await super(ConsulStore, self).bulk_write([writes[place]])
 
         await asyncio.gather(*map(write_key, places.values()))
-        return faults
+        return errors
 
     async def transact(self, writes: Sequence[Write]) -> None:
         """Check everything before anything is written, in one transaction of Consul's."""
@@ -172,8 +172,8 @@ class ConsulStore(Store):
     async def _values(self, names: Sequence[str], strong: bool) -> Mapping[str, StoredValue | StoreError | None]:
         try:
             found = await self._read(names, strong)
-        except StoreError as fault:
-            return dict.fromkeys(names, fault)
+        except StoreError as error:
+            return dict.fromkeys(names, error)
         return {name: self._value(entry) for name, entry in found.items()}
 
     async def _read(self, names: Sequence[str], strong: bool = False) -> Mapping[str, Entry]:
@@ -212,7 +212,7 @@ class ConsulStore(Store):
             )
 
     def _check_together(self, conditional: Sequence[Write], last: Mapping[str, Write]) -> None:
-        """Raise the fault of a transaction that is more than Consul takes."""
+        """Raise the error of a transaction that is more than Consul takes."""
         operations = len(conditional) + len(last)
         if operations > layout.MAX_OPERATIONS:
             raise NotSupportedError(

@@ -69,7 +69,7 @@ async def sign_in(settings: CosmosDBSettings, resources: AsyncExitStack) -> Acco
     _must_have_partitions(properties, settings)
     consistency = str((account.ConsistencyPolicy or {}).get("defaultConsistencyLevel"))
     found = Account(settings, container, connections, properties.get("defaultTtl"), consistency)
-    _tell_of_bounds(found)
+    _log_bounds(found)
     return found
 
 
@@ -98,7 +98,7 @@ def _must_have_partitions(properties: dict[str, Any], settings: CosmosDBSettings
         )
 
 
-def _tell_of_bounds(account: Account) -> None:
+def _log_bounds(account: Account) -> None:
     if account.default_ttl is None:
         logger.warning(
             "%s lets nothing expire, so writes with ttlInSeconds will be refused; turn its time to live on: "

@@ -62,8 +62,8 @@ class CosmosDBStore(Store):
     async def probe(self) -> None:
         try:
             await self.ping()
-        except StoreUnavailableError as fault:
-            if not errors.is_throttled(fault.__cause__):
+        except StoreUnavailableError as error:
+            if not errors.is_throttled(error.__cause__):
                 raise
 
     async def get(self, get: Get) -> StoredValue | None:
@@ -99,8 +99,8 @@ class CosmosDBStore(Store):
             async with room:
                 try:
                     await self._write(write)
-                except StoreError as fault:
-                    return fault
+                except StoreError as error:
+                    return error
             return None
 
         for run in with_distinct_keys(writes):
@@ -155,5 +155,5 @@ async def _found(opened: client.Account, get: Get) -> Item | None:
 def _entry(item: Item, default_ttl: int | None) -> StoredValue | StoreError:
     try:
         return stored_value(item, default_ttl)
-    except StoreError as fault:
-        return fault
+    except StoreError as error:
+        return error

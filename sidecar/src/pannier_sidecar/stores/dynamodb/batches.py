@@ -48,8 +48,8 @@ async def read(
                 raise StoreUnavailableError(_NO_ROOM)
             wanted = left
             await asyncio.sleep(next(waits, 0))
-    except StoreError as fault:
-        return found | {layout.key_of(key): fault for key in wanted}
+    except StoreError as error:
+        return found | {layout.key_of(key): error for key in wanted}
 
 
 async def write(client: DynamoDBClient, layout: Layout, requests: Mapping[str, Arguments]) -> dict[str, StoreError]:
@@ -66,8 +66,8 @@ async def write(client: DynamoDBClient, layout: Layout, requests: Mapping[str, A
             waiting = left
             if waiting:
                 await asyncio.sleep(next(waits, 0))
-    except StoreError as fault:
-        return dict.fromkeys(waiting, fault)
+    except StoreError as error:
+        return dict.fromkeys(waiting, error)
     return {}
 
 

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from .layout import Arguments
 
 SCANNED_AT_ONCE: Final = 1000
-"""Items that one call looks at when keys are listed; DynamoDB ends it at 1 MB at the latest."""
+"""Items that one call reads when keys are listed; DynamoDB ends it at 1 MB at the latest."""
 
 
 class DynamoDBStore(Store):
@@ -58,8 +58,8 @@ class DynamoDBStore(Store):
     async def probe(self) -> None:
         try:
             await self.ping()
-        except StoreUnavailableError as fault:
-            if not is_answer(fault.__cause__):
+        except StoreUnavailableError as error:
+            if not is_answer(error.__cause__):
                 raise
 
     async def get(self, get: Get) -> StoredValue | None:
@@ -87,8 +87,8 @@ class DynamoDBStore(Store):
         for key, item in items.items():
             try:
                 found[key] = item if isinstance(item, StoreError) else self._layout.stored_value(key, item, time())
-            except StoreError as fault:
-                found[key] = fault
+            except StoreError as error:
+                found[key] = error
         return [found.get(get.key) for get in gets]
 
     async def bulk_write(self, writes: Sequence[Write]) -> Sequence[StoreError | None]:
@@ -104,8 +104,8 @@ class DynamoDBStore(Store):
             *map(self._write_batch, batches.parts(together, batches.WRITTEN_AT_ONCE)),
             *map(self._write_in_turn, in_turn),
         )
-        faults = {place: fault for failed in ends for place, fault in failed.items()}
-        return [faults.get(place) for place in range(len(writes))]
+        errors = {place: error for failed in ends for place, error in failed.items()}
+        return [errors.get(place) for place in range(len(writes))]
 
     async def transact(self, writes: Sequence[Write]) -> None:
         # One operation a key is what DynamoDB takes: the last one, under the preconditions of all.
@@ -143,10 +143,10 @@ class DynamoDBStore(Store):
             try:
                 kind, arguments = self._layout.writing(write, time())
                 requests[write.key] = {f"{kind}Request": arguments}
-            except StoreError as fault:
-                failed[place] = fault
-        faults = await batches.write(self._client, self._layout, requests)
-        return failed | {place: faults[write.key] for place, write in writes if write.key in faults}
+            except StoreError as error:
+                failed[place] = error
+        errors = await batches.write(self._client, self._layout, requests)
+        return failed | {place: errors[write.key] for place, write in writes if write.key in errors}
 
     async def _write_in_turn(self, writes: Sequence[Placed]) -> dict[int, StoreError]:
         """Carry out writes to one key; return those that failed, by place."""
@@ -154,8 +154,8 @@ class DynamoDBStore(Store):
         for place, write in writes:
             try:
                 await self._write_one([write])
-            except StoreError as fault:
-                failed[place] = fault
+            except StoreError as error:
+                failed[place] = error
         return failed
 
     async def _write_one(self, writes: Sequence[Write]) -> None:

@@ -1,7 +1,7 @@
 """Leases remove keys when their time has come. The number of a lease that we made says when that is.
 
 All keys that expire in one second share a lease, so a lease is asked for once a second at most, and a read knows when a
-key expires without asking. etcd removes late, by a second or two: reads check the time themselves.
+key expires without a request. etcd removes late, by a second or two: reads check the time themselves.
 """
 
 from __future__ import annotations

@@ -61,12 +61,12 @@ def check(guarded: Iterable[tuple[Write, bytes]], present: Mapping[bytes, Stored
             raise ETagMismatchError(f"key {write.key} has ETag {found.etag}, not {write.if_match}; read it again")
 
 
-def runs(writes: Sequence[Write], longest: int) -> Iterator[list[Write]]:
+def runs(writes: Sequence[Write], max_length: int) -> Iterator[list[Write]]:
     """Yield the writes in order, those together that may run at once: no two of a run have the same key."""
     run: list[Write] = []
     keys: set[str] = set()
     for write in writes:
-        if write.key in keys or len(run) == longest:
+        if write.key in keys or len(run) == max_length:
             yield run
             run, keys = [], set()
         run.append(write)

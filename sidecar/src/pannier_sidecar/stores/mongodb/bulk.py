@@ -29,7 +29,7 @@ AT_ONCE: Final = 16
 
 
 async def write_each(server: Server, writes: Sequence[Write]) -> list[StoreError | None]:
-    """Carry out each write for itself, those to one key in their order; return each one's fault or None."""
+    """Carry out each write for itself, those to one key in their order; return each one's error or None."""
     failed: Faults = {}
     for run in with_distinct_keys(writes):
         failed |= await _write_run(server, {place: writes[place] for place in run})
@@ -54,8 +54,8 @@ async def _write_side_by_side(server: Server, writes: Mapping[int, Write]) -> Fa
         async with room:
             try:
                 await write_one(server, write)
-            except StoreError as fault:
-                failed[place] = fault
+            except StoreError as error:
+                failed[place] = error
 
     await asyncio.gather(*(attempt(place, write) for place, write in writes.items()))
     return failed
@@ -67,39 +67,39 @@ async def _write_together(server: Server, writes: Mapping[int, Write]) -> Faults
     for place, write in writes.items():
         try:
             operations[place] = as_operation(write)
-        except StoreError as fault:
-            failed[place] = fault
+        except StoreError as error:
+            failed[place] = error
     if not operations:
         return failed
     collection = server.collection(strong=any(writes[place].strong for place in operations))
     try:
         await collection.bulk_write(list(operations.values()), ordered=False)
     except BulkWriteError as error:
-        parts = dict(_faults_of_parts(server, error, list(operations)))
-        lost = {place: writes[place] for place, fault in parts.items() if fault is None}
-        failed |= {place: fault for place, fault in parts.items() if fault is not None}
+        parts = dict(_errors_of_parts(server, error, list(operations)))
+        lost = {place: writes[place] for place, error in parts.items() if error is None}
+        failed |= {place: error for place, error in parts.items() if error is not None}
         failed |= await _write_side_by_side(server, lost)
     except CLIENT_ERRORS as error:
-        failed |= dict.fromkeys(operations, _fault(error, server))
+        failed |= dict.fromkeys(operations, _error_from(error, server))
     return failed
 
 
-def _faults_of_parts(
+def _errors_of_parts(
     server: Server, error: BulkWriteError, places: Sequence[int]
 ) -> Iterator[tuple[int, StoreError | None]]:
-    """Tell of the writes that failed; None: another writer created that key at the same moment."""
+    """Yield the error of each write that failed; None: another writer created that key at the same moment."""
     details = error.details or {}
     if details.get("writeConcernErrors"):
-        fault = TooFewReplicasError(f"{server.settings} has the write, but not on as many members as asked for")
-        yield from ((place, fault) for place in places)
+        too_few = TooFewReplicasError(f"{server.settings} has the write, but not on as many members as asked for")
+        yield from ((place, too_few) for place in places)
     for part in details.get("writeErrors", ()):
         failure = OperationFailure(part.get("errmsg", ""), part.get("code"), part)
         is_race = failure.code == DUPLICATE_KEY
         yield (
             places[part["index"]],
-            None if is_race else _fault(failure, server),
+            None if is_race else _error_from(failure, server),
         )
 
 
-def _fault(error: Exception, server: Server) -> StoreError:
+def _error_from(error: Exception, server: Server) -> StoreError:
     return errors.translate(error, server.settings, is_write=True, repeats_writes=server.repeats_writes)

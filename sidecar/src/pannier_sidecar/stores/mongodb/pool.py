@@ -29,21 +29,21 @@ def counting(connections: Connections) -> type[Pool]:
             except BaseException:
                 connections.leave()
                 raise
-            _tell_of_end(made.conn, connections)
+            _report_end(made.conn, connections)
             return made
 
     return CountingPool
 
 
-def _tell_of_end(connection: Any, connections: Connections) -> None:
+def _report_end(connection: Any, connections: Connections) -> None:
     counted = connections.count(connection.sock)
     close = connection.close
 
-    async def close_and_tell() -> None:
+    async def close_and_report() -> None:
         try:
             await close()
         finally:
             counted.on_client_close()
             connections.leave()
 
-    connection.close = close_and_tell
+    connection.close = close_and_report

@@ -90,8 +90,8 @@ class MongoDBStore(Store):
     async def bulk_write(self, writes: Sequence[Write]) -> Sequence[StoreError | None]:
         try:
             return await write_each(self._server, writes)
-        except StoreError as fault:
-            return [fault] * len(writes)
+        except StoreError as error:
+            return [error] * len(writes)
 
     async def transact(self, writes: Sequence[Write]) -> None:
         opened = self._server
@@ -139,8 +139,8 @@ def _in_portions(keys: Iterable[str]) -> Iterator[list[str]]:
 def _entry(found: layout.Document) -> StoredValue | StoreError | None:
     try:
         return layout.stored_value(found, time())
-    except StoreError as fault:
-        return fault
+    except StoreError as error:
+        return error
 
 
 def _following(prefix: str) -> str | None:

@@ -42,7 +42,7 @@ async def write_together(server: Server, writes: Sequence[Write]) -> None:
     try:
         await _until_it_meets_nobody(server, writes)
     except CLIENT_ERRORS as error:
-        raise _fault(error, server) from error
+        raise _error_from(error, server) from error
 
 
 async def _until_it_meets_nobody(server: Server, writes: Sequence[Write]) -> None:
@@ -80,9 +80,9 @@ def _met_another(error: PyMongoError) -> bool:
     return error.has_error_label(NOT_BEGUN)
 
 
-def _fault(error: Exception, server: Server) -> StoreError:
-    """Return the fault of a transaction, of which MongoDB keeps nothing until it is asked to commit."""
+def _error_from(error: Exception, server: Server) -> StoreError:
+    """Return the error of a transaction, of which MongoDB keeps nothing until it is asked to commit."""
     if isinstance(error, PyMongoError) and error.has_error_label(NOT_SURE):
-        fault = errors.translate(error, server.settings, is_write=True, repeats_writes=server.repeats_writes)
-        return fault if isinstance(fault, OutcomeUnknownError) else errors.unknown(error, server.settings)
+        found = errors.translate(error, server.settings, is_write=True, repeats_writes=server.repeats_writes)
+        return found if isinstance(found, OutcomeUnknownError) else errors.unknown(error, server.settings)
     return errors.translate(error, server.settings, is_write=False)

@@ -68,7 +68,7 @@ class Cluster(Servers):
         self._refresh: asyncio.Task[StoreError | None] | None = None
         self._watch: asyncio.Task[None] | None = None
         self._retiring: set[asyncio.Task[None]] = set()
-        self._told = ""
+        self._logged = ""
         self._recount_at = 0.0
         """Loop time from which on the Cluster is asked again how many replicas there should be."""
         self._is_closed = False
@@ -80,10 +80,10 @@ class Cluster(Servers):
         self._take(found)
         nodes = list(self._nodes.values())
         results = await asyncio.gather(*(node.link.open() for node in nodes), return_exceptions=True)
-        faults = [result for result in results if result is not None]
-        grave = [fault for fault in faults if not isinstance(fault, StoreUnavailableError)]
-        if grave or len(faults) == len(nodes):
-            raise (grave or faults)[0]
+        errors = [result for result in results if result is not None]
+        grave = [error for error in errors if not isinstance(error, StoreUnavailableError)]
+        if grave or len(errors) == len(nodes):
+            raise (grave or errors)[0]
         for node in nodes:
             node.link.start()  # those that answer serve their keys, and the others are tried again
 
@@ -102,16 +102,16 @@ class Cluster(Servers):
     async def ping(self) -> None:
         nodes = [node for node in set(self._slots) if node is not None]
         results = await asyncio.gather(*map(_answer_for_itself, nodes), return_exceptions=True)
-        faults = [result for result in results if isinstance(result, BaseException)]
-        if not faults and None not in self._slots:
+        errors = [result for result in results if isinstance(result, BaseException)]
+        if not errors and None not in self._slots:
             return
         self._start_watch()
-        fault = faults[0] if faults else StoreUnavailableError("some hash slots of the Redis Cluster have no node")
-        if len(faults) < len(nodes) and isinstance(fault, StoreUnavailableError):
+        error = errors[0] if errors else StoreUnavailableError("some hash slots of the Redis Cluster have no node")
+        if len(errors) < len(nodes) and isinstance(error, StoreUnavailableError):
             raise PartlyUnavailableError(
-                f"{len(nodes) - len(faults)} of {len(nodes)} nodes of the Cluster serve: {fault}"
+                f"{len(nodes) - len(errors)} of {len(nodes)} nodes of the Cluster serve: {error}"
             )
-        raise fault
+        raise error
 
     def connection(self, key: bytes) -> Connection | None:
         node = self._slots[slot_of(key)]
@@ -193,20 +193,20 @@ class Cluster(Servers):
         loop = asyncio.get_running_loop()
         while not self._is_closed:
             node = self._slots[slot]
-            fault: StoreError = StoreUnavailableError(f"no node of the Redis Cluster has hash slot {slot}")
+            last: StoreError = StoreUnavailableError(f"no node of the Redis Cluster has hash slot {slot}")
             if node is not None:
                 try:
                     await node.link.usable(min(deadline, loop.time() + PATIENCE_S), self._settings.write_timeout)
                     return node
                 except StoreError as error:
-                    fault = error
+                    last = error
                     self._start_watch()
                     deadline = min(deadline, node.link.waits_until)
             else:
                 self._start_watch()
                 deadline = min(deadline, self._uncovered_since + self._settings.dial_timeout)
             if loop.time() >= deadline:
-                raise fault
+                raise last
             await self._refreshed(deadline)
         raise StoreUnavailableError("the Redis store is closed")
 
@@ -217,19 +217,19 @@ class Cluster(Servers):
 
     def _start_refresh(self) -> asyncio.Task[StoreError | None]:
         if self._refresh is None or self._refresh.done():
-            self._refresh = asyncio.create_task(self._ask_anew())
+            self._refresh = asyncio.create_task(self._refresh_once())
         return self._refresh
 
-    async def _ask_anew(self) -> StoreError | None:
+    async def _refresh_once(self) -> StoreError | None:
         await asyncio.sleep(REFRESH_PAUSE_S)
         try:
             self._take(await self._ask_for_slots())
-        except StoreError as fault:
-            if str(fault) != self._told:
-                self._told = str(fault)
-                log.warning("the slots of the Redis Cluster are not known: %s", fault)
-            return fault
-        self._told = ""
+        except StoreError as error:
+            if str(error) != self._logged:
+                self._logged = str(error)
+                log.warning("the slots of the Redis Cluster are not known: %s", error)
+            return error
+        self._logged = ""
         return None
 
     def _start_watch(self) -> None:
@@ -239,10 +239,10 @@ class Cluster(Servers):
 
     async def _watch_over(self) -> None:
         while True:
-            fault = await self._start_refresh()
+            error = await self._start_refresh()
             nodes = {node for node in self._slots if node is not None}
             if (
-                fault is None
+                error is None
                 and not self._failing
                 and None not in self._slots
                 and all(node.link.connection is not None for node in nodes)
@@ -303,8 +303,8 @@ class Cluster(Servers):
                 connection.abort("asked")
         except StoreRefusedError:
             raise
-        except StoreError as fault:
-            return fault
+        except StoreError as error:
+            return error
         except ConnectionLostError as lost:
             return StoreUnavailableError(str(lost))
         except TimeoutError:
@@ -346,7 +346,7 @@ class Cluster(Servers):
                 task.add_done_callback(self._retiring.discard)
 
     def _require(self, node: Node, name: str, found: SlotMap) -> None:
-        """Tell a primary how many replicas it should have."""
+        """Set for a primary how many replicas it should have."""
         count = found.replicas.get(name, 0)
         if not count and found.has_lost_primary:  # it may be of the same shard, and is to be a replica when it is back
             count = 1

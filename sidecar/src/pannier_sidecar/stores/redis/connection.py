@@ -55,7 +55,7 @@ class Connection(Pipeline):
             self.abort(f"what answers at {self.name} does not speak the Redis protocol")
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Tell calls in flight why."""
+        """Fail the calls in flight with the reason."""
         if self._reason is None and self._partial and isinstance(self._partial[-1], ReplyError):
             self._reason = self._reason_in(self._partial[-1])  # said while a call was on its way
             self._update_flow()

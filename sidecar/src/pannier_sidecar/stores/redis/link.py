@@ -77,7 +77,7 @@ class Link(ReconnectingConnection[Connection]):
         self._is_worth_trying.set()
 
     async def usable(self, deadline: float, write_timeout: float) -> Connection:
-        """Return the connection as soon as it takes calls. Raises the link's fault at `deadline` (loop time)."""
+        """Return the connection as soon as it takes calls. Raises the link's error at `deadline` (loop time)."""
         loop = asyncio.get_running_loop()
         if self.is_connected:
             deadline = min(deadline, loop.time() + write_timeout)
@@ -122,10 +122,10 @@ class Link(ReconnectingConnection[Connection]):
     async def _tries_again(self) -> bool:
         try:
             connection = await self._dial()
-        except StoreError as fault:
-            if str(fault) != str(self.fault):
-                log.warning("%s; trying again", fault)
-            self.fault = fault
+        except StoreError as error:
+            if str(error) != str(self.fault):
+                log.warning("%s; trying again", error)
+            self.fault = error
             return False
         self._adopt(connection)
         log.info("connected to Redis at %s", connection.name)

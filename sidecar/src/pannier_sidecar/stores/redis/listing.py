@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 MIN_COUNT: Final = 10
 MAX_COUNT: Final = 2000
-"""Keys that a single SCAN looks at: some hundred microseconds during which the server does nothing else."""
+"""Keys that a single SCAN reads: some hundred microseconds during which the server does nothing else."""
 _GLOB: Final = re.compile(rb"[*?\[\]\\]")
 
 
@@ -61,7 +61,7 @@ async def list_keys(servers: Servers, settings: RedisSettings, prefix: str, limi
         keys, following = await _scan(servers, settings, place, pattern, count)
         fresh = [key for key in keys if key not in found]
         if len(fresh) > room and count > room:
-            count = room  # look again, at fewer keys, so that few are left over
+            count = room  # repeat with fewer keys, so that few are left over
             continue
         found.update(dict.fromkeys(fresh))
         place = following

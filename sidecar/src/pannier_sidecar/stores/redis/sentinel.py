@@ -45,20 +45,20 @@ class Sentinel:
         self.address = address
         self.report: Report | None = None
         """What it said last."""
-        self.fault: StoreError | None = None
+        self.error: StoreError | None = None
         """Why it says nothing now."""
         self.was_asked = False
         self._name = settings.master_name or ""
         self._settings = settings
         self._connector = connector
         self._heard = heard
-        self._told = 0.0
+        self._reported_at = 0.0
         self._news = asyncio.Event()
         self._task = asyncio.create_task(self._run())
 
     def current(self, now: float) -> Report | None:
         """Return what it says now; None: it cannot be asked."""
-        return self.report if now - self._told < VALID_S else None
+        return self.report if now - self._reported_at < VALID_S else None
 
     async def close(self) -> None:
         self._task.cancel()
@@ -68,12 +68,12 @@ class Sentinel:
         while True:
             try:
                 await self._listen()
-            except StoreError as fault:
-                if str(fault) != str(self.fault):
-                    log.warning("%s", fault)
-                self.fault = fault
+            except StoreError as error:
+                if str(error) != str(self.error):
+                    log.warning("%s", error)
+                self.error = error
             except ConnectionLostError as lost:
-                self.fault = StoreUnavailableError(str(lost))
+                self.error = StoreUnavailableError(str(lost))
             self.was_asked = True
             self._heard()
             await asyncio.sleep(PAUSE_S)
@@ -103,10 +103,10 @@ class Sentinel:
                 patience=self._settings.dial_timeout / 2,
                 kind=PushConnection,
             )
-        except StoreRefusedError as fault:
+        except StoreRefusedError as error:
             raise StoreRefusedError(
-                f"{fault} (of the Sentinel at {self.address}, whose are sentinelUsername and sentinelPassword)"
-            ) from fault
+                f"{error} (of the Sentinel at {self.address}, whose are sentinelUsername and sentinelPassword)"
+            ) from error
         if isinstance(connection, PushConnection) and not isinstance(hello, ReplyError):
             connection.on_push = self._news.set
             connection.send(pack("SUBSCRIBE", "+switch-master"), 1).add_done_callback(_let_go)
@@ -127,8 +127,8 @@ class Sentinel:
                 f"the Sentinel at {self.address} monitors no {self._name!r}; set sentinelMasterName to a name that it "
                 "monitors"
             )
-        self.report, self.fault = votes.report_from(run_id, address, *more), None
-        self._told = asyncio.get_running_loop().time()
+        self.report, self.error = votes.report_from(run_id, address, *more), None
+        self._reported_at = asyncio.get_running_loop().time()
         self.was_asked = True
         self._heard()
 
@@ -205,7 +205,7 @@ class Sentinels:
             self._sentinels[address] = Sentinel(address, self._settings, self._connector, self._heard)
 
     def _why(self) -> StoreError:
-        said = [sentinel.fault for sentinel in self._sentinels.values() if sentinel.fault is not None]
+        said = [sentinel.error for sentinel in self._sentinels.values() if sentinel.error is not None]
         if len(self._sentinels) == 1 and said and isinstance(said[0], StoreRefusedError):
             return StoreRefusedError(*said[0].args)
         return StoreUnavailableError(f"no Sentinel names a primary: {'; '.join(map(str, said)) or 'none has answered'}")

@@ -154,7 +154,7 @@ class StrongWrites:
         return max(expected, self._replicas.seen)
 
     def _shortage(self, reply: object, acknowledged: object, expected: int) -> StoreError | None:
-        """Return the fault of a write that succeeded without enough replicas."""
+        """Return the error of a write that succeeded without enough replicas."""
         if not isinstance(reply, int):  # it was refused
             return None
         if isinstance(acknowledged, ReplyError):

@@ -83,8 +83,8 @@ class StateTable:
                 key = row[4].decode()
                 try:
                     found[key] = _stored_value(key, row[:4], now)
-                except StoreError as fault:
-                    found[key] = fault
+                except StoreError as error:
+                    found[key] = error
         return [found.get(key) for key in keys]
 
     def write(self, now: float, write: Write) -> None:
@@ -154,8 +154,8 @@ class StateTable:
     def _try(self, now: float, write: Write) -> StoreError | None:
         try:
             self.write(now, write)
-        except StoreError as fault:
-            return fault
+        except StoreError as error:
+            return error
         return None
 
 

@@ -90,11 +90,11 @@ class SQLiteStore(Store):
 
     async def bulk_write(self, writes: Sequence[Write]) -> Sequence[StoreError | None]:
         try:
-            faults = await self._write(partial(StateTable.write_each, writes=writes))
-        except StoreError as fault:
-            return [fault] * len(writes)
+            errors = await self._write(partial(StateTable.write_each, writes=writes))
+        except StoreError as error:
+            return [error] * len(writes)
         self._expects(*writes)
-        return faults
+        return errors
 
     async def transact(self, writes: Sequence[Write]) -> None:
         await self._write(partial(StateTable.write_all, writes=writes))

@@ -56,8 +56,8 @@ class Sweeper:
     async def _run(self) -> None:
         try:
             following = await self._sweep()
-        except StoreError as fault:
-            logger.warning("expired rows of %s could not be removed: %s", self._where, fault)
+        except StoreError as error:
+            logger.warning("expired rows of %s could not be removed: %s", self._where, error)
             following = time()
         self._not_before = time() + self._interval
         self._task = None

@@ -1,7 +1,7 @@
 """A thread with its own connection to the table, which carries out whatever waits as one transaction.
 
-Calls made in one turn of the event loop go to the thread together, and everything that has arrived by the time it is
-free again becomes one transaction: many writers share one fsync, and the loop is woken once for all their answers.
+Calls made in one iteration of the event loop go to the thread together, and everything that has arrived by the time it
+is free again becomes one transaction: many writers share one fsync, and the loop is woken once for all their answers.
 """
 
 from __future__ import annotations
@@ -38,8 +38,8 @@ CALLS_AT_ONCE: Final = 1000
 
 
 @dataclass(slots=True, eq=False)
-class _Turn:
-    """The calls of one turn of the event loop."""
+class _Batch:
+    """The calls of one iteration of the event loop."""
 
     calls: list[tuple[asyncio.Future[Any], Job[Any]]]
     timer: asyncio.TimerHandle
@@ -67,9 +67,9 @@ class Worker:
         self._timeout = timeout
         self._busy_timeout = busy_timeout
         self._late = late
-        self._queue: SimpleQueue[_Turn | None] = SimpleQueue()
+        self._queue: SimpleQueue[_Batch | None] = SimpleQueue()
         self._waiting: list[tuple[asyncio.Future[Any], Job[Any]]] = []
-        self._unanswered: set[_Turn] = set()
+        self._unanswered: set[_Batch] = set()
         self._behind = 0
         """Calls that were handed over and have not come back."""
         self._is_running = False
@@ -115,9 +115,9 @@ class Worker:
         if self._waiting:
             calls, self._waiting = self._waiting, []
             self._behind += len(calls)
-            turn = _Turn(calls, self._loop.call_later(self._timeout, self._give_up, calls))
-            self._unanswered.add(turn)
-            self._queue.put(turn)
+            batch = _Batch(calls, self._loop.call_later(self._timeout, self._give_up, calls))
+            self._unanswered.add(batch)
+            self._queue.put(batch)
 
     def _give_up(self, calls: list[tuple[asyncio.Future[Any], Job[Any]]]) -> None:
         for place, (future, _) in enumerate(calls):
@@ -125,36 +125,36 @@ class Worker:
             if not future.done():
                 future.set_exception(self._late(f"{self._where} gave no answer within {self._timeout:g} s"))
 
-    def _answer(self, turns: Sequence[_Turn], outcomes: Iterable[Outcome]) -> None:
-        for turn in turns:
-            turn.timer.cancel()
-            self._unanswered.discard(turn)
-            self._behind -= len(turn.calls)
-        calls = (call for turn in turns for call in turn.calls)
-        for (future, _), (result, fault) in zip(calls, outcomes, strict=True):
+    def _answer(self, batches: Sequence[_Batch], outcomes: Iterable[Outcome]) -> None:
+        for batch in batches:
+            batch.timer.cancel()
+            self._unanswered.discard(batch)
+            self._behind -= len(batch.calls)
+        calls = (call for batch in batches for call in batch.calls)
+        for (future, _), (result, error) in zip(calls, outcomes, strict=True):
             if future.done():
                 continue  # given up by the caller, or too late
-            if fault is None:
+            if error is None:
                 future.set_result(result)
             else:
-                future.set_exception(fault)
+                future.set_exception(error)
 
-    def _has_started(self, fault: StoreError | None) -> None:
-        self._is_running = self._is_running and fault is None
+    def _has_started(self, error: StoreError | None) -> None:
+        self._is_running = self._is_running and error is None
         if self._started is None or self._started.done():
             return
-        if fault is None:
+        if error is None:
             self._started.set_result(None)
         else:
-            self._started.set_exception(fault)
+            self._started.set_exception(error)
 
     def _has_ended(self) -> None:
         """Fail the calls that wait if the thread has died."""
         self._is_running = False
         self._hand_over()
-        for turn in self._unanswered:
-            turn.timer.cancel()
-            for future, _ in turn.calls:
+        for batch in self._unanswered:
+            batch.timer.cancel()
+            for future, _ in batch.calls:
                 if not future.done():
                     future.set_exception(self._late(f"{self._where} was closed before it answered"))
         self._unanswered.clear()
@@ -166,20 +166,20 @@ class Worker:
 
     def _run(self) -> None:
         try:
-            fault = self._open_table()
-            self._tell(self._has_started, fault)
-            if fault is None:
+            error = self._open_table()
+            self._call_on_loop(self._has_started, error)
+            if error is None:
                 self._serve()
         finally:
             if self._table is not None:
                 self._table.close()
-            self._tell(self._has_ended)
+            self._call_on_loop(self._has_ended)
 
     def _open_table(self) -> StoreError | None:
         try:
             self._table = self._connect()
-        except StoreError as fault:
-            return fault
+        except StoreError as error:
+            return error
         except DRIVER_ERRORS as error:
             return translate(error, self._where, busy_timeout=self._busy_timeout)
         return None
@@ -190,45 +190,45 @@ class Worker:
         if self._table.is_detached():
             logger.warning("%s was removed or replaced while in use; it is opened again", self._where)
             self._table.close()
-            fault = self._open_table()
-            if fault is not None:
-                return fault
+            error = self._open_table()
+            if error is not None:
+                return error
         return self._table
 
-    def _tell(self, callback: Callable[..., None], *arguments: object) -> None:
+    def _call_on_loop(self, callback: Callable[..., None], *arguments: object) -> None:
         try:
             self._loop.call_soon_threadsafe(callback, *arguments)
         except RuntimeError:  # the loop is closed: no caller is left to answer
             logger.debug("%s outlived its event loop", self._name)
 
     def _serve(self) -> None:
-        while turns := self._take():
+        while batches := self._take():
             # A call that was given up while it waited is not carried out: its caller may have gone on since.
-            jobs = [job if not future.done() else _nothing for turn in turns for future, job in turn.calls]
+            jobs = [job if not future.done() else _nothing for batch in batches for future, job in batch.calls]
             table = self._attached_table()
             if isinstance(table, StoreError):
                 outcomes: list[Outcome] = [(None, table)] * len(jobs)
             else:
                 outcomes = self._carried_out(table, jobs)
-            self._tell(self._answer, turns, outcomes)
+            self._call_on_loop(self._answer, batches, outcomes)
 
-    def _take(self) -> list[_Turn]:
+    def _take(self) -> list[_Batch]:
         """Wait for calls and return all that are there; nothing: it is time to end."""
-        turn = self._queue.get()
-        turns = []
+        batch = self._queue.get()
+        batches = []
         size = 0
-        while turn is not None:
-            turns.append(turn)
-            size += len(turn.calls)
+        while batch is not None:
+            batches.append(batch)
+            size += len(batch.calls)
             if size >= CALLS_AT_ONCE:
-                return turns
+                return batches
             try:
-                turn = self._queue.get_nowait()
+                batch = self._queue.get_nowait()
             except Empty:
-                return turns
-        if turns:
+                return batches
+        if batches:
             self._queue.put(None)  # for the next time
-        return turns
+        return batches
 
     def _carried_out(self, table: StateTable, jobs: Sequence[Job[Any]]) -> list[Outcome]:
         try:
@@ -239,7 +239,7 @@ class Worker:
             is_begun = table.connection.in_transaction
             _roll_back(table)
             if is_begun and len(jobs) > 1 and not is_busy(error):
-                # One of them is at fault; the others must not suffer for it.
+                # One of them is to blame; the others must not suffer for it.
                 return [self._carried_out(table, [job])[0] for job in jobs]
             return [(None, translate(error, self._where, busy_timeout=self._busy_timeout)) for _ in jobs]
         try:
@@ -254,8 +254,8 @@ def _outcome(job: Job[Any], table: StateTable, now: float) -> Outcome:
     """Run a job; one that raises a StoreError has changed nothing."""
     try:
         return job(table, now), None
-    except StoreError as fault:
-        return None, fault
+    except StoreError as error:
+        return None, error
 
 
 def _nothing(_: StateTable, __: float) -> None:
