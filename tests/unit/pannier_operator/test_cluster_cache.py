@@ -119,3 +119,18 @@ def test_an_annotated_pod_without_a_sidecar_is_missed_until_it_ends() -> None:
     assert is_missed(pod(sidecar=False))
     assert not is_missed(pod(sidecar=True))
     assert not is_missed(pod(sidecar=False, phase="Succeeded"))
+
+
+def test_a_pod_is_of_the_app_whose_components_it_mounts_whatever_its_labels_say() -> None:
+    """As a copy that `kubectl debug --copy-to` makes: it has no labels."""
+    cache = ClusterCache()
+    for name, labels in (("copied", {}), ("relabelled", {"dapr.io/app-id": "other"})):
+        mounting = pod(name)
+        mounting["metadata"]["labels"] = labels
+        mounting["spec"]["volumes"][0]["secret"] = {"secretName": "orders-pannier"}
+        cache.observe("pods", False, mounting)
+    by_hand = pod("by-hand")
+    by_hand["spec"]["volumes"][0]["secret"] = {"secretName": "a-secret-of-its-own"}
+    cache.observe("pods", False, by_hand)
+
+    assert cache.running_apps("shop") == {"orders", "by-hand"}

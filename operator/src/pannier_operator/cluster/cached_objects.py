@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final
 
 from pannier_crds.values import is_truthy
 from pannier_operator.delivery.app_secret import APP_ID_LABEL as APP_ID_OF_SECRET
-from pannier_operator.delivery.app_secret import MANAGED_BY_LABEL, MANAGER, digests
+from pannier_operator.delivery.app_secret import MANAGED_BY_LABEL, MANAGER, app_of_secret_name, digests
 from pannier_operator.delivery.refresh import COMPONENTS_ANNOTATION
 from pannier_operator.injection.annotations import PREFIXES
 from pannier_operator.injection.annotations import read as read_annotations
@@ -29,7 +29,7 @@ from pannier_operator.objects.app_ids import (
 from pannier_operator.status.conditions import STATUS_ANNOTATION
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
     from pannier_operator.objects.kinds import (
         CachedPod,
@@ -108,8 +108,11 @@ def trim_pod(pod: Pod) -> CachedPod | None:
     if not _asks_for_sidecar(metadata) and not has_sidecar(pod) and not mistakes:
         return None
     conditions = {each["type"]: each["status"] for each in status.get("conditions") or ()}
+    kept = _metadata_of_pod(metadata)
+    if app := _mounted_app(spec.get("volumes") or ()):
+        kept["labels"] = {**(kept.get("labels") or {}), APP_ID_LABEL: app}
     return {
-        "metadata": _metadata_of_pod(metadata),
+        "metadata": kept,
         "spec": {
             "containers": tuple(_container(each["name"]) for each in spec.get("containers") or ()),
             "initContainers": tuple(_container(each["name"]) for each in spec.get("initContainers") or ()),
@@ -125,6 +128,15 @@ def fingerprint_of_pod(pod: CachedPod) -> object:
     metadata = pod["metadata"]
     what_it_is = metadata["uid"], metadata.get("deletionTimestamp"), metadata.get("annotations")
     return what_it_is, pod["status"], pod["ready"], pod["spec"]
+
+
+def _mounted_app(volumes: Iterable[Volume]) -> str:
+    """Return the app whose components a pod mounts; empty for none.
+
+    It counts as that app's, whatever its labels say: `kubectl debug --copy-to` makes a copy without them.
+    """
+    names = [(each.get("secret") or {}).get("secretName", "") for each in volumes if each["name"] == COMPONENTS_VOLUME]
+    return app_of_secret_name(names[0]) if names else ""
 
 
 def _mistakes_in(annotations: Mapping[str, str]) -> tuple[str, ...]:

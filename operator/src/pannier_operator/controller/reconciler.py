@@ -21,7 +21,7 @@ from pannier_operator.cluster.waiting import wait_for_event
 from pannier_operator.controller.deliverer import Deliverer
 from pannier_operator.controller.pod_mistakes import PodMistakes
 from pannier_operator.delivery.app_secret import (
-    app_of_secret,
+    app_of_secret_name,
     generations_in,
     secret_name,
     status_key_in,
@@ -278,7 +278,8 @@ class Reconciler:
 
     async def _deliver_to_apps_without_pods(self, snapshot: _Snapshot) -> list[float | None]:
         """Update the Secrets that are kept for them; return the seconds until the next attempt for each."""
-        kept = {app_of_secret(secret) for secret in self._cache.own_secrets(snapshot.namespace)}
+        secrets = self._cache.own_secrets(snapshot.namespace)
+        kept = {app_of_secret_name(secret["metadata"]["name"]) for secret in secrets}
         apps = sorted(kept.difference(snapshot.apps, ("",)))
         deliveries = [
             await self._deliverer.deliver(app, snapshot.namespace, snapshot.components, snapshot.secrets, ())

@@ -8,7 +8,7 @@ import json
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from pannier_crds.folder import VERSION_FILE
-from pannier_operator.objects.namespace_components import annotation_of, metadata_of, text_of
+from pannier_operator.objects.namespace_components import annotation_of, metadata_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -45,9 +45,8 @@ def secret_name(app_id: str) -> str:
     return f"{app_id}{SUFFIX}"
 
 
-def app_of_secret(secret: Secret) -> str:
+def app_of_secret_name(name: str) -> str:
     """Return the app whose Secret has this name; empty for none."""
-    name = text_of(secret, "name")
     return name.removesuffix(SUFFIX) if name.endswith(SUFFIX) else ""
 
 
