@@ -145,9 +145,12 @@ def test_very_many_small_elements_are_refused_before_they_fill_the_memory() -> N
 @pytest.mark.parametrize("sign", [b"*", b"~", b">", b"|"])
 @pytest.mark.parametrize("before", [b"", b"*2\r\n:1\r\n", b"$7\r\n*123456\r\n"])
 def test_a_list_of_millions_is_refused_before_its_elements_are_made(sign: bytes, before: bytes) -> None:
-    reader = ReplyReader()
-    with pytest.raises(ProtocolError, match="millions"):
-        list(reader.feed(before + sign + b"2147483647\r\n:1\r\n"))
+    sent = before + sign + b"2147483647\r\n:1\r\n"
+    for cut in range(len(sent)):
+        reader = ReplyReader()
+        with pytest.raises(ProtocolError, match="millions"):
+            for piece in (sent[:cut], sent[cut:]):
+                list(reader.feed(piece))
 
 
 def test_what_looks_like_a_long_list_may_be_a_value(
