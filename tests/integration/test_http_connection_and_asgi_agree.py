@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import httpx
 import pytest
+from servers.limits import budget, http_limits, state_limits
 
 from pannier_sidecar.http_api.calls import HttpApi
 from pannier_sidecar.http_api.profiles import PROFILES
@@ -108,13 +109,13 @@ async def one_api(profile: str) -> HttpApi:
         def call_ended(self, store: str, operation: str, succeeded: bool, seconds: float) -> None: ...
 
     runtime = Runtime("app", "1.0.0", is_loaded=True)
-    return HttpApi(StateService(Directory("app", [served]), Nobody()), runtime, PROFILES[profile])
+    return HttpApi(StateService(Directory("app", [served]), Nobody(), state_limits()), runtime, PROFILES[profile])
 
 
 @pytest.fixture(params=["spec", "dapr"])
 async def front_ends(request: pytest.FixtureRequest) -> AsyncIterator[FrontEnds]:
     api = await one_api(request.param)
-    server = HttpServer()
+    server = HttpServer(http_limits(), budget())
     listening = socket.create_server(("127.0.0.1", 0))
     port = listening.getsockname()[1]
     await server.listen([listening], api.answer)

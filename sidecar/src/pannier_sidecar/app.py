@@ -38,6 +38,7 @@ from pannier_sidecar.runtime import Runtime
 from pannier_sidecar.serving import Budget
 from pannier_sidecar.settings import EVERYWHERE
 from pannier_sidecar.state.errors import IllegalKeyError
+from pannier_sidecar.state.limits import Limits as StateLimits
 from pannier_sidecar.state.service import StateService
 
 if TYPE_CHECKING:
@@ -86,10 +87,8 @@ class Sidecar:
         self._service = StateService(
             self.supervisor.directory,
             observer,
-            settings.limits.largest_answer,
-            settings.limits.max_request_items,
+            _state_limits(settings.limits),
             self._budget,
-            settings.limits.max_cursor_length,
         )
         self._service.record_failure = self.supervisor.record_failure
         self.supervisor.on_change = self._take_over
@@ -275,6 +274,10 @@ def _http_limits(limits: LimitSettings) -> HttpLimits:
 
 def _grpc_limits(limits: LimitSettings) -> GrpcLimits:
     return GrpcLimits(message=limits.max_body_size, header_list=limits.read_buffer_size)
+
+
+def _state_limits(limits: LimitSettings) -> StateLimits:
+    return StateLimits(answer=limits.largest_answer, items=limits.max_request_items, cursor=limits.max_cursor_length)
 
 
 def run_loop(main: Coroutine[Any, Any, int]) -> int:

@@ -17,7 +17,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
 TICK_S = 1.0
-DEFAULT_BUDGET: Final = 64 * 1024 * 1024
 SPARE: Final = 16
 """Fraction of the budget (1/16) that is free after clients have been given up."""
 STEP: Final = 64
@@ -114,11 +113,23 @@ def time_to_take(size: int, stalled: float) -> float:
     return stalled + size / SLOWEST_RATE
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ConnectionLimits:
+    """What the connections of either protocol may take. Times are in seconds."""
+
+    connections: int = 4096
+    """Of one listener."""
+    receiving: float = 30.0
+    """From the first byte of a request to its last."""
+    stalled: float = 30.0
+    """For a client that takes nothing of its answer, or takes it too slowly (`time_to_take`)."""
+
+
 @dataclass(slots=True, eq=False)
 class Listener(Generic[AnyConnection]):
     """What all connections of a listener share."""
 
-    budget: Budget = field(default_factory=lambda: Budget(DEFAULT_BUDGET), kw_only=True)
+    budget: Budget = field(kw_only=True)
     """One for all listeners of the process."""
     now: float = field(default_factory=monotonic, init=False)
     """A clock that is set once a second: exact enough for time limits, and free."""

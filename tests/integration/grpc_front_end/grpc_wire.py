@@ -7,6 +7,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
 import hpack
+from servers.limits import grpc_limits, state_limits
 
 from pannier_sidecar.grpc_api import messages
 from pannier_sidecar.grpc_api.connection import GrpcConnection
@@ -209,11 +210,11 @@ async def serving(
     await store.open()
     keys = KeyScheme(store="statestore", app_id="app")
     served = ServedStore("statestore", "state.in-memory", "v1", store, keys, holds_actor_state=True)
-    service = StateService(Directory("app", [served] if is_configured else []), Unobserved())
+    service = StateService(Directory("app", [served] if is_configured else []), Unobserved(), state_limits())
     runtime = Runtime("app", "1.0.0", is_loaded=True)
     services = serve(service, runtime, token, is_exact=is_exact)
     listener, server = (
-        GrpcListener(services.find, limits or Limits(), service.pace, budget=budget or Budget(2**26)),
+        GrpcListener(services.find, limits or grpc_limits(), service.pace, budget=budget or Budget(2**26)),
         Server(),
     )
     bound = bind_port(0, ["127.0.0.1"], "--grpc-port")

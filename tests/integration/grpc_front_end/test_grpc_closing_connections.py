@@ -5,8 +5,8 @@ import socket
 
 import pytest
 from integration.grpc_front_end.grpc_wire import GET, SAVE, Client, Serving, get, is_well, save, serving
+from servers.limits import grpc_limits
 
-from pannier_sidecar.grpc_api.limits import Limits
 from pannier_sidecar.http2 import frames
 
 
@@ -32,7 +32,7 @@ ENDS = {
 
 @pytest.mark.parametrize("how", ENDS)
 async def test_a_connection_that_is_being_closed_ends_in_time(fast_clock: None, how: str) -> None:
-    async with serving(limits=Limits(stalled=0.3)) as here:
+    async with serving(limits=grpc_limits(stalled=0.3)) as here:
         writer = await here.connect()
         assert (await writer.ask(SAVE, save("k", b"v" * 15_000))).status == 0
         await writer.close()

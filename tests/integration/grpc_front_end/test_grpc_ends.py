@@ -5,9 +5,9 @@ import asyncio
 import pytest
 from integration.grpc_front_end.grpc_wire import GET, Serving, data, framed, get, is_well, serving
 from integration.grpc_front_end.slow_store import SlowStore
+from servers.limits import grpc_limits
 
 from pannier_sidecar import serving as serving_clock
-from pannier_sidecar.grpc_api.limits import Limits
 from pannier_sidecar.http2 import frames
 from pannier_sidecar.http2.frames import ErrorCode
 
@@ -39,7 +39,7 @@ async def test_a_call_that_is_given_up_is_worked_on_no_more(leaves: bool) -> Non
 
 async def test_streams_over_the_limit_are_refused_for_another_try() -> None:
     store = SlowStore()
-    async with serving(store, limits=Limits(streams=4)) as here:
+    async with serving(store, limits=grpc_limits(streams=4)) as here:
         client = await here.connect()
         streams = [client.call(GET, get("slow")) for _ in range(4)]
         assert (await client.answer(client.call(GET, get("k")))).reset == ErrorCode.REFUSED_STREAM
@@ -55,7 +55,7 @@ def at_rest(here: Serving) -> int:
 
 async def test_the_connection_that_has_waited_longest_gives_way() -> None:
     store = SlowStore()
-    async with serving(store, limits=Limits(connections=3)) as here:
+    async with serving(store, limits=grpc_limits(connections=3)) as here:
         working, begun, idle = [await here.connect() for _ in range(3)]
         stream = working.call(GET, get("slow"))
         begun.begin("GetState")
@@ -122,7 +122,7 @@ async def test_a_drain_does_not_wait_for_who_says_nothing(fast_clock: None) -> N
 
 
 async def test_a_client_that_vanished_is_found_out(fast_clock: None) -> None:
-    async with serving(limits=Limits(silence=0.1, pong=0.1)) as here:
+    async with serving(limits=grpc_limits(silence=0.1, pong=0.1)) as here:
         client = await here.connect()
         client.answers_pings = False
         assert await client.until_closed() == ErrorCode.NO_ERROR
@@ -130,7 +130,7 @@ async def test_a_client_that_vanished_is_found_out(fast_clock: None) -> None:
 
 
 async def test_a_client_that_only_has_nothing_to_say_is_kept(fast_clock: None) -> None:
-    async with serving(limits=Limits(silence=0.1, pong=60)) as here:
+    async with serving(limits=grpc_limits(silence=0.1, pong=60)) as here:
         client = await here.connect()
         while len(client.asked) < 3:
             assert await client.read()

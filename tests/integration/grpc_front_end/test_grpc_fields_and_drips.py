@@ -4,8 +4,8 @@ import asyncio
 
 import pytest
 from integration.grpc_front_end.grpc_wire import DAPR, GET, data, framed, get, serving
+from servers.limits import grpc_limits
 
-from pannier_sidecar.grpc_api.limits import Limits
 from pannier_sidecar.http2 import frames
 from pannier_sidecar.http2.frames import ErrorCode
 from pannier_sidecar.http2.headers import literal
@@ -90,7 +90,7 @@ DRIPS = {
 @pytest.mark.parametrize("name", DRIPS)
 async def test_no_drip_outlives_the_time_for_a_request(fast_clock: None, name: str) -> None:
     beginning, drop = DRIPS[name]
-    async with serving(limits=Limits(receiving=0.3)) as here:
+    async with serving(limits=grpc_limits(receiving=0.3)) as here:
         client = await here.connect()
         client.send(beginning)
 
@@ -111,7 +111,7 @@ async def test_no_drip_outlives_the_time_for_a_request(fast_clock: None, name: s
 
 @pytest.mark.parametrize("greeting", [frames.PREFACE, frames.PREFACE + frames.settings({}) * 2], ids=["", "settings"])
 async def test_a_greeting_that_drips_is_not_waited_for(fast_clock: None, greeting: bytes) -> None:
-    async with serving(limits=Limits(preface=0.3)) as here:
+    async with serving(limits=grpc_limits(preface=0.3)) as here:
         client = await here.connect(greets=False)
         async with asyncio.timeout(15.0):
             for byte in greeting[:30]:

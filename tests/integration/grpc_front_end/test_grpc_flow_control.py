@@ -5,8 +5,8 @@ import random
 
 import pytest
 from integration.grpc_front_end.grpc_wire import GET, SAVE, get, is_well, save, serving
+from servers.limits import grpc_limits
 
-from pannier_sidecar.grpc_api.limits import Limits
 from pannier_sidecar.http2 import frames
 from pannier_sidecar.http2.frames import ErrorCode
 
@@ -48,7 +48,7 @@ async def test_a_window_opened_byte_by_byte_lets_the_answer_through() -> None:
 
 
 async def test_a_client_that_opens_no_window_is_not_waited_for(fast_clock: None) -> None:
-    async with serving(limits=Limits(stalled=0.2)) as here:
+    async with serving(limits=grpc_limits(stalled=0.2)) as here:
         client, writer = await here.connect({INITIAL: 0}), await here.connect()
         await writer.ask(SAVE, save("k", b"v" * 1000))
         assert (await client.answer(client.call(GET, get("k")))).reset == ErrorCode.CANCEL
@@ -56,7 +56,7 @@ async def test_a_client_that_opens_no_window_is_not_waited_for(fast_clock: None)
 
 async def test_a_client_that_takes_an_answer_byte_by_byte_is_not_waited_for(fast_clock: None) -> None:
     """It makes progress, but would make us hold the rest for ever."""
-    async with serving(limits=Limits(stalled=0.5)) as here:
+    async with serving(limits=grpc_limits(stalled=0.5)) as here:
         client, writer = await here.connect({INITIAL: 0}), await here.connect()
         await writer.ask(SAVE, save("k", b"v" * 50_000))
         stream = client.call(GET, get("k"))
@@ -69,7 +69,7 @@ async def test_a_client_that_takes_an_answer_byte_by_byte_is_not_waited_for(fast
 
 
 async def test_a_client_that_never_reads_is_let_go(fast_clock: None) -> None:
-    async with serving(limits=Limits(stalled=0.2)) as here:
+    async with serving(limits=grpc_limits(stalled=0.2)) as here:
         client = await here.connect({INITIAL: frames.MAX_WINDOW})
         client.send(frames.window_update(0, 2**30))
         await client.ask(SAVE, save("k", b"v" * 3_000_000))
@@ -81,5 +81,5 @@ async def test_a_client_that_never_reads_is_let_go(fast_clock: None) -> None:
 
 @pytest.mark.parametrize("message", [2**29, 2**31 - 1])
 async def test_calls_are_answered_with_a_message_limit_above_what_windows_can_be(message: int) -> None:
-    async with serving(limits=Limits(message=message)) as here:
+    async with serving(limits=grpc_limits(message=message)) as here:
         await is_well(here)

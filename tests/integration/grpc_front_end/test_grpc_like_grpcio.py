@@ -12,8 +12,8 @@ import grpc
 import pytest
 from integration.grpc_front_end.grpc_wire import GET, SAVE, Answer, Client, data, framed, get, save, serving
 from servers.grpc_protos import DAPR, methods
+from servers.limits import grpc_limits
 
-from pannier_sidecar.grpc_api.limits import Limits
 from pannier_sidecar.http2 import frames
 
 INITIAL = frames.INITIAL_WINDOW_SIZE
@@ -143,7 +143,7 @@ REQUESTS = {
 @pytest.mark.parametrize("name", REQUESTS)
 async def test_requests_end_alike(peer: Peer, name: str) -> None:
     extra, content = REQUESTS[name]
-    async with serving(limits=Limits(message=LIMIT)) as here:
+    async with serving(limits=grpc_limits(message=LIMIT)) as here:
         answers = []
         for port in (here.port, peer.port):
             client = Client(*await asyncio.open_connection("127.0.0.1", port))

@@ -4,8 +4,8 @@ import gzip
 
 import pytest
 from integration.grpc_front_end.grpc_wire import GET, SAVE, data, framed, get, save, serving
+from servers.limits import grpc_limits
 
-from pannier_sidecar.grpc_api.limits import Limits
 from pannier_sidecar.http2 import frames
 from pannier_sidecar.http2.frames import ErrorCode
 from pannier_sidecar.serving import Budget
@@ -31,7 +31,7 @@ from pannier_sidecar.serving import Budget
     ],
 )
 async def test_requests_end_with_a_status(extra: tuple[tuple[str, str], ...], content: bytes, status: int) -> None:
-    async with serving(limits=Limits(message=65_536)) as here:
+    async with serving(limits=grpc_limits(message=65_536)) as here:
         client = await here.connect()
         stream = client.begin(GET, *extra)
         client.send(data(stream, content))
@@ -71,7 +71,7 @@ async def test_trailers_of_a_client_end_its_request() -> None:
 
 @pytest.mark.parametrize("content", [b"", framed(get("k"))[:7]])
 async def test_a_request_that_arrives_by_half_is_given_up(fast_clock: None, content: bytes) -> None:
-    async with serving(limits=Limits(receiving=0.2)) as here:
+    async with serving(limits=grpc_limits(receiving=0.2)) as here:
         client = await here.connect()
         stream = client.begin(GET)
         if content:
@@ -83,7 +83,7 @@ async def test_a_request_that_arrives_by_half_is_given_up(fast_clock: None, cont
 
 @pytest.mark.parametrize("part", [b"\0\0", frames.frame(frames.HEADERS, 0, 1, b"\x82")])
 async def test_a_frame_that_arrives_by_half_ends_the_connection(fast_clock: None, part: bytes) -> None:
-    async with serving(limits=Limits(receiving=0.2)) as here:
+    async with serving(limits=grpc_limits(receiving=0.2)) as here:
         client = await here.connect()
         client.send(part)
         assert await client.until_closed() == ErrorCode.ENHANCE_YOUR_CALM

@@ -6,6 +6,7 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 from integration.http_front_end.http_wire import Runtime, Serving, Unobserved, serving
+from servers.limits import state_limits
 
 from pannier_sidecar.http_api.calls import HttpApi
 from pannier_sidecar.http_api.profiles import PROFILES
@@ -82,7 +83,7 @@ async def serving_stores(
         await store.open()
         keys = KeyScheme(store=name, app_id="app")
         served.append(ServedStore(name, "state.test", "v1", store, keys, holds_actor_state=name == "actors"))
-    service = StateService(Directory("app", served), Unobserved(), largest_answer)
+    service = StateService(Directory("app", served), Unobserved(), state_limits(answer=largest_answer))
     runtime = Runtime("app", "1.0.0", is_loaded=True)
     api = HttpApi(service, runtime, PROFILES[profile])
     async with serving(api.answer) as here:

@@ -8,6 +8,9 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
+from servers.limits import budget as default_budget
+from servers.limits import http_limits, state_limits
+
 from pannier_sidecar.http_api.calls import HttpApi
 from pannier_sidecar.http_api.limits import Limits
 from pannier_sidecar.http_api.messages import Answer, Call
@@ -35,7 +38,7 @@ async def api_over(store: InMemoryStore, *, profile: str = "spec", token: str | 
     await store.open()
     keys = KeyScheme(store="statestore", app_id="app")
     served = ServedStore("statestore", "state.in-memory", "v1", store, keys, holds_actor_state=True)
-    service = StateService(Directory("app", [served]), Unobserved())
+    service = StateService(Directory("app", [served]), Unobserved(), state_limits())
     return HttpApi(service, Runtime("app", "1.0.0", is_loaded=True), PROFILES[profile], token)
 
 
@@ -158,7 +161,7 @@ async def serving(
 ) -> AsyncIterator[Serving]:
     """Serve the API over a store in memory, or just `answer`; at the end no connection may be left."""
     api = None if answer else await api_over(store or InMemoryStore({}))
-    server = HttpServer(limits, budget)
+    server = HttpServer(limits or http_limits(), budget or default_budget())
     # asyncio's own loop sets TCP_NODELAY on sockets that say they are TCP.
     listening = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     listening.bind(("127.0.0.1", 0))

@@ -4,8 +4,7 @@ import asyncio
 
 import pytest
 from integration.http_front_end.http_wire import get, save, serving, until
-
-from pannier_sidecar.http_api.limits import Limits
+from servers.limits import http_limits
 
 DRIPS = {
     "empty lines": (b"", b"\r\n"),
@@ -23,7 +22,7 @@ DRIPS = {
 @pytest.mark.parametrize("name", DRIPS)
 async def test_no_drip_outlives_the_time_for_a_request(fast_clock: None, name: str) -> None:
     beginning, drop = DRIPS[name]
-    async with serving(limits=Limits(receiving=0.3, idle=60.0, lingering=0.3)) as here:
+    async with serving(limits=http_limits(receiving=0.3, idle=60.0, lingering=0.3)) as here:
         wire = await here.connect()
         await wire.send(beginning)
         await until(lambda: len(here.listener.open) == 1, "the connection")

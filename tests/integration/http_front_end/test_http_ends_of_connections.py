@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 from integration.http_front_end.http_wire import PATIENCE_S, Gate, Wire, api_over, get, request, save, serving, until
+from servers.limits import budget, http_limits
 
 from pannier_sidecar.http_api.messages import Answer, Call
 from pannier_sidecar.http_api.server import HttpServer
@@ -236,7 +237,7 @@ async def test_a_unix_socket_serves_the_same(tmp_path: Path) -> None:
     path = tmp_path / "http.socket"
     listening = socket.socket(socket.AF_UNIX)
     listening.bind(str(path))
-    server = HttpServer()
+    server = HttpServer(http_limits(), budget())
     await server.listen([listening], (await api_over(InMemoryStore({}))).answer)
     wire = Wire(*await asyncio.open_unix_connection(path))
     assert (await wire.ask(save(json.dumps([{"key": "k", "value": "v"}])))).status == 201

@@ -4,8 +4,8 @@ import json
 
 import pytest
 from integration.http_front_end.http_wire import Gate, chunked, get, request, save, serving, until
+from servers.limits import http_limits
 
-from pannier_sidecar.http_api.limits import Limits
 from pannier_sidecar.http_api.messages import Answer, Call
 
 ITEM = '[{"key":"k","value":1}]'
@@ -41,7 +41,7 @@ async def test_a_client_that_asks_and_does_not_wait_is_served() -> None:
 
 
 async def test_a_client_that_asks_for_too_much_is_refused_and_not_told_to_go_on() -> None:
-    async with serving(limits=Limits(body=10)) as here:
+    async with serving(limits=http_limits(body=10)) as here:
         wire = await here.connect()
         answer = await wire.ask(save(ITEM, EXPECT)[: -len(ITEM)])
         assert (answer.status, answer.closes) == (413, True)

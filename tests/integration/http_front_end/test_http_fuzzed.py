@@ -11,6 +11,7 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from integration.http_front_end.http_wire import Wire, api_over, get, request
+from servers.limits import budget, http_limits
 
 from pannier_sidecar.http_api.asgi import Documentation
 from pannier_sidecar.http_api.server import HttpServer
@@ -31,7 +32,7 @@ class Background:
         self.loop.set_exception_handler(lambda _, context: self.complaints.append(context))
         self._thread = threading.Thread(target=self.loop.run_forever)
         self._thread.start()
-        self.server = HttpServer()
+        self.server = HttpServer(http_limits(), budget())
         self.port = asyncio.run_coroutine_threadsafe(self._listen(), self.loop).result()
 
     async def _listen(self) -> int:

@@ -8,13 +8,13 @@ from contextlib import suppress
 
 import pytest
 from integration.http_front_end.http_wire import Gate, Response, Serving, chunked, get, request, save, serving, until
+from servers.limits import http_limits
 
-from pannier_sidecar.http_api.limits import Limits
 from pannier_sidecar.http_api.messages import Answer, Call
 from pannier_sidecar.serving import Budget
 
 MIB = 1024 * 1024
-SMALL = Limits(body=1000, header_section=2000)
+SMALL = http_limits(body=1000, header_section=2000)
 CHUNKED = b"POST /v1.0/state/statestore HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n"
 
 
@@ -133,7 +133,7 @@ async def test_a_refusal_waits_for_its_turn() -> None:
 
 async def test_a_refusal_behind_a_call_slower_than_the_lingering_still_comes(fast_clock: None) -> None:
     gate = Gate()
-    async with serving(gate.answer, Limits(body=1000, lingering=0.05, receiving=0.05, idle=0.05)) as here:
+    async with serving(gate.answer, http_limits(body=1000, lingering=0.05, receiving=0.05, idle=0.05)) as here:
         wire = await here.connect()
         await wire.send(get("/first") + save(b"x" * 1001))
         await asyncio.sleep(0.4)
@@ -242,7 +242,7 @@ async def test_large_header_sections_are_refused_behind_other_requests_too(small
     ids=["first byte", "head", "body", "trailers"],
 )
 async def test_a_request_that_does_not_come_to_its_end_is_refused(fast_clock: None, beginning: bytes) -> None:
-    async with serving(limits=Limits(receiving=0.2)) as here:
+    async with serving(limits=http_limits(receiving=0.2)) as here:
         wire = await here.connect()
         await wire.send(beginning)
         refused(await wire.answer(), 408, "ERR_REQUEST_TIMEOUT", "0.2 s")
@@ -250,7 +250,7 @@ async def test_a_request_that_does_not_come_to_its_end_is_refused(fast_clock: No
 
 
 async def test_a_request_that_trickles_in_is_refused_too(fast_clock: None) -> None:
-    async with serving(limits=Limits(receiving=0.2)) as here:
+    async with serving(limits=http_limits(receiving=0.2)) as here:
         wire = await here.connect()
         for byte in save(json.dumps([{"key": "k", "value": "x" * 2000}])):
             if wire.has_more():
@@ -262,7 +262,7 @@ async def test_a_request_that_trickles_in_is_refused_too(fast_clock: None) -> No
 
 async def test_the_time_that_a_slow_store_takes_is_not_the_clients(fast_clock: None) -> None:
     gate = Gate()
-    async with serving(gate.answer, Limits(receiving=0.1, idle=0.1)) as here:
+    async with serving(gate.answer, http_limits(receiving=0.1, idle=0.1)) as here:
         wire = await here.connect()
         third = get("/third")
         await wire.send(get("/first") + get("/second") + third[:-5])
@@ -274,7 +274,7 @@ async def test_the_time_that_a_slow_store_takes_is_not_the_clients(fast_clock: N
 
 
 async def test_an_idle_connection_is_closed(fast_clock: None) -> None:
-    async with serving(limits=Limits(idle=0.2)) as here:
+    async with serving(limits=http_limits(idle=0.2)) as here:
         fresh, used = await here.connect(), await here.connect()
         assert await used.is_usable()
         assert await fresh.rest() == b""
@@ -286,7 +286,7 @@ async def test_a_client_that_takes_no_answer_is_dropped(fast_clock: None) -> Non
     async def answer(call: Call) -> Answer:
         return Answer(200, b"x" * 4 * MIB, b"text/plain")
 
-    async with serving(answer, Limits(stalled=0.3)) as here:
+    async with serving(answer, http_limits(stalled=0.3)) as here:
         wire = await here.connect(receive_buffer=4096)
         wire.reader._limit = 1  # type: ignore[attr-defined]  # so that the client's own loop stops reading
         await wire.send(get("/") * 100)
@@ -307,7 +307,7 @@ async def test_a_client_that_takes_an_answer_bit_by_bit_is_dropped(
     async def answer(call: Call) -> Answer:
         return Answer(200, b"x" * 4 * MIB, b"text/plain")
 
-    async with serving(answer, Limits(stalled=0.5)) as here:
+    async with serving(answer, http_limits(stalled=0.5)) as here:
         wire = await here.connect(receive_buffer=4096)
         wire.reader._limit = 1  # type: ignore[attr-defined]
         await wire.send(get("/"))
@@ -363,7 +363,7 @@ async def test_a_slow_client_that_does_take_its_answer_gets_all_of_it(fast_clock
     async def answer(call: Call) -> Answer:
         return Answer(200, b"x" * 4 * MIB, b"text/plain")
 
-    async with serving(answer, Limits(stalled=5)) as here:
+    async with serving(answer, http_limits(stalled=5)) as here:
         wire = await here.connect(receive_buffer=65536)
         await wire.send(get("/") * 2)
         for _ in range(2):
@@ -375,7 +375,7 @@ async def test_a_slow_client_that_does_take_its_answer_gets_all_of_it(fast_clock
 
 async def test_the_connection_that_has_waited_longest_gives_way() -> None:
     gate = Gate()
-    async with serving(gate.answer, limits=Limits(connections=3)) as here:
+    async with serving(gate.answer, limits=http_limits(connections=3)) as here:
         working, begun, idle = [await here.connect() for _ in range(3)]
         await working.send(get("/"))
         await begun.send(get("/")[:-4])
@@ -397,7 +397,7 @@ async def test_connections_of_all_ports_leave_files_for_the_stores() -> None:
 
 async def test_one_connection_too_many_is_told_so() -> None:
     gate = Gate()
-    async with serving(gate.answer, limits=Limits(connections=3)) as here:
+    async with serving(gate.answer, limits=http_limits(connections=3)) as here:
         wires = [await here.connect() for _ in range(3)]
         for wire in wires:
             await wire.send(get("/"))

@@ -6,28 +6,24 @@ from dataclasses import dataclass
 
 from ..http2.frames import MAX_FRAME
 from ..http2.limits import Limits as Http2Limits
+from ..serving import ConnectionLimits
 from .framing import PREFIX_SIZE
 
 
 @dataclass(frozen=True, slots=True)
-class Limits:
+class Limits(ConnectionLimits):
     """What one client, and all of them together, may make the sidecar hold. Times are in seconds, sizes in bytes."""
 
-    message: int = 4 * 1024 * 1024
-    header_list: int = 16 * 1024
+    message: int
+    header_list: int
     """As RFC 9113 (6.5.2) counts it; the block that holds it may be longer by one frame before it is read."""
     streams: int = 128
     """Calls in flight on one connection."""
-    connections: int = 4096
     resets: int = 200
     """Streams a second that a client may give up, or make us give up; more is the rapid-reset attack (CVE-2023-44487)
     or its other half (CVE-2025-8671)."""
     idle_frames: int = 5_000
     """Frames a second that carry no call: PING, SETTINGS, PRIORITY, CONTINUATION, empty DATA ..."""
-    receiving: float = 30.0
-    """From the first byte of a request to its last."""
-    stalled: float = 30.0
-    """For a client that does not read what is written, or opens no window for an answer."""
     draining: float = 2.0
     """At the end, for a client to answer the PING that shows which calls it has begun."""
     lingering: float = 1.0

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Final
 
 from ..serving import Listener
 from ..state.pacing import Pace
-from .limits import Limits
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -16,6 +15,7 @@ if TYPE_CHECKING:
     from ..http2.headers import Headers
     from ..http2.limits import Limits as Http2Limits
     from .connection import GrpcConnection  # noqa: F401  # in a string below
+    from .limits import Limits
     from .method import Method
 
 SHARES: Final = 8
@@ -30,7 +30,7 @@ class GrpcListener(Listener["GrpcConnection"]):
 
     find: Callable[[bytes, Headers], Method]
     """From a path and the call's headers to its method. Raises StatusError."""
-    limits: Limits = field(default_factory=Limits)
+    limits: Limits
     pace: Pace = field(default_factory=Pace)
     http2: Http2Limits = field(init=False)
     unpacking: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(UNPACKED), init=False)

@@ -13,6 +13,9 @@ from typing import Final
 ENTRY_OVERHEAD: Final = 32
 """Bytes that each field counts for beside its name and value (RFC 7541, 4.1)."""
 
+TABLE_SIZE: Final = 4096
+"""Bytes of the dynamic table where SETTINGS_HEADER_TABLE_SIZE says nothing else (RFC 9113, 6.5.2)."""
+
 Field = tuple[bytes, bytes]
 
 _STATIC_NAMES: Final = (
@@ -48,7 +51,7 @@ class HpackError(ValueError):
 class Decoder:
     """Decodes the blocks of one connection, in order."""
 
-    def __init__(self, max_table_size: int = 4096, max_list_size: int = 16 * 1024):
+    def __init__(self, max_list_size: int, max_table_size: int = TABLE_SIZE):
         self.changes = 0
         """Goes up with each change of the dynamic table."""
         self._max_table_size = max_table_size

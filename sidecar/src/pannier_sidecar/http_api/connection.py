@@ -33,7 +33,7 @@ class HttpListener(Listener["HttpConnection"]):
     """What all connections of a listener share."""
 
     answer: Callable[[Call], Awaitable[Answer]]
-    limits: Limits = field(default_factory=Limits)
+    limits: Limits
     date: bytes = field(default=b"", init=False)
     """The `date` header as a whole line, set with the clock."""
 

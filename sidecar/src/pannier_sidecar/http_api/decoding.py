@@ -35,7 +35,6 @@ if TYPE_CHECKING:
 
 Number = int | float
 
-MAX_ITEMS = 10_000
 MAX_RETRIES = 100
 MAX_RETRY_INTERVAL_MS = 600_000
 
@@ -146,7 +145,7 @@ class Decoding:
     Each method raises MalformedRequestError, naming the place in the body and what belongs there.
     """
 
-    def __init__(self, *, is_lenient: bool, max_items: int = MAX_ITEMS, pace: Pace | None = None):
+    def __init__(self, *, is_lenient: bool, max_items: int, pace: Pace | None = None):
         """Prepare for bodies as the published specs show them (lenient) or as Dapr takes them."""
         self._max_items = max_items
         self._pace = pace or Pace()

@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final
 
-MIB: Final = 1024 * 1024
+from ..serving import ConnectionLimits
+
 HEADERS: Final = 256
 """Maximum of header fields in one request: each costs a hundred bytes and more beside its text."""
 FIELD: Final = 100
@@ -16,22 +17,17 @@ BUFFERED: Final = 16 * 1024
 
 
 @dataclass(frozen=True, slots=True)
-class Limits:
+class Limits(ConnectionLimits):
     """What one client, and all of them together, may make the sidecar hold. Times are in seconds, sizes in bytes."""
 
-    body: int = 4 * MIB
-    header_section: int = 16 * 1024
-    """Request line and headers. Dapr's 4 KiB cannot take a key of the length that stores can hold."""
-    connections: int = 4096
-    receiving: float = 30.0
-    """From the first byte of a request to its last."""
+    body: int
+    header_section: int
+    """Request line and headers."""
     idle: float = 180.0
     """For a connection without a request.
 
     Longer than the pools of common clients keep one, so that these close first.
     """
-    stalled: float = 30.0
-    """For a client that reads nothing of its answer, or reads too slowly (`time_to_take`)."""
     lingering: float = 2.0
     """After a refusal: what the client still sends is discarded for so long, because closing at once would reset the
     connection before the client has read the refusal (RFC 9112, 9.6)."""

@@ -4,25 +4,26 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from ..serving import DEFAULT_BUDGET, Budget, Server
+from ..serving import Server
 from .connection import HttpConnection, HttpListener
-from .limits import Limits
 
 if TYPE_CHECKING:
     import socket
     from collections.abc import Awaitable, Callable, Iterable
 
+    from ..serving import Budget
+    from .limits import Limits
     from .messages import Answer, Call
 
 
 class HttpServer(Server):
     """Serves any number of ports, each with its own answering function."""
 
-    def __init__(self, limits: Limits | None = None, budget: Budget | None = None):
+    def __init__(self, limits: Limits, budget: Budget):
         """`budget` is what all clients may make the sidecar hold, those of other servers included."""
         super().__init__()
-        self._limits = limits or Limits()
-        self._budget = budget or Budget(DEFAULT_BUDGET)
+        self._limits = limits
+        self._budget = budget
 
     async def listen(self, sockets: Iterable[socket.socket], answer: Callable[[Call], Awaitable[Answer]]) -> None:
         """Serve bound sockets (TCP or Unix) with `answer`. May be called again for other ports."""

@@ -13,14 +13,10 @@ if TYPE_CHECKING:
 
 MAX_PAGE_SIZE: Final = 1000
 """Keys that are asked of a store at once, to get past keys of actors."""
-MAX_CURSOR: Final = 12 * 1024
-"""Characters of a cursor: the next request brings it in its request line, beside its headers."""
 _MAX_ATTEMPTS: Final = 3
 
 
-async def list_keys(
-    served: ServedStore, request: KeysRequest, max_cursor: int = MAX_CURSOR
-) -> tuple[list[str], str | None]:
+async def list_keys(served: ServedStore, request: KeysRequest, max_cursor: int) -> tuple[list[str], str | None]:
     """Return the app's keys, and the cursor of those that follow. Raises StoreError.
 
     A cursor holds a key, and some keys are so long that no request could bring it. Then the page ends before them.

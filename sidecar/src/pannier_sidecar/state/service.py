@@ -35,7 +35,7 @@ from .errors import (
     TransactionsNotSupportedError,
 )
 from .items_in_flight import ItemsInFlight
-from .listing import MAX_CURSOR, list_keys
+from .listing import list_keys
 from .making import Held, Making, Unlimited
 from .pacing import FEW, Pace
 from .requests import (
@@ -63,14 +63,13 @@ from .store import Feature, StoredValue
 
 if TYPE_CHECKING:
     from .directory import Directory, ServedStore
+    from .limits import Limits
 
 Result = TypeVar("Result")
 
 TTL_FIELD = "ttlInSeconds"
 OUTBOX_FIELDS = "outbox."
 """What the names of the outbox's fields begin with."""
-MAX_ANSWER = 32 * 1024 * 1024
-MAX_ITEMS = 10_000
 MAX_TTL_S = 2**31 - 1
 """Dapr's own limit (68 years); larger numbers overflow in some databases."""
 _SECONDS = re.compile(r"[+-]?[0-9]{1,18}")
@@ -97,29 +96,22 @@ class StateService:
         self,
         directory: Directory,
         observer: Observer,
-        largest_answer: int = MAX_ANSWER,
-        max_items: int = MAX_ITEMS,
+        limits: Limits,
         budget: Held | None = None,
-        max_cursor: int = MAX_CURSOR,
     ):
-        """`largest_answer` is in bytes, of all values in an answer that has several; `max_items` those of a request.
-
-        `max_cursor` is in characters, as many as the next request can bring.
-
-        The `budget` counts the values that answers are being made of.
-        """
+        """`budget` counts the values that answers are being made of."""
         self.directory = directory
         """Replaced as a whole when components change."""
         self._observer = observer
         self.record_failure: Callable[[ServedStore], None] = _ignore_failure
         """Is called after a call that could not reach its store, or whose answer did not come."""
-        self._largest_answer = largest_answer
-        self._max_cursor = max_cursor
+        self._largest_answer = limits.answer
+        self._max_cursor = limits.cursor
         self._budget = budget or Unlimited()
-        self._making = Making(largest_answer, self._budget)
-        self.max_items = max_items
+        self._making = Making(limits.answer, self._budget)
+        self.max_items = limits.items
         """Front ends read no more items, keys or operations of one request."""
-        self.in_flight = ItemsInFlight(max_items)
+        self.in_flight = ItemsInFlight(limits.items)
         """Front ends read requests with many items when there is room for them."""
         self.pace = Pace()
         """For what takes long in any call, of either front end."""

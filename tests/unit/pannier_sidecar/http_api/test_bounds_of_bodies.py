@@ -121,5 +121,5 @@ def test_wrong_metadata_are_told_of_in_a_large_body_as_in_a_small_one(metadata: 
 
 def test_metadata_of_a_large_body_are_read() -> None:
     body = b'[{"key":"k","value":"%b","metadata":{"ttlInSeconds":"5","a":null}},{"key":"l","metadata":null}]' % LONG
-    first, second = asyncio.run(Decoding(is_lenient=False).items(body, NO_DEFAULTS))
+    first, second = asyncio.run(Decoding(is_lenient=False, max_items=1000).items(body, NO_DEFAULTS))
     assert (first.metadata, dict(second.metadata)) == ({"ttlInSeconds": "5"}, {})

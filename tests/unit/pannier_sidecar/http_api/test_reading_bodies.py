@@ -2,12 +2,13 @@
 
 import pytest
 
-from pannier_sidecar.http_api.decoding import MAX_ITEMS, NO_DEFAULTS, Decoding, RequestDefaults, request_defaults
+from pannier_sidecar.http_api.decoding import NO_DEFAULTS, Decoding, RequestDefaults, request_defaults
 from pannier_sidecar.http_api.messages import Call
 from pannier_sidecar.state.errors import MalformedRequestError, TooManyItemsError
 from pannier_sidecar.state.requests import Concurrency, Consistency, Pattern, RetryPolicy, WriteItem
 
-LENIENT, STRICT = Decoding(is_lenient=True), Decoding(is_lenient=False)
+MAX_ITEMS = 10_000
+LENIENT, STRICT = (Decoding(is_lenient=is_lenient, max_items=MAX_ITEMS) for is_lenient in (True, False))
 
 
 def only(items: list[WriteItem]) -> WriteItem:

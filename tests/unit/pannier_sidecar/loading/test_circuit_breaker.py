@@ -4,6 +4,7 @@ import asyncio
 from typing import Any
 
 import pytest
+from servers.limits import state_limits
 
 from pannier_sidecar.loading import circuit_breaker
 from pannier_sidecar.loading.circuit_breaker import CircuitBreaker
@@ -71,7 +72,7 @@ class Watched:
         self.store = AwayStore()
         self.served = ServedStore("s", "state.test", "v1", self.store, KeyScheme(store="s", app_id="a"))
         self.breaker = CircuitBreaker(self.store, "s", self._put)
-        self.service = StateService(Directory("a", [self.served]), Nobody())
+        self.service = StateService(Directory("a", [self.served]), Nobody(), state_limits())
         self.service.record_failure = lambda _: self.breaker.record_failure()
 
     def _put(self, store: Any) -> None:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from servers.limits import state_limits
+
 from pannier_sidecar.state.directory import Directory, ServedStore
 from pannier_sidecar.state.errors import StoreError
 from pannier_sidecar.state.keys import KeyScheme
@@ -82,4 +84,4 @@ def serving(store: Store, **settings: Any) -> tuple[StateService, ServedStore, C
     if isinstance(store, ScriptedStore):
         store.served = served
     observer = Counting()
-    return StateService(Directory("app", [served]), observer), served, observer
+    return StateService(Directory("app", [served]), observer, state_limits()), served, observer
