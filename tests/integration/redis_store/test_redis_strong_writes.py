@@ -14,6 +14,7 @@ from servers.redis_server import RedisServer, single, with_replica
 
 from pannier_sidecar.state.errors import ETagMismatchError, StoreUnavailableError, TooFewReplicasError
 from pannier_sidecar.state.requests import Delete, Get, Set
+from pannier_sidecar.stores.redis.replicas import MISSED_S
 from pannier_sidecar.stores.redis.store import RedisStore
 
 Pair = tuple[RedisServer, RedisServer]
@@ -163,3 +164,16 @@ async def test_without_replicas_the_primary_is_all_there_is(tmp_path: Path) -> N
             results = await store.bulk_write([Set("a", b"1", strong=True), Set("b", b"1", if_match="1", strong=True)])
             assert results[0] is None
             assert isinstance(results[1], ETagMismatchError)
+
+
+async def test_a_replica_that_comes_back_at_another_address_is_enough_soon(tmp_path: Path) -> None:
+    with with_replica(tmp_path) as (primary, replica):
+        async with opened(primary.settings) as store:
+            await eventually(lambda: store.set(Set("k", b"1", strong=True)))
+            replica.stop()
+            with pytest.raises(StoreUnavailableError, match="only 0 of 1 replicas"):
+                await eventually_refused(store)
+            with single(tmp_path / "moved", "--replicaof", "127.0.0.1", str(primary.port)) as moved:
+                await eventually(lambda: store.set(Set("k", b"2", strong=True)), MISSED_S - 15)
+                with moved.client() as client:
+                    assert client.hget("k", "data") == b"2"

@@ -13,7 +13,7 @@ from pannier_sidecar.stores.redis import errors, info
 from pannier_sidecar.stores.redis.connection import Connection
 from pannier_sidecar.stores.redis.layout import foreign_value_read
 from pannier_sidecar.stores.redis.link import pause_before
-from pannier_sidecar.stores.redis.replicas import COUNT_VALID_S, MISSED_S, ReplicaCount
+from pannier_sidecar.stores.redis.replicas import COUNT_VALID_S, MISSED_S, MOVED_S, ReplicaCount
 from pannier_sidecar.stores.redis.resp import pack, unpack
 from pannier_sidecar.stores.redis.scripts import ALL, with_source
 from pannier_sidecar.stores.redis.settings import read_settings
@@ -166,11 +166,21 @@ def test_a_replica_that_comes_does_not_make_up_for_one_that_is_gone() -> None:
     replicas.note(1, 100.0, frozenset({b"a"}))
     replicas.note(1, 101.0, frozenset({b"b"}))
     assert replicas.expected == 2, "the one that is gone may have been promoted"
-    replicas.note(1, 100.0 + MISSED_S, frozenset({b"b"}))
-    assert replicas.expected == 1
+    replicas.note(1, 101.0 + MOVED_S - 1, frozenset({b"b"}))
+    assert replicas.expected == 2
+    replicas.note(1, 101.0 + MOVED_S, frozenset({b"b"}))
+    assert replicas.expected == 1, "it is most likely the same one at another address"
     replicas.after_failover(200.0)
     replicas.note(1, 201.0, frozenset({b"c"}))
     assert replicas.expected == 1
+
+
+def test_a_replica_that_is_gone_is_missed_for_longer_where_the_server_has_fewer_than_always() -> None:
+    replicas = ReplicaCount()
+    replicas.note(2, 100.0, frozenset({b"a", b"b"}))
+    for now in (101.0, 101.0 + 2 * MOVED_S, 99.0 + MISSED_S):
+        replicas.note(1, now, frozenset({b"c"}))
+        assert replicas.expected == 3
 
 
 def test_replicas_that_others_know_of_are_expected_for_as_long_as_they_do() -> None:

@@ -24,6 +24,11 @@ _LEVEL: Final = (
 _COLUMNS: Final = """
 SELECT attname, replace(format_type(atttypid, atttypmod), '"', '') FROM pg_attribute
 WHERE attrelid = to_regclass($1) AND attnum > 0 AND NOT attisdropped"""
+# Of the column and of the unique indexes. Through JSON, because the column is missing before PostgreSQL 12.
+_COLLATIONS_IN_WHICH_KEYS_MEET: Final = """
+SELECT collname FROM pg_collation AS c WHERE to_jsonb(c) ->> 'collisdeterministic' = 'false' AND c.oid IN (
+    SELECT attcollation FROM pg_attribute WHERE attrelid = to_regclass($1) AND attname = 'key'
+    UNION SELECT unnest(indcollation::oid[]) FROM pg_index WHERE indrelid = to_regclass($1) AND indisunique)"""
 # By the search path that this user has from the start, or that the component names, whatever is set on a connection
 # that others use too; `true`: until this statement's end. Tables that are somebody's for a session are looked at last.
 _SCHEMA: Final = """
@@ -101,6 +106,12 @@ class Schema:
                     f"table {self._settings.shown_table} is none of version {layout.version}: its column {name} is "
                     f"{found.get(name, 'missing')}, not {own}; write {layout.elsewhere}"
                 )
+        if found and await connection.fetch(_COLLATIONS_IN_WHICH_KEYS_MEET, tables.state):
+            raise StoreRefusedError(
+                f"table {self._settings.shown_table} takes different keys for the same, because its column key has a "
+                "collation that is not deterministic, or a unique index with one; have its owner drop that index and "
+                'run ALTER TABLE ... ALTER COLUMN key TYPE text COLLATE "C"'
+            )
         return bool(found) and bool(await connection.fetch(_COLUMNS, tables.metadata))
 
     async def _make(self, connection: Connection, tables: Tables) -> None:

@@ -12,6 +12,8 @@ COUNT_VALID_S: Final = 1.0
 """After that time the server is asked again how many replicas it has."""
 MISSED_S: Final = 60.0
 """So long a replica that has gone is still expected to acknowledge: gone is not the same as taken away."""
+MOVED_S: Final = 5.0
+"""The same where a single server has as many replicas as always: it is most likely one of them, at a new address."""
 
 
 class ReplicaCount:
@@ -50,6 +52,8 @@ class ReplicaCount:
         """
         self._valid_until = now + COUNT_VALID_S
         left = {address: until for address, until in self._seen.items() if now < until}
+        if self._steady is not None and count >= self._steady:
+            left = {address: min(until, now + MOVED_S) for address, until in left.items()}
         self._seen = left | dict.fromkeys(addresses, now + MISSED_S)
         if count >= self._count or now >= self._missed_until:
             self._count = count
