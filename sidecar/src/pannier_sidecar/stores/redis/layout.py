@@ -50,8 +50,6 @@ _DELETE_IF: Final = _CALL % (5, scripts.DELETE_IF.sha) + _ARGUMENT
 READ_REPLIES: Final = 2
 """Replies that a read brings: the fields and the time to live."""
 
-FIELDS: Final = 2
-"""Fields of a hash that a read brings."""
 FOREIGN_REPLIES: Final = 3
 JSON_TYPE: Final = b"ReJSON-RL"
 TYPES: Final = frozenset({b"string", b"list", b"set", b"zset", b"hash", b"stream", JSON_TYPE})
@@ -147,7 +145,10 @@ def value_read(fields: Any, ttl: object, key: str) -> StoredValue | None:
     """Return the value that the fields of a hash hold. Raises StoreRefusedError for a hash that is not state."""
     if type(fields) is not list:
         raise errors.translate(fields) if isinstance(fields, ReplyError) else no_redis()
-    data, version = fields if len(fields) == FIELDS else (0, 0)
+    try:
+        data, version = fields
+    except ValueError:
+        raise no_redis() from None
     if type(data) is not bytes or type(version) is not bytes:
         if not (data is None or version is None):
             raise no_redis()
