@@ -84,6 +84,13 @@ class User:
         version, key = base64.b64decode(secret["data"]["_version"]).decode().split()
         return all(_serves(version, self.health(pod["metadata"]["name"], key)) for pod in self.pods("-l", f"app={app}"))
 
+    def has_read(self, app: str) -> bool:
+        """Whether every sidecar of the app has read what the app's Secret holds now; its stores may not answer."""
+        secret = get_one(self.cluster, "secret", self.namespace, f"{app}-pannier")
+        version, key = base64.b64decode(secret["data"]["_version"]).decode().split()
+        pods = [pod["metadata"]["name"] for pod in self.pods("-l", f"app={app}")]
+        return all(self.health(pod, key)["componentsVersion"] == version for pod in pods)
+
     def health(self, pod: str, key: str) -> Any:
         """What a pod's sidecar says of itself to the operator, which knows this key."""
         code = _HEALTH.format(header=STATUS_KEY_HEADER, key=key)
