@@ -287,13 +287,13 @@ def grpc_flood(stream: int) -> bytes:
 
 def literal(name: bytes, value: bytes) -> bytes:
     """Return a header field as HPACK has it, without compression."""
-    length, rest = bytes([len(value)]), b""
+    length, rest = bytes([min(len(value), 127)]), b""
     if len(value) >= 127:
         left = len(value) - 127
         while left >= 128:
             rest += bytes([left % 128 + 128])
             left //= 128
-        length, rest = b"\x7f", rest + bytes([left])
+        rest += bytes([left])
     return b"\0" + bytes([len(name)]) + name + length + rest + value
 
 

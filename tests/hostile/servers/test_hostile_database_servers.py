@@ -30,6 +30,7 @@ FAULTS = {
     "postgresql": server_faults.POSTGRESQL,
     "mongodb": server_faults.MONGODB,
     "consul": server_faults.HTTP,
+    "etcd": server_faults.HTTP2,
 }
 LYING = {
     "redis": {"numbers"},

@@ -28,6 +28,7 @@ _PASSING: Final = frozenset(
         StatusCode.UNAVAILABLE,
         StatusCode.DEADLINE_EXCEEDED,
         StatusCode.CANCELLED,
+        StatusCode.RESOURCE_EXHAUSTED,  # etcd's own are known by their words; others are about an answer's headers
         StatusCode.UNKNOWN,
         StatusCode.INTERNAL,
     }
