@@ -180,10 +180,10 @@ def test_reviews_that_grow_in_memory_are_refused_before(webhooks: Webhooks, effo
 
 def test_connections_that_do_nothing_give_way(webhooks: Webhooks, effort: Any) -> None:
     with served_meanwhile(webhooks), ExitStack() as open_ones:
-        for _ in range(effort.times(450, 3000)):
+        for _ in range(effort.times(300, 3000)):
             connection = open_ones.enter_context(webhooks.connect())
             connection.sendall(b"POST /components HTTP/1.1\r\nHost: a\r\nX-")
-        assert len(list(Path(f"/proc/{webhooks.pid}/fd").iterdir())) < 500
+        assert len(list(Path(f"/proc/{webhooks.pid}/fd").iterdir())) < 300
 
 
 def test_reviews_of_objects_that_do_not_exist_leave_nothing_behind(webhooks: Webhooks, effort: Any) -> None:

@@ -12,8 +12,10 @@ if TYPE_CHECKING:
     from aiohttp import web
     from aiohttp.web_protocol import RequestHandler
 
-MAX_CONNECTIONS: Final = 400
-"""API servers keep a few each, and open more in a burst. With many more an operator would run out of its memory."""
+MAX_CONNECTIONS: Final = 200
+"""Where so many are open, idle ones are closed. A connection over TLS takes 250 KiB; API servers keep a few each, and
+open more in a burst, which are busy then.
+"""
 
 
 class Connections:
