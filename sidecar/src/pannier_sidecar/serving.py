@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from heapq import nsmallest
 from operator import itemgetter
 from time import monotonic
-from typing import TYPE_CHECKING, Any, Final, Generic, Protocol, TypeVar
+from typing import TYPE_CHECKING, Final, Protocol
 
 from .last_connections import take_no_more
 
@@ -58,9 +58,6 @@ class Connection(Protocol):
         """Close now."""
 
 
-AnyConnection = TypeVar("AnyConnection", bound=Connection)
-
-
 class Budget:
     """Bytes that all clients together make the sidecar hold, over all ports and protocols.
 
@@ -79,7 +76,7 @@ class Budget:
         self.held = 0
         self._fruitless_at: int | None = None
         """`held` after the last weighing that did not free enough."""
-        self.listeners: list[Listener[Any]] = []
+        self.listeners: list[Listener] = []
         """All that share this budget."""
 
     def relieve(self) -> None:
@@ -126,14 +123,14 @@ class ConnectionLimits:
 
 
 @dataclass(slots=True, eq=False)
-class Listener(Generic[AnyConnection]):
+class Listener:
     """What all connections of a listener share."""
 
     budget: Budget = field(kw_only=True)
     """One for all listeners of the process."""
     now: float = field(default_factory=monotonic, init=False)
     """A clock that is set once a second: exact enough for time limits, and free."""
-    open: set[AnyConnection] = field(default_factory=set, init=False)
+    open: set[Connection] = field(default_factory=set, init=False)
     is_draining: bool = field(default=False, init=False)
     all_closed: asyncio.Event = field(default_factory=asyncio.Event, init=False)
     """Set when the last connection has gone while draining."""
@@ -156,7 +153,7 @@ class Listener(Generic[AnyConnection]):
         budget = self.budget
         budget.arrivals += 1
         if len(self.open) >= max_connections:
-            listeners: list[Listener[Any]] = [self]
+            listeners: list[Listener] = [self]
         elif sum(len(listener.open) for listener in budget.listeners) >= budget.connections:
             listeners = budget.listeners
         else:
@@ -167,7 +164,7 @@ class Listener(Generic[AnyConnection]):
             connection.make_way()
         return bool(waiting)
 
-    def lost(self, connection: AnyConnection) -> None:
+    def lost(self, connection: Connection) -> None:
         """Remove a connection that is closed."""
         self.open.discard(connection)
         if self.is_draining and not self.open:
@@ -178,7 +175,7 @@ class Server:
     """Serves any number of listeners, with one clock and one end."""
 
     def __init__(self) -> None:
-        self.listeners: list[Listener[Any]] = []
+        self.listeners: list[Listener] = []
         self._bound: list[socket.socket] = []
         self._servers: list[asyncio.AbstractServer] = []
         self._tick: asyncio.TimerHandle | None = None
@@ -186,7 +183,7 @@ class Server:
     async def serve(
         self,
         sockets: Iterable[socket.socket],
-        listener: Listener[Any],
+        listener: Listener,
         make: Callable[[], asyncio.Protocol],
     ) -> None:
         """Serve bound sockets (TCP or Unix) with protocols that `make` makes and that enter `listener.open`."""

@@ -2,6 +2,7 @@
 
 import asyncio
 import socket
+from typing import Any
 
 import pytest
 from integration.grpc_front_end.grpc_wire import GET, SAVE, Client, Serving, get, is_well, save, serving
@@ -39,7 +40,7 @@ async def test_a_connection_that_is_being_closed_ends_in_time(fast_clock: None, 
         await here.until(lambda: not here.listener.open, "no connection")
         client = await connect_without_reading(here)
         await here.until(lambda: len(here.listener.open) == 1, "the connection")
-        (connection,) = here.listener.open
+        connection: Any = next(iter(here.listener.open))
         while not connection._transport.get_write_buffer_size():
             client.call(GET, get("k"))
             await asyncio.sleep(0.001)

@@ -6,12 +6,13 @@ import struct
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-from typing import Any
+from typing import cast
 
 from servers.limits import budget as default_budget
 from servers.limits import http_limits, state_limits
 
 from pannier_sidecar.http_api.calls import HttpApi
+from pannier_sidecar.http_api.connection import HttpConnection
 from pannier_sidecar.http_api.limits import Limits
 from pannier_sidecar.http_api.messages import Answer, Call
 from pannier_sidecar.http_api.profiles import PROFILES
@@ -128,8 +129,13 @@ class Serving:
     wires: list[Wire] = field(default_factory=list)
 
     @property
-    def listener(self) -> Listener[Any]:
+    def listener(self) -> Listener:
         return self.server.listeners[0]
+
+    @property
+    def connections(self) -> list[HttpConnection]:
+        """Those that are open."""
+        return cast("list[HttpConnection]", list(self.listener.open))
 
     async def connect(self, *, receive_buffer: int | None = None) -> Wire:
         sock = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)

@@ -186,7 +186,7 @@ async def test_a_stop_waits_for_a_request_that_is_on_its_way() -> None:
         wire = await here.connect()
         whole = save('[{"key":"k"}]')
         await wire.send(whole[:-5])
-        await until(lambda: any(connection._in_message for connection in here.listener.open), "its beginning")
+        await until(lambda: any(connection._in_message for connection in here.connections), "its beginning")
         stopping = asyncio.create_task(here.server.stop(PATIENCE_S))
         await asyncio.sleep(0.05)
         assert not stopping.done()

@@ -161,7 +161,7 @@ async def test_an_idle_connection_keeps_nothing_of_the_body_it_brought() -> None
         wire = await here.connect()
         assert (await wire.ask(save(json.dumps([{"key": "k", "value": "x" * MIB}])))).status == 201
         assert here.listener.held == 0
-        (connection,) = here.listener.open
+        (connection,) = here.connections
         assert not connection._body
 
 
@@ -291,7 +291,7 @@ async def test_a_client_that_takes_no_answer_is_dropped(fast_clock: None) -> Non
         wire.reader._limit = 1  # type: ignore[attr-defined]  # so that the client's own loop stops reading
         await wire.send(get("/") * 100)
         await until(lambda: len(here.listener.open) == 1, "the connection")
-        (connection,) = here.listener.open
+        (connection,) = here.connections
         for _ in range(20):
             assert connection._transport.get_write_buffer_size() <= 4 * MIB + 1000, "a second answer was begun"
             await asyncio.sleep(0.005)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, cast
 
 from pannier_sidecar.serving import Budget, Listener
 
@@ -35,10 +35,10 @@ class Connection:
 
 def budget_with(number: int, *, waits_for_client: bool) -> tuple[Budget, list[Connection]]:
     budget = Budget(LIMIT)
-    listener: Listener[Any] = Listener(budget=budget)
+    listener = Listener(budget=budget)
     budget.listeners.append(listener)
     connections = [Connection(budget, waits_for_client=waits_for_client) for _ in range(number)]
-    listener.open.update(connections)
+    listener.open.update(cast("list[Any]", connections))
     return budget, connections
 
 

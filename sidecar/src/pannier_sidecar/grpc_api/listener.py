@@ -14,7 +14,6 @@ if TYPE_CHECKING:
 
     from ..http2.headers import Headers
     from ..http2.limits import Limits as Http2Limits
-    from .connection import GrpcConnection  # noqa: F401  # in a string below
     from .limits import Limits
     from .method import Method
 
@@ -25,7 +24,7 @@ UNPACKED: Final = 4
 
 
 @dataclass(slots=True, eq=False)
-class GrpcListener(Listener["GrpcConnection"]):
+class GrpcListener(Listener):
     """What all connections of a listener share."""
 
     find: Callable[[bytes, Headers], Method]

@@ -29,7 +29,7 @@ DEFECT.closes = True
 
 
 @dataclass(slots=True, eq=False)
-class HttpListener(Listener["HttpConnection"]):
+class HttpListener(Listener):
     """What all connections of a listener share."""
 
     answer: Callable[[Call], Awaitable[Answer]]

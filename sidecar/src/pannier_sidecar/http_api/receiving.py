@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import re
 from collections import deque
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 import httptools
 
@@ -73,7 +73,7 @@ class Receiver(asyncio.Protocol):
         "_url",
     )
 
-    def __init__(self, listener: Listener[Any], limits: Limits):
+    def __init__(self, listener: Listener, limits: Limits):
         self._limits = limits
         self._listener = listener
         self._transport: asyncio.Transport = None  # type: ignore[assignment]  # set by connection_made
