@@ -21,13 +21,23 @@ async def eventually(call: Callable[[], Awaitable[Any]], limit_s: float = LIMIT_
                 await asyncio.sleep(0.02)
 
 
+TURNS = 10
+"""Of a loop, more than it takes from a connection's arrival to its task, and from its abortion to a closed socket."""
+
+
 async def end_other_tasks() -> None:
-    """End whatever else runs on this loop, and let transports that were aborted close their sockets."""
+    """End whatever else runs on this loop, so that no connection is left to the garbage collector.
+
+    A task that is cancelled before it has begun would leave its connection open, and one that is aborted closes its
+    socket a turn later.
+    """
+    for _ in range(TURNS):
+        await asyncio.sleep(0)
     others = asyncio.all_tasks() - {asyncio.current_task()}
     for task in others:
         task.cancel()
     await asyncio.gather(*others, return_exceptions=True)
-    for _ in range(3):
+    for _ in range(TURNS):
         await asyncio.sleep(0)
 
 

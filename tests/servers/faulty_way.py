@@ -95,9 +95,6 @@ class FaultyWay:
 
     async def _close(self) -> None:
         self._server.close()
-        tasks = list(self._tasks)
-        self._abort_all()
-        await asyncio.gather(*tasks, return_exceptions=True)
         await end_other_tasks()
 
     async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -105,9 +102,9 @@ class FaultyWay:
         assert task is not None
         self._tasks.add(task)
         self.accepted += 1
-        source = writer.get_extra_info("peername")[0]
         writers = [writer]
         try:
+            source = writer.get_extra_info("peername")[0]
             self._writers.add(writer)
             server_reader, server_writer = await asyncio.open_connection("127.0.0.1", self.target)
             writers.append(server_writer)
@@ -119,7 +116,7 @@ class FaultyWay:
             finally:
                 there.cancel()
                 back.cancel()
-        except (OSError, asyncio.CancelledError):
+        except (OSError, TypeError, asyncio.CancelledError):  # TypeError: it has gone already
             pass
         finally:
             for each in writers:
