@@ -74,6 +74,12 @@ async def all_keys(store: Store, prefix: str, limit: int = 100) -> list[str]:
             return found
 
 
+async def write_all(store: Store, writes: Sequence[Write]) -> None:
+    """Carry out writes in bulk, all of which must succeed."""
+    failed = {write.key: fault for write, fault in zip(writes, await store.bulk_write(writes), strict=True) if fault}
+    assert not failed
+
+
 def sets(keys: Sequence[str], value: bytes = b"1") -> list[Set]:
     return [Set(key, value) for key in keys]
 

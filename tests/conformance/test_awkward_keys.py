@@ -1,7 +1,7 @@
 """Any text is a key, and no two texts are one key."""
 
 import pytest
-from conformance.calls import all_keys, value_of
+from conformance.calls import all_keys, value_of, write_all
 from conformance.conftest import Keys
 
 from pannier_sidecar.state.requests import Delete, Get, Set
@@ -58,7 +58,7 @@ async def test_no_two_are_taken_for_one(store: Store, key: Keys) -> None:
 
 @pytest.mark.topic("listing keys", Feature.KEYS_LIKE)
 async def test_are_listed_as_they_were_written(store: Store, key: Keys, prefix: str) -> None:
-    await store.bulk_write([Set(key(name), b"1") for name in NAMES.values()])
+    await write_all(store, [Set(key(name), b"1") for name in NAMES.values()])
     assert sorted(await all_keys(store, prefix, 4)) == sorted(map(key, NAMES.values()))
 
 

@@ -1,7 +1,7 @@
 """Bulk reads answer in the order asked; bulk writes run in order, each for itself."""
 
 import pytest
-from conformance.calls import REFUSED, deletes, present, sets, value_of, written
+from conformance.calls import REFUSED, deletes, present, sets, value_of, write_all, written
 from conformance.conftest import Keys
 from servers.database import Database
 
@@ -13,14 +13,14 @@ pytestmark = pytest.mark.topic("bulk calls")
 
 async def test_reads_come_back_in_the_order_asked(subject: Database, store: Store, key: Keys) -> None:
     names = [f"k{number:04}" for number in range(min(1200, subject.many))]
-    await store.bulk_write([Set(key(name), name.encode()) for name in names])
+    await write_all(store, [Set(key(name), name.encode()) for name in names])
     asked = [*reversed(names), "absent", *names[:3], "absent"]
     found = await store.bulk_get([Get(key(name)) for name in asked])
     assert [entry and entry.value for entry in found] == [None if n == "absent" else n.encode() for n in asked]
 
 
 async def test_a_read_brings_etag_and_value_as_a_single_one_does(store: Store, key: Keys) -> None:
-    await store.bulk_write([*sets([key("a"), key("b")]), Set(key("c"), b"1", ttl=1000)])
+    await write_all(store, [*sets([key("a"), key("b")]), Set(key("c"), b"1", ttl=1000)])
     singles = [await present(store, key(name)) for name in "abc"]
     assert list(await store.bulk_get([Get(key(name)) for name in "abc"])) == singles
 
@@ -31,11 +31,11 @@ async def test_nothing_asked_is_nothing_answered(store: Store) -> None:
 
 
 async def test_writes_to_one_key_run_in_order(store: Store, key: Keys) -> None:
-    await store.bulk_write([Set(key("k"), str(number).encode()) for number in range(50)])
+    await write_all(store, [Set(key("k"), str(number).encode()) for number in range(50)])
     assert await value_of(store, key("k")) == b"49"
-    await store.bulk_write([Set(key("k"), b"50"), Delete(key("k"))])
+    await write_all(store, [Set(key("k"), b"50"), Delete(key("k"))])
     assert await value_of(store, key("k")) is None
-    await store.bulk_write([Delete(key("k")), Set(key("k"), b"51"), Delete(key("k")), Set(key("k"), b"52")])
+    await write_all(store, [Delete(key("k")), Set(key("k"), b"51"), Delete(key("k")), Set(key("k"), b"52")])
     assert await value_of(store, key("k")) == b"52"
 
 
@@ -76,7 +76,7 @@ async def test_one_failure_is_told_for_its_own_item_and_the_others_are_written(s
 
 async def test_deletes_remove_what_is_there_and_pass_over_what_is_not(store: Store, key: Keys) -> None:
     names = [key(str(number)) for number in range(10)]
-    await store.bulk_write(sets(names[::2]))
+    await write_all(store, sets(names[::2]))
     assert not any(await store.bulk_write(deletes(names)))
     assert not any(await store.bulk_get([Get(name) for name in names]))
 

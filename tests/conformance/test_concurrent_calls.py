@@ -4,7 +4,7 @@ import asyncio
 import random
 
 import pytest
-from conformance.calls import fault_of, present, value_of, written
+from conformance.calls import fault_of, present, value_of, write_all, written
 from conformance.conftest import Keys
 from servers.database import Database
 
@@ -127,7 +127,7 @@ async def test_hundreds_of_tasks_each_find_what_they_wrote(subject: Database, st
                     await store.set(Set(name, value))
                 case 1:
                     value = b"\xff" * chance.randrange(100)
-                    await store.bulk_write([Set(name, value)])
+                    await write_all(store, [Set(name, value)])
                 case 2:
                     value = None
                     await store.delete(Delete(name))

@@ -4,7 +4,7 @@ import asyncio
 import time
 
 import pytest
-from conformance.calls import REFUSED, all_keys, expiring, fault_of, present, value_of, written
+from conformance.calls import REFUSED, all_keys, expiring, fault_of, present, value_of, write_all, written
 from conformance.conftest import Keys
 from servers.database import Database
 
@@ -55,7 +55,7 @@ async def test_a_later_write_clears_or_replaces_the_expiry(store: Store, key: Ke
             break
     await store.set(Set(key("cleared"), b"2"))
     await store.set(Set(key("longer"), b"2", ttl=1000))
-    await store.bulk_write([Set(key("longer in a bulk"), b"2", ttl=1000)])
+    await write_all(store, [Set(key("longer in a bulk"), b"2", ttl=1000)])
     await store.delete(Delete(key("deleted and recreated")))
     await store.set(Set(key("deleted and recreated"), b"2"))
     await store.set(Set(key("shorter"), b"1", ttl=1000))

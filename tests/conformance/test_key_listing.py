@@ -3,7 +3,7 @@
 import random
 
 import pytest
-from conformance.calls import all_keys, deletes, fault_of, sets, written
+from conformance.calls import all_keys, deletes, fault_of, sets, write_all, written
 from conformance.conftest import Keys
 
 from pannier_sidecar.state.errors import InvalidCursorError
@@ -16,7 +16,7 @@ pytestmark = pytest.mark.topic("listing keys", Feature.KEYS_LIKE)
 @pytest.mark.parametrize("limit", [1, 7, 99, 100, 101, 1000])
 async def test_pages_hold_every_key_once(store: Store, key: Keys, prefix: str, limit: int) -> None:
     names = [key(f"{number:03}") for number in range(100)]
-    await store.bulk_write(sets(random.sample(names, len(names))))
+    await write_all(store, sets(random.sample(names, len(names))))
     assert sorted(await all_keys(store, prefix, limit)) == names
 
 
@@ -45,7 +45,7 @@ async def test_only_keys_with_the_prefix_are_listed(store: Store, key: Keys) -> 
         "ab\uffff",
         "ab😀",
     ]
-    await store.bulk_write(sets([key(name) for name in names]))
+    await write_all(store, sets([key(name) for name in names]))
     for start in ("a", "ab", "abc", "abcd", "aB", "b", "", "a%", "a_", "a*", "a?", "a[", "a\\", "[", "%", "_", "*"):
         expected = sorted(key(name) for name in names if name.startswith(start))
         assert sorted(await all_keys(store, key(start), 3)) == expected, f"prefix {start!r}"
@@ -53,9 +53,9 @@ async def test_only_keys_with_the_prefix_are_listed(store: Store, key: Keys) -> 
 
 async def test_deleted_keys_are_not_listed(store: Store, key: Keys, prefix: str) -> None:
     names = [key(str(number)) for number in range(20)]
-    await store.bulk_write(sets(names))
+    await write_all(store, sets(names))
     assert len(await all_keys(store, prefix)) == 20
-    await store.bulk_write(deletes(names[:15]))
+    await write_all(store, deletes(names[:15]))
     assert sorted(await all_keys(store, prefix)) == sorted(names[15:])
     await written(store, names[0])
     assert sorted(await all_keys(store, prefix)) == sorted([names[0], *names[15:]])
@@ -63,13 +63,13 @@ async def test_deleted_keys_are_not_listed(store: Store, key: Keys, prefix: str)
 
 async def test_deleting_what_was_listed_loses_none_of_the_rest(store: Store, key: Keys, prefix: str) -> None:
     names = [key(f"{number:03}") for number in range(60)]
-    await store.bulk_write(sets(names))
+    await write_all(store, sets(names))
     met: list[str] = []
     cursor = None
     while True:
         page = await store.keys(prefix, 7, cursor)
         met += page.keys
-        await store.bulk_write(deletes(list(page.keys)))
+        await write_all(store, deletes(list(page.keys)))
         cursor = page.cursor
         if cursor is None:
             break
@@ -79,7 +79,7 @@ async def test_deleting_what_was_listed_loses_none_of_the_rest(store: Store, key
 
 async def test_keys_that_stay_are_met_whatever_comes_and_goes(store: Store, key: Keys, prefix: str) -> None:
     stay = {key(f"{number:03} stays") for number in range(40)}
-    await store.bulk_write(sets([*stay, *(key(f"{number:03} goes") for number in range(40))]))
+    await write_all(store, sets([*stay, *(key(f"{number:03} goes") for number in range(40))]))
     met: list[str] = []
     cursor = None
     for number in range(1000):
@@ -97,5 +97,5 @@ async def test_keys_that_stay_are_met_whatever_comes_and_goes(store: Store, key:
 
 @pytest.mark.parametrize("cursor", ["x", "ü", "!!!", "AAAA", "9" * 400, "\x00", "eyJhIjoxfQ=="])
 async def test_a_foreign_cursor_is_refused(store: Store, key: Keys, prefix: str, cursor: str) -> None:
-    await store.bulk_write(sets([key("a"), key("b")]))
+    await write_all(store, sets([key("a"), key("b")]))
     assert isinstance(await fault_of(store.keys(prefix, 1, cursor)), InvalidCursorError)

@@ -3,7 +3,7 @@
 import os
 
 import pytest
-from conformance.calls import fault_of, present, value_of, written
+from conformance.calls import fault_of, present, value_of, write_all, written
 from conformance.conftest import Keys
 from servers.database import Database
 
@@ -89,7 +89,7 @@ async def test_a_smaller_value_replaces_a_larger_one_whole(store: Store, key: Ke
 
 
 async def test_values_written_together_come_back_byte_for_byte(store: Store, key: Keys) -> None:
-    await store.bulk_write([Set(key(name), value) for name, value in VALUES.items()])
+    await write_all(store, [Set(key(name), value) for name, value in VALUES.items()])
     found = await store.bulk_get([Get(key(name)) for name in VALUES])
     assert [entry and entry.value for entry in found] == list(VALUES.values())
 

@@ -39,7 +39,8 @@ async def test_a_primary_that_was_replaced_is_left_also_by_those_that_start(
                 old = net.owner(tag, watching)
                 assert old is not None
                 cut_off(net, old)
-                await until(lambda old=old: net.owner(tag, watching) not in (old, None))
+                # A vote may need several rounds.
+                await until(lambda old=old: net.owner(tag, watching) not in (old, None), 120)
                 await until(lambda: serves(watching))
                 await eventually(lambda turn=turn: running.set(Set(f"{tag}{turn}", b"1")), 10)
                 started = monotonic()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from ipaddress import ip_address
 from pathlib import Path
@@ -30,7 +31,7 @@ def text(value: str) -> str:
 
 
 def path(value: str) -> Path:
-    return Path(value).expanduser()
+    return Path(os.path.expanduser(value))  # Path's raises for unknown users
 
 
 def paths(value: str) -> tuple[Path, ...]:

@@ -6,6 +6,7 @@ Both read as Dapr 1.18 reads them, but a secret that is not there is said to be 
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, Protocol
 
@@ -210,7 +211,7 @@ def open_secret_store(
     settings, _ = catalogue.read_settings(component_type, values)
     if component_type.name == ENVIRONMENT:
         return EnvironmentSecrets(environment, reveal(settings["prefix"])), None
-    path = Path(reveal(settings["secretsFile"])).expanduser()
+    path = Path(os.path.expanduser(reveal(settings["secretsFile"])))  # Path's raises for unknown users
     if folder is not None and not path.is_absolute() and not path.exists() and (folder / path).exists():
         path = folder / path
     if component.name == KUBERNETES_SECRETS_STORE and path.name == KUBERNETES_SECRETS_FILE:

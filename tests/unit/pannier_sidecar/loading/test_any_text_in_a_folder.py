@@ -26,7 +26,8 @@ NAMES = st.sampled_from(
     ]
 )
 TEXTS = st.one_of(
-    st.text(max_size=8), st.sampled_from(["true", "a||b", "{uuid}", "{podName}", "10", "-1", "dash", "none"])
+    st.text(max_size=8),
+    st.sampled_from(["true", "a||b", "{uuid}", "{podName}", "~nobody-of-that-name/x", "10", "-1", "dash", "none"]),
 )
 SCALARS = st.one_of(TEXTS, st.integers(), st.booleans(), st.none(), st.floats(allow_nan=False))
 ITEMS = st.fixed_dictionaries(

@@ -308,6 +308,12 @@ def test_a_relative_secrets_file_may_lie_beside_its_component(folder):
     assert [each.settings["redisPassword"] for each in decided.desired] == [Secret("s3cret")]
 
 
+def test_the_home_of_an_unknown_user_holds_no_secrets_file(folder):
+    folder.put("vault", "secretstores.local.file", secretsFile="~nobody-of-that-name/secrets.json")
+    redis_with_secret(folder, "auth: {secretStore: vault}\n")
+    assert "correct secretsFile" in reasons(decide(folder))["orders"]
+
+
 def test_a_wrong_value_that_was_secret_is_not_shown(folder):
     folder.put("vault", "secretstores.local.env")
     text = folder.component("orders", more="").replace(
