@@ -17,7 +17,7 @@ class Memory(NamedTuple):
 def cpu_seconds(pid: int) -> float:
     """Return the CPU time, user and system, that the process has used so far, to the nanosecond.
 
-    The clock of another process has the id that clock_getcpuclockid(3) makes. Raises OSError if it is gone.
+    The clock of another process has the id that clock_getcpuclockid(3) makes. Raises OSError if the process is gone.
     """
     return time.clock_gettime((~pid << 3) | SCHED_CLOCK)
 

@@ -1,4 +1,4 @@
-"""Reading a manifest's mappings with every wrong shape noted instead of raised one at a time."""
+"""Reads a manifest's mappings and notes every wrong shape, instead of raising at the first."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ class Part:
             self.refuse(key, f"is {quoted(str(value))}", f"write '{key}: {wanted}'")
 
     def required_text(self, key: str, example: str) -> str:
-        """Return the text, never empty unless a problem was noted."""
+        """Return the text; if it is missing or empty, note a problem and return ''."""
         text = self.text(key)
         if text is None and self.content.get(key) is None:
             self.refuse(key, "is missing", f"write '{key}: {example}'")
@@ -111,7 +111,7 @@ class Part:
         return []
 
     def refuse_misspelt(self, known: tuple[str, ...]) -> None:
-        """Note keys that are nearly a known one: the meant one would silently be missing."""
+        """Note keys that misspell a known one, which would be missing without a word."""
         for key in islice(self.content, _MAX_KEYS):
             meant = None if key in known else closest(str(key), known)
             if meant and meant not in self.content:

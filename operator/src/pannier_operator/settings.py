@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, fields
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
-from pannier_crds.values import parse_boolean, parse_duration
+from pannier_crds.values import format_duration, parse_boolean, parse_duration
 from pannier_operator.objects.label_selectors import LabelSelector
 from pannier_operator.objects.label_selectors import parse as parse_selector
 from pannier_operator.objects.quantities import amount_of
@@ -278,7 +278,11 @@ def _contradictions(settings: OperatorSettings) -> Iterator[str]:
     """Yield problems of variables in combination."""
     election, sidecar, certificate = settings.election, settings.sidecar, settings.certificate
     if election.renew_interval >= election.lease_duration:
-        yield "PANNIER_ELECTION_RENEW_INTERVAL must be shorter than PANNIER_ELECTION_LEASE_DURATION; write 10s and 15s"
+        usual = LeaderElectionSettings()
+        yield (
+            "PANNIER_ELECTION_RENEW_INTERVAL must be shorter than PANNIER_ELECTION_LEASE_DURATION; "
+            f"write {format_duration(usual.renew_interval)} and {format_duration(usual.lease_duration)}"
+        )
     if certificate.lifetime < 60:
         yield "PANNIER_CERTIFICATE_LIFETIME is too short to be renewed in time; write 1m at least"
     if certificate.authority_lifetime < 3 * certificate.lifetime:

@@ -59,9 +59,9 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 FORCE_DELAY: Final = 0.1
-"""Seconds in which the answer to a forced shutdown reaches its caller, as in Dapr."""
+"""Seconds from a forced shutdown to the end, so that its answer still arrives (as in Dapr)."""
 CLOSING_PATIENCE: Final = 1.0
-"""Seconds that stores wait for calls that did not end in time, before they are closed."""
+"""Seconds that a store waits for calls that outlast the grace period; then it is closed."""
 PROBE_TIMEOUT: Final = 1.0
 """Timeout of a store's health probe, in seconds."""
 EXPORT_PATIENCE: Final = 3.0
@@ -228,13 +228,16 @@ class Sidecar:
         )
         find: FindMethod = services.find
         if _is_on_ports(self._listeners.grpc):
-            # A browser cannot speak HTTP/2 without TLS. What a client calls its server may be any word of its own.
+            # As exposed: no browser speaks HTTP/2 without TLS, and gRPC clients may put any word into :authority.
             find = guarded_grpc(find, access_control(settings, is_exposed=True))
         listener = GrpcListener(find, _grpc_limits(settings.limits), self._service.pace, budget=self._budget)
         await self._server.serve(self._listeners.grpc, listener, lambda: GrpcConnection(listener))
 
     def _guarded(self, sockets: Sequence[socket.socket], answer: HttpAnswer) -> HttpAnswer:
-        """Refuse requests of other sites' pages: browsers reach ports, but not Unix sockets."""
+        """Return what answers the same calls but refuses other sites' pages.
+
+        On Unix sockets, which no browser reaches, that is `answer` itself.
+        """
         if not _is_on_ports(sockets):
             return answer
         access = access_control(self._settings, is_exposed=is_exposed(sockets))

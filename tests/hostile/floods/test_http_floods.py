@@ -40,7 +40,7 @@ def drain(sock: socket.socket, answers: int) -> int:
 def test_one_pipelined_send_starves_nobody(
     target: Target, promise: Promise, effort: Effort, port: str, path: str, count: int
 ) -> None:
-    """The port of the metrics asks nobody for a token; 250 KB of requests took it ten seconds."""
+    """The metrics port asks nobody for a token; once, 250 KB of requests took it ten seconds."""
     count = effort.times(count // 4, count)
     if "keys" in path:
         for start in range(0, 1000, 100):
@@ -62,7 +62,7 @@ def test_one_pipelined_send_starves_nobody(
 
 @pytest.mark.parametrize("port", ["http", "metrics"])
 def test_unfinished_heads_are_ended_at_their_limit(target: Target, promise: Promise, effort: Effort, port: str) -> None:
-    """1,500 connections with a header of 230 KB that does not end made the sidecar hold 331 MB."""
+    """Once, 1,500 connections with an unfinished header of 230 KB made the sidecar hold 331 MB."""
     count = effort.times(300, 1500)
     head = b"GET / HTTP/1.1\r\nHost: localhost\r\nx: " + b"y" * 230_000
     with many_files(), ExitStack() as stack, target.flooded() as used:
@@ -90,7 +90,7 @@ def test_heads_just_below_their_limit_count_too(target: Target, promise: Promise
 
 
 def test_unfinished_uploads_refuse_nobody_elses_writes(target: Target, promise: Promise, effort: Effort) -> None:
-    """Sixteen of 4 MiB - 1 refused all others' writes for 30 seconds."""
+    """Once, sixteen uploads one byte short of 4 MiB had all other writes refused for 30 seconds."""
     count = effort.times(20, 64)
     part = request("POST", SAVE, b"x" * (4 * MIB - 1), length=4 * MIB)
     body = json.dumps([{"key": "large", "value": "x" * MIB}]).encode()
@@ -153,7 +153,7 @@ MANY = {
 def test_bodies_of_very_many_items_are_refused_before_they_are_read(
     target: Target, promise: Promise, effort: Effort, what: str
 ) -> None:
-    """Plain bodies of 4 MiB took up to 6.7 seconds each."""
+    """Once, plain bodies of 4 MiB took up to 6.7 seconds each."""
     path, body, status = MANY[what]
     assert len(body) <= 4 * MIB
     times = effort.times(3, 30)
@@ -189,7 +189,7 @@ def test_as_many_items_as_are_allowed_are_read_with_pauses(target: Target, promi
 def test_a_list_passes_over_very_many_keys_of_actors_with_pauses(
     target: Target, promise: Promise, effort: Effort
 ) -> None:
-    """50,000 of them took 0.4 seconds in one turn for a list of one key."""
+    """Once, a list of one key passed over 50,000 of them without a pause, for 0.4 seconds."""
     with Http(target.connect()) as client:
         for start in range(0, 50_000, 5_000):
             operations = [

@@ -8,6 +8,10 @@ from pannier_crds.addresses import hosts
 from pannier_crds.catalogue import every_state_store, redis_rules, tokens
 from pannier_crds.catalogue.model import ComponentType, Field
 
+MIN_PAUSE_S: Final = 0.008
+MAX_PAUSE_S: Final = 2.0
+"""Between attempts to connect, where the component says nothing else."""
+
 _ONE_CONNECTION: Final = "all calls share one connection, so there is no pool to set"
 _NO_QUERIES: Final = "state is not queried, so no index is made"
 _TOKENS_REFUSED: Final = (
@@ -98,14 +102,14 @@ _PATIENCE: Final = (
         "redisMinRetryInterval",
         "duration",
         description="Shortest pause before trying again",
-        default=0.008,
+        default=MIN_PAUSE_S,
         bare_unit="ms",
     ),
     Field(
         "redisMaxRetryInterval",
         "duration",
         description="Longest pause before trying again",
-        default=2.0,
+        default=MAX_PAUSE_S,
         bare_unit="ms",
     ),
     Field(

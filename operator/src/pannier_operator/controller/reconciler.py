@@ -276,6 +276,8 @@ class Reconciler:
         }
         return deliveries
 
+    # --- 3. Secrets of apps without pods ------------------------------------------------------------------------------
+
     async def _deliver_to_apps_without_pods(self, snapshot: _Snapshot) -> list[float | None]:
         """Update the Secrets that are kept for them; return the seconds until the next attempt for each."""
         secrets = self._cache.own_secrets(snapshot.namespace)
@@ -288,12 +290,12 @@ class Reconciler:
         self._deliverer.forget_others(snapshot.namespace, [*snapshot.apps, *apps])
         return [delivery.retry_after for delivery in deliveries]
 
+    # --- 4. probes of sidecars ----------------------------------------------------------------------------------------
+
     def _generations(self, namespace: str, app: str) -> dict[str, int]:
         """Return the generations of the components in an app's Secret as it is now."""
         secret = self._cache.secret(namespace, secret_name(app))
         return generations_in(secret) if secret is not None and is_own_secret(secret) else {}
-
-    # --- 4. probes of sidecars ----------------------------------------------------------------------------------------
 
     def _expected(self, snapshot: _Snapshot) -> dict[str, list[Expected]]:
         """Return the running pods of each app and what they should be serving."""

@@ -26,6 +26,7 @@ Truth = Literal["True", "False", "Unknown"]
 STATUS_ANNOTATION: Final = "pannier.dev/status"
 """The status as JSON, on Components whose definition has no status subresource, such as Dapr's."""
 CONDITIONS: Final = ("Accepted", "SecretsResolved", "Delivered", "Ready")
+"""In the order in which they are found. crds/component.yaml and docs/kubernetes.md describe them too."""
 _CONFLICTS: Final = {
     metadata_path("actorStateStore", "value"): "ActorStateStoreConflict",
     metadata_path("defaultStateStore", "value"): "DefaultStateStoreConflict",

@@ -1,4 +1,4 @@
-"""What a peer may make one connection hold and do."""
+"""What a peer may make one connection hold and do. Whoever makes the connection decides how much."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """All of them: there are no defaults, because they depend on what is served."""
+    """All limits of one connection. The defaults are the caller's, because they depend on what is served."""
 
     streams: int
     """Requests at the same time."""

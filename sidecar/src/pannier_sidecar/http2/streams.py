@@ -33,7 +33,7 @@ class Stream:
         self.to_send = NOTHING
         """DATA that the client's windows do not let through yet."""
         self.trailers: Prepared | None = None
-        """The frame that follows it."""
+        """The frame that follows `to_send`."""
 
     def end(self) -> None:
         """Note that the request is whole. Raises Http2StreamError if its length is not as declared."""
@@ -48,7 +48,7 @@ class Stream:
 
 
 class Streams(dict[int, Stream]):
-    """Those that are open, by their numbers, and what is known of others."""
+    """The open streams by id, and which of the others were reset or closed."""
 
     __slots__ = ("ended", "given_up", "last_id")
 

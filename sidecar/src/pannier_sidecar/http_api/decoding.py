@@ -2,6 +2,8 @@
 
 A `value` stays the bytes that the client sent (`msgspec.Raw`), so it comes back byte for byte: no float is rounded, no
 large integer lost, no key order changed.
+
+`calls.py` reads the parameters that one call alone has. `_request` in `routes.py` lists all again, for OpenAPI.
 """
 
 from __future__ import annotations

@@ -261,10 +261,14 @@ class _Planning:
         self._desired.append(DesiredStore(component, parsed.source, component_type, settings, keys))
 
     def end_conflicts(self) -> None:
-        """Refuse the later of two that cannot both be served; one that is being served counts as the earlier.
+        """Refuse components until no two conflict.
 
-        If the sidecar's own namespace is unknown, of two components with one name in different namespaces neither is
-        served: otherwise the order of the files would decide which database is used.
+        Of two, the later one is refused; what is being served counts as earlier. Where an earlier version of the
+        refused one is being served, it is kept, which may cause the next conflict.
+
+        If the sidecar's own namespace is unknown, two components of different namespaces that claim the same name or
+        role are both refused, unless one of them is being served: otherwise the order of the files would decide which
+        database is used.
         """
         namespaces_meet = self._context.namespace is None
         while True:
@@ -320,6 +324,11 @@ class _Planning:
     def _keep(
         self, desired: DesiredStore, problems: Sequence[Problem], at: int | None = None, note: str | None = None
     ) -> None:
+        """Go on serving `desired`, as it is served now; nothing changes if its name is already planned.
+
+        `note` is shown with its state; None: that its latest version is refused for `problems`. `at` is its place in
+        the order of precedence; None: the last.
+        """
         note = note or "its latest version is refused: " + "; ".join(str(problem) for problem in problems)
         kept = DesiredStore(desired.component, desired.source, desired.type, desired.settings, desired.keys, note)
         if all(other.name != kept.name for other in self._desired):

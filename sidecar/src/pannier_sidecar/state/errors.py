@@ -1,27 +1,29 @@
 """What can go wrong with a state call, each kind declared once with its code and its HTTP and gRPC status.
 
-    StoreError                   what a store says; the service turns it into an OperationFailedError
-    ├── ETagMismatchError        another write came first
-    │   └── InvalidETagError     the store never makes such an ETag, so it cannot match
+    StoreError                        what a store says; the service turns it into an OperationFailedError
+    ├── ETagMismatchError             another write came first
+    │   └── InvalidETagError          the store never makes such an ETag, so it cannot match
     ├── KeyRefusedError               the store cannot hold such a key
     ├── InvalidCursorError            no place in the list of keys
     ├── NotSupportedError             the store cannot keep this promise, so nothing was done
-    ├── StoreUnavailableError         it did not happen, and why may pass: worth another attempt
-    │   └── PartlyUnavailableError    some of its servers serve: of its health alone
+    ├── StoreUnavailableError         it did not happen, and the cause may pass: worth another attempt
+    │   └── PartlyUnavailableError    only some of its servers serve: said of its health alone
     ├── OutcomeUnknownError           a write's answer was lost: it may have happened
-    │   └── TooFewReplicasError       it has happened, but it may be lost yet
+    │   └── TooFewReplicasError       it has happened, but it may still be lost
     └── StoreRefusedError             will not pass by itself: wrong password, no permission, full disk
 
-    StateError                   what a caller sees
+    StateError                        what a caller sees
     ├── MalformedRequestError
     │   ├── EmptyKeyError, IllegalKeyError
     │   └── TooManyItemsError
-    ├── Overloaded               by other calls
-    ├── UnknownOperationError, UnknownActorOperationError
-    ├── StoreNotFoundError             no store at all, none of that name, or not in this app's scopes
+    ├── OverloadedError               by other calls
+    ├── UnknownOperationError
+    │   └── UnknownActorOperationError
+    ├── StoreNotFoundError            none of that name, or not in this app's scopes
+    │   └── NoStoreConfiguredError    no store at all
     ├── StoreNotReadyError            configured, but its server has not answered yet
     ├── TransactionsNotSupportedError, TooManyOperationsError, QueryNotSupportedError, ListingNotSupportedError
-    ├── ReservedActorTypeError, ActorStoreMissingError
+    ├── ReservedActorTypeError, ActorStoreMissingError, MalformedActorCallError
     └── OperationFailedError          a get, save, delete ... that reached its store and failed there
         ├── TransactionFailedError, ActorOperationFailedError
         └── BulkGetFailedError
@@ -56,7 +58,10 @@ class GrpcCode(IntEnum):
 
 
 class StoreError(Exception):
-    """A store could not do what was asked; the text says why, in words for the app's developer."""
+    """A store could not do what was asked; the text says why, in words for the app's developer.
+
+    A new HTTP status needs a rank in `_severity` too.
+    """
 
     http_status: ClassVar[int] = 500
     grpc_code: ClassVar[GrpcCode] = GrpcCode.INTERNAL
@@ -431,8 +436,8 @@ class OperationFailedError(StateError):
     """A call reached its store and failed there, for one item or several.
 
     The gravest error decides: a write that may have happened, a failure (500), a store that can't be reached (503), a
-    refusal (400), a mismatch (409). 503 promises that nothing of the request happened, because clients and proxies
-    repeat such a request as a whole; where other items were written it is 500.
+    request that the store cannot take (400), a mismatch (409). 503 promises that nothing of the request happened,
+    because clients and proxies repeat such a request as a whole; where other items were written it is 500.
 
     Dapr knows mismatches (409), texts that are no ETag (400) and failures (500). Over gRPC, what may have happened is
     UNKNOWN in its profile too: no client repeats that.
@@ -503,6 +508,7 @@ RETRY_AFTER_S = 1
 
 
 def _severity(error: StoreError) -> int:
+    """Return the rank of an error, the gravest first; a status that is not named ranks with a mismatch."""
     if isinstance(error, OutcomeUnknownError):
         return 0
     return {500: 1, 503: 2, 400: 3}.get(error.http_status, 4)

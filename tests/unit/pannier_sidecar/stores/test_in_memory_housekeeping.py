@@ -1,4 +1,4 @@
-"""The memory that expired and deleted values had is given back, and listing does not pay for it."""
+"""Expired and deleted values free their memory, at no cost to listing."""
 
 import asyncio
 import gc

@@ -87,6 +87,7 @@ def test_names_of_tables_are_read_as_unquoted_names(given: dict[str, str], table
 
 
 @pytest.mark.parametrize("name", ["a b", 'a"b', "1a", "a.b.c", "ä", "a;b"])
-def test_what_is_no_name_is_refused(name: str) -> None:
-    with pytest.raises(StoreRefusedError, match="is no name of a table"):
-        read_settings({"connectionString": "host=h", "tableName": name})
+@pytest.mark.parametrize("field", ["tableName", "tablePrefix", "metadataTableName"])
+def test_what_is_no_name_is_refused(name: str, field: str) -> None:
+    with pytest.raises(StoreRefusedError, match=f"^{field} can't name a table; write letters"):
+        read_settings({"connectionString": "host=h", field: name})

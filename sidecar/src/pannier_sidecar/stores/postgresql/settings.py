@@ -30,7 +30,7 @@ class PostgreSQLSettings:
     metadata_table: str
     """Likewise."""
     table_prefix: str
-    """Version 2's, as written: part of what the metadata table knows the layout by."""
+    """tablePrefix as written (version 2): part of the name under which the metadata table records the layout."""
     hides_tables: bool
     """A name came from a secret, so none is shown."""
     timeout: float
@@ -56,8 +56,8 @@ def read_settings(settings: Mapping[str, Setting]) -> PostgreSQLSettings:
     prefix = reveal(settings.get("tablePrefix"))
     return PostgreSQLSettings(
         address=address,
-        table=_quoted(f"{prefix}state") if prefix else _quoted(reveal(settings.get("tableName")) or "state"),
-        metadata_table=_quoted(reveal(settings.get("metadataTableName")) or "dapr_metadata"),
+        table=_quoted("tablePrefix", f"{prefix}state") if prefix else _table(settings, "tableName", "state"),
+        metadata_table=_table(settings, "metadataTableName", "dapr_metadata"),
         table_prefix=prefix,
         hides_tables=any(is_hidden(settings.get(name)) for name in ("tablePrefix", "tableName", "metadataTableName")),
         timeout=_seconds(settings, "timeout", 20.0),
@@ -68,12 +68,19 @@ def read_settings(settings: Mapping[str, Setting]) -> PostgreSQLSettings:
     )
 
 
-def _quoted(name: str) -> str:
-    """Return a name as SQL has it. Dapr does not quote, so PostgreSQL reads its names in lower case."""
+def _table(settings: Mapping[str, Setting], field: str, default: str) -> str:
+    return _quoted(field, reveal(settings.get(field)) or default)
+
+
+def _quoted(field: str, name: str) -> str:
+    """Return the name quoted and in lower case, as PostgreSQL reads Dapr's unquoted ones.
+
+    Raises StoreRefusedError naming the field that it comes from.
+    """
     match = _TABLE.fullmatch(name)
     if match is None:
         raise StoreRefusedError(
-            "the value is no name of a table; write letters, digits and underscores, not beginning with a digit"
+            f"{field} can't name a table; write letters, digits and underscores, not beginning with a digit"
         )
     return ".".join(f'"{part.lower()}"' for part in match.groups() if part)
 

@@ -67,7 +67,7 @@ class Node:
 
     @property
     def strong(self) -> StrongWrites:
-        """Strong writes have a connection of their own, made when the first one comes: WAIT blocks it."""
+        """Strong writes have their own connection, because WAIT blocks one; it is made for the first of them."""
         if self._is_closed:
             raise StoreUnavailableError("the Redis store is closed")
         if self._strong is None:
@@ -118,7 +118,7 @@ class Servers(ABC):
 
     @abstractmethod
     async def ping(self) -> None:
-        """Return if every server answers now. Raises a StoreError."""
+        """Raise a StoreError unless every server answers now."""
 
     @abstractmethod
     def connection(self, key: bytes) -> Connection | None:
@@ -130,14 +130,14 @@ class Servers(ABC):
 
     @abstractmethod
     async def owner(self, slot: int, deadline: float) -> tuple[Node, int]:
-        """Return the server that has a hash slot, and the last slot of the unbroken row that it has from there."""
+        """Return the server of a hash slot, and the last slot of its range that begins there."""
 
     @abstractmethod
     async def redirect(self, request: Request, error: ReplyError, deadline: float) -> Any | None:
         """Follow a MOVED or an ASK. Returns the answer if the other server was to be asked just once."""
 
     def grouped(self, keys: Sequence[bytes]) -> Sequence[Sequence[int]]:
-        """Return the places of the keys, those that one server has together."""
+        """Return the indexes of `keys` in groups, one for each server."""
         return [range(len(keys))]
 
     def check_together(self, keys: Sequence[bytes]) -> None:
@@ -152,8 +152,7 @@ class Servers(ABC):
     async def call(self, key: bytes, payload: bytes, replies: int, may_repeat: bool) -> Any:
         """Return what the server with `key` replies to `payload`; replies that are errors are returned too.
 
-        Raises StoreUnavailableError when it cannot be reached in time, OutcomeUnknownError if that leaves open what
-        happened.
+        Raises StoreUnavailableError if nothing was done, OutcomeUnknownError if a write may have been.
         """
         connection = self.connection(key)
         if connection is None:
@@ -164,9 +163,9 @@ class Servers(ABC):
             return await self.again(Request(key, payload, replies, may_repeat), lost)
 
     async def again(self, request: Request, trouble: Trouble, deadline: float | None = None) -> Any:
-        """Send a request that met `trouble` again for as long as that is sound and time is left.
+        """Send a request again after `trouble`, until it is answered, may not be repeated, or the deadline has passed.
 
-        Returns and raises what `call` does, except that errors that may pass are not returned but raised.
+        As `call`, but an error that should have passed and did not is raised, not returned.
         """
         loop = asyncio.get_running_loop()
         deadline = loop.time() + self._settings.dial_timeout if deadline is None else deadline
@@ -276,7 +275,7 @@ class Primary(Servers):
 
 
 async def answer_ping(link: Link) -> None:
-    """Return if the server answers now. Raises the link's fault at once where there is no connection."""
+    """Raise a StoreError unless the server answers now; without a connection, the link's fault at once."""
     connection = await link.usable(0, 0)
     try:
         reply = await connection.send(b"*1\r\n$4\r\nPING\r\n", 1)

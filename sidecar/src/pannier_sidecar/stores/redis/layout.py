@@ -1,8 +1,7 @@
 """How state lies in Redis: the commands that read and write it, and what their replies mean.
 
 Compatible with Dapr's `state.redis`: a hash with the fields `data`, `version` and perhaps `first-write`; the ETag is
-the version. Dapr's plain
-strings of old and its RedisJSON documents are read; a write turns either into a hash.
+the version. Dapr's plain strings of old and its RedisJSON documents are read; a write turns either into a hash.
 """
 
 from __future__ import annotations

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 from msgspec import Struct
 
 from pannier_crds.addresses.hosts import host_list
+from pannier_crds.catalogue.redis import MAX_PAUSE_S, MIN_PAUSE_S
 from pannier_crds.secret import Secret, is_hidden, number, reveal
 from pannier_sidecar.network.fields import read_field
 from pannier_sidecar.network.tls import Encryption
@@ -67,9 +68,9 @@ class RedisSettings(Struct, frozen=True):
     """Seconds that a call waits for room on a connection whose server does not read."""
     max_retries: int = 3
     """How often a call that may be repeated is, after its connection was lost."""
-    min_pause: float = 0.008
+    min_pause: float = MIN_PAUSE_S
     """Seconds that the pauses between attempts to connect start from; they double."""
-    max_pause: float = 2.0
+    max_pause: float = MAX_PAUSE_S
     """Seconds that they do not exceed."""
 
 
@@ -88,8 +89,8 @@ def read_settings(settings: Mapping[str, Setting]) -> RedisSettings:
         read_timeout=_seconds(settings, "readTimeout", 3.0),
         write_timeout=_seconds(settings, "writeTimeout", _seconds(settings, "readTimeout", 3.0)),
         max_retries=_retries(settings),
-        min_pause=_seconds(settings, "redisMinRetryInterval", 0.008),
-        max_pause=_seconds(settings, "redisMaxRetryInterval", 2.0),
+        min_pause=_seconds(settings, "redisMinRetryInterval", MIN_PAUSE_S),
+        max_pause=_seconds(settings, "redisMaxRetryInterval", MAX_PAUSE_S),
     )
 
 
