@@ -214,11 +214,11 @@ _OF_THE_MANIFEST: Final = {
     "scopes": "move it to the top level, beside spec: scopes: [my-app]",
     "namespace": "move it into the manifest's metadata, beside its name",
 }
-"""What is no setting of a store, but stands elsewhere in a component."""
+"""Names that are no settings of a store, but belong elsewhere in a component."""
 
 
 def _unknown_setting(item: MetadataItem, component_type: ComponentType, *, may_suggest: bool) -> Problem:
-    """Return the problem of a field without meaning: no harm, unless it asks for what whoever wrote it relies on."""
+    """Return the problem of an unknown field: a warning, but an error if its name promises what people rely on."""
     known = component_type.field_names()
     place = _OF_THE_MANIFEST.get(item.name.lower())
     if place is not None:
@@ -272,7 +272,7 @@ def secret_problems(component: Component, known_secrets: Mapping[str, Collection
 
 
 def secret_store_problems(component: Component, others: Iterable[Component]) -> Iterator[Problem]:
-    """Yield a secret store that none of the other components is, though a reference is to be looked up in it."""
+    """Yield a problem if references name a secret store that is not among the other components."""
     if component.reads_kubernetes_secrets or all(item.secret is None for item in component.metadata):
         return
     wanted = component.secret_store or ""
@@ -289,7 +289,7 @@ def _instead(name: str, known: Iterable[str], advice: str) -> str:
 
 
 def _in_order(component: Component, problems: list[Problem]) -> list[Problem]:
-    """Sort by the order of a manifest, each once; a setting that is not written comes after those that are."""
+    """Return each problem once, in the order of the manifest; those of settings that are not written come last."""
     entries = {str(index): index for index in range(len(component.metadata))}
     for index, item in enumerate(component.metadata):
         entries.setdefault(one_line(item.name).lower(), index)

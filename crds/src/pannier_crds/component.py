@@ -172,7 +172,7 @@ class Component:
 
 
 def _refuse_misplaced(top: Part, identity: Part, spec: Part) -> None:
-    """Refuse what Dapr ignores where it is: a store would be shown to every app, or its secrets stay unread."""
+    """Refuse fields in places where Dapr ignores them: every app would see the store, or its secrets stay unread."""
     for part, where in ((identity, "metadata"), (spec, "spec")):
         for key in ("scopes", "auth"):
             if key in part.content:
@@ -211,7 +211,7 @@ def _read_secret_store(top: Part) -> str | None:
 
 
 def _read_item(part: Part) -> MetadataItem:
-    """Read one setting. What is null, or an empty reference, counts as not written: Go's type writes them all."""
+    """Read one setting. Null and empty references count as not written: Go's type writes every field."""
     part.refuse_misspelt((*_ITEM_KEYS, "valueFrom"))
     name = part.required_text("name", "redisHost")
     if name:
@@ -242,7 +242,7 @@ def _read_secret_key_ref(part: Part) -> SecretKeyRef | None:
 
 
 def _refuse_value_from(part: Part) -> None:
-    """Refuse what stands so in the env of a container; a component would leave it aside, and with it the password."""
+    """Refuse `valueFrom`, which containers have: in a component it would be ignored, and with it the password."""
     if part.content.get("valueFrom") is not None:
         source = part.part("valueFrom")
         meant = "secretKeyRef" if "secretKeyRef" in source.content else "envRef"

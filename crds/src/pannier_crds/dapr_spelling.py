@@ -1,4 +1,4 @@
-"""A manifest from a file as Dapr reads it: names of fields in any case, and numbers where a text should stand.
+"""A manifest from a file as Dapr reads it: names of fields in any case, and numbers in place of texts.
 
 A cluster's API server knows the exact names only and drops what it does not know, so a file that is read like this here
 may mean something else there. Each such name is warned of.
@@ -25,7 +25,7 @@ _MAX_ENTRIES: Final = 1_000
 
 
 def as_dapr_reads(manifest: Mapping[str, object]) -> tuple[dict[str, Any], list[Problem]]:
-    """Return the manifest with its fields under their own names, and what is to be said of those that had others."""
+    """Return the manifest with its fields under their exact names, and problems for those written otherwise."""
     said: list[Problem] = []
     top = _named(manifest, _TOP, "", said)
     top["metadata"] = _part(top, "metadata", _METADATA, "", said)

@@ -1,4 +1,4 @@
-"""What a folder of components may hold beside them."""
+"""The files that a folder of components may hold besides the components."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ last (`GET /v1.0/healthz?verbose`); it reveals nothing about the content. The se
 that carries it also gets the state of each store, as one with the API token does."""
 STATUS_KEY_HEADER: Final = "pannier-status-key"
 KUBERNETES_SECRETS_STORE: Final = "Kubernetes"
-"""The secret store that holds what was delivered of Kubernetes Secrets. No object can be called so in a cluster, which
-keeps it apart from every component."""
+"""The secret store that holds the delivered parts of Kubernetes Secrets. No object in a cluster can have a name with a
+capital letter, so it is no component's."""
 KUBERNETES_SECRETS_FILE: Final = "_kubernetes-secrets"
 """The JSON file of that store; without a suffix, so it is not read as a component."""
 INDEX_FILE: Final = "_index"
-"""The files of the folder, each with the SHA-256 of its content. If there is an index, sidecars read only the files
-that it lists, and none at all while one of them differs."""
+"""Lists the files of the folder, each with the SHA-256 of its content. If there is an index, sidecars read only the
+files that it lists, and none at all while one of them differs."""
 
 INDEX_VARIABLE: Final = "PANNIER_COMPONENTS_INDEX"
 INDEX_REQUIRED: Final = "required"

@@ -26,10 +26,10 @@ _SEGMENT: Final = re.compile(r"\[(.*?)\](?=[.\[]|$)|([^.\[\]]+)", re.DOTALL)
 
 @dataclass(frozen=True, slots=True)
 class Document:
-    """One document of a file. `problems` are those of the text (broken, a key twice), with their lines.
+    """One document of a file.
 
-    A document that could not be read has an empty manifest and a problem. `remarks` are warnings of one that can be
-    read: names of fields in another case.
+    `problems` are those of the text (broken, a key twice), with their lines; a document that could not be read has one,
+    and an empty manifest. `remarks` are warnings of a document that can be read: names of fields in another case.
     """
 
     manifest: Mapping[str, object]
@@ -52,9 +52,9 @@ class Document:
 
     @property
     def why_skipped(self) -> str | None:
-        """Why this document is not read as a component, in half a sentence; None when it should be one.
+        """Why this document is not read as a component, in half a sentence; None if it is read as one.
 
-        Misspelt kinds and documents that look like a component are to be one, so that their mistakes are named.
+        A misspelt kind and a document that looks like a component count as one, so that their mistakes are named.
         """
         if not self.manifest:
             return None
@@ -80,7 +80,7 @@ class Document:
         return component
 
     def line_of(self, field_path: str) -> int:
-        """Return the line of a field, from 1; of the innermost part that is written when the field itself is not."""
+        """Return the line of a field, counted from 1; if it is not written, that of the innermost part around it."""
         if self.root is None:
             return self.problems[0].line or 1 if self.problems else 1
         line, node = self.root.line, self.root
@@ -122,7 +122,7 @@ def write_document(manifest: Mapping[str, object]) -> str:
     import yaml  # reading goes without the part of PyYAML that writes
 
     class Dumper(yaml.SafeDumper):
-        """Quotes what would be no text when read as Kubernetes reads it, such as 1e3, and all but plain ASCII."""
+        """Quotes texts that Kubernetes would read as something else, such as 1e3, and all but plain ASCII."""
 
     def represent(dumper: yaml.SafeDumper, text: str) -> yaml.ScalarNode:
         style = None if text.isascii() and text.isprintable() and resolve_plain(text) == text else '"'
@@ -171,7 +171,7 @@ def _inside(problems: list[Problem], prefix: str) -> list[Problem]:
 
 
 def _value(node: Node, key: str) -> tuple[int, Node] | None:
-    """Return the value of that key, of one in another case where there is none."""
+    """Return the value of that key, or else of the same key in another case."""
     if not isinstance(node.content, dict):
         return None
     lower = key.lower()
@@ -179,7 +179,7 @@ def _value(node: Node, key: str) -> tuple[int, Node] | None:
 
 
 def _entry(node: Node, name: str) -> tuple[int, Node] | None:
-    """Return the list entry of that `name` in any case, else of that index."""
+    """Return the list entry with that `name` in any case, or else the one at that index."""
     if not isinstance(node.content, list):
         return None
     for entry in node.content:

@@ -27,7 +27,7 @@ _DEFAULT: Final = _Role("defaultStateStore", "default state store")
 def problems_among(
     components: Sequence[Component], *, namespaces_meet: bool = False
 ) -> list[tuple[Component, Problem]]:
-    """Return conflicts between components, each with the later of the two: put those that take precedence first.
+    """Return each conflict between two components, with the later of the two; pass them in order of precedence.
 
     `namespaces_meet`: the namespace is unknown, so an app sees the components of all namespaces. Types that Pannier
     does not serve are ignored. Problems come in the order of the components.
@@ -50,9 +50,9 @@ def are_rivals(one: Component, other: Component) -> bool:
 
 
 def conflicts_in_turn(components: Sequence[Component]) -> list[tuple[Problem, ...]]:
-    """Return what is wrong with each component beside those before it that stay: one with conflicts does not stay.
+    """Return the conflicts of each component with those before it that stay; one that has conflicts does not stay.
 
-    So the first of several rivals stays, and what conflicts only with one that goes, stays too.
+    So the first of several rivals stays, and so does what conflicts only with one that does not.
     """
     stay: list[Component] = []
     verdicts: list[tuple[Problem, ...]] = []
@@ -86,7 +86,7 @@ def _conflicts(component: Component, earlier: list[Component]) -> Iterator[Probl
 
 
 def _way_out(component: Component, other: Component, advice: str) -> str:
-    """Return the advice, behind the shorter way where the two only meet because no namespace is known."""
+    """Return the advice; if the two meet only because no namespace is known, setting that comes first."""
     return f"set NAMESPACE to the one that is meant, or {advice}" if _are_apart(component, other) else advice
 
 

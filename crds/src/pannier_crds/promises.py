@@ -1,4 +1,4 @@
-"""Fields that no store has, by what their names promise: to leave them aside would break a promise in silence."""
+"""Unknown fields whose names promise something, such as encryption: to ignore them would break the promise unseen."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Promise:
-    """What somebody relies on who writes such a field."""
+    """What people rely on when they write such a field."""
 
     words: str
     names: re.Pattern[str]
-    """Found in the names of fields that promise it, and of those that keep it where a store has them."""
+    """Matches the names of fields that promise it, and of a store's own fields that keep it."""
     other_way: str
 
 
@@ -46,7 +46,7 @@ _WEAKENS: Final = re.compile(r"insecure|skip|disable|async", re.IGNORECASE)
 
 
 def promised_by(item: MetadataItem) -> Promise | None:
-    """Return what an entry asks for whose name its store does not know; None for no promise, and where it says no."""
+    """Return what an unknown field promises; None if nothing, or if its value turns it off."""
     asks = item.is_reference or (item.value is not None and not _says_no(item.value))
     if not asks or _WEAKENS.search(item.name):
         return None

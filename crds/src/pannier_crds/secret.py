@@ -12,8 +12,8 @@ _NAME: Final = re.compile(r"(?a:[\w.-]{1,128})")
 class Secret:
     """A text that formats as `***` everywhere: in f-strings, `repr`, logs, exceptions, tracebacks and dataclasses.
 
-    Only `reveal` gives it, to be called where it is parsed or handed to a client library. `is_from_elsewhere` says
-    that it came by reference, from a secret or the environment: then no part of it is shown either, not even a host.
+    Only `reveal` returns it; call that where the text is parsed or handed to a client library. `is_from_elsewhere` says
+    that it came by reference, from a secret or the environment: then no part of it is shown, not even a host.
     """
 
     __slots__ = ("_text", "is_from_elsewhere")

@@ -46,9 +46,9 @@ class Field:
     `stands_for` makes the field an older spelling, with its own unit, of another one. `ignored` is the reason why a
     field that Dapr knows has no effect here; `refused` is the reason and the advice when serving it silently would be
     wrong (a boolean only when it is true). `places_data`: with another value, actor state is looked for elsewhere (in
-    another server, database or table, or under other stored keys). `reads` reads the text to the last character, as the
-    store does, where a pattern is not enough. `names_a_file`: without a value, a file of the
-    component's name in the user's data folder is meant.
+    another server, database or table, or under other stored keys). `reads` parses the whole
+    text, as the store does, where a pattern is not enough. `names_a_file`: without a value, a file of the component's
+    name in the user's data folder is used.
     """
 
     name: str

@@ -93,7 +93,7 @@ class _Reading:
             self._unknown.add(field.canonical_name)
 
     def _claim(self, field: Field, name: str) -> bool:
-        """Note the name as given; two names for one setting are a problem (the same name twice is for `checks`)."""
+        """Return whether no other name has set this setting; note a problem if one has. `checks` finds equal names."""
         other = self._given.setdefault(field.canonical_name, name)
         if other.lower() == name.lower():
             return True

@@ -1,4 +1,4 @@
-"""What stores take that keep state in one table, and what they note about it in another."""
+"""Fields of stores that keep state in one table, and metadata about it in another."""
 
 from __future__ import annotations
 
@@ -35,12 +35,12 @@ TIMES: Final = (
 
 
 def state_table(form: Form) -> Field:
-    """Return the field that names the one."""
+    """Return the field that names the table of the state."""
     return Field("tableName", description="Table that holds the state", default="state", form=form, places_data=True)
 
 
 def metadata_table(form: Form, default: str) -> Field:
-    """Return the field that names the other."""
+    """Return the field that names the table of the metadata."""
     return Field(
         "metadataTableName",
         description="Table that holds the layout's version and the time of the last clean-up",
@@ -50,7 +50,7 @@ def metadata_table(form: Form, default: str) -> Field:
 
 
 def tables_differ(settings: Mapping[str, Setting], given: frozenset[str]) -> Iterator[Problem]:
-    """Refuse one name for both; databases compare names without regard to case."""
+    """Refuse one name for both tables; databases compare names without regard to case."""
     state, metadata = settings.get("tableName"), settings.get("metadataTableName")
     if isinstance(state, str) and isinstance(metadata, str) and state.lower() == metadata.lower():
         name = "tableName" if "tableName" in given else "metadataTableName"

@@ -97,8 +97,9 @@ class ClusterCache:
         return [secret for secret in self.secrets(namespace) if is_own_secret(secret)]
 
     def running_apps(self, namespace: str, *, with_ending: bool = True) -> set[str]:
-        """Return the apps that have pods with our sidecar which have not ended; without `with_ending`, which are not
-        being deleted either.
+        """Return the apps that have pods with our sidecar that have not ended.
+
+        Without `with_ending`, pods that are being deleted do not count.
         """
         pods = [pod for pod in self.pods(namespace) if is_ours(pod) and is_alive(pod)]
         return {app_id_of(pod) for pod in pods if with_ending or not pod["metadata"].get("deletionTimestamp")}

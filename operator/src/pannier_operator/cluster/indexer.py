@@ -27,7 +27,7 @@ class Indexer(Generic[K]):
         self._watched: dict[str, int] = {}
         """The uid and latest version of each object that a watch has reported, kept or not."""
         self._gone: dict[str, None] = {}
-        """The uids of the objects whose deletion a watch has reported last, in that order."""
+        """The uids of the objects that a watch has last reported as deleted, oldest first."""
         self.highest = 0
         """The latest version that was reported: a list that begins now cannot be of an earlier one."""
 
@@ -50,8 +50,7 @@ class Indexer(Generic[K]):
     def put(self, manifest: Object) -> bool:
         """Keep an object, unless a newer version of it is kept; return whether anything that matters has changed.
 
-        The answer to a write, or a page of a list, may be of a time before a deletion that a watch has reported since:
-        what is deleted is not kept again.
+        What a watch has reported as deleted is not kept again: an answer to a write, or a page of a list, may be older.
         """
         metadata = manifest["metadata"]
         if metadata["uid"] in self._gone:
@@ -81,8 +80,9 @@ class Indexer(Generic[K]):
         return 0 if before is None else version_of(before)
 
     def repair(self, listed: Mapping[str, int], version: int) -> list[str]:
-        """Remove what a full list does not contain; return the uids of listed objects no watch has reported in that
-        version.
+        """Remove what a full list does not contain; return the uids of what watches have missed.
+
+        Missed is an object of the list that no watch has reported in that version or a later one.
 
         `listed` has the uids and versions of the listed objects, which have been put into the cache; `version` is that
         of the list.

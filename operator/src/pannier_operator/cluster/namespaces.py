@@ -34,8 +34,8 @@ class NamespaceFacts:
 class NamespaceCache:
     """Facts of namespaces by name.
 
-    Those with bounds are not cached: quotas change with each pod. Nor are those of namespaces that get no sidecars: one
-    that is labelled otherwise, or deleted and created again, gets them from its next pod on.
+    Those with bounds are not cached, because quotas change with each pod. Nor are those of namespaces that get no
+    sidecars: when such a namespace gets another label, or is created again, its next pod gets one.
     """
 
     def __init__(self, api: ClusterApi, selector: LabelSelector):

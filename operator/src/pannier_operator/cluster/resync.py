@@ -95,8 +95,7 @@ class Resync:
             logger.error("The watch of %s has not reported what a list found %g s ago", kind, _WATCH_LAG)
 
     async def _repair(self, kind: str) -> dict[str, int]:
-        """Reconcile the cache with a full list; return the objects, by uid and version, that no watch event has
-        reported.
+        """Reconcile the cache with a full list; return, by uid, the versions that no watch event has reported.
 
         Raises ResourceVersionRewoundError if the list is of an earlier version than what was reported before.
         """

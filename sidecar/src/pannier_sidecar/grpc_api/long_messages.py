@@ -25,17 +25,17 @@ if TYPE_CHECKING:
     from .messages import BulkStateItem
 
 SINGLE: Final = 512
-"""Bytes of a message that has few items, whatever is in it."""
+"""A message of at most so many bytes has few items, whatever is in it."""
 SHORT: Final = 4096
-"""Bytes of a message that are read at once, whatever is in it."""
+"""A message of at most so many bytes is read in one part, whatever is in it."""
 PART: Final = 128
-"""Fields of the outer message that are read at once."""
+"""Fields of the outer message in one part."""
 FIELDS_OF_PART: Final = 8192
-"""Fields that are read at once, those of inner messages included: about ten milliseconds' work."""
+"""Fields in one part, those of inner messages included: about ten milliseconds' work."""
 FIELDS_OF_ITEM: Final = 16
-"""The same of one item, on average: it has nine, and two more for each of its metadata."""
+"""Fields that an item may have on average: it has nine, and two more for each metadata entry."""
 OTHER_FIELDS: Final = 64
-"""Fields of a request that are no items, at the most."""
+"""Most fields of a request that are not items."""
 
 _ITEMS: Final[dict[type[Struct], str]] = {
     GetBulkStateRequest: "keys",
@@ -76,7 +76,7 @@ class LongMessages:
                 share.end()
 
     async def _share(self, kind: type[Struct], data: bytes) -> Share | None:
-        """Return what the call has of all items in flight, once there is room; None where it has few."""
+        """Wait for room, and return the call's share of all items in flight; None if it has few items."""
         if kind not in _ITEMS:
             return None
         at = end_of_part(data, 0, PART)
@@ -85,7 +85,7 @@ class LongMessages:
     async def _read(self, kind: type[AnyMessage], data: bytes) -> AnyMessage:
         """Return the message of that kind.
 
-        Raises MalformedMessageError, or TooManyItemsError before more of them are read.
+        Raises MalformedMessageError, or TooManyItemsError before the items beyond the limit are read.
         """
         at, outer, fields, end = 0, 0, 0, len(data)
         message = kind()

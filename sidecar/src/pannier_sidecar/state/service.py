@@ -128,7 +128,7 @@ class StateService:
             raise OperationFailedError("ERR_STATE_GET", what, [(request.key, error)]) from error
 
     async def save(self, request: SaveRequest) -> None:
-        """Write the items in order, each for itself; raise OperationFailedError telling of those that failed."""
+        """Write the items in order, each for itself; raise OperationFailedError naming those that failed."""
         served = self.directory.find(request.store)
         items = request.items
         few = len(items) <= FEW  # nearly always, and a call less
@@ -148,14 +148,14 @@ class StateService:
         await self._write_one(served, "delete", item, write, "ERR_STATE_DELETE", what)
 
     async def bulk_delete(self, request: BulkDeleteRequest) -> None:
-        """Remove keys in order, each for itself; raise OperationFailedError telling of those that failed."""
+        """Remove keys in order, each for itself; raise OperationFailedError naming those that failed."""
         served = self.directory.find(request.store)
         writes = await self.pace.each(lambda item: _delete(served, served.keys.stored(item.key), item), request.items)
         what = f"failed deleting state in state store {served.name}"
         await self._write_each(served, "bulk_delete", request.items, writes, "ERR_STATE_BULK_DELETE", what)
 
     async def bulk_get(self, request: BulkGetRequest) -> list[BulkItem]:
-        """Return an item for each key, in the order asked; what failed is said in the item."""
+        """Return an item for each key, in the order asked; the item of a failed read has the error."""
         served = self.directory.find(request.store)
         strong = request.consistency is STRONG
         keys, metadata = request.keys, request.metadata

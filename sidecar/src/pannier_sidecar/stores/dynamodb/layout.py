@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 MAX_ITEM: Final = 400 * 1024
 """Bytes of all names and values of an item (DynamoDB, "Service, account, and table quotas")."""
 _NUMBER_BYTES: Final = 21
-"""The most that a number takes."""
+"""The most bytes that a number takes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,7 +120,7 @@ class Layout:
 
 
 def fresh_etags() -> Iterator[int]:
-    """Return ETags that meet neither those of an earlier run nor those of another process.
+    """Return ETags that differ from those of earlier runs and of other processes.
 
     Numbers below 2^53 survive clients that paste them into JSON without quotes.
     """
@@ -128,7 +128,7 @@ def fresh_etags() -> Iterator[int]:
 
 
 def mismatch(writes: Sequence[Write]) -> ETagMismatchError:
-    """Return what is wrong when the preconditions of some writes to one key did not hold."""
+    """Return the error for writes to one key whose preconditions did not hold."""
     write = next(write for write in writes if write.is_conditional)
     if write.if_absent:
         return ETagMismatchError(f"key {write.key} exists already, and first-write without an ETag only creates")

@@ -28,14 +28,14 @@ if TYPE_CHECKING:
 Result = TypeVar("Result")
 
 MAX_VALUE: Final = 10 * 1024 * 1024
-"""Bytes in a column, at the most: Spanner's own limit."""
+"""Most bytes in a column: Spanner's own limit."""
 MAX_MUTATIONS: Final = 80_000
-"""Columns that one commit may write, Spanner's own limit, each of a row counted."""
+"""Most columns that one commit may write, counted in each row: Spanner's own limit."""
 AT_ONCE: Final = 16
 """Writes of one bulk call that are under way together."""
 FIRST_PAUSE: Final = 0.002
 MAX_PAUSE: Final = 0.25
-"""Seconds before a transaction that had to give way is tried again."""
+"""Seconds before a transaction that Spanner aborted is tried again."""
 
 
 class SpannerStore(Store):
@@ -136,7 +136,7 @@ class SpannerStore(Store):
         return await self._in_session(read)
 
     async def _write(self, writes: Sequence[Write]) -> None:
-        """Carry out all writes or none, as often as they have to give way to others, until the timeout."""
+        """Carry out all writes or none; start over until the timeout where Spanner aborts the transaction."""
 
         async def write(session: str, deadline: float) -> None:
             pause = FIRST_PAUSE
@@ -174,7 +174,7 @@ class SpannerStore(Store):
             return  # its locks go when the session is used again, or after ten seconds
 
     async def _in_session(self, call: Callable[[str, float], Awaitable[Result]]) -> Result:
-        """Make a call on a session; on a fresh one if it turns out that the session is no more."""
+        """Make a call on a session, and again on a new one if the session turns out to have ended."""
         deadline = asyncio.get_running_loop().time() + self._settings.timeout
         if not self._client.is_open:
             raise StoreUnavailableError("Spanner: the store is not open")
@@ -206,7 +206,7 @@ def _check_size(write: Set) -> None:
 
 
 def _mismatch(writes: Sequence[Write], seen: Mapping[Any, Condition], now: float) -> ETagMismatchError | None:
-    """Return what the first precondition that does not hold says."""
+    """Return the error of the first precondition that does not hold; None if all hold."""
     for write in writes:
         there = seen.get(write.key)
         if there is not None and not there.is_present(now):

@@ -24,19 +24,19 @@ if TYPE_CHECKING:
 
 MAX_KEY_BYTES: Final = 250
 MAX_ENCODED_KEY_BYTES: Final = MAX_KEY_BYTES // 4 * 3
-"""Of a key that has to be sent in base64."""
+"""Most bytes of a key that has to be sent in base64."""
 OVERHEAD: Final = 128
-"""Bytes that an item takes beside key and value, at the most (64 in 1.6.18). A value that the server finds too large
+"""Most bytes that an item takes besides key and value (64 in 1.6.18). A value that the server finds too large
 would cost the key its former value, so it must not be sent."""
 
 _UNSENDABLE: Final = pattern(rb"[\x00-\x20\x7f]").search
-"""Bytes that may not be in a key as it is: those that Dapr's client refuses too."""
+"""Finds bytes that may not be sent in a key as they are: those that Dapr's client refuses too."""
 _RELATIVE_LIMIT_S: Final = 60 * 60 * 24 * 30
-"""More seconds than that memcached takes for a Unix time."""
+"""memcached takes a number above this for a Unix time."""
 _LAST_TIME: Final = 2**31 - 1
 """The largest Unix time that memcached takes (2038)."""
 _CAS: Final = pattern(r"[1-9][0-9]{0,18}").fullmatch
-"""Not quite all of 64 bits, but more than there will ever be writes; 0 would mean none to memcached."""
+"""Not every number of 64 bits, but more than there will ever be writes; 0 would mean none to memcached."""
 
 
 class SentKey(NamedTuple):
@@ -144,9 +144,9 @@ def _other_etag(write: Write) -> ETagMismatchError:
 
 
 def _expiry_flags(ttl: int | None) -> bytes:
-    """Return when the item goes, for the server, and the same as a Unix time to be read back.
+    """Return the flags by which the server expires the item, and by which the time can be read back.
 
-    The server counts by a clock that ticks once a second, so one more keeps an item from going before its time.
+    The server's clock ticks once a second, so one second more keeps an item from expiring too early.
     """
     if ttl is None:
         return b""
@@ -159,9 +159,9 @@ def _expiry_flags(ttl: int | None) -> bytes:
 
 
 def _expiry(flags: int, left: int) -> int | None:
-    """Return the Unix time at which an item goes, from its client flags and the seconds it has left (-1: no end).
+    """Return the Unix time at which an item expires, from its client flags and the seconds it has left (-1: no end).
 
-    Other programs use the flags in other ways, so they are believed only where they agree with what is left.
+    Other programs use the flags in other ways, so they count only where they agree with the seconds left.
     """
     if left < 0:
         return flags if flags > _LAST_TIME else None

@@ -144,7 +144,7 @@ def _entry(found: layout.Document) -> StoredValue | StoreError | None:
 
 
 def _following(prefix: str) -> str | None:
-    """Return the first text behind all that begin with the prefix, in the order of their bytes; None: there is none."""
+    """Return the first text that sorts, by bytes, after all that begin with the prefix; None if there is none."""
     rest = prefix.rstrip(chr(LAST_LETTER))
     if not rest:
         return None

@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 PATIENCE_S: Final = 0.2
-"""A node that has no connection for so long may have been replaced: the Cluster is asked."""
+"""Seconds without a connection to a node, after which the Cluster is asked whether another one replaced it."""
 REFRESH_PAUSE_S: Final = 0.1
 """Between two times that it is asked."""
 TROUBLE_PAUSE_S: Final = 0.5
@@ -166,7 +166,7 @@ class Cluster(Servers):
         return None
 
     async def _after_down(self, slot: int, error: ReplyError, deadline: float) -> None:
-        """Return when the Cluster has been asked again. Raises if its node has been taking no calls for long enough."""
+        """Return when the Cluster has been asked again. Raises if the slot's node has taken no calls for too long."""
         now = asyncio.get_running_loop().time()
         node = self._slots[slot]
         if node is not None:
@@ -251,7 +251,7 @@ class Cluster(Servers):
             await asyncio.sleep(TROUBLE_PAUSE_S)
 
     async def _ask_for_slots(self) -> SlotMap:
-        """Return what the nodes of the Cluster say together of the slots. Raises a StoreError if none answers."""
+        """Return the slot map that the nodes' answers give together. Raises a StoreError if none answers."""
         views: list[View] = []
         reasons: list[str] = []
         asked: list[Address] = []
@@ -265,7 +265,7 @@ class Cluster(Servers):
         return slot_map.merged(views, self._known)
 
     async def _ask(self, addresses: Sequence[Address], views: list[View], reasons: list[str]) -> None:
-        """Ask nodes at once, and wait for those that are slow only until most have answered."""
+        """Ask the nodes all at once; when most have answered, wait only briefly for the others."""
         left = {asyncio.create_task(self._view(address)) for address in addresses}
         timeout = None
         try:
@@ -332,7 +332,7 @@ class Cluster(Servers):
         self._known = frozenset(claim.node for claim in found.claims)
         in_use = set(slots)
         for node, before in self._taken_over.items():
-            if before in in_use:  # it has but given some of its slots away
+            if before in in_use:  # it has only given some of its slots away
                 node.replicas.after_move()
         self._taken_over.clear()
         now = asyncio.get_running_loop().time()
@@ -348,7 +348,7 @@ class Cluster(Servers):
     def _require(self, node: Node, name: str, found: SlotMap) -> None:
         """Set for a primary how many replicas it should have."""
         count = found.replicas.get(name, 0)
-        if not count and found.has_lost_primary:  # it may be of the same shard, and is to be a replica when it is back
+        if not count and found.has_lost_primary:  # the lost one may come back as a replica of this one
             count = 1
         node.replicas.require(count, found.places.get(name, frozenset()))
 
@@ -359,7 +359,7 @@ class Cluster(Servers):
             await node.close()
 
     def _node_at(self, address: Address, before: Node | None = None) -> Node:
-        """Return the node at an address; one that is new there has taken slots over from the one `before` it."""
+        """Return the node at an address. If it is new, it has taken slots over from `before`."""
         node = self._nodes.get(address)
         if node is None:
             dial = partial(self._connector.primary, address, 0, self._settings.dial_timeout)
@@ -379,7 +379,7 @@ def _no_cluster(error: ReplyError, address: Address) -> StoreError:
 
 
 async def _answer_for_itself(node: Node) -> None:
-    """Return if a node answers and takes calls. Raises a StoreError."""
+    """Raise a StoreError unless a node answers and takes calls."""
     connection = await node.link.usable(0, 0)
     try:
         reply = await connection.send(pack("CLUSTER", "INFO"), 1)

@@ -9,18 +9,18 @@ if TYPE_CHECKING:
     from .info import History
 
 COUNT_VALID_S: Final = 1.0
-"""After that time the server is asked again how many replicas it has."""
+"""Seconds after which the server is asked again how many replicas it has."""
 MISSED_S: Final = 60.0
-"""So long a replica that has gone is still expected to acknowledge: gone is not the same as taken away."""
+"""Seconds for which a replica that has gone is still expected to acknowledge: it may come back."""
 MOVED_S: Final = 5.0
-"""The same where a single server has as many replicas as always: it is most likely one of them, at a new address."""
+"""The same where a single server has as many as always: most likely one of them is the gone one, at a new address."""
 
 
 class ReplicaCount:
-    """As many replicas as there should be: as Sentinels or a Cluster know, else as the server had.
+    """How many replicas there should be: as Sentinels or a Cluster say, or else as the server has had.
 
-    For a single server there is no other source. It is expected to have as many as it had when the store met it, or
-    for a minute since, for as long as the store is open: also after it was restarted, when it has none at first.
+    A single server is expected to have, for as long as the store is open, as many as it had when the store first asked,
+    or had for a minute since. That holds after a restart too, when it has none at first.
     """
 
     def __init__(self, *, is_known: bool = False):
@@ -46,9 +46,9 @@ class ReplicaCount:
         return now < self._valid_until
 
     def note(self, count: int, now: float, addresses: frozenset[bytes] = frozenset()) -> None:
-        """Take in what the server says; fewer than before is believed only after a while.
+        """Take in what the server reports; a smaller count than before is believed only after a while.
 
-        One that has come does not make up for another one that has gone: the latter may have been promoted.
+        A new replica does not make up for one that has gone: that one may have been promoted.
         """
         self._valid_until = now + COUNT_VALID_S
         left = {address: until for address, until in self._seen.items() if now < until}
@@ -81,7 +81,7 @@ class ReplicaCount:
     def require(self, count: int, listed: frozenset[bytes] = frozenset()) -> None:
         """Take in what others say of the server's replicas: how many there should be, and where.
 
-        One that they knew at an address and do not know there any more has moved, or was taken away for good.
+        A replica that they no longer list at its address has moved, or was taken away for good.
         """
         self._required = count
         gone = self._listed - listed
@@ -92,17 +92,17 @@ class ReplicaCount:
             self._count = min(self._count, max(count, len(self._seen)))
 
     def after_restart(self, now: float) -> None:
-        """Note that the server is another process: of itself, or of one of its replicas where Sentinels replaced it."""
+        """Note that the server's process is another: it was restarted, or Sentinels put a replica in its place."""
         if self._is_known:
             self.after_failover(now)
         else:
             self.forget()
 
     def after_failover(self, now: float, before: ReplicaCount | None = None) -> None:
-        """Note that one of the replicas is the primary now: of this count, or of that of the server before it.
+        """Note that a replica has become the primary; `before` is the count of the last one, if that had its own.
 
-        The others are expected, also before they have found it, and one at least: what the new primary alone has is
-        lost where it fails too, or is taken for failed, as a busy server is.
+        The other replicas are expected even before they follow it, and one at least: what the new primary alone has
+        would be lost if it failed too, or were taken for failed, as a busy server is.
         """
         before = before or self
         self._count = max(before.expected - 1, min(before.expected, 1))

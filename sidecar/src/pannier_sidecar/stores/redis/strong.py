@@ -48,7 +48,7 @@ class StrongWrites:
         self._replicas = replicas
         self._run_id = ""
         self._server = ""
-        """At which address strong writes were acknowledged last."""
+        """The address at which strong writes were acknowledged last."""
         self._wait_s = min(MAX_WAIT_S, settings.read_timeout / 2)
         self._waiting: list[_Write] = []
         self._sender: asyncio.Task[None] | None = None
@@ -103,7 +103,7 @@ class StrongWrites:
             )
 
     def _compare(self, server: str, report: object) -> None:
-        """Say so where the server is not one that had what strong writes were acknowledged on."""
+        """Log an error if the server lacks strong writes that were acknowledged on the one before it."""
         if server != self._server and self._replicas.lacks(info.history(report)):
             log.error(
                 "Redis at %s is the primary now, but had not copied all strong writes that the one before it "
@@ -144,7 +144,7 @@ class StrongWrites:
         return pack("WAIT", expected, int(self._wait_s * 1000)) + pack("INFO", "replication")
 
     def _expected_now(self, about: object, expected: int) -> int:
-        """Return how many replicas have to acknowledge after all, from what the server says behind WAIT.
+        """Return how many replicas have to acknowledge after all, by what the server reports after WAIT.
 
         WAIT counts any replica. One that has connected since they were counted, such as a former primary that comes
         back, must not stand in for one that lags behind: the latter may be promoted next.

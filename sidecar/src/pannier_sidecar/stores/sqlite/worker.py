@@ -28,13 +28,13 @@ logger = logging.getLogger(__name__)
 
 Result = TypeVar("Result")
 Job = Callable[["StateTable", float], Result]
-"""Is given the table, in a transaction, and the time."""
+"""Is called with the table, in a transaction, and with the time."""
 Outcome = tuple[Any, StoreError | None]
 
 MAX_BEHIND: Final = 20_000
-"""Calls that may wait for the thread, those given up included: a disk that hangs lets none of them go."""
+"""Most calls that wait for the thread, those given up included, because a disk that hangs keeps them all."""
 CALLS_AT_ONCE: Final = 1000
-"""Calls in one transaction: none waits for more than some ten milliseconds of others' work."""
+"""Most calls in one transaction, so that none waits for more than some ten milliseconds of others' work."""
 
 
 @dataclass(slots=True, eq=False)
@@ -74,7 +74,7 @@ class Worker:
         """Calls that were handed over and have not come back."""
         self._is_running = False
         self._table: StateTable | None = None
-        """Belongs to the thread."""
+        """Used by the thread alone."""
         self._started: asyncio.Future[None] | None = None
         self._ended: asyncio.Future[None] | None = None
 
@@ -259,9 +259,9 @@ def _outcome(job: Job[Any], table: StateTable, now: float) -> Outcome:
 
 
 def _nothing(_: StateTable, __: float) -> None:
-    """Stand for a job whose caller no longer waits."""
+    """Take the place of a job whose caller no longer waits."""
 
 
 def _roll_back(table: StateTable) -> None:
-    if table.connection.in_transaction:  # some errors have done it already
+    if table.connection.in_transaction:  # some errors have rolled back already
         table.connection.execute("ROLLBACK")
