@@ -42,8 +42,9 @@ class AppSecret(NamedTuple):
 def what_app_sees(
     app_id: str, namespace: str, components: NamespaceComponents | Iterable[kinds.Component]
 ) -> list[Component]:
-    """Return the components that the app's sidecars should serve, by name: in scope, without errors, and no conflict
-    lost.
+    """Return the components that the app's sidecars should serve, by name.
+
+    They are in scope, without errors, and not the losers of a conflict.
     """
     return [component for _, component in _visible(app_id, namespace, components)]
 

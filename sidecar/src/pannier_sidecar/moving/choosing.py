@@ -69,7 +69,7 @@ def _read(name: str) -> Reading:
 
 
 def _only(reading: Reading, name: str) -> Reading:
-    """Leave out the state stores of another name; what can't be read counts if it may be the one that is meant."""
+    """Leave out the state stores of other names; what can't be read stays if it may be the one that is meant."""
     found = tuple(
         found
         for found in reading.components

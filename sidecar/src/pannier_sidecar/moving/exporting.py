@@ -92,7 +92,7 @@ def file_for(path: Path, *, overwrites: bool) -> Path:
 
 @contextmanager
 def becoming(path: Path) -> Iterator[IO[bytes]]:
-    """Give a file that bears the name of `path` when the block ends well, and is gone when it does not.
+    """Yield a file that gets the name `path` when the block ends well, and is gone when it does not.
 
     Only its owner can read it, because state may be secret, and a process that is killed leaves nothing of it: the file
     has no name until all of it is there. Raises MoveError.
@@ -110,7 +110,7 @@ def becoming(path: Path) -> Iterator[IO[bytes]]:
 
 @contextmanager
 def _nameless(path: Path) -> Iterator[tuple[IO[bytes], str | None]]:
-    """Give a file without a name, or where the file system has none such, one with a name, and that."""
+    """Yield a file without a name, and None; where the file system has no such files, one with a name, and the name."""
     flags = getattr(os, "O_TMPFILE", 0)
     try:
         number = os.open(path.parent, flags | os.O_RDWR | os.O_CLOEXEC, 0o600) if flags else -1
@@ -130,7 +130,7 @@ def _nameless(path: Path) -> Iterator[tuple[IO[bytes], str | None]]:
 
 
 def _named(file: IO[bytes], path: Path) -> Path:
-    """Give the file a name, which it bears until it gets its own."""
+    """Give the file a temporary name, which is replaced by the final one."""
     name = path.parent / f".{path.name}.{os.getpid()}{_PARTIAL}"
     name.unlink(missing_ok=True)
     number = file.fileno()
@@ -140,7 +140,7 @@ def _named(file: IO[bytes], path: Path) -> Path:
 
 
 def _remove_left_behind(path: Path) -> None:
-    """Remove what an export to the same file left that was killed, where files cannot go without names."""
+    """Remove what a killed export to the same file left, where the file system has no files without names."""
     for left in path.parent.glob(f".{glob.escape(path.name)}.*{_PARTIAL}"):
         with suppress(OSError), open(left, "rb") as file:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)  # another export may be writing it

@@ -63,7 +63,7 @@ class Journal:
             self._connection.executemany("INSERT OR REPLACE INTO written VALUES (?, ?, ?, ?)", rows)
 
     def conclude(self, done: Mapping[str, Written], not_done: Mapping[str, Written]) -> None:
-        """Forget what was there before what is done, and what certainly was not done."""
+        """Keep only the note in `done` on each of its keys, and forget those in `not_done`, which did not happen."""
         here = "DELETE FROM written WHERE place = ? AND key = ? AND digest"
         with self._transaction():
             self._connection.executemany(f"{here} <> ?", self._rows(done))

@@ -17,7 +17,7 @@ Found = TypeVar("Found")
 
 _DEFAULT: Final = 32 * 1024 * 1024
 RATE: Final = 16 * 1024
-"""Bytes a second at which an answer has to come, or a request be taken, once a call's timeout has passed."""
+"""Bytes a second that an answer must bring, or the server take of a request, once a call's timeout has passed."""
 
 
 class _Limit:

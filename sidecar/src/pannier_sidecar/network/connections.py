@@ -24,9 +24,9 @@ if TYPE_CHECKING:
 
 
 GIVEN_UP_AFTER_S: Final = 300.0
-"""A connection that the server has not closed by then is forgotten: something between may keep it for ever."""
+"""A connection that the server has not closed by then no longer counts: a proxy between may keep it for ever."""
 UNANSWERED_MS: Final = 30_000
-"""A connection whose other side does not even acknowledge its end for so long is gone, and so is the server's."""
+"""If its end is not acknowledged for so long, the connection is gone, on the server's side too."""
 
 
 class TooManyConnectionsError(OSError):

@@ -15,7 +15,7 @@ Address = TypeVar("Address")
 
 
 def read_field(name: str, value: object, reader: Callable[[str], Address]) -> Address:
-    """Return what a reader makes of a field. Raises StoreRefusedError with the field, and no word of its text."""
+    """Return the field as `reader` parses it. Raises StoreRefusedError naming it, with no word of its text."""
     try:
         return reader(reveal(value).strip())
     except InvalidValueError as wrong:

@@ -12,7 +12,7 @@ from aiohttp.client_proto import ResponseHandler
 from pannier_sidecar.network import answers
 
 MAX_ANSWERS: Final = 16
-"""To one request, with those of status 1xx that come before the one that counts."""
+"""Most answers to one request: those of status 1xx, and the final one."""
 PLAIN: Final = {"Accept-Encoding": "identity"}
 """What clients ask for, so that no answer can unpack to many times what was sent."""
 

@@ -44,7 +44,7 @@ class Pipeline(asyncio.Protocol):
     """
 
     def __init__(self, loop: asyncio.AbstractEventLoop, server: str, timeout: float, timeout_field: str):
-        """Take the server's name for error texts, the seconds it may be silent while it owes, and who says so."""
+        """`timeout` is in seconds: how long the server may be silent while it owes answers; `timeout_field` sets it."""
         self.lost: asyncio.Future[str] = loop.create_future()
         """Done when the connection has ended; its result says why."""
         self.takes_calls = True

@@ -98,7 +98,7 @@ def _as_file(content: bytes) -> Iterator[str]:
 
 
 def _why(error: Exception) -> str:
-    """Return why PEM can't be had. A path that is none may be a key that was written in its place."""
+    """Return why PEM can't be read, without the path: it may be a key that was written in a path's place."""
     if isinstance(error, ssl.SSLError) or not isinstance(error, OSError):
         return "it holds nothing that can be read as PEM"
     return reason(error)

@@ -25,7 +25,7 @@ class Span(Struct):
     """One call's part of a trace."""
 
     traceparent: str
-    """What the next one down the line, or the caller, is to know of it."""
+    """The header for the next service, or for the caller."""
     recorded: Any = None
 
     def end(self, status: int) -> None:

@@ -1,4 +1,4 @@
-"""What the writes of a transaction, or of a bulk, come to for each key: for stores whose databases do not ask twice."""
+"""Writes for databases that take each key once: a transaction's are joined, a bulk's are cut into runs."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ if TYPE_CHECKING:
 
 
 def joined(writes: Iterable[Write]) -> list[Write]:
-    """Return a write a key: it has the preconditions of all writes to that key, and leaves what the last one leaves.
+    """Return one write for each key: it has the preconditions of all writes to that key, and the effect of the last.
 
-    All preconditions speak of the state before. Raises ETagMismatchError where no state could fulfil them.
+    All preconditions are about the state before. Raises ETagMismatchError where no state could fulfil them.
     """
     by_key: dict[str, Write] = {}
     for write in writes:
@@ -36,7 +36,7 @@ def _joined(earlier: Write, later: Write) -> Write:
 
 
 def with_distinct_keys(writes: Sequence[Write]) -> Iterator[range]:
-    """Cut a sequence into runs in which no key is there twice, as long as they can be."""
+    """Cut a sequence into the longest runs in which no key occurs twice."""
     start = 0
     keys: set[str] = set()
     for place, write in enumerate(writes):

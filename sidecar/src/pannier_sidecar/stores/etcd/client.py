@@ -28,7 +28,7 @@ _OPTIONS: Final = (
 
 
 Token = tuple[tuple[str, str], ...] | None
-"""As a call's metadata has it."""
+"""The token as the metadata of a call."""
 
 
 class Method(NamedTuple):
@@ -95,7 +95,7 @@ class Client:
             self._token = (("token", answer.token),)
 
     async def grant(self, lease: int, seconds: int) -> None:
-        """Have a lease of that number there. Raises StoreError."""
+        """Make sure that a lease with that id exists. Raises StoreError."""
         try:
             await self._answer(GRANT, rpc.LeaseGrantRequest(ID=lease, TTL=seconds), may_repeat=True)
         except AioRpcError as error:

@@ -49,11 +49,11 @@ _WHY: Final = {
 }
 _NOT_SENT: Final = ("failed to connect to all addresses", "DNS resolution failed", "DNS query cancelled")
 _ANSWER_TOO_LARGE: Final = "Received message larger than max"
-"""What gRPC says of an answer, in other words than servers say it of a request."""
+"""What gRPC says of an answer; of a request that is too large, servers say it in other words."""
 LEASE_IS_THERE: Final = "lease already exists"
 LEASE_IS_GONE: Final = "lease not found"
 NOT_NOW: Final = "too many requests"
-"""Said before anything is proposed to the other members."""
+"""Answered before anything is proposed to the other members, so nothing was done."""
 TOKEN_IS_OLD: Final = "invalid auth token"
 
 

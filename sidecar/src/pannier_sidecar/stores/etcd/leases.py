@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from .client import Client
 
 _OURS: Final = 0x0F1D_A9E5
-"""The upper 29 bits of our leases' numbers, which etcd's own start with once in half a billion."""
+"""The upper 29 bits of our leases' ids; of the ids that etcd makes, one in half a billion has them too."""
 _SECOND_BITS: Final = 34
 _MARGIN: Final = 1
 """Seconds that a lease lives longer than its keys, because clocks differ."""
@@ -26,7 +26,7 @@ _REMEMBERED: Final = 10_000
 
 
 class Leases:
-    """Those that are known to be there."""
+    """The leases that are known to exist."""
 
     def __init__(self, client: Client):
         self._client = client
@@ -43,12 +43,12 @@ class Leases:
         return lease
 
     def forget(self) -> None:
-        """Make sure that leases are there the next time: etcd has said that one is not."""
+        """Have leases granted again before their next use: etcd has said that one does not exist."""
         self._granted.clear()
 
 
 def expiry_of(lease: int) -> int | None:
-    """Return the Unix time in a lease's number; None: it is not ours, so only etcd knows."""
+    """Return the Unix time in a lease's id; None: it is not ours, so only etcd knows."""
     if lease >> _SECOND_BITS != _OURS:
         return None
     return lease & (1 << _SECOND_BITS) - 1

@@ -19,9 +19,9 @@ Part = str | int | bytes
 NOTHING: Final = object()
 """What hiredis returns when it has no whole reply."""
 LARGE: Final = 1024 * 1024
-"""Bytes of an unfinished reply from which on it matters whether it is a value or very many small elements."""
+"""Bytes of an unfinished reply from which on its elements count: it may be one value, or very many small elements."""
 MAX_ELEMENTS: Final = 4 * 1024 * 1024
-"""Bytes of a reply beside its values: as lists and numbers they take twenty times as much memory."""
+"""Most bytes of a reply besides its values: parsed, lists and numbers take twenty times as much memory."""
 
 _LONG_LIST: Final = re.compile(rb"[*~>|][0-9]{7}")
 """The header of a list of millions, of any kind, unless it is a piece of a value."""
@@ -30,7 +30,7 @@ _find_long_set: Final = re.compile(rb"~[0-9]{7}").search
 _find_long_push: Final = re.compile(rb">[0-9]{7}").search
 _find_long_attribute: Final = re.compile(rb"\|[0-9]{7}").search
 _SET, _PUSH, _ATTRIBUTE, _LINE_END = b"~>|\n"
-"""As numbers, for which Python looks in bytes four times as fast as for bytes."""
+"""As numbers: Python finds a number in bytes four times as fast as a byte string."""
 _CUT_HEADER: Final = re.compile(rb"[*~>|][0-9]{0,6}\Z")
 
 _pack: Callable[[Any], bytes] = cast("Any", hiredis.pack_command)  # its stub allows but one part
@@ -56,14 +56,14 @@ class ReplyReader:
         self._unfinished = 0
         """Bytes that came since the last whole reply."""
         self._buffered = 0
-        """Bytes of it that hiredis has not parsed: it takes a value as a whole, when its end has come."""
+        """Those of them that hiredis has not parsed: it parses a value only when its end has come."""
         self._elements = 0
-        """Bytes of it that hiredis has made small elements of."""
+        """Those of them that hiredis has parsed into small elements."""
 
     def feed(self, data: bytes) -> Iterator[Any]:
         """Yield the replies that have come whole; all have to be taken.
 
-        Raises ProtocolError behind the last one if what follows is none; nothing may be fed after that.
+        Raises ProtocolError after the last one if what follows is not a reply; nothing may be fed after that.
         """
         parser = self._parser
         if self._held or not data or data[-1] != _LINE_END:
