@@ -218,6 +218,16 @@ def http_says(body: bytes, headers: bytes = b"", status: bytes = b"200 OK") -> F
     return fault
 
 
+def cut_off(answer: bytes) -> Fault:
+    """Return a fault that sends this and closes the connection."""
+
+    async def fault(peer: Peer) -> None:
+        await peer.request()
+        await peer.send(answer)
+
+    return fault
+
+
 CHUNKED = b"Transfer-Encoding: chunked\r\n"
 HTTP: dict[str, Fault] = {
     "a byte now and then": says(http(b"Content-Length: 1000000\r\n") + b" ", drips=True),
@@ -236,6 +246,11 @@ HTTP: dict[str, Fault] = {
     "nested JSON": http_says(b"[" * MANY + b"]" * MANY),
     "nested objects": http_says(b'{"a":' * MANY + b"1" + b"}" * MANY),
     "answers to nothing": unasked(http(b"Content-Length: 2\r\n") + b"{}"),
+    "a body that is cut off": cut_off(http(b"Content-Length: 1000\r\n") + b"{"),
+    "a chunk without a length": says(http(CHUNKED) + b"none\r\n{}\r\n"),
+    "a page": http_says(b"<html>log in</html>"),
+    "a list": http_says(b"[]"),
+    "words that are no text": http_says(b'"\xff\xfe"'),
     "a number of 1 MB": http_says(b"1" * 1_000_000),
 }
 
@@ -337,7 +352,34 @@ def cql(opcode: int, body: bytes, stream: int = 0, version: int = 0x84, length: 
     return struct.pack("!BBhBi", version, 0, stream, opcode, len(body) if length is None else length) + body
 
 
+def cql_answers(opcode: int, body: bytes) -> Fault:
+    """Return a fault that answers each frame of a client with the same."""
+
+    async def fault(peer: Peer) -> None:
+        while data := await peer.request():
+            at = 0
+            while at + 9 <= len(data):
+                stream, length = struct.unpack_from("!h", data, at + 2)[0], struct.unpack_from("!i", data, at + 5)[0]
+                await peer.send(cql(opcode, body, stream))
+                at += 9 + length
+
+    return fault
+
+
+RESULT, ERROR = 8, 0
+ONE_COLUMN = struct.pack("!iii", 2, 1, 1) + b"\0\1k\0\1t\0\1c"
+"""Rows with a column of a table, up to the column's type."""
+NO_COLUMN = struct.pack("!iii", 2, 1, 0) + b"\0\1k\0\1t"
+BLOB = struct.pack("!h", 3)
 CASSANDRA: dict[str, Fault] = {
+    "billions of rows": cql_answers(RESULT, ONE_COLUMN + BLOB + struct.pack("!i", 2**31 - 1)),
+    "billions of rows without columns": cql_answers(RESULT, NO_COLUMN + struct.pack("!i", 2**31 - 1)),
+    "billions of columns": cql_answers(RESULT, struct.pack("!iii", 2, 1, 2**31 - 1) + b"\0\1k\0\1t"),
+    "nothing": cql_answers(RESULT, b""),
+    "nested types": cql_answers(RESULT, ONE_COLUMN + struct.pack("!h", 0x20) * MANY),
+    "rows of other things": cql_answers(RESULT, ONE_COLUMN + BLOB + struct.pack("!iii", 1, 1, 0)),
+    "results of no kind": cql_answers(RESULT, struct.pack("!i", 99)),
+    "errors of no kind": cql_answers(ERROR, struct.pack("!ih", 0x7FFF, 6) + b"canary"),
     "a byte now and then": says(cql(6, b"", length=1_000_000) + b"x", drips=True),
     "a frame of 2 GB": says(cql(8, b"", length=2**31 - 1), b"x" * PIECE),
     "a frame of 256 MB": says(cql(8, b"", length=2**28), b"x" * PIECE),

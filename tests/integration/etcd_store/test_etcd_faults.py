@@ -10,6 +10,7 @@ from servers.load import Load
 from servers.processes import free_port
 from servers.redis_server import make_certificates
 
+from pannier_sidecar.network import answers
 from pannier_sidecar.state.errors import KeyRefusedError, OutcomeUnknownError, StoreRefusedError, StoreUnavailableError
 from pannier_sidecar.state.requests import Delete, Get, Set
 
@@ -172,3 +173,14 @@ async def test_it_speaks_tls_with_a_certificate_of_its_own(tmp_path, open_store)
         with pytest.raises(StoreRefusedError, match="ca is neither PEM nor a file"):
             await open_store(**there, ca="/nowhere")
         await store.close()
+
+
+async def test_values_that_are_too_large_for_one_answer_are_read_in_parts(open_store) -> None:
+    store = await open_store()
+    value = bytes(1_400_000)
+    keys = [f"large{number}" for number in range(answers.limit() // len(value) + 2)]
+    for key in keys:
+        await store.set(Set(key, value))
+    absent, *found = await store.bulk_get([Get("absent"), *map(Get, keys)])
+    assert absent is None
+    assert [getattr(each, "value", each) == value for each in found] == [True] * len(keys)

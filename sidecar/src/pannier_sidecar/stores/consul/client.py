@@ -43,8 +43,8 @@ class OperationError(Struct, rename={"place": "OpIndex", "what": "What"}):
 
 
 class _Outcome(Struct, rename="pascal"):
-    results: list[_Result] | None = None
-    errors: list[OperationError] | None = None
+    results: list[_Result] | None
+    errors: list[OperationError] | None
 
 
 class Limits(Struct, rename={"value": "KVMaxValueSize", "transaction": "TxnMaxReqLen"}):
@@ -116,7 +116,12 @@ class Agent:
     async def read(self, name: str, strong: bool = False) -> Entry | None:
         """Read an entry of a plain name."""
         body = await self._request("GET", self._url_of(name, "consistent" if strong else ""))
-        return _decoded(body, list[Entry])[0] if body else None
+        if not body:
+            return None
+        entries = _decoded(body, list[Entry])
+        if not entries:  # Consul answers 404 where there is nothing
+            raise StoreUnavailableError(_NO_CONSUL)
+        return entries[0]
 
     async def names(self, prefix: str) -> list[str]:
         """Return all names with a plain prefix, in the order of their bytes."""
@@ -192,7 +197,7 @@ class Agent:
 def _decoded(body: bytes, kind: type[Found], *, is_write: bool = False) -> Found:
     try:
         return json.decode(body, type=kind)
-    except (DecodeError, RecursionError) as error:
+    except (DecodeError, RecursionError, UnicodeDecodeError) as error:
         raise OutcomeUnknownError(_NO_CONSUL) if is_write else StoreUnavailableError(_NO_CONSUL) from error
 
 

@@ -14,6 +14,14 @@ if TYPE_CHECKING:
 
 CLIENT_ERRORS: Final = (AzureError, TimeoutError, ValueError)
 """All that the client raises, the last one where a key is no base64."""
+
+
+class NotUnderstoodError(Exception):
+    """The answer is none of Cosmos DB's."""
+
+
+FROM_NONSENSE: Final = (NotUnderstoodError, AttributeError, LookupError, RecursionError, TypeError, ValueError)
+"""What the client raises besides when an answer is none of Cosmos DB's: it takes the shape of JSON for granted."""
 WHEN_CLOSED: Final = (RuntimeError, AssertionError, AttributeError)
 """What the client raises where it is closed while a call is under way."""
 
@@ -54,10 +62,22 @@ def translate(error: Exception, settings: CosmosDBSettings, *, is_write: bool) -
     return OutcomeUnknownError(str(fault))
 
 
+def not_understood(settings: CosmosDBSettings, *, is_write: bool) -> StoreError:
+    """Return the error to raise where the answer is none of Cosmos DB's."""
+    said = _not_understood(settings)
+    return OutcomeUnknownError(said) if is_write else StoreUnavailableError(said)
+
+
+def _not_understood(settings: CosmosDBSettings) -> str:
+    return f"{settings} gave an answer that is none of Cosmos DB's; check url"
+
+
 def _translate(error: Exception, settings: CosmosDBSettings) -> StoreError:
     if isinstance(error, TimeoutError):
         return StoreUnavailableError(f"{settings} gave no answer within {settings.timeout:g} s")
     if isinstance(error, HttpResponseError) and error.status_code:
+        if error.status_code < 400:  # its body was cut off, or is no JSON
+            return StoreUnavailableError(_not_understood(settings))
         return _of_status(error, error.status_code, settings)
     if isinstance(error, AzureError):
         return StoreUnavailableError(f"{settings} can't be reached: {_why(error)}")

@@ -16,6 +16,8 @@ from urllib.parse import quote
 from pannier_sidecar.state.errors import NotSupportedError, StoreRefusedError
 from pannier_sidecar.state.store import StoredValue
 
+from .errors import NotUnderstoodError
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
@@ -82,6 +84,13 @@ def _ttl(write: Set, default_ttl: int | None) -> int | None:
         )
     # Cosmos DB counts whole seconds from the one that has begun: with one more, nothing goes before its time.
     return min(write.ttl + 1, MAX_TTL_S)
+
+
+def must_be_item(answer: Item) -> Item:
+    """Return what Cosmos DB gave for an item. Raises NotUnderstoodError where that is none."""
+    if "id" not in answer or "_etag" not in answer:
+        raise NotUnderstoodError
+    return answer
 
 
 def stored_value(item: Mapping[str, Any], default_ttl: int | None) -> StoredValue:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, Final, TypeVar
 
-from azure.core.exceptions import ServiceResponseError
+from azure.core.exceptions import AzureError, ServiceResponseError
 from azure.cosmos.exceptions import CosmosResourceNotFoundError
 
 from pannier_sidecar.network.connections import TooManyConnectionsError
@@ -15,7 +15,7 @@ from pannier_sidecar.state.store import Feature, Store, StoredValue
 
 from . import client, errors, settings, writing
 from .errors import CLIENT_ERRORS, WHEN_CLOSED
-from .layout import MAX_ID_BYTES, Item, id_of, partition_of, stored_value
+from .layout import MAX_ID_BYTES, Item, id_of, must_be_item, partition_of, stored_value
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Mapping, Sequence
@@ -50,6 +50,8 @@ class CosmosDBStore(Store):
                 self._opened = await client.sign_in(wanted, resources)
         except CLIENT_ERRORS as error:
             raise errors.translate(error, wanted, is_write=False) from error
+        except errors.FROM_NONSENSE as error:
+            raise errors.not_understood(wanted, is_write=False) from error
         resources.callback(self._forget)
 
     def _forget(self) -> None:
@@ -70,8 +72,7 @@ class CosmosDBStore(Store):
         opened = self._account
         if get.strong:
             opened.must_be_strong()
-        item = await self._answered(opened, _found(opened, get), is_write=False)
-        return None if item is None else stored_value(item, opened.default_ttl)
+        return await self._answered(opened, _found(opened, get), is_write=False)
 
     async def set(self, write: Set) -> None:
         await self._write(write)
@@ -86,9 +87,7 @@ class CosmosDBStore(Store):
         places = [(id_of(get.key), partition_of(get)) for get in gets]
         if not places:
             return []
-        reading = opened.container.read_items(list(dict.fromkeys(places)))
-        items = await self._answered(opened, reading, is_write=False)
-        found = {(item["id"], item["partitionKey"]): _entry(item, opened.default_ttl) for item in items}
+        found = await self._answered(opened, _all_found(opened, list(dict.fromkeys(places))), is_write=False)
         return [found.get(place) for place in places]
 
     async def bulk_write(self, writes: Sequence[Write]) -> Sequence[StoreError | None]:
@@ -134,22 +133,32 @@ class CosmosDBStore(Store):
             if asyncio.iscoroutine(call):
                 call.close()
             raise StoreUnavailableError(f"{opened.settings}: {error}") from error
-        except CLIENT_ERRORS as error:
+        except (AzureError, TimeoutError) as error:
             raise errors.translate(error, opened.settings, is_write=is_write) from error
-        except WHEN_CLOSED as error:
-            if self._opened is opened:
+        except (*errors.FROM_NONSENSE, *WHEN_CLOSED) as error:
+            if self._opened is not opened:
+                lost = ServiceResponseError("closed before it answered")
+                raise errors.translate(lost, opened.settings, is_write=is_write) from error
+            if not isinstance(error, errors.FROM_NONSENSE):
                 raise
-            lost = ServiceResponseError("closed before it answered")
-            raise errors.translate(lost, opened.settings, is_write=is_write) from error
+            raise errors.not_understood(opened.settings, is_write=is_write) from error
 
 
-async def _found(opened: client.Account, get: Get) -> Item | None:
+async def _found(opened: client.Account, get: Get) -> StoredValue | None:
     try:
-        return await opened.container.read_item(id_of(get.key), partition_of(get))
+        item = await opened.container.read_item(id_of(get.key), partition_of(get))
+        return stored_value(must_be_item(item), opened.default_ttl)
     except CosmosResourceNotFoundError as error:
         if errors.is_absent(error):
             return None
         raise
+
+
+async def _all_found(
+    opened: client.Account, places: list[tuple[str, str]]
+) -> dict[tuple[str, str], StoredValue | StoreError]:
+    items = map(must_be_item, await opened.container.read_items(places))
+    return {(item["id"], item["partitionKey"]): _entry(item, opened.default_ttl) for item in items}
 
 
 def _entry(item: Item, default_ttl: int | None) -> StoredValue | StoreError:

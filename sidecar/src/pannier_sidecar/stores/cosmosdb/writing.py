@@ -17,8 +17,8 @@ from azure.cosmos.exceptions import (
 from pannier_sidecar.state.errors import ETagMismatchError, InvalidETagError, NotSupportedError
 from pannier_sidecar.state.requests import Set
 
-from .errors import REFUSED_WRITES, is_absent
-from .layout import id_of, item_of, partition_of
+from .errors import REFUSED_WRITES, NotUnderstoodError, is_absent
+from .layout import id_of, item_of, must_be_item, partition_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -66,19 +66,22 @@ async def carry_out_together(account: Account, writes: Sequence[Write]) -> None:
             "without an ETag counts as two: make it smaller"
         )
     try:
-        await account.container.execute_item_batch([step for _, step in steps], partition_key=partition)
+        done = await account.container.execute_item_batch([step for _, step in steps], partition_key=partition)
     except CosmosBatchOperationError as error:
         _raise_fault_of(error, [write for write, _ in steps])
+    if len(done) != len(steps):
+        raise NotUnderstoodError
 
 
 async def _set(account: Account, write: Set, guard: dict[str, Any]) -> None:
     item = item_of(write, account.default_ttl)
     if write.if_absent:
-        await account.container.create_item(item)
+        written = await account.container.create_item(item)
     elif guard:
-        await account.container.replace_item(item["id"], item, **guard)
+        written = await account.container.replace_item(item["id"], item, **guard)
     else:
-        await account.container.upsert_item(item)
+        written = await account.container.upsert_item(item)
+    must_be_item(written)
 
 
 async def _delete(account: Account, write: Delete, guard: dict[str, Any]) -> None:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final, TypeVar
 from pannier_sidecar.state.errors import StoreError, StoreUnavailableError
 
 from .client import pauses
+from .errors import not_understood
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -39,9 +40,12 @@ async def read(
         while True:
             request = {layout.table: {"Keys": wanted, "ConsistentRead": strong}}
             answer = await client.read("batch_get_item", RequestItems=request)
-            items = [item for some in answer.get("Responses", {}).values() for item in some]
-            found |= {layout.key_of(item): item for item in items}
-            left = [key for some in answer.get("UnprocessedKeys", {}).values() for key in some["Keys"]]
+            try:
+                items = [item for some in answer.get("Responses", {}).values() for item in some]
+                found |= {layout.key_of(item): item for item in items}
+                left = [key for some in answer.get("UnprocessedKeys", {}).values() for key in some["Keys"]]
+            except LookupError as error:
+                raise not_understood("DynamoDB", is_write=False) from error
             if not left:
                 return found
             if len(left) == len(wanted):
@@ -60,7 +64,10 @@ async def write(client: DynamoDBClient, layout: Layout, requests: Mapping[str, A
         while waiting:
             request = {layout.table: list(waiting.values())}
             answer = await client.write("batch_write_item", RequestItems=request)
-            left = {_key(layout, one): one for some in answer.get("UnprocessedItems", {}).values() for one in some}
+            try:
+                left = {_key(layout, one): one for some in answer.get("UnprocessedItems", {}).values() for one in some}
+            except LookupError as error:
+                raise not_understood("DynamoDB", is_write=True) from error
             if len(left) == len(waiting):
                 raise StoreUnavailableError(_NO_ROOM)
             waiting = left

@@ -24,6 +24,7 @@ from pannier_sidecar.network.http_answers import BoundedResponse, bounded
 from pannier_sidecar.state.errors import OutcomeUnknownError, StoreUnavailableError
 
 from . import errors
+from .parsing import StrictParsers
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -62,6 +63,7 @@ class DynamoDBClient:
         )
         session = AioSession()
         session.register_component("data_loader", _descriptions())
+        session.register_component("response_parser_factory", StrictParsers())
         try:
             client = session.create_client(
                 "dynamodb",

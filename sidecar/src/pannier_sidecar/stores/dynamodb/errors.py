@@ -32,6 +32,11 @@ from .layout import MAX_ITEM
 if TYPE_CHECKING:
     from .layout import Layout
 
+
+class NotUnderstoodError(BotoCoreError):  # type: ignore[misc]  # it has no types
+    """The answer is none of DynamoDB's."""
+
+
 CLIENT_ERRORS: Final = (BotoCoreError, ClientError)
 
 _NOT_NOW: Final = frozenset(
@@ -118,7 +123,7 @@ def may_have_been_done(error: Exception) -> bool:
     """Say whether the call may or may not have been carried out."""
     if isinstance(error, ClientError):
         return int(error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)) >= 500
-    return isinstance(error, (HTTPClientError, NoConnection)) and not has_done_nothing(error)
+    return isinstance(error, (HTTPClientError, NoConnection, NotUnderstoodError)) and not has_done_nothing(error)
 
 
 def translate(error: Exception, where: str, *, is_write: bool, layout: Layout) -> StoreError:
@@ -129,6 +134,8 @@ def translate(error: Exception, where: str, *, is_write: bool, layout: Layout) -
 
 
 def _translate(error: Exception, layout: Layout, where: str, is_write: bool) -> StoreError:
+    if isinstance(error, NotUnderstoodError):
+        return not_understood(where, is_write=is_write)
     if may_have_been_done(error):
         return lost(f"{where} failed ({_kind(error)})", is_write=is_write)
     if has_done_nothing(error):
@@ -161,6 +168,11 @@ def _why(error: Exception) -> str:
     inner = error.kwargs.get("error") if isinstance(error, BotoCoreError) else None
     inner = getattr(inner, "certificate_error", None) or getattr(inner, "os_error", None) or inner
     return reason(inner) if isinstance(inner, BaseException) else _kind(error)
+
+
+def not_understood(where: str, *, is_write: bool) -> StoreError:
+    """Return the fault of a call whose answer is none of DynamoDB's."""
+    return lost(f"{where} gave an answer that is none of DynamoDB's; check endpoint", is_write=is_write)
 
 
 def lost(what: str, *, is_write: bool) -> StoreError:

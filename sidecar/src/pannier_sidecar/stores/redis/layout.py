@@ -185,7 +185,7 @@ def foreign_value_read(kind: object, content: object, ttl: object, key: str) -> 
         return _expiring(content, "sha1-" + sha1(content).hexdigest(), ttl)
     try:
         document = json.decode(content, type=_Document)
-    except DecodeError as error:
+    except (DecodeError, RecursionError, UnicodeDecodeError) as error:
         raise StoreRefusedError(f"Redis key {key} holds a JSON document that is not state") from error
     return _expiring(bytes(document.data), str(document.version), ttl)
 

@@ -1,0 +1,36 @@
+"""Answers as the client parses them, but for those that DynamoDB does not give.
+
+The client takes a body that is no JSON for an answer without fields: a proxy's page would acknowledge a write.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from aiobotocore.parsers import AioJSONParser, AioResponseParserFactory
+
+from .errors import NotUnderstoodError
+
+
+class StrictParser(AioJSONParser):  # type: ignore[misc]  # it has no types
+    """Raises NotUnderstoodError for what is no answer of DynamoDB."""
+
+    async def parse(self, response: Any, shape: Any) -> Any:
+        try:
+            return await super().parse(response, shape)
+        except (AttributeError, LookupError, RecursionError, TypeError, ValueError) as error:
+            raise NotUnderstoodError from error
+
+    def _handle_json_body(self, raw_body: bytes, shape: Any) -> Any:
+        body = json.loads(raw_body)
+        if not isinstance(body, dict):
+            raise NotUnderstoodError
+        return self._parse_shape(shape, body)
+
+
+class StrictParsers(AioResponseParserFactory):  # type: ignore[misc]  # it has no types
+    """Makes the client's parsers; DynamoDB speaks one protocol only."""
+
+    def create_parser(self, protocol_name: str) -> Any:
+        return StrictParser(**self._defaults) if protocol_name == "json" else super().create_parser(protocol_name)
