@@ -13,7 +13,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from typing import Literal
 
-from servers.eventually import until
+from servers.eventually import close_server, until
 from servers.free_ports import free_port
 
 CHUNK = 256 * 1024
@@ -54,8 +54,8 @@ class CutWay:
     async def close(self) -> None:
         """Refuse connections, and reset those that are there."""
         if self._server is not None:
-            self._server.close()
-            self._server = None
+            server, self._server = self._server, None
+            await close_server(server)
         await until(self._has_let_go)
 
     def arm(self, where: Where, word: bytes, passes: int = 0) -> None:

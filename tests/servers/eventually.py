@@ -25,6 +25,19 @@ TURNS = 10
 """Of a loop, more than it takes from a connection's arrival to its task, and from its abortion to a closed socket."""
 
 
+async def close_server(server: asyncio.Server) -> None:
+    """Take no more connections, let those that were just taken begin, and close the server.
+
+    asyncio fails to attach a connection that begins after its server was closed, and leaves it open.
+    """
+    loop = asyncio.get_running_loop()
+    for listening in server.sockets:
+        loop.remove_reader(listening.fileno())
+    for _ in range(TURNS):
+        await asyncio.sleep(0)
+    server.close()
+
+
 async def end_other_tasks() -> None:
     """End whatever else runs on this loop, so that no connection is left to the garbage collector.
 

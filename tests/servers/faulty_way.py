@@ -10,7 +10,7 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 
-from servers.eventually import end_other_tasks
+from servers.eventually import close_server, end_other_tasks
 from servers.processes import wait_until
 
 CHUNK = 64 * 1024
@@ -94,7 +94,7 @@ class FaultyWay:
             writer.transport.abort()
 
     async def _close(self) -> None:
-        self._server.close()
+        await close_server(self._server)
         await end_other_tasks()
 
     async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:

@@ -14,6 +14,8 @@ from collections.abc import Awaitable, Callable, Coroutine
 from contextlib import suppress
 from typing import Any
 
+from servers.eventually import close_server
+
 CHUNK = 64 * 1024
 PATIENCE_S = 30
 ABORTED = struct.pack("ii", 1, 0)
@@ -125,7 +127,7 @@ class HostileWay:
 
     async def _close(self) -> None:
         assert self._server is not None
-        self._server.close()
+        await close_server(self._server)
         await self._end_all()
 
     async def _end_all(self) -> None:
