@@ -125,6 +125,14 @@ class Deliverer:
         for key in [key for key in self._marks if key[0] == namespace and key[1] not in known]:
             del self._marks[key]
 
+    def stand_by(self) -> None:
+        """Forget what only the leader knows: another replica may have delivered since."""
+        self._attempts = Attempts()
+        self._refused.clear()
+        self._reported.clear()
+        self._marks.clear()
+        self._unused_since.clear()
+
     def count(self) -> None:
         """Set the gauge of apps whose Secrets cannot be written."""
         causes = Counter(refusal.cause for refusal in self._refused.values())

@@ -120,7 +120,12 @@ class Reconciler:
             self.enqueue(namespace)
 
     def count(self) -> None:
-        """Set the gauges of what exists, and forget the probe results of pods that are gone."""
+        """Set the gauges of what exists, and forget the probe results of pods that are gone. A replica that has lost
+        the Lease forgets what it found as the leader: nothing would ever correct it.
+        """
+        if not self.leads and not self._busy:
+            self._secrets.clear()
+            self._deliverer.stand_by()
         namespaces = self._cache.namespaces()
         components = [each for namespace in namespaces for each in self._cache.components(namespace)]
         ready = sum(map(is_ready, components))
