@@ -118,15 +118,12 @@ class Agent:
         body = await self._request("GET", self._url_of(name, "consistent" if strong else ""))
         if not body:
             return None
-        entries = _decoded(body, list[Entry])
-        if not entries:  # Consul answers 404 where there is nothing
-            raise StoreUnavailableError(_NO_CONSUL)
-        return entries[0]
+        return _filled(_decoded(body, list[Entry]))[0]
 
     async def names(self, prefix: str) -> list[str]:
         """Return all names with a plain prefix, in the order of their bytes."""
         body = await self._request("GET", self._url_of(prefix, "keys"))
-        return _decoded(body, list[str]) if body else []
+        return _filled(_decoded(body, list[str])) if body else []
 
     async def put(self, name: str, value: bytes, flags: int, index: int | None) -> bool:
         """Write an entry of a plain name, if it has this ModifyIndex (0: if it is absent); return whether it was."""
@@ -199,6 +196,13 @@ def _decoded(body: bytes, kind: type[Found], *, is_write: bool = False) -> Found
         return json.decode(body, type=kind)
     except (DecodeError, RecursionError, UnicodeDecodeError) as error:
         raise OutcomeUnknownError(_NO_CONSUL) if is_write else StoreUnavailableError(_NO_CONSUL) from error
+
+
+def _filled(found: list[Found]) -> list[Found]:
+    """Return what a read has found; where there is nothing, Consul answers 404."""
+    if not found:
+        raise StoreUnavailableError(_NO_CONSUL)
+    return found
 
 
 def _is_true(body: bytes) -> bool:

@@ -59,7 +59,7 @@ class CosmosDBStore(Store):
 
     async def ping(self) -> None:
         opened = self._account
-        await self._answered(opened, opened.container.read(), is_write=False)
+        await self._answered(opened, _reached(opened), is_write=False)
 
     async def probe(self) -> None:
         try:
@@ -142,6 +142,11 @@ class CosmosDBStore(Store):
             if not isinstance(error, errors.FROM_NONSENSE):
                 raise
             raise errors.not_understood(opened.settings, is_write=is_write) from error
+
+
+async def _reached(opened: client.Account) -> None:
+    if "id" not in await opened.container.read():
+        raise errors.NotUnderstoodError
 
 
 async def _found(opened: client.Account, get: Get) -> StoredValue | None:

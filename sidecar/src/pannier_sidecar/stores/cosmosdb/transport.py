@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 
 import aiohttp
-from azure.core.exceptions import ServiceRequestError, ServiceResponseError
+from azure.core.exceptions import DecodeError, ServiceRequestError, ServiceResponseError
 from azure.core.pipeline.transport import AioHttpTransport
 
 from pannier_sidecar.network.http_answers import PLAIN, BoundedResponse, bounded
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 CONNECTIONS: Final = 100
 """At the most; further calls wait."""
+_OK: Final = 200
 _UNAVAILABLE: Final = 503
 _IS_QUERY: Final = "x-ms-documentdb-isquery"
 
@@ -55,6 +56,8 @@ class Transport(AioHttpTransport):  # type: ignore[misc]  # azure.core imports i
             raise ServiceResponseError(str(error), error=ConnectionError(str(cause))) from error
         if response.status_code == _UNAVAILABLE and _is_write(request):
             raise ServiceResponseError("503 Service Unavailable")
+        if request.method == "DELETE" and response.status_code == _OK:
+            raise DecodeError("Cosmos DB answers a delete without a body, 204", response=response)
         return response
 
 

@@ -124,7 +124,8 @@ class DynamoDBClient:
                 doubt.is_under_way = False
                 was_lost = errors.may_have_been_done(error)
                 doubt.is_left = doubt.is_left or was_lost
-                if pause is None or not (errors.has_done_nothing(error) or (is_repeatable and was_lost)):
+                may_be_repeated = is_repeatable and was_lost and not isinstance(error, errors.NotUnderstoodError)
+                if pause is None or not (errors.has_done_nothing(error) or may_be_repeated):
                     raise
             await asyncio.sleep(pause)
         raise AssertionError("the last attempt returns or raises")

@@ -1,0 +1,65 @@
+"""Answers over HTTP that no such database gives: each call tells a write as unknown and a read as unavailable."""
+
+from pathlib import Path
+
+import pytest
+from servers.databases import named
+from servers.eventually import eventually
+from servers.hostile_way import HostileWay
+from servers.opened_store import opening
+from servers.server_faults import http_says
+from servers.ways import WAYS
+
+from pannier_sidecar.state.errors import OutcomeUnknownError, StoreUnavailableError
+from pannier_sidecar.state.requests import Delete, Get, Set
+from pannier_sidecar.state.store import Feature
+
+BODIES = (b"<html>log in</html>", b"[]", b"[1]", b"7", b"null", b'"\xff\xfe"', b"[" * 100_000, b'{"a":' * 100_000)
+TOGETHER = {"partitionKey": "together"}
+
+
+@pytest.mark.parametrize("name", ["dynamodb", "cosmosdb", "consul"])
+async def test_nonsense(name: str, tmp_path: Path) -> None:
+    subject, lead = named(name), WAYS[name]
+    with (
+        subject.serve(tmp_path) as server,
+        HostileWay(lead.port(server.settings), tells_its_port=lead.tells_its_port) as way,
+    ):
+        settings = {**server.settings, **lead.names(way.port), "timeout": 10.0}
+        async with opening(subject.store_type, settings, 10) as open_store:
+            store = await open_store()
+            for body in BODIES:
+                way.turn(http_says(body))
+                writes = [Set("k", b"1", metadata=TOGETHER), Set("l", b"1", metadata=TOGETHER)]
+                told = {
+                    "set": await fault_of(store.set(Set("k", b"1"))),
+                    "transact": await fault_of(store.transact(writes)),
+                    "bulk set": (await store.bulk_write([Set("k", b"1")]))[0],
+                    "bulk delete": (await store.bulk_write([Delete("k")]))[0],
+                }
+                assert {what: type(fault) for what, fault in told.items()} == dict.fromkeys(told, OutcomeUnknownError)
+                told = {
+                    "get": await fault_of(store.get(Get("k"))),
+                    "ping": await fault_of(store.ping()),
+                    "bulk get": await fault_of(first_of(store, "k")),
+                }
+                if Feature.KEYS_LIKE in subject.claims:
+                    told["keys"] = await fault_of(store.keys("", 10, None))
+                for what, fault in told.items():
+                    assert isinstance(fault, StoreUnavailableError), f"{what} of {body[:9]!r}"
+                way.come_back()
+                await eventually(store.ping)
+
+
+async def first_of(store, key: str) -> None:
+    (found,) = await store.bulk_get([Get(key)])
+    if isinstance(found, Exception):
+        raise found
+
+
+async def fault_of(call) -> BaseException | None:
+    try:
+        await call
+    except Exception as error:
+        return error
+    return None
