@@ -116,6 +116,31 @@ async def test_a_report_on_an_earlier_version_counts_only_for_components_that_di
     assert prober.report_on(latest).stores == {"orders": READY, "carts": READY}
 
 
+async def test_where_there_is_always_a_newer_version_a_report_on_a_recent_one_counts(
+    sidecar: Sidecar, prober: SidecarProber
+) -> None:
+    """As for a replica that becomes the leader while Components are applied once a second."""
+    await prober.probe([sidecar.expected("b", orders=2, carts=1)])
+    assert prober.report_on(sidecar.expected("b", orders=2, carts=1)).stores == {}, "it reports on a version before"
+
+    sidecar.version = "b"
+    latest = sidecar.expected("c", orders=2, carts=2)
+    await prober.probe([latest])
+    assert prober.report_on(latest).stores == {"orders": READY}
+
+    for number in range(100):
+        assert prober.due_at(sidecar.expected(f"after {number}", orders=2, carts=3))
+    [probed] = prober._probed.values()
+    assert len(probed.versions) < 10
+
+
+async def test_changes_do_not_put_a_probe_off(sidecar: Sidecar, prober: SidecarProber) -> None:
+    await prober.probe([sidecar.expected("b")])
+    due = prober.due_at(sidecar.expected("b"))
+    assert due
+    assert prober.due_at(sidecar.expected("c")) == due
+
+
 async def test_the_end_of_the_last_store_is_waited_for_too(sidecar: Sidecar, prober: SidecarProber) -> None:
     await prober.probe([sidecar.expected()])
     emptied = Expected(sidecar.expected().pod, "b", {}, [])

@@ -30,6 +30,8 @@ _SETTLING: Final = 2.0
 _PAUSES: Final = (1.0, 1.0, 2.0, 4.0, 8.0, 15.0, 30.0, 60.0)
 """Seconds between probes of a sidecar that does not have everything ready."""
 _MAX_ANSWER: Final = 1024 * 1024
+_MAX_VERSIONS: Final = 8
+"""Versions of a Secret that are kept: where there is always a newer one, sidecars have read one of these."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +58,8 @@ class _Probed:
     report: Report
     delivered: Mapping[str, int]
     """The generations of the components that the report is about."""
+    versions: Mapping[str, Mapping[str, int]]
+    """The latest versions of the app's Secret, and the generations of the components in each."""
     tries: int
     due: float
     """When to probe again (`time.monotonic`); 0: not before something changes."""
@@ -110,10 +114,13 @@ class SidecarProber:
             return probed.due or None
         if probed.inputs[0] == expected.version:
             return 0.0
+        due = time.monotonic() + _SETTLING
+        if probed.due:  # or a Secret that always changes would never be probed for
+            due = min(due, probed.due)
         self._probed[expected.pod["metadata"]["uid"]] = _Probed(
-            _probe_inputs(expected), probed.report, probed.delivered, 0, time.monotonic() + _SETTLING
+            _probe_inputs(expected), probed.report, probed.delivered, _versions(probed, expected), 0, due
         )
-        return time.monotonic() + _SETTLING
+        return due
 
     def unread_probes(self, pod: CachedPod, version: str) -> int:
         """Return how many probes have found that a pod had not read this version of its app's Secret."""
@@ -133,10 +140,12 @@ class SidecarProber:
         before = self._probed.get(uid)
         tries = before.tries if before is not None and before.inputs == _probe_inputs(expected) else 0
         has_read = report.has_read(expected.version)
-        delivered = expected.delivered if has_read else before.delivered if before is not None else {}
+        versions = _versions(before, expected)
+        version = expected.version if has_read else report.version
+        delivered = versions.get(version, before.delivered if before is not None else {})
         is_settled = has_read and all(trouble_of(store, [report]) is None for store in expected.stores)
         due = 0.0 if is_settled else time.monotonic() + _PAUSES[min(tries, len(_PAUSES) - 1)]
-        self._probed[uid] = _Probed(_probe_inputs(expected), report, delivered, tries + 1, due)
+        self._probed[uid] = _Probed(_probe_inputs(expected), report, delivered, versions, tries + 1, due)
         return before is None or before.report != report or before.delivered != delivered
 
     async def _fetch_report(self, pod: CachedPod, status_key: str) -> Report:
@@ -158,6 +167,13 @@ def _json(body: bytes) -> object:
         return json.loads(body)
     except ValueError:
         return None
+
+
+def _versions(before: _Probed | None, expected: Expected) -> dict[str, Mapping[str, int]]:
+    """Return the latest versions of a Secret with the one that is expected now."""
+    known = {} if before is None else dict(before.versions)
+    known.pop(expected.version, None)
+    return dict([*known.items(), (expected.version, expected.delivered)][-_MAX_VERSIONS:])
 
 
 def _probe_inputs(expected: Expected) -> tuple[object, ...]:
