@@ -211,8 +211,9 @@ def open_secret_store(
     settings, _ = catalogue.read_settings(component_type, values)
     if component_type.name == ENVIRONMENT:
         return EnvironmentSecrets(environment, reveal(settings["prefix"])), None
-    path = Path(os.path.expanduser(reveal(settings["secretsFile"])))  # Path's raises for unknown users
-    if folder is not None and not path.is_absolute() and not path.exists() and (folder / path).exists():
+    # Those of Path raise for unknown users and for names that are too long.
+    path = Path(os.path.expanduser(reveal(settings["secretsFile"])))
+    if folder is not None and not path.is_absolute() and not os.path.exists(path) and os.path.exists(folder / path):
         path = folder / path
     if component.name == KUBERNETES_SECRETS_STORE and path.name == KUBERNETES_SECRETS_FILE:
         return DeliveredSecrets(path, component.namespace), path

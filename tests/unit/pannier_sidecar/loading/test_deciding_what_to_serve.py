@@ -308,8 +308,9 @@ def test_a_relative_secrets_file_may_lie_beside_its_component(folder):
     assert [each.settings["redisPassword"] for each in decided.desired] == [Secret("s3cret")]
 
 
-def test_the_home_of_an_unknown_user_holds_no_secrets_file(folder):
-    folder.put("vault", "secretstores.local.file", secretsFile="~nobody-of-that-name/secrets.json")
+@pytest.mark.parametrize("path", ["~nobody-of-that-name/secrets.json", "x" * 300, "x/" * 3000])
+def test_a_secrets_file_that_cannot_be_there_is_named(folder, path):
+    folder.put("vault", "secretstores.local.file", secretsFile=path)
     redis_with_secret(folder, "auth: {secretStore: vault}\n")
     assert "correct secretsFile" in reasons(decide(folder))["orders"]
 
