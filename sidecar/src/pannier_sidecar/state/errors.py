@@ -138,6 +138,14 @@ class OutcomeUnknownError(StoreError):
 READ_FIRST = "read the key before writing again"
 
 
+def unanswered(what: str, *, may_have_changed: bool) -> StoreError:
+    """Return the error of a call that was sent and got no answer that counts, such as `the connection was lost`.
+
+    Without `may_have_changed`, as for any read, it certainly did not happen.
+    """
+    return OutcomeUnknownError(what) if may_have_changed else StoreUnavailableError(what)
+
+
 class TooFewReplicasError(OutcomeUnknownError):
     """A strong write is on the primary, but fewer replicas than asked for acknowledged it in time."""
 

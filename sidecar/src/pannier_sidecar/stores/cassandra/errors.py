@@ -21,7 +21,7 @@ from cassandra.pool import NoConnectionsAvailable
 from cassandra.protocol import ErrorMessage, IsBootstrappingErrorMessage, OverloadedErrorMessage
 
 from pannier_sidecar.network.reasons import reason
-from pannier_sidecar.state.errors import OutcomeUnknownError, StoreError, StoreRefusedError, StoreUnavailableError
+from pannier_sidecar.state.errors import StoreError, StoreRefusedError, StoreUnavailableError, unanswered
 
 if TYPE_CHECKING:
     from .settings import CassandraSettings
@@ -55,10 +55,11 @@ def translate(error: Exception, settings: CassandraSettings, *, is_write: bool, 
         # A write that has been decided can still lack replicas that acknowledge it at its own level. Those that decide
         # are missed at a serial level or, from some versions on, at the quorum that this is.
         is_decided = is_write and not ConsistencyLevel.is_serial(error.consistency) and error.consistency == level
-        return _lost(f"{where} has too few replicas for this consistency{_counted(error)}", is_decided)
+        missing = f"{where} has too few replicas for this consistency{_counted(error)}"
+        return unanswered(missing, may_have_changed=is_decided)
     if isinstance(error, OperationTimedOut):
-        return _lost(f"{where} did not answer within {settings.timeout:g} s", is_write)
-    return _lost(f"{where} failed ({type(error).__name__})", is_write)
+        return unanswered(f"{where} did not answer within {settings.timeout:g} s", may_have_changed=is_write)
+    return unanswered(f"{where} failed ({type(error).__name__})", may_have_changed=is_write)
 
 
 def _unreached(error: NoHostAvailable, where: str) -> StoreError:
@@ -104,9 +105,3 @@ def _tls(said: str) -> str:
 def _counted(error: Unavailable) -> str:
     asked, alive = error.required_replicas, error.alive_replicas
     return f": {asked} are asked for, {alive} are there" if isinstance(asked, int) else ""
-
-
-def _lost(what: str, is_write: bool) -> StoreError:
-    if is_write:
-        return OutcomeUnknownError(what)
-    return StoreUnavailableError(what)

@@ -12,7 +12,7 @@ from yarl import URL
 
 from pannier_sidecar.network.connections import Connections, TooManyConnectionsError
 from pannier_sidecar.network.http_answers import BoundedResponse, bounded
-from pannier_sidecar.state.errors import OutcomeUnknownError, StoreRefusedError, StoreUnavailableError
+from pannier_sidecar.state.errors import OutcomeUnknownError, StoreRefusedError, StoreUnavailableError, unanswered
 
 from . import errors
 from .layout import Entry, Operation
@@ -160,11 +160,8 @@ class Agent:
                 raise errors.translate(error, self._settings, is_write=is_write) from error
             except (TimeoutError, aiohttp.ClientError, RuntimeError) as error:
                 if self._session.closed:
-                    closed = "the Consul store is closed"
                     was_sent = not isinstance(error, RuntimeError)  # which aiohttp raises before it connects
-                    raise (
-                        OutcomeUnknownError(closed) if is_write and was_sent else StoreUnavailableError(closed)
-                    ) from error
+                    raise unanswered("the Consul store is closed", may_have_changed=is_write and was_sent) from error
                 if is_last or not errors.is_loss(error):
                     raise errors.translate(error, self._settings, is_write=is_write) from error
         raise AssertionError("the last attempt returns or raises")
@@ -195,7 +192,7 @@ def _decoded(body: bytes, kind: type[Found], *, is_write: bool = False) -> Found
     try:
         return json.decode(body, type=kind)
     except (DecodeError, RecursionError, UnicodeDecodeError) as error:
-        raise OutcomeUnknownError(_NO_CONSUL) if is_write else StoreUnavailableError(_NO_CONSUL) from error
+        raise unanswered(_NO_CONSUL, may_have_changed=is_write) from error
 
 
 def _filled(found: list[Found]) -> list[Found]:

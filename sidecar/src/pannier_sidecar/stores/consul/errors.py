@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 import aiohttp
 
 from pannier_sidecar.network.reasons import reason
-from pannier_sidecar.state.errors import OutcomeUnknownError, StoreError, StoreRefusedError, StoreUnavailableError
+from pannier_sidecar.state.errors import StoreError, StoreRefusedError, StoreUnavailableError, unanswered
 
 if TYPE_CHECKING:
     from .settings import ConsulSettings
@@ -36,8 +36,7 @@ class TryLaterError(Exception):
         super().__init__(f"Consul at {settings.where} cannot do it now ({known or status})")
 
     def fault(self, *, is_write: bool) -> StoreError:
-        message = str(self)
-        return OutcomeUnknownError(message) if is_write and not self._was_not_done else StoreUnavailableError(message)
+        return unanswered(str(self), may_have_changed=is_write and not self._was_not_done)
 
 
 def is_loss(error: Exception) -> bool:
@@ -62,7 +61,7 @@ def translate(error: Exception, settings: ConsulSettings, *, is_write: bool) -> 
         message = f"{where} did not answer within {settings.timeout:g} s (timeout)"
     else:
         message = f"the connection to {where} was lost ({type(error).__name__})"
-    return OutcomeUnknownError(message) if is_write else StoreUnavailableError(message)
+    return unanswered(message, may_have_changed=is_write)
 
 
 def refusal(settings: ConsulSettings, status: int, text: str) -> StoreRefusedError:

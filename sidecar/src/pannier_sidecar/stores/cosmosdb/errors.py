@@ -7,7 +7,13 @@ from typing import TYPE_CHECKING, Final
 from azure.core.exceptions import AzureError, HttpResponseError, ServiceRequestError
 
 from pannier_sidecar.network.reasons import reason
-from pannier_sidecar.state.errors import OutcomeUnknownError, StoreError, StoreRefusedError, StoreUnavailableError
+from pannier_sidecar.state.errors import (
+    OutcomeUnknownError,
+    StoreError,
+    StoreRefusedError,
+    StoreUnavailableError,
+    unanswered,
+)
 
 if TYPE_CHECKING:
     from .settings import CosmosDBSettings
@@ -64,8 +70,7 @@ def translate(error: Exception, settings: CosmosDBSettings, *, is_write: bool) -
 
 def not_understood(settings: CosmosDBSettings, *, is_write: bool) -> StoreError:
     """Return the error to raise where the answer is none of Cosmos DB's."""
-    said = _not_understood(settings)
-    return OutcomeUnknownError(said) if is_write else StoreUnavailableError(said)
+    return unanswered(_not_understood(settings), may_have_changed=is_write)
 
 
 def _not_understood(settings: CosmosDBSettings) -> str:

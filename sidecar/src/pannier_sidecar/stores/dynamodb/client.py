@@ -21,7 +21,7 @@ from botocore.loaders import Loader, create_loader
 from pannier_crds.secret import reveal
 from pannier_sidecar.network.connections import Connections, TooManyConnectionsError
 from pannier_sidecar.network.http_answers import BoundedResponse, bounded
-from pannier_sidecar.state.errors import OutcomeUnknownError, StoreUnavailableError
+from pannier_sidecar.state.errors import OutcomeUnknownError, StoreUnavailableError, unanswered
 
 from . import errors
 from .parsing import StrictParsers
@@ -103,7 +103,7 @@ class DynamoDBClient:
                 return await self._attempts(operation, arguments, is_repeatable, doubt)
         except TimeoutError as error:
             what = f"{self._where} did not answer within {self._settings.timeout:g} s"
-            raise errors.lost(what, is_write=is_write and doubt.is_there) from error
+            raise unanswered(what, may_have_changed=is_write and doubt.is_there) from error
         except errors.CLIENT_ERRORS as error:
             fault = errors.translate(error, self._where, is_write=is_write, layout=self._layout)
             if is_write and doubt.is_there and not isinstance(fault, OutcomeUnknownError):

@@ -25,7 +25,7 @@ from botocore.exceptions import (
 from botocore.exceptions import ConnectionError as NoConnection
 
 from pannier_sidecar.network.reasons import reason
-from pannier_sidecar.state.errors import OutcomeUnknownError, StoreError, StoreRefusedError, StoreUnavailableError
+from pannier_sidecar.state.errors import StoreError, StoreRefusedError, StoreUnavailableError, unanswered
 
 from .layout import MAX_ITEM
 
@@ -137,7 +137,7 @@ def _translate(error: Exception, layout: Layout, where: str, is_write: bool) -> 
     if isinstance(error, NotUnderstoodError):
         return not_understood(where, is_write=is_write)
     if may_have_been_done(error):
-        return lost(f"{where} failed ({_kind(error)})", is_write=is_write)
+        return unanswered(f"{where} failed ({_kind(error)})", may_have_changed=is_write)
     if has_done_nothing(error):
         return StoreUnavailableError(f"{where} can't do it now: {_why(error)}")
     if isinstance(error, ClientError):
@@ -172,14 +172,7 @@ def _why(error: Exception) -> str:
 
 def not_understood(where: str, *, is_write: bool) -> StoreError:
     """Return the fault of a call whose answer is none of DynamoDB's."""
-    return lost(f"{where} gave an answer that is none of DynamoDB's; check endpoint", is_write=is_write)
-
-
-def lost(what: str, *, is_write: bool) -> StoreError:
-    """Return the fault of a call whose answer did not come."""
-    if is_write:
-        return OutcomeUnknownError(what)
-    return StoreUnavailableError(what)
+    return unanswered(f"{where} gave an answer that is none of DynamoDB's; check endpoint", may_have_changed=is_write)
 
 
 def _message(error: ClientError) -> str:

@@ -7,7 +7,13 @@ from typing import TYPE_CHECKING, Final
 from grpc import StatusCode
 
 from pannier_sidecar.network import answers
-from pannier_sidecar.state.errors import OutcomeUnknownError, StoreError, StoreRefusedError, StoreUnavailableError
+from pannier_sidecar.state.errors import (
+    OutcomeUnknownError,
+    StoreError,
+    StoreRefusedError,
+    StoreUnavailableError,
+    unanswered,
+)
 
 if TYPE_CHECKING:
     from grpc.aio import AioRpcError
@@ -95,9 +101,7 @@ def _translate(error: AioRpcError, where: str, timeout: float, is_write: bool) -
         return StoreRefusedError(f"{where} refused the call ({error.code().name})")
     late = f"{where} did not answer within {timeout:g} s"
     cause = late if is_late(error) else f"{where} can't be reached: {_why(error, details)}"
-    if is_write and not was_not_sent(error):
-        return OutcomeUnknownError(cause)
-    return StoreUnavailableError(cause)
+    return unanswered(cause, may_have_changed=is_write and not was_not_sent(error))
 
 
 def _why(error: AioRpcError, details: str) -> str:

@@ -22,10 +22,10 @@ from google.cloud.spanner_v1.types import (
 from google.oauth2 import service_account
 
 from pannier_sidecar.network import answers
-from pannier_sidecar.state.errors import StoreRefusedError, StoreUnavailableError
+from pannier_sidecar.state.errors import StoreRefusedError, StoreUnavailableError, unanswered
 
 from . import layout
-from .errors import lost, translate
+from .errors import translate
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable
@@ -137,13 +137,14 @@ class SpannerClient:
         except grpc.aio.UsageError as error:
             raise StoreUnavailableError("Spanner: the connection is closed") from error
         except asyncio.InvalidStateError as error:
-            raise lost("Spanner: the connection is closed", is_write=is_write) from error
+            raise unanswered("Spanner: the connection is closed", may_have_changed=is_write) from error
         except asyncio.CancelledError as error:
             task = asyncio.current_task()
             if self.is_open or (task is not None and task.cancelling()):
                 raise
             # The channel was closed, and gRPC cancels what its callers wait for.
-            raise lost("Spanner: the store was closed while the call was under way", is_write=is_write) from error
+            closed = "Spanner: the store was closed while the call was under way"
+            raise unanswered(closed, may_have_changed=is_write) from error
 
     def _stub(self, name: str) -> Any:
         if self._stubs is None:

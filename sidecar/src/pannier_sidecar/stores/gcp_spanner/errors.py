@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 from grpc import StatusCode
 
 from pannier_sidecar.network import answers
-from pannier_sidecar.state.errors import OutcomeUnknownError, StoreError, StoreRefusedError, StoreUnavailableError
+from pannier_sidecar.state.errors import StoreRefusedError, unanswered
 
 if TYPE_CHECKING:
     from grpc.aio import AioRpcError
@@ -70,17 +70,12 @@ def translate(error: AioRpcError, settings: SpannerSettings, *, is_write: bool) 
         else:
             text = f"{where} can't be reached: {_why(code, details)}"
         was_sent = code is not StatusCode.UNAVAILABLE or not any(sign in details for sign in _NEVER_SENT)
-        return lost(text, is_write=is_write and was_sent)
+        return unanswered(text, may_have_changed=is_write and was_sent)
     return StoreRefusedError(f"{where} refused ({code.name})" + _advice(code, details, settings))
 
 
 def _why(code: StatusCode, details: str) -> str:
     return next((ours for theirs, ours in _WHY.items() if theirs in details), f"the call failed ({code.name})")
-
-
-def lost(what: str, *, is_write: bool) -> StoreError:
-    """Return the fault of a call that was sent and not answered."""
-    return OutcomeUnknownError(what) if is_write else StoreUnavailableError(what)
 
 
 def _advice(code: StatusCode, details: str, settings: SpannerSettings) -> str:

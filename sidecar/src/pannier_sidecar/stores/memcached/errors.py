@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Final
 
-from pannier_sidecar.state.errors import OutcomeUnknownError, StoreError, StoreRefusedError, StoreUnavailableError
+from pannier_sidecar.state.errors import StoreError, StoreRefusedError, unanswered
 
 if TYPE_CHECKING:
     from pannier_sidecar.network.pipeline import ConnectionLostError
@@ -18,16 +18,13 @@ _ADVICE: Final = {
 
 def translate(error: ConnectionLostError, *, is_write: bool) -> StoreError:
     """Return the error to raise for a call whose connection was lost, which names the server itself."""
-    if is_write and error.was_sent:
-        return OutcomeUnknownError(str(error))
-    return StoreUnavailableError(str(error))
+    return unanswered(str(error), may_have_changed=is_write and error.was_sent)
 
 
 def refusal(line: bytes, name: str, *, is_write: bool) -> StoreError:
     """Return the fault that an error of the server means, with what to change."""
     if not line.startswith((b"SERVER_ERROR", b"CLIENT_ERROR", b"ERROR")):
-        what = f"what answers at {name} is no memcached; check hosts"
-        return OutcomeUnknownError(what) if is_write else StoreUnavailableError(what)
+        return unanswered(f"what answers at {name} is no memcached; check hosts", may_have_changed=is_write)
     text = line.decode(errors="replace")
     said = next((f"{words}{advice}" for words, advice in _ADVICE.items() if words in text), "")
     kind = next((kind for kind in ("SERVER_ERROR", "CLIENT_ERROR") if text.startswith(kind)), "ERROR")
