@@ -3,7 +3,7 @@
 When to connect is for those who extend this: `Link` of Redis stays connected, so that no call has to wait for it;
 `Host` of memcached connects when a call needs it, so that a server that stays away costs nothing. PostgreSQL, which
 answers one call at a time on a connection, has a pool instead, and etcd's channels reconnect by themselves. How long to
-pause between attempts is each store's too (`pause_before` in `redis/link.py`).
+pause between attempts is each store's too (`pause_before` in `redis/reconnecting.py`).
 """
 
 from __future__ import annotations

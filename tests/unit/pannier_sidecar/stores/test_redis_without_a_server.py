@@ -12,7 +12,7 @@ from pannier_sidecar.state.errors import StoreRefusedError, StoreUnavailableErro
 from pannier_sidecar.stores.redis import errors, info
 from pannier_sidecar.stores.redis.connection import Connection
 from pannier_sidecar.stores.redis.layout import foreign_value_read
-from pannier_sidecar.stores.redis.link import pause_before
+from pannier_sidecar.stores.redis.reconnecting import pause_before
 from pannier_sidecar.stores.redis.replicas import COUNT_VALID_S, MISSED_S, MOVED_S, ReplicaCount
 from pannier_sidecar.stores.redis.resp import pack, unpack
 from pannier_sidecar.stores.redis.scripts import ALL, with_source

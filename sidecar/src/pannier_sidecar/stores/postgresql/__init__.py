@@ -4,7 +4,7 @@ store ──> writes         what a write, or a bulk of them, asks of the table
       ──> transaction    all or none
       ──> client         a few connections, each lent to one call at a time
           ──> connection     one of them, which leaves nothing behind
-      ──> cleanup        removes expired rows
+      ──> expiry_sweeper    removes expired rows from time to time
 statements, layout, names    the SQL of a table, how values and ETags are kept in it, how keys are
 settings, address, schema, errors    what the component says, making the tables, what PostgreSQL's errors mean
 """

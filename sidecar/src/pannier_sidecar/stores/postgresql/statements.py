@@ -7,9 +7,6 @@ from typing import TYPE_CHECKING, Final
 if TYPE_CHECKING:
     from .layout import Layout
 
-SWEPT_AT_ONCE: Final = 10_000
-"""Expired rows removed by one statement, so that none runs for long."""
-
 
 class Statements:
     """Every statement that is sent; `$1` is a name or several, then what the attribute's comment says."""
@@ -57,8 +54,9 @@ class Statements:
         self.probe = f"SELECT 1 FROM {table} LIMIT 1"
         self.sweep = (
             f"DELETE FROM {table} WHERE key = ANY(ARRAY(SELECT key FROM {table} "
-            f"WHERE {layout.expires} <= now() LIMIT {SWEPT_AT_ONCE} FOR UPDATE SKIP LOCKED))"
+            f"WHERE {layout.expires} <= now() LIMIT $1 FOR UPDATE SKIP LOCKED))"
         )
+        """`$1` is the most rows that are removed."""
 
 
 _EXPIRY: Final = "now() + {} * interval '1 second'"

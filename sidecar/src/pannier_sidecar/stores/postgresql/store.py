@@ -12,10 +12,10 @@ from pannier_sidecar.state.errors import NotSupportedError, OutcomeUnknownError,
 from pannier_sidecar.state.requests import Delete, Get, Set, Write
 from pannier_sidecar.state.store import Feature, KeyPage, Setting, Store, StoredValue
 
-from .cleanup import Cleanup
 from .client import Connections, always
 from .connection import Connection, connect
 from .errors import is_full
+from .expiry_sweeper import ExpirySweeper
 from .layout import BytesLayout, JsonLayout, Layout
 from .names import key_of, name_of
 from .schema import Schema
@@ -71,15 +71,15 @@ class _PostgreSQLStore(Store):
             await self._connections.run(Connection.check_transactions)
         except NotSupportedError as fault:
             logger.warning("%s", fault)
-        cleanup = Cleanup(
+        sweeper = ExpirySweeper(
             self._connections,
             self._statements.sweep,
             tables.metadata,
             schema.cleanup_key,
             settings.cleanup_interval,
         )
-        resources.push_async_callback(cleanup.stop)
-        cleanup.start()
+        resources.push_async_callback(sweeper.stop)
+        sweeper.start()
 
     async def ping(self) -> None:
         await self._opened.run(Connection.execute, self._statements.probe)

@@ -11,7 +11,7 @@
     strong       writes that replicas have to acknowledge
     replicas     how many of them have to, and what they have
     connecting   one connection made, signed in and tried
-    link         one server for as long as the store is open: connects, reconnects
+    reconnecting    one server for as long as the store is open: connects, and when to try again
     connection   one connection: gives each call its replies
     scripts      the writes, each one Lua script and therefore atomic
     errors       what Redis' errors mean

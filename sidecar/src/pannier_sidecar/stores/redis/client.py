@@ -16,7 +16,7 @@ from pannier_sidecar.network.pipeline import ConnectionLostError
 from pannier_sidecar.state.errors import OutcomeUnknownError, StoreUnavailableError
 
 from . import errors, scripts
-from .link import Link
+from .reconnecting import Link
 from .replicas import ReplicaCount
 from .slots import SLOTS
 from .strong import StrongWrites

@@ -20,7 +20,7 @@ from . import errors, info
 from .resp import pack
 
 if TYPE_CHECKING:
-    from .link import Link
+    from .reconnecting import Link
     from .replicas import ReplicaCount
     from .settings import RedisSettings
 

@@ -1,8 +1,8 @@
 """`state.sqlite`: state in one file, in the table layout of Dapr 1.18.
 
-store ──> worker     two threads with a connection each: one writes whatever waits as one transaction, one reads
-      ──> layout     the SQL: reading, checking, writing and listing rows
-      ──> sweeper    removes expired rows when there are any
+store ──> worker            two threads with a connection each: one writes whatever waits as one transaction, one reads
+      ──> layout            the SQL: reading, checking, writing and listing rows
+      ──> expiry_sweeper    removes expired rows when there are any
 settings, schema, errors    what the component says, making the tables, what SQLite's errors mean
 """
 

@@ -29,8 +29,6 @@ if TYPE_CHECKING:
 
 KEYS_AT_ONCE: Final = 500
 """Keys in one SELECT: half of what the least SQLite takes."""
-SWEPT_AT_ONCE: Final = 1000
-"""Expired rows removed at once; writes that wait get their turn in between."""
 
 
 class StateTable:
@@ -115,10 +113,10 @@ class StateTable:
                 keys.append(key)
         return keys, False
 
-    def sweep(self, now: float) -> tuple[bool, float | None]:
-        """Remove some expired rows; return whether there may be more, and when the next one expires."""
-        removed = self.connection.execute(self._sweep, (_text_of_time(now), SWEPT_AT_ONCE)).rowcount
-        return removed == SWEPT_AT_ONCE, self.first_expiry(now)
+    def sweep(self, now: float, limit: int) -> tuple[bool, float | None]:
+        """Remove up to `limit` expired rows; return whether there may be more, and when the next one expires."""
+        removed = self.connection.execute(self._sweep, (_text_of_time(now), limit)).rowcount
+        return removed == limit, self.first_expiry(now)
 
     def first_expiry(self, now: float) -> float | None:
         """Return when the next row expires; None: none does."""

@@ -11,10 +11,10 @@ from pannier_sidecar.state.errors import OutcomeUnknownError, StoreError, StoreU
 from pannier_sidecar.state.requests import Delete, Get, Set, Write
 from pannier_sidecar.state.store import Feature, KeyPage, Setting, Store, StoredValue
 
+from .expiry_sweeper import ROWS_AT_ONCE, ExpirySweeper
 from .layout import StateTable
 from .schema import connect_reader, connect_writer
 from .settings import read_settings
-from .sweeper import Sweeper
 from .worker import Job, Result, Worker
 
 if TYPE_CHECKING:
@@ -35,7 +35,7 @@ class SQLiteStore(Store):
         super().__init__(settings)
         self._writer: Worker | None = None
         self._reader: Worker | None = None
-        self._sweeper: Sweeper | None = None
+        self._sweeper: ExpirySweeper | None = None
 
     async def _open(self, resources: AsyncExitStack) -> None:
         settings = read_settings(self._given)
@@ -63,7 +63,7 @@ class SQLiteStore(Store):
             resources.push_async_callback(self._reader.stop)
             await self._reader.start()
         interval = 0 if where.is_read_only else settings.cleanup_interval
-        self._sweeper = Sweeper(self._sweep, interval, where)
+        self._sweeper = ExpirySweeper(self._sweep, interval, where)
         resources.push_async_callback(self._sweeper.stop)
         if interval:
             self._sweeper.expects(await self._read(StateTable.first_expiry))
@@ -122,6 +122,6 @@ class SQLiteStore(Store):
 
     async def _sweep(self) -> float | None:
         while True:
-            are_more, following = await self._write(StateTable.sweep)
+            are_more, following = await self._write(partial(StateTable.sweep, limit=ROWS_AT_ONCE))
             if not are_more:
                 return following

@@ -4,24 +4,26 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from pannier_sidecar.state.errors import StoreError
 
 from .connection import Connection
-from .statements import SWEPT_AT_ONCE
 
 if TYPE_CHECKING:
     from .client import Connections
 
 logger = logging.getLogger(__name__)
 
+ROWS_AT_ONCE: Final = 10_000
+"""Expired rows removed by one statement, so that none runs for long."""
 
-class Cleanup:
+
+class ExpirySweeper:
     """A task that sleeps most of the time."""
 
     def __init__(self, connections: Connections, sweep: str, metadata_table: str, key: str, interval: float):
-        """`sweep` is the statement that removes some rows; `key` is where the time of the last clean-up is kept."""
+        """`sweep` is the statement that removes up to `$1` rows; `key` is where the time of the last sweep is kept."""
         self._connections = connections
         self._sweep = sweep
         self._claim = (
@@ -56,7 +58,7 @@ class Cleanup:
         claimed = await self._connections.run(Connection.execute, self._claim, self._key, 0.9 * self._interval)
         if claimed.endswith(" 0"):
             return
-        removed = SWEPT_AT_ONCE
-        while removed == SWEPT_AT_ONCE:
-            status = await self._connections.run(Connection.execute, self._sweep)
+        removed = ROWS_AT_ONCE
+        while removed == ROWS_AT_ONCE:
+            status = await self._connections.run(Connection.execute, self._sweep, ROWS_AT_ONCE)
             removed = int(status.rpartition(" ")[2])

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from time import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from pannier_sidecar.state.errors import StoreError
 
@@ -14,8 +14,11 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
+ROWS_AT_ONCE: Final = 1000
+"""Expired rows removed at once; writes that wait get their turn in between."""
 
-class Sweeper:
+
+class ExpirySweeper:
     """One timer, set only while some row is known to expire."""
 
     def __init__(self, sweep: Callable[[], Awaitable[float | None]], interval: float, where: object):
