@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final, TypeVar
 from pannier_sidecar.state.errors import StoreError, StoreUnavailableError
 
 from .client import pauses
-from .errors import not_understood
+from .errors import reading_answer
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -40,12 +40,10 @@ async def read(
         while True:
             request = {layout.table: {"Keys": wanted, "ConsistentRead": strong}}
             answer = await client.read("batch_get_item", RequestItems=request)
-            try:
+            with reading_answer():
                 items = [item for some in answer.get("Responses", {}).values() for item in some]
                 found |= {layout.key_of(item): item for item in items}
                 left = [key for some in answer.get("UnprocessedKeys", {}).values() for key in some["Keys"]]
-            except LookupError as error:
-                raise not_understood("DynamoDB", is_write=False) from error
             if not left:
                 return found
             if len(left) == len(wanted):
@@ -64,10 +62,8 @@ async def write(client: DynamoDBClient, layout: Layout, requests: Mapping[str, A
         while waiting:
             request = {layout.table: list(waiting.values())}
             answer = await client.write("batch_write_item", RequestItems=request)
-            try:
+            with reading_answer(is_write=True):
                 left = {_key(layout, one): one for some in answer.get("UnprocessedItems", {}).values() for one in some}
-            except LookupError as error:
-                raise not_understood("DynamoDB", is_write=True) from error
             if len(left) == len(waiting):
                 raise StoreUnavailableError(_NO_ROOM)
             waiting = left

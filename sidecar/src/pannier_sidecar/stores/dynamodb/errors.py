@@ -6,6 +6,7 @@ Codes: DynamoDB, "Error handling", https://docs.aws.amazon.com/amazondynamodb/la
 from __future__ import annotations
 
 import re
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Final
 
 from aiohttp import ClientConnectorError
@@ -30,6 +31,8 @@ from pannier_sidecar.state.errors import StoreError, StoreRefusedError, StoreUna
 from .layout import MAX_ITEM
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from .layout import Layout
 
 
@@ -135,7 +138,7 @@ def translate(error: Exception, where: str, *, is_write: bool, layout: Layout) -
 
 def _translate(error: Exception, layout: Layout, where: str, is_write: bool) -> StoreError:
     if isinstance(error, NotUnderstoodError):
-        return not_understood(where, is_write=is_write)
+        return _not_understood(where, is_write=is_write)
     if may_have_been_done(error):
         return unanswered(f"{where} failed ({_kind(error)})", may_have_changed=is_write)
     if has_done_nothing(error):
@@ -170,9 +173,18 @@ def _why(error: Exception) -> str:
     return reason(inner) if isinstance(inner, BaseException) else _kind(error)
 
 
-def not_understood(where: str, *, is_write: bool) -> StoreError:
+def _not_understood(where: str, *, is_write: bool) -> StoreError:
     """Return the fault of a call whose answer is none of DynamoDB's."""
     return unanswered(f"{where} gave an answer that is none of DynamoDB's; check endpoint", may_have_changed=is_write)
+
+
+@contextmanager
+def reading_answer(*, is_write: bool = False) -> Iterator[None]:
+    """While an answer is read: one that lacks what DynamoDB's have is none of them."""
+    try:
+        yield
+    except LookupError as error:
+        raise _not_understood("DynamoDB", is_write=is_write) from error
 
 
 def _message(error: ClientError) -> str:

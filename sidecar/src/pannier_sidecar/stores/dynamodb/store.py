@@ -14,7 +14,7 @@ from pannier_sidecar.state.store import Feature, KeyPage, Store, StoredValue
 
 from . import batches
 from .client import DynamoDBClient
-from .errors import ConditionNotMetError, is_answer, not_understood
+from .errors import ConditionNotMetError, is_answer, reading_answer
 from .layout import Layout, fresh_etags, mismatch
 from .settings import read_settings
 
@@ -128,10 +128,8 @@ class DynamoDBStore(Store):
                 **layout.listing(prefix, time()),
                 **({"ExclusiveStartKey": start} if start else {}),
             )
-            try:
+            with reading_answer():
                 keys += map(layout.key_of, answer["Items"])
-            except LookupError as error:
-                raise not_understood("DynamoDB", is_write=False) from error
             start = answer.get("LastEvaluatedKey")
             if len(keys) > limit or (start and len(keys) == limit):
                 return KeyPage(keys[:limit], cursor_after(keys[limit - 1]))
