@@ -2,6 +2,8 @@
 
 pipeline        one connection for all calls: those of one loop turn go out in one write, answers come in order
 reconnecting    such a connection for as long as the store is open: replaced when it ends, waited for while it is full
+answers         how large an answer may be, and what is read in parts where it would be larger
+http_answers    the same for answers over HTTP
 connections     connections of a client library, counted until the server has closed them too
 tls             whom TLS trusts, and which certificate it shows
 fields          fields of components that hold addresses
