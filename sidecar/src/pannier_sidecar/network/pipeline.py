@@ -63,7 +63,6 @@ class Pipeline(asyncio.Protocol):
         self._outgoing: list[bytes] = []
         self._silent_since: float | None = None
         """Loop time of the last sign of life, which is an answer; None while nothing is owed."""
-        self._largest_answer = answers.limit()
         self._unfinished = 0
         """Bytes that came since the last whole answer."""
         self._marked: asyncio.Future[Any] | None = None
@@ -143,8 +142,8 @@ class Pipeline(asyncio.Protocol):
     def _take_unfinished(self, size: int) -> None:
         """Count a piece of an answer: the larger it is, the longer the next may take."""
         self._unfinished += size
-        if self._unfinished > self._largest_answer:
-            self.abort(f"{self._server} sent an answer of more than {self._largest_answer // (1 << 20)} MiB")
+        if self._unfinished > answers.limit():
+            self.abort(str(answers.too_large(self._server)))
         self._note_progress(size)
 
     def _note_progress(self, size: int) -> None:
