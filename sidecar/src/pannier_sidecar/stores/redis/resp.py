@@ -68,9 +68,16 @@ class ReplyReader:
         parser = self._parser
         if self._held or not data or data[-1] != _LINE_END:
             data = self._hold_cut_header(data)
-        may_be_long = _find_long_array(data) or _SET in data or _PUSH in data or _ATTRIBUTE in data
+        # Looks for the header of a list of millions, be it in a value. Three searches for one character each are much
+        # faster than one for any of them.
+        may_be_long = (
+            _find_long_array(data)
+            or (_SET in data and _find_long_set(data))
+            or (_PUSH in data and _find_long_push(data))
+            or (_ATTRIBUTE in data and _find_long_attribute(data))
+        )
         try:
-            for part in self._before_long_lists(data) if may_be_long and _may_be_long(data) else (data,):
+            for part in self._before_long_lists(data) if may_be_long else (data,):
                 parser.feed(part)
                 if (reply := parser.gets()) is NOTHING:
                     self._check_unfinished(len(part))
@@ -110,19 +117,6 @@ class ReplyReader:
         self._elements = self._elements + min(size, taken) if self._unfinished > LARGE else 0
         if self._elements > MAX_ELEMENTS:
             raise ProtocolError("a reply of too many elements")
-
-
-def _may_be_long(data: bytes) -> bool:
-    """Return whether there is a header of a list of millions in the data, be it in a value.
-
-    Three searches for one character each are much faster than one for any of them.
-    """
-    return bool(
-        _find_long_array(data)
-        or (_SET in data and _find_long_set(data))
-        or (_PUSH in data and _find_long_push(data))
-        or (_ATTRIBUTE in data and _find_long_attribute(data))
-    )
 
 
 class PushReader(ReplyReader):
