@@ -1,0 +1,117 @@
+"""What can go wrong with a state call, each kind declared once with its code and its HTTP and gRPC status.
+
+    StoreError                        what a store says; the service turns it into an OperationFailedError
+    ├── ETagMismatchError             another write came first
+    │   └── InvalidETagError          the store never makes such an ETag, so it cannot match
+    ├── KeyRefusedError               the store cannot hold such a key
+    ├── InvalidCursorError            no place in the list of keys
+    ├── NotSupportedError             the store cannot keep this promise, so nothing was done
+    ├── StoreUnavailableError         it did not happen, and the cause may pass: worth another attempt
+    │   └── PartlyUnavailableError    only some of its servers serve: said of its health alone
+    ├── OutcomeUnknownError           a write's answer was lost: it may have happened
+    │   └── TooFewReplicasError       it has happened, but it may still be lost
+    └── StoreRefusedError             will not pass by itself: wrong password, no permission, full disk
+
+    StateError                        what a caller sees
+    ├── MalformedRequestError
+    │   ├── EmptyKeyError, IllegalKeyError
+    │   └── TooManyItemsError
+    ├── OverloadedError               by other calls
+    ├── UnknownOperationError
+    │   └── UnknownActorOperationError
+    ├── StoreNotFoundError            none of that name, or not in this app's scopes
+    │   └── NoStoreConfiguredError    no store at all
+    ├── StoreNotReadyError            configured, but its server has not answered yet
+    ├── TransactionsNotSupportedError, TooManyOperationsError, QueryNotSupportedError, ListingNotSupportedError
+    ├── ReservedActorTypeError, ActorStoreMissingError, MalformedActorCallError
+    └── OperationFailedError          a get, save, delete ... that reached its store and failed there
+        ├── TransactionFailedError, ActorOperationFailedError
+        └── BulkGetFailedError
+
+Codes, reasons and messages are those of Dapr 1.18, so that its SDKs recognise them. What to do is in `advice`, which
+follows the message, but in profile `dapr` stands in a detail.
+"""
+
+from __future__ import annotations
+
+from .codes import GrpcCode
+from .of_calls import (
+    ActorStoreMissingError,
+    EmptyKeyError,
+    IllegalKeyError,
+    ListingNotSupportedError,
+    MalformedActorCallError,
+    MalformedRequestError,
+    NoStoreConfiguredError,
+    OverloadedError,
+    QueryNotSupportedError,
+    ReservedActorTypeError,
+    StateError,
+    StoreNotFoundError,
+    StoreNotReadyError,
+    TooManyItemsError,
+    TooManyOperationsError,
+    TransactionsNotSupportedError,
+    UnknownActorOperationError,
+    UnknownOperationError,
+)
+from .of_operations import (
+    ActorOperationFailedError,
+    BulkGetFailedError,
+    OperationFailedError,
+    TransactionFailedError,
+)
+from .of_stores import (
+    READ_FIRST,
+    ETagMismatchError,
+    InvalidCursorError,
+    InvalidETagError,
+    KeyRefusedError,
+    NotSupportedError,
+    OutcomeUnknownError,
+    PartlyUnavailableError,
+    StoreError,
+    StoreRefusedError,
+    StoreUnavailableError,
+    TooFewReplicasError,
+    unanswered,
+)
+
+__all__ = [
+    "ActorOperationFailedError",
+    "ActorStoreMissingError",
+    "BulkGetFailedError",
+    "ETagMismatchError",
+    "EmptyKeyError",
+    "GrpcCode",
+    "IllegalKeyError",
+    "InvalidCursorError",
+    "InvalidETagError",
+    "KeyRefusedError",
+    "ListingNotSupportedError",
+    "MalformedActorCallError",
+    "MalformedRequestError",
+    "NoStoreConfiguredError",
+    "NotSupportedError",
+    "OperationFailedError",
+    "OutcomeUnknownError",
+    "OverloadedError",
+    "PartlyUnavailableError",
+    "QueryNotSupportedError",
+    "READ_FIRST",
+    "ReservedActorTypeError",
+    "StateError",
+    "StoreError",
+    "StoreNotFoundError",
+    "StoreNotReadyError",
+    "StoreRefusedError",
+    "StoreUnavailableError",
+    "TooFewReplicasError",
+    "TooManyItemsError",
+    "TooManyOperationsError",
+    "TransactionFailedError",
+    "TransactionsNotSupportedError",
+    "UnknownActorOperationError",
+    "UnknownOperationError",
+    "unanswered",
+]

@@ -1,0 +1,98 @@
+"""What a caller sees of a call that failed in its store: one status for the errors of all its items."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, ClassVar
+
+from ..wording import joined_dapr_message, joined_message, shortened
+from .codes import GrpcCode
+from .of_calls import StateError
+from .of_stores import ETagMismatchError, InvalidETagError, OutcomeUnknownError, StoreError, StoreUnavailableError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+
+OUTCOME_UNKNOWN = "ERR_STATE_OUTCOME_UNKNOWN"
+
+
+class OperationFailedError(StateError):
+    """A call reached its store and failed there, for one item or several.
+
+    The gravest error decides: a write that may have happened, a failure (500), a store that can't be reached (503), a
+    request that the store cannot take (400), a mismatch (409). 503 promises that nothing of the request happened,
+    because clients and proxies repeat such a request as a whole; where other items were written it is 500.
+
+    Dapr knows mismatches (409), texts that are no ETag (400) and failures (500). Over gRPC, what may have happened is
+    UNKNOWN in its profile too: no client repeats that.
+    """
+
+    _reports_mismatches: ClassVar[bool] = True
+    """Whether Dapr answers an ETag mismatch with a status of its own, not with that of other failures."""
+
+    def __init__(self, code: str, what: str, errors: Sequence[tuple[str, StoreError]], *, is_partly_done: bool = False):
+        """Report `errors`, (key, error); `what` is Dapr's text, like `failed saving state in state store S`."""
+        self.errors = tuple(errors)
+        super().__init__(f"{what}: {joined_message(self.errors)}")
+        gravest = min((error for _, error in errors), key=_severity)
+        self.code = code  # type: ignore[misc]  # one class serves the operations, which differ in nothing else
+        self.reason = None
+        self.http_status = gravest.http_status
+        self.grpc_code = gravest.grpc_code
+        self._answer_as_dapr(what, gravest)
+        if isinstance(gravest, OutcomeUnknownError):
+            self.code, self.dapr_code = OUTCOME_UNKNOWN, code  # type: ignore[misc]
+        elif isinstance(gravest, StoreUnavailableError):
+            if is_partly_done:
+                self.http_status, self.grpc_code = 500, GrpcCode.INTERNAL
+            else:
+                self.retry_after = RETRY_AFTER_S
+
+    def _answer_as_dapr(self, what: str, gravest: StoreError) -> None:
+        is_unknown = isinstance(gravest, OutcomeUnknownError)
+        self.dapr_http_status, prefix = 500, ""
+        self.dapr_grpc_code = GrpcCode.UNKNOWN if is_unknown else GrpcCode.INTERNAL
+        if self._reports_mismatches and isinstance(gravest, ETagMismatchError):
+            self.dapr_http_status, self.dapr_grpc_code, kind = 409, GrpcCode.ABORTED, ETagMismatchError
+            if any(isinstance(error, InvalidETagError) for _, error in self.errors):
+                self.dapr_http_status, self.dapr_grpc_code, kind = 400, GrpcCode.INVALID_ARGUMENT, InvalidETagError
+            prefix = f"{kind.dapr_prefix}: "
+        if len(self.errors) > 1:
+            self.dapr_message = shortened(f"{what}: {prefix}{joined_dapr_message(self.errors)}")
+
+
+class TransactionFailedError(OperationFailedError):
+    """A transaction failed in its store: nothing of it was written, unless that is unknown."""
+
+    _reports_mismatches = False
+
+    def __init__(self, code: str, what: str, error: StoreError):
+        super().__init__(code, what, [("", error)])
+
+
+class ActorOperationFailedError(TransactionFailedError):
+    """The same of the state of an actor, read or written."""
+
+    has_dapr_grpc_details = False
+
+
+class BulkGetFailedError(OperationFailedError):
+    """A bulk get failed as a whole; Dapr passes on what the store said, and no more."""
+
+    _reports_mismatches = False
+    has_dapr_grpc_details = False
+
+    def __init__(self, what: str, key: str, error: StoreError):
+        super().__init__("ERR_STATE_BULK_GET", what, [(key, error)])
+        self.dapr_grpc_code = GrpcCode.UNKNOWN
+        self.dapr_message = shortened(str(error))
+
+
+RETRY_AFTER_S = 1
+
+
+def _severity(error: StoreError) -> int:
+    """Return the rank of an error, the gravest first; a status that is not named ranks with a mismatch."""
+    if isinstance(error, OutcomeUnknownError):
+        return 0
+    return {500: 1, 503: 2, 400: 3}.get(error.http_status, 4)

@@ -1,0 +1,106 @@
+"""What a store says went wrong: `StoreError` and its kinds."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from .codes import GrpcCode
+
+
+class StoreError(Exception):
+    """A store could not do what was asked; the text says why, in words for the app's developer.
+
+    A new HTTP status needs a rank in `_severity` of `of_operations.py` too.
+    """
+
+    http_status: ClassVar[int] = 500
+    grpc_code: ClassVar[GrpcCode] = GrpcCode.INTERNAL
+
+
+class ETagMismatchError(StoreError):
+    """The stored ETag is another one, or the key is absent, or it is present where it must not be."""
+
+    http_status = 409
+    grpc_code = GrpcCode.ABORTED
+
+    dapr_prefix: ClassVar[str] = "possible etag mismatch. error from state store"
+
+    def __str__(self) -> str:
+        cause = Exception.__str__(self)
+        return self.dapr_prefix + (f": {cause}" if cause else "")
+
+
+class InvalidETagError(ETagMismatchError):
+    """The text given as ETag is none that this store ever makes, so it is not the current one.
+
+    Dapr has an answer of its own for it, which its profile keeps.
+    """
+
+    dapr_prefix = "invalid etag value"
+
+
+class KeyRefusedError(StoreError):
+    """The store cannot hold this key, for example because it is too long."""
+
+    http_status = 400
+    grpc_code = GrpcCode.INVALID_ARGUMENT
+
+
+class InvalidCursorError(StoreError):
+    """The cursor was not made by this store."""
+
+    http_status = 400
+    grpc_code = GrpcCode.INVALID_ARGUMENT
+
+
+class NotSupportedError(StoreError):
+    """The store cannot keep a promise that the request asks for; nothing was written."""
+
+    http_status = 400
+    grpc_code = GrpcCode.FAILED_PRECONDITION
+
+
+class StoreUnavailableError(StoreError):
+    """It certainly did not happen: it was not sent, or the store turned it down for now; trying again may help.
+
+    A read that was not answered is one too.
+    """
+
+    http_status = 503
+    grpc_code = GrpcCode.UNAVAILABLE
+
+
+class PartlyUnavailableError(StoreUnavailableError):
+    """Some servers of the store do not serve, and the others do: said of the store's health, never of a call."""
+
+
+class OutcomeUnknownError(StoreError):
+    """A write was sent and its answer was lost: it may or may not have happened."""
+
+    grpc_code = GrpcCode.UNKNOWN
+    doubt: ClassVar[str] = "the write may or may not have happened: "
+
+    def __str__(self) -> str:
+        cause = super().__str__()
+        return cause if cause.endswith(READ_FIRST) else f"{cause}; {self.doubt}{READ_FIRST}"
+
+
+READ_FIRST = "read the key before writing again"
+
+
+def unanswered(what: str, *, may_have_changed: bool) -> StoreError:
+    """Return the error of a call that was sent and got no answer that counts, such as `the connection was lost`.
+
+    Without `may_have_changed`, as for any read, it certainly did not happen.
+    """
+    return OutcomeUnknownError(what) if may_have_changed else StoreUnavailableError(what)
+
+
+class TooFewReplicasError(OutcomeUnknownError):
+    """A strong write is on the primary, but fewer replicas than asked for acknowledged it in time."""
+
+    doubt = "it may be lost yet: "
+
+
+class StoreRefusedError(StoreError):
+    """The store answered that it will not do it; trying again does not help."""
