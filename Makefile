@@ -64,13 +64,12 @@ format: $(STAMP) ## format the code and sort imports
 	@$(BIN)/ruff check --quiet --fix-only $(wildcard $(LINTED))
 	@$(BIN)/ruff format $(wildcard $(LINTED))
 
-docs: $(STAMP) ## write the catalogue's names, the tables of docs/components.md, the rules of the CRD, the messages of gRPC, the import rules and the counts of docs/glossary.md
+docs: $(STAMP) ## write the catalogue's names, the tables of docs/components.md, the rules of the CRD, the messages of gRPC and the import rules
 	@$(BIN)/python scripts/catalogue-names
 	@$(BIN)/python scripts/component-tables
 	@$(BIN)/python scripts/component-rules
 	@$(BIN)/python scripts/grpc-messages
 	@$(BIN)/python scripts/import-rules
-	@$(BIN)/python scripts/words --count
 
 store-table: $(STAMP) ## write the table of stores into README.md from what the conformance suite proves
 	@scripts/debian-package redis-server command -v redis-server

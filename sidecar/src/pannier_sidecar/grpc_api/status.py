@@ -94,9 +94,8 @@ def _details(error: StateError, reason: str, advice: str = "") -> Iterator[Struc
         yield BadRequest([FieldViolation(*error.violation)])
     if error.help_link is not None:
         yield Help([Link(*error.help_link)])
-    info = (
-        {} if isinstance(error, StoreNotFoundError) else dict(error.info or {})
-    )  # Dapr tells the app id over HTTP alone
+    # For a store that is not there, Dapr's answer has the app id over HTTP alone.
+    info = {} if isinstance(error, StoreNotFoundError) else dict(error.info or {})
     if error.resource is not None:
         yield ResourceInfo("state", error.resource, description=advice)
     elif advice:

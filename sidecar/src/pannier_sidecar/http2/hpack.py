@@ -120,10 +120,10 @@ class Decoder:
 
 def _integer(block: bytes, at: int, bits: int) -> tuple[int, int]:
     """Return an integer with a prefix of so many bits, and where it ends (5.1)."""
-    most = (1 << bits) - 1
-    number = block[at] & most
+    prefix_max = (1 << bits) - 1
+    number = block[at] & prefix_max
     at += 1
-    if number < most:
+    if number < prefix_max:
         return number, at
     for shift in range(0, 28, 7):
         byte = block[at]

@@ -30,7 +30,7 @@ class ReconnectingConnection(Generic[Connected]):
         """`dial` makes a connection, and raises a StoreError. `database` is what the store is called in messages."""
         self.connection: Connected | None = None
         """To send on; None while there is none, and while it takes no more calls."""
-        self.fault: StoreError = StoreUnavailableError(f"not connected to {database} yet")
+        self.last_error: StoreError = StoreUnavailableError(f"not connected to {database} yet")
         """Why there is no connection."""
         self._dial = dial
         self._database = database
@@ -45,12 +45,12 @@ class ReconnectingConnection(Generic[Connected]):
     async def close(self) -> None:
         """End the connection; calls in flight fail. Does not come back."""
         self._is_closed = True
-        self.fault = StoreUnavailableError(f"the {self._database} store is closed")
+        self.last_error = StoreUnavailableError(f"the {self._database} store is closed")
         if self._connecting is not None:
             self._connecting.cancel()
             await asyncio.wait((self._connecting,))
         if self._current is not None:
-            self._current.abort(str(self.fault))
+            self._current.abort(str(self.last_error))
             await asyncio.wait((self._current.lost,))
             self._current = None
         self._wake_some()
@@ -81,7 +81,8 @@ class ReconnectingConnection(Generic[Connected]):
     def _why(self) -> StoreError:
         """Return the error for a call that cannot be sent."""
         if self._current is None or self._is_closed:
-            return type(self.fault)(*self.fault.args)  # a fresh one: each raise adds to an exception's traceback
+            # A fresh one, because each raise adds to an exception's traceback.
+            return type(self.last_error)(*self.last_error.args)
         if self._current.why_ended is not None:
             return StoreUnavailableError(self._current.why_ended)
         return too_busy(self._current.server)

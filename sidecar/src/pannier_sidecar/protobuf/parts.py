@@ -25,20 +25,20 @@ def end_of_part(data: bytes, at: int, fields: int) -> int:
     return min(at, end)
 
 
-def count_fields(kind: type[Struct], data: bytes, most: int, depth: int = 0) -> int:
-    """Return how many fields a message has, those of inner messages included, but not many more than `most`.
+def count_fields(kind: type[Struct], data: bytes, maximum: int, depth: int = 0) -> int:
+    """Return how many fields a message has, those of inner messages included, but not many more than `maximum`.
 
     What decoding refuses is not counted to its end.
     """
     fields = describe(kind)
     count, at, end = 0, 0, len(data)
     try:
-        while at < end and count <= most:
+        while at < end and count <= maximum:
             count += 1
             tag, size, at = read_field_header(data, at)
             field = fields.get(tag)
             if field is not None and field.inner is not None and size and depth < MAX_DEPTH:
-                count += count_fields(field.inner, data[at : at + size], most - count, depth + 1)
+                count += count_fields(field.inner, data[at : at + size], maximum - count, depth + 1)
             at += size
     except (IndexError, MalformedMessageError):
         pass  # it is malformed, which decoding reports

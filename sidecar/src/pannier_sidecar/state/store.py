@@ -123,14 +123,14 @@ class Store(ABC):
 
     async def bulk_get(self, gets: Sequence[Get]) -> Sequence[StoredValue | StoreError | None]:
         """Return an entry for each key, in the order asked; a key that failed has its error for an entry."""
-        return [await _or_error(self.get(get)) for get in gets]
+        return [await or_error(self.get(get)) for get in gets]
 
     async def bulk_write(self, writes: Sequence[Write]) -> Sequence[StoreError | None]:
         """Carry out each write for itself, in order, going on after a failure; return each one's error or None.
 
         Never raises a StoreError: a store that is gone fails each item.
         """
-        return [await _or_error(self.set(w) if isinstance(w, Set) else self.delete(w)) for w in writes]
+        return [await or_error(self.set(w) if isinstance(w, Set) else self.delete(w)) for w in writes]
 
     async def transact(self, writes: Sequence[Write]) -> None:
         """Carry out the writes in order, all or none, preconditions included.
@@ -148,7 +148,8 @@ class Store(ABC):
         raise NotImplementedError
 
 
-async def _or_error(call: Awaitable[Found]) -> Found | StoreError:
+async def or_error(call: Awaitable[Found]) -> Found | StoreError:
+    """Return what the call returns, or the StoreError that it raises."""
     try:
         return await call
     except StoreError as error:

@@ -118,14 +118,14 @@ async def test_the_end_of_one_that_was_replaced_changes_nothing() -> None:
 
 async def test_each_call_gets_an_error_of_its_own() -> None:
     rock = Rock()
-    rock.fault = StoreRefusedError("the password is wrong")
+    rock.last_error = StoreRefusedError("the password is wrong")
     faults: list[StoreError] = []
     for _ in range(2):
         with pytest.raises(StoreRefusedError, match="the password is wrong") as caught:
             await rock.usable(0)
         faults.append(caught.value)
     assert faults[0] is not faults[1]
-    assert faults[0] is not rock.fault
+    assert faults[0] is not rock.last_error
 
 
 async def test_closing_ends_calls_that_wait() -> None:

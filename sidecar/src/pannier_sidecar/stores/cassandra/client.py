@@ -34,7 +34,7 @@ MAX_CONNECT_S: Final = 4.0
 """For a server to take a connection: shorter than a component's usual initTimeout, so that the reason is reported."""
 RECONNECT_S: Final = 1.0
 
-# The driver logs each attempt of its own, with traces of the stack. What matters is in the faults.
+# The driver logs each of its attempts, with stack traces. What matters is in the errors that it raises.
 logging.getLogger("cassandra").setLevel(logging.CRITICAL)
 
 

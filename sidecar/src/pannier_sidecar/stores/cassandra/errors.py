@@ -33,7 +33,7 @@ _NOT_NOW: Final = {
     OverloadedErrorMessage: "it is overloaded",
 }
 _NOT_DONE: Final = tuple(_NOT_NOW)
-_HINTS: Final = "hints"
+_HINTED_HANDOFF: Final = "hints"
 """In the words of a node that is overloaded with hints, which it may find when a write has been decided already."""
 _TOO_LARGE: Final = ("too large", "exceeds allowed maximum")
 CLIENT_ERRORS: Final = (*_NOT_DONE, NoHostAvailable, DriverException, ConnectionException, ErrorMessage, OSError)
@@ -49,7 +49,7 @@ def translate(error: Exception, settings: CassandraSettings, *, is_write: bool, 
         return StoreUnavailableError(f"{where} can't be reached: no host has an address; check hosts")
     if refusal := _refusal(error, settings):
         return StoreRefusedError(f"{where} {refusal}")
-    if isinstance(error, _NOT_DONE) and _HINTS not in str(error):
+    if isinstance(error, _NOT_DONE) and _HINTED_HANDOFF not in str(error):
         return StoreUnavailableError(f"{where} can't be reached: {_not_now(error)}")
     if isinstance(error, Unavailable):
         # A write that has been decided can still lack replicas that acknowledge it at its own level. Those that decide

@@ -131,8 +131,8 @@ class CassandraStore(Store):
             async with places:
                 try:
                     return await self.get(get)
-                except StoreError as fault:
-                    return fault
+                except StoreError as error:
+                    return error
 
         self._opened()
         return await asyncio.gather(*map(entry, gets))
@@ -140,7 +140,7 @@ class CassandraStore(Store):
     async def bulk_write(self, writes: Sequence[Write]) -> Sequence[StoreError | None]:
         """Carry out each write for itself; only those to one key wait for each other."""
         places = asyncio.Semaphore(AT_ONCE)
-        faults_by_place: dict[int, StoreError] = {}
+        errors_by_place: dict[int, StoreError] = {}
         by_key: dict[str, list[int]] = {}
         for place, write in enumerate(writes):
             by_key.setdefault(write.key, []).append(place)
@@ -151,11 +151,11 @@ class CassandraStore(Store):
                     write = writes[place]
                     try:
                         await (self.set(write) if isinstance(write, Set) else self.delete(write))
-                    except StoreError as fault:
-                        faults_by_place[place] = fault
+                    except StoreError as error:
+                        errors_by_place[place] = error
 
         await asyncio.gather(*map(in_turn, by_key.values()))
-        return [faults_by_place.get(place) for place in range(len(writes))]
+        return [errors_by_place.get(place) for place in range(len(writes))]
 
     async def keys(self, prefix: str, limit: int, cursor: str | None) -> KeyPage:
         """List in the order of tokens, the only one that Cassandra has: the whole table is read for a prefix."""

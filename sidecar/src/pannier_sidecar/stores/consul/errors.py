@@ -35,7 +35,7 @@ class TryLaterError(Exception):
         self._was_not_done = bool(known)
         super().__init__(f"Consul at {settings.where} cannot do it now ({known or status})")
 
-    def fault(self, *, is_write: bool) -> StoreError:
+    def as_store_error(self, *, is_write: bool) -> StoreError:
         return unanswered(str(self), may_have_changed=is_write and not self._was_not_done)
 
 
@@ -48,7 +48,7 @@ def is_loss(error: Exception) -> bool:
 def translate(error: Exception, settings: ConsulSettings, *, is_write: bool) -> StoreError:
     """Return the error that an error of the connection, or an answer that asks for patience, means."""
     if isinstance(error, TryLaterError):
-        return error.fault(is_write=is_write)
+        return error.as_store_error(is_write=is_write)
     where = f"Consul at {settings.where}"
     if isinstance(error, aiohttp.ClientConnectorCertificateError | aiohttp.ClientSSLError | ssl.SSLError):
         advice = "let caCert name the authority that signed its certificate, or check httpAddr and scheme"
@@ -65,7 +65,7 @@ def translate(error: Exception, settings: ConsulSettings, *, is_write: bool) -> 
 
 
 def refusal(settings: ConsulSettings, status: int, text: str) -> StoreRefusedError:
-    """Return the fault that an error answer means, with what to change."""
+    """Return what an error answer means; the message says what to change."""
     message = f"Consul at {settings.where} refused ({status})"
     if status == 413 or "too large" in text:
         return StoreRefusedError(

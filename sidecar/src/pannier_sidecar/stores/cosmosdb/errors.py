@@ -62,10 +62,10 @@ def is_throttled(error: BaseException | None) -> bool:
 
 def translate(error: Exception, settings: CosmosDBSettings, *, is_write: bool) -> StoreError:
     """Return the error to raise for one of the client's. `is_write`: the call may have changed something."""
-    fault = _translate(error, settings)
-    if not is_write or not isinstance(fault, StoreUnavailableError) or _was_not_done(error):
-        return fault
-    return OutcomeUnknownError(str(fault))
+    translated = _translate(error, settings)
+    if not is_write or not isinstance(translated, StoreUnavailableError) or _was_not_done(error):
+        return translated
+    return OutcomeUnknownError(str(translated))
 
 
 def not_understood(settings: CosmosDBSettings, *, is_write: bool) -> StoreError:

@@ -68,7 +68,7 @@ async def carry_out_together(account: Account, writes: Sequence[Write]) -> None:
     try:
         done = await account.container.execute_item_batch([step for _, step in steps], partition_key=partition)
     except CosmosBatchOperationError as error:
-        _raise_fault_of(error, [write for write, _ in steps])
+        _raise_error_of(error, [write for write, _ in steps])
     if len(done) != len(steps):
         raise NotUnderstoodError
 
@@ -127,7 +127,7 @@ def _one_partition(writes: Sequence[Write]) -> str:
     return partitions.pop()
 
 
-def _raise_fault_of(error: CosmosBatchOperationError, writes: Sequence[Write]) -> NoReturn:
+def _raise_error_of(error: CosmosBatchOperationError, writes: Sequence[Write]) -> NoReturn:
     status = error.status_code
     if status in REFUSED_WRITES and error.error_index is not None:
         raise _mismatch(writes[error.error_index]) from error

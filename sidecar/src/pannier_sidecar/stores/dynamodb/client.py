@@ -105,10 +105,10 @@ class DynamoDBClient:
             what = f"{self._where} did not answer within {self._settings.timeout:g} s"
             raise unanswered(what, may_have_changed=is_write and doubt.is_there) from error
         except errors.CLIENT_ERRORS as error:
-            fault = errors.translate(error, self._where, is_write=is_write, layout=self._layout)
-            if is_write and doubt.is_there and not isinstance(fault, OutcomeUnknownError):
-                raise OutcomeUnknownError(f"{fault}; an earlier attempt was not answered") from error
-            raise fault from error
+            translated = errors.translate(error, self._where, is_write=is_write, layout=self._layout)
+            if is_write and doubt.is_there and not isinstance(translated, OutcomeUnknownError):
+                raise OutcomeUnknownError(f"{translated}; an earlier attempt was not answered") from error
+            raise translated from error
 
     async def _attempts(
         self, operation: str, arguments: dict[str, Any], is_repeatable: bool, doubt: _Doubt

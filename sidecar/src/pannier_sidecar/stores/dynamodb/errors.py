@@ -131,9 +131,9 @@ def may_have_been_done(error: Exception) -> bool:
 
 def translate(error: Exception, where: str, *, is_write: bool, layout: Layout) -> StoreError:
     """Return the error to raise for one of the client's."""
-    fault = _translate(error, layout, where, is_write)
-    fault.__cause__ = error
-    return fault
+    translated = _translate(error, layout, where, is_write)
+    translated.__cause__ = error
+    return translated
 
 
 def _translate(error: Exception, layout: Layout, where: str, is_write: bool) -> StoreError:

@@ -82,9 +82,9 @@ def may_pass(error: AioRpcError) -> bool:
 
 def translate(error: AioRpcError, where: str, *, is_write: bool, timeout: float) -> StoreError:
     """Return the error to raise for one of gRPC's. `timeout` is in seconds."""
-    fault = _translate(error, where, timeout, is_write)
-    fault.__cause__ = error
-    return fault
+    translated = _translate(error, where, timeout, is_write)
+    translated.__cause__ = error
+    return translated
 
 
 def _translate(error: AioRpcError, where: str, timeout: float, is_write: bool) -> StoreError:

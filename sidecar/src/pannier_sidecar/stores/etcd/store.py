@@ -12,7 +12,7 @@ from pannier_sidecar.network.answers import read_in_parts
 from pannier_sidecar.state.cursors import cursor_after, key_before
 from pannier_sidecar.state.errors import KeyRefusedError, StoreError, StoreUnavailableError
 from pannier_sidecar.state.requests import Delete, Get, Set, Write
-from pannier_sidecar.state.store import LAST_TIME, Feature, KeyPage, Setting, Store, StoredValue
+from pannier_sidecar.state.store import LAST_TIME, Feature, KeyPage, Setting, Store, StoredValue, or_error
 
 from .client import DELETE, PUT, RANGE, TXN, Client, LeaseGoneError
 from .layout import RawValues, TimedValues, Values
@@ -92,8 +92,8 @@ class _EtcdStore(Store):
     async def _read_chunk(self, names: Sequence[bytes]) -> list[dict[bytes, StoredValue | StoreError | None]]:
         try:
             return await read_in_parts(self._read, names)
-        except StoreError as fault:
-            return [dict.fromkeys(names, fault)]
+        except StoreError as error:
+            return [dict.fromkeys(names, error)]
 
     async def _read(self, names: Sequence[bytes]) -> dict[bytes, StoredValue | StoreError | None]:
         answer = await self._client.call(TXN, rpc.TxnRequest(success=_ranges(names)))
@@ -103,8 +103,8 @@ class _EtcdStore(Store):
         for name, each in zip(names, answer.responses, strict=True):
             try:
                 found[name] = await self._found(each)
-            except StoreError as fault:
-                found[name] = fault
+            except StoreError as error:
+                found[name] = error
         return found
 
     def _chunks(self, names: Sequence[bytes]) -> Iterator[list[bytes]]:
@@ -181,17 +181,10 @@ class _EtcdStore(Store):
         return rpc.PutRequest(key=self._name(write.key), value=value, lease=lease)
 
     async def bulk_write(self, writes: Sequence[Write]) -> Sequence[StoreError | None]:
-        faults: list[StoreError | None] = []
+        errors: list[StoreError | None] = []
         for run in runs(writes, AT_ONCE):
-            faults += await asyncio.gather(*(self._fault_of(write) for write in run))
-        return faults
-
-    async def _fault_of(self, write: Write) -> StoreError | None:
-        try:
-            await self._write(write)
-        except StoreError as fault:
-            return fault
-        return None
+            errors += await asyncio.gather(*(or_error(self._write(write)) for write in run))
+        return errors
 
     async def transact(self, writes: Sequence[Write]) -> None:
         if writes:

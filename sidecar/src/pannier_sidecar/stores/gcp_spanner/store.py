@@ -11,7 +11,7 @@ from pannier_sidecar.network.answers import read_in_parts
 from pannier_sidecar.state.cursors import cursor_after, key_before
 from pannier_sidecar.state.errors import ETagMismatchError, StoreError, StoreRefusedError, StoreUnavailableError
 from pannier_sidecar.state.requests import Delete, Get, Set, Write
-from pannier_sidecar.state.store import Feature, KeyPage, Setting, Store, StoredValue
+from pannier_sidecar.state.store import Feature, KeyPage, Setting, Store, StoredValue, or_error
 
 from . import layout
 from .client import SpannerClient
@@ -83,7 +83,7 @@ class SpannerStore(Store):
 
     async def bulk_write(self, writes: Sequence[Write]) -> Sequence[StoreError | None]:
         """Carry out the writes of one key in order, and those of different keys side by side."""
-        faults: list[StoreError | None] = [None] * len(writes)
+        errors: list[StoreError | None] = [None] * len(writes)
         places: dict[str, list[int]] = {}
         for place, write in enumerate(writes):
             places.setdefault(write.key, []).append(place)
@@ -92,12 +92,13 @@ class SpannerStore(Store):
         async def in_order(of_one_key: Sequence[int]) -> None:
             async with room:
                 for place in of_one_key:
-                    faults[place] = await self._fault_of(writes[place])
+                    write = writes[place]
+                    errors[place] = await or_error(self.set(write) if isinstance(write, Set) else self.delete(write))
 
         async with asyncio.TaskGroup() as group:
             for of_one_key in places.values():
                 group.create_task(in_order(of_one_key))
-        return faults
+        return errors
 
     async def transact(self, writes: Sequence[Write]) -> None:
         for write in writes:
@@ -188,13 +189,6 @@ class SpannerStore(Store):
                 return await call(session, deadline)
         except SessionLostError as lost:
             raise StoreUnavailableError(f"Spanner loses its sessions: {lost}") from lost
-
-    async def _fault_of(self, write: Write) -> StoreError | None:
-        try:
-            await (self.set(write) if isinstance(write, Set) else self.delete(write))
-        except StoreError as fault:
-            return fault
-        return None
 
 
 def _check_size(write: Set) -> None:

@@ -96,9 +96,9 @@ class Host(ReconnectingConnection[Connection]):
         try:
             self._adopt(await self._dial())
             self._has_failed = False
-        except StoreError as fault:
+        except StoreError as error:
             self._current = None
-            self.fault = fault
+            self.last_error = error
             self._has_failed = True
             self._tries_again_at = asyncio.get_running_loop().time() + PAUSE_S
 

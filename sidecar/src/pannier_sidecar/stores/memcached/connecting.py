@@ -39,10 +39,10 @@ class Connector:
             return connection
         except BaseException as error:
             connection.abort("given up")
-            fault = self._fault(address, error)
-            if fault is None:
+            translated = self._translate(address, error)
+            if translated is None:
                 raise
-            raise fault from error
+            raise translated from error
 
     async def _reach(self, address: Address, connection: Connection) -> None:
         loop = asyncio.get_running_loop()
@@ -82,7 +82,7 @@ class Connector:
         started = int(stats.get("time", 0)) - int(stats.get("uptime", 0))
         connection.run = f"{started:x}-{int(stats.get('pid', 0)):x}"
 
-    def _fault(self, address: Address, error: BaseException) -> StoreError | None:
+    def _translate(self, address: Address, error: BaseException) -> StoreError | None:
         """Return what an error means for the store; None for one that is none of memcached's."""
         where = f"memcached at {address}"
         if isinstance(error, TimeoutError):

@@ -22,7 +22,7 @@ def translate(error: ConnectionLostError, *, is_write: bool) -> StoreError:
 
 
 def refusal(line: bytes, name: str, *, is_write: bool) -> StoreError:
-    """Return the fault that an error of the server means, with what to change."""
+    """Return the StoreError that an error of the server means; its message says what to change."""
     if not line.startswith((b"SERVER_ERROR", b"CLIENT_ERROR", b"ERROR")):
         return unanswered(f"what answers at {name} is no memcached; check hosts", may_have_changed=is_write)
     text = line.decode(errors="replace")

@@ -100,8 +100,8 @@ def value_read(reply: Reply, connection: Connection) -> StoredValue | None:
         raise errors.refusal(b"", connection.name, is_write=False) from None
 
 
-def fault_of(reply: Reply, write: Write, connection: Connection) -> StoreError | None:
-    """Return the fault that the answer to a write means, None if it is done."""
+def error_of(reply: Reply, write: Write, connection: Connection) -> StoreError | None:
+    """Return the error that the answer to a write means; None: the write is done."""
     line = reply[0] if isinstance(reply, tuple) else reply
     kind = line[:2]
     is_look = isinstance(write, Delete) and write.if_absent

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, NamedTuple
 from zlib import crc32
 
 from pannier_sidecar.network.pipeline import ConnectionLostError
 from pannier_sidecar.state.errors import PartlyUnavailableError, StoreError, StoreUnavailableError
-from pannier_sidecar.state.store import Feature, Setting, Store, StoredValue
+from pannier_sidecar.state.store import Feature, Setting, Store, StoredValue, or_error
 
 from . import layout
 from .client import Host
@@ -23,8 +23,6 @@ if TYPE_CHECKING:
 
     from .connection import Connection
     from .protocol import Reply
-
-Found = TypeVar("Found")
 
 
 class MemcachedStore(Store):
@@ -44,22 +42,22 @@ class MemcachedStore(Store):
         self._hosts = [Host(address, connector, settings.timeout) for address in settings.addresses]
         for host in self._hosts:
             resources.push_async_callback(host.close)
-        faults = await self._faults_of(Host.connected)
-        grave = [fault for fault in faults if not isinstance(fault, StoreUnavailableError)]
-        if grave or len(faults) == len(self._hosts):
-            raise (grave or faults)[0]
+        errors = await self._errors_of(Host.connected)
+        serious = [error for error in errors if not isinstance(error, StoreUnavailableError)]
+        if serious or len(errors) == len(self._hosts):
+            raise (serious or errors)[0]
 
     async def ping(self) -> None:
         if not self._hosts:
             raise StoreUnavailableError("the memcached store is not open")
-        faults = await self._faults_of(Host.answers)
-        if faults and len(faults) < len(self._hosts):
-            serving = f"{len(self._hosts) - len(faults)} of {len(self._hosts)} memcached servers answer"
-            raise PartlyUnavailableError(f"{serving}, the keys of the others cannot be reached: {faults[0]}")
-        if faults:
-            raise faults[0]
+        errors = await self._errors_of(Host.answers)
+        if errors and len(errors) < len(self._hosts):
+            serving = f"{len(self._hosts) - len(errors)} of {len(self._hosts)} memcached servers answer"
+            raise PartlyUnavailableError(f"{serving}, the keys of the others cannot be reached: {errors[0]}")
+        if errors:
+            raise errors[0]
 
-    async def _faults_of(self, ask: Callable[[Host], Awaitable[object]]) -> list[BaseException]:
+    async def _errors_of(self, ask: Callable[[Host], Awaitable[object]]) -> list[BaseException]:
         results = await asyncio.gather(*map(ask, self._hosts), return_exceptions=True)
         return [result for result in results if isinstance(result, BaseException)]
 
@@ -74,15 +72,15 @@ class MemcachedStore(Store):
 
     async def bulk_get(self, gets: Sequence[Get]) -> Sequence[StoredValue | StoreError | None]:
         """Read all keys of a server in one trip."""
-        sent = [await _or_fault(self._send(get.key)) for get in gets]
+        sent = [await or_error(self._send(get.key)) for get in gets]
         try:
-            return [each if isinstance(each, StoreError) else await _or_fault(self._value(each)) for each in sent]
+            return [each if isinstance(each, StoreError) else await or_error(self._value(each)) for each in sent]
         finally:
             _give_up(sent)
 
     async def bulk_write(self, writes: Sequence[Write]) -> Sequence[StoreError | None]:
         """Send all writes in one trip; each server carries out its own in order."""
-        sent = [await _or_fault(self._send(write.key, write)) for write in writes]
+        sent = [await or_error(self._send(write.key, write)) for write in writes]
         try:
             return [
                 each if isinstance(each, StoreError) else await self._outcome(each, write)
@@ -93,16 +91,16 @@ class MemcachedStore(Store):
 
     async def _carry_out(self, write: Write) -> None:
         reply, connection = await self._answer(await self._send(write.key, write), write)
-        fault = layout.fault_of(reply, write, connection)
-        if fault is not None:
-            raise fault
+        error = layout.error_of(reply, write, connection)
+        if error is not None:
+            raise error
 
     async def _outcome(self, sent: _Sent, write: Write) -> StoreError | None:
         try:
             reply, connection = await self._answer(sent, write)
-        except StoreError as fault:
-            return fault
-        return layout.fault_of(reply, write, connection)
+        except StoreError as error:
+            return error
+        return layout.error_of(reply, write, connection)
 
     async def _value(self, sent: _Sent) -> StoredValue | None:
         return layout.value_read(*await self._answer(sent))
@@ -139,13 +137,6 @@ class _Sent(NamedTuple):
     connection: Connection
     payload: bytes
     answer: asyncio.Future[Reply]
-
-
-async def _or_fault(call: Awaitable[Found]) -> Found | StoreError:
-    try:
-        return await call
-    except StoreError as fault:
-        return fault
 
 
 def _give_up(sent: Sequence[_Sent | StoreError]) -> None:

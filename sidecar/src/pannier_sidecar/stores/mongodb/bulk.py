@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from .client import Server
 
-    Faults = dict[int, StoreError]
+    Errors = dict[int, StoreError]
     """By the place of the write in the bulk."""
 
 AT_ONCE: Final = 16
@@ -30,13 +30,13 @@ AT_ONCE: Final = 16
 
 async def write_each(server: Server, writes: Sequence[Write]) -> list[StoreError | None]:
     """Carry out each write for itself, those to one key in their order; return each one's error or None."""
-    failed: Faults = {}
+    failed: Errors = {}
     for run in with_distinct_keys(writes):
         failed |= await _write_run(server, {place: writes[place] for place in run})
     return [failed.get(place) for place in range(len(writes))]
 
 
-async def _write_run(server: Server, writes: Mapping[int, Write]) -> Faults:
+async def _write_run(server: Server, writes: Mapping[int, Write]) -> Errors:
     """Carry out writes to distinct keys."""
     plain = {place: write for place, write in writes.items() if not write.is_conditional}
     if len(plain) == 1:
@@ -46,9 +46,9 @@ async def _write_run(server: Server, writes: Mapping[int, Write]) -> Faults:
     return {**parts[0], **parts[1]}
 
 
-async def _write_side_by_side(server: Server, writes: Mapping[int, Write]) -> Faults:
+async def _write_side_by_side(server: Server, writes: Mapping[int, Write]) -> Errors:
     room = asyncio.Semaphore(AT_ONCE)
-    failed: Faults = {}
+    failed: Errors = {}
 
     async def attempt(place: int, write: Write) -> None:
         async with room:
@@ -61,8 +61,8 @@ async def _write_side_by_side(server: Server, writes: Mapping[int, Write]) -> Fa
     return failed
 
 
-async def _write_together(server: Server, writes: Mapping[int, Write]) -> Faults:
-    failed: Faults = {}
+async def _write_together(server: Server, writes: Mapping[int, Write]) -> Errors:
+    failed: Errors = {}
     operations = {}
     for place, write in writes.items():
         try:

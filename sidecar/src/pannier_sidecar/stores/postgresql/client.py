@@ -228,7 +228,7 @@ class Connections:
             self._refuse_waiting()
 
     def _refuse_waiting(self) -> None:
-        """Tell calls why there is no connection: all, or the first one where others have hope."""
+        """Fail all calls that wait, or only the first while a connection may still be made."""
         assert self._last_failure is not None
         while self._waiting:
             waiting, _ = self._waiting.popitem(last=False)

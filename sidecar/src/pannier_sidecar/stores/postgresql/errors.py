@@ -142,9 +142,9 @@ def _last_word(error: BaseException) -> BaseException:
 
 def translate(error: Exception, where: object, *, is_unknown: bool) -> StoreError:
     """Return the error to raise for one of asyncpg's. `is_unknown`: a write was sent, and may have happened."""
-    fault = _translate(_last_word(error), where, is_unknown)
-    fault.__cause__ = error
-    return fault
+    translated = _translate(_last_word(error), where, is_unknown)
+    translated.__cause__ = error
+    return translated
 
 
 def _translate(error: BaseException, where: object, is_unknown: bool) -> StoreError:

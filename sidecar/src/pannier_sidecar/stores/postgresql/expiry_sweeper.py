@@ -49,8 +49,8 @@ class ExpirySweeper:
             await asyncio.sleep(self._interval)
             try:
                 await self._clean()
-            except StoreError as fault:
-                logger.warning("expired rows could not be removed: %s", fault)
+            except StoreError as error:
+                logger.warning("expired rows could not be removed: %s", error)
 
     async def _clean(self) -> None:
         """Remove what has expired, unless that was done less than one interval ago."""

@@ -10,7 +10,7 @@ from pannier_sidecar.network.answers import read_in_parts
 from pannier_sidecar.state.cursors import cursor_after, key_before
 from pannier_sidecar.state.errors import NotSupportedError, OutcomeUnknownError, StoreError, StoreUnavailableError
 from pannier_sidecar.state.requests import Delete, Get, Set, Write
-from pannier_sidecar.state.store import Feature, KeyPage, Setting, Store, StoredValue
+from pannier_sidecar.state.store import Feature, KeyPage, Setting, Store, StoredValue, or_error
 
 from .client import Connections, always
 from .connection import Connection, connect
@@ -69,8 +69,8 @@ class _PostgreSQLStore(Store):
         await self.ping()
         try:
             await self._connections.run(Connection.check_transactions)
-        except NotSupportedError as fault:
-            logger.warning("%s", fault)
+        except NotSupportedError as error:
+            logger.warning("%s", error)
         sweeper = ExpirySweeper(
             self._connections,
             self._statements.sweep,
@@ -87,8 +87,8 @@ class _PostgreSQLStore(Store):
     async def probe(self) -> None:
         try:
             await self.ping()
-        except StoreUnavailableError as fault:
-            if not is_full(fault.__cause__):
+        except StoreUnavailableError as error:
+            if not is_full(error.__cause__):
                 raise
 
     @property
@@ -105,8 +105,8 @@ class _PostgreSQLStore(Store):
         names = [name_of(get.key) for get in gets]
         try:
             parts = await read_in_parts(self._rows, names)
-        except StoreError as fault:
-            return [fault] * len(gets)
+        except StoreError as error:
+            return [error] * len(gets)
         found = {row["key"]: self._decoded(row) for rows in parts for row in rows}
         return [found.get(name) for name in names]
 
@@ -116,8 +116,8 @@ class _PostgreSQLStore(Store):
     def _decoded(self, row: Record) -> StoredValue | StoreError:
         try:
             return self.layout.decoded(key_of(row["key"]), row)
-        except StoreError as fault:
-            return fault
+        except StoreError as error:
+            return error
 
     async def set(self, write: Set) -> None:
         await self._write(write)
@@ -132,19 +132,17 @@ class _PostgreSQLStore(Store):
 
     async def bulk_write(self, writes: Sequence[Write]) -> Sequence[StoreError | None]:
         """Send neighbours of one kind together."""
-        faults: list[StoreError | None] = []
+        errors: list[StoreError | None] = []
         for run in runs(writes):
-            faults += await self._write_run(run)
-            if isinstance(
-                faults[-1], StoreUnavailableError | OutcomeUnknownError
-            ):  # the others would wait as long, each for itself
-                rest = len(writes) - len(faults)
-                return [*faults, *[StoreUnavailableError(f"not tried after an earlier item: {faults[-1]}")] * rest]
-        return faults
+            errors += await self._write_run(run)
+            if isinstance(errors[-1], StoreUnavailableError | OutcomeUnknownError):  # the others would wait as long
+                rest = len(writes) - len(errors)
+                return [*errors, *[StoreUnavailableError(f"not tried after an earlier item: {errors[-1]}")] * rest]
+        return errors
 
     async def _write_run(self, run: Sequence[Write]) -> Sequence[StoreError | None]:
         if len(run) == 1:
-            return [await self._fault_of(run[0])]
+            return [await or_error(self._write(run[0]))]
         sets = [write for write in run if isinstance(write, Set)]
         try:
             if sets:
@@ -153,18 +151,11 @@ class _PostgreSQLStore(Store):
             else:
                 names = [name_of(write.key) for write in run]
                 await self._opened.run(Connection.execute, self._statements.delete_many, names, may_be_done=always)
-        except (StoreUnavailableError, OutcomeUnknownError) as fault:
-            return [fault] * len(run)
-        except StoreError:  # one of them is at fault; the others must not suffer for it
-            return [await self._fault_of(write) for write in run]
+        except (StoreUnavailableError, OutcomeUnknownError) as error:
+            return [error] * len(run)
+        except StoreError:  # one of them is wrong; the others must not fail for it
+            return [await or_error(self._write(write)) for write in run]
         return [None] * len(run)
-
-    async def _fault_of(self, write: Write) -> StoreError | None:
-        try:
-            await self._write(write)
-        except StoreError as fault:
-            return fault
-        return None
 
     async def transact(self, writes: Sequence[Write]) -> None:
         if len(writes) == 1:

@@ -56,7 +56,7 @@ def etag_of(write: Write, layout: Layout) -> object:
 
 
 def mismatch(write: Write) -> ETagMismatchError:
-    """Return the fault of a write whose precondition does not hold."""
+    """Return the error of a write whose precondition does not hold."""
     if write.if_match is None:
         return ETagMismatchError(f"key {write.key} exists already, and first-write without an ETag only creates")
     return ETagMismatchError(f"key {write.key} is absent or has another ETag than {write.if_match[:80]}; read it again")

@@ -195,14 +195,14 @@ class Servers(ABC):
         return await connection.send(request.payload, request.replies)
 
     def _judge_loss(self, request: Request, lost: ConnectionLostError, times: int, *, is_late: bool) -> None:
-        """Raise the fault that the loss of the connection means, unless the request may be sent again."""
+        """Raise the StoreError that the loss of the connection means, unless the request may be sent again."""
         if lost.was_sent and not request.may_repeat:
             raise OutcomeUnknownError(str(lost))
         if is_late or lost.timed_out or (lost.was_sent and times > self._settings.max_retries):
             raise StoreUnavailableError(str(lost)) from lost
 
     async def _after_error(self, request: Request, error: ReplyError, times: int, deadline: float) -> Any:
-        """Send a request again after an error that may pass. Raises the fault that the error means if it does not."""
+        """Send a request again after an error that may pass. Raises the StoreError that it means if it does not."""
         kind = errors.code(str(error))
         if not _may_pass(error) or asyncio.get_running_loop().time() >= deadline or times > MAX_ERRORS:
             raise errors.translate(error)
@@ -275,7 +275,7 @@ class Primary(Servers):
 
 
 async def answer_ping(link: Link) -> None:
-    """Raise a StoreError unless the server answers now; without a connection, the link's fault at once."""
+    """Raise a StoreError unless the server answers now; without a connection, the link's `last_error` at once."""
     connection = await link.usable(0, 0)
     try:
         reply = await connection.send(b"*1\r\n$4\r\nPING\r\n", 1)

@@ -68,7 +68,7 @@ def code(text: str) -> str:
 
 
 def translate(error: ReplyError, what: str = "Redis refused") -> StoreError:
-    """Return the fault that an error reply means, with what to change."""
+    """Return the StoreError that an error reply means; its message says what to change."""
     text = str(error)
     kind = code(text)
     advice = _advice(kind, text)

@@ -201,7 +201,7 @@ def _expiring(data: bytes, etag: str, ttl: object) -> StoredValue | None:
 
 
 def refusal(reply: Any, writes: Sequence[Write]) -> StoreError:
-    """Return the fault that the answer to writes means which were not done."""
+    """Return the error for writes that the server refused, as its answer says."""
     if isinstance(reply, ReplyError):
         return errors.translate(reply)
     if not _is_refusal(reply, len(writes)):

@@ -23,12 +23,12 @@ SHORT_LIFE: Final = 1.0
 """Seconds; a connection that lived shorter counts as a failed attempt."""
 
 
-def pause_before(attempt: int, shortest: float, longest: float) -> float:
+def pause_before(attempt: int, minimum: float, maximum: float) -> float:
     """Return the seconds to wait before an attempt (1 is the first): doubling, with full jitter.
 
     The jitter keeps the sidecars of a cluster from coming back to a restarted server all in the same moment.
     """
-    return uniform(0, min(longest, shortest * 2 ** min(attempt, 30)))
+    return uniform(0, min(maximum, minimum * 2 ** min(attempt, 30)))
 
 
 class Link(ReconnectingConnection[Connection]):
@@ -37,13 +37,13 @@ class Link(ReconnectingConnection[Connection]):
     def __init__(
         self,
         dial: Callable[[], Awaitable[Connection]],
-        shortest_pause: float,
-        longest_pause: float,
+        min_pause: float,
+        max_pause: float,
         patience: float = inf,
     ):
         """`patience` is for how many seconds of an outage calls wait; after that they fail at once until it ends."""
         super().__init__(dial, "Redis")
-        self._pauses = (shortest_pause, longest_pause)
+        self._pauses = (min_pause, max_pause)
         self._patience = patience
         self._down_since: float | None = None
         """Loop time at which the outage began; None: there is none."""
@@ -106,10 +106,10 @@ class Link(ReconnectingConnection[Connection]):
             assert self._current is not None
             since = loop.time()
             await asyncio.wait((self._current.lost,))
-            self.fault = StoreUnavailableError(self._current.lost.result())
+            self.last_error = StoreUnavailableError(self._current.lost.result())
             self._current = None
             self._down_since = loop.time()
-            log.warning("%s; connecting again", self.fault)
+            log.warning("%s; connecting again", self.last_error)
             if loop.time() - since >= SHORT_LIFE:
                 attempt = 0
 
@@ -123,9 +123,9 @@ class Link(ReconnectingConnection[Connection]):
         try:
             connection = await self._dial()
         except StoreError as error:
-            if str(error) != str(self.fault):
+            if str(error) != str(self.last_error):
                 log.warning("%s; trying again", error)
-            self.fault = error
+            self.last_error = error
             return False
         self._adopt(connection)
         log.info("connected to Redis at %s", connection.name)

@@ -114,9 +114,9 @@ class RedisStore(Store):
         deadline = self._deadline()
         try:
             replies = await self._servers.call(keys[places[0]], payload, layout.READ_REPLIES * len(places), True)
-        except StoreError as fault:
+        except StoreError as error:
             for place in places:
-                entries[place] = fault
+                entries[place] = error
             return
         for place, fields, ttl in zip(places, replies[::2], replies[1::2], strict=True):
             try:
@@ -124,8 +124,8 @@ class RedisStore(Store):
                     entries[place] = layout.value_read(fields, ttl, gets[place].key)
                 else:
                     entries[place] = await self._get_otherwise(gets[place].key, keys[place], fields, deadline)
-            except StoreError as fault:
-                entries[place] = fault
+            except StoreError as error:
+                entries[place] = error
 
     async def bulk_write(self, writes: Sequence[Write]) -> Sequence[StoreError | None]:
         """Send all writes in one trip; each server carries out its own in order."""
@@ -145,13 +145,13 @@ class RedisStore(Store):
         key = write.key.encode()
         try:
             payload = layout.write(write, key)
-        except StoreError as fault:
-            return fault
+        except StoreError as error:
+            return error
         connection = self._servers.connection(key)
         return _Sent(_request(write, key, payload), connection.send(payload, 1) if connection else None)
 
     async def _outcome(self, write: Write, sent: _Sent | StoreError, deadline: float) -> StoreError | None:
-        """Return the fault of a write, None if it is done."""
+        """Return the error of a write; None: it is done."""
         if isinstance(sent, StoreError):
             return sent
         trouble: Trouble = None
@@ -164,8 +164,8 @@ class RedisStore(Store):
                     trouble = lost
             if reply is None or type(reply) is ReplyError:
                 reply = await self._servers.again(sent.request, trouble, deadline)
-        except StoreError as fault:
-            return fault
+        except StoreError as error:
+            return error
         return None if type(reply) is int else layout.refusal(reply, [write])
 
     async def transact(self, writes: Sequence[Write]) -> None:

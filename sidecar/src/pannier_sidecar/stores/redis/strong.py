@@ -118,7 +118,7 @@ class StrongWrites:
         connection = self.link.connection
         if connection is None:
             for write in group:
-                _settle(write, ConnectionLostError(str(self.link.fault), was_sent=False))
+                _settle(write, ConnectionLostError(str(self.link.last_error), was_sent=False))
             return
         waited_for = self._replicas.expected
         payload = b"".join([write.payload for write in group]) + self._wait_for(waited_for)
