@@ -1,6 +1,6 @@
 """Verdicts on components: what is wrong with one, and with several that one app would see. Pure: no input, no output.
 
-The same words are said at admission, by `pannier check`, and when a sidecar starts.
+Admission, `pannier check` and a starting sidecar use the same words.
 """
 
 from __future__ import annotations
@@ -49,10 +49,10 @@ OTHER_BUILDING_BLOCKS: Final = frozenset(
         "workflowbackend",
     )
 )
-"""What Dapr has components for and Pannier leaves to it."""
+"""Kinds of components that Pannier leaves to Dapr."""
 
 _MAX_SUGGESTED: Final = 10
-"""Misspelt names in one component for which the right one is looked for: each is compared with all that are known."""
+"""How many misspelt names of one component are compared with all known names, to suggest the right one."""
 _ORDER: Final = ("metadata.name", "metadata.namespace", "spec.type", "spec.version", "spec.metadata", "auth", "scopes")
 
 
@@ -65,7 +65,7 @@ def problems_of(
     """Return everything wrong with one component, in the order of its manifest; errors and warnings together.
 
     `known_secrets` are the keys of each Secret that `secretKeyRef` is looked up in; None when they are not known,
-    then references are not judged. `keys_as_written` takes stored keys that could be another app's. A component that
+    then references are not judged. `keys_as_written` accepts stored keys that could be another app's. A component that
     Pannier does not serve has one warning and no other problem.
     """
     component_type = catalogue.component_type(component.type, component.version)
@@ -89,7 +89,7 @@ def is_served(component: Component) -> bool:
 
 
 def settings_without_effect(component: Component) -> list[tuple[str, str]]:
-    """Return the settings of Dapr that have no effect here, with the reason: to be said once, not as a problem."""
+    """Return Dapr's settings that have no effect here, each with the reason: these are notes, not problems."""
     component_type = catalogue.component_type(component.type, component.version)
     if component_type is None:
         return []
@@ -103,7 +103,7 @@ def _is_skipped(type_name: str) -> bool:
 
 
 def _name_problems(component: Component) -> Iterator[Problem]:
-    """Refuse only names that no URL or stored key could keep apart, as Dapr serves odd names outside Kubernetes."""
+    """Refuse only names that would be ambiguous in a URL or a stored key: outside Kubernetes, Dapr serves odd names."""
     for part, reason in (("/", "a name is one part of a URL"), ("||", "'||' separates the parts of a stored key")):
         if part in component.name:
             message = f"{quoted(component.name)} holds '{part}', and {reason}"
@@ -142,7 +142,7 @@ def _unknown_type(component: Component) -> Problem:
 
 
 def _item_problems(component: Component) -> Iterator[Problem]:
-    """Yield what is wrong with metadata entries whatever the type."""
+    """Yield what is wrong with metadata entries, whatever the component's type."""
     first: dict[str, MetadataItem] = {}
     for index, item in enumerate(component.metadata):
         earlier = first.setdefault(item.name.lower(), item)
@@ -171,7 +171,7 @@ def _source_problems(item: MetadataItem) -> Iterator[Problem]:
 
 
 def _environment_problems(name: str, variable: str) -> Iterator[Problem]:
-    """Refuse the sidecar's own variables, which Dapr 1.18 keeps components from reading by leaving them empty."""
+    """Refuse the sidecar's own variables; for components Dapr 1.18 leaves them empty."""
     field = metadata_path(name, "envRef")
     if not variable.strip() or any(character.isspace() for character in variable):
         yield error(field, "a name of a variable has no spaces", "write a name without spaces")
@@ -214,16 +214,18 @@ _OF_THE_MANIFEST: Final = {
     "scopes": "move it to the top level, beside spec: scopes: [my-app]",
     "namespace": "move it into the manifest's metadata, beside its name",
 }
-"""Names that are no settings of a store, but belong elsewhere in a component."""
+"""Names that belong elsewhere in a component, because they are no settings of a store."""
 
 
 def _unknown_setting(item: MetadataItem, component_type: ComponentType, *, may_suggest: bool) -> Problem:
-    """Return the problem of an unknown field: a warning, but an error if its name promises what people rely on."""
+    """Return the problem of an unknown field: a warning, or an error if its name promises something that people rely
+    on.
+    """
     known = component_type.field_names()
     place = _OF_THE_MANIFEST.get(item.name.lower())
     if place is not None:
         message = f"{quoted(item.name)} is no setting of a store, so it has no effect here"
-        severity = error if item.name.lower() == "scopes" else warning  # every app would see the store
+        severity = error if item.name.lower() == "scopes" else warning  # else every app would see the store
         return severity(metadata_path(item.name), message, place)
     meant = closest(item.name, known) if may_suggest else None
     promise = promised_by(item)
@@ -249,7 +251,9 @@ def _cannot_hold_actors(component_type: ComponentType) -> Problem:
 
 
 def secret_problems(component: Component, known_secrets: Mapping[str, Collection[str]] | None) -> Iterator[Problem]:
-    """Yield references to Kubernetes Secrets that are not there yet; another secret store is asked at start."""
+    """Yield a problem for each reference to a Kubernetes Secret that does not exist yet; other secret stores are read
+    at the start.
+    """
     if known_secrets is None or not component.reads_kubernetes_secrets:
         return
     missing = 0

@@ -17,7 +17,7 @@ __all__ = ["API_VERSION", "KIND", "Component", "InvalidManifestError", "Metadata
 API_VERSION: Final = "dapr.io/v1alpha1"
 KIND: Final = "Component"
 DEFAULT_VERSION: Final = "v1"
-KUBERNETES_SECRETS: Final = "kubernetes"  # what `auth.secretStore` calls the Secrets of the component's namespace
+KUBERNETES_SECRETS: Final = "kubernetes"  # how `auth.secretStore` names the Secrets of the component's namespace
 DEFAULT_INIT_TIMEOUT: Final = 5.0
 
 _TOP_KEYS: Final = ("apiVersion", "kind", "metadata", "spec", "auth", "scopes")
@@ -27,7 +27,7 @@ _ITEM_KEYS: Final = ("name", "value", "secretKeyRef", "envRef")
 
 @dataclass(frozen=True, slots=True)
 class SecretKeyRef:
-    """Where a secret value lies: a secret's name and the key in it (the name again when none is written)."""
+    """Where a secret value is: a secret's name and the key in it (without a key, the name is the key too)."""
 
     name: str
     key: str
@@ -37,8 +37,8 @@ class SecretKeyRef:
 class MetadataItem:
     """One setting: a literal `value`, or a reference to a secret, or the name of an environment variable.
 
-    All three None means that the manifest names the setting and gives it nothing. More than one is wrong, and
-    `checks` says so; an empty text beside another one counts as nothing.
+    If all three are None, the manifest names the setting and gives it nothing. More than one is an error, which
+    `checks` reports; an empty text beside a reference counts as nothing.
     """
 
     name: str
@@ -70,8 +70,8 @@ class MetadataItem:
 class Component:
     """One component. Setting names are compared without regard to case, as Dapr does.
 
-    `scopes` empty means every app. `init_timeout` is in seconds. `secret_store` names the component that
-    `secretKeyRef` is looked up in; None leaves it to the place (Kubernetes Secrets in a cluster).
+    `scopes` empty means every app. `init_timeout` is in seconds. `secret_store` names the component that `secretKeyRef`
+    is looked up in; None means the default of the environment (Kubernetes Secrets in a cluster).
     """
 
     name: str
@@ -86,7 +86,8 @@ class Component:
 
     @classmethod
     def from_manifest(cls, manifest: Mapping[str, object]) -> Component:
-        """Return the component a manifest describes. Raises InvalidManifestError with all structural problems at once.
+        """Return the component that a manifest describes. Raises InvalidManifestError with all structural problems at
+        once.
 
         Settings are not judged here (see `checks`): a component of an unknown type is a component.
         """
@@ -138,17 +139,19 @@ class Component:
         return manifest
 
     def item(self, name: str) -> MetadataItem | None:
-        """Return the metadata entry of that name in any case, or None."""
+        """Return the metadata entry of that name, ignoring case, or None."""
         lower = name.lower()
         return next((item for item in self.metadata if item.name.lower() == lower), None)
 
     def setting(self, name: str) -> str | None:
-        """Return the literal text of a setting, its name in any case; None when absent or given by reference."""
+        """Return the literal text of a setting, whose case is ignored; None if it is absent or given by reference."""
         item = self.item(name)
         return item.literal if item is not None else None
 
     def is_visible_to(self, app_id: str, namespace: str | None = None) -> bool:
-        """Return whether an app sees this component: scopes name it or nobody, and namespaces agree if known."""
+        """Return whether an app sees this component: scopes are empty or name the app, and the namespaces, if known,
+        are equal.
+        """
         if namespace and self.namespace and namespace != self.namespace:
             return False
         return not self.scopes or app_id in self.scopes
@@ -159,7 +162,7 @@ class Component:
 
     @property
     def reads_kubernetes_secrets(self) -> bool:
-        """Whether its `secretKeyRef`s are Kubernetes Secrets, as in a cluster they are when nothing else is said."""
+        """Whether its `secretKeyRef`s name Kubernetes Secrets, the default in a cluster."""
         return (self.secret_store or KUBERNETES_SECRETS).lower() == KUBERNETES_SECRETS
 
     @property
@@ -172,7 +175,9 @@ class Component:
 
 
 def _refuse_misplaced(top: Part, identity: Part, spec: Part) -> None:
-    """Refuse fields in places where Dapr ignores them: every app would see the store, or its secrets stay unread."""
+    """Refuse fields in places where Dapr ignores them: every app would see the store, or its secrets would not be
+    read.
+    """
     for part, where in ((identity, "metadata"), (spec, "spec")):
         for key in ("scopes", "auth"):
             if key in part.content:
@@ -211,7 +216,7 @@ def _read_secret_store(top: Part) -> str | None:
 
 
 def _read_item(part: Part) -> MetadataItem:
-    """Read one setting. Null and empty references count as not written: Go's type writes every field."""
+    """Read one setting. Null and empty references count as absent: Go's type writes every field."""
     part.refuse_misspelt((*_ITEM_KEYS, "valueFrom"))
     name = part.required_text("name", "redisHost")
     if name:
@@ -242,7 +247,7 @@ def _read_secret_key_ref(part: Part) -> SecretKeyRef | None:
 
 
 def _refuse_value_from(part: Part) -> None:
-    """Refuse `valueFrom`, which containers have: in a component it would be ignored, and with it the password."""
+    """Refuse `valueFrom`, a field of containers: in a component it would be ignored, and with it the password."""
     if part.content.get("valueFrom") is not None:
         source = part.part("valueFrom")
         meant = "secretKeyRef" if "secretKeyRef" in source.content else "envRef"

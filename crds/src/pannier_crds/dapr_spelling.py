@@ -1,7 +1,7 @@
-"""A manifest from a file as Dapr reads it: names of fields in any case, and numbers in place of texts.
+"""A manifest from a file as Dapr reads it: the case of field names is ignored, and numbers may replace texts.
 
-A cluster's API server knows the exact names only and drops what it does not know, so a file that is read like this here
-may mean something else there. Each such name is warned of.
+A cluster's API server knows only the exact names and drops all others, so the same file may mean something else there.
+Each such name causes a warning.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ _MAX_ENTRIES: Final = 1_000
 
 
 def as_dapr_reads(manifest: Mapping[str, object]) -> tuple[dict[str, Any], list[Problem]]:
-    """Return the manifest with its fields under their exact names, and problems for those written otherwise."""
+    """Return the manifest with its fields under their exact names, and problems for those that were spelt otherwise."""
     said: list[Problem] = []
     top = _named(manifest, _TOP, "", said)
     top["metadata"] = _part(top, "metadata", _METADATA, "", said)
@@ -73,6 +73,6 @@ def _named(mapping: Mapping[str, object], known: tuple[str, ...], path: str, sai
 
 
 def _make_text(mapping: object, field: str) -> None:
-    """Make a number or a boolean its text where a text should stand, as Dapr's reader does."""
+    """Turn a number or a boolean into text where a text is expected, as Dapr does."""
     if isinstance(mapping, dict) and isinstance(mapping.get(field), int | float):
         mapping[field] = scalar_text(mapping[field]) or mapping[field]

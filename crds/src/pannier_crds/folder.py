@@ -12,11 +12,12 @@ if TYPE_CHECKING:
 VERSION_FILE: Final = "_version"
 """The first line is an opaque version that the folder's writer chooses. Sidecars report the version that they have read
 last (`GET /v1.0/healthz?verbose`); it reveals nothing about the content. The second line is the status key: a request
-that carries it also gets the state of each store, as one with the API token does."""
+with it gets the state of each store too, as a request with the API token does.
+"""
 STATUS_KEY_HEADER: Final = "pannier-status-key"
 KUBERNETES_SECRETS_STORE: Final = "Kubernetes"
 """The secret store that holds the delivered parts of Kubernetes Secrets. No object in a cluster can have a name with a
-capital letter, so it is no component's."""
+capital letter, so no component can have this name."""
 KUBERNETES_SECRETS_FILE: Final = "_kubernetes-secrets"
 """The JSON file of that store; without a suffix, so it is not read as a component."""
 INDEX_FILE: Final = "_index"
@@ -25,7 +26,7 @@ files that it lists, and none at all while one of them differs."""
 
 INDEX_VARIABLE: Final = "PANNIER_COMPONENTS_INDEX"
 INDEX_REQUIRED: Final = "required"
-"""What an injector sets in a sidecar's environment: the folder always has an index, and is not read without it."""
+"""The variable that an injector sets for the sidecar: the folder always has an index, and is not read without it."""
 
 
 def index_of(files: Mapping[str, bytes]) -> bytes:

@@ -1,4 +1,4 @@
-"""The documents of a YAML or JSON file: which are components, and in which line each field stands."""
+"""The documents of a YAML or JSON file: which are components, and in which line each field is."""
 
 from __future__ import annotations
 
@@ -28,8 +28,9 @@ _SEGMENT: Final = re.compile(r"\[(.*?)\](?=[.\[]|$)|([^.\[\]]+)", re.DOTALL)
 class Document:
     """One document of a file.
 
-    `problems` are those of the text (broken, a key twice), with their lines; a document that could not be read has one,
-    and an empty manifest. `remarks` are warnings of a document that can be read: names of fields in another case.
+    `problems` are those of the text (broken YAML, a key twice), with their lines; a document that cannot be read has
+    one problem and an empty manifest. `remarks` are warnings of a document that can be read: names of fields in another
+    case.
     """
 
     manifest: Mapping[str, object]
@@ -45,7 +46,7 @@ class Document:
 
     @property
     def name(self) -> str:
-        """What `metadata.name` says, or nothing."""
+        """`metadata.name`; empty if there is none."""
         metadata = self.manifest.get("metadata")
         name = metadata.get("name") if isinstance(metadata, Mapping) else None
         return name if isinstance(name, str) else ""
@@ -101,9 +102,9 @@ class Document:
 
 
 def read_documents(text: str | bytes, source: str = "") -> list[Document]:
-    """Return the documents of a file in their order, lists of components taken apart; empty documents are left out.
+    """Return the documents of a file in their order. Lists of components are split up, and empty documents left out.
 
-    Never raises: a text that breaks ends with a document whose problem says where. Bytes are read as UTF-8.
+    Never raises: if the text is broken, the last document has a problem that says where. Bytes are read as UTF-8.
     """
     decoded = _decode(text)
     if isinstance(decoded, Problem):
@@ -118,11 +119,13 @@ def read_documents(text: str | bytes, source: str = "") -> list[Document]:
 
 
 def write_document(manifest: Mapping[str, object]) -> str:
-    """Return the YAML that `read_documents` reads back as the same manifest, its keys in their order."""
-    import yaml  # reading goes without the part of PyYAML that writes
+    """Return the YAML that `read_documents` reads back as the same manifest; keys keep their order."""
+    import yaml  # imported here: reading does not need the part of PyYAML that writes
 
     class Dumper(yaml.SafeDumper):
-        """Quotes texts that Kubernetes would read as something else, such as 1e3, and all but plain ASCII."""
+        """Quotes texts that Kubernetes would read as something else, such as 1e3, and texts that are not plain
+        ASCII.
+        """
 
     def represent(dumper: yaml.SafeDumper, text: str) -> yaml.ScalarNode:
         style = None if text.isascii() and text.isprintable() and resolve_plain(text) == text else '"'
@@ -171,7 +174,7 @@ def _inside(problems: list[Problem], prefix: str) -> list[Problem]:
 
 
 def _value(node: Node, key: str) -> tuple[int, Node] | None:
-    """Return the value of that key, or else of the same key in another case."""
+    """Return the value of that key, or of the same key in another case."""
     if not isinstance(node.content, dict):
         return None
     lower = key.lower()
@@ -179,7 +182,7 @@ def _value(node: Node, key: str) -> tuple[int, Node] | None:
 
 
 def _entry(node: Node, name: str) -> tuple[int, Node] | None:
-    """Return the list entry with that `name` in any case, or else the one at that index."""
+    """Return the list entry with that `name`, ignoring case, or else the one at that index."""
     if not isinstance(node.content, list):
         return None
     for entry in node.content:

@@ -41,7 +41,7 @@ def problems_among(
 
 
 def are_rivals(one: Component, other: Component) -> bool:
-    """Return whether two components of different namespaces claim what an app has once: a name or a role."""
+    """Return whether two components of different namespaces claim the same name or role, which an app has only once."""
     return _are_apart(one, other) and (
         one.name == other.name
         or (one.holds_actor_state and other.holds_actor_state)
@@ -50,9 +50,8 @@ def are_rivals(one: Component, other: Component) -> bool:
 
 
 def conflicts_in_turn(components: Sequence[Component]) -> list[tuple[Problem, ...]]:
-    """Return the conflicts of each component with those before it that stay; one that has conflicts does not stay.
-
-    So the first of several rivals stays, and so does what conflicts only with one that does not.
+    """Return the conflicts of each component with the earlier ones that are kept; a component with conflicts is not
+    kept. So the first of several rivals is kept, and so is one that conflicts only with a component that is not.
     """
     stay: list[Component] = []
     verdicts: list[tuple[Problem, ...]] = []
@@ -65,7 +64,7 @@ def conflicts_in_turn(components: Sequence[Component]) -> list[tuple[Problem, ..
 
 
 def conflicts_with(component: Component, earlier: Sequence[Component]) -> tuple[Problem, ...]:
-    """Return what is wrong with a component beside others that are to stay."""
+    """Return the conflicts of a component with others that are kept."""
     if not catalogue.known_versions(component.type):
         return ()
     served = [other for other in earlier if catalogue.known_versions(other.type) and _may_meet(component, other)]
@@ -86,7 +85,7 @@ def _conflicts(component: Component, earlier: list[Component]) -> Iterator[Probl
 
 
 def _way_out(component: Component, other: Component, advice: str) -> str:
-    """Return the advice; if the two meet only because no namespace is known, setting that comes first."""
+    """Return the advice; if the two conflict only because no namespace is known, it begins with setting one."""
     return f"set NAMESPACE to the one that is meant, or {advice}" if _are_apart(component, other) else advice
 
 
@@ -99,7 +98,7 @@ def _may_meet(one: Component, other: Component) -> bool:
 
 
 def _shared_role(component: Component, rivals: list[Component], role: _Role) -> Iterator[Problem]:
-    """Yield one problem for each rival, until every app that would see two has been named."""
+    """Yield one problem for each rival, until each app that would see two has been named."""
     reported: set[str] = set()
     for rival in rivals:
         shared = _shared_apps(component, rival)
@@ -129,7 +128,7 @@ def _conflict(component: Component, rival: Component, shared: tuple[str, ...] | 
 
 
 def _smallest_edit(component: Component, rival: Component, shared: tuple[str, ...] | None, role: _Role) -> str:
-    """Return the smallest change that ends the conflict, if possible without taking a store away from an app."""
+    """Return the smallest change that ends the conflict and, if possible, takes no store away from an app."""
     drop = f"take {role.setting} out of one of the two"
     if shared is None:
         return f"{drop}, or give both components scopes that share no app"

@@ -1,4 +1,6 @@
-"""Unknown fields whose names promise something, such as encryption: to ignore them would break the promise unseen."""
+"""Unknown fields whose names promise something, such as encryption: if they were ignored, nobody would notice the
+broken promise.
+"""
 
 from __future__ import annotations
 
@@ -21,7 +23,7 @@ class Promise:
 
     words: str
     names: re.Pattern[str]
-    """Matches the names of fields that promise it, and of a store's own fields that keep it."""
+    """Matches the names of fields that promise it, and of the store's fields that keep it."""
     other_way: str
 
 
@@ -29,7 +31,7 @@ _PROMISES: Final = (
     Promise(
         "an encrypted connection",
         re.compile(r"tls|ssl|cert(?!ain)", re.IGNORECASE),
-        "this store is told of encryption in its address, if at all",
+        "for this store, only its address can ask for encryption",
     ),
     Promise(
         "the encryption of what is stored",
@@ -54,7 +56,7 @@ def promised_by(item: MetadataItem) -> Promise | None:
 
 
 def ways_to(promise: Promise, known: Iterable[str]) -> str:
-    """Return the fields of the store that keep the promise, or what else there is."""
+    """Return the store's fields that keep the promise, or other advice."""
     able = [name for name in known if promise.names.search(name) and not _WEAKENS.search(name)]
     return f"this store has {listed(able)}" if able else promise.other_way
 

@@ -1,4 +1,4 @@
-"""Text that must not be shown: what came from a secret, and what fields hold that may hold a password."""
+"""Text that must not be shown: values from a secret, and values of fields that may hold a password."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ class Secret:
     """A text that formats as `***` everywhere: in f-strings, `repr`, logs, exceptions, tracebacks and dataclasses.
 
     Only `reveal` returns it; call that where the text is parsed or handed to a client library. `is_from_elsewhere` says
-    that it came by reference, from a secret or the environment: then no part of it is shown, not even a host.
+    that it came from a secret or the environment: then no part of it is shown, not even a host.
     """
 
     __slots__ = ("_text", "is_from_elsewhere")
@@ -60,7 +60,7 @@ def is_hidden(value: object) -> bool:
 
 
 def shown(value: object, name: str) -> str:
-    """Name a setting in a message: by its text if that is a plain name and no secret, else by its field."""
+    """Return a setting as a message may show it: its text if that is a plain name and no secret, else its field."""
     may_be_shown = not isinstance(value, Secret) and _NAME.fullmatch(str(value)) is not None
     return str(value) if may_be_shown else f"(the value of {name})"
 

@@ -19,7 +19,7 @@ _STRATEGIES: Final = ("appid", "namespace", "none")
 
 
 def stored_key_problems(component: Component) -> Iterator[Problem]:
-    """Yield what makes stored keys of a state store readable in two ways."""
+    """Yield what makes stored keys of a state store ambiguous."""
     prefix = (component.setting("keyPrefix") or "appid").strip()
     if prefix.lower() == "name":
         yield from _prefix_problems(component, component.name, "metadata.name", quoted(component.name))

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 _MAX_ENTRIES: Final = 1_000
-_MAX_KEYS: Final = 100  # looking for a near name takes time, so only a mapping of sensible size is looked through
+_MAX_KEYS: Final = 100  # looking for a similar name takes time, so only a mapping of sensible size is searched
 
 
 class Part:
@@ -86,7 +86,7 @@ class Part:
         return Part(value if isinstance(value, Mapping) else {}, self.path_of(key), self.problems)
 
     def parts(self, key: str) -> Iterator[Part]:
-        """Yield the mappings of a list; anything else in it is noted."""
+        """Yield the mappings of a list; note a problem for anything else in it."""
         entries = self._entries(key, "start each entry with '- name: '")
         if len(entries) > _MAX_ENTRIES:
             self.refuse(key, f"has {len(entries)} entries", f"write {_MAX_ENTRIES} at most")
@@ -111,7 +111,7 @@ class Part:
         return []
 
     def refuse_misspelt(self, known: tuple[str, ...]) -> None:
-        """Note keys that misspell a known one, which would be missing without a word."""
+        """Note keys that misspell a known one, which would otherwise be silently missing."""
         for key in islice(self.content, _MAX_KEYS):
             meant = None if key in known else closest(str(key), known)
             if meant and meant not in self.content:
@@ -119,7 +119,7 @@ class Part:
 
 
 def kind_of(value: object) -> str:
-    """Return the kind of a value in the words of YAML, with its article."""
+    """Return YAML's word for the kind of a value, with its article."""
     if isinstance(value, bool):
         return "a boolean"
     if isinstance(value, int | float):

@@ -7,13 +7,15 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-_MAX_NAME_CHARS = 100  # comparing takes time that grows with the square of the length
+_MAX_NAME_CHARS = 100  # the time of a comparison grows with the square of the length
 _MAX_KNOWN = 500  # such as the Secrets of a namespace
 
 
 def closest(name: str, known: Iterable[str]) -> str | None:
-    """Return the known name most like the given one, ignoring case, or None when none is near or too many are known."""
-    import difflib  # costs a millisecond of start-up that only a mistake should pay
+    """Return the known name that is most like the given one, ignoring case; None if none is similar or too many are
+    known.
+    """
+    import difflib  # imported here: it takes a millisecond, which only a mistake should cost
 
     if len(name) > _MAX_NAME_CHARS:
         return None

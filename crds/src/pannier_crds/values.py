@@ -1,4 +1,4 @@
-"""How text in manifests and options spells durations (Go's syntax) and truth (Dapr's words)."""
+"""Parsers of durations (in Go's syntax) and booleans (in Dapr's words) in manifests and options."""
 
 from __future__ import annotations
 
@@ -29,8 +29,8 @@ _FALSE: Final = frozenset(("n", "no", "false", "f", "off", "0"))
 def parse_duration(text: str, bare_unit: str | None = None) -> float:
     """Return the seconds in a Go duration: `1h2m3.5s`, `500ms`, `-1s`, `0`.
 
-    `bare_unit` (one of ns, us, ms, s, m, h) is what an integer without a unit counts; without it only `0` may go
-    without. Raises ValueError for any other text, and for more than 292 years.
+    `bare_unit` (one of ns, us, ms, s, m, h) is the unit of an integer that has none; without `bare_unit` only `0` may
+    have no unit. Raises ValueError for any other text, and for more than 292 years.
     """
     text = text.strip()
     if bare_unit is not None and _BARE.fullmatch(text):
@@ -67,7 +67,7 @@ def format_duration(seconds: float) -> str:
 
 
 def parse_boolean(text: str) -> bool | None:
-    """Return True or False for the words that say so, in any case; None for any other text."""
+    """Return True or False for a boolean's text, ignoring case; None for any other text."""
     word = text.strip().lower()
     if word in _TRUE:
         return True

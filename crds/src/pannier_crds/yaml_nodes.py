@@ -1,7 +1,7 @@
-"""YAML text as a tree that knows the line of every field, within limits that no text can break out of.
+"""YAML text as a tree that knows the line of every field. No text can exceed its limits.
 
-The tree is built from parser events, without recursion, so deep nesting and anchors that multiply are stopped while
-they are read. Plain scalars mean what they mean to Kubernetes and Dapr; nothing in a text can name a Python object.
+The tree is built from parser events, without recursion, so deep nesting and multiplying anchors are stopped while they
+are read. Plain scalars mean the same as in Kubernetes and Dapr; nothing in a text can name a Python object.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ class Node:
 
 @dataclass(slots=True)
 class Tree:
-    """One document: its root, and the problems that did not stop it from being read."""
+    """One document: its root, and problems in spite of which it could be read."""
 
     root: Node
     problems: list[Problem]
@@ -255,7 +255,7 @@ def _too_deep(line: int) -> YamlSyntaxError:
 
 
 def _translated(broken: Exception, text: str) -> YamlSyntaxError:
-    """Return a parser's complaint, with its line and a way out where one is known."""
+    """Return the parser's error with its line and, if known, what to do."""
     mark = getattr(broken, "problem_mark", None) or getattr(broken, "context_mark", None)
     if mark is None:  # a character that YAML does not allow
         position = getattr(broken, "position", 0)
@@ -264,7 +264,7 @@ def _translated(broken: Exception, text: str) -> YamlSyntaxError:
     message = getattr(broken, "problem", None) or "it ends too early"
     lines = text.split("\n")
     line = min(mark.line, len(lines) - 1)
-    while line > 0 and not lines[line].strip():  # the end of the text: the last line that says something
+    while line > 0 and not lines[line].strip():  # at the end of the text: its last line that is not empty
         line -= 1
     return YamlSyntaxError(line + 1, f"broken YAML: {one_line(message)}", _way_out(message, lines[line]))
 

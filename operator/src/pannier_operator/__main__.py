@@ -26,14 +26,16 @@ if TYPE_CHECKING:
 
 _LEVELS = {"debug": logging.DEBUG, "info": logging.INFO, "warn": logging.WARNING, "error": logging.ERROR}
 _FIRST_CHUNK = 50
-"""Objects in a page when a watch begins, which is seldom. Small, because the memory of a parsed page stays in the
+"""Objects per page of the list with which a watch begins. Few, because the memory of a parsed page stays in the
 process.
 """
 _IDLE_TIMEOUT = 0.1
-"""Seconds that kopf keeps a worker for an object whose event it has handled; with more, a whole list is in memory."""
+"""Seconds that kopf keeps an object's worker after its event; with more, a whole list would be in memory.
+"""
 _CALL_TIMEOUT = 30.0
 _CONNECT_TIMEOUT = 5.0
-"""Seconds for kopf's calls, which it retries. Its default is five minutes, in which it serves no webhook."""
+"""Timeout in seconds of kopf's calls, which it retries. Its default, five minutes, would delay webhooks for as long.
+"""
 
 
 def main() -> None:
@@ -62,8 +64,8 @@ async def run(settings: OperatorSettings) -> None:
 
 
 def log_in() -> kopf.ConnectionInfo:
-    """Return the credentials of the service account, or outside a cluster of a kubeconfig, as kopf does for its own
-    calls.
+    """Return the credentials of the service account, or outside a cluster those of a kubeconfig, as kopf does for its
+    own calls.
     """
     settings = kopf.OperatorSettings()
     found = kopf.login_with_service_account(settings=settings) or kopf.login_with_kubeconfig(settings=settings)

@@ -156,12 +156,12 @@ class CertificateSettings:
 
 @dataclass(frozen=True)
 class SidecarSettings:
-    """What an injected container is, where the pod's annotations say nothing else. PANNIER_SIDECAR_*."""
+    """The injected container, unless the pod's annotations say otherwise. PANNIER_SIDECAR_*."""
 
     image: str = _setting("pannier-sidecar:latest", _text)
     """Set by the chart, to the version it belongs to."""
     image_pull_policy: PullPolicy = _setting("IfNotPresent", _one_of("Always", "IfNotPresent", "Never"))
-    """A tag of ours never moves, so an image that is there is the right one."""
+    """Our tags never move, so an image that the node already has is the right one."""
     image_pull_secrets: tuple[str, ...] = _setting((), _names)
     """Added to the pod's own; each must exist in the app's namespace."""
     native: NativeSidecar = _setting("auto", _one_of("auto", "always", "never"))
@@ -175,7 +175,7 @@ class SidecarSettings:
     the platform, as OpenShift requires.
     """
     cpu_request: str = _setting("10m", _quantity)
-    """An idle sidecar uses less than 1m; 10m keep it alive beside a busy neighbour (some 300 calls a second)."""
+    """An idle sidecar uses less than 1m; 10m are enough for some 300 calls a second beside a busy neighbour."""
     cpu_limit: str = _setting("", _quantity)
     """None: a CPU limit delays calls even while cores stand idle."""
     memory_request: str = _setting("48Mi", _quantity)
@@ -193,9 +193,9 @@ class LeaderElectionSettings:
 
     lease: str = _setting("pannier-operator", _text)
     lease_duration: float = _setting(15.0, _seconds)
-    """Seconds until a leader that does not renew the Lease loses it. One that ends in order gives it back at once."""
+    """Seconds until a leader that does not renew the Lease loses it. One that stops cleanly gives it back at once."""
     renew_interval: float = _setting(10.0, _seconds)
-    """Seconds between renewals: the only call made at rest, so not more often than one in ten seconds."""
+    """Seconds between renewals, the only calls that an idle operator makes: at most one in ten seconds."""
 
 
 @dataclass(frozen=True)
@@ -205,11 +205,12 @@ class ReconcilingSettings:
     resync_interval: float = _setting(300.0, _seconds)
     """Seconds between two full lists, in case a watch has died unnoticed."""
     unused_secret_grace: float = _setting(600.0, _seconds)
-    """Seconds that an app's Secret is kept after its last pod has gone: the next one then starts at once, also while
-    the operator is down."""
+    """Seconds that an app's Secret is kept after its last pod has gone: the app's next pod then starts at once, even
+    while the operator is down.
+    """
     evicts_missed_pods: bool = _setting(False, _boolean)
     """Whether annotated pods without a sidecar are evicted, so that their controllers create them again. Off by
-    default: restarting users' pods is theirs to allow.
+    default: users decide whether their pods may be restarted.
     """
     evictions_per_minute: int = _setting(10, _count)
     """Maximum of evictions per minute in the whole cluster; PodDisruptionBudgets apply besides."""
@@ -217,7 +218,7 @@ class ReconcilingSettings:
 
 @dataclass(frozen=True)
 class ObservingSettings:
-    """What the operator shows of itself. PANNIER_OBSERVING_*."""
+    """What the operator shows about itself. PANNIER_OBSERVING_*."""
 
     log_level: str = _setting("info", _one_of("debug", "info", "warn", "error"))
     log_as_json: bool = _setting(False, _boolean)
@@ -246,7 +247,7 @@ def read_environment() -> Mapping[str, str]:
 def from_environment(environment: Mapping[str, str]) -> OperatorSettings:
     """Return the settings. Empty variables count as absent. Raises SettingsError for all problems at once.
 
-    Variables with the prefix that name no setting are ignored: Kubernetes sets such for every Service of ours.
+    Variables with the prefix that name no setting are ignored: Kubernetes sets such variables for each of our Services.
     """
     problems: list[str] = []
     groups = {

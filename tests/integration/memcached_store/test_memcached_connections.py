@@ -133,7 +133,7 @@ async def test_nobody_at_the_address_is_told_with_the_field() -> None:
     [
         ("", "hosts is empty; write host or host:port"),
         (" , ", "hosts is empty"),
-        ("a:0", "hosts is no address: what stands behind ':' at character 2 is not a port"),
+        ("a:0", "hosts is no address: the text after ':' at character 2 is not a port"),
         ("a:b", "at character 2 is not a port; write a port from 1 to 65535"),
         ("a:70000", "at character 2 is not a port"),
         (":1", "there is no host before character 1"),

@@ -183,9 +183,9 @@ def test_wrong_values_say_what_to_write(kind: ComponentType, written: dict[str, 
         ),
         (
             {"redisHost": "h:99999"},
-            "[redisHost].value: what stands behind ':' at character 2 is not a port; write a port",
+            "[redisHost].value: the text after ':' at character 2 is not a port; write a port",
         ),
-        ({"redisHost": "h:"}, "[redisHost].value: what stands behind ':' at character 2 is not a port"),
+        ({"redisHost": "h:"}, "[redisHost].value: the text after ':' at character 2 is not a port"),
         ({"redisHost": "a,,b", "redisType": "cluster"}, "[redisHost].value: there is an empty address at character 3"),
         ({"redisHost": "a,b"}, "[redisHost].value: 2 addresses for one node; write one, or add redisType: cluster"),
         (

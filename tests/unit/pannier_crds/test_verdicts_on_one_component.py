@@ -347,7 +347,7 @@ def test_problems_come_in_the_order_of_the_manifest() -> None:
         (
             component(*literal(host="a", enableTLS="true"), type="state.mongodb"),
             "spec.metadata[enableTLS]: state.mongodb has no field 'enableTLS', so an encrypted connection would be "
-            "missing; take it out; this store is told of encryption in its address, if at all",
+            "missing; take it out; for this store, only its address can ask for encryption",
         ),
         (
             component(HOST, *literal(enableSSL="yes")),
@@ -357,7 +357,7 @@ def test_problems_come_in_the_order_of_the_manifest() -> None:
         (
             component(MetadataItem("serverCertificate", secret=SecretKeyRef("a", "b")), type="state.in-memory"),
             "spec.metadata[serverCertificate]: state.in-memory has no field 'serverCertificate', so an encrypted "
-            "connection would be missing; take it out; this store is told of encryption in its address, if at all",
+            "connection would be missing; take it out; for this store, only its address can ask for encryption",
         ),
         (
             component(*literal(encryptAtRest="true"), type="state.sqlite"),

@@ -1,5 +1,5 @@
-"""Where servers are, as fields say it: one reader for each way of writing it, for checks and for stores alike.
+"""Parsers of server addresses: one for each way in which fields spell them, used by checks and stores alike.
 
-Readers raise InvalidValueError, whose words name places of characters and never quote: a password may stand anywhere in
-a text that is no address.
+They raise InvalidValueError, whose text gives the position of a character and never quotes: a text that is no address
+may have a password anywhere.
 """

@@ -1,6 +1,6 @@
-"""Hosts and ports: read to the last character, so that what is shown of them is no password.
+"""Hosts and ports: parsed to the last character, so that nothing that is shown of them can be a password.
 
-Places of characters count from 1.
+Positions of characters count from 1.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ _PATH: Final = re.compile(r"(?a:/[\w./-]{1,200})")
 
 
 class HostPort(NamedTuple):
-    """Where a server listens, proved to be nothing but that; an IPv6 address has no brackets here."""
+    """Where a server listens, and proven to be nothing else; an IPv6 address has no brackets here."""
 
     host: str
     port: int | None = None
@@ -35,7 +35,7 @@ class HostPort(NamedTuple):
 
 
 def character(text: str, place: int, offset: int = 0) -> str:
-    """Name the character at a place, counted from 0, without showing letters, digits and what is not printable."""
+    """Name the character at a position, counted from 0, but show no letter, no digit and nothing unprintable."""
     shown = text[place] if place < len(text) else ""
     where = f"character {offset + place + 1}"
     return f"{where}, '{shown}'," if shown and shown in '!"#$%&()*+,-./:;<=>?@[\\]^_`{|}~' else where
@@ -63,7 +63,7 @@ def host_port(text: str, offset: int = 0, *, instead: str = "write host or host:
 def host_list(
     text: str, offset: int = 0, *, instead: str = "write host or host:port, several separated by commas"
 ) -> tuple[HostPort, ...]:
-    """Read addresses that are separated by commas, with spaces around them where somebody likes.
+    """Read addresses that are separated by commas; spaces around them are allowed.
 
     Raises InvalidValueError.
     """
@@ -71,7 +71,7 @@ def host_list(
 
 
 def parts(text: str, offset: int = 0) -> Iterator[tuple[str, int]]:
-    """Yield what stands between commas, without the spaces around it, and where each begins.
+    """Yield each part between commas, without the spaces around it, and where it begins.
 
     Raises InvalidValueError.
     """
@@ -87,7 +87,7 @@ def parts(text: str, offset: int = 0) -> Iterator[tuple[str, int]]:
 
 
 def http_url(text: str, *, instead: str, needs_port: bool = False, offset: int = 0) -> tuple[str, HostPort]:
-    """Read `http://host:port/` or `https://...`, also without the scheme where that is empty.
+    """Read `http://host:port/` or `https://...`; where `scheme` is empty, no scheme is written.
 
     Raises InvalidValueError.
     """
@@ -128,7 +128,7 @@ def _refuse_other_dialects(text: str, offset: int, instead: str) -> None:
 
 
 def _check_name(name: str, offset: int, instead: str) -> None:
-    """Refuse what DNS could have no address for."""
+    """Refuse a name for which DNS can have no address."""
     for place, each in enumerate(name):
         if each not in _OF_HOSTS:
             advice = (
@@ -152,12 +152,12 @@ def _bracketed(text: str, offset: int, instead: str) -> HostPort:
     if not rest:
         return HostPort(host)
     if not rest.startswith(":"):
-        raise InvalidValueError(f"{character(text, match.end(), offset)} has no place behind an IPv6 address", instead)
+        raise InvalidValueError(f"{character(text, match.end(), offset)} cannot follow an IPv6 address", instead)
     return HostPort(host, _port(rest[1:], offset + match.end() + 1))
 
 
 def _v6(text: str, offset: int, instead: str) -> str:
-    from ipaddress import IPv6Address  # few addresses are worth its import
+    from ipaddress import IPv6Address  # imported here, because few addresses need it
 
     try:
         IPv6Address(text.partition("%")[0])
@@ -170,10 +170,10 @@ def _v6(text: str, offset: int, instead: str) -> str:
 
 
 def _port(text: str, offset: int) -> int:
-    """Read a port, which begins at that place; what stands there may be a password instead."""
+    """Read a port, which begins at that position; the text may be a password instead."""
     if _PORT.fullmatch(text) is None or not 1 <= int(text) <= 65535:
         raise InvalidValueError(
-            f"what stands behind ':' at character {offset} is not a port", "write a port from 1 to 65535"
+            f"the text after ':' at character {offset} is not a port", "write a port from 1 to 65535"
         )
     return int(text)
 
@@ -188,7 +188,7 @@ def socket_or_host_list(text: str) -> tuple[HostPort | str, ...]:
 
 
 def bare_host_list(text: str) -> tuple[HostPort, ...]:
-    """Read hosts whose port is a field of its own. Raises InvalidValueError."""
+    """Read hosts whose port is in a separate field. Raises InvalidValueError."""
     instead = "separate host names by commas, and write the port into port"
     found = host_list(text, instead=instead)
     if any(host.port is not None for host in found):
@@ -197,7 +197,7 @@ def bare_host_list(text: str) -> tuple[HostPort, ...]:
 
 
 def http_url_list(text: str) -> tuple[tuple[str, HostPort], ...]:
-    """Read addresses with ports, `http://` or `https://` before them where somebody likes. Raises InvalidValueError."""
+    """Read addresses with ports; `http://` or `https://` before them is optional. Raises InvalidValueError."""
     instead = "write host:port, several separated by commas"
     return tuple(http_url(part, instead=instead, needs_port=True, offset=place) for part, place in parts(text))
 

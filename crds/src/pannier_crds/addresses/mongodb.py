@@ -34,7 +34,7 @@ def hosts_of_url(text: str) -> Sequence[HostPort | str]:
     check_escapes(authority.user_info, len(scheme))
     if authority.user_info.count(":") > 1:
         second = authority.user_info.index(":", authority.user_info.index(":") + 1)
-        message = f"{character(text, len(scheme) + second)} stands within the password"
+        message = f"{character(text, len(scheme) + second)} is inside the password"
         raise InvalidValueError(message, f"write %3A for ':' there; {ESCAPES.removeprefix('write ')}")
     database = text[authority.end : authority.path_end].removeprefix("/")
     wrong = _NOT_IN_DATABASES.search(unquote(database))

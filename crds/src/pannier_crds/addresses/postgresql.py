@@ -29,7 +29,7 @@ _HOST: Final = "write the host alone, or several separated by commas, or the fol
 
 
 def parameters(text: str) -> dict[str, str]:
-    """Return what a connection string says, by libpq's names; empty values left out. Raises InvalidValueError."""
+    """Return the values of a connection string by libpq's names, without empty ones. Raises InvalidValueError."""
     text = text.strip()
     for scheme in _SCHEMES:
         if text.startswith(scheme):
@@ -44,7 +44,7 @@ def parameters(text: str) -> dict[str, str]:
 
 
 def hosts(text: str, offset: int = 0) -> tuple[HostPort | str, ...]:
-    """Read the hosts of a parameter: addresses, and paths of folders as text. Raises InvalidValueError."""
+    """Read the hosts in a parameter: addresses, and the paths of folders as text. Raises InvalidValueError."""
     return tuple(
         socket_path(part, place) if part.startswith("/") else host_port(part, place, instead=_HOST)
         for part, place in parts(text, offset)
@@ -114,7 +114,7 @@ def _of_keywords(text: str) -> dict[str, str]:
 
 
 def _refuse_other_dialect(value: str, place: int) -> None:
-    """Refuse `host=a;password=P`: pairs that other drivers separate so, and that would be one value here."""
+    """Refuse `host=a;password=P`: other drivers separate pairs with `;`, but here all of it would be one value."""
     meant = _OTHER_DIALECT.search(value)
     if meant is not None:
         raise InvalidValueError(

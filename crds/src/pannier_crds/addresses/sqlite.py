@@ -1,6 +1,6 @@
 """Where a SQLite database is: a path, a `file:` URI or `:memory:`, each with `?name=value` parameters, as in Dapr.
 
-What is written as other drivers have it would be the name of a file here, so it is refused.
+Spellings of other drivers are refused, because here each would be the name of a file.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ ALLOWED_PRAGMAS: Final = (
     "wal_autocheckpoint",
 )
 _OWN_PRAGMAS: Final = {"busy_timeout": "busyTimeout", "journal_mode": "disableWAL"}
-"""What a pragma may not set, because a setting of its own does."""
+"""Pragmas that are refused, because a setting does the same."""
 _PRAGMA: Final = re.compile(r"(?a:(\w+)\((-?\w{1,32})\))")
 _MODES: Final = ("ro", "rw", "rwc", "memory")
 _KNOWN: Final = frozenset({"mode", "immutable", "_pragma", "_txlock", "_time_format", "cache"})
@@ -39,7 +39,7 @@ _HARMLESS: Final = re.compile(r"(?a:[\w./ -]{1,400})")
 
 
 class File(NamedTuple):
-    """A database, as its connection string has it."""
+    """A database as its connection string describes it."""
 
     path: str
     """Empty: in memory."""
@@ -78,7 +78,7 @@ def locate(text: str) -> File:
 
 
 def _refuse_promises(names: Iterable[str]) -> None:
-    """Refuse parameters of other drivers that somebody may rely on."""
+    """Refuse parameters of other drivers that users may rely on."""
     if any(_OF_ENCRYPTION.search(name) for name in names):
         message = "a parameter asks for encryption or a login, but database files are not encrypted here"
         raise InvalidValueError(message, "take it out")
@@ -93,12 +93,12 @@ def is_harmless(path: str) -> bool:
 
 
 def is_harmless_path(path: str, endings: tuple[str, ...] = (".json",)) -> bool:
-    """Return whether a path may be shown: it looks like one, with no character that other things than paths need."""
+    """Return whether a path may be shown: it looks like one and has no character that a path would not need."""
     return _HARMLESS.fullmatch(path) is not None and ("/" in path or path.endswith(endings))
 
 
 def _refuse_other_dialects(path: str) -> None:
-    """Refuse what SQLite would make a file of that nobody would find."""
+    """Refuse a text that SQLite would take for the name of a file that nobody would find."""
     for place, each in enumerate(path):
         if not each.isprintable():
             raise InvalidValueError(f"{character(path, place)} cannot be printed", PATH)

@@ -1,4 +1,4 @@
-"""URLs whose authority may hold a user and a password: taken apart by hand, so that each mistake has a place."""
+"""URLs whose authority may hold a user and a password: parsed by hand, so that each mistake has a position."""
 
 from __future__ import annotations
 
@@ -18,30 +18,27 @@ _NAME: Final = re.compile(r"(?a:[\w.-]{1,64})")
 
 
 class Authority(NamedTuple):
-    """What stands between `://` and the path, and where."""
+    """What is between `://` and the path, and where."""
 
     user_info: str
     hosts: str
     hosts_at: int
     end: int
-    """Where the path, or what stands instead of it, begins."""
+    """Where the path begins, or what is in its place."""
     path_end: int
     query_at: int | None
-    """Where the query begins, behind its `?`; None: there is none."""
+    """Where the query begins, after its `?`; None: there is none."""
 
 
 def split_authority(text: str, start: int) -> Authority:
-    """Take apart a URL whose authority starts there.
-
-    Raises InvalidValueError where a password may have cut it short.
-    """
+    """Parse a URL whose authority starts there. Raises InvalidValueError where a password may have cut it short."""
     end = next((place for place in range(start, len(text)) if text[place] in "/?#"), len(text))
     authority = text[start:end]
     query_at = text.find("?", end)
     path_end = query_at if query_at >= 0 else len(text)
     if _is_cut(authority, text[end:path_end], text[path_end:]):
         raise InvalidValueError(
-            f"{character(text, end)} ends the host, and a password seems to go on behind it", ESCAPES
+            f"{character(text, end)} ends the host, and a password seems to continue after it", ESCAPES
         )
     if "#" in text[end:]:
         raise InvalidValueError(f"{character(text, text.index('#', end))} has no place in this URL", ESCAPES)
@@ -51,7 +48,7 @@ def split_authority(text: str, start: int) -> Authority:
     user_info, at, hosts = authority.rpartition("@")
     if "@" in user_info:
         raise InvalidValueError(
-            f"{character(text, start + user_info.index('@'))} stands within the user or password", ESCAPES
+            f"{character(text, start + user_info.index('@'))} is inside the user or password", ESCAPES
         )
     hosts_at = start + len(user_info) + len(at)
     return Authority(user_info, hosts, hosts_at, end, path_end, query_at + 1 if query_at >= 0 else None)
@@ -73,9 +70,9 @@ def check_escapes(text: str, offset: int) -> None:
 
 
 def query_pairs(text: str, start: int | None) -> Iterator[tuple[str, str, int]]:
-    """Yield names, values without escapes, and where each value begins.
+    """Yield each name, its value without escapes, and where the value begins.
 
-    Raises InvalidValueError for what is no pair.
+    Raises InvalidValueError for a part that is no pair.
     """
     if start is None:
         return
@@ -84,7 +81,7 @@ def query_pairs(text: str, start: int | None) -> Iterator[tuple[str, str, int]]:
         name, equals, value = pair.partition("=")
         if pair and (not equals or _NAME.fullmatch(name) is None):
             message = f"what begins at character {place + 1} is not name=value"
-            raise InvalidValueError(message, "write ?NAME=VALUE&NAME=VALUE behind the rest")
+            raise InvalidValueError(message, "write ?NAME=VALUE&NAME=VALUE after the rest")
         if pair:
             check_escapes(value, place + len(name) + 1)
             yield name, unquote_plus(value), place + len(name) + 1

@@ -1,4 +1,4 @@
-"""Every component type that is served, as data: one module a database, found here by name.
+"""Every component type that is served, as data: one module for each database, found here by name.
 
 A new store is one module with a `TYPES` tuple. `make docs` writes its names into `names.py`, so that nothing is
 imported before a component asks for it.
@@ -63,7 +63,7 @@ def stores_of_dapr_alone() -> tuple[str, ...]:
 
 
 def component_type(name: str, version: str = "v1") -> ComponentType | None:
-    """Return the type of that name or alias in that version, both in any case; None when either is unknown.
+    """Return the type of that name or alias in that version, both case-insensitive; None when either is unknown.
 
     As in Dapr, no version and `v0` mean the version that a type has had from the start.
     """
@@ -85,12 +85,12 @@ def known_names(prefix: str = "") -> tuple[str, ...]:
 
 
 def known_types() -> tuple[ComponentType, ...]:
-    """Return every type there is, in the catalogue's order. Loads all modules: for documents and mistakes only."""
+    """Return every type, in the catalogue's order. It loads all modules, so it is for documents and mistakes only."""
     return tuple(kind for module in dict.fromkeys(MODULES.values()) for kind in _load(module))
 
 
 def module_of(name: str) -> str | None:
-    """Return the name of the module that describes a type; that of a store's package is the same."""
+    """Return the name of the module that describes a type; the package of its store has the same name."""
     return MODULES.get(name.strip().lower())
 
 

@@ -1,4 +1,4 @@
-"""`state.cassandra`: a table of Apache Cassandra, or of what speaks its protocol and has lightweight transactions."""
+"""`state.cassandra`: a table of Apache Cassandra, or of a database that speaks its protocol."""
 
 from __future__ import annotations
 
@@ -41,21 +41,21 @@ FIELDS: Final = (
     Field(
         "replicationFactor",
         "integer",
-        description="Copies of each row, when the keyspace is made here",
+        description="Copies of each row, if Pannier creates the keyspace",
         default=1,
         minimum=1,
     ),
     Field(
         "consistency",
         "choice",
-        description="How many replicas answer a read and acknowledge a write, where the call does not say strong",
+        description="How many replicas answer a read or acknowledge a write, unless the call is strong",
         default="All",
         choices=("Any", "One", "Two", "Three", "Quorum", "All", "LocalQuorum", "EachQuorum", "LocalOne"),
     ),
     Field(
         "enableHostVerification",
         "boolean",
-        description="Whether to use TLS, and only with hosts whose certificate is for their IP addresses",
+        description="Whether to use TLS, and to require that each host's certificate is for its IP address",
         default=False,
     ),
     Field("caCert", description="The authority that signed the hosts' certificates, PEM text or a file's path"),

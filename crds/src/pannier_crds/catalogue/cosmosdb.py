@@ -68,8 +68,8 @@ _FIELDS: Final = (
         "azureAuthMethods",
         aliases=("azureADAuthMethods", "entraIDAuthMethods", "microsoftEntraIDAuthMethods"),
         refused=(
-            "a choice among the ways to sign in is not served, so others than those could be used",
-            "take this field out, and write masterKey or azureClientSecret where no other may be used",
+            "choosing among the ways to sign in is not served, so another one could be used",
+            "take this field out, and write masterKey or azureClientSecret if no other way may be used",
         ),
     ),
     Field("contentType", ignored="values are kept as the bytes that were sent"),

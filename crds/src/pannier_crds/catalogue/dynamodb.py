@@ -38,7 +38,7 @@ FIELDS: Final = (
     ),
     Field(
         "endpoint",
-        description="URL of another server than the region's, such as http://localhost:8000",
+        description="URL of a server other than the region's, such as http://localhost:8000",
         reads=hosts.full_url,
         form=_ADDRESS,
         places_data=True,
@@ -58,7 +58,7 @@ FIELDS: Final = (
     ),
     Field(
         "ttlAttributeName",
-        description="Attribute for the time of expiry; enable the table's TTL on it, so that what expired is removed",
+        description="Attribute for the time of expiry; enable the table's TTL on it, so that expired items are removed",
         default="expiresAt",
     ),
     Field(

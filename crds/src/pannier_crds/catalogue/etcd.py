@@ -46,7 +46,7 @@ FIELDS: Final = (
     Field(
         "maxTxnOps",
         "integer",
-        description="Most operations in a transaction, as the servers allow (--max-txn-ops)",
+        description="Maximum number of operations in a transaction; the servers' --max-txn-ops",
         default=128,
         minimum=1,
     ),

@@ -1,4 +1,4 @@
-"""`state.gcp.spanner`: Google Cloud Spanner. Dapr has no such store, so the fields are ours, in Spanner's own words."""
+"""`state.gcp.spanner`: Google Cloud Spanner. Dapr has no such store, so the fields are ours, in Spanner's terms."""
 
 from __future__ import annotations
 

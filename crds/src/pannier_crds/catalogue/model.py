@@ -1,4 +1,4 @@
-"""The words a catalogue entry is written in: a component type, its fields, and rules across fields."""
+"""What a catalogue entry consists of: a component type, its fields, and rules across fields."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ Reader = Callable[[str], object]
 Rule = Callable[[Mapping[str, Setting], frozenset[str]], Iterable[Problem]]
 """Problems across fields, from the settings that are known and the names of those that were given.
 
-Canonical names both. A setting whose value is wrong, or not known yet because it is a reference, is given but missing
-from the settings.
+Both use canonical names. A setting whose value is wrong, or not yet known because it is a reference, is among the names
+but not among the settings.
 """
 
 
@@ -41,14 +41,14 @@ class Form:
 class Field:
     """One metadata field of a component type.
 
-    `bare_unit` is what a duration without a unit counts (ns, us, ms, s, m, h); `must_be_positive` reads a duration of
-    0 or less as the default, because Dapr's meaning (no limit) would let a call hang. `unit` is what a number counts.
+    `bare_unit` is the unit of a duration that has none (ns, us, ms, s, m, h); `must_be_positive` reads a duration of 0
+    or less as the default, because Dapr's meaning (no limit) would let a call hang. `unit` is the unit of a number.
     `stands_for` makes the field an older spelling, with its own unit, of another one. `ignored` is the reason why a
     field that Dapr knows has no effect here; `refused` is the reason and the advice when serving it silently would be
     wrong (a boolean only when it is true). `places_data`: with another value, actor state is looked for elsewhere (in
-    another server, database or table, or under other stored keys). `reads` parses the whole
-    text, as the store does, where a pattern is not enough. `names_a_file`: without a value, a file of the component's
-    name in the user's data folder is used.
+    another server, database or table, or under other stored keys). `reads` parses the whole text as the store does, if
+    a pattern is not enough. `names_a_file`: without a value, a file of the component's name in the user's data folder
+    is used.
     """
 
     name: str
@@ -106,7 +106,7 @@ class ComponentType:
 
     @property
     def capabilities(self) -> tuple[str, ...]:
-        """The features, and ACTOR where ETAG and TRANSACTIONAL make it possible."""
+        """The features, and ACTOR if ETAG and TRANSACTIONAL make it possible."""
         return (*self.features, ACTOR) if self.can_hold_actor_state else self.features
 
     @property
@@ -114,7 +114,7 @@ class ComponentType:
         return "ETAG" in self.features and "TRANSACTIONAL" in self.features
 
     def field(self, name: str) -> Field | None:
-        """Return the field of that name or alias, in any case."""
+        """Return the field of that name or alias, ignoring case."""
         lower = name.lower()
         for field in self.fields:
             if lower == field.name.lower() or any(lower == alias.lower() for alias in field.aliases):
@@ -122,5 +122,5 @@ class ComponentType:
         return None
 
     def field_names(self) -> tuple[str, ...]:
-        """Return the names one should write: aliases and what has no effect left out."""
+        """Return the names that users should write, without aliases and fields that have no effect."""
         return tuple(field.name for field in self.fields if field.has_effect and field.stands_for is None)

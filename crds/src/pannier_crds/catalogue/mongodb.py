@@ -1,4 +1,4 @@
-"""`state.mongodb`: MongoDB and what speaks its protocol, as one server, a replica set or a sharded cluster."""
+"""`state.mongodb`: MongoDB, or a database that speaks its protocol: one server, a replica set or a sharded cluster."""
 
 from __future__ import annotations
 
@@ -58,8 +58,7 @@ _FIELDS: Final = (
     Field(
         "readconcern",
         "choice",
-        description="What a read may see, where it does not ask for strong consistency; local without it, and without "
-        "readConcernLevel in the URL",
+        description="What a read without strong consistency may see; by default local, or the URL's readConcernLevel",
         choices=("available", "local", "majority", "linearizable", "snapshot"),
     ),
     Field(

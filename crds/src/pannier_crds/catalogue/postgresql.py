@@ -22,7 +22,7 @@ _TABLE: Final = Form(
     "the name of a table",
     "write letters, digits and underscores, with the schema and a dot before it if need be, such as public.state",
 )
-# `state` comes behind it, and the whole may have 63 letters.
+# `state` follows it, and the whole name may have 63 letters.
 _TABLE_PREFIX: Final = Form(
     rf"(?a:({_NAME}\.)?([A-Za-z_]\w{{0,57}})?)",
     "the beginning of a table's name",
@@ -71,8 +71,8 @@ _PATIENCE: Final = (
     Field(
         "queryExecMode",
         "choice",
-        description="Whether direct connections keep prepared statements (cache_statement) or not (all others); "
-        "behind a pooler such as PgBouncer they never do",
+        description="cache_statement: direct connections keep prepared statements; any other value: they do not. "
+        "Behind a pooler such as PgBouncer they never do",
         default="cache_statement",
         choices=("cache_statement", "cache_describe", "describe_exec", "exec", "simple_protocol"),
     ),
@@ -117,7 +117,7 @@ TYPES: Final = (
             *_ADDRESS,
             Field(
                 "tablePrefix",
-                description="What the name of the table that holds the state begins with; 'state' follows",
+                description="Beginning of the name of the table that holds the state; 'state' follows",
                 form=_TABLE_PREFIX,
                 places_data=True,
             ),

@@ -1,4 +1,4 @@
-"""`state.redis`: Redis and what speaks its protocol, as one node, behind Sentinel, or as a cluster."""
+"""`state.redis`: Redis, or a database that speaks its protocol: one node, nodes behind Sentinel, or a cluster."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pannier_crds.catalogue.model import ComponentType, Field
 
 MIN_PAUSE_S: Final = 0.008
 MAX_PAUSE_S: Final = 2.0
-"""Between attempts to connect, where the component says nothing else."""
+"""Pauses between attempts to connect, unless the component says otherwise."""
 
 _ONE_CONNECTION: Final = "all calls share one connection, so there is no pool to set"
 _NO_QUERIES: Final = "state is not queried, so no index is made"

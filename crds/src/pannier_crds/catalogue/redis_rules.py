@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 def _addresses(settings: Mapping[str, Setting]) -> tuple[HostPort, ...]:
-    """Return the addresses of redisHost, where they are known and right."""
+    """Return the addresses of redisHost, if they are known and valid."""
     hosts = settings.get("redisHost")
     return host_list(hosts) if isinstance(hosts, str) else ()
 

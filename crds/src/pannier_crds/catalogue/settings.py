@@ -1,4 +1,4 @@
-"""From the text of metadata values to typed settings: the same reading for checks and for opening a store."""
+"""From the text of metadata values to typed settings: parsed once, for checks and for opening a store."""
 
 from __future__ import annotations
 
@@ -33,9 +33,9 @@ def read_settings(
 ) -> tuple[dict[str, Setting], list[Problem]]:
     """Return typed settings under canonical names, with defaults, and everything that is wrong with the values.
 
-    `values` are resolved texts by name, in any case; an empty text is as good as none. Names the type does not have are
-    left out. `unresolved` are names that are given by reference and not known yet: they count as given, with the
-    default in the result. Fields without effect are not in the result.
+    `values` are resolved texts by name, in any case; an empty text is as good as none. Names that the type does not
+    have are left out. `unresolved` are names that are given by reference and not known yet: they count as given, with
+    the default in the result. Fields without effect are not in the result.
 
     No problem quotes free text: any of it may be a password in the wrong place.
     """
@@ -48,7 +48,7 @@ def read_settings(
 
 
 class _Reading:
-    """One pass over the values of one component."""
+    """Reads the values of one component."""
 
     def __init__(self, component_type: ComponentType) -> None:
         self.component_type = component_type
@@ -63,7 +63,7 @@ class _Reading:
         self._unknown: set[str] = set()  # canonical names whose value is wrong, or not known yet
 
     def result(self) -> dict[str, Setting]:
-        """Return the settings, with texts that are not to be shown as Secrets."""
+        """Return the settings; texts that must not be shown are Secrets."""
         return {**self.settings, **self._secrets}
 
     def take(self, name: str, value: str | Secret) -> None:
@@ -93,7 +93,7 @@ class _Reading:
             self._unknown.add(field.canonical_name)
 
     def _claim(self, field: Field, name: str) -> bool:
-        """Return whether no other name has set this setting; note a problem if one has. `checks` finds equal names."""
+        """Return whether the setting is new; note a problem if another name has set it. `checks` finds equal names."""
         other = self._given.setdefault(field.canonical_name, name)
         if other.lower() == name.lower():
             return True
@@ -119,7 +119,7 @@ class _Reading:
 
 
 def _shown(field: Field, text: str) -> str:
-    """Name a value in a message: only a short one of a field that takes no free text, nor part of an address."""
+    """Return a value as a message may show it: only a short one, and none of a field for free text or addresses."""
     is_free = field.kind == "string" or field.sensitive or field.name.lower().endswith("port")
     return "the value" if is_free or len(text) > _MAX_SHOWN else quoted(text)
 
@@ -143,7 +143,7 @@ def convert(field: Field, text: str, *, is_secret: bool = False) -> Setting:
     if field.reads is None:
         return text
     field.reads(stripped)
-    return stripped  # what is read again later, by rules and stores, is what was found right
+    return stripped  # rules and stores read it again later: it is what was found right here
 
 
 def _number(field: Field, text: str, shown: str) -> float:

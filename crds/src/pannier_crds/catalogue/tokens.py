@@ -1,4 +1,6 @@
-"""Fields of Dapr's for signing in with a token of a cloud. Their switch is refused; without it they mean nothing."""
+"""Dapr's fields for signing in with a cloud's token. The field that enables it is refused; the others have no
+effect.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Fields of stores that keep state in one table, and metadata about it in another."""
+"""Fields of stores that keep state in one table and metadata in another."""
 
 from __future__ import annotations
 

@@ -45,7 +45,7 @@ CLEANERS: Final = frozenset(
 )
 """Users that only carry out deletions that were decided elsewhere.
 
-The last is the one in clusters whose controllers have no service accounts of their own.
+The last is the user of all controllers in clusters that give them no service accounts.
 """
 _MAX_APPS_NAMED: Final = 5
 
@@ -53,8 +53,8 @@ _MAX_APPS_NAMED: Final = 5
 def concerns_neighbours(new: kinds.Component | None, old: kinds.Component | None) -> bool:
     """Return whether the verdict on a request depends on the other Components of the namespace.
 
-    It does if the Component is or becomes an actor or default store, of which an app has one, or if it names a secret
-    store, which must exist.
+    It does if the Component is or becomes an app's only actor store or default store, or if it names a secret store,
+    which must exist.
     """
     if new is not None and old is not None and _is_left_alone(new, old):
         return False
@@ -175,7 +175,7 @@ def _deletion_problems(
 ) -> Iterator[Problem]:
     """Yield the problems of a deletion.
 
-    The same command may delete the apps too, which cannot be known. So there is only a warning, unless the Component is
+    Nobody can know whether the same command deletes the apps too. So there is only a warning, unless the Component is
     protected.
     """
     before, users = _users(old, others, running_apps)

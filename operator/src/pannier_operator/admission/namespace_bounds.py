@@ -24,7 +24,7 @@ _EXAMPLES: Final = {"cpu": "100m", "memory": "128Mi"}
 _QUOTA_NAMES: Final = {("requests", resource): (f"requests.{resource}", resource) for resource in _RESOURCES} | {
     ("limits", resource): (f"limits.{resource}",) for resource in _RESOURCES
 }
-"""The names of each bound in a quota."""
+"""The names that a quota has for each bound."""
 
 
 @dataclass(frozen=True)
@@ -61,7 +61,7 @@ def _items(limit_range: kinds.LimitRange) -> Iterator[kinds.LimitRangeItem]:
 
 
 def _with_defaults(resources: kinds.Resources, items: Sequence[kinds.LimitRangeItem]) -> dict[tuple[str, str], str]:
-    """Return the requests and limits as they are when the API server has filled in what the sidecar leaves out."""
+    """Return the requests and limits after the API server has filled in what the sidecar leaves out."""
     filled = {("requests", resource): text for resource, text in (resources.get("requests") or {}).items()}
     filled |= {("limits", resource): text for resource, text in (resources.get("limits") or {}).items()}
     for item in items:

@@ -86,8 +86,8 @@ def mutate(
 
 
 def _why_untouchable(pod: kinds.Pod, namespace: str, settings: OperatorSettings) -> str | None:
-    """Return why a pod is never changed or refused, whatever its namespace's label: it is the cluster's, or Pannier's
-    own.
+    """Return why a pod is never changed or refused, whatever its namespace's label: it belongs to the cluster, or to
+    Pannier.
     """
     if namespace in _SYSTEM_NAMESPACES:
         return f"pods of {namespace} are the cluster's own"

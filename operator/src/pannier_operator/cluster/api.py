@@ -1,6 +1,6 @@
 """The calls that the operator makes to the Kubernetes API. Other modules decide what to call.
 
-Here what the API server sends gets the types of `objects.kinds`.
+What the API server sends gets the types of `objects.kinds` here.
 """
 
 from __future__ import annotations
@@ -72,7 +72,7 @@ class ClusterApi:
         return version
 
     async def everything(self, plural: str, namespaces: Collection[str], take: Callable[[Any], object]) -> int:
-        """Call `take` with each component, pod or Secret of these namespaces; no names: of every namespace.
+        """Call `take` with each component, pod or Secret of these namespaces, or of every namespace if none is named.
 
         Objects come one by one, because together they may take hundreds of MB. Return the resourceVersion of the list,
         which is not older than that of any object.
@@ -115,7 +115,9 @@ class ClusterApi:
         return lease
 
     async def owner_above(self, namespace: str, owner: kinds.OwnerReference) -> kinds.OwnerReference | None:
-        """Return the reference to what made a ReplicaSet or a Job: a Deployment, a CronJob; None where nothing did."""
+        """Return the reference to the owner of a ReplicaSet or Job, such as a Deployment or CronJob; None if it has
+        none.
+        """
         if owner.get("kind") not in _OWNERS:
             return None
         found: kinds.Object | None = await self._found(_PLURALS[owner["kind"]], namespace, owner["name"])
@@ -156,7 +158,7 @@ class ClusterApi:
     async def write_status(self, component: kinds.Component, status: kinds.ComponentStatus) -> kinds.Component | None:
         """Write a Component's status and return the Component; None if it no longer exists.
 
-        Where the definition of Components has no status subresource, as Dapr's, an annotation holds the status.
+        If the definition of Components has no status subresource, as in Dapr, an annotation holds the status.
         """
         metadata = component["metadata"]
         written: kinds.Component | None = await self._patched(
@@ -262,8 +264,8 @@ async def _unless(call: Awaitable[Any], *statuses: int) -> Any:
 def _path(plural: str, namespace: str = "", name: str = "") -> str:
     """Return the path of a resource, or of one object.
 
-    Raises ApiRefusedError, as for an object that does not exist, for names that none has: a Component may refer to a
-    Secret by any text, also by one that leads to another namespace.
+    Raises ApiRefusedError, as if the object did not exist, for a name that no object can have: a Component may refer to
+    a Secret by any text, even by one whose path leads to another namespace.
     """
     if not all(_NAME.fullmatch(each) for each in (namespace, name) if each):
         raise ApiRefusedError(NOT_FOUND)

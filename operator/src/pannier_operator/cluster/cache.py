@@ -1,7 +1,7 @@
 """A cache of the objects that the operator needs: filled by watches, and repaired by lists.
 
-Of pods only those are kept that have a sidecar, ask for one, or have annotations without effect. The cache may be a
-moment old; decisions made from it are made again when it changes.
+Of the pods it keeps only those that have a sidecar, ask for one, or have annotations without effect. The cache may be
+slightly out of date; decisions made from it are made again when it changes.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """What the cache keeps of an object, and what the operator asks of it. Pure.
 
-Objects are kept trimmed, because a cluster has thousands, and other tools write much into them.
+Objects are trimmed, because a cluster has thousands, and other tools write a lot into them.
 """
 
 from __future__ import annotations
@@ -133,7 +133,7 @@ def fingerprint_of_pod(pod: CachedPod) -> object:
 def _mounted_app(volumes: Iterable[Volume]) -> str:
     """Return the app whose components a pod mounts; empty for none.
 
-    It counts as that app's, whatever its labels say: `kubectl debug --copy-to` makes a copy without them.
+    The pod counts as that app's, whatever its labels say: `kubectl debug --copy-to` makes a copy without them.
     """
     names = [(each.get("secret") or {}).get("secretName", "") for each in volumes if each["name"] == COMPONENTS_VOLUME]
     return app_of_secret_name(names[0]) if names else ""

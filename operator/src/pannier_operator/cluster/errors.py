@@ -15,7 +15,7 @@ _LACKING_RIGHT: Final = re.compile(r'cannot ([a-z]{1,20}) resource "([a-z./-]{1,
 
 
 class ApiError(Exception):
-    """A call failed. This class itself: no complete answer came, so whether the call took effect is unknown."""
+    """A call failed. Of this very class: no complete answer came, and it may have taken effect."""
 
     def __init__(self, reason: str):
         """`reason`: one word, such as the name of the library's exception."""

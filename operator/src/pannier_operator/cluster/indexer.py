@@ -82,7 +82,7 @@ class Indexer(Generic[K]):
     def repair(self, listed: Mapping[str, int], version: int) -> list[str]:
         """Remove what a full list does not contain; return the uids of what watches have missed.
 
-        Missed is an object of the list that no watch has reported in that version or a later one.
+        An object of the list is missed if no watch has reported it in that version or a later one.
 
         `listed` has the uids and versions of the listed objects, which have been put into the cache; `version` is that
         of the list.

@@ -1,8 +1,8 @@
 """Leader election: the replica that holds a Lease of coordination.k8s.io reconciles. All replicas watch and answer
 webhooks.
 
-A leader that ends in order gives the Lease back. If its pod is deleted, another replica takes the Lease within seconds;
-if its node fails, when the Lease expires. Two replicas that lead for a moment do the same: what a reconcile does
+A leader that stops cleanly gives the Lease back. If its pod is deleted, another replica takes the Lease within seconds;
+if its node fails, when the Lease expires. If two replicas lead for a moment, both do the same: what a reconcile does
 follows from what exists.
 """
 
@@ -31,11 +31,14 @@ _TIME: Final = "%Y-%m-%dT%H:%M:%S.%fZ"
 _RETRY: Final = 1.0
 """Seconds until the next attempt after a failed call, and between fast polls."""
 _FAST_POLLS: Final = 40
-"""Fast polls of the Lease while its holder is ending: the holder gives the Lease back last, or its pod is deleted."""
+"""Fast polls of the Lease after its holder begins to stop: it gives the Lease back last, or its pod is deleted.
+"""
 
 
 class LeaderElection:
-    """Takes part for one replica. `leads` says whether it is the leader; `changed` is called when that changes."""
+    """Takes part in the election. `leads` says whether this replica is the leader; `changed` is called when that
+    changes.
+    """
 
     def __init__(
         self,
@@ -73,7 +76,7 @@ class LeaderElection:
         self._notified.set()
 
     async def run(self) -> None:
-        """Take part until cancelled.
+        """Take part in the election until cancelled.
 
         Raises ResourceVersionRewoundError if the Lease has an earlier version than before.
         """

@@ -31,7 +31,7 @@ _PAUSES: Final = (1.0, 1.0, 2.0, 4.0, 8.0, 15.0, 30.0, 60.0)
 """Seconds between probes of a sidecar that does not have everything ready."""
 _MAX_ANSWER: Final = 1024 * 1024
 _MAX_VERSIONS: Final = 8
-"""Versions of a Secret that are kept: where there is always a newer one, sidecars have read one of these."""
+"""How many versions of a Secret are remembered: if it changes all the time, sidecars have read one of these."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +54,7 @@ class _Probed:
     """The latest probe of one pod's sidecar."""
 
     inputs: tuple[object, ...]
-    """`_probe_inputs` of the probe."""
+    """What `_probe_inputs` returned for this probe."""
     report: Report
     delivered: Mapping[str, int]
     """The generations of the components that the report is about."""
@@ -115,7 +115,7 @@ class SidecarProber:
         if probed.inputs[0] == expected.version:
             return 0.0
         due = time.monotonic() + _SETTLING
-        if probed.due:  # or a Secret that always changes would never be probed for
+        if probed.due:  # otherwise a Secret that changes all the time would put the probe off for ever
             due = min(due, probed.due)
         self._probed[expected.pod["metadata"]["uid"]] = _Probed(
             _probe_inputs(expected), probed.report, probed.delivered, _versions(probed, expected), 0, due

@@ -30,7 +30,7 @@ _FAILED_INTERVALS: Final = 3
 
 
 class Resync:
-    """Lists all objects that the operator handles, at the start and at an interval. Every replica does."""
+    """Lists all objects that the operator handles, at the start and at an interval. Every replica does this."""
 
     def __init__(
         self,
@@ -54,8 +54,8 @@ class Resync:
     def request(self) -> None:
         """List everything now.
 
-        An API server that was unreachable may have been restored from a backup. It then lacks some objects, and uses
-        for others resourceVersions that watches have already reported.
+        An API server that was unreachable may have been restored from a backup. It then lacks some objects, and gives
+        others resourceVersions that watches have already reported.
         """
         self._requested.set()
 
@@ -88,7 +88,7 @@ class Resync:
         is_first, self._cache.is_filled = not self._cache.is_filled, True
         self._listed()
         if is_first:
-            return  # watches have only begun
+            return  # the watches have only just begun
         await asyncio.sleep(_WATCH_LAG)
         self._stale = {kind for kind, versions in unreported.items() if self._is_stale(kind, versions)}
         for kind in self._stale:
@@ -102,7 +102,7 @@ class Resync:
         listed: dict[str, int] = {}
         highest_before = self._cache.highest(kind)
         later: list[int] = []
-        """Kept versions of objects that are listed in an earlier version: a watch may have reported them during the
+        """Cached versions of objects that are listed in an earlier version: a watch may have reported them during the
         list.
         """
 

@@ -66,7 +66,7 @@ class ControlPlane:
         return self
 
     async def prepare(self) -> None:
-        """Make ready what must be there before the webhooks answer."""
+        """Prepare what the webhooks need before they can answer."""
         await self._endpoints.start(self._settings.observing.health_port, self._settings.observing.metrics_port)
         self.reviews.server_version = await read_server_version(self._api)
         await self.certificate.first()
@@ -120,7 +120,7 @@ class ControlPlane:
         self._reconciler.lead(leads and self._cache.is_filled)
 
     def _reconcile_all(self) -> None:
-        """Enqueue everything after a resync, and forget what is gone, which a scrape does too where there are any."""
+        """Enqueue everything after a resync, and forget what is gone. Scrapes forget it too, but may never come."""
         self._set_gauges()
         if self._election.leads:
             self._reconciler.lead(True)

@@ -85,9 +85,9 @@ class Deliverer:
         self._attempts = Attempts()
         self._refused: dict[tuple[str, str], Refusal] = {}
         self._reported: dict[tuple[str, str], set[str]] = {}
-        """By app whose Secret is refused, the uids of the pods on which an Event says so."""
+        """For each app whose Secret is refused, the uids of the pods on which an Event says so."""
         self._marks: dict[tuple[str, str], dict[str, str]] = {}
-        """By app, the uids of its pods and the mark that each was annotated with last."""
+        """For each app, the uids of its pods and the mark that each was last annotated with."""
 
     async def deliver(
         self,
@@ -211,7 +211,7 @@ class Deliverer:
         """Annotate the pod if its volume may show an earlier version, so that the kubelet refreshes it; return the
         latest mark.
 
-        A mark has its effect once, so it is not written again where another party takes it out.
+        A mark takes effect once, so it is not written again if another party removes it.
         """
         unread_probes = self._prober.unread_probes(pod, version_in(secret))
         mark = refresh_mark(pod, secret, unread_probes)

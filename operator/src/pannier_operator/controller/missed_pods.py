@@ -31,7 +31,7 @@ _RETRY: Final = 5.0
 
 
 class MissedPods:
-    """Reports and evicts them, one namespace at a time."""
+    """Reports and evicts missed pods, one namespace at a time."""
 
     def __init__(
         self,

@@ -18,13 +18,13 @@ if TYPE_CHECKING:
 
 
 class PodMistakes:
-    """Reports them, one namespace at a time."""
+    """Reports mistakes in annotations, one namespace at a time."""
 
     def __init__(self, api: ClusterApi, cache: ClusterCache):
         self._api = api
         self._cache = cache
         self._reported: dict[str, dict[str, tuple[str, ...]]] = {}
-        """By namespace and the uids of its pods, what Events have been written about."""
+        """For each namespace and pod uid, the mistakes that Events have been written about."""
 
     async def report(self, namespace: str) -> None:
         """Create Events for pods that are new or whose mistakes have changed."""

@@ -198,8 +198,8 @@ class Reconciler:
         5. Write statuses, which say what steps 2 and 4 have found.
         6. Report missed pods and mistakes in annotations. Eviction comes last, so that a new pod finds its Secret.
 
-        The first ApiError ends a reconcile; the retry begins at step 1. What the API server refuses for one object, its
-        step handles and returns in how many seconds to try again.
+        The first ApiError ends a reconcile; the retry begins at step 1. If the API server refuses a call for one
+        object, the step handles that and returns the seconds until the next attempt.
         """
         pods = [pod for pod in self._cache.pods(namespace) if is_ours(pod) and is_alive(pod)]
         if not pods and not await self._namespaces.is_ours(namespace):

@@ -31,7 +31,7 @@ _FAILED: Final = "no sidecar is injected: the operator failed, its log says why"
 
 
 class AdmissionReviews:
-    """Judges Components, pods and workloads. Every replica does."""
+    """Judges Components, pods and workloads. Every replica does this."""
 
     def __init__(
         self,
@@ -48,9 +48,9 @@ class AdmissionReviews:
         self._metrics = metrics
         self._known_secrets = KnownSecrets(api, cache)
         self.server_version = NATIVE_FROM
-        """The API server's; what it is before it has been read serves no webhook."""
+        """The API server's version. No webhook is answered before it has been read."""
         self.answers = {"components": self.review_component, "workloads": self.judge_workload}
-        """By the paths of the webhooks whose reviews are answered here as a whole."""
+        """The functions that answer whole reviews, by the path of the webhook."""
 
     def timed(self, webhook: str) -> AbstractContextManager[object]:
         """Return a context whose duration is counted as that of one answer."""
@@ -59,7 +59,8 @@ class AdmissionReviews:
     async def review_component(self, review: kinds.AdmissionReview) -> kinds.AdmissionReview:
         """Answer the AdmissionReview of a Component.
 
-        Not through kopf, which keeps something of each object in memory, whether it exists or not.
+        It does not go through kopf, which keeps something of each object in memory, even if the object no longer
+        exists.
         """
         request = review["request"]
         new, old = request.get("object"), request.get("oldObject")
@@ -133,7 +134,7 @@ class AdmissionReviews:
         """
         facts = await self._namespaces.facts_of(namespace)
         verdict = await self._mutate(pod, namespace, facts)
-        if verdict is None or verdict.pod is pod:  # it gets no sidecar: then by what its namespace says now
+        if verdict is None or verdict.pod is pod:  # it gets no sidecar: check that with the namespace's current labels
             facts = await self._namespaces.facts_of(namespace, is_current=True)
             verdict = await self._mutate(pod, namespace, facts)
         verdict = verdict or PodVerdict(warnings=(_FAILED,), pod=pod)

@@ -19,8 +19,9 @@ _AFTER_WRITE: Final = (0.0, 0.0, 0.0, 2.0, 4.0, 8.0, 16.0, 30.0)
 """Seconds until the same content may be written again: another party may change it back each time."""
 _BURST: Final = 3.0
 _INTERVAL: Final = 1.0
-"""This many writes may follow each other at once, and then one in so many seconds: a Secret that is referred to may
-change many times in a second, and each write makes kubelets and sidecars of all pods read everything again.
+"""The number of writes that may follow each other at once, and then the seconds between writes: a Secret that is
+referred to may change many times in a second, and each write makes kubelets and sidecars of all pods read everything
+again.
 """
 _CALM: Final = 120.0
 """Seconds after which earlier attempts no longer count."""
@@ -40,13 +41,13 @@ class Attempts:
     def __init__(self) -> None:
         self._latest: dict[Key, _Attempt] = {}
         self._allowances: dict[Key, tuple[float, float]] = {}
-        """How many writes were left after the latest one, and when that was."""
+        """How many more writes the burst allowed after the latest one, and when the latest one was."""
 
     def pause(self, key: Key, wanted: str, seen: str, now: float) -> float:
         """Return the seconds until the Secret may be written; 0 for now.
 
         `wanted` identifies the content to write, `seen` the version that exists. If either has changed since a refusal,
-        there is no need to wait, but for the end of a burst.
+        there is no need to wait, except after a burst.
         """
         of_burst = max(0.0, (1.0 - self._allowance(key, now)) * _INTERVAL)
         latest = self._latest.get(key)

@@ -156,4 +156,4 @@ def _size(visible: Sequence[tuple[Member, Component]], secrets: Mapping[str, Map
     return contents + len(index_of(files)) + _STORE_BYTES
 
 
-_STORE_BYTES: Final = 1536  # more than the secret store's own file, the version and their places in the index take
+_STORE_BYTES: Final = 1536  # room for the secret store's own file, the version, and their entries in the index

@@ -23,8 +23,8 @@ _MAX_REPEATS: Final = 20
 def refresh_mark(pod: kinds.Pod, secret: kinds.CachedSecret, unread_probes: int) -> str | None:
     """Return the annotation's next value; None if the pod needs no refresh.
 
-    `secret` is its app's. `unread_probes` counts the probes since the Secret's
-    change in which the pod's sidecar had not read this version.
+    `secret` is the Secret of its app. `unread_probes` counts the probes since the Secret's change in which the pod's
+    sidecar had not yet read this version.
     """
     metadata, version = pod["metadata"], version_in(secret)
     annotated = (metadata.get("annotations") or {}).get(COMPONENTS_ANNOTATION, "")

@@ -22,8 +22,8 @@ _MARGIN: Final = 1
 def shutdown_block(pod: kinds.Pod, injection: Injection) -> float:
     """Return the seconds to go on serving after SIGTERM.
 
-    A native sidecar gets SIGTERM after the app's containers have ended, so it needs none. An ordinary container gets it
-    together with the app; it serves on for a while, within the pod's grace period.
+    A native sidecar gets SIGTERM after the app's containers have ended, so it needs no such time. An ordinary container
+    gets SIGTERM at the same moment as the app, and goes on serving for a while, within the pod's grace period.
     """
     asked = injection.options.shutdown_block
     if asked is not None:

@@ -58,7 +58,9 @@ def app_environment(options: SidecarOptions) -> dict[str, str]:
 
 
 def _added(options: SidecarOptions) -> dict[str, Variable]:
-    """Return the variables that annotations add, by name. Of two with one name the later counts, as in a container."""
+    """Return the variables that annotations add, by name. Of two with one name, the later one counts, as in a
+    container.
+    """
     variables = (*options.variables, *options.secret_variables)
     return {variable.name: variable for variable in variables if variable.name not in OWN_VARIABLES}
 

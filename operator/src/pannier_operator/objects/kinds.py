@@ -146,7 +146,7 @@ class Probe(TypedDict, total=False):
 
 
 class Probes(TypedDict, total=False):
-    """The part of a container that its probes are."""
+    """The probes of a container, which are one part of it."""
 
     startupProbe: Probe
     readinessProbe: Probe
@@ -200,7 +200,7 @@ class Volume(TypedDict, total=False):
 
 
 class Named(TypedDict, total=False):
-    """A reference to an object of the same namespace; and what all entries of a pod's lists have in common."""
+    """A reference to an object of the same namespace. Also what all entries of a pod's lists have in common."""
 
     name: str
 
@@ -237,7 +237,7 @@ class Pod(Object, total=False):
 
 
 class CachedPod(Pod, total=False):
-    """A pod as `ClusterCache` keeps it: without what nothing depends on."""
+    """A pod as `ClusterCache` keeps it: without the fields that nothing depends on."""
 
     ready: str | None
     """The status of its condition `Ready`."""

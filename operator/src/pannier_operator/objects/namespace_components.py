@@ -53,7 +53,7 @@ class NamespaceComponents:
     """The Components of one namespace, the oldest first."""
 
     def __init__(self, manifests: Iterable[kinds.Component]):
-        """Judge them. Components of the same age are ordered by name, so every replica resolves a race alike."""
+        """Judge them. Components of the same age are ordered by name, so all replicas decide a race alike."""
         members = [judge_alone(manifest) for manifest in sorted(manifests, key=_age_key)]
         sound = [(index, member.accepted) for index, member in enumerate(members)]
         valid = [(index, component) for index, component in sound if component is not None]
@@ -91,7 +91,7 @@ def judge_alone(manifest: kinds.Component) -> Member:
         return Member(manifest, None, invalid.problems)
     try:
         return Member(manifest, component, (*problems_of(component), *_too_long(component)))
-    except Exception as bug:  # of ours: the other Components of the namespace are delivered all the same
+    except Exception as bug:  # a bug of ours: the other Components of the namespace are delivered all the same
         return Member(manifest, None, (_unjudged(bug),))
 
 

@@ -19,12 +19,12 @@ MAX_REVIEW: Final = 16 * 1024 * 1024
 LARGE_REVIEW: Final = 512 * 1024
 """Bytes. Larger ones are parsed and answered one at a time: parsed, each may take ten times as much memory."""
 MAX_VALUES: Final = 500_000
-"""Objects, lists and commas in a review. Each value takes 50 bytes and more in memory, if only two in the body."""
+"""Objects, lists and commas in a review. A value that takes two bytes in the body takes at least 50 in memory."""
 _MAX_OF_LARGE: Final = 3 * MAX_REVIEW
 _MAX_OF_SMALL: Final = 32 * LARGE_REVIEW
 """Bytes of all reviews of a kind that are being read or answered."""
 _READING: Final = 10.0
-"""Seconds for a body to arrive: API servers wait for an answer for so long."""
+"""Seconds for a body to arrive: as long as API servers wait for an answer."""
 _API: Final = "admission.k8s.io/v1"
 
 
@@ -52,7 +52,7 @@ class _Share:
         self._readers.pop(reader, None)
 
     def take(self, reader: _Reader, size: int) -> None:
-        """Take bytes. Where there are none left, whoever has been reading for longest gives up. Raises
+        """Take bytes. If there are too few left, the body that has been read for longest is given up. Raises
         BodyRefusedError.
         """
         if self._taken + size > self._maximum:
@@ -81,7 +81,7 @@ class _Reader:
 
 
 class Bodies:
-    """Reads them, for one server."""
+    """Reads the bodies of reviews for one server."""
 
     def __init__(self) -> None:
         self._large, self._small = _Share(_MAX_OF_LARGE), _Share(_MAX_OF_SMALL)
@@ -134,7 +134,7 @@ def _parsed(body: bytes) -> Any:
     try:
         review = json.loads(body)
     except (ValueError, RecursionError):
-        raise BodyRefusedError(400, "this is no JSON of a usual depth") from None
+        raise BodyRefusedError(400, "this is not JSON, or it is nested too deeply") from None
     if not isinstance(review, dict) or (review.get("apiVersion"), review.get("kind")) != (_API, "AdmissionReview"):
         raise BodyRefusedError(400, f"write an AdmissionReview of {_API}")
     request = review.get("request")

@@ -1,4 +1,4 @@
-"""Bounds the connections to the webhook server: one too many takes the place of one that does nothing."""
+"""Bounds the connections to the webhook server: a connection above the maximum takes the place of an idle one."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from aiohttp.web_protocol import RequestHandler
 
 MAX_CONNECTIONS: Final = 200
-"""Where so many are open, idle ones are closed. A connection over TLS takes 250 KiB; API servers keep a few each, and
+"""When this many are open, idle ones are closed. A connection over TLS takes 250 KiB; API servers keep a few each, and
 open more in a burst, which are busy then.
 """
 
@@ -41,7 +41,7 @@ class Connections:
         return self.of()
 
     def prove(self, request: web.Request) -> None:
-        """Note that a review has come on its connection: the others go first."""
+        """Note that a review has come on its connection: those without a review are closed first."""
         self._proved.add(request.protocol)
 
     @contextmanager

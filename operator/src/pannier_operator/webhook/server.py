@@ -102,7 +102,7 @@ class WebhookServer:
 
 
 def _quiet() -> logging.Logger:
-    """Return the logger for aiohttp's errors: what clients send that is no HTTP is no error of ours."""
+    """Return the logger for aiohttp's errors: if a client sends something other than HTTP, that is no error of ours."""
     found = logging.getLogger(f"{__name__}.http")
     found.setLevel(logging.CRITICAL)
     return found
