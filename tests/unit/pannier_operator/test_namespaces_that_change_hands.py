@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+import pytest
+
 from pannier_operator.cluster.cache import ClusterCache
 from pannier_operator.cluster.namespaces import NamespaceCache
 from pannier_operator.controller.reviews import AdmissionReviews
@@ -12,6 +14,7 @@ from pannier_operator.objects.label_selectors import LabelSelector, parse
 from pannier_operator.settings import OperatorSettings
 
 OURS = parse('{"matchLabels": {"pannier.dev/state": "pannier"}}')
+ASKING = {"dapr.io/enabled": "true"}
 
 
 class Cluster:
@@ -69,9 +72,8 @@ async def test_a_pod_that_would_get_no_sidecar_is_judged_by_what_its_namespace_s
     cluster: Any = Cluster()
     namespaces = cached(cluster)
     reviews = AdmissionReviews(cluster, ClusterCache(), namespaces, OperatorSettings(), Metrics())
-    annotations = {"dapr.io/enabled": "true"}
-    plain: Any = {"metadata": {"name": "a", "annotations": annotations}, "spec": {}}
-    windows: Any = {"metadata": {"name": "b", "annotations": annotations}, "spec": {"os": {"name": "windows"}}}
+    plain: Any = {"metadata": {"name": "a", "annotations": ASKING}, "spec": {}}
+    windows: Any = {"metadata": {"name": "b", "annotations": ASKING}, "spec": {"os": {"name": "windows"}}}
     assert "initContainers" in (await reviews.mutate_pod(plain, "shop")).pod["spec"]
     assert (await reviews.mutate_pod(windows, "shop")).is_admitted
 
@@ -79,3 +81,24 @@ async def test_a_pod_that_would_get_no_sidecar_is_judged_by_what_its_namespace_s
     assert not (await reviews.mutate_pod(windows, "shop")).is_admitted
     cluster.labels = {}
     assert (await reviews.mutate_pod(windows, "shop")).is_admitted
+
+
+@pytest.mark.parametrize(
+    "pod",
+    [
+        {"metadata": {"name": "a"}, "spec": {}},
+        {"metadata": {"name": "a", "annotations": {"dapr.io/enabled": "false"}}, "spec": {}},
+        {"metadata": {"name": "a", "annotations": ASKING, "labels": {"pannier.dev/injection": "disabled"}}, "spec": {}},
+        {"metadata": {"name": "a", "annotations": ASKING}, "spec": {"containers": [{"name": "daprd"}]}},
+    ],
+    ids=["no annotation", "not enabled", "labelled to get none", "it has one"],
+)
+async def test_a_burst_of_pods_that_want_no_sidecar_reads_their_namespace_once(pod: Any) -> None:
+    """Such pods are most of those of a cluster, and nothing that their namespace says would change them."""
+    cluster: Any = Cluster()
+    reviews = AdmissionReviews(cluster, ClusterCache(), cached(cluster), OperatorSettings(), Metrics())
+    for _ in range(100):
+        verdict = await reviews.mutate_pod(pod, "shop")
+        assert verdict.is_admitted
+        assert verdict.pod is pod
+    assert cluster.reads < 10, "again only after seconds"

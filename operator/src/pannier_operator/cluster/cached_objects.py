@@ -9,7 +9,6 @@ import json
 from functools import lru_cache
 from typing import TYPE_CHECKING, Final
 
-from pannier_crds.values import is_truthy
 from pannier_operator.delivery.app_secret import APP_ID_LABEL as APP_ID_OF_SECRET
 from pannier_operator.delivery.app_secret import MANAGED_BY_LABEL, MANAGER, app_of_secret_name, digests
 from pannier_operator.delivery.refresh import COMPONENTS_ANNOTATION
@@ -19,12 +18,13 @@ from pannier_operator.injection.plan import COMPONENTS_VOLUME
 from pannier_operator.objects.app_ids import (
     APP_ID_ANNOTATION,
     APP_ID_LABEL,
-    DISABLED,
     ENABLED_ANNOTATION,
     HASH_LABELS,
     INJECTION_LABEL,
     MIRROR_ANNOTATION,
+    asks_for_sidecar,
     has_sidecar,
+    lacks_sidecar,
 )
 from pannier_operator.status.conditions import STATUS_ANNOTATION
 
@@ -90,8 +90,7 @@ def is_alive(pod: Pod) -> bool:
 
 def is_missed(pod: Pod) -> bool:
     is_ending = not is_alive(pod) or pod["metadata"].get("deletionTimestamp")
-    is_meant = (pod["metadata"].get("labels") or {}).get(INJECTION_LABEL) == DISABLED
-    return _asks_for_sidecar(pod["metadata"]) and not has_sidecar(pod) and not is_ending and not is_meant
+    return lacks_sidecar(pod) and not is_ending
 
 
 def is_running(pod: Pod) -> bool:
@@ -105,7 +104,7 @@ def is_running(pod: Pod) -> bool:
 def trim_pod(pod: Pod) -> CachedPod | None:
     metadata, spec, status = pod["metadata"], pod.get("spec") or {}, pod.get("status") or {}
     mistakes = _mistakes_in(metadata.get("annotations") or {})
-    if not _asks_for_sidecar(metadata) and not has_sidecar(pod) and not mistakes:
+    if not asks_for_sidecar(metadata) and not has_sidecar(pod) and not mistakes:
         return None
     conditions = {each["type"]: each["status"] for each in status.get("conditions") or ()}
     kept = _metadata_of_pod(metadata)
@@ -145,10 +144,6 @@ def _mistakes_in(annotations: Mapping[str, str]) -> tuple[str, ...]:
         return ()
     _, warnings = read_annotations(annotations)
     return tuple(warnings)
-
-
-def _asks_for_sidecar(metadata: ObjectMeta) -> bool:
-    return is_truthy((metadata.get("annotations") or {}).get(ENABLED_ANNOTATION))
 
 
 def _metadata_of_pod(metadata: ObjectMeta) -> ObjectMeta:

@@ -11,7 +11,7 @@ from pannier_operator.admission.verdict import Verdict
 from pannier_operator.admission.workloads import warnings_for
 from pannier_operator.cluster.errors import ApiError
 from pannier_operator.cluster.known_secrets import KnownSecrets
-from pannier_operator.objects.app_ids import INJECTION_LABEL, job_to_look_up
+from pannier_operator.objects.app_ids import INJECTION_LABEL, job_to_look_up, lacks_sidecar
 
 if TYPE_CHECKING:
     from contextlib import AbstractContextManager
@@ -134,7 +134,8 @@ class AdmissionReviews:
         """
         facts = await self._namespaces.facts_of(namespace)
         verdict = await self._mutate(pod, namespace, facts)
-        if verdict is None or verdict.pod is pod:  # it gets no sidecar: check that with the namespace's current labels
+        if verdict is None or (verdict.pod is pod and lacks_sidecar(pod)):
+            # It gets no sidecar although it asks for one: check that with the namespace's current labels.
             facts = await self._namespaces.facts_of(namespace, is_current=True)
             verdict = await self._mutate(pod, namespace, facts)
         verdict = verdict or PodVerdict(warnings=(_FAILED,), pod=pod)

@@ -73,6 +73,18 @@ def has_sidecar(pod: Pod) -> bool:
     return any(container.get("name") == SIDECAR_NAME for container in containers)
 
 
+def lacks_sidecar(pod: Pod) -> bool:
+    """Return whether the pod asks for a sidecar and has none, and is not labelled to get none."""
+    metadata = pod.get("metadata") or {}
+    is_disabled = (metadata.get("labels") or {}).get(INJECTION_LABEL) == DISABLED
+    return asks_for_sidecar(metadata) and not is_disabled and not has_sidecar(pod)
+
+
+def asks_for_sidecar(metadata: ObjectMeta) -> bool:
+    """Return whether a pod has the annotation, whatever its labels say."""
+    return is_truthy((metadata.get("annotations") or {}).get(ENABLED_ANNOTATION))
+
+
 def job_to_look_up(pod: Pod) -> OwnerReference | None:
     """Return the Job that gives a pod its app id if its name does not show whether a CronJob made it; else None.
 
@@ -80,15 +92,10 @@ def job_to_look_up(pod: Pod) -> OwnerReference | None:
     """
     metadata = pod.get("metadata") or {}
     owner = controller_of(metadata)
-    if owner is None or owner.get("kind") != "Job" or has_sidecar(pod) or not _asks_for_sidecar(metadata):
+    if owner is None or owner.get("kind") != "Job" or not lacks_sidecar(pod):
         return None
     is_named = bool(((metadata.get("annotations") or {}).get(APP_ID_ANNOTATION) or "").strip())
     return None if is_named or _CRON_JOB_RUN.search(str(owner.get("name", ""))) else owner
-
-
-def _asks_for_sidecar(metadata: ObjectMeta) -> bool:
-    is_disabled = (metadata.get("labels") or {}).get(INJECTION_LABEL) == DISABLED
-    return is_truthy((metadata.get("annotations") or {}).get(ENABLED_ANNOTATION)) and not is_disabled
 
 
 def owner_kind_of(pod: Pod) -> str:
