@@ -9,6 +9,7 @@
     connection        one connection: what comes in, and what is answered
     handler           what it calls
     limits, rates     what a peer may make it hold and do
+    reader            frames of what came in, in pieces of any size
     streams, output   what it knows of each stream, and what waits to be written
     frames, frame_rules, headers, hpack   frames and header blocks as bytes
 

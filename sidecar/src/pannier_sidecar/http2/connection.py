@@ -15,12 +15,11 @@ from .frames import (
     ErrorCode,
     Http2ConnectionError,
     Http2StreamError,
-    PrefaceError,
-    read_header,
 )
 from .headers import HeaderReader, MalformedHeadersError
 from .output import Output
 from .rates import Rates
+from .reader import FrameReader
 from .streams import Stream, Streams
 
 if TYPE_CHECKING:
@@ -52,11 +51,10 @@ class Http2Connection:
         self._handler = handler
         self._headers = HeaderReader(limits.header_list)
         self._streams = Streams()
-        self._rest = b""
-        """Bytes of an incomplete frame."""
+        self._reader = FrameReader()
         self._block: tuple[int, int, bytearray] | None = None
         """Stream, flags and bytes of a header block that CONTINUATION frames go on with."""
-        self._has_preface = self._refuses_streams = self._is_over = False
+        self._refuses_streams = False
         self._stream_window = frames.DEFAULT_WINDOW
         """The client's SETTINGS_INITIAL_WINDOW_SIZE."""
         self._own_window = min(limits.window, MAX_WINDOW)
@@ -75,52 +73,23 @@ class Http2Connection:
         Return whether nothing is incomplete that was so before. Raises Http2ConnectionError: nothing more is read, and
         the connection is to be ended with the error's code.
         """
-        if self._is_over:
+        if self._reader.is_stopped:
             return True
-        if self._rest:
-            data = self._rest + data
-        at, end = 0, len(data)
         try:
-            if not self._has_preface:
-                at = self._read_preface(data)
-                end = end if at else 0  # no frame is read before all of it has come
-            while end - at >= HEADER_SIZE and not self._is_over:
-                upper, lower, kind, flags, stream_id = read_header(data, at)
-                size = upper << 8 | lower
-                if size > MAX_FRAME:
-                    raise Http2ConnectionError(ErrorCode.FRAME_SIZE_ERROR, f"a frame of {size} bytes")
-                start = at + HEADER_SIZE
-                if end < start + size:
-                    break
-                at = start + size
-                try:
-                    self._take(kind, flags, stream_id & MAX_WINDOW, data[start:at])
-                except Http2StreamError as error:
-                    self.reset(error.stream_id, error.code)
-                    self._rates.count_reset(error.code)
+            has_whole = self._reader.read(data, self._take)
         except Http2ConnectionError:
             self._stop_reading()
             raise
-        if self._is_over:
-            return True
-        if at == len(data) and self._block is None:  # nearly always
-            self._rest = b""
+        rest, block = len(self._reader.rest), self._block
+        if not rest and block is None:  # nearly always
             self.incomplete = 0
             return True
-        self._rest = data[at:]
-        self.incomplete = len(self._rest) + (0 if self._block is None else HEADER_SIZE + len(self._block[2]))
-        return at > 0 and self._block is None
-
-    def _read_preface(self, data: bytes) -> int:
-        size = min(len(data), len(frames.PREFACE))
-        if data[:size] != frames.PREFACE[:size]:
-            raise PrefaceError
-        self._has_preface = size == len(frames.PREFACE)
-        return size if self._has_preface else 0
+        self.incomplete = rest + (0 if block is None else HEADER_SIZE + len(block[2]))
+        return has_whole and block is None
 
     def _stop_reading(self) -> None:
-        self._is_over = True
-        self._rest, self._block, self.incomplete = b"", None, 0
+        self._reader.stop()
+        self._block, self.incomplete = None, 0
 
     # --- frames ---------------------------------------------------------------------------------------------------
 
@@ -131,13 +100,17 @@ class Http2Connection:
             if kind != frames.SETTINGS or flags & frames.ACK:
                 raise Http2ConnectionError(ErrorCode.PROTOCOL_ERROR, "the first frame is not SETTINGS")
             self.has_settings = True
-        if kind > frames.HEADERS:
-            check_form(kind, flags, stream_id, len(payload))
         take = _TAKERS.get(kind)
-        if take is None:
-            self._rates.count_idle()
-        else:
-            take(self, flags, stream_id, payload)
+        try:
+            if kind > frames.HEADERS:
+                check_form(kind, flags, stream_id, len(payload))
+            if take is None:
+                self._rates.count_idle()
+            else:
+                take(self, flags, stream_id, payload)
+        except Http2StreamError as error:
+            self.reset(error.stream_id, error.code)
+            self._rates.count_reset(error.code)
 
     def _take_data(self, flags: int, stream_id: int, payload: bytes) -> None:
         size = len(payload)
