@@ -79,6 +79,14 @@ class TestCreating:
         )
         assert verdict.refusal.splitlines() == ["3 problems", *(f"- {line}" for line in verdict.errors)]
 
+    def test_a_name_that_names_no_key_of_a_secret_is_refused_even_where_the_definition_of_components_is_daprs(
+        self,
+    ) -> None:
+        assert create(component("a" * 240)) == UNTOUCHED
+        refused = create(component("a" * 241))
+        assert refused.errors == ("metadata.name: the name is too long; write 240 characters at most",)
+        assert create(component("a" * 241, type="pubsub.redis")).is_admitted, "it is left to Dapr"
+
     def test_one_problem_is_the_whole_refusal(self) -> None:
         verdict = create(component(type="state.rediss"))
         assert verdict.refusal == "spec.type: there is no component type 'state.rediss'; write 'state.redis'"

@@ -26,10 +26,10 @@ def component(name: str) -> dict[str, Any]:
 def test_the_neighbours_are_served_and_its_status_says_that_the_error_is_ours(monkeypatch: pytest.MonkeyPatch) -> None:
     judged = namespace_components.problems_of
 
-    def fails_at_one(component: Any) -> Any:
+    def fails_at_one(component: Any, **known: Any) -> Any:
         if component.name == "odd":
             raise ZeroDivisionError("password=1234")
-        return judged(component)
+        return judged(component, **known)
 
     monkeypatch.setattr(namespace_components, "problems_of", fails_at_one)
     components = NamespaceComponents([component("odd"), component("sound")])

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Final, Literal
 from pannier_crds.checks import (
     conflicts_with,
     is_served,
-    problems_of,
     secret_store_problems,
     settings_without_effect,
 )
@@ -23,6 +22,7 @@ from pannier_operator.objects.namespace_components import (
     component_in,
     judge_alone,
     metadata_of,
+    problems_alone,
     text_of,
 )
 
@@ -152,7 +152,7 @@ def _problems_of(
     if component is None:
         yield from member.problems
         return
-    yield from problems_of(component, known_secrets=known_secrets)
+    yield from problems_alone(component, known_secrets)
     yield from _too_large(component)
     rivals = NamespaceComponents([*others, old] if old is not None else others)
     staying = [rival for rival in rivals.accepted() if rival.name != component.name]

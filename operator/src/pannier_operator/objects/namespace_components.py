@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
@@ -90,7 +90,7 @@ def judge_alone(manifest: kinds.Component) -> Member:
     except InvalidManifestError as invalid:
         return Member(manifest, None, invalid.problems)
     try:
-        return Member(manifest, component, (*problems_of(component), *_too_long(component)))
+        return Member(manifest, component, tuple(problems_alone(component)))
     except Exception as bug:  # a bug of ours: the other Components of the namespace are delivered all the same
         return Member(manifest, None, (_unjudged(bug),))
 
@@ -100,13 +100,16 @@ def _unjudged(bug: Exception) -> Problem:
     return error("", message, "report the bug; leaving out settings one by one shows which of them causes it")
 
 
-def _too_long(component: Component) -> list[Problem]:
-    """Return the problem of a name that is too long. Pannier's definition of Components refuses it too; Dapr's does
-    not.
+def problems_alone(
+    component: Component, known_secrets: Mapping[str, Collection[str]] | None = None
+) -> Iterator[Problem]:
+    """Yield what is wrong with one component: anywhere (`problems_of`), and as an object of a cluster.
+
+    Pannier's definition of Components (crds/component.yaml) refuses a name that is too long too; Dapr's does not.
     """
-    if len(component.name) <= MAX_NAME_LENGTH:
-        return []
-    return [error("metadata.name", "the name is too long", f"write {MAX_NAME_LENGTH} characters at most")]
+    yield from problems_of(component, known_secrets=known_secrets)
+    if is_served(component) and len(component.name) > MAX_NAME_LENGTH:
+        yield error("metadata.name", "the name is too long", f"write {MAX_NAME_LENGTH} characters at most")
 
 
 def component_in(manifest: kinds.Component) -> Component | None:
