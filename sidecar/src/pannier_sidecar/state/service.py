@@ -6,14 +6,12 @@ policy says, and is counted. What a store cannot do comes back as one StateError
 
 from __future__ import annotations
 
-import re
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
 from time import perf_counter
 from typing import TYPE_CHECKING, Protocol, TypeVar
 
 from msgspec import Struct
-from msgspec.structs import replace
 
 from . import retries
 from .actors import ActorState
@@ -23,7 +21,6 @@ from .errors import (
     BulkGetFailedError,
     ListingNotSupportedError,
     MalformedActorCallError,
-    MalformedRequestError,
     OperationFailedError,
     OutcomeUnknownError,
     QueryNotSupportedError,
@@ -39,14 +36,11 @@ from .listing import list_keys
 from .making import Held, Making, Unlimited
 from .pacing import FEW, Pace
 from .requests import (
-    FIRST_WRITE,
-    NO_METADATA,
     STRONG,
     ActorGetRequest,
     ActorTransactRequest,
     BulkDeleteRequest,
     BulkGetRequest,
-    Delete,
     DeleteRequest,
     Get,
     GetRequest,
@@ -57,22 +51,15 @@ from .requests import (
     TransactRequest,
     Write,
     WriteItem,
-    writing_rule,
 )
 from .store import Feature, StoredValue
+from .writing import checked_key, delete_of, set_of, write_of
 
 if TYPE_CHECKING:
     from .directory import Directory, ServedStore
     from .limits import Limits
 
 Result = TypeVar("Result")
-
-TTL_FIELD = "ttlInSeconds"
-OUTBOX_FIELDS = "outbox."
-"""What the names of the outbox's fields begin with."""
-MAX_TTL_S = 2**31 - 1
-"""Dapr's own limit (68 years); larger numbers overflow in some databases."""
-_SECONDS = re.compile(r"[+-]?[0-9]{1,18}")
 
 
 class Observer(Protocol):
@@ -119,7 +106,7 @@ class StateService:
     async def get(self, request: GetRequest) -> StoredValue | None:
         """Return the value of a key, None where there is none."""
         served = self.directory.find(request.store)
-        key = _checked(served, served.keys.stored(request.key))
+        key = checked_key(served, served.keys.stored(request.key))
         read = Get(key, request.consistency is STRONG, request.metadata)
         try:
             return await self._counted(served, "get", served.store.get(read))
@@ -132,7 +119,9 @@ class StateService:
         served = self.directory.find(request.store)
         items = request.items
         few = len(items) <= FEW  # nearly always, and a call less
-        writes = [_set(served, item) for item in items] if few else await self.pace.each(partial(_set, served), items)
+        writes = (
+            [set_of(served, item) for item in items] if few else await self.pace.each(partial(set_of, served), items)
+        )
         what = f"failed saving state in state store {served.name}"
         if len(writes) == 1:  # nearly always, and three layers fewer
             await self._write_one(served, "set", items[0], writes[0], "ERR_STATE_SAVE", what)
@@ -143,14 +132,14 @@ class StateService:
         """Remove a key."""
         served = self.directory.find(request.store)
         item = request.item
-        write = _delete(served, served.keys.stored(item.key), item)
+        write = delete_of(served, served.keys.stored(item.key), item)
         what = f"failed deleting state with key {item.key}"
         await self._write_one(served, "delete", item, write, "ERR_STATE_DELETE", what)
 
     async def bulk_delete(self, request: BulkDeleteRequest) -> None:
         """Remove keys in order, each for itself; raise OperationFailedError naming those that failed."""
         served = self.directory.find(request.store)
-        writes = await self.pace.each(lambda item: _delete(served, served.keys.stored(item.key), item), request.items)
+        writes = await self.pace.each(lambda item: delete_of(served, served.keys.stored(item.key), item), request.items)
         what = f"failed deleting state in state store {served.name}"
         await self._write_each(served, "bulk_delete", request.items, writes, "ERR_STATE_BULK_DELETE", what)
 
@@ -160,10 +149,10 @@ class StateService:
         strong = request.consistency is STRONG
         keys, metadata = request.keys, request.metadata
         if len(keys) <= FEW:
-            gets = [Get(_checked(served, served.keys.stored(key)), strong, metadata) for key in keys]
+            gets = [Get(checked_key(served, served.keys.stored(key)), strong, metadata) for key in keys]
         else:
             gets = await self.pace.each(
-                lambda key: Get(_checked(served, served.keys.stored(key)), strong, metadata), keys
+                lambda key: Get(checked_key(served, served.keys.stored(key)), strong, metadata), keys
             )
         if not gets:
             return []
@@ -181,7 +170,7 @@ class StateService:
         """Carry out all writes or none."""
         served = self.require_transactions(request.store)
         writes = await self.pace.each(
-            lambda item: _write(served, served.keys.stored(item.key), item, request.metadata), request.items
+            lambda item: write_of(served, served.keys.stored(item.key), item, request.metadata), request.items
         )
         try:
             await self._transact(served, request.items, writes)
@@ -226,7 +215,7 @@ class StateService:
         """Return the value of an actor's key, None where there is none."""
         actor = ActorState(self.directory, request.actor_type, request.actor_id)
         served = actor.served
-        read = Get(_checked(served, actor.stored(request.key)), metadata=actor.metadata)
+        read = Get(checked_key(served, actor.stored(request.key)), metadata=actor.metadata)
         try:
             return await self._counted(served, "get", served.store.get(read))
         except StoreError as error:
@@ -239,7 +228,7 @@ class StateService:
         if not served.supports(Feature.TRANSACTIONAL):
             raise MalformedActorCallError(f"state store {served.name} doesn't support transactions", "mark another one")
         writes = await self.pace.each(
-            lambda item: _write(served, actor.stored(item.key), actor.placed(item)), request.items
+            lambda item: write_of(served, actor.stored(item.key), actor.placed(item)), request.items
         )
         try:
             await self._transact(served, request.items, writes)
@@ -355,86 +344,3 @@ def _with_retries(
 
 def _carry_out(served: ServedStore, write: Write) -> Awaitable[None]:
     return served.store.set(write) if isinstance(write, Set) else served.store.delete(write)
-
-
-# --- from an item of a request to a write -------------------------------------------------------------------------
-
-
-def _write(served: ServedStore, key: str, item: WriteItem, shared: Mapping[str, str] = NO_METADATA) -> Write:
-    if shared:
-        own = {name: value for name, value in item.metadata.items() if value}
-        item = replace(item, metadata={**shared, **own})
-    return _delete(served, key, item) if item.value is None else _set_at(served, key, item)
-
-
-def _set(served: ServedStore, item: WriteItem) -> Set:
-    return _set_at(served, served.keys.stored(item.key), item)
-
-
-def _set_at(served: ServedStore, key: str, item: WriteItem) -> Set:
-    if_match, if_absent = writing_rule(item.etag, item.concurrency)
-    assert item.value is not None, "an item without a value is a delete"
-    ttl = served.default_ttl
-    if item.metadata:
-        ttl = _ttl(item.metadata, ttl)
-        _refuse_outbox(item.metadata)
-    strong = item.consistency is STRONG
-    is_first_write = item.concurrency is FIRST_WRITE
-    return Set(_checked(served, key), item.value, if_match, if_absent, ttl, strong, item.metadata, is_first_write)
-
-
-def _delete(served: ServedStore, key: str, item: WriteItem) -> Delete:
-    if_match, if_absent = writing_rule(item.etag, item.concurrency)
-    if item.metadata:
-        _refuse_outbox(item.metadata)
-    strong = item.consistency is STRONG
-    return Delete(_checked(served, key), if_match, if_absent, strong, item.metadata)
-
-
-def _ttl(metadata: Mapping[str, str], default: int | None) -> int | None:
-    """Return seconds, None for never: -1 and 0 mean never, absence means the component's default."""
-    text = metadata.get(TTL_FIELD) or _in_another_case(metadata, TTL_FIELD)
-    if not text:
-        return default
-    is_plain = len(text) < 10 and text.isascii() and text.isdigit()  # nearly always
-    seconds = int(text) if is_plain or _SECONDS.fullmatch(text.strip()) else -2
-    if not -1 <= seconds <= MAX_TTL_S:
-        raise MalformedRequestError(
-            f"metadata {TTL_FIELD} is {text[:50]!r}",
-            f"write a whole number of seconds up to {MAX_TTL_S}, or -1 for never",
-        )
-    return seconds if seconds > 0 else None
-
-
-def _in_another_case(metadata: Mapping[str, str], wanted: str) -> str | None:
-    """Return what is there under a name that differs in case: a value that should expire must not stay for ever."""
-    lower = wanted.lower()
-    return next((value for name, value in metadata.items() if value and name.lower() == lower), None)
-
-
-def _refuse_outbox(metadata: Mapping[str, str]) -> None:
-    """Raise MalformedRequestError for what is meant for Dapr's outbox: the event would become the stored value."""
-    for name, value in metadata.items():
-        if name[:1] in "oO" and name.lower().startswith(OUTBOX_FIELDS) and value.strip().lower() not in ("", "false"):
-            raise MalformedRequestError(
-                f"metadata {name[:50]} asks for the outbox, which is not served: no event would be published",
-                "take it out, and publish the event from the app",
-            )
-
-
-def _checked(served: ServedStore, stored: str) -> str:
-    """Return the stored key if the store can hold it. Raises MalformedRequestError if it is too long or no text."""
-    limit = served.store.max_key_bytes
-    if len(stored) * 4 <= limit and stored.isascii():
-        return stored
-    try:
-        size = len(stored.encode())
-    except UnicodeEncodeError as error:
-        raise MalformedRequestError(
-            f"key {stored!r} is no Unicode text: {error.reason}", "write it without lone surrogates"
-        ) from None
-    if size > limit:
-        raise MalformedRequestError(
-            f"key is {size} bytes long with its prefix; state store {served.name} takes {limit}: write a shorter one"
-        )
-    return stored
