@@ -97,4 +97,4 @@ def test_a_write_that_was_never_sent_did_not_happen() -> None:
 def test_an_account_that_cannot_be_strong_says_so(level: str) -> None:
     account = Account(SETTINGS, None, Connections(1, 1.0), None, level)  # type: ignore[arg-type]
     with pytest.raises(NotSupportedError, match=f"is {level}, which no call can strengthen"):
-        account.must_be_strong()
+        account.check_strong_reads()

@@ -6,7 +6,7 @@ Every write is a lightweight transaction (docs/decisions, 12).
     client      the driver's cluster and session
     schema      makes the table where it is missing
     layout      the statements, and what a row holds
-    key_locks   keeps writers of one key from meeting
+    key_locks   one writer of a key at a time
     errors      what the errors of Cassandra and its driver mean
     settings    the component's metadata
 """

@@ -1,7 +1,7 @@
-"""The driver's sessions, asked from asyncio.
+"""The driver's sessions, used from asyncio.
 
-The driver has threads of its own. Making and ending a session block, so callers do that in a thread; answers come back
-through the event loop's queue. It finds back by itself to servers that were away.
+The driver runs its own threads. Making and ending a session block, so callers do both in a thread; answers come back
+through the event loop's queue. The driver reconnects by itself to servers that were away.
 """
 
 from __future__ import annotations
@@ -31,7 +31,9 @@ if TYPE_CHECKING:
 Row = tuple[Any, ...]
 
 MAX_CONNECT_S: Final = 4.0
-"""For a server to take a connection: shorter than a component's usual initTimeout, so that the reason is reported."""
+"""How long a server may take to accept a connection: shorter than a component's usual initTimeout, so that the reason
+is reported.
+"""
 RECONNECT_S: Final = 1.0
 
 # The driver logs each of its attempts, with stack traces. What matters is in the errors that it raises.
@@ -55,10 +57,10 @@ class _Connection(Cluster.connection_class):  # type: ignore[misc]  # the driver
 
 
 def connect(settings: CassandraSettings, resources: ExitStack) -> Session:
-    """Return a session with as many servers as are there.
+    """Return a session with all servers that can be reached.
 
-    Blocks, as closing `resources` does; calls under way fail then. Raises the driver's errors, StoreRefusedError for
-    TLS.
+    Blocks, and so does closing `resources`, at which calls in flight fail. Raises the driver's errors, and
+    StoreRefusedError for certificates that cannot be used.
     """
     cluster = _cluster(settings)
     resources.callback(cluster.shutdown)
@@ -70,16 +72,16 @@ def connect(settings: CassandraSettings, resources: ExitStack) -> Session:
 async def execute(session: Session, statement: Any, ended: Callable[[], object]) -> list[Row]:
     """Return the rows of the answer. Raises the driver's errors.
 
-    A caller that gives up leaves the call to itself; `ended` is called when the driver has done with it.
+    The call goes on when its caller gives up; `ended` is called when the driver has finished it.
     """
     loop = asyncio.get_running_loop()
     answer: asyncio.Future[list[Row]] = loop.create_future()
     try:
-        asked: ResponseFuture = session.execute_async(statement)
+        response: ResponseFuture = session.execute_async(statement)
     except BaseException:
         ended()
         raise
-    asked.add_callbacks(
+    response.add_callbacks(
         lambda rows: loop.call_soon_threadsafe(_settle, answer, rows, ended),
         lambda error: loop.call_soon_threadsafe(_fail, answer, error, ended),
     )
@@ -103,7 +105,7 @@ def _cluster(settings: CassandraSettings) -> Cluster:
     login = PlainTextAuthProvider(settings.username, settings.password.reveal()) if settings.username else None
     profile = ExecutionProfile(
         load_balancing_policy=TokenAwarePolicy(DCAwareRoundRobinPolicy()),
-        retry_policy=FallthroughRetryPolicy(),  # a write that may have happened is not for the driver to repeat
+        retry_policy=FallthroughRetryPolicy(),  # the driver must not repeat a write that may have happened
         row_factory=tuple_factory,
         request_timeout=settings.timeout,
     )

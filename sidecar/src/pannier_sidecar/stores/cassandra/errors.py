@@ -34,7 +34,7 @@ _NOT_NOW: Final = {
 }
 _NOT_DONE: Final = tuple(_NOT_NOW)
 _HINTED_HANDOFF: Final = "hints"
-"""In the words of a node that is overloaded with hints, which it may find when a write has been decided already."""
+"""In the message of a node that has too many hints, which it may notice after the write was decided."""
 _TOO_LARGE: Final = ("too large", "exceeds allowed maximum")
 CLIENT_ERRORS: Final = (*_NOT_DONE, NoHostAvailable, DriverException, ConnectionException, ErrorMessage, OSError)
 """What the driver raises."""
@@ -52,8 +52,8 @@ def translate(error: Exception, settings: CassandraSettings, *, is_write: bool, 
     if isinstance(error, _NOT_DONE) and _HINTED_HANDOFF not in str(error):
         return StoreUnavailableError(f"{where} can't be reached: {_not_now(error)}")
     if isinstance(error, Unavailable):
-        # A write that has been decided can still lack replicas that acknowledge it at its own level. Those that decide
-        # are missed at a serial level or, from some versions on, at the quorum that this is.
+        # A write that was decided can still lack replicas that acknowledge it, at its own level. Where it lacks
+        # replicas that decide, the error has a serial level or, in newer versions, a quorum.
         is_decided = is_write and not ConsistencyLevel.is_serial(error.consistency) and error.consistency == level
         missing = f"{where} has too few replicas for this consistency{_counted(error)}"
         return unanswered(missing, may_have_changed=is_decided)
@@ -63,7 +63,7 @@ def translate(error: Exception, settings: CassandraSettings, *, is_write: bool, 
 
 
 def _unreached(error: NoHostAvailable, where: str) -> StoreError:
-    """Return why no host would do: where there are several reasons, one that can be mended."""
+    """Return why no host could be used; of several reasons, one that a setting can mend."""
     reasons: list[Exception] = list(error.errors.values())
     for each in reasons:
         if isinstance(each, AuthenticationFailed):

@@ -1,7 +1,7 @@
 """One writer at a time for each key.
 
-Lightweight transactions on one row that meet each other start over, and under load none gets through in time. Those of
-one sidecar need not meet.
+Lightweight transactions that contend for a row start over, and under load none of them ends in time. Those of one
+sidecar need not contend.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ class _Queue:
 
 
 class KeyLocks:
-    """Who writes which key now, and who waits for it."""
+    """A lock for each key that is being written."""
 
     def __init__(self, timeout: float):
         """`timeout` is in seconds."""
@@ -32,7 +32,7 @@ class KeyLocks:
 
     @asynccontextmanager
     async def of(self, key: str) -> AsyncIterator[None]:
-        """Wait until it is one's turn. Raises StoreUnavailableError when that takes too long."""
+        """Hold the lock of a key. Raises StoreUnavailableError where others hold it for too long."""
         queue = self._queues.setdefault(key, _Queue())
         queue.length += 1
         try:

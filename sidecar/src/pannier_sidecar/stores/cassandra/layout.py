@@ -1,7 +1,7 @@
-"""What is sent to Cassandra. A write is decided by its IF, an unconditional one too: `etag != ''` always holds.
+"""The statements. Each write has an IF, which makes it a lightweight transaction; `etag != ''` always holds.
 
-What expired is absent for Cassandra itself, conditions included. A row may be there without a value, when Dapr made it
-and a later value expired: `value = null` is what absent means.
+What has expired is absent for Cassandra too, also in conditions. A row that Dapr made stays without a value when a
+later value expires, so absent means `value = null`.
 """
 
 from __future__ import annotations
@@ -16,8 +16,8 @@ if TYPE_CHECKING:
 
     Row = tuple[bytes | None, str | None, int, int | None, int | None, int]
 
-OF_THE_NODE: Final = "SELECT key FROM system.local"
-"""What every node answers from its own tables."""
+PROBE: Final = "SELECT key FROM system.local"
+"""A query that every node answers from its own tables."""
 _SET: Final = "UPDATE {table} USING TTL ? SET value = ?, etag = ? WHERE key = ? IF "
 _DELETE: Final = "DELETE FROM {table} WHERE key = ? IF "
 
@@ -60,13 +60,13 @@ def prepare(session: Session, table: str) -> Statements:
 
 
 FOREIGN: Final = "-"
-"""What ETags begin with where another program wrote the value: the time of its write follows."""
+"""The first character of ETags of values that other programs wrote; the time of that write follows."""
 
 
 def stored_value(row: Row | None) -> StoredValue | None:
     """Return what a row of `get` holds.
 
-    Pannier writes value and ETag together. Where they were not, another program has written the value since.
+    Pannier writes value and ETag together. Where their times differ, another program has written the value since.
     """
     if row is None:
         return None

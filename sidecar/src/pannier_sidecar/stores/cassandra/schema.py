@@ -1,6 +1,6 @@
 """The table: Dapr's `(key text PRIMARY KEY, value blob)` and a column `etag text`, made where it is missing.
 
-What is there already needs no permission to make it.
+Where it is there already, no permission to make it is needed.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ def ensure(session: Session, settings: CassandraSettings) -> None:
 
 
 def _columns(session: Session, settings: CassandraSettings) -> dict[str, tuple[str, str]]:
-    """Return type and kind of the columns by their names; nothing where there is no such table."""
+    """Return type and kind of the columns by their names; empty where there is no such table."""
     table = _rows(session, _TABLE, settings.keyspace, settings.table)
     return {name: (type, kind) for name, type, kind in table}
 

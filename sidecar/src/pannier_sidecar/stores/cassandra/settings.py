@@ -1,4 +1,4 @@
-"""What a component says about its cluster, read."""
+"""The component's metadata, read."""
 
 from __future__ import annotations
 
@@ -24,10 +24,10 @@ class Levels:
 
     read: int
     commit: int
-    """When a write that has been decided is answered."""
+    """The replicas that must acknowledge a decided write before it is answered."""
     strong_commit: int
     serial: int
-    """Who decides a write, and answers a strong read: a quorum of all replicas, or of those in this data centre."""
+    """The replicas that decide a write and answer a strong read: a quorum of all, or of those in this data centre."""
 
 
 _C: Final = ConsistencyLevel
@@ -61,7 +61,7 @@ class CassandraSettings:
     password: Secret
     encryption: Encryption | None
     hides_name: bool = False
-    """keyspace or table came from a secret."""
+    """Whether keyspace or table came from a secret."""
 
     @property
     def where(self) -> str:

@@ -1,4 +1,4 @@
-"""The store: what the sidecar asks for, as statements."""
+"""The store: which statements each call sends, and what the answers mean."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from pannier_sidecar.network.reconnecting import too_busy
 from pannier_sidecar.state.cursors import cursor_after, key_before
 from pannier_sidecar.state.errors import ETagMismatchError, StoreError, StoreRefusedError, StoreUnavailableError
 from pannier_sidecar.state.requests import Delete, Get, Set, Write
-from pannier_sidecar.state.store import Feature, KeyPage, Store, StoredValue
+from pannier_sidecar.state.store import Feature, KeyPage, Store, StoredValue, or_error
 
 from . import client, errors, layout, schema
 from .key_locks import KeyLocks
@@ -30,9 +30,9 @@ if TYPE_CHECKING:
     from .layout import Statements
 
 AT_ONCE: Final = 64
-"""Statements of one bulk call that are under way at the same time."""
+"""Maximum number of statements of one bulk call that are in flight together."""
 MAX_IN_FLIGHT: Final = 30_000
-"""Statements of all calls. From 32,767 on the driver stops the event loop until one of them has its answer."""
+"""Maximum for all calls. From 32,767 on the driver blocks the event loop until one of them is answered."""
 LISTED_AT_ONCE: Final = 1000
 MAX_TTL: Final = 20 * 365 * 24 * 3600 - 1
 """Cassandra's limit, less the second that is added to every TTL."""
@@ -49,8 +49,8 @@ class CassandraStore(Store):
         super().__init__(settings)
         self._settings = read_settings(settings)
         self._key_locks = KeyLocks(self._settings.timeout)
-        self._places = asyncio.Semaphore(MAX_IN_FLIGHT)
-        # From a random origin they meet neither those of an earlier run nor those of another sidecar; numbers below
+        self._slots = asyncio.Semaphore(MAX_IN_FLIGHT)
+        # From a random start they repeat neither those of an earlier run nor those of another sidecar; numbers below
         # 2^53 survive clients that paste them into JSON without quotes.
         self._etags = count(random.randrange(1, 2**52))
         self._session: Session | None = None
@@ -79,7 +79,7 @@ class CassandraStore(Store):
             connecting.exception()  # `open` has raised it, if its caller waited
             await asyncio.to_thread(connections.close)
 
-        # The thread that makes a session cannot be stopped, so this waits for it, beyond the patience of its caller.
+        # The thread that makes a session cannot be stopped, so this waits for it, even when the caller no longer does.
         self._ending = asyncio.create_task(end())
         await asyncio.shield(self._ending)
 
@@ -92,7 +92,7 @@ class CassandraStore(Store):
         if session is None:
             raise StoreUnavailableError("the Cassandra store is not open, or closed")
         try:
-            await client.execute(session, layout.OF_THE_NODE, _nothing)
+            await client.execute(session, layout.PROBE, _nothing)
         except errors.CLIENT_ERRORS as error:
             raise errors.translate(error, self._settings, is_write=False) from error
 
@@ -129,49 +129,43 @@ class CassandraStore(Store):
 
         async def entry(get: Get) -> StoredValue | StoreError | None:
             async with places:
-                try:
-                    return await self.get(get)
-                except StoreError as error:
-                    return error
+                return await or_error(self.get(get))
 
         self._opened()
         return await asyncio.gather(*map(entry, gets))
 
     async def bulk_write(self, writes: Sequence[Write]) -> Sequence[StoreError | None]:
-        """Carry out each write for itself; only those to one key wait for each other."""
+        """Carry out the writes side by side, those to one key in their order."""
         places = asyncio.Semaphore(AT_ONCE)
-        errors_by_place: dict[int, StoreError] = {}
+        results: list[StoreError | None] = [None] * len(writes)
         by_key: dict[str, list[int]] = {}
         for place, write in enumerate(writes):
             by_key.setdefault(write.key, []).append(place)
 
-        async def in_turn(of_one_key: Sequence[int]) -> None:
+        async def write_in_order(of_one_key: Sequence[int]) -> None:
             async with places:
                 for place in of_one_key:
                     write = writes[place]
-                    try:
-                        await (self.set(write) if isinstance(write, Set) else self.delete(write))
-                    except StoreError as error:
-                        errors_by_place[place] = error
+                    results[place] = await or_error(self.set(write) if isinstance(write, Set) else self.delete(write))
 
-        await asyncio.gather(*map(in_turn, by_key.values()))
-        return [errors_by_place.get(place) for place in range(len(writes))]
+        await asyncio.gather(*map(write_in_order, by_key.values()))
+        return results
 
     async def keys(self, prefix: str, limit: int, cursor: str | None) -> KeyPage:
-        """List in the order of tokens, the only one that Cassandra has: the whole table is read for a prefix."""
+        """List in the order of tokens, the only one that Cassandra has, so a prefix takes reading the whole table."""
         prepared = self._opened()
         keys: list[str] = []
         after = None if cursor is None else key_before(cursor, prefix)
         while True:
-            asked = max(LISTED_AT_ONCE, limit)
+            page_size = max(LISTED_AT_ONCE, limit)
             statement, values = (
-                (prepared.first_keys, [asked]) if after is None else (prepared.next_keys, [after, asked])
+                (prepared.first_keys, [page_size]) if after is None else (prepared.next_keys, [after, page_size])
             )
             rows = await self._execute(statement, values, self._settings.levels.read)
             keys += [key for key, written in rows if written is not None and key.startswith(prefix)]
             if len(keys) > limit:
                 return KeyPage(keys[:limit], cursor_after(keys[limit - 1]))
-            if len(rows) < asked:
+            if len(rows) < page_size:
                 return KeyPage(keys, None)
             after = rows[-1][0]
 
@@ -186,20 +180,21 @@ class CassandraStore(Store):
         return rows[0] if rows else None
 
     async def _write(self, write: Write, statement: Any, values: list[Any], *, if_same: bool = False) -> None:
-        """Carry out a write. Raises ETagMismatchError where its condition did not hold, if it has one."""
+        """Carry out a write. Raises ETagMismatchError where its condition does not hold."""
         levels = self._settings.levels
         async with self._key_locks.of(write.key):
             if if_same:
-                values = [*values, *await self._same(write)]
+                values = [*values, *await self._read_for_comparison(write)]
             level = levels.strong_commit if write.strong else levels.commit
             rows = await self._execute(statement, values, level, is_write=True)
         if write.is_conditional and not rows[0][0]:
             raise _mismatch(write)
 
-    async def _same(self, write: Write) -> tuple[bytes, str | None]:
-        """Return value and ETag column of a row that another program wrote, if that write is the one meant.
+    async def _read_for_comparison(self, write: Write) -> tuple[bytes, str | None]:
+        """Return value and ETag column of a row that another program wrote, if it has the ETag that the write expects.
 
-        No condition can speak of the time of a write, so the server compares what was found here.
+        No condition can compare the time of a write, so the server compares what was read here. Raises
+        ETagMismatchError.
         """
         row = await self._read(Get(write.key, strong=True))
         found = layout.stored_value(row)
@@ -213,30 +208,30 @@ class CassandraStore(Store):
             raise StoreUnavailableError("the Cassandra store is not open, or closed")
         bound = statement.bind(values)
         bound.consistency_level, bound.serial_consistency_level = level, self._settings.levels.serial
-        await self._take_place()
+        await self._take_slot()
         try:
-            # A call that is given up keeps its place until the driver has done with it.
-            return await client.execute(session, bound, self._places.release)
+            # A call that is given up keeps its slot until the driver has finished it.
+            return await client.execute(session, bound, self._slots.release)
         except errors.CLIENT_ERRORS as error:
             raise errors.translate(error, self._settings, is_write=is_write, level=level) from error
 
-    async def _take_place(self) -> None:
-        if not self._places.locked():
-            await self._places.acquire()
+    async def _take_slot(self) -> None:
+        if not self._slots.locked():
+            await self._slots.acquire()
             return
         try:
             async with asyncio.timeout(self._settings.timeout):
-                await self._places.acquire()
+                await self._slots.acquire()
         except TimeoutError:
             raise too_busy(self._settings.where) from None
 
 
 def _nothing() -> None:
-    """Stand for the place of a call that takes none."""
+    """Do nothing at the end of a call that took no slot."""
 
 
 def _native_ttl(write: Set) -> int:
-    """Return seconds for Cassandra, 0 for never. It counts from the whole second before, so one is added."""
+    """Return the TTL in seconds, 0 for never; one more, because Cassandra counts from the last whole second."""
     if write.ttl is None:
         return 0
     if write.ttl > MAX_TTL:

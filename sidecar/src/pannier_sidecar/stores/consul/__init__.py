@@ -1,6 +1,6 @@
 """`state.hashicorp.consul`: state in Consul's key/value store.
 
-    store            the Store: what each call asks and what the answer means
+    store            the Store: which requests each call makes, and what the answers mean
     expiry_sweeper   removes what has expired, which Consul does not
     client           Consul's HTTP API
     errors           what its errors mean

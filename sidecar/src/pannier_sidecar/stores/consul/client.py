@@ -1,4 +1,4 @@
-"""Consul's HTTP API, as far as the store asks for it."""
+"""The part of Consul's HTTP API that the store uses."""
 
 from __future__ import annotations
 
@@ -24,8 +24,8 @@ if TYPE_CHECKING:
 
 Found = TypeVar("Found")
 
-CONNECTIONS: Final = 32
-"""At the most; further calls wait."""
+MAX_CONNECTIONS: Final = 32
+"""Further calls wait for one."""
 
 
 _NO_CONSUL: Final = "what answers is no Consul; check httpAddr"
@@ -58,27 +58,27 @@ class _Self(Struct, rename="pascal"):
     debug_config: Limits
 
 
-class Done(NamedTuple):
-    """What became of a transaction: the entries that it read, or why nothing happened."""
+class TransactionResult(NamedTuple):
+    """The result of a transaction: the entries that it read, or why nothing happened."""
 
     entries: Sequence[Entry]
     errors: Sequence[OperationError]
 
 
 class Agent:
-    """An agent that is asked for the key/value store. Every method raises a StoreError."""
+    """The key/value store of a Consul agent. Every method raises a StoreError."""
 
     def __init__(self, settings: ConsulSettings):
-        """Has to be made where the event loop runs. Raises StoreRefusedError for a certificate that cannot be used."""
+        """Must be made where the event loop runs. Raises StoreRefusedError for a certificate that cannot be used."""
         self._settings = settings
         self._kv = f"{settings.url}/v1/kv/"
         self._datacenter = f"dc={quote(settings.datacenter, safe='')}" if settings.datacenter else ""
         encryption = settings.encryption
-        self._connections = Connections(CONNECTIONS, settings.timeout / 2)
+        self._connections = Connections(MAX_CONNECTIONS, settings.timeout / 2)
         self._session = aiohttp.ClientSession(
             connector=bounded(
                 aiohttp.TCPConnector(
-                    limit=CONNECTIONS,
+                    limit=MAX_CONNECTIONS,
                     ssl=encryption.context() if encryption else True,
                     socket_factory=self._connections.make_socket,
                 )
@@ -89,7 +89,7 @@ class Agent:
             cookie_jar=aiohttp.DummyCookieJar(),
             response_class=BoundedResponse,
         )
-        # It would send a PUT or DELETE again whose answer was lost, and which may have been carried out.
+        # It would repeat a PUT or DELETE whose answer was lost, although it may have been carried out.
         self._session._retry_connection = False  # noqa: SLF001  # aiohttp has no public option for it
 
     async def close(self) -> None:
@@ -106,7 +106,7 @@ class Agent:
         return _decoded(body, str)
 
     async def limits(self) -> Limits:
-        """Return what values may be at the most; zeros where the token may not ask that."""
+        """Return the limits on sizes; zeros where the token may not read them."""
         try:
             body = await self._request("GET", f"{self._settings.url}/v1/agent/self")
             return _decoded(body, _Self).debug_config
@@ -114,7 +114,7 @@ class Agent:
             return Limits()
 
     async def read(self, name: str, strong: bool = False) -> Entry | None:
-        """Read an entry of a plain name."""
+        """Return the entry of a plain name; None: there is none."""
         body = await self._request("GET", self._url_of(name, "consistent" if strong else ""))
         if not body:
             return None
@@ -137,20 +137,20 @@ class Agent:
 
     async def transact(
         self, operations: Sequence[Operation], *, only_reads: bool = False, strong: bool = False
-    ) -> Done:
+    ) -> TransactionResult:
         """Carry out all operations, or none."""
         query = "&".join(part for part in (self._datacenter, "consistent" if strong and only_reads else "") if part)
         body = json.encode(operations)
         answer = await self._request("PUT", f"{self._settings.url}/v1/txn?{query}", body, is_write=not only_reads)
         outcome = _decoded(answer, _Outcome, is_write=not only_reads)
-        return Done([result.entry for result in outcome.results or ()], outcome.errors or ())
+        return TransactionResult([result.entry for result in outcome.results or ()], outcome.errors or ())
 
     def _url_of(self, name: str, query: str) -> str:
         more = "&".join(part for part in (query, self._datacenter) if part)
         return f"{self._kv}{quote(name)}?{more}"
 
     async def _request(self, method: str, url: str, body: bytes | None = None, *, is_write: bool = False) -> bytes:
-        """Return the body of an answer, empty where there is no such thing; a read is asked again after a loss."""
+        """Return the body of the answer, empty for 404. A read is repeated if the connection is lost."""
         for is_last in (is_write, True):
             try:
                 return await self._once(method, url, body)
@@ -177,7 +177,7 @@ class Agent:
         except asyncio.CancelledError:
             task = asyncio.current_task()
             if self._session.closed and task is not None and not task.cancelling():
-                raise RuntimeError("closed") from None  # so it ends those that wait for a connection
+                raise RuntimeError("closed") from None  # closing cancels calls that wait for a connection
             raise
         if status in (200, 409):
             return answer
@@ -196,14 +196,14 @@ def _decoded(body: bytes, kind: type[Found], *, is_write: bool = False) -> Found
 
 
 def _filled(found: list[Found]) -> list[Found]:
-    """Return what a read has found; where there is nothing, Consul answers 404."""
+    """Return what a read has found. Raises StoreUnavailableError where that is nothing, which Consul answers 404."""
     if not found:
         raise StoreUnavailableError(_NO_CONSUL)
     return found
 
 
 def _is_true(body: bytes) -> bool:
-    """Return what became of a write."""
+    """Return whether a write was made. Raises OutcomeUnknownError for an answer that does not say."""
     if body.strip() not in (b"true", b"false"):
         raise OutcomeUnknownError(_NO_CONSUL)
     return body.startswith(b"true")

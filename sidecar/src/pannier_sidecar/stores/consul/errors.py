@@ -24,7 +24,7 @@ _NOT_DONE: Final = {
     "No path to datacenter": "No path to datacenter; check datacenter",
     "rate limit exceeded": "rate limit exceeded",
 }
-"""What Consul says when it has done nothing, and our words for it."""
+"""What Consul's answers hold when it has done nothing, and our words for it."""
 
 
 class TryLaterError(Exception):
@@ -41,12 +41,12 @@ class TryLaterError(Exception):
 
 def is_loss(error: Exception) -> bool:
     """Return whether the connection ended before the answer came."""
-    is_of_connecting = isinstance(error, aiohttp.ClientConnectorError)
-    return isinstance(error, aiohttp.ServerDisconnectedError | aiohttp.ClientOSError) and not is_of_connecting
+    failed_to_connect = isinstance(error, aiohttp.ClientConnectorError)
+    return isinstance(error, aiohttp.ServerDisconnectedError | aiohttp.ClientOSError) and not failed_to_connect
 
 
 def translate(error: Exception, settings: ConsulSettings, *, is_write: bool) -> StoreError:
-    """Return the error that an error of the connection, or an answer that asks for patience, means."""
+    """Return the error that an error of the connection, or an answer that says to try later, means."""
     if isinstance(error, TryLaterError):
         return error.as_store_error(is_write=is_write)
     where = f"Consul at {settings.where}"
@@ -82,8 +82,8 @@ def permission_advice(settings: ConsulSettings) -> str:
     return f'; let aclToken be one whose policy has: key_prefix "{settings.shown_prefix}" {{ policy = "write" }}'
 
 
-def words(what: str) -> str:
-    """Return what an operation of a transaction was refused for, where it is known."""
+def refusal_reason(what: str) -> str:
+    """Return `: ` and why an operation of a transaction was refused; empty where that is not known."""
     known = next((ours for theirs, ours in _REFUSED.items() if theirs in what), "")
     return f": {known}" if known else ""
 

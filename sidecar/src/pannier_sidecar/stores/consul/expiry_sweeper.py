@@ -1,4 +1,4 @@
-"""Remove what has expired: Consul has no expiry of its own for keys, so they would stay for ever."""
+"""Remove what has expired: Consul does not expire keys itself, so they would stay for ever."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 MAX_KNOWN: Final = 10_000
-"""Expired entries that may wait to be removed; others are found again."""
+"""Expired entries that may wait to be removed; others are found by later reads and sweeps."""
 
 
 class ExpirySweeper:
-    """Expired entries that a read has met, and the tasks that find and remove them."""
+    """Expired entries that reads have found, and the tasks that find and remove them."""
 
     def __init__(self, agent: Agent):
         self._agent = agent

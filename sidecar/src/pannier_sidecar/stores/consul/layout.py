@@ -1,12 +1,11 @@
 """How state lies in Consul, compatible with Dapr: the value as it is, under the key prefix and the stored key.
 
-The ETag is the entry's ModifyIndex. What else has to be known is in the entry's flags, a number that Consul keeps for
-whoever writes:
+The ETag is the entry's ModifyIndex. Expiry is in the entry's flags, a number that Consul keeps for its clients:
 
     12 bits   a mark: these flags are ours (Dapr's are 0)
     33 bits   Unix time of expiry, 0 for never
-    19 bits   another number than the write before had: Consul leaves an entry, and its ModifyIndex, as it is when
-              nothing changes, but each write has to make a new ETag
+    19 bits   another number than the last write had: Consul leaves an entry, and its ModifyIndex, as it is when
+              nothing changes, but each write must make a new ETag
 """
 
 from __future__ import annotations
@@ -25,7 +24,7 @@ from pannier_sidecar.state.requests import Set, Write
 from pannier_sidecar.state.store import StoredValue
 
 MAX_OPERATIONS: Final = 64
-"""Of one transaction, checks included."""
+"""Consul's limit for one transaction, checks included."""
 
 _MARK: Final = 0x5A7
 _MARK_SHIFT: Final = 52
@@ -112,7 +111,7 @@ def removal(name: str, modify_index: int) -> Operation:
 
 
 def check(write: Write, name: str, expired: int | None) -> Operation:
-    """Return what has to hold before a write; `expired` is the ModifyIndex of what is there but counts as absent."""
+    """Return the check of a write's precondition; `expired` is the ModifyIndex of an entry that counts as absent."""
     if not write.if_absent:
         return {"KV": {"Verb": "check-index", "Key": name, "Index": index(write)}}
     if expired is not None:
@@ -120,7 +119,7 @@ def check(write: Write, name: str, expired: int | None) -> Operation:
     return {"KV": {"Verb": "check-not-exists", "Key": name}}
 
 
-def carrying_out(write: Write, name: str) -> Operation:
+def write_operation(write: Write, name: str) -> Operation:
     if isinstance(write, Set):
         return {"KV": {"Verb": "set", "Key": name, "Value": write.value, "Flags": flags(write.ttl)}}
     return {"KV": {"Verb": "delete", "Key": name}}

@@ -32,7 +32,7 @@ class ConsulSettings(Struct, frozen=True):
     timeout: float = 10.0
     """Seconds that a call may take."""
     cleanup_interval: float = 3600.0
-    """Seconds between looks for keys that have expired; 0: only those that are read are removed."""
+    """Seconds between sweeps for expired keys; 0: they are removed only when they are read."""
     encryption: Encryption | None = None
     shown_prefix: str = "dapr/"
     """The prefix for messages."""

@@ -1,4 +1,4 @@
-"""`state.hashicorp.consul`: what each call of a store asks of Consul, and what the answers mean."""
+"""`state.hashicorp.consul`: which requests each call makes to Consul, and what the answers mean."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from pannier_sidecar.state.requests import Delete, Get, Set, Write
 from pannier_sidecar.state.store import Feature, KeyPage, Setting, Store, StoredValue
 
 from . import errors, layout
-from .client import CONNECTIONS, Agent, Limits
+from .client import MAX_CONNECTIONS, Agent, Limits
 from .expiry_sweeper import ExpirySweeper
 from .settings import read_settings
 
@@ -25,14 +25,14 @@ if TYPE_CHECKING:
     from .layout import Entry
 
 ATTEMPTS = 10
-"""At a write that needs its key absent, while others write and delete it."""
+"""Attempts at a write that needs its key absent, while others write and delete it."""
 
 
 class ConsulStore(Store):
     """State in Consul's key/value store, laid out as Dapr lays it out."""
 
     features = frozenset(Feature)
-    max_key_bytes = 1024  # so that 64 of them go into one transaction, in whatever way JSON spells them
+    max_key_bytes = 1024  # so that 64 of them go into one transaction, however JSON escapes them
     max_transaction = layout.MAX_OPERATIONS
 
     def __init__(self, settings: Mapping[str, Setting]):
@@ -96,12 +96,12 @@ class ConsulStore(Store):
         return [found.get(name) for name in names]
 
     async def bulk_write(self, writes: Sequence[Write]) -> Sequence[StoreError | None]:
-        """Carry out writes side by side, those of one key one after another."""
+        """Carry out the writes side by side, those to one key in their order."""
         errors: list[StoreError | None] = [None] * len(writes)
         places = defaultdict(list)
         for place, write in enumerate(writes):
             places[write.key].append(place)
-        room = asyncio.Semaphore(CONNECTIONS)
+        room = asyncio.Semaphore(MAX_CONNECTIONS)
 
         async def write_key(places: Sequence[int]) -> None:
             async with room:
@@ -115,17 +115,17 @@ class ConsulStore(Store):
         """Check everything before anything is written, in one transaction of Consul's."""
         conditional = [write for write in writes if write.is_conditional]
         last = {write.key: write for write in writes}
-        self._check_together(conditional, last)
+        self._check_limits(conditional, last)
         expired: dict[str, int] = {}
         for _ in range(ATTEMPTS if writes else 0):
             checks = [layout.check(each, self._prefix + each.key, expired.get(each.key)) for each in conditional]
-            writing = [layout.carrying_out(each, self._prefix + each.key) for each in last.values()]
+            writing = [layout.write_operation(each, self._prefix + each.key) for each in last.values()]
             failed = (await self._agent.transact([*checks, *writing])).errors
             if not failed:
                 return
             if failed[0].place >= len(checks) or "ermission denied" in failed[0].what:
                 raise self._refusal(failed[0])
-            await self._learn_expired(conditional[failed[0].place], expired)
+            await self._note_expired(conditional[failed[0].place], expired)
         if writes:
             raise StoreUnavailableError("keys are written and deleted too often to find them absent; try again")
 
@@ -190,8 +190,8 @@ class ConsulStore(Store):
             wanted = [name for place, name in enumerate(wanted) if place not in absent]
         return {}
 
-    async def _learn_expired(self, failed: Write, expired: dict[str, int]) -> None:
-        """Learn what has expired under a key that must be absent. Raises ETagMismatchError if it is really there."""
+    async def _note_expired(self, failed: Write, expired: dict[str, int]) -> None:
+        """Note an expired entry of a key that must be absent. Raises ETagMismatchError if it has not expired."""
         if not failed.if_absent:
             raise layout.mismatch(failed)
         name = self._prefix + failed.key
@@ -211,8 +211,8 @@ class ConsulStore(Store):
                 " store less under one key, or raise kv_max_value_size in Consul"
             )
 
-    def _check_together(self, conditional: Sequence[Write], last: Mapping[str, Write]) -> None:
-        """Raise the error of a transaction that is more than Consul takes."""
+    def _check_limits(self, conditional: Sequence[Write], last: Mapping[str, Write]) -> None:
+        """Raise NotSupportedError or StoreRefusedError for a transaction that is larger than Consul takes."""
         operations = len(conditional) + len(last)
         if operations > layout.MAX_OPERATIONS:
             raise NotSupportedError(
@@ -230,7 +230,7 @@ class ConsulStore(Store):
             )
 
     def _refusal(self, error: OperationError) -> StoreRefusedError:
-        return StoreRefusedError(f"Consul refused{errors.words(error.what)}{self._agent.permission_advice}")
+        return StoreRefusedError(f"Consul refused{errors.refusal_reason(error.what)}{self._agent.permission_advice}")
 
     async def _prove_permissions(self) -> None:
         """Raise StoreRefusedError if the token may not write: a key that does not exist is deleted."""

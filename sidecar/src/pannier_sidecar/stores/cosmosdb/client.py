@@ -11,7 +11,7 @@ from azure.cosmos.aio import CosmosClient
 from pannier_sidecar.network.connections import Connections
 from pannier_sidecar.state.errors import NotSupportedError, StoreRefusedError
 
-from .transport import CONNECTIONS, Transport
+from .transport import MAX_CONNECTIONS, Transport
 
 if TYPE_CHECKING:
     from contextlib import AsyncExitStack
@@ -38,7 +38,7 @@ class Account:
     consistency: str
     """The account's level, which a call can only relax."""
 
-    def must_be_strong(self) -> None:
+    def check_strong_reads(self) -> None:
         """Raise NotSupportedError where a read could miss what this sidecar has written."""
         if self.consistency not in ENOUGH_FOR_STRONG:
             raise NotSupportedError(
@@ -49,7 +49,7 @@ class Account:
 
 async def sign_in(settings: CosmosDBSettings, resources: AsyncExitStack) -> Account:
     """Open a client that lives until `resources` are closed. Raises the client's errors and StoreRefusedError."""
-    connections = Connections(CONNECTIONS, settings.timeout / 2)
+    connections = Connections(MAX_CONNECTIONS, settings.timeout / 2)
     resources.callback(connections.close)
     client = CosmosClient(
         settings.url,
@@ -66,10 +66,10 @@ async def sign_in(settings: CosmosDBSettings, resources: AsyncExitStack) -> Acco
     account = await client._get_database_account()  # noqa: SLF001  # public only in the client without asyncio
     container = client.get_database_client(settings.database).get_container_client(settings.container)
     properties = await container.read()
-    _must_have_partitions(properties, settings)
+    _check_partition_key(properties, settings)
     consistency = str((account.ConsistencyPolicy or {}).get("defaultConsistencyLevel"))
     found = Account(settings, container, connections, properties.get("defaultTtl"), consistency)
-    _log_bounds(found)
+    _log_limits(found)
     return found
 
 
@@ -89,7 +89,7 @@ async def _credential(settings: CosmosDBSettings, resources: AsyncExitStack) -> 
     )
 
 
-def _must_have_partitions(properties: dict[str, Any], settings: CosmosDBSettings) -> None:
+def _check_partition_key(properties: dict[str, Any], settings: CosmosDBSettings) -> None:
     paths = (properties.get("partitionKey") or {}).get("paths")
     if paths != [PARTITION_PATH]:
         raise StoreRefusedError(
@@ -98,7 +98,7 @@ def _must_have_partitions(properties: dict[str, Any], settings: CosmosDBSettings
         )
 
 
-def _log_bounds(account: Account) -> None:
+def _log_limits(account: Account) -> None:
     if account.default_ttl is None:
         logger.warning(
             "%s lets nothing expire, so writes with ttlInSeconds will be refused; turn its time to live on: "

@@ -19,26 +19,26 @@ if TYPE_CHECKING:
     from .settings import CosmosDBSettings
 
 CLIENT_ERRORS: Final = (AzureError, TimeoutError, ValueError)
-"""All that the client raises, the last one where a key is no base64."""
+"""All that the client raises; ValueError where masterKey is not base64."""
 
 
 class NotUnderstoodError(Exception):
-    """The answer is none of Cosmos DB's."""
+    """The answer is not one of Cosmos DB's."""
 
 
 FROM_NONSENSE: Final = (NotUnderstoodError, AttributeError, LookupError, RecursionError, TypeError, ValueError)
-"""What the client raises besides when an answer is none of Cosmos DB's: it takes the shape of JSON for granted."""
+"""What else the client raises for an answer that is not Cosmos DB's: it takes the shape of JSON for granted."""
 WHEN_CLOSED: Final = (RuntimeError, AssertionError, AttributeError)
 """What the client raises where it is closed while a call is under way."""
 
-MISSING: Final = 404
+NOT_FOUND: Final = 404
 ABSENT: Final = (None, 0)
-"""Sub-statuses of 404 that speak of the item; others speak of the container, or of a replica that lags."""
+"""Sub-statuses of 404 that mean the item; others mean the container, or a replica that lags."""
 REFUSED_WRITES: Final = (404, 409, 412)
-"""What a precondition that does not hold is answered with."""
+"""Statuses of the answer when a precondition does not hold."""
 
 _THROTTLED: Final = 429
-_PASSES: Final = frozenset({408, 410, 429, 449})
+_TEMPORARY: Final = frozenset({408, 410, 429, 449})
 _NOT_DONE: Final = frozenset({410, 429, 449})
 _ADVICE: Final = {
     401: "does not accept the key; correct masterKey, and see that url is that of the same account",
@@ -51,12 +51,12 @@ _ADVICE: Final = {
 
 
 def is_absent(error: HttpResponseError) -> bool:
-    """Say whether an answer means that the item is not there."""
-    return error.status_code == MISSING and getattr(error, "sub_status", None) in ABSENT
+    """Return whether an answer means that the item is not there."""
+    return error.status_code == NOT_FOUND and getattr(error, "sub_status", None) in ABSENT
 
 
 def is_throttled(error: BaseException | None) -> bool:
-    """Say whether the account answers, but only that it has too much to do."""
+    """Return whether the account answers that it has too much to do."""
     return isinstance(error, HttpResponseError) and error.status_code == _THROTTLED
 
 
@@ -69,7 +69,7 @@ def translate(error: Exception, settings: CosmosDBSettings, *, is_write: bool) -
 
 
 def not_understood(settings: CosmosDBSettings, *, is_write: bool) -> StoreError:
-    """Return the error to raise where the answer is none of Cosmos DB's."""
+    """Return the error to raise for an answer that is not one of Cosmos DB's."""
     return unanswered(_not_understood(settings), may_have_changed=is_write)
 
 
@@ -97,12 +97,12 @@ def _was_not_done(error: Exception) -> bool:
 
 def _of_status(error: HttpResponseError, status: int, settings: CosmosDBSettings) -> StoreError:
     sub_status = getattr(error, "sub_status", None)
-    said = f"{status}/{sub_status}" if isinstance(sub_status, int) and sub_status else str(status)
+    code = f"{status}/{sub_status}" if isinstance(sub_status, int) and sub_status else str(status)
     if status == 429:
-        return StoreUnavailableError(f"{settings} has no throughput left ({said}); give it more request units")
-    if status in _PASSES or status >= 500 or (status == MISSING and getattr(error, "sub_status", None) == 1002):
-        return StoreUnavailableError(f"{settings} failed for now ({said})")
-    return StoreRefusedError(f"{settings} {_ADVICE.get(status, 'refused the call')} ({said})")
+        return StoreUnavailableError(f"{settings} has no throughput left ({code}); give it more request units")
+    if status in _TEMPORARY or status >= 500 or (status == NOT_FOUND and getattr(error, "sub_status", None) == 1002):
+        return StoreUnavailableError(f"{settings} failed for now ({code})")
+    return StoreRefusedError(f"{settings} {_ADVICE.get(status, 'refused the call')} ({code})")
 
 
 def _why(error: AzureError) -> str:

@@ -1,7 +1,7 @@
 """A value as an item `{id, partitionKey, value, isBinary, ttl}`, as Dapr writes and reads it.
 
-A value is stored in base64 and marked as binary, as Dapr stores what is no JSON object: only so does Cosmos DB give
-back the same bytes. What Dapr left as JSON comes back as JSON: decision 11.
+A value is stored in base64 and marked as binary, as Dapr stores what is no JSON object: only then does Cosmos DB
+return the same bytes. What Dapr stored as JSON comes back as JSON: decision 11.
 """
 
 from __future__ import annotations
@@ -30,21 +30,21 @@ MAX_ITEM_BYTES: Final = 2 * 1024 * 1024
 """Cosmos DB's limits."""
 MAX_TTL_S: Final = 2**31 - 1
 _OVERHEAD: Final = 1024
-"""More than names, ETag and times of an item take."""
+"""Bytes; the names, ETag and times of an item take fewer."""
 _NEVER: Final = -1
 _PARTITION: Final = "partitionKey"
 
 _NO_ID: Final = re.compile(r"=|.*[/\\?#\x00-\x1f\x7f-\x9f]|\s|.*\s\Z|\.{1,2}\Z", re.DOTALL)
-"""Keys that cannot be an id: with letters that Cosmos DB or the path of a URL does not take, or like an encoded key."""
-_AS_THEY_ARE: Final = "|:;,@!$&'()*+"
+"""Keys that cannot be an id: with characters that Cosmos DB or a URL does not allow, or like an encoded key."""
+_NOT_ENCODED: Final = "|:;,@!$&'()*+"
 
 
 def id_of(key: str) -> str:
-    """Return the id of a key: the key itself, as in Dapr, or `=` and its percent-encoding where it can be no id."""
+    """Return the id of a key: the key itself, as in Dapr, or `=` and its percent-encoding where it cannot be one."""
     if _NO_ID.match(key) is None:
         return key
-    encoded = "=" + quote(key, safe=_AS_THEY_ARE)
-    # All others hold a % or are dots, so none is taken for a digest.
+    encoded = "=" + quote(key, safe=_NOT_ENCODED)
+    # Every other encoded id holds a % or is dots, so none is taken for a digest.
     return encoded if len(encoded) <= MAX_ID_BYTES else "=sha256-" + sha256(key.encode()).hexdigest()
 
 
@@ -54,7 +54,7 @@ def partition_of(call: Get | Write) -> str:
 
 
 def item_of(write: Set, default_ttl: int | None) -> Item:
-    """Return the item of a write; `default_ttl` is the container's, None where it lets nothing expire.
+    """Return the item of a write; `default_ttl` is the container's, None where nothing expires in it.
 
     Raises StoreRefusedError for a value that is too large, and NotSupportedError where it could not expire.
     """
@@ -82,19 +82,19 @@ def _ttl(write: Set, default_ttl: int | None) -> int | None:
             f"key {write.key} can't expire: the container's time to live is off; turn it on without a default "
             "(az cosmosdb sql container update --ttl -1 ...), or leave ttlInSeconds out"
         )
-    # Cosmos DB counts whole seconds from the one that has begun: with one more, nothing goes before its time.
+    # Cosmos DB counts from the start of the current second: with one more, nothing expires too early.
     return min(write.ttl + 1, MAX_TTL_S)
 
 
-def must_be_item(answer: Item) -> Item:
-    """Return what Cosmos DB gave for an item. Raises NotUnderstoodError where that is none."""
+def checked_item(answer: Item) -> Item:
+    """Return an answer that has to be an item. Raises NotUnderstoodError where it is not."""
     if "id" not in answer or "_etag" not in answer:
         raise NotUnderstoodError
     return answer
 
 
 def stored_value(item: Mapping[str, Any], default_ttl: int | None) -> StoredValue:
-    """Return what an item holds. Raises StoreRefusedError for one that is no state."""
+    """Return what an item holds. Raises StoreRefusedError for one that holds no state."""
     if "value" not in item:
         raise StoreRefusedError(
             f"item {item['id']} has no property value, so it holds no state; write another collection"

@@ -1,4 +1,4 @@
-"""What a component says about its container, and how to sign in there."""
+"""The component's metadata, read: which container it is, and how to sign in."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ AUTHORITIES: Final = {
     "AzureChinaCloud": "login.chinacloudapi.cn",
     "AzureUSGovernmentCloud": "login.microsoftonline.us",
 }
-"""Who signs in the users of each of Azure's clouds."""
+"""Hosts where the users of each of Azure's clouds sign in."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +40,7 @@ class CosmosDBSettings:
     timeout: float
     """Seconds that a call may take, attempts included."""
     shown: str
-    """Where it is, for messages."""
+    """The container's name and address, for messages."""
 
     def __str__(self) -> str:
         return self.shown

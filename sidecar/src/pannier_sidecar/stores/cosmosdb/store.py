@@ -1,4 +1,4 @@
-"""The store: each call is one request, side by side where there are several."""
+"""The store: each call is one request; several are made side by side."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from azure.cosmos.exceptions import CosmosResourceNotFoundError
 from pannier_sidecar.network.connections import TooManyConnectionsError
 from pannier_sidecar.state.errors import StoreError, StoreUnavailableError
 from pannier_sidecar.state.joining import joined, with_distinct_keys
-from pannier_sidecar.state.store import Feature, Store, StoredValue
+from pannier_sidecar.state.store import Feature, Store, StoredValue, or_error
 
 from . import client, errors, settings, writing
 from .errors import CLIENT_ERRORS, WHEN_CLOSED
-from .layout import MAX_ID_BYTES, Item, id_of, must_be_item, partition_of, stored_value
+from .layout import MAX_ID_BYTES, Item, checked_item, id_of, partition_of, stored_value
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Mapping, Sequence
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 Result = TypeVar("Result")
 
 AT_ONCE: Final = 16
-"""Writes of one bulk that are under way together."""
+"""Maximum number of writes of one bulk call that are in flight together."""
 
 
 class CosmosDBStore(Store):
@@ -59,7 +59,7 @@ class CosmosDBStore(Store):
 
     async def ping(self) -> None:
         opened = self._account
-        await self._answered(opened, _reached(opened), is_write=False)
+        await self._answered(opened, _probe(opened), is_write=False)
 
     async def probe(self) -> None:
         try:
@@ -71,8 +71,8 @@ class CosmosDBStore(Store):
     async def get(self, get: Get) -> StoredValue | None:
         opened = self._account
         if get.strong:
-            opened.must_be_strong()
-        return await self._answered(opened, _found(opened, get), is_write=False)
+            opened.check_strong_reads()
+        return await self._answered(opened, _read(opened, get), is_write=False)
 
     async def set(self, write: Set) -> None:
         await self._write(write)
@@ -83,11 +83,11 @@ class CosmosDBStore(Store):
     async def bulk_get(self, gets: Sequence[Get]) -> Sequence[StoredValue | StoreError | None]:
         opened = self._account
         if any(get.strong for get in gets):
-            opened.must_be_strong()
+            opened.check_strong_reads()
         places = [(id_of(get.key), partition_of(get)) for get in gets]
         if not places:
             return []
-        found = await self._answered(opened, _all_found(opened, list(dict.fromkeys(places))), is_write=False)
+        found = await self._answered(opened, _read_all(opened, list(dict.fromkeys(places))), is_write=False)
         return [found.get(place) for place in places]
 
     async def bulk_write(self, writes: Sequence[Write]) -> Sequence[StoreError | None]:
@@ -96,11 +96,7 @@ class CosmosDBStore(Store):
 
         async def attempt(write: Write) -> StoreError | None:
             async with room:
-                try:
-                    await self._write(write)
-                except StoreError as error:
-                    return error
-            return None
+                return await or_error(self._write(write))
 
         for run in with_distinct_keys(writes):
             results += await asyncio.gather(*(attempt(writes[place]) for place in run))
@@ -144,25 +140,25 @@ class CosmosDBStore(Store):
             raise errors.not_understood(opened.settings, is_write=is_write) from error
 
 
-async def _reached(opened: client.Account) -> None:
+async def _probe(opened: client.Account) -> None:
     if "id" not in await opened.container.read():
         raise errors.NotUnderstoodError
 
 
-async def _found(opened: client.Account, get: Get) -> StoredValue | None:
+async def _read(opened: client.Account, get: Get) -> StoredValue | None:
     try:
         item = await opened.container.read_item(id_of(get.key), partition_of(get))
-        return stored_value(must_be_item(item), opened.default_ttl)
+        return stored_value(checked_item(item), opened.default_ttl)
     except CosmosResourceNotFoundError as error:
         if errors.is_absent(error):
             return None
         raise
 
 
-async def _all_found(
+async def _read_all(
     opened: client.Account, places: list[tuple[str, str]]
 ) -> dict[tuple[str, str], StoredValue | StoreError]:
-    items = map(must_be_item, await opened.container.read_items(places))
+    items = map(checked_item, await opened.container.read_items(places))
     return {(item["id"], item["partitionKey"]): _entry(item, opened.default_ttl) for item in items}
 
 

@@ -1,7 +1,7 @@
-"""The way of the client's requests, on which a write that was sent is never taken for one that was not.
+"""The client's transport, which never takes a write that was sent for one that was not.
 
-Microsoft's transport calls every error of the connection "not sent", a lost answer too, and its client sends such a
-write up to three times. So does aiohttp below it with PUT and DELETE, and the client with a write answered 503.
+Microsoft's transport reports every error of the connection as "not sent", even a lost answer, and its client then sends
+the write up to three times. aiohttp below it repeats PUT and DELETE too, and the client repeats a write answered 503.
 """
 
 from __future__ import annotations
@@ -17,19 +17,19 @@ from pannier_sidecar.network.http_answers import PLAIN, BoundedResponse, bounded
 if TYPE_CHECKING:
     from pannier_sidecar.network.connections import Connections
 
-CONNECTIONS: Final = 100
-"""At the most; further calls wait."""
+MAX_CONNECTIONS: Final = 100
+"""Further calls wait for one."""
 _OK: Final = 200
 _UNAVAILABLE: Final = 503
 _IS_QUERY: Final = "x-ms-documentdb-isquery"
 
 
 class Transport(AioHttpTransport):  # type: ignore[misc]  # azure.core imports it when it is asked for
-    """Raises ServiceResponseError, after which the client repeats reads alone, for whatever may have been sent."""
+    """Raises ServiceResponseError for whatever may have been sent, after which the client repeats only reads."""
 
     def __init__(self, connections: Connections):
-        """Has to be made where the event loop runs."""
-        connector = bounded(aiohttp.TCPConnector(limit=CONNECTIONS, socket_factory=connections.make_socket))
+        """Must be made where the event loop runs."""
+        connector = bounded(aiohttp.TCPConnector(limit=MAX_CONNECTIONS, socket_factory=connections.make_socket))
         session = aiohttp.ClientSession(
             connector=connector,
             trust_env=True,
@@ -52,7 +52,7 @@ class Transport(AioHttpTransport):  # type: ignore[misc]  # azure.core imports i
             cause = error.inner_exception
             if not isinstance(cause, aiohttp.ClientConnectionError) or _was_connecting(cause):
                 raise
-            # Not the cause itself: by its type the client would think again that nothing was sent.
+            # Not the cause itself: from its type the client would conclude that nothing was sent.
             raise ServiceResponseError(str(error), error=ConnectionError(str(cause))) from error
         if response.status_code == _UNAVAILABLE and _is_write(request):
             raise ServiceResponseError("503 Service Unavailable")

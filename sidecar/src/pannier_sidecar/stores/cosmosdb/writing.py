@@ -18,7 +18,7 @@ from pannier_sidecar.state.errors import ETagMismatchError, InvalidETagError, No
 from pannier_sidecar.state.requests import Set
 
 from .errors import REFUSED_WRITES, NotUnderstoodError, is_absent
-from .layout import id_of, item_of, must_be_item, partition_of
+from .layout import checked_item, id_of, item_of, partition_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -28,12 +28,12 @@ if TYPE_CHECKING:
     from .client import Account
 
     Step = tuple[str, tuple[Any, ...], dict[str, Any]]
-    """One operation of a batch: its name, and what it is given."""
+    """One operation of a batch: its name and its arguments."""
 
 MAX_STEPS: Final = 100
 """Operations that Cosmos DB takes in one batch."""
 _ETAG: Final = re.compile(r"(?!\*\Z)[!-+\--~]{1,256}")
-"""What can be an ETag in a header: no list, no blanks, and not the one that stands for any."""
+"""What can be an ETag in a header: no list, no blanks, and not `*`, which matches any."""
 
 
 async def carry_out(account: Account, write: Write) -> None:
@@ -81,7 +81,7 @@ async def _set(account: Account, write: Set, guard: dict[str, Any]) -> None:
         written = await account.container.replace_item(item["id"], item, **guard)
     else:
         written = await account.container.upsert_item(item)
-    must_be_item(written)
+    checked_item(written)
 
 
 async def _delete(account: Account, write: Delete, guard: dict[str, Any]) -> None:
@@ -100,7 +100,7 @@ def _guard(write: Write) -> dict[str, Any]:
 
 
 def _steps(account: Account, write: Write) -> Iterator[Step]:
-    """Give the operations of a batch; one that cannot fail on an absent key makes it first."""
+    """Yield the operations of a batch; a delete that must not fail on an absent key writes the key first."""
     guard = {"if_match_etag": write.if_match} if _guard(write) else {}
     if isinstance(write, Set):
         item = item_of(write, account.default_ttl)
