@@ -103,7 +103,10 @@ def _is_skipped(type_name: str) -> bool:
 
 
 def _name_problems(component: Component) -> Iterator[Problem]:
-    """Refuse only names that would be ambiguous in a URL or a stored key: outside Kubernetes, Dapr serves odd names."""
+    """Refuse only names that would be ambiguous in a URL or a stored key: outside Kubernetes, Dapr serves odd names.
+
+    What Kubernetes allows of a name is checked by crds/component.yaml and the operator (`problems_alone`).
+    """
     for part, reason in (("/", "a name is one part of a URL"), ("||", "'||' separates the parts of a stored key")):
         if part in component.name:
             message = f"{quoted(component.name)} holds '{part}', and {reason}"

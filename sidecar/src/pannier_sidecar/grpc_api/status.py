@@ -1,7 +1,8 @@
 """How a call ends that did not go well: gRPC status code, message, and google.rpc details.
 
 What a detail says is declared on the error (`StateError` in `state/errors`: violation, help_link, info, resource).
-Over HTTP, `_details` in `http_api/encoding.py` writes the same.
+Over HTTP, `_details` in `http_api/encoding.py` writes the same. What Layotto's service, which has no details, answers
+otherwise is in `layotto_error` of `layotto.py`.
 """
 
 from __future__ import annotations

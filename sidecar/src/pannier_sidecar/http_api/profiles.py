@@ -1,4 +1,7 @@
-"""Where the published specs and Dapr 1.18 answer differently: one profile for each."""
+"""Where the published specs and Dapr 1.18 answer differently over HTTP: one profile for each.
+
+What differs in the answer of an error is declared on the error (`dapr_...` in `state/errors`).
+"""
 
 from __future__ import annotations
 

@@ -119,7 +119,10 @@ class Store(ABC):
 
     @abstractmethod
     async def delete(self, write: Delete) -> None:
-        """Remove the key. Raises ETagMismatchError where the precondition does not hold."""
+        """Remove the key. Nothing says whether it was there.
+
+        Raises ETagMismatchError where the precondition does not hold.
+        """
 
     async def bulk_get(self, gets: Sequence[Get]) -> Sequence[StoredValue | StoreError | None]:
         """Return an entry for each key, in the order asked; a key that failed has its error for an entry."""

@@ -1,0 +1,53 @@
+"""ARCHITECTURE.md leads newcomers: every file and every name of the code in it is there, under that name."""
+
+import re
+from functools import cache
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+PACKAGES = ("crds/src", "sidecar/src", "operator/src")
+OTHERS = ("crds", "charts", "docs", "tests", "pyproject.toml")
+PAGE = re.sub(
+    r"<!-- import rules.*?<!-- end of import rules -->|```.*?```",
+    "",
+    (ROOT / "ARCHITECTURE.md").read_text(),
+    flags=re.DOTALL,
+)
+QUOTED = sorted(set(re.findall(r"`([^`\n]+)`", PAGE)))
+PATHS = [text for text in QUOTED if re.fullmatch(r"[A-Za-z_][\w.-]*/[\w./-]*|[\w-]+\.(py|yaml|md|toml)", text)]
+NAMES = [text for text in QUOTED if re.fullmatch(r"\w*[a-z][A-Z]\w*|_?[a-z]+(_[a-z]+)+|_?\w+\.\w+", text)]
+NO_NAMES = {*PATHS, "pannier_crds", "ttlInSeconds"}
+
+
+@cache
+def files() -> str:
+    """Return every file and folder, each in a line that begins with a slash."""
+    parts = [ROOT / part for part in (*PACKAGES, *OTHERS)]
+    found = (path for part in parts for path in (part, *part.rglob("*")) if "__pycache__" not in path.parts)
+    return "\n".join(f"/{path.relative_to(ROOT)}" for path in found)
+
+
+@cache
+def code() -> str:
+    modules = (path for part in PACKAGES for path in sorted((ROOT / part).rglob("*.py")))
+    return "\n".join(path.read_text() for path in modules)
+
+
+@pytest.mark.parametrize("path", PATHS)
+def test_a_file_or_folder_is_where_the_page_says(path: str) -> None:
+    pattern = re.escape(path.rstrip("/")).replace("NAME", r"[^/\n]+")
+    assert re.search(rf"/{pattern}$", files(), re.MULTILINE) is not None
+
+
+@pytest.mark.parametrize("name", [name for name in NAMES if name not in NO_NAMES])
+def test_a_name_of_the_code_is_defined_somewhere(name: str) -> None:
+    for part in name.split("."):
+        definition = rf"^\s*(async def|def|class) {part}\b|^\s*(self\.)?{part}\b\s*[:=(,]|\b{part} = "
+        assert re.search(definition, code(), re.MULTILINE) is not None, part
+
+
+def test_the_page_is_read_for_such() -> None:
+    assert len(PATHS) > 50
+    assert len(NAMES) > 15
