@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
-import threading
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -17,6 +15,7 @@ from scenarios.grpc_client import GrpcClient, refused
 from scenarios.http_client import HttpClient
 from scenarios.state_client import Entry, Found, Item, Operation, Retry
 from servers.grpc_protos import DAPR
+from servers.loop_thread import LoopThread
 
 CONCURRENCY = {
     None: Concurrency.unspecified,
@@ -139,21 +138,18 @@ class AioSdkClient(SdkClient):
 
     def __init__(self, port: int, http: HttpClient):
         settings.DAPR_HTTP_PORT = http.port  # type: ignore[attr-defined]
-        self._loop = asyncio.new_event_loop()
-        self._thread = threading.Thread(target=self._loop.run_forever)
+        self._thread = LoopThread()
         self._thread.start()
-        self._client = self._run(self._make(f"127.0.0.1:{port}"))
-        super().__init__(port, http, lambda name, *rest, **more: self._run(getattr(self._client, name)(*rest, **more)))
+        self._client = self._thread.run(self._make(f"127.0.0.1:{port}"))
+        super().__init__(port, http, self._call)
 
     async def _make(self, address: str) -> AioDaprClient:
         return AioDaprClient(address)
 
-    def _run(self, call: Any) -> Any:
-        return asyncio.run_coroutine_threadsafe(call, self._loop).result(60)
+    def _call(self, name: str, *rest: Any, **more: Any) -> Any:
+        return self._thread.run(getattr(self._client, name)(*rest, **more))
 
     def close(self) -> None:
-        self._run(self._client.close())
-        self._loop.call_soon_threadsafe(self._loop.stop)
-        self._thread.join()
-        self._loop.close()
+        self._thread.run(self._client.close())
+        self._thread.close()
         super().close()

@@ -15,6 +15,7 @@ from typing import Literal
 
 from servers.eventually import close_server, until
 from servers.free_ports import free_port
+from servers.passing_back import readdressed
 
 CHUNK = 256 * 1024
 Where = Literal["before", "after"]
@@ -28,7 +29,7 @@ class CutWay:
     def __init__(self, port: int, *, tells_its_port: bool = False):
         """`tells_its_port`: the server does, and clients go there; what it says becomes this way's port."""
         self._target = port
-        self._tells_its_port = tells_its_port
+        self._told_port = port if tells_its_port else None
         self._pairs: set[_Pair] = set()
         self._being_made = 0
         """Connections that were taken and do not lead to the server yet."""
@@ -126,9 +127,7 @@ class CutWay:
         with suppress(OSError):
             while chunk := await pair.from_server.read(CHUNK):
                 if not pair.is_held and not self.is_silent:
-                    if self._tells_its_port:  # of five digits both, so that nothing changes its length
-                        chunk = chunk.replace(b":%d" % self._target, b":%d" % self.port)
-                    writer.write(chunk)
+                    writer.write(readdressed(chunk, self._told_port, self.port))
                     await writer.drain()
         if not pair.is_held:
             pair.reset()

@@ -33,8 +33,7 @@ async def close_server(server: asyncio.Server) -> None:
     loop = asyncio.get_running_loop()
     for listening in server.sockets:
         loop.remove_reader(listening.fileno())
-    for _ in range(TURNS):
-        await asyncio.sleep(0)
+    await _some_turns()
     server.close()
 
 
@@ -44,12 +43,15 @@ async def end_other_tasks() -> None:
     A task that is cancelled before it has begun would leave its connection open, and one that is aborted closes its
     socket a turn later.
     """
-    for _ in range(TURNS):
-        await asyncio.sleep(0)
+    await _some_turns()
     others = asyncio.all_tasks() - {asyncio.current_task()}
     for task in others:
         task.cancel()
     await asyncio.gather(*others, return_exceptions=True)
+    await _some_turns()
+
+
+async def _some_turns() -> None:
     for _ in range(TURNS):
         await asyncio.sleep(0)
 

@@ -6,11 +6,11 @@ It runs on a thread of its own, so tests with and without an event loop can use 
 from __future__ import annotations
 
 import asyncio
-import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 
 from servers.eventually import close_server, end_other_tasks
+from servers.loop_thread import LoopThread
 from servers.processes import wait_until
 
 CHUNK = 64 * 1024
@@ -34,11 +34,9 @@ class FaultyWay:
         """Bytes of answers that came since they are held: the server has done the work."""
         self.accepted = 0
         """Connections so far."""
-        self._loop = asyncio.new_event_loop()
-        self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
+        self._thread = LoopThread()
         self._thread.start()
-        server = asyncio.start_server(self._accept, "127.0.0.1", port, backlog=1000)
-        self._server = asyncio.run_coroutine_threadsafe(server, self._loop).result()
+        self._server = self._thread.run(asyncio.start_server(self._accept, "127.0.0.1", port, backlog=1000))
         self.port: int = self._server.sockets[0].getsockname()[1]
 
     @property
@@ -64,7 +62,7 @@ class FaultyWay:
 
     def cut(self) -> None:
         """End all connections, with what was kept on them."""
-        self._call(self._abort_all)
+        self._thread.run(self._abort_all())
 
     def wait_for_answers(self) -> None:
         """Return when the server has answered, and the answer is held."""
@@ -74,20 +72,12 @@ class FaultyWay:
         wait_until(lambda: self.held_requests > 0, "a request is held")
 
     def close(self) -> None:
-        asyncio.run_coroutine_threadsafe(self._close(), self._loop).result()
-        self._loop.call_soon_threadsafe(self._loop.stop)
-        self._thread.join()
-        self._loop.close()
+        self._thread.run(self._close())
+        self._thread.close()
 
     # --- on the thread --------------------------------------------------------------------------------------------
 
-    def _call(self, what: Callable[[], None]) -> None:
-        async def run() -> None:
-            what()
-
-        asyncio.run_coroutine_threadsafe(run(), self._loop).result()
-
-    def _abort_all(self) -> None:
+    async def _abort_all(self) -> None:
         for task in self._tasks:
             task.cancel()
         for writer in self._writers:

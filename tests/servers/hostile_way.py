@@ -9,15 +9,13 @@ import asyncio
 import socket
 import ssl
 import struct
-import threading
-from collections.abc import Awaitable, Callable, Coroutine
-from contextlib import suppress
-from typing import Any
+from collections.abc import Awaitable, Callable
 
 from servers.eventually import close_server
+from servers.loop_thread import LoopThread
+from servers.passing_back import pass_back
 
 CHUNK = 64 * 1024
-PATIENCE_S = 30
 ABORTED = struct.pack("ii", 1, 0)
 """For SO_LINGER: closing sends a reset."""
 SSL_REQUEST = struct.pack("!II", 8, 80877103)
@@ -79,14 +77,13 @@ class HostileWay:
         With `tls` clients speak TLS up to here, PostgreSQL's after they have asked.
         """
         self._target = target
-        self._tells_its_port = tells_its_port
+        self._told_port = target if tells_its_port else None
         self._tls = tls
         self._fault: Fault | None = None
         self._word = b""
         self._tasks: set[asyncio.Task[None]] = set()
         self._server: asyncio.Server | None = None
-        self._loop = asyncio.new_event_loop()
-        self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
+        self._thread = LoopThread()
         self.port = 0
         self.accepted = 0
         self.now = 0
@@ -96,22 +93,20 @@ class HostileWay:
 
     def __enter__(self) -> HostileWay:
         self._thread.start()
-        self._run(self._open())
+        self._thread.run(self._open())
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._run(self._close())
-        self._loop.call_soon_threadsafe(self._loop.stop)
-        self._thread.join(PATIENCE_S)
-        self._loop.close()
+        self._thread.run(self._close())
+        self._thread.close()
 
     def turn(self, fault: Fault, word: bytes = b"") -> None:
         """Have the fault answer every connection from its next request on, or those whose request has this word."""
-        self._loop.call_soon_threadsafe(self._turn, fault, word)
+        self._thread.call_soon(self._turn, fault, word)
 
     def come_back(self) -> None:
         """Be the good server again; connections are reset, as when it is started again."""
-        self._run(self._come_back())
+        self._thread.run(self._come_back())
 
     def _turn(self, fault: Fault, word: bytes) -> None:
         self._fault, self._word = fault, word
@@ -180,7 +175,7 @@ class HostileWay:
         to_server: asyncio.StreamWriter,
         first: bytes,
     ) -> None:
-        back = asyncio.create_task(self._back(from_server, writer))
+        back = asyncio.create_task(pass_back(from_server, writer, self._told_port, self.port))
         try:
             while chunk := first or await reader.read(CHUNK):
                 first = b""
@@ -193,15 +188,3 @@ class HostileWay:
                 await to_server.drain()
         finally:
             back.cancel()
-
-    async def _back(self, from_server: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        with suppress(OSError):
-            while chunk := await from_server.read(CHUNK):
-                if self._tells_its_port:  # of five digits both, so that nothing changes its length
-                    chunk = chunk.replace(b":%d" % self._target, b":%d" % self.port)
-                writer.write(chunk)
-                await writer.drain()
-        writer.transport.abort()
-
-    def _run(self, task: Coroutine[Any, Any, None]) -> None:
-        asyncio.run_coroutine_threadsafe(task, self._loop).result(PATIENCE_S)

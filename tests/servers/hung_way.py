@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 
 from servers.eventually import close_server
+from servers.passing_back import pass_back
 
 CHUNK = 64 * 1024
 
@@ -17,7 +18,7 @@ class HungWay:
     def __init__(self, target: int, *, tells_its_port: bool = False):
         """`tells_its_port`: the server does, and clients go there; what it says becomes this way's port."""
         self._target = target
-        self._tells_its_port = tells_its_port
+        self._told_port = target if tells_its_port else None
         self._server: asyncio.Server | None = None
         self._tasks: set[asyncio.Task[None]] = set()
         self._released = asyncio.Event()
@@ -54,7 +55,7 @@ class HungWay:
         try:
             from_server, to_server = await asyncio.open_connection("127.0.0.1", self._target)
             writers.append(to_server)
-            back = asyncio.create_task(self._back(from_server, writer))
+            back = asyncio.create_task(pass_back(from_server, writer, self._told_port, self.port))
             try:
                 await self._there(reader, to_server)
             finally:
@@ -74,15 +75,6 @@ class HungWay:
                 return
             to_server.write(chunk)
             await to_server.drain()
-
-    async def _back(self, from_server: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        with suppress(OSError):
-            while chunk := await from_server.read(CHUNK):
-                if self._tells_its_port:  # of five digits both, so that nothing changes its length
-                    chunk = chunk.replace(b":%d" % self._target, b":%d" % self.port)
-                writer.write(chunk)
-                await writer.drain()
-        writer.transport.abort()
 
 
 @asynccontextmanager

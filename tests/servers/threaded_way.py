@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-import threading
-from collections.abc import Coroutine
-from typing import Any, Literal
+from typing import Literal
 
 from servers.cut_way import CutWay, Where
 from servers.eventually import end_other_tasks
-
-PATIENCE_S = 30
+from servers.loop_thread import LoopThread
 
 Gone = Literal["refused", "silent"]
 
@@ -19,21 +16,18 @@ class ThreadedWay:
     """Forwards connections to a port of this machine, until it is told to go away."""
 
     def __init__(self, port: int, *, tells_its_port: bool = False):
-        self._loop = asyncio.new_event_loop()
         self._way = CutWay(port, tells_its_port=tells_its_port)
-        self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
+        self._thread = LoopThread()
 
     def __enter__(self) -> ThreadedWay:
         self._thread.start()
-        self._run(self._way.open())
+        self._thread.run(self._way.open())
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._run(self._way.close())
-        self._run(end_other_tasks())
-        self._loop.call_soon_threadsafe(self._loop.stop)
-        self._thread.join(PATIENCE_S)
-        self._loop.close()
+        self._thread.run(self._way.close())
+        self._thread.run(end_other_tasks())
+        self._thread.close()
 
     @property
     def port(self) -> int:
@@ -48,26 +42,23 @@ class ThreadedWay:
         if how == "silent":
             self._way.is_silent = True
         else:
-            self._run(self._way.close())
+            self._thread.run(self._way.close())
 
     def come_back(self) -> None:
         if self._way.is_silent:
-            self._run(self._way.close())  # what waited on the way does not arrive later
+            self._thread.run(self._way.close())  # what waited on the way does not arrive later
             self._way.is_silent = False
-        self._run(self._way.open())
+        self._thread.run(self._way.open())
 
     def arm(self, where: Where, word: bytes) -> None:
         """As `CutWay.arm`."""
-        self._loop.call_soon_threadsafe(self._way.arm, where, word)
+        self._thread.call_soon(self._way.arm, where, word)
 
     def cut_when_met(self) -> None:
         """Reset the connection of the request that is met, a moment after it was passed on."""
-        self._run(self._cut())
+        self._thread.run(self._cut())
 
     async def _cut(self) -> None:
         await self._way.met()
         await asyncio.sleep(0.2)
         self._way.cut()
-
-    def _run(self, task: Coroutine[Any, Any, None]) -> None:
-        asyncio.run_coroutine_threadsafe(task, self._loop).result(PATIENCE_S)

@@ -4,7 +4,6 @@ import asyncio
 import json
 import re
 import socket
-import threading
 from collections.abc import Iterator
 
 import pytest
@@ -12,6 +11,7 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from integration.http_front_end.http_wire import Wire, api_over, get, request
 from servers.limits import budget, http_limits
+from servers.loop_thread import LoopThread
 
 from pannier_sidecar.http_api.asgi import Documentation
 from pannier_sidecar.http_api.server import HttpServer
@@ -27,13 +27,12 @@ class Background:
     """A server on a loop of its own, so that tests without one can call it."""
 
     def __init__(self) -> None:
-        self.loop = asyncio.new_event_loop()
+        self._thread = LoopThread()
         self.complaints: list[object] = []
-        self.loop.set_exception_handler(lambda _, context: self.complaints.append(context))
-        self._thread = threading.Thread(target=self.loop.run_forever)
+        self._thread.loop.set_exception_handler(lambda _, context: self.complaints.append(context))
         self._thread.start()
         self.server = HttpServer(http_limits(), budget())
-        self.port = asyncio.run_coroutine_threadsafe(self._listen(), self.loop).result()
+        self.port = self._thread.run(self._listen())
 
     async def _listen(self) -> int:
         listening = socket.create_server(("127.0.0.1", 0))
@@ -44,7 +43,7 @@ class Background:
 
     def statuses(self, raw: bytes) -> list[int]:
         """Return the statuses that raw bytes get, and see the next client served."""
-        return asyncio.run_coroutine_threadsafe(self._statuses(raw), self.loop).result(30)
+        return self._thread.run(self._statuses(raw))
 
     async def _statuses(self, raw: bytes) -> list[int]:
         wire = Wire(*await asyncio.open_connection("127.0.0.1", self.port))
@@ -59,10 +58,8 @@ class Background:
         return [int(status) for status in re.findall(rb"HTTP/1\.1 (\d{3}) [A-Z]", got)]
 
     def close(self) -> None:
-        asyncio.run_coroutine_threadsafe(self.server.stop(5), self.loop).result()
-        self.loop.call_soon_threadsafe(self.loop.stop)
-        self._thread.join()
-        self.loop.close()
+        self._thread.run(self.server.stop(5))
+        self._thread.close()
 
 
 @pytest.fixture(scope="module")
