@@ -17,7 +17,7 @@ def main() -> int:
 
 
 def _report_defect(error: BaseException | None) -> None:
-    """Write where a defect is; the words of an exception may hold what was in a secret."""
+    """Write where a defect is, without the exception's text: that may hold what was in a secret."""
     from pannier_sidecar.observing.logs import without_words
 
     if error is not None:

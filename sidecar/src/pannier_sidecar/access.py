@@ -1,9 +1,9 @@
 """Which requests may be answered at all, by the host and the origin that they name.
 
-A page in a browser can send requests to any address that its machine reaches, the loopback ones included: it then names
-its origin. Or its site points its own name at the loopback address (DNS rebinding) and reads the answers: the request
-then names that site as its host. Both are refused. Clients other than browsers name no origin, and as host
-the name in the URL they call.
+A page in a browser can send requests to any address that its machine reaches, loopback included; such a request names
+the page's origin. Or the page's site can point its own name at the loopback address (DNS rebinding) and read the
+answers; such a request names that site as its host. Both are refused. Clients other than browsers name no origin, and
+their host is the name in the URL that they call.
 """
 
 from __future__ import annotations
@@ -23,13 +23,13 @@ HOST_NOT_ALLOWED: Final = "ERR_HOST_NOT_ALLOWED"
 ORIGIN_NOT_ALLOWED: Final = "ERR_ORIGIN_NOT_ALLOWED"
 _LOOPBACK_NAMES: Final = frozenset({"localhost", "localhost.localdomain", "ip6-localhost", "ip6-loopback"})
 _LOOPBACK_SUFFIX: Final = ".localhost"
-"""RFC 6761, 6.3: no one can register such a name."""
+"""RFC 6761, 6.3: nobody can register such a name."""
 _PRIVATE_SUFFIXES: Final = (".internal", ".local", ".svc")
 """Names that public DNS cannot have: those of container runtimes, of a local network and of a cluster's services."""
 _HOST: Final = re.compile(r"(?:\[([0-9a-f:.]+)(?:%[a-z0-9_.~%-]+)?\]|([a-z0-9_.-]+))(?::[0-9]{0,5})?")
-"""An address of a link names its interface too, behind '%' (RFC 6874)."""
+"""A link-local address also names its interface, after '%' (RFC 6874)."""
 _TOP_LEVEL_DOMAIN: Final = re.compile(r"[a-z]+|xn--[a-z0-9-]+")
-"""What the name of a top-level domain can be (RFC 1123, 2.1; ICANN): `dev` and `app` are some."""
+"""What a top-level domain can look like (RFC 1123, 2.1; ICANN), such as `dev` and `app`."""
 _OLD_IPV4: Final = re.compile(r"[0-9a-fx.]+")
 _REMEMBERED: Final = 64
 _MAX_SHOWN: Final = 100
@@ -52,21 +52,22 @@ class AccessControl:
     """The hosts and origins of one listener."""
 
     is_exposed: bool = False
-    """It listens beyond loopback. Then its own addresses and names are not all known here, so every address passes, and
-    every name that public DNS cannot have: no web site can make its own of them."""
+    """It listens beyond loopback. Then not all of its own addresses and names are known here, so every address is
+    allowed, and every name that public DNS cannot have: no web site can point such a name anywhere.
+    """
     own_hosts: frozenset[str] = frozenset()
     """Further names and addresses of this machine, in lower case."""
     pod_namespace: str = ""
-    """Of the pod that it listens in: below it are the Services of that namespace, as other pods there call them."""
+    """The namespace of the pod that it listens in: other pods there call the namespace's Services by names below it."""
     allowed_hosts: Sequence[str] = ()
-    """Further ones that a user allows. `.example.com` is all names below it, `*` any."""
+    """Further hosts that the user allows. `.example.com` stands for all names below it, `*` for any host."""
     allowed_origins: Sequence[str] = ()
-    """Such as `https://example.com`; one `*` in it stands for anything. `*` alone: any."""
+    """Origins such as `https://example.com`; one `*` in it stands for any text. `*` alone allows any origin."""
     known_hosts: set[bytes | None] = field(default_factory=lambda: {None, b""}, init=False)
     """Values of `Host` that passed. HTTP/1.0 needs none, and that is safe: a browser always sends one."""
 
     def refusal(self, host: bytes | None, origin: bytes | None) -> Refusal | None:
-        """Return why a request with these headers is refused; None where it may be answered."""
+        """Return why a request with these headers is refused; None if it may be answered."""
         if host not in self.known_hosts and (refused := self._refusal_of_host(host or b"")) is not None:
             return refused
         if origin is not None and not self._is_allowed_origin(origin, host or b""):
@@ -112,7 +113,7 @@ class AccessControl:
         return self.is_exposed and ("." not in host or host.endswith(_PRIVATE_SUFFIXES) or self._is_service(host))
 
     def _is_service(self, host: str) -> bool:
-        """Say whether a host is `NAME.NAMESPACE` of the pod's own namespace, which no site's domain can be."""
+        """Return whether a host is `NAME.NAMESPACE` of the pod's own namespace, which no web site's domain can be."""
         namespace = self.pod_namespace
         return host.endswith(f".{namespace}") and _TOP_LEVEL_DOMAIN.fullmatch(namespace) is None
 
@@ -126,14 +127,14 @@ class AccessControl:
 
 
 def is_loopback(address: str) -> bool:
-    """Say whether an IP address reaches this machine only."""
+    """Return whether an IP address reaches only this machine."""
     found = ip_address(address.partition("%")[0])
     mapped = getattr(found, "ipv4_mapped", None)
     return (mapped or found).is_loopback
 
 
 def _address(host: str) -> str | None:
-    """Return the IP address that a host is, also in the old spellings of IPv4 (`127.1`); None for a name."""
+    """Return the IP address that a host is, even in the old spellings of IPv4 (`127.1`); None for a name."""
     try:
         return str(ip_address(host))
     except ValueError:
@@ -158,7 +159,7 @@ def _without_port_80(authority: str) -> str:
 
 
 def _shown(sent: bytes) -> str:
-    """Return what a client sent, as it may stand in a message."""
+    """Return what a client sent in a form that is safe in a message."""
     text = sent[:_MAX_SHOWN].decode("latin-1")
     return "".join(
         letter if letter.isascii() and letter.isprintable() and letter not in "'\"" else "?" for letter in text

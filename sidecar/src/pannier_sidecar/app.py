@@ -61,7 +61,7 @@ log = logging.getLogger(__name__)
 FORCE_DELAY: Final = 0.1
 """Seconds from a forced shutdown to the end, so that its answer still arrives (as in Dapr)."""
 CLOSING_PATIENCE: Final = 1.0
-"""Seconds that a store waits for calls that outlast the grace period; then it is closed."""
+"""Seconds for which a store stays open for calls that outlast the grace period."""
 PROBE_TIMEOUT: Final = 1.0
 """Timeout of a store's health probe, in seconds."""
 EXPORT_PATIENCE: Final = 3.0
@@ -116,9 +116,8 @@ class Sidecar:
         return self.supervisor.read()
 
     async def start(self, patience: float) -> None:
-        """Answer calls from now on. Returns when each store is open, after `patience` seconds, or when asked to stop.
-
-        A store that takes longer is opened while the others serve.
+        """Answer calls from now on. Return when each store is open, after `patience` seconds, or when asked to stop. A
+        store that takes longer is opened while the others serve.
         """
         if self._metrics is not None:
             self._metrics.count_loaded = lambda: len(self.supervisor.directory.served)
@@ -149,7 +148,7 @@ class Sidecar:
         self.ask_to_stop(force)
 
     def _end_invalid(self) -> None:
-        """End gracefully, and with the exit code of a failure, because of an invalid component."""
+        """End gracefully because of an invalid component, with the exit code of a failure."""
         self._is_wrong = True
         self.ask_to_stop()
 
@@ -161,7 +160,7 @@ class Sidecar:
         await self._stopping.wait()
 
     async def stop(self) -> int:
-        """Drain and close, and return the exit code: 0, or 1 where the end was forced."""
+        """Drain and close, and return the exit code: 0, or 1 if the end was forced."""
         block, grace = self._settings.stop.block, self._settings.stop.graceful
         if block and not self._forced.is_set():
             log.info("serving for %g s more before the end", block)
@@ -228,15 +227,16 @@ class Sidecar:
         )
         find: FindMethod = services.find
         if _is_on_ports(self._listeners.grpc):
-            # As exposed: no browser speaks HTTP/2 without TLS, and gRPC clients may put any word into :authority.
+            # Treated as exposed: no browser speaks HTTP/2 without TLS, and gRPC clients may put any word into
+            # :authority.
             find = guarded_grpc(find, access_control(settings, is_exposed=True))
         listener = GrpcListener(find, _grpc_limits(settings.limits), self._service.pace, budget=self._budget)
         await self._server.serve(self._listeners.grpc, listener, lambda: GrpcConnection(listener))
 
     def _guarded(self, sockets: Sequence[socket.socket], answer: HttpAnswer) -> HttpAnswer:
-        """Return what answers the same calls but refuses other sites' pages.
+        """Return a function that answers the same calls, but refuses pages of other sites.
 
-        On Unix sockets, which no browser reaches, that is `answer` itself.
+        On Unix sockets, which no browser reaches, the result is `answer` itself.
         """
         if not _is_on_ports(sockets):
             return answer
@@ -244,7 +244,7 @@ class Sidecar:
         return guarded(answer, access, asks_as_dapr=self._settings.profile == "dapr")
 
     async def _answer_scrape(self, call: Call) -> Answer:
-        """Answer on the metrics port, whatever the path: Dapr has them at `/`, most others at `/metrics`."""
+        """Answer any path on the metrics port: Dapr has its metrics at `/`, most other programs at `/metrics`."""
         if self._scrapes is None or call.method not in (b"GET", b"HEAD"):
             return Answer(405, headers=((b"allow", b"GET"),))
         return Answer(200, self._scrapes.page(), CONTENT_TYPE)
@@ -256,7 +256,7 @@ def access_control(settings: Settings, *, is_exposed: bool) -> AccessControl:
     names = [environment.get(name, "") for name in ("HOSTNAME", "POD_IP", "POD_IPS")]
     own = [settings.place.pod_name or "", *",".join(names).split(","), *listen.addresses]
     if settings.place.mode == "kubernetes" and settings.place.namespace:
-        own.append(f"{settings.app.id}.{settings.place.namespace}")  # as an app's Service is called, mostly
+        own.append(f"{settings.app.id}.{settings.place.namespace}")  # as an app's Service is usually named
     return AccessControl(
         is_exposed,
         frozenset(name.lower() for name in (*own, *listen.public_addresses, *settings.metrics_addresses) if name)
@@ -284,7 +284,7 @@ def _state_limits(limits: LimitSettings) -> StateLimits:
 
 
 def run_loop(main: Coroutine[Any, Any, int]) -> int:
-    """Run a coroutine to its end, on uvloop where it is installed."""
+    """Run a coroutine to its end, on uvloop if it is installed."""
     with asyncio.Runner(loop_factory=_loop_factory()) as runner:
         return runner.run(main)
 

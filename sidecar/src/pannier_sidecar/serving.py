@@ -49,7 +49,7 @@ class Connection(Protocol):
         """Close the connection, which waits for its client, to make room for another one."""
 
     def sweep(self) -> None:
-        """End what has been in one state for too long. Called once a second."""
+        """End calls, or the connection, that have been in one state for too long. Called once a second."""
 
     def drain(self) -> None:
         """Take no more requests, and close when those in flight have been answered."""

@@ -20,7 +20,7 @@ USAGE: Final = 2
 
 
 def run_command(arguments: Sequence[str] | None = None, environment: Mapping[str, str] | None = None) -> int:
-    """Do what the arguments say and return the exit code: 0, 1 for a failure, 2 for a command line that is wrong."""
+    """Do what the arguments say and return the exit code: 0, 1 for a failure, 2 for a wrong command line."""
     words = read_arguments() if arguments is None else list(arguments)
     place = read_environment() if environment is None else environment
     try:

@@ -32,13 +32,13 @@ _BELONGS_TO_SIDECAR: Final = (
 
 
 def check_command(command: Sequence[str], environment: Mapping[str, str]) -> None:
-    """Raise StartError where there is no such program, before anything is begun."""
+    """Raise StartError if there is no such program, before anything is started."""
     if shutil.which(command[0], path=environment.get("PATH", os.defpath)) is None:
         raise StartError(f"{command[0]}: no such program; check the command after ' -- '")
 
 
 def app_environment(settings: Settings, http_port: int | None, grpc_port: int | None = None) -> dict[str, str]:
-    """Return the environment of the app: ours, with what is true of this sidecar and nothing of another one."""
+    """Return the app's environment: ours, but its variables about a sidecar describe this one."""
     environment = {name: value for name, value in settings.place.environment.items() if name not in _BELONGS_TO_SIDECAR}
     environment["APP_ID"] = settings.app.id
     if settings.app.port is not None:
@@ -49,7 +49,7 @@ def app_environment(settings: Settings, http_port: int | None, grpc_port: int | 
     if grpc_port is not None:
         environment["DAPR_GRPC_PORT"] = str(grpc_port)
         environment["runtime_GRPC_PORT"] = str(grpc_port)  # Layotto's SDKs spell it so
-    environment.setdefault("PYTHONUNBUFFERED", "1")  # behind a pipe, Python would hold lines back
+    environment.setdefault("PYTHONUNBUFFERED", "1")  # Python buffers what it writes to a pipe
     return environment
 
 
@@ -64,8 +64,8 @@ class AppProcess:
     async def start(cls, command: Sequence[str], environment: Mapping[str, str]) -> AppProcess:
         """Start the app. Raises StartError.
 
-        Its group is its own, so that a signal reaches it once, and reaches what it started. A terminal it cannot read
-        from, because a group in the background would be stopped for trying; a pipe it can.
+        It gets its own process group, so that a signal reaches it once, and also reaches what it has started. It cannot
+        read from a terminal, because a background group that tries to is stopped; it can read from a pipe.
         """
         outputs = [_output(sys.stdout.buffer, environment), _output(sys.stderr.buffer, environment)]
         try:
@@ -96,14 +96,14 @@ class AppProcess:
             os.killpg(self._process.pid, number)
 
     async def wait(self) -> int:
-        """Wait for the end of the app and of its output; return its exit code, 128 + n after signal n."""
+        """Wait until the app and its output have ended; return its exit code, 128 + n after signal n."""
         code = await self._process.wait()
         for output in self._outputs:
             await asyncio.to_thread(output.finish, _LAST_OUTPUT)
         return code if code >= 0 else 128 - code
 
     async def end(self, patience: float) -> None:
-        """Ask the app to end, and end it when it has not done so in time."""
+        """Ask the app to end, and kill it if it has not ended in time."""
         self.send(signal.SIGTERM)
         try:
             async with asyncio.timeout(patience):

@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Verdict:
-    """One thing to say about one place."""
+    """One finding about one place in a file."""
 
     source: str
     component: str
@@ -57,7 +57,7 @@ class Verdict:
 
 
 def check(arguments: Sequence[str], environment: Mapping[str, str]) -> int:
-    """Judge files and folders and print the verdicts; 1 where there is an error."""
+    """Judge files and folders and print the verdicts; return 1 if there is an error."""
     output, paths = _read(arguments)
     try:
         reading = _skip_unrelated(parse_contents(read_contents(_files(paths))), paths)
@@ -79,7 +79,8 @@ def check(arguments: Sequence[str], environment: Mapping[str, str]) -> int:
 def judge(reading: Reading, *, namespaces_meet: bool = True) -> list[Verdict]:
     """Return everything wrong with what was read, in the order of the files and their lines.
 
-    `namespaces_meet`: as a sidecar without NAMESPACE, which sees the components of every namespace.
+    With `namespaces_meet` the components of all namespaces are judged together, as a sidecar without NAMESPACE sees
+    them.
     """
     verdicts = [
         Verdict(invalid.source, invalid.name, problem) for invalid in reading.invalid for problem in invalid.problems
@@ -87,7 +88,7 @@ def judge(reading: Reading, *, namespaces_meet: bool = True) -> list[Verdict]:
     for parsed in reading.components:
         verdicts += _placed(parsed, [*parsed.remarks, *problems_of(parsed.component)])
         verdicts += _placed(parsed, _without_effect(parsed.component))
-    # Those that are wrong by themselves too: mended, they would meet the same neighbours.
+    # Components that are wrong by themselves count too: once corrected, they would have the same neighbours.
     by_id = {id(parsed.component): parsed for parsed in reading.components}
     components = [parsed.component for parsed in reading.components]
     for component, problem in problems_among(components, namespaces_meet=namespaces_meet):
@@ -116,7 +117,7 @@ def _without_effect(component: Component) -> Iterator[Problem]:
 
 
 def _unanswered_references(parsed: ParsedComponent, among: Iterable[ParsedComponent]) -> Iterator[Problem]:
-    """Warn of secrets whose secret store is not among the files; that of Kubernetes never is."""
+    """Warn of secrets whose secret store is not among the files, unless it is Kubernetes, which never is."""
     component = parsed.component
     local = [other.component.name for other in among if other.component.type in (ENVIRONMENT, FILE)]
     if component.reads_kubernetes_secrets and (component.secret_store or not local):

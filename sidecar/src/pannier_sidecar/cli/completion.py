@@ -26,7 +26,7 @@ def print_completion(verbs: Sequence[Verb], arguments: Sequence[str]) -> int:
 
 
 def choices_of(flag: Flag) -> tuple[str, ...]:
-    """Return the values that a flag takes, where its placeholder lists them, as `text|json` does."""
+    """Return the values that a flag takes, if its placeholder lists them, as `text|json` does."""
     values = tuple(flag.placeholder.split("|"))
     return values if len(values) > 1 and all(value.islower() for value in values) else ()
 
@@ -111,7 +111,7 @@ def _zsh_flag(flag: Flag) -> str:
         return f"{repeats}--{flag.name}[{help_text}]"
     choices = choices_of(flag)
     action = f"({' '.join(choices)})" if choices else "_files" if _is_path(flag) else " "
-    # With `=` behind the name the value may follow it in the same word or in the next one.
+    # With `=` after the name, the value may follow in the same word or in the next one.
     return f"{repeats}--{flag.name}=[{help_text}]:{flag.placeholder.lower().replace('|', ' or ')}:{action}"
 
 
@@ -122,7 +122,7 @@ function __pannier_at --description 'Return whether the command line has this ve
     test "$words[2..3]" = 'import layotto'; and set verb 'import layotto'
     test "$verb" = "$argv[1]"; and not contains -- -- $words
 end
-function __pannier_command --description 'Complete the command behind --'
+function __pannier_command --description 'Complete the command after --'
     set -l words (commandline -opc)
     set -e words[1..(contains -i -- -- $words)]
     complete -C (string join ' ' -- (string escape -- $words) (commandline -ct))
@@ -157,7 +157,7 @@ def _fish_verb(verb: Verb, verbs: Sequence[Verb]) -> Iterator[str]:
 
 
 def _fish_quoted(text: str) -> str:
-    r"""Quote for fish, which within single quotes reads `\'` and `\\` only, and not the `'"'"'` of other shells."""
+    r"""Quote for fish: within single quotes it knows only `\'` and `\\`, and not the `'"'"'` of other shells."""
     return "'" + text.replace("\\", r"\\").replace("'", r"\'") + "'"
 
 

@@ -35,7 +35,7 @@ def path(value: str) -> Path:
 
 
 def paths(value: str) -> tuple[Path, ...]:
-    """Read one path, or several between commas, as daprd takes them."""
+    """Read one path, or several separated by commas, as daprd does."""
     return tuple(path(part) for part in value.split(",") if part)
 
 
@@ -67,7 +67,7 @@ def port(value: str) -> int:
 
 
 def app_port(value: str) -> int | None:
-    """Read a port as daprd does: 0 and -1 are none."""
+    """Read a port as daprd does: 0 and -1 mean none."""
     return None if value in ("0", "-1") else port(value)
 
 
@@ -114,7 +114,7 @@ def _in_range(count: float, advice: str) -> int:
 
 
 def addresses(value: str) -> tuple[str, ...]:
-    """Read host names and addresses between commas; an IPv6 address may stand in brackets."""
+    """Read host names and addresses separated by commas; an IPv6 address may be in brackets."""
     parts = tuple(part.strip().removeprefix("[").removesuffix("]") for part in value.split(",") if part.strip())
     if not parts:
         raise ValueError("write addresses such as [::1],127.0.0.1")
@@ -122,7 +122,7 @@ def addresses(value: str) -> tuple[str, ...]:
 
 
 def origins(value: str) -> tuple[str, ...]:
-    """Read origins between commas, as daprd does: `*`, or scheme, host and port, where `*` stands for anything."""
+    """Read origins separated by commas, as daprd does: `*`, or scheme, host and port; `*` in them is any text."""
     parts = tuple(part.strip().lower().removesuffix("/") for part in value.split(",") if part.strip())
     for part in parts:
         if part not in ("*", "null") and _ORIGIN.fullmatch(part) is None:
@@ -131,7 +131,7 @@ def origins(value: str) -> tuple[str, ...]:
 
 
 def hosts(value: str) -> tuple[str, ...]:
-    """Read names and addresses between commas. A port behind one is left out, since none is looked at."""
+    """Read names and addresses separated by commas. A port is dropped, since ports are not compared."""
     return tuple(_host(part.strip().lower()) for part in value.split(",") if part.strip())
 
 

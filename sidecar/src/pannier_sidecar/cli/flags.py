@@ -25,7 +25,7 @@ class Flag(Struct, frozen=True):
     repeats: bool = False
     placeholder: str = ""
     asks: str = ""
-    """What it asks for instead of serving, a word of `Parsed.asks`."""
+    """What the flag asks for instead of serving; a value of `Parsed.asks`."""
 
     @property
     def is_boolean(self) -> bool:
@@ -182,7 +182,7 @@ INSTEAD: Final = (
     Flag("build-info", read.boolean, asks="version"),
     Flag("wait", read.boolean, asks="wait"),
 )
-"""daprd's flags that make it do something else than serve."""
+"""daprd's flags that make it do something other than serve."""
 
 WITHOUT_EFFECT: Final = (
     *(

@@ -1,4 +1,4 @@
-"""`pannier import layotto`: from Layotto's configuration to component files, and what to do next."""
+"""`pannier import layotto`: translates Layotto's configuration to component files, and prints what to do next."""
 
 from __future__ import annotations
 
@@ -31,11 +31,11 @@ MAX_BYTES: Final = 16 * 1024 * 1024
 
 
 class LayottoImportError(Exception):
-    """Nothing is written; the text is one line for the user."""
+    """The import has failed and nothing is written; the text is one line for the user."""
 
 
 def import_layotto(arguments: Sequence[str]) -> int:
-    """Write the components; 1 where a state store cannot be served as it was."""
+    """Write the components; return 1 if a state store cannot be served as it was."""
     parsed, paths = parse_with_paths(arguments, IMPORT_LAYOTTO)
     if len(paths) != 1:
         raise UsageError("import layotto needs one file: write pannier import layotto CONFIG.json")
@@ -62,7 +62,7 @@ def _import(name: str, output: str) -> int:
 def _report(
     made: Translation, there: Mapping[str, bytes | Problem], files: Mapping[str, str], folder: str, to: TextIO
 ) -> int:
-    """Say what was left out, what is wrong with the files and with those that were there, and what comes next."""
+    """Print what was left out, what is wrong with the new files and with existing ones, and what to do next."""
     reading = parse({**there, **{path: text.encode() for path, text in files.items()}})
     verdicts = judge(reading)
     print("\n".join([*map(str, made.left_out), *lines(reading, verdicts), _next_step(made, folder)]), file=to)
@@ -98,7 +98,7 @@ def _read_json(name: str) -> Any:
 
 
 def _files(components: Sequence[Component], folder: str) -> dict[str, str]:
-    """Return the text of each file by its path. Raises LayottoImportError where two would be one."""
+    """Return the text of each file by its path. Raises LayottoImportError if two would have the same path."""
     files: dict[str, str] = {}
     for component in components:
         path = str(Path(folder, re.sub(r"[^A-Za-z0-9._-]+", "-", component.name).lstrip(".") + ".yaml"))
@@ -111,7 +111,7 @@ def _files(components: Sequence[Component], folder: str) -> dict[str, str]:
 
 
 def _write(files: Mapping[str, str]) -> None:
-    """Write the files. Raises LayottoImportError, before anything is written where one is there with another text."""
+    """Write the files. Raises LayottoImportError; if a file exists with another text, nothing is written."""
     try:
         for name, text in files.items():
             if Path(name).exists() and Path(name).read_bytes() != text.encode():
@@ -126,7 +126,7 @@ def _write(files: Mapping[str, str]) -> None:
 
 
 def _for_owner(path: str, flags: int) -> int:
-    """Open a file that only its owner may read where it is new: Layotto's configuration may hold passwords."""
+    """Open a file to write. A new one can be read only by its owner: Layotto's configuration may hold passwords."""
     return os.open(path, flags | os.O_CLOEXEC, 0o600)
 
 

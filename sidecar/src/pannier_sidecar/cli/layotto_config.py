@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 class NotLayottoError(ValueError):
-    """A JSON document that is no configuration of Layotto's; the text says what is missing."""
+    """The JSON document is not a configuration of Layotto; the text says what is missing."""
 
 
 @dataclass(frozen=True)
@@ -28,7 +28,7 @@ class Translation:
 
     app_id: str
     port: int | None
-    """Where Layotto's gRPC API listens; None where that is no TCP port."""
+    """The port of Layotto's gRPC API; None if it is not a TCP port."""
     components: tuple[Component, ...]
     left_out: tuple[LeftOut, ...]
 

@@ -1,7 +1,7 @@
 """The state stores of Layotto's configuration as components, with the secrets that they refer to. No I/O.
 
-`state` is a map from names to `{type, metadata, secret_ref, component_ref}`. Layotto takes names of fields in any case,
-as Go does, but those of settings as they stand.
+`state` is a map from names to `{type, metadata, secret_ref, component_ref}`. Layotto ignores the case of field names,
+as Go does, but not the case of settings.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ STATE: Final = "state"
 SECRET_STORES: Final = "secret_store"
 KEY_PREFIX: Final = "keyPrefix"
 NO_PREFIX: Final = "none"
-"""Layotto's default, where Dapr's is the app id."""
+"""Layotto's default; Dapr's is the app id."""
 
 Json = Mapping[str, Any]
 
@@ -35,14 +35,14 @@ class LeftOut:
     where: str
     why: str
     is_state: bool = False
-    """Whether a state store is missing for it, or not what it was."""
+    """Whether a state store is missing or changed because of it."""
 
     def __str__(self) -> str:
         return f"left out: {self.where}: {self.why}"
 
 
 def value(mapping: object, name: str) -> Any:
-    """Return the value of a field, its name in any case; None where `mapping` is none or has no such field."""
+    """Return the value of a field, ignoring the name's case; None if `mapping` is no mapping or lacks the field."""
     if not isinstance(mapping, Mapping):
         return None
     if name in mapping:
@@ -51,7 +51,7 @@ def value(mapping: object, name: str) -> Any:
 
 
 def text(mapping: object, name: str) -> str:
-    """Return the text of a field; empty where it is none."""
+    """Return the text of a field; empty if there is none."""
     found = value(mapping, name)
     return found.strip() if isinstance(found, str) else ""
 
@@ -65,7 +65,7 @@ def entries(mapping: object, name: str) -> Iterator[Json]:
 
 
 def read_stores(runtime: Json, app_id: str) -> tuple[list[Component], list[LeftOut]]:
-    """Return the state stores, the secret stores that they need, and what cannot be taken over."""
+    """Return the state stores, the secret stores that they need, and what cannot be translated."""
     left_out: list[LeftOut] = []
     secret_stores = _named(runtime, SECRET_STORES, left_out)
     components = []
@@ -95,14 +95,14 @@ def _named(runtime: Json, section: str, left_out: list[LeftOut]) -> dict[str, Js
 
 
 def _settings(entry: Json) -> Iterator[MetadataItem]:
-    """Yield what `metadata` says; None for a value that is no text."""
+    """Yield the names and values in `metadata`; None for a value that is no text."""
     metadata = value(entry, "metadata")
     for name, given in metadata.items() if isinstance(metadata, Mapping) else ():
         yield MetadataItem(name, scalar_text(given))
 
 
 def _secret_type(name: str, entry: Json) -> str:
-    """Return the type as a component has it; older configurations have it in the name."""
+    """Return the component type; in older configurations it is part of the name."""
     return f"secretstores.{text(entry, 'type') or name}"
 
 
@@ -122,7 +122,7 @@ class _StateStore:
         self._secret_store: str | None = None
 
     def component(self, app_id: str) -> Component | None:
-        """Return the component; None where there is no such store here."""
+        """Return the component; None if Pannier has no such store."""
         type_name = f"state.{(text(self._entry, 'type') or self._name).removeprefix('state.')}"
         versions = catalogue.known_versions(type_name)
         if not versions:
@@ -159,7 +159,7 @@ class _StateStore:
         self._items[name] = MetadataItem(name, secret=SecretKeyRef(key, part))
 
     def _why_not(self, store: str, key: str) -> str:
-        """Say why a secret cannot be had; nothing where it can."""
+        """Return why a secret cannot be resolved; empty if it can."""
         if store not in self._secret_stores or not key:
             return f"there is no {SECRET_STORES} {quoted(store)}" if key else "it has no key"
         kind = _secret_type(store, self._secret_stores[store])

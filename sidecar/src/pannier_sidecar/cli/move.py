@@ -30,7 +30,7 @@ GO_ON: Final = "run the same command again: it continues where this one ended"
 
 
 def move(verb: str, arguments: Sequence[str], environment: Mapping[str, str]) -> int:
-    """Do `copy`, `export` or `import`; 0 when all is where it should be, 1 when something is not."""
+    """Do `copy`, `export` or `import`; return 0 if everything has arrived, else 1."""
     parsed, paths = parse_with_paths(arguments, FLAGS[verb])
     given = parsed.changes
     for flag in FLAGS[verb]:
@@ -106,7 +106,7 @@ def _settings(environment: Mapping[str, str], app_id: str | None) -> Settings:
 
 @contextmanager
 def _lines(name: str) -> Iterator[IO[bytes]]:
-    """Open the lines to import; what comes through a pipe is kept, because it is read twice. Raises MoveError."""
+    """Open the lines to import; input from a pipe is stored first, because it is read twice. Raises MoveError."""
     try:
         file = sys.stdin.buffer if name == "-" else open(name, "rb")
     except OSError as error:

@@ -1,7 +1,7 @@
 """Arguments as Go's pflag reads them, which daprd's users know.
 
-`--flag=value`, `--flag value`, a bare boolean (the next word is never its value), `--flag=false`, `--` ends the flags;
-one dash does as well as two, as in older files.
+Accepted are `--flag=value`, `--flag value`, a bare boolean (the next word is never its value) and `--flag=false`. `--`
+ends the flags. One dash means the same as two, as in older files.
 """
 
 from __future__ import annotations
@@ -29,13 +29,13 @@ class Parsed(Struct):
     without_effect: list[str] = []
     """Flags of daprd's that were given and mean nothing here."""
     command: list[str] = []
-    """What stands behind `--`."""
+    """The words after `--`."""
     asks: str = ""
-    """What is asked for instead of the verb's work: help, version, wait or nothing."""
+    """What is asked for instead of the verb: help, version, wait or nothing."""
 
 
 def parse(arguments: Sequence[str], flags: Iterable[Flag] = EVERY_FLAG) -> Parsed:
-    """Read the arguments behind a verb. Raises UsageError."""
+    """Read the arguments after a verb. Raises UsageError."""
     by_name = {name: flag for flag in flags for name in flag.names}
     parsed = Parsed()
     rest = list(arguments)
@@ -57,7 +57,7 @@ def parse(arguments: Sequence[str], flags: Iterable[Flag] = EVERY_FLAG) -> Parse
 
 
 def parse_with_paths(arguments: Sequence[str], flags: Sequence[Flag]) -> tuple[Parsed, list[str]]:
-    """Read flags and paths, in any order; everything behind `--` is a path. Raises UsageError."""
+    """Read flags and paths, in any order; everything after `--` is a path. Raises UsageError."""
     takes_value = {name for flag in flags for name in flag.names if not flag.is_boolean}
     words: list[str] = []
     paths: list[str] = []
@@ -86,7 +86,7 @@ def _take(parsed: Parsed, flag: Flag, name: str, text: str) -> None:
     if not flag.setting and not flag.asks:
         parsed.without_effect.append(name)
         return
-    if not text.strip():  # as in a file where a variable is empty: the default
+    if not text.strip():  # a file with an empty variable means the default
         return
     try:
         value = flag.read(text)
@@ -115,7 +115,7 @@ _SHORT: Final = {
     "P": "app-protocol",
     "u": "unix-domain-socket",
 }
-"""How Dapr's command line tool, which takes one letter where daprd does not, abbreviates flags."""
+"""The one-letter flags of Dapr's command line tool, which daprd does not have."""
 
 
 def _unknown(name: str, known: Iterable[str]) -> str:

@@ -1,7 +1,7 @@
-"""The app's output, line by line behind a prefix.
+"""Writes the app's output, line by line with a prefix.
 
-Threads with blocking reads and writes, so that neither a chatty app nor a slow terminal holds up the state API. Bytes
-pass as they are; a line without an end is written at the latest when it is 64 KiB long or the app ends.
+Threads do blocking reads and writes, so neither a chatty app nor a slow terminal delays the state API. Bytes are passed
+on unchanged; a line that does not end is written when it is 64 KiB long or the app ends.
 """
 
 from __future__ import annotations
@@ -36,17 +36,17 @@ class PrefixedOutput:
         self._thread = threading.Thread(target=self._copy, name="app output", daemon=True)
 
     def start(self) -> None:
-        """Copy from now on, and give up our own end of the inlet."""
+        """Begin to copy, and close our own end of the inlet."""
         os.close(self.inlet)
         self._thread.start()
 
     def discard(self) -> None:
-        """Close the pipe that no child came to write to."""
+        """Close the pipe if no child was started."""
         os.close(self.inlet)
         os.close(self._outlet)
 
     def finish(self, seconds: float) -> None:
-        """Wait for what is left; something the app left running may hold the pipe open for ever."""
+        """Wait for the remaining output, but not for ever: a process of the app may still hold the pipe open."""
         self._thread.join(seconds)
 
     def _copy(self) -> None:
@@ -63,7 +63,7 @@ class PrefixedOutput:
         os.close(self._outlet)
 
     def _write(self, text: bytes) -> None:
-        """Write for the reader; one that went away does not hold up the app, whose output is thrown away then."""
+        """Write to the reader. If the reader has gone, the output is thrown away, so that the app is not blocked."""
         try:
             self._target.write(text)
             self._target.flush()

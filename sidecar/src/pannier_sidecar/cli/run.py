@@ -27,11 +27,11 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 STORES_PATIENCE: Final = 1.0
-"""Seconds that a start waits for stores: somebody sits there and reads why one is not ready."""
+"""Seconds that a start waits for stores: the user is waiting to read why one is not ready."""
 APP_PATIENCE: Final = 10.0
-"""Seconds that an app has to end when the sidecar ends before it."""
+"""Seconds in which an app must end after the sidecar."""
 OWN_STORE: Final = Component("statestore", "state.sqlite", metadata=(MetadataItem("actorStateStore", "true"),))
-"""What is served where no folder says otherwise: its file lies in the user's data folder."""
+"""The store that is served if no folder is given; its file is in the user's data folder."""
 
 
 def run(arguments: Sequence[str], environment: Mapping[str, str]) -> int:
@@ -42,7 +42,7 @@ def run(arguments: Sequence[str], environment: Mapping[str, str]) -> int:
     starting.set_up_logs(settings, parsed)
     talks_less = "log.level" not in parsed.changes
     if talks_less:
-        logs.set_level("warn")  # the first lines say what matters
+        logs.set_level("warn")  # the welcome says what matters
     with starting.one_line_each():
         if parsed.command:
             check_command(parsed.command, environment)
@@ -66,7 +66,7 @@ async def _run(settings: Settings, listeners: listening.Listeners, command: Sequ
     for line in _welcome(settings, listeners, plan, sidecar):
         print(line, flush=True)
     if talks_less:
-        logs.set_level("info")  # what becomes of a changed file is worth a line
+        logs.set_level("info")  # log what happens after a file has changed
     if not command or sidecar.is_asked_to_stop:
         await sidecar.wait_until_asked_to_stop()
         return await sidecar.stop()
@@ -89,9 +89,7 @@ async def _beside(sidecar: Sidecar, app: AppProcess) -> int:
 
 
 class _Ending:
-    """Signal handling: pass a signal on to the app and exit with it; without an app, exit; at a second one, exit at
-    once.
-    """
+    """Handles signals: the first is passed on to the app or, without an app, stops the sidecar; a second kills."""
 
     def __init__(self, sidecar: Sidecar):
         self.app: AppProcess | None = None
@@ -112,7 +110,7 @@ class _Ending:
 
 
 def _welcome(settings: Settings, listeners: listening.Listeners, plan: Plan, sidecar: Sidecar) -> list[str]:
-    """Return what the user sees first: the address, the stores, and a line to try."""
+    """Return what the user sees first: the address, the stores, and a command to try."""
     port = listeners.api_port
     base, curl = f"http://127.0.0.1:{port}", "curl"
     if port is None:

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 STORES_PATIENCE: Final = 5.0
-"""Seconds that a start waits for stores, as long as an attempt may take by default: a pod's app begins after it."""
+"""Seconds that a start waits for stores: the default duration of one attempt. The pod's app starts after that."""
 
 
 def serve(arguments: Sequence[str], environment: Mapping[str, str]) -> int:
@@ -51,7 +51,7 @@ async def _serve(settings: Settings, listeners: listening.Listeners) -> int:
     )
     sidecar = Sidecar(settings, listeners, source)
     plan = sidecar.read_components()
-    is_dapr = settings.profile == "dapr"  # which starts with no wrong component, unless it says `ignoreErrors`
+    is_dapr = settings.profile == "dapr"  # daprd does not start with a wrong component, unless that says `ignoreErrors`
     if plan.duplicates:
         raise starting.StartError("\n".join(plan.duplicates), duplicates_message(plan.duplicates, "load components"))
     if settings.components.is_strict or is_dapr:

@@ -1,4 +1,4 @@
-"""What `run` and `serve` have in common: from arguments to a sidecar whose components have been read."""
+"""The common part of `run` and `serve`: from arguments to a sidecar whose components have been read."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ log = logging.getLogger(__name__)
 
 
 class StartError(Exception):
-    """The sidecar can't start; the text is one line, or several, for the user."""
+    """The sidecar can't start; the text is one or more lines for the user."""
 
     def __init__(self, text: str, fatal: str = ""):
         """`fatal` is the line that daprd would log, for programs that wait for it."""
@@ -73,7 +73,7 @@ def set_up_logs(settings: Settings, parsed: Parsed) -> None:
 
 
 def refuse_wrong_components(plan: Plan, *, are_errors_ignored: bool = False) -> None:
-    """Raise StartError with a line for each error; with `are_errors_ignored` not of components that ask for that."""
+    """Raise StartError with a line for each error; `are_errors_ignored` leaves out components with `ignoreErrors`."""
     wrong = [refused for refused in plan.refused if not (are_errors_ignored and refused.ignores_errors)]
     lines = [line for refused in wrong for line in refused.lines()]
     if lines:
@@ -82,11 +82,11 @@ def refuse_wrong_components(plan: Plan, *, are_errors_ignored: bool = False) -> 
 
 @contextmanager
 def one_line_each() -> Iterator[None]:
-    """Turn what hinders a start into a line on standard error and exit code 1."""
+    """Turn an error that prevents the start into a line on standard error and exit code 1."""
     try:
         yield
     except (StartError, FolderUnreadableError, listening.BindError) as error:
-        signal.signal(signal.SIGINT, signal.SIG_IGN)  # it ends as it is, and with the exit code of a failure
+        signal.signal(signal.SIGINT, signal.SIG_IGN)  # it ends as usual, but with the exit code of a failure
         if isinstance(error, StartError) and error.fatal:
             log.critical("%s", error.fatal)
         for line in str(error).splitlines():
@@ -98,7 +98,7 @@ def on_signals(
     handle: Callable[[signal.Signals], None],
     numbers: Sequence[signal.Signals] = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP),
 ) -> None:
-    """Call `handle` within the event loop at each of these signals, by default at each request to end."""
+    """Call `handle` in the event loop at each of these signals, by default at those that ask the process to end."""
     loop = asyncio.get_running_loop()
     for number in numbers:
         loop.add_signal_handler(number, handle, number)

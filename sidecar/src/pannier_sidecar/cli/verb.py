@@ -14,21 +14,21 @@ SHELLS: Final = ("bash", "zsh", "fish")
 
 Environment = Mapping[str, str]
 Function = Callable[[Sequence[str], Environment], int]
-"""From the arguments behind the verb and the environment to the exit code. Raises UsageError."""
+"""Takes the arguments after the verb and the environment, and returns the exit code. Raises UsageError."""
 
 
 class Verb(Struct, frozen=True):
     """One verb."""
 
     name: str
-    """One word or two, such as `import layotto`."""
+    """One or two words, such as `import layotto`."""
     usage: str
-    """The command line behind `pannier`."""
+    """The command line after `pannier`."""
     summary: str
     """One line without a full stop."""
     function: Function
     page: str = ""
-    """What `pannier help VERB` prints below the usage; empty where it lists the flags."""
+    """What `pannier help VERB` prints below the usage; empty if it lists the flags instead."""
     flags: tuple[Flag, ...] = ()
     aliases: tuple[str, ...] = ()
     arguments: tuple[str, ...] = ()

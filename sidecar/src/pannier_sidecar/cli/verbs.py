@@ -196,12 +196,12 @@ For all shells to come, write that line into ~/.bashrc or, below compinit, into 
 
 
 def find(words: Sequence[str]) -> tuple[Verb, Sequence[str]] | None:
-    """Return the verb that the words begin with, the longest one, and the words behind it."""
+    """Return the longest verb that the words begin with, and the words after it."""
     for length in (2, 1):
         name = " ".join(words[:length])
         for verb in VERBS:
             if len(words) >= length and name in (verb.name, *verb.aliases):
                 return verb, words[length:]
-    if words and words[0].endswith("/daprd"):  # the path in daprd's images, as pod specs and compose files have it
+    if words and words[0].endswith("/daprd"):  # the path in daprd's images, which pod specs and compose files name
         return find(("serve", *words[1:]))
     return None

@@ -35,9 +35,9 @@ class Call:
     )
 
     kept: float
-    """Since when a part of the answer is queued, where some is."""
+    """When the queued part of the answer was queued; unset without one."""
     kept_behind: int
-    """Bytes that were queued on the connection then, its own included."""
+    """Bytes that were queued on the connection at that time, the call's own included."""
 
     def __init__(self, stream_id: int, headers: Headers, now: float):
         self.id = stream_id
@@ -45,20 +45,20 @@ class Call:
         self.method = NOT_GRPC
         self.received: bytes | bytearray = b""
         self.is_whole = False
-        """The client has sent all of its request."""
+        """The client has sent its whole request."""
         self.since = now
-        """When the request began to arrive, or when the answer last went on."""
+        """When the request began to arrive, or when the answer last made progress."""
         self.has_begun = False
         """The headers of the answer are written."""
         self.held = 0
-        """Bytes that are counted for its request, until it ends."""
+        """Bytes that are counted for its request until the call ends."""
         self.queued = 0
         """Bytes of its answer that wait for the client's windows."""
         self.waits = False
         """The request is whole, and waits in the gate until the client has read other answers."""
         self.task: asyncio.Task[None] | None = None
         self.timer: asyncio.TimerHandle | None = None
-        """Of the call's deadline."""
+        """Fires at the call's deadline."""
 
     def add(self, data: bytes) -> None:
         """Keep a part of the request."""
@@ -67,9 +67,8 @@ class Call:
         self.received += data
 
     def next_message(self) -> tuple[bytes, bool] | None:
-        """Return the next message, and whether it is compressed; None where it has not arrived yet.
-
-        Raises StatusError for a request that is whole and not what the method takes.
+        """Return the next message, and whether it is compressed; None if it has not arrived yet. Raises StatusError for
+        a complete request that the method does not take.
         """
         received, is_unary = self.received, not self.method.is_streaming
         end = first_end(received)

@@ -35,7 +35,7 @@ FAIR_GUESS: Final = range(16)
 """Bytes by which an answer may be smaller than expected without changing the estimate."""
 FEW_FIELDS: Final = 32
 FIELD: Final = 150
-"""Bytes that each field of longer headers is counted for."""
+"""Bytes that are counted for each field of longer headers."""
 _STATUS_200: Final = b"\x88"
 """`:status: 200`, from HPACK's static table."""
 _ANSWER: Final = _STATUS_200 + literal(b"content-type", GRPC)
@@ -68,21 +68,21 @@ class Calls:
     def __init__(self, listener: GrpcListener, writer: Writer):
         self.http2 = Http2Connection(listener.http2, self, writer)
         self.on_empty: Callable[[], None] | None = None
-        """Is called when the last call has ended."""
+        """Called when the last call has ended."""
         self._listener = listener
         self._limits = listener.limits
         self._max_message = listener.limits.message + PREFIX_SIZE
         self._loop = asyncio.get_running_loop()
         self._open: dict[int, Call] = {}
         self._progressed = listener.now
-        """When a part of an answer that had to wait last went out."""
+        """When a delayed part of an answer was last sent."""
         self._unpacking = asyncio.Lock()
         self._gate = Gate(listener, self.http2.output)
 
     # --- events of streams ----------------------------------------------------------------------------------------
 
     def request_begun(self, stream_id: int, headers: Headers) -> None:
-        """Find the method of a call, and refuse it where there is none."""
+        """Find the method of a call; refuse the call if there is none."""
         self._open[stream_id] = call = Call(stream_id, headers, self._listener.now)
         if len(headers) > FEW_FIELDS:
             self._count(call, FIELD * len(headers))
@@ -124,20 +124,20 @@ class Calls:
         call.kept_behind = self.http2.output.queued
 
     def data_dequeued(self, stream_id: int, size: int) -> None:
-        """Note that the answer goes on."""
+        """Note that the answer has made progress."""
         call = self._open[stream_id]
         call.queued -= size
         self._listener.budget.held -= size
         call.since = self._progressed = self._listener.now
 
     def stream_closed(self, stream_id: int) -> None:
-        """End what is still done for a call."""
+        """End the work that is still done for a call."""
         call = self._open.pop(stream_id)
         if call.timer is not None:
             call.timer.cancel()
         if call.task is not None and call.task is not asyncio.current_task():
             call.task.cancel()
-        call.task = None  # else the traceback of what was cancelled, and its values, would be kept by a cycle
+        call.task = None  # else a reference cycle would keep the cancelled task's traceback, and the values in it
         self._listener.budget.held -= call.held + call.queued
         call.held = call.queued = 0
         if self._gate.waiting:
@@ -148,7 +148,7 @@ class Calls:
     # --- answers --------------------------------------------------------------------------------------------------
 
     def _count(self, call: Call, size: int) -> None:
-        """Count what a call makes us hold, or no longer does."""
+        """Count memory that a call makes us hold; a negative size is released."""
         call.held += size
         budget = self._listener.budget
         budget.held += size
@@ -156,7 +156,7 @@ class Calls:
             budget.relieve()
 
     def _take_arrived(self, call: Call) -> None:
-        """Answer what has come in whole."""
+        """Answer the messages that have arrived completely."""
         if call.task is not None or not (call.is_whole or call.method.is_streaming):
             return
         if call.method is NOT_GRPC:
@@ -211,13 +211,11 @@ class Calls:
             self._send(call, framed(answer), OK_TRAILERS)
             return
         self._send(call, framed(answer))
-        if self._open.get(call.id) is call:  # else it was given up for what it makes us hold
+        if self._open.get(call.id) is call:  # else it was given up because it made us hold too much
             self._take_arrived(call)
 
     async def _answer_compressed(self, call: Call, message: bytes) -> bytes:
-        """Answer a call with a compressed message: few at a time, because a small message may decompress to a large
-        one.
-        """
+        """Answer a call with a compressed message, few at a time: a small message may decompress to a large one."""
         async with self._unpacking, self._listener.unpacking:
             unpacked = await self._unpacked(call, message)
             if len(unpacked) > SMALL_MESSAGE:
@@ -266,13 +264,13 @@ class Calls:
         self._fail(call, StatusError(Code.DEADLINE_EXCEEDED, "the deadline passed"))
 
     def waits_since(self, heard: float) -> float | None:
-        """Return since when the client is waited for; None: a call is being answered. `heard`: where there is none."""
+        """Return when the wait for the client began: `heard` without a call, None while a call is being answered."""
         if any(call.is_whole for call in self._open.values()):
             return None
         return min((call.since for call in self._open.values()), default=heard)
 
     def weight(self, now: float) -> float:
-        """Return bytes that wait for the client, times the seconds that they do."""
+        """Return the bytes that wait for the client, times the seconds for which they have waited."""
         return sum(size * age for size, age, _ in self._waiting(now))
 
     def give_up(self, excess: int, now: float) -> int:
@@ -285,7 +283,7 @@ class Calls:
         return excess
 
     def _waiting(self, now: float) -> list[tuple[int, float, Call]]:
-        """Return the calls that wait for the client: the bytes that each makes us hold, and for how many seconds."""
+        """Return the calls that wait for the client, with the bytes that each makes us hold and its waiting time."""
         waiting: list[tuple[int, float, Call]] = []
         for call in self._open.values():
             if call.queued:
@@ -314,7 +312,9 @@ class Calls:
         for call in list(self._open.values()):
             took = now - call.since
             if call.queued:
-                if self.http2.is_window_open(call.id):  # the connection's is closed, or other streams are sent first
+                if self.http2.is_window_open(
+                    call.id
+                ):  # the connection's window is closed, or other streams are sent first
                     took = now - max(call.since, self._progressed)
                 if took > limits.stalled or now - call.kept > time_to_take(call.kept_behind, limits.stalled):
                     self.http2.reset(call.id, ErrorCode.CANCEL)
@@ -323,7 +323,7 @@ class Calls:
                 self._fail(call, StatusError(Code.CANCELLED, why))
 
     def stop(self) -> None:
-        """End the calls that would never end by themselves, because the connection is draining."""
+        """End the calls that would never end by themselves, so that the connection can drain."""
         for call in list(self._open.values()):
             if call.method.poll_interval is not None or (call.method.is_streaming and call.task is None):
                 self._fail(call, StatusError(Code.UNAVAILABLE, "the sidecar is stopping"))
@@ -335,5 +335,5 @@ class Calls:
 
 
 def _is_grpc(content_type: bytes) -> bool:
-    """Say whether it is `application/grpc`, or one with a suffix; `application/grpc-web` is another protocol."""
+    """Return whether it is `application/grpc`, with or without a suffix; `application/grpc-web` is another protocol."""
     return content_type == GRPC or content_type.startswith((GRPC + b"+", GRPC + b";"))

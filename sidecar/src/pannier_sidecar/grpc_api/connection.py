@@ -1,7 +1,7 @@
 """One connection of gRPC clients: moves its bytes, and bounds the time and the memory that it may take.
 
-`http2` makes streams of the bytes, and `Calls` answers them. Here a connection is opened, written, kept alive, drained
-and closed.
+`http2` turns bytes into streams, and `Calls` answers them. This module opens, writes, keeps alive, drains and closes
+the connection.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 LATE_S: Final = 0.005
-"""Seconds that the answer to a PING may wait for the answer of a call."""
+"""Seconds for which the answer to a PING may wait, so that it is sent together with a call's answer."""
 NOT_HTTP2: Final = "this port speaks gRPC: HTTP/2 without TLS"
 STOPPING: Final = "the sidecar is stopping"
 
@@ -65,11 +65,11 @@ class GrpcConnection(asyncio.Protocol):
         self._began = self._heard = listener.now
         """When the connection was opened, and when the client last sent something."""
         self._is_ping_outstanding = False
-        """A keepalive PING was sent, and nothing was heard since."""
+        """A keepalive PING was sent, and nothing has been received since."""
         self._torn_since: float | None = None
-        """Since when the rest of a frame, or of a header block, is missing."""
+        """When an incomplete frame or header block began to wait for its rest."""
         self._torn_held = 0
-        """Bytes of it that are counted."""
+        """Bytes that are counted for it."""
         self._stalled_since: float | None = None
         """When the transport's buffer became full."""
         self._unread = 0
@@ -77,7 +77,7 @@ class GrpcConnection(asyncio.Protocol):
         self._drains_since: float | None = None
         """When the first GOAWAY of a graceful end was sent, until the second one (RFC 9113, 6.8)."""
         self._closes_since: float | None = None
-        """Since when the connection is being closed, and the client does not take what is left."""
+        """When closing began, if the client does not take the remaining bytes."""
 
     # --- called by the transport ----------------------------------------------------------------------------------
 
@@ -122,7 +122,7 @@ class GrpcConnection(asyncio.Protocol):
         self._count_torn()
 
     def pause_writing(self) -> None:
-        """Pause reading too: a client that does not read its answers must not add to them."""
+        """Pause reading too: a client that does not read its answers must not cause more of them."""
         self._stalled_since = self._listener.now
         self._output.is_paused = True
         self._count_unread()
@@ -138,7 +138,7 @@ class GrpcConnection(asyncio.Protocol):
     # --- what is held for the client ------------------------------------------------------------------------------
 
     def _count_torn(self) -> None:
-        """Count what is held of an incomplete frame, or header block."""
+        """Count the bytes that are held of an incomplete frame or header block."""
         held = self._http2.incomplete
         more, self._torn_held = held - self._torn_held, held
         budget = self._listener.budget
@@ -147,7 +147,7 @@ class GrpcConnection(asyncio.Protocol):
             budget.relieve()
 
     def _count_unread(self) -> None:
-        """Count what is written and not yet taken by the client."""
+        """Count the bytes that are written and not yet taken by the client."""
         unread = self._transport.get_write_buffer_size()
         self._listener.budget.held += unread - self._unread
         self._unread = unread
@@ -175,7 +175,7 @@ class GrpcConnection(asyncio.Protocol):
         self._write()
 
     def _forget_output(self) -> None:
-        """Write no more."""
+        """Forget the output that is not written yet."""
         self._output.clear()
         self._listener.budget.held -= self._unread
         self._unread = 0
@@ -196,7 +196,7 @@ class GrpcConnection(asyncio.Protocol):
         self._transport.close()
 
     def sweep(self) -> None:
-        """End what has been in one state for too long. Called once a second."""
+        """End calls, or the connection, that have been in one state for too long. Called once a second."""
         self._http2.start_period()
         now, limits = self._listener.now, self._limits
         self._count_unread()
@@ -239,7 +239,7 @@ class GrpcConnection(asyncio.Protocol):
         self._end(ErrorCode.NO_ERROR, "others need the connection")
 
     def weight(self, now: float) -> float:
-        """Return bytes that wait for the client, times the seconds that they do."""
+        """Return the bytes that wait for the client, times the seconds for which they have waited."""
         if self._is_closing:
             return 0.0
         unread = 0.0 if self._stalled_since is None else self._unread * (now - self._stalled_since + 0.5)
@@ -285,7 +285,7 @@ class GrpcConnection(asyncio.Protocol):
         if not self._transport.is_closing():
             with suppress(OSError):  # asyncio's own loop raises where the client has reset the connection
                 self._transport.write_eof()
-        # What the client has under way (PINGs, windows) would reset what is under way to it.
+        # Frames of the client (PINGs, windows) that arrive after a close would reset what it has not read yet.
         self._loop.call_later(self._limits.lingering, self._transport.close)
 
     def abort(self) -> None:

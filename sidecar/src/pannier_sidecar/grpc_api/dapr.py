@@ -37,14 +37,14 @@ if TYPE_CHECKING:
 
 SERVICE = "dapr.proto.runtime.v1.Dapr"
 _DISABLED = 1
-"""Of `ActorRuntimeStatus`."""
+"""A value of `ActorRuntimeStatus`."""
 
 
 class StateMethods:
     """The six state calls, which Layotto's service has in common with Dapr's."""
 
     def __init__(self, service: StateService, encoding: Encoding, *, has_default: bool = True):
-        """Without `has_default` a request that names no store is refused, else it is for the default store."""
+        """With `has_default`, a request that names no store is for the default store; otherwise it is refused."""
         self._service = service
         self._unnamed = None if has_default else ""
         self._encoding = encoding
@@ -89,7 +89,7 @@ class StateMethods:
 
 
 class SidecarMethods:
-    """Actor state, and the sidecar itself."""
+    """The calls about actor state and about the sidecar itself."""
 
     def __init__(self, service: StateService, runtime: Runtime):
         self._service = service
@@ -135,7 +135,7 @@ class SidecarMethods:
 def methods(
     service: StateService, runtime: Runtime, on_error: Callable[[StateError], None], *, is_exact: bool
 ) -> Mapping[str, Method]:
-    """Return the methods of the service by name. With `is_exact` they answer as Dapr 1.18 does, to the letter.
+    """Return the methods of the service by name. With `is_exact` they answer exactly as Dapr 1.18 does.
 
     `on_error` is called with each error that a call is answered with.
     """

@@ -1,4 +1,4 @@
-"""Messages into requests, and findings into messages: alike for Dapr's service and Layotto's."""
+"""Messages into requests, and results into messages, for Dapr's service and Layotto's alike."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class Encoding:
     """How one service's messages are read."""
 
     def __init__(self, *, zero_is_no_etag: bool = False):
-        """`zero_is_no_etag`: Layotto's JavaScript SDK sends the ETag "0" wherever it has none."""
+        """`zero_is_no_etag`: Layotto's JavaScript SDK sends the ETag "0" if it has none."""
         self._no_etag = ("", "0") if zero_is_no_etag else ("",)
 
     def write_item(self, item: StateItem) -> WriteItem:
@@ -39,7 +39,7 @@ class Encoding:
         return self._item(item, None)
 
     def operation(self, operation: TransactionalStateOperation) -> WriteItem | None:
-        """Return a write of a transaction; None where there is no request, which Dapr and Layotto leave out."""
+        """Return a write of a transaction; None if it has no request: Dapr and Layotto skip such an operation."""
         if operation.operation_type not in ("upsert", "delete"):
             raise UnknownOperationError(operation.operation_type)
         if (request := operation.request) is None:
@@ -86,7 +86,7 @@ def get_response(value: StoredValue | None) -> GetStateResponse:
 
 
 def bulk_item(item: BulkItem) -> BulkStateItem:
-    """Return an item of the answer to a bulk get."""
+    """Return an item for the answer to a bulk get."""
     if item.error is not None:
         return BulkStateItem(item.key, error=item.error)
     if (value := item.found) is None:

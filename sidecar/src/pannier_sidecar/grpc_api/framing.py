@@ -21,13 +21,13 @@ def framed(message: bytes) -> bytes:
 
 
 def first_end(received: bytes | bytearray) -> int | None:
-    """Return where the first message ends, None where it has not arrived yet."""
+    """Return where the first message ends, None if it has not arrived yet."""
     end = PREFIX_SIZE + int.from_bytes(received[1:PREFIX_SIZE], "big")
     return end if len(received) >= PREFIX_SIZE and len(received) >= end else None
 
 
 def inflated(message: bytes, encoding: bytes, limit: int) -> bytes:
-    """Return what a compressed message holds, of at most `limit` bytes. Raises StatusError."""
+    """Return the decompressed message, which may have `limit` bytes. Raises StatusError."""
     if encoding != b"gzip":
         shown = encoding.decode("latin-1")
         raise StatusError(Code.UNIMPLEMENTED, f"grpc-encoding {shown!r} is not served; use gzip or identity")
@@ -44,13 +44,13 @@ def inflated(message: bytes, encoding: bytes, limit: int) -> bytes:
 
 
 def too_large(limit: int) -> StatusError:
-    """Return how a call ends whose message is over the limit."""
+    """Return the status of a call whose message is over the limit."""
     why = f"the message is over {limit} bytes; send less or raise --max-body-size"
     return StatusError(Code.RESOURCE_EXHAUSTED, why)
 
 
 def parse_timeout(timeout: bytes) -> float:
-    """Return the seconds of a `grpc-timeout`. Raises StatusError."""
+    """Return a `grpc-timeout` in seconds. Raises StatusError."""
     text = timeout.decode("latin-1")
     if not 2 <= len(text) <= 9 or text[-1] not in _UNITS or not text[:-1].isdecimal():
         raise StatusError(Code.INTERNAL, f"grpc-timeout is {text!r}; write up to 8 digits and one of H, M, S, m, u, n")

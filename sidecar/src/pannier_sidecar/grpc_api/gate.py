@@ -1,4 +1,4 @@
-"""Where calls wait whose client does not read the answers before theirs."""
+"""Holds calls back while their client does not read earlier answers."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 class Gate:
-    """The gate of one connection, for calls with one answer."""
+    """The gate of one connection. Only calls with a single answer pass through it."""
 
     __slots__ = ("_listener", "_loop", "begun", "is_penalized", "output", "waiting")
 
@@ -22,7 +22,7 @@ class Gate:
         self._loop = asyncio.get_running_loop()
         self.output = output
         self.waiting: deque[asyncio.Future[None]] = deque()
-        """Wakes the calls that wait, in order."""
+        """The waiting calls, in order; a result wakes one."""
         self.begun = 0
         """Calls that are being answered."""
         self.is_penalized = False
@@ -44,12 +44,12 @@ class Gate:
         """Start the next waiting call, if there is room for it."""
         while self.waiting and (self.waiting[0].done() or not self._is_full()):
             opened = self.waiting.popleft()
-            if not opened.done():  # else its call was given up
+            if not opened.done():  # otherwise its call was given up
                 opened.set_result(None)
                 break
 
     def _is_full(self) -> bool:
-        """Say whether unread answers, and those expected of calls in progress, fill the connection's share."""
+        """Return whether unread answers, and the expected answers of calls in progress, fill the connection's share."""
         if self.is_penalized:
             return True
         queued, begun, share = self.output.queued, self.begun, self._listener.share

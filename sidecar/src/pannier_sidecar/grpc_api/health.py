@@ -23,7 +23,7 @@ PAUSE_S = 1.0
 
 
 def methods(runtime: Runtime, services: Collection[str]) -> Mapping[str, Method]:
-    """Return the methods; `services` are those with a health of their own beside that of the sidecar (the empty
+    """Return the methods. `services` are the services whose health can be asked for, besides the sidecar's (the empty
     name).
     """
 

@@ -1,4 +1,4 @@
-"""`spec.proto.runtime.v1.Runtime`: Layotto's state calls, and SayHello, which its SDKs call to see whether it is up."""
+"""`spec.proto.runtime.v1.Runtime`: Layotto's state calls, and SayHello, with which its SDKs check whether it is up."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 SERVICE = "spec.proto.runtime.v1.Runtime"
 GREETING = "greeting"
-"""What the `helloworld` component of Layotto's own configuration answers."""
+"""The answer of the `helloworld` component in Layotto's own configuration."""
 
 
 def methods(service: StateService) -> Mapping[str, Method]:
@@ -48,7 +48,7 @@ async def _say_hello(request: messages.SayHelloRequest) -> Struct:
 
 
 def layotto_error(error: StateError) -> StatusError:
-    """Return an error with the text of Layotto's own: its tests compare whole texts, so there is no advice in them."""
+    """Return an error with Layotto's own text. Its tests compare whole texts, so there is no advice."""
     if isinstance(error, IllegalKeyError) and error.violation is not None:
         return StatusError(Code.UNKNOWN, error.violation[1])
     return StatusError(error.grpc_code, _text(error))

@@ -16,7 +16,7 @@ class Limits(ConnectionLimits):
 
     message: int
     header_list: int
-    """As RFC 9113 (6.5.2) counts it; the block that holds it may be longer by one frame before it is read."""
+    """Size of a header list as RFC 9113 (6.5.2) counts it; its undecoded block may be one frame longer."""
     streams: int = 128
     """Calls in flight on one connection."""
     resets: int = 200
@@ -25,19 +25,19 @@ class Limits(ConnectionLimits):
     idle_frames: int = 5_000
     """Frames a second that carry no call: PING, SETTINGS, PRIORITY, CONTINUATION, empty DATA ..."""
     draining: float = 2.0
-    """At the end, for a client to answer the PING that shows which calls it has begun."""
+    """At shutdown, how long a client may take to answer the PING that shows which calls it has begun."""
     lingering: float = 1.0
-    """For a client to close a connection of which we have closed our side."""
+    """How long a client may take to close a connection after we have closed our side."""
     preface: float = 10.0
-    """For the preface and SETTINGS of a new connection."""
+    """How long the preface and SETTINGS of a new connection may take."""
     silence: float = 120.0
-    """After which a keepalive PING is sent."""
+    """Silence after which a keepalive PING is sent."""
     pong: float = 20.0
-    """For the ACK of the keepalive PING."""
+    """How long the ACK of the keepalive PING may take."""
 
     @property
     def http2(self) -> Http2Limits:
-        """What a client may do before a call is looked at."""
+        """The limits of HTTP/2, which apply before anything is known about a call."""
         return Http2Limits(
             streams=self.streams,
             window=self.message + PREFIX_SIZE + MAX_FRAME,

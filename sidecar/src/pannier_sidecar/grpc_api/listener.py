@@ -28,13 +28,13 @@ class GrpcListener(Listener):
     """What all connections of a listener share."""
 
     find: Callable[[bytes, Headers], Method]
-    """From a path and the call's headers to its method. Raises StatusError."""
+    """Finds the method for a path and the call's headers. Raises StatusError."""
     limits: Limits
     pace: Pace = field(default_factory=Pace)
     http2: Http2Limits = field(init=False)
     unpacking: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(UNPACKED), init=False)
     expected: int = field(default=32 * 1024, init=False)
-    """Bytes that the next answer may have: it grows with large ones at once, and falls slowly."""
+    """Expected bytes of the next answer: grows at once with a large answer, and falls slowly."""
     at_once: int = field(default=0, init=False)
     """Calls that one connection may have in progress, if the client reads their answers."""
 

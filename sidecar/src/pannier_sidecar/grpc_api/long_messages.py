@@ -1,4 +1,4 @@
-"""Messages with many items, read and written a part at a time, so that other calls get their turn between two parts."""
+"""Messages with many items are read and written in parts, so that other calls get their turn between two parts."""
 
 from __future__ import annotations
 
@@ -25,9 +25,9 @@ if TYPE_CHECKING:
     from .messages import BulkStateItem
 
 SINGLE: Final = 512
-"""A message of at most so many bytes has few items, whatever is in it."""
+"""A message of at most this many bytes has few items, whatever its content."""
 SHORT: Final = 4096
-"""A message of at most so many bytes is read in one part, whatever is in it."""
+"""A message of at most this many bytes is read in one part, whatever its content."""
 PART: Final = 128
 """Fields of the outer message in one part."""
 FIELDS_OF_PART: Final = 8192
@@ -35,7 +35,7 @@ FIELDS_OF_PART: Final = 8192
 FIELDS_OF_ITEM: Final = 16
 """Fields that an item may have on average: it has nine, and two more for each metadata entry."""
 OTHER_FIELDS: Final = 64
-"""Most fields of a request that are not items."""
+"""Maximum of fields in a request that are not items."""
 
 _ITEMS: Final[dict[type[Struct], str]] = {
     GetBulkStateRequest: "keys",
@@ -44,7 +44,7 @@ _ITEMS: Final[dict[type[Struct], str]] = {
     ExecuteStateTransactionRequest: "operations",
     ExecuteActorStateTransactionRequest: "operations",
 }
-"""The field with the items of each request that has several."""
+"""For each request with several items, the field that has them."""
 
 AnyMessage = TypeVar("AnyMessage", bound="Struct")
 
@@ -60,7 +60,7 @@ class LongMessages:
     async def answer(
         self, kind: type[AnyMessage], data: bytes, handler: Callable[[AnyMessage], Awaitable[Struct]]
     ) -> bytes:
-        """Return the bytes of what the handler answers to a message of that kind.
+        """Return the bytes of the handler's answer to a message of that kind.
 
         Raises MalformedMessageError, TooManyItemsError, OverloadedError, and what the handler raises.
         """

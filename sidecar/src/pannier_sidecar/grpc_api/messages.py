@@ -1,6 +1,6 @@
 """The messages of all services. Written by scripts/grpc-messages from the .proto files; never edited.
 
-A name that several files declare alike is one struct. How they become bytes: `pannier_sidecar.protobuf`.
+If several files declare the same message, it is one struct. `pannier_sidecar.protobuf` turns structs into bytes.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What a service gives for each of its methods."""
+"""What a service declares for each of its methods."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ class Method:
     """How the calls of one method are answered."""
 
     answer: Callable[[bytes, Headers], Awaitable[bytes]]
-    """From a message and the call's headers to a message. Raises StatusError for a status other than OK."""
+    """Takes a message and the call's headers, and returns the answer. Raises StatusError for a status other than OK."""
     is_streaming: bool = False
-    """Each message of the client is answered as it comes; else there is exactly one."""
+    """Each message of the client is answered as it comes; otherwise a request has exactly one."""
     poll_interval: float | None = None
     """For server streaming by polling: seconds between two calls of `answer`. Each answer that differs from the last
     one is sent, until the client cancels the call."""
@@ -35,4 +35,4 @@ async def _no_answer(message: bytes, headers: Headers) -> bytes:
 
 
 NOT_GRPC: Final = Method(_no_answer)
-"""Of requests that are no gRPC calls."""
+"""The method of requests that are no gRPC calls."""

@@ -1,6 +1,6 @@
 """Server reflection (https://github.com/grpc/grpc/blob/master/doc/server-reflection.md), in both of its versions.
 
-They differ in the name of the service alone. Descriptors are data, `descriptors.json`, which scripts/grpc-messages
+They differ only in the name of the service. Descriptors are data, `descriptors.json`, which scripts/grpc-messages
 writes from the .proto files, so no protobuf is needed.
 """
 
@@ -56,7 +56,7 @@ def methods(services: Collection[str]) -> Mapping[str, Method]:
 
 
 def _asked_for(request: ServerReflectionRequest) -> list[bytes] | None:
-    """Return the descriptors of a file and of all that it imports; None where there is no such file."""
+    """Return the descriptors of a file and of all files that it imports; None if there is no such file."""
     name = request.file_by_filename
     if name is None and request.file_containing_symbol is not None:
         name = _files_by_symbol().get(request.file_containing_symbol)
@@ -80,7 +80,7 @@ class _File(Struct):
     symbols: list[str]
     """The names that it declares."""
     descriptor: list[str]
-    """Its FileDescriptorProto in base64, in several lines."""
+    """Its FileDescriptorProto in base64, on several lines."""
 
 
 @cache

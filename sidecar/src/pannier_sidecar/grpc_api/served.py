@@ -24,7 +24,7 @@ def serve(
     *,
     is_exact: bool = False,
 ) -> Services:
-    """Return Dapr's service (with `is_exact` to the letter of Dapr 1.18), Layotto's, health, and reflection.
+    """Return Dapr's service (exactly as in Dapr 1.18 with `is_exact`), Layotto's, health, and reflection.
 
     `on_error` is called with each error that a call of Dapr's service is answered with.
     """

@@ -1,4 +1,6 @@
-"""What all services have in common: methods by path, decoded requests, errors and the API token as statuses."""
+"""What all services share: methods found by path, requests decoded, the API token checked, errors turned into
+statuses.
+"""
 
 from __future__ import annotations
 
@@ -40,7 +42,7 @@ class Services:
         self._token = token.encode() if token else None
 
     def find(self, path: bytes, headers: Headers) -> Method:
-        """Return the method of a path. Raises StatusError: UNIMPLEMENTED naming it, or UNAUTHENTICATED."""
+        """Return the method of a path. Raises StatusError: UNIMPLEMENTED, with the name, or UNAUTHENTICATED."""
         if self._token is not None:
             self._check_token(headers.get(b"dapr-api-token"))
         method = self._methods.get(path)
@@ -49,7 +51,7 @@ class Services:
         return method
 
     def wrap(self, wrapper: Callable[[str, Answer], Answer]) -> None:
-        """Put a wrapper around the answers of each method; it is given the method's path, `/service/name`."""
+        """Wrap the handler of each method; the wrapper is given the method's path, `/service/name`."""
         for path, method in self._methods.items():
             if not method.is_streaming and method.poll_interval is None:
                 self._methods[path] = replace(method, answer=wrapper(path.decode(), method.answer))
@@ -70,7 +72,7 @@ class Services:
 
 
 def guarded(find: Callable[[bytes, Headers], Method], access: AccessControl) -> Callable[[bytes, Headers], Method]:
-    """Return what finds the same methods, but refuses calls that name another host, or a page's origin."""
+    """Return a function that finds the same methods, but refuses calls with a foreign host or a page's origin."""
     known = access.known_hosts
 
     def find_if_allowed(path: bytes, headers: Headers) -> Method:
@@ -91,7 +93,7 @@ def unary(
     *,
     error_mapper: Callable[[StateError], StatusError] = failure,
 ) -> Method:
-    """Return a method that decodes a `request`, and answers with what `handler` returns or with the error it raises."""
+    """Return a method that decodes a `request` and answers with the result of `handler`, or with its error."""
     is_bulk = request is GetBulkStateRequest
 
     async def answer(message: bytes, headers: Headers) -> bytes:

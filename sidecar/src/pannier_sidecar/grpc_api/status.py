@@ -1,6 +1,6 @@
-"""How a call ends that did not go well: gRPC status code, message, and google.rpc details.
+"""The status of a failed call: gRPC status code, message, and google.rpc details.
 
-What a detail says is declared on the error (`StateError` in `state/errors`: violation, help_link, info, resource).
+The content of a detail is declared on the error (`StateError` in `state/errors`: violation, help_link, info, resource).
 Over HTTP, `_details` in `http_api/encoding.py` writes the same. What Layotto's service, which has no details, answers
 otherwise is in `layotto_error` of `layotto.py`.
 """

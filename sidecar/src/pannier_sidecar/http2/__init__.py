@@ -13,5 +13,5 @@
     streams, output   what it knows of each stream, and what waits to be written
     frames, frame_rules, headers, hpack   frames and header blocks as bytes
 
-Who moves the bytes also has the clock: how long a client may be silent or slow is not decided here.
+The caller moves the bytes and has the clock: it decides how long a client may be silent or slow.
 """

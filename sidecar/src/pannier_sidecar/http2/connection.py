@@ -1,4 +1,4 @@
-"""One connection as a server has it (RFC 9113, cited by section): bytes become events, and answers become bytes."""
+"""The server's side of one connection (RFC 9113, cited by section): bytes become events, and answers become bytes."""
 
 from __future__ import annotations
 
@@ -30,19 +30,19 @@ if TYPE_CHECKING:
     from .limits import Limits
 
 SHUTDOWN_PING: Final = b"draining"
-"""Payload of the PING behind the first GOAWAY of a shutdown."""
+"""Payload of the PING after the first GOAWAY of a shutdown."""
 KEEPALIVE_PING: Final = b"speak up"
 SMALL: Final = 128
-"""Bytes of a window, or of DATA that is not wanted, below which a frame counts among those that carry no call."""
+"""If a window, or unwanted DATA, has fewer bytes than this, its frame counts among those that carry no call."""
 
 
 class Http2Connection:
-    """One connection. It knows no time: who moves its bytes ends what is silent or slow."""
+    """One connection. It has no clock: the code that moves its bytes ends silent or slow connections."""
 
     def __init__(self, limits: Limits, handler: Handler, writer: Writer):
         self.output = Output(handler, writer)
         self.incomplete = 0
-        """Bytes of a frame, or of a header block, whose rest is missing; 0: none is."""
+        """Bytes of an incomplete frame or header block; 0: there is none."""
         self.has_settings = False
         """The client has sent its first frame."""
         self.has_read_shutdown = False
@@ -53,14 +53,14 @@ class Http2Connection:
         self._streams = Streams()
         self._reader = FrameReader()
         self._block: tuple[int, int, bytearray] | None = None
-        """Stream, flags and bytes of a header block that CONTINUATION frames go on with."""
+        """Stream, flags and bytes of a header block that CONTINUATION frames continue."""
         self._refuses_streams = False
         self._stream_window = frames.DEFAULT_WINDOW
         """The client's SETTINGS_INITIAL_WINDOW_SIZE."""
         self._own_window = min(limits.window, MAX_WINDOW)
-        """Of each stream."""
+        """The window that each stream opens with."""
         self._whole_window = min(max(4 * limits.window, frames.DEFAULT_WINDOW), MAX_WINDOW)
-        """Of all streams: what it is opened to when half of it is used."""
+        """The window of all streams together: it is opened to this size again after half of it is used."""
         self._low_window = self._whole_window // 2
         self._receive_window = frames.DEFAULT_WINDOW
         self._rates = Rates(limits)
@@ -68,10 +68,10 @@ class Http2Connection:
     # --- what comes in --------------------------------------------------------------------------------------------
 
     def receive(self, data: bytes) -> bool:
-        """Take what has come in, in pieces of any size, and call the handler with what is in it.
+        """Take received bytes, in pieces of any size, and call the handler with the events in them.
 
-        Return whether nothing is incomplete that was so before. Raises Http2ConnectionError: nothing more is read, and
-        the connection is to be ended with the error's code.
+        Return whether what was incomplete before is now complete. Raises Http2ConnectionError: nothing more is read
+        then, and the caller must end the connection with the error's code.
         """
         if self._reader.is_stopped:
             return True
@@ -290,15 +290,15 @@ class Http2Connection:
     def send(self, stream_id: int, headers: Prepared | None, data: bytes, trailers: Prepared | None) -> None:
         """Send a part of an answer. `headers` belong to the first part, and `trailers` to the last one.
 
-        What the client's windows do not let through waits, and the stream is closed after the trailers. On a stream
-        that is closed nothing is sent.
+        Bytes that the client's windows do not allow yet wait, and the stream is closed after the trailers. On a closed
+        stream nothing is sent.
         """
         stream = self._streams.get(stream_id)
         if stream is not None and self.output.send(stream, headers, data, trailers):
             self._close(stream)
 
     def end_stream(self, stream_id: int, block: bytes) -> None:
-        """Send a header block as the last of a stream, in place of what waits, and close the stream."""
+        """Send a header block as the last frame of a stream, drop what waits on it, and close the stream."""
         if (stream := self._streams.get(stream_id)) is not None:
             self.output.write(frames.last_headers(stream_id, block))
             self._close(stream)
@@ -316,7 +316,9 @@ class Http2Connection:
             self._close(stream)
 
     def is_window_open(self, stream_id: int) -> bool:
-        """Say whether the client takes DATA on this stream: if some waits, other streams or the connection hold it."""
+        """Return whether the stream's window is open: if DATA waits all the same, other streams or the connection delay
+        it.
+        """
         stream = self._streams.get(stream_id)
         return stream is not None and stream.window > 0
 
@@ -325,7 +327,7 @@ class Http2Connection:
             self._close(stream)
 
     def _close(self, stream: Stream) -> None:
-        """Close a stream whose last frame from us is written."""
+        """Close a stream on which our last frame is written."""
         if not stream.is_ended:  # what it still sends is not wanted (8.1)
             self.output.write(frames.rst_stream(stream.id, ErrorCode.NO_ERROR))
             self._streams.given_up.append(stream.id)
@@ -341,27 +343,27 @@ class Http2Connection:
     # --- the connection's own frames, and its end -----------------------------------------------------------------
 
     def ping(self) -> None:
-        """Have the client send something."""
+        """Send a PING, which the client must answer."""
         self.output.write(frames.frame(frames.PING, 0, 0, KEEPALIVE_PING))
 
     def start_period(self) -> None:
-        """Count resets and idle frames from 0 again: to be called once a second, or whatever the limits are for."""
+        """Count resets and idle frames from 0 again. Call this once in each period for which the limits are meant."""
         self._rates.start_period()
 
     def announce_shutdown(self, why: str) -> None:
-        """Ask the client to begin no more streams. Those that it begins before it has read that are still taken (6.8):
-        `has_read_shutdown` shows when that is so.
+        """Ask the client to begin no more streams. Streams that it begins before it has read this are still taken
+        (6.8); `has_read_shutdown` says whether it has.
         """
         ping = frames.frame(frames.PING, 0, 0, SHUTDOWN_PING)
         self.output.write(frames.goaway(MAX_WINDOW, ErrorCode.NO_ERROR, why) + ping)
 
     def refuse_streams(self, why: str) -> None:
-        """Take no more streams, and say which was the last one."""
+        """Take no more streams, and name the last one in a GOAWAY."""
         self._refuses_streams = True
         self.output.write(frames.goaway(self._streams.last_id, ErrorCode.NO_ERROR, why))
 
     def end(self, code: ErrorCode, why: str) -> None:
-        """Say why the connection ends, and read no more."""
+        """Send the reason for the end in a GOAWAY, and read no more."""
         self.output.write(frames.goaway(self._streams.last_id, code, why))
         self._stop_reading()
 

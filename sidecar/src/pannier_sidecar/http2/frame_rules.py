@@ -1,4 +1,4 @@
-"""What a frame may look like by itself: on which stream, and of which size (RFC 9113, 6)."""
+"""Checks of a single frame: its stream and its size (RFC 9113, 6)."""
 
 from __future__ import annotations
 
@@ -17,9 +17,7 @@ _OF_NO_STREAM: Final = (frames.SETTINGS, frames.PING, frames.GOAWAY)
 
 
 def check_form(kind: int, flags: int, stream_id: int, size: int) -> None:
-    """Raise Http2ConnectionError or Http2StreamError for a frame, other than DATA and HEADERS, that no client may
-    send.
-    """
+    """Raise Http2ConnectionError or Http2StreamError for a frame, not DATA or HEADERS, that no client may send."""
     if kind == frames.PUSH_PROMISE:
         raise Http2ConnectionError(ErrorCode.PROTOCOL_ERROR, "a client promises nothing")
     if kind in (_OF_NO_STREAM if stream_id else _OF_A_STREAM):
@@ -39,9 +37,7 @@ def _fits(kind: int, flags: int, size: int) -> bool:
 
 
 def check_priority(stream_id: int, payload: bytes) -> None:
-    """Raise Http2StreamError for a stream that is to depend on itself, Http2ConnectionError where the bytes are too
-    few.
-    """
+    """Raise Http2StreamError if a stream would depend on itself, Http2ConnectionError if there are too few bytes."""
     if len(payload) != 5:
         raise Http2ConnectionError(ErrorCode.FRAME_SIZE_ERROR, "HEADERS too short for its priority")
     if int.from_bytes(payload[:4], "big") & MAX_WINDOW == stream_id:

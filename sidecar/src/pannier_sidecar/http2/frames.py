@@ -9,7 +9,7 @@ from typing import Final
 PREFACE: Final = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
 HEADER_SIZE: Final = 9
 MAX_FRAME: Final = 16_384
-"""Largest payload that we take, and that any peer must take until it says otherwise (RFC 9113, 4.2)."""
+"""The largest payload that we accept, and that any peer must accept unless its settings allow more (RFC 9113, 4.2)."""
 MAX_WINDOW: Final = 2**31 - 1
 DEFAULT_WINDOW: Final = 65_535
 
@@ -46,7 +46,7 @@ class ErrorCode(IntEnum):
 
 
 class Http2ConnectionError(Exception):
-    """The peer broke a rule after which the connection cannot go on (RFC 9113, 5.4.1)."""
+    """The peer broke a rule in such a way that the connection must end (RFC 9113, 5.4.1)."""
 
     def __init__(self, code: ErrorCode, why: str):
         super().__init__(why)
@@ -54,7 +54,7 @@ class Http2ConnectionError(Exception):
 
 
 class PrefaceError(Http2ConnectionError):
-    """What the peer sends is not HTTP/2, or not without TLS (RFC 9113, 3.4)."""
+    """The peer does not send HTTP/2, or sends it over TLS (RFC 9113, 3.4)."""
 
     def __init__(self) -> None:
         super().__init__(ErrorCode.PROTOCOL_ERROR, "not the preface of HTTP/2")
@@ -71,7 +71,7 @@ class Http2StreamError(Exception):
 
 _HEADER = Struct(">HBBBL")
 read_header = _HEADER.unpack_from
-"""From bytes and where a frame begins to the upper and lower part of its size, its type, flags and stream."""
+"""Unpacks a frame's header at an offset: the upper and lower part of its size, its type, flags and stream."""
 _SETTING = Struct(">HL")
 U32 = Struct(">L")
 GOAWAY_HEADER = Struct(">LL")
@@ -88,13 +88,13 @@ def frame(kind: int, flags: int, stream_id: int, payload: bytes = b"") -> bytes:
 
 
 class Prepared:
-    """A frame that is the same on every stream: all of it is made once but the stream's number."""
+    """A frame that is the same on every stream: it is made once, and only the stream's number is filled in."""
 
     __slots__ = ("payload", "start")
 
     def __init__(self, kind: int, flags: int, payload: bytes):
         self.start = header(len(payload), kind, flags, 0)[:5]
-        """What comes before the number."""
+        """The bytes before the number."""
         self.payload = payload
 
     def on(self, stream_id: int) -> bytes:
@@ -125,7 +125,7 @@ def goaway(last_stream_id: int, code: ErrorCode, why: str = "") -> bytes:
 
 
 def last_headers(stream_id: int, block: bytes) -> bytes:
-    """Return a header block as the last of a stream, in as many frames as it takes."""
+    """Return a header block that ends a stream, in as many frames as it needs."""
     if len(block) <= MAX_FRAME:
         return frame(HEADERS, END_HEADERS | END_STREAM, stream_id, block)
     parts = [block[at : at + MAX_FRAME] for at in range(0, len(block), MAX_FRAME)]

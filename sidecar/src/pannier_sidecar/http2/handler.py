@@ -1,4 +1,4 @@
-"""What a connection calls: who handles requests, and who writes."""
+"""The interfaces that a connection calls: one handles requests, the other writes."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ class Handler(Protocol):
     """Handles the events of all streams of one connection.
 
     A stream begins, has data, and is closed exactly once. `request_begun` and `data_arrived` may send answers and end
-    streams, the other methods only take note; none may raise.
+    streams. The other methods only take note. None may raise.
     """
 
     def request_begun(self, stream_id: int, headers: Headers) -> None:
@@ -22,10 +22,10 @@ class Handler(Protocol):
         """Take a part of the request's body; the last one may be empty."""
 
     def data_queued(self, stream_id: int, size: int) -> None:
-        """Note that so many bytes of an answer wait until the client opens its windows."""
+        """Note that this many bytes of an answer wait until the client opens its windows."""
 
     def data_dequeued(self, stream_id: int, size: int) -> None:
-        """Note that so many of them were written. What is dropped, because a stream is closed, is not reported."""
+        """Note that this many waiting bytes were written. Bytes that a closed stream drops are not reported."""
 
     def stream_closed(self, stream_id: int) -> None:
         """Forget the stream: its answer is complete, one side has reset it, or the connection is closed."""
@@ -35,7 +35,7 @@ class Writer(Protocol):
     """Writes what is in `Output`."""
 
     def output_ready(self) -> None:
-        """Take the output soon, with all that is added before."""
+        """Take the output soon, with everything that is added until then."""
 
     def output_may_wait(self) -> None:
         """Take the output within milliseconds: it may go out with the answer to a request, if there is one by then."""

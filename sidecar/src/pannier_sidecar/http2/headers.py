@@ -1,7 +1,7 @@
 """Header blocks: from HPACK (RFC 7541) to a checked dictionary (RFC 9113, 8), and the few blocks that we send.
 
-A client's blocks repeat: all requests for one path have the same bytes once their fields are in its dynamic table.
-What such a block means is remembered for as long as that table does not change.
+A client's blocks repeat: once their fields are in the dynamic table, all requests for one path have the same bytes. The
+meaning of such a block is remembered until the table changes.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ REMEMBERED: Final = 256
 """Blocks remembered for each connection."""
 REMEMBERED_SIZE: Final = 512
 REMEMBERED_FIELDS: Final = 32
-"""Larger blocks are read each time: what is remembered is not counted among what clients make us hold."""
+"""Larger blocks are decoded each time, because remembered blocks are not counted in the memory budget of clients."""
 CONNECTION_SPECIFIC: Final = frozenset(
     {b"connection", b"keep-alive", b"proxy-connection", b"transfer-encoding", b"upgrade"}
 )
@@ -24,10 +24,10 @@ REQUIRED: Final = (b":method", b":scheme", b":path")
 PSEUDO: Final = frozenset({b":method", b":scheme", b":path", b":authority"})
 
 SINGULAR: Final = frozenset({b"host", b"content-length"})
-"""Fields that a request has once: who took the other one would understand another request."""
+"""Fields that a request may have only once: with two, a proxy and we might each use another one."""
 _NAME: Final = re.compile(rb"[a-z0-9!#$%&'*+.^_`|~-]+")
 _LINE_BREAKS: Final = re.compile(rb"[\0\r\n]")
-"""RFC 9113, 8.2.1. White space around a value is let pass, as gRPC's own protocol does."""
+"""RFC 9113, 8.2.1. White space around a value is accepted, as in gRPC's own protocol."""
 
 Headers = dict[bytes, bytes]
 
@@ -40,10 +40,10 @@ class HeaderReader:
     """Reads the header blocks of one connection."""
 
     def __init__(self, max_list_size: int):
-        """`max_list_size`: bytes of all names and values, and 32 for each field (RFC 9113, 6.5.2)."""
+        """`max_list_size` is in bytes: those of all names and values, plus 32 for each field (RFC 9113, 6.5.2)."""
         self._decoder = Decoder(max_list_size=max_list_size)
         self._known: dict[bytes, Headers | str] = {}
-        """What each block holds, or what is wrong with it."""
+        """The fields of each block, or its error."""
 
     def read(self, block: bytes, *, is_trailer: bool = False) -> Headers:
         """Return the fields. Raises Http2ConnectionError for bad compression, MalformedHeadersError for bad fields."""

@@ -1,7 +1,7 @@
 """Decoding of HPACK header blocks (RFC 7541).
 
-The well-known library decodes Huffman codes four bits at a time, and takes twice our time for a block. Our blocks are
-short and remembered by `headers.py`, so a dictionary of 257 codes, and a list of those that ASCII needs, do.
+The well-known library decodes Huffman codes four bits at a time, and needs twice as long for a block. Our blocks are
+short, and `headers.py` remembers them, so a dictionary of 257 codes and a list of those for ASCII are enough.
 """
 
 from __future__ import annotations
@@ -11,10 +11,10 @@ from functools import cache
 from typing import Final
 
 ENTRY_OVERHEAD: Final = 32
-"""Bytes that each field counts for beside its name and value (RFC 7541, 4.1)."""
+"""Bytes that are counted for each field in addition to its name and value (RFC 7541, 4.1)."""
 
 TABLE_SIZE: Final = 4096
-"""Bytes of the dynamic table where SETTINGS_HEADER_TABLE_SIZE says nothing else (RFC 9113, 6.5.2)."""
+"""Bytes of the dynamic table, unless SETTINGS_HEADER_TABLE_SIZE says otherwise (RFC 9113, 6.5.2)."""
 
 Field = tuple[bytes, bytes]
 
@@ -37,7 +37,8 @@ _CODE_LENGTHS: Final = (
     "655677777?;>=LDFDDFFFGFGGGGGHGHHFGHGGGGEFGFGGHFEDFFGGEGFFHEFGGEEFEGFGGDFFFGFFGJJDCFGFIJJJKKJHICEJKKJKHEEJJLKKKDHDEF"
     "EEGFFIIHHJGJKJJKKKKKLKKKKKJN"
 )
-"""Bits of each symbol's Huffman code (RFC 7541, Appendix B), as a letter above `0`; symbol 256 ends a string.
+"""Bits of each symbol's Huffman code (RFC 7541, Appendix B), as a character's distance from `0`; symbol 256 is the
+last.
 
 The code is canonical: codes of one length follow each other in the order of their symbols.
 """
@@ -53,7 +54,7 @@ class Decoder:
 
     def __init__(self, max_list_size: int, max_table_size: int = TABLE_SIZE):
         self.changes = 0
-        """Goes up with each change of the dynamic table."""
+        """Incremented by each change of the dynamic table."""
         self._max_table_size = max_table_size
         self._table_limit = max_table_size
         self._max_list_size = max_list_size
@@ -119,7 +120,7 @@ class Decoder:
 
 
 def _integer(block: bytes, at: int, bits: int) -> tuple[int, int]:
-    """Return an integer with a prefix of so many bits, and where it ends (5.1)."""
+    """Return an integer with a prefix of this many bits, and where it ends (5.1)."""
     prefix_max = (1 << bits) - 1
     number = block[at] & prefix_max
     at += 1
@@ -160,7 +161,7 @@ def _codes() -> dict[tuple[int, int], int]:
 
 @cache
 def _short_codes() -> list[tuple[int, int] | None]:
-    """Return symbol and length for each byte that begins with a code of at most eight bits: that of all ASCII text."""
+    """Return symbol and length for each byte that begins with a code of at most eight bits, as all ASCII text does."""
     found: list[tuple[int, int] | None] = [None] * 256
     for (length, code), symbol in _codes().items():
         if length <= 8:
@@ -173,7 +174,7 @@ def _huffman(data: bytes) -> bytes:
     short = _short_codes()
     out = bytearray()
     bits = length = 0
-    """Those that are read and not decoded yet."""
+    """The bits that are read and not decoded yet."""
     for byte in data:
         bits = bits << 8 | byte
         length += 8
@@ -194,7 +195,7 @@ def _huffman(data: bytes) -> bytes:
 
 
 def _long_code(bits: int, length: int) -> tuple[int, int] | None:
-    """Return symbol and length of the code that these bits begin with; None where more bits are needed."""
+    """Return symbol and length of the code that these bits begin with; None if more bits are needed."""
     codes = _codes()
     for size in range(9, min(length, 30) + 1):
         symbol = codes.get((size, bits >> length - size))

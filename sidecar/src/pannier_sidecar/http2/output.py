@@ -1,4 +1,4 @@
-"""What goes out on one connection: frames in order, and DATA as far as the client's windows allow."""
+"""The output of one connection: frames in order, and as much DATA as the client's windows allow."""
 
 from __future__ import annotations
 
@@ -15,10 +15,11 @@ if TYPE_CHECKING:
     from .streams import Stream
 
 MAX_QUEUED: Final = 256 * 1024
-"""Bytes of DATA, among those that had to wait, that are taken at once."""
+"""Maximum of delayed bytes of DATA that are taken at once."""
 FRAGMENT: Final = 1024
-"""Bytes of the connection's window that are not used for a part of an answer: a client that opens it by what it takes
-would be sent ever smaller parts."""
+"""If the connection's window has fewer bytes than this, no part of an answer is sent: a client that opens its window by
+what it has read would be sent ever smaller parts.
+"""
 
 
 class Output:
@@ -41,10 +42,10 @@ class Output:
         self._handler = handler
         self._writer = writer
         self.window = frames.DEFAULT_WINDOW
-        """Bytes of DATA that the client takes, over all streams."""
+        """Bytes of DATA that the client accepts, over all streams."""
         self.frame_size = frames.MAX_FRAME
         self.is_paused = False
-        """What was taken is not read by the client: DATA waits. Set by who writes; `go_on` goes on."""
+        """The client does not read what was written, so DATA waits. Set by the writer; `go_on` continues."""
         self.queued = 0
         """Bytes of DATA that wait on all streams."""
         self._ready: dict[int, Stream] = {}
@@ -53,12 +54,12 @@ class Output:
         self._taken_next = 0
         """Bytes of DATA in `_frames` that had to wait."""
         self._late: list[bytes] = []
-        """Frames that are taken with the next others."""
+        """Frames that are taken together with the next others."""
 
-    # --- for who writes -------------------------------------------------------------------------------------------
+    # --- for the writer --------------------------------------------------------------------------------------------
 
     def take(self) -> bytes:
-        """Return what is to be written now."""
+        """Return the bytes to write now."""
         taken, self._frames = self._frames, []
         self._taken_next = 0
         if self._late:
@@ -68,7 +69,7 @@ class Output:
 
     @property
     def has_more(self) -> bool:
-        """Whether `Http2Connection.go_on` has DATA to send: one `take` gives a bounded part of it."""
+        """Whether `Http2Connection.go_on` has DATA to send, because one `take` returns only a bounded part."""
         return bool(self._ready) and self.window > 0 and not self.is_paused
 
     # --- for the connection ---------------------------------------------------------------------------------------
@@ -80,15 +81,14 @@ class Output:
         self._frames.append(data)
 
     def write_late(self, data: bytes) -> None:
-        """Add frames that may wait for others: a write costs more than all else."""
+        """Add frames that may wait for others, because a write is the most expensive step."""
         if not self._late:
             self._writer.output_may_wait()
         self._late.append(data)
 
     def send(self, stream: Stream, headers: Prepared | None, data: bytes, trailers: Prepared | None) -> bool:
-        """Send headers, then DATA and trailers as far as the windows allow; the rest waits.
-
-        Return whether all is written, the trailers too.
+        """Send headers, then as much of the DATA and trailers as the windows allow; the rest waits. Return whether
+        everything is written, the trailers too.
         """
         size = len(data)
         fits = 0 < size <= self.window and size <= stream.window and size <= self.frame_size
@@ -118,7 +118,7 @@ class Output:
         return self.send_waiting(stream)
 
     def send_waiting(self, stream: Stream) -> bool:
-        """Send what waits, as far as the windows allow. Return whether all is written, the trailers too."""
+        """Send as much waiting DATA as the windows allow. Return whether all is written, the trailers too."""
         while stream.to_send and not self.is_paused and self._taken_next < MAX_QUEUED:
             size = min(len(stream.to_send), self.window, stream.window, self.frame_size)
             if size <= 0 or (size == self.window < FRAGMENT and size < len(stream.to_send)):
@@ -140,7 +140,7 @@ class Output:
         return True
 
     def go_on(self) -> Iterator[Stream]:
-        """Send what waits on the streams whose windows allow it. Gives those on which all is written."""
+        """Send what waits on the streams whose windows allow it. Return the streams on which everything is written."""
         for stream in list(self._ready.values()):
             before = self.window
             if stream.to_send and self.send_waiting(stream):

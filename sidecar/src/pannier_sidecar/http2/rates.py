@@ -1,4 +1,4 @@
-"""How often a peer did what costs it nothing, within one period of time."""
+"""How often, within one period, a peer did something that costs it nothing."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class Rates:
             raise Http2ConnectionError(ErrorCode.ENHANCE_YOUR_CALM, "too many frames that carry no call")
 
     def count_reset(self, code: ErrorCode) -> None:
-        """Count a stream that was given up; what we refuse costs nothing, and a client may not know our limit yet.
+        """Count a stream that was given up, unless we refused it: a client may not know our limit yet.
 
         Raises Http2ConnectionError.
         """

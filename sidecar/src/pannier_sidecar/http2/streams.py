@@ -14,24 +14,24 @@ NOTHING: Final = memoryview(b"")
 
 
 class Stream:
-    """The state of a request that arrives, and of an answer that goes out."""
+    """The state of an arriving request and of its answer."""
 
     __slots__ = ("content_length", "id", "is_ended", "length", "receive_window", "to_send", "trailers", "window")
 
     def __init__(self, stream_id: int, window: int, receive_window: int, content_length: bytes | None):
         self.id = stream_id
         self.window = window
-        """Bytes of DATA that the client takes."""
+        """Bytes of DATA that the client accepts."""
         self.receive_window = receive_window
-        """Bytes of DATA that we take."""
+        """Bytes of DATA that we accept."""
         self.content_length = content_length
-        """As the request declares it."""
+        """The length that the request declares."""
         self.length = 0
         """Bytes of DATA so far."""
         self.is_ended = False
-        """The client has sent all."""
+        """The client has sent everything."""
         self.to_send = NOTHING
-        """DATA that the client's windows do not let through yet."""
+        """DATA that the client's windows do not allow yet."""
         self.trailers: Prepared | None = None
         """The frame that follows `to_send`."""
 
@@ -57,12 +57,12 @@ class Streams(dict[int, Stream]):
         self.last_id = 0
         """Highest stream that the client opened."""
         self.given_up: deque[int] = deque(maxlen=1000)
-        """Streams that we ended with RST_STREAM, for which frames may still be under way (5.4.2)."""
+        """Streams that we ended with RST_STREAM; frames for them may still arrive (5.4.2)."""
         self.ended: deque[int] = deque(maxlen=1000)
         """Streams that are closed, by both sides or by the client's RST_STREAM."""
 
     def find(self, stream_id: int) -> Stream | None:
-        """Return the stream of a frame; None: we have reset it, and the client may not know yet (5.4.2).
+        """Return the stream of a frame; None if we have reset it and the client may not know that yet (5.4.2).
 
         Raises Http2ConnectionError for any other stream that is not open.
         """

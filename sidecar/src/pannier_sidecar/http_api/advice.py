@@ -1,4 +1,4 @@
-"""What a caller may have meant whose path or header has no meaning here."""
+"""Advice to a caller whose path or header has no meaning here."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ _KEYED: Final = (b"GET", b"DELETE")
 
 
 def on_path(method: bytes, path: bytes) -> str:
-    """Return how to go on after a path that leads nowhere."""
+    """Return advice on a path that does not exist."""
     segments = path.split(b"/")
     if method in _KEYED and segments[1:3] == [b"v1.0", b"state"]:
         at = 4

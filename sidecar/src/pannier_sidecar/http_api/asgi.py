@@ -1,4 +1,4 @@
-"""The bridge from a call to an ASGI app: it brings FastAPI in when the first request for a page needs it."""
+"""The bridge from a call to an ASGI app: it imports FastAPI when the first request for a page needs it."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class Documentation:
         self._api = api
         self._app: App | None = None
         self._made: dict[bytes, Answer] = {}
-        """The pages by their paths: they never change."""
+        """The pages by their paths, kept because they never change."""
 
     async def __call__(self, call: Call) -> Answer:
         made = self._made.get(call.path)

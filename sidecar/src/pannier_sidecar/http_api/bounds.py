@@ -1,7 +1,7 @@
-"""What a JSON body may hold, found out while it is read: one with too much is given up before it takes memory.
+"""Bounds on a JSON body, checked while it is read: a body with too much is refused before it takes memory.
 
-Most bodies are small and are read at once. Of a large one the metadata are measured before they become a dictionary,
-and where there may be too many items, they are counted while they are made.
+Most bodies are small and are read at once. In a large body, metadata are measured before they become a dictionary. If
+there may be too many items, they are counted while they are made.
 """
 
 from __future__ import annotations
@@ -19,20 +19,20 @@ if TYPE_CHECKING:
 SHORTEST_ITEM: Final = len('{"key":""},')
 SHORTEST_KEY: Final = len('"",')
 LARGE: Final = 32 * 1024
-"""Bytes of a body whose metadata are measured before they are read."""
+"""In bodies of more bytes than this, metadata are measured before they are read."""
 MAX_METADATA: Final = 16 * 1024
-"""Bytes of an item's metadata, and of a request's."""
+"""Maximum of bytes in an item's metadata, and in a request's."""
 BLOCK: Final = 4096
 
 
 class BodyDecoder:
     """Reads one kind of body.
 
-    Beside what msgspec raises it raises TooManyItemsError, and MalformedRequestError for metadata.
+    Besides msgspec's errors it raises TooManyItemsError, and MalformedRequestError for metadata.
     """
 
     def __init__(self, kind: Callable[[Kinds], Any], max_items: int):
-        """`kind` makes the type of the body from the kinds of what is in it; it has at most `max_items` items."""
+        """`kind` makes the type of the body from the types of its parts; the body may have `max_items` items."""
         self._max_items = max_items
         self._left = max_items
         self._at_once = min(LARGE, max_items * SHORTEST_ITEM)
@@ -80,19 +80,19 @@ class KeysDecoder:
 
 
 class Kinds:
-    """The kinds of what is in a body: as they are declared."""
+    """The types of the parts of a body, as they are declared."""
 
     def counted(self, struct: Any) -> Any:
-        """Return the kind of what there may not be too much of."""
+        """Return the type of items, whose number is limited."""
         return struct
 
     def measured(self, struct: Any) -> Any:
-        """Return the kind of what has metadata."""
+        """Return the type of a part that has metadata."""
         return struct
 
 
 class LargeKinds(Kinds):
-    """The same, with metadata that are not read yet."""
+    """The same types, but their metadata are not read yet."""
 
     def measured(self, struct: Any) -> Any:
         kind = get_type_hints(get_origin(struct) or struct)["metadata"]
@@ -105,7 +105,9 @@ class LargeKinds(Kinds):
 
 
 class CountedKinds(LargeKinds):
-    """The same, and each one that is made is counted: that takes longer, so it is done only where there may be many."""
+    """The same types, and items are counted as they are made. That is slow, so it is done only if there may be too
+    many.
+    """
 
     def __init__(self, count: Callable[[], None]):
         self._count = count
@@ -121,19 +123,19 @@ class CountedKinds(LargeKinds):
 
 
 def likely_items(body: bytes) -> int:
-    """Return how many items or operations a body has at the most, found out without reading it."""
-    if body.lstrip().startswith(b'"'):  # JSON in a text, where a brace can be written in other ways
+    """Return the largest number of items or operations that a body may have, without reading it."""
+    if body.lstrip().startswith(b'"'):  # JSON in a string, in which a brace can be written in other ways
         return len(body) // SHORTEST_ITEM
     return body.count(b"{")
 
 
 def likely_keys(body: bytes) -> int:
-    """Return how many keys the body of a bulk get has at the most: all texts in it but "keys"."""
+    """Return the largest number of keys that the body of a bulk get may have: all its strings but "keys"."""
     return body.count(b'"') // 2 - 1
 
 
 def may_have_over(body: bytes, maximum: int) -> bool:
-    """Say whether a body may have more items: each has a brace, and takes some bytes."""
+    """Return whether a body may have too many items: each has a brace, and takes some bytes."""
     found = at = 0
     while found <= maximum:
         at = body.find(b"{", at)
@@ -156,7 +158,7 @@ def _read_all_metadata(sent: Any) -> None:
 
 
 def _read_metadata(holder: Any, place: str) -> None:
-    """Put metadata in the place of their JSON. Raises what the decoder of the whole body would raise."""
+    """Replace the JSON of metadata by the metadata. Raises what the decoder of the whole body would raise."""
     raw = holder.metadata
     if not isinstance(raw, Raw):
         return

@@ -1,4 +1,4 @@
-"""Every call of the HTTP API: from a request that was received whole to its answer.
+"""Every call of the HTTP API: from a completely received request to its answer.
 
 `HttpConnection` and the ASGI app both come here, so both answer with the same bytes.
 """
@@ -46,7 +46,7 @@ if TYPE_CHECKING:
     Handler = Callable[..., Awaitable[Answer]]
 
 SHORT = 512
-"""Bytes of a body that is too short for many items."""
+"""A body with fewer bytes than this is too short for many items."""
 MAX_PAGE = 1000
 """Maximum of keys in one page of a list."""
 WITHOUT_TOKEN = frozenset({b"/v1.0/healthz", b"/v1.0/healthz/outbound"})
@@ -73,7 +73,7 @@ class HttpApi:
         self.on_error: Callable[[StateError], None] = not_counted
         """Called with each error that a request is answered with."""
         self.documentation: Callable[[Call], Awaitable[Answer]] | None = None
-        """Answers `/openapi.json` and `/docs`; set by the one place that knows FastAPI."""
+        """Answers `/openapi.json` and `/docs`; set by the only module that knows FastAPI."""
         self._service = service
         self._token = token.encode() if token else None
         self._decoding = Decoding(is_lenient=profile.is_lenient, max_items=service.max_items, pace=service.pace)
@@ -99,9 +99,9 @@ class HttpApi:
         }
 
     async def answer(self, call: Call, *, is_public: bool = False) -> Answer:
-        """Return the answer to any request; errors of callers, stores and components are answers too, and not raised.
+        """Return the answer to any request; errors of callers, stores and components become answers and are not raised.
 
-        On the public port (`is_public`) there is health, which needs no token, and metadata, which does.
+        The public port (`is_public`) has only health, which needs no token, and metadata, which needs one.
         """
         if self._token is not None and not is_public and not self._is_allowed(call):
             return UNAUTHORIZED
@@ -125,7 +125,7 @@ class HttpApi:
         return call.path in WITHOUT_TOKEN or compare_digest(given, self._token or b"")
 
     def _is_trusted(self, call: Call, is_public: bool) -> bool:
-        """Say whether the caller may learn about stores and the app, and not only whether the sidecar is ready."""
+        """Return whether the caller may learn more than whether the sidecar is ready: about stores and the app."""
         headers = call.headers
         if self._token is None and not is_public:
             return True
@@ -192,7 +192,7 @@ class HttpApi:
         return NO_CONTENT if value is None else value_answer(value)
 
     async def _save(self, call: Call, store: str | None, share: Share | None = None) -> Answer:
-        self._service.directory.find(store)  # a missing store goes before a malformed body (as in Dapr)
+        self._service.directory.find(store)  # a missing store is reported before a malformed body (as in Dapr)
         items = await self._decoding.items(call.body, _defaults_of(call))
         if share is not None:
             share.is_really(len(items))
@@ -287,7 +287,7 @@ class HttpApi:
             advice = f"this is the sidecar of app '{runtime.app_id}'"
             return self._refusal(500, "ERR_HEALTH_APPID_NOT_MATCH", "dapr app-id does not match", advice)
         if "verbose" in query:
-            version = runtime.components_version()  # first: what is said of stores is then never older
+            version = runtime.components_version()  # read first, so that the reported states are never older
             components = runtime.components() if runtime.ask is None else await runtime.ask()
             stores = {c.name: {"type": c.type, "state": c.state, "why": c.why} for c in components}
             answer = {"ready": runtime.is_loaded, "componentsVersion": version, "stores": stores}
@@ -322,7 +322,7 @@ KEYED = frozenset({b"GET", b"DELETE"})
 
 
 def _defaults_of(call: Call) -> RequestDefaults:
-    """Return the request's defaults. The usual request has none, and must not pay for their decoding.
+    """Return the request's defaults. Most requests have none, and must not pay for decoding them.
 
     A header that `request_defaults` reads must be named here too.
     """
@@ -350,7 +350,7 @@ def _json(status: int, body: object) -> Answer:
 
 
 def describe(runtime: Runtime) -> dict[str, Any]:
-    """Return the metadata of the sidecar in Dapr's format; of Dapr's fields, those that have a meaning here."""
+    """Return the metadata of the sidecar in Dapr's format, with those of Dapr's fields that have a meaning here."""
     app = {"port": runtime.app_port or 0, "protocol": runtime.app_protocol, "channelAddress": "127.0.0.1"}
     return {
         "id": runtime.app_id,

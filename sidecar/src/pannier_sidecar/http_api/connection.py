@@ -1,8 +1,8 @@
 """One connection of a client: HTTP/1.1 on an asyncio transport, answered without a framework.
 
-The next request of a connection is begun only after the one before it is answered, so answers keep their order
-(RFC 9112, 9.3.2). What a client can make us hold is bounded: header sections, bodies, bodies of all connections
-together, pipelined requests (reading pauses), and the time for each step (`HttpConnection.sweep`).
+Requests of a connection are answered one after another, so answers keep their order (RFC 9112, 9.3.2). What a client
+can make us hold is bounded: header sections, bodies, bodies of all connections together, pipelined requests (reading
+pauses), and the time for each step (`HttpConnection.sweep`).
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
 COPIED: Final = 64 * 1024
-"""Bytes of a body up to which it is copied behind the header section, so that both are one write."""
+"""A body of at most this many bytes is copied after the header section, so that both are one write."""
 DEFECT: Final = refusal(500, "ERROR", "a defect of the sidecar; its log tells more")
 DEFECT.closes = True
 
@@ -66,12 +66,12 @@ class HttpConnection(Receiver):
         self._arrival = 0
         self._opened_at = 0.0
         self._more: asyncio.Future[None] | None = self._loop.create_future()
-        """Wakes the task that answers; None: that is at work."""
+        """Wakes the task that answers; None while that task is busy."""
         self._drained: asyncio.Event | None = None
         self._unread = 0
         """Bytes of answers that the client has not read."""
         self._taking: tuple[float, int] = (listener.now, 0)
-        """When the client began to fall behind with the current answer, and how many bytes were unread then."""
+        """When the client fell behind with the current answer, and how many bytes were unread at that time."""
         self._has_eof = False
 
     # --- called by the transport ----------------------------------------------------------------------------------
@@ -183,7 +183,7 @@ class HttpConnection(Receiver):
                 if self._drained is not None:
                     await self._drained.wait()
                 elif queue or self._unparsed:
-                    await asyncio.sleep(0)  # the others' turn
+                    await asyncio.sleep(0)  # let others have their turn
         finally:
             self._more = None
             transport.close()
@@ -209,7 +209,7 @@ class HttpConnection(Receiver):
         self._since = listener.now
         if is_last:
             self._drop_waiting()
-            if listener.is_draining:  # what the client has under way must not reset what is under way to it
+            if listener.is_draining:  # data that arrives after a close would reset what the client has not read yet
                 self._is_lingering = True
             if self._is_lingering:
                 with suppress(OSError):  # asyncio's own loop raises where the client has reset the connection
@@ -258,10 +258,10 @@ class HttpConnection(Receiver):
             elif unread < before:
                 self._since = self._listener.now
         elif self._transport.is_closing():
-            if waited > limits.stalled:  # it does not take its last answer
+            if waited > limits.stalled:  # the client does not take its last answer
                 self._transport.abort()
         elif self._is_busy:
-            pass  # with a store; what the client sends meanwhile may be waiting in the network
+            pass  # a store is answering; what the client sends meanwhile may be waiting in the network
         elif self._is_lingering:
             if waited > limits.lingering:
                 self._transport.close()
@@ -270,7 +270,7 @@ class HttpConnection(Receiver):
                 self._refuse(
                     408, f"the request did not arrive within {limits.receiving:g} s; send it faster or in parts"
                 )
-        elif waited > (limits.receiving if self._is_torn else limits.idle):  # torn: empty lines and nothing else
+        elif waited > (limits.receiving if self._is_torn else limits.idle):  # torn: only empty lines have arrived
             self._transport.close()
 
     def waits(self) -> tuple[float, int] | None:
@@ -282,7 +282,7 @@ class HttpConnection(Receiver):
         self._transport.close()
 
     def weight(self, now: float) -> float:
-        """Return bytes that wait for the client, times the seconds that they do."""
+        """Return the bytes that wait for the client, times the seconds for which they have waited."""
         if self._is_lingering or self._transport.is_closing():
             return 0.0
         began = self._since if self._drained is None else self._taking[0]
@@ -294,7 +294,7 @@ class HttpConnection(Receiver):
         return len(self._body) + self._header_held + self._unparsed_held + self._queued + bodies
 
     def give_up(self, excess: int) -> None:
-        """Drop what waits for the client: an unfinished request, requests behind the current one, or the answer."""
+        """Drop what waits for the client: an unfinished request, requests after the current one, or the answer."""
         if self._unread:
             self._count_unread(0)
             self._transport.abort()
@@ -313,7 +313,7 @@ class HttpConnection(Receiver):
         self._loop.call_later(patience, self._close_after_reading)
 
     def _close_after_reading(self) -> None:
-        """Close the connection unless the loop finds another request on it."""
+        """Close the connection unless another request has arrived meanwhile."""
         self._loop.call_later(ONE_TURN_S, self._close_if_unused)
 
     def _close_if_unused(self) -> None:

@@ -1,4 +1,4 @@
-"""Requests by the host and origin that they name, and what browsers get (the Fetch standard's CORS protocol)."""
+"""Checks the host and origin of requests, and answers browsers in the Fetch standard's CORS protocol."""
 
 from __future__ import annotations
 
@@ -24,10 +24,10 @@ _MAX_AGE: Final = b"600"
 def guarded(
     answer: Callable[[Call], Awaitable[Answer]], access: AccessControl, *, asks_as_dapr: bool = False
 ) -> Callable[[Call], Awaitable[Answer]]:
-    """Return what answers the same calls, but refuses those of other hosts and origins.
+    """Return a function that answers the same calls, but refuses other hosts and origins.
 
-    With `asks_as_dapr` preflights are answered with Dapr's statuses, and those of other origins get no CORS headers:
-    a browser takes that for a refusal.
+    With `asks_as_dapr`, preflights get Dapr's statuses. Preflights of other origins get no CORS headers, which a
+    browser takes for a refusal.
     """
     known = access.known_hosts
 
@@ -71,7 +71,7 @@ def _allowing(access: AccessControl, origin: bytes) -> tuple[tuple[bytes, bytes]
 
 
 def _preflight(call: Call, access: AccessControl, origin: bytes, status: int) -> Answer:
-    """Answer a browser's question whether a page may send a request. It carries no token yet."""
+    """Answer a preflight, in which a browser asks whether a page may send a request. It has no token yet."""
     headers = [_allowing(access, origin)[0], _VARY, (b"access-control-allow-methods", _METHODS)]
     if wanted := call.headers.get(b"access-control-request-headers"):
         headers.append((b"access-control-allow-headers", wanted))

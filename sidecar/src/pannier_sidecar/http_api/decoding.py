@@ -3,7 +3,7 @@
 A `value` stays the bytes that the client sent (`msgspec.Raw`), so it comes back byte for byte: no float is rounded, no
 large integer lost, no key order changed.
 
-`calls.py` reads the parameters that one call alone has. `_request` in `routes.py` lists all again, for OpenAPI.
+`calls.py` reads the parameters that only one call has. `_request` in `routes.py` lists all of them for OpenAPI.
 """
 
 from __future__ import annotations
@@ -72,7 +72,7 @@ class StrictItem(Struct, forbid_unknown_fields=True, gc=False):
 
 
 class LenientItem(Struct, forbid_unknown_fields=True, gc=False):
-    """One item to write, numbers taken for texts: examples of the specs paste ETags and seconds without quotes."""
+    """One item to write, with numbers allowed as strings: examples in the specs have ETags without quotes."""
 
     key: str
     value: Raw = msgspec.field(default_factory=_null)
@@ -102,7 +102,7 @@ class SentTransaction(Struct, Generic[Operation], forbid_unknown_fields=True, gc
 
 
 class SentBulkGet(Struct, forbid_unknown_fields=True, gc=False):
-    """The body of a bulk get; `parallelism` is read and not needed: stores get many keys in one trip."""
+    """The body of a bulk get; `parallelism` is accepted and ignored: stores get many keys in one trip."""
 
     keys: list[str] | None = None
     parallelism: int | None = None
@@ -110,7 +110,7 @@ class SentBulkGet(Struct, forbid_unknown_fields=True, gc=False):
 
 
 class RequestDefaults(Struct, gc=False):
-    """Options from the query and the headers, for items of the request that give none."""
+    """Options from the query and the headers, for items of the request that have none."""
 
     concurrency: Concurrency | None = None
     consistency: Consistency | None = None
@@ -148,7 +148,7 @@ class Decoding:
     """
 
     def __init__(self, *, is_lenient: bool, max_items: int, pace: Pace | None = None):
-        """Prepare for bodies as the published specs show them (lenient) or as Dapr takes them."""
+        """Prepare to read bodies as the published specs show them (lenient), or as Dapr accepts them."""
         self._max_items = max_items
         self._pace = pace or Pace()
         self._is_lenient = is_lenient
@@ -221,7 +221,7 @@ class Decoding:
             try:
                 return decoder.decode(body)
             except msgspec.ValidationError:
-                if len(body) > LARGE:  # it may have very many fields: one such body in each turn of the loop
+                if len(body) > LARGE:  # it may have very many fields, so each turn of the loop reads only one such body
                     normalized = await self._pace.run(lambda: self._normalized(body, field_map))
                 else:
                     normalized = self._normalized(body, field_map)
@@ -293,7 +293,7 @@ BULK_GET = FieldMap.of(SentBulkGet)
 
 
 def _renamed(body: bytes, field_map: FieldMap, max_items: int, *, may_be_list: bool = True) -> bytes:
-    """Return an object, or a list of objects, with fields named as in the map; anything else unchanged."""
+    """Return an object, or a list of objects, with its fields named as in the map; return any other value unchanged."""
     try:
         node = msgspec.json.decode(body, type=dict[str, Raw] | list[Raw])
     except msgspec.ValidationError:
@@ -314,7 +314,7 @@ def _renamed(body: bytes, field_map: FieldMap, max_items: int, *, may_be_list: b
 
 
 ItemPath = tuple[int, str]
-"""Path of an item in the body, for messages: its index, and what is between that and its fields."""
+"""Path of an item in the body, for messages: its index, and the path from there to its fields."""
 
 
 def _operation(sent: SentOperation[Any], place: ItemPath, defaults: RequestDefaults) -> WriteItem:

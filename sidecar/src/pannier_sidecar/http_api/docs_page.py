@@ -1,4 +1,4 @@
-"""What the page at `/docs` shows where its interactive part, which comes from the internet, cannot be had."""
+"""What the page at `/docs` shows if its interactive part, which comes from the internet, cannot be loaded."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _PLACE = '<div id="swagger-ui">'
 
 
 def with_table(page: str, paths: Iterable[Path]) -> str:
-    """Return the page of Swagger UI with a table of the API where it will put itself once it is loaded."""
+    """Return the page of Swagger UI with a table of the API, which Swagger UI replaces once it is loaded."""
     rows = "".join(
         f"<tr><td>{escape(', '.join(path.methods))}</td><td><code>{escape(path.template)}</code></td>"
         f"<td>{escape(path.summary)}</td></tr>"

@@ -1,4 +1,4 @@
-"""The JSON that clients get: findings and errors into answers."""
+"""The JSON that clients get: results and errors become answers."""
 
 from __future__ import annotations
 
@@ -82,7 +82,7 @@ def _item_body(item: BulkItem) -> ItemBody:
     return ItemBody(item.key, Raw(value.value), value.etag, metadata)
 
 
-_ANY = msgspec.json.Decoder(Raw)  # one for all: to make one for each value took longer than to read it
+_ANY = msgspec.json.Decoder(Raw)  # shared: making a decoder for each value took longer than decoding it
 
 
 def _is_json(value: bytes) -> bool:
@@ -110,7 +110,7 @@ def _answer_in_daprs_words(error: StateError) -> Answer:
     """Return the answer that Dapr 1.18 gives, with the advice in a detail."""
     status = error.dapr_http_status or error.http_status
     message = error.message if error.dapr_message is None else error.dapr_message
-    if isinstance(error, IllegalKeyError):  # Dapr makes one error of another, with what that looks like in its log
+    if isinstance(error, IllegalKeyError):  # Dapr wraps this error in another one, with the text that its log has
         message = _IN_DAPRS_LOG + message
     details = UNSET if error.reason is None and not error.advice else _details(error, error.dapr_reason, error.advice)
     headers = _retry_after(error) if error.retry_after is not None and status == 503 else ()
@@ -129,7 +129,7 @@ def _retry_after(error: StateError) -> tuple[tuple[bytes, bytes], ...]:
 def refusal(status: int, code: str, message: str, advice: str = "", *, gives_advice: bool = True) -> Answer:
     """Return the answer to a request that is no call of the API, in the same shape.
 
-    Without `gives_advice` the message is Dapr's alone, and the advice in a detail.
+    Without `gives_advice` the message is only Dapr's, and the advice is in a detail.
     """
     if not advice or gives_advice:
         return Answer(status, msgspec.json.encode(ErrorBody(code, f"{message}; {advice}" if advice else message)), JSON)
@@ -139,7 +139,7 @@ def refusal(status: int, code: str, message: str, advice: str = "", *, gives_adv
 def _details(error: StateError, reason: str | None = None, advice: str = "") -> list[dict[str, Any]]:
     """Return the google.rpc details of an error; keys in alphabetical order, as Dapr writes them.
 
-    With `advice` they say what to do: as many of them as Dapr's, which its clients count.
+    With `advice` they say what to do. Their number is that of Dapr's details, because Dapr's clients count them.
     """
     details: list[dict[str, Any]] = []
     if error.violation is not None:

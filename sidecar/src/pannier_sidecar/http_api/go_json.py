@@ -1,4 +1,4 @@
-"""What Go's encoding/json says of a body that Dapr could not read: clients of profile `dapr` get the same text.
+"""The error of Go's encoding/json for a body that Dapr could not read: clients of profile `dapr` get the same text.
 
 A body is examined here only after it was refused, and a long one not at all.
 """
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 MAX_LENGTH: Final = 4096
-"""Bytes of the longest body that is examined: this is Python, and the exact words matter less for a long body."""
+"""Bytes of the longest body that is examined: Python is slow, and the exact words matter less for a long body."""
 
 
 class GoType(NamedTuple):
@@ -24,9 +24,9 @@ class GoType(NamedTuple):
     kind: str
     """The kind of JSON value that it takes: string, number, array or object; empty for any."""
     inner: GoType | None = None
-    """Of the elements of a slice or the values of a map."""
+    """The type of a slice's elements or a map's values."""
     fields: Mapping[str, GoType] = {}  # never written to
-    """Of a struct, by their names in lower case."""
+    """A struct's fields by their names in lower case."""
 
 
 _STRING: Final = GoType("string", "string")
@@ -111,7 +111,7 @@ _LITERALS: Final = {"t": "true", "f": "false", "n": "null"}
 
 
 class _Scanner:
-    """Finds where the first JSON value of a text breaks; what follows that value is left unread, as in Dapr."""
+    """Finds where the first JSON value of a text is malformed; what follows that value is not read, as in Dapr."""
 
     def __init__(self, text: str):
         self._text = text
@@ -122,7 +122,7 @@ class _Scanner:
         try:
             self._value()
         except RecursionError:
-            return None  # objects nested deeper than is worth following
+            return None  # objects are nested too deeply to be examined
         except IndexError:
             return "unexpected EOF" if self._text.strip(" \t\r\n") else "EOF"
         except _UnexpectedError as found:
@@ -147,7 +147,7 @@ class _Scanner:
                 self._member(open_ones, may_end=False)
 
     def _begin(self, open_ones: list[str], *, may_end: bool) -> None:
-        """Read a scalar whole, or the beginning of an array or object up to its first scalar or its end."""
+        """Read a whole scalar, or the beginning of an array or object up to its first scalar or its end."""
         while True:
             character = self._next()
             if character == "]" and may_end:

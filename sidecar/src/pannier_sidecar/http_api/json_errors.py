@@ -12,7 +12,7 @@ _COMPRESSED: Final = (
     (b"\x78\x9c", "deflate"),
     (b"\x78\xda", "deflate"),
 )
-"""How a body begins that a client has compressed."""
+"""The first bytes of compressed bodies."""
 _BYTE_ORDER_MARKS: Final = (
     (b"\xef\xbb\xbf", "begins with a byte order mark; send UTF-8 without it"),
     (b"\xff\xfe", "is UTF-16; send UTF-8"),
@@ -26,7 +26,7 @@ _SURROGATES: Final = re.compile(
 
 
 def why_not_json(body: bytes) -> str | None:
-    """Return what kind of thing a body is that could not be read as JSON; None where it seems to be broken JSON."""
+    """Return what a body that is not JSON is instead; None if it seems to be broken JSON."""
     if not body.strip():
         return "the body is empty"
     for beginning, name in _COMPRESSED:
@@ -39,7 +39,9 @@ def why_not_json(body: bytes) -> str | None:
 
 
 def _lone_surrogate(body: bytes) -> str | None:
-    """Find what makes a string no Unicode text, with which readers do what they like (RFC 8259, 8.2)."""
+    """Find an escape that makes a string invalid Unicode, for which the behaviour of readers is undefined (RFC 8259,
+    8.2).
+    """
     for found in _SURROGATES.finditer(body):
         at = found.start()
         if _is_escaped(body, at):  # a backslash and then the text `ud800`
@@ -54,7 +56,7 @@ def _lone_surrogate(body: bytes) -> str | None:
 
 
 def _is_escaped(body: bytes, at: int) -> bool:
-    """Return whether an odd number of backslashes stands before a place."""
+    """Return whether there is an odd number of backslashes before a position."""
     begins = at
     while begins and body[begins - 1] == 0x5C:
         begins -= 1

@@ -11,9 +11,9 @@ HEADERS: Final = 256
 """Maximum of header fields in one request: each costs a hundred bytes and more beside its text."""
 FIELD: Final = 100
 QUEUED: Final = 512
-"""Bytes that a request without a body takes while it waits for those before it."""
+"""Bytes that are counted for a request without a body while it waits for earlier ones."""
 BUFFERED: Final = 16 * 1024
-"""Bytes of an answer that may still be unread when the next one is made."""
+"""Bytes of an answer that may be unread when the next one is made."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,14 +24,14 @@ class Limits(ConnectionLimits):
     header_section: int
     """Request line and headers."""
     idle: float = 180.0
-    """For a connection without a request.
-
-    Longer than the pools of common clients keep one, so that these close first.
+    """How long a connection may be without a request: longer than the pools of common clients keep one, so that clients
+    close first.
     """
     lingering: float = 2.0
-    """After a refusal: what the client still sends is discarded for so long, because closing at once would reset the
-    connection before the client has read the refusal (RFC 9112, 9.6)."""
+    """How long data from the client is discarded after a refusal. Closing at once would reset the connection before the
+    client has read the refusal (RFC 9112, 9.6).
+    """
     unused: float = 0.5
-    """At the end of the sidecar, for a connection without a request to get another one."""
+    """At the end of the sidecar, how long a connection without a request may still get one."""
     unused_since_opened: float = 2.0
-    """The same for one that has had none yet: a client that connects is about to send one, and may be slow."""
+    """The same for a connection that has had no request yet: a client that has just connected is about to send one."""

@@ -10,26 +10,26 @@ from msgspec import Struct
 from ..state.errors import MalformedRequestError
 
 PARAMETERS = 256
-"""Of one query: each costs as much as a small request."""
+"""Maximum of parameters in one query: each costs as much as a small request."""
 JSON = b"application/json"
 TEXT = b"text/plain; charset=utf-8"
 
 
 class Call(Struct, gc=False):
-    """One HTTP request, received whole."""
+    """One HTTP request, completely received."""
 
     method: bytes
     path: bytes
     """As sent, percent-encoding included."""
     query_string: bytes
     headers: dict[bytes, bytes]
-    """Names in lower case; of several headers with one name, the last."""
+    """Headers by their names in lower case; of several with the same name, the last."""
     body: bytes = b""
     keep_alive: bool = True
     """The client will use the connection again."""
 
     def query(self) -> dict[str, str]:
-        """Return the query parameters; of several with one name, the first (as Dapr does).
+        """Return the query parameters; of several with the same name, the first (as Dapr does).
 
         Raises MalformedRequestError.
         """
@@ -53,7 +53,7 @@ class Answer(Struct, gc=False):
     """The connection cannot be used after this answer."""
 
     def header_list(self) -> list[tuple[bytes, bytes]]:
-        """Return all headers but those of the connection."""
+        """Return all headers except those about the connection."""
         headers = list(self.headers)
         if self.content_type is not None:
             headers.insert(0, (b"content-type", self.content_type))

@@ -1,4 +1,4 @@
-"""Which operation a method and a path name: the table of the HTTP API, and its search."""
+"""Finds the operation of a method and a path: the table of the HTTP API, and the search in it."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 class Operation(StrEnum):
-    """What a path does; `HttpApi` has a handler for each. The OpenAPI document names operations by these values."""
+    """What a call does; `HttpApi` has a handler for each. These values name the operations in the OpenAPI document."""
 
     GET = "get"
     SAVE = "save"
@@ -45,10 +45,10 @@ class Path:
     operation: Operation
     summary: str
     is_public: bool = False
-    """Answered on the public port too, and there without a token, but briefly."""
+    """Answered on the public port too: there it needs no token, and the answer is shorter."""
 
     is_for_default_store: bool = False
-    """Works on a store and names none."""
+    """Uses a store without naming it."""
 
 
 WRITE = ("POST", "PUT")
@@ -98,14 +98,14 @@ DOCUMENTATION = (
 
 
 def paths_of(profile: Profile) -> tuple[Path, ...]:
-    """Return the table of a profile: Dapr takes what names no store for a call of another app."""
+    """Return the table of a profile. Dapr takes a path that names no store for a call of another app."""
     of_state = STATE if profile.invokes_apps else STATE + DEFAULT_STORE
     return of_state + ACTOR_STATE + SIDECAR + DOCUMENTATION
 
 
 @dataclass(slots=True)
 class _Node:
-    """One segment of the tree of paths of one method."""
+    """A node in the tree of one method's paths; each level is a segment."""
 
     literal: dict[bytes, _Node] = field(default_factory=dict)
     any: _Node | None = None
@@ -143,7 +143,7 @@ class PathTree:
                 _add(self._roots.setdefault(method.encode(), _Node()), path)
 
     def find(self, method: bytes, path: bytes) -> tuple[Path, list[str | None]] | None:
-        """Return the path and the texts of its `{names}`, None where that method has no such path.
+        """Return the path and the texts of its `{names}`; None if the method has no such path.
 
         The store of a path for the default store is None. Raises MalformedRequestError for bad percent-encoding.
         """
@@ -162,7 +162,7 @@ class PathTree:
         return None
 
     def methods(self, path: bytes) -> list[str]:
-        """Return the methods that this path knows."""
+        """Return the methods that this path has."""
         return sorted(method.decode() for method in self._roots if self.find(method, path))
 
     def _resolve(self, method: bytes, beginning: bytes) -> list[_Place]:
@@ -215,7 +215,7 @@ _BAD_ESCAPE = re.compile(rb"%(?![0-9A-Fa-f]{2})")
 
 
 def unquote(segment: bytes, *, plus_is_space: bool) -> str:
-    """Return the text of one segment of a path. Raises MalformedRequestError where its percent-encoding is no UTF-8."""
+    """Return the text of one segment of a path. Raises MalformedRequestError if its percent-encoding is not UTF-8."""
     if plus_is_space:
         segment = segment.replace(b"+", b" ")
     if b"%" in segment:

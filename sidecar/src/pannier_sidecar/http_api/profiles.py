@@ -18,11 +18,11 @@ class Profile:
     deleted: int
     """Status of a delete."""
     is_lenient: bool
-    """Takes numbers for texts (`"etag": 3`) and JSON in a JSON string: examples of the published specs send both."""
+    """Accepts numbers as strings (`"etag": 3`) and JSON in a JSON string: examples of the published specs send both."""
     gives_advice: bool
     """Messages end in advice; otherwise they are Dapr's, word for word, and the advice is in a detail."""
     invokes_apps: bool
-    """What is no path of the API is answered as Dapr's service invocation would, for want of an app id."""
+    """Unknown paths get the answer of Dapr's service invocation to a call without an app id."""
     plus_is_space: bool
     """`+` in a path stands for a space, as Dapr decodes it."""
     tidies_paths: bool

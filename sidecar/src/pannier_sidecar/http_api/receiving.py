@@ -1,7 +1,4 @@
-"""What comes in on one connection: bytes of HTTP/1.1 become requests, parsed by httptools, within limits.
-
-Subclasses of `Receiver` say what becomes of a request.
-"""
+"""The input of one connection: bytes of HTTP/1.1 become requests, parsed by httptools, within limits."""
 
 from __future__ import annotations
 
@@ -28,10 +25,10 @@ REFUSALS: Final = {
     503: "ERR_OVERLOADED",
 }
 SINGULAR: Final = frozenset({b"host", b"transfer-encoding"})
-"""Headers of which a request may have only one. llhttp checks content-length."""
+"""Headers that a request may have only once. llhttp checks content-length."""
 OF_AN_OFFER: Final = frozenset({b"connection", b"upgrade", b"http2-settings"})
 _MAX_DIGITS: Final = 20
-"""Of a content-length."""
+"""Maximum of digits in a content-length."""
 _END_OF_HEADER: Final = b"\r\n\r\n"
 _AUTHORITY_ENDS: Final = re.compile(rb"[/?#\\]")
 
@@ -39,7 +36,7 @@ _AUTHORITY_ENDS: Final = re.compile(rb"[/?#\\]")
 class Receiver(asyncio.Protocol):
     """The incoming half of a connection. `listener` is what all connections of its port share.
 
-    Slots, because Python finds attributes more slowly in objects that have over 30 of them otherwise.
+    It has slots, because without them Python finds attributes more slowly in objects with more than 30.
     """
 
     __slots__ = (
@@ -79,44 +76,44 @@ class Receiver(asyncio.Protocol):
         self._transport: asyncio.Transport = None  # type: ignore[assignment]  # set by connection_made
         self._parser = httptools.HttpRequestParser(self)
         self._queue: deque[Call | Answer] = deque()
-        """Requests that wait for their answers, and refusals in their turn."""
+        """Requests that wait for their answers, and refusals that wait for their turn."""
         self._since = listener.now
         """When the current state began: idle, receiving a request, or waiting for the client to take its answer."""
         self._held = 0
         """Bytes of requests, arriving, waiting or being answered."""
         self._max_part = limits.header_section
-        """Maximum of bytes that are parsed in one piece, whatever they are."""
+        """Maximum of bytes that are parsed in one piece, whatever their meaning."""
         self._unparsed = b""
-        """Bytes received behind requests that are not answered yet; they begin at `_unparsed_at`."""
+        """Bytes received after requests that are not answered yet; they begin at `_unparsed_at`."""
         self._unparsed_at = self._unparsed_held = 0
-        """`_unparsed_held`: bytes that are counted for it."""
+        """`_unparsed_held`: bytes that are counted for `_unparsed`."""
         self._queued = 0
         """Bytes that are counted for requests that wait."""
         self._header_held = 0
-        """Bytes that are counted for an unfinished request beside its body."""
+        """Bytes that are counted for an unfinished request, without its body."""
         self._is_reading_paused = self._is_lingering = False
         self._in_message = self._in_header = self._is_torn = False
         self._chunk: bytes | memoryview = b""
         """What is being parsed."""
         self._doubled = b""
-        """A header that came twice and may not."""
+        """A header that came twice, which is not allowed."""
         self._url = b""
         self._headers: dict[bytes, bytes] = {}
         self._body: bytes | bytearray = b""
         self._header_size = 0
-        """Bytes of an incomplete header or trailer section in reads before this one; 0: it began in this one."""
+        """Bytes of an incomplete header or trailer section in earlier reads; 0: it began in the current one."""
         self._body_size = 0
         """Bytes of an incomplete body at the end of the last chunk."""
         self._saved_headers = self._headers
-        """The headers, while trailers are read."""
+        """The request's headers while trailers are read."""
         self._expects_continue = False
         self._offers_with_body = False
-        """The request offers another protocol and has a body, which llhttp takes for that other protocol."""
+        """The request offers another protocol and has a body, which llhttp takes for data of that protocol."""
 
     # --- for subclasses -------------------------------------------------------------------------------------------
 
     def _take(self, item: Call | Answer) -> None:
-        """Queue a whole request, or a refusal, to be answered."""
+        """Queue a complete request or a refusal."""
         raise NotImplementedError
 
     def _awaits_continue(self) -> None:
@@ -139,7 +136,7 @@ class Receiver(asyncio.Protocol):
             self._parse_on()
 
     def _parse_on(self) -> None:
-        """Parse what has been received, part by part, up to the next request that has to be answered first."""
+        """Parse the received bytes, part by part, until a request has to be answered first."""
         while self._unparsed and not self._queue and not self._is_lingering:
             is_new = not self._in_message
             at = self._unparsed_at
@@ -148,7 +145,9 @@ class Receiver(asyncio.Protocol):
             if self._unparsed_at == len(self._unparsed):
                 self._unparsed, self._unparsed_at = b"", 0
             self._parse(part)
-            if self._in_message and not (is_new and self._unparsed and not self._in_header):  # else its body is next
+            if self._in_message and not (
+                is_new and self._unparsed and not self._in_header
+            ):  # otherwise its body is next
                 self._check_growth(len(part))
         self._count_unparsed()
         if self._unparsed and not self._is_reading_paused and not self._is_lingering:
@@ -180,7 +179,7 @@ class Receiver(asyncio.Protocol):
         self._count_unparsed()
 
     def _count(self, size: int) -> None:
-        """Count what we hold of requests, or no longer do."""
+        """Count bytes of requests that we hold, or no longer hold."""
         self._held += size
         budget = self._listener.budget
         budget.held += size
@@ -203,8 +202,8 @@ class Receiver(asyncio.Protocol):
                 self._parser.feed_data(rest)
                 break
             except httptools.HttpParserUpgrade as offer:
-                # An offer (Java's client makes one for HTTP/2 on each first request) that is declined by going on
-                # in HTTP/1.1 (RFC 9110, 7.8). llhttp would read nothing after it.
+                # An offer (Java's client offers HTTP/2 on each first request) is declined by continuing in HTTP/1.1
+                # (RFC 9110, 7.8). llhttp would read nothing after it.
                 rest = memoryview(rest)[offer.args[0] :]
                 if self._offers_with_body:
                     rest = self._header_without_offer() + rest
@@ -212,7 +211,7 @@ class Receiver(asyncio.Protocol):
             except httptools.HttpParserError as error:
                 self._refuse(400, f"this is no HTTP/1.1 request: {error}")
         self._chunk = b""
-        if self._is_lingering:  # what the parser holds of a header is not wanted
+        if self._is_lingering:  # what the parser holds of a header is dropped
             self._parser = httptools.HttpRequestParser(self)
 
     # --- called by httptools --------------------------------------------------------------------------------------
@@ -237,7 +236,7 @@ class Receiver(asyncio.Protocol):
     def on_headers_complete(self) -> None:
         self._in_header = False
         headers = self._headers
-        if self._header_size:  # it came in several parts, each of which is within the limit
+        if self._header_size:  # it came in several parts, and each was within the limit
             self._check_header(self._measure_header())
         if len(headers) > HEADERS:
             self._refuse(431, f"the request has over {HEADERS} headers; send fewer")
@@ -292,7 +291,7 @@ class Receiver(asyncio.Protocol):
         keep_alive = parser.should_keep_alive()
         if (
             not keep_alive or b"connection" in self._headers
-        ):  # else it is HTTP/1.1 (RFC 9112, 9.3), and the call costs more
+        ):  # otherwise it is HTTP/1.1 (RFC 9112, 9.3), and this call would only cost time
             version = parser.get_http_version()
             protocol = self._protocol() if version == "1.0" else "HTTP"
             if protocol != "HTTP" or (version != "1.1" and version != "1.0"):
@@ -304,7 +303,7 @@ class Receiver(asyncio.Protocol):
             self._read_absolute_form()
         path, _, query = self._url.partition(b"?")
         method = parser.get_method()
-        if method == b"CONNECT":  # what follows would be the tunnel's (RFC 9110, 9.3.6), however it is divided
+        if method == b"CONNECT":  # any further bytes would belong to the tunnel (RFC 9110, 9.3.6)
             keep_alive = False
         self._take(Call(method, path, query, self._headers, body, keep_alive))
 
@@ -324,7 +323,7 @@ class Receiver(asyncio.Protocol):
             self._url = rest if rest.startswith(b"/") else b"/" + rest
 
     def _header_without_offer(self) -> bytes:
-        """Return the header section of the current request as its client would have sent it without the offer."""
+        """Return the header section of the current request without the offer of another protocol."""
         self._offers_with_body = False
         headers = {name: value for name, value in self._headers.items() if name not in OF_AN_OFFER}
         if not self._parser.should_keep_alive():
@@ -337,7 +336,7 @@ class Receiver(asyncio.Protocol):
     # --- what is refused ------------------------------------------------------------------------------------------
 
     def _check_growth(self, size: int) -> None:
-        """Bound what an unfinished request makes us hold beside its body: header and trailer section."""
+        """Bound the header and trailer section of an unfinished request, which are held in addition to its body."""
         if self._header_size == 0:  # the chunk may begin with the end of another request
             self._header_size = 1 + self._measure_header()
         elif self._in_header or len(self._body) == self._body_size:
@@ -369,7 +368,7 @@ class Receiver(asyncio.Protocol):
             self._refuse(400, "the request has no host header, which HTTP/1.1 asks for; send one")
 
     def _refuse_length(self, length: bytes) -> None:
-        if len(length) > _MAX_DIGITS:  # zeros, as llhttp takes no larger number; int() takes no more than 4,300 digits
+        if len(length) > _MAX_DIGITS:  # leading zeros: llhttp takes no larger number, and int() at most 4,300 digits
             digits = len(length)
             self._refuse(400, f"the content-length has {digits:,} digits; write the number without zeros before it")
         else:
@@ -380,7 +379,7 @@ class Receiver(asyncio.Protocol):
         self._refuse(413, f"the body is over {limit} bytes; send less or raise --max-body-size")
 
     def _refuse(self, status: int, message: str) -> None:
-        """Answer in turn, then close; what is still received is discarded."""
+        """Queue the refusal and close after it; what is still received is discarded."""
         if self._is_lingering:
             return
         self._is_lingering = True

@@ -1,6 +1,6 @@
 """The HTTP API declared to FastAPI: its OpenAPI document, its page, and the same calls for any ASGI server.
 
-Half a second and 20 MB to import, so nothing imports it before somebody asks for `/docs` (see `asgi.py`).
+Importing it takes half a second and 20 MB, so nothing does until somebody asks for `/docs` (see `asgi.py`).
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ def build(api: HttpApi) -> FastAPI:
     for path in paths:
         if path.operation != "documentation":
             _declare(app, path, api.profile, endpoint)
-    # Paths with an escaped slash, and all that is wrong: the table of the API decides, not FastAPI's.
+    # Paths with an escaped slash and wrong paths: the table of the API decides about them, not FastAPI's.
     app.add_exception_handler(404, unmatched)
     app.add_exception_handler(405, unmatched)
     _describe_bodies(app, api.profile)
@@ -181,7 +181,7 @@ def _describe_bodies(app: FastAPI, profile: Profile) -> None:
         named.values(), schema_hook=_schema_of_raw, ref_template="#/components/schemas/{name}"
     )
     for component in components.values():
-        component.pop("additionalProperties", None)  # unknown fields are passed over, see `decoding`
+        component.pop("additionalProperties", None)  # unknown fields are ignored, see `decoding`
     inline = app.openapi
 
     def openapi() -> dict[str, Any]:

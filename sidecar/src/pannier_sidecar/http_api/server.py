@@ -1,4 +1,4 @@
-"""Listening for HTTP: each port of the sidecar is sockets, and what answers the calls that come in by them."""
+"""Serves HTTP: for each port of the sidecar, sockets and the function that answers their calls."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ class HttpServer(Server):
     """Serves any number of ports, each with its own answering function."""
 
     def __init__(self, limits: Limits, budget: Budget):
-        """`budget` is what all clients may make the sidecar hold, those of other servers included."""
+        """`budget` bounds what all clients may make the sidecar hold, including those of other servers."""
         super().__init__()
         self._limits = limits
         self._budget = budget

@@ -1,7 +1,7 @@
-"""protobuf messages as bytes, without protobuf's runtime: bytes in, structs out, and back.
+"""Protobuf messages without protobuf's runtime: bytes in, structs out, and back.
 
     codec     a message, declared as a struct, from bytes and into bytes
-    parts     a long message in parts, and how much work it is, before it is decoded
+    parts     divides a long message into parts, and measures its work, before it is decoded
     wire      integers and field headers (https://protobuf.dev/programming-guides/encoding)
 
 It does no I/O and knows no message: `grpc_api/messages.py` declares those that the sidecar reads and writes.

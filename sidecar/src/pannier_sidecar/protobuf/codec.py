@@ -1,8 +1,8 @@
 """Messages declared as structs: `key: Annotated[str, 2] = ""` is field 2, a string.
 
 Fields may be strings, bytes, integers of 32 bits or enumerations, booleans, messages, lists of strings, bytes and
-messages, and maps from string to string. `str | None` is a string of which it matters whether it is there. Unknown
-fields are skipped, as the format wants it.
+messages, and maps from string to string. `str | None` is a string that may be absent, which differs from empty. Unknown
+fields are skipped, as the format requires.
 """
 
 from __future__ import annotations
@@ -17,12 +17,12 @@ from msgspec import Struct
 from .wire import LENGTH, VARINT, MalformedMessageError, as_int32, fixed_size, read_varint, write_varint
 
 MAX_DEPTH = 16
-"""Messages within messages. Bounds the work as well: the bytes of a message are copied once for each level."""
+"""Maximum depth of messages within messages. It bounds the work too: each level copies the bytes of a message once."""
 
 AnyMessage = TypeVar("AnyMessage", bound=Struct)
 
 Reader = Callable[[Any, Any, int], Any]
-"""From the field's value so far, the bytes or integer on the wire, and the depth of the message, to its new value."""
+"""Returns a field's new value from its value so far, the bytes or integer on the wire, and the message's depth."""
 Writer = Callable[[list[bytes], bytes, Any], None]
 """Adds the tag and the value to the parts of a message."""
 
@@ -34,16 +34,16 @@ class Field:
 
     def __init__(self, name: str, tag: int, of: Any):
         self.inner = _inner(of)
-        """The kind of message that it holds, once or often; None where it holds none."""
+        """The kind of message that it holds, once or repeatedly; None if it holds no message."""
         self.is_optional = type(None) in get_args(of)
-        """Whether it is there matters, not only what it holds."""
+        """Whether an absent field differs from an empty one."""
         self.name = name
         self.tag = write_varint(tag)
         self.read, self.write = _codec(of)
 
 
 def decode(kind: type[AnyMessage], data: bytes, depth: int = 0, message: AnyMessage | None = None) -> AnyMessage:
-    """Return the message of that kind, or merge it into `message`, as the format wants it.
+    """Return the message of that kind, or merge it into `message`, as the format requires.
 
     Raises MalformedMessageError.
     """
@@ -128,7 +128,7 @@ def _codec(of: Any) -> tuple[Reader, Writer]:
     of = _one(of)
     if of in _SCALARS:
         return _SCALARS[of]
-    if get_origin(of) is list and get_args(of)[0] not in (int, bool):  # of those proto3 would pack several together
+    if get_origin(of) is list and get_args(of)[0] not in (int, bool):  # proto3 packs several of those together
         return _codec_of_list(get_args(of)[0])
     if of == dict[str, str]:
         return _read_entry, _write_entries

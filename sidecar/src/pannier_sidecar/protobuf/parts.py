@@ -1,4 +1,4 @@
-"""How a long message can be decoded in parts, and how much work it is: known without decoding it."""
+"""Divides a long message into parts, and measures its work, both without decoding it."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 
 def end_of_part(data: bytes, at: int, fields: int) -> int:
-    """Return where so many fields end, from `at` on, or the message does. The parts of a message can be merged."""
+    """Return where this many fields after `at` end, or where the message ends. The parts of a message can be merged."""
     end = len(data)
     try:
         for _ in range(fields):
@@ -28,7 +28,7 @@ def end_of_part(data: bytes, at: int, fields: int) -> int:
 def count_fields(kind: type[Struct], data: bytes, maximum: int, depth: int = 0) -> int:
     """Return how many fields a message has, those of inner messages included, but not many more than `maximum`.
 
-    What decoding refuses is not counted to its end.
+    A malformed message is counted only up to its error.
     """
     fields = describe(kind)
     count, at, end = 0, 0, len(data)

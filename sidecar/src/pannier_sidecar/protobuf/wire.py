@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 VARINT, FIXED64, LENGTH, FIXED32 = 0, 1, 2, 5
-"""Wire types, the lower three bits of a tag. 3 and 4 began and ended groups, which proto3 has none of."""
+"""Wire types, the lower three bits of a tag. 3 and 4 began and ended groups, which proto3 does not have."""
 
 
 _ONE_BYTE = [bytes((number,)) for number in range(128)]
@@ -16,7 +16,7 @@ class MalformedMessageError(ValueError):
 def read_varint(data: bytes, at: int) -> tuple[int, int]:
     """Return the integer at `at`, and where it ends.
 
-    Raises MalformedMessageError, and IndexError where the bytes end.
+    Raises MalformedMessageError, and IndexError if the bytes end too early.
     """
     result = shift = 0
     while True:
@@ -49,7 +49,7 @@ def as_int32(number: int) -> int:
 
 
 def fixed_size(tag: int) -> int:
-    """Return the bytes of a field whose wire type alone gives its size. Raises MalformedMessageError."""
+    """Return the bytes of a field whose size follows from its wire type. Raises MalformedMessageError."""
     if tag & 7 == FIXED64:
         return 8
     if tag & 7 == FIXED32:
@@ -60,7 +60,7 @@ def fixed_size(tag: int) -> int:
 def read_field_header(data: bytes, at: int) -> tuple[int, int, int]:
     """Return the tag of a field, the bytes that follow, and where those begin; an integer has been passed over.
 
-    Raises MalformedMessageError, and IndexError where the bytes end.
+    Raises MalformedMessageError, and IndexError if the bytes end too early.
     """
     tag, at = read_varint(data, at)
     if tag & 7 == LENGTH:
