@@ -40,7 +40,7 @@ class StoreSupervisor:
         context: ResolutionContext,
         observer: OpeningObserver,
         *,
-        poll_interval: float = 1.0,
+        poll_interval: float,
     ):
         """Take the components from a watched folder, or from a reading that never changes."""
         self._watch = source if isinstance(source, FolderWatch) else None
