@@ -34,18 +34,18 @@ def is_busy(error: Exception) -> bool:
 
 def translate(error: Exception, where: object, *, busy_timeout: float) -> StoreError:
     """Return the error to raise for one of the driver's. `busy_timeout` is in seconds."""
-    error = _translate(error, where, busy_timeout)
-    error.__cause__ = error
-    return error
+    translated = _translate(error, where, busy_timeout)
+    translated.__cause__ = error
+    return translated
 
 
 def outcome_of_commit(error: Exception, where: object, busy_timeout: float) -> StoreError:
     """Return the error to raise for a commit that failed: after an I/O error it is unknown what is on the disk."""
     if _code(error) != sqlite3.SQLITE_IOERR:
         return translate(error, where, busy_timeout=busy_timeout)
-    error = OutcomeUnknownError(f"{where} failed while the write was being made durable")
-    error.__cause__ = error
-    return error
+    unknown = OutcomeUnknownError(f"{where} failed while the write was being made durable")
+    unknown.__cause__ = error
+    return unknown
 
 
 def _translate(error: Exception, where: object, busy_timeout: float) -> StoreError:
