@@ -28,7 +28,7 @@ SWEPT_AT_ONCE: Final = 1000
 
 
 class InMemoryStore(Store):
-    """A dict. No method lets go of the event loop between looking and writing, so each call is atomic."""
+    """A dict. No method awaits anything between reading and writing, so each call is atomic."""
 
     features = frozenset(Feature)
 
@@ -38,8 +38,8 @@ class InMemoryStore(Store):
         self._values: dict[str, StoredValue] = {}
         self._expiry = _Expiry(self._drop)
         self._names = _Names()
-        # From a random origin an ETag of an earlier run is never met again; 2^52 leaves as much room again below 2^53,
-        # where numbers that clients paste into JSON without quotes stop being exact.
+        # From a random start, ETags do not repeat those of an earlier run; numbers below 2^53 survive clients that
+        # paste them into JSON without quotes.
         self._etags = count(random.randrange(1, 2**52))
         self._is_open = False
 
@@ -54,41 +54,41 @@ class InMemoryStore(Store):
         self._names = _Names()
 
     async def ping(self) -> None:
-        self._must_be_open()
+        self._check_open()
 
     async def probe(self) -> None:
-        """Return at once: it is here, be it locked for a moment."""
+        """Return at once: it is in this process."""
 
     async def get(self, get: Get) -> StoredValue | None:
-        self._must_be_open()
+        self._check_open()
         return self._live(get.key)
 
     async def set(self, write: Set) -> None:
-        self._must_be_open()
+        self._check_open()
         self._check(write)
         self._put(write)
 
     async def delete(self, write: Delete) -> None:
-        self._must_be_open()
+        self._check_open()
         self._check(write)
         self._drop(write.key)
 
     async def bulk_get(self, gets: Sequence[Get]) -> Sequence[StoredValue | None]:
-        self._must_be_open()
+        self._check_open()
         return [self._live(get.key) for get in gets]
 
     async def bulk_write(self, writes: Sequence[Write]) -> Sequence[StoreError | None]:
         return [self._try(write) for write in writes]
 
     async def transact(self, writes: Sequence[Write]) -> None:
-        self._must_be_open()
+        self._check_open()
         for write in writes:
             self._check(write)
         for write in writes:
             self._carry_out(write)
 
     async def keys(self, prefix: str, limit: int, cursor: str | None) -> KeyPage:
-        self._must_be_open()
+        self._check_open()
         names: list[str] = []
         after = None if cursor is None else key_before(cursor, prefix)
         for name in self._names.following(prefix, after, self._values):
@@ -99,13 +99,13 @@ class InMemoryStore(Store):
             names.append(name)
         return KeyPage(names, None)
 
-    def _must_be_open(self) -> None:
+    def _check_open(self) -> None:
         if not self._is_open:
             raise StoreUnavailableError("the in-memory store is not open")
 
     def _live(self, key: str) -> StoredValue | None:
         found = self._values.get(key)
-        if found is None or found.expires_at is None or self._expiry.is_ahead(key):
+        if found is None or found.expires_at is None or self._expiry.is_alive(key):
             return found
         return None
 
@@ -124,7 +124,7 @@ class InMemoryStore(Store):
 
     def _try(self, write: Write) -> StoreError | None:
         try:
-            self._must_be_open()
+            self._check_open()
             self._check(write)
         except StoreError as error:
             return error
@@ -166,7 +166,7 @@ class _Expiry:
         self._timer: asyncio.TimerHandle | None = None
         self._timer_at = 0.0
 
-    def is_ahead(self, key: str) -> bool:
+    def is_alive(self, key: str) -> bool:
         return self._deadlines[key] > monotonic()
 
     def remember(self, key: str, ttl: int) -> None:
@@ -223,7 +223,7 @@ class _Names:
             self._added.append(name)
 
     def following(self, prefix: str, after: str | None, present: Mapping[str, object]) -> Iterator[str]:
-        """Yield the names with this prefix that come after `after`; some may be gone by now."""
+        """Yield the names with this prefix that come after `after`, without those that were deleted."""
         names = self._in_order(present)
         first = bisect_left(names, prefix) if after is None else bisect_right(names, after)
         for place in range(first, len(names)):

@@ -48,9 +48,9 @@ def entries_of(store_type: str) -> Mapping[str, Entry]:
     if module is None:
         return {}
     package = import_module(f"pannier_sidecar.stores.{module}")
-    place = f"{package.__name__}.store" if hasattr(package, "__path__") else package.__name__
+    module_path = f"{package.__name__}.store" if hasattr(package, "__path__") else package.__name__
     extra, packages = getattr(package, "EXTRA", None), getattr(package, "PACKAGES", None)
-    return {store: Entry(f"{place}:{name}", extra, packages) for store, name in package.STORES.items()}
+    return {store: Entry(f"{module_path}:{name}", extra, packages) for store, name in package.STORES.items()}
 
 
 def load(store_type: str, version: str = "v1", entries: Mapping[str, Entry] | None = None) -> type[Store]:

@@ -5,7 +5,7 @@ import pytest
 from pannier_sidecar.state.errors import StoreRefusedError
 from pannier_sidecar.state.requests import Set
 from pannier_sidecar.stores.mongodb import layout, settings
-from pannier_sidecar.stores.mongodb.store import ROOM_FOR_KEYS, _following, _in_portions
+from pannier_sidecar.stores.mongodb.store import MAX_KEYS_BYTES, _chunks, _following
 
 OWN = "appName=pannier&w=1&journal=true&retryWrites=false"
 
@@ -40,12 +40,12 @@ def test_what_may_be_shown_of_a_url_is_its_hosts() -> None:
     assert str(read) == "MongoDB at a:1, b:2"
 
 
-def test_keys_are_asked_for_in_portions_that_a_command_can_hold() -> None:
+def test_keys_are_asked_for_chunks_that_a_command_can_hold() -> None:
     keys = [f"{number:04}" + "k" * 60_000 for number in range(100)]
-    portions = list(_in_portions(keys))
-    assert sum(portions, []) == keys
-    assert len(portions) > 1
-    assert all(sum(map(len, portion)) < ROOM_FOR_KEYS for portion in portions)
+    chunks = list(_chunks(keys))
+    assert sum(chunks, []) == keys
+    assert len(chunks) > 1
+    assert all(sum(map(len, chunk)) < MAX_KEYS_BYTES for chunk in chunks)
 
 
 @pytest.mark.parametrize(

@@ -38,11 +38,11 @@ if TYPE_CHECKING:
 Result = TypeVar("Result")
 
 _VALUE_BYTES: Final = 64
-"""What each value takes beside its text."""
+"""Bytes that each value takes in memory beside its text."""
 _SCOPES: Final = ("https://www.googleapis.com/auth/spanner.data",)
 _CHANNEL: Final = (
     ("grpc.max_send_message_length", -1),
-    # A server that comes back is noticed within these; gRPC's own longest pause is two minutes.
+    # How soon a server that comes back is noticed; by default gRPC may take two minutes.
     ("grpc.initial_reconnect_backoff_ms", 100),
     ("grpc.max_reconnect_backoff_ms", 2000),
     ("grpc.use_local_subchannel_pool", 1),
@@ -94,28 +94,28 @@ class SpannerClient:
         await self._call("delete_session", DeleteSessionRequest(name=session), f"name={session}", deadline)
 
     async def read(self, request: Any, width: int, deadline: float) -> tuple[list[Row], bytes]:
-        """Return the rows, of `width` columns each, and the transaction that was begun, if one was."""
+        """Return the rows, of `width` columns each, and the id of the transaction that was begun; empty: none was."""
         session = ReadRequest.pb(request).session
 
-        async def gathered() -> tuple[list[Row], bytes]:
+        async def collect() -> tuple[list[Row], bytes]:
             values: Row = []
             transaction = b""
             is_divided = False
             left = answers.limit()
-            async for part in self._stub("streaming_read")(request, **self._terms(f"session={session}", deadline)):
+            async for part in self._stub("streaming_read")(request, **self._options(f"session={session}", deadline)):
                 message = PartialResultSet.pb(part)
                 transaction = transaction or message.metadata.transaction.id
                 left -= message.ByteSize() + _VALUE_BYTES * len(message.values)
                 if left < 0:
                     raise answers.too_large(self._settings.where)
                 texts = layout.texts_of(message.values)
-                if is_divided and texts:  # the rest of the last value, which is text then
+                if is_divided and texts:  # continues the last value, which is text then
                     texts[0] = f"{values.pop() or ''}{texts[0] or ''}"
                 values += texts
                 is_divided = message.chunked_value
             return [values[at : at + width] for at in range(0, len(values), width)], transaction
 
-        return await self._answered(gathered(), is_write=False)
+        return await self._answered(collect(), is_write=False)
 
     async def commit(self, request: Any, deadline: float) -> None:
         session = CommitRequest.pb(request).session
@@ -126,7 +126,7 @@ class SpannerClient:
         await self._call("rollback", request, f"session={session}", deadline)
 
     async def _call(self, name: str, request: Any, route: str, deadline: float, *, is_write: bool = False) -> Any:
-        call = self._stub(name)(request, **self._terms(route, deadline))
+        call = self._stub(name)(request, **self._options(route, deadline))
         return await self._answered(call, is_write=is_write)
 
     async def _answered(self, call: Awaitable[Result], *, is_write: bool) -> Result:
@@ -151,15 +151,15 @@ class SpannerClient:
             raise StoreUnavailableError("Spanner: the store is not open")
         return getattr(self._stubs, name)
 
-    def _terms(self, route: str, deadline: float) -> dict[str, Any]:
-        """Return deadline, place of the call, and the database that pays for it, as Google's own client sends them."""
+    def _options(self, route: str, deadline: float) -> dict[str, Any]:
+        """Return the timeout of a call, and its routing and resource headers as Google's own client sends them."""
         left = max(0.0, deadline - asyncio.get_running_loop().time())
         metadata = (("x-goog-request-params", route), ("google-cloud-resource-prefix", self._settings.database))
         return {"timeout": left, "metadata": metadata}
 
 
 def _credentials(key: Secret | None) -> Any:
-    """Return the credentials of a service account, or those of the place. May ask the metadata server."""
+    """Return the credentials of a service account, or the application default ones. May call the metadata server."""
     try:
         if key is None:
             return google.auth.default(scopes=_SCOPES)[0]

@@ -44,11 +44,11 @@ _TABLE: Final = (
 
 
 class SessionLostError(Exception):
-    """The session is no more; nothing was done, and another one will do."""
+    """Spanner has ended the session; nothing was done, and the call may be made on another one."""
 
 
 class AbortedError(Exception):
-    """Spanner gave the transaction up in favour of another one; nothing was done, and it may be tried again."""
+    """Spanner aborted the transaction because of another one; nothing was done, and it may be retried."""
 
 
 def translate(error: AioRpcError, settings: SpannerSettings, *, is_write: bool) -> Exception:

@@ -5,7 +5,7 @@
     etag        TIMESTAMP, when the row was written: Spanner fills it in, and no two commits to a row have the same
     expires_at  TIMESTAMP or NULL
 
-An ETag is that time in microseconds, as a number: it comes back neither after a delete nor in another process.
+An ETag is that time in microseconds, as a number: it never repeats, not after a delete and not in another process.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ from pannier_sidecar.state.store import StoredValue
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-# The classes of protobuf itself: proto-plus' own cost several times as much to make.
+# The classes of protobuf itself: instances of proto-plus' classes cost several times as much.
 _Commit: Any = CommitRequest.meta.pb
 _Keys: Any = KeySet.meta.pb
 _Mutation: Any = Mutation.meta.pb
@@ -55,7 +55,7 @@ Row = list[str | None]
 
 
 class Condition(Struct, frozen=True):
-    """What a row shows to a precondition."""
+    """What the precondition of a write is compared with."""
 
     etag: str
     expires: float | None
@@ -71,7 +71,7 @@ def read(session: str, table: str, columns: Sequence[str], keys: Sequence[str]) 
 
 
 def locking_read(session: str, table: str, keys: Sequence[str]) -> Any:
-    """Return the request to begin a transaction by reading what its preconditions speak of."""
+    """Return the request to begin a transaction by reading the rows of its preconditions."""
     key_set = _Keys(keys=[_key(key) for key in keys])
     request = _Read(session=session, table=table, columns=CONDITION_COLUMNS, key_set=key_set, transaction=_BEGIN)
     return ReadRequest.wrap(request)
@@ -82,7 +82,7 @@ def listing(session: str, table: str, prefix: str, after: str | None, limit: int
     interval = _Range(start_open=_key(after)) if after is not None else _Range(start_closed=_key(prefix))
     end = end_of(prefix)
     if end is None:
-        interval.end_closed.SetInParent()  # no limit: what every key begins with
+        interval.end_closed.SetInParent()  # an empty key as the end means none
     else:
         interval.end_open.CopyFrom(_key(end))
     key_set = _Keys(ranges=[interval])
@@ -98,7 +98,7 @@ def commit(session: str, table: str, writes: Sequence[Write], now: float, transa
 
 
 def end_of(prefix: str) -> str | None:
-    """Return the first text behind all that have the prefix; None where there is no such text."""
+    """Return the first text that sorts after all with the prefix; None: there is none."""
     for position in range(len(prefix) - 1, -1, -1):
         code = ord(prefix[position])
         if code < 0x10FFFF:
@@ -107,7 +107,7 @@ def end_of(prefix: str) -> str | None:
 
 
 def texts_of(values: Any) -> Row:
-    """Return what a message's values hold: every type of ours arrives as a string or as null."""
+    """Return what a message's values hold: each of our columns' types arrives as a string or as null."""
     return [value.string_value if value.HasField("string_value") else None for value in values]
 
 
@@ -121,7 +121,7 @@ def stored_value(row: Row, now: float) -> StoredValue | None:
 
 
 def condition(row: Row) -> Condition:
-    """Return what a row in CONDITION_COLUMNS shows."""
+    """Return the condition of a row in CONDITION_COLUMNS."""
     return Condition(etag_of(row[1]), _time_of(row[2]))
 
 
@@ -133,7 +133,7 @@ def is_listed(row: Row, now: float) -> bool:
 
 def etag_of(text: str | None) -> str:
     """Return the microseconds of a commit's time."""
-    return str((_moment(text or "1970-01-01T00:00:00Z") - _EPOCH) // _MICROSECOND)
+    return str((_parsed_time(text or "1970-01-01T00:00:00Z") - _EPOCH) // _MICROSECOND)
 
 
 def _mutation(table: str, write: Write, now: float) -> Any:
@@ -154,9 +154,9 @@ def _text_of(unix: float) -> str:
 
 
 def _time_of(text: str | None) -> float | None:
-    return None if text is None else _moment(text).timestamp()
+    return None if text is None else _parsed_time(text).timestamp()
 
 
-def _moment(text: str) -> datetime:
+def _parsed_time(text: str) -> datetime:
     """Read a time as Spanner writes it: UTC, with as many decimals as it needs."""
     return datetime.fromisoformat(text)

@@ -1,4 +1,4 @@
-"""Sessions: Spanner has one transaction at a time on each, so calls that are under way together need one each."""
+"""A session has one transaction at a time, so calls that are in flight together need one each."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ if TYPE_CHECKING:
 
     from .client import SpannerClient
 
-GOODBYE: Final = 1.0
-"""Seconds for telling Spanner which sessions are over; it forgets them by itself after an hour."""
+DELETE_TIMEOUT_S: Final = 1.0
+"""Seconds for deleting sessions; Spanner ends those that are left after an hour."""
 
 
 class Sessions:
@@ -30,8 +30,8 @@ class Sessions:
 
     @asynccontextmanager
     async def session(self, deadline: float) -> AsyncIterator[str]:
-        """Lend a session. One that is lost takes the idle ones with it, which are older."""
-        async with self._turn(deadline):
+        """Lend a session. When one is lost, the idle ones are dropped too, because they are older."""
+        async with self._slot(deadline):
             name = self._idle.pop() if self._idle else await self._client.create_session(deadline)
             try:
                 yield name
@@ -48,18 +48,18 @@ class Sessions:
                 self._idle.append(name)
 
     async def close(self) -> None:
-        """Give back the idle sessions, as far as Spanner takes them at once."""
+        """Delete the idle sessions, unless Spanner takes longer than DELETE_TIMEOUT_S."""
         for name in self._idle:
             self._end(name)
         self._idle.clear()
         if self._endings:
-            _, late = await asyncio.wait(self._endings, timeout=GOODBYE)
+            _, late = await asyncio.wait(self._endings, timeout=DELETE_TIMEOUT_S)
             for task in late:
                 task.cancel()
             await asyncio.gather(*late, return_exceptions=True)
 
     @asynccontextmanager
-    async def _turn(self, deadline: float) -> AsyncIterator[None]:
+    async def _slot(self, deadline: float) -> AsyncIterator[None]:
         try:
             async with asyncio.timeout_at(deadline):
                 await self._room.acquire()
@@ -77,6 +77,6 @@ class Sessions:
 
     async def _delete(self, name: str) -> None:
         try:
-            await self._client.delete_session(name, asyncio.get_running_loop().time() + GOODBYE)
+            await self._client.delete_session(name, asyncio.get_running_loop().time() + DELETE_TIMEOUT_S)
         except (StoreError, SessionLostError):
             return

@@ -28,11 +28,11 @@ if TYPE_CHECKING:
 Result = TypeVar("Result")
 
 MAX_VALUE: Final = 10 * 1024 * 1024
-"""Most bytes in a column: Spanner's own limit."""
+"""Bytes in a column: Spanner's limit."""
 MAX_MUTATIONS: Final = 80_000
-"""Most columns that one commit may write, counted in each row: Spanner's own limit."""
+"""Columns that one commit may write, counted in each row: Spanner's limit."""
 AT_ONCE: Final = 16
-"""Writes of one bulk call that are under way together."""
+"""Maximum number of writes of one bulk call that are in flight together."""
 FIRST_PAUSE: Final = 0.002
 MAX_PAUSE: Final = 0.25
 """Seconds before a transaction that Spanner aborted is tried again."""
@@ -82,14 +82,14 @@ class SpannerStore(Store):
         return [values.get(get.key) for get in gets]
 
     async def bulk_write(self, writes: Sequence[Write]) -> Sequence[StoreError | None]:
-        """Carry out the writes of one key in order, and those of different keys side by side."""
+        """Carry out the writes side by side, those to one key in their order."""
         errors: list[StoreError | None] = [None] * len(writes)
         places: dict[str, list[int]] = {}
         for place, write in enumerate(writes):
             places.setdefault(write.key, []).append(place)
         room = asyncio.Semaphore(AT_ONCE)
 
-        async def in_order(of_one_key: Sequence[int]) -> None:
+        async def write_in_order(of_one_key: Sequence[int]) -> None:
             async with room:
                 for place in of_one_key:
                     write = writes[place]
@@ -97,7 +97,7 @@ class SpannerStore(Store):
 
         async with asyncio.TaskGroup() as group:
             for of_one_key in places.values():
-                group.create_task(in_order(of_one_key))
+                group.create_task(write_in_order(of_one_key))
         return errors
 
     async def transact(self, writes: Sequence[Write]) -> None:
@@ -111,7 +111,7 @@ class SpannerStore(Store):
         after = None if cursor is None else key_before(cursor, prefix)
         keys: list[str] = []
         while True:
-            found = await self._listed(prefix, after, limit + 1)
+            found = await self._list(prefix, after, limit + 1)
             now = time()
             for row in found:
                 if len(keys) == limit:
@@ -129,7 +129,7 @@ class SpannerStore(Store):
 
         return await self._in_session(read)
 
-    async def _listed(self, prefix: str, after: str | None, limit: int) -> list[Row]:
+    async def _list(self, prefix: str, after: str | None, limit: int) -> list[Row]:
         async def read(session: str, deadline: float) -> list[Row]:
             request = layout.listing(session, self._settings.table, prefix, after, limit)
             return (await self._client.read(request, len(layout.LISTING_COLUMNS), deadline))[0]
@@ -137,7 +137,7 @@ class SpannerStore(Store):
         return await self._in_session(read)
 
     async def _write(self, writes: Sequence[Write]) -> None:
-        """Carry out all writes or none; start over until the timeout where Spanner aborts the transaction."""
+        """Carry out all writes or none. Where Spanner aborts the transaction, it is retried until the timeout."""
 
         async def write(session: str, deadline: float) -> None:
             pause = FIRST_PAUSE
@@ -164,15 +164,15 @@ class SpannerStore(Store):
             seen = {row[0]: layout.condition(row) for row in found}
             mismatch = _mismatch(writes, seen, time())
             if mismatch is not None:
-                await self._give_up(session, transaction, deadline)
+                await self._roll_back(session, transaction, deadline)
                 raise mismatch
         await self._client.commit(layout.commit(session, table, writes, time(), transaction), deadline)
 
-    async def _give_up(self, session: str, transaction: bytes, deadline: float) -> None:
+    async def _roll_back(self, session: str, transaction: bytes, deadline: float) -> None:
         try:
             await self._client.rollback(session, transaction, deadline)
         except (StoreError, AbortedError):
-            return  # its locks go when the session is used again, or after ten seconds
+            return  # its locks are released when the session is used again, or after ten seconds
 
     async def _in_session(self, call: Callable[[str, float], Awaitable[Result]]) -> Result:
         """Make a call on a session, and again on a new one if the session turns out to have ended."""

@@ -1,9 +1,9 @@
 """`state.memcached`: memcached, one server or several that share the keys as Dapr's client shares them.
 
     store        the Store: what each call sends and what its answer means
-    layout       how state lies in memcached: meta commands out, values in; plain items as Dapr writes them
+    layout       the meta commands, and values from their answers; items are plain, as Dapr writes them
     client       one server for as long as the store is open: connects, and connects again
-    connecting   one connection made, signed in and tried
+    connecting   makes one connection: signs in, and checks what the server can do
     connection   one connection: gives each call its reply
     protocol     memcached's text protocol: replies from bytes
     errors       what a lost connection and error lines mean

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 PAUSE_S: Final = 0.25
-"""After a failed attempt to connect, calls fail at once for so long; then one tries again, others still fail."""
+"""How long calls fail at once after a failed attempt to connect; then one tries again, while others still fail."""
 
 
 class Host(ReconnectingConnection[Connection]):
@@ -58,8 +58,8 @@ class Host(ReconnectingConnection[Connection]):
         except ConnectionLostError as lost:
             raise StoreUnavailableError(str(lost)) from lost
 
-    async def again(self, payload: bytes, lost: ConnectionLostError, write: Write | None) -> tuple[Reply, Connection]:
-        """Send once more what was lost, where that is sound; return the answer and the connection that it came on.
+    async def resend(self, payload: bytes, lost: ConnectionLostError, write: Write | None) -> tuple[Reply, Connection]:
+        """Send a lost call again where that is safe; return the answer and the connection that it came on.
 
         A read may be repeated. A write may not once it was sent, for others may have written since; nor one with a
         precondition, for the ETag belongs to the connection's run of the server. Raises a StoreError.
@@ -69,11 +69,11 @@ class Host(ReconnectingConnection[Connection]):
         connection = await self.connected()
         try:
             return await connection.send(payload), connection
-        except ConnectionLostError as lost_again:
-            raise errors.translate(lost_again, is_write=write is not None) from lost_again
+        except ConnectionLostError as second_loss:
+            raise errors.translate(second_loss, is_write=write is not None) from second_loss
 
     def _may_go_on(self) -> bool:
-        return super()._may_go_on() or not self.is_connected  # the first one then connects
+        return super()._may_go_on() or not self.is_connected  # the first call then connects
 
     async def _reconnect(self) -> None:
         """Return when there is a new connection: the same attempt for all who wait. Raises a StoreError."""

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from .settings import Address, MemcachedSettings
 
 _PROBE_KEY: Final = layout.sent_key("pannier probe")
-"""Has a space, so that whether the server takes such keys is tried too."""
+"""Has a space, so that it also proves that the server takes encoded keys."""
 
 
 class Connector:
@@ -29,7 +29,7 @@ class Connector:
         self._tls = settings.encryption.context() if settings.encryption else None
 
     async def dial(self, address: Address) -> Connection:
-        """Return a signed-in connection to a server that can do what the store needs. Raises a StoreError in time."""
+        """Return a signed-in connection to a server that can do what the store needs. Raises a StoreError."""
         loop = asyncio.get_running_loop()
         connection = Connection(loop, str(address), self._settings.timeout)
         try:
@@ -57,8 +57,8 @@ class Connector:
     async def _handshake(self, connection: Connection) -> None:
         settings = self._settings
         if settings.username or settings.password:
-            words = f"{settings.username} {settings.password.reveal()}".encode()
-            reply = await connection.send(b"set pannier 0 0 %d\r\n%b\r\n" % (len(words), words))
+            credentials = f"{settings.username} {settings.password.reveal()}".encode()
+            reply = await connection.send(b"set pannier 0 0 %d\r\n%b\r\n" % (len(credentials), credentials))
             if reply != b"STORED":
                 raise errors.login_refusal(reply, connection.name)
         version = await connection.send(b"version\r\n")
@@ -83,7 +83,7 @@ class Connector:
         connection.run = f"{started:x}-{int(stats.get('pid', 0)):x}"
 
     def _translate(self, address: Address, error: BaseException) -> StoreError | None:
-        """Return what an error means for the store; None for one that is none of memcached's."""
+        """Return the StoreError that an error means; None: it has nothing to do with the server."""
         where = f"memcached at {address}"
         if isinstance(error, TimeoutError):
             return StoreUnavailableError(

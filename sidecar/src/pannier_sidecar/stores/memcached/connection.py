@@ -20,7 +20,7 @@ class Connection(Pipeline):
         self.name = name
         """host:port, for error texts."""
         self.run = ""
-        """Which life of the server this is: its ETags mean nothing in another one. Set while connecting."""
+        """Identifies the run of the server: ETags of another run mean nothing in it. Set while connecting."""
         self.largest_item = 0
         """Bytes that an item may have, overhead included. Set while connecting."""
         self._replies = ReplyReader()
@@ -37,5 +37,5 @@ class Connection(Pipeline):
                     future.set_result(reply)
         except NotUnderstoodError:
             self.abort(f"memcached at {self.name} does not understand what was sent")
-        except (IndexError, ProtocolError):  # an answer to no request, or none at all
+        except (IndexError, ProtocolError):  # an answer to no request, or bytes that are no answer
             self.abort(f"what answers at {self.name} is no memcached")

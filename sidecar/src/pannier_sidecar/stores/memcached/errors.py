@@ -26,9 +26,9 @@ def refusal(line: bytes, name: str, *, is_write: bool) -> StoreError:
     if not line.startswith((b"SERVER_ERROR", b"CLIENT_ERROR", b"ERROR")):
         return unanswered(f"what answers at {name} is no memcached; check hosts", may_have_changed=is_write)
     text = line.decode(errors="replace")
-    said = next((f"{words}{advice}" for words, advice in _ADVICE.items() if words in text), "")
+    detail = next((f"{words}{advice}" for words, advice in _ADVICE.items() if words in text), "")
     kind = next((kind for kind in ("SERVER_ERROR", "CLIENT_ERROR") if text.startswith(kind)), "ERROR")
-    return StoreRefusedError(f"memcached at {name} refused: {kind}" + (f" {said}" if said else ""))
+    return StoreRefusedError(f"memcached at {name} refused: {kind}" + (f" {detail}" if detail else ""))
 
 
 def login_refusal(reply: object, name: str) -> StoreRefusedError:
@@ -42,6 +42,6 @@ def login_refusal(reply: object, name: str) -> StoreRefusedError:
 
 
 def version(line: bytes) -> str:
-    """Return the version that an answer to `version` names, as far as it has the shape of one."""
+    """Return the version in an answer to `version`, in words for a message."""
     found = re.fullmatch(rb"VERSION (\d{1,3}(?:\.\d{1,4}){1,3})\S*", line)
     return f"version {found[1].decode()}" if found else "of an unknown version"

@@ -1,7 +1,7 @@
-"""How state lies in memcached: the meta commands that read and write it, and what their answers mean.
+"""The meta commands that read and write state, and what their answers mean.
 
-A value is a plain item at the full key, as Dapr writes it, so that either reads what the other wrote. What else has to
-be known is beside the value: the ETag is the item's CAS number, and its client flags hold the time of expiry.
+A value is a plain item at the full key, as Dapr writes it, so that either reads what the other wrote. The ETag is the
+item's CAS number, and its client flags hold the time of expiry.
 """
 
 from __future__ import annotations
@@ -24,10 +24,10 @@ if TYPE_CHECKING:
 
 MAX_KEY_BYTES: Final = 250
 MAX_ENCODED_KEY_BYTES: Final = MAX_KEY_BYTES // 4 * 3
-"""Most bytes of a key that has to be sent in base64."""
+"""Bytes that a key may have if it has to be sent in base64."""
 OVERHEAD: Final = 128
-"""Most bytes that an item takes besides key and value (64 in 1.6.18). A value that the server finds too large
-would cost the key its former value, so it must not be sent."""
+"""Bytes that an item takes besides key and value, or more (64 in 1.6.18). A server that refuses a value as too large
+deletes the one that the key had, so such a value must not be sent."""
 
 _UNSENDABLE: Final = pattern(rb"[\x00-\x20\x7f]").search
 """Finds bytes that may not be sent in a key as they are: those that Dapr's client refuses too."""
@@ -36,7 +36,7 @@ _RELATIVE_LIMIT_S: Final = 60 * 60 * 24 * 30
 _LAST_TIME: Final = 2**31 - 1
 """The largest Unix time that memcached takes (2038)."""
 _CAS: Final = pattern(r"[1-9][0-9]{0,18}").fullmatch
-"""Not every number of 64 bits, but more than there will ever be writes; 0 would mean none to memcached."""
+"""More numbers than there will ever be writes, if not all of 64 bits; memcached takes 0 for no condition."""
 
 
 class SentKey(NamedTuple):
@@ -44,7 +44,7 @@ class SentKey(NamedTuple):
 
     name: bytes
     flag: bytes
-    """Says how the name is written."""
+    """Says how the name is encoded."""
 
 
 def sent_key(key: str) -> SentKey:
@@ -72,7 +72,7 @@ def write(write: Write, key: SentKey, connection: Connection) -> bytes:
     """
     if isinstance(write, Delete):
         if write.if_absent:
-            return b"mg %b%b\r\n" % key  # there is nothing to delete, or it is a mismatch
+            return b"mg %b%b\r\n" % key  # only a read: a key that exists is a mismatch, and else there is nothing to do
         return b"md %b%b%b\r\n" % (*key, _cas_flag(write, connection))
     value = write.value
     size = len(value)
@@ -83,7 +83,7 @@ def write(write: Write, key: SentKey, connection: Connection) -> bytes:
 
 
 def value_read(reply: Reply, connection: Connection) -> StoredValue | None:
-    """Return the value that the answer to `read` brings. Raises StoreRefusedError."""
+    """Return the value in the answer to `read`; None: there is none. Raises a StoreError for any other answer."""
     if not isinstance(reply, tuple):
         if reply.startswith(b"EN"):
             return None
@@ -104,8 +104,8 @@ def error_of(reply: Reply, write: Write, connection: Connection) -> StoreError |
     """Return the error that the answer to a write means; None: the write is done."""
     line = reply[0] if isinstance(reply, tuple) else reply
     kind = line[:2]
-    is_look = isinstance(write, Delete) and write.if_absent
-    if kind == (b"EN" if is_look else b"HD") or (kind == b"NF" and not write.is_conditional):
+    is_read = isinstance(write, Delete) and write.if_absent
+    if kind == (b"EN" if is_read else b"HD") or (kind == b"NF" and not write.is_conditional):
         return None
     if kind in (b"NS", b"HD"):
         return ETagMismatchError(f"key {write.key} exists already, and first-write without an ETag only creates")
@@ -154,7 +154,7 @@ def _expiry_flags(ttl: int | None) -> bytes:
     if ttl < _RELATIVE_LIMIT_S:
         return b" F%d T%d" % (expires_at, ttl + 1)
     if expires_at > _LAST_TIME:
-        return b" F%d" % min(expires_at, 2**32 - 1)  # the server would take it for long past
+        return b" F%d" % min(expires_at, 2**32 - 1)  # the server would take it for a time long past
     return b" F%d T%d" % (expires_at, expires_at)
 
 

@@ -11,14 +11,14 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 Reply = bytes | tuple[bytes, bytes]
-"""The line of an answer; with the value, where one comes with it."""
+"""The line of an answer, or the line and the value that comes with it."""
 
 MAX_LINE: Final = 64 * 1024
-"""Bytes of an answer beside its value: no server's has a tenth of them, and what does not end is not kept."""
+"""Bytes of one line of an answer: servers send less than a tenth of them, and a line without end is not kept."""
 MAX_STATS: Final = 4096
-"""Figures that a server reports: some hundred, and a few for each thread."""
+"""Statistics that a server may report; they send some hundred, and a few for each thread."""
 MAX_ITEM: Final = 1024 * 1024 * 1024
-"""Bytes of an item that any server takes (`-I`)."""
+"""Bytes of an item: the largest limit that a server can be given (`-I`)."""
 _NOT_UNDERSTOOD: Final = (b"CLIENT_ERROR", b"ERROR")
 
 
@@ -35,17 +35,17 @@ class ReplyReader:
 
     def __init__(self) -> None:
         self.stats: dict[str, str] = {}
-        """The figures that answers to `stats` brought, whose last line is the reply."""
+        """What answers to `stats` reported; only the last line of such an answer is a reply."""
         self._stat_lines = 0
         self._chunks: list[bytes] = []
         """The beginning of a reply that has not come whole."""
         self._missing = 0
-        """Bytes that are missing at least, so that pieces of a large value are joined once."""
+        """Bytes that are missing at least; until they are there, the pieces of a large value are not joined."""
 
     def feed(self, data: bytes) -> Iterator[Reply]:
-        """Yield the replies that have come whole; all have to be taken.
+        """Yield the replies that are complete; the caller must take all of them.
 
-        Raises ProtocolError behind the last one if what follows is none; nothing may be fed after that.
+        Raises ProtocolError after the last one if what follows is not a reply; nothing may be fed after that.
         """
         if self._chunks:
             self._chunks.append(data)
@@ -67,7 +67,7 @@ class ReplyReader:
                 yield data[start:end], data[after:value_end]
                 after = value_end + 2
             elif data.startswith(b"STAT ", start):
-                self._note_stat(data[start:end])
+                self._record_stat(data[start:end])
             else:
                 reply = data[start:end]
                 yield reply
@@ -79,7 +79,7 @@ class ReplyReader:
         if start < size:
             self._chunks.append(data[start:] if start else data)
 
-    def _note_stat(self, line: bytes) -> None:
+    def _record_stat(self, line: bytes) -> None:
         _, name, *value = line.decode("latin-1").split(" ", 2)
         self._stat_lines += 1
         if not value or len(line) > MAX_LINE or self._stat_lines > MAX_STATS:

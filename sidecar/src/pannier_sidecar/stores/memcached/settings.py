@@ -43,9 +43,9 @@ class MemcachedSettings(Struct, frozen=True):
     """What the component says, defaults filled in."""
 
     addresses: tuple[Address, ...]
-    """In the order given, which decides who has which key."""
+    """In the order given, which decides which server has which key."""
     timeout: float = 1.0
-    """Seconds to connect and sign in, and without a sign of life from a server that owes an answer."""
+    """Seconds that connecting and signing in may take, and that a server which owes an answer may be silent."""
     username: str = ""
     password: Secret = Secret("")  # never changes
     encryption: Encryption | None = None

@@ -118,7 +118,7 @@ class MemcachedStore(Store):
         try:
             return await sent.answer, sent.connection
         except ConnectionLostError as lost:
-            return await sent.host.again(sent.payload, lost, write)
+            return await sent.host.resend(sent.payload, lost, write)
 
     def _host(self, key: str) -> Host:
         """Return the server that has a key: the one that Dapr's client would choose."""

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     """By the place of the write in the bulk."""
 
 AT_ONCE: Final = 16
-"""Conditional writes that are under way together."""
+"""Maximum number of conditional writes that are in flight together."""
 
 
 async def write_each(server: Server, writes: Sequence[Write]) -> list[StoreError | None]:

@@ -35,12 +35,14 @@ logger = logging.getLogger(__name__)
 Client = AsyncMongoClient[layout.Document]
 
 MAX_SEARCH_S: Final = 4.0
-"""For a server to open with: shorter than a component's usual initTimeout, so that the reason is reported."""
+"""How long opening may search for a server: shorter than a component's usual initTimeout, so that the reason is
+reported.
+"""
 
 
 @dataclass(frozen=True, slots=True)
 class Server:
-    """An open client and its collection, as calls of either consistency see it."""
+    """An open client, and its collection for calls of either consistency."""
 
     settings: MongoDBSettings
     client: Client
@@ -50,7 +52,9 @@ class Server:
 
     @property
     def repeats_writes(self) -> bool:
-        """Whether the client sends a write whose answer was lost once more, under a number that MongoDB knows it by."""
+        """Whether the client repeats a write whose answer was lost, with a transaction number by which MongoDB knows
+        it.
+        """
         return self.has_transactions and self.client.options.retry_writes
 
     def collection(self, *, strong: bool) -> Collection:
@@ -58,8 +62,8 @@ class Server:
 
 
 def connect(settings: MongoDBSettings, connections: Connections) -> Client:
-    """Return a client that has not called anybody yet. Raises StoreRefusedError for a URL or options that are none."""
-    with warnings.catch_warnings(record=True) as doubts:
+    """Return a client that has not connected yet. Raises StoreRefusedError for a URL or options that it refuses."""
+    with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         try:
             client: Client = AsyncMongoClient(
@@ -71,8 +75,8 @@ def connect(settings: MongoDBSettings, connections: Connections) -> Client:
                 "correct host, params or connectionString"
             ) from error
     connections.limit = int(client.options.pool_options.max_pool_size or sys.maxsize)
-    for doubt in doubts:
-        logger.warning("%s: an option of the connection has no effect: %s", settings, _option(str(doubt.message)))
+    for warning in caught:
+        logger.warning("%s: an option of the connection has no effect: %s", settings, _option(str(warning.message)))
     return client
 
 
@@ -94,14 +98,12 @@ async def verify(client: Client, settings: MongoDBSettings) -> Server:
 
 
 async def probe(server: Server) -> None:
-    """Read anything, which takes the permission to read."""
+    """Read one document, which proves the permission to read."""
     await server.eventual.find_one({"_id": ""}, {"_id": 1})
 
 
 async def _refuse_collation(server: Server) -> None:
-    """Raise StoreRefusedError for a collection in which keys that differ, in case or accents for example, are the
-    same.
-    """
+    """Raise StoreRefusedError for a collection in which keys can be equal that differ in case or accents."""
     settings = server.settings
     try:
         found = await server.client[settings.database].list_collections(filter={"name": settings.collection})
@@ -117,12 +119,12 @@ async def _refuse_collation(server: Server) -> None:
             )
 
 
-def _option(said: str) -> str:
-    return "Unknown option" if said.startswith("Unknown option") else "its value is none that the client takes"
+def _option(text: str) -> str:
+    return "Unknown option" if text.startswith("Unknown option") else "its value is none that the client takes"
 
 
 def _has_members(hello: Mapping[str, Any]) -> bool:
-    """Say whether it is a replica set or a sharded cluster of such: what has transactions."""
+    """Return whether it is a replica set or a sharded cluster of such: only these have transactions."""
     return "setName" in hello or hello.get("msg") == "isdbgrid"
 
 
@@ -136,7 +138,7 @@ def _server(client: Client, settings: MongoDBSettings, has_members: bool) -> Ser
     )
     strong = eventual.with_options(
         read_preference=ReadPreference.PRIMARY,
-        # A single server has no majority to ask, and refuses to be asked for one.
+        # A single server has no majority, and refuses reads that ask for one.
         read_concern=ReadConcern("linearizable") if has_members else ReadConcern("local"),
         write_concern=WriteConcern("majority", j=True),
     )
@@ -147,7 +149,7 @@ async def _expire(collection: Collection, settings: MongoDBSettings) -> None:
     try:
         await collection.create_index("_ttl", expireAfterSeconds=0)
     except OperationFailure as error:
-        # Reads check the time themselves: without the index nothing is wrong but the space it takes.
+        # Reads check the time themselves: without the index expired documents only take space.
         logger.warning(
             "%s will not remove expired entries (code %s); have its administrator call "
             "createIndex({_ttl: 1}, {expireAfterSeconds: 0})",

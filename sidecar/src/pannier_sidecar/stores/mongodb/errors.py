@@ -31,14 +31,14 @@ if TYPE_CHECKING:
     from .settings import MongoDBSettings
 
 CLIENT_ERRORS: Final = (PyMongoError, BSONError, UnicodeError)
-"""All that the client raises, for text that it cannot encode too."""
+"""All that the client raises, also for text that it cannot encode."""
 
 _NO_ANSWERS: Final = ProtocolError | InvalidBSON
-"""What came is no answer of MongoDB's; the request may have been carried out all the same."""
+"""What was received is not an answer of MongoDB's; the request may have been carried out nevertheless."""
 DUPLICATE_KEY: Final = 11000
 _UNAUTHORIZED: Final = 13
 _NOT_WRITABLE: Final = frozenset({10107, 13435})
-"""The server said at once that it is not the primary, so it has done nothing."""
+"""Codes of a server that is not the primary and has done nothing."""
 _WHY: Final = {
     "Connection refused": "the connection is refused",
     "Connection reset": "the other side ended the connection",
@@ -92,7 +92,7 @@ def unknown(error: Exception, settings: MongoDBSettings) -> StoreError:
 
 
 def _was_not_sent(error: PyMongoError | InvalidBSON, may_be_second: bool) -> bool:
-    """Say whether it was not sent, nor an attempt before it, which the client reports in two cases alone."""
+    """Return whether neither it nor an earlier attempt was sent; of an earlier one only two errors say so."""
     if isinstance(error, InvalidBSON):
         return False
     if isinstance(error, ServerSelectionTimeoutError) or error.has_error_label("NoWritesPerformed"):
@@ -105,11 +105,11 @@ def _was_not_sent(error: PyMongoError | InvalidBSON, may_be_second: bool) -> boo
 
 
 def why(error: Exception) -> str:
-    """Return why no server would do, by words of the client's and the system's, in ours."""
-    said = str(error)
+    """Return why no server could be used: our words for those of the client and the system."""
+    text = str(error)
     if isinstance(error, OSError) and not isinstance(error, PyMongoError):
         return "a file that an option names can't be read"
-    return next((ours for theirs, ours in _WHY.items() if theirs in said), f"it failed ({type(error).__name__})")
+    return next((ours for theirs, ours in _WHY.items() if theirs in text), f"it failed ({type(error).__name__})")
 
 
 def _refusal(error: Exception, settings: MongoDBSettings) -> StoreError:

@@ -1,7 +1,8 @@
-"""A value as a document `{_id, value, _etag, _ttl}`: what Dapr writes, and what is written here so that Dapr reads it.
+"""A value as a document `{_id, value, _etag, _ttl}`: Dapr and Pannier read what the other has written.
 
 Bytes that are UTF-8 text are stored as a string of just that text, as Dapr stores the bytes of its gRPC clients; others
-as Binary. Dapr's HTTP clients leave objects, arrays and numbers as BSON, which comes back as JSON: decision 10.
+as Binary. From its HTTP clients, Dapr stores objects, arrays and numbers as BSON, which comes back as JSON: decision
+10.
 """
 
 from __future__ import annotations
@@ -25,25 +26,25 @@ Document = dict[str, Any]
 
 OPTIONS: Final[CodecOptions[Document]] = CodecOptions(
     document_class=dict,
-    # Dapr stores any bytes as a string: those that are no text come back as they were.
+    # Dapr stores any bytes as a string: those that are not UTF-8 come back unchanged.
     unicode_decode_error_handler="surrogateescape",
-    # A time that Python's datetime cannot hold is a time too.
+    # MongoDB has times that Python's datetime cannot hold.
     datetime_conversion=DatetimeConversion.DATETIME_MS,
 )
 MAX_DOCUMENT_BYTES: Final = 16 * 1024 * 1024
 """MongoDB's limit."""
 _OVERHEAD: Final = 256
-"""More than the names, the ETag and the time of a document take."""
-_LARGEST_WHOLE: Final = 2**53
+"""Bytes; the names, the ETag and the time of a document take fewer."""
+_MAX_EXACT_INTEGER: Final = 2**53
 
 
 def expired(now: float) -> Document:
-    """Return what is true of the `_ttl` of a document whose time has come."""
+    """Return the condition that the `_ttl` of an expired document meets."""
     return {"$type": "date", "$lte": _time(now)}
 
 
 def alive(now: float) -> Document:
-    """Return what is true of the `_ttl` of a document that is there: also where it is null or missing."""
+    """Return the condition that the `_ttl` of every other document meets, also where it is null or missing."""
     return {"$not": expired(now)}
 
 
@@ -65,7 +66,7 @@ def is_expired(found: Document, now: float) -> bool:
 
 
 def stored_value(found: Document, now: float) -> StoredValue | None:
-    """Return what a document holds, None if its time has come. Raises StoreRefusedError for one that is not ours."""
+    """Return what a document holds; None: it has expired. Raises StoreRefusedError for one that holds no state."""
     if is_expired(found, now):
         return None
     if "value" not in found:
@@ -95,7 +96,7 @@ def _decoded(value: object) -> bytes:
     if isinstance(value, bytes):
         return value
     text = json_util.dumps(
-        _as_it_was_sent(value),
+        _with_integers(value),
         json_options=json_util.RELAXED_JSON_OPTIONS,
         separators=(",", ":"),
         ensure_ascii=False,
@@ -103,12 +104,12 @@ def _decoded(value: object) -> bytes:
     return text.encode(errors="surrogateescape")
 
 
-def _as_it_was_sent(value: object) -> object:
-    """Turn doubles without a fraction back: Dapr makes doubles of all numbers, also of an app's `10`."""
+def _with_integers(value: object) -> object:
+    """Make integers of doubles without a fraction: Dapr stores every number as a double, also an app's `10`."""
     if isinstance(value, dict):
-        return {name: _as_it_was_sent(part) for name, part in value.items()}
+        return {name: _with_integers(part) for name, part in value.items()}
     if isinstance(value, list):
-        return [_as_it_was_sent(part) for part in value]
-    if isinstance(value, float) and value.is_integer() and abs(value) <= _LARGEST_WHOLE:
+        return [_with_integers(part) for part in value]
+    if isinstance(value, float) and value.is_integer() and abs(value) <= _MAX_EXACT_INTEGER:
         return int(value)
     return value

@@ -1,4 +1,4 @@
-"""The client's pool of connections, in which those count that the server has not let go of yet."""
+"""The client's pool of connections, which counts those that the server has not closed yet."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ if TYPE_CHECKING:
 
 
 def counting(connections: Connections) -> type[Pool]:
-    """Return a kind of pool that makes no connection while `connections` has no room for it."""
+    """Return a class of pool that makes no connection while `connections` has no room for it."""
 
     class CountingPool(Pool):
         async def connect(self, handler: Any = None) -> Any:
-            if self.is_sdam:  # it watches the server, and is one of two
+            if self.is_sdam:  # it monitors the server; there are only two of them
                 return await super().connect(handler)
             try:
                 await connections.enter()

@@ -1,4 +1,4 @@
-"""What a component says about its MongoDB, as a URL and options for the client."""
+"""The component's metadata, as a URL and options for the client."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ OWN_OPTIONS: Final[Mapping[str, str | int]] = {
     "appName": "pannier",
     "w": 1,
     "journal": "true",
-    # Only a server that keeps account of write numbers may be sent a write again, and not all that speak MongoDB's
+    # A write may be repeated only where the server remembers transaction numbers, and not all that speak MongoDB's
     # protocol do, although they say so.
     "retryWrites": "false",
 }
-"""Options that hold where the component's URL or `params` say nothing else; the write concern is Dapr's."""
+"""Options that the component's URL and `params` may overwrite; the write concern is Dapr's."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +43,7 @@ class MongoDBSettings:
     """`majority` or a number; None: what the URL says."""
     read_concern: str
     timeout: float
-    """Longest time that a call may take, waiting for a connection and attempts after a failover included."""
+    """What a call may take, waiting for a connection and attempts after a failover included."""
 
     def __str__(self) -> str:
         return f"MongoDB at {self.hosts}"
@@ -83,7 +83,7 @@ def _address(settings: Mapping[str, Setting]) -> str:
 
 
 def _shown_hosts(settings: Mapping[str, Setting]) -> str:
-    """Return the hosts for messages. Raises StoreRefusedError for an address that is none."""
+    """Return the hosts for messages. Raises StoreRefusedError for an invalid address."""
     readers = {"connectionString": hosts_of_url, "host": hosts, "server": hosts}
     name = next(name for name in readers if _text(settings, name))
     return shown_addresses(name, settings[name], read_field(name, settings[name], readers[name]))
@@ -98,7 +98,7 @@ def _user(settings: Mapping[str, Setting]) -> str:
 
 
 def _option(url: str, name: str) -> str:
-    """Return what the URL says under a name in lower case; empty where it says nothing."""
+    """Return the URL's option of this name, written in lower case; empty: it has none."""
     given = {each.lower(): value for each, value in parse_qsl(url.partition("?")[2])}
     return given.get(name, "")
 

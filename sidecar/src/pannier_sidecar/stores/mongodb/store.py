@@ -24,9 +24,9 @@ if TYPE_CHECKING:
     from pannier_sidecar.state.requests import Delete, Get, Set, Write
     from pannier_sidecar.state.store import Setting
 
-ROOM_FOR_KEYS: Final = 8 * 1024 * 1024
-"""Bytes of keys that one read asks for: half of what a command may hold."""
-LAST_LETTER: Final = 0x10FFFF
+MAX_KEYS_BYTES: Final = 8 * 1024 * 1024
+"""Bytes of keys in one read: half of what a command may hold."""
+LAST_CHARACTER: Final = 0x10FFFF
 
 
 class MongoDBStore(Store):
@@ -80,7 +80,7 @@ class MongoDBStore(Store):
         collection = opened.collection(strong=any(get.strong for get in gets))
         found: dict[str, StoredValue | StoreError | None] = {}
         try:
-            for keys in _in_portions(dict.fromkeys(get.key for get in gets)):
+            for keys in _chunks(dict.fromkeys(get.key for get in gets)):
                 documents = collection.find({"_id": {"$in": keys}}, batch_size=len(keys) + 1)
                 found |= {each["_id"]: _entry(each) for each in await documents.to_list()}
         except CLIENT_ERRORS as error:
@@ -122,18 +122,18 @@ class MongoDBStore(Store):
         return self._opened
 
 
-def _in_portions(keys: Iterable[str]) -> Iterator[list[str]]:
+def _chunks(keys: Iterable[str]) -> Iterator[list[str]]:
     """Cut keys into lists that one command can hold."""
-    portion: list[str] = []
-    room = ROOM_FOR_KEYS
+    chunk: list[str] = []
+    room = MAX_KEYS_BYTES
     for key in keys:
         room -= 4 * len(key) + 16  # bytes of UTF-8 at most, and what BSON needs beside them
-        if room < 0 and portion:
-            yield portion
-            portion, room = [], ROOM_FOR_KEYS
-        portion.append(key)
-    if portion:
-        yield portion
+        if room < 0 and chunk:
+            yield chunk
+            chunk, room = [], MAX_KEYS_BYTES
+        chunk.append(key)
+    if chunk:
+        yield chunk
 
 
 def _entry(found: layout.Document) -> StoredValue | StoreError | None:
@@ -145,7 +145,7 @@ def _entry(found: layout.Document) -> StoredValue | StoreError | None:
 
 def _following(prefix: str) -> str | None:
     """Return the first text that sorts, by bytes, after all that begin with the prefix; None if there is none."""
-    rest = prefix.rstrip(chr(LAST_LETTER))
+    rest = prefix.rstrip(chr(LAST_CHARACTER))
     if not rest:
         return None
     last = ord(rest[-1]) + 1

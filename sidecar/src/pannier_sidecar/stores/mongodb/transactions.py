@@ -27,9 +27,9 @@ if TYPE_CHECKING:
     from .client import Server
 
 MAX_PAUSE_S: Final = 0.05
-"""Before a transaction that met another one is begun again."""
-NOT_BEGUN: Final = "TransientTransactionError"
-NOT_SURE: Final = "UnknownTransactionCommitResult"
+"""Maximum pause before a transaction that conflicted with another one is retried."""
+TRANSIENT: Final = "TransientTransactionError"
+COMMIT_UNKNOWN: Final = "UnknownTransactionCommitResult"
 
 
 async def write_together(server: Server, writes: Sequence[Write]) -> None:
@@ -40,19 +40,19 @@ async def write_together(server: Server, writes: Sequence[Write]) -> None:
             "set, be it of one member (rs.initiate()), or change one key at a time"
         )
     try:
-        await _until_it_meets_nobody(server, writes)
+        await _retry_conflicts(server, writes)
     except CLIENT_ERRORS as error:
         raise _error_from(error, server) from error
 
 
-async def _until_it_meets_nobody(server: Server, writes: Sequence[Write]) -> None:
+async def _retry_conflicts(server: Server, writes: Sequence[Write]) -> None:
     deadline = monotonic() + server.settings.timeout
     with pymongo.timeout(server.settings.timeout):
         while True:
             try:
                 return await _attempt(server, writes)
             except PyMongoError as error:
-                if not _met_another(error) or monotonic() > deadline:
+                if not _is_conflict(error) or monotonic() > deadline:
                     raise
             await asyncio.sleep(random.uniform(0, MAX_PAUSE_S))
 
@@ -72,17 +72,17 @@ async def _attempt(server: Server, writes: Sequence[Write]) -> None:
             await server.eventual.bulk_write(plain, session=session)
 
 
-def _met_another(error: PyMongoError) -> bool:
-    """Say whether nothing has happened because of another transaction, so that it may be begun again."""
+def _is_conflict(error: PyMongoError) -> bool:
+    """Return whether nothing has happened because another transaction was in the way, so that it may be retried."""
     if isinstance(error, BulkWriteError):
         parts = (error.details or {}).get("writeErrors", ())
-        return any(part.get("code") == DUPLICATE_KEY for part in parts) or error.has_error_label(NOT_BEGUN)
-    return error.has_error_label(NOT_BEGUN)
+        return any(part.get("code") == DUPLICATE_KEY for part in parts) or error.has_error_label(TRANSIENT)
+    return error.has_error_label(TRANSIENT)
 
 
 def _error_from(error: Exception, server: Server) -> StoreError:
-    """Return the error of a transaction, of which MongoDB keeps nothing until it is asked to commit."""
-    if isinstance(error, PyMongoError) and error.has_error_label(NOT_SURE):
+    """Return the error of a transaction; its outcome can be unknown only after the commit was sent."""
+    if isinstance(error, PyMongoError) and error.has_error_label(COMMIT_UNKNOWN):
         found = errors.translate(error, server.settings, is_write=True, repeats_writes=server.repeats_writes)
         return found if isinstance(found, OutcomeUnknownError) else errors.unknown(error, server.settings)
     return errors.translate(error, server.settings, is_write=False)

@@ -1,4 +1,4 @@
-"""A write is one statement that checks its own precondition: the server decides, and no other write comes between."""
+"""A write is one statement that checks its precondition: the server decides, and no other write comes between."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     Session = AsyncClientSession | None
 
 ATTEMPTS: Final = 10
-"""How often an unconditional write is begun again because another one created the key at the same moment."""
+"""Attempts at an unconditional write while others create the key at the same moment."""
 
 
 async def write_one(server: Server, write: Write) -> None:
@@ -67,12 +67,12 @@ async def _set(collection: Collection, write: Set, session: Session) -> None:
 async def _create(
     collection: Collection, write: Write, document: layout.Document, now: float, session: Session
 ) -> None:
-    # An expired document is replaced; one that is there is not found, and to insert another one fails.
+    # This replaces an expired document. A live one does not match, and inserting another one fails.
     where = {"_id": write.key, "_ttl": layout.expired(now)}
     try:
         await collection.replace_one(where, document, upsert=True, session=session)
     except DuplicateKeyError:
-        raise _is_there(write) from None
+        raise _exists_already(write) from None
 
 
 async def _upsert(collection: Collection, key: str, document: layout.Document, session: Session) -> None:
@@ -80,7 +80,7 @@ async def _upsert(collection: Collection, key: str, document: layout.Document, s
         try:
             await collection.replace_one({"_id": key}, document, upsert=True, session=session)
             return
-        except DuplicateKeyError:  # two that insert at once: the other one was first
+        except DuplicateKeyError:  # another insert of the key was faster
             if session is not None or attempt == ATTEMPTS:
                 raise
 
@@ -92,18 +92,18 @@ async def _delete(collection: Collection, write: Delete, session: Session) -> No
         if not done.deleted_count:
             raise _other_etag(write)
     elif write.if_absent:
-        await _must_be_absent(collection, write, now, session)
+        await _check_absent(collection, write, now, session)
     else:
         await collection.delete_one({"_id": write.key}, session=session)
 
 
-async def _must_be_absent(collection: Collection, write: Delete, now: float, session: Session) -> None:
+async def _check_absent(collection: Collection, write: Delete, now: float, session: Session) -> None:
     if session is not None:
-        # Only what a transaction writes is guarded against others until it ends.
+        # A transaction guards only what it writes: after a read, others could still create the key.
         await _create(collection, write, {"value": ""}, now, session)
         await collection.delete_one({"_id": write.key}, session=session)
     elif await collection.find_one({"_id": write.key, "_ttl": layout.alive(now)}, {"_id": 1}):
-        raise _is_there(write)
+        raise _exists_already(write)
 
 
 def _present(key: str, etag: str, now: float) -> layout.Document:
@@ -114,5 +114,5 @@ def _other_etag(write: Write) -> ETagMismatchError:
     return ETagMismatchError(f"key {write.key} is absent or has another ETag than {write.if_match}; read it again")
 
 
-def _is_there(write: Write) -> ETagMismatchError:
+def _exists_already(write: Write) -> ETagMismatchError:
     return ETagMismatchError(f"key {write.key} exists already, and first-write without an ETag only creates")

@@ -14,7 +14,7 @@ from pannier_sidecar.state.errors import (
 )
 
 DRIVER_ERRORS: Final = (sqlite3.Error, UnicodeError, OverflowError)
-"""All that the driver raises, for text that it cannot encode and numbers that it cannot hold too."""
+"""All that the driver raises, also for text that it cannot encode and numbers that it cannot hold."""
 
 _BUSY: Final = frozenset({sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED})
 _REFUSALS: Final = {

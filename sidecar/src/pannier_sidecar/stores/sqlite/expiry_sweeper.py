@@ -1,4 +1,4 @@
-"""Removes expired rows in the background: not before there are any, and not more often than asked."""
+"""Removes expired rows in the background: only when there are any, and not more often than the interval says."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class ExpirySweeper:
         self._task: asyncio.Task[None] | None = None
 
     def expects(self, expires: float | None) -> None:
-        """Take note that a row expires at this Unix time."""
+        """Note that a row expires at this Unix time."""
         if expires is None or self._interval <= 0 or (self._earliest is not None and self._earliest <= expires):
             return
         self._earliest = expires

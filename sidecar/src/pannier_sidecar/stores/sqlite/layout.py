@@ -1,7 +1,7 @@
 """The rows of the state table: reading, checking, writing and listing them.
 
 A value that is UTF-8 text is stored as it is, so that `sqlite3` shows JSON as JSON and Dapr reads it; any other is
-stored in base64 and marked so. Times are UTC text, which sorts by time; ours have milliseconds, Dapr's have not.
+stored in base64 and marked as binary. Times are UTC text, which sorts by time; ours have milliseconds, Dapr's have not.
 Every method that writes must be called inside a transaction that holds the write lock.
 """
 
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     Row = tuple[bytes, int, bytes, bytes | None]
 
 KEYS_AT_ONCE: Final = 500
-"""Keys in one SELECT: half of what the least SQLite takes."""
+"""Keys in one SELECT: half of what any SQLite takes."""
 
 
 class StateTable:
@@ -57,11 +57,11 @@ class StateTable:
         self._first_expiry = f'SELECT min(expiration_time) FROM "{name}" WHERE expiration_time IS NOT NULL'
         self._probe = f'SELECT 1 FROM "{name}" LIMIT 1'
         # Dapr's are UUIDs. Numbers below 2^53 survive clients that paste them into JSON without quotes; from a random
-        # origin they meet neither those of an earlier run nor those of another process on the same file.
+        # start they repeat neither those of an earlier run nor those of another process on the same file.
         self._etags = count(random.randrange(1, 2**52))
 
     def is_detached(self) -> bool:
-        """Say whether the file has been removed or replaced, so that what is written to it would be lost."""
+        """Return whether the file has been removed or replaced, so that what is written to it would be lost."""
         return _identity(self._path) != self._file
 
     def close(self) -> None:
@@ -75,8 +75,8 @@ class StateTable:
 
     def get_many(self, now: float, keys: Sequence[str]) -> list[StoredValue | StoreError | None]:
         found: dict[str, StoredValue | StoreError | None] = {}
-        asked = iter(dict.fromkeys(keys))
-        while chunk := tuple(islice(asked, KEYS_AT_ONCE)):
+        remaining = iter(dict.fromkeys(keys))
+        while chunk := tuple(islice(remaining, KEYS_AT_ONCE)):
             for row in self.connection.execute(self._select_many % ",".join("?" * len(chunk)), chunk):
                 key = row[4].decode()
                 try:
@@ -124,7 +124,7 @@ class StateTable:
         return None if text is None else _time_of(text)
 
     def probe(self, now: float) -> None:
-        """Read anything."""
+        """Read one row, if there is one."""
         self.connection.execute(self._probe).fetchone()
 
     def _check(self, now: float, write: Write) -> None:

@@ -27,7 +27,7 @@ LEVEL: Final = 1
 _COLUMNS: Final = frozenset({"key", "value", "is_binary", "etag", "expiration_time", "update_time"})
 _TEXTS: Final = ("key", "value", "etag")
 _KEPT_AS_SENT: Final = ("CHAR", "CLOB", "TEXT", "BLOB")
-"""In types whose columns keep text as it is (https://sqlite.org/datatype3.html, 3.1); others make numbers of it."""
+"""Parts of the types whose columns keep text (https://sqlite.org/datatype3.html, 3.1); others make numbers of it."""
 _COLLATIONS_OF_KEYS: Final = """
 SELECT columns.coll FROM pragma_index_list(?) AS indexes, pragma_index_xinfo(indexes.name) AS columns
 WHERE indexes."unique" AND columns.key AND lower(columns.name) = 'key'"""
@@ -41,7 +41,7 @@ CREATE TABLE IF NOT EXISTS "{table}" (
     expiration_time TIMESTAMP DEFAULT NULL,
     update_time TIMESTAMP NOT NULL DEFAULT CURRENT_TIMESTAMP
 )"""
-# Ours; Dapr's queries do not mind it. It makes the removal of expired rows independent of how many others there are.
+# Not Dapr's, and harmless to it. With it, removing expired rows costs the same however many other rows there are.
 _EXPIRY_INDEX: Final = """
 CREATE INDEX IF NOT EXISTS "{table}_expiring" ON "{table}" (expiration_time) WHERE expiration_time IS NOT NULL"""
 _METADATA_TABLE: Final = """
@@ -49,7 +49,7 @@ CREATE TABLE IF NOT EXISTS "{metadata}" (key TEXT NOT NULL PRIMARY KEY, value TE
 
 
 def connect_writer(settings: SQLiteSettings) -> StateTable:
-    """Return the table to be written, laid out, making folder, file and tables where they are missing.
+    """Return the table for writing, making folder, file and tables where they are missing.
 
     Raises StoreRefusedError or an error of SQLite.
     """
@@ -58,11 +58,11 @@ def connect_writer(settings: SQLiteSettings) -> StateTable:
     connection = sqlite3.connect(settings.location.uri, settings.busy_timeout, isolation_level=None, uri=True)
     try:
         # Not NORMAL, which in WAL mode survives the end of the process but not a power failure. All writes that wait
-        # share one fsync, so it costs little under load. `_pragma=synchronous(NORMAL)` is the way out.
+        # share one fsync, so it costs little under load. `_pragma=synchronous(NORMAL)` changes it.
         connection.execute("PRAGMA synchronous = FULL")
         for pragma in settings.location.pragmas:
             connection.execute(f"PRAGMA {pragma}")
-        _once_free(settings.busy_timeout, lambda: _prepare(connection, settings))
+        _retry_while_busy(settings.busy_timeout, lambda: _prepare(connection, settings))
     except (sqlite3.Error, StoreRefusedError):
         connection.close()
         raise
@@ -71,9 +71,9 @@ def connect_writer(settings: SQLiteSettings) -> StateTable:
 
 
 def connect_reader(settings: SQLiteSettings) -> StateTable:
-    """Return the table only to be read; raises as `connect_writer` does.
+    """Return the table for reading; raises as `connect_writer` does.
 
-    It is laid out here too, because after the file was removed the reader may be the first to open a new one.
+    The tables are made here too, because after the file was removed the reader may be the first to open a new one.
     """
     table = connect_writer(settings)
     table.connection.execute("PRAGMA query_only = 1")
@@ -100,13 +100,13 @@ def _make_folder(location: Location) -> None:
 
 
 def _make_file(location: Location) -> None:
-    """Make the file such that its owner alone can read it; SQLite makes the others beside it (`-wal`) alike.
+    """Make the file, readable by its owner alone; SQLite gives those beside it (`-wal`) the same mode.
 
     A file that exists is left as it is, and not opened: closing it would drop the locks that this process has on it.
     """
     if location.is_in_memory or not location.may_be_created:
         return
-    with suppress(OSError):  # SQLite says then what is wrong, or that nothing is
+    with suppress(OSError):  # opening it will say what is wrong, if anything is
         os.close(os.open(os.path.realpath(location.path), os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
 
 
@@ -114,8 +114,8 @@ def _shown(location: Location, path: object) -> str:
     return f" {path}" if location.may_be_shown else ""
 
 
-def _once_free(patience: float, prepare: Callable[[], None]) -> None:
-    """Call `prepare` until no other process is in its way: changing to WAL does not wait for locks by itself."""
+def _retry_while_busy(patience: float, prepare: Callable[[], None]) -> None:
+    """Call `prepare`, again while another process holds a lock: changing to WAL does not wait for locks by itself."""
     deadline = monotonic() + patience
     while True:
         try:
@@ -134,7 +134,7 @@ def _prepare(connection: sqlite3.Connection, settings: SQLiteSettings) -> None:
     try:
         _refuse_newer_layout(connection, settings)
         if not settings.location.is_read_only:
-            _lay_out(connection, settings)
+            _create_tables(connection, settings)
         _refuse_other_table(connection, settings)
     except (sqlite3.Error, StoreRefusedError):
         if connection.in_transaction:
@@ -144,7 +144,7 @@ def _prepare(connection: sqlite3.Connection, settings: SQLiteSettings) -> None:
         connection.execute("COMMIT")
 
 
-def _lay_out(connection: sqlite3.Connection, settings: SQLiteSettings) -> None:
+def _create_tables(connection: sqlite3.Connection, settings: SQLiteSettings) -> None:
     connection.execute(_METADATA_TABLE.format(metadata=settings.metadata_table))
     connection.execute(_STATE_TABLE.format(table=settings.table))
     _refuse_other_table(connection, settings)

@@ -1,4 +1,4 @@
-"""What a component says about its SQLite database, read and checked."""
+"""The component's metadata, read and checked."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class Location:
     may_be_created: bool = True
     pragmas: tuple[str, ...] = ()
     may_be_shown: bool = field(default=False, compare=False)
-    """The path is neither from a secret nor like anything but a path."""
+    """Whether messages may show the path: it is not from a secret, and cannot be anything but a path."""
 
     @property
     def is_in_memory(self) -> bool:
@@ -57,12 +57,12 @@ class SQLiteSettings:
     shown_table: str
     """For messages."""
     timeout: float
-    """Longest time that a call may take, waiting included."""
+    """What a call may take, waiting included."""
     busy_timeout: float
-    """Longest wait for a lock that another process holds on the file."""
+    """How long to wait for a lock that another process holds on the file."""
     uses_wal: bool
     cleanup_interval: float
-    """Shortest time between two removals of expired rows; 0: they are never removed."""
+    """Minimum time between two removals of expired rows; 0: they are never removed."""
 
 
 def read_settings(settings: Mapping[str, Setting]) -> SQLiteSettings:

@@ -72,7 +72,7 @@ class SQLiteStore(Store):
         await self._read(StateTable.probe)
 
     async def probe(self) -> None:
-        """Return at once: it is here, be it locked for a moment."""
+        """Return at once: a file can always be reached, even if it is locked for a moment."""
 
     async def get(self, get: Get) -> StoredValue | None:
         return await self._read(partial(StateTable.get, key=get.key))
@@ -102,8 +102,8 @@ class SQLiteStore(Store):
 
     async def keys(self, prefix: str, limit: int, cursor: str | None) -> KeyPage:
         after = None if cursor is None else key_before(cursor, prefix)
-        keys, are_more = await self._read(partial(StateTable.keys, prefix=prefix, after=after, limit=limit))
-        return KeyPage(keys, cursor_after(keys[-1]) if are_more else None)
+        keys, has_more = await self._read(partial(StateTable.keys, prefix=prefix, after=after, limit=limit))
+        return KeyPage(keys, cursor_after(keys[-1]) if has_more else None)
 
     def _read(self, job: Job[Result]) -> Future[Result]:
         if self._reader is None:
@@ -122,6 +122,6 @@ class SQLiteStore(Store):
 
     async def _sweep(self) -> float | None:
         while True:
-            are_more, following = await self._write(partial(StateTable.sweep, limit=ROWS_AT_ONCE))
-            if not are_more:
+            has_more, following = await self._write(partial(StateTable.sweep, limit=ROWS_AT_ONCE))
+            if not has_more:
                 return following

@@ -28,13 +28,13 @@ logger = logging.getLogger(__name__)
 
 Result = TypeVar("Result")
 Job = Callable[["StateTable", float], Result]
-"""Is called with the table, in a transaction, and with the time."""
+"""Called inside a transaction, with the table and the Unix time."""
 Outcome = tuple[Any, StoreError | None]
 
 MAX_BEHIND: Final = 20_000
-"""Most calls that wait for the thread, those given up included, because a disk that hangs keeps them all."""
+"""Calls that may wait for the thread, those given up included, because a disk that hangs keeps them all."""
 CALLS_AT_ONCE: Final = 1000
-"""Most calls in one transaction, so that none waits for more than some ten milliseconds of others' work."""
+"""Calls in one transaction, so that none waits for more than some ten milliseconds of others' work."""
 
 
 @dataclass(slots=True, eq=False)
@@ -239,7 +239,7 @@ class Worker:
             is_begun = table.connection.in_transaction
             _roll_back(table)
             if is_begun and len(jobs) > 1 and not is_busy(error):
-                # One of them is to blame; the others must not suffer for it.
+                # One of them is wrong; the others must not fail with it.
                 return [self._carried_out(table, [job])[0] for job in jobs]
             return [(None, translate(error, self._where, busy_timeout=self._busy_timeout)) for _ in jobs]
         try:
