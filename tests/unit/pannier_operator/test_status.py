@@ -1,5 +1,6 @@
 """What `kubectl get` and `kubectl describe` say of a Component, for everything that can be true of it."""
 
+import re
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,6 @@ from pannier_operator.delivery.app_secret import TooLarge
 from pannier_operator.objects.kinds import ComponentStatus
 from pannier_operator.objects.namespace_components import NamespaceComponents
 from pannier_operator.status.conditions import (
-    CONDITIONS,
     Event,
     differs,
     events_between,
@@ -20,10 +20,12 @@ from pannier_operator.status.conditions import (
     status_of,
 )
 from pannier_operator.status.readiness import App, Report, StoreReport
+from pannier_operator.status.reasons import CONDITIONS, FALSE_BECAUSE
 
 NOW = datetime(2026, 11, 23, 12, 30, 15, tzinfo=UTC)
 LATER = NOW + timedelta(minutes=5)
-CRD = Path(__file__).parents[3] / "crds" / "component.yaml"
+ROOT = Path(__file__).parents[3]
+CRD = ROOT / "crds" / "component.yaml"
 ACTORS = {"name": "actorStateStore", "value": "true"}
 PASSWORD = {"name": "redisPassword", "secretKeyRef": {"name": "redis", "key": "password"}}
 
@@ -57,13 +59,21 @@ def status(
     reports: dict[str, list[Report]] | None = None,
     now: datetime = NOW,
 ) -> ComponentStatus:
-    return status_of(judged, neighbours, secrets or {}, apps or {}, reports or {}, now)
+    found = status_of(judged, neighbours, secrets or {}, apps or {}, reports or {}, now)
+    for each in found["conditions"]:
+        assert each["status"] != "False" or each["reason"] in FALSE_BECAUSE[each["type"]]
+    return found
 
 
 def condition(found: ComponentStatus, type: str) -> tuple[str, str, str]:
     conditions: Any = found["conditions"]
     (each,) = [each for each in conditions if each["type"] == type]
     return each["status"], each["reason"], each["message"]
+
+
+def status_schema() -> Any:
+    (version,) = yaml.safe_load(CRD.read_text())["spec"]["versions"]
+    return version["schema"]["openAPIV3Schema"]["properties"]["status"]["properties"]
 
 
 def counts(found: ComponentStatus) -> tuple[object, object, object]:
@@ -383,8 +393,7 @@ class TestWriting:
         assert differs(status(judged), judged)
 
     def test_keeps_within_the_schema(self) -> None:
-        (version,) = yaml.safe_load(CRD.read_text())["spec"]["versions"]
-        schema = version["schema"]["openAPIV3Schema"]["properties"]["status"]["properties"]
+        schema = status_schema()
         found: Any = status(component("orders", PASSWORD), apps={"cart": has()})
         assert set(found) == set(schema)
         types = {"integer": int, "boolean": bool, "string": str, "array": list}
@@ -392,6 +401,28 @@ class TestWriting:
         properties = schema["conditions"]["items"]["properties"]
         assert [each["type"] for each in found["conditions"]] == list(CONDITIONS)
         assert all(set(each) == set(properties) for each in found["conditions"])
+
+
+class TestDescriptions:
+    """Of the conditions, which users read: those of `kubectl explain` and of the documentation."""
+
+    def test_in_the_schema_name_every_condition(self) -> None:
+        described = status_schema()["conditions"]
+        assert re.findall(r"(\w+): ", described["description"]) == list(CONDITIONS)
+        one_of_them = described["items"]["properties"]["type"]["description"]
+        assert re.findall(r"[A-Z]\w+", one_of_them) == list(CONDITIONS)
+
+    def test_in_the_documentation_name_every_condition_with_its_reasons(self) -> None:
+        _, table = (ROOT / "docs" / "kubernetes.md").read_text().split("| condition | what it says |")
+        lines = table.partition("\n\n")[0].splitlines()[2:]
+        documented: dict[str, set[str]] = {}
+        for _, name, _, reasons, _ in (line.split("|") for line in lines):
+            mentioned = documented.get("Accepted", set()) if "those of Accepted" in reasons else set()
+            mentioned = set().union(*documented.values()) if "those above" in reasons else mentioned
+            own = re.sub("and those .*", "", reasons)
+            documented[name.strip()] = mentioned | set(re.findall(r"\w+", own))
+        assert list(documented) == list(CONDITIONS)
+        assert documented == {name: set(reasons) for name, reasons in FALSE_BECAUSE.items()}
 
 
 class TestEvents:

@@ -10,6 +10,7 @@ from pannier_crds.problems import listed, metadata_path, quoted
 from pannier_operator.objects.namespace_components import NamespaceComponents, generation_of, judge_alone, text_of
 from pannier_operator.objects.references import references_of, unresolved_in
 from pannier_operator.status.readiness import Trouble, trouble_of
+from pannier_operator.status.reasons import CONDITIONS
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -20,18 +21,17 @@ if TYPE_CHECKING:
     from pannier_operator.objects import kinds
     from pannier_operator.objects.namespace_components import Member
     from pannier_operator.status.readiness import App, Report
+    from pannier_operator.status.reasons import NotAccepted, Reason
 
 Truth = Literal["True", "False", "Unknown"]
 
 STATUS_ANNOTATION: Final = "pannier.dev/status"
 """The status as JSON, on Components whose definition has no status subresource, such as Dapr's."""
-CONDITIONS: Final = ("Accepted", "SecretsResolved", "Delivered", "Ready")
-"""In the order in which they are found. crds/component.yaml and docs/kubernetes.md describe them too."""
-_CONFLICTS: Final = {
+_CONFLICTS: Final[Mapping[str, NotAccepted]] = {
     metadata_path("actorStateStore", "value"): "ActorStateStoreConflict",
     metadata_path("defaultStateStore", "value"): "DefaultStateStoreConflict",
 }
-_PASSING: Final = frozenset(("Delivering", "NotLoadedYet", "NoRunningPod"))
+_PASSING: Final[frozenset[Reason]] = frozenset(("Delivering", "NotLoadedYet", "NoRunningPod"))
 """Reasons that every change passes through for a moment: they cause no Events."""
 _MAX_NAMED: Final = 3
 _MAX_MESSAGE: Final = 4096
@@ -41,7 +41,7 @@ class Finding(NamedTuple):
     """The content of one condition."""
 
     status: Truth
-    reason: str
+    reason: Reason
     message: str
 
 
@@ -151,7 +151,8 @@ def _accepted(member: Member) -> Finding:
     if component is not None and not is_served(component):
         return Finding("False", "NotServed", _joined(member.problems))
     if member.conflicts:
-        reason = next((_CONFLICTS[each.field] for each in member.conflicts if each.field in _CONFLICTS), "Conflict")
+        known = (_CONFLICTS[each.field] for each in member.conflicts if each.field in _CONFLICTS)
+        reason: NotAccepted = next(known, "Conflict")
         return Finding("False", reason, _joined(member.conflicts))
     if member.errors:
         return Finding("False", "Invalid", _joined(member.errors))

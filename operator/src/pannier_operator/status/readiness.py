@@ -12,8 +12,9 @@ from pannier_crds.problems import quoted
 
 if TYPE_CHECKING:
     from pannier_operator.delivery.app_secret import TooLarge
+    from pannier_operator.status.reasons import NotDelivered, NotReady
 
-_RANKS: Final = (
+_RANKS: Final[tuple[NotReady | NotDelivered, ...]] = (
     "RefusedBySidecar",
     "ServesEarlierVersion",
     "StoreUnavailable",
@@ -91,7 +92,7 @@ class Report:
 class Trouble:
     """Why an app does not have a component ready."""
 
-    reason: str
+    reason: NotReady | NotDelivered
     message: str
 
     @property
@@ -117,7 +118,7 @@ def _trouble_in(component: str, report: Report) -> Trouble | None:
         return Trouble("NotLoadedYet", f"{pod}: its sidecar has not read it yet")
     if store.state == "ready":
         return Trouble("ServesEarlierVersion", f"{pod}: {_short(store.why)}") if store.why else None
-    reason = "RefusedBySidecar" if store.state == "refused" else "StoreUnavailable"
+    reason: NotReady = "RefusedBySidecar" if store.state == "refused" else "StoreUnavailable"
     return Trouble(reason, f"{pod}: {_short(store.why) or store.state}")
 
 
