@@ -47,6 +47,8 @@ if TYPE_CHECKING:
 
 SHORT = 512
 """A body with fewer bytes than this is too short for many items."""
+DEFAULT_PAGE = 100
+"""Keys in one page of a list if the request says nothing."""
 MAX_PAGE = 1000
 """Maximum of keys in one page of a list."""
 WITHOUT_TOKEN = frozenset({b"/v1.0/healthz", b"/v1.0/healthz/outbound"})
@@ -334,7 +336,7 @@ def _defaults_of(call: Call) -> RequestDefaults:
 
 def _limit(text: str | None) -> int:
     if not text:
-        return 100
+        return DEFAULT_PAGE
     digits = text.lstrip("0") if text.isascii() and text.isdigit() else ""
     if not 1 <= len(digits) <= len(str(MAX_PAGE)) or int(digits) > MAX_PAGE:
         raise MalformedRequestError(f"limit is {text[:50]!r}", f"write a whole number from 1 to {MAX_PAGE}")

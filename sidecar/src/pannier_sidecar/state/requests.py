@@ -193,8 +193,8 @@ class KeysRequest(Struct, frozen=True, gc=False):
     """List the app's keys."""
 
     store: str | None
-    prefix: str = ""
-    limit: int = 100
+    prefix: str
+    limit: int
     cursor: str | None = None
     with_values: bool = False
 

@@ -77,7 +77,7 @@ CALLS: dict[str, tuple[Call, str, str, str]] = {
         "error while executing state transaction: ",
     ),
     "keys": (
-        lambda service: service.keys(KeysRequest(None)),
+        lambda service: service.keys(KeysRequest(None, "", 10)),
         "keys",
         "ERR_STATE_KEYS",
         "failed listing keys of state store statestore: ",
@@ -235,7 +235,7 @@ async def test_a_store_without_transactions() -> None:
     with pytest.raises(TransactionsNotSupportedError, match="doesn't support transactions"):
         await service.transact(TransactRequest(None, [ONE]))
     with pytest.raises(ListingNotSupportedError):
-        await service.keys(KeysRequest(None))
+        await service.keys(KeysRequest(None, "", 10))
 
 
 async def test_more_operations_than_the_store_takes() -> None:
