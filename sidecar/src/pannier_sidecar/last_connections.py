@@ -1,4 +1,4 @@
-"""The last connections of a listening socket: accept those in its backlog, and no others."""
+"""Closes a listening socket gently: the connections in its backlog are still accepted, but no others."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ if TYPE_CHECKING:
 
 _SO_ATTACH_FILTER: Final = 26
 _DROP_SYN: Final = ((0x30, 0, 0, 13), (0x54, 0, 0, 0x12), (0x15, 0, 1, 0x02), (0x06, 0, 0, 0), (0x06, 0, 0, 0xFFFFFFFF))
-"""BPF: load the byte of TCP's flags, keep SYN and ACK, drop what is SYN alone, pass the rest."""
+"""BPF: load the byte with TCP's flags, mask SYN and ACK, drop packets with SYN alone, pass all others."""
 
 
 def take_no_more(sockets: Iterable[socket.socket]) -> None:
-    """Stop new connections, while those in the backlog of the socket can still be accepted.
+    """Stop new connections, but let those in the backlog of the socket still be accepted.
 
-    Closing a listening socket resets the connections in its backlog, which their clients believe to be open, and there
-    may always be one more on its way. So the kernel drops SYNs until the socket is closed; clients repeat them, and are
-    refused then. Where the filter is not available, nothing is changed.
+    Closing a listening socket resets the connections in its backlog, which their clients believe to be open, and
+    another one may arrive at any time. So the kernel drops SYNs until the socket is closed; clients repeat them, and
+    are refused then. If the filter is not available, nothing changes.
     """
     for listening in sockets:
         with suppress(OSError):
@@ -32,7 +32,7 @@ def take_no_more(sockets: Iterable[socket.socket]) -> None:
 
 
 def _drop_requests(listening: socket.socket) -> None:
-    import ctypes  # here, because only the end needs it
+    import ctypes  # imported here, because only the end needs it
     import struct
 
     code = b"".join(struct.pack("HBBI", *instruction) for instruction in _DROP_SYN)

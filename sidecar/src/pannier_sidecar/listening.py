@@ -1,4 +1,4 @@
-"""Sockets, bound before anything else starts, so that a port in use is one clear message and not half a start."""
+"""Binds sockets before anything else starts, so that a port in use causes one clear message and not half a start."""
 
 from __future__ import annotations
 
@@ -29,21 +29,21 @@ _MAX_SOCKET_PATH: Final = 107
 
 
 _FILES_WANTED: Final = 20_000
-"""As many connections as all ports take, and files of stores."""
+"""Enough for the connections of all ports and the files of stores."""
 _FILES_OF_STORES: Final = 128
 
 
 def allow_many_files() -> None:
-    """Raise the soft limit of open files, often 1,024, to what is needed and allowed, as programs in Go do."""
+    """Raise the soft limit of open files, often 1,024, as far as needed and allowed, as programs in Go do."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     wanted = _FILES_WANTED if hard == resource.RLIM_INFINITY else min(_FILES_WANTED, hard)
     if soft != resource.RLIM_INFINITY and soft < wanted:
-        with suppress(OSError, ValueError):  # then there are fewer connections
+        with suppress(OSError, ValueError):  # then fewer connections are served
             resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
 
 
 def max_connections() -> int:
-    """Return how many connections can be open while stores and components can still open files."""
+    """Return how many connections may be open so that stores and components can still open files."""
     soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
     return sys.maxsize if soft == resource.RLIM_INFINITY else max(soft - _FILES_OF_STORES, soft // 2)
 
@@ -53,14 +53,14 @@ class BindError(Exception):
 
 
 class Listeners(Struct):
-    """Bound sockets, by what is served on them."""
+    """The bound sockets, by what is served on them."""
 
     api: list[socket.socket] = []
     grpc: list[socket.socket] = []
     public: list[socket.socket] = []
     metrics: list[socket.socket] = []
     unix_paths: list[Path] = []
-    """Of the API, where it is on Unix sockets."""
+    """The API's sockets, if it is served on Unix sockets."""
 
     @property
     def api_port(self) -> int | None:
@@ -86,18 +86,18 @@ class Listeners(Struct):
 
 
 def port_of(sockets: Sequence[socket.socket]) -> int | None:
-    """Return the port that all of them share; None if there is none."""
+    """Return the port that these sockets share; None if there are none."""
     ports = [bound.getsockname()[1] for bound in sockets if bound.family != socket.AF_UNIX]
     return ports[0] if ports else None
 
 
 def is_exposed(sockets: Iterable[socket.socket]) -> bool:
-    """Say whether any of them can be reached from other machines, or other pods."""
+    """Return whether any of these sockets can be reached from other machines or pods."""
     return any(bound.family != socket.AF_UNIX and not is_loopback(bound.getsockname()[0]) for bound in sockets)
 
 
 def addresses_of(sockets: Iterable[socket.socket]) -> str:
-    """Return the addresses they listen on, as text."""
+    """Return the addresses on which these sockets listen, as text."""
     return ", ".join(_shown(bound) for bound in sockets)
 
 
@@ -126,7 +126,7 @@ def bind(settings: Settings) -> Listeners:
 
 
 def _bind_grpc(listen: ListenSettings) -> list[socket.socket]:
-    """Bind the gRPC port. Without a flag it is the usual one, or any free port if another sidecar uses that already."""
+    """Bind the gRPC port. Without a flag it is the usual port, or a free one if another sidecar uses that already."""
     if listen.grpc_port is not None:
         return bind_port(listen.grpc_port, listen.addresses, "--grpc-port")
     try:
@@ -138,7 +138,7 @@ def _bind_grpc(listen: ListenSettings) -> list[socket.socket]:
 def bind_port(port: int, addresses: Sequence[str], flag: str) -> list[socket.socket]:
     """Bind one port on every address; 0 is a port that is free on all of them.
 
-    Addresses of a family that the machine lacks are left out as long as another one is left.
+    Addresses of a family that the machine lacks are skipped if there is another address.
     """
     for attempt in range(_ATTEMPTS):
         bound: list[socket.socket] = []
@@ -184,7 +184,7 @@ def _bind(family: int, target: tuple[object, ...]) -> socket.socket:
         if family == socket.AF_INET6:
             bound.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
         bound.bind(target)
-        # Listened on at once: two programs may be bound to one port, but only one can listen.
+        # Listen at once: two programs may be bound to one port, but only one can listen.
         bound.listen(1024)
         bound.setblocking(False)
     except OSError:
@@ -204,8 +204,8 @@ def _why(error: OSError, port: int, address: str, flag: str) -> str:
 def _bind_unix(path: Path, *, is_shared: bool) -> socket.socket:
     """Bind a Unix socket; replace one whose server is gone.
 
-    `is_shared`: every user who can see the folder may connect. In a pod the app runs as another user than the sidecar,
-    and the volume says which containers see it.
+    With `is_shared`, every user who can see the folder may connect. In a pod the app and the sidecar run as different
+    users, and the volume decides which containers see the socket.
     """
     if len(os.fsencode(path)) > _MAX_SOCKET_PATH:
         raise BindError(f"the path of the socket {path} is too long; pass a shorter --unix-domain-socket")
@@ -225,7 +225,7 @@ def _bind_unix(path: Path, *, is_shared: bool) -> socket.socket:
 
 
 def _bind_for_owner(bound: socket.socket, path: Path) -> None:
-    """Bind the socket with mode 0600 from its first moment on, whatever the umask is."""
+    """Bind the socket with mode 0600 from its first moment, whatever the umask."""
     before = os.umask(0o177)
     try:
         bound.bind(str(path))

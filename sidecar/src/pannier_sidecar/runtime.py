@@ -1,4 +1,4 @@
-"""What the front ends need to know of the process around them: who it is, how its components are, how to stop it."""
+"""What the front ends need to know about the process around them: its app, its components' states, how to stop it."""
 
 from __future__ import annotations
 
@@ -27,18 +27,18 @@ class ComponentStatus(Protocol):
     def version(self) -> str: ...
     @property
     def state(self) -> str:
-        """Return one word: `ready`, or what keeps it from that."""
+        """Return the state in one word: `ready`, or why not."""
 
     @property
     def why(self) -> str:
-        """Return the reason where it is not ready, else nothing."""
+        """Return why it is not ready; empty if it is."""
 
     @property
     def capabilities(self) -> Sequence[str]: ...
 
 
 class Description(Struct, omit_defaults=True):
-    """One component as the metadata describes it, without capabilities where it has none (as in Dapr)."""
+    """One component as the metadata describes it; without capabilities the field is absent (as in Dapr)."""
 
     name: str
     type: str
@@ -47,12 +47,12 @@ class Description(Struct, omit_defaults=True):
 
 
 NO_PLACEMENT: Final = "placement: disconnected"
-"""What Dapr says where no actors run."""
+"""Dapr's text when no actors run."""
 _CLAIMED_BY_DAPR: Final = {"state.in-memory": ("DELETE_WITH_PREFIX", "KEYS_LIKE")}
-"""What Dapr's stores say of themselves though no API leads there, and before which other word it stands."""
+"""A capability that Dapr's stores claim although no API uses it, and the capability before which it is listed."""
 MAX_ATTRIBUTES: Final = 100
 MAX_ATTRIBUTE_CHARS: Final = 4096
-"""Characters of name and value; both limits keep an app from filling the sidecar's memory."""
+"""Maximum of characters in a name and in a value; both keep an app from filling the sidecar's memory."""
 
 
 def _no_components() -> Sequence[ComponentStatus]:
@@ -68,7 +68,7 @@ def _no_stop(force: bool) -> None:
 
 
 def not_counted(error: StateError) -> None:
-    """Ignore an error; the default where errors are not counted."""
+    """Ignore an error: the default, with which errors are not counted."""
 
 
 @dataclass(slots=True)
@@ -79,25 +79,27 @@ class Runtime:
     version: str
     components: Callable[[], Sequence[ComponentStatus]] = _no_components
     stop: Callable[[bool], None] = _no_stop
-    """Begins to stop the process; True: at once, without waiting for calls in flight."""
+    """Begins to stop the process; with True at once, without waiting for calls in flight."""
     app_port: int | None = None
     app_protocol: str = "http"
     is_loaded: bool = False
-    """The components have been read and each store is open, or was waited for long enough."""
+    """The components have been read, and each store is open or has been waited for long enough."""
     ask: Callable[[], Awaitable[Sequence[ComponentStatus]]] | None = None
-    """Returns the state of the components, with each store probed now."""
+    """Probes each store now, and returns the state of the components."""
     components_version: Callable[[], str] = _no_version
-    """What the folder that is served from calls its version; empty where it has no name for it."""
+    """The version that the served folder states; empty if it states none."""
     status_key: Callable[[], str] = _no_version
     """The token with which the folder's writer may query the state of the stores; empty: none is accepted."""
     secret_stores: Callable[[], Sequence[ComponentStatus]] = _no_components
     claims_as_dapr: bool = False
-    """The metadata claims for each store what Dapr's store of that type claims."""
+    """The metadata gives each store the capabilities that Dapr's store of that type claims."""
     attributes: dict[str, str] = field(default_factory=dict)
     """What apps attached to the metadata; see `attach`."""
 
     def attach(self, name: str, value: str) -> None:
-        """Attach an attribute to the metadata. Raises MalformedRequestError for one too many, or one too long."""
+        """Attach an attribute to the metadata. Raises MalformedRequestError if there are too many or this is too
+        long.
+        """
         if len(name) + len(value) > MAX_ATTRIBUTE_CHARS:
             limit = MAX_ATTRIBUTE_CHARS
             raise MalformedRequestError(f"attribute {name[:40]!r} is over {limit} characters", "keep it in a store")
@@ -110,7 +112,7 @@ class Runtime:
         return [component for component in self.components() if component.state in ("ready", "waiting")]
 
     def described_components(self) -> list[Description]:
-        """Return what the metadata says of the components that the app may use, secret stores included."""
+        """Return the components that the app may use, secret stores included, as the metadata shows them."""
         components = [*self.served_components(), *self.secret_stores()]
         return [Description(each.name, each.type, each.version, self._capabilities_of(each)) for each in components]
 

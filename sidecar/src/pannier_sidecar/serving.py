@@ -1,4 +1,4 @@
-"""Listeners and their connections, of either protocol: a clock for time limits, a budget, and a graceful end."""
+"""Listeners and connections of either protocol: a clock for time limits, a memory budget, and a graceful end."""
 
 from __future__ import annotations
 
@@ -20,39 +20,38 @@ TICK_S = 1.0
 SPARE: Final = 16
 """Fraction of the budget (1/16) that is free after clients have been given up."""
 STEP: Final = 64
-"""Fraction of the budget (1/64) by which `held` must change before connections are weighed again in vain."""
+"""Fraction of the budget (1/64) by which `held` must change after a vain search until connections are weighed again."""
 MADE_AT_ONCE: Final = 1 / 64
-"""Share of waiting connections that are closed together: looking for them takes a millisecond among thousands."""
+"""Share of the waiting connections that are closed together: finding them among thousands takes a millisecond."""
 ACCEPTING_S = 0.02
 """Seconds at the end to accept connections that the kernel has queued: closing the socket would reset them."""
 ONE_TURN_S: Final = 0.001
-"""A timer set by another timer runs after the loop has asked the sockets: a loop that is late runs its timers first."""
+"""Seconds of a timer that a timer sets: a late loop runs its due timers first, and this one after polling sockets."""
 
 
 class Connection(Protocol):
-    """What the server needs of a connection, of either protocol."""
+    """What the server needs of a connection of either protocol."""
 
     def weight(self, now: float) -> float:
-        """Return how much it makes us hold by being slow: bytes that wait for the client, times seconds of waiting."""
+        """Return what the client's slowness costs: the bytes that wait for it, times the seconds of their wait."""
 
     def give_up(self, excess: int) -> None:
-        """Let go of what waits for the client, the heaviest first, until `excess` bytes are free or none waits."""
+        """Drop what waits for the client, the heaviest first, until `excess` bytes are free or nothing waits."""
 
     def waits(self) -> tuple[float, int] | None:
-        """Return since when the connection waits for a request or the rest of one, and its number in order of arrival.
-
-        None: a request is being answered, or the connection closed. The number breaks ties: the clock is set once a
-        second.
+        """Return when the connection began to wait for a request, or for the rest of one, and its number in order of
+        arrival. None: a request is being answered, or the connection is closed. The number breaks ties, because the
+        clock is set once a second.
         """
 
     def make_way(self) -> None:
-        """Close the connection, which waits for its client, to make room for another one."""
+        """Close the connection, which is waiting for its client, to make room for another one."""
 
     def sweep(self) -> None:
         """End calls, or the connection, that have been in one state for too long. Called once a second."""
 
     def drain(self) -> None:
-        """Take no more requests, and close when those in flight have been answered."""
+        """Accept no more requests, and close when those in flight have been answered."""
 
     def abort(self) -> None:
         """Close now."""
@@ -61,8 +60,8 @@ class Connection(Protocol):
 class Budget:
     """Bytes that all clients together make the sidecar hold, over all ports and protocols.
 
-    They are what has been received and is not answered yet, what answers are being made of, and what clients have not
-    taken of their answers. Code that raises `held` over the limit calls `relieve`.
+    They are requests that are not answered yet, values for answers in the making, and parts of answers that clients
+    have not read. Code that raises `held` over the limit calls `relieve`.
     """
 
     __slots__ = ("_fruitless_at", "arrivals", "connections", "held", "limit", "listeners")
@@ -75,14 +74,14 @@ class Budget:
         """Connections so far."""
         self.held = 0
         self._fruitless_at: int | None = None
-        """`held` after the last weighing that did not free enough."""
+        """`held` after the last attempt that did not free enough."""
         self.listeners: list[Listener] = []
-        """All that share this budget."""
+        """The listeners that share this budget."""
 
     def relieve(self) -> None:
         """Give up what waits for clients until the rest fits, starting where most bytes have waited for longest.
 
-        To weigh thousands of connections takes milliseconds, which each small request would cost while the budget is
+        Weighing thousands of connections takes milliseconds, which each small request would cost while the budget is
         used up. So more is freed than is needed; and if too little could be freed, connections are weighed again only
         after `held` has changed by a noticeable part of the limit.
         """
@@ -101,25 +100,26 @@ class Budget:
 
 
 SLOWEST_RATE: Final = 128 * 1024
-"""Bytes a second at which a client must take an answer, beside the time that it may stall: one that takes a byte now
-and then would make us keep the whole of it for ever."""
+"""Bytes a second at which a client must read an answer, in addition to the time that it may stall: one that reads a
+byte now and then would make us hold the whole answer for ever.
+"""
 
 
 def time_to_take(size: int, stalled: float) -> float:
-    """Return the seconds in which a client must have taken so many bytes, if it may stall for `stalled` seconds."""
+    """Return the seconds in which a client must have read this many bytes, if it may stall for `stalled` seconds."""
     return stalled + size / SLOWEST_RATE
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ConnectionLimits:
-    """What the connections of either protocol may take. Times are in seconds."""
+    """Limits of the connections of either protocol. Times are in seconds."""
 
     connections: int = 4096
-    """Of one listener."""
+    """Maximum of connections on one listener."""
     receiving: float = 30.0
     """From the first byte of a request to its last."""
     stalled: float = 30.0
-    """For a client that takes nothing of its answer, or takes it too slowly (`time_to_take`)."""
+    """How long a client may read nothing of its answer, or read it too slowly (`time_to_take`)."""
 
 
 @dataclass(slots=True, eq=False)
@@ -129,11 +129,11 @@ class Listener:
     budget: Budget = field(kw_only=True)
     """One for all listeners of the process."""
     now: float = field(default_factory=monotonic, init=False)
-    """A clock that is set once a second: exact enough for time limits, and free."""
+    """A clock that is set once a second: exact enough for time limits, and it costs nothing."""
     open: set[Connection] = field(default_factory=set, init=False)
     is_draining: bool = field(default=False, init=False)
     all_closed: asyncio.Event = field(default_factory=asyncio.Event, init=False)
-    """Set when the last connection has gone while draining."""
+    """Set when the last connection has closed while draining."""
 
     @property
     def held(self) -> int:
@@ -145,10 +145,9 @@ class Listener:
         self.now = now
 
     def find_room(self, max_connections: int) -> bool:
-        """Say whether one more connection can be taken, where a listener has at most `max_connections`.
-
-        To make room, close connections that wait for their clients, the longest waiting first, so that idle ones keep
-        no client out. A new one, whose request is about to be read, must not be closed before those of a flood.
+        """Return whether one more connection can be accepted, if a listener has at most `max_connections`. To make
+        room, close connections that wait for their clients, the longest waiting first, so that idle ones keep no client
+        out. A new one, whose request is about to be read, must not be closed before those of a flood.
         """
         budget = self.budget
         budget.arrivals += 1
@@ -186,7 +185,7 @@ class Server:
         listener: Listener,
         make: Callable[[], asyncio.Protocol],
     ) -> None:
-        """Serve bound sockets (TCP or Unix) with protocols that `make` makes and that enter `listener.open`."""
+        """Serve bound sockets (TCP or Unix) with protocols of `make`, which add themselves to `listener.open`."""
         listener.tick(self.listeners[0].now if self.listeners else monotonic())
         self.listeners.append(listener)
         listener.budget.listeners.append(listener)
@@ -225,7 +224,7 @@ class Server:
 
     def _on_tick(self) -> None:
         self._tick = asyncio.get_running_loop().call_later(TICK_S, self._on_tick)
-        now = monotonic()  # one time for all: what waits on one listener is compared with what waits on another
+        now = monotonic()  # one time for all, because connections of different listeners are compared
         for listener in self.listeners:
             listener.tick(now)
             for connection in list(listener.open):

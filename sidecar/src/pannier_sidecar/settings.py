@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 LOOPBACK: Final = ("::1", "127.0.0.1")
-"""Both families, as Dapr's injector asks for; the one that a machine lacks is left out."""
+"""Both families, as Dapr's injector configures them; a family that the machine lacks is skipped."""
 EVERYWHERE: Final = ("::", "0.0.0.0")
 
 Profile = Literal["spec", "dapr"]
@@ -32,10 +32,10 @@ class SettingsError(ValueError):
 
 @dataclass(frozen=True)
 class AppSettings:
-    """The app this sidecar rides beside."""
+    """The app beside this sidecar."""
 
     id: str = ""
-    """What scopes and key prefixes know the app by. Never empty once read."""
+    """The app's name in scopes and key prefixes. Never empty after reading."""
     port: int | None = None
     """Where the app listens. The sidecar never calls it: it is shown in the metadata, and given to the app."""
     protocol: str = "http"
@@ -47,35 +47,39 @@ class ListenSettings:
     """Where the sidecar listens. Port 0 is any free port."""
 
     addresses: tuple[str, ...] = LOOPBACK
-    """Of the state API. Loopback, because whoever reaches it may read and write the app's state."""
+    """Addresses of the state API. Loopback, because every client that reaches it may read and write the app's state."""
     http_port: int = 3500
     """Dapr's own, so that its SDKs find it."""
     grpc_port: int | None = None
-    """None: 50001, where Dapr's SDKs look, or any free port where that one is taken."""
+    """None: 50001, where Dapr's SDKs look, or a free port if that one is taken."""
     layotto_port: int | None = None
     """A second port for gRPC: Layotto's SDKs connect to 34904."""
     unix_socket_folder: Path | None = None
-    """With it the API is served on `dapr-<app id>-http.socket` and `...-grpc.socket` there, on no port, as in Dapr."""
+    """If set, the API is served on `dapr-<app id>-http.socket` and `...-grpc.socket` there and on no port, as in
+    Dapr.
+    """
     public_port: int | None = None
-    """Health and metadata alone, without a token, for the kubelet's probes (3501 in Dapr's pods)."""
+    """The port for only health and metadata, for the kubelet's probes (3501 in Dapr's pods)."""
     public_addresses: tuple[str, ...] = EVERYWHERE
     """The kubelet calls the pod's address."""
     metrics_port: int = 9090
     """Dapr's own, which scrape configurations know."""
     metrics_addresses: tuple[str, ...] = ()
-    """Empty: every address of a pod, which Prometheus calls by its own, and elsewhere loopback."""
+    """Empty: in a pod every address, because Prometheus calls the pod's, and elsewhere loopback."""
     serves_metrics: bool = True
-    """Off: calls are not counted either."""
+    """If it is off, calls are not counted either."""
 
 
 @dataclass(frozen=True)
 class AccessSettings:
-    """Whose requests are answered beside those that name this machine and no origin."""
+    """Whose requests are answered, besides those that name this machine and no origin."""
 
     allowed_origins: tuple[str, ...] = ()
-    """Of pages in browsers. daprd's default is any; here none, because a page could then read and write all state."""
+    """Origins of browser pages that may call. daprd's default is any; ours is none, because a page could read all
+    state.
+    """
     allowed_hosts: tuple[str, ...] = ()
-    """Names by which clients call the sidecar, beside loopback ones and those that it listens on."""
+    """Names by which clients call the sidecar, besides loopback names and those that it listens on."""
 
 
 @dataclass(frozen=True)
@@ -92,17 +96,19 @@ class LimitSettings:
 
     @property
     def all_bodies(self) -> int:
-        """Bytes that all clients together make the sidecar hold. Some of the largest bodies must fit, both ways."""
+        """Bytes that all clients together may make the sidecar hold. Several of the largest bodies must fit, both
+        ways.
+        """
         return max(64 * 1024 * 1024, 4 * self.max_body_size)
 
     @property
     def largest_answer(self) -> int:
-        """Bytes of all values in one answer that has several: half, since it counts among the bodies."""
+        """Bytes of all values in one answer with several values: half, because the answer counts in that budget too."""
         return self.all_bodies // 2
 
     @property
     def max_cursor_length(self) -> int:
-        """Characters of the cursor of a list, which comes in a request line: the rest is left to other headers."""
+        """Characters of a list's cursor, which comes in the request line: the rest is for other headers."""
         return self.read_buffer_size * 3 // 4
 
 
@@ -121,12 +127,13 @@ class ComponentSettings:
     """Where the components come from."""
 
     folders: tuple[Path, ...] = ()
-    """Empty: `run` keeps a store of its own, `serve` reads `/components`, where a pod has them mounted."""
+    """Empty: `run` has its own default store, and `serve` reads `/components`, where a pod has them mounted."""
     is_strict: bool = False
-    """Whether one wrong component at the start ends the sidecar (always so in `run`) instead of being left out."""
+    """Whether a wrong component at the start ends the sidecar (in `run` it always does) instead of being left out."""
     needs_index: bool = False
-    """From PANNIER_COMPONENTS_INDEX, which the injector sets: folders without an index are not read (`serve`). A
-    variable, since a sidecar of an earlier version would end at a flag that it does not know."""
+    """From PANNIER_COMPONENTS_INDEX, which the injector sets: folders without an index are not read (`serve`). It is a
+    variable, because a sidecar of an earlier version would reject an unknown flag.
+    """
     poll_interval: float = 1.0
     """Seconds between two polls of the folders: a change should show within about a second, and a poll costs 50 us."""
 
@@ -150,17 +157,17 @@ class PlaceSettings:
     mode: Mode = "standalone"
     """In `kubernetes`, `envRef` reaches only the variables that DAPR_ENV_KEYS lists, as in Dapr."""
     namespace: str | None = None
-    """From NAMESPACE. Unknown: components of every namespace are taken."""
+    """From NAMESPACE. If it is unknown, components of every namespace are used."""
     pod_name: str | None = None
     """From POD_NAME."""
     data_folder: Path | None = None
-    """Where `run` keeps its own store; None where neither XDG_DATA_HOME nor a home is known."""
+    """Where `run` keeps its own store; None if neither XDG_DATA_HOME nor a home is known."""
     environment: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}), repr=False)
     """The process's environment as it was at the start, for `envRef`, local secrets and the app's own."""
 
     @property
     def is_in_pod(self) -> bool:
-        """Also without `--mode`: Kubernetes sets this variable in every container."""
+        """True even without `--mode`: Kubernetes sets this variable in every container."""
         return self.mode == "kubernetes" or bool(self.environment.get("KUBERNETES_SERVICE_HOST"))
 
 
@@ -179,7 +186,7 @@ class Settings:
     profile: Profile = "spec"
     """Whose answers win where the published specs and Dapr 1.18 differ."""
     api_token: str | None = field(default=None, repr=False)
-    """From DAPR_API_TOKEN: what callers must send as `dapr-api-token`. None: no token is asked for."""
+    """From DAPR_API_TOKEN: what callers must send as `dapr-api-token`. None: no token is required."""
 
     @property
     def metrics_addresses(self) -> tuple[str, ...]:
@@ -187,7 +194,7 @@ class Settings:
         return self.listen.metrics_addresses or (EVERYWHERE if self.place.is_in_pod else LOOPBACK)
 
     def changed(self, changes: Mapping[str, Any]) -> Settings:
-        """Return these settings with others in place: `{"listen.http_port": 3600, "profile": "dapr"}`."""
+        """Return a copy of these settings with changes such as `{"listen.http_port": 3600, "profile": "dapr"}`."""
         top: dict[str, Any] = {}
         groups: dict[str, dict[str, Any]] = {}
         for path, value in changes.items():
@@ -209,24 +216,24 @@ RUN_DEFAULTS: Final[Mapping[str, Any]] = {
     "listen.public_addresses": LOOPBACK,
     "components.is_strict": True,
 }
-"""What `run` does otherwise than `serve`."""
+"""The defaults of `run` that differ from those of `serve`."""
 
 MOUNTED_COMPONENTS: Final = Path("/components")
 """Where a pod has its components."""
 
 
 def read_arguments() -> list[str]:
-    """Return the arguments the process was started with, its name left out."""
+    """Return the arguments with which the process was started, without its name."""
     return sys.argv[1:]
 
 
 def read_environment() -> Mapping[str, str]:
-    """Return a copy of the process's environment that never changes."""
+    """Return an immutable copy of the process's environment."""
     return MappingProxyType(dict(os.environ))
 
 
 def from_environment(environment: Mapping[str, str], defaults: Mapping[str, Any] | None = None) -> Settings:
-    """Return the settings before any flag is looked at. Empty variables count as absent."""
+    """Return the settings before any flag is read. Empty variables count as absent."""
     changes = dict(defaults or {})
     changes["place.environment"] = environment
     changes["place.namespace"] = environment.get("NAMESPACE") or None
@@ -240,9 +247,9 @@ def from_environment(environment: Mapping[str, str], defaults: Mapping[str, Any]
 
 
 def check(settings: Settings, *, is_new: bool = True) -> None:
-    """Raise SettingsError for what no single flag could show to be wrong.
+    """Raise SettingsError for mistakes that no single flag shows.
 
-    An app that is not new may have an id that is refused today: what was stored under it is still to be read.
+    An existing app may have an id that is refused today: its stored state must stay readable.
     """
     if not settings.app.id:
         raise SettingsError("--app-id is missing: state is stored under the app's name; write --app-id NAME")
@@ -254,7 +261,7 @@ def check(settings: Settings, *, is_new: bool = True) -> None:
 
 def _data_folder(environment: Mapping[str, str]) -> Path | None:
     given = environment.get("XDG_DATA_HOME", "")
-    if given.startswith("/"):  # the XDG specification has relative paths ignored
+    if given.startswith("/"):  # the XDG specification says that relative paths are ignored
         return Path(given, "pannier")
-    home = environment.get("HOME") or os.path.expanduser("~")  # without HOME: from the user database
+    home = environment.get("HOME") or os.path.expanduser("~")  # without HOME, the home comes from the user database
     return Path(home, ".local", "share", "pannier") if home.startswith("/") else None

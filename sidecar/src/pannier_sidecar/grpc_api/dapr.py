@@ -62,7 +62,7 @@ class StateMethods:
 
     async def save(self, request: messages.SaveStateRequest) -> Struct:
         states, write_item = request.states, self._encoding.write_item
-        few = len(states) <= FEW  # nearly always, and a call less
+        few = len(states) <= FEW  # nearly always, and it saves a call
         items = [write_item(state) for state in states] if few else await self._each(write_item, states)
         await self._service.save(SaveRequest(request.store_name or self._unnamed, items))
         return Empty()

@@ -1,4 +1,4 @@
-"""The messages with which daprd rejects invalid components and exits; profile `dapr` does the same."""
+"""The messages with which daprd rejects invalid components before it exits; profile `dapr` does the same."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ log = logging.getLogger(__name__)
 
 
 def duplicates_of(components: Iterable[Component]) -> tuple[str, ...]:
-    """Return a line for each component whose name is taken by another one of any type: daprd then refuses to start."""
+    """Return a line for each component whose name another one of any type has already: daprd then refuses to start."""
     first: dict[str, Component] = {}
     found = []
     for component in components:
@@ -26,7 +26,7 @@ def duplicates_of(components: Iterable[Component]) -> tuple[str, ...]:
 
 
 def duplicates_message(lines: Iterable[str], task: str) -> str:
-    """Return the line of the log for components of one name; `task` is what could not be done because of them."""
+    """Return the log line for components with the same name; `task` is what they prevented."""
     return f"Fatal error from runtime: failed to {task}: " + r"\n".join(lines)
 
 

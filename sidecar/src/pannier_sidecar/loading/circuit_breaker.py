@@ -26,12 +26,12 @@ log = logging.getLogger(__name__)
 PROBE_PATIENCE: Final = 3.0
 """Timeout of a probe, in seconds."""
 OPENS_AFTER: Final = 0.5
-"""Seconds for which probes must have failed: long enough to replace a lost connection."""
+"""Seconds for which probes must fail until the breaker opens: long enough to replace a lost connection."""
 FIRST_PAUSE: Final = 0.25
 MAX_PAUSE: Final = 2.0
 """Seconds between two probes: a store that recovers is used again within this time."""
 QUIET: Final = 1.0
-"""Seconds after a successful probe in which failed calls, to one server of several, start no other."""
+"""Seconds after a successful probe in which failed calls start no other probe: only some of the servers are down."""
 
 
 class CircuitBreaker:
@@ -71,14 +71,14 @@ class CircuitBreaker:
         self._close()
 
     async def _failure(self) -> str:
-        """Return why nothing of the store can be reached; empty where something can."""
+        """Return why no server of the store can be reached; empty if one can."""
         try:
             async with asyncio.timeout(PROBE_PATIENCE):
                 await self._store.probe()
         except StoreUnavailableError as error:
             return str(error)
         except StoreError:
-            return ""  # it answers, if only to refuse
+            return ""  # it answers, even if only to refuse
         except TimeoutError:
             return f"it gave no answer within {PROBE_PATIENCE:g} s"
         return ""

@@ -1,4 +1,4 @@
-"""Read the components folder, and detect that it changed.
+"""Reads the components folder, and detects changes of it.
 
 The same code serves a folder on a laptop and a Secret mounted in a pod, where the kubelet swaps a `..data` link.
 Polling is cheap (one `stat` per file). Files are read again only when a `stat` differs, and count as changed only when
@@ -34,7 +34,7 @@ SUFFIXES: Final = (".yaml", ".yml", ".json")
 _MAX_ATTEMPTS: Final = 5
 _MAX_VERSION_CHARS: Final = 100
 _MAX_FILE_BYTES: Final = 1024 * 1024
-"""Bytes of a file; more is not read. The same as what is parsed at most."""
+"""Maximum of bytes in a file; a larger one is not read. Also the maximum that is parsed."""
 _LOOKS_LIKE_COMPONENT: Final = re.compile(rb"dapr\.io/|kind[\"']?:\s*[\"']?comp", re.IGNORECASE)
 """Matches text that is meant to be a component, even if it cannot be parsed."""
 
@@ -52,7 +52,7 @@ class ParsedComponent:
     component: Component
     source: str
     document: Document | None = None
-    """None for a component that no file holds, such as the default store of `pannier run`."""
+    """None for a component without a file, such as the default store of `pannier run`."""
 
     @property
     def remarks(self) -> tuple[Problem, ...]:
@@ -69,10 +69,10 @@ class InvalidDocument(Struct, frozen=True):
 
     source: str
     name: str
-    """`metadata.name`; empty where it cannot be read."""
+    """`metadata.name`; empty if it cannot be read."""
     problems: tuple[Problem, ...]
     is_unrelated: bool = False
-    """Nothing shows that it is meant to be a component: it is skipped, unless the file held one before."""
+    """Nothing shows that it is meant to be a component. It is skipped, unless the file had a component before."""
 
 
 class SkippedDocument(Struct, frozen=True):
@@ -90,13 +90,13 @@ class Reading(Struct, frozen=True):
     invalid: tuple[InvalidDocument, ...] = ()
     skipped: tuple[SkippedDocument, ...] = ()
     foreign: tuple[str, ...] = ()
-    """Files that were ignored, because the index of their folder does not list them."""
+    """Files that are ignored because their folder's index does not list them."""
     empty: tuple[str, ...] = ()
-    """Empty files: one that is being rewritten in place is empty at first."""
+    """Empty files: a file that is being rewritten in place is empty at first."""
 
 
 def component_files(folder: Path) -> list[Path]:
-    """Return the files of a folder that may hold components, by name; not those of folders in it, as in Dapr.
+    """Return the files of a folder that may hold components, by name. Folders in it are not read, as in Dapr.
 
     Hidden files are left out: the kubelet's own and those of editors. Raises FolderUnreadableError.
     """
@@ -111,7 +111,7 @@ def component_files(folder: Path) -> list[Path]:
 
 
 def _may_be_read(path: Path) -> bool:
-    """Return whether a path is a file, or a link that leads nowhere now; reading from a pipe would never end."""
+    """Return whether a path is a file or a dangling link; reading from a pipe would never end."""
     try:
         return stat.S_ISREG(path.stat().st_mode)
     except OSError:
@@ -119,7 +119,7 @@ def _may_be_read(path: Path) -> bool:
 
 
 def read_contents(files: Iterable[Path]) -> dict[str, bytes | Problem]:
-    """Return the bytes of each file, or why there are none."""
+    """Return the bytes of each file, or why it cannot be read."""
     contents: dict[str, bytes | Problem] = {}
     for path in files:
         try:
@@ -139,7 +139,9 @@ def _content(path: Path) -> bytes | Problem:
 
 def parse(contents: Mapping[str, bytes | Problem]) -> Reading:
     """Parse component files; never raises."""
-    from pannier_crds.manifests import read_documents  # PyYAML: a sidecar without a folder never needs it
+    from pannier_crds.manifests import (
+        read_documents,
+    )  # imported here for PyYAML, which a sidecar without a folder never needs
 
     components: list[ParsedComponent] = []
     invalid: list[InvalidDocument] = []
@@ -190,7 +192,7 @@ class FolderWatch:
         self._signature: Signature | None = None
         self._digest = b""
         self.version = ""
-        """The content of the folder's version file when it was last read; empty without one."""
+        """The version in the folder's version file when it was last read; empty without such a file."""
         self.status_key = ""
         """The token with which the operator may query the state of the stores; empty without an operator."""
 
@@ -199,7 +201,7 @@ class FolderWatch:
         further = tuple(sorted(set(files)))
         if further != self._further:
             self._further = further
-            self._signature, self._digest = None, b""  # they may have changed since they were read
+            self._signature, self._digest = None, b""  # the files may have changed since they were read
 
     def has_changed(self) -> bool:
         """Return whether the files differ from the last reading. Raises FolderUnreadableError."""

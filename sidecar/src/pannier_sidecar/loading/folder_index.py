@@ -1,7 +1,8 @@
-"""The index of a components folder: what its writer says belongs to it, and whether that is what is there.
+"""The index of a components folder: which files its writer lists, and whether the folder's files match it.
 
-A Secret can be changed by others than the operator that writes it. What it does not name is not read, and while a file
-is not as it says, nothing is: its writer puts it right, and until then everything stays as it is.
+Others than the operator can change the Secret that it writes. Files that the index does not name are not read. While a
+file does not match the index, no file is read: the operator repairs the Secret, and until then everything stays as it
+is.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
 
 
 class FolderIndexes:
-    """The indexes of some folders. One that was there once has to stay."""
+    """The indexes of some folders. An index that existed once must stay."""
 
     def __init__(self, *, are_needed: bool = False):
         """With `are_needed` a folder without an index is not read: files may have been added after it was removed."""
@@ -26,7 +27,7 @@ class FolderIndexes:
         self._indexed: set[Path] = set()
 
     def compare(self, folders: Iterable[Path], contents: Mapping[str, bytes | Problem]) -> tuple[str, tuple[str, ...]]:
-        """Return what is wrong with the folders, or nothing; and the files among `contents` that no index names.
+        """Return what is wrong with the folders (empty if nothing), and the files among `contents` that no index names.
 
         `contents` are the component files of the folders; other files that an index names are read here.
         """
@@ -56,7 +57,7 @@ def _is_foreign(path: Path, folder: Path, named: Mapping[str, str]) -> bool:
 
 
 def _other_than_named(folder: Path, named: Mapping[str, str], contents: Mapping[str, bytes | Problem]) -> str:
-    """Return the first file that is missing or has another content; empty when there is none."""
+    """Return the first file that is missing or differs from the index; empty if there is none."""
     for name, digest in named.items():
         content = contents.get(str(folder / name))
         if content is None:

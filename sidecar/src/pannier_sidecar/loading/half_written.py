@@ -1,8 +1,8 @@
-"""Files that are being written: their previous content counts until they are complete, or removed for good.
+"""Files that are being written: their previous content is used until they are complete, or removed for good.
 
 A file that is written in place is empty first and then filled piece by piece; an editor that keeps a backup moves the
-old file away before it creates the new one; and a writer can be killed at any byte. Read at such a moment, a file would
-close stores, or open one that lacks its last settings, such as its scopes. Nothing here does I/O or waits.
+old file away before it creates the new one; and a writer can be killed at any byte. If a file were read at such a
+moment, stores would be closed, or opened without their last settings, such as scopes. Nothing here does I/O or waits.
 """
 
 from __future__ import annotations
@@ -16,30 +16,29 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
 
 PATIENCE: Final = 2.0
-"""Seconds for which a file must stay gone, or shorter than it was, before that counts."""
+"""Seconds for which a file must be missing, or shorter than before, until the change is believed."""
 
 Content = bytes | Problem
 
 
 class WholeFiles:
-    """What the files of some folders held when they were last whole."""
+    """The contents of the files of some folders when they were last complete."""
 
     def __init__(self, patience: float):
-        """Take `patience` in seconds; 0 takes every change at its word but one in the middle of a line."""
+        """`patience` is in seconds; with 0 every change is believed at once, unless it ends in the middle of a line."""
         self._patience = patience
         self._whole: dict[str, Content] = {}
         self._names: frozenset[str] = frozenset()
         self._doubtful: dict[str, tuple[Content | None, float]] = {}
-        """What was found instead in files that seem to be written, and since when."""
+        """What was found in files that are apparently being written, and since when."""
         self.is_waiting = False
         """A file was truncated or removed less than `patience` seconds ago, so the files have to be read again."""
 
     def of(self, found: Mapping[str, Content], now: float, swapped: Collection[str] = ()) -> dict[str, Content]:
-        """Return the contents that count, by the path of their file. `now` is in seconds, of a clock without leaps.
-
-        `swapped` are the folders whose files are all exchanged at once, as the kubelet does it: no doubt arises there.
+        """Return the contents to use, by the path of their file. `now` is in seconds of a monotonic clock. `swapped`
+        are the folders whose files are all exchanged at once, as the kubelet does: their contents are always complete.
         """
-        has_moved = bool(found.keys() - self._names)  # a file that is gone may be one that is new
+        has_moved = bool(found.keys() - self._names)  # a file that has gone may have been renamed
         settled: dict[str, Content] = {}
         doubtful: dict[str, tuple[Content | None, float]] = {}
         self.is_waiting = False
@@ -64,7 +63,7 @@ class WholeFiles:
         return settled
 
     def remember_only(self, sources: Collection[str]) -> None:
-        """Forget the content of other files: only those that give stores are needed."""
+        """Forget the content of other files: only those with stores are needed."""
         self._whole = {source: content for source, content in self._whole.items() if source in sources}
 
 
@@ -77,12 +76,12 @@ def _is_doubtful(before: Content, content: Content | None, *, has_moved: bool) -
 
 
 def _is_whole(content: Content, before: Content) -> bool:
-    """Return whether later contents are to be compared with this one."""
+    """Return whether later contents must be compared with this one."""
     return isinstance(content, bytes) and bool(content.strip()) and _broken_off(content, before) is None
 
 
 def _is_appended(content: Content | None, earlier: Content | None) -> bool:
-    """Return whether a file grows that seemed to be written: in the end it may be longer than it was before."""
+    """Return whether a file that is apparently being written still grows: in the end it may be longer than before."""
     if not isinstance(content, bytes) or not isinstance(earlier, bytes) or not earlier.strip():
         return False
     return content.startswith(earlier)
@@ -93,7 +92,7 @@ def _is_beginning(content: bytes, of: bytes) -> bool:
 
 
 def _broken_off(content: Content, before: Content | None) -> Problem | None:
-    """Return the problem of content that is that of before, cut off within a line: its writer may have been killed."""
+    """Return the problem if a file has its previous content cut off within a line: its writer may have been killed."""
     if not isinstance(content, bytes) or not isinstance(before, bytes) or not _is_beginning(content, before):
         return None
     rest = before[len(content) :]

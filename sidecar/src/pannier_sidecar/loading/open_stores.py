@@ -1,4 +1,4 @@
-"""The lifecycle of a store: opened, served, exchanged (make before break) and closed.
+"""The lifecycle of a store: it is opened, served, exchanged (make before break) and closed.
 
 A changed component's store is opened and probed in the background until it answers; until then the previous store, if
 any, is served. A store that is no longer desired is closed after its last call has ended.
@@ -29,7 +29,7 @@ FIRST_PAUSE: Final = 0.25
 MAX_PAUSE: Final = 5.0
 """Seconds between two attempts to open a store: a server that recovers is noticed within this time."""
 RETIRING_PATIENCE: Final = 30.0
-"""Seconds after which a store that is no longer desired is closed although calls are using it."""
+"""Seconds after which a store that is no longer desired is closed even if calls are using it."""
 CLOSING_PATIENCE: Final = 5.0
 _DRAIN_INTERVAL: Final = 0.02
 
@@ -67,7 +67,7 @@ class OpenStore:
         self._views.append(_view(desired, self._answering))
 
     def _use(self, store: Store) -> None:
-        """Route calls to this store, including those that are being retried."""
+        """Route calls to this store, including calls that are being retried."""
         self._answering = store
         for view in self._views:
             view.store = store
@@ -87,11 +87,11 @@ class StoreLifecycle:
     """One component: the desired store, and the one that is served under its name."""
 
     def __init__(self, desired: DesiredStore, changed: Callable[[], None], retire: Callable[[OpenStore], None]):
-        """Have `changed` called when another store is served, and `retire` with the one that no longer is."""
+        """Serve nothing yet. `changed` is called when another store is served, `retire` with one that no longer is."""
         self.desired = desired
         self.current: OpenStore | None = None
         self.why = "it is being opened"
-        """Why the desired store is not served; empty when it is."""
+        """Why the desired store is not served; empty if it is."""
         self.is_settled = asyncio.Event()
         """Set when a store is served, or a bug has ended the attempts."""
         self.opening: asyncio.Task[None] | None = None
@@ -176,7 +176,7 @@ async def open_store(desired: DesiredStore) -> OpenStore:
     try:
         async with asyncio.timeout(seconds):
             await store.open()
-            with suppress(PartlyUnavailableError):  # the keys of the other servers are served
+            with suppress(PartlyUnavailableError):  # the keys on the other servers are served
                 await store.ping()
         is_open = True
     except TimeoutError as error:
@@ -188,7 +188,7 @@ async def open_store(desired: DesiredStore) -> OpenStore:
 
 
 async def close(store: Store, name: str) -> None:
-    """Close a store; one that can't be closed is not waited for longer than CLOSING_PATIENCE seconds."""
+    """Close a store, but wait no longer than CLOSING_PATIENCE seconds."""
     try:
         async with asyncio.timeout(CLOSING_PATIENCE):
             await store.close()

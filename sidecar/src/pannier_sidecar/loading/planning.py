@@ -1,4 +1,4 @@
-"""Decide which stores to serve from the parsed files, without I/O to any store.
+"""Decides which stores to serve from the parsed files, without I/O to any store.
 
 Each component is validated by the checks that admission runs, alone and together with the others that the app sees. An
 invalid one is refused; if an earlier version of it is being served, that version stays.
@@ -53,7 +53,7 @@ class DesiredStore:
     settings: Mapping[str, Setting] = field(repr=False)
     keys: KeyScheme = field(compare=False)
     note: str = ""
-    """Why this is an earlier version of the component; empty for the latest."""
+    """Why this is an earlier version of the component; empty for the latest version."""
 
     @property
     def name(self) -> str:
@@ -93,7 +93,7 @@ class Hidden(Struct, frozen=True):
 
 
 class Plan(Struct, frozen=True):
-    """What to serve of all that was read, and what to report."""
+    """What to serve of everything that was read, and what to report."""
 
     desired: tuple[DesiredStore, ...] = ()
     refused: tuple[Refused, ...] = ()
@@ -114,7 +114,7 @@ def plan(
     *,
     keys_as_written: bool = False,
 ) -> Plan:
-    """Decide what to serve. `serving` is what is served now: it stays if its new version is invalid.
+    """Decide what to serve. `serving` is what is served now: a store stays if its new version is invalid.
 
     `keys_as_written` also accepts key schemes that may collide with another app's, so that their data can be moved.
     """
@@ -145,7 +145,7 @@ class _Planning:
         self._secrets = SecretStores({})
         self._secret_stores: list[ComponentState] = []
         self._desired: list[DesiredStore] = []
-        self._documents: dict[int, ParsedComponent] = {}  # id of a component -> where it stands
+        self._documents: dict[int, ParsedComponent] = {}  # id of a component -> its position
         self._refused: list[Refused] = []
         self._hidden: list[Hidden] = []
         self._warnings: list[str] = []
@@ -184,7 +184,7 @@ class _Planning:
                 self._keep(kept, invalid.problems)
 
     def keep_what_was_in(self, source: str, parsed: Sequence[ParsedComponent]) -> None:
-        """Keep the stores of a file that has become empty: it may be being rewritten."""
+        """Keep the stores of a file that has become empty: somebody may be rewriting it."""
         readable = {other.component.name for other in parsed}
         kept = [each for each in self._serving.values() if each.source == source and each.name not in readable]
         problem = Problem(
@@ -251,7 +251,7 @@ class _Planning:
             keys = _key_scheme(component, settings, self._context, as_written=self._keys_as_written)
         except ValueError as wrong:
             message, _, advice = str(wrong).partition("; ")
-            if is_hidden(settings["keyPrefix"]):  # it would be quoted
+            if is_hidden(settings["keyPrefix"]):  # its text would be quoted
                 message = "with this keyPrefix, another app's key could be the same"
                 advice = "write a keyPrefix without '||', without '|' at its end and, with keyScheme dash, without '-'"
             name = "keyScheme" if settings["keyScheme"] == "dash" else "keyPrefix"
@@ -272,7 +272,7 @@ class _Planning:
         """
         namespaces_meet = self._context.namespace is None
         while True:
-            self._desired.sort(key=self._age)  # again: earlier versions may have replaced refused ones
+            self._desired.sort(key=self._age)  # check again: earlier versions may have replaced refused ones
             components = [desired.component for desired in self._desired]
             conflicts = problems_among(components, namespaces_meet=namespaces_meet)
             if not conflicts:
@@ -324,10 +324,9 @@ class _Planning:
     def _keep(
         self, desired: DesiredStore, problems: Sequence[Problem], at: int | None = None, note: str | None = None
     ) -> None:
-        """Go on serving `desired`, as it is served now; nothing changes if its name is already planned.
-
-        `note` is shown with its state; None: that its latest version is refused for `problems`. `at` is its place in
-        the order of precedence; None: the last.
+        """Continue to serve `desired` as now; do nothing if its name is already planned. `note` is shown with its
+        state; None: its latest version is refused for `problems`. `at` is its place in the order of precedence; None:
+        the last.
         """
         note = note or "its latest version is refused: " + "; ".join(str(problem) for problem in problems)
         kept = DesiredStore(desired.component, desired.source, desired.type, desired.settings, desired.keys, note)
@@ -350,7 +349,7 @@ def _why_hidden(component: Component, context: ResolutionContext) -> str:
 def _placed(
     component_type: ComponentType, settings: dict[str, Setting], component: Component, context: ResolutionContext
 ) -> Iterator[Problem]:
-    """Give an embedded database that names no file one in the user's data folder, as the catalogue promises."""
+    """Give an embedded database without a file name a file in the user's data folder, as the catalogue promises."""
     for name in (each.name for each in component_type.fields if each.names_a_file):
         if settings.get(name) is not None:
             continue
@@ -366,7 +365,7 @@ def _placed(
 def _key_scheme(
     component: Component, settings: Mapping[str, Setting], context: ResolutionContext, *, as_written: bool
 ) -> KeyScheme:
-    """Return the key scheme. Raises ValueError where stored keys could be another app's."""
+    """Return the key scheme. Raises ValueError if stored keys could be another app's."""
     written = component.setting("keyPrefix") or ""
     if not as_written and ("{namespace}" in written or "{appID}" in written):
         refuse_tokens(context.app_id, context.namespace if "{namespace}" in written else None)

@@ -1,4 +1,4 @@
-"""From metadata entries to texts: literal values with their tokens, environment variables, secrets."""
+"""Turns metadata entries into texts: literal values with tokens, environment variables, secrets."""
 
 from __future__ import annotations
 
@@ -31,24 +31,24 @@ class UnresolvableError(Exception):
 
 @dataclass(frozen=True)
 class ResolutionContext:
-    """What the values of an app's components are resolved against."""
+    """The context in which values of an app's components are resolved."""
 
     app_id: str
     namespace: str | None = None
     pod_name: str | None = None
     data_folder: Path | None = None
-    """Where databases are put that no component places elsewhere."""
+    """The folder for databases whose component names no place."""
     environment: Mapping[str, str] = field(default_factory=dict, repr=False)
     allowed_variables: frozenset[str] | None = None
-    """The variables that `envRef` may name; None: every one but the sidecar's own."""
+    """The variables that `envRef` may name; None: all except the sidecar's own."""
     is_daprd: bool = False
-    """A wrong component ends the sidecar unless it says `ignoreErrors`, and no default is taken that daprd lacks."""
+    """A wrong component ends the sidecar unless it says `ignoreErrors`, and defaults that daprd lacks are not used."""
     run: bytes = field(default_factory=lambda: os.urandom(16))
-    """Seed of `{uuid}`: different in each process, the same at each reading, so that stores stay open."""
+    """Seed of `{uuid}`: different in each process, but the same at each reading, so that stores stay open."""
 
     @property
     def sees(self) -> str:
-        """Which Components reach the app in a cluster; empty outside of one."""
+        """Which Components reach the app in a cluster; empty outside a cluster."""
         if self.allowed_variables is None or not self.namespace:
             return ""
         return f"those of namespace {quoted(self.namespace)} without scopes or with {quoted(self.app_id)} in them"
@@ -120,7 +120,7 @@ def _from_environment(item: MetadataItem, variable: str, context: ResolutionCont
 
 
 def _with_tokens(component: Component, item: MetadataItem, context: ResolutionContext) -> str:
-    """Fill in Dapr's tokens. `{namespace}` is the namespace and the app id, as there."""
+    """Fill in Dapr's tokens. `{namespace}` is the namespace and the app id, as in Dapr."""
     met = 0
 
     def fill(match: re.Match[str]) -> str:
@@ -142,6 +142,6 @@ def _with_tokens(component: Component, item: MetadataItem, context: ResolutionCo
 
 
 def _uuid(run: bytes, place: str) -> str:
-    from uuid import UUID, uuid5  # three milliseconds that few components are worth
+    from uuid import UUID, uuid5  # imported here: it takes three milliseconds, and few components need it
 
     return str(uuid5(UUID(bytes=run), place))

@@ -1,6 +1,6 @@
 """Secret stores of the machine itself: environment variables, and a JSON file.
 
-Both read as Dapr 1.18 reads them, but a secret that is not there is said to be missing instead of being empty.
+Both are read as in Dapr 1.18, but a missing secret is reported instead of taken as empty.
 """
 
 from __future__ import annotations
@@ -31,16 +31,16 @@ _MAX_FILE_BYTES: Final = 1024 * 1024
 
 
 class SecretMissingError(Exception):
-    """A reference leads nowhere; the text says what to write, and holds no secret."""
+    """A reference to a secret cannot be resolved; the text says what to write, and has no secret in it."""
 
 
 class SecretStore(Protocol):
     """Where secrets are looked up."""
 
     type: str
-    """Of a component, as Dapr calls it."""
+    """The component's type, as Dapr calls it."""
     capabilities: tuple[str, ...]
-    """Dapr's words for what it can do."""
+    """Its capabilities in Dapr's words."""
 
     def secret(self, reference: SecretKeyRef) -> str:
         """Return the secret. Raises SecretMissingError."""
@@ -53,7 +53,7 @@ def is_reserved(variable: str) -> bool:
 
 
 class EnvironmentSecrets:
-    """`secretstores.local.env`: the name of a secret is that of a variable, behind a prefix."""
+    """`secretstores.local.env`: a secret is the variable with its name, after a prefix."""
 
     type: str = ENVIRONMENT
     capabilities: tuple[str, ...] = ()
@@ -85,7 +85,7 @@ class FileSecrets:
     type: str = FILE
 
     def __init__(self, path: Path, separator: str = ":", *, is_multi_valued: bool = False):
-        """Prepare to read; the file is read at each lookup, so that a rotated secret takes effect."""
+        """Prepare to read. The file is read at each lookup, so that a rotated secret takes effect."""
         self._path = path
         self._shown = str(path) if is_harmless_path(str(path)) else "of secretsFile"
         self._separator = separator
@@ -148,7 +148,7 @@ class DeliveredSecrets(FileSecrets):
 
     def __init__(self, path: Path, namespace: str | None):
         super().__init__(path, is_multi_valued=True)
-        self.capabilities = ()  # as Dapr's has
+        self.capabilities = ()  # as in Dapr
         self._namespace = namespace
 
     def _missing_message(self, reference: SecretKeyRef, secrets: Mapping[str, str]) -> str:
@@ -169,7 +169,7 @@ class SecretStores:
         """The files that secrets are read from."""
 
     def find(self, name: str | None) -> SecretStore:
-        """Return the store called `name`, for None the only one there is. Raises SecretMissingError."""
+        """Return the store called `name`, or the only store for None. Raises SecretMissingError."""
         if name is None and len(self._stores) == 1 and not self._refused:
             return next(iter(self._stores.values()))
         store = self._stores.get(name or "")
@@ -195,23 +195,23 @@ class SecretStores:
 
 
 def described(component: Component, store: SecretStore) -> ComponentState:
-    """Return how the metadata shows a secret store that was opened."""
+    """Return an open secret store as the metadata shows it."""
     return ComponentState(component.name, store.type, component.version, "ready", capabilities=store.capabilities)
 
 
 def open_secret_store(
     component: Component, values: Mapping[str, str | Secret], environment: Mapping[str, str], folder: Path | None
 ) -> tuple[SecretStore, Path | None]:
-    """Make the secret store of a component whose checks found nothing, and name the file it reads.
+    """Return the secret store of a valid component, and the file that it reads.
 
-    A relative `secretsFile` is taken from the working directory, as in Dapr, else from the component file's folder.
+    A relative `secretsFile` is looked up in the working directory, as in Dapr, and then in the component file's folder.
     """
     component_type = catalogue.component_type(component.type, component.version)
     assert component_type is not None, "a component of an unknown type is refused before"
     settings, _ = catalogue.read_settings(component_type, values)
     if component_type.name == ENVIRONMENT:
         return EnvironmentSecrets(environment, reveal(settings["prefix"])), None
-    # Those of Path raise for unknown users and for names that are too long.
+    # The methods of Path raise for unknown users and for names that are too long.
     path = Path(os.path.expanduser(reveal(settings["secretsFile"])))
     if folder is not None and not path.is_absolute() and not os.path.exists(path) and os.path.exists(folder / path):
         path = folder / path

@@ -39,7 +39,7 @@ class Refused(Struct, frozen=True):
     version: str
     problems: tuple[Problem, ...]
     ignores_errors: bool = False
-    """The component has `ignoreErrors: true`: Dapr starts without it."""
+    """The component has `ignoreErrors: true`, so Dapr starts without it."""
 
     @property
     def why(self) -> str:

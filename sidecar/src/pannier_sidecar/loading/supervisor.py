@@ -1,4 +1,4 @@
-"""Keep the open stores in line with the component files while the sidecar runs."""
+"""Keeps the open stores in line with the component files while the sidecar runs."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 SETTLING: Final = 0.05
-"""Seconds for which a changed folder must stay unchanged: writing a file in place takes less."""
+"""Seconds for which a changed folder must stay as it is: writing a file in place takes less."""
 
 
 class StoreSupervisor:
@@ -45,7 +45,7 @@ class StoreSupervisor:
         """Take the components from a watched folder, or from a reading that never changes."""
         self._watch = source if isinstance(source, FolderWatch) else None
         self._fixed = source if isinstance(source, Reading) else Reading()
-        # Without files there is nothing that daprd would reject.
+        # Without files there is nothing that daprd could reject.
         self._context = context if self._watch else replace(context, is_daprd=False)
         self._observer = observer
         self._poll_interval = poll_interval
@@ -58,12 +58,12 @@ class StoreSupervisor:
         self._last_warning = ""
         self.directory = Directory(context.app_id, seen_from=context.sees)
         self.version = ""
-        """The version of the components folder that is served; empty where it has none."""
+        """The version of the components folder that is served; empty if it has none."""
         self.status_key = ""
         """The token with which the folder's writer may query the state of the stores."""
         self.on_change: Callable[[Directory], None] = _ignore
         self.on_invalid: Callable[[], None] | None = None
-        """Called when components read while serving are invalid in a way that ends daprd."""
+        """Called when components that are read while serving are invalid in a way that would end daprd."""
 
     def read(self) -> Plan:
         """Read and validate the components without opening stores. Raises FolderUnreadableError."""
@@ -181,7 +181,7 @@ class StoreSupervisor:
             self._record_version()
 
     def _record_version(self) -> None:
-        """Record the version only after reconciling: reported states are then never older than the reported version."""
+        """Record the version. Called after reconciling, so that reported states are never older than it."""
         if self._watch is not None:
             self.version, self.status_key = self._watch.version, self._watch.status_key
 
@@ -276,7 +276,7 @@ def _state_of(lifecycle: StoreLifecycle) -> ComponentState:
 
 async def _probe(store: OpenStore | None, seconds: float) -> str:
     if store is None or store.breaker.why:
-        return ""  # `states` reports it already
+        return ""  # `states` reports that already
     try:
         async with asyncio.timeout(seconds):
             await store.store.ping()

@@ -1,4 +1,4 @@
-"""Which component is meant by FILE#NAME, read and resolved as `serve` does it."""
+"""Finds the component that FILE#NAME means, read and resolved as `serve` does it."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ if TYPE_CHECKING:
 
 
 def choose(where: str, context: ResolutionContext, *, keys_as_written: bool = False) -> DesiredStore:
-    """Return the store that `where` names: a file or a folder, and behind `#` a component. Raises MoveError.
+    """Return the store that `where` names: a file or a folder, and after `#` a component. Raises MoveError.
 
-    `keys_as_written` takes a key scheme that is refused to apps, because keys could meet under it.
+    `keys_as_written` accepts a key scheme that apps may not use, because different keys could be the same under it.
     """
     path, name = _split(where)
     reading = _only(_read(path), name)
@@ -39,14 +39,14 @@ def choose(where: str, context: ResolutionContext, *, keys_as_written: bool = Fa
 
 
 def place_of(desired: DesiredStore) -> bytes:
-    """Return a digest of where a store keeps its data: its type and the settings that place data."""
+    """Return a digest of the place where a store keeps its data: its type and the settings that choose the place."""
     settings = sorted(
         (
             field.name,
             reveal(value) if isinstance(value := desired.settings.get(field.canonical_name), Secret) else value,
         )
         for field in desired.type.fields
-        if field.places_data and field.name != "keyScheme"  # stored keys show it
+        if field.places_data and field.name != "keyScheme"  # stored keys show their prefix
     )
     return hashlib.blake2b(repr((desired.type.name, settings)).encode(), digest_size=16).digest()
 
@@ -69,7 +69,7 @@ def _read(name: str) -> Reading:
 
 
 def _only(reading: Reading, name: str) -> Reading:
-    """Leave out the state stores of other names; what can't be read stays if it may be the one that is meant."""
+    """Leave out state stores with other names. An unreadable component stays if it may be the one that is meant."""
     found = tuple(
         found
         for found in reading.components

@@ -1,4 +1,4 @@
-"""From any source into a store, and once more over everything to see that it is there."""
+"""Copies from any source into a store, and then reads everything again to verify it."""
 
 from __future__ import annotations
 
@@ -17,7 +17,9 @@ _REPORTED = {Verdict.LEAVE: "left as it is", Verdict.FAIL: "failed"}
 
 
 async def copy(source: Source, target: StoreTarget, tally: Tally, progress: Progress) -> None:
-    """Copy and verify, counting in `tally` and reporting what was left. Raises StoreUnavailableError and MoveError."""
+    """Copy and verify; count in `tally` and report what was not copied. Raises StoreUnavailableError and
+    MoveError.
+    """
     reported: set[AppKey] = set()
     progress.begin("copying", source.total)
     async for batch in source.batches():

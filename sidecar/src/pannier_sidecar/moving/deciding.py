@@ -1,4 +1,4 @@
-"""What to do with a key, decided from what is there: newer data is never overwritten unless that was asked for."""
+"""Decides what to do with a key from what the target has: newer data is overwritten only if the user asks for that."""
 
 from __future__ import annotations
 
@@ -16,12 +16,13 @@ if TYPE_CHECKING:
     from pannier_sidecar.state.store import StoredValue
 
 EXPIRY_TOLERANCE: Final = 10
-"""Seconds by which the expiry of one and the same value may differ: stores keep whole seconds, and count from the
-moment at which a write reaches them."""
+"""Seconds by which the expiry of the same value may differ: stores keep whole seconds, from when a write reaches
+them.
+"""
 
 
 class Verdict(Enum):
-    """What becomes of a key; the words are those of the summary."""
+    """What becomes of a key, in the words of the summary."""
 
     CREATE = "copied"
     UPDATE = "updated, as an earlier run had written them"
@@ -44,7 +45,7 @@ class Decision(Struct, frozen=True):
 
 
 class Written(Struct, frozen=True):
-    """What an earlier run wrote under a key, or was about to write when it ended."""
+    """What an earlier run wrote under a key, or was about to write when it was interrupted."""
 
     digest: bytes
     expires_at: int | None
@@ -62,7 +63,7 @@ class Target(Struct, frozen=True):
 def decide(
     item: Item, stored: str, found: StoredValue | None, written: Iterable[Written], target: Target, now: float
 ) -> Decision:
-    """Say what to do with an item. `found` is what the target has under the stored key, `now` Unix time."""
+    """Decide what to do with an item. `found` is what the target has under the stored key; `now` is Unix time."""
     if item.has_expired(now):
         return Decision(Verdict.EXPIRED)
     if why := _obstacle(item, stored, target):
@@ -80,17 +81,17 @@ def decide(
 
 
 def ttl_of(item: Item, now: float) -> int | None:
-    """Return the seconds that an item has left, 1 at least; None: it never expires."""
+    """Return the seconds until an item expires, at least 1; None: it never expires."""
     return None if item.expires_at is None else max(1, ceil(item.expires_at - now))
 
 
 def is_same(item: Item, found: StoredValue) -> bool:
-    """Return whether the target has the item: the same bytes, until about the same time."""
+    """Return whether the target has the item: the same bytes, expiring at about the same time."""
     return item.value == found.value and _is_about(item.expires_at, found.expires_at)
 
 
 def difference(item: Item, found: StoredValue) -> str:
-    """Say in what the target differs from an item that it does not have."""
+    """Return how the target differs from an item that it does not have."""
     if item.value != found.value:
         return f"the target has another value, of {len(found.value)} bytes"
     return "the target has the same value, which expires at another time"
@@ -101,7 +102,9 @@ def digest_of(value: bytes) -> bytes:
 
 
 def next_size(size: int, held: int, max_keys: int, max_bytes: int) -> int:
-    """Return how many keys to take next, after `size` keys held so many bytes: as many as fit, up to twice as many."""
+    """Return how many keys to take next, given the bytes of the last `size` keys: as many as fit, at most twice
+    `size`.
+    """
     fitting = size * max_bytes // held if held else max_keys
     return max(1, min(max_keys, size * 2, fitting))
 

@@ -1,4 +1,4 @@
-"""From a store into a file of JSON lines, which takes its name when all of it is there."""
+"""Exports a store into a file of JSON lines, which gets its name when it is complete."""
 
 from __future__ import annotations
 
@@ -62,14 +62,16 @@ def verify(file: IO[bytes], tally: Tally) -> None:
 
 
 def standard_output() -> IO[bytes]:
-    """Return standard output with a buffer of its own: what a full disk refused is not tried again at the exit."""
+    """Return standard output with a separate buffer: at the exit, bytes that a full disk refused are not written
+    again.
+    """
     return open(sys.stdout.fileno(), "wb", closefd=False)
 
 
 def file_for(path: Path, *, overwrites: bool) -> Path:
-    """Return the path of the file to export to, behind links, so that these stay. Raises MoveError.
+    """Return the path of the file to export to, with links resolved, so that the links stay. Raises MoveError.
 
-    Only files are replaced: a file in the place of a device or a pipe would break whatever else uses it.
+    Only files are replaced: replacing a device or a pipe would break other programs that use it.
     """
     target = Path(os.path.realpath(path))
     try:
@@ -92,10 +94,10 @@ def file_for(path: Path, *, overwrites: bool) -> Path:
 
 @contextmanager
 def becoming(path: Path) -> Iterator[IO[bytes]]:
-    """Yield a file that gets the name `path` when the block ends well, and is gone when it does not.
+    """Yield a file that gets the name `path` if the block succeeds, and is deleted if it does not.
 
-    Only its owner can read it, because state may be secret, and a process that is killed leaves nothing of it: the file
-    has no name until all of it is there. Raises MoveError.
+    Only its owner can read it, because state may be secret. A killed process leaves nothing behind: the file has no
+    name until it is complete. Raises MoveError.
     """
     try:
         _remove_left_behind(path)
@@ -110,7 +112,7 @@ def becoming(path: Path) -> Iterator[IO[bytes]]:
 
 @contextmanager
 def _nameless(path: Path) -> Iterator[tuple[IO[bytes], str | None]]:
-    """Yield a file without a name, and None; where the file system has no such files, one with a name, and the name."""
+    """Yield a file without a name, and None; if the file system has no such files, a file and its name."""
     flags = getattr(os, "O_TMPFILE", 0)
     try:
         number = os.open(path.parent, flags | os.O_RDWR | os.O_CLOEXEC, 0o600) if flags else -1
@@ -122,7 +124,7 @@ def _nameless(path: Path) -> Iterator[tuple[IO[bytes], str | None]]:
         return
     number, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=_PARTIAL, dir=path.parent)
     try:
-        fcntl.flock(number, fcntl.LOCK_EX)  # until the process ends, however it does
+        fcntl.flock(number, fcntl.LOCK_EX)  # until the process ends in any way
         with open(number, "w+b") as file:
             yield file, name
     finally:
@@ -134,13 +136,13 @@ def _named(file: IO[bytes], path: Path) -> Path:
     name = path.parent / f".{path.name}.{os.getpid()}{_PARTIAL}"
     name.unlink(missing_ok=True)
     number = file.fileno()
-    # With a descriptor, though the path is absolute: only then is the link in /proc followed.
+    # The descriptor is needed although the path is absolute: only with it is the link in /proc followed.
     os.link(f"/proc/self/fd/{number}", name, src_dir_fd=number, follow_symlinks=True)
     return name
 
 
 def _remove_left_behind(path: Path) -> None:
-    """Remove what a killed export to the same file left, where the file system has no files without names."""
+    """Remove what a killed export to the same file left, if the file system has no files without names."""
     for left in path.parent.glob(f".{glob.escape(path.name)}.*{_PARTIAL}"):
         with suppress(OSError), open(left, "rb") as file:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)  # another export may be writing it

@@ -1,4 +1,4 @@
-"""An app's key and its value, whatever store they are in: named as the app names them, without any prefix."""
+"""An app's key and its value, independent of the store: keys as the app names them, without any prefix."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 class MoveError(Exception):
-    """A move can't be begun, or has to end early; the text says why and what to do."""
+    """A move can't begin, or must end early; the text says why and what to do."""
 
 
 class AppKey(Struct, frozen=True):
@@ -38,7 +38,7 @@ class AppKey(Struct, frozen=True):
         return scheme.stored(self.key)
 
     def metadata(self, scheme: KeyScheme) -> Mapping[str, str]:
-        """Return what a store with partitions needs to know, as for a call of an actor."""
+        """Return the metadata that a store with partitions needs, as for an actor's call."""
         if self.actor_type:
             return {"partitionKey": scheme.actor_partition(self.actor_type, self.actor_id)}
         return NO_METADATA
@@ -57,7 +57,7 @@ class Item(Struct, frozen=True):
 
 
 class Unread(Struct, frozen=True):
-    """Something of the source that is no item, and why."""
+    """Something in the source that is no item, and why."""
 
     where: str
     """A key, or the number of a line."""
@@ -65,7 +65,7 @@ class Unread(Struct, frozen=True):
 
 
 class Batch(Struct, frozen=True):
-    """Some of what a source holds. What vanished since the keys were listed is `gone`."""
+    """A part of a source. Keys that vanished after they were listed are `gone`."""
 
     items: tuple[Item, ...]
     unread: tuple[Unread, ...] = ()
@@ -76,7 +76,7 @@ class Batch(Struct, frozen=True):
 
 
 def key_of(scheme: KeyScheme, stored: str) -> AppKey | None:
-    """Return the app's key of a stored one; None if it is neither the app's nor one of its actors'."""
+    """Return the app's key of a stored key; None if it belongs neither to the app nor to one of its actors."""
     if stored.startswith(scheme.prefix):
         key = scheme.listed(stored)
         if key is not None:

@@ -1,7 +1,8 @@
-"""What was written, on this machine: by it a later run knows its own earlier work from what an app wrote.
+"""Notes on this machine about what was written, by which a later run knows its own earlier writes from an app's.
 
 An SQLite file for all moves. A value is noted (as a digest) before it is written, so a run that is killed in between
-leaves a note too many rather than one too few: such a note speaks for no other value than the one that was meant.
+leaves one note too many and never one too few. An extra note does no harm, because it matches only the value that it
+was made for.
 """
 
 from __future__ import annotations
@@ -23,10 +24,10 @@ PATIENCE: Final = 30.0
 
 
 class Journal:
-    """The notes on one place: a database, and the table or number in it where stored keys are looked for."""
+    """The notes on one place: a database, and the table or number in it where stored keys are looked up."""
 
     def __init__(self, file: Path, place: bytes):
-        """Open the journal, making it where there is none. Raises MoveError."""
+        """Open the journal; create it if there is none. Raises MoveError."""
         self._file = file
         self._place = place
         try:
@@ -63,7 +64,7 @@ class Journal:
             self._connection.executemany("INSERT OR REPLACE INTO written VALUES (?, ?, ?, ?)", rows)
 
     def conclude(self, done: Mapping[str, Written], not_done: Mapping[str, Written]) -> None:
-        """Keep only the note in `done` on each of its keys, and forget those in `not_done`, which did not happen."""
+        """For each key in `done` keep only that note; forget those in `not_done`, whose writes did not happen."""
         here = "DELETE FROM written WHERE place = ? AND key = ? AND digest"
         with self._transaction():
             self._connection.executemany(f"{here} <> ?", self._rows(done))

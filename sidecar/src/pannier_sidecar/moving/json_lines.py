@@ -4,8 +4,8 @@
     {"key": "blob", "base64": "/wD/"}
     {"actorType": "cat", "actorId": "tom", "key": "mood", "value": "good"}
 
-A value that is JSON stands in the line byte for byte. One that is not, or that would not come back the same because it
-has line breaks or outer spaces, is base64.
+A value that is JSON is in the line byte for byte. A value that is not JSON, or that has line breaks or outer spaces and
+would come back changed, is base64.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ _OUTER_SPACE: Final = b" \t"
 
 
 class InvalidLineError(ValueError):
-    """A line that is no item; the text says why and what to write."""
+    """A line is not an item; the text says why and what to write."""
 
 
 class _Line(msgspec.Struct, forbid_unknown_fields=True, rename="camel"):

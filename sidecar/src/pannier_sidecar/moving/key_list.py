@@ -1,7 +1,7 @@
-"""Keys and the order in which they were met, each once, however many there are: a file that SQLite removes at the end.
+"""Keys in the order in which they were met, each once: in a file, so any number fits, which SQLite removes at the end.
 
-A store may list a key twice, and one that is written to may list what has just been written. So keys are gathered
-before anything is written; their number is then known too.
+A store may list a key twice, and may list keys that have just been written. So all keys are collected before anything
+is written; then their number is known too.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ class KeyList:
         return int(self._connection.execute("SELECT count(*) FROM keys").fetchone()[0])
 
     def add(self, keys: Iterable[str]) -> None:
-        """Append the keys that are not there yet."""
+        """Append the keys that are not in the list yet."""
         self._connection.execute("BEGIN")
         self._connection.executemany("INSERT OR IGNORE INTO keys (key) VALUES (?)", ((key,) for key in keys))
         self._connection.execute("COMMIT")
@@ -41,6 +41,6 @@ class KeyList:
         return self._connection.execute(query, (number, limit)).fetchall()
 
     def number_of(self, key: str, number: int) -> int:
-        """Return the number under which a key was met first, which is this one if it is new."""
+        """Return the number under which a key was first met: `number` itself if the key is new."""
         self._connection.execute("INSERT OR IGNORE INTO keys VALUES (?, ?)", (number, key))
         return int(self._connection.execute("SELECT number FROM keys WHERE key = ?", (key,)).fetchone()[0])

@@ -1,4 +1,4 @@
-"""One move of one app's state: the places are chosen, checked and opened, the work is done, the outcome is reported."""
+"""Moves one app's state: chooses, checks and opens the places, does the work, and reports the outcome."""
 
 from __future__ import annotations
 
@@ -33,19 +33,19 @@ class Order:
     """What the user asked for."""
 
     source: str = ""
-    """`FILE` or `FILE#NAME`: the component to take from."""
+    """`FILE` or `FILE#NAME`: the component of the source."""
     target: str = ""
-    """The component to put into."""
+    """The component of the target."""
     output: Path | None = None
     """The file to export to; None: standard output."""
     overwrites: bool = False
-    """Whether what is there already gives way."""
+    """Whether existing values are replaced."""
     journal: Path | None = None
     """Where to note what was written; None: in the data folder."""
 
 
 class Mover:
-    """Carries out one order for one app. What it raises: MoveError, StoreError, OSError."""
+    """Carries out one order for one app. Its methods raise MoveError, StoreError and OSError."""
 
     def __init__(self, order: Order, settings: Settings, progress: Progress):
         self._order = order

@@ -1,4 +1,4 @@
-"""The stores of a move, open, after everything that would make it wrong has been refused."""
+"""Opens the stores of a move, and refuses moves that would go wrong."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def check_source(desired: DesiredStore, store: Store) -> None:
 
 
 def limits_of(desired: DesiredStore, store: Store, *, overwrites: bool) -> Target:
-    """Return what a target can do. Raises MoveError for one that would overwrite what it does not see."""
+    """Return what a target can do. Raises MoveError for a target that would overwrite values without noticing."""
     has_etags = Feature.ETAG in store.features
     if not has_etags and not overwrites:
         raise MoveError(
@@ -53,7 +53,7 @@ def limits_of(desired: DesiredStore, store: Store, *, overwrites: bool) -> Targe
 
 
 def check_actors(source: DesiredStore, target: DesiredStore | None) -> None:
-    """Raise MoveError where keys of actors would be taken for the app's own. A target of None is a file."""
+    """Raise MoveError if keys of actors would be taken for the app's own. A target of None is a file."""
     if source.keys.distinguishes_actors or not source.holds_actor_state:
         return
     prefixes = source.keys.prefixes
@@ -65,6 +65,6 @@ def check_actors(source: DesiredStore, target: DesiredStore | None) -> None:
 
 
 def check_places(source: DesiredStore, target: DesiredStore) -> None:
-    """Raise MoveError where a store would be copied onto itself."""
+    """Raise MoveError if a store would be copied onto itself."""
     if place_of(source) == place_of(target) and source.keys.prefixes == target.keys.prefixes:
         raise MoveError(f"{source.name} and {target.name} keep the same keys in the same place; name another --to")

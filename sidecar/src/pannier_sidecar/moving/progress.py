@@ -1,4 +1,4 @@
-"""How far a move has come: a bar that is redrawn on a terminal, else a line now and then."""
+"""Shows how far a move has come: with a bar on a terminal, otherwise with a line now and then."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ WIDTH: Final = 30
 """Characters of the bar."""
 DRAWN_EVERY: Final = 0.1
 REPORT_EVERY: Final = 30.0
-"""Seconds between two lines of a long move, where there is no terminal; each tenth has a line too."""
+"""Seconds between two lines of a long move without a terminal; each tenth of the keys has a line too."""
 
 
 class Progress:
-    """Writes about a move to a stream, which other lines go through too."""
+    """Writes the progress of a move to a stream; other lines must go through it too."""
 
     def __init__(self, stream: IO[str], environment: Mapping[str, str]):
         self._stream = stream
@@ -49,12 +49,12 @@ class Progress:
             self._line(f"{self._phase}: {done} of {self._total}")
 
     def say(self, line: str) -> None:
-        """Write a line of its own, above the bar."""
+        """Write a separate line, above the bar."""
         self._clear()
         self._line(line)
 
     def end(self) -> None:
-        """Leave the bar as it is and go on below."""
+        """Leave the bar as it is and continue below it."""
         if self._is_drawn:
             self._stream.write("\n")
             self._stream.flush()

@@ -1,4 +1,4 @@
-"""A store and a file of JSON lines as sources: both give batches of items, as often as they are asked."""
+"""A store and a file of JSON lines as sources: both can be read in batches of items, any number of times."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ PATIENCE: Final = RetryPolicy(interval_ms=100, threshold=6, pattern=Pattern.EXPO
 LISTED_AT_ONCE: Final = 1000
 MAX_KEYS: Final = 200
 MAX_BYTES: Final = 8 * 1024 * 1024
-"""What a batch should hold, so that large values need no large memory; a value is never divided."""
+"""Bytes that a batch should hold, so that large values need little memory; a value is never divided."""
 
 
 class Source(Protocol):
@@ -41,19 +41,19 @@ class StoreSource:
     """An app's keys in a store."""
 
     def __init__(self, store: Store, scheme: KeyScheme, keys: KeyList):
-        """`keys` is filled by `list_keys`, before anything else is asked."""
+        """`keys` is filled by `list_keys`, which is called first."""
         self._store = store
         self._scheme = scheme
         self._keys = keys
         self.passed_over = 0
-        """Keys met that are neither the app's nor its actors'."""
+        """Listed keys that are neither the app's nor its actors'."""
 
     @property
     def total(self) -> int:
         return len(self._keys)
 
     async def list_keys(self) -> None:
-        """Gather the stored keys of the app and its actors. Raises StoreError."""
+        """Collect the stored keys of the app and its actors. Raises StoreError."""
         for prefix in self._scheme.prefixes:
             cursor: str | None = None
             while True:
@@ -85,10 +85,10 @@ class StoreSource:
 
 
 class LinesSource:
-    """A file of JSON lines. A key that stands in it twice is taken where it stands first."""
+    """A file of JSON lines. Of a key that is in it twice, the first line is used."""
 
     def __init__(self, file: IO[bytes], keys: KeyList):
-        """`file` can be read again from its beginning; `keys` is for the keys met."""
+        """`file` can be read again from its beginning; `keys` collects the keys."""
         self._file = file
         self._keys = keys
         file.seek(0)
@@ -125,7 +125,7 @@ class LinesSource:
 async def read(
     store: Store, keys: Sequence[tuple[str, AppKey]], scheme: KeyScheme
 ) -> Sequence[StoredValue | StoreError | None]:
-    """Return what is stored under each key, as of now. Raises StoreUnavailableError when it stays so."""
+    """Return what is stored under each key now. Raises StoreUnavailableError if the store stays unavailable."""
     gets = [Get(stored, strong=True, metadata=key.metadata(scheme)) for stored, key in keys]
 
     async def call() -> Sequence[StoredValue | StoreError | None]:

@@ -1,4 +1,4 @@
-"""What became of the keys, counted, and reported at the end."""
+"""Counts what became of the keys, and reports it at the end."""
 
 from __future__ import annotations
 
@@ -22,26 +22,26 @@ class Tally:
         self.gone = 0
         """Keys that vanished between being listed and being read."""
         self.passed_over = 0
-        """Keys that the source listed and that are not this app's."""
+        """Keys that the source listed but that do not belong to this app."""
         self.verified = 0
         self.verified_bytes = 0
         self.differing = 0
-        """Keys that were dealt with, and yet are not the same on both sides at the end."""
+        """Keys that were handled, but differ between the two sides at the end."""
         self.is_verified = False
-        """Whether everything has been compared afterwards."""
+        """Whether everything has been compared at the end."""
 
     @property
     def done(self) -> int:
-        """Keys and lines that have been dealt with."""
+        """Keys and lines that have been handled."""
         return self.verdicts.total() + self.unread + self.gone
 
     @property
     def is_whole(self) -> bool:
-        """Whether nothing of the source is missing where it was to go."""
+        """Whether everything in the source has arrived."""
         return not (self.verdicts[Verdict.LEAVE] + self.verdicts[Verdict.FAIL] + self.unread + self.differing)
 
     def count(self, verdict: Verdict, size: int) -> None:
-        """Count one key, whose value has so many bytes."""
+        """Count one key, whose value has `size` bytes."""
         self.verdicts[verdict] += 1
         if verdict in WRITES:
             self.bytes_written += size

@@ -1,4 +1,4 @@
-"""A store as a target: each item is read, decided on and written on condition that it has not changed since."""
+"""A store as a target: for each item it reads the key, decides, and writes only if the key has not changed since."""
 
 from __future__ import annotations
 
@@ -42,17 +42,17 @@ if TYPE_CHECKING:
 
 
 class _Planned(Struct, frozen=True):
-    """A write that was decided on, and the note that says so."""
+    """A write that was decided on, and its note in the journal."""
 
     write: Set
     decision: Decision
     note: Written
     was_noted: bool
-    """By an earlier attempt or run, whose write may have happened."""
+    """Whether an earlier attempt or run noted it, whose write may have happened."""
 
 
 class Comparison(Struct, frozen=True):
-    """An item beside what the target has of it."""
+    """An item compared with what the target has."""
 
     item: Item
     difference: str
@@ -60,7 +60,7 @@ class Comparison(Struct, frozen=True):
 
 
 class StoreTarget:
-    """An app's keys in the store that they are to be in."""
+    """An app's keys in the store that they are copied to."""
 
     def __init__(self, store: Store, scheme: KeyScheme, journal: Journal, limits: Target):
         self._store = store
@@ -69,9 +69,8 @@ class StoreTarget:
         self._limits = limits
 
     async def take(self, items: Sequence[Item]) -> list[tuple[Item, Decision]]:
-        """Write what may be written; return what became of each item. Raises StoreUnavailableError when it stays so.
-
-        An item that another client changed in between is read and decided on again.
+        """Write the items that may be written; return what became of each. Raises StoreUnavailableError if the store
+        stays unavailable. If another client changed an item in between, it is read and decided on again.
         """
         batch = _Batch(self._scheme, items)
         lost: StoreError | None = None
@@ -86,7 +85,7 @@ class StoreTarget:
         return batch.settled
 
     async def compare(self, items: Sequence[Item]) -> list[Comparison]:
-        """Set each item beside what the target has now, leaving out what was about to expire and has done so there."""
+        """Compare each item with what the target has now, but leave out items that have expired there meanwhile."""
         batch = _Batch(self._scheme, items)
         found = await self._found(batch)
         soon = time() + EXPIRY_TOLERANCE
@@ -97,7 +96,7 @@ class StoreTarget:
         ]
 
     async def _attempt(self, batch: _Batch) -> StoreError | None:
-        """Look, decide and write once; return the error of a target that did not answer, if it did not."""
+        """Read, decide and write once; return the error if the target did not answer, else None."""
         found = await self._found(batch)
         written = self._journal.written(batch.pending)
         now = time()
@@ -148,13 +147,13 @@ class StoreTarget:
 
 
 class _Batch:
-    """Items under their stored keys: those that are not settled yet, and what became of the others."""
+    """Items by their stored keys: those that are pending, and what became of the others."""
 
     def __init__(self, scheme: KeyScheme, items: Sequence[Item]):
         self.pending: dict[str, Item] = {}
         self.settled: list[tuple[Item, Decision]] = []
         self.doubtful: dict[str, Decision] = {}
-        """What was decided about keys whose write was sent and not answered."""
+        """The decisions about keys whose write was sent but not answered."""
         for item in items:
             try:
                 if self.pending.setdefault(item.key.stored(scheme), item) is not item:
@@ -164,7 +163,7 @@ class _Batch:
                 self.settled.append((item, Decision(Verdict.FAIL, str(error))))
 
     def learn(self, stored: str, decision: Decision, error: StoreError | None) -> None:
-        """Take in how a write went; what was overtaken or not answered stays pending."""
+        """Record the outcome of a write; a write that was overtaken or not answered stays pending."""
         if error is None:
             self.settle(stored, decision)
         elif isinstance(error, OutcomeUnknownError):
@@ -173,13 +172,13 @@ class _Batch:
             self.settle(stored, Decision(Verdict.FAIL, str(error)))
 
     def settle(self, stored: str, decision: Decision) -> None:
-        """Take a key off the pending ones; a write in doubt that is found to be there was ours."""
+        """Settle a pending key. If a write in doubt is found in the target, it was ours."""
         if decision.verdict is Verdict.SAME:
             decision = self.doubtful.get(stored, decision)
         self.settled.append((self.pending.pop(stored), decision))
 
     def give_up(self, lost: StoreError | None) -> None:
-        """Leave what others never stopped writing to. Raises `lost` where it was the target that failed."""
+        """Give up keys that others keep writing. Raises `lost` if the target failed."""
         if lost is not None:
             raise lost
         for stored in list(self.pending):

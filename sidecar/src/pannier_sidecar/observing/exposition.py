@@ -1,4 +1,4 @@
-"""The text format that Prometheus reads (version 0.0.4), and what histograms are made of."""
+"""The text format that Prometheus reads (version 0.0.4), and the parts of histograms."""
 
 from __future__ import annotations
 
@@ -23,9 +23,8 @@ Labels = tuple[tuple[str, str], ...]
 
 
 Histogram = list[float]
-"""Counts by bucket, without those of the buckets below, and the sum of the durations at the end: seconds.
-
-A list and no object, because adding to it is part of every call.
+"""Counts by bucket, each without the counts of lower buckets; the last element is the sum of the durations in seconds.
+It is a list and no object, because every call adds to it.
 """
 SUM: Final = -1
 
@@ -50,7 +49,7 @@ class Page:
         return ("\n".join(self._lines) + "\n").encode()
 
     def family(self, name: str, kind: str, meaning: str, values: Iterable[tuple[Labels, float]]) -> None:
-        """Write one counter or gauge; nothing where it has no values."""
+        """Write one counter or gauge; nothing if it has no values."""
         rows = [f"{name}{self._shown(labels)} {_number(value)}" for labels, value in values]
         if rows:
             self._lines += [f"# HELP {name} {meaning}", f"# TYPE {name} {kind}", *rows]

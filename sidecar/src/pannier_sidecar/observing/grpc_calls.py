@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 Answer = Callable[[bytes, dict[bytes, bytes]], Awaitable[bytes]]
-"""From a message and the call's headers to a message; an exception with a `code` ends the call with that status."""
+"""Takes a message and the call's headers, and returns a message; an exception's `code` is the status of the call."""
 
 _UNKNOWN: Final = 2
 STATUSES: Final = (
@@ -90,7 +90,7 @@ def _tracing_middleware(method: str, answer: Answer, tracer: Tracer) -> Answer:
 
 
 def _status_of(error: BaseException) -> str:
-    """Return the status of a failed call; it is cancelled by its client or by its deadline."""
+    """Return the status of a failed call; a cancelled call was ended by its client or by its deadline."""
     if isinstance(error, CancelledError):
         return STATUSES[1]
     return STATUSES[int(getattr(error, "code", _UNKNOWN))]

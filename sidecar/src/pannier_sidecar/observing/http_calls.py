@@ -53,7 +53,7 @@ def observe(
 def _metrics_middleware(
     answer: Callable[[CallT], Awaitable[AnswerT]], metrics: Metrics, tracer: Tracer | None
 ) -> Callable[[CallT], Awaitable[AnswerT]]:
-    """Count calls and, with `tracer`, return the trace context: one wrapper, since each adds to a call's cost."""
+    """Count calls and, with `tracer`, return the trace context: in one wrapper, because each one costs time."""
 
     async def counted(call: CallT) -> AnswerT:
         started = perf_counter()
@@ -138,7 +138,7 @@ def _with_trace(answered: AnswerT, call: ObservedCall, span: Span) -> AnswerT:
 
 
 def _header(call: ObservedCall, name: bytes) -> str | None:
-    """Return the header's value; None if it is absent or not printable ASCII, so that it cannot be passed on."""
+    """Return the header's value; None if it is absent, or not printable ASCII and so cannot be passed on."""
     value = call.headers.get(name)
     if value is None:
         return None

@@ -1,7 +1,7 @@
 """Log lines on standard error: plain for people, or JSON with the fields that Dapr writes.
 
-Messages of libraries may contain addresses and passwords, so they are not written. Tracebacks show only the types of
-exceptions and their places in the code.
+Messages of libraries may contain addresses and passwords, so their values are not written. Tracebacks show only the
+types of exceptions and their places in the code.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ def set_up(
 ) -> None:
     """Write the logs of this process to standard error (or `stream`) from now on.
 
-    Libraries log from `warning` upwards, at any level.
+    Libraries log from `warning` upwards, whatever the level.
     """
     handler = logging.StreamHandler(stream or sys.stderr)
     handler.setFormatter(JsonLines(app_id, instance, version) if as_json else PlainLines())
@@ -129,7 +129,7 @@ def _time(record: logging.LogRecord) -> str:
 
 
 def _one_line(message: str) -> str:
-    """Make a message one line, whatever a client put into it."""
+    """Return a message as one line, whatever a client has put into it."""
     if message.isprintable():
         return message
     return "".join(character if character.isprintable() else " " for character in message)

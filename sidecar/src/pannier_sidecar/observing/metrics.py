@@ -35,7 +35,7 @@ _CUT_PATHS: Final = (
     ("/v1.0/metadata/", "/v1.0/metadata/{attribute}"),
 )
 UNKNOWN_STORE: Final = "/v1.0/state/{store}"
-"""Dapr cuts state calls to `/v1.0/state/<store>`; the names that callers make up share this one."""
+"""Dapr cuts state calls to `/v1.0/state/<store>`; store names that callers make up share this one."""
 _KNOWN_METHODS: Final = frozenset((b"GET", b"POST", b"PUT", b"DELETE", b"HEAD", b"PATCH", b"OPTIONS"))
 _OTHER_METHOD: Final = b"OTHER"
 
@@ -105,7 +105,7 @@ class Metrics:
         self._openings[store, store_type, succeeded] += 1
 
     def know_stores(self, names: Iterable[str]) -> None:
-        """Give these stores a path of their own in the labels; the names that callers make up share one."""
+        """Give each of these stores its own path in the labels; names that callers make up share one."""
         self._paths = {name.encode(): f"/v1.0/state/{name}" for name in names}
 
     def page(self) -> bytes:
@@ -191,7 +191,7 @@ class Metrics:
 
 
 def _label(path: bytes) -> str:
-    """Return a path that names no store as a label, cut so that there are few."""
+    """Return the label for a path that names no store; it is cut, so that there are few labels."""
     text = path.decode("latin-1")
     if text in _KNOWN_PATHS:
         return text
@@ -202,7 +202,7 @@ def _label(path: bytes) -> str:
 
 
 class Unobserved:
-    """Takes note of nothing: for a sidecar whose metrics are switched off."""
+    """Counts nothing: for a sidecar whose metrics are off."""
 
     def call_ended(self, store: str, operation: str, succeeded: bool, seconds: float) -> None:
         pass

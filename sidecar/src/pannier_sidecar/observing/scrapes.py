@@ -12,7 +12,7 @@ PAGES_A_SECOND: Final = 10
 
 
 class Scrapes:
-    """Makes the page up to ten times a second; who asks more often gets the last one again."""
+    """Renders the page up to ten times a second; more frequent scrapes get the last one again."""
 
     def __init__(self, make: Callable[[], bytes]):
         self._make = make

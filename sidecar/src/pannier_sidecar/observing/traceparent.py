@@ -10,11 +10,11 @@ from msgspec import Struct
 _FORM: Final = re.compile(r"([0-9a-f]{2})-([0-9a-f]{32})-([0-9a-f]{16})-([0-9a-f]{2})(-.*)?", re.ASCII)
 _MAX_LENGTH: Final = 512
 MAX_STATE_CHARS: Final = 512
-"""What section 3.3.1.5 asks to be passed on at least; a longer `tracestate` is dropped."""
+"""The size that section 3.3.1.5 requires to be passed on; a longer `tracestate` is dropped."""
 
 
 class TraceParent(Struct, frozen=True):
-    """Where a call stands in a trace."""
+    """The position of a call in a trace."""
 
     trace_id: str
     span_id: str
@@ -29,9 +29,8 @@ class TraceParent(Struct, frozen=True):
 
 
 def parse(text: str) -> TraceParent | None:
-    """Read a header; None where it is invalid, and is then to be treated as absent (section 3.2.2.5).
-
-    Of later versions, what version 00 has is read, and further fields are left out.
+    """Read a header; None if it is invalid, which counts as absent (section 3.2.2.5). Of a later version, only the
+    fields of version 00 are read.
     """
     match = _FORM.fullmatch(text) if len(text) <= _MAX_LENGTH else None
     if match is None:

@@ -1,6 +1,5 @@
-"""Spans of calls, exported with OpenTelemetry where its environment variables ask for it.
-
-Without an exporter nothing is made and nothing imported: a trace context that comes in is handed back as it came.
+"""Spans of calls, exported with OpenTelemetry if its environment variables ask for that. Without an exporter, no spans
+are made and nothing is imported: an incoming trace context is returned unchanged.
 """
 
 from __future__ import annotations
@@ -25,7 +24,7 @@ class Span(Struct):
     """One call's part of a trace."""
 
     traceparent: str
-    """The header for the next service, or for the caller."""
+    """The `traceparent` header for the next service, or for the caller."""
     recorded: Any = None
 
     def end(self, status: int) -> None:
@@ -39,18 +38,18 @@ class Span(Struct):
 
 
 class Tracer:
-    """Begins spans. This one records none: it hands back what came in."""
+    """Begins spans. This one records none: it returns the incoming context."""
 
     is_exporting = False
 
     def begin(
         self, name: str, traceparent: str | None, tracestate: str | None, attributes: Mapping[str, str]
     ) -> Span | None:
-        """Begin the span of a call; None where the call belongs to no trace."""
+        """Begin the span of a call; None if the call belongs to no trace."""
         return Span(traceparent) if traceparent and parse(traceparent) else None
 
     def close(self) -> None:
-        """Export what is left."""
+        """Export the remaining spans."""
 
 
 class ExportingTracer(Tracer):
@@ -59,7 +58,7 @@ class ExportingTracer(Tracer):
     is_exporting = True
 
     def __init__(self, app_id: str):
-        """Take everything else from the OTEL_* variables. Raises ImportError where the extra is not installed."""
+        """Take all other settings from the OTEL_* variables. Raises ImportError if the extra is not installed."""
         from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
         from opentelemetry.sdk.resources import Resource
         from opentelemetry.sdk.trace import TracerProvider

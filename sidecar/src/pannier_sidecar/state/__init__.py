@@ -1,1 +1,1 @@
-"""State without I/O of its own: use cases, rules and the interface of a store. Knows no store and no protocol."""
+"""Use cases, rules and the interface of a store. It does no I/O itself, and knows no store and no protocol."""

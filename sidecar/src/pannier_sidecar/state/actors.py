@@ -1,4 +1,4 @@
-"""What is different about the state of actors: which store holds it, how it is keyed, which types are refused."""
+"""The state of actors: which store holds it, what its keys are, which types are refused."""
 
 from __future__ import annotations
 
@@ -35,5 +35,5 @@ class ActorState:
         return self.served.keys.actor(self._actor_type, self._actor_id, key)
 
     def placed(self, item: WriteItem) -> WriteItem:
-        """Return the item where reads of the actor look for it, whatever partition it names itself (as in Dapr)."""
+        """Return the item in the partition where the actor's reads look, even if it names another one (as in Dapr)."""
         return replace(item, metadata={**item.metadata, **self.metadata})

@@ -1,4 +1,4 @@
-"""Reads of several values: no more than fit into one answer."""
+"""Reads of several values: no more than fit into one answer are held."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from .store import Store
 
 AT_ONCE: Final = 1000
-"""Keys that are read before others have their turn, where the store needs no time."""
+"""Keys that are read before other calls have their turn, if the store itself never waits."""
 
 
 class BulkItem(Struct, frozen=True, gc=False):
@@ -29,7 +29,7 @@ class BulkItem(Struct, frozen=True, gc=False):
 
 
 class ReadItems(list[BulkItem]):
-    """What was read. The values are counted as long as the list is there."""
+    """The values that were read. They are counted for as long as the list exists."""
 
     __slots__ = ("_read",)
 
@@ -41,9 +41,9 @@ class ReadItems(list[BulkItem]):
 async def read_values(
     store: Store, keys: Sequence[str], gets: Sequence[Get], max_bytes: int, making: Making
 ) -> list[BulkItem]:
-    """Return an item for each key, with values of `max_bytes` together; one without room for its value says so.
+    """Return an item for each key; all values together have at most `max_bytes`, and items without room have an error.
 
-    `gets` are the reads of the keys, in the same order. Raises StoreError where a whole trip fails.
+    `gets` are the reads of the keys, in the same order. Raises StoreError if a whole trip fails.
     """
     read = making.begin()
     items = ReadItems(read)
@@ -76,7 +76,7 @@ async def read_values(
                     items.append(BulkItem(key) if entry is None else BulkItem(key, error=str(entry)))
             read.settle(reserved, size, largest)
     except BaseException:
-        read.end()  # its traceback may keep the list for long
+        read.end()  # its traceback may keep the list alive for long
         raise
     return items
 

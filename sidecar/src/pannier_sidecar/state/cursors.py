@@ -15,7 +15,7 @@ def cursor_after(key: str) -> str:
 def key_before(cursor: str, prefix: str) -> str:
     """Return the stored key after which a cursor's page begins.
 
-    Raises InvalidCursorError where it has not the prefix.
+    Raises InvalidCursorError if it does not have the prefix.
     """
     try:
         key = urlsafe_b64decode(cursor.encode("ascii")).decode()

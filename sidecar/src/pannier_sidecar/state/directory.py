@@ -1,4 +1,4 @@
-"""Which store answers to a name, and what to say when none does.
+"""Which store has a name, and the error if none has it.
 
 A Directory is a snapshot that never changes: a reload makes a new one and the service takes it over in one step, so a
 call sees either the old set of stores or the new one.
@@ -20,12 +20,12 @@ if TYPE_CHECKING:
     from .store import Feature, Store
 
 DEFAULT_NAME = "statestore"
-"""Which store serves calls that name none, where several could (the oldest spec knew one store only)."""
+"""The store for calls that name none, if there are several (the oldest spec knew only one store)."""
 
 
 @dataclass(slots=True, eq=False)
 class ServedStore:
-    """One component as it is served: its store and what the component says about keys and expiry."""
+    """One component that is served: its store, and its settings of keys and expiry."""
 
     name: str
     type: str
@@ -33,7 +33,7 @@ class ServedStore:
     store: Store
     keys: KeyScheme
     default_ttl: int | None = None
-    """Seconds; applied to writes that say nothing about expiry."""
+    """In seconds; for writes that do not set an expiry."""
     is_default: bool = False
     holds_actor_state: bool = False
     calls_in_flight: int = field(default=0, init=False)
@@ -67,9 +67,8 @@ class Directory:
         *,
         seen_from: str = "",
     ):
-        """Take the open stores, those still waiting for their server, and for each that this app may not use, why.
-
-        `seen_from` says which components the app sees, where that is not just those of a folder.
+        """Take the open stores, the stores that still wait for their server, and the reason for each that this app may
+        not use. `seen_from` says which components the app sees; empty if they are those of a folder.
         """
         self.app_id = app_id
         self.served = {store.name: store for store in served}
@@ -81,7 +80,7 @@ class Directory:
     def find(self, name: str | None) -> ServedStore:
         """Return the open store called `name`, or the default store for None.
 
-        Raises StoreNotFoundError (NoStoreConfiguredError where there is none at all) or StoreNotReadyError.
+        Raises StoreNotFoundError (NoStoreConfiguredError if there is no store at all) or StoreNotReadyError.
         """
         if name is None:
             name = self._default
@@ -93,7 +92,7 @@ class Directory:
         return store
 
     def knows(self, name: str) -> bool:
-        """Say whether a store of that name is configured for this app."""
+        """Return whether a store of that name is configured for this app."""
         return name in self.served or name in self.waiting
 
     def actor_store(self) -> ServedStore:

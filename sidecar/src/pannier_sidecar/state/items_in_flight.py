@@ -1,7 +1,7 @@
-"""How many items, over all calls, are read, carried out and answered at a time.
+"""Limits how many items of all calls together are read, carried out and answered at the same time.
 
-An item takes forty times the bytes in memory that it may have in a request, so the requests themselves are no measure:
-three hundred of 250 KB held a gigabyte.
+An item in memory takes up to forty times its bytes in the request, so the size of requests is no measure: three hundred
+requests of 250 KB held a gigabyte.
 """
 
 from __future__ import annotations
@@ -14,13 +14,13 @@ from typing import Final
 from .errors import OverloadedError
 
 REQUESTS: Final = 4
-"""Of the largest requests, so many at a time."""
+"""How many of the largest requests may be in flight at the same time."""
 PATIENCE_S: Final = 10.0
-"""A call that waited for so long is refused, before its client gives up."""
+"""A call that has waited for this long is refused, before its client gives up."""
 
 
 class Share:
-    """What one call has of it."""
+    """The items of one call that are in flight."""
 
     __slots__ = ("_flight", "items")
 
@@ -29,12 +29,12 @@ class Share:
         self.items = items
 
     def is_really(self, items: int) -> None:
-        """Record the number once it is known."""
+        """Record the true number of items once it is known."""
         more, self.items = items - self.items, items
         self._flight.add(more)
 
     def end(self) -> None:
-        """Note that the call has its answer, or failed."""
+        """Note that the call is answered or has failed."""
         self.is_really(0)
 
 
@@ -55,7 +55,9 @@ class ItemsInFlight:
         return bool(self._waiting)
 
     async def share(self, items: int) -> Share:
-        """Return when there is room for so many, or what a request may have if that is less. Raises OverloadedError."""
+        """Wait until there is room for this many items, or for the maximum of one request. Raises
+        OverloadedError.
+        """
         items = min(items, self._max_per_request)
         if self._waiting or self._taken + items > self._max:
             await self._wait(items)
@@ -64,7 +66,7 @@ class ItemsInFlight:
         return Share(self, items)
 
     def add(self, more: int) -> None:
-        """Add to the count, which may be negative, and wake the requests that now fit."""
+        """Add to the number in flight (or subtract, if negative), and wake the requests that now fit."""
         self._taken += more
         while self._waiting:
             items, _, turn = self._waiting[0]
@@ -84,7 +86,7 @@ class ItemsInFlight:
             async with asyncio.timeout(self._patience):
                 await turn
         except BaseException as error:
-            got_turn = turn.done() and not turn.cancelled()  # and cannot take it
+            got_turn = turn.done() and not turn.cancelled()  # and cannot use its share
             turn.cancel()
             self._waiting = [entry for entry in self._waiting if entry[2] is not turn]
             heapify(self._waiting)

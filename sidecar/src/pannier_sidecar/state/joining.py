@@ -1,4 +1,4 @@
-"""Writes for databases that take each key once: a transaction's are joined, a bulk's are cut into runs."""
+"""Writes for databases that accept each key once: those of a transaction are joined, those of a bulk cut into runs."""
 
 from __future__ import annotations
 
@@ -16,8 +16,7 @@ if TYPE_CHECKING:
 
 def joined(writes: Iterable[Write]) -> list[Write]:
     """Return one write for each key: it has the preconditions of all writes to that key, and the effect of the last.
-
-    All preconditions are about the state before. Raises ETagMismatchError where no state could fulfil them.
+    All preconditions are about the state before the transaction. Raises ETagMismatchError if no state can fulfil them.
     """
     by_key: dict[str, Write] = {}
     for write in writes:
@@ -36,7 +35,7 @@ def _joined(earlier: Write, later: Write) -> Write:
 
 
 def with_distinct_keys(writes: Sequence[Write]) -> Iterator[range]:
-    """Cut a sequence into the longest runs in which no key occurs twice."""
+    """Cut a sequence into runs, as long as possible, in which no key occurs twice."""
     start = 0
     keys: set[str] = set()
     for place, write in enumerate(writes):

@@ -1,4 +1,4 @@
-"""How an app's key becomes the key that is stored, so that apps share a database without meeting each other.
+"""Makes stored keys of an app's keys, so that apps can share a database but not state.
 
     appid (default)     <app id>||<key>
     name                <store name>||<key>
@@ -9,9 +9,9 @@
 
 With `keyScheme: dash`, the scheme of the oldest spec, `-` stands for `||`. Without an app id there is no prefix.
 
-A stored key can be taken apart in one way only. What would make two ways of it is refused: a part that holds the
+A stored key can be taken apart in only one way. Whatever would allow two ways is refused: a part that holds the
 separator, or ends with the `|` that the separator begins with (the last part may), and under dashes a key that looks
-like an actor's. So two different keys never meet under one name, and every name that is taken is Dapr's.
+like an actor's. So two different keys never have the same stored key, and every accepted key is stored as in Dapr.
 """
 
 from __future__ import annotations
@@ -40,8 +40,8 @@ class KeyScheme:
     ):
         """Prepare the prefix of `strategy`: `appid`, `name`, `namespace`, `none` (in any case) or a text of its own.
 
-        `holds_actors`: the same store holds the state of actors. `as_written` takes names that could be another key's
-        too, for reading what somebody else has written. Raises ValueError for a prefix that could be read in two ways.
+        `holds_actors`: the same store holds the state of actors. `as_written` also accepts names that are ambiguous,
+        for reading what others have written. Raises ValueError for a prefix that could be read in two ways.
         """
         owner = _owner(strategy.lower(), store, app_id, namespace)
         if not as_written:
@@ -54,18 +54,18 @@ class KeyScheme:
         self._may_be_actors = separator == DASH and holds_actors and not as_written
         self._actor_prefix = app_id + separator if app_id else ""
         self.prefix = owner + separator if owner else ""
-        """What each stored key of the app begins with."""
+        """The prefix of each stored key of the app."""
 
     @property
     def prefixes(self) -> tuple[str, ...]:
-        """What the app's stored keys begin with, its actors' keys included; no prefix begins with another one."""
+        """The prefixes of the app's stored keys, its actors' keys included; no prefix begins with another one."""
         if self._actor_prefix.startswith(self.prefix):
             return (self.prefix,)
         return (self.prefix, self._actor_prefix)
 
     @property
     def distinguishes_actors(self) -> bool:
-        """Whether a stored key that somebody else wrote shows that it is an actor's: `-` may stand in any key."""
+        """Whether stored keys written by others show that they are an actor's: any key may have a `-`."""
         return self._separator == SEPARATOR
 
     def stored(self, key: str) -> str:
@@ -102,11 +102,11 @@ class KeyScheme:
         return self.actor_partition(actor_type, actor_id) + self._separator + key
 
     def actor_partition(self, actor_type: str, actor_id: str) -> str:
-        """Return what all stored keys of one actor begin with; stores that have partitions keep them together by it."""
+        """Return the prefix of all stored keys of one actor; stores with partitions use it to keep them together."""
         return self._actor_prefix + actor_type + self._separator + actor_id
 
     def listed(self, stored: str) -> str | None:
-        """Return the app's key of a stored key with its prefix; None where it is an actor's or another app's."""
+        """Return the app's key of a stored key; None if it belongs to an actor or another app."""
         key = stored[len(self.prefix) :]
         if SEPARATOR in key or not key or (self._may_be_actors and _looks_like_an_actors(stored)):
             return None
@@ -120,7 +120,7 @@ class KeyScheme:
         return (parts[0], parts[1], parts[2]) if len(parts) == 3 and all(parts) else None
 
     def _refuse_two_actors(self, part: str) -> None:
-        """Raise IllegalKeyError for a type or id of an actor that runs into the separator behind it."""
+        """Raise IllegalKeyError for an actor's type or id that would merge with the separator after it."""
         if part.endswith("|"):
             why = "can't end with '|' in the type or id of an actor"
             raise IllegalKeyError(part, self._store, why, "another actor's state could have the same stored key")
@@ -130,7 +130,7 @@ class KeyScheme:
 
 
 def refuse_tokens(app_id: str, namespace: str | None) -> None:
-    """Raise ValueError for an app id or namespace whose prefix could also be that of another one."""
+    """Raise ValueError for an app id or namespace whose prefix could also belong to another one."""
     for name in filter(None, (app_id, namespace)):
         if name != name.lower():
             raise ValueError(
@@ -158,7 +158,7 @@ def _owner(strategy: str, store: str, app_id: str, namespace: str | None) -> str
 
 
 def _refuse_two_readings(owner: str, app_id: str, separator: str) -> None:
-    """Raise ValueError where a stored key would not show where the prefix ends."""
+    """Raise ValueError if a stored key would not show where the prefix ends."""
     for name in dict.fromkeys((owner, app_id)):
         if SEPARATOR in name or name.endswith("|"):
             raise ValueError(
@@ -176,7 +176,7 @@ def _refuse_two_readings(owner: str, app_id: str, separator: str) -> None:
 
 
 def _refuse_two_namespaces(app_id: str, namespace: str | None) -> None:
-    """Raise ValueError where the dot between namespace and app id could be part of the namespace."""
+    """Raise ValueError if the dot between namespace and app id could be part of the namespace."""
     if namespace and app_id and "." in namespace:
         raise ValueError(
             f"with keyPrefix namespace, the namespace '{namespace}' can't hold '.', which separates it from the app "

@@ -1,4 +1,4 @@
-"""How much one request may have in it, and one answer."""
+"""How much one request, and one answer, may contain."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """All of them: they have no defaults here, because the settings have some."""
+    """The limits of requests and answers. They have no defaults here; the settings have them."""
 
     answer: int
-    """Bytes of all values in an answer that has several."""
+    """Bytes of all values in an answer with several values."""
     items: int
     """Items, keys or operations of one request."""
     cursor: int
-    """Characters of the cursor of a list: as many as the next request can bring."""
+    """Characters of a list's cursor: as many as the next request can send."""

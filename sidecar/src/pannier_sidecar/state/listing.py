@@ -1,4 +1,4 @@
-"""Lists of an app's keys, in which those of its actors are left out."""
+"""Lists of an app's keys without those of its actors."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ if TYPE_CHECKING:
     from .requests import KeysRequest
 
 MAX_PAGE_SIZE: Final = 1000
-"""Keys that are asked of a store at once, to get past keys of actors."""
+"""Keys that a store is asked for at once, to get past the keys of actors."""
 _MAX_ATTEMPTS: Final = 3
 
 
 async def list_keys(served: ServedStore, request: KeysRequest, max_cursor: int) -> tuple[list[str], str | None]:
     """Return the app's keys, and the cursor of those that follow. Raises StoreError.
 
-    A cursor holds a key, and some keys are so long that no request could bring it. Then the page ends before them.
+    A cursor contains a key, and some keys are too long for a request. Then the page ends before such a key.
     """
     keys, cursor = await _page(served, request, request.limit)
     if cursor is None or len(cursor) <= max_cursor:
@@ -44,7 +44,7 @@ async def _page(served: ServedStore, request: KeysRequest, limit: int) -> tuple[
         page = await served.store.keys(prefix, size, cursor)
         wanted = limit - len(keys)
         listed = [(at, key) for at, one in enumerate(page.keys) if (key := served.keys.listed(one)) is not None]
-        if len(listed) > wanted:  # a page ends where its cursor is: ask again for as much of it as is wanted
+        if len(listed) > wanted:  # a page ends at its cursor: ask again for only as many keys as are wanted
             size = listed[wanted - 1][0] + 1
         else:
             keys += [key for _, key in listed]
@@ -53,4 +53,4 @@ async def _page(served: ServedStore, request: KeysRequest, limit: int) -> tuple[
                 return keys, cursor
             # A page of the store may hold nothing but keys of actors; then many more are likely to come.
             size = max(wanted - len(listed), MAX_PAGE_SIZE if not listed else 0)
-        await asyncio.sleep(0)  # a store in memory needs no time, and others want their turn
+        await asyncio.sleep(0)  # a store in memory never waits, so let other calls have their turn

@@ -1,4 +1,4 @@
-"""What is read for answers with several values: so many bytes at a time, over all calls."""
+"""Limits the bytes that all calls together read at the same time for answers with several values."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable
 
 READ_TOGETHER: Final = 100
-"""Keys in one trip to the store. Where values do not fit, those of later trips are not read at all."""
+"""Keys in one trip to the store. If values do not fit, those of later trips are not read at all."""
 BYTES_TOGETHER: Final = 8 * 1024 * 1024
 """Expected bytes in one round trip."""
 FIRST_GUESS: Final = 64 * 1024
@@ -22,7 +22,7 @@ class Held(Protocol):
     limit: int
 
     def relieve(self) -> None:
-        """Make room where clients are slow."""
+        """Make room by giving up what waits for slow clients."""
 
 
 class Unlimited:
@@ -36,19 +36,19 @@ class Unlimited:
 
 
 class Making:
-    """Reads that are going on, and whose values are not written into an answer yet."""
+    """Reads in progress, whose values are not written into an answer yet."""
 
     def __init__(self, limit: int, budget: Held):
         """`limit` is in bytes. A single read may use all of it; others wait until it ends."""
         self._limit = limit
         self._budget = budget
         self._sizes: dict[int, int] = {}
-        """Of each read that is going on, in the order in which they were begun."""
+        """Bytes of each read in progress, in the order in which they were begun."""
         self._last = 0
         self._size = 0
         self._waiting: list[asyncio.Future[None]] = []
         self._largest = FIRST_GUESS
-        """Bytes that a value may have: large ones are believed at once, and forgotten slowly."""
+        """Expected bytes of a value: grows at once with a large value, and falls slowly."""
 
     def begin(self) -> Read:
         """Return a new read, which holds nothing yet."""
@@ -61,7 +61,7 @@ class Making:
         return max(1, min(READ_TOGETHER, BYTES_TOGETHER // self._largest))
 
     async def reserve(self, number: int, keys: int) -> int:
-        """Return the bytes reserved for so many values, once there is room or no other read was begun before."""
+        """Wait for room, or until no earlier read is in progress; return the bytes reserved for these values."""
         size = min(keys * self._largest, self._limit)
         while self._size + size > self._limit and next(iter(self._sizes)) != number:
             changed = asyncio.get_running_loop().create_future()
@@ -75,7 +75,7 @@ class Making:
         self._largest = max(1024, largest, self._largest - self._largest // 4)
 
     def add(self, number: int, size: int) -> None:
-        """Count more, or less, for a read."""
+        """Change the bytes that are counted for a read."""
         self._sizes[number] += size
         self._size += size
         self._budget.held += size
@@ -83,7 +83,7 @@ class Making:
             self._budget.relieve()
 
     def end(self, number: int) -> None:
-        """Count a read no longer."""
+        """Stop counting a read."""
         size = self._sizes.pop(number, 0)
         self._size -= size
         self._budget.held -= size
@@ -94,7 +94,7 @@ class Making:
 
 
 class Read:
-    """One read of several values. It is counted for as long as somebody has it, with the values."""
+    """One read of several values. It is counted for as long as its owner holds it, and with it the values."""
 
     __slots__ = ("_making", "_number")
 
@@ -110,14 +110,14 @@ class Read:
         return self._making.keys_together()
 
     def reserve(self, keys: int) -> Awaitable[int]:
-        """Return the bytes reserved for so many values, when there is room for them."""
+        """Wait for room; return the bytes reserved for this many values."""
         return self._making.reserve(self._number, keys)
 
     def settle(self, reserved: int, size: int, largest: int) -> None:
-        """Count, in place of what was reserved, the bytes of the values that were found; the largest has `largest`."""
+        """Count the bytes of the found values instead of the reserved bytes; the largest value has `largest`."""
         self._making.learn(largest)
         self._making.add(self._number, size - reserved)
 
     def end(self) -> None:
-        """Count it no longer."""
+        """Stop counting it."""
         self._making.end(self._number)

@@ -1,4 +1,4 @@
-"""Work that takes the event loop for long, done in short pieces: other calls get their turn between two of them."""
+"""Long work for the event loop, done in short pieces: other calls get their turn between two pieces."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ Source = TypeVar("Source")
 Made = TypeVar("Made")
 
 FEW: Final = 100
-"""Items that are done at once: that takes less than a millisecond."""
+"""Items that are done at once, in less than a millisecond."""
 PIECE_S: Final = 0.002
-"""Seconds of one piece."""
+"""Duration of one piece in seconds."""
 
 
 class Pace:
-    """One piece of such work in each turn of the loop, however many calls have some to do."""
+    """Does one piece of such work in each turn of the loop, however many calls have such work."""
 
     def __init__(self) -> None:
         self._turn = asyncio.Lock()
@@ -33,7 +33,7 @@ class Pace:
                 await asyncio.sleep(0)
 
     async def each(self, make: Callable[[Source], Made], sources: Sequence[Source]) -> list[Made]:
-        """Return what `make` makes of each source."""
+        """Return the result of `make` for each source."""
         if len(sources) <= FEW:
             return [make(source) for source in sources]
         made: list[Made] = []

@@ -1,9 +1,9 @@
-"""What the front ends ask of the service, and what the service asks of a store.
+"""Requests of the front ends to the service, and of the service to a store.
 
-A front end speaks of a store's name and the app's own keys; a store hears of stored keys (prefix applied) and of one
-precondition, which `writing_rule` derives. msgspec structs, not dataclasses: they cost a fifth to make, and two are
-made per call. `gc=False`, because none is part of a reference cycle: Python looks for cycles whenever there are 700
-more objects that could be, which were those of 64 calls in flight, or of two bulk gets.
+A front end uses a store's name and the app's own keys; a store gets stored keys (prefix applied) and one precondition,
+which `writing_rule` derives. msgspec structs, not dataclasses: they cost a fifth to make, and two are made per call.
+`gc=False`, because none is part of a reference cycle: Python looks for cycles whenever there are 700 more objects that
+could be, which were those of 64 calls in flight, or of two bulk gets.
 """
 
 from __future__ import annotations
@@ -19,14 +19,14 @@ NO_METADATA: Final[Mapping[str, str]] = MappingProxyType({})
 
 
 class Concurrency(Enum):
-    """What a write does when it meets a value that is there already (State API, "Concurrency")."""
+    """What a write does if there is a value already (State API, "Concurrency")."""
 
     FIRST_WRITE = "first-write"
     LAST_WRITE = "last-write"
 
 
 class Consistency(Enum):
-    """How many replicas must know of a write, or may answer a read (State API, "Consistency")."""
+    """How many replicas must confirm a write or answer a read (State API, "Consistency")."""
 
     EVENTUAL = "eventual"
     STRONG = "strong"
@@ -50,11 +50,11 @@ class RetryPolicy(Struct, frozen=True, gc=False):
 
     interval_ms: int = 100
     threshold: int = 3
-    """Attempts after the first one, at the most."""
+    """Maximum of attempts after the first one."""
     pattern: Pattern = Pattern.LINEAR
 
 
-# --- what a store hears -------------------------------------------------------------------------------------------
+# --- requests to a store -------------------------------------------------------------------------------------------
 
 
 class Get(Struct, frozen=True, gc=False):
@@ -75,11 +75,11 @@ class Set(Struct, frozen=True, gc=False):
     if_absent: bool = False
     """Only if the key is absent."""
     ttl: int | None = None
-    """Seconds until it expires, counted from now; None: never, also where an earlier write said otherwise."""
+    """Seconds until it expires, counted from now; None: never, even if an earlier write set an expiry."""
     strong: bool = False
     metadata: Mapping[str, str] = NO_METADATA
     is_first_write: bool = False
-    """The caller asked for first-write concurrency, which some stores note beside the value, as Dapr does."""
+    """The caller asked for first-write concurrency, which some stores record with the value, as Dapr does."""
 
     @property
     def is_conditional(self) -> bool:
@@ -125,7 +125,7 @@ def writing_rule(etag: str | None, concurrency: Concurrency | None) -> tuple[str
     return None, concurrency is FIRST_WRITE
 
 
-# --- what the service hears ---------------------------------------------------------------------------------------
+# --- requests to the service ---------------------------------------------------------------------------------------
 
 
 class GetRequest(Struct, frozen=True, gc=False):
@@ -152,7 +152,7 @@ class WriteItem(Struct, frozen=True, gc=False):
 
 
 class SaveRequest(Struct, frozen=True, gc=False):
-    """Write items one after another, each for itself."""
+    """Write items one after another, independently."""
 
     store: str | None
     items: Sequence[WriteItem]
@@ -166,7 +166,7 @@ class DeleteRequest(Struct, frozen=True, gc=False):
 
 
 class BulkDeleteRequest(Struct, frozen=True, gc=False):
-    """Delete items one after another, each for itself (gRPC only)."""
+    """Delete items one after another, independently (gRPC only)."""
 
     store: str | None
     items: Sequence[WriteItem]

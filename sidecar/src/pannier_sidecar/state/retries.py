@@ -1,4 +1,4 @@
-"""Trying a write again when its failure may pass, as the caller's retry policy says (State API, "Retry Policy")."""
+"""Repeats a write whose failure may pass, as the caller's retry policy says (State API, "Retry Policy")."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ if TYPE_CHECKING:
 Result = TypeVar("Result")
 
 LOOK_S = 1.0
-"""Between two looks whether memory is short."""
+"""Seconds between two checks for a shortage of memory."""
 MAX_PAUSE_S = 60.0
-"""No single pause is longer: doubling would soon outlive any caller."""
+"""Maximum of one pause: with doubling, pauses would soon be longer than any caller waits."""
 
 
 def pauses(policy: RetryPolicy) -> Iterator[float]:
@@ -42,10 +42,11 @@ async def attempt(
 ) -> Result:
     """Return what `call` returns, after as many attempts as `policy` allows.
 
-    A conditional write whose outcome is unknown is not repeated: had it happened, its own new ETag would make the
-    repetition fail and the caller would believe that somebody else wrote. Any other is, since the caller asks for it.
-    After an attempt whose outcome is unknown, no later failure says that nothing happened. Once `is_short` of memory,
-    the failure is final: a policy can ask for attempts over hours, and the values are held meanwhile.
+    A conditional write whose outcome is unknown is not repeated: if it has happened, its own new ETag makes the
+    repetition fail, and the caller would believe that somebody else wrote. Other writes are repeated, since the caller
+    asks for it. After an attempt whose outcome is unknown, no later failure can mean that nothing happened. If
+    `is_short` says that memory is short, the failure is final: a policy can ask for attempts over hours, and the values
+    are held meanwhile.
     """
     if policy is None:
         return await call()

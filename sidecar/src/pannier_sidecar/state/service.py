@@ -1,7 +1,7 @@
 """Every use case of the state API, once, for both front ends.
 
-A call finds its store in the directory, makes the stored key, applies the writing rule, tries as often as its retry
-policy says, and is counted. What a store cannot do comes back as one StateError with the words for the caller.
+A call finds its store in the directory, makes the stored key, applies the writing rule, is tried as often as its retry
+policy says, and is counted. A store's failure becomes one StateError with a message for the caller.
 """
 
 from __future__ import annotations
@@ -86,12 +86,12 @@ class StateService:
         limits: Limits,
         budget: Held | None = None,
     ):
-        """`budget` counts the values that answers are being made of."""
+        """`budget` counts the values that are read for answers."""
         self.directory = directory
         """Replaced as a whole when components change."""
         self._observer = observer
         self.record_failure: Callable[[ServedStore], None] = _ignore_failure
-        """Is called after a call that could not reach its store, or whose answer did not come."""
+        """Called after a call that could not reach its store, or was not answered."""
         self._largest_answer = limits.answer
         self._max_cursor = limits.cursor
         self._budget = budget or Unlimited()
@@ -101,10 +101,10 @@ class StateService:
         self.in_flight = ItemsInFlight(limits.items)
         """Front ends read requests with many items when there is room for them."""
         self.pace = Pace()
-        """For what takes long in any call, of either front end."""
+        """For long work in calls of either front end."""
 
     async def get(self, request: GetRequest) -> StoredValue | None:
-        """Return the value of a key, None where there is none."""
+        """Return the value of a key, None if there is none."""
         served = self.directory.find(request.store)
         key = checked_key(served, served.keys.stored(request.key))
         read = Get(key, request.consistency is STRONG, request.metadata)
@@ -115,15 +115,15 @@ class StateService:
             raise OperationFailedError("ERR_STATE_GET", what, [(request.key, error)]) from error
 
     async def save(self, request: SaveRequest) -> None:
-        """Write the items in order, each for itself; raise OperationFailedError naming those that failed."""
+        """Write the items in order, independently; raise OperationFailedError naming those that failed."""
         served = self.directory.find(request.store)
         items = request.items
-        few = len(items) <= FEW  # nearly always, and a call less
+        few = len(items) <= FEW  # nearly always, and it saves a call
         writes = (
             [set_of(served, item) for item in items] if few else await self.pace.each(partial(set_of, served), items)
         )
         what = f"failed saving state in state store {served.name}"
-        if len(writes) == 1:  # nearly always, and three layers fewer
+        if len(writes) == 1:  # nearly always, and it saves three layers
             await self._write_one(served, "set", items[0], writes[0], "ERR_STATE_SAVE", what)
         else:
             await self._write_each(served, "set", items, writes, "ERR_STATE_SAVE", what)
@@ -137,7 +137,7 @@ class StateService:
         await self._write_one(served, "delete", item, write, "ERR_STATE_DELETE", what)
 
     async def bulk_delete(self, request: BulkDeleteRequest) -> None:
-        """Remove keys in order, each for itself; raise OperationFailedError naming those that failed."""
+        """Remove keys in order, independently; raise OperationFailedError naming those that failed."""
         served = self.directory.find(request.store)
         writes = await self.pace.each(lambda item: delete_of(served, served.keys.stored(item.key), item), request.items)
         what = f"failed deleting state in state store {served.name}"
@@ -212,7 +212,7 @@ class StateService:
         return QueryNotSupportedError(self.directory.find(store).name)
 
     async def get_actor_state(self, request: ActorGetRequest) -> StoredValue | None:
-        """Return the value of an actor's key, None where there is none."""
+        """Return the value of an actor's key, None if there is none."""
         actor = ActorState(self.directory, request.actor_type, request.actor_id)
         served = actor.served
         read = Get(checked_key(served, actor.stored(request.key)), metadata=actor.metadata)
@@ -281,7 +281,7 @@ class StateService:
             raise OperationFailedError(code, what, failed, is_partly_done=is_partly_done) from failed[0][1]
 
     def _is_short(self) -> bool:
-        """Return whether so much is held for all clients that none should wait for hours, or others wait for room."""
+        """Return whether memory is short: much is held for all clients, or calls wait for room."""
         return self._budget.held > self._budget.limit // 4 * 3 or self.in_flight.is_crowded
 
     async def _counted(
@@ -318,7 +318,7 @@ def _none_failed(errors: Sequence[StoreError | None]) -> bool:
 async def _each(
     served: ServedStore, items: Sequence[WriteItem], writes: Sequence[Write], is_short: Callable[[], bool]
 ) -> Sequence[StoreError | None]:
-    """Carry out the writes in order; where one has a retry policy, it is tried again before the next one is begun."""
+    """Carry out the writes in order; a write with a retry policy is tried again before the next one begins."""
     if not any(item.retry for item in items):
         return await served.store.bulk_write(writes)
     return [await _error_of(served, write, item.retry, is_short) for item, write in zip(items, writes, strict=True)]

@@ -18,11 +18,11 @@ from .requests import Delete, Get, Set, Write
 
 Found = TypeVar("Found")
 Setting = str | int | float | bool | Secret | None
-"""What a component's setting is once it has been read; a text that must not be shown is a Secret."""
+"""The value of a component's setting; a text that must not be shown is a Secret."""
 
 
 class Feature(Enum):
-    """What a store can promise; the words are Dapr's."""
+    """What a store can promise, in Dapr's words."""
 
     ETAG = "ETAG"
     TRANSACTIONAL = "TRANSACTIONAL"
@@ -41,7 +41,7 @@ class StoredValue(Struct, frozen=True, gc=False):
 
 
 def rfc3339(unix_time: int) -> str:
-    """Return a time as Dapr writes `ttlExpireTime`: UTC, whole seconds; at the latest the last one of the year 9999."""
+    """Return a time as Dapr writes `ttlExpireTime`: UTC in whole seconds, at most the last second of the year 9999."""
     return datetime.fromtimestamp(min(unix_time, LAST_TIME), UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
@@ -54,7 +54,7 @@ class KeyPage(Struct, frozen=True):
 
     keys: Sequence[str]
     cursor: str | None
-    """To be given back for the next page; None: there is none. Opaque to all but the store."""
+    """Sent back to get the next page; None: there is none. Only the store knows its meaning."""
 
 
 class Store(ABC):
@@ -71,14 +71,14 @@ class Store(ABC):
     """Maximum number of operations in a transaction; None: the store has no limit."""
 
     def __init__(self, settings: Mapping[str, Setting]):
-        """Take typed settings under the canonical names of the catalogue, durations in seconds; touch nothing yet."""
+        """Take typed settings by the catalogue's canonical names, durations in seconds; do no I/O yet."""
         self._given = settings
         self._resources = AsyncExitStack()
 
     async def open(self) -> None:
         """Connect and prove that the store answers. Raises a StoreError that says what to change.
 
-        When it fails or is cancelled, what was opened is closed before the error is raised.
+        If it fails or is cancelled, everything that was opened is closed before the error is raised.
         """
         try:
             await self._open(self._resources)
@@ -87,13 +87,12 @@ class Store(ABC):
             raise
 
     async def close(self) -> None:
-        """Give everything back; calls in flight may fail. Closing twice is harmless, also when `open` failed."""
+        """Release everything; calls in flight may fail. Closing twice is harmless, even if `open` failed."""
         await self._resources.aclose()
 
     async def _open(self, resources: AsyncExitStack) -> None:
-        """Do what `open` promises; have `resources` close each thing, pushed there before it can fail.
-
-        They are closed in reverse order, whether opening failed or the store is closed.
+        """Do what `open` promises. Push each thing that must be closed to `resources` before it can fail. They are
+        closed in reverse order, both after a failed opening and when the store is closed.
         """
         raise NotImplementedError
 
@@ -102,20 +101,19 @@ class Store(ABC):
         """Return if the store answers now; raise a StoreError if it does not."""
 
     async def probe(self) -> None:
-        """Return if anything of the store can be reached; raise StoreUnavailableError where no call could succeed now.
-
-        One server of several that is away is no reason, nor a store that answers that it has too much to do.
+        """Return if any part of the store can be reached; raise StoreUnavailableError if no call can succeed now. It is
+        not raised if only one of several servers is down, or if the store answers that it is overloaded.
         """
         with suppress(PartlyUnavailableError):
             await self.ping()
 
     @abstractmethod
     async def get(self, get: Get) -> StoredValue | None:
-        """Return what is stored, or None where there is nothing or it has expired."""
+        """Return what is stored, or None if there is nothing or it has expired."""
 
     @abstractmethod
     async def set(self, write: Set) -> None:
-        """Write the value under a new ETag. Raises ETagMismatchError where the precondition does not hold."""
+        """Write the value under a new ETag. Raises ETagMismatchError if the precondition does not hold."""
 
     @abstractmethod
     async def delete(self, write: Delete) -> None:
@@ -125,26 +123,25 @@ class Store(ABC):
         """
 
     async def bulk_get(self, gets: Sequence[Get]) -> Sequence[StoredValue | StoreError | None]:
-        """Return an entry for each key, in the order asked; a key that failed has its error for an entry."""
+        """Return an entry for each key, in the order of the request; the entry of a key that failed is its error."""
         return [await or_error(self.get(get)) for get in gets]
 
     async def bulk_write(self, writes: Sequence[Write]) -> Sequence[StoreError | None]:
-        """Carry out each write for itself, in order, going on after a failure; return each one's error or None.
-
-        Never raises a StoreError: a store that is gone fails each item.
+        """Carry out the writes independently and in order, even after a failure; return each one's error or None. Never
+        raises a StoreError: if the store is unreachable, each item has the error.
         """
         return [await or_error(self.set(w) if isinstance(w, Set) else self.delete(w)) for w in writes]
 
     async def transact(self, writes: Sequence[Write]) -> None:
         """Carry out the writes in order, all or none, preconditions included.
 
-        All preconditions speak of the state before the transaction and are checked before anything is written.
+        All preconditions are about the state before the transaction, and are checked before anything is written.
         The error names the failing key. Called only on stores with Feature.TRANSACTIONAL.
         """
         raise NotImplementedError
 
     async def keys(self, prefix: str, limit: int, cursor: str | None) -> KeyPage:
-        """Return up to `limit` stored keys (1 or more) with a prefix; every key that exists throughout is met.
+        """Return up to `limit` (1 or more) stored keys with a prefix. Pages contain every key that exists throughout.
 
         Raises InvalidCursorError for a cursor that this store never gave. Called only on stores with Feature.KEYS_LIKE.
         """

@@ -1,4 +1,4 @@
-"""How several errors become one text, and how long a text may be."""
+"""Joins several errors into one text, and limits its length."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ MAX_ERRORS: Final = 20
 
 
 def shortened(text: str, maximum: int = MAX_MESSAGE_CHARS) -> str:
-    """Return the beginning and end of a longer text; the end has the advice."""
+    """Shorten a long text to its beginning and end; the end has the advice."""
     if len(text) <= maximum:
         return text
     return f"{text[: maximum * 3 // 4]} ... ({len(text) - maximum} characters) ... {text[-maximum // 4 :]}"
 
 
 def joined_message(errors: Sequence[tuple[str, Exception]]) -> str:
-    """Return what failed, (key, error) each; a single error needs no key."""
+    """Return the text for failures, each a (key, error); a single error needs no key."""
     if len(errors) == 1:
         return str(errors[0][1])
     lines = [f"key {shortened(key, MAX_KEY_CHARS)}: {error}" for key, error in errors[:MAX_ERRORS]]
@@ -30,7 +30,7 @@ def joined_message(errors: Sequence[tuple[str, Exception]]) -> str:
 
 
 def joined_dapr_message(errors: Sequence[tuple[str, Exception]]) -> str:
-    """Return what failed as Dapr joins it: a line each, without keys."""
+    """Return the text for failures as Dapr joins it: a line each, without keys."""
     return "\n".join([str(error) for _, error in errors[:MAX_ERRORS]] + _more(errors))
 
 

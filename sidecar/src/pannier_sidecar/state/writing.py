@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 TTL_FIELD: Final = "ttlInSeconds"
 OUTBOX_FIELDS: Final = "outbox."
-"""What the names of the outbox's fields begin with."""
+"""Prefix of the names of the outbox's fields."""
 MAX_TTL_S: Final = 2**31 - 1
 """Dapr's own limit (68 years); larger numbers overflow in some databases."""
 _SECONDS: Final = re.compile(r"[+-]?[0-9]{1,18}")
@@ -70,13 +70,13 @@ def _ttl(metadata: Mapping[str, str], default: int | None) -> int | None:
 
 
 def _in_another_case(metadata: Mapping[str, str], wanted: str) -> str | None:
-    """Return what is there under a name that differs in case: a value that should expire must not stay for ever."""
+    """Return the entry whose name differs only in case: a value that should expire must not stay for ever."""
     lower = wanted.lower()
     return next((value for name, value in metadata.items() if value and name.lower() == lower), None)
 
 
 def _refuse_outbox(metadata: Mapping[str, str]) -> None:
-    """Raise MalformedRequestError for what is meant for Dapr's outbox: the event would become the stored value."""
+    """Raise MalformedRequestError for metadata of Dapr's outbox: the event would become the stored value."""
     for name, value in metadata.items():
         if name[:1] in "oO" and name.lower().startswith(OUTBOX_FIELDS) and value.strip().lower() not in ("", "false"):
             raise MalformedRequestError(
@@ -86,7 +86,7 @@ def _refuse_outbox(metadata: Mapping[str, str]) -> None:
 
 
 def checked_key(served: ServedStore, stored: str) -> str:
-    """Return the stored key if the store can hold it. Raises MalformedRequestError if it is too long or no text."""
+    """Return the stored key if the store can hold it. Raises MalformedRequestError if it is too long or not Unicode."""
     limit = served.store.max_key_bytes
     if len(stored) * 4 <= limit and stored.isascii():
         return stored

@@ -1,6 +1,6 @@
-"""What can go wrong with a state call, each kind declared once with its code and its HTTP and gRPC status.
+"""The errors of state calls, each declared once with its code and its HTTP and gRPC status.
 
-    StoreError                        what a store says; the service turns it into an OperationFailedError
+    StoreError                        raised by a store; the service turns it into an OperationFailedError
     ├── ETagMismatchError             another write came first
     │   └── InvalidETagError          the store never makes such an ETag, so it cannot match
     ├── KeyRefusedError               the store cannot hold such a key
@@ -28,8 +28,8 @@
         ├── TransactionFailedError, ActorOperationFailedError
         └── BulkGetFailedError
 
-Codes, reasons and messages are those of Dapr 1.18, so that its SDKs recognise them. What to do is in `advice`, which
-follows the message, but in profile `dapr` stands in a detail.
+Codes, reasons and messages are those of Dapr 1.18, so that its SDKs recognise them. `advice` says what to do: it
+follows the message or, in profile `dapr`, is in a detail.
 """
 
 from __future__ import annotations

@@ -15,7 +15,7 @@ class StateError(Exception):
     """A state call cannot be answered as asked. `str()` is message and advice, in one line."""
 
     def __init__(self, message: str = "", advice: str = ""):
-        """`message` is what went wrong, in Dapr's words where Dapr has some; `advice` is what to do."""
+        """`message` says what went wrong, in Dapr's words if it has any; `advice` says what to do."""
         self.message = shortened(message)
         self.advice = advice
         super().__init__(shortened(f"{message}; {advice}") if advice else self.message)
@@ -67,7 +67,7 @@ class EmptyKeyError(MalformedRequestError):
 
 
 class IllegalKeyError(MalformedRequestError):
-    """A key, or a part of one, that could be taken for another one where it is stored; most often it contains `||`."""
+    """A key, or a part of one, whose stored key could be that of another key; most often it contains `||`."""
 
     reason = "DAPR_STATE_ILLEGAL_KEY"
 
@@ -85,7 +85,7 @@ class IllegalKeyError(MalformedRequestError):
 
 
 class TooManyItemsError(MalformedRequestError):
-    """A request with more items, keys or operations than one may have."""
+    """A request has more items, keys or operations than are allowed."""
 
     code = "ERR_TOO_MANY_ITEMS"
     http_status = 413
@@ -99,7 +99,7 @@ class TooManyItemsError(MalformedRequestError):
 
 
 class OverloadedError(StateError):
-    """Other calls make the sidecar do as much as it can; nothing was done for this one."""
+    """Other calls already use what the sidecar can do; this one was not begun."""
 
     code = "ERR_OVERLOADED"
     http_status = 503
@@ -119,7 +119,7 @@ class UnknownOperationError(StateError):
 
 
 class UnknownActorOperationError(UnknownOperationError):
-    """The same in a transaction of an actor, over HTTP: Dapr finds it when it carries the transaction out."""
+    """The same in an actor's transaction over HTTP: Dapr notices it only when it carries out the transaction."""
 
     dapr_code = "ERR_ACTOR_STATE_TRANSACTION_SAVE"
     dapr_http_status = 500
@@ -130,7 +130,7 @@ class UnknownActorOperationError(UnknownOperationError):
 
 
 class StoreNotFoundError(StateError):
-    """No store answers to this name for this app."""
+    """The app has no store of this name."""
 
     code = "ERR_STATE_STORE_NOT_FOUND"
     reason = "DAPR_STATE_NOT_FOUND"
@@ -142,7 +142,7 @@ class StoreNotFoundError(StateError):
         self.info = {"appID": app_id}
 
     def as_the_only_one(self) -> StoreNotFoundError:
-        """Say that no other store is there: what is wrong, or another app's, Dapr knows nothing of."""
+        """Say only that the store does not exist: Dapr knows nothing of refused components or those of other apps."""
         self.dapr_code, self.dapr_reason = NoStoreConfiguredError.code, NoStoreConfiguredError.reason
         self.dapr_http_status, self.dapr_grpc_code = (
             NoStoreConfiguredError.dapr_http_status,

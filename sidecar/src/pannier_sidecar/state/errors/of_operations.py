@@ -19,16 +19,17 @@ OUTCOME_UNKNOWN = "ERR_STATE_OUTCOME_UNKNOWN"
 class OperationFailedError(StateError):
     """A call reached its store and failed there, for one item or several.
 
-    The gravest error decides: a write that may have happened, a failure (500), a store that can't be reached (503), a
-    request that the store cannot take (400), a mismatch (409). 503 promises that nothing of the request happened,
-    because clients and proxies repeat such a request as a whole; where other items were written it is 500.
+    The gravest error decides the status. The gravest is a write that may have happened; then come a failure (500), a
+    store that can't be reached (503), a request that the store cannot take (400), and a mismatch (409). 503 promises
+    that nothing of the request happened, because clients and proxies repeat such a request as a whole; if other items
+    were written, the status is 500.
 
-    Dapr knows mismatches (409), texts that are no ETag (400) and failures (500). Over gRPC, what may have happened is
+    Dapr knows mismatches (409), invalid ETags (400) and failures (500). Over gRPC, what may have happened is
     UNKNOWN in its profile too: no client repeats that.
     """
 
     _reports_mismatches: ClassVar[bool] = True
-    """Whether Dapr answers an ETag mismatch with a status of its own, not with that of other failures."""
+    """Whether Dapr answers an ETag mismatch with its own status, and not with that of other failures."""
 
     def __init__(self, code: str, what: str, errors: Sequence[tuple[str, StoreError]], *, is_partly_done: bool = False):
         """Report `errors`, (key, error); `what` is Dapr's text, like `failed saving state in state store S`."""
@@ -71,13 +72,13 @@ class TransactionFailedError(OperationFailedError):
 
 
 class ActorOperationFailedError(TransactionFailedError):
-    """The same of the state of an actor, read or written."""
+    """The same for an actor's state, read or written."""
 
     has_dapr_grpc_details = False
 
 
 class BulkGetFailedError(OperationFailedError):
-    """A bulk get failed as a whole; Dapr passes on what the store said, and no more."""
+    """A bulk get failed as a whole; Dapr passes on only the store's message."""
 
     _reports_mismatches = False
     has_dapr_grpc_details = False
@@ -92,7 +93,7 @@ RETRY_AFTER_S = 1
 
 
 def _severity(error: StoreError) -> int:
-    """Return the rank of an error, the gravest first; a status that is not named ranks with a mismatch."""
+    """Return the rank of an error, the gravest first; a status that is not listed ranks like a mismatch."""
     if isinstance(error, OutcomeUnknownError):
         return 0
     return {500: 1, 503: 2, 400: 3}.get(error.http_status, 4)

@@ -31,10 +31,7 @@ class ETagMismatchError(StoreError):
 
 
 class InvalidETagError(ETagMismatchError):
-    """The text given as ETag is none that this store ever makes, so it is not the current one.
-
-    Dapr has an answer of its own for it, which its profile keeps.
-    """
+    """The store never makes such an ETag, so it cannot match. Profile `dapr` keeps Dapr's separate answer."""
 
     dapr_prefix = "invalid etag value"
 
@@ -61,9 +58,8 @@ class NotSupportedError(StoreError):
 
 
 class StoreUnavailableError(StoreError):
-    """It certainly did not happen: it was not sent, or the store turned it down for now; trying again may help.
-
-    A read that was not answered is one too.
+    """The call certainly did not happen: it was not sent, or the store refused it for now; trying again may help. An
+    unanswered read is such an error too.
     """
 
     http_status = 503
@@ -71,7 +67,7 @@ class StoreUnavailableError(StoreError):
 
 
 class PartlyUnavailableError(StoreUnavailableError):
-    """Some servers of the store do not serve, and the others do: said of the store's health, never of a call."""
+    """Some of the store's servers work and others do not: raised about the store's health, never about a call."""
 
 
 class OutcomeUnknownError(StoreError):
@@ -103,4 +99,4 @@ class TooFewReplicasError(OutcomeUnknownError):
 
 
 class StoreRefusedError(StoreError):
-    """The store answered that it will not do it; trying again does not help."""
+    """The store refused the call; trying again does not help."""
