@@ -277,7 +277,6 @@ async def test_a_folder_that_the_user_may_not_write(shared_folder: Path) -> None
         ("x.db?_pragma=synchronous;DROP TABLE state", {}, "with one of cache_size"),
         (":memory:", {"tableName": "state; DROP TABLE state"}, "tableName is no table name"),
         (":memory:", {"metadataTableName": "1st"}, "metadataTableName is no table name"),
-        (":memory:", {"timeout": "soon"}, "timeout is no number of seconds"),
         (":memory:", {"tableName": "sqlite_state"}, "tableName begins with sqlite_"),
     ],
 )

@@ -63,8 +63,3 @@ def shown(value: object, name: str) -> str:
     """Return a setting as a message may show it: its text if that is a plain name and no secret, else its field."""
     may_be_shown = not isinstance(value, Secret) and _NAME.fullmatch(str(value)) is not None
     return str(value) if may_be_shown else f"(the value of {name})"
-
-
-def number(value: object, default: float) -> float:
-    """Return a setting that is a number; the default where it is absent or 0. Numbers are never secrets."""
-    return float(value) if isinstance(value, str | int | float) and value else default

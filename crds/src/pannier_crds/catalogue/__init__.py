@@ -7,11 +7,14 @@ imported before a component asks for it.
 from __future__ import annotations
 
 from importlib import import_module
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from pannier_crds.catalogue.model import ComponentType, Field, Form, Kind, Rule, Setting
 from pannier_crds.catalogue.names import MODULES
 from pannier_crds.catalogue.settings import read_settings
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 __all__ = [
     "ComponentType",
@@ -21,6 +24,7 @@ __all__ = [
     "Rule",
     "Setting",
     "component_type",
+    "defaults",
     "known_names",
     "known_types",
     "known_versions",
@@ -72,6 +76,16 @@ def component_type(name: str, version: str = "v1") -> ComponentType | None:
     if wanted in ("", "v0"):
         return candidates[0] if candidates else None
     return next((candidate for candidate in candidates if wanted in candidate.versions), None)
+
+
+def defaults(name: str) -> Mapping[str, Setting]:
+    """Return the default of each setting of a type, of all its versions together; None where there is none."""
+    return {
+        field.name: field.default
+        for candidate in reversed(_candidates(name))
+        for field in candidate.fields
+        if field.has_effect and field.stands_for is None
+    }
 
 
 def known_versions(name: str) -> tuple[str, ...]:

@@ -59,6 +59,7 @@ FIELDS: Final = (
     Field(
         "ttlAttributeName",
         description="Attribute for the time of expiry; enable the table's TTL on it, so that expired items are removed",
+        # Dapr has no default and drops the TTL of every write without it, which is never done here.
         default="expiresAt",
     ),
     Field(

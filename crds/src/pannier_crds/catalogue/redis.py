@@ -8,10 +8,6 @@ from pannier_crds.addresses import hosts
 from pannier_crds.catalogue import every_state_store, redis_rules, tokens
 from pannier_crds.catalogue.model import ComponentType, Field
 
-MIN_PAUSE_S: Final = 0.008
-MAX_PAUSE_S: Final = 2.0
-"""Pauses between attempts to connect, unless the component says otherwise."""
-
 _ONE_CONNECTION: Final = "all calls share one connection, so there is no pool to set"
 _NO_QUERIES: Final = "state is not queried, so no index is made"
 _TOKENS_REFUSED: Final = (
@@ -102,14 +98,14 @@ _PATIENCE: Final = (
         "redisMinRetryInterval",
         "duration",
         description="Shortest pause before trying again",
-        default=MIN_PAUSE_S,
+        default=0.008,
         bare_unit="ms",
     ),
     Field(
         "redisMaxRetryInterval",
         "duration",
         description="Longest pause before trying again",
-        default=MAX_PAUSE_S,
+        default=2.0,
         bare_unit="ms",
     ),
     Field(

@@ -27,6 +27,7 @@ TIMES: Final = (
         "cleanupInterval",
         "duration",
         description="Time between removals of expired rows; 0 or less: never",
+        # Dapr never cleans by default; a table that only grows is no sensible default.
         default=3600.0,
         aliases=("cleanupIntervalInSeconds",),
         bare_unit="s",

@@ -1,10 +1,13 @@
 """A role has the same file and entry point in every store: docs/adding-a-store.md."""
 
 import ast
+from collections.abc import Iterator
+from importlib import import_module
 from pathlib import Path
 
 import pytest
 
+from pannier_crds import catalogue
 from pannier_sidecar import stores
 
 PACKAGES = sorted(path.parent for path in Path(stores.__file__).parent.glob("*/store.py"))
@@ -29,3 +32,23 @@ def test_errors_are_translated_by_translate(package: Path) -> None:
 @pytest.mark.parametrize("package", PACKAGES, ids=lambda package: package.name)
 def test_what_is_stored_is_in_layout(package: Path) -> None:
     assert (package / "layout.py").is_file()
+
+
+@pytest.mark.parametrize("package", PACKAGES, ids=lambda package: package.name)
+def test_defaults_are_in_the_catalogue_alone(package: Path) -> None:
+    (store_type,) = {name.partition("/")[0] for name in import_module(f"{stores.__name__}.{package.name}").STORES}
+    kinds = [kind for kind in catalogue.known_types() if kind.name == store_type]
+    fields = [field for kind in kinds for field in kind.fields if field.kind != "choice"]  # stores know the choices
+    defaults = {field.default for field in fields if field.default and field.default is not True}
+    assert defaults and not defaults & set(constants(package / "settings.py"))
+
+
+def constants(module: Path) -> Iterator[object]:
+    """Give the values that a module writes out; parts of f-strings and booleans are none."""
+    pending: list[ast.AST] = [ast.parse(module.read_text())]
+    while pending:
+        node = pending.pop()
+        if isinstance(node, ast.Constant) and not isinstance(node.value, bool):
+            yield node.value
+        elif not isinstance(node, ast.JoinedStr):
+            pending.extend(ast.iter_child_nodes(node))

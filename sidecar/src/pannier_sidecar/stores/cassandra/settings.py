@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Final
 from cassandra import ConsistencyLevel
 
 from pannier_crds.addresses.hosts import bare_host_list
-from pannier_crds.secret import Secret, is_hidden, number, reveal
+from pannier_crds.given_settings import GivenSettings
+from pannier_crds.secret import Secret, is_hidden
 from pannier_sidecar.network.fields import read_field, shown_addresses
 from pannier_sidecar.network.tls import Encryption
 
@@ -60,7 +61,7 @@ class CassandraSettings:
     """Empty: no login."""
     password: Secret
     encryption: Encryption | None
-    hides_name: bool = False
+    hides_name: bool
     """Whether keyspace or table came from a secret."""
 
     @property
@@ -79,19 +80,20 @@ class CassandraSettings:
 
 def read_settings(settings: Mapping[str, Setting]) -> CassandraSettings:
     """Return the settings, with Dapr's defaults."""
-    hosts = read_field("hosts", settings["hosts"], bare_host_list)
+    given = GivenSettings("state.cassandra", settings)
+    hosts = read_field("hosts", given["hosts"], bare_host_list)
     return CassandraSettings(
         hosts=tuple(each.host for each in hosts),
-        shown_hosts=shown_addresses("hosts", settings["hosts"], hosts),
-        port=int(number(settings.get("port"), 9042)),
+        shown_hosts=shown_addresses("hosts", given["hosts"], hosts),
+        port=given.whole_number("port"),
         # Dapr writes names without quotes, so Cassandra takes them in lower case.
-        keyspace=(reveal(settings.get("keyspace")) or "dapr").lower(),
-        table=(reveal(settings.get("table")) or "items").lower(),
-        replication_factor=int(number(settings.get("replicationFactor"), 1)),
-        levels=LEVELS[str(settings.get("consistency") or "All")],
-        timeout=number(settings.get("timeout"), 10.0),
-        username=reveal(settings.get("username")),
-        password=Secret(reveal(settings.get("password"))),
-        encryption=Encryption.read(settings) if settings.get("enableHostVerification") is True else None,
-        hides_name=is_hidden(settings.get("keyspace")) or is_hidden(settings.get("table")),
+        keyspace=given.text("keyspace").lower(),
+        table=given.text("table").lower(),
+        replication_factor=given.whole_number("replicationFactor"),
+        levels=LEVELS[given.text("consistency")],
+        timeout=given.number("timeout"),
+        username=given.text("username"),
+        password=given.secret("password"),
+        encryption=Encryption.read(given) if given.is_on("enableHostVerification") else None,
+        hides_name=is_hidden(given["keyspace"]) or is_hidden(given["table"]),
     )

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 from msgspec import Struct
 
 from pannier_crds.addresses.hosts import HostPort, agent_url
-from pannier_crds.secret import Secret, is_hidden, number, reveal
+from pannier_crds.given_settings import GivenSettings
+from pannier_crds.secret import Secret, is_hidden
 from pannier_sidecar.network.fields import read_field, shown_addresses
 from pannier_sidecar.network.tls import Encryption
 
@@ -22,19 +23,19 @@ class ConsulSettings(Struct, frozen=True):
 
     url: str
     """Scheme, host and port."""
-    where: str = ""
+    where: str
     """The same for messages."""
-    datacenter: str = ""
+    datacenter: str
     """Empty: that of the agent."""
-    token: Secret = Secret("")  # never changes
-    prefix: str = "dapr/"
+    token: Secret
+    prefix: str
     """What names of keys begin with in Consul."""
-    timeout: float = 10.0
+    timeout: float
     """Seconds that a call may take."""
-    cleanup_interval: float = 3600.0
+    cleanup_interval: float
     """Seconds between sweeps for expired keys; 0: they are removed only when they are read."""
-    encryption: Encryption | None = None
-    shown_prefix: str = "dapr/"
+    encryption: Encryption | None
+    shown_prefix: str
     """The prefix for messages."""
 
     def __repr__(self) -> str:
@@ -43,27 +44,23 @@ class ConsulSettings(Struct, frozen=True):
 
 def read_settings(settings: Mapping[str, Setting]) -> ConsulSettings:
     """Return the settings. Raises StoreRefusedError naming the field, its value and what to write."""
-    path = _text(settings, "keyPrefixPath").strip("/") or "dapr"
-    address = settings.get("httpAddr") or "127.0.0.1:8500"
-    url = _url(address, _text(settings, "scheme") or "http")
+    given = GivenSettings("state.hashicorp.consul", settings)
+    path = given.text("keyPrefixPath").strip("/")
+    url = _url(given)
     return ConsulSettings(
         url=url,
-        where=shown_addresses("httpAddr", address, (url,)),
-        shown_prefix="PREFIX/" if is_hidden(settings.get("keyPrefixPath")) else f"{path}/",
-        datacenter=_text(settings, "datacenter"),
-        token=Secret(_text(settings, "aclToken")),
+        where=shown_addresses("httpAddr", given["httpAddr"], (url,)),
+        shown_prefix="PREFIX/" if is_hidden(given["keyPrefixPath"]) else f"{path}/",
+        datacenter=given.text("datacenter"),
+        token=given.secret("aclToken"),
         prefix=f"{path}/",
-        timeout=number(settings.get("timeout"), 10.0),
-        cleanup_interval=max(0.0, number(settings.get("cleanupInterval"), 0)),
-        encryption=Encryption.read(settings) if url.startswith("https:") else None,
+        timeout=given.number("timeout"),
+        cleanup_interval=max(0.0, given.number("cleanupInterval")),
+        encryption=Encryption.read(given) if url.startswith("https:") else None,
     )
 
 
-def _text(settings: Mapping[str, Setting], name: str) -> str:
-    return reveal(settings.get(name))
-
-
-def _url(address: Setting, scheme: str) -> str:
+def _url(given: GivenSettings) -> str:
     """Return where the agent is: `https://` in the address goes before the scheme, as in Consul's own client."""
-    given, (host, port) = read_field("httpAddr", address, agent_url)
-    return f"{'https' if 'https' in (given, scheme) else 'http'}://{HostPort(host, port)}"
+    scheme, (host, port) = read_field("httpAddr", given["httpAddr"], agent_url)
+    return f"{'https' if 'https' in (scheme, given['scheme']) else 'http'}://{HostPort(host, port)}"

@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from pannier_crds.addresses.hosts import full_url
-from pannier_crds.secret import Secret, number, reveal, shown
+from pannier_crds.given_settings import GivenSettings
+from pannier_crds.secret import Secret, shown
 from pannier_sidecar.network.fields import read_field, shown_addresses
 from pannier_sidecar.state.errors import StoreRefusedError
 
@@ -48,30 +49,31 @@ class CosmosDBSettings:
 
 def read_settings(settings: Mapping[str, Setting]) -> CosmosDBSettings:
     """Return the settings. Raises StoreRefusedError naming the one that is missing."""
-    url, database, container = (_required(settings, name) for name in ("url", "database", "collection"))
+    given = GivenSettings("state.azure.cosmosdb", settings)
+    url, database, container = (_required(given, name) for name in ("url", "database", "collection"))
     scheme, address = read_field("url", url, full_url)
-    where = shown_addresses("url", settings.get("url"), (f"{scheme}://{address}",))
-    names = [shown(settings.get(name), name) for name in ("collection", "database")]
+    where = shown_addresses("url", given["url"], (f"{scheme}://{address}",))
+    names = [shown(given[name], name) for name in ("collection", "database")]
     return CosmosDBSettings(
         url=url,
         database=database,
         container=container,
-        master_key=Secret(_text(settings, "masterKey")),
-        tenant=_text(settings, "azureTenantId"),
-        client=_text(settings, "azureClientId"),
-        secret=Secret(_text(settings, "azureClientSecret")),
-        authority=AUTHORITIES[_text(settings, "azureEnvironment") or "AzurePublicCloud"],
-        timeout=number(settings.get("timeout"), 20.0),
+        master_key=Secret(_text(given, "masterKey")),
+        tenant=_text(given, "azureTenantId"),
+        client=_text(given, "azureClientId"),
+        secret=Secret(_text(given, "azureClientSecret")),
+        authority=AUTHORITIES[given.text("azureEnvironment")],
+        timeout=given.number("timeout"),
         shown=f"container {names[0]} of database {names[1]} in Cosmos DB ({where})",
     )
 
 
-def _text(settings: Mapping[str, Setting], name: str) -> str:
-    return reveal(settings.get(name)).strip()
+def _text(given: GivenSettings, name: str) -> str:
+    return given.text(name).strip()
 
 
-def _required(settings: Mapping[str, Setting], name: str) -> str:
-    text = _text(settings, name)
+def _required(given: GivenSettings, name: str) -> str:
+    text = _text(given, name)
     if not text:
         raise StoreRefusedError(f"{name} is missing; Cosmos DB is found by url, database and collection")
     return text

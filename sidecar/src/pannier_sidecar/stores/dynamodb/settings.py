@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from pannier_crds.addresses.hosts import full_url
-from pannier_crds.secret import Secret, number, reveal, shown
+from pannier_crds.given_settings import GivenSettings
+from pannier_crds.secret import Secret, shown
 from pannier_sidecar.network.fields import read_field, shown_addresses
 
 if TYPE_CHECKING:
@@ -38,36 +39,27 @@ class DynamoDBSettings:
 
 
 def read_settings(settings: Mapping[str, Setting]) -> DynamoDBSettings:
-    """Return the settings, with the catalogue's defaults."""
+    """Return the settings. Raises StoreRefusedError for an invalid endpoint."""
+    given = GivenSettings("state.aws.dynamodb", settings)
     return DynamoDBSettings(
-        table=reveal(settings["table"]),
-        partition_key=_text(settings, "partitionKey") or "key",
-        # Dapr has no default and drops the TTL of every write without it, which is never done here.
-        ttl_attribute=_text(settings, "ttlAttributeName") or "expiresAt",
-        region=_text(settings, "region"),
-        endpoint=_text(settings, "endpoint"),
-        access_key=_secret(settings, "accessKey"),
-        secret_key=_secret(settings, "secretKey"),
-        session_token=_secret(settings, "sessionToken"),
-        timeout=number(settings.get("timeout"), 10.0),
-        max_connections=int(number(settings.get("maxConnections"), 50)),
-        where=_where(settings),
-        shown_table=shown(settings["table"], "table"),
-        shown_key=shown(settings.get("partitionKey") or "key", "partitionKey"),
+        table=given.text("table"),
+        partition_key=given.text("partitionKey"),
+        ttl_attribute=given.text("ttlAttributeName"),
+        region=given.text("region") or None,
+        endpoint=given.text("endpoint") or None,
+        access_key=given.secret("accessKey") or None,
+        secret_key=given.secret("secretKey") or None,
+        session_token=given.secret("sessionToken") or None,
+        timeout=given.number("timeout"),
+        max_connections=given.whole_number("maxConnections"),
+        where=_where(given),
+        shown_table=shown(given["table"], "table"),
+        shown_key=shown(given["partitionKey"], "partitionKey"),
     )
 
 
-def _text(settings: Mapping[str, Setting], name: str) -> str | None:
-    return reveal(settings.get(name)) or None
-
-
-def _secret(settings: Mapping[str, Setting], name: str) -> Secret | None:
-    text = _text(settings, name)
-    return Secret(text) if text else None
-
-
-def _where(settings: Mapping[str, Setting]) -> str:
-    endpoint = settings.get("endpoint")
+def _where(given: GivenSettings) -> str:
+    endpoint = given["endpoint"]
     if not endpoint:
         return "DynamoDB"
     scheme, address = read_field("endpoint", endpoint, full_url)

@@ -7,17 +7,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from pannier_crds.addresses.hosts import HostPort, http_url_list
-from pannier_crds.secret import Secret, number, reveal
+from pannier_crds.given_settings import GivenSettings
 from pannier_sidecar.network.fields import read_field, shown_addresses
 from pannier_sidecar.state.errors import StoreRefusedError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from pannier_crds.secret import Secret
     from pannier_sidecar.state.store import Setting
 
-MAX_TXN_OPS: Final = 128
-"""What etcd allows by default."""
+_TYPE: Final = "state.etcd"
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,44 +49,40 @@ class EtcdSettings:
 
 def read_settings(settings: Mapping[str, Setting]) -> EtcdSettings:
     """Return the settings. Raises StoreRefusedError naming the one that is wrong."""
-    given = settings.get("endpoints")
-    if not reveal(given).strip(" ,"):
+    given = GivenSettings(_TYPE, settings)
+    if not given.text("endpoints").strip(" ,"):
         raise StoreRefusedError("endpoints is empty; write host:port, several separated by commas")
-    found = read_field("endpoints", given, http_url_list)
+    found = read_field("endpoints", given["endpoints"], http_url_list)
     addresses = tuple(str(HostPort(host, port)) for _, (host, port) in found)
-    by_tls = settings.get("tlsEnable") is True or any(scheme == "https" for scheme, _ in found)
+    by_tls = given.is_on("tlsEnable") or any(scheme == "https" for scheme, _ in found)
     return EtcdSettings(
         endpoints=addresses,
-        prefix=f"{_text(settings, 'keyPrefixPath')}/",
-        encryption=_encryption(settings) if by_tls else None,
-        username=_text(settings, "username"),
-        password=Secret(_text(settings, "password")),
-        timeout=number(settings.get("timeout"), 5.0),
-        where=f"etcd at {shown_addresses('endpoints', given, addresses)}",
+        prefix=f"{given.text('keyPrefixPath')}/",
+        encryption=_encryption(given) if by_tls else None,
+        username=given.text("username"),
+        password=given.secret("password"),
+        timeout=given.number("timeout"),
+        where=f"etcd at {shown_addresses('endpoints', given['endpoints'], addresses)}",
     )
 
 
 def max_txn_ops(settings: Mapping[str, Setting]) -> int:
-    return int(number(settings.get("maxTxnOps"), MAX_TXN_OPS))
+    return GivenSettings(_TYPE, settings).whole_number("maxTxnOps")
 
 
-def _encryption(settings: Mapping[str, Setting]) -> Encryption:
-    found = Encryption(_pem(settings, "ca"), _pem(settings, "cert"), _pem(settings, "key"))
+def _encryption(given: GivenSettings) -> Encryption:
+    found = Encryption(_pem(given, "ca"), _pem(given, "cert"), _pem(given, "key"))
     if (found.certificate is None) is not (found.key is None):
         missing = "key" if found.key is None else "cert"
         raise StoreRefusedError(f"{missing} is missing: a client certificate needs both cert and key")
     return found
 
 
-def _pem(settings: Mapping[str, Setting], name: str) -> bytes | None:
-    text = _text(settings, name)
+def _pem(given: GivenSettings, name: str) -> bytes | None:
+    text = given.text(name)
     if not text or "-----BEGIN" in text:
         return text.encode() or None
     try:
         return Path(text).read_bytes()
     except (OSError, ValueError) as error:
         raise StoreRefusedError(f"{name} is neither PEM nor a file that can be read; write one of them") from error
-
-
-def _text(settings: Mapping[str, Setting], name: str) -> str:
-    return reveal(settings.get(name))

@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from pannier_crds.addresses.hosts import host_port
-from pannier_crds.secret import Secret, number, reveal, shown
+from pannier_crds.given_settings import GivenSettings
+from pannier_crds.secret import Secret, shown
 from pannier_sidecar.network.fields import read_field, shown_addresses
 
 if TYPE_CHECKING:
@@ -24,20 +25,20 @@ class SpannerSettings:
 
     database: str
     """`projects/P/instances/I/databases/D`."""
-    table: str = "state"
-    credentials: Secret | None = None
+    table: str
+    credentials: Secret | None
     """Key of a service account, JSON text; None: the application default credentials."""
-    endpoint: str = "spanner.googleapis.com:443"
-    emulator: str | None = None
+    endpoint: str
+    emulator: str | None
     """host:port of an emulator; it is used instead of the endpoint, without TLS and credentials."""
-    timeout: float = 10.0
+    timeout: float
     """Seconds that a call may take."""
-    max_sessions: int = 100
+    max_sessions: int
 
-    where: str = "Spanner"
+    where: str
     """The server, for messages."""
-    shown_database: str = ""
-    shown_table: str = "state"
+    shown_database: str
+    shown_table: str
     """Database and table, for messages."""
 
     @property
@@ -45,22 +46,21 @@ class SpannerSettings:
         return self.emulator or self.endpoint
 
 
-def read_settings(given: Mapping[str, Setting]) -> SpannerSettings:
-    """Read the settings under their canonical names."""
+def read_settings(settings: Mapping[str, Setting]) -> SpannerSettings:
+    """Return the settings. Raises StoreRefusedError for an invalid address."""
+    given = GivenSettings("state.gcp.spanner", settings)
     names = ("projectId", "instanceId", "databaseId")
-    credentials, table = given.get("credentialsJSON"), given.get("tableName") or SpannerSettings.table
-    field = "emulatorHost" if given.get("emulatorHost") else "endpoint"
-    address = given.get(field) or SpannerSettings.endpoint
-    found = read_field(field, address, host_port)
+    field = "emulatorHost" if given["emulatorHost"] else "endpoint"
+    address = read_field(field, given[field], host_port)
     return SpannerSettings(
-        _DATABASE.format(*(reveal(given[name]) for name in names)),
-        reveal(table),
-        Secret(reveal(credentials)) if credentials else None,
-        reveal(given.get("endpoint")) or SpannerSettings.endpoint,
-        reveal(given.get("emulatorHost")) or None,
-        number(given.get("timeout"), SpannerSettings.timeout),
-        int(number(given.get("maxSessions"), SpannerSettings.max_sessions)),
-        f"Spanner at {shown_addresses(field, address, (found,))}",
-        _DATABASE.format(*(shown(given[name], name) for name in names)),
-        shown(table, "tableName"),
+        database=_DATABASE.format(*map(given.text, names)),
+        table=given.text("tableName"),
+        credentials=given.secret("credentialsJSON") or None,
+        endpoint=given.text("endpoint"),
+        emulator=given.text("emulatorHost") or None,
+        timeout=given.number("timeout"),
+        max_sessions=given.whole_number("maxSessions"),
+        where=f"Spanner at {shown_addresses(field, given[field], (address,))}",
+        shown_database=_DATABASE.format(*(shown(given[name], name) for name in names)),
+        shown_table=shown(given["tableName"], "tableName"),
     )

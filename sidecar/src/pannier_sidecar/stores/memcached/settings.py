@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 from msgspec import Struct
 
 from pannier_crds.addresses.hosts import socket_or_host_list
-from pannier_crds.secret import Secret, is_hidden, number, reveal
+from pannier_crds.given_settings import GivenSettings
+from pannier_crds.secret import Secret, is_hidden
 from pannier_sidecar.network.fields import read_field
 from pannier_sidecar.network.tls import Encryption
 from pannier_sidecar.state.errors import StoreRefusedError
@@ -44,11 +45,11 @@ class MemcachedSettings(Struct, frozen=True):
 
     addresses: tuple[Address, ...]
     """In the order given, which decides which server has which key."""
-    timeout: float = 1.0
+    timeout: float
     """Seconds that connecting and signing in may take, and that a server which owes an answer may be silent."""
-    username: str = ""
-    password: Secret = Secret("")  # never changes
-    encryption: Encryption | None = None
+    username: str
+    password: Secret
+    encryption: Encryption | None
 
     def __repr__(self) -> str:
         return f"MemcachedSettings({self.addresses!r}, ...)"  # settings may find their way into a log
@@ -56,25 +57,21 @@ class MemcachedSettings(Struct, frozen=True):
 
 def read_settings(settings: Mapping[str, Setting]) -> MemcachedSettings:
     """Return the settings. Raises StoreRefusedError naming the field, its value and what to write."""
-    given = settings.get("hosts")
-    if not reveal(given).strip(" ,"):
+    given = GivenSettings("state.memcached", settings)
+    if not given.text("hosts").strip(" ,"):
         raise StoreRefusedError("hosts is empty; write host or host:port, several separated by commas")
     return MemcachedSettings(
-        addresses=_addresses(given),
-        timeout=number(settings.get("timeout"), 1.0),
-        username=_text(settings, "username"),
-        password=Secret(_text(settings, "password")),
-        encryption=Encryption.read(settings) if settings.get("enableTLS") is True else None,
+        addresses=_addresses(given["hosts"]),
+        timeout=given.number("timeout"),
+        username=given.text("username"),
+        password=given.secret("password"),
+        encryption=Encryption.read(given) if given.is_on("enableTLS") else None,
     )
 
 
-def _text(settings: Mapping[str, Setting], name: str) -> str:
-    return reveal(settings.get(name))
-
-
-def _addresses(given: Setting) -> tuple[Address, ...]:
-    kind = HiddenAddress if is_hidden(given) else Address
+def _addresses(hosts: Setting) -> tuple[Address, ...]:
+    kind = HiddenAddress if is_hidden(hosts) else Address
     return tuple(
         kind(each, None) if isinstance(each, str) else kind(each.host, each.port or DEFAULT_PORT)
-        for each in read_field("hosts", given, socket_or_host_list)
+        for each in read_field("hosts", hosts, socket_or_host_list)
     )

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Final
 from urllib.parse import parse_qsl, quote_plus
 
 from pannier_crds.addresses.mongodb import hosts, hosts_of_url
-from pannier_crds.secret import Secret, number, reveal, shown
+from pannier_crds.given_settings import GivenSettings
+from pannier_crds.secret import Secret, shown
 from pannier_sidecar.network.fields import read_field, shown_addresses
 from pannier_sidecar.state.errors import StoreRefusedError
 
@@ -51,50 +52,50 @@ class MongoDBSettings:
 
 def read_settings(settings: Mapping[str, Setting]) -> MongoDBSettings:
     """Return the settings, with Dapr's defaults. Raises StoreRefusedError where no server is named, and for w=0."""
-    address = _address(settings)
-    concern = reveal(settings.get("writeconcern"))
+    given = GivenSettings("state.mongodb", settings)
+    address = _address(given)
+    concern = given.text("writeconcern")
     return MongoDBSettings(
         url=Secret(_with_own_options(address)),
-        hosts=_shown_hosts(settings),
-        shown_database=shown(settings.get("databaseName") or "daprStore", "databaseName"),
-        database=_text(settings, "databaseName") or "daprStore",
-        collection=_text(settings, "collectionName") or "daprCollection",
+        hosts=_shown_hosts(given),
+        shown_database=shown(given["databaseName"], "databaseName"),
+        database=_text(given, "databaseName"),
+        collection=_text(given, "collectionName"),
         write_concern=int(concern) if concern.isdecimal() else concern or None,
-        read_concern=_text(settings, "readconcern") or _option(address, "readconcernlevel") or "local",
-        timeout=number(settings.get("operationTimeout"), 5.0),
+        read_concern=_text(given, "readconcern") or _option(address, "readconcernlevel") or "local",
+        timeout=given.number("operationTimeout"),
     )
 
 
-def _text(settings: Mapping[str, Setting], name: str) -> str:
-    return reveal(settings.get(name)).strip()
+def _text(given: GivenSettings, name: str) -> str:
+    return given.text(name).strip()
 
 
-def _address(settings: Mapping[str, Setting]) -> str:
-    url = _text(settings, "connectionString")
+def _address(given: GivenSettings) -> str:
+    url = _text(given, "connectionString")
     if url:
         return url
-    host, server = _text(settings, "host"), _text(settings, "server")
+    host, server = _text(given, "host"), _text(given, "server")
     if not host and not server:
         raise StoreRefusedError("no server is named; write host, server or connectionString")
     # As in Dapr, the user is one of the database that holds the state, unless authSource says otherwise.
-    where = quote_plus(_text(settings, "databaseName") or "daprStore")
-    options = _text(settings, "params").lstrip("?&")
-    return f"mongodb{'' if host else '+srv'}://{_user(settings)}{host or server}/{where}?{options}"
+    where = quote_plus(_text(given, "databaseName"))
+    options = _text(given, "params").lstrip("?&")
+    return f"mongodb{'' if host else '+srv'}://{_user(given)}{host or server}/{where}?{options}"
 
 
-def _shown_hosts(settings: Mapping[str, Setting]) -> str:
+def _shown_hosts(given: GivenSettings) -> str:
     """Return the hosts for messages. Raises StoreRefusedError for an invalid address."""
     readers = {"connectionString": hosts_of_url, "host": hosts, "server": hosts}
-    name = next(name for name in readers if _text(settings, name))
-    return shown_addresses(name, settings[name], read_field(name, settings[name], readers[name]))
+    name = next(name for name in readers if _text(given, name))
+    return shown_addresses(name, given[name], read_field(name, given[name], readers[name]))
 
 
-def _user(settings: Mapping[str, Setting]) -> str:
-    name = settings.get("username")
+def _user(given: GivenSettings) -> str:
+    name, password = given.text("username"), given.text("password")
     if not name:
         return ""
-    password = settings.get("password")
-    return quote_plus(reveal(name)) + (f":{quote_plus(reveal(password))}@" if password else "@")
+    return quote_plus(name) + (f":{quote_plus(password)}@" if password else "@")
 
 
 def _option(url: str, name: str) -> str:

@@ -7,7 +7,8 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from pannier_crds.secret import is_hidden, number, reveal
+from pannier_crds.given_settings import GivenSettings
+from pannier_crds.secret import is_hidden
 from pannier_sidecar.state.errors import StoreRefusedError
 
 from .address import Address, read_address
@@ -52,24 +53,25 @@ class PostgreSQLSettings:
 
 def read_settings(settings: Mapping[str, Setting]) -> PostgreSQLSettings:
     """Return the settings, with Dapr's defaults. Raises StoreRefusedError naming the one that is wrong."""
-    address = read_address(settings.get("connectionString"), settings)
-    prefix = reveal(settings.get("tablePrefix"))
+    given = GivenSettings("state.postgresql", settings)
+    address = read_address(given["connectionString"], given)
+    prefix = given.text("tablePrefix")
     return PostgreSQLSettings(
         address=address,
-        table=_quoted("tablePrefix", f"{prefix}state") if prefix else _table(settings, "tableName", "state"),
-        metadata_table=_table(settings, "metadataTableName", "dapr_metadata"),
+        table=_quoted("tablePrefix", f"{prefix}state") if prefix else _table(given, "tableName"),
+        metadata_table=_table(given, "metadataTableName"),
         table_prefix=prefix,
-        hides_tables=any(is_hidden(settings.get(name)) for name in ("tablePrefix", "tableName", "metadataTableName")),
-        timeout=_seconds(settings, "timeout", 20.0),
-        cleanup_interval=max(_seconds(settings, "cleanupInterval", 3600.0), 0.0),
-        size=_size(settings, address),
-        idle_time=_seconds(settings, "connectionMaxIdleTime", 1800.0),
-        keeps_statements=settings.get("queryExecMode") in (None, "cache_statement"),
+        hides_tables=any(is_hidden(given[name]) for name in ("tablePrefix", "tableName", "metadataTableName")),
+        timeout=given.number("timeout"),
+        cleanup_interval=max(given.number("cleanupInterval"), 0.0),
+        size=_size(given.whole_number("maxConns"), address),
+        idle_time=given.number("connectionMaxIdleTime"),
+        keeps_statements=given["queryExecMode"] == "cache_statement",
     )
 
 
-def _table(settings: Mapping[str, Setting], field: str, default: str) -> str:
-    return _quoted(field, reveal(settings.get(field)) or default)
+def _table(given: GivenSettings, field: str) -> str:
+    return _quoted(field, given.text(field))
 
 
 def _quoted(field: str, name: str) -> str:
@@ -85,17 +87,5 @@ def _quoted(field: str, name: str) -> str:
     return ".".join(f'"{part.lower()}"' for part in match.groups() if part)
 
 
-def _size(settings: Mapping[str, Setting], address: Address) -> int:
-    wanted = settings.get("maxConns")
-    if isinstance(wanted, int) and wanted > 0:
-        return wanted
-    return address.size or max(4, os.cpu_count() or 1)
-
-
-def _seconds(settings: Mapping[str, Setting], name: str, default: float) -> float:
-    value = settings.get(name)
-    if value is None:
-        return default
-    if isinstance(value, str):
-        raise StoreRefusedError(f"{name} is no number of seconds")
-    return number(value, 0.0)
+def _size(wanted: int, address: Address) -> int:
+    return wanted if wanted > 0 else address.size or max(4, os.cpu_count() or 1)

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 from msgspec import Struct
 
 from pannier_crds.addresses.hosts import host_list
-from pannier_crds.catalogue.redis import MAX_PAUSE_S, MIN_PAUSE_S
-from pannier_crds.secret import Secret, is_hidden, number, reveal
+from pannier_crds.given_settings import GivenSettings
+from pannier_crds.secret import Secret, is_hidden
 from pannier_sidecar.network.fields import read_field
 from pannier_sidecar.network.tls import Encryption
 from pannier_sidecar.state.errors import StoreRefusedError
@@ -53,68 +53,63 @@ class RedisSettings(Struct, frozen=True):
 
     addresses: tuple[Address, ...]
     """redisHost: the server, or the Sentinels, or some nodes of the Cluster."""
-    credentials: Credentials = Credentials()
-    sentinel_credentials: Credentials = Credentials()
-    database: int = 0
-    is_cluster: bool = False
-    master_name: str | None = None
+    credentials: Credentials
+    sentinel_credentials: Credentials
+    database: int
+    is_cluster: bool
+    master_name: str | None
     """sentinelMasterName; None: there are no Sentinels."""
-    encryption: Encryption | None = None
-    dial_timeout: float = 5.0
+    encryption: Encryption | None
+    dial_timeout: float
     """Seconds to connect and sign in, and that a call waits for a connection."""
-    read_timeout: float = 3.0
+    read_timeout: float
     """Seconds without a sign of life from a server that owes an answer, after which it counts as gone."""
-    write_timeout: float = 3.0
+    write_timeout: float
     """Seconds that a call waits for room on a connection whose server does not read."""
-    max_retries: int = 3
+    max_retries: int
     """How often a call that may be repeated is, after its connection was lost."""
-    min_pause: float = MIN_PAUSE_S
+    min_pause: float
     """Seconds that the pauses between attempts to connect start from; they double."""
-    max_pause: float = MAX_PAUSE_S
+    max_pause: float
     """Seconds that they do not exceed."""
 
 
 def read_settings(settings: Mapping[str, Setting]) -> RedisSettings:
     """Return the settings. Raises StoreRefusedError naming the field, its value and what to write."""
-    by_sentinel = settings.get("failover") is True
+    given = GivenSettings("state.redis", settings)
+    return _read(given, _addresses(given))
+
+
+def without_servers() -> RedisSettings:
+    """Return the settings of a store that is not open."""
+    return _read(GivenSettings("state.redis", {}), ())
+
+
+def _read(given: GivenSettings, addresses: tuple[Address, ...]) -> RedisSettings:
+    by_sentinel = given.is_on("failover")
     return RedisSettings(
-        addresses=_addresses(settings),
-        credentials=_credentials(settings, "redis"),
-        sentinel_credentials=_credentials(settings, "sentinel"),
-        database=int(number(settings.get("redisDB"), 0)),
-        is_cluster=settings.get("redisType") == "cluster" and not by_sentinel,
-        master_name=_master_name(settings) if by_sentinel else None,
-        encryption=Encryption.read(settings) if settings.get("enableTLS") is True else None,
-        dial_timeout=_seconds(settings, "dialTimeout", 5.0),
-        read_timeout=_seconds(settings, "readTimeout", 3.0),
-        write_timeout=_seconds(settings, "writeTimeout", _seconds(settings, "readTimeout", 3.0)),
-        max_retries=_retries(settings),
-        min_pause=_seconds(settings, "redisMinRetryInterval", MIN_PAUSE_S),
-        max_pause=_seconds(settings, "redisMaxRetryInterval", MAX_PAUSE_S),
+        addresses=addresses,
+        credentials=_credentials(given, "redis"),
+        sentinel_credentials=_credentials(given, "sentinel"),
+        database=given.whole_number("redisDB"),
+        is_cluster=given["redisType"] == "cluster" and not by_sentinel,
+        master_name=_master_name(given) if by_sentinel else None,
+        encryption=Encryption.read(given) if given.is_on("enableTLS") else None,
+        dial_timeout=given.positive_number("dialTimeout"),
+        read_timeout=given.positive_number("readTimeout"),
+        write_timeout=given.positive_number("writeTimeout"),
+        max_retries=max(0, given.whole_number("redisMaxRetries")),
+        min_pause=given.positive_number("redisMinRetryInterval"),
+        max_pause=given.positive_number("redisMaxRetryInterval"),
     )
 
 
-def _text(settings: Mapping[str, Setting], name: str) -> str:
-    return reveal(settings.get(name))
+def _credentials(given: GivenSettings, whose: str) -> Credentials:
+    return Credentials(given.text(f"{whose}Username"), given.secret(f"{whose}Password"))
 
 
-def _seconds(settings: Mapping[str, Setting], name: str, default: float) -> float:
-    """Return a duration; 0 and less, which for Dapr mean default and never, are the default: no call may hang."""
-    seconds = number(settings.get(name), 0)
-    return seconds if seconds > 0 else default
-
-
-def _retries(settings: Mapping[str, Setting]) -> int:
-    retries = settings.get("redisMaxRetries")
-    return 3 if retries is None else max(0, int(number(retries, 0)))
-
-
-def _credentials(settings: Mapping[str, Setting], whose: str) -> Credentials:
-    return Credentials(_text(settings, f"{whose}Username"), Secret(_text(settings, f"{whose}Password")))
-
-
-def _master_name(settings: Mapping[str, Setting]) -> str:
-    name = _text(settings, "sentinelMasterName")
+def _master_name(given: GivenSettings) -> str:
+    name = given.text("sentinelMasterName")
     if not name:
         raise StoreRefusedError(
             "failover is true but sentinelMasterName is empty; write the name that the Sentinels monitor, like mymaster"
@@ -122,15 +117,14 @@ def _master_name(settings: Mapping[str, Setting]) -> str:
     return name
 
 
-def _addresses(settings: Mapping[str, Setting]) -> tuple[Address, ...]:
-    given = settings.get("redisHost")
-    if not reveal(given).strip(" ,"):
+def _addresses(given: GivenSettings) -> tuple[Address, ...]:
+    text = given["redisHost"]
+    if not given.text("redisHost").strip(" ,"):
         raise StoreRefusedError("redisHost is empty; write host or host:port, several separated by commas")
-    default = settings.get("redisPort")
-    default_port = None if default is None else int(number(default, 0))
-    kind = HiddenAddress if is_hidden(given) else Address
+    default_port = None if given["redisPort"] is None else given.whole_number("redisPort")
+    kind = HiddenAddress if is_hidden(text) else Address
     found = []
-    for host, port in read_field("redisHost", given, host_list):
+    for host, port in read_field("redisHost", text, host_list):
         if default_port not in (None, port) and port is not None:
             raise StoreRefusedError(
                 f"redisHost says port {port} and redisPort says {default_port}; take one of them out"

@@ -16,7 +16,7 @@ from . import layout
 from .client import NotOpenServers, Primary, Request, Servers, Trouble
 from .connecting import Connector
 from .listing import list_keys
-from .settings import RedisSettings, read_settings
+from .settings import read_settings, without_servers
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 
     from pannier_sidecar.state.requests import Delete, Get, Set, Write
     from pannier_sidecar.state.store import Setting
+
+    from .settings import RedisSettings
 
 
 class RedisStore(Store):
@@ -35,7 +37,7 @@ class RedisStore(Store):
     def __init__(self, settings: Mapping[str, Setting]):
         """Take the component's settings under their canonical names; `open` judges them."""
         super().__init__(settings)
-        self._settings = RedisSettings(addresses=())
+        self._settings = without_servers()
         self._servers: Servers = NotOpenServers(self._settings)
 
     async def _open(self, resources: AsyncExitStack) -> None:

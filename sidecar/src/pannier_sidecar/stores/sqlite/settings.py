@@ -10,8 +10,9 @@ from urllib.parse import quote
 
 from pannier_crds.addresses.sqlite import PATH, is_harmless
 from pannier_crds.addresses.sqlite import locate as parse
+from pannier_crds.given_settings import GivenSettings
 from pannier_crds.problems import InvalidValueError
-from pannier_crds.secret import is_hidden, number, reveal, shown
+from pannier_crds.secret import is_hidden, reveal, shown
 from pannier_sidecar.state.errors import StoreRefusedError
 
 if TYPE_CHECKING:
@@ -67,16 +68,16 @@ class SQLiteSettings:
 
 def read_settings(settings: Mapping[str, Setting]) -> SQLiteSettings:
     """Return the settings, with Dapr's defaults. Raises StoreRefusedError naming the one that is wrong."""
+    given = GivenSettings("state.sqlite", settings)
     return SQLiteSettings(
-        location=locate(settings.get("connectionString")),
-        table=_identifier(settings, "tableName", "state"),
-        metadata_table=_identifier(settings, "metadataTableName", "metadata"),
-        shown_table=shown(settings.get("tableName") or "state", "tableName"),
-        timeout=_seconds(settings, "timeout", 20.0),
-        busy_timeout=max(_seconds(settings, "busyTimeout", 2.0), 0.0),
-        uses_wal=settings.get("disableWAL") is not True,
-        # Dapr never cleans by default; a file that only grows is no sensible default.
-        cleanup_interval=max(_seconds(settings, "cleanupInterval", 3600.0), 0.0),
+        location=locate(given["connectionString"]),
+        table=_identifier(given, "tableName"),
+        metadata_table=_identifier(given, "metadataTableName"),
+        shown_table=shown(given["tableName"], "tableName"),
+        timeout=given.number("timeout"),
+        busy_timeout=max(given.number("busyTimeout"), 0.0),
+        uses_wal=not given.is_on("disableWAL"),
+        cleanup_interval=max(given.number("cleanupInterval"), 0.0),
     )
 
 
@@ -99,8 +100,8 @@ def locate(connection_string: Setting) -> Location:
     )
 
 
-def _identifier(settings: Mapping[str, Setting], name: str, default: str) -> str:
-    text = reveal(settings.get(name)) or default
+def _identifier(given: GivenSettings, name: str) -> str:
+    text = given.text(name)
     if _IDENTIFIER.fullmatch(text) is None:
         raise StoreRefusedError(
             f"{name} is no table name; write letters, digits and underscores, not beginning with a digit"
@@ -108,12 +109,3 @@ def _identifier(settings: Mapping[str, Setting], name: str, default: str) -> str
     if text.lower().startswith("sqlite_"):
         raise StoreRefusedError(f"{name} begins with sqlite_, which SQLite keeps for itself; write another name")
     return text
-
-
-def _seconds(settings: Mapping[str, Setting], name: str, default: float) -> float:
-    value = settings.get(name)
-    if value is None:
-        return default
-    if isinstance(value, str):
-        raise StoreRefusedError(f"{name} is no number of seconds")
-    return number(value, 0.0)

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Final
 from msgspec import Struct
 
 from pannier_crds.addresses.hosts import host_port
-from pannier_crds.secret import Secret, number, reveal
+from pannier_crds.given_settings import GivenSettings
+from pannier_crds.secret import Secret
 from pannier_sidecar.network.fields import read_field, shown_addresses
 
 if TYPE_CHECKING:
@@ -16,7 +17,6 @@ if TYPE_CHECKING:
     from pannier_sidecar.state.store import Setting
 
 DEFAULT_PORT: Final = 1
-DEFAULT_TIMEOUT: Final = 5.0
 
 
 class CLASSSettings(Struct, frozen=True):
@@ -26,10 +26,10 @@ class CLASSSettings(Struct, frozen=True):
     port: int
     where: str
     """Names the server in messages, and shows nothing that came from a secret."""
-    timeout: float = DEFAULT_TIMEOUT
+    timeout: float
     """Longest time of a call, in seconds."""
-    username: str = ""
-    password: Secret = Secret("")  # never changes
+    username: str
+    password: Secret
 
     def __repr__(self) -> str:
         return f"CLASSSettings({self.where}, ...)"  # settings may find their way into a log
@@ -37,13 +37,13 @@ class CLASSSettings(Struct, frozen=True):
 
 def read_settings(settings: Mapping[str, Setting]) -> CLASSSettings:
     """Return the settings. Raises StoreRefusedError with the field and what to write instead."""
-    given = settings.get("host")
-    address = read_field("host", given, host_port)
+    given = GivenSettings("TYPE", settings)
+    address = read_field("host", given["host"], host_port)
     return CLASSSettings(
         host=address.host,
         port=address.port or DEFAULT_PORT,
-        where=f"TITLE at {shown_addresses('host', given, [address])}",
-        timeout=number(settings.get("timeout"), DEFAULT_TIMEOUT),
-        username=reveal(settings.get("username")),
-        password=Secret(reveal(settings.get("password"))),
+        where=f"TITLE at {shown_addresses('host', given['host'], [address])}",
+        timeout=given.number("timeout"),
+        username=given.text("username"),
+        password=given.secret("password"),
     )
