@@ -97,7 +97,7 @@ demo: $(STAMP) ## show the example on a cluster for tests: a count grows while a
 	@scripts/images build
 	@cd tests && ../$(BIN)/python -m cluster.demo
 
-bench: $(STAMP) ## measure Pannier against a plain service (ARGS="--seconds 1 --peer NAME=URL,PID"), or STORE=redis against its client
+bench: $(STAMP) ## measure Pannier against a plain service and a C program (ARGS="--seconds 1 --peer NAME=URL,PID"), or STORE=redis against its client
 	@scripts/debian-package redis-server command -v redis-server
 	@scripts/debian-package wrk command -v wrk
 	@PYTHONPATH=tests $(BIN)/python tests/bench$(if $(STORE),/one_store.py $(STORE)) $(ARGS)

@@ -1,28 +1,21 @@
 """Load over gRPC: a small asyncio client that sends what grpcio sends, one call at a time on each connection.
 
-    PYTHONPATH=tests python tests/bench/grpc_load.py PORT PID [SECONDS]   # of a sidecar, or of grpc_peer.py
-
-It prints calls a second and the server's CPU time for each call. Its header blocks are those of grpcio's clients: the
-first call puts its fields into the server's table, all others refer to them.
+Its header blocks are those of grpcio's clients: the first call puts its fields into the server's table, all others
+refer to them.
 """
 
 import asyncio
 import struct
-import sys
 import time
-from collections.abc import Iterator
-from statistics import median
 from typing import Any
 
 import hpack
 import uvloop
-from process_stats import cpu_seconds
 
 from pannier_sidecar.grpc_api import messages
 from pannier_sidecar.http2 import frames
 from pannier_sidecar.protobuf import encode
 
-CONNECTIONS = (1, 16, 64)
 PREFIX = "/dapr.proto.runtime.v1.Dapr/"
 VALUE = b'{"name":"Tatooine","pad":"' + b"a" * 70 + b'"}'
 STORE = "bench"
@@ -32,15 +25,15 @@ CALLS = {
 }
 WINDOW = 2**30
 
-Servers = dict[str, tuple[int, int]]
-"""Port and pid by name."""
-
 
 class Caller(asyncio.Protocol):
     """Calls, waits for the trailers, calls again."""
 
     def __init__(self, method: str, message: bytes) -> None:
-        self.done = self.errors = 0
+        self.errors = 0
+        self.times: list[float] = []
+        """Seconds that each call took."""
+        self._began = 0.0
         self._encoder, self._decoder = hpack.Encoder(), hpack.Decoder()
         fields = [(":scheme", "http"), (":method", "POST"), (":path", PREFIX + method), (":authority", "127.0.0.1")]
         fields += [("te", "trailers"), ("content-type", "application/grpc"), ("user-agent", "grpc-python/1.85.1")]
@@ -69,7 +62,7 @@ class Caller(asyncio.Protocol):
                 fields: Any = self._decoder.decode(data[at + frames.HEADER_SIZE : end])
                 if flags & frames.END_STREAM:
                     self.errors += ("grpc-status", "0") not in fields
-                    self.done += 1
+                    self.times.append(time.perf_counter() - self._began)
                     self._call()
             elif kind in (frames.GOAWAY, frames.RST_STREAM):
                 self.errors += 1
@@ -77,6 +70,7 @@ class Caller(asyncio.Protocol):
         self._rest = data[at:]
 
     def _call(self) -> None:
+        self._began = time.perf_counter()
         self._stream += 2
         block = self._encoder.encode(self._fields)
         headers = frames.frame(frames.HEADERS, frames.END_HEADERS, self._stream, block)
@@ -86,57 +80,27 @@ class Caller(asyncio.Protocol):
         self.transport.write(data)  # type: ignore[attr-defined]
 
 
-async def load(port: int, pid: int, operation: str, connections: int, seconds: float) -> tuple[float, float, int]:
-    """Return calls a second, the server's CPU time for each in microseconds, and how many went wrong."""
+def load(port: int, operation: str, connections: int, seconds: float) -> dict[str, int]:
+    """Load a server; return what load.lua counts over HTTP. Raises OSError where nobody listens."""
+    return uvloop.run(_load(port, operation, connections, seconds))
+
+
+async def _load(port: int, operation: str, connections: int, seconds: float) -> dict[str, int]:
     loop = asyncio.get_running_loop()
+    began = time.perf_counter()
     made = [
         await loop.create_connection(lambda: Caller(*CALLS[operation]), "127.0.0.1", port) for _ in range(connections)
     ]
-    callers = [caller for _, caller in made]
-    await asyncio.sleep(0.3)  # tables are filled, stores are warm
-    before, done, began = cpu_seconds(pid), sum(caller.done for caller in callers), time.perf_counter()
     await asyncio.sleep(seconds)
-    took, calls = time.perf_counter() - began, sum(caller.done for caller in callers) - done
-    cpu = cpu_seconds(pid) - before
+    took = time.perf_counter() - began
     for transport, _ in made:
         transport.abort()
-    return calls / took, cpu / max(calls, 1) * 1e6, sum(caller.errors for caller in callers)
-
-
-def rows(servers: Servers, seconds: float) -> Iterator[str]:
-    """Measure servers in turns, and lay out the medians; after those of one load, compare the first with the last."""
-    yield f"{'gRPC':>6}{'conns':>7}{'server':>10}{'calls/s':>10}{'CPU us/call':>13}{'errors':>8}"
-    for operation in CALLS:
-        for connections in CONNECTIONS:
-            figures = _take_turns(servers, operation, connections, seconds)
-            for name, (rate, cpu, errors) in figures.items():
-                yield f"{operation:>6}{connections:>7}{name:>10}{rate:>10.0f}{cpu:>13.1f}{errors:>8.0f}"
-            if len(figures) > 1:
-                (first, own), *_, (last, other) = figures.items()
-                yield f"{first + '/' + last:>23}{own[0] / max(other[0], 1):>10.2f}{f'1/{other[1] / own[1]:.1f}':>13}"
-    yield "The load is tests/bench/grpc_load.py: an asyncio client that sends what grpcio's clients send."
-
-
-def _take_turns(servers: Servers, operation: str, connections: int, seconds: float) -> dict[str, tuple[float, ...]]:
-    """The medians of calls a second and CPU time a call, and the sum of errors, by server."""
-    rounds = max(1, min(3, int(seconds)))
-    turns: dict[str, list[tuple[float, float, int]]] = {name: [] for name in servers}
-    for _ in range(rounds):
-        for name, (port, pid) in servers.items():
-            turns[name].append(uvloop.run(load(port, pid, operation, connections, seconds / rounds)))
+    callers = [caller for _, caller in made]
+    times = sorted(time for caller in callers for time in caller.times) or [0.0]
     return {
-        name: (median(rates), median(cpus), sum(errors))
-        for name, own in turns.items()
-        for rates, cpus, errors in [zip(*own, strict=True)]
+        "requests": sum(len(caller.times) for caller in callers),
+        "us": round(took * 1e6),
+        "p50_us": round(times[len(times) // 2] * 1e6),
+        "p99_us": round(times[len(times) * 99 // 100] * 1e6),
+        "errors": sum(caller.errors + (not caller.times) for caller in callers),
     }
-
-
-def main() -> None:
-    port, pid = int(sys.argv[1]), int(sys.argv[2])
-    seconds = float(sys.argv[3]) if len(sys.argv) > 3 else 3.0
-    for row in rows({"server": (port, pid)}, seconds):
-        print(row)
-
-
-if __name__ == "__main__":
-    main()

@@ -1,4 +1,4 @@
-"""The processes under test: a private Redis, Pannier, the plain service; each ended by its own pid."""
+"""The processes under test: a private Redis, Pannier, the plain services, the hop; each ended by its own pid."""
 
 import os
 import socket
@@ -9,16 +9,18 @@ import time
 import urllib.request
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from servers.component_files import component
+from servers.hop import NotBuiltError, build
 from servers.processes import free_port
 
 BIN = Path(sys.executable).parent
 HERE = Path(__file__).parent
 START_LIMIT = 20.0
 STORE = "bench"
+APP_ID = "bench"
 
 
 class StartFailed(Exception):
@@ -31,9 +33,12 @@ class Server:
 
     name: str
     store_url: str
+    """Empty: it does not answer over HTTP."""
     pid: int
     first_answer: float | None = None
     """Seconds from the start of the process to its first answered request; None: not started here."""
+    grpc_port: int = 0
+    """0: it does not answer over gRPC."""
 
 
 @contextmanager
@@ -46,21 +51,21 @@ def redis_server() -> Iterator[tuple[int, int]]:
         yield port, process.pid
 
 
-def pannier(redis_port: int, grpc_port: int = 0) -> AbstractContextManager[Server]:
-    return sidecar(component(STORE, "state.redis", {"redisHost": f"127.0.0.1:{redis_port}"}), grpc_port)
+def pannier(redis_port: int) -> AbstractContextManager[Server]:
+    return sidecar(component(STORE, "state.redis", {"redisHost": f"127.0.0.1:{redis_port}"}))
 
 
 @contextmanager
-def sidecar(component: str, grpc_port: int = 0) -> Iterator[Server]:
+def sidecar(component: str) -> Iterator[Server]:
     """Run Pannier over a component called STORE."""
-    port = free_port()
+    port, grpc_port = free_port(), free_port()
     with tempfile.TemporaryDirectory() as folder:
         Path(folder, "store.yaml").write_text(component)
-        command = [str(BIN / "pannier"), "serve", "--components", folder, "--app-id", "bench"]
+        command = [str(BIN / "pannier"), "serve", "--components", folder, "--app-id", APP_ID]
         command += ["--http-port", str(port), "--metrics-port", str(free_port())]
         command += ["--grpc-port", str(grpc_port)]
         with _answering("pannier", command, {}, port) as server:
-            yield server
+            yield replace(server, grpc_port=grpc_port)
 
 
 @contextmanager
@@ -73,12 +78,26 @@ def plain(redis_port: int) -> Iterator[Server]:
 
 
 @contextmanager
-def grpc_peer(redis_port: int, port: int) -> Iterator[int]:
-    """Run the yardstick of gRPC; gives its pid."""
+def grpcio(redis_port: int) -> Iterator[Server]:
+    """Run the plain service of gRPC."""
+    port = free_port()
     command = [sys.executable, str(HERE / "grpc_peer.py"), str(port)]
     with _running(command, {"REDIS_PORT": str(redis_port)}) as (process, log):
         _wait(process, log, lambda: socket.create_connection(("127.0.0.1", port), 1).close())
-        yield process.pid
+        yield Server("grpcio", "", process.pid, grpc_port=port)
+
+
+@contextmanager
+def hop(redis_port: int) -> Iterator[Server]:
+    """Compile and run the ruler. Raises StartFailed where it cannot be compiled."""
+    port = free_port()
+    with tempfile.TemporaryDirectory() as folder:
+        try:
+            program = build(Path(folder))
+        except NotBuiltError as error:
+            raise StartFailed(str(error)) from error
+        with _answering("hop", [str(program), str(port), str(redis_port), APP_ID], {}, port) as server:
+            yield server
 
 
 @contextmanager
@@ -92,8 +111,9 @@ def _answering(name: str, command: list[str], extra: dict[str, str], port: int) 
 
 @contextmanager
 def _running(command: list[str], extra: dict[str, str]) -> Iterator[tuple[subprocess.Popen[bytes], Path]]:
+    environment = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"} | extra
     with tempfile.NamedTemporaryFile() as log:
-        process = subprocess.Popen(command, env=os.environ | extra, stdout=log, stderr=subprocess.STDOUT)
+        process = subprocess.Popen(command, env=environment, stdout=log, stderr=subprocess.STDOUT)
         try:
             yield process, Path(log.name)
         finally:
