@@ -3,7 +3,7 @@
 from hiredis import ReplyError
 
 from pannier_sidecar.stores.redis.settings import Address
-from pannier_sidecar.stores.redis.slot_map import Claim, View, merged, unasked, view_from
+from pannier_sidecar.stores.redis.slot_map import Claim, View, merged, not_asked, view_from
 
 A, B, C = Address("a", 1), Address("b", 1), Address("c", 1)
 
@@ -70,7 +70,7 @@ def test_answers_are_read() -> None:
     assert found.claims[0] == Claim(3, 0, 99, "n1", Address("asked", 7000))
     assert found.claims[2].address is None
     assert found.replicas["n2"] == 1
-    assert unasked([found], [Address("asked", 7000)]) == [Address("10.0.0.2", 7000)]
+    assert not_asked([found], [Address("asked", 7000)]) == [Address("10.0.0.2", 7000)]
 
 
 def test_without_permission_for_more_the_slots_are_believed() -> None:

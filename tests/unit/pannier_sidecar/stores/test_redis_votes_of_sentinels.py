@@ -12,8 +12,8 @@ from pannier_sidecar.stores.redis.votes import Report, Verdict, judge, report_fr
 OLD, NEW = Address("old", 1), Address("new", 2)
 
 
-def report(sentinel: str, primary: Address, epoch: int, of: int = 3) -> Report:
-    return Report(sentinel, primary, epoch, of, replicas=2)
+def report(sentinel: str, primary: Address, epoch: int, sentinels: int = 3) -> Report:
+    return Report(sentinel, primary, epoch, sentinels, replicas=2)
 
 
 def test_the_highest_epoch_is_believed_also_of_one_alone() -> None:
@@ -29,7 +29,7 @@ def test_what_is_known_is_not_forgotten_when_only_the_one_that_was_cut_off_can_b
     assert (verdict.primary, verdict.has_majority, verdict.replicas) == (NEW, False, 2)
     verdict = judge([], before)
     assert verdict is not None
-    assert (verdict.primary, verdict.heard, verdict.of) == (NEW, 0, 3)
+    assert (verdict.primary, verdict.answering, verdict.sentinels) == (NEW, 0, 3)
 
 
 def test_a_majority_that_agrees_on_a_lower_epoch_was_set_up_anew() -> None:
@@ -42,7 +42,7 @@ def test_a_majority_that_agrees_on_a_lower_epoch_was_set_up_anew() -> None:
 def test_a_sentinel_known_under_two_addresses_has_one_vote() -> None:
     verdict = judge([report("a", OLD, 1), report("a", OLD, 1)], None)
     assert verdict is not None
-    assert (verdict.heard, verdict.has_majority) == (1, False)
+    assert (verdict.answering, verdict.has_majority) == (1, False)
 
 
 def test_nobody_has_said_anything_yet() -> None:
@@ -85,6 +85,6 @@ def test_replicas_follow_that_are_online_and_tell_how_far_they_are() -> None:
     told += b"slave0:ip=1,port=1,state=online,offset=1,lag=0\r\n"
     told += b"slave1:ip=1,port=2,state=online,offset=1,lag=9\r\n"
     told += b"slave2:ip=1,port=3,state=wait_bgsave,offset=0,lag=0\r\n"
-    assert (info.connected(told), info.following(told)) == (3, 1)
-    assert info.following(b"connected_slaves:2\r\n") == 2
-    assert info.following(ReplyError("NOPERM")) is None
+    assert (info.connected(told), info.online_replicas(told)) == (3, 1)
+    assert info.online_replicas(b"connected_slaves:2\r\n") == 2
+    assert info.online_replicas(ReplyError("NOPERM")) is None

@@ -11,7 +11,7 @@ from pannier_sidecar.network.pipeline import ConnectionLostError
 from pannier_sidecar.state.errors import StoreRefusedError, StoreUnavailableError
 from pannier_sidecar.stores.redis import errors, info
 from pannier_sidecar.stores.redis.connection import Connection
-from pannier_sidecar.stores.redis.layout import foreign_value_read
+from pannier_sidecar.stores.redis.layout import foreign_stored_value
 from pannier_sidecar.stores.redis.reconnecting import pause_before
 from pannier_sidecar.stores.redis.replicas import COUNT_VALID_S, MISSED_S, MOVED_S, ReplicaCount
 from pannier_sidecar.stores.redis.resp import pack, unpack
@@ -88,11 +88,11 @@ def test_words_of_a_reply_are_not_shown(code: str) -> None:
 
 
 def test_a_json_document_of_dapr_is_read() -> None:
-    found = foreign_value_read(b"ReJSON-RL", b'{"data":{"a":1.10},"version":5,"first-write":0}', -1, "k")
+    found = foreign_stored_value(b"ReJSON-RL", b'{"data":{"a":1.10},"version":5,"first-write":0}', -1, "k")
     assert found is not None
     assert (found.value, found.etag) == (b'{"a":1.10}', "5")
     with pytest.raises(StoreRefusedError, match="not state"):
-        foreign_value_read(b"ReJSON-RL", b"[1]", -1, "k")
+        foreign_stored_value(b"ReJSON-RL", b"[1]", -1, "k")
 
 
 def test_pauses_double_with_full_jitter_up_to_the_longest() -> None:

@@ -1,6 +1,6 @@
-"""Which server gets a call, and what is done when it cannot answer.
+"""Which server gets a call, and when the call is made again.
 
-The fast path is `call`: one look whether there is a connection, one send. Everything else is `again`.
+The fast path is `call`, which sends on a connection that is there. Everything else is in `call_with_retries`.
 """
 
 from __future__ import annotations
@@ -28,22 +28,22 @@ if TYPE_CHECKING:
     from .settings import RedisSettings
 
 PAUSE_IN_TRANSITION_S: Final = 0.05
-"""Between attempts at a server that says it cannot answer just now."""
+"""Between attempts at a server that answers that it cannot do it now."""
 MAX_ERRORS: Final = 200
-"""Attempts after which errors that should have passed count as lasting."""
+"""Attempts after which an error that should be temporary is raised."""
 
 
 class Request(Struct):
-    """A call as it is sent, with what has to be known to send it again."""
+    """A call as it is sent, with what it takes to send it again."""
 
     key: bytes
     """Decides which server gets it."""
     payload: bytes
     replies: int = 1
     may_repeat: bool = False
-    """It is a read: a write that may have been carried out is never sent again, for others may have written since."""
+    """Whether it is a read. A write that may have been carried out is never repeated: others may have written since."""
     is_strong: bool = False
-    """Replicas have to acknowledge it."""
+    """Whether replicas have to acknowledge it."""
 
 
 Trouble = ConnectionLostError | ReplyError | None
@@ -77,12 +77,12 @@ class Node:
         return self._strong
 
     def drop(self, reason: str) -> None:
-        """Give up the connections and look for the server again."""
+        """Drop the connections, and connect to whichever server is right now."""
         for link in self._links():
             link.drop(reason)
 
     def move_to(self, server: str, why: str) -> None:
-        """Leave any other server than this one (host:port) at once."""
+        """Drop connections to any other server than this one (host:port) at once."""
         for link in self._links():
             link.stay_at(server, why)
             link.hurry()
@@ -130,11 +130,11 @@ class Servers(ABC):
 
     @abstractmethod
     async def owner(self, slot: int, deadline: float) -> tuple[Node, int]:
-        """Return the server of a hash slot, and the last slot of its range that begins there."""
+        """Return the server of a hash slot, and the last slot of the range from there on that it has too."""
 
     @abstractmethod
     async def redirect(self, request: Request, error: ReplyError, deadline: float) -> Any | None:
-        """Follow a MOVED or an ASK. Returns the answer if the other server was to be asked just once."""
+        """Follow a MOVED, ASK or CLUSTERDOWN. Returns the answer where another server was to get only this request."""
 
     def grouped(self, keys: Sequence[bytes]) -> Sequence[Sequence[int]]:
         """Return the indexes of `keys` in groups, one for each server."""
@@ -156,16 +156,16 @@ class Servers(ABC):
         """
         connection = self.connection(key)
         if connection is None:
-            return await self.again(Request(key, payload, replies, may_repeat), None)
+            return await self.call_with_retries(Request(key, payload, replies, may_repeat), None)
         try:
             return await connection.send(payload, replies)
         except ConnectionLostError as lost:
-            return await self.again(Request(key, payload, replies, may_repeat), lost)
+            return await self.call_with_retries(Request(key, payload, replies, may_repeat), lost)
 
-    async def again(self, request: Request, trouble: Trouble, deadline: float | None = None) -> Any:
-        """Send a request again after `trouble`, until it is answered, may not be repeated, or the deadline has passed.
+    async def call_with_retries(self, request: Request, trouble: Trouble, deadline: float | None = None) -> Any:
+        """Send a request, after `trouble`, until it is answered, may not be repeated, or the deadline has passed.
 
-        As `call`, but an error that should have passed and did not is raised, not returned.
+        As `call`, but a temporary error that lasts is raised, not returned.
         """
         loop = asyncio.get_running_loop()
         deadline = loop.time() + self._settings.dial_timeout if deadline is None else deadline
@@ -174,17 +174,17 @@ class Servers(ABC):
             try:
                 if isinstance(trouble, ReplyError):
                     error_replies += 1
-                    reply = await self._after_error(request, trouble, error_replies, deadline)
+                    reply = await self._retry_after_error(request, trouble, error_replies, deadline)
                 else:
                     if trouble is not None:
                         losses += 1
-                        self._judge_loss(request, trouble, losses, is_late=loop.time() >= deadline)
+                        self._check_loss(request, trouble, losses, is_late=loop.time() >= deadline)
                     reply = await self._send(request, deadline)
             except ConnectionLostError as lost:
                 trouble = lost
                 continue
             trouble = _first_error(reply)
-            if trouble is None or not _may_pass(trouble):
+            if trouble is None or not _is_temporary(trouble):
                 return reply
 
     async def _send(self, request: Request, deadline: float) -> Any:
@@ -194,17 +194,17 @@ class Servers(ABC):
         connection = await node.link.usable(deadline, self._settings.write_timeout)
         return await connection.send(request.payload, request.replies)
 
-    def _judge_loss(self, request: Request, lost: ConnectionLostError, times: int, *, is_late: bool) -> None:
+    def _check_loss(self, request: Request, lost: ConnectionLostError, times: int, *, is_late: bool) -> None:
         """Raise the StoreError that the loss of the connection means, unless the request may be sent again."""
         if lost.was_sent and not request.may_repeat:
             raise OutcomeUnknownError(str(lost))
         if is_late or lost.timed_out or (lost.was_sent and times > self._settings.max_retries):
             raise StoreUnavailableError(str(lost)) from lost
 
-    async def _after_error(self, request: Request, error: ReplyError, times: int, deadline: float) -> Any:
-        """Send a request again after an error that may pass. Raises the StoreError that it means if it does not."""
+    async def _retry_after_error(self, request: Request, error: ReplyError, times: int, deadline: float) -> Any:
+        """Send a request again after a temporary error. Raises the StoreError of one that lasts."""
         kind = errors.code(str(error))
-        if not _may_pass(error) or asyncio.get_running_loop().time() >= deadline or times > MAX_ERRORS:
+        if not _is_temporary(error) or asyncio.get_running_loop().time() >= deadline or times > MAX_ERRORS:
             raise errors.translate(error)
         if kind == "NOSCRIPT":
             request.payload = scripts.with_source(request.payload)
@@ -213,14 +213,14 @@ class Servers(ABC):
             if answer is not None:
                 return answer
         else:
-            if kind in errors.MOVED_ON:
-                (await self.node(request.key, deadline)).drop(f"Redis says: {errors.words(str(error))}")
+            if kind in errors.NOT_PRIMARY:
+                (await self.node(request.key, deadline)).drop(f"Redis says: {errors.described(str(error))}")
             await asyncio.sleep(PAUSE_IN_TRANSITION_S)
         return await self._send(request, deadline)
 
 
 class NotOpenServers(Servers):
-    """There are no servers before the store is opened."""
+    """What takes the servers' place before the store is opened."""
 
     async def open(self) -> None: ...
 
@@ -286,12 +286,12 @@ async def answer_ping(link: Link) -> None:
 
 
 def _first_error(reply: object) -> ReplyError | None:
-    """Return the error that a request met; of several replies the first speaks for all."""
+    """Return the error in a reply; of several replies only the first counts."""
     if isinstance(reply, list) and reply:
         reply = reply[0]
     return reply if isinstance(reply, ReplyError) else None
 
 
-def _may_pass(error: ReplyError) -> bool:
+def _is_temporary(error: ReplyError) -> bool:
     kind = errors.code(str(error))
-    return kind in errors.MOVED_ON or kind in errors.IN_TRANSITION or kind in errors.REDIRECTING or kind == "NOSCRIPT"
+    return kind == "NOSCRIPT" or kind in errors.NOT_PRIMARY | errors.IN_TRANSITION | errors.REDIRECTING

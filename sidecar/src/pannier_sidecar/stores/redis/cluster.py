@@ -37,20 +37,20 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 PATIENCE_S: Final = 0.2
-"""Seconds without a connection to a node, after which the Cluster is asked whether another one replaced it."""
+"""Seconds without a connection to a node, after which the slot map is read again: another node may have replaced it."""
 REFRESH_PAUSE_S: Final = 0.1
-"""Between two times that it is asked."""
+"""Seconds between two reads of the slot map."""
 TROUBLE_PAUSE_S: Final = 0.5
 """The same, while some of its nodes take no calls."""
 RECOUNT_PAUSE_S: Final = 2.0
-"""The same, while strong writes lack replicas: one that is missed may have been taken away for good."""
+"""The same, while strong writes lack replicas: a missing one may have been removed for good."""
 STRAGGLERS_S: Final = 0.2
-"""How long the nodes that have not answered are waited for when most have: they may be unreachable."""
-QUESTIONS: Final = (("CLUSTER", "INFO"), ("CLUSTER", "NODES"), ("CLUSTER", "SLOTS"))
+"""How long to wait for the other nodes when most have answered: they may be unreachable."""
+QUERIES: Final = (("CLUSTER", "INFO"), ("CLUSTER", "NODES"), ("CLUSTER", "SLOTS"))
 
 
 class Cluster(Servers):
-    """The primaries of a Cluster, each with a connection of its own."""
+    """The primaries of a Cluster, with a connection to each."""
 
     def __init__(self, settings: RedisSettings, connector: Connector):
         super().__init__(settings)
@@ -62,7 +62,7 @@ class Cluster(Servers):
         self._failing: dict[Node, float] = {}
         """Nodes that take no calls, and since when (loop time)."""
         self._taken_over: dict[Node, Node] = {}
-        """Nodes that have taken slots over since the Cluster was asked, and from whom."""
+        """Nodes that have taken over slots since the slot map was read, and the nodes that had them."""
         self._uncovered_since = inf
         """Loop time since which some slot has no node."""
         self._refresh: asyncio.Task[StoreError | None] | None = None
@@ -70,20 +70,20 @@ class Cluster(Servers):
         self._retiring: set[asyncio.Task[None]] = set()
         self._logged = ""
         self._recount_at = 0.0
-        """Loop time from which on the Cluster is asked again how many replicas there should be."""
+        """Loop time from which on a strong write without enough replicas has the slot map read again."""
         self._is_closed = False
 
     async def open(self) -> None:
-        found = await self._ask_for_slots()
+        found = await self._read_slot_map()
         if not found.serves:
             raise StoreUnavailableError(f"{_DOWN}; it is asked again")
-        self._take(found)
+        self._adopt(found)
         nodes = list(self._nodes.values())
         results = await asyncio.gather(*(node.link.open() for node in nodes), return_exceptions=True)
         errors = [result for result in results if result is not None]
-        grave = [error for error in errors if not isinstance(error, StoreUnavailableError)]
-        if grave or len(errors) == len(nodes):
-            raise (grave or errors)[0]
+        serious = [error for error in errors if not isinstance(error, StoreUnavailableError)]
+        if serious or len(errors) == len(nodes):
+            raise (serious or errors)[0]
         for node in nodes:
             node.link.start()  # those that answer serve their keys, and the others are tried again
 
@@ -101,7 +101,7 @@ class Cluster(Servers):
 
     async def ping(self) -> None:
         nodes = [node for node in set(self._slots) if node is not None]
-        results = await asyncio.gather(*map(_answer_for_itself, nodes), return_exceptions=True)
+        results = await asyncio.gather(*map(_check_node, nodes), return_exceptions=True)
         errors = [result for result in results if isinstance(result, BaseException)]
         if not errors and None not in self._slots:
             return
@@ -134,10 +134,10 @@ class Cluster(Servers):
                 )
 
     async def node(self, key: bytes, deadline: float) -> Node:
-        return await self._reachable(slot_of(key), deadline)
+        return await self._usable_node(slot_of(key), deadline)
 
     async def owner(self, slot: int, deadline: float) -> tuple[Node, int]:
-        node = await self._reachable(slot, deadline)
+        node = await self._usable_node(slot, deadline)
         last = slot
         while last + 1 < SLOTS and self._slots[last + 1] is node:
             last += 1
@@ -160,13 +160,16 @@ class Cluster(Servers):
             return None
         slot, address = int(place[0]), _address(place[1], self._settings.addresses[0].host)
         if kind == "ASK":
-            return await self._ask_once(self._node_at(address), request, deadline)
+            return await self._follow_ask(self._node_at(address), request, deadline)
         self._slots[slot] = self._node_at(address, self._slots[slot])
         self._start_refresh()
         return None
 
     async def _after_down(self, slot: int, error: ReplyError, deadline: float) -> None:
-        """Return when the Cluster has been asked again. Raises if the slot's node has taken no calls for too long."""
+        """Return when the slot map was read again.
+
+        Raises a StoreError if the slot's node has refused calls for too long.
+        """
         now = asyncio.get_running_loop().time()
         node = self._slots[slot]
         if node is not None:
@@ -174,10 +177,10 @@ class Cluster(Servers):
             self._start_watch()
             if now >= min(deadline, since + self._settings.dial_timeout):
                 raise StoreUnavailableError(_DOWN)
-        await self._refreshed(deadline)
+        await self._wait_for_refresh(deadline)
 
-    async def _ask_once(self, node: Node, request: Request, deadline: float) -> Any:
-        """Return the answer of a node that is about to get the slot of the request's key."""
+    async def _follow_ask(self, node: Node, request: Request, deadline: float) -> Any:
+        """Return the answer of a node to which the slot of the request's key is being moved."""
         commands = [pack("ASKING") + pack(*command) for command in unpack(request.payload)]
         payload = b"".join(commands)
         if request.is_strong:
@@ -186,9 +189,9 @@ class Cluster(Servers):
         replies = (await connection.send(payload, 2 * len(commands)))[1::2]
         return replies if len(replies) > 1 else replies[0]
 
-    # --- who has which slots --------------------------------------------------------------------------------------
+    # --- which node has which slots -------------------------------------------------------------------------------
 
-    async def _reachable(self, slot: int, deadline: float) -> Node:
+    async def _usable_node(self, slot: int, deadline: float) -> Node:
         """Return the node that has a slot, once it takes calls. Raises a StoreError at `deadline`."""
         loop = asyncio.get_running_loop()
         while not self._is_closed:
@@ -207,11 +210,11 @@ class Cluster(Servers):
                 deadline = min(deadline, self._uncovered_since + self._settings.dial_timeout)
             if loop.time() >= deadline:
                 raise last
-            await self._refreshed(deadline)
+            await self._wait_for_refresh(deadline)
         raise StoreUnavailableError("the Redis store is closed")
 
-    async def _refreshed(self, deadline: float) -> None:
-        """Return when the Cluster has been asked again, or could not be by `deadline` (loop time)."""
+    async def _wait_for_refresh(self, deadline: float) -> None:
+        """Return when the slot map was read again, at the latest at `deadline` (loop time)."""
         time_left = deadline - asyncio.get_running_loop().time()
         await asyncio.wait((self._start_refresh(),), timeout=max(0, time_left))
 
@@ -223,7 +226,7 @@ class Cluster(Servers):
     async def _refresh_once(self) -> StoreError | None:
         await asyncio.sleep(REFRESH_PAUSE_S)
         try:
-            self._take(await self._ask_for_slots())
+            self._adopt(await self._read_slot_map())
         except StoreError as error:
             if str(error) != self._logged:
                 self._logged = str(error)
@@ -233,11 +236,11 @@ class Cluster(Servers):
         return None
 
     def _start_watch(self) -> None:
-        """Ask the Cluster again and again until all its nodes take calls."""
+        """Read the slot map again and again until all nodes take calls."""
         if (self._watch is None or self._watch.done()) and not self._is_closed:
-            self._watch = asyncio.create_task(self._watch_over())
+            self._watch = asyncio.create_task(self._refresh_until_healthy())
 
-    async def _watch_over(self) -> None:
+    async def _refresh_until_healthy(self) -> None:
         while True:
             error = await self._start_refresh()
             nodes = {node for node in self._slots if node is not None}
@@ -250,23 +253,23 @@ class Cluster(Servers):
                 return
             await asyncio.sleep(TROUBLE_PAUSE_S)
 
-    async def _ask_for_slots(self) -> SlotMap:
-        """Return the slot map that the nodes' answers give together. Raises a StoreError if none answers."""
+    async def _read_slot_map(self) -> SlotMap:
+        """Return the slot map, merged from the nodes' answers. Raises a StoreError if none answers."""
         views: list[View] = []
         reasons: list[str] = []
         asked: list[Address] = []
         addresses = list(dict.fromkeys((*self._settings.addresses, *self._nodes)))
         while addresses:  # the nodes that are known may know of others
             asked += addresses
-            await self._ask(addresses, views, reasons)
-            addresses = slot_map.unasked(views, asked)
+            await self._read_views(addresses, views, reasons)
+            addresses = slot_map.not_asked(views, asked)
         if not views:
             raise StoreUnavailableError(f"no node of the Redis Cluster answers: {'; '.join(reasons)}")
         return slot_map.merged(views, self._known)
 
-    async def _ask(self, addresses: Sequence[Address], views: list[View], reasons: list[str]) -> None:
-        """Ask the nodes all at once; when most have answered, wait only briefly for the others."""
-        left = {asyncio.create_task(self._view(address)) for address in addresses}
+    async def _read_views(self, addresses: Sequence[Address], views: list[View], reasons: list[str]) -> None:
+        """Query the nodes all at once; when most have answered, wait only briefly for the others."""
+        left = {asyncio.create_task(self._read_view(address)) for address in addresses}
         timeout = None
         try:
             while left:
@@ -287,19 +290,19 @@ class Cluster(Servers):
             if left:
                 await asyncio.wait(left)
 
-    async def _view(self, address: Address) -> View | StoreError:
-        """Return what a node says, or why it says nothing. Raises StoreRefusedError."""
+    async def _read_view(self, address: Address) -> View | StoreError:
+        """Return a node's view of the Cluster, or why there is none. Raises StoreRefusedError."""
         patience = self._settings.dial_timeout / 2
         node = self._nodes.get(address)
         connection = None if node is None else node.link.connection
         try:
             if connection is not None:
-                payload = b"".join([pack(*question) for question in QUESTIONS])
+                payload = b"".join([pack(*query) for query in QUERIES])
                 async with asyncio.timeout(patience):
-                    replies = await connection.send(payload, len(QUESTIONS))
+                    replies = await connection.send(payload, len(QUERIES))
             else:
                 credentials = self._settings.credentials
-                connection, replies = await self._connector.connect(address, credentials, *QUESTIONS, patience=patience)
+                connection, replies = await self._connector.connect(address, credentials, *QUERIES, patience=patience)
                 connection.abort("asked")
         except StoreRefusedError:
             raise
@@ -317,8 +320,8 @@ class Cluster(Servers):
             return refusal
         return slot_map.view_from(address, about, nodes, slots)
 
-    def _take(self, found: SlotMap) -> None:
-        """Replace what is known."""
+    def _adopt(self, found: SlotMap) -> None:
+        """Take over a new slot map, and close the connections to nodes that have no slots any more."""
         slots: list[Node | None] = [None] * SLOTS
         failing: set[Node] = set()
         for _, first, last, name, address in found.claims:
@@ -332,7 +335,7 @@ class Cluster(Servers):
         self._known = frozenset(claim.node for claim in found.claims)
         in_use = set(slots)
         for node, before in self._taken_over.items():
-            if before in in_use:  # it has only given some of its slots away
+            if before in in_use:  # it still has others of its slots, so that was no failover
                 node.replicas.after_move()
         self._taken_over.clear()
         now = asyncio.get_running_loop().time()
@@ -346,7 +349,7 @@ class Cluster(Servers):
                 task.add_done_callback(self._retiring.discard)
 
     def _require(self, node: Node, name: str, found: SlotMap) -> None:
-        """Set for a primary how many replicas it should have."""
+        """Set how many replicas a primary should have."""
         count = found.replicas.get(name, 0)
         if not count and found.has_lost_primary:  # the lost one may come back as a replica of this one
             count = 1
@@ -375,10 +378,10 @@ def _no_cluster(error: ReplyError, address: Address) -> StoreError:
         return StoreRefusedError(
             f"redisType is cluster, but Redis at {address} is a single node; write redisType: node"
         )
-    return errors.translate(error, f"Redis at {address} does not tell who has which slots")
+    return errors.translate(error, f"Redis at {address} does not report which node has which slots")
 
 
-async def _answer_for_itself(node: Node) -> None:
+async def _check_node(node: Node) -> None:
     """Raise a StoreError unless a node answers and takes calls."""
     connection = await node.link.usable(0, 0)
     try:

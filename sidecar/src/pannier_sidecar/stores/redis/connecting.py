@@ -1,4 +1,4 @@
-"""Making one connection: TCP, TLS, signing in, and finding out whether what answers can do what the store needs."""
+"""Making one connection: TCP, TLS, signing in, and checking that the server can do what the store needs."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     Command = tuple[Part, ...]
 
 PROBE_KEY: Final = "pannier permission probe 6d1f0a7c-58b4-4f0e-9a57-2c1f3a6be0d9"
-"""Permissions are tried on it, that to delete included: a name that no other program uses."""
+"""The key on which permissions are tried, also that to delete: no other program uses it."""
 KEEPALIVE_IDLE_S: Final = 15
 KEEPALIVE_PROBES: Final = 3
 KEEPALIVE_PAUSE_S: Final = 5
@@ -57,7 +57,7 @@ class Connector:
         self._settings = settings
         self._tls = settings.encryption.context() if settings.encryption else None
         self._was_understood = False
-        """A server has answered: it is no matter of TLS where one no longer does."""
+        """Whether a server has answered before: then TLS is not the reason where one does not."""
 
     async def connect(
         self,
@@ -95,7 +95,7 @@ class Connector:
             raise StoreUnavailableError(
                 f"Redis at {address} cannot be reached: {reason(error)}; check redisHost"
             ) from error
-        except ValueError as error:  # of a name that cannot be looked up, or not be had in a certificate
+        except ValueError as error:  # a name that cannot be looked up, or not be in a certificate
             raise StoreRefusedError("a host in redisHost is no host name; write host or host:port") from error
         except asyncio.CancelledError:
             _abandon(connection)
@@ -110,8 +110,8 @@ class Connector:
         connection, replies = await self.connect(address, self._settings.credentials, *commands, patience=patience)
         try:
             if database:
-                _must_succeed(replies.pop(0), f"redisDB {database} cannot be used at Redis {address}")
-            _must_be_primary(replies[0], address)
+                _check_success(replies.pop(0), f"redisDB {database} cannot be used at Redis {address}")
+            _check_primary(replies[0], address)
             for reply in replies[-len(PERMISSION_PROBES) :]:
                 if isinstance(reply, ReplyError) and errors.is_command_forbidden(str(reply)):
                     raise errors.translate(reply)
@@ -119,7 +119,7 @@ class Connector:
             connection.abort("refused")
             raise
         connection.run_id = info.run_id(replies[1 + len(loads)])
-        connection.following = info.following(replies[2 + len(loads)])
+        connection.online_replicas = info.online_replicas(replies[2 + len(loads)])
         return connection
 
     async def _reach(self, address: Address, kind: type[Connection]) -> Connection:
@@ -149,16 +149,16 @@ async def _handshake(connection: Connection, credentials: Credentials, commands:
     everything = [*first, *commands]
     replies = await connection.send(b"".join([pack(*command) for command in everything]), len(everything))
     for reply in replies[: len(first) - 1]:
-        _must_succeed(reply, f"Redis at {connection.name} refused the login")
+        _check_success(reply, f"Redis at {connection.name} refused the login")
     return list(replies[len(first) :])
 
 
-def _must_succeed(reply: object, what: str) -> None:
+def _check_success(reply: object, what: str) -> None:
     if isinstance(reply, ReplyError):
         raise errors.translate(reply, what)
 
 
-def _must_be_primary(role: object, address: Address) -> None:
+def _check_primary(role: object, address: Address) -> None:
     if isinstance(role, list) and role and role[0] != b"master":
         kind = {b"slave": "replica", b"sentinel": "Sentinel"}.get(role[0], "server of another role")
         raise StoreUnavailableError(
@@ -173,7 +173,7 @@ def _abandon(connection: Connection | None) -> None:
 
 
 def _keep_alive(sock: socket.socket | None) -> None:
-    """Let the kernel find out that an idle connection leads nowhere, before a call has to."""
+    """Let the kernel find out that an idle connection is dead, before a call does."""
     if sock is None:
         return
     with suppress(OSError, AttributeError):  # not every system has all of these

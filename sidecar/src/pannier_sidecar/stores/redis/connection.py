@@ -8,7 +8,7 @@ from hiredis import ProtocolError, ReplyError
 
 from pannier_sidecar.network.pipeline import Pipeline
 
-from .errors import words
+from .errors import described
 from .resp import PushReader, ReplyReader
 
 if TYPE_CHECKING:
@@ -27,16 +27,16 @@ class Connection(Pipeline):
         self.name = name
         """host:port, for error texts."""
         self.disconnect_reason: str | None = None
-        """What the server said before it hung up."""
+        """The error with which the server closed the connection."""
         self.run_id = ""
         """What identifies the server's process, if it reports that."""
-        self.following: int | None = None
-        """How many replicas kept up when the connection was made; None: it does not report that."""
+        self.online_replicas: int | None = None
+        """How many replicas were online when the connection was made; None: the server does not report that."""
         self._replies = ReplyReader()
         self._partial: list[Any] = []
 
     def read(self, data: bytes) -> None:
-        """Hand out the replies that have come whole."""
+        """Give the replies that are complete to the calls that wait for them."""
         owed = self.owed
         try:
             for reply in self._replies.feed(data):
@@ -49,7 +49,7 @@ class Connection(Pipeline):
                     reply, self._partial = self._partial, []
                 if not future.done():  # its caller may have gone away
                     future.set_result(reply)
-        except IndexError:  # before it hangs up, Redis says why it refuses the connection
+        except IndexError:  # Redis says why before it closes a connection that it refuses
             self.abort(self._reason_in(reply))
         except ProtocolError:
             self.abort(f"what answers at {self.name} does not speak the Redis protocol")
@@ -57,22 +57,22 @@ class Connection(Pipeline):
     def connection_lost(self, exc: Exception | None) -> None:
         """Fail the calls in flight with the reason."""
         if self._reason is None and self._partial and isinstance(self._partial[-1], ReplyError):
-            self._reason = self._reason_in(self._partial[-1])  # said while a call was on its way
+            self._reason = self._reason_in(self._partial[-1])  # it came before all replies to a call
             self._update_flow()
         super().connection_lost(exc)
 
     def _reason_in(self, reply: object) -> str:
-        self.disconnect_reason = words(str(reply))
+        self.disconnect_reason = described(str(reply))
         return f"Redis at {self.name} says: {self.disconnect_reason}"
 
 
 class PushConnection(Connection):
-    """A connection on which messages of channels may come between the answers, as RESP3 has it."""
+    """A connection on which messages of channels may come between the replies, as in RESP3."""
 
     def __init__(self, loop: asyncio.AbstractEventLoop, name: str, read_timeout: float):
         super().__init__(loop, name, read_timeout)
         self.on_push: Callable[[], object] = _ignore
-        """Is called for each message."""
+        """Called for each message."""
         self._replies = PushReader(lambda: self.on_push())
 
 

@@ -16,8 +16,8 @@ if TYPE_CHECKING:
 # Before version 7, an error inside a script came wrapped: ERR Error running script (...): @user_script: 3: -OOM ...
 _WRAPPED: Final = re.compile(r"^ERR Error running script.*?-?\b([A-Z]{3,}) ")
 
-MOVED_ON: Final = frozenset({"READONLY", "MASTERDOWN", "LOADING"})
-"""The server did nothing, and is not (yet) the one to ask: look for the primary again."""
+NOT_PRIMARY: Final = frozenset({"READONLY", "MASTERDOWN", "LOADING"})
+"""The server did nothing, and is not (yet) the primary: it has to be found again."""
 IN_TRANSITION: Final = frozenset({"TRYAGAIN", "BUSY"})
 """The server did nothing, and may do it in a moment."""
 REDIRECTING: Final = frozenset({"MOVED", "ASK", "CLUSTERDOWN"})
@@ -34,8 +34,8 @@ _ADVICE: Final = {
     "BUSY": "a script of another client is blocking the server",
 }
 _OTHER_CODES: Final = frozenset({"ERR", "WRONGTYPE", "NOSCRIPT", "EXECABORT", "NOTBUSY", "UNKILLABLE", "NOAUTH"})
-_CODES: Final = frozenset(_ADVICE) | MOVED_ON | IN_TRANSITION | REDIRECTING | _OTHER_CODES
-_SAID: Final = {
+_CODES: Final = frozenset(_ADVICE) | NOT_PRIMARY | IN_TRANSITION | REDIRECTING | _OTHER_CODES
+_DETAILS: Final = {
     "max number of clients": "max number of clients reached",
     "invalid password": "it knows no such user or another password",
     "no password is set": "it has no password, and one was sent",
@@ -48,15 +48,15 @@ _SAID: Final = {
     "syntax error": "it does not understand a command that is needed",
     "maxmemory": "it has no memory left",
 }
-"""What replies say, by words of theirs, in ours."""
+"""Our words for what a reply says, by words in it."""
 COMMANDS: Final = frozenset(
     "auth client cluster del eval evalsha exists get hget hincrby hmget hset info persist pexpire ping psubscribe pttl "
     "role scan script select sentinel set subscribe time type wait json.get json.set".split()
 )
-"""What the store may be forbidden to run."""
+"""Commands that the store uses, and its user may be forbidden to run."""
 _FORBIDDEN: Final = re.compile(r"'([a-z]{2,12})(?:\|[a-z]{2,12})?' command")
 
-_PASSING: Final = IN_TRANSITION | MOVED_ON | {"CLUSTERDOWN", "NOREPLICAS"}
+_PASSING: Final = IN_TRANSITION | NOT_PRIMARY | {"CLUSTERDOWN", "NOREPLICAS"}
 
 
 def code(text: str) -> str:
@@ -72,22 +72,22 @@ def translate(error: ReplyError, what: str = "Redis refused") -> StoreError:
     text = str(error)
     kind = code(text)
     advice = _advice(kind, text)
-    message = f"{what}: {words(text)}" + (f"; {advice}" if advice else "")
-    will_pass = kind in _PASSING or "max number of clients" in text
-    return StoreUnavailableError(message) if will_pass else StoreRefusedError(message)
+    message = f"{what}: {described(text)}" + (f"; {advice}" if advice else "")
+    is_temporary = kind in _PASSING or "max number of clients" in text
+    return StoreUnavailableError(message) if is_temporary else StoreRefusedError(message)
 
 
-def words(text: str) -> str:
-    """Return what an error's text says: its code if that is known, and our words for what is behind it."""
+def described(text: str) -> str:
+    """Return an error's text for messages: its code if that is known, and our words for the rest."""
     kind = code(text)
-    said = next((ours for theirs, ours in _SAID.items() if theirs in text), "")
+    detail = next((ours for theirs, ours in _DETAILS.items() if theirs in text), "")
     command = _FORBIDDEN.search(text)
     if command and command[1] in COMMANDS:
-        said = f"this user may not run the '{command[1]}' command"
+        detail = f"this user may not run the '{command[1]}' command"
     elif kind == "NOPERM":
-        said = "this user may not use this key" if "key" in text else "this user may not do it"
+        detail = "this user may not use this key" if "key" in text else "this user may not do it"
     shown = kind if kind in _CODES else "an error of another kind"
-    return f"{shown} {said}" if said else shown
+    return f"{shown} {detail}" if detail else shown
 
 
 def is_command_forbidden(text: str) -> bool:

@@ -1,4 +1,4 @@
-"""What INFO says of a server, and of the replicas that follow it."""
+"""What INFO reports about a server and the replicas that follow it."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from .settings import Address
 
 MAX_LAG_S: Final = 3
-"""A replica reports its offset every second; one that is silent for longer is not there."""
+"""A replica reports its offset every second; one that is silent for longer is not online."""
 
 _REPLICA: Final = re.compile(rb"^slave\d+:.*\bstate=(\w+),.*\blag=(-?\d+)", re.MULTILINE)
 _ADDRESS: Final = re.compile(rb"^slave\d+:(ip=[^,]*,port=\d+)", re.MULTILINE)
@@ -29,28 +29,28 @@ NO_HISTORY: Final = b"0" * 40
 
 
 class History(Struct, frozen=True):
-    """What a server has: so many bytes of one history of writes, which may go on from an earlier one."""
+    """How many bytes of which replication history a server has; the history may continue an earlier one."""
 
     name: bytes
     offset: int
     earlier: bytes = NO_HISTORY
     earlier_offset: int = 0
-    """How much of the earlier one it had when it left it."""
+    """How many bytes of the earlier one it had when it left it."""
 
     def lacks(self, other: History) -> bool:
         """Return whether some of another history is certainly not in this one.
 
-        It is not known where two servers have been promoted since: a server knows only the last one before its own.
+        After two promotions that is not known: a server knows only the last history before its own.
         """
         if self.name == other.name:
             return self.offset < other.offset
         if self.earlier == other.name:
             return self.earlier_offset < other.offset
-        return self.earlier in (NO_HISTORY, other.earlier)  # it began by itself, or where the other one did
+        return self.earlier in (NO_HISTORY, other.earlier)  # it continues none, or the same one as the other
 
 
 def history(info: object) -> History | None:
-    """Return what the server has; None where INFO does not say."""
+    """Return the server's history; None where INFO does not say."""
     found = _HISTORY.search(info) if isinstance(info, bytes) else None
     # The second offset is that of the first byte which it does not have.
     return None if found is None else History(found[1], int(found[3]), found[2], int(found[4]) - 1)
@@ -76,7 +76,7 @@ def connected(info: object) -> int | None:
 
 
 def addresses(info: object) -> frozenset[bytes]:
-    """Return where the replicas are; some services do not report that."""
+    """Return the addresses of the replicas, which some services do not report."""
     return frozenset(_ADDRESS.findall(info)) if isinstance(info, bytes) else frozenset()
 
 
@@ -85,8 +85,8 @@ def place(address: Address) -> bytes:
     return f"ip={address.host},port={address.port}".encode()
 
 
-def following(info: object) -> int | None:
-    """Return how many replicas keep up; None where INFO does not say."""
+def online_replicas(info: object) -> int | None:
+    """Return how many replicas are online; None where INFO does not say."""
     count = connected(info)
     if not count or not isinstance(info, bytes):
         return count

@@ -1,7 +1,8 @@
-"""How state lies in Redis: the commands that read and write it, and what their replies mean.
+"""The commands that read and write state, and what their replies mean.
 
 Compatible with Dapr's `state.redis`: a hash with the fields `data`, `version` and perhaps `first-write`; the ETag is
-the version. Dapr's plain strings of old and its RedisJSON documents are read; a write turns either into a hash.
+the version. Plain strings, as Dapr once wrote, and Dapr's RedisJSON documents are read; a write turns either into a
+hash.
 """
 
 from __future__ import annotations
@@ -47,7 +48,7 @@ _DELETE: Final = b"*2\r\n$3\r\nDEL\r\n$%d\r\n%b\r\n"
 _DELETE_IF: Final = _CALL % (5, scripts.DELETE_IF.sha) + _ARGUMENT
 
 READ_REPLIES: Final = 2
-"""Replies that a read brings: the fields and the time to live."""
+"""How many replies a read gets: the fields and the time to live."""
 
 FOREIGN_REPLIES: Final = 3
 JSON_TYPE: Final = b"ReJSON-RL"
@@ -140,7 +141,7 @@ def _milliseconds(ttl: int) -> bytes:
 # --- replies ------------------------------------------------------------------------------------------------------
 
 
-def value_read(fields: Any, ttl: object, key: str) -> StoredValue | None:
+def stored_value(fields: Any, ttl: object, key: str) -> StoredValue | None:
     """Return the value that the fields of a hash hold. Raises StoreRefusedError for a hash that is not state."""
     if type(fields) is not list:
         raise errors.translate(fields) if isinstance(fields, ReplyError) else no_redis()
@@ -163,7 +164,7 @@ def value_read(fields: Any, ttl: object, key: str) -> StoredValue | None:
 
 
 def no_redis() -> StoreUnavailableError:
-    """Return the error of a read whose answer is none that Redis gives."""
+    """Return the error for an answer to a read that Redis never gives."""
     return StoreUnavailableError("what answers the read of a key is no Redis; check redisHost")
 
 
@@ -172,7 +173,7 @@ def is_wrong_type(reply: object) -> bool:
     return type(reply) is ReplyError and str(reply).startswith("WRONGTYPE")
 
 
-def foreign_value_read(kind: object, content: object, ttl: object, key: str) -> StoredValue | None:
+def foreign_stored_value(kind: object, content: object, ttl: object, key: str) -> StoredValue | None:
     """Return the value of a key that is no hash. Raises StoreRefusedError for types that state never has."""
     if kind == b"none":
         return None
@@ -216,7 +217,7 @@ def refusal(reply: Any, writes: Sequence[Write]) -> StoreError:
 
 
 def _is_refusal(reply: object, writes: int) -> bool:
-    """Return whether it is the place of the write that was refused, and the ETag that its key has if there is one."""
+    """Return whether a reply is the number of the refused write and, if its key exists, the key's ETag."""
     if not isinstance(reply, list) or not 1 <= len(reply) <= 2:
         return False
     return type(reply[0]) is int and 1 <= reply[0] <= writes and all(type(etag) is bytes for etag in reply[1:])

@@ -1,8 +1,8 @@
 """Pages of keys by SCAN.
 
-SCAN returns as many keys as it likes, and a place within its answer means nothing later. So what does not fit on a
-page goes into the cursor, as text: that keeps the promise that a key which exists throughout is met, whatever is
-written or deleted between two pages. SCAN may return a key twice; within a page it is listed once.
+SCAN decides how many keys it returns, and a position within its answer means nothing later. So what does not fit on a
+page goes into the cursor, as text: thus a key that exists throughout is listed, whatever is written or deleted between
+two pages. SCAN may return a key twice; within a page it is listed once.
 """
 
 from __future__ import annotations
@@ -40,11 +40,11 @@ class Place(Struct, array_like=True, forbid_unknown_fields=True):
     scan: int
     """The server's own cursor; 0: from its beginning."""
     run_id: str
-    """Whose cursor that is: it means nothing to another server, nor to the same one after a restart."""
+    """The server of that cursor, which means nothing to another one, or to the same one after a restart."""
     first: int
-    """Hash slots from here on are not done yet; a server without Cluster counts as having all of them."""
+    """The first hash slot that is not finished; a server without Cluster counts as having all of them."""
     last: int
-    """Last slot that is being gone through."""
+    """The last slot of those that are being scanned."""
     left_over: Sequence[str]
     """Keys already found that were too many for the last page."""
 
@@ -65,7 +65,7 @@ async def list_keys(servers: Servers, settings: RedisSettings, prefix: str, limi
             continue
         found.update(dict.fromkeys(fresh))
         place = following
-        count *= 2  # there may be few of ours among many
+        count *= 2  # few of many keys may match
     keys = list(found)
     place.left_over = keys[limit:]
     is_done = place.first >= SLOTS and not place.left_over
@@ -75,7 +75,7 @@ async def list_keys(servers: Servers, settings: RedisSettings, prefix: str, limi
 async def _scan(
     servers: Servers, settings: RedisSettings, place: Place, pattern: bytes, count: int
 ) -> tuple[list[str], Place]:
-    """Return some keys and the place after them. `place` is put right if its cursor means nothing any more."""
+    """Return some keys and the place after them. `place` is corrected if its cursor is no longer valid."""
     loop = asyncio.get_running_loop()
     deadline = loop.time() + settings.dial_timeout
     for attempts_left in range(settings.max_retries, -1, -1):

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 SHORT_LIFE: Final = 1.0
-"""Seconds; a connection that lived shorter counts as a failed attempt."""
+"""Seconds; a connection that ends sooner counts as a failed attempt."""
 
 
 def pause_before(attempt: int, minimum: float, maximum: float) -> float:
@@ -41,7 +41,7 @@ class Link(ReconnectingConnection[Connection]):
         max_pause: float,
         patience: float = inf,
     ):
-        """`patience` is for how many seconds of an outage calls wait; after that they fail at once until it ends."""
+        """Have calls wait for `patience` seconds of an outage; after that they fail at once until it ends."""
         super().__init__(dial, "Redis")
         self._pauses = (min_pause, max_pause)
         self._patience = patience
@@ -63,17 +63,17 @@ class Link(ReconnectingConnection[Connection]):
             self._connecting = asyncio.create_task(self._keep())
 
     def drop(self, reason: str) -> None:
-        """End the connection and look for the server again: what it reaches is not what was looked for."""
+        """End the connection, which leads to the wrong server, and make another one."""
         if self._current is not None:
             self._current.abort(reason)
 
     def stay_at(self, server: str, why: str) -> None:
-        """Leave any other server than this one (host:port) at once; its connection says `why`."""
+        """End a connection to any other server than this one (host:port), for the reason `why`."""
         if self._current is not None and self._current.name != server:
             self._current.abort(why)
 
     def hurry(self) -> None:
-        """Try to connect without further pause: there is reason to believe that it succeeds."""
+        """Try to connect without further pause, because it will probably succeed."""
         self._is_worth_trying.set()
 
     async def usable(self, deadline: float, write_timeout: float) -> Connection:

@@ -13,20 +13,20 @@ COUNT_VALID_S: Final = 1.0
 MISSED_S: Final = 60.0
 """Seconds for which a replica that has gone is still expected to acknowledge: it may come back."""
 MOVED_S: Final = 5.0
-"""The same where a single server has as many as always: most likely one of them is the gone one, at a new address."""
+"""The same where a single server has as many as always: most likely one has only changed its address."""
 
 
 class ReplicaCount:
-    """How many replicas there should be: as Sentinels or a Cluster say, or else as the server has had.
+    """How many replicas there should be: what Sentinels or a Cluster say, or else how many the server has had.
 
-    A single server is expected to have, for as long as the store is open, as many as it had when the store first asked,
-    or had for a minute since. That holds after a restart too, when it has none at first.
+    A single server is expected to have as many as it had when the store first asked, or for a minute since. That holds
+    until the store is closed, and after a restart of the server too, when it has none at first.
     """
 
     def __init__(self, *, is_known: bool = False):
         """`is_known`: Sentinels or a Cluster know how many there should be, and `require` is called."""
-        self.following: int | None = None
-        """How many kept up when the server was asked last; None: it does not report that."""
+        self.online_replicas: int | None = None
+        """How many were online when the server was asked last; None: it does not report that."""
         self.acknowledged: History | None = None
         """What all replicas of the server had when a strong write was acknowledged last."""
         self._is_known = is_known
@@ -38,31 +38,31 @@ class ReplicaCount:
         """How many a single server had all the time since `_more_since`, or from the beginning."""
         self._more = 0
         self._more_since = inf
-        self._seen: dict[bytes, float] = {}
-        """Until when (loop time) each replica that followed this server is missed if it is gone."""
+        self._reported: dict[bytes, float] = {}
+        """For each replica that followed this server, until when (loop time) it is expected to come back."""
         self._valid_until = 0.0
 
     def is_valid(self, now: float) -> bool:
         return now < self._valid_until
 
     def note(self, count: int, now: float, addresses: frozenset[bytes] = frozenset()) -> None:
-        """Take in what the server reports; a smaller count than before is believed only after a while.
+        """Record what the server reports; a smaller count than before holds only after a while.
 
         A new replica does not make up for one that has gone: that one may have been promoted.
         """
         self._valid_until = now + COUNT_VALID_S
-        left = {address: until for address, until in self._seen.items() if now < until}
+        left = {address: until for address, until in self._reported.items() if now < until}
         if self._steady is not None and count >= self._steady:
             left = {address: min(until, now + MOVED_S) for address, until in left.items()}
-        self._seen = left | dict.fromkeys(addresses, now + MISSED_S)
+        self._reported = left | dict.fromkeys(addresses, now + MISSED_S)
         if count >= self._count or now >= self._missed_until:
             self._count = count
             self._missed_until = now + MISSED_S
         if not self._is_known:
-            self._note_steady(count, now)
+            self._record_steady(count, now)
 
-    def _note_steady(self, count: int, now: float) -> None:
-        """Note a count; more has to last, as a replica that replaces another may be counted beside it for a while."""
+    def _record_steady(self, count: int, now: float) -> None:
+        """Record a count; a larger one has to last, as a replica may be counted beside the one that it replaces."""
         if self._steady is None:
             self._steady = count
         elif count <= self._steady:
@@ -79,7 +79,7 @@ class ReplicaCount:
         self._valid_until = 0.0
 
     def require(self, count: int, listed: frozenset[bytes] = frozenset()) -> None:
-        """Take in what others say of the server's replicas: how many there should be, and where.
+        """Record what Sentinels or a Cluster say of the server's replicas: how many there should be, and where.
 
         A replica that they no longer list at its address has moved, or was taken away for good.
         """
@@ -87,9 +87,9 @@ class ReplicaCount:
         gone = self._listed - listed
         self._listed = listed
         for address in gone:
-            self._seen.pop(address, None)
+            self._reported.pop(address, None)
         if gone:
-            self._count = min(self._count, max(count, len(self._seen)))
+            self._count = min(self._count, max(count, len(self._reported)))
 
     def after_restart(self, now: float) -> None:
         """Note that the server's process is another: it was restarted, or Sentinels put a replica in its place."""
@@ -101,24 +101,24 @@ class ReplicaCount:
     def after_failover(self, now: float, before: ReplicaCount | None = None) -> None:
         """Note that a replica has become the primary; `before` is the count of the last one, if that had its own.
 
-        The other replicas are expected even before they follow it, and one at least: what the new primary alone has
-        would be lost if it failed too, or were taken for failed, as a busy server is.
+        The other replicas are expected even before they follow it, and at least one is: what only the new primary has
+        would be lost if it failed too, or were so busy that it was taken for failed.
         """
         before = before or self
         self._count = max(before.expected - 1, min(before.expected, 1))
         self.acknowledged = before.acknowledged
-        self._seen = {}
+        self._reported = {}
         self._missed_until = now + MISSED_S
         self._valid_until = 0.0
 
     def after_move(self) -> None:
-        """Note that what looked like a failover was none: the server has taken over keys of one that goes on."""
+        """Note that it was no failover: the server has taken over slots from one that still has others."""
         self._count = 0
         self.acknowledged = None
         self._valid_until = 0.0
 
     def lacks(self, history: History | None) -> bool:
-        """Return whether a server certainly lacks some of what all replicas acknowledged."""
+        """Return whether a server with this history certainly lacks writes that all replicas acknowledged."""
         known = self.acknowledged
         return known is not None and history is not None and history.lacks(known)
 
@@ -131,9 +131,9 @@ class ReplicaCount:
 
     @property
     def expected(self) -> int:
-        return max(self._required, self.seen)
+        return max(self._required, self.reported)
 
     @property
-    def seen(self) -> int:
-        """How many the server itself has had."""
-        return max(self._count, self._steady or 0, len(self._seen))
+    def reported(self) -> int:
+        """How many the server itself has reported."""
+        return max(self._count, self._steady or 0, len(self._reported))

@@ -1,7 +1,7 @@
-"""Sentinels say which server is the primary (Redis documentation, "Sentinel clients").
+"""Sentinels name the server that is the primary (Redis documentation, "Sentinel clients").
 
-All of them are asked all the time, because the one that is asked may be the one that was cut off, together with a
-primary that the others have replaced. What is written to such a primary is lost as soon as it is reachable again.
+All of them are polled all the time, because a single one may have been cut off together with a primary that the others
+have replaced. What is written to such a primary is lost as soon as it is reachable again.
 """
 
 from __future__ import annotations
@@ -31,33 +31,33 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 POLL_S: Final = 1.0
-"""Between two times that a Sentinel is asked. A failover is reported at once, while its connection is up."""
+"""Between two polls of a Sentinel. While its connection is up, it reports a failover at once."""
 VALID_S: Final = 5.0
-"""After that time a Sentinel that does not answer counts as unreachable."""
+"""Seconds after which a Sentinel that does not answer counts as unreachable."""
 PAUSE_S: Final = 1.0
 """Before a Sentinel that could not be reached is tried again."""
 
 
 class Sentinel:
-    """One Sentinel, asked for as long as the store is open."""
+    """One Sentinel, polled for as long as the store is open."""
 
-    def __init__(self, address: Address, settings: RedisSettings, connector: Connector, heard: Callable[[], None]):
+    def __init__(self, address: Address, settings: RedisSettings, connector: Connector, on_report: Callable[[], None]):
         self.address = address
         self.report: Report | None = None
-        """What it said last."""
+        """Its last report."""
         self.error: StoreError | None = None
-        """Why it says nothing now."""
-        self.was_asked = False
+        """Why it does not report now."""
+        self.was_polled = False
         self._name = settings.master_name or ""
         self._settings = settings
         self._connector = connector
-        self._heard = heard
+        self._on_report = on_report
         self._reported_at = 0.0
         self._news = asyncio.Event()
         self._task = asyncio.create_task(self._run())
 
     def current(self, now: float) -> Report | None:
-        """Return what it says now; None: it cannot be asked."""
+        """Return its report if that is recent; None: it is unreachable."""
         return self.report if now - self._reported_at < VALID_S else None
 
     async def close(self) -> None:
@@ -74,17 +74,17 @@ class Sentinel:
                 self.error = error
             except ConnectionLostError as lost:
                 self.error = StoreUnavailableError(str(lost))
-            self.was_asked = True
-            self._heard()
+            self.was_polled = True
+            self._on_report()
             await asyncio.sleep(PAUSE_S)
 
     async def _listen(self) -> None:
-        """Take in what it says until its connection ends. Raises a StoreError or ConnectionLostError."""
+        """Poll it until its connection ends. Raises a StoreError or ConnectionLostError."""
         connection, run_id = await self._connect()
         try:
             while True:
                 self._news.clear()
-                self._take(run_id, await connection.send(self._question(), 4))
+                self._record(run_id, await connection.send(self._query(), 4))
                 try:
                     async with asyncio.timeout(POLL_S):
                         await self._news.wait()
@@ -112,11 +112,11 @@ class Sentinel:
             connection.send(pack("SUBSCRIBE", "+switch-master"), 1).add_done_callback(_let_go)
         return connection, info.run_id(server) or str(self.address)
 
-    def _question(self) -> bytes:
-        ask = ("get-master-addr-by-name", "MASTER", "REPLICAS", "SENTINELS")
-        return b"".join([pack("SENTINEL", what, self._name) for what in ask])
+    def _query(self) -> bytes:
+        queries = ("get-master-addr-by-name", "MASTER", "REPLICAS", "SENTINELS")
+        return b"".join([pack("SENTINEL", query, self._name) for query in queries])
 
-    def _take(self, run_id: str, answers: Sequence[object]) -> None:
+    def _record(self, run_id: str, answers: Sequence[object]) -> None:
         address, *more = answers
         if isinstance(address, ReplyError):
             advice = "is redisHost a Sentinel (port 26379 by default)? Are sentinelUsername and sentinelPassword right?"
@@ -129,19 +129,19 @@ class Sentinel:
             )
         self.report, self.error = votes.report_from(run_id, address, *more), None
         self._reported_at = asyncio.get_running_loop().time()
-        self.was_asked = True
-        self._heard()
+        self.was_polled = True
+        self._on_report()
 
 
 class Sentinels:
     """All Sentinels: those that the component names, and those that they know of."""
 
-    def __init__(self, settings: RedisSettings, connector: Connector, changed: Callable[[Verdict], None]):
-        """Have `changed` called with the verdict whenever a Sentinel was heard, or could not be."""
+    def __init__(self, settings: RedisSettings, connector: Connector, on_verdict: Callable[[Verdict], None]):
+        """Have `on_verdict` called with the verdict when a Sentinel has reported, or could not be polled."""
         self.verdict: Verdict | None = None
         self._settings = settings
         self._connector = connector
-        self._changed = changed
+        self._on_verdict = on_verdict
         self._sentinels: dict[Address, Sentinel] = {}
         self._left: set[asyncio.Task[None]] = set()
         self._news = asyncio.Event()
@@ -156,11 +156,11 @@ class Sentinels:
         await asyncio.gather(*(sentinel.close() for sentinel in self._sentinels.values()), *self._left)
 
     async def found(self, patience: float) -> Verdict:
-        """Return the verdict as soon as a majority was heard, or all were asked. Raises a StoreError."""
+        """Return the verdict as soon as a majority has reported, or all were polled. Raises a StoreError."""
         loop = asyncio.get_running_loop()
         deadline = loop.time() + patience
         while self.verdict is None or not self.verdict.has_majority:
-            if all(sentinel.was_asked for sentinel in self._sentinels.values()) or loop.time() >= deadline:
+            if all(sentinel.was_polled for sentinel in self._sentinels.values()) or loop.time() >= deadline:
                 break
             self._news.clear()
             try:
@@ -173,22 +173,22 @@ class Sentinels:
         return self.verdict
 
     def judge(self) -> None:
-        """Take in what is known now."""
+        """Decide again which server is the primary."""
         now = asyncio.get_running_loop().time()
         reports = [report for each in self._sentinels.values() if (report := each.current(now)) is not None]
         verdict = votes.judge(reports, self.verdict)
         if verdict is not None:
             self.verdict = verdict
-            self._changed(verdict)
+            self._on_verdict(verdict)
 
-    def _heard(self) -> None:
+    def _on_report(self) -> None:
         if self._is_closed:
             return
-        self._follow_others()
+        self._update_members()
         self.judge()
         self._news.set()
 
-    def _follow_others(self) -> None:
+    def _update_members(self) -> None:
         known = [sentinel.report.others for sentinel in self._sentinels.values() if sentinel.report is not None]
         if not known:
             return
@@ -202,22 +202,24 @@ class Sentinels:
 
     def _add(self, address: Address) -> None:
         if address not in self._sentinels:
-            self._sentinels[address] = Sentinel(address, self._settings, self._connector, self._heard)
+            self._sentinels[address] = Sentinel(address, self._settings, self._connector, self._on_report)
 
     def _why(self) -> StoreError:
-        said = [sentinel.error for sentinel in self._sentinels.values() if sentinel.error is not None]
-        if len(self._sentinels) == 1 and said and isinstance(said[0], StoreRefusedError):
-            return StoreRefusedError(*said[0].args)
-        return StoreUnavailableError(f"no Sentinel names a primary: {'; '.join(map(str, said)) or 'none has answered'}")
+        reasons = [sentinel.error for sentinel in self._sentinels.values() if sentinel.error is not None]
+        if len(self._sentinels) == 1 and reasons and isinstance(reasons[0], StoreRefusedError):
+            return StoreRefusedError(*reasons[0].args)
+        return StoreUnavailableError(
+            f"no Sentinel names a primary: {'; '.join(map(str, reasons)) or 'none has answered'}"
+        )
 
 
 class WatchedPrimary(Primary):
-    """The primary that Sentinels name, left as soon as they name another one."""
+    """The primary that Sentinels name; its connections are dropped as soon as they name another one."""
 
     def __init__(self, settings: RedisSettings, connector: Connector):
         super().__init__(settings, self._dial, replicas_are_known=True)
         self._connector = connector
-        self._sentinels = Sentinels(settings, connector, self._judged)
+        self._sentinels = Sentinels(settings, connector, self._on_verdict)
         self._patience = settings.dial_timeout / 2
         """Seconds to find the primary, and to reach it."""
         self._guard: asyncio.Task[None] | None = None
@@ -236,11 +238,11 @@ class WatchedPrimary(Primary):
         await super().close()
 
     async def _dial(self) -> Connection:
-        """Return a connection to the primary, once it says itself that it is one. Raises a StoreError."""
+        """Return a connection to the primary, which must report that role itself. Raises a StoreError."""
         verdict = await self._sentinels.found(self._patience)
         connection = await self._connector.primary(verdict.primary, self._settings.database, self._patience)
         now = self._sentinels.verdict or verdict
-        why = self._why_doubtful(now, connection.following)
+        why = self._why_doubtful(now, connection.online_replicas)
         if now.primary != verdict.primary:
             why = f"the Sentinels have replaced the primary at {verdict.primary}"
         if why:
@@ -248,14 +250,14 @@ class WatchedPrimary(Primary):
             raise StoreUnavailableError(why)
         return connection
 
-    def _judged(self, verdict: Verdict) -> None:
+    def _on_verdict(self, verdict: Verdict) -> None:
         self._node.replicas.require(verdict.replicas, verdict.listed)
         if verdict.primary != self._named:
             self._named = verdict.primary
             self._node.move_to(str(verdict.primary), f"the Sentinels name {verdict.primary} as the primary now")
 
     async def _watch(self) -> None:
-        """Judge again when the Sentinels fall silent, too."""
+        """Decide again every POLL_S, also while the Sentinels are silent."""
         while True:
             await asyncio.sleep(POLL_S)
             self._sentinels.judge()
@@ -263,27 +265,28 @@ class WatchedPrimary(Primary):
             if verdict is None or connection is None or verdict.has_majority:
                 continue
             try:
-                why = self._why_doubtful(verdict, info.following(await connection.send(pack("INFO", "replication"), 1)))
+                report = await connection.send(pack("INFO", "replication"), 1)
             except ConnectionLostError:
                 continue
-            if why:
+            if why := self._why_doubtful(verdict, info.online_replicas(report)):
                 self._node.drop(why)
 
     def _why_doubtful(self, verdict: Verdict, replicas: int | None) -> str | None:
-        """Return why the primary may have been replaced without our knowledge; None: it has not.
+        """Return why the primary may have been replaced unnoticed; None: it has not.
 
-        Where the majority of the Sentinels cannot be asked, replicas vouch for it, that follow it or that the others
-        reach: had it been replaced, they would follow another one.
+        Where no majority of the Sentinels can be reached, it has not if replicas follow it, or if the Sentinels that
+        can be reached reach its replicas: had it been replaced, they would follow another one.
         """
         if verdict.has_majority or not verdict.replicas or verdict.reachable or replicas is None or replicas > 0:
             return None
         return (
-            f"only {verdict.heard} of {verdict.of} Sentinels can be reached and the primary at {verdict.primary} has "
-            "lost its replicas, so that another one may have taken its place; make the Sentinels reachable"
+            f"only {verdict.answering} of {verdict.sentinels} Sentinels can be reached and the primary at "
+            f"{verdict.primary} has lost its replicas, so that another one may have taken its place; "
+            "make the Sentinels reachable"
         )
 
 
 def _let_go(answer: asyncio.Future[object]) -> None:
-    """Drop the answer: a connection that ends before it has subscribed is noticed by the next question."""
+    """Drop the answer: a connection that ends before it has subscribed is noticed by the next poll."""
     if not answer.cancelled():
         answer.exception()

@@ -63,15 +63,15 @@ class RedisSettings(Struct, frozen=True):
     dial_timeout: float
     """Seconds to connect and sign in, and that a call waits for a connection."""
     read_timeout: float
-    """Seconds without a sign of life from a server that owes an answer, after which it counts as gone."""
+    """Seconds that a server which owes an answer may be silent; after that it counts as gone."""
     write_timeout: float
     """Seconds that a call waits for room on a connection whose server does not read."""
     max_retries: int
-    """How often a call that may be repeated is, after its connection was lost."""
+    """How often a call that may be repeated is sent again after its connection was lost."""
     min_pause: float
-    """Seconds that the pauses between attempts to connect start from; they double."""
+    """Seconds; the first pause between attempts to connect. It doubles with each attempt."""
     max_pause: float
-    """Seconds that they do not exceed."""
+    """Seconds; the maximum of these pauses."""
 
 
 def read_settings(settings: Mapping[str, Setting]) -> RedisSettings:

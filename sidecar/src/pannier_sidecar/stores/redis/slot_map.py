@@ -1,9 +1,9 @@
-"""Which node of a Cluster has which slots, from what several nodes say (Redis Cluster specification, "Configuration
-propagation").
+"""Which node of a Cluster has which slots, by the reports of several nodes.
 
-A node that takes slots over gets a higher configuration epoch, so of two that claim a slot the higher epoch is right.
-One that was cut off keeps claiming its slots under its old epoch. What a node says counts only among nodes that know
-one another: an address may have been given to a node of another Cluster since, or to one that was removed.
+A node that takes over slots gets a higher configuration epoch, so of two that claim a slot the higher epoch is right
+(Redis Cluster specification, "Configuration propagation"). One that was cut off keeps claiming its slots under its old
+epoch. Reports are merged only of nodes that know one another: an address may belong to a node of another Cluster by
+now, or to one that was removed.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 class Claim(NamedTuple):
-    """A row of slots that one node has, as some node says."""
+    """A range of slots that a node has, as some node reports."""
 
     epoch: int
     first: int
@@ -32,7 +32,7 @@ class Claim(NamedTuple):
 
 
 class View(Struct):
-    """What one node says of the Cluster."""
+    """One node's report on the Cluster."""
 
     asked: Address
     node: str
@@ -44,13 +44,13 @@ class View(Struct):
     replicas: dict[str, int]
     """How many each primary should have."""
     places: dict[str, frozenset[bytes]] = {}
-    """Where they are, as INFO writes it."""
+    """The addresses of each primary's replicas, as INFO writes them."""
     has_lost_primary: bool = False
     """A primary has failed, and another node has its slots."""
 
 
 class SlotMap(Struct):
-    """Who has which slots."""
+    """Which node has which slots."""
 
     claims: tuple[Claim, ...]
     """Later ones win."""
@@ -58,7 +58,7 @@ class SlotMap(Struct):
     places: dict[str, frozenset[bytes]]
     has_lost_primary: bool
     failing: frozenset[str]
-    """Nodes that say that they take no calls."""
+    """Nodes that report that they take no calls."""
     serves: bool
     """Some node takes calls."""
 
@@ -92,7 +92,7 @@ def view_from(asked: Address, about: object, nodes: object, slots: Sequence[Any]
 
 
 def merged(views: Sequence[View], known: frozenset[str] = frozenset()) -> SlotMap:
-    """Return who has which slots; `known` are the nodes of before, which decide between Clusters of the same size."""
+    """Return the merged slot map; between Clusters of the same size, the nodes `known` before decide."""
     together = max(_clusters(views), key=lambda group: (len(group), len(known & {view.node for view in group})))
     claims = sorted({claim for view in together for claim in view.claims})
     replicas: dict[str, int] = {}
@@ -114,14 +114,14 @@ def merged(views: Sequence[View], known: frozenset[str] = frozenset()) -> SlotMa
 
 
 def _clusters(views: Sequence[View]) -> list[list[View]]:
-    """Return the views, those of one Cluster together; in the order given."""
+    """Return the views grouped by Cluster, in the order given."""
     left = {view.node: view for view in views}
     groups = []
     while left:
         group = [left.pop(next(iter(left)))]
         for view in group:  # it grows meanwhile
-            friends = [name for name, other in left.items() if view.node in other.members and name in view.members]
-            group.extend([left.pop(name) for name in friends])
+            peers = [name for name, other in left.items() if view.node in other.members and name in view.members]
+            group.extend([left.pop(name) for name in peers])
         groups.append(group)
     return groups
 
@@ -130,7 +130,7 @@ class _Member(NamedTuple):
     node: str
     is_myself: bool
     primary: str
-    """Of which node it is a replica; empty: of none."""
+    """The node that it is a replica of; empty: none."""
     epoch: int
     has_failed: bool
     has_slots: bool
@@ -160,7 +160,7 @@ def _places(nodes: Sequence[Any], asked: Address) -> frozenset[bytes]:
     return frozenset(info.place(address) for address in found if address is not None)
 
 
-def unasked(views: Iterable[View], asked: Iterable[Address]) -> list[Address]:
-    """Return where further primaries are that can be asked."""
+def not_asked(views: Iterable[View], asked: Iterable[Address]) -> list[Address]:
+    """Return the addresses of primaries that have not been asked."""
     addresses = {claim.address for view in views for claim in view.claims if claim.address is not None}
     return sorted(addresses - set(asked))

@@ -54,7 +54,7 @@ class RedisStore(Store):
         key = get.key.encode()
         fields, ttl = await self._servers.call(key, layout.read(key), layout.READ_REPLIES, True)
         if type(fields) is list:
-            return layout.value_read(fields, ttl, get.key)
+            return layout.stored_value(fields, ttl, get.key)
         return await self._get_otherwise(get.key, key, fields)
 
     async def set(self, write: Set) -> None:
@@ -69,29 +69,29 @@ class RedisStore(Store):
             await self._servers.ready(key)
         payload = layout.write(write, key)
         if write.strong:
-            reply = await self._servers.again(_request(write, key, payload), None)
+            reply = await self._servers.call_with_retries(_request(write, key, payload), None)
         else:
             reply = await self._servers.call(key, payload, 1, False)
         if type(reply) is ReplyError:
-            reply = await self._servers.again(_request(write, key, payload), reply)
+            reply = await self._servers.call_with_retries(_request(write, key, payload), reply)
         if type(reply) is not int:
             raise layout.refusal(reply, [write])
 
     async def _get_otherwise(
         self, name: str, key: bytes, error: ReplyError, deadline: float | None = None
     ) -> StoredValue | None:
-        """Read a key after an error: once more, or as something that is no hash."""
+        """Read a key after an error: again, or as a string or a document where it is no hash."""
         if not isinstance(error, ReplyError):
             raise layout.no_redis()
         if not layout.is_wrong_type(error):
             request = Request(key, layout.read(key), layout.READ_REPLIES, may_repeat=True)
-            fields, ttl = await self._servers.again(request, error, deadline)
+            fields, ttl = await self._servers.call_with_retries(request, error, deadline)
             if not layout.is_wrong_type(fields):
-                return layout.value_read(fields, ttl, name)
+                return layout.stored_value(fields, ttl, name)
         kind, content, ttl = await self._servers.call(key, layout.read_foreign(key), layout.FOREIGN_REPLIES, True)
         if kind == layout.JSON_TYPE:
             content = await self._servers.call(key, layout.read_document(key), 1, True)
-        return layout.foreign_value_read(kind, content, ttl, name)
+        return layout.foreign_stored_value(kind, content, ttl, name)
 
     async def bulk_get(self, gets: Sequence[Get]) -> Sequence[StoredValue | StoreError | None]:
         """Read all keys of a server in one trip."""
@@ -123,7 +123,7 @@ class RedisStore(Store):
         for place, fields, ttl in zip(places, replies[::2], replies[1::2], strict=True):
             try:
                 if type(fields) is list:
-                    entries[place] = layout.value_read(fields, ttl, gets[place].key)
+                    entries[place] = layout.stored_value(fields, ttl, gets[place].key)
                 else:
                     entries[place] = await self._get_otherwise(gets[place].key, keys[place], fields, deadline)
             except StoreError as error:
@@ -165,7 +165,7 @@ class RedisStore(Store):
                 except ConnectionLostError as lost:
                     trouble = lost
             if reply is None or type(reply) is ReplyError:
-                reply = await self._servers.again(sent.request, trouble, deadline)
+                reply = await self._servers.call_with_retries(sent.request, trouble, deadline)
         except StoreError as error:
             return error
         return None if type(reply) is int else layout.refusal(reply, [write])
@@ -178,11 +178,11 @@ class RedisStore(Store):
         self._servers.check_together(keys)
         request = Request(keys[0], layout.transaction(writes, keys), is_strong=any(write.strong for write in writes))
         if request.is_strong:
-            reply = await self._servers.again(request, None)
+            reply = await self._servers.call_with_retries(request, None)
         else:
             reply = await self._servers.call(request.key, request.payload, 1, False)
         if type(reply) is ReplyError:
-            reply = await self._servers.again(request, reply)
+            reply = await self._servers.call_with_retries(request, reply)
         if type(reply) is not int:
             raise layout.refusal(reply, writes)
 
@@ -206,7 +206,7 @@ def _request(write: Write, key: bytes, payload: bytes) -> Request:
 
 
 def _find_servers(settings: RedisSettings) -> Servers:
-    """Return the servers of a component, not connected yet. Raises StoreRefusedError for certificates without use."""
+    """Return the servers of a component, not connected yet. Raises StoreRefusedError for unusable certificates."""
     connector = Connector(settings)
     if settings.is_cluster:
         from .cluster import Cluster  # few components need it or Sentinels, and imports cost every start

@@ -1,7 +1,7 @@
 """Writes that replicas have to acknowledge (`consistency: strong`).
 
 WAIT blocks its connection until the replicas have acknowledged all that this connection wrote before. So strong writes
-have a connection of their own, and those that come while one WAIT is under way share the next.
+have a separate connection, and those that come during one WAIT share the next.
 """
 
 from __future__ import annotations
@@ -73,7 +73,7 @@ class StrongWrites:
     async def _send(self) -> None:
         while self._waiting:
             try:
-                await self._get_ready(max(write.deadline for write in self._waiting))
+                await self._prepare(max(write.deadline for write in self._waiting))
             except (StoreError, ConnectionLostError) as error:
                 group, self._waiting = self._waiting, []
                 for write in group:
@@ -82,7 +82,7 @@ class StrongWrites:
             group, self._waiting = self._waiting, []
             await self._send_group(group)
 
-    async def _get_ready(self, deadline: float) -> None:
+    async def _prepare(self, deadline: float) -> None:
         """Return when there is a connection and its server's replicas are known."""
         connection = await self.link.usable(deadline, self._settings.write_timeout)
         now = asyncio.get_running_loop().time()
@@ -92,13 +92,13 @@ class StrongWrites:
             self._run_id = connection.run_id
         if not self._replicas.is_valid(now):
             report = await connection.send(pack("INFO", "replication"), 1)
-            self._note(report)
+            self._record(report)
             self._compare(connection.name, report)
-        following, expected = self._replicas.following, self._replicas.expected
-        if following is not None and following < expected:
+        online, expected = self._replicas.online_replicas, self._replicas.expected
+        if online is not None and online < expected:
             self._replicas.forget()
             raise StoreUnavailableError(
-                f"only {following} of {expected} replicas follow {connection.name}, so that a strong write could be "
+                f"only {online} of {expected} replicas follow {connection.name}, so that a strong write could be "
                 f"lost; nothing was written: bring them back, or {self._replicas.way_out}, or do without strong"
             )
 
@@ -144,21 +144,21 @@ class StrongWrites:
         return pack("WAIT", expected, int(self._wait_s * 1000)) + pack("INFO", "replication")
 
     def _expected_now(self, about: object, expected: int) -> int:
-        """Return how many replicas have to acknowledge after all, by what the server reports after WAIT.
+        """Return how many replicas have to acknowledge, by what the server reports after WAIT.
 
         WAIT counts any replica. One that has connected since they were counted, such as a former primary that comes
         back, must not stand in for one that lags behind: the latter may be promoted next.
         """
         if info.connected(about) is not None:
-            self._note(about)
-        return max(expected, self._replicas.seen)
+            self._record(about)
+        return max(expected, self._replicas.reported)
 
     def _shortage(self, reply: object, acknowledged: object, expected: int) -> StoreError | None:
         """Return the error of a write that succeeded without enough replicas."""
         if not isinstance(reply, int):  # it was refused
             return None
         if isinstance(acknowledged, ReplyError):
-            message = errors.words(str(acknowledged))
+            message = errors.described(str(acknowledged))
             return TooFewReplicasError(f"the write is done, but Redis refused to wait for its replicas: {message}")
         if isinstance(acknowledged, int) and acknowledged >= expected:
             return None
@@ -168,14 +168,14 @@ class StrongWrites:
             f"{self._wait_s:g} s; it is lost if the primary fails before the others have it"
         )
 
-    def _note(self, report: object) -> None:
+    def _record(self, report: object) -> None:
         count = info.connected(report)
         if count is None:
             raise StoreUnavailableError(
                 "Redis does not report how many replicas it has; grant INFO, or do without strong"
             )
         self._replicas.note(count, asyncio.get_running_loop().time(), info.addresses(report))
-        self._replicas.following = info.following(report)
+        self._replicas.online_replicas = info.online_replicas(report)
 
 
 def _settle(write: _Write, outcome: object) -> None:

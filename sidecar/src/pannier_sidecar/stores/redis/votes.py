@@ -1,7 +1,8 @@
-"""Which primary counts, from what several Sentinels say (Redis documentation, "High availability with Sentinel").
+"""Which primary counts, by the reports of several Sentinels.
 
-A failover needs the votes of a majority and gives the new primary a higher configuration epoch. So the highest epoch
-that any Sentinel knows of is the truth, and one that was cut off from the others keeps telling of an older one.
+A failover needs the votes of a majority and gives the new primary a higher configuration epoch (Redis documentation,
+"High availability with Sentinel"). So the highest epoch that any Sentinel knows is right, and one that was cut off from
+the others keeps reporting an older one.
 """
 
 from __future__ import annotations
@@ -18,22 +19,22 @@ if TYPE_CHECKING:
 
 
 class Report(Struct, frozen=True):
-    """What one Sentinel says."""
+    """What one Sentinel reports."""
 
     sentinel: str
     """Its run id: it may be known under several addresses."""
     primary: Address
     epoch: int = 0
     sentinels: int = 1
-    """How many there are, as far as it knows, itself included."""
+    """How many it knows, itself included."""
     replicas: int = 0
     """How many the primary should have."""
     reachable: int = 0
     """How many of them this Sentinel reaches."""
     listed: frozenset[bytes] = frozenset()
-    """Where it knows them to be."""
+    """Their addresses, as INFO writes them."""
     others: tuple[Address, ...] = ()
-    """Where it knows other Sentinels to be."""
+    """The addresses of the other Sentinels that it knows."""
 
 
 class Verdict(Struct, frozen=True):
@@ -41,39 +42,40 @@ class Verdict(Struct, frozen=True):
 
     primary: Address
     epoch: int
-    heard: int
-    """Sentinels that can be asked now."""
-    of: int
-    """Sentinels that there are."""
+    answering: int
+    """Sentinels that can be reached now."""
+    sentinels: int
+    """All Sentinels that there are."""
     replicas: int
     """How many the primary should have."""
     reachable: int
     """How many of them some Sentinel reaches."""
     listed: frozenset[bytes] = frozenset()
-    """Where some Sentinel knows them to be."""
+    """Their addresses, by any Sentinel's report."""
 
     @property
     def has_majority(self) -> bool:
-        """Whether a failover could not pass unnoticed."""
-        return 2 * self.heard > self.of
+        """Whether so many Sentinels can be reached that a failover would be noticed."""
+        return 2 * self.answering > self.sentinels
 
 
 def judge(reports: Sequence[Report], before: Verdict | None) -> Verdict | None:
-    """Return the verdict on what the Sentinels say now; None: they have never said anything."""
+    """Return the verdict on the Sentinels' reports; None: there have never been any."""
     by_sentinel = {report.sentinel: report for report in reports}.values()
-    heard, of = len(by_sentinel), max([report.sentinels for report in reports], default=before.of if before else 0)
+    answering = len(by_sentinel)
+    sentinels = max([report.sentinels for report in reports], default=before.sentinels if before else 0)
     newest = max([report.epoch for report in by_sentinel], default=-1)
     agree = len({report.primary for report in by_sentinel}) == 1
-    # An epoch that is lower than before is old news, unless a majority agrees: then the Sentinels were set up again.
-    if before is not None and newest < before.epoch and not (agree and 2 * heard > of):
-        return Verdict(before.primary, before.epoch, heard, of, before.replicas, 0, before.listed)
+    # A lower epoch than before is out of date, unless a majority agrees: then the Sentinels were set up again.
+    if before is not None and newest < before.epoch and not (agree and 2 * answering > sentinels):
+        return Verdict(before.primary, before.epoch, answering, sentinels, before.replicas, 0, before.listed)
     if not by_sentinel:
         return None
     named = Counter(report.primary for report in by_sentinel if report.epoch == newest).most_common(1)[0][0]
     agreeing = [report for report in by_sentinel if report.primary == named]
     replicas, reachable = (max(getattr(each, name) for each in agreeing) for name in ("replicas", "reachable"))
     listed = frozenset().union(*(report.listed for report in agreeing))
-    return Verdict(named, newest, heard, of, replicas, reachable, listed)
+    return Verdict(named, newest, answering, sentinels, replicas, reachable, listed)
 
 
 def report_from(run_id: str, address: Sequence[bytes], primary: object, replicas: object, sentinels: object) -> Report:
@@ -97,9 +99,9 @@ def report_from(run_id: str, address: Sequence[bytes], primary: object, replicas
 def _expected(replicas: Sequence[Mapping[bytes, bytes]]) -> int:
     """Return how many replicas there should be.
 
-    One that is down counts, or else a strong write would have fewer copies than were asked for. The primary of before
-    a failover, which is listed as a replica, does not until it is one: while it is down it has no run id, and when it
-    is back it takes itself for a primary for some seconds.
+    One that is down counts, or else a strong write would have fewer copies than were asked for. The former primary is
+    listed as a replica after a failover, but does not count until it is one: while it is down it has no run id, and
+    when it is back it reports itself as a primary for some seconds.
     """
     count = sum(not _was_primary(replica) for replica in replicas)
     return max(count, 1) if replicas else 0
