@@ -14,7 +14,7 @@ from servers.postgresql_server import PostgreSQLServer
 
 from pannier_sidecar.state.errors import NotSupportedError, StoreRefusedError, StoreUnavailableError
 from pannier_sidecar.state.requests import Delete, Get, Set
-from pannier_sidecar.stores.postgresql.client import Connections, always
+from pannier_sidecar.stores.postgresql.client import Pool, always
 from pannier_sidecar.stores.postgresql.connection import Connection
 
 pytestmark = pytest.mark.asyncio
@@ -53,7 +53,7 @@ async def test_behind_one_that_hides_a_missing_statement_costs_nothing(
     server.sql("CREATE TABLE counter (n int); INSERT INTO counter VALUES (0)")
     url = str(pooler.settings["connectionString"])
     limits: Any = {"size": 6, "timeout": 50.0, "idle_time": 60.0}
-    connections = Connections(partial(hiding, url), where="the test", **limits)
+    connections = Pool(partial(hiding, url), where="the test", **limits)
     add = "UPDATE counter SET n = n + $1::int4"
     try:
         calls = (connections.run(Connection.execute, add, 1, may_be_done=always) for _ in range(300))

@@ -16,7 +16,7 @@ from pannier_sidecar.state.errors import (
 )
 from pannier_sidecar.state.requests import Set
 from pannier_sidecar.stores.cosmosdb import errors, layout, settings
-from pannier_sidecar.stores.cosmosdb.client import Account
+from pannier_sidecar.stores.cosmosdb.client import Client
 
 SETTINGS = settings.read_settings({"url": "https://x", "database": "d", "collection": "c", "masterKey": "a2V5"})
 
@@ -95,6 +95,6 @@ def test_a_write_that_was_never_sent_did_not_happen() -> None:
 
 @pytest.mark.parametrize("level", ["Eventual", "ConsistentPrefix"])
 def test_an_account_that_cannot_be_strong_says_so(level: str) -> None:
-    account = Account(SETTINGS, None, Connections(1, 1.0), None, level)  # type: ignore[arg-type]
+    account = Client(SETTINGS, None, Connections(1, 1.0), None, level)  # type: ignore[arg-type]
     with pytest.raises(NotSupportedError, match=f"is {level}, which no call can strengthen"):
         account.check_strong_reads()

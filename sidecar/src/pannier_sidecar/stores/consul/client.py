@@ -65,7 +65,7 @@ class TransactionResult(NamedTuple):
     errors: Sequence[OperationError]
 
 
-class Agent:
+class Client:
     """The key/value store of a Consul agent. Every method raises a StoreError."""
 
     def __init__(self, settings: ConsulSettings):

@@ -14,7 +14,7 @@ from . import layout
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
-    from .client import Agent
+    from .client import Client
 
 log = logging.getLogger(__name__)
 
@@ -25,8 +25,8 @@ MAX_KNOWN: Final = 10_000
 class ExpirySweeper:
     """Expired entries that reads have found, and the tasks that find and remove them."""
 
-    def __init__(self, agent: Agent):
-        self._agent = agent
+    def __init__(self, client: Client):
+        self._client = client
         self._known: dict[str, int] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._is_removing = False
@@ -58,7 +58,7 @@ class ExpirySweeper:
         try:
             while self._known:
                 name, index = self._known.popitem()
-                await self._agent.transact([layout.removal(name, index)])
+                await self._client.transact([layout.removal(name, index)])
         except StoreError as error:
             self._known.clear()
             log.warning("expired keys stay for now: %s", error)

@@ -13,7 +13,7 @@ from pannier_sidecar.state.requests import Delete, Get, Set, Write
 from pannier_sidecar.state.store import Feature, KeyPage, Setting, Store, StoredValue
 
 from . import errors, layout
-from .client import MAX_CONNECTIONS, Agent, Limits
+from .client import MAX_CONNECTIONS, Client, Limits
 from .expiry_sweeper import ExpirySweeper
 from .settings import read_settings
 
@@ -40,30 +40,30 @@ class ConsulStore(Store):
         super().__init__(settings)
         self._prefix = ""
         self._limits = Limits()
-        self._opened: tuple[Agent, ExpirySweeper] | None = None
+        self._opened: tuple[Client, ExpirySweeper] | None = None
 
     async def _open(self, resources: AsyncExitStack) -> None:
         settings = read_settings(self._given)
         self._prefix = settings.prefix
-        agent = Agent(settings)
-        resources.push_async_callback(agent.close)
-        sweeper = ExpirySweeper(agent)
+        client = Client(settings)
+        resources.push_async_callback(client.close)
+        sweeper = ExpirySweeper(client)
         resources.push_async_callback(sweeper.close)
-        self._opened = agent, sweeper
+        self._opened = client, sweeper
         await self.ping()
         await self._prove_permissions()
-        self._limits = await agent.limits()
+        self._limits = await client.limits()
         if settings.cleanup_interval:
             sweeper.sweep_every(settings.cleanup_interval, self._sweep_all)
 
     async def ping(self) -> None:
-        if not await self._agent.leader():
+        if not await self._client.leader():
             raise StoreUnavailableError("Consul has no cluster leader; look at consul operator raft list-peers")
 
     async def get(self, get: Get) -> StoredValue | None:
         name = self._prefix + get.key
         if layout.is_plain(name):
-            return self._value(await self._agent.read(name, get.strong))
+            return self._value(await self._client.read(name, get.strong))
         return self._value((await self._read([name], get.strong)).get(name))
 
     async def set(self, write: Set) -> None:
@@ -72,7 +72,7 @@ class ConsulStore(Store):
             return await self.transact([write])
         self._check_size(write)
         index = 0 if write.if_absent else None if write.if_match is None else layout.index(write)
-        if not await self._agent.put(name, write.value, layout.flags(write.ttl), index):
+        if not await self._client.put(name, write.value, layout.flags(write.ttl), index):
             if not write.if_absent:
                 raise layout.mismatch(write)
             await self.transact([write])  # which finds out whether what is there has expired
@@ -82,7 +82,7 @@ class ConsulStore(Store):
         if write.is_conditional or not layout.is_plain(name):
             await self.transact([write])
         else:
-            await self._agent.delete(name)
+            await self._client.delete(name)
 
     async def bulk_get(self, gets: Sequence[Get]) -> Sequence[StoredValue | StoreError | None]:
         """Read up to 64 keys in one trip."""
@@ -120,7 +120,7 @@ class ConsulStore(Store):
         for _ in range(ATTEMPTS if writes else 0):
             checks = [layout.check(each, self._prefix + each.key, expired.get(each.key)) for each in conditional]
             writing = [layout.write_operation(each, self._prefix + each.key) for each in last.values()]
-            failed = (await self._agent.transact([*checks, *writing])).errors
+            failed = (await self._client.transact([*checks, *writing])).errors
             if not failed:
                 return
             if failed[0].place >= len(checks) or "ermission denied" in failed[0].what:
@@ -132,7 +132,7 @@ class ConsulStore(Store):
     async def keys(self, prefix: str, limit: int, cursor: str | None) -> KeyPage:
         """List a page; Consul gives all names at once, so each page costs that."""
         start = self._prefix + prefix
-        names = await self._agent.names(start if layout.is_plain(start) else self._prefix)
+        names = await self._client.names(start if layout.is_plain(start) else self._prefix)
         if cursor is None:
             first = bisect_left(names, start)
         else:
@@ -151,7 +151,7 @@ class ConsulStore(Store):
     # --- inside -------------------------------------------------------------------------------------------------------
 
     @property
-    def _agent(self) -> Agent:
+    def _client(self) -> Client:
         if self._opened is None:
             raise StoreUnavailableError("the Consul store is not open")
         return self._opened[0]
@@ -181,7 +181,7 @@ class ConsulStore(Store):
         wanted = list(dict.fromkeys(names))
         while wanted:
             reads = [layout.read(name) for name in wanted]
-            done = await self._agent.transact(reads, only_reads=True, strong=strong)
+            done = await self._client.transact(reads, only_reads=True, strong=strong)
             if not done.errors:
                 return {entry.key: entry for entry in done.entries}
             if not all(error.what.endswith("doesn't exist") for error in done.errors):
@@ -230,14 +230,14 @@ class ConsulStore(Store):
             )
 
     def _refusal(self, error: OperationError) -> StoreRefusedError:
-        return StoreRefusedError(f"Consul refused{errors.refusal_reason(error.what)}{self._agent.permission_advice}")
+        return StoreRefusedError(f"Consul refused{errors.refusal_reason(error.what)}{self._client.permission_advice}")
 
     async def _prove_permissions(self) -> None:
         """Raise StoreRefusedError if the token may not write: a key that does not exist is deleted."""
         await self.transact([Delete("pannier permission probe 6d1f0a7c-58b4-4f0e-9a57-2c1f3a6be0d9")])
 
     async def _sweep_all(self) -> None:
-        for group in _in_groups(await self._agent.names(self._prefix)):
+        for group in _in_groups(await self._client.names(self._prefix)):
             for entry in (await self._read(group)).values():
                 self._value(entry)
 

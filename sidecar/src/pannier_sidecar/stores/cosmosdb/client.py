@@ -27,7 +27,7 @@ ENOUGH_FOR_STRONG: Final = ("Strong", "BoundedStaleness", "Session")
 
 
 @dataclass(frozen=True, slots=True)
-class Account:
+class Client:
     """An open client and its container."""
 
     settings: CosmosDBSettings
@@ -47,7 +47,7 @@ class Account:
             )
 
 
-async def sign_in(settings: CosmosDBSettings, resources: AsyncExitStack) -> Account:
+async def sign_in(settings: CosmosDBSettings, resources: AsyncExitStack) -> Client:
     """Open a client that lives until `resources` are closed. Raises the client's errors and StoreRefusedError."""
     connections = Connections(MAX_CONNECTIONS, settings.timeout / 2)
     resources.callback(connections.close)
@@ -68,7 +68,7 @@ async def sign_in(settings: CosmosDBSettings, resources: AsyncExitStack) -> Acco
     properties = await container.read()
     _check_partition_key(properties, settings)
     consistency = str((account.ConsistencyPolicy or {}).get("defaultConsistencyLevel"))
-    found = Account(settings, container, connections, properties.get("defaultTtl"), consistency)
+    found = Client(settings, container, connections, properties.get("defaultTtl"), consistency)
     _log_limits(found)
     return found
 
@@ -98,17 +98,17 @@ def _check_partition_key(properties: dict[str, Any], settings: CosmosDBSettings)
         )
 
 
-def _log_limits(account: Account) -> None:
-    if account.default_ttl is None:
+def _log_limits(client: Client) -> None:
+    if client.default_ttl is None:
         logger.warning(
             "%s lets nothing expire, so writes with ttlInSeconds will be refused; turn its time to live on: "
             "az cosmosdb sql container update --ttl -1 ...",
-            account.settings,
+            client.settings,
         )
-    if account.consistency != "Strong":
+    if client.consistency != "Strong":
         logger.info(
             "%s: strong reads see what this sidecar has written; for what others have written make the account's "
             "consistency Strong (it is %s)",
-            account.settings,
-            account.consistency,
+            client.settings,
+            client.consistency,
         )

@@ -13,7 +13,8 @@ from pannier_sidecar.state.errors import StoreError, StoreUnavailableError
 from pannier_sidecar.state.joining import joined, with_distinct_keys
 from pannier_sidecar.state.store import Feature, Store, StoredValue, or_error
 
-from . import client, errors, settings, writing
+from . import errors, settings, writing
+from .client import Client, sign_in
 from .errors import CLIENT_ERRORS, WHEN_CLOSED
 from .layout import MAX_ID_BYTES, Item, checked_item, id_of, partition_of, stored_value
 
@@ -41,13 +42,13 @@ class CosmosDBStore(Store):
     def __init__(self, given: Mapping[str, Setting]):
         """Take the component's settings under their canonical names, durations in seconds; `open` checks them."""
         super().__init__(given)
-        self._opened: client.Account | None = None
+        self._opened: Client | None = None
 
     async def _open(self, resources: AsyncExitStack) -> None:
         wanted = settings.read_settings(self._given)
         try:
             async with asyncio.timeout(wanted.timeout):
-                self._opened = await client.sign_in(wanted, resources)
+                self._opened = await sign_in(wanted, resources)
         except CLIENT_ERRORS as error:
             raise errors.translate(error, wanted, is_write=False) from error
         except errors.FROM_NONSENSE as error:
@@ -58,7 +59,7 @@ class CosmosDBStore(Store):
         self._opened = None
 
     async def ping(self) -> None:
-        opened = self._account
+        opened = self._client
         await self._answered(opened, _probe(opened), is_write=False)
 
     async def probe(self) -> None:
@@ -69,7 +70,7 @@ class CosmosDBStore(Store):
                 raise
 
     async def get(self, get: Get) -> StoredValue | None:
-        opened = self._account
+        opened = self._client
         if get.strong:
             opened.check_strong_reads()
         return await self._answered(opened, _read(opened, get), is_write=False)
@@ -81,7 +82,7 @@ class CosmosDBStore(Store):
         await self._write(write)
 
     async def bulk_get(self, gets: Sequence[Get]) -> Sequence[StoredValue | StoreError | None]:
-        opened = self._account
+        opened = self._client
         if any(get.strong for get in gets):
             opened.check_strong_reads()
         places = [(id_of(get.key), partition_of(get)) for get in gets]
@@ -103,7 +104,7 @@ class CosmosDBStore(Store):
         return results
 
     async def transact(self, writes: Sequence[Write]) -> None:
-        opened = self._account
+        opened = self._client
         together = joined(writes)
         if len(together) == 1:
             await self._write(together[0])
@@ -111,16 +112,16 @@ class CosmosDBStore(Store):
             await self._answered(opened, writing.carry_out_together(opened, together), is_write=True)
 
     @property
-    def _account(self) -> client.Account:
+    def _client(self) -> Client:
         if self._opened is None:
             raise StoreUnavailableError("the Cosmos DB store is not open")
         return self._opened
 
     async def _write(self, write: Write) -> None:
-        opened = self._account
+        opened = self._client
         await self._answered(opened, writing.carry_out(opened, write), is_write=True)
 
-    async def _answered(self, opened: client.Account, call: Awaitable[Result], *, is_write: bool) -> Result:
+    async def _answered(self, opened: Client, call: Awaitable[Result], *, is_write: bool) -> Result:
         """Await a call within the timeout. Raises a StoreError for the client's errors."""
         try:
             async with opened.connections, asyncio.timeout(opened.settings.timeout):
@@ -140,12 +141,12 @@ class CosmosDBStore(Store):
             raise errors.not_understood(opened.settings, is_write=is_write) from error
 
 
-async def _probe(opened: client.Account) -> None:
+async def _probe(opened: Client) -> None:
     if "id" not in await opened.container.read():
         raise errors.NotUnderstoodError
 
 
-async def _read(opened: client.Account, get: Get) -> StoredValue | None:
+async def _read(opened: Client, get: Get) -> StoredValue | None:
     try:
         item = await opened.container.read_item(id_of(get.key), partition_of(get))
         return stored_value(checked_item(item), opened.default_ttl)
@@ -155,9 +156,7 @@ async def _read(opened: client.Account, get: Get) -> StoredValue | None:
         raise
 
 
-async def _read_all(
-    opened: client.Account, places: list[tuple[str, str]]
-) -> dict[tuple[str, str], StoredValue | StoreError]:
+async def _read_all(opened: Client, places: list[tuple[str, str]]) -> dict[tuple[str, str], StoredValue | StoreError]:
     items = map(checked_item, await opened.container.read_items(places))
     return {(item["id"], item["partitionKey"]): _entry(item, opened.default_ttl) for item in items}
 

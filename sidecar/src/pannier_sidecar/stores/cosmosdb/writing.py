@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     from pannier_sidecar.state.requests import Delete, Write
 
-    from .client import Account
+    from .client import Client
 
     Step = tuple[str, tuple[Any, ...], dict[str, Any]]
     """One operation of a batch: its name and its arguments."""
@@ -36,7 +36,7 @@ _ETAG: Final = re.compile(r"(?!\*\Z)[!-+\--~]{1,256}")
 """What can be an ETag in a header: no list, no blanks, and not `*`, which matches any."""
 
 
-async def carry_out(account: Account, write: Write) -> None:
+async def carry_out(client: Client, write: Write) -> None:
     """Carry out one write.
 
     Raises ETagMismatchError, InvalidETagError, StoreRefusedError, NotSupportedError and the client's errors.
@@ -44,9 +44,9 @@ async def carry_out(account: Account, write: Write) -> None:
     guard = _guard(write)
     try:
         if isinstance(write, Set):
-            await _set(account, write, guard)
+            await _set(client, write, guard)
         else:
-            await _delete(account, write, guard)
+            await _delete(client, write, guard)
     except (CosmosAccessConditionFailedError, CosmosResourceExistsError) as error:
         raise _mismatch(write) from error
     except CosmosResourceNotFoundError as error:
@@ -56,39 +56,39 @@ async def carry_out(account: Account, write: Write) -> None:
             raise
 
 
-async def carry_out_together(account: Account, writes: Sequence[Write]) -> None:
+async def carry_out_together(client: Client, writes: Sequence[Write]) -> None:
     """Carry out writes to distinct keys, all or none; raises as `carry_out` does."""
     partition = _one_partition(writes)
-    steps = [(write, step) for write in writes for step in _steps(account, write)]
+    steps = [(write, step) for write in writes for step in _steps(client, write)]
     if len(steps) > MAX_STEPS:
         raise NotSupportedError(
             f"the transaction takes {len(steps)} operations of Cosmos DB, which has {MAX_STEPS} at most; a delete "
             "without an ETag counts as two: make it smaller"
         )
     try:
-        done = await account.container.execute_item_batch([step for _, step in steps], partition_key=partition)
+        done = await client.container.execute_item_batch([step for _, step in steps], partition_key=partition)
     except CosmosBatchOperationError as error:
         _raise_error_of(error, [write for write, _ in steps])
     if len(done) != len(steps):
         raise NotUnderstoodError
 
 
-async def _set(account: Account, write: Set, guard: dict[str, Any]) -> None:
-    item = item_of(write, account.default_ttl)
+async def _set(client: Client, write: Set, guard: dict[str, Any]) -> None:
+    item = item_of(write, client.default_ttl)
     if write.if_absent:
-        written = await account.container.create_item(item)
+        written = await client.container.create_item(item)
     elif guard:
-        written = await account.container.replace_item(item["id"], item, **guard)
+        written = await client.container.replace_item(item["id"], item, **guard)
     else:
-        written = await account.container.upsert_item(item)
+        written = await client.container.upsert_item(item)
     checked_item(written)
 
 
-async def _delete(account: Account, write: Delete, guard: dict[str, Any]) -> None:
+async def _delete(client: Client, write: Delete, guard: dict[str, Any]) -> None:
     if write.if_absent:
-        await account.container.read_item(id_of(write.key), partition_of(write))
+        await client.container.read_item(id_of(write.key), partition_of(write))
         raise _mismatch(write)
-    await account.container.delete_item(id_of(write.key), partition_of(write), **guard)
+    await client.container.delete_item(id_of(write.key), partition_of(write), **guard)
 
 
 def _guard(write: Write) -> dict[str, Any]:
@@ -99,11 +99,11 @@ def _guard(write: Write) -> dict[str, Any]:
     return {"etag": write.if_match, "match_condition": MatchConditions.IfNotModified}
 
 
-def _steps(account: Account, write: Write) -> Iterator[Step]:
+def _steps(client: Client, write: Write) -> Iterator[Step]:
     """Yield the operations of a batch; a delete that must not fail on an absent key writes the key first."""
     guard = {"if_match_etag": write.if_match} if _guard(write) else {}
     if isinstance(write, Set):
-        item = item_of(write, account.default_ttl)
+        item = item_of(write, client.default_ttl)
         if write.if_absent:
             yield "create", (item,), {}
         elif guard:

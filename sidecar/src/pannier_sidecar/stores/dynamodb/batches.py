@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from pannier_sidecar.state.requests import Write
 
-    from .client import DynamoDBClient
+    from .client import Client
     from .layout import Arguments, Item, Layout
 
     Placed = tuple[int, Write]
@@ -29,9 +29,7 @@ WRITTEN_AT_ONCE: Final = 25
 _NO_ROOM: Final = "DynamoDB has no capacity left for this table now; raise it, or choose on-demand capacity"
 
 
-async def read(
-    client: DynamoDBClient, layout: Layout, keys: Sequence[str], *, strong: bool
-) -> dict[str, Item | StoreError]:
+async def read(client: Client, layout: Layout, keys: Sequence[str], *, strong: bool) -> dict[str, Item | StoreError]:
     """Return the items that are there, and why others could not be read. At most READ_AT_ONCE different keys."""
     found: dict[str, Item | StoreError] = {}
     wanted = [layout.key(key) for key in keys]
@@ -54,7 +52,7 @@ async def read(
         return found | {layout.key_of(key): error for key in wanted}
 
 
-async def write(client: DynamoDBClient, layout: Layout, requests: Mapping[str, Arguments]) -> dict[str, StoreError]:
+async def write(client: Client, layout: Layout, requests: Mapping[str, Arguments]) -> dict[str, StoreError]:
     """Write or delete without preconditions, by key; return those that failed. At most WRITTEN_AT_ONCE."""
     waiting = dict(requests)
     waits = pauses()

@@ -37,7 +37,7 @@ PAUSES_S: Final = (0.05, 0.2, 0.8)
 """Before each further attempt; half of it to all of it, so that those who collided do not meet again."""
 
 
-class DynamoDBClient:
+class Client:
     """An open client, and the table that it is for."""
 
     def __init__(self, settings: DynamoDBSettings, layout: Layout):

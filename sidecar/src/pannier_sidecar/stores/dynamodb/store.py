@@ -13,7 +13,7 @@ from pannier_sidecar.state.requests import Delete, Get, Set, Write
 from pannier_sidecar.state.store import Feature, KeyPage, Store, StoredValue
 
 from . import batches
-from .client import DynamoDBClient
+from .client import Client
 from .errors import ConditionNotMetError, is_answer, reading_answer
 from .layout import Layout, fresh_etags, mismatch
 from .settings import read_settings
@@ -45,7 +45,7 @@ class DynamoDBStore(Store):
         self._layout = Layout(
             given.table, given.partition_key, given.ttl_attribute, fresh_etags(), given.shown_table, given.shown_key
         )
-        self._client = DynamoDBClient(given, self._layout)
+        self._client = Client(given, self._layout)
 
     async def _open(self, resources: AsyncExitStack) -> None:
         await self._client.open(resources)

@@ -49,7 +49,7 @@ _CHANNEL: Final = (
 )
 
 
-class SpannerClient:
+class Client:
     """The calls that the store makes. They raise StoreError, SessionLostError and AbortedError."""
 
     def __init__(self, settings: SpannerSettings):

@@ -13,7 +13,7 @@ from .errors import SessionLostError
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
-    from .client import SpannerClient
+    from .client import Client
 
 DELETE_TIMEOUT_S: Final = 1.0
 """Seconds for deleting sessions; Spanner ends those that are left after an hour."""
@@ -22,7 +22,7 @@ DELETE_TIMEOUT_S: Final = 1.0
 class Sessions:
     """Sessions that are made when they are needed and kept for the next call."""
 
-    def __init__(self, client: SpannerClient, limit: int):
+    def __init__(self, client: Client, limit: int):
         self._client = client
         self._room = asyncio.Semaphore(limit)
         self._idle: list[str] = []

@@ -14,7 +14,7 @@ from pannier_sidecar.state.requests import Delete, Get, Set, Write
 from pannier_sidecar.state.store import Feature, KeyPage, Setting, Store, StoredValue, or_error
 
 from . import layout
-from .client import SpannerClient
+from .client import Client
 from .errors import AbortedError, SessionLostError
 from .sessions import Sessions
 from .settings import read_settings
@@ -49,7 +49,7 @@ class SpannerStore(Store):
         """Take the component's settings under their canonical names, durations in seconds."""
         super().__init__(settings)
         self._settings = read_settings(settings)
-        self._client = SpannerClient(self._settings)
+        self._client = Client(self._settings)
         self._sessions = Sessions(self._client, self._settings.max_sessions)
 
     async def _open(self, resources: AsyncExitStack) -> None:

@@ -82,7 +82,7 @@ def write(write: Write, key: SentKey, connection: Connection) -> bytes:
     return b"ms %b %d%b%b%b\r\n%b\r\n" % (key.name, size, key.flag, condition, _expiry_flags(write.ttl), value)
 
 
-def value_read(reply: Reply, connection: Connection) -> StoredValue | None:
+def stored_value(reply: Reply, connection: Connection) -> StoredValue | None:
     """Return the value in the answer to `read`; None: there is none. Raises a StoreError for any other answer."""
     if not isinstance(reply, tuple):
         if reply.startswith(b"EN"):

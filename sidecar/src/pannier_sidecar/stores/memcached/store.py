@@ -62,7 +62,7 @@ class MemcachedStore(Store):
         return [result for result in results if isinstance(result, BaseException)]
 
     async def get(self, get: Get) -> StoredValue | None:
-        return layout.value_read(*await self._answer(await self._send(get.key)))
+        return layout.stored_value(*await self._answer(await self._send(get.key)))
 
     async def set(self, write: Set) -> None:
         await self._carry_out(write)
@@ -103,7 +103,7 @@ class MemcachedStore(Store):
         return layout.error_of(reply, write, connection)
 
     async def _value(self, sent: _Sent) -> StoredValue | None:
-        return layout.value_read(*await self._answer(sent))
+        return layout.stored_value(*await self._answer(sent))
 
     async def _send(self, key: str, write: Write | None = None) -> _Sent:
         """Send a write, or a read of the key. Raises a StoreError where nothing can be sent."""

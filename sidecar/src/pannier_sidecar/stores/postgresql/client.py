@@ -50,7 +50,7 @@ def always() -> bool:
     return True
 
 
-class Connections:
+class Pool:
     """Opens connections when calls need them, up to `size`, and closes those that were idle for `idle_time`."""
 
     def __init__(

@@ -11,7 +11,7 @@ from pannier_sidecar.state.errors import StoreError
 from .connection import Connection
 
 if TYPE_CHECKING:
-    from .client import Connections
+    from .client import Pool
 
 logger = logging.getLogger(__name__)
 
@@ -22,9 +22,9 @@ ROWS_AT_ONCE: Final = 10_000
 class ExpirySweeper:
     """A task that sleeps most of the time."""
 
-    def __init__(self, connections: Connections, sweep: str, metadata_table: str, key: str, interval: float):
+    def __init__(self, pool: Pool, sweep: str, metadata_table: str, key: str, interval: float):
         """`sweep` is the statement that removes up to `$1` rows; `key` is where the time of the last sweep is kept."""
-        self._connections = connections
+        self._pool = pool
         self._sweep = sweep
         self._claim = (
             f"INSERT INTO {metadata_table} AS present (key, value) VALUES ($1, now()::text) "
@@ -55,10 +55,10 @@ class ExpirySweeper:
     async def _clean(self) -> None:
         """Remove what has expired, unless that was done less than one interval ago."""
         # A little less: the other's clock and its pauses are not ours.
-        claimed = await self._connections.run(Connection.execute, self._claim, self._key, 0.9 * self._interval)
+        claimed = await self._pool.run(Connection.execute, self._claim, self._key, 0.9 * self._interval)
         if claimed.endswith(" 0"):
             return
         removed = ROWS_AT_ONCE
         while removed == ROWS_AT_ONCE:
-            status = await self._connections.run(Connection.execute, self._sweep, ROWS_AT_ONCE)
+            status = await self._pool.run(Connection.execute, self._sweep, ROWS_AT_ONCE)
             removed = int(status.rpartition(" ")[2])

@@ -12,7 +12,7 @@ from pannier_sidecar.state.errors import NotSupportedError, OutcomeUnknownError,
 from pannier_sidecar.state.requests import Delete, Get, Set, Write
 from pannier_sidecar.state.store import Feature, KeyPage, Setting, Store, StoredValue, or_error
 
-from .client import Connections, always
+from .client import Pool, always
 from .connection import Connection, connect
 from .errors import is_full
 from .expiry_sweeper import ExpirySweeper
@@ -46,12 +46,12 @@ class _PostgreSQLStore(Store):
         """Take the component's settings under their canonical names, durations in seconds; `open` checks them."""
         super().__init__(settings)
         self._statements = Statements("", self.layout)
-        self._connections: Connections | None = None
+        self._pool: Pool | None = None
 
     async def _open(self, resources: AsyncExitStack) -> None:
         settings = read_settings(self._given)
         schema = Schema(settings, self.layout)
-        self._connections = Connections(
+        self._pool = Pool(
             partial(
                 connect,
                 settings.address.url.reveal(),
@@ -63,16 +63,16 @@ class _PostgreSQLStore(Store):
             timeout=settings.timeout,
             idle_time=settings.idle_time,
         )
-        resources.push_async_callback(self._connections.close)
-        tables = await self._connections.run(schema.prepare)
+        resources.push_async_callback(self._pool.close)
+        tables = await self._pool.run(schema.prepare)
         self._statements = Statements(tables.state, self.layout)
         await self.ping()
         try:
-            await self._connections.run(Connection.check_transactions)
+            await self._pool.run(Connection.check_transactions)
         except NotSupportedError as error:
             logger.warning("%s", error)
         sweeper = ExpirySweeper(
-            self._connections,
+            self._pool,
             self._statements.sweep,
             tables.metadata,
             schema.cleanup_key,
@@ -92,10 +92,10 @@ class _PostgreSQLStore(Store):
                 raise
 
     @property
-    def _opened(self) -> Connections:
-        if self._connections is None:
+    def _opened(self) -> Pool:
+        if self._pool is None:
             raise StoreUnavailableError("the store is not open")
-        return self._connections
+        return self._pool
 
     async def get(self, get: Get) -> StoredValue | None:
         row = await self._opened.run(Connection.fetchrow, self._statements.read, name_of(get.key))
