@@ -11,7 +11,8 @@ from time import monotonic, time
 from typing import TYPE_CHECKING, Final
 
 from pannier_sidecar.state.cursors import cursor_after, key_before
-from pannier_sidecar.state.errors import ETagMismatchError, StoreError, StoreUnavailableError
+from pannier_sidecar.state.errors import StoreError, StoreUnavailableError
+from pannier_sidecar.state.preconditions import mismatch
 from pannier_sidecar.state.requests import Delete, Get, Set, Write
 from pannier_sidecar.state.store import Feature, KeyPage, Setting, Store, StoredValue
 
@@ -114,13 +115,8 @@ class InMemoryStore(Store):
         if write.if_match is None and not write.if_absent:
             return
         found = self._live(write.key)
-        if write.if_absent:
-            if found is not None:
-                raise ETagMismatchError(f"key {write.key} exists already, and first-write without an ETag only creates")
-        elif found is None:
-            raise ETagMismatchError(f"key {write.key} does not exist, so it has no ETag {write.if_match}")
-        elif found.etag != write.if_match:
-            raise ETagMismatchError(f"key {write.key} has ETag {found.etag}, not {write.if_match}; read it again")
+        if error := mismatch(write, None if found is None else found.etag):
+            raise error
 
     def _try(self, write: Write) -> StoreError | None:
         try:

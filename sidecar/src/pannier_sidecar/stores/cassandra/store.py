@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 from pannier_sidecar.network.reconnecting import too_busy
 from pannier_sidecar.state.cursors import cursor_after, key_before
 from pannier_sidecar.state.errors import ETagMismatchError, StoreError, StoreRefusedError, StoreUnavailableError
+from pannier_sidecar.state.preconditions import exists_already
 from pannier_sidecar.state.requests import Delete, Get, Set, Write
 from pannier_sidecar.state.store import Feature, KeyPage, Store, StoredValue, or_error
 
@@ -244,5 +245,5 @@ def _native_ttl(write: Set) -> int:
 
 def _mismatch(write: Write) -> ETagMismatchError:
     if write.if_absent:
-        return ETagMismatchError(f"key {write.key} exists already, and first-write without an ETag only creates")
+        return exists_already(write)
     return ETagMismatchError(f"key {write.key} does not exist with ETag {write.if_match}; read it again")

@@ -20,6 +20,7 @@ from typing import Any, Final
 from msgspec import Struct
 
 from pannier_sidecar.state.errors import ETagMismatchError, InvalidETagError
+from pannier_sidecar.state.preconditions import exists_already
 from pannier_sidecar.state.requests import Set, Write
 from pannier_sidecar.state.store import StoredValue
 
@@ -95,7 +96,7 @@ def index(write: Write) -> int:
 
 def mismatch(write: Write) -> ETagMismatchError:
     if write.if_absent:
-        return ETagMismatchError(f"key {write.key} exists already, and first-write without an ETag only creates")
+        return exists_already(write)
     return ETagMismatchError(f"key {write.key} has no longer the ETag {write.if_match}; read it again")
 
 

@@ -15,6 +15,7 @@ from azure.cosmos.exceptions import (
 )
 
 from pannier_sidecar.state.errors import ETagMismatchError, InvalidETagError, NotSupportedError
+from pannier_sidecar.state.preconditions import exists_already
 from pannier_sidecar.state.requests import Set
 
 from .errors import REFUSED_WRITES, NotUnderstoodError, is_absent
@@ -136,5 +137,5 @@ def _raise_error_of(error: CosmosBatchOperationError, writes: Sequence[Write]) -
 
 def _mismatch(write: Write) -> ETagMismatchError:
     if write.if_absent:
-        return ETagMismatchError(f"key {write.key} exists already, and first-write without an ETag only creates")
+        return exists_already(write)
     return ETagMismatchError(f"key {write.key} is absent or has another ETag than {write.if_match}; read it again")

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 from aetcd import rpc
 
-from pannier_sidecar.state.errors import ETagMismatchError, InvalidETagError
+from pannier_sidecar.state.errors import InvalidETagError
+from pannier_sidecar.state.preconditions import mismatch
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -52,13 +53,8 @@ def check(guarded: Iterable[tuple[Write, bytes]], present: Mapping[bytes, Stored
     """Raise ETagMismatchError if a precondition does not hold, given what is present; what has expired is not."""
     for write, name in guarded:
         found = present[name]
-        if write.if_match is None:
-            if found is not None:
-                raise ETagMismatchError(f"key {write.key} exists already, and first-write without an ETag only creates")
-        elif found is None:
-            raise ETagMismatchError(f"key {write.key} does not exist, so it has no ETag {write.if_match}")
-        elif found.etag != write.if_match:
-            raise ETagMismatchError(f"key {write.key} has ETag {found.etag}, not {write.if_match}; read it again")
+        if error := mismatch(write, None if found is None else found.etag):
+            raise error
 
 
 def runs(writes: Sequence[Write], max_length: int) -> Iterator[list[Write]]:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 from pannier_sidecar.network.answers import read_in_parts
 from pannier_sidecar.state.cursors import cursor_after, key_before
 from pannier_sidecar.state.errors import ETagMismatchError, StoreError, StoreRefusedError, StoreUnavailableError
+from pannier_sidecar.state.preconditions import mismatch
 from pannier_sidecar.state.requests import Delete, Get, Set, Write
 from pannier_sidecar.state.store import Feature, KeyPage, Setting, Store, StoredValue, or_error
 
@@ -162,10 +163,10 @@ class SpannerStore(Store):
             request = layout.locking_read(session, table, conditional)
             found, transaction = await self._client.read(request, len(layout.CONDITION_COLUMNS), deadline)
             seen = {row[0]: layout.condition(row) for row in found}
-            mismatch = _mismatch(writes, seen, time())
-            if mismatch is not None:
+            error = _mismatch(writes, seen, time())
+            if error is not None:
                 await self._roll_back(session, transaction, deadline)
-                raise mismatch
+                raise error
         await self._client.commit(layout.commit(session, table, writes, time(), transaction), deadline)
 
     async def _roll_back(self, session: str, transaction: bytes, deadline: float) -> None:
@@ -203,13 +204,6 @@ def _mismatch(writes: Sequence[Write], seen: Mapping[Any, Condition], now: float
     """Return the error of the first precondition that does not hold; None if all hold."""
     for write in writes:
         there = seen.get(write.key)
-        if there is not None and not there.is_present(now):
-            there = None
-        if write.if_absent and there is not None:
-            return ETagMismatchError(f"key {write.key} exists already, and first-write without an ETag only creates")
-        if write.if_match is None or (there is not None and there.etag == write.if_match):
-            continue
-        if there is None:
-            return ETagMismatchError(f"key {write.key} does not exist, so it has no ETag {write.if_match}")
-        return ETagMismatchError(f"key {write.key} has ETag {there.etag}, not {write.if_match}; read it again")
+        if error := mismatch(write, there.etag if there is not None and there.is_present(now) else None):
+            return error
     return None

@@ -13,6 +13,7 @@ from time import time
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from pannier_sidecar.state.errors import ETagMismatchError, KeyRefusedError, StoreError, StoreRefusedError
+from pannier_sidecar.state.preconditions import exists_already, is_absent
 from pannier_sidecar.state.requests import Delete, Set, Write
 from pannier_sidecar.state.store import StoredValue
 
@@ -108,9 +109,9 @@ def error_of(reply: Reply, write: Write, connection: Connection) -> StoreError |
     if kind == (b"EN" if is_read else b"HD") or (kind == b"NF" and not write.is_conditional):
         return None
     if kind in (b"NS", b"HD"):
-        return ETagMismatchError(f"key {write.key} exists already, and first-write without an ETag only creates")
+        return exists_already(write)
     if kind == b"NF":
-        return ETagMismatchError(f"key {write.key} does not exist, so it has no ETag {write.if_match}")
+        return is_absent(write)
     if kind == b"EX":
         return _other_etag(write)
     if isinstance(write, Set) and b"too large" in line:

@@ -9,6 +9,7 @@ from pymongo import DeleteOne, ReplaceOne
 from pymongo.errors import DuplicateKeyError
 
 from pannier_sidecar.state.errors import ETagMismatchError
+from pannier_sidecar.state.preconditions import exists_already
 from pannier_sidecar.state.requests import Set
 
 from . import errors, layout
@@ -72,7 +73,7 @@ async def _create(
     try:
         await collection.replace_one(where, document, upsert=True, session=session)
     except DuplicateKeyError:
-        raise _exists_already(write) from None
+        raise exists_already(write) from None
 
 
 async def _upsert(collection: Collection, key: str, document: layout.Document, session: Session) -> None:
@@ -103,7 +104,7 @@ async def _check_absent(collection: Collection, write: Delete, now: float, sessi
         await _create(collection, write, {"value": ""}, now, session)
         await collection.delete_one({"_id": write.key}, session=session)
     elif await collection.find_one({"_id": write.key, "_ttl": layout.alive(now)}, {"_id": 1}):
-        raise _exists_already(write)
+        raise exists_already(write)
 
 
 def _present(key: str, etag: str, now: float) -> layout.Document:
@@ -112,7 +113,3 @@ def _present(key: str, etag: str, now: float) -> layout.Document:
 
 def _other_etag(write: Write) -> ETagMismatchError:
     return ETagMismatchError(f"key {write.key} is absent or has another ETag than {write.if_match}; read it again")
-
-
-def _exists_already(write: Write) -> ETagMismatchError:
-    return ETagMismatchError(f"key {write.key} exists already, and first-write without an ETag only creates")

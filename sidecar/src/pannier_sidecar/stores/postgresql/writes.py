@@ -6,6 +6,7 @@ from operator import itemgetter
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from pannier_sidecar.state.errors import ETagMismatchError
+from pannier_sidecar.state.preconditions import exists_already
 from pannier_sidecar.state.requests import Set, Write
 
 from .names import name_of
@@ -58,7 +59,7 @@ def etag_of(write: Write, layout: Layout) -> object:
 def mismatch(write: Write) -> ETagMismatchError:
     """Return the error of a write whose precondition does not hold."""
     if write.if_match is None:
-        return ETagMismatchError(f"key {write.key} exists already, and first-write without an ETag only creates")
+        return exists_already(write)
     return ETagMismatchError(f"key {write.key} is absent or has another ETag than {write.if_match[:80]}; read it again")
 
 

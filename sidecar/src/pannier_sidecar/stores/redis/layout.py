@@ -17,13 +17,13 @@ from hiredis import ReplyError
 from msgspec import DecodeError, Raw, Struct, json
 
 from pannier_sidecar.state.errors import (
-    ETagMismatchError,
     InvalidETagError,
     OutcomeUnknownError,
     StoreError,
     StoreRefusedError,
     StoreUnavailableError,
 )
+from pannier_sidecar.state.preconditions import unmet
 from pannier_sidecar.state.requests import Delete, Set, Write
 from pannier_sidecar.state.store import StoredValue
 
@@ -209,11 +209,7 @@ def refusal(reply: Any, writes: Sequence[Write]) -> StoreError:
         return OutcomeUnknownError("what answers the write of a key is no Redis; check redisHost")
     write = writes[reply[0] - 1]
     etag = reply[1].decode("latin-1") if len(reply) > 1 else None
-    if write.if_absent:
-        return ETagMismatchError(f"key {write.key} exists already, and first-write without an ETag only creates")
-    if etag is None:
-        return ETagMismatchError(f"key {write.key} does not exist, so it has no ETag {write.if_match}")
-    return ETagMismatchError(f"key {write.key} has ETag {etag}, not {write.if_match}; read it again")
+    return unmet(write, etag)
 
 
 def _is_refusal(reply: object, writes: int) -> bool:

@@ -17,7 +17,8 @@ from math import ceil
 from time import gmtime, strftime
 from typing import TYPE_CHECKING, Final
 
-from pannier_sidecar.state.errors import ETagMismatchError, StoreError, StoreRefusedError
+from pannier_sidecar.state.errors import StoreError, StoreRefusedError
+from pannier_sidecar.state.preconditions import exists_already, mismatch
 from pannier_sidecar.state.requests import Set, Write
 from pannier_sidecar.state.store import StoredValue
 
@@ -130,16 +131,12 @@ class StateTable:
     def _check(self, now: float, write: Write) -> None:
         if write.if_match is None and not write.if_absent:
             return
-        key = write.key
-        row = self.connection.execute(self._select_etag, (key,)).fetchone()
+        row = self.connection.execute(self._select_etag, (write.key,)).fetchone()
         is_present = row is not None and (row[1] is None or _time_of(row[1]) > now)
-        if write.if_absent:
-            if is_present:
-                raise ETagMismatchError(f"key {key} exists already, and first-write without an ETag only creates")
-        elif not is_present:
-            raise ETagMismatchError(f"key {key} does not exist, so it has no ETag {write.if_match}")
-        elif row[0].decode() != write.if_match:
-            raise ETagMismatchError(f"key {key} has ETag {row[0].decode()}, not {write.if_match}; read it again")
+        if write.if_absent and is_present:
+            raise exists_already(write)
+        if error := mismatch(write, row[0].decode() if is_present else None):
+            raise error
 
     def _carry_out(self, now: float, write: Write) -> None:
         if isinstance(write, Set):
