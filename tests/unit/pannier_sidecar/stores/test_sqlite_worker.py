@@ -141,13 +141,16 @@ async def test_a_thread_that_is_stuck_holds_neither_values_nor_calls_without_bou
 
     def hang(table: StateTable, now: float) -> None:
         stuck.set()
-        released.wait(30)
+        released.wait(120)
 
     worker = traced.made(traced.connect, timeout=0.05)
     await worker.start()
-    calls: list[asyncio.Future[object]] = [worker.submit(hang)]
-    await asyncio.to_thread(stuck.wait, 30)
+    calls: list[asyncio.Future[object]] = []
     try:
+        async with asyncio.timeout(30):
+            while not stuck.is_set():  # a call that is given up before the thread takes it is not carried out
+                calls = [worker.submit(hang)]
+                await asyncio.wait(calls)
         value = partial(insert, number=1)
         kept = weakref.ref(value)
         calls.append(worker.submit(value))
