@@ -18,7 +18,7 @@ from .client import DELETE, PUT, RANGE, TXN, Client, LeaseGoneError
 from .layout import RawValues, TimedValues, Values
 from .leases import Leases, ask_for_expiry, expiry_of
 from .settings import max_txn_ops, read_settings
-from .writes import check, conditions_of, runs, was_last_written
+from .writing import check, conditions_of, runs, was_last_written
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence

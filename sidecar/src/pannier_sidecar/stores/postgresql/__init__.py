@@ -1,7 +1,7 @@
 """`state.postgresql`: state in a table of PostgreSQL, in the layouts of both of Dapr's versions.
 
-store ──> writes         what a write, or a bulk of them, asks of the table
-      ──> transaction    all or none
+store ──> writing        what a write, or a bulk of them, asks of the table
+      ──> transactions   all or none
       ──> client         a few connections, each lent to one call at a time
           ──> connection     one of them, which leaves nothing behind
       ──> expiry_sweeper    removes expired rows from time to time

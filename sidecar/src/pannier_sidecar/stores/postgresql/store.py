@@ -21,8 +21,8 @@ from .names import key_of, name_of
 from .schema import Schema
 from .settings import read_settings
 from .statements import Statements
-from .transaction import Transaction
-from .writes import check_outcome, columns_of, runs, statement_of
+from .transactions import Transaction
+from .writing import check_outcome, columns_of, runs, statement_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

@@ -10,7 +10,7 @@ from pannier_sidecar.state.errors import StoreError
 from pannier_sidecar.state.requests import Delete, Set, Write
 
 from .names import key_of, name_of
-from .writes import columns_of, etag_of, mismatch
+from .writing import columns_of, etag_of, mismatch
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
