@@ -35,7 +35,7 @@ test: $(STAMP) ## run every test but the benchmark, the cluster's too (ARGS="-k 
 test-unit: $(STAMP) ## run the tests that need no server: less than a minute
 	@$(BIN)/pytest tests/unit $(ARGS)
 
-test-in-parts: $(STAMP) ## run every test as CI does, in parts beside each other
+test-in-parts: $(STAMP) ## run every test as CI does, several parts at the same time
 	@scripts/debian-package redis-server command -v redis-server
 	@$(BIN)/python scripts/test-in-parts $(ARGS)
 

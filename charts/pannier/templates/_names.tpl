@@ -137,17 +137,17 @@ true
 - apiGroups: [dapr.io]
   resources: [components]
   verbs: [get, list, watch]
-# To tell what is true of a Component. Its spec is the user's and is never written.
+# To report a Component's status. Its spec belongs to the user and is never written.
 - apiGroups: [dapr.io]
   resources: [components/status]
   verbs: [patch]
 {{- if include "pannier.sharesDefinition" . }}
-# To tell it in an annotation where the definition of Components, which is not ours, has no status.
+# To report the status in an annotation if the definition of Components is not ours and has no status.
 - apiGroups: [dapr.io]
   resources: [components]
   verbs: [patch]
 {{- end }}
-# To read the Secrets that components refer to, and to write one for each app. Kubernetes cannot bound this to names.
+# To read the Secrets that components refer to, and to write one for each app. Kubernetes cannot limit this to names.
 - apiGroups: [""]
   resources: [secrets]
   verbs: [get, list, watch, create, update, delete]
@@ -162,11 +162,11 @@ true
   resources: [pods/eviction]
   verbs: [create]
 {{- end }}
-# To say on Components and pods what has happened to them.
+# To create Events about Components and pods.
 - apiGroups: [""]
   resources: [events]
   verbs: [create]
-# To find the Deployment or CronJob that a pod comes from: mistakes are reported there, and a Job that was made by hand from a
+# To find the Deployment or CronJob that a pod comes from: mistakes are reported there, and a Job that was created by hand from a
 # CronJob keeps its app id.
 - apiGroups: [apps]
   resources: [replicasets]
@@ -174,7 +174,7 @@ true
 - apiGroups: [batch]
   resources: [jobs]
   verbs: [get]
-# To say which annotation to write where a namespace's bounds would refuse the sidecar.
+# To say which annotation to write if a namespace's LimitRange or quota would refuse the sidecar.
 - apiGroups: [""]
   resources: [limitranges, resourcequotas]
   verbs: [list]
