@@ -1,6 +1,6 @@
 """What stores that reach their servers over a network share.
 
-pipeline        one connection for all calls: those of one loop turn go out in one write, answers come in order
+pipeline        one connection for all calls: those of one iteration of the event loop are one write
 reconnecting    such a connection for as long as the store is open: replaced when it ends, waited for while it is full
 answers         how large an answer may be, and what is read in parts where it would be larger
 http_answers    the same for answers over HTTP

@@ -1,6 +1,7 @@
 """How large an answer of a server may be.
 
-A server that is broken, or is somebody else's, may announce or send more than this process has memory for.
+A server that is broken, or is not the one that it should be, may announce or send more than this process has memory
+for.
 """
 
 from __future__ import annotations

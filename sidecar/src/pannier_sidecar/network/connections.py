@@ -2,7 +2,7 @@
 
 A server that hangs does not notice that a caller has given up and closed its connection, so each call that times out
 would leave one more behind. Here a connection that the client library closes is only shut for writing, and counts as
-taken until the server has closed it. Calls wait for one of their number, so the server has no more of them.
+taken until the server has closed it. Calls wait for a free one, so the server never has more than the limit.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 GIVEN_UP_AFTER_S: Final = 300.0
 """A connection that the server has not closed by then no longer counts: a proxy between may keep it for ever."""
 UNANSWERED_MS: Final = 30_000
-"""If its end is not acknowledged for so long, the connection is gone, on the server's side too."""
+"""If the closing is not acknowledged for so long, the kernel drops the connection: the server has lost it too."""
 
 
 class TooManyConnectionsError(OSError):
@@ -51,7 +51,7 @@ class Connections:
         self._calls = 0
         self._open: set[TrackedConnection] = set()
         self._left: dict[TrackedConnection, asyncio.TimerHandle] = {}
-        """Those that only the server has open, and when they are forgotten."""
+        """Those that only the server still has open, and the timers after which they no longer count."""
         self._waiters: deque[asyncio.Future[None]] = deque()
 
     async def enter(self) -> None:
@@ -87,7 +87,7 @@ class Connections:
                     await waiter
         except (TimeoutError, asyncio.CancelledError) as error:
             if waiter is not None and waiter.done() and not waiter.cancelled():
-                self._wake()  # in the place of this one
+                self._wake()  # another one, in place of this one
             if isinstance(error, TimeoutError):
                 raise TooManyConnectionsError from None
             raise
@@ -100,7 +100,7 @@ class Connections:
         return _Socket(self, family, kind, protocol)
 
     def count(self, handle: _Handle) -> TrackedConnection:
-        """Count a connection that somebody else has made; its maker says when it lets go."""
+        """Count a connection that a client library has made; the caller reports when the library closes it."""
         counted = TrackedConnection(self._on_client_close, socket.socket(fileno=os.dup(handle.fileno())))
         self._open.add(counted)
         return counted

@@ -1,4 +1,4 @@
-"""Answers over HTTP that are read as far as they may go, however much is sent."""
+"""Answers over HTTP, of which no more is read than is allowed, however much is sent."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from aiohttp.client_proto import ResponseHandler
 from pannier_sidecar.network import answers
 
 MAX_ANSWERS: Final = 16
-"""Most answers to one request: those of status 1xx, and the final one."""
+"""Answers to one request: interim ones, with a status of 1xx, and the final one."""
 PLAIN: Final = {"Accept-Encoding": "identity"}
-"""What clients ask for, so that no answer can unpack to many times what was sent."""
+"""Asks servers not to compress: an answer could unpack to many times what was sent."""
 
 
 class BoundedResponse(aiohttp.ClientResponse):
@@ -24,13 +24,13 @@ class BoundedResponse(aiohttp.ClientResponse):
         """Return the body. Raises ClientPayloadError where there is too much of it."""
         if self._body is None:
             try:
-                self._body = await self._within(answers.limit())
+                self._body = await self._read_up_to(answers.limit())
             except BaseException:
                 self.close()
                 raise
         return await super().read()
 
-    async def _within(self, limit: int) -> bytes:
+    async def _read_up_to(self, limit: int) -> bytes:
         if self.headers.get("Content-Encoding", "identity") != "identity":
             raise aiohttp.ClientPayloadError("the answer is compressed, which was not asked for")
         parts, left = [], limit - (self.content_length or 0)
@@ -47,9 +47,9 @@ class BoundedResponse(aiohttp.ClientResponse):
 
 
 class _Handler(ResponseHandler):
-    """A connection on which a few interim answers (1xx) may come before the one that counts, and no more.
+    """A connection that takes only a few interim answers (1xx) before the final one.
 
-    aiohttp takes them all, in one turn of the event loop if they come fast enough.
+    aiohttp takes any number, in one iteration of the event loop if they come fast enough.
     """
 
     _answers = 0
@@ -66,7 +66,7 @@ class _Handler(ResponseHandler):
 
 
 def bounded(connector: aiohttp.TCPConnector) -> aiohttp.TCPConnector:
-    """Return the connector, which makes connections that are kept from endless interim answers."""
+    """Have the connector make connections that take only a few interim answers, and return it."""
     factory = partial(_Handler, loop=asyncio.get_running_loop())
     connector._factory = factory  # type: ignore[assignment]  # noqa: SLF001  # aiohttp has no public option for it
     return connector

@@ -1,4 +1,4 @@
-"""One connection, shared by all calls: those of one loop turn go out in one write, answers come back in order."""
+"""One connection, shared by all calls: one write sends those of one iteration of the loop; answers keep the order."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ LARGE: Final = 64 * 1024
 WRITE_HIGH_WATER: Final = 1024 * 1024
 """Bytes that may wait for the server to read before further calls have to wait."""
 GRACE_S: Final = 0.05
-"""Between noticing that an answer is overdue and giving the server up."""
+"""Seconds between noticing that an answer is overdue and giving the server up."""
 MAX_TIMEOUTS: Final = 4
 """Timeouts after which a call is overdue although the server goes on answering those before it."""
 
@@ -32,15 +32,15 @@ class ConnectionLostError(Exception):
     def __init__(self, reason: str, *, was_sent: bool, timed_out: bool = False):
         super().__init__(reason)
         self.was_sent = was_sent
-        """False: the server certainly knows nothing of the call."""
+        """False: the server has certainly received nothing of the call."""
         self.timed_out = timed_out
         """The call waited for its answer as long as a call may."""
 
 
 class Pipeline(asyncio.Protocol):
-    """A connection that answers in order. Who makes it may set `on_flow`, and awaits `lost`.
+    """A connection that answers in order. Its maker may set `on_flow`, and awaits `lost`.
 
-    What an answer is, a subclass knows: it reads them in `read` and gives each to the call that is `owed` it.
+    Only a subclass knows what an answer is: its `read` parses answers, and gives each to the call that is `owed` it.
     """
 
     def __init__(self, loop: asyncio.AbstractEventLoop, server: str, timeout: float, timeout_field: str):
@@ -82,7 +82,7 @@ class Pipeline(asyncio.Protocol):
 
     @abstractmethod
     def read(self, data: bytes) -> None:
-        """Take in what came, and hand out the answers in it. May abort the connection."""
+        """Parse what was received, and give the answers in it to their calls. May abort the connection."""
 
     def send(self, payload: bytes, answers: int = 1) -> asyncio.Future[Any]:
         """Send a call; the future has its answer, or fails with ConnectionLostError."""
@@ -98,7 +98,7 @@ class Pipeline(asyncio.Protocol):
             owed.extend(repeat(None, answers - 1))
         owed.append(future)
         if len(payload) > LARGE:
-            self._flush()  # later calls of this turn then know when the server does not keep up
+            self._flush()  # later calls of this iteration then know when the server does not keep up
         return future
 
     @property
@@ -176,7 +176,7 @@ class Pipeline(asyncio.Protocol):
             if self.lost.done():  # connection_lost came and went before this call
                 self._fail_calls(self._reason or "the connection was never made")
             return
-        if not outgoing:  # a large call took it along
+        if not outgoing:  # a large call has already sent it
             return
         self._outgoing = []
         self._transport.write(outgoing[0] if len(outgoing) == 1 else b"".join(outgoing))

@@ -1,6 +1,6 @@
 """One connection to a server for as long as a store is open: replaced when it ends, waited for while it is full.
 
-When to connect is for those who extend this: `Link` of Redis stays connected, so that no call has to wait for it;
+Subclasses decide when to connect: `Link` of Redis stays connected, so that no call has to wait for it;
 `Host` of memcached connects when a call needs it, so that a server that stays away costs nothing. PostgreSQL, which
 answers one call at a time on a connection, has a pool instead, and etcd's channels reconnect by themselves. How long to
 pause between attempts is each store's too (`pause_before` in `redis/reconnecting.py`).
@@ -24,7 +24,7 @@ Connected = TypeVar("Connected", bound=Pipeline)
 
 
 class ReconnectingConnection(Generic[Connected]):
-    """A connection that comes back."""
+    """A connection that is made again after it has ended."""
 
     def __init__(self, dial: Callable[[], Awaitable[Connected]], database: str):
         """`dial` makes a connection, and raises a StoreError. `database` is what the store is called in messages."""
@@ -43,7 +43,7 @@ class ReconnectingConnection(Generic[Connected]):
         self._is_closed = False
 
     async def close(self) -> None:
-        """End the connection; calls in flight fail. Does not come back."""
+        """End the connection for good; calls in flight fail."""
         self._is_closed = True
         self.last_error = StoreUnavailableError(f"the {self._database} store is closed")
         if self._connecting is not None:
@@ -88,11 +88,11 @@ class ReconnectingConnection(Generic[Connected]):
         return too_busy(self._current.server)
 
     def _may_go_on(self) -> bool:
-        """Say whether it makes sense to wake a call that waits."""
+        """Return whether it makes sense to wake a call that waits."""
         return self.connection is not None or self._is_closed
 
     def _flow_changed(self, connection: Connected, takes_calls: bool) -> None:
-        if connection is not self._current:  # one that was given up, which says now that it has ended
+        if connection is not self._current:  # an earlier one, which reports its end only now
             return
         self.connection = connection if takes_calls else None
         if self._waiters:

@@ -1,4 +1,4 @@
-"""Whom TLS trusts, and which certificate it shows, as a component says."""
+"""The authorities that TLS trusts and the client certificate that it sends, as the component says."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 class Encryption(Struct, frozen=True):
-    """How TLS is spoken. Certificates and keys are PEM text, or the path of a file that holds it."""
+    """The settings of TLS. Certificates and keys are PEM text, or the path of a file that holds it."""
 
     authority: str = ""
     """The only certificate authorities to trust for servers. Empty: those of the system."""
@@ -31,7 +31,7 @@ class Encryption(Struct, frozen=True):
 
     @classmethod
     def read(cls, settings: Mapping[str, Setting]) -> Encryption:
-        """Return what the fields say that stores have for this.
+        """Return what the fields that stores have for TLS say.
 
         Raises StoreRefusedError for half a client certificate.
         """
@@ -50,7 +50,7 @@ class Encryption(Struct, frozen=True):
         return f"Encryption(skips_verification={self.skips_verification}, ...)"
 
     def context(self) -> ssl.SSLContext:
-        """Return what connections are made with.
+        """Return the context that connections are made with.
 
         Raises StoreRefusedError, with the fields' names (caCert, clientCert, clientKey), for what cannot be used.
         """
@@ -64,10 +64,10 @@ class Encryption(Struct, frozen=True):
             context.check_hostname = False
             context.verify_mode = ssl.CERT_NONE
         if self.client_certificate:
-            self._show_certificate(context)
+            self._load_certificate(context)
         return context
 
-    def _show_certificate(self, context: ssl.SSLContext) -> None:
+    def _load_certificate(self, context: ssl.SSLContext) -> None:
         try:
             pem = f"{_pem(self.client_certificate)}\n{_pem(self.client_key.reveal())}\n"
             with _as_file(pem.encode()) as path:

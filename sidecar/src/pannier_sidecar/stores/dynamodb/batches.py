@@ -1,4 +1,4 @@
-"""Many keys in one call: BatchGetItem and BatchWriteItem, which may leave some undone and want to be asked again."""
+"""Many keys in one call: BatchGetItem and BatchWriteItem, which may leave some unprocessed, to be sent again."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from .layout import Arguments, Item, Layout
 
     Placed = tuple[int, Write]
-    """A write, and which of its bulk it is."""
+    """A write, and its index in the bulk."""
 
 Thing = TypeVar("Thing")
 

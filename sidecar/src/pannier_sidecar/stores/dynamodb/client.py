@@ -1,7 +1,7 @@
-"""Calls to DynamoDB: each ends in time, and what may be repeated is.
+"""Calls to DynamoDB: each ends within the timeout, and is repeated where that is safe.
 
-The client's own retries are off: they would repeat a write whose answer was lost. One with a condition would then meet
-its own first attempt, and one without would undo what others wrote in between.
+The client's own retries are off: they would repeat a write whose answer was lost. One with a condition would then find
+the result of its first attempt, and one without would undo what others wrote in between.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from .settings import DynamoDBSettings
 
 PAUSES_S: Final = (0.05, 0.2, 0.8)
-"""Before each further attempt; half of it to all of it, so that those who collided do not meet again."""
+"""Seconds before each further attempt; less by up to half, so that callers that collided do not collide again."""
 
 
 class Client:
@@ -55,10 +55,10 @@ class Client:
             connect_timeout=settings.timeout,
             read_timeout=settings.timeout,
             max_pool_connections=settings.max_connections,
-            parameter_validation=False,  # the arguments are all ours
+            parameter_validation=False,  # all arguments are made here
             retries={"total_max_attempts": 1},
             tcp_keepalive=True,
-            warm_up_loader_caches=True,  # reads its descriptions of AWS in a thread
+            warm_up_loader_caches=True,  # a thread reads the client's descriptions of AWS
             http_session_cls=_counting(self._connections),
         )
         session = AioSession()
@@ -97,34 +97,34 @@ class Client:
     async def _in_time(
         self, operation: str, arguments: dict[str, Any], *, is_write: bool, is_repeatable: bool
     ) -> dict[str, Any]:
-        doubt = _Doubt()
+        state = _CallState()
         try:
             async with asyncio.timeout(self._settings.timeout):
-                return await self._attempts(operation, arguments, is_repeatable, doubt)
+                return await self._attempts(operation, arguments, is_repeatable, state)
         except TimeoutError as error:
             what = f"{self._where} did not answer within {self._settings.timeout:g} s"
-            raise unanswered(what, may_have_changed=is_write and doubt.is_there) from error
+            raise unanswered(what, may_have_changed=is_write and state.may_have_been_done) from error
         except errors.CLIENT_ERRORS as error:
             translated = errors.translate(error, self._where, is_write=is_write, layout=self._layout)
-            if is_write and doubt.is_there and not isinstance(translated, OutcomeUnknownError):
+            if is_write and state.may_have_been_done and not isinstance(translated, OutcomeUnknownError):
                 raise OutcomeUnknownError(f"{translated}; an earlier attempt was not answered") from error
             raise translated from error
 
     async def _attempts(
-        self, operation: str, arguments: dict[str, Any], is_repeatable: bool, doubt: _Doubt
+        self, operation: str, arguments: dict[str, Any], is_repeatable: bool, state: _CallState
     ) -> dict[str, Any]:
         for pause in (*pauses(), None):
             try:
                 async with self._connections:
-                    doubt.is_under_way = True
+                    state.is_in_flight = True
                     return await self._once(operation, arguments)
             except TooManyConnectionsError as error:
                 raise StoreUnavailableError(f"{self._where}: {error}") from error
             except errors.CLIENT_ERRORS as error:
-                doubt.is_under_way = False
-                was_lost = errors.may_have_been_done(error)
-                doubt.is_left = doubt.is_left or was_lost
-                may_be_repeated = is_repeatable and was_lost and not isinstance(error, errors.NotUnderstoodError)
+                state.is_in_flight = False
+                is_lost = errors.may_have_been_done(error)
+                state.is_lost = state.is_lost or is_lost
+                may_be_repeated = is_repeatable and is_lost and not isinstance(error, errors.NotUnderstoodError)
                 if pause is None or not (errors.has_done_nothing(error) or may_be_repeated):
                     raise
             await asyncio.sleep(pause)
@@ -144,16 +144,16 @@ class Client:
 
 
 @dataclass(slots=True)
-class _Doubt:
-    """Whether a call, of which there may be several attempts, may have been carried out."""
+class _CallState:
+    """Whether a call may have been carried out, by one of several attempts."""
 
-    is_under_way: bool = False
-    is_left: bool = False
-    """By an attempt that was not answered."""
+    is_in_flight: bool = False
+    is_lost: bool = False
+    """Whether an attempt was not answered."""
 
     @property
-    def is_there(self) -> bool:
-        return self.is_under_way or self.is_left
+    def may_have_been_done(self) -> bool:
+        return self.is_in_flight or self.is_lost
 
 
 def _counting(connections: Connections) -> type[AIOHTTPSession]:

@@ -1,4 +1,4 @@
-"""DynamoDB's errors, and those of the way to it, in words that say what to change.
+"""DynamoDB's errors, and those of the connection to it, in words that say what to change.
 
 Codes: DynamoDB, "Error handling", https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/Programming.Errors.html
 """
@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 
 
 class NotUnderstoodError(BotoCoreError):  # type: ignore[misc]  # it has no types
-    """The answer is none of DynamoDB's."""
+    """The answer is not one of DynamoDB's."""
 
 
 CLIENT_ERRORS: Final = (BotoCoreError, ClientError)
@@ -53,7 +53,7 @@ _NOT_NOW: Final = frozenset(
         "TransactionInProgressException",
     }
 )
-"""Nothing was done, and another attempt may be lucky."""
+"""Nothing was done, and another attempt may succeed."""
 _REASONS_NOT_NOW: Final = frozenset({"TransactionConflict", "ProvisionedThroughputExceeded", "ThrottlingError"})
 """The same, said of one operation of a transaction."""
 _BAD_CREDENTIALS: Final = frozenset(
@@ -66,7 +66,7 @@ _BAD_CREDENTIALS: Final = frozenset(
         "UnrecognizedClientException",
     }
 )
-_OF_OTHER_KEYS: Final = (
+_OTHER_KEYS: Final = (
     "does not match the schema",
     "Missing the key",
     "required keys",  # here and below: DynamoDB Local
@@ -82,12 +82,12 @@ def code(error: Exception) -> str:
 
 
 def is_answer(error: BaseException | None) -> bool:
-    """Say whether DynamoDB sent it, if only to say that it has too much to do."""
+    """Return whether DynamoDB sent the error, be it only that it has too much to do."""
     return isinstance(error, ClientError)
 
 
 def reasons(error: Exception) -> list[str]:
-    """Return why a transaction was cancelled, a code an operation; the word None for those that are not to blame."""
+    """Return why a transaction was cancelled: a code for each operation, `None` as text for one that could be done."""
     return [str(reason.get("Code", "None")) for reason in _cancellation(error)]
 
 
@@ -99,13 +99,13 @@ class ConditionNotMetError(Exception):
     """A precondition did not hold, so nothing was written."""
 
     def __init__(self, places: list[int]):
-        """Take the places of the operations to blame in their transaction; 0 is that of a write of its own."""
+        """Take the indexes, in their transaction, of operations whose conditions failed; a single write has 0."""
         super().__init__(places)
         self.places = places
 
 
 def unmet_condition(error: Exception) -> ConditionNotMetError | None:
-    """Return the condition that did not hold, None if that is not the trouble."""
+    """Return the condition that did not hold; None: the error is another one."""
     if code(error) == "ConditionalCheckFailedException":
         return ConditionNotMetError([0])
     places = [place for place, reason in enumerate(reasons(error)) if reason == "ConditionalCheckFailed"]
@@ -113,17 +113,17 @@ def unmet_condition(error: Exception) -> ConditionNotMetError | None:
 
 
 def has_done_nothing(error: Exception) -> bool:
-    """Say whether the call was certainly not carried out, and may be repeated."""
+    """Return whether the call was certainly not carried out, and may be repeated."""
     if isinstance(error, ClientError):
-        blamed = {reason for reason in reasons(error) if reason != "None"}
-        return code(error) in _NOT_NOW or (bool(blamed) and blamed <= _REASONS_NOT_NOW)
+        failed = {reason for reason in reasons(error) if reason != "None"}
+        return code(error) in _NOT_NOW or (bool(failed) and failed <= _REASONS_NOT_NOW)
     if isinstance(error, EndpointConnectionError):
         return isinstance(error.kwargs.get("error"), ClientConnectorError)
     return isinstance(error, (ConnectTimeoutError, ProxyConnectionError, SSLError))
 
 
 def may_have_been_done(error: Exception) -> bool:
-    """Say whether the call may or may not have been carried out."""
+    """Return whether it is unknown if the call was carried out."""
     if isinstance(error, ClientError):
         return int(error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)) >= 500
     return isinstance(error, (HTTPClientError, NoConnection, NotUnderstoodError)) and not has_done_nothing(error)
@@ -174,13 +174,13 @@ def _why(error: Exception) -> str:
 
 
 def _not_understood(where: str, *, is_write: bool) -> StoreError:
-    """Return the fault of a call whose answer is none of DynamoDB's."""
+    """Return the error for a call whose answer is not one of DynamoDB's."""
     return unanswered(f"{where} gave an answer that is none of DynamoDB's; check endpoint", may_have_changed=is_write)
 
 
 @contextmanager
 def reading_answer(*, is_write: bool = False) -> Iterator[None]:
-    """While an answer is read: one that lacks what DynamoDB's have is none of them."""
+    """Raise a StoreError where reading an answer raises a LookupError: then it is not one of DynamoDB's."""
     try:
         yield
     except LookupError as error:
@@ -205,7 +205,7 @@ def _advice(error: ClientError, layout: Layout) -> str:
             f"--attribute-definitions AttributeName={name},AttributeType=S "
             f"--key-schema AttributeName={name},KeyType=HASH --billing-mode PAY_PER_REQUEST"
         )
-    if any(words in message for words in _OF_OTHER_KEYS):
+    if any(words in message for words in _OTHER_KEYS):
         return (
             f"set partitionKey to the table's partition key (it is {layout.shown_key!r} now); "
             "it must be of type String, without a sort key"

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 MAX_ITEM: Final = 400 * 1024
 """Bytes of all names and values of an item (DynamoDB, "Service, account, and table quotas")."""
 _NUMBER_BYTES: Final = 21
-"""The most bytes that a number takes."""
+"""Bytes of the longest number."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +51,7 @@ class Layout:
         return str(item[self.partition_key]["S"])
 
     def item(self, write: Set, now: float) -> Arguments:
-        """Return the item that a write leaves, under a new ETag. Raises StoreRefusedError if DynamoDB can't hold it."""
+        """Return the item of a write, with a new ETag. Raises StoreRefusedError if DynamoDB can't hold it."""
         etag = str(next(self.etags))
         item = {self.partition_key: {"S": write.key}, "value": _attribute(write.value), "etag": {"S": etag}}
         size = sum(map(len, (write.value, etag, "value", "etag", *map(str.encode, (write.key, self.partition_key)))))

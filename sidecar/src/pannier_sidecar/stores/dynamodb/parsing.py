@@ -1,6 +1,6 @@
-"""Answers as the client parses them, but for those that DynamoDB does not give.
+"""The client's parser, which here refuses answers that DynamoDB does not give.
 
-The client takes a body that is no JSON for an answer without fields: a proxy's page would acknowledge a write.
+Its own takes a body that is not JSON for an answer without fields: a proxy's page would acknowledge a write.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from .errors import NotUnderstoodError
 
 
 class StrictParser(AioJSONParser):  # type: ignore[misc]  # it has no types
-    """Raises NotUnderstoodError for what is no answer of DynamoDB."""
+    """Raises NotUnderstoodError for what is not an answer of DynamoDB."""
 
     async def parse(self, response: Any, shape: Any) -> Any:
         try:

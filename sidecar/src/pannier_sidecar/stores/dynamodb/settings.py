@@ -1,4 +1,4 @@
-"""What a component says about its table, read."""
+"""The component's metadata, read."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class DynamoDBSettings:
     secret_key: Secret | None
     session_token: Secret | None
     timeout: float
-    """Longest time that a call may take, further attempts included."""
+    """What a call may take, further attempts included."""
     max_connections: int
     where: str
     """The server, for messages."""

@@ -1,4 +1,4 @@
-"""The store: what the sidecar asks for, as calls to DynamoDB."""
+"""The store: which calls to DynamoDB each call makes, and what the answers mean."""
 
 from __future__ import annotations
 
@@ -92,7 +92,7 @@ class DynamoDBStore(Store):
         return [found.get(get.key) for get in gets]
 
     async def bulk_write(self, writes: Sequence[Write]) -> Sequence[StoreError | None]:
-        """Carry out each write for itself; only those to one key wait for each other."""
+        """Carry out the writes side by side, those to one key in their order."""
         together: list[Placed] = []
         in_turn: list[list[Placed]] = []
         for group in batches.by_key(writes):
@@ -182,7 +182,7 @@ class DynamoDBStore(Store):
             condition = self._layout.condition(writes, now)
             operations.append({kind: {"TableName": self._layout.table, **arguments, **condition}})
         try:
-            # By its token a repetition is known to DynamoDB as such.
+            # By the token, DynamoDB recognizes a repetition.
             token = uuid4().hex
             await self._client.write(
                 "transact_write_items", has_token=True, TransactItems=operations, ClientRequestToken=token

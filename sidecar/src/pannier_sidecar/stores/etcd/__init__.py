@@ -1,8 +1,8 @@
 """`state.etcd`: state in etcd, laid out as Dapr's two versions lay it out.
 
-store ──> client     one channel to each endpoint; the calls that are made of etcd
+store ──> client     a channel to each endpoint, and etcd's calls
       ──> writing    preconditions and operations of an etcd transaction
-      ──> leases     what removes expired keys; its number says when they expire
+      ──> leases     the leases that remove expired keys; the id of one encodes when they expire
 layout, settings, errors    what is stored for a value, what the component says, what etcd's errors mean
 """
 

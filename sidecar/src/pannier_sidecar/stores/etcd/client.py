@@ -1,4 +1,4 @@
-"""What is asked of etcd: a handful of its calls, on one channel to one endpoint at a time."""
+"""The few calls of etcd that the store makes, to one endpoint at a time."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ class Client:
     """Calls the endpoint that answered last; the next one when it no longer does."""
 
     def __init__(self, settings: EtcdSettings):
-        """Make the channels; they connect when they are used. Call it on the event loop."""
+        """Make the channels; they connect when they are used. Must be called where the event loop runs."""
         self._settings = settings
         self._channels = [_channel(endpoint, settings) for endpoint in settings.endpoints]
         self._stubs = [
@@ -77,7 +77,7 @@ class Client:
     async def call(self, method: Method, request: Any, *, is_write: bool = False) -> Any:
         """Return the answer. Raises StoreError, LeaseGoneError.
 
-        Where an endpoint fails, others are asked; for a write only if it was not sent.
+        Where an endpoint fails, others are tried; with a write only if it was not sent.
         """
         try:
             return await self._answer(method, request, may_repeat=not is_write)
@@ -88,10 +88,10 @@ class Client:
             raise errors.translate(error, where, is_write=is_write, timeout=timeout) from error
 
     async def sign_in(self) -> None:
-        """Have a token for the calls to come, if the component names a user. Raises StoreError."""
+        """Get a token for later calls, if the component names a user. Raises StoreError."""
         if self._settings.username:
-            asked = rpc.AuthenticateRequest(name=self._settings.username, password=self._settings.password.reveal())
-            answer = await self.call(AUTHENTICATE, asked)
+            request = rpc.AuthenticateRequest(name=self._settings.username, password=self._settings.password.reveal())
+            answer = await self.call(AUTHENTICATE, request)
             self._token = (("token", answer.token),)
 
     async def grant(self, lease: int, seconds: int) -> None:
@@ -113,16 +113,16 @@ class Client:
         limit = self._settings.timeout / len(self._stubs) if may_repeat else self._settings.timeout
         has_new_token = method is AUTHENTICATE
         while True:
-            asked, token = self._current, None if method is AUTHENTICATE else self._token
+            endpoint, token = self._current, None if method is AUTHENTICATE else self._token
             try:
-                return await self._ask(self._stubs[asked][method], request, limit, token, may_repeat)
+                return await self._send(self._stubs[endpoint][method], request, limit, token, may_repeat)
             except AioRpcError as error:
                 if errors.says(error, errors.TOKEN_IS_OLD) and not has_new_token:
                     has_new_token = True
                     await self._renew(token)
                     continue
                 if errors.may_pass(error):
-                    self._leave(asked)
+                    self._leave(endpoint)
                 if not attempts_left or not self._is_worth_repeating(error, may_repeat):
                     raise
                 attempts_left -= 1
@@ -133,7 +133,7 @@ class Client:
             if self._token == old:
                 await self.sign_in()
 
-    async def _ask(self, stub: Any, request: Any, limit: float, token: Token, may_repeat: bool) -> Any:
+    async def _send(self, stub: Any, request: Any, limit: float, token: Token, may_repeat: bool) -> Any:
         if self._is_closed:
             raise self._closed()
         try:
@@ -148,7 +148,7 @@ class Client:
             raise
 
     def _is_worth_repeating(self, error: AioRpcError, may_repeat: bool) -> bool:
-        """Return whether to call again: an endpoint that does not answer is not asked again, but another may be."""
+        """Return whether to call again: an endpoint that does not answer is not tried again, but another may be."""
         if errors.is_late(error) and len(self._stubs) == 1:
             return False
         return errors.was_not_sent(error) or (may_repeat and errors.may_pass(error))
@@ -163,7 +163,7 @@ class Client:
 
 
 class LeaseGoneError(Exception):
-    """The lease that a write names is not there."""
+    """The lease that a write names does not exist."""
 
 
 def _channel(endpoint: str, settings: EtcdSettings) -> grpc.aio.Channel:

@@ -55,7 +55,7 @@ _WHY: Final = {
 }
 _NOT_SENT: Final = ("failed to connect to all addresses", "DNS resolution failed", "DNS query cancelled")
 _ANSWER_TOO_LARGE: Final = "Received message larger than max"
-"""What gRPC says of an answer; of a request that is too large, servers say it in other words."""
+"""gRPC's words for an answer; servers have others for a request that is too large."""
 LEASE_IS_THERE: Final = "lease already exists"
 LEASE_IS_GONE: Final = "lease not found"
 NOT_NOW: Final = "too many requests"
@@ -76,7 +76,7 @@ def is_late(error: AioRpcError) -> bool:
 
 
 def may_pass(error: AioRpcError) -> bool:
-    """Say whether another endpoint may do better."""
+    """Return whether another endpoint may succeed."""
     return error.code() is StatusCode.UNAVAILABLE or is_late(error)
 
 

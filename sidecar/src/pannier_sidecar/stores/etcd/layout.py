@@ -14,7 +14,7 @@ _TYPES: Final = descriptor_pb2.FieldDescriptorProto
 
 
 class Values(ABC):
-    """One of the two forms."""
+    """What is stored for a value, in one of the two versions."""
 
     @abstractmethod
     def encoded(self, value: bytes, now: float, ttl: int | None) -> bytes:

@@ -1,7 +1,7 @@
-"""Leases remove keys when their time has come. The number of a lease that we made says when that is.
+"""Leases remove expired keys. The id of a lease that Pannier made encodes when they expire.
 
-All keys that expire in one second share a lease, so a lease is asked for once a second at most, and a read knows when a
-key expires without a request. etcd removes late, by a second or two: reads check the time themselves.
+All keys that expire in one second share a lease, so at most one lease a second is granted, and a read knows when a key
+expires without a request. etcd removes late, by a second or two: reads check the time themselves.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from .client import TIME_TO_LIVE
 if TYPE_CHECKING:
     from .client import Client
 
-_OURS: Final = 0x0F1D_A9E5
+_MARK: Final = 0x0F1D_A9E5
 """The upper 29 bits of our leases' ids; of the ids that etcd makes, one in half a billion has them too."""
 _SECOND_BITS: Final = 34
 _MARGIN: Final = 1
@@ -33,8 +33,11 @@ class Leases:
         self._granted: set[int] = set()
 
     async def of(self, expires: float) -> int:
-        """Return the lease for keys that expire then (Unix time), made if need be. Raises StoreError."""
-        lease = _OURS << _SECOND_BITS | ceil(expires)
+        """Return the lease for keys that expire at this Unix time; it is granted if it does not exist.
+
+        Raises StoreError.
+        """
+        lease = _MARK << _SECOND_BITS | ceil(expires)
         if lease not in self._granted:
             if len(self._granted) >= _REMEMBERED:
                 self._granted.clear()
@@ -43,18 +46,18 @@ class Leases:
         return lease
 
     def forget(self) -> None:
-        """Have leases granted again before their next use: etcd has said that one does not exist."""
+        """Have leases granted again before their next use: etcd has reported that one does not exist."""
         self._granted.clear()
 
 
 def expiry_of(lease: int) -> int | None:
     """Return the Unix time in a lease's id; None: it is not ours, so only etcd knows."""
-    if lease >> _SECOND_BITS != _OURS:
+    if lease >> _SECOND_BITS != _MARK:
         return None
     return lease & (1 << _SECOND_BITS) - 1
 
 
-async def ask_for_expiry(client: Client, lease: int) -> int:
+async def read_expiry(client: Client, lease: int) -> int:
     """Return when a lease that another program made ends, in Unix time. Raises StoreError."""
     answer = await client.call(TIME_TO_LIVE, rpc.LeaseTimeToLiveRequest(ID=lease))
     return round(time()) + max(int(answer.TTL), 0)

@@ -1,4 +1,4 @@
-"""What a component says about its etcd, read and checked."""
+"""The component's metadata, read and checked."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _TYPE: Final = "state.etcd"
 
 @dataclass(frozen=True, slots=True)
 class Encryption:
-    """How TLS is spoken: PEM, None where the system's authorities or no client certificate will do."""
+    """Certificates for TLS, as PEM; None: those of the system's authorities, or no client certificate."""
 
     authority: bytes | None = None
     certificate: bytes | None = None
@@ -41,7 +41,7 @@ class EtcdSettings:
     username: str
     password: Secret
     timeout: float
-    """Longest time of one call, in seconds."""
+    """What a call may take, in seconds."""
 
     where: str
     """The endpoints, for messages."""

@@ -1,4 +1,4 @@
-"""The store: what each call asks of etcd, and what the answers mean."""
+"""The store: which requests each call makes to etcd, and what the answers mean."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from pannier_sidecar.state.store import LAST_TIME, Feature, KeyPage, Setting, St
 
 from .client import DELETE, PUT, RANGE, TXN, Client, LeaseGoneError
 from .layout import RawValues, TimedValues, Values
-from .leases import Leases, ask_for_expiry, expiry_of
+from .leases import Leases, expiry_of, read_expiry
 from .settings import max_txn_ops, read_settings
 from .writing import check, conditions_of, runs, was_last_written
 
@@ -27,11 +27,11 @@ if TYPE_CHECKING:
     Present = Mapping[bytes, StoredValue | None]
 
 AT_ONCE: Final = 64
-"""Writes of a bulk that are under way together."""
+"""Maximum number of writes of one bulk call that are in flight together."""
 ATTEMPTS: Final = 100
-"""How often a conditional write is tried that others overtake."""
+"""Attempts at a conditional write while others write the same keys."""
 REQUEST_BYTES: Final = 1 << 20
-"""Of keys in one request, which etcd allows 1.5 MiB."""
+"""Bytes of keys in one request; etcd takes requests of 1.5 MiB."""
 
 
 class _EtcdStore(Store):
@@ -120,7 +120,7 @@ class _EtcdStore(Store):
             yield chunk
 
     async def _found(self, response: Any) -> StoredValue | None:
-        """Return what a part of a transaction's answer has read."""
+        """Return the value that one read of a transaction has found."""
         kvs = response.response_range.kvs
         return await self._stored_value(kvs[0]) if kvs else None
 
@@ -128,7 +128,7 @@ class _EtcdStore(Store):
         """Return what a key holds; None: it has expired, although etcd has not removed it yet."""
         value, expires = self.values.decoded(self._key(found.key), found.value)
         if found.lease:  # ours goes first, so that listings, which read no values, agree
-            expires = expiry_of(found.lease) or expires or await ask_for_expiry(self._client, found.lease)
+            expires = expiry_of(found.lease) or expires or await read_expiry(self._client, found.lease)
         if expires is None:
             return StoredValue(value, str(found.mod_revision))
         if expires <= time():
@@ -139,9 +139,9 @@ class _EtcdStore(Store):
         start = self._name(prefix)
         first = start if cursor is None else self._name(key_before(cursor, prefix)) + b"\0"
         # No byte of UTF-8 is 0xff, so the next one up is there.
-        asked = rpc.RangeRequest(key=first, range_end=start[:-1] + bytes((start[-1] + 1,)), keys_only=True)
-        asked.limit = limit + 1
-        kvs = (await self._client.call(RANGE, asked)).kvs
+        request = rpc.RangeRequest(key=first, range_end=start[:-1] + bytes((start[-1] + 1,)), keys_only=True)
+        request.limit = limit + 1
+        kvs = (await self._client.call(RANGE, request)).kvs
         now = time()
         keys = [self._key(each.key) for each in kvs[:limit] if now < (expiry_of(each.lease) or LAST_TIME)]
         return KeyPage(keys, cursor_after(self._key(kvs[limit - 1].key)) if len(kvs) > limit else None)
@@ -191,7 +191,7 @@ class _EtcdStore(Store):
             await self._with_leases(self._transact, writes)
 
     async def _transact(self, writes: Sequence[Write]) -> None:
-        """Write if all preconditions hold as they are, or as they are once more when nothing has changed since."""
+        """Write if all preconditions hold: by etcd's comparison, or by what was read if nothing has changed since."""
         guarded = [(write, self._name(write.key)) for write in writes if write.is_conditional]
         names = list(dict.fromkeys(name for _, name in guarded))
         conditions = list(conditions_of(guarded))
@@ -199,8 +199,8 @@ class _EtcdStore(Store):
         if len(conditions) > self._max_operations:  # etcd counts them too
             conditions = [was_last_written(name, -1) for name in names]
         for _ in range(ATTEMPTS):
-            asked = rpc.TxnRequest(compare=conditions, success=operations, failure=_ranges(names))
-            answer = await self._client.call(TXN, asked, is_write=True)
+            request = rpc.TxnRequest(compare=conditions, success=operations, failure=_ranges(names))
+            answer = await self._client.call(TXN, request, is_write=True)
             if answer.succeeded:
                 return
             found = [each.response_range.kvs for each in answer.responses]

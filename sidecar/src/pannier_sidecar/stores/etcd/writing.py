@@ -37,7 +37,7 @@ def never_expires(name: bytes) -> Any:
 
 
 def conditions_of(guarded: Iterable[tuple[Write, bytes]]) -> Iterator[Any]:
-    """Yield what makes sure that preconditions hold. They may hold otherwise, where a key has expired or will.
+    """Yield conditions that prove the preconditions. Without them these may hold too, where a key has expired or will.
 
     Raises InvalidETagError.
     """
@@ -50,7 +50,7 @@ def conditions_of(guarded: Iterable[tuple[Write, bytes]]) -> Iterator[Any]:
 
 
 def check(guarded: Iterable[tuple[Write, bytes]], present: Mapping[bytes, StoredValue | None]) -> None:
-    """Raise ETagMismatchError if a precondition does not hold, given what is present; what has expired is not."""
+    """Raise ETagMismatchError if a precondition does not hold; in `present`, what has expired is None."""
     for write, name in guarded:
         found = present[name]
         if error := mismatch(write, None if found is None else found.etag):

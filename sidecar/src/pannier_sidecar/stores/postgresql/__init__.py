@@ -1,6 +1,6 @@
 """`state.postgresql`: state in a table of PostgreSQL, in the layouts of both of Dapr's versions.
 
-store ──> writing        what a write, or a bulk of them, asks of the table
+store ──> writing        the statement of a write, or of several
       ──> transactions   all or none
       ──> client         a few connections, each lent to one call at a time
           ──> connection     one of them, which leaves nothing behind

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from pannier_crds.addresses.hosts import HostPort
 
 _SEARCH_PATH: Final = re.compile(r"(?:^|\s)(?:-c\s*|--)search_path=((?:\\.|[^\s\\])*)")
-_OF_DAPRS_POOL: Final = frozenset(
+_POOL_PARAMETERS: Final = frozenset(
     {
         "pool_min_conns",
         "pool_min_idle_conns",
@@ -43,23 +43,23 @@ _FIELDS: Final = {
     "password": "password",
     "sslRootCert": "sslrootcert",
 }
-"""Settings, and the parameters of a connection string that they stand for; the later goes before the earlier."""
+"""Settings, and the parameters of a connection string that they replace; later ones win."""
 
 
 @dataclass(frozen=True, slots=True)
 class Address:
-    """Whom to connect to, as whom, and how."""
+    """Which server to connect to, as which user, and how."""
 
     url: Secret
     """As the client library takes it."""
     where: str
     """For messages."""
     connect_timeout: float | None = None
-    """Seconds; None: that of any call."""
+    """Seconds; None: as long as any call may take."""
     size: int | None = None
-    """Most connections, if the connection string says so."""
+    """Maximum number of connections, if the connection string has one."""
     search_path: str | None = None
-    """Schemas in which tables are looked for; None: what the server says."""
+    """Schemas in which tables are looked for; None: the server's default."""
 
     def __repr__(self) -> str:
         return f"Address({self.where})"
@@ -78,7 +78,7 @@ def read_address(connection_string: object, fields: Mapping[str, object]) -> Add
 
 
 def _shown_host(parameters: Mapping[str, str], connection_string: object, fields: Mapping[str, object]) -> str:
-    """Return the hosts for messages. Raises StoreRefusedError for a host that is none."""
+    """Return the hosts for messages. Raises StoreRefusedError for an invalid host."""
     name = next((name for name in ("hostaddr", "host") if fields.get(name) is not None), "connectionString")
     given = fields.get(name) if name != "connectionString" else connection_string
     host = parameters.get("hostaddr") or parameters.get("host")
@@ -103,7 +103,7 @@ def _address(parameters: dict[str, str], where: str) -> Address:
     connect_timeout = _number(parameters.pop("connect_timeout", "0"), "connect_timeout")
     search_path = _search_path(parameters)
     size = _number(parameters.pop("pool_max_conns", "0"), "pool_max_conns")
-    kept = {name: value for name, value in parameters.items() if value and name not in _OF_DAPRS_POOL}
+    kept = {name: value for name, value in parameters.items() if value and name not in _POOL_PARAMETERS}
     return Address(
         url=Secret(f"postgresql://?{urlencode(kept)}"),
         where=where,
@@ -114,7 +114,7 @@ def _address(parameters: dict[str, str], where: str) -> Address:
 
 
 def _search_path(parameters: dict[str, str]) -> str | None:
-    """Take the search path out of the parameters: a pooler would refuse it, or pass over it without a word."""
+    """Take the search path out of the parameters: a pooler would refuse it, or ignore it silently."""
     given = parameters.pop("search_path", None)
     in_options = _SEARCH_PATH.search(parameters.get("options", ""))
     if in_options is None:

@@ -3,8 +3,8 @@
 The client library has a pool too; it asks the server to reset the session after each call and makes a task of that,
 which more than doubles what a call costs. No call here leaves anything in its session.
 
-A call that is given up leaves its connection taken until the server has ended the call's statement, so the server never
-has more to do for a store than `size` statements.
+The connection of a call that is given up stays taken until the server has ended the call's statement, so the server
+never runs more than `size` statements for a store.
 """
 
 from __future__ import annotations
@@ -31,9 +31,9 @@ if TYPE_CHECKING:
 Result = TypeVar("Result")
 
 ATTEMPTS: Final = 10
-"""How often a call is tried that others undo by writing the same keys."""
-_POOLERS_PATIENCE_S: Final = 60.0
-"""How long a pooler may take to end a call that was given up: whether its own server lives it alone knows."""
+"""Attempts at a call that PostgreSQL undoes because others write the same keys."""
+_POOLER_TIMEOUT_S: Final = 60.0
+"""Seconds in which a pooler must end a call that was given up: only the pooler knows whether its server is alive."""
 
 
 _PROBE_S: Final = 0.3
@@ -41,12 +41,12 @@ _PROBE_S: Final = 0.3
 
 
 def never() -> bool:
-    """Say of a call that it changes nothing."""
+    """Return False: the call changes nothing."""
     return False
 
 
 def always() -> bool:
-    """Say of a write that is one statement that it may have happened once it was sent."""
+    """Return True: a write of one statement may have happened once it was sent."""
     return True
 
 
@@ -62,14 +62,14 @@ class Pool:
         timeout: float,
         idle_time: float,
     ):
-        """`timeout` is the longest time of a call, waiting included; times in seconds."""
+        """`timeout` is what a call may take, waiting included; times in seconds."""
         self._connect = connect
         self._where = where
         self._timeout = timeout
         self._idle_time = idle_time
         self._size = size
         self._room = size
-        """Connections that may be opened yet."""
+        """How many more connections may be opened."""
         self._idle: list[Connection] = []
         """The one used last comes last, and is used next."""
         self._open: set[Connection] = set()
@@ -82,13 +82,13 @@ class Pool:
         self._last_failure: Exception | None = None
         """Why no connection could be opened the last time; None: one could."""
         self._is_late = False
-        """Whether the attempt after a failure takes so long that it may well fail too."""
+        """Whether the attempt after a failed one takes so long that it will probably fail too."""
         self._fewest_idle = 0
-        """How many have been idle since the last look."""
-        self._next_look: asyncio.TimerHandle | None = None
+        """How many have been idle since the last check."""
+        self._next_check: asyncio.TimerHandle | None = None
         self._is_closed = False
         self._names_no_statements = False
-        """Whether a statement was missing, so that something hands each call to another of the server's connections."""
+        """Whether a prepared statement was missing: a pooler gives each call another of the server's connections."""
         self._now = asyncio.get_running_loop().time
 
     async def run(
@@ -108,7 +108,7 @@ class Pool:
             async with asyncio.timeout(self._timeout):
                 for attempt in count(1):
                     is_sent = False
-                    connection = self._taken() or await self._free_one()
+                    connection = self._take_idle() or await self._wait_for_one()
                     try:
                         if may_be_done is not never and self._now() - connection.used_at > FRESH_S:
                             await connection.check()
@@ -116,18 +116,18 @@ class Pool:
                         connection.expect_answer()
                         result = await work(connection, *arguments)
                     except Exception as error:
-                        is_unknown = is_sent and may_be_done() and errors.leaves_open(error, connection.is_direct)
-                        self._take_back(connection, error)
+                        is_unknown = is_sent and may_be_done() and errors.may_have_happened(error, connection.is_direct)
+                        self._keep_or_discard(connection, error)
                         if connection.has_received_too_much and not is_unknown:
                             raise answers.too_large(self._where) from error
                         if is_unknown or not _is_worth_repeating(error, attempt):
                             raise errors.translate(error, self._where, is_unknown=is_unknown) from error
                         await asyncio.sleep(random.uniform(0, 0.01) * attempt)
                     except BaseException:
-                        self._give_up(connection)
+                        self._abandon(connection)
                         raise
                     else:
-                        self._give_back(connection)
+                        self._release(connection)
                         return result
         except TimeoutError:
             raise self._late(is_sent, is_sent and may_be_done()) from None
@@ -136,8 +136,8 @@ class Pool:
     async def close(self) -> None:
         """Close all connections; calls that use one fail."""
         self._is_closed = True
-        if self._next_look is not None:
-            self._next_look.cancel()
+        if self._next_check is not None:
+            self._next_check.cancel()
         for waiting in self._waiting:
             if not waiting.done():
                 waiting.set_exception(self._closed())
@@ -145,7 +145,7 @@ class Pool:
         for opening in self._opening:
             opening.cancel()
         await asyncio.gather(*self._opening, return_exceptions=True)
-        if self._settling:  # a moment, in which the server hears of what was given up
+        if self._settling:  # a moment in which requests to cancel reach the server
             await asyncio.wait(self._settling, timeout=1)
         idle, self._idle = self._idle, []
         for connection in self._open.difference(idle):
@@ -153,7 +153,7 @@ class Pool:
         self._open.clear()
         await asyncio.gather(*self._settling, *(connection.close() for connection in idle))
 
-    def _taken(self) -> Connection | None:
+    def _take_idle(self) -> Connection | None:
         """Return an idle connection that is still open."""
         while self._idle:
             connection = self._idle.pop()
@@ -163,11 +163,11 @@ class Pool:
             self._discard(connection)
         return None
 
-    async def _free_one(self) -> Connection:
+    async def _wait_for_one(self) -> Connection:
         """Return a new connection, or the next that becomes free."""
         if self._is_closed:
             raise self._closed()
-        if self._is_late and not self._has_hope:
+        if self._is_late and not self._may_get_one:
             assert self._last_failure is not None
             raise errors.translate(self._last_failure, self._where, is_unknown=False)
         waiting: asyncio.Future[Connection] = asyncio.get_running_loop().create_future()
@@ -178,12 +178,12 @@ class Pool:
         except asyncio.CancelledError:
             self._waiting.pop(waiting, None)
             if waiting.done() and not waiting.cancelled() and waiting.exception() is None:
-                self._give_back(waiting.result())
+                self._release(waiting.result())
             raise
 
     @property
-    def _has_hope(self) -> bool:
-        """Whether a call uses a connection that it may give back soon."""
+    def _may_get_one(self) -> bool:
+        """Whether a call uses a connection that it may release soon."""
         return len(self._open) > len(self._settling)
 
     def _open_more(self) -> None:
@@ -195,7 +195,7 @@ class Pool:
             self._opening.add(task)
 
     async def _open_one(self) -> None:
-        """Open a connection in the room that was taken for it; this goes on when the call that wanted it is late."""
+        """Open a connection; this goes on when the call that needed it has timed out."""
         connection = None
         late = None
         if self._last_failure is not None:
@@ -219,12 +219,12 @@ class Pool:
             if self._names_no_statements:
                 connection.stop_naming()
             self._open.add(connection)
-            self._give_back(connection)
+            self._release(connection)
         self._open_more()
 
     def _probe_is_late(self) -> None:
         self._is_late = True
-        if not self._has_hope:
+        if not self._may_get_one:
             self._refuse_waiting()
 
     def _refuse_waiting(self) -> None:
@@ -234,10 +234,10 @@ class Pool:
             waiting, _ = self._waiting.popitem(last=False)
             if not waiting.done():
                 waiting.set_exception(errors.translate(self._last_failure, self._where, is_unknown=False))
-            if self._has_hope:
+            if self._may_get_one:
                 return
 
-    def _give_back(self, connection: Connection) -> None:
+    def _release(self, connection: Connection) -> None:
         if self._is_closed or connection.is_closed():
             self._discard(connection)
             return
@@ -248,28 +248,28 @@ class Pool:
                 waiting.set_result(connection)
                 return
         self._idle.append(connection)
-        if self._next_look is None:
-            self._look_later()
+        if self._next_check is None:
+            self._check_later()
 
-    def _take_back(self, connection: Connection, error: Exception) -> None:
-        """Keep a connection after an error that leaves it as it was."""
+    def _keep_or_discard(self, connection: Connection, error: Exception) -> None:
+        """Keep a connection after an error that has not harmed it; close it after any other."""
         if errors.is_about_a_plan(error):
             connection.forget_statements()
         elif errors.is_about_a_statement(error):
             self._names_no_statements = True
             connection.stop_naming()
-        if errors.is_elsewhere(error) and self._now() - connection.opened_at > FRESH_S:  # the others lead there too
+        if errors.is_no_primary(error) and self._now() - connection.opened_at > FRESH_S:  # the others lead there too
             self._discard(connection)
             self._discard_idle()
         elif isinstance(error, PostgresError | StoreError) and not errors.is_lost(error):
-            self._give_back(connection)
+            self._release(connection)
         else:
             self._discard(connection)
             if self._idle and self._now() - self._idle[0].used_at > FRESH_S:  # they are lost too, perhaps
                 self._discard_idle()
 
-    def _give_up(self, connection: Connection) -> None:
-        """Keep a connection taken until the server has ended what it was asked and no caller waits for any more."""
+    def _abandon(self, connection: Connection) -> None:
+        """Keep a connection taken until the server has ended the statement that no caller waits for any more."""
         if self._is_closed or connection.is_closed():
             self._discard(connection)
             return
@@ -279,12 +279,12 @@ class Pool:
 
     async def _settle(self, connection: Connection) -> None:
         try:
-            async with asyncio.timeout(None if connection.is_direct else _POOLERS_PATIENCE_S):
+            async with asyncio.timeout(None if connection.is_direct else _POOLER_TIMEOUT_S):
                 await connection.settle()
         except errors.ERRORS:
             self._discard(connection)
         else:
-            self._give_back(connection)
+            self._release(connection)
 
     def _discard(self, connection: Connection) -> None:
         connection.terminate()
@@ -299,18 +299,18 @@ class Pool:
         for connection in idle:
             self._discard(connection)
 
-    def _look_later(self) -> None:
+    def _check_later(self) -> None:
         self._fewest_idle = len(self._idle)
-        self._next_look = asyncio.get_running_loop().call_later(self._idle_time, self._look)
+        self._next_check = asyncio.get_running_loop().call_later(self._idle_time, self._close_unused)
 
-    def _look(self) -> None:
-        """Close the connections that have been idle since the last look."""
+    def _close_unused(self) -> None:
+        """Close the connections that have been idle since the last check."""
         unused, self._idle = self._idle[: self._fewest_idle], self._idle[self._fewest_idle :]
-        self._next_look = None
+        self._next_check = None
         for connection in unused:
             self._discard(connection)
         if self._idle:
-            self._look_later()
+            self._check_later()
 
     def _late(self, is_sent: bool, may_be_done: bool) -> StoreError:
         late = f"{self._where} did not answer within {self._timeout:g} s"
@@ -328,7 +328,7 @@ class Pool:
 
 
 def _is_worth_repeating(error: Exception, attempt: int) -> bool:
-    """Say of a call that was certainly not carried out whether it may go better on another connection, or later."""
+    """Return whether a call that was certainly not carried out may succeed on another connection, or later."""
     if errors.was_undone(error) or errors.is_about_a_statement(error):
         return attempt < ATTEMPTS
-    return attempt == 1 and (errors.is_lost(error) or errors.is_elsewhere(error))
+    return attempt == 1 and (errors.is_lost(error) or errors.is_no_primary(error))

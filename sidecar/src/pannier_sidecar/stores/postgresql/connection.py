@@ -1,8 +1,8 @@
-"""One connection, which leaves nothing behind that another client could meet.
+"""One connection, which leaves nothing behind that could disturb another client.
 
 Behind a pooler (PgBouncer, Odyssey, a cloud's proxy) each statement may run on another connection of the server, which
 other clients use before and after. So a statement is prepared under a name that no other client ever uses, or, where a
-pooler is seen, under none: then it is parsed, bound and executed in one message. docs/decisions/0013 says more.
+pooler is found, under none: then it is parsed, bound and executed in one message. docs/decisions/0013 says more.
 """
 
 from __future__ import annotations
@@ -23,10 +23,10 @@ if TYPE_CHECKING:
     from asyncpg.prepared_stmt import PreparedStatement
 
 FRESH_S: Final = 1.0
-"""A connection that was used so recently is taken to be alive; before a write, an older one is asked."""
+"""Seconds; a connection that was used so recently counts as alive. Before a write, an older one is checked."""
 _SYNC: Final = "SELECT 1"
 _KEEPALIVE: Final = {"TCP_KEEPIDLE": 10, "TCP_KEEPINTVL": 5, "TCP_KEEPCNT": 3, "TCP_USER_TIMEOUT": 25_000}
-"""A server that is gone without a word is noticed after half a minute. In seconds, the last one in milliseconds."""
+"""A server that has vanished is noticed after half a minute. In seconds, the last one in milliseconds."""
 
 
 connect_utils.protocol.Protocol = BoundedProtocol
@@ -48,7 +48,7 @@ class Connection:
         """When it was opened and last given back, on the loop's clock."""
 
     def expect_answer(self) -> None:
-        """Begin to count what comes for a call."""
+        """Begin to count the bytes that are received for a call."""
         self._protocol.received = 0
 
     @property
@@ -86,11 +86,11 @@ class Connection:
         return statement
 
     def forget_statements(self) -> None:
-        """Prepare statements again."""
+        """Have statements prepared again."""
         self._statements.clear()
 
     def stop_naming(self) -> None:
-        """Prepare statements again, and without names."""
+        """Have statements prepared again, and without names."""
         self._prefix = ""
         self._statements.clear()
 
@@ -105,7 +105,7 @@ class Connection:
             await self._raw.execute("ROLLBACK")
 
     async def settle(self) -> None:
-        """Return when the server has ended what was begun and given up, and no transaction is open.
+        """Return when the server has ended the statement that was given up, and no transaction is open.
 
         The client library asks the server to cancel it. Raises the client library's errors when the connection is lost.
         """
@@ -121,7 +121,7 @@ class Connection:
         self._raw.terminate()
 
     async def close(self) -> None:
-        """Say goodbye, within a second."""
+        """Close the connection in order, within a second."""
         try:
             await self._raw.close(timeout=1)
         except ERRORS:
@@ -136,7 +136,7 @@ async def connect(url: str, *, patience: float, names_statements: bool) -> Conne
         raise asyncpg.InternalClientError from error
     try:
         _keep_alive(raw)
-        # A pooler has given us a number of its own: what it hands on is not one connection for one client.
+        # A pooler has announced a process id of its own; then statements run on whichever connection it chooses.
         is_direct = await raw.fetchval("SELECT pg_backend_pid()") == raw.get_server_pid()
     except BaseException:
         raw.terminate()
@@ -145,7 +145,7 @@ async def connect(url: str, *, patience: float, names_statements: bool) -> Conne
 
 
 def _keep_alive(raw: asyncpg.Connection) -> None:
-    """Have the kernel notice a server that is gone: nothing else would, while a call of ours is not answered."""
+    """Have the kernel notice a server that has vanished: nothing else would while a call waits for its answer."""
     opened = raw._transport.get_extra_info("socket")  # noqa: SLF001  # asyncpg has no public way to it
     if opened.family == socket.AF_UNIX:
         return

@@ -28,13 +28,13 @@ _LOST: Final = (
     asyncpg.InterfaceError,
     asyncpg.InternalClientError,
 )
-_GRAVE: Final = ("FATAL", "PANIC")
+_FATAL: Final = ("FATAL", "PANIC")
 """Severities of errors after which the connection is closed."""
 _UNDONE: Final = (asyncpg.DeadlockDetectedError, asyncpg.SerializationError)
 _MISSING: Final = (asyncpg.InvalidSQLStatementNameError, asyncpg.DuplicatePreparedStatementError)
 """A statement that was prepared is not there, or is there already: it was another connection of the server's."""
-_OPEN: Final = frozenset({"08007", "40003"})
-"""By which PostgreSQL itself says that it does not know what became of a transaction."""
+_OUTCOME_UNKNOWN: Final = frozenset({"08007", "40003"})
+"""Codes with which PostgreSQL itself reports that it does not know the outcome of a transaction."""
 _ENDED: Final = frozenset({"57P01", "57P05", "25P03"})
 """The server ended the connection: it undid what was under way, and began nothing more."""
 _NOT_PASSED_ON: Final = (
@@ -45,9 +45,9 @@ _NOT_PASSED_ON: Final = (
     "query_wait_timeout",
     "no more connections allowed",
 )
-"""What PgBouncer says (in English always) of a call that has reached no server."""
+"""What PgBouncer answers, always in English, to a call that has reached no server."""
 _NO_TRANSACTIONS: Final = "transaction blocks not allowed in statement pooling mode"
-"""What it says of a BEGIN."""
+"""What it answers to BEGIN."""
 _REFUSED_PARAMETER: Final = re.compile(r"unsupported startup parameter: (\w+)")
 _KNOWN_PARAMETERS: Final = frozenset(
     {"options", "extra_float_digits", "statement_timeout", "lock_timeout", "idle_in_transaction_session_timeout"}
@@ -83,57 +83,57 @@ _CLOSED: Final = {
 
 
 def is_lost(error: BaseException) -> bool:
-    """Say whether the connection is gone."""
-    if isinstance(error, asyncpg.PostgresError) and (error.severity_en or error.severity) in _GRAVE:
+    """Return whether the connection is lost."""
+    if isinstance(error, asyncpg.PostgresError) and (error.severity_en or error.severity) in _FATAL:
         return True
     return isinstance(error, _LOST) and not isinstance(error, asyncpg.ClientConfigurationError)
 
 
 def is_full(error: BaseException | None) -> bool:
-    """Say whether the server answers, but only that it takes no more connections."""
+    """Return whether the server answers that it takes no more connections."""
     return isinstance(error, asyncpg.TooManyConnectionsError)
 
 
 def was_undone(error: BaseException) -> bool:
-    """Say whether PostgreSQL did nothing, because calls that ran at the same time were in the way."""
+    """Return whether PostgreSQL did nothing, because calls that ran at the same time were in the way."""
     return isinstance(error, _UNDONE)
 
 
 def is_about_a_statement(error: BaseException) -> bool:
-    """Say whether nothing was done, because a prepared statement could not be used."""
+    """Return whether nothing was done, because a prepared statement could not be used."""
     return isinstance(error, _MISSING) or is_about_a_plan(error)
 
 
 def is_about_a_plan(error: BaseException) -> bool:
-    """Say whether nothing was done, because the table was altered after a statement was prepared."""
+    """Return whether nothing was done, because the table was altered after a statement was prepared."""
     return isinstance(error, asyncpg.InvalidCachedStatementError)
 
 
-def is_elsewhere(error: BaseException) -> bool:
-    """Say whether nothing was done, because this server was the primary and another one is now."""
+def is_no_primary(error: BaseException) -> bool:
+    """Return whether nothing was done, because this server is no longer the primary."""
     return isinstance(error, asyncpg.ReadOnlySQLTransactionError)
 
 
-def leaves_open(error: BaseException, is_direct: bool) -> bool:
-    """Say whether a write that was sent may have happened in spite of an error.
+def may_have_happened(error: BaseException, is_direct: bool) -> bool:
+    """Return whether a write that was sent may have happened in spite of an error.
 
-    `is_direct`: what says so is PostgreSQL itself. A pooler that closes a connection may not know of its own server.
+    `is_direct`: PostgreSQL itself reports it. A pooler that closes a connection may not know the state of its server.
     """
-    said = _last_word(error)
-    if not isinstance(said, asyncpg.PostgresError):
-        return is_lost(said)
-    if said.sqlstate in _OPEN:
+    cause = _server_error(error)
+    if not isinstance(cause, asyncpg.PostgresError):
+        return is_lost(cause)
+    if cause.sqlstate in _OUTCOME_UNKNOWN:
         return True
-    if said.sqlstate in _ENDED:
+    if cause.sqlstate in _ENDED:
         # A pooler says the same of itself, but names no function of PostgreSQL's.
-        return not is_direct or said.server_source_function != "ProcessInterrupts"
-    if str(said).startswith(_NOT_PASSED_ON):
+        return not is_direct or cause.server_source_function != "ProcessInterrupts"
+    if str(cause).startswith(_NOT_PASSED_ON):
         return False
-    return is_lost(said)
+    return is_lost(cause)
 
 
-def _last_word(error: BaseException) -> BaseException:
-    """Return what the server said before it closed the connection, if it did both."""
+def _server_error(error: BaseException) -> BaseException:
+    """Return the error that the server sent before it closed the connection, if it sent one."""
     if isinstance(error, asyncpg.ConnectionDoesNotExistError) and isinstance(error.__cause__, asyncpg.PostgresError):
         cause: BaseException = error.__cause__
         return cause
@@ -142,7 +142,7 @@ def _last_word(error: BaseException) -> BaseException:
 
 def translate(error: Exception, where: object, *, is_unknown: bool) -> StoreError:
     """Return the error to raise for one of asyncpg's. `is_unknown`: a write was sent, and may have happened."""
-    translated = _translate(_last_word(error), where, is_unknown)
+    translated = _translate(_server_error(error), where, is_unknown)
     translated.__cause__ = error
     return translated
 

@@ -1,4 +1,4 @@
-"""Removes expired rows from time to time; of all that share the tables, one at a time does it."""
+"""Removes expired rows from time to time; of all sidecars that share the tables, one at a time does it."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ ROWS_AT_ONCE: Final = 10_000
 
 
 class ExpirySweeper:
-    """A task that sleeps most of the time."""
+    """A task that removes expired rows, and sleeps in between."""
 
     def __init__(self, pool: Pool, sweep: str, metadata_table: str, key: str, interval: float):
         """`sweep` is the statement that removes up to `$1` rows; `key` is where the time of the last sweep is kept."""
@@ -54,7 +54,7 @@ class ExpirySweeper:
 
     async def _clean(self) -> None:
         """Remove what has expired, unless that was done less than one interval ago."""
-        # A little less: the other's clock and its pauses are not ours.
+        # A little less, because other sidecars' clocks and pauses differ.
         claimed = await self._pool.run(Connection.execute, self._claim, self._key, 0.9 * self._interval)
         if claimed.endswith(" 0"):
             return

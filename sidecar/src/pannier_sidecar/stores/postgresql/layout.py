@@ -19,40 +19,40 @@ class Layout(ABC):
     """The columns of a table beside `key`, and what is in them."""
 
     version: ClassVar[str]
-    elsewhere: ClassVar[str]
-    """What to write in a component that leads to a table of another kind."""
+    advice: ClassVar[str]
+    """What to change in a component so that it uses another table."""
     etag: ClassVar[str]
-    """The column that changes with every write ."""
+    """The column that changes with every write."""
     etag_type: ClassVar[str]
     renewal: ClassVar[str]
-    """What an update sets beside the values, so that the row has a new ETag; empty: PostgreSQL does it."""
+    """What an update sets beside the values, so that the row has a new ETag; empty: PostgreSQL changes it itself."""
     expires: ClassVar[str]
     updated: ClassVar[str]
     values: ClassVar[Mapping[str, str]]
     """The types of the columns that hold the value, each a part of it."""
     rows: ClassVar[str]
-    """What many rows come from: names and TTLs ($1, $2) and what `columns` returns ($3 and so on).
+    """The source of many rows: names and TTLs ($1, $2) and what `columns` returns ($3 and so on).
 
-    Of arrays `text[]` alone: to learn of another kind, the client library would change a setting of the session.
+    Arrays are `text[]` only: to look up another type, the client library would change a setting of the session.
     """
     row: ClassVar[str]
-    """What the columns of `values` get of such a row."""
+    """The part of such a row for the columns of `values`."""
     definition: ClassVar[str]
     """What creates the table; `{table}` is its name."""
     level: ClassVar[int]
-    """How many of Dapr's changes of the layout `definition` comes to. Dapr makes later ones itself, with no harm."""
+    """How many of Dapr's migrations `definition` includes. Dapr makes later ones itself, which does no harm."""
 
     @abstractmethod
     def encoded(self, value: bytes) -> tuple[Any, ...]:
-        """Return what the columns of `values` get."""
+        """Return a value as parameters for the columns of `values`."""
 
     @abstractmethod
     def columns(self, values: Sequence[bytes]) -> tuple[Any, ...]:
-        """Return the parameters that hold many values."""
+        """Return many values as parameters of `rows`."""
 
     @abstractmethod
     def decoded(self, key: str, row: Sequence[Any]) -> StoredValue:
-        """Return what a row holds: the columns of `values`, ETag, Unix time of expiry, and then anything.
+        """Return what a row holds: the columns of `values`, ETag, Unix time of expiry, and any others.
 
         Raises StoreRefusedError.
         """
@@ -66,7 +66,7 @@ class BytesLayout(Layout):
     """Version 2."""
 
     version = "v2"
-    elsewhere = "version: v1, or a tablePrefix to have another table"
+    advice = "version: v1, or a tablePrefix to have another table"
     etag = "etag"
     etag_type = "uuid"
     renewal = ", etag = gen_random_uuid()"
@@ -106,7 +106,7 @@ class JsonLayout(Layout):
     """Version 1. docs/decisions/0009 says which values are kept as JSON, and why."""
 
     version = "v1"
-    elsewhere = "version: v2, or another tableName"
+    advice = "version: v2, or another tableName"
     etag = "xmin"
     etag_type = "xid"
     renewal = ""

@@ -13,7 +13,7 @@ _WRITTEN: Final = re.compile(_DLE + "([0\x10])")
 
 
 def name_of(key: str) -> str:
-    """Return what stands in the table for a key; the name of a key's beginning is the beginning of its name."""
+    """Return a key as the table has it; a prefix of a key becomes a prefix of its name."""
     if "\0" in key or _DLE in key:
         return key.replace(_DLE, _DLE + _DLE).replace("\0", _DLE + "0")
     return key

@@ -1,6 +1,6 @@
-"""The client library's protocol, kept from what no server of PostgreSQL sends.
+"""The client library's protocol, protected from what PostgreSQL never sends.
 
-It would keep all of a message however large it is, and never come back from one whose length is less than nothing.
+Unprotected, it would buffer a message of any size, and loop for ever on one with a negative length.
 """
 
 from __future__ import annotations
@@ -16,12 +16,12 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 _HEADER: Final = Struct("!BI")
-"""The kind of a message, and its length with the length itself."""
+"""The type of a message, and its length, which includes these four bytes."""
 _LENGTH: Final = 4
 
 
 class BoundedProtocol(Protocol):  # type: ignore[misc]  # it has no types
-    """Ends a connection on which more comes than an answer may have, or something that is no message."""
+    """Ends a connection on which an answer is too large, or something comes that is not a message."""
 
     def __init__(self, *arguments: Any):
         super().__init__(*arguments)
@@ -41,7 +41,7 @@ class BoundedProtocol(Protocol):  # type: ignore[misc]  # it has no types
         super().connection_made(transport)
 
     def data_received(self, data: bytes) -> None:
-        """Pass on what comes, if it can be what a server sends."""
+        """Pass on the data, if it can be what a server sends."""
         if self._is_bad:
             return
         self.received += len(data)

@@ -1,4 +1,4 @@
-"""Making the tables as Dapr makes them, or saying who has to, and how."""
+"""Makes the tables as Dapr makes them, or reports which statements somebody with the permission has to run."""
 
 from __future__ import annotations
 
@@ -24,13 +24,13 @@ _LEVEL: Final = (
 _COLUMNS: Final = """
 SELECT attname, replace(format_type(atttypid, atttypmod), '"', '') FROM pg_attribute
 WHERE attrelid = to_regclass($1) AND attnum > 0 AND NOT attisdropped"""
-# Of the column and of the unique indexes. Through JSON, because the column is missing before PostgreSQL 12.
-_COLLATIONS_IN_WHICH_KEYS_MEET: Final = """
+# Of the key column and of its unique indexes. Through JSON, as collisdeterministic is missing before PostgreSQL 12.
+_NONDETERMINISTIC_COLLATIONS: Final = """
 SELECT collname FROM pg_collation AS c WHERE to_jsonb(c) ->> 'collisdeterministic' = 'false' AND c.oid IN (
     SELECT attcollation FROM pg_attribute WHERE attrelid = to_regclass($1) AND attname = 'key'
     UNION SELECT unnest(indcollation::oid[]) FROM pg_index WHERE indrelid = to_regclass($1) AND indisunique)"""
-# By the search path that this user has from the start, or that the component names, whatever is set on a connection
-# that others use too; `true`: until this statement's end. Tables that are somebody's for a session are looked at last.
+# By the component's search path or else the user's default, not by one that another client has set on a pooler's
+# connection; `true`: until this statement's end. Temporary tables of a session come last.
 _SCHEMA: Final = """
 WITH looked AS MATERIALIZED (
     SELECT set_config(name, concat_ws(', ', nullif(coalesce($2::text, reset_val), ''), 'pg_temp'), true) AS path
@@ -74,7 +74,7 @@ class Schema:
         self.cleanup_key = f"last-cleanup{of_version}"
 
     async def prepare(self, connection: Connection) -> Tables:
-        """Make what is missing, and say where all is. Raises StoreRefusedError, and the client library's errors."""
+        """Make missing tables; return the names of both. Raises StoreRefusedError, and the client library's errors."""
         tables = Tables(
             await self._with_schema(connection, self._settings.table),
             await self._with_schema(connection, self._settings.metadata_table),
@@ -104,9 +104,9 @@ class Schema:
             if found.get(name) != own:
                 raise StoreRefusedError(
                     f"table {self._settings.shown_table} is none of version {layout.version}: its column {name} is "
-                    f"{found.get(name, 'missing')}, not {own}; write {layout.elsewhere}"
+                    f"{found.get(name, 'missing')}, not {own}; write {layout.advice}"
                 )
-        if found and await connection.fetch(_COLLATIONS_IN_WHICH_KEYS_MEET, tables.state):
+        if found and await connection.fetch(_NONDETERMINISTIC_COLLATIONS, tables.state):
             raise StoreRefusedError(
                 f"table {self._settings.shown_table} takes different keys for the same, because its column key has a "
                 "collation that is not deterministic, or a unique index with one; have its owner drop that index and "

@@ -1,4 +1,4 @@
-"""What a component says about its PostgreSQL, read and checked."""
+"""The component's metadata, read and checked."""
 
 from __future__ import annotations
 
@@ -33,13 +33,13 @@ class PostgreSQLSettings:
     table_prefix: str
     """tablePrefix as written (version 2): part of the name under which the metadata table records the layout."""
     hides_tables: bool
-    """A name came from a secret, so none is shown."""
+    """Whether a name came from a secret, so that messages show none."""
     timeout: float
-    """Longest time that a call may take."""
+    """What a call may take, waiting included."""
     cleanup_interval: float
     """Time between two removals of expired rows; 0: they are never removed."""
     size: int
-    """Most connections."""
+    """Maximum number of connections."""
     idle_time: float
     """After which an idle connection is closed."""
     keeps_statements: bool

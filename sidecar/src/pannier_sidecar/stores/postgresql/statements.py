@@ -9,7 +9,7 @@ if TYPE_CHECKING:
 
 
 class Statements:
-    """Every statement that is sent; `$1` is a name or several, then what the attribute's comment says."""
+    """All statements; `$1` is a name or several, and each attribute's docstring lists the further parameters."""
 
     def __init__(self, table: str, layout: Layout):
         """`table` is quoted and may have a schema."""
@@ -41,22 +41,22 @@ class Statements:
         """ETag."""
         self.find = f"SELECT 1 FROM {table} WHERE key = $1 AND {alive}"
         self.write_many = f"{many} {over}"
-        """TTLs, what the layout makes of values; the names sorted so that no two of these wait for each other."""
+        """TTLs, what the layout makes of values; the names are sorted so that no two of these deadlock."""
         self.create_many = f"{many} {over} {absent} RETURNING key"
         self.delete_many = f"DELETE FROM {table} WHERE key = ANY($1)"
         self.lock = f"SELECT key, {layout.etag} FROM {table} WHERE key = ANY($1) AND {alive} ORDER BY key FOR UPDATE"
         self.first_names = f"SELECT key FROM {table} WHERE starts_with(key, $1) AND {alive} ORDER BY key LIMIT $2"
-        """The most that are wanted."""
+        """The maximum number of names."""
         self.next_names = (
             f"SELECT key FROM {table} WHERE key > $3 AND starts_with(key, $1) AND {alive} ORDER BY key LIMIT $2"
         )
-        """The most that are wanted, the last one had."""
+        """The maximum number of names, and the last name of the page before."""
         self.probe = f"SELECT 1 FROM {table} LIMIT 1"
         self.sweep = (
             f"DELETE FROM {table} WHERE key = ANY(ARRAY(SELECT key FROM {table} "
             f"WHERE {layout.expires} <= now() LIMIT $1 FOR UPDATE SKIP LOCKED))"
         )
-        """`$1` is the most rows that are removed."""
+        """`$1` is the maximum number of rows to remove."""
 
 
 _EXPIRY: Final = "now() + {} * interval '1 second'"

@@ -131,7 +131,7 @@ class _PostgreSQLStore(Store):
         check_outcome(write, status)
 
     async def bulk_write(self, writes: Sequence[Write]) -> Sequence[StoreError | None]:
-        """Send neighbours of one kind together."""
+        """Send consecutive writes of one kind together."""
         errors: list[StoreError | None] = []
         for run in runs(writes):
             errors += await self._write_run(run)

@@ -1,4 +1,4 @@
-"""All or none: rows that a precondition names are locked and checked, then each key is written once, as it ends."""
+"""All writes or none: rows with preconditions are locked and checked, then each key gets only its last write."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class Transaction:
     """The writes of one transaction, sorted by what is to be done with them."""
 
     def __init__(self, writes: Sequence[Write], statements: Statements, layout: Layout):
-        """Raise ETagMismatchError and InvalidETagError for an ETag that no row has."""
+        """Raise ETagMismatchError and InvalidETagError for an ETag that no row can have."""
         self._statements = statements
         self._layout = layout
         for write in writes:
@@ -40,7 +40,7 @@ class Transaction:
         self._is_ending = False
 
     def may_be_done(self) -> bool:
-        """Say whether the server was asked to make it last; without that, all is undone."""
+        """Return whether COMMIT was sent; without that, all is undone."""
         return self._is_ending
 
     async def run(self, connection: Connection) -> None:

@@ -1,4 +1,4 @@
-"""What a write, or many of them, asks of the table."""
+"""The statement of a write, and the parameters of many."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class Statement(NamedTuple):
 
 
 def statement_of(write: Write, statements: Statements, layout: Layout) -> Statement:
-    """Return what carries out one write. Raises ETagMismatchError and InvalidETagError where none can."""
+    """Return the statement of one write. Raises ETagMismatchError and InvalidETagError for an impossible ETag."""
     name = name_of(write.key)
     etag = () if write.if_match is None else (etag_of(write, layout),)
     if isinstance(write, Set):
@@ -42,9 +42,9 @@ def statement_of(write: Write, statements: Statements, layout: Layout) -> Statem
 def check_outcome(write: Write, status: str) -> None:
     """Raise ETagMismatchError if a statement's status, such as `UPDATE 0`, says that the precondition did not hold."""
     if write.is_conditional:
-        met_a_row = not status.endswith(" 0")
-        must_meet_one = isinstance(write, Set) or not write.if_absent
-        if met_a_row is not must_meet_one:
+        has_row = not status.endswith(" 0")
+        must_have_row = isinstance(write, Set) or not write.if_absent
+        if has_row is not must_have_row:
             raise mismatch(write)
 
 
@@ -64,7 +64,7 @@ def mismatch(write: Write) -> ETagMismatchError:
 
 
 def columns_of(sets: Sequence[Set], layout: Layout) -> tuple[Any, ...]:
-    """Return what `write_many` takes. The keys differ."""
+    """Return the parameters of `write_many`. The keys must differ."""
     named = sorted(((name_of(write.key), write) for write in sets), key=itemgetter(0))
     ttls = [None if write.ttl is None else str(write.ttl) for _, write in named]
     return [name for name, _ in named], ttls, *layout.columns([write.value for _, write in named])
