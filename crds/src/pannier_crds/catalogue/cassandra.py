@@ -6,7 +6,10 @@ from typing import TYPE_CHECKING, Final
 
 from pannier_crds.addresses import hosts
 from pannier_crds.catalogue import every_state_store
+from pannier_crds.catalogue.certificates import authority, client_certificate
 from pannier_crds.catalogue.model import ComponentType, Field, Form
+from pannier_crds.catalogue.pairs import both_or_none, needs
+from pannier_crds.catalogue.timeouts import timeout
 from pannier_crds.problems import error, metadata_path
 
 if TYPE_CHECKING:
@@ -58,30 +61,16 @@ FIELDS: Final = (
         description="Whether to use TLS, and to require that each host's certificate is for its IP address",
         default=False,
     ),
-    Field("caCert", description="The authority that signed the hosts' certificates, PEM text or a file's path"),
-    Field("clientCert", description="The client's certificate, PEM text or a file's path"),
-    Field("clientKey", description="The client's private key, PEM text or a file's path", sensitive=True),
-    Field(
-        "timeout",
-        "duration",
-        description="Timeout of one call",
-        default=10.0,
-        bare_unit="s",
-        must_be_positive=True,
-    ),
+    authority(whose="the hosts' certificates"),
+    *client_certificate(),
+    timeout(10.0),
     Field("protoVersion", "integer", ignored="the driver agrees with the server on the newest version that both know"),
 )
 
 
-def _login_is_whole(settings: Mapping[str, Setting], given: frozenset[str]) -> Iterator[Problem]:
-    for name, other in (
-        ("username", "password"),
-        ("password", "username"),
-        ("clientCert", "clientKey"),
-        ("clientKey", "clientCert"),
-    ):
-        if name in given and other not in given:
-            yield error(metadata_path(name), f"{name} needs {other}", f"add {other}, or take {name} out")
+_LOGIN_IS_WHOLE: Final = needs(
+    *both_or_none("username", "password"), *both_or_none("clientCert", "clientKey"), or_take_out=True
+)
 
 
 def _certificates_need_tls(settings: Mapping[str, Setting], given: frozenset[str]) -> Iterator[Problem]:
@@ -91,7 +80,7 @@ def _certificates_need_tls(settings: Mapping[str, Setting], given: frozenset[str
             yield error(metadata_path(name), f"{name} needs TLS", advice)
 
 
-RULES: Final[tuple[Rule, ...]] = (_login_is_whole, _certificates_need_tls)
+RULES: Final[tuple[Rule, ...]] = (_LOGIN_IS_WHOLE, _certificates_need_tls)
 
 TYPES: Final = (
     ComponentType(

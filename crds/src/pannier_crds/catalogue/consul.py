@@ -6,7 +6,9 @@ from typing import Final
 
 from pannier_crds.addresses import hosts
 from pannier_crds.catalogue import every_state_store
+from pannier_crds.catalogue.certificates import INSECURE, authority
 from pannier_crds.catalogue.model import ComponentType, Field, Form
+from pannier_crds.catalogue.timeouts import timeout
 
 TYPES: Final = (
     ComponentType(
@@ -42,14 +44,7 @@ TYPES: Final = (
                 ),
                 places_data=True,
             ),
-            Field(
-                "timeout",
-                "duration",
-                description="Timeout of one call",
-                default=10.0,
-                bare_unit="s",
-                must_be_positive=True,
-            ),
+            timeout(10.0),
             Field(
                 "cleanupInterval",
                 "duration",
@@ -57,13 +52,8 @@ TYPES: Final = (
                 default=3600.0,
                 bare_unit="s",
             ),
-            Field(
-                "insecureSkipTLSVerify",
-                "boolean",
-                description="Whether to accept a certificate that no trusted authority signed",
-                default=False,
-            ),
-            Field("caCert", description="The authority that signed the agent's certificate, PEM text or a file's path"),
+            INSECURE,
+            authority(whose="the agent's certificate"),
             *every_state_store.FIELDS,
         ),
     ),

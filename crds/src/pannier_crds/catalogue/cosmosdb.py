@@ -7,7 +7,9 @@ from typing import TYPE_CHECKING, Final
 from pannier_crds.addresses import hosts
 from pannier_crds.catalogue import every_state_store
 from pannier_crds.catalogue.model import ComponentType, Field, Form
-from pannier_crds.problems import error, metadata_path, warning
+from pannier_crds.catalogue.pairs import needs
+from pannier_crds.catalogue.timeouts import timeout
+from pannier_crds.problems import metadata_path, warning
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -56,14 +58,7 @@ _FIELDS: Final = (
         default="AzurePublicCloud",
         choices=("AzurePublicCloud", "AzureChinaCloud", "AzureUSGovernmentCloud"),
     ),
-    Field(
-        "timeout",
-        "duration",
-        description="Timeout of one call, attempts included",
-        default=20.0,
-        bare_unit="s",
-        must_be_positive=True,
-    ),
+    timeout(20.0, "Timeout of one call, attempts included"),
     Field(
         "azureAuthMethods",
         aliases=("azureADAuthMethods", "entraIDAuthMethods", "microsoftEntraIDAuthMethods"),
@@ -87,10 +82,7 @@ def _one_way_to_sign_in(settings: Mapping[str, Setting], given: frozenset[str]) 
         yield warning(metadata_path("azureClientSecret"), message, "keep one of them")
 
 
-def _secret_has_an_owner(settings: Mapping[str, Setting], given: frozenset[str]) -> Iterator[Problem]:
-    for name in ("azureTenantId", "azureClientId"):
-        if "azureClientSecret" in given and name not in given:
-            yield error(metadata_path("azureClientSecret"), f"azureClientSecret needs {name}", f"add {name}")
+_SECRET_HAS_AN_OWNER: Final = needs(("azureClientSecret", "azureTenantId"), ("azureClientSecret", "azureClientId"))
 
 
 TYPES: Final = (
@@ -99,6 +91,6 @@ TYPES: Final = (
         title="Azure Cosmos DB",
         features=("ETAG", "TRANSACTIONAL", "TTL"),
         fields=(*_FIELDS, *every_state_store.FIELDS),
-        rules=(_one_way_to_sign_in, _secret_has_an_owner),
+        rules=(_one_way_to_sign_in, _SECRET_HAS_AN_OWNER),
     ),
 )

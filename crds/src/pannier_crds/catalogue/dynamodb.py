@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Final
 from pannier_crds.addresses import hosts
 from pannier_crds.catalogue import every_state_store
 from pannier_crds.catalogue.model import ComponentType, Field, Form
+from pannier_crds.catalogue.pairs import both_or_none, needs
+from pannier_crds.catalogue.timeouts import timeout
 from pannier_crds.problems import error, metadata_path
 
 if TYPE_CHECKING:
@@ -62,14 +64,7 @@ FIELDS: Final = (
         # Dapr has no default and drops the TTL of every write without it, which is never done here.
         default="expiresAt",
     ),
-    Field(
-        "timeout",
-        "duration",
-        description="Timeout of one call, further attempts included",
-        default=10.0,
-        bare_unit="s",
-        must_be_positive=True,
-    ),
+    timeout(10.0, "Timeout of one call, further attempts included"),
     Field("maxConnections", "integer", description="Maximum number of connections", default=50, minimum=1),
     *(Field(name, refused=_ROLES_REFUSED) for name in ("assumeRoleArn", "trustAnchorArn", "trustProfileArn")),
     Field(
@@ -80,14 +75,7 @@ FIELDS: Final = (
 )
 
 
-def _keys_are_whole(settings: Mapping[str, Setting], given: frozenset[str]) -> Iterator[Problem]:
-    for name, other in (
-        ("accessKey", "secretKey"),
-        ("secretKey", "accessKey"),
-        ("sessionToken", "accessKey"),
-    ):
-        if name in given and other not in given:
-            yield error(metadata_path(name), f"{name} needs {other}", f"add {other}, or take {name} out")
+_KEYS_ARE_WHOLE: Final = needs(*both_or_none("accessKey", "secretKey"), ("sessionToken", "accessKey"), or_take_out=True)
 
 
 def _attributes_differ(settings: Mapping[str, Setting], given: frozenset[str]) -> Iterator[Problem]:
@@ -101,7 +89,7 @@ def _attributes_differ(settings: Mapping[str, Setting], given: frozenset[str]) -
             taken[attribute] = what
 
 
-RULES: Final[tuple[Rule, ...]] = (_keys_are_whole, _attributes_differ)
+RULES: Final[tuple[Rule, ...]] = (_KEYS_ARE_WHOLE, _attributes_differ)
 
 TYPES: Final = (
     ComponentType(

@@ -6,7 +6,10 @@ from typing import TYPE_CHECKING, Final
 
 from pannier_crds.addresses import hosts
 from pannier_crds.catalogue import every_state_store
+from pannier_crds.catalogue.certificates import authority, client_certificate
 from pannier_crds.catalogue.model import ComponentType, Field
+from pannier_crds.catalogue.pairs import both_or_none, needs
+from pannier_crds.catalogue.timeouts import timeout
 from pannier_crds.problems import error, metadata_path
 
 if TYPE_CHECKING:
@@ -30,19 +33,11 @@ FIELDS: Final = (
         places_data=True,
     ),
     Field("tlsEnable", "boolean", description="Whether to use TLS", default=False),
-    Field("ca", description="The authority that signed the server's certificate, PEM text or a file's path"),
-    Field("cert", description="The client's certificate, PEM text or a file's path"),
-    Field("key", description="The client's private key, PEM text or a file's path", sensitive=True),
+    authority("ca"),
+    *client_certificate("cert", "key"),
     Field("username", description="User of etcd's own authentication"),
     Field("password", description="Password", sensitive=True),
-    Field(
-        "timeout",
-        "duration",
-        description="Timeout of one call",
-        default=5.0,
-        bare_unit="s",
-        must_be_positive=True,
-    ),
+    timeout(5.0),
     Field(
         "maxTxnOps",
         "integer",
@@ -62,13 +57,10 @@ def _certificates_need_tls(settings: Mapping[str, Setting], given: frozenset[str
             return
 
 
-def _client_certificate_is_whole(settings: Mapping[str, Setting], given: frozenset[str]) -> Iterator[Problem]:
-    for name, other in (("cert", "key"), ("key", "cert"), ("username", "password"), ("password", "username")):
-        if name in given and other not in given:
-            yield error(metadata_path(name), f"{name} needs {other}", f"add {other}")
-
-
-_RULES: Final = (_certificates_need_tls, _client_certificate_is_whole)
+_RULES: Final = (
+    _certificates_need_tls,
+    needs(*both_or_none("cert", "key"), *both_or_none("username", "password")),
+)
 
 TYPES: Final = tuple(
     ComponentType(

@@ -7,6 +7,7 @@ from typing import Final
 from pannier_crds.addresses import hosts
 from pannier_crds.catalogue import every_state_store
 from pannier_crds.catalogue.model import ComponentType, Field, Form
+from pannier_crds.catalogue.timeouts import timeout
 
 _TABLE_NAME: Final = Form(
     r"(?a:[A-Za-z]\w{0,127}(\.[A-Za-z]\w{0,127})?)",
@@ -51,14 +52,7 @@ FIELDS: Final = (
         reads=hosts.host_port,
         places_data=True,
     ),
-    Field(
-        "timeout",
-        "duration",
-        description="Timeout of one call",
-        default=10.0,
-        bare_unit="s",
-        must_be_positive=True,
-    ),
+    timeout(10.0),
     Field(
         "maxSessions",
         "integer",

@@ -6,7 +6,9 @@ from typing import Final
 
 from pannier_crds.addresses import hosts
 from pannier_crds.catalogue import every_state_store
+from pannier_crds.catalogue.certificates import INSECURE, authority
 from pannier_crds.catalogue.model import ComponentType, Field
+from pannier_crds.catalogue.timeouts import timeout
 
 TYPES: Final = (
     ComponentType(
@@ -21,26 +23,12 @@ TYPES: Final = (
                 required=True,
                 places_data=True,
             ),
-            Field(
-                "timeout",
-                "duration",
-                description="Timeout of connecting, and of a probe",
-                default=1.0,
-                bare_unit="ms",
-                must_be_positive=True,
-            ),
+            timeout(1.0, "Timeout of connecting, and of a probe", bare_unit="ms"),
             Field("username", description="User, where memcached runs with -Y"),
             Field("password", description="Password", sensitive=True),
             Field("enableTLS", "boolean", description="Whether to use TLS", default=False),
-            Field(
-                "insecureSkipTLSVerify",
-                "boolean",
-                description="Whether to accept a certificate that no trusted authority signed",
-                default=False,
-            ),
-            Field(
-                "caCert", description="The authority that signed the server's certificate, PEM text or a file's path"
-            ),
+            INSECURE,
+            authority(),
             *every_state_store.FIELDS,
             Field("maxIdleConnections", ignored="all calls share one connection to each server"),
         ),

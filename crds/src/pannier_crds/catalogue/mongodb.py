@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Final
 from pannier_crds.addresses import mongodb
 from pannier_crds.catalogue import every_state_store
 from pannier_crds.catalogue.model import ComponentType, Field, Form
+from pannier_crds.catalogue.pairs import both_or_none, needs
+from pannier_crds.catalogue.timeouts import timeout
 from pannier_crds.problems import error, metadata_path, warning
 
 if TYPE_CHECKING:
@@ -61,14 +63,7 @@ _FIELDS: Final = (
         description="What a read without strong consistency may see; by default local, or the URL's readConcernLevel",
         choices=("available", "local", "majority", "linearizable", "snapshot"),
     ),
-    Field(
-        "operationTimeout",
-        "duration",
-        description="Timeout of one call",
-        default=5.0,
-        bare_unit="s",
-        must_be_positive=True,
-    ),
+    timeout(5.0, name="operationTimeout"),
 )
 
 
@@ -88,12 +83,13 @@ def _address_is_whole(settings: Mapping[str, Setting], given: frozenset[str]) ->
             yield warning(metadata_path(name), message, "write it into connectionString, and take it out here")
 
 
+_LOGIN_IS_WHOLE: Final = needs(*both_or_none("username", "password"))
+
+
 def _user_has_a_password(settings: Mapping[str, Setting], given: frozenset[str]) -> Iterator[Problem]:
     if "connectionString" in given or "authMechanism" in str(settings.get("params")):
         return
-    for name, other in (("username", "password"), ("password", "username")):
-        if name in given and other not in given:
-            yield error(metadata_path(name), f"{name} needs {other}", f"add {other}")
+    yield from _LOGIN_IS_WHOLE(settings, given)
 
 
 TYPES: Final = (

@@ -6,7 +6,9 @@ from typing import Final
 
 from pannier_crds.addresses import hosts
 from pannier_crds.catalogue import every_state_store, redis_rules, tokens
+from pannier_crds.catalogue.certificates import INSECURE, authority, client_certificate
 from pannier_crds.catalogue.model import ComponentType, Field
+from pannier_crds.catalogue.timeouts import timeout
 
 _ONE_CONNECTION: Final = "all calls share one connection, so there is no pool to set"
 _NO_QUERIES: Final = "state is not queried, so no index is made"
@@ -50,42 +52,15 @@ _ADDRESS: Final = (
 
 _ENCRYPTED_CONNECTION: Final = (
     Field("enableTLS", "boolean", description="Whether to use TLS", default=False),
-    Field(
-        "insecureSkipTLSVerify",
-        "boolean",
-        description="Whether to accept a certificate that no trusted authority signed",
-        default=False,
-    ),
-    Field("caCert", description="The authority that signed the server's certificate, PEM text or a file's path"),
-    Field("clientCert", description="The client's certificate, PEM text or a file's path"),
-    Field("clientKey", description="The client's private key, PEM text or a file's path", sensitive=True),
+    INSECURE,
+    authority(),
+    *client_certificate(),
 )
 
 _PATIENCE: Final = (
-    Field(
-        "dialTimeout",
-        "duration",
-        description="Timeout of connecting",
-        default=5.0,
-        bare_unit="ms",
-        must_be_positive=True,
-    ),
-    Field(
-        "readTimeout",
-        "duration",
-        description="Timeout of an answer",
-        default=3.0,
-        bare_unit="ms",
-        must_be_positive=True,
-    ),
-    Field(
-        "writeTimeout",
-        "duration",
-        description="Timeout of sending a call",
-        default=3.0,
-        bare_unit="ms",
-        must_be_positive=True,
-    ),
+    timeout(5.0, "Timeout of connecting", name="dialTimeout", bare_unit="ms"),
+    timeout(3.0, "Timeout of an answer", name="readTimeout", bare_unit="ms"),
+    timeout(3.0, "Timeout of sending a call", name="writeTimeout", bare_unit="ms"),
     Field(
         "redisMaxRetries",
         "integer",

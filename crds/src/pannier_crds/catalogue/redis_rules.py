@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from pannier_crds.addresses.hosts import HostPort, host_list
+from pannier_crds.catalogue.pairs import both_or_none, needs
 from pannier_crds.problems import error, metadata_path, warning
 
 if TYPE_CHECKING:
@@ -68,10 +69,7 @@ def _cluster_has_one_database(settings: Mapping[str, Setting], given: frozenset[
         )
 
 
-def _client_certificate_is_whole(settings: Mapping[str, Setting], given: frozenset[str]) -> Iterator[Problem]:
-    for name, other in (("clientCert", "clientKey"), ("clientKey", "clientCert")):
-        if name in given and other not in given:
-            yield error(metadata_path(name), f"{name} needs {other}", f"add {other}")
+def _client_certificate_needs_tls(settings: Mapping[str, Setting], given: frozenset[str]) -> Iterator[Problem]:
     for name in ("clientCert", "clientKey"):
         if name in given and settings.get("enableTLS") is False:
             yield error(metadata_path(name), f"{name} needs TLS", f'add enableTLS: "true", or take {name} out')
@@ -98,7 +96,8 @@ RULES: Final[tuple[Rule, ...]] = (
     _several_hosts_need_a_reason,
     _sentinel_needs_a_master_name,
     _cluster_has_one_database,
-    _client_certificate_is_whole,
+    needs(*both_or_none("clientCert", "clientKey")),
+    _client_certificate_needs_tls,
     _verification_needs_tls,
     _retry_intervals_are_ordered,
 )

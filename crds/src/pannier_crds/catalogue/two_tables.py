@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from pannier_crds.catalogue.model import Field
+from pannier_crds.catalogue.timeouts import timeout
 from pannier_crds.problems import error, metadata_path
 
 if TYPE_CHECKING:
@@ -14,15 +15,7 @@ if TYPE_CHECKING:
     from pannier_crds.problems import Problem
 
 TIMES: Final = (
-    Field(
-        "timeout",
-        "duration",
-        description="Timeout of one call",
-        default=20.0,
-        aliases=("timeoutInSeconds",),
-        bare_unit="s",
-        must_be_positive=True,
-    ),
+    timeout(20.0, aliases=("timeoutInSeconds",)),
     Field(
         "cleanupInterval",
         "duration",

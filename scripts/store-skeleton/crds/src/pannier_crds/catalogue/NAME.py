@@ -7,6 +7,7 @@ from typing import Final
 from pannier_crds.addresses import hosts
 from pannier_crds.catalogue import every_state_store
 from pannier_crds.catalogue.model import ComponentType, Field
+from pannier_crds.catalogue.timeouts import timeout
 
 TYPES: Final = (
     ComponentType(
@@ -23,14 +24,7 @@ TYPES: Final = (
             ),
             Field("username", description="User"),
             Field("password", description="Password", sensitive=True),
-            Field(
-                "timeout",
-                "duration",
-                description="Longest time of a call",
-                default=5.0,
-                bare_unit="s",
-                must_be_positive=True,
-            ),
+            timeout(5.0),
             *every_state_store.FIELDS,
         ),
     ),
