@@ -3,13 +3,13 @@
 from hiredis import ReplyError
 
 from pannier_sidecar.stores.redis.settings import Address
-from pannier_sidecar.stores.redis.slot_map import Claim, View, merged, not_asked, view_from
+from pannier_sidecar.stores.redis.slot_map import Claim, View, merged, not_queried, view_from
 
 A, B, C = Address("a", 1), Address("b", 1), Address("c", 1)
 
 
-def view(asked: Address, *claims: Claim, members: str = "abc", serves: bool = True) -> View:
-    return View(asked, asked.host, serves, frozenset(members), claims, {})
+def view(queried: Address, *claims: Claim, members: str = "abc", serves: bool = True) -> View:
+    return View(queried, queried.host, serves, frozenset(members), claims, {})
 
 
 def claim(node: Address, epoch: int, first: int = 0, last: int = 99) -> Claim:
@@ -70,7 +70,7 @@ def test_answers_are_read() -> None:
     assert found.claims[0] == Claim(3, 0, 99, "n1", Address("asked", 7000))
     assert found.claims[2].address is None
     assert found.replicas["n2"] == 1
-    assert not_asked([found], [Address("asked", 7000)]) == [Address("10.0.0.2", 7000)]
+    assert not_queried([found], [Address("asked", 7000)]) == [Address("10.0.0.2", 7000)]
 
 
 def test_without_permission_for_more_the_slots_are_believed() -> None:

@@ -98,10 +98,10 @@ def _why(error: Exception) -> str:
     return reason(error) if isinstance(error, OSError) else f"the connection failed ({type(error).__name__})"
 
 
-def _tls(said: str) -> str:
-    return ", because its certificate is not accepted" if "CERTIFICATE_VERIFY_FAILED" in said else ""
+def _tls(text: str) -> str:
+    return ", because its certificate is not accepted" if "CERTIFICATE_VERIFY_FAILED" in text else ""
 
 
 def _counted(error: Unavailable) -> str:
-    asked, alive = error.required_replicas, error.alive_replicas
-    return f": {asked} are asked for, {alive} are there" if isinstance(asked, int) else ""
+    required, alive = error.required_replicas, error.alive_replicas
+    return f": {required} are asked for, {alive} are there" if isinstance(required, int) else ""

@@ -71,4 +71,4 @@ class ExpirySweeper:
             try:
                 await sweep()
             except StoreError as error:
-                log.warning("expired keys were not looked for: %s", error)
+                log.warning("the sweep for expired keys failed: %s", error)

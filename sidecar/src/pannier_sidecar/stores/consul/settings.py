@@ -1,4 +1,4 @@
-"""The component's metadata, checked for what only this store can judge."""
+"""The component's metadata, with the checks that only this store can make."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 class ConsulSettings(Struct, frozen=True):
-    """What the component says, defaults filled in."""
+    """The component's settings, with defaults."""
 
     url: str
     """Scheme, host and port."""

@@ -36,7 +36,7 @@ class ConsulStore(Store):
     max_transaction = layout.MAX_OPERATIONS
 
     def __init__(self, settings: Mapping[str, Setting]):
-        """Take the component's settings under their canonical names; `open` judges them."""
+        """Take the component's settings under their canonical names; `open` checks them."""
         super().__init__(settings)
         self._prefix = ""
         self._limits = Limits()

@@ -3,7 +3,7 @@
 store ──> client     the client that all calls share, signed in and verified
       ──> writing    a write as one request with its precondition, or as steps of a batch
       ──> layout     values as items, and back; keys as ids
-settings, errors     what the component says; what the client's errors mean
+settings, errors     the component's metadata; what the client's errors mean
 """
 
 STORES = {"state.azure.cosmosdb": "CosmosDBStore"}

@@ -1,7 +1,7 @@
 """`state.aws.dynamodb`: state in one table of Amazon DynamoDB, in the layout that Dapr gives it.
 
-`layout` says what an item looks like and when a write may happen, `client` makes calls and repeats those that may be,
-`batches` makes those for many keys, `errors` says what errors mean. The store joins them.
+`layout` has the form of items and the conditions of writes, `client` makes calls and repeats those that may be
+repeated, `batches` makes those for many keys, `errors` translates errors. The store joins them.
 """
 
 STORES = {"state.aws.dynamodb": "DynamoDBStore"}

@@ -55,7 +55,7 @@ _NOT_NOW: Final = frozenset(
 )
 """Nothing was done, and another attempt may succeed."""
 _REASONS_NOT_NOW: Final = frozenset({"TransactionConflict", "ProvisionedThroughputExceeded", "ThrottlingError"})
-"""The same, said of one operation of a transaction."""
+"""The same, for one operation of a transaction."""
 _BAD_CREDENTIALS: Final = frozenset(
     {
         "ExpiredTokenException",
@@ -72,7 +72,7 @@ _OTHER_KEYS: Final = (
     "required keys",  # here and below: DynamoDB Local
     "conditions on the keys",
 )
-"""How DynamoDB says that the table has another key than the call."""
+"""In DynamoDB's messages for a table that has another key than the call."""
 _NO_CREDENTIALS: Final = (NoCredentialsError, PartialCredentialsError, CredentialRetrievalError)
 
 

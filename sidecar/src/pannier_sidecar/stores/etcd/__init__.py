@@ -3,7 +3,7 @@
 store ──> client     a channel to each endpoint, and etcd's calls
       ──> writing    preconditions and operations of an etcd transaction
       ──> leases     the leases that remove expired keys; the id of one encodes when they expire
-layout, settings, errors    what is stored for a value, what the component says, what etcd's errors mean
+layout, settings, errors    what is stored for a value, the component's metadata, what etcd's errors mean
 """
 
 STORES = {"state.etcd": "RawStore", "state.etcd/v2": "TimedStore"}

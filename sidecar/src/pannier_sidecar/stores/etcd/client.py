@@ -82,7 +82,7 @@ class Client:
         try:
             return await self._answer(method, request, may_repeat=not is_write)
         except AioRpcError as error:
-            if errors.says(error, errors.LEASE_IS_GONE):
+            if errors.mentions(error, errors.LEASE_IS_GONE):
                 raise LeaseGoneError from error
             where, timeout = self._settings.where, self._settings.timeout
             raise errors.translate(error, where, is_write=is_write, timeout=timeout) from error
@@ -99,7 +99,7 @@ class Client:
         try:
             await self._answer(GRANT, rpc.LeaseGrantRequest(ID=lease, TTL=seconds), may_repeat=True)
         except AioRpcError as error:
-            if not errors.says(error, errors.LEASE_IS_THERE):
+            if not errors.mentions(error, errors.LEASE_IS_THERE):
                 where, timeout = self._settings.where, self._settings.timeout
                 raise errors.translate(error, where, is_write=False, timeout=timeout) from error
 
@@ -117,7 +117,7 @@ class Client:
             try:
                 return await self._send(self._stubs[endpoint][method], request, limit, token, may_repeat)
             except AioRpcError as error:
-                if errors.says(error, errors.TOKEN_IS_OLD) and not has_new_token:
+                if errors.mentions(error, errors.TOKEN_IS_OLD) and not has_new_token:
                     has_new_token = True
                     await self._renew(token)
                     continue

@@ -63,12 +63,12 @@ NOT_NOW: Final = "too many requests"
 TOKEN_IS_OLD: Final = "invalid auth token"
 
 
-def says(error: AioRpcError, words: str) -> bool:
+def mentions(error: AioRpcError, words: str) -> bool:
     return words in (error.details() or "")
 
 
 def was_not_sent(error: AioRpcError) -> bool:
-    return error.code() is StatusCode.UNAVAILABLE and any(says(error, words) for words in _NOT_SENT)
+    return error.code() is StatusCode.UNAVAILABLE and any(mentions(error, words) for words in _NOT_SENT)
 
 
 def is_late(error: AioRpcError) -> bool:

@@ -21,7 +21,7 @@ _PROBE_KEY: Final = layout.sent_key("pannier probe")
 
 
 class Connector:
-    """Makes connections as the component says."""
+    """Makes connections with the component's settings."""
 
     def __init__(self, settings: MemcachedSettings):
         """Raise StoreRefusedError if the certificate cannot be used."""

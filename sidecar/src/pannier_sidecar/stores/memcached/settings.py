@@ -1,4 +1,4 @@
-"""The component's metadata, checked for what only this store can judge."""
+"""The component's metadata, with the checks that only this store can make."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ class HiddenAddress(Address):
 
 
 class MemcachedSettings(Struct, frozen=True):
-    """What the component says, defaults filled in."""
+    """The component's settings, with defaults."""
 
     addresses: tuple[Address, ...]
     """In the order given, which decides which server has which key."""

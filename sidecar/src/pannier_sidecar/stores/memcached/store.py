@@ -32,7 +32,7 @@ class MemcachedStore(Store):
     max_key_bytes = layout.MAX_KEY_BYTES
 
     def __init__(self, settings: Mapping[str, Setting]):
-        """Take the component's settings under their canonical names; `open` judges them."""
+        """Take the component's settings under their canonical names; `open` checks them."""
         super().__init__(settings)
         self._hosts: Sequence[Host] = ()
 

@@ -5,7 +5,7 @@ store ──> client     one client for all calls, connected and verified
       ──> pool       the client's pool, with the connections counted that the server has not closed yet
       ──> bulk, transactions    many writes, each for itself or all together
       ──> layout     values as BSON, and back
-settings, errors     what the component says; what the client's errors mean
+settings, errors     the component's metadata; what the client's errors mean
 """
 
 STORES = {"state.mongodb": "MongoDBStore"}

@@ -41,7 +41,7 @@ class MongoDBSettings:
     """For messages."""
     collection: str
     write_concern: str | int | None
-    """`majority` or a number; None: what the URL says."""
+    """`majority` or a number; None: that of the URL."""
     read_concern: str
     timeout: float
     """What a call may take, waiting for a connection and attempts after a failover included."""

@@ -6,7 +6,7 @@ store ──> writing        the statement of a write, or of several
           ──> connection     one of them, which leaves nothing behind
       ──> expiry_sweeper    removes expired rows from time to time
 statements, layout, names    the SQL of a table, how values and ETags are kept in it, how keys are
-settings, address, schema, errors    what the component says, making the tables, what PostgreSQL's errors mean
+settings, address, schema, errors    the component's metadata, making the tables, what PostgreSQL's errors mean
 """
 
 STORES = {"state.postgresql": "JsonStore", "state.postgresql/v2": "BytesStore"}

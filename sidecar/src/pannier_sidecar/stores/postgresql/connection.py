@@ -132,7 +132,7 @@ async def connect(url: str, *, patience: float, names_statements: bool) -> Conne
     """Return a new connection. Raises the client library's errors, and TimeoutError after `patience` seconds."""
     try:
         raw = await asyncpg.connect(url, timeout=patience, statement_cache_size=0)
-    except AttributeError as error:  # the server was ready before it said which version it is
+    except AttributeError as error:  # the server was ready before it reported its version
         raise asyncpg.InternalClientError from error
     try:
         _keep_alive(raw)

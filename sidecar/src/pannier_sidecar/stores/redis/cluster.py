@@ -257,12 +257,12 @@ class Cluster(Servers):
         """Return the slot map, merged from the nodes' answers. Raises a StoreError if none answers."""
         views: list[View] = []
         reasons: list[str] = []
-        asked: list[Address] = []
+        queried: list[Address] = []
         addresses = list(dict.fromkeys((*self._settings.addresses, *self._nodes)))
         while addresses:  # the nodes that are known may know of others
-            asked += addresses
+            queried += addresses
             await self._read_views(addresses, views, reasons)
-            addresses = slot_map.not_asked(views, asked)
+            addresses = slot_map.not_queried(views, queried)
         if not views:
             raise StoreUnavailableError(f"no node of the Redis Cluster answers: {'; '.join(reasons)}")
         return slot_map.merged(views, self._known)
@@ -303,7 +303,7 @@ class Cluster(Servers):
             else:
                 credentials = self._settings.credentials
                 connection, replies = await self._connector.connect(address, credentials, *QUERIES, patience=patience)
-                connection.abort("asked")
+                connection.abort("the query is answered")
         except StoreRefusedError:
             raise
         except StoreError as error:

@@ -50,7 +50,7 @@ PERMISSION_PROBES: Final[Sequence[Command]] = (
 
 
 class Connector:
-    """Makes connections as the component says."""
+    """Makes connections with the component's settings."""
 
     def __init__(self, settings: RedisSettings):
         """Raise StoreRefusedError if certificates cannot be used."""

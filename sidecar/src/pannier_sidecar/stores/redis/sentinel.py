@@ -91,7 +91,7 @@ class Sentinel:
                 except TimeoutError:
                     continue
         finally:
-            connection.abort("asked")
+            connection.abort("no longer polled")
 
     async def _connect(self) -> tuple[Connection, str]:
         commands = (("INFO", "server"), ("HELLO", 3))

@@ -49,7 +49,7 @@ class Credentials(Struct, frozen=True):
 
 
 class RedisSettings(Struct, frozen=True):
-    """What the component says, defaults filled in; the names are those of Dapr's `state.redis` metadata."""
+    """The component's settings, with defaults; the names are those of Dapr's `state.redis` metadata."""
 
     addresses: tuple[Address, ...]
     """redisHost: the server, or the Sentinels, or some nodes of the Cluster."""

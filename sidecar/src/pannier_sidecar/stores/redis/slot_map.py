@@ -34,7 +34,7 @@ class Claim(NamedTuple):
 class View(Struct):
     """One node's report on the Cluster."""
 
-    asked: Address
+    queried: Address
     node: str
     """Its id."""
     serves: bool
@@ -63,7 +63,7 @@ class SlotMap(Struct):
     """Some node takes calls."""
 
 
-def view_from(asked: Address, about: object, nodes: object, slots: Sequence[Any]) -> View:
+def view_from(queried: Address, about: object, nodes: object, slots: Sequence[Any]) -> View:
     """Return what the answers to CLUSTER INFO, NODES and SLOTS mean; the first two may be errors."""
     members = [_Member.read(line) for line in _text(nodes).splitlines() if line.count(" ") >= 7]
     epochs = {member.node: member.epoch for member in members}
@@ -74,14 +74,14 @@ def view_from(asked: Address, about: object, nodes: object, slots: Sequence[Any]
     claims = []
     places: dict[str, frozenset[bytes]] = {}
     for first, last, primary, *followers in slots:
-        address = _address(primary, asked)
+        address = _address(primary, queried)
         node = primary[2].decode() if len(primary) > 2 else str(address)
         claims.append(Claim(epochs.get(node, 0), first, last, node, address))
         replicas[node] = max(replicas.get(node, 0), len(followers))
-        places[node] = places.get(node, frozenset()) | _places(followers, asked)
+        places[node] = places.get(node, frozenset()) | _places(followers, queried)
     return View(
-        asked,
-        next((member.node for member in members if member.is_myself), str(asked)),
+        queried,
+        next((member.node for member in members if member.is_myself), str(queried)),
         re.search(r"cluster_state:fail", _text(about)) is None,
         frozenset(member.node for member in members),
         tuple(claims),
@@ -149,18 +149,18 @@ def _text(reply: object) -> str:
     return reply.decode(errors="replace") if isinstance(reply, bytes) else ""
 
 
-def _address(node: Sequence[Any], asked: Address) -> Address | None:
-    """Return a node's address; a node that does not know its own host is the one that was asked."""
-    host = node[0].decode() if node[0] else asked.host
+def _address(node: Sequence[Any], queried: Address) -> Address | None:
+    """Return a node's address; a node that does not know its own host is the one that was queried."""
+    host = node[0].decode() if node[0] else queried.host
     return None if host == "?" else Address(host, int(node[1]))
 
 
-def _places(nodes: Sequence[Any], asked: Address) -> frozenset[bytes]:
-    found = (_address(node, asked) for node in nodes)
+def _places(nodes: Sequence[Any], queried: Address) -> frozenset[bytes]:
+    found = (_address(node, queried) for node in nodes)
     return frozenset(info.place(address) for address in found if address is not None)
 
 
-def not_asked(views: Iterable[View], asked: Iterable[Address]) -> list[Address]:
-    """Return the addresses of primaries that have not been asked."""
+def not_queried(views: Iterable[View], queried: Iterable[Address]) -> list[Address]:
+    """Return the addresses of primaries that have not been queried."""
     addresses = {claim.address for view in views for claim in view.claims if claim.address is not None}
-    return sorted(addresses - set(asked))
+    return sorted(addresses - set(queried))

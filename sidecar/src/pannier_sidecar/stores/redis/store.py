@@ -35,7 +35,7 @@ class RedisStore(Store):
     max_transaction = 200_000  # five arguments each, and the protocol allows a command 1,048,576
 
     def __init__(self, settings: Mapping[str, Setting]):
-        """Take the component's settings under their canonical names; `open` judges them."""
+        """Take the component's settings under their canonical names; `open` checks them."""
         super().__init__(settings)
         self._settings = without_servers()
         self._servers: Servers = NotOpenServers(self._settings)

@@ -3,7 +3,7 @@
 store ──> worker            two threads with a connection each: one writes whatever waits as one transaction, one reads
       ──> layout            the SQL: reading, checking, writing and listing rows
       ──> expiry_sweeper    removes expired rows when there are any
-settings, schema, errors    what the component says, making the tables, what SQLite's errors mean
+settings, schema, errors    the component's metadata, making the tables, what SQLite's errors mean
 """
 
 STORES = {"state.sqlite": "SQLiteStore"}
