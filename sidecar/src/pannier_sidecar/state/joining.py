@@ -9,7 +9,7 @@ from msgspec.structs import replace
 from .errors import ETagMismatchError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
     from .requests import Write
 
@@ -34,12 +34,21 @@ def _joined(earlier: Write, later: Write) -> Write:
     return replace(later, if_match=next(iter(wanted), None), if_absent=if_absent, strong=strong)
 
 
-def with_distinct_keys(writes: Sequence[Write]) -> Iterator[range]:
-    """Cut a sequence into runs, as long as possible, in which no key occurs twice."""
+def with_distinct_keys(
+    writes: Sequence[Write], max_length: int = 0, go_together: Callable[[Write, Write], bool] | None = None
+) -> Iterator[range]:
+    """Cut a sequence into runs, as long as possible, in which no key occurs twice.
+
+    They have at most `max_length` writes, unless that is 0, and only writes that `go_together` with the first one.
+    """
     start = 0
     keys: set[str] = set()
     for place, write in enumerate(writes):
-        if write.key in keys:
+        if place > start and (
+            write.key in keys
+            or place - start == max_length
+            or (go_together is not None and not go_together(writes[start], write))
+        ):
             yield range(start, place)
             start = place
             keys.clear()

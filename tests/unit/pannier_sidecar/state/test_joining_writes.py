@@ -4,7 +4,7 @@ import pytest
 
 from pannier_sidecar.state.errors import ETagMismatchError
 from pannier_sidecar.state.joining import joined, with_distinct_keys
-from pannier_sidecar.state.requests import Delete, Set
+from pannier_sidecar.state.requests import Delete, Set, Write
 
 
 def test_writes_to_one_key_become_one_with_all_their_preconditions() -> None:
@@ -31,3 +31,26 @@ def test_a_bulk_is_cut_where_a_key_comes_again() -> None:
     writes = [Delete(key) for key in "abacca"]
     assert list(with_distinct_keys(writes)) == [range(0, 2), range(2, 4), range(4, 6)]
     assert list(with_distinct_keys([])) == []
+
+
+def test_a_bulk_is_cut_where_a_run_is_long_enough() -> None:
+    writes = [Delete(key) for key in "abcdabc"]
+    assert list(with_distinct_keys(writes, 3)) == [range(0, 3), range(3, 6), range(6, 7)]
+    assert list(with_distinct_keys(writes, 1)) == [range(place, place + 1) for place in range(7)]
+
+
+def test_a_bulk_is_cut_where_a_write_does_not_go_together_with_the_first_one() -> None:
+    writes: list[Write] = [
+        Set("a", b""),
+        Set("b", b""),
+        Delete("c"),
+        Delete("d", if_match="1"),
+        Delete("e"),
+        Set("f", b""),
+    ]
+
+    def unconditional_of_one_kind(one: Write, other: Write) -> bool:
+        return type(one) is type(other) and not one.is_conditional and not other.is_conditional
+
+    found = list(with_distinct_keys(writes, go_together=unconditional_of_one_kind))
+    assert found == [range(0, 2), range(2, 3), range(3, 4), range(4, 5), range(5, 6)]

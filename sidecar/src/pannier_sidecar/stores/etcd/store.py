@@ -11,6 +11,7 @@ from aetcd import rpc
 from pannier_sidecar.network.answers import read_in_parts
 from pannier_sidecar.state.cursors import cursor_after, key_before
 from pannier_sidecar.state.errors import KeyRefusedError, StoreError, StoreUnavailableError
+from pannier_sidecar.state.joining import with_distinct_keys
 from pannier_sidecar.state.requests import Delete, Get, Set, Write
 from pannier_sidecar.state.store import LAST_TIME, Feature, KeyPage, Setting, Store, StoredValue, or_error
 
@@ -18,7 +19,7 @@ from .client import DELETE, PUT, RANGE, TXN, Client, LeaseGoneError
 from .layout import RawValues, TimedValues, Values
 from .leases import Leases, expiry_of, read_expiry
 from .settings import max_txn_ops, read_settings
-from .writing import check, conditions_of, runs, was_last_written
+from .writing import check, conditions_of, was_last_written
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
@@ -182,8 +183,8 @@ class _EtcdStore(Store):
 
     async def bulk_write(self, writes: Sequence[Write]) -> Sequence[StoreError | None]:
         errors: list[StoreError | None] = []
-        for run in runs(writes, AT_ONCE):
-            errors += await asyncio.gather(*(or_error(self._write(write)) for write in run))
+        for run in with_distinct_keys(writes, AT_ONCE):
+            errors += await asyncio.gather(*(or_error(self._write(writes[place])) for place in run))
         return errors
 
     async def transact(self, writes: Sequence[Write]) -> None:

@@ -11,7 +11,7 @@ from pannier_sidecar.state.errors import InvalidETagError
 from pannier_sidecar.state.preconditions import mismatch
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping
 
     from pannier_sidecar.state.requests import Write
     from pannier_sidecar.state.store import StoredValue
@@ -55,17 +55,3 @@ def check(guarded: Iterable[tuple[Write, bytes]], present: Mapping[bytes, Stored
         found = present[name]
         if error := mismatch(write, None if found is None else found.etag):
             raise error
-
-
-def runs(writes: Sequence[Write], max_length: int) -> Iterator[list[Write]]:
-    """Yield the writes in order, those together that may run at once: no two of a run have the same key."""
-    run: list[Write] = []
-    keys: set[str] = set()
-    for write in writes:
-        if write.key in keys or len(run) == max_length:
-            yield run
-            run, keys = [], set()
-        run.append(write)
-        keys.add(write.key)
-    if run:
-        yield run

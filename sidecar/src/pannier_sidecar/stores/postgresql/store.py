@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, ClassVar
 from pannier_sidecar.network.answers import read_in_parts
 from pannier_sidecar.state.cursors import cursor_after, key_before
 from pannier_sidecar.state.errors import NotSupportedError, OutcomeUnknownError, StoreError, StoreUnavailableError
+from pannier_sidecar.state.joining import with_distinct_keys
 from pannier_sidecar.state.requests import Delete, Get, Set, Write
 from pannier_sidecar.state.store import Feature, KeyPage, Setting, Store, StoredValue, or_error
 
@@ -22,7 +23,7 @@ from .schema import Schema
 from .settings import read_settings
 from .statements import Statements
 from .transactions import Transaction
-from .writing import check_outcome, columns_of, runs, statement_of
+from .writing import check_outcome, columns_of, go_together, statement_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -133,8 +134,8 @@ class _PostgreSQLStore(Store):
     async def bulk_write(self, writes: Sequence[Write]) -> Sequence[StoreError | None]:
         """Send consecutive writes of one kind together."""
         errors: list[StoreError | None] = []
-        for run in runs(writes):
-            errors += await self._write_run(run)
+        for run in with_distinct_keys(writes, go_together=go_together):
+            errors += await self._write_run(writes[run.start : run.stop])
             if isinstance(errors[-1], StoreUnavailableError | OutcomeUnknownError):  # the others would wait as long
                 rest = len(writes) - len(errors)
                 return [*errors, *[StoreUnavailableError(f"not tried after an earlier item: {errors[-1]}")] * rest]

@@ -12,7 +12,7 @@ from pannier_sidecar.state.requests import Set, Write
 from .names import name_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Sequence
 
     from .layout import Layout
     from .statements import Statements
@@ -70,22 +70,6 @@ def columns_of(sets: Sequence[Set], layout: Layout) -> tuple[Any, ...]:
     return [name for name, _ in named], ttls, *layout.columns([write.value for _, write in named])
 
 
-def runs(writes: Sequence[Write]) -> Iterator[list[Write]]:
-    """Yield the writes in order, those together that one statement can carry out: unconditional ones of one kind.
-
-    No two of a run have the same key.
-    """
-    run: list[Write] = []
-    keys: set[str] = set()
-    for write in writes:
-        if run and (write.key in keys or not _go_together(run[0], write)):
-            yield run
-            run, keys = [], set()
-        run.append(write)
-        keys.add(write.key)
-    if run:
-        yield run
-
-
-def _go_together(one: Write, other: Write) -> bool:
+def go_together(one: Write, other: Write) -> bool:
+    """Return whether one statement can carry out two writes of different keys: unconditional ones of one kind."""
     return type(one) is type(other) and not one.is_conditional and not other.is_conditional
