@@ -43,22 +43,22 @@ async def expiring(store: Store, key: str, value: bytes = b"1", ttl: int = 1) ->
             return found
 
 
-async def fault_of(call: Awaitable[object]) -> StoreError | None:
+async def error_of(call: Awaitable[object]) -> StoreError | None:
     try:
         await call
-    except StoreError as fault:
-        return fault
+    except StoreError as error:
+        return error
     return None
 
 
 async def send(store: Store, way: str, write: Write) -> StoreError | None:
-    """Carry out a write in one of WAYS and return its fault."""
+    """Carry out a write in one of WAYS and return its error."""
     if way == "in bulk":
-        [fault] = await store.bulk_write([write])
-        return fault
+        [error] = await store.bulk_write([write])
+        return error
     if way == "in a transaction":
-        return await fault_of(store.transact([write]))
-    return await fault_of(store.set(write) if isinstance(write, Set) else store.delete(write))
+        return await error_of(store.transact([write]))
+    return await error_of(store.set(write) if isinstance(write, Set) else store.delete(write))
 
 
 async def all_keys(store: Store, prefix: str, limit: int = 100) -> list[str]:
@@ -76,7 +76,7 @@ async def all_keys(store: Store, prefix: str, limit: int = 100) -> list[str]:
 
 async def write_all(store: Store, writes: Sequence[Write]) -> None:
     """Carry out writes in bulk, all of which must succeed."""
-    failed = {write.key: fault for write, fault in zip(writes, await store.bulk_write(writes), strict=True) if fault}
+    failed = {write.key: error for write, error in zip(writes, await store.bulk_write(writes), strict=True) if error}
     assert not failed
 
 

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from itertools import count
 
 import pytest
-from conformance.calls import REFUSED, all_keys, fault_of
+from conformance.calls import REFUSED, all_keys, error_of
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import (
@@ -89,8 +89,8 @@ class Model(RuleBasedStateMachine):
         write = self.write_of(drawn)
         holds = self.holds(write, self.model)
         call = self.store.set(write) if isinstance(write, Set) else self.store.delete(write)
-        fault = self.runner.run(fault_of(call))
-        assert isinstance(fault, REFUSED) is not holds
+        error = self.runner.run(error_of(call))
+        assert isinstance(error, REFUSED) is not holds
         if holds:
             self.take_over(write)
 
@@ -98,8 +98,8 @@ class Model(RuleBasedStateMachine):
     def writes_in_bulk(self, drawn: list[tuple[bool, str, bytes, str, int | None]]) -> None:
         writes = [self.write_of(one) for one in drawn]
         hold = [self.holds(write, self.model) for write in writes]
-        faults = self.runner.run(self.store.bulk_write(writes))
-        assert [fault is None for fault in faults] == hold
+        errors = self.runner.run(self.store.bulk_write(writes))
+        assert [error is None for error in errors] == hold
         self.take_over(*(write for write, holds in zip(writes, hold, strict=True) if holds))
 
     @precondition(lambda self: Feature.TRANSACTIONAL in self.features)
@@ -107,8 +107,8 @@ class Model(RuleBasedStateMachine):
     def writes_in_a_transaction(self, drawn: list[tuple[bool, str, bytes, str, int | None]]) -> None:
         writes = [self.write_of(one) for one in drawn]
         hold = all(self.holds(write, self.model) for write in writes)
-        fault = self.runner.run(fault_of(self.store.transact(writes)))
-        assert isinstance(fault, REFUSED) is not hold
+        error = self.runner.run(error_of(self.store.transact(writes)))
+        assert isinstance(error, REFUSED) is not hold
         if hold:
             last = {write.key: write for write in writes}
             self.take_over(*last.values())

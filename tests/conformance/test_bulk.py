@@ -41,7 +41,7 @@ async def test_writes_to_one_key_run_in_order(store: Store, key: Keys) -> None:
 
 @pytest.mark.topic("ETags", Feature.ETAG)
 async def test_a_precondition_sees_what_the_same_bulk_wrote_before(store: Store, key: Keys) -> None:
-    faults = await store.bulk_write(
+    errors = await store.bulk_write(
         [
             Set(key("k"), b"1", if_absent=True),
             Set(key("k"), b"2", if_absent=True),
@@ -49,14 +49,14 @@ async def test_a_precondition_sees_what_the_same_bulk_wrote_before(store: Store,
             Set(key("k"), b"3", if_absent=True),
         ]
     )
-    assert [isinstance(fault, REFUSED) for fault in faults] == [False, True, False, False]
+    assert [isinstance(error, REFUSED) for error in errors] == [False, True, False, False]
     assert await value_of(store, key("k")) == b"3"
 
 
 @pytest.mark.topic("ETags", Feature.ETAG)
 async def test_one_failure_is_told_for_its_own_item_and_the_others_are_written(store: Store, key: Keys) -> None:
     known = await written(store, key("known"))
-    faults = await store.bulk_write(
+    errors = await store.bulk_write(
         [
             Set(key("a"), b"1"),
             Set(key("known"), b"wrong", "1"),
@@ -68,9 +68,9 @@ async def test_one_failure_is_told_for_its_own_item_and_the_others_are_written(s
             Set(key("c"), b"1", if_absent=True),
         ]
     )
-    assert [isinstance(fault, REFUSED) for fault in faults] == [False, True, False, True, False, True, False, False]
-    assert [fault for fault in faults if fault is None] == [None] * 5
-    assert key("known") in str(faults[1])
+    assert [isinstance(error, REFUSED) for error in errors] == [False, True, False, True, False, True, False, False]
+    assert [error for error in errors if error is None] == [None] * 5
+    assert key("known") in str(errors[1])
     assert [await value_of(store, key(name)) for name in ("a", "b", "c", "known")] == [b"1", b"1", b"1", b"right"]
 
 

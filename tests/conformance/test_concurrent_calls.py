@@ -4,7 +4,7 @@ import asyncio
 import random
 
 import pytest
-from conformance.calls import fault_of, present, value_of, write_all, written
+from conformance.calls import error_of, present, value_of, write_all, written
 from conformance.conftest import Keys
 from servers.database import Database
 
@@ -47,7 +47,7 @@ async def test_thousands_of_increments_of_one_key_lose_none(subject: Database, s
 
 async def test_one_of_two_hundred_creates(store: Store, key: Keys) -> None:
     async def create(number: int) -> bool:
-        return await fault_of(store.set(Set(key("k"), str(number).encode(), if_absent=True))) is None
+        return await error_of(store.set(Set(key("k"), str(number).encode(), if_absent=True))) is None
 
     won = await asyncio.gather(*map(create, range(200)))
     assert won.count(True) == 1
@@ -58,7 +58,7 @@ async def test_one_of_two_hundred_replaces(store: Store, key: Keys) -> None:
     etag = (await written(store, key("k"))).etag
 
     async def replace(number: int) -> bool:
-        return await fault_of(store.set(Set(key("k"), str(number).encode(), etag))) is None
+        return await error_of(store.set(Set(key("k"), str(number).encode(), etag))) is None
 
     won = await asyncio.gather(*map(replace, range(200)))
     assert won.count(True) == 1
@@ -67,8 +67,8 @@ async def test_one_of_two_hundred_replaces(store: Store, key: Keys) -> None:
 
 async def test_one_of_two_hundred_deletes(store: Store, key: Keys) -> None:
     etag = (await written(store, key("k"))).etag
-    faults = await asyncio.gather(*(fault_of(store.delete(Delete(key("k"), etag))) for _ in range(200)))
-    assert faults.count(None) == 1
+    errors = await asyncio.gather(*(error_of(store.delete(Delete(key("k"), etag))) for _ in range(200)))
+    assert errors.count(None) == 1
     assert await value_of(store, key("k")) is None
 
 
@@ -86,7 +86,7 @@ async def test_transfers_between_accounts_neither_make_nor_lose_money(store: Sto
             Set(source, str(int(paying.value) - 1).encode(), paying.etag),
             Set(target, str(int(paid.value) + 1).encode(), paid.etag),
         ]
-        return await fault_of(store.transact(writes)) is None
+        return await error_of(store.transact(writes)) is None
 
     done = await asyncio.gather(*map(transfer, range(300)))
     assert any(done)
@@ -135,7 +135,7 @@ async def test_hundreds_of_tasks_each_find_what_they_wrote(subject: Database, st
                     [entry] = await store.bulk_get([Get(name)])
                     assert (entry and entry.value) == value
                 case _:
-                    created = await fault_of(store.set(Set(name, b"created", if_absent=True))) is None
+                    created = await error_of(store.set(Set(name, b"created", if_absent=True))) is None
                     assert created is (value is None)
                     value = b"created" if created else value
             assert await value_of(store, name) == value

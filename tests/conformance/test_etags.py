@@ -3,7 +3,7 @@
 import json
 
 import pytest
-from conformance.calls import REFUSED, WAYS, fault_of, present, send, value_of, written
+from conformance.calls import REFUSED, WAYS, error_of, present, send, value_of, written
 from conformance.conftest import Keys
 
 from pannier_sidecar.state.requests import Delete, Get, Set
@@ -55,7 +55,7 @@ async def test_does_not_come_back_after_delete_and_recreation(store: Store, key:
     assert len(set(etags)) == len(etags)
     await written(store, key("k"))
     for etag in etags:
-        assert isinstance(await fault_of(store.set(Set(key("k"), b"stale", etag))), REFUSED)
+        assert isinstance(await error_of(store.set(Set(key("k"), b"stale", etag))), REFUSED)
 
 
 async def test_reading_leaves_it(store: Store, key: Keys) -> None:

@@ -4,7 +4,7 @@ import asyncio
 import time
 
 import pytest
-from conformance.calls import REFUSED, all_keys, expiring, fault_of, present, value_of, write_all, written
+from conformance.calls import REFUSED, all_keys, error_of, expiring, present, value_of, write_all, written
 from conformance.conftest import Keys
 from servers.database import Database
 
@@ -51,7 +51,7 @@ async def test_a_later_write_clears_or_replaces_the_expiry(store: Store, key: Ke
         await store.set(Set(key(name), b"1", ttl=1))
     while True:  # again where it has expired before
         before = await expiring(store, key("cleared with ETag"))
-        if await fault_of(store.set(Set(key("cleared with ETag"), b"2", before.etag))) is None:
+        if await error_of(store.set(Set(key("cleared with ETag"), b"2", before.etag))) is None:
             break
     await store.set(Set(key("cleared"), b"2"))
     await store.set(Set(key("longer"), b"2", ttl=1000))
@@ -91,14 +91,14 @@ async def test_an_expired_key_counts_as_absent(store: Store, key: Keys, prefix: 
         assert await all_keys(store, prefix) == [key("stays")]
     await store.set(Set(key("set"), b"new"))
     await store.set(Set(key("created"), b"new", if_absent=True))
-    assert isinstance(await fault_of(store.set(Set(key("matched"), b"new", old.etag))), REFUSED)
+    assert isinstance(await error_of(store.set(Set(key("matched"), b"new", old.etag))), REFUSED)
     await store.delete(Delete(key("deleted")))
-    assert isinstance(await fault_of(store.delete(Delete(key("deleted with ETag"), old.etag))), REFUSED)
+    assert isinstance(await error_of(store.delete(Delete(key("deleted with ETag"), old.etag))), REFUSED)
     await store.delete(Delete(key("deleted if absent"), if_absent=True))
     assert list(await store.bulk_write([Set(key("bulk"), b"new", if_absent=True)])) == [None]
     if Feature.TRANSACTIONAL in store.features:
         await store.transact([Set(key("in a transaction"), b"new", if_absent=True)])
-        assert isinstance(await fault_of(store.transact([Delete(key("last"), old.etag)])), REFUSED)
+        assert isinstance(await error_of(store.transact([Delete(key("last"), old.etag)])), REFUSED)
     assert [await value_of(store, key(name)) for name in ("set", "created", "bulk")] == [b"new"] * 3
     assert [await value_of(store, key(name)) for name in ("matched", "deleted", "deleted with ETag")] == [None] * 3
     assert (await present(store, key("created"))).expires_at is None
@@ -107,8 +107,8 @@ async def test_an_expired_key_counts_as_absent(store: Store, key: Keys, prefix: 
 async def test_a_refused_write_leaves_the_expiry(store: Store, key: Keys) -> None:
     await store.set(Set(key("k"), b"1", ttl=1000))
     before = await present(store, key("k"))
-    assert isinstance(await fault_of(store.set(Set(key("k"), b"2", if_absent=True))), REFUSED)
-    assert isinstance(await fault_of(store.set(Set(key("k"), b"2", "1", ttl=5))), REFUSED)
+    assert isinstance(await error_of(store.set(Set(key("k"), b"2", if_absent=True))), REFUSED)
+    assert isinstance(await error_of(store.set(Set(key("k"), b"2", "1", ttl=5))), REFUSED)
     after = await present(store, key("k"))
     assert (after.value, after.etag) == (before.value, before.etag)
     assert before.expires_at is not None

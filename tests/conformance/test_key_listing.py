@@ -3,7 +3,7 @@
 import random
 
 import pytest
-from conformance.calls import all_keys, deletes, fault_of, sets, write_all, written
+from conformance.calls import all_keys, deletes, error_of, sets, write_all, written
 from conformance.conftest import Keys
 
 from pannier_sidecar.state.errors import InvalidCursorError
@@ -98,4 +98,4 @@ async def test_keys_that_stay_are_met_whatever_comes_and_goes(store: Store, key:
 @pytest.mark.parametrize("cursor", ["x", "ü", "!!!", "AAAA", "9" * 400, "\x00", "eyJhIjoxfQ=="])
 async def test_a_foreign_cursor_is_refused(store: Store, key: Keys, prefix: str, cursor: str) -> None:
     await write_all(store, sets([key("a"), key("b")]))
-    assert isinstance(await fault_of(store.keys(prefix, 1, cursor)), InvalidCursorError)
+    assert isinstance(await error_of(store.keys(prefix, 1, cursor)), InvalidCursorError)

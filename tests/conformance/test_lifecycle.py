@@ -64,8 +64,8 @@ async def unavailable(call: Any) -> None:
     """Bulk calls tell of it item by item; a bulk read may also do so as a whole."""
     try:
         [answer] = await call
-    except StoreUnavailableError as fault:
-        answer = fault
+    except StoreUnavailableError as error:
+        answer = error
     assert isinstance(answer, StoreUnavailableError)
     assert str(answer)
 
@@ -74,8 +74,8 @@ async def test_a_bulk_write_after_closing_tells_each_item(make_store: Callable[[
     store = make_store()
     await store.open()
     await store.close()
-    faults = await store.bulk_write([Set(key("a"), b"1"), Delete(key("b"))])
-    assert [isinstance(fault, StoreUnavailableError) for fault in faults] == [True, True]
+    errors = await store.bulk_write([Set(key("a"), b"1"), Delete(key("b"))])
+    assert [isinstance(error, StoreUnavailableError) for error in errors] == [True, True]
 
 
 async def test_closing_twice_is_harmless(make_store: Callable[[], Store]) -> None:

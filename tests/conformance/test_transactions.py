@@ -1,7 +1,7 @@
 """A transaction happens whole, in its order, or not at all."""
 
 import pytest
-from conformance.calls import REFUSED, fault_of, present, value_of, written
+from conformance.calls import REFUSED, error_of, present, value_of, written
 from conformance.conftest import Keys
 from servers.database import Database
 
@@ -61,9 +61,9 @@ async def nothing_happens(store: Store, key: Keys, failing: Write, place: int) -
     victim = await written(store, key("victim"))
     writes: list[Write] = [Set(key("a"), b"1"), Delete(key("victim")), Set(key("known"), b"3", before.etag)]
     writes.insert(place, placed(failing, key))
-    fault = await fault_of(store.transact(writes))
-    assert isinstance(fault, REFUSED)
-    assert key(failing.key) in str(fault)
+    error = await error_of(store.transact(writes))
+    assert isinstance(error, REFUSED)
+    assert key(failing.key) in str(error)
     assert await value_of(store, key("a")) is None
     assert await present(store, key("known")) == before
     assert await present(store, key("victim")) == victim
@@ -101,7 +101,7 @@ async def test_preconditions_speak_of_the_state_before_the_transaction(store: St
 async def test_deleting_first_does_not_make_room_for_a_key_that_must_be_absent(store: Store, key: Keys) -> None:
     before = await written(store, key("k"))
     writes: list[Write] = [Delete(key("k")), Set(key("k"), b"2", if_absent=True)]
-    assert isinstance(await fault_of(store.transact(writes)), REFUSED)
+    assert isinstance(await error_of(store.transact(writes)), REFUSED)
     assert await present(store, key("k")) == before
 
 

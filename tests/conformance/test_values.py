@@ -3,7 +3,7 @@
 import os
 
 import pytest
-from conformance.calls import fault_of, present, value_of, write_all, written
+from conformance.calls import error_of, present, value_of, write_all, written
 from conformance.conftest import Keys
 from servers.database import Database
 
@@ -74,9 +74,9 @@ async def test_large_values_come_back(subject: Database, store: Store, key: Keys
 
 async def is_refused_for_its_size(store: Store, key: str, value: bytes) -> None:
     before = await written(store, key)
-    fault = await fault_of(store.set(Set(key, value)))
-    assert isinstance(fault, StoreRefusedError)
-    assert "too large" in str(fault)
+    error = await error_of(store.set(Set(key, value)))
+    assert isinstance(error, StoreRefusedError)
+    assert "too large" in str(error)
     assert await present(store, key) == before
 
 

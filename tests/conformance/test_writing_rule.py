@@ -50,8 +50,8 @@ async def test_set(store: Store, key: Keys, way: str, subtests: pytest.Subtests)
             name = key(str(number))
             etag = await arrange(store, name, cell)
             before = await value_of(store, name)
-            fault = await send(store, way, Set(name, b'"after"', etag, cell.is_first_write))
-            assert isinstance(fault, ETagMismatchError) is not cell.is_carried_out
+            error = await send(store, way, Set(name, b'"after"', etag, cell.is_first_write))
+            assert isinstance(error, ETagMismatchError) is not cell.is_carried_out
             assert await value_of(store, name) == (b'"after"' if cell.is_carried_out else before)
 
 
@@ -61,8 +61,8 @@ async def test_delete(store: Store, key: Keys, way: str, subtests: pytest.Subtes
             name = key(str(number))
             etag = await arrange(store, name, cell)
             before = await value_of(store, name)
-            fault = await send(store, way, Delete(name, etag, cell.is_first_write))
-            assert isinstance(fault, ETagMismatchError) is not cell.is_carried_out
+            error = await send(store, way, Delete(name, etag, cell.is_first_write))
+            assert isinstance(error, ETagMismatchError) is not cell.is_carried_out
             assert await value_of(store, name) == (None if cell.is_carried_out else before)
 
 
@@ -75,8 +75,8 @@ async def test_a_refused_write_leaves_the_etag(store: Store, key: Keys, way: str
 
 
 async def test_the_fault_names_the_key(store: Store, key: Keys, way: str) -> None:
-    fault = await send(store, way, Set(key("the key"), b"2", "1"))
-    assert key("the key") in str(fault)
+    error = await send(store, way, Set(key("the key"), b"2", "1"))
+    assert key("the key") in str(error)
 
 
 async def arrange(store: Store, key: str, cell: Cell) -> str | None:

@@ -32,21 +32,21 @@ async def test_nonsense(name: str, tmp_path: Path) -> None:
                 way.turn(http_says(body))
                 writes = [Set("k", b"1", metadata=TOGETHER), Set("l", b"1", metadata=TOGETHER)]
                 told = {
-                    "set": await fault_of(store.set(Set("k", b"1"))),
-                    "transact": await fault_of(store.transact(writes)),
+                    "set": await error_of(store.set(Set("k", b"1"))),
+                    "transact": await error_of(store.transact(writes)),
                     "bulk set": (await store.bulk_write([Set("k", b"1")]))[0],
                     "bulk delete": (await store.bulk_write([Delete("k")]))[0],
                 }
-                assert {what: type(fault) for what, fault in told.items()} == dict.fromkeys(told, OutcomeUnknownError)
+                assert {what: type(error) for what, error in told.items()} == dict.fromkeys(told, OutcomeUnknownError)
                 told = {
-                    "get": await fault_of(store.get(Get("k"))),
-                    "ping": await fault_of(store.ping()),
-                    "bulk get": await fault_of(first_of(store, "k")),
+                    "get": await error_of(store.get(Get("k"))),
+                    "ping": await error_of(store.ping()),
+                    "bulk get": await error_of(first_of(store, "k")),
                 }
                 if Feature.KEYS_LIKE in subject.claims:
-                    told["keys"] = await fault_of(store.keys("", 10, None))
-                for what, fault in told.items():
-                    assert isinstance(fault, StoreUnavailableError), f"{what} of {body[:9]!r}"
+                    told["keys"] = await error_of(store.keys("", 10, None))
+                for what, error in told.items():
+                    assert isinstance(error, StoreUnavailableError), f"{what} of {body[:9]!r}"
                 way.come_back()
                 await eventually(store.ping)
 
@@ -57,7 +57,7 @@ async def first_of(store, key: str) -> None:
         raise found
 
 
-async def fault_of(call) -> BaseException | None:
+async def error_of(call) -> BaseException | None:
     try:
         await call
     except Exception as error:

@@ -72,10 +72,10 @@ class PgBouncerServer(ServerProcess):
         return self.order("SHOW VERSION")
 
     @property
-    def told(self) -> str:
+    def label(self) -> str:
         """What a promise says that it was made on."""
         version = subprocess.run([program(), "--version"], capture_output=True, text=True).stdout.split()[1]
-        return f"{self.behind.told} behind PgBouncer {version.rpartition('.')[0]}, {self.mode} pooling"
+        return f"{self.behind.label} behind PgBouncer {version.rpartition('.')[0]}, {self.mode} pooling"
 
     @property
     def settings(self) -> Settings:

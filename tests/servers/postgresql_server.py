@@ -108,7 +108,7 @@ class PostgreSQLServer(ServerProcess):
         return self.sql("SHOW server_version").split()[0]
 
     @property
-    def told(self) -> str:
+    def label(self) -> str:
         """What a promise says that it was made on."""
         return f"PostgreSQL {self.version.partition('.')[0]}"
 

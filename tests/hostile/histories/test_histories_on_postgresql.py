@@ -45,7 +45,7 @@ async def test_killed_paused_ended_and_cut_off(tmp_path: Path, effort: Effort, p
             await history.goes_on()
         promise(
             PROMISED,
-            on=f"{server.told}, {version}",
+            on=f"{server.label}, {version}",
             fault="killed; one process killed; restarted; paused; connections ended by administrator; answers lost",
             times=6 * rounds,
             counted=history.counts,
@@ -71,7 +71,7 @@ async def test_behind_a_pooler(tmp_path: Path, effort: Effort, promise: Promise,
             await history.goes_on()
         promise(
             PROMISED,
-            on=pooler.told,
+            on=pooler.label,
             fault="pooler killed, PAUSE beyond timeout, server killed behind it, its connections ended, RECONNECT",
             times=5 * rounds,
             counted=history.counts,

@@ -89,7 +89,7 @@ async def test_while_nobody_takes_over_calls_fail_fast_and_health_says_so(tmp_pa
                 await store.set(Set(kept + "k", b"1"))
             async with opened(net.settings, dialTimeout=1.0) as fresh:
                 await fresh.set(Set(kept + "k", b"2"))
-                assert isinstance(await fault_of(fresh, lost + "k"), StoreUnavailableError)
+                assert isinstance(await error_of(fresh, lost + "k"), StoreUnavailableError)
             net.heal()
             await eventually(lambda: store.set(Set(lost + "k", b"2")))
             await eventually(store.ping)
@@ -108,15 +108,15 @@ async def until_fast(store: RedisStore, key: str) -> None:
         fast = 0
         while fast < 20:
             started = monotonic()
-            assert isinstance(await fault_of(store, key), StoreUnavailableError)
+            assert isinstance(await error_of(store, key), StoreUnavailableError)
             fast = fast + 1 if monotonic() - started < 0.2 else 0
 
 
-async def fault_of(store: RedisStore, key: str) -> StoreError | None:
+async def error_of(store: RedisStore, key: str) -> StoreError | None:
     try:
         await store.set(Set(key, b"3"))
-    except (StoreUnavailableError, OutcomeUnknownError) as fault:
-        return fault
+    except (StoreUnavailableError, OutcomeUnknownError) as error:
+        return error
     return None
 
 

@@ -60,7 +60,7 @@ async def test_connections_and_statements_stay_within_their_number(
             assert await eventually(lambda: store.get(Get("k"))) == found
     promise(
         "Calls that time out leave no statement running, and no more connections than maxConns",
-        on=f"{server.told}, {name}",
+        on=f"{server.label}, {name}",
         fault="the table is locked for longer than calls may take",
         times=len(faults),
         counted=f"{len(faults):,} calls timed out; at most {MAX_CONNS} connections",

@@ -48,7 +48,7 @@ async def test_nothing_is_left_on_a_connection_that_others_get(
     assert server.sql("SELECT count(*) FROM pg_locks WHERE locktype = 'advisory'") == "0"
     promise(
         "No prepared statement, setting or lock is left on a connection that another client may be given",
-        on=f"{pooler.told}, {version}",
+        on=f"{pooler.label}, {version}",
         fault="every kind of call is made, then another client looks at the same connection",
         times=1,
         counted="0 statements, 0 settings changed, 0 advisory locks",
@@ -81,7 +81,7 @@ async def test_what_another_client_set_there_leads_nowhere_else(
         server.sql("DROP SCHEMA elsewhere CASCADE")
     promise(
         "State is kept in the table that the component names, whatever another client left on the connection",
-        on=pooler.told,
+        on=pooler.label,
         fault=f"another client leaves its {what} on the connection that the sidecar is given",
         times=2,
         counted="0 rows elsewhere",

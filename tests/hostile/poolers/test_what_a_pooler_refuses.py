@@ -68,7 +68,7 @@ async def test_behind_one_that_hides_a_missing_statement_costs_nothing(
     assert server.sql("SELECT n FROM counter") == "600"
     promise(
         "A statement that is missing on the server's connection was not carried out, and is carried out once then",
-        on=pooler.told,
+        on=pooler.label,
         fault="the pooler is not seen, so statements have names; other clients end them, and connections are exchanged",
         times=600,
         counted="600 increments; the sum is 600",

@@ -26,7 +26,7 @@ EXAMPLE = Path(__file__).parents[3] / "examples" / "components" / "cosmosdb" / "
 LIMIT_S = 60.0
 
 
-async def fault_of_opening(settings: dict[str, Any], **more: Any) -> StoreError:
+async def error_of_opening(settings: dict[str, Any], **more: Any) -> StoreError:
     store = CosmosDBStore({**settings, **more})
     with pytest.raises(StoreError) as caught:
         await store.open()
@@ -44,40 +44,40 @@ def server(tmp_path: Path) -> Any:
 async def test_an_account_that_is_not_there_is_named_in_time(server: CosmosServer) -> None:
     url = f"http://127.0.0.1:{free_port()}"
     started = monotonic()
-    fault = await fault_of_opening(server.settings, url=url, timeout=2.0)
+    error = await error_of_opening(server.settings, url=url, timeout=2.0)
     assert monotonic() - started < LIMIT_S / 2
-    assert isinstance(fault, StoreUnavailableError)
-    assert url in str(fault)
+    assert isinstance(error, StoreUnavailableError)
+    assert url in str(error)
 
 
 async def test_a_container_that_is_missing_says_how_to_make_it(server: CosmosServer) -> None:
     for wrong in ({"collection": "nothing"}, {"database": "nothing"}):
-        fault = await fault_of_opening(server.settings, **wrong)
-        assert isinstance(fault, StoreRefusedError)
-        assert "az cosmosdb sql container create --partition-key-path /partitionKey" in str(fault)
+        error = await error_of_opening(server.settings, **wrong)
+        assert isinstance(error, StoreRefusedError)
+        assert "az cosmosdb sql container create --partition-key-path /partitionKey" in str(error)
 
 
 async def test_a_container_with_another_partition_key_is_refused(server: CosmosServer) -> None:
     server.call("POST", "/dbs", {"id": "other"})
     other = {**CONTAINER, "partitionKey": {"paths": ["/city"], "kind": "Hash"}}
     server.call("POST", "/dbs/other/colls", other)
-    fault = await fault_of_opening(server.settings, database="other")
-    assert isinstance(fault, StoreRefusedError)
-    assert "has the partition key /city, which can't be changed" in str(fault)
+    error = await error_of_opening(server.settings, database="other")
+    assert isinstance(error, StoreRefusedError)
+    assert "has the partition key /city, which can't be changed" in str(error)
 
 
 async def test_a_key_that_is_none_names_the_field(server: CosmosServer) -> None:
-    fault = await fault_of_opening(server.settings, masterKey="abc")
-    assert isinstance(fault, StoreRefusedError)
-    assert "correct url and masterKey" in str(fault)
+    error = await error_of_opening(server.settings, masterKey="abc")
+    assert isinstance(error, StoreRefusedError)
+    assert "correct url and masterKey" in str(error)
 
 
 @pytest.mark.parametrize("name", ["url", "database", "collection"])
 async def test_what_is_missing_is_named(name: str) -> None:
     settings = {"url": "https://x", "database": "d", "collection": "c"}
-    fault = await fault_of_opening({**settings, name: None})
-    assert isinstance(fault, StoreRefusedError)
-    assert str(fault).startswith(f"{name} is missing")
+    error = await error_of_opening({**settings, name: None})
+    assert isinstance(error, StoreRefusedError)
+    assert str(error).startswith(f"{name} is missing")
 
 
 async def test_killed_calls_fail_and_after_a_start_they_succeed(server: CosmosServer) -> None:
@@ -87,8 +87,8 @@ async def test_killed_calls_fail_and_after_a_start_they_succeed(server: CosmosSe
         for call in (store.get(Get("k")), store.ping(), store.bulk_get([Get("k"), Get("l")])):
             with pytest.raises(StoreUnavailableError):
                 await call
-        faults = await store.bulk_write([Set("a", b"1"), Set("b", b"1", if_absent=True), Delete("c")])
-        assert all(isinstance(fault, StoreUnavailableError) for fault in faults)
+        errors = await store.bulk_write([Set("a", b"1"), Set("b", b"1", if_absent=True), Delete("c")])
+        assert all(isinstance(error, StoreUnavailableError) for error in errors)
         server.start()
         server.make_container(defaultTtl=-1)  # it keeps everything in memory
         assert await eventually(lambda: store.get(Get("k"))) is None

@@ -67,9 +67,9 @@ async def test_a_write_to_a_server_that_is_down_did_certainly_not_happen(
 ) -> None:
     server.kill()
     try:
-        fault = await fault_of(eventually_unsent(store))
-        assert "can't be reached" in str(fault)
-        assert not isinstance(fault, OutcomeUnknownError)
+        error = await error_of(eventually_unsent(store))
+        assert "can't be reached" in str(error)
+        assert not isinstance(error, OutcomeUnknownError)
     finally:
         server.start()
 
@@ -84,7 +84,7 @@ async def eventually_unsent(store: SpannerStore) -> None:
                 await asyncio.sleep(0.05)
 
 
-async def fault_of(call: Awaitable[Any]) -> StoreError:
+async def error_of(call: Awaitable[Any]) -> StoreError:
     with pytest.raises(StoreError) as caught:
         await call
     return caught.value
@@ -97,7 +97,7 @@ async def test_a_server_that_hangs_is_not_waited_for_longer_than_the_timeout(
     server.pause()
     started = monotonic()
     read, write = await asyncio.gather(
-        fault_of(store.get(Get("hung"))), fault_of(store.set(Set("hung", b"2"))), return_exceptions=False
+        error_of(store.get(Get("hung"))), error_of(store.set(Set("hung", b"2"))), return_exceptions=False
     )
     assert 0.5 < monotonic() - started < LIMIT_S
     assert "did not answer within 1 s (timeout)" in str(read)

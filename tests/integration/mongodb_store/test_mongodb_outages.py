@@ -29,7 +29,7 @@ pytestmark = [pytest.mark.filterwarnings(warning) for warning in SOCKETS_LEFT]
 USER = ("--user", "ann:p@ss/word")
 
 
-async def fault_of_opening(**settings: Any) -> StoreError:
+async def error_of_opening(**settings: Any) -> StoreError:
     store = MongoDBStore(settings)
     with pytest.raises(StoreError) as caught:
         await store.open()
@@ -40,11 +40,11 @@ async def fault_of_opening(**settings: Any) -> StoreError:
 async def test_a_server_that_is_not_there_is_named_in_time() -> None:
     address = f"127.0.0.1:{free_port()}"
     started = monotonic()
-    fault = await fault_of_opening(host=address, operationTimeout=0.5)
+    error = await error_of_opening(host=address, operationTimeout=0.5)
     assert monotonic() - started < LIMIT_S / 2
-    assert isinstance(fault, StoreUnavailableError)
-    assert f"MongoDB at {address} gave no answer within 0.5 s" in str(fault)
-    assert "Topology" not in str(fault)
+    assert isinstance(error, StoreUnavailableError)
+    assert f"MongoDB at {address} gave no answer within 0.5 s" in str(error)
+    assert "Topology" not in str(error)
 
 
 async def test_killed_and_restarted_it_has_what_was_answered(tmp_path: Path) -> None:
@@ -56,8 +56,8 @@ async def test_killed_and_restarted_it_has_what_was_answered(tmp_path: Path) -> 
             for call in (store.get(Get("k1")), store.ping(), store.keys("", 10, None), store.bulk_get([Get("k1")])):
                 with pytest.raises(StoreUnavailableError):
                     await call
-            faults = await store.bulk_write([Set("a", b"1"), Set("b", b"1", if_absent=True), Delete("c")])
-            assert all(isinstance(fault, StoreUnavailableError) for fault in faults)
+            errors = await store.bulk_write([Set("a", b"1"), Set("b", b"1", if_absent=True), Delete("c")])
+            assert all(isinstance(error, StoreUnavailableError) for error in errors)
             with pytest.raises(StoreUnavailableError):
                 await store.transact([Set("a", b"1"), Set("b", b"1")])
             server.start()
@@ -101,12 +101,12 @@ async def test_calls_that_are_given_up_while_it_hangs_leave_the_store_usable(tmp
 async def test_a_wrong_password_names_the_fields_and_shows_nothing(tmp_path: Path) -> None:
     with running(tmp_path, *USER) as server:
         user = {"username": "ann", "params": "?authSource=admin"}
-        fault = await fault_of_opening(**server.settings, **user, password="s3cret")
-        assert isinstance(fault, StoreRefusedError)
-        assert "correct username and password, or name the database that has the user" in str(fault)
-        assert "s3cret" not in str(fault)
+        error = await error_of_opening(**server.settings, **user, password="s3cret")
+        assert isinstance(error, StoreRefusedError)
+        assert "correct username and password, or name the database that has the user" in str(error)
+        assert "s3cret" not in str(error)
         url = f"mongodb://ann:s3cret@{server.address}/?authSource=admin"
-        assert "s3cret" not in str(await fault_of_opening(connectionString=url))
+        assert "s3cret" not in str(await error_of_opening(connectionString=url))
 
 
 async def test_a_right_password_is_taken_in_any_spelling(tmp_path: Path) -> None:
@@ -124,25 +124,25 @@ async def test_a_collection_in_which_different_keys_are_the_same(tmp_path: Path)
         with server.client() as client:
             client["shop"].create_collection("lax", collation={"locale": "en", "strength": 2})
             client["shop"].create_collection("exact", collation={"locale": "simple"})
-        fault = await fault_of_opening(**server.settings, databaseName="shop", collectionName="lax")
-        assert isinstance(fault, StoreRefusedError)
-        assert "has a collation, so different keys could be the same" in str(fault)
+        error = await error_of_opening(**server.settings, databaseName="shop", collectionName="lax")
+        assert isinstance(error, StoreRefusedError)
+        assert "has a collation, so different keys could be the same" in str(error)
         async with opened(server.settings, databaseName="shop", collectionName="exact") as store:
             await store.ping()
 
 
 async def test_without_a_user_the_role_that_is_needed_is_named(tmp_path: Path) -> None:
     with running(tmp_path, *USER) as server:
-        fault = await fault_of_opening(**server.settings, databaseName="shop")
-        assert isinstance(fault, StoreRefusedError)
-        assert "a user with the role readWrite on the database shop" in str(fault)
+        error = await error_of_opening(**server.settings, databaseName="shop")
+        assert isinstance(error, StoreRefusedError)
+        assert "a user with the role readWrite on the database shop" in str(error)
 
 
 @pytest.mark.parametrize("params", ["w=0", "?w=0&journal=false"])
 async def test_writes_that_nobody_answers_are_refused(tmp_path: Path, params: str) -> None:
-    fault = await fault_of_opening(host=f"127.0.0.1:{free_port()}", params=params)
-    assert isinstance(fault, StoreRefusedError)
-    assert "w=0" in str(fault)
+    error = await error_of_opening(host=f"127.0.0.1:{free_port()}", params=params)
+    assert isinstance(error, StoreRefusedError)
+    assert "w=0" in str(error)
 
 
 @pytest.mark.parametrize(
@@ -155,10 +155,10 @@ async def test_writes_that_nobody_answers_are_refused(tmp_path: Path, params: st
     ],
 )
 async def test_a_component_that_makes_no_sense_says_where(settings: dict[str, str], said: str) -> None:
-    fault = await fault_of_opening(**settings)
-    assert isinstance(fault, StoreRefusedError)
-    assert said in str(fault)
-    assert "s3cret" not in str(fault)
+    error = await error_of_opening(**settings)
+    assert isinstance(error, StoreRefusedError)
+    assert said in str(error)
+    assert "s3cret" not in str(error)
 
 
 async def test_an_option_that_is_none_is_told(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
