@@ -5,7 +5,7 @@ reconnecting    such a connection for as long as the store is open: replaced whe
 answers         how large an answer may be, and what is read in parts where it would be larger
 http_answers    the same for answers over HTTP
 connections     connections of a client library, counted until the server has closed them too
-tls             whom TLS trusts, and which certificate it shows
+tls             which authorities TLS trusts, and which client certificate it sends
 fields          fields of components that hold addresses
 reasons         why a server cannot be reached
 """

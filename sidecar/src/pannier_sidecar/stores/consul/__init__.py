@@ -4,7 +4,7 @@
     expiry_sweeper   removes what has expired, which Consul does not
     client           Consul's HTTP API
     errors           what its errors mean
-    layout           how state lies in Consul: names, flags, ETags, operations of a transaction
+    layout           how state is stored in Consul: names, flags, ETags, operations of a transaction
     settings         the component's metadata
 
 Each knows only those below it. The API: https://developer.hashicorp.com/consul/api-docs/kv and .../txn

@@ -1,4 +1,4 @@
-"""How state lies in Consul, compatible with Dapr: the value as it is, under the key prefix and the stored key.
+"""How state is stored in Consul, compatible with Dapr: the value as it is, under the key prefix and the stored key.
 
 The ETag is the entry's ModifyIndex. Expiry is in the entry's flags, a number that Consul keeps for its clients:
 

@@ -33,7 +33,7 @@ WHEN_CLOSED: Final = (RuntimeError, AssertionError, AttributeError)
 
 NOT_FOUND: Final = 404
 ABSENT: Final = (None, 0)
-"""Sub-statuses of 404 that mean the item; others mean the container, or a replica that lags."""
+"""Sub-statuses of 404 for an absent item; others are for the container, or for a replica that lags."""
 REFUSED_WRITES: Final = (404, 409, 412)
 """Statuses of the answer when a precondition does not hold."""
 

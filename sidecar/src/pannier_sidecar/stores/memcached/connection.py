@@ -28,7 +28,7 @@ class Connection(Pipeline):
         """What the server reported in `stats`."""
 
     def read(self, data: bytes) -> None:
-        """Hand out the replies that have come whole."""
+        """Give the replies that are complete to the calls that wait for them."""
         owed = self.owed
         try:
             for reply in self._replies.feed(data):

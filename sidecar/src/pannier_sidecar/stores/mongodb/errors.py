@@ -92,7 +92,7 @@ def unknown(error: Exception, settings: MongoDBSettings) -> StoreError:
 
 
 def _was_not_sent(error: PyMongoError | InvalidBSON, may_be_second: bool) -> bool:
-    """Return whether neither it nor an earlier attempt was sent; of an earlier one only two errors say so."""
+    """Return whether neither this attempt nor an earlier one was sent; only two errors prove that of both."""
     if isinstance(error, InvalidBSON):
         return False
     if isinstance(error, ServerSelectionTimeoutError) or error.has_error_label("NoWritesPerformed"):

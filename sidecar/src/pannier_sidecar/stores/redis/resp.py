@@ -21,7 +21,7 @@ NOTHING: Final = object()
 LARGE: Final = 1024 * 1024
 """Bytes of an unfinished reply from which on its elements count: it may be one value, or very many small elements."""
 MAX_ELEMENTS: Final = 4 * 1024 * 1024
-"""Most bytes of a reply besides its values: parsed, lists and numbers take twenty times as much memory."""
+"""Bytes of a reply besides its values: parsed, lists and numbers take twenty times as much memory."""
 
 _LONG_LIST: Final = re.compile(rb"[*~>|][0-9]{7}")
 """The header of a list of millions, of any kind, unless it is a piece of a value."""
@@ -120,7 +120,7 @@ class ReplyReader:
 
 
 class PushReader(ReplyReader):
-    """The same where messages of channels may come between the replies, as RESP3 has it."""
+    """The same where messages of channels may come between the replies, as in RESP3."""
 
     def __init__(self, on_push: Callable[[], object]):
         """`on_push` is called for each message."""

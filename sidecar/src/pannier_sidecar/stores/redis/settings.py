@@ -1,4 +1,4 @@
-"""The component's metadata, checked for what only this store can judge."""
+"""The component's metadata, with the checks that only this store can make."""
 
 from __future__ import annotations
 
