@@ -104,7 +104,7 @@ def test_every_example_applies(said: Try, manifest: dict[str, Any]) -> None:
         ),
     ],
 )
-def test_what_dapr_takes_applies(said: Try, manifest: dict[str, Any]) -> None:
+def test_components_that_dapr_accepts_apply(said: Try, manifest: dict[str, Any]) -> None:
     assert "created" in said(manifest)
 
 
@@ -125,7 +125,7 @@ def test_what_dapr_takes_applies(said: Try, manifest: dict[str, Any]) -> None:
         redis({**PASSWORD, **SECRET}, {"name": "redisUsername", "envRef": "A B"}, scopes=["a,b"]),
     ],
 )
-def test_what_is_wrong_is_refused_in_the_words_of_the_checks(said: Try, manifest: dict[str, Any]) -> None:
+def test_wrong_components_are_refused_with_the_messages_of_the_checks(said: Try, manifest: dict[str, Any]) -> None:
     refusal = said(manifest)
     problems = verdict_of_the_checks(manifest)
     assert problems
@@ -151,7 +151,7 @@ def test_what_is_wrong_is_refused_in_the_words_of_the_checks(said: Try, manifest
         (component({"type": "state.in-memory", "scopes": ["cart"]}), 'unknown field "spec.scopes"'),
     ],
 )
-def test_what_is_wrong_otherwise_is_refused_too(said: Try, manifest: dict[str, Any], words: str) -> None:
+def test_components_with_other_mistakes_are_refused_too(said: Try, manifest: dict[str, Any], words: str) -> None:
     assert words in said(manifest)
     assert verdict_of_the_checks(manifest)
 

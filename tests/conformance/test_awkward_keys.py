@@ -48,7 +48,7 @@ async def test_can_be_written_read_and_deleted(store: Store, key: Keys, subtests
             assert await value_of(store, key(name)) is None
 
 
-async def test_no_two_are_taken_for_one(store: Store, key: Keys) -> None:
+async def test_no_two_keys_are_taken_for_one(store: Store, key: Keys) -> None:
     names = [*NAMES.values(), "a b ", "a/b/c", "aa", "AA", "a_b%c", "e", "a", "*", "%", "_", "b", "{a}", "a|b", "42.0"]
     for number, name in enumerate(names):
         await store.set(Set(key(name), str(number).encode()))

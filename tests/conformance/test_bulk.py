@@ -19,13 +19,13 @@ async def test_reads_come_back_in_the_order_asked(subject: Database, store: Stor
     assert [entry and entry.value for entry in found] == [None if n == "absent" else n.encode() for n in asked]
 
 
-async def test_a_read_brings_etag_and_value_as_a_single_one_does(store: Store, key: Keys) -> None:
+async def test_a_bulk_read_returns_etag_and_value_like_a_single_one(store: Store, key: Keys) -> None:
     await write_all(store, [*sets([key("a"), key("b")]), Set(key("c"), b"1", ttl=1000)])
     singles = [await present(store, key(name)) for name in "abc"]
     assert list(await store.bulk_get([Get(key(name)) for name in "abc"])) == singles
 
 
-async def test_nothing_asked_is_nothing_answered(store: Store) -> None:
+async def test_an_empty_request_has_an_empty_answer(store: Store) -> None:
     assert list(await store.bulk_get([])) == []
     assert list(await store.bulk_write([])) == []
 
@@ -40,7 +40,7 @@ async def test_writes_to_one_key_run_in_order(store: Store, key: Keys) -> None:
 
 
 @pytest.mark.topic("ETags", Feature.ETAG)
-async def test_a_precondition_sees_what_the_same_bulk_wrote_before(store: Store, key: Keys) -> None:
+async def test_a_precondition_sees_earlier_writes_of_the_same_bulk(store: Store, key: Keys) -> None:
     errors = await store.bulk_write(
         [
             Set(key("k"), b"1", if_absent=True),
@@ -54,7 +54,7 @@ async def test_a_precondition_sees_what_the_same_bulk_wrote_before(store: Store,
 
 
 @pytest.mark.topic("ETags", Feature.ETAG)
-async def test_one_failure_is_told_for_its_own_item_and_the_others_are_written(store: Store, key: Keys) -> None:
+async def test_one_failure_is_reported_for_its_own_item_and_the_others_are_written(store: Store, key: Keys) -> None:
     known = await written(store, key("known"))
     errors = await store.bulk_write(
         [

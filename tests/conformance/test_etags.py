@@ -71,7 +71,7 @@ async def test_survives_being_pasted_into_json_without_quotes(store: Store, key:
 
 
 @pytest.mark.parametrize("way", WAYS)
-async def test_text_that_is_none_is_refused_and_nothing_written(
+async def test_an_invalid_etag_is_refused_and_nothing_written(
     store: Store, key: Keys, way: str, subtests: pytest.Subtests
 ) -> None:
     for number, (name, etag) in enumerate(STRANGE.items()):
@@ -85,7 +85,7 @@ async def test_text_that_is_none_is_refused_and_nothing_written(
             assert await value_of(store, absent) is None
 
 
-async def test_a_conditional_write_is_as_good_as_any(store: Store, key: Keys) -> None:
+async def test_the_etag_of_a_conditional_write_is_like_any_other(store: Store, key: Keys) -> None:
     etag = (await written(store, key("k"), b"0")).etag
     for number in range(1, 6):
         await store.set(Set(key("k"), str(number).encode(), etag))

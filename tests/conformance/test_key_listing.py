@@ -77,7 +77,7 @@ async def test_deleting_what_was_listed_loses_none_of_the_rest(store: Store, key
     assert await all_keys(store, prefix) == []
 
 
-async def test_keys_that_stay_are_met_whatever_comes_and_goes(store: Store, key: Keys, prefix: str) -> None:
+async def test_keys_that_stay_are_listed_while_others_come_and_go(store: Store, key: Keys, prefix: str) -> None:
     stay = {key(f"{number:03} stays") for number in range(40)}
     await write_all(store, sets([*stay, *(key(f"{number:03} goes") for number in range(40))]))
     met: list[str] = []

@@ -70,7 +70,7 @@ async def unavailable(call: Any) -> None:
     assert str(answer)
 
 
-async def test_a_bulk_write_after_closing_tells_each_item(make_store: Callable[[], Store], key: Keys) -> None:
+async def test_a_bulk_write_after_closing_fails_each_item(make_store: Callable[[], Store], key: Keys) -> None:
     store = make_store()
     await store.open()
     await store.close()

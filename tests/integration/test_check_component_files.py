@@ -48,7 +48,7 @@ def test_good_files_are_fine(check: Check, tmp_path: Path) -> None:
     assert check(tmp_path) == (0, ["1 component fine, 0 errors, 0 warnings"])
 
 
-def test_an_error_is_told_with_its_place_and_the_way_out(check: Check, tmp_path: Path) -> None:
+def test_an_error_is_reported_with_its_place_and_advice(check: Check, tmp_path: Path) -> None:
     write(tmp_path, "a.yaml", GOOD.replace("NAME", "a").replace('"true"', '"tru"'))
     code, lines = check("a.yaml")
     assert code == 1
@@ -139,7 +139,7 @@ def test_broken_yaml_is_an_error_with_its_line(check: Check, tmp_path: Path) -> 
     assert code == 1 and lines[0].startswith("a.yaml:2: error: ")
 
 
-def test_what_lies_in_a_folder_and_is_no_component_is_skipped(check: Check, tmp_path: Path) -> None:
+def test_files_that_are_no_components_are_skipped(check: Check, tmp_path: Path) -> None:
     write(tmp_path, "a.yaml", GOOD.replace("NAME", "a"))
     write(tmp_path, "large.json", "[" + " " * 2_000_000 + "]")
     write(tmp_path, "package.json", '{"name": "shop"}')

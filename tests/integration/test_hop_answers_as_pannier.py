@@ -162,7 +162,7 @@ def fill(redis: RedisServer, count: int) -> None:
             client.hset(f"shop||own{number}", mapping={"data": number, "version": 1})
 
 
-def test_a_request_may_come_byte_by_byte(client: Client, pannier: Pannier) -> None:
+def test_a_request_may_arrive_byte_by_byte(client: Client, pannier: Pannier) -> None:
     for byte in get("planet"):
         client.send(bytes([byte]))
     assert [client.answer()] == answers(pannier.port(), get("planet"))
@@ -183,7 +183,7 @@ def test_a_request_may_come_byte_by_byte(client: Client, pannier: Pannier) -> No
     ],
     ids=range(9),
 )
-def test_what_it_does_not_promise_it_refuses(client: Client, request_of_another_kind: bytes) -> None:
+def test_it_refuses_what_it_does_not_promise(client: Client, request_of_another_kind: bytes) -> None:
     client.send(request_of_another_kind)
     assert client.rest().startswith(b"HTTP/1.1 501 Not Implemented\r\n")
 
@@ -200,7 +200,7 @@ def test_so_it_does_with_values_that_expire_or_are_not_state(hop: Hop, redis: Re
         client.close()
 
 
-def test_more_clients_than_it_has_room_for_are_hung_up_on(hop: Hop) -> None:
+def test_connections_of_too_many_clients_are_closed(hop: Hop) -> None:
     clients = [Client(hop.port) for _ in range(512)]
     surplus = Client(hop.port)
     assert surplus.rest() == b""
@@ -209,7 +209,7 @@ def test_more_clients_than_it_has_room_for_are_hung_up_on(hop: Hop) -> None:
         client.close()
 
 
-def test_it_ends_with_the_reason_where_redis_refuses(redis: RedisServer, program: Path, tmp_path: Path) -> None:
+def test_it_ends_with_the_reason_if_redis_refuses(redis: RedisServer, program: Path, tmp_path: Path) -> None:
     with redis.client() as on_redis:
         on_redis.set("shop||text", "1")
     other = Hop(program, tmp_path / "other", redis.port, "shop")

@@ -136,7 +136,7 @@ async def test_both_ways_answer_with_the_same_bytes(front_ends: FrontEnds) -> No
     assert {200, 204, 400, 404, 409} <= statuses
 
 
-async def test_a_delete_with_a_stale_etag_is_refused_alike(front_ends: FrontEnds) -> None:
+async def test_a_delete_with_a_stale_etag_is_refused_too(front_ends: FrontEnds) -> None:
     await front_ends.through_connection("POST", "/v1.0/state/statestore", ITEM)
     by_connection = await front_ends.through_connection("DELETE", "/v1.0/state/statestore/planet", None)
     assert by_connection[0] == 409

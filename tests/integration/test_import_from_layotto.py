@@ -54,7 +54,7 @@ def importing(folder: Path) -> Import:
     return run
 
 
-def test_all_is_told_and_the_way_on(importing: Import, folder: Path) -> None:
+def test_everything_is_reported_with_the_next_step(importing: Import, folder: Path) -> None:
     code, lines = importing("config.json")
     assert code == 0
     assert lines == [
@@ -125,7 +125,7 @@ def test_nothing_is_written_over(importing: Import, folder: Path) -> None:
     assert written.read_text() == "# mine\n"
 
 
-def test_components_that_are_there_are_judged_too(importing: Import, folder: Path) -> None:
+def test_existing_components_are_judged_too(importing: Import, folder: Path) -> None:
     importing("config.json")
     (folder / "components" / "state_demo.yaml").rename(folder / "components" / "older.yaml")
     code, lines = importing("config.json")
@@ -156,7 +156,7 @@ def test_a_store_that_cannot_be_served_is_a_failure(importing: Import, folder: P
         (configuration(**{"a/b": redis("x"), "a|b": redis("x")}), "two stores would be written to components/a-b.yaml"),
     ],
 )
-def test_what_cannot_be_imported_is_one_line(importing: Import, folder: Path, content: str, message: str) -> None:
+def test_an_import_that_fails_prints_one_line(importing: Import, folder: Path, content: str, message: str) -> None:
     (folder / "config.json").write_text(content, encoding="latin-1")
     code, lines = importing("config.json")
     assert (code, len(lines)) == (1, 1)
@@ -164,6 +164,6 @@ def test_what_cannot_be_imported_is_one_line(importing: Import, folder: Path, co
     assert not (folder / "components").exists()
 
 
-def test_wrong_calls_are_told_what_to_write(importing: Import) -> None:
+def test_wrong_calls_get_advice(importing: Import) -> None:
     assert importing() == (2, ["pannier: import layotto needs one file: write pannier import layotto CONFIG.json"])
     assert importing("none.json") == (1, ["pannier: none.json: no such file or directory"])

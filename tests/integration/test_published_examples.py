@@ -161,7 +161,7 @@ def test_my_key(shell: Shell) -> None:
     assert (found.status_code, found.json()) == (200, "myValue")
 
 
-def test_a_bulk_of_items_is_carried_out_in_order_each_for_itself(shell: Shell) -> None:
+def test_a_bulk_of_items_is_carried_out_in_order_and_independently(shell: Shell) -> None:
     etag = shell.save("starwars", "weapon", "Lightsaber")
     requests.delete(shell.url("starwars", "planet"))
     assert requests.post(shell.url("starwars"), data=printed.BULK).status_code == 409

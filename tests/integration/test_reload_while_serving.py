@@ -180,7 +180,9 @@ def test_a_change_to_a_redis_that_is_down_keeps_the_old_one(serve: Serve, folder
                 server.kill()
 
 
-def test_a_redis_that_stops_answering_is_said_and_seen_to_come_back(serve: Serve, folder: Path, tmp_path: Path) -> None:
+def test_a_redis_that_stops_answering_is_reported_and_its_return_is_noticed(
+    serve: Serve, folder: Path, tmp_path: Path
+) -> None:
     redis = RedisServer(tmp_path / "redis")
     try:
         (folder / "orders.yaml").write_text(component("orders", "state.redis", redisHost=redis.address))
@@ -195,7 +197,7 @@ def test_a_redis_that_stops_answering_is_said_and_seen_to_come_back(serve: Serve
         redis.kill()
 
 
-def test_losing_its_scope_is_said_and_gaining_it_serves(serve: Serve, folder: Path) -> None:
+def test_a_lost_scope_is_reported_and_a_new_one_serves(serve: Serve, folder: Path) -> None:
     file = folder / "orders.yaml"
     file.write_text(component("orders", "state.in-memory", scopes="scopes: [billing]\n"))
     pannier = serve()

@@ -57,7 +57,7 @@ def test_a_busy_metrics_port(components: Path, busy_port: int) -> None:
     assert line.endswith("or pass --metrics-port")
 
 
-def test_an_address_that_is_none(components: Path) -> None:
+def test_an_invalid_address(components: Path) -> None:
     (line,) = refused("run", "--components", components, "--http-port", 0, "--listen-addresses", "no.such.host.invalid")
     assert line == "pannier: 'no.such.host.invalid', where --http-port should listen, is not an address of this machine"
 
@@ -107,7 +107,7 @@ def test_a_program_that_cannot_be_run(components: Path, tmp_path: Path) -> None:
     pannier.close()
 
 
-def test_a_data_folder_that_cannot_be_made_is_said_with_the_store() -> None:
+def test_a_data_folder_that_cannot_be_created_is_reported_for_the_store() -> None:
     pannier = Pannier("run", "--http-port", 0, environment={"XDG_DATA_HOME": "/proc/nowhere"})
     pannier.until_says("store    statestore (state.sqlite, in /proc/nowhere/pannier/statestore.db) is waiting: ")
     pannier.close()
@@ -151,5 +151,5 @@ def test_a_wrong_command_line(arguments: list[str], line: str) -> None:
     assert refused(*arguments, code=2) == [f"pannier: {line}"]
 
 
-def test_no_command_at_all_shows_the_way() -> None:
+def test_without_a_command_help_is_shown() -> None:
     assert refused(code=2)[0] == "Pannier serves a state API beside your app, over the database of your choice."

@@ -46,7 +46,7 @@ def test_the_app_finds_the_api_answering(run_app: RunApp) -> None:
     assert "== APP == read 41\n" in pannier.out
 
 
-def test_what_is_saved_is_there_at_the_next_run(run_app: RunApp) -> None:
+def test_saved_state_is_there_at_the_next_run(run_app: RunApp) -> None:
     assert run_app(SAVES_AND_READS).end() == 0
     again = run_app(SAVES_AND_READS.replace("http.urlopen(http.Request", "#"))
     assert again.end() == 0 and "read 41" in again.out
@@ -74,7 +74,7 @@ def test_the_line_to_try_works(run_app: RunApp) -> None:
     assert pannier.end() == 143
 
 
-def test_the_app_is_told_what_is_true_and_nothing_of_another_sidecar(run_app: RunApp) -> None:
+def test_the_app_gets_variables_of_this_sidecar_and_none_of_another(run_app: RunApp) -> None:
     code = "import os; print({k: v for k, v in os.environ.items() if 'APP' in k or 'DAPR' in k or 'runtime' in k})"
     others = {"DAPR_GRPC_PORT": "1", "DAPR_HTTP_PORT": "2", "DAPR_MINE": "3", "runtime_GRPC_HOST": "elsewhere"}
     pannier = run_app(code, "--app-id", "shop", "--app-port", "6000", **others)
@@ -142,7 +142,7 @@ def test_a_second_interrupt_ends_an_app_that_ignores_the_first(run_app: RunApp) 
     assert pannier.end() == 137
 
 
-def test_what_the_app_started_ends_with_it(run_app: RunApp) -> None:
+def test_processes_of_the_app_end_with_it(run_app: RunApp) -> None:
     child = f"import os, subprocess, sys; subprocess.run([sys.executable, '-c', {WAITS!r}])"
     pannier = run_app(child)
     pannier.until_says("== APP == up")

@@ -133,7 +133,7 @@ def test_the_profile_of_dapr_answers_as_dapr_does(serve: Serve) -> None:
     assert pannier.call("/v1.0/state/statestore", "POST", "[]")[0] == 204
 
 
-def test_a_token_is_asked_for(serve: Serve) -> None:
+def test_a_token_is_required(serve: Serve) -> None:
     pannier = serve(DAPR_API_TOKEN="s3cret")
     assert pannier.call("/v1.0/state/statestore/k")[0] == 401
     assert pannier.call("/v1.0/state/statestore/k", **{"dapr-api-token": "s3cret"})[0] == 204
@@ -155,7 +155,7 @@ def test_a_body_may_be_as_large_as_the_flag_says(serve: Serve) -> None:
     assert status == 200 and found == value
 
 
-def test_the_public_port_tells_health_alone(serve: Serve) -> None:
+def test_the_public_port_has_only_health(serve: Serve) -> None:
     port = free_port()
     pannier = serve("--dapr-public-port", port, DAPR_API_TOKEN="s3cret")
     pannier.port()
@@ -216,7 +216,7 @@ def test_calls_are_logged_only_when_asked_for(serve: Serve) -> None:
     assert "HTTP API called" not in quiet.err
 
 
-def test_metrics_tell_of_calls(serve: Serve) -> None:
+def test_metrics_count_calls(serve: Serve) -> None:
     pannier = serve("--metrics-port", "0", NAMESPACE="red")
     pannier.call("/v1.0/state/statestore/k")
     status, page = call(f"http://127.0.0.1:{pannier.metrics_port()}/")
@@ -231,7 +231,7 @@ def test_metrics_tell_of_calls(serve: Serve) -> None:
     )
 
 
-def test_a_trace_context_is_handed_back(serve: Serve) -> None:
+def test_a_trace_context_is_returned(serve: Serve) -> None:
     context = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
     headers = f"host: localhost\r\ntraceparent: {context}\r\nconnection: close\r\n"
     request = f"GET /v1.0/state/statestore/k HTTP/1.1\r\n{headers}\r\n"
@@ -255,7 +255,7 @@ def test_a_forced_shutdown_ends_with_1(serve: Serve) -> None:
     assert pannier.end() == 1
 
 
-def test_it_goes_on_serving_for_the_time_asked(serve: Serve) -> None:
+def test_it_continues_to_serve_for_the_configured_time(serve: Serve) -> None:
     pannier = serve("--dapr-block-shutdown-duration", "60s")
     pannier.port()
     pannier.send(signal.SIGTERM)

@@ -84,7 +84,7 @@ def test_the_metadata_shows_what_dapr_shows(serve: Serve, folder: Path) -> None:
     assert (runtime.runtime_status, runtime.host_ready, runtime.placement) == (1, False, placement)
 
 
-def test_what_dapr_claims_without_an_api_is_claimed_in_its_profile_alone(serve: Serve) -> None:
+def test_capabilities_that_dapr_claims_without_an_api_are_only_in_its_profile(serve: Serve) -> None:
     (component,) = json.loads(serve("spec").call("/v1.0/metadata")[1])["components"]
     assert component["capabilities"] == [word for word in CLAIMED if word != "DELETE_WITH_PREFIX"]
 
@@ -121,7 +121,7 @@ def _failed(channel: grpc.Channel, method: str, **fields: str) -> tuple[grpc.Sta
     return refused.value.code(), refused.value.details()
 
 
-def test_the_log_tells_of_a_shutdown_in_daprs_words(serve: Serve) -> None:
+def test_the_log_reports_a_shutdown_in_daprs_words(serve: Serve) -> None:
     pannier = serve()
     assert pannier.call("/v1.0/shutdown", "POST") == (204, "")
     assert pannier.end() == 0

@@ -76,7 +76,7 @@ async def test_its_rows_are_read(store: SQLiteStore) -> None:
     assert time.time() + 990 < expiring.expires_at < time.time() + 1001
 
 
-async def test_a_row_that_makes_no_sense_fails_alone(store: SQLiteStore) -> None:
+async def test_a_malformed_row_fails_alone(store: SQLiteStore) -> None:
     with pytest.raises(StoreRefusedError, match="is no base64"):
         await store.get(Get("app||broken"))
     with pytest.raises(StoreRefusedError, match="tomorrow"):

@@ -85,7 +85,9 @@ async def test_a_folder_instead_of_a_file(tmp_path: Path) -> None:
         ("TEXT PRIMARY KEY", "JSON", "would change texts in its column value"),
     ],
 )
-async def test_a_table_in_which_keys_meet_or_values_change(tmp_path: Path, key: str, value: str, why: str) -> None:
+async def test_a_table_in_which_different_keys_are_equal_or_values_change(
+    tmp_path: Path, key: str, value: str, why: str
+) -> None:
     """In the first one, what was saved as `a` came back under `A`; in the last one 1.0 came back as 1."""
     file = tmp_path / "state.db"
     table = (
@@ -100,7 +102,7 @@ async def test_a_table_in_which_keys_meet_or_values_change(tmp_path: Path, key: 
 
 
 @pytest.mark.parametrize("kind", ["VARCHAR(200)", "BLOB", ""])
-async def test_a_table_of_somebody_else_that_keeps_what_is_written(tmp_path: Path, kind: str) -> None:
+async def test_another_programs_table_that_keeps_what_is_written(tmp_path: Path, kind: str) -> None:
     file = tmp_path / "state.db"
     table = (
         f"CREATE TABLE state (key {kind} PRIMARY KEY, value {kind}, is_binary BOOLEAN, etag {kind}, "
@@ -173,7 +175,7 @@ async def test_a_file_that_is_full(tmp_path: Path) -> None:
     await store.close()
 
 
-async def test_a_file_only_to_be_read_is_read(tmp_path: Path) -> None:
+async def test_a_read_only_file_can_be_read(tmp_path: Path) -> None:
     file = tmp_path / "state.db"
     store = SQLiteStore({"connectionString": str(file)})
     await store.open()
@@ -188,7 +190,7 @@ async def test_a_file_only_to_be_read_is_read(tmp_path: Path) -> None:
         await reader.close()
 
 
-async def test_a_file_that_is_removed_while_in_use_is_made_anew(tmp_path: Path) -> None:
+async def test_a_file_that_is_removed_while_in_use_is_created_again(tmp_path: Path) -> None:
     file = tmp_path / "state.db"
     store = SQLiteStore({"connectionString": str(file)})
     await store.open()
@@ -205,7 +207,7 @@ async def test_a_file_that_is_removed_while_in_use_is_made_anew(tmp_path: Path) 
     await again.close()
 
 
-async def test_a_folder_that_goes_away_while_in_use_is_told_until_it_is_back(tmp_path: Path) -> None:
+async def test_a_folder_that_goes_away_while_in_use_is_reported_until_it_is_back(tmp_path: Path) -> None:
     folder = tmp_path / "folder"
     store = SQLiteStore({"connectionString": f"file:{folder}/state.db?mode=rw"})
     folder.mkdir()

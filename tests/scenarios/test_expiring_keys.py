@@ -28,7 +28,7 @@ def lasting(key: str, seconds: str, value: bytes = b"1") -> Item:
     return Item(key, value, metadata={"ttlInSeconds": seconds})
 
 
-def test_every_read_of_an_expiring_key_tells_when(api: StateApi, here: World, key: str) -> None:
+def test_every_read_of_an_expiring_key_says_when(api: StateApi, here: World, key: str) -> None:
     api.save("statestore", lasting(key, "1000"))
     value = found(api, key)
     assert 900 < value.expires_s - time.time() <= 1001
@@ -71,7 +71,7 @@ def test_a_later_write_without_a_time_lets_the_key_live(api: StateApi, key: str,
 
 @pytest.mark.memory_only
 @each_value("seconds", ["soon", "1.5", "-2", "99999999999", "1h"])
-def test_a_time_that_is_none_is_refused(api: StateApi, key: str, seconds: str) -> None:
+def test_an_invalid_time_is_refused(api: StateApi, key: str, seconds: str) -> None:
     with pytest.raises(Refused) as refused:
         api.save("statestore", lasting(key, seconds))
     assert refused.value.kind is Kind.MALFORMED

@@ -10,7 +10,9 @@ from scenarios.worlds import World
 from pannier_sidecar.state.store import Feature
 
 
-def test_what_one_head_writes_the_other_reads(pair: tuple[StateApi, StateApi], key: str) -> None:
+def test_a_value_written_through_one_front_end_is_read_through_the_other(
+    pair: tuple[StateApi, StateApi], key: str
+) -> None:
     writer, reader = pair
     writer.save("statestore", Item(key, b'{"z": 1.10}', metadata={"ttlInSeconds": "1000"}))
     found = reader.get("statestore", key)
@@ -19,7 +21,7 @@ def test_what_one_head_writes_the_other_reads(pair: tuple[StateApi, StateApi], k
     assert (found.value, bool(found.etag), bool(found.expires_at)) == (b'{"z": 1.10}', True, True)
 
 
-def test_an_etag_of_one_head_is_good_at_the_other(pair: tuple[StateApi, StateApi], here: World, key: str) -> None:
+def test_an_etag_of_one_front_end_is_valid_at_the_other(pair: tuple[StateApi, StateApi], here: World, key: str) -> None:
     one, other = pair
     one.save("statestore", Item(key, b"1"))
     first = one.get("statestore", key)
@@ -41,7 +43,7 @@ def test_an_etag_of_one_head_is_good_at_the_other(pair: tuple[StateApi, StateApi
     assert other.get("statestore", key) is None
 
 
-def test_bulk_reads_of_all_heads_agree(here: World, key: str) -> None:
+def test_bulk_reads_of_all_front_ends_agree(here: World, key: str) -> None:
     names = [f"{key}{number}" for number in range(5)]
     here.dapr_grpc.save("statestore", *[Item(name) for name in names[:3]])
     first, *others = [getattr(here, head).bulk_get("statestore", names) for head in HEADS]
@@ -50,7 +52,7 @@ def test_bulk_reads_of_all_heads_agree(here: World, key: str) -> None:
 
 
 @pytest.mark.needs(Feature.TRANSACTIONAL)
-def test_values_of_actors_are_read_by_all_heads(here: World, actor: str) -> None:
+def test_values_of_actors_are_read_by_all_front_ends(here: World, actor: str) -> None:
     here.dapr_grpc.transact_actor_state("cat", actor, upsert("hp", b"10"))
     found = here.http.get_actor_state("cat", actor, "hp")
     assert found is not None

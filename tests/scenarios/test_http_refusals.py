@@ -140,7 +140,7 @@ def test_other_bodies_that_cannot_be_read_are_refused(http: HttpClient, target: 
     assert answer.json["message"].startswith("failed deserializing HTTP body: ")
 
 
-def test_a_missing_store_is_told_before_a_broken_body(http: HttpClient) -> None:
+def test_a_missing_store_is_reported_before_a_broken_body(http: HttpClient) -> None:
     for target in (path("nowhere"), path("nowhere", "bulk"), path("nowhere", "transaction")):
         assert http.call("POST", target, "broken").json["errorCode"] == "ERR_STATE_STORE_NOT_FOUND"
 
@@ -231,7 +231,7 @@ def test_profile_dapr_reads_a_plus_in_a_path_as_a_space(dapr: HttpClient, http: 
         ("GET", "/v1.0/actors/cat/tom/state/a/b", "/v1.0/actors/cat/tom/state/a%2Fb"),
     ],
 )
-def test_a_key_with_a_slash_is_told_how_to_write_it(http: HttpClient, method: str, target: str, meant: str) -> None:
+def test_a_key_with_a_slash_gets_advice(http: HttpClient, method: str, target: str, meant: str) -> None:
     answer = http.call(method, target)
     assert answer.status == 404
     assert answer.json["message"].endswith(f"a slash within a key is written %2F: {meant}")
@@ -239,7 +239,7 @@ def test_a_key_with_a_slash_is_told_how_to_write_it(http: HttpClient, method: st
 
 
 @pytest.mark.parametrize("etag", ['"{}"', 'W/"{}"'])
-def test_an_etag_in_quotes_is_told_to_go_without(http: HttpClient, key: str, etag: str) -> None:
+def test_an_etag_in_quotes_gets_the_advice_to_remove_them(http: HttpClient, key: str, etag: str) -> None:
     http.call("POST", SAVE, json.dumps([{"key": key, "value": 1}]))
     current = http.call("GET", path("statestore", key)).headers["etag"]
     refused = http.call("DELETE", path("statestore", key), If_Match=etag.format(current))

@@ -165,7 +165,7 @@ def listed(api: StateApi, prefix: str, **more: int | bool) -> list[Entry]:
 
 
 @pytest.mark.needs(Feature.KEYS_LIKE)
-def test_keys_are_listed_by_what_they_begin_with(api: StateApi, key: str) -> None:
+def test_keys_are_listed_by_prefix(api: StateApi, key: str) -> None:
     names = sorted(f"{key}{number}" for number in range(25))
     api.save("statestore", *[Item(name) for name in names])
     assert sorted(entry.key for entry in listed(api, key)) == names
@@ -184,7 +184,7 @@ def test_pages_meet_each_key_once(api: StateApi, key: str, limit: int) -> None:
 
 
 @pytest.mark.needs(Feature.KEYS_LIKE)
-def test_values_come_with_the_keys_if_asked_for(api: StateApi, key: str) -> None:
+def test_values_come_with_the_keys_on_request(api: StateApi, key: str) -> None:
     api.save("statestore", Item(f"{key}1", b'{"a":1}'))
     expected = api.get("statestore", f"{key}1")
     assert isinstance(expected, Found)

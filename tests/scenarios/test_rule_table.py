@@ -34,7 +34,7 @@ def test_without_an_etag_the_last_write_wins(
 
 
 @each_value("concurrency", [None, "first-write"])
-def test_with_an_etag_only_that_state_is_written_over(api: StateApi, key: str, concurrency: str | None) -> None:
+def test_with_an_etag_only_that_state_is_overwritten(api: StateApi, key: str, concurrency: str | None) -> None:
     conflict(lambda: api.save("statestore", Item(key, b"0", STALE, concurrency)))
     assert api.get("statestore", key) is None
     api.save("statestore", Item(key, b"1"))
@@ -66,7 +66,7 @@ def test_with_an_etag_the_last_write_wins_if_it_says_so(api: StateApi, key: str)
 
 
 @each_value("etag", [None, ""])
-def test_the_first_write_without_an_etag_creates_and_no_more(api: StateApi, key: str, etag: str | None) -> None:
+def test_a_first_write_without_an_etag_only_creates(api: StateApi, key: str, etag: str | None) -> None:
     api.save("statestore", Item(key, b"1", etag, "first-write"))
     conflict(lambda: api.save("statestore", Item(key, b"2", etag, "first-write")))
     assert found(api, key).value == b"1"
@@ -81,9 +81,7 @@ def test_the_first_write_without_an_etag_creates_and_no_more(api: StateApi, key:
 
 
 @each_value(("etag", "concurrency"), [(None, None), (None, "last-write"), (STALE, "last-write")])
-def test_a_delete_that_asks_for_nothing_succeeds(
-    api: StateApi, key: str, etag: str | None, concurrency: str | None
-) -> None:
+def test_a_delete_without_keys_succeeds(api: StateApi, key: str, etag: str | None, concurrency: str | None) -> None:
     api.save("statestore", Item(key))
     for _ in range(2):
         api.delete("statestore", key, etag=etag, concurrency=concurrency)
@@ -99,14 +97,14 @@ def test_a_delete_with_an_etag_removes_only_that_state(api: StateApi, key: str, 
     assert api.get("statestore", key) is None
 
 
-def test_a_delete_that_would_be_the_first_write_meets_a_value(api: StateApi, key: str) -> None:
+def test_a_first_write_delete_of_a_present_key_is_a_mismatch(api: StateApi, key: str) -> None:
     api.delete("statestore", key, concurrency="first-write")
     api.save("statestore", Item(key))
     conflict(lambda: api.delete("statestore", key, concurrency="first-write"))
     assert found(api, key).value == b"1"
 
 
-def test_an_etag_that_cannot_be_one_is_not_written_with(api: StateApi, key: str) -> None:
+def test_a_write_with_an_impossible_etag_is_not_carried_out(api: StateApi, key: str) -> None:
     api.save("statestore", Item(key))
     with pytest.raises(Refused) as refused:
         api.save("statestore", Item(key, b"2", "no etag at all"))

@@ -48,7 +48,7 @@ def public(guarded: HttpClient, public_port: int) -> Iterator[HttpClient]:
 
 @pytest.mark.parametrize("headers", [{}, {"dapr_api_token": ""}, {"dapr_api_token": "Sesame"}, {"dapr_api_token": "ü"}])
 @pytest.mark.parametrize("target", ["/v1.0/state/statestore/k", "/v1.0/metadata", "/openapi.json", "/nowhere"])
-def test_without_the_token_nothing_is_told(guarded: HttpClient, target: str, headers: dict[str, str]) -> None:
+def test_without_the_token_nothing_is_shown(guarded: HttpClient, target: str, headers: dict[str, str]) -> None:
     answer = guarded.call("GET", target, **headers)
     assert (answer.status, answer.body) == (401, b"invalid api token\n")
     assert answer.headers["content-type"].startswith("text/plain")
@@ -61,13 +61,13 @@ def test_without_the_token_nothing_is_done(guarded: HttpClient) -> None:
 
 
 @pytest.mark.parametrize("target", ["/v1.0/healthz", "/v1.0/healthz/outbound"])
-def test_health_is_told_without_the_token(guarded: HttpClient, target: str) -> None:
+def test_health_needs_no_token(guarded: HttpClient, target: str) -> None:
     assert guarded.call("GET", target).status == 204
 
 
 @pytest.mark.parametrize("where", ["guarded", "public"])
 @pytest.mark.parametrize("headers", [{}, {"dapr_api_token": "Sesame"}, {"pannier_status_key": "other"}])
-def test_without_the_token_health_is_ready_or_not_and_the_folders_version(
+def test_without_the_token_health_says_only_readiness_and_the_folders_version(
     request: pytest.FixtureRequest, where: str, headers: dict[str, str]
 ) -> None:
     client: HttpClient = request.getfixturevalue(where)
@@ -79,7 +79,7 @@ def test_without_the_token_health_is_ready_or_not_and_the_folders_version(
 
 @pytest.mark.parametrize("where", ["guarded", "public"])
 @pytest.mark.parametrize("headers", [{"dapr_api_token": TOKEN}, {"pannier_status_key": "k3y"}])
-def test_with_the_token_or_the_key_of_who_writes_the_folder_health_is_told_store_by_store(
+def test_with_the_token_or_the_status_key_health_lists_each_store(
     request: pytest.FixtureRequest, where: str, headers: dict[str, str]
 ) -> None:
     client: HttpClient = request.getfixturevalue(where)
@@ -88,7 +88,7 @@ def test_with_the_token_or_the_key_of_who_writes_the_folder_health_is_told_store
     assert answer.json["stores"]["statestore"]["state"] == "ready"
 
 
-def test_the_public_port_tells_health_and_with_the_token_metadata_and_no_more(public: HttpClient) -> None:
+def test_the_public_port_has_only_health_and_with_the_token_metadata(public: HttpClient) -> None:
     for target in ("/v1.0/healthz", "/v1.0/healthz/outbound"):
         assert public.call("GET", target).status == 204
     refused = public.call("GET", "/v1.0/metadata")
@@ -120,7 +120,7 @@ def test_an_app_may_add_to_the_metadata(http: HttpClient) -> None:
     assert http.call("PUT", "/v1.0/metadata/colour", b"\xff").status == 400
 
 
-def test_health_may_be_told_store_by_store(http: HttpClient) -> None:
+def test_health_can_be_reported_store_by_store(http: HttpClient) -> None:
     answer = http.call("GET", "/v1.0/healthz?verbose")
     assert answer.status == 200
     assert answer.json["ready"] is True
@@ -130,7 +130,7 @@ def test_health_may_be_told_store_by_store(http: HttpClient) -> None:
     assert stores["away"]["why"]
 
 
-def test_health_of_another_app_is_not_told(http: HttpClient) -> None:
+def test_health_of_another_app_is_not_reported(http: HttpClient) -> None:
     assert http.call("GET", "/v1.0/healthz?appid=shop").status == 204
     answer = http.call("GET", "/v1.0/healthz?appid=other")
     assert (answer.status, answer.json["errorCode"]) == (500, "ERR_HEALTH_APPID_NOT_MATCH")
@@ -148,7 +148,7 @@ def test_the_api_describes_itself(http: HttpClient) -> None:
 
 
 @pytest.mark.parametrize(("headers", "code"), [({}, 0), ({"dapr_force_shutdown": "true"}, 1)])
-def test_a_sidecar_stops_when_it_is_asked_to(folder: Path, headers: dict[str, str], code: int) -> None:
+def test_a_sidecar_stops_on_request(folder: Path, headers: dict[str, str], code: int) -> None:
     flags = ("--http-port", "0", "--enable-metrics=false")
     pannier = Pannier("serve", "--app-id", "shop", "--components", folder, *flags)
     try:

@@ -47,7 +47,7 @@ def test_a_call_without_a_store_means_the_default_store(api: StateApi, here: Wor
 
 
 @pytest.mark.memory_only
-def test_an_unknown_store_is_answered_with_those_there_are(api: StateApi, key: str) -> None:
+def test_an_unknown_store_is_answered_with_the_known_ones(api: StateApi, key: str) -> None:
     for call in (
         lambda: api.save("statestor", Item(key)),
         lambda: api.get("statestor", key),
@@ -69,7 +69,7 @@ def test_an_unknown_store_is_answered_with_those_there_are(api: StateApi, key: s
 
 
 @pytest.mark.memory_only
-def test_a_store_of_another_app_is_not_found_and_the_reason_is_told(api: StateApi, key: str) -> None:
+def test_a_store_of_another_app_is_not_found_and_the_reason_is_reported(api: StateApi, key: str) -> None:
     with pytest.raises(Refused) as refused:
         api.save("private", Item(key))
     assert refused.value.code == "ERR_STATE_STORE_NOT_FOUND"

@@ -37,11 +37,11 @@ def test_an_unknown_type_is_refused_with_the_known_ones(user: User) -> None:
     ],
     ids=["missing field", "value of another type", "bad scope"],
 )
-def test_what_one_object_shows_to_be_wrong_is_refused(user: User, manifest: str, words: str) -> None:
+def test_mistakes_that_one_object_shows_are_refused(user: User, manifest: str, words: str) -> None:
     assert words in user.is_refused(manifest)
 
 
-def test_all_problems_are_told_at_once(user: User) -> None:
+def test_all_problems_are_reported_at_once(user: User) -> None:
     refusal = user.is_refused(component(type=REDIS, redisHost="redis:6379", redisDB="many", maxRetries="some"))
 
     assert "redisDB" in refusal
@@ -57,7 +57,7 @@ def test_a_misspelt_field_is_taken_with_a_warning(user: User) -> None:
     )
 
 
-def test_what_is_doubtful_is_taken_with_a_warning_each(user: User) -> None:
+def test_doubtful_settings_are_accepted_with_a_warning_each(user: User) -> None:
     done = user.tries("apply", "-f", "-", input=component(type=REDIS, redisHost="r:1", redisPassword="x", poolSize="9"))
 
     assert done.returncode == 0
@@ -69,7 +69,7 @@ def test_what_is_doubtful_is_taken_with_a_warning_each(user: User) -> None:
     ]
 
 
-def test_what_pannier_does_not_serve_is_left_to_others(user: User) -> None:
+def test_components_that_pannier_does_not_serve_are_left_to_others(user: User) -> None:
     done = user.tries("apply", "-f", "-", input=component("events", "pubsub.kafka"))
 
     assert done.returncode == 0
@@ -101,14 +101,14 @@ def test_a_second_actor_store_is_refused_with_the_smallest_edit(user: User) -> N
     )
 
 
-def test_a_second_default_store_is_refused_likewise(user: User) -> None:
+def test_a_second_default_store_is_refused_too(user: User) -> None:
     user.apply(component("first", defaultStateStore="true", scopes=["orders"]))
 
     refusal = user.is_refused(component("second", defaultStateStore="true"))
     assert "'first' already is the default state store of app 'orders'" in refusal
 
 
-def test_actor_stores_of_different_apps_stand_together(user: User) -> None:
+def test_actor_stores_of_different_apps_do_not_conflict(user: User) -> None:
     user.apply(component("first", scopes=["orders"], **ACTORS), component("second", scopes=["carts"], **ACTORS))
 
     refusal = user.is_refused(component("second", scopes=["carts", "orders"], **ACTORS))
@@ -116,7 +116,7 @@ def test_actor_stores_of_different_apps_stand_together(user: User) -> None:
     assert "'first' already is the actor state store of app 'orders'; take 'orders' out of the scopes here" in refusal
 
 
-def test_a_dry_run_is_judged_alike_and_leaves_nothing(user: User) -> None:
+def test_a_dry_run_gets_the_same_verdict_and_leaves_nothing(user: User) -> None:
     user.apply(component("first", **ACTORS))
 
     assert "already is the actor state store" in user.is_refused(component("second", **ACTORS), "--dry-run=server")
@@ -124,7 +124,7 @@ def test_a_dry_run_is_judged_alike_and_leaves_nothing(user: User) -> None:
     assert user.kubectl("get", "components.dapr.io", "-o", "name").split() == ["component.dapr.io/first"]
 
 
-def test_the_actor_store_of_a_running_app_is_not_deleted_by_accident_where_it_says_so(user: User) -> None:
+def test_the_protected_actor_store_of_a_running_app_is_not_deleted_by_accident(user: User) -> None:
     user.apply(component("statestore", **ACTORS, annotations={PROTECT: "true"}), deployment("orders"))
     user.deployed("orders")
     user.is_ready()

@@ -46,7 +46,7 @@ def test_kubectl_shows_how_the_component_is(counting: User) -> None:
     assert [name, type, actor, ready, apps, reason] == ["statestore", "state.redis", "true", "True", "1/1", "Ready"]
 
 
-def test_a_component_stays_its_authors_own(counting: User) -> None:
+def test_the_operator_does_not_change_a_component_itself(counting: User) -> None:
     metadata = get_one(counting.cluster, COMPONENTS, counting.namespace, "statestore")["metadata"]
 
     assert list(metadata["annotations"]) == ["kubectl.kubernetes.io/last-applied-configuration"]

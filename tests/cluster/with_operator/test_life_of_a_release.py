@@ -43,7 +43,7 @@ def test_the_operator_may_do_nothing_else(pannier: Release) -> None:
     assert "forbidden" in done.stderr
 
 
-def test_values_that_contradict_each_other_end_in_a_sentence(pannier: Release) -> None:
+def test_contradictory_values_are_refused_in_one_sentence(pannier: Release) -> None:
     done = pannier.cluster.try_helm(
         "template",
         "x",
@@ -75,7 +75,7 @@ def test_an_upgrade_leaves_apps_untouched(pannier: Release, user: User) -> None:
     pannier.install()
 
 
-def test_missed_pods_are_evicted_where_that_is_on_as_far_as_their_budget_allows(pannier: Release, user: User) -> None:
+def test_missed_pods_are_evicted_if_enabled_as_far_as_their_budget_allows(pannier: Release, user: User) -> None:
     user.apply(component())
     pannier.scale(0)
     user.apply(deployment("orders"))

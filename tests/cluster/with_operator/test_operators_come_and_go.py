@@ -42,7 +42,7 @@ def test_sidecars_serve_and_start_while_no_operator_runs(pannier: Release, user:
     user.until(lambda: user.call("orders", "other/none")[0] == 204, "what is applied then is live")
 
 
-def test_pods_made_meanwhile_are_found_and_told_of(no_operator: Release, user: User) -> None:
+def test_pods_created_meanwhile_are_found_and_reported(no_operator: Release, user: User) -> None:
     user.apply(bare_pod("missed"))
     user.kubectl("wait", "--for=condition=Ready", "pod/missed", "--timeout=120s")
     assert "initContainers" not in get_one(user.cluster, "pod", user.namespace, "missed")["spec"]
@@ -77,7 +77,7 @@ def test_no_label_locks_out_the_operators_own_pods_or_the_clusters(no_operator: 
             user.cluster.kubectl("label", "namespace", namespace, f"{required}-")
 
 
-def test_another_replica_acts_when_the_one_that_acts_is_killed(pannier: Release, user: User) -> None:
+def test_another_replica_leads_when_the_leader_is_killed(pannier: Release, user: User) -> None:
     user.apply(component(), deployment("orders"))
     user.deployed("orders")
     user.is_ready()

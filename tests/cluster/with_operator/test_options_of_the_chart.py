@@ -88,7 +88,7 @@ def test_the_budget_and_the_spread_are_there_by_default(pannier: Release) -> Non
     assert spread["labelSelector"]["matchLabels"].items() <= deployment["spec"]["selector"]["matchLabels"].items()
 
 
-def test_cert_manager_makes_the_certificate_where_that_is_asked_for(pannier: Release) -> None:
+def test_cert_manager_creates_the_certificate_if_configured(pannier: Release) -> None:
     objects = rendered(pannier, "--set", "certificate.certManager.enabled=true")
 
     (certificate,) = of_kind(objects, "Certificate")

@@ -31,7 +31,7 @@ def test_a_job_ends(user: User) -> None:
     assert user.kubectl("logs", "job/import", "-c", "app").strip() == '"hello"'
 
 
-def test_a_pod_of_nobody_is_named_after_itself(user: User) -> None:
+def test_a_pod_without_an_owner_is_named_after_itself(user: User) -> None:
     user.apply(component(), bare_pod("alone"))
 
     user.kubectl("wait", "--for=condition=Ready", "pod/alone", "--timeout=120s")

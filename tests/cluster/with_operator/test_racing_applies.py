@@ -38,7 +38,9 @@ def test_ten_racing_actor_stores_leave_exactly_one_accepted(user: User) -> None:
         user.until(lambda name=name: user.call("orders", f"{name}/none")[0] == 400, f"{name} is not served")
 
 
-def test_what_came_while_nobody_judged_is_settled_and_the_younger_takes_over(pannier: Release, user: User) -> None:
+def test_conflicts_that_arose_without_an_operator_are_settled_and_the_younger_takes_over(
+    pannier: Release, user: User
+) -> None:
     pannier.install(webhooks__components__failurePolicy="Ignore")
     pannier.scale(0)
     user.apply(component("older", actorStateStore="true"))

@@ -47,7 +47,7 @@ def counted(pannier: Release, cause: str) -> bool:
     return bool(re.search(rf'undelivered_apps{{cause="{cause}"}} [1-9]', pannier.metrics()))
 
 
-def test_a_component_that_is_smuggled_into_the_secret_is_served_by_none_and_goes_with_one_write(user: User) -> None:
+def test_a_component_smuggled_into_the_secret_is_never_served_and_removed_by_one_write(user: User) -> None:
     user.apply(component(), deployment("orders"))
     user.deployed("orders")
     user.is_ready()
@@ -69,7 +69,7 @@ def test_a_component_that_is_smuggled_into_the_secret_is_served_by_none_and_goes
     user.saves_and_reads("orders", 1)
 
 
-def test_a_component_that_is_changed_in_the_secret_is_put_right(user: User) -> None:
+def test_a_component_that_is_changed_in_the_secret_is_restored(user: User) -> None:
     user.apply(component(), deployment("orders"))
     user.deployed("orders")
     user.is_ready()
@@ -138,7 +138,7 @@ def test_a_users_own_secret_of_that_name_is_left_alone(user: User) -> None:
     user.until(lambda: user.call("first", "statestore/none")[0] == 204, "the other app has it")
 
 
-def test_a_secret_that_has_lost_its_label_is_told_of_and_taken_back_with_it(user: User) -> None:
+def test_a_secret_that_has_lost_its_label_is_reported_and_taken_back_with_it(user: User) -> None:
     user.apply(component(), deployment("first"), deployment("orders"))
     user.deployed("first", "orders")
     user.is_ready()

@@ -77,7 +77,7 @@ def test_another_release_elsewhere_works_with_the_definition_that_was_kept(unins
 
 
 @pytest.mark.parametrize("kind", ["validatingwebhookconfiguration", "mutatingwebhookconfiguration"])
-def test_a_webhook_configuration_that_is_made_anew_is_trusted_at_once(pannier: Release, kind: str) -> None:
+def test_a_webhook_configuration_that_is_created_again_is_trusted_at_once(pannier: Release, kind: str) -> None:
     def bundles() -> set[str]:
         found = json.loads(pannier.cluster.kubectl("get", kind, "pannier", "-o", "json"))
         return {webhook["clientConfig"].get("caBundle", "") for webhook in found["webhooks"]}

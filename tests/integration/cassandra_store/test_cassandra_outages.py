@@ -109,7 +109,7 @@ async def test_a_host_without_an_address_is_named() -> None:
 
 
 @pytest.mark.parametrize(("consistency", "fault"), [("All", StoreUnavailableError), ("Quorum", OutcomeUnknownError)])
-async def test_too_few_replicas_are_told(
+async def test_too_few_replicas_are_reported(
     server: CassandraServer, keyspace: str, consistency: str, fault: type[StoreError]
 ) -> None:
     """Cassandra says which quorum it lacks: the one that decides, or the one that is asked to acknowledge."""
@@ -122,7 +122,7 @@ async def test_too_few_replicas_are_told(
             await store.get(Get("k"))
 
 
-async def test_who_gives_up_opening_leaves_nothing_behind(server: CassandraServer, keyspace: str) -> None:
+async def test_a_cancelled_opening_leaves_nothing_behind(server: CassandraServer, keyspace: str) -> None:
     before = threading.active_count()
     store = CassandraStore(server.settings(keyspace))
     opening = asyncio.create_task(store.open())
@@ -136,7 +136,7 @@ async def test_who_gives_up_opening_leaves_nothing_behind(server: CassandraServe
     await until(lambda: threading.active_count() <= before + 2)  # asyncio's for what blocks, the driver's for all
 
 
-async def test_where_nobody_listens_opening_says_where() -> None:
+async def test_opening_without_a_listener_names_the_address() -> None:
     port = free_port()
     for _ in range(3):
         store = CassandraStore({"hosts": "127.0.0.1", "port": port})
@@ -146,7 +146,9 @@ async def test_where_nobody_listens_opening_says_where() -> None:
 
 
 @pytest.mark.timeout(240)
-async def test_who_may_not_is_told_what_an_administrator_has_to_run(secured: CassandraServer, keyspace: str) -> None:
+async def test_a_user_without_the_right_learns_what_an_administrator_must_run(
+    secured: CassandraServer, keyspace: str
+) -> None:
     as_administrator(secured, *(statement.format(keyspace=keyspace) for statement in SCHEMA))
     settings = {**secured.settings(keyspace), "username": keyspace, "password": "p"}
     for changed, advice in (

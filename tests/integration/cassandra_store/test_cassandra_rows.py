@@ -66,7 +66,9 @@ async def test_a_row_of_daprs_is_read_and_its_etag_holds(server: CassandraServer
         assert list((await store.keys("app||", 10, None)).keys) == ["app||k"]
 
 
-async def test_what_dapr_writes_over_ours_has_another_etag(server: CassandraServer, keyspace: str, dapr: Dapr) -> None:
+async def test_a_value_that_dapr_overwrites_has_another_etag(
+    server: CassandraServer, keyspace: str, dapr: Dapr
+) -> None:
     async with opened(CassandraStore(server.settings(keyspace))) as store:
         await store.set(Set("k", b"ours"))
         ours = await present(store, "k")
@@ -79,7 +81,7 @@ async def test_what_dapr_writes_over_ours_has_another_etag(server: CassandraServ
         assert dapr.get("k") is None
 
 
-async def test_what_dapr_let_expire_is_absent(server: CassandraServer, keyspace: str, dapr: Dapr) -> None:
+async def test_a_value_that_expired_under_dapr_is_absent(server: CassandraServer, keyspace: str, dapr: Dapr) -> None:
     dapr.set("late", b"1", 1000)
     dapr.set("gone", b"1", 1)
     async with opened(CassandraStore(server.settings(keyspace))) as store:

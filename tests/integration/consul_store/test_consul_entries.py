@@ -41,7 +41,7 @@ async def present(store: ConsulStore, key: str) -> StoredValue:
     return found
 
 
-async def test_an_entry_that_dapr_wrote_is_read_and_written_on(store: ConsulStore, server: ConsulServer) -> None:
+async def test_an_entry_that_dapr_wrote_is_read_and_updated(store: ConsulStore, server: ConsulServer) -> None:
     server.ask("PUT", "/v1/kv/dapr/app%7C%7Ck", b'{"a":1}')
     found = await present(store, "app||k")
     assert (found.value, found.expires_at) == (b'{"a":1}', None)
@@ -72,14 +72,14 @@ async def test_the_prefix_is_the_one_that_the_component_says(server: ConsulServe
 
 
 @pytest.mark.parametrize("flags", [1, 2**32, 0x2DDCCBC058A50C18, 0xE0F69A2BAA414DE0])
-async def test_flags_of_other_programs_are_not_taken_for_a_time(
+async def test_flags_of_other_programs_are_not_taken_for_an_expiry(
     store: ConsulStore, server: ConsulServer, flags: int
 ) -> None:
     server.ask("PUT", f"/v1/kv/dapr/k?flags={flags}", b"1")
     assert (await present(store, "k")).expires_at is None
 
 
-async def test_what_has_expired_is_removed_once_it_is_read(store: ConsulStore, server: ConsulServer) -> None:
+async def test_expired_values_are_removed_once_they_are_read(store: ConsulStore, server: ConsulServer) -> None:
     await store.bulk_write([Set(f"k{number}", b"1", ttl=1) for number in range(5)])
     await store.set(Set("stays", b"1", ttl=1000))
     assert server.stored("k0") == b"1"
@@ -89,7 +89,7 @@ async def test_what_has_expired_is_removed_once_it_is_read(store: ConsulStore, s
     assert server.stored("stays") == b"1"
 
 
-async def test_what_nobody_reads_is_removed_from_time_to_time(server: ConsulServer) -> None:
+async def test_expired_keys_that_nobody_reads_are_removed_from_time_to_time(server: ConsulServer) -> None:
     async with opened(at(server, cleanupInterval=0.2)) as store:
         await store.bulk_write([Set("forgotten", b"1", ttl=1), Set("stays", b"1")])
         await until(lambda: none_of(server, ["forgotten"]))

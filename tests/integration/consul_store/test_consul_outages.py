@@ -168,7 +168,7 @@ async def test_the_policy_of_the_example_is_all_that_is_needed(guarded: ConsulSe
         await store.delete(Delete("k"))
 
 
-async def test_without_a_token_and_with_one_that_may_not_write_the_policy_is_told(guarded: ConsulServer) -> None:
+async def test_without_a_token_or_the_right_to_write_the_needed_policy_is_named(guarded: ConsulServer) -> None:
     reading = token_with(guarded, "reading", 'key_prefix "dapr/" { policy = "read" }')
     for settings in ({}, {"aclToken": reading}, {"aclToken": "66666666-7777-8888-9999-000000000000"}):
         refused = await fault(httpAddr=guarded.address, **settings)
@@ -177,7 +177,7 @@ async def test_without_a_token_and_with_one_that_may_not_write_the_policy_is_tol
         assert settings.get("aclToken", "nothing") not in str(refused)
 
 
-async def test_nobody_at_the_address_is_told_with_the_field() -> None:
+async def test_no_server_at_the_address_is_reported_with_the_field() -> None:
     port = free_port()
     unavailable = await fault(httpAddr=f"127.0.0.1:{port}")
     assert isinstance(unavailable, StoreUnavailableError)
@@ -202,7 +202,7 @@ async def test_tls_is_spoken_with_those_that_are_trusted(tmp_path: Path) -> None
 
 
 @pytest.mark.parametrize("address", ["localhost", "ftp://a:1", "a:b", ":8500", "unix:///run/consul", "a:1/path"])
-async def test_an_address_that_is_none_is_named(address: str) -> None:
+async def test_an_invalid_address_is_named(address: str) -> None:
     refused = await fault(httpAddr=address)
     assert isinstance(refused, StoreRefusedError)
     assert "httpAddr is no address: " in str(refused) and f"'{address}'" not in str(refused)

@@ -112,14 +112,14 @@ async def test_a_transaction_over_partitions_is_refused_and_changes_nothing(stor
     assert await store.get(Get(key)) is None
 
 
-async def test_a_transaction_of_deletes_counts_twice_what_it_cannot_guard(store: CosmosDBStore, key: str) -> None:
+async def test_a_transaction_of_deletes_counts_unguarded_ones_twice(store: CosmosDBStore, key: str) -> None:
     here = {"partitionKey": key}
     await store.transact([Delete(f"{key}-{number}", metadata=here) for number in range(50)])
     with pytest.raises(NotSupportedError, match="takes 102 operations of Cosmos DB, which has 100 at most"):
         await store.transact([Delete(f"{key}-{number}", metadata=here) for number in range(51)])
 
 
-async def test_what_dapr_lets_expire_expires(store: CosmosDBStore, server: CosmosServer, key: str) -> None:
+async def test_a_value_with_daprs_expiry_expires(store: CosmosDBStore, server: CosmosServer, key: str) -> None:
     server.put({"id": key, "partitionKey": key, "value": 1, "isBinary": False, "ttl": 1000})
     found = await store.get(Get(key))
     assert found is not None
@@ -133,7 +133,7 @@ async def test_an_expiry_is_the_items_own_ttl(store: CosmosDBStore, server: Cosm
     assert "ttl" not in item_of(server, key)
 
 
-async def test_where_nothing_expires_a_write_that_should_is_refused(server: CosmosServer, key: str) -> None:
+async def test_in_a_container_without_ttl_a_write_with_an_expiry_is_refused(server: CosmosServer, key: str) -> None:
     async with opened({**server.settings, "database": "never"}) as store:
         with pytest.raises(NotSupportedError, match=r"time to live is off; turn it on .* --ttl -1"):
             await store.set(Set(key, b"1", ttl=100))
@@ -144,7 +144,7 @@ async def test_where_nothing_expires_a_write_that_should_is_refused(server: Cosm
         assert found.expires_at is None
 
 
-async def test_where_everything_expires_what_should_not_does_not(server: CosmosServer, key: str) -> None:
+async def test_in_a_container_with_a_default_ttl_values_without_expiry_stay(server: CosmosServer, key: str) -> None:
     async with opened({**server.settings, "database": "soon"}) as store:
         await store.set(Set(key, b"1"))
         found = await store.get(Get(key))
@@ -158,7 +158,7 @@ async def test_where_everything_expires_what_should_not_does_not(server: CosmosS
 
 
 @pytest.mark.parametrize("etag", ["*", "", " 1", "1,2", "ü", "1\n", "9" * 257])
-async def test_what_could_match_another_etag_is_none(store: CosmosDBStore, key: str, etag: str) -> None:
+async def test_an_etag_that_could_match_another_one_is_invalid(store: CosmosDBStore, key: str, etag: str) -> None:
     with pytest.raises(InvalidETagError):
         await store.set(Set(key, b"1", if_match=etag))
 

@@ -66,14 +66,14 @@ async def test_a_container_with_another_partition_key_is_refused(server: CosmosS
     assert "has the partition key /city, which can't be changed" in str(error)
 
 
-async def test_a_key_that_is_none_names_the_field(server: CosmosServer) -> None:
+async def test_an_invalid_key_names_the_field(server: CosmosServer) -> None:
     error = await error_of_opening(server.settings, masterKey="abc")
     assert isinstance(error, StoreRefusedError)
     assert "correct url and masterKey" in str(error)
 
 
 @pytest.mark.parametrize("name", ["url", "database", "collection"])
-async def test_what_is_missing_is_named(name: str) -> None:
+async def test_missing_settings_are_named(name: str) -> None:
     settings = {"url": "https://x", "database": "d", "collection": "c"}
     error = await error_of_opening({**settings, name: None})
     assert isinstance(error, StoreRefusedError)

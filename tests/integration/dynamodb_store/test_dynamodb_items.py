@@ -40,7 +40,7 @@ def item(server: DynamoDBServer, table: str, key: str) -> Any:
     [({"S": '{"a":1}'}, b'{"a":1}'), ({"B": b"\xff\0"}, b"\xff\0"), ({"S": ""}, b"")],
     ids=["JSON", "bytes", "nothing"],
 )
-async def test_what_dapr_wrote_is_read_and_its_etag_holds(
+async def test_a_value_that_dapr_wrote_is_read_and_its_etag_is_valid(
     server: DynamoDBServer, table: str, store: DynamoDBStore, value: Any, bytes_of_it: bytes
 ) -> None:
     put(server, table, "app||k", value=value, etag={"S": ETAG})
@@ -54,7 +54,9 @@ async def test_what_dapr_wrote_is_read_and_its_etag_holds(
         await store.delete(Delete("app||k", ETAG))
 
 
-async def test_what_dapr_let_expire_is_absent(server: DynamoDBServer, table: str, store: DynamoDBStore) -> None:
+async def test_a_value_that_expired_under_dapr_is_absent(
+    server: DynamoDBServer, table: str, store: DynamoDBStore
+) -> None:
     later = int(time.time()) + 1000
     put(server, table, "late", value={"S": "1"}, etag={"S": ETAG}, expiresAt={"N": str(later)})
     put(server, table, "gone", value={"S": "1"}, etag={"S": ETAG}, expiresAt={"N": str(int(time.time()) - 1)})
@@ -65,7 +67,7 @@ async def test_what_dapr_let_expire_is_absent(server: DynamoDBServer, table: str
     await store.set(Set("gone", b"2", if_absent=True))
 
 
-async def test_what_is_written_is_an_item_of_daprs(server: DynamoDBServer, table: str, store: DynamoDBStore) -> None:
+async def test_values_are_written_as_daprs_items(server: DynamoDBServer, table: str, store: DynamoDBStore) -> None:
     await store.set(Set("text", b'{"a": "\xc3\xbc"}', ttl=1000))
     await store.bulk_write([Set("bytes", b"\xff")])
     await store.transact([Set("one", b"1"), Set("two", b"2")])
@@ -99,7 +101,7 @@ async def test_attributes_go_by_the_names_of_the_component(server: DynamoDBServe
     assert set(kept) - {"ttl"} == {"ContractID", "value", "etag"}
 
 
-async def test_an_item_of_somebody_else_is_told_of_and_harms_no_other(
+async def test_another_programs_item_is_reported_and_affects_no_other(
     server: DynamoDBServer, table: str, store: DynamoDBStore
 ) -> None:
     put(server, table, "foreign", value={"M": {"a": {"N": "1"}}})

@@ -65,7 +65,7 @@ async def test_a_paused_server_fails_calls_in_time_and_serves_again(server: Dyna
         await eventually(lambda: store.set(Set("k", b"4")))
 
 
-async def test_where_nobody_listens_opening_says_where(server: DynamoDBServer, table: str) -> None:
+async def test_opening_without_a_listener_names_the_address(server: DynamoDBServer, table: str) -> None:
     store = DynamoDBStore({**server.settings(table), "endpoint": "http://127.0.0.1:9"})
     with pytest.raises(StoreUnavailableError, match="DynamoDB at http://127.0.0.1:9 can't do it now"):
         await store.open()
@@ -111,7 +111,9 @@ async def test_a_read_is_repeated_and_no_write_whose_answer_is_lost(
             assert type(fault) is OutcomeUnknownError
 
 
-async def test_what_is_throttled_is_repeated_because_it_was_not_done(server: DynamoDBServer, table: str) -> None:
+async def test_throttled_calls_are_repeated_because_they_were_not_carried_out(
+    server: DynamoDBServer, table: str
+) -> None:
     async with between(server.endpoint) as way, opened(through(way, server, table)) as store:
         way.seen.clear()
         for call in (store.set(Set("k", b"1")), store.delete(Delete("k")), store.bulk_write([Set("a", b"1")] * 1)):
@@ -156,7 +158,7 @@ async def test_a_throttled_conditional_write_is_repeated_because_it_was_not_done
         assert await store.get(Get("l")) is None
 
 
-async def test_what_a_batch_leaves_undone_is_asked_for_again(server: DynamoDBServer, table: str) -> None:
+async def test_unprocessed_keys_of_a_batch_are_requested_again(server: DynamoDBServer, table: str) -> None:
     async with between(server.endpoint) as way, opened(through(way, server, table)) as store:
         undone = {"PutRequest": {"Item": {"key": {"S": "b"}, "value": {"S": "1"}, "etag": {"S": "1"}}}}
         way.troubles[:] = [(200, {"UnprocessedItems": {table: [undone]}})]
@@ -181,7 +183,7 @@ async def test_what_a_batch_leaves_undone_is_asked_for_again(server: DynamoDBSer
         ("AccessDeniedException", "allow it on table state-"),
     ],
 )
-async def test_whom_aws_does_not_know_is_told_what_to_set(
+async def test_unknown_aws_credentials_are_refused_with_advice(
     server: DynamoDBServer, table: str, code: str, advice: str
 ) -> None:
     async with between(server.endpoint) as way:
@@ -192,7 +194,7 @@ async def test_whom_aws_does_not_know_is_told_what_to_set(
         await store.close()
 
 
-async def test_a_table_that_is_not_there_or_has_another_key_is_told_of(server: DynamoDBServer, table: str) -> None:
+async def test_a_missing_table_or_one_with_another_key_is_reported(server: DynamoDBServer, table: str) -> None:
     server.create_table(f"{table}-contracts", "ContractID")
     server.create_table(f"{table}-sorted", "key", "time")
     for name, advice in (
@@ -207,7 +209,7 @@ async def test_a_table_that_is_not_there_or_has_another_key_is_told_of(server: D
         await store.close()
 
 
-async def test_without_credentials_or_region_what_to_set_is_named(
+async def test_without_credentials_or_region_the_setting_is_named(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for name in ("AWS_CONFIG_FILE", "AWS_SHARED_CREDENTIALS_FILE"):

@@ -22,7 +22,7 @@ async def test_killed_and_restarted_under_load_it_has_every_answered_write(serve
     await load.check(store)
 
 
-async def test_while_it_is_down_calls_fail_at_once_and_say_where_it_should_be(server: EtcdServer, open_store) -> None:
+async def test_while_it_is_down_calls_fail_at_once_and_name_its_address(server: EtcdServer, open_store) -> None:
     store = await open_store()
     server.stop()
     started = monotonic()
@@ -86,7 +86,7 @@ async def test_when_one_endpoint_hangs_the_next_is_asked(server: EtcdServer, ope
         await store.close()
 
 
-async def test_with_its_data_gone_it_is_served_on(tmp_path, open_store) -> None:
+async def test_a_server_whose_data_is_gone_is_still_served(tmp_path, open_store) -> None:
     with running(tmp_path) as server:
         store = await open_store(endpoints=server.address)
         await store.set(Set("k", b"1", ttl=1000))
@@ -98,7 +98,7 @@ async def test_with_its_data_gone_it_is_served_on(tmp_path, open_store) -> None:
         await store.close()
 
 
-async def test_what_is_too_large_is_refused_and_the_rest_written(open_store) -> None:
+async def test_items_that_are_too_large_are_refused_and_the_others_written(open_store) -> None:
     store = await open_store()
     faults = await store.bulk_write(
         [Set("a", b"1"), Set("b", bytes(1_600_000)), Set("c", bytes(3_000_000)), Set("d", b"1")]

@@ -58,7 +58,7 @@ async def test_nobody_at_the_address(database: SpannerDatabase) -> None:
 @pytest.mark.parametrize(
     "text", ["no JSON", "[]", "{}", json.dumps({"type": "service_account", "client_email": "a@b"})]
 )
-async def test_a_key_that_is_none(database: SpannerDatabase, text: str) -> None:
+async def test_an_invalid_key(database: SpannerDatabase, text: str) -> None:
     settings = {**database.settings, "emulatorHost": None, "credentialsJSON": text}
     fault = await refusal(settings)
     assert isinstance(fault, StoreRefusedError)

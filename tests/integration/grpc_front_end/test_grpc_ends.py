@@ -22,7 +22,7 @@ async def test_a_deadline_ends_the_call_and_the_work_for_it(timeout: str) -> Non
 
 
 @pytest.mark.parametrize("leaves", [False, True])
-async def test_a_call_that_is_given_up_is_worked_on_no_more(leaves: bool) -> None:
+async def test_a_call_that_is_given_up_is_no_longer_worked_on(leaves: bool) -> None:
     store = SlowStore()
     async with serving(store) as here:
         client = await here.connect()
@@ -70,7 +70,7 @@ async def test_the_connection_that_has_waited_longest_gives_way() -> None:
         assert (await working.answer(stream)).status == 0
 
 
-async def test_a_drain_lets_calls_end_and_takes_no_more() -> None:
+async def test_a_drain_lets_calls_end_and_accepts_no_more() -> None:
     store = SlowStore()
     async with serving(store) as here:
         client, idle = await here.connect(), await here.connect()
@@ -112,7 +112,7 @@ async def test_a_call_that_crosses_the_first_goaway_is_answered(monkeypatch: pyt
         await stopping
 
 
-async def test_a_drain_does_not_wait_for_who_says_nothing(fast_clock: None) -> None:
+async def test_a_drain_does_not_wait_for_a_silent_client(fast_clock: None) -> None:
     async with serving() as here:
         client = await here.connect()
         client.answers_pings = False
@@ -129,7 +129,7 @@ async def test_a_client_that_vanished_is_found_out(fast_clock: None) -> None:
         assert len(client.asked) == 1
 
 
-async def test_a_client_that_only_has_nothing_to_say_is_kept(fast_clock: None) -> None:
+async def test_a_client_that_is_merely_idle_is_kept(fast_clock: None) -> None:
     async with serving(limits=grpc_limits(silence=0.1, pong=60)) as here:
         client = await here.connect()
         while len(client.asked) < 3:
@@ -138,7 +138,7 @@ async def test_a_client_that_only_has_nothing_to_say_is_kept(fast_clock: None) -
 
 
 @pytest.mark.parametrize("given", [(), (("dapr-api-token", ""),), (("dapr-api-token", "Sesame"),)])
-async def test_without_the_token_nothing_is_told(given: tuple[tuple[str, str], ...]) -> None:
+async def test_without_the_token_nothing_is_shown(given: tuple[tuple[str, str], ...]) -> None:
     async with serving(token="sesame") as here:
         client = await here.connect()
         for method in (GET, "GetMetadata", "Shutdown", "NoSuchMethod"):

@@ -67,7 +67,7 @@ async def test_a_malformed_request_ends_its_stream_alone(name: str) -> None:
 @pytest.mark.parametrize(
     "fields", [block((b"host", b"x")), block((b"host", b"y"), authority=None), block((b"a", b" b\t")), block()]
 )
-async def test_a_sound_request_is_answered(fields: bytes) -> None:
+async def test_a_valid_request_is_answered(fields: bytes) -> None:
     async with serving() as here:
         client = await here.connect()
         client.next_id += 2
@@ -88,7 +88,7 @@ DRIPS = {
 
 
 @pytest.mark.parametrize("name", DRIPS)
-async def test_no_drip_outlives_the_time_for_a_request(fast_clock: None, name: str) -> None:
+async def test_no_slow_sender_outlives_the_time_for_a_request(fast_clock: None, name: str) -> None:
     beginning, drop = DRIPS[name]
     async with serving(limits=grpc_limits(receiving=0.3)) as here:
         client = await here.connect()
@@ -110,7 +110,7 @@ async def test_no_drip_outlives_the_time_for_a_request(fast_clock: None, name: s
 
 
 @pytest.mark.parametrize("greeting", [frames.PREFACE, frames.PREFACE + frames.settings({}) * 2], ids=["", "settings"])
-async def test_a_greeting_that_drips_is_not_waited_for(fast_clock: None, greeting: bytes) -> None:
+async def test_a_preface_that_arrives_slowly_is_not_waited_for(fast_clock: None, greeting: bytes) -> None:
     async with serving(limits=grpc_limits(preface=0.3)) as here:
         client = await here.connect(greets=False)
         async with asyncio.timeout(15.0):

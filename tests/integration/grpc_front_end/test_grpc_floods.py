@@ -73,7 +73,7 @@ async def test_a_header_block_in_countless_pieces_is_ended() -> None:
     ],
     ids=["empty window", "short priority", "window over its end"],
 )
-async def test_making_the_server_reset_is_ended_too(fault: Callable[[int], bytes]) -> None:
+async def test_making_the_server_reset_streams_ends_the_connection_too(fault: Callable[[int], bytes]) -> None:
     """CVE-2025-8671: the client breaks a rule of each stream instead of giving it up."""
     async with serving() as here:
         client = await here.connect()

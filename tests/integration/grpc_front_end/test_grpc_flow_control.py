@@ -54,7 +54,7 @@ async def test_a_client_that_opens_no_window_is_not_waited_for(fast_clock: None)
         assert (await client.answer(client.call(GET, get("k")))).reset == ErrorCode.CANCEL
 
 
-async def test_a_client_that_takes_an_answer_byte_by_byte_is_not_waited_for(fast_clock: None) -> None:
+async def test_a_client_that_reads_an_answer_byte_by_byte_is_not_waited_for(fast_clock: None) -> None:
     """It makes progress, but would make us hold the rest for ever."""
     async with serving(limits=grpc_limits(stalled=0.5)) as here:
         client, writer = await here.connect({INITIAL: 0}), await here.connect()

@@ -36,7 +36,7 @@ async def test_a_service_serves_when_the_components_are_loaded(service: str) -> 
             assert await statuses(client, stream, 1) == [status]
 
 
-async def test_a_service_that_there_is_not_is_not_found() -> None:
+async def test_an_unknown_service_is_not_found() -> None:
     async with serving() as here:
         client = await here.connect()
         answer = await client.answer(begin(client, "Check", "no.such.Service"))
@@ -45,7 +45,7 @@ async def test_a_service_that_there_is_not_is_not_found() -> None:
         assert await statuses(client, begin(client, "Watch", "no.such.Service"), 1) == [health.SERVICE_UNKNOWN]
 
 
-async def test_who_watches_is_told_of_changes() -> None:
+async def test_a_watch_reports_changes() -> None:
     async with serving() as here:
         client = await here.connect()
         here.runtime.is_loaded = False

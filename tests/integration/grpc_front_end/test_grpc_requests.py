@@ -70,7 +70,7 @@ async def test_trailers_of_a_client_end_its_request() -> None:
 
 
 @pytest.mark.parametrize("content", [b"", framed(get("k"))[:7]])
-async def test_a_request_that_arrives_by_half_is_given_up(fast_clock: None, content: bytes) -> None:
+async def test_a_request_that_stays_incomplete_is_given_up(fast_clock: None, content: bytes) -> None:
     async with serving(limits=grpc_limits(receiving=0.2)) as here:
         client = await here.connect()
         stream = client.begin(GET)
@@ -82,7 +82,7 @@ async def test_a_request_that_arrives_by_half_is_given_up(fast_clock: None, cont
 
 
 @pytest.mark.parametrize("part", [b"\0\0", frames.frame(frames.HEADERS, 0, 1, b"\x82")])
-async def test_a_frame_that_arrives_by_half_ends_the_connection(fast_clock: None, part: bytes) -> None:
+async def test_a_frame_that_stays_incomplete_ends_the_connection(fast_clock: None, part: bytes) -> None:
     async with serving(limits=grpc_limits(receiving=0.2)) as here:
         client = await here.connect()
         client.send(part)

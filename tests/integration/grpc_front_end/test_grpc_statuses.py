@@ -89,7 +89,7 @@ CALLS = [
 @pytest.mark.parametrize("service", [DAPR, LAYOTTO])
 @pytest.mark.parametrize(("name", "fields", "what"), CALLS)
 @pytest.mark.parametrize(("fault", "code"), FAULTS)
-async def test_what_a_store_says_is_told(
+async def test_the_stores_message_is_reported(
     service: str, name: str, fields: dict[str, Any], what: str, fault: StoreError, code: int
 ) -> None:
     answer = await asked(service, name, FailingStore(fault), fields)

@@ -62,7 +62,7 @@ def reasons(answer: Answer) -> list[str]:
 
 @pytest.mark.parametrize("fault", FAILURES, ids=lambda fault: type(fault).__name__)
 @pytest.mark.parametrize("name", OF_STORES)
-async def test_what_fails_in_a_store_is_internal_under_the_code_of_the_call(name: str, fault: StoreError) -> None:
+async def test_a_failure_in_a_store_is_internal_with_the_code_of_the_call(name: str, fault: StoreError) -> None:
     fields, what, reason = OF_STORES[name]
     answer = await refused(name, fields, FailingStore(fault))
     expected = (
@@ -73,7 +73,7 @@ async def test_what_fails_in_a_store_is_internal_under_the_code_of_the_call(name
 
 
 @pytest.mark.parametrize("name", [SAVE, DELETE, BULK_DELETE, TRANSACT])
-async def test_an_etag_that_does_not_match_is_aborted_and_one_that_is_none_is_invalid(name: str) -> None:
+async def test_an_etag_that_does_not_match_is_aborted_and_an_invalid_one_is_an_invalid_argument(name: str) -> None:
     fields, what, reason = OF_STORES[name]
     for fault, status in ((ETagMismatchError("x"), ABORTED), (InvalidETagError("x"), INVALID)):
         answer = await refused(name, fields, FailingStore(fault))
@@ -126,7 +126,7 @@ async def test_several_failures_are_a_line_each() -> None:
         ),
     ],
 )
-async def test_what_cannot_be_carried_out(
+async def test_a_request_that_cannot_be_carried_out(
     name: str, fields: dict[str, Any], status: int, told: str, reason: str | None
 ) -> None:
     answer = await refused(name, fields, FailingStore())
@@ -134,7 +134,7 @@ async def test_what_cannot_be_carried_out(
     assert reasons(answer) == ([reason] if reason else [])
 
 
-async def test_what_no_store_is_there_for() -> None:
+async def test_a_request_without_a_store() -> None:
     answer = await refused(GET, KEY, FailingStore(), is_configured=False)
     assert (answer.status, text(answer)) == (9, "state store statestore is not configured")
     assert reasons(answer) == ["DAPR_STATE_NOT_CONFIGURED"]
@@ -146,7 +146,7 @@ async def test_what_no_store_is_there_for() -> None:
     assert text(answer).startswith("the state store is not configured to use the actor runtime. Have you set the - ")
 
 
-async def test_what_the_store_lacks_is_told_with_three_details() -> None:
+async def test_a_missing_feature_is_reported_with_three_details() -> None:
     for name, fields, store, status, told, kinds in (
         (
             TRANSACT,

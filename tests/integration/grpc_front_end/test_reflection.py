@@ -57,7 +57,7 @@ def test_calls_are_made_from_the_description(address: str) -> None:
 
 
 @pytest.mark.parametrize("name", ["no.such.Thing", "dapr.proto.runtime.v1.Dapr.NoMethod"])
-def test_what_there_is_not_is_not_found(address: str, name: str) -> None:
+def test_a_missing_name_is_not_found(address: str, name: str) -> None:
     answer = curl(address, "describe", name)
     assert answer.returncode != 0
     assert "not found" in answer.stderr.lower() + answer.stdout.lower()

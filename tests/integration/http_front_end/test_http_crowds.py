@@ -24,7 +24,7 @@ async def test_every_upload_is_answered_however_many_are_given_up() -> None:
             await until(lambda: not here.listener.open, "their end")
 
 
-async def test_what_follows_a_connect_is_no_request() -> None:
+async def test_bytes_after_a_connect_are_no_request() -> None:
     """A proxy that passes it on takes the rest for the tunnel's bytes, or for a body."""
     async with serving() as here:
         wire = await here.connect()

@@ -20,7 +20,7 @@ DRIPS = {
 
 
 @pytest.mark.parametrize("name", DRIPS)
-async def test_no_drip_outlives_the_time_for_a_request(fast_clock: None, name: str) -> None:
+async def test_no_slow_sender_outlives_the_time_for_a_request(fast_clock: None, name: str) -> None:
     beginning, drop = DRIPS[name]
     async with serving(limits=http_limits(receiving=0.3, idle=60.0, lingering=0.3)) as here:
         wire = await here.connect()
@@ -73,7 +73,9 @@ SMUGGLED = {
 
 
 @pytest.mark.parametrize("name", SMUGGLED)
-async def test_what_two_readers_would_divide_in_two_ways_is_refused_and_nothing_behind_it_read(name: str) -> None:
+async def test_requests_that_readers_could_divide_differently_are_refused_and_nothing_after_them_is_read(
+    name: str,
+) -> None:
     async with serving() as here:
         wire = await here.connect()
         await wire.send(SMUGGLED[name] + get("/v1.0/metadata"))

@@ -27,7 +27,7 @@ async def test_a_half_closed_connection_gets_its_answers() -> None:
         assert await wire.rest() == b""
 
 
-async def test_the_end_may_come_after_the_answer_was_begun() -> None:
+async def test_the_end_of_a_request_may_arrive_after_its_answer_has_begun() -> None:
     big = b"x" * 4 * 1024 * 1024
 
     async def answer(call: Call) -> Answer:
@@ -67,7 +67,7 @@ async def test_a_client_that_leaves_in_the_middle_of_a_call_harms_nobody() -> No
         assert (await (await here.connect()).ask(get("/"))).status == 200
 
 
-async def test_a_client_that_closes_in_the_middle_of_a_call_is_gone_with_the_next_answer() -> None:
+async def test_a_client_that_closes_in_the_middle_of_a_call_is_dropped_at_the_next_answer() -> None:
     """Before that, it cannot be told from one that has closed its side alone."""
     gate = Gate()
     async with serving(gate.answer) as here:
@@ -157,7 +157,7 @@ async def test_a_stop_lets_calls_in_flight_end_and_closes_idle_connections() -> 
         await stopping
 
 
-async def test_a_request_that_comes_while_the_sidecar_stops_is_answered_and_told_to_be_the_last() -> None:
+async def test_a_request_that_arrives_while_the_sidecar_stops_is_answered_as_the_last() -> None:
     async with serving() as here:
         used, fresh = await here.connect(), await here.connect()
         assert not (await used.ask(get("/v1.0/healthz"))).closes

@@ -22,7 +22,7 @@ async def echo(call: Call) -> Answer:
 # --- Expect: 100-continue ---------------------------------------------------------------------------------------------
 
 
-async def test_a_client_that_asks_first_is_told_to_go_on() -> None:
+async def test_a_client_that_expects_100_continue_gets_it() -> None:
     whole = save(ITEM, EXPECT)
     head = whole[: -len(ITEM)]
     async with serving() as here:
@@ -32,7 +32,7 @@ async def test_a_client_that_asks_first_is_told_to_go_on() -> None:
         assert await wire.is_usable()
 
 
-async def test_a_client_that_asks_and_does_not_wait_is_served() -> None:
+async def test_a_client_that_expects_100_continue_but_does_not_wait_is_served() -> None:
     async with serving() as here:
         wire = await here.connect()
         assert (await wire.ask(save(ITEM, EXPECT))).status == 100
@@ -40,7 +40,7 @@ async def test_a_client_that_asks_and_does_not_wait_is_served() -> None:
         assert await wire.is_usable()
 
 
-async def test_a_client_that_asks_for_too_much_is_refused_and_not_told_to_go_on() -> None:
+async def test_a_client_that_announces_too_large_a_body_is_refused_without_100_continue() -> None:
     async with serving(limits=http_limits(body=10)) as here:
         wire = await here.connect()
         answer = await wire.ask(save(ITEM, EXPECT)[: -len(ITEM)])
@@ -48,7 +48,7 @@ async def test_a_client_that_asks_for_too_much_is_refused_and_not_told_to_go_on(
         assert await wire.rest() == b""
 
 
-async def test_a_client_that_asks_behind_a_running_call_is_told_after_its_answer() -> None:
+async def test_a_client_that_expects_100_continue_gets_it_after_the_running_call() -> None:
     gate = Gate()
     async with serving(gate.answer) as here:
         wire = await here.connect()
@@ -202,7 +202,7 @@ async def test_connect_to_a_host_is_no_path() -> None:
         assert (answer.status, answer.closes) == (404, True)
 
 
-async def test_a_client_that_takes_us_for_a_proxy_is_served() -> None:
+async def test_a_client_that_sends_a_target_as_to_a_proxy_is_served() -> None:
     async with serving() as here:
         wire = await here.connect()
         target = f"http://127.0.0.1:{here.port}/v1.0/state/statestore"
@@ -212,7 +212,7 @@ async def test_a_client_that_takes_us_for_a_proxy_is_served() -> None:
         assert (await wire.ask(request("OPTIONS", "*"))).status == 404
 
 
-async def test_a_head_request_gets_a_head_alone() -> None:
+async def test_a_head_request_gets_no_body() -> None:
     async with serving(echo) as here:
         wire = await here.connect()
         await wire.send(request("HEAD", "/a") + get("/b"))

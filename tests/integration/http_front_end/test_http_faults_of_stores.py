@@ -71,7 +71,7 @@ FAILURES = {
 
 @pytest.mark.parametrize("call", FAILURES)
 @pytest.mark.parametrize("profile", ["spec", "dapr"])
-async def test_a_failure_of_the_store_is_told_in_the_words_of_the_call(call: str, profile: str) -> None:
+async def test_a_failure_of_the_store_has_the_message_of_the_call(call: str, profile: str) -> None:
     raw, code, message = FAILURES[call]
     stores: dict[str, Any] = {
         "s": FailingStore(StoreUnavailableError("away")),
@@ -90,7 +90,7 @@ async def test_a_failure_of_the_store_is_told_in_the_words_of_the_call(call: str
 
 @pytest.mark.parametrize("call", [call for call in FAILURES if call not in {"get", "bulk get", "keys", "actor get"}])
 @pytest.mark.parametrize("profile", ["spec", "dapr"])
-async def test_a_write_that_may_have_happened_has_a_code_of_its_own(call: str, profile: str) -> None:
+async def test_a_write_that_may_have_happened_has_its_own_code(call: str, profile: str) -> None:
     raw, code, message = FAILURES[call]
     stores: dict[str, Any] = {
         "s": FailingStore(OutcomeUnknownError("lost")),
@@ -253,7 +253,7 @@ class ForeignStore(InMemoryStore):
         return StoredValue(b"1", "1\r\nx-evil: y\r\n\r\n", 10**13)
 
 
-async def test_what_other_programs_wrote_breaks_no_answer() -> None:
+async def test_values_of_other_programs_break_no_answer() -> None:
     async with serving_stores(s=ForeignStore({})) as here:
         wire = await here.connect()
         answer = await wire.ask(get("/v1.0/state/s/k"))

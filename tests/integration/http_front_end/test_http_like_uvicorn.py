@@ -230,7 +230,7 @@ async def test_both_refuse_it_and_close(ours: int, uvicorns: int, name: str) -> 
 
 
 @pytest.mark.parametrize("name", OTHERWISE)
-async def test_it_is_answered_otherwise_for_a_reason(ours: int, uvicorns: int, name: str) -> None:
+async def test_it_is_answered_differently_for_a_reason(ours: int, uvicorns: int, name: str) -> None:
     raw, expected, uvicorns_status, reason = OTHERWISE[name]
     assert reason
     goes_on = expected[-1] == 200 and not raw.startswith(b"CONNECT")  # what follows belongs to whom it connects to

@@ -86,7 +86,7 @@ async def test_a_client_that_sends_all_of_a_far_too_large_body_first_still_gets_
         assert await wire.rest() == b""
 
 
-async def test_what_comes_behind_a_refusal_is_thrown_away_and_not_kept(small: Serving) -> None:
+async def test_bytes_after_a_refusal_are_thrown_away(small: Serving) -> None:
     """Kept, it would be copied again with each part, and others would be given up to make room for it."""
     wire = await small.connect()
     refused(await wire.ask(save(b"x" * 1001)[:-1000]), 413, "ERR_BODY_TOO_LARGE")
@@ -99,7 +99,7 @@ async def test_what_comes_behind_a_refusal_is_thrown_away_and_not_kept(small: Se
     assert held < 1000
 
 
-async def test_a_client_that_is_gone_before_its_refusal_leaves_no_traceback(small: Serving) -> None:
+async def test_a_client_that_leaves_before_its_refusal_causes_no_traceback(small: Serving) -> None:
     complaints: list[object] = []
     asyncio.get_running_loop().set_exception_handler(lambda _, context: complaints.append(context))
     for _ in range(20):
@@ -111,7 +111,7 @@ async def test_a_client_that_is_gone_before_its_refusal_leaves_no_traceback(smal
     assert not complaints
 
 
-async def test_chunks_are_refused_as_soon_as_they_are_too_large_together(small: Serving) -> None:
+async def test_chunks_are_refused_once_their_total_is_too_large(small: Serving) -> None:
     wire = await small.connect()
     await wire.send(CHUNKED)
     for _ in range(11):
@@ -131,7 +131,7 @@ async def test_a_refusal_waits_for_its_turn() -> None:
         refused(await wire.answer(), 413, "ERR_BODY_TOO_LARGE")
 
 
-async def test_a_refusal_behind_a_call_slower_than_the_lingering_still_comes(fast_clock: None) -> None:
+async def test_a_refusal_after_a_call_slower_than_the_lingering_still_arrives(fast_clock: None) -> None:
     gate = Gate()
     async with serving(gate.answer, http_limits(body=1000, lingering=0.05, receiving=0.05, idle=0.05)) as here:
         wire = await here.connect()
@@ -214,7 +214,7 @@ async def test_trailers_without_end_are_refused(small: Serving) -> None:
     refused(await wire.answer(), 431, "ERR_HEADERS_TOO_LARGE")
 
 
-async def test_a_body_in_thousands_of_tiny_chunks_is_no_large_head() -> None:
+async def test_a_body_in_thousands_of_tiny_chunks_is_no_large_header_section() -> None:
     body = json.dumps([{"key": "k", "value": "x" * 900}]).encode()
     async with serving(limits=SMALL) as here:
         wire = await here.connect()
@@ -241,7 +241,7 @@ async def test_large_header_sections_are_refused_behind_other_requests_too(small
     [b"G", get("/v1.0/healthz")[:-2], save("[]")[:-1], CHUNKED + b"2\r\n[]\r\n0\r\n"],
     ids=["first byte", "head", "body", "trailers"],
 )
-async def test_a_request_that_does_not_come_to_its_end_is_refused(fast_clock: None, beginning: bytes) -> None:
+async def test_a_request_that_never_ends_is_refused(fast_clock: None, beginning: bytes) -> None:
     async with serving(limits=http_limits(receiving=0.2)) as here:
         wire = await here.connect()
         await wire.send(beginning)
@@ -282,7 +282,7 @@ async def test_an_idle_connection_is_closed(fast_clock: None) -> None:
         await until(lambda: not here.listener.open, "both gone")
 
 
-async def test_a_client_that_takes_no_answer_is_dropped(fast_clock: None) -> None:
+async def test_a_client_that_reads_no_answer_is_dropped(fast_clock: None) -> None:
     async def answer(call: Call) -> Answer:
         return Answer(200, b"x" * 4 * MIB, b"text/plain")
 
@@ -298,7 +298,7 @@ async def test_a_client_that_takes_no_answer_is_dropped(fast_clock: None) -> Non
         await until(lambda: not here.listener.open, "the stalled connection dropped")
 
 
-async def test_a_client_that_takes_an_answer_bit_by_bit_is_dropped(
+async def test_a_client_that_reads_an_answer_bit_by_bit_is_dropped(
     fast_clock: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """It makes progress, but would make us hold the rest for ever."""
@@ -343,7 +343,7 @@ async def test_a_request_with_very_many_headers_is_refused() -> None:
         refused(await (await here.connect()).ask(get("/v1.0/healthz", *many)), 431, "ERR_HEADERS_TOO_LARGE", "256")
 
 
-async def test_answers_that_nobody_takes_are_held_up_to_a_limit(fast_clock: None) -> None:
+async def test_unread_answers_are_held_up_to_a_limit(fast_clock: None) -> None:
     async def answer(call: Call) -> Answer:
         return Answer(200, b"x" * 4 * MIB, b"text/plain")
 
@@ -395,7 +395,7 @@ async def test_connections_of_all_ports_leave_files_for_the_stores() -> None:
         await until(lambda: len(here.listener.open) == 2, "the others to give way")
 
 
-async def test_one_connection_too_many_is_told_so() -> None:
+async def test_one_connection_too_many_gets_an_error() -> None:
     gate = Gate()
     async with serving(gate.answer, limits=http_limits(connections=3)) as here:
         wires = [await here.connect() for _ in range(3)]

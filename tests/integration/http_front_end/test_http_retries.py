@@ -69,7 +69,7 @@ async def test_pauses_double_if_they_are_to(how: str) -> None:
 
 
 @pytest.mark.parametrize("how", calls(0))
-async def test_after_the_last_attempt_the_failure_is_told(how: str) -> None:
+async def test_after_the_last_attempt_the_failure_is_reported(how: str) -> None:
     store = FailingStore(*[StoreUnavailableError("away")] * 9)
     answer = await ask(store, calls(2)[how])
     assert (answer.status, len(store.attempts)) == (503, 3)
@@ -77,7 +77,7 @@ async def test_after_the_last_attempt_the_failure_is_told(how: str) -> None:
 
 
 @pytest.mark.parametrize("how", calls(0))
-async def test_a_threshold_of_nothing_means_one_attempt(how: str) -> None:
+async def test_a_threshold_of_0_means_one_attempt(how: str) -> None:
     store = FailingStore(StoreUnavailableError("away"))
     assert (await ask(store, calls(0)[how])).status == 503
     assert len(store.attempts) == 1
@@ -87,7 +87,7 @@ async def test_a_threshold_of_nothing_means_one_attempt(how: str) -> None:
 @pytest.mark.parametrize(
     "fault", [ETagMismatchError(), StoreRefusedError("no"), StoreError("no")], ids=lambda f: type(f).__name__
 )
-async def test_what_does_not_pass_is_not_tried_again(how: str, fault: StoreError) -> None:
+async def test_permanent_failures_are_not_tried_again(how: str, fault: StoreError) -> None:
     store = FailingStore(fault)
     assert (await ask(store, calls(3)[how])).status == fault.http_status
     assert len(store.attempts) == 1

@@ -22,7 +22,7 @@ async def test_a_request_torn_at_any_byte_is_answered_all_the_same() -> None:
         assert found.body == b'{"a":"b\\r\\n"}'
 
 
-async def test_a_request_may_come_byte_by_byte() -> None:
+async def test_a_request_may_arrive_byte_by_byte() -> None:
     whole = request("POST", "/v1.0/state/statestore", None, "Transfer-Encoding: chunked")
     whole += chunked(ITEM[:5].encode(), ITEM[5:].encode())
     async with serving() as here:
@@ -33,7 +33,7 @@ async def test_a_request_may_come_byte_by_byte() -> None:
         assert (await wire.answer()).status == 201
 
 
-async def test_a_tear_between_two_requests_confuses_neither() -> None:
+async def test_a_piece_that_ends_between_two_requests_confuses_neither() -> None:
     first, second = save(ITEM), get("/v1.0/state/statestore/k")
     both = first + second
     async with serving() as here:
@@ -93,7 +93,7 @@ async def test_requests_piled_up_behind_a_slow_call_are_left_in_the_network() ->
         assert here.listener.held == 0
 
 
-async def test_the_head_of_a_request_behind_a_large_body_is_not_taken_for_large() -> None:
+async def test_the_header_section_after_a_large_body_is_not_taken_for_large() -> None:
     first = save(json.dumps([{"key": "k", "value": "x" * 40_000}]))
     second = get("/v1.0/state/statestore/k")
     async with serving() as here:
@@ -104,7 +104,7 @@ async def test_the_head_of_a_request_behind_a_large_body_is_not_taken_for_large(
             assert (await wire.ask((first + second)[place:])).status == 200
 
 
-async def test_empty_lines_between_requests_are_passed_over() -> None:
+async def test_empty_lines_between_requests_are_ignored() -> None:
     async with serving() as here:
         wire = await here.connect()
         for _ in range(3):

@@ -56,13 +56,13 @@ async def refused(raw: bytes, *faults: StoreError, **stores: Any) -> tuple[int, 
 
 @pytest.mark.parametrize("fault", FAILURES, ids=lambda fault: type(fault).__name__)
 @pytest.mark.parametrize("call", OF_STORES)
-async def test_what_fails_in_a_store_is_500_under_the_code_of_the_call(call: str, fault: StoreError) -> None:
+async def test_a_failure_in_a_store_is_500_with_the_code_of_the_call(call: str, fault: StoreError) -> None:
     raw, code, what = OF_STORES[call]
     assert await refused(raw, fault) == (500, {"errorCode": code, "message": f"{what}{fault}"})
 
 
 @pytest.mark.parametrize("call", ["save", "delete", "transaction", "actor transaction"])
-async def test_an_etag_that_does_not_match_is_409_and_one_that_is_none_400(call: str) -> None:
+async def test_an_etag_that_does_not_match_is_409_and_an_invalid_one_400(call: str) -> None:
     raw, code, what = OF_STORES[call]
     for fault, status in ((ETagMismatchError("x"), 409), (InvalidETagError("x"), 400)):
         expected = 500 if "transaction" in call else status
@@ -141,7 +141,7 @@ REFUSALS = {
 
 
 @pytest.mark.parametrize("name", REFUSALS)
-async def test_what_is_refused_without_a_store_and_the_advice_is_in_a_detail(name: str) -> None:
+async def test_refusals_without_a_store_have_advice_in_a_detail(name: str) -> None:
     raw, status, code, message, details = REFUSALS[name]
     answer = await refused(raw)
     assert (answer[0], answer[1]["errorCode"], answer[1]["message"]) == (status, code, message)

@@ -109,7 +109,7 @@ async def test_a_server_without_cas_is_refused(tmp_path: Path) -> None:
         assert "start it without -C" in str(refused)
 
 
-async def test_what_is_no_memcached_is_refused() -> None:
+async def test_a_server_that_is_not_memcached_is_refused() -> None:
     async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await reader.readline()
         writer.write(b"HTTP/1.1 400 Bad Request\r\n\r\n")
@@ -120,7 +120,7 @@ async def test_what_is_no_memcached_is_refused() -> None:
         assert f"what answers at 127.0.0.1:{port} is no memcached" in str(await fault(hosts=f"127.0.0.1:{port}"))
 
 
-async def test_nobody_at_the_address_is_told_with_the_field() -> None:
+async def test_no_server_at_the_address_is_reported_with_the_field() -> None:
     port = free_port()
     unavailable = await fault(hosts=f"127.0.0.1:{port}")
     assert isinstance(unavailable, StoreUnavailableError)
@@ -139,7 +139,7 @@ async def test_nobody_at_the_address_is_told_with_the_field() -> None:
         (":1", "there is no host before character 1"),
     ],
 )
-async def test_addresses_that_are_none_are_named(hosts: str, told: str) -> None:
+async def test_invalid_addresses_are_named(hosts: str, told: str) -> None:
     refused = await fault(hosts=hosts)
     assert isinstance(refused, StoreRefusedError)
     assert told in str(refused)

@@ -46,7 +46,7 @@ async def present(store: MemcachedStore, key: str) -> StoredValue:
     return found
 
 
-async def test_an_item_that_dapr_wrote_is_read_and_written_on(store: MemcachedStore, server: MemcachedServer) -> None:
+async def test_an_item_that_dapr_wrote_is_read_and_updated(store: MemcachedStore, server: MemcachedServer) -> None:
     write_as_dapr(server, "app||k", b'{"a":1}')
     found = await present(store, "app||k")
     assert (found.value, found.expires_at) == (b'{"a":1}', None)
@@ -72,7 +72,9 @@ async def test_expiry_is_read_whoever_wrote_it(store: MemcachedStore, server: Me
     assert abs(left - lifetime) < 60
 
 
-async def test_flags_of_other_programs_are_not_taken_for_a_time(store: MemcachedStore, server: MemcachedServer) -> None:
+async def test_flags_of_other_programs_are_not_taken_for_an_expiry(
+    store: MemcachedStore, server: MemcachedServer
+) -> None:
     write_as_dapr(server, "k", b"1", flags=16)
     assert (await present(store, "k")).expires_at is None
     write_as_dapr(server, "k", b"1", 100, flags=16)
@@ -93,7 +95,7 @@ async def test_several_servers_have_the_keys_that_daprs_client_gives_them(tmp_pa
                 assert has == [server is owner(servers, key) for server in servers]
 
 
-async def test_an_etag_of_before_a_restart_matches_nothing_after_it(tmp_path: Path) -> None:
+async def test_an_etag_from_before_a_restart_matches_nothing_after_it(tmp_path: Path) -> None:
     """CAS numbers begin anew with each start."""
     with single(tmp_path) as server:
         async with opened(at(server)) as store:

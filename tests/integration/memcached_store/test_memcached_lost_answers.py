@@ -43,7 +43,7 @@ async def far(way: FaultyWay) -> AsyncIterator[MemcachedStore]:
 
 
 @pytest.mark.parametrize("call", WRITES.values(), ids=WRITES.keys())
-async def test_what_was_carried_out_is_not_repeated_over_what_came_after(
+async def test_a_write_that_was_carried_out_is_not_repeated_over_later_writes(
     far: MemcachedStore, server: MemcachedServer, way: FaultyWay, call: Call
 ) -> None:
     writing = await answer_held(way, call(far))

@@ -61,7 +61,7 @@ async def test_during_an_outage_calls_fail_in_time_and_say_why(server: Memcached
     assert server.stored("k") == b"3"
 
 
-async def test_calls_in_flight_when_the_server_dies_are_told_what_became_of_them(
+async def test_calls_in_flight_when_the_server_dies_learn_their_outcome(
     server: MemcachedServer, store: MemcachedStore
 ) -> None:
     await store.set(Set("k", b"1"))
@@ -100,7 +100,7 @@ async def test_a_stopped_server_fails_calls_in_time_and_serves_again_when_contin
     await eventually(store.ping)
 
 
-async def test_a_server_that_is_gone_harms_only_the_keys_it_has(tmp_path: Path) -> None:
+async def test_a_server_that_is_down_affects_only_its_keys(tmp_path: Path) -> None:
     with ExitStack() as stack:
         servers = [stack.enter_context(single(tmp_path / str(number))) for number in range(3)]
         hosts = ",".join(server.address for server in servers)
@@ -117,7 +117,7 @@ async def test_a_server_that_is_gone_harms_only_the_keys_it_has(tmp_path: Path) 
                 await store.ping()
 
 
-async def test_a_server_that_is_gone_at_the_start_harms_only_the_keys_it_has(tmp_path: Path) -> None:
+async def test_a_server_that_is_down_at_the_start_affects_only_its_keys(tmp_path: Path) -> None:
     with ExitStack() as stack:
         servers = [stack.enter_context(single(tmp_path / str(number))) for number in range(3)]
         hosts = ",".join(server.address for server in servers)

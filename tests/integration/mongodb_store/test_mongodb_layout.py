@@ -79,7 +79,7 @@ async def test_a_value_of_dapr_is_read(
     assert list(await store.bulk_get([Get("shop||k")])) == [found]
 
 
-def test_bytes_that_dapr_stored_as_text_come_back_though_they_are_none() -> None:
+def test_bytes_that_dapr_stored_as_text_come_back_unchanged() -> None:
     """Tried without a server: the one that tests have checks its texts, MongoDB does not."""
     from pannier_sidecar.stores.mongodb import layout
 
@@ -105,7 +105,7 @@ async def test_a_document_of_dapr_is_guarded_by_its_etag(
         await store.delete(Delete("shop||k", if_match=ETAG))
 
 
-async def test_what_dapr_lets_expire_expires(store: MongoDBStore, documents: Collection[dict[str, Any]]) -> None:
+async def test_a_value_with_daprs_expiry_expires(store: MongoDBStore, documents: Collection[dict[str, Any]]) -> None:
     soon = datetime.now(UTC).replace(microsecond=0) + timedelta(seconds=1000)
     documents.insert_one(dapr("x", soon))
     found = await store.get(Get("shop||k"))
@@ -114,7 +114,7 @@ async def test_what_dapr_lets_expire_expires(store: MongoDBStore, documents: Col
 
 
 @pytest.mark.parametrize("index", [True, False], ids=["removed by the server", "still there"])
-async def test_what_has_expired_is_absent(
+async def test_expired_values_are_absent(
     store: MongoDBStore, documents: Collection[dict[str, Any]], index: bool
 ) -> None:
     if not index:
@@ -128,7 +128,7 @@ async def test_what_has_expired_is_absent(
     assert await value_of(store) == b"2"
 
 
-async def test_documents_of_before_expiry_was_served_never_expire(
+async def test_documents_from_before_expiry_was_supported_never_expire(
     store: MongoDBStore, documents: Collection[dict[str, Any]]
 ) -> None:
     documents.insert_one({"_id": "shop||k", "value": "old", "_etag": ETAG})

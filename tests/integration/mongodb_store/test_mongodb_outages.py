@@ -109,7 +109,7 @@ async def test_a_wrong_password_names_the_fields_and_shows_nothing(tmp_path: Pat
         assert "s3cret" not in str(await error_of_opening(connectionString=url))
 
 
-async def test_a_right_password_is_taken_in_any_spelling(tmp_path: Path) -> None:
+async def test_a_correct_password_is_accepted_in_any_spelling(tmp_path: Path) -> None:
     with running(tmp_path, *USER) as server:
         user = {"username": "ann", "password": "p@ss/word", "params": "?authSource=admin&authMechanism=SCRAM-SHA-256"}
         async with opened(server.settings, **user) as store:
@@ -154,14 +154,14 @@ async def test_writes_that_nobody_answers_are_refused(tmp_path: Path, params: st
         ({}, "write host, server or connectionString"),
     ],
 )
-async def test_a_component_that_makes_no_sense_says_where(settings: dict[str, str], said: str) -> None:
+async def test_a_component_without_sense_is_reported_with_its_place(settings: dict[str, str], said: str) -> None:
     error = await error_of_opening(**settings)
     assert isinstance(error, StoreRefusedError)
     assert said in str(error)
     assert "s3cret" not in str(error)
 
 
-async def test_an_option_that_is_none_is_told(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+async def test_an_invalid_option_is_reported(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     with running(tmp_path) as server:
         async with opened(server.settings, params="?nonsense=1"):
             assert "an option of the connection has no effect: Unknown option" in caplog.text

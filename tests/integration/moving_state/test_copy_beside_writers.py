@@ -13,7 +13,9 @@ from pannier_sidecar.state.store import Store
 COUNT = 1000
 
 
-async def test_what_an_app_writes_meanwhile_is_never_overwritten(desk: Desk, route: tuple[Place, Place]) -> None:
+async def test_values_that_an_app_writes_meanwhile_are_never_overwritten(
+    desk: Desk, route: tuple[Place, Place]
+) -> None:
     source, target = route
     await source.save(*numbered(COUNT))
     names = [write.key for write in numbered(COUNT)]

@@ -88,7 +88,7 @@ async def test_one_place_takes_another_prefix(desk: Desk, route: Route) -> None:
     assert all(stored[f"named||key {n}"] == stored[f"app||key {n}"] for n in range(250))
 
 
-async def test_newer_data_is_left_and_told_of(desk: Desk, route: Route) -> None:
+async def test_newer_data_is_kept_and_reported(desk: Desk, route: Route) -> None:
     source, target = route
     await source.save(*numbered(3))
     await target.save(Set("app||key 1", b"newer"))
@@ -100,7 +100,7 @@ async def test_newer_data_is_left_and_told_of(desk: Desk, route: Route) -> None:
     assert (await target.values())["app||key 1"] == b"newer"
 
 
-async def test_overwriting_is_said_aloud(desk: Desk, route: Route) -> None:
+async def test_overwriting_is_reported(desk: Desk, route: Route) -> None:
     source, target = route
     await source.save(*numbered(3))
     await target.save(Set("app||key 1", b"newer"))
@@ -109,7 +109,7 @@ async def test_overwriting_is_said_aloud(desk: Desk, route: Route) -> None:
     assert await target.values() == await source.values()
 
 
-async def test_what_changed_in_the_source_follows_unless_the_target_changed_too(desk: Desk, route: Route) -> None:
+async def test_changes_of_the_source_follow_unless_the_target_changed_too(desk: Desk, route: Route) -> None:
     source, target = route
     await source.save(*numbered(3))
     assert desk.copy(source.file, target.file).code == 0
@@ -135,7 +135,7 @@ async def test_without_the_journal_nothing_is_taken_for_earlier_work(desk: Desk,
     assert await target.values() == {"app||k": b"2"}
 
 
-async def test_a_value_with_another_end_is_another_value(desk: Desk, route: Route) -> None:
+async def test_a_value_with_another_expiry_is_another_value(desk: Desk, route: Route) -> None:
     source, target = route
     await source.save(Set("app||k", b"1", ttl=1000))
     await target.save(Set("app||k", b"1"))
@@ -161,7 +161,7 @@ async def test_dashes_go_to_dashes_and_to_pipes(desk: Desk, route: Route) -> Non
     assert await target.values() == {"app||k": b"1", "app||cat-tom-mood": b"2"}
 
 
-async def test_an_app_that_dashes_refuse_takes_its_state_to_pipes(desk: Desk, route: Route) -> None:
+async def test_an_app_that_keyscheme_dash_refuses_can_copy_its_state_to_pipes(desk: Desk, route: Route) -> None:
     source, target = route
     dashes = source.under(desk.folder / "dashes.yaml", keyScheme="dash")
     await source.save(Set("shop-eu-k", b"1"), Set("shop-eu-a-b-c", b"2"))

@@ -70,7 +70,7 @@ async def test_a_server_that_restarts_meanwhile_is_waited_for(
     assert await redis_place.values() == await sqlite_place.values()
 
 
-async def test_a_server_that_is_gone_ends_it_with_what_to_do(
+async def test_a_server_that_is_down_ends_it_with_advice(
     desk: Desk, sqlite_place: Place, redis: RedisServer, redis_place: Place
 ) -> None:
     await sqlite_place.save(*numbered(1000))

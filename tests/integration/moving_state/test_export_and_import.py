@@ -58,7 +58,7 @@ async def test_through_a_pipe_too(desk: Desk, route: Route) -> None:
     assert await target.values() == {write.key: write.value for write in EVERYTHING}
 
 
-async def test_each_line_is_what_the_app_calls_it(desk: Desk, sqlite_place: Place) -> None:
+async def test_each_line_has_the_apps_own_key(desk: Desk, sqlite_place: Place) -> None:
     shared = sqlite_place.under(desk.folder / "shared.yaml", keyPrefix="shared")
     await shared.save(Set("shared||weapon", b'{"name": "DeathStar"}'), Set("me||cat||tom||mood", b"good"))
     exported = desk.run("export", "--from", shared.file, "--app-id", "me")
@@ -107,7 +107,7 @@ async def test_importing_twice_changes_nothing_and_newer_data_stays(desk: Desk, 
     assert await target.values() == {"app||a": b"2", "app||b": b"newer"}
 
 
-async def test_a_file_takes_its_name_when_it_is_whole_and_nobody_elses(desk: Desk, sqlite_place: Place) -> None:
+async def test_a_file_gets_its_name_when_it_is_complete_and_replaces_no_other(desk: Desk, sqlite_place: Place) -> None:
     await sqlite_place.save(*numbered(3))
     there = desk.folder / "state.jsonl"
     there.write_text("mine")
@@ -130,7 +130,7 @@ KINDS = {
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_what_is_no_file_is_never_replaced_by_one(desk: Desk, sqlite_place: Place, kind: str) -> None:
+def test_only_a_file_is_replaced_by_a_file(desk: Desk, sqlite_place: Place, kind: str) -> None:
     there = desk.folder / kind
     with socket.socket(socket.AF_UNIX) as listening:
         if kind == "folder":
@@ -163,7 +163,7 @@ async def test_a_link_stays_and_what_it_leads_to_is_replaced(desk: Desk, sqlite_
     assert len(there.read_text().splitlines()) == 3
 
 
-async def test_a_full_disk_is_said_and_leaves_no_half_file(desk: Desk, sqlite_place: Place) -> None:
+async def test_a_full_disk_is_reported_and_leaves_no_partial_file(desk: Desk, sqlite_place: Place) -> None:
     if not Path("/dev/full").exists():
         pytest.fail("this machine has no /dev/full")
     await sqlite_place.save(*numbered(3))

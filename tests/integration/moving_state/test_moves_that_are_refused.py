@@ -37,7 +37,7 @@ def test_a_flag_that_is_missing(refused: Refused, sqlite_place: Place) -> None:
     assert "--to is missing" in refused("import", "state.jsonl", code=2)
 
 
-def test_a_word_too_many(refused: Refused, sqlite_place: Place) -> None:
+def test_an_unexpected_word(refused: Refused, sqlite_place: Place) -> None:
     said = refused("import", "--to", sqlite_place.file, "a.jsonl", "b.jsonl", code=2)
     assert said == "pannier: unexpected 'b.jsonl'; 'pannier help import' shows its arguments"
     assert "unexpected 'x'" in refused("export", "--from", sqlite_place.file, "x", code=2)
@@ -62,13 +62,13 @@ def test_several_stores_in_one_file_are_named(
     assert desk.run("copy", "--from", "both.yaml#sqlite", "--to", "both.yaml#redis").code == 0
 
 
-def test_a_folder_of_components_will_do(desk: Desk, sqlite_place: Place) -> None:
+def test_a_folder_of_components_is_accepted(desk: Desk, sqlite_place: Place) -> None:
     (desk.folder / "components").mkdir()
     sqlite_place.under(desk.folder / "components" / "one.yaml")
     assert desk.run("export", "--from", "components#one").code == 0
 
 
-def test_a_component_that_is_wrong_is_told_as_in_check(refused: Refused, desk: Desk, sqlite_place: Place) -> None:
+def test_a_wrong_component_is_reported_as_in_check(refused: Refused, desk: Desk, sqlite_place: Place) -> None:
     sqlite_place.under(desk.folder / "wrong.yaml", tableName="no table")
     said = refused("copy", "--from", "wrong.yaml", "--to", sqlite_place.file)
     assert said.startswith("pannier: wrong.yaml:1: spec.metadata[tableName].value: the value is not a table name")
@@ -148,7 +148,7 @@ class Bare(InMemoryStore):
     features = frozenset()
 
 
-def test_a_target_that_cannot_guard_its_keys(sqlite_place: Place) -> None:
+def test_a_target_without_etags(sqlite_place: Place) -> None:
     desired = choose(str(sqlite_place.file), ResolutionContext("app"))
     with pytest.raises(MoveError, match="has no ETags, so what others write during the copy could be lost"):
         opening.limits_of(desired, Bare({}), overwrites=False)

@@ -19,7 +19,7 @@ OTHER_ORDER = "CREATE COLLATION other_order (provider = icu, locale = 'de')"
     ],
     ids=["column", "index"],
 )
-async def test_a_collation_in_which_keys_meet_is_refused(
+async def test_a_collation_in_which_different_keys_are_equal_is_refused(
     server: PostgreSQLServer, open_store, version: str, change: str
 ) -> None:
     await open_store(version)

@@ -42,7 +42,7 @@ async def test_with_an_interval_of_nothing_they_stay_and_are_absent(server: Post
     assert server.sql("SELECT count(*) FROM dapr_metadata WHERE key LIKE 'last%'") == "0"
 
 
-async def test_a_clean_up_that_fails_is_told_and_tried_again(
+async def test_a_failed_clean_up_is_reported_and_tried_again(
     server: PostgreSQLServer, open_store, caplog: pytest.LogCaptureFixture
 ) -> None:
     store = await open_store(cleanupInterval=0.1)

@@ -45,9 +45,7 @@ async def test_idle_connections_that_a_restart_ended_are_noticed(server: Postgre
     assert await store.get(Get("k")) is not None
 
 
-async def test_while_it_is_down_calls_fail_at_once_and_say_where_it_should_be(
-    server: PostgreSQLServer, open_store
-) -> None:
+async def test_while_it_is_down_calls_fail_at_once_and_name_its_address(server: PostgreSQLServer, open_store) -> None:
     store = await open_store()
     server.stop()
     try:
@@ -138,7 +136,7 @@ SIGNING_IN = (
 
 
 @pytest.mark.parametrize(("user", "password", "words"), SIGNING_IN)
-async def test_who_may_not_sign_in_is_told_which_fields_to_look_at(
+async def test_a_user_who_may_not_sign_in_learns_which_fields_to_check(
     server: PostgreSQLServer, open_store, user: str, password: str, words: str
 ) -> None:
     server.sql("DROP ROLE IF EXISTS keeper; CREATE ROLE keeper LOGIN PASSWORD 'right'")
@@ -162,7 +160,7 @@ async def test_nobody_listens(open_store) -> None:
         await open_store(port=free_port())
 
 
-async def test_who_may_not_make_tables_is_given_the_sql_and_may_use_them_then(
+async def test_a_user_who_may_not_create_tables_gets_the_sql_and_can_use_them_afterwards(
     server: PostgreSQLServer, open_store
 ) -> None:
     server.sql("DROP ROLE IF EXISTS clerk; CREATE ROLE clerk LOGIN; REVOKE CREATE ON SCHEMA public FROM public")
@@ -179,7 +177,7 @@ async def test_who_may_not_make_tables_is_given_the_sql_and_may_use_them_then(
     server.sql("DROP OWNED BY clerk; DROP ROLE clerk")
 
 
-async def test_a_table_that_is_dropped_in_use_is_missed_in_words(server: PostgreSQLServer, open_store) -> None:
+async def test_a_table_that_is_dropped_in_use_is_reported_as_missing(server: PostgreSQLServer, open_store) -> None:
     store = await open_store()
     other = await open_store(tablePrefix="other_")
     server.sql("DROP TABLE state")
@@ -253,7 +251,7 @@ async def test_without_prepared_statements_it_serves_too(open_store) -> None:
     assert await store.get(Get("l")) is not None
 
 
-async def test_where_connections_are_taken_and_not_answered_one_is_tried_at_a_time(
+async def test_if_connections_are_accepted_but_not_answered_one_is_tried_at_a_time(
     server: PostgreSQLServer, open_store
 ) -> None:
     with faulty_way(server.port) as way:
@@ -270,7 +268,7 @@ async def test_where_connections_are_taken_and_not_answered_one_is_tried_at_a_ti
         await eventually(lambda: store.set(Set("k", b"1")))
 
 
-async def test_after_a_failure_calls_are_refused_at_once_and_none_when_it_is_back(
+async def test_after_a_failure_calls_are_refused_at_once_until_the_server_is_back(
     server: PostgreSQLServer, open_store
 ) -> None:
     with faulty_way(server.port) as way:

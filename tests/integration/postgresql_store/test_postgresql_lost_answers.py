@@ -46,7 +46,7 @@ async def far(way: FaultyWay, open_store) -> AsyncIterator[Store]:
 
 
 @pytest.mark.parametrize("call", WRITES.values(), ids=WRITES.keys())
-async def test_what_was_carried_out_is_not_repeated_over_what_came_after(
+async def test_a_write_that_was_carried_out_is_not_repeated_over_later_writes(
     far: Store, open_store, way: FaultyWay, call: Call
 ) -> None:
     near = await open_store()
@@ -62,7 +62,7 @@ async def test_what_was_carried_out_is_not_repeated_over_what_came_after(
 
 
 @pytest.mark.parametrize("call", WRITES.values(), ids=WRITES.keys())
-async def test_what_was_sent_and_never_came_is_unknown_too(far: Store, way: FaultyWay, call: Call) -> None:
+async def test_a_write_that_was_sent_and_never_arrived_is_unknown_too(far: Store, way: FaultyWay, call: Call) -> None:
     writing = await request_held(way, call(far))
     assert type(await lost(way, writing)) is OutcomeUnknownError
     found = await eventually(lambda: far.get(Get("k")))
@@ -112,7 +112,7 @@ async def test_a_write_on_a_connection_that_died_unseen_is_not_in_doubt(far: Sto
     assert await lost(way, writing) is None
 
 
-async def test_a_server_that_ends_a_write_undid_it(server: PostgreSQLServer, open_store) -> None:
+async def test_a_write_that_the_server_cancelled_did_not_happen(server: PostgreSQLServer, open_store) -> None:
     store = await open_store()
     await store.set(Set("k", b"before"))
     async with locked(server):
@@ -130,7 +130,7 @@ async def test_a_server_that_ends_a_write_undid_it(server: PostgreSQLServer, ope
     assert found is not None and found.value == b"before"
 
 
-async def test_what_became_a_standby_is_left_for_the_new_primary(tmp_path) -> None:
+async def test_a_server_that_became_a_standby_is_left_for_the_new_primary(tmp_path) -> None:
     """A server that takes no writes any more did nothing; behind one address the next connection finds another."""
     with (
         running(tmp_path / "old") as old,

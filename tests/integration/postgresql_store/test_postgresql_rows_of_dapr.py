@@ -102,7 +102,7 @@ async def expires_in_1000_seconds(store: Store) -> None:
     assert time.time() + 900 < found.expires_at < time.time() + 1001
 
 
-async def test_a_row_that_makes_no_sense_fails_alone(first: Store) -> None:
+async def test_a_malformed_row_fails_alone(first: Store) -> None:
     json_row, broken = await first.bulk_get([Get("app||json"), Get("app||broken")])
     assert isinstance(json_row, StoredValue)
     assert isinstance(broken, StoreRefusedError)
@@ -180,7 +180,7 @@ async def test_writes_of_dapr_change_our_etags(server: PostgreSQLServer, first: 
 
 
 @pytest.mark.parametrize(("version", "level"), [("v1", "migrations|2"), ("v2", "migrations-state-v2-|1")])
-async def test_what_is_made_here_is_what_dapr_makes(
+async def test_a_database_that_pannier_prepares_is_marked_as_by_dapr(
     server: PostgreSQLServer, open_store, version: str, level: str
 ) -> None:
     await open_store(version)

@@ -79,7 +79,7 @@ async def test_keys_of_several_slots_are_refused_in_one_transaction(store: Redis
     assert await store.get(Get("{t}a")) is not None
 
 
-async def test_listing_meets_the_keys_of_all_nodes(store: RedisStore) -> None:
+async def test_a_list_has_the_keys_of_all_nodes(store: RedisStore) -> None:
     names = {f"k{n}" for n in range(500)}
     await store.bulk_write([Set(name, b"1") for name in names])
     met: list[str] = []
@@ -191,7 +191,7 @@ async def test_after_a_failover_the_other_replica_is_expected_before_it_has_foun
         await eventually(lambda: store.set(Set(tag, b"2", strong=True)))
 
 
-async def test_after_two_failovers_what_the_last_node_has_alone_is_not_strong(replicated: Cluster) -> None:
+async def test_after_two_failovers_a_write_that_only_the_last_node_has_is_not_strong(replicated: Cluster) -> None:
     tag = tag_on(replicated, replicated.nodes[0])
     async with opening("state.redis", {**replicated.settings, "dialTimeout": 5.0, "readTimeout": 1.0}) as open_one:
         running = await open_one("v1")

@@ -73,7 +73,7 @@ async def test_a_missing_password_is_refused_with_the_field_to_set(server: Redis
     assert "set redisPassword" in str(fault)
 
 
-async def test_a_user_who_may_do_little_is_enough(server: RedisServer) -> None:
+async def test_a_user_with_few_rights_is_enough(server: RedisServer) -> None:
     with server.client() as client:
         client.execute_command(
             "ACL SETUSER", "app", "on", ">pw", "resetkeys", "~app||*", "-@all", "+ping", "+hmget", "+hget", "+hset",
@@ -102,7 +102,7 @@ async def test_a_user_who_lacks_a_command_is_refused_at_once(server: RedisServer
     assert f"'{command}'" in str(fault)
 
 
-async def test_a_password_changed_meanwhile_is_told_by_the_calls(tmp_path: Path) -> None:
+async def test_a_password_that_was_changed_meanwhile_is_reported_by_the_calls(tmp_path: Path) -> None:
     with single(tmp_path) as server:
         async with opened(server.settings, dialTimeout=0.3) as store:
             with server.client() as client:
@@ -128,20 +128,20 @@ async def test_a_database_that_is_not_there_is_refused(server: RedisServer) -> N
     assert "redisDB 99" in str(fault)
 
 
-async def test_nobody_listening_is_told_with_the_address() -> None:
+async def test_a_missing_listener_is_reported_with_the_address() -> None:
     port = free_port()
     fault = await refusal({"redisHost": "127.0.0.1", "redisPort": port})
     assert isinstance(fault, StoreUnavailableError)
     assert f"127.0.0.1:{port} cannot be reached" in str(fault)
 
 
-async def test_an_unknown_host_is_told() -> None:
+async def test_an_unknown_host_is_reported() -> None:
     fault = await refusal({"redisHost": "no-such-host.invalid"})
     assert isinstance(fault, StoreUnavailableError)
     assert "no-such-host.invalid:6379" in str(fault)
 
 
-async def test_a_name_that_cannot_be_one_is_refused() -> None:
+async def test_an_invalid_name_is_refused() -> None:
     for host in ("a..b", "x" * 64 + ".example"):
         fault = await refusal({"redisHost": host})
         assert "redisHost" in str(fault)
@@ -159,7 +159,7 @@ async def test_a_server_with_too_many_clients_is_worth_another_attempt(server: R
 
 
 @pytest.mark.parametrize("listens_first", [True, False])
-async def test_the_last_words_of_a_server_that_hangs_up_are_told(listens_first: bool) -> None:
+async def test_the_disconnect_reason_of_a_server_is_reported(listens_first: bool) -> None:
     async def hang_up(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         if listens_first:
             await reader.readuntil(b"SETNAME")
@@ -180,7 +180,7 @@ async def test_a_server_that_says_nothing_is_given_up_after_the_dial_timeout() -
     assert "did not answer within 0.3 s" in str(fault)
 
 
-async def test_a_server_of_another_protocol_is_told() -> None:
+async def test_a_server_of_another_protocol_is_reported() -> None:
     async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await reader.read(10)
         writer.write(b"HTTP/1.1 400 Bad Request\r\n\r\n")
@@ -256,7 +256,9 @@ async def test_tls_where_the_client_shows_a_certificate(
         assert "clientCert" in str(fault) or "client certificate" in str(fault)
 
 
-async def test_tls_on_one_side_only_is_told(tmp_path: Path, certificates: Certificates, server: RedisServer) -> None:
+async def test_tls_on_only_one_side_is_reported(
+    tmp_path: Path, certificates: Certificates, server: RedisServer
+) -> None:
     with encrypted(tmp_path, certificates) as tls_only:
         assert 'set enableTLS: "true"' in str(await refusal(tls_only.settings, dialTimeout=1.0))
     fault = await refusal(server.settings, enableTLS=True, redisPassword="secret", dialTimeout=1.0)

@@ -59,7 +59,7 @@ async def test_a_write_adds_one_to_its_version_and_leaves_first_write_alone(stor
 
 
 @pytest.mark.parametrize("way", ["alone", "with TTL", "in a transaction", "after a plain write"])
-async def test_what_was_written_with_first_write_says_so_to_dapr(store: RedisStore, outside: Redis, way: str) -> None:
+async def test_a_first_write_is_marked_for_dapr(store: RedisStore, outside: Redis, way: str) -> None:
     """Dapr overwrites without an ETag what has no such field, also where it was asked to create only."""
     write = Set("k", b"1", if_absent=True, ttl=100 if way == "with TTL" else None, is_first_write=True)
     if way == "in a transaction":
@@ -144,7 +144,9 @@ async def test_a_version_that_is_no_number_is_replaced(store: RedisStore, outsid
         assert (found.value, int(found.etag) < 2**53) == (b"2", True)
 
 
-async def test_a_plain_string_of_old_is_read_and_its_etag_guards_it(store: RedisStore, outside: Redis) -> None:
+async def test_a_plain_string_of_an_old_version_is_read_and_guarded_by_its_etag(
+    store: RedisStore, outside: Redis
+) -> None:
     outside.set("k", "old", ex=100)
     found = await store.get(Get("k"))
     assert found is not None
@@ -180,7 +182,7 @@ async def test_another_type_is_refused_by_name_and_overwritten(store: RedisStore
     assert outside.hget("k", "data") == b"1"
 
 
-async def test_in_a_bulk_read_each_key_is_what_it_is(store: RedisStore, outside: Redis) -> None:
+async def test_in_a_bulk_read_each_key_keeps_its_place(store: RedisStore, outside: Redis) -> None:
     await store.set(Set("state", b"1"))
     outside.set("text", "2")
     outside.rpush("list", "3")
@@ -200,12 +202,12 @@ async def test_a_transaction_turns_strings_into_hashes_too(store: RedisStore, ou
 
 
 @pytest.mark.parametrize("etag", ["x", "1.0", "", " 1", "٣", "sha1-", "*", "1\n"])
-async def test_what_is_no_etag_is_said_to_be_none(store: RedisStore, etag: str) -> None:
+async def test_an_invalid_etag_is_reported_as_such(store: RedisStore, etag: str) -> None:
     with pytest.raises(InvalidETagError, match="invalid etag value"):
         await store.set(Set("k", b"1", if_match=etag))
 
 
-async def test_listing_meets_every_key_whatever_happens_between_pages(store: RedisStore, outside: Redis) -> None:
+async def test_a_list_has_every_key_whatever_happens_between_pages(store: RedisStore, outside: Redis) -> None:
     names = {f"p*[{n}" for n in range(2000)}
     await store.bulk_write([Set(name, b"1") for name in sorted(names)])
     outside.set("p1", "another prefix")

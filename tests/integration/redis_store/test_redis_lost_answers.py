@@ -57,7 +57,7 @@ async def near(server: RedisServer) -> AsyncIterator[RedisStore]:
 
 
 @pytest.mark.parametrize("call", WRITES.values(), ids=WRITES.keys())
-async def test_what_was_carried_out_is_not_repeated_over_what_came_after(
+async def test_a_write_that_was_carried_out_is_not_repeated_over_later_writes(
     far: RedisStore, near: RedisStore, way: FaultyWay, call: Call
 ) -> None:
     writing = await answer_held(way, call(far))
@@ -75,7 +75,9 @@ async def test_what_was_carried_out_is_not_repeated_over_what_came_after(
 
 
 @pytest.mark.parametrize("call", WRITES.values(), ids=WRITES.keys())
-async def test_what_the_server_never_saw_is_unknown_too(far: RedisStore, way: FaultyWay, call: Call) -> None:
+async def test_a_write_that_never_reached_the_server_is_unknown_too(
+    far: RedisStore, way: FaultyWay, call: Call
+) -> None:
     """Nobody on this side can tell."""
     writing = await request_held(way, call(far))
     assert type(await lost(way, writing)) is OutcomeUnknownError
@@ -93,7 +95,7 @@ async def test_reads_are_repeated(far: RedisStore, way: FaultyWay) -> None:
 
 
 @pytest.mark.parametrize("call", WRITES.values(), ids=WRITES.keys())
-async def test_what_was_not_sent_certainly_did_not_happen(tmp_path: Path, call: Call) -> None:
+async def test_a_write_that_was_not_sent_certainly_did_not_happen(tmp_path: Path, call: Call) -> None:
     with with_replica(tmp_path) as (primary, _):
         async with opened(primary.settings, dialTimeout=0.3) as store:
             await eventually(lambda: store.set(Set("k", b"before", strong=True)))

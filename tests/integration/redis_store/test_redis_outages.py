@@ -196,7 +196,7 @@ async def test_closing_during_an_outage_ends_calls_that_wait(tmp_path: Path) -> 
         server.start()
 
 
-async def test_a_caller_who_goes_away_disturbs_nobody(server: RedisServer, store: RedisStore) -> None:
+async def test_a_caller_that_goes_away_disturbs_nobody(server: RedisServer, store: RedisStore) -> None:
     await store.set(Set("k", b"1"))
     calls = [asyncio.create_task(store.get(Get("k"))) for _ in range(100)]
     bulk = asyncio.create_task(store.bulk_write([Set(f"b{n}", b"1") for n in range(100)]))

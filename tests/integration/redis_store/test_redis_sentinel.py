@@ -79,13 +79,13 @@ async def test_one_sentinel_that_answers_is_enough(calm: Watched) -> None:
         dead.start()
 
 
-async def test_a_name_that_no_sentinel_knows_is_told(calm: Watched) -> None:
+async def test_a_name_that_no_sentinel_knows_is_reported(calm: Watched) -> None:
     store = RedisStore({**calm.settings, "sentinelMasterName": "other"})
     with pytest.raises(StoreError, match="monitors no 'other'; set sentinelMasterName"):
         await store.open()
 
 
-async def test_without_a_sentinel_open_says_what_each_address_said() -> None:
+async def test_without_a_sentinel_the_error_says_what_each_address_answered() -> None:
     hosts = [f"127.0.0.1:{free_port()}" for _ in range(2)]
     store = RedisStore({"redisHost": ",".join(hosts), "failover": True, "sentinelMasterName": "m"})
     with pytest.raises(StoreUnavailableError, match="no Sentinel names a primary") as caught:

@@ -40,7 +40,7 @@ async def test_a_strong_write_is_on_the_replica_when_it_returns(pair: Pair) -> N
             assert client.keys() == []
 
 
-async def test_a_user_who_may_not_wait_is_told_so_in_our_words(pair: Pair) -> None:
+async def test_a_user_without_the_right_to_wait_gets_our_message(pair: Pair) -> None:
     """Redis names the user in its own, and the name may come from a secret."""
     primary, _ = pair
     with primary.client() as client:
@@ -118,7 +118,9 @@ async def test_a_server_that_was_restarted_is_still_expected_to_have_its_replica
         await eventually(lambda: store.set(Set("k", b"4", strong=True)))
 
 
-async def test_a_replica_that_has_just_come_does_not_acknowledge_for_another_one(pair: Pair, tmp_path: Path) -> None:
+async def test_a_replica_that_has_just_connected_does_not_acknowledge_for_another_one(
+    pair: Pair, tmp_path: Path
+) -> None:
     primary, lagging = pair
     with single(tmp_path / "returning") as returning, returning.client() as client:
         async with opened(primary.settings) as store:
@@ -132,7 +134,7 @@ async def test_a_replica_that_has_just_come_does_not_acknowledge_for_another_one
             await eventually(lambda: store.set(Set("k", b"3", strong=True)))
 
 
-async def test_a_replica_that_comes_does_not_make_up_for_one_that_was_promoted(pair: Pair, tmp_path: Path) -> None:
+async def test_a_new_replica_does_not_make_up_for_one_that_was_promoted(pair: Pair, tmp_path: Path) -> None:
     primary, promoted = pair
     with single(tmp_path / "returning") as returning, returning.client() as client, promoted.client() as other:
         async with opened(primary.settings) as store:
@@ -166,7 +168,7 @@ async def test_without_replicas_the_primary_is_all_there_is(tmp_path: Path) -> N
             assert isinstance(results[1], ETagMismatchError)
 
 
-async def test_a_replica_that_comes_back_at_another_address_is_enough_soon(tmp_path: Path) -> None:
+async def test_a_replica_that_comes_back_at_another_address_soon_counts(tmp_path: Path) -> None:
     with with_replica(tmp_path) as (primary, replica):
         async with opened(primary.settings) as store:
             await eventually(lambda: store.set(Set("k", b"1", strong=True)))

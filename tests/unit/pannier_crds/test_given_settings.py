@@ -10,7 +10,7 @@ from pannier_crds.secret import Secret
 REDIS = "state.redis"
 
 
-def test_what_is_left_out_has_its_default() -> None:
+def test_omitted_fields_have_their_defaults() -> None:
     given = GivenSettings(REDIS, {"redisHost": "h", "dialTimeout": None})
     assert (given.number("dialTimeout"), given.text("redisType"), given["redisPort"]) == (5.0, "node", None)
     assert (given.text("redisHost"), given.text("redisUsername"), given.is_on("enableTLS")) == ("h", "", False)

@@ -71,5 +71,5 @@ def test_another_dialect_is_refused_with_what_to_write(kind: str, field: str, te
 
 
 @pytest.mark.parametrize(("kind", "field", "text"), TAKEN)
-def test_what_dapr_takes_is_taken(kind: str, field: str, text: str) -> None:
+def test_addresses_that_dapr_accepts_are_accepted(kind: str, field: str, text: str) -> None:
     assert problems(kind, field, text) == []

@@ -78,7 +78,7 @@ def test_every_field_has_a_line(field: str, line: int) -> None:
     assert only(REDIS).line_of(field) == line
 
 
-def test_problems_are_placed_in_the_order_of_lines() -> None:
+def test_problems_come_in_the_order_of_lines() -> None:
     placed = only(REDIS).place([error("scopes[0]", "c"), error("spec.type", "b"), error("metadata.name", "a")])
     assert [(problem.line, problem.message) for problem in placed] == [(5, "a"), (7, "b"), (17, "c")]
 
@@ -99,7 +99,7 @@ def test_json_is_read_too() -> None:
     assert document.line_of("spec.metadata[keyPrefix].value") == 4
 
 
-def test_a_list_is_taken_apart() -> None:
+def test_a_list_of_components_is_split_up() -> None:
     entry = "".join(f"  {line}\n" for line in REDIS.splitlines())
     documents = read_documents(f"apiVersion: v1\nkind: List\nitems:\n-\n{entry}- kind: Secret\n  apiVersion: v1\n")
     assert [document.kind for document in documents] == ["Component", "Secret"]
@@ -121,7 +121,7 @@ def test_a_list_is_taken_apart() -> None:
         ('{"apiVersion": 2, "name": "chart"}', "it has neither kind nor spec"),
     ],
 )
-def test_what_is_no_component_is_skipped_and_what_nearly_is_one_is_not(text: str, reason: str | None) -> None:
+def test_a_file_that_is_no_component_is_skipped_and_a_nearly_valid_one_is_not(text: str, reason: str | None) -> None:
     why_skipped = only(text).why_skipped
     assert why_skipped is None if reason is None else (why_skipped or "").startswith(reason)
 

@@ -39,13 +39,13 @@ def test_no_format_shows_it(text):
 
 
 @pytest.mark.parametrize("way", [pickle.dumps, copy.copy, copy.deepcopy, json.dumps])
-def test_it_does_not_travel(way):
+def test_it_is_not_pickled_or_copied(way):
     with pytest.raises(TypeError) as refused:
         way(SECRET)
     assert PASSWORD not in str(refused.value)
 
 
-def test_it_is_no_text_that_could_be_joined():
+def test_it_cannot_be_joined_to_text():
     with pytest.raises(TypeError):
         "".join([SECRET])  # type: ignore[list-item]
     with pytest.raises(TypeError):

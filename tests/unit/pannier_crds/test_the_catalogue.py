@@ -152,7 +152,7 @@ def test_every_consul_field_of_dapr_is_known(type: str, name: str) -> None:
 
 
 @pytest.mark.parametrize("path", ["a//b", "..", "a/../b", "a b", "/", "ä?"])
-def test_a_prefix_in_consul_that_no_path_can_be_is_refused(path: str) -> None:
+def test_a_prefix_that_cannot_be_a_path_in_consul_is_refused(path: str) -> None:
     consul = catalogue.component_type("state.consul")
     assert consul is not None
     for fine in ("dapr", "/teams/blue/", "a.b/c-d_e"):
@@ -205,7 +205,7 @@ def test_every_dynamodb_field_of_dapr_is_known(name: str) -> None:
         ({"assumeRoleArn": "arn:aws:iam::1:role/x"}, "signing in as another role is not served"),
     ],
 )
-def test_what_is_wrong_with_a_dynamodb_component_is_said(values: dict[str, str], problem: str) -> None:
+def test_mistakes_of_a_dynamodb_component_are_reported(values: dict[str, str], problem: str) -> None:
     dynamodb = catalogue.component_type("state.aws.dynamodb")
     assert dynamodb is not None
     (found,) = read_settings(dynamodb, {"table": "state", **values})[1]
@@ -252,7 +252,7 @@ def test_every_cassandra_field_of_dapr_is_known(name: str) -> None:
         ({"consistency": "Most"}, "'Most' is not a consistency"),
     ],
 )
-def test_what_is_wrong_with_a_cassandra_component_is_said(values: dict[str, str], problem: str) -> None:
+def test_mistakes_of_a_cassandra_component_are_reported(values: dict[str, str], problem: str) -> None:
     cassandra = catalogue.component_type("state.cassandra")
     assert cassandra is not None
     (found,) = read_settings(cassandra, {"hosts": "a, b", **values})[1]

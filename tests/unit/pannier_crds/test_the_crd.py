@@ -82,7 +82,7 @@ def test_a_value_may_be_any_scalar() -> None:
     assert ITEM["properties"]["value"]["x-kubernetes-preserve-unknown-fields"] is True
 
 
-def test_everything_is_bounded_so_that_the_cost_of_rules_is() -> None:
+def test_everything_is_bounded_so_that_the_rules_have_a_bounded_cost() -> None:
     for path, node in NODES.items():
         if node.get("type") == "string" and path.startswith((".spec", ".auth", ".scopes")):
             assert "maxLength" in node, path
@@ -147,7 +147,7 @@ def test_what_follows_from_the_catalogue_is_current() -> None:
     assert (run.returncode, run.stderr) == (0, "")
 
 
-def test_an_older_file_is_told_and_written_anew(
+def test_an_outdated_file_is_reported_and_written_again(
     script: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     copy = tmp_path / "component.yaml"

@@ -32,11 +32,11 @@ def said(values: dict[str, str]) -> list[str]:
     ],
     ids=str,
 )
-def test_nothing_is_wrong_with_what_is_right(values: dict[str, str]) -> None:
+def test_a_valid_component_has_no_problem(values: dict[str, str]) -> None:
     assert said(values) == []
 
 
 @pytest.mark.parametrize(("values", "words"), WRONG, ids=lambda part: str(part)[:60])
-def test_what_is_wrong_is_named_with_the_way_out(values: dict[str, str], words: str) -> None:
+def test_mistakes_are_named_with_advice(values: dict[str, str], words: str) -> None:
     (problem,) = said(values)
     assert words in problem

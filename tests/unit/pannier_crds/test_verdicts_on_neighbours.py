@@ -28,13 +28,13 @@ def test_components_that_claim_different_things_are_fine() -> None:
     assert problems_among([]) == []
 
 
-def test_a_name_is_there_once() -> None:
+def test_a_name_may_occur_only_once() -> None:
     assert said(store("a"), store("b"), store("a")) == [
         "a: metadata.name: another component is called 'a'; give one of the two another name"
     ]
 
 
-def test_a_name_is_there_once_whatever_the_scopes() -> None:
+def test_a_name_may_occur_only_once_whatever_the_scopes() -> None:
     assert len(said(store("a", "x"), store("a", "y"))) == 1
 
 
@@ -46,7 +46,7 @@ def test_equal_names_in_two_namespaces_are_fine() -> None:
     assert len(said(store("a", namespace="x"), store("a"))) == 1
 
 
-def test_what_is_not_served_may_have_the_same_name() -> None:
+def test_a_component_that_is_not_served_may_have_the_same_name() -> None:
     assert said(store("a"), Component("a", "pubsub.redis")) == []
 
 
@@ -105,12 +105,12 @@ def test_stores_that_no_app_sees_together_do_not_conflict() -> None:
     assert said(actors("a", namespace="x"), actors("b", namespace="y")) == []
 
 
-def test_a_store_that_says_no_or_is_no_state_store_does_not_conflict() -> None:
+def test_a_store_without_the_role_or_of_another_kind_does_not_conflict() -> None:
     env = Component("c", "secretstores.local.env", metadata=(MetadataItem("actorStateStore", "true"),))
     assert said(actors("a"), store("b", actorStateStore="false"), env) == []
 
 
-def test_each_conflict_is_told_once() -> None:
+def test_each_conflict_is_reported_once() -> None:
     assert [line.split(";")[0] for line in said(actors("a", "x"), actors("b", "y"), actors("c"))] == [
         "c: spec.metadata[actorStateStore].value: 'a' already is the actor state store of app 'x'",
         "c: spec.metadata[actorStateStore].value: 'b' already is the actor state store of app 'y'",
@@ -119,7 +119,7 @@ def test_each_conflict_is_told_once() -> None:
     assert len(third) == 1
 
 
-def test_equal_names_are_not_told_as_a_conflict_of_roles_too() -> None:
+def test_equal_names_are_not_also_reported_as_a_conflict_of_roles() -> None:
     assert len(said(actors("a"), actors("a"))) == 1
 
 

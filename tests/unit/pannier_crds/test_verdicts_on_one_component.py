@@ -50,7 +50,7 @@ HOST = MetadataItem("redisHost", "localhost:6379")
         component(MetadataItem("secretsFile", "s.json"), type="secretstores.local.file"),
     ],
 )
-def test_a_right_component_has_no_problems(judged: Component) -> None:
+def test_a_valid_component_has_no_problems(judged: Component) -> None:
     assert problems_of(judged) == []
 
 
@@ -103,7 +103,7 @@ def test_an_unknown_type_is_refused_with_the_closest(type: str, message: str) ->
 
 
 @pytest.mark.parametrize("type", [*catalogue.stores_of_dapr_alone(), "State.MySQL"])
-def test_a_store_of_dapr_alone_is_refused_as_such(type: str) -> None:
+def test_a_store_that_only_dapr_serves_is_refused_as_such(type: str) -> None:
     assert errors(component(type=type)) == [
         f"spec.type: '{type}' is a state store of Dapr's that Pannier does not serve; write "
         f"{listed(catalogue.known_names('state.'), 'or')}, or leave the apps that use it to Dapr"
@@ -118,7 +118,7 @@ def test_a_store_of_dapr_alone_is_refused_as_such(type: str) -> None:
         ("secretStore", "move it to the top level, beside spec: auth: {secretStore: NAME}"),
     ],
 )
-def test_what_belongs_elsewhere_in_a_component_is_no_setting(name: str, advice: str) -> None:
+def test_a_name_that_belongs_elsewhere_in_a_component_is_no_setting(name: str, advice: str) -> None:
     judged = component(HOST, MetadataItem(name, "30s"))
     assert warnings(judged) == [
         f"spec.metadata[{name}]: '{name}' is no setting of a store, so it has no effect here; {advice}"
@@ -215,7 +215,7 @@ def test_a_wrong_entry_is_refused(item: MetadataItem, expected: str) -> None:
     assert errors(component(HOST, item)) == [expected]
 
 
-def test_an_entry_that_says_nothing_is_warned_of() -> None:
+def test_an_entry_without_a_value_is_warned_of() -> None:
     assert warnings(component(HOST, MetadataItem("redisPassword"))) == [
         "spec.metadata[redisPassword]: 'redisPassword' has no value; "
         "add value, secretKeyRef or envRef, or take the entry out"
@@ -376,7 +376,7 @@ def test_problems_come_in_the_order_of_the_manifest() -> None:
         ),
     ],
 )
-def test_a_field_that_promises_what_is_not_kept_is_refused(judged: Component, message: str) -> None:
+def test_a_field_that_promises_something_unsupported_is_refused(judged: Component, message: str) -> None:
     assert errors(judged) == [message]
 
 
@@ -391,7 +391,7 @@ def test_a_field_that_promises_what_is_not_kept_is_refused(judged: Component, me
         MetadataItem("colour", "blue"),
     ],
 )
-def test_a_field_without_meaning_that_promises_nothing_is_only_warned_of(item: MetadataItem) -> None:
+def test_an_unknown_field_that_promises_nothing_only_warns(item: MetadataItem) -> None:
     judged = component(MetadataItem("host", "a"), item, type="state.mongodb")
     assert errors(judged) == []
     assert any("has no field" in line for line in warnings(judged))

@@ -19,11 +19,11 @@ def test_the_first_stays() -> None:
     assert who_stays() == []
 
 
-def test_what_conflicts_only_with_a_loser_stays() -> None:
+def test_a_component_that_conflicts_only_with_a_loser_stays() -> None:
     assert who_stays(actors("a", "x"), actors("b", "x", "y"), actors("c", "y")) == ["a", "c"]
 
 
-def test_a_loser_is_told_of_the_winner_alone() -> None:
+def test_the_loser_of_a_conflict_names_only_the_winner() -> None:
     third = conflicts_in_turn([actors("a", "x"), actors("b", "x"), actors("c", "x")])[2]
     assert [str(problem) for problem in third] == [
         "spec.metadata[actorStateStore].value: 'a' already is the actor state store of app 'x'; "
@@ -31,13 +31,13 @@ def test_a_loser_is_told_of_the_winner_alone() -> None:
     ]
 
 
-def test_what_is_not_served_neither_wins_nor_loses() -> None:
+def test_a_component_that_is_not_served_neither_wins_nor_loses() -> None:
     assert who_stays(actors("a", type="pubsub.redis"), actors("b"), actors("c", type="pubsub.redis")) == ["a", "b", "c"]
     assert conflicts_with(actors("a", type="pubsub.redis"), [actors("a")]) == ()
     assert conflicts_with(actors("a"), [actors("b", type="pubsub.redis")]) == ()
 
 
-def test_a_secret_store_that_nobody_is_is_warned_of() -> None:
+def test_an_unknown_secret_store_is_warned_of() -> None:
     reference = (MetadataItem("redisPassword", secret=SecretKeyRef("s", "k")),)
     judged = Component("a", "state.redis", metadata=reference, secret_store="local-secrts")
     store = Component("local-secrets", "secretstores.local.env")

@@ -76,7 +76,7 @@ def test_awkward_texts_come_back(text: str) -> None:
     assert read_back(component) == component
 
 
-def test_what_is_plain_stays_readable() -> None:
+def test_plain_text_stays_readable() -> None:
     component = Component("orders", "state.redis", metadata=(MetadataItem("redisHost", "redis:6379"),))
     assert write_document(component.to_manifest()) == (
         "apiVersion: dapr.io/v1alpha1\nkind: Component\nmetadata:\n  name: orders\nspec:\n  type: state.redis\n"

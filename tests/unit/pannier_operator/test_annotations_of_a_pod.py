@@ -8,7 +8,7 @@ from pannier_operator.injection.annotation_values import Mount, Variable
 from pannier_operator.injection.annotations import ACCEPTED, HONOURED, OLDER, ProbeOptions, SidecarOptions, read
 
 
-def test_without_annotations_all_is_default() -> None:
+def test_without_annotations_everything_has_its_default() -> None:
     assert read({}) == (SidecarOptions(), [])
 
 
@@ -123,7 +123,7 @@ def test_a_malformed_annotation_has_no_effect_and_a_warning_with_the_right_form(
     )
 
 
-def test_a_misspelt_truth_says_that_no_sidecar_comes() -> None:
+def test_a_misspelt_boolean_warns_that_no_sidecar_is_injected() -> None:
     assert read({"dapr.io/enabled": "ture"})[1] == [
         "annotation dapr.io/enabled: 'ture' is neither true nor false, so no sidecar is injected; "
         'write "true" or "false"'
@@ -152,7 +152,7 @@ def test_an_unknown_annotation_warns_and_names_the_one_meant(name: str, meant: s
     )
 
 
-def test_an_unknown_annotation_that_is_like_none_only_warns() -> None:
+def test_an_unknown_annotation_without_a_similar_name_only_warns() -> None:
     assert read({"dapr.io/xylophone": ""})[1] == [
         "annotation dapr.io/xylophone is unknown and has no effect; take it out or correct its name"
     ]
@@ -163,7 +163,7 @@ def test_annotations_of_others_are_left_alone() -> None:
 
 
 @pytest.mark.parametrize("name", [annotation.name for annotation in ACCEPTED])
-def test_what_means_nothing_here_is_accepted_without_a_word(name: str) -> None:
+def test_annotations_without_a_meaning_here_are_accepted_silently(name: str) -> None:
     assert read({name: "any text at all"}) == (SidecarOptions(), [])
 
 
@@ -178,7 +178,7 @@ def test_a_malformed_newer_spelling_leaves_the_older_one() -> None:
     assert len(warnings) == 1
 
 
-def test_all_mistakes_are_told_at_once() -> None:
+def test_all_mistakes_are_reported_at_once() -> None:
     assert len(read({"dapr.io/app-port": "x", "dapr.io/log-level": "x", "dapr.io/nonsense": "x"})[1]) == 3
 
 

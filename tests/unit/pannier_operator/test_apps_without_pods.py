@@ -101,7 +101,7 @@ async def test_the_secret_of_an_app_without_pods_follows_its_components(cluster:
     await until(lambda: delivered(cluster) == "")
 
 
-async def test_a_secret_that_is_rotated_between_two_runs_is_the_new_one_in_the_next(cluster: ClusterInMemory) -> None:
+async def test_a_secret_that_is_rotated_between_two_runs_is_new_in_the_second(cluster: ClusterInMemory) -> None:
     cluster.put(secret("old"))
     cluster.put(component("state.redis"))
     cluster.put(pod())
@@ -113,7 +113,7 @@ async def test_a_secret_that_is_rotated_between_two_runs_is_the_new_one_in_the_n
     await until(lambda: '"new"' in delivered(cluster, KUBERNETES_SECRETS_FILE))
 
 
-async def test_a_secret_without_pods_that_somebody_deletes_is_not_made_again(cluster: ClusterInMemory) -> None:
+async def test_a_secret_without_pods_that_somebody_deletes_is_not_created_again(cluster: ClusterInMemory) -> None:
     cluster.put(component())
     cluster.put(pod())
     await until(lambda: delivered(cluster))
@@ -142,7 +142,7 @@ async def test_an_app_whose_secret_is_deleted_while_it_is_written_gets_another(c
     assert not [each for each in cluster.events if each["reason"] in ("SecretRefused", "ComponentsNotDelivered")]
 
 
-async def test_a_mark_that_another_party_takes_out_of_a_pod_is_not_written_again(cluster: ClusterInMemory) -> None:
+async def test_a_mark_that_another_party_removes_is_not_written_again(cluster: ClusterInMemory) -> None:
     cluster.put(component())
     cluster.put(pod(**{"pannier.dev/components": "an-earlier-version"}))
 

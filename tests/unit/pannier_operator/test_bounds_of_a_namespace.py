@@ -53,7 +53,7 @@ def quota(hard: dict[str, str], used: dict[str, str] | None = None, **spec: Any)
         ),
     ],
 )
-def test_what_would_refuse_the_sidecar_is_named_with_the_way_out(bounds: NamespaceBounds, said: str) -> None:
+def test_bounds_that_would_refuse_the_sidecar_are_named_with_advice(bounds: NamespaceBounds, said: str) -> None:
     assert list(objections(ASKS, bounds)) == [said]
     pod = {
         "metadata": {"name": "orders", "annotations": {"dapr.io/enabled": "true"}},

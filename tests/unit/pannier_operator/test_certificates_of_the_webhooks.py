@@ -91,7 +91,7 @@ def test_names_are_those_of_the_service() -> None:
     )
 
 
-def test_without_a_secret_one_is_made_and_then_kept() -> None:
+def test_without_a_secret_one_is_created_and_then_kept() -> None:
     decision = ask(None)
     assert isinstance(decision, Renew)
     assert decision.why == "there is no authority that can be read"
@@ -237,7 +237,7 @@ def test_a_certificate_that_ends_before_its_new_authority_is_announced_is_kept_t
     assert kept(secret, almost, settings=hour).until == NOW + timedelta(hours=1)
 
 
-def test_keep_says_when_to_ask_again_and_that_moment_always_comes() -> None:
+def test_keep_says_when_to_decide_again_and_that_moment_always_comes() -> None:
     secret = renewed(None)
     now = NOW
     for _ in range(200):
@@ -263,7 +263,7 @@ def test_another_service_name_means_another_certificate_of_the_same_authority() 
     kept(decision.manifest, names=names)
 
 
-def test_an_expired_certificate_is_made_anew_at_once() -> None:
+def test_an_expired_certificate_is_replaced_at_once() -> None:
     decision = ask(renewed(None), NOW + 91 * DAY)
     assert isinstance(decision, Renew)
     assert decision.why == "the certificate is no longer valid"
@@ -277,7 +277,7 @@ def test_an_operator_that_was_off_for_decades_starts_again() -> None:
     kept(decision.manifest, NOW + 30 * 365 * DAY)
 
 
-def test_a_certificate_of_a_stranger_is_replaced() -> None:
+def test_a_certificate_of_another_authority_is_replaced() -> None:
     secret, other = renewed(None), renewed(None)
     secret["data"]["tls.crt"], secret["data"]["tls.key"] = other["data"]["tls.crt"], other["data"]["tls.key"]
     decision = ask(secret)
@@ -318,7 +318,7 @@ def a_locked_key() -> str:
         encoded("\x00\xff"),
     ],
 )
-def test_what_cannot_be_read_is_made_anew(name: str, content: object) -> None:
+def test_unreadable_content_is_replaced(name: str, content: object) -> None:
     secret = renewed(None)
     secret["data"][name] = content
     second = renewed(secret)
@@ -348,7 +348,7 @@ def test_a_secret_damaged_again_and_again_stays_small() -> None:
     assert len(authorities(secret)) == 4
 
 
-def test_a_replace_carries_the_version_it_was_made_from_and_what_others_wrote() -> None:
+def test_a_replace_has_the_version_that_was_read_and_keeps_what_others_wrote() -> None:
     found = {
         "metadata": {
             "name": "pannier-operator-certificate",

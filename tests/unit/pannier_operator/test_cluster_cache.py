@@ -82,7 +82,7 @@ def test_the_end_of_an_earlier_object_of_that_name_changes_nothing() -> None:
     assert cache.secret("shop", "password") is not None
 
 
-def test_of_secrets_that_are_not_ours_only_the_keys_are_kept() -> None:
+def test_of_foreign_secrets_only_the_keys_are_kept() -> None:
     cache = ClusterCache()
     cache.observe("secrets", False, secret("password", redis="c2VjcmV0"))
     cache.observe("secrets", False, secret("shop-pannier", own=True, file="Zg=="))

@@ -65,11 +65,11 @@ def verdict(operation: Operation, new: Any, old: Any, neighbours: Any, *apps: An
 
 
 class TestCreating:
-    def test_a_right_component_is_admitted_in_silence(self) -> None:
+    def test_a_valid_component_is_admitted_without_warnings(self) -> None:
         assert create(component()) == UNTOUCHED
         assert create(component(settings=ACTORS), component("other")) == UNTOUCHED
 
-    def test_all_problems_are_told_at_once_each_in_a_line(self) -> None:
+    def test_all_problems_are_reported_at_once_each_in_a_line(self) -> None:
         wrong = component(settings={"redisDB": "many", "redisType": "clutser"}, scopes=["a,b"])
         verdict = create(wrong, component("default", settings={"defaultStateStore": "true"}))
         assert verdict.errors == (
@@ -79,7 +79,7 @@ class TestCreating:
         )
         assert verdict.refusal.splitlines() == ["3 problems", *(f"- {line}" for line in verdict.errors)]
 
-    def test_a_name_that_names_no_key_of_a_secret_is_refused_even_where_the_definition_of_components_is_daprs(
+    def test_a_name_that_cannot_be_a_key_of_a_secret_is_refused_even_under_daprs_definition(
         self,
     ) -> None:
         assert create(component("a" * 240)) == UNTOUCHED
@@ -92,7 +92,7 @@ class TestCreating:
         assert verdict.refusal == "spec.type: there is no component type 'state.rediss'; write 'state.redis'"
         assert not verdict.is_admitted
 
-    def test_what_cannot_be_read_is_refused_with_every_reason(self) -> None:
+    def test_an_unreadable_component_is_refused_with_every_reason(self) -> None:
         broken = component()
         broken["spec"] = {"type": "state.redis", "initTimeout": "soon", "metadata": [{"value": {"a": 1}}]}
         assert create(broken).errors == (
@@ -128,11 +128,11 @@ class TestCreating:
         (warning,) = create(new, known_secrets={}).warnings
         assert warning.startswith("auth.secretStore: there is no secret store 'vault' yet; add its component")
 
-    def test_what_pannier_leaves_to_others_is_admitted_with_a_word(self) -> None:
+    def test_components_that_pannier_leaves_to_others_are_admitted_with_a_warning(self) -> None:
         verdict = create(component(type="pubsub.kafka", settings={"brokers": "a"}))
         assert verdict == Verdict((), ("spec.type: 'pubsub.kafka' is not served by Pannier and is skipped",))
 
-    def test_what_fits_in_no_secret_is_refused(self) -> None:
+    def test_a_component_that_fits_into_no_secret_is_refused(self) -> None:
         (error,) = create(component(type="state.sqlite", settings={"connectionString": "x" * 1100 * 1024})).errors
         assert error == (
             "spec.metadata: the values have 1100 KiB, and all components of an app together may have 1024 KiB; "
@@ -207,7 +207,7 @@ class TestASecondActorStateStore:
         again = component("second", settings={**ACTORS, "readTimeout": "1s"}, created="2026-01-01T00:00:01Z")
         assert not update(slipped_in, again, self.OLD).is_admitted
 
-    def test_a_second_default_store_is_refused_likewise(self) -> None:
+    def test_a_second_default_store_is_refused_too(self) -> None:
         (error,) = create(
             component("second", settings={"defaultStateStore": "true"}),
             component("first", settings={"defaultStateStore": "true"}, scopes=["cart"]),
@@ -221,15 +221,15 @@ class TestUpdating:
         relabelled = component(type="state.gone", annotations={"a": "b"})
         assert update(wrong, relabelled) == UNTOUCHED
 
-    def test_what_is_being_deleted_may_lose_its_finalizers(self) -> None:
+    def test_an_object_that_is_being_deleted_may_lose_its_finalizers(self) -> None:
         ending = component(type="state.gone", scopes=["x"])
         ending["metadata"]["deletionTimestamp"] = "2026-01-01T00:00:00Z"
         assert update(component(settings=ACTORS), ending, running=("cart",)) == UNTOUCHED
 
-    def test_what_was_wrong_and_is_put_right_is_admitted(self) -> None:
+    def test_a_corrected_component_is_admitted(self) -> None:
         assert update(component(type="state.gone"), component()) == UNTOUCHED
 
-    def test_itself_among_the_neighbours_is_no_rival(self) -> None:
+    def test_a_component_is_no_rival_of_itself(self) -> None:
         old = component(settings={**ACTORS, "defaultStateStore": "true"})
         new = component(settings={**ACTORS, "defaultStateStore": "true", "redisDB": "0"})
         assert judge("UPDATE", new, old, [old, new]) == UNTOUCHED
@@ -245,14 +245,14 @@ class TestTheActorStateStoreOfRunningApps:
             (), ("'orders' holds the actor state of running apps 'cart' and 'pay'; if they stay, apply it again",)
         )
 
-    def test_is_not_deleted_by_accident_where_it_says_so(self) -> None:
+    def test_is_not_deleted_by_accident_if_it_is_protected(self) -> None:
         assert delete(self.PROTECTED, running=("pay", "cart")).errors == (
             "'orders' holds the actor state of running apps 'cart' and 'pay' and is protected; if that is meant, run "
             "'kubectl annotate components.dapr.io -n shop orders pannier.dev/allow-actor-store-change=true' "
             "and then delete it, or stop them first",
         )
 
-    def test_is_deleted_in_silence_when_nobody_runs_or_it_was_said(self) -> None:
+    def test_is_deleted_without_a_warning_if_no_app_runs_or_it_is_allowed(self) -> None:
         assert delete(self.OLD) == delete(self.PROTECTED) == UNTOUCHED
         assert delete(component(settings=ACTORS, scopes=["cart"]), running=("pay",)) == UNTOUCHED
         assert delete(component(settings=ACTORS, annotations=ALLOWED), running=("pay",)) == UNTOUCHED
@@ -350,14 +350,14 @@ class TestTheActorStateStoreOfRunningApps:
 class TestWhetherNeighboursAreConcerned:
     """They are read from the API server for each request that concerns them, and for no other."""
 
-    def test_a_store_without_a_role_concerns_nobody(self) -> None:
+    def test_a_store_without_a_role_has_no_rival(self) -> None:
         assert not concerns_neighbours(component(), None)
         assert not concerns_neighbours(component(scopes=["shop"]), component())
         assert not concerns_neighbours(None, component())
         assert not concerns_neighbours(component(type="state.redsi"), None)
 
     @pytest.mark.parametrize("role", ["actorStateStore", "defaultStateStore"])
-    def test_one_of_a_role_does(self, role: str) -> None:
+    def test_one_with_a_role_does(self, role: str) -> None:
         assert concerns_neighbours(component(settings={role: "true"}), None)
         assert concerns_neighbours(component(settings={role: "true"}), component())
 

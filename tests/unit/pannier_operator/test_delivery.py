@@ -108,7 +108,7 @@ class TestWhatAnAppSees:
             random.Random(seed).shuffle(ten)
             assert names(*ten) == ["store-0"]
 
-    def test_is_told_from_a_judged_neighbourhood_too(self) -> None:
+    def test_is_known_from_judged_namespace_components_too(self) -> None:
         judged = NamespaceComponents([component("a"), component("b", scopes=["pay"])])
         assert [each.name for each in what_app_sees("cart", "shop", judged)] == ["a"]
 
@@ -192,11 +192,11 @@ class TestSecretsReferredTo:
             "under the key 'pasword'; make it, or correct the reference"
         )
 
-    def test_do_not_meet_a_component_called_kubernetes(self, tmp_path: Path) -> None:
+    def test_do_not_conflict_with_a_component_called_kubernetes(self, tmp_path: Path) -> None:
         found = plan_of(deliver(component("kubernetes", reference("redisPassword", "redis", "password"))), tmp_path)
         assert [wanted.name for wanted in found.desired] == ["kubernetes"]
 
-    def test_that_lead_nowhere_are_named_with_secret_and_key(self) -> None:
+    def test_that_cannot_be_resolved_are_named_with_secret_and_key(self) -> None:
         delivered = deliver(
             component(
                 "orders",
@@ -217,7 +217,7 @@ class TestSecretsReferredTo:
             "key 'picture' of the Secret 'redis' is not UTF-8 text; store it as text",
         ]
 
-    def test_that_lead_nowhere_leave_a_running_store_as_it_is(self, tmp_path: Path) -> None:
+    def test_that_cannot_be_resolved_leave_a_running_store_as_it_is(self, tmp_path: Path) -> None:
         asked = component("a", reference("redisPassword", "redis", "password"))
         serving = plan_of(deliver(asked), tmp_path).desired
         for name, content in files_of(deliver(asked, secrets={})).items():
@@ -253,7 +253,7 @@ class TestWriting:
         assert differs(deliver(component(generation=2)).manifest, existing)
         assert differs(deliver().manifest, existing)
 
-    def test_puts_back_what_somebody_took_away(self) -> None:
+    def test_restores_what_somebody_removed(self) -> None:
         wanted = deliver(component()).manifest
         for part in ("labels", "annotations"):
             existing = as_written(wanted)
@@ -314,7 +314,7 @@ class TestOneMebibyte:
         assert list(files_of(delivered)) == ["_index"]
 
     @given(st.lists(st.integers(0, 600_000), max_size=6))
-    def test_is_never_exceeded_and_never_left_out_for(self, sizes: list[int]) -> None:
+    def test_is_never_exceeded_nor_missed(self, sizes: list[int]) -> None:
         delivered = deliver(
             *(component(f"c{number}", setting("x", "x" * size)) for number, size in enumerate(sizes)), secrets={}
         )

@@ -52,7 +52,7 @@ async def until(is_so: Any) -> None:
             await asyncio.sleep(0.01)
 
 
-async def test_of_two_one_acts_until_it_gives_the_lease_back() -> None:
+async def test_one_of_two_leads_until_it_gives_the_lease_back() -> None:
     cluster = Cluster("one", "two")
     one, two = candidate(cluster, "one"), candidate(cluster, "two")
     running = [asyncio.create_task(each.run()) for each in (one, two)]
@@ -115,7 +115,7 @@ async def test_a_restarted_holder_goes_on_with_its_own_lease() -> None:
 
 
 @pytest.mark.parametrize("of_the_holder", [True, False])
-async def test_a_lease_of_an_earlier_time_ends_everything(of_the_holder: bool) -> None:
+async def test_a_lease_with_an_earlier_version_ends_everything(of_the_holder: bool) -> None:
     cluster = Cluster("one", "two")
     one, two = candidate(cluster, "one"), candidate(cluster, "two")
     running = [asyncio.create_task(one.run())]
@@ -134,7 +134,7 @@ async def test_a_lease_of_an_earlier_time_ends_everything(of_the_holder: bool) -
         task.cancel()
 
 
-async def test_a_lease_that_is_made_anew_at_an_earlier_time_ends_everything_too() -> None:
+async def test_a_lease_that_is_created_again_with_an_earlier_version_ends_everything_too() -> None:
     cluster = Cluster("one")
     running = asyncio.create_task(candidate(cluster, "one").run())
     await until(lambda: cluster.version > 3)
@@ -181,7 +181,7 @@ async def test_the_log_says_why_a_lease_is_lost(caplog: pytest.LogCaptureFixture
     running.cancel()
 
 
-async def test_the_lease_can_be_found_by_who_cleans_up() -> None:
+async def test_the_lease_can_be_found_for_a_clean_up() -> None:
     cluster = Cluster("one")
     one = candidate(cluster, "one")
     running = asyncio.create_task(one.run())
@@ -192,7 +192,7 @@ async def test_the_lease_can_be_found_by_who_cleans_up() -> None:
 
 
 @pytest.mark.parametrize("leads", [True, False])
-async def test_an_api_server_that_is_back_is_told_of_once(leads: bool) -> None:
+async def test_the_return_of_an_api_server_is_reported_once(leads: bool) -> None:
     cluster = Failing("one", "two")
     if not leads:
         holder = asyncio.create_task(candidate(cluster, "two").run())

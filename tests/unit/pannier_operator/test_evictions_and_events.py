@@ -39,7 +39,7 @@ def test_only_pods_that_a_controller_replaces_may_be_evicted(kind: str, is_it: b
     assert is_recreated(owned_by(kind)) is is_it
 
 
-def test_an_event_said_again_has_the_same_name() -> None:
+def test_an_event_that_is_created_again_has_the_same_name() -> None:
     first, second = (event_of_missed_pod({"metadata": NAMED}, now) for now in (NOW, LATER))
 
     assert first["metadata"]["name"] == second["metadata"]["name"]

@@ -107,7 +107,7 @@ def test_injecting_twice_is_injecting_once(pod: dict[str, Any], version: tuple[i
 
 
 @given(pod=PODS, version=VERSIONS)
-def test_what_the_pod_had_is_still_there(pod: dict[str, Any], version: tuple[int, int]) -> None:
+def test_the_pods_own_parts_are_still_there(pod: dict[str, Any], version: tuple[int, int]) -> None:
     verdict = mutate(pod, {}, SETTINGS, namespace="shop", server_version=version)
     for kind in ("initContainers", "containers"):
         after = {container["name"]: container for container in verdict.pod["spec"].get(kind) or []}

@@ -39,6 +39,6 @@ def test_all_parts_must_hold(selector: str, is_match: bool) -> None:
         '{"matchExpressions": [1]}',
     ],
 )
-def test_what_is_no_selector_is_refused(text: str) -> None:
+def test_an_invalid_selector_is_refused(text: str) -> None:
     with pytest.raises(ValueError):
         parse(text)

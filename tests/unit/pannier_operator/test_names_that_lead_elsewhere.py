@@ -48,7 +48,7 @@ ELSEWHERE = [
 
 
 @pytest.mark.parametrize("name", ELSEWHERE)
-async def test_a_name_that_no_secret_can_have_is_that_of_none_and_nothing_is_read(name: str) -> None:
+async def test_a_name_that_no_secret_can_have_is_not_looked_up(name: str) -> None:
     client: Any = Client()
     known = await KnownSecrets(ClusterApi(client), ClusterCache()).keys_in("shop", component(name))
     assert known == {}
@@ -63,7 +63,7 @@ async def test_a_secret_of_the_namespace_is_found() -> None:
 
 
 @pytest.mark.parametrize("namespace", ["shop/secrets/db", "../..", "shop?watch=true"])
-async def test_a_namespace_that_none_can_be_called_is_not_read(namespace: str) -> None:
+async def test_an_impossible_name_of_a_namespace_is_not_looked_up(namespace: str) -> None:
     client: Any = Client()
     with pytest.raises(ApiRefusedError):
         await ClusterApi(client).namespace_labels(namespace)

@@ -67,7 +67,7 @@ async def test_a_burst_of_pods_in_a_namespace_of_ours_reads_it_once() -> None:
     assert cluster.reads < 10, "again only after seconds"
 
 
-async def test_a_pod_that_would_get_no_sidecar_is_judged_by_what_its_namespace_says_now() -> None:
+async def test_a_pod_that_would_get_no_sidecar_is_judged_by_current_labels() -> None:
     """Its namespace may have been labelled a moment ago, so that no pod of it may be without."""
     cluster: Any = Cluster()
     namespaces = cached(cluster)

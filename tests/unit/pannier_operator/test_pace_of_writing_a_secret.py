@@ -40,7 +40,7 @@ def test_changes_with_pauses_between_them_are_written_at_once() -> None:
     assert all(at - change < 0.02 for (at, _), change in zip(writes, changes, strict=True))
 
 
-def test_apps_do_not_wait_for_each_other_and_one_that_is_gone_begins_anew() -> None:
+def test_apps_do_not_wait_for_each_other_and_a_deleted_one_starts_over() -> None:
     attempts = Attempts()
     for number in range(4):
         attempts.record(KEY, str(number), "", None, 0.0)

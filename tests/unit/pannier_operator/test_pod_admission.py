@@ -62,7 +62,7 @@ def test_an_enabled_pod_gets_a_sidecar() -> None:
 
 
 @pytest.mark.parametrize("metadata", [{}, {"annotations": None}, {"annotations": {"dapr.io/enabled": "false"}}])
-def test_a_pod_that_asks_for_none_is_the_very_same(metadata: dict[str, Any]) -> None:
+def test_a_pod_that_asks_for_no_sidecar_is_unchanged(metadata: dict[str, Any]) -> None:
     asked = {"metadata": metadata, "spec": {"containers": []}}
     verdict = judged(asked)
     assert verdict.pod is asked
@@ -74,7 +74,7 @@ def test_a_pod_without_anything_stays_as_it_is() -> None:
 
 
 @pytest.mark.parametrize("kind", ["containers", "initContainers"])
-def test_a_pod_that_has_a_sidecar_stays_as_it_is_mistakes_and_all(kind: str) -> None:
+def test_a_pod_with_a_sidecar_stays_as_it_is_even_with_mistakes(kind: str) -> None:
     asked = pod({"dapr.io/app-id": "NO DNS NAME"}, spec={kind: [{"name": "daprd"}]})
     assert judged(asked) == PodVerdict(pod=asked)
 
@@ -108,7 +108,7 @@ def test_an_app_elsewhere_may_be_called_pannier() -> None:
     assert sidecar_of(judged(pod(labels={"app.kubernetes.io/name": "pannier"})))
 
 
-def test_a_static_pod_is_told_that_its_file_decides() -> None:
+def test_a_static_pod_gets_a_warning_that_its_file_decides() -> None:
     verdict = judged(pod({"kubernetes.io/config.mirror": "abc"}))
     assert verdict.warnings == (
         "no sidecar is injected: the kubelet runs a static pod as its file says; add the sidecar to the file",
@@ -184,7 +184,7 @@ def test_the_app_id_is_the_annotation_else_the_workload_else_the_pod(asked: dict
 @pytest.mark.parametrize(
     "app_id", ["Orders", "or ders", "-orders", "orders-", "or_ders", "a..b", "ördér", "a||b", "a/b"]
 )
-def test_an_app_id_that_is_no_name_is_refused_with_what_to_write(app_id: str) -> None:
+def test_an_invalid_app_id_is_refused_with_advice(app_id: str) -> None:
     assert judged(pod({"dapr.io/app-id": app_id})).refusal == (
         f"app id '{app_id}' is not a DNS name; write lower-case letters, digits and '-', with a letter or digit at "
         "both ends, in the annotation dapr.io/app-id"
@@ -197,12 +197,12 @@ def test_an_app_id_of_63_characters_is_the_longest() -> None:
     assert verdict.refusal.endswith("has 64 characters; write one of 63 at most, in the annotation dapr.io/app-id")
 
 
-def test_an_owner_with_a_long_name_is_told_of_the_annotation() -> None:
+def test_an_owner_with_a_long_name_gets_advice_about_the_annotation() -> None:
     verdict = judged(owned("StatefulSet", "s" * 70))
     assert "has 70 characters; write one of 63 at most, in the annotation dapr.io/app-id" in verdict.refusal
 
 
-def test_a_pod_without_any_name_is_told_of_the_annotation() -> None:
+def test_a_pod_without_any_name_gets_advice_about_the_annotation() -> None:
     verdict = judged(pod(name=None))
     assert verdict.refusal.startswith("app id '' is not a DNS name; write ")
     assert verdict.refusal.endswith("in the annotation dapr.io/app-id")
@@ -273,7 +273,7 @@ def test_all_refusals_and_warnings_come_at_once() -> None:
         ((1, 28), "auto", "true", False),
     ],
 )
-def test_a_sidecar_is_native_where_kubernetes_has_them_and_nobody_objects(
+def test_a_sidecar_is_native_if_kubernetes_supports_it_and_no_setting_forbids_it(
     version: tuple[int, int], setting: Any, annotation: str | None, is_native: bool
 ) -> None:
     settings = replace(SETTINGS, sidecar=SidecarSettings(native=setting))
@@ -307,7 +307,7 @@ def test_the_servers_version_is_read(info: dict[str, str], version: tuple[int, i
 
 
 @pytest.mark.parametrize("info", [{}, {"major": "1"}, {"major": "one", "minor": "x"}])
-def test_a_version_that_is_none_is_an_error(info: dict[str, str]) -> None:
+def test_an_invalid_version_is_an_error(info: dict[str, str]) -> None:
     with pytest.raises(ValueError, match="no version of Kubernetes"):
         parse_server_version(info)
 
@@ -333,7 +333,7 @@ def test_an_ordinary_sidecar_serves_on_as_far_as_the_grace_period_allows(
     assert verdict.warnings == ()
 
 
-def test_a_delay_that_is_asked_for_is_kept_and_warned_about_where_the_pod_is_killed_before() -> None:
+def test_a_requested_delay_is_kept_with_a_warning_if_the_pod_is_killed_earlier() -> None:
     annotations = {"dapr.io/block-shutdown-duration": "40s"}
     verdict = judged(pod(annotations))
     assert blocks(verdict) == ["40s"]
@@ -421,7 +421,7 @@ def test_the_sidecar_gets_no_token_of_the_cluster_whatever_the_pod_asks_for(path
 # --- settings ---------------------------------------------------------------------------------------------------------
 
 
-def test_settings_are_what_annotations_do_not_say() -> None:
+def test_settings_fill_in_what_annotations_leave_out() -> None:
     sidecar = SidecarSettings(
         image="example/pannier:2",
         image_pull_policy="Never",

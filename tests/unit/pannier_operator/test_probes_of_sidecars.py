@@ -116,7 +116,7 @@ async def test_a_report_on_an_earlier_version_counts_only_for_components_that_di
     assert prober.report_on(latest).stores == {"orders": READY, "carts": READY}
 
 
-async def test_where_there_is_always_a_newer_version_a_report_on_a_recent_one_counts(
+async def test_if_versions_change_all_the_time_a_report_on_a_recent_one_counts(
     sidecar: Sidecar, prober: SidecarProber
 ) -> None:
     """As for a replica that becomes the leader while Components are applied once a second."""

@@ -42,7 +42,7 @@ def test_a_pod_that_never_follows_is_not_annotated_for_ever() -> None:
     assert refresh_mark(pod("b.20"), secret(), unread_probes=500) is None
 
 
-def test_a_pod_made_after_the_change_has_it_from_the_start_unless_its_sidecar_says_otherwise() -> None:
+def test_a_pod_created_after_the_change_has_it_from_the_start_unless_its_sidecar_reports_otherwise() -> None:
     newer = pod(created="2026-11-25T10:00:31Z")
     assert refresh_mark(newer, secret(), unread_probes=0) is None
     assert refresh_mark(newer, secret(), unread_probes=1) == "b.1"

@@ -155,7 +155,7 @@ class Busy(Cluster):
         return listed
 
 
-async def test_a_watch_that_is_ahead_of_a_list_call_is_no_earlier_time(state: ClusterCache) -> None:
+async def test_a_watch_that_is_ahead_of_a_list_is_no_earlier_version(state: ClusterCache) -> None:
     cluster = Busy(state)
 
     async with running(cluster, state):

@@ -85,7 +85,7 @@ def test_settings_that_contradict_each_other_are_refused(environment: dict[str, 
     assert str(raised.value).startswith(said)
 
 
-def test_all_that_is_wrong_is_told_at_once() -> None:
+def test_everything_that_is_wrong_is_reported_at_once() -> None:
     with pytest.raises(SettingsError) as raised:
         from_environment({"PANNIER_SIDECAR_NATIVE": "x", "PANNIER_SIDECAR_PROFILE": "y"})
     assert len(str(raised.value).splitlines()) == 2

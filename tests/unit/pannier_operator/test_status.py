@@ -144,7 +144,7 @@ class TestAComponent:
             "spec.type: 'pubsub.redis' is not served by Pannier and is skipped",
         )
 
-    def test_whose_namespace_is_already_judged_gets_the_same_status(self) -> None:
+    def test_in_an_already_judged_namespace_the_status_is_the_same(self) -> None:
         old, new = component("old", ACTORS), component("new", ACTORS, age=1)
         assert status_of(new, NamespaceComponents([new, old]), {}, {}, {}, NOW) == status(new, old)
         assert status_of(new, [new, old], {}, {}, {}, NOW) == status(new, old)
@@ -182,7 +182,7 @@ class TestTwoThatConflict:
 
 
 class TestSecrets:
-    def test_that_are_there_are_counted(self) -> None:
+    def test_that_exist_are_counted(self) -> None:
         user = {"name": "redisUsername", "secretKeyRef": {"name": "redis", "key": "password"}}
         there = {"redis": {"password": b"x"}}
         assert condition(status(component("orders", PASSWORD), secrets=there), "SecretsResolved") == (
@@ -329,7 +329,7 @@ class TestSidecars:
         answer = {"ready": True, "stores": {"orders": {"type": "state.redis", "state": "waiting", "why": "down"}}}
         assert Report.read("p", answer) == Report("p", {"orders": StoreReport("waiting", "down")})
 
-    def test_say_which_version_they_have_read_or_may_have_read_any(self) -> None:
+    def test_report_the_version_they_have_read_or_may_have_read_any(self) -> None:
         report = Report.read("p", {"stores": {}, "componentsVersion": "7f3a"})
         assert report.has_read("7f3a")
         assert not report.has_read("8b20")
@@ -387,7 +387,7 @@ class TestWriting:
         assert {each["lastTransitionTime"] for each in later["conditions"]} == {"2026-11-23T12:30:15Z"}
 
     @pytest.mark.parametrize("earlier", [None, "x", {}, {"conditions": "x"}, {"conditions": [1, {"type": "Ready"}]}])
-    def test_begins_anew_from_what_cannot_be_read(self, earlier: object) -> None:
+    def test_starts_over_from_unreadable_content(self, earlier: object) -> None:
         judged = component(status=earlier)
         assert status(judged) == status(component())
         assert differs(status(judged), judged)
@@ -426,23 +426,23 @@ class TestDescriptions:
 
 
 class TestEvents:
-    def test_tell_what_keeps_it_from_being_ready_once(self) -> None:
+    def test_report_once_what_keeps_it_from_being_ready(self) -> None:
         found = status(component("orders", PASSWORD))
         (event,) = events_between(None, found)
         assert (event.type, event.reason) == ("Warning", "SecretMissing")
         assert "no Secret 'redis' with key 'password'" in event.message
 
-    def test_tell_that_it_became_ready(self) -> None:
+    def test_report_that_it_became_ready(self) -> None:
         judged = component("orders", PASSWORD)
         before = status(judged)
         after = status(judged, secrets={"redis": {"password": b"x"}})
         assert events_between(before, after) == [Event("Normal", "NotUsed", "no running app sees it")]
 
-    def test_tell_nothing_twice(self) -> None:
+    def test_do_not_repeat_anything(self) -> None:
         found = status(component("orders", PASSWORD))
         assert events_between(found, found) == []
 
-    def test_tell_nothing_of_what_every_change_brings_for_a_moment(self) -> None:
+    def test_ignore_states_that_every_change_passes_through(self) -> None:
         ready = status(component(), apps={"cart": has()}, reports={"cart": [says()]})
         delivering = status(component(generation=3), apps={"cart": has()}, reports={"cart": [says()]})
         unread = status(component(), apps={"cart": has()}, reports={"cart": [Report("cart-1", {})]})
@@ -450,7 +450,7 @@ class TestEvents:
         assert events_between(delivering, unread) == []
         assert [event.reason for event in events_between(unread, ready)] == ["Ready"]
 
-    def test_tell_of_a_conflict_and_its_end(self) -> None:
+    def test_report_a_conflict_and_its_end(self) -> None:
         old, new = component("old", ACTORS), component("new", ACTORS, age=1)
         lost = status(new, old)
         assert [event.reason for event in events_between(status(new), lost)] == ["ActorStateStoreConflict"]

@@ -220,7 +220,7 @@ async def test_without_an_answer_a_reconcile_ends_and_is_tried_again(
     assert len(cluster.all("Secret")) == 1
 
 
-async def test_a_fault_of_ours_in_one_namespace_stops_no_other(
+async def test_a_bug_that_stops_one_namespace_stops_no_other(
     cluster: ClusterInMemory, replicas: list[Replica], caplog: pytest.LogCaptureFixture
 ) -> None:
     for namespace in ("away", "shop"):
@@ -300,7 +300,7 @@ async def test_one_namespace_is_never_reconciled_twice_at_once_and_four_at_most(
     assert most[0] == 4
 
 
-async def test_a_replica_that_no_longer_leads_ends_what_it_has_begun_and_begins_nothing(
+async def test_a_replica_that_no_longer_leads_ends_its_work_and_begins_none(
     cluster: ClusterInMemory, replicas: list[Replica]
 ) -> None:
     for namespace in ("away", "shop"):

@@ -138,7 +138,7 @@ async def test_only_the_one_that_leads_reconciles_and_both_keep_a_cache(
     assert len(cluster.called("list components")) == 2, "each has listed everything"
 
 
-async def test_a_replica_that_ends_in_order_hands_over_at_once(
+async def test_a_replica_that_stops_cleanly_hands_over_at_once(
     cluster: ClusterInMemory, replicas: list[Replica]
 ) -> None:
     first, second = replicas

@@ -28,16 +28,16 @@ PASSWORD = "s3cr3t-horse"
         ),
     ],
 )
-def test_a_refusal_is_told_by_its_status(code: int, reason: str, message: str, told: str) -> None:
+def test_a_refusal_is_reported_with_its_status(code: int, reason: str, message: str, told: str) -> None:
     assert str(ApiRefusedError(code, message, reason)) == told
 
 
-def test_a_server_that_does_not_answer_is_told_by_the_kind_of_failure() -> None:
+def test_a_server_that_does_not_answer_is_reported_by_the_kind_of_failure() -> None:
     assert str(ApiError("ConnectionRefusedError")) == "the API server does not answer (ConnectionRefusedError)"
 
 
 @pytest.mark.parametrize("lines", [Lines(), JsonLines()])
-def test_of_an_exception_its_kind_and_place_are_logged_and_not_its_text(lines: logging.Formatter) -> None:
+def test_the_type_and_place_of_an_exception_are_logged_and_not_its_text(lines: logging.Formatter) -> None:
     try:
         raise ValueError(PASSWORD)
     except ValueError:

@@ -38,7 +38,7 @@ def test_an_unknown_annotation_of_a_template_is_warned_of(kind: str) -> None:
     assert warned(workload(kind, ENABLED)) == ()
 
 
-def test_what_will_refuse_its_pods_is_a_warning_at_the_workload() -> None:
+def test_a_mistake_that_will_refuse_pods_is_a_warning_at_the_workload() -> None:
     assert warned(workload("Deployment", ENABLED, name="Orders")) == (
         "its pods will be refused: app id 'Orders' is not a DNS name; write lower-case letters, digits and '-', with a "
         "letter or digit at both ends, in the annotation dapr.io/app-id",
@@ -46,7 +46,7 @@ def test_what_will_refuse_its_pods_is_a_warning_at_the_workload() -> None:
 
 
 @pytest.mark.parametrize("manifest", [{}, {"spec": None}, {"spec": {"template": "x"}}, {"kind": "CronJob", "spec": {}}])
-def test_a_workload_without_a_template_is_no_fault(manifest: dict[str, Any]) -> None:
+def test_a_workload_without_a_template_causes_no_error(manifest: dict[str, Any]) -> None:
     assert warned(manifest) == ()
 
 
@@ -93,7 +93,7 @@ async def test_each_pod_and_its_deployment_get_one_event() -> None:
     assert {event["reason"] for event in api.events} == {"AnnotationWithoutEffect"}
 
 
-def test_a_pod_that_only_has_mistakes_is_not_one_that_misses_its_sidecar() -> None:
+def test_a_pod_with_mistakes_is_not_a_missed_pod() -> None:
     state = ClusterCache()
     state.observe("pods", False, pod("1", {"dapr.io/enabled": "yes please"}))
     (kept,) = state.pods("shop")
@@ -121,7 +121,7 @@ def test_a_job_made_by_hand_from_a_cron_job_keeps_its_app_id() -> None:
     assert verdict.pod["metadata"]["labels"]["dapr.io/app-id"] == "nightly"
 
 
-def test_no_job_is_looked_up_whose_name_or_annotation_says_enough() -> None:
+def test_a_job_whose_name_or_annotation_says_enough_is_not_looked_up() -> None:
     assert job_to_look_up(job_pod("nightly-29012345")) is None
     assert job_to_look_up(job_pod("try-it", **{"dapr.io/app-id": "x"})) is None
     assert job_to_look_up(job_pod("try-it", **{"dapr.io/enabled": "false"})) is None

@@ -149,7 +149,7 @@ def world(clock: Clock) -> World:
     return World(clock)
 
 
-async def test_a_foreign_key_goes_with_one_write_and_is_named_nowhere(world: World) -> None:
+async def test_a_foreign_key_is_removed_by_one_write_and_named_nowhere(world: World) -> None:
     await world.deliver()
     right = world.data()
     world.cluster.patch("cart-pannier", **{"smuggled.yaml": base64.b64encode(b"kind: Component").decode()})
@@ -161,7 +161,7 @@ async def test_a_foreign_key_goes_with_one_write_and_is_named_nowhere(world: Wor
     assert len(world.cluster.writes) == 2
 
 
-async def test_what_others_wrote_on_it_stays(world: World) -> None:
+async def test_metadata_of_others_stay(world: World) -> None:
     await world.deliver()
     secret = deepcopy(world.cluster.kept["cart-pannier"])
     secret["metadata"]["annotations"]["example.com/by"] = "me"
@@ -179,7 +179,7 @@ async def test_what_others_wrote_on_it_stays(world: World) -> None:
     assert "more" not in world.data()
 
 
-async def test_who_changes_it_back_each_time_is_answered_ever_more_slowly(world: World, clock: Clock) -> None:
+async def test_repeated_changes_of_others_are_reverted_more_and_more_slowly(world: World, clock: Clock) -> None:
     await world.deliver()
     for _ in range(600):  # a minute
         world.cluster.patch("cart-pannier", more="")
@@ -192,7 +192,7 @@ async def test_who_changes_it_back_each_time_is_answered_ever_more_slowly(world:
     assert "more" not in world.data()
 
 
-async def test_another_version_of_it_is_looked_at_first(world: World) -> None:
+async def test_another_version_of_the_type_is_suggested_first(world: World) -> None:
     await world.deliver()
     secret = deepcopy(world.cluster.kept["cart-pannier"])
     secret["data"]["more"] = ""
@@ -218,7 +218,7 @@ async def test_another_version_of_it_is_looked_at_first(world: World) -> None:
         (422, "Secret is invalid: hunter2", "Refused", "(HTTP status 422)"),
     ],
 )
-async def test_a_refusal_is_told_without_the_words_of_others(
+async def test_a_refusal_is_reported_without_texts_of_others(
     world: World, clock: Clock, caplog: pytest.LogCaptureFixture, status: int, text: str, cause: str, said: str
 ) -> None:
     world.cluster.refusals["cart-pannier"] = error(status, text)
@@ -242,7 +242,7 @@ async def test_a_refusal_is_told_without_the_words_of_others(
     assert world.undelivered() == {cause: 0}
 
 
-async def test_a_refused_secret_is_tried_ever_more_rarely_and_at_once_when_it_has_changed(
+async def test_a_refused_secret_is_tried_more_and_more_rarely_but_at_once_after_a_change(
     world: World, clock: Clock
 ) -> None:
     world.cluster.refusals["cart-pannier"] = error(403, QUOTA)
@@ -266,7 +266,7 @@ async def test_others_are_delivered_beside_a_refused_one(world: World) -> None:
     assert "orders.yaml" in world.data("pay-pannier")
 
 
-async def test_a_passing_failure_is_told_only_when_it_comes_again(world: World, clock: Clock) -> None:
+async def test_a_transient_failure_is_reported_only_if_it_happens_again(world: World, clock: Clock) -> None:
     world.cluster.refusals["cart-pannier"] = error(503, "later")
     first = await world.deliver("cart", pod("waiting"))
     clock.now += 5
@@ -287,7 +287,7 @@ async def test_a_users_own_secret_is_never_overwritten(world: World) -> None:
     assert len(world.cluster.events) == 1
 
 
-async def test_a_users_own_secret_of_a_kind_that_is_not_watched_is_none_of_ours_either(world: World) -> None:
+async def test_a_users_own_secret_of_an_unwatched_type_is_not_ours_either(world: World) -> None:
     world.cluster.put({"metadata": {"name": "cart-pannier"}, "data": {"mine": ""}}, watched=False)
 
     await world.deliver()
@@ -298,7 +298,7 @@ async def test_a_users_own_secret_of_a_kind_that_is_not_watched_is_none_of_ours_
     assert world.data() == {"mine"}
 
 
-async def test_a_lost_label_is_said_to_be_lost(world: World) -> None:
+async def test_a_lost_label_is_reported(world: World) -> None:
     await world.deliver()
     secret = deepcopy(world.cluster.kept["cart-pannier"])
     del secret["metadata"]["labels"]["app.kubernetes.io/managed-by"]
@@ -354,7 +354,7 @@ async def test_a_pod_that_cannot_be_touched_stops_nothing(world: World) -> None:
     assert version_in(world.cluster.kept["cart-pannier"])
 
 
-async def test_an_app_that_has_gone_is_refused_no_more(world: World) -> None:
+async def test_an_app_that_has_gone_is_no_longer_reported_as_refused(world: World) -> None:
     world.cluster.refusals["cart-pannier"] = error(403, QUOTA)
     await world.deliver()
     assert world.undelivered() == {"QuotaExceeded": 1}

@@ -50,7 +50,7 @@ def test_thousands_of_small_requests_over_the_budget_are_not_weighed_for_each_of
     assert connections[0].weighed < 60
 
 
-def test_what_only_stores_hold_is_not_weighed_for_each_further_request() -> None:
+def test_memory_that_only_stores_hold_is_not_weighed_for_each_request() -> None:
     budget, (large, *others) = budget_with(4_000, waits_for_client=False)
     large.hold(LIMIT)
     for connection in others:
@@ -60,7 +60,7 @@ def test_what_only_stores_hold_is_not_weighed_for_each_further_request() -> None
     assert budget.held == LIMIT
 
 
-def test_who_waits_is_given_up_again_once_stores_have_let_go() -> None:
+def test_waiting_clients_are_given_up_again_once_stores_have_released_memory() -> None:
     budget, (at_a_store, *others) = budget_with(30, waits_for_client=True)
     at_a_store.waits_for_client = False
     at_a_store.hold(3 * LIMIT)

@@ -64,7 +64,7 @@ def test_loopback_hosts_are_always_its_own(access: AccessControl, host: bytes | 
 
 
 @pytest.mark.parametrize("host", ADDRESSES_AND_PRIVATE_NAMES)
-def test_what_no_web_site_can_be_called_passes_where_others_may_call(host: bytes) -> None:
+def test_hosts_that_no_web_site_can_have_are_allowed_on_exposed_ports(host: bytes) -> None:
     assert EXPOSED.refusal(host, None) is None
     refused = LOCAL.refusal(host, None)
     assert refused is not None and "--allowed-hosts" in refused.message
@@ -109,7 +109,7 @@ def test_other_hosts_are_refused_in_one_line_that_names_the_flag(access: AccessC
 
 
 @pytest.mark.parametrize("host", NO_HOSTS)
-def test_what_is_no_host_is_malformed(host: bytes) -> None:
+def test_an_invalid_host_is_malformed(host: bytes) -> None:
     refused = EXPOSED.refusal(host, None)
     assert refused is not None and refused.http_status == 400
     assert refused.message.isprintable() and refused.message.isascii()
@@ -149,7 +149,7 @@ def test_hosts_that_a_user_allows(flag: str, host: bytes, passes: bool) -> None:
 
 
 @pytest.mark.parametrize("text", ["a b", "a/b", "a.example/x", "ex*mple.com", "", "http://a.example"])
-def test_what_is_no_host_cannot_be_allowed(text: str) -> None:
+def test_an_invalid_host_cannot_be_allowed(text: str) -> None:
     with pytest.raises(ValueError, match="write host names"):
         flag_values.hosts(f"localhost,{text or '@'}")
 
@@ -189,6 +189,6 @@ def test_an_origin_that_names_a_foreign_host_as_its_own_is_refused_for_the_host(
 
 
 @pytest.mark.parametrize("text", ["localhost:5173", "example.com", "http://a/b", "http://*.*.example", "http://a b"])
-def test_what_is_no_origin_cannot_be_allowed(text: str) -> None:
+def test_an_invalid_origin_cannot_be_allowed(text: str) -> None:
     with pytest.raises(ValueError, match="write origins such as"):
         flag_values.origins(text)

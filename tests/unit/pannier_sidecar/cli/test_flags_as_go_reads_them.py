@@ -21,7 +21,7 @@ from pannier_sidecar.settings import Settings, SettingsError, check, from_enviro
         ["--app-id", "x", "--app-id=shop"],
     ],
 )
-def test_a_value_follows_or_is_joined(arguments):
+def test_a_value_follows_a_flag_or_is_joined_by_an_equals_sign(arguments):
     assert parse(arguments).changes == {"app.id": "shop"}
 
 
@@ -49,7 +49,7 @@ def test_two_dashes_end_the_flags():
     assert parsed.changes == {"app.id": "a"}
 
 
-def test_folders_may_be_given_several_times_and_between_commas():
+def test_folders_may_be_given_several_times_or_separated_by_commas():
     parsed = parse(["--resources-path", "a,b", "--components=c"])
     assert parsed.changes["components.folders"] == (Path("a"), Path("b"), Path("c"))
 
@@ -104,7 +104,7 @@ def test_texts_become_values(flag, text, setting, value):
         ("listen-addresses", ","),
     ],
 )
-def test_a_text_that_is_no_value_is_refused_with_the_flag_and_the_way_out(flag, text):
+def test_an_invalid_value_is_refused_with_the_flag_and_advice(flag, text):
     with pytest.raises(UsageError, match=rf"^--{flag}: .* can't be used; write "):
         parse([f"--{flag}={text}"])
 
@@ -124,7 +124,7 @@ def test_daprds_flags_without_effect_are_taken_and_listed():
         (["--wait=false", "--app-id", "a"], ""),
     ],
 )
-def test_some_of_daprds_flags_ask_for_something_else_than_serving(arguments, asked):
+def test_some_of_daprds_flags_ask_for_something_other_than_serving(arguments, asked):
     assert parse(arguments).asks == asked
 
 
@@ -133,7 +133,7 @@ def test_an_unknown_flag_gets_the_closest_known_one():
         parse(["--dapr-htp-port", "1"])
 
 
-def test_a_missing_value_is_told():
+def test_a_missing_value_is_reported():
     with pytest.raises(UsageError, match="--app-id needs a value: write --app-id NAME"):
         parse(["--app-id"])
     with pytest.raises(UsageError, match="--app-id needs a value"):

@@ -62,7 +62,7 @@ def test_a_key_prefix_in_another_case_has_no_effect_on_layotto() -> None:
     assert found.metadata == (MetadataItem("keyPrefix", "none"),)
 
 
-def test_a_prefix_that_means_another_thing_here_is_told() -> None:
+def test_a_prefix_with_another_meaning_here_is_reported() -> None:
     made = translate(configuration({"state": {"s": {"type": "in-memory", "metadata": {"keyPrefix": "namespace"}}}}))
     told = [left for left in made.left_out if left.is_state]
     assert [left.where for left in told] == ["state.s.metadata.keyPrefix"]
@@ -92,7 +92,7 @@ def test_secrets_are_referred_to_and_their_store_comes_along() -> None:
     ("changes", "name"),
     [({"inject_as": ""}, "db:password"), ({"sub_key": "", "inject_as": ""}, "db:password"), ({}, "redisPassword")],
 )
-def test_a_secret_goes_by_its_own_name_where_no_other_is_given(changes: dict[str, str], name: str) -> None:
+def test_a_secret_without_another_name_goes_by_its_own(changes: dict[str, str], name: str) -> None:
     entry = {"type": "redis", "secret_ref": [references(**changes)]}
     found = stores(state={"s": entry}, secret_store={"local.file": FILE})["s"]
     assert found.metadata[0] == MetadataItem(name, secret=SecretKeyRef("db:password", "db:password"))
@@ -118,7 +118,7 @@ def test_kubernetes_secrets_need_no_component() -> None:
         (references(store_name="local.env"), "a component has one secret store, and 'local.file' is that of this one"),
     ],
 )
-def test_secrets_that_cannot_be_had_are_told(reference: dict[str, str], why: str) -> None:
+def test_secrets_that_cannot_be_resolved_are_reported(reference: dict[str, str], why: str) -> None:
     entry = {"type": "redis", "secret_ref": [references(inject_as="redisUsername"), reference]}
     secret_stores = {"local.file": FILE, "local.env": {}, "vault": {"type": "hashicorp.nothing"}}
     made = translate(configuration({"state": {"s": entry}, "secret_store": secret_stores}))
@@ -126,7 +126,7 @@ def test_secrets_that_cannot_be_had_are_told(reference: dict[str, str], why: str
     assert made.components[0].item("redisPassword") is None
 
 
-def test_every_part_that_has_no_counterpart_is_told() -> None:
+def test_every_part_without_a_counterpart_is_reported() -> None:
     stores(
         "state.broken: it is text, not an object",
         "state.z: state.no-such-store is not served; " + told_of_stores(),
@@ -155,11 +155,11 @@ def told_of_stores() -> str:
     return f"served are {listed(known_names('state.'))}"
 
 
-def test_a_misspelt_type_is_told_with_the_one_that_was_meant() -> None:
+def test_a_misspelt_type_is_reported_with_the_one_that_was_meant() -> None:
     assert stores("state.s: state.reddis is not served; 'state.redis' is", state={"s": {"type": "reddis"}}) == {}
 
 
-def test_the_port_and_other_listeners_are_told() -> None:
+def test_the_port_and_other_listeners_are_reported() -> None:
     made = translate(configuration({"app": {"app_id": "app1"}}, address="0.0.0.0:12345"))
     assert (made.app_id, made.port) == ("app1", 12345)
     assert [left.where for left in made.left_out] == ["listener 'actuator' on 127.0.0.1:34999"]
@@ -179,6 +179,6 @@ def test_a_unix_socket_is_no_port() -> None:
         configuration("no object"),
     ],
 )
-def test_what_is_no_configuration_of_layottos_is_refused(config: object) -> None:
+def test_a_file_that_is_no_layotto_configuration_is_refused(config: object) -> None:
     with pytest.raises(NotLayottoError, match="grpc_config"):
         translate(config)

@@ -38,7 +38,7 @@ def test_a_family_that_the_machine_lacks_is_left_out(monkeypatch):
     close(bound)
 
 
-def test_an_address_of_another_machine_is_told():
+def test_an_address_of_another_machine_is_reported():
     with pytest.raises(BindError, match=r"can't listen on 192\.0\.2\.1: cannot assign requested address"):
         bind_port(0, ["192.0.2.1"], "--http-port")
 
@@ -51,7 +51,7 @@ def test_a_busy_port_leaves_nothing_bound():
     close(bind_port(port, ["127.0.0.2"], "--http-port"))
 
 
-def test_every_interface_can_be_asked_for():
+def test_every_interface_can_be_listened_on():
     bound = bind_port(0, ["::", "0.0.0.0"], "--metrics-port")
     assert "0.0.0.0" in [each.getsockname()[0] for each in bound]
     close(bound)
@@ -69,7 +69,7 @@ def test_all_ports_are_bound_or_none():
     close(bind_port(port, ["127.0.0.1"], "--http-port"))
 
 
-def test_a_socket_path_that_is_too_long_is_told(tmp_path):
+def test_a_socket_path_that_is_too_long_is_reported(tmp_path):
     folder = tmp_path / ("d" * 100)
     with pytest.raises(BindError, match="too long"):
         bind(Settings().changed({"listen.unix_socket_folder": folder, "app.id": "a"}))

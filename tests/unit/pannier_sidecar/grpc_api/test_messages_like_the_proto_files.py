@@ -122,7 +122,7 @@ def made(descriptor: Descriptor, depth: int = 0) -> st.SearchStrategy[Any]:
 @each_message
 @few
 @given(data=st.data())
-def test_what_protobuf_writes_we_read_and_write_back(
+def test_messages_of_protobuf_are_read_and_written_back(
     data: st.DataObject, descriptor: Descriptor, kind: type[Struct]
 ) -> None:
     message = data.draw(made(descriptor))
@@ -207,14 +207,14 @@ def agree(descriptor: Descriptor, kind: type[Struct], data: bytes) -> None:
         assert GetMessageClass(descriptor).FromString(encode(ours)) == theirs
 
 
-def test_what_is_wrong_with_a_request_reads_as_google_has_it() -> None:
+def test_errors_of_a_request_have_googles_format() -> None:
     """We only ever write it, and without the fields that came later."""
     ours = messages.BadRequest([messages.FieldViolation("key", "is empty"), messages.FieldViolation("", "ü")])
     theirs = error_details_pb2.BadRequest.FromString(encode(ours))
     assert [(each.field, each.description) for each in theirs.field_violations] == [("key", "is empty"), ("", "ü")]
 
 
-def test_messages_within_messages_have_an_end() -> None:
+def test_messages_within_messages_have_a_maximum_depth() -> None:
     any_value = messages.SayHelloRequest(data=messages.AnyValue("t", b"x"))
     assert decode(messages.SayHelloRequest, encode(any_value)) == any_value
     with pytest.raises(MalformedMessageError, match="nested too deeply"):

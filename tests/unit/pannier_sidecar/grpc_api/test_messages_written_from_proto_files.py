@@ -80,7 +80,9 @@ def test_structs_have_the_fields_of_their_messages(
         ("message M { repeated int32 numbers = 1; }", "numbers: .* has no lists of this type"),
     ],
 )
-def test_what_the_engine_cannot_read_is_refused(script: ModuleType, tmp_path: Path, text: str, why: str) -> None:
+def test_proto_files_that_the_engine_cannot_read_are_refused(
+    script: ModuleType, tmp_path: Path, text: str, why: str
+) -> None:
     write(tmp_path, "a", "message Same { string text = 1; }")
     write(tmp_path, "b", text)
     with pytest.raises(SystemExit, match=why):

@@ -17,7 +17,9 @@ ROOM = 1 << 20
 
 
 @given(STEPS)
-def test_what_the_library_encodes_we_decode(steps: list[tuple[list[tuple[bytes, bytes]], bool, int | None]]) -> None:
+def test_blocks_that_the_library_encodes_are_decoded(
+    steps: list[tuple[list[tuple[bytes, bytes]], bool, int | None]],
+) -> None:
     encoder, decoder = hpack.Encoder(), Decoder(max_list_size=ROOM)
     for fields, is_huffman, table_size in steps:
         if table_size is not None:
@@ -60,7 +62,7 @@ def test_every_byte_survives_huffman() -> None:
 
 
 @given(st.lists(st.tuples(st.integers(0, 5), st.integers(0, 3), st.booleans()), max_size=30))
-def test_a_remembered_block_means_what_it_would_mean_decoded(calls: list[tuple[int, int, bool]]) -> None:
+def test_a_remembered_block_has_the_fields_that_decoding_gives(calls: list[tuple[int, int, bool]]) -> None:
     encoder, reader = hpack.Encoder(), HeaderReader(ROOM)
     for method, timeout, has_id in calls:
         fields = [*request(b"/s/m%d" % method), (b"grpc-timeout", b"%dS" % timeout)]
@@ -88,7 +90,7 @@ def request(path: bytes = b"/s/m") -> list[tuple[bytes, bytes]]:
         [*request(), (b"", b"x")],
     ],
 )
-def test_a_request_that_may_not_be_is_malformed(fields: list[tuple[bytes, bytes]]) -> None:
+def test_a_request_that_is_not_allowed_is_malformed(fields: list[tuple[bytes, bytes]]) -> None:
     block = hpack.Encoder().encode(fields)
     reader = HeaderReader(ROOM)
     for _ in range(2):

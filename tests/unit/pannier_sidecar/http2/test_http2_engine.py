@@ -106,7 +106,7 @@ def test_a_header_block_may_come_in_pieces() -> None:
     assert server.events == [("begun", 1, REQUEST), ("data", 1, b"", True)]
 
 
-def test_what_is_incomplete_is_counted_and_known_from_what_was() -> None:
+def test_incomplete_bytes_are_counted_and_distinguished_from_earlier_ones() -> None:
     server = greeted()
     frame = data(1, b"0123456789")
     assert server.receive(headers(1), frame[:4])
@@ -126,7 +126,7 @@ def test_an_empty_header_block_that_does_not_end_is_incomplete_too() -> None:
 
 
 @pytest.mark.parametrize("first", [True, False], ids=["of the stream", "of the connection"])
-def test_what_the_windows_do_not_let_through_waits(first: bool) -> None:
+def test_data_beyond_the_windows_waits(first: bool) -> None:
     server = greeted(settings={frames.INITIAL_WINDOW_SIZE: 10 if first else 2**24})
     fits = 10 if first else frames.DEFAULT_WINDOW
     content = bytes(range(256)) * 800
@@ -167,7 +167,7 @@ def test_nothing_waits_in_the_transport_of_a_client_that_does_not_read() -> None
     assert kinds(server.write_all()) == [(frames.DATA, 1), (frames.HEADERS, 1)]
 
 
-def test_what_had_to_wait_is_taken_in_bounded_parts() -> None:
+def test_delayed_output_is_taken_in_bounded_parts() -> None:
     server = greeted(settings={frames.INITIAL_WINDOW_SIZE: 2**31 - 1})
     content = b"x" * 3_000_000
     server.receive(headers(1, ends=True))
@@ -210,7 +210,7 @@ def test_more_than_a_streams_window_is_refused() -> None:
 
 
 @pytest.mark.parametrize("window", [1, 65_535 // 4, 2**29, 2**31 - 1, 2**40])
-def test_windows_of_any_size_are_ones_that_http_2_knows(window: int) -> None:
+def test_windows_of_any_size_are_valid_in_http_2(window: int) -> None:
     settings, *updates = parsed(Server(replace(LIMITS, window=window)).write())
     assert dict(frames.read_settings(settings.payload))[frames.INITIAL_WINDOW_SIZE] == min(window, 2**31 - 1)
     opened = frames.DEFAULT_WINDOW + sum(int.from_bytes(one.payload, "big") for one in updates)
@@ -322,7 +322,7 @@ def test_after_a_shutdown_is_read_no_stream_is_taken() -> None:
     assert error_of(server.write()) is ErrorCode.REFUSED_STREAM
 
 
-def test_what_is_not_http_2_is_known_by_its_first_bytes() -> None:
+def test_other_protocols_are_recognised_by_their_first_bytes() -> None:
     server = Server()
     server.receive(b"G")
     assert isinstance(server.error, PrefaceError)

@@ -161,7 +161,7 @@ def test_any_bytes_are_read_or_end_the_connection(content: bytes, is_greeted: bo
 
 
 @given(st.lists(LIKELY | UNLIKELY, max_size=20), CUTS)
-def test_in_any_pieces_the_same_frames_are_the_same_events(parts: list[list[bytes]], cuts: list[int]) -> None:
+def test_frames_in_any_pieces_cause_the_same_events(parts: list[list[bytes]], cuts: list[int]) -> None:
     content = GREETING + b"".join(frame for part in parts for frame in part)
     whole, split = fed([content]), fed(pieces(content, cuts))
     agree(whole, split)
@@ -176,7 +176,7 @@ def agree(one: Server, other: Server) -> None:
 
 
 @given(st.lists(LIKELY_STEPS, max_size=60))
-def test_with_a_client_that_keeps_the_rules_nothing_ends_the_connection(steps: list[Step]) -> None:
+def test_a_client_that_keeps_the_rules_is_never_disconnected(steps: list[Step]) -> None:
     """Frames that fit the state of the connection, and a transport that stalls and goes on."""
     server = Server(answer=answer_of_many_kinds)
     server.receive(GREETING)

@@ -25,7 +25,7 @@ class Taken:
 
 
 @pytest.mark.parametrize("size", range(1, len(SENT) + 1))
-def test_the_same_frames_come_of_pieces_of_any_size(size: int) -> None:
+def test_pieces_of_any_size_give_the_same_frames(size: int) -> None:
     reader, taken = FrameReader(), Taken()
     for at in range(0, len(SENT), size):
         reader.read(SENT[at : at + size], taken)
@@ -34,7 +34,7 @@ def test_the_same_frames_come_of_pieces_of_any_size(size: int) -> None:
     assert reader.rest == b""
 
 
-def test_a_frame_that_is_not_whole_is_kept() -> None:
+def test_an_incomplete_frame_is_kept() -> None:
     reader, taken = FrameReader(), Taken()
     assert reader.read(frames.PREFACE + PING[:-1], taken)
     assert (taken.kinds, reader.rest) == ([], PING[:-1])
@@ -54,14 +54,14 @@ def test_nothing_is_read_after_the_frame_that_stops_it() -> None:
     assert (kinds, reader.rest) == ([frames.SETTINGS], b"")
 
 
-def test_what_is_no_preface_is_refused_at_its_first_wrong_byte() -> None:
+def test_an_invalid_preface_is_refused_at_its_first_wrong_byte() -> None:
     reader, taken = FrameReader(), Taken()
     assert not reader.read(b"PRI", taken)
     with pytest.raises(frames.PrefaceError):
         reader.read(b" /", taken)
 
 
-def test_a_frame_that_is_too_large_is_refused_before_it_has_come() -> None:
+def test_a_frame_that_is_too_large_is_refused_before_it_has_arrived() -> None:
     reader, taken = FrameReader(), Taken()
     reader.read(frames.PREFACE, taken)
     with pytest.raises(frames.Http2ConnectionError, match="a frame of 16385 bytes"):

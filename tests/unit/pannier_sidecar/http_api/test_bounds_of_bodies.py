@@ -87,7 +87,7 @@ def test_little_metadata_beside_a_large_value_is_taken(name: bytes, texts: int) 
 
 
 @pytest.mark.parametrize("value", [b'{"metadata":%b}' % MUCH, b'"\\"metadata\\": %b"' % LONG, b'"\\u0065%b"' % LONG])
-def test_what_values_say_of_metadata_is_the_apps_own(value: bytes) -> None:
+def test_metadata_inside_values_belong_to_the_app(value: bytes) -> None:
     read(b'[{"key":"k","value":%b,"etag":"%b"}]' % (value, LONG), 10_000)
 
 
@@ -108,7 +108,7 @@ def test_one_value_of_many_objects_is_one_item() -> None:
     "metadata",
     [b"1", b'{"a":1}', b'{"a":{"b":2}}', b"[]", b'"text"'],
 )
-def test_wrong_metadata_are_told_of_in_a_large_body_as_in_a_small_one(metadata: bytes) -> None:
+def test_wrong_metadata_are_reported_in_a_large_body_as_in_a_small_one(metadata: bytes) -> None:
     for shape in (b"[%b]", b'{"operations":[{"operation":"upsert","request":%b}]}'):
         told = []
         for value in (b"1", b'"%b"' % LONG):

@@ -62,7 +62,7 @@ def test_a_path_names_an_operation_and_what_it_works_on(
         ("GET", "/" * 10_000),
     ],
 )
-def test_what_is_no_path_is_not_found(method: str, path: str) -> None:
+def test_an_unknown_path_of_the_api_is_not_found(method: str, path: str) -> None:
     assert found(method, path) is None
 
 
@@ -74,13 +74,13 @@ def test_every_path_of_the_table_is_found() -> None:
             assert found(method, asked) == (path.operation, [None] * path.is_for_default_store + names)
 
 
-def test_the_methods_of_a_path_are_told() -> None:
+def test_the_methods_of_a_path_are_reported() -> None:
     assert TREE.methods(b"/v1.0/state/s/k") == ["DELETE", "GET"]
     assert TREE.methods(b"/v1.0/state/s/bulk") == ["DELETE", "GET", "POST", "PUT"]
     assert TREE.methods(b"/nowhere") == []
 
 
-def test_what_is_remembered_is_bounded_and_stays_right() -> None:
+def test_remembered_paths_are_bounded_and_stay_right() -> None:
     tree = PathTree(paths_of(SPEC))
     for number in range(3 * MAX_PREFIXES):
         assert found("GET", f"/v1.0/actors/t/{number}/state/k", tree) == ("get_actor_state", ["t", str(number), "k"])
@@ -96,13 +96,13 @@ def test_texts_found_belong_to_the_caller_alone() -> None:
         answer[1].append("mine")
 
 
-def test_a_plus_is_a_space_where_it_is_said_to_be() -> None:
+def test_a_plus_is_a_space_if_the_profile_says_so() -> None:
     tree = PathTree(paths_of(SPEC), plus_is_space=True)
     assert found("GET", "/v1.0/state/a+b/c+d%2B", tree) == ("get", ["a b", "c d+"])
 
 
 @pytest.mark.parametrize("segment", [b"%", b"%2", b"%zz", b"%C3", b"%ff", b"a%", b"\xff"])
-def test_bad_escapes_are_told(segment: bytes) -> None:
+def test_bad_escapes_are_reported(segment: bytes) -> None:
     with pytest.raises(MalformedRequestError, match="failed to unescape request parameter"):
         unquote(segment, plus_is_space=False)
 

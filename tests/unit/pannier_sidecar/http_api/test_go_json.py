@@ -83,7 +83,7 @@ def test_other_bodies_that_cannot_be_read(body: bytes, wanted: GoType, told: str
 
 
 @pytest.mark.parametrize("body", [b"null", b"[]", b'[{"key":null}]', b'[{"KEY":"a","more":[1]}] and more'])
-def test_what_go_reads_is_no_fault(body: bytes) -> None:
+def test_a_body_that_go_accepts_has_no_error(body: bytes) -> None:
     assert error_of(body, ITEMS) is None
 
 

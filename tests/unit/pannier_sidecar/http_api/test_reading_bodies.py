@@ -17,7 +17,7 @@ def only(items: list[WriteItem]) -> WriteItem:
 
 
 @pytest.mark.parametrize("decoding", [LENIENT, STRICT], ids=["lenient", "strict"])
-async def test_a_whole_item_is_read(decoding: Decoding) -> None:
+async def test_a_complete_item_is_read(decoding: Decoding) -> None:
     body = b"""[{"key": "k", "value": { "a" : 1.10 }, "etag": "7", "metadata": {"ttlInSeconds": "5"},
         "options": {"concurrency": "first-write", "consistency": "strong",
                     "retryPolicy": {"interval": 10, "threshold": 2, "pattern": "exponential"}}}]"""
@@ -79,14 +79,14 @@ async def test_transactions_and_bulk_gets_may_be_spelt_otherwise_too() -> None:
 @pytest.mark.parametrize(
     "inner", [b'[{\\"key\\": \\"k\\", \\"value\\": 1}]', b'[{\\"Key\\": \\"k\\", \\"value\\": 1}]']
 )
-async def test_json_in_a_string_is_read_if_that_is_asked_for(inner: bytes) -> None:
+async def test_json_in_a_string_is_read_if_enabled(inner: bytes) -> None:
     body = b' "' + inner + b'"'
     assert only(await LENIENT.items(body, NO_DEFAULTS)).key == "k"
     with pytest.raises(MalformedRequestError):
         await STRICT.items(body, NO_DEFAULTS)
 
 
-async def test_numbers_are_texts_if_that_is_asked_for() -> None:
+async def test_numbers_count_as_texts_if_enabled() -> None:
     body = b'[{"key": "k", "etag": 7, "metadata": {"a": 1, "b": 1.5, "c": true}}]'
     item = only(await LENIENT.items(body, NO_DEFAULTS))
     assert (item.etag, item.metadata) == ("7", {"a": "1", "b": "1.5", "c": "true"})
@@ -94,7 +94,7 @@ async def test_numbers_are_texts_if_that_is_asked_for() -> None:
         await STRICT.items(body, NO_DEFAULTS)
 
 
-async def test_a_body_that_would_take_too_long_to_mend_is_refused() -> None:
+async def test_a_body_that_would_take_too_long_to_normalize_is_refused() -> None:
     item = b'{"Key": "k"}'
     assert len(await LENIENT.items(b"[" + b",".join([item] * 100) + b"]", NO_DEFAULTS)) == 100
     with pytest.raises(TooManyItemsError, match="over 10000 items"):
@@ -102,7 +102,7 @@ async def test_a_body_that_would_take_too_long_to_mend_is_refused() -> None:
 
 
 @pytest.mark.parametrize("depth", [100, 900, 100_000])
-async def test_deep_json_is_taken_or_refused_in_words(depth: int) -> None:
+async def test_deep_json_is_accepted_or_refused_with_a_message(depth: int) -> None:
     for body in (b"[" * depth + b"]" * depth, b'{"options":' * depth + b"1" + b"}" * depth, b"[" * depth):
         with pytest.raises(MalformedRequestError):
             await LENIENT.items(body, NO_DEFAULTS)
@@ -115,7 +115,7 @@ async def test_deep_json_is_taken_or_refused_in_words(depth: int) -> None:
             await LENIENT.items(body, NO_DEFAULTS)
 
 
-def test_hints_come_from_the_query_and_else_from_headers() -> None:
+def test_request_defaults_come_from_the_query_or_else_from_headers() -> None:
     headers = {b"concurrency": b"first-write", b"consistency": b"eventual"}
     defaults = request_defaults({"consistency": "strong", "metadata.a": "b", "metadata": "x"}, headers)
     assert (defaults.concurrency, defaults.consistency) == (Concurrency.FIRST_WRITE, Consistency.STRONG)
@@ -147,7 +147,7 @@ def test_of_several_parameters_the_first_counts() -> None:
         (b'[{"key": "k", "value": {"\\udfff": 1}}]', "\\udfff at byte 25 is half of a surrogate pair"),
     ],
 )
-async def test_what_is_no_json_is_called_what_it_is(decoding: Decoding, body: bytes, named: str) -> None:
+async def test_a_body_that_is_not_json_is_named_for_what_it_is(decoding: Decoding, body: bytes, named: str) -> None:
     with pytest.raises(MalformedRequestError) as refused:
         await decoding.items(body, NO_DEFAULTS)
     assert named in str(refused.value)
@@ -160,7 +160,7 @@ async def test_json_that_ends_too_early_is_said_to() -> None:
 
 
 @pytest.mark.parametrize("decoding", [LENIENT, STRICT], ids=["lenient", "strict"])
-async def test_null_and_nothing_in_metadata_are_absent(decoding: Decoding) -> None:
+async def test_null_and_empty_metadata_are_absent(decoding: Decoding) -> None:
     metadata = b'{"ttlInSeconds": null, "partitionKey": "", "a": "b"}'
     defaults = request_defaults({"metadata.a": "", "metadata.c": "d"}, {})
     item = b'{"key": "k", "metadata": %b}' % metadata

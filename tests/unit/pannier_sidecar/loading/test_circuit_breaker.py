@@ -102,7 +102,7 @@ async def watched(monkeypatch: pytest.MonkeyPatch) -> Any:
     await here.breaker.stop()
 
 
-async def test_calls_of_a_store_that_is_gone_are_not_sent_and_one_probe_at_a_time_asks_for_it(watched: Watched) -> None:
+async def test_calls_of_an_unreachable_store_are_not_sent_while_one_probe_at_a_time_checks_it(watched: Watched) -> None:
     watched.store.is_away = True
     await asyncio.gather(*(watched.gets() for _ in range(20)))
     await watched.until(is_open=True)
@@ -134,7 +134,9 @@ async def test_one_server_of_several_that_is_away_cuts_off_nobody(watched: Watch
 
 
 @pytest.mark.parametrize("answer", [StoreRefusedError("wrong password"), ZeroDivisionError()], ids=repr)
-async def test_a_store_that_refuses_and_a_defect_of_a_probe_cut_off_nobody(watched: Watched, answer: Exception) -> None:
+async def test_a_refusing_store_and_a_defect_of_a_probe_do_not_open_the_breaker(
+    watched: Watched, answer: Exception
+) -> None:
     watched.store.is_away, watched.store.of_probe = True, answer
     for _ in range(20):
         assert await watched.gets()
@@ -142,7 +144,7 @@ async def test_a_store_that_refuses_and_a_defect_of_a_probe_cut_off_nobody(watch
     assert watched.store.calls == 20
 
 
-async def test_a_probe_that_is_not_answered_in_time_is_one_that_failed(
+async def test_a_probe_that_is_not_answered_in_time_has_failed(
     watched: Watched, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(circuit_breaker, "PROBE_PATIENCE", 0.06)

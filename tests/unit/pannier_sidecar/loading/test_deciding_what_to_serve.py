@@ -28,7 +28,7 @@ def reasons(plan: Plan) -> dict[str, str]:
     return {each.name: each.why for each in plan.refused}
 
 
-def test_a_good_component_is_wanted(folder):
+def test_a_good_component_is_served(folder):
     folder.put("orders", keyPrefix="name", ttlInSeconds="60", actorStateStore="true", defaultStateStore="yes")
     (orders,) = decide(folder).desired
     assert orders.keys.stored("1") == "orders||1"
@@ -65,14 +65,14 @@ def test_a_prefix_that_could_be_another_apps_is_refused_but_can_be_copied_from(
     assert desired(plan(reading, ResolutionContext(app_id, namespace), keys_as_written=True)) == ["orders"]
 
 
-def test_a_prefix_from_a_variable_is_not_shown_where_it_is_refused(folder):
+def test_a_refused_prefix_from_a_variable_is_not_shown(folder):
     reference = "metadata:\n    - name: keyPrefix\n      envRef: PREFIX"
     folder.write("orders.yaml", folder.component("orders").replace("metadata: []", reference))
     why = reasons(decide(folder, environment={"PREFIX": "canary|"}))["orders"]
     assert "with this keyPrefix, another app's key could be the same" in why and "canary" not in why
 
 
-def test_an_app_id_with_a_dot_is_taken_under_keyprefix_namespace_where_there_is_one(folder):
+def test_an_app_id_with_a_dot_is_accepted_under_keyprefix_namespace_if_the_namespace_is_known(folder):
     folder.put("orders", keyPrefix="namespace")
     assert decide(folder, app_id="x.a", namespace="north").desired[0].keys.stored("1") == "north.x.a||1"
 
@@ -83,7 +83,7 @@ def test_a_default_expiry_of_never_is_none(folder, ttl):
     assert decide(folder).desired[0].default_ttl is None
 
 
-def test_a_wrong_component_is_refused_with_file_and_line_and_the_others_are_wanted(folder):
+def test_a_wrong_component_is_refused_with_file_and_line_and_the_others_are_served(folder):
     path = folder.put("bad", ttlInSeconds="soon")
     folder.put("good")
     decided = decide(folder)
@@ -129,7 +129,7 @@ def test_two_actor_stores_of_different_apps_are_no_conflict(folder):
     assert desired(decide(folder)) == ["b"]
 
 
-def test_a_store_that_comes_to_hold_actors_beside_another_stays_as_it_was(folder):
+def test_a_store_that_would_become_a_second_actor_store_stays_as_it_was(folder):
     folder.put("a", actorStateStore="true")
     folder.put("b")
     serving = decide(folder).desired
@@ -233,7 +233,7 @@ def test_the_same_file_twice_is_a_conflict_and_no_crash(folder):
     assert desired(decided) == ["orders"] and "another component" in reasons(decided)["orders"]
 
 
-def test_a_change_for_the_worse_keeps_what_serves(folder):
+def test_an_invalid_change_keeps_the_served_store(folder):
     folder.put("orders", ttlInSeconds="60")
     serving = decide(folder).desired
     folder.put("orders", ttlInSeconds="soon")
@@ -288,7 +288,7 @@ def test_a_missing_secret_refuses_the_component_with_its_line(folder):
     assert ":12: spec.metadata[redisPassword].secretKeyRef: the environment variable 'PASSWORD' is not set" in line
 
 
-def test_a_secret_without_any_store_is_told(folder):
+def test_a_secret_without_any_store_is_reported(folder):
     redis_with_secret(folder)
     assert "there is no secret store" in reasons(decide(folder))["orders"]
 
@@ -299,7 +299,7 @@ def test_a_secret_store_of_another_app_does_not_answer(folder):
     assert "there is no secret store" in reasons(decide(folder, environment={"PASSWORD": "x"}))["orders"]
 
 
-def test_a_relative_secrets_file_may_lie_beside_its_component(folder):
+def test_a_relative_secrets_file_may_be_beside_its_component(folder):
     folder.write("secrets.json", '{"PASSWORD": "s3cret"}')
     folder.put("vault", "secretstores.local.file", secretsFile="secrets.json")
     redis_with_secret(folder, "auth: {secretStore: vault}\n")
@@ -338,7 +338,7 @@ def test_a_value_comes_from_the_environment(folder):
     assert orders.keys.stored("1") == "mine||1"
 
 
-def test_a_variable_that_is_not_set_is_told(folder):
+def test_a_variable_that_is_not_set_is_reported(folder):
     from_variable(folder, "PREFIX")
     assert "the environment variable 'PREFIX' is not set" in reasons(decide(folder))["orders"]
 
@@ -371,12 +371,12 @@ def test_a_uuid_is_one_for_each_place_and_stays_at_each_reading(folder):
     assert UUID(prefix[:36]) != UUID(prefix[36:72])
 
 
-def test_an_unknown_pod_name_is_told(folder):
+def test_an_unknown_pod_name_is_reported(folder):
     folder.put("orders", keyPrefix="{podName}")
     assert "{podName} is not known here; set POD_NAME" in reasons(decide(folder))["orders"]
 
 
-def test_an_embedded_database_without_a_place_goes_to_the_data_folder(folder, tmp_path):
+def test_an_embedded_database_without_a_file_goes_to_the_data_folder(folder, tmp_path):
     folder.put("orders", "state.sqlite")
     (orders,) = decide(folder, data_folder=tmp_path).desired
     assert orders.settings["connectionString"] == str(tmp_path / "orders.db")

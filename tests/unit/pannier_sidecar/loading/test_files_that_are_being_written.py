@@ -28,20 +28,20 @@ class Folder:
         return self.files.of(contents, self.now)
 
 
-def test_what_is_there_at_first_counts() -> None:
+def test_the_initial_content_counts() -> None:
     folder = Folder()
     assert folder.holds(a=b"", b=OLD) == {"a": b"", "b": OLD}
     assert not folder.files.is_waiting
 
 
-def test_another_content_counts_at_once() -> None:
+def test_changed_content_counts_at_once() -> None:
     folder = Folder()
     folder.holds(a=OLD)
     assert folder.holds(a=NEW) == {"a": NEW}
     assert not folder.files.is_waiting
 
 
-def test_a_shorter_content_counts_when_it_has_stayed_the_same() -> None:
+def test_shorter_content_counts_after_it_has_stayed_the_same() -> None:
     folder = Folder()
     folder.holds(a=OLD)
     assert folder.holds(a=SHORT) == {"a": OLD}
@@ -51,7 +51,7 @@ def test_a_shorter_content_counts_when_it_has_stayed_the_same() -> None:
     assert not folder.files.is_waiting
 
 
-def test_another_content_that_comes_in_pieces_counts_when_it_is_whole() -> None:
+def test_changed_content_that_arrives_in_pieces_counts_when_it_is_complete() -> None:
     folder = Folder()
     folder.holds(a=OLD)
     lines = NEW.splitlines(keepends=True)
@@ -62,7 +62,7 @@ def test_another_content_that_comes_in_pieces_counts_when_it_is_whole() -> None:
     assert not folder.files.is_waiting
 
 
-def test_a_file_that_is_gone_counts_until_it_stays_gone() -> None:
+def test_a_missing_file_counts_until_it_stays_missing() -> None:
     folder = Folder()
     folder.holds(a=OLD, b=OLD)
     assert folder.holds(b=OLD) == {"a": OLD, "b": OLD}
@@ -85,7 +85,7 @@ def test_a_file_under_another_name_is_no_other_one() -> None:
     assert folder.holds(b=OLD) == {"b": OLD}
 
 
-def test_each_beginning_of_what_was_there_is_taken_for_half_of_it() -> None:
+def test_each_beginning_of_the_previous_content_counts_as_half_of_it() -> None:
     for length in range(1, len(OLD)):
         folder = Folder()
         folder.holds(a=OLD)
@@ -107,7 +107,7 @@ def test_each_beginning_of_what_was_there_is_taken_for_half_of_it() -> None:
             assert folder.holds(a=OLD) == {"a": OLD}
 
 
-def test_an_emptied_file_that_is_written_bit_by_bit_is_compared_with_what_was_whole() -> None:
+def test_an_emptied_file_that_is_written_bit_by_bit_is_compared_with_its_last_complete_content() -> None:
     folder = Folder()
     folder.holds(a=OLD)
     folder.holds(a=b"")
@@ -126,7 +126,7 @@ def test_a_file_without_the_line_break_that_it_ended_with_waits() -> None:
     assert folder.holds(2.1, a=NEW.rstrip()) == {"a": NEW.rstrip()}
 
 
-def test_a_file_that_cannot_be_read_for_a_while_is_compared_with_what_was_whole() -> None:
+def test_a_file_that_cannot_be_read_for_a_while_is_compared_with_its_last_complete_content() -> None:
     folder = Folder()
     folder.holds(a=OLD)
     unreadable = Problem("error", "", "cannot be read", line=1)
@@ -135,14 +135,14 @@ def test_a_file_that_cannot_be_read_for_a_while_is_compared_with_what_was_whole(
 
 
 @pytest.mark.parametrize("content", [OLD[:20], b"", None])
-def test_where_all_files_are_exchanged_at_once_each_counts_at_once(content: bytes | None) -> None:
+def test_files_that_are_exchanged_all_at_once_count_at_once(content: bytes | None) -> None:
     files = WholeFiles(2.0)
     files.of({"/components/a": OLD}, 0.0, {"/components"})
     found = {} if content is None else {"/components/a": content}
     assert files.of(found, 1.0, {"/components"}) == found
 
 
-def test_what_gives_no_store_is_not_kept_and_its_end_hides_no_others() -> None:
+def test_a_file_without_stores_is_not_remembered_and_its_removal_hides_no_others() -> None:
     folder = Folder()
     folder.holds(a=OLD, b=b"[1]")
     folder.files.remember_only({"a"})
@@ -150,7 +150,7 @@ def test_what_gives_no_store_is_not_kept_and_its_end_hides_no_others() -> None:
     assert folder.holds(b=b"[1]") == {"b": b"[1]"}, "a may have become b"
 
 
-def test_in_a_folder_of_the_kubelets_what_is_gone_is_gone(folder) -> None:
+def test_in_a_folder_of_the_kubelet_a_missing_file_counts_at_once(folder) -> None:
     for version, names in (("one", ("a", "b")), ("two", ("a",))):
         (folder.path / f"..{version}").mkdir()
         for name in names:
@@ -173,7 +173,7 @@ def test_in_a_folder_of_the_kubelets_what_is_gone_is_gone(folder) -> None:
     assert reading is not None and reading.invalid == () and not watch.has_changed()
 
 
-def test_a_file_that_is_gone_for_a_moment_makes_no_news(folder) -> None:
+def test_a_file_that_is_missing_for_a_moment_changes_nothing(folder) -> None:
     path = folder.put("a")
     watch = FolderWatch([folder.path], patience=1000.0)
     watch.read()

@@ -23,7 +23,7 @@ def names(reading: Reading | None) -> list[str]:
     return [found.component.name for found in reading.components]
 
 
-def test_a_file_that_is_not_named_is_not_read_and_told_of(folder):
+def test_a_file_that_is_not_in_the_index_is_reported_and_not_read(folder):
     folder.put("a")
     index(folder.path)
     folder.put("smuggled")
@@ -49,7 +49,7 @@ def test_a_file_that_comes_later_changes_nothing_either(folder):
 
 
 @pytest.mark.parametrize("file", ["a.yaml", "_secrets"])
-def test_nothing_is_read_while_a_file_is_not_as_named(folder, file):
+def test_nothing_is_read_while_a_file_differs_from_the_index(folder, file):
     folder.put("a")
     folder.write("_secrets", "{}")
     index(folder.path)
@@ -84,7 +84,7 @@ def test_an_index_that_was_there_has_to_stay(folder):
 
 
 @pytest.mark.parametrize("text", ["", "[]", '{"files": ["a.yaml"]}', '{"files": {"a.yaml": 1}}', "\xff"])
-def test_an_index_that_cannot_be_read_is_no_leave_to_read_all(folder, text):
+def test_with_an_unreadable_index_nothing_is_read(folder, text):
     folder.put("a")
     (folder.path / INDEX_FILE).write_bytes(text.encode("latin-1"))
 

@@ -43,7 +43,7 @@ def whys(supervisor: StoreSupervisor) -> dict[str, str]:
     return {state.name: state.why for state in supervisor.states()}
 
 
-async def test_what_stands_in_the_folder_is_open_after_the_start(folder, keep):
+async def test_stores_in_the_folder_are_open_after_the_start(folder, keep):
     folder.put("a")
     folder.put("b", "state.sqlite", connectionString=str(folder.path / "b.db"))
     supervisor = await started(keep)
@@ -58,7 +58,7 @@ async def test_an_empty_folder_is_no_store_and_no_error(folder, keep):
         supervisor.directory.find("a")
 
 
-async def test_a_file_that_is_added_is_served_and_the_change_is_told(folder, keep, eventually):
+async def test_an_added_file_is_served_and_the_change_is_reported(folder, keep, eventually):
     supervisor = await started(keep)
     seen: list[object] = []
     supervisor.on_change = seen.append
@@ -248,7 +248,7 @@ async def test_stopping_closes_every_store(folder, keep):
     await supervisor.stop(1)
 
 
-async def test_asking_tells_which_stores_answer_now(folder, keep):
+async def test_a_probe_reports_which_stores_answer_now(folder, keep):
     folder.put("a")
     supervisor = await started(keep)
     await supervisor.directory.find("a").store.close()

@@ -23,7 +23,7 @@ def path(tmp_path: Path) -> Path:
     return path
 
 
-def test_a_variable_is_found_behind_the_prefix():
+def test_a_variable_is_found_with_the_prefix():
     store = EnvironmentSecrets({"SHOP_PASSWORD": "s3cret"}, "SHOP_")
     assert store.secret(ref("PASSWORD")) == "s3cret"
 
@@ -60,7 +60,7 @@ def test_the_separator_can_be_chosen(path):
     assert FileSecrets(path, "/").secret(ref("redis/password")) == "s3cret"
 
 
-def test_a_multi_valued_file_is_asked_by_name_and_key(path):
+def test_a_multi_valued_file_is_read_by_name_and_key(path):
     store = FileSecrets(path, is_multi_valued=True)
     assert store.secret(ref("redis", "password")) == "s3cret"
     assert store.secret(ref("redis", "ports:0")) == "6379"
@@ -103,7 +103,7 @@ def test_the_only_secret_store_needs_no_name():
         (["a"], "kubernetes", "filled in by Pannier's operator"),
     ],
 )
-def test_a_missing_secret_store_is_told_with_the_way_out(stores, name, words):
+def test_a_missing_secret_store_is_reported_with_advice(stores, name, words):
     known = SecretStores({store: EnvironmentSecrets({}) for store in stores})
     with pytest.raises(SecretMissingError, match=words):
         known.find(name)

@@ -61,7 +61,7 @@ def test_other_kinds_are_skipped_with_their_line(folder):
     assert not reading.invalid
 
 
-def test_a_broken_file_is_told_with_its_line_and_the_others_are_read(folder):
+def test_a_broken_file_is_reported_with_its_line_and_the_others_are_read(folder):
     folder.write("a.yaml", "kind: Component\n  bad: [\n")
     folder.put("b")
     reading = read(folder.path)
@@ -83,7 +83,7 @@ FOREIGN = {
 
 
 @pytest.mark.parametrize("name", FOREIGN)
-def test_what_is_no_component_is_skipped_in_one_line(folder, name):
+def test_a_file_that_is_no_component_is_skipped_in_one_line(folder, name):
     folder.put("a")
     folder.write(name, FOREIGN[name])
     decided = plan(read(folder.path), ResolutionContext("shop"))
@@ -111,7 +111,7 @@ def test_a_component_that_is_broken_is_never_skipped(folder):
     assert len(decided.refused) == 3 and decided.skipped == ()
 
 
-def test_what_was_a_component_is_not_skipped(folder):
+def test_a_file_that_was_a_component_is_not_skipped(folder):
     folder.put("a")
     serving = plan(read(folder.path), ResolutionContext("shop")).desired
     for text in ("api", "x" * (1024 * 1024 + 1), "{", "- a"):
@@ -122,7 +122,7 @@ def test_what_was_a_component_is_not_skipped(folder):
 
 
 @pytest.mark.parametrize("text", ["", "\n \n", "\ufeff"])
-def test_an_empty_file_keeps_what_it_gave_until_it_is_gone_or_written_anew(folder, text):
+def test_an_empty_file_keeps_its_stores_until_it_is_removed_or_written_again(folder, text):
     path = folder.put("a")
     folder.put("b")
     serving = plan(read(folder.path), ResolutionContext("shop")).desired
@@ -140,7 +140,7 @@ def test_an_empty_file_keeps_what_it_gave_until_it_is_gone_or_written_anew(folde
     assert [each.name for each in plan(read(folder.path), ResolutionContext("shop"), decided.desired).desired] == ["b"]
 
 
-def test_a_file_that_holds_nothing_from_the_start_is_nothing_to_speak_of(folder):
+def test_a_file_that_is_empty_from_the_start_is_not_reported(folder):
     folder.write("a.yaml", "")
     assert plan(read(folder.path), ResolutionContext("shop")) == plan(Reading(), ResolutionContext("shop"))
 
@@ -207,7 +207,7 @@ def test_a_swap_of_the_kubelets_link_is_a_change(folder):
     assert reading is not None and names(reading) == ["two"]
 
 
-def test_a_file_that_is_being_written_is_read_when_it_is_whole(folder, monkeypatch):
+def test_a_file_that_is_being_written_is_read_when_it_is_complete(folder, monkeypatch):
     path = folder.put("a")
     watch = FolderWatch([folder.path])
     watch.read()

@@ -34,7 +34,7 @@ def test_a_killed_export_leaves_nothing(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
-def test_where_files_need_names_the_next_export_removes_what_is_left(tmp_path: Path) -> None:
+def test_if_files_need_names_the_next_export_removes_leftovers(tmp_path: Path) -> None:
     path = tmp_path / "state.jsonl"
     killed(path, "named")
     (left,) = tmp_path.iterdir()
@@ -44,7 +44,7 @@ def test_where_files_need_names_the_next_export_removes_what_is_left(tmp_path: P
     assert list(tmp_path.iterdir()) == [path]
 
 
-def test_what_another_export_is_writing_is_left(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_file_that_another_export_is_writing_is_left(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(os, "O_TMPFILE", 0)
     path = tmp_path / "state.jsonl"
     with exporting.becoming(path) as slow:
@@ -57,7 +57,7 @@ def test_what_another_export_is_writing_is_left(tmp_path: Path, monkeypatch: pyt
 
 
 @pytest.mark.parametrize("has_nameless_files", [True, False])
-def test_an_export_takes_the_place_of_another_for_its_owner_alone(
+def test_an_export_replaces_another_and_only_its_owner_can_read_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, has_nameless_files: bool
 ) -> None:
     if not has_nameless_files:

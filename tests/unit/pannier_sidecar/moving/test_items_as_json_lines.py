@@ -41,7 +41,7 @@ def test_json_stands_in_the_line_byte_for_byte(value: bytes) -> None:
 
 
 @pytest.mark.parametrize("value", [b"Tatooine", b"", b" 1", b"{\n}", b"\xff", b"[" * 5000 + b"]" * 5000, b"NaN"])
-def test_what_would_not_come_back_from_json_is_base64(value: bytes) -> None:
+def test_a_value_that_would_change_in_json_is_base64(value: bytes) -> None:
     assert set(key_with(value)) <= {"key", "base64", "value"}
     assert item_of(line_of(Item(AppKey("k"), value))).value == value
 
@@ -50,7 +50,7 @@ def test_a_value_that_is_no_json_is_base64() -> None:
     assert key_with(b"Tatooine") == {"key": "k", "base64": "VGF0b29pbmU="}
 
 
-def test_an_actors_key_and_an_expiry_have_fields_of_their_own() -> None:
+def test_an_actors_key_and_an_expiry_have_separate_fields() -> None:
     line = line_of(Item(AppKey("mood", "cat", "tom"), b'"good"', 1_790_000_000))
     assert json.loads(line) == {
         "actorType": "cat",

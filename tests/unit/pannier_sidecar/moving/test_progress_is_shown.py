@@ -30,7 +30,7 @@ def test_on_a_terminal_a_bar_is_drawn_over_itself() -> None:
     assert stream.getvalue() == "\rcopying [" + "#" * 30 + "] 100%  4 of 4\n"
 
 
-def test_a_line_of_its_own_takes_the_place_of_the_bar() -> None:
+def test_a_separate_line_replaces_the_bar() -> None:
     stream = Terminal()
     progress = Progress(stream, {"TERM": "xterm"})
     progress.begin("copying", 4)

@@ -28,25 +28,25 @@ def decided(
     return decide(what, "app||k", found, earlier or [], target, NOW)
 
 
-def test_what_is_not_there_is_created() -> None:
+def test_absent_keys_are_created() -> None:
     assert decided(item(), None).verdict is Verdict.CREATE
 
 
-def test_what_is_the_same_is_left_in_peace() -> None:
+def test_equal_values_are_left_alone() -> None:
     assert decided(item(), there(b"new")).verdict is Verdict.SAME
 
 
-def test_another_value_is_left_and_told_of() -> None:
+def test_another_value_is_kept_and_reported() -> None:
     decision = decided(item(), there(b"newer"))
     assert (decision.verdict, decision.why) == (Verdict.LEAVE, "the target has another value, of 5 bytes")
 
 
-def test_what_an_earlier_run_wrote_is_updated_if_it_is_still_that() -> None:
+def test_a_value_of_an_earlier_run_is_updated_if_it_is_unchanged() -> None:
     assert decided(item(), there(b"old"), earlier=written(b"old")) == Decision(Verdict.UPDATE, if_match="7")
     assert decided(item(), there(b"newer"), earlier=written(b"old")).verdict is Verdict.LEAVE
 
 
-def test_the_same_value_with_another_end_is_another_value() -> None:
+def test_the_same_value_with_another_expiry_is_another_value() -> None:
     assert decided(item(), there(b"new", 2_000_000)).verdict is Verdict.LEAVE
     assert decided(item(expires_at=2_000_000), there(b"new", 1_000_500)).why == (
         "the target has the same value, which expires at another time"
@@ -54,23 +54,23 @@ def test_the_same_value_with_another_end_is_another_value() -> None:
     assert decided(item(), there(b"old", 2_000_000), earlier=written(b"old")).verdict is Verdict.LEAVE
 
 
-def test_expiries_that_differ_as_stores_round_them_are_the_same() -> None:
+def test_expiries_that_differ_only_by_rounding_are_the_same() -> None:
     assert decided(item(expires_at=2_000_000), there(b"new", 2_000_002)).verdict is Verdict.SAME
 
 
-def test_overwriting_is_guarded_by_the_etag_where_there_are_any() -> None:
+def test_overwriting_is_guarded_by_the_etag_if_the_store_has_etags() -> None:
     assert decided(item(), there(b"x"), target=Target(100, overwrites=True)).if_match == "7"
     without = Target(100, has_etags=False, overwrites=True)
     assert decided(item(), there(b"x"), target=without) == Decision(Verdict.OVERWRITE)
 
 
-def test_what_has_expired_is_not_copied_whatever_is_there() -> None:
+def test_expired_values_are_not_copied_whatever_the_target_has() -> None:
     assert decided(item(expires_at=1_000_000), there(b"old"), target=Target(100, overwrites=True)) == Decision(
         Verdict.EXPIRED
     )
 
 
-def test_what_the_target_cannot_hold_fails_with_the_reason() -> None:
+def test_an_item_that_the_target_cannot_hold_fails_with_the_reason() -> None:
     assert decided(item(), None, target=Target(5)).why == (
         "the key is 6 bytes long with its prefix, and the target takes 5"
     )
@@ -80,7 +80,7 @@ def test_what_the_target_cannot_hold_fails_with_the_reason() -> None:
 
 
 @pytest.mark.parametrize(("expires_at", "left"), [(None, None), (1_000_010, 10), (1_000_000, 1)])
-def test_what_is_left_of_the_time_to_live_is_a_second_at_least(expires_at: int | None, left: int | None) -> None:
+def test_the_remaining_time_to_live_is_at_least_a_second(expires_at: int | None, left: int | None) -> None:
     assert ttl_of(item(expires_at=expires_at), NOW) == left
 
 

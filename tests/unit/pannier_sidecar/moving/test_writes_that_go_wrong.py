@@ -81,7 +81,9 @@ async def moved(
 
 
 @pytest.mark.parametrize("fault", [lost_after, lost_before, down])
-async def test_a_lost_answer_is_looked_into(journal: Journal, fault: Callable[..., StoreError | None]) -> None:
+async def test_after_a_lost_answer_the_outcome_is_looked_up(
+    journal: Journal, fault: Callable[..., StoreError | None]
+) -> None:
     verdict, _, store = await moved(journal, fault)
     assert verdict is Verdict.CREATE
     found = await store.get(Get("app||k"))
@@ -90,7 +92,7 @@ async def test_a_lost_answer_is_looked_into(journal: Journal, fault: Callable[..
     assert len(journal.written(["app||k"])["app||k"]) == 1
 
 
-async def test_what_others_create_meanwhile_is_left(journal: Journal) -> None:
+async def test_keys_that_others_create_meanwhile_are_left(journal: Journal) -> None:
     verdict, why, store = await moved(journal, overtaken)
     assert (verdict, why) == (Verdict.LEAVE, "the target has another value, of 15 bytes")
     found = await store.get(Get("app||k"))
@@ -99,13 +101,13 @@ async def test_what_others_create_meanwhile_is_left(journal: Journal) -> None:
     assert journal.written(["app||k"]) == {"app||k": []}
 
 
-async def test_what_the_target_refuses_fails_with_its_words(journal: Journal) -> None:
+async def test_an_item_that_the_target_refuses_fails_with_its_message(journal: Journal) -> None:
     verdict, why, _ = await moved(journal, refused)
     assert (verdict, why) == (Verdict.FAIL, "the value is too large")
     assert journal.written(["app||k"]) == {"app||k": []}
 
 
-async def test_what_may_have_been_written_stays_noted_also_when_a_later_run_writes_nothing(journal: Journal) -> None:
+async def test_a_write_that_may_have_happened_stays_noted_even_if_a_later_run_writes_nothing(journal: Journal) -> None:
     with pytest.raises(OutcomeUnknownError, match="read the key before writing again"):
         await moved(journal, *[lost_before] * 100)
     assert len(journal.written(["app||k"])["app||k"]) == 1
@@ -119,7 +121,7 @@ async def test_a_target_that_never_answers_ends_the_move(journal: Journal) -> No
         await moved(journal, *[down] * 100)
 
 
-async def test_two_keys_that_would_become_one_are_told_of(journal: Journal) -> None:
+async def test_two_keys_that_would_become_one_are_reported(journal: Journal) -> None:
     store = FaultyStore([])
     await store.open()
     dashes = KeyScheme(store="s", app_id="app", separator="-")

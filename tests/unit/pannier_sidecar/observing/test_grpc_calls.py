@@ -38,13 +38,13 @@ async def test_a_call_that_fails_is_counted_with_its_status(error: BaseException
     assert counted(metrics, status)
 
 
-async def test_a_call_that_goes_well_is_answered_as_before() -> None:
+async def test_a_successful_call_is_answered_as_before() -> None:
     metrics = Metrics("shop")
     assert await observe(METHOD, echo, metrics, Tracer(), logs_calls=False)(b"hello", {}) == b"hello"
     assert counted(metrics, "OK")
 
 
-async def test_nothing_is_wrapped_that_nobody_looks_at() -> None:
+async def test_only_what_is_enabled_is_wrapped() -> None:
     assert observe(METHOD, echo, None, Tracer(), logs_calls=False) is echo
 
 

@@ -53,7 +53,7 @@ def test_a_json_line_has_daprs_fields():
 
 
 @pytest.mark.parametrize("as_json", [False, True])
-def test_what_a_client_sent_cannot_begin_a_line_of_its_own(as_json):
+def test_text_of_a_client_cannot_begin_a_new_line(as_json):
     stream = written(as_json=as_json)
     logging.getLogger("pannier_sidecar").info("key %s", "a\n2026-11-23 forged\x1b[2J")
     assert stream.getvalue().count("\n") == 1 and "\x1b" not in stream.getvalue()
@@ -68,7 +68,7 @@ def test_only_what_is_grave_enough_is_written(level, heard):
 
 
 @pytest.mark.parametrize("level", ["debug", "info"])
-def test_libraries_are_heard_from_warning_upwards(level):
+def test_libraries_log_from_warning_upwards(level):
     stream = written(level)
     logging.getLogger("some.library").info("chatter %d", 1)
     logging.getLogger("some.library").warning("trouble %d", 1)
@@ -76,7 +76,7 @@ def test_libraries_are_heard_from_warning_upwards(level):
 
 
 @pytest.mark.parametrize("as_json", [False, True])
-def test_what_a_librarys_message_was_filled_in_with_is_not_written(as_json):
+def test_the_arguments_of_a_librarys_message_are_not_written(as_json):
     stream = written(as_json=as_json)
     logging.getLogger("driver").error("no way to %s", "postgresql://u:hunter22@host")
     logging.getLogger("driver").error("no way to postgresql://u:hunter22@host")
@@ -86,7 +86,7 @@ def test_what_a_librarys_message_was_filled_in_with_is_not_written(as_json):
 
 
 @pytest.mark.parametrize("as_json", [False, True])
-def test_a_defect_comes_with_its_traceback_and_without_the_words_of_exceptions(as_json):
+def test_a_defect_is_logged_with_its_traceback_but_no_texts_of_exceptions(as_json):
     stream = written(as_json=as_json)
     password = "hunter22"
     try:
@@ -102,7 +102,7 @@ def test_a_defect_comes_with_its_traceback_and_without_the_words_of_exceptions(a
     assert "hunter22" not in told
 
 
-def test_exceptions_of_a_group_are_told_of_without_their_words():
+def test_exceptions_of_a_group_are_logged_without_their_texts():
     stream = written()
     try:
         raise ExceptionGroup("several", [ValueError("hunter" + "22"), OSError("hunter" + "22")])

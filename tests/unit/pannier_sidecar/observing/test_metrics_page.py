@@ -111,7 +111,7 @@ def test_unknown_methods_share_a_series():
     assert value(metrics, "dapr_http_server_request_count", method="OTHER") == 10
 
 
-def test_components_and_the_process_are_told():
+def test_components_and_the_process_have_metrics():
     metrics = Metrics("shop", version="1.2.3")
     metrics.count_loaded = lambda: 2
     metrics.store_opened("orders", "state.redis", False)
@@ -128,7 +128,7 @@ def test_a_page_before_the_first_call_is_valid():
     assert parse(Metrics("shop").page())
 
 
-def test_taking_note_of_a_call_is_cheap():
+def test_counting_a_call_is_cheap():
     """A bound far above the cost (about a microsecond), which a defect such as making labels per call would break."""
     metrics = Metrics("shop")
     started = perf_counter()

@@ -41,7 +41,7 @@ def test_a_context_is_read_and_written_back():
         CONTEXT + "\n",
     ],
 )
-def test_what_is_no_context_is_as_good_as_none(text):
+def test_an_invalid_context_counts_as_none(text):
     assert parse(text) is None
 
 
@@ -62,7 +62,7 @@ def a_call(**headers: str) -> SimpleNamespace:
 
 
 @pytest.mark.parametrize("metrics", [None, Metrics("shop")])
-async def test_without_an_exporter_the_context_is_handed_back(metrics):
+async def test_without_an_exporter_the_context_is_returned(metrics):
     seen = observe(answer, metrics, Tracer(), logs_calls=False)
     answered = await seen(a_call(traceparent=CONTEXT, tracestate="a=b"))
     assert answered.headers == ((b"etag", b"1"), (b"traceparent", CONTEXT.encode()), (b"tracestate", b"a=b"))

@@ -143,7 +143,7 @@ def test_protobuf_reads_what_is_written_and_the_other_way_round(ours: Everything
 
 
 @given(several=st.lists(messages, min_size=2, max_size=3))
-def test_messages_behind_each_other_are_merged_as_protobuf_merges_them(several: list[Everything]) -> None:
+def test_consecutive_messages_are_merged_as_protobuf_merges_them(several: list[Everything]) -> None:
     data = b"".join(map(encode, several))
     assert decode(Everything, data) == as_ours(theirs().FromString(data))
 
@@ -203,7 +203,7 @@ def test_an_integer_comes_back_as_64_bits(number: int) -> None:
     assert as_int32(number) == (number + 2**31) % 2**32 - 2**31
 
 
-def test_work_is_bounded_for_messages_within_messages_without_end() -> None:
+def test_work_is_bounded_for_endlessly_nested_messages() -> None:
     data = b""
     for _ in range(5000):
         data = b"\x12" + write_varint(len(data)) + data
@@ -219,7 +219,7 @@ def test_fields_are_counted_with_those_of_inner_messages_but_not_many_more_than_
 
 
 @pytest.mark.parametrize("of", [float, list[int], list[bool], dict[str, int], object])
-def test_a_kind_of_field_that_there_is_not_is_refused(of: Any) -> None:
+def test_an_unknown_kind_of_field_is_refused(of: Any) -> None:
     kind = type("Odd", (), {"__annotations__": {"odd": Annotated[of, 1]}})
     with pytest.raises(TypeError, match="cannot be"):
         decode(kind, b"")

@@ -52,7 +52,7 @@ async def test_all_are_read_in_trips_of_a_hundred(store: CountingStore) -> None:
     assert store.trips == [READ_TOGETHER, READ_TOGETHER, READ_TOGETHER - 1]
 
 
-async def test_what_comes_after_a_full_answer_is_not_read(store: CountingStore) -> None:
+async def test_values_after_a_full_answer_are_not_read(store: CountingStore) -> None:
     items = await read(store, KEYS, 15)
     assert store.trips == [READ_TOGETHER]
     assert items[0].found is not None
@@ -69,12 +69,12 @@ async def test_a_smaller_value_of_the_same_trip_still_fits(store: CountingStore)
     assert absent == BulkItem("absent")
 
 
-async def test_nothing_asked_is_nothing_read(store: CountingStore) -> None:
+async def test_an_empty_request_reads_nothing(store: CountingStore) -> None:
     assert await read(store, [], 15) == []
     assert store.trips == []
 
 
-async def test_what_fails_is_said_in_its_item(store: CountingStore) -> None:
+async def test_a_failure_is_reported_in_its_item(store: CountingStore) -> None:
     class Failing(CountingStore):
         async def bulk_get(self, gets: Sequence[Get]) -> Any:
             return [StoreUnavailableError(f"{get.key} is away") for get in gets]
@@ -92,7 +92,7 @@ async def test_after_large_values_fewer_are_read_together(store: CountingStore) 
     assert READ_TOGETHER in store.trips, "it was one large value, long ago"
 
 
-async def test_what_is_read_counts_until_nobody_has_it(store: CountingStore) -> None:
+async def test_read_values_are_counted_until_they_are_released(store: CountingStore) -> None:
     budget = Unlimited()
     making = Making(2**25, budget)
     items = await read(store, KEYS[:5], 2**25, making)
@@ -116,7 +116,7 @@ async def test_reads_wait_for_each_other_where_values_are_large(store: CountingS
     assert len(await third) == 1
 
 
-async def test_a_read_that_fails_counts_no_longer(store: CountingStore) -> None:
+async def test_a_failed_read_is_no_longer_counted(store: CountingStore) -> None:
     class Failing(CountingStore):
         async def bulk_get(self, gets: Sequence[Get]) -> Any:
             raise StoreUnavailableError("away")
@@ -127,7 +127,7 @@ async def test_a_read_that_fails_counts_no_longer(store: CountingStore) -> None:
     assert budget.held == 0
 
 
-async def test_a_read_that_fails_counts_no_longer_while_its_traceback_is_kept(store: CountingStore) -> None:
+async def test_a_failed_read_is_no_longer_counted_even_while_its_traceback_is_kept(store: CountingStore) -> None:
     """A connection's future keeps the error, and the error's traceback the frame that waited for it: a cycle."""
 
     async def fail(gets: Sequence[Get]) -> Any:

@@ -146,7 +146,7 @@ async def test_text_that_is_no_etag_is_400_in_daprs_profile() -> None:
     assert (caught.value.http_status, caught.value.dapr_http_status) == (409, 400)
 
 
-async def test_what_a_call_raises_that_is_no_fault_is_still_counted() -> None:
+async def test_a_call_that_raises_an_unexpected_error_is_still_counted() -> None:
     class Broken(ScriptedStore):
         async def get(self, get: object) -> None:
             raise ZeroDivisionError
@@ -168,14 +168,14 @@ async def test_what_a_call_raises_that_is_no_fault_is_still_counted() -> None:
         ([StoreRefusedError("full"), StoreUnavailableError("down")], 500),
     ],
 )
-async def test_the_gravest_fault_of_several_decides(faults: list[StoreError | None], status: int) -> None:
+async def test_the_gravest_of_several_errors_decides(faults: list[StoreError | None], status: int) -> None:
     service, _, _ = serving(ScriptedStore(*faults))
     with pytest.raises(OperationFailedError) as caught:
         await service.save(SaveRequest(None, [ONE, TWO]))
     assert caught.value.http_status == status
 
 
-async def test_a_store_that_is_gone_after_some_items_were_written_is_no_invitation_to_repeat_them_all() -> None:
+async def test_a_store_that_goes_down_after_some_items_were_written_is_not_reported_as_repeatable() -> None:
     service, _, _ = serving(ScriptedStore(None, StoreUnavailableError("down")))
     with pytest.raises(OperationFailedError) as caught:
         await service.save(SaveRequest(None, [ONE, TWO]))
@@ -195,7 +195,7 @@ async def test_one_item_that_may_have_happened_decides_over_all_others(other: St
     assert (error.code, error.http_status, error.grpc_code) == ("ERR_STATE_OUTCOME_UNKNOWN", 500, GrpcCode.UNKNOWN)
 
 
-async def test_several_faults_are_told_by_key() -> None:
+async def test_several_errors_are_reported_by_key() -> None:
     service, _, observer = serving(ScriptedStore(ETagMismatchError(), None, StoreRefusedError("full")))
     with pytest.raises(OperationFailedError) as caught:
         await service.save(SaveRequest(None, [ONE, TWO, WriteItem("m", b"3")]))
@@ -207,7 +207,7 @@ async def test_several_faults_are_told_by_key() -> None:
     assert observer.ended == [("statestore", "set", False)]
 
 
-async def test_a_failed_item_of_a_bulk_get_is_told_in_its_place() -> None:
+async def test_a_failed_item_of_a_bulk_get_has_the_error_in_its_entry() -> None:
     store = ScriptedStore(None, StoreUnavailableError("down"))
     service, _, observer = serving(store)
     found, failed, absent = await service.bulk_get(BulkGetRequest(None, ["a", "b", "c"]))

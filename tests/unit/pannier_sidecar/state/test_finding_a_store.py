@@ -62,7 +62,7 @@ def test_an_unknown_name_gets_the_known_ones_and_the_closest() -> None:
     assert caught.value.http_status == 400
 
 
-def test_in_a_cluster_it_is_said_which_components_an_app_sees() -> None:
+def test_in_a_cluster_the_message_says_which_components_an_app_sees() -> None:
     sees = "those of namespace 'shop' without scopes or with 'app' in them"
     with pytest.raises(StoreNotFoundError) as caught:
         Directory("app", [served("stock")], seen_from=sees).find("orders")

@@ -30,7 +30,7 @@ async def test_a_request_is_counted_as_no_more_than_a_request_may_have() -> None
         await flight.share(1_000_000)
 
 
-async def test_what_a_call_does_not_need_is_for_others() -> None:
+async def test_unused_room_of_a_call_is_for_others() -> None:
     flight = ItemsInFlight(100)
     shares = [await flight.share(100) for _ in range(4)]
     fifth = asyncio.create_task(flight.share(90))

@@ -83,7 +83,7 @@ def test_keys_of_actors_and_of_nobody_are_not_listed() -> None:
 
 
 @given(st.text(min_size=1).filter(lambda key: "||" not in key))
-def test_what_is_stored_is_listed_as_it_was_given(key: str) -> None:
+def test_stored_keys_are_listed_as_the_app_named_them(key: str) -> None:
     scheme = KeyScheme(store="s", app_id="app")
     assert scheme.listed(scheme.stored(key)) == key
 
@@ -108,7 +108,7 @@ def test_the_key_of_an_actor_is_taken_apart() -> None:
         assert scheme.actor_parts(stored) is None, stored
 
 
-def test_dashes_do_not_tell_an_actors_key_from_another() -> None:
+def test_under_keyscheme_dash_an_actors_key_looks_like_any_other() -> None:
     scheme = KeyScheme(store="s", app_id="app", separator="-")
     assert not scheme.distinguishes_actors
     assert scheme.actor_parts("app-cat-tom-mood") is None

@@ -65,7 +65,7 @@ async def test_delete() -> None:
     assert store.asked == [Delete("app||k", "7", strong=True), Delete("app||a"), Delete("app||b", if_absent=True)]
 
 
-async def test_a_store_is_in_use_while_it_is_asked() -> None:
+async def test_a_store_is_in_use_during_a_call() -> None:
     store = ScriptedStore()
     service, served, _ = serving(store)
     await service.get(GetRequest(None, "k"))
@@ -136,7 +136,7 @@ async def test_the_longest_key(letter: str) -> None:
         await service.get(GetRequest(None, letter * (room + 1)))
 
 
-async def test_a_key_with_half_a_character() -> None:
+async def test_a_key_with_half_a_surrogate_pair() -> None:
     service, _, _ = serving(ScriptedStore())
     with pytest.raises(MalformedRequestError, match="is no Unicode text"):
         await service.get(GetRequest(None, "\ud800"))
@@ -206,7 +206,7 @@ async def test_listing_ends_with_the_last_page_and_brings_values_when_asked() ->
 
 
 @pytest.mark.parametrize("name", ["outbox.projection", "Outbox.Projection", "outbox.cloudevent.id"])
-async def test_what_is_meant_for_the_outbox_is_refused_and_nothing_is_written(name: str) -> None:
+async def test_metadata_of_the_outbox_are_refused_and_nothing_is_written(name: str) -> None:
     store = ScriptedStore()
     service, _, _ = serving(store)
     event = WriteItem("order", b"the event", metadata={name: "true"})
@@ -222,7 +222,7 @@ async def test_what_is_meant_for_the_outbox_is_refused_and_nothing_is_written(na
     assert len(store.asked) == 1
 
 
-async def test_an_expiry_in_another_case_is_one() -> None:
+async def test_an_expiry_in_another_case_counts() -> None:
     store = ScriptedStore()
     service, _, _ = serving(store)
     await service.save(SaveRequest(None, [WriteItem("k", b"1", metadata={"TTLInSeconds": "60"})]))

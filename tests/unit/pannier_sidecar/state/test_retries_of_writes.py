@@ -54,13 +54,13 @@ async def test_without_a_policy_there_is_one_attempt() -> None:
     assert call.attempts == 1
 
 
-async def test_what_may_pass_is_tried_until_it_succeeds() -> None:
+async def test_transient_failures_are_tried_until_they_pass() -> None:
     call = Failing(StoreUnavailableError("down"), StoreUnavailableError("still down"))
     assert await retries.attempt(call, THRICE, is_conditional=True) == "done"
     assert call.attempts == 3
 
 
-async def test_the_last_failure_is_told_when_the_attempts_are_used_up() -> None:
+async def test_the_last_failure_is_reported_when_the_attempts_are_used_up() -> None:
     call = Failing(*(StoreUnavailableError(str(number)) for number in range(9)))
     with pytest.raises(StoreUnavailableError, match="3"):
         await retries.attempt(call, THRICE, is_conditional=False)
@@ -79,7 +79,7 @@ async def test_a_threshold_of_zero_is_one_attempt() -> None:
     [ETagMismatchError(), InvalidETagError(), KeyRefusedError(), NotSupportedError(), StoreRefusedError()],
     ids=repr,
 )
-async def test_what_does_not_pass_is_tried_once(fault: StoreError) -> None:
+async def test_permanent_failures_are_tried_once(fault: StoreError) -> None:
     call = Failing(fault)
     with pytest.raises(type(fault)):
         await retries.attempt(call, THRICE, is_conditional=False)

@@ -33,7 +33,7 @@ class Refusing:
 
 
 @pytest.mark.parametrize("end", [lambda session: session.answer([]), lambda session: session.fail(OSError())])
-async def test_it_ends_when_the_driver_has_done_with_it(end: Callable[[Session], None]) -> None:
+async def test_it_ends_when_the_driver_has_finished(end: Callable[[Session], None]) -> None:
     session, ended = Session(), asyncio.Event()
     calling = asyncio.create_task(client.execute(session, None, ended.set))  # type: ignore[arg-type]
     await asyncio.sleep(0)
@@ -44,7 +44,7 @@ async def test_it_ends_when_the_driver_has_done_with_it(end: Callable[[Session],
     await asyncio.wait_for(ended.wait(), 10)
 
 
-async def test_what_the_driver_does_not_take_ends_at_once() -> None:
+async def test_a_call_that_the_driver_refuses_ends_at_once() -> None:
     ended = asyncio.Event()
     with pytest.raises(RuntimeError):
         await client.execute(Refusing(), None, ended.set)  # type: ignore[arg-type]

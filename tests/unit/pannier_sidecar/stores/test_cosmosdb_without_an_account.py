@@ -39,7 +39,7 @@ def test_an_ordinary_key_is_its_own_id(key: str) -> None:
         ("ü/", "=%C3%BC%2F"),
     ],
 )
-def test_a_key_that_can_be_no_id_is_encoded(key: str, identity: str) -> None:
+def test_a_key_that_cannot_be_an_id_is_encoded(key: str, identity: str) -> None:
     assert layout.id_of(key) == identity
 
 
@@ -94,7 +94,7 @@ def test_a_write_that_was_never_sent_did_not_happen() -> None:
 
 
 @pytest.mark.parametrize("level", ["Eventual", "ConsistentPrefix"])
-def test_an_account_that_cannot_be_strong_says_so(level: str) -> None:
+def test_an_account_without_strong_consistency_is_reported(level: str) -> None:
     account = Client(SETTINGS, None, Connections(1, 1.0), None, level)  # type: ignore[arg-type]
     with pytest.raises(NotSupportedError, match=f"is {level}, which no call can strengthen"):
         account.check_strong_reads()

@@ -30,7 +30,7 @@ def test_errors_are_translated_by_translate(package: Path) -> None:
 
 
 @pytest.mark.parametrize("package", PACKAGES, ids=lambda package: package.name)
-def test_what_is_stored_is_in_layout(package: Path) -> None:
+def test_every_store_has_a_layout(package: Path) -> None:
     assert (package / "layout.py").is_file()
 
 

@@ -88,7 +88,7 @@ def test_a_module_that_is_missing_for_another_reason_is_a_defect(importable: Pat
         registry.load("state.rock", entries=entries)
 
 
-def test_a_library_that_is_there_but_broken_is_not_called_missing(importable: Path) -> None:
+def test_an_installed_but_broken_library_is_not_called_missing(importable: Path) -> None:
     (importable / "stoneage.py").write_text("import a_module_of_nobody\n")
     (importable / "store_of_rock.py").write_text("import stoneage\n")
     entries = {"state.rock": Entry("store_of_rock:RockStore", "rock", {"stoneage": "stone-age"})}
@@ -96,7 +96,7 @@ def test_a_library_that_is_there_but_broken_is_not_called_missing(importable: Pa
         registry.load("state.rock", entries=entries)
 
 
-def test_nothing_is_imported_that_no_component_asks_for() -> None:
+def test_only_what_components_need_is_imported() -> None:
     code = (
         "import sys; from pannier_sidecar.stores import registry; registry.load('state.in-memory');"
         "libraries = {name for entry in registry.all_entries().values() for name in entry.packages or ()};"

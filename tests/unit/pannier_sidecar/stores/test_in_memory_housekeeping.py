@@ -28,7 +28,7 @@ async def until(holds: Callable[[], bool]) -> None:
         await asyncio.sleep(0.02)
 
 
-async def test_expired_values_are_let_go_without_being_asked_for(store: InMemoryStore) -> None:
+async def test_expired_values_are_dropped_even_if_nobody_reads_them(store: InMemoryStore) -> None:
     marker = bytes(1000)
     free = sys.getrefcount(marker)
     for number in range(3000):  # more than are dropped at once

@@ -25,7 +25,7 @@ from pannier_sidecar.stores.memcached.protocol import MAX_LINE, MAX_STATS
         "figures without end",
     ],
 )
-async def test_an_answer_that_no_memcached_gives_ends_the_connection(answer: bytes) -> None:
+async def test_an_answer_that_memcached_never_gives_ends_the_connection(answer: bytes) -> None:
     connection = Connection(asyncio.get_running_loop(), "host:11211", 5.0)
     calls = [connection.send(b"mg k\r\n"), connection.send(b"mg k\r\n")]
     for at in range(0, len(answer), 16 * 1024):

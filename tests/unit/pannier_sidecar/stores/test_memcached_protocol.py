@@ -78,7 +78,7 @@ def test_any_bytes_are_replies_or_refused_by_the_one_error(
 
 
 @pytest.mark.parametrize("line", [b"ERROR", b"CLIENT_ERROR bad data chunk"])
-def test_behind_a_command_that_was_not_understood_nothing_is_read(line: bytes) -> None:
+def test_after_a_command_that_was_not_understood_nothing_is_read(line: bytes) -> None:
     assert read([b"HD\r\n" + line + b"\r\nHD\r\n"]) == ([b"HD", line], NotUnderstoodError)
 
 
@@ -101,7 +101,7 @@ def test_a_large_value_is_read_in_small_pieces() -> None:
     [b"x" * 1000, b"STAT a " + b"1" * 1000 + b"\r\n", b"STAT " + b"a" * 70_000 + b" 1\r\n", b"VA 9" + b"9" * 1000],
     ids=["a line", "figures", "a long figure", "a size"],
 )
-def test_what_has_no_end_is_not_kept(piece: bytes) -> None:
+def test_endless_input_is_not_kept(piece: bytes) -> None:
     reader = ReplyReader()
     tracemalloc.start()
     try:

@@ -35,12 +35,12 @@ def test_a_component_becomes_a_url(given: dict[str, str], url: str) -> None:
     assert settings.read_settings(given).url.reveal().rstrip("&") == url
 
 
-def test_what_may_be_shown_of_a_url_is_its_hosts() -> None:
+def test_only_the_hosts_of_a_url_may_be_shown() -> None:
     read = settings.read_settings({"connectionString": "mongodb://ann:p%40ss@a:1,b:2/db?w=1"})
     assert str(read) == "MongoDB at a:1, b:2"
 
 
-def test_keys_are_asked_for_chunks_that_a_command_can_hold() -> None:
+def test_keys_are_requested_in_chunks_that_a_command_can_hold() -> None:
     keys = [f"{number:04}" + "k" * 60_000 for number in range(100)]
     chunks = list(_chunks(keys))
     assert sum(chunks, []) == keys

@@ -51,7 +51,7 @@ def test_other_settings_go_before_the_string() -> None:
     assert found == {"user": "u", "password": "q/", "host": "g", "port": "5433", "dbname": "e"}
 
 
-def test_what_belongs_to_the_pool_is_kept_for_it() -> None:
+def test_options_of_the_pool_reach_the_pool() -> None:
     address = read_address("host=h pool_max_conns=3 connect_timeout=7", {})
     assert (address.size, address.connect_timeout) == (3, 7)
     assert read_settings({"connectionString": "host=h pool_max_conns=3"}).size == 3
@@ -60,7 +60,7 @@ def test_what_belongs_to_the_pool_is_kept_for_it() -> None:
 
 
 @pytest.mark.parametrize("text", ["http://h/d", "mysql://u:secret@h/d", "user secret", "host=h password='secret"])
-def test_what_is_neither_is_refused_and_no_password_shown(text: str) -> None:
+def test_a_text_that_is_neither_is_refused_without_showing_a_password(text: str) -> None:
     with pytest.raises(StoreRefusedError, match="connectionString") as caught:
         read_address(text, {})
     assert "secret" not in str(caught.value)
@@ -88,6 +88,6 @@ def test_names_of_tables_are_read_as_unquoted_names(given: dict[str, str], table
 
 @pytest.mark.parametrize("name", ["a b", 'a"b', "1a", "a.b.c", "ä", "a;b"])
 @pytest.mark.parametrize("field", ["tableName", "tablePrefix", "metadataTableName"])
-def test_what_is_no_name_is_refused(name: str, field: str) -> None:
+def test_an_invalid_name_is_refused_here(name: str, field: str) -> None:
     with pytest.raises(StoreRefusedError, match=f"^{field} can't name a table; write letters"):
         read_settings({"connectionString": "host=h", field: name})

@@ -153,7 +153,7 @@ def test_a_list_of_millions_is_refused_before_its_elements_are_made(sign: bytes,
                 list(reader.feed(piece))
 
 
-def test_what_looks_like_a_long_list_may_be_a_value(
+def test_a_value_may_look_like_a_long_list(
     value: bytes = b"*2147483647\r\n>9999999\r\n~1234567 |7654321*1111111",
 ) -> None:
     written = bulk(value) + bulk(b"next")

@@ -53,7 +53,7 @@ def test_between_two_clusters_the_one_of_before_is_gone_on_with() -> None:
     assert merged(views).claims == (claim(C, 9),)
 
 
-def test_nobody_serves_where_all_say_so() -> None:
+def test_no_node_serves_if_all_say_so() -> None:
     assert not merged((view(A, claim(A, 1), serves=False),)).serves
 
 

@@ -16,13 +16,13 @@ def report(sentinel: str, primary: Address, epoch: int, sentinels: int = 3) -> R
     return Report(sentinel, primary, epoch, sentinels, replicas=2)
 
 
-def test_the_highest_epoch_is_believed_also_of_one_alone() -> None:
+def test_the_highest_epoch_is_believed_even_of_a_single_node() -> None:
     verdict = judge([report("a", OLD, 1), report("b", OLD, 1), report("c", NEW, 2)], None)
     assert verdict is not None
     assert (verdict.primary, verdict.epoch, verdict.has_majority) == (NEW, 2, True)
 
 
-def test_what_is_known_is_not_forgotten_when_only_the_one_that_was_cut_off_can_be_asked() -> None:
+def test_the_topology_is_not_forgotten_if_only_the_cut_off_node_can_be_asked() -> None:
     before = judge([report("c", NEW, 2)], None)
     verdict = judge([report("a", OLD, 1)], before)
     assert verdict is not None
@@ -32,7 +32,7 @@ def test_what_is_known_is_not_forgotten_when_only_the_one_that_was_cut_off_can_b
     assert (verdict.primary, verdict.answering, verdict.sentinels) == (NEW, 0, 3)
 
 
-def test_a_majority_that_agrees_on_a_lower_epoch_was_set_up_anew() -> None:
+def test_a_majority_that_agrees_on_a_lower_epoch_is_a_new_setup() -> None:
     before = Verdict(NEW, 7, 3, 3, 2, 2)
     verdict = judge([report("a", OLD, 0), report("b", OLD, 0)], before)
     assert verdict is not None
@@ -45,7 +45,7 @@ def test_a_sentinel_known_under_two_addresses_has_one_vote() -> None:
     assert (verdict.answering, verdict.has_majority) == (1, False)
 
 
-def test_nobody_has_said_anything_yet() -> None:
+def test_no_sentinel_has_answered_yet() -> None:
     assert judge([], None) is None
 
 
@@ -75,12 +75,12 @@ def test_replicas_that_are_down_are_expected_but_not_the_primary_of_before(
     assert found.others == (Address("10.0.0.1", 26379), Address("10.0.0.2", 26379))
 
 
-def test_a_sentinel_that_tells_nothing_but_the_address_is_believed() -> None:
+def test_a_sentinel_that_reports_only_the_address_is_believed() -> None:
     refused = ReplyError("NOPERM")
     assert report_from("a", [b"h", b"1"], refused, refused, refused) == Report("a", Address("h", 1))
 
 
-def test_replicas_follow_that_are_online_and_tell_how_far_they_are() -> None:
+def test_replicas_that_are_online_and_report_their_offset_follow() -> None:
     told = b"role:master\r\nconnected_slaves:3\r\n"
     told += b"slave0:ip=1,port=1,state=online,offset=1,lag=0\r\n"
     told += b"slave1:ip=1,port=2,state=online,offset=1,lag=9\r\n"

@@ -69,12 +69,12 @@ def test_the_code_of_an_error_is_found_also_inside_a_script(text: str, code: str
 @pytest.mark.parametrize(
     "text", ["LOADING Redis is loading", "CLUSTERDOWN Hash slot not served", "NOREPLICAS Not enough"]
 )
-def test_what_may_pass_is_unavailable(text: str) -> None:
+def test_transient_failures_are_unavailable(text: str) -> None:
     assert type(errors.translate(ReplyError(text))) is StoreUnavailableError
 
 
 @pytest.mark.parametrize("text", ["NOAUTH x", "WRONGPASS x", "NOPERM x", "OOM x", "MISCONF x"])
-def test_what_does_not_pass_is_refused_with_what_to_change(text: str) -> None:
+def test_permanent_failures_are_refused_with_advice(text: str) -> None:
     fault = errors.translate(ReplyError(text))
     assert type(fault) is StoreRefusedError
     assert str(fault).startswith(f"Redis refused: {text.partition(' ')[0]}")
@@ -82,7 +82,7 @@ def test_what_does_not_pass_is_refused_with_what_to_change(text: str) -> None:
 
 
 @pytest.mark.parametrize("code", ["ERR", "WRONGPASS", "NOPERM", "HUNTER22", "-hunter22", ""])
-def test_words_of_a_reply_are_not_shown(code: str) -> None:
+def test_the_text_of_a_reply_is_not_shown(code: str) -> None:
     reply = f"{code} the password 'hunter22' and the 'hunter' command of HUNTER22"
     assert "hunter" not in str(errors.translate(ReplyError(reply))).lower()
 
@@ -161,7 +161,7 @@ def test_more_replicas_of_a_single_server_are_expected_for_good_once_they_have_l
     assert replicas.expected == 2
 
 
-def test_a_replica_that_comes_does_not_make_up_for_one_that_is_gone() -> None:
+def test_a_new_replica_does_not_make_up_for_one_that_is_gone() -> None:
     replicas = ReplicaCount()
     replicas.note(1, 100.0, frozenset({b"a"}))
     replicas.note(1, 101.0, frozenset({b"b"}))
@@ -175,7 +175,7 @@ def test_a_replica_that_comes_does_not_make_up_for_one_that_is_gone() -> None:
     assert replicas.expected == 1
 
 
-def test_a_replica_that_is_gone_is_missed_for_longer_where_the_server_has_fewer_than_always() -> None:
+def test_a_replica_that_is_gone_is_missed_for_longer_if_the_server_never_had_so_few() -> None:
     replicas = ReplicaCount()
     replicas.note(2, 100.0, frozenset({b"a", b"b"}))
     for now in (101.0, 101.0 + 2 * MOVED_S, 99.0 + MISSED_S):
@@ -193,7 +193,7 @@ def test_replicas_that_others_know_of_are_expected_for_as_long_as_they_do() -> N
     assert replicas.expected == 1
 
 
-def test_a_replica_that_others_know_at_another_address_now_is_expected_there_alone() -> None:
+def test_a_replica_that_others_now_know_at_another_address_is_expected_only_there() -> None:
     replicas = ReplicaCount(is_known=True)
     replicas.require(1, frozenset({b"a"}))
     replicas.note(1, 100.0, frozenset({b"a"}))
@@ -224,7 +224,7 @@ def test_keys_that_were_moved_to_a_node_without_replicas_need_none() -> None:
         ((b"third", b"new", 500, 200), False),  # two were promoted: it may have all
     ],
 )
-def test_a_server_tells_whether_it_lacks_what_was_acknowledged(
+def test_a_server_reports_whether_it_lacks_acknowledged_writes(
     lines: tuple[bytes, bytes, int, int], is_lacking: bool
 ) -> None:
     text = (
@@ -284,7 +284,7 @@ def connection(clock: Clock) -> Connection:
     return connection
 
 
-def test_a_process_that_slept_reads_the_answer_before_it_blames_the_server(
+def test_a_process_that_was_stopped_reads_the_answer_before_it_gives_up_the_server(
     clock: Clock, connection: Connection
 ) -> None:
     answer = connection.send(b"PING", 1)

@@ -10,13 +10,13 @@ texts = st.text(st.characters(exclude_categories=["Cs"]))
 
 
 @given(texts, texts)
-def test_what_begins_with_a_prefix_lies_before_its_end(prefix: str, rest: str) -> None:
+def test_keys_with_a_prefix_are_before_its_end(prefix: str, rest: str) -> None:
     end = end_of(prefix)
     assert end is None or (prefix + rest).encode() < end.encode()
 
 
 @given(texts, texts)
-def test_what_lies_between_a_prefix_and_its_end_begins_with_it(prefix: str, key: str) -> None:
+def test_keys_between_a_prefix_and_its_end_begin_with_it(prefix: str, key: str) -> None:
     end = end_of(prefix)
     lies_between = prefix.encode() <= key.encode() and (end is None or key.encode() < end.encode())
     assert lies_between == key.startswith(prefix)
@@ -40,7 +40,7 @@ def test_an_etag_is_the_time_of_the_commit_in_microseconds(time: str, etag: str)
     assert etag_of(time) == etag
 
 
-def test_a_row_whose_time_is_over_is_no_value() -> None:
+def test_an_expired_row_has_no_value() -> None:
     row: list[str | None] = ["k", "MQ==", "2026-11-25T20:00:00Z", "2026-11-25T20:00:10Z"]
     assert stored_value(row, 1_795_636_811.0) is None
     found = stored_value(row, 1_795_636_809.0)

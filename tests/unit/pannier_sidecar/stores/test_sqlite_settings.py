@@ -37,7 +37,7 @@ def test_where_the_database_is(text: str, location: Location) -> None:
     assert locate(text) == location
 
 
-def test_a_parameter_that_nobody_knows_is_told_of(caplog: pytest.LogCaptureFixture) -> None:
+def test_an_unknown_parameter_is_reported(caplog: pytest.LogCaptureFixture) -> None:
     with caplog.at_level(logging.WARNING):
         locate("x.db?vfs=s3cret")
     assert "a parameter that is not known" in caplog.text and "s3cret" not in caplog.text

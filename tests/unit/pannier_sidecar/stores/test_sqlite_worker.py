@@ -104,13 +104,13 @@ async def test_a_defect_in_a_job_leaves_nobody_waiting(traced: Traced, monkeypat
         await traced.worker.submit(numbers)
 
 
-async def test_what_waits_is_carried_out_before_it_stops(traced: Traced) -> None:
+async def test_waiting_writes_are_carried_out_before_it_stops(traced: Traced) -> None:
     calls = [traced.worker.submit(partial(insert, number=number)) for number in range(10)]
     await traced.worker.stop()
     assert [call.result() for call in calls] == [None] * 10
 
 
-async def test_starting_tells_why_it_cannot(traced: Traced) -> None:
+async def test_a_failed_start_says_why(traced: Traced) -> None:
     def fail() -> StateTable:
         raise sqlite3.DatabaseError("no such thing")
 
@@ -135,7 +135,7 @@ async def test_a_call_that_takes_too_long_is_given_up(traced: Traced) -> None:
     await worker.stop()
 
 
-async def test_a_thread_that_is_stuck_holds_neither_values_nor_calls_without_bound() -> None:
+async def test_a_stuck_thread_holds_a_bounded_number_of_values_and_calls() -> None:
     traced = Traced()
     stuck, released = threading.Event(), threading.Event()
 
