@@ -29,9 +29,13 @@ class HostPort(NamedTuple):
     port: int | None = None
 
     def __str__(self) -> str:
-        name = self.host.partition("%")[0]  # a zone may be anything
-        host = f"[{name}]" if ":" in name else name
+        host = bracketed(self.host.partition("%")[0])  # a zone may be anything
         return host if self.port is None else f"{host}:{self.port}"
+
+
+def bracketed(host: str) -> str:
+    """Return a host as it stands before a port: an IPv6 address in brackets."""
+    return f"[{host}]" if ":" in host else host
 
 
 def character(text: str, place: int, offset: int = 0) -> str:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Final
 
 import aiohttp
 
+from pannier_crds.addresses.hosts import bracketed
 from pannier_crds.folder import STATUS_KEY_HEADER
 from pannier_operator.injection.plan import PUBLIC_PORT
 from pannier_operator.status.readiness import Report, trouble_of
@@ -151,10 +152,9 @@ class SidecarProber:
     async def _fetch_report(self, pod: CachedPod, status_key: str) -> Report:
         name, address = pod["metadata"]["name"], pod["status"]["podIP"]
         assert address, "a running pod has an address"
-        host = f"[{address}]" if ":" in address else address
         if self._session is None:
             self._session = aiohttp.ClientSession(timeout=_TIMEOUT, trust_env=False)
-        url = f"http://{host}:{PUBLIC_PORT}/v1.0/healthz?verbose"
+        url = f"http://{bracketed(address)}:{PUBLIC_PORT}/v1.0/healthz?verbose"
         try:
             async with self._session.get(url, headers={STATUS_KEY_HEADER: status_key}) as answer:
                 return Report.read(name, _json(await answer.content.read(_MAX_ANSWER)))

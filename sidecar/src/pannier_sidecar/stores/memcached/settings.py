@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 from msgspec import Struct
 
-from pannier_crds.addresses.hosts import socket_or_host_list
+from pannier_crds.addresses.hosts import bracketed, socket_or_host_list
 from pannier_crds.given_settings import GivenSettings
 from pannier_crds.secret import Secret, is_hidden
 from pannier_sidecar.network.fields import read_field
@@ -30,7 +30,7 @@ class Address(NamedTuple):
     def __str__(self) -> str:
         if self.port is None:
             return self.host
-        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
+        return f"{bracketed(self.host)}:{self.port}"
 
 
 class HiddenAddress(Address):

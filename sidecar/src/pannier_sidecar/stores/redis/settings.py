@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 from msgspec import Struct
 
-from pannier_crds.addresses.hosts import host_list
+from pannier_crds.addresses.hosts import bracketed, host_list
 from pannier_crds.given_settings import GivenSettings
 from pannier_crds.secret import Secret, is_hidden
 from pannier_sidecar.network.fields import read_field
@@ -28,7 +28,7 @@ class Address(NamedTuple):
     port: int
 
     def __str__(self) -> str:
-        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
+        return f"{bracketed(self.host)}:{self.port}"
 
 
 class HiddenAddress(Address):
