@@ -4,6 +4,7 @@ pipeline        one connection for all calls: those of one iteration of the even
 reconnecting    such a connection for as long as the store is open: replaced when it ends, waited for while it is full
 answers         how large an answer may be, and what is read in parts where it would be larger
 http_answers    the same for answers over HTTP
+grpc_channels   how a gRPC channel connects again, and how much it may receive
 connections     connections of a client library, counted until the server has closed them too
 tls             which authorities TLS trusts, and which client certificate it sends
 fields          fields of components that hold addresses

@@ -1,9 +1,10 @@
 """One connection to a server for as long as a store is open: replaced when it ends, waited for while it is full.
 
-Subclasses decide when to connect: `Link` of Redis stays connected, so that no call has to wait for it;
-`Host` of memcached connects when a call needs it, so that a server that stays away costs nothing. PostgreSQL, which
-answers one call at a time on a connection, has a pool instead, and etcd's channels reconnect by themselves. How long to
-pause between attempts is each store's too (`pause_before` in `redis/reconnecting.py`).
+Subclasses decide when to connect: `Link` of Redis stays connected, so that no call has to wait for it; `Host` of
+memcached connects when a call needs it, so that a server that stays away costs nothing. PostgreSQL, which answers one
+call at a time on a connection, has a pool instead (decision 17). The channels of etcd and Spanner (`grpc_channels.py`)
+and the client libraries of the other stores reconnect by themselves. How long to pause between attempts is each store's
+too (`pause_before` in `redis/reconnecting.py`).
 """
 
 from __future__ import annotations

@@ -9,7 +9,7 @@ import grpc
 from aetcd import rpc
 from grpc.aio import AioRpcError, UsageError
 
-from pannier_sidecar.network import answers
+from pannier_sidecar.network.grpc_channels import channel_options
 from pannier_sidecar.state.errors import OutcomeUnknownError, StoreUnavailableError
 
 from . import errors
@@ -17,15 +17,9 @@ from . import errors
 if TYPE_CHECKING:
     from .settings import EtcdSettings
 
-_OPTIONS: Final = (
-    ("grpc.max_send_message_length", -1),
-    ("grpc.initial_reconnect_backoff_ms", 100),
-    ("grpc.max_reconnect_backoff_ms", 1000),
-    ("grpc.keepalive_time_ms", 30_000),
-    ("grpc.keepalive_timeout_ms", 10_000),
-    ("grpc.use_local_subchannel_pool", 1),
-)
-
+_MAX_PAUSE: Final = 1.0
+"""Seconds between two attempts to connect."""
+_KEEPALIVE: Final = (("grpc.keepalive_time_ms", 30_000), ("grpc.keepalive_timeout_ms", 10_000))
 
 Token = tuple[tuple[str, str], ...] | None
 """The token as the metadata of a call."""
@@ -167,9 +161,7 @@ class LeaseGoneError(Exception):
 
 
 def _channel(endpoint: str, settings: EtcdSettings) -> grpc.aio.Channel:
-    # The name is misleading: it is how long an attempt to connect may take, 20 seconds by default.
-    attempt = ("grpc.min_reconnect_backoff_ms", round(settings.timeout * 1000))
-    options = (*_OPTIONS, attempt, ("grpc.max_receive_message_length", answers.limit()))
+    options = (*channel_options(settings.timeout, _MAX_PAUSE), *_KEEPALIVE)
     encryption = settings.encryption
     if encryption is None:
         return grpc.aio.insecure_channel(endpoint, options=options)

@@ -22,6 +22,7 @@ from google.cloud.spanner_v1.types import (
 from google.oauth2 import service_account
 
 from pannier_sidecar.network import answers
+from pannier_sidecar.network.grpc_channels import channel_options
 from pannier_sidecar.state.errors import StoreRefusedError, StoreUnavailableError, unanswered
 
 from . import layout
@@ -40,13 +41,8 @@ Result = TypeVar("Result")
 _VALUE_BYTES: Final = 64
 """Bytes that each value takes in memory beside its text."""
 _SCOPES: Final = ("https://www.googleapis.com/auth/spanner.data",)
-_CHANNEL: Final = (
-    ("grpc.max_send_message_length", -1),
-    # How soon a server that comes back is noticed; by default gRPC may take two minutes.
-    ("grpc.initial_reconnect_backoff_ms", 100),
-    ("grpc.max_reconnect_backoff_ms", 2000),
-    ("grpc.use_local_subchannel_pool", 1),
-)
+_MAX_PAUSE: Final = 2.0
+"""Seconds between two attempts to connect."""
 
 
 class Client:
@@ -60,12 +56,7 @@ class Client:
     async def connect(self) -> None:
         """Find the credentials and make the channel. Raises StoreRefusedError."""
         settings = self._settings
-        options = (
-            *_CHANNEL,
-            # The name is misleading: it is how long an attempt to connect may take.
-            ("grpc.min_reconnect_backoff_ms", round(settings.timeout * 1000)),
-            ("grpc.max_receive_message_length", answers.limit()),
-        )
+        options = channel_options(settings.timeout, _MAX_PAUSE)
         if settings.emulator is not None:
             self._channel = grpc.aio.insecure_channel(settings.emulator, options=options)
         else:
