@@ -1,4 +1,4 @@
-"""`scripts/new-store` writes a store that the linters and its own tests take, and that every list knows."""
+"""`scripts/new-store` writes a store that passes the linters and its own tests, and that every list knows."""
 
 import os
 import shutil
@@ -12,7 +12,7 @@ ROOT = Path(__file__).parents[2]
 COPIED = ("charts", "crds", "docs", "examples", "operator", "scripts", "sidecar", "tests")
 SOURCES = ("crds/src", "sidecar/src", "operator/src")
 LEFT_OUT = shutil.ignore_patterns("__pycache__", "bench*", "hostile", "scenarios")
-"""Bytecode comes and goes while other tests run."""
+"""Bytecode files appear and disappear while other tests run."""
 
 pytestmark = pytest.mark.timeout(600)
 
@@ -30,7 +30,7 @@ def tree(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def run(tree: Path, *command: object, **environment: object) -> str:
-    """Run Python in the copy, which it imports everything from; return what it prints."""
+    """Run Python with all imports from the copy; return what it prints."""
     path = os.pathsep.join(str(tree / source) for source in SOURCES)
     finished = subprocess.run(
         [sys.executable, *map(str, command)],

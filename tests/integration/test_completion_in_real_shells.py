@@ -38,7 +38,7 @@ COMPLETED = pytest.mark.parametrize(
         ("version ord", "version ord"),
     ],
 )
-"""What stands behind `pannier` before and after Tab. The folder has one file, orders.yaml."""
+"""The text after `pannier` before and after Tab. The folder has one file, orders.yaml."""
 
 
 def script_for(shell: str) -> str:

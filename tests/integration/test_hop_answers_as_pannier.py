@@ -1,4 +1,6 @@
-"""The hop (tests/bench/hop.c) answers gets with Pannier's bytes by Pannier's commands, else it would be no ruler."""
+"""The hop (tests/bench/hop.c) answers gets with Pannier's bytes and commands; otherwise comparing with it would mean
+nothing.
+"""
 
 from __future__ import annotations
 
@@ -49,7 +51,7 @@ class Client:
         return DATE.sub(b"\r\n", head) + self._file.read(int(size[1]) if size else 0)
 
     def rest(self) -> bytes:
-        """Return what comes until the server hangs up."""
+        """Return what arrives until the server closes the connection."""
         return self._file.read()
 
     def close(self) -> None:
@@ -119,7 +121,7 @@ def test_so_are_its_answers_to_pipelined_requests(hop: Hop, pannier: Pannier) ->
 
 
 def test_its_commands_are_panniers(hop: Hop, pannier: Pannier, redis: RedisServer) -> None:
-    answers(pannier.port(), get(ABSENT))  # opens what is opened for the first call
+    answers(pannier.port(), get(ABSENT))  # opens everything that the first call opens
     assert commands_of(redis, hop.port) == commands_of(redis, pannier.port()) != []
 
 

@@ -99,7 +99,7 @@ class FrontEnds:
 
 
 async def one_api(profile: str) -> HttpApi:
-    """An API over a store of its own."""
+    """An API with its own store."""
     store = InMemoryStore({})
     await store.open()
     keys = KeyScheme(store="statestore", app_id="app")

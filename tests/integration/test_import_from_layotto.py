@@ -1,4 +1,4 @@
-"""`pannier import layotto`: from Layotto's configuration to a sidecar that its clients find as they left it."""
+"""`pannier import layotto`: from Layotto's configuration to a sidecar in which its clients find their state."""
 
 from __future__ import annotations
 

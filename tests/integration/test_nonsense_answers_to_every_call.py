@@ -1,4 +1,4 @@
-"""Answers over HTTP that no such database gives: each call tells a write as unknown and a read as unavailable."""
+"""HTTP answers that the database never gives: the outcome of a write is unknown, and a read is unavailable."""
 
 from pathlib import Path
 

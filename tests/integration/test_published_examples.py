@@ -1,6 +1,6 @@
 """Every curl and Python example of the published specs, as a user would type it, gives what the specs say.
 
-What a reader has to fill in is filled in: the port, the names of stores, the host of Redis, an ETag.
+The placeholders are filled in: the port, the names of stores, the host of Redis, an ETag.
 """
 
 from __future__ import annotations
@@ -35,11 +35,11 @@ class Answer:
 
 @dataclass(frozen=True)
 class Shell:
-    """A user's terminal beside a running sidecar."""
+    """A user's terminal next to a running sidecar."""
 
     port: int
     stores: dict[str, str]
-    """What the names of stores in the examples are called here."""
+    """The names here for the stores in the examples."""
 
     def fill_in(self, example: str, etag: str | None = None) -> str:
         for name, called in {**self.stores, "<state_store_name>": self.stores["redis-store"]}.items():
@@ -66,14 +66,14 @@ class Shell:
         return f"http://localhost:{self.port}/v1.0/state/{self.stores[store]}" + (f"/{key}" if key else "")
 
     def save(self, store: str, key: str, value: object) -> str:
-        """Save beside the examples, and return the ETag."""
+        """Save a value that the examples need, and return the ETag."""
         assert requests.post(self.url(store), json=[{"key": key, "value": value}]).status_code == 201
         return requests.get(self.url(store, key)).headers["ETag"]
 
 
 @contextmanager
 def embedded(folder: Path) -> Iterator[Shell]:
-    """`pannier run` without anything: one store, in a file of the user's."""
+    """`pannier run` without arguments: one store, in a file of the user."""
     pannier = Pannier("run", "--http-port", "0", environment={"XDG_DATA_HOME": str(folder)}, folder=folder)
     try:
         yield Shell(pannier.port(), dict.fromkeys(printed.STORES, "statestore"))
@@ -83,7 +83,7 @@ def embedded(folder: Path) -> Iterator[Shell]:
 
 @contextmanager
 def as_printed(folder: Path) -> Iterator[Shell]:
-    """`pannier run` with the components that are there for this: nothing but the port has to be filled in."""
+    """`pannier run` with the components made for these examples: only the port must be filled in."""
     pannier = Pannier("run", "--http-port", "0", "--components", NAMED, environment={"XDG_DATA_HOME": str(folder)})
     try:
         yield Shell(pannier.port(), {name: name for name in printed.STORES})
@@ -93,7 +93,7 @@ def as_printed(folder: Path) -> Iterator[Shell]:
 
 @contextmanager
 def over(kind: str, folder: Path) -> Iterator[Shell]:
-    """`pannier run` with the printed component, and others that are called as the examples call theirs."""
+    """`pannier run` with the printed component, and others with the names in the examples."""
     database = named(kind)
     with database.serve(folder) as server:
         components = folder / "components"

@@ -1,4 +1,4 @@
-"""What the README and the examples tell people to type works."""
+"""The commands in the README and the examples work."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def pannier(tmp_path: Path) -> Iterator[Pannier]:
 
 
 def curl_calls(page: Path) -> Iterator[tuple[str, str, str]]:
-    """Method, path and body of each curl line of the section that lets people try."""
+    """Method, path and body of each curl line in the section "Try it"."""
     section = page.read_text().split("## Try it")[1].split("```sh\n")[1].split("```")[0]
     words = iter([*shlex.split(section, comments=True), "curl"])
     assert next(words) == "curl"

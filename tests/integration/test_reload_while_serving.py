@@ -1,4 +1,4 @@
-"""A running sidecar follows its components folder, loses no call over it, and waits for servers to come."""
+"""A running sidecar follows its components folder, loses no call meanwhile, and waits for servers that are down."""
 
 from __future__ import annotations
 

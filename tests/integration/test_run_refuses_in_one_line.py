@@ -1,4 +1,4 @@
-"""What hinders `pannier run` is said in one clear line each, with exit code 1, or 2 for a wrong command line."""
+"""Each error that prevents `pannier run` is one clear line, with exit code 1, or 2 for a wrong command line."""
 
 from __future__ import annotations
 

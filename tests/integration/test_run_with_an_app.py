@@ -210,7 +210,7 @@ def _on_a_terminal(tmp_path: Path, environment: dict[str, str]) -> bytes:
     while True:
         try:
             said += os.read(ours, 65536)
-        except OSError:  # how Linux says that the other side is closed
+        except OSError:  # Linux's error for a closed other side
             break
     os.close(ours)
     assert process.wait() == 0

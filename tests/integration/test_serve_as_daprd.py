@@ -1,4 +1,4 @@
-"""`pannier serve` where daprd stood: its flags, its ports, its signals, in a nearly empty environment."""
+"""`pannier serve` in place of daprd: its flags, ports and signals, in a nearly empty environment."""
 
 from __future__ import annotations
 
@@ -273,7 +273,7 @@ def test_a_call_in_flight_ends_before_the_sidecar(serve: Serve) -> None:
             b"POST /v1.0/state/statestore HTTP/1.1\r\nhost: localhost\r\ncontent-length: %d\r\n\r\n" % len(body)
         )
         client.sendall(body[:5])
-        time.sleep(0.3)  # the head has surely been read; if not, the test passes all the same
+        time.sleep(0.3)  # the header section has surely been read; if not, the test passes all the same
         pannier.send(signal.SIGTERM)
         pannier.until_says("SIGTERM: ending")
         client.sendall(body[5:])
@@ -302,7 +302,7 @@ def test_without_components_it_serves_and_says_what_is_missing() -> None:
 
 
 def test_the_first_answer_comes_soon_and_it_stays_small(serve: Serve) -> None:
-    """Bounds that no shared machine misses; `make bench` measures."""
+    """Bounds that every machine keeps, even a shared one; `make bench` measures precisely."""
     started = time.monotonic()
     pannier = serve()
     assert pannier.call("/v1.0/healthz")[0] == 204

@@ -1,4 +1,4 @@
-"""Expired rows leave the file in the background, when there are any and cleaning is not switched off."""
+"""Expired rows are removed from the file in the background, unless cleaning is switched off."""
 
 import asyncio
 import sqlite3
@@ -78,7 +78,7 @@ async def test_stay_when_cleaning_is_switched_off_and_are_not_returned(opened: O
 async def test_cleaning_goes_on_after_the_file_was_locked(opened: Open, tmp_path: Path) -> None:
     store = await opened(cleanupInterval=0.1, busyTimeout=0.1)
     other = sqlite3.connect(tmp_path / "state.db", isolation_level=None)
-    while True:  # again where it has been removed before the file was locked
+    while True:  # try again if it was removed before the file was locked
         await store.set(Set("expired", b"1", ttl=1))
         other.execute("BEGIN IMMEDIATE")
         if rows(tmp_path):

@@ -1,4 +1,4 @@
-"""The files of a store in SQLite are for their owner alone, unless they were there before."""
+"""Only the owner can read a store's SQLite files, unless the files existed before."""
 
 import os
 import stat
@@ -19,7 +19,7 @@ def generous_umask() -> Iterator[None]:
 
 
 async def permissions(folder: Path, connection_string: str) -> dict[str, int]:
-    """Open a store and write a key; return how its files may be used meanwhile."""
+    """Open a store and write a key; return the modes of its files meanwhile."""
     store = SQLiteStore({"connectionString": connection_string})
     await store.open()
     try:

@@ -1,4 +1,4 @@
-"""A file that Dapr 1.18 wrote is read and written as if it were ours, and Dapr can read ours."""
+"""A file that Dapr 1.18 wrote is read and written like ours, and Dapr can read ours."""
 
 import base64
 import sqlite3

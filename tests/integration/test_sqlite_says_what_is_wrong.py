@@ -88,7 +88,7 @@ async def test_a_folder_instead_of_a_file(tmp_path: Path) -> None:
 async def test_a_table_in_which_different_keys_are_equal_or_values_change(
     tmp_path: Path, key: str, value: str, why: str
 ) -> None:
-    """In the first one, what was saved as `a` came back under `A`; in the last one 1.0 came back as 1."""
+    """In the first one, a value saved as `a` came back under `A`; in the last one, 1.0 came back as 1."""
     file = tmp_path / "state.db"
     table = (
         f"CREATE TABLE state (key {key}, value {value}, is_binary BOOLEAN, etag TEXT, expiration_time TIMESTAMP, "

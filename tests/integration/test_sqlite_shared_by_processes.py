@@ -1,4 +1,4 @@
-"""Several sidecars on one SQLite file: ETags hold between them, and none waits for another longer than it was told."""
+"""Several sidecars on one SQLite file: ETags work across them, and none waits for another longer than configured."""
 
 import asyncio
 import sqlite3

@@ -1,4 +1,4 @@
-"""What an SQLite store has answered is in the file, whatever becomes of the process (kill -9 while it writes)."""
+"""A write that an SQLite store has answered is in the file, even if the process is killed while it writes."""
 
 import sqlite3
 import subprocess
@@ -64,7 +64,7 @@ async def test_every_answered_write_is_there_and_the_file_is_whole(tmp_path: Pat
 
 
 def killed_after(answers: int, file: Path, run: int, journal: str) -> list[str]:
-    """Let a process write until it has told of so many answers, kill it, and return all that it told of."""
+    """Let a process write until it has reported this many answers, kill it, and return all that it reported."""
     command = [sys.executable, "-c", WRITER, str(file), str(run), journal]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
@@ -75,7 +75,7 @@ def killed_after(answers: int, file: Path, run: int, journal: str) -> list[str]:
 
 
 def judged_by_sqlite(file: Path) -> tuple[str, str]:
-    """Return whether the file is whole, and how it is journalled."""
+    """Return whether the file is intact, and its journal mode."""
     connection = sqlite3.connect(file)
     try:
         [verdict] = connection.execute("PRAGMA integrity_check").fetchone()

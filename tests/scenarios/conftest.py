@@ -1,4 +1,4 @@
-"""Scenarios play against a real `pannier serve`: which ones on which store and front end, `matrix.py` says."""
+"""Scenarios run against a real `pannier serve`; `matrix.py` says which ones on which store and front end."""
 
 from __future__ import annotations
 
@@ -58,14 +58,14 @@ def head(here: World, heads: Heads) -> GrpcClient:
 
 @pytest.fixture(scope="session")
 def http(tmp_path_factory: pytest.TempPathFactory) -> Iterator[HttpClient]:
-    """The HTTP head, for what only HTTP has: the store makes no difference there."""
+    """The HTTP front end, for features that only HTTP has: there the store makes no difference."""
     with world(named("in-memory"), tmp_path_factory.mktemp("http")) as found:
         yield found.http
 
 
 @pytest.fixture(scope="session")
 def dapr(tmp_path_factory: pytest.TempPathFactory) -> Iterator[HttpClient]:
-    """The HTTP head in profile `dapr`."""
+    """The HTTP front end in profile `dapr`."""
     folder = tmp_path_factory.mktemp("dapr") / "components"
     write_components(folder, named("in-memory"), {})
     with served(folder, "--profile", "dapr") as pannier:
@@ -76,13 +76,13 @@ def dapr(tmp_path_factory: pytest.TempPathFactory) -> Iterator[HttpClient]:
 
 @pytest.fixture
 def key() -> str:
-    """A key that no other test uses, and that is the beginning of no other one."""
+    """A key that no other test uses, and that is a prefix of no other key."""
     return f"key-{next(_numbers)}."
 
 
 @pytest.fixture
 def group() -> str:
-    """What keys begin with that are used together: a Redis Cluster keeps them in one place for their braces."""
+    """The prefix of keys that are used together: because of its braces a Redis Cluster keeps them in one place."""
     return f"{{group-{next(_numbers)}}}."
 
 

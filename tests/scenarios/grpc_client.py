@@ -1,4 +1,4 @@
-"""Both gRPC heads as an app uses them: grpcio, with messages compiled from our .proto files."""
+"""Both gRPC services as an app uses them: grpcio, with messages compiled from our .proto files."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ OPTIONS = (
     ("grpc.use_local_subchannel_pool", 1),
 )
 KINDS = {
-    grpc.StatusCode.UNKNOWN: Kind.MALFORMED,  # Layotto's for a key that may not be
+    grpc.StatusCode.UNKNOWN: Kind.MALFORMED,  # Layotto's code for a key that is not allowed
     grpc.StatusCode.INVALID_ARGUMENT: Kind.MALFORMED,
     grpc.StatusCode.PERMISSION_DENIED: Kind.FORBIDDEN,
     grpc.StatusCode.FAILED_PRECONDITION: Kind.NOT_SUPPORTED,
@@ -48,13 +48,13 @@ CODES_OF_TEXT = {
     "error while executing state transaction: ": "ERR_STATE_TRANSACTION",
     " is not ready: ": "ERR_STATE_STORE_NOT_READY",
 }
-"""Layotto's errors have no details, so its SDKs too can only look at the text."""
+"""Layotto's errors have no details, so its SDKs can only look at the text."""
 CONCURRENCY = {None: 0, "first-write": 1, "last-write": 2}
 CONSISTENCY = {None: 0, "eventual": 1, "strong": 2}
 
 
 class GrpcClient:
-    """A StateApi over one of the two services. What the services do not have is asked for elsewhere."""
+    """A StateApi over one of the two services. Calls that the services lack go elsewhere."""
 
     def __init__(self, port: int, service: str, http: HttpClient, token: str | None = None):
         """`http`: lists keys, which gRPC does not."""
@@ -142,7 +142,7 @@ class GrpcClient:
     # --- messages -----------------------------------------------------------------------------------------------------
 
     def new(self, name: str, *values: Any, **fields: Any) -> Any:
-        """A message of the head's own package."""
+        """A message of the service's own package."""
         kind = message(f"{self._package}.{name}")
         if values:
             fields = dict(zip(("store_name", "key", "consistency", "metadata"), values[1:], strict=True))
@@ -152,7 +152,7 @@ class GrpcClient:
         return [self.item(item) for item in items]
 
     def item(self, item: Item) -> Any:
-        """An item as the head's messages have it."""
+        """An item as a message of the service."""
         assert item.retry is None, "gRPC has no retry policy"
         made = message(f"{self._items}.StateItem")(key=item.key, value=item.value or b"", metadata=item.metadata)
         if item.etag is not None:
@@ -192,7 +192,7 @@ def _asked(call: Any, request: Any, metadata: Any) -> Any:
 
 
 def refused(error: Any) -> Refused:
-    """What an error means, as an app can find out."""
+    """The meaning of an error, as far as an app can see it."""
     text = error.details()
     code = _code_of(error, text)
     return Refused(KINDS_OF_CODE.get(code) or KINDS[error.code()], code, text)

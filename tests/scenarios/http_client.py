@@ -1,4 +1,4 @@
-"""The HTTP head as an app uses it, over one connection that is kept."""
+"""The HTTP front end as an app uses it, over one persistent connection."""
 
 from __future__ import annotations
 

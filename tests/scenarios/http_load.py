@@ -1,4 +1,4 @@
-"""Apps that save over HTTP without pause, and what each was told."""
+"""Apps that save over HTTP without pause, and the answers that they got."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ PAUSE_S = 0.01
 
 
 class HttpLoad:
-    """Threads that save a key after another, each on a connection of its own."""
+    """Threads that save one key after another, each on its own connection."""
 
     def __init__(self, port: int, name: str = "load", **options: str):
         """Save keys that begin with `name`, with these `options` of an item."""
@@ -43,7 +43,7 @@ class HttpLoad:
             thread.join(LIMIT_S)
 
     def until_more(self, count: int) -> None:
-        """Wait until so many more saves were answered."""
+        """Wait until this many more saves were answered."""
         reached = len(self.answered)
         until(lambda: len(self.answered) >= reached + count, f"{count} saves more; refused: {self.refused[-3:]}")
 

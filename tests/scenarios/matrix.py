@@ -1,17 +1,17 @@
 """Which scenario runs on which store through which front end: every pair of the three, not every combination.
 
-A front end turns a request into values of `state.requests`, and an answer back into its own form. From there on all
-share one service, which gives a store keys and bytes. No front end knows a store (`make lint` checks the imports), and
-no store can tell by which front end a call came. So a fault lies between two of the three, and these pairs meet it:
+A front end turns a request into values of `state.requests`, and an answer back into its own form. From there on all use
+one service, which gives a store keys and bytes. No front end knows a store (`make lint` checks the imports), and no
+store can know through which front end a call came. So a fault involves at most two of the three, and these pairs find
+it:
 
 - front end and value: every value through every front end, on memory (`each_value`);
 - front end and store: every store through every front end, with the first value;
 - store and value: the conformance suite, which calls the stores themselves. Its tables of values, keys, ETags and
-  preconditions hold those used here: a value that is added here because of a store belongs there too.
-
-What is decided before a store is asked is marked `memory_only`, and what waits for a time to pass `takes_seconds`: on
-other stores than memory it goes through one front end. What the service makes of a component's settings, and
-only a database shows, is tried on every store through one front end (`each_value(..., on_every_store=True)`).
+  preconditions hold those used here: a value that is added here because of a store belongs there too. Tests of
+  decisions before the store is called are marked `memory_only`. Tests that wait for a time to pass are marked
+  `takes_seconds`: on stores other than memory they use one front end. Effects of a component's settings that only a
+  database shows are tried on every store through one front end (`each_value(..., on_every_store=True)`).
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ def each_value(
     ids: Callable[[Any], str] = str,
     on_every_store: bool = False,
 ) -> pytest.MarkDecorator:
-    """Run a test with each value, as `parametrize` does, but on other stores than memory with the first one alone.
+    """Run a test with each value, as `parametrize` does, but on stores other than memory only with the first one.
 
     With `on_every_store`, one front end has all values on all stores.
     """
@@ -53,7 +53,7 @@ def each_value(
 
 
 def parametrize(metafunc: pytest.Metafunc) -> None:
-    """Choose the stores, front ends and values of a test that plays in a world."""
+    """Choose the stores, front ends and values of a test that runs in a world."""
     if "database" not in metafunc.fixturenames:
         return
     test = metafunc.definition
@@ -81,7 +81,7 @@ def _heads_of(fixtures: Sequence[str], test: pytest.Item, database: Database) ->
     is_reference = database.name == REFERENCE
     heads = [head for head in HEADS if head not in SDKS or database.is_tried_by_sdks]
     if "pair" in fixtures:
-        # On other stores than memory each front end writes once and reads once.
+        # On stores other than memory each front end writes once and reads once.
         return list(permutations(heads, 2) if is_reference else zip(heads, heads[1:] + heads[:1], strict=True))
     if "head" in fixtures:
         heads = [*GRPC_HEADS]

@@ -1,4 +1,4 @@
-"""Dapr's Python SDK, its sync and its asyncio client, as they come; what they cannot say is said by grpcio."""
+"""Dapr's Python SDK, its unmodified sync and asyncio clients; calls that they cannot make use grpcio."""
 
 from __future__ import annotations
 
@@ -114,7 +114,7 @@ def found(item: Any, entry: Entry) -> Found | None:
 
 
 def is_sayable(one: Operation) -> bool:
-    """Whether the SDK has words for a step of a transaction."""
+    """Whether the SDK can express a step of a transaction."""
     item = one.item
     has_value = item.value is not None or one.name == "delete"
     return one.name in ("upsert", "delete") and has_value and not (item.concurrency or item.consistency)

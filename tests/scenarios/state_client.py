@@ -1,4 +1,4 @@
-"""What an app can ask of its sidecar, and what it can get, in words that are the same for every head."""
+"""What an app can ask of its sidecar, and what it can get, in terms that are the same for every front end."""
 
 from __future__ import annotations
 
@@ -32,11 +32,11 @@ class Refused(Exception):
 
 @dataclass(frozen=True)
 class Found:
-    """A value that is there."""
+    """A value that exists."""
 
     value: bytes
     etag: str | None = None
-    """None: the head tells none for this call."""
+    """None: the front end returns none for this call."""
     expires_at: str | None = None
     """RFC 3339; None: never."""
 
@@ -47,7 +47,7 @@ class Found:
         return datetime.strptime(self.expires_at, "%Y-%m-%dT%H:%M:%SZ").replace(tzinfo=UTC).timestamp()
 
     def is_like(self, other: Found | None) -> bool:
-        """Say whether another read found the same, but for what a database that counts down rounds each time."""
+        """Return whether another read found the same, except for the rounding of a database that counts down."""
         if other is None or self.expires_at is None or other.expires_at is None:
             return self == other
         return replace(self, expires_at=other.expires_at) == other and abs(self.expires_s - other.expires_s) <= 2
@@ -105,7 +105,7 @@ class StateApi(Protocol):
     """An app's way to its state; `store` None is the default store. Every call raises Refused."""
 
     gives_advice: bool
-    """Messages of errors go on after the part that is Dapr's or Layotto's."""
+    """Whether error messages continue after the part that is Dapr's or Layotto's."""
 
     def save(self, store: str | None, *items: Item) -> None: ...
 

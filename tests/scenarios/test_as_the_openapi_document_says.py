@@ -51,9 +51,9 @@ def test_an_operation(document: schemathesis.BaseSchema, sidecar: HttpClient, pa
     @given(case=document[path][method].as_strategy())
     def answers_as_described(case: Any) -> None:
         if "{store}" in path:
-            case.path_parameters["store"] = "statestore"  # any other one is just not there
+            case.path_parameters["store"] = "statestore"  # any other one does not exist
         response = case.call()
-        if "healthz" not in path:  # which answers 500 to what is asked of another app
+        if "healthz" not in path:  # it answers 500 to calls of another app
             assert response.status_code < 500, response.text
         case.validate_response(response, checks=CHECKS)
 

@@ -1,4 +1,4 @@
-"""Keys that live for a time."""
+"""Keys with a time to live."""
 
 import time
 from collections.abc import Callable

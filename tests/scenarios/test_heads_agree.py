@@ -1,4 +1,4 @@
-"""What one head writes every head reads, under the same ETag."""
+"""A value that one front end writes is read by all, with the same ETag."""
 
 import grpc
 import pytest
@@ -81,7 +81,7 @@ def test_many_keys_are_deleted_at_once(head: GrpcClient, key: str) -> None:
 
 @pytest.mark.memory_only
 def test_an_etag_of_zero_is_none_for_layotto_alone(here: World, key: str) -> None:
-    """Its JavaScript SDK sends it wherever there is none."""
+    """Its JavaScript SDK sends it if there is none."""
     head = here.layotto_grpc
     for value in (b"1", b"2"):
         head.save("statestore", Item(key, value, "0"))

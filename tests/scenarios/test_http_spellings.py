@@ -1,4 +1,4 @@
-"""The many ways in which clients write one and the same request."""
+"""The many ways in which clients write the same request."""
 
 import json
 
@@ -12,7 +12,8 @@ def current(http: HttpClient, key: str) -> bytes:
     return http.call("GET", path("statestore", key)).body
 
 
-# --- where hints may stand --------------------------------------------------------------------------------------------
+# --- where request defaults may be
+# --------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("how", ["query", "header", "option"])
@@ -80,7 +81,7 @@ def test_if_match_is_the_etag_of_a_delete(http: HttpClient, key: str) -> None:
 
 
 def test_the_header_etag_is_ignored(http: HttpClient, key: str) -> None:
-    """Examples of the specs send it with deletes; the parameter that they describe is If-Match."""
+    """Examples in the specs send it with deletes, but the parameter that the specs describe is If-Match."""
     assert http.call("DELETE", path("statestore", key), ETag="xxxxxxx").status == 200
 
 
@@ -111,7 +112,7 @@ def test_the_type_of_the_content_makes_no_difference(http: HttpClient, key: str,
 
 
 def test_names_of_fields_may_be_in_any_case(http: HttpClient, key: str) -> None:
-    """Dapr's JSON takes them so."""
+    """Dapr's JSON accepts them in this form."""
     item = {"Key": key, "VALUE": {"Key": [1.10]}, "Options": {"Concurrency": "first-write"}}
     body = json.dumps([item]).replace("1.1", "1.10")
     assert http.call("POST", SAVE, body).status == 201

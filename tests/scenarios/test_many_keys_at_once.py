@@ -74,7 +74,7 @@ def test_the_steps_of_a_transaction_happen_in_order(api: StateApi, group: str) -
 @anywhere
 @pytest.mark.needs(Feature.TRANSACTIONAL)
 def test_a_transaction_takes_a_hundred_steps(api: StateApi, here: World, group: str) -> None:
-    """Or as many as the store can take."""
+    """Or as many as the store accepts."""
     names = [f"{group}{number}" for number in range(min(100, here.database.largest_transaction or 100))]
     api.transact("statestore", *[upsert(name, json.dumps(name).encode()) for name in names])
     assert values(api, *names) == [json.dumps(name).encode() for name in names]

@@ -1,4 +1,4 @@
-"""Many tasks count up one key by ETags alone, and the sum is right."""
+"""Many tasks increment one key using only ETags, and the sum is right."""
 
 import asyncio
 
@@ -11,7 +11,7 @@ TASKS = 4
 
 
 class Connection:
-    """The least that can speak HTTP: the test should spend its time in the sidecar."""
+    """A minimal HTTP client: the test should spend its time in the sidecar."""
 
     def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter):
         self._reader, self._writer = reader, writer
@@ -30,7 +30,7 @@ class Connection:
 
 
 async def count_up(port: int, key: str, times: int) -> int:
-    """Count up so many times and return how many attempts met another one."""
+    """Increment this many times and return how many attempts collided with another."""
     connection = Connection(*await asyncio.open_connection("127.0.0.1", port))
     get = f"GET {path('statestore', key)} HTTP/1.1\r\nHost: localhost\r\n\r\n".encode()
     save = f"POST {path('statestore')} HTTP/1.1\r\nHost: localhost\r\nContent-Length: %d\r\n\r\n"

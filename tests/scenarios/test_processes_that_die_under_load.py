@@ -1,4 +1,4 @@
-"""Sidecar and database are killed, stopped and replaced while apps save: what was answered is there."""
+"""Sidecar and database are killed, stopped and replaced while apps save: answered saves are kept."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The rule of writing, cell by cell, as apps meet it."""
+"""The writing rule, cell by cell, as apps see it."""
 
 import pytest
 from scenarios.matrix import each_value

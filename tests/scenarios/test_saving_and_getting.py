@@ -1,4 +1,4 @@
-"""Values go in and come back as they were."""
+"""Values come back as they were saved."""
 
 import json
 
@@ -54,7 +54,7 @@ def test_a_key_that_is_not_there_is_no_error(api: StateApi, key: str) -> None:
 
 
 def test_an_item_without_a_value_stores_null_or_nothing(api: StateApi, here: World, key: str) -> None:
-    """HTTP's values are JSON; those of gRPC are bytes, of which there may be none."""
+    """Values over HTTP are JSON; values over gRPC are bytes and may be empty."""
     api.save("statestore", Item(key, None))
     found = api.get("statestore", key)
     assert found is not None

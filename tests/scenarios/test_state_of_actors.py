@@ -1,4 +1,4 @@
-"""Actors keep their state in the store that is marked for it, each under keys of its own."""
+"""Actors keep their state in the store that is marked for it, each under its own keys."""
 
 import pytest
 from scenarios.matrix import each_value

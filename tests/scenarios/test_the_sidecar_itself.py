@@ -1,4 +1,4 @@
-"""What a sidecar tells about itself, who may ask, and how it is stopped."""
+"""What a sidecar reports about itself, who may ask, and how it is stopped."""
 
 import time
 from collections.abc import Iterator
@@ -30,7 +30,7 @@ def public_port() -> int:
 
 @pytest.fixture(scope="module")
 def guarded(folder: Path, public_port: int) -> Iterator[HttpClient]:
-    """A sidecar that asks for a token and has a public port."""
+    """A sidecar that requires a token and has a public port."""
     flags = ("--public-port", str(public_port), "--public-listen-address", "127.0.0.1")
     with served(folder, *flags, DAPR_API_TOKEN=TOKEN) as pannier:
         client = HttpClient(pannier.port())

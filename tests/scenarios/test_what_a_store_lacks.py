@@ -1,4 +1,4 @@
-"""What a store cannot do is refused, and the refusal says so."""
+"""A call that a store does not support is refused, and the refusal says so."""
 
 import pytest
 from scenarios.state_client import Kind, Refused, StateApi, upsert

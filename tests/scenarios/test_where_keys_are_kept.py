@@ -1,4 +1,4 @@
-"""What is really in the database, and which store a call means."""
+"""What is stored in the database, and which store a call means."""
 
 import pytest
 from scenarios.matrix import each_value

@@ -1,4 +1,4 @@
-"""A store of each kind, components that lead to it, and a sidecar that serves them: what a scenario plays in."""
+"""A store of each kind, components for it, and a sidecar that serves them: the world in which a scenario runs."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ PREFIXES: Mapping[str, tuple[Settings, str]] = {
     "by-text": ({"KEYPREFIX": "Fruit"}, "fruit||"),
     "by-dash": ({"keyScheme": "dash"}, "shop-"),
 }
-"""Stores that differ in their key prefix alone: what their component says, and what stored keys begin with."""
+"""Stores that differ only in their key prefix: its setting in the component, and the prefix of stored keys."""
 
 
 @dataclass
@@ -49,7 +49,7 @@ class World:
     dapr_sdk: GrpcClient
     dapr_sdk_aio: GrpcClient
     stored: Callable[[str], bytes | None] | None
-    """Reads the database past the sidecar; None where nobody else can."""
+    """Reads the database without the sidecar; None if nobody else can."""
 
     def can(self, feature: Feature) -> bool:
         return feature in self.database.claims
@@ -58,7 +58,7 @@ class World:
 def write_components(folder: Path, database: Database, settings: Settings) -> None:
     """Write a folder: `statestore`, one store for each prefix, one of another app; on memory one without a server.
 
-    A sidecar waits for that one for five seconds before it serves, and it is the same beside any other store.
+    A sidecar waits five seconds for that one before it serves, and its behaviour does not depend on the other stores.
     """
     folder.mkdir()
     for_actors = {"actorStateStore": "true"} if database.claims >= FOR_ACTORS else {"defaultStateStore": "true"}
@@ -93,7 +93,7 @@ def _is_open(http: HttpClient, store: str) -> bool:
 
 @contextmanager
 def world(database: Database, folder: Path) -> Iterator[World]:
-    """Run a world of its own in a folder."""
+    """Run a separate world in a folder."""
     with ExitStack() as stack:
         server = stack.enter_context(database.serve(folder / "server"))
         write_components(folder / "components", database, database.patient(server.settings))
@@ -111,7 +111,7 @@ def world(database: Database, folder: Path) -> Iterator[World]:
 
 
 class Worlds:
-    """The world of one database at a time: that of another one ends when the next is asked for."""
+    """The world of one database at a time: it ends when the world of another one is requested."""
 
     def __init__(self, folder: Path):
         self._folder = folder
@@ -135,6 +135,8 @@ class Worlds:
         return self._current
 
     def close(self) -> None:
-        """End the world there is. A sidecar that ends badly fails the test that asks for the next one, or the last."""
+        """End the current world. If its sidecar fails, the test that requests the next world fails, or the last
+        test.
+        """
         self._current = None
         self._stack.close()

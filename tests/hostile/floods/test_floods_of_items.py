@@ -1,4 +1,4 @@
-"""Requests of many items from many clients at once, and requests that cost more than their bytes tell."""
+"""Requests of many items from many clients at once, and requests that cost more than their size suggests."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A PostgreSQL, poolers before it, and stores and sidecars over them that have to leave nothing behind."""
+"""A PostgreSQL, poolers in front of it, and stores and sidecars over them that must leave nothing behind."""
 
 from __future__ import annotations
 

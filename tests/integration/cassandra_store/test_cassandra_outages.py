@@ -1,4 +1,4 @@
-"""Cassandra is away, hangs or does not let one in: calls end in time and say what to do."""
+"""Cassandra is unreachable, hangs or refuses the client: calls end in time and say what to do."""
 
 import asyncio
 import threading

@@ -1,4 +1,4 @@
-"""What Dapr's Consul store wrote is read and written on, and the other way round; and what expires."""
+"""Entries of Dapr's Consul store are read and updated, and the other way round; expired entries are removed."""
 
 import asyncio
 import base64

@@ -1,4 +1,4 @@
-"""Consul dies, hangs, lets nobody in or answers into the void: no call hangs, and each says what happened."""
+"""Consul dies, hangs, refuses clients or loses answers: no call hangs, and each says what happened."""
 
 import asyncio
 import json
@@ -96,7 +96,7 @@ async def test_no_write_is_sent_again_when_its_answer_is_lost(server: ConsulServ
 
 
 class LosingProxy:
-    """Passes connections on; with `loses_answers` it hangs up when an answer comes."""
+    """Passes connections on; with `loses_answers` it closes a connection when an answer arrives."""
 
     def __init__(self, port: int):
         self._port = port
@@ -136,7 +136,7 @@ async def losing_answers(server: ConsulServer) -> AsyncIterator[LosingProxy]:
 
 @pytest.fixture(scope="module")
 def guarded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ConsulServer]:
-    """One that lets nobody do anything without a token."""
+    """A server that allows nothing without a token."""
     tokens = {"master": BOOTSTRAP, "agent": BOOTSTRAP}
     rules = {"acl": {"enabled": True, "default_policy": "deny", "tokens": tokens}, "primary_datacenter": "dc1"}
     with single(tmp_path_factory.mktemp("guarded"), rules, BOOTSTRAP) as server:
@@ -164,7 +164,7 @@ async def test_the_policy_of_the_example_is_all_that_is_needed(guarded: ConsulSe
         await store.transact([Set("l", b"2"), Delete("m")])
         assert (await store.keys("", 10, None)).keys == ["k", "l"]
         with pytest.raises(StoreRefusedError, match="too large"):
-            await store.set(Set("k", bytes(524289)))  # of which it may not ask the limit
+            await store.set(Set("k", bytes(524289)))  # whose limit it may not read
         await store.delete(Delete("k"))
 
 

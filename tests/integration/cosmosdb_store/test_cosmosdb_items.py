@@ -1,4 +1,4 @@
-"""Items as Dapr 1.18 writes them are read and written, and ours are such as Dapr reads."""
+"""Items in Dapr 1.18's form are read and written, and Dapr can read ours."""
 
 from base64 import b64decode
 from collections.abc import AsyncIterator, Iterator
@@ -128,7 +128,7 @@ async def test_a_value_with_daprs_expiry_expires(store: CosmosDBStore, server: C
 
 async def test_an_expiry_is_the_items_own_ttl(store: CosmosDBStore, server: CosmosServer, key: str) -> None:
     await store.set(Set(key, b"1", ttl=100))
-    assert item_of(server, key)["ttl"] == 101  # whole seconds: one more, so that nothing goes before its time
+    assert item_of(server, key)["ttl"] == 101  # in whole seconds; one more, so that nothing expires too early
     await store.set(Set(key, b"1"))
     assert "ttl" not in item_of(server, key)
 

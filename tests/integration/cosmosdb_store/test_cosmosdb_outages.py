@@ -1,4 +1,4 @@
-"""Cosmos DB is away, dies, hangs or refuses: no call hangs, and messages say what to do."""
+"""Cosmos DB is unreachable, dies, hangs or refuses: no call hangs, and messages say what to do."""
 
 from pathlib import Path
 from time import monotonic

@@ -1,4 +1,4 @@
-"""Items as Dapr writes them are read and written, and ours are such items."""
+"""Items in Dapr's form are read and written, and ours have the same form."""
 
 import time
 from collections.abc import AsyncIterator
@@ -20,7 +20,7 @@ ETAG = "8f3b5b1c9d2e4a67"
 
 @pytest.fixture
 async def store(server: DynamoDBServer, table: str) -> AsyncIterator[DynamoDBStore]:
-    """The store as the example has it."""
+    """The store with the example's settings."""
     (manifest,) = yaml.safe_load_all(EXAMPLE.read_text())
     example = {item["name"]: item["value"] for item in manifest["spec"]["metadata"]}
     async with opened(DynamoDBStore({**example, **server.settings(table)})) as store:

@@ -1,4 +1,4 @@
-"""DynamoDB is away, hangs or loses answers: calls end in time, and nothing happens twice."""
+"""DynamoDB is unreachable, hangs or loses answers: calls end in time, and nothing happens twice."""
 
 import asyncio
 from pathlib import Path

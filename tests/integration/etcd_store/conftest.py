@@ -1,4 +1,4 @@
-"""An etcd, and stores over it that have to leave nothing behind."""
+"""An etcd, and stores over it that must leave nothing behind."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EtcdServer]:
 
 @pytest.fixture
 def server(shared: EtcdServer) -> EtcdServer:
-    """A running server without any key, whatever the test before did to it."""
+    """A running server without any key, whatever the previous test did to it."""
     shared.resume()
     shared.call("kv/deleterange", {"key": "AA==", "range_end": "AA=="})
     return shared

@@ -93,7 +93,7 @@ async def test_a_server_whose_data_is_gone_is_still_served(tmp_path, open_store)
         server.stop()
         (tmp_path / "data").rename(tmp_path / "lost")
         await asyncio.to_thread(server.start)
-        await eventually(lambda: store.set(Set("k", b"2", ttl=1000)))  # whose lease was lost too
+        await eventually(lambda: store.set(Set("k", b"2", ttl=1000)))  # its lease was lost too
         await store.transact([Set("l", b"2", ttl=1000), Set("m", b"3", if_absent=True)])
         await store.close()
 
@@ -118,7 +118,7 @@ async def test_a_server_that_takes_fewer_operations_says_so(tmp_path, open_store
         await smaller.transact(writes[:10])
         found = [getattr(each, "etag", "") for each in await smaller.bulk_get([Get(write.key) for write in writes])]
         guarded = [Set(write.key, b"2", etag) for write, etag in zip(writes[:10], found, strict=False)]
-        await smaller.transact(guarded)  # its conditions alone are as many as it may have
+        await smaller.transact(guarded)  # its conditions alone reach the limit
         await store.close()
         await smaller.close()
 

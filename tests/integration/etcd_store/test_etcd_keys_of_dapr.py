@@ -1,4 +1,4 @@
-"""Keys that Dapr 1.18 wrote are read and written as if they were ours, and Dapr can read ours."""
+"""Keys that Dapr 1.18 wrote are read and written like ours, and Dapr can read ours."""
 
 import asyncio
 import time
@@ -16,13 +16,13 @@ LIMIT_S = 30.0
 
 
 def put(server: EtcdServer, key: str, value: bytes, lease: str = "0") -> str:
-    """Write a key past the store, and return its revision."""
+    """Write a key without the store, and return its revision."""
     body = {"key": in_base64(key.encode()), "value": in_base64(value), "lease": lease}
     return str(server.call("kv/put", body)["header"]["revision"])
 
 
 def message(value: bytes, written: float, ttl: int | None) -> bytes:
-    """What Dapr stores in version 2, by hand; where there is no TTL it writes one of nothing."""
+    """What Dapr stores in version 2, written by hand; without a TTL it writes an empty one."""
     ts, duration = Timestamp(), Duration(seconds=ttl or 0)
     ts.FromNanoseconds(int(written * 1e9))
     parts = ((1, value), (2, ts.SerializeToString()), (3, duration.SerializeToString()))

@@ -1,6 +1,6 @@
-"""The server is killed, comes back without its sessions, or hangs: calls fail in time, and what was answered is there.
+"""The server is killed, comes back without its sessions, or hangs: calls fail in time, and answered writes are kept.
 
-These run on the fake alone, because an emulator that others started is not ours to kill.
+These run only on the fake, because we may not kill an emulator that others started.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""A wrong database, table, schema or key of a service account is told with what to change."""
+"""A wrong database, table, schema or service account key is reported with what to change."""
 
 from __future__ import annotations
 

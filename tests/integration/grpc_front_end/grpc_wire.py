@@ -31,14 +31,14 @@ ROOM = 1 << 24
 
 
 class Unobserved:
-    """Takes no note of calls."""
+    """Ignores calls."""
 
     def call_ended(self, store: str, operation: str, succeeded: bool, seconds: float) -> None: ...
 
 
 @dataclass
 class Answer:
-    """What has come on one stream."""
+    """What has arrived on one stream."""
 
     headers: dict[str, str] = field(default_factory=dict)
     data: bytes = b""
@@ -61,9 +61,9 @@ class Client:
         self.last_taken: int | None = None
         """The last stream that the server takes, as its GOAWAY says."""
         self.pings = 0
-        """Of ours, answered."""
+        """Our PINGs that were answered."""
         self.asked: list[bytes] = []
-        """PINGs of the server's."""
+        """PINGs of the server."""
         self.answers_pings = True
         self.next_id = 1
 
@@ -165,7 +165,7 @@ def save(key: str, value: bytes) -> bytes:
 
 @dataclass
 class Serving:
-    """A listening server and how it is doing inside."""
+    """A listening server and its inner state."""
 
     server: Server
     listener: GrpcListener
@@ -186,7 +186,7 @@ class Serving:
                 await asyncio.sleep(0.01)
 
     async def at_rest(self) -> None:
-        """Nothing is left once all clients have gone."""
+        """Assert that nothing is left once all clients have gone."""
         for client in self.clients:
             await client.close()
         await self.until(lambda: not self.listener.open, "no connection")
@@ -203,7 +203,7 @@ async def serving(
     is_configured: bool = True,
     is_exact: bool = False,
 ) -> AsyncIterator[Serving]:
-    """Serve a store; at the end nothing may be left, and nothing may have gone wrong inside."""
+    """Serve a store. At the end nothing may be left, and nothing may have gone wrong in the server."""
     complaints: list[object] = []
     asyncio.get_running_loop().set_exception_handler(lambda _, context: complaints.append(context))
     store = store or InMemoryStore({})
@@ -232,7 +232,7 @@ async def serving(
 
 
 async def is_well(here: Serving) -> None:
-    """Another client is served."""
+    """Assert that another client is served."""
     client = await here.connect()
     assert (await client.ask(SAVE, save("well", b"1"))).status == 0
     assert b"1" in (await client.ask(GET, get("well"))).data

@@ -8,7 +8,7 @@ from pannier_sidecar.stores.in_memory import InMemoryStore
 
 
 class SlowStore(InMemoryStore):
-    """A get of `slow` takes as long as it is let."""
+    """A get of `slow` takes until the test releases it."""
 
     def __init__(self) -> None:
         super().__init__({})

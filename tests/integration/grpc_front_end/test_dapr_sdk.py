@@ -1,4 +1,4 @@
-"""Apps that use Dapr's Python SDK, its sync and its asyncio client, started by `pannier run` and told nothing."""
+"""Apps with Dapr's Python SDK, its sync and its asyncio client, started by `pannier run` without further settings."""
 
 import sys
 from pathlib import Path

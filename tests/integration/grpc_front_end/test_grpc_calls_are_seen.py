@@ -1,4 +1,4 @@
-"""Calls over gRPC are in the metrics under Dapr's names, and in the log where that is asked for."""
+"""Calls over gRPC are in the metrics under Dapr's names, and in the log if enabled."""
 
 import re
 from collections.abc import Iterator

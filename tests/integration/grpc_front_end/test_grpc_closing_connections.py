@@ -1,4 +1,4 @@
-"""Connections that are being closed while their clients take nothing: they end in time, however little is left."""
+"""Connections that are being closed while their clients read nothing end in time, however little is left to send."""
 
 import asyncio
 import socket
@@ -12,7 +12,7 @@ from pannier_sidecar.http2 import frames
 
 
 async def connect_without_reading(here: Serving) -> Client:
-    """A client whose end of the connection takes very little, and that reads nothing of it."""
+    """A client with a very small receive buffer, which reads nothing."""
     sock = socket.socket()
     sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
     sock.setblocking(False)

@@ -96,7 +96,7 @@ async def test_a_drain_lets_calls_end_and_accepts_no_more() -> None:
 
 
 async def test_a_call_that_crosses_the_first_goaway_is_answered(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(serving_clock, "TICK_S", 1000)  # nothing but the answer to its PING tells the server
+    monkeypatch.setattr(serving_clock, "TICK_S", 1000)  # only the answer to its PING shows that to the server
     async with serving() as here:
         client = await here.connect()
         client.answers_pings = False

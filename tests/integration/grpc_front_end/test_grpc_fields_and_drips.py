@@ -1,4 +1,4 @@
-"""Header fields that no request may have (RFC 9113, 8), and requests that come a byte at a time."""
+"""Header fields that no request may have (RFC 9113, 8), and requests that arrive a byte at a time."""
 
 import asyncio
 
@@ -56,7 +56,7 @@ MALFORMED = {
 async def test_a_malformed_request_ends_its_stream_alone(name: str) -> None:
     async with serving() as here:
         client = await here.connect()
-        for _ in range(2):  # what is wrong is remembered
+        for _ in range(2):  # errors are remembered
             stream, client.next_id = client.next_id, client.next_id + 2
             client.send(frames.frame(frames.HEADERS, frames.END_HEADERS, stream, MALFORMED[name]))
             client.send(data(stream, framed(get("k"))))

@@ -1,4 +1,4 @@
-"""Clients that send more than they should of what costs them nothing: they are let go, others are served."""
+"""Clients that send too much of what costs them nothing are disconnected, and others are served."""
 
 from collections.abc import Callable
 

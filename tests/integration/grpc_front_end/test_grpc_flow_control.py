@@ -1,4 +1,4 @@
-"""Windows: answers go out as far as the client lets them, and who never lets them is not waited for."""
+"""Windows: as much of an answer is sent as the client allows, and a client that never allows more is not waited for."""
 
 import asyncio
 import random

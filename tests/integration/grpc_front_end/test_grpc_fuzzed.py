@@ -1,4 +1,4 @@
-"""Whatever bytes come in: nothing breaks, and the next client is served."""
+"""Whatever bytes arrive, nothing breaks, and the next client is served."""
 
 import asyncio
 import os
@@ -14,7 +14,7 @@ from pannier_sidecar.http2 import frames
 from pannier_sidecar.http2.frames import ErrorCode
 
 ESTABLISHED = "01"
-"""As /proc/net/tcp has it."""
+"""The number in /proc/net/tcp."""
 
 
 async def send_noise(client: Client, chance: random.Random) -> None:

@@ -1,4 +1,4 @@
-"""Health as gRPC asks for it: of the whole, of each service, once or watched."""
+"""gRPC's health checks: of the sidecar or of one service, once or watched."""
 
 import pytest
 from integration.grpc_front_end.grpc_wire import Client, data, framed, serving
@@ -17,7 +17,7 @@ def begin(client: Client, method: str, service: str) -> int:
 
 
 async def statuses(client: Client, stream: int, count: int) -> list[int]:
-    """The first statuses that have come on a stream."""
+    """The first statuses that arrive on a stream."""
     size = len(framed(encode(HealthCheckResponse(health.SERVING))))
     while stream not in client.answers or len(client.answers[stream].data) < count * size:
         assert await client.read()

@@ -20,11 +20,11 @@ INITIAL = frames.INITIAL_WINDOW_SIZE
 STREAMS = 100
 LIMIT = 32_768
 OURS_ALONE = {"grpc-message"}
-"""What each server words by itself, beside what it says of compression."""
+"""Headers that each server words differently, besides those about compression."""
 
 
 class Peer:
-    """grpcio's server with what the other one has stored."""
+    """grpcio's server with the same stored values."""
 
     def __init__(self) -> None:
         self._stored: dict[str, Any] = {}
@@ -69,7 +69,7 @@ def in_pieces(chance: random.Random, stream: int, content: bytes) -> list[bytes]
 
 
 async def play(port: int, requests: list[bytes], seed: int) -> list[Answer]:
-    """Send all requests in pieces that take turns, and open windows by what has come and a bit of chance."""
+    """Send all requests in interleaved pieces, and open windows by what has arrived and by chance."""
     chance = random.Random(seed)
     client = Client(*await asyncio.open_connection("127.0.0.1", port))
     client.send(frames.PREFACE, frames.settings({INITIAL: 1000}))
@@ -104,7 +104,7 @@ def taken(client: Client, stream: int) -> int:
 
 
 def shown(answer: Answer) -> tuple[dict[str, str], bytes, int | None]:
-    """What an answer says, compression and wording apart."""
+    """The content of an answer, without compression and wording."""
     headers = {
         name: value for name, value in answer.headers.items() if name not in OURS_ALONE and "encoding" not in name
     }

@@ -1,4 +1,4 @@
-"""Both services answer on both ports: gRPC's own, and the one that Layotto's SDKs look at."""
+"""Both services answer on both ports: the gRPC port, and the one that Layotto's SDKs use."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""How calls end that do not go well: status, text and details of Dapr's service, status and text of Layotto's."""
+"""Failed calls: status, text and details of Dapr's service, status and text of Layotto's."""
 
 from base64 import b64decode
 from typing import Any
@@ -109,7 +109,7 @@ async def test_dapr_and_layotto_differ_in_words() -> None:
 
 
 def details(answer: Answer) -> list[Any]:
-    """What the details of a status say, as google.rpc's messages."""
+    """The details of a status, as google.rpc's messages."""
     raw = answer.headers["grpc-status-details-bin"]
     status = Status.FromString(b64decode(raw + "=" * (-len(raw) % 4)))
     assert (status.code, status.message) == (answer.status, text(answer))

@@ -1,4 +1,4 @@
-"""Profile `dapr` over gRPC: status, text and details of each refusal, as pkg/api of Dapr 1.18 has them."""
+"""Profile `dapr` over gRPC: status, text and details of each refusal are those of pkg/api in Dapr 1.18."""
 
 from typing import Any
 
@@ -67,7 +67,7 @@ async def test_a_failure_in_a_store_is_internal_with_the_code_of_the_call(name: 
     answer = await refused(name, fields, FailingStore(fault))
     expected = (
         UNKNOWN if isinstance(fault, OutcomeUnknownError) else INTERNAL
-    )  # the one thing that Dapr does not tell apart
+    )  # the one case that Dapr does not distinguish
     assert (answer.status, text(answer)) == (expected, f"{what}{fault}")
     assert reasons(answer) == ([reason] if reason else [])
 

@@ -1,4 +1,4 @@
-"""Every sentence of RFC 9113 and RFC 7541 that h2spec tries."""
+"""Every rule of RFC 9113 and RFC 7541 that h2spec checks."""
 
 import subprocess
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""What the gRPC port tells of itself is enough for grpcurl, which knows nothing beforehand."""
+"""The gRPC port describes itself well enough for grpcurl, which knows no message beforehand."""
 
 import json
 import subprocess

@@ -15,5 +15,5 @@ def pytest_asyncio_loop_factories() -> Mapping[str, Callable[[], asyncio.Abstrac
 
 @pytest.fixture
 def fast_clock(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let the server look at its time limits twenty times a second."""
+    """Let the server check its time limits twenty times a second."""
     monkeypatch.setattr(serving, "TICK_S", 0.05)

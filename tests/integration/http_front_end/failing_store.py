@@ -1,4 +1,4 @@
-"""A store that fails as it is told, to see what callers see of it."""
+"""A store that fails on demand, to test what callers see."""
 
 import asyncio
 from collections.abc import AsyncIterator, Sequence
@@ -20,13 +20,13 @@ from pannier_sidecar.stores.in_memory import InMemoryStore
 
 
 class FailingStore(InMemoryStore):
-    """Keeps state in memory, and raises the next of its faults at each call while there are any."""
+    """Keeps state in memory, and raises its faults, one at each call, while there are any."""
 
     def __init__(self, *faults: StoreError):
         super().__init__({})
         self.faults = list(faults)
         self.attempts: list[float] = []
-        """When each call came."""
+        """When each call arrived."""
 
     def _attempt(self) -> None:
         self.attempts.append(asyncio.get_running_loop().time())
@@ -68,7 +68,7 @@ class PlainStore(FailingStore):
 
 
 class SmallStore(FailingStore):
-    """Takes no more than two steps in a transaction."""
+    """Accepts at most two steps in a transaction."""
 
     max_transaction = 2
 

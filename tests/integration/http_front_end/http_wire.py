@@ -25,11 +25,11 @@ from pannier_sidecar.state.service import StateService
 from pannier_sidecar.stores.in_memory import InMemoryStore
 
 PATIENCE_S = 20.0
-"""A test fails, rather than hangs, when something has not come by then."""
+"""Seconds after which a test fails, instead of hanging, if something has not arrived."""
 
 
 class Unobserved:
-    """Takes no note of calls."""
+    """Ignores calls."""
 
     def call_ended(self, store: str, operation: str, succeeded: bool, seconds: float) -> None: ...
 
@@ -45,7 +45,7 @@ async def api_over(store: InMemoryStore, *, profile: str = "spec", token: str | 
 
 @dataclass
 class Response:
-    """One answer as it came over the wire."""
+    """One answer as it was on the wire."""
 
     status: int
     headers: dict[str, str]
@@ -69,7 +69,7 @@ class Wire:
             await self.writer.drain()
 
     async def answer(self, *, to_head: bool = False) -> Response:
-        """Read one answer; interim ones (100) come like any other."""
+        """Read one answer; interim ones (100) are returned like any other."""
         async with asyncio.timeout(PATIENCE_S):
             head = (await self.reader.readuntil(b"\r\n\r\n")).decode("latin-1")
             start, *lines = head.removesuffix("\r\n\r\n").split("\r\n")
@@ -79,7 +79,7 @@ class Wire:
         return Response(int(start.split(" ")[1]), headers, body)
 
     def has_more(self) -> bool:
-        """Say whether something has come that was not read yet."""
+        """Return whether something has arrived that was not read yet."""
         return bool(self.reader._buffer)  # type: ignore[attr-defined]
 
     async def ask(self, data: bytes) -> Response:
@@ -87,7 +87,7 @@ class Wire:
         return await self.answer()
 
     async def rest(self) -> bytes:
-        """Return what still comes until the server closes its side."""
+        """Return what still arrives until the server closes its side."""
         async with asyncio.timeout(PATIENCE_S):
             try:
                 return await self.reader.read()
@@ -95,7 +95,7 @@ class Wire:
                 return b""
 
     async def is_usable(self) -> bool:
-        """Say whether another request on the same connection is answered."""
+        """Return whether another request on the same connection is answered."""
         try:
             await self.send(get("/v1.0/healthz"))
             return (await self.answer()).status == 204
@@ -113,7 +113,7 @@ class Wire:
         self.writer.transport.abort()
 
     def reset(self) -> None:
-        """Leave without a farewell: the other side gets an error, not an end."""
+        """Reset the connection: the other side gets an error, not an end."""
         sock = self.writer.get_extra_info("socket")
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         self.abort()
@@ -121,7 +121,7 @@ class Wire:
 
 @dataclass
 class Serving:
-    """A listening server and how it is doing inside."""
+    """A listening server and its inner state."""
 
     server: HttpServer
     port: int
@@ -134,7 +134,7 @@ class Serving:
 
     @property
     def connections(self) -> list[HttpConnection]:
-        """Those that are open."""
+        """The open connections."""
         return cast("list[HttpConnection]", list(self.listener.open))
 
     async def connect(self, *, receive_buffer: int | None = None) -> Wire:
@@ -186,7 +186,7 @@ async def serving(
 
 
 async def until(condition: Callable[[], bool], what: str) -> None:
-    """Wait for something to become true. Fails saying `what` did not."""
+    """Wait until something is true. Fails with the text `what`."""
     try:
         async with asyncio.timeout(PATIENCE_S):
             while not condition():
@@ -206,7 +206,7 @@ def save(items: str | bytes, *headers: str, target: str = "/v1.0/state/statestor
 
 
 def request(method: str, target: str, body: bytes | None = None, *headers: str) -> bytes:
-    """A request with what HTTP/1.1 asks for, and what is given."""
+    """A request with the required headers of HTTP/1.1, and the given ones."""
     lines = [f"{method} {target} HTTP/1.1", "Host: test", *headers]
     if body is not None:
         lines.append(f"Content-Length: {len(body)}")
@@ -219,7 +219,7 @@ def chunked(*parts: bytes, trailer: bytes = b"") -> bytes:
 
 
 class Gate:
-    """An answer that comes when it is let: a slow store without a clock."""
+    """An answer that waits until the test releases it: a slow store without a clock."""
 
     def __init__(self) -> None:
         self.calls: list[Call] = []

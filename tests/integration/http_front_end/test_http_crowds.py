@@ -1,4 +1,4 @@
-"""Many clients at once, and requests that cost more than their bytes tell."""
+"""Many clients at once, and requests that cost more than their size suggests."""
 
 import json
 import time
@@ -10,7 +10,9 @@ from pannier_sidecar.serving import Budget
 
 
 async def test_every_upload_is_answered_however_many_are_given_up() -> None:
-    """One that had come whole, and was not begun yet, was dropped without an answer: its client waited for ever."""
+    """A completely received request that had not begun was once dropped without an answer: its client waited for
+    ever.
+    """
     async with serving(budget=Budget(60_000)) as here:
         for _ in range(10):
             whole, torn = [await here.connect() for _ in range(2)]
@@ -25,7 +27,7 @@ async def test_every_upload_is_answered_however_many_are_given_up() -> None:
 
 
 async def test_bytes_after_a_connect_are_no_request() -> None:
-    """A proxy that passes it on takes the rest for the tunnel's bytes, or for a body."""
+    """A proxy that passes it on takes the following bytes for the tunnel's, or for a body."""
     async with serving() as here:
         wire = await here.connect()
         inner = save('[{"key": "smuggled", "value": 1}]')

@@ -1,4 +1,4 @@
-"""Requests that come a byte at a time, and requests that two readers would divide in two ways."""
+"""Requests that arrive a byte at a time, and requests that readers could divide differently."""
 
 import asyncio
 

@@ -1,4 +1,4 @@
-"""Connections that end: by the client, half of it, in the middle of a call, and when the sidecar stops."""
+"""The ends of connections: by the client, half-closed, in the middle of a call, and when the sidecar stops."""
 
 import asyncio
 import json
@@ -68,7 +68,7 @@ async def test_a_client_that_leaves_in_the_middle_of_a_call_harms_nobody() -> No
 
 
 async def test_a_client_that_closes_in_the_middle_of_a_call_is_dropped_at_the_next_answer() -> None:
-    """Before that, it cannot be told from one that has closed its side alone."""
+    """Before that, it looks like a client that has closed only its side."""
     gate = Gate()
     async with serving(gate.answer) as here:
         one, three = await here.connect(), await here.connect()

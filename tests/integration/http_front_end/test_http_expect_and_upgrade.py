@@ -1,4 +1,4 @@
-"""Clients that ask before they send a body, that offer another protocol, or that speak an older HTTP."""
+"""Clients that expect 100 Continue, offer another protocol, or speak an older HTTP."""
 
 import json
 
@@ -15,7 +15,7 @@ JAVA_OFFER = ("Connection: Upgrade, HTTP2-Settings", "Upgrade: h2c", "HTTP2-Sett
 
 
 async def echo(call: Call) -> Answer:
-    """Answer with what was understood."""
+    """Answer with the request as it was understood."""
     return Answer(200, b"%b %b %b" % (call.method, call.path, call.body), b"text/plain")
 
 

@@ -1,4 +1,4 @@
-"""What callers see when a store fails, lacks something, or is not there."""
+"""What callers see if a store fails, lacks a feature, or does not exist."""
 
 import json
 from typing import Any
@@ -247,7 +247,7 @@ async def test_values_that_are_too_much_for_one_answer_are_left_for_another(call
 
 
 class ForeignStore(InMemoryStore):
-    """Finds what other programs may have written."""
+    """A store with values that other programs may have written."""
 
     async def get(self, get: Get) -> StoredValue | None:
         return StoredValue(b"1", "1\r\nx-evil: y\r\n\r\n", 10**13)

@@ -1,4 +1,4 @@
-"""Whatever bytes come in: no answer is a 5xx, nothing breaks, and the next client is served."""
+"""Whatever bytes arrive, no answer is a 5xx, nothing breaks, and the next client is served."""
 
 import asyncio
 import json
@@ -42,7 +42,7 @@ class Background:
         return int(listening.getsockname()[1])
 
     def statuses(self, raw: bytes) -> list[int]:
-        """Return the statuses that raw bytes get, and see the next client served."""
+        """Return the statuses that raw bytes get, and assert that the next client is served."""
         return self._thread.run(self._statuses(raw))
 
     async def _statuses(self, raw: bytes) -> list[int]:

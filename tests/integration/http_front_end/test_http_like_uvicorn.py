@@ -1,6 +1,6 @@
-"""Raw requests, sound and broken, are taken and refused exactly as uvicorn's httptools protocol does.
+"""Raw requests, valid and broken, are accepted and refused exactly as by uvicorn's httptools protocol.
 
-uvicorn served the API once and is what its users know; where this server does otherwise, the reason stands here.
+Many users know uvicorn; if this server behaves differently, the reason is here.
 """
 
 import asyncio
@@ -160,7 +160,7 @@ OTHERWISE = {
         "RFC 9112, 6.1: a proxy of that time passes it on without knowing where it ends",
     ),
 }
-"""What both answer differently: how we do, how uvicorn does, and why."""
+"""Requests that both answer differently: our answer, uvicorn's, and why."""
 
 
 @pytest.fixture
@@ -199,7 +199,7 @@ async def plain_app(scope: dict[str, Any], receive: Any, send: Any) -> None:
 
 
 async def statuses(port: int, raw: bytes, *, expected: int, goes_on: bool) -> list[int]:
-    """Return the statuses of the answers, of which so many are expected, having seen how the connection goes on."""
+    """Return the statuses of the expected number of answers, and assert how the connection continues."""
     wire = Wire(*await asyncio.open_connection("127.0.0.1", port))
     await wire.send(raw)
     answers = [(await wire.answer()).status for _ in range(expected)]
@@ -233,7 +233,9 @@ async def test_both_refuse_it_and_close(ours: int, uvicorns: int, name: str) -> 
 async def test_it_is_answered_differently_for_a_reason(ours: int, uvicorns: int, name: str) -> None:
     raw, expected, uvicorns_status, reason = OTHERWISE[name]
     assert reason
-    goes_on = expected[-1] == 200 and not raw.startswith(b"CONNECT")  # what follows belongs to whom it connects to
+    goes_on = expected[-1] == 200 and not raw.startswith(
+        b"CONNECT"
+    )  # the following bytes belong to the host that it connects to
     assert await statuses(ours, raw, expected=len(expected), goes_on=goes_on) == expected
     wire = Wire(*await asyncio.open_connection("127.0.0.1", uvicorns))
     assert (await wire.ask(raw)).status == uvicorns_status

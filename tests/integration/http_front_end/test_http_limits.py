@@ -1,4 +1,4 @@
-"""Requests that are too large, too slow or too many, and clients that take no answer: each costs a bounded amount."""
+"""Requests that are too large, too slow or too many, and clients that read no answer: each has a bounded cost."""
 
 import asyncio
 import gc
@@ -78,7 +78,7 @@ async def test_http_1_0_may_speak_of_other_protocols(small: Serving) -> None:
 
 
 async def test_a_client_that_sends_all_of_a_far_too_large_body_first_still_gets_the_refusal(small: Serving) -> None:
-    """A server that closes while bytes still come in makes the client's network drop the answer unread."""
+    """If a server closes while bytes still arrive, the client's kernel drops the answer unread."""
     for whole in (save(b"x" * 8 * MIB), CHUNKED + chunked(*[b"x" * 65536] * 128)):
         wire = await small.connect()
         await wire.send(whole)
@@ -87,7 +87,7 @@ async def test_a_client_that_sends_all_of_a_far_too_large_body_first_still_gets_
 
 
 async def test_bytes_after_a_refusal_are_thrown_away(small: Serving) -> None:
-    """Kept, it would be copied again with each part, and others would be given up to make room for it."""
+    """If it were kept, it would be copied again with each part, and other clients would be given up to make room."""
     wire = await small.connect()
     refused(await wire.ask(save(b"x" * 1001)[:-1000]), 413, "ERR_BODY_TOO_LARGE")
     held = 0
@@ -165,7 +165,8 @@ async def test_an_idle_connection_keeps_nothing_of_the_body_it_brought() -> None
         assert not connection._body
 
 
-# --- heads ------------------------------------------------------------------------------------------------------------
+# --- header sections
+# ------------------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(

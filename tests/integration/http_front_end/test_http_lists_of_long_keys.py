@@ -1,4 +1,4 @@
-"""Lists with keys that are so long that the cursor behind them fits into no request."""
+"""Lists with keys that are so long that the cursor after them fits into no request."""
 
 import json
 from typing import Any

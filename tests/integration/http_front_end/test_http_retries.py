@@ -1,4 +1,4 @@
-"""Writes are tried again as their retry policy says, if that may help."""
+"""Writes are tried again as their retry policy says, if that can help."""
 
 import json
 from itertools import pairwise
@@ -95,7 +95,7 @@ async def test_permanent_failures_are_not_tried_again(how: str, fault: StoreErro
 
 @pytest.mark.parametrize("how", calls(0))
 async def test_a_write_with_an_etag_is_not_repeated_when_its_answer_was_lost(how: str) -> None:
-    """It may have happened: the repetition would meet its own ETag."""
+    """It may have happened, and then the repetition would not match its own new ETag."""
     store = FailingStore(OutcomeUnknownError("lost"))
     answer = await ask(store, calls(3, etag="1")[how])
     assert (answer.status, len(store.attempts)) == (500, 1)

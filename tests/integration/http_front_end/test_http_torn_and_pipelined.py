@@ -1,4 +1,4 @@
-"""Requests that come in pieces, and many that come in one."""
+"""Requests that arrive in pieces, and many that arrive in one."""
 
 import asyncio
 import json

@@ -1,4 +1,4 @@
-"""Profile `dapr` over HTTP: status, code, text and details of each refusal, as pkg/api of Dapr 1.18 has them."""
+"""Profile `dapr` over HTTP: status, code, text and details of each refusal are those of pkg/api in Dapr 1.18."""
 
 import json
 from typing import Any
@@ -162,6 +162,6 @@ async def test_what_a_store_lacks() -> None:
 
 
 def _advice(details: list[dict[str, Any]]) -> str:
-    """What the details say is to be done."""
+    """The advice in the details."""
     told = [each.get("description") or (each.get("metadata") or {}).get("advice", "") for each in details]
     return "".join(told)

@@ -1,4 +1,4 @@
-"""Getting into memcached, and what is said when that fails."""
+"""Connecting to memcached, and the messages if that fails."""
 
 import asyncio
 from collections.abc import Iterator
@@ -23,7 +23,7 @@ ALICE = {"username": "alice", "password": "sesame"}
 
 @pytest.fixture(scope="module")
 def guarded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[MemcachedServer]:
-    """One that asks for a password."""
+    """A server that requires a password."""
     folder = tmp_path_factory.mktemp("guarded")
     (folder / "users").write_text("alice:sesame\n")
     with single(folder, "-Y", str(folder / "users")) as server:

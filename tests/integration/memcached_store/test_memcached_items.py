@@ -1,4 +1,4 @@
-"""What Dapr's memcached store wrote is read and written on, and the other way round."""
+"""Items of Dapr's memcached store are read and updated, and the other way round."""
 
 import time
 from collections.abc import AsyncIterator, Iterator
@@ -20,7 +20,7 @@ DAY_S = 24 * 60 * 60
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[MemcachedServer]:
-    """One as it is without any options: items may have 1 MiB."""
+    """A server without options: items may have 1 MiB."""
     with single(tmp_path_factory.mktemp("memcached")) as server:
         yield server
 
@@ -96,13 +96,13 @@ async def test_several_servers_have_the_keys_that_daprs_client_gives_them(tmp_pa
 
 
 async def test_an_etag_from_before_a_restart_matches_nothing_after_it(tmp_path: Path) -> None:
-    """CAS numbers begin anew with each start."""
+    """CAS numbers start over with each start."""
     with single(tmp_path) as server:
         async with opened(at(server)) as store:
             await store.set(Set("k", b"1"))
             before = (await present(store, "k")).etag
             server.stop()
-            time.sleep(1)  # the server tells its start in whole seconds
+            time.sleep(1)  # the server reports its start in whole seconds
             server.start()
             await eventually(store.ping)
             await store.set(Set("k", b"2"))

@@ -1,4 +1,4 @@
-"""A write whose answer was lost may have happened: it is not sent again, and what is told says so."""
+"""A write whose answer was lost may have happened: it is not sent again, and the error says so."""
 
 import asyncio
 from collections.abc import AsyncIterator, Iterator

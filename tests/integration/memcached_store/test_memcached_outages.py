@@ -150,7 +150,7 @@ async def test_where_no_server_answers_the_store_does_not_open(tmp_path: Path) -
 
 
 async def test_an_outage_that_lasts_costs_each_call_nothing(server: MemcachedServer) -> None:
-    """One call after the other tries to reach a server that does not even refuse; the others do not wait for it."""
+    """One call at a time tries to reach a server that does not even refuse; the others do not wait for it."""
     with faulty_way(server.port) as way:
         async with opened(MemcachedStore({"hosts": way.address, "timeout": 1.0})) as store:
             way.hold_requests()

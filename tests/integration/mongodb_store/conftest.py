@@ -1,4 +1,4 @@
-"""These tests run on the event loop that serves in production; the conformance suite runs on asyncio's own."""
+"""These tests run on production's event loop; the conformance suite runs on asyncio's own."""
 
 from asyncio import AbstractEventLoop
 from collections.abc import Callable, Mapping

@@ -1,4 +1,4 @@
-"""Documents as Dapr 1.18 writes them are read and written, and ours are such as Dapr reads."""
+"""Documents in Dapr 1.18's form are read and written, and Dapr can read ours."""
 
 from collections.abc import AsyncIterator, Iterator
 from datetime import UTC, datetime, timedelta
@@ -27,7 +27,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[MongoServer]:
 
 @pytest.fixture
 def documents(server: MongoServer) -> Iterator[Collection[dict[str, Any]]]:
-    """The collection as anybody else sees it, empty."""
+    """The collection as another client sees it, empty."""
     with server.client() as client:
         collection = client["daprStore"]["daprCollection"]
         collection.delete_many({})
@@ -80,7 +80,7 @@ async def test_a_value_of_dapr_is_read(
 
 
 def test_bytes_that_dapr_stored_as_text_come_back_unchanged() -> None:
-    """Tried without a server: the one that tests have checks its texts, MongoDB does not."""
+    """This needs no server: the emulator of the tests checks texts, which MongoDB does not."""
     from pannier_sidecar.stores.mongodb import layout
 
     placeholder = "?" * 3

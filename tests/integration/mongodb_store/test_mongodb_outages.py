@@ -1,4 +1,4 @@
-"""MongoDB is away, dies, hangs or refuses: no call hangs, what was answered is there, messages say what to do."""
+"""MongoDB is unreachable, dies, hangs or refuses: no call hangs, answered writes are kept, messages say what to do."""
 
 import asyncio
 from pathlib import Path

@@ -24,7 +24,7 @@ def running_redis(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisSer
 
 @pytest.fixture
 def redis(running_redis: RedisServer) -> Iterator[RedisServer]:
-    """A server without data, whatever the test before did to it."""
+    """A server without data, whatever the previous test did to it."""
     with running_redis.client() as client:
         client.client_unpause()
         client.flushall()
@@ -52,7 +52,7 @@ def memcached_place(tmp_path: Path) -> Iterator[Place]:
 def route(
     request: pytest.FixtureRequest, tmp_path: Path, sqlite_place: Place, redis_place: Place
 ) -> tuple[Place, Place]:
-    """From where to where."""
+    """The source and the target."""
     another = {"connectionString": str(tmp_path / "another.db")}
     routes: dict[str, Callable[[], tuple[Place, Place]]] = {
         "sqlite to redis": lambda: (sqlite_place, redis_place),

@@ -1,4 +1,4 @@
-"""Apps write to the target while state is copied into it: what they wrote stays."""
+"""Apps write to the target while state is copied into it: their values stay."""
 
 from __future__ import annotations
 

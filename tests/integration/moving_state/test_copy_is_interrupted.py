@@ -1,4 +1,4 @@
-"""A copy that is killed, stopped or cut off goes on when the same command is run again."""
+"""A copy that is killed, stopped or cut off continues when the same command is run again."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ async def test_killed_in_the_middle_and_run_again(desk: Desk, route: tuple[Place
         first.end()
         first.close()
         assert len(await target.values()) > 0
-    # What was written before the end is known to be ours, whether or not its answer came back.
+    # Values written before the end are known to be ours, whether or not their answer arrived.
     await source.save(*(Set(write.key, b"later") for write in numbered(COUNT)))
     done = desk.copy(source.file, target.file)
     assert done.code == 0, done.err[-5:]
@@ -62,7 +62,7 @@ async def test_a_server_that_restarts_meanwhile_is_waited_for(
     redis.start()
     done = outcome(running)
     running.close()
-    # It came back empty, as its data was in memory alone: what is missing is found missing.
+    # It came back empty, because its data was only in memory: the missing keys are noticed.
     assert done.code in (0, 1), done.err
     if done.code:
         assert any("the target does not have it" in line for line in done.err)

@@ -1,4 +1,4 @@
-"""What can't be moved is refused before anything is written, in one line that says what to do."""
+"""A move that can't work is refused before anything is written, in one line that says what to do."""
 
 from __future__ import annotations
 

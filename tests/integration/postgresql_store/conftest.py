@@ -1,4 +1,4 @@
-"""A PostgreSQL, and stores over it that have to leave nothing behind."""
+"""A PostgreSQL, and stores over it that must leave nothing behind."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PostgreSQLServe
 
 @pytest.fixture
 def server(shared: PostgreSQLServer) -> PostgreSQLServer:
-    """A running server without any table of ours, whatever the test before did to it."""
+    """A running server without any table of ours, whatever the previous test did to it."""
     shared.resume()
     shared.sql("DROP SCHEMA public CASCADE; CREATE SCHEMA public; GRANT ALL ON SCHEMA public TO public;")
     return shared

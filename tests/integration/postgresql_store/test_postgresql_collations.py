@@ -1,4 +1,4 @@
-"""A collation in which different keys are equal would give one app the rows of another: such tables are refused."""
+"""With a collation in which different keys are equal, one app would get another's rows: such tables are refused."""
 
 import pytest
 from servers.postgresql_server import PostgreSQLServer

@@ -1,4 +1,4 @@
-"""Expired rows go away by themselves, without anybody in their way."""
+"""Expired rows are removed in the background, even under load."""
 
 import asyncio
 

@@ -200,7 +200,7 @@ async def test_with_all_connections_taken_elsewhere_it_says_which_limit(open_sto
         store = await open_store(connectionString=server.url(), maxConns=50)
         server.sql("CREATE ROLE guest LOGIN; GRANT ALL ON ALL TABLES IN SCHEMA public TO guest")
         guest = await opened_in_time(open_store, connectionString=server.url("guest"), maxConns=50)
-        async with locked(server):  # the guest's one connection is busy for as long as the others look for another
+        async with locked(server):  # the guest's one connection is busy while the others look for another
             calls = [asyncio.create_task(guest.get(Get("k"))) for _ in range(10)]
             await until(lambda: sum(call.done() for call in calls) == 9)
         ends = await faults_of(*calls)
@@ -240,7 +240,7 @@ async def test_it_speaks_tls_and_believes_only_the_authority_it_was_given(open_s
 
 
 async def opened_in_time(open_store, **settings) -> Store:
-    """Open a store as soon as the server answers in time, or has taken notice of how it was changed."""
+    """Open a store as soon as the server answers in time, or has noticed its new configuration."""
     return await eventually(lambda: open_store(**settings))
 
 

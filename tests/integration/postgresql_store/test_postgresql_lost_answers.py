@@ -1,4 +1,6 @@
-"""A write whose answer was lost may have happened: it is not sent again, and is called unknown; all else is certain."""
+"""A write whose answer was lost may have happened: it is not sent again, and its outcome is unknown; all else is
+certain.
+"""
 
 from __future__ import annotations
 
@@ -34,7 +36,7 @@ def way(server: PostgreSQLServer) -> Iterator[FaultyWay]:
 
 @pytest.fixture
 async def far(way: FaultyWay, open_store) -> AsyncIterator[Store]:
-    """A store with one connection, on which everything was prepared."""
+    """A store with one connection, on which every statement is prepared."""
     store = await open_store(connectionString=f"postgresql://admin@{way.address}/postgres", maxConns=1, timeout=5.0)
     await store.set(Set("k", b"before"))
     for call in (*WRITES.values(), *TRANSACTION.values()):
@@ -79,7 +81,7 @@ async def test_a_transaction_that_was_not_asked_to_commit_is_begun_again(far: St
 async def test_a_commit_whose_answer_was_lost_is_unknown_and_not_repeated(
     server: PostgreSQLServer, far: Store, way: FaultyWay
 ) -> None:
-    # A commit that waits for a lock, so that the answers before are through and its own is still to come.
+    # The commit waits for a lock, so that earlier answers have arrived and its own has not.
     server.sql(
         "CREATE FUNCTION wait() RETURNS trigger LANGUAGE plpgsql AS "
         "$$ BEGIN PERFORM pg_advisory_xact_lock(1); RETURN NULL; END $$;"
@@ -108,7 +110,7 @@ async def test_reads_are_repeated(far: Store, way: FaultyWay) -> None:
 
 async def test_a_write_on_a_connection_that_died_unseen_is_not_in_doubt(far: Store, way: FaultyWay) -> None:
     await asyncio.sleep(1.1)
-    writing = await request_held(way, far.set(Set("k", b"mine")))  # something between forgets idle connections
+    writing = await request_held(way, far.set(Set("k", b"mine")))  # something on the way forgets idle connections
     assert await lost(way, writing) is None
 
 
@@ -120,7 +122,7 @@ async def test_a_write_that_the_server_cancelled_did_not_happen(server: PostgreS
         blocked = "FROM pg_stat_activity WHERE application_name = 'pannier' AND wait_event_type = 'Lock'"
         while await asyncio.to_thread(server.sql, f"SELECT count(*) {blocked}") == "0":
             await asyncio.sleep(0.01)
-        # The first time it is tried again, on another connection, which is ended too.
+        # The first time it is tried again on another connection, which is closed too.
         for _ in range(2):
             while await asyncio.to_thread(server.sql, f"SELECT count(pg_terminate_backend(pid)) {blocked}") == "0":
                 await asyncio.sleep(0.01)
@@ -131,7 +133,9 @@ async def test_a_write_that_the_server_cancelled_did_not_happen(server: PostgreS
 
 
 async def test_a_server_that_became_a_standby_is_left_for_the_new_primary(tmp_path) -> None:
-    """A server that takes no writes any more did nothing; behind one address the next connection finds another."""
+    """A server that accepts no writes any more did nothing; a new connection to the same address finds another
+    server.
+    """
     with (
         running(tmp_path / "old") as old,
         running(tmp_path / "new") as new,

@@ -1,4 +1,4 @@
-"""Tables that Dapr 1.18 made and filled are read and written as if they were ours, and Dapr can read ours."""
+"""Tables that Dapr 1.18 created and filled are read and written like ours, and Dapr can read ours."""
 
 import asyncio
 import base64

@@ -1,4 +1,4 @@
-"""On a Cluster every key finds its node, also while slots move and nodes fail over."""
+"""On a Cluster every key finds its node, even while slots move and nodes fail over."""
 
 import asyncio
 from collections.abc import AsyncIterator, Iterator
@@ -127,7 +127,7 @@ async def test_while_a_slot_moves_each_key_is_found(store: RedisStore, nodes: Cl
         assert [getattr(each, "value", None) for each in entries] == [b"5", b"2", None]
         outcomes = await store.bulk_write([Set("{ask}new", b"7"), Delete("{ask}absent"), Set("{ask}old", b"8")])
         assert list(outcomes) == [None] * 3
-    await waiting  # several keys of a slot that moves: not before it has moved
+    await waiting  # several keys of a moving slot wait until it has moved
     found = await store.get(Get("{ask}new"))
     assert found is not None
     assert found.value == b"7"
@@ -172,7 +172,7 @@ async def test_a_node_killed_under_load_is_replaced_by_its_replicas_one_after_th
             for _ in range(2):
                 await load.goes_on()
                 dead = await replaced(replicated, tag)
-            await asyncio.to_thread(dead.start)  # the last one alone takes no strong writes
+            await asyncio.to_thread(dead.start)  # the last one accepts no strong writes alone
             await load.goes_on()
         await load.check(store)
 

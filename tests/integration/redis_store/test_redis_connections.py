@@ -1,4 +1,4 @@
-"""Getting in: passwords, users and their permissions, databases, TLS; and what is said when it does not work."""
+"""Connecting: passwords, users and their permissions, databases, TLS; and the messages if it does not work."""
 
 import asyncio
 import socket

@@ -1,4 +1,4 @@
-"""What Dapr's Redis store wrote is read and written on, and the other way round."""
+"""Hashes of Dapr's Redis store are read and updated, and the other way round."""
 
 import hashlib
 import time
@@ -23,7 +23,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisServer]:
 
 @pytest.fixture
 def outside(server: RedisServer) -> Iterator[Redis]:
-    """Another client, to write as Dapr does and to look at what is there."""
+    """Another client, which writes as Dapr does and looks at the stored form."""
     with server.client() as client:
         client.flushall()
         yield client
@@ -60,7 +60,7 @@ async def test_a_write_adds_one_to_its_version_and_leaves_first_write_alone(stor
 
 @pytest.mark.parametrize("way", ["alone", "with TTL", "in a transaction", "after a plain write"])
 async def test_a_first_write_is_marked_for_dapr(store: RedisStore, outside: Redis, way: str) -> None:
-    """Dapr overwrites without an ETag what has no such field, also where it was asked to create only."""
+    """Without such a field, Dapr overwrites the value without an ETag, even if it should only create."""
     write = Set("k", b"1", if_absent=True, ttl=100 if way == "with TTL" else None, is_first_write=True)
     if way == "in a transaction":
         await store.transact([write, Set("plain", b"2")])
@@ -221,7 +221,7 @@ async def test_a_list_has_every_key_whatever_happens_between_pages(store: RedisS
         cursor = found.cursor
         if cursor is None:
             break
-        if page % 40 == 0:  # the table grows and shrinks, and what was listed goes away
+        if page % 40 == 0:  # the table grows and shrinks, and listed keys disappear
             outside.mset({f"other{page}-{n}": 1 for n in range(1500)})
         if page % 40 == 20:
             outside.delete(*[f"other{page - 20}-{n}" for n in range(1500)], *met[-3:])

@@ -1,4 +1,4 @@
-"""A write whose answer was lost may have happened: it is not sent again, and what is told says so."""
+"""A write whose answer was lost may have happened: it is not sent again, and the error says so."""
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
@@ -78,7 +78,7 @@ async def test_a_write_that_was_carried_out_is_not_repeated_over_later_writes(
 async def test_a_write_that_never_reached_the_server_is_unknown_too(
     far: RedisStore, way: FaultyWay, call: Call
 ) -> None:
-    """Nobody on this side can tell."""
+    """Nobody on this side can know that."""
     writing = await request_held(way, call(far))
     assert type(await lost(way, writing)) is OutcomeUnknownError
     found = await eventually(lambda: far.get(Get("k")))

@@ -26,7 +26,7 @@ def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisServer]:
 
 @pytest.fixture
 def server(shared: RedisServer) -> Iterator[RedisServer]:
-    """A running server, whatever the test before did to it."""
+    """A running server, whatever the previous test did to it."""
     with shared.client() as client:
         client.flushall()
     yield shared
@@ -84,7 +84,7 @@ async def test_during_an_outage_calls_fail_in_time_and_say_why(tmp_path: Path) -
 
 
 async def test_an_outage_that_lasts_costs_each_call_nothing(tmp_path: Path) -> None:
-    """Calls wait for a server as long as it may be restarting, counted from the outage's beginning."""
+    """Calls wait for a server for as long as a restart may take, counted from the beginning of the outage."""
     with single(tmp_path) as server:
         async with opened(server.settings, dialTimeout=0.5) as store:
             server.kill()

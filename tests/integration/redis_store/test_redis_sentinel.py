@@ -1,4 +1,4 @@
-"""Behind Sentinels the primary may be replaced at any time: what was acknowledged is there, nothing happens twice."""
+"""Behind Sentinels the primary may be replaced at any time: acknowledged writes are kept, and none happens twice."""
 
 from collections.abc import Iterator
 from pathlib import Path

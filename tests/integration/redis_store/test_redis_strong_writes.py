@@ -1,4 +1,4 @@
-"""`consistency: strong` waits for the replicas, and says so when they do not come."""
+"""`consistency: strong` waits for the replicas, and says so if they do not acknowledge."""
 
 import asyncio
 from collections.abc import Iterator
@@ -41,7 +41,7 @@ async def test_a_strong_write_is_on_the_replica_when_it_returns(pair: Pair) -> N
 
 
 async def test_a_user_without_the_right_to_wait_gets_our_message(pair: Pair) -> None:
-    """Redis names the user in its own, and the name may come from a secret."""
+    """Redis's message names the user, and the name may come from a secret."""
     primary, _ = pair
     with primary.client() as client:
         client.execute_command("ACL SETUSER", "c4nary", "on", ">pw", "~*", "+@all", "-wait")

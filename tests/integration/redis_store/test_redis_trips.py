@@ -1,4 +1,4 @@
-"""How often the network is used, counted by the server: that is what the speed comes from."""
+"""How often the network is used, counted by the server: the speed comes from few trips."""
 
 import asyncio
 from collections.abc import AsyncIterator, Iterator

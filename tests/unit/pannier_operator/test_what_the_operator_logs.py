@@ -48,5 +48,5 @@ def test_the_type_and_place_of_an_exception_are_logged_and_not_its_text(lines: l
     if isinstance(lines, JsonLines):
         text = json.loads(text)["error"]
     assert "ValueError" in text
-    assert "test_of_an_exception" in text
+    assert "test_the_type_and_place_of_an_exception" in text
     assert PASSWORD not in text
