@@ -50,7 +50,7 @@ class Connections:
         self._is_closed = False
         self._calls = 0
         self._open: set[TrackedConnection] = set()
-        self._left: dict[TrackedConnection, asyncio.TimerHandle] = {}
+        self._half_closed: dict[TrackedConnection, asyncio.TimerHandle] = {}
         """Those that only the server still has open, and the timers after which they no longer count."""
         self._waiters: deque[asyncio.Future[None]] = deque()
 
@@ -75,7 +75,7 @@ class Connections:
 
     @property
     def _is_full(self) -> bool:
-        return self._calls + len(self._left) >= self.limit
+        return self._calls + len(self._half_closed) >= self.limit
 
     async def _wait_for_room(self) -> None:
         waiter = None
@@ -95,7 +95,7 @@ class Connections:
     def make_socket(self, address: tuple[Any, ...]) -> socket.socket:
         """Make a socket for a connection, as aiohttp asks for it. Raises TooManyConnectionsError."""
         family, kind, protocol, *_ = address
-        if len(self._open) + len(self._left) >= self.limit:
+        if len(self._open) + len(self._half_closed) >= self.limit:
             raise TooManyConnectionsError
         return _Socket(self, family, kind, protocol)
 
@@ -108,7 +108,7 @@ class Connections:
     def close(self) -> None:
         """Close all connections; no more are made."""
         self._is_closed = True
-        for counted in list(self._left):
+        for counted in list(self._half_closed):
             self._forget(counted)
         for counted in self._open:
             counted.close()
@@ -121,15 +121,15 @@ class Connections:
         if self._is_closed or not counted.shut():
             counted.close()
             return
-        self._left[counted] = loop.call_later(GIVEN_UP_AFTER_S, self._forget, counted)
-        loop.add_reader(counted.handle, self._take, counted)
+        self._half_closed[counted] = loop.call_later(GIVEN_UP_AFTER_S, self._forget, counted)
+        loop.add_reader(counted.handle, self._on_readable, counted)
 
-    def _take(self, counted: TrackedConnection) -> None:
+    def _on_readable(self, counted: TrackedConnection) -> None:
         if counted.has_ended():
             self._forget(counted)
 
     def _forget(self, counted: TrackedConnection) -> None:
-        timer = self._left.pop(counted, None)
+        timer = self._half_closed.pop(counted, None)
         if timer is not None:
             timer.cancel()
             asyncio.get_running_loop().remove_reader(counted.handle)

@@ -9,7 +9,7 @@ import ssl
 from typing import Final
 
 _NUMBER: Final = re.compile(r"\[Errno (\d+)\]")
-_OF_NUMBER: Final = {
+_BY_ERRNO: Final = {
     errno.ECONNREFUSED: "the connection is refused",
     errno.ECONNRESET: "the other side ended the connection",
     errno.EPIPE: "the other side ended the connection",
@@ -28,7 +28,7 @@ _OF_NUMBER: Final = {
     errno.ENOSPC: "the disk is full",
     errno.EROFS: "its file system is read-only",
 }
-_OF_CERTIFICATE: Final = {
+_BY_VERIFY_CODE: Final = {
     9: "its certificate is not valid yet",
     10: "its certificate has expired",
     18: "it signed its certificate itself",
@@ -39,7 +39,7 @@ _OF_CERTIFICATE: Final = {
     64: "its certificate is for another IP address",
 }
 """By OpenSSL's numbers of verification (X509_V_ERR_...)."""
-_OF_TLS: Final = {
+_BY_TLS_REASON: Final = {
     "WRONG_VERSION_NUMBER": "it does not speak TLS on this port",
     "HTTP_REQUEST": "it does not speak TLS on this port",
     "TLSV13_ALERT_CERTIFICATE_REQUIRED": "it wants a client certificate",
@@ -54,9 +54,9 @@ def reason(error: BaseException | None) -> str:
     if error is None:
         return "the other side ended the connection"
     if isinstance(error, ssl.SSLCertVerificationError):
-        return _OF_CERTIFICATE.get(error.verify_code, f"its certificate is not accepted (code {error.verify_code})")
+        return _BY_VERIFY_CODE.get(error.verify_code, f"its certificate is not accepted (code {error.verify_code})")
     if isinstance(error, ssl.SSLError):
-        return _of_tls(error.reason or "")
+        return _reason_of_tls(error.reason or "")
     if isinstance(error, socket.gaierror):
         return "DNS does not answer" if error.errno == socket.EAI_AGAIN else "its name has no address in DNS"
     if isinstance(error, TimeoutError):
@@ -64,28 +64,28 @@ def reason(error: BaseException | None) -> str:
     if isinstance(error, UnicodeError):
         return "its name is no host name"
     if isinstance(error, OSError):
-        return _of_system(error)
+        return _reason_of_system(error)
     return f"it failed ({type(error).__name__})"
 
 
-def _of_tls(code: str) -> str:
-    known = _OF_TLS.get(code)
+def _reason_of_tls(code: str) -> str:
+    known = _BY_TLS_REASON.get(code)
     return known or (f"TLS failed ({code})" if re.fullmatch(r"[A-Z0-9_]{1,80}", code) else "TLS failed")
 
 
-def _of_system(error: OSError) -> str:
+def _reason_of_system(error: OSError) -> str:
     number = error.errno
     if number is None:  # asyncio's, of several attempts: each has its number in the text
         found = _NUMBER.search(str(error))
         number = int(found[1]) if found else None
     if number is None:
-        return _of_class(error)
-    return _OF_NUMBER.get(number) or f"it failed ({errno.errorcode.get(number, number)})"
+        return _reason_of_class(error)
+    return _BY_ERRNO.get(number) or f"it failed ({errno.errorcode.get(number, number)})"
 
 
-def _of_class(error: OSError) -> str:
+def _reason_of_class(error: OSError) -> str:
     if isinstance(error, ConnectionRefusedError):
-        return _OF_NUMBER[errno.ECONNREFUSED]
+        return _BY_ERRNO[errno.ECONNREFUSED]
     if isinstance(error, ConnectionError):
-        return _OF_NUMBER[errno.ECONNRESET]
+        return _BY_ERRNO[errno.ECONNRESET]
     return f"it failed ({type(error).__name__})"

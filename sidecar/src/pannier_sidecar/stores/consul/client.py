@@ -28,7 +28,7 @@ MAX_CONNECTIONS: Final = 32
 """Further calls wait for one."""
 
 
-_NO_CONSUL: Final = "what answers is no Consul; check httpAddr"
+_NOT_CONSUL: Final = "what answers is no Consul; check httpAddr"
 
 
 class _Result(Struct, rename={"entry": "KV"}):
@@ -118,12 +118,12 @@ class Client:
         body = await self._request("GET", self._url_of(name, "consistent" if strong else ""))
         if not body:
             return None
-        return _filled(_decoded(body, list[Entry]))[0]
+        return _not_empty(_decoded(body, list[Entry]))[0]
 
     async def names(self, prefix: str) -> list[str]:
         """Return all names with a plain prefix, in the order of their bytes."""
         body = await self._request("GET", self._url_of(prefix, "keys"))
-        return _filled(_decoded(body, list[str])) if body else []
+        return _not_empty(_decoded(body, list[str])) if body else []
 
     async def put(self, name: str, value: bytes, flags: int, index: int | None) -> bool:
         """Write an entry of a plain name, if it has this ModifyIndex (0: if it is absent); return whether it was."""
@@ -192,18 +192,18 @@ def _decoded(body: bytes, kind: type[Found], *, is_write: bool = False) -> Found
     try:
         return json.decode(body, type=kind)
     except (DecodeError, RecursionError, UnicodeDecodeError) as error:
-        raise unanswered(_NO_CONSUL, may_have_changed=is_write) from error
+        raise unanswered(_NOT_CONSUL, may_have_changed=is_write) from error
 
 
-def _filled(found: list[Found]) -> list[Found]:
+def _not_empty(found: list[Found]) -> list[Found]:
     """Return what a read has found. Raises StoreUnavailableError where that is nothing, which Consul answers 404."""
     if not found:
-        raise StoreUnavailableError(_NO_CONSUL)
+        raise StoreUnavailableError(_NOT_CONSUL)
     return found
 
 
 def _is_true(body: bytes) -> bool:
     """Return whether a write was made. Raises OutcomeUnknownError for an answer that does not say."""
     if body.strip() not in (b"true", b"false"):
-        raise OutcomeUnknownError(_NO_CONSUL)
+        raise OutcomeUnknownError(_NOT_CONSUL)
     return body.startswith(b"true")

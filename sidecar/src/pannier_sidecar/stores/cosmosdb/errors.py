@@ -26,7 +26,7 @@ class NotUnderstoodError(Exception):
     """The answer is not one of Cosmos DB's."""
 
 
-FROM_NONSENSE: Final = (NotUnderstoodError, AttributeError, LookupError, RecursionError, TypeError, ValueError)
+PARSE_ERRORS: Final = (NotUnderstoodError, AttributeError, LookupError, RecursionError, TypeError, ValueError)
 """What else the client raises for an answer that is not Cosmos DB's: it takes the shape of JSON for granted."""
 WHEN_CLOSED: Final = (RuntimeError, AssertionError, AttributeError)
 """What the client raises where it is closed while a call is under way."""

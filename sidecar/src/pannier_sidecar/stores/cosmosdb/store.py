@@ -51,7 +51,7 @@ class CosmosDBStore(Store):
                 self._opened = await sign_in(wanted, resources)
         except CLIENT_ERRORS as error:
             raise errors.translate(error, wanted, is_write=False) from error
-        except errors.FROM_NONSENSE as error:
+        except errors.PARSE_ERRORS as error:
             raise errors.not_understood(wanted, is_write=False) from error
         resources.callback(self._forget)
 
@@ -132,11 +132,11 @@ class CosmosDBStore(Store):
             raise StoreUnavailableError(f"{opened.settings}: {error}") from error
         except (AzureError, TimeoutError) as error:
             raise errors.translate(error, opened.settings, is_write=is_write) from error
-        except (*errors.FROM_NONSENSE, *WHEN_CLOSED) as error:
+        except (*errors.PARSE_ERRORS, *WHEN_CLOSED) as error:
             if self._opened is not opened:
                 lost = ServiceResponseError("closed before it answered")
                 raise errors.translate(lost, opened.settings, is_write=is_write) from error
-            if not isinstance(error, errors.FROM_NONSENSE):
+            if not isinstance(error, errors.PARSE_ERRORS):
                 raise
             raise errors.not_understood(opened.settings, is_write=is_write) from error
 

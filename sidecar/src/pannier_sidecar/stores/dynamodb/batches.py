@@ -26,7 +26,7 @@ Thing = TypeVar("Thing")
 READ_AT_ONCE: Final = 100
 WRITTEN_AT_ONCE: Final = 25
 """What DynamoDB takes in one call."""
-_NO_ROOM: Final = "DynamoDB has no capacity left for this table now; raise it, or choose on-demand capacity"
+_NO_CAPACITY: Final = "DynamoDB has no capacity left for this table now; raise it, or choose on-demand capacity"
 
 
 async def read(client: Client, layout: Layout, keys: Sequence[str], *, strong: bool) -> dict[str, Item | StoreError]:
@@ -45,7 +45,7 @@ async def read(client: Client, layout: Layout, keys: Sequence[str], *, strong: b
             if not left:
                 return found
             if len(left) == len(wanted):
-                raise StoreUnavailableError(_NO_ROOM)
+                raise StoreUnavailableError(_NO_CAPACITY)
             wanted = left
             await asyncio.sleep(next(waits, 0))
     except StoreError as error:
@@ -63,7 +63,7 @@ async def write(client: Client, layout: Layout, requests: Mapping[str, Arguments
             with reading_answer(is_write=True):
                 left = {_key(layout, one): one for some in answer.get("UnprocessedItems", {}).values() for one in some}
             if len(left) == len(waiting):
-                raise StoreUnavailableError(_NO_ROOM)
+                raise StoreUnavailableError(_NO_CAPACITY)
             waiting = left
             if waiting:
                 await asyncio.sleep(next(waits, 0))

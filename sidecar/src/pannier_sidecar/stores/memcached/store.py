@@ -76,7 +76,7 @@ class MemcachedStore(Store):
         try:
             return [each if isinstance(each, StoreError) else await or_error(self._value(each)) for each in sent]
         finally:
-            _give_up(sent)
+            _drop_answers(sent)
 
     async def bulk_write(self, writes: Sequence[Write]) -> Sequence[StoreError | None]:
         """Send all writes in one trip; each server carries out its own in order."""
@@ -87,7 +87,7 @@ class MemcachedStore(Store):
                 for each, write in zip(sent, writes, strict=True)
             ]
         finally:
-            _give_up(sent)
+            _drop_answers(sent)
 
     async def _carry_out(self, write: Write) -> None:
         reply, connection = await self._answer(await self._send(write.key, write), write)
@@ -139,7 +139,7 @@ class _Sent(NamedTuple):
     answer: asyncio.Future[Reply]
 
 
-def _give_up(sent: Sequence[_Sent | StoreError]) -> None:
+def _drop_answers(sent: Sequence[_Sent | StoreError]) -> None:
     """Drop the answers that no caller waits for any more."""
     for each in sent:
         if not isinstance(each, StoreError):

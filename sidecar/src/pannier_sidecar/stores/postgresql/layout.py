@@ -96,7 +96,7 @@ CREATE INDEX ON {table} (expires_at);"""
         return b"".join(values), [*map(str, starts)], [*map(str, sizes)]
 
     def decoded(self, key: str, row: Sequence[Any]) -> StoredValue:
-        return StoredValue(row[0], str(row[1]), _whole(row[2]))
+        return StoredValue(row[0], str(row[1]), _whole_seconds(row[2]))
 
     def parsed(self, etag: str) -> object | None:
         return etag if _UUID.fullmatch(etag) else None
@@ -139,7 +139,7 @@ CREATE TABLE IF NOT EXISTS {table} (
         return [text for text, _ in encoded], [str(is_binary) for _, is_binary in encoded]
 
     def decoded(self, key: str, row: Sequence[Any]) -> StoredValue:
-        text, etag, expires_at = row[0], str(row[2]), _whole(row[3])
+        text, etag, expires_at = row[0], str(row[2]), _whole_seconds(row[3])
         if not row[1]:
             return StoredValue(text.encode(), etag, expires_at)
         try:
@@ -162,5 +162,5 @@ _XID: Final = re.compile(r"(?a:0|[1-9]\d{0,9})")
 _KEPT_BY_JSONB: Final = re.compile(rb'-?[1-9][0-9]{0,99}|0|true|false|null|"[^"\\\x00-\x1f]*"')
 
 
-def _whole(expires: float | None) -> int | None:
+def _whole_seconds(expires: float | None) -> int | None:
     return None if expires is None else round(min(expires, LAST_TIME))

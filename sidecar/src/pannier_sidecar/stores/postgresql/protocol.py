@@ -33,7 +33,7 @@ class BoundedProtocol(Protocol):  # type: ignore[misc]  # it has no types
         """Bytes of the current message that are missing."""
         self._head = b""
         """The beginning of a message's header."""
-        self._is_bad = False
+        self._is_broken = False
         self._ended_by: Callable[[], object] = self.abort
 
     def connection_made(self, transport: Any) -> None:
@@ -42,7 +42,7 @@ class BoundedProtocol(Protocol):  # type: ignore[misc]  # it has no types
 
     def data_received(self, data: bytes) -> None:
         """Pass on the data, if it can be what a server sends."""
-        if self._is_bad:
+        if self._is_broken:
             return
         self.received += len(data)
         if self.received <= self._limit and self._are_messages(data):
@@ -55,7 +55,7 @@ class BoundedProtocol(Protocol):  # type: ignore[misc]  # it has no types
             self._end()
 
     def _end(self) -> None:
-        self._is_bad = True
+        self._is_broken = True
         self._ended_by()
 
     def _are_messages(self, data: bytes) -> bool:

@@ -84,8 +84,8 @@ class Node:
     def move_to(self, server: str, why: str) -> None:
         """Drop connections to any other server than this one (host:port) at once."""
         for link in self._links():
-            link.stay_at(server, why)
-            link.hurry()
+            link.drop_unless_at(server, why)
+            link.retry_now()
 
     async def close(self) -> None:
         self._is_closed = True

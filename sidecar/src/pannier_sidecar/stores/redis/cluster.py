@@ -314,7 +314,7 @@ class Cluster(Servers):
             return StoreUnavailableError(f"Redis at {address} did not answer within {patience:g} s")
         about, nodes, slots = replies
         if isinstance(slots, ReplyError):
-            refusal = _no_cluster(slots, address)
+            refusal = _not_a_cluster(slots, address)
             if isinstance(refusal, StoreRefusedError):
                 raise refusal
             return refusal
@@ -373,7 +373,7 @@ class Cluster(Servers):
         return node
 
 
-def _no_cluster(error: ReplyError, address: Address) -> StoreError:
+def _not_a_cluster(error: ReplyError, address: Address) -> StoreError:
     if "cluster support disabled" in str(error):
         return StoreRefusedError(
             f"redisType is cluster, but Redis at {address} is a single node; write redisType: node"

@@ -144,14 +144,14 @@ def _milliseconds(ttl: int) -> bytes:
 def stored_value(fields: Any, ttl: object, key: str) -> StoredValue | None:
     """Return the value that the fields of a hash hold. Raises StoreRefusedError for a hash that is not state."""
     if type(fields) is not list:
-        raise errors.translate(fields) if isinstance(fields, ReplyError) else no_redis()
+        raise errors.translate(fields) if isinstance(fields, ReplyError) else not_redis()
     try:
         data, version = fields
     except ValueError:
-        raise no_redis() from None
+        raise not_redis() from None
     if type(data) is not bytes or type(version) is not bytes:
         if not (data is None or version is None):
-            raise no_redis()
+            raise not_redis()
         if ttl == -2:
             return None
         raise StoreRefusedError(
@@ -163,7 +163,7 @@ def stored_value(fields: Any, ttl: object, key: str) -> StoredValue | None:
     return _expiring(data, version.decode("latin-1"), ttl)
 
 
-def no_redis() -> StoreUnavailableError:
+def not_redis() -> StoreUnavailableError:
     """Return the error for an answer to a read that Redis never gives."""
     return StoreUnavailableError("what answers the read of a key is no Redis; check redisHost")
 

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-SHORT_LIFE: Final = 1.0
+MIN_LIFETIME_S: Final = 1.0
 """Seconds; a connection that ends sooner counts as a failed attempt."""
 
 
@@ -47,7 +47,7 @@ class Link(ReconnectingConnection[Connection]):
         self._patience = patience
         self._down_since: float | None = None
         """Loop time at which the outage began; None: there is none."""
-        self._is_worth_trying = asyncio.Event()
+        self._early_retry = asyncio.Event()
         """Set when there is news, so that the pause before the next attempt ends."""
 
     async def open(self) -> None:
@@ -67,14 +67,14 @@ class Link(ReconnectingConnection[Connection]):
         if self._current is not None:
             self._current.abort(reason)
 
-    def stay_at(self, server: str, why: str) -> None:
+    def drop_unless_at(self, server: str, why: str) -> None:
         """End a connection to any other server than this one (host:port), for the reason `why`."""
         if self._current is not None and self._current.name != server:
             self._current.abort(why)
 
-    def hurry(self) -> None:
+    def retry_now(self) -> None:
         """Try to connect without further pause, because it will probably succeed."""
-        self._is_worth_trying.set()
+        self._early_retry.set()
 
     async def usable(self, deadline: float, write_timeout: float) -> Connection:
         """Return the connection as soon as it takes calls. Raises the link's error at `deadline` (loop time)."""
@@ -110,14 +110,14 @@ class Link(ReconnectingConnection[Connection]):
             self._current = None
             self._down_since = loop.time()
             log.warning("%s; connecting again", self.last_error)
-            if loop.time() - since >= SHORT_LIFE:
+            if loop.time() - since >= MIN_LIFETIME_S:
                 attempt = 0
 
     async def _pause(self, attempt: int) -> None:
-        self._is_worth_trying.clear()
+        self._early_retry.clear()
         with suppress(TimeoutError):
             async with asyncio.timeout(pause_before(attempt, *self._pauses)):
-                await self._is_worth_trying.wait()
+                await self._early_retry.wait()
 
     async def _tries_again(self) -> bool:
         try:

@@ -123,7 +123,7 @@ class ReplicaCount:
         return known is not None and history is not None and history.lacks(known)
 
     @property
-    def way_out(self) -> str:
+    def remedy(self) -> str:
         """What to do where replicas were taken away for good."""
         if self._is_known:
             return "let those that were taken away for good be forgotten (SENTINEL RESET, CLUSTER FORGET)"

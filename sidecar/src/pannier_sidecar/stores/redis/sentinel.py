@@ -53,7 +53,7 @@ class Sentinel:
         self._connector = connector
         self._on_report = on_report
         self._reported_at = 0.0
-        self._news = asyncio.Event()
+        self._failover_reported = asyncio.Event()
         self._task = asyncio.create_task(self._run())
 
     def current(self, now: float) -> Report | None:
@@ -83,11 +83,11 @@ class Sentinel:
         connection, run_id = await self._connect()
         try:
             while True:
-                self._news.clear()
+                self._failover_reported.clear()
                 self._record(run_id, await connection.send(self._query(), 4))
                 try:
                     async with asyncio.timeout(POLL_S):
-                        await self._news.wait()
+                        await self._failover_reported.wait()
                 except TimeoutError:
                     continue
         finally:
@@ -108,8 +108,8 @@ class Sentinel:
                 f"{error} (of the Sentinel at {self.address}, whose are sentinelUsername and sentinelPassword)"
             ) from error
         if isinstance(connection, PushConnection) and not isinstance(hello, ReplyError):
-            connection.on_push = self._news.set
-            connection.send(pack("SUBSCRIBE", "+switch-master"), 1).add_done_callback(_let_go)
+            connection.on_push = self._failover_reported.set
+            connection.send(pack("SUBSCRIBE", "+switch-master"), 1).add_done_callback(_drop_answer)
         return connection, info.run_id(server) or str(self.address)
 
     def _query(self) -> bytes:
@@ -144,7 +144,7 @@ class Sentinels:
         self._on_verdict = on_verdict
         self._sentinels: dict[Address, Sentinel] = {}
         self._left: set[asyncio.Task[None]] = set()
-        self._news = asyncio.Event()
+        self._has_news = asyncio.Event()
         self._is_closed = False
 
     def start(self) -> None:
@@ -155,17 +155,17 @@ class Sentinels:
         self._is_closed = True
         await asyncio.gather(*(sentinel.close() for sentinel in self._sentinels.values()), *self._left)
 
-    async def found(self, patience: float) -> Verdict:
+    async def find(self, patience: float) -> Verdict:
         """Return the verdict as soon as a majority has reported, or all were polled. Raises a StoreError."""
         loop = asyncio.get_running_loop()
         deadline = loop.time() + patience
         while self.verdict is None or not self.verdict.has_majority:
             if all(sentinel.was_polled for sentinel in self._sentinels.values()) or loop.time() >= deadline:
                 break
-            self._news.clear()
+            self._has_news.clear()
             try:
                 async with asyncio.timeout_at(deadline):
-                    await self._news.wait()
+                    await self._has_news.wait()
             except TimeoutError:
                 break
         if self.verdict is None:
@@ -186,7 +186,7 @@ class Sentinels:
             return
         self._update_members()
         self.judge()
-        self._news.set()
+        self._has_news.set()
 
     def _update_members(self) -> None:
         known = [sentinel.report.others for sentinel in self._sentinels.values() if sentinel.report is not None]
@@ -222,24 +222,24 @@ class WatchedPrimary(Primary):
         self._sentinels = Sentinels(settings, connector, self._on_verdict)
         self._patience = settings.dial_timeout / 2
         """Seconds to find the primary, and to reach it."""
-        self._guard: asyncio.Task[None] | None = None
+        self._watcher: asyncio.Task[None] | None = None
         self._named: Address | None = None
 
     async def open(self) -> None:
         self._sentinels.start()
         await super().open()
-        self._guard = asyncio.create_task(self._watch())
+        self._watcher = asyncio.create_task(self._watch())
 
     async def close(self) -> None:
-        if self._guard is not None:
-            self._guard.cancel()
-            await asyncio.wait((self._guard,))
+        if self._watcher is not None:
+            self._watcher.cancel()
+            await asyncio.wait((self._watcher,))
         await self._sentinels.close()
         await super().close()
 
     async def _dial(self) -> Connection:
         """Return a connection to the primary, which must report that role itself. Raises a StoreError."""
-        verdict = await self._sentinels.found(self._patience)
+        verdict = await self._sentinels.find(self._patience)
         connection = await self._connector.primary(verdict.primary, self._settings.database, self._patience)
         now = self._sentinels.verdict or verdict
         why = self._why_doubtful(now, connection.online_replicas)
@@ -286,7 +286,7 @@ class WatchedPrimary(Primary):
         )
 
 
-def _let_go(answer: asyncio.Future[object]) -> None:
+def _drop_answer(answer: asyncio.Future[object]) -> None:
     """Drop the answer: a connection that ends before it has subscribed is noticed by the next poll."""
     if not answer.cancelled():
         answer.exception()

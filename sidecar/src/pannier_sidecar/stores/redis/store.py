@@ -82,7 +82,7 @@ class RedisStore(Store):
     ) -> StoredValue | None:
         """Read a key after an error: again, or as a string or a document where it is no hash."""
         if not isinstance(error, ReplyError):
-            raise layout.no_redis()
+            raise layout.not_redis()
         if not layout.is_wrong_type(error):
             request = Request(key, layout.read(key), layout.READ_REPLIES, may_repeat=True)
             fields, ttl = await self._servers.call_with_retries(request, error, deadline)

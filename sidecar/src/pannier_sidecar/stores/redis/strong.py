@@ -99,7 +99,7 @@ class StrongWrites:
             self._replicas.forget()
             raise StoreUnavailableError(
                 f"only {online} of {expected} replicas follow {connection.name}, so that a strong write could be "
-                f"lost; nothing was written: bring them back, or {self._replicas.way_out}, or do without strong"
+                f"lost; nothing was written: bring them back, or {self._replicas.remedy}, or do without strong"
             )
 
     def _compare(self, server: str, report: object) -> None:
