@@ -7,9 +7,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import grpc
 import pytest
-from servers.grpc_protos import LAYOTTO, methods
+from servers.grpc_calls import ask
+from servers.grpc_protos import LAYOTTO
 from servers.pannier_process import Pannier
 from servers.redis_server import single
 
@@ -89,10 +89,7 @@ def test_a_client_of_layottos_finds_its_state_again(importing: Import, folder: P
 
 
 def call(pannier: Pannier, name: str, **fields: Any) -> Any:
-    request, answer = methods(LAYOTTO)[name]
-    with grpc.insecure_channel(f"127.0.0.1:{pannier.grpc_port()}") as channel:
-        made = channel.unary_unary(f"/{LAYOTTO}/{name}", request.SerializeToString, answer.FromString)
-        return made(request(**fields), timeout=30, wait_for_ready=True)
+    return ask(pannier.grpc_port(), LAYOTTO, name, waits=True, **fields)
 
 
 def test_nobody_else_may_read_what_may_hold_a_password(importing: Import, folder: Path) -> None:

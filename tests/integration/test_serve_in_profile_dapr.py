@@ -9,7 +9,8 @@ from pathlib import Path
 
 import grpc
 import pytest
-from servers.grpc_protos import DAPR, methods
+from servers.grpc_calls import ask, outcome
+from servers.grpc_protos import DAPR
 from servers.pannier_process import Pannier, call
 
 Serve = Callable[..., Pannier]
@@ -72,10 +73,7 @@ def test_the_metadata_shows_what_dapr_shows(serve: Serve, folder: Path) -> None:
     placement = "placement: disconnected"
     assert found["actorRuntime"] == {"runtimeStatus": "DISABLED", "hostReady": False, "placement": placement}
 
-    request, answer = methods(DAPR)["GetMetadata"]
-    with grpc.insecure_channel(f"127.0.0.1:{pannier.grpc_port()}") as channel:
-        ask = channel.unary_unary(f"/{DAPR}/GetMetadata", request.SerializeToString, answer.FromString)
-        told = ask(request())
+    told = ask(pannier.grpc_port(), DAPR, "GetMetadata")
     assert [(each.name, list(each.capabilities)) for each in told.registered_components] == [
         ("store", CLAIMED),
         ("secrets", []),
@@ -106,19 +104,9 @@ def test_error_codes_are_counted_under_daprs_name(serve: Serve) -> None:
 
 def test_a_call_over_grpc_that_names_no_store_is_refused(serve: Serve) -> None:
     pannier = serve()
-    with grpc.insecure_channel(f"127.0.0.1:{pannier.grpc_port()}") as channel:
-        assert _failed(channel, "GetState", key="k")[0] is grpc.StatusCode.INVALID_ARGUMENT
-        query = _failed(channel, "QueryStateAlpha1", store_name="store")
+    assert outcome(pannier.grpc_port(), DAPR, "GetState", key="k")[0] is grpc.StatusCode.INVALID_ARGUMENT
+    query = outcome(pannier.grpc_port(), DAPR, "QueryStateAlpha1", store_name="store")
     assert query == (grpc.StatusCode.INTERNAL, "state store does not support querying")
-
-
-def _failed(channel: grpc.Channel, method: str, **fields: str) -> tuple[grpc.StatusCode, str]:
-    """Return how a call fails."""
-    request, answer = methods(DAPR)[method]
-    call = channel.unary_unary(f"/{DAPR}/{method}", request.SerializeToString, answer.FromString)
-    with pytest.raises(grpc.RpcError) as refused:
-        call(request(**fields))
-    return refused.value.code(), refused.value.details()
 
 
 def test_the_log_reports_a_shutdown_in_daprs_words(serve: Serve) -> None:

@@ -10,6 +10,7 @@ from google.rpc.error_details_pb2 import ErrorInfo
 from google.rpc.status_pb2 import Status
 from scenarios.http_client import PATIENCE_S, HttpClient
 from scenarios.state_client import Entry, Found, Item, Kind, Operation, Refused, Retry
+from servers.grpc_calls import unary
 from servers.grpc_protos import DAPR, LAYOTTO, message, methods
 
 OPTIONS = (
@@ -174,14 +175,7 @@ def layotto_client(port: int, http: HttpClient, token: str | None = None) -> Grp
 
 def calls(channel: grpc.Channel, service: str) -> dict[str, Any]:
     """The unary methods of a service, as grpcio calls them."""
-    return {
-        name: channel.unary_unary(
-            f"/{service}/{name}",
-            request_serializer=request.SerializeToString,
-            response_deserializer=answer.FromString,
-        )
-        for name, (request, answer) in methods(service).items()
-    }
+    return {name: unary(channel, service, name)[1] for name in methods(service)}
 
 
 def _asked(call: Any, request: Any, metadata: Any) -> Any:

@@ -14,7 +14,8 @@ import pytest
 from servers.component_files import component
 from servers.database import Database, Server
 from servers.databases import named
-from servers.grpc_protos import DAPR, methods
+from servers.grpc_calls import outcome
+from servers.grpc_protos import DAPR
 from servers.pannier_process import Pannier, serving
 from servers.threaded_way import Gone, ThreadedWay
 from servers.ways import WAYS
@@ -126,23 +127,9 @@ def went_through(sidecar: Sidecar, way: ThreadedWay, how: Gone, times: int) -> f
         assert sidecar.state("statestore") == "waiting"
         assert sidecar.state("other") == "ready"
         assert sidecar.call("POST", "/v1.0/state/other", '[{"key": "k", "value": 2}]')[0] == 201
-        assert grpc_status(process) is grpc.StatusCode.UNAVAILABLE
+        over_grpc, _ = outcome(process.grpc_port(), DAPR, "GetState", store_name="statestore", key="k")
+        assert over_grpc is grpc.StatusCode.UNAVAILABLE
         way.come_back()
         process.until(lambda: sidecar.call()[:2] == (200, 1), "the store again")
         process.until(lambda: sidecar.state("statestore") == "ready", "health")
     return slowest
-
-
-def grpc_status(process: Pannier) -> grpc.StatusCode | None:
-    request, response = methods(DAPR)["GetState"]
-    with grpc.insecure_channel(f"127.0.0.1:{process.grpc_port()}") as channel:
-        call = channel.unary_unary(
-            f"/{DAPR}/GetState",
-            request_serializer=lambda message: message.SerializeToString(),
-            response_deserializer=response.FromString,
-        )
-        try:
-            call(request(store_name="statestore", key="k"), timeout=20)
-        except grpc.RpcError as error:
-            return error.code()
-    return None

@@ -11,7 +11,8 @@ import grpc
 import pytest
 from servers.component_files import component
 from servers.databases import named
-from servers.grpc_protos import DAPR, methods
+from servers.grpc_calls import outcome
+from servers.grpc_protos import DAPR
 from servers.pannier_process import Pannier, serving
 from servers.threaded_way import ThreadedWay
 from servers.ways import WAYS
@@ -32,18 +33,8 @@ def http_save(process: Pannier, key: str) -> tuple[int, str, str]:
 
 
 def grpc_save(process: Pannier, key: str) -> tuple[grpc.StatusCode, str]:
-    request, response = methods(DAPR)["SaveState"]
-    with grpc.insecure_channel(f"127.0.0.1:{process.grpc_port()}") as channel:
-        call = channel.unary_unary(
-            f"/{DAPR}/SaveState",
-            request_serializer=lambda message: message.SerializeToString(),
-            response_deserializer=response.FromString,
-        )
-        try:
-            call(request(store_name="statestore", states=[{"key": key, "value": b"1"}]), timeout=20)
-        except grpc.RpcError as error:
-            return error.code(), error.details()
-    return grpc.StatusCode.OK, ""
+    states = [{"key": key, "value": b"1"}]
+    return outcome(process.grpc_port(), DAPR, "SaveState", store_name="statestore", states=states)
 
 
 @pytest.mark.parametrize("profile", ["spec", "dapr"])

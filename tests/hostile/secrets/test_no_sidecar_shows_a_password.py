@@ -12,7 +12,8 @@ import yaml
 from hostile.conftest import Promise
 from hostile.effort import Effort
 from hostile.secrets.canaries import CANARY, WAYS, leaks, manifest, mutated, reference
-from servers.grpc_protos import DAPR, LAYOTTO, methods
+from servers.grpc_calls import unary
+from servers.grpc_protos import DAPR, LAYOTTO
 from servers.pannier_process import PATIENCE, Pannier, call
 
 from pannier_crds.catalogue import ComponentType, known_types
@@ -106,12 +107,9 @@ def said_over_grpc(port: int, names: list[str]) -> list[str]:
 
 
 def said_to(channel: grpc.Channel, service: str, method: str, **fields: object) -> str:
-    request, response = methods(service)[method]
-    unary = channel.unary_unary(
-        f"/{service}/{method}", request_serializer=request.SerializeToString, response_deserializer=response.FromString
-    )
+    request, ask = unary(channel, service, method)
     try:
-        answer, call = unary.with_call(request(**fields), timeout=PATIENCE, wait_for_ready=True)
+        answer, call = ask.with_call(request(**fields), timeout=PATIENCE, wait_for_ready=True)
     except grpc.RpcError as error:
         metadata = [*(error.initial_metadata() or ()), *(error.trailing_metadata() or ())]
         assert error.code() is not grpc.StatusCode.DEADLINE_EXCEEDED

@@ -6,7 +6,8 @@ from collections.abc import Iterator
 import grpc
 import pytest
 from servers.component_files import component
-from servers.grpc_protos import DAPR, methods
+from servers.grpc_calls import outcome
+from servers.grpc_protos import DAPR
 from servers.pannier_process import Pannier, call
 
 
@@ -22,17 +23,8 @@ def pannier(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pannier]:
 
 
 def save(pannier: Pannier, etag: str = "") -> grpc.StatusCode:
-    request_type, answer_type = methods(DAPR)["SaveState"]
-    request = request_type(store_name="statestore")
-    item = request.states.add(key="k", value=b"1")
-    item.etag.value = etag
-    with grpc.insecure_channel(f"127.0.0.1:{pannier.grpc_port()}") as channel:
-        try:
-            ask = channel.unary_unary(f"/{DAPR}/SaveState", request_type.SerializeToString, answer_type.FromString)
-            ask(request, timeout=30)
-        except grpc.RpcError as error:
-            return error.code()
-    return grpc.StatusCode.OK
+    states = [{"key": "k", "value": b"1", "etag": {"value": etag}}]
+    return outcome(pannier.grpc_port(), DAPR, "SaveState", store_name="statestore", states=states)[0]
 
 
 def test_calls_are_counted_by_method_and_status(pannier: Pannier) -> None:
