@@ -24,7 +24,7 @@ STORE = "/v1.0/state/statestore"
 
 
 class Client:
-    """One connection to a sidecar, made anew where it ends."""
+    """One connection to a sidecar, made again when it ends."""
 
     def __init__(self, port: int):
         self._connection = HTTPConnection("127.0.0.1", port, timeout=PATIENCE_S)
@@ -120,7 +120,7 @@ class AppHistory:
         wait_until(lambda: self.outcomes[DONE] > enough or self.violations, "requests are answered")
 
     def check(self) -> None:
-        """Compare what is there with what clients were told."""
+        """Compare what is there with how clients were answered."""
         client = Client(self._ports[0])
         for register in self._registers:
             found = [self._number(client, path) for path in register.paths]
@@ -190,7 +190,7 @@ class AppHistory:
                 self._perhaps_counted += outcome == UNKNOWN
 
     def _create_and_delete(self, client: Client, name: str) -> None:
-        """Hold a key that others want too, and give it up by its ETag; what is held nobody else takes."""
+        """Hold a key that others want too, and give it up by its ETag; while it is held, no other client gets it."""
         path = self._path("held")
         for number in count():
             if self._is_ending:

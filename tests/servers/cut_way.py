@@ -1,6 +1,6 @@
 """A way to a server that is cut, as a test orders, before or after the server has done what it was asked.
 
-What is meant is known by a word in what the client sends, such as the name of a key. Afterwards the way is open
+The request to cut at is known by a word in it, such as the name of a key. Afterwards the way is open
 again: a client that repeats its request is served.
 """
 

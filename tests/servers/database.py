@@ -49,11 +49,11 @@ class Server:
     """A running server, or what stands for one."""
 
     settings: Settings
-    """What a component would say to reach it."""
+    """The metadata of a component that reaches it."""
     version: str
     """Name and version, such as `Redis 7.0.15`."""
     stored: Callable[[str], bytes | None] | None = None
-    """Reads what is stored under a key past the store; None where nobody else can."""
+    """Reads what is stored under a key without the store; None where that is not possible."""
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""Our .proto files, compiled anew by protoc into a pool of their own: the SDKs have other files of the same names."""
+"""Our .proto files, compiled again by protoc into a separate pool: the SDKs have other files of the same names."""
 
 from __future__ import annotations
 

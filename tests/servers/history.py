@@ -1,6 +1,6 @@
-"""What clients did to a store and what they were told, and whether the store kept it.
+"""What clients did to a store and how it answered, and whether the store kept it.
 
-Each value is written once, so a value that is found tells which write put it there. `check` looks for:
+Each value is written once, so a value that is found shows which write put it there. `check` looks for:
 - a write that was acknowledged and is gone,
 - a write that was carried out twice: its value is seen under two ETags,
 - a write that was refused, as not carried out, and is seen,
@@ -101,7 +101,7 @@ class History:
         self._raise_defects()
 
     async def check(self, store: Store) -> None:
-        """Compare what `store` has with what clients were told. Raises AssertionError with all that is wrong."""
+        """Compare what `store` has with how it answered clients. Raises AssertionError with all that is wrong."""
         for key, register in self._registers.items():
             found = await eventually(lambda key=key: store.get(Get(key)))
             self._note_read(key, found)

@@ -17,10 +17,10 @@ Call = Callable[[Any], Awaitable[Any]]
 
 
 async def first_of_a_bulk(store: Store, *, strong: bool = False) -> None:
-    """Write two keys at once, and raise what the first one was told."""
-    fault = (await store.bulk_write([Set("k", b"mine", strong=strong), Set("other", b"mine", strong=strong)]))[0]
-    if fault is not None:
-        raise fault
+    """Write two keys at once, and raise the error of the first one."""
+    error = (await store.bulk_write([Set("k", b"mine", strong=strong), Set("other", b"mine", strong=strong)]))[0]
+    if error is not None:
+        raise error
 
 
 async def outcome(call: Awaitable[Any]) -> Any:
@@ -52,7 +52,7 @@ async def lost(way: FaultyWay, task: asyncio.Task[Any]) -> Any:
 
 
 async def answers_lost(way: FaultyWay) -> None:
-    """Lose answers to whoever is at work."""
+    """Lose the next answers, whichever client waits for them."""
     way.hold_answers()
     await until(lambda: way.held_answers > 0)
     way.cut()

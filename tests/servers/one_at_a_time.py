@@ -15,6 +15,6 @@ LOCKS = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "pann
 def one_at_a_time(name: str) -> Iterator[None]:
     """Keep other threads and processes out that give the same name."""
     LOCKS.mkdir(parents=True, exist_ok=True)
-    with (LOCKS / name).open("ab") as lock:  # open in each thread anew, so the lock is between threads too
+    with (LOCKS / name).open("ab") as lock:  # each thread opens it, so the lock is between threads too
         fcntl.flock(lock, fcntl.LOCK_EX)
         yield

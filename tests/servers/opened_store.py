@@ -15,7 +15,7 @@ Kind = TypeVar("Kind", bound=Store)
 
 
 FORGOTTEN = "unexpected connection_lost() call"
-"""Of asyncpg, which asks nobody for it where an attempt to connect is given up in the moment that it succeeds."""
+"""asyncpg reports this where an attempt to connect is given up in the moment in which it succeeds."""
 
 OpenStore = Callable[..., Awaitable[Store]]
 """Opens a store of a version, with more settings."""

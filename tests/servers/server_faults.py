@@ -264,7 +264,7 @@ HEADERS_OK = b"\x88" + b"\x00\x0ccontent-type\x10application/grpc"
 
 
 def streams(data: bytes) -> list[int]:
-    """Return the streams whose HEADERS are in what came, as well as can be told."""
+    """Return the streams whose HEADERS are in the data, where they are whole."""
     at, found = 0, []
     if data.startswith(b"PRI"):
         at = 24

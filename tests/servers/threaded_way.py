@@ -13,7 +13,7 @@ Gone = Literal["refused", "silent"]
 
 
 class ThreadedWay:
-    """Forwards connections to a port of this machine, until it is told to go away."""
+    """Forwards connections to a port of this machine, until `go_away` is called."""
 
     def __init__(self, port: int, *, tells_its_port: bool = False):
         self._way = CutWay(port, tells_its_port=tells_its_port)
