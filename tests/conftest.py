@@ -15,7 +15,7 @@ HERE = Path(__file__).parent
 ON_EVERY_DATABASE = ("conformance", "scenarios")
 """Folders whose tests run on every database."""
 FIRST_TEST_LIMIT_S = 300
-"""The first test of a database waits for its server, which on a busy machine may take a minute alone."""
+"""The first test of a database waits for its server, which on a busy machine may take a minute by itself."""
 
 settings.register_profile(
     "pannier",
@@ -62,7 +62,9 @@ def pytest_configure(config: pytest.Config) -> None:
 
 @pytest.hookimpl(trylast=True)  # pytest puts the items in its own order first
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Leave out tests of what a store does not claim, and put tests of one database together: it then starts once."""
+    """Leave out tests of features that a store does not claim, and put tests of one database together, so that it
+    starts once.
+    """
     kept: list[pytest.Item] = []
     left_out: list[pytest.Item] = []
     for item in items:
@@ -84,7 +86,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 
 def pytest_collection_finish(session: pytest.Session) -> None:
-    """Have what takes minutes to build built while other tests run."""
+    """Build programs that take minutes while other tests run."""
     wanted = {database.name for item in session.items if (database := _database_of(item))}
     steps = [database.prepare for database in DATABASES if database.name in wanted and database.prepare]
     if steps and not session.config.option.collectonly:
@@ -93,16 +95,16 @@ def pytest_collection_finish(session: pytest.Session) -> None:
 
 def _prepare(steps: list[Callable[[], object]]) -> None:
     for step in steps:
-        with suppress(Exception):  # the first test on this database meets it again, and tells
+        with suppress(Exception):  # the first test on this database fails with it again
             step()
 
 
 @pytest.hookimpl(wrapper=True, tryfirst=True)
 def pytest_runtest_protocol(item: pytest.Item) -> Iterator[None]:
-    """Wait for what is being built before the test's own time begins to run."""
+    """Wait for programs that are being built before the test's own timeout begins."""
     database = _database_of(item)
     if database is not None and database.prepare is not None:
-        with suppress(Exception):  # the test's fixture meets it again, and tells
+        with suppress(Exception):  # the test's fixture fails with it again
             database.prepare()
     return (yield)
 
@@ -133,7 +135,7 @@ def _database_of(item: pytest.Item) -> Database | None:
 
 
 def pytest_sessionfinish(session: pytest.Session) -> None:
-    """A test that did not run proves nothing: where every server can be had, a skip is a failure."""
+    """A test that did not run proves nothing: if every server can be had, a skip is a failure."""
     reporter = session.config.pluginmanager.get_plugin("terminalreporter")
     if not session.config.getoption("--fail-on-skip") or reporter is None:
         return

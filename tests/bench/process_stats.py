@@ -1,4 +1,4 @@
-"""What the operating system says of a process: CPU time and memory (Linux)."""
+"""What the operating system reports about a process: CPU time and memory (Linux)."""
 
 import time
 from pathlib import Path

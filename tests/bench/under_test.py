@@ -1,4 +1,4 @@
-"""The processes under test: a private Redis, Pannier, the plain services, the hop; each ended by its own pid."""
+"""The processes under test: a private Redis, Pannier, the plain services, the hop; each is ended by its own pid."""
 
 import os
 import socket
@@ -24,7 +24,7 @@ APP_ID = "bench"
 
 
 class StartFailed(Exception):
-    """A server ended, or did not answer in time; the text holds what it said."""
+    """A server ended, or did not answer in time; the text has its output."""
 
 
 @dataclass(frozen=True)

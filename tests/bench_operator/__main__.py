@@ -1,7 +1,7 @@
 """Measure the operator in a cluster of some size: `make bench-operator`.
 
 An API server without nodes holds the objects; pods never run, and one process answers in the place of their sidecars.
-It reports and never judges: figures do not fail the run. Everything shares the machine's cores, so CPU time says more
+It reports figures and never fails because of them. Everything shares the machine's cores, so CPU time says more
 than seconds do.
 """
 

@@ -1,4 +1,4 @@
-"""How long the webhooks take: the requests that an API server sends, sent by us, so that nothing else is measured."""
+"""How long the webhooks take: we send the requests that an API server sends, so that nothing else is measured."""
 
 import asyncio
 import ssl
@@ -17,14 +17,14 @@ AT_ONCE = (1, 8)
 
 
 class Times(NamedTuple):
-    """Of one kind of request, with so many under way at once; milliseconds."""
+    """Times of one kind of request, in milliseconds, with this many in progress at once."""
 
     what: str
     at_once: int
     p50: float
     p99: float
     cpu: float
-    """Of the operator, for each request."""
+    """CPU time of the operator for each request."""
 
 
 async def admission_times(address: str, pid: int, size: Size) -> list[Times]:
@@ -79,7 +79,7 @@ REVIEWS: dict[str, Callable[[int, Size], dict[str, Any]]] = {
     "actor state stores": partial(_of_component, holds_actor_state=True),
     "pods": _of_pod,
 }
-"""An actor state store is judged beside the others of its namespace, which are read for that."""
+"""An actor state store is judged together with the others of its namespace, which are read for that."""
 
 
 def _namespace(number: int, size: Size) -> str:
@@ -87,7 +87,7 @@ def _namespace(number: int, size: Size) -> str:
 
 
 def _review(manifest: dict[str, Any], number: int, resource: str, group: str, version: str) -> dict[str, Any]:
-    """What an API server sends when an object is created. It is judged and nothing is kept."""
+    """What an API server sends when an object is created. The object is judged, but not stored."""
     request = {
         "uid": f"bench-{number}",
         "kind": {"group": group, "version": version, "kind": manifest["kind"]},

@@ -1,4 +1,4 @@
-"""What the API server has written down of the operator's calls."""
+"""The operator's calls in the API server's audit log."""
 
 import json
 from collections import Counter

@@ -1,4 +1,4 @@
-"""What fills the cluster: namespaces with Components that refer to one Secret, and apps of five pods each."""
+"""The cluster's content: namespaces with Components that refer to one Secret, and apps of five pods each."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -11,7 +11,7 @@ Manifest = dict[str, Any]
 
 @dataclass(frozen=True)
 class Size:
-    """How many there are of each, over all namespaces."""
+    """The number of each, over all namespaces."""
 
     namespaces: int
     components: int
@@ -27,7 +27,7 @@ class Size:
             yield component(f"store-{number // self.namespaces}", self._namespace(number))
 
     def pods_of_all(self) -> Iterator[Manifest]:
-        """The pods, so many to an app."""
+        """The pods, a fixed number for each app."""
         for number in range(self.pods):
             own = number // self.namespaces
             yield pod(f"app-{own // PODS_OF_AN_APP}", own % PODS_OF_AN_APP, self._namespace(number))

@@ -1,4 +1,4 @@
-"""The phases of the measurement, one after the other, and what each has found."""
+"""The phases of the measurement, one after the other, and their findings."""
 
 import asyncio
 import os
@@ -128,7 +128,7 @@ class Bench:
         self._figures.admission = await admission_times(self._place.address, self._operator.pid, self._size)
 
     async def _restart(self) -> None:
-        self._say("starting the operator anew")
+        self._say("starting the operator again")
         await asyncio.to_thread(self._operator.stop)
         begun = time.monotonic()
         await asyncio.to_thread(self._operator.start)
@@ -178,7 +178,7 @@ class Bench:
             await asyncio.sleep(0.2)
 
     async def _until_quiet(self) -> None:
-        """Until the operator has called nothing but for its Lease for a while."""
+        """Wait until the operator has called only for its Lease for a while."""
         last, since = Counter[str](), time.monotonic()
         while time.monotonic() - since < QUIET_S:
             await asyncio.sleep(0.5)

@@ -27,11 +27,11 @@ STOP_LIMIT_S = 20.0
 
 @dataclass(frozen=True)
 class Place:
-    """A cluster that Pannier is installed in, all but the operator."""
+    """A cluster in which all of Pannier but the operator is installed."""
 
     cluster: Cluster
     pid: int
-    """Of a process in the network of the API server."""
+    """The pid of a process in the network of the API server."""
     address: str
     """Of that network."""
     environment: dict[str, str]

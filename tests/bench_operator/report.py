@@ -19,7 +19,7 @@ class Figures:
     size: Size
     pods_seconds: float = 0.0
     pods_missed: int = 0
-    """Pods that had to be made anew, because the webhook had not answered within its timeout."""
+    """Pods that had to be created again, because the webhook had not answered within its timeout."""
     components_seconds: float = 0.0
     ready_seconds: float = 0.0
     """From the first Component's creation until every condition of every one was true."""

@@ -26,19 +26,19 @@ class CommandFailed(AssertionError):
 
 @dataclass(frozen=True)
 class Cluster:
-    """A cluster that tests may use: theirs are the namespaces that they make, and what they install."""
+    """A cluster that tests may use: they own the namespaces that they create, and what they install."""
 
     kubeconfig: Path
     kubectl_path: Path
     load_image: Callable[[str], None]
-    """Make an image of this machine's docker or buildah known to every node, under the same name."""
+    """Load an image of this machine's docker or buildah into every node, under the same name."""
 
     def kubectl(self, *arguments: str, input: str | None = None) -> str:
         """Return what kubectl writes to standard output; raise `CommandFailed` if it fails."""
         return _checked(self.try_kubectl(*arguments, input=input)).stdout
 
     def try_kubectl(self, *arguments: str, input: str | None = None) -> subprocess.CompletedProcess[str]:
-        """Return how kubectl ended and all that it wrote: refusals and warnings are on standard error."""
+        """Return kubectl's exit code and output: refusals and warnings are on standard error."""
         return self._run(self.kubectl_path, arguments, input)
 
     def helm(self, *arguments: str, input: str | None = None) -> str:

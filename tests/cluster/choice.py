@@ -1,4 +1,4 @@
-"""Which cluster tests get, best first: that of KUBECONFIG, that of `make cluster`, one of kind, one made here."""
+"""Which cluster tests get, in this order: that of KUBECONFIG, that of `make cluster`, one of kind, one made here."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ MARK = "pannier-test"
 
 @contextmanager
 def any_cluster() -> Iterator[Cluster]:
-    """Find or start a cluster, and end it with the block if it was started for it."""
+    """Find or start a cluster; if it was started for the block, end it with the block."""
     if os.environ.get("KUBECONFIG"):
         yield given()
     elif (folder := running_node()) is not None:
@@ -36,7 +36,7 @@ def any_cluster() -> Iterator[Cluster]:
 
 
 def prepare() -> None:
-    """Install and build what `any_cluster` will need: minutes on a machine that has nothing yet."""
+    """Install and build what `any_cluster` will need. That takes minutes on a new machine."""
     if os.environ.get("KUBECONFIG") or running_node() is not None or has_kind():
         tools.kubectl()
     else:
@@ -45,14 +45,14 @@ def prepare() -> None:
 
 
 def has_kind() -> bool:
-    """Say whether kind and the engine that it needs are here."""
+    """Return whether kind and the engine that it needs are installed."""
     if not (shutil.which("kind") and shutil.which("docker")):
         return False
     return subprocess.run(["docker", "info"], capture_output=True).returncode == 0
 
 
 def given() -> Cluster:
-    """Return the cluster of KUBECONFIG; refuse one that nobody said tests may use.
+    """Return the cluster of KUBECONFIG; refuse one that is not marked for tests.
 
     :raises AssertionError: the current context's name does not hold `pannier-test`
     """
@@ -72,7 +72,7 @@ def given() -> Cluster:
 
 
 def load_by_command(image: str) -> None:
-    """Bring an image to a cluster of unknown make, by the command that its owner set in PANNIER_LOAD_IMAGE."""
+    """Load an image into a cluster of unknown kind, with the command that its owner set in PANNIER_LOAD_IMAGE."""
     command = os.environ.get("PANNIER_LOAD_IMAGE")
     assert command, (
         f"how does {image} get to the nodes of this cluster? Set PANNIER_LOAD_IMAGE to a command that takes its name, "

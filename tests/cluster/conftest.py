@@ -1,4 +1,6 @@
-"""The cluster of these tests, and the images in it, for the whole session; a namespace for each test that asks."""
+"""The cluster of these tests, and the images in it, for the whole session; a namespace for each test that requests
+one.
+"""
 
 from __future__ import annotations
 
@@ -22,7 +24,7 @@ OPERATOR_IMAGE = "localhost/pannier-operator:dev"
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Give tests on a cluster more time than others: pods are started in them."""
+    """Give tests on a cluster more time than others, because they start pods."""
     for item in items:
         if _is_here(item) and item.get_closest_marker("timeout") is None:
             item.add_marker(pytest.mark.timeout(TEST_LIMIT_S))

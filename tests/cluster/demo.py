@@ -42,7 +42,7 @@ def run(cluster: Cluster) -> None:
 
 
 def show(cluster: Cluster) -> int:
-    """Print what the counter says for some seconds; the last count."""
+    """Print the counter's answers for some seconds; return the last count."""
     time.sleep(SECONDS)
     lines = cluster.kubectl("logs", "-n", NAMESPACE, counter_pod(cluster), "-c", "app", f"--tail={SECONDS}")
     print(lines.strip())

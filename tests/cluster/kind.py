@@ -19,7 +19,7 @@ NAME = "pannier-test"
 
 @contextmanager
 def started() -> Iterator[Cluster]:
-    """Use the cluster `pannier-test` if it runs, else run it for the length of the block."""
+    """Use the cluster `pannier-test` if it runs, else run it during the block."""
     with tempfile.TemporaryDirectory() as folder:
         kubeconfig = Path(folder, "kubeconfig")
         is_ours = ensure(kubeconfig)
@@ -31,7 +31,7 @@ def started() -> Iterator[Cluster]:
 
 
 def ensure(kubeconfig: Path) -> bool:
-    """Write the kubeconfig of the cluster, and say whether it had to be made."""
+    """Write the kubeconfig of the cluster, and return whether the cluster had to be created."""
     if NAME in _kind("get", "clusters").split():
         _kind("export", "kubeconfig", "--name", NAME, "--kubeconfig", str(kubeconfig))
         return False

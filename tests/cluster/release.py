@@ -24,7 +24,7 @@ SIDECAR_IMAGE = "localhost/pannier-sidecar:dev"
 OPERATOR_IMAGE = "localhost/pannier-operator:dev"
 OPERATORS = "app.kubernetes.io/name=pannier"
 DEADLINE_S = 150.0
-"""Patience with a machine that has much else to do: a sidecar that asks for little CPU then gets little."""
+"""Timeout for a busy machine: a sidecar that requests little CPU then gets little."""
 
 
 _PROBED_COMPONENT = json.dumps(
@@ -61,10 +61,12 @@ class Release:
     cluster: Cluster
     name: str = "pannier"
     values: dict[str, Any] = field(default_factory=dict)
-    """What was asked for last, beside the defaults."""
+    """The latest values besides the defaults."""
 
     def install(self, **values: Any) -> str:
-        """Install or upgrade, and wait until the operator is ready. `a__b=c` sets a.b to c; the rest is the default."""
+        """Install or upgrade, and wait until the operator is ready. `a__b=c` sets a.b to c; all else has its
+        default.
+        """
         self.values.clear()
         self.values.update(values)
         with self._telling_why():
@@ -74,7 +76,7 @@ class Release:
         return said
 
     def install_command(self, **values: Any) -> list[str]:
-        """What helm is called with."""
+        """The arguments for helm."""
         chosen = {**_images(), **{name.replace("__", "."): value for name, value in values.items()}}
         settings = [part for name, value in chosen.items() for part in ("--set-json", f"{name}={_json(value)}")]
         return [
@@ -95,12 +97,12 @@ class Release:
         return str(lease["spec"].get("holderIdentity") or "")
 
     def metrics(self) -> str:
-        """What one of the replicas shows of itself."""
+        """The metrics of one of the replicas."""
         path = f"/api/v1/namespaces/{NAMESPACE}/services/pannier-operator:metrics/proxy/metrics"
         return self.cluster.kubectl("get", "--raw", path)
 
     def scale(self, replicas: int) -> None:
-        """Run so many operators, and wait until that is so."""
+        """Run this many operators, and wait until they run."""
         self.cluster.kubectl(
             "scale", "-n", NAMESPACE, "deployment/pannier-operator", f"--replicas={replicas}", "--timeout=60s"
         )
@@ -113,7 +115,7 @@ class Release:
 
     @contextmanager
     def _telling_why(self) -> Iterator[None]:
-        """Add to a failure what is known of the operator's pods: they are gone when somebody could look."""
+        """Add the state of the operator's pods to a failure: later they are gone."""
         try:
             yield
         except CommandFailed as failed:
@@ -125,14 +127,14 @@ class Release:
             raise AssertionError("\n".join(told)) from failed
 
     def _wait_for_earlier_operators(self) -> None:
-        """Until those of another version or with other settings have ended: they serve webhooks while they end."""
+        """Wait until pods of another version or with other settings have ended: they serve webhooks while they end."""
         until(
             lambda: len(get(self.cluster, "pods", NAMESPACE, "-l", OPERATORS)) == len(self.operators()),
             "operators from before have ended",
         )
 
     def _wait_for_webhooks(self) -> None:
-        """Until the API server knows where they are: a moment after the operator is ready."""
+        """Wait until the API server knows their addresses, a moment after the operator is ready."""
         namespace = (self.values.get("watchedNamespaces") or ["default"])[0]
         create = ("create", "--dry-run=server", "-n", namespace, "-o", "json", "-f", "-")
         until(lambda: self.cluster.kubectl(*create, input=_PROBED_COMPONENT), "Components are judged")
@@ -161,7 +163,7 @@ def get_one(cluster: Cluster, kind: str, namespace: str, name: str) -> Any:
 
 
 def until(is_so: Callable[[], object], what: str, seconds: float = DEADLINE_S, pause: float = 0.3) -> Any:
-    """Wait until something holds, and return it. What raises AssertionError does not hold yet."""
+    """Wait until something is true, and return it. An AssertionError means that it is not true yet."""
     end, last = time.monotonic() + seconds, ""
     while time.monotonic() < end:
         try:

@@ -1,6 +1,6 @@
-"""What the API server makes of Components by itself: it takes Dapr's, and refuses what one object shows to be wrong.
+"""What the API server does with Components by itself: it accepts Dapr's, and refuses mistakes that one object shows.
 
-The CustomResourceDefinition stands under another group here, so that it meets neither an installed one nor a webhook.
+The CustomResourceDefinition has another group here, so that neither an installed one nor a webhook interferes.
 """
 
 import json
@@ -46,7 +46,7 @@ def definition(cluster: Cluster) -> Iterator[str]:
 
 @pytest.fixture
 def said(cluster: Cluster, definition: str) -> Try:
-    """What `kubectl create` of a Component says, without creating it."""
+    """Return the output of `kubectl create` for a Component, without creating it."""
 
     def attempt(manifest: dict[str, Any]) -> str:
         text = json.dumps({**manifest, "apiVersion": f"{GROUP}/v1alpha1"})
@@ -79,7 +79,7 @@ def verdict_of_the_checks(manifest: dict[str, Any]) -> list[str]:
         pytest.param(manifest, id=f"{path.parent.name}-{manifest['metadata']['name']}")
         for path in sorted((ROOT / "examples" / "components").glob("*/*.yaml"))
         for manifest in yaml.safe_load_all(path.read_text())
-        if manifest["metadata"]["name"].islower()  # a file may name a store as Kubernetes names none: myStateStore
+        if manifest["metadata"]["name"].islower()  # a file may use a name that Kubernetes refuses: myStateStore
     ],
 )
 def test_every_example_applies(said: Try, manifest: dict[str, Any]) -> None:

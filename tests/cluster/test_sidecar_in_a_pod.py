@@ -1,4 +1,4 @@
-"""The sidecar's image in a pod written by hand: what it is to work in, with no operator there."""
+"""The sidecar's image in a pod written by hand, without an operator."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def pod(cluster: Cluster, namespace: str, sidecar_image: str) -> str:
 
 
 def test_an_app_that_calls_at_once_finds_its_state_served(cluster: Cluster, pod: str) -> None:
-    # The app ends on the first call that fails, so no restart is no failure.
+    # The app ends at the first call that fails, so without a restart there was no failure.
     status = json.loads(cluster.kubectl("get", "pod", "-n", pod, "counter", "-o", "json"))["status"]
     assert [container["restartCount"] for container in status["containerStatuses"]] == [0]
     assert cluster.kubectl("logs", "-n", pod, "counter", "-c", "app").splitlines() == ["0", "1", "2"]

@@ -1,4 +1,4 @@
-"""KUBECONFIG names a cluster that may be anybody's: tests touch it only if its context says so."""
+"""KUBECONFIG may name anybody's cluster: tests use it only if the name of its context allows that."""
 
 from __future__ import annotations
 

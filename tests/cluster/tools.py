@@ -26,7 +26,9 @@ VERSION_FLAGS = " ".join(
 
 
 def kubernetes(program: str) -> Path:
-    """Return kubectl or a program of the node: links to one file, which goes by the name it is started under."""
+    """Return kubectl or a program of the node: links to one file, which acts according to the name under which it is
+    started.
+    """
     built = _built(SOURCES, f"node-v{KUBERNETES}", VERSION_FLAGS, "-tags=selinux providerless notest")
     link = CACHE / "cluster" / f"{built.name}.d" / program
     if not link.is_symlink():
@@ -63,7 +65,7 @@ def helm() -> Path:
 
 
 def debian_package(package: str, program: str) -> Path:
-    """Return the path of a program, its Debian package installed first if that is ours to do."""
+    """Return the path of a program; install its Debian package first if we may."""
     subprocess.run([ROOT / "scripts/debian-package", package, "which", program], check=True)
     found = shutil.which(program)
     assert found, f"{package} is installed and has no program {program} on the path"
@@ -82,7 +84,7 @@ def _built(folder: Path, name: str, link_flags: str = "", *options: str) -> Path
 
 
 def _digest(folder: Path) -> str:
-    """Return a name for the source of a program, its dependencies' versions and the version that it is told to be."""
+    """Return a name that identifies a program's source, its dependencies' versions and its own version."""
     digest = hashlib.sha256(VERSION_FLAGS.encode())
     for name in ("main.go", "go.mod", "go.sum"):
         if (folder / name).exists():
@@ -91,7 +93,7 @@ def _digest(folder: Path) -> str:
 
 
 def _go(folder: Path, *arguments: str, environment: dict[str, str] | None = None) -> None:
-    """Run go at a low priority: it is minutes on every core otherwise."""
+    """Run go at a low priority, because it uses every core for minutes."""
     go = shutil.which("go")
     assert go, "Go 1.25 or newer is needed to build what is missing (https://go.dev/dl)"
     folder.mkdir(parents=True, exist_ok=True)

@@ -1,4 +1,4 @@
-"""What a user does in one namespace, with kubectl, and what they look at then."""
+"""A user's actions in one namespace, with kubectl, and what they look at afterwards."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ COMPONENTS = "components.dapr.io"
 
 @dataclass(frozen=True)
 class User:
-    """With a namespace of their own."""
+    """A user with their own namespace."""
 
     cluster: Cluster
     namespace: str
@@ -37,7 +37,7 @@ class User:
             self.kubectl("apply", "-f", "-", input=manifest)
 
     def is_refused(self, manifest: str, *options: str) -> str:
-        """Apply what must be refused; return what kubectl says, without what it says of itself."""
+        """Apply something that must be refused; return kubectl's message, without kubectl's own prefix."""
         done = self.tries("apply", "-f", "-", *options, input=manifest)
         assert done.returncode != 0, f"this was taken: {done.stdout}"
         return done.stderr.strip()
@@ -79,20 +79,22 @@ class User:
         assert self.call(app, f"{store}/k") == (200, json.dumps(value))
 
     def has_taken_over(self, app: str) -> bool:
-        """Whether every sidecar of the app says that it serves what the app's Secret holds now."""
+        """Whether every sidecar of the app reports that it serves the current content of the app's Secret."""
         secret = get_one(self.cluster, "secret", self.namespace, f"{app}-pannier")
         version, key = base64.b64decode(secret["data"]["_version"]).decode().split()
         return all(_serves(version, self.health(pod["metadata"]["name"], key)) for pod in self.pods("-l", f"app={app}"))
 
     def has_read(self, app: str) -> bool:
-        """Whether every sidecar of the app has read what the app's Secret holds now; its stores may not answer."""
+        """Whether every sidecar of the app has read the current content of the app's Secret; its stores may not
+        answer.
+        """
         secret = get_one(self.cluster, "secret", self.namespace, f"{app}-pannier")
         version, key = base64.b64decode(secret["data"]["_version"]).decode().split()
         pods = [pod["metadata"]["name"] for pod in self.pods("-l", f"app={app}")]
         return all(self.health(pod, key)["componentsVersion"] == version for pod in pods)
 
     def health(self, pod: str, key: str) -> Any:
-        """What a pod's sidecar says of itself to the operator, which knows this key."""
+        """The report of a pod's sidecar to the operator, which knows this key."""
         code = _HEALTH.format(header=STATUS_KEY_HEADER, key=key)
         return json.loads(self.kubectl("exec", pod, "-c", "app", "--", "python", "-c", code))
 

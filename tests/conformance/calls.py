@@ -36,7 +36,7 @@ async def present(store: Store, key: str) -> StoredValue:
 
 
 async def expiring(store: Store, key: str, value: bytes = b"1", ttl: int = 1) -> StoredValue:
-    """Write a value that expires soon and return how it is stored; again where reading it came too late."""
+    """Write a value that expires soon and return how it is stored; repeat that if it was read too late."""
     while True:
         await store.set(Set(key, value, ttl=ttl))
         if (found := await store.get(Get(key))) is not None:

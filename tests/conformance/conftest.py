@@ -1,9 +1,8 @@
-"""Each test of the suite runs on every database that claims what it is about.
-
-What was proved becomes the table of stores (`--store-table`). The suite calls the stores themselves, past front ends
-and service, with every value, key, ETag and precondition that may be special to a database: tests/scenarios/matrix.py
-says why these need no repetition through the front ends. A table of such values is walked through in one test, by
-subtests: they are reported one by one, and the store is opened once.
+"""Each test of the suite runs on every database that claims the tested feature. The results become the table of stores
+(`--store-table`). The suite calls the stores themselves, past front ends and service, with every value, key, ETag and
+precondition that may be special to a database: tests/scenarios/matrix.py says why these need no repetition through the
+front ends. A table of such values is walked through in one test, by subtests: they are reported one by one, and the
+store is opened once.
 """
 
 from collections.abc import AsyncIterator, Callable, Generator, Iterator
@@ -67,7 +66,7 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
 
 @pytest.fixture(scope="session")
 def subject(request: pytest.FixtureRequest) -> Database:
-    """The database that the store under test is over."""
+    """The database behind the store under test."""
     return request.param
 
 
@@ -75,7 +74,7 @@ def subject(request: pytest.FixtureRequest) -> Database:
 def server(
     subject: Database, pytestconfig: pytest.Config, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Server]:
-    """What the store keeps its state in, for all tests of the run."""
+    """The server in which the store keeps its state, for all tests of the run."""
     with subject.serve(tmp_path_factory.mktemp("server")) as server:
         pytestconfig.stash[MATRIX].versions[subject.name] = server.version
         yield server
@@ -103,7 +102,7 @@ async def store(make_store: Callable[[], Store]) -> AsyncIterator[Store]:
 
 @pytest.fixture
 def prefix(request: pytest.FixtureRequest) -> str:
-    """What the keys of this test begin with: spread over a cluster, but for transactions, which need one hash slot."""
+    """The prefix of this test's keys: spread over a cluster, except for transactions, which need one hash slot."""
     topic = request.node.get_closest_marker("topic")
     unique = uuid4().hex
     return f"{{{unique}}}||" if topic and topic.args[0] == "transactions" else f"{unique}||"
@@ -111,5 +110,5 @@ def prefix(request: pytest.FixtureRequest) -> str:
 
 @pytest.fixture
 def key(prefix: str) -> Keys:
-    """Give a key of this test's own."""
+    """Return a key that only this test uses."""
     return lambda name: prefix + name

@@ -1,4 +1,4 @@
-"""A store all of whose calls carry the same metadata: such as keep their keys where one transaction can have them."""
+"""A store whose calls all carry the same metadata, such as those that keep keys together for one transaction."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the suite has seen each store do, topic by topic."""
+"""What each store has passed in the suite, topic by topic."""
 
 from __future__ import annotations
 
@@ -25,11 +25,11 @@ class Matrix:
         self.versions: dict[str, str] = {}
 
     def note(self, store: str, topic: str, outcome: str) -> None:
-        """Take note of a test's outcome: passed, failed or skipped."""
+        """Record a test's outcome: passed, failed or skipped."""
         self._outcomes[store][topic if topic in CAPABILITIES else THE_REST].add(outcome)
 
     def rows(self) -> list[tuple[str, ...]]:
-        """What was seen, a row a database, in the columns of HEAD."""
+        """The results, one row for each database, in the columns of HEAD."""
         return [tuple(self._row(database)) for database in self._databases if database.name in self._outcomes]
 
     def _row(self, database: Database) -> Iterator[str]:

@@ -1,4 +1,4 @@
-"""The table of stores in the README: what the suite has proved, and nothing else."""
+"""The table of stores in the README: only what the suite has proved."""
 
 from __future__ import annotations
 
@@ -18,7 +18,9 @@ def write(matrix: Matrix) -> None:
 
 
 def is_current(matrix: Matrix) -> bool:
-    """Say whether the page tells what was proved. Versions are those of the machine that wrote it: they may differ."""
+    """Return whether the page agrees with the results. Versions are those of the machine that wrote it: they may
+    differ.
+    """
     written = PAGE.read_text().split(START)[1].split(END)[0]
     rows = [tuple(map(str.strip, line.strip("|").split("|"))) for line in written.splitlines()[2:]]
     return [_without_version(row) for row in rows] == [_without_version(row) for row in matrix.rows()]

@@ -31,7 +31,7 @@ WRITES = st.tuples(st.booleans(), NAMES, VALUES, GUARDS, TTLS)
 
 
 class Model(RuleBasedStateMachine):
-    """The store beside a dict of what should be in it."""
+    """The store, and a dict with what should be in it."""
 
     make_store: Callable[[], Store]
     prefix: str
@@ -70,7 +70,7 @@ class Model(RuleBasedStateMachine):
         return write.if_match is None or (found is not None and found.etag == write.if_match)
 
     def take_over(self, *writes: Write) -> None:
-        """Bring the model to where the store should be, and learn the new ETags."""
+        """Update the model as the store should have changed, and learn the new ETags."""
         for write in writes:
             name = write.key.removeprefix(self.here)
             before = self.model.pop(name, None)

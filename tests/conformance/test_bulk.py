@@ -1,4 +1,4 @@
-"""Bulk reads answer in the order asked; bulk writes run in order, each for itself."""
+"""Bulk reads answer in the order of the request; bulk writes run in order and independently."""
 
 import pytest
 from conformance.calls import REFUSED, deletes, present, sets, value_of, write_all, written

@@ -1,4 +1,4 @@
-"""Many tasks at once: nothing is lost, and of those that race only one wins."""
+"""Many tasks at once: nothing is lost, and only one of several racing writes wins."""
 
 import asyncio
 import random
@@ -21,7 +21,7 @@ async def increment(store: Store, key: str) -> int:
     """Add one; return how many attempts it took."""
     for attempt in range(1, 100_000):
         found = await present(store, key)
-        await asyncio.sleep(0)  # so that the others have their turn where a store has no pauses of its own
+        await asyncio.sleep(0)  # so that the others have their turn if a store never waits
         try:
             await store.set(Set(key, str(int(found.value) + 1).encode(), found.etag))
             return attempt
@@ -30,7 +30,7 @@ async def increment(store: Store, key: str) -> int:
     raise AssertionError("never won")
 
 
-@pytest.mark.timeout(240)  # each increment waits for a disk, where there is one
+@pytest.mark.timeout(240)  # each increment waits for a disk, if there is one
 async def test_thousands_of_increments_of_one_key_lose_none(subject: Database, store: Store, key: Keys) -> None:
     await store.set(Set(key("k"), b"0"))
     tasks = min(TASKS, subject.increments // 10)

@@ -1,4 +1,4 @@
-"""A value with a TTL goes when its time has come, and from then on it is as if it had never been."""
+"""A value with a TTL disappears when it expires, and from then on it is as if it had never existed."""
 
 import asyncio
 import time
@@ -15,8 +15,9 @@ pytestmark = pytest.mark.topic("TTL", Feature.TTL)
 
 PATIENCE_S = 10
 APART_S = 3
-"""Servers that count whole seconds, each by its own clock, let go of keys that far apart at the most: one of them, and
-some for a clock that ticks late."""
+"""Maximum time between expiries on servers that count whole seconds by their own clocks: one second, and some for a
+clock that ticks late.
+"""
 
 
 async def until_gone(store: Store, key: str, limit_s: float = PATIENCE_S) -> None:
@@ -49,7 +50,7 @@ async def test_a_later_write_clears_or_replaces_the_expiry(store: Store, key: Ke
     names = ("cleared", "cleared with ETag", "longer", "longer in a bulk", "deleted and recreated")
     for name in names:
         await store.set(Set(key(name), b"1", ttl=1))
-    while True:  # again where it has expired before
+    while True:  # try again if it has expired before
         before = await expiring(store, key("cleared with ETag"))
         if await error_of(store.set(Set(key("cleared with ETag"), b"2", before.etag))) is None:
             break

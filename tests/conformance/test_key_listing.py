@@ -1,4 +1,4 @@
-"""Every key that is there throughout is listed once, page by page."""
+"""Every key that exists throughout is listed once, page by page."""
 
 import random
 

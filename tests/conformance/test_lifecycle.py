@@ -61,7 +61,7 @@ async def test_a_call_before_opening_fails_and_says_so(
 
 
 async def unavailable(call: Any) -> None:
-    """Bulk calls tell of it item by item; a bulk read may also do so as a whole."""
+    """Bulk calls report it item by item; a bulk read may also fail as a whole."""
     try:
         [answer] = await call
     except StoreUnavailableError as error:

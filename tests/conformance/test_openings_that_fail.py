@@ -1,4 +1,4 @@
-"""A store that could not be opened, or whose opening was given up, has left nothing behind."""
+"""A store that could not be opened, or whose opening was cancelled, leaves nothing behind."""
 
 import asyncio
 import gc
@@ -23,11 +23,11 @@ from pannier_sidecar.stores import registry
 pytestmark = pytest.mark.topic("opening and closing")
 
 PARTS = (0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9)
-"""Of the time that opening takes, after which it is given up."""
+"""Fractions of the time that opening takes, after which it is cancelled."""
 TURNS = (0, 1, 2, 3, 5, 8)
-"""Of the event loop, after which it is given up."""
+"""Turns of the event loop after which opening is cancelled."""
 KEPT_THREADS = ("asyncio_",)
-"""Those of the loop's executor, which all stores share and nobody ends."""
+"""Threads of the loop's executor, which all stores share and nobody ends."""
 
 
 def held(folder: Path) -> Counter[str]:
@@ -48,7 +48,9 @@ def held(folder: Path) -> Counter[str]:
 
 @asynccontextmanager
 async def nothing_kept(make_store: Callable[[], Store], folder: Path) -> AsyncIterator[None]:
-    """After the block the process must hold no more than before, but for what a client library keeps for all stores."""
+    """After the block the process must hold no more than before, except for what a client library keeps for all
+    stores.
+    """
     warm = make_store()
     await warm.open()
     await warm.close()
@@ -56,7 +58,7 @@ async def nothing_kept(make_store: Callable[[], Store], folder: Path) -> AsyncIt
     yield
 
     def is_let_go() -> bool:
-        gc.collect()  # what raised an error may be part of a circle with it
+        gc.collect()  # an error may be part of a reference cycle
         return not held(folder) - before
 
     with suppress(TimeoutError):
@@ -65,7 +67,7 @@ async def nothing_kept(make_store: Callable[[], Store], folder: Path) -> AsyncIt
 
 
 async def settled(folder: Path) -> Counter[str]:
-    """Return what the process holds when closed connections have gone: client libraries end some a little later."""
+    """Return what the process holds after closed connections have gone: client libraries end some a little later."""
     calm, found = 0, held(folder)
     while calm < 10:
         await asyncio.sleep(0.01)
@@ -134,7 +136,7 @@ def led_to(port: int, subject: Database, server: Server) -> Store:
 
 
 async def refused(store: Store) -> None:
-    """Open a store, which may be given up as slow too; one that needs fewer answers is closed."""
+    """Open a store; it may also time out. A store that needs fewer answers is closed."""
     with suppress(StoreError, TimeoutError):
         async with asyncio.timeout(2):
             await store.open()
@@ -143,7 +145,7 @@ async def refused(store: Store) -> None:
 
 @asynccontextmanager
 async def short_way(target: int, answers: int) -> AsyncIterator[int]:
-    """Lead connections to a port of this machine until so many pieces have come back on each; then it is cut."""
+    """Forward connections to a port of this machine until this many pieces have come back on each; then cut it."""
     writers: set[asyncio.StreamWriter] = set()
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:

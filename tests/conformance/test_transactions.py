@@ -1,4 +1,4 @@
-"""A transaction happens whole, in its order, or not at all."""
+"""A transaction happens completely and in order, or not at all."""
 
 import pytest
 from conformance.calls import REFUSED, error_of, present, value_of, written

@@ -80,7 +80,7 @@ async def test_the_fault_names_the_key(store: Store, key: Keys, way: str) -> Non
 
 
 async def arrange(store: Store, key: str, cell: Cell) -> str | None:
-    """Bring about what the cell speaks of; return the ETag to write with."""
+    """Create the situation of the cell; return the ETag to write with."""
     earlier = await written(store, key, b'"earlier"')
     if cell.is_present:
         current = await written(store, key, b'"before"')

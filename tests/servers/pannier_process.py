@@ -53,7 +53,7 @@ class Pannier:
 
     @property
     def out(self) -> str:
-        """Standard output so far."""
+        """The standard output so far."""
         return b"".join(self._output["out"]).decode("utf-8", "replace")
 
     @property

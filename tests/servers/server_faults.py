@@ -1,4 +1,4 @@
-"""What a hostile or broken server answers instead of a reply, by protocol."""
+"""Answers of hostile or broken servers, by protocol."""
 
 from __future__ import annotations
 

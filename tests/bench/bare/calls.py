@@ -1,4 +1,4 @@
-"""What a bare client library is measured by."""
+"""What is measured of a bare client library."""
 
 from __future__ import annotations
 

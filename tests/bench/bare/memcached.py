@@ -13,7 +13,7 @@ from servers.database import Settings
 @asynccontextmanager
 async def bare(settings: Settings) -> AsyncIterator[Calls]:
     host, _, port = str(settings["hosts"]).partition(":")
-    # Its defaults, two connections and a second's patience, do not do for sixteen callers.
+    # Its defaults, two connections and a timeout of a second, are not enough for sixteen callers.
     client = await emcache.create_client(
         [emcache.MemcachedHostAddress(host, int(port))], max_connections=16, timeout=30
     )

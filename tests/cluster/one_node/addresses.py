@@ -47,11 +47,13 @@ class Addresses:
 
 
 def connect(pid: int) -> Addresses:
-    """Join this machine to the network namespace of a process by a cable that vanishes with the namespace."""
+    """Connect this machine to the network namespace of a process by a virtual cable that vanishes with the
+    namespace.
+    """
     routes = _ip("-4", "route", "show", "table", "all")
     for number in NUMBERS:
         addresses = Addresses(number)
-        # Making the interface also settles a race between two that chose one number: its name can be had once.
+        # Creating the interface also settles a race between two that chose the same number: its name is unique.
         if f"10.{number}." not in routes and _can_add(addresses.interface, pid):
             _configure(addresses, pid)
             return addresses

@@ -1,4 +1,4 @@
-"""Images as containerd takes them."""
+"""Images in the form that containerd reads."""
 
 from __future__ import annotations
 

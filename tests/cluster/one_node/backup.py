@@ -1,4 +1,4 @@
-"""A node's database as it was a while ago, put back the way an administrator restores a cluster from a backup."""
+"""Puts back an earlier state of a node's database, as an administrator restores a cluster from a backup."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _PATIENCE_S = 60.0
 
 
 class Backup:
-    """What the database of a node made here held when this was made."""
+    """The content of a node's database when the backup was made."""
 
     def __init__(self, cluster: Cluster):
         """Raise `LookupError` for a cluster that was not made here."""
@@ -30,16 +30,15 @@ class Backup:
         self._supervisor = found.pid
         self._data, self._copy = self._folder / "etcd", self._folder / "etcd.backup"
         etcd = self._pid_of("etcd")
-        os.kill(etcd, signal.SIGSTOP)  # so that the copy is of one moment, as after a crash
+        os.kill(etcd, signal.SIGSTOP)  # so that the copy shows one moment, as after a crash
         try:
             shutil.copytree(self._data, self._copy)
         finally:
             os.kill(etcd, signal.SIGCONT)
 
     def restore(self) -> None:
-        """Put the database back, and wait until the API server answers from it: its versions go on from an earlier one.
-
-        The supervisor starts what is killed here anew.
+        """Put the database back, and wait until the API server answers from it: its versions continue from an earlier
+        one. The supervisor restarts the processes that are killed here.
         """
         servers = [self._pid_of("kube-apiserver"), self._pid_of("etcd")]
         for pid in servers:

@@ -1,4 +1,4 @@
-"""The cluster's certificate authority, what it signs, and kubeconfig files that carry both."""
+"""The cluster's certificate authority, the certificates that it signs, and kubeconfig files with both."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ SUBJECTS = {
     "kubelet": f"/O=system:nodes/CN=system:node:{NODE}",
     "dns": "/O=system:masters/CN=dns",
 }
-"""Who may come in. All are known by a certificate; a role goes with each name (Kubernetes' own bootstrap policy)."""
+"""The users. Each has a certificate, and each name has a role (Kubernetes' own bootstrap policy)."""
 
 _NEW_KEY = ("-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes")
 

@@ -1,7 +1,7 @@
 """A control plane and one node that runs real pods, without Docker: for root on Linux with Debian's packages.
 
-All its processes live in namespaces of their own (processes, mounts, network), so it touches nothing of this machine
-but one folder, one interface and one branch of the control groups; when its first process is killed, all of it is gone.
+All its processes run in separate namespaces (processes, mounts, network), so it affects nothing of this machine but one
+folder, one interface and one branch of the control groups. When its first process is killed, all of it is gone.
 """
 
 from __future__ import annotations
@@ -40,14 +40,14 @@ PACKAGES = {
     "iproute2": "ip",
     "openssl": "openssl",
 }
-"""Debian packages, each with a program of it."""
+"""Debian packages, each with one of its programs."""
 PACKAGES_WITHOUT_NODE = ("etcd-server", "iproute2", "openssl")
 _PR_SET_PDEATHSIG = 1
 
 
 @contextmanager
 def started() -> Iterator[Cluster]:
-    """Run a node for the length of the block; it also ends if this process is killed."""
+    """Run a node during the block; it also ends if this process is killed."""
     folder, process = start(stays=False)
     try:
         yield reached_through(folder)
@@ -58,7 +58,7 @@ def started() -> Iterator[Cluster]:
 
 @contextmanager
 def control_plane() -> Iterator[tuple[Layout, int]]:
-    """Run an API server without any node for the length of the block; give its files and the pid of its namespaces."""
+    """Run an API server without any node during the block; yield its files and the pid of its namespaces."""
     folder, process = start(stays=False, has_node=False)
     found = record.read(folder)
     assert found
@@ -70,9 +70,8 @@ def control_plane() -> Iterator[tuple[Layout, int]]:
 
 
 def start(*, stays: bool, has_node: bool = True) -> tuple[Path, subprocess.Popen[bytes]]:
-    """Start a node; return its folder and the process that all others end with.
-
-    With `stays` it goes on when this process has ended, else it ends with it, however that happens.
+    """Start a node; return its folder and the process whose end also ends all others. With `stays` it continues after
+    this process has ended; otherwise it ends with this process, however that ends.
 
     :raises AssertionError: it could not be started; the message ends with what the programs logged
     """
@@ -94,7 +93,7 @@ def start(*, stays: bool, has_node: bool = True) -> tuple[Path, subprocess.Popen
 
 
 def prepare(has_node: bool = True) -> None:
-    """See to it that every program is there."""
+    """Ensure that every program is installed."""
     assert os.geteuid() == 0 and sys.platform == "linux", (
         "no cluster to test on: set KUBECONFIG to one whose context has pannier-test in its name, "
         "or install Docker and kind, or run the tests as root on Debian"
@@ -117,7 +116,7 @@ def kubeconfig_of(folder: Path) -> Path:
 
 
 def stop(folder: Path) -> None:
-    """End every process of a node, containers with them, and remove what it left."""
+    """End every process of a node, including containers, and remove what is left."""
     found = record.read(folder)
     if found and found.is_alive():
         os.kill(found.pid, signal.SIGKILL)
@@ -126,7 +125,7 @@ def stop(folder: Path) -> None:
 
 
 def _unshare(layout: Layout, stays: bool) -> subprocess.Popen[bytes]:
-    """Start the supervisor in namespaces of its own."""
+    """Start the supervisor in separate namespaces."""
     layout.logs.mkdir()
     supervisor = Path(__file__).with_name("supervisor.py")
     command = ["unshare", "--mount", "--net", "--pid", "--fork", "--kill-child=SIGKILL", "--mount-proc"]
@@ -142,7 +141,7 @@ def _unshare(layout: Layout, stays: bool) -> subprocess.Popen[bytes]:
 
 
 def _first_child(layout: Layout, process: subprocess.Popen[bytes]) -> int:
-    """Return the supervisor's pid as this machine counts."""
+    """Return the supervisor's pid outside its namespace."""
     children = Path(f"/proc/{process.pid}/task/{process.pid}/children")
     _wait_until(lambda: process.poll() is not None or children.read_text().strip(), "the namespaces are there")
     assert process.poll() is None, f"unshare failed: {(layout.logs / 'supervisor.log').read_text()}"
@@ -166,7 +165,7 @@ def _fill(layout: Layout, pid: int, programs: Callable[[Layout, Addresses], dict
 
 
 def _wait_until_ready(layout: Layout, has_node: bool) -> None:
-    """Wait until pods can be made: there are service accounts and, with a node, it is ready and has its image."""
+    """Wait until pods can be created: there are service accounts, and the node, if any, is ready and has its image."""
     cluster = reached_through(layout.folder)
 
     def succeeds(*arguments: str) -> bool:

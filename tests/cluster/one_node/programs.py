@@ -27,7 +27,7 @@ _AUDIT_POLICY = {
 
 @dataclass(frozen=True)
 class Layout:
-    """Who keeps what where, in the folder of one cluster."""
+    """Where each program keeps its files, in the folder of one cluster."""
 
     folder: Path
 
@@ -61,7 +61,7 @@ class Layout:
 
 
 def write_settings(layout: Layout, addresses: Addresses) -> None:
-    """Write the configuration files of those that take no flags."""
+    """Write the configuration files of programs that take no flags."""
     layout.settings.mkdir()
     (layout.settings / "containerd.toml").write_text(_containerd(layout))
     (layout.settings / "kubelet.json").write_text(json.dumps(_kubelet(layout, addresses), indent=2))
@@ -73,7 +73,7 @@ def write_settings(layout: Layout, addresses: Addresses) -> None:
 
 
 def commands(layout: Layout, addresses: Addresses) -> dict[str, list[str]]:
-    """Return what to run, by name, in the order of starting; none minds if what it needs is not up yet."""
+    """Return what to run, by name, in the order of starting; each program waits for the others that it needs."""
     return {
         "etcd": _etcd(layout),
         "containerd": ["containerd", "--config", str(layout.settings / "containerd.toml")],
@@ -84,7 +84,7 @@ def commands(layout: Layout, addresses: Addresses) -> dict[str, list[str]]:
 
 
 def commands_without_node(layout: Layout, addresses: Addresses) -> dict[str, list[str]]:
-    """Return what to run where no pod ever runs; the API server then writes down every call."""
+    """Return what to run if no pod ever runs; the API server then logs every call."""
     audit = (f"--audit-policy-file={layout.settings / 'audit.json'}", f"--audit-log-path={layout.audit_log}")
     return {
         "etcd": _etcd(layout),
@@ -158,7 +158,7 @@ def _apiserver(layout: Layout, addresses: Addresses) -> list[str]:
         f"--service-account-signing-key-file={certificates / 'accounts.key'}",
         f"--service-cluster-ip-range={addresses.services}",
         "--authorization-mode=Node,RBAC",
-        "--enable-admission-plugins=NodeRestriction",  # beside those that are on by default
+        "--enable-admission-plugins=NodeRestriction",  # in addition to those that are on by default
         "--allow-privileged=true",
         # Webhooks are called at the endpoints of their Service: the API server has no Service addresses of its own.
         "--enable-aggregator-routing=true",
@@ -230,7 +230,7 @@ def _kubelet(layout: Layout, addresses: Addresses) -> dict[str, object]:
 
 
 def _corefile(layout: Layout, addresses: Addresses) -> str:
-    """Names of the cluster are known; all others are unknown: pods have no way out of this machine."""
+    """Only names of the cluster are known, because pods cannot reach anything outside this machine."""
     return f"""\
 .:53 {{
     bind {addresses.node}

@@ -1,4 +1,4 @@
-"""Which nodes run on this machine, and which were killed and left something behind."""
+"""Records which nodes run on this machine, and which were killed and left something behind."""
 
 from __future__ import annotations
 
@@ -20,11 +20,13 @@ CGROUPS = Path("/sys/fs/cgroup")
 
 @dataclass(frozen=True)
 class Record:
-    """Of one node: the process that holds all of it, and whether it stays when the program that started it ends."""
+    """The record of one node: its first process, and whether it stays when the program that started it ends."""
 
     pid: int
     started_at: int
-    """When the process started, in the kernel's ticks since boot: with it a pid means one process for ever."""
+    """When the process started, in the kernel's ticks since boot: together with the pid this identifies one process for
+    ever.
+    """
     stays: bool
 
     def is_alive(self) -> bool:
@@ -66,10 +68,10 @@ def remove_leftovers() -> None:
 
 
 def remove(folder: Path) -> None:
-    """Remove what the kernel does not take away with a node's last process."""
+    """Remove what the kernel does not remove with a node's last process."""
     for root in cgroup_roots():
         group = root / folder.name
-        # Groups have files that cannot be removed one by one: folders go, the deepest first.
+        # The files in groups cannot be removed: remove the folders, the deepest first.
         for path in sorted((path for path in group.rglob("*") if path.is_dir()), reverse=True):
             with suppress(OSError):
                 path.rmdir()

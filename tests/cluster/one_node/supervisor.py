@@ -1,7 +1,7 @@
 """The first process of the node's namespaces: starts the programs of FOLDER/programs.json and keeps them running.
 
 It runs as `unshare --mount --net --pid ... python supervisor.py FOLDER`. When it ends, the kernel ends every process of
-the node, containers too, and takes its mounts, interfaces and firewall rules away: there is nothing to clear up.
+the node, containers too, and takes its mounts, interfaces and firewall rules away: there is nothing to clean up.
 """
 
 import json
@@ -13,7 +13,7 @@ from pathlib import Path
 
 RESTART_DELAY_S = 0.5
 MOUNTED_OVER = ("/run", "/var/log", "/var/lib/kubelet")
-"""Folders that programs write to whatever one tells them: inside, each is an empty one in memory."""
+"""Folders that programs always write to: inside, each is an empty folder in memory."""
 
 
 def main(folder: Path) -> None:
@@ -23,13 +23,13 @@ def main(folder: Path) -> None:
     Path("/run/netns").mkdir()
     Path("/proc/sys/net/ipv4/ip_forward").write_text("1")
     programs = folder / "programs.json"
-    while not programs.exists():  # it is written when the network is there
+    while not programs.exists():  # it is written when the network is ready
         time.sleep(0.01)
     supervise(json.loads(programs.read_text()), folder / "logs")
 
 
 def supervise(commands: dict[str, list[str]], logs: Path) -> None:
-    """Run every command for ever, and bury what containers leave behind, as the first process has to."""
+    """Run every command for ever, and reap orphaned processes of containers, as the first process must."""
     running = {start(command, logs / f"{name}.log"): name for name, command in commands.items()}
     while True:
         pid, _ = os.wait()

@@ -1,4 +1,4 @@
-"""Pannier, installed by its chart for the whole session; users' first moves, as fixtures."""
+"""Pannier, installed by its chart for the whole session; and users as fixtures."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def installed(cluster: Cluster) -> Iterator[Release]:
 
 @pytest.fixture
 def pannier(installed: Release) -> Release:
-    """Pannier with its defaults and both replicas up, also when the test before has failed."""
+    """Pannier with its defaults and both replicas up, even if the previous test has failed."""
     if installed.values:
         installed.install()
     if len(installed.operators()) != 2:
@@ -38,5 +38,5 @@ def pannier(installed: Release) -> Release:
 
 @pytest.fixture
 def user(pannier: Release, namespace: str) -> User:
-    """Somebody with a namespace of their own."""
+    """A user with their own namespace."""
     return User(pannier.cluster, namespace)

@@ -1,4 +1,4 @@
-"""An API server that was restored from a backup counts from an earlier version: the operator takes it as it is."""
+"""An API server that was restored from a backup continues from an earlier version, and the operator accepts that."""
 
 from __future__ import annotations
 

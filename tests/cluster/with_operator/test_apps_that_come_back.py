@@ -1,4 +1,6 @@
-"""An app without pods begins on what is right when it comes back; of a Secret that changes fast the last value wins."""
+"""An app without pods starts with current components when it comes back; of a fast-changing Secret the last value
+wins.
+"""
 
 from __future__ import annotations
 
@@ -14,7 +16,7 @@ if TYPE_CHECKING:
 
 
 def delivered(user: User, app: str = "orders") -> str:
-    """All that an app's Secret holds, as text."""
+    """The whole content of an app's Secret, as text."""
     data = get_one(user.cluster, "secret", user.namespace, f"{app}-pannier")["data"]
     return "\n".join(base64.b64decode(value).decode() for value in data.values())
 

@@ -22,7 +22,7 @@ OURS = "pannier.dev/state=pannier"
 
 
 def daprs_definition() -> str:
-    """As Dapr's chart installs it, as far as it matters here: without a status, and owned by no release."""
+    """Dapr's definition in all that matters here: without a status, and owned by no release."""
     schema = {"type": "object", "x-kubernetes-preserve-unknown-fields": True}
     version = {"name": "v1alpha1", "served": True, "storage": True, "schema": {"openAPIV3Schema": schema}}
     definition: dict[str, Any] = {
@@ -47,7 +47,7 @@ def replace_definition(cluster: Cluster, definition: str) -> None:
 
 @pytest.fixture(scope="module")
 def beside_dapr(installed: Release) -> Iterator[Release]:
-    """Pannier for labelled namespaces, on Dapr's definition; afterwards as it was."""
+    """Pannier for labelled namespaces, on Dapr's definition; afterwards everything is restored."""
     cluster = installed.cluster
     own = cluster.kubectl("get", "crd", DEFINITION, "-o", "json")
     cluster.kubectl("label", "namespace", "default", OURS)  # where the installation is tried
@@ -66,7 +66,7 @@ def beside_dapr(installed: Release) -> Iterator[Release]:
 
 
 def status_of(user: User, name: str) -> dict[str, Any]:
-    """What the annotation says of a Component; empty before it says anything."""
+    """The condition in a Component's annotation; empty before there is one."""
     metadata = get_one(user.cluster, DEFINITION, user.namespace, name)["metadata"]
     status: dict[str, Any] = json.loads((metadata.get("annotations") or {}).get("pannier.dev/status", "{}"))
     return status
@@ -79,13 +79,13 @@ def condition_of(user: User, name: str, type: str) -> dict[str, str]:
 
 @pytest.fixture
 def other(beside_dapr: Release, namespace: str) -> User:
-    """Somebody whose namespace is Dapr's."""
+    """A user whose namespace is Dapr's."""
     return User(beside_dapr.cluster, namespace)
 
 
 @pytest.fixture
 def moved(other: User) -> User:
-    """Somebody whose namespace is Pannier's."""
+    """A user whose namespace is Pannier's."""
     other.cluster.kubectl("label", "namespace", other.namespace, OURS)
     return other
 

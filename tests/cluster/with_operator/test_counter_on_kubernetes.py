@@ -1,4 +1,6 @@
-"""The example from end to end: applied as it is printed, it counts; and what is changed under it is live in seconds."""
+"""The example from end to end: applied as printed, it counts, and changes of its Component and Secret are live in
+seconds.
+"""
 
 from __future__ import annotations
 
@@ -15,7 +17,7 @@ if TYPE_CHECKING:
     from cluster.user import User
 
 LIVE_WITHIN_S = 150.0
-"""Patience with a machine that has much else to do; on a quiet one a change is live in a second or two."""
+"""Timeout for a busy machine; on a quiet one a change is live in a second or two."""
 NEW_PASSWORD = "changed-since"
 
 

@@ -1,4 +1,4 @@
-"""What holds an app's actors goes with the app, its release and its namespace, also while no operator answers."""
+"""An actor store is deleted with its app, its release and its namespace, even while no operator answers."""
 
 from __future__ import annotations
 

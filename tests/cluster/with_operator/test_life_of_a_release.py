@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from cluster.user import User
 
 RENEWED_TWICE_WITHIN_S = 200.0
-"""With a lifetime of a minute it is due every 40 s."""
+"""With a lifetime of a minute, renewal is due every 40 s."""
 ACCOUNT = f"system:serviceaccount:{NAMESPACE}:pannier-operator"
 
 

@@ -1,4 +1,4 @@
-"""Operators are killed, or are not there at all: apps serve on, nothing stays undone, and no one is locked out."""
+"""Operators are killed, or do not run at all: apps continue to work, nothing stays undone, and nobody is locked out."""
 
 from __future__ import annotations
 
@@ -105,7 +105,7 @@ def test_no_apply_fails_while_both_replicas_are_replaced(pannier: Release, user:
 
 
 def test_replicas_that_are_gone_at_once_leave_nothing_undone(pannier: Release, user: User) -> None:
-    """A call that was under way then may fail, and says so; tried again it succeeds, and every pod missed is found."""
+    """A call in progress at that moment may fail, and says so; repeated it succeeds, and every missed pod is found."""
     with Stream(user) as stream:
         kill_each(pannier, "--grace-period=0", "--force")
 
@@ -119,7 +119,7 @@ def test_replicas_that_are_gone_at_once_leave_nothing_undone(pannier: Release, u
 
 
 class Stream:
-    """Somebody who applies a Component and a pod every second, for the length of a block."""
+    """A user who applies a Component and a pod every second during the block."""
 
     def __init__(self, user: User):
         self._user = user

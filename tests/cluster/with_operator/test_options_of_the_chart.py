@@ -1,4 +1,4 @@
-"""What can be switched on in the chart is taken by an API server and works; values that are wrong end in a sentence."""
+"""Each option of the chart is accepted by an API server and works; wrong values are refused in one sentence."""
 
 from __future__ import annotations
 

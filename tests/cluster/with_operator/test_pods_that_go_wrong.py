@@ -1,4 +1,4 @@
-"""What keeps a pod from what was meant is told where a human looks, and a healthy start tells nothing."""
+"""Problems of a pod are reported where a human looks, and a healthy start reports nothing."""
 
 from __future__ import annotations
 

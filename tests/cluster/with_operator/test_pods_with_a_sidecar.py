@@ -1,4 +1,6 @@
-"""Who asks for a sidecar gets one, whoever makes the pod; it is up before the app, and ends with it."""
+"""Every pod that asks for a sidecar gets one, whoever creates it; the sidecar is up before the app, and ends with
+it.
+"""
 
 from __future__ import annotations
 
@@ -40,7 +42,7 @@ def test_a_pod_without_an_owner_is_named_after_itself(user: User) -> None:
 
 
 def test_the_first_pod_waits_for_its_components(user: User) -> None:
-    """Made before any Component, it gets an empty Secret; with one, it has it from its first call on."""
+    """Created before any Component, it gets an empty Secret; with a Component, it has the store from its first call."""
     user.apply(deployment("early"))
     user.deployed("early")
 

@@ -1,4 +1,4 @@
-"""Applies that race past the webhook, each before it could see the others, are settled: the oldest stays, alone."""
+"""Applies that race past the webhook, each before it could see the others, are settled: only the oldest stays."""
 
 from __future__ import annotations
 

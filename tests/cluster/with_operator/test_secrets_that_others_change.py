@@ -1,4 +1,6 @@
-"""An app's Secret is changed, blocked or taken by others: one app's trouble, told where people look."""
+"""Others change, block or take an app's Secret: only that app is affected, and the reason is reported where people
+look.
+"""
 
 from __future__ import annotations
 
@@ -28,7 +30,7 @@ def patch(user: User, change: dict[str, Any], app: str = "orders") -> None:
 
 
 def is_refused(user: User, reason: str, *words: str) -> None:
-    """The Component, an Event on it and an Event on the pod that waits say what refuses."""
+    """The Component's status, an Event on it and an Event on the waiting pod say what refuses the Secret."""
     found = user.until(
         lambda: (each := user.condition("statestore", "Delivered")).get("reason") == "SecretRefused" and each,
         "the condition says so",
@@ -43,7 +45,7 @@ def is_refused(user: User, reason: str, *words: str) -> None:
 
 
 def counted(pannier: Release, cause: str) -> bool:
-    """Whether the replica that acts counts it; the Service asks one of the two."""
+    """Whether the leader counts it; the Service reaches either of the two."""
     return bool(re.search(rf'undelivered_apps{{cause="{cause}"}} [1-9]', pannier.metrics()))
 
 

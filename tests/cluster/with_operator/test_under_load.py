@@ -1,4 +1,6 @@
-"""An app that calls without a pause meets no failed call: not when it starts or stops, nor when a password changes."""
+"""An app that calls without a pause sees no failed call, neither when it starts or stops nor when a password
+changes.
+"""
 
 from __future__ import annotations
 
@@ -74,7 +76,7 @@ def test_a_rotated_secret_fails_no_call(calling: User) -> None:
     calling.kubectl("patch", "secret", "redis", "--type=merge", "-p", json.dumps(data))
     until(lambda: is_delivered(calling, PASSWORDS[1]), "the app's Secret holds the new password")
     until(lambda: calling.has_taken_over("caller"), "both sidecars use it")
-    ask_redis(calling, "CLIENT KILL TYPE normal SKIPME yes")  # the old password would let nobody in again
+    ask_redis(calling, "CLIENT KILL TYPE normal SKIPME yes")  # the old password would not be accepted again
     before = calls(calling)
     until(lambda: calls(calling) > before + 100, "it calls on with the new password")
 

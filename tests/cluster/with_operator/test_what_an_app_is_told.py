@@ -1,4 +1,4 @@
-"""What an app reads in the answers of its sidecar: it names what is in the cluster, and no file of a pod."""
+"""Messages in a sidecar's answers name objects of the cluster, and no file of a pod."""
 
 from __future__ import annotations
 

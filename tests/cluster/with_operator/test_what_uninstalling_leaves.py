@@ -1,4 +1,4 @@
-"""From the first minute after `helm install` to what `helm uninstall` leaves: nothing needs a second attempt."""
+"""From the first minute after `helm install` to the remains of `helm uninstall`, nothing needs a second attempt."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ if TYPE_CHECKING:
 
 OTHER_NAMESPACE = "pannier-elsewhere"
 AT_ONCE_S = 60.0
-"""On a busy machine; a look at everything comes every five minutes."""
+"""Timeout for a busy machine; a resync happens every five minutes."""
 
 
 @pytest.fixture
 def uninstalled(pannier: Release) -> Iterator[Release]:
-    """Pannier's chart taken away, and brought back in the end."""
+    """Pannier's chart uninstalled, and installed again at the end."""
     pannier.uninstall()
     yield pannier
     pannier.install()
