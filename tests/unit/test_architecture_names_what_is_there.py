@@ -8,7 +8,8 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 PACKAGES = ("crds/src", "sidecar/src", "operator/src")
-OTHERS = ("crds", "charts", "docs", "tests", "pyproject.toml")
+OTHERS = ("crds", "charts", "docs", "tests", "scripts", ".ci")
+AT_THE_TOP = ("pyproject.toml", "constraints.txt", "Dockerfile.sidecar", "Dockerfile.operator")
 PAGE = re.sub(
     r"<!-- import rules.*?<!-- end of import rules -->|```.*?```",
     "",
@@ -16,7 +17,8 @@ PAGE = re.sub(
     flags=re.DOTALL,
 )
 QUOTED = sorted(set(re.findall(r"`([^`\n]+)`", PAGE)))
-PATHS = [text for text in QUOTED if re.fullmatch(r"[A-Za-z_][\w.-]*/[\w./-]*|[\w-]+\.(py|yaml|md|toml)", text)]
+FILE = r"[\w-]+(\.schema)?\.(py|yaml|md|toml|json|tpl|txt)|Dockerfile\.\w+"
+PATHS = [text for text in QUOTED if re.fullmatch(rf"[A-Za-z_.][\w.-]*/[\w./-]*|{FILE}", text)]
 NAMES = [text for text in QUOTED if re.fullmatch(r"\w*[a-z][A-Z]\w*|_?[a-z]+(_[a-z]+)+|_?\w+\.\w+", text)]
 NO_NAMES = {*PATHS, "pannier_crds", "ttlInSeconds"}
 
@@ -24,7 +26,7 @@ NO_NAMES = {*PATHS, "pannier_crds", "ttlInSeconds"}
 @cache
 def files() -> str:
     """Return every file and folder, each in a line that begins with a slash."""
-    parts = [ROOT / part for part in (*PACKAGES, *OTHERS)]
+    parts = [ROOT / part for part in (*PACKAGES, *OTHERS, *AT_THE_TOP)]
     found = (path for part in parts for path in (part, *part.rglob("*")) if "__pycache__" not in path.parts)
     return "\n".join(f"/{path.relative_to(ROOT)}" for path in found)
 

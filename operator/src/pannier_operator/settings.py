@@ -156,7 +156,10 @@ class CertificateSettings:
 
 @dataclass(frozen=True)
 class SidecarSettings:
-    """The injected container, unless the pod's annotations say otherwise. PANNIER_SIDECAR_*."""
+    """The injected container, unless the pod's annotations say otherwise. PANNIER_SIDECAR_*.
+
+    What a variable cannot set, such as the times of probes, is in `injection/`.
+    """
 
     image: str = _setting("pannier-sidecar:latest", _text)
     """Set by the chart, to the version it belongs to."""

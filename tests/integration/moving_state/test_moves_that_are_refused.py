@@ -10,8 +10,8 @@ from servers.places import Desk, Place
 
 from pannier_sidecar.loading.resolving import ResolutionContext
 from pannier_sidecar.moving import opening
-from pannier_sidecar.moving.choosing import choose
 from pannier_sidecar.moving.items import MoveError
+from pannier_sidecar.moving.locating import locate
 from pannier_sidecar.state.requests import Set
 from pannier_sidecar.stores.in_memory import InMemoryStore
 
@@ -149,7 +149,7 @@ class Bare(InMemoryStore):
 
 
 def test_a_target_without_etags(sqlite_place: Place) -> None:
-    desired = choose(str(sqlite_place.file), ResolutionContext("app"))
+    desired = locate(str(sqlite_place.file), ResolutionContext("app"))
     with pytest.raises(MoveError, match="has no ETags, so what others write during the copy could be lost"):
         opening.limits_of(desired, Bare({}), overwrites=False)
     limits = opening.limits_of(desired, Bare({}), overwrites=True)

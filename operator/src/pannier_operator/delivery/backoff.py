@@ -23,8 +23,8 @@ _INTERVAL: Final = 1.0
 referred to may change many times in a second, and each write makes kubelets and sidecars of all pods read everything
 again.
 """
-_CALM: Final = 120.0
-"""Seconds after which earlier attempts no longer count."""
+_CALM: Final = 2 * max(_AFTER_REFUSAL + _AFTER_WRITE)
+"""Seconds after which earlier attempts no longer count: more than any pause, or the longest would end the count."""
 
 
 class _Attempt(NamedTuple):

@@ -3,8 +3,8 @@
 A table of each annotation's name, parser and option. Dapr's annotations that mean nothing for a state sidecar are
 accepted. Those that are unknown or malformed have no effect, and a warning says so.
 
-Options that the sidecar has as flags are passed to it in `container.py`. The default of an option is below, or else in
-the operator's `settings.py`, or in the sidecar.
+Options that the sidecar has as flags are passed to it in `container.py`. The default of an option is below, or in the
+operator's `settings.py`; else in the module that uses it, such as `probes.py`, or in the sidecar.
 """
 
 from __future__ import annotations

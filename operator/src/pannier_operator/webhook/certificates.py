@@ -28,7 +28,9 @@ if TYPE_CHECKING:
     from pannier_operator.settings import CertificateSettings
 
 RENEWED_AFTER: Final = 2 / 3
-"""Fraction of a lifetime after which a certificate is renewed: the last third is there to notice that renewal fails."""
+"""Fraction of a lifetime after which the authority, and a leaf, is renewed. The last third is there to notice that
+renewal fails.
+"""
 _SKEW: Final = timedelta(minutes=5)
 """Certificates are backdated by this, for machines whose clocks are behind ours."""
 _ANNOUNCED_FOR: Final = timedelta(hours=1)

@@ -1,4 +1,7 @@
-"""Keeps the webhooks' certificate in its Secret, serves it without a pause, and has the API server trust it."""
+"""Keeps the webhooks' certificate in its Secret, serves it without a pause, and has the API server trust it.
+
+`certificates.py` decides when it is renewed.
+"""
 
 from __future__ import annotations
 

@@ -47,10 +47,10 @@ if TYPE_CHECKING:
 
 SHORT = 512
 """A body with fewer bytes than this is too short for many items."""
-DEFAULT_PAGE = 100
-"""Keys in one page of a list if the request says nothing."""
-MAX_PAGE = 1000
-"""Maximum of keys in one page of a list."""
+DEFAULT_LIMIT = 100
+"""Keys in one page of a list if the request has no `limit`."""
+MAX_LIMIT = 1000
+"""The largest `limit`."""
 WITHOUT_TOKEN = frozenset({b"/v1.0/healthz", b"/v1.0/healthz/outbound"})
 """Probes have no token (as in Dapr)."""
 
@@ -336,10 +336,10 @@ def _defaults_of(call: Call) -> RequestDefaults:
 
 def _limit(text: str | None) -> int:
     if not text:
-        return DEFAULT_PAGE
+        return DEFAULT_LIMIT
     digits = text.lstrip("0") if text.isascii() and text.isdigit() else ""
-    if not 1 <= len(digits) <= len(str(MAX_PAGE)) or int(digits) > MAX_PAGE:
-        raise MalformedRequestError(f"limit is {text[:50]!r}", f"write a whole number from 1 to {MAX_PAGE}")
+    if not 1 <= len(digits) <= len(str(MAX_LIMIT)) or int(digits) > MAX_LIMIT:
+        raise MalformedRequestError(f"limit is {text[:50]!r}", f"write a whole number from 1 to {MAX_LIMIT}")
     return int(digits)
 
 

@@ -11,7 +11,7 @@ import msgspec
 from fastapi import FastAPI, Request, Response
 from fastapi.openapi.docs import get_swagger_ui_html
 
-from .calls import MAX_PAGE
+from .calls import MAX_LIMIT
 from .decoding import LenientItem, SentBulkGet, SentOperation, SentTransaction, StrictItem
 from .docs_page import with_table
 from .encoding import ErrorBody, ItemBody, KeysBody
@@ -149,7 +149,7 @@ def _request(path: Path) -> dict[str, Any]:
         parameters.append(_parameter("If-Match", "header"))
     if operation == "keys":
         parameters += [_parameter("prefix", "query"), _parameter("cursor", "query")]
-        parameters.append(_parameter("limit", "query", type="integer", minimum=1, maximum=MAX_PAGE))
+        parameters.append(_parameter("limit", "query", type="integer", minimum=1, maximum=MAX_LIMIT))
         parameters.append(_parameter("values", "query", type="boolean"))
     if operation == "healthz":
         parameters += [_parameter("verbose", "query"), _parameter("appid", "query")]

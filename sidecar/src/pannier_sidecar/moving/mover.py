@@ -1,4 +1,4 @@
-"""Moves one app's state: chooses, checks and opens the places, does the work, and reports the outcome."""
+"""Moves one app's state: locates, checks and opens the places, does the work, and reports the outcome."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from typing import IO, TYPE_CHECKING
 
 from pannier_sidecar.loading.resolving import ResolutionContext
 from pannier_sidecar.moving import opening
-from pannier_sidecar.moving.choosing import choose, place_of
 from pannier_sidecar.moving.copying import copy
 from pannier_sidecar.moving.exporting import becoming, export, file_for, standard_output, verify
 from pannier_sidecar.moving.items import MoveError
 from pannier_sidecar.moving.journal import Journal
 from pannier_sidecar.moving.key_list import KeyList
+from pannier_sidecar.moving.locating import locate, place_of
 from pannier_sidecar.moving.reading import LinesSource, Source, StoreSource
 from pannier_sidecar.moving.tally import Tally
 from pannier_sidecar.moving.writing import StoreTarget
@@ -56,10 +56,10 @@ class Mover:
 
     async def copy(self) -> int:
         """Copy from store to store; return the exit code."""
-        source = choose(self._order.source, self._context, keys_as_written=True)
+        source = locate(self._order.source, self._context, keys_as_written=True)
         # Where both stores separate keys by dashes, an actor's keys look like the app's own and are copied as such.
         as_written = not source.keys.distinguishes_actors
-        target = choose(self._order.target, self._context, keys_as_written=as_written)
+        target = locate(self._order.target, self._context, keys_as_written=as_written)
         opening.check_places(source, target)
         opening.check_actors(source, target)
         async with AsyncExitStack() as stack:
@@ -67,14 +67,14 @@ class Mover:
 
     async def take_lines(self, file: IO[bytes]) -> int:
         """Import lines, which are read twice; return the exit code."""
-        target = choose(self._order.target, self._context)
+        target = locate(self._order.target, self._context)
         async with AsyncExitStack() as stack:
             lines = LinesSource(file, stack.enter_context(KeyList()))
             return await self._copy(lines, target, stack)
 
     async def write_lines(self) -> int:
         """Export to the file or to standard output; return the exit code."""
-        source = choose(self._order.source, self._context, keys_as_written=True)
+        source = locate(self._order.source, self._context, keys_as_written=True)
         opening.check_actors(source, None)
         path = self._order.output
         if path is not None:

@@ -6,9 +6,9 @@ from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 
 from pannier_sidecar.loading.open_stores import close, open_store
-from pannier_sidecar.moving.choosing import place_of
 from pannier_sidecar.moving.deciding import Target
 from pannier_sidecar.moving.items import MoveError
+from pannier_sidecar.moving.locating import place_of
 from pannier_sidecar.state.errors import StoreError
 from pannier_sidecar.state.store import Feature
 

@@ -12,7 +12,7 @@ from .store import StoredValue
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from .making import Making, Read
+    from .bytes_in_flight import BytesInFlight, Read
     from .requests import Get
     from .store import Store
 
@@ -39,13 +39,13 @@ class ReadItems(list[BulkItem]):
 
 
 async def read_values(
-    store: Store, keys: Sequence[str], gets: Sequence[Get], max_bytes: int, making: Making
+    store: Store, keys: Sequence[str], gets: Sequence[Get], max_bytes: int, in_flight: BytesInFlight
 ) -> list[BulkItem]:
     """Return an item for each key; all values together have at most `max_bytes`, and items without room have an error.
 
     `gets` are the reads of the keys, in the same order. Raises StoreError if a whole trip fails.
     """
-    read = making.begin()
+    read = in_flight.begin()
     items = ReadItems(read)
     room, is_full = max_bytes, False
     at = turn = 0

@@ -11,8 +11,8 @@ if TYPE_CHECKING:
     from .directory import ServedStore
     from .requests import KeysRequest
 
-MAX_PAGE_SIZE: Final = 1000
-"""Keys that a store is asked for at once, to get past the keys of actors."""
+_PAST_ACTORS: Final = 1000
+"""Keys that a store is asked for at once after a page with nothing but keys of actors."""
 _MAX_ATTEMPTS: Final = 3
 
 
@@ -52,5 +52,5 @@ async def _page(served: ServedStore, request: KeysRequest, limit: int) -> tuple[
             if cursor is None or len(keys) >= limit:
                 return keys, cursor
             # A page of the store may hold nothing but keys of actors; then many more are likely to come.
-            size = max(wanted - len(listed), MAX_PAGE_SIZE if not listed else 0)
+            size = max(wanted - len(listed), _PAST_ACTORS if not listed else 0)
         await asyncio.sleep(0)  # a store in memory never waits, so let other calls have their turn

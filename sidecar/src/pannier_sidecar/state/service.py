@@ -16,6 +16,7 @@ from msgspec import Struct
 from . import retries
 from .actors import ActorState
 from .bulk_reads import BulkItem, read_values
+from .bytes_in_flight import BytesInFlight, Held, Unlimited
 from .errors import (
     ActorOperationFailedError,
     BulkGetFailedError,
@@ -33,7 +34,6 @@ from .errors import (
 )
 from .items_in_flight import ItemsInFlight
 from .listing import list_keys
-from .making import Held, Making, Unlimited
 from .pacing import FEW, Pace
 from .requests import (
     STRONG,
@@ -95,7 +95,7 @@ class StateService:
         self._largest_answer = limits.answer
         self._max_cursor = limits.cursor
         self._budget = budget or Unlimited()
-        self._making = Making(limits.answer, self._budget)
+        self._bytes_in_flight = BytesInFlight(limits.answer, self._budget)
         self.max_items = limits.items
         """Front ends read no more items, keys or operations of one request."""
         self.in_flight = ItemsInFlight(limits.items)
@@ -157,7 +157,7 @@ class StateService:
         if not gets:
             return []
         try:
-            reads = read_values(served.store, request.keys, gets, self._largest_answer, self._making)
+            reads = read_values(served.store, request.keys, gets, self._largest_answer, self._bytes_in_flight)
             items = await self._counted(served, "bulk_get", reads)
         except StoreError as error:
             what = f"failed getting {len(gets)} keys from state store {served.name}"
@@ -204,7 +204,7 @@ class StateService:
         if not request.with_values:
             return ListedKeys([BulkItem(key) for key in keys], cursor)
         gets = [Get(served.keys.prefix + key) for key in keys]
-        values = await read_values(served.store, keys, gets, self._largest_answer, self._making)
+        values = await read_values(served.store, keys, gets, self._largest_answer, self._bytes_in_flight)
         return ListedKeys(values, cursor)
 
     def query(self, store: str | None) -> StateError:

@@ -8,7 +8,7 @@ from pannier_crds.manifests import write_document
 from pannier_sidecar.loading.folder import parse
 from pannier_sidecar.loading.planning import DesiredStore, plan
 from pannier_sidecar.loading.resolving import ResolutionContext
-from pannier_sidecar.moving.choosing import place_of
+from pannier_sidecar.moving.locating import place_of
 
 VAULT = {
     "apiVersion": "dapr.io/v1alpha1",

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from pannier_sidecar.state.bulk_reads import BulkItem, read_values
+from pannier_sidecar.state.bytes_in_flight import READ_TOGETHER, BytesInFlight, Unlimited
 from pannier_sidecar.state.errors import StoreUnavailableError
-from pannier_sidecar.state.making import READ_TOGETHER, Making, Unlimited
 from pannier_sidecar.state.requests import Get, Set
 from pannier_sidecar.state.store import StoredValue
 from pannier_sidecar.stores.in_memory import InMemoryStore
@@ -38,10 +38,10 @@ async def store() -> CountingStore:
 
 
 async def read(
-    store: CountingStore, keys: Sequence[str], max_bytes: int, making: Making | None = None
+    store: CountingStore, keys: Sequence[str], max_bytes: int, in_flight: BytesInFlight | None = None
 ) -> list[BulkItem]:
-    making = making or Making(2**25, Unlimited())
-    items = await read_values(store, keys, [Get(key) for key in keys], max_bytes, making)
+    in_flight = in_flight or BytesInFlight(2**25, Unlimited())
+    items = await read_values(store, keys, [Get(key) for key in keys], max_bytes, in_flight)
     assert [item.key for item in items] == list(keys)
     return items
 
@@ -83,30 +83,30 @@ async def test_a_failure_is_reported_in_its_item(store: CountingStore) -> None:
 
 
 async def test_after_large_values_fewer_are_read_together(store: CountingStore) -> None:
-    making = Making(2**25, Unlimited())
+    in_flight = BytesInFlight(2**25, Unlimited())
     await store.set(Set("large", b"x" * 4 * 2**20))
-    await read(store, ["large"], 2**25, making)
-    await read(store, ["large"] * 5, 2**25, making)
+    await read(store, ["large"], 2**25, in_flight)
+    await read(store, ["large"] * 5, 2**25, in_flight)
     assert store.trips == [1, 2, 2, 1]
-    await read(store, KEYS * 10, 2**25, making)
+    await read(store, KEYS * 10, 2**25, in_flight)
     assert READ_TOGETHER in store.trips, "it was one large value, long ago"
 
 
 async def test_read_values_are_counted_until_they_are_released(store: CountingStore) -> None:
     budget = Unlimited()
-    making = Making(2**25, budget)
-    items = await read(store, KEYS[:5], 2**25, making)
+    in_flight = BytesInFlight(2**25, budget)
+    items = await read(store, KEYS[:5], 2**25, in_flight)
     assert budget.held == 50
     del items
     assert budget.held == 0
 
 
 async def test_reads_wait_for_each_other_where_values_are_large(store: CountingStore) -> None:
-    making = Making(10_000, Unlimited())
+    in_flight = BytesInFlight(10_000, Unlimited())
     await store.set(Set("large", b"x" * 8_000))
-    first = await read(store, ["large"], 10_000, making)
-    second = asyncio.create_task(read(store, ["large"], 10_000, making))
-    third = asyncio.create_task(read(store, ["large"], 10_000, making))
+    first = await read(store, ["large"], 10_000, in_flight)
+    second = asyncio.create_task(read(store, ["large"], 10_000, in_flight))
+    third = asyncio.create_task(read(store, ["large"], 10_000, in_flight))
     for _ in range(20):
         await asyncio.sleep(0)
     assert not second.done()
@@ -123,7 +123,7 @@ async def test_a_failed_read_is_no_longer_counted(store: CountingStore) -> None:
 
     budget = Unlimited()
     with pytest.raises(StoreUnavailableError):
-        await read(Failing(), KEYS, 2**25, Making(2**25, budget))
+        await read(Failing(), KEYS, 2**25, BytesInFlight(2**25, budget))
     assert budget.held == 0
 
 
@@ -136,12 +136,12 @@ async def test_a_failed_read_is_no_longer_counted_even_while_its_traceback_is_ke
         return await answer
 
     budget = Unlimited()
-    making = Making(2**25, budget)
+    in_flight = BytesInFlight(2**25, budget)
     store.bulk_get = fail  # type: ignore[method-assign]
     kept = []
     for _ in range(20):
         with pytest.raises(StoreUnavailableError) as caught:
             async with asyncio.timeout(10):
-                await read(store, KEYS, 1000, making)
+                await read(store, KEYS, 1000, in_flight)
         kept.append(caught.value)
     assert budget.held == 0

@@ -1,4 +1,4 @@
-"""Limits the bytes that all calls together read at the same time for answers with several values."""
+"""Limits how many bytes of values all calls together read at the same time, for answers with several values."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class Unlimited:
     def relieve(self) -> None: ...
 
 
-class Making:
+class BytesInFlight:
     """Reads in progress, whose values are not written into an answer yet."""
 
     def __init__(self, limit: int, budget: Held):
@@ -96,10 +96,10 @@ class Making:
 class Read:
     """One read of several values. It is counted for as long as its owner holds it, and with it the values."""
 
-    __slots__ = ("_making", "_number")
+    __slots__ = ("_in_flight", "_number")
 
-    def __init__(self, making: Making, number: int):
-        self._making = making
+    def __init__(self, in_flight: BytesInFlight, number: int):
+        self._in_flight = in_flight
         self._number = number
 
     def __del__(self) -> None:
@@ -107,17 +107,17 @@ class Read:
 
     def keys_together(self) -> int:
         """Return how many keys to read in one trip."""
-        return self._making.keys_together()
+        return self._in_flight.keys_together()
 
     def reserve(self, keys: int) -> Awaitable[int]:
         """Wait for room; return the bytes reserved for this many values."""
-        return self._making.reserve(self._number, keys)
+        return self._in_flight.reserve(self._number, keys)
 
     def settle(self, reserved: int, size: int, largest: int) -> None:
         """Count the bytes of the found values instead of the reserved bytes; the largest value has `largest`."""
-        self._making.learn(largest)
-        self._making.add(self._number, size - reserved)
+        self._in_flight.learn(largest)
+        self._in_flight.add(self._number, size - reserved)
 
     def end(self) -> None:
         """Stop counting it."""
-        self._making.end(self._number)
+        self._in_flight.end(self._number)

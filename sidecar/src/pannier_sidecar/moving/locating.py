@@ -1,4 +1,4 @@
-"""Finds the component that FILE#NAME means, read and resolved as `serve` does it."""
+"""Locates the component that FILE#NAME names, read and resolved as `serve` does it."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from pannier_sidecar.loading.resolving import ResolutionContext
 
 
-def choose(where: str, context: ResolutionContext, *, keys_as_written: bool = False) -> DesiredStore:
+def locate(where: str, context: ResolutionContext, *, keys_as_written: bool = False) -> DesiredStore:
     """Return the store that `where` names: a file or a folder, and after `#` a component. Raises MoveError.
 
     `keys_as_written` accepts a key scheme that apps may not use, because different keys could be the same under it.
