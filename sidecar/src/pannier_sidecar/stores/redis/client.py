@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from .settings import RedisSettings
 
 PAUSE_IN_TRANSITION_S: Final = 0.05
-"""Between attempts at a server that answers that it cannot do it now."""
+"""Seconds between attempts at a server that answers that it cannot do it now."""
 MAX_ERRORS: Final = 200
 """Attempts after which an error that should be temporary is raised."""
 
@@ -77,7 +77,7 @@ class Node:
         return self._strong
 
     def drop(self, reason: str) -> None:
-        """Drop the connections, and connect to whichever server is right now."""
+        """Drop the connections, and find the server again."""
         for link in self._links():
             link.drop(reason)
 

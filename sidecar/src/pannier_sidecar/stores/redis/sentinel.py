@@ -31,11 +31,11 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 POLL_S: Final = 1.0
-"""Between two polls of a Sentinel. While its connection is up, it reports a failover at once."""
+"""Seconds between two polls of a Sentinel. While its connection is up, it reports a failover at once."""
 VALID_S: Final = 5.0
 """Seconds after which a Sentinel that does not answer counts as unreachable."""
 PAUSE_S: Final = 1.0
-"""Before a Sentinel that could not be reached is tried again."""
+"""Seconds before a Sentinel that could not be reached is tried again."""
 
 
 class Sentinel:

@@ -27,7 +27,7 @@ class Client:
             raise errors.translate(error, self._settings.where, is_write=False) from error
 
     async def close(self) -> None:
-        """End the connection; calls under way fail."""
+        """End the connection; calls in flight fail."""
         if self._writer is not None:
             self._writer.transport.abort()
 

@@ -1,4 +1,4 @@
-"""The component's metadata, defaults filled in."""
+"""The component's metadata, read."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ DEFAULT_PORT: Final = 1
 
 
 class CLASSSettings(Struct, frozen=True):
-    """What the component says."""
+    """The component's settings, with defaults."""
 
     host: str
     port: int
     where: str
     """Names the server in messages, and shows nothing that came from a secret."""
     timeout: float
-    """Longest time of a call, in seconds."""
+    """What a call may take, in seconds."""
     username: str
     password: Secret
 

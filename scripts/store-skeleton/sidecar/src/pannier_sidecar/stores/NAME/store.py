@@ -28,10 +28,10 @@ class CLASSStore(Store):
     features = frozenset({Feature.ETAG, Feature.TTL})
 
     def __init__(self, settings: Mapping[str, Setting]):
-        """Take the component's settings under their canonical names; `open` judges them."""
+        """Take the component's settings under their canonical names; `open` checks them."""
         super().__init__(settings)
         self._client: Client | None = None
-        # From a random origin they meet neither those of an earlier run nor those of another sidecar.
+        # From a random start they repeat neither those of an earlier run nor those of another sidecar.
         self._etags = count(random.randrange(1, 2**52))
 
     async def _open(self, resources: AsyncExitStack) -> None:
