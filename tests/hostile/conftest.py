@@ -1,4 +1,6 @@
-"""Faults of production and hostile clients, made on purpose. What held goes into docs/promises.md (`--promises`)."""
+"""Faults of production and hostile clients, made on purpose. Promises that held go into docs/promises.md
+(`--promises`).
+"""
 
 from collections.abc import Callable
 
@@ -18,13 +20,13 @@ def pytest_configure(config: pytest.Config) -> None:
 
 @pytest.fixture(scope="session")
 def effort(pytestconfig: pytest.Config) -> Effort:
-    """How much to do: little in CI, much with `make hostile`."""
+    """The effort: little in CI, much with `make hostile`."""
     return Effort(is_long=pytestconfig.getoption("--at-length"))
 
 
 @pytest.fixture
 def promise(request: pytest.FixtureRequest) -> Promise:
-    """Record what the test has proved, once all its assertions held.
+    """Record a promise after all assertions of the test have held.
 
     `promised`, `on` (which store or port, with versions) and `fault` are the same from run to run; `times` (how often
     the fault was made) and `counted` (what was counted) may differ.

@@ -1,4 +1,4 @@
-"""The table of docs/promises.md: what is promised under which fault, and what was counted when the fault was made."""
+"""The table of docs/promises.md: promises, faults, and what was counted when each fault was made."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ HEADER = "| Promised | On | Fault | Times | Counted | Test |\n| --- | --- | --- 
 
 @dataclass(frozen=True)
 class Row:
-    """One promise that was held. `test` is `folder/file::function`, below tests/hostile."""
+    """One promise that held. `test` is `folder/file::function`, below tests/hostile."""
 
     promised: str
     on: str
@@ -25,7 +25,7 @@ class Row:
 
     @property
     def identity(self) -> tuple[str, str, str, str]:
-        """What stays the same from run to run."""
+        """The part that stays the same from run to run."""
         return self.promised, self.on, self.fault, self.test
 
     def line(self) -> str:
@@ -57,9 +57,8 @@ def merged(page: str, proved: Iterable[Row]) -> str:
 
 
 def is_current(page: str, proved: Iterable[Row]) -> bool:
-    """Say whether the page has every row that the tests of this run proved, their counts apart, and none of tests gone.
-
-    It may have more: some faults are made in the long form only.
+    """Return whether the page has every row that this run's tests proved, except for counts, and none of deleted tests.
+    It may have more rows: some faults are made only in the long form.
     """
     rows = read(page)
     stated = {row.identity for row in rows}
@@ -71,5 +70,5 @@ def _exists(row: Row) -> bool:
 
 
 def write(proved: Iterable[Row]) -> None:
-    """Write the page anew."""
+    """Write the page again."""
     PAGE.write_text(merged(PAGE.read_text(), list(proved)))

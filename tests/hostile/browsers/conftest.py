@@ -27,7 +27,7 @@ class Reply:
 
 
 def ask(port: int, method: str, target: str, body: bytes | None = None, **headers: str) -> Reply:
-    """Send one request; `Content_Type` and the like name headers. Without `Host`, the address is it."""
+    """Send one request; `Content_Type` and the like are headers. Without `Host`, the host is the address."""
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=30)
     named = {name.replace("_", "-"): value for name, value in headers.items()}
     try:
@@ -64,7 +64,7 @@ def started(folder: Path, *flags: str) -> Laptop:
 
 @pytest.fixture(scope="session")
 def laptop(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Laptop]:
-    """A sidecar as it is by default."""
+    """A sidecar with its defaults."""
     here = started(tmp_path_factory.mktemp("laptop") / "components")
     yield here
     here.pannier.close()
@@ -73,7 +73,7 @@ def laptop(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Laptop]:
 
 @pytest.fixture(scope="session")
 def opened(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Laptop]:
-    """A sidecar that lets in the pages of an app, and a name of its own."""
+    """A sidecar that allows the pages of an app, and another host name."""
     flags = ("--allowed-origins", "http://localhost:5173,https://*.example.com", "--allowed-hosts", "state.example.com")
     here = started(tmp_path_factory.mktemp("opened") / "components", *flags)
     yield here

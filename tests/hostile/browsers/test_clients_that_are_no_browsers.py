@@ -1,4 +1,4 @@
-"""Clients that call a sidecar by other ways than a loopback address, and must not notice who is kept out."""
+"""Clients other than browsers call a sidecar, by loopback addresses or otherwise, and must not be refused."""
 
 from __future__ import annotations
 

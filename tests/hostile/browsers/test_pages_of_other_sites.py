@@ -1,4 +1,4 @@
-"""What a page in a browser on the same machine tries: to write, to stop the sidecar, and to read by DNS rebinding."""
+"""Attacks of a page in a browser on the same machine: writing, stopping the sidecar, and reading by DNS rebinding."""
 
 from __future__ import annotations
 
@@ -88,7 +88,7 @@ def test_a_preflight_of_another_site_is_refused(laptop: Laptop) -> None:
 @pytest.mark.parametrize("content_type", ["application/grpc", "application/grpc-web", "application/grpc-web-text"])
 def test_the_grpc_port_does_not_speak_with_browsers(laptop: Laptop, content_type: str) -> None:
     port = laptop.pannier.grpc_port()
-    with pytest.raises((OSError, HTTPException)):  # they would come in HTTP/1.1
+    with pytest.raises((OSError, HTTPException)):  # browsers would send HTTP/1.1
         ask(port, "POST", "/dapr.proto.runtime.v1.Dapr/Shutdown", b"\0\0\0\0\0", Content_Type=content_type)
     assert ask(laptop.api, "GET", "/v1.0/healthz").status == 204
 
@@ -113,7 +113,8 @@ def test_grpc_calls_for_another_host_or_of_a_page_are_refused(
     assert flag in refused.value.details()
 
 
-# --- who notices nothing ----------------------------------------------------------------------------------------------
+# --- clients that are not affected
+# ----------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("host", ["localhost:{port}", "LOCALHOST", "127.0.0.1:{port}", "[::1]:{port}", "app.localhost"])

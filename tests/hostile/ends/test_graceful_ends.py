@@ -1,4 +1,4 @@
-"""SIGTERM under load: every call that a connection was there for is answered."""
+"""SIGTERM under load: every call that has a connection is answered."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ Client = Callable[[Pannier, "Counter[str]"], None]
 
 
 def kept_alive(pannier: Pannier, seen: Counter[str]) -> None:
-    """Call on one connection for as long as it lasts, then on another, until nobody listens."""
+    """Call on one connection for as long as it lasts, then on another, until nothing listens."""
     port = pannier.port()
     while True:
         connection = http.client.HTTPConnection("127.0.0.1", port, timeout=30)
@@ -67,7 +67,7 @@ def one_call_each(pannier: Pannier, seen: Counter[str]) -> None:
 
 
 def over_grpc(pannier: Pannier, seen: Counter[str]) -> None:
-    """Call on one channel until nobody listens. As by default, it repeats what the sidecar has never seen."""
+    """Call on one channel until nothing listens. As by default, it repeats calls that the sidecar has never seen."""
     options = [("grpc.use_local_subchannel_pool", 1)]
     with grpc.insecure_channel(f"127.0.0.1:{pannier.grpc_port()}", options=options) as channel:
         get = channel.unary_unary(

@@ -1,4 +1,4 @@
-"""A sidecar over a folder of components that others write into."""
+"""A sidecar over a folder of components into which others write."""
 
 from collections.abc import Iterator
 from contextlib import closing

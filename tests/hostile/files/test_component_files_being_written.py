@@ -1,4 +1,4 @@
-"""Whoever writes a component's file slowly, moves it, empties it or is killed meanwhile, takes no store from an app."""
+"""An app keeps its store while the component's file is written slowly, moved or emptied, or its writer is killed."""
 
 from __future__ import annotations
 
@@ -79,7 +79,7 @@ def emptied(file: Path, pause: float) -> None:
 
 
 def killed(file: Path, pause: float) -> None:
-    """The writer ends before the scopes are whole, and somebody mends it later."""
+    """The writer ends before the scopes are complete, and somebody completes the file later."""
     file.write_text(COMPONENT[: COMPONENT.index("shop") + 2])
     time.sleep(4 * pause + 3)
     file.write_text(COMPONENT)
@@ -132,7 +132,7 @@ def test_another_version_that_is_written_slowly_is_served_when_it_is_whole(
                 written = time.monotonic()
                 time.sleep(0.4)
                 status = http.call("GET", path("orders", "k")).status
-                # A busy machine may keep us from writing for so long that the file is taken for whole.
+                # On a busy machine, we may be stopped for so long that the file counts as complete.
                 assert status == 200 or time.monotonic() - written > PATIENCE / 2, "half of the file was served"
         pannier.until(lambda: http.call("GET", path("orders", "k")).status == 204, "the other keyPrefix")
     assert "error" not in pannier.err.lower()

@@ -1,4 +1,4 @@
-"""Whoever can write into a folder that has an index, and not the index, changes nothing of what is served."""
+"""In a folder with an index, changes of other files than the index do not change what is served."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def folder(tmp_path: Path) -> Path:
 
 
 def test_a_sidecar_that_needs_an_index_reads_no_folder_without_one(folder: Path, promise: Callable[..., None]) -> None:
-    """Whoever takes the index out of an app's Secret may have put a component of their own into it."""
+    """If somebody removes the index from an app's Secret, they may have added a component too."""
     (folder / INDEX_FILE).unlink()
     (folder / "smuggled.yaml").write_text(component("smuggled", "state.in-memory", {}))
     command = [*COMMAND, "serve", "--app-id", "shop", "--components", str(folder), "--http-port", "0"]

@@ -21,15 +21,17 @@ from servers.usage import cpu_seconds, forget_peak, peak_mib, resident_mib
 
 PATIENCE_S = 60.0
 WORK_S = 0.6
-"""For how long the sidecar may work on others' requests while one call waits. The faults were 5 to 54 seconds."""
+"""How long the sidecar may work on others' requests while one call waits. Before it was bounded, that was 5 to 54
+seconds.
+"""
 STOPPED_S = 10.0
-"""What no call may take even on a busy machine, where the sidecar itself waits for the processor."""
+"""The maximum duration of a call even on a busy machine, where the sidecar itself waits for the processor."""
 SAVE = "/v1.0/state/statestore"
 
 
 @contextmanager
 def many_files() -> Iterator[None]:
-    """Allow as many open files as the system lets."""
+    """Allow as many open files as the system permits."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
     try:
@@ -40,7 +42,7 @@ def many_files() -> Iterator[None]:
 
 @dataclass
 class Used:
-    """What a flood cost."""
+    """The cost of a flood."""
 
     before_mib: float
     peak_mib: float = 0.0
@@ -135,13 +137,13 @@ class Http:
 
 
 def request(method: str, target: str, body: bytes = b"", *, length: int | None = None) -> bytes:
-    """A request, whose body may be longer than what is sent of it."""
+    """A request; the announced body may be longer than the bytes that are sent."""
     size = len(body) if length is None else length
     return f"{method} {target} HTTP/1.1\r\nHost: localhost\r\nContent-Length: {size}\r\n\r\n".encode() + body
 
 
 class _WellBehaved:
-    """Reads a small value now and then, and takes note of how long that took."""
+    """Reads a small value now and then, and records how long that took."""
 
     def __init__(self, target: Target, used: Used):
         self._target = target

@@ -1,4 +1,4 @@
-"""Clients that hold connections and ask for nothing: others still connect, and stores can still be opened."""
+"""While clients hold idle connections, others still connect, and stores can still be opened."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ BEGUN = b"GET / HTTP/1.1\r\nHost: localhost\r\n"
 def test_idle_connections_keep_nobody_out(
     port: str, sent: bytes, tmp_path: Path, promise: Promise, effort: Effort
 ) -> None:
-    """A limit of 1,024 files is common; with all of them taken, no client and no store was let in for three minutes."""
+    """A limit of 1,024 files is common. Once all were used, no client and no store could connect for three minutes."""
     count = effort.times(1000, 10_000)
     folder = tmp_path / "components"
     folder.mkdir()

@@ -1,4 +1,4 @@
-"""Any pod of a cluster can reach the operator's webhooks: what it sends takes neither their memory nor their time."""
+"""Any pod of a cluster can reach the operator's webhooks: what it sends uses up neither their memory nor their time."""
 
 from __future__ import annotations
 
@@ -30,9 +30,9 @@ from pannier_operator.webhook.certificates import Renew, decide, names_of
 MIB = 1024 * 1024
 TESTS = Path(__file__).parents[2]
 GROWTH_MIB = 140
-"""What all of it may add: the chart gives an operator 256 MiB, and it has about 80 when nothing happens."""
+"""What all of it may add: the chart gives an operator 256 MiB, and it uses about 80 at rest."""
 LATENCY_S = 10.0
-"""What an API server waits for an answer, at the chart's defaults."""
+"""How long an API server waits for an answer, with the chart's defaults."""
 
 
 class Webhooks:
@@ -47,7 +47,7 @@ class Webhooks:
         return self.context.wrap_socket(socket.create_connection(("127.0.0.1", self.port), timeout=60))
 
     def send(self, path: str, body: bytes, *, length: int | None = None, headers: str = "") -> int:
-        """Send a body, and return the status; 0 where the connection ends without one."""
+        """Send a body, and return the status; 0 if the connection ends without one."""
         length = len(body) if length is None else length
         head = f"POST /{path} HTTP/1.1\r\nHost: a\r\nContent-Length: {length}\r\n{headers}\r\n"
         try:
@@ -125,7 +125,7 @@ class ApiServer(threading.Thread):
 
 @contextmanager
 def served_meanwhile(webhooks: Webhooks) -> Iterator[ApiServer]:
-    """See to it that an API server is answered all the while, in bounded memory."""
+    """Assert that an API server is answered during the block, in bounded memory."""
     server = ApiServer(webhooks)
     server.start()
     wait_until(lambda: len(server.statuses) > 1, "an API server is answered")

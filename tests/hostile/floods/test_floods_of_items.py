@@ -24,7 +24,7 @@ LARGE = {
 def test_requests_of_many_items_wait_for_each_other(
     target: Target, promise: Promise, effort: Effort, what: str
 ) -> None:
-    """300 saves of 245 KB made the sidecar hold 1.1 GB, and others wait for 5 s."""
+    """Once, 300 saves of 245 KB made the sidecar hold 1.1 GB, and others wait for 5 s."""
     path, body = LARGE[what]
     count = effort.times(50, 400)
     statuses: Counter[int] = Counter()
@@ -57,7 +57,7 @@ COSTLY = {
 
 @pytest.mark.parametrize("what", COSTLY)
 def test_requests_that_cost_much_take_turns(target: Target, promise: Promise, effort: Effort, what: str) -> None:
-    """Fifteen bodies with very many unknown fields at once made others wait for 4 s."""
+    """Once, fifteen bodies with very many unknown fields at once made others wait for 4 s."""
     method, path, body = COSTLY[what]
     count = effort.times(6, 15) if body else effort.times(200, 1000)
     data = request(method, path, body.encode())

@@ -1,4 +1,4 @@
-"""gRPC clients that take no answers, or a byte now and then, or send what costs much to read: others are served."""
+"""gRPC clients that read no answers, or a byte now and then, or send expensive requests: others are served."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ class Flood:
         self.sock.close()
 
     def ends(self, count: int) -> list[int]:
-        """Read until so many streams have ended; return their statuses, -1 for those that were reset."""
+        """Read until this many streams have ended; return their statuses, -1 for those that were reset."""
         decoder, file = hpack.Decoder(1 << 20), self.sock.makefile("rb")
         found: list[int] = []
         self.sock.settimeout(PATIENCE_S)
@@ -80,7 +80,9 @@ def get(key: str) -> bytes:
 def test_answers_that_nobody_takes_are_held_within_the_budget(
     target: Target, promise: Promise, effort: Effort, window: int, what: str
 ) -> None:
-    """512 values of 4 MiB to 4 connections took 1.6 GB; 10 KB of bulk reads 1.8 GB, and 54 s of the others' time."""
+    """Once, 512 values of 4 MiB to 4 connections took 1.6 GB; 10 KB of bulk reads 1.8 GB, and others waited 54
+    s.
+    """
     connections = effort.times(4, 16)
     for number in range(7):
         target.save(f"large{number}", "x" * (4 * MIB - 200))
@@ -149,7 +151,7 @@ MANY = {
 def test_small_messages_that_unpack_to_very_many_fields_are_refused_early(
     target: Target, promise: Promise, effort: Effort, what: str
 ) -> None:
-    """A gzip of 4,255 bytes took 9.4 s in one turn and 557 MB."""
+    """Once, a gzip of 4,255 bytes took 9.4 s in one turn of the loop, and 557 MB."""
     method, message = MANY[what]
     times = effort.times(4, 40)
     with closing(Flood(target, 65_535)) as flood, target.flooded() as used:
@@ -198,7 +200,7 @@ FRAMES = {
 def test_frames_that_carry_no_call_end_the_connection(
     target: Target, promise: Promise, effort: Effort, what: str
 ) -> None:
-    """A megabyte of WINDOW_UPDATE took a second with 128 streams blocked, and was not counted."""
+    """Once, a megabyte of WINDOW_UPDATE took a second with 128 streams blocked, and was not counted."""
     target.save("large", "x" * 60_000)
     times = effort.times(3, 30)
     with target.flooded() as used:

@@ -1,4 +1,4 @@
-"""HTTP clients that send much at once, never end what they begin, or take nothing: others are served meanwhile."""
+"""HTTP clients that send much at once, never finish a request, or read nothing: others are served meanwhile."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ SERVED = "a client floods a sidecar; it stays small, and another client is serve
 
 
 def drain(sock: socket.socket, answers: int) -> int:
-    """Read so many answers as fast as they come; return how many came."""
+    """Read up to this many answers as fast as they arrive; return how many arrived."""
     found, tail = 0, b""
     while found < answers and (chunk := sock.recv(1 << 20)):
         data = tail + chunk
@@ -40,7 +40,7 @@ def drain(sock: socket.socket, answers: int) -> int:
 def test_one_pipelined_send_starves_nobody(
     target: Target, promise: Promise, effort: Effort, port: str, path: str, count: int
 ) -> None:
-    """The metrics port asks nobody for a token; once, 250 KB of requests took it ten seconds."""
+    """The metrics port needs no token; once, it took ten seconds for 250 KB of requests."""
     count = effort.times(count // 4, count)
     if "keys" in path:
         for start in range(0, 1000, 100):
@@ -90,7 +90,7 @@ def test_heads_just_below_their_limit_count_too(target: Target, promise: Promise
 
 
 def test_unfinished_uploads_refuse_nobody_elses_writes(target: Target, promise: Promise, effort: Effort) -> None:
-    """Once, sixteen uploads one byte short of 4 MiB had all other writes refused for 30 seconds."""
+    """Once, sixteen uploads one byte short of 4 MiB caused all other writes to be refused for 30 seconds."""
     count = effort.times(20, 64)
     part = request("POST", SAVE, b"x" * (4 * MIB - 1), length=4 * MIB)
     body = json.dumps([{"key": "large", "value": "x" * MIB}]).encode()
@@ -189,7 +189,7 @@ def test_as_many_items_as_are_allowed_are_read_with_pauses(target: Target, promi
 def test_a_list_passes_over_very_many_keys_of_actors_with_pauses(
     target: Target, promise: Promise, effort: Effort
 ) -> None:
-    """Once, a list of one key passed over 50,000 of them without a pause, for 0.4 seconds."""
+    """Once, a list of one key skipped 50,000 of them without a pause, for 0.4 seconds."""
     with Http(target.connect()) as client:
         for start in range(0, 50_000, 5_000):
             operations = [
@@ -208,7 +208,7 @@ def test_a_list_passes_over_very_many_keys_of_actors_with_pauses(
 
 
 def with_send(sock: socket.socket, data: bytes) -> None:
-    """Send what the other side takes; it may have closed meanwhile."""
+    """Send as much as the other side accepts; it may have closed meanwhile."""
     try:
         sock.sendall(data)
     except (BrokenPipeError, ConnectionResetError):

@@ -1,4 +1,4 @@
-"""Two sidecars at work on one store, one of which is killed in the middle of bulk saves and transactions."""
+"""Two sidecars work on one store, and one is killed in the middle of bulk saves and transactions."""
 
 import signal
 from collections.abc import Callable, Iterator

@@ -1,6 +1,5 @@
-"""Two sidecars' stores at work on one memcached while it is paused and connections are cut.
-
-It is not killed: what memcached holds does not outlive it, and nobody promises that.
+"""Two sidecars' stores work on one memcached while it is paused and connections are cut. It is not killed, because its
+content would be lost, and nobody promises otherwise.
 """
 
 import asyncio

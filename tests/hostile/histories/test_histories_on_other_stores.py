@@ -1,4 +1,4 @@
-"""Two sidecars' stores at work on each of the other databases, one of them over a way that fails."""
+"""Two sidecars' stores work on each of the other databases, one of them over a connection that fails."""
 
 import asyncio
 import gc
@@ -36,7 +36,7 @@ def subject(request: pytest.FixtureRequest) -> Database:
 
 @asynccontextmanager
 async def both(subject: Database, server: Server, way: CutWay) -> AsyncIterator[list[Store]]:
-    """Open a store that is near, and one over the way."""
+    """Open a store with a direct connection, and one over the failing way."""
     kind: Any = registry.load(subject.store_type, subject.store_version)
     async with AsyncExitStack() as stack:
         stores = []
@@ -138,7 +138,7 @@ async def test_a_sqlite_file_that_others_lock(tmp_path: Path, effort: Effort, pr
 
 
 def locked(file: Path, seconds: float) -> None:
-    """Keep everybody else from the file for so long."""
+    """Lock the file against everybody else for this long."""
     with closing(sqlite3.connect(file, timeout=30, isolation_level=None)) as connection:
         connection.execute("BEGIN EXCLUSIVE")
         time.sleep(seconds)

@@ -1,4 +1,4 @@
-"""Several sidecars' stores at work on one PostgreSQL while it, what is between and its pooler fail."""
+"""Several sidecars' stores work on one PostgreSQL while the server, the network and its pooler fail."""
 
 from __future__ import annotations
 
@@ -79,7 +79,7 @@ async def test_behind_a_pooler(tmp_path: Path, effort: Effort, promise: Promise,
 
 
 PATIENT = {"server_login_retry": 1}
-"""A pooler waits so many seconds before it tries a server again that was down; 15 by itself."""
+"""Seconds until a pooler tries a failed server again; its default is 15."""
 
 
 def restarted(server: PostgreSQLServer | PgBouncerServer, end: Callable[[], None]) -> None:
@@ -94,7 +94,7 @@ async def paused(server: PostgreSQLServer, seconds: float) -> None:
 
 
 async def held_up(pooler: PgBouncerServer, seconds: float) -> None:
-    """Have the pooler keep all calls back; in session mode it would wait for the clients to leave first."""
+    """Have the pooler hold back all calls; in session mode it would first wait for the clients to leave."""
     if pooler.mode == "session":
         return
     await asyncio.to_thread(pooler.order, "PAUSE")
@@ -103,7 +103,7 @@ async def held_up(pooler: PgBouncerServer, seconds: float) -> None:
 
 
 def ended(server: PostgreSQLServer) -> None:
-    """End every connection on the server, in the middle of what it does."""
+    """End every connection on the server, in the middle of its work."""
     server.sql(
         "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity "
         "WHERE backend_type = 'client backend' AND pid <> pg_backend_pid()"
@@ -111,7 +111,7 @@ def ended(server: PostgreSQLServer) -> None:
 
 
 def crashed(server: PostgreSQLServer) -> None:
-    """Kill one of its processes, so that it ends all others at once and recovers."""
+    """Kill one of the server's processes, so that it ends all others at once and recovers."""
     one = "SELECT pid FROM pg_stat_activity WHERE application_name = 'pannier' AND pid <> pg_backend_pid() LIMIT 1"
     with suppress(ProcessLookupError):
         os.kill(int(server.sql(one)), signal.SIGKILL)

@@ -1,4 +1,4 @@
-"""Several sidecars' stores at work on one Redis while it is killed, paused and cut off."""
+"""Several sidecars' stores work on one Redis while it is killed, paused and cut off."""
 
 import asyncio
 from collections.abc import Callable
@@ -40,10 +40,9 @@ async def test_killed_paused_and_cut_off(tmp_path: Path, effort: Effort, promise
 
 
 async def test_primaries_killed_behind_sentinels(tmp_path: Path, effort: Effort, promise: Promise) -> None:
-    """The next primary is killed as soon as the last one is a replica that has everything, but not before.
-
-    Redis promises nothing else: Sentinels that find the primary and its replica down, rightly or not, promote a server
-    that is back with what it had before it was killed. So they must not find servers down that are not.
+    """The next primary is killed as soon as the previous one is a replica with all data, but not before. Redis promises
+    no more: if Sentinels find the primary and its replica down, rightly or not, they promote a server that has come
+    back with outdated data. So Sentinels must not take running servers for failed ones.
     """
     rounds = effort.times(1, 10)
     with watched_by_sentinels(tmp_path, 2, *DURABLE, down_after_ms=2500) as watched:
@@ -67,9 +66,8 @@ async def test_primaries_killed_behind_sentinels(tmp_path: Path, effort: Effort,
 
 
 async def test_nodes_of_a_cluster_killed(tmp_path: Path, effort: Effort, promise: Promise) -> None:
-    """As with Sentinels; and replicas stay with their primary, see `cluster`.
-
-    One that migrates to another shard throws its copy away, even while its own shard has no primary.
+    """As with Sentinels; and replicas stay with their primary, see `cluster`. A replica that migrates to another shard
+    discards its copy, even while its own shard has no primary.
     """
     rounds = effort.times(1, 10)
     with cluster(tmp_path, replicas=2) as nodes:
@@ -94,7 +92,7 @@ async def test_nodes_of_a_cluster_killed(tmp_path: Path, effort: Effort, promise
 
 
 def in_step(primary: Callable[[], RedisServer]) -> bool:
-    """Whether both replicas follow: one that is copying everything anew has nothing meanwhile."""
+    """Whether both replicas follow: one that is copying everything again has nothing meanwhile."""
     try:
         return follows(primary(), 2)
     except (RedisError, OSError):

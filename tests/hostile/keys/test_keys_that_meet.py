@@ -1,4 +1,4 @@
-"""Two different keys, of two apps or two actors or one of each, are never kept under one name."""
+"""Two different keys, of two apps, two actors or an app and an actor, never have the same stored key."""
 
 from collections import Counter
 from collections.abc import Callable
@@ -17,9 +17,9 @@ STRATEGIES = ("appid", "name", "namespace", "none", "p", "a", "a|b")
 REFUSED_PREFIXES = (("a|", "||"), ("a|", "-"), ("a-b", "-"), ("a||b", "||"), ("|", "||"))
 
 Owner = tuple[str, str, str]
-"""The app, its namespace, and the store's name where keys begin with it."""
+"""The app, its namespace, and the store's name if keys begin with it."""
 
-# Few letters, and those that separate: what can meet, meets often.
+# Few letters, and the separators, so that collisions are frequent if they are possible.
 PARTS = st.text(alphabet="a|-./", min_size=1, max_size=4)
 APPS = st.text(alphabet="a|-.", min_size=1, max_size=4)
 NAMESPACES = st.one_of(st.just(""), st.text(alphabet="a|-.", min_size=1, max_size=3))
@@ -32,7 +32,7 @@ def scheme(owner: Owner, strategy: str, separator: str) -> KeyScheme:
 
 
 def stored(owner: Owner, key: AppKey, strategy: str, separator: str) -> str | None:
-    """The name that the key is kept under; None where it is refused."""
+    """The stored key; None if the key is refused."""
     try:
         return key.stored(scheme(owner, strategy, separator))
     except (ValueError, StateError):
@@ -40,7 +40,7 @@ def stored(owner: Owner, key: AppKey, strategy: str, separator: str) -> str | No
 
 
 def identity(owner: Owner, key: AppKey, strategy: str) -> tuple[object, ...]:
-    """What makes a key another one: actors' keys are their app's, others are whose the strategy says."""
+    """The identity of a key: an actor's key belongs to its app, other keys to the owner that the strategy defines."""
     app, namespace, store = owner
     if key.actor_type:
         return (app, key)
@@ -113,7 +113,9 @@ def test_what_is_stored_is_found_again_as_it_was_given(
     owner: Owner, key: AppKey, strategy: str, separator: str
 ) -> None:
     name = stored(owner, key, strategy, separator)
-    if name is None or (key.actor_type and separator == "-"):  # dashes do not show actors to others
+    if name is None or (
+        key.actor_type and separator == "-"
+    ):  # under keyScheme dash, others cannot recognise actors' keys
         return
     assert key_of(scheme(owner, strategy, separator), name) == key
 
@@ -121,7 +123,7 @@ def test_what_is_stored_is_found_again_as_it_was_given(
 @settings(max_examples=1000)
 @given(st.tuples(APPS, NAMESPACES, APPS), PARTS, st.sampled_from(STRATEGIES))
 def test_what_is_copied_is_read_however_it_was_written(owner: Owner, key: str, strategy: str) -> None:
-    """What an app's key was kept under before is still listed for it, where nobody is served from it."""
+    """Keys stored under an earlier scheme are still listed for the app when state is copied."""
     app, namespace, store = owner
     if "||" in app + key or "||" in namespace or "||" in store:
         return

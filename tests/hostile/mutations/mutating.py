@@ -1,4 +1,4 @@
-"""Valid inputs of each port, and inputs made of them that nobody would send by mistake alone."""
+"""Valid inputs of each port, and mutations of them that nobody would send by mistake alone."""
 
 from __future__ import annotations
 
@@ -112,7 +112,7 @@ def mutated(seeds: Sequence[bytes], chance: random.Random) -> bytes:
 
 
 def mutated_frames(chance: random.Random) -> bytes:
-    """Return a greeting, and calls with changes: in their bytes, or between their frames."""
+    """Return an HTTP/2 preface, and calls with changes in their bytes or between their frames."""
     if chance.random() < 0.05:
         return mutated((GREETING + OF_GRPC[0],), chance)
     raw = mutated(OF_GRPC, chance) if chance.random() < 0.6 else b"".join(chance.choices(OF_GRPC, k=2))

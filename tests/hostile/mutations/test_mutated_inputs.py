@@ -19,7 +19,7 @@ from servers.pannier_process import Pannier, call
 from servers.processes import free_port
 
 PATIENCE_S = 60.0
-"""For an answer that takes a millisecond; the sidecar itself waits 30 s for a request that does not end."""
+"""Timeout for an answer that takes a millisecond; the sidecar itself waits 30 s for an unfinished request."""
 AT_ONCE = 4
 
 
@@ -54,7 +54,7 @@ def ports(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
 
 
 def answers_to(port: int, raw: bytes) -> bytes:
-    """Send it all, say that this is all, and return what comes until the other side is done too."""
+    """Send everything, close our side, and return what arrives until the other side closes too."""
     received = b""
     with socket.create_connection(("127.0.0.1", port), timeout=PATIENCE_S) as client:
         try:
@@ -63,7 +63,7 @@ def answers_to(port: int, raw: bytes) -> bytes:
             while chunk := client.recv(65536):
                 received += chunk
         except (ConnectionError, BrokenPipeError):
-            pass  # it hung up on us, as it may; a timeout is none of these
+            pass  # it closed the connection, as it may; a timeout would be an error
     return received
 
 
@@ -79,7 +79,7 @@ def test_changed_inputs_do_no_harm(ports: Ports, effort: Effort, promise: Promis
         raw = make(random.Random(f"{ports.profile} {name} {seed}"))
         answers = answers_to(port, raw)
         assert b"defect of the sidecar" not in answers, (seed, raw)
-        if name != "gRPC" and (ports.profile, name) != ("dapr", "API"):  # where some refusals are 500, as in Dapr
+        if name != "gRPC" and (ports.profile, name) != ("dapr", "API"):  # in which some refusals are 500, as in Dapr
             statuses = [int(status) for status in re.findall(rb"(?:^|\n)HTTP/1\.1 (\d{3}) ", answers)]
             assert all(status < 500 for status in statuses), (seed, raw, answers)
         return len(answers) > 0

@@ -23,7 +23,7 @@ Promise = Callable[..., None]
 MOST = {name: way.max_connections for name, way in WAYS.items() if way.max_connections is not None}
 """Connections."""
 SLACK = 5
-"""Connections that the way still counts for an instant, when the store already knows that they are closed."""
+"""Connections that the proxy still counts for an instant after the store has closed them."""
 AT_ONCE = 50
 KEY = "hung-key"
 

@@ -1,4 +1,4 @@
-"""A store that was open and is gone as a whole: calls are answered at once, health says it, and it is found again."""
+"""A whole store that was open goes down: calls are answered at once, health reports it, and its return is noticed."""
 
 import gc
 import json
@@ -24,7 +24,9 @@ from pannier_crds.catalogue import component_type
 
 CALLS = 50
 AT_ONCE_S = 1.5
-"""For a call on a busy machine, that takes a millisecond on an idle one; the timeouts of stores are 2 s and more."""
+"""Limit for a call on a busy machine; it takes a millisecond on an idle one, and timeouts of stores are 2 s and
+more.
+"""
 SILENT = ("redis", "etcd", "consul")
 
 
@@ -41,7 +43,7 @@ def server(subject: Database, tmp_path_factory: pytest.TempPathFactory) -> Itera
 
 
 class Sidecar:
-    """A sidecar over the store and one that no fault concerns."""
+    """A sidecar over the store, and over one that no fault affects."""
 
     def __init__(self, process: Pannier):
         self.process = process
@@ -74,7 +76,7 @@ def components(folder: Path, subject: Database, settings: dict[str, Any]) -> Pat
 
 
 def with_timeout(subject: Database, settings: dict[str, Any]) -> dict[str, Any]:
-    """Have calls of a store that does not answer end within two seconds, where a component can say that."""
+    """End calls of a silent store within two seconds, if a component can configure that."""
     kind = component_type(subject.store_type, subject.store_version)
     assert kind is not None
     known = {field.name for field in kind.fields}
@@ -108,7 +110,7 @@ def test_a_store_that_is_gone_is_told_at_once_and_found_again(
 
 
 def went_through(sidecar: Sidecar, way: ThreadedWay, how: Gone, times: int) -> float:
-    """Have the store go and come back; return the seconds of the slowest call while it was away."""
+    """Stop the store and start it again; return the seconds of the slowest call while it was down."""
     slowest = 0.0
     process = sidecar.process
     process.until(lambda: sidecar.state("statestore") == "ready", "the store")

@@ -1,7 +1,7 @@
-"""A write whose connection is cut before or after the server's work: what it is told, and that it is not repeated.
+"""A write whose connection is cut before or after the server's work: its error, and that it is not repeated.
 
-Each case is a row over every store: another client writes while the answer is held back, then the connection is cut. If
-the write came a second time, the other client's value would be gone.
+Each case runs on every store: another client writes while the answer is held back, then the connection is cut. If the
+write were repeated, the other client's value would be lost.
 """
 
 import asyncio
@@ -27,11 +27,11 @@ LIMIT_S = 30.0
 
 
 class Case(NamedTuple):
-    """A write, and what another client makes of its key meanwhile."""
+    """A write, and what another client does to its key meanwhile."""
 
     begins_with: bytes | None
     write: Callable[[str, str], Write]
-    """Of key and ETag."""
+    """Makes the write from a key and an ETag."""
     theirs: Callable[[str], Write]
 
 
@@ -61,7 +61,7 @@ def server(subject: Database, tmp_path_factory: pytest.TempPathFactory) -> Itera
 
 
 class Both(NamedTuple):
-    """A store whose way can be cut, and another client's."""
+    """A store whose connection can be cut, and another client's store."""
 
     way: CutWay
     ours: Store
@@ -101,7 +101,7 @@ def in_one_place(both: Both, write: Write) -> Write:
 
 
 async def carried_out(both: Both, case: str, write: Write) -> StoreError | None:
-    """Carry out a write as the case says; return its fault."""
+    """Carry out a write as the case says; return its error."""
     other = in_one_place(both, Set(write.key + "-too", OURS))
     try:
         if case == "bulk":
@@ -122,7 +122,7 @@ async def written(both: Both, write: Write) -> None:
 
 
 async def begun(both: Both, case: str, number: int = 0) -> tuple[Write, StoredValue | None]:
-    """Have a key as the case begins; return the write that will be cut off, and what is there before it."""
+    """Prepare a key for the case; return the write that will be cut off, and the value before it."""
     made, key = CASES[case], f"cut-me-{number}-{case.replace(' ', '-')}"
     if made.begins_with is None:
         await written(both, in_one_place(both, Delete(key)))
@@ -221,6 +221,6 @@ async def test_a_write_that_cannot_be_sent_did_not_happen(both: Both, subject: D
 
 
 async def until_known(both: Both) -> None:
-    """Have the store notice that its connection is gone."""
+    """Let the store notice that its connection is gone."""
     with pytest.raises(StoreUnavailableError):
         await both.ours.get(Get("k", metadata=both.metadata))

@@ -1,4 +1,4 @@
-"""A node of a Redis Cluster that is cut off from the others but not from us."""
+"""A node of a Redis Cluster is cut off from the others but not from us."""
 
 import asyncio
 from collections.abc import Callable
@@ -103,7 +103,7 @@ async def test_while_nobody_takes_over_calls_fail_fast_and_health_says_so(tmp_pa
 
 
 async def until_fast(store: RedisStore, key: str) -> None:
-    """Return when 20 calls in a row fail at once."""
+    """Wait until 20 calls in a row fail at once."""
     async with asyncio.timeout(20):
         fast = 0
         while fast < 20:

@@ -1,4 +1,4 @@
-"""A primary that is cut off from the others but not from us, and which they replace, is left at once."""
+"""A primary that is cut off from the others but not from us is no longer used once they have replaced it."""
 
 import asyncio
 from collections.abc import Callable, Iterator
@@ -96,7 +96,10 @@ async def test_a_start_believes_no_sentinel_that_was_cut_off(net: Watched, promi
         async with opened({**net.settings, "redisHost": hosts}, dialTimeout=4.0) as store:
             await store.set(Set("k", b"new"))
 
-    for hosts in (str(net.settings["redisHost"]), stale.address):  # the first one; the only one, which names the others
+    for hosts in (
+        str(net.settings["redisHost"]),
+        stale.address,
+    ):  # the first one, or the only one, which names the others
         await eventually(lambda: start_and_save(hosts))  # noqa: B023  # as a sidecar tries again to open it
         assert _value_at(net.primary(), "k") == b"new"
         assert _value_at(old, "k") is None
@@ -181,7 +184,7 @@ async def test_right_after_a_start_strong_writes_need_the_replicas_that_the_sent
 async def test_a_former_primary_that_is_promoted_without_the_strong_writes_is_named(
     tmp_path: Path, caplog: pytest.LogCaptureFixture, promise: Promise
 ) -> None:
-    """Redis loses them: the servers that had them were down. What can be told is told."""
+    """Redis loses them, because the servers that had them were down. The sidecar reports what it knows."""
     with watched_by_sentinels(tmp_path, 2) as net:
         async with opened(net.settings, dialTimeout=2.0, readTimeout=1.0) as store:
             former = net.primary

@@ -1,4 +1,4 @@
-"""What an app is told over HTTP and gRPC of a write whose answer was lost, and what it finds then."""
+"""The answer to an app over HTTP and gRPC if a write's answer was lost, and the value that it finds afterwards."""
 
 import json
 import threading

@@ -58,7 +58,7 @@ class Sidecars:
         self._running = ExitStack()
 
     def __call__(self, settings: Settings, version: str = "v1") -> str:
-        """Return where the state of a new one is, as a URL."""
+        """Start another sidecar; return the URL of its state."""
         folder = self._folder / f"components-{version}"
         folder.mkdir(exist_ok=True)
         (folder / "s.yaml").write_text(component("statestore", "state.postgresql", settings, version=version))
@@ -68,7 +68,7 @@ class Sidecars:
         return f"http://127.0.0.1:{pannier.port()}/v1.0/state/statestore"
 
     def end(self) -> None:
-        """Have all of them end, as at a restart: what they held at the server is given back."""
+        """End all of them, as at a restart: their connections at the server are released."""
         self._running.close()
 
 

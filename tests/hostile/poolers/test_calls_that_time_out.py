@@ -1,4 +1,4 @@
-"""A table is locked for long: calls end in time, and what they leave at the server does not grow."""
+"""A table is locked for long: calls end in time, and their remains at the server do not grow."""
 
 from __future__ import annotations
 
@@ -53,9 +53,9 @@ async def test_connections_and_statements_stay_within_their_number(
             busy = await asyncio.to_thread(server.sql, BUSY)
         assert all(type(fault) in {StoreUnavailableError, OutcomeUnknownError} for fault in faults), faults
         assert int(busy) <= MAX_CONNS
-        assert most <= MAX_CONNS + 1  # one may be the message that cancels
+        assert most <= MAX_CONNS + 1  # one may be the connection of the cancel request
         found = await eventually(lambda: store.get(Get("k")))
-        assert found is not None and found.value == b"before"  # what was cancelled did not happen later
+        assert found is not None and found.value == b"before"  # cancelled writes did not happen later
         for _ in range(20):
             assert await eventually(lambda: store.get(Get("k"))) == found
     promise(

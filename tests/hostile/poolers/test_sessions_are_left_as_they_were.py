@@ -1,4 +1,4 @@
-"""What other clients left on a connection of the server does not reach us, and we leave nothing there ourselves."""
+"""State that other clients left on a server's connection does not affect us, and we leave none there."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def on_the_shared_connection(pooler: PgBouncerServer, statement: str) -> str:
 
 
 async def use(store: Store) -> None:
-    """Have the store send every statement that it has."""
+    """Let the store send every one of its statements."""
     await store.bulk_write([Set("a", b"1"), Set("b", b"2", ttl=60), Set("c", b"3"), Delete("d"), Delete("e")])
     found = await store.get(Get("a"))
     assert found is not None

@@ -1,4 +1,4 @@
-"""Several sidecars share the server's connections through PgBouncer: no statement runs that was not meant."""
+"""Several sidecars share the server's connections through PgBouncer: no wrong statement ever runs."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def saved(state: str) -> None:
 
 
 def ask(state: str, method: str, pattern: str, until: float) -> Counter[int]:
-    """Repeat a call, with one key after the other, and count how it was answered."""
+    """Repeat a call, with one key after another, and count the answers by kind."""
     statuses: Counter[int] = Counter()
     while time.monotonic() < until:
         statuses[call(f"{state}/{pattern.format(statuses.total() % KEYS)}", method)[0]] += 1
@@ -102,7 +102,7 @@ def test_no_increment_is_lost_or_made_twice(
 
 
 def increment(state: str, until: float) -> int:
-    """Count in one key until it is time, and return how often that was answered with success."""
+    """Increment one key until the time is over, and return how many increments succeeded."""
     made = 0
     while time.monotonic() < until:
         with urllib.request.urlopen(f"{state}/sum", timeout=30) as answer:

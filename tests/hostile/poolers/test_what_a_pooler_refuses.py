@@ -1,4 +1,4 @@
-"""A pooler that hides itself, refuses something, or is away: said in words, and never at the cost of a write."""
+"""A pooler that hides itself, refuses something, or is down: the error says so, and no write is lost."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ async def test_a_parameter_that_the_pooler_does_not_take_is_named(pooler: PgBoun
 
 
 async def hiding(url: str) -> Connection:
-    """Connect as where a pooler passes on the server's own number, so that none is seen."""
+    """Connect as if a pooler passed on the server's own process id, so that the pooler is not detected."""
     raw = await asyncpg.connect(url, statement_cache_size=0)
     return Connection(raw, is_direct=True, names_statements=True)
 
@@ -58,7 +58,7 @@ async def test_behind_one_that_hides_a_missing_statement_costs_nothing(
     try:
         calls = (connections.run(Connection.execute, add, 1, may_be_done=always) for _ in range(300))
         assert await asyncio.gather(*calls) == ["UPDATE 1"] * 300
-        # Whoever has the server's connections next finds statements gone that were prepared there.
+        # The next user of the server's connections finds that prepared statements are gone.
         await asyncio.gather(*(connections.run(Connection.run, "DEALLOCATE ALL") for _ in range(30)))
         pooler.order("RECONNECT")
         calls = (connections.run(Connection.execute, add, 1, may_be_done=always) for _ in range(300))
@@ -79,7 +79,7 @@ async def test_while_it_is_away_nothing_happens_and_it_is_found_again(pooler: Pg
     store = await open_store(timeout=5.0)
     await store.set(Set("k", b"1"))
     pooler.kill()
-    await asyncio.sleep(0.1)  # for the connections' ends to arrive
+    await asyncio.sleep(0.1)  # so that the ends of the connections arrive
     for call in (store.get(Get("k")), store.set(Set("k", b"2")), store.transact([Set("k", b"2"), Set("l", b"2")])):
         with pytest.raises(StoreUnavailableError, match="can't be reached"):
             await call
@@ -101,7 +101,7 @@ async def test_calls_that_it_holds_back_are_taken_back_when_they_are_given_up(
     assert found is not None and found.value == b"1"
     for _ in range(20):
         await eventually(lambda: store.get(Get("k")))
-    # Those that had been sent were cancelled while they waited, or ran: none comes later.
+    # Calls that had been sent were cancelled while they waited or ran: none happens later.
     before = server.sql("SELECT count(*) FROM state")
     await asyncio.sleep(0.3)
     assert server.sql("SELECT count(*) FROM state") == before

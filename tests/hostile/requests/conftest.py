@@ -1,4 +1,4 @@
-"""The sidecar is the one that browsers meet."""
+"""The sidecar of the browser tests."""
 
 from hostile.browsers.conftest import laptop
 

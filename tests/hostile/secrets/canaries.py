@@ -1,4 +1,4 @@
-"""A password that is known by any six of its characters, put into fields in ways that are wrong."""
+"""A password that any six of its characters identify, in fields where it is wrong."""
 
 from __future__ import annotations
 
@@ -98,7 +98,7 @@ INSTEAD_OF: Final = {
     ("state.mongodb", "server"): ("host",),
     ("state.gcp.spanner", "endpoint"): ("emulatorHost",),
 }
-"""What has to be taken out for a field to be read at all."""
+"""Characters that must be removed so that a field can be read at all."""
 
 
 def mutated(way: str) -> str:
@@ -106,7 +106,7 @@ def mutated(way: str) -> str:
 
 
 def leaks(text: str) -> list[str]:
-    """The fragments of the canary in a text, also in another case, percent-encoded, or in base64."""
+    """The fragments of the canary in a text, even in another case, percent-encoded or in base64."""
     forms = {text.lower(), unescaped(text).lower()}
     parts = {CANARY[at : at + FRAGMENT] for at in range(len(CANARY) - FRAGMENT + 1)}
     encoded = base64.b64encode(CANARY.encode()).decode()[:12]

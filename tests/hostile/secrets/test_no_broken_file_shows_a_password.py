@@ -1,4 +1,4 @@
-"""Component files that are no YAML, or of another shape, where a password stands in them."""
+"""Component files with a password that are not YAML, or have a wrong shape."""
 
 from __future__ import annotations
 

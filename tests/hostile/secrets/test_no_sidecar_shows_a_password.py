@@ -1,4 +1,4 @@
-"""A sidecar whose components hold a password in every field: logs, answers, metrics, processes, the command line."""
+"""A sidecar whose components have a password in every field: it is in no log, answer, metric, process or output."""
 
 from __future__ import annotations
 

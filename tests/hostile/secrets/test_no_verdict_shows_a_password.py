@@ -1,4 +1,4 @@
-"""Checks, admission, status, Events and the sidecar's own verdicts on components that hold a password somewhere."""
+"""Checks, admission, status, Events and the sidecar's verdicts on components with a password in any field."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ TYPES = known_types()
 
 
 def some_ways(number: int, effort: Effort) -> list[str]:
-    """All ways, or a few in CI: other ones for each field."""
+    """All ways to write a password wrong; in CI only a few, which differ from field to field."""
     ways = list(WAYS)
     count = effort.times(6, len(ways))
     return [mutated(ways[(number * count + each) % len(ways)]) for each in range(count)]
@@ -77,7 +77,7 @@ def some_ways(number: int, effort: Effort) -> list[str]:
 def test_a_password_as_a_value(kind: ComponentType, effort: Effort, promise: Promise) -> None:
     tried = 0
     for number, field in enumerate(kind.fields):
-        # The bare password only where nothing else can be meant by it.
+        # The bare password only in fields that cannot mean anything else by it.
         for text in [*some_ways(number, effort), *([CANARY] if field.sensitive else [])]:
             made = manifest(kind, "orders", {field.name: text})
             for said in (*said_by_checks_and_operator(made), *said_by_plan(made, {})):

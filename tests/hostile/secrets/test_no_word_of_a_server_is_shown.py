@@ -1,4 +1,4 @@
-"""Servers that say the password back in their errors: of what they say, nothing is shown."""
+"""Servers that repeat the password in their errors: nothing of their text is shown."""
 
 from __future__ import annotations
 

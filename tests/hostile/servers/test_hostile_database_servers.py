@@ -1,4 +1,4 @@
-"""Database servers that turn hostile or break: what they send is bounded, and calls of others are served."""
+"""Database servers become hostile or break: their answers are bounded, and calls of other stores are served."""
 
 from __future__ import annotations
 
@@ -44,15 +44,15 @@ LYING = {
 }
 """Faults whose answers a good server could give too."""
 BUDGET_MIB = 500
-"""For what several hostile servers at the same time make the sidecar hold; one alone made it hold 6 GB."""
+"""Memory that several hostile servers together may make the sidecar hold; one alone made it hold 6 GB."""
 PATIENCE_S = 25
-"""For a call on a busy machine, with a timeout of a second in the component."""
+"""Limit for a call on a busy machine, with a timeout of a second in the component."""
 AT_ONCE = 4
 TIMEOUTS = ("timeout", "readTimeout", "dialTimeout", "operationTimeout")
 
 
 def port_of(process: Pannier) -> int:
-    """Return the API's port: lines of stores over HTTP hold other addresses."""
+    """Return the API's port: log lines of stores over HTTP have other addresses."""
     pattern = re.compile(r"serving app \S+ on [^\n]*127\.0\.0\.1:(\d+)")
     process.until(lambda: pattern.search(process.err), "the address")
     found = pattern.search(process.err)
@@ -84,7 +84,7 @@ def settings_of(subject: Database, server: Server, port: int) -> dict[str, Any]:
 
 
 def go_through(sidecar: Sidecar, way: HostileWay, store: str, fault: Fault, key: str, words: list[bytes]) -> None:
-    """Have one server turn hostile for the requests that have a word (empty: for all), and come back."""
+    """Let one server become hostile for requests with a word (empty: for all), and then be good again."""
     for word in words:
         way.turn(fault, word)
         for ask in (sidecar.get, sidecar.save):

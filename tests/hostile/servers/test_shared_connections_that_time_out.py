@@ -1,4 +1,4 @@
-"""A server that hangs on some calls, so that the connection which all share is given up again and again."""
+"""A server hangs on some calls, so that the shared connection is given up again and again."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A server that takes connections and never finishes the TLS handshake: attempts end in time and leave nothing open."""
+"""A server accepts connections and never finishes the TLS handshake: attempts end in time and leave nothing open."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from pannier_sidecar.stores.registry import load
 Promise = Callable[..., None]
 ATTEMPTS = 3
 PATIENCE_S = 30
-"""For an attempt on a busy machine; the components say one second."""
+"""Limit for an attempt on a busy machine; the components say one second."""
 STORES: dict[str, Callable[[int], dict[str, Any]]] = {
     "state.redis": lambda port: {"redisHost": f"127.0.0.1:{port}", "enableTLS": True, "dialTimeout": 1.0},
     "state.memcached": lambda port: {"hosts": f"127.0.0.1:{port}", "enableTLS": True, "timeout": 1.0},
@@ -50,7 +50,7 @@ STORES: dict[str, Callable[[int], dict[str, Any]]] = {
 
 
 class SilentServer:
-    """Takes connections, agrees to speak TLS where it is asked, and says no more."""
+    """Accepts connections, agrees to speak TLS if asked, and then stays silent."""
 
     def __init__(self) -> None:
         self.now = 0

@@ -1,4 +1,4 @@
-"""The node of this run, and one with passwords that tests may treat badly."""
+"""The node of this run, and one with passwords that tests may break."""
 
 from collections.abc import Iterator
 
@@ -14,7 +14,7 @@ def server() -> CassandraServer:
 
 @pytest.fixture
 def keyspace() -> str:
-    """A keyspace that is not there yet."""
+    """A keyspace that does not exist yet."""
     return cassandra_server.new_keyspace()
 
 
