@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 from hostile.effort import Effort
 from servers import server_faults, usage
+from servers.cassandra_faults import CASSANDRA
 from servers.component_files import component
 from servers.database import Database, Server
 from servers.databases import named
@@ -34,7 +35,7 @@ FAULTS = {
     "dynamodb": server_faults.HTTP,
     "cosmosdb": server_faults.HTTP,
     "gcp-spanner": server_faults.HTTP2,
-    "cassandra": server_faults.CASSANDRA,
+    "cassandra": CASSANDRA,
 }
 LYING = {
     "redis": {"numbers"},

@@ -131,3 +131,11 @@ async def test_a_table_of_another_shape_is_left_alone(server: CassandraServer, k
     await store.close()
     columns = "SELECT column_name FROM system_schema.columns WHERE keyspace_name = ? AND table_name = 'people'"
     assert sorted(dapr.run(columns, keyspace)) == [("age",), ("name",)]
+
+
+async def test_statements_go_to_a_node_that_has_their_row(server: CassandraServer, keyspace: str) -> None:
+    async with opened(CassandraStore(server.settings(keyspace))) as store:
+        assert store._session is not None
+        known = store._session.cluster.metadata
+        assert known.get_replicas(keyspace, b"k") == known.all_hosts()
+        assert set(known.keyspaces) == {keyspace}  # those of others may be without end

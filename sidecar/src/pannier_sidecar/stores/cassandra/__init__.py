@@ -4,6 +4,10 @@ Every write is a lightweight transaction (docs/decisions, 12).
 
     store       the Store: which statement each call needs and what its row means
     client      the driver's cluster and session
+    connection  the driver's connection, which ends when a server sends what it should not
+    frames      what comes on a connection, cut into frames
+    decoding    the bounds of what an answer is decoded to
+    replicas    which nodes have a row
     schema      makes the table where it is missing
     layout      the statements, and what a row holds
     key_locks   one writer of a key at a time

@@ -20,6 +20,11 @@ from cassandra.policies import (
 )
 from cassandra.query import tuple_factory
 
+from .connection import BoundedConnection
+from .errors import CLIENT_ERRORS
+from .frames import ProtocolViolationError
+from .replicas import LazyStrategy
+
 if TYPE_CHECKING:
     from collections.abc import Callable
     from contextlib import ExitStack
@@ -40,22 +45,6 @@ RECONNECT_S: Final = 1.0
 logging.getLogger("cassandra").setLevel(logging.CRITICAL)
 
 
-class _Connection(Cluster.connection_class):  # type: ignore[misc]  # the driver has no types
-    """A connection whose calls wait while the server does not keep up, instead of failing.
-
-    The driver refuses a call while the socket takes no more, and loses a stream with each refusal. Waiting costs no
-    more memory than the call itself, which the sidecar has bounded.
-    """
-
-    @property
-    def _socket_writable(self) -> bool:
-        return True
-
-    @_socket_writable.setter
-    def _socket_writable(self, _: bool) -> None:
-        pass
-
-
 def connect(settings: CassandraSettings, resources: ExitStack) -> Session:
     """Return a session with all servers that can be reached.
 
@@ -67,6 +56,17 @@ def connect(settings: CassandraSettings, resources: ExitStack) -> Session:
     session = cluster.connect()
     session.default_fetch_size = None  # pages are counted here
     return session
+
+
+def learn_replicas(session: Session, keyspace: str) -> None:
+    """Read how the keyspace is replicated, so that statements go to a node that has their row. Blocks.
+
+    If the replication changes later, statements may go to another node, which forwards them.
+    """
+    cluster = session.cluster
+    cluster.refresh_keyspace_metadata(keyspace, max_schema_agreement_wait=-1)
+    if known := cluster.metadata.keyspaces.get(keyspace):
+        known.replication_strategy = LazyStrategy(known.replication_strategy)
 
 
 async def execute(session: Session, statement: Any, ended: Callable[[], object]) -> list[Row]:
@@ -88,16 +88,21 @@ async def execute(session: Session, statement: Any, ended: Callable[[], object])
     return await answer
 
 
-def _settle(answer: asyncio.Future[list[Row]], rows: list[Row] | None, ended: Callable[[], object]) -> None:
+def _settle(answer: asyncio.Future[list[Row]], rows: object, ended: Callable[[], object]) -> None:
     ended()
-    if not answer.done():
-        answer.set_result(rows or [])
+    if answer.done():
+        return
+    if isinstance(rows, list):
+        answer.set_result(rows)
+    else:
+        answer.set_exception(ProtocolViolationError("an answer to another request"))
 
 
 def _fail(answer: asyncio.Future[list[Row]], error: Exception, ended: Callable[[], object]) -> None:
     ended()
     if not answer.done():
-        answer.set_exception(error)
+        is_known = isinstance(error, CLIENT_ERRORS)
+        answer.set_exception(error if is_known else ProtocolViolationError(f"an answer to another request ({error!r})"))
 
 
 def _cluster(settings: CassandraSettings) -> Cluster:
@@ -119,5 +124,9 @@ def _cluster(settings: CassandraSettings) -> Cluster:
         connect_timeout=patience,
         control_connection_timeout=patience,
         application_name="pannier",
-        connection_class=_Connection,
+        connection_class=BoundedConnection,
+        compression=False,  # the driver does not limit the size of what it decompresses
+        # A sidecar does not need the tables of the whole cluster, and a hostile server can send any number of them.
+        schema_metadata_enabled=False,
+        schema_event_refresh_window=-1,
     )

@@ -23,6 +23,8 @@ from cassandra.protocol import ErrorMessage, IsBootstrappingErrorMessage, Overlo
 from pannier_sidecar.network.reasons import reason
 from pannier_sidecar.state.errors import StoreError, StoreRefusedError, StoreUnavailableError, unanswered
 
+from .frames import ProtocolViolationError
+
 if TYPE_CHECKING:
     from .settings import CassandraSettings
 
@@ -59,6 +61,8 @@ def translate(error: Exception, settings: CassandraSettings, *, is_write: bool, 
         return unanswered(missing, may_have_changed=is_decided)
     if isinstance(error, OperationTimedOut):
         return unanswered(f"{where} did not answer within {settings.timeout:g} s", may_have_changed=is_write)
+    if isinstance(error, ProtocolViolationError):
+        return unanswered(f"{where} sent an answer that makes no sense", may_have_changed=is_write)
     return unanswered(f"{where} failed ({type(error).__name__})", may_have_changed=is_write)
 
 

@@ -7,11 +7,16 @@ later value expires, so absent means `value = null`.
 from __future__ import annotations
 
 from dataclasses import dataclass, fields
+from types import NoneType
 from typing import TYPE_CHECKING, Any, Final
 
 from pannier_sidecar.state.store import StoredValue
 
+from .frames import ProtocolViolationError
+
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from cassandra.cluster import Session
 
     Row = tuple[bytes | None, str | None, int, int | None, int | None, int]
@@ -57,6 +62,23 @@ def prepare(session: Session, table: str) -> Statements:
     """Have the statements prepared for a table. Blocks."""
     texts = {field.name: getattr(CQL, field.name).format(table=table) for field in fields(Statements)}
     return Statements(**{name: session.prepare(text) for name, text in texts.items()})
+
+
+Types = tuple[type | tuple[type, ...], ...]
+_INTEGER: Final = (int, NoneType)
+VALUE: Final[Types] = ((bytes, NoneType), (str, NoneType), _INTEGER, _INTEGER, _INTEGER, int)
+KEY: Final[Types] = (str, _INTEGER)
+APPLIED: Final[Types] = (bool,)
+"""The types of the first columns in the answers to `get`, to lists of keys, and to writes, which always have a row."""
+
+
+def check_rows(rows: Sequence[tuple[Any, ...]], types: Types) -> None:
+    """Check that rows have the types of their statement. Raises ProtocolViolationError."""
+    if types is APPLIED and not rows:
+        raise ProtocolViolationError("no row for a write")
+    for row in rows:
+        if len(row) < len(types) or not all(map(isinstance, row, types)):
+            raise ProtocolViolationError("rows of another statement")
 
 
 FOREIGN: Final = "-"

@@ -5,11 +5,14 @@ Where it is there already, no permission to make it is needed.
 
 from __future__ import annotations
 
+from itertools import islice
 from typing import TYPE_CHECKING, Final
 
 from cassandra import InvalidRequest, Unauthorized
 
 from pannier_sidecar.state.errors import StoreRefusedError
+
+from .decoding import MAX_ROWS
 
 if TYPE_CHECKING:
     from cassandra.cluster import Session
@@ -73,4 +76,5 @@ def _run(session: Session, settings: CassandraSettings, statement: str) -> None:
 
 
 def _rows(session: Session, statement: str, *values: str) -> list[tuple[str, ...]]:
-    return list(session.execute(session.prepare(statement), values))
+    # The driver requests pages as long as the server announces another one.
+    return list(islice(session.execute(session.prepare(statement), values), MAX_ROWS))

@@ -16,6 +16,7 @@ from pannier_sidecar.state.requests import Delete, Get, Set, Write
 from pannier_sidecar.state.store import Feature, KeyPage, Store, StoredValue, or_error
 
 from . import client, errors, layout, schema
+from .frames import ProtocolViolationError
 from .key_locks import KeyLocks
 from .settings import read_settings
 
@@ -34,7 +35,8 @@ AT_ONCE: Final = 64
 """Maximum number of statements of one bulk call that are in flight together."""
 MAX_IN_FLIGHT: Final = 30_000
 """Maximum for all calls. From 32,767 on the driver blocks the event loop until one of them is answered."""
-LISTED_AT_ONCE: Final = 1000
+LISTED_AT_ONCE: Final = 500
+"""Maximum number of keys in one answer: even of the longest keys it is not too large."""
 MAX_TTL: Final = 20 * 365 * 24 * 3600 - 1
 """Cassandra's limit, less the second that is added to every TTL."""
 
@@ -68,9 +70,15 @@ class CassandraStore(Store):
             raise errors.translate(error, self._settings, is_write=False) from error
 
     def _connect(self, connections: ExitStack) -> tuple[Session, Statements]:
-        session = client.connect(self._settings, connections)
-        schema.ensure(session, self._settings)
-        return session, layout.prepare(session, self._settings.name)
+        try:
+            session = client.connect(self._settings, connections)
+            schema.ensure(session, self._settings)
+            client.learn_replicas(session, self._settings.keyspace)
+            return session, layout.prepare(session, self._settings.name)
+        except (*errors.CLIENT_ERRORS, StoreError):
+            raise
+        except Exception as error:  # of any kind: the driver does not expect every answer
+            raise ProtocolViolationError(f"an answer to another request ({error!r})") from error
 
     async def _disconnect(self, connecting: asyncio.Task[Any], connections: ExitStack) -> None:
         self._session = self._prepared = None
@@ -158,15 +166,16 @@ class CassandraStore(Store):
         keys: list[str] = []
         after = None if cursor is None else key_before(cursor, prefix)
         while True:
-            page_size = max(LISTED_AT_ONCE, limit)
             statement, values = (
-                (prepared.first_keys, [page_size]) if after is None else (prepared.next_keys, [after, page_size])
+                (prepared.first_keys, [LISTED_AT_ONCE])
+                if after is None
+                else (prepared.next_keys, [after, LISTED_AT_ONCE])
             )
-            rows = await self._execute(statement, values, self._settings.levels.read)
+            rows = await self._execute(statement, values, self._settings.levels.read, layout.KEY)
             keys += [key for key, written in rows if written is not None and key.startswith(prefix)]
             if len(keys) > limit:
                 return KeyPage(keys[:limit], cursor_after(keys[limit - 1]))
-            if len(rows) < page_size:
+            if len(rows) < LISTED_AT_ONCE:
                 return KeyPage(keys, None)
             after = rows[-1][0]
 
@@ -177,7 +186,8 @@ class CassandraStore(Store):
 
     async def _read(self, get: Get) -> Any:
         levels = self._settings.levels
-        rows = await self._execute(self._opened().get, [get.key], levels.serial if get.strong else levels.read)
+        level = levels.serial if get.strong else levels.read
+        rows = await self._execute(self._opened().get, [get.key], level, layout.VALUE)
         return rows[0] if rows else None
 
     async def _write(self, write: Write, statement: Any, values: list[Any], *, if_same: bool = False) -> None:
@@ -187,7 +197,7 @@ class CassandraStore(Store):
             if if_same:
                 values = [*values, *await self._read_for_comparison(write)]
             level = levels.strong_commit if write.strong else levels.commit
-            rows = await self._execute(statement, values, level, is_write=True)
+            rows = await self._execute(statement, values, level, layout.APPLIED)
         if write.is_conditional and not rows[0][0]:
             raise _mismatch(write)
 
@@ -203,7 +213,7 @@ class CassandraStore(Store):
             raise _mismatch(write)
         return found.value, row[1]
 
-    async def _execute(self, statement: Any, values: list[Any], level: int, *, is_write: bool = False) -> list[Row]:
+    async def _execute(self, statement: Any, values: list[Any], level: int, types: layout.Types) -> list[Row]:
         session = self._session
         if session is None:
             raise StoreUnavailableError("the Cassandra store is not open, or closed")
@@ -212,9 +222,12 @@ class CassandraStore(Store):
         await self._take_slot()
         try:
             # A call that is given up keeps its slot until the driver has finished it.
-            return await client.execute(session, bound, self._slots.release)
+            rows = await client.execute(session, bound, self._slots.release)
+            layout.check_rows(rows, types)
         except errors.CLIENT_ERRORS as error:
+            is_write = types is layout.APPLIED
             raise errors.translate(error, self._settings, is_write=is_write, level=level) from error
+        return rows
 
     async def _take_slot(self) -> None:
         if not self._slots.locked():
