@@ -139,8 +139,8 @@ def _unknown_type(component: Component) -> Problem:
     if component.type.strip().lower() in catalogue.stores_of_dapr_alone():
         message = f"{quoted(component.type)} is a state store of Dapr's that Pannier does not serve"
         return error("spec.type", message, f"write {listed(stores, 'or')}, or leave the apps that use it to Dapr")
-    meant = closest(component.type, catalogue.known_names()) or closest(f"state.{component.type}", stores)
-    advice = f"write {quoted(meant)}" if meant else f"write {listed(stores, 'or')}"
+    match = closest(component.type, catalogue.known_names()) or closest(f"state.{component.type}", stores)
+    advice = f"write {quoted(match)}" if match else f"write {listed(stores, 'or')}"
     return error("spec.type", f"there is no component type {quoted(component.type)}", advice)
 
 
@@ -230,12 +230,12 @@ def _unknown_setting(item: MetadataItem, component_type: ComponentType, *, may_s
         message = f"{quoted(item.name)} is no setting of a store, so it has no effect here"
         severity = error if item.name.lower() == "scopes" else warning  # else every app would see the store
         return severity(metadata_path(item.name), message, place)
-    meant = closest(item.name, known) if may_suggest else None
+    match = closest(item.name, known) if may_suggest else None
     promise = promised_by(item)
     if promise is None:
-        advice = f"write {quoted(meant)}" if meant else "take it out, it has no effect"
+        advice = f"write {quoted(match)}" if match else "take it out, it has no effect"
         return warning(metadata_path(item.name), f"{component_type.name} has no field {quoted(item.name)}", advice)
-    advice = f"write {quoted(meant)}" if meant else f"take it out; {ways_to(promise, known)}"
+    advice = f"write {quoted(match)}" if match else f"take it out; {ways_to(promise, known)}"
     message = f"{component_type.name} has no field {quoted(item.name)}, so {promise.words} would be missing"
     return error(metadata_path(item.name), message, advice)
 
@@ -291,8 +291,8 @@ def secret_store_problems(component: Component, others: Iterable[Component]) -> 
 
 
 def _instead(name: str, known: Iterable[str], advice: str) -> str:
-    meant = closest(name, known)
-    return f"{advice}, or write {quoted(meant)}" if meant else advice
+    match = closest(name, known)
+    return f"{advice}, or write {quoted(match)}" if match else advice
 
 
 def _in_order(component: Component, problems: list[Problem]) -> list[Problem]:

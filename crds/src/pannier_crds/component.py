@@ -250,6 +250,6 @@ def _refuse_value_from(part: Part) -> None:
     """Refuse `valueFrom`, a field of containers: in a component it would be ignored, and with it the password."""
     if part.content.get("valueFrom") is not None:
         source = part.part("valueFrom")
-        meant = "secretKeyRef" if "secretKeyRef" in source.content else "envRef"
-        advice = f"write {meant} in its place" + (", one level higher" if meant == "secretKeyRef" else ": VARIABLE")
+        kind = "secretKeyRef" if "secretKeyRef" in source.content else "envRef"
+        advice = f"write {kind} in its place" + (", one level higher" if kind == "secretKeyRef" else ": VARIABLE")
         part.refuse("valueFrom", "is not a field of a setting", advice)

@@ -113,9 +113,9 @@ class Part:
     def refuse_misspelt(self, known: tuple[str, ...]) -> None:
         """Note keys that misspell a known one, which would otherwise be silently missing."""
         for key in islice(self.content, _MAX_KEYS):
-            meant = None if key in known else closest(str(key), known)
-            if meant and meant not in self.content:
-                self.refuse(one_line(str(key)), "is not a known field", f"write '{meant}'")
+            match = None if key in known else closest(str(key), known)
+            if match and match not in self.content:
+                self.refuse(one_line(str(key)), "is not a known field", f"write '{match}'")
 
 
 def kind_of(value: object) -> str:

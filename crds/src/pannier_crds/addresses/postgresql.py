@@ -115,10 +115,10 @@ def _of_keywords(text: str) -> dict[str, str]:
 
 def _refuse_other_dialect(value: str, place: int) -> None:
     """Refuse `host=a;password=P`: other drivers separate pairs with `;`, but here all of it would be one value."""
-    meant = _OTHER_DIALECT.search(value)
-    if meant is not None:
+    separator = _OTHER_DIALECT.search(value)
+    if separator is not None:
         raise InvalidValueError(
-            f"{character(value, meant.start(), place)} does not separate name=value pairs here", _PAIRS
+            f"{character(value, separator.start(), place)} does not separate name=value pairs here", _PAIRS
         )
 
 

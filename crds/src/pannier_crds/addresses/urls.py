@@ -55,7 +55,7 @@ def split_authority(text: str, start: int) -> Authority:
 
 
 def _is_cut(authority: str, path: str, query: str) -> bool:
-    """Say whether a password with a sign in it seems to have ended the authority early."""
+    """Return whether a password with a sign in it seems to have ended the authority early."""
     if "@" in path or path.startswith("#"):
         return True
     before, at, _ = query.partition("@")

@@ -189,6 +189,6 @@ def _choice(field: Field, text: str, shown: str) -> str:
     for choice in field.choices:
         if text.lower() == choice.lower():
             return choice
-    meant = closest(text, field.choices)
-    advice = f"write {quoted(meant)}" if meant else "write one of them"
+    match = closest(text, field.choices)
+    advice = f"write {quoted(match)}" if match else "write one of them"
     raise InvalidValueError(f"{shown} is not a {field.name} ({listed(field.choices, 'or')})", advice)

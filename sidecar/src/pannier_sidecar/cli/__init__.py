@@ -58,6 +58,6 @@ def _unknown(word: str) -> str:
     from pannier_crds.suggestions import closest
 
     names = list(dict.fromkeys(verb.name.split()[0] for verb in VERBS))
-    meant = closest(word, names)
-    advice = f"did you mean 'pannier {meant}'?" if meant else f"write pannier {', '.join(names[:-1])} or {names[-1]}"
+    match = closest(word, names)
+    advice = f"did you mean 'pannier {match}'?" if match else f"write pannier {', '.join(names[:-1])} or {names[-1]}"
     return f"there is no command {word!r}; {advice}"

@@ -187,5 +187,5 @@ class _StateStore:
 
 def _unknown_type(type_name: str) -> str:
     stores = catalogue.known_names("state.")
-    meant = closest(type_name, stores)
-    return f"{type_name} is not served; " + (f"{quoted(meant)} is" if meant else f"served are {listed(stores)}")
+    match = closest(type_name, stores)
+    return f"{type_name} is not served; " + (f"{quoted(match)} is" if match else f"served are {listed(stores)}")

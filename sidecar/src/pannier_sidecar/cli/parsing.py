@@ -123,6 +123,6 @@ def _unknown(name: str, known: Iterable[str]) -> str:
         return "there is no flag -f: run files of several apps are not supported; write 'pannier run' for each app"
     if name in _SHORT:
         return f"there is no flag -{name}; write --{_SHORT[name]} for the dapr command's -{name}"
-    meant = closest(name, known)
-    advice = f"did you mean --{meant}?" if meant else "'pannier help' lists the flags"
+    match = closest(name, known)
+    advice = f"did you mean --{match}?" if match else "'pannier help' lists the flags"
     return f"there is no flag --{name}; {advice}"

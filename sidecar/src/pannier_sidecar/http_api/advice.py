@@ -20,8 +20,8 @@ def on_path(method: bytes, path: bytes) -> str:
     key = [segment for segment in segments[at:] if segment]
     if len(key) < 2:
         return USUAL
-    meant = b"/".join(segments[:at]) + b"/" + b"%2F".join(segments[at:])
-    return f"a slash within a key is written %2F: {meant[:200].decode('latin-1')}"
+    match = b"/".join(segments[:at]) + b"/" + b"%2F".join(segments[at:])
+    return f"a slash within a key is written %2F: {match[:200].decode('latin-1')}"
 
 
 def on_if_match(etag: str) -> str:

@@ -233,8 +233,8 @@ class FolderWatch:
             return None
         self._digest = digest
         reading = parse({source: content for source, content in contents.items() if source not in foreign})
-        meant = {invalid.source for invalid in reading.invalid if not invalid.is_unrelated}
-        self._whole.remember_only(meant.union(reading.empty, (parsed.source for parsed in reading.components)))
+        intended = {invalid.source for invalid in reading.invalid if not invalid.is_unrelated}
+        self._whole.remember_only(intended.union(reading.empty, (parsed.source for parsed in reading.components)))
         return replace(reading, foreign=foreign)
 
     def _swapped(self) -> set[str]:

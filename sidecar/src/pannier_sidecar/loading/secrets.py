@@ -101,8 +101,8 @@ class FileSecrets:
 
     def _missing_message(self, reference: SecretKeyRef, secrets: Mapping[str, str]) -> str:
         desired = self._separator.join(dict.fromkeys((reference.name, reference.key)))
-        meant = closest(desired, secrets)
-        advice = f"write {quoted(meant)}" if meant else "add it there"
+        match = closest(desired, secrets)
+        advice = f"write {quoted(match)}" if match else "add it there"
         return f"{self._shown} holds no secret {quoted(desired)}; {advice}"
 
     def _names(self, reference: SecretKeyRef) -> Iterator[str]:

@@ -29,7 +29,7 @@ class NotUnderstoodError(Exception):
 PARSE_ERRORS: Final = (NotUnderstoodError, AttributeError, LookupError, RecursionError, TypeError, ValueError)
 """What else the client raises for an answer that is not Cosmos DB's: it takes the shape of JSON for granted."""
 WHEN_CLOSED: Final = (RuntimeError, AssertionError, AttributeError)
-"""What the client raises where it is closed while a call is under way."""
+"""What the client raises where it is closed while a call is in flight."""
 
 NOT_FOUND: Final = 404
 ABSENT: Final = (None, 0)

@@ -67,7 +67,7 @@ class Client:
         self._stubs = SpannerAsyncClient(transport=SpannerGrpcAsyncIOTransport(channel=self._channel)).transport
 
     async def close(self) -> None:
-        """Close the channel; calls under way end with StoreUnavailableError."""
+        """Close the channel; calls in flight fail with StoreUnavailableError, or OutcomeUnknownError for writes."""
         channel, self._channel, self._stubs = self._channel, None, None
         if channel is not None:
             await channel.close()

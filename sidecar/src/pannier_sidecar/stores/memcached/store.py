@@ -131,7 +131,7 @@ class MemcachedStore(Store):
 
 
 class _Sent(NamedTuple):
-    """A call under way."""
+    """A call in flight."""
 
     host: Host
     connection: Connection

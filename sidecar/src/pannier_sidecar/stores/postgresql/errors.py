@@ -36,7 +36,7 @@ _MISSING: Final = (asyncpg.InvalidSQLStatementNameError, asyncpg.DuplicatePrepar
 _OUTCOME_UNKNOWN: Final = frozenset({"08007", "40003"})
 """Codes with which PostgreSQL itself reports that it does not know the outcome of a transaction."""
 _ENDED: Final = frozenset({"57P01", "57P05", "25P03"})
-"""The server ended the connection: it undid what was under way, and began nothing more."""
+"""The server ended the connection: it undid what was in flight, and began nothing more."""
 _NOT_PASSED_ON: Final = (
     "pgbouncer cannot connect to server",
     "cannot connect to server",

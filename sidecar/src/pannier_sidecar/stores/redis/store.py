@@ -194,7 +194,7 @@ class RedisStore(Store):
 
 
 class _Sent(NamedTuple):
-    """A write under way."""
+    """A write in flight."""
 
     request: Request
     answer: asyncio.Future[Any] | None
