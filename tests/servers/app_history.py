@@ -1,4 +1,4 @@
-"""Apps at work through sidecars that may be killed at any moment, and what became of each of their requests."""
+"""Apps that work through sidecars that may be killed at any moment, and the outcome of each request."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ PATIENCE_S = 30.0
 PAUSE_S = 0.01
 UNSEEN = "not seen"
 KEYS = 8
-"""Of one bulk save, and of one transaction of an actor."""
+"""Number of items in one bulk save, and in one transaction of an actor."""
 STAKE = 1000
 STORE = "/v1.0/state/statestore"
 
@@ -59,7 +59,7 @@ def _outcome(status: int, body: bytes) -> str:
 
 @dataclass
 class Register:
-    """What one client writes over and over, under several keys at once."""
+    """The values that one client writes over and over, under several keys at once."""
 
     paths: Sequence[str]
     is_atomic: bool
@@ -71,7 +71,7 @@ class AppHistory:
     """Threads that work through each of the sidecars at `ports`."""
 
     def __init__(self, ports: Sequence[int], *, transactional: bool, metadata: Mapping[str, str]):
-        """`metadata` goes with every call: where the keys of one transaction have to be."""
+        """`metadata` is sent with every call, and places the keys of one transaction together."""
         self._ports = ports
         self._transactional = transactional
         self._metadata = dict(metadata)
@@ -115,7 +115,7 @@ class AppHistory:
             assert not thread.is_alive()
 
     def goes_on(self, number: int) -> None:
-        """Return when so many more requests have been acknowledged."""
+        """Wait until this many more requests have been acknowledged."""
         enough = self.outcomes[DONE] + number
         wait_until(lambda: self.outcomes[DONE] > enough or self.violations, "requests are answered")
 
@@ -241,7 +241,7 @@ class AppHistory:
         return f"{STORE}/{key}{self._query}"
 
     def _seen(self, client: Client, path: str) -> tuple[str | None, str]:
-        """Read until there is an answer, or all ends."""
+        """Read until there is an answer, or the run ends."""
         while not self._is_ending:
             outcome, _, body, etag = client.call("GET", path)
             if outcome == DONE:

@@ -1,4 +1,4 @@
-"""An HTTP server between a client and another server, where answers are lost, or others are given, as a test orders."""
+"""An HTTP server between a client and another server, which loses or replaces answers as a test orders."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from aiohttp import ClientSession, web
 
 
 class Between:
-    """Passes calls on, and makes the trouble that is ordered for the next ones."""
+    """Passes calls on, and causes the ordered faults for the next ones."""
 
     def __init__(self, target: str):
         self.target = target
         self.troubles: list[str | tuple[int, dict[str, Any]]] = []
         """For the next calls, in order: `lost` (carried out, no answer), or status and body of an answer."""
         self.seen: list[str] = []
-        """What was asked, by the last word of the header X-Amz-Target."""
+        """The calls that were made, by the last word of the header X-Amz-Target."""
         self.url = ""
 
     async def answer(self, request: web.Request) -> web.Response:

@@ -1,4 +1,4 @@
-"""A way to a server that lets so many bytes pass and then no more: what is under way at that moment stays so."""
+"""A proxy to a server that lets a number of bytes pass and then no more: calls in progress at that moment hang."""
 
 from __future__ import annotations
 

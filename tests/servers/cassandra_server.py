@@ -1,4 +1,4 @@
-"""A real Cassandra of one node. It takes half a gigabyte, so one serves all tests of a run, each with a keyspace."""
+"""A real Cassandra of one node. It takes half a gigabyte, so one serves all tests of a run, each with its keyspace."""
 
 from __future__ import annotations
 
@@ -40,7 +40,8 @@ _numbers = count(1)
 class CassandraServer(ServerProcess):
     """A node of its own cluster.
 
-    A hardened one asks for passwords and speaks TLS too. Killed, it has all that it has answered, which makes it slow.
+    A hardened node requires passwords and speaks TLS too. It keeps every answered write when it is killed, which makes
+    it slow.
     """
 
     def __init__(self, folder: Path, *, is_hardened: bool = False):
@@ -79,7 +80,7 @@ class CassandraServer(ServerProcess):
             return connection.recv(9)[4:5] == SUPPORTED
 
     def settings(self, keyspace: str) -> Settings:
-        """Return what a component says to use a keyspace."""
+        """Return the settings of a component that uses a keyspace."""
         return {"hosts": "127.0.0.1", "port": self.port, "keyspace": keyspace, **self._login}
 
     @property
@@ -106,7 +107,7 @@ class CassandraServer(ServerProcess):
             yield cluster.connect()
 
     def is_ready(self) -> bool:
-        """Tell whether it lets one in: a new node takes its time to make the first role."""
+        """Return whether it accepts a login: a new node needs some time to create the first role."""
         try:
             self.run("SELECT key FROM system.local")
         except NoHostAvailable:
@@ -120,7 +121,7 @@ class CassandraServer(ServerProcess):
 
 @contextmanager
 def running(folder: Path) -> Iterator[CassandraServer]:
-    """Run a hardened node that a test may treat badly."""
+    """Run a hardened node that a test may break."""
     server = CassandraServer(folder, is_hardened=True)
     try:
         deadline = time.monotonic() + START_LIMIT_S

@@ -1,6 +1,6 @@
 """A cluster's API in memory, in the operator's own terms, for faults that no API server makes to order.
 
-What it does is in `calls`, in order. `fail` and `then` are about the calls whose lines begin with some text.
+Its calls are in `calls`, in order. `fail` and `then` affect calls whose lines begin with a given text.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ class ClusterInMemory:
         self.events: list[Any] = []
         self.objects: dict[tuple[str, str, str], Any] = {}
         self.watchers: list[Callable[[str, bool, Any], object]] = []
-        """Called with each change: the kind, whether the object has gone, and the object."""
+        """Called with each change: the kind, whether the object was deleted, and the object."""
         self.is_closed = False
         self._version = 100
         self._errors: dict[str, Exception] = {}
@@ -34,14 +34,14 @@ class ClusterInMemory:
             self._errors[call] = error
 
     def then(self, call: str, hook: Callable[[str], Awaitable[object] | None]) -> None:
-        """Do something at each of these calls, before it has an effect."""
+        """Do something at each of these calls, before it takes effect."""
         self._hooks[call] = hook
 
     def called(self, call: str) -> list[str]:
         return [each for each in self.calls if each.startswith(call)]
 
     def put(self, manifest: Any) -> Any:
-        """Somebody writes an object, and watches report it."""
+        """Write an object as another client, so that watches report it."""
         self._version += 1
         metadata = manifest["metadata"]
         place = manifest["kind"], metadata["namespace"], metadata["name"]

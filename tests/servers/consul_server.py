@@ -20,7 +20,7 @@ LARGEST_VALUE = 512 * 1024
 
 
 class ConsulServer(ServerProcess):
-    """A Consul that keeps its data in its folder. `configuration` is beside what it needs to run alone."""
+    """A Consul that keeps its data in its folder. `configuration` is added to what it needs to run alone."""
 
     def __init__(self, folder: Path, configuration: Mapping[str, Any] | None = None, token: str = ""):
         self._token = token
@@ -63,7 +63,7 @@ class ConsulServer(ServerProcess):
             return content
 
     def entry(self, name: str) -> dict[str, Any] | None:
-        """Return what Consul tells of a name of printable text."""
+        """Return Consul's value under a name of printable text."""
         try:
             [entry] = json.loads(self.ask("GET", f"/v1/kv/{quote(name)}"))
         except HTTPError as error:
@@ -77,14 +77,14 @@ class ConsulServer(ServerProcess):
 
 
 def ports() -> dict[str, int]:
-    """Return where it listens, for a configuration that has more."""
+    """Return its addresses, for a configuration with more settings."""
     used = {name: free_port() for name in ("http", "server", "serf_lan")}
     return {**used, "dns": -1, "grpc": -1, "serf_wan": -1}
 
 
 @contextmanager
 def single(folder: Path, configuration: Mapping[str, Any] | None = None, token: str = "") -> Iterator[ConsulServer]:
-    """Run a server. `token` is what `ask` shows."""
+    """Run a server. `token` is the token that `ask` sends."""
     server = ConsulServer(folder, configuration, token)
     try:
         yield server

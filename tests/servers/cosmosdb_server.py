@@ -1,7 +1,7 @@
-"""Cosmos DB for tests: @vercel/cosmosdb-server, another program with its REST API, and what serve.js adds to it.
+"""Cosmos DB for tests: @vercel/cosmosdb-server, another program with its REST API, and the additions in serve.js.
 
-The client is Microsoft's. That expiry and batches behave so was written into serve.js by those who wrote the store:
-there the tests prove the store's own part alone.
+The client is Microsoft's. Expiry and batches were written into serve.js by the authors of the store: there the tests
+prove only the store's own part.
 """
 
 from __future__ import annotations
@@ -41,14 +41,14 @@ class CosmosServer(ServerProcess):
         return self.call("GET", "/")
 
     def call(self, method: str, path: str, body: object = None, **headers: str) -> Any:
-        """Call its REST API; it asks for no signature."""
+        """Call its REST API; it requires no signature."""
         data = None if body is None else json.dumps(body).encode()
         request = urllib.request.Request(f"{self.url}{path}", data, headers, method=method)
         with urllib.request.urlopen(request, timeout=30) as answer:
             return json.loads(answer.read() or b"null")
 
     def make_container(self, database: str = "dapr", **more: object) -> None:
-        """Make a database and its container `state`."""
+        """Create a database and its container `state`."""
         self.call("POST", "/dbs", {"id": database})
         self.call("POST", f"/dbs/{database}/colls", {**CONTAINER, **more})
 
@@ -57,7 +57,7 @@ class CosmosServer(ServerProcess):
         return [dict(item) for item in found]
 
     def put(self, item: dict[str, Any], database: str = "dapr") -> None:
-        """Write an item as somebody else would."""
+        """Write an item as another program would."""
         headers = {
             "x-ms-documentdb-is-upsert": "True",
             "x-ms-documentdb-partitionkey": json.dumps([item["partitionKey"]]),

@@ -27,21 +27,23 @@ class CutWay:
     """Forwards connections to a port of this machine."""
 
     def __init__(self, port: int, *, tells_its_port: bool = False):
-        """`tells_its_port`: the server does, and clients go there; what it says becomes this way's port."""
+        """`tells_its_port`: the server announces its port, and clients connect to it; the proxy replaces it by its own
+        port.
+        """
         self._target = port
         self._told_port = port if tells_its_port else None
         self._pairs: set[_Pair] = set()
         self._being_made = 0
-        """Connections that were taken and do not lead to the server yet."""
+        """Connections that are accepted but not yet connected to the server."""
         self._server: asyncio.Server | None = None
         self._word = b""
         self._where: Where = "before"
         self._passes = 0
         self.port = 0
         self.is_silent = False
-        """Nothing passes, in either direction."""
+        """Whether nothing passes, in either direction."""
         self.held: list[_Pair] = []
-        """Connections on which a request was met; `after` holds their answers until `cut`."""
+        """Connections whose request was recognised; `after` holds their answers until `cut`."""
 
     @property
     def address(self) -> str:
@@ -53,27 +55,26 @@ class CutWay:
         self._server = await asyncio.start_server(self._serve, "127.0.0.1", self.port)
 
     async def close(self) -> None:
-        """Refuse connections, and reset those that are there."""
+        """Refuse connections, and reset open ones."""
         if self._server is not None:
             server, self._server = self._server, None
             await close_server(server)
         await until(self._has_let_go)
 
     def arm(self, where: Where, word: bytes, passes: int = 0) -> None:
-        """Meet the next request that has `word` in it, once `passes` others with it have passed.
-
-        `before`: it does not reach the server, and its connection is reset. `after`: it reaches the server, and no
-        answer comes back; `cut` resets the connection.
+        """Wait for the next request with `word` in it, after `passes` others with it have passed. `before`: it does not
+        reach the server, and its connection is reset. `after`: it reaches the server, but no answer comes back; `cut`
+        resets the connection.
         """
         self.held.clear()
         self._where, self._word, self._passes = where, word, passes
 
     async def met(self) -> None:
-        """Return when the request has come."""
+        """Wait until the request has arrived."""
         await until(lambda: self.held)
 
     def cut(self) -> None:
-        """Reset the connections that are held; what comes from now on passes."""
+        """Reset the held connections; new requests pass."""
         self._word = b""
         for pair in self.held:
             pair.reset()
@@ -85,7 +86,7 @@ class CutWay:
         return self._passes < 0
 
     def _has_let_go(self) -> bool:
-        """Reset connections, also those that were taken when the way was closed and are open only now."""
+        """Reset connections, even those that were accepted while the proxy was closed and opened only now."""
         for pair in self._pairs:
             pair.reset()
         return not self._pairs and not self._being_made
@@ -134,7 +135,7 @@ class CutWay:
 
 
 class _Pair:
-    """A client's connection and the one to the server that stands for it."""
+    """A client's connection and its counterpart to the server."""
 
     def __init__(
         self, to_client: asyncio.StreamWriter, from_server: asyncio.StreamReader, to_server: asyncio.StreamWriter

@@ -1,4 +1,4 @@
-"""What a test knows of a database: how it is had, and what the store over it claims."""
+"""What a test knows about a database: how it is installed, and what the store over it claims."""
 
 from __future__ import annotations
 
@@ -20,20 +20,22 @@ PATIENT = "30s"
 
 
 class Way(NamedTuple):
-    """How a component names its server, and what of a write can be seen on the connection."""
+    """How a component names its server, and which parts of a write are visible on the connection."""
 
     names: Callable[[int], Mapping[str, Any]]
     port: Callable[[Mapping[str, Any]], int]
     commit: Mapping[str, tuple[bytes, int]] = {}
-    """By case: the word in the request that decides, and how often it comes before."""
+    """For each case: the word that identifies the request, and how often the word occurs before."""
     repeats: frozenset[str] = frozenset()
-    """Cases whose request carries a number by which the database knows it again, so that its client may repeat it."""
+    """Cases whose request has an id by which the database recognises a repetition, so that its client may repeat it."""
     tells_its_port: bool = False
-    """Its client goes where the server says that it is."""
+    """Whether its client connects to the address that the server announces."""
     impatient: Mapping[str, Any] = {}
-    """Settings with which calls give up soon."""
+    """Settings with which calls time out soon."""
     max_connections: int | None = None
-    """How many the server may have of a store with these; None: calls share one, which ends when it hangs."""
+    """Maximum of connections that a store with these settings opens; None: calls share one, which is closed if it
+    hangs.
+    """
 
 
 def last_port(name: str) -> Callable[[Mapping[str, Any]], int]:
@@ -46,7 +48,7 @@ def as_address(name: str, form: str = "127.0.0.1:{}", **more: Any) -> Callable[[
 
 @dataclass(frozen=True)
 class Server:
-    """A running server, or what stands for one."""
+    """A running server, or its substitute."""
 
     settings: Settings
     """The metadata of a component that reaches it."""
@@ -61,59 +63,59 @@ class Database:
     """A database, and the store over it."""
 
     name: str
-    """What tests call it."""
+    """Its name in tests."""
     title: str
-    """What users read."""
+    """Its name for users."""
     store_type: str
     serve: Callable[[Path], AbstractContextManager[Server]]
-    """Is given a folder of its own."""
+    """Starts a server in the given folder."""
     claims: frozenset[Feature] = EVERYTHING
     store_version: str = "v1"
     way: Way | None = None
-    """How tests lead the store through a proxy; None: not at all."""
+    """How tests connect the store through a proxy; None: they do not."""
     made_by: Literal["real", "emulator", "fake"] = "real"
     """`real` is the database itself; `emulator` is another program, `fake` one of ours, that behaves like it."""
     prepare: Callable[[], object] | None = None
-    """Installs or builds what `serve` needs, where that takes long; called in the background before the first test.
+    """Installs or builds what `serve` needs, if that takes long; called in the background before the first test.
     Calling it again waits for it."""
     is_shared: bool = True
     """Whether two stores with the same settings see the same data."""
     is_tried_by_sdks: bool = False
     """Whether the scenarios run through the SDKs too; what they add is the same on every store."""
     is_a_variant: bool = False
-    """Of another one, which the scenarios run on: for the conformance suite alone."""
+    """It is a variant of another database, on which the scenarios run: it is only for the conformance suite."""
     has_numbers_for_etags: bool = True
     largest_value: int | None = None
-    """Bytes; None: larger than any test needs."""
+    """Maximum of bytes in a value; None: larger than any test needs."""
     largest_transaction: int | None = None
-    """Operations; None: more than any test needs."""
+    """Maximum of operations in a transaction; None: more than any test needs."""
     longest_ttl: int | None = None
     """Seconds; None: longer than any test needs."""
     increments: int = 10_000
-    """How often tests count up one key by its ETag; fewer where each takes long."""
+    """How often tests increment one key by its ETag; less often if each increment takes long."""
     many: int = 2000
-    """How many keys tests use at once where they want many; fewer where each takes long."""
+    """How many keys tests use at once if they want many; fewer if each takes long."""
     metadata_of_transactions: Mapping[str, str] = field(default_factory=dict)
-    """What every call must carry so that its keys can be in one transaction; nothing: any keys can."""
+    """Metadata that every call needs so that its keys can be in one transaction; empty: any keys can."""
     transactions_may_race: bool = True
-    """Whether transactions at the same time can be tried: not with an emulator that does not keep them apart."""
+    """Whether concurrent transactions can be tested: not with an emulator that does not isolate them."""
     passed_over: tuple[str, ...] = ()
-    """Warnings of its client library that are no failure, as `filterwarnings` has them."""
+    """Warnings of its client library that are no failure, in the form of `filterwarnings`."""
     remarks: Mapping[str, str] = field(default_factory=dict)
-    """By topic of the suite: within which bounds the store does it, such as `in one partition`."""
+    """For topics of the suite, the bounds within which the store supports them, such as `in one partition`."""
     model_runs: int = 20
-    """How many random sequences of calls are tried."""
+    """Number of random sequences of calls."""
 
     def __str__(self) -> str:
         return self.name
 
     def patient(self, settings: Settings) -> Settings:
-        """Add timeouts for a machine that has other things to do, where a component can say that."""
+        """Add timeouts for a busy machine, if a component can configure them."""
         known = {field.name for field in self._kind.fields}
         return {**{name: PATIENT for name in TIMEOUTS if name in known}, **settings}
 
     def typed(self, settings: Settings) -> Mapping[str, Any]:
-        """Return what the store is given where a component says this: values of their types, defaults filled in."""
+        """Return the settings that a store gets for these values of a component: typed, with defaults."""
         found, problems = read_settings(self._kind, {name: str(value) for name, value in settings.items()})
         assert not problems, problems
         return found

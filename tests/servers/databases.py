@@ -1,6 +1,6 @@
 """Every database that tests run stores on; the conformance suite and the scenarios take them from here.
 
-They are the `DATABASES` of the modules of this folder called `..._server`, after those that need no server.
+They are the `DATABASES` in this folder's modules called `..._server`, after those that need no server.
 """
 
 from __future__ import annotations
@@ -24,12 +24,12 @@ def named(name: str) -> Database:
 
 
 def is_of(name: str, database: Database) -> bool:
-    """Say whether a database is the one of that name or a variant of it, as `redis-cluster` is of `redis`."""
+    """Return whether a database has that name or is a variant of it, as `redis-cluster` is of `redis`."""
     return database.name == name or database.name.startswith(f"{name}-")
 
 
 def applies(node: pytest.Item, database: Database) -> bool:
-    """Say whether a test says anything about a database: by its marks `topic`, `needs`, `lacks` and `on`."""
+    """Return whether a test applies to a database, by its marks `topic`, `needs`, `lacks` and `on`."""
     needed = {feature for mark in node.iter_markers("needs") for feature in mark.args}
     topic = node.get_closest_marker("topic")
     needed.update(topic.args[1:] if topic else ())

@@ -19,7 +19,7 @@ CREDENTIALS = {"region": "eu-central-1", "accessKey": "pannier", "secretKey": "s
 
 
 class DynamoDBServer(ServerProcess):
-    """DynamoDB Local, with its tables in memory, or in its folder where they have to outlive it."""
+    """DynamoDB Local, with its tables in memory, or in its folder if they must outlive the process."""
 
     def __init__(self, folder: Path, *, keeps_tables: bool = False):
         self._tables = ("-dbPath", str(folder)) if keeps_tables else ("-inMemory",)
@@ -35,7 +35,7 @@ class DynamoDBServer(ServerProcess):
         connection = HTTPConnection("127.0.0.1", self.port, timeout=10)
         try:
             connection.request("GET", "/")
-            return connection.getresponse().status == 400  # it wants to know who is asking
+            return connection.getresponse().status == 400  # it requires credentials of any kind
         finally:
             connection.close()
 
@@ -44,11 +44,11 @@ class DynamoDBServer(ServerProcess):
         return f"http://{self.address}"
 
     def settings(self, table: str) -> Settings:
-        """Return what a component says to use a table."""
+        """Return the settings of a component that uses a table."""
         return {**CREDENTIALS, "endpoint": self.endpoint, "table": table}
 
     def client(self) -> Any:
-        """Return a client that does one call at a time, to look at tables from outside."""
+        """Return a client that makes one call at a time, to look at tables from outside."""
         return Session().create_client(
             "dynamodb",
             region_name=CREDENTIALS["region"],

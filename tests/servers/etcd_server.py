@@ -24,7 +24,7 @@ def program() -> Path:
 
 
 class EtcdServer(ServerProcess):
-    """One member, alone or of a cluster whose other members are told."""
+    """One member, alone or of a cluster whose other members are given."""
 
     not_yet = (URLError,)
     scheme = "http"
@@ -59,7 +59,7 @@ class EtcdServer(ServerProcess):
         return str(self.call("maintenance/status", {})["version"])
 
     def call(self, path: str, body: dict[str, Any]) -> dict[str, Any]:
-        """Ask its HTTP gateway, past every gRPC client."""
+        """Ask its HTTP gateway, without a gRPC client."""
         request = Request(f"http://{self.address}/v3/{path}", json.dumps(body).encode())
         with urlopen(request, timeout=10) as answer:
             found: dict[str, Any] = json.load(answer)
@@ -71,7 +71,7 @@ def in_base64(data: bytes) -> str:
 
 
 class _Encrypted(EtcdServer):
-    """Speaks TLS, so it is enough that it listens."""
+    """It speaks TLS, so it counts as ready when it listens."""
 
     scheme = "https"
 
@@ -100,7 +100,7 @@ def running(folder: Path, *options: str) -> Iterator[EtcdServer]:
 
 
 def _serving(value_of: Callable[[bytes], bytes]) -> Callable[[Path], AbstractContextManager[Server]]:
-    """`value_of` finds the value in what is stored."""
+    """`value_of` finds the value in the stored bytes."""
 
     @contextmanager
     def serve(folder: Path) -> Iterator[Server]:

@@ -1,4 +1,4 @@
-"""Waiting for what has to come, but in no time that is known."""
+"""Waiting for events that must happen, but at an unknown time."""
 
 from __future__ import annotations
 
@@ -22,11 +22,13 @@ async def eventually(call: Callable[[], Awaitable[Any]], limit_s: float = LIMIT_
 
 
 TURNS = 10
-"""Of a loop, more than it takes from a connection's arrival to its task, and from its abortion to a closed socket."""
+"""Turns of a loop: more than it needs from a connection's arrival to its task, and from its abortion to a closed
+socket.
+"""
 
 
 async def close_server(server: asyncio.Server) -> None:
-    """Take no more connections, let those that were just taken begin, and close the server.
+    """Accept no more connections, let those that were just accepted begin, and close the server.
 
     asyncio fails to attach a connection that begins after its server was closed, and leaves it open.
     """
@@ -38,7 +40,7 @@ async def close_server(server: asyncio.Server) -> None:
 
 
 async def end_other_tasks() -> None:
-    """End whatever else runs on this loop, so that no connection is left to the garbage collector.
+    """End everything else on this loop, so that no connection is left to the garbage collector.
 
     A task that is cancelled before it has begun would leave its connection open, and one that is aborted closes its
     socket a turn later.

@@ -1,6 +1,5 @@
-"""A way to a server on which bytes are held back, connections are cut, and clients are cut off, as a test orders.
-
-It runs on a thread of its own, so tests with and without an event loop can use it.
+"""A proxy to a server that holds bytes back, cuts connections, and cuts off clients, as a test orders. It runs on its
+own thread, so tests with and without an event loop can use it.
 """
 
 from __future__ import annotations
@@ -22,16 +21,16 @@ class FaultyWay:
 
     def __init__(self, target: int, port: int = 0):
         self.target = target
-        """The port that it leads to."""
+        """The port of the server."""
         self._holds_requests = False
         self._holds_answers = False
         self._isolated: frozenset[str] = frozenset()
         self._writers: set[asyncio.StreamWriter] = set()
         self._tasks: set[asyncio.Task[None]] = set()
         self.held_requests = 0
-        """Bytes of requests that came since they are held."""
+        """Bytes of requests that have arrived since they are held."""
         self.held_answers = 0
-        """Bytes of answers that came since they are held: the server has done the work."""
+        """Bytes of answers that have arrived since they are held: the server has done the work."""
         self.accepted = 0
         """Connections so far."""
         self._thread = LoopThread()
@@ -44,28 +43,28 @@ class FaultyWay:
         return f"127.0.0.1:{self.port}"
 
     def hold_requests(self) -> None:
-        """Let nothing reach the server; what comes is kept."""
+        """Let nothing reach the server; requests are kept."""
         self.held_requests, self._holds_requests = 0, True
 
     def hold_answers(self) -> None:
-        """Let requests pass, and keep what the server answers."""
+        """Let requests pass, and keep the server's answers."""
         self.held_answers, self._holds_answers = 0, True
 
     def isolate(self, *sources: str) -> None:
-        """Let nothing pass from or to clients that come from these addresses; their connections stay."""
+        """Let nothing pass from or to clients with these addresses; their connections stay open."""
         self._isolated = frozenset(sources)
 
     def heal(self) -> None:
-        """Let everything pass again, also what was kept."""
+        """Let everything pass again, including kept bytes."""
         self._holds_requests = self._holds_answers = False
         self._isolated = frozenset()
 
     def cut(self) -> None:
-        """End all connections, with what was kept on them."""
+        """Close all connections, and drop the bytes kept on them."""
         self._thread.run(self._abort_all())
 
     def wait_for_answers(self) -> None:
-        """Return when the server has answered, and the answer is held."""
+        """Wait until the server has answered, and the answer is held."""
         wait_until(lambda: self.held_answers > 0, "an answer is held")
 
     def wait_for_requests(self) -> None:
@@ -106,7 +105,7 @@ class FaultyWay:
             finally:
                 there.cancel()
                 back.cancel()
-        except (OSError, TypeError, asyncio.CancelledError):  # TypeError: it has gone already
+        except (OSError, TypeError, asyncio.CancelledError):  # TypeError: the connection is closed already
             pass
         finally:
             for each in writers:
@@ -131,7 +130,7 @@ class FaultyWay:
 
 @contextmanager
 def faulty_way(target: int, port: int = 0) -> Iterator[FaultyWay]:
-    """Open a way to a port, on a given port or a free one."""
+    """Open a proxy to a port, on a given port or a free one."""
     way = FaultyWay(target, port)
     try:
         yield way

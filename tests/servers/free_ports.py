@@ -1,8 +1,8 @@
-"""Ports of the loopback interface that nobody takes between the moment they are found free and that of being used.
+"""Ports of the loopback interface that nobody can take between being found free and being used.
 
-A port that the kernel gives may be given again before a server listens at it, to a client even, and a server that is
-down for a while may find it taken. So these lie below the kernel's, and each process of the tests has a block of its
-own, which is locked as long as the process lives.
+A port that the kernel gives may be given again before a server listens on it, even to a client, and a server that is
+down for a while may find its port taken. So these ports are below the kernel's range, and each process of the tests has
+its own block, which is locked as long as the process lives.
 """
 
 from __future__ import annotations
@@ -16,15 +16,15 @@ from itertools import cycle, islice
 from pathlib import Path
 
 FIRST = 12_000
-"""Of five digits, as those of the kernel are: a port may be replaced in a text without changing its length."""
+"""Ports of five digits, like the kernel's: a port may be replaced in a text without changing its length."""
 END = 30_000
-"""Here Kubernetes' node ports begin."""
+"""The first of Kubernetes' node ports."""
 BLOCK = 250
 KERNEL_RANGE = Path("/proc/sys/net/ipv4/ip_local_port_range")
 
 
 def free_port() -> int:
-    """Return a port at which nobody listens: the next one of this process's block."""
+    """Return a port on which nobody listens: the next one of this process's block."""
     for port in islice(_block(), BLOCK):
         if _is_free(port):
             return port

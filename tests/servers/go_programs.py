@@ -1,4 +1,4 @@
-"""Programs written in Go that tests run: built once a machine, kept in ~/.cache/pannier, named by version."""
+"""Programs written in Go that tests run: built once on each machine, kept in ~/.cache/pannier, named by version."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ CONSUL = "v1.12.9"
 
 
 def h2spec() -> Path:
-    """Judges servers by the sentences of the HTTP/2 and HPACK standards."""
+    """Checks servers against the HTTP/2 and HPACK standards."""
     return _installed("github.com/summerwind/h2spec/cmd/h2spec", H2SPEC)
 
 
@@ -36,7 +36,7 @@ def consul() -> Path:
 
 
 def _build_consul(program: Path) -> None:
-    # Its own go.mod replaces modules, which `go install` refuses; ours (consul/go.mod) pins what it is made of.
+    # Its own go.mod replaces modules, which `go install` refuses; ours (consul/go.mod) pins its modules.
     part = program.with_name(f"{program.name}.{os.getpid()}")
     options = ("-mod=readonly", "-p=1", "-trimpath", "-ldflags=-s -w", f"-o={part}")
     _go("build", *options, "github.com/hashicorp/consul", folder=Path(__file__).parent / "consul", GOMAXPROCS="1")

@@ -1,9 +1,9 @@
 """What clients did to a store and how it answered, and whether the store kept it.
 
 Each value is written once, so a value that is found shows which write put it there. `check` looks for:
-- a write that was acknowledged and is gone,
+- a write that was acknowledged and is lost,
 - a write that was carried out twice: its value is seen under two ETags,
-- a write that was refused, as not carried out, and is seen,
+- a write that was refused as not carried out, but is seen,
 - a key that two clients both created,
 - a counter or a sum that is wrong.
 """
@@ -35,18 +35,18 @@ class Register:
     """A key that one client writes and others read."""
 
     acknowledged: bytes | None = None
-    """The last value that was."""
+    """The last value that was acknowledged."""
     unknown: set[bytes] = field(default_factory=set)
     refused: set[bytes] = field(default_factory=set)
     etags: dict[bytes, str] = field(default_factory=dict)
-    """Under which ETag each value was seen."""
+    """The ETag under which each value was seen."""
 
 
 class History:
-    """Clients at work on one store, reached by way of each of `stores`, and what became of each call."""
+    """Clients that work on one database through each of `stores`, and the outcome of each call."""
 
     def __init__(self, stores: Sequence[Store], *, strong: bool = False, tag: str = ""):
-        """`strong`: writes ask for it. `tag` is the beginning of every key."""
+        """`strong`: writes ask for strong consistency. `tag` is the prefix of every key."""
         self._stores = stores
         self._strong = strong
         self._tag = tag
@@ -62,7 +62,7 @@ class History:
         self.violations: list[str] = []
         self.outcomes = {DONE: 0, UNKNOWN: 0, REFUSED: 0}
         self.faults: dict[str, int] = {}
-        """How often each kind of fault was answered."""
+        """How often each kind of error was answered."""
 
     @property
     def done(self) -> int:
@@ -95,7 +95,7 @@ class History:
         await asyncio.wait_for(asyncio.gather(*self._tasks), LIMIT_S * 2)
 
     async def goes_on(self, number: int = 50) -> None:
-        """Return when so many more writes have been acknowledged."""
+        """Wait until this many more writes have been acknowledged."""
         enough = self.done + number
         await until(lambda: self.done > enough or self._has_failed)
         self._raise_defects()
@@ -268,7 +268,7 @@ async def at_work(
     strong: bool = False,
     tag: str = "",
 ) -> AsyncIterator[History]:
-    """Have a store at work by each of `ways`, or two in the same way, until the block ends. Then check it."""
+    """Let a store work through each of `ways`, or two through the same one, until the block ends. Then check it."""
     async with opening(store_type, settings) as open_one:
         stores = [await open_one(version, **way) for way in ways or ({}, {})]
         async with History(stores, strong=strong, tag=tag) as history:

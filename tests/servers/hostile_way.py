@@ -1,6 +1,5 @@
-"""A way to a server that turns hostile when a test says so: from then on a fault of the test's answers, not the server.
-
-It runs on a thread of its own, so that tests without an event loop can use it.
+"""A proxy to a server that becomes hostile on a test's command: then a fault of the test answers instead of the server.
+It runs on its own thread, so that tests without an event loop can use it.
 """
 
 from __future__ import annotations
@@ -29,15 +28,15 @@ class Peer:
         self._reader = reader
         self._writer = writer
         self._first = first
-        """What was read of the request already."""
+        """The part of the request that was read already."""
 
     async def request(self) -> bytes:
-        """Return what comes next; empty when the client has gone."""
+        """Return the next bytes; empty if the client has gone."""
         first, self._first = self._first, b""
         return first or await self._reader.read(CHUNK)
 
     def give_back(self, data: bytes) -> None:
-        """Have `request` return this next."""
+        """Let `request` return this next."""
         self._first = data
 
     async def send(self, data: bytes) -> None:
@@ -50,7 +49,7 @@ class Peer:
             await self.send(chunk)
 
     async def drip(self, data: bytes, pause_s: float) -> None:
-        """Send a byte at a time; then go on with the last one, without end."""
+        """Send a byte at a time; then repeat the last one without end."""
         for place in range(1_000_000_000):
             await self.send(data[min(place, len(data) - 1) :][:1])
             await asyncio.sleep(pause_s)
@@ -72,7 +71,8 @@ class HostileWay:
     """Forwards connections to a port of this machine for as long as no fault is set."""
 
     def __init__(self, target: int, *, tells_its_port: bool = False, tls: ssl.SSLContext | None = None):
-        """`tells_its_port`: the server does, and clients go there; what it says becomes this way's port.
+        """`tells_its_port`: the server announces its port, and clients connect to it; the proxy replaces it by its own
+        port.
 
         With `tls` clients speak TLS up to here, PostgreSQL's after they have asked.
         """
@@ -101,11 +101,11 @@ class HostileWay:
         self._thread.close()
 
     def turn(self, fault: Fault, word: bytes = b"") -> None:
-        """Have the fault answer every connection from its next request on, or those whose request has this word."""
+        """Let the fault answer every connection from its next request on, or only requests with this word."""
         self._thread.call_soon(self._turn, fault, word)
 
     def come_back(self) -> None:
-        """Be the good server again; connections are reset, as when it is started again."""
+        """Be the good server again; connections are reset, as by a restart."""
         self._thread.run(self._come_back())
 
     def _turn(self, fault: Fault, word: bytes) -> None:
@@ -162,7 +162,7 @@ class HostileWay:
             to_server.transport.abort()
 
     async def _speak_tls(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> bytes:
-        """Return what came in clear before, if that was no request for TLS."""
+        """Return the bytes that arrived unencrypted before, if they were no request for TLS."""
         assert self._tls is not None
         await writer.start_tls(self._tls)
         return b""

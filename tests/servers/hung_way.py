@@ -1,4 +1,4 @@
-"""A way to a server that hangs on some requests: it neither answers them nor notices that a client has gone."""
+"""A proxy to a server that hangs on some requests: it neither answers them nor notices that a client has gone."""
 
 from __future__ import annotations
 
@@ -16,7 +16,9 @@ class HungWay:
     """Forwards connections to a port of this machine, until a request comes that has `word` in it."""
 
     def __init__(self, target: int, *, tells_its_port: bool = False):
-        """`tells_its_port`: the server does, and clients go there; what it says becomes this way's port."""
+        """`tells_its_port`: the server announces its port, and clients connect to it; the proxy replaces it by its own
+        port.
+        """
         self._target = target
         self._told_port = target if tells_its_port else None
         self._server: asyncio.Server | None = None
@@ -26,7 +28,7 @@ class HungWay:
         """Empty: nothing hangs."""
         self.port = 0
         self.now = 0
-        """Connections that the server has, those included whose clients have gone without its notice."""
+        """The server's connections, including those whose clients have gone unnoticed."""
         self.most = 0
 
     async def open(self) -> None:
@@ -34,7 +36,7 @@ class HungWay:
         self.port = self._server.sockets[0].getsockname()[1]
 
     def release(self) -> None:
-        """Let the server notice who has gone; nothing hangs any more."""
+        """Let the server notice clients that have gone; nothing hangs any more."""
         self.word = b""
         self._released.set()
 

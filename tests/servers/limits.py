@@ -1,4 +1,4 @@
-"""Limits as the sidecar has them by default, but for those that a test gives."""
+"""The sidecar's default limits, except for those that a test sets."""
 
 from dataclasses import replace
 from typing import Any

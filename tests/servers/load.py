@@ -1,4 +1,4 @@
-"""Load to put on a store, and whether it kept what it answered."""
+"""Load on a store, and whether it kept every answered write."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from pannier_sidecar.state.store import Store
 
 
 class Load:
-    """Tasks that write without pause, and what became of each write."""
+    """Tasks that write without pause, and the outcome of each write."""
 
     def __init__(self, store: Store, *, strong: bool = False, tag: str = ""):
         self._store = store
@@ -43,7 +43,7 @@ class Load:
         return len(self.answered) + self.counted
 
     async def goes_on(self, count: int = 50) -> None:
-        """Return when so many more writes have been answered."""
+        """Wait until this many more writes have been answered."""
         enough = self.done + count
         await until(lambda: self.done > enough)
 

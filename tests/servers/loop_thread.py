@@ -1,4 +1,4 @@
-"""An event loop on a thread of its own, so that tests without one can use what needs one."""
+"""An event loop on its own thread, for tests that have none."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class LoopThread:
         return asyncio.run_coroutine_threadsafe(call, self.loop).result(PATIENCE_S)
 
     def call_soon(self, call: Callable[..., object], *arguments: Any) -> None:
-        """Have it called there, without waiting."""
+        """Let the loop call it, without waiting."""
         self.loop.call_soon_threadsafe(call, *arguments)
 
     def close(self) -> None:

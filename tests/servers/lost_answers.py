@@ -1,4 +1,4 @@
-"""Answers that are lost: a server does what it was asked, and the connection is cut before the client hears of it."""
+"""Lost answers: a server carries out a request, and the connection is cut before the client learns of it."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ async def request_held(way: FaultyWay, call: Awaitable[Any]) -> asyncio.Task[Any
 
 
 async def lost(way: FaultyWay, task: asyncio.Task[Any]) -> Any:
-    """Lose what is held; return the outcome of its call."""
+    """Lose the held bytes; return the outcome of their call."""
     way.cut()
     way.heal()
     return await task

@@ -1,4 +1,4 @@
-"""Programs written in Java: their jars come from Maven Central once a machine and are kept in ~/.cache/pannier."""
+"""Programs written in Java: their jars are downloaded once on each machine and kept in ~/.cache/pannier."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ PLUGIN = "org.apache.maven.plugins:maven-dependency-plugin:3.8.1:copy-dependenci
 
 
 def java() -> Path:
-    """Return the program that runs Java, source files too; installed first where that is ours to do."""
+    """Return the program that runs Java, even source files; install it first if we may."""
     return _program("default-jdk-headless", "javac").with_name("java")
 
 

@@ -16,13 +16,13 @@ from servers.processes import ServerProcess
 from pannier_sidecar.state.store import Feature
 
 PATIENT = "30s"
-"""For `timeout`: this machine may have other things to do."""
+"""The value of `timeout`: this machine may be busy."""
 LARGE = ("-m", "1024", "-I", "16m")
 INSTALL = Path(__file__).parents[2] / "scripts" / "debian-package"
 
 
 class MemcachedServer(ServerProcess):
-    """A memcached; nothing of it is left when it has ended."""
+    """A memcached, whose data is gone when it has ended."""
 
     def __init__(self, folder: Path, *options: str, port: int | None = None):
         self._options = options

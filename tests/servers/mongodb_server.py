@@ -1,4 +1,4 @@
-"""MongoDB for tests: mongoeco, which is another program that speaks its protocol. The client is MongoDB's own."""
+"""MongoDB for tests: mongoeco, another program with its protocol. The client is MongoDB's own."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ VERSION = next(
     line.partition("==")[2] for line in REQUIREMENTS.read_text().splitlines() if line.startswith("mongoeco==")
 )
 PATIENCE_S = 30
-"""mongoeco takes some milliseconds a call, and takes one after the other."""
+"""mongoeco takes some milliseconds for each call, and does one after the other."""
 
 SOCKETS_LEFT = (
     "ignore:unclosed <socket:ResourceWarning",
@@ -51,7 +51,7 @@ class MongoServer(ServerProcess):
             return client.admin.command("hello")
 
     def client(self, **options: Any) -> pymongo.MongoClient[dict[str, Any]]:
-        """Return a client of the tests' own."""
+        """Return a separate client for the tests."""
         options = {"directConnection": True, "serverSelectionTimeoutMS": 5000, **options}
         return pymongo.MongoClient(self.address, **options)
 

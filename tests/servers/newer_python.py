@@ -1,4 +1,4 @@
-"""Servers written for a newer Python than the tests: a virtual environment of their own in ~/.cache/pannier."""
+"""Servers for a newer Python than that of the tests: each has a virtual environment in ~/.cache/pannier."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ NEEDED = (3, 13)
 
 
 def environment(name: str, requirements: Path) -> Path:
-    """Return the Python of an environment that holds what a file of pinned requirements says; make it if need be."""
+    """Return the Python of an environment with a file's pinned requirements; create it if necessary."""
     place = CACHE.parent / "venvs" / name
     program = place / "bin" / "python"
     if not program.exists():

@@ -1,4 +1,4 @@
-"""Servers written for Node.js: their packages are installed once a machine, into ~/.cache/pannier."""
+"""Servers for Node.js: their packages are installed once on each machine, into ~/.cache/pannier."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from servers.one_at_a_time import one_at_a_time
 
 
 def packages(wanted: Path) -> Path:
-    """Return a folder that holds what a package.json asks for, by exact versions; install it if need be."""
+    """Return a folder with the packages of a package.json, in exact versions; install them if necessary."""
     [(name, version)] = json.loads(wanted.read_text())["dependencies"].items()
     digest = sha256(wanted.read_bytes()).hexdigest()[:8]
     place = CACHE.parent / "npm" / f"{name.rpartition('/')[2]}-{version}-{digest}"

@@ -1,4 +1,4 @@
-"""What is kept in ~/.cache/pannier is made once, though several runs of the tests may want it at the same time."""
+"""Locks, so that each part of ~/.cache/pannier is made only once, even if several runs of the tests want it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""An open RedisStore that has to leave nothing behind."""
+"""An open RedisStore that must leave nothing behind."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Open stores that have to leave nothing behind."""
+"""Open stores that must leave nothing behind."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ async def nothing_left(patience_s: float = 0.0) -> AsyncIterator[None]:
 
 @asynccontextmanager
 async def opened(store: Kind, patience_s: float = 0.0) -> AsyncIterator[Kind]:
-    """Open a store, which has to leave nothing behind."""
+    """Open a store, which must leave nothing behind."""
     async with nothing_left(patience_s):
         await store.open()
         try:
@@ -55,7 +55,7 @@ async def opened(store: Kind, patience_s: float = 0.0) -> AsyncIterator[Kind]:
 
 @asynccontextmanager
 async def opening(store_type: str, settings: Mapping[str, Any], patience_s: float = 0.0) -> AsyncIterator[OpenStore]:
-    """Open as many stores as the block asks for; together they have to leave nothing behind."""
+    """Open as many stores as the block asks for; together they must leave nothing behind."""
     stores: list[Store] = []
 
     async def open_one(version: str = "v2", **more: Any) -> Store:
@@ -70,4 +70,4 @@ async def opening(store_type: str, settings: Mapping[str, Any], patience_s: floa
         finally:
             for store in stores:
                 await store.close()
-                await store.close()  # twice is once
+                await store.close()  # closing twice is harmless

@@ -17,7 +17,7 @@ from pathlib import Path
 
 COMMAND = (sys.executable, "-m", "pannier_sidecar")
 PATIENCE = 30.0
-"""Seconds for what takes milliseconds on a machine that has nothing else to do."""
+"""Timeout in seconds; on an idle machine everything takes milliseconds."""
 
 
 class Pannier:
@@ -66,7 +66,7 @@ class Pannier:
         return b"".join(self._output["out"])
 
     def until(self, holds: Callable[[], object], what: str = "it") -> None:
-        """Wait until something holds; fail with the output when it never does."""
+        """Wait until something is true; fail with the output if it never is."""
         deadline = time.monotonic() + PATIENCE
         while not holds():
             if time.monotonic() > deadline:
@@ -77,7 +77,7 @@ class Pannier:
         self.until(lambda: text in self.out + self.err, repr(text))
 
     def port(self) -> int:
-        """The API's port, once it is said."""
+        """The API's port, once it is in the output."""
         pattern = re.compile(r"(?:at http://|serving app \S+ on [^\n]*)127\.0\.0\.1:(\d+)")
         self.until(lambda: pattern.search(self.out + self.err), "an address")
         found = pattern.search(self.out + self.err)
@@ -85,7 +85,7 @@ class Pannier:
         return int(found[1])
 
     def grpc_port(self) -> int:
-        """The gRPC port, once it is said."""
+        """The gRPC port, once it is in the output."""
         pattern = re.compile(r"gRPC (?: |on )[^\n]*?127\.0\.0\.1:(\d+)")
         self.until(lambda: pattern.search(self.out + self.err), "an address of gRPC")
         found = pattern.search(self.out + self.err)

@@ -1,4 +1,4 @@
-"""How a way to a server passes on what the server answers."""
+"""How a proxy to a server passes on the server's answers."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ CHUNK = 64 * 1024
 async def pass_back(
     from_server: asyncio.StreamReader, to_client: asyncio.StreamWriter, told_port: int | None, port: int
 ) -> None:
-    """Pass on all answers, `readdressed`; where they end, so does the client's connection."""
+    """Pass on all answers, `readdressed`; when they end, close the client's connection."""
     with suppress(OSError):
         while chunk := await from_server.read(CHUNK):
             to_client.write(readdressed(chunk, told_port, port))
@@ -20,7 +20,7 @@ async def pass_back(
 
 
 def readdressed(chunk: bytes, told_port: int | None, port: int) -> bytes:
-    """Return what a server said, with this port in place of the one that it tells; None: it tells none.
+    """Return a server's answer, with this port in place of the server's; None: the answer has no port.
 
     Both have five digits, so that nothing changes its length.
     """

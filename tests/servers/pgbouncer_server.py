@@ -1,4 +1,4 @@
-"""A real PgBouncer before a PostgreSQL, from Debian's package; its settings are its own ones but for the mode."""
+"""A real PgBouncer in front of a PostgreSQL, from Debian's package, with default settings except for the mode."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ MODES = ("session", "transaction", "statement")
 
 @cache
 def program() -> str:
-    """Return the program; installs it if need be."""
+    """Return the program; install it if necessary."""
     subprocess.run([ROOT / "scripts/debian-package", "pgbouncer", "test", "-x", PROGRAM], check=True)
     return PROGRAM
 
@@ -73,17 +73,17 @@ class PgBouncerServer(ServerProcess):
 
     @property
     def label(self) -> str:
-        """What a promise says that it was made on."""
+        """Its name and version in promises."""
         version = subprocess.run([program(), "--version"], capture_output=True, text=True).stdout.split()[1]
         return f"{self.behind.label} behind PgBouncer {version.rpartition('.')[0]}, {self.mode} pooling"
 
     @property
     def settings(self) -> Settings:
-        """What a component says to reach PostgreSQL through it."""
+        """The settings of a component that reaches PostgreSQL through it."""
         return {"connectionString": f"postgresql://{SUPERUSER}@{self.address}/postgres"}
 
     def order(self, command: str) -> str:
-        """Have the pooler do something (`PAUSE`, `RECONNECT`, `SHOW POOLS` ...) and return its rows."""
+        """Send the pooler a command (`PAUSE`, `RECONNECT`, `SHOW POOLS` ...) and return its rows."""
         console = f"postgresql://{SUPERUSER}@{self.address}/pgbouncer"
         psql = [str(programs() / "psql"), "-XqAt", f"--dbname={console}", f"--command={command}"]
         done = subprocess.run(psql, capture_output=True, text=True)

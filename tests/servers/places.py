@@ -1,4 +1,6 @@
-"""Places that state is moved between: a component file each, and its store opened beside the command."""
+"""Places between which state is moved: each has a component file, and a store that is opened in addition to the
+command's.
+"""
 
 from __future__ import annotations
 
@@ -39,7 +41,7 @@ class Place:
         return manifest
 
     def under(self, file: Path, **more: str) -> Place:
-        """Return the same place described by another component."""
+        """Return the same place, described by another component."""
         return Place(file, self.store_type, self.settings, more)
 
     @asynccontextmanager
@@ -79,7 +81,7 @@ async def listed(store: Store) -> list[str]:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What a command said, and how it ended."""
+    """A command's output and exit code."""
 
     code: int
     out: list[str]
@@ -87,7 +89,7 @@ class Outcome:
 
 
 class Desk:
-    """Where commands are typed: a folder, and a data folder that lasts from one to the next."""
+    """Where commands run: a folder, and a data folder that all of them share."""
 
     def __init__(self, folder: Path):
         self.folder = folder

@@ -42,24 +42,24 @@ def _programs() -> Path | None:
 
 
 def as_somebody() -> list[str]:
-    """Return what a command begins with, so that it does not run as root: PostgreSQL refuses that."""
+    """Return a prefix for commands, so that they do not run as root: PostgreSQL refuses that."""
     if os.geteuid() != 0:
         return []
     return ["setpriv", "--reuid=postgres", "--regid=postgres", "--init-groups", "--"]
 
 
 def own(path: Path) -> None:
-    """Give a file or folder to that somebody."""
+    """Give a file or folder to that user."""
     if os.geteuid() == 0:
         shutil.chown(path, "postgres", "postgres")
 
 
 class SQLFailed(Exception):
-    """What psql says."""
+    """The error of psql."""
 
 
 class PostgreSQLServer(ServerProcess):
-    """A server of its own, with its data in a folder that its user may enter."""
+    """A separate server, with its data in a folder that its user may enter."""
 
     not_yet = (SQLFailed,)
 
@@ -97,7 +97,7 @@ class PostgreSQLServer(ServerProcess):
 
     @property
     def settings(self) -> Settings:
-        """What a component says to reach it as the superuser."""
+        """The settings of a component that reaches it as the superuser."""
         return {"connectionString": self.url()}
 
     def url(self, user: str = SUPERUSER, database: str = "postgres") -> str:
@@ -109,7 +109,7 @@ class PostgreSQLServer(ServerProcess):
 
     @property
     def label(self) -> str:
-        """What a promise says that it was made on."""
+        """Its name and version in promises."""
         return f"PostgreSQL {self.version.partition('.')[0]}"
 
     def sql(self, statement: str, database: str = "postgres", **variables: str) -> str:
@@ -127,10 +127,10 @@ class PostgreSQLServer(ServerProcess):
         return done.stdout.removesuffix("\n")
 
     def kill(self) -> None:
-        """SIGKILL to all of its processes, and wait until they have let go of what they share."""
+        """Send SIGKILL to all of its processes, and wait until they have released their shared memory."""
         if self._process is None:
             return
-        super().pause()  # it would begin new ones, and end the others
+        super().pause()  # it would start new ones, and end the others
         workers = self._workers()
         for pid in (self.pid, *workers):
             with suppress(ProcessLookupError):
@@ -153,7 +153,7 @@ class PostgreSQLServer(ServerProcess):
         super().resume()
 
     def _workers(self) -> list[int]:
-        """Return its child processes: one for each connection, and some more."""
+        """Return its child processes: one for each connection, and some others."""
         statuses = Path("/proc").glob("[0-9]*/stat")
         return [int(path.parent.name) for path in statuses if _parent_of(path) == self.pid]
 
@@ -180,7 +180,7 @@ def running(folder: Path, *options: str) -> Iterator[PostgreSQLServer]:
 
 @asynccontextmanager
 async def locked(server: PostgreSQLServer) -> AsyncIterator[None]:
-    """Keep everybody from the table of a store meanwhile."""
+    """Lock the table of a store during the block."""
     connection = await asyncpg.connect(server.url())
     try:
         async with connection.transaction():

@@ -18,7 +18,7 @@ START_LIMIT_S = 120.0
 def wait_until(
     is_so: Callable[[], object], what: str, limit_s: float = START_LIMIT_S, not_yet: tuple[type[Exception], ...] = ()
 ) -> None:
-    """Return when `is_so` says so; an OSError, and what is in `not_yet`, means that it is not so yet."""
+    """Wait until `is_so` returns true; an OSError, or an error in `not_yet`, means that it is not so yet."""
     deadline = time.monotonic() + limit_s
     while True:
         try:
@@ -31,7 +31,9 @@ def wait_until(
 
 
 def suspend(pid: int) -> None:
-    """Stop a process, and return when all its threads have: the signal alone lets those run on that are running."""
+    """Stop a process, and wait until all its threads have stopped: after the signal, running threads continue for a
+    moment.
+    """
     os.kill(pid, signal.SIGSTOP)
     wait_until(lambda: all(map(_is_stopped, Path(f"/proc/{pid}/task").iterdir())), f"process {pid} is stopped")
 
@@ -62,7 +64,7 @@ class ServerProcess(ABC):
 
     @abstractmethod
     def answers(self) -> object:
-        """Return something true when a client is served."""
+        """Return something true if a client is served."""
 
     def environment(self) -> Mapping[str, str]:
         """Return what the process has in its environment."""
@@ -103,7 +105,7 @@ class ServerProcess(ABC):
         return bool(self.answers())
 
     def kill(self) -> None:
-        """SIGKILL: no goodbye, nothing written."""
+        """Send SIGKILL, so that nothing is written or closed."""
         self._end(signal.SIGKILL)
 
     def stop(self) -> None:

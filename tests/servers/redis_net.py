@@ -1,7 +1,7 @@
-"""Redis servers of which some can be cut off from others, while clients reach both sides, or one.
+"""Redis servers, some of which can be cut off from others, while clients reach both sides or only one.
 
-Each server has ways in front of its ports and is known to the others by these alone; it comes from an address of its
-own of the loopback interface, so that a way can tell who is who. Clients come from 127.0.0.1.
+Each server has proxies in front of its ports, and the others know only those. It has its own address on the loopback
+interface, so that a proxy can recognise it. Clients come from 127.0.0.1.
 """
 
 from __future__ import annotations
@@ -46,12 +46,12 @@ class Place:
 
 @dataclass
 class Net:
-    """Servers, and who reaches whom."""
+    """Servers, and which of them reach each other."""
 
     places: list[Place] = field(default_factory=list)
 
     def split(self, *sides: Sequence[Place | str]) -> None:
-        """Let those of one side reach one another alone; CLIENTS may be on any number of sides."""
+        """Let servers reach only others of their side; CLIENTS may be on any number of sides."""
         for side in sides:
             others = [each for other in sides if other is not side for each in other]
             sources = {each if isinstance(each, str) else each.source for each in others}
@@ -67,7 +67,7 @@ class Net:
                 way.heal()
 
     def add(self, stack: ExitStack, ports: int = 1) -> Place:
-        """Make room for a server with so many ports."""
+        """Reserve proxies for a server with this many ports."""
         ways = [stack.enter_context(faulty_way(free_port())) for _ in range(ports)]
         place = Place(f"127.0.0.{len(self.places) + 10}", ways)
         self.places.append(place)
@@ -101,7 +101,7 @@ class Watched(Net):
 
 @contextmanager
 def watched(folder: Path, replicas: int = 2) -> Iterator[Watched]:
-    """Run a primary, replicas and three Sentinels, which replace it when it is gone for half a second."""
+    """Run a primary, replicas and three Sentinels, which replace it after it has been down for half a second."""
     net = Watched()
     with ExitStack() as stack:
         for number in range(1 + replicas):
@@ -157,7 +157,7 @@ class ClusterNet(Net):
         return {"redisHost": ",".join(place.address for place in self.places), "redisType": "cluster"}
 
     def owner(self, tag: str, seen_by: Place) -> Place | None:
-        """Return who has the keys with a hash tag, as one node sees it."""
+        """Return which node has the keys with a hash tag, as one node sees it."""
         slot = slot_of(tag.encode())
         for first, last, (_, port, *_), *_ in _ranges(seen_by):
             if first <= slot <= last:
@@ -171,7 +171,7 @@ class ClusterNet(Net):
 
 @contextmanager
 def cluster(folder: Path, replicas: int = 1, *options: str) -> Iterator[ClusterNet]:
-    """Run three primaries, which replace one another's when they are gone for a second."""
+    """Run three primaries; a replica replaces one that has been down for a second."""
     net = ClusterNet()
     with ExitStack() as stack:
         for number in range(3 + replicas):
@@ -204,7 +204,7 @@ def _is_whole(place: Place, replicas: int) -> bool:
 
 
 def serves(place: Place) -> bool:
-    """Whether a node says that the Cluster is well."""
+    """Whether a node reports that the Cluster is healthy."""
     about = ask(place, "CLUSTER INFO")
     return "ok" in re.findall(r"cluster_state:?\W*(\w+)", about.decode() if isinstance(about, bytes) else str(about))
 

@@ -44,7 +44,7 @@ class RedisServer(ServerProcess):
 
     @property
     def settings(self) -> Settings:
-        """What a component says to reach it without credentials."""
+        """The settings of a component that reaches it without credentials."""
         return {"redisHost": self.address}
 
     @property
@@ -53,7 +53,7 @@ class RedisServer(ServerProcess):
             return str(client.info("server")["redis_version"])
 
     def client(self) -> Redis:
-        """Return a client of another make, to look at the server from outside."""
+        """Return another client library's client, to look at the server from outside."""
         return Redis(host="127.0.0.1", port=self.port, socket_timeout=10, **self._client)
 
     def command(self) -> list[str]:
@@ -94,7 +94,7 @@ def with_replica(folder: Path, *options: str) -> Iterator[tuple[RedisServer, Red
 
 
 def follows(primary: RedisServer, replicas: int = 1) -> bool:
-    """Whether so many replicas have all that the primary has."""
+    """Whether this many replicas have all of the primary's data."""
     with primary.client() as client:
         client.ping()  # WAIT counts what there was at its connection's last command
         return client.wait(replicas, 100) == replicas and client.info("replication")["connected_slaves"] == replicas
@@ -134,8 +134,8 @@ class Watched:
 def watched_by_sentinels(folder: Path, replicas: int = 1, *options: str, down_after_ms: int = 500) -> Iterator[Watched]:
     """Run a primary with replicas and three Sentinels, which replace it when it is gone for half a second.
 
-    Where that is shorter than the second between two attempts of a Sentinel to connect, it may find the new primary
-    down right after a failover, and the other replica too, so that it promotes the server that has just come back.
+    If that is shorter than the second between a Sentinel's two attempts to connect, the Sentinel may find the new
+    primary and the other replica down right after a failover, and so promote the server that has just come back.
     """
     with ExitStack() as stack:
         primary = stack.enter_context(single(folder / "primary", *options))
@@ -210,7 +210,7 @@ class Cluster:
         return self.owner(slot_of(tag.encode()))
 
     def _ranges(self) -> Any:
-        """Return what the first node that lives says."""
+        """Return the answer of the first node that runs."""
         for node in self.nodes:
             with suppress(RedisError), node.client() as client:
                 return client.execute_command("CLUSTER SLOTS", target_nodes="random")
@@ -223,7 +223,7 @@ class Cluster:
 
     @contextmanager
     def migrating(self, slot: int, target: RedisServer) -> Iterator[RedisServer]:
-        """Announce that a slot moves; its keys move, and it is given over, when the block ends."""
+        """Announce that a slot moves; its keys move, and its new owner takes over, when the block ends."""
         source = self.owner(slot)
         with source.client() as old, target.client() as new:
             new.execute_command("CLUSTER SETSLOT", slot, "IMPORTING", _node_id(old))
@@ -239,7 +239,7 @@ class Cluster:
 
 @contextmanager
 def cluster(folder: Path, nodes: int = 3, replicas: int = 0) -> Iterator[Cluster]:
-    """Run so many primaries; `replicas` is how many the first one has."""
+    """Run this many primaries; `replicas` is how many replicas the first one has."""
     with ExitStack() as stack:
         found = Cluster([stack.enter_context(_cluster_node(folder / f"node{n}")) for n in range(nodes + replicas)])
         first, primaries = found.nodes[0], found.nodes[:nodes]
@@ -270,7 +270,7 @@ def _cluster_node(folder: Path) -> Iterator[RedisServer]:
         "--cluster-port",
         str(free_port()),
     )
-    # Or else a replica may leave its shard, for good and with its data, for one that never had any.
+    # Otherwise a replica may leave its shard for good, with its data, for one that never had any.
     options += ("--cluster-allow-replica-migration", "no")
     with single(folder, *options) as server:
         yield server
@@ -310,7 +310,7 @@ def _text(reply: object) -> str:
 
 @dataclass(frozen=True)
 class Certificates:
-    """A private authority, and what it signed for a server and for a client."""
+    """A private authority, and its certificates for a server and a client."""
 
     folder: Path
 

@@ -11,10 +11,10 @@ from functools import cache
 from servers.hostile_way import SSL_REQUEST, Fault, Peer
 
 MANY = 100_000
-"""How deep what is nested is."""
+"""The depth of nested answers."""
 PIECE = 64 * 1024
 BOMB_MIB = 512
-"""What a bomb unpacks to."""
+"""The unpacked size of a compressed bomb."""
 
 
 async def silent(peer: Peer) -> None:
@@ -22,7 +22,7 @@ async def silent(peer: Peer) -> None:
 
 
 async def closes(peer: Peer) -> None:
-    """Close each connection, with its request read or not."""
+    """Return a fault that closes each connection, after reading its request or without."""
 
 
 async def resets(peer: Peer) -> None:
@@ -60,7 +60,7 @@ def says(first: bytes, then: bytes = b"", *, drips: bool = False) -> Fault:
 
 
 def unasked(answer: bytes) -> Fault:
-    """Return a fault that answers more than it was asked, and before."""
+    """Return a fault that sends more answers than requests, and before them."""
 
     async def fault(peer: Peer) -> None:
         await peer.send(answer)
@@ -114,7 +114,7 @@ MEMCACHED: dict[str, Fault] = {
 
 
 def postgresql(fault: Fault) -> Fault:
-    """Return the fault, after the client was told that there is no TLS here."""
+    """Return the fault, after an answer that there is no TLS here."""
 
     async def without_tls(peer: Peer) -> None:
         first = await peer.request()
@@ -147,7 +147,7 @@ POSTGRESQL: dict[str, Fault] = {
 
 
 def bson(depth: int) -> bytes:
-    """Return a document with documents nested so deep."""
+    """Return a document with this many levels of nested documents."""
     overhead = 4 + 1 + 2 + 1
     parts = [struct.pack("<i", 5 + overhead * (depth - at)) + b"\x03a\0" for at in range(depth)]
     return b"".join(parts) + struct.pack("<i", 5) + b"\0" + b"\0" * depth
@@ -301,7 +301,7 @@ def grpc_flood(stream: int) -> bytes:
 
 
 def literal(name: bytes, value: bytes) -> bytes:
-    """Return a header field as HPACK has it, without compression."""
+    """Return a header field in HPACK's form, without compression."""
     length, rest = bytes([min(len(value), 127)]), b""
     if len(value) >= 127:
         left = len(value) - 127

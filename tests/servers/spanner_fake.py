@@ -1,4 +1,4 @@
-"""A fake of Spanner: `python -m servers.spanner_fake PORT FILE` serves as much of its API as our store calls.
+"""A fake of Spanner: `python -m servers.spanner_fake PORT FILE` serves the part of its API that our store calls.
 
 Sessions and transactions are forgotten when it ends; rows are in the file.
 """
@@ -32,7 +32,7 @@ from google.protobuf.struct_pb2 import Value
 from servers.spanner_tables import Refused, Tables
 
 PIECE = 512 * 1024
-"""Characters of a value in one message; a longer one is divided."""
+"""Maximum of a value's characters in one message; a longer value is divided."""
 PER_MESSAGE = 100
 
 
@@ -96,7 +96,7 @@ class Spanner:
 
 
 def messages(cells: Iterable[Value]) -> Iterator[Any]:
-    """Put the cells into messages: some in each, and what is long divided between several."""
+    """Put the cells into messages: some in each, with long values divided between several."""
     message = PartialResultSet.meta.pb()
     for cell in cells:
         text = cell.string_value

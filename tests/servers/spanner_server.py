@@ -1,6 +1,6 @@
 """Spanner for tests: a fake of ours, or the emulator that SPANNER_EMULATOR_HOST names.
 
-Nobody can run Spanner itself, and the emulator comes as an image. The fake serves what our store calls.
+Nobody can run Spanner itself, and the emulator is only available as an image. The fake serves the calls of our store.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ SCHEMA = Path(__file__).parents[2] / "examples" / "components" / "gcp-spanner" /
 PROJECT, INSTANCE = "test-project", "test-instance"
 
 PATIENCE_S = 10.0
-"""For the client library to end the calls that were given up."""
+"""Time for the client library to end cancelled calls."""
 
 
 def statements() -> list[str]:
@@ -78,7 +78,7 @@ def fake(folder: Path) -> Iterator[tuple[SpannerFake, SpannerDatabase]]:
 
 
 def make_database(host: str) -> SpannerDatabase:
-    """Make a database with the example's schema; it has a name of its own."""
+    """Create a database with the example's schema and a unique name."""
     database = SpannerDatabase(host, f"test-{uuid4().hex[:12]}")
     with grpc.insecure_channel(host) as channel:
         instance = CreateInstanceRequest.meta.pb(parent=f"projects/{PROJECT}", instance_id=INSTANCE)
@@ -95,7 +95,7 @@ def make_database(host: str) -> SpannerDatabase:
 
 
 def _done(channel: grpc.Channel, method: str, request: Any) -> None:
-    """Call, and wait until what was begun is done; what is there already is as good."""
+    """Call, and wait until the operation is done; an existing object is fine too."""
     try:
         operation = _stub(channel, method)(request, timeout=START_LIMIT_S)
         poll = _stub(channel, "google.longrunning.Operations/GetOperation")

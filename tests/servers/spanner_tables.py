@@ -1,8 +1,8 @@
 """The tables of the fake Spanner: rows, transactions and commit times, kept in an SQLite file.
 
-What it does as Spanner does: mutations of a commit happen all or none and in order; a transaction whose reads were
-overtaken by another commit is aborted; commit times only grow; values are checked against their column. Rows whose time
-is over stay, as in Spanner for up to three days.
+Like Spanner, it carries out all mutations of a commit in order, or none; it aborts a transaction whose reads were
+overtaken by another commit; its commit times only grow; it checks values against their column. Expired rows stay, as in
+Spanner for up to three days.
 """
 
 from __future__ import annotations
@@ -63,7 +63,7 @@ class Tables:
     def __init__(self, file: Path):
         self._rows = sqlite3.connect(file, isolation_level=None)
         self._rows.executescript(
-            "PRAGMA journal_mode = WAL; PRAGMA synchronous = OFF;"  # it has to outlive a kill, and no power cut
+            "PRAGMA journal_mode = WAL; PRAGMA synchronous = OFF;"  # it must survive a kill, but no power cut
             "CREATE TABLE IF NOT EXISTS databases (name TEXT PRIMARY KEY);"
             "CREATE TABLE IF NOT EXISTS tables (database TEXT, name TEXT, columns TEXT, PRIMARY KEY (database, name));"
             "CREATE TABLE IF NOT EXISTS rows (database TEXT, name TEXT, key TEXT, cells TEXT, written INTEGER, "
@@ -89,7 +89,7 @@ class Tables:
             raise Refused(StatusCode.NOT_FOUND, f"Database not found: {database}")
 
     def begin(self, session: str) -> bytes:
-        """Begin a transaction; the one that the session had is over."""
+        """Begin a transaction; the session's previous one ends."""
         for old in [name for name, there in self._transactions.items() if there.session == session]:
             del self._transactions[old]
         name = b"transaction %d" % next(self._numbers)
@@ -102,7 +102,7 @@ class Tables:
     def read(
         self, database: str, table: str, columns: Sequence[str], key_set: Any, limit: int, transaction: bytes
     ) -> Iterator[Value]:
-        """Give the cells of the rows of a KeySet, in the order of their keys."""
+        """Yield the cells of the rows in a KeySet, in the order of their keys."""
         known = self._columns(database, table)
         for name in columns:
             if name not in known:
@@ -204,7 +204,7 @@ class Tables:
 
 
 def check(name: str, kind: str, text: str) -> None:
-    """Refuse what a column of that kind can't hold."""
+    """Refuse a value that a column of that kind can't hold."""
     try:
         size = len(base64.b64decode(text, validate=True)) if kind == "BYTES" else len(text.encode())
         if kind == "TIMESTAMP":
@@ -216,7 +216,7 @@ def check(name: str, kind: str, text: str) -> None:
 
 
 def interval(each: Any) -> tuple[str, tuple[str, ...]]:
-    """Return a KeyRange as a condition and its values; a bound without a part takes in everything."""
+    """Return a KeyRange as a condition and its values; a missing bound means no limit."""
     start, end = each.WhichOneof("start_key_type"), each.WhichOneof("end_key_type")
     conditions, values = [], []
     for bound, sign in ((start, ">" if start == "start_open" else ">="), (end, "<" if end == "end_open" else "<=")):

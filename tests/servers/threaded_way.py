@@ -1,4 +1,4 @@
-"""A way to a server for tests that have no event loop: `CutWay` on a thread of its own."""
+"""A proxy to a server for tests without an event loop: `CutWay` on its own thread."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ class ThreadedWay:
         return self._way.address
 
     def go_away(self, how: Gone) -> None:
-        """Reset and refuse connections, or let nothing pass any more on those that are there and on new ones."""
+        """Reset and refuse connections, or let nothing pass any more on open and new ones."""
         if how == "silent":
             self._way.is_silent = True
         else:
@@ -46,7 +46,7 @@ class ThreadedWay:
 
     def come_back(self) -> None:
         if self._way.is_silent:
-            self._thread.run(self._way.close())  # what waited on the way does not arrive later
+            self._thread.run(self._way.close())  # bytes that waited in the proxy do not arrive later
             self._way.is_silent = False
         self._thread.run(self._way.open())
 
@@ -55,7 +55,7 @@ class ThreadedWay:
         self._thread.call_soon(self._way.arm, where, word)
 
     def cut_when_met(self) -> None:
-        """Reset the connection of the request that is met, a moment after it was passed on."""
+        """Reset the connection of the awaited request, a moment after it was passed on."""
         self._thread.run(self._cut())
 
     async def _cut(self) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 MIB = 1024 * 1024
 CPU_OF_PROCESS = 2
-"""Which clock of a process; Python does not have clock_getcpuclockid(3), which makes the same number."""
+"""The id of a process's clock, as clock_getcpuclockid(3) returns it, which Python does not have."""
 
 
 def resident_mib(pid: int) -> float:
@@ -16,7 +16,7 @@ def resident_mib(pid: int) -> float:
 
 
 def peak_mib(pid: int) -> float:
-    """The most that was resident since `forget_peak`."""
+    """The maximum of resident memory since `forget_peak`."""
     return _status(pid, "VmHWM") / 1024
 
 

@@ -1,4 +1,4 @@
-"""How each store over a network is led through a proxy of the tests'."""
+"""How each store over a network is connected through a proxy of the tests."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """serve.py PORT [--single] [--file FILE] [--user NAME:PASSWORD]: mongoeco as a server, for Python 3.13.
 
-It says that it is the primary of a replica set of one, because it has transactions, and clients look there for them;
-with --single it is what it says by itself, a single server. With --file it keeps its data in SQLite.
+It claims to be the primary of a replica set of one, because it has transactions, which clients expect only there; with
+--single it claims to be a single server, as by default. With --file it keeps its data in SQLite.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ def be_primary(address: str) -> None:
 
 
 def find_by_id_alone() -> None:
-    """A look for an `_id` that is absent goes through all others in mongoeco, which takes minutes in a whole run."""
+    """In mongoeco, a search for an absent `_id` goes through all documents, which takes minutes in a whole run."""
     find = MemoryEngine._candidate_items_for_plan_locked
 
     def find_directly(engine: MemoryEngine, documents: dict[Any, Any], plan: Any, **more: Any) -> list[Any]:
