@@ -19,7 +19,8 @@ from pannier_sidecar.grpc_api.served import serve
 from pannier_sidecar.grpc_api.services import guarded as guarded_grpc
 from pannier_sidecar.http_api.asgi import Documentation
 from pannier_sidecar.http_api.calls import HttpApi
-from pannier_sidecar.http_api.cors import guarded
+from pannier_sidecar.http_api.cors import guarded, passes
+from pannier_sidecar.http_api.fast_path import FastPath
 from pannier_sidecar.http_api.limits import Limits as HttpLimits
 from pannier_sidecar.http_api.messages import Answer
 from pannier_sidecar.http_api.profiles import PROFILES
@@ -200,7 +201,7 @@ class Sidecar:
         api.documentation = Documentation(api)
         answer = self._guarded(self._listeners.api, api.answer)
         answer = observe(answer, self._metrics, self._tracer, logs_calls=settings.log.api_calls)
-        await self._server.listen(self._listeners.api, answer)
+        await self._server.listen(self._listeners.api, answer, self._fast_path(api))
         if self._listeners.grpc:
             await self._listen_for_grpc()
         if self._listeners.public:
@@ -209,6 +210,16 @@ class Sidecar:
         if self._listeners.metrics:
             answer = self._guarded(self._listeners.metrics, self._answer_scrape)
             await self._server.listen(self._listeners.metrics, answer)
+
+    def _fast_path(self, api: HttpApi) -> FastPath | None:
+        """Return the fast path of the API's port; None where each call is traced or logged."""
+        if self._tracer.is_exporting or self._settings.log.api_calls:
+            return None
+        sockets = self._listeners.api
+        may_pass: Callable[[Call], bool] = _always
+        if _is_on_ports(sockets):
+            may_pass = partial(passes, access_control(self._settings, is_exposed=is_exposed(sockets)))
+        return FastPath(api, may_pass, self._metrics.request_counter if self._metrics else _not_counted)
 
     def _count_error(self, error: StateError) -> None:
         if self._metrics is not None:
@@ -265,6 +276,14 @@ def access_control(settings: Settings, *, is_exposed: bool) -> AccessControl:
         settings.access.allowed_hosts,
         settings.access.allowed_origins,
     )
+
+
+def _always(_: Call) -> bool:
+    return True
+
+
+def _not_counted(method: bytes, path: bytes) -> Callable[[int, float], None]:
+    return lambda status, seconds: None
 
 
 def _is_on_ports(sockets: Sequence[socket.socket]) -> bool:

@@ -33,6 +33,9 @@ class FailingStore(InMemoryStore):
         if self.faults:
             raise self.faults.pop(0)
 
+    begin_get = Store.begin_get
+    begin_write = Store.begin_write
+
     async def get(self, get: Get) -> StoredValue | None:
         self._attempt()
         return await super().get(get)

@@ -6,7 +6,18 @@ import socket
 from pathlib import Path
 
 import pytest
-from integration.http_front_end.http_wire import PATIENCE_S, Gate, Wire, api_over, get, request, save, serving, until
+from integration.http_front_end.http_wire import (
+    PATIENCE_S,
+    Gate,
+    Wire,
+    api_over,
+    fast_path_of,
+    get,
+    request,
+    save,
+    serving,
+    until,
+)
 from servers.limits import budget, http_limits
 
 from pannier_sidecar.http_api.messages import Answer, Call
@@ -238,7 +249,8 @@ async def test_a_unix_socket_serves_the_same(tmp_path: Path) -> None:
     listening = socket.socket(socket.AF_UNIX)
     listening.bind(str(path))
     server = HttpServer(http_limits(), budget())
-    await server.listen([listening], (await api_over(InMemoryStore({}))).answer)
+    api = await api_over(InMemoryStore({}))
+    await server.listen([listening], api.answer, fast_path_of(api))
     wire = Wire(*await asyncio.open_unix_connection(path))
     assert (await wire.ask(save(json.dumps([{"key": "k", "value": "v"}])))).status == 201
     await wire.send(get("/v1.0/state/statestore/k") * 2 + get("/v1.0/state/statestore/none"))

@@ -10,7 +10,7 @@ from integration.http_front_end.http_wire import get, request, save, serving
 from pannier_sidecar.http_api.messages import Answer, Call
 from pannier_sidecar.state.errors import ETagMismatchError, InvalidETagError, OutcomeUnknownError, StoreUnavailableError
 from pannier_sidecar.state.requests import Get, Set
-from pannier_sidecar.state.store import StoredValue
+from pannier_sidecar.state.store import Store, StoredValue
 from pannier_sidecar.stores.in_memory import InMemoryStore
 
 TYPE = "type.googleapis.com/google.rpc."
@@ -248,6 +248,8 @@ async def test_values_that_are_too_much_for_one_answer_are_left_for_another(call
 
 class ForeignStore(InMemoryStore):
     """A store with values that other programs may have written."""
+
+    begin_get = Store.begin_get
 
     async def get(self, get: Get) -> StoredValue | None:
         return StoredValue(b"1", "1\r\nx-evil: y\r\n\r\n", 10**13)

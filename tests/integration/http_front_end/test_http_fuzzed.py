@@ -9,7 +9,7 @@ from collections.abc import Iterator
 import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
-from integration.http_front_end.http_wire import Wire, api_over, get, request
+from integration.http_front_end.http_wire import Wire, api_over, fast_path_of, get, request
 from servers.limits import budget, http_limits
 from servers.loop_thread import LoopThread
 
@@ -38,7 +38,7 @@ class Background:
         listening = socket.create_server(("127.0.0.1", 0))
         api = await api_over(InMemoryStore({}))
         api.documentation = Documentation(api)
-        await self.server.listen([listening], api.answer)
+        await self.server.listen([listening], api.answer, fast_path_of(api))
         return int(listening.getsockname()[1])
 
     def statuses(self, raw: bytes) -> list[int]:

@@ -30,7 +30,7 @@ from ..state.requests import (
 from .advice import on_if_match, on_path
 from .bounds import likely_items, likely_keys
 from .decoding import NO_DEFAULTS, Decoding, RequestDefaults, request_defaults
-from .encoding import error_answer, items_answer, keys_answer, refusal, value_answer
+from .encoding import NO_CONTENT, error_answer, items_answer, keys_answer, refusal, value_answer
 from .messages import JSON, TEXT, Answer
 from .paths import Operation, PathTree, paths_of, tidied
 
@@ -62,7 +62,6 @@ NEEDS_TOKEN = refusal(
 )
 STATUS_KEY = STATUS_KEY_HEADER.encode()
 _ASK_AGAIN = "ask again in a moment"
-NO_CONTENT = Answer(204)
 
 
 class HttpApi:
@@ -76,10 +75,10 @@ class HttpApi:
         """Called with each error that a request is answered with."""
         self.documentation: Callable[[Call], Awaitable[Answer]] | None = None
         """Answers `/openapi.json` and `/docs`; set by the only module that knows FastAPI."""
-        self._service = service
+        self.service = service
         self._token = token.encode() if token else None
-        self._decoding = Decoding(is_lenient=profile.is_lenient, max_items=service.max_items, pace=service.pace)
-        self._paths = PathTree(paths_of(profile), plus_is_space=profile.plus_is_space)
+        self.decoding = Decoding(is_lenient=profile.is_lenient, max_items=service.max_items, pace=service.pace)
+        self.paths = PathTree(paths_of(profile), plus_is_space=profile.plus_is_space)
         self._saved = Answer(profile.saved)
         self._deleted = Answer(profile.deleted)
         self._handlers: dict[Operation, Handler] = {
@@ -105,13 +104,13 @@ class HttpApi:
 
         The public port (`is_public`) has only health, which needs no token, and metadata, which needs one.
         """
-        if self._token is not None and not is_public and not self._is_allowed(call):
+        if not is_public and not self.is_allowed(call):
             return UNAUTHORIZED
         path = tidied(call.path) if self.profile.tidies_paths else call.path
         try:
-            found = self._paths.find(call.method, path)
+            found = self.paths.find(call.method, path)
             if found is None and path.endswith(b"/") and call.method not in KEYED:
-                found = self._paths.find(call.method, path[:-1])
+                found = self.paths.find(call.method, path[:-1])
             if found is None or (is_public and not found[0].is_public):
                 return self._unknown(call.method, path)
             where, texts = found
@@ -119,12 +118,25 @@ class HttpApi:
                 return self._public_answer(where.operation, call)
             return await self._handlers[where.operation](call, *texts)
         except StateError as error:
-            self.on_error(error)
-            return error_answer(error, self.profile)
+            return self._failed(error)
 
-    def _is_allowed(self, call: Call) -> bool:
+    async def answer_of(self, result: Awaitable[Any], answer: Callable[[Any], Answer]) -> Answer:
+        """Return what `answer` makes of the result of a call that was begun, or the answer to its error."""
+        try:
+            return answer(await result)
+        except StateError as error:
+            return self._failed(error)
+
+    def _failed(self, error: StateError) -> Answer:
+        self.on_error(error)
+        return error_answer(error, self.profile)
+
+    def is_allowed(self, call: Call) -> bool:
+        """Return whether a request carries the token that calls need, if they need one."""
+        if self._token is None:
+            return True
         given = call.headers.get(b"dapr-api-token", b"")
-        return call.path in WITHOUT_TOKEN or compare_digest(given, self._token or b"")
+        return call.path in WITHOUT_TOKEN or compare_digest(given, self._token)
 
     def _is_trusted(self, call: Call, is_public: bool) -> bool:
         """Return whether the caller may learn more than whether the sidecar is ready: about stores and the app."""
@@ -156,7 +168,7 @@ class HttpApi:
             return self._refusal(
                 404, "ERR_DIRECT_INVOKE", message, f"no other app is called here, {on_path(method, path)}"
             )
-        known = self._paths.methods(path)
+        known = self.paths.methods(path)
         if known:
             allowed = ", ".join(known)
             answer = refusal(
@@ -182,7 +194,7 @@ class HttpApi:
         return answer
 
     async def _answer_many(self, handler: Handler, items: int, call: Call, *texts: str | None) -> Answer:
-        share = await self._service.in_flight.share(items)
+        share = await self.service.in_flight.share(items)
         try:
             return await handler(call, *texts, share=share)
         finally:
@@ -190,16 +202,23 @@ class HttpApi:
 
     async def _get(self, call: Call, store: str | None, key: str) -> Answer:
         defaults = _defaults_of(call)
-        value = await self._service.get(GetRequest(store, key, defaults.consistency, defaults.metadata))
-        return NO_CONTENT if value is None else value_answer(value)
+        return value_answer(await self.service.get(GetRequest(store, key, defaults.consistency, defaults.metadata)))
 
     async def _save(self, call: Call, store: str | None, share: Share | None = None) -> Answer:
-        self._service.directory.find(store)  # a missing store is reported before a malformed body (as in Dapr)
-        items = await self._decoding.items(call.body, _defaults_of(call))
+        self.service.directory.find(store)  # a missing store is reported before a malformed body (as in Dapr)
+        items = await self.decoding.items(call.body, _defaults_of(call))
         if share is not None:
             share.is_really(len(items))
-        await self._service.save(SaveRequest(store, items))
+        await self.service.save(SaveRequest(store, items))
         return self._saved
+
+    def saved(self, _: None) -> Answer:
+        """Return the answer to a save."""
+        return self._saved
+
+    def deleted(self, _: None) -> Answer:
+        """Return the answer to a delete."""
+        return self._deleted
 
     async def _delete(self, call: Call, store: str | None, key: str) -> Answer:
         defaults = _defaults_of(call)
@@ -213,7 +232,7 @@ class HttpApi:
             retry=defaults.retry,
         )
         try:
-            await self._service.delete(DeleteRequest(store, item))
+            await self.service.delete(DeleteRequest(store, item))
         except OperationFailedError as error:
             advice = on_if_match(etag) if error.http_status == 409 and not self.profile.invokes_apps else ""
             if not advice:
@@ -222,25 +241,25 @@ class HttpApi:
         return self._deleted
 
     async def _bulk_get(self, call: Call, store: str | None, share: Share | None = None) -> Answer:
-        if store is None and self._service.directory.knows("bulk"):
+        if store is None and self.service.directory.knows("bulk"):
             return await self._save(call, "bulk", share)  # the path of a save to a store of that name
-        self._service.directory.find(store)
-        keys, metadata = await self._decoding.bulk_get(call.body)
+        self.service.directory.find(store)
+        keys, metadata = await self.decoding.bulk_get(call.body)
         if share is not None:
             share.is_really(len(keys))
         defaults = _defaults_of(call)
         metadata = {**metadata, **defaults.metadata}
-        found = await self._service.bulk_get(BulkGetRequest(store, keys, defaults.consistency, metadata))
-        return await items_answer(found, self._service.pace)
+        found = await self.service.bulk_get(BulkGetRequest(store, keys, defaults.consistency, metadata))
+        return await items_answer(found, self.service.pace)
 
     async def _transact(self, call: Call, store: str | None, share: Share | None = None) -> Answer:
-        if store is None and self._service.directory.knows("transaction"):
+        if store is None and self.service.directory.knows("transaction"):
             return await self._save(call, "transaction", share)
-        self._service.require_transactions(store)
-        items, metadata = await self._decoding.transaction(call.body, _defaults_of(call))
+        self.service.require_transactions(store)
+        items, metadata = await self.decoding.transaction(call.body, _defaults_of(call))
         if share is not None:
             share.is_really(len(items))
-        await self._service.transact(TransactRequest(store, items, metadata))
+        await self.service.transact(TransactRequest(store, items, metadata))
         return NO_CONTENT
 
     async def _keys(self, call: Call, store: str | None) -> Answer:
@@ -248,13 +267,13 @@ class HttpApi:
         limit = _limit(query.get("limit"))
         with_values = query.get("values", "").lower() in ("true", "1", "yes")
         request = KeysRequest(store, query.get("prefix", ""), limit, query.get("cursor") or None, with_values)
-        return await keys_answer(await self._service.keys(request), self._service.pace)
+        return await keys_answer(await self.service.keys(request), self.service.pace)
 
     async def _query(self, call: Call, store: str | None) -> Answer:
-        raise self._service.query(store)
+        raise self.service.query(store)
 
     async def _get_actor_state(self, call: Call, actor_type: str, actor_id: str, key: str) -> Answer:
-        value = await self._service.get_actor_state(ActorGetRequest(actor_type, actor_id, key))
+        value = await self.service.get_actor_state(ActorGetRequest(actor_type, actor_id, key))
         if value is None or not value.value:
             return NO_CONTENT
         answer = value_answer(value)
@@ -264,10 +283,10 @@ class HttpApi:
     async def _transact_actor_state(
         self, call: Call, actor_type: str, actor_id: str, share: Share | None = None
     ) -> Answer:
-        items = await self._decoding.actor_transaction(call.body, _defaults_of(call))
+        items = await self.decoding.actor_transaction(call.body, _defaults_of(call))
         if share is not None:
             share.is_really(len(items))
-        await self._service.transact_actor_state(ActorTransactRequest(actor_type, actor_id, items))
+        await self.service.transact_actor_state(ActorTransactRequest(actor_type, actor_id, items))
         return NO_CONTENT
 
     # --- the sidecar itself ---------------------------------------------------------------------------------------

@@ -22,6 +22,8 @@ from .receiving import Receiver
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
+    from .fast_path import FastPath
+
 COPIED: Final = 64 * 1024
 """A body of at most this many bytes is copied after the header section, so that both are one write."""
 DEFECT: Final = refusal(500, "ERROR", "a defect of the sidecar; its log tells more")
@@ -34,6 +36,8 @@ class HttpListener(Listener):
 
     answer: Callable[[Call], Awaitable[Answer]]
     limits: Limits
+    fast_path: FastPath | None = None
+    """Answers plain requests at a lower cost, where that is possible."""
     date: bytes = field(default=b"", init=False)
     """The `date` header as a whole line, set with the clock."""
 
@@ -49,10 +53,13 @@ class HttpConnection(Receiver):
         "_answering",
         "_arrival",
         "_drained",
+        "_fast_body",
         "_has_eof",
+        "_is_busy",
         "_loop",
         "_more",
         "_opened_at",
+        "_rest",
         "_taking",
         "_unread",
     )
@@ -63,10 +70,18 @@ class HttpConnection(Receiver):
         super().__init__(listener, listener.limits)
         self._loop = asyncio.get_running_loop()
         self._answering: asyncio.Task[None] | None = None
+        """Made for the first request that does not take the fast path, and kept: to make one for each request would
+        cost a tenth of a call."""
+        self._is_busy = False
+        """A request is being answered."""
+        self._rest: Awaitable[Answer] | None = None
+        """What has yet to be awaited of the request on the fast path."""
+        self._fast_body = 0
+        """Bytes that are counted for the request on the fast path."""
         self._arrival = 0
         self._opened_at = 0.0
-        self._more: asyncio.Future[None] | None = self._loop.create_future()
-        """Wakes the task that answers; None while that task is busy."""
+        self._more: asyncio.Future[None] | None = None
+        """Wakes the task that answers, while it waits for a request."""
         self._drained: asyncio.Event | None = None
         self._unread = 0
         """Bytes of answers that the client has not read."""
@@ -84,8 +99,6 @@ class HttpConnection(Receiver):
         self._arrival = listener.budget.arrivals
         self._opened_at = self._since
         listener.open.add(self)
-        # One task for the life of the connection: a task for each request would cost a tenth of a call.
-        self._answering = self._loop.create_task(self._answer_all())
         if not has_room:
             self._refuse(503, f"{len(listener.open) - 1} connections are open and at work; use fewer")
 
@@ -130,22 +143,73 @@ class HttpConnection(Receiver):
 
     # --- requests and answers -------------------------------------------------------------------------------------
 
-    @property
-    def _is_busy(self) -> bool:
-        return self._more is None
+    def data_received(self, data: bytes) -> None:
+        fast_path = self._listener.fast_path
+        if fast_path is None or self._is_busy or self._in_message or self._is_torn or len(data) > self._max_part:
+            super().data_received(data)
+            return
+        self._is_busy = True  # it may be answered before `begin` returns
+        size = fast_path.begin(data, self)
+        if size is not None:
+            if size and self._is_busy:
+                self._fast_body = size
+                self._count(size)
+            return
+        self._is_busy = False
+        super().data_received(data)
+        if len(self._queue) == 1 and not (self._in_message or self._is_torn or self._unparsed):
+            item = self._queue[0]
+            if isinstance(item, Call):
+                fast_path.learn(data, item)
+
+    def finish(self, answer: Answer) -> None:
+        """Answer the request on the fast path."""
+        transport, listener = self._transport, self._listener
+        if transport.is_closing():
+            self._is_busy = False
+            return
+        if self._fast_body or self._has_eof or listener.is_draining or len(answer.body) > COPIED:
+            self._write(None, answer)
+        else:
+            transport.write(b"%b%b\r\n%b" % (answer.header_section(), listener.date, answer.body))
+            self._since = listener.now
+        if (
+            self._queue
+            or self._unparsed
+            or self._drained is not None
+            or self._is_reading_paused
+            or self._has_eof
+            or self._expects_continue
+            or listener.is_draining
+        ):
+            self._wake()
+        else:
+            self._is_busy = False
+
+    def resume(self, rest: Awaitable[Answer]) -> None:
+        """Answer the request on the fast path with what `rest` returns."""
+        self._rest = rest
+        self._wake()
 
     def _take(self, item: Call | Answer) -> None:
-        more = self._more
         self._queue.append(item)
-        if more is not None:
-            self._more = None
-            more.set_result(None)
+        if not self._is_busy:
+            self._is_busy = True
+            self._wake()
             return
         self._queued += QUEUED
         self._count(QUEUED)
         if not self._is_reading_paused:
             self._is_reading_paused = True
             self._transport.pause_reading()
+
+    def _wake(self) -> None:
+        """Have the task go on."""
+        if self._answering is None:
+            self._answering = self._loop.create_task(self._answer_all())
+        elif self._more is not None:
+            self._more.set_result(None)
+            self._more = None
 
     async def _answer_all(self) -> None:
         """Answer requests, one after another, until the connection is closed."""
@@ -155,24 +219,35 @@ class HttpConnection(Receiver):
             self._listener,
             self._loop.create_future,
         )
+        item: Call | Answer | None = None
         try:
             while True:
-                if not queue and self._unparsed:
-                    self._parse_on()
-                if not queue:
-                    if self._is_reading_paused or self._has_eof or self._expects_continue or listener.is_draining:
-                        self._go_on()
-                    if transport.is_closing():
-                        break
-                    self._more = more = create_future()
-                    await more
-                    continue
-                item = queue.popleft()
-                if self._queued:
-                    self._queued -= QUEUED
-                    self._count(-QUEUED)
+                if self._drained is not None:
+                    await self._drained.wait()
+                rest, self._rest = self._rest, None
+                if rest is None:
+                    if not queue and self._unparsed:
+                        self._parse_on()
+                    if not queue:
+                        if self._is_reading_paused or self._has_eof or self._expects_continue or listener.is_draining:
+                            self._go_on()
+                        if transport.is_closing():
+                            break
+                        self._is_busy = False
+                        self._more = more = create_future()
+                        await more
+                        continue
+                    item = queue.popleft()
+                    if self._queued:
+                        self._queued -= QUEUED
+                        self._count(-QUEUED)
                 try:
-                    answer = await listener.answer(item) if isinstance(item, Call) else item
+                    if rest is not None:
+                        item, answer = None, await rest
+                    elif isinstance(item, Call):
+                        answer = await listener.answer(item)
+                    elif item is not None:
+                        answer = item
                 except BaseException:  # a defect, which the loop reports
                     if not transport.is_closing():
                         self._write(item, DEFECT)
@@ -180,26 +255,30 @@ class HttpConnection(Receiver):
                 if transport.is_closing():
                     break
                 self._write(item, answer)
-                if self._drained is not None:
-                    await self._drained.wait()
-                elif queue or self._unparsed:
-                    await asyncio.sleep(0)  # let others have their turn
+                if self._drained is None and (queue or self._unparsed):
+                    await asyncio.sleep(0)  # the others' turn
         finally:
-            self._more = None
+            self._answering = self._more = None
+            self._is_busy = False
             transport.close()
 
-    def _write(self, item: Call | Answer, answer: Answer) -> None:
+    def _write(self, item: Call | Answer | None, answer: Answer) -> None:
+        """Write the answer to a request, which is None on the fast path."""
         listener, transport = self._listener, self._transport
         is_last, body = answer.closes, answer.body
-        if isinstance(item, Call):
+        if item is None:
+            if self._fast_body:
+                self._count(-self._fast_body)
+                self._fast_body = 0
+        elif isinstance(item, Call):
             is_last = is_last or not item.keep_alive
-            if (listener.is_draining or self._has_eof) and not self._queue and not self._unparsed:
-                is_last = True
             if item.body:
                 self._held -= len(item.body)
                 listener.budget.held -= len(item.body)
             if item.method == b"HEAD":
                 body = b""
+        if (listener.is_draining or self._has_eof) and not self._queue and not self._unparsed:
+            is_last = True
         closing = b"connection: close\r\n" if is_last else b""
         if len(body) <= COPIED:
             transport.write(b"%b%b%b\r\n%b" % (answer.header_section(), listener.date, closing, body))

@@ -172,6 +172,18 @@ class Decoding:
             return [_item(item, (index, ""), defaults) for index, item in enumerate(sent)]
         return await self._pace.each(lambda place: _item(place[1], (place[0], ""), defaults), list(enumerate(sent)))
 
+    def only_item(self, body: bytes) -> WriteItem | None:
+        """Return the item of a save of one item; None for any other body, and for one that `items` has to look into."""
+        if body.count(b'"key"') != 1:
+            return None
+        try:
+            if not body.isascii():
+                body.decode()
+            sent = self._items.decode(body)
+        except (UnicodeError, msgspec.DecodeError, RecursionError):
+            return None
+        return _item(sent[0], (0, ""), NO_DEFAULTS) if len(sent) == 1 else None
+
     async def bulk_get(self, body: bytes) -> tuple[list[str], Mapping[str, str]]:
         """Return keys and metadata of a bulk get."""
         sent = await self._decode(self._bulk_get, body, BULK_GET, _KEYS_ADVICE, go_json.BULK_GET, _DESERIALIZING)

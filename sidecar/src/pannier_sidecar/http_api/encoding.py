@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import quote
 
 import msgspec
@@ -48,8 +48,13 @@ class ErrorBody(Struct, omit_defaults=True, rename="camel"):
     details: list[dict[str, Any]] | UnsetType = UNSET
 
 
-def value_answer(value: StoredValue) -> Answer:
-    """Return the answer to a get: the stored bytes as they are."""
+NO_CONTENT: Final = Answer(204)
+
+
+def value_answer(value: StoredValue | None) -> Answer:
+    """Return the answer to a get: the stored bytes as they are, or that there is nothing."""
+    if value is None:
+        return NO_CONTENT
     etag = value.etag
     if not etag.isprintable():  # somebody else wrote it; it must not end the header
         etag = quote(etag)

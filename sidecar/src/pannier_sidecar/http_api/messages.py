@@ -63,10 +63,13 @@ class Answer(Struct, gc=False):
 
     def header_section(self) -> bytes:
         """Return status line and headers without the blank line; the connection adds `date` and `connection`."""
+        headers = self.headers
+        if self.content_type is JSON and len(headers) == 1 and self.status not in NO_CONTENT:  # a value, mostly
+            return _OF_JSON % (STATUS_LINES[self.status], *headers[0], len(self.body))
         lines = STATUS_LINES[self.status]
         if self.content_type is not None:
             lines += b"content-type: %b\r\n" % self.content_type
-        for header in self.headers:
+        for header in headers:
             lines += b"%b: %b\r\n" % header
         if self.status not in NO_CONTENT:
             lines += b"content-length: %d\r\n" % len(self.body)
@@ -76,4 +79,5 @@ class Answer(Struct, gc=False):
 NO_CONTENT = frozenset({204, 304})
 """Statuses whose answer has neither a body nor a content-length (RFC 9110, 8.6)."""
 
+_OF_JSON = b"%bcontent-type: application/json\r\n%b: %b\r\ncontent-length: %d\r\n"
 STATUS_LINES = {status.value: f"HTTP/1.1 {status.value} {status.phrase}\r\n".encode() for status in HTTPStatus}

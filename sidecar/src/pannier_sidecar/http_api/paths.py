@@ -161,6 +161,10 @@ class PathTree:
                 return found, [None, *place.texts, text] if found.is_for_default_store else [*place.texts, text]
         return None
 
+    def takes_any_name(self, method: bytes, beginning: bytes) -> bool:
+        """Return whether the segment after `beginning` is a name, whatever it is, and no literal of another path."""
+        return not any(place.node.literal for place in self._resolve(method, beginning))
+
     def methods(self, path: bytes) -> list[str]:
         """Return the methods that this path has."""
         return sorted(method.decode() for method in self._roots if self.find(method, path))

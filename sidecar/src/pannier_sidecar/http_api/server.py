@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterable
 
     from ..serving import Budget
+    from .fast_path import FastPath
     from .limits import Limits
     from .messages import Answer, Call
 
@@ -25,7 +26,12 @@ class HttpServer(Server):
         self._limits = limits
         self._budget = budget
 
-    async def listen(self, sockets: Iterable[socket.socket], answer: Callable[[Call], Awaitable[Answer]]) -> None:
+    async def listen(
+        self,
+        sockets: Iterable[socket.socket],
+        answer: Callable[[Call], Awaitable[Answer]],
+        fast_path: FastPath | None = None,
+    ) -> None:
         """Serve bound sockets (TCP or Unix) with `answer`. May be called again for other ports."""
-        listener = HttpListener(answer, self._limits, budget=self._budget)
+        listener = HttpListener(answer, self._limits, fast_path, budget=self._budget)
         await self.serve(sockets, listener, lambda: HttpConnection(listener))

@@ -6,7 +6,7 @@ import asyncio
 from abc import abstractmethod
 from collections import deque
 from itertools import repeat
-from typing import TYPE_CHECKING, Any, Final, cast
+from typing import TYPE_CHECKING, Any, Final, Protocol, cast
 
 from pannier_sidecar.network import answers
 from pannier_sidecar.network.reasons import reason
@@ -37,6 +37,14 @@ class ConnectionLostError(Exception):
         """The call waited for its answer as long as a call may."""
 
 
+class Caller(Protocol):
+    """Who is owed an answer: a future, or an object that takes results like one and costs less."""
+
+    def set_result(self, result: Any, /) -> None: ...
+
+    def set_exception(self, exception: ConnectionLostError, /) -> None: ...
+
+
 class Pipeline(asyncio.Protocol):
     """A connection that answers in order. Its maker may set `on_flow`, and awaits `lost`.
 
@@ -51,8 +59,8 @@ class Pipeline(asyncio.Protocol):
         """False: it has ended, or the server does not keep up."""
         self.on_flow: Callable[[bool], None] = _ignore_flow
         """Called with whether calls may be sent now."""
-        # A call that is owed several answers has None for each but the last, which has its future.
-        self.owed: deque[asyncio.Future[Any] | None] = deque()
+        # A call that is owed several answers has None for each but the last, which has its caller.
+        self.owed: deque[Caller | None] = deque()
         self._server = server
         self._loop = loop
         self._create_future = loop.create_future
@@ -65,8 +73,8 @@ class Pipeline(asyncio.Protocol):
         """Loop time of the last sign of life, which is an answer; None while nothing is owed."""
         self._unfinished = 0
         """Bytes that came since the last whole answer."""
-        self._marked: asyncio.Future[Any] | None = None
-        """A call that was the last one at `_marked_at`: when it has its answer, so have all before it."""
+        self._ahead = 0
+        """Answers that were owed at `_marked_at` and have not come."""
         self._marked_at = 0.0
         self._moved = 0
         """Bytes that came, and that the server took while it did not keep up, since `_marked_at`."""
@@ -87,6 +95,11 @@ class Pipeline(asyncio.Protocol):
     def send(self, payload: bytes, answers: int = 1) -> asyncio.Future[Any]:
         """Send a call; the future has its answer, or fails with ConnectionLostError."""
         future = self._create_future()
+        self.send_for(future, payload, answers)
+        return future
+
+    def send_for(self, caller: Caller, payload: bytes, answers: int = 1) -> None:
+        """Send a call; `caller` gets its answer, or a ConnectionLostError, in a later iteration of the loop."""
         outgoing = self._outgoing
         if not outgoing:
             self._call_soon(self._flush)
@@ -96,10 +109,19 @@ class Pipeline(asyncio.Protocol):
             owed.append(None)
         elif answers > 2:
             owed.extend(repeat(None, answers - 1))
-        owed.append(future)
+        owed.append(caller)
         if len(payload) > LARGE:
             self._flush()  # later calls of this iteration then know when the server does not keep up
-        return future
+
+    def check_gone(self, caller: Caller, error: Exception) -> None:
+        """Do nothing if an answer could not be given because its caller has gone; any other error is a defect.
+
+        A defect is reported, and concerns no other call.
+        """
+        if isinstance(error, asyncio.InvalidStateError) and isinstance(caller, asyncio.Future) and caller.done():
+            return
+        context = {"message": f"an answer of {self._server} could not be taken", "exception": error}
+        self._loop.call_exception_handler(context)
 
     @property
     def server(self) -> str:
@@ -132,6 +154,7 @@ class Pipeline(asyncio.Protocol):
         self._moved += len(data)
         if left < before:
             self._unfinished = 0
+            self._ahead -= before - left
             self._silent_since = self._loop.time() if left else None
         else:
             self._take_unfinished(len(data))
@@ -212,19 +235,19 @@ class Pipeline(asyncio.Protocol):
 
     def _overdue(self) -> float:
         """Return when the connection is given up for a call that waits behind others."""
-        if self._marked is None or self._marked.done():
-            self._marked = self.owed[-1] if self.owed else None
+        if self._ahead <= 0:
+            self._ahead = len(self.owed)
             self._marked_at, self._moved = self._loop.time(), 0
         return self._marked_at + MAX_TIMEOUTS * self._timeout + self._moved / answers.RATE
 
     def _fail_calls(self, reason: str) -> None:
-        calls = [future for future in self.owed if future is not None]
+        calls = [caller for caller in self.owed if caller is not None]
         sent = len(calls) - len(self._outgoing)
         self.owed.clear()
         self._outgoing.clear()
-        for place, future in enumerate(calls):
-            if not future.done():
-                future.set_exception(ConnectionLostError(reason, was_sent=place < sent, timed_out=self._timed_out))
+        for place, caller in enumerate(calls):
+            if not (isinstance(caller, asyncio.Future) and caller.done()):
+                caller.set_exception(ConnectionLostError(reason, was_sent=place < sent, timed_out=self._timed_out))
 
     def _update_flow(self) -> None:
         self.takes_calls = self._reason is None and self._is_writable and not self._is_full

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
 from time import perf_counter
-from typing import TYPE_CHECKING, Protocol, TypeVar
+from typing import TYPE_CHECKING, Final, NamedTuple, TypeVar
 
 from msgspec import Struct
 
@@ -56,17 +56,11 @@ from .store import Feature, StoredValue
 from .writing import checked_key, delete_of, set_of, write_of
 
 if TYPE_CHECKING:
+    from .begun_call import BegunCall, Observer
     from .directory import Directory, ServedStore
     from .limits import Limits
 
 Result = TypeVar("Result")
-
-
-class Observer(Protocol):
-    """Receives the outcome of every call that reached a store."""
-
-    def call_ended(self, store: str, operation: str, succeeded: bool, seconds: float) -> None:
-        """Record a call: `operation` is get, set, delete, bulk_get, bulk_delete, transaction or keys."""
 
 
 class ListedKeys(Struct, frozen=True):
@@ -89,7 +83,7 @@ class StateService:
         """`budget` counts the values that are read for answers."""
         self.directory = directory
         """Replaced as a whole when components change."""
-        self._observer = observer
+        self.observer = observer
         self.record_failure: Callable[[ServedStore], None] = _ignore_failure
         """Called after a call that could not reach its store, or was not answered."""
         self._largest_answer = limits.answer
@@ -104,37 +98,60 @@ class StateService:
         """For long work in calls of either front end."""
 
     async def get(self, request: GetRequest) -> StoredValue | None:
-        """Return the value of a key, None if there is none."""
+        """Return the value of a key, None where there is none."""
+        served, get = self._find_get(request)
+        return await self.one_key("get", served, request.key, served.store.get(get))
+
+    def begin_get(self, request: GetRequest, call: BegunCall) -> None:
+        """Begin what `get` does, and return at once. Raises a StateError for a wrong request; then nothing is begun."""
+        served, get = self._find_get(request)
+        call.begin("get", served, request.key)
+        served.store.begin_get(get, call)
+
+    def _find_get(self, request: GetRequest) -> tuple[ServedStore, Get]:
         served = self.directory.find(request.store)
-        key = checked_key(served, served.keys.stored(request.key))
-        read = Get(key, request.consistency is STRONG, request.metadata)
-        try:
-            return await self._counted(served, "get", served.store.get(read))
-        except StoreError as error:
-            what = f"fail to get {request.key} from state store {served.name}"
-            raise OperationFailedError("ERR_STATE_GET", what, [(request.key, error)]) from error
+        key = served.keys.stored(request.key)
+        return served, Get(checked_key(served, key), request.consistency is STRONG, request.metadata)
 
     async def save(self, request: SaveRequest) -> None:
         """Write the items in order, independently; raise OperationFailedError naming those that failed."""
         served = self.directory.find(request.store)
         items = request.items
-        few = len(items) <= FEW  # nearly always, and it saves a call
-        writes = (
-            [set_of(served, item) for item in items] if few else await self.pace.each(partial(set_of, served), items)
-        )
-        what = f"failed saving state in state store {served.name}"
-        if len(writes) == 1:  # nearly always, and it saves three layers
-            await self._write_one(served, "set", items[0], writes[0], "ERR_STATE_SAVE", what)
+        if len(items) <= FEW:  # nearly always, and a call less
+            writes = [set_of(served, item) for item in items]
         else:
-            await self._write_each(served, "set", items, writes, "ERR_STATE_SAVE", what)
+            writes = await self.pace.each(partial(set_of, served), items)
+        if len(writes) == 1:  # nearly always, and three layers fewer
+            await self._write_one("set", served, items[0], writes[0])
+        else:
+            what = _FAILURES["set"].what.format(store=served.name)
+            await self._write_each(served, "set", items, writes, _FAILURES["set"].code, what)
+
+    def begin_save(self, store: str | None, item: WriteItem, call: BegunCall) -> None:
+        """Begin what `save` does with one item, like `begin_get`."""
+        served = self.directory.find(store)
+        self._begin_write("set", served, item, set_of(served, item), call)
 
     async def delete(self, request: DeleteRequest) -> None:
         """Remove a key."""
+        served, write = self._find_delete(request)
+        await self._write_one("delete", served, request.item, write)
+
+    def begin_delete(self, request: DeleteRequest, call: BegunCall) -> None:
+        """Begin what `delete` does, like `begin_get`."""
+        served, write = self._find_delete(request)
+        self._begin_write("delete", served, request.item, write, call)
+
+    def _find_delete(self, request: DeleteRequest) -> tuple[ServedStore, Write]:
         served = self.directory.find(request.store)
-        item = request.item
-        write = delete_of(served, served.keys.stored(item.key), item)
-        what = f"failed deleting state with key {item.key}"
-        await self._write_one(served, "delete", item, write, "ERR_STATE_DELETE", what)
+        return served, delete_of(served, served.keys.stored(request.item.key), request.item)
+
+    def _begin_write(self, operation: str, served: ServedStore, item: WriteItem, write: Write, call: BegunCall) -> None:
+        call.begin(operation, served, item.key)
+        if item.retry is None:
+            served.store.begin_write(write, call)
+        else:
+            call.resume(_with_retries(served, write, item.retry, self._is_short))
 
     async def bulk_delete(self, request: BulkDeleteRequest) -> None:
         """Remove keys in order, independently; raise OperationFailedError naming those that failed."""
@@ -252,16 +269,23 @@ class StateService:
             served, "transaction", retries.attempt(call, policy, is_conditional=is_conditional, is_short=self._is_short)
         )
 
-    async def _write_one(
-        self, served: ServedStore, operation: str, item: WriteItem, write: Write, code: str, what: str
-    ) -> None:
+    async def _write_one(self, operation: str, served: ServedStore, item: WriteItem, write: Write) -> None:
+        if item.retry is None:
+            call = _carry_out(served, write)
+        else:
+            call = _with_retries(served, write, item.retry, self._is_short)
+        await self.one_key(operation, served, item.key, call)
+
+    async def one_key(
+        self, operation: str, served: ServedStore, key: str, call: Awaitable[Result], started: float | None = None
+    ) -> Result:
+        """Await a call that concerns one key. Raises OperationFailedError."""
         try:
-            if item.retry is None:
-                await self._counted(served, operation, _carry_out(served, write))
-            else:
-                await self._counted(served, operation, _with_retries(served, write, item.retry, self._is_short))
+            return await self._counted(served, operation, call, started=started)
         except StoreError as error:
-            raise OperationFailedError(code, what, [(item.key, error)]) from error
+            failure = _FAILURES[operation]
+            what = failure.what.format(key=key, store=served.name)
+            raise OperationFailedError(failure.code, what, [(key, error)]) from error
 
     async def _write_each(
         self,
@@ -290,10 +314,15 @@ class StateService:
         operation: str,
         call: Awaitable[Result],
         succeeded: Callable[[Result], bool] | None = None,
+        started: float | None = None,
     ) -> Result:
-        """Await the call, keeping the store open until it ends, and report the outcome to the observer."""
-        started = perf_counter()
-        served.calls_in_flight += 1
+        """Await the call, keeping the store open until it ends, and report the outcome to the observer.
+
+        `started` is when a call was begun that is counted as in flight already.
+        """
+        if started is None:
+            started = perf_counter()
+            served.calls_in_flight += 1
         went_well = False
         try:
             result = await call
@@ -303,8 +332,25 @@ class StateService:
             self.record_failure(served)
             raise
         finally:
-            served.calls_in_flight -= 1
-            self._observer.call_ended(served.name, operation, went_well, perf_counter() - started)
+            self._ended(served, operation, went_well, started)
+
+    def _ended(self, served: ServedStore, operation: str, went_well: bool, started: float) -> None:
+        served.calls_in_flight -= 1
+        self.observer.call_ended(served.name, operation, went_well, perf_counter() - started)
+
+
+class _Failure(NamedTuple):
+    """How a call for one key is reported when it fails."""
+
+    code: str
+    what: str
+
+
+_FAILURES: Final = {
+    "get": _Failure("ERR_STATE_GET", "fail to get {key} from state store {store}"),
+    "set": _Failure("ERR_STATE_SAVE", "failed saving state in state store {store}"),
+    "delete": _Failure("ERR_STATE_DELETE", "failed deleting state with key {key}"),
+}
 
 
 def _ignore_failure(_: ServedStore) -> None:

@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Mapping, Sequence
 from contextlib import AsyncExitStack, suppress
 from datetime import UTC, datetime
 from enum import Enum
-from typing import ClassVar, TypeVar
+from typing import ClassVar, Protocol, TypeVar
 
 from msgspec import Struct
 
@@ -17,6 +17,7 @@ from .errors import PartlyUnavailableError, StoreError
 from .requests import Delete, Get, Set, Write
 
 Found = TypeVar("Found")
+Result = TypeVar("Result", contravariant=True)
 Setting = str | int | float | bool | Secret | None
 """The value of a component's setting; a text that must not be shown is a Secret."""
 
@@ -55,6 +56,16 @@ class KeyPage(Struct, frozen=True):
     keys: Sequence[str]
     cursor: str | None
     """Sent back to get the next page; None: there is none. Only the store knows its meaning."""
+
+
+class Completion(Protocol[Result]):
+    """Who began a call and is called when it ends: one of the methods, once, perhaps before the call has been begun."""
+
+    def complete(self, result: Result) -> None:
+        """Take the result of a call that succeeded."""
+
+    def resume(self, rest: Awaitable[Result]) -> None:
+        """Await `rest`, in a task: it returns the result, or raises a StoreError."""
 
 
 class Store(ABC):
@@ -121,6 +132,17 @@ class Store(ABC):
 
         Raises ETagMismatchError where the precondition does not hold.
         """
+
+    def begin_get(self, get: Get, completion: Completion[StoredValue | None]) -> None:
+        """Begin what `get` does, and return at once. Never raises a StoreError.
+
+        Stores that send a request and await one answer complete it without a task; this is for the others.
+        """
+        completion.resume(self.get(get))
+
+    def begin_write(self, write: Write, completion: Completion[None]) -> None:
+        """Begin what `set` or `delete` does, and return at once. Never raises a StoreError."""
+        completion.resume(self.set(write) if isinstance(write, Set) else self.delete(write))
 
     async def bulk_get(self, gets: Sequence[Get]) -> Sequence[StoredValue | StoreError | None]:
         """Return an entry for each key, in the order of the request; the entry of a key that failed is its error."""

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
     from contextlib import AsyncExitStack
 
+    from pannier_sidecar.state.store import Completion
+
 STORES = {"state.in-memory": "InMemoryStore"}
 
 SWEEP_PAUSE_S: Final = 1.0
@@ -63,6 +65,18 @@ class InMemoryStore(Store):
     async def get(self, get: Get) -> StoredValue | None:
         self._check_open()
         return self._live(get.key)
+
+    def begin_get(self, get: Get, completion: Completion[StoredValue | None]) -> None:
+        if self._is_open:
+            completion.complete(self._live(get.key))
+        else:
+            super().begin_get(get, completion)
+
+    def begin_write(self, write: Write, completion: Completion[None]) -> None:
+        if self._try(write) is None:
+            completion.complete(None)
+        else:  # nothing was done, so this fails again
+            super().begin_write(write, completion)
 
     async def set(self, write: Set) -> None:
         self._check_open()

@@ -32,9 +32,13 @@ class Connection(Pipeline):
         owed = self.owed
         try:
             for reply in self._replies.feed(data):
-                future = owed.popleft()
-                if future is not None and not future.done():  # its caller may have gone away
-                    future.set_result(reply)
+                caller = owed.popleft()
+                if caller is None:
+                    continue
+                try:
+                    caller.set_result(reply)
+                except Exception as error:
+                    self.check_gone(caller, error)
         except NotUnderstoodError:
             self.abort(f"memcached at {self.name} does not understand what was sent")
         except (IndexError, ProtocolError):  # an answer to no request, or bytes that are no answer

@@ -40,16 +40,18 @@ class Connection(Pipeline):
         owed = self.owed
         try:
             for reply in self._replies.feed(data):
-                future = owed.popleft()
-                if future is None:
+                caller = owed.popleft()
+                if caller is None:
                     self._partial.append(reply)
                     continue
                 if self._partial:
                     self._partial.append(reply)
                     reply, self._partial = self._partial, []
-                if not future.done():  # its caller may have gone away
-                    future.set_result(reply)
-        except IndexError:  # Redis says why before it closes a connection that it refuses
+                try:
+                    caller.set_result(reply)
+                except Exception as error:
+                    self.check_gone(caller, error)
+        except IndexError:  # before it hangs up, Redis says why it refuses the connection
             self.abort(self._reason_in(reply))
         except ProtocolError:
             self.abort(f"what answers at {self.name} does not speak the Redis protocol")

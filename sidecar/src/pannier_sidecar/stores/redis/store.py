@@ -10,9 +10,10 @@ from hiredis import ReplyError
 
 from pannier_sidecar.network.pipeline import ConnectionLostError
 from pannier_sidecar.state.errors import StoreError
-from pannier_sidecar.state.store import Feature, KeyPage, Store, StoredValue
+from pannier_sidecar.state.store import Completion, Feature, KeyPage, Store, StoredValue
 
 from . import layout
+from .begun import Read, Written, failed
 from .client import NotOpenServers, Primary, Request, Servers, Trouble
 from .connecting import Connector
 from .listing import list_keys
@@ -55,7 +56,43 @@ class RedisStore(Store):
         fields, ttl = await self._servers.call(key, layout.read(key), layout.READ_REPLIES, True)
         if type(fields) is list:
             return layout.stored_value(fields, ttl, get.key)
-        return await self._get_otherwise(get.key, key, fields)
+        return await self.read_otherwise(get.key, key, fields)
+
+    def begin_get(self, get: Get, completion: Completion[StoredValue | None]) -> None:
+        key = get.key.encode()
+        connection = self._servers.connection(key)
+        if connection is None:
+            completion.resume(self.get(get))
+        else:
+            connection.send_for(Read(self, get, key, completion), layout.read(key), layout.READ_REPLIES)
+
+    async def read_again(self, read: Read, lost: ConnectionLostError) -> StoredValue | None:
+        """Do the rest of a read whose connection was lost."""
+        request = Request(read.key, layout.read(read.key), layout.READ_REPLIES, may_repeat=True)
+        fields, ttl = await self._servers.call_with_retries(request, lost)
+        if type(fields) is list:
+            return layout.stored_value(fields, ttl, read.get.key)
+        return await self.read_otherwise(read.get.key, read.key, fields)
+
+    def begin_write(self, write: Write, completion: Completion[None]) -> None:
+        key = write.key.encode()
+        connection = self._servers.connection(key)
+        if connection is None or write.strong:
+            completion.resume(self._write(write))
+            return
+        try:
+            payload = layout.write(write, key)
+        except StoreError as error:
+            completion.resume(failed(error))
+        else:
+            connection.send_for(Written(self, write, key, payload, completion), payload)
+
+    async def write_again(self, written: Written, trouble: Trouble) -> None:
+        """Do the rest of a write that is not acknowledged."""
+        write = written.write
+        reply = await self._servers.call_with_retries(_request(write, written.key, written.payload), trouble)
+        if type(reply) is not int:
+            raise layout.refusal(reply, [write])
 
     async def set(self, write: Set) -> None:
         await self._write(write)
@@ -77,7 +114,7 @@ class RedisStore(Store):
         if type(reply) is not int:
             raise layout.refusal(reply, [write])
 
-    async def _get_otherwise(
+    async def read_otherwise(
         self, name: str, key: bytes, error: ReplyError, deadline: float | None = None
     ) -> StoredValue | None:
         """Read a key after an error: again, or as a string or a document where it is no hash."""
@@ -125,7 +162,7 @@ class RedisStore(Store):
                 if type(fields) is list:
                     entries[place] = layout.stored_value(fields, ttl, gets[place].key)
                 else:
-                    entries[place] = await self._get_otherwise(gets[place].key, keys[place], fields, deadline)
+                    entries[place] = await self.read_otherwise(gets[place].key, keys[place], fields, deadline)
             except StoreError as error:
                 entries[place] = error
 

@@ -1,0 +1,197 @@
+"""The fast path: get, save and delete of one key, by the plainest of requests.
+
+`begin` recognises the request line, and header fields that were here before, byte for byte: `learn` judges those once,
+after httptools has parsed them. What a request means is decided where it always is: paths in `paths.py`, bodies in
+`decoding.py`, keys and rules in `state/`, answers in `calls.py`. What is saved is the parser, a turn of a task, and the
+layers that have nothing to do.
+
+Every other request goes the general way from its first byte, and so does one that is found wrong before its call is
+begun. `app.py` makes no fast path where calls are logged or traced.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Awaitable, Callable
+from time import perf_counter
+from typing import TYPE_CHECKING, Any, Final, Protocol
+
+from msgspec import Struct
+
+from ..state.begun_call import BegunCall
+from ..state.errors import StateError
+from ..state.requests import DeleteRequest, GetRequest, WriteItem
+from .encoding import value_answer
+from .messages import Answer
+from .paths import Operation
+
+if TYPE_CHECKING:
+    from ..state.directory import Directory
+    from .calls import HttpApi
+    from .messages import Call
+
+    Count = Callable[[int, float], None]
+    """Takes status and seconds."""
+
+_REQUEST_LINE: Final = re.compile(
+    rb"(?:((?:GET|DELETE) /v1\.0/state/[\w~-][\w.~-]*/)([\w~@-][\w.~@:|,=!-]*)"
+    rb"|((?:POST|PUT) /v1\.0/state/[\w~-][\w.~-]*)) HTTP/1\.1\r\n"
+).match
+"""Of paths in which nothing is percent-encoded, could be tidied away, or differs between profiles."""
+_WITHOUT_EFFECT: Final = frozenset(
+    (
+        *(b"host", b"content-length", b"dapr-api-token"),  # judged by `learn`
+        *(b"accept", b"accept-charset", b"accept-encoding", b"accept-language", b"cache-control", b"connection"),
+        *(b"content-type", b"dnt", b"keep-alive", b"pragma", b"priority", b"user-agent"),
+        *(b"sec-fetch-dest", b"sec-fetch-mode", b"sec-fetch-site"),
+    )
+)
+"""Header fields that do not change the answer to a call of the API."""
+_END: Final = b"\r\n\r\n"
+MAX_FIELDS: Final = 1024
+"""Bytes of header fields that are worth remembering."""
+REMEMBERED: Final = 256
+"""Different header fields that a listener remembers, so at most 256 KiB."""
+
+
+class Connection(Protocol):
+    """What the fast path needs of a connection: one of these is called once for each call that was begun."""
+
+    def finish(self, answer: Answer) -> None:
+        """Write the answer."""
+
+    def resume(self, rest: Awaitable[Answer]) -> None:
+        """Await the answer in a task, and write it."""
+
+
+class Route(Struct, gc=False):
+    """What requests do whose lines begin alike."""
+
+    begin: Callable[..., bool]
+    """Begins a call for a store and a key or a body; returns False if the request is not plain."""
+    store: str | None
+    answer_to: Callable[[Any], Answer]
+    """Makes the answer of a call's result."""
+    count: Count
+
+
+class FastCall(BegunCall, gc=False, kw_only=True):
+    """A call on the fast path."""
+
+    connection: Connection
+    route: Route
+    fast_path: FastPath
+
+    def succeeded(self, result: Any, seconds: float) -> None:
+        answer = self.route.answer_to(result)
+        self.route.count(answer.status, seconds)
+        self.connection.finish(answer)
+
+    def goes_on(self, rest: Awaitable[Any]) -> None:
+        self.connection.resume(self.fast_path.see_through(self, rest))
+
+
+class FastPath:
+    """The fast path of one listener: what may pass on one port may not on another."""
+
+    def __init__(self, api: HttpApi, may_pass: Callable[[Call], bool], counter: Callable[[bytes, bytes], Count]):
+        """`may_pass` judges the host and origin that a request names; `counter` counts calls of a method and path."""
+        self._api = api
+        self._service = api.service
+        self._may_pass = may_pass
+        self._counter = counter
+        self._body_sizes: dict[bytes, int] = {}
+        """Known header fields, with the blank line, and the size of the body that they announce."""
+        self._routes: dict[bytes, Route] = {}
+        """By the beginnings of request lines."""
+        self._directory: Directory | None = None
+        """Of which `_routes` are."""
+        self._operations: dict[Operation, tuple[Callable[..., bool], Callable[[Any], Answer]]] = {
+            Operation.GET: (self._begin_get, value_answer),
+            Operation.SAVE: (self._begin_save, api.saved),
+            Operation.DELETE: (self._begin_delete, api.deleted),
+        }
+        """How to begin each, and what answers it."""
+
+    def begin(self, data: bytes, connection: Connection) -> int | None:
+        """Begin the call that `data` is; its answer goes to `connection`. Return the size of its body.
+
+        None: it is not plain, and nothing was begun.
+        """
+        line = _REQUEST_LINE(data)
+        if line is None:
+            return None
+        fields = data[line.end() :]
+        body = b""
+        size = self._body_sizes.get(fields)
+        if size is None:
+            fields, _, body = fields.partition(_END)
+            size = self._body_sizes.get(fields)
+        if size != len(body):
+            return None
+        beginning, key, whole = line.groups()
+        if self._service.directory is not self._directory:
+            self._directory = self._service.directory
+            self._routes.clear()
+        try:
+            route = self._routes.get(beginning or whole) or self._find(beginning or whole, key)
+            if route is None:
+                return None
+            call = FastCall(self._service, perf_counter(), connection=connection, route=route, fast_path=self)
+            is_begun = route.begin(call, route.store, key, body)
+        except StateError:  # the general way answers with it
+            return None
+        return size if is_begun else None
+
+    def learn(self, data: bytes, call: Call) -> None:
+        """Remember the header fields of `data`, which is the whole of `call`, if they have no effect."""
+        line = _REQUEST_LINE(data)
+        if line is None or call.query_string or not call.keep_alive or not _WITHOUT_EFFECT.issuperset(call.headers):
+            return
+        fields, end, body = data[line.end() :].partition(_END)
+        if len(fields) > MAX_FIELDS or len(body) != len(call.body):
+            return
+        if self._may_pass(call) and self._api.is_allowed(call):
+            if len(self._body_sizes) >= REMEMBERED:
+                del self._body_sizes[next(iter(self._body_sizes))]
+            self._body_sizes[fields if body else fields + end] = len(body)
+
+    async def see_through(self, call: FastCall, rest: Awaitable[Any]) -> Answer:
+        """Return the answer to a call that is more than one trip to its store."""
+        answer = await self._api.answer_of(rest, call.route.answer_to)
+        call.route.count(answer.status, perf_counter() - call.started)
+        return answer
+
+    def _find(self, beginning: bytes, key: bytes | None) -> Route | None:
+        """Return the route of request lines with this beginning, None if their operation has no fast path."""
+        method, _, path = beginning.partition(b" ")
+        if key is not None and not self._api.paths.takes_any_name(method, path[:-1]):
+            return None
+        path += key or b""
+        found = self._api.paths.find(method, path)
+        operation = None if found is None else self._operations.get(found[0].operation)
+        if found is None or operation is None:
+            return None
+        store = found[1][0]
+        self._service.directory.find(store)  # routes are kept for stores that exist
+        route = self._routes[beginning] = Route(operation[0], store, operation[1], self._counter(method, path))
+        return route
+
+    def _begin_get(self, call: FastCall, store: str | None, key: bytes, body: bytes) -> bool:
+        if body:
+            return False
+        self._service.begin_get(GetRequest(store, key.decode()), call)
+        return True
+
+    def _begin_save(self, call: FastCall, store: str | None, key: None, body: bytes) -> bool:
+        item = self._api.decoding.only_item(body)
+        if item is None:
+            return False
+        self._service.begin_save(store, item, call)
+        return True
+
+    def _begin_delete(self, call: FastCall, store: str | None, key: bytes, body: bytes) -> bool:
+        if body:
+            return False
+        self._service.begin_delete(DeleteRequest(store, WriteItem(key.decode())), call)
+        return True

@@ -1,0 +1,349 @@
+"""The fast path answers as the general way does, byte for byte, and lets nothing pass that the general way judges."""
+
+import asyncio
+import re
+from collections.abc import Callable
+from itertools import count
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from integration.http_front_end.failing_store import FailingStore, serving_stores
+from integration.http_front_end.http_wire import (
+    CountedFastPath,
+    Serving,
+    Wire,
+    api_over,
+    get,
+    request,
+    save,
+    serving,
+    until,
+)
+
+from pannier_sidecar.state.directory import Directory
+from pannier_sidecar.state.errors import OutcomeUnknownError, StoreUnavailableError
+from pannier_sidecar.state.requests import Get, Set, Write
+from pannier_sidecar.state.store import Completion, StoredValue
+from pannier_sidecar.stores.in_memory import InMemoryStore
+
+DATE = re.compile(rb"date: [^\r]*\r\n")
+ITEM = '[{"key":"k","value":{"a" : 1}}]'
+
+
+def delete(target: str, *headers: str) -> bytes:
+    return request("DELETE", target, None, *headers)
+
+
+def fast_path(here: Serving) -> CountedFastPath:
+    """What counts the requests that took the fast path."""
+    found = here.listener.fast_path  # type: ignore[attr-defined]
+    assert isinstance(found, CountedFastPath)
+    return found
+
+
+class HeldStore(InMemoryStore):
+    """Answers when it is told to."""
+
+    def __init__(self) -> None:
+        super().__init__({})
+        self.held: list[Callable[[], None]] = []
+
+    def begin_get(self, get: Get, completion: Completion[StoredValue | None]) -> None:
+        self.held.append(lambda: super(HeldStore, self).begin_get(get, completion))
+
+    def begin_write(self, write: Write, completion: Completion[None]) -> None:
+        self.held.append(lambda: super(HeldStore, self).begin_write(write, completion))
+
+    async def release(self) -> None:
+        """Let what was begun end, as soon as something was."""
+        await until(lambda: bool(self.held), "a call that was begun")
+        for go_on in self.held:
+            go_on()
+        self.held.clear()
+
+
+def without_fast_path(here: Serving) -> None:
+    here.listener.fast_path = None  # type: ignore[attr-defined]
+
+
+# --- the same answers ---------------------------------------------------------------------------------------------
+
+KEYS = st.sampled_from(
+    ("k", "a", "planet", "x:y", "a|b", "a||b", "a%20b", "~", "-", "a.b", ".", "..", "a+b", "@", "bulk")
+)
+STORES = st.sampled_from(("statestore",) * 6 + ("nowhere", "bulk", "transaction", "stat%65store", "", "."))
+FIELDS = st.sampled_from(
+    ((),) * 6
+    + (
+        ("Accept: */*", "User-Agent: curl/8"),
+        ("Connection: keep-alive",),
+        ("If-Match: 3",),
+        ("consistency: strong",),
+        ("traceparent: 00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01",),
+        ("Content-Type: application/json",),
+    )
+)
+BODIES = st.sampled_from(
+    (
+        *(ITEM, ITEM, ITEM, '[{"key":"a","value":"\u00fc"}]', '"[]"', "{}", "[]", "[{]", '[{"key":"k"}]'),
+        '[{"key":"planet","value":1,"metadata":{"ttlInSeconds":"900"}}]',
+        '[{"key":"k","value":1,"metadata":{"ttlInSeconds":"x"}}]',
+        *('[{"key":"k","value":1,"etag":"9"}]', '[{"key":"k","value":1,"options":{"concurrency":"first-write"}}]'),
+        *('[{"key":"k","value":1},{"key":"a","value":2}]', '[{"key":"","value":1}]', '[{"Key":"k","value":2}]'),
+        '[{"key":"a||b","value":1}]',
+        '[{"key":"k","value":1,"options":{"retryPolicy":{"threshold":1,"interval":1}}}]',
+    )
+)
+QUERIES = st.sampled_from(("", "metadata.a=1", "consistency=strong"))
+REQUESTS = st.one_of(
+    st.builds(lambda store, key, fields: get(f"/v1.0/state/{store}/{key}", *fields), STORES, KEYS, FIELDS),
+    st.builds(lambda store, key, fields: delete(f"/v1.0/state/{store}/{key}", *fields), STORES, KEYS, FIELDS),
+    st.builds(lambda store, body, fields: save(body, *fields, target=f"/v1.0/state/{store}"), STORES, BODIES, FIELDS),
+    st.builds(lambda key: get(f"/v1.0/state/{key}"), KEYS),
+    st.builds(
+        lambda key, query: get(f"/v1.0/state/statestore/{key}?{query}"), KEYS, st.sampled_from(("", "metadata.a=1"))
+    ),
+)
+
+
+async def answers(wire: Wire, sent: list[bytes]) -> list[bytes]:
+    got = []
+    for one in sent:
+        await wire.send(one)
+        answer = await wire.answer()
+        headers = sorted(f"{name}: {value}" for name, value in answer.headers.items() if name != "date")
+        got.append(b"%d %b %b" % (answer.status, ";".join(headers).encode(), answer.body))
+    return got
+
+
+@pytest.mark.parametrize("profile", ["spec", "dapr"])
+@given(sent=st.lists(REQUESTS, min_size=20, max_size=60))
+@settings(max_examples=12, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
+def test_every_request_is_answered_as_without_it(profile: str, sent: list[bytes]) -> None:
+    async def scenario() -> None:
+        seen = []
+        for has_fast_path in (True, False):
+            store = InMemoryStore({})
+            store._etags = count(7)
+            async with serving_stores(profile, statestore=store) as here:
+                if not has_fast_path:
+                    without_fast_path(here)
+                wire = await here.connect()
+                seen.append(await answers(wire, [*sent, *sent]))  # header fields are known the second time
+        assert seen[0] == seen[1]
+
+    asyncio.run(scenario())
+
+
+async def test_plain_requests_take_it_from_the_second_one_on() -> None:
+    async with serving() as here:
+        wire = await here.connect()
+        for _ in range(3):
+            assert (await wire.ask(save(ITEM, "Accept: */*"))).status == 201
+            assert (await wire.ask(get("/v1.0/state/statestore/k", "Accept: */*"))).body == b'{"a" : 1}'
+            assert (await wire.ask(delete("/v1.0/state/statestore/k", "Accept: */*"))).status == 200
+        assert fast_path(here).taken >= 6
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        ("Origin: https://example.com",),
+        ("If-Match: 1",),
+        ("concurrency: first-write",),
+        ("Connection: close",),
+        ("Expect: 100-continue",),
+        ("Transfer-Encoding: chunked",),
+        ("X-Unknown: 1",),
+    ],
+)
+async def test_a_request_with_a_header_that_may_matter_never_takes_it(headers: tuple[str, ...]) -> None:
+    async with serving() as here:
+        for _ in range(3):
+            wire = await here.connect()
+            await wire.send(get("/v1.0/state/statestore/k", *headers))
+            await wire.close()
+        await until(lambda: not here.connections, "the end of the connections")
+        assert fast_path(here).taken == 0
+
+
+async def test_what_is_learned_on_one_port_opens_no_other() -> None:
+    async with serving() as here, serving() as other:
+        assert (await (await here.connect()).ask(get("/v1.0/state/statestore/k", "Accept: a"))).status == 204
+        assert fast_path(here)._body_sizes != fast_path(other)._body_sizes
+
+
+async def test_a_token_is_compared_before_a_request_takes_it() -> None:
+    api = await api_over(InMemoryStore({}), token="secret")
+    async with serving(api.answer) as here:
+        fast_path(here)._body_sizes.clear()  # they were learned without a token
+        wire = await here.connect()
+        for _ in range(3):
+            assert (await wire.ask(get("/v1.0/state/statestore/k"))).status == 401
+            assert (await wire.ask(get("/v1.0/state/statestore/k", "dapr-api-token: secreT"))).status == 401
+        assert fast_path(here).taken == 0
+        for _ in range(3):
+            assert (await wire.ask(get("/v1.0/state/statestore/k", "dapr-api-token: secret"))).status == 204
+        assert fast_path(here).taken == 2
+
+
+async def test_many_different_header_fields_are_not_all_remembered() -> None:
+    async with serving() as here:
+        wire = await here.connect()
+        for number in range(400):
+            await wire.ask(get("/v1.0/state/statestore/k", f"User-Agent: {number}"))
+        await wire.ask(get("/v1.0/state/statestore/k", "User-Agent: " + "x" * 2000))
+        known = fast_path(here)._body_sizes
+        assert len(known) <= 256
+        assert max(map(len, known)) <= 1024
+
+
+# --- stores that fail, and stores that are slow ----------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("sent", [get("/v1.0/state/statestore/k"), save(ITEM), delete("/v1.0/state/statestore/k")])
+@pytest.mark.parametrize("error", [StoreUnavailableError("it is away"), OutcomeUnknownError("the line was cut")])
+async def test_errors_of_stores_are_answered_as_without_it(sent: bytes, error: Exception) -> None:
+    async def ask(is_fast: bool) -> tuple[int, dict[str, str], bytes]:
+        store = FailingStore()
+        async with serving_stores(statestore=store) as here:
+            wire = await here.connect()
+            await wire.ask(sent)  # its header fields are known from now on
+            if not is_fast:
+                without_fast_path(here)
+            store.faults = [error]  # type: ignore[list-item]
+            answer = await wire.ask(sent)
+            assert await wire.is_usable()
+            return answer.status, {**answer.headers, "date": ""}, answer.body
+
+    assert await ask(True) == await ask(False)
+
+
+async def test_a_client_that_leaves_leaves_no_call_behind() -> None:
+    store = HeldStore()
+    async with serving(store=store) as here:
+        assert here.api is not None
+        served = here.api.service.directory.find("statestore")
+        wire = await here.connect()
+        await wire.send(get("/v1.0/state/statestore/k"))
+        await until(lambda: bool(store.held), "a call")
+        assert served.calls_in_flight == 1
+        wire.reset()
+        await until(lambda: not here.connections, "the end of the connection")
+        await store.release()
+        assert served.calls_in_flight == 0
+
+
+async def test_a_client_that_leaves_before_an_error_leaves_no_call_behind() -> None:
+    class LateError(HeldStore):
+        def begin_get(self, get: Get, completion: Completion[StoredValue | None]) -> None:
+            async def fail() -> StoredValue | None:
+                raise StoreUnavailableError("it is away")
+
+            self.held.append(lambda: completion.resume(fail()))
+
+    store = LateError()
+    async with serving(store=store) as here:
+        assert here.api is not None
+        served = here.api.service.directory.find("statestore")
+        wire = await here.connect()
+        await wire.ask(get("/v1.0/healthz"))  # the general way has made its task
+        await wire.send(get("/v1.0/state/statestore/k"))
+        await until(lambda: bool(store.held), "a call")
+        wire.reset()
+        await until(lambda: not here.connections, "the end of the connection")
+        await store.release()
+        await until(lambda: served.calls_in_flight == 0, "the end of the call")
+
+
+async def test_requests_behind_one_on_the_fast_path_are_answered_after_it() -> None:
+    store = HeldStore()
+    async with serving(store=store) as here:
+        wire = await here.connect()
+        await wire.send(get("/v1.0/state/statestore/k"))
+        await until(lambda: bool(store.held), "a call")
+        await wire.send(get("/v1.0/healthz") + get("/v1.0/nothing"))
+        await asyncio.sleep(0.05)
+        assert not wire.has_more()
+        await store.release()
+        first, second, third = [await wire.answer() for _ in range(3)]
+        assert "content-type" not in first.headers
+        assert (first.status, second.status, third.status) == (204, 204, 404)
+        assert await wire.is_usable()
+
+
+async def test_nonsense_behind_a_request_is_refused_after_its_answer() -> None:
+    store = HeldStore()
+    async with serving(store=store) as here:
+        wire = await here.connect()
+        await wire.send(get("/v1.0/state/statestore/k"))
+        await until(lambda: bool(store.held), "a call")
+        await wire.send(b"\x00\x01 nonsense\r\n\r\n")
+        await asyncio.sleep(0.05)
+        await store.release()
+        assert [(await wire.answer()).status for _ in range(2)] == [204, 400]
+        assert await wire.rest() == b""
+
+
+async def test_a_half_closed_connection_gets_its_answer_and_is_closed() -> None:
+    store = HeldStore()
+    async with serving(store=store) as here:
+        wire = await here.connect()
+        await wire.send(get("/v1.0/state/statestore/k"))
+        wire.writer.write_eof()
+        await store.release()
+        answer = await wire.answer()
+        assert (answer.status, answer.closes) == (204, True)
+        assert await wire.rest() == b""
+
+
+async def test_a_drain_waits_for_the_answer_and_announces_the_end() -> None:
+    store = HeldStore()
+    async with serving(store=store) as here:
+        wire = await here.connect()
+        await wire.send(get("/v1.0/state/statestore/k"))
+        await until(lambda: bool(store.held), "a call")
+        stopping = asyncio.create_task(here.server.stop(20))
+        await until(lambda: here.listener.is_draining, "the drain")
+        await store.release()
+        answer = await wire.answer()
+        assert (answer.status, answer.closes) == (204, True)
+        await wire.close()
+        await stopping
+
+
+async def test_the_body_of_a_save_is_counted_until_it_is_answered() -> None:
+    store = HeldStore()
+    async with serving(store=store) as here:
+        wire = await here.connect()
+        assert (await wire.ask(save(ITEM))).status == 201  # the general way, which does not begin calls
+        await wire.send(save(ITEM))
+        await until(lambda: bool(store.held), "a call")
+        assert here.listener.held == len(ITEM)
+        await store.release()
+        assert (await wire.answer()).status == 201
+        assert here.listener.held == 0
+
+
+async def test_a_large_value_is_written_and_waited_for() -> None:
+    value = b'"' + b"x" * 5_000_000 + b'"'
+    store = InMemoryStore({})
+    async with serving(store=store) as here:
+        await store.set(Set("app||k", value))
+        wire = await here.connect(receive_buffer=4096)
+        await wire.send(get("/v1.0/state/statestore/k"))
+        await until(lambda: any(c._drained is not None for c in here.connections), "an answer that has to wait")
+        await wire.send(get("/v1.0/healthz"))
+        assert (await wire.answer()).body == value
+        assert (await wire.answer()).status == 204
+
+
+async def test_a_store_that_is_taken_away_is_not_served_any_more() -> None:
+    async with serving() as here:
+        assert here.api is not None
+        wire = await here.connect()
+        for _ in range(2):
+            assert (await wire.ask(get("/v1.0/state/statestore/k"))).status == 204
+        here.api.service.directory = Directory("app")
+        assert (await wire.ask(get("/v1.0/state/statestore/k"))).status >= 400
