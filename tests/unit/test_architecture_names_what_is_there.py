@@ -1,6 +1,7 @@
 """ARCHITECTURE.md leads newcomers: every file and every name of the code in it is there, under that name."""
 
 import re
+from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
 
@@ -8,14 +9,12 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 PACKAGES = ("crds/src", "sidecar/src", "operator/src")
+STORES = "sidecar/src/pannier_sidecar/stores"
 OTHERS = ("crds", "charts", "docs", "tests", "scripts", ".ci")
 AT_THE_TOP = ("pyproject.toml", "constraints.txt", "Dockerfile.sidecar", "Dockerfile.operator")
-PAGE = re.sub(
-    r"<!-- import rules.*?<!-- end of import rules -->|```.*?```",
-    "",
-    (ROOT / "ARCHITECTURE.md").read_text(),
-    flags=re.DOTALL,
-)
+RULES = r"<!-- import rules.*?<!-- end of import rules -->"
+WHOLE_PAGE = re.sub(RULES, "", (ROOT / "ARCHITECTURE.md").read_text(), flags=re.DOTALL)
+PAGE = re.sub(r"```.*?```", "", WHOLE_PAGE, flags=re.DOTALL)
 QUOTED = sorted(set(re.findall(r"`([^`\n]+)`", PAGE)))
 FILE = r"[\w-]+(\.schema)?\.(py|yaml|md|toml|json|tpl|txt)|Dockerfile\.\w+"
 PATHS = [text for text in QUOTED if re.fullmatch(rf"[A-Za-z_.][\w.-]*/[\w./-]*|{FILE}", text)]
@@ -48,6 +47,20 @@ def test_a_name_of_the_code_is_defined_somewhere(name: str) -> None:
     for part in name.split("."):
         definition = rf"^\s*(async def|def|class) {part}\b|^\s*(self\.)?{part}\b\s*[:=(,]|\b{part} = "
         assert re.search(definition, code(), re.MULTILINE) is not None, part
+
+
+def modules() -> Iterator[Path]:
+    for part in PACKAGES:
+        yield from (path for path in sorted((ROOT / part).rglob("*.py")) if not path.name.startswith("__"))
+
+
+@pytest.mark.parametrize("module", [str(path.relative_to(ROOT)) for path in modules()])
+def test_the_page_or_the_list_of_its_package_leads_to_a_module(module: str) -> None:
+    path = ROOT / module
+    listed = re.search(rf"^\W*[\w, ─>]*\b{path.stem}\b", (path.parent / "__init__.py").read_text(), re.MULTILINE)
+    of_a_store = path.parent.name == "catalogue" and any((ROOT / STORES).glob(f"{path.stem}*"))
+    named = re.search(rf"`(\S+/)?{path.parent.name}/{path.name}\b|`{path.name}`|\b{path.name} ", WHOLE_PAGE)
+    assert listed or of_a_store or named, f"write into ARCHITECTURE.md which change leads to {module}"
 
 
 def test_the_page_is_read_for_such() -> None:

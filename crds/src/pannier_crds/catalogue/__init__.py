@@ -1,7 +1,14 @@
 """Every component type that is served, as data: one module for each database, found here by name.
 
 A new store is one module with a `TYPES` tuple. `make docs` writes its names into `names.py`, so that nothing is
-imported before a component asks for it.
+imported before a component asks for it. Besides these there are:
+
+model                         what a type, a field and a rule are
+settings                      from the text of metadata values to typed settings
+every_state_store             the fields that every store has
+certificates, timeouts, tokens, two_tables    fields that several stores have
+pairs, redis_rules            rules across fields: of several stores, and of Redis
+local_secrets                 the secret stores
 """
 
 from __future__ import annotations

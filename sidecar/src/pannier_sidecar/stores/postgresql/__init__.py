@@ -4,6 +4,7 @@ store ──> writing        the statement of a write, or of several
       ──> transactions   all or none
       ──> client         a few connections, each lent to one call at a time
           ──> connection     one of them, which leaves nothing behind
+              ──> protocol     the client library's protocol, with bounds on what a server sends
       ──> expiry_sweeper    removes expired rows from time to time
 statements, layout, names    the SQL of a table, how values and ETags are kept in it, how keys are
 settings, address, schema, errors    the component's metadata, making the tables, what PostgreSQL's errors mean
