@@ -1,4 +1,4 @@
-"""ARCHITECTURE.md leads newcomers: every file and every name of the code in it is there, under that name."""
+"""ARCHITECTURE.md guides newcomers: every file and every name of the code in it exists under that name."""
 
 import re
 from collections.abc import Iterator

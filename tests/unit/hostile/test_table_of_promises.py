@@ -1,4 +1,4 @@
-"""docs/promises.md is written from what tests proved, and checked against it."""
+"""docs/promises.md is written from the tests' results, and checked against them."""
 
 from hostile.promises import END, HEADER, START, Row, is_current, merged, read
 

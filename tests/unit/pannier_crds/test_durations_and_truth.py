@@ -1,4 +1,4 @@
-"""Durations are Go's, truth is Dapr's."""
+"""Durations are Go's, and booleans are Dapr's."""
 
 import pytest
 from hypothesis import given

@@ -1,4 +1,4 @@
-"""What a component leaves out has the catalogue's default, for every store."""
+"""Settings that a component leaves out have the catalogue's defaults, for every store."""
 
 import pytest
 

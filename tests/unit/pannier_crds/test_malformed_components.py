@@ -1,4 +1,4 @@
-"""A manifest of the wrong shape is refused with every problem at once, each with what to write instead."""
+"""A malformed manifest is refused with every problem at once, each with what to write instead."""
 
 from typing import Any
 
@@ -63,7 +63,7 @@ def test_wrong_shapes_at_the_top_say_what_to_write(change: dict[str, Any], expec
     [
         ({"type": ""}, "spec.type: is empty; write 'type: state.redis'"),
         ({"version": 1}, 'spec.version: is a number but should be text; write it in quotes: version: "1"'),
-        ({"metdata": []}, None),  # the good key is there as well, so this is an unknown field like any other
+        ({"metdata": []}, None),  # the right key exists too, so this is an unknown field like any other
         ({"ignoreErrors": "yes"}, "spec.ignoreErrors: is 'yes'; write 'ignoreErrors: true' or 'ignoreErrors: false'"),
         ({"initTimeout": 30}, "spec.initTimeout: 30 has no unit; write '30s'"),
         ({"initTimeout": "30 sec"}, "spec.initTimeout: '30 sec' is not a duration; write a number with a unit"),

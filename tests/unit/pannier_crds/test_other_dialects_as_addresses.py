@@ -1,4 +1,4 @@
-"""Addresses as other programs have them: refused with the way out, in every store; and those that Dapr takes."""
+"""Addresses in other programs' spelling are refused with advice, in every store; those that Dapr accepts are not."""
 
 from __future__ import annotations
 

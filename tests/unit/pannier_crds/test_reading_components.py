@@ -1,4 +1,4 @@
-"""A component as Dapr writes it is read as it is meant."""
+"""A component in Dapr's form is read with its meaning."""
 
 from typing import Any
 

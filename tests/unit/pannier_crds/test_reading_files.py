@@ -1,4 +1,4 @@
-"""Files hold documents; each knows the lines of its fields, and what breaks is said with its line."""
+"""Files hold documents; each knows the lines of its fields, and errors have their line."""
 
 import time
 from dataclasses import replace
@@ -66,7 +66,7 @@ def test_a_component_is_read_from_yaml() -> None:
         ("spec.metadata[1].name", 12),
         ("spec.metadata[redisPassword].secretKeyRef.key", 15),
         ("scopes[0]", 17),
-        # What is not written has the line of what would hold it.
+        # A missing field has the line of the part that would hold it.
         ("spec.initTimeout", 6),
         ("spec.metadata[redisDB]", 9),
         ("spec.metadata[redisHost].secretKeyRef.name", 10),

@@ -1,4 +1,6 @@
-"""Texts become typed settings under their canonical names; what does not fit is a problem that says what to write."""
+"""Texts become typed settings under their canonical names; a text that does not fit is a problem that says what to
+write.
+"""
 
 from typing import Any
 
@@ -297,7 +299,7 @@ def settings_of(kind: ComponentType) -> list[str]:
 
 
 def test_an_address_has_no_line_break_at_its_end_whether_it_is_secret_or_not() -> None:
-    """As in a block of YAML, or a Secret made with echo: rules and stores get the address that was found right."""
+    """As in a block of YAML, or a Secret made with echo: rules and stores get the validated address."""
     for host in ("redis:6379\n", "\n redis:6379\t\n"):
         assert settings(REDIS, redisHost=host)["redisHost"] == "redis:6379"
         read, problems = read_settings(REDIS, {"redisHost": Secret(host, is_from_elsewhere=True)})
@@ -327,7 +329,7 @@ ADDRESSES = [
     ).map("".join)
 )
 def test_any_address_is_judged_with_its_rules(kind: Any, name: str, value: str) -> None:
-    """No text makes judging fail: that would stop all Components of its namespace."""
+    """No text causes an exception, which would stop all Components of its namespace."""
     read, problems = read_settings(kind, {name: value, "failover": "false", "redisPort": "1"})
     assert isinstance(read, dict)
     assert all(found.text for found in problems)

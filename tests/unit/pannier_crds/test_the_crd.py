@@ -1,4 +1,4 @@
-"""The CustomResourceDefinition says what the code says. That an API server takes it, the cluster tests show."""
+"""The CustomResourceDefinition agrees with the code. The cluster tests show that an API server accepts it."""
 
 import importlib.machinery
 import importlib.util

@@ -1,4 +1,4 @@
-"""What is said of a component of Cosmos DB."""
+"""The verdicts on a component of Cosmos DB."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""What is said of a component of MongoDB."""
+"""The verdicts on a component of MongoDB."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""Of components that cannot stand side by side the first stays; what a loser would have conflicted with, stays too."""
+"""Of conflicting components the first stays, and so does one that conflicts only with a loser."""
 
 from pannier_crds.checks import conflicts_in_turn, conflicts_with, secret_store_problems
 from pannier_crds.component import Component, MetadataItem, SecretKeyRef

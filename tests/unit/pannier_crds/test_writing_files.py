@@ -1,4 +1,4 @@
-"""What is written as YAML is read back as the same, whatever stands in it."""
+"""A manifest written as YAML is read back unchanged, whatever its content."""
 
 import pytest
 from hypothesis import given

@@ -26,7 +26,7 @@ POD: Any = {
 
 
 def undelivered(plane: ControlPlane) -> float:
-    """Return the sum of the metric, as a scrape gets it."""
+    """Return the sum of the metric as a scrape sees it."""
     plane._set_gauges()
     lines = plane._metrics.text().splitlines()
     return sum(float(line.split()[-1]) for line in lines if line.startswith("pannier_operator_undelivered_apps{"))

@@ -1,4 +1,4 @@
-"""What annotations ask for: how each is spelt, what is wrong with those that have no effect."""
+"""Annotations: how each is spelt, and the warnings about those without effect."""
 
 from dataclasses import fields
 

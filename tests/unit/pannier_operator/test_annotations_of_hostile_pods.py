@@ -1,4 +1,6 @@
-"""Annotations of 256 KiB, as many as fit, and texts made to be slow to read: the operator goes on for all others."""
+"""Annotations of 256 KiB, as many as fit, and texts crafted to be slow to parse: the operator still serves everybody
+else.
+"""
 
 from __future__ import annotations
 
@@ -11,9 +13,9 @@ from pannier_operator.injection.annotations import HONOURED, OLDER, read
 from pannier_operator.settings import OperatorSettings
 
 MAX_BYTES = 256 * 1024
-"""What all annotations of an object may have together."""
+"""Maximum of bytes in all annotations of an object."""
 CPU_BUDGET_S = 2.0
-"""Far more than it takes on a busy machine, and far less than the minutes of a text that is read in quadratic time."""
+"""Far more than a busy machine needs, and far less than the minutes of quadratic time."""
 REPEATED = ("a", "1", ",", " ", ".", "-", "[", "*.", "a,", "a:", "a.", "a=,", "a=b,", "1h", "a =", "%", "\n", "\\u0000")
 BEGUN = ("", "https://", "a:/", "a=")
 ENDED = ("", "#", " x", "\n", "\x7f")
@@ -55,7 +57,7 @@ def test_any_app_id_is_refused_in_one_short_line() -> None:
     for app_id in ("a" * MAX_BYTES, "a\nb: c", "a\x00b", "\ud7ff\u202e", "a" * 62 + "\n", "\u0130"):
         pod = {"metadata": {"annotations": {"dapr.io/enabled": "true", "dapr.io/app-id": app_id}}, "spec": {}}
         verdict = mutate(pod, {}, OperatorSettings(), namespace="shop", server_version=(1, 35))
-        if app_id.strip() == "a" * 62:  # a line break at its end is no part of it
+        if app_id.strip() == "a" * 62:  # a final line break is not part of it
             assert verdict.is_admitted
             continue
         assert not verdict.is_admitted

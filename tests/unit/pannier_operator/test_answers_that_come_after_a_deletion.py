@@ -1,4 +1,4 @@
-"""What a watch has reported as deleted is not kept again because an answer of an earlier time comes in later."""
+"""An object that a watch has reported as deleted does not come back through a late answer."""
 
 from __future__ import annotations
 

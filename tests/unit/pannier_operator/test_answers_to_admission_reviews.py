@@ -1,4 +1,4 @@
-"""Admission reviews are answered while the API server refuses, is silent, or the operator itself has a bug."""
+"""Admission reviews are answered even if the API server refuses or is silent, or the operator itself has a bug."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ USER = "system:serviceaccount:kube-system:somebody"
 
 
 class Cluster:
-    """What the API server has, or how it fails."""
+    """The API server's objects, or its failure."""
 
     def __init__(self) -> None:
         self.components: list[dict[str, Any]] = []

@@ -1,4 +1,4 @@
-"""An app that is scaled to 0, or a CronJob between its runs: its next pod starts with what is right then."""
+"""An app that is scaled to 0, or a CronJob between its runs: the next pod starts with current components."""
 
 from __future__ import annotations
 
@@ -119,7 +119,7 @@ async def test_a_secret_without_pods_that_somebody_deletes_is_not_created_again(
     await until(lambda: delivered(cluster))
     cluster.remove("Pod", "shop", "cart-1")
     writes = len(cluster.called("write Secret"))
-    cluster.objects.pop(("Secret", "shop", "cart-pannier"))  # which no watch has reported yet
+    cluster.objects.pop(("Secret", "shop", "cart-pannier"))  # no watch has reported it yet
 
     cluster.put(component("state.sqlite", generation=2))
 
@@ -134,7 +134,7 @@ async def test_an_app_whose_secret_is_deleted_while_it_is_written_gets_another(c
     cluster.put(component())
     cluster.put(pod())
     await until(lambda: delivered(cluster))
-    cluster.objects.pop(("Secret", "shop", "cart-pannier"))  # which no watch has reported yet
+    cluster.objects.pop(("Secret", "shop", "cart-pannier"))  # no watch has reported it yet
 
     cluster.put(component("state.sqlite", generation=2))
 

@@ -1,4 +1,4 @@
-"""A Secret and a moment in, what the Secret should become out; and real handshakes with what it holds."""
+"""From a Secret and a time to the Secret that should exist, and real handshakes with its content."""
 
 import base64
 import ssl
@@ -165,7 +165,7 @@ def test_a_new_authority_is_trusted_before_it_signs(tmp_path: Path) -> None:
     second = renewed(announced.manifest, NOW, settings=settings)
     leaf(second).verify_directly_issued_by(new)
     assert authorities(second) == [new, old]
-    # A replica that has not read the Secret since, and an API server that has not, still get on with the others.
+    # A replica or an API server that has not yet read the new Secret still works with the others.
     served_second = kept(second, NOW, settings=settings).material
     shake_hands(served_second, keep.material.authorities, NAMES[0], tmp_path)
     shake_hands(served_first, served_second.authorities, NAMES[0], tmp_path)
@@ -331,7 +331,7 @@ def test_a_secret_without_content_is_filled(data: object) -> None:
 
 
 def test_a_lost_key_of_the_authority_leaves_the_old_leaf_trusted(tmp_path: Path) -> None:
-    """Replicas go on with what they have loaded while the new authority is announced."""
+    """Replicas continue to use the loaded certificate while the new authority is announced."""
     first = renewed(None)
     served = kept(first).material
     del first["data"]["ca.key"]

@@ -122,7 +122,7 @@ def test_an_annotated_pod_without_a_sidecar_is_missed_until_it_ends() -> None:
 
 
 def test_a_pod_is_of_the_app_whose_components_it_mounts_whatever_its_labels_say() -> None:
-    """As a copy that `kubectl debug --copy-to` makes: it has no labels."""
+    """Like a copy made by `kubectl debug --copy-to`: it has no labels."""
     cache = ClusterCache()
     for name, labels in (("copied", {}), ("relabelled", {"dapr.io/app-id": "other"})):
         mounting = pod(name)

@@ -1,4 +1,4 @@
-"""What `kubectl apply` and `kubectl delete` of a Component are answered, word for word: the words are the product."""
+"""The answers to `kubectl apply` and `kubectl delete` of a Component, word for word, because users read them."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -57,7 +57,7 @@ def delete(old: dict[str, Any], *neighbours: dict[str, Any], running: tuple[str,
 
 
 def verdict(operation: Operation, new: Any, old: Any, neighbours: Any, *apps: Any, **known: Any) -> Verdict:
-    """The verdict, which the neighbours make no difference to where they are said not to be concerned."""
+    """Return the verdict, and assert that neighbours make no difference if they are not concerned."""
     given = judge(operation, new, old, neighbours, *apps, **known)
     if not concerns_neighbours(new, old):
         assert judge(operation, new, old, (), *apps, **known) == given
@@ -348,7 +348,7 @@ class TestTheActorStateStoreOfRunningApps:
 
 
 class TestWhetherNeighboursAreConcerned:
-    """They are read from the API server for each request that concerns them, and for no other."""
+    """The neighbours are read from the API server for each request that concerns them, and for no other."""
 
     def test_a_store_without_a_role_has_no_rival(self) -> None:
         assert not concerns_neighbours(component(), None)

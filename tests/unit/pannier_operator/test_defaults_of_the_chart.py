@@ -14,7 +14,7 @@ CHART = Path(__file__).parents[3] / "charts/pannier"
 VALUES = yaml.safe_load((CHART / "values.yaml").read_text())
 DEPLOYMENT = (CHART / "templates/operator-deployment.yaml").read_text()
 PLAIN = re.compile(r"- name: (PANNIER_\w+)\n\s+value: \{\{ (\.Values|\$sidecar)\.([\w.]+)(?: \| quote)? \}\}")
-"""A variable that has one of the values as it is."""
+"""A variable that has one of the chart's values unchanged."""
 
 
 def text(value: Any) -> str:
@@ -22,7 +22,7 @@ def text(value: Any) -> str:
 
 
 def variables() -> Iterator[tuple[str, str]]:
-    """Give the variables that the chart makes of its values, without those that depend on names and namespaces."""
+    """Return the variables that the chart sets from its values, without those that depend on names and namespaces."""
     for variable, root, path in PLAIN.findall(DEPLOYMENT):
         value = VALUES if root == ".Values" else VALUES["sidecar"]
         for name in path.split("."):

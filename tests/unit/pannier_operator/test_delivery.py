@@ -1,4 +1,4 @@
-"""What each app's sidecars are shown: the right components and their secrets, in one Secret that is written rarely."""
+"""Each app's sidecars get the right components and their secrets, in one Secret that is written rarely."""
 
 import base64
 import json
@@ -70,13 +70,13 @@ def files_of(delivered: AppSecret) -> dict[str, str]:
 
 
 def as_written(manifest: dict[str, object], version: str = "1") -> dict[str, Any]:
-    """The Secret as it is kept of the API server's answer then."""
+    """The Secret as the cache then holds it."""
     written: dict[str, Any] = json.loads(json.dumps(with_version(manifest, version, "key")))
     return {**written, "data": digests(written)}
 
 
 def plan_of(delivered: AppSecret, folder: Path) -> Plan:
-    """What a sidecar makes of it."""
+    """The plan that a sidecar makes from it."""
     for name, content in files_of(delivered).items():
         (folder / name).write_text(content)
     reading = FolderWatch([folder]).read()
@@ -263,7 +263,7 @@ class TestWriting:
     def test_of_nothing_is_not_needed_twice(self) -> None:
         wanted = deliver().manifest
         assert not differs(wanted, as_written(wanted))
-        assert differs(wanted, {**as_written(wanted), "data": None})  # by an operator that named no versions
+        assert differs(wanted, {**as_written(wanted), "data": None})  # written by an operator without versions
 
     def test_gives_each_version_a_name_that_the_sidecar_reads(self, tmp_path: Path) -> None:
         written: Any = with_version(deliver(component()).manifest, "7f3a", "k3y")

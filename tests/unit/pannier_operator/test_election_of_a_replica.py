@@ -1,4 +1,6 @@
-"""One replica acts: the one that holds the Lease, until it gives it back, its pod goes, or its time is over."""
+"""One replica leads: the holder of the Lease, until it gives the Lease back, its pod is deleted, or the Lease
+expires.
+"""
 
 from __future__ import annotations
 
@@ -17,7 +19,7 @@ SHORT = LeaderElectionSettings(lease_duration=0.4, renew_interval=0.05)
 
 
 class Cluster:
-    """One Lease and the pods of its candidates. As in an API server, who writes must have read the latest version."""
+    """One Lease and the pods of its candidates. As in an API server, a writer must have read the latest version."""
 
     def __init__(self, *pods: str):
         self.pods = set(pods)
@@ -145,7 +147,7 @@ async def test_a_lease_that_is_created_again_with_an_earlier_version_ends_everyt
 
 
 class Failing(Cluster):
-    """Whose API server answers no more after a while."""
+    """A candidate whose API server stops answering after a while."""
 
     is_down = False
 

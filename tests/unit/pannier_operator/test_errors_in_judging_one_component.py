@@ -1,4 +1,4 @@
-"""An error of ours in judging one Component is that Component's: its neighbours are judged and delivered."""
+"""A bug of ours in judging one Component affects only that Component: its neighbours are judged and delivered."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Evictions keep to their rate and to pods that a controller replaces; an Event created twice is one."""
+"""Evictions keep to their rate and to pods that a controller replaces; an Event that is created twice exists once."""
 
 from __future__ import annotations
 

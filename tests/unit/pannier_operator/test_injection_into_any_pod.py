@@ -1,4 +1,4 @@
-"""What holds for every pod and every annotation: injection never breaks a pod, and the sidecar can always start."""
+"""For every pod and every annotation, injection never breaks the pod, and the sidecar can always start."""
 
 from copy import deepcopy
 from typing import Any

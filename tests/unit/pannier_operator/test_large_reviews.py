@@ -1,4 +1,4 @@
-"""The webhook server takes reviews as large as API servers send, and reads the large ones one at a time."""
+"""The webhook server accepts reviews as large as API servers send, and reads large ones one at a time."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from pannier_operator.webhook.server import WebhookServer
 
 
 class Judge:
-    """Answers reviews once `together` of them are there, and counts how many are being answered at once."""
+    """Answers reviews once `together` of them have arrived, and counts how many are answered at once."""
 
     def __init__(self, together: int = 1) -> None:
         self.busy = self.most_busy = 0
@@ -77,7 +77,7 @@ async def asked(session: ClientSession, url: str, size: int) -> tuple[int, Any]:
         try:
             async with session.post(url, json=review_of(size), ssl=False) as answer:
                 return answer.status, await answer.json() if answer.status == 200 else None
-        except ClientConnectorError:  # it does not listen yet
+        except ClientConnectorError:  # the server does not listen yet
             await asyncio.sleep(0.02)
 
 

@@ -1,4 +1,4 @@
-"""What is known of pods is forgotten with them, also where nobody scrapes the metrics."""
+"""Data about pods is forgotten with them, even if nothing scrapes the metrics."""
 
 from __future__ import annotations
 

@@ -13,7 +13,7 @@ from pannier_operator.cluster.known_secrets import KnownSecrets
 
 
 class Client:
-    """Has whatever is asked for."""
+    """An API that has every requested object."""
 
     def __init__(self) -> None:
         self.paths: list[str] = []

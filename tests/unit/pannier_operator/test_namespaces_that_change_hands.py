@@ -1,4 +1,4 @@
-"""A namespace that is labelled otherwise, or deleted and created again, is what it is now, for its very next pod."""
+"""A namespace's new labels, or its deletion and creation, apply to its very next pod."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ async def test_a_burst_of_pods_in_a_namespace_of_ours_reads_it_once() -> None:
 
 
 async def test_a_pod_that_would_get_no_sidecar_is_judged_by_current_labels() -> None:
-    """Its namespace may have been labelled a moment ago, so that no pod of it may be without."""
+    """Its namespace may just have got a label that requires a sidecar in every pod."""
     cluster: Any = Cluster()
     namespaces = cached(cluster)
     reviews = AdmissionReviews(cluster, ClusterCache(), namespaces, OperatorSettings(), Metrics())
@@ -94,7 +94,7 @@ async def test_a_pod_that_would_get_no_sidecar_is_judged_by_current_labels() -> 
     ids=["no annotation", "not enabled", "labelled to get none", "it has one"],
 )
 async def test_a_burst_of_pods_that_want_no_sidecar_reads_their_namespace_once(pod: Any) -> None:
-    """Such pods are most of those of a cluster, and nothing that their namespace says would change them."""
+    """Most pods of a cluster are like this, and no label of their namespace would change them."""
     cluster: Any = Cluster()
     reviews = AdmissionReviews(cluster, ClusterCache(), cached(cluster), OperatorSettings(), Metrics())
     for _ in range(100):

@@ -1,4 +1,4 @@
-"""A burst of changes is a few writes, the last of which holds the last value."""
+"""A burst of changes causes a few writes, and the last one has the last value."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ KEY = ("shop", "cart")
 
 
 def written(changes: list[float], end: float) -> list[tuple[float, str]]:
-    """Write whenever it is allowed, as a reconcile does at each change and when a pause is over."""
+    """Write whenever it is allowed: like a reconcile, at each change and after each pause."""
     attempts, writes, held = Attempts(), list[tuple[float, str]](), ""
     now = 0.0
     while now < end:

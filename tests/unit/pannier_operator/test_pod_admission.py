@@ -1,4 +1,4 @@
-"""Which pods get a sidecar, which are refused, in which words, and what only warns."""
+"""Which pods get a sidecar, which are refused with which message, and which only get warnings."""
 
 from copy import deepcopy
 from dataclasses import replace
@@ -51,7 +51,8 @@ def args_of(verdict: PodVerdict, kind: str = "initContainers") -> list[str]:
     return list(sidecar_of(verdict, kind)["args"])
 
 
-# --- whether ----------------------------------------------------------------------------------------------------------
+# --- whether a pod gets a sidecar
+# ----------------------------------------------------------------------------------------------------------
 
 
 def test_an_enabled_pod_gets_a_sidecar() -> None:
@@ -139,7 +140,8 @@ def test_a_namespace_that_is_not_watched_is_named() -> None:
     assert sidecar_of(judged(pod(), settings=settings, namespace="b"))
 
 
-# --- which app --------------------------------------------------------------------------------------------------------
+# --- the app id
+# --------------------------------------------------------------------------------------------------------
 
 
 def owned(kind: str, name: str, labels: dict[str, str] | None = None) -> dict[str, Any]:
@@ -223,7 +225,7 @@ def test_a_label_that_names_another_app_is_refused() -> None:
     )
 
 
-# --- what is refused --------------------------------------------------------------------------------------------------
+# --- refusals --------------------------------------------------------------------------------------------------
 
 
 def test_a_volume_of_the_sidecars_name_is_refused() -> None:

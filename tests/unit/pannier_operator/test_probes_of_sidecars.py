@@ -87,7 +87,7 @@ async def test_a_sidecar_that_has_not_read_the_latest_is_probed_until_it_has(
 ) -> None:
     await prober.probe([sidecar.expected()])
     latest = sidecar.expected("b")
-    assert prober.due_at(latest)  # a moment later, when it may have read it
+    assert prober.due_at(latest)  # a moment later, when the sidecar may have read it
     assert prober.unread_probes(latest.pod, "b") == 0, "it was not probed yet"
 
     for times in (1, 2):
@@ -119,7 +119,7 @@ async def test_a_report_on_an_earlier_version_counts_only_for_components_that_di
 async def test_if_versions_change_all_the_time_a_report_on_a_recent_one_counts(
     sidecar: Sidecar, prober: SidecarProber
 ) -> None:
-    """As for a replica that becomes the leader while Components are applied once a second."""
+    """The situation of a replica that becomes the leader while Components are applied once a second."""
     await prober.probe([sidecar.expected("b", orders=2, carts=1)])
     assert prober.report_on(sidecar.expected("b", orders=2, carts=1)).stores == {}, "it reports on a version before"
 

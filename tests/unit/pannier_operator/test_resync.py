@@ -20,7 +20,7 @@ DIED = "the watch of components has died"
 
 
 class Cluster:
-    """Lists what is put into it, or fails: faults that a real API server does not make to order."""
+    """An API that lists given objects, or fails on demand, which a real API server does not."""
 
     def __init__(self) -> None:
         self.components: list[dict[str, Any]] = []
@@ -119,7 +119,7 @@ async def test_lists_that_fail_for_three_intervals_are_a_problem(cluster: Cluste
 async def test_an_api_server_whose_versions_go_back_ends_the_operator(
     cluster: Cluster, state: ClusterCache, reported: str
 ) -> None:
-    """It was restored from a backup: everything that is known of it is void, and so are the watches."""
+    """The API server was restored from a backup: everything cached is invalid, and so are the watches."""
     if reported == "by a watch":
         state.observe("components", False, component("new", version=130))
         cluster.version = 120
@@ -138,7 +138,7 @@ async def test_an_api_server_whose_versions_go_back_ends_the_operator(
 
 
 class Busy(Cluster):
-    """Whose only object changes while it is listed, which a watch reports at once."""
+    """An API whose only object changes while it is listed, and a watch reports that at once."""
 
     def __init__(self, state: ClusterCache) -> None:
         super().__init__()

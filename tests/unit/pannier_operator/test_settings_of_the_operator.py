@@ -1,4 +1,4 @@
-"""The environment in, settings out; and what is said of variables that cannot be used."""
+"""From the environment to settings; and the messages about variables that cannot be used."""
 
 from dataclasses import FrozenInstanceError, fields, is_dataclass
 from typing import Any
@@ -109,7 +109,7 @@ def test_settings_never_change() -> None:
 
 
 def test_every_default_can_be_written_as_text() -> None:
-    """A default that its own reader refuses could not be written into the chart's values."""
+    """A default that its own parser refuses could not be written into the chart's values."""
     for group in fields(OperatorSettings):
         assert is_dataclass(group.default)
         for declared in fields(group.default):

@@ -1,4 +1,4 @@
-"""What `kubectl get` and `kubectl describe` say of a Component, for everything that can be true of it."""
+"""The output of `kubectl get` and `kubectl describe` for a Component, in every state that it can have."""
 
 import re
 from datetime import UTC, datetime, timedelta
@@ -404,7 +404,7 @@ class TestWriting:
 
 
 class TestDescriptions:
-    """Of the conditions, which users read: those of `kubectl explain` and of the documentation."""
+    """Texts about conditions that users read: those of `kubectl explain` and of the documentation."""
 
     def test_in_the_schema_name_every_condition(self) -> None:
         described = status_schema()["conditions"]

@@ -1,4 +1,4 @@
-"""The steps of a reconcile come in their order, and what fails in one of them stops nothing else."""
+"""The steps of a reconcile run in order, and a failure in one of them stops nothing else."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ SILENT = ApiError("TimeoutError")
 
 
 class Prober(SidecarProber):
-    """Notes in the cluster's calls when sidecars are probed; each app's pods are due once."""
+    """Records probes of sidecars among the cluster's calls; each app's pods are due once."""
 
     def __init__(self, cluster: ClusterInMemory) -> None:
         super().__init__()
@@ -65,7 +65,7 @@ class Replica:
             self.reconciler.enqueue(manifest["metadata"]["namespace"])
 
     def ended(self, result: str) -> int:
-        """Return how many reconciles have ended so."""
+        """Return how many reconciles have had this outcome."""
         begin = f'pannier_operator_reconcile_total{{result="{result}"}} '
         return sum(int(float(line.split()[-1])) for line in self.metrics.text().splitlines() if line.startswith(begin))
 
@@ -247,7 +247,7 @@ async def test_a_namespace_that_is_being_deleted_is_left_in_peace(
 
     replica = lead(cluster, replicas)
     await until(lambda: replica.ended("completed"))
-    for _ in range(2):  # others are reconciled on and on, and it is not tried again
+    for _ in range(2):  # others are reconciled again and again, but this one is not
         before = replica.ended("completed")
         replica.reconciler.enqueue("shop")
         await until(lambda before=before: replica.ended("completed") > before)  # type: ignore[misc]
@@ -291,7 +291,7 @@ async def test_one_namespace_is_never_reconciled_twice_at_once_and_four_at_most(
     cluster.then("list Components", wait)
     replica = lead(cluster, replicas)
     await until(lambda: len(busy) == 4)
-    for number in range(6):  # enqueued while it is reconciled: once more afterwards
+    for number in range(6):  # enqueued while it is reconciled, so it is reconciled again afterwards
         replica.reconciler.enqueue(f"n{number}", 0.0)
     await asyncio.sleep(0.1)
     gate.set()

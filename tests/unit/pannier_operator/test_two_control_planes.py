@@ -1,4 +1,4 @@
-"""The control planes of two replicas on one cluster: they start, one leads, and its end loses nothing."""
+"""The control planes of two replicas on one cluster: they start, one leads, and nothing is lost when it ends."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ SETTINGS = OperatorSettings(
     election=LeaderElectionSettings(lease_duration=7200.0, renew_interval=3600.0),
     observing=ObservingSettings(metrics_port=0, health_port=0),
 )
-"""No test is so long that a Lease expires in it; port 0 is any that is free."""
+"""No test is so long that a Lease expires; port 0 means any free one."""
 
 
 class Replica:
@@ -47,16 +47,16 @@ class Replica:
         return self.plane._election.holder == name
 
     async def stop(self) -> None:
-        """End it as SIGTERM does."""
+        """Stop it as SIGTERM does."""
         await self.plane.leave()
         await self.kill()
 
     async def kill(self) -> None:
-        """End it at once."""
+        """Stop it at once."""
         if self.plane.observe in self.cluster.watchers:
             self.cluster.watchers.remove(self.plane.observe)
         await self.plane.stop()
-        self.cluster.is_closed = False  # the other replica has a client of its own
+        self.cluster.is_closed = False  # the other replica has its own client
 
 
 def own_pod(name: str, **metadata: str) -> dict[str, Any]:

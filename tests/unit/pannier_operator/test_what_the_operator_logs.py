@@ -1,4 +1,4 @@
-"""The operator's log says why a call failed, and not in the API server's words: these may quote an object."""
+"""The operator's log says why a call failed, but not in the API server's words, which may quote an object."""
 
 from __future__ import annotations
 

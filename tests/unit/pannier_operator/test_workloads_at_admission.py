@@ -1,4 +1,4 @@
-"""Mistakes in a Deployment's template are told to whoever applies it, and to whoever describes it later."""
+"""Mistakes in a Deployment's template are reported when it is applied, and when it is described later."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def test_a_workload_without_a_template_causes_no_error(manifest: dict[str, Any])
 
 
 class RecordingApi:
-    """Answers who is above an owner, and keeps the Events."""
+    """An API that knows the owners of owners, and keeps the Events."""
 
     def __init__(self, above: dict[str, Any] | None):
         self.above = above

@@ -1,4 +1,4 @@
-"""An app's Secret holds what the operator writes and nothing else; one that cannot be written is its app's trouble."""
+"""An app's Secret holds only what the operator writes; one that cannot be written affects only its own app."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def error(status: int, message: str) -> ApiRefusedError:
 
 
 class Cluster:
-    """Some Secrets, as an API server keeps them; and refusals to order, which no API server makes."""
+    """Secrets as an API server keeps them, with refusals on demand, which no API server makes."""
 
     def __init__(self, state: ClusterCache) -> None:
         self.state = state
@@ -49,7 +49,7 @@ class Cluster:
         self.adds: dict[str, str] = {}
 
     def put(self, secret: dict[str, Any], *, watched: bool = True) -> None:
-        """Somebody writes it."""
+        """Write it as another client."""
         self.version += 1
         metadata = {"namespace": "shop", "uid": f"u{self.version}", "creationTimestamp": "2026-01-01T00:00:00Z"}
         secret["metadata"] = {**metadata, **secret["metadata"], "resourceVersion": str(self.version)}
@@ -58,7 +58,7 @@ class Cluster:
             self.state.observe("secrets", False, deepcopy(secret))
 
     def patch(self, name: str, **data: str | None) -> None:
-        """Somebody changes its data."""
+        """Change its data as another client."""
         secret = deepcopy(self.kept[name])
         for key, value in data.items():
             secret["data"][key] = value

@@ -1,4 +1,4 @@
-"""What a budget that is used up costs: connections are weighed seldom, however many there are and however small."""
+"""The cost of a budget that is used up: connections are weighed seldom, however many and however small they are."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ LIMIT = 1_000_000
 
 
 class Connection:
-    """It holds some bytes for its client, or for a store."""
+    """A connection that holds some bytes for its client, or for a store."""
 
     def __init__(self, budget: Budget, *, waits_for_client: bool):
         self.budget = budget

@@ -1,4 +1,4 @@
-"""Objects of which there is one for each call, item or connection: cheap for the interpreter."""
+"""Objects that exist for each call, item or connection are cheap for the interpreter."""
 
 import pytest
 from msgspec import Struct

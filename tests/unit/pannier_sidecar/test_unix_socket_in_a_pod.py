@@ -1,4 +1,4 @@
-"""Who may connect to the API's Unix socket: in a pod the app, which is another user; elsewhere its own user alone."""
+"""Who may connect to the API's Unix socket: in a pod the app, which is another user; elsewhere only its own user."""
 
 import os
 import stat

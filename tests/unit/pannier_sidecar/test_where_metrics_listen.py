@@ -1,4 +1,4 @@
-"""Metrics are for Prometheus: in a pod on every address, elsewhere on loopback, unless it is said."""
+"""Metrics are for Prometheus: by default they listen in a pod on every address, elsewhere on loopback."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""Hosts and origins: which are this sidecar's own, which are allowed, and which are another's."""
+"""Hosts and origins: the sidecar's own, the allowed ones, and foreign ones."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""What Layotto's configuration says about state, as components."""
+"""The state stores of Layotto's configuration, as components."""
 
 from typing import Any
 
@@ -19,7 +19,7 @@ def configuration(runtime: Any, **listener: Any) -> dict[str, Any]:
 
 
 def stores(*left_out: str, **parts: Any) -> dict[str, Component]:
-    """The components by name; `left_out` is all that is said of them."""
+    """Return the components by name; `left_out` are all expected remarks."""
     made = translate(configuration({"app": {"app_id": "app1"}, **parts}))
     said = [str(left).removeprefix("left out: ") for left in made.left_out if not left.where.startswith("listener")]
     assert said == list(left_out)

@@ -1,4 +1,4 @@
-"""Sockets are bound before anything else, on every address asked for that the machine has."""
+"""Sockets are bound before anything else, on every configured address that the machine has."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Each message has the names, numbers and types of the .proto files, Google's own among them, and protobuf's bytes."""
+"""Each message has the names, numbers and types of the .proto files (including Google's) and the bytes of protobuf."""
 
 import re
 from typing import Annotated, Any, get_args, get_origin, get_type_hints
@@ -18,7 +18,7 @@ from pannier_sidecar.grpc_api import messages
 from pannier_sidecar.protobuf import MalformedMessageError, decode, encode
 
 few = settings(max_examples=10)
-"""Of each test for each message."""
+"""Examples of each test for each message."""
 OTHER_NAMES = {"Any": "AnyValue"}
 OURS = ("dapr.", "spec.", "grpc.", "google.protobuf")
 RPC = ["ErrorInfo", "Help", "ResourceInfo"]
@@ -49,7 +49,7 @@ without_choices = pytest.mark.parametrize(
     [(descriptor, kind) for descriptor, kind in DECLARED if not descriptor.oneofs],
     ids=lambda one: getattr(one, "full_name", ""),
 )
-"""Of a oneof, which only reflection has, the last one counts for protobuf; ours has them all."""
+"""In a oneof, which only reflection has, protobuf keeps the last field; our struct keeps all."""
 
 
 def shape(of: Any) -> tuple[Any, ...]:
@@ -185,10 +185,11 @@ def test_changed_bytes_are_read_as_protobuf_reads_them(
 
 
 def agree(descriptor: Descriptor, kind: type[Struct], data: bytes) -> None:
-    """What protobuf takes we take, with the same meaning; groups, which version 3 has none of, may be refused.
+    """Bytes that protobuf accepts are accepted, with the same meaning; groups, which version 3 does not have, may be
+    refused.
 
-    A map's entry with an unknown field is left out by protobuf's C library as a whole, and read without the field by Go
-    and by us: nothing to agree on.
+    Protobuf's C library leaves out a map's entry with an unknown field; Go and we read the entry without that field. So
+    there is no common behaviour to test.
     """
     try:
         theirs = GetMessageClass(descriptor).FromString(data)
@@ -208,7 +209,7 @@ def agree(descriptor: Descriptor, kind: type[Struct], data: bytes) -> None:
 
 
 def test_errors_of_a_request_have_googles_format() -> None:
-    """We only ever write it, and without the fields that came later."""
+    """We only write it, and without the fields that were added later."""
     ours = messages.BadRequest([messages.FieldViolation("key", "is empty"), messages.FieldViolation("", "ü")])
     theirs = error_details_pb2.BadRequest.FromString(encode(ours))
     assert [(each.field, each.description) for each in theirs.field_violations] == [("key", "is empty"), ("", "ü")]

@@ -1,4 +1,4 @@
-"""scripts/grpc-messages: which structs it makes of .proto files, and which files it refuses."""
+"""scripts/grpc-messages: the structs that it makes from .proto files, and the files that it refuses."""
 
 import sys
 from collections.abc import Callable
@@ -23,7 +23,7 @@ def load(monkeypatch: pytest.MonkeyPatch) -> Callable[[Path], ModuleType]:
         spec = spec_from_loader(loader.name, loader)
         assert spec is not None
         module = module_from_spec(spec)
-        monkeypatch.setitem(sys.modules, loader.name, module)  # where the types of its annotations are looked up
+        monkeypatch.setitem(sys.modules, loader.name, module)  # the types of its annotations are looked up here
         loader.exec_module(module)
         return module
 

@@ -1,4 +1,4 @@
-"""The HTTP/2 engine without a server: a client's frames go in, and what it calls and writes is kept."""
+"""The HTTP/2 engine without a server: a client's frames go in, and its calls and output are recorded."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -19,22 +19,22 @@ FIELDS = ((":method", "POST"), (":scheme", "http"), (":path", "/a"), (":authorit
 
 Event = tuple[object, ...]
 Answer = Callable[["Server", Event], None]
-"""What a server does when a request begins or its data arrives."""
+"""A server's reaction when a request begins or its data arrives."""
 
 
 def no_answer(server: "Server", event: Event) -> None: ...
 
 
 class Server:
-    """Handles streams and writes: keeps what happens, and answers as it is told to."""
+    """Handler and writer: records events, and answers as the test says."""
 
     def __init__(self, limits: Limits = LIMITS, answer: Answer = no_answer):
         self.events: list[Event] = []
         self.open: set[int] = set()
         self.whole: set[int] = set()
-        """Open streams whose requests are."""
+        """Open streams whose requests are unfinished."""
         self.waiting: dict[int, int] = {}
-        """Bytes that wait on each open stream, as was reported."""
+        """Reported bytes that wait on each open stream."""
         self.calls_to_write = self.calls_to_write_late = 0
         self.written = b""
         self.error: Http2ConnectionError | None = None
@@ -43,7 +43,7 @@ class Server:
         self.connection.start()
 
     def receive(self, *data: bytes) -> bool:
-        """Take bytes; an error ends the connection, as it should."""
+        """Receive bytes; an error ends the connection, as it should."""
         try:
             return self.connection.receive(b"".join(data))
         except Http2ConnectionError as error:
@@ -53,7 +53,7 @@ class Server:
             return True
 
     def write(self) -> bytes:
-        """Write what is to be written now, and return it."""
+        """Write the output that is due now, and return it."""
         data = self.connection.output.take()
         self.written += data
         return data
@@ -112,7 +112,7 @@ class Frame:
 
 
 def parsed(data: bytes) -> list[Frame]:
-    """The frames in what a server wrote, which are whole."""
+    """The frames in a server's output, which must be complete."""
     found, at = [], 0
     while at < len(data):
         upper, lower, kind, flags, stream = frames.read_header(data, at)

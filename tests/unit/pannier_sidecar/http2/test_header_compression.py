@@ -1,4 +1,4 @@
-"""HPACK as the well-known library has it, and requests as RFC 9113 wants them."""
+"""HPACK agrees with the well-known library, and requests follow RFC 9113."""
 
 import hpack
 import pytest

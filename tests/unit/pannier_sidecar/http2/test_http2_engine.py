@@ -28,7 +28,7 @@ REQUEST = {b":method": b"POST", b":scheme": b"http", b":path": b"/a", b":authori
 
 
 def greeted(server: Server | None = None, settings: dict[int, int] | None = None) -> Server:
-    """A server that has written its greeting, and read a client's."""
+    """A server that has exchanged prefaces and SETTINGS with a client."""
     server = server or Server()
     server.receive(frames.PREFACE, frames.settings(settings or {}))
     server.write()
@@ -40,7 +40,7 @@ def kinds(written: bytes) -> list[tuple[int, int]]:
 
 
 def error_of(frame: bytes) -> ErrorCode:
-    """What an RST_STREAM or GOAWAY says, the last one of those that were written."""
+    """The content of the last RST_STREAM or GOAWAY that was written."""
     last = [one for one in parsed(frame) if one.kind in (GOAWAY, RST)][-1]
     at = 4 if last.kind == GOAWAY else 0
     return ErrorCode(int.from_bytes(last.payload[at : at + 4], "big"))

@@ -56,7 +56,7 @@ CUTS = st.lists(st.integers(0, 2**20), max_size=12)
 END_STREAM = frames.END_STREAM
 
 Step = tuple[str, int, int]
-"""What happens, on which of the open streams, and how much."""
+"""A step of a test: what happens, on which open stream, and how much."""
 LIKELY_STEPS = st.tuples(
     st.sampled_from(["begin", "begin", "data", "data", "end", "reset", "open", "open all", "window", "ping"])
     | st.sampled_from(["stall", "go on", "write", "period"]),
@@ -66,14 +66,14 @@ LIKELY_STEPS = st.tuples(
 
 
 class Client:
-    """Keeps the rules of RFC 9113, whatever it is asked to do."""
+    """A client that keeps the rules of RFC 9113, whatever the step."""
 
     def __init__(self) -> None:
         self.next_id = 1
         self.opened = 0
 
     def frames(self, step: Step, server: Server) -> Iterable[bytes]:
-        """The frames of a step, after what it does to the server's transport."""
+        """The frames of a step; it first changes the state of the server's transport."""
         what, number, size = step
         self._transport(what, server)
         unfinished = sorted(server.open - server.whole)
@@ -107,7 +107,7 @@ class Client:
 
 
 def answer_of_many_kinds(server: Server, event: Event) -> None:
-    """Answer in a way that depends on the stream alone: at once, at the end, in parts, by a reset, or never."""
+    """Answer in a way that depends only on the stream: at once, at the end, in parts, by a reset, or never."""
     kind, stream = event[0], event[1]
     assert isinstance(stream, int)
     connection, is_last, by = server.connection, kind == "data" and event[3], stream % 10
@@ -137,7 +137,7 @@ def fed(parts: Iterable[bytes]) -> Server:
 
 
 def check(server: Server, opened: int) -> None:
-    """What holds after any input, in which the client has opened the connection's window by so much."""
+    """Assert the invariants after any input in which the client has opened the connection's window by this much."""
     assert len(server.open) <= LIMITS.streams
     assert sum(server.waiting.values()) == server.connection.output.queued
     assert server.connection.incomplete <= frames.HEADER_SIZE + LIMITS.header_list + 2 * frames.MAX_FRAME
@@ -177,7 +177,7 @@ def agree(one: Server, other: Server) -> None:
 
 @given(st.lists(LIKELY_STEPS, max_size=60))
 def test_a_client_that_keeps_the_rules_is_never_disconnected(steps: list[Step]) -> None:
-    """Frames that fit the state of the connection, and a transport that stalls and goes on."""
+    """Frames that fit the state of the connection, and a transport that stalls and continues."""
     server = Server(answer=answer_of_many_kinds)
     server.receive(GREETING)
     client = Client()

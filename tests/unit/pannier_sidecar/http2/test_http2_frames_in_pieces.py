@@ -1,4 +1,4 @@
-"""Frames are handed on when they are whole, however the network has cut them."""
+"""Frames are passed on when they are complete, however the network has divided them."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
-"""How many items and how much metadata a body has, found out while it is read: however a name is written, and whatever
-stands in values.
+"""The number of items and the size of metadata are checked while a body is read, however names are written and whatever
+values contain.
 """
 
 import asyncio

@@ -1,4 +1,4 @@
-"""What is said of bodies that cannot be read is what Go 1.26 says of them; the right column was printed by it."""
+"""Errors for unreadable bodies are those of Go 1.26, which printed the right column."""
 
 import pytest
 

@@ -71,7 +71,7 @@ async def keep(folder: Folder) -> AsyncIterator[Callable[..., StoreSupervisor]]:
 
 
 async def eventually(holds: Callable[[], object], seconds: float = 20.0) -> None:
-    """Wait until something holds; fail when it does not for so long that it never will."""
+    """Wait until something is true; fail if it takes so long that it never will be."""
     loop = asyncio.get_running_loop()
     deadline = loop.time() + seconds
     while not holds():

@@ -1,4 +1,4 @@
-"""No text in a components folder ends the sidecar: whatever stands there is served, refused or skipped."""
+"""No text in a components folder ends the sidecar: every file is served, refused or skipped."""
 
 from __future__ import annotations
 
@@ -78,7 +78,7 @@ def test_every_change_of_a_folder_has_a_verdict(before, after, seed):
 
 
 def contents(files: list[list[object]], break_with: random.Random | None = None) -> dict[str, bytes]:
-    """The files as YAML; some of them with a few bytes changed."""
+    """The files as YAML, some of them with a few changed bytes."""
     texts = {}
     for index, documents in enumerate(files):
         text = bytearray(yaml.safe_dump_all(documents, allow_unicode=True).encode())

@@ -1,4 +1,4 @@
-"""A store that was open and can't be reached any more answers so at once, and is asked again when it is back."""
+"""A store that was open and can't be reached any more fails at once, and is used again when it is back."""
 
 import asyncio
 from typing import Any
@@ -18,7 +18,7 @@ from pannier_sidecar.stores.in_memory import InMemoryStore
 
 
 class AwayStore(InMemoryStore):
-    """Keeps state in memory, as long as it is not away."""
+    """A store in memory, unless it is marked as unreachable."""
 
     def __init__(self) -> None:
         super().__init__({})

@@ -1,4 +1,4 @@
-"""Which components an app's sidecar serves, refuses and hides, and with which words."""
+"""Which components an app's sidecar serves, refuses and hides, and with which messages."""
 
 from __future__ import annotations
 

@@ -1,4 +1,6 @@
-"""A file that is being written, or that a killed writer left, counts as it was until it is whole or gone."""
+"""While a file is being written, or after its writer was killed, its previous content is used until it is complete or
+removed.
+"""
 
 from __future__ import annotations
 
@@ -18,7 +20,7 @@ NEW = SHORT + b"scopes:\n- shipping\n- orders\n"
 
 @dataclass
 class Folder:
-    """What counts, second by second."""
+    """The contents that are used, second by second."""
 
     files: WholeFiles = field(default_factory=lambda: WholeFiles(2.0))
     now: float = 100.0

@@ -1,4 +1,4 @@
-"""A folder may say which files belong to it: then no other is read, and none that is not as it says."""
+"""An index may list the files of a folder: then no other file is read, and none that differs from the index."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from pannier_sidecar.loading.resolving import ResolutionContext
 
 
 def index(path: Path) -> None:
-    """Name every file that is there now."""
+    """Write an index of every existing file."""
     files = {each.name: each.read_bytes() for each in path.iterdir() if each.name not in (INDEX_FILE, VERSION_FILE)}
     (path / INDEX_FILE).write_bytes(index_of(files))
 

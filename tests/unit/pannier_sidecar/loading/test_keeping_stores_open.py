@@ -1,4 +1,6 @@
-"""Stores follow the folder: opened, exchanged make-before-break, re-keyed without being closed, and let go."""
+"""Stores follow the folder: opened, exchanged (make before break), given other keys without being closed, and
+closed.
+"""
 
 from __future__ import annotations
 
@@ -196,7 +198,7 @@ async def test_a_store_whose_database_cannot_be_opened_waits_and_the_others_serv
         supervisor.directory.find("a")
     with pytest.raises(StoreNotReadyError):
         supervisor.directory.actor_store()
-    folder.path.joinpath("later").unlink()  # the store makes the folder
+    folder.path.joinpath("later").unlink()  # the store creates the folder
     await eventually(lambda: states(supervisor)["a"] == "ready")
     assert supervisor.directory.actor_store().name == "a"
 
@@ -207,7 +209,7 @@ async def test_a_start_waits_for_a_server_that_comes_while_it_waits(folder, keep
     starting = asyncio.create_task(started(keep))
     await asyncio.sleep(0.1)
     assert not starting.done()
-    folder.path.joinpath("later").unlink()  # the store makes the folder
+    folder.path.joinpath("later").unlink()  # the store creates the folder
     assert states(await starting) == {"a": "ready"}
 
 

@@ -1,4 +1,4 @@
-"""A folder is read as Dapr reads one, and counts as changed only when a byte of it changed."""
+"""A folder is read as Dapr reads it, and counts as changed only if a byte has changed."""
 
 from __future__ import annotations
 
@@ -100,7 +100,7 @@ def test_a_pipe_in_the_folder_is_not_read(folder):
 
 def test_no_more_is_read_of_a_file_than_may_be_in_it(folder):
     with (folder.path / "large.yaml").open("wb") as file:
-        file.truncate(50 * 1024**3)  # takes no room
+        file.truncate(50 * 1024**3)  # a sparse file
     assert read(folder.path).invalid[0].problems[0].message == "the file is larger than 1 MiB"
 
 

@@ -1,4 +1,4 @@
-"""An export that ends in the middle, by SIGKILL too, leaves no state where others could find it."""
+"""An export that ends in the middle, even by SIGKILL, leaves no state where others could find it."""
 
 import os
 import signal

@@ -1,4 +1,4 @@
-"""What is written as a line of JSON comes back byte for byte, and what is no such line is said to be none."""
+"""Items written as lines of JSON come back byte for byte, and other lines are refused."""
 
 import json
 

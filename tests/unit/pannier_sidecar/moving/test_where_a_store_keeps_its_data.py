@@ -1,4 +1,4 @@
-"""Whether two components mean one place, also where what says so is a secret."""
+"""Whether two components mean the same place, even if a secret defines it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A target whose answers get lost, or that somebody else writes to in the worst moment: faults made to order."""
+"""A target loses answers, or somebody else writes to it at the worst moment: faults on demand."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ Faults = list[Callable[["FaultyStore", Write], StoreError | None]]
 
 
 class FaultyStore(InMemoryStore):
-    """Carries out each write as the next of `faults` says, and as it should when there are none left."""
+    """Carries out each write as the next of `faults` says, and normally when there are none left."""
 
     def __init__(self, faults: Faults):
         super().__init__({})

@@ -1,4 +1,6 @@
-"""A connection that is replaced when it ends: who waits for it, in which order, and what is said when it is full."""
+"""A connection that is replaced when it ends: which calls wait for it, in which order, and the error when it is
+full.
+"""
 
 import asyncio
 
@@ -31,7 +33,7 @@ class Wire(Pipeline):
 
 
 class Rock(ReconnectingConnection[Wire]):
-    """Connects when it is told to."""
+    """Connects when the test says so."""
 
     def __init__(self) -> None:
         async def dial() -> Wire:

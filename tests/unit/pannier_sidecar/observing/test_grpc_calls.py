@@ -1,4 +1,4 @@
-"""What is seen of a gRPC call: its status, also when it was given up, and its span."""
+"""What is recorded about a gRPC call: its status, even if it was cancelled, and its span."""
 
 from __future__ import annotations
 

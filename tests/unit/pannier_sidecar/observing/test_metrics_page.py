@@ -18,7 +18,7 @@ Sample = tuple[str, dict[str, str], float]
 
 
 def parse(page: bytes) -> list[Sample]:
-    """Read a page as the format's description says, refusing what it does not allow."""
+    """Parse a page as the format's description says, and refuse everything else."""
     samples, kinds = [], {}
     assert page.endswith(b"\n")
     for line in page.decode().splitlines():

@@ -1,4 +1,4 @@
-"""W3C trace contexts are read strictly, handed back when nothing is exported, and continued when spans are."""
+"""W3C trace contexts are parsed strictly, returned if nothing is exported, and continued if spans are."""
 
 from __future__ import annotations
 

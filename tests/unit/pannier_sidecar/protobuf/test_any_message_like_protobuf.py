@@ -23,7 +23,7 @@ class Inner(Struct):
 
 
 class Everything(Struct):
-    """Numbers that take one and two bytes as tags, in another order than they are written."""
+    """Field numbers whose tags take one and two bytes, declared in another order than they are written."""
 
     text: Annotated[str, 1] = ""
     names: Annotated[list[str], 3000] = []
@@ -188,7 +188,7 @@ def test_any_bytes_are_a_message_to_both_or_refused(
     try:
         message = theirs().FromString(data)
     except DecodeError:
-        return  # it takes no field number beyond 29 bits, and unknown fields must be whole all the way down
+        return  # it accepts no field number beyond 29 bits, and unknown fields must be complete at every level
     size = message.ByteSize()
     message.DiscardUnknownFields()
     if message.ByteSize() < size:

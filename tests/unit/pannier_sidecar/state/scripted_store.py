@@ -1,4 +1,4 @@
-"""A store that fails when it is told to, and the service over it."""
+"""A store that fails on demand, and the service over it."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from pannier_sidecar.state.store import Feature, KeyPage, Store, StoredValue
 
 
 class ScriptedStore(Store):
-    """Keeps what it was asked, in order; fails as often as `faults` has entries (None: that call succeeds)."""
+    """Records its calls in order; fails as often as `faults` has entries (None: that call succeeds)."""
 
     features = frozenset(Feature)
 

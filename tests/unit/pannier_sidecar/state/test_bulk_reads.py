@@ -1,4 +1,4 @@
-"""Several values in one answer: as many as fit, and no more of them read than that takes."""
+"""Several values in one answer: as many as fit, and no more are read than necessary."""
 
 from __future__ import annotations
 
@@ -128,7 +128,7 @@ async def test_a_failed_read_is_no_longer_counted(store: CountingStore) -> None:
 
 
 async def test_a_failed_read_is_no_longer_counted_even_while_its_traceback_is_kept(store: CountingStore) -> None:
-    """A connection's future keeps the error, and the error's traceback the frame that waited for it: a cycle."""
+    """A connection's future refers to the error, and the error's traceback to the frame that waited for it: a cycle."""
 
     async def fail(gets: Sequence[Get]) -> Any:
         answer: asyncio.Future[Sequence[StoredValue]] = asyncio.get_running_loop().create_future()

@@ -1,4 +1,4 @@
-"""What a store could not do, as the caller is told: Dapr's codes and texts, and the gravest status."""
+"""A store's failures as callers see them: Dapr's codes and texts, and the gravest status."""
 
 from collections.abc import Awaitable, Callable
 

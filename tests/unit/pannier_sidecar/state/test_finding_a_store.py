@@ -1,4 +1,4 @@
-"""Which store answers to a name, and what is said when none does."""
+"""Which store has a name, and the error if none has it."""
 
 import pytest
 from unit.pannier_sidecar.state.scripted_store import ScriptedStore

@@ -1,4 +1,6 @@
-"""Calls with many items wait for each other: so many items at a time, the smallest call first, none for ever."""
+"""Calls with many items wait for each other: a limited number of items at a time, the smallest call first, and no call
+for ever.
+"""
 
 import asyncio
 

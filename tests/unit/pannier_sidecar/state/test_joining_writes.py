@@ -1,4 +1,4 @@
-"""Several writes to one key come to one."""
+"""Several writes to one key become one."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""What a store hears of a request: stored keys, preconditions, expiry, consistency and metadata."""
+"""What a store gets from a request: stored keys, preconditions, expiry, consistency and metadata."""
 
 import pytest
 from unit.pannier_sidecar.state.scripted_store import ScriptedStore, serving

@@ -1,4 +1,4 @@
-"""What a request says about ETags and concurrency, as the one precondition that stores hear."""
+"""A request's ETag and concurrency become the one precondition that stores get."""
 
 import pytest
 

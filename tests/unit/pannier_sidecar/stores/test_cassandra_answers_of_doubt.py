@@ -1,4 +1,4 @@
-"""Errors of Cassandra's after which a write may have happened, and those after which it has not."""
+"""Cassandra's errors after which a write may have happened, and those after which it has not."""
 
 import pytest
 from cassandra import ConsistencyLevel, OperationTimedOut, Unavailable, WriteTimeout, WriteType

@@ -1,4 +1,4 @@
-"""A call to Cassandra that its caller gives up goes on in the driver, and counts as long as it does."""
+"""A call to Cassandra that its caller gives up continues in the driver, and is counted until it ends there."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from pannier_sidecar.stores.cassandra import client
 
 
 class Session:
-    """Stands for the driver's, which answers when the test says so."""
+    """A stand-in for the driver's future, which is resolved when the test says so."""
 
     def __init__(self) -> None:
         self.answer: Callable[[Any], None]

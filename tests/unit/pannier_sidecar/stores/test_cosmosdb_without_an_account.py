@@ -1,4 +1,4 @@
-"""What the Cosmos DB store decides before it calls anybody, and what it makes of answers no emulator gives."""
+"""What the Cosmos DB store decides without a call, and how it treats answers that no emulator gives."""
 
 import pytest
 from azure.core.exceptions import ServiceRequestError, ServiceResponseError

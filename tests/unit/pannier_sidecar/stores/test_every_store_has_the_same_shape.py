@@ -44,7 +44,7 @@ def test_defaults_are_in_the_catalogue_alone(package: Path) -> None:
 
 
 def constants(module: Path) -> Iterator[object]:
-    """Give the values that a module writes out; parts of f-strings and booleans are none."""
+    """Yield the literal values in a module, without parts of f-strings and booleans."""
     pending: list[ast.AST] = [ast.parse(module.read_text())]
     while pending:
         node = pending.pop()

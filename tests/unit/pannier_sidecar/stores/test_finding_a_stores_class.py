@@ -1,4 +1,4 @@
-"""The registry: classes by component type, imported when asked for, and what is said when they cannot be."""
+"""The registry: classes by component type, imported on demand, and the error if that fails."""
 
 import subprocess
 import sys

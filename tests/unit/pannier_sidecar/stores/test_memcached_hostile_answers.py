@@ -1,4 +1,4 @@
-"""A server that was taken over, or is none: what it sends is not kept without end."""
+"""A hostile server, or something that is not memcached: its endless answers are not kept."""
 
 import asyncio
 

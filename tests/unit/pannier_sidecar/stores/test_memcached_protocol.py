@@ -17,7 +17,7 @@ from pannier_sidecar.stores.memcached.protocol import (
 )
 
 Written = tuple[bytes, list[Reply]]
-"""What a server sends, and the replies in it."""
+"""A server's bytes, and the replies in them."""
 
 lines = st.sampled_from(
     [b"HD", b"EN", b"NS", b"EX", b"NF", b"MN", b"STORED", b"VERSION 1.6.38", b"SERVER_ERROR x", b""]

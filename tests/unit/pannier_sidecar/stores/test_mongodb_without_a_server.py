@@ -1,4 +1,4 @@
-"""What the MongoDB store decides before it calls anybody: where the server is, and what fits into a call."""
+"""What the MongoDB store decides without a call: where the server is, and what fits into a call."""
 
 import pytest
 

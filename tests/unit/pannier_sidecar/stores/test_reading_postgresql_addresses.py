@@ -1,4 +1,4 @@
-"""Connection strings as Dapr's driver takes them: URLs and keywords, with other settings beside them."""
+"""Connection strings as Dapr's driver accepts them: URLs and keywords, with other settings in addition."""
 
 from __future__ import annotations
 

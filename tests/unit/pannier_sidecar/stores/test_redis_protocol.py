@@ -1,4 +1,4 @@
-"""RESP alone: commands into bytes, and replies from bytes, however they are cut."""
+"""RESP alone: commands become bytes, and bytes become replies, however they are divided."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from pannier_sidecar.stores.redis.resp import LARGE, MAX_ELEMENTS, PushReader, ReplyReader, pack, unpack
 
 Written = tuple[bytes, Any]
-"""A reply as a server sends it, and what it is read as."""
+"""A reply as a server sends it, and as it is parsed."""
 
 
 def bulk(data: bytes) -> bytes:
@@ -48,7 +48,7 @@ def cut(data: bytes, places: Sequence[int]) -> list[bytes]:
 
 
 def read(reader: ReplyReader, pieces: Sequence[bytes]) -> tuple[list[Any], bool]:
-    """All replies, and whether the bytes were ones that no Redis sends."""
+    """All replies, and whether no Redis would send these bytes."""
     found: list[Any] = []
     try:
         for piece in pieces:

@@ -1,4 +1,4 @@
-"""Who has which slots where the nodes of a Cluster do not agree."""
+"""Which node has which slots if the nodes of a Cluster do not agree."""
 
 from hiredis import ReplyError
 

@@ -1,4 +1,4 @@
-"""Which primary counts where Sentinels do not agree."""
+"""Which primary counts if Sentinels do not agree."""
 
 from typing import Any
 

@@ -150,7 +150,7 @@ def test_a_single_server_is_expected_to_have_the_replicas_that_it_had() -> None:
 def test_more_replicas_of_a_single_server_are_expected_for_good_once_they_have_lasted() -> None:
     replicas = ReplicaCount()
     replicas.note(1, 100.0)
-    replicas.note(2, 110.0)  # one comes, while the one that it replaces is still counted
+    replicas.note(2, 110.0)  # one connects while the one that it replaces is still counted
     replicas.note(1, 120.0)
     assert replicas.expected == 2
     replicas.note(1, 130.0 + MISSED_S)
@@ -217,11 +217,11 @@ def test_keys_that_were_moved_to_a_node_without_replicas_need_none() -> None:
     [
         ((b"old", b"first", 500, 51), False),  # the same one, further on
         ((b"old", b"first", 99, 51), True),
-        ((b"new", b"old", 500, 101), False),  # a replica that had all when it was promoted
+        ((b"new", b"old", 500, 101), False),  # a replica that had everything when it was promoted
         ((b"new", b"old", 500, 100), True),
         ((b"new", info.NO_HISTORY, 500, -1), True),  # one that was restarted and has not followed since
         ((b"new", b"first", 500, 60), True),  # the same, and it was stopped in an orderly way
-        ((b"third", b"new", 500, 200), False),  # two were promoted: it may have all
+        ((b"third", b"new", 500, 200), False),  # two were promoted: it may have everything
     ],
 )
 def test_a_server_reports_whether_it_lacks_acknowledged_writes(
@@ -241,7 +241,7 @@ def test_a_server_reports_whether_it_lacks_acknowledged_writes(
 
 
 class Clock:
-    """A loop whose time passes when the test says so."""
+    """An event loop whose time passes when the test says so."""
 
     def __init__(self, loop: AbstractEventLoop):
         self.create_future = loop.create_future

@@ -1,4 +1,4 @@
-"""What SQLite said is the cause of the error that a call fails with, so that the log's traceback shows it."""
+"""SQLite's error is the cause of the error that a call raises, so that the log's traceback shows it."""
 
 import sqlite3
 

@@ -1,4 +1,4 @@
-"""The thread that carries out calls: together, each for itself, and never leaving a caller without an answer."""
+"""The thread that carries out calls: together but independently, and always with an answer for each caller."""
 
 import asyncio
 import sqlite3
@@ -96,7 +96,7 @@ async def test_a_defect_in_a_job_leaves_nobody_waiting(traced: Traced, monkeypat
     jobs: list[Any] = [partial(insert, number=1), defect, partial(insert, number=2)]
     async with asyncio.timeout(10):
         ends = await asyncio.gather(*map(traced.worker.submit, jobs), return_exceptions=True)
-        while not told:  # the thread tells it after the callers
+        while not told:  # the thread reports that after the callers
             await asyncio.sleep(0.01)
     assert all(isinstance(end, OutcomeUnknownError) for end in ends)
     assert told == [ZeroDivisionError]
