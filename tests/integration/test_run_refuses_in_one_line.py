@@ -7,25 +7,15 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from servers.component_files import component
 from servers.pannier_process import Pannier
-
-GOOD = """
-apiVersion: dapr.io/v1alpha1
-kind: Component
-metadata:
-  name: orders
-spec:
-  type: state.in-memory
-  version: v1
-  metadata: []
-"""
 
 
 @pytest.fixture
 def components(tmp_path: Path) -> Path:
     folder = tmp_path / "components"
     folder.mkdir()
-    (folder / "orders.yaml").write_text(GOOD)
+    (folder / "orders.yaml").write_text(component("orders", "state.in-memory", {}))
     return folder
 
 
@@ -79,15 +69,13 @@ def test_a_broken_yaml(components: Path) -> None:
 
 
 def test_every_wrong_field_of_every_component(components: Path) -> None:
-    (components / "a.yaml").write_text(GOOD.replace("orders", "a").replace("state.in-memory", "state.rediss"))
-    (components / "b.yaml").write_text(
-        GOOD.replace("orders", "b").replace("metadata: []", "metadata: [{name: ttlInSeconds, value: soon}]")
-    )
+    (components / "a.yaml").write_text(component("a", "state.rediss", {}))
+    (components / "b.yaml").write_text(component("b", "state.in-memory", {"ttlInSeconds": "soon"}))
     lines = refused("run", "--http-port", 0, "--components", components)
     assert lines[0] == (
         f"pannier: {components}/a.yaml:7: spec.type: there is no component type 'state.rediss'; write 'state.redis'"
     )
-    assert lines[1].startswith(f"pannier: {components}/b.yaml:9: spec.metadata[ttlInSeconds].value: 'soon' is not")
+    assert lines[1].startswith(f"pannier: {components}/b.yaml:8: spec.metadata[ttlInSeconds].value: 'soon' is not")
     assert len(lines) == 2
 
 

@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from servers.component_files import component
 from servers.pannier_process import PATIENCE, Pannier, call
 from servers.processes import free_port
 
@@ -20,23 +21,12 @@ from pannier_sidecar.cli.waiting import wait_until_ready
 
 Serve = Callable[..., Pannier]
 
-STORE = """
-apiVersion: dapr.io/v1alpha1
-kind: Component
-metadata:
-  name: statestore
-spec:
-  type: state.in-memory
-  version: v1
-  metadata: []
-"""
-
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
     path = tmp_path / "components"
     path.mkdir()
-    (path / "statestore.yaml").write_text(STORE)
+    (path / "statestore.yaml").write_text(component("statestore", "state.in-memory", {}))
     return path
 
 
@@ -282,7 +272,7 @@ def test_a_call_in_flight_ends_before_the_sidecar(serve: Serve) -> None:
 
 
 def test_a_wrong_component_is_left_out_unless_strict(serve: Serve, folder: Path) -> None:
-    (folder / "bad.yaml").write_text(STORE.replace("statestore", "bad").replace("state.in-memory", "state.memory"))
+    (folder / "bad.yaml").write_text(component("bad", "state.memory", {}))
     pannier = serve()
     status, body = pannier.call("/v1.0/healthz?verbose")
     assert pannier.err.count("refused: ") == 1
