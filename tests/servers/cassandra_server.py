@@ -52,6 +52,9 @@ class CassandraServer(ServerProcess):
         self._ports = {"STORAGE_PORT": free_port(), "JMX_PORT": free_port()}
         super().__init__(folder)
 
+    def end(self) -> None:
+        self.kill()
+
     def command(self) -> list[str | Path]:
         for name in ("cassandra.yaml", "jvm.options", "logback.xml"):
             (self.folder / name).write_text(self._filled_in((SOURCE / name).read_text()))
@@ -122,15 +125,12 @@ class CassandraServer(ServerProcess):
 @contextmanager
 def running(folder: Path) -> Iterator[CassandraServer]:
     """Run a hardened node that a test may break."""
-    server = CassandraServer(folder, is_hardened=True)
-    try:
+    with CassandraServer(folder, is_hardened=True) as server:
         deadline = time.monotonic() + START_LIMIT_S
         while not server.is_ready():
             assert time.monotonic() < deadline
             time.sleep(0.2)
         yield server
-    finally:
-        server.kill()
 
 
 @cache

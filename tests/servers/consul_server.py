@@ -82,14 +82,9 @@ def ports() -> dict[str, int]:
     return {**used, "dns": -1, "grpc": -1, "serf_wan": -1}
 
 
-@contextmanager
-def single(folder: Path, configuration: Mapping[str, Any] | None = None, token: str = "") -> Iterator[ConsulServer]:
+def single(folder: Path, configuration: Mapping[str, Any] | None = None, token: str = "") -> ConsulServer:
     """Run a server. `token` is the token that `ask` sends."""
-    server = ConsulServer(folder, configuration, token)
-    try:
-        yield server
-    finally:
-        server.stop()
+    return ConsulServer(folder, configuration, token)
 
 
 @contextmanager

@@ -31,6 +31,9 @@ LARGEST_VALUE = 1_500_000
 class CosmosServer(ServerProcess):
     """The emulator as a process."""
 
+    def end(self) -> None:
+        self.kill()
+
     def command(self) -> Sequence[str | Path]:
         return [node(), HERE / "serve.js", str(self.port)]
 
@@ -73,13 +76,8 @@ class CosmosServer(ServerProcess):
         return {"url": self.url, "database": "dapr", "collection": "state", "masterKey": KEY}
 
 
-@contextmanager
-def running(folder: Path) -> Iterator[CosmosServer]:
-    server = CosmosServer(folder)
-    try:
-        yield server
-    finally:
-        server.kill()
+def running(folder: Path) -> CosmosServer:
+    return CosmosServer(folder)
 
 
 @contextmanager

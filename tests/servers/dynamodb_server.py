@@ -25,6 +25,9 @@ class DynamoDBServer(ServerProcess):
         self._tables = ("-dbPath", str(folder)) if keeps_tables else ("-inMemory",)
         super().__init__(folder)
 
+    def end(self) -> None:
+        self.kill()
+
     def command(self) -> list[str | Path]:
         jars = maven.jars(SOURCE / "pom.xml")
         options = ["-Xmx256m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", f"-Djava.library.path={jars}"]
@@ -80,13 +83,8 @@ def value_of(item: Mapping[str, Mapping[str, Any]]) -> bytes:
     return bytes(value["B"]) if "B" in value else str(value["S"]).encode()
 
 
-@contextmanager
-def running(folder: Path, *, keeps_tables: bool = False) -> Iterator[DynamoDBServer]:
-    server = DynamoDBServer(folder, keeps_tables=keeps_tables)
-    try:
-        yield server
-    finally:
-        server.kill()
+def running(folder: Path, *, keeps_tables: bool = False) -> DynamoDBServer:
+    return DynamoDBServer(folder, keeps_tables=keeps_tables)
 
 
 @contextmanager

@@ -80,23 +80,13 @@ class _Encrypted(EtcdServer):
             return True
 
 
-@contextmanager
-def encrypted(folder: Path, *options: str) -> Iterator[EtcdServer]:
+def encrypted(folder: Path, *options: str) -> EtcdServer:
     """Run a server that speaks TLS with clients; `options` name its certificates."""
-    server = _Encrypted(folder, *options)
-    try:
-        yield server
-    finally:
-        server.stop()
+    return _Encrypted(folder, *options)
 
 
-@contextmanager
-def running(folder: Path, *options: str) -> Iterator[EtcdServer]:
-    server = EtcdServer(folder, *options)
-    try:
-        yield server
-    finally:
-        server.stop()
+def running(folder: Path, *options: str) -> EtcdServer:
+    return EtcdServer(folder, *options)
 
 
 def _serving(value_of: Callable[[bytes], bytes]) -> Callable[[Path], AbstractContextManager[Server]]:

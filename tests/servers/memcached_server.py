@@ -59,14 +59,9 @@ def prepare() -> None:
     subprocess.run([INSTALL, "memcached", "sh", "-c", "command -v memcached"], check=True)
 
 
-@contextmanager
-def single(folder: Path, *options: str, port: int | None = None) -> Iterator[MemcachedServer]:
+def single(folder: Path, *options: str, port: int | None = None) -> MemcachedServer:
     prepare()
-    server = MemcachedServer(folder, *options, port=port)
-    try:
-        yield server
-    finally:
-        server.stop()
+    return MemcachedServer(folder, *options, port=port)
 
 
 def owner(servers: list[MemcachedServer], key: str) -> MemcachedServer:

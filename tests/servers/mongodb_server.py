@@ -43,6 +43,9 @@ class MongoServer(ServerProcess):
         self._flags = flags
         super().__init__(folder)
 
+    def end(self) -> None:
+        self.kill()
+
     def command(self) -> Sequence[str | Path]:
         return [python(), HERE / "serve.py", str(self.port), *self._flags]
 
@@ -60,13 +63,8 @@ class MongoServer(ServerProcess):
         return {"host": self.address, "operationTimeout": PATIENCE_S}
 
 
-@contextmanager
-def running(folder: Path, *flags: str | Path) -> Iterator[MongoServer]:
-    server = MongoServer(folder, *flags)
-    try:
-        yield server
-    finally:
-        server.kill()
+def running(folder: Path, *flags: str | Path) -> MongoServer:
+    return MongoServer(folder, *flags)
 
 
 @contextmanager

@@ -5,8 +5,7 @@ from __future__ import annotations
 import shutil
 import subprocess
 import tempfile
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
 
@@ -91,15 +90,10 @@ class PgBouncerServer(ServerProcess):
             raise SQLFailed(done.stderr)
         return done.stdout
 
-    def remove(self) -> None:
+    def end(self) -> None:
         self.kill()
         shutil.rmtree(self.data)
 
 
-@contextmanager
-def pooled(folder: Path, behind: PostgreSQLServer, mode: str, **settings: object) -> Iterator[PgBouncerServer]:
-    pooler = PgBouncerServer(folder, behind, mode, **settings)
-    try:
-        yield pooler
-    finally:
-        pooler.remove()
+def pooled(folder: Path, behind: PostgreSQLServer, mode: str, **settings: object) -> PgBouncerServer:
+    return PgBouncerServer(folder, behind, mode, **settings)

@@ -157,7 +157,7 @@ class PostgreSQLServer(ServerProcess):
         statuses = Path("/proc").glob("[0-9]*/stat")
         return [int(path.parent.name) for path in statuses if _parent_of(path) == self.pid]
 
-    def remove(self) -> None:
+    def end(self) -> None:
         self.stop()
         shutil.rmtree(self.data)
 
@@ -169,13 +169,8 @@ def _parent_of(status: Path) -> int | None:
         return None
 
 
-@contextmanager
-def running(folder: Path, *options: str) -> Iterator[PostgreSQLServer]:
-    server = PostgreSQLServer(folder, *options)
-    try:
-        yield server
-    finally:
-        server.remove()
+def running(folder: Path, *options: str) -> PostgreSQLServer:
+    return PostgreSQLServer(folder, *options)
 
 
 @asynccontextmanager

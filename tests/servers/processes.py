@@ -9,6 +9,7 @@ import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import Self
 
 from servers.free_ports import free_port as free_port
 
@@ -103,6 +104,16 @@ class ServerProcess(ABC):
         assert self._process is not None
         assert self._process.poll() is None, self.log
         return bool(self.answers())
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.end()
+
+    def end(self) -> None:
+        """End it for good."""
+        self.stop()
 
     def kill(self) -> None:
         """Send SIGKILL, so that nothing is written or closed."""

@@ -69,16 +69,9 @@ class RedisServer(ServerProcess):
             return bool(client.ping())
 
 
-@contextmanager
-def single(
-    folder: Path, *options: str, client: dict[str, Any] | None = None, port: int | None = None
-) -> Iterator[RedisServer]:
+def single(folder: Path, *options: str, client: dict[str, Any] | None = None, port: int | None = None) -> RedisServer:
     """Run one server. `options` are redis-server's; `client` is what redis-py needs to get in."""
-    server = RedisServer(folder, *options, client=client, port=port)
-    try:
-        yield server
-    finally:
-        server.stop()
+    return RedisServer(folder, *options, client=client, port=port)
 
 
 @contextmanager
@@ -153,19 +146,12 @@ def watched_by_sentinels(folder: Path, replicas: int = 1, *options: str, down_af
         yield watched
 
 
-@contextmanager
-def sentinel(
-    folder: Path, *lines: str, client: dict[str, Any] | None = None, port: int | None = None
-) -> Iterator[RedisServer]:
+def sentinel(folder: Path, *lines: str, client: dict[str, Any] | None = None, port: int | None = None) -> RedisServer:
     """Run a Sentinel with these lines of configuration."""
     folder.mkdir(parents=True)
     port = port or free_port()
     (folder / "sentinel.conf").write_text("\n".join((f"port {port}", "bind 127.0.0.1", *lines, "")))
-    server = _Sentinel(folder, port=port, client=client)
-    try:
-        yield server
-    finally:
-        server.stop()
+    return _Sentinel(folder, port=port, client=client)
 
 
 class _Sentinel(RedisServer):
@@ -353,11 +339,8 @@ def encrypted(folder: Path, certificates: Certificates, *, asks_client: bool = F
         "ssl_certfile": certificates.path("client.crt"),
         "ssl_keyfile": certificates.path("client.key"),
     }
-    server = RedisServer(folder, *options, port=port, client=client)
-    try:
+    with RedisServer(folder, *options, port=port, client=client) as server:
         yield server
-    finally:
-        server.stop()
 
 
 # --- as databases -------------------------------------------------------------------------------------------------

@@ -70,11 +70,8 @@ class SpannerFake(ServerProcess):
 @contextmanager
 def fake(folder: Path) -> Iterator[tuple[SpannerFake, SpannerDatabase]]:
     """Run the fake with a database in it."""
-    server = SpannerFake(folder)
-    try:
+    with SpannerFake(folder) as server:
         yield server, make_database(server.address)
-    finally:
-        server.stop()
 
 
 def make_database(host: str) -> SpannerDatabase:
