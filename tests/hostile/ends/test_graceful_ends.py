@@ -27,6 +27,15 @@ Client = Callable[[Pannier, "Counter[str]"], None]
 
 def kept_alive(pannier: Pannier, seen: Counter[str]) -> None:
     """Call on one connection for as long as it lasts, then on another, until nothing listens."""
+    _over_http(pannier, seen, {})
+
+
+def one_call_each(pannier: Pannier, seen: Counter[str]) -> None:
+    """Call on a new connection each time."""
+    _over_http(pannier, seen, {"Connection": "close"})
+
+
+def _over_http(pannier: Pannier, seen: Counter[str], headers: dict[str, str]) -> None:
     port = pannier.port()
     while True:
         connection = http.client.HTTPConnection("127.0.0.1", port, timeout=30)
@@ -36,30 +45,10 @@ def kept_alive(pannier: Pannier, seen: Counter[str]) -> None:
             return
         try:
             while connection.sock is not None:  # None: the answer said that it is the last
-                connection.request("GET", TARGET)
+                connection.request("GET", TARGET, headers=headers)
                 answer = connection.getresponse()
                 answer.read()
                 seen["answered" if answer.status == 204 else f"status {answer.status}"] += 1
-        except (OSError, http.client.HTTPException) as error:
-            seen[f"lost: {type(error).__name__}"] += 1
-        finally:
-            connection.close()
-
-
-def one_call_each(pannier: Pannier, seen: Counter[str]) -> None:
-    """Call on a new connection each time."""
-    port = pannier.port()
-    while True:
-        connection = http.client.HTTPConnection("127.0.0.1", port, timeout=30)
-        try:
-            connection.connect()
-        except ConnectionRefusedError:
-            return
-        try:
-            connection.request("GET", TARGET, headers={"Connection": "close"})
-            answer = connection.getresponse()
-            answer.read()
-            seen["answered" if answer.status == 204 else f"status {answer.status}"] += 1
         except (OSError, http.client.HTTPException) as error:
             seen[f"lost: {type(error).__name__}"] += 1
         finally:

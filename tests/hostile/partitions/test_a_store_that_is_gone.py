@@ -1,9 +1,7 @@
 """A whole store that was open goes down: calls are answered at once, health reports it, and its return is noticed."""
 
-import gc
 import json
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 from urllib.error import HTTPError
@@ -13,7 +11,6 @@ import grpc
 import pytest
 from servers.component_files import component
 from servers.database import Database, Server
-from servers.databases import named
 from servers.grpc_calls import outcome
 from servers.grpc_protos import DAPR
 from servers.pannier_process import Pannier, serving
@@ -28,18 +25,6 @@ AT_ONCE_S = 1.5
 more.
 """
 SILENT = ("redis", "etcd", "consul")
-
-
-@pytest.fixture(scope="module", params=WAYS)
-def subject(request: pytest.FixtureRequest) -> Database:
-    return named(request.param)
-
-
-@pytest.fixture(scope="module")
-def server(subject: Database, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    with subject.serve(tmp_path_factory.mktemp("server")) as server:
-        yield server
-        gc.collect()
 
 
 class Sidecar:

@@ -5,15 +5,13 @@ write were repeated, the other client's value would be lost.
 """
 
 import asyncio
-import gc
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from typing import Any, NamedTuple
 
 import pytest
 from servers.cut_way import CutWay, cut_way
 from servers.database import Database, Server
-from servers.databases import named
 from servers.eventually import eventually
 from servers.ways import WAYS
 
@@ -46,18 +44,6 @@ CASES = {
     "bulk": Case(None, lambda key, _: Set(key, OURS), lambda key: Set(key, THEIRS)),
     "transaction": Case(None, lambda key, _: Set(key, OURS), lambda key: Set(key, THEIRS)),
 }
-
-
-@pytest.fixture(scope="module", params=WAYS)
-def subject(request: pytest.FixtureRequest) -> Database:
-    return named(request.param)
-
-
-@pytest.fixture(scope="module")
-def server(subject: Database, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    with subject.serve(tmp_path_factory.mktemp("server")) as server:
-        yield server
-        gc.collect()
 
 
 class Both(NamedTuple):

@@ -1,0 +1,23 @@
+"""Each store over a network whose faults are made to order, and a server for each."""
+
+from __future__ import annotations
+
+import gc
+from collections.abc import Iterator
+
+import pytest
+from servers.database import Database, Server
+from servers.databases import named
+from servers.ways import WAYS
+
+
+@pytest.fixture(scope="module", params=WAYS)
+def subject(request: pytest.FixtureRequest) -> Database:
+    return named(request.param)
+
+
+@pytest.fixture(scope="module")
+def server(subject: Database, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    with subject.serve(tmp_path_factory.mktemp("server")) as server:
+        yield server
+        gc.collect()
