@@ -47,7 +47,7 @@ def main() -> None:
     try:
         asyncio.run(run(settings))
     except ResourceVersionRewoundError as rewound:
-        sys.exit(f"pannier-operator ends, to start again with an empty cache: {rewound}")
+        sys.exit(f"pannier-operator stops and will start again with an empty cache: {rewound}")
 
 
 async def run(settings: OperatorSettings) -> None:

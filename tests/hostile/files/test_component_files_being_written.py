@@ -148,7 +148,9 @@ def test_another_version_that_is_written_slowly_is_served_when_it_is_whole(
 def test_what_is_changed_or_gone_in_the_end_is_taken(pannier: Pannier, folder: Path) -> None:
     with closing(HttpClient(pannier.port())) as http:
         (folder / "orders.yaml").write_text("")
-        pannier.until(lambda: "the file is empty; its last content counts" in pannier.err, "a word on the empty file")
+        pannier.until(
+            lambda: "the file is empty; its previous content is used" in pannier.err, "a word on the empty file"
+        )
         (folder / "orders.yaml").write_text(CHANGED)
         pannier.until(lambda: http.call("GET", path("orders", "k")).status == 204, "the other keyPrefix")
         (folder / "orders.yaml").unlink()

@@ -75,7 +75,7 @@ async def test_prefixes_may_differ(desk: Desk, route: Route) -> None:
     done = desk.copy(shared.file, plain.file, "--app-id", "me")
     assert done.code == 0, done.err
     assert await target.values() == {"k": b"1", "me||cat||tom||mood": b"2"}
-    assert "passed over: 1 key of the source that this app does not own" in done.out
+    assert "skipped: 1 key of the source that this app does not own" in done.out
 
 
 async def test_one_place_takes_another_prefix(desk: Desk, route: Route) -> None:

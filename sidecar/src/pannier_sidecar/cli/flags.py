@@ -243,7 +243,7 @@ SHOWN: Final = tuple(flag for _, flags in SECTIONS for flag in flags)
 FROM: Final = Flag("from", setting="source", help="component file of the source", placeholder="FILE")
 TO: Final = Flag("to", setting="target", help="component file of the target", placeholder="FILE")
 APP_ID: Final = APP[0]
-OVERWRITE: Final = Flag("overwrite", read.boolean, "overwrites", "replace what is there already")
+OVERWRITE: Final = Flag("overwrite", read.boolean, "overwrites", "replace what exists")
 JOURNAL: Final = Flag("journal", read.path, "journal", "where to record what was written", placeholder="FILE")
 OUTPUT: Final = Flag("output", read.path, "output", "file to write", ("o",), placeholder="FILE")
 COPY: Final = (FROM, TO, APP_ID, OVERWRITE, JOURNAL)

@@ -37,7 +37,7 @@ class FolderIndexes:
                 index = (folder / INDEX_FILE).read_bytes()
             except OSError:
                 if folder in self._indexed:
-                    return f"components folder {folder}: its index ({INDEX_FILE}) has gone", ()
+                    return f"components folder {folder}: its index ({INDEX_FILE}) is missing", ()
                 if self._are_needed:
                     return f"components folder {folder}: it has no index ({INDEX_FILE}), so nothing in it is read", ()
                 continue
@@ -47,7 +47,7 @@ class FolderIndexes:
             except (ValueError, RecursionError) as error:
                 return f"components folder {folder}: its index ({INDEX_FILE}) cannot be read: {error}", ()
             if wrong := _other_than_named(folder, named, contents):
-                return f"components folder {folder}: {wrong} is not what its index ({INDEX_FILE}) says", ()
+                return f"components folder {folder}: {wrong} does not match its index ({INDEX_FILE})", ()
             foreign += [source for source in contents if _is_foreign(Path(source), folder, named)]
         return "", tuple(foreign)
 

@@ -152,7 +152,7 @@ class StoreLifecycle:
         if why == self.why:
             return
         self.why = why
-        kept = "; the version before is served until it answers" if self.current is not None else ""
+        kept = "; the previous version is served until it answers" if self.current is not None else ""
         log.warning("store %s is not ready: %s; it is tried again in the background%s", self.desired.name, why, kept)
         self._changed()
 

@@ -188,7 +188,7 @@ class _Planning:
         readable = {other.component.name for other in parsed}
         kept = [each for each in self._serving.values() if each.source == source and each.name not in readable]
         problem = Problem(
-            "warning", "", "the file is empty", "its last content counts until it is written or deleted", 1
+            "warning", "", "the file is empty", "its previous content is used until it is written or deleted", 1
         )
         for each in kept:
             self._keep(each, [problem], note=problem.text)

@@ -51,7 +51,7 @@ class Tally:
         written = f"; {counted(self.bytes_written, 'byte')} written" if self.bytes_written else ""
         yield f"{counted(self.done, 'key')}: {', '.join(self._parts()) or 'nothing to do'}{written}"
         if self.passed_over:
-            yield f"passed over: {counted(self.passed_over, 'key')} of the source that this app does not own"
+            yield f"skipped: {counted(self.passed_over, 'key')} of the source that this app does not own"
         if self.is_verified:
             same = f"{counted(self.verified, 'key')}, {counted(self.verified_bytes, 'byte')}"
             yield f"verified: {same} the same on both sides" + (f"; {self.differing} differ" if self.differing else "")

@@ -58,7 +58,7 @@ def fixed_size(tag: int) -> int:
 
 
 def read_field_header(data: bytes, at: int) -> tuple[int, int, int]:
-    """Return the tag of a field, the bytes that follow, and where those begin; an integer has been passed over.
+    """Return the tag of a field, the bytes that follow, and where those begin; an integer has been skipped.
 
     Raises MalformedMessageError, and IndexError if the bytes end too early.
     """

@@ -58,7 +58,7 @@ def test_nothing_is_read_while_a_file_differs_from_the_index(folder, file):
     right = (folder.path / file).read_bytes()
     folder.write(file, folder.component("a", actorStateStore="true"))
 
-    with pytest.raises(FolderUnreadableError, match=rf"{file} is not what its index \(_index\) says"):
+    with pytest.raises(FolderUnreadableError, match=rf"{file} does not match its index \(_index\)"):
         watch.read()
     (folder.path / file).unlink()
     with pytest.raises(FolderUnreadableError, match=file):
@@ -79,7 +79,7 @@ def test_an_index_that_was_there_has_to_stay(folder):
     folder.put("smuggled")
 
     assert watch.has_changed()
-    with pytest.raises(FolderUnreadableError, match=r"its index \(_index\) has gone"):
+    with pytest.raises(FolderUnreadableError, match=r"its index \(_index\) is missing"):
         watch.read()
 
 

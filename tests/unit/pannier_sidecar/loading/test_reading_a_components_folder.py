@@ -129,7 +129,9 @@ def test_an_empty_file_keeps_its_stores_until_it_is_removed_or_written_again(fol
     folder.write("a.yaml", text)
     decided = plan(read(folder.path), ResolutionContext("shop"), serving)
     assert sorted(each.name for each in decided.desired) == ["a", "b"] and decided.refused == ()
-    assert decided.warnings == (f"{path}:1: the file is empty; its last content counts until it is written or deleted",)
+    assert decided.warnings == (
+        f"{path}:1: the file is empty; its previous content is used until it is written or deleted",
+    )
     again = plan(read(folder.path), ResolutionContext("shop"), decided.desired)
     assert sorted(each.name for each in again.desired) == ["a", "b"]
     folder.write("c.yaml", folder.component("a", ttlInSeconds="60"))
