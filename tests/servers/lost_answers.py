@@ -9,7 +9,8 @@ from typing import Any
 from servers.eventually import until
 from servers.faulty_way import FaultyWay
 
-from pannier_sidecar.state.requests import Set
+from pannier_sidecar.state.errors import OutcomeUnknownError
+from pannier_sidecar.state.requests import Delete, Set
 from pannier_sidecar.state.store import Store
 
 Call = Callable[[Any], Awaitable[Any]]
@@ -49,6 +50,15 @@ async def lost(way: FaultyWay, task: asyncio.Task[Any]) -> Any:
     way.cut()
     way.heal()
     return await task
+
+
+async def lost_behind_another_write(way: FaultyWay, writing: asyncio.Task[Any], near: Store) -> None:
+    """Have `near` write key k anew, then lose the answer to the earlier write; its outcome has to be unknown."""
+    await near.delete(Delete("k"))
+    await near.set(Set("k", b"theirs", if_absent=True))
+    error = await lost(way, writing)
+    assert type(error) is OutcomeUnknownError
+    assert str(error).endswith("read the key before writing again")
 
 
 async def answers_lost(way: FaultyWay) -> None:
