@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator
 from servers.database import Database
 
 CAPABILITIES = ("ETags", "transactions", "TTL", "listing keys")
-"""Topics with a column of their own."""
+"""Topics that have their own column."""
 THE_REST = "the rest"
 """Values, keys, bulk calls, concurrency, opening and closing, random sequences of calls."""
 PROVED, FAILED, NOT_CLAIMED = "yes", "**fails**", "no"

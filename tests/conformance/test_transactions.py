@@ -120,7 +120,7 @@ async def test_many_operations_happen_together(subject: Database, store: Store, 
     assert [entry and entry.value for entry in found] == [write.value for write in writes]
 
 
-async def test_each_key_has_an_etag_of_its_own_time(store: Store, key: Keys) -> None:
+async def test_the_etag_after_a_transaction_is_the_current_one(store: Store, key: Keys) -> None:
     await store.transact([Set(key("k"), b"1"), Set(key("k"), b"2")])
     found = await present(store, key("k"))
     await store.set(Set(key("k"), b"3", found.etag))

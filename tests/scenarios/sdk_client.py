@@ -134,7 +134,7 @@ class SyncSdkClient(SdkClient):
 
 
 class AioSdkClient(SdkClient):
-    """Over `dapr.aio.clients.DaprClient`, in an event loop of its own."""
+    """Over `dapr.aio.clients.DaprClient`, in its own event loop."""
 
     def __init__(self, port: int, http: HttpClient):
         settings.DAPR_HTTP_PORT = http.port  # type: ignore[attr-defined]

@@ -175,7 +175,7 @@ def test_keys_are_listed_by_prefix(api: StateApi, key: str) -> None:
 
 @pytest.mark.needs(Feature.KEYS_LIKE)
 @each_value("limit", [1, 7, 25, 26, 1000])
-def test_pages_meet_each_key_once(api: StateApi, key: str, limit: int) -> None:
+def test_pages_contain_each_key_once(api: StateApi, key: str, limit: int) -> None:
     names = sorted(f"{key}{number}" for number in range(25))
     api.save("statestore", *[Item(name) for name in names])
     page, _ = api.keys("statestore", key, limit=limit)

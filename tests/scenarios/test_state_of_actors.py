@@ -21,7 +21,7 @@ def test_an_actor_finds_what_it_saved(api: StateApi, actor: str) -> None:
     assert api.get_actor_state("dog", actor, "hp") is None
 
 
-def test_an_actor_finds_what_it_saved_with_a_partition_of_its_own_choice(api: StateApi, actor: str) -> None:
+def test_an_actor_finds_what_it_saved_under_a_chosen_partition(api: StateApi, actor: str) -> None:
     """Reads of an actor name no partition, so an acknowledged write elsewhere would never be found again."""
     elsewhere = {"partitionKey": "elsewhere"}
     steps = [
@@ -37,7 +37,7 @@ def test_an_actor_finds_what_it_saved_with_a_partition_of_its_own_choice(api: St
     assert api.get_actor_state("cat", actor, "hp") is None
 
 
-def test_the_state_of_actors_has_keys_of_its_own(api: StateApi, here: World, actor: str) -> None:
+def test_the_state_of_actors_has_its_own_keys(api: StateApi, here: World, actor: str) -> None:
     api.transact_actor_state("cat", actor, upsert("hp", b"10"))
     assert api.get("statestore", "hp") is None
     if here.stored is not None:

@@ -91,7 +91,7 @@ class CassandraServer(ServerProcess):
         return ADMINISTRATOR if self._is_hardened else {}
 
     def run(self, statement: str, *values: Any) -> list[tuple[Any, ...]]:
-        """Run a statement as another program would, on a connection of its own."""
+        """Run a statement as another program would, on a separate connection."""
         with self.session() as session:
             return list(session.execute(session.prepare(statement), values))
 

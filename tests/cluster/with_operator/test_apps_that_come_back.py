@@ -47,7 +47,7 @@ def test_of_a_secret_that_changes_fast_the_last_value_wins_and_no_pod_restarts(u
     assert [each["restartCount"] for each in (*status["initContainerStatuses"], *status["containerStatuses"])] == [0, 0]
 
 
-def test_a_copy_of_a_pod_for_debugging_is_no_app_of_its_own(user: User) -> None:
+def test_a_copy_of_a_pod_for_debugging_is_no_separate_app(user: User) -> None:
     user.apply(component(), deployment("orders"))
     user.deployed("orders")
     user.is_ready()

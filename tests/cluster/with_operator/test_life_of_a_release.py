@@ -88,7 +88,7 @@ def test_missed_pods_are_evicted_if_enabled_as_far_as_their_budget_allows(pannie
     assert user.events("EvictedForSidecar") == []
     user.kubectl("delete", "pdb", "orders")
 
-    user.until(lambda: "initContainers" in user.pod("orders")["spec"], "the pod is made anew, with its sidecar")
+    user.until(lambda: "initContainers" in user.pod("orders")["spec"], "the pod is created again, with its sidecar")
     user.deployed("orders")
     user.saves_and_reads("orders", 1)
     pannier.install()

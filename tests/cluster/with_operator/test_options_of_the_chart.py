@@ -23,7 +23,7 @@ SERVICE_MONITORS = "servicemonitors.monitoring.coreos.com"
 
 @pytest.fixture
 def service_monitors(cluster: Cluster) -> Iterator[None]:
-    """The definition of ServiceMonitors, as far as an API server must know it."""
+    """The part of the definition of ServiceMonitors that an API server needs."""
     schema = {"type": "object", "x-kubernetes-preserve-unknown-fields": True}
     version = {"name": "v1", "served": True, "storage": True, "schema": {"openAPIV3Schema": schema}}
     names = {"kind": "ServiceMonitor", "plural": "servicemonitors"}

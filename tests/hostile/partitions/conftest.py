@@ -1,4 +1,4 @@
-"""Each store over a network whose faults are made to order, and a server for each."""
+"""Each store over a network with faults on demand, and a server for each."""
 
 from __future__ import annotations
 

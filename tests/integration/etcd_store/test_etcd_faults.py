@@ -156,7 +156,7 @@ async def test_users_sign_in_and_stay_signed_in(tmp_path, open_store) -> None:
         await store.close()
 
 
-async def test_it_speaks_tls_with_a_certificate_of_its_own(tmp_path, open_store) -> None:
+async def test_it_speaks_tls_with_a_client_certificate(tmp_path, open_store) -> None:
     certificates = make_certificates(tmp_path / "certificates")
     others = make_certificates(tmp_path / "others")
     flags = [f"--cert-file={certificates.path('server.crt')}", f"--key-file={certificates.path('server.key')}"]

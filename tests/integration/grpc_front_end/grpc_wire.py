@@ -1,4 +1,4 @@
-"""The gRPC front end on a port of its own, in this process, and a client that speaks frames: for tests of the wire."""
+"""The gRPC front end on its own port, in this process, and a client that sends frames, to test the protocol."""
 
 import asyncio
 import struct

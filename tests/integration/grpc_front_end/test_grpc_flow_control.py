@@ -55,7 +55,7 @@ async def test_a_client_that_opens_no_window_is_not_waited_for(fast_clock: None)
 
 
 async def test_a_client_that_reads_an_answer_byte_by_byte_is_not_waited_for(fast_clock: None) -> None:
-    """It makes progress, but would make us hold the rest for ever."""
+    """The client makes progress, but would make us hold the rest of the answer for ever."""
     async with serving(limits=grpc_limits(stalled=0.5)) as here:
         client, writer = await here.connect({INITIAL: 0}), await here.connect()
         await writer.ask(SAVE, save("k", b"v" * 50_000))

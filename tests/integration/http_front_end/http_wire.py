@@ -1,4 +1,4 @@
-"""The HTTP front end on a port of its own, in this process, and a client that sends bytes, to test the protocol."""
+"""The HTTP front end on its own port, in this process, and a client that sends bytes, to test the protocol."""
 
 import asyncio
 import socket

@@ -24,7 +24,7 @@ BOUNDED = settings(
 
 
 class Background:
-    """A server on a loop of its own, so that tests without one can call it."""
+    """A server on its own event loop, so that tests without a loop can call it."""
 
     def __init__(self) -> None:
         self._thread = LoopThread()

@@ -302,7 +302,7 @@ async def test_a_client_that_reads_no_answer_is_dropped(fast_clock: None) -> Non
 async def test_a_client_that_reads_an_answer_bit_by_bit_is_dropped(
     fast_clock: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """It makes progress, but would make us hold the rest for ever."""
+    """The client makes progress, but would make us hold the rest of the answer for ever."""
     monkeypatch.setattr("pannier_sidecar.serving.SLOWEST_RATE", 4 * MIB)
 
     async def answer(call: Call) -> Answer:

@@ -111,7 +111,7 @@ async def test_without_a_policy_there_is_one_attempt() -> None:
     assert len(store.attempts) == 1
 
 
-async def test_each_item_has_a_policy_of_its_own() -> None:
+async def test_each_item_has_its_own_policy() -> None:
     store = FailingStore(*[StoreUnavailableError("away")] * 3)
     items = f'[{{"key": "a"}}, {{"key": "b", "options": {{"retryPolicy": {policy(1)}}}}}, {{"key": "c"}}]'
     answer = await ask(store, save(items))

@@ -38,5 +38,5 @@ def test_the_neighbours_are_served_and_its_status_says_that_the_error_is_ours(mo
     status: Any = status_of(component("odd"), components, {}, {}, {}, datetime.now(UTC))
     accepted = status["conditions"][0]
     assert (accepted["type"], accepted["status"], accepted["reason"]) == ("Accepted", "False", "Invalid")
-    assert "because of a bug of its own (ZeroDivisionError)" in accepted["message"]
+    assert "because of a bug in Pannier (ZeroDivisionError)" in accepted["message"]
     assert "1234" not in accepted["message"]

@@ -386,10 +386,10 @@ def test_a_port_that_two_containers_want_warns(annotations: dict[str, str], port
     assert verdict.warnings == ((warning,) if warning else ())
 
 
-def test_a_socket_where_a_container_has_a_mount_of_its_own_warns() -> None:
+def test_a_socket_where_a_container_mounts_something_else_warns() -> None:
     containers = [{"name": "mail", "volumeMounts": [{"name": "mails", "mountPath": "/s"}]}]
     verdict = judged(pod({"dapr.io/unix-domain-socket-path": "/s"}, spec={"containers": containers}))
-    assert verdict.warnings == ("container 'mail' has a mount of its own at /s and does not see the sidecar's socket",)
+    assert verdict.warnings == ("container 'mail' mounts something else at /s and does not see the sidecar's socket",)
 
 
 def test_two_mounts_at_one_path_keep_the_first() -> None:

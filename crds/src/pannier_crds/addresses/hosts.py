@@ -124,11 +124,11 @@ def _refuse_other_dialects(text: str, offset: int, instead: str) -> None:
         )
     if "@" in text:
         message = f"{character(text, text.index('@'), offset)} has no place here: an address holds no user or password"
-        raise InvalidValueError(message, f"{instead}, and give user and password in fields of their own")
+        raise InvalidValueError(message, f"{instead}, and give user and password in their own fields")
     for place, each in enumerate(text):
         if each in _OF_OTHER_DIALECTS:
             message = f"{character(text, place, offset)} has no place here: an address holds no settings"
-            raise InvalidValueError(message, f"{instead}, and each setting in a field of its own")
+            raise InvalidValueError(message, f"{instead}, and each setting in its own field")
 
 
 def _check_name(name: str, offset: int, instead: str) -> None:

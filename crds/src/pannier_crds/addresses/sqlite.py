@@ -112,7 +112,7 @@ def _refuse_other_dialects(path: str) -> None:
         raise InvalidValueError("variables are not filled in here", "write the whole path, or take it from envRef")
     if _SETTING.match(path) or _FURTHER_SETTING.search(path):
         message = f"{character(path, _first(path, ';='))} separates settings, which are not read from here"
-        raise InvalidValueError(message, f"{PATH}, and other settings in fields of their own")
+        raise InvalidValueError(message, f"{PATH}, and other settings in their own fields")
     first = path.partition("/")[0]
     if ":" in first:
         message = (

@@ -143,7 +143,7 @@ def convert(field: Field, text: str, *, is_secret: bool = False) -> Setting:
     if field.reads is None:
         return text
     field.reads(stripped)
-    return stripped  # rules and stores read it again later: it is what was found right here
+    return stripped  # the validated text, because rules and stores parse it again
 
 
 def _number(field: Field, text: str, shown: str) -> float:

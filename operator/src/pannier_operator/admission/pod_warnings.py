@@ -59,7 +59,7 @@ def _about_socket(pod: kinds.Pod, injection: Injection) -> Iterator[str]:
         mounts = container.get("volumeMounts") or ()
         if path and any(m.get("mountPath") == path and m.get("name") != SOCKET_VOLUME for m in mounts):
             name = quoted(str(container.get("name")))
-            yield f"container {name} has a mount of its own at {path} and does not see the sidecar's socket"
+            yield f"container {name} mounts something else at {path} and does not see the sidecar's socket"
 
 
 def _way_out(use: str) -> str:

@@ -96,7 +96,7 @@ def judge_alone(manifest: kinds.Component) -> Member:
 
 
 def _unjudged(bug: Exception) -> Problem:
-    message = f"Pannier can't check it because of a bug of its own ({type(bug).__name__})"
+    message = f"it can't be checked because of a bug in Pannier ({type(bug).__name__})"
     return error("", message, "report the bug; leaving out settings one by one shows which of them causes it")
 
 

@@ -1,4 +1,4 @@
-"""The app that `pannier run` starts: a child process with a group of its own."""
+"""The app that `pannier run` starts: a child process with its own process group."""
 
 from __future__ import annotations
 

@@ -175,7 +175,7 @@ OLDER: Final = (
     Flag("dapr-http-max-request-size", read.megabytes, "limits.max_body_size"),
     Flag("dapr-http-read-buffer-size", read.kilobytes, "limits.read_buffer_size"),
 )
-"""daprd's older spellings, with units of their own."""
+"""daprd's older spellings, which have other units."""
 
 INSTEAD: Final = (
     Flag("version", read.boolean, asks="version"),

@@ -55,7 +55,7 @@ async def _run(settings: Settings, listeners: listening.Listeners, command: Sequ
     source = (
         FolderWatch(folders, patience=PATIENCE)
         if folders
-        else Reading((ParsedComponent(OWN_STORE, "the store of its own"),))
+        else Reading((ParsedComponent(OWN_STORE, "the default store"),))
     )
     sidecar = Sidecar(settings, listeners, source)
     plan = sidecar.read_components()

@@ -38,7 +38,7 @@ class KeyScheme:
         holds_actors: bool = True,
         as_written: bool = False,
     ):
-        """Prepare the prefix of `strategy`: `appid`, `name`, `namespace`, `none` (in any case) or a text of its own.
+        """Prepare the prefix of `strategy`: `appid`, `name`, `namespace`, `none` (in any case) or any other text.
 
         `holds_actors`: the same store holds the state of actors. `as_written` also accepts names that are ambiguous,
         for reading what others have written. Raises ValueError for a prefix that could be read in two ways.

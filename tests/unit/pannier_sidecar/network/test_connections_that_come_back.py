@@ -118,7 +118,7 @@ async def test_the_end_of_one_that_was_replaced_changes_nothing() -> None:
     assert rock.connection is second
 
 
-async def test_each_call_gets_an_error_of_its_own() -> None:
+async def test_each_call_gets_its_own_error() -> None:
     rock = Rock()
     rock.last_error = StoreRefusedError("the password is wrong")
     faults: list[StoreError] = []

@@ -67,9 +67,7 @@ tokens = (b"VA ", b"STAT ", b"STAT a b", b"1", b"0", b"-1", b"9" * 5000, b" ", b
 @example([b"VA 1_0 \r\n"], (b"", []), [])
 @example([b"VA \xb2 \r\n"], (b"", []), [])
 @example([b"VA 0\r\nab"], (b"", []), [])
-def test_any_bytes_are_replies_or_refused_by_the_one_error(
-    pieces: list[bytes], before: Written, places: list[int]
-) -> None:
+def test_any_bytes_are_replies_or_a_protocol_error(pieces: list[bytes], before: Written, places: list[int]) -> None:
     data = before[0] + b"".join(pieces)
     whole = read([data])
     assert whole[0][: len(before[1])] == before[1]

@@ -102,7 +102,7 @@ tokens = (
 @example((b"", None), [b"-\xff\r\n"])
 @example((b"", None), [b"*99999999999999999999\r\n"])
 @example((b"", None), [b"$99999999999999999999\r\n"])
-def test_any_bytes_are_replies_or_refused_by_the_one_error(before: Written, pieces: list[bytes]) -> None:
+def test_any_bytes_are_replies_or_a_protocol_error(before: Written, pieces: list[bytes]) -> None:
     sent, meant = before
     data = sent + b"".join(pieces)
     whole, is_refused = read(ReplyReader(), [data])
