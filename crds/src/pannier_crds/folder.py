@@ -1,4 +1,7 @@
-"""The files that a folder of components may hold besides the components."""
+"""What the writer of a components folder and the sidecar agree on: its files besides the components, and their names.
+
+On Kubernetes the operator is the writer: the folder is an app's Secret.
+"""
 
 from __future__ import annotations
 

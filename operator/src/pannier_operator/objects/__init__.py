@@ -1,7 +1,7 @@
 """Kubernetes' objects as the operator reads them: names, labels, quantities, references. Pure.
 
 kinds                   the fields that are read or written
-app_ids                 which app a pod belongs to
+app_ids                 which app a pod belongs to; labels and annotations of pods and namespaces
 namespace_components    the Components of a namespace with their verdicts
 references              their references to Secrets
 label_selectors, quantities, resource_versions    these parts of objects

@@ -1,4 +1,7 @@
-"""Which app a pod belongs to, and the names derived from it. Every part of the operator uses this."""
+"""Which app a pod belongs to, whether it asks for a sidecar and has one, and the labels and annotations that show it.
+
+Every part of the operator uses this.
+"""
 
 from __future__ import annotations
 
