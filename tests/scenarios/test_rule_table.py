@@ -81,7 +81,9 @@ def test_a_first_write_without_an_etag_only_creates(api: StateApi, key: str, eta
 
 
 @each_value(("etag", "concurrency"), [(None, None), (None, "last-write"), (STALE, "last-write")])
-def test_a_delete_without_keys_succeeds(api: StateApi, key: str, etag: str | None, concurrency: str | None) -> None:
+def test_a_delete_without_a_precondition_succeeds(
+    api: StateApi, key: str, etag: str | None, concurrency: str | None
+) -> None:
     api.save("statestore", Item(key))
     for _ in range(2):
         api.delete("statestore", key, etag=etag, concurrency=concurrency)

@@ -115,7 +115,7 @@ def test_replicas_that_are_gone_at_once_leave_nothing_undone(pannier: Release, u
         user.apply(component(name))
         user.is_ready(name)
     for name in without_sidecar(user):
-        until(lambda name=name: name in told_of(user), f"an Event tells of {name}")
+        until(lambda name=name: name in reported_for(user), f"an Event tells of {name}")
 
 
 class Stream:
@@ -157,7 +157,7 @@ def without_sidecar(user: User) -> list[str]:
     return [pod["metadata"]["name"] for pod in user.pods() if "initContainers" not in pod["spec"]]
 
 
-def told_of(user: User) -> list[str]:
+def reported_for(user: User) -> list[str]:
     return [each["involvedObject"]["name"] for each in user.events("SidecarMissing")]
 
 

@@ -154,7 +154,7 @@ async def test_writes_that_nobody_answers_are_refused(tmp_path: Path, params: st
         ({}, "write host, server or connectionString"),
     ],
 )
-async def test_a_component_without_sense_is_reported_with_its_place(settings: dict[str, str], said: str) -> None:
+async def test_a_wrong_component_is_reported_with_its_field(settings: dict[str, str], said: str) -> None:
     error = await error_of_opening(**settings)
     assert isinstance(error, StoreRefusedError)
     assert said in str(error)

@@ -192,7 +192,7 @@ async def test_repeated_changes_of_others_are_reverted_more_and_more_slowly(worl
     assert "more" not in world.data()
 
 
-async def test_another_version_of_the_type_is_suggested_first(world: World) -> None:
+async def test_a_secret_that_has_changed_meanwhile_is_read_before_it_is_removed(world: World) -> None:
     await world.deliver()
     secret = deepcopy(world.cluster.kept["cart-pannier"])
     secret["data"]["more"] = ""

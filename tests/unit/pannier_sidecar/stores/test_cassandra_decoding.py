@@ -77,7 +77,7 @@ def test_collections_are_decoded(handler: Any) -> None:
     assert (list(tokens), dict(options), nothing) == (["a", "b"], {"k": b"v"}, None)
 
 
-def test_a_warning_before_the_rows_is_passed_over(handler: Any) -> None:
+def test_a_warning_before_the_rows_is_ignored(handler: Any) -> None:
     answer = decode(handler, struct.pack("!hh", 1, 4) + b"slow" + rows(ONE, 1, b"v"), flags=8)
     assert (answer.parsed_rows, answer.warnings) == ([(b"v",)], ["slow"])
 
