@@ -69,6 +69,9 @@ class Pipeline(asyncio.Protocol):
         self._timeout_field = timeout_field
         self._transport: asyncio.Transport | None = None
         self._outgoing: list[bytes] = []
+        self._is_unshared = False
+        """The last write had one call. Then a read is written at once if nothing is owed: a single caller would pay for
+        an iteration of the loop in which no other call comes to share the write."""
         self._silent_since: float | None = None
         """Loop time of the last sign of life, which is an answer; None while nothing is owed."""
         self._unfinished = 0
@@ -98,13 +101,19 @@ class Pipeline(asyncio.Protocol):
         self.send_for(future, payload, answers)
         return future
 
-    def send_for(self, caller: Caller, payload: bytes, answers: int = 1) -> None:
-        """Send a call; `caller` gets its answer, or a ConnectionLostError, in a later iteration of the loop."""
-        outgoing = self._outgoing
-        if not outgoing:
-            self._call_soon(self._flush)
-        outgoing.append(payload)
-        owed = self.owed
+    def send_for(self, caller: Caller, payload: bytes, answers: int = 1, *, is_read: bool = False) -> None:
+        """Send a call; `caller` gets its answer, or a ConnectionLostError, in a later iteration of the loop.
+
+        A read may be sent at once. Writes wait for the end of the iteration: if the connection turns out to be lost in
+        it, they certainly did not happen.
+        """
+        owed, outgoing = self.owed, self._outgoing
+        if is_read and self._is_unshared and not owed and self._reason is None and self._transport is not None:
+            self._write(payload)
+        else:
+            if not outgoing:
+                self._call_soon(self._flush)
+            outgoing.append(payload)
         if answers == 2:
             owed.append(None)
         elif answers > 2:
@@ -202,14 +211,19 @@ class Pipeline(asyncio.Protocol):
         if not outgoing:  # a large call has already sent it
             return
         self._outgoing = []
-        self._transport.write(outgoing[0] if len(outgoing) == 1 else b"".join(outgoing))
+        self._is_unshared = len(outgoing) == 1
+        self._write(outgoing[0] if self._is_unshared else b"".join(outgoing))
+        if len(self.owed) > MAX_OWED:
+            self._is_full = True
+            self._update_flow()
+
+    def _write(self, data: bytes) -> None:
+        assert self._transport is not None
+        self._transport.write(data)
         if self._silent_since is None:
             self._silent_since = self._loop.time()
             if self._silence_check is None:
                 self._silence_check = self._loop.call_later(self._timeout, self._check_silence)
-        if len(self.owed) > MAX_OWED:
-            self._is_full = True
-            self._update_flow()
 
     def _check_silence(self) -> None:
         """Abort if the server has been silent for too long; check again when that could next be the case."""

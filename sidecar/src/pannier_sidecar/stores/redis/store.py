@@ -64,7 +64,8 @@ class RedisStore(Store):
         if connection is None:
             completion.resume(self.get(get))
         else:
-            connection.send_for(Read(self, get, key, completion), layout.read(key), layout.READ_REPLIES)
+            read = Read(self, get, key, completion)
+            connection.send_for(read, layout.read(key), layout.READ_REPLIES, is_read=True)
 
     async def read_again(self, read: Read, lost: ConnectionLostError) -> StoredValue | None:
         """Do the rest of a read whose connection was lost."""
