@@ -74,6 +74,32 @@ async def test_one_failure_is_reported_for_its_own_item_and_the_others_are_writt
     assert [await value_of(store, key(name)) for name in ("a", "b", "c", "known")] == [b"1", b"1", b"1", b"right"]
 
 
+@pytest.mark.topic("ETags", Feature.ETAG)
+async def test_of_many_creations_those_happen_that_find_nothing(store: Store, key: Keys) -> None:
+    names = [key(str(number)) for number in range(12)]
+    await write_all(store, sets(names[::3]))
+    faults = await store.bulk_write([Set(name, b"created", if_absent=True) for name in names])
+    assert [isinstance(fault, REFUSED) for fault in faults] == [True, False, False] * 4
+    assert [fault for fault in faults if fault is None] == [None] * 8
+    assert all(name in str(fault) for name, fault in zip(names, faults, strict=True) if fault)
+    assert [await value_of(store, name) == b"created" for name in names] == [False, True, True] * 4
+
+
+@pytest.mark.topic("ETags", Feature.ETAG)
+async def test_of_many_writes_by_etag_those_happen_whose_etag_is_current(store: Store, key: Keys) -> None:
+    names = [key(str(number)) for number in range(12)]
+    await write_all(store, sets(names[::-1]))
+    etags = [(await present(store, name)).etag for name in names]
+    await write_all(store, [*sets(names[::3]), *deletes(names[1::3])])
+    writes = [Set(name, b"replaced", etag) for name, etag in zip(names, etags, strict=True)]
+    faults = await store.bulk_write(writes)
+    assert [isinstance(fault, REFUSED) for fault in faults] == [True, True, False] * 4
+    assert [fault for fault in faults if fault is None] == [None] * 4
+    assert [await value_of(store, name) == b"replaced" for name in names] == [False, False, True] * 4
+    assert not {(await present(store, name)).etag for name in names[2::3]} & set(etags)
+    assert all(isinstance(fault, REFUSED) for fault in await store.bulk_write(writes))
+
+
 async def test_deletes_remove_what_is_there_and_pass_over_what_is_not(store: Store, key: Keys) -> None:
     names = [key(str(number)) for number in range(10)]
     await write_all(store, sets(names[::2]))

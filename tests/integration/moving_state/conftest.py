@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from servers import memcached_server
 from servers.places import Desk, Place
+from servers.postgresql_server import PostgreSQLServer, running
 from servers.redis_server import RedisServer, single
 
 
@@ -48,7 +49,25 @@ def memcached_place(tmp_path: Path) -> Iterator[Place]:
         yield Place(tmp_path / "memcached.yaml", "state.memcached", {"hosts": server.address})
 
 
-@pytest.fixture(params=["sqlite to redis", "redis to sqlite", "sqlite to sqlite"])
+@pytest.fixture(scope="session")
+def running_postgresql(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PostgreSQLServer]:
+    with running(tmp_path_factory.mktemp("postgresql")) as server:
+        yield server
+
+
+@pytest.fixture
+def postgresql_place(tmp_path: Path, running_postgresql: PostgreSQLServer) -> Place:
+    """A server without data."""
+    running_postgresql.sql("DROP SCHEMA public CASCADE; CREATE SCHEMA public")
+    return Place(tmp_path / "postgresql.yaml", "state.postgresql", dict(running_postgresql.settings))
+
+
+ROUTES = ("sqlite to redis", "redis to sqlite", "sqlite to sqlite")
+TO_BULKS = (*ROUTES, "sqlite to postgresql")
+"""With a target that carries out many conditional writes as one."""
+
+
+@pytest.fixture(params=ROUTES)
 def route(
     request: pytest.FixtureRequest, tmp_path: Path, sqlite_place: Place, redis_place: Place
 ) -> tuple[Place, Place]:
@@ -58,5 +77,6 @@ def route(
         "sqlite to redis": lambda: (sqlite_place, redis_place),
         "redis to sqlite": lambda: (redis_place, sqlite_place),
         "sqlite to sqlite": lambda: (sqlite_place, Place(tmp_path / "another.yaml", "state.sqlite", another)),
+        "sqlite to postgresql": lambda: (sqlite_place, request.getfixturevalue("postgresql_place")),
     }
     return routes[request.param]()

@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import random
 
+import pytest
+from integration.moving_state.conftest import TO_BULKS
 from servers.places import Desk, Place, numbered
 
 from pannier_sidecar.state.requests import Get, Set
@@ -13,6 +15,7 @@ from pannier_sidecar.state.store import Store
 COUNT = 1000
 
 
+@pytest.mark.parametrize("route", TO_BULKS, indirect=True)
 async def test_values_that_an_app_writes_meanwhile_are_never_overwritten(
     desk: Desk, route: tuple[Place, Place]
 ) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import signal
 
 import pytest
+from integration.moving_state.conftest import TO_BULKS
 from servers.blocked_way import blocked_after
 from servers.places import Desk, Place, numbered, outcome
 from servers.redis_server import RedisServer
@@ -14,6 +15,7 @@ from pannier_sidecar.state.requests import Set
 COUNT = 4000
 
 
+@pytest.mark.parametrize("route", TO_BULKS, indirect=True)
 async def test_killed_in_the_middle_and_run_again(desk: Desk, route: tuple[Place, Place]) -> None:
     source, target = route
     await source.save(*numbered(COUNT))
@@ -86,6 +88,7 @@ async def test_a_server_that_is_down_ends_it_with_advice(
     assert desk.copy(sqlite_place.file, redis_place.file).code == 0
 
 
+@pytest.mark.parametrize("route", TO_BULKS, indirect=True)
 async def test_two_runs_at_once_do_the_work_together(desk: Desk, route: tuple[Place, Place]) -> None:
     source, target = route
     await source.save(*numbered(3000))

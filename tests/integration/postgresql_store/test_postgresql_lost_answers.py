@@ -24,7 +24,7 @@ from servers.opened_store import opening
 from servers.postgresql_server import PostgreSQLServer, locked, running
 
 from pannier_sidecar.state.errors import OutcomeUnknownError, StoreUnavailableError
-from pannier_sidecar.state.requests import Delete, Get, Set
+from pannier_sidecar.state.requests import Delete, Get, Set, Write
 from pannier_sidecar.state.store import Store
 
 WRITES: dict[str, Call] = {
@@ -32,7 +32,19 @@ WRITES: dict[str, Call] = {
     "create": lambda store: store.set(Set("new", b"mine", if_absent=True)),
     "delete": lambda store: store.delete(Delete("k")),
     "bulk": first_of_a_bulk,
+    "bulk create": lambda store: first_of(
+        store, Set("new", b"mine", if_absent=True), Set("newer", b"", if_absent=True)
+    ),
 }
+
+
+async def first_of(store: Store, *writes: Write) -> None:
+    """Write these at once, and raise what the first one was told."""
+    fault = (await store.bulk_write(writes))[0]
+    if fault is not None:
+        raise fault
+
+
 TRANSACTION: dict[str, Call] = {"transaction": lambda store: store.transact([Set("k", b"mine"), Set("l", b"mine")])}
 
 
@@ -49,7 +61,7 @@ async def far(way: FaultyWay, open_store) -> AsyncIterator[Store]:
     await store.set(Set("k", b"before"))
     for call in (*WRITES.values(), *TRANSACTION.values()):
         await outcome(call(store))
-    for key in ("new", "other", "l"):
+    for key in ("new", "newer", "other", "l"):
         await store.delete(Delete(key))
     await store.set(Set("k", b"before"))
     return store

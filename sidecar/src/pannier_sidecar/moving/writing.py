@@ -113,7 +113,9 @@ class StoreTarget:
                 planned[stored] = _Planned(self._write(item, stored, decision, now), decision, note, was_noted)
             else:
                 batch.settle(stored, decision)
-        return await self._carry_out(batch, planned) if planned else None
+        # Writes of one kind after one another, because stores send such together.
+        together = dict(sorted(planned.items(), key=lambda plan: plan[1].write.if_absent))
+        return await self._carry_out(batch, together) if planned else None
 
     async def _carry_out(self, batch: _Batch, planned: dict[str, _Planned]) -> StoreError | None:
         self._journal.note({stored: plan.note for stored, plan in planned.items()})

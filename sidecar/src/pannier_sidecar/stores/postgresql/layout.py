@@ -30,13 +30,15 @@ class Layout(ABC):
     updated: ClassVar[str]
     values: ClassVar[Mapping[str, str]]
     """The types of the columns that hold the value, each a part of it."""
-    rows: ClassVar[str]
-    """The source of many rows: names and TTLs ($1, $2) and what `columns` returns ($3 and so on).
+    given: ClassVar[Mapping[str, str]]
+    """The columns of many given rows, and the parameters that hold them: names, TTLs and what `columns` returns.
 
     Arrays are `text[]` only: to look up another type, the client library would change a setting of the session.
     """
     row: ClassVar[str]
     """The part of such a row for the columns of `values`."""
+    parameters: ClassVar[int]
+    """How many parameters there are for many rows."""
     definition: ClassVar[str]
     """What creates the table; `{table}` is its name."""
     level: ClassVar[int]
@@ -48,7 +50,7 @@ class Layout(ABC):
 
     @abstractmethod
     def columns(self, values: Sequence[bytes]) -> tuple[Any, ...]:
-        """Return many values as parameters of `rows`."""
+        """Return many values as parameters of `given`."""
 
     @abstractmethod
     def decoded(self, key: str, row: Sequence[Any]) -> StoredValue:
@@ -73,8 +75,9 @@ class BytesLayout(Layout):
     expires = "expires_at"
     updated = "updated_at"
     values: ClassVar = {"value": "bytea"}
-    rows = "unnest($1::text[], $2::text[], $4::text[], $5::text[]) AS given (key, ttl, start, size)"
+    given: ClassVar = {"name": "$1", "ttl": "$2", "start": "$4", "size": "$5"}
     row = "substring($3::bytea FROM start::int4 FOR size::int4)"
+    parameters = 5
     level = 1
     definition = """\
 CREATE TABLE IF NOT EXISTS {table} (
@@ -113,8 +116,9 @@ class JsonLayout(Layout):
     expires = "expiredate"
     updated = "updatedate"
     values: ClassVar = {"value": "jsonb", "isbinary": "boolean"}
-    rows = "unnest($1::text[], $2::text[], $3::text[], $4::text[]) AS given (key, ttl, value, isbinary)"
-    row = "value::jsonb, isbinary::boolean"
+    given: ClassVar = {"name": "$1", "ttl": "$2", "document": "$3", "is_base64": "$4"}
+    row = "document::jsonb, is_base64::boolean"
+    parameters = 4
     level = 2
     definition = """\
 CREATE TABLE IF NOT EXISTS {table} (

@@ -5,6 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from .layout import Layout
 
 
@@ -15,7 +17,9 @@ class Statements:
         """`table` is quoted and may have a schema."""
         columns = ", ".join(layout.values)
         read = f"{columns}, {layout.etag}, date_part('epoch', {layout.expires})"
-        alive = f"({layout.expires} IS NULL OR {layout.expires} > now())"
+        # Not `expires IS NULL OR ...`, which an index answers: without statistics PostgreSQL takes that to be almost no
+        # rows, and reads all rows of the table to find a few keys.
+        alive = f"coalesce({layout.expires}, 'infinity') > now()"
         etag = 3 + len(layout.values)
         changed = "".join(f", {column} = EXCLUDED.{column}" for column in (*layout.values, layout.expires))
         into = f"INSERT INTO {table} AS present (key, {layout.expires}, {columns})"
@@ -23,10 +27,19 @@ class Statements:
         own = "".join(f", {column} = ${number}" for number, column in enumerate(layout.values, 3))
         absent = f"WHERE present.{layout.expires} <= now()"
         one = f"{into} VALUES ($1, {_EXPIRY.format('$2::int4')}, {_values(layout)})"
-        many = f"{into} SELECT key, {_EXPIRY.format('ttl::int4')}, {layout.row} FROM {layout.rows}"
+        many = f"{into} SELECT name, {_EXPIRY.format('ttl::int4')}, {layout.row} FROM {_given(layout.given)}"
+        expected = {"expected": f"${layout.parameters + 1}"}
+        new = ", ".join(f"new_{column}" for column in layout.values)
+        set_new = "".join(f", {column} = new_{column}" for column in layout.values)
 
         self.read = f"SELECT {read} FROM {table} WHERE key = $1 AND {alive}"
-        self.read_many = f"SELECT {read}, key FROM {table} WHERE key = ANY($1) AND {alive}"
+        self.read_many = (
+            f"SELECT found.* FROM {_given({'name': '$1'})} CROSS JOIN LATERAL "
+            f"(SELECT {read}, key FROM {table} WHERE key = name AND {alive} LIMIT 1) AS found"
+        )
+        """Looks each name up in the index. With `key = ANY($1)` a plan that was made while the table was small compares
+        every row with every name when it is large.
+        """
         self.write = f"{one} {over}"
         """TTL, values."""
         self.create = f"{one} {over} {absent}"
@@ -43,6 +56,14 @@ class Statements:
         self.write_many = f"{many} {over}"
         """TTLs, what the layout makes of values; the names are sorted so that no two of these deadlock."""
         self.create_many = f"{many} {over} {absent} RETURNING key"
+        self.replace_many = (
+            f"UPDATE {table} AS present SET {layout.updated} = now(), {layout.expires} = new_expiry{set_new}"
+            f"{layout.renewal} FROM (SELECT name, {_EXPIRY.format('ttl::int4')}, {layout.row} "
+            f"FROM {_given({**layout.given, **expected})} JOIN {table} AS held ON key = name "
+            f"WHERE held.{layout.etag} = expected::{layout.etag_type} AND {alive} ORDER BY name FOR UPDATE OF held"
+            f") AS matching (name, new_expiry, {new}) WHERE key = name RETURNING key"
+        )
+        """The same, and the ETags as text; locks rows in the order of their names, for the same reason."""
         self.delete_many = f"DELETE FROM {table} WHERE key = ANY($1)"
         self.lock = f"SELECT key, {layout.etag} FROM {table} WHERE key = ANY($1) AND {alive} ORDER BY key FOR UPDATE"
         self.first_names = f"SELECT key FROM {table} WHERE starts_with(key, $1) AND {alive} ORDER BY key LIMIT $2"
@@ -60,6 +81,12 @@ class Statements:
 
 
 _EXPIRY: Final = "now() + {} * interval '1 second'"
+
+
+def _given(columns: Mapping[str, str]) -> str:
+    """Return the rows of which each column is an array in a parameter."""
+    arrays = ", ".join(f"{parameter}::text[]" for parameter in columns.values())
+    return f"unnest({arrays}) AS given ({', '.join(columns)})"
 
 
 def _values(layout: Layout) -> str:

@@ -10,7 +10,6 @@ from pannier_sidecar.network.answers import read_in_parts
 from pannier_sidecar.state.cursors import cursor_after, key_before
 from pannier_sidecar.state.errors import NotSupportedError, OutcomeUnknownError, StoreError, StoreUnavailableError
 from pannier_sidecar.state.joining import with_distinct_keys
-from pannier_sidecar.state.requests import Delete, Get, Set, Write
 from pannier_sidecar.state.store import Feature, KeyPage, Setting, Store, StoredValue, or_error
 
 from .client import Pool, always
@@ -23,7 +22,7 @@ from .schema import Schema
 from .settings import read_settings
 from .statements import Statements
 from .transactions import Transaction
-from .writing import check_outcome, columns_of, go_together, statement_of
+from .writing import check_outcome, go_together, mismatch, statement_of, statement_of_many
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -31,6 +30,7 @@ if TYPE_CHECKING:
 
     from asyncpg import Record
 
+    from pannier_sidecar.state.requests import Delete, Get, Set, Write
 
 logger = logging.getLogger(__name__)
 
@@ -105,7 +105,7 @@ class _PostgreSQLStore(Store):
     async def bulk_get(self, gets: Sequence[Get]) -> Sequence[StoredValue | StoreError | None]:
         names = [name_of(get.key) for get in gets]
         try:
-            parts = await read_in_parts(self._rows, names)
+            parts = await read_in_parts(self._rows, [*dict.fromkeys(names)])
         except StoreError as error:
             return [error] * len(gets)
         found = {row["key"]: self._decoded(row) for rows in parts for row in rows}
@@ -144,19 +144,15 @@ class _PostgreSQLStore(Store):
     async def _write_run(self, run: Sequence[Write]) -> Sequence[StoreError | None]:
         if len(run) == 1:
             return [await or_error(self._write(run[0]))]
-        sets = [write for write in run if isinstance(write, Set)]
         try:
-            if sets:
-                columns = columns_of(sets, self.layout)
-                await self._opened.run(Connection.execute, self._statements.write_many, *columns, may_be_done=always)
-            else:
-                names = [name_of(write.key) for write in run]
-                await self._opened.run(Connection.execute, self._statements.delete_many, names, may_be_done=always)
+            text, parameters = statement_of_many(run, self._statements, self.layout)
+            rows = await self._opened.run(Connection.fetch, text, *parameters, may_be_done=always)
         except (StoreUnavailableError, OutcomeUnknownError) as error:
             return [error] * len(run)
         except StoreError:  # one of them is wrong; the others must not fail for it
             return [await or_error(self._write(write)) for write in run]
-        return [None] * len(run)
+        written = {key_of(name) for (name,) in rows}
+        return [mismatch(write) if write.is_conditional and write.key not in written else None for write in run]
 
     async def transact(self, writes: Sequence[Write]) -> None:
         if len(writes) == 1:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from pannier_sidecar.state.errors import ETagMismatchError
 from pannier_sidecar.state.preconditions import exists_already
-from pannier_sidecar.state.requests import Set, Write
+from pannier_sidecar.state.requests import Delete, Set, Write
 
 from .names import name_of
 
@@ -70,6 +70,26 @@ def columns_of(sets: Sequence[Set], layout: Layout) -> tuple[Any, ...]:
     return [name for name, _ in named], ttls, *layout.columns([write.value for _, write in named])
 
 
+def statement_of_many(run: Sequence[Write], statements: Statements, layout: Layout) -> Statement:
+    """Return the statement of a run of several writes; if they are conditional, its rows are the keys written.
+
+    Raises ETagMismatchError and InvalidETagError for an impossible ETag.
+    """
+    sets = [write for write in run if isinstance(write, Set)]
+    if not sets:
+        return Statement(statements.delete_many, ([name_of(write.key) for write in run],))
+    if sets[0].if_match is not None:
+        sets.sort(key=lambda write: name_of(write.key))
+        etags = [str(etag_of(write, layout)) for write in sets]
+        return Statement(statements.replace_many, (*columns_of(sets, layout), etags))
+    return Statement(statements.create_many if sets[0].if_absent else statements.write_many, columns_of(sets, layout))
+
+
 def go_together(one: Write, other: Write) -> bool:
-    """Return whether one statement can carry out two writes of different keys: unconditional ones of one kind."""
-    return type(one) is type(other) and not one.is_conditional and not other.is_conditional
+    """Return whether one statement can carry out two writes of different keys: sets with the same kind of precondition,
+    or deletes without one.
+    """
+    if isinstance(one, Set):
+        kind = (one.if_absent, one.if_match is None)
+        return isinstance(other, Set) and kind == (other.if_absent, other.if_match is None)
+    return isinstance(other, Delete) and not one.is_conditional and not other.is_conditional
