@@ -19,6 +19,7 @@ from ..serving import time_to_take
 from .call import Call
 from .framing import PREFIX_SIZE, framed, inflated, parse_timeout, too_large
 from .gate import Gate
+from .limits import FEW_FIELDS, FIELD, SMALL_MESSAGE
 from .method import NOT_GRPC
 from .status import Code, StatusError
 
@@ -30,12 +31,8 @@ if TYPE_CHECKING:
     from .listener import GrpcListener
 
 GRPC: Final = b"application/grpc"
-SMALL_MESSAGE: Final = 64 * 1024
 FAIR_GUESS: Final = range(16)
 """Bytes by which an answer may be smaller than expected without changing the estimate."""
-FEW_FIELDS: Final = 32
-FIELD: Final = 150
-"""Bytes that are counted for each field of longer headers."""
 _STATUS_200: Final = b"\x88"
 """`:status: 200`, from HPACK's static table."""
 _ANSWER: Final = _STATUS_200 + literal(b"content-type", GRPC)

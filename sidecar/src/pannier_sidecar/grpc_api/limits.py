@@ -3,11 +3,22 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Final
 
 from ..http2.frames import MAX_FRAME
 from ..http2.limits import Limits as Http2Limits
 from ..serving import ConnectionLimits
 from .framing import PREFIX_SIZE
+
+SHARES: Final = 8
+"""Fraction of the budget (1/8) that one connection's answers may use before its further calls wait."""
+UNPACKED: Final = 4
+"""Maximum of messages that unpack to more than `SMALL_MESSAGE` and are answered at the same time, on all connections.
+"""
+SMALL_MESSAGE: Final = 64 * 1024
+FEW_FIELDS: Final = 32
+FIELD: Final = 150
+"""Bytes that are counted for each header field of a call with more than `FEW_FIELDS`."""
 
 
 @dataclass(frozen=True, slots=True)

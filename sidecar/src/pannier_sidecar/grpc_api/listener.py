@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from ..serving import Listener
 from ..state.pacing import Pace
+from .limits import SHARES, UNPACKED
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -16,11 +17,6 @@ if TYPE_CHECKING:
     from ..http2.limits import Limits as Http2Limits
     from .limits import Limits
     from .method import Method
-
-SHARES: Final = 8
-"""Fraction of the budget (1/8) that one connection's answers may use before its further calls wait."""
-UNPACKED: Final = 4
-"""Maximum of large compressed messages that are answered at the same time, on all connections."""
 
 
 @dataclass(slots=True, eq=False)

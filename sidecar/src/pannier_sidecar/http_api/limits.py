@@ -10,6 +10,8 @@ from ..serving import ConnectionLimits
 HEADERS: Final = 256
 """Maximum of header fields in one request: each costs a hundred bytes and more beside its text."""
 FIELD: Final = 100
+PARAMETERS: Final = 256
+"""Maximum of parameters in one query: each costs as much as a small request."""
 QUEUED: Final = 512
 """Bytes that are counted for a request without a body while it waits for earlier ones."""
 BUFFERED: Final = 16 * 1024

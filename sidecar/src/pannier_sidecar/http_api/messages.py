@@ -8,9 +8,8 @@ from urllib.parse import parse_qsl
 from msgspec import Struct
 
 from ..state.errors import MalformedRequestError
+from .limits import PARAMETERS
 
-PARAMETERS = 256
-"""Maximum of parameters in one query: each costs as much as a small request."""
 JSON = b"application/json"
 TEXT = b"text/plain; charset=utf-8"
 
