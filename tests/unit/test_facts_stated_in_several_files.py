@@ -31,6 +31,13 @@ BASE_IMAGE: Mapping[str, str] = {
     **dict.fromkeys(DOCKERFILES, r"^ARG PYTHON_IMAGE=(.+)$"),
     "scripts/images": r'^BASE = "(.+)"$',
 }
+KUBERNETES: Mapping[str, str] = {
+    "tests/cluster/tools.py": r'^KUBERNETES = "(\d+\.\d+)',
+    "tests/cluster/node/go.mod": r"k8s\.io/kubernetes v(\d+\.\d+)",
+    "tests/bench_operator/processes.py": r'--kube-version", "(\d+\.\d+)',
+    "docs/testing-on-a-cluster.md": r"^Kubernetes (\d+\.\d+):",
+    "Makefile": r"^KUBERNETES := (\d+\.\d+)",
+}
 USER_OF_IMAGES: Mapping[str, str] = {
     **dict.fromkeys(DOCKERFILES, r"^USER (\d+):\d+$"),
     "scripts/image-root": r"^USER_ID = (\d+)$",
@@ -51,6 +58,7 @@ def stated(files: Mapping[str, str]) -> dict[str, set[str]]:
         pytest.param(VERSION, __version__, id="Pannier's version"),
         pytest.param(OLDEST_PYTHON, "3.11", id="the oldest Python"),
         pytest.param(BASE_IMAGE, "docker.io/library/python:3.11-slim", id="the base of the images"),
+        pytest.param(KUBERNETES, "1.35", id="the Kubernetes of tests"),
         pytest.param(USER_OF_IMAGES, str(OperatorSettings().sidecar.run_as_user), id="the user of the images"),
     ],
 )
