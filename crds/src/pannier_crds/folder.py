@@ -5,9 +5,10 @@ On Kubernetes the operator is the writer: the folder is an app's Secret.
 
 from __future__ import annotations
 
-import hashlib
 import json
 from typing import TYPE_CHECKING, Final
+
+from pannier_crds.digests import sha256
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -48,4 +49,4 @@ def digests_in(index: bytes) -> dict[str, str]:
 
 
 def digest_of(content: bytes) -> str:
-    return hashlib.sha256(content).hexdigest()
+    return sha256(content).hexdigest()

@@ -11,7 +11,6 @@ from __future__ import annotations
 import re
 import socket
 from dataclasses import dataclass, field
-from ipaddress import ip_address
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
@@ -31,6 +30,11 @@ _HOST: Final = re.compile(r"(?:\[([0-9a-f:.]+)(?:%[a-z0-9_.~%-]+)?\]|([a-z0-9_.-
 _TOP_LEVEL_DOMAIN: Final = re.compile(r"[a-z]+|xn--[a-z0-9-]+")
 """What a top-level domain can look like (RFC 1123, 2.1; ICANN), such as `dev` and `app`."""
 _OLD_IPV4: Final = re.compile(r"[0-9a-fx.]+")
+_IPV4_BYTES: Final = 4
+_LOOPBACK_IPV4: Final = 127
+_LOOPBACK_IPV6: Final = socket.inet_pton(socket.AF_INET6, "::1")
+_IPV4_IN_IPV6: Final = bytes(10) + b"\xff\xff"
+"""How `::ffff:127.0.0.1` begins."""
 _REMEMBERED: Final = 64
 _MAX_SHOWN: Final = 100
 
@@ -109,7 +113,7 @@ class AccessControl:
             return True
         if address is not None:
             # 0.0.0.0 and :: reach this machine, and no site has them: some clients are configured with them.
-            return self.is_exposed or is_loopback(address) or ip_address(address).is_unspecified
+            return self.is_exposed or is_loopback(address) or not any(_packed(address))
         return self.is_exposed and ("." not in host or host.endswith(_PRIVATE_SUFFIXES) or self._is_service(host))
 
     def _is_service(self, host: str) -> bool:
@@ -128,17 +132,33 @@ class AccessControl:
 
 def is_loopback(address: str) -> bool:
     """Return whether an IP address reaches only this machine."""
-    found = ip_address(address.partition("%")[0])
-    mapped = getattr(found, "ipv4_mapped", None)
-    return (mapped or found).is_loopback
+    packed = _packed(address.partition("%")[0])
+    if packed.startswith(_IPV4_IN_IPV6) or len(packed) == _IPV4_BYTES:
+        return packed[-_IPV4_BYTES] == _LOOPBACK_IPV4
+    return packed == _LOOPBACK_IPV6
+
+
+def ip_address(text: str) -> str | None:
+    """Return an IP address in its usual spelling; None for what is none. (The module `ipaddress` takes 0.2 MB.)"""
+    try:
+        packed = _packed(text)
+    except (OSError, ValueError):
+        return None
+    return socket.inet_ntop(_family(text), packed)
+
+
+def _packed(address: str) -> bytes:
+    return socket.inet_pton(_family(address), address)
+
+
+def _family(address: str) -> socket.AddressFamily:
+    return socket.AF_INET6 if ":" in address else socket.AF_INET
 
 
 def _address(host: str) -> str | None:
     """Return the IP address that a host is, even in the old spellings of IPv4 (`127.1`); None for a name."""
-    try:
-        return str(ip_address(host))
-    except ValueError:
-        pass
+    if (address := ip_address(host)) is not None:
+        return address
     if _OLD_IPV4.fullmatch(host) is None:
         return None
     try:

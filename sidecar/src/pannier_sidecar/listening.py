@@ -171,7 +171,9 @@ def _bind_all(port: int, addresses: Sequence[str], flag: str, bound: list[socket
 
 def _resolved(address: str, port: int, flag: str) -> list[tuple[int, tuple[object, ...]]]:
     try:
-        found = socket.getaddrinfo(address, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+        # As bytes: of a text Python makes a name in IDNA first, and loads the tables of Unicode for it.
+        name = address if not address.isascii() else address.encode()
+        found = socket.getaddrinfo(name, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
     except (OSError, UnicodeError) as error:
         raise BindError(f"{address!r}, where {flag} should listen, is not an address of this machine") from error
     return [(family, target) for family, _, _, _, target in found]

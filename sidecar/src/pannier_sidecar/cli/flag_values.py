@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import os
 import re
-from ipaddress import ip_address
 from pathlib import Path
 from typing import Final
 
 from pannier_crds.values import parse_boolean, parse_duration
+from pannier_sidecar.access import ip_address
 
 _QUANTITY: Final = re.compile(r"(\d{1,15}(?:\.\d{1,9})?)([KMGT]i|[kMGT])?", re.ASCII)
 _UNITS: Final = {"": 1, "k": 10**3, "M": 10**6, "G": 10**9, "T": 10**12}
@@ -141,14 +141,10 @@ def _host(text: str) -> str:
     else:
         name = text if "/" in text or text.count(":") > 1 else text.partition(":")[0]
     name = name.removeprefix("*" if name.startswith("*.") else "").removesuffix(".")
-    try:
-        return str(ip_address(name))
-    except ValueError:
-        if _HOST_NAME.fullmatch(name) is None:
-            raise ValueError(
-                "write host names such as state.example.com, .example.com for all below it, or * for any"
-            ) from None
-    return name
+    address = ip_address(name.partition("%")[0])
+    if address is None and _HOST_NAME.fullmatch(name) is None:
+        raise ValueError("write host names such as state.example.com, .example.com for all below it, or * for any")
+    return address or name
 
 
 def log_level(value: str) -> str:

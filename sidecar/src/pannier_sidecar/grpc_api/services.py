@@ -5,8 +5,9 @@ statuses.
 from __future__ import annotations
 
 from dataclasses import replace
-from hmac import compare_digest
 from typing import TYPE_CHECKING, Any
+
+from pannier_crds.digests import compare_digest
 
 from ..protobuf import MalformedMessageError, decode, encode
 from ..state.errors import StateError

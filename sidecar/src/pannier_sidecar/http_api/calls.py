@@ -5,12 +5,12 @@
 
 from __future__ import annotations
 
-from hmac import compare_digest
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 from msgspec.structs import replace
 
+from pannier_crds.digests import compare_digest
 from pannier_crds.folder import STATUS_KEY_HEADER
 
 from ..runtime import NO_PLACEMENT, not_counted

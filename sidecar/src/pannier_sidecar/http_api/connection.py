@@ -10,10 +10,11 @@ from __future__ import annotations
 import asyncio
 from contextlib import suppress
 from dataclasses import dataclass, field
-from email.utils import formatdate
+from time import time
 from typing import TYPE_CHECKING, Final
 
 from ..serving import ONE_TURN_S, Listener, time_to_take
+from .dates import http_date
 from .encoding import refusal
 from .limits import BUFFERED, QUEUED, Limits
 from .messages import Answer, Call
@@ -43,7 +44,7 @@ class HttpListener(Listener):
 
     def tick(self, now: float) -> None:
         Listener.tick(self, now)
-        self.date = b"date: " + formatdate(usegmt=True).encode() + b"\r\n"
+        self.date = b"date: " + http_date(time()).encode() + b"\r\n"
 
 
 class HttpConnection(Receiver):

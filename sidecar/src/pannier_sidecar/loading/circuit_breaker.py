@@ -9,9 +9,9 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import random
 from typing import TYPE_CHECKING, Final, NoReturn
 
+from pannier_sidecar.network.jitter import uniform
 from pannier_sidecar.state.errors import StoreError, StoreUnavailableError
 from pannier_sidecar.state.store import Store
 
@@ -66,7 +66,7 @@ class CircuitBreaker:
             if loop.time() - began >= OPENS_AFTER:
                 self._open(why)
                 pause = min(pause * 2, MAX_PAUSE)
-            await asyncio.sleep(pause * random.uniform(0.8, 1.2))
+            await asyncio.sleep(pause * uniform(0.8, 1.2))
         self._quiet_until = loop.time() + QUIET
         self._close()
 

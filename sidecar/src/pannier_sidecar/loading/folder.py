@@ -8,7 +8,6 @@ their bytes do.
 from __future__ import annotations
 
 import codecs
-import hashlib
 import re
 import stat
 from dataclasses import dataclass
@@ -18,6 +17,7 @@ from typing import TYPE_CHECKING, Final
 from msgspec import Struct
 from msgspec.structs import replace
 
+from pannier_crds.digests import blake2b
 from pannier_crds.folder import INDEX_FILE, VERSION_FILE
 from pannier_crds.problems import InvalidManifestError, Problem
 from pannier_sidecar.loading.folder_index import FolderIndexes
@@ -254,7 +254,7 @@ class FolderWatch:
         return tuple(_stat(path) for path in (*self._files(), *versions, *self._further))
 
     def _digest_of(self, contents: Mapping[str, bytes | Problem]) -> bytes:
-        digest = hashlib.blake2b()
+        digest = blake2b()
         for source, content in contents.items():
             digest.update(repr((source, content)).encode("utf-8", "surrogateescape"))
         return digest.digest()

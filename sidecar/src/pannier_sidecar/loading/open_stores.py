@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import random
 from contextlib import suppress
 from typing import TYPE_CHECKING, Final, Protocol
 
 from pannier_sidecar.loading.circuit_breaker import CircuitBreaker
+from pannier_sidecar.network.jitter import uniform
 from pannier_sidecar.state.directory import ServedStore, Waiting
 from pannier_sidecar.state.errors import PartlyUnavailableError, StoreError
 from pannier_sidecar.stores import registry
@@ -135,7 +135,7 @@ class StoreLifecycle:
             except StoreError as error:
                 observer.store_opened(attempted.name, attempted.type.name, False)
                 self._log_not_ready(str(error))
-            await asyncio.sleep(pause * random.uniform(0.8, 1.2))
+            await asyncio.sleep(pause * uniform(0.8, 1.2))
             pause = min(pause * 2, MAX_PAUSE)
         observer.store_opened(attempted.name, attempted.type.name, True)
         opened.show(self.desired)  # keys and roles may have changed meanwhile

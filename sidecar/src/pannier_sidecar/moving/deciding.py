@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import hashlib
 from enum import Enum
 from math import ceil
 from typing import TYPE_CHECKING, Final
 
 from msgspec import Struct
+
+from pannier_crds.digests import blake2b
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -98,7 +99,7 @@ def difference(item: Item, found: StoredValue) -> str:
 
 
 def digest_of(value: bytes) -> bytes:
-    return hashlib.blake2b(value, digest_size=16).digest()
+    return blake2b(value, digest_size=16).digest()
 
 
 def next_size(size: int, held: int, max_keys: int, max_bytes: int) -> int:

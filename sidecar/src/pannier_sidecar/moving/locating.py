@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import hashlib
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from pannier_crds.digests import blake2b
 from pannier_crds.problems import listed, one_line
 from pannier_crds.secret import Secret, reveal
 from pannier_sidecar.loading.folder import FolderUnreadableError, Reading, component_files, parse, read_contents
@@ -48,7 +48,7 @@ def place_of(desired: DesiredStore) -> bytes:
         for field in desired.type.fields
         if field.places_data and field.name != "keyScheme"  # stored keys show their prefix
     )
-    return hashlib.blake2b(repr((desired.type.name, settings)).encode(), digest_size=16).digest()
+    return blake2b(repr((desired.type.name, settings)).encode(), digest_size=16).digest()
 
 
 def _split(where: str) -> tuple[str, str]:

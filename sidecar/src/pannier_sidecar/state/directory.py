@@ -7,7 +7,6 @@ call sees either the old set of stores or the new one.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from difflib import get_close_matches
 from typing import TYPE_CHECKING
 
 from .errors import ActorStoreMissingError, NoStoreConfiguredError, StoreNotFoundError, StoreNotReadyError
@@ -129,6 +128,8 @@ class Directory:
             return missing if self.served or self.waiting else missing.as_the_only_one()
         if not self.served and not self.waiting:
             return NoStoreConfiguredError(name, self.app_id, self._how_to_get_one())
+        from difflib import get_close_matches  # imported here, because only a misspelt name needs it
+
         close = get_close_matches(name, [*self.served, *self.waiting], n=1) if len(name) <= MAX_KEY_CHARS else []
         hint = f"did you mean {close[0]!r}? " if close else ""
         more = f"; this app sees {self._seen_from}" if self._seen_from else ""

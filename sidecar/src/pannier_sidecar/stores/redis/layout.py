@@ -8,7 +8,6 @@ hash.
 from __future__ import annotations
 
 import re
-from hashlib import sha1
 from math import ceil
 from time import time
 from typing import TYPE_CHECKING, Any, Final
@@ -16,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Final
 from hiredis import ReplyError
 from msgspec import DecodeError, Raw, Struct, json
 
+from pannier_crds.digests import sha1
 from pannier_sidecar.state.errors import (
     InvalidETagError,
     OutcomeUnknownError,

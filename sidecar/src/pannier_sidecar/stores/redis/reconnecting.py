@@ -6,9 +6,9 @@ import asyncio
 import logging
 from contextlib import suppress
 from math import inf
-from random import uniform
 from typing import TYPE_CHECKING, Final
 
+from pannier_sidecar.network.jitter import uniform
 from pannier_sidecar.network.reconnecting import ReconnectingConnection
 from pannier_sidecar.state.errors import StoreError, StoreUnavailableError
 

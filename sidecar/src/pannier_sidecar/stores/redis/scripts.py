@@ -14,8 +14,9 @@ key has (empty: it is not state; missing: no key).
 
 from __future__ import annotations
 
-from hashlib import sha1
 from typing import Final
+
+from pannier_crds.digests import sha1
 
 # HSET and HINCRBY come first among the writes of a key: a server that is out of memory, or a user without the
 # permission, then refuses before anything has changed.
