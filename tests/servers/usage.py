@@ -15,6 +15,13 @@ def resident_mib(pid: int) -> float:
     return _status(pid, "VmRSS") / 1024
 
 
+def private_mib(pid: int) -> float:
+    """Memory that is resident now and that no other process can share: what each further sidecar on a node takes."""
+    lines = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()
+    (kib,) = (int(line.split()[1]) for line in lines if line.startswith("Private_Dirty:"))
+    return kib / 1024
+
+
 def peak_mib(pid: int) -> float:
     """The maximum of resident memory since `forget_peak`."""
     return _status(pid, "VmHWM") / 1024

@@ -8,6 +8,9 @@ import threading
 
 def main() -> int:
     """Run the command line and return its exit code."""
+    from pannier_sidecar import deferred_modules
+
+    deferred_modules.defer()  # before anything else imports what it puts off
     from pannier_sidecar.cli import run_command
 
     sys.excepthook = lambda _kind, error, _traceback: _report_defect(error)

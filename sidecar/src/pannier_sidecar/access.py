@@ -139,7 +139,7 @@ def is_loopback(address: str) -> bool:
 
 
 def ip_address(text: str) -> str | None:
-    """Return an IP address in its usual spelling; None for what is none. (The module `ipaddress` takes 0.2 MB.)"""
+    """Return an IP address in its usual spelling; None for what is none. The module `ipaddress` takes 0.2 MB."""
     try:
         packed = _packed(text)
     except (OSError, ValueError):

@@ -5,8 +5,11 @@ from __future__ import annotations
 import errno
 import re
 import socket
-import ssl
-from typing import Final
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from ssl import SSLCertVerificationError, SSLError
+    from typing import TypeGuard
 
 _NUMBER: Final = re.compile(r"\[Errno (\d+)\]")
 _BY_ERRNO: Final = {
@@ -53,9 +56,9 @@ def reason(error: BaseException | None) -> str:
     """Return half a sentence on why there is no connection; for an error that is not known, its kind or number."""
     if error is None:
         return "the other side ended the connection"
-    if isinstance(error, ssl.SSLCertVerificationError):
+    if is_about_certificate(error):
         return _BY_VERIFY_CODE.get(error.verify_code, f"its certificate is not accepted (code {error.verify_code})")
-    if isinstance(error, ssl.SSLError):
+    if is_about_tls(error):
         return _reason_of_tls(error.reason or "")
     if isinstance(error, socket.gaierror):
         return "DNS does not answer" if error.errno == socket.EAI_AGAIN else "its name has no address in DNS"
@@ -66,6 +69,20 @@ def reason(error: BaseException | None) -> str:
     if isinstance(error, OSError):
         return _reason_of_system(error)
     return f"it failed ({type(error).__name__})"
+
+
+def is_about_tls(error: BaseException) -> TypeGuard[SSLError]:
+    """Return whether an error is one of TLS, without loading `ssl` where nothing uses TLS."""
+    return _is(error, "SSLError")
+
+
+def is_about_certificate(error: BaseException) -> TypeGuard[SSLCertVerificationError]:
+    """Return whether an error says that a certificate is not accepted, without loading `ssl`."""
+    return _is(error, "SSLCertVerificationError")
+
+
+def _is(error: BaseException, name: str) -> bool:
+    return any(kind.__name__ == name and kind.__module__ == "ssl" for kind in type(error).__mro__)
 
 
 def _reason_of_tls(code: str) -> str:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import ssl
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -11,10 +10,11 @@ from typing import TYPE_CHECKING
 from msgspec import Struct
 
 from pannier_crds.secret import Secret, reveal
-from pannier_sidecar.network.reasons import reason
+from pannier_sidecar.network.reasons import is_about_tls, reason
 from pannier_sidecar.state.errors import StoreRefusedError
 
 if TYPE_CHECKING:
+    import ssl
     from collections.abc import Iterator, Mapping
 
     from pannier_sidecar.state.store import Setting
@@ -54,9 +54,11 @@ class Encryption(Struct, frozen=True):
 
         Raises StoreRefusedError, with the fields' names (caCert, clientCert, clientKey), for what cannot be used.
         """
+        import ssl  # imported here, because a plain sidecar needs no TLS
+
         try:
             context = ssl.create_default_context(cadata=_pem(self.authority) if self.authority else None)
-        except (ssl.SSLError, OSError, ValueError) as error:
+        except (OSError, ValueError) as error:
             raise StoreRefusedError(
                 f"caCert cannot be used: {_why(error)}; write PEM text or the path of a PEM file"
             ) from error
@@ -72,7 +74,7 @@ class Encryption(Struct, frozen=True):
             pem = f"{_pem(self.client_certificate)}\n{_pem(self.client_key.reveal())}\n"
             with _as_file(pem.encode()) as path:
                 context.load_cert_chain(path)
-        except (ssl.SSLError, OSError, ValueError) as error:
+        except (OSError, ValueError) as error:
             advice = "write PEM text, or paths of PEM files, that belong together"
             raise StoreRefusedError(f"clientCert and clientKey cannot be used: {_why(error)}; {advice}") from error
 
@@ -99,7 +101,7 @@ def _as_file(content: bytes) -> Iterator[str]:
 
 def _why(error: Exception) -> str:
     """Return why PEM can't be read, without the path: it may be a key that was written in a path's place."""
-    if isinstance(error, ssl.SSLError) or not isinstance(error, OSError):
+    if is_about_tls(error) or not isinstance(error, OSError):
         return "it holds nothing that can be read as PEM"
     return reason(error)
 

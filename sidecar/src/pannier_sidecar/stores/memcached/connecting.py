@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-import ssl
 from typing import TYPE_CHECKING, Final
 
 from pannier_sidecar.network.pipeline import ConnectionLostError
-from pannier_sidecar.network.reasons import reason
+from pannier_sidecar.network.reasons import is_about_tls, reason
 from pannier_sidecar.state.errors import StoreError, StoreRefusedError, StoreUnavailableError
 
 from . import errors, layout
@@ -91,7 +90,7 @@ class Connector:
             )
         if isinstance(error, ConnectionLostError):
             return StoreUnavailableError(f"{error}; {self._tls_advice()}")
-        if isinstance(error, ssl.SSLError):
+        if is_about_tls(error):
             advice = "check that it speaks TLS on this port and that caCert, or this machine, trusts its certificate"
             return StoreRefusedError(f"no TLS with {where}: {reason(error)}; {advice}")
         if isinstance(error, OSError):

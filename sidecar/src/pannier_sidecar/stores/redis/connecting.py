@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import socket
-import ssl
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final
 
 from hiredis import ReplyError
 
 from pannier_sidecar.network.pipeline import ConnectionLostError
-from pannier_sidecar.network.reasons import reason
+from pannier_sidecar.network.reasons import is_about_certificate, is_about_tls, reason
 from pannier_sidecar.state.errors import StoreError, StoreRefusedError, StoreUnavailableError
 
 from . import errors, info, scripts
@@ -20,6 +19,7 @@ from .resp import pack
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from ssl import SSLError
 
     from .resp import Part
     from .settings import Address, Credentials, RedisSettings
@@ -87,11 +87,11 @@ class Connector:
         except ConnectionLostError as error:
             is_explained = self._was_understood or (connection is not None and connection.disconnect_reason)
             raise StoreUnavailableError(str(error) if is_explained else f"{error}; {self._tls_advice()}") from error
-        except ssl.SSLError as error:
-            raise StoreRefusedError(
-                f"no TLS with Redis at {address}: {reason(error)}; {_certificate_advice(error)}"
-            ) from error
         except OSError as error:
+            if is_about_tls(error):
+                raise StoreRefusedError(
+                    f"no TLS with Redis at {address}: {reason(error)}; {_certificate_advice(error)}"
+                ) from error
             raise StoreUnavailableError(
                 f"Redis at {address} cannot be reached: {reason(error)}; check redisHost"
             ) from error
@@ -183,8 +183,8 @@ def _keep_alive(sock: socket.socket | None) -> None:
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPCNT, KEEPALIVE_PROBES)
 
 
-def _certificate_advice(error: ssl.SSLError) -> str:
-    if isinstance(error, ssl.SSLCertVerificationError):
+def _certificate_advice(error: SSLError) -> str:
+    if is_about_certificate(error):
         return (
             "give the authority that signed the certificate in caCert (or to this machine: SSL_CERT_FILE adds one) and "
             'the host that it was signed for in redisHost, or set insecureSkipTLSVerify: "true"'

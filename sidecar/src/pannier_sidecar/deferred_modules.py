@@ -1,0 +1,172 @@
+"""Modules that the libraries of every sidecar import, but that a plain one does not use.
+
+Each is loaded when anything of it is used that is not given here. Until then a stand-in is in its place, which passes
+everything on afterwards. docs/decisions/0024-what-a-plain-sidecar-does-not-use-is-not-loaded.md has the reasons.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import typing
+from importlib import import_module
+from importlib.machinery import PathFinder
+from types import FunctionType, GeneratorType, MethodType, ModuleType
+from typing import TYPE_CHECKING, Any, Final
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+_TRIED: Final = ((3, 11), (3, 14))
+"""The versions of Python that this is made for: from the first, and before the second."""
+
+
+class Deferred(ModuleType):
+    """Stands in `sys.modules` for a module that is not loaded yet."""
+
+    def __init__(self, name: str, given: Mapping[str, object], on_load: Callable[[ModuleType], None] | None = None):
+        """`given` is what is used of it without loading it; `on_load` is called when it is loaded."""
+        super().__init__(name)
+        self.__spec__ = None if "." in name else PathFinder.find_spec(name)
+        self.__dict__.update(given)
+        self.__dict__["_on_load"] = on_load
+
+    def __getattr__(self, name: str) -> Any:
+        if name == "__path__":  # the import system asks every module for it
+            raise AttributeError(name)
+        if sys.modules.get(self.__name__) is self:
+            del sys.modules[self.__name__]
+        module = import_module(self.__name__)
+        on_load = self.__dict__["_on_load"]
+        if on_load is not None:
+            on_load(module)
+        self.__dict__.update(module.__dict__)
+        return getattr(module, name)
+
+    def forget(self, names: Mapping[str, object]) -> None:
+        """Have the module itself answer for these names from now on."""
+        for name in names:
+            if self.__dict__.get(name) is names[name]:
+                del self.__dict__[name]
+
+
+def defer() -> None:
+    """Put off what can be, and import the libraries that would load it. To be called before anything imports them."""
+    if not _TRIED[0] <= sys.version_info[:2] < _TRIED[1] or sys.implementation.name != "cpython":
+        return
+    _put_off("inspect", _INSPECT)
+    _put_off("ipaddress", {})  # urllib.parse
+    _put_off("locale", {})  # subprocess
+    _put_off("msgspec.inspect", {})
+    for_imports = [
+        _put_off("platform", {"system": lambda: os.uname().sysname}),  # uuid, and that for msgspec
+        _put_off("ssl", _SSL, _join),
+        _put_off("typing_extensions", _TYPING),
+    ]
+    import asyncio  # noqa: F401
+
+    import msgspec  # noqa: F401
+
+    try:
+        import uvloop  # noqa: F401
+    except ImportError:
+        pass
+    for module, given in for_imports:
+        module.forget(given)
+
+
+def _put_off(
+    name: str, given: Mapping[str, object], on_load: Callable[[ModuleType], None] | None = None
+) -> tuple[Deferred, Mapping[str, object]]:
+    module = Deferred(name, given, on_load)
+    if module.__spec__ is not None or "." in name:
+        sys.modules.setdefault(name, module)
+    return module, given
+
+
+# What asyncio and uvloop ask of `inspect` in every process. Where the answer is not plain, the module gives it.
+def _is_coroutine_function(what: object) -> bool:
+    function = what.__func__ if isinstance(what, MethodType) else what
+    if isinstance(function, FunctionType) and not function.__dict__:
+        return bool(function.__code__.co_flags & _CO_COROUTINE)
+    return bool(_real_inspect().iscoroutinefunction(what))
+
+
+def _unwrap(function: Any, **more: Any) -> Any:
+    return _real_inspect().unwrap(function, **more) if hasattr(function, "__wrapped__") else function
+
+
+def _real_inspect() -> Any:
+    import inspect
+
+    inspect.signature  # noqa: B018  # loads it
+    return sys.modules["inspect"]
+
+
+_CO_COROUTINE: Final = 0x80
+_INSPECT: Final = {
+    "iscoroutinefunction": _is_coroutine_function,
+    "isfunction": lambda what: isinstance(what, FunctionType),
+    "isgenerator": lambda what: isinstance(what, GeneratorType),
+    "unwrap": _unwrap,
+}
+
+# msgspec takes those of `typing` where there is no `typing_extensions`.
+_TYPING: Final = {
+    "NotRequired": typing.NotRequired,
+    "Required": typing.Required,
+    "get_type_hints": typing.get_type_hints,
+}
+
+
+# What uvloop copies from `ssl` when it is imported, and uses for a connection with TLS: by then `ssl` is loaded, since
+# only that makes the context of a connection.
+class _KindOfContext(type):
+    def __instancecheck__(cls, instance: object) -> bool:
+        import ssl
+
+        return isinstance(instance, ssl.SSLContext)
+
+
+class _Context(metaclass=_KindOfContext):
+    """`isinstance` is what uvloop uses it for."""
+
+
+def _memory_bio() -> object:
+    import ssl
+
+    return ssl.MemoryBIO()
+
+
+def _default_context() -> object:
+    import ssl
+
+    return ssl.create_default_context()
+
+
+def _error(name: str) -> type[OSError]:
+    return type(name, (OSError,), {"__slots__": ()})
+
+
+_CAUGHT: Final = {
+    name: _error(name) for name in ("SSLWantReadError", "SSLSyscallError", "SSLZeroReturnError", "CertificateError")
+}
+_SSL: Final[dict[str, object]] = {
+    **_CAUGHT,
+    "SSLError": OSError,  # its base; nothing else is raised where uvloop catches it
+    "SSLContext": _Context,
+    "MemoryBIO": _memory_bio,
+    "create_default_context": _default_context,
+    "SSL_ERROR_WANT_READ": 2,  # OpenSSL's numbers, which never change
+    "SSL_ERROR_WANT_WRITE": 3,
+    "SSL_ERROR_SYSCALL": 5,
+}
+
+
+def _join(ssl: ModuleType) -> None:
+    """Make the errors that `ssl` raises those that uvloop and asyncio catch."""
+    for name, caught in _CAUGHT.items():
+        raised = getattr(ssl, name)
+        if not issubclass(raised, caught):
+            first, *others = raised.__bases__
+            raised.__bases__ = (first, caught, *others)

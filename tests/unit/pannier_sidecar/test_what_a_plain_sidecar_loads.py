@@ -1,0 +1,70 @@
+"""A sidecar with a Redis store loads no module that only others need: each takes memory in every pod."""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+from servers.component_files import component
+from servers.pannier_process import PATIENCE
+
+NOT_NEEDED = {
+    # OpenSSL
+    *("ssl", "_ssl", "_hashlib", "hashlib", "hmac"),
+    # what the libraries of every sidecar import, but do not use here
+    *("ast", "difflib", "dis", "email", "encodings.idna", "inspect", "ipaddress", "locale", "msgspec.inspect"),
+    *("platform", "random", "typing_extensions"),
+    # large libraries, and those of other stores and other commands
+    *("aiohttp", "argparse", "ctypes", "fastapi", "google", "grpc", "http.client", "importlib.metadata"),
+    *("multiprocessing", "opentelemetry", "pydantic", "sqlite3", "tempfile", "unittest", "urllib.request"),
+}
+SIDECAR = """
+import json, sys, threading
+from pannier_sidecar.__main__ import main
+
+def answer():
+    sys.stdin.readline()
+    from pannier_sidecar.deferred_modules import Deferred
+    print(json.dumps([name for name, module in list(sys.modules.items()) if not isinstance(module, Deferred)]))
+    sys.stdout.flush()
+
+threading.Thread(target=answer, daemon=True).start()
+sys.exit(main())
+"""
+
+
+def loaded(folder: Path) -> set[str]:
+    """Start a sidecar, have it answer once on each front end, and return the modules that it has then."""
+    command = [sys.executable, "-c", SIDECAR, "serve", "--app-id", "shop", "--components", str(folder), "--enable-metrics"]
+    command += ["--unix-domain-socket", str(folder), "--metrics-port", "0"]
+    process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    try:
+        assert process.stdin is not None and process.stdout is not None and process.stderr is not None
+        while b"gRPC on" not in (line := process.stderr.readline()):
+            assert line, "it ended before it served"
+        with socket.socket(socket.AF_UNIX) as client:
+            client.settimeout(PATIENCE)
+            client.connect(os.fspath(folder / "dapr-shop-http.socket"))
+            client.sendall(b"GET /v1.0/state/orders/1 HTTP/1.1\r\nhost: 127.0.0.1\r\n\r\n")
+            assert client.recv(1024).startswith(b"HTTP/1.1 503 ")
+        process.stdin.write(b"\n")
+        process.stdin.flush()
+        return set(json.loads(process.stdout.readline()))
+    finally:
+        process.kill()
+        process.communicate()
+
+
+def test_a_sidecar_whose_redis_is_down_loads_nothing_that_it_does_not_need(tmp_path):
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))  # nobody listens there
+        address = f"127.0.0.1:{taken.getsockname()[1]}"
+        settings = {"redisHost": address, "dialTimeout": "1s"}
+        (tmp_path / "orders.yaml").write_text(component("orders", "state.redis", settings))
+        modules = loaded(tmp_path)
+    assert "pannier_sidecar.stores.redis.store" in modules
+    assert sorted(modules & NOT_NEEDED) == []
