@@ -38,8 +38,8 @@ sys.exit(main())
 
 
 def loaded(folder: Path) -> set[str]:
-    """Start a sidecar, have it answer once on each front end, and return the modules that it has then."""
-    command = [sys.executable, "-c", SIDECAR, "serve", "--app-id", "shop", "--components", str(folder), "--enable-metrics"]
+    """Start a sidecar, have it answer once, and return the modules that it has then."""
+    command = [sys.executable, "-c", SIDECAR, "serve", "--app-id", "shop", "--components", str(folder)]
     command += ["--unix-domain-socket", str(folder), "--metrics-port", "0"]
     process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
     try:

@@ -8,5 +8,6 @@ grpc_channels   how a gRPC channel connects again, and how much it may receive
 connections     connections of a client library, counted until the server has closed them too
 tls             which authorities TLS trusts, and which client certificate it sends
 fields          fields of components that hold addresses
+jitter          chance for pauses, so that sidecars do not come back to a server all at once
 reasons         why a server cannot be reached
 """
