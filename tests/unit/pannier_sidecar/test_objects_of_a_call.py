@@ -7,9 +7,9 @@ from msgspec.inspect import is_struct_type
 from pannier_sidecar.grpc_api import messages
 from pannier_sidecar.grpc_api.connection import GrpcConnection
 from pannier_sidecar.http_api.connection import HttpConnection
-from pannier_sidecar.http_api.decoding import LenientItem, StrictItem
 from pannier_sidecar.http_api.encoding import ItemBody
 from pannier_sidecar.http_api.messages import Answer, Call
+from pannier_sidecar.http_api.sent import LenientItem, StrictItem
 from pannier_sidecar.state import requests
 from pannier_sidecar.state.bulk_reads import BulkItem
 from pannier_sidecar.state.store import StoredValue

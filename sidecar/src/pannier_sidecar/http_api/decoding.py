@@ -10,16 +10,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import msgspec
-from msgspec import Raw, Struct
+from msgspec import Struct
 
 from ..state.errors import (
     EmptyKeyError,
     MalformedRequestError,
-    TooManyItemsError,
     UnknownActorOperationError,
     UnknownOperationError,
 )
@@ -28,85 +26,26 @@ from ..state.requests import NO_METADATA, Concurrency, Consistency, Pattern, Ret
 from . import go_json
 from .bounds import LARGE, BodyDecoder, KeysDecoder, Kinds
 from .json_errors import why_not_json
+from .sent import (
+    BULK_GET,
+    ITEM,
+    OPERATION,
+    TRANSACTION,
+    FieldMap,
+    LenientItem,
+    Number,
+    SentBulkGet,
+    SentOperation,
+    SentTransaction,
+    StrictItem,
+    normalize_fields,
+)
 
 if TYPE_CHECKING:
     from .go_json import GoType
 
-# Unknown fields are allowed (as in Dapr). The structs forbid them all the same, because most of them are known fields
-# in another case, which Go accepts: `_normalized` renames these and drops the others.
-
-Number = int | float
-
 MAX_RETRIES = 100
 MAX_RETRY_INTERVAL_MS = 600_000
-
-
-def _null() -> Raw:
-    return Raw(b"null")  # a factory, because a Raw can't stand in a JSON schema as a default
-
-
-class SentRetryPolicy(Struct, forbid_unknown_fields=True, gc=False):
-    """`options.retryPolicy` of the published specs."""
-
-    interval: int | None = None
-    threshold: int | None = None
-    pattern: str | None = None
-
-
-class SentOptions(Struct, forbid_unknown_fields=True, gc=False):
-    """`options` of an item."""
-
-    concurrency: str | None = None
-    consistency: str | None = None
-    retryPolicy: SentRetryPolicy | None = None  # noqa: N815  # the name in JSON, by which errors are reported too
-
-
-class StrictItem(Struct, forbid_unknown_fields=True, gc=False):
-    """One item to write, as Dapr reads it."""
-
-    key: str
-    value: Raw = msgspec.field(default_factory=_null)
-    etag: str | None = None
-    metadata: dict[str, str | None] | None = None
-    options: SentOptions | None = None
-
-
-class LenientItem(Struct, forbid_unknown_fields=True, gc=False):
-    """One item to write, with numbers allowed as strings: examples in the specs have ETags without quotes."""
-
-    key: str
-    value: Raw = msgspec.field(default_factory=_null)
-    etag: str | int | None = None
-    metadata: dict[str, str | bool | Number | None] | None = None
-    options: SentOptions | None = None
-
-
-Item = TypeVar("Item", StrictItem, LenientItem)
-
-
-class SentOperation(Struct, Generic[Item], forbid_unknown_fields=True, gc=False):
-    """One operation of a transaction."""
-
-    operation: str
-    request: Item
-
-
-Operation = TypeVar("Operation")
-
-
-class SentTransaction(Struct, Generic[Operation], forbid_unknown_fields=True, gc=False):
-    """The body of a transaction."""
-
-    operations: list[Operation] | None = None
-    metadata: dict[str, str | None] | None = None
-
-
-class SentBulkGet(Struct, forbid_unknown_fields=True, gc=False):
-    """The body of a bulk get; `parallelism` is accepted and ignored: stores get many keys in one trip."""
-
-    keys: list[str] | None = None
-    parallelism: int | None = None
-    metadata: dict[str, str | None] | None = None
 
 
 class RequestDefaults(Struct, gc=False):
@@ -283,46 +222,7 @@ def _normalized(body: bytes, field_map: FieldMap, max_items: int, *, unwraps: bo
     """
     if unwraps and body.lstrip().startswith(b'"'):
         body = msgspec.json.decode(body, type=str).encode()
-    return _renamed(body, field_map, max_items)
-
-
-@dataclass(frozen=True, slots=True)
-class FieldMap:
-    """The fields of an object: from the name in lower case to the proper name and the fields inside it."""
-
-    fields: Mapping[str, tuple[str, FieldMap | None]]
-
-    @classmethod
-    def of(cls, struct: type[Struct], **inner: FieldMap) -> FieldMap:
-        return cls({name.lower(): (name, inner.get(name)) for name in struct.__struct_fields__})
-
-
-OPTIONS = FieldMap.of(SentOptions, retryPolicy=FieldMap.of(SentRetryPolicy))
-ITEM = FieldMap.of(StrictItem, options=OPTIONS)
-OPERATION = FieldMap.of(SentOperation, request=ITEM)
-TRANSACTION = FieldMap.of(SentTransaction, operations=OPERATION)
-BULK_GET = FieldMap.of(SentBulkGet)
-
-
-def _renamed(body: bytes, field_map: FieldMap, max_items: int, *, may_be_list: bool = True) -> bytes:
-    """Return an object, or a list of objects, with its fields named as in the map; return any other value unchanged."""
-    try:
-        node = msgspec.json.decode(body, type=dict[str, Raw] | list[Raw])
-    except msgspec.ValidationError:
-        return body
-    if isinstance(node, list):
-        if not may_be_list:
-            return body
-        if len(node) > max_items:
-            raise TooManyItemsError(max_items)
-        renamed = [_renamed(bytes(inner), field_map, max_items, may_be_list=False) for inner in node]
-        return b"[" + b",".join(renamed) + b"]"
-    fields: dict[str, Raw] = {}
-    for sent, value in node.items():
-        name, inner = field_map.fields.get(sent.lower(), ("", None))
-        if name:
-            fields[name] = value if inner is None else Raw(_renamed(bytes(value), inner, max_items))
-    return msgspec.json.encode(fields)
+    return normalize_fields(body, field_map, max_items)
 
 
 ItemPath = tuple[int, str]

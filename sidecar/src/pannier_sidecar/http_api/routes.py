@@ -12,11 +12,11 @@ from fastapi import FastAPI, Request, Response
 from fastapi.openapi.docs import get_swagger_ui_html
 
 from .calls import MAX_LIMIT
-from .decoding import LenientItem, SentBulkGet, SentOperation, SentTransaction, StrictItem
 from .docs_page import with_table
 from .encoding import ErrorBody, ItemBody, KeysBody
 from .messages import Call
 from .paths import Path, paths_of
+from .sent import LenientItem, SentBulkGet, SentOperation, SentTransaction, StrictItem
 
 if TYPE_CHECKING:
     from .calls import HttpApi
