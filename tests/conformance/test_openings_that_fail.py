@@ -14,7 +14,7 @@ import pytest
 from servers.database import Database, Server
 from servers.eventually import until
 from servers.processes import free_port
-from servers.ways import WAYS
+from servers.proxy_setups import PROXY_SETUPS
 
 from pannier_sidecar.state.errors import StoreError
 from pannier_sidecar.state.store import Store
@@ -107,7 +107,7 @@ async def several_turns(count: int) -> None:
         await asyncio.sleep(0)
 
 
-@pytest.mark.on(lambda database: database.name in WAYS)
+@pytest.mark.on(lambda database: database.name in PROXY_SETUPS)
 async def test_an_opening_without_a_server_leaves_nothing_behind(
     make_store: Callable[[], Store], subject: Database, server: Server, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
@@ -115,7 +115,7 @@ async def test_an_opening_without_a_server_leaves_nothing_behind(
         await refused(led_to(free_port(), subject, server))
 
 
-@pytest.mark.on(lambda database: database.name in WAYS)
+@pytest.mark.on(lambda database: database.name in PROXY_SETUPS)
 @pytest.mark.parametrize("answers", (0, 1, 2, 4))
 async def test_an_opening_whose_server_goes_away_leaves_nothing_behind(
     answers: int,
@@ -124,15 +124,15 @@ async def test_an_opening_whose_server_goes_away_leaves_nothing_behind(
     server: Server,
     tmp_path_factory: pytest.TempPathFactory,
 ) -> None:
-    port = WAYS[subject.name].port(server.settings)
-    async with nothing_kept(make_store, tmp_path_factory.getbasetemp()), short_way(port, answers) as shortened:
+    port = PROXY_SETUPS[subject.name].port(server.settings)
+    async with nothing_kept(make_store, tmp_path_factory.getbasetemp()), closing_proxy(port, answers) as shortened:
         await refused(led_to(shortened, subject, server))
 
 
 def led_to(port: int, subject: Database, server: Server) -> Store:
     """Return a store that looks for its server at this port."""
     kind: Any = registry.load(subject.store_type, subject.store_version)
-    return kind(subject.typed({**server.settings, **WAYS[subject.name].names(port)}))
+    return kind(subject.typed({**server.settings, **PROXY_SETUPS[subject.name].names(port)}))
 
 
 async def refused(store: Store) -> None:
@@ -144,7 +144,7 @@ async def refused(store: Store) -> None:
 
 
 @asynccontextmanager
-async def short_way(target: int, answers: int) -> AsyncIterator[int]:
+async def closing_proxy(target: int, answers: int) -> AsyncIterator[int]:
     """Forward connections to a port of this machine until this many pieces have come back on each; then cut it."""
     writers: set[asyncio.StreamWriter] = set()
 

@@ -5,10 +5,10 @@ from pathlib import Path
 import pytest
 from servers.databases import named
 from servers.eventually import eventually
-from servers.hostile_way import HostileWay
+from servers.hostile_proxy import HostileProxy
 from servers.opened_store import opening
+from servers.proxy_setups import PROXY_SETUPS
 from servers.server_faults import http_says
-from servers.ways import WAYS
 
 from pannier_sidecar.state.errors import OutcomeUnknownError, StoreUnavailableError
 from pannier_sidecar.state.requests import Delete, Get, Set
@@ -20,16 +20,16 @@ TOGETHER = {"partitionKey": "together"}
 
 @pytest.mark.parametrize("name", ["dynamodb", "cosmosdb", "consul"])
 async def test_nonsense(name: str, tmp_path: Path) -> None:
-    subject, lead = named(name), WAYS[name]
+    subject, setup = named(name), PROXY_SETUPS[name]
     with (
         subject.serve(tmp_path) as server,
-        HostileWay(lead.port(server.settings), tells_its_port=lead.tells_its_port) as way,
+        HostileProxy(setup.port(server.settings), announces_its_port=setup.announces_its_port) as proxy,
     ):
-        settings = {**server.settings, **lead.names(way.port), "timeout": 10.0}
+        settings = {**server.settings, **setup.names(proxy.port), "timeout": 10.0}
         async with opening(subject.store_type, settings, 10) as open_store:
             store = await open_store()
             for body in BODIES:
-                way.turn(http_says(body))
+                proxy.turn(http_says(body))
                 writes = [Set("k", b"1", metadata=TOGETHER), Set("l", b"1", metadata=TOGETHER)]
                 told = {
                     "set": await error_of(store.set(Set("k", b"1"))),
@@ -47,7 +47,7 @@ async def test_nonsense(name: str, tmp_path: Path) -> None:
                     told["keys"] = await error_of(store.keys("", 10, None))
                 for what, error in told.items():
                     assert isinstance(error, StoreUnavailableError), f"{what} of {body[:9]!r}"
-                way.come_back()
+                proxy.come_back()
                 await eventually(store.ping)
 
 

@@ -9,7 +9,7 @@ import pytest
 from scenarios import matrix
 from scenarios.grpc_client import GrpcClient
 from scenarios.http_client import HttpClient
-from scenarios.matrix import Heads
+from scenarios.matrix import FrontEnds
 from scenarios.state_client import StateApi
 from scenarios.worlds import World, Worlds, served, world, write_components
 from servers.database import Database
@@ -36,23 +36,23 @@ def here(worlds: Worlds, database: Database) -> World:
 
 
 @pytest.fixture
-def api(here: World, heads: Heads) -> StateApi:
+def api(here: World, front_ends: FrontEnds) -> StateApi:
     """A front end of that sidecar."""
-    found: StateApi = getattr(here, heads[0])
+    found: StateApi = getattr(here, front_ends[0])
     return found
 
 
 @pytest.fixture
-def pair(here: World, heads: Heads) -> tuple[StateApi, StateApi]:
+def pair(here: World, front_ends: FrontEnds) -> tuple[StateApi, StateApi]:
     """Two front ends of that sidecar."""
-    one, other = heads
+    one, other = front_ends
     return getattr(here, one), getattr(here, other)
 
 
 @pytest.fixture
-def head(here: World, heads: Heads) -> GrpcClient:
+def grpc_client(here: World, front_ends: FrontEnds) -> GrpcClient:
     """A front end of that sidecar that speaks gRPC."""
-    found: GrpcClient = getattr(here, heads[0])
+    found: GrpcClient = getattr(here, front_ends[0])
     return found
 
 

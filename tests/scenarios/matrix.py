@@ -25,14 +25,14 @@ from servers.database import Database
 from servers.databases import DATABASES, applies, named
 
 SDKS = ("dapr_sdk", "dapr_sdk_aio")
-HEADS = ("http", "dapr_grpc", "layotto_grpc", *SDKS)
-GRPC_HEADS = ("dapr_grpc", "layotto_grpc")
+FRONT_ENDS = ("http", "dapr_grpc", "layotto_grpc", *SDKS)
+GRPC_FRONT_ENDS = ("dapr_grpc", "layotto_grpc")
 REFERENCE = "in-memory"
 """The store on which every value is tried through every front end."""
 
 STORES = tuple(each for each in DATABASES if not each.is_a_variant)
 
-Heads = tuple[str, ...]
+FrontEnds = tuple[str, ...]
 
 
 def each_value(
@@ -60,15 +60,15 @@ def parametrize(metafunc: pytest.Metafunc) -> None:
     mark = test.get_closest_marker("each_value")
     names, rows, row_ids, on_every_store = mark.args if mark else ((), [()], [""], False)
     values = list(zip(rows, row_ids, strict=True))
-    has_heads = "heads" in metafunc.fixturenames
+    has_front_ends = "front_ends" in metafunc.fixturenames
     cases, ids = [], []
     for database in _stores_of(test):
-        for number, heads in enumerate(_heads_of(metafunc.fixturenames, test, database)):
+        for number, front_ends in enumerate(_front_ends_of(metafunc.fixturenames, test, database)):
             has_all = database.name == REFERENCE or (on_every_store and number == 0)
             for row, row_id in values if has_all else values[:1]:
-                cases.append((database, heads, *row) if has_heads else (database, *row))
-                ids.append("-".join(filter(None, (str(database), *heads, row_id))))
-    metafunc.parametrize(("database", *(("heads",) if has_heads else ()), *names), cases, ids=ids)
+                cases.append((database, front_ends, *row) if has_front_ends else (database, *row))
+                ids.append("-".join(filter(None, (str(database), *front_ends, row_id))))
+    metafunc.parametrize(("database", *(("front_ends",) if has_front_ends else ()), *names), cases, ids=ids)
 
 
 def _stores_of(test: pytest.Item) -> list[Database]:
@@ -76,16 +76,17 @@ def _stores_of(test: pytest.Item) -> list[Database]:
     return stores if test.get_closest_marker("memory_only") is None else [named(REFERENCE)]
 
 
-def _heads_of(fixtures: Sequence[str], test: pytest.Item, database: Database) -> list[Heads]:
+def _front_ends_of(fixtures: Sequence[str], test: pytest.Item, database: Database) -> list[FrontEnds]:
     """Return what the test's fixtures need on a store: front ends one by one, in pairs, or none."""
     is_reference = database.name == REFERENCE
-    heads = [head for head in HEADS if head not in SDKS or database.is_tried_by_sdks]
+    front_ends = [name for name in FRONT_ENDS if name not in SDKS or database.is_tried_by_sdks]
     if "pair" in fixtures:
         # On stores other than memory each front end writes once and reads once.
-        return list(permutations(heads, 2) if is_reference else zip(heads, heads[1:] + heads[:1], strict=True))
-    if "head" in fixtures:
-        heads = [*GRPC_HEADS]
+        neighbours = zip(front_ends, front_ends[1:] + front_ends[:1], strict=True)
+        return list(permutations(front_ends, 2) if is_reference else neighbours)
+    if "grpc_client" in fixtures:
+        front_ends = [*GRPC_FRONT_ENDS]
     elif "api" not in fixtures:
         return [()]
     one_is_enough = test.get_closest_marker("takes_seconds") is not None and not is_reference
-    return [(head,) for head in heads[: 1 if one_is_enough else None]]
+    return [(name,) for name in front_ends[: 1 if one_is_enough else None]]

@@ -24,7 +24,7 @@ APP_ID = "shop"
 NAMESPACE = "north"
 
 FOR_ACTORS = {Feature.ETAG, Feature.TRANSACTIONAL}
-GRPC_HEADS = (dapr_client, layotto_client, SyncSdkClient, AioSdkClient)
+GRPC_CLIENTS = (dapr_client, layotto_client, SyncSdkClient, AioSdkClient)
 
 PREFIXES: Mapping[str, tuple[Settings, str]] = {
     "by-app": ({"keyPrefix": "appid"}, "shop||"),
@@ -103,10 +103,10 @@ def world(database: Database, folder: Path) -> Iterator[World]:
         pannier.until(lambda: http.call("GET", "/v1.0/healthz").status == 204, "health")
         for name in ("statestore", *PREFIXES):
             pannier.until(partial(_is_open, http, name), f"{name} open")
-        grpc_heads: list[GrpcClient] = [make(pannier.grpc_port(), http) for make in GRPC_HEADS]
-        for head in grpc_heads:
-            stack.callback(head.close)
-        dapr, layotto, sdk, sdk_aio = grpc_heads
+        grpc_clients: list[GrpcClient] = [make(pannier.grpc_port(), http) for make in GRPC_CLIENTS]
+        for client in grpc_clients:
+            stack.callback(client.close)
+        dapr, layotto, sdk, sdk_aio = grpc_clients
         yield World(database, pannier, http, dapr, layotto, sdk, sdk_aio, server.stored)
 
 

@@ -6,7 +6,7 @@ import io
 import struct
 
 from cassandra.segment import CrcException, SegmentCodec
-from servers.hostile_way import Fault, Peer
+from servers.hostile_proxy import Fault, Peer
 from servers.server_faults import MANY, PIECE, says, unasked
 
 ERROR, READY, SUPPORTED, RESULT, EVENT = 0, 2, 6, 8, 12

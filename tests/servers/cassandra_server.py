@@ -19,7 +19,7 @@ from cassandra.cluster import EXEC_PROFILE_DEFAULT, Cluster, ExecutionProfile, N
 from cassandra.policies import RoundRobinPolicy
 from cassandra.query import tuple_factory
 from servers import maven
-from servers.database import Database, Server, Settings, Way
+from servers.database import Database, ProxySetup, Server, Settings
 from servers.processes import START_LIMIT_S, ServerProcess, free_port
 from servers.redis_server import make_certificates
 
@@ -169,7 +169,7 @@ DATABASES = (
         longest_ttl=300_000_000,
         increments=400,
         model_runs=5,
-        way=Way(
+        proxy_setup=ProxySetup(
             lambda port: {"port": port},
             lambda settings: int(settings["port"]),
             impatient={"timeout": "300ms"},

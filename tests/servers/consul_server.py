@@ -13,7 +13,7 @@ from urllib.parse import quote
 from urllib.request import Request, urlopen
 
 from servers import go_programs
-from servers.database import Database, Server, Way, as_address, last_port
+from servers.database import Database, ProxySetup, Server, as_address, last_port
 from servers.processes import ServerProcess, free_port
 
 LARGEST_VALUE = 512 * 1024
@@ -105,6 +105,8 @@ DATABASES = (
         largest_transaction=64,
         increments=200,
         model_runs=10,
-        way=Way(as_address("httpAddr"), last_port("httpAddr"), impatient={"timeout": "300ms"}, max_connections=32),
+        proxy_setup=ProxySetup(
+            as_address("httpAddr"), last_port("httpAddr"), impatient={"timeout": "300ms"}, max_connections=32
+        ),
     ),
 )

@@ -15,7 +15,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from servers.database import Database, Server, Way, as_address, last_port
+from servers.database import Database, ProxySetup, Server, as_address, last_port
 from servers.npm_packages import node, packages, version_of
 from servers.processes import ServerProcess
 
@@ -111,10 +111,10 @@ DATABASES = (
         increments=100,
         many=300,
         model_runs=10,
-        way=Way(
+        proxy_setup=ProxySetup(
             as_address("url", "http://127.0.0.1:{}"),
             last_port("url"),
-            tells_its_port=True,
+            announces_its_port=True,
             impatient={"timeout": "300ms"},
             max_connections=100,
         ),

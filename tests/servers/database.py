@@ -19,7 +19,7 @@ TIMEOUTS = ("timeout", "dialTimeout", "readTimeout", "writeTimeout", "operationT
 PATIENT = "30s"
 
 
-class Way(NamedTuple):
+class ProxySetup(NamedTuple):
     """How a component names its server, and which parts of a write are visible on the connection."""
 
     names: Callable[[int], Mapping[str, Any]]
@@ -28,7 +28,7 @@ class Way(NamedTuple):
     """For each case: the word that identifies the request, and how often the word occurs before."""
     repeats: frozenset[str] = frozenset()
     """Cases whose request has an id by which the database recognises a repetition, so that its client may repeat it."""
-    tells_its_port: bool = False
+    announces_its_port: bool = False
     """Whether its client connects to the address that the server announces."""
     impatient: Mapping[str, Any] = {}
     """Settings with which calls time out soon."""
@@ -71,7 +71,7 @@ class Database:
     """Starts a server in the given folder."""
     claims: frozenset[Feature] = EVERYTHING
     store_version: str = "v1"
-    way: Way | None = None
+    proxy_setup: ProxySetup | None = None
     """How tests connect the store through a proxy; None: they do not."""
     made_by: Literal["real", "emulator", "fake"] = "real"
     """`real` is the database itself; `emulator` is another program, `fake` one of ours, that behaves like it."""

@@ -10,7 +10,7 @@ from typing import Any
 
 from botocore.session import Session
 from servers import maven
-from servers.database import Database, Server, Settings, Way, as_address, last_port
+from servers.database import Database, ProxySetup, Server, Settings, as_address, last_port
 from servers.processes import ServerProcess
 
 SOURCE = Path(__file__).parent / "dynamodb"
@@ -110,7 +110,7 @@ DATABASES = (
         largest_value=400_000,
         increments=200,
         model_runs=5,
-        way=Way(
+        proxy_setup=ProxySetup(
             as_address("endpoint", "http://127.0.0.1:{}"),
             last_port("endpoint"),
             repeats=frozenset({"transaction"}),

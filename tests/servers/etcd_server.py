@@ -14,7 +14,7 @@ from urllib.error import URLError
 from urllib.request import Request, urlopen
 
 from cluster.tools import debian_package
-from servers.database import Database, Server, Settings, Way, as_address, last_port
+from servers.database import Database, ProxySetup, Server, Settings, as_address, last_port
 from servers.processes import ServerProcess, free_port
 
 
@@ -125,8 +125,10 @@ _SHARED: dict[str, Any] = {
     "model_runs": 10,
 }
 
-_WAY = Way(as_address("endpoints"), last_port("endpoints"), impatient={"timeout": "300ms"}, max_connections=2)
+_PROXY_SETUP = ProxySetup(
+    as_address("endpoints"), last_port("endpoints"), impatient={"timeout": "300ms"}, max_connections=2
+)
 DATABASES = (
-    Database("etcd", "etcd", serve=_serving(bytes), way=_WAY, **_SHARED),
+    Database("etcd", "etcd", serve=_serving(bytes), proxy_setup=_PROXY_SETUP, **_SHARED),
     Database("etcd-v2", "etcd", serve=_serving(_first_field), store_version="v2", **_SHARED),
 )

@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 
 from servers.eventually import until
-from servers.faulty_way import FaultyWay
+from servers.faulty_proxy import FaultyProxy
 
 from pannier_sidecar.state.errors import OutcomeUnknownError
 from pannier_sidecar.state.requests import Delete, Set
@@ -29,41 +29,41 @@ async def outcome(call: Awaitable[Any]) -> Any:
     return (await asyncio.gather(call, return_exceptions=True))[0]
 
 
-async def answer_held(way: FaultyWay, call: Awaitable[Any]) -> asyncio.Task[Any]:
+async def answer_held(proxy: FaultyProxy, call: Awaitable[Any]) -> asyncio.Task[Any]:
     """Begin a call; return when the server has answered it and the answer is on its way."""
-    way.hold_answers()
+    proxy.hold_answers()
     task = asyncio.create_task(outcome(call))
-    await until(lambda: way.held_answers > 0)
+    await until(lambda: proxy.held_answers > 0)
     return task
 
 
-async def request_held(way: FaultyWay, call: Awaitable[Any]) -> asyncio.Task[Any]:
+async def request_held(proxy: FaultyProxy, call: Awaitable[Any]) -> asyncio.Task[Any]:
     """Begin a call; return when its request is on its way."""
-    way.hold_requests()
+    proxy.hold_requests()
     task = asyncio.create_task(outcome(call))
-    await until(lambda: way.held_requests > 0)
+    await until(lambda: proxy.held_requests > 0)
     return task
 
 
-async def lost(way: FaultyWay, task: asyncio.Task[Any]) -> Any:
+async def lost(proxy: FaultyProxy, task: asyncio.Task[Any]) -> Any:
     """Lose the held bytes; return the outcome of their call."""
-    way.cut()
-    way.heal()
+    proxy.cut()
+    proxy.heal()
     return await task
 
 
-async def lost_behind_another_write(way: FaultyWay, writing: asyncio.Task[Any], near: Store) -> None:
+async def lost_behind_another_write(proxy: FaultyProxy, writing: asyncio.Task[Any], near: Store) -> None:
     """Have `near` write key k anew, then lose the answer to the earlier write; its outcome has to be unknown."""
     await near.delete(Delete("k"))
     await near.set(Set("k", b"theirs", if_absent=True))
-    error = await lost(way, writing)
+    error = await lost(proxy, writing)
     assert type(error) is OutcomeUnknownError
     assert str(error).endswith("read the key before writing again")
 
 
-async def answers_lost(way: FaultyWay) -> None:
+async def answers_lost(proxy: FaultyProxy) -> None:
     """Lose the next answers, whichever client waits for them."""
-    way.hold_answers()
-    await until(lambda: way.held_answers > 0)
-    way.cut()
-    way.heal()
+    proxy.hold_answers()
+    await until(lambda: proxy.held_answers > 0)
+    proxy.cut()
+    proxy.heal()

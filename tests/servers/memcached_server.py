@@ -10,7 +10,7 @@ from functools import partial
 from pathlib import Path
 from zlib import crc32
 
-from servers.database import Database, Server, Way, as_address, last_port
+from servers.database import Database, ProxySetup, Server, as_address, last_port
 from servers.processes import ServerProcess
 
 from pannier_sidecar.state.store import Feature
@@ -89,7 +89,7 @@ DATABASES = (
         claims=_CLAIMS,
         prepare=prepare,
         has_numbers_for_etags=False,
-        way=Way(as_address("hosts", timeout="5s"), last_port("hosts")),
+        proxy_setup=ProxySetup(as_address("hosts", timeout="5s"), last_port("hosts")),
     ),
     Database(
         "memcached-several",

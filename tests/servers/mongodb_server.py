@@ -11,7 +11,7 @@ from typing import Any
 
 import pymongo
 from pymongo.errors import PyMongoError
-from servers.database import Database, Server, Way, as_address, last_port
+from servers.database import Database, ProxySetup, Server, as_address, last_port
 from servers.newer_python import environment
 from servers.processes import ServerProcess
 
@@ -99,7 +99,7 @@ DATABASES = (
         increments=100,
         many=300,
         model_runs=10,
-        way=Way(
+        proxy_setup=ProxySetup(
             as_address("host", params="?directConnection=true", operationTimeout="3s"),
             last_port("host"),
             commit={"transaction": (b"commitTransaction", 0)},

@@ -16,7 +16,7 @@ from typing import Any
 
 import asyncpg
 from cluster.tools import ROOT
-from servers.database import Database, Server, Settings, Way, as_address, last_port
+from servers.database import Database, ProxySetup, Server, Settings, as_address, last_port
 from servers.processes import ServerProcess, suspend, wait_until
 
 SUPERUSER = "admin"
@@ -207,20 +207,20 @@ _SHARED: dict[str, Any] = {
     "model_runs": 10,
 }
 
-_WAY = Way(
+_PROXY_SETUP = ProxySetup(
     as_address("connectionString", f"postgresql://{SUPERUSER}@127.0.0.1:{{}}/postgres"),
     last_port("connectionString"),
     commit={"transaction": (b"COMMIT", 0)},
 )
 DATABASES = (
-    Database("postgresql", "PostgreSQL", serve=_serving(_OF_JSON), way=_WAY, **_SHARED),
+    Database("postgresql", "PostgreSQL", serve=_serving(_OF_JSON), proxy_setup=_PROXY_SETUP, **_SHARED),
     Database(
         "postgresql-v2",
         "PostgreSQL",
         serve=_serving("value"),
         store_version="v2",
         has_numbers_for_etags=False,
-        way=_WAY,
+        proxy_setup=_PROXY_SETUP,
         **_SHARED,
     ),
 )

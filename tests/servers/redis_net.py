@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from servers.faulty_way import FaultyWay, faulty_way
+from servers.faulty_proxy import FaultyProxy, faulty_proxy
 from servers.processes import free_port
 from servers.redis_server import (
     MASTER_NAME,
@@ -35,13 +35,13 @@ class Place:
     """Where a server is."""
 
     source: str
-    ways: list[FaultyWay]
+    proxies: list[FaultyProxy]
     server: RedisServer | None = None
 
     @property
     def address(self) -> str:
         """Where clients and other servers find it."""
-        return self.ways[0].address
+        return self.proxies[0].address
 
 
 @dataclass
@@ -58,18 +58,18 @@ class Net:
             sources -= {each if isinstance(each, str) else each.source for each in side}
             for place in side:
                 if isinstance(place, Place):
-                    for way in place.ways:
-                        way.isolate(*sources)
+                    for proxy in place.proxies:
+                        proxy.isolate(*sources)
 
     def heal(self) -> None:
         for place in self.places:
-            for way in place.ways:
-                way.heal()
+            for proxy in place.proxies:
+                proxy.heal()
 
     def add(self, stack: ExitStack, ports: int = 1) -> Place:
         """Reserve proxies for a server with this many ports."""
-        ways = [stack.enter_context(faulty_way(free_port())) for _ in range(ports)]
-        place = Place(f"127.0.0.{len(self.places) + 10}", ways)
+        proxies = [stack.enter_context(faulty_proxy(free_port())) for _ in range(ports)]
+        place = Place(f"127.0.0.{len(self.places) + 10}", proxies)
         self.places.append(place)
         return place
 
@@ -96,7 +96,7 @@ class Watched(Net):
         assert server is not None
         with server.client() as client:
             port = int(client.sentinel_get_master_addr_by_name(MASTER_NAME)[1])
-        return next(place for place in self.data if place.ways[0].port == port)
+        return next(place for place in self.data if place.proxies[0].port == port)
 
 
 @contextmanager
@@ -108,12 +108,12 @@ def watched(folder: Path, replicas: int = 2) -> Iterator[Watched]:
             place = net.add(stack)
             net.data.append(place)
             options = [*_outgoing(place), "--replica-announce-ip", "127.0.0.1"]
-            options += ["--replica-announce-port", str(place.ways[0].port)]
+            options += ["--replica-announce-port", str(place.proxies[0].port)]
             if number:
-                options += ["--replicaof", "127.0.0.1", str(net.data[0].ways[0].port)]
-            place.server = stack.enter_context(single(folder / f"data{number}", *options, port=place.ways[0].target))
+                options += ["--replicaof", "127.0.0.1", str(net.data[0].proxies[0].port)]
+            place.server = stack.enter_context(single(folder / f"data{number}", *options, port=place.proxies[0].target))
         lines = (
-            f"sentinel monitor {MASTER_NAME} 127.0.0.1 {net.data[0].ways[0].port} 2",
+            f"sentinel monitor {MASTER_NAME} 127.0.0.1 {net.data[0].proxies[0].port} 2",
             f"sentinel down-after-milliseconds {MASTER_NAME} 500",
             f"sentinel failover-timeout {MASTER_NAME} 3000",
         )
@@ -121,8 +121,8 @@ def watched(folder: Path, replicas: int = 2) -> Iterator[Watched]:
             place = net.add(stack)
             net.sentinels.append(place)
             own: tuple[str, ...] = (f"bind-source-addr {place.source}", "sentinel announce-ip 127.0.0.1")
-            own += (f"sentinel announce-port {place.ways[0].port}",)
-            watching = sentinel(folder / f"sentinel{number}", *own, *lines, port=place.ways[0].target)
+            own += (f"sentinel announce-port {place.proxies[0].port}",)
+            watching = sentinel(folder / f"sentinel{number}", *own, *lines, port=place.proxies[0].target)
             place.server = stack.enter_context(watching)
         wait_until(lambda: _is_watched(net, replicas), "the Sentinels know each other and the replicas")
         yield net
@@ -161,7 +161,7 @@ class ClusterNet(Net):
         slot = slot_of(tag.encode())
         for first, last, (_, port, *_), *_ in _ranges(seen_by):
             if first <= slot <= last:
-                return next(place for place in self.places if place.ways[0].port == port)
+                return next(place for place in self.places if place.proxies[0].port == port)
         return None
 
     def tag_on(self, place: Place) -> str:
@@ -176,7 +176,7 @@ def cluster(folder: Path, replicas: int = 1, *options: str) -> Iterator[ClusterN
     with ExitStack() as stack:
         for number in range(3 + replicas):
             place = net.add(stack, ports=2)
-            data, bus = place.ways
+            data, bus = place.proxies
             more = [*_outgoing(place), "--cluster-enabled", "yes", "--cluster-node-timeout", "1000"]
             more += ["--cluster-port", str(bus.target), "--cluster-announce-ip", "127.0.0.1"]
             more += ["--cluster-announce-port", str(data.port), "--cluster-announce-bus-port", str(bus.port), *options]
@@ -191,7 +191,7 @@ def _join(net: ClusterNet, replicas: int) -> None:
         if place in primaries:
             ask(place, "CLUSTER ADDSLOTSRANGE", number * SLOTS // 3, (number + 1) * SLOTS // 3 - 1)
         ask(place, "CLUSTER SET-CONFIG-EPOCH", number + 1)
-        ask(place, "CLUSTER MEET", "127.0.0.1", first.ways[0].port, first.ways[1].port)
+        ask(place, "CLUSTER MEET", "127.0.0.1", first.proxies[0].port, first.proxies[1].port)
     wait_until(lambda: all(len(_ranges(place)) == 3 for place in net.places), "the nodes know one another")
     name = ask(first, "CLUSTER MYID")
     for place in net.places[3:]:

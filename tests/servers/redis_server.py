@@ -15,7 +15,7 @@ from typing import Any, Protocol
 
 from redis import Redis, RedisCluster
 from redis.exceptions import RedisError, ResponseError
-from servers.database import Database, Server, Way, as_address, last_port
+from servers.database import Database, ProxySetup, Server, as_address, last_port
 from servers.processes import ServerProcess, free_port
 from servers.processes import wait_until as _wait_until
 
@@ -371,7 +371,7 @@ DATABASES = (
         "state.redis",
         _serving(single, RedisServer.client),
         is_tried_by_sdks=True,
-        way=Way(as_address("redisHost"), last_port("redisHost")),
+        proxy_setup=ProxySetup(as_address("redisHost"), last_port("redisHost")),
     ),
     Database(
         "redis-sentinel",

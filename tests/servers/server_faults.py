@@ -8,7 +8,7 @@ import zlib
 from collections.abc import Callable
 from functools import cache
 
-from servers.hostile_way import SSL_REQUEST, Fault, Peer
+from servers.hostile_proxy import SSL_REQUEST, Fault, Peer
 
 MANY = 100_000
 """The depth of nested answers."""

@@ -19,7 +19,7 @@ import grpc
 from google.cloud.spanner_admin_database_v1.types import CreateDatabaseRequest
 from google.cloud.spanner_admin_instance_v1.types import CreateInstanceRequest
 from google.longrunning.operations_pb2 import GetOperationRequest, Operation
-from servers.database import Database, Server, Way, as_address, last_port
+from servers.database import Database, ProxySetup, Server, as_address, last_port
 from servers.processes import START_LIMIT_S, ServerProcess
 
 EMULATOR = os.environ.get("SPANNER_EMULATOR_HOST", "")
@@ -128,7 +128,7 @@ DATABASES = (
         increments=100,
         model_runs=10,
         largest_value=10 * 1024 * 1024,
-        way=Way(
+        proxy_setup=ProxySetup(
             as_address("emulatorHost"),
             last_port("emulatorHost"),
             # A precondition is read first, by the key too.

@@ -13,11 +13,11 @@ import pytest
 from conformance.in_one_place import InOnePlace
 from hostile.effort import Effort
 from servers import etcd_server
-from servers.cut_way import CutWay, cut_way
+from servers.cutting_proxy import CuttingProxy, cutting_proxy
 from servers.database import Database, Server
 from servers.databases import named
 from servers.history import PROMISED, History, at_work
-from servers.ways import WAYS
+from servers.proxy_setups import PROXY_SETUPS
 
 from pannier_sidecar.state.store import Feature, Store
 from pannier_sidecar.stores import registry
@@ -35,12 +35,12 @@ def subject(request: pytest.FixtureRequest) -> Database:
 
 
 @asynccontextmanager
-async def both(subject: Database, server: Server, way: CutWay) -> AsyncIterator[list[Store]]:
-    """Open a store with a direct connection, and one over the failing way."""
+async def both(subject: Database, server: Server, proxy: CuttingProxy) -> AsyncIterator[list[Store]]:
+    """Open a store with a direct connection, and one through the failing proxy."""
     kind: Any = registry.load(subject.store_type, subject.store_version)
     async with AsyncExitStack() as stack:
         stores = []
-        for settings in (server.settings, {**server.settings, **WAYS[subject.name].names(way.port)}):
+        for settings in (server.settings, {**server.settings, **PROXY_SETUPS[subject.name].names(proxy.port)}):
             store = kind(subject.typed(settings))
             if subject.metadata_of_transactions:
                 store = InOnePlace(store, subject.metadata_of_transactions)
@@ -52,22 +52,22 @@ async def both(subject: Database, server: Server, way: CutWay) -> AsyncIterator[
         yield stores
 
 
-async def answers_are_lost(way: CutWay) -> None:
-    way.arm("after", TAG.encode())
-    await way.met()
+async def answers_are_lost(proxy: CuttingProxy) -> None:
+    proxy.arm("after", TAG.encode())
+    await proxy.met()
     await asyncio.sleep(0.05)
-    way.cut()
+    proxy.cut()
 
 
-async def requests_are_lost(way: CutWay) -> None:
-    way.arm("before", TAG.encode())
-    await way.met()
+async def requests_are_lost(proxy: CuttingProxy) -> None:
+    proxy.arm("before", TAG.encode())
+    await proxy.met()
 
 
-async def connections_are_refused(way: CutWay) -> None:
-    await way.close()
+async def connections_are_refused(proxy: CuttingProxy) -> None:
+    await proxy.close()
     await asyncio.sleep(0.2)
-    await way.open()
+    await proxy.open()
 
 
 FAULTS = (answers_are_lost, requests_are_lost, connections_are_refused)
@@ -75,15 +75,15 @@ FAULTS = (answers_are_lost, requests_are_lost, connections_are_refused)
 
 async def test_cut_off(subject: Database, tmp_path: Path, effort: Effort, promise: Promise) -> None:
     rounds = effort.times(1, 15)
-    lead = WAYS[subject.name]
+    setup = PROXY_SETUPS[subject.name]
     with subject.serve(tmp_path) as server:
-        async with cut_way(lead.port(server.settings), tells_its_port=lead.tells_its_port) as way:
-            async with both(subject, server, way) as stores:
+        async with cutting_proxy(setup.port(server.settings), announces_its_port=setup.announces_its_port) as proxy:
+            async with both(subject, server, proxy) as stores:
                 async with History(stores, tag=TAG) as history:
                     for _ in range(rounds):
                         for fault in FAULTS:
                             await history.goes_on(SOME)
-                            await fault(way)
+                            await fault(proxy)
                     await history.goes_on(SOME)
                 await history.check(stores[0])
         promise(

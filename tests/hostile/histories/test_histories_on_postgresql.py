@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 from hostile.effort import Effort
-from servers.faulty_way import faulty_way
+from servers.faulty_proxy import faulty_proxy
 from servers.history import PROMISED, at_work
 from servers.lost_answers import answers_lost
 from servers.pgbouncer_server import MODES, PgBouncerServer, pooled
@@ -24,10 +24,10 @@ DURABLE = ("fsync=on",)
 @pytest.mark.parametrize("version", ["v1", "v2"])
 async def test_killed_paused_ended_and_cut_off(tmp_path: Path, effort: Effort, promise: Promise, version: str) -> None:
     rounds = effort.times(1, 12)
-    with running(tmp_path, *DURABLE) as server, faulty_way(server.port) as way:
-        through_way = {"connectionString": f"postgresql://admin@{way.address}/postgres"}
-        ways = (server.settings, through_way)
-        async with at_work("state.postgresql", {"timeout": 1.0}, *ways, version=version) as history:
+    with running(tmp_path, *DURABLE) as server, faulty_proxy(server.port) as proxy:
+        through_proxy = {"connectionString": f"postgresql://admin@{proxy.address}/postgres"}
+        proxies = (server.settings, through_proxy)
+        async with at_work("state.postgresql", {"timeout": 1.0}, *proxies, version=version) as history:
             for _ in range(rounds):
                 await history.goes_on()
                 await asyncio.to_thread(restarted, server, server.kill)
@@ -41,7 +41,7 @@ async def test_killed_paused_ended_and_cut_off(tmp_path: Path, effort: Effort, p
                 if effort.is_long:  # it takes seconds
                     await asyncio.to_thread(crashed, server)
                     await history.goes_on()
-                await answers_lost(way)
+                await answers_lost(proxy)
             await history.goes_on()
         promise(
             PROMISED,

@@ -8,10 +8,10 @@ from collections.abc import Iterator
 import pytest
 from servers.database import Database, Server
 from servers.databases import named
-from servers.ways import WAYS
+from servers.proxy_setups import PROXY_SETUPS
 
 
-@pytest.fixture(scope="module", params=WAYS)
+@pytest.fixture(scope="module", params=PROXY_SETUPS)
 def subject(request: pytest.FixtureRequest) -> Database:
     return named(request.param)
 

@@ -11,8 +11,8 @@ from hostile.effort import Effort
 from servers.database import Database, Server
 from servers.databases import named
 from servers.eventually import eventually
-from servers.hung_way import HungWay, hung_way
-from servers.ways import WAYS
+from servers.hanging_proxy import HangingProxy, hanging_proxy
+from servers.proxy_setups import PROXY_SETUPS
 
 from pannier_sidecar.state.errors import OutcomeUnknownError, StoreError, StoreUnavailableError
 from pannier_sidecar.state.requests import Get, Set
@@ -20,7 +20,7 @@ from pannier_sidecar.state.store import Store
 from pannier_sidecar.stores import registry
 
 Promise = Callable[..., None]
-MOST = {name: way.max_connections for name, way in WAYS.items() if way.max_connections is not None}
+MOST = {name: proxy.max_connections for name, proxy in PROXY_SETUPS.items() if proxy.max_connections is not None}
 """Connections."""
 SLACK = 5
 """Connections that the proxy still counts for an instant after the store has closed them."""
@@ -34,9 +34,13 @@ def subject(request: pytest.FixtureRequest) -> Database:
 
 
 @asynccontextmanager
-async def over(way: HungWay, subject: Database, server: Server) -> AsyncIterator[Store]:
+async def over(proxy: HangingProxy, subject: Database, server: Server) -> AsyncIterator[Store]:
     kind: Any = registry.load(subject.store_type, subject.store_version)
-    settings = {**server.settings, **WAYS[subject.name].names(way.port), **WAYS[subject.name].impatient}
+    settings = {
+        **server.settings,
+        **PROXY_SETUPS[subject.name].names(proxy.port),
+        **PROXY_SETUPS[subject.name].impatient,
+    }
     store = kind(subject.typed(settings))
     await eventually(store.open)
     try:
@@ -56,19 +60,19 @@ async def test_calls_that_time_out_leave_no_more_connections_than_there_may_be(
     subject: Database, tmp_path: Path, effort: Effort, promise: Promise
 ) -> None:
     calls = effort.times(300, 1500)
-    lead = WAYS[subject.name]
+    setup = PROXY_SETUPS[subject.name]
     with subject.serve(tmp_path) as server:
-        async with hung_way(lead.port(server.settings), tells_its_port=lead.tells_its_port) as way:
-            async with over(way, subject, server) as store:
+        async with hanging_proxy(setup.port(server.settings), announces_its_port=setup.announces_its_port) as proxy:
+            async with over(proxy, subject, server) as store:
                 await eventually(lambda: store.set(Set(KEY, b"1")))
-                way.word = KEY.encode()
+                proxy.word = KEY.encode()
                 for turn in range(calls // AT_ONCE):
                     some: list[Any] = [store.get(Get(KEY)) for _ in range(AT_ONCE // 2)]
                     some += [store.set(Set(KEY, b"%d" % turn)) for _ in range(AT_ONCE // 2)]
                     faults = await asyncio.gather(*map(outcome, some))
                     assert {type(fault) for fault in faults} <= {StoreUnavailableError, OutcomeUnknownError}, faults
-                most = way.most
-                way.release()
+                most = proxy.most
+                proxy.release()
                 found = await eventually(lambda: store.get(Get(KEY)))
                 assert found is not None
                 await asyncio.gather(*(eventually(lambda: store.get(Get(KEY))) for _ in range(AT_ONCE)))

@@ -14,8 +14,8 @@ from servers.database import Database, Server
 from servers.grpc_calls import outcome
 from servers.grpc_protos import DAPR
 from servers.pannier_process import Pannier, serving
-from servers.threaded_way import Gone, ThreadedWay
-from servers.ways import WAYS
+from servers.proxy_setups import PROXY_SETUPS
+from servers.threaded_proxy import Gone, ThreadedProxy
 
 from pannier_crds.catalogue import component_type
 
@@ -77,12 +77,12 @@ def test_a_store_that_is_gone_is_told_at_once_and_found_again(
 ) -> None:
     if how == "silent" and subject.name not in SILENT and effort.times(0, 1) == 0:
         return
-    lead = WAYS[subject.name]
-    with ThreadedWay(lead.port(server.settings), tells_its_port=lead.tells_its_port) as way:
-        folder = components(tmp_path, subject, with_timeout(subject, {**server.settings, **lead.names(way.port)}))
+    setup = PROXY_SETUPS[subject.name]
+    with ThreadedProxy(setup.port(server.settings), announces_its_port=setup.announces_its_port) as proxy:
+        folder = components(tmp_path, subject, with_timeout(subject, {**server.settings, **setup.names(proxy.port)}))
         times = effort.times(1, 3)
         with serving(folder) as process:
-            slowest = went_through(Sidecar(process), way, how, times)
+            slowest = went_through(Sidecar(process), proxy, how, times)
     promise(
         "calls of a store that cannot be reached are answered 503 with Retry-After at once, health says so, other "
         "stores are not concerned, and it is served again when it is back",
@@ -94,14 +94,14 @@ def test_a_store_that_is_gone_is_told_at_once_and_found_again(
     assert slowest < AT_ONCE_S
 
 
-def went_through(sidecar: Sidecar, way: ThreadedWay, how: Gone, times: int) -> float:
+def went_through(sidecar: Sidecar, proxy: ThreadedProxy, how: Gone, times: int) -> float:
     """Stop the store and start it again; return the seconds of the slowest call while it was down."""
     slowest = 0.0
     process = sidecar.process
     process.until(lambda: sidecar.state("statestore") == "ready", "the store")
     for _ in range(times):
         process.until(lambda: sidecar.call("POST", "/v1.0/state/statestore", '[{"key": "k", "value": 1}]')[0] == 201)
-        way.go_away(how)
+        proxy.go_away(how)
         process.until(sidecar.is_told_at_once, "the answer at once")
         for number in range(CALLS):
             started = time.monotonic()
@@ -116,7 +116,7 @@ def went_through(sidecar: Sidecar, way: ThreadedWay, how: Gone, times: int) -> f
         assert sidecar.call("POST", "/v1.0/state/other", '[{"key": "k", "value": 2}]')[0] == 201
         over_grpc, _ = outcome(process.grpc_port(), DAPR, "GetState", store_name="statestore", key="k")
         assert over_grpc is grpc.StatusCode.UNAVAILABLE
-        way.come_back()
+        proxy.come_back()
         process.until(lambda: sidecar.call()[:2] == (200, 1), "the store again")
         process.until(lambda: sidecar.state("statestore") == "ready", "health")
     return slowest

@@ -10,10 +10,10 @@ from contextlib import asynccontextmanager
 from typing import Any, NamedTuple
 
 import pytest
-from servers.cut_way import CutWay, cut_way
+from servers.cutting_proxy import CuttingProxy, cutting_proxy
 from servers.database import Database, Server
 from servers.eventually import eventually
-from servers.ways import WAYS
+from servers.proxy_setups import PROXY_SETUPS
 
 from pannier_sidecar.state.errors import OutcomeUnknownError, StoreError, StoreUnavailableError
 from pannier_sidecar.state.requests import Delete, Get, Set, Write
@@ -49,7 +49,7 @@ CASES = {
 class Both(NamedTuple):
     """A store whose connection can be cut, and another client's store."""
 
-    way: CutWay
+    proxy: CuttingProxy
     ours: Store
     theirs: Store
     metadata: Mapping[str, str]
@@ -61,14 +61,14 @@ class Both(NamedTuple):
 @pytest.fixture
 async def both(subject: Database, server: Server) -> AsyncIterator[Both]:
     kind: Any = registry.load(subject.store_type, subject.store_version)
-    how = WAYS[subject.name]
+    setup = PROXY_SETUPS[subject.name]
     async with (
-        cut_way(how.port(server.settings), tells_its_port=how.tells_its_port) as way,
+        cutting_proxy(setup.port(server.settings), announces_its_port=setup.announces_its_port) as proxy,
         opened(kind(subject.typed(server.settings))) as theirs,
     ):
-        through = subject.typed({**server.settings, **how.names(way.port)})
+        through = subject.typed({**server.settings, **setup.names(proxy.port)})
         async with opened(kind(through)) as ours:
-            yield Both(way, ours, theirs, subject.metadata_of_transactions)
+            yield Both(proxy, ours, theirs, subject.metadata_of_transactions)
 
 
 @asynccontextmanager
@@ -131,22 +131,22 @@ async def test_a_write_that_was_carried_out_and_not_answered_is_unknown_and_not_
     if not applies(subject, case):
         return
     times = effort.times(1, 10)
-    how = WAYS[subject.name]
+    setup = PROXY_SETUPS[subject.name]
     told: list[StoreError | None] = []
     for number in range(times):
         write, before = await begun(both, case, number)
-        both.way.arm("after", *how.commit.get(case, (b"cut-me", 0)))
+        both.proxy.arm("after", *setup.commit.get(case, (b"cut-me", 0)))
         call = asyncio.create_task(carried_out(both, case, write))
-        await both.way.met()
+        await both.proxy.met()
         async with asyncio.timeout(LIMIT_S):
             while await both.found(write.key) == before:
                 await asyncio.sleep(0.01)
         await written(both, in_one_place(both, CASES[case].theirs(write.key)))
-        both.way.cut()
+        both.proxy.cut()
         fault = await asyncio.wait_for(call, LIMIT_S)
         told.append(fault)
         if fault is None:
-            assert case in how.repeats, "success was told of an answer that was lost"
+            assert case in setup.repeats, "success was told of an answer that was lost"
         else:
             assert type(fault) is OutcomeUnknownError, repr(fault)
             assert str(fault).endswith("read the key before writing again")
@@ -169,16 +169,16 @@ async def test_a_write_that_never_arrived_is_no_success(
     if not applies(subject, case):
         return
     times = effort.times(1, 10)
-    how = WAYS[subject.name]
+    setup = PROXY_SETUPS[subject.name]
     told: list[StoreError | None] = []
     for number in range(times):
         write, before = await begun(both, case, number)
-        both.way.arm("before", *how.commit.get(case, (b"cut-me", 0)))
+        both.proxy.arm("before", *setup.commit.get(case, (b"cut-me", 0)))
         fault = await asyncio.wait_for(carried_out(both, case, write), LIMIT_S)
         told.append(fault)
         await eventually(lambda: both.ours.ping())
         if fault is None:
-            assert case in how.repeats
+            assert case in setup.repeats
             assert await both.found(write.key) != before, "success was told of what did not happen"
         else:
             assert type(fault) in (OutcomeUnknownError, StoreUnavailableError), repr(fault)
@@ -198,11 +198,11 @@ async def test_a_write_that_cannot_be_sent_did_not_happen(both: Both, subject: D
     if not applies(subject, case):
         return
     write, _ = await begun(both, case)
-    await both.way.close()
+    await both.proxy.close()
     await until_known(both)
     fault = await asyncio.wait_for(carried_out(both, case, write), LIMIT_S)
     assert type(fault) is StoreUnavailableError, repr(fault)
-    await both.way.open()
+    await both.proxy.open()
     await eventually(lambda: both.ours.ping())
 
 

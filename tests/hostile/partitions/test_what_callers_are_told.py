@@ -14,8 +14,8 @@ from servers.databases import named
 from servers.grpc_calls import outcome
 from servers.grpc_protos import DAPR
 from servers.pannier_process import Pannier, serving
-from servers.threaded_way import ThreadedWay
-from servers.ways import WAYS
+from servers.proxy_setups import PROXY_SETUPS
+from servers.threaded_proxy import ThreadedProxy
 
 READ_FIRST = "read the key before writing again"
 SAVE = "/v1.0/state/statestore"
@@ -41,20 +41,20 @@ def grpc_save(process: Pannier, key: str) -> tuple[grpc.StatusCode, str]:
 @pytest.mark.parametrize("name", ["redis", "postgresql", "etcd"])
 def test_a_write_whose_answer_was_lost(name: str, profile: str, tmp_path: Path, promise: Any) -> None:
     subject = named(name)
-    with subject.serve(tmp_path / "server") as server, ThreadedWay(WAYS[name].port(server.settings)) as way:
+    with subject.serve(tmp_path / "server") as server, ThreadedProxy(PROXY_SETUPS[name].port(server.settings)) as proxy:
         folder = tmp_path / "components"
         folder.mkdir()
-        settings = {**server.settings, **WAYS[name].names(way.port)}
+        settings = {**server.settings, **PROXY_SETUPS[name].names(proxy.port)}
         (folder / "statestore.yaml").write_text(component("statestore", subject.store_type, settings))
         with serving(folder, "--profile", profile) as process:
             process.until(lambda: http_save(process, "first")[0] < 300, "the store")
             told: list[Any] = []
             for save in (http_save, grpc_save):
                 key = f"cut-{save.__name__}"
-                way.arm("after", key.encode())
+                proxy.arm("after", key.encode())
                 saving = threading.Thread(target=lambda save=save, key=key: told.append(save(process, key)))
                 saving.start()
-                way.cut_when_met()
+                proxy.cut_when_met()
                 saving.join(30)
                 process.until(lambda key=key: process.call(f"{SAVE}/{key}") == (200, "1"), "what was written")
     (status, code, message), (grpc_status, details) = told

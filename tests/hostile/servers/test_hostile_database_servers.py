@@ -18,9 +18,9 @@ from servers.cassandra_faults import CASSANDRA
 from servers.component_files import component
 from servers.database import Database, Server
 from servers.databases import named
-from servers.hostile_way import Fault, HostileWay
+from servers.hostile_proxy import Fault, HostileProxy
 from servers.pannier_process import Pannier, call, serving
-from servers.ways import WAYS
+from servers.proxy_setups import PROXY_SETUPS
 
 from pannier_crds.catalogue import component_type
 
@@ -81,13 +81,13 @@ def settings_of(subject: Database, server: Server, port: int) -> dict[str, Any]:
     assert kind is not None
     known = {field.name for field in kind.fields}
     limits: dict[str, Any] = {name: "1s" for name in TIMEOUTS if name in known}
-    return {**server.settings, **WAYS[subject.name].names(port), **limits}
+    return {**server.settings, **PROXY_SETUPS[subject.name].names(port), **limits}
 
 
-def go_through(sidecar: Sidecar, way: HostileWay, store: str, fault: Fault, key: str, words: list[bytes]) -> None:
+def go_through(sidecar: Sidecar, proxy: HostileProxy, store: str, fault: Fault, key: str, words: list[bytes]) -> None:
     """Let one server become hostile for requests with a word (empty: for all), and then be good again."""
     for word in words:
-        way.turn(fault, word)
+        proxy.turn(fault, word)
         for ask in (sidecar.get, sidecar.save):
             started = time.monotonic()
             status, said = ask(store, key)
@@ -96,7 +96,7 @@ def go_through(sidecar: Sidecar, way: HostileWay, store: str, fault: Fault, key:
             assert status == 503 or is_unknown, f"{ask.__name__}: {status} {said}"
             assert took < PATIENCE_S
             assert "Traceback" not in said and "canary" not in said
-        way.come_back()
+        proxy.come_back()
         sidecar.process.until(lambda: sidecar.is_served(store), "the store after its server was good again")
 
 
@@ -109,12 +109,12 @@ def test_a_server_that_turns_hostile(name: str, tmp_path: Path, effort: Effort, 
     folder.mkdir()
     (folder / "other.yaml").write_text(component("other", "state.in-memory", {}))
     with subject.serve(tmp_path / "server") as server, ExitStack() as stack:
-        lead = WAYS[name]
-        ways = []
+        setup = PROXY_SETUPS[name]
+        proxies = []
         for number in range(len(faults)):
-            way = HostileWay(lead.port(server.settings), tells_its_port=lead.tells_its_port)
-            ways.append(stack.enter_context(way))
-            settings = settings_of(subject, server, way.port)
+            proxy = HostileProxy(setup.port(server.settings), announces_its_port=setup.announces_its_port)
+            proxies.append(stack.enter_context(proxy))
+            settings = settings_of(subject, server, proxy.port)
             text = component(f"store{number}", subject.store_type, settings, version=subject.store_version)
             (folder / f"store{number}.yaml").write_text(text)
         with serving(folder) as process:
@@ -124,18 +124,18 @@ def test_a_server_that_turns_hostile(name: str, tmp_path: Path, effort: Effort, 
             before = usage.resident_mib(process.process.pid)
             usage.forget_peak(process.process.pid)
             with ThreadPoolExecutor(AT_ONCE) as pool:
-                under_way = {}
+                in_flight = {}
                 for number, (title, fault) in enumerate(faults.items()):
                     key = f"hostile-{number}"
                     words = [key.encode(), b""] if effort.times(1, 2) == 2 else [key.encode() if number % 2 else b""]
-                    arguments = (sidecar, ways[number], f"store{number}", fault, key, words)
-                    under_way[title] = pool.submit(go_through, *arguments)
+                    arguments = (sidecar, proxies[number], f"store{number}", fault, key, words)
+                    in_flight[title] = pool.submit(go_through, *arguments)
                 others = 0
-                while not all(each.done() for each in under_way.values()):
+                while not all(each.done() for each in in_flight.values()):
                     assert sidecar.save("other", "k")[0] == 201
                     others += 1
                     time.sleep(0.1)
-            wrong = {title: str(each.exception()) for title, each in under_way.items() if each.exception()}
+            wrong = {title: str(each.exception()) for title, each in in_flight.items() if each.exception()}
             grown = usage.peak_mib(process.process.pid) - before
             assert not wrong, "\n".join(f"{title}: {said}" for title, said in wrong.items())
             assert grown < BUDGET_MIB

@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 from servers.databases import named
 from servers.eventually import eventually, until
-from servers.hostile_way import HostileWay
+from servers.hostile_proxy import HostileProxy
+from servers.proxy_setups import PROXY_SETUPS
 from servers.server_faults import silent
-from servers.ways import WAYS
 
 from pannier_sidecar.state.errors import StoreError
 from pannier_sidecar.state.requests import Get, Set
@@ -28,25 +28,25 @@ KEY = "hung-key"
 @pytest.mark.parametrize("name", IMPATIENT)
 async def test_the_connection_before_is_closed(name: str, tmp_path: Path, promise: Promise) -> None:
     subject = named(name)
-    lead = WAYS[name]
-    with subject.serve(tmp_path) as server, HostileWay(lead.port(server.settings)) as way:
+    setup = PROXY_SETUPS[name]
+    with subject.serve(tmp_path) as server, HostileProxy(setup.port(server.settings)) as proxy:
         kind: Any = registry.load(subject.store_type, subject.store_version)
-        store = kind(subject.typed({**server.settings, **lead.names(way.port), **IMPATIENT[name]}))
+        store = kind(subject.typed({**server.settings, **setup.names(proxy.port), **IMPATIENT[name]}))
         await eventually(store.open)
         try:
             await eventually(lambda: store.set(Set(KEY, b"1")))
-            way.turn(silent, KEY.encode())
+            proxy.turn(silent, KEY.encode())
             for _ in range(ROUNDS):
                 calls = [store.get(Get(KEY)) for _ in range(AT_ONCE)]
                 outcomes = await asyncio.gather(*calls, return_exceptions=True)
                 assert all(isinstance(outcome, StoreError) for outcome in outcomes), outcomes
-            most = way.most
-            await until(lambda: way.now <= 1)
-            way.come_back()
+            most = proxy.most
+            await until(lambda: proxy.now <= 1)
+            proxy.come_back()
             await eventually(lambda: store.get(Get(KEY)))
         finally:
             await store.close()
-        await until(lambda: way.now == 0)
+        await until(lambda: proxy.now == 0)
     assert most <= 3
     promise(
         "where all calls of a shared connection time out, it is closed when the next one is made",

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 from servers.eventually import until
-from servers.hostile_way import SSL_REQUEST
+from servers.hostile_proxy import SSL_REQUEST
 
 from pannier_crds.secret import Secret
 from pannier_sidecar.state.errors import StoreError

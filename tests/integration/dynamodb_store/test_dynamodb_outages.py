@@ -6,9 +6,9 @@ from time import monotonic
 from typing import Any
 
 import pytest
-from servers.between import Between, between
 from servers.dynamodb_server import DynamoDBServer, running
 from servers.eventually import eventually, until
+from servers.http_proxy import HttpProxy, http_proxy
 from servers.load import Load
 from servers.opened_store import opened
 
@@ -72,17 +72,17 @@ async def test_opening_without_a_listener_names_the_address(server: DynamoDBServ
     await store.close()
 
 
-def through(way: Between, server: DynamoDBServer, table: str) -> DynamoDBStore:
-    return DynamoDBStore({**server.settings(table), "endpoint": way.url})
+def through(proxy: HttpProxy, server: DynamoDBServer, table: str) -> DynamoDBStore:
+    return DynamoDBStore({**server.settings(table), "endpoint": proxy.url})
 
 
 async def test_a_conditional_write_whose_answer_is_lost_is_not_repeated(server: DynamoDBServer, table: str) -> None:
-    async with between(server.endpoint) as way, opened(through(way, server, table)) as store:
-        way.seen.clear()
-        way.troubles[:] = ["lost"]
+    async with http_proxy(server.endpoint) as proxy, opened(through(proxy, server, table)) as store:
+        proxy.seen.clear()
+        proxy.troubles[:] = ["lost"]
         with pytest.raises(OutcomeUnknownError, match="read the key before writing again"):
             await store.set(Set("k", b"1", if_absent=True))
-        assert way.seen == ["PutItem"]
+        assert proxy.seen == ["PutItem"]
         assert (await present(store, "k")).value == b"1"
 
 
@@ -90,23 +90,23 @@ async def test_a_conditional_write_whose_answer_is_lost_is_not_repeated(server: 
 async def test_a_read_is_repeated_and_no_write_whose_answer_is_lost(
     server: DynamoDBServer, table: str, trouble: Any
 ) -> None:
-    async with between(server.endpoint) as way, opened(through(way, server, table)) as store:
+    async with http_proxy(server.endpoint) as proxy, opened(through(proxy, server, table)) as store:
         await store.set(Set("k", b"1"))
-        way.seen.clear()
-        way.troubles[:] = [trouble]
+        proxy.seen.clear()
+        proxy.troubles[:] = [trouble]
         assert (await present(store, "k")).value == b"1"
-        assert way.seen == ["GetItem"] * 2
+        assert proxy.seen == ["GetItem"] * 2
         for call, name in (
             (store.set(Set("k", b"2")), "PutItem"),
             (store.delete(Delete("k")), "DeleteItem"),
             (store.transact([Set("k", b"1")]), "PutItem"),
         ):
-            way.seen.clear()
-            way.troubles[:] = [trouble]
+            proxy.seen.clear()
+            proxy.troubles[:] = [trouble]
             with pytest.raises(OutcomeUnknownError):
                 await call
-            assert way.seen == [name]
-        way.troubles[:] = [trouble]
+            assert proxy.seen == [name]
+        proxy.troubles[:] = [trouble]
         for fault in await store.bulk_write([Set("a", b"1"), Set("b", b"1")]):
             assert type(fault) is OutcomeUnknownError
 
@@ -114,32 +114,32 @@ async def test_a_read_is_repeated_and_no_write_whose_answer_is_lost(
 async def test_throttled_calls_are_repeated_because_they_were_not_carried_out(
     server: DynamoDBServer, table: str
 ) -> None:
-    async with between(server.endpoint) as way, opened(through(way, server, table)) as store:
-        way.seen.clear()
+    async with http_proxy(server.endpoint) as proxy, opened(through(proxy, server, table)) as store:
+        proxy.seen.clear()
         for call in (store.set(Set("k", b"1")), store.delete(Delete("k")), store.bulk_write([Set("a", b"1")] * 1)):
-            way.troubles[:] = [BUSY]
+            proxy.troubles[:] = [BUSY]
             await call
-        assert way.seen == ["PutItem"] * 2 + ["DeleteItem"] * 2 + ["BatchWriteItem"] * 2
+        assert proxy.seen == ["PutItem"] * 2 + ["DeleteItem"] * 2 + ["BatchWriteItem"] * 2
 
 
 async def test_a_transaction_that_is_throttled_after_its_answer_was_lost_may_have_happened(
     server: DynamoDBServer, table: str
 ) -> None:
-    async with between(server.endpoint) as way, opened(through(way, server, table)) as store:
-        way.troubles[:] = ["lost", BUSY, BUSY, BUSY]
+    async with http_proxy(server.endpoint) as proxy, opened(through(proxy, server, table)) as store:
+        proxy.troubles[:] = ["lost", BUSY, BUSY, BUSY]
         with pytest.raises(OutcomeUnknownError, match="an earlier attempt was not answered"):
             await store.transact([Set("k", b"1", if_absent=True), Set("l", b"1", if_absent=True)])
         assert (await present(store, "l")).value == b"1"
-        way.troubles[:] = [BUSY] * 4
+        proxy.troubles[:] = [BUSY] * 4
         with pytest.raises(StoreUnavailableError):
             await store.transact([Set("k", b"1", if_absent=True), Set("l", b"1", if_absent=True)])
 
 
 async def test_a_transaction_whose_answer_is_lost_happens_once(server: DynamoDBServer, table: str) -> None:
-    async with between(server.endpoint) as way, opened(through(way, server, table)) as store:
-        way.troubles[:] = ["lost"]
+    async with http_proxy(server.endpoint) as proxy, opened(through(proxy, server, table)) as store:
+        proxy.troubles[:] = ["lost"]
         await store.transact([Set("k", b"1", if_absent=True), Set("l", b"1", if_absent=True)])
-        assert way.seen[-2:] == ["TransactWriteItems"] * 2
+        assert proxy.seen[-2:] == ["TransactWriteItems"] * 2
         with pytest.raises(ETagMismatchError, match="key k exists already"):
             await store.transact([Set("k", b"2", if_absent=True), Set("l", b"2")])
         assert (await present(store, "l")).value == b"1"
@@ -148,10 +148,10 @@ async def test_a_transaction_whose_answer_is_lost_happens_once(server: DynamoDBS
 async def test_a_throttled_conditional_write_is_repeated_because_it_was_not_done(
     server: DynamoDBServer, table: str
 ) -> None:
-    async with between(server.endpoint) as way, opened(through(way, server, table)) as store:
-        way.troubles[:] = [BUSY, BUSY]
+    async with http_proxy(server.endpoint) as proxy, opened(through(proxy, server, table)) as store:
+        proxy.troubles[:] = [BUSY, BUSY]
         await store.set(Set("k", b"1", if_absent=True))
-        way.troubles[:] = [BUSY] * 4
+        proxy.troubles[:] = [BUSY] * 4
         with pytest.raises(StoreUnavailableError, match="can't do it now: ThrottlingException") as caught:
             await store.set(Set("l", b"1", if_absent=True))
         assert type(caught.value) is StoreUnavailableError
@@ -159,17 +159,17 @@ async def test_a_throttled_conditional_write_is_repeated_because_it_was_not_done
 
 
 async def test_unprocessed_keys_of_a_batch_are_requested_again(server: DynamoDBServer, table: str) -> None:
-    async with between(server.endpoint) as way, opened(through(way, server, table)) as store:
+    async with http_proxy(server.endpoint) as proxy, opened(through(proxy, server, table)) as store:
         undone = {"PutRequest": {"Item": {"key": {"S": "b"}, "value": {"S": "1"}, "etag": {"S": "1"}}}}
-        way.troubles[:] = [(200, {"UnprocessedItems": {table: [undone]}})]
+        proxy.troubles[:] = [(200, {"UnprocessedItems": {table: [undone]}})]
         assert list(await store.bulk_write([Set("a", b"1"), Set("b", b"1")])) == [None, None]
         assert await store.get(Get("b")) is not None
         await store.set(Set("a", b"1"))
         unread = {table: {"Keys": [{"key": {"S": "a"}}]}}
         found = {"key": {"S": "b"}, "value": {"S": "2"}, "etag": {"S": "2"}}
-        way.troubles[:] = [(200, {"Responses": {table: [found]}, "UnprocessedKeys": unread})]
+        proxy.troubles[:] = [(200, {"Responses": {table: [found]}, "UnprocessedKeys": unread})]
         assert [getattr(each, "value", None) for each in await store.bulk_get([Get("a"), Get("b")])] == [b"1", b"2"]
-        way.troubles[:] = [(200, {"Responses": {}, "UnprocessedKeys": unread})]
+        proxy.troubles[:] = [(200, {"Responses": {}, "UnprocessedKeys": unread})]
         [fault] = await store.bulk_get([Get("a")])
         assert isinstance(fault, StoreUnavailableError)
         assert "no capacity left" in str(fault)
@@ -186,9 +186,9 @@ async def test_unprocessed_keys_of_a_batch_are_requested_again(server: DynamoDBS
 async def test_unknown_aws_credentials_are_refused_with_advice(
     server: DynamoDBServer, table: str, code: str, advice: str
 ) -> None:
-    async with between(server.endpoint) as way:
-        way.troubles[:] = [(400, {"__type": f"com.amazon.coral.service#{code}", "message": "no"})]
-        store = DynamoDBStore({**server.settings(table), "endpoint": way.url})
+    async with http_proxy(server.endpoint) as proxy:
+        proxy.troubles[:] = [(400, {"__type": f"com.amazon.coral.service#{code}", "message": "no"})]
+        store = DynamoDBStore({**server.settings(table), "endpoint": proxy.url})
         with pytest.raises(StoreRefusedError, match=f"refused the call .{code}.; {advice}"):
             await store.open()
         await store.close()

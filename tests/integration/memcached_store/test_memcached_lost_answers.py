@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 from servers.eventually import eventually
-from servers.faulty_way import FaultyWay, faulty_way
+from servers.faulty_proxy import FaultyProxy, faulty_proxy
 from servers.lost_answers import Call, answer_held, first_of_a_bulk, lost, lost_behind_another_write
 from servers.memcached_server import MemcachedServer, single
 from servers.opened_store import opened
@@ -29,32 +29,32 @@ def server(tmp_path: Path) -> Iterator[MemcachedServer]:
 
 
 @pytest.fixture
-def way(server: MemcachedServer) -> Iterator[FaultyWay]:
-    with faulty_way(server.port) as way:
-        yield way
+def proxy(server: MemcachedServer) -> Iterator[FaultyProxy]:
+    with faulty_proxy(server.port) as proxy:
+        yield proxy
 
 
 @pytest.fixture
-async def far(way: FaultyWay) -> AsyncIterator[MemcachedStore]:
-    async with opened(MemcachedStore({"hosts": way.address, "timeout": 5.0})) as store:
+async def far(proxy: FaultyProxy) -> AsyncIterator[MemcachedStore]:
+    async with opened(MemcachedStore({"hosts": proxy.address, "timeout": 5.0})) as store:
         await store.set(Set("k", b"before"))
         yield store
 
 
 @pytest.mark.parametrize("call", WRITES.values(), ids=WRITES.keys())
 async def test_a_write_that_was_carried_out_is_not_repeated_over_later_writes(
-    far: MemcachedStore, server: MemcachedServer, way: FaultyWay, call: Call
+    far: MemcachedStore, server: MemcachedServer, proxy: FaultyProxy, call: Call
 ) -> None:
-    writing = await answer_held(way, call(far))
+    writing = await answer_held(proxy, call(far))
     async with opened(MemcachedStore({"hosts": server.address, "timeout": 5.0})) as near:
-        await lost_behind_another_write(way, writing, near)
+        await lost_behind_another_write(proxy, writing, near)
     await eventually(far.ping)
     assert server.stored("k") == b"theirs"
 
 
-async def test_reads_are_repeated(far: MemcachedStore, way: FaultyWay) -> None:
+async def test_reads_are_repeated(far: MemcachedStore, proxy: FaultyProxy) -> None:
     reads = asyncio.gather(far.get(Get("k")), far.bulk_get([Get("k"), Get("absent")]))
-    found, [first, second] = await lost(way, await answer_held(way, reads))
+    found, [first, second] = await lost(proxy, await answer_held(proxy, reads))
     assert getattr(found, "value", None) == b"before"
     assert getattr(first, "value", None) == b"before"
     assert second is None

@@ -10,7 +10,7 @@ from time import monotonic
 
 import pytest
 from servers.eventually import eventually
-from servers.faulty_way import faulty_way
+from servers.faulty_proxy import faulty_proxy
 from servers.memcached_server import MemcachedServer, owner, single
 from servers.opened_store import opened
 
@@ -151,10 +151,10 @@ async def test_where_no_server_answers_the_store_does_not_open(tmp_path: Path) -
 
 async def test_an_outage_that_lasts_costs_each_call_nothing(server: MemcachedServer) -> None:
     """One call at a time tries to reach a server that does not even refuse; the others do not wait for it."""
-    with faulty_way(server.port) as way:
-        async with opened(MemcachedStore({"hosts": way.address, "timeout": 1.0})) as store:
-            way.hold_requests()
-            way.cut()
+    with faulty_proxy(server.port) as proxy:
+        async with opened(MemcachedStore({"hosts": proxy.address, "timeout": 1.0})) as store:
+            proxy.hold_requests()
+            proxy.cut()
             with pytest.raises(StoreError):
                 await eventually_not(lambda: store.get(Get("k")))
             started = monotonic()
@@ -163,7 +163,7 @@ async def test_an_outage_that_lasts_costs_each_call_nothing(server: MemcachedSer
                 results += await store.bulk_get([Get(f"k{number}-{n}") for n in range(10)])
             assert all(type(result) is StoreUnavailableError for result in results)
             assert monotonic() - started < 5
-            way.heal()
+            proxy.heal()
             await eventually(lambda: store.set(Set("k", b"1")))
 
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 from servers.eventually import eventually, until
-from servers.faulty_way import faulty_way
+from servers.faulty_proxy import faulty_proxy
 from servers.load import Load
 from servers.postgresql_server import PostgreSQLServer, locked, running
 from servers.processes import free_port
@@ -254,27 +254,27 @@ async def test_without_prepared_statements_it_serves_too(open_store) -> None:
 async def test_if_connections_are_accepted_but_not_answered_one_is_tried_at_a_time(
     server: PostgreSQLServer, open_store
 ) -> None:
-    with faulty_way(server.port) as way:
-        settings = {"connectionString": f"postgresql://admin@{way.address}/postgres", "timeout": 0.3}
+    with faulty_proxy(server.port) as proxy:
+        settings = {"connectionString": f"postgresql://admin@{proxy.address}/postgres", "timeout": 0.3}
         store = await opened_in_time(open_store, **settings, maxConns=20)
-        way.hold_requests()
+        proxy.hold_requests()
         for _ in range(2):
             await faults_of(*(store.get(Get("k")) for _ in range(50)))
-        before = way.accepted
+        before = proxy.accepted
         for _ in range(3):
             await faults_of(*(store.get(Get("k")) for _ in range(50)))
-        assert way.accepted - before <= 4
-        way.heal()
+        assert proxy.accepted - before <= 4
+        proxy.heal()
         await eventually(lambda: store.set(Set("k", b"1")))
 
 
 async def test_after_a_failure_calls_are_refused_at_once_until_the_server_is_back(
     server: PostgreSQLServer, open_store
 ) -> None:
-    with faulty_way(server.port) as way:
-        store = await open_store(connectionString=f"postgresql://admin@{way.address}/postgres", timeout=5.0)
-        way.hold_requests()
-        way.cut()
+    with faulty_proxy(server.port) as proxy:
+        store = await open_store(connectionString=f"postgresql://admin@{proxy.address}/postgres", timeout=5.0)
+        proxy.hold_requests()
+        proxy.cut()
         await faults_of(*(store.get(Get("k")) for _ in range(8)))
         probing = asyncio.create_task(outcome_of(store.get(Get("k"))))
         await asyncio.sleep(1)
@@ -282,10 +282,10 @@ async def test_after_a_failure_calls_are_refused_at_once_until_the_server_is_bac
         ends = await faults_of(*(store.get(Get("k")) for _ in range(50)))
         assert monotonic() - started < 2.5
         assert all(type(end) is StoreUnavailableError for end in ends)
-        way.heal()
+        proxy.heal()
         await eventually(lambda: store.get(Get("k")))
         await probing
-        way.cut()
+        proxy.cut()
         assert await asyncio.gather(*(store.get(Get("k")) for _ in range(50))) == [None] * 50
 
 

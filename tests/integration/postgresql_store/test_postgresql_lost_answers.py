@@ -10,7 +10,7 @@ from collections.abc import AsyncIterator, Iterator
 import asyncpg
 import pytest
 from servers.eventually import eventually, until
-from servers.faulty_way import FaultyWay, faulty_way
+from servers.faulty_proxy import FaultyProxy, faulty_proxy
 from servers.lost_answers import (
     Call,
     answer_held,
@@ -49,15 +49,15 @@ TRANSACTION: dict[str, Call] = {"transaction": lambda store: store.transact([Set
 
 
 @pytest.fixture
-def way(server: PostgreSQLServer) -> Iterator[FaultyWay]:
-    with faulty_way(server.port) as way:
-        yield way
+def proxy(server: PostgreSQLServer) -> Iterator[FaultyProxy]:
+    with faulty_proxy(server.port) as proxy:
+        yield proxy
 
 
 @pytest.fixture
-async def far(way: FaultyWay, open_store) -> AsyncIterator[Store]:
+async def far(proxy: FaultyProxy, open_store) -> AsyncIterator[Store]:
     """A store with one connection, on which every statement is prepared."""
-    store = await open_store(connectionString=f"postgresql://admin@{way.address}/postgres", maxConns=1, timeout=5.0)
+    store = await open_store(connectionString=f"postgresql://admin@{proxy.address}/postgres", maxConns=1, timeout=5.0)
     await store.set(Set("k", b"before"))
     for call in (*WRITES.values(), *TRANSACTION.values()):
         await outcome(call(store))
@@ -69,33 +69,35 @@ async def far(way: FaultyWay, open_store) -> AsyncIterator[Store]:
 
 @pytest.mark.parametrize("call", WRITES.values(), ids=WRITES.keys())
 async def test_a_write_that_was_carried_out_is_not_repeated_over_later_writes(
-    far: Store, open_store, way: FaultyWay, call: Call
+    far: Store, open_store, proxy: FaultyProxy, call: Call
 ) -> None:
     near = await open_store()
-    writing = await answer_held(way, call(far))
-    await lost_behind_another_write(way, writing, near)
+    writing = await answer_held(proxy, call(far))
+    await lost_behind_another_write(proxy, writing, near)
     await eventually(far.ping)
     found = await near.get(Get("k"))
     assert found is not None and found.value == b"theirs"
 
 
 @pytest.mark.parametrize("call", WRITES.values(), ids=WRITES.keys())
-async def test_a_write_that_was_sent_and_never_arrived_is_unknown_too(far: Store, way: FaultyWay, call: Call) -> None:
-    writing = await request_held(way, call(far))
-    assert type(await lost(way, writing)) is OutcomeUnknownError
+async def test_a_write_that_was_sent_and_never_arrived_is_unknown_too(
+    far: Store, proxy: FaultyProxy, call: Call
+) -> None:
+    writing = await request_held(proxy, call(far))
+    assert type(await lost(proxy, writing)) is OutcomeUnknownError
     found = await eventually(lambda: far.get(Get("k")))
     assert found is not None and found.value == b"before"
 
 
-async def test_a_transaction_that_was_not_asked_to_commit_is_begun_again(far: Store, way: FaultyWay) -> None:
-    writing = await answer_held(way, far.transact([Set("k", b"mine"), Set("l", b"mine")]))
-    assert await lost(way, writing) is None
+async def test_a_transaction_that_was_not_asked_to_commit_is_begun_again(far: Store, proxy: FaultyProxy) -> None:
+    writing = await answer_held(proxy, far.transact([Set("k", b"mine"), Set("l", b"mine")]))
+    assert await lost(proxy, writing) is None
     found = await far.get(Get("k"))
     assert found is not None and found.value == b"mine"
 
 
 async def test_a_commit_whose_answer_was_lost_is_unknown_and_not_repeated(
-    server: PostgreSQLServer, far: Store, way: FaultyWay
+    server: PostgreSQLServer, far: Store, proxy: FaultyProxy
 ) -> None:
     # The commit waits for a lock, so that earlier answers have arrived and its own has not.
     server.sql(
@@ -110,24 +112,24 @@ async def test_a_commit_whose_answer_was_lost_is_unknown_and_not_repeated(
     at_commit = "SELECT count(*) FROM pg_stat_activity WHERE query = 'COMMIT' AND state = 'active'"
     while await asyncio.to_thread(server.sql, at_commit) == "0":
         await asyncio.sleep(0.01)
-    way.hold_answers()
+    proxy.hold_answers()
     await blocker.close()
-    await until(lambda: way.held_answers > 0)
-    assert type(await lost(way, writing)) is OutcomeUnknownError
+    await until(lambda: proxy.held_answers > 0)
+    assert type(await lost(proxy, writing)) is OutcomeUnknownError
     found = await eventually(lambda: far.get(Get("l")))
     assert found is not None
 
 
-async def test_reads_are_repeated(far: Store, way: FaultyWay) -> None:
+async def test_reads_are_repeated(far: Store, proxy: FaultyProxy) -> None:
     for call in (lambda: far.get(Get("k")), lambda: far.bulk_get([Get("k"), Get("absent")])):
-        found = await lost(way, await answer_held(way, call()))
+        found = await lost(proxy, await answer_held(proxy, call()))
         assert found and not isinstance(found, Exception), repr(found)
 
 
-async def test_a_write_on_a_connection_that_died_unseen_is_not_in_doubt(far: Store, way: FaultyWay) -> None:
+async def test_a_write_on_a_connection_that_died_unseen_is_not_in_doubt(far: Store, proxy: FaultyProxy) -> None:
     await asyncio.sleep(1.1)
-    writing = await request_held(way, far.set(Set("k", b"mine")))  # something on the way forgets idle connections
-    assert await lost(way, writing) is None
+    writing = await request_held(proxy, far.set(Set("k", b"mine")))  # something on the way forgets idle connections
+    assert await lost(proxy, writing) is None
 
 
 async def test_a_write_that_the_server_cancelled_did_not_happen(server: PostgreSQLServer, open_store) -> None:
@@ -155,9 +157,9 @@ async def test_a_server_that_became_a_standby_is_left_for_the_new_primary(tmp_pa
     with (
         running(tmp_path / "old") as old,
         running(tmp_path / "new") as new,
-        faulty_way(old.port) as way,
+        faulty_proxy(old.port) as proxy,
     ):
-        settings = {"connectionString": f"postgresql://admin@{way.address}/postgres", "timeout": 5.0}
+        settings = {"connectionString": f"postgresql://admin@{proxy.address}/postgres", "timeout": 5.0}
         async with opening("state.postgresql", settings) as open_one:
             store = await open_one()
             await store.set(Set("k", b"1"))
@@ -167,7 +169,7 @@ async def test_a_server_that_became_a_standby_is_left_for_the_new_primary(tmp_pa
             old.sql("ALTER SYSTEM SET default_transaction_read_only = on; SELECT pg_reload_conf()")
             while old.sql("SHOW default_transaction_read_only") == "off":
                 await asyncio.sleep(0.01)
-            way.target = new.port
+            proxy.target = new.port
             await store.set(Set("k", b"2"))
             await store.transact([Set("k", b"3"), Set("l", b"3")])
         assert new.sql("SELECT count(*) FROM state") == "2"

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 from servers.eventually import eventually
-from servers.faulty_way import FaultyWay, faulty_way
+from servers.faulty_proxy import FaultyProxy, faulty_proxy
 from servers.lost_answers import (
     Call,
     answer_held,
@@ -44,16 +44,16 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisServer]:
 
 
 @pytest.fixture
-def way(server: RedisServer) -> Iterator[FaultyWay]:
+def proxy(server: RedisServer) -> Iterator[FaultyProxy]:
     with server.client() as client:
         client.flushall()
-    with faulty_way(server.port) as way:
-        yield way
+    with faulty_proxy(server.port) as proxy:
+        yield proxy
 
 
 @pytest.fixture
-async def far(way: FaultyWay) -> AsyncIterator[RedisStore]:
-    async with opened({"redisHost": way.address}, redisMaxRetries=3) as store:
+async def far(proxy: FaultyProxy) -> AsyncIterator[RedisStore]:
+    async with opened({"redisHost": proxy.address}, redisMaxRetries=3) as store:
         await store.set(Set("k", b"before", strong=True))
         yield store
 
@@ -66,12 +66,12 @@ async def near(server: RedisServer) -> AsyncIterator[RedisStore]:
 
 @pytest.mark.parametrize("call", WRITES.values(), ids=WRITES.keys())
 async def test_a_write_that_was_carried_out_is_not_repeated_over_later_writes(
-    far: RedisStore, near: RedisStore, way: FaultyWay, call: Call
+    far: RedisStore, near: RedisStore, proxy: FaultyProxy, call: Call
 ) -> None:
-    writing = await answer_held(way, call(far))
+    writing = await answer_held(proxy, call(far))
     found = await near.get(Get("k"))
     assert getattr(found, "value", b"mine") == b"mine"
-    await lost_behind_another_write(way, writing, near)
+    await lost_behind_another_write(proxy, writing, near)
     await eventually(lambda: far.get(Get("k")))
     found = await near.get(Get("k"))
     assert found is not None
@@ -80,18 +80,18 @@ async def test_a_write_that_was_carried_out_is_not_repeated_over_later_writes(
 
 @pytest.mark.parametrize("call", WRITES.values(), ids=WRITES.keys())
 async def test_a_write_that_never_reached_the_server_is_unknown_too(
-    far: RedisStore, way: FaultyWay, call: Call
+    far: RedisStore, proxy: FaultyProxy, call: Call
 ) -> None:
     """Nobody on this side can know that."""
-    writing = await request_held(way, call(far))
-    assert type(await lost(way, writing)) is OutcomeUnknownError
+    writing = await request_held(proxy, call(far))
+    assert type(await lost(proxy, writing)) is OutcomeUnknownError
     found = await eventually(lambda: far.get(Get("k")))
     assert found.value == b"before"
 
 
-async def test_reads_are_repeated(far: RedisStore, way: FaultyWay) -> None:
+async def test_reads_are_repeated(far: RedisStore, proxy: FaultyProxy) -> None:
     reads = asyncio.gather(far.get(Get("k")), far.bulk_get([Get("k"), Get("absent")]))
-    found, [first, second] = await lost(way, await answer_held(way, reads))
+    found, [first, second] = await lost(proxy, await answer_held(proxy, reads))
     assert found is not None
     assert found.value == b"before"
     assert getattr(first, "value", None) == b"before"

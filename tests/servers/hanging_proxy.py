@@ -12,15 +12,15 @@ from servers.passing_back import pass_back
 CHUNK = 64 * 1024
 
 
-class HungWay:
+class HangingProxy:
     """Forwards connections to a port of this machine, until a request comes that has `word` in it."""
 
-    def __init__(self, target: int, *, tells_its_port: bool = False):
-        """`tells_its_port`: the server announces its port, and clients connect to it; the proxy replaces it by its own
-        port.
+    def __init__(self, target: int, *, announces_its_port: bool = False):
+        """`announces_its_port`: the server announces its port, and clients connect to it; the proxy replaces it by its
+        own port.
         """
         self._target = target
-        self._told_port = target if tells_its_port else None
+        self._announced_port = target if announces_its_port else None
         self._server: asyncio.Server | None = None
         self._tasks: set[asyncio.Task[None]] = set()
         self._released = asyncio.Event()
@@ -57,7 +57,7 @@ class HungWay:
         try:
             from_server, to_server = await asyncio.open_connection("127.0.0.1", self._target)
             writers.append(to_server)
-            back = asyncio.create_task(pass_back(from_server, writer, self._told_port, self.port))
+            back = asyncio.create_task(pass_back(from_server, writer, self._announced_port, self.port))
             try:
                 await self._there(reader, to_server)
             finally:
@@ -80,10 +80,10 @@ class HungWay:
 
 
 @asynccontextmanager
-async def hung_way(target: int, *, tells_its_port: bool = False) -> AsyncIterator[HungWay]:
-    way = HungWay(target, tells_its_port=tells_its_port)
-    await way.open()
+async def hanging_proxy(target: int, *, announces_its_port: bool = False) -> AsyncIterator[HangingProxy]:
+    proxy = HangingProxy(target, announces_its_port=announces_its_port)
+    await proxy.open()
     try:
-        yield way
+        yield proxy
     finally:
-        await way.close()
+        await proxy.close()

@@ -67,17 +67,17 @@ class Peer:
 Fault = Callable[[Peer], Awaitable[None]]
 
 
-class HostileWay:
+class HostileProxy:
     """Forwards connections to a port of this machine for as long as no fault is set."""
 
-    def __init__(self, target: int, *, tells_its_port: bool = False, tls: ssl.SSLContext | None = None):
-        """`tells_its_port`: the server announces its port, and clients connect to it; the proxy replaces it by its own
-        port.
+    def __init__(self, target: int, *, announces_its_port: bool = False, tls: ssl.SSLContext | None = None):
+        """`announces_its_port`: the server announces its port, and clients connect to it; the proxy replaces it by its
+        own port.
 
         With `tls` clients speak TLS up to here, PostgreSQL's after they have asked.
         """
         self._target = target
-        self._told_port = target if tells_its_port else None
+        self._announced_port = target if announces_its_port else None
         self._tls = tls
         self._fault: Fault | None = None
         self._word = b""
@@ -91,7 +91,7 @@ class HostileWay:
         self.most = 0
         """At the same time."""
 
-    def __enter__(self) -> HostileWay:
+    def __enter__(self) -> HostileProxy:
         self._thread.start()
         self._thread.run(self._open())
         return self
@@ -175,7 +175,7 @@ class HostileWay:
         to_server: asyncio.StreamWriter,
         first: bytes,
     ) -> None:
-        back = asyncio.create_task(pass_back(from_server, writer, self._told_port, self.port))
+        back = asyncio.create_task(pass_back(from_server, writer, self._announced_port, self.port))
         try:
             while chunk := first or await reader.read(CHUNK):
                 first = b""

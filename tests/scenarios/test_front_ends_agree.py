@@ -3,7 +3,7 @@
 import grpc
 import pytest
 from scenarios.grpc_client import GrpcClient
-from scenarios.matrix import HEADS
+from scenarios.matrix import FRONT_ENDS
 from scenarios.state_client import Item, Kind, Refused, StateApi, delete, upsert
 from scenarios.worlds import World
 
@@ -46,7 +46,7 @@ def test_an_etag_of_one_front_end_is_valid_at_the_other(pair: tuple[StateApi, St
 def test_bulk_reads_of_all_front_ends_agree(here: World, key: str) -> None:
     names = [f"{key}{number}" for number in range(5)]
     here.dapr_grpc.save("statestore", *[Item(name) for name in names[:3]])
-    first, *others = [getattr(here, head).bulk_get("statestore", names) for head in HEADS]
+    first, *others = [getattr(here, name).bulk_get("statestore", names) for name in FRONT_ENDS]
     assert [entry.key for entry in first] == names
     assert all(entries == first for entries in others)
 
@@ -59,37 +59,37 @@ def test_values_of_actors_are_read_by_all_front_ends(here: World, actor: str) ->
     assert found.value == b"10"
 
 
-def test_a_value_may_be_any_bytes(head: GrpcClient, key: str) -> None:
+def test_a_value_may_be_any_bytes(grpc_client: GrpcClient, key: str) -> None:
     for value in (bytes(range(256)), b"\0", b"", b"\xff" * 100_000):
-        head.save("statestore", Item(key, value))
-        found = head.get("statestore", key)
+        grpc_client.save("statestore", Item(key, value))
+        found = grpc_client.get("statestore", key)
         assert found is not None
         assert (found.value, bool(found.etag)) == (value, True)
 
 
-def test_many_keys_are_deleted_at_once(head: GrpcClient, key: str) -> None:
+def test_many_keys_are_deleted_at_once(grpc_client: GrpcClient, key: str) -> None:
     names = [f"{key}{number}" for number in range(5)]
-    head.save("statestore", *[Item(name) for name in names])
-    head.delete_bulk("statestore", *[Item(name) for name in names[:3]])
-    head.delete_bulk("statestore")
-    left = [entry.found is not None for entry in head.bulk_get("statestore", names)]
+    grpc_client.save("statestore", *[Item(name) for name in names])
+    grpc_client.delete_bulk("statestore", *[Item(name) for name in names[:3]])
+    grpc_client.delete_bulk("statestore")
+    left = [entry.found is not None for entry in grpc_client.bulk_get("statestore", names)]
     assert left == [False, False, False, True, True]
     with pytest.raises(Refused) as refused:
-        head.delete_bulk("statestore", Item(names[4], etag="4711"))
+        grpc_client.delete_bulk("statestore", Item(names[4], etag="4711"))
     assert refused.value.kind is Kind.CONFLICT
 
 
 @pytest.mark.memory_only
 def test_an_etag_of_zero_is_none_for_layotto_alone(here: World, key: str) -> None:
     """Its JavaScript SDK sends it if there is none."""
-    head = here.layotto_grpc
+    client = here.layotto_grpc
     for value in (b"1", b"2"):
-        head.save("statestore", Item(key, value, "0"))
-    found = head.get("statestore", key)
+        client.save("statestore", Item(key, value, "0"))
+    found = client.get("statestore", key)
     assert found is not None
     assert found.value == b"2"
-    head.delete("statestore", key, etag="0")
-    head.delete("statestore", key, etag="0")
+    client.delete("statestore", key, etag="0")
+    client.delete("statestore", key, etag="0")
     here.dapr_grpc.save("statestore", Item(key))
     with pytest.raises(Refused):
         here.dapr_grpc.delete("statestore", key, etag="0")
@@ -98,19 +98,19 @@ def test_an_etag_of_zero_is_none_for_layotto_alone(here: World, key: str) -> Non
 @pytest.mark.memory_only
 @pytest.mark.needs(Feature.TRANSACTIONAL)
 def test_an_etag_of_zero_is_none_in_layottos_transactions(here: World, key: str) -> None:
-    head = here.layotto_grpc
+    client = here.layotto_grpc
     for value in (b"1", b"2"):
-        head.transact("statestore", upsert(key, value, "0"))
-    head.transact("statestore", delete(key, "0"))
-    assert head.get("statestore", key) is None
+        client.transact("statestore", upsert(key, value, "0"))
+    client.transact("statestore", delete(key, "0"))
+    assert client.get("statestore", key) is None
 
 
 @pytest.mark.memory_only
-def test_options_that_no_enumeration_has_are_refused(head: GrpcClient, key: str) -> None:
-    item = head.item(Item(key, b"1", concurrency="last-write"))
+def test_options_that_no_enumeration_has_are_refused(grpc_client: GrpcClient, key: str) -> None:
+    item = grpc_client.item(Item(key, b"1", concurrency="last-write"))
     item.options.concurrency = 7
     with pytest.raises(Refused) as refused:
-        head.call("SaveState", head.new("SaveStateRequest", store_name="statestore", states=[item]))
+        grpc_client.call("SaveState", grpc_client.new("SaveStateRequest", store_name="statestore", states=[item]))
     assert refused.value.kind is Kind.MALFORMED
     assert "concurrency is 7" in str(refused.value)
 

@@ -1,7 +1,7 @@
-"""A way to a server that is cut, as a test orders, before or after the server has done what it was asked.
+"""A proxy to a server that cuts a connection, as a test orders, before or after the server has done what it was asked.
 
-The request to cut at is known by a word in it, such as the name of a key. Afterwards the way is open
-again: a client that repeats its request is served.
+The request to cut at is known by a word in it, such as the name of a key. Afterwards everything passes again: a client
+that repeats its request is served.
 """
 
 from __future__ import annotations
@@ -23,15 +23,15 @@ ABORTED = struct.pack("ii", 1, 0)
 """For SO_LINGER: closing sends a reset."""
 
 
-class CutWay:
+class CuttingProxy:
     """Forwards connections to a port of this machine."""
 
-    def __init__(self, port: int, *, tells_its_port: bool = False):
-        """`tells_its_port`: the server announces its port, and clients connect to it; the proxy replaces it by its own
-        port.
+    def __init__(self, port: int, *, announces_its_port: bool = False):
+        """`announces_its_port`: the server announces its port, and clients connect to it; the proxy replaces it by its
+        own port.
         """
         self._target = port
-        self._told_port = port if tells_its_port else None
+        self._announced_port = port if announces_its_port else None
         self._pairs: set[_Pair] = set()
         self._being_made = 0
         """Connections that are accepted but not yet connected to the server."""
@@ -128,7 +128,7 @@ class CutWay:
         with suppress(OSError):
             while chunk := await pair.from_server.read(CHUNK):
                 if not pair.is_held and not self.is_silent:
-                    writer.write(readdressed(chunk, self._told_port, self.port))
+                    writer.write(readdressed(chunk, self._announced_port, self.port))
                     await writer.drain()
         if not pair.is_held:
             pair.reset()
@@ -154,10 +154,10 @@ class _Pair:
 
 
 @asynccontextmanager
-async def cut_way(port: int, *, tells_its_port: bool = False) -> AsyncIterator[CutWay]:
-    way = CutWay(port, tells_its_port=tells_its_port)
-    await way.open()
+async def cutting_proxy(port: int, *, announces_its_port: bool = False) -> AsyncIterator[CuttingProxy]:
+    proxy = CuttingProxy(port, announces_its_port=announces_its_port)
+    await proxy.open()
     try:
-        yield way
+        yield proxy
     finally:
-        await way.close()
+        await proxy.close()

@@ -10,7 +10,7 @@ from typing import Any
 from aiohttp import ClientSession, web
 
 
-class Between:
+class HttpProxy:
     """Passes calls on, and causes the ordered faults for the next ones."""
 
     def __init__(self, target: str):
@@ -42,8 +42,8 @@ def _kept(headers: Any) -> dict[str, str]:
 
 
 @asynccontextmanager
-async def between(target: str) -> AsyncIterator[Between]:
-    handler = Between(target)
+async def http_proxy(target: str) -> AsyncIterator[HttpProxy]:
+    handler = HttpProxy(target)
     application = web.Application(client_max_size=20 << 20)
     application.router.add_post("/", handler.answer)
     runner = web.AppRunner(application)

@@ -16,7 +16,7 @@ CHUNK = 64 * 1024
 HELD_CHECK_S = 0.005
 
 
-class FaultyWay:
+class FaultyProxy:
     """Forwards connections to a port of this machine."""
 
     def __init__(self, target: int, port: int = 0):
@@ -129,10 +129,10 @@ class FaultyWay:
 
 
 @contextmanager
-def faulty_way(target: int, port: int = 0) -> Iterator[FaultyWay]:
+def faulty_proxy(target: int, port: int = 0) -> Iterator[FaultyProxy]:
     """Open a proxy to a port, on a given port or a free one."""
-    way = FaultyWay(target, port)
+    proxy = FaultyProxy(target, port)
     try:
-        yield way
+        yield proxy
     finally:
-        way.close()
+        proxy.close()

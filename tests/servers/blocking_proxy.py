@@ -12,7 +12,7 @@ from servers.processes import wait_until
 CHUNK = 16 * 1024
 
 
-class BlockedWay:
+class BlockingProxy:
     """Forwards connections to a port of this machine."""
 
     def __init__(self, port: int, passes: int):
@@ -62,9 +62,9 @@ class BlockedWay:
 
 
 @contextmanager
-def blocked_after(passes: int, port: int) -> Iterator[BlockedWay]:
-    way = BlockedWay(port, passes)
+def blocked_after(passes: int, port: int) -> Iterator[BlockingProxy]:
+    proxy = BlockingProxy(port, passes)
     try:
-        yield way
+        yield proxy
     finally:
-        way.close()
+        proxy.close()
