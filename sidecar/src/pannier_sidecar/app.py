@@ -219,7 +219,8 @@ class Sidecar:
         may_pass: Callable[[Call], bool] = _always
         if _is_on_ports(sockets):
             may_pass = partial(passes, access_control(self._settings, is_exposed=is_exposed(sockets)))
-        return FastPath(api, may_pass, self._metrics.request_counter if self._metrics else _not_counted)
+        counter = self._metrics.request_counter if self._metrics else _not_counted
+        return FastPath(api, may_pass, counter, self._settings.limits.max_body_size)
 
     def _count_error(self, error: StateError) -> None:
         if self._metrics is not None:

@@ -170,12 +170,17 @@ class CountedFastPath(FastPath):
         return size
 
 
-def fast_path_of(api: HttpApi) -> CountedFastPath:
+def fast_path_of(api: HttpApi, max_body: int) -> CountedFastPath:
     """The fast path of a listener that answers any host."""
-    fast_path = CountedFastPath(api, lambda call: True, lambda method, path: lambda status, seconds: None)
+    fast_path = CountedFastPath(api, lambda call: True, lambda method, path: lambda status, seconds: None, max_body)
     path = "/v1.0/state/statestore/k"
     fast_path.learn(get(path), Call(b"GET", path.encode(), b"", {b"host": b"test"}))
     return fast_path
+
+
+def without_fast_path(here: Serving) -> None:
+    """Have all requests go the general way."""
+    here.listener.fast_path = None  # type: ignore[attr-defined]
 
 
 @asynccontextmanager
@@ -187,7 +192,8 @@ async def serving(
 ) -> AsyncIterator[Serving]:
     """Serve the API over a store in memory, or just `answer`; at the end no connection may be left."""
     api = None if answer else await api_over(store or InMemoryStore({}))
-    server = HttpServer(limits or http_limits(), budget or default_budget())
+    limits = limits or http_limits()
+    server = HttpServer(limits, budget or default_budget())
     # asyncio's own loop sets TCP_NODELAY on sockets that say they are TCP.
     listening = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     listening.bind(("127.0.0.1", 0))
@@ -195,7 +201,7 @@ async def serving(
         answer = api.answer
     assert answer is not None
     served = getattr(answer, "__self__", None)
-    await server.listen([listening], answer, fast_path_of(served) if isinstance(served, HttpApi) else None)
+    await server.listen([listening], answer, fast_path_of(served, limits.body) if isinstance(served, HttpApi) else None)
     here = Serving(server, listening.getsockname()[1], api)
     try:
         yield here

@@ -250,7 +250,7 @@ async def test_a_unix_socket_serves_the_same(tmp_path: Path) -> None:
     listening.bind(str(path))
     server = HttpServer(http_limits(), budget())
     api = await api_over(InMemoryStore({}))
-    await server.listen([listening], api.answer, fast_path_of(api))
+    await server.listen([listening], api.answer, fast_path_of(api, http_limits().body))
     wire = Wire(*await asyncio.open_unix_connection(path))
     assert (await wire.ask(save(json.dumps([{"key": "k", "value": "v"}])))).status == 201
     await wire.send(get("/v1.0/state/statestore/k") * 2 + get("/v1.0/state/statestore/none"))

@@ -1,7 +1,6 @@
 """The fast path answers as the general way does, byte for byte, and lets nothing pass that the general way judges."""
 
 import asyncio
-import re
 from collections.abc import Callable
 from itertools import count
 
@@ -19,7 +18,9 @@ from integration.http_front_end.http_wire import (
     save,
     serving,
     until,
+    without_fast_path,
 )
+from servers.limits import http_limits
 
 from pannier_sidecar.state.directory import Directory
 from pannier_sidecar.state.errors import OutcomeUnknownError, StoreUnavailableError
@@ -27,7 +28,6 @@ from pannier_sidecar.state.requests import Get, Set, Write
 from pannier_sidecar.state.store import Completion, StoredValue
 from pannier_sidecar.stores.in_memory import InMemoryStore
 
-DATE = re.compile(rb"date: [^\r]*\r\n")
 ITEM = '[{"key":"k","value":{"a" : 1}}]'
 
 
@@ -61,10 +61,6 @@ class HeldStore(InMemoryStore):
         for go_on in self.held:
             go_on()
         self.held.clear()
-
-
-def without_fast_path(here: Serving) -> None:
-    here.listener.fast_path = None  # type: ignore[attr-defined]
 
 
 # --- the same answers ---------------------------------------------------------------------------------------------
@@ -112,7 +108,12 @@ async def answers(wire: Wire, sent: list[bytes]) -> list[bytes]:
     for one in sent:
         await wire.send(one)
         answer = await wire.answer()
-        headers = sorted(f"{name}: {value}" for name, value in answer.headers.items() if name != "date")
+        timeless = {
+            **answer.headers,
+            "date": "",
+            "metadata.ttlexpiretime": str("metadata.ttlexpiretime" in answer.headers),
+        }
+        headers = sorted(f"{name}: {value}" for name, value in timeless.items())
         got.append(b"%d %b %b" % (answer.status, ";".join(headers).encode(), answer.body))
     return got
 
@@ -171,13 +172,13 @@ async def test_a_request_with_a_header_that_may_matter_never_takes_it(headers: t
 async def test_what_is_learned_on_one_port_opens_no_other() -> None:
     async with serving() as here, serving() as other:
         assert (await (await here.connect()).ask(get("/v1.0/state/statestore/k", "Accept: a"))).status == 204
-        assert fast_path(here)._body_sizes != fast_path(other)._body_sizes
+        assert fast_path(here)._known != fast_path(other)._known
 
 
 async def test_a_token_is_compared_before_a_request_takes_it() -> None:
     api = await api_over(InMemoryStore({}), token="secret")
     async with serving(api.answer) as here:
-        fast_path(here)._body_sizes.clear()  # they were learned without a token
+        fast_path(here)._known.clear()  # they were learned without a token
         wire = await here.connect()
         for _ in range(3):
             assert (await wire.ask(get("/v1.0/state/statestore/k"))).status == 401
@@ -194,7 +195,7 @@ async def test_many_different_header_fields_are_not_all_remembered() -> None:
         for number in range(400):
             await wire.ask(get("/v1.0/state/statestore/k", f"User-Agent: {number}"))
         await wire.ask(get("/v1.0/state/statestore/k", "User-Agent: " + "x" * 2000))
-        known = fast_path(here)._body_sizes
+        known = fast_path(here)._known
         assert len(known) <= 256
         assert max(map(len, known)) <= 1024
 
@@ -347,3 +348,84 @@ async def test_a_store_that_is_taken_away_is_not_served_any_more() -> None:
             assert (await wire.ask(get("/v1.0/state/statestore/k"))).status == 204
         here.api.service.directory = Directory("app")
         assert (await wire.ask(get("/v1.0/state/statestore/k"))).status >= 400
+
+
+async def test_a_request_behind_the_last_answer_is_not_carried_out() -> None:
+    """The end was announced, so the client has to take it for not carried out and may send it elsewhere."""
+    store = InMemoryStore({})
+    async with serving(store=store, limits=http_limits(unused=20, lingering=20)) as here:
+        wire = await here.connect()
+        assert (await wire.ask(save(ITEM))).status == 201  # its header fields are known from now on
+        stopping = asyncio.create_task(here.server.stop(20))
+        await until(lambda: here.listener.is_draining, "the drain")
+        answer = await wire.ask(get("/v1.0/state/statestore/k"))
+        assert (answer.status, answer.closes) == (200, True)
+        await wire.send(save('[{"key":"k","value":{"a" : 2}}]'))
+        assert await wire.rest() == b""
+        await wire.close()
+        await stopping
+        found = await store.get(Get("app||k"))
+        assert found is not None
+        assert found.value == b'{"a" : 1}'
+
+
+async def test_the_body_of_a_save_that_is_answered_at_once_is_not_counted_afterwards() -> None:
+    async with serving(limits=http_limits(unused=20, lingering=20)) as here:
+        wire = await here.connect()
+        assert (await wire.ask(save(ITEM))).status == 201
+        stopping = asyncio.create_task(here.server.stop(20))
+        await until(lambda: here.listener.is_draining, "the drain")
+        assert (await wire.ask(save(ITEM))).status == 201
+        assert fast_path(here).taken == 1
+        assert here.listener.held == 0
+        await wire.close()
+        await stopping
+
+
+class DefectiveStore(InMemoryStore):
+    """Returns what no answer can be made of, or raises what no store may."""
+
+    def __init__(self, *, is_late: bool = False):
+        super().__init__({})
+        self.is_late = is_late
+
+    async def get(self, get: Get) -> StoredValue | None:
+        if self.is_late:
+            raise ZeroDivisionError
+        return StoredValue(b"1", "1", -(10**15))
+
+    def begin_get(self, get: Get, completion: Completion[StoredValue | None]) -> None:
+        if self.is_late:
+            completion.resume(self.get(get))
+        else:
+            asyncio.get_running_loop().call_soon(completion.complete, StoredValue(b"1", "1", -(10**15)))
+
+
+@pytest.mark.parametrize("is_late", [False, True])
+async def test_a_defect_is_answered_and_leaves_no_call_behind(is_late: bool) -> None:
+    asyncio.get_running_loop().set_exception_handler(lambda _, __: None)
+    async with serving(store=DefectiveStore(is_late=is_late)) as here:
+        assert here.api is not None
+        for is_fast in (True, False):
+            wire = await here.connect()
+            await wire.send(request("HEAD", "/v1.0/healthz"))
+            await wire.answer(to_head=True)
+            answer = await wire.ask(get("/v1.0/state/statestore/k"))
+            assert (answer.status, answer.closes) == (500, True)
+            assert b"defect" in answer.body
+            assert await wire.rest() == b""
+            if is_fast:
+                assert fast_path(here).taken == 1
+            without_fast_path(here)
+        assert here.api.service.directory.find("statestore").calls_in_flight == 0
+
+
+async def test_header_fields_that_are_known_push_no_others_out() -> None:
+    async with serving() as here:
+        wire = await here.connect()
+        for number in range(300):
+            await wire.ask(get("/v1.0/state/statestore/k", f"User-Agent: {number}"))
+        known = list(fast_path(here)._known)
+        for _ in range(3):
+            await wire.ask(get("/v1.0/state/statestore/a||b", "User-Agent: 299"))
+        assert list(fast_path(here)._known) == known

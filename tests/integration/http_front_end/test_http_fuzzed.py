@@ -38,7 +38,7 @@ class Background:
         listening = socket.create_server(("127.0.0.1", 0))
         api = await api_over(InMemoryStore({}))
         api.documentation = Documentation(api)
-        await self.server.listen([listening], api.answer, fast_path_of(api))
+        await self.server.listen([listening], api.answer, fast_path_of(api, http_limits().body))
         return int(listening.getsockname()[1])
 
     def statuses(self, raw: bytes) -> list[int]:

@@ -56,6 +56,7 @@ class HttpConnection(Receiver):
         "_drained",
         "_fast_body",
         "_has_eof",
+        "_is_begun",
         "_is_busy",
         "_loop",
         "_more",
@@ -75,10 +76,12 @@ class HttpConnection(Receiver):
         cost a tenth of a call."""
         self._is_busy = False
         """A request is being answered."""
+        self._is_begun = False
+        """A request on the fast path is being answered."""
         self._rest: Awaitable[Answer] | None = None
-        """What has yet to be awaited of the request on the fast path."""
+        """What has yet to be awaited of it."""
         self._fast_body = 0
-        """Bytes that are counted for the request on the fast path."""
+        """Bytes that are counted for it."""
         self._arrival = 0
         self._opened_at = 0.0
         self._more: asyncio.Future[None] | None = None
@@ -146,49 +149,63 @@ class HttpConnection(Receiver):
 
     def data_received(self, data: bytes) -> None:
         fast_path = self._listener.fast_path
-        if fast_path is None or self._is_busy or self._in_message or self._is_torn or len(data) > self._max_part:
+        if (
+            fast_path is None
+            or self._is_busy
+            or self._in_message
+            or self._is_torn
+            or self._is_lingering  # the last answer was given: what the client sends now is not carried out
+            or len(data) > self._max_part
+        ):
             super().data_received(data)
             return
-        self._is_busy = True  # it may be answered before `begin` returns
+        self._is_begun = True  # until `finish`, which may come before `begin` returns
         size = fast_path.begin(data, self)
-        if size is not None:
-            if size and self._is_busy:
+        if size is None:
+            self._is_begun = False
+            super().data_received(data)
+            if len(self._queue) == 1 and not (self._in_message or self._is_torn or self._unparsed):
+                item = self._queue[0]
+                if isinstance(item, Call):
+                    fast_path.learn(data, item)
+        elif self._is_begun:
+            self._is_busy = True
+            if size:
                 self._fast_body = size
                 self._count(size)
-            return
-        self._is_busy = False
-        super().data_received(data)
-        if len(self._queue) == 1 and not (self._in_message or self._is_torn or self._unparsed):
-            item = self._queue[0]
-            if isinstance(item, Call):
-                fast_path.learn(data, item)
 
     def finish(self, answer: Answer) -> None:
         """Answer the request on the fast path."""
+        self._is_begun = False
         transport, listener = self._transport, self._listener
         if transport.is_closing():
             self._is_busy = False
             return
-        if self._fast_body or self._has_eof or listener.is_draining or len(answer.body) > COPIED:
-            self._write(None, answer)
-        else:
-            transport.write(b"%b%b\r\n%b" % (answer.header_section(), listener.date, answer.body))
-            self._since = listener.now
+        if self._fast_body:
+            self._count(-self._fast_body)
+            self._fast_body = 0
         if (
             self._queue
             or self._unparsed
-            or self._drained is not None
             or self._is_reading_paused
             or self._has_eof
             or self._expects_continue
             or listener.is_draining
+            or len(answer.body) > COPIED
         ):
-            self._wake()
-        else:
-            self._is_busy = False
+            self._write(answer, answer.body)
+        else:  # nearly always
+            self._since = listener.now
+            transport.write(b"%b%b\r\n%b" % (answer.header_section(), listener.date, answer.body))
+            if self._drained is None:
+                self._is_busy = False
+                return
+        self._is_busy = True
+        self._wake()
 
     def resume(self, rest: Awaitable[Answer]) -> None:
         """Answer the request on the fast path with what `rest` returns."""
+        self._is_busy = True
         self._rest = rest
         self._wake()
 
@@ -244,18 +261,19 @@ class HttpConnection(Receiver):
                         self._count(-QUEUED)
                 try:
                     if rest is not None:
-                        item, answer = None, await rest
+                        item = None
+                        answer = await rest
                     elif isinstance(item, Call):
                         answer = await listener.answer(item)
                     elif item is not None:
                         answer = item
                 except BaseException:  # a defect, which the loop reports
                     if not transport.is_closing():
-                        self._write(item, DEFECT)
+                        self._end(item, DEFECT)
                     raise
                 if transport.is_closing():
                     break
-                self._write(item, answer)
+                self._end(item, answer)
                 if self._drained is None and (queue or self._unparsed):
                     await asyncio.sleep(0)  # the others' turn
         finally:
@@ -263,21 +281,25 @@ class HttpConnection(Receiver):
             self._is_busy = False
             transport.close()
 
-    def _write(self, item: Call | Answer | None, answer: Answer) -> None:
-        """Write the answer to a request, which is None on the fast path."""
-        listener, transport = self._listener, self._transport
+    def _end(self, item: Call | Answer | None, answer: Answer) -> None:
+        """Answer a request in the task; one that was begun on the fast path is None."""
         is_last, body = answer.closes, answer.body
         if item is None:
-            if self._fast_body:
-                self._count(-self._fast_body)
-                self._fast_body = 0
+            self._is_begun = False
+            self._count(-self._fast_body)
+            self._fast_body = 0
         elif isinstance(item, Call):
             is_last = is_last or not item.keep_alive
             if item.body:
-                self._held -= len(item.body)
-                listener.budget.held -= len(item.body)
+                self._count(-len(item.body))
             if item.method == b"HEAD":
                 body = b""
+        self._write(answer, body, is_last)
+
+    def _write(self, answer: Answer, body: bytes, is_last: bool = False) -> None:
+        """Write an answer. After the last one nothing more is read."""
+        listener, transport = self._listener, self._transport
+        self._since = listener.now
         if (listener.is_draining or self._has_eof) and not self._queue and not self._unparsed:
             is_last = True
         closing = b"connection: close\r\n" if is_last else b""
@@ -286,7 +308,6 @@ class HttpConnection(Receiver):
         else:
             transport.write(b"%b%b%b\r\n" % (answer.header_section(), listener.date, closing))
             transport.write(body)
-        self._since = listener.now
         if is_last:
             self._drop_waiting()
             if listener.is_draining:  # data that arrives after a close would reset what the client has not read yet

@@ -48,6 +48,8 @@ _WITHOUT_EFFECT: Final = frozenset(
 )
 """Header fields that do not change the answer to a call of the API."""
 _END: Final = b"\r\n\r\n"
+_LENGTH: Final = b"ength: "
+_LENGTH_WITHOUT_DIGITS: Final = re.compile(rb"(?:\A|\r\n)content-length: (?:\r\n|\Z)", re.IGNORECASE).search
 MAX_FIELDS: Final = 1024
 """Bytes of header fields that are worth remembering."""
 REMEMBERED: Final = 256
@@ -83,7 +85,11 @@ class FastCall(BegunCall, gc=False, kw_only=True):
     fast_path: FastPath
 
     def succeeded(self, result: Any, seconds: float) -> None:
-        answer = self.route.answer_to(result)
+        try:
+            answer = self.route.answer_to(result)
+        except Exception as defect:
+            self.connection.resume(_raised(defect))  # which answers with it, as on the general way
+            return
         self.route.count(answer.status, seconds)
         self.connection.finish(answer)
 
@@ -94,14 +100,21 @@ class FastCall(BegunCall, gc=False, kw_only=True):
 class FastPath:
     """The fast path of one listener: what may pass on one port may not on another."""
 
-    def __init__(self, api: HttpApi, may_pass: Callable[[Call], bool], counter: Callable[[bytes, bytes], Count]):
+    def __init__(
+        self, api: HttpApi, may_pass: Callable[[Call], bool], counter: Callable[[bytes, bytes], Count], max_body: int
+    ):
         """`may_pass` judges the host and origin that a request names; `counter` counts calls of a method and path."""
         self._api = api
+        self._max_body = max_body
         self._service = api.service
         self._may_pass = may_pass
         self._counter = counter
-        self._body_sizes: dict[bytes, int] = {}
-        """Known header fields, with the blank line, and the size of the body that they announce."""
+        self._known: dict[bytes, None] = {}
+        """Header fields of gets and deletes that were here before, each with the blank line behind it."""
+        self._known_of_saves: dict[bytes, None] = {}
+        """The same of saves, without blank line and without the digits of `content-length`. They are kept apart because
+        the beginning of a get could look the same.
+        """
         self._routes: dict[bytes, Route] = {}
         """By the beginnings of request lines."""
         self._directory: Directory | None = None
@@ -121,15 +134,16 @@ class FastPath:
         line = _REQUEST_LINE(data)
         if line is None:
             return None
+        beginning, key, whole = line.groups()
         fields = data[line.end() :]
         body = b""
-        size = self._body_sizes.get(fields)
-        if size is None:
+        if whole is None:
+            if fields not in self._known:
+                return None
+        else:
             fields, _, body = fields.partition(_END)
-            size = self._body_sizes.get(fields)
-        if size != len(body):
-            return None
-        beginning, key, whole = line.groups()
+            if _without_digits(fields, len(body)) not in self._known_of_saves or len(body) > self._max_body:
+                return None
         if self._service.directory is not self._directory:
             self._directory = self._service.directory
             self._routes.clear()
@@ -141,7 +155,7 @@ class FastPath:
             is_begun = route.begin(call, route.store, key, body)
         except StateError:  # the general way answers with it
             return None
-        return size if is_begun else None
+        return len(body) if is_begun else None
 
     def learn(self, data: bytes, call: Call) -> None:
         """Remember the header fields of `data`, which is the whole of `call`, if they have no effect."""
@@ -149,12 +163,20 @@ class FastPath:
         if line is None or call.query_string or not call.keep_alive or not _WITHOUT_EFFECT.issuperset(call.headers):
             return
         fields, end, body = data[line.end() :].partition(_END)
-        if len(fields) > MAX_FIELDS or len(body) != len(call.body):
+        if len(fields) > MAX_FIELDS or len(body) != len(call.body) or (body and line.group(3) is None):
             return
-        if self._may_pass(call) and self._api.is_allowed(call):
-            if len(self._body_sizes) >= REMEMBERED:
-                del self._body_sizes[next(iter(self._body_sizes))]
-            self._body_sizes[fields if body else fields + end] = len(body)
+        if line.group(3) is None:
+            known = self._known
+            fields += end
+        else:
+            known = self._known_of_saves
+            fields = _without_digits(fields, len(body))
+            if fields.count(_LENGTH) != 1 or _LENGTH_WITHOUT_DIGITS(fields) is None:
+                return
+        if fields not in known and self._may_pass(call) and self._api.is_allowed(call):
+            if len(known) >= REMEMBERED:
+                del known[next(iter(known))]
+            known[fields] = None
 
     async def see_through(self, call: FastCall, rest: Awaitable[Any]) -> Answer:
         """Return the answer to a call that is more than one trip to its store."""
@@ -178,8 +200,6 @@ class FastPath:
         return route
 
     def _begin_get(self, call: FastCall, store: str | None, key: bytes, body: bytes) -> bool:
-        if body:
-            return False
         self._service.begin_get(GetRequest(store, key.decode()), call)
         return True
 
@@ -191,7 +211,19 @@ class FastPath:
         return True
 
     def _begin_delete(self, call: FastCall, store: str | None, key: bytes, body: bytes) -> bool:
-        if body:
-            return False
         self._service.begin_delete(DeleteRequest(store, WriteItem(key.decode())), call)
         return True
+
+
+def _without_digits(fields: bytes, size: int) -> bytes:
+    """Return header fields without the digits of `content-length`; nothing if they are not those of `size`.
+
+    Bodies have many sizes, so with them most saves would be new. Fields with another `ength: ` are not remembered, so
+    what is left belongs to one request for each size.
+    """
+    cut = fields.replace(b"ength: %d" % size, _LENGTH, 1)
+    return cut if len(cut) < len(fields) else b""
+
+
+async def _raised(defect: Exception) -> Answer:
+    raise defect

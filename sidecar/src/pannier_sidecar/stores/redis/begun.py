@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any, Protocol
 from hiredis import ReplyError
 from msgspec import Struct
 
-from pannier_sidecar.state.errors import StoreError
 from pannier_sidecar.state.requests import Get, Write
 from pannier_sidecar.state.store import Completion, StoredValue
 
@@ -47,7 +46,7 @@ class Read(Struct, gc=False):
             return
         try:
             value = layout.stored_value(fields, ttl, self.get.key)
-        except StoreError as error:
+        except Exception as error:  # a defect too is answered
             self.completion.resume(failed(error))
         else:
             self.completion.complete(value)
@@ -77,5 +76,5 @@ class Written(Struct, gc=False):
         self.completion.resume(self.store.write_again(self, lost))
 
 
-async def failed(error: StoreError) -> Any:
+async def failed(error: Exception) -> Any:
     raise error
