@@ -31,7 +31,7 @@ from pannier_sidecar.loading.supervisor import StoreSupervisor
 from pannier_sidecar.network import answers
 from pannier_sidecar.observing.exposition import CONTENT_TYPE
 from pannier_sidecar.observing.grpc_calls import observe as observe_grpc
-from pannier_sidecar.observing.http_calls import observe
+from pannier_sidecar.observing.http_calls import observe, with_trace
 from pannier_sidecar.observing.metrics import Metrics, Unobserved
 from pannier_sidecar.observing.scrapes import Scrapes
 from pannier_sidecar.observing.tracing import make_tracer
@@ -220,7 +220,8 @@ class Sidecar:
         if _is_on_ports(sockets):
             may_pass = partial(passes, access_control(self._settings, is_exposed=is_exposed(sockets)))
         counter = self._metrics.request_counter if self._metrics else _not_counted
-        return FastPath(api, may_pass, counter, self._settings.limits.max_body_size)
+        traced = partial(with_trace, self._tracer)
+        return FastPath(api, may_pass, counter, traced, self._settings.limits.max_body_size)
 
     def _count_error(self, error: StateError) -> None:
         if self._metrics is not None:

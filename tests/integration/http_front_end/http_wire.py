@@ -6,6 +6,7 @@ import struct
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from typing import cast
 
 from servers.limits import budget as default_budget
@@ -18,6 +19,8 @@ from pannier_sidecar.http_api.limits import Limits
 from pannier_sidecar.http_api.messages import Answer, Call
 from pannier_sidecar.http_api.profiles import PROFILES
 from pannier_sidecar.http_api.server import HttpServer
+from pannier_sidecar.observing.http_calls import observe, with_trace
+from pannier_sidecar.observing.tracing import Tracer
 from pannier_sidecar.runtime import Runtime
 from pannier_sidecar.serving import Budget, Listener
 from pannier_sidecar.state.directory import Directory, ServedStore
@@ -172,7 +175,8 @@ class CountedFastPath(FastPath):
 
 def fast_path_of(api: HttpApi, max_body: int) -> CountedFastPath:
     """The fast path of a listener that answers any host."""
-    fast_path = CountedFastPath(api, lambda call: True, lambda method, path: lambda status, seconds: None, max_body)
+    traced = partial(with_trace, Tracer())
+    fast_path = CountedFastPath(api, lambda call: True, lambda *_: lambda status, seconds: None, traced, max_body)
     path = "/v1.0/state/statestore/k"
     fast_path.learn(get(path), Call(b"GET", path.encode(), b"", {b"host": b"test"}))
     return fast_path
@@ -201,6 +205,8 @@ async def serving(
         answer = api.answer
     assert answer is not None
     served = getattr(answer, "__self__", None)
+    if isinstance(served, HttpApi):
+        answer = observe(answer, None, Tracer(), logs_calls=False)
     await server.listen([listening], answer, fast_path_of(served, limits.body) if isinstance(served, HttpApi) else None)
     here = Serving(server, listening.getsockname()[1], api)
     try:

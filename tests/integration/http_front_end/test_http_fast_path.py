@@ -77,6 +77,8 @@ FIELDS = st.sampled_from(
         ("If-Match: 3",),
         ("consistency: strong",),
         ("traceparent: 00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01",),
+        ("traceparent: 00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01", "Accept: */*"),
+        ("TraceParent: 00-00000000000000000000000000000000-b7ad6b7169203331-01",),
         ("Content-Type: application/json",),
     )
 )
@@ -166,6 +168,31 @@ async def test_a_request_with_a_header_that_may_matter_never_takes_it(headers: t
             await wire.send(get("/v1.0/state/statestore/k", *headers))
             await wire.close()
         await until(lambda: not here.connections, "the end of the connections")
+        assert fast_path(here).taken == 0
+
+
+@pytest.mark.parametrize("place", [0, 1])
+async def test_a_trace_context_changes_with_each_request_and_comes_back(place: int) -> None:
+    async with serving() as here:
+        wire = await here.connect()
+        for number in range(1, 5):
+            trace = f"00-{number:032x}-b7ad6b7169203331-01"
+            headers = ["Accept: */*"]
+            headers.insert(place, f"traceparent: {trace}")
+            for sent in (save(ITEM, *headers), get("/v1.0/state/statestore/k", *headers)):
+                assert (await wire.ask(sent)).headers["traceparent"] == trace
+            headers[place] = f"traceparent: 00-{0:032x}-b7ad6b7169203331-01"  # counts as absent
+            assert "traceparent" not in (await wire.ask(get("/v1.0/state/statestore/k", *headers))).headers
+        assert fast_path(here).taken >= 9
+
+
+async def test_two_trace_contexts_or_one_of_another_form_go_the_general_way() -> None:
+    trace = "traceparent: 00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
+    async with serving() as here:
+        for headers in ((trace, trace), (trace.replace("00-", "01-") + "-more",), (trace, "tracestate: a=1")):
+            for _ in range(3):
+                wire = await here.connect()
+                await wire.ask(get("/v1.0/state/statestore/k", *headers))
         assert fast_path(here).taken == 0
 
 

@@ -32,6 +32,8 @@ if TYPE_CHECKING:
 
     Count = Callable[[int, float], None]
     """Takes status and seconds."""
+    Trace = Callable[[Answer, bytes], Answer]
+    """Takes an answer, which may be shared, and the request's `traceparent`."""
 
 _REQUEST_LINE: Final = re.compile(
     rb"(?:((?:GET|DELETE) /v1\.0/state/[\w~-][\w.~-]*/)([\w~@-][\w.~@:|,=!-]*)"
@@ -40,7 +42,7 @@ _REQUEST_LINE: Final = re.compile(
 """Of paths in which nothing is percent-encoded, could be tidied away, or differs between profiles."""
 _WITHOUT_EFFECT: Final = frozenset(
     (
-        *(b"host", b"content-length", b"dapr-api-token"),  # judged by `learn`
+        *(b"host", b"content-length", b"dapr-api-token", b"traceparent"),  # judged by `learn`
         *(b"accept", b"accept-charset", b"accept-encoding", b"accept-language", b"cache-control", b"connection"),
         *(b"content-type", b"dnt", b"keep-alive", b"pragma", b"priority", b"user-agent"),
         *(b"sec-fetch-dest", b"sec-fetch-mode", b"sec-fetch-site"),
@@ -50,6 +52,8 @@ _WITHOUT_EFFECT: Final = frozenset(
 _END: Final = b"\r\n\r\n"
 _LENGTH: Final = b"ength: "
 _LENGTH_WITHOUT_DIGITS: Final = re.compile(rb"(?:\A|\r\n)content-length: (?:\r\n|\Z)", re.IGNORECASE).search
+_find_trace: Final = re.compile(rb"(?<![^\n])traceparent: ([0-9a-f-]{55})(?:\r\n|\Z)", re.IGNORECASE).search
+"""Finds the field that is another one in each request of an instrumented client."""
 MAX_FIELDS: Final = 1024
 """Bytes of header fields that are worth remembering."""
 REMEMBERED: Final = 256
@@ -83,10 +87,14 @@ class FastCall(BegunCall, gc=False, kw_only=True):
     connection: Connection
     route: Route
     fast_path: FastPath
+    trace: bytes
+    """The request's `traceparent`; empty if it has none."""
 
     def succeeded(self, result: Any, seconds: float) -> None:
         try:
             answer = self.route.answer_to(result)
+            if self.trace:
+                answer = self.fast_path.traced(answer, self.trace)
         except Exception as defect:
             self.connection.resume(_raised(defect))  # which answers with it, as on the general way
             return
@@ -101,9 +109,17 @@ class FastPath:
     """The fast path of one listener: what may pass on one port may not on another."""
 
     def __init__(
-        self, api: HttpApi, may_pass: Callable[[Call], bool], counter: Callable[[bytes, bytes], Count], max_body: int
+        self,
+        api: HttpApi,
+        may_pass: Callable[[Call], bool],
+        counter: Callable[[bytes, bytes], Count],
+        traced: Trace,
+        max_body: int,
     ):
-        """`may_pass` judges the host and origin that a request names; `counter` counts calls of a method and path."""
+        """`may_pass` judges the host and origin that a request names; `counter` counts calls of a method and path;
+        `traced` returns the answer with the trace context.
+        """
+        self.traced = traced
         self._api = api
         self._max_body = max_body
         self._service = api.service
@@ -136,13 +152,18 @@ class FastPath:
             return None
         beginning, key, whole = line.groups()
         fields = data[line.end() :]
-        body = b""
+        body = trace = b""
         if whole is None:
             if fields not in self._known:
-                return None
+                fields, trace = _without_trace(fields)
+                if fields not in self._known:
+                    return None
         else:
             fields, _, body = fields.partition(_END)
-            if _without_digits(fields, len(body)) not in self._known_of_saves or len(body) > self._max_body:
+            fields = _without_digits(fields, len(body))
+            if fields not in self._known_of_saves:
+                fields, trace = _without_trace(fields)
+            if fields not in self._known_of_saves or len(body) > self._max_body:
                 return None
         if self._service.directory is not self._directory:
             self._directory = self._service.directory
@@ -151,7 +172,9 @@ class FastPath:
             route = self._routes.get(beginning or whole) or self._find(beginning or whole, key)
             if route is None:
                 return None
-            call = FastCall(self._service, perf_counter(), connection=connection, route=route, fast_path=self)
+            call = FastCall(
+                self._service, perf_counter(), connection=connection, route=route, fast_path=self, trace=trace
+            )
             is_begun = route.begin(call, route.store, key, body)
         except StateError:  # the general way answers with it
             return None
@@ -173,6 +196,10 @@ class FastPath:
             fields = _without_digits(fields, len(body))
             if fields.count(_LENGTH) != 1 or _LENGTH_WITHOUT_DIGITS(fields) is None:
                 return
+        if b"traceparent" in call.headers:
+            fields, trace = _without_trace(fields)
+            if not trace or b"traceparent" in fields.lower():
+                return
         if fields not in known and self._may_pass(call) and self._api.is_allowed(call):
             if len(known) >= REMEMBERED:
                 del known[next(iter(known))]
@@ -182,7 +209,7 @@ class FastPath:
         """Return the answer to a call that is more than one trip to its store."""
         answer = await self._api.answer_of(rest, call.route.answer_to)
         call.route.count(answer.status, perf_counter() - call.started)
-        return answer
+        return self.traced(answer, call.trace) if call.trace else answer
 
     def _find(self, beginning: bytes, key: bytes | None) -> Route | None:
         """Return the route of request lines with this beginning, None if their operation has no fast path."""
@@ -227,3 +254,9 @@ def _without_digits(fields: bytes, size: int) -> bytes:
 
 async def _raised(defect: Exception) -> Answer:
     raise defect
+
+
+def _without_trace(fields: bytes) -> tuple[bytes, bytes]:
+    """Return header fields without the first `traceparent`, and its value; empty if there is none."""
+    found = _find_trace(fields)
+    return (fields, b"") if found is None else (fields[: found.start()] + fields[found.end() :], found[1])

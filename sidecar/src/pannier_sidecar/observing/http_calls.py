@@ -90,7 +90,13 @@ def _propagation_middleware(
 
 def _with_incoming_trace(answered: AnswerT, call: ObservedCall, tracer: Tracer) -> AnswerT:
     span = tracer.begin("", _header(call, b"traceparent"), None, {})
-    return answered if span is None else _with_trace(answered, call, span)
+    return answered if span is None else _with_trace(answered, _header(call, b"tracestate"), span)
+
+
+def with_trace(tracer: Tracer, answered: AnswerT, traceparent: bytes) -> AnswerT:
+    """Return the answer to a call with this `traceparent` and no `tracestate`. Without an exporter only."""
+    span = tracer.begin("", traceparent.decode("latin-1"), None, {})
+    return answered if span is None else _with_trace(answered, None, span)
 
 
 def _tracing_middleware(
@@ -105,7 +111,7 @@ def _tracing_middleware(
         finally:
             if span is not None:
                 span.end(status)
-        return answered if span is None else _with_trace(answered, call, span)
+        return answered if span is None else _with_trace(answered, _header(call, b"tracestate"), span)
 
     return traced
 
@@ -126,11 +132,10 @@ def _begin(call: ObservedCall, tracer: Tracer) -> Span | None:
     return tracer.begin(path, _header(call, b"traceparent"), _header(call, b"tracestate"), attributes)
 
 
-def _with_trace(answered: AnswerT, call: ObservedCall, span: Span) -> AnswerT:
+def _with_trace(answered: AnswerT, state: str | None, span: Span) -> AnswerT:
     """Return a copy of the answer with the trace context; a copy, because answers are shared."""
     answered = copy(answered)
     headers = [*answered.headers, (b"traceparent", span.traceparent.encode())]
-    state = _header(call, b"tracestate")
     if state:
         headers.append((b"tracestate", state.encode()))
     answered.headers = tuple(headers)
