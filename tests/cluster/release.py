@@ -119,12 +119,12 @@ class Release:
         try:
             yield
         except CommandFailed as failed:
-            told = [str(failed)]
+            lines = [str(failed)]
             for name in self.operators():
                 for question in (("describe", "pod", name), ("logs", name), ("logs", "--previous", name)):
                     done = self.cluster.try_kubectl("-n", NAMESPACE, *question)
-                    told.append(f"{' '.join(question)}:\n{(done.stdout or done.stderr)[-4000:]}")
-            raise AssertionError("\n".join(told)) from failed
+                    lines.append(f"{' '.join(question)}:\n{(done.stdout or done.stderr)[-4000:]}")
+            raise AssertionError("\n".join(lines)) from failed
 
     def _wait_for_earlier_operators(self) -> None:
         """Wait until pods of another version or with other settings have ended: they serve webhooks while they end."""

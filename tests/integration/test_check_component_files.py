@@ -111,7 +111,7 @@ spec:
 
 
 @pytest.mark.parametrize(
-    ("stores", "auth", "told"),
+    ("stores", "auth", "problem"),
     [
         (["one"], "", None),
         (["one", "two"], "auth: {secretStore: two}", None),
@@ -123,14 +123,14 @@ spec:
     ],
 )
 def test_a_secret_store_that_is_not_there_is_warned_of(
-    check: Check, tmp_path: Path, stores: list[str], auth: str, told: str | None
+    check: Check, tmp_path: Path, stores: list[str], auth: str, problem: str | None
 ) -> None:
     write(tmp_path, "a.yaml", REFERENCE + auth)
     for name in stores:
         write(tmp_path, f"{name}.yaml", SECRETS.replace("NAME", name))
     code, lines = check(".")
-    warning = f"a.yaml:11: warning: spec.metadata[redisPassword].secretKeyRef: {told}"
-    assert (code, lines[:-1]) == (0, [warning] if told else [])
+    warning = f"a.yaml:11: warning: spec.metadata[redisPassword].secretKeyRef: {problem}"
+    assert (code, lines[:-1]) == (0, [warning] if problem else [])
 
 
 def test_broken_yaml_is_an_error_with_its_line(check: Check, tmp_path: Path) -> None:
@@ -162,7 +162,7 @@ def test_names_in_another_case_and_fields_without_effect_are_warned_of(check: Ch
     assert code == 0
     assert lines[:2] == [
         "a.yaml:10: warning: spec.metadata[poolSize]: 'poolSize' has no effect, because all calls share one "
-        "connection, so there is no pool to set; take it out",
+        "connection, so there is no pool to set; remove it",
         "a.yaml:11: warning: spec.metadata[1].secretkeyref: is taken for 'secretKeyRef', as by Dapr; write "
         "'secretKeyRef': Kubernetes knows no other spelling",
     ]

@@ -31,21 +31,23 @@ async def test_nonsense(name: str, tmp_path: Path) -> None:
             for body in BODIES:
                 proxy.turn(http_says(body))
                 writes = [Set("k", b"1", metadata=TOGETHER), Set("l", b"1", metadata=TOGETHER)]
-                told = {
+                errors = {
                     "set": await error_of(store.set(Set("k", b"1"))),
                     "transact": await error_of(store.transact(writes)),
                     "bulk set": (await store.bulk_write([Set("k", b"1")]))[0],
                     "bulk delete": (await store.bulk_write([Delete("k")]))[0],
                 }
-                assert {what: type(error) for what, error in told.items()} == dict.fromkeys(told, OutcomeUnknownError)
-                told = {
+                assert {what: type(error) for what, error in errors.items()} == dict.fromkeys(
+                    errors, OutcomeUnknownError
+                )
+                errors = {
                     "get": await error_of(store.get(Get("k"))),
                     "ping": await error_of(store.ping()),
                     "bulk get": await error_of(first_of(store, "k")),
                 }
                 if Feature.KEYS_LIKE in subject.claims:
-                    told["keys"] = await error_of(store.keys("", 10, None))
-                for what, error in told.items():
+                    errors["keys"] = await error_of(store.keys("", 10, None))
+                for what, error in errors.items():
                     assert isinstance(error, StoreUnavailableError), f"{what} of {body[:9]!r}"
                 proxy.come_back()
                 await eventually(store.ping)

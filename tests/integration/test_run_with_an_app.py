@@ -79,9 +79,9 @@ def test_the_app_gets_variables_of_this_sidecar_and_none_of_another(run_app: Run
     others = {"DAPR_GRPC_PORT": "1", "DAPR_HTTP_PORT": "2", "DAPR_MINE": "3", "runtime_GRPC_HOST": "elsewhere"}
     pannier = run_app(code, "--app-id", "shop", "--app-port", "6000", **others)
     pannier.end()
-    told = eval(pannier.out.partition("== APP == {")[2].join(["{", ""]))
+    answers = eval(pannier.out.partition("== APP == {")[2].join(["{", ""]))
     grpc = pannier.out.partition("  gRPC     127.0.0.1:")[2].partition(",")[0]
-    assert told == {
+    assert answers == {
         "APP_ID": "shop",
         "APP_PORT": "6000",
         "APP_PROTOCOL": "http",

@@ -105,9 +105,9 @@ def test_the_name_of_daprd_is_a_name_of_serve(folder: Path, verb: str) -> None:
 def test_the_metadata_names_app_and_components(serve: Serve) -> None:
     pannier = serve("--app-port", "6000")
     status, body = pannier.call("/v1.0/metadata")
-    told = json.loads(body)
-    assert (status, told["id"], told["runtimeVersion"]) == (200, "shop", "0.1.0")
-    assert told["components"] == [
+    metadata = json.loads(body)
+    assert (status, metadata["id"], metadata["runtimeVersion"]) == (200, "shop", "0.1.0")
+    assert metadata["components"] == [
         {
             "name": "statestore",
             "type": "state.in-memory",
@@ -115,7 +115,7 @@ def test_the_metadata_names_app_and_components(serve: Serve) -> None:
             "capabilities": ["ETAG", "TRANSACTIONAL", "TTL", "KEYS_LIKE", "ACTOR"],
         }
     ]
-    assert told["appConnectionProperties"]["port"] == 6000
+    assert metadata["appConnectionProperties"]["port"] == 6000
 
 
 def test_the_profile_of_dapr_answers_as_dapr_does(serve: Serve) -> None:

@@ -73,12 +73,12 @@ def test_the_metadata_shows_what_dapr_shows(serve: Serve, folder: Path) -> None:
     placement = "placement: disconnected"
     assert found["actorRuntime"] == {"runtimeStatus": "DISABLED", "hostReady": False, "placement": placement}
 
-    told = ask(pannier.grpc_port(), DAPR, "GetMetadata")
-    assert [(each.name, list(each.capabilities)) for each in told.registered_components] == [
+    metadata = ask(pannier.grpc_port(), DAPR, "GetMetadata")
+    assert [(each.name, list(each.capabilities)) for each in metadata.registered_components] == [
         ("store", CLAIMED),
         ("secrets", []),
     ]
-    runtime = told.actor_runtime
+    runtime = metadata.actor_runtime
     assert (runtime.runtime_status, runtime.host_ready, runtime.placement) == (1, False, placement)
 
 
@@ -164,12 +164,12 @@ def test_a_component_that_becomes_wrong_is_closed_or_ends_the_sidecar(serve: Ser
     failed = "[INIT_COMPONENT_FAILURE]: initialization error occurred for store (state.sqlite/v1): "
     pannier.until_says(f"Ignoring error processing component: process component store error: {failed}{failed}missing")
     pannier.until(lambda: pannier.call("/v1.0/state/store/none")[0] == 500, "the store is no longer served")
-    told = json.loads(pannier.call("/v1.0/state/store/none")[1])
-    assert (told["errorCode"], told["message"]) == (
+    error = json.loads(pannier.call("/v1.0/state/store/none")[1])
+    assert (error["errorCode"], error["message"]) == (
         "ERR_STATE_STORE_NOT_CONFIGURED",
         "state store store is not configured",
     )
-    assert told["details"][0]["reason"] == "DAPR_STATE_NOT_CONFIGURED"
+    assert error["details"][0]["reason"] == "DAPR_STATE_NOT_CONFIGURED"
 
     (folder / "store.yaml").write_text(STORE.format(name="store", type="state.in-memory", more=""))
     pannier.until(lambda: pannier.call("/v1.0/state/store/none")[0] == 204, "the store is served again")

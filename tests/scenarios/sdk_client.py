@@ -57,8 +57,8 @@ class SdkClient(GrpcClient):
         plain = super().get(store, key, consistency=consistency, metadata=metadata)
         if not store or consistency:
             return plain
-        told = self._ask("get_state", store, key, dict(metadata or {}))
-        return Found(told.data, told.etag, plain.expires_at if plain else None) if told.etag else None
+        answer = self._ask("get_state", store, key, dict(metadata or {}))
+        return Found(answer.data, answer.etag, plain.expires_at if plain else None) if answer.etag else None
 
     def delete(
         self,
@@ -80,9 +80,9 @@ class SdkClient(GrpcClient):
         plain = super().bulk_get(store, keys)
         if not store:
             return plain
-        told = self._ask("get_bulk_state", store, keys, parallelism=3).items
-        assert [(item.key, item.error or None) for item in told] == [(entry.key, entry.error) for entry in plain]
-        return [Entry(entry.key, found(item, entry), entry.error) for item, entry in zip(told, plain, strict=True)]
+        items = self._ask("get_bulk_state", store, keys, parallelism=3).items
+        assert [(item.key, item.error or None) for item in items] == [(entry.key, entry.error) for entry in plain]
+        return [Entry(entry.key, found(item, entry), entry.error) for item, entry in zip(items, plain, strict=True)]
 
     def transact(self, store: str | None, *operations: Operation, metadata: Mapping[str, str] | None = None) -> None:
         if not store or not all(is_sayable(one) for one in operations):

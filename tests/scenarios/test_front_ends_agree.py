@@ -118,7 +118,7 @@ def test_options_that_no_enumeration_has_are_refused(grpc_client: GrpcClient, ke
 @pytest.mark.memory_only
 def test_other_methods_are_unimplemented_and_named(here: World) -> None:
     with grpc.insecure_channel(f"127.0.0.1:{here.pannier.grpc_port()}") as channel:
-        for path, told in (
+        for path, reason in (
             ("/dapr.proto.runtime.v1.Dapr/InvokeService", "InvokeService"),
             ("/spec.proto.runtime.v1.Runtime/TryLock", "TryLock"),
             ("/no.such.Service/Call", "no.such.Service"),
@@ -126,4 +126,4 @@ def test_other_methods_are_unimplemented_and_named(here: World) -> None:
             with pytest.raises(grpc.RpcError) as error:
                 channel.unary_unary(path)(b"", timeout=30)
             assert error.value.code() is grpc.StatusCode.UNIMPLEMENTED
-            assert told in error.value.details()
+            assert reason in error.value.details()

@@ -59,8 +59,8 @@ def test_a_redis_killed_and_restarted_has_every_answered_save(tmp_path: Path) ->
                 for _ in range(3):
                     load.until_more(100)
                     redis.kill()
-                    told = len(load.refused)
-                    until(lambda told=told: len(load.refused) > told, "failures are told")
+                    failures = len(load.refused)
+                    until(lambda failures=failures: len(load.refused) > failures, "failures are reported")
                     redis.start()
                 load.until_more(100)
             load.check(client)
@@ -77,7 +77,7 @@ def test_a_redis_that_hangs_fails_its_own_calls_in_time_and_is_used_again(tmp_pa
             with HttpLoad(pannier.port()) as load:
                 load.until_more(100)
                 redis.pause()
-                until(lambda: len(load.refused) > 10, "failures are told")
+                until(lambda: len(load.refused) > 10, "failures are reported")
                 started = time.monotonic()
                 failed = client.call("GET", "/v1.0/state/statestore/k")
                 assert failed.status == 503

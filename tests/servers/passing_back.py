@@ -9,19 +9,19 @@ CHUNK = 64 * 1024
 
 
 async def pass_back(
-    from_server: asyncio.StreamReader, to_client: asyncio.StreamWriter, told_port: int | None, port: int
+    from_server: asyncio.StreamReader, to_client: asyncio.StreamWriter, announced_port: int | None, port: int
 ) -> None:
     """Pass on all answers, `readdressed`; when they end, close the client's connection."""
     with suppress(OSError):
         while chunk := await from_server.read(CHUNK):
-            to_client.write(readdressed(chunk, told_port, port))
+            to_client.write(readdressed(chunk, announced_port, port))
             await to_client.drain()
     to_client.transport.abort()
 
 
-def readdressed(chunk: bytes, told_port: int | None, port: int) -> bytes:
+def readdressed(chunk: bytes, announced_port: int | None, port: int) -> bytes:
     """Return a server's answer, with this port in place of the server's; None: the answer has no port.
 
     Both have five digits, so that nothing changes its length.
     """
-    return chunk if told_port is None else chunk.replace(b":%d" % told_port, b":%d" % port)
+    return chunk if announced_port is None else chunk.replace(b":%d" % announced_port, b":%d" % port)

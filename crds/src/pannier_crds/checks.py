@@ -233,9 +233,9 @@ def _unknown_setting(item: MetadataItem, component_type: ComponentType, *, may_s
     match = closest(item.name, known) if may_suggest else None
     promise = promised_by(item)
     if promise is None:
-        advice = f"write {quoted(match)}" if match else "take it out, it has no effect"
+        advice = f"write {quoted(match)}" if match else "remove it, because it has no effect"
         return warning(metadata_path(item.name), f"{component_type.name} has no field {quoted(item.name)}", advice)
-    advice = f"write {quoted(match)}" if match else f"take it out; {ways_to(promise, known)}"
+    advice = f"write {quoted(match)}" if match else f"remove it; {ways_to(promise, known)}"
     message = f"{component_type.name} has no field {quoted(item.name)}, so {promise.words} would be missing"
     return error(metadata_path(item.name), message, advice)
 
@@ -250,7 +250,7 @@ def _cannot_hold_actors(component_type: ComponentType) -> Problem:
         known.name for known in catalogue.known_types() if known.is_state_store and known.can_hold_actor_state
     )
     message = f"{component_type.name} has no {' and no '.join(lacking)}, which actors need"
-    return error(metadata_path("actorStateStore"), message, f"take it out, or use {listed(able, 'or')}")
+    return error(metadata_path("actorStateStore"), message, f"remove it, or use {listed(able, 'or')}")
 
 
 def secret_problems(component: Component, known_secrets: Mapping[str, Collection[str]] | None) -> Iterator[Problem]:

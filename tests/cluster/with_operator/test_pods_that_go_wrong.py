@@ -52,10 +52,10 @@ def test_mistakes_in_a_template_are_warned_of_and_stay_visible_on_the_deployment
     assert "did you mean dapr.io/app-id?" in applied.stderr
     assert "'loud' has no effect" in applied.stderr
 
-    def kinds_told() -> set[str]:
+    def kinds_with_an_event() -> set[str]:
         return {each["involvedObject"]["kind"] for each in user.events("AnnotationWithoutEffect")}
 
-    user.until(lambda: kinds_told() == {"Pod", "Deployment"}, "both are told")
+    user.until(lambda: kinds_with_an_event() == {"Pod", "Deployment"}, "both have an Event")
 
 
 def test_a_limit_range_that_refuses_the_sidecar_is_named_with_the_annotation_to_write(user: User) -> None:
@@ -67,7 +67,9 @@ def test_a_limit_range_that_refuses_the_sidecar_is_named_with_the_annotation_to_
     def failures() -> list[str]:
         return [each["message"] for each in user.events("FailedCreate")]
 
-    user.until(lambda: any("dapr.io/sidecar-memory-limit: '64Mi'" in each for each in failures()), "its owner is told")
+    user.until(
+        lambda: any("dapr.io/sidecar-memory-limit: '64Mi'" in each for each in failures()), "its owner has an Event"
+    )
     user.apply(component(), deployment("orders", annotations={"dapr.io/sidecar-memory-limit": "64Mi"}))
     user.deployed("orders")
 

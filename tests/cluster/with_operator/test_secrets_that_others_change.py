@@ -111,7 +111,8 @@ def test_an_immutable_secret_stops_one_app_and_no_other(user: User) -> None:
 
     user.until(lambda: user.call("first", "second/none")[0] == 204, "the other app gets what is new")
     found = user.until(
-        lambda: (each := user.condition("second", "Delivered")).get("reason") == "SecretRefused" and each, "it is told"
+        lambda: (each := user.condition("second", "Delivered")).get("reason") == "SecretRefused" and each,
+        "the refusal is reported",
     )
     assert "'orders-pannier'" in found["message"]
     assert "is immutable; scale the app to 0, delete the Secret" in found["message"]
@@ -132,7 +133,8 @@ def test_a_users_own_secret_of_that_name_is_left_alone(user: User) -> None:
 
     user.deployed("first")
     found = user.until(
-        lambda: (each := user.condition("statestore", "Delivered")).get("reason") == "SecretRefused" and each, "told"
+        lambda: (each := user.condition("statestore", "Delivered")).get("reason") == "SecretRefused" and each,
+        "the refusal is reported",
     )
     assert "is not Pannier's and has the name that the app's Secret needs" in found["message"]
     assert get_one(user.cluster, "secret", user.namespace, "orders-pannier")["data"] == {"mine": "MQ=="}
@@ -150,7 +152,8 @@ def test_a_secret_that_has_lost_its_label_is_reported_and_taken_back_with_it(use
 
     user.until(lambda: user.call("first", "second/none")[0] == 204, "the other app gets what is new")
     found = user.until(
-        lambda: (each := user.condition("second", "Delivered")).get("reason") == "SecretRefused" and each, "told"
+        lambda: (each := user.condition("second", "Delivered")).get("reason") == "SecretRefused" and each,
+        "the refusal is reported",
     )
     assert f"has lost the label {MANAGED_BY}=pannier-operator; put the label back" in found["message"]
     user.kubectl("label", "secret", "orders-pannier", f"{MANAGED_BY}=pannier-operator")

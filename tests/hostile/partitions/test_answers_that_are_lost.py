@@ -132,7 +132,7 @@ async def test_a_write_that_was_carried_out_and_not_answered_is_unknown_and_not_
         return
     times = effort.times(1, 10)
     setup = PROXY_SETUPS[subject.name]
-    told: list[StoreError | None] = []
+    errors: list[StoreError | None] = []
     for number in range(times):
         write, before = await begun(both, case, number)
         both.proxy.arm("after", *setup.commit.get(case, (b"cut-me", 0)))
@@ -144,7 +144,7 @@ async def test_a_write_that_was_carried_out_and_not_answered_is_unknown_and_not_
         await written(both, in_one_place(both, CASES[case].theirs(write.key)))
         both.proxy.cut()
         fault = await asyncio.wait_for(call, LIMIT_S)
-        told.append(fault)
+        errors.append(fault)
         if fault is None:
             assert case in setup.repeats, "success was told of an answer that was lost"
         else:
@@ -158,7 +158,7 @@ async def test_a_write_that_was_carried_out_and_not_answered_is_unknown_and_not_
         on=f"{server.version}: {case}",
         fault="the connection is cut after the server's work; another client writes the key before that",
         times=times,
-        counted=f"{times - told.count(None)} unknown, {told.count(None)} known by their number; 0 repeated",
+        counted=f"{times - errors.count(None)} unknown, {errors.count(None)} known by their number; 0 repeated",
     )
 
 
@@ -170,12 +170,12 @@ async def test_a_write_that_never_arrived_is_no_success(
         return
     times = effort.times(1, 10)
     setup = PROXY_SETUPS[subject.name]
-    told: list[StoreError | None] = []
+    errors: list[StoreError | None] = []
     for number in range(times):
         write, before = await begun(both, case, number)
         both.proxy.arm("before", *setup.commit.get(case, (b"cut-me", 0)))
         fault = await asyncio.wait_for(carried_out(both, case, write), LIMIT_S)
-        told.append(fault)
+        errors.append(fault)
         await eventually(lambda: both.ours.ping())
         if fault is None:
             assert case in setup.repeats
@@ -189,7 +189,7 @@ async def test_a_write_that_never_arrived_is_no_success(
         on=f"{server.version}: {case}",
         fault="the connection is cut before the server has the request",
         times=times,
-        counted=f"{sum(fault is not None for fault in told)} told; 0 successes without the write",
+        counted=f"{sum(fault is not None for fault in errors)} told; 0 successes without the write",
     )
 
 

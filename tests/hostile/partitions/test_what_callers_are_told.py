@@ -28,8 +28,8 @@ def http_save(process: Pannier, key: str) -> tuple[int, str, str]:
             return answer.status, "", ""
     except HTTPError as error:
         with error:
-            told = json.loads(error.read())
-            return error.code, told["errorCode"], told["message"]
+            error_body = json.loads(error.read())
+            return error.code, error_body["errorCode"], error_body["message"]
 
 
 def grpc_save(process: Pannier, key: str) -> tuple[grpc.StatusCode, str]:
@@ -48,16 +48,16 @@ def test_a_write_whose_answer_was_lost(name: str, profile: str, tmp_path: Path, 
         (folder / "statestore.yaml").write_text(component("statestore", subject.store_type, settings))
         with serving(folder, "--profile", profile) as process:
             process.until(lambda: http_save(process, "first")[0] < 300, "the store")
-            told: list[Any] = []
+            answers: list[Any] = []
             for save in (http_save, grpc_save):
                 key = f"cut-{save.__name__}"
                 proxy.arm("after", key.encode())
-                saving = threading.Thread(target=lambda save=save, key=key: told.append(save(process, key)))
+                saving = threading.Thread(target=lambda save=save, key=key: answers.append(save(process, key)))
                 saving.start()
                 proxy.cut_when_met()
                 saving.join(30)
                 process.until(lambda key=key: process.call(f"{SAVE}/{key}") == (200, "1"), "what was written")
-    (status, code, message), (grpc_status, details) = told
+    (status, code, message), (grpc_status, details) = answers
     own = "ERR_STATE_OUTCOME_UNKNOWN" if profile == "spec" else "ERR_STATE_SAVE"
     assert (status, code, grpc_status) == (500, own, grpc.StatusCode.UNKNOWN)
     assert message.endswith(READ_FIRST)

@@ -115,9 +115,9 @@ async def test_too_few_replicas_are_reported(
     """Cassandra says which quorum it lacks: the one that decides, or the one that is asked to acknowledge."""
     settings = {**server.settings(keyspace), "replicationFactor": 3, "consistency": consistency}
     async with opened(CassandraStore(settings)) as store:
-        with pytest.raises(StoreError, match="has too few replicas for this consistency: 2 are asked for") as told:
+        with pytest.raises(StoreError, match="has too few replicas for this consistency: 2 are asked for") as raised:
             await store.set(Set("k", b"1"))
-        assert type(told.value) is fault
+        assert type(raised.value) is fault
         with pytest.raises(StoreUnavailableError, match="has too few replicas for this consistency"):
             await store.get(Get("k"))
 

@@ -45,9 +45,9 @@ with DaprClient() as client:
     client.delete_state(STORE, "t", etag=client.get_state(STORE, "t").etag)
     refused(lambda: client.get_state("other", "k"), StatusCode.INVALID_ARGUMENT)
     client.set_metadata("colour", "blue")
-    told = client.get_metadata()
-    assert told.application_id == "shop" and told.extended_metadata["colour"] == "blue", told
-    assert [each.name for each in told.registered_components] == ["statestore"], told.registered_components
+    metadata = client.get_metadata()
+    assert metadata.application_id == "shop" and metadata.extended_metadata["colour"] == "blue", metadata
+    assert [each.name for each in metadata.registered_components] == ["statestore"], metadata.registered_components
     print("all well")
 """
 

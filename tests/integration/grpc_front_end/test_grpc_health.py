@@ -21,8 +21,8 @@ async def statuses(client: Client, stream: int, count: int) -> list[int]:
     size = len(framed(encode(HealthCheckResponse(health.SERVING))))
     while stream not in client.answers or len(client.answers[stream].data) < count * size:
         assert await client.read()
-    told = client.answers[stream].data
-    return [decode(HealthCheckResponse, told[at + 5 : at + size]).status for at in range(0, len(told), size)]
+    messages = client.answers[stream].data
+    return [decode(HealthCheckResponse, messages[at + 5 : at + size]).status for at in range(0, len(messages), size)]
 
 
 @pytest.mark.parametrize("service", ["", "dapr.proto.runtime.v1.Dapr", "spec.proto.runtime.v1.Runtime"])

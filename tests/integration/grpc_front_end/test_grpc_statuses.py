@@ -63,11 +63,11 @@ async def test_requests_that_cannot_be_carried_out(
     service: str, name: str, fields: dict[str, Any], expected: tuple[int, str]
 ) -> None:
     answer = await asked(service, name, FailingStore(), fields)
-    code, told = expected
+    code, message = expected
     if service == LAYOTTO:
-        code = 2 if told.startswith("input key") else code
-        assert text(answer) == told
-    assert (answer.status, text(answer)[: len(told)]) == (code, told)
+        code = 2 if message.startswith("input key") else code
+        assert text(answer) == message
+    assert (answer.status, text(answer)[: len(message)]) == (code, message)
     assert ("grpc-status-details-bin" in answer.headers) == (service == DAPR)
 
 
@@ -103,9 +103,9 @@ async def test_dapr_and_layotto_differ_in_words() -> None:
     ):
         nothing_there = await asked(service, GET, FailingStore(), {"key": "k"}, is_configured=False)
         unable = await asked(service, TRANSACT, PlainStore(), {"operations": UPSERTS})
-        for answer, status, told in zip((nothing_there, unable), (9, 12), refusals, strict=True):
+        for answer, status, message in zip((nothing_there, unable), (9, 12), refusals, strict=True):
             assert answer.status == status
-            assert text(answer).startswith(told) if service == DAPR else text(answer) == told
+            assert text(answer).startswith(message) if service == DAPR else text(answer) == message
 
 
 def details(answer: Answer) -> list[Any]:

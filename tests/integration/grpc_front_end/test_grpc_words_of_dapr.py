@@ -89,17 +89,17 @@ async def test_a_bulk_get_passes_on_what_the_store_says() -> None:
 async def test_several_failures_are_a_line_each() -> None:
     fields = {"states": [{"key": "a"}, {"key": "b"}]}
     mismatch, invalid = "possible etag mismatch. error from state store", "invalid etag value"
-    for faults, status, told in (
+    for faults, status, message in (
         ([ETagMismatchError("x"), ETagMismatchError("y")], ABORTED, f"{mismatch}: {mismatch}: x\n{mismatch}: y"),
         ([ETagMismatchError("x"), InvalidETagError("y")], INVALID, f"{invalid}: {mismatch}: x\n{invalid}: y"),
         ([StoreRefusedError("x"), StoreRefusedError("y")], INTERNAL, "x\ny"),
     ):
         answer = await refused(SAVE, fields, FailingStore(*faults))
-        assert (answer.status, text(answer)) == (status, f"failed saving state in state store statestore: {told}")
+        assert (answer.status, text(answer)) == (status, f"failed saving state in state store statestore: {message}")
 
 
 @pytest.mark.parametrize(
-    ("name", "fields", "status", "told", "reason"),
+    ("name", "fields", "status", "message", "reason"),
     [
         (SAVE, {"states": [{}]}, INVALID, "state key cannot be empty", "ERR_STATE_SAVE"),
         (
@@ -127,10 +127,10 @@ async def test_several_failures_are_a_line_each() -> None:
     ],
 )
 async def test_a_request_that_cannot_be_carried_out(
-    name: str, fields: dict[str, Any], status: int, told: str, reason: str | None
+    name: str, fields: dict[str, Any], status: int, message: str, reason: str | None
 ) -> None:
     answer = await refused(name, fields, FailingStore())
-    assert (answer.status, text(answer)) == (status, told)
+    assert (answer.status, text(answer)) == (status, message)
     assert reasons(answer) == ([reason] if reason else [])
 
 
@@ -147,7 +147,7 @@ async def test_a_request_without_a_store() -> None:
 
 
 async def test_a_missing_feature_is_reported_with_three_details() -> None:
-    for name, fields, store, status, told, kinds in (
+    for name, fields, store, status, message, kinds in (
         (
             TRANSACT,
             STEP,
@@ -168,5 +168,5 @@ async def test_a_missing_feature_is_reported_with_three_details() -> None:
     ):
         answer = await refused(name, fields, store)
         found = details(answer)
-        assert (answer.status, text(answer), [type(each) for each in found]) == (status, told, kinds)
+        assert (answer.status, text(answer), [type(each) for each in found]) == (status, message, kinds)
         assert found[-2].description, "the advice is in the resource's description"

@@ -99,10 +99,10 @@ async def test_a_write_that_may_have_happened_has_its_own_code(call: str, profil
     async with serving_stores(profile, **stores) as here:
         answer = await (await here.connect()).ask(raw)
     assert (answer.status, answer.headers.get("retry-after")) == (500, None)
-    told = "lost; the write may or may not have happened: read the key before writing again"
+    outcome = "lost; the write may or may not have happened: read the key before writing again"
     assert json.loads(answer.body) == {
         "errorCode": "ERR_STATE_OUTCOME_UNKNOWN" if profile == "spec" else code,
-        "message": message.replace("away", told),
+        "message": message.replace("away", outcome),
     }
 
 
@@ -164,9 +164,9 @@ async def test_no_store_at_all(profile: str, status: int) -> None:
             assert (answer.status, error["errorCode"]) == (status, "ERR_STATE_STORE_NOT_CONFIGURED")
             message, _, advice = error["message"].partition("; ")
             assert (message, bool(advice)) == ("state store s is not configured", profile == "spec")
-            (told,) = error["details"]
-            assert bool(told["metadata"].pop("advice", "")) == (profile == "dapr")
-            assert told == info("DAPR_STATE_NOT_CONFIGURED", {"appID": "app"})
+            (detail,) = error["details"]
+            assert bool(detail["metadata"].pop("advice", "")) == (profile == "dapr")
+            assert detail == info("DAPR_STATE_NOT_CONFIGURED", {"appID": "app"})
 
 
 @pytest.mark.parametrize(("profile", "status"), [("spec", 400), ("dapr", 500)])

@@ -71,20 +71,20 @@ async def test_an_etag_that_does_not_match_is_409_and_an_invalid_one_400(call: s
 
 async def test_several_failures_are_a_line_each() -> None:
     mismatch, invalid = "possible etag mismatch. error from state store", "invalid etag value"
-    for faults, status, told in (
+    for faults, status, lines in (
         ([ETagMismatchError("x"), ETagMismatchError("y")], 409, f"{mismatch}: {mismatch}: x\n{mismatch}: y"),
         ([ETagMismatchError("x"), InvalidETagError("y")], 400, f"{invalid}: {mismatch}: x\n{invalid}: y"),
         ([StoreRefusedError("x"), StoreRefusedError("y")], 500, "x\ny"),
     ):
         answer = await refused(save('[{"key": "a"}, {"key": "b"}]', target=STORE), *faults)
-        message = f"failed saving state in state store s: {told}"
+        message = f"failed saving state in state store s: {lines}"
         assert answer == (status, {"errorCode": "ERR_STATE_SAVE", "message": message})
 
 
-KEY_TOLD = "api error: code = InvalidArgument desc = input key/keyPrefix 'a||b' can't contain '||'"
+REFUSED_KEY = "api error: code = InvalidArgument desc = input key/keyPrefix 'a||b' can't contain '||'"
 REFUSALS = {
     "no such store": (get("/v1.0/state/none/k"), 400, "ERR_STATE_STORE_NOT_FOUND", "state store none is not found", 1),
-    "key": (save('[{"key": "a||b"}]', target=STORE), 400, "ERR_MALFORMED_REQUEST", KEY_TOLD, 3),
+    "key": (save('[{"key": "a||b"}]', target=STORE), 400, "ERR_MALFORMED_REQUEST", REFUSED_KEY, 3),
     "no key": (save('[{"value": 1}]', target=STORE), 400, "ERR_MALFORMED_REQUEST", '"key" is a required field', 1),
     "empty body": (save("", target=STORE), 400, "ERR_MALFORMED_REQUEST", "EOF", 1),
     "bulk get": (
@@ -156,12 +156,12 @@ async def test_what_a_store_lacks() -> None:
     many = b'{"operations": [' + b",".join([STEP] * 3) + b"]}"
     small = await refused(request("POST", TRANSACT, many), s=SmallStore())
     assert (small[0], small[1]["errorCode"]) == (400, "ERR_STATE_STORE_TOO_MANY_TRANSACTIONS")
-    told = "the transaction contains 3 operations, which is more than what the state store supports: 2"
-    assert small[1]["message"] == told
+    message = "the transaction contains 3 operations, which is more than what the state store supports: 2"
+    assert small[1]["message"] == message
     assert _advice(plain[1]["details"]) and _advice(small[1]["details"])
 
 
 def _advice(details: list[dict[str, Any]]) -> str:
     """The advice in the details."""
-    told = [each.get("description") or (each.get("metadata") or {}).get("advice", "") for each in details]
-    return "".join(told)
+    advice = [each.get("description") or (each.get("metadata") or {}).get("advice", "") for each in details]
+    return "".join(advice)

@@ -129,7 +129,7 @@ async def test_no_server_at_the_address_is_reported_with_the_field() -> None:
 
 
 @pytest.mark.parametrize(
-    ("hosts", "told"),
+    ("hosts", "message"),
     [
         ("", "hosts is empty; write host or host:port"),
         (" , ", "hosts is empty"),
@@ -139,7 +139,7 @@ async def test_no_server_at_the_address_is_reported_with_the_field() -> None:
         (":1", "there is no host before character 1"),
     ],
 )
-async def test_invalid_addresses_are_named(hosts: str, told: str) -> None:
+async def test_invalid_addresses_are_named(hosts: str, message: str) -> None:
     refused = await fault(hosts=hosts)
     assert isinstance(refused, StoreRefusedError)
-    assert told in str(refused)
+    assert message in str(refused)

@@ -190,8 +190,8 @@ async def test_a_stalled_server_does_not_fill_the_memory(server: MemcachedServer
     value = bytes(500_000)
     calls = [asyncio.create_task(store.set(Set("k", value))) for _ in range(500)]
     results = await asyncio.gather(*calls, return_exceptions=True)
-    told = {type(result) for result in results}
-    assert told <= {StoreUnavailableError, OutcomeUnknownError}
-    assert StoreUnavailableError in told, "all were sent to a server that did not read"
+    errors = {type(result) for result in results}
+    assert errors <= {StoreUnavailableError, OutcomeUnknownError}
+    assert StoreUnavailableError in errors, "all were sent to a server that did not read"
     server.resume()
     await eventually(lambda: store.set(Set("k", b"1")))

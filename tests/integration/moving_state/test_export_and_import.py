@@ -85,9 +85,9 @@ async def test_broken_lines_are_named_and_the_others_saved(desk: Desk, redis_pla
         "7 keys: 2 copied, 1 expired meanwhile, 4 unreadable; 2 bytes written",
         "verified: 2 keys, 2 bytes the same on both sides",
     ]
-    told = [line for line in imported.err if line.startswith("unreadable")]
-    assert [line.split(": ")[1] for line in told] == ["line 2", "line 5", "line 6", "line 8"]
-    assert "line 5: key 'a' stands in line 1 already" in told[1]
+    unreadable = [line for line in imported.err if line.startswith("unreadable")]
+    assert [line.split(": ")[1] for line in unreadable] == ["line 2", "line 5", "line 6", "line 8"]
+    assert "line 5: key 'a' stands in line 1 already" in unreadable[1]
     assert await redis_place.values() == {"app||a": b"1", "app||b": b"2"}
 
 

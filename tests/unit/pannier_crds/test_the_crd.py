@@ -182,4 +182,4 @@ def test_a_type_that_cannot_hold_actor_state_gets_a_rule(script: ModuleType, mon
     assert not of_memory(rule for _, rule in RULES)
     monkeypatch.setattr(in_memory, "TYPES", (replace(in_memory.TYPES[0], features=("TTL",)),))
     (rule,) = of_memory(script._rules_of_spec())
-    assert rule["message"].startswith("state.in-memory has no transactions and no ETags, which actors need; take it")
+    assert rule["message"].startswith("state.in-memory has no transactions and no ETags, which actors need; remove it")

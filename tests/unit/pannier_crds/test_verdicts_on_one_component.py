@@ -156,7 +156,7 @@ def test_a_misspelt_field_is_a_warning_and_the_missing_one_an_error() -> None:
 
 def test_an_unknown_field_has_no_effect() -> None:
     assert warnings(component(HOST, MetadataItem("colour", "red"))) == [
-        "spec.metadata[colour]: state.redis has no field 'colour'; take it out, it has no effect"
+        "spec.metadata[colour]: state.redis has no field 'colour'; remove it, because it has no effect"
     ]
 
 
@@ -316,7 +316,7 @@ def test_actors_need_a_store_with_transactions_and_etags(
     monkeypatch.setattr(catalogue, "component_type", lambda name, version: plain)
     assert errors(component(MetadataItem("actorStateStore", "yes"), type="state.plain")) == [
         f"spec.metadata[actorStateStore]: state.plain has {lacking}, which actors need; "
-        f"take it out, or use {listed(for_actors, 'or')}"
+        f"remove it, or use {listed(for_actors, 'or')}"
     ]
     assert problems_of(component(MetadataItem("actorStateStore", "no"), type="state.plain")) == []
 
@@ -347,7 +347,7 @@ def test_problems_come_in_the_order_of_the_manifest() -> None:
         (
             component(*literal(host="a", enableTLS="true"), type="state.mongodb"),
             "spec.metadata[enableTLS]: state.mongodb has no field 'enableTLS', so an encrypted connection would be "
-            "missing; take it out; for this store, only its address can ask for encryption",
+            "missing; remove it; for this store, only its address can ask for encryption",
         ),
         (
             component(HOST, *literal(enableSSL="yes")),
@@ -357,22 +357,22 @@ def test_problems_come_in_the_order_of_the_manifest() -> None:
         (
             component(MetadataItem("serverCertificate", secret=SecretKeyRef("a", "b")), type="state.in-memory"),
             "spec.metadata[serverCertificate]: state.in-memory has no field 'serverCertificate', so an encrypted "
-            "connection would be missing; take it out; for this store, only its address can ask for encryption",
+            "connection would be missing; remove it; for this store, only its address can ask for encryption",
         ),
         (
             component(*literal(encryptAtRest="true"), type="state.sqlite"),
             "spec.metadata[encryptAtRest]: state.sqlite has no field 'encryptAtRest', so the encryption of what is "
-            "stored would be missing; take it out; encrypt values in the app, or let the database encrypt its disks",
+            "stored would be missing; remove it; encrypt values in the app, or let the database encrypt its disks",
         ),
         (
             component(HOST, *literal(consistency="strong")),
             "spec.metadata[consistency]: state.redis has no field 'consistency', so this consistency or durability "
-            "would be missing; take it out; ask for strong consistency in the requests that need it",
+            "would be missing; remove it; ask for strong consistency in the requests that need it",
         ),
         (
             component(*literal(host="a", w_concern="1", durability="majority"), type="state.mongodb"),
             "spec.metadata[durability]: state.mongodb has no field 'durability', so this consistency or durability "
-            "would be missing; take it out; this store has 'writeconcern' and 'readconcern'",
+            "would be missing; remove it; this store has 'writeconcern' and 'readconcern'",
         ),
     ],
 )

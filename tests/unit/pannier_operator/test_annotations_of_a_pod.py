@@ -154,7 +154,7 @@ def test_an_unknown_annotation_warns_and_names_the_one_meant(name: str, meant: s
 
 def test_an_unknown_annotation_without_a_similar_name_only_warns() -> None:
     assert read({"dapr.io/xylophone": ""})[1] == [
-        "annotation dapr.io/xylophone is unknown and has no effect; take it out or correct its name"
+        "annotation dapr.io/xylophone is unknown and has no effect; remove it or correct its name"
     ]
 
 

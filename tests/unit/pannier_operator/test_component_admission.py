@@ -339,7 +339,7 @@ class TestTheActorStateStoreOfRunningApps:
             (),
             (
                 "metadata.annotations[pannier.dev/allow-actor-store-change]: it is still set, so further changes "
-                "of the actor state store are not checked; take it out when the move is done",
+                "of the actor state store are not checked; remove it when the move is done",
             ),
         )
         moved = component(settings={**ACTORS, "redisDB": "1"}, annotations=ALLOWED)

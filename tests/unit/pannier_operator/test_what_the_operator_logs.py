@@ -15,7 +15,7 @@ PASSWORD = "s3cr3t-horse"
 
 
 @pytest.mark.parametrize(
-    ("code", "reason", "message", "told"),
+    ("code", "reason", "message", "text"),
     [
         (422, "Invalid", f'spec.metadata[0].value: Invalid value: "{PASSWORD}"', "HTTP status 422 Invalid"),
         (400, "BadRequest", f'admission webhook "x" denied the request: {PASSWORD}', "HTTP status 400 BadRequest"),
@@ -28,8 +28,8 @@ PASSWORD = "s3cr3t-horse"
         ),
     ],
 )
-def test_a_refusal_is_reported_with_its_status(code: int, reason: str, message: str, told: str) -> None:
-    assert str(ApiRefusedError(code, message, reason)) == told
+def test_a_refusal_is_reported_with_its_status(code: int, reason: str, message: str, text: str) -> None:
+    assert str(ApiRefusedError(code, message, reason)) == text
 
 
 def test_a_server_that_does_not_answer_is_reported_by_the_kind_of_failure() -> None:

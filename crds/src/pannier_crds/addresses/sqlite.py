@@ -81,9 +81,9 @@ def _refuse_promises(names: Iterable[str]) -> None:
     """Refuse parameters of other drivers that users may rely on."""
     if any(_OF_ENCRYPTION.search(name) for name in names):
         message = "a parameter asks for encryption or a login, but database files are not encrypted here"
-        raise InvalidValueError(message, "take it out")
+        raise InvalidValueError(message, "remove it")
     if any(_OF_DURABILITY.search(name) for name in names):
-        advice = "write _pragma=synchronous(FULL) for durable writes, or take it out"
+        advice = "write _pragma=synchronous(FULL) for durable writes, or remove it"
         raise InvalidValueError("a parameter asks for durability, and has no effect here", advice)
 
 

@@ -80,7 +80,7 @@ def _address_is_whole(settings: Mapping[str, Setting], given: frozenset[str]) ->
     if "connectionString" in given:
         for name in sorted({"username", "password", "params"} & given):
             message = f"{name} has no effect beside connectionString"
-            yield warning(metadata_path(name), message, "write it into connectionString, and take it out here")
+            yield warning(metadata_path(name), message, "write it into connectionString, and remove it here")
 
 
 _LOGIN_IS_WHOLE: Final = needs(*both_or_none("username", "password"))

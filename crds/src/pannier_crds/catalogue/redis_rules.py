@@ -79,7 +79,7 @@ def _client_certificate_needs_tls(settings: Mapping[str, Setting], given: frozen
 def _verification_needs_tls(settings: Mapping[str, Setting], given: frozenset[str]) -> Iterator[Problem]:
     if settings.get("insecureSkipTLSVerify") is True and settings.get("enableTLS") is False:
         message = "insecureSkipTLSVerify has no effect without TLS"
-        yield warning(metadata_path("insecureSkipTLSVerify"), message, 'add enableTLS: "true", or take it out')
+        yield warning(metadata_path("insecureSkipTLSVerify"), message, 'add enableTLS: "true", or remove it')
 
 
 def _retry_intervals_are_ordered(settings: Mapping[str, Setting], given: frozenset[str]) -> Iterator[Problem]:

@@ -245,7 +245,7 @@ def _forgotten_annotation(
     if not is_forgotten or any(_losses(old, new, others, running_apps)):
         return []
     message = "it is still set, so further changes of the actor state store are not checked"
-    return [warning(f"metadata.annotations[{ALLOW_ACTOR_STORE_CHANGE}]", message, "take it out when the move is done")]
+    return [warning(f"metadata.annotations[{ALLOW_ACTOR_STORE_CHANGE}]", message, "remove it when the move is done")]
 
 
 def _apps(app_ids: Sequence[str]) -> str:

@@ -237,7 +237,7 @@ def _malformed(name: str, text: str, advice: str) -> str:
 def _unknown(name: str) -> str:
     last = name.partition("/")[2]
     match = _SHORTER.get(last.lower()) or closest(last, _BY_LAST_PART)  # their prefixes would make all of them alike
-    advice = f"; did you mean {_BY_LAST_PART[match]}?" if match else "; take it out or correct its name"
+    advice = f"; did you mean {_BY_LAST_PART[match]}?" if match else "; remove it or correct its name"
     return f"annotation {one_line(name)} is unknown and has no effect{advice}"
 
 

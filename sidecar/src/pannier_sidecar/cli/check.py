@@ -113,7 +113,7 @@ def _skip_unrelated(reading: Reading, paths: Sequence[str]) -> Reading:
 
 def _without_effect(component: Component) -> Iterator[Problem]:
     for name, why in settings_without_effect(component):
-        yield warning(metadata_path(name), f"{quoted(name)} has no effect, because {why}", "take it out")
+        yield warning(metadata_path(name), f"{quoted(name)} has no effect, because {why}", "remove it")
 
 
 def _unanswered_references(parsed: ParsedComponent, among: Iterable[ParsedComponent]) -> Iterator[Problem]:

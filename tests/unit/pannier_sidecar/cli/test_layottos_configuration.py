@@ -64,8 +64,8 @@ def test_a_key_prefix_in_another_case_has_no_effect_on_layotto() -> None:
 
 def test_a_prefix_with_another_meaning_here_is_reported() -> None:
     made = translate(configuration({"state": {"s": {"type": "in-memory", "metadata": {"keyPrefix": "namespace"}}}}))
-    told = [left for left in made.left_out if left.is_state]
-    assert [left.where for left in told] == ["state.s.metadata.keyPrefix"]
+    state_left_out = [left for left in made.left_out if left.is_state]
+    assert [left.where for left in state_left_out] == ["state.s.metadata.keyPrefix"]
 
 
 def test_fields_are_found_in_any_case_as_go_finds_them() -> None:
@@ -129,7 +129,7 @@ def test_secrets_that_cannot_be_resolved_are_reported(reference: dict[str, str],
 def test_every_part_without_a_counterpart_is_reported() -> None:
     stores(
         "state.broken: it is text, not an object",
-        "state.z: state.no-such-store is not served; " + told_of_stores(),
+        "state.z: state.no-such-store is not served; " + served_stores(),
         "state.s.metadata.odd: it is no text",
         "state.s.component_ref: a component has no such field",
         "secret_store.local.env: no state store takes a secret from it",
@@ -148,7 +148,7 @@ def test_every_part_without_a_counterpart_is_reported() -> None:
     )
 
 
-def told_of_stores() -> str:
+def served_stores() -> str:
     from pannier_crds.catalogue import known_names
     from pannier_crds.problems import listed
 

@@ -110,13 +110,13 @@ def test_one_value_of_many_objects_is_one_item() -> None:
 )
 def test_wrong_metadata_are_reported_in_a_large_body_as_in_a_small_one(metadata: bytes) -> None:
     for shape in (b"[%b]", b'{"operations":[{"operation":"upsert","request":%b}]}'):
-        told = []
+        messages = []
         for value in (b"1", b'"%b"' % LONG):
             with pytest.raises(MalformedRequestError) as refused:
                 read(shape % (b'{"key":"k","value":%b,"metadata":%b}' % (value, metadata)), 10_000)
-            told.append(str(refused.value))
-        assert told[0] == told[1]
-    assert "metadata" in told[0]
+            messages.append(str(refused.value))
+        assert messages[0] == messages[1]
+    assert "metadata" in messages[0]
 
 
 def test_metadata_of_a_large_body_are_read() -> None:

@@ -57,13 +57,13 @@ OF_GO = [
 ]
 
 
-@pytest.mark.parametrize(("body", "told"), OF_GO, ids=[repr(body) for body, _ in OF_GO])
-def test_items_that_cannot_be_read(body: bytes, told: str) -> None:
-    assert error_of(body, ITEMS) == told
+@pytest.mark.parametrize(("body", "message"), OF_GO, ids=[repr(body) for body, _ in OF_GO])
+def test_items_that_cannot_be_read(body: bytes, message: str) -> None:
+    assert error_of(body, ITEMS) == message
 
 
 @pytest.mark.parametrize(
-    ("body", "wanted", "told"),
+    ("body", "wanted", "message"),
     [
         (b"[]", BULK_GET, "array into Go value of type http.BulkGetRequest"),
         (b'{"keys":"a"}', BULK_GET, "string into Go struct field BulkGetRequest.keys of type []string"),
@@ -78,8 +78,8 @@ def test_items_that_cannot_be_read(body: bytes, told: str) -> None:
         (b"{}", ACTOR_TRANSACTION, "object into Go value of type []api.TransactionalOperation"),
     ],
 )
-def test_other_bodies_that_cannot_be_read(body: bytes, wanted: GoType, told: str) -> None:
-    assert error_of(body, wanted) == f"{INTO} {told}"
+def test_other_bodies_that_cannot_be_read(body: bytes, wanted: GoType, message: str) -> None:
+    assert error_of(body, wanted) == f"{INTO} {message}"
 
 
 @pytest.mark.parametrize("body", [b"null", b"[]", b'[{"key":null}]', b'[{"KEY":"a","more":[1]}] and more'])

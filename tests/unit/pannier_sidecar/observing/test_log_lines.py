@@ -97,9 +97,9 @@ def test_a_defect_is_logged_with_its_traceback_but_no_texts_of_exceptions(as_jso
             raise RuntimeError(f"{password} is no number") from error
     except RuntimeError:
         logging.getLogger("pannier_sidecar").exception("it broke")
-    told = stream.getvalue()
-    assert "RuntimeError" in told and "ValueError" in told and "test_log_lines.py" in told
-    assert "hunter22" not in told
+    logged = stream.getvalue()
+    assert "RuntimeError" in logged and "ValueError" in logged and "test_log_lines.py" in logged
+    assert "hunter22" not in logged
 
 
 def test_exceptions_of_a_group_are_logged_without_their_texts():

@@ -114,9 +114,9 @@ FAULTS = [
 
 
 @pytest.mark.parametrize(("call", "operation", "code", "what"), CALLS.values(), ids=CALLS.keys())
-@pytest.mark.parametrize(("fault", "status", "grpc_code", "told"), FAULTS, ids=[repr(row[0]) for row in FAULTS])
+@pytest.mark.parametrize(("fault", "status", "grpc_code", "reason"), FAULTS, ids=[repr(row[0]) for row in FAULTS])
 async def test_each_fault_of_each_call(
-    call: Call, operation: str, code: str, what: str, fault: StoreError, status: int, grpc_code: GrpcCode, told: str
+    call: Call, operation: str, code: str, what: str, fault: StoreError, status: int, grpc_code: GrpcCode, reason: str
 ) -> None:
     service, served, observer = serving(ScriptedStore(fault))
     with pytest.raises(OperationFailedError) as caught:
@@ -125,7 +125,7 @@ async def test_each_fault_of_each_call(
     if isinstance(fault, OutcomeUnknownError):
         assert error.dapr_code == code
         code = "ERR_STATE_OUTCOME_UNKNOWN"
-    assert (error.code, str(error), error.http_status, error.grpc_code) == (code, what + told, status, grpc_code)
+    assert (error.code, str(error), error.http_status, error.grpc_code) == (code, what + reason, status, grpc_code)
     assert error.retry_after == (1 if status == 503 else None)
     assert observer.ended == [("statestore", operation, False)]
     assert served.calls_in_flight == 0

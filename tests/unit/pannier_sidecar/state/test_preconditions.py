@@ -26,7 +26,7 @@ def test_it_holds(write: Write, etag: str | None) -> None:
 
 
 @pytest.mark.parametrize(
-    ("write", "etag", "told"),
+    ("write", "etag", "reason"),
     [
         (Set("k", b"", if_absent=True), "1", "exists already, and first-write without an ETag only creates"),
         (Delete("k", if_absent=True), "", "exists already, and first-write without an ETag only creates"),
@@ -36,5 +36,5 @@ def test_it_holds(write: Write, etag: str | None) -> None:
         (Delete("k", if_match="1"), "", "has ETag , not 1; read it again"),
     ],
 )
-def test_it_does_not_hold(write: Write, etag: str | None, told: str) -> None:
-    assert str(mismatch(write, etag)) == PREFIX + told
+def test_it_does_not_hold(write: Write, etag: str | None, reason: str) -> None:
+    assert str(mismatch(write, etag)) == PREFIX + reason

@@ -81,10 +81,10 @@ def test_a_sentinel_that_reports_only_the_address_is_believed() -> None:
 
 
 def test_replicas_that_are_online_and_report_their_offset_follow() -> None:
-    told = b"role:master\r\nconnected_slaves:3\r\n"
-    told += b"slave0:ip=1,port=1,state=online,offset=1,lag=0\r\n"
-    told += b"slave1:ip=1,port=2,state=online,offset=1,lag=9\r\n"
-    told += b"slave2:ip=1,port=3,state=wait_bgsave,offset=0,lag=0\r\n"
-    assert (info.connected(told), info.online_replicas(told)) == (3, 1)
+    reply = b"role:master\r\nconnected_slaves:3\r\n"
+    reply += b"slave0:ip=1,port=1,state=online,offset=1,lag=0\r\n"
+    reply += b"slave1:ip=1,port=2,state=online,offset=1,lag=9\r\n"
+    reply += b"slave2:ip=1,port=3,state=wait_bgsave,offset=0,lag=0\r\n"
+    assert (info.connected(reply), info.online_replicas(reply)) == (3, 1)
     assert info.online_replicas(b"connected_slaves:2\r\n") == 2
     assert info.online_replicas(ReplyError("NOPERM")) is None

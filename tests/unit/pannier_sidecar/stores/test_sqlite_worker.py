@@ -87,8 +87,8 @@ async def test_a_statement_that_fails_does_not_undo_its_neighbours(traced: Trace
 
 
 async def test_a_defect_in_a_job_leaves_nobody_waiting(traced: Traced, monkeypatch: pytest.MonkeyPatch) -> None:
-    told: list[type[BaseException]] = []
-    monkeypatch.setattr(threading, "excepthook", lambda raised: told.append(raised.exc_type))
+    reported: list[type[BaseException]] = []
+    monkeypatch.setattr(threading, "excepthook", lambda raised: reported.append(raised.exc_type))
 
     def defect(table: StateTable, now: float) -> None:
         raise ZeroDivisionError
@@ -96,10 +96,10 @@ async def test_a_defect_in_a_job_leaves_nobody_waiting(traced: Traced, monkeypat
     jobs: list[Any] = [partial(insert, number=1), defect, partial(insert, number=2)]
     async with asyncio.timeout(10):
         ends = await asyncio.gather(*map(traced.worker.submit, jobs), return_exceptions=True)
-        while not told:  # the thread reports that after the callers
+        while not reported:  # the thread reports that after the callers
             await asyncio.sleep(0.01)
     assert all(isinstance(end, OutcomeUnknownError) for end in ends)
-    assert told == [ZeroDivisionError]
+    assert reported == [ZeroDivisionError]
     with pytest.raises(StoreUnavailableError, match="the test is not open"):
         await traced.worker.submit(numbers)
 
