@@ -106,7 +106,7 @@ def error_answer(error: StateError, profile: Profile) -> Answer:
     details = UNSET if error.reason is None else _details(error)
     headers: tuple[tuple[bytes, bytes], ...] = ()
     if error.retry_after is not None and error.http_status == 503:
-        headers = _retry_after(error)
+        headers = retry_after(error)
     body = ErrorBody(error.code, str(error), details)
     return Answer(error.http_status, msgspec.json.encode(body), JSON, headers)
 
@@ -118,7 +118,7 @@ def _answer_in_daprs_words(error: StateError) -> Answer:
     if isinstance(error, IllegalKeyError):  # Dapr wraps this error in another one, with the text that its log has
         message = _IN_DAPRS_LOG + message
     details = UNSET if error.reason is None and not error.advice else _details(error, error.dapr_reason, error.advice)
-    headers = _retry_after(error) if error.retry_after is not None and status == 503 else ()
+    headers = retry_after(error) if error.retry_after is not None and status == 503 else ()
     return Answer(
         status, msgspec.json.encode(ErrorBody(error.dapr_code or error.code, message, details)), JSON, headers
     )
@@ -127,7 +127,7 @@ def _answer_in_daprs_words(error: StateError) -> Answer:
 _IN_DAPRS_LOG = "api error: code = InvalidArgument desc = "
 
 
-def _retry_after(error: StateError) -> tuple[tuple[bytes, bytes], ...]:
+def retry_after(error: StateError | type[StateError]) -> tuple[tuple[bytes, bytes], ...]:
     return ((b"retry-after", b"%d" % (error.retry_after or 0)),)
 
 

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Final
 
 import httptools
 
-from .encoding import refusal
+from ..state.errors import OverloadedError
+from .encoding import refusal, retry_after
 from .limits import FIELD, HEADERS
 from .messages import Answer, Call
 
@@ -22,7 +23,7 @@ REFUSALS: Final = {
     408: "ERR_REQUEST_TIMEOUT",
     413: "ERR_BODY_TOO_LARGE",
     431: "ERR_HEADERS_TOO_LARGE",
-    503: "ERR_OVERLOADED",
+    503: OverloadedError.code,
 }
 SINGULAR: Final = frozenset({b"host", b"transfer-encoding"})
 """Headers that a request may have only once. llhttp checks content-length."""
@@ -391,8 +392,8 @@ class Receiver(asyncio.Protocol):
         self._url, self._headers = b"", {}
         self._since = self._listener.now
         answer = refusal(status, REFUSALS[status], message)
-        if status == 503:
-            answer.headers = ((b"retry-after", b"1"),)
+        if status == OverloadedError.http_status:
+            answer.headers = retry_after(OverloadedError)
         answer.closes = True
         self._take(answer)
 

@@ -99,7 +99,11 @@ class TooManyItemsError(MalformedRequestError):
 
 
 class OverloadedError(StateError):
-    """Other calls already use what the sidecar can do; this one was not begun."""
+    """Other calls already use what the sidecar can do; this one was not begun.
+
+    `http_api/receiving.py` gives the same code and `retry_after` to requests for which all clients together hold too
+    much, before they are calls.
+    """
 
     code = "ERR_OVERLOADED"
     http_status = 503
