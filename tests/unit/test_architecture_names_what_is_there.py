@@ -1,4 +1,6 @@
-"""ARCHITECTURE.md guides newcomers: every file and every name of the code in it exists under that name."""
+"""ARCHITECTURE.md and docs/where-a-change-goes.md guide newcomers: every file and every name of the code in them exists
+under that name.
+"""
 
 import re
 from collections.abc import Iterator
@@ -13,9 +15,10 @@ STORES = "sidecar/src/pannier_sidecar/stores"
 OTHERS = ("crds", "charts", "docs", "tests", "scripts", ".ci")
 AT_THE_TOP = ("pyproject.toml", "constraints.txt", "Dockerfile.sidecar", "Dockerfile.operator")
 RULES = r"<!-- import rules.*?<!-- end of import rules -->"
-WHOLE_PAGE = re.sub(RULES, "", (ROOT / "ARCHITECTURE.md").read_text(), flags=re.DOTALL)
-PAGE = re.sub(r"```.*?```", "", WHOLE_PAGE, flags=re.DOTALL)
-QUOTED = sorted(set(re.findall(r"`([^`\n]+)`", PAGE)))
+PAGES = ("ARCHITECTURE.md", "docs/where-a-change-goes.md")
+WHOLE_PAGES = re.sub(RULES, "", "\n".join((ROOT / page).read_text() for page in PAGES), flags=re.DOTALL)
+TEXT = re.sub(r"```.*?```", "", WHOLE_PAGES, flags=re.DOTALL)
+QUOTED = sorted(set(re.findall(r"`([^`\n]+)`", TEXT)))
 FILE = r"[\w-]+(\.schema)?\.(py|yaml|md|toml|json|tpl|txt)|Dockerfile\.\w+"
 PATHS = [text for text in QUOTED if re.fullmatch(rf"[A-Za-z_.][\w.-]*/[\w./-]*|{FILE}", text)]
 NAMES = [text for text in QUOTED if re.fullmatch(r"\w*[a-z][A-Z]\w*|_?[a-z]+(_[a-z]+)+|_?\w+\.\w+", text)]
@@ -37,7 +40,7 @@ def code() -> str:
 
 
 @pytest.mark.parametrize("path", PATHS)
-def test_a_file_or_folder_is_where_the_page_says(path: str) -> None:
+def test_a_file_or_folder_is_where_the_pages_say(path: str) -> None:
     pattern = re.escape(path.rstrip("/")).replace("NAME", r"[^/\n]+")
     assert re.search(rf"/{pattern}$", files(), re.MULTILINE) is not None
 
@@ -55,14 +58,14 @@ def modules() -> Iterator[Path]:
 
 
 @pytest.mark.parametrize("module", [str(path.relative_to(ROOT)) for path in modules()])
-def test_the_page_or_the_list_of_its_package_leads_to_a_module(module: str) -> None:
+def test_the_pages_or_the_list_of_its_package_lead_to_a_module(module: str) -> None:
     path = ROOT / module
     listed = re.search(rf"^\W*[\w, ─>]*\b{path.stem}\b", (path.parent / "__init__.py").read_text(), re.MULTILINE)
     of_a_store = path.parent.name == "catalogue" and any((ROOT / STORES).glob(f"{path.stem}*"))
-    named = re.search(rf"`(\S+/)?{path.parent.name}/{path.name}\b|`{path.name}`|\b{path.name} ", WHOLE_PAGE)
-    assert listed or of_a_store or named, f"write into ARCHITECTURE.md which change leads to {module}"
+    named = re.search(rf"`(\S+/)?{path.parent.name}/{path.name}\b|`{path.name}`|\b{path.name} ", WHOLE_PAGES)
+    assert listed or of_a_store or named, f"write into docs/where-a-change-goes.md which change leads to {module}"
 
 
-def test_the_page_is_read_for_such() -> None:
+def test_the_pages_are_read_for_such() -> None:
     assert len(PATHS) > 50
     assert len(NAMES) > 15

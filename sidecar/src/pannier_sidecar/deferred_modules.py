@@ -1,7 +1,7 @@
 """Modules that the libraries of every sidecar import, but that a plain one does not use.
 
 Each is loaded when anything of it is used that is not given here. Until then a stand-in is in its place, which passes
-everything on afterwards. docs/decisions/0024-what-a-plain-sidecar-does-not-use-is-not-loaded.md has the reasons.
+everything on afterwards. docs/decisions/0026-what-a-plain-sidecar-does-not-use-is-not-loaded.md has the reasons.
 """
 
 from __future__ import annotations

@@ -1,4 +1,8 @@
-"""PostgreSQL's connection strings as Dapr's driver takes them: a URL, or `host=... user=...`."""
+"""PostgreSQL's connection strings as Dapr's driver takes them: a URL, or `host=... user=...`.
+
+Hosts and numbers are checked here. The values of other parameters, such as sslmode, are not: the store's client library
+judges them when it connects.
+"""
 
 from __future__ import annotations
 

@@ -7,7 +7,8 @@ store ──> writing        the statement of a write, or of several
               ──> protocol     the client library's protocol, with bounds on what a server sends
       ──> expiry_sweeper    removes expired rows from time to time
 statements, layout, names    the SQL of a table, how values and ETags are kept in it, how keys are
-settings, address, schema, errors    the component's metadata, making the tables, what PostgreSQL's errors mean
+settings, address            the component's metadata; the connection string and its parameters, such as sslmode
+schema, errors               making the tables; what PostgreSQL's errors mean
 """
 
 STORES = {"state.postgresql": "JsonStore", "state.postgresql/v2": "BytesStore"}

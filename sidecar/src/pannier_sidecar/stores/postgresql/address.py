@@ -1,4 +1,7 @@
-"""Where PostgreSQL is, from a connection string as Dapr's driver takes it: a URL, or `host=... user=...`."""
+"""Where PostgreSQL is, from a connection string as Dapr's driver takes it: a URL, or `host=... user=...`.
+
+Parameters that are not read here, such as sslmode, are passed on: asyncpg judges them when it connects.
+"""
 
 from __future__ import annotations
 
