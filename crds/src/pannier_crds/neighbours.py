@@ -22,6 +22,8 @@ class _Role(NamedTuple):
 
 _ACTORS: Final = _Role("actorStateStore", "actor state store")
 _DEFAULT: Final = _Role("defaultStateStore", "default state store")
+ROLE_SETTINGS: Final = frozenset(role.setting.lower() for role in (_ACTORS, _DEFAULT))
+"""The settings, in lower case, that give a store a role: without one of them it conflicts only with a namesake."""
 
 
 def problems_among(

@@ -21,8 +21,8 @@ from pannier_operator.objects.namespace_components import (
     annotation_of,
     component_in,
     judge_alone,
+    matters_to_others,
     metadata_of,
-    problems_alone,
     text_of,
 )
 
@@ -114,11 +114,14 @@ def _left_to_dapr() -> Problem:
 
 
 def _others(subject: kinds.Component, neighbours: Iterable[kinds.Component]) -> list[kinds.Component]:
+    """Return the other Components of its namespace on which the verdict may depend."""
     name, namespace = text_of(subject, "name"), text_of(subject, "namespace")
     return [
         other
         for other in neighbours
-        if text_of(other, "name") != name and (not namespace or text_of(other, "namespace") in ("", namespace))
+        if text_of(other, "name") != name
+        and (not namespace or text_of(other, "namespace") in ("", namespace))
+        and matters_to_others(other)
     ]
 
 
@@ -147,12 +150,11 @@ def _problems_of(
     known_secrets: Mapping[str, Collection[str]] | None,
 ) -> Iterator[Problem]:
     """Yield the problems of the object itself and those with its neighbours."""
-    member = judge_alone(new)
+    member = judge_alone(new, known_secrets)
     component = member.component
+    yield from member.problems
     if component is None:
-        yield from member.problems
         return
-    yield from problems_alone(component, known_secrets)
     yield from _too_large(component)
     rivals = NamespaceComponents([*others, old] if old is not None else others)
     staying = [rival for rival in rivals.accepted() if rival.name != component.name]

@@ -11,6 +11,7 @@ from pannier_operator.admission.verdict import Verdict
 from pannier_operator.admission.workloads import warnings_for
 from pannier_operator.cluster.errors import ApiError
 from pannier_operator.cluster.known_secrets import KnownSecrets
+from pannier_operator.cluster.shared_reads import SharedReads
 from pannier_operator.objects.app_ids import INJECTION_LABEL, job_to_look_up, lacks_sidecar
 
 if TYPE_CHECKING:
@@ -47,6 +48,7 @@ class AdmissionReviews:
         self._settings = settings
         self._metrics = metrics
         self._known_secrets = KnownSecrets(api, cache)
+        self._components = SharedReads(lambda namespace: api.components_in(namespace))
         self.server_version = NATIVE_FROM
         """The API server's version. No webhook is answered before it has been read."""
         self.answers = {"components": self.review_component, "workloads": self.judge_workload}
@@ -105,7 +107,7 @@ class AdmissionReviews:
     ) -> Verdict:
         """Read what the verdict depends on and decide. Where that cannot be read, only deletions are admitted."""
         try:
-            neighbours = await self._api.components_in(namespace) if concerns_neighbours(new, old) else ()
+            neighbours = await self._components.of(namespace) if concerns_neighbours(new, old) else ()
             known_secrets = await self._known_secrets.keys_in(namespace, new)
         except ApiError as error:
             logger.warning("A Component of namespace %s cannot be judged: %s", namespace, error)

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from pannier_crds.checks import conflicts_in_turn, is_served, problems_of
 from pannier_crds.component import Component, InvalidManifestError
+from pannier_crds.neighbours import ROLE_SETTINGS
 from pannier_crds.problems import error
 
 if TYPE_CHECKING:
@@ -26,7 +27,7 @@ class Member:
     component: Component | None
     """None if the manifest cannot be read as a component; then there are problems."""
     problems: tuple[Problem, ...]
-    """Errors and warnings about the Component alone; whether its Secrets exist is not checked here."""
+    """Errors and warnings about the Component alone."""
     conflicts: tuple[Problem, ...] = ()
     """Conflicts with older Components; empty if the Component has errors itself."""
 
@@ -83,16 +84,35 @@ class NamespaceComponents:
         return [component for member in self.members if (component := member.accepted) is not None]
 
 
-def judge_alone(manifest: kinds.Component) -> Member:
-    """Return the verdict on one Component without regard to the others."""
+def judge_alone(manifest: kinds.Component, known_secrets: Mapping[str, Collection[str]] | None = None) -> Member:
+    """Return the verdict on one Component without regard to the others; with `known_secrets` its references are
+    checked too.
+    """
     try:
         component = Component.from_manifest(manifest)
     except InvalidManifestError as invalid:
         return Member(manifest, None, invalid.problems)
     try:
-        return Member(manifest, component, tuple(problems_alone(component)))
+        return Member(manifest, component, tuple(problems_alone(component, known_secrets)))
     except Exception as bug:  # a bug of ours: the other Components of the namespace are delivered all the same
         return Member(manifest, None, (_unjudged(bug),))
+
+
+def matters_to_others(manifest: kinds.Component) -> bool:
+    """Return whether the verdict on another Component may depend on this one: it has a role that an app's stores have
+    only once, or may be a secret store.
+
+    A namespace may have hundreds that do not, and to judge all of them takes some hundred times as long as to ask this.
+    """
+    spec: object = manifest.get("spec")
+    if not isinstance(spec, Mapping):
+        return False  # it cannot be read as a component
+    store_type, items = spec.get("type"), spec.get("metadata")
+    is_state_store = isinstance(store_type, str) and store_type.lower().startswith("state.")
+    return not is_state_store or (
+        isinstance(items, Sequence)
+        and any(isinstance(item, Mapping) and str(item.get("name")).lower() in ROLE_SETTINGS for item in items)
+    )
 
 
 def _unjudged(bug: Exception) -> Problem:
