@@ -1,7 +1,8 @@
 """The sidecar's default limits, except for those that a test sets."""
 
-from dataclasses import replace
 from typing import Any
+
+from msgspec.structs import replace
 
 from pannier_sidecar.grpc_api.limits import Limits as GrpcLimits
 from pannier_sidecar.http_api.limits import Limits as HttpLimits

@@ -5,7 +5,6 @@ On Kubernetes the operator is the writer: the folder is an app's Secret.
 
 from __future__ import annotations
 
-import json
 from typing import TYPE_CHECKING, Final
 
 from pannier_crds.digests import sha256
@@ -35,12 +34,16 @@ INDEX_REQUIRED: Final = "required"
 
 def index_of(files: Mapping[str, bytes]) -> bytes:
     """Return the index of a folder that holds these files."""
+    import json  # imported here, because folders without an index need none
+
     digests = {name: digest_of(content) for name, content in sorted(files.items())}
     return json.dumps({"files": digests}, indent=1).encode()
 
 
 def digests_in(index: bytes) -> dict[str, str]:
     """Return the files that an index names and the digests of their contents. Raises ValueError."""
+    import json
+
     content = json.loads(index)
     files = content.get("files") if isinstance(content, dict) else None
     if not isinstance(files, dict) or not all(isinstance(digest, str) for digest in files.values()):

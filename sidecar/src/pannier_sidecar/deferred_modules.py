@@ -6,7 +6,6 @@ everything on afterwards. docs/decisions/0026-what-a-plain-sidecar-does-not-use-
 
 from __future__ import annotations
 
-import os
 import sys
 import typing
 from importlib import import_module
@@ -54,14 +53,22 @@ def defer() -> None:
     """Put off what can be, and import the libraries that would load it. To be called before anything imports them."""
     if not _TRIED[0] <= sys.version_info[:2] < _TRIED[1] or sys.implementation.name != "cpython":
         return
+    _put_off("asyncio.sslproto", {})
     _put_off("inspect", _INSPECT)
     _put_off("ipaddress", {})  # urllib.parse
-    _put_off("locale", {})  # subprocess
+    _put_off("linecache", {})  # asyncio and traceback
     _put_off("msgspec.inspect", {})
+    _put_off("msgspec.toml", {})
+    _put_off("msgspec.yaml", {})
+    _put_off("selectors", {})  # socket and asyncio
+    _put_off("textwrap", {})  # msgspec and traceback
     for_imports = [
-        _put_off("platform", {"system": lambda: os.uname().sysname}),  # uuid, and that for msgspec
+        _put_off("decimal", _DECIMAL),
         _put_off("ssl", _SSL, _join),
+        _put_off("subprocess", _SUBPROCESS),
+        _put_off("traceback", _TRACEBACK),
         _put_off("typing_extensions", _TYPING),
+        _put_off("uuid", _UUID),
     ]
     import asyncio  # noqa: F401
 
@@ -109,6 +116,48 @@ _INSPECT: Final = {
     "isfunction": lambda what: isinstance(what, FunctionType),
     "isgenerator": lambda what: isinstance(what, GeneratorType),
     "unwrap": _unwrap,
+}
+
+# What asyncio and uvloop copy. uvloop only raises the error, where a function that runs before the program fails.
+_SUBPROCESS: Final = {"DEVNULL": -3, "PIPE": -1, "STDOUT": -2, "SubprocessError": Exception}
+
+# msgspec compares the types of values with these. It encodes and decodes no such value here.
+_DECIMAL: Final = {"Decimal": type("Decimal", (), {})}
+_UUID: Final = {"UUID": type("UUID", (), {}), "SafeUUID": type("SafeUUID", (), {"unknown": None})}
+
+
+# What asyncio and uvloop copy for the debug mode of their loops.
+class _StackSummary:
+    @staticmethod
+    def extract(*given: Any, **more: Any) -> Any:
+        import traceback
+
+        return traceback.StackSummary.extract(*given, **more)
+
+
+def _walk_stack(frame: Any) -> Any:
+    import traceback
+
+    return traceback.walk_stack(frame)
+
+
+def _extract_stack(frame: Any = None, limit: int | None = None) -> Any:
+    import traceback
+
+    return traceback.extract_stack(frame or sys._getframe(1), limit)  # noqa: SLF001
+
+
+def _format_list(frames: Any) -> Any:
+    import traceback
+
+    return traceback.format_list(frames)
+
+
+_TRACEBACK: Final = {
+    "StackSummary": _StackSummary,
+    "extract_stack": _extract_stack,
+    "format_list": _format_list,
+    "walk_stack": _walk_stack,
 }
 
 # msgspec takes those of `typing` where there is no `typing_extensions`.

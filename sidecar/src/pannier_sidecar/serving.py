@@ -11,6 +11,8 @@ from operator import itemgetter
 from time import monotonic
 from typing import TYPE_CHECKING, Final, Protocol
 
+from msgspec import Struct
+
 from .last_connections import take_no_more
 
 if TYPE_CHECKING:
@@ -110,8 +112,7 @@ def time_to_take(size: int, stalled: float) -> float:
     return stalled + size / SLOWEST_RATE
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ConnectionLimits:
+class ConnectionLimits(Struct, frozen=True, kw_only=True):
     """Limits of the connections of either protocol. Times are in seconds."""
 
     connections: int = 4096

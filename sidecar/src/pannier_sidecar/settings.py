@@ -1,4 +1,4 @@
-"""Everything that can be set, read once at start and handed down: one frozen dataclass in groups.
+"""Everything that can be set, read once at start and handed down: one frozen Struct in groups.
 
 The only file that reads the process's arguments and environment. Values win in this order: flag, environment, the
 verb's default, the default written here.
@@ -8,15 +8,15 @@ from __future__ import annotations
 
 import os
 import sys
-from dataclasses import dataclass, field, replace
+from collections.abc import Mapping
 from pathlib import Path
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, Final, Literal
+from typing import Any, Final, Literal
+
+from msgspec import Struct, field
+from msgspec.structs import replace
 
 from pannier_crds.folder import INDEX_REQUIRED, INDEX_VARIABLE
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
 
 LOOPBACK: Final = ("::1", "127.0.0.1")
 """Both families, as Dapr's injector configures them; a family that the machine lacks is skipped."""
@@ -30,8 +30,7 @@ class SettingsError(ValueError):
     """A setting that cannot be used; the text names it and says what to write."""
 
 
-@dataclass(frozen=True)
-class AppSettings:
+class AppSettings(Struct, frozen=True):
     """The app beside this sidecar."""
 
     id: str = ""
@@ -42,8 +41,7 @@ class AppSettings:
     """Shown in the metadata only."""
 
 
-@dataclass(frozen=True)
-class ListenSettings:
+class ListenSettings(Struct, frozen=True):
     """Where the sidecar listens. Port 0 is any free port."""
 
     addresses: tuple[str, ...] = LOOPBACK
@@ -70,8 +68,7 @@ class ListenSettings:
     """If it is off, calls are not counted either."""
 
 
-@dataclass(frozen=True)
-class AccessSettings:
+class AccessSettings(Struct, frozen=True):
     """Whose requests are answered, besides those that name this machine and no origin."""
 
     allowed_origins: tuple[str, ...] = ()
@@ -82,8 +79,7 @@ class AccessSettings:
     """Names by which clients call the sidecar, besides loopback names and those that it listens on."""
 
 
-@dataclass(frozen=True)
-class LimitSettings:
+class LimitSettings(Struct, frozen=True):
     """How much one client may send."""
 
     max_body_size: int = 4 * 1024 * 1024
@@ -112,8 +108,7 @@ class LimitSettings:
         return self.read_buffer_size * 3 // 4
 
 
-@dataclass(frozen=True)
-class StopSettings:
+class StopSettings(Struct, frozen=True):
     """How the sidecar ends. Seconds."""
 
     graceful: float = 5.0
@@ -122,8 +117,7 @@ class StopSettings:
     """How long the API goes on serving after a signal, so that an app that ends at the same time can save its state."""
 
 
-@dataclass(frozen=True)
-class ComponentSettings:
+class ComponentSettings(Struct, frozen=True):
     """Where the components come from."""
 
     folders: tuple[Path, ...] = ()
@@ -138,8 +132,7 @@ class ComponentSettings:
     """Seconds between two polls of the folders: a change should show within about a second, and a poll costs 50 us."""
 
 
-@dataclass(frozen=True)
-class LogSettings:
+class LogSettings(Struct, frozen=True):
     """What is written to standard error."""
 
     level: str = "info"
@@ -150,8 +143,7 @@ class LogSettings:
     """A line for each call: off, because writing it costs as much as the call."""
 
 
-@dataclass(frozen=True)
-class PlaceSettings:
+class PlaceSettings(Struct, frozen=True):
     """Where the process runs."""
 
     mode: Mode = "standalone"
@@ -162,8 +154,11 @@ class PlaceSettings:
     """From POD_NAME."""
     data_folder: Path | None = None
     """Where `run` keeps its own store; None if neither XDG_DATA_HOME nor a home is known."""
-    environment: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}), repr=False)
+    environment: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
     """The process's environment as it was at the start, for `envRef`, local secrets and the app's own."""
+
+    def __repr__(self) -> str:
+        return f"PlaceSettings(mode={self.mode!r}, ...)"  # the environment may hold secrets
 
     @property
     def is_in_pod(self) -> bool:
@@ -171,8 +166,7 @@ class PlaceSettings:
         return self.mode == "kubernetes" or bool(self.environment.get("KUBERNETES_SERVICE_HOST"))
 
 
-@dataclass(frozen=True)
-class Settings:
+class Settings(Struct, frozen=True):
     """All of it."""
 
     app: AppSettings = AppSettings()
@@ -185,8 +179,11 @@ class Settings:
     place: PlaceSettings = PlaceSettings()
     profile: Profile = "spec"
     """Whose answers win where the published specs and Dapr 1.18 differ."""
-    api_token: str | None = field(default=None, repr=False)
+    api_token: str | None = None
     """From DAPR_API_TOKEN: what callers must send as `dapr-api-token`. None: no token is required."""
+
+    def __repr__(self) -> str:
+        return f"Settings(app={self.app!r}, ...)"  # without the token
 
     @property
     def metrics_addresses(self) -> tuple[str, ...]:

@@ -452,9 +452,9 @@ def test_settings_fill_in_what_annotations_leave_out() -> None:
 @pytest.mark.parametrize(
     ("annotations", "request_", "limit"),
     [
-        ({}, "48Mi", "128Mi"),
-        ({"dapr.io/sidecar-memory-limit": "32Mi"}, "32Mi", "32Mi"),
-        ({"dapr.io/sidecar-memory-limit": "0.06G"}, "48Mi", "0.06G"),
+        ({}, "32Mi", "128Mi"),
+        ({"dapr.io/sidecar-memory-limit": "24Mi"}, "24Mi", "24Mi"),
+        ({"dapr.io/sidecar-memory-limit": "0.06G"}, "32Mi", "0.06G"),
         ({"dapr.io/sidecar-memory-request": "1Gi"}, "1Gi", "1Gi"),
         ({"dapr.io/sidecar-memory-request": "1e6"}, "1e6", "128Mi"),
     ],

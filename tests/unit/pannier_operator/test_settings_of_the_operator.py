@@ -73,7 +73,7 @@ def test_a_variable_that_cannot_be_used_is_named_with_what_to_write(variable: st
             {"PANNIER_ELECTION_RENEW_INTERVAL": "20s"},
             "PANNIER_ELECTION_RENEW_INTERVAL must be shorter than PANNIER_ELECTION_LEASE_DURATION; write 10s and 15s",
         ),
-        ({"PANNIER_SIDECAR_MEMORY_LIMIT": "32Mi"}, "PANNIER_SIDECAR_MEMORY_REQUEST (48Mi) is more than"),
+        ({"PANNIER_SIDECAR_MEMORY_LIMIT": "16Mi"}, "PANNIER_SIDECAR_MEMORY_REQUEST (32Mi) is more than"),
         ({"PANNIER_SIDECAR_CPU_LIMIT": "5m"}, "PANNIER_SIDECAR_CPU_REQUEST (10m) is more than"),
         ({"PANNIER_CERTIFICATE_LIFETIME": "5s"}, "PANNIER_CERTIFICATE_LIFETIME is too short"),
         ({"PANNIER_CERTIFICATE_AUTHORITY_LIFETIME": "100h"}, "PANNIER_CERTIFICATE_AUTHORITY_LIFETIME must be three"),

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Final
 
 from ..http2.frames import MAX_FRAME
@@ -21,8 +20,7 @@ FIELD: Final = 150
 """Bytes that are counted for each header field of a call with more than `FEW_FIELDS`."""
 
 
-@dataclass(frozen=True, slots=True)
-class Limits(ConnectionLimits):
+class Limits(ConnectionLimits, frozen=True):
     """What one client, and all of them together, may make the sidecar hold. Times are in seconds, sizes in bytes."""
 
     message: int

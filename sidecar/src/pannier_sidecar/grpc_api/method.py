@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Final
+from collections.abc import Awaitable, Callable
+from typing import Final
 
-if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
+from msgspec import Struct
+from msgspec.structs import force_setattr
 
-    from ..http2.headers import Headers
+from ..http2.headers import Headers
 
 
-@dataclass(frozen=True, slots=True)
-class Method:
+class Method(Struct, frozen=True):
     """How the calls of one method are answered."""
 
     answer: Callable[[bytes, Headers], Awaitable[bytes]]
@@ -23,11 +22,11 @@ class Method:
     """For server streaming by polling: seconds between two calls of `answer`. Each answer that differs from the last
     one is sent, until the client cancels the call."""
 
-    is_unary: bool = field(init=False)
-    """It has one answer, after which the call ends."""
+    is_unary: bool = True
+    """It has one answer, after which the call ends; computed."""
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "is_unary", not self.is_streaming and self.poll_interval is None)
+        force_setattr(self, "is_unary", not self.is_streaming and self.poll_interval is None)
 
 
 async def _no_answer(message: bytes, headers: Headers) -> bytes:

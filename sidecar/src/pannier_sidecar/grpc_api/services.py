@@ -4,8 +4,9 @@ statuses.
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any
+
+from msgspec.structs import replace
 
 from pannier_crds.digests import compare_digest
 

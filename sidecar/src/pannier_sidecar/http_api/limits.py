@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Final
 
 from ..serving import ConnectionLimits
@@ -18,8 +17,7 @@ BUFFERED: Final = 16 * 1024
 """Bytes of an answer that may be unread when the next one is made."""
 
 
-@dataclass(frozen=True, slots=True)
-class Limits(ConnectionLimits):
+class Limits(ConnectionLimits, frozen=True):
     """What one client, and all of them together, may make the sidecar hold. Times are in seconds, sizes in bytes."""
 
     body: int

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TYPE_CHECKING
 from urllib.parse import unquote_to_bytes
+
+from msgspec import Struct, field
 
 from ..state.errors import MalformedRequestError
 
@@ -36,8 +37,7 @@ class Operation(StrEnum):
     DOCUMENTATION = "documentation"
 
 
-@dataclass(frozen=True, slots=True)
-class Path:
+class Path(Struct, frozen=True):
     """One path of the API; `{name}` stands for one segment."""
 
     methods: tuple[str, ...]
@@ -103,8 +103,7 @@ def paths_of(profile: Profile) -> tuple[Path, ...]:
     return of_state + ACTOR_STATE + SIDECAR + DOCUMENTATION
 
 
-@dataclass(slots=True)
-class _Node:
+class _Node(Struct):
     """A node in the tree of one method's paths; each level is a segment."""
 
     literal: dict[bytes, _Node] = field(default_factory=dict)
@@ -112,8 +111,7 @@ class _Node:
     path: Path | None = None
 
 
-@dataclass(slots=True)
-class _Place:
+class _Place(Struct):
     """The node for all but the last segment of a path, and the values of the `{names}` in these segments."""
 
     node: _Node

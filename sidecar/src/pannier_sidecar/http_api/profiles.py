@@ -5,11 +5,10 @@ What differs in the answer of an error is declared on the error (`dapr_...` in `
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from msgspec import Struct
 
 
-@dataclass(frozen=True, slots=True)
-class Profile:
+class Profile(Struct, frozen=True):
     """One way to answer over HTTP."""
 
     name: str

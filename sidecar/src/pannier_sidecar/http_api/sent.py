@@ -5,16 +5,13 @@ Go, and so Dapr, takes a field in any case; msgspec, which decodes bodies, knows
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Generic, TypeVar
+from collections.abc import Mapping
+from typing import Generic, TypeVar
 
 import msgspec
 from msgspec import Raw, Struct
 
 from ..state.errors import TooManyItemsError
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
 
 # Unknown fields are allowed (as in Dapr). The structs forbid them all the same, because most of them are known fields
 # in another case, which Go accepts: `normalize_fields` renames these and drops the others.
@@ -90,8 +87,7 @@ class SentBulkGet(Struct, forbid_unknown_fields=True, gc=False):
     metadata: dict[str, str | None] | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class FieldMap:
+class FieldMap(Struct, frozen=True):
     """The fields of an object: from the name in lower case to the proper name and the fields inside it."""
 
     fields: Mapping[str, tuple[str, FieldMap | None]]

@@ -10,15 +10,16 @@ from __future__ import annotations
 import codecs
 import re
 import stat
-from dataclasses import dataclass
 from time import monotonic, sleep
 from typing import TYPE_CHECKING, Final
 
 from msgspec import Struct
 from msgspec.structs import replace
 
+from pannier_crds.component import Component
 from pannier_crds.digests import blake2b
 from pannier_crds.folder import INDEX_FILE, VERSION_FILE
+from pannier_crds.manifests import Document
 from pannier_crds.problems import InvalidManifestError, Problem
 from pannier_sidecar.loading.folder_index import FolderIndexes
 from pannier_sidecar.loading.half_written import WholeFiles
@@ -27,8 +28,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
     from pathlib import Path
 
-    from pannier_crds.component import Component
-    from pannier_crds.manifests import Document
 
 SUFFIXES: Final = (".yaml", ".yml", ".json")
 _MAX_ATTEMPTS: Final = 5
@@ -45,8 +44,7 @@ class FolderUnreadableError(Exception):
     """A components folder cannot be read; the text says which one and why."""
 
 
-@dataclass(frozen=True)
-class ParsedComponent:
+class ParsedComponent(Struct, frozen=True):
     """A component and the document that it was read from."""
 
     component: Component

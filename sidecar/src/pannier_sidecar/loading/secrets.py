@@ -5,7 +5,6 @@ Both are read as in Dapr 1.18, but a missing secret is reported instead of taken
 
 from __future__ import annotations
 
-import json
 import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, Protocol
@@ -116,6 +115,8 @@ class FileSecrets:
             yield reference.name
 
     def _read(self) -> dict[str, str]:
+        import json  # imported here, because few sidecars have a file of secrets
+
         try:
             with self._path.open("rb") as file:
                 content = json.loads(file.read(_MAX_FILE_BYTES))
@@ -135,6 +136,8 @@ class FileSecrets:
         elif isinstance(value, list):
             parts = enumerate(value)
         else:
+            import json
+
             yield path, value if isinstance(value, str) else json.dumps(value)
             return
         for name, part in parts:

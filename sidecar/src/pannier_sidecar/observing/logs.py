@@ -6,7 +6,6 @@ types of exceptions and their places in the code.
 
 from __future__ import annotations
 
-import json
 import logging
 import os
 import sys
@@ -101,6 +100,8 @@ class JsonLines(WithoutSecrets):
         }
         if record.exc_info:
             fields["error"] = self.formatException(record.exc_info)
+        import json  # imported here, because plain lines need none
+
         return json.dumps(fields, ensure_ascii=False)
 
 
@@ -116,11 +117,21 @@ def _traceback_lines(error: BaseException, seen: set[int]) -> Iterator[str]:
         yield from _traceback_lines(before, seen)
         yield "\nand then\n\n"
     yield "Traceback (most recent call last):\n"
-    yield from traceback.format_tb(error.__traceback__)
+    yield from _frames(error.__traceback__)
     yield f"{type(error).__module__}.{type(error).__qualname__}\n".removeprefix("builtins.")
     if isinstance(error, BaseExceptionGroup):
         for each in error.exceptions:
             yield from _traceback_lines(each, seen)
+
+
+def _frames(trace: TracebackType | None) -> Iterator[str]:
+    try:
+        yield from traceback.format_tb(trace)
+    except (ImportError, OSError):  # no file can be opened, so `traceback` cannot be loaded (deferred_modules.py)
+        while trace is not None:
+            code = trace.tb_frame.f_code
+            yield f'  File "{code.co_filename}", line {trace.tb_lineno}, in {code.co_name}\n'
+            trace = trace.tb_next
 
 
 def _time(record: logging.LogRecord) -> str:

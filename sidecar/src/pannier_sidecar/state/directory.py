@@ -6,24 +6,25 @@ call sees either the old set of stores or the new one.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from msgspec import Struct
+
 from .errors import ActorStoreMissingError, NoStoreConfiguredError, StoreNotFoundError, StoreNotReadyError
+from .keys import KeyScheme
+from .store import Store
 from .wording import MAX_KEY_CHARS
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-    from .keys import KeyScheme
-    from .store import Feature, Store
+    from .store import Feature
 
 DEFAULT_NAME = "statestore"
 """The store for calls that name none, if there are several (the oldest spec knew only one store)."""
 
 
-@dataclass(slots=True, eq=False)
-class ServedStore:
+class ServedStore(Struct, eq=False):
     """One component that is served: its store, and its settings of keys and expiry."""
 
     name: str
@@ -35,15 +36,14 @@ class ServedStore:
     """In seconds; for writes that do not set an expiry."""
     is_default: bool = False
     holds_actor_state: bool = False
-    calls_in_flight: int = field(default=0, init=False)
+    calls_in_flight: int = 0
     """Calls that are using the store now; a retired store is closed when they have ended."""
 
     def supports(self, feature: Feature) -> bool:
         return feature in self.store.features
 
 
-@dataclass(frozen=True, slots=True)
-class Waiting:
+class Waiting(Struct, frozen=True):
     """A component whose store could not be opened yet."""
 
     name: str

@@ -12,21 +12,20 @@ nor its client library.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
 from importlib import import_module
 from typing import TYPE_CHECKING, cast
+
+from msgspec import Struct
 
 from pannier_crds import catalogue
 from pannier_sidecar.state.errors import StoreRefusedError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from pannier_sidecar.state.store import Store
 
 
-@dataclass(frozen=True, slots=True)
-class Entry:
+class Entry(Struct, frozen=True):
     """Where a store is, and what has to be installed for it."""
 
     path: str

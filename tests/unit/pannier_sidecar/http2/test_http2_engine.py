@@ -1,8 +1,7 @@
 """The HTTP/2 engine alone: bytes in, events out; answers in, bytes out."""
 
-from dataclasses import replace
-
 import pytest
+from msgspec.structs import replace
 from unit.pannier_sidecar.http2.http2_peer import (
     GREETING,
     HEADERS,

@@ -110,3 +110,17 @@ def test_exceptions_of_a_group_are_logged_without_their_texts():
         logging.getLogger("pannier_sidecar").exception("it broke")
     assert "ExceptionGroup" in stream.getvalue() and "OSError" in stream.getvalue()
     assert "hunter22" not in stream.getvalue()
+
+
+def test_a_defect_is_written_even_when_no_file_can_be_opened_to_load_what_formats_it(monkeypatch):
+    def cannot_be_loaded(_trace):
+        raise ImportError("No module named 'traceback'")
+
+    monkeypatch.setattr("traceback.format_tb", cannot_be_loaded)
+    stream = written()
+    try:
+        raise ValueError("secret")
+    except ValueError:
+        logging.getLogger("pannier_sidecar.app").exception("a defect")
+    assert "test_log_lines.py" in stream.getvalue() and "ValueError" in stream.getvalue()
+    assert "secret" not in stream.getvalue()
