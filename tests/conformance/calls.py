@@ -2,17 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Sequence
+import asyncio
+from collections.abc import Awaitable, Generator, Sequence
+from typing import Any
 
 import pytest
+from servers.database import Database
 
 from pannier_sidecar.state.errors import ETagMismatchError, StoreError
 from pannier_sidecar.state.requests import Delete, Get, Set, Write
 from pannier_sidecar.state.store import Feature, Store, StoredValue
+from pannier_sidecar.stores import registry
 
 REFUSED = ETagMismatchError
+
+
+def begins_calls(database: Database) -> bool:
+    """Return whether its store begins calls in a way of its own."""
+    kind: Any = registry.load(database.store_type, database.store_version)
+    return kind.begin_write is not Store.begin_write
+
+
+needs_begun_calls = pytest.mark.on.with_args(begins_calls)
 WAYS = (
     "alone",
+    pytest.param("begun", marks=needs_begun_calls),
     "in bulk",
     pytest.param("in a transaction", marks=pytest.mark.needs(Feature.TRANSACTIONAL)),
 )
@@ -51,6 +65,45 @@ async def error_of(call: Awaitable[object]) -> StoreError | None:
     return None
 
 
+class Begun:
+    """A call that was begun: how it ended is awaited."""
+
+    def __init__(self) -> None:
+        self._result: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
+        self._rest: asyncio.Task[None] | None = None
+
+    def complete(self, result: Any) -> None:
+        self._result.set_result(result)
+
+    def resume(self, rest: Awaitable[Any]) -> None:
+        assert self._rest is None
+        self._rest = asyncio.ensure_future(self._see_through(rest))
+
+    async def _see_through(self, rest: Awaitable[Any]) -> None:
+        try:
+            self._result.set_result(await rest)
+        except StoreError as error:
+            self._result.set_exception(error)
+
+    def __await__(self) -> Generator[Any, None, Any]:
+        return self._result.__await__()
+
+
+async def begun_get(store: Store, get: Get) -> StoredValue | None:
+    """Begin a get, and return its result."""
+    call = Begun()
+    store.begin_get(get, call)
+    found: StoredValue | None = await call
+    return found
+
+
+async def begun_write(store: Store, write: Write) -> None:
+    """Begin a write, and return when it is done."""
+    call = Begun()
+    store.begin_write(write, call)
+    await call
+
+
 async def send(store: Store, way: str, write: Write) -> StoreError | None:
     """Carry out a write in one of WAYS and return its error."""
     if way == "in bulk":
@@ -58,6 +111,8 @@ async def send(store: Store, way: str, write: Write) -> StoreError | None:
         return error
     if way == "in a transaction":
         return await error_of(store.transact([write]))
+    if way == "begun":
+        return await error_of(begun_write(store, write))
     return await error_of(store.set(write) if isinstance(write, Set) else store.delete(write))
 
 

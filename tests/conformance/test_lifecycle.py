@@ -2,10 +2,11 @@
 
 import asyncio
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import pytest
-from conformance.calls import written
+from conformance.calls import begun_get, begun_write, needs_begun_calls, written
 from conformance.conftest import Keys
 from servers.database import Database
 
@@ -22,6 +23,8 @@ CALLS = (
     pytest.param(lambda store, key: store.get(Get(key)), id="get"),
     pytest.param(lambda store, key: store.set(Set(key, b"1")), id="set"),
     pytest.param(lambda store, key: store.delete(Delete(key)), id="delete"),
+    pytest.param(lambda store, key: begun_get(store, Get(key)), id="begin_get", marks=needs_begun_calls),
+    pytest.param(lambda store, key: begun_write(store, Delete(key)), id="begin_write", marks=needs_begun_calls),
     pytest.param(lambda store, key: store.bulk_get([Get(key)]), id="bulk_get"),
     pytest.param(lambda store, key: store.bulk_write([Set(key, b"1")]), id="bulk_write"),
     pytest.param(
@@ -92,7 +95,8 @@ async def test_closing_before_opening_is_harmless(make_store: Callable[[], Store
 async def test_calls_in_flight_when_it_closes_end(make_store: Callable[[], Store], key: Keys) -> None:
     store = make_store()
     await store.open()
-    calls = [asyncio.create_task(store.set(Set(key(str(number)), b"1"))) for number in range(50)]
+    ways = store.set, partial(begun_write, store)
+    calls = [asyncio.create_task(ways[number % 2](Set(key(str(number)), b"1"))) for number in range(50)]
     await asyncio.sleep(0)
     await store.close()
     async with asyncio.timeout(10):

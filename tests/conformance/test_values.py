@@ -1,9 +1,10 @@
 """Whatever bytes are stored come back byte for byte."""
 
+import asyncio
 import os
 
 import pytest
-from conformance.calls import error_of, present, value_of, write_all, written
+from conformance.calls import begun_get, begun_write, error_of, needs_begun_calls, present, value_of, write_all, written
 from conformance.conftest import Keys
 from servers.database import Database
 
@@ -59,6 +60,19 @@ async def test_come_back_byte_for_byte(store: Store, key: Keys, subtests: pytest
         with subtests.test(name):
             await store.set(Set(key(str(number)), value))
             assert await value_of(store, key(str(number))) == value
+
+
+@needs_begun_calls
+async def test_come_back_byte_for_byte_in_calls_that_are_begun(store: Store, key: Keys) -> None:
+    """All at once, with calls that are awaited between them."""
+    names = list(VALUES)
+    await asyncio.gather(*(begun_write(store, Set(key(name), VALUES[name], ttl=900)) for name in names))
+    found = await asyncio.gather(
+        *(way(store, Get(key(name))) for name in names for way in (begun_get, type(store).get)),
+        begun_get(store, Get(key("never written"))),
+    )
+    assert [each and each.value for each in found] == [VALUES[name] for name in names for _ in range(2)] + [None]
+    assert found[0:-1:2] == found[1:-1:2]
 
 
 @pytest.mark.parametrize("size", [65_535, 65_536, 1 << 20, 4 << 20, (6 << 20) + 1])

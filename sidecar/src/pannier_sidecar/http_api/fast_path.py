@@ -21,6 +21,7 @@ from msgspec import Struct
 from ..state.begun_call import BegunCall
 from ..state.errors import StateError
 from ..state.requests import DeleteRequest, GetRequest, WriteItem
+from ..state.store import raised
 from .encoding import value_answer
 from .messages import Answer
 from .paths import Operation
@@ -96,7 +97,7 @@ class FastCall(BegunCall, gc=False, kw_only=True):
             if self.trace:
                 answer = self.fast_path.traced(answer, self.trace)
         except Exception as defect:
-            self.connection.resume(_raised(defect))  # which answers with it, as on the general way
+            self.connection.resume(raised(defect))  # which answers with it, as on the general way
             return
         self.route.count(answer.status, seconds)
         self.connection.finish(answer)
@@ -250,10 +251,6 @@ def _without_digits(fields: bytes, size: int) -> bytes:
     """
     cut = fields.replace(b"ength: %d" % size, _LENGTH, 1)
     return cut if len(cut) < len(fields) else b""
-
-
-async def _raised(defect: Exception) -> Answer:
-    raise defect
 
 
 def _without_trace(fields: bytes) -> tuple[bytes, bytes]:

@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Mapping, Sequence
 from contextlib import AsyncExitStack, suppress
 from datetime import UTC, datetime
 from enum import Enum
-from typing import ClassVar, Protocol, TypeVar
+from typing import Any, ClassVar, Protocol, TypeVar
 
 from msgspec import Struct
 
@@ -168,6 +168,11 @@ class Store(ABC):
         Raises InvalidCursorError for a cursor that this store never gave. Called only on stores with Feature.KEYS_LIKE.
         """
         raise NotImplementedError
+
+
+async def raised(error: Exception) -> Any:
+    """Raise the error: the rest of a call that was begun and has failed."""
+    raise error
 
 
 async def or_error(call: Awaitable[Found]) -> Found | StoreError:

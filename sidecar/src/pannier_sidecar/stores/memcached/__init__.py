@@ -1,6 +1,7 @@
 """`state.memcached`: memcached, one server or several that share the keys as Dapr's client shares them.
 
     store        the Store: what each call sends and what its answer means
+    begun        calls that were begun and not awaited
     layout       the meta commands, and values from their answers; items are plain, as Dapr writes them
     client       one server for as long as the store is open: connects, and connects again
     connecting   makes one connection: signs in, and checks what the server can do

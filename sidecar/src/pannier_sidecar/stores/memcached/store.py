@@ -8,9 +8,10 @@ from zlib import crc32
 
 from pannier_sidecar.network.pipeline import ConnectionLostError
 from pannier_sidecar.state.errors import PartlyUnavailableError, StoreError, StoreUnavailableError
-from pannier_sidecar.state.store import Feature, Setting, Store, StoredValue, or_error
+from pannier_sidecar.state.store import Completion, Feature, Setting, Store, StoredValue, or_error
 
 from . import layout
+from .begun import Read, Written
 from .client import Host
 from .connecting import Connector
 from .settings import read_settings
@@ -63,6 +64,30 @@ class MemcachedStore(Store):
 
     async def get(self, get: Get) -> StoredValue | None:
         return layout.stored_value(*await self._answer(await self._send(get.key)))
+
+    def begin_get(self, get: Get, completion: Completion[StoredValue | None]) -> None:
+        try:
+            host = self._host(get.key)
+            connection = host.connection
+            if connection is not None:
+                payload = layout.read(layout.sent_key(get.key))
+                connection.send_for(Read(host, connection, payload, completion), payload)
+                return
+        except StoreError:  # `get` raises it too
+            pass
+        completion.resume(self.get(get))
+
+    def begin_write(self, write: Write, completion: Completion[None]) -> None:
+        try:
+            host = self._host(write.key)
+            connection = host.connection
+            if connection is not None:
+                payload = layout.write(write, layout.sent_key(write.key), connection)
+                connection.send_for(Written(host, connection, write, payload, completion), payload)
+                return
+        except StoreError:
+            pass
+        completion.resume(self._carry_out(write))
 
     async def set(self, write: Set) -> None:
         await self._carry_out(write)

@@ -8,7 +8,7 @@ from hiredis import ReplyError
 from msgspec import Struct
 
 from pannier_sidecar.state.requests import Get, Write
-from pannier_sidecar.state.store import Completion, StoredValue
+from pannier_sidecar.state.store import Completion, StoredValue, raised
 
 from . import layout
 
@@ -47,7 +47,7 @@ class Read(Struct, gc=False):
         try:
             value = layout.stored_value(fields, ttl, self.get.key)
         except Exception as error:  # a defect too is answered
-            self.completion.resume(failed(error))
+            self.completion.resume(raised(error))
         else:
             self.completion.complete(value)
 
@@ -70,11 +70,7 @@ class Written(Struct, gc=False):
         elif type(reply) is ReplyError:
             self.completion.resume(self.store.write_again(self, reply))
         else:
-            self.completion.resume(failed(layout.refusal(reply, [self.write])))
+            self.completion.resume(raised(layout.refusal(reply, [self.write])))
 
     def set_exception(self, lost: ConnectionLostError) -> None:
         self.completion.resume(self.store.write_again(self, lost))
-
-
-async def failed(error: Exception) -> Any:
-    raise error

@@ -10,10 +10,10 @@ from hiredis import ReplyError
 
 from pannier_sidecar.network.pipeline import ConnectionLostError
 from pannier_sidecar.state.errors import StoreError
-from pannier_sidecar.state.store import Completion, Feature, KeyPage, Store, StoredValue
+from pannier_sidecar.state.store import Completion, Feature, KeyPage, Store, StoredValue, raised
 
 from . import layout
-from .begun import Read, Written, failed
+from .begun import Read, Written
 from .client import NotOpenServers, Primary, Request, Servers, Trouble
 from .connecting import Connector
 from .listing import list_keys
@@ -84,7 +84,7 @@ class RedisStore(Store):
         try:
             payload = layout.write(write, key)
         except StoreError as error:
-            completion.resume(failed(error))
+            completion.resume(raised(error))
         else:
             connection.send_for(Written(self, write, key, payload, completion), payload)
 

@@ -1,11 +1,11 @@
 """What TITLE's store decides without its server."""
 
 import pytest
-from pannier_sidecar.stores.NAME import errors, layout
-from pannier_sidecar.stores.NAME.settings import DEFAULT_PORT, read_settings
 
 from pannier_sidecar.state.errors import OutcomeUnknownError, StoreRefusedError, StoreUnavailableError
 from pannier_sidecar.state.requests import Set
+from pannier_sidecar.stores.NAME import errors, layout
+from pannier_sidecar.stores.NAME.settings import DEFAULT_PORT, read_settings
 
 
 def test_settings_of_NAME_have_defaults() -> None:
