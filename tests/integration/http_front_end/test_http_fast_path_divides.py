@@ -13,7 +13,8 @@ from integration.http_front_end.http_wire import Serving, get, save, without_fas
 
 from pannier_sidecar.stores.in_memory import InMemoryStore
 
-DATE = re.compile(rb"date: [^\r]*\r\n")
+CHANGING = re.compile(rb"(?:date|traceparent): [^\r]*\r\n")
+"""The general way is here without the layer that answers with `traceparent`."""
 ITEM = '[{"key":"k","value":{"a" : 1}}]'
 LINES: tuple[str, ...] = (
     "POST {} HTTP/1.1\r\n",
@@ -62,9 +63,29 @@ LENGTHS += (
     "Content-Length: {}\r\nTransfer-Encoding: chunked",
     "Accept: */*",
 )
+TRACE = "traceparent: 00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
+LENGTHS += (
+    f"Content-Length: {{}}\r\n{TRACE}",
+    f"{TRACE}\r\nContent-Length: {{}}",
+    f"{TRACE}\r\n{TRACE}\r\nContent-Length: {{}}",
+)
+LENGTHS += (
+    f"{TRACE}\nContent-Length: {{}}",
+    f"{TRACE}\r\n folded\r\nContent-Length: {{}}",
+    TRACE,
+    f"Accept: */*\r\n\r\n{TRACE}",
+)
 END = "\r\n\r\n"
 ODD_ENDS = ("\n\n", "\r\n\n", "\n\r\n", "\r\n", "\r\r", "\r\n\r\n\r\n\r\n", "\r\n \r\n")
-CONTENTS = (ITEM.encode(), b"", b"1", ITEM.encode() * 2, get("/v1.0/state/statestore/k"))
+CONTENTS = (
+    ITEM.encode(),
+    b"",
+    b"1",
+    TRACE.encode(),
+    TRACE.encode() + b"\r\n",
+    ITEM.encode() * 2,
+    get("/v1.0/state/statestore/k"),
+)
 OFF = (0, -1, 1)
 """By how much `content-length` differs from the body's size."""
 
@@ -76,7 +97,7 @@ def divided(line: str, host: str, length: str, off: int, end: str, body: bytes) 
 
 def nearly_plain() -> Iterator[bytes]:
     """Requests that are plain but for a part, or two, that readers could take differently."""
-    for line, length, off, body in product(LINES, LENGTHS, OFF, CONTENTS):
+    for line, length, off, body in product(LINES[::2], LENGTHS, OFF, CONTENTS):
         yield divided(line, HOST, length, off, END, body)
     for line, end, body in product(LINES + ODD_LINES, (END, *ODD_ENDS), CONTENTS):
         yield divided(line, HOST, LENGTH, 0, end, body)
@@ -84,7 +105,7 @@ def nearly_plain() -> Iterator[bytes]:
         yield divided(line, host, LENGTH, 0, END, body)
 
 
-@pytest.mark.parametrize("parts", [1, 2, 3])
+@pytest.mark.parametrize("parts", [1, 3])
 async def test_every_stream_is_divided_as_without_it(parts: int) -> None:
     """Each request twice, in one piece or cut, so that what was learned from the first would let the second pass."""
     got = []
@@ -106,7 +127,7 @@ async def test_every_stream_is_divided_as_without_it(parts: int) -> None:
         assert fast == general
 
 
-async def whole_answers(here: Serving, parts: list[bytes]) -> list[bytes]:
+async def whole_answers(here: Serving, parts: list[bytes]) -> bytes:
     """Send parts one after another, and return all that is answered until the connection is closed."""
     wire = await here.connect()
     for part in parts:
@@ -115,6 +136,6 @@ async def whole_answers(here: Serving, parts: list[bytes]) -> list[bytes]:
         await asyncio.sleep(0)
     with suppress(RuntimeError, OSError):  # it was refused, and closed already
         wire.writer.write_eof()
-    got = re.split(DATE, await wire.rest())
+    got = CHANGING.sub(b"", await wire.rest())
     await wire.close()
     return got

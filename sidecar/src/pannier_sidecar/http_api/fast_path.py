@@ -156,6 +156,8 @@ class FastPath:
         body = trace = b""
         if whole is None:
             if fields not in self._known:
+                if not fields.endswith(_END):  # what looks like a field could be behind the blank line
+                    return None
                 fields, trace = _without_trace(fields)
                 if fields not in self._known:
                     return None
