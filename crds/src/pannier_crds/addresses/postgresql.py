@@ -1,7 +1,7 @@
 """PostgreSQL's connection strings as Dapr's driver takes them: a URL, or `host=... user=...`.
 
-Hosts and numbers are checked here. The values of other parameters, such as sslmode, are not: the store's client library
-judges them when it connects.
+Hosts, numbers, and parameters with a few possible values, such as sslmode, are checked here. Other parameters are not:
+the store's client library judges them when it connects.
 """
 
 from __future__ import annotations
@@ -29,6 +29,11 @@ _OTHER_DIALECT: Final = re.compile(
     r"|ssl mode|timeout|pooling|initial catalog)\s*(?:=|$)",
     re.IGNORECASE,
 )
+_CHOICES: Final = {
+    "sslmode": ("disable", "allow", "prefer", "require", "verify-ca", "verify-full"),
+    "target_session_attrs": ("any", "primary", "standby", "read-write", "read-only", "prefer-standby"),
+}
+"""Parameters that have one of a few values (PostgreSQL documentation, 34.1.2)."""
 _HOST: Final = "write the host alone, or several separated by commas, or the folder of a Unix socket"
 
 
@@ -44,6 +49,7 @@ def parameters(text: str) -> dict[str, str]:
             raise InvalidValueError("a URL of another kind begins at character 1", URL)
         found = _of_keywords(text)
     _check_numbers(found)
+    _check_choices(found)
     return {name: value for name, value in found.items() if value}
 
 
@@ -133,6 +139,13 @@ def _check_numbers(found: Mapping[str, str]) -> None:
     for port in found.get("port", "").split(","):
         if port and not 1 <= int(port) <= 65535:
             raise InvalidValueError("port is not a port", "write a port from 1 to 65535")
+
+
+def _check_choices(found: Mapping[str, str]) -> None:
+    for name, choices in _CHOICES.items():
+        if found.get(name) and found[name] not in choices:
+            known = ", ".join(choices[:-1])
+            raise InvalidValueError(f"{name} has a value that is not known", f"write {known} or {choices[-1]}")
 
 
 def _numbers(found: Mapping[str, str]) -> Iterator[str]:

@@ -1,6 +1,6 @@
 """Where PostgreSQL is, from a connection string as Dapr's driver takes it: a URL, or `host=... user=...`.
 
-Parameters that are not read here, such as sslmode, are passed on: asyncpg judges them when it connects.
+Parameters that are not read here, such as sslmode, are passed on to asyncpg.
 """
 
 from __future__ import annotations
