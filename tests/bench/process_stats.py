@@ -17,7 +17,7 @@ class Memory(NamedTuple):
 
 
 class Cpu(NamedTuple):
-    """What a process has used of the processors so far."""
+    """The processor time that a process has used so far."""
 
     seconds: float
     """User and system, to the nanosecond."""

@@ -1,4 +1,4 @@
-"""What was found, as text."""
+"""The results, as text."""
 
 from collections import Counter
 from collections.abc import Iterator

@@ -75,7 +75,7 @@ async def test_one_failure_is_reported_for_its_own_item_and_the_others_are_writt
 
 
 @pytest.mark.topic("ETags", Feature.ETAG)
-async def test_of_many_creations_those_happen_that_find_nothing(store: Store, key: Keys) -> None:
+async def test_creations_in_bulk_happen_for_absent_keys_only(store: Store, key: Keys) -> None:
     names = [key(str(number)) for number in range(12)]
     await write_all(store, sets(names[::3]))
     faults = await store.bulk_write([Set(name, b"created", if_absent=True) for name in names])
@@ -86,7 +86,7 @@ async def test_of_many_creations_those_happen_that_find_nothing(store: Store, ke
 
 
 @pytest.mark.topic("ETags", Feature.ETAG)
-async def test_of_many_writes_by_etag_those_happen_whose_etag_is_current(store: Store, key: Keys) -> None:
+async def test_conditional_writes_in_bulk_happen_for_current_etags_only(store: Store, key: Keys) -> None:
     names = [key(str(number)) for number in range(12)]
     await write_all(store, sets(names[::-1]))
     etags = [(await present(store, name)).etag for name in names]

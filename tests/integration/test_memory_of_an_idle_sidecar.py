@@ -53,7 +53,7 @@ def test_an_idle_sidecar_holds_no_more_than_promised(components: Path, server: R
 
 
 class Plain(socketserver.BaseRequestHandler):
-    """Answers whatever it is asked without TLS."""
+    """Answers any request without TLS."""
 
     def handle(self) -> None:
         self.request.recv(1024)

@@ -286,7 +286,7 @@ def secret_store_problems(component: Component, others: Iterable[Component]) -> 
     stores = [other.name for other in others if is_served(other) and not other.is_state_store]
     if wanted not in stores:
         message = f"there is no secret store {quoted(wanted)} yet"
-        advice = "add its component, or take auth out to read Kubernetes Secrets"
+        advice = "add its component, or remove auth to read Kubernetes Secrets"
         yield warning("auth.secretStore", message, _instead(wanted, stores, advice))
 
 

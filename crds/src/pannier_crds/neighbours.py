@@ -131,15 +131,15 @@ def _conflict(component: Component, rival: Component, shared: tuple[str, ...] | 
 
 def _smallest_edit(component: Component, rival: Component, shared: tuple[str, ...] | None, role: _Role) -> str:
     """Return the smallest change that ends the conflict and, if possible, takes no store away from an app."""
-    drop = f"take {role.setting} out of one of the two"
+    drop = f"remove {role.setting} from one of the two"
     if shared is None:
         return f"{drop}, or give both components scopes that share no app"
     if not component.scopes:
         return f"{drop}, or add scopes here that leave out {listed(shared)}"
     if not set(component.scopes) <= set(shared):
-        return f"take {listed(shared)} out of the scopes here"
+        return f"remove {listed(shared)} from the scopes here"
     if not rival.scopes:
         return f"{drop}, or add scopes to {quoted(rival.name)} that leave out {listed(shared)}"
     if not set(rival.scopes) <= set(shared):
-        return f"take {role.setting} out here, or {listed(shared)} out of the scopes of {quoted(rival.name)}"
+        return f"remove {role.setting} here, or {listed(shared)} from the scopes of {quoted(rival.name)}"
     return drop

@@ -35,7 +35,7 @@ def _prefix_problems(component: Component, prefix: str, field: str, shown: str) 
         yield error(field, message, "write a name or prefix that ends with a letter or digit")
     if _joins_by_dashes(component) and "-" in prefix:
         message = f"{shown} holds '-', and keyScheme dash separates it from the key by one"
-        yield error(field, message, "take keyScheme out, or write a name or prefix without '-'")
+        yield error(field, message, "remove keyScheme, or write a name or prefix without '-'")
 
 
 def _scope_problems(component: Component) -> Iterator[Problem]:
@@ -44,7 +44,7 @@ def _scope_problems(component: Component) -> Iterator[Problem]:
     for index, scope in enumerate(component.scopes):
         if "-" in scope:
             message = f"app {quoted(scope)} can't use keyScheme dash: '-' separates its id from the key"
-            yield error(f"scopes[{index}]", message, "take keyScheme out, or take the app out of the scopes")
+            yield error(f"scopes[{index}]", message, "remove keyScheme, or remove the app from the scopes")
 
 
 def _joins_by_dashes(component: Component) -> bool:

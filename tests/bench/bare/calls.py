@@ -1,4 +1,4 @@
-"""What is measured of a bare client library."""
+"""The calls that are measured with a client library alone."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the driver takes for a value and its ETag in a row, written by a lightweight transaction."""
+"""The driver alone: a value and its ETag in a row, written by a lightweight transaction."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What an HTTP client library takes for Consul's entries: JSON with the value in base64, flags with each write."""
+"""An HTTP client library alone, for Consul's entries: JSON with the value in base64, flags with each write."""
 
 from __future__ import annotations
 

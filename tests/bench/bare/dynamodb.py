@@ -1,4 +1,4 @@
-"""What aiobotocore takes for an item with an ETag, as it comes."""
+"""aiobotocore alone, with its defaults: an item with an ETag."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What aetcd takes for a value, whose revision is its ETag."""
+"""aetcd alone: a value, whose revision is its ETag."""
 
 from __future__ import annotations
 

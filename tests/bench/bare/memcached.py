@@ -1,4 +1,4 @@
-"""What a memcached client library takes for a value with its CAS number, kept with its time of expiry."""
+"""A memcached client library alone: a value with its CAS number, stored with its time of expiry."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What asyncpg takes for a value and its ETag in a table, through the pool that it brings."""
+"""asyncpg alone: a value and its ETag in a table, through asyncpg's own pool."""
 
 from __future__ import annotations
 

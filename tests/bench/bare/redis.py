@@ -1,4 +1,4 @@
-"""What a Redis client library takes for a value and its version in a hash."""
+"""A Redis client library alone: a value and its version in a hash."""
 
 from __future__ import annotations
 

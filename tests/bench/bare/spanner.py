@@ -1,4 +1,4 @@
-"""What Spanner's own client takes for a value, its commit time and its expiry: a read, and a commit of one row."""
+"""Spanner's own client alone: a value, its commit time and its expiry, by a read and a commit of one row."""
 
 from __future__ import annotations
 

@@ -97,7 +97,7 @@ def test_a_second_actor_store_is_refused_with_the_smallest_edit(user: User) -> N
 
     assert user.is_refused(component("second", **ACTORS)) == (
         f"{WEBHOOK}spec.metadata[actorStateStore].value: 'first' already is the actor state store of every app; "
-        "take actorStateStore out of one of the two, or give both components scopes that share no app"
+        "remove actorStateStore from one of the two, or give both components scopes that share no app"
     )
 
 
@@ -113,7 +113,7 @@ def test_actor_stores_of_different_apps_do_not_conflict(user: User) -> None:
 
     refusal = user.is_refused(component("second", scopes=["carts", "orders"], **ACTORS))
     assert CHANGED in refusal
-    assert "'first' already is the actor state store of app 'orders'; take 'orders' out of the scopes here" in refusal
+    assert "'first' already is the actor state store of app 'orders'; remove 'orders' from the scopes here" in refusal
 
 
 def test_a_dry_run_gets_the_same_verdict_and_leaves_nothing(user: User) -> None:

@@ -20,7 +20,7 @@ from pannier_sidecar.state.store import Store
 from pannier_sidecar.stores import registry
 
 Promise = Callable[..., None]
-MOST = {name: proxy.max_connections for name, proxy in PROXY_SETUPS.items() if proxy.max_connections is not None}
+MAX_CONNECTIONS = {name: setup.max_connections for name, setup in PROXY_SETUPS.items() if setup.max_connections}
 """Connections."""
 SLACK = 5
 """Connections that the proxy still counts for an instant after the store has closed them."""
@@ -28,7 +28,7 @@ AT_ONCE = 50
 KEY = "hung-key"
 
 
-@pytest.fixture(params=list(MOST))
+@pytest.fixture(params=list(MAX_CONNECTIONS))
 def subject(request: pytest.FixtureRequest) -> Database:
     return named(request.param)
 
@@ -76,7 +76,7 @@ async def test_calls_that_time_out_leave_no_more_connections_than_there_may_be(
                 found = await eventually(lambda: store.get(Get(KEY)))
                 assert found is not None
                 await asyncio.gather(*(eventually(lambda: store.get(Get(KEY))) for _ in range(AT_ONCE)))
-        assert most <= MOST[subject.name] + SLACK, f"{most} connections"
+        assert most <= MAX_CONNECTIONS[subject.name] + SLACK, f"{most} connections"
         promise(
             "Calls that time out leave no more connections at the server than the store may have",
             on=server.version,

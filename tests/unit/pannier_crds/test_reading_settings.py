@@ -192,7 +192,7 @@ def test_wrong_values_say_what_to_write(kind: ComponentType, written: dict[str, 
         ({"redisHost": "a,b"}, "[redisHost].value: 2 addresses for one node; write one, or add redisType: cluster"),
         (
             {"redisHost": "h:1", "redisPort": "2"},
-            "[redisPort].value: redisHost says port 1 and redisPort says 2; take redisPort out, or",
+            "[redisPort].value: redisHost says port 1 and redisPort says 2; remove redisPort, or",
         ),
         (
             {"redisHost": "h", "redisPort": "0"},
@@ -208,7 +208,7 @@ def test_wrong_values_say_what_to_write(kind: ComponentType, written: dict[str, 
         ),
         (
             {"redisHost": "h", "redisType": "cluster", "failover": "true", "sentinelMasterName": "m"},
-            "[failover].value: a Redis Cluster fails over by itself and has no Sentinels; take failover out",
+            "[failover].value: a Redis Cluster fails over by itself and has no Sentinels; remove failover",
         ),
         ({"redisHost": "h", "enableTLS": "true", "clientCert": "c"}, "[clientCert]: clientCert needs clientKey; add"),
         ({"redisHost": "h", "enableTLS": "true", "clientKey": "c"}, "[clientKey]: clientKey needs clientCert; add"),

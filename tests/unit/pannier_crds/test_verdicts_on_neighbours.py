@@ -56,41 +56,41 @@ def test_a_component_that_is_not_served_may_have_the_same_name() -> None:
         (
             (),
             (),
-            "'old' already is the actor state store of every app; take actorStateStore out of one of the two, "
+            "'old' already is the actor state store of every app; remove actorStateStore from one of the two, "
             "or give both components scopes that share no app",
         ),
         (
             (),
             ("cart",),
-            "'old' already is the actor state store of app 'cart'; take actorStateStore out of one of the two, "
+            "'old' already is the actor state store of app 'cart'; remove actorStateStore from one of the two, "
             "or add scopes to 'old' that leave out 'cart'",
         ),
         (
             ("cart", "orders"),
             (),
-            "'old' already is the actor state store of apps 'cart' and 'orders'; take actorStateStore out of one of "
+            "'old' already is the actor state store of apps 'cart' and 'orders'; remove actorStateStore from one of "
             "the two, or add scopes here that leave out 'cart' and 'orders'",
         ),
         (
             ("cart",),
             ("cart",),
-            "'old' already is the actor state store of app 'cart'; take actorStateStore out of one of the two",
+            "'old' already is the actor state store of app 'cart'; remove actorStateStore from one of the two",
         ),
         (
             ("cart", "orders"),
             ("cart",),
-            "'old' already is the actor state store of app 'cart'; take actorStateStore out here, "
-            "or 'cart' out of the scopes of 'old'",
+            "'old' already is the actor state store of app 'cart'; remove actorStateStore here, "
+            "or 'cart' from the scopes of 'old'",
         ),
         (
             ("cart",),
             ("orders", "cart"),
-            "'old' already is the actor state store of app 'cart'; take 'cart' out of the scopes here",
+            "'old' already is the actor state store of app 'cart'; remove 'cart' from the scopes here",
         ),
         (
             ("a", "b", "c"),
             ("d", "c", "b"),
-            "'old' already is the actor state store of apps 'c' and 'b'; take 'c' and 'b' out of the scopes here",
+            "'old' already is the actor state store of apps 'c' and 'b'; remove 'c' and 'b' from the scopes here",
         ),
     ],
 )
@@ -126,7 +126,7 @@ def test_equal_names_are_not_also_reported_as_a_conflict_of_roles() -> None:
 def test_an_app_has_one_default_store() -> None:
     assert said(store("a", defaultStateStore="1"), store("b", "cart", defaultStateStore="yes")) == [
         "b: spec.metadata[defaultStateStore].value: 'a' already is the default state store of app 'cart'; "
-        "take defaultStateStore out of one of the two, or add scopes to 'a' that leave out 'cart'"
+        "remove defaultStateStore from one of the two, or add scopes to 'a' that leave out 'cart'"
     ]
 
 

@@ -69,13 +69,13 @@ def test_a_valid_component_has_no_problems(judged: Component) -> None:
         ),
         (
             component(HOST, *literal(keyPrefix="Name", keyScheme="DASH"), name="shop-eu"),
-            "metadata.name: 'shop-eu' holds '-', and keyScheme dash separates it from the key by one; take keyScheme "
-            "out, or write a name or prefix without '-'",
+            "metadata.name: 'shop-eu' holds '-', and keyScheme dash separates it from the key by one; remove "
+            "keyScheme, or write a name or prefix without '-'",
         ),
         (
             component(HOST, *literal(keyScheme="dash"), scopes=("cart", "cart-eu")),
-            "scopes[1]: app 'cart-eu' can't use keyScheme dash: '-' separates its id from the key; take keyScheme out, "
-            "or take the app out of the scopes",
+            "scopes[1]: app 'cart-eu' can't use keyScheme dash: '-' separates its id from the key; remove keyScheme, "
+            "or remove the app from the scopes",
         ),
     ],
 )

@@ -27,7 +27,7 @@ def test_the_loser_of_a_conflict_names_only_the_winner() -> None:
     third = conflicts_in_turn([actors("a", "x"), actors("b", "x"), actors("c", "x")])[2]
     assert [str(problem) for problem in third] == [
         "spec.metadata[actorStateStore].value: 'a' already is the actor state store of app 'x'; "
-        "take actorStateStore out of one of the two"
+        "remove actorStateStore from one of the two"
     ]
 
 
@@ -45,7 +45,7 @@ def test_an_unknown_secret_store_is_warned_of() -> None:
     assert not problem.is_error
     assert str(problem) == (
         "auth.secretStore: there is no secret store 'local-secrts' yet; "
-        "add its component, or take auth out to read Kubernetes Secrets, or write 'local-secrets'"
+        "add its component, or remove auth to read Kubernetes Secrets, or write 'local-secrets'"
     )
     named = Component("a", "state.redis", metadata=reference, secret_store="local-secrets")
     assert list(secret_store_problems(named, [store])) == []

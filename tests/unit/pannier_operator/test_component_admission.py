@@ -155,19 +155,19 @@ class TestASecondActorStateStore:
             (
                 None,
                 None,
-                "'first' already is the actor state store of every app; take actorStateStore out of one of the two, "
+                "'first' already is the actor state store of every app; remove actorStateStore from one of the two, "
                 "or give both components scopes that share no app",
             ),
             (
                 None,
                 ["cart"],
-                "'first' already is the actor state store of app 'cart'; take actorStateStore out of one of the two, "
+                "'first' already is the actor state store of app 'cart'; remove actorStateStore from one of the two, "
                 "or add scopes to 'first' that leave out 'cart'",
             ),
             (
                 ["cart", "pay"],
                 ["cart", "web"],
-                "'first' already is the actor state store of app 'cart'; take 'cart' out of the scopes here",
+                "'first' already is the actor state store of app 'cart'; remove 'cart' from the scopes here",
             ),
         ],
     )
@@ -197,7 +197,7 @@ class TestASecondActorStateStore:
         there = component("payments", settings=ACTORS, scopes=["pay"])
         assert update(old, new, there).errors == (
             "spec.metadata[actorStateStore].value: 'payments' already is the actor state store of app 'pay'; "
-            "take 'pay' out of the scopes here",
+            "remove 'pay' from the scopes here",
         )
 
     def test_that_slipped_in_does_not_keep_the_first_from_being_changed(self) -> None:

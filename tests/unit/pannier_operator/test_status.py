@@ -157,7 +157,7 @@ class TestTwoThatConflict:
         found = status(self.NEW, self.OLD, apps={"cart": has("old")})
         reason = (
             "spec.metadata[actorStateStore].value: 'old' already is the actor state store of app 'cart'; "
-            "take actorStateStore out of one of the two, or add scopes to 'old' that leave out 'cart'"
+            "remove actorStateStore from one of the two, or add scopes to 'old' that leave out 'cart'"
         )
         assert condition(found, "Accepted") == ("False", "ActorStateStoreConflict", reason)
         assert condition(found, "Ready") == ("False", "ActorStateStoreConflict", reason)
@@ -275,7 +275,7 @@ class TestDelivery:
             "False",
             "TooLarge",
             "it has 900 KiB, and all components of app 'cart' together have 1200 KiB where a Secret holds 1024 KiB; "
-            "make it smaller, or take the app out of the scopes of what it does not need",
+            "make it smaller, or remove the app from the scopes of what it does not need",
         )
         assert condition(found, "Ready")[1] == "TooLarge"
         assert counts(found) == (2, 1, "1/2")

@@ -69,14 +69,14 @@ FIELDS: Final = (
 
 
 _LOGIN_IS_WHOLE: Final = needs(
-    *both_or_none("username", "password"), *both_or_none("clientCert", "clientKey"), or_take_out=True
+    *both_or_none("username", "password"), *both_or_none("clientCert", "clientKey"), or_remove=True
 )
 
 
 def _certificates_need_tls(settings: Mapping[str, Setting], given: frozenset[str]) -> Iterator[Problem]:
     for name in ("caCert", "clientCert"):
         if name in given and settings.get("enableHostVerification") is False:
-            advice = f'add enableHostVerification: "true", or take {name} out'
+            advice = f'add enableHostVerification: "true", or remove {name}'
             yield error(metadata_path(name), f"{name} needs TLS", advice)
 
 

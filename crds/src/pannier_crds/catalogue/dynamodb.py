@@ -75,7 +75,7 @@ FIELDS: Final = (
 )
 
 
-_KEYS_ARE_WHOLE: Final = needs(*both_or_none("accessKey", "secretKey"), ("sessionToken", "accessKey"), or_take_out=True)
+_KEYS_ARE_WHOLE: Final = needs(*both_or_none("accessKey", "secretKey"), ("sessionToken", "accessKey"), or_remove=True)
 
 
 def _attributes_differ(settings: Mapping[str, Setting], given: frozenset[str]) -> Iterator[Problem]:

@@ -28,7 +28,7 @@ FIELDS: Final = (
     ),
     Field(
         "keyPrefixPath",
-        description="What each stored key begins with, before a slash",
+        description="Prefix of each stored key; a slash follows it",
         default="",
         places_data=True,
     ),
@@ -53,7 +53,7 @@ def _certificates_need_tls(settings: Mapping[str, Setting], given: frozenset[str
     by_tls = settings.get("tlsEnable") is True or (isinstance(endpoints, str) and "https://" in endpoints)
     for name in ("ca", "cert", "key"):
         if name in given and not by_tls and "endpoints" in settings and "tlsEnable" in settings:
-            yield error(metadata_path(name), f"{name} needs TLS", f'add tlsEnable: "true", or take {name} out')
+            yield error(metadata_path(name), f"{name} needs TLS", f'add tlsEnable: "true", or remove {name}')
             return
 
 

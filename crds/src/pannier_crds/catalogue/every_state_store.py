@@ -19,7 +19,7 @@ _OUTBOX_REFUSED: Final = (
 FIELDS: Final = (
     Field(
         "keyPrefix",
-        description="What stored keys start with: appid, name, namespace, none, or a text of your own",
+        description="Prefix of stored keys: appid, name, namespace, none, or a text of your own",
         default="appid",
         form=Form(
             r"(?s:(?!.*\|\|).*)",
@@ -30,8 +30,8 @@ FIELDS: Final = (
     Field(
         "keyScheme",
         "choice",
-        description="What joins the parts of a stored key: pipes (app||key) or dash (app-key, the oldest published "
-        "scheme, for app ids and prefixes without '-')",
+        description="Separator between the parts of a stored key: pipes (app||key) or dash (app-key, the oldest "
+        "published scheme, for app ids and prefixes without '-')",
         default="pipes",
         choices=("pipes", "dash"),
         places_data=True,

@@ -10,7 +10,7 @@ TYPES: Final = (
     ComponentType(
         "secretstores.local.env",
         title="Environment variables",
-        fields=(Field("prefix", description="What the names of the variables start with", default=""),),
+        fields=(Field("prefix", description="Prefix of the names of the variables", default=""),),
     ),
     ComponentType(
         "secretstores.local.file",
@@ -19,7 +19,7 @@ TYPES: Final = (
             Field("secretsFile", description="path of a JSON file that holds the secrets", required=True),
             Field(
                 "nestedSeparator",
-                description="What joins the names of nested secrets",
+                description="Separator between the names of nested secrets",
                 default=":",
             ),
             Field(

@@ -13,16 +13,16 @@ if TYPE_CHECKING:
     from pannier_crds.problems import Problem
 
 
-def needs(*pairs: tuple[str, str], or_take_out: bool = False) -> Rule:
+def needs(*pairs: tuple[str, str], or_remove: bool = False) -> Rule:
     """Return the rule that the first field of each pair is given only with the second.
 
-    With `or_take_out` its advice is also to do without the first.
+    With `or_remove` its advice is also to do without the first.
     """
 
     def rule(settings: Mapping[str, Setting], given: frozenset[str]) -> Iterator[Problem]:
         for name, other in pairs:
             if name in given and other not in given:
-                advice = f"add {other}, or take {name} out" if or_take_out else f"add {other}"
+                advice = f"add {other}, or remove {name}" if or_remove else f"add {other}"
                 yield error(metadata_path(name), f"{name} needs {other}", advice)
 
     return rule

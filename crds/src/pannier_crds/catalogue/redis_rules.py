@@ -26,9 +26,7 @@ def _one_port_each(settings: Mapping[str, Setting], given: frozenset[str]) -> It
     for address in _addresses(settings):
         if isinstance(port, int) and address.port not in (None, port):
             message = f"redisHost says port {address.port} and redisPort says {port}"
-            yield error(
-                metadata_path("redisPort", "value"), message, "take redisPort out, or the port out of redisHost"
-            )
+            yield error(metadata_path("redisPort", "value"), message, "remove redisPort, or the port from redisHost")
             return
 
 
@@ -57,10 +55,10 @@ def _cluster_has_one_database(settings: Mapping[str, Setting], given: frozenset[
         return
     if settings.get("redisDB"):
         message = f"a Redis Cluster has only database 0, not {settings['redisDB']}"
-        yield error(metadata_path("redisDB", "value"), message, "take redisDB out")
+        yield error(metadata_path("redisDB", "value"), message, "remove redisDB")
     if settings.get("failover") is True:
         message = "a Redis Cluster fails over by itself and has no Sentinels"
-        yield error(metadata_path("failover", "value"), message, "take failover out, or write redisType: node")
+        yield error(metadata_path("failover", "value"), message, "remove failover, or write redisType: node")
     if settings.get("actorStateStore") is True:
         yield warning(
             metadata_path("actorStateStore", "value"),
@@ -72,7 +70,7 @@ def _cluster_has_one_database(settings: Mapping[str, Setting], given: frozenset[
 def _client_certificate_needs_tls(settings: Mapping[str, Setting], given: frozenset[str]) -> Iterator[Problem]:
     for name in ("clientCert", "clientKey"):
         if name in given and settings.get("enableTLS") is False:
-            yield error(metadata_path(name), f"{name} needs TLS", f'add enableTLS: "true", or take {name} out')
+            yield error(metadata_path(name), f"{name} needs TLS", f'add enableTLS: "true", or remove {name}')
             return
 
 

@@ -211,7 +211,7 @@ def _refused(refused: Sequence[str], seeing: Mapping[str, App]) -> Finding:
 def _too_large(app: str, size: int, total: int) -> Finding:
     message = (
         f"it has {_kib(size)}, and all components of app {quoted(app)} together have {_kib(total)} where a Secret "
-        "holds 1024 KiB; make it smaller, or take the app out of the scopes of what it does not need"
+        "holds 1024 KiB; make it smaller, or remove the app from the scopes of what it does not need"
     )
     return Finding("False", "TooLarge", message)
 

@@ -51,7 +51,7 @@ async def _serve(settings: Settings, listeners: listening.Listeners) -> int:
     )
     sidecar = Sidecar(settings, listeners, source)
     plan = sidecar.read_components()
-    is_dapr = settings.profile == "dapr"  # daprd does not start with a wrong component, unless that says `ignoreErrors`
+    is_dapr = settings.profile == "dapr"  # daprd ends if a component is wrong and does not set `ignoreErrors`
     if plan.duplicates:
         raise starting.StartError("\n".join(plan.duplicates), duplicates_message(plan.duplicates, "load components"))
     if settings.components.is_strict or is_dapr:

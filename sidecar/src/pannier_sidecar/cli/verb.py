@@ -1,4 +1,4 @@
-"""What a verb of the command line is."""
+"""The declaration of a verb of the command line."""
 
 from __future__ import annotations
 

@@ -209,7 +209,7 @@ class FastPath:
             known[fields] = None
 
     async def see_through(self, call: FastCall, rest: Awaitable[Any]) -> Answer:
-        """Return the answer to a call that is more than one trip to its store."""
+        """Return the answer to a call that needs more than one request to its store."""
         answer = await self._api.answer_of(rest, call.route.answer_to)
         call.route.count(answer.status, perf_counter() - call.started)
         return self.traced(answer, call.trace) if call.trace else answer

@@ -160,7 +160,7 @@ class PathTree:
         return None
 
     def takes_any_name(self, method: bytes, beginning: bytes) -> bool:
-        """Return whether the segment after `beginning` is a name, whatever it is, and no literal of another path."""
+        """Return whether the segment after `beginning` is any name, but not a literal of another path."""
         return not any(place.node.literal for place in self._resolve(method, beginning))
 
     def methods(self, path: bytes) -> list[str]:

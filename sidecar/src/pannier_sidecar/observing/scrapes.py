@@ -1,4 +1,4 @@
-"""The page of metrics as it is served: rendering it takes a millisecond, and its port requires no token."""
+"""A bound on how often the page of metrics is rendered: that takes a millisecond, and its port requires no token."""
 
 from __future__ import annotations
 

@@ -168,11 +168,11 @@ def _refuse_two_readings(owner: str, app_id: str, separator: str) -> None:
         if separator in name:
             raise ValueError(
                 f"with keyScheme dash, stored keys can't begin with '{name}': it holds '-', so another app's key could "
-                "be the same; take keyScheme out ('pannier copy' takes what is stored along), or write an app id and "
+                "be the same; remove keyScheme ('pannier copy' takes what is stored along), or write an app id and "
                 "a keyPrefix without '-'"
             )
     if separator == DASH and not app_id:
-        raise ValueError("keyScheme dash needs an app id, because a key may hold '-' too; take keyScheme out")
+        raise ValueError("keyScheme dash needs an app id, because a key may hold '-' too; remove keyScheme")
 
 
 def _refuse_two_namespaces(app_id: str, namespace: str | None) -> None:

@@ -71,11 +71,11 @@ async def keep(folder: Folder) -> AsyncIterator[Callable[..., StoreSupervisor]]:
 
 
 async def eventually(holds: Callable[[], object], seconds: float = 20.0) -> None:
-    """Wait until something is true; fail if it takes so long that it never will be."""
+    """Wait until something is true, and fail after `seconds`."""
     loop = asyncio.get_running_loop()
     deadline = loop.time() + seconds
     while not holds():
-        assert loop.time() < deadline, "it never came to hold"
+        assert loop.time() < deadline, "it was not true in time"
         await asyncio.sleep(0.01)
 
 

@@ -29,7 +29,7 @@ class DynamoDBSettings:
     secret_key: Secret | None
     session_token: Secret | None
     timeout: float
-    """What a call may take, further attempts included."""
+    """Seconds that a call may take, further attempts included."""
     max_connections: int
     where: str
     """The server, for messages."""

@@ -36,12 +36,12 @@ class EtcdSettings:
     endpoints: tuple[str, ...]
     """`host:port` each."""
     prefix: str
-    """What stands before each stored key, slash included."""
+    """The text before each stored key, slash included."""
     encryption: Encryption | None
     username: str
     password: Secret
     timeout: float
-    """What a call may take, in seconds."""
+    """Seconds that a call may take."""
 
     where: str
     """The endpoints, for messages."""

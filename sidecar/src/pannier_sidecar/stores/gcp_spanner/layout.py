@@ -107,7 +107,7 @@ def end_of(prefix: str) -> str | None:
 
 
 def texts_of(values: Any) -> Row:
-    """Return what a message's values hold: each of our columns' types arrives as a string or as null."""
+    """Return the values of a row as texts: a value of any of our columns' types arrives as a string or as null."""
     return [value.string_value if value.HasField("string_value") else None for value in values]
 
 

@@ -44,7 +44,7 @@ class MongoDBSettings:
     """`majority` or a number; None: that of the URL."""
     read_concern: str
     timeout: float
-    """What a call may take, waiting for a connection and attempts after a failover included."""
+    """Seconds that a call may take, including the wait for a connection and attempts after a failover."""
 
     def __str__(self) -> str:
         return f"MongoDB at {self.hosts}"

@@ -35,7 +35,7 @@ class PostgreSQLSettings:
     hides_tables: bool
     """Whether a name came from a secret, so that messages show none."""
     timeout: float
-    """What a call may take, waiting included."""
+    """Seconds that a call may take, waiting included."""
     cleanup_interval: float
     """Time between two removals of expired rows; 0: they are never removed."""
     size: int

@@ -58,7 +58,7 @@ class SQLiteSettings:
     shown_table: str
     """For messages."""
     timeout: float
-    """What a call may take, waiting included."""
+    """Seconds that a call may take, waiting included."""
     busy_timeout: float
     """How long to wait for a lock that another process holds on the file."""
     uses_wal: bool

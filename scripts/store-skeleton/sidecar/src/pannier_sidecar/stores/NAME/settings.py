@@ -27,7 +27,7 @@ class CLASSSettings(Struct, frozen=True):
     where: str
     """Names the server in messages, and shows nothing that came from a secret."""
     timeout: float
-    """What a call may take, in seconds."""
+    """Seconds that a call may take."""
     username: str
     password: Secret
 
