@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
     from pannier_sidecar.settings import Settings
 
+_GRACE: Final = 10.0
+"""Seconds from SIGTERM to SIGKILL if a call shuts the sidecar down. Signals are passed on, without such a limit."""
 _LAST_OUTPUT: Final = 1.0
 """Seconds to wait for what the app wrote last."""
 _BELONGS_TO_SIDECAR: Final = (
@@ -102,11 +104,11 @@ class AppProcess:
             await asyncio.to_thread(output.finish, _LAST_OUTPUT)
         return code if code >= 0 else 128 - code
 
-    async def end(self, patience: float) -> None:
+    async def end(self) -> None:
         """Ask the app to end, and kill it if it has not ended in time."""
         self.send(signal.SIGTERM)
         try:
-            async with asyncio.timeout(patience):
+            async with asyncio.timeout(_GRACE):
                 await self._process.wait()
         except TimeoutError:
             self.send(signal.SIGKILL)

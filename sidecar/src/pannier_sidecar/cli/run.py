@@ -28,8 +28,6 @@ log = logging.getLogger(__name__)
 
 STORES_PATIENCE: Final = 1.0
 """Seconds that a start waits for stores: the user is waiting to read why one is not ready."""
-APP_PATIENCE: Final = 10.0
-"""Seconds in which an app must end after the sidecar."""
 OWN_STORE: Final = Component("statestore", "state.sqlite", metadata=(MetadataItem("actorStateStore", "true"),))
 """The store that is served if no folder is given; its file is in the user's data folder."""
 
@@ -84,7 +82,7 @@ async def _beside(sidecar: Sidecar, app: AppProcess) -> int:
     await asyncio.wait((ended, stopping), return_when=asyncio.FIRST_COMPLETED)
     stopping.cancel()
     if not ended.done():
-        await app.end(APP_PATIENCE)
+        await app.end()
     return await ended
 
 

@@ -48,7 +48,7 @@ def _category_of(code: str) -> str:
 
 
 class Metrics:
-    """What one sidecar counts. Implements `state.service.Observer` and `loading.open_stores.OpeningObserver`."""
+    """What one sidecar counts. Implements `state.begun_call.Observer` and `loading.open_stores.OpeningObserver`."""
 
     def __init__(self, app_id: str, namespace: str | None = None, version: str = ""):
         self._app_id = app_id

@@ -134,7 +134,7 @@ class UnknownActorOperationError(UnknownOperationError):
 
 
 class StoreNotFoundError(StateError):
-    """The app has no store of this name."""
+    """The app has no store of this name; `state/directory.py` words the advice."""
 
     code = "ERR_STATE_STORE_NOT_FOUND"
     reason = "DAPR_STATE_NOT_FOUND"

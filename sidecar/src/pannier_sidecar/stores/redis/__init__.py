@@ -1,6 +1,7 @@
 """`state.redis`: Redis and what speaks its protocol, as one node, behind Sentinel, or as a Cluster.
 
     store        the Store: which kind of Redis it is, what each call sends and what its answer means
+    begun        reads and writes of one key that were begun and not awaited
     layout       the commands, and values from their replies; state is laid out as Dapr lays it out
     listing      pages of keys by SCAN
     cluster      the servers of a Cluster, and which of them has which key
