@@ -20,7 +20,7 @@ REFUSED = ETagMismatchError
 def begins_calls(database: Database) -> bool:
     """Return whether its store begins calls in a way of its own."""
     kind: Any = registry.load(database.store_type, database.store_version)
-    return kind.begin_write is not Store.begin_write
+    return kind.begin_get is not Store.begin_get
 
 
 needs_begun_calls = pytest.mark.on.with_args(begins_calls)

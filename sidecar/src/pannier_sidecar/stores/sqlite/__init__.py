@@ -3,6 +3,7 @@
 store ──> worker            two threads with a connection each: one writes whatever waits as one transaction, one reads
       ──> layout            the SQL: reading, checking, writing and listing rows
       ──> expiry_sweeper    removes expired rows when there are any
+      ──> begun             reads that were begun and not awaited
 settings, schema, errors    the component's metadata, making the tables, what SQLite's errors mean
 """
 

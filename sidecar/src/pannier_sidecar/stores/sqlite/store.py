@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING
 from pannier_sidecar.state.cursors import cursor_after, key_before
 from pannier_sidecar.state.errors import OutcomeUnknownError, StoreError, StoreUnavailableError
 from pannier_sidecar.state.requests import Delete, Get, Set, Write
-from pannier_sidecar.state.store import Feature, KeyPage, Setting, Store, StoredValue
+from pannier_sidecar.state.store import Completion, Feature, KeyPage, Setting, Store, StoredValue
 
+from .begun import Begun
 from .expiry_sweeper import ROWS_AT_ONCE, ExpirySweeper
 from .layout import StateTable
 from .schema import connect_reader, connect_writer
@@ -76,6 +77,15 @@ class SQLiteStore(Store):
 
     async def get(self, get: Get) -> StoredValue | None:
         return await self._read(partial(StateTable.get, key=get.key))
+
+    def begin_get(self, get: Get, completion: Completion[StoredValue | None]) -> None:
+        if self._reader is not None:
+            try:
+                self._reader.submit_for(Begun(completion), partial(StateTable.get, key=get.key))
+                return
+            except StoreError:  # `get` raises it too
+                pass
+        completion.resume(self.get(get))
 
     async def set(self, write: Set) -> None:
         await self._write(partial(StateTable.write, write=write))

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from queue import Empty, SimpleQueue
 from threading import Thread
 from time import time
-from typing import TYPE_CHECKING, Any, Final, TypeVar
+from typing import TYPE_CHECKING, Any, Final, Protocol, TypeVar
 
 from pannier_sidecar.state.errors import OutcomeUnknownError, StoreError, StoreUnavailableError
 
@@ -31,6 +31,18 @@ Job = Callable[["StateTable", float], Result]
 """Called inside a transaction, with the table and the Unix time."""
 Outcome = tuple[Any, StoreError | None]
 
+
+class Caller(Protocol):
+    """Who gets the outcome of a job: a future, or an object that takes results like one and costs less."""
+
+    def done(self) -> bool:
+        """Return whether it waits no longer. The thread asks too."""
+
+    def set_result(self, result: Any, /) -> None: ...
+
+    def set_exception(self, exception: StoreError, /) -> None: ...
+
+
 MAX_BEHIND: Final = 20_000
 """Calls that may wait for the thread, those given up included, because a disk that hangs keeps them all."""
 CALLS_AT_ONCE: Final = 1000
@@ -41,7 +53,7 @@ CALLS_AT_ONCE: Final = 1000
 class _Batch:
     """The calls of one iteration of the event loop."""
 
-    calls: list[tuple[asyncio.Future[Any], Job[Any]]]
+    calls: list[tuple[Caller, Job[Any]]]
     timer: asyncio.TimerHandle
 
 
@@ -68,7 +80,7 @@ class Worker:
         self._busy_timeout = busy_timeout
         self._late = late
         self._queue: SimpleQueue[_Batch | None] = SimpleQueue()
-        self._waiting: list[tuple[asyncio.Future[Any], Job[Any]]] = []
+        self._waiting: list[tuple[Caller, Job[Any]]] = []
         self._unanswered: set[_Batch] = set()
         self._behind = 0
         """Calls that were handed over and have not come back."""
@@ -90,15 +102,19 @@ class Worker:
 
     def submit(self, job: Job[Result]) -> asyncio.Future[Result]:
         """Have the job run; raises StoreUnavailableError if the worker is not running."""
+        future: asyncio.Future[Result] = self._loop.create_future()
+        self.submit_for(future, job)
+        return future
+
+    def submit_for(self, caller: Caller, job: Job[Any]) -> None:
+        """Have the job run, and give its outcome to `caller`; raises StoreUnavailableError like `submit`."""
         if not self._is_running:
             raise StoreUnavailableError(f"{self._where} is not open")
         if self._behind > MAX_BEHIND:
             raise StoreUnavailableError(f"{self._where} has {self._behind} calls waiting; its disk does not keep up")
         if not self._waiting:
             self._loop.call_soon(self._hand_over)
-        future: asyncio.Future[Result] = self._loop.create_future()
-        self._waiting.append((future, job))
-        return future
+        self._waiting.append((caller, job))
 
     async def stop(self) -> None:
         """Carry out what waits, then close the connection. Harmless when not running."""
@@ -119,11 +135,11 @@ class Worker:
             self._unanswered.add(batch)
             self._queue.put(batch)
 
-    def _give_up(self, calls: list[tuple[asyncio.Future[Any], Job[Any]]]) -> None:
-        for place, (future, _) in enumerate(calls):
-            calls[place] = (future, _nothing)  # the thread may be stuck for long: it must not hold values meanwhile
-            if not future.done():
-                future.set_exception(self._late(f"{self._where} gave no answer within {self._timeout:g} s"))
+    def _give_up(self, calls: list[tuple[Caller, Job[Any]]]) -> None:
+        for place, (caller, _) in enumerate(calls):
+            calls[place] = (caller, _nothing)  # the thread may be stuck for long: it must not hold values meanwhile
+            if not caller.done():
+                caller.set_exception(self._late(f"{self._where} gave no answer within {self._timeout:g} s"))
 
     def _answer(self, batches: Sequence[_Batch], outcomes: Iterable[Outcome]) -> None:
         for batch in batches:
@@ -131,13 +147,17 @@ class Worker:
             self._unanswered.discard(batch)
             self._behind -= len(batch.calls)
         calls = (call for batch in batches for call in batch.calls)
-        for (future, _), (result, error) in zip(calls, outcomes, strict=True):
-            if future.done():
+        for (caller, _), (result, error) in zip(calls, outcomes, strict=True):
+            if caller.done():
                 continue  # given up by the caller, or too late
-            if error is None:
-                future.set_result(result)
-            else:
-                future.set_exception(error)
+            try:
+                if error is None:
+                    caller.set_result(result)
+                else:
+                    caller.set_exception(error)
+            except Exception as defect:  # which concerns no other call
+                message = f"an answer of {self._where} could not be taken"
+                self._loop.call_exception_handler({"message": message, "exception": defect})
 
     def _has_started(self, error: StoreError | None) -> None:
         self._is_running = self._is_running and error is None
@@ -154,9 +174,9 @@ class Worker:
         self._hand_over()
         for batch in self._unanswered:
             batch.timer.cancel()
-            for future, _ in batch.calls:
-                if not future.done():
-                    future.set_exception(self._late(f"{self._where} was closed before it answered"))
+            for caller, _ in batch.calls:
+                if not caller.done():
+                    caller.set_exception(self._late(f"{self._where} was closed before it answered"))
         self._unanswered.clear()
         self._has_started(StoreUnavailableError(f"{self._where} could not be opened; the log says why"))
         if self._ended is not None and not self._ended.done():
@@ -204,7 +224,7 @@ class Worker:
     def _serve(self) -> None:
         while batches := self._take():
             # A call that was given up while it waited is not carried out: its caller may have gone on since.
-            jobs = [job if not future.done() else _nothing for batch in batches for future, job in batch.calls]
+            jobs = [job if not caller.done() else _nothing for batch in batches for caller, job in batch.calls]
             table = self._attached_table()
             if isinstance(table, StoreError):
                 outcomes: list[Outcome] = [(None, table)] * len(jobs)
