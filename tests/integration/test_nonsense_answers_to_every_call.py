@@ -19,7 +19,7 @@ TOGETHER = {"partitionKey": "together"}
 
 
 @pytest.mark.parametrize("name", ["dynamodb", "cosmosdb", "consul"])
-async def test_nonsense(name: str, tmp_path: Path) -> None:
+async def test_nonsense_is_refused_as_an_answer_to_every_call(name: str, tmp_path: Path) -> None:
     subject, setup = named(name), PROXY_SETUPS[name]
     with (
         subject.serve(tmp_path) as server,

@@ -155,7 +155,7 @@ def test_a_save_with_an_etag_needs_the_current_one(shell: Shell, example: str) -
     assert shell.curl(example).status in (400, 409), "an ETag that no store gave"
 
 
-def test_my_key(shell: Shell) -> None:
+def test_the_example_with_my_key_works(shell: Shell) -> None:
     assert requests.post(shell.url("myStateStore"), data=printed.MY_KEY).status_code == 201
     found = requests.get(shell.url("myStateStore", "myKey"))
     assert (found.status_code, found.json()) == (200, "myValue")
@@ -171,7 +171,7 @@ def test_a_bulk_of_items_is_carried_out_in_order_and_independently(shell: Shell)
     assert requests.get(shell.url("starwars", "weapon")).json() == "DeathStar"
 
 
-def test_multi(shell: Shell, request: pytest.FixtureRequest) -> None:
+def test_the_example_with_a_transaction_works(shell: Shell, request: pytest.FixtureRequest) -> None:
     shell.save("starwars", "key2", 1)
     body = printed.MULTI
     if "redis-cluster" in request.node.name:

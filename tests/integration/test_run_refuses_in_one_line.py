@@ -36,33 +36,33 @@ def refused(*arguments: object, code: int = 1, **environment: str) -> list[str]:
         pannier.close()
 
 
-def test_a_busy_port(components: Path, busy_port: int) -> None:
+def test_a_busy_port_is_refused(components: Path, busy_port: int) -> None:
     assert refused("run", "--components", components, "--http-port", busy_port) == [
         f"pannier: port {busy_port} is in use (127.0.0.1); stop the other program or pass --http-port"
     ]
 
 
-def test_a_busy_metrics_port(components: Path, busy_port: int) -> None:
+def test_a_busy_metrics_port_is_refused(components: Path, busy_port: int) -> None:
     (line,) = refused("run", "--components", components, "--http-port", 0, "--metrics-port", busy_port)
     assert line.endswith("or pass --metrics-port")
 
 
-def test_an_invalid_address(components: Path) -> None:
+def test_an_invalid_address_is_refused(components: Path) -> None:
     (line,) = refused("run", "--components", components, "--http-port", 0, "--listen-addresses", "no.such.host.invalid")
     assert line == "pannier: 'no.such.host.invalid', where --http-port should listen, is not an address of this machine"
 
 
-def test_a_missing_folder(tmp_path: Path) -> None:
+def test_a_missing_folder_is_refused(tmp_path: Path) -> None:
     (line,) = refused("run", "--http-port", 0, "--components", tmp_path / "nowhere")
     assert line == f"pannier: components folder {tmp_path}/nowhere: no such file or directory"
 
 
-def test_a_file_for_a_folder(components: Path) -> None:
+def test_a_file_in_place_of_a_folder_is_refused(components: Path) -> None:
     (line,) = refused("run", "--http-port", 0, "--components", components / "orders.yaml")
     assert line.endswith("orders.yaml: not a directory")
 
 
-def test_a_broken_yaml(components: Path) -> None:
+def test_broken_yaml_is_refused(components: Path) -> None:
     (components / "broken.yaml").write_text("kind: Component\n  name: x\n")
     (line,) = refused("run", "--http-port", 0, "--components", components)
     assert line.startswith(f"pannier: {components}/broken.yaml:2: ")
@@ -79,7 +79,7 @@ def test_every_wrong_field_of_every_component(components: Path) -> None:
     assert len(lines) == 2
 
 
-def test_an_unknown_program(components: Path) -> None:
+def test_an_unknown_program_is_refused(components: Path) -> None:
     assert refused("run", "--http-port", 0, "--components", components, "--", "no-such-program") == [
         "pannier: no-such-program: no such program; check the command after ' -- '"
     ]
@@ -135,7 +135,7 @@ def test_a_data_folder_that_cannot_be_created_is_reported_for_the_store() -> Non
         ),
     ],
 )
-def test_a_wrong_command_line(arguments: list[str], line: str) -> None:
+def test_a_wrong_command_line_is_refused(arguments: list[str], line: str) -> None:
     assert refused(*arguments, code=2) == [f"pannier: {line}"]
 
 

@@ -55,7 +55,7 @@ async def test_a_file_that_is_no_database(tmp_path: Path) -> None:
     assert file.read_text() == "these are my notes\n" * 1000
 
 
-async def test_a_damaged_file(tmp_path: Path) -> None:
+async def test_a_damaged_file_is_reported(tmp_path: Path) -> None:
     file = tmp_path / "state.db"
     store = SQLiteStore({"connectionString": str(file)})
     await store.open()
@@ -72,7 +72,7 @@ async def test_a_damaged_file(tmp_path: Path) -> None:
     await store.close()
 
 
-async def test_a_folder_instead_of_a_file(tmp_path: Path) -> None:
+async def test_a_folder_instead_of_a_file_is_named(tmp_path: Path) -> None:
     assert f"names the folder {tmp_path}" in await refusal(tmp_path)
 
 
@@ -142,7 +142,7 @@ async def test_a_missing_file_that_must_not_be_made(tmp_path: Path) -> None:
     assert not (tmp_path / "state.db").exists()
 
 
-async def test_a_newer_layout(tmp_path: Path) -> None:
+async def test_a_newer_layout_is_refused(tmp_path: Path) -> None:
     file = tmp_path / "state.db"
     connection = sqlite3.connect(file)
     connection.executescript("CREATE TABLE metadata (key, value); INSERT INTO metadata VALUES ('migrations', '7')")
@@ -151,7 +151,7 @@ async def test_a_newer_layout(tmp_path: Path) -> None:
     assert "layout level 7, and this version knows 1" in said
 
 
-async def test_a_table_of_another_program(tmp_path: Path) -> None:
+async def test_a_table_of_another_program_is_refused(tmp_path: Path) -> None:
     file = tmp_path / "state.db"
     connection = sqlite3.connect(file)
     connection.execute("CREATE TABLE state (key, value, expiration_time)")

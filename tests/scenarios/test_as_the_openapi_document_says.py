@@ -46,7 +46,9 @@ OPERATIONS = [
 
 
 @pytest.mark.parametrize(("path", "method"), OPERATIONS)
-def test_an_operation(document: schemathesis.BaseSchema, sidecar: HttpClient, path: str, method: str) -> None:
+def test_an_operation_answers_as_described(
+    document: schemathesis.BaseSchema, sidecar: HttpClient, path: str, method: str
+) -> None:
     @settings(max_examples=25, suppress_health_check=list(HealthCheck))
     @given(case=document[path][method].as_strategy())
     def answers_as_described(case: Any) -> None:

@@ -32,7 +32,7 @@ def test_a_store_that_is_not_there(http: HttpClient) -> None:
     assert not answer.body.endswith(b"\n")
 
 
-def test_a_key_with_the_separator(http: HttpClient) -> None:
+def test_a_key_with_the_separator_is_refused(http: HttpClient) -> None:
     answer = http.call("POST", SAVE, '[{"key": "a||b"}]')
     text = "input key/keyPrefix 'a||b' can't contain '||'"
     assert (answer.status, answer.json["errorCode"]) == (400, "ERR_MALFORMED_REQUEST")
@@ -41,7 +41,7 @@ def test_a_key_with_the_separator(http: HttpClient) -> None:
     assert answer.json["details"] == [violation, resource("statestore"), info("DAPR_STATE_ILLEGAL_KEY", None)]
 
 
-def test_queries(http: HttpClient) -> None:
+def test_queries_are_refused(http: HttpClient) -> None:
     answer = http.call("POST", "/v1.0-alpha1/state/statestore/query", "{}")
     assert (answer.status, answer.json["errorCode"]) == (400, "ERR_STATE_STORE_NOT_SUPPORTED")
     assert answer.json["message"].startswith("state store does not support querying; ")

@@ -43,7 +43,7 @@ def test_the_operator_may_do_nothing_else(pannier: Release) -> None:
     assert "forbidden" in done.stderr
 
 
-def test_contradictory_values_are_refused_in_one_sentence(pannier: Release) -> None:
+def test_watching_the_namespace_of_pannier_is_refused(pannier: Release) -> None:
     done = pannier.cluster.try_helm(
         "template",
         "x",

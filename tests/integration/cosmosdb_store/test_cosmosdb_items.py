@@ -119,7 +119,7 @@ async def test_a_transaction_of_deletes_counts_unguarded_ones_twice(store: Cosmo
         await store.transact([Delete(f"{key}-{number}", metadata=here) for number in range(51)])
 
 
-async def test_a_value_with_daprs_expiry_expires(store: CosmosDBStore, server: CosmosServer, key: str) -> None:
+async def test_the_expiry_that_dapr_set_is_returned(store: CosmosDBStore, server: CosmosServer, key: str) -> None:
     server.put({"id": key, "partitionKey": key, "value": 1, "isBinary": False, "ttl": 1000})
     found = await store.get(Get(key))
     assert found is not None

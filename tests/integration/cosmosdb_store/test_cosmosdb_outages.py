@@ -66,7 +66,7 @@ async def test_a_container_with_another_partition_key_is_refused(server: CosmosS
     assert "has the partition key /city, which can't be changed" in str(error)
 
 
-async def test_an_invalid_key_names_the_field(server: CosmosServer) -> None:
+async def test_an_invalid_master_key_is_refused(server: CosmosServer) -> None:
     error = await error_of_opening(server.settings, masterKey="abc")
     assert isinstance(error, StoreRefusedError)
     assert "correct url and masterKey" in str(error)

@@ -53,7 +53,7 @@ async def test_killed_and_restarted_it_has_what_was_answered(store: SpannerStore
     assert [entry and entry.value for entry in found] == list(answered.values())  # type: ignore[union-attr]
 
 
-async def test_lost_sessions_are_replaced_silently(store: SpannerStore, server: SpannerFake) -> None:
+async def test_lost_sessions_are_replaced(store: SpannerStore, server: SpannerFake) -> None:
     await asyncio.gather(*(store.set(Set(f"s{number}", b"1")) for number in range(10)))
     server.kill()
     server.start()

@@ -49,7 +49,7 @@ async def test_a_database_that_is_not_there(database: SpannerDatabase) -> None:
     assert "/databases/nowhere" in str(fault)
 
 
-async def test_nobody_at_the_address(database: SpannerDatabase) -> None:
+async def test_an_address_without_a_server_is_named(database: SpannerDatabase) -> None:
     fault = await refusal({**database.settings, "emulatorHost": "127.0.0.1:1"})
     assert isinstance(fault, StoreUnavailableError)
     assert "Spanner at 127.0.0.1:1 can't be reached" in str(fault)
@@ -58,14 +58,14 @@ async def test_nobody_at_the_address(database: SpannerDatabase) -> None:
 @pytest.mark.parametrize(
     "text", ["no JSON", "[]", "{}", json.dumps({"type": "service_account", "client_email": "a@b"})]
 )
-async def test_an_invalid_key(database: SpannerDatabase, text: str) -> None:
+async def test_invalid_credentials_are_refused(database: SpannerDatabase, text: str) -> None:
     settings = {**database.settings, "emulatorHost": None, "credentialsJSON": text}
     fault = await refusal(settings)
     assert isinstance(fault, StoreRefusedError)
     assert "credentialsJSON" in str(fault)
 
 
-async def test_no_credentials_at_all(
+async def test_missing_credentials_are_reported_with_advice(
     database: SpannerDatabase, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setenv("GOOGLE_APPLICATION_CREDENTIALS", str(tmp_path / "nowhere.json"))

@@ -59,7 +59,7 @@ REFUSALS = [
 
 @pytest.mark.parametrize("service", [DAPR, LAYOTTO])
 @pytest.mark.parametrize(("name", "fields", "expected"), REFUSALS)
-async def test_requests_that_cannot_be_carried_out(
+async def test_requests_that_cannot_be_carried_out_are_refused(
     service: str, name: str, fields: dict[str, Any], expected: tuple[int, str]
 ) -> None:
     answer = await asked(service, name, FailingStore(), fields)

@@ -126,7 +126,7 @@ async def test_several_failures_are_a_line_each() -> None:
         ),
     ],
 )
-async def test_a_request_that_cannot_be_carried_out(
+async def test_a_request_that_cannot_be_carried_out_is_refused(
     name: str, fields: dict[str, Any], status: int, message: str, reason: str | None
 ) -> None:
     answer = await refused(name, fields, FailingStore())
@@ -134,7 +134,7 @@ async def test_a_request_that_cannot_be_carried_out(
     assert reasons(answer) == ([reason] if reason else [])
 
 
-async def test_a_request_without_a_store() -> None:
+async def test_a_request_without_a_store_is_refused() -> None:
     answer = await refused(GET, KEY, FailingStore(), is_configured=False)
     assert (answer.status, text(answer)) == (9, "state store statestore is not configured")
     assert reasons(answer) == ["DAPR_STATE_NOT_CONFIGURED"]

@@ -122,7 +122,7 @@ async def test_of_several_failures_the_gravest_decides() -> None:
 
 
 @pytest.mark.parametrize(("profile", "status"), [("spec", 400), ("dapr", 500)])
-async def test_a_store_without_transactions(profile: str, status: int) -> None:
+async def test_a_transaction_on_a_store_without_transactions_is_refused(profile: str, status: int) -> None:
     async with serving_stores(profile, s=PlainStore()) as here:
         answer = await (await here.connect()).ask(request("POST", "/v1.0/state/s/transaction", b"broken"))
     error = json.loads(answer.body)
@@ -155,7 +155,7 @@ async def test_a_store_that_cannot_list_its_keys() -> None:
 
 
 @pytest.mark.parametrize(("profile", "status"), [("spec", 400), ("dapr", 500)])
-async def test_no_store_at_all(profile: str, status: int) -> None:
+async def test_calls_without_any_store_are_refused(profile: str, status: int) -> None:
     async with serving_stores(profile) as here:
         wire = await here.connect()
         for call in (get("/v1.0/state/s/k"), save("[]", target="/v1.0/state/s"), request("DELETE", "/v1.0/state/s/k")):
@@ -170,7 +170,7 @@ async def test_no_store_at_all(profile: str, status: int) -> None:
 
 
 @pytest.mark.parametrize(("profile", "status"), [("spec", 400), ("dapr", 500)])
-async def test_no_store_for_actors(profile: str, status: int) -> None:
+async def test_calls_of_actors_without_an_actor_store_are_refused(profile: str, status: int) -> None:
     async with serving_stores(profile, s=InMemoryStore({})) as here:
         wire = await here.connect()
         for call in (get("/v1.0/actors/a/1/state/k"), request("POST", "/v1.0/actors/a/1/state", b"[" + STEP + b"]")):
@@ -181,7 +181,7 @@ async def test_no_store_for_actors(profile: str, status: int) -> None:
 
 
 @pytest.mark.parametrize(("profile", "status"), [("spec", 400), ("dapr", 500)])
-async def test_a_store_for_actors_without_transactions(profile: str, status: int) -> None:
+async def test_a_transaction_of_an_actor_needs_a_store_with_transactions(profile: str, status: int) -> None:
     async with serving_stores(profile, actors=PlainStore()) as here:
         answer = await (await here.connect()).ask(request("POST", "/v1.0/actors/a/1/state", b"[" + STEP + b"]"))
     assert (answer.status, json.loads(answer.body)["errorCode"]) == (status, "ERR_ACTOR_STATE_TRANSACTION_SAVE")

@@ -149,7 +149,7 @@ async def test_refusals_without_a_store_have_advice_in_a_detail(name: str) -> No
     assert _advice(answer[1]["details"])
 
 
-async def test_what_a_store_lacks() -> None:
+async def test_a_feature_that_a_store_lacks_is_reported() -> None:
     plain = await refused(request("POST", TRANSACT, STEPS), s=PlainStore())
     assert (plain[0], plain[1]["errorCode"]) == (500, "ERR_STATE_STORE_NOT_SUPPORTED")
     assert plain[1]["message"] == "state store s doesn't support transactions"

@@ -105,7 +105,7 @@ async def test_a_document_of_dapr_is_guarded_by_its_etag(
         await store.delete(Delete("shop||k", if_match=ETAG))
 
 
-async def test_a_value_with_daprs_expiry_expires(store: MongoDBStore, documents: Collection[dict[str, Any]]) -> None:
+async def test_the_expiry_that_dapr_set_is_returned(store: MongoDBStore, documents: Collection[dict[str, Any]]) -> None:
     soon = datetime.now(UTC).replace(microsecond=0) + timedelta(seconds=1000)
     documents.insert_one(dapr("x", soon))
     found = await store.get(Get("shop||k"))

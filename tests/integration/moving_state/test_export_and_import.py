@@ -47,7 +47,7 @@ async def test_through_a_file_everything_arrives_byte_for_byte(desk: Desk, route
     assert abs(before - after) < 60
 
 
-async def test_through_a_pipe_too(desk: Desk, route: Route) -> None:
+async def test_state_moves_through_a_pipe_too(desk: Desk, route: Route) -> None:
     source, target = route
     await source.save(*EVERYTHING)
     exported = piped(desk, b"", "export", "--from", source.file)

@@ -37,7 +37,7 @@ def test_a_flag_that_is_missing(refused: Refused, sqlite_place: Place) -> None:
     assert "--to is missing" in refused("import", "state.jsonl", code=2)
 
 
-def test_an_unexpected_word(refused: Refused, sqlite_place: Place) -> None:
+def test_an_unexpected_word_is_refused(refused: Refused, sqlite_place: Place) -> None:
     said = refused("import", "--to", sqlite_place.file, "a.jsonl", "b.jsonl", code=2)
     assert said == "pannier: unexpected 'b.jsonl'; 'pannier help import' shows its arguments"
     assert "unexpected 'x'" in refused("export", "--from", sqlite_place.file, "x", code=2)
@@ -74,7 +74,7 @@ def test_a_wrong_component_is_reported_as_in_check(refused: Refused, desk: Desk,
     assert said.startswith("pannier: wrong.yaml:1: spec.metadata[tableName].value: the value is not a table name")
 
 
-def test_another_apps_component(refused: Refused, desk: Desk, sqlite_place: Place) -> None:
+def test_the_component_of_another_app_is_refused(refused: Refused, desk: Desk, sqlite_place: Place) -> None:
     component = sqlite_place.component("orders") | {"scopes": ["shop"]}
     (desk.folder / "orders.yaml").write_text(json.dumps(component))
     said = refused("export", "--from", "orders.yaml")
@@ -93,7 +93,7 @@ def test_a_store_that_is_copied_onto_itself(refused: Refused, desk: Desk, sqlite
     ("store_type", "settings"),
     [("state.in-memory", {}), ("state.sqlite", {"connectionString": ":memory:"})],
 )
-def test_memory_of_another_process(
+def test_a_store_in_the_memory_of_another_process_is_refused(
     refused: Refused, desk: Desk, sqlite_place: Place, store_type: str, settings: dict[str, str]
 ) -> None:
     memory = Place(desk.folder / "memory.yaml", store_type, settings)
@@ -106,7 +106,9 @@ def test_a_server_that_does_not_answer(refused: Refused, desk: Desk, sqlite_plac
     assert "away can't be opened: " in refused("copy", "--from", sqlite_place.file, "--to", away.file)
 
 
-async def test_actors_under_dashes(refused: Refused, desk: Desk, sqlite_place: Place, redis_place: Place) -> None:
+async def test_keys_of_actors_joined_by_dashes_are_refused(
+    refused: Refused, desk: Desk, sqlite_place: Place, redis_place: Place
+) -> None:
     dashes = {"keyScheme": "dash", "actorStateStore": "true"}
     source = sqlite_place.under(desk.folder / "from.yaml", **dashes)
     await source.save(Set("app-cat-tom-mood", b"1"))
@@ -118,7 +120,7 @@ async def test_actors_under_dashes(refused: Refused, desk: Desk, sqlite_place: P
     assert await same.values() == {"app-cat-tom-mood": b"1"}
 
 
-def test_no_folder_for_the_journal(desk: Desk, sqlite_place: Place) -> None:
+def test_a_journal_that_cannot_be_created_is_refused(desk: Desk, sqlite_place: Place) -> None:
     (desk.folder / "state.jsonl").write_text('{"key": "a", "value": 1}\n')
     done = desk.run("import", "--to", sqlite_place.file, "--journal", "state.jsonl/moved.db", "state.jsonl")
     assert done.code == 1
@@ -148,7 +150,7 @@ class Bare(InMemoryStore):
     features = frozenset()
 
 
-def test_a_target_without_etags(sqlite_place: Place) -> None:
+def test_a_target_without_etags_is_refused_unless_it_is_overwritten(sqlite_place: Place) -> None:
     desired = locate(str(sqlite_place.file), ResolutionContext("app"))
     with pytest.raises(MoveError, match="has no ETags, so what others write during the copy could be lost"):
         opening.limits_of(desired, Bare({}), overwrites=False)

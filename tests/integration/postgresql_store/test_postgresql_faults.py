@@ -155,7 +155,7 @@ async def test_a_database_that_is_not_there_is_named(server: PostgreSQLServer, o
         await open_store(database="nowhere")
 
 
-async def test_nobody_listens(open_store) -> None:
+async def test_an_address_without_a_server_is_reported(open_store) -> None:
     with pytest.raises(StoreUnavailableError, match="can't be reached"):
         await open_store(port=free_port())
 

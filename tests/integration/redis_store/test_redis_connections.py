@@ -227,7 +227,7 @@ async def test_settings_that_cannot_be_used_are_named(settings: dict[str, Any], 
 # --- TLS ----------------------------------------------------------------------------------------------------------
 
 
-async def test_tls_with_a_private_authority(
+async def test_tls_works_with_a_private_authority(
     tmp_path: Path, certificates: Certificates, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with encrypted(tmp_path, certificates) as server:

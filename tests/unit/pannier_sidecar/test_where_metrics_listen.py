@@ -18,7 +18,7 @@ IN_A_POD = {"KUBERNETES_SERVICE_HOST": "10.96.0.1"}
         (IN_A_POD, {"listen.metrics_addresses": ("127.0.0.1",)}, ("127.0.0.1",)),
     ],
 )
-def test_where_metrics_listen(
+def test_flags_and_variables_decide_where_metrics_listen(
     environment: dict[str, str], flags: dict[str, object], addresses: tuple[str, ...]
 ) -> None:
     assert from_environment(environment).changed(flags).metrics_addresses == addresses

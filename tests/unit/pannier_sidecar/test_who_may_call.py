@@ -175,7 +175,7 @@ def test_an_invalid_host_cannot_be_allowed(text: str) -> None:
         ("*", b"http://evil.example", True),
     ],
 )
-def test_origins(flag: str, origin: bytes, passes: bool) -> None:
+def test_origins_are_allowed_as_the_flag_says(flag: str, origin: bytes, passes: bool) -> None:
     access = AccessControl(allowed_origins=flag_values.origins(flag))
     refused = access.refusal(b"localhost:3500", origin)
     assert (refused is None) == passes

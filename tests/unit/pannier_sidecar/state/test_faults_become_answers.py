@@ -227,7 +227,7 @@ async def test_a_bulk_get_that_fails_as_a_whole() -> None:
     assert caught.value.code == "ERR_STATE_BULK_GET"
 
 
-async def test_a_store_without_transactions() -> None:
+async def test_calls_that_a_plain_store_lacks_are_refused() -> None:
     class Plain(ScriptedStore):
         features = frozenset()
 
@@ -248,7 +248,7 @@ async def test_more_operations_than_the_store_takes() -> None:
     assert store.asked == []
 
 
-async def test_actor_types_of_the_workflow_engine() -> None:
+async def test_actor_types_of_the_workflow_engine_are_refused() -> None:
     service, _, _ = serving(ScriptedStore())
     with pytest.raises(ReservedActorTypeError, match="dapr.internal.x"):
         await service.get_actor_state(ActorGetRequest("dapr.internal.x", "1", "k"))

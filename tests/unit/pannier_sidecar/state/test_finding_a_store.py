@@ -37,7 +37,7 @@ def test_by_its_name() -> None:
     ],
     ids=["the only one", "the one called statestore", "the one that is marked"],
 )
-def test_the_default(stores: list[ServedStore], found: str) -> None:
+def test_the_default_store_is_found(stores: list[ServedStore], found: str) -> None:
     assert Directory("app", stores).find(None).name == found
 
 
@@ -107,12 +107,12 @@ def test_knows_open_and_waiting_stores() -> None:
     assert [directory.knows(name) for name in "abcd"] == [True, True, False, False]
 
 
-def test_the_one_for_actors() -> None:
+def test_the_store_for_actors_is_found() -> None:
     actors = served("actors", holds_actor_state=True)
     assert Directory("app", [served("orders"), actors]).actor_store() is actors
 
 
-def test_none_for_actors() -> None:
+def test_a_missing_store_for_actors_is_reported() -> None:
     with pytest.raises(ActorStoreMissingError, match="Have you set the - name: actorStateStore"):
         Directory("app", [served("orders")]).actor_store()
 

@@ -78,7 +78,7 @@ async def test_a_store_is_in_use_during_a_call() -> None:
     ("text", "ttl"),
     [(None, 60), ("5", 5), (" 5 ", 5), ("-1", None), ("0", None), ("2147483647", 2147483647)],
 )
-async def test_expiry(text: str | None, ttl: int | None) -> None:
+async def test_ttl_in_seconds_becomes_the_ttl_of_a_write(text: str | None, ttl: int | None) -> None:
     store = ScriptedStore()
     service, _, _ = serving(store, default_ttl=60)
     metadata = {} if text is None else {"ttlInSeconds": text}
@@ -95,7 +95,7 @@ async def test_expiry_that_is_no_number_of_seconds(text: str) -> None:
     assert store.asked == []
 
 
-async def test_transaction() -> None:
+async def test_a_transaction_becomes_a_list_of_writes() -> None:
     store = ScriptedStore()
     service, _, observer = serving(store)
     items = [WriteItem("a", b"1", metadata={"x": "own"}), WriteItem("b", None, "7")]
@@ -126,7 +126,7 @@ async def test_one_item_that_is_wrong_keeps_all_from_being_written() -> None:
 
 
 @pytest.mark.parametrize("letter", ["k", "ü", "😀"])
-async def test_the_longest_key(letter: str) -> None:
+async def test_a_key_longer_than_the_store_takes_is_refused(letter: str) -> None:
     store = ScriptedStore()
     store.max_key_bytes = 40
     service, _, _ = serving(store)
@@ -136,13 +136,13 @@ async def test_the_longest_key(letter: str) -> None:
         await service.get(GetRequest(None, letter * (room + 1)))
 
 
-async def test_a_key_with_half_a_surrogate_pair() -> None:
+async def test_a_key_with_half_a_surrogate_pair_is_refused() -> None:
     service, _, _ = serving(ScriptedStore())
     with pytest.raises(MalformedRequestError, match="is no Unicode text"):
         await service.get(GetRequest(None, "\ud800"))
 
 
-async def test_actors() -> None:
+async def test_state_of_actors_is_stored_under_their_keys_in_one_partition() -> None:
     store = ScriptedStore()
     service, _, observer = serving(store)
     await service.get_actor_state(ActorGetRequest("cat", "tom", "mood"))

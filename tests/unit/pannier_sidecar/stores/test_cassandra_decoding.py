@@ -82,7 +82,7 @@ def test_a_warning_before_the_rows_is_ignored(handler: Any) -> None:
     assert (answer.parsed_rows, answer.warnings) == ([(b"v",)], ["slow"])
 
 
-def test_a_prepared_statement_and_its_rows_without_metadata(handler: Any) -> None:
+def test_rows_without_metadata_are_decoded_by_their_prepared_statement(handler: Any) -> None:
     statement = decode(handler, prepared(columns((TEXT,)), 1, ONE))
     assert (statement.query_id, statement.pk_indexes) == (b"q", [0])
     answer = decode(handler, rows(struct.pack("!ii", 4, 1), 1, b"v"), statement.column_metadata)
@@ -94,7 +94,7 @@ def test_a_collection_has_one_type_however_often_it_comes(handler: Any) -> None:
     assert decode(handler, body).column_types[0] is decode(handler, body).column_types[0]
 
 
-def test_an_event(handler: Any) -> None:
+def test_an_event_is_decoded(handler: Any) -> None:
     body = b"\0\rSTATUS_CHANGE\0\2UP\4\x7f\0\0\1" + struct.pack("!i", 9042)
     assert decode(handler, body, opcode=EVENT).event_args["address"] == ("127.0.0.1", 9042)
 

@@ -17,7 +17,7 @@ class FailedError(sqlite3.OperationalError):
 
 
 @pytest.mark.parametrize("code", [sqlite3.SQLITE_IOERR, sqlite3.SQLITE_BUSY])
-def test_of_a_call(code: int) -> None:
+def test_the_error_of_a_call_keeps_its_cause(code: int) -> None:
     cause = FailedError(code)
     error = translate(cause, "the test", busy_timeout=1)
     assert isinstance(error, StoreUnavailableError)
@@ -27,7 +27,7 @@ def test_of_a_call(code: int) -> None:
 @pytest.mark.parametrize(
     ("code", "kind"), [(sqlite3.SQLITE_IOERR, OutcomeUnknownError), (sqlite3.SQLITE_BUSY, StoreUnavailableError)]
 )
-def test_of_a_commit(code: int, kind: type[Exception]) -> None:
+def test_the_error_of_a_commit_keeps_its_cause(code: int, kind: type[Exception]) -> None:
     cause = FailedError(code)
     error = outcome_of_commit(cause, "the test", 1)
     assert isinstance(error, kind)

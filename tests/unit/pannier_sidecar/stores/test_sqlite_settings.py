@@ -43,7 +43,7 @@ def test_an_unknown_parameter_is_reported(caplog: pytest.LogCaptureFixture) -> N
     assert "a parameter that is not known" in caplog.text and "s3cret" not in caplog.text
 
 
-def test_the_defaults() -> None:
+def test_settings_have_defaults() -> None:
     settings = read_settings({"connectionString": "x.db"})
     assert (settings.table, settings.metadata_table) == ("state", "metadata")
     assert (settings.timeout, settings.busy_timeout, settings.cleanup_interval) == (20, 2, 3600)
