@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from servers.database import Database, Server, Way, as_address, last_port
+from servers.database import Database, ProxySetup, Server, as_address, last_port
 from servers.processes import ServerProcess
 
 from pannier_sidecar.state.store import Feature
@@ -42,6 +42,6 @@ DATABASES = (
         "TYPE",
         _serve,
         claims=frozenset({Feature.ETAG, Feature.TTL}),
-        way=Way(as_address("host"), last_port("host")),
+        proxy_setup=ProxySetup(as_address("host"), last_port("host")),
     ),
 )
