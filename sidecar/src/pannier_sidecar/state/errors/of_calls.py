@@ -176,11 +176,11 @@ class StoreNotReadyError(StateError):
     reason = "PANNIER_STATE_NOT_READY"
     http_status = 503
     grpc_code = GrpcCode.UNAVAILABLE
+    retry_after = 1
 
-    def __init__(self, store: str, why: str, retry_after: int = 1) -> None:
+    def __init__(self, store: str, why: str) -> None:
         super().__init__(f"state store {store} is not ready: {why}", "it is tried again in the background")
         self.info = {"store": store}
-        self.retry_after = retry_after
 
 
 _STORES_PAGE = (

@@ -14,6 +14,8 @@ if TYPE_CHECKING:
 
 
 OUTCOME_UNKNOWN = "ERR_STATE_OUTCOME_UNKNOWN"
+RETRY_AFTER_S = 1
+"""For a call that did not happen because its store cannot be reached."""
 
 
 class OperationFailedError(StateError):
@@ -87,9 +89,6 @@ class BulkGetFailedError(OperationFailedError):
         super().__init__("ERR_STATE_BULK_GET", what, [(key, error)])
         self.dapr_grpc_code = GrpcCode.UNKNOWN
         self.dapr_message = shortened(str(error))
-
-
-RETRY_AFTER_S = 1
 
 
 def _severity(error: StoreError) -> int:
