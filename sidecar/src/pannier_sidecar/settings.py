@@ -153,7 +153,9 @@ class PlaceSettings(Struct, frozen=True):
     pod_name: str | None = None
     """From POD_NAME."""
     data_folder: Path | None = None
-    """Where `run` keeps its own store; None if neither XDG_DATA_HOME nor a home is known."""
+    """The folder of embedded databases without a file name, and of journals of moves; None if neither XDG_DATA_HOME nor
+    a home is known.
+    """
     environment: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
     """The process's environment as it was at the start, for `envRef`, local secrets and the app's own."""
 

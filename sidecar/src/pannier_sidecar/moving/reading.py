@@ -21,7 +21,9 @@ if TYPE_CHECKING:
 PATIENCE: Final = RetryPolicy(interval_ms=100, threshold=6, pattern=Pattern.EXPONENTIAL)
 """For a store that does not answer: six seconds of pauses, in which a server restarts or a replica takes over."""
 LISTED_AT_ONCE: Final = 1000
+"""Keys of one page of a store's list."""
 MAX_KEYS: Final = 200
+"""Keys of a batch."""
 MAX_BYTES: Final = 8 * 1024 * 1024
 """Bytes that a batch should hold, so that large values need little memory; a value is never divided."""
 
