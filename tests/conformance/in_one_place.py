@@ -1,4 +1,4 @@
-"""A store whose calls all carry the same metadata, such as those that keep keys together for one transaction."""
+"""A store that adds metadata to every call, such as what keeps keys in one place for a transaction."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ class InOnePlace(Store):
     def __init__(self, store: Store, metadata: Mapping[str, str]):
         self._store = store
         self._metadata = metadata
-        self.features = store.features  # type: ignore[misc]  # those of the one it is about
+        self.features = store.features  # type: ignore[misc]  # those of the wrapped store
         self.max_key_bytes = store.max_key_bytes
         self.max_transaction = store.max_transaction
 

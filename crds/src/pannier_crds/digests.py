@@ -1,4 +1,4 @@
-"""Hash functions and comparisons as Python has them built in.
+"""Hash functions and comparisons that are built into Python.
 
 `hashlib` and `hmac` hold the same ones, but load OpenSSL for them: 3.5 MB that a sidecar without TLS does not need.
 """

@@ -1,4 +1,4 @@
-"""What a component says, as a store reads it: the only defaults are the catalogue's."""
+"""A component's settings as a store reads them, with no defaults but the catalogue's."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The operator's metrics, through Prometheus' own client: those of the tables, and the process's memory and CPU."""
+"""The operator's metrics, by Prometheus' own client: those in the tables below, and the process's memory and CPU."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ __all__ = ["CONTENT_TYPE", "Metrics"]
 
 Metric = TypeVar("Metric", Gauge, Counter, Histogram)
 Table: TypeAlias = "Mapping[str, tuple[str, tuple[str, ...]]]"
-"""By name the help text and the names of the labels."""
+"""For each name, the help text and the names of the labels."""
 
 _NAMESPACE: Final = "pannier_operator"
 _GAUGES: Final[Table] = {

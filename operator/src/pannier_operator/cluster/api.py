@@ -89,7 +89,7 @@ class ClusterApi:
         return min(versions)
 
     async def components_in(self, namespace: str) -> list[kinds.Component]:
-        """Return the Components that exist now, in one trip, because a review waits for it.
+        """Return the Components that exist now, in one request, because a review waits for it.
 
         Without `limit`, API servers from 1.31 answer from their cache, once etcd has confirmed that it is up to date.
         """

@@ -102,7 +102,7 @@ class Reconciler:
         self._tasks: set[asyncio.Task[None]] = set()
         self._changed = asyncio.Event()
         self._secrets: dict[tuple[str, str], tuple[str, dict[str, bytes]]] = {}
-        """By namespace and name, the version and values of each Secret that components refer to."""
+        """The version and values of each Secret that components refer to, by its namespace and name."""
         self.leads = False
 
     def enqueue(self, namespace: str, after: float = _DEBOUNCE) -> None:

@@ -1,5 +1,5 @@
-"""Reads the bodies of reviews within bounds: of each, of all together, of the time that one takes, and of the values
-that it becomes.
+"""Reads the bodies of reviews within bounds on the size of each body, on the size of all together, on the time that one
+takes, and on the number of values in it.
 """
 
 from __future__ import annotations

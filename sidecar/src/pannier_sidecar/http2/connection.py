@@ -268,7 +268,7 @@ class Http2Connection:
         frames.WINDOW_UPDATE: _take_window_update,
         frames.CONTINUATION: _take_continuation,
     }
-    """By the type of the frame; others carry nothing for us (4.1)."""
+    """The function for each type of frame; frames of other types are ignored (4.1)."""
 
     # --- what goes out --------------------------------------------------------------------------------------------
 

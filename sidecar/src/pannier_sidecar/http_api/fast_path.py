@@ -133,7 +133,7 @@ class FastPath:
         the beginning of a get could look the same.
         """
         self._routes: dict[bytes, Route] = {}
-        """By the beginnings of request lines."""
+        """Routes by the beginnings of request lines."""
         self._directory: Directory | None = None
         """Of which `_routes` are."""
         self._operations: dict[Operation, tuple[Callable[..., bool], Callable[[Any], Answer]]] = {

@@ -1,4 +1,4 @@
-"""Notes on this machine about what was written, by which a later run knows its own earlier writes from an app's.
+"""Notes on this machine about what was written, so that a later run can distinguish its own writes from an app's.
 
 An SQLite file for all moves. A value is noted (as a digest) before it is written, so a run that is killed in between
 leaves one note too many and never one too few. An extra note does no harm, because it matches only the value that it

@@ -1,4 +1,4 @@
-"""Keys in the order in which they were met, each once: in a file, so any number fits, which SQLite removes at the end.
+"""Keys in the order in which they were read, each once, in a file that SQLite removes at the end: any number fits.
 
 A store may list a key twice, and may list keys that have just been written. So all keys are collected before anything
 is written; then their number is known too.

@@ -1,4 +1,4 @@
-"""Locates the component that FILE#NAME names, read and resolved as `serve` does it."""
+"""Locates the component that FILE#NAME names, read and resolved as `serve` does."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""When the channels of gRPC, which reconnect by themselves, do so, and how much they may receive."""
+"""When gRPC's channels reconnect, which they do by themselves, and how much they may receive."""
 
 from __future__ import annotations
 

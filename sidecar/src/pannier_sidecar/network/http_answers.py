@@ -1,4 +1,4 @@
-"""Answers over HTTP, of which no more is read than is allowed, however much is sent."""
+"""Answers over HTTP, read up to a limit, however much a server sends."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Chance for pauses, so that sidecars that lost one server do not all come back to it in the same moment."""
+"""Random pauses, so that sidecars that have lost the same server do not all come back to it at the same moment."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""One connection, shared by all calls: one write sends those of one iteration of the loop; answers keep the order."""
+"""One connection, shared by all calls: those of one iteration of the loop share a write; answers keep the order."""
 
 from __future__ import annotations
 

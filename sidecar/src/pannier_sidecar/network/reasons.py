@@ -41,7 +41,7 @@ _BY_VERIFY_CODE: Final = {
     62: "its certificate is for another host name",
     64: "its certificate is for another IP address",
 }
-"""By OpenSSL's numbers of verification (X509_V_ERR_...)."""
+"""Reasons by the number of OpenSSL's verification error (X509_V_ERR_...)."""
 _BY_TLS_REASON: Final = {
     "WRONG_VERSION_NUMBER": "it does not speak TLS on this port",
     "HTTP_REQUEST": "it does not speak TLS on this port",

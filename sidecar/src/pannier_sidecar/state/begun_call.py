@@ -1,4 +1,4 @@
-"""A call that was begun and not awaited: what counts it, and what its end becomes."""
+"""A call that was begun and not awaited: how it is counted, and how its result becomes an answer."""
 
 from __future__ import annotations
 

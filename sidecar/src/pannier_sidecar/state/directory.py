@@ -1,4 +1,4 @@
-"""Which store has a name, and the error if none has it.
+"""Stores by their names, and the error for a name that no store has.
 
 A Directory is a snapshot that never changes: a reload makes a new one and the service takes it over in one step, so a
 call sees either the old set of stores or the new one.

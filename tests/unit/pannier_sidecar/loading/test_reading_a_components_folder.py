@@ -98,7 +98,7 @@ def test_a_pipe_in_the_folder_is_not_read(folder):
     assert names(read(folder.path)) == ["a"]
 
 
-def test_no_more_is_read_of_a_file_than_may_be_in_it(folder):
+def test_a_file_that_is_too_large_is_refused(folder):
     with (folder.path / "large.yaml").open("wb") as file:
         file.truncate(50 * 1024**3)  # a sparse file
     assert read(folder.path).invalid[0].problems[0].message == "the file is larger than 1 MiB"

@@ -212,7 +212,7 @@ def test_work_is_bounded_for_endlessly_nested_messages() -> None:
     assert count_fields(Inner, data, 10**9) == MAX_DEPTH + 1
 
 
-def test_fields_are_counted_with_those_of_inner_messages_but_not_many_more_than_asked() -> None:
+def test_counting_includes_the_fields_of_inner_messages_and_ends_soon_after_the_limit() -> None:
     message = Everything(many=[Inner("a", Inner("b"))] * 100, labels={"a": "b"})
     assert count_fields(Everything, encode(message), 10_000) == 100 * 4 + 3
     assert 10 < count_fields(Everything, encode(message), 10) < 20

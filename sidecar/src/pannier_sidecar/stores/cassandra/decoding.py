@@ -36,7 +36,7 @@ _SCALARS: Final = {
     code.to_bytes(2): ResultMessage.type_codes[code]
     for code in (0x1, 0x2, 0x3, 0x4, 0x5, 0x7, 0x8, 0x9, 0xA, 0xB, 0xC, 0xD, 0xF, 0x10, 0x11, 0x12, 0x13, 0x14)
 }
-"""By their codes in an answer. Decimal, varint, duration and user-defined types are in no table that is read."""
+"""Types by their codes in an answer. Decimal, varint, duration and user-defined types are in no table that is read."""
 _COLLECTIONS: Final = {
     code.to_bytes(2): (ResultMessage.type_codes[code], parameters)
     for code, parameters in ((0x20, 1), (0x21, 2), (0x22, 1))

@@ -1,4 +1,4 @@
-"""Many writes, each for itself: those without a precondition in one trip, the others side by side."""
+"""Many independent writes: those without a precondition in one request, the others side by side."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from .client import Server
 
     Errors = dict[int, StoreError]
-    """By the place of the write in the bulk."""
+    """Errors by the places of their writes in the bulk."""
 
 AT_ONCE: Final = 16
 """Maximum number of conditional writes that are in flight together."""

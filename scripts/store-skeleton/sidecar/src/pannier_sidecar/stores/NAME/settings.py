@@ -1,4 +1,4 @@
-"""The component's metadata, read."""
+"""The store's settings, read from the component's metadata."""
 
 from __future__ import annotations
 
