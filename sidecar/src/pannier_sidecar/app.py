@@ -30,6 +30,7 @@ from pannier_sidecar.loading.resolving import ResolutionContext
 from pannier_sidecar.loading.supervisor import StoreSupervisor
 from pannier_sidecar.network import answers
 from pannier_sidecar.observing.exposition import CONTENT_TYPE
+from pannier_sidecar.observing.grpc_calls import counter as count_grpc
 from pannier_sidecar.observing.grpc_calls import observe as observe_grpc
 from pannier_sidecar.observing.http_calls import observe, with_trace
 from pannier_sidecar.observing.metrics import Metrics, Unobserved
@@ -213,7 +214,7 @@ class Sidecar:
 
     def _fast_path(self, api: HttpApi) -> FastPath | None:
         """Return the fast path of the API's port; None where each call is traced or logged."""
-        if self._tracer.is_exporting or self._settings.log.api_calls:
+        if not self._may_be_fast():
             return None
         sockets = self._listeners.api
         may_pass: Callable[[Call], bool] = _always
@@ -222,6 +223,10 @@ class Sidecar:
         counter = self._metrics.request_counter if self._metrics else _not_counted
         traced = partial(with_trace, self._tracer)
         return FastPath(api, may_pass, counter, traced, self._settings.limits.max_body_size)
+
+    def _may_be_fast(self) -> bool:
+        """Return whether calls may pass by the layers that log and trace them."""
+        return not self._tracer.is_exporting and not self._settings.log.api_calls
 
     def _count_error(self, error: StateError) -> None:
         if self._metrics is not None:
@@ -236,7 +241,8 @@ class Sidecar:
         services.wrap(
             lambda method, answer: observe_grpc(
                 method, answer, self._metrics, self._tracer, logs_calls=settings.log.api_calls
-            )
+            ),
+            partial(count_grpc, self._metrics) if self._may_be_fast() else None,
         )
         find: FindMethod = services.find
         if _is_on_ports(self._listeners.grpc):

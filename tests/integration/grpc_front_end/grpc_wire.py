@@ -14,6 +14,7 @@ from pannier_sidecar.grpc_api.connection import GrpcConnection
 from pannier_sidecar.grpc_api.limits import Limits
 from pannier_sidecar.grpc_api.listener import GrpcListener
 from pannier_sidecar.grpc_api.served import serve
+from pannier_sidecar.grpc_api.services import Services
 from pannier_sidecar.http2 import frames
 from pannier_sidecar.listening import bind_port, port_of
 from pannier_sidecar.protobuf import encode
@@ -57,6 +58,8 @@ class Client:
         self.reader, self.writer = reader, writer
         self.encoder, self.decoder = hpack.Encoder(), hpack.Decoder(ROOM)
         self.answers: dict[int, Answer] = {}
+        self.frames: dict[int, list[bytes]] = {}
+        """The frames that have arrived on each stream."""
         self.goaway: int | None = None
         self.last_taken: int | None = None
         """The last stream that the server takes, as its GOAWAY says."""
@@ -93,6 +96,7 @@ class Client:
         except (asyncio.IncompleteReadError, ConnectionError):
             return False
         kind, flags, stream = head[3], head[4], int.from_bytes(head[5:], "big")
+        self.frames.setdefault(stream, []).append(head + payload)
         answer = self.answers.setdefault(stream, Answer())
         if kind == frames.HEADERS:
             answer.headers |= {str(name): str(value) for name, value in self.decoder.decode(payload)}
@@ -171,6 +175,8 @@ class Serving:
     listener: GrpcListener
     runtime: Runtime
     port: int
+    service: StateService
+    services: Services
     clients: list[Client] = field(default_factory=list)
 
     async def connect(self, settings: dict[int, int] | None = None, *, greets: bool = True) -> Client:
@@ -219,7 +225,7 @@ async def serving(
     )
     bound = bind_port(0, ["127.0.0.1"], "--grpc-port")
     await server.serve(bound, listener, lambda: GrpcConnection(listener))
-    found = Serving(server, listener, runtime, port_of(bound) or 0)
+    found = Serving(server, listener, runtime, port_of(bound) or 0, service, services)
     try:
         yield found
         await found.at_rest()

@@ -3,7 +3,7 @@
 import asyncio
 
 from pannier_sidecar.state.requests import Get
-from pannier_sidecar.state.store import StoredValue
+from pannier_sidecar.state.store import Store, StoredValue
 from pannier_sidecar.stores.in_memory import InMemoryStore
 
 
@@ -13,6 +13,8 @@ class SlowStore(InMemoryStore):
     def __init__(self) -> None:
         super().__init__({})
         self.begun, self.go_on, self.cancelled = asyncio.Event(), asyncio.Event(), 0
+
+    begin_get = Store.begin_get
 
     async def get(self, get: Get) -> StoredValue | None:
         if get.key.endswith("slow"):

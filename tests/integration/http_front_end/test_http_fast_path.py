@@ -1,7 +1,6 @@
 """The fast path answers as the general way does, byte for byte, and lets nothing pass that the general way judges."""
 
 import asyncio
-from collections.abc import Callable
 from itertools import count
 
 import pytest
@@ -20,11 +19,12 @@ from integration.http_front_end.http_wire import (
     until,
     without_fast_path,
 )
+from servers.held_store import HeldStore
 from servers.limits import http_limits
 
 from pannier_sidecar.state.directory import Directory
 from pannier_sidecar.state.errors import OutcomeUnknownError, StoreUnavailableError
-from pannier_sidecar.state.requests import Get, Set, Write
+from pannier_sidecar.state.requests import Get, Set
 from pannier_sidecar.state.store import Completion, StoredValue
 from pannier_sidecar.stores.in_memory import InMemoryStore
 
@@ -40,27 +40,6 @@ def fast_path(here: Serving) -> CountedFastPath:
     found = here.listener.fast_path  # type: ignore[attr-defined]
     assert isinstance(found, CountedFastPath)
     return found
-
-
-class HeldStore(InMemoryStore):
-    """Answers when it is told to."""
-
-    def __init__(self) -> None:
-        super().__init__({})
-        self.held: list[Callable[[], None]] = []
-
-    def begin_get(self, get: Get, completion: Completion[StoredValue | None]) -> None:
-        self.held.append(lambda: super(HeldStore, self).begin_get(get, completion))
-
-    def begin_write(self, write: Write, completion: Completion[None]) -> None:
-        self.held.append(lambda: super(HeldStore, self).begin_write(write, completion))
-
-    async def release(self) -> None:
-        """Let what was begun end, as soon as something was."""
-        await until(lambda: bool(self.held), "a call that was begun")
-        for go_on in self.held:
-            go_on()
-        self.held.clear()
 
 
 # --- the same answers ---------------------------------------------------------------------------------------------

@@ -2,63 +2,44 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import asyncio
 
+from msgspec import Struct
+
+from ..http2.headers import Headers
 from .framing import PREFIX_SIZE, first_end
-from .method import NOT_GRPC
+from .method import NOT_GRPC, Method
 from .status import Code, StatusError
 
-if TYPE_CHECKING:
-    import asyncio
 
-    from ..http2.headers import Headers
-
-
-class Call:
+class Call(Struct):
     """One call, from its headers to its trailers."""
 
-    __slots__ = (
-        "has_begun",
-        "headers",
-        "held",
-        "id",
-        "is_whole",
-        "kept",
-        "kept_behind",
-        "method",
-        "queued",
-        "received",
-        "since",
-        "task",
-        "timer",
-        "waits",
-    )
-
-    kept: float
-    """When the queued part of the answer was queued; unset without one."""
-    kept_behind: int
+    id: int
+    headers: Headers
+    since: float
+    """When the request began to arrive, or when the answer last made progress."""
+    method: Method = NOT_GRPC
+    received: bytes | bytearray = b""
+    is_whole: bool = False
+    """The client has sent its whole request."""
+    has_begun: bool = False
+    """The headers of the answer are written."""
+    held: int = 0
+    """Bytes that are counted for its request until the call ends."""
+    queued: int = 0
+    """Bytes of its answer that wait for the client's windows."""
+    kept: float = 0.0
+    """When the queued part of the answer was queued."""
+    kept_behind: int = 0
     """Bytes that were queued on the connection at that time, the call's own included."""
-
-    def __init__(self, stream_id: int, headers: Headers, now: float):
-        self.id = stream_id
-        self.headers = headers
-        self.method = NOT_GRPC
-        self.received: bytes | bytearray = b""
-        self.is_whole = False
-        """The client has sent its whole request."""
-        self.since = now
-        """When the request began to arrive, or when the answer last made progress."""
-        self.has_begun = False
-        """The headers of the answer are written."""
-        self.held = 0
-        """Bytes that are counted for its request until the call ends."""
-        self.queued = 0
-        """Bytes of its answer that wait for the client's windows."""
-        self.waits = False
-        """The request is whole, and waits in the gate until the client has read other answers."""
-        self.task: asyncio.Task[None] | None = None
-        self.timer: asyncio.TimerHandle | None = None
-        """Fires at the call's deadline."""
+    waits: bool = False
+    """The request is whole, and waits in the gate until the client has read other answers."""
+    is_begun: bool = False
+    """It is on the fast path, and neither answered nor closed."""
+    task: asyncio.Task[None] | None = None
+    timer: asyncio.TimerHandle | None = None
+    """Fires at the call's deadline."""
 
     def add(self, data: bytes) -> None:
         """Keep a part of the request."""

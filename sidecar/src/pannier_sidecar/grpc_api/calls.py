@@ -17,7 +17,7 @@ from ..http2.frames import ErrorCode
 from ..http2.headers import literal
 from ..serving import time_to_take
 from .call import Call
-from .framing import PREFIX_SIZE, framed, inflated, parse_timeout, too_large
+from .framing import PREFIX_SIZE, framed, inflated, only_message, parse_timeout, too_large
 from .gate import Gate
 from .limits import FEW_FIELDS, FIELD, SMALL_MESSAGE
 from .method import NOT_GRPC
@@ -27,10 +27,12 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from ..http2.handler import Writer
-    from ..http2.headers import Headers
+    from ..http2.headers import RequestHeaders
+    from .fast_path import FastCall, FastMethod, Rest
     from .listener import GrpcListener
 
 GRPC: Final = b"application/grpc"
+DEFECT: Final = "a defect of the sidecar; its log tells more"
 FAIR_GUESS: Final = range(16)
 """Bytes by which an answer may be smaller than expected without changing the estimate."""
 _STATUS_200: Final = b"\x88"
@@ -51,6 +53,7 @@ class Calls:
 
     __slots__ = (
         "_gate",
+        "_latest",
         "_limits",
         "_listener",
         "_loop",
@@ -73,13 +76,18 @@ class Calls:
         self._open: dict[int, Call] = {}
         self._progressed = listener.now
         """When a delayed part of an answer was last sent."""
+        self._latest: Call | None = None
+        """The last call that was given a task, until that task runs."""
         self._unpacking = asyncio.Lock()
         self._gate = Gate(listener, self.http2.output)
 
     # --- events of streams ----------------------------------------------------------------------------------------
 
-    def request_begun(self, stream_id: int, headers: Headers) -> None:
+    def request_begun(self, stream_id: int, headers: RequestHeaders) -> None:
         """Find the method of a call; refuse the call if there is none."""
+        if headers.note is not None:  # they were here before, and the same comes of them
+            self._open[stream_id] = Call(stream_id, headers, self._listener.now, headers.note)
+            return
         self._open[stream_id] = call = Call(stream_id, headers, self._listener.now)
         if len(headers) > FEW_FIELDS:
             self._count(call, FIELD * len(headers))
@@ -89,6 +97,8 @@ class Calls:
             timeout = headers.get(b"grpc-timeout")
             if timeout is not None:
                 call.timer = self._loop.call_later(parse_timeout(timeout), self._expire, call)
+            elif len(headers) <= FEW_FIELDS:
+                headers.note = call.method
         except StatusError as failure:
             self._fail(call, failure)
 
@@ -130,6 +140,11 @@ class Calls:
     def stream_closed(self, stream_id: int) -> None:
         """End the work that is still done for a call."""
         call = self._open.pop(stream_id)
+        if call.is_begun:
+            call.is_begun = False
+            self._gate.begun -= 1
+        if call is self._latest:
+            self._latest = None
         if call.timer is not None:
             call.timer.cancel()
         if call.task is not None and call.task is not asyncio.current_task():
@@ -159,6 +174,8 @@ class Calls:
         if call.method is NOT_GRPC:
             call.task = self._loop.create_task(self._refuse_http(call))
             return
+        if call.method.fast is not None and self._begin(call, call.method.fast):
+            return
         before = len(call.received)
         try:
             message = call.next_message()
@@ -168,14 +185,68 @@ class Calls:
         if message is not None:
             if call.method.is_streaming:
                 self._count(call, len(call.received) - before)
+            self._latest = call
             call.task = self._loop.create_task(self._answer(call, *message), name="call")
         elif call.is_whole and call.method.is_streaming:
             self._send(call, b"", OK_TRAILERS)
 
+    def _begin(self, call: Call, method: FastMethod) -> bool:
+        """Begin a call on the fast path. False: nothing was begun, and it goes the general way."""
+        gate = self._gate
+        if self._latest is not None or not gate.is_open():  # calls begin in the order in which they came
+            return False
+        message = only_message(call.received)
+        if message is None:
+            return False
+        gate.begun += 1
+        call.is_begun = True  # it may be answered before `begin` returns
+        if method.begin(message, self, call):
+            call.received = b""
+            return True
+        gate.begun -= 1
+        call.is_begun = False
+        return False
+
+    def finish(self, call: Call, answer: bytes) -> None:
+        """Answer a call on the fast path."""
+        gate, listener = self._gate, self._listener
+        call.is_begun, call.task = False, None
+        gate.begun -= 1
+        if gate.waiting:
+            self._loop.call_soon(gate.open)
+        if listener.expected - len(answer) not in FAIR_GUESS:
+            listener.learn(len(answer))
+        self._send(call, framed(answer), OK_TRAILERS)
+
+    def resume(self, begun: FastCall, rest: Rest) -> None:
+        """Answer a call on the fast path that is more than one trip to its store."""
+        self._loop.create_task(self._see_through(begun, rest), name="call")
+
+    async def _see_through(self, begun: FastCall, rest: Rest) -> None:
+        call = begun.call
+        if not call.is_begun:
+            begun.abandon(rest)
+            return
+        call.task = asyncio.current_task()  # not earlier: cancelled before it runs, it would not count the call's end
+        try:
+            answer = await begun.method.see_through(begun, rest)
+        except StatusError as failure:
+            self._fail(call, failure)
+        except asyncio.CancelledError:
+            raise
+        except BaseException:
+            self._fail(call, StatusError(Code.INTERNAL, DEFECT))
+            raise
+        else:
+            if call.is_begun:
+                self.finish(call, answer)
+
     async def _answer(self, call: Call, message: bytes, is_compressed: bool) -> None:
         method, listener, gate = call.method, self._listener, self._gate
+        if call is self._latest:
+            self._latest = None
         if method.is_unary:
-            if gate.waiting or gate.output.queued or gate.begun >= listener.at_once or gate.is_penalized:
+            if not gate.is_open():
                 await gate.wait(call)
             gate.begun += 1
         try:
@@ -191,7 +262,7 @@ class Calls:
         except asyncio.CancelledError:
             raise
         except BaseException:
-            self._fail(call, StatusError(Code.INTERNAL, "a defect of the sidecar; its log tells more"))
+            self._fail(call, StatusError(Code.INTERNAL, DEFECT))
             raise
         finally:
             gate.begun -= method.is_unary
@@ -285,7 +356,7 @@ class Calls:
         for call in self._open.values():
             if call.queued:
                 waiting.append((call.queued + call.held, now - call.kept + 0.5, call))
-            elif call.held and (call.task is None or call.waits):
+            elif call.held and (call.waits or (call.task is None and not call.is_begun)):
                 waiting.append((call.held, now - call.since + 0.5, call))
         return waiting
 

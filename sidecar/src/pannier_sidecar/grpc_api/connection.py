@@ -163,6 +163,10 @@ class GrpcConnection(asyncio.Protocol):
         if self._late_write is None:
             self._late_write = self._loop.call_later(LATE_S, self._write_late)
 
+    def write_now(self, data: bytes) -> None:
+        if not self._transport.is_closing():
+            self._transport.write(data)
+
     def _write(self) -> None:
         data = self._output.take()
         if data and not self._transport.is_closing():

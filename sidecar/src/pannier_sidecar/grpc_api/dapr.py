@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+from ..protobuf import decode
 from ..runtime import NO_PLACEMENT
 from ..state.pacing import FEW
 from ..state.requests import (
@@ -15,10 +16,22 @@ from ..state.requests import (
     GetRequest,
     SaveRequest,
     TransactRequest,
+    WriteItem,
 )
 from . import messages
-from .encoding import CONSISTENCY, Encoding, actor_operation, bulk_item, choice, expiry, get_response
-from .long_messages import LongMessages
+from .encoding import (
+    CONSISTENCY,
+    Encoding,
+    actor_operation,
+    bulk_item,
+    choice,
+    expiry,
+    get_response,
+    store_and_key,
+    value_message,
+)
+from .fast_path import FastMethod
+from .long_messages import SINGLE, LongMessages
 from .messages import Empty
 from .method import Method
 from .services import unary
@@ -31,6 +44,7 @@ if TYPE_CHECKING:
 
     from ..http2.headers import Headers
     from ..runtime import Runtime
+    from ..state.begun_call import BegunCall
     from ..state.errors import StateError
     from ..state.service import StateService
     from .services import Handler
@@ -50,10 +64,35 @@ class StateMethods:
         self._encoding = encoding
         self._each = service.pace.each
 
+    def fast(self, error_mapper: Callable[[StateError], StatusError]) -> dict[str, FastMethod]:
+        """Return how calls are begun, for the methods whose plain calls can be."""
+
+        def method(start: Callable[[bytes, BegunCall], bool], answer_to: Callable[[Any], bytes]) -> FastMethod:
+            return FastMethod(self._service, start, answer_to, error_mapper)
+
+        return {
+            "GetState": method(self._begin_get, value_message),
+            "SaveState": method(self._begin_save, _empty),
+            "DeleteState": method(self._begin_delete, _empty),
+        }
+
     async def get(self, request: messages.GetStateRequest) -> Struct:
+        return get_response(await self._service.get(self._wanted(request)))
+
+    def _wanted(self, request: messages.GetStateRequest) -> GetRequest:
         consistency = choice(CONSISTENCY, request.consistency, "consistency")
-        wanted = GetRequest(request.store_name or self._unnamed, request.key, consistency, request.metadata)
-        return get_response(await self._service.get(wanted))
+        return GetRequest(request.store_name or self._unnamed, request.key, consistency, request.metadata)
+
+    def _begin_get(self, message: bytes, call: BegunCall) -> bool:
+        plain = store_and_key(message)
+        if plain is not None:
+            wanted = GetRequest(*plain)
+        elif len(message) > SINGLE:
+            return False
+        else:
+            wanted = self._wanted(decode(messages.GetStateRequest, message))
+        self._service.begin_get(wanted, call)
+        return True
 
     async def get_bulk(self, request: messages.GetBulkStateRequest) -> Struct:
         wanted = BulkGetRequest(request.store_name or self._unnamed, request.keys, metadata=request.metadata)
@@ -67,10 +106,30 @@ class StateMethods:
         await self._service.save(SaveRequest(request.store_name or self._unnamed, items))
         return Empty()
 
+    def _begin_save(self, message: bytes, call: BegunCall) -> bool:
+        found = self._encoding.only_item(message)
+        if found is None:
+            return False
+        self._service.begin_save(found[0] or self._unnamed, found[1], call)
+        return True
+
     async def delete(self, request: messages.DeleteStateRequest) -> Struct:
-        item = self._encoding.delete_item(request)
-        await self._service.delete(DeleteRequest(request.store_name or self._unnamed, item))
+        await self._service.delete(self._unwanted(request))
         return Empty()
+
+    def _unwanted(self, request: messages.DeleteStateRequest) -> DeleteRequest:
+        return DeleteRequest(request.store_name or self._unnamed, self._encoding.delete_item(request))
+
+    def _begin_delete(self, message: bytes, call: BegunCall) -> bool:
+        plain = store_and_key(message)
+        if plain is not None:
+            unwanted = DeleteRequest(plain[0], WriteItem(plain[1]))
+        elif len(message) > SINGLE:
+            return False
+        else:
+            unwanted = self._unwanted(decode(messages.DeleteStateRequest, message))
+        self._service.begin_delete(unwanted, call)
+        return True
 
     async def delete_bulk(self, request: messages.DeleteBulkStateRequest) -> Struct:
         items = await self._each(self._encoding.bulk_delete_item, request.states)
@@ -86,6 +145,10 @@ class StateMethods:
 
     async def query(self, request: messages.QueryStateRequest) -> Struct:
         raise self._service.query(request.store_name or self._unnamed)
+
+
+def _empty(_: None) -> bytes:
+    return b""
 
 
 class SidecarMethods:
@@ -148,6 +211,7 @@ def methods(
         on_error(error)
         return worded(error)
 
+    fast = state.fast(error_mapper)
     handlers: dict[str, tuple[type[Struct], Handler]] = {
         "GetState": (messages.GetStateRequest, state.get),
         "GetBulkState": (messages.GetBulkStateRequest, state.get_bulk),
@@ -165,6 +229,7 @@ def methods(
         "SetMetadata": (messages.SetMetadataRequest, sidecar.set_metadata),
     }
     named = {
-        name: unary(request, handler, long, error_mapper=error_mapper) for name, (request, handler) in handlers.items()
+        name: unary(request, handler, long, error_mapper=error_mapper, fast=fast.get(name))
+        for name, (request, handler) in handlers.items()
     }
     return {**named, "Shutdown": Method(sidecar.shutdown)}

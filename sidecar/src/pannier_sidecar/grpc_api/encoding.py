@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Final, TypeVar
 
+from ..protobuf import decode, encode, read_pair, write_pair
 from ..state.errors import MalformedRequestError, UnknownOperationError
 from ..state.requests import Concurrency, Consistency, WriteItem
 from ..state.store import rfc3339
@@ -14,6 +15,8 @@ if TYPE_CHECKING:
     from ..state.store import StoredValue
     from .messages import DeleteStateRequest, TransactionalActorStateOperation, TransactionalStateOperation
 
+MAX_REST: Final = 512
+"""Bytes of an item besides its key and value that are read at once."""
 CONCURRENCY = (None, Concurrency.FIRST_WRITE, Concurrency.LAST_WRITE)
 CONSISTENCY = (None, Consistency.EVENTUAL, Consistency.STRONG)
 
@@ -28,6 +31,22 @@ class Encoding:
     def write_item(self, item: StateItem) -> WriteItem:
         """Return an item of a save."""
         return self._item(item, item.value)
+
+    def only_item(self, message: bytes) -> tuple[str, WriteItem] | None:
+        """Return the store and the item of a SaveState message that has one item with a key and a value, and few other
+        fields. None: it is of another form. Raises MalformedMessageError and UnicodeDecodeError.
+        """
+        pair = read_pair(message)
+        if pair is None or pair[2] != len(message):
+            return None
+        store, data, _ = pair
+        inner = read_pair(data)
+        if inner is None or len(data) - inner[2] > MAX_REST:
+            return None
+        key, value, end = inner
+        if end == len(data):
+            return store.decode(), WriteItem(key.decode(), value)
+        return store.decode(), self.write_item(decode(StateItem, data[end:], 1, StateItem(key.decode(), value)))
 
     def bulk_delete_item(self, item: StateItem) -> WriteItem:
         """Return an item of a bulk delete."""
@@ -76,6 +95,26 @@ def actor_operation(operation: TransactionalActorStateOperation) -> WriteItem:
     is_delete = operation.operation_type == "delete"
     value = None if is_delete else (operation.value.value if operation.value is not None else b"")
     return WriteItem(operation.key, value, metadata=operation.metadata)
+
+
+def store_and_key(message: bytes) -> tuple[str, str] | None:
+    """Return what is in a GetState or DeleteState message with nothing but a store and a key; None for any other one.
+
+    Raises UnicodeDecodeError.
+    """
+    pair = read_pair(message)
+    if pair is None or pair[2] != len(message) or not pair[0]:
+        return None
+    return pair[0].decode(), pair[1].decode()
+
+
+def value_message(value: StoredValue | None) -> bytes:
+    """Return the bytes of `get_response`."""
+    if value is None:
+        return b""
+    if value.expires_at is None:
+        return write_pair(value.value, value.etag.encode())
+    return encode(get_response(value))
 
 
 def get_response(value: StoredValue | None) -> GetStateResponse:

@@ -26,6 +26,14 @@ def first_end(received: bytes | bytearray) -> int | None:
     return end if len(received) >= PREFIX_SIZE and len(received) >= end else None
 
 
+def only_message(received: bytes | bytearray) -> bytes | None:
+    """Return the message of a whole request that has exactly one, uncompressed; None for any other request."""
+    size = len(received) - PREFIX_SIZE
+    if size < 0 or received[0] or int.from_bytes(received[1:PREFIX_SIZE], "big") != size:
+        return None
+    return bytes(received[PREFIX_SIZE:])
+
+
 def inflated(message: bytes, encoding: bytes, limit: int) -> bytes:
     """Return the decompressed message, which may have `limit` bytes. Raises StatusError."""
     if encoding != b"gzip":

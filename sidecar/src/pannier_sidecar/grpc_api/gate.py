@@ -28,6 +28,11 @@ class Gate:
         self.is_penalized = False
         """An answer was dropped: no call begins before the next sweep, or each might cost another answer."""
 
+    def is_open(self) -> bool:
+        """Return whether a call may begin without `wait`."""
+        is_free = self.begun < self._listener.at_once and not self.output.queued
+        return is_free and not self.waiting and not self.is_penalized
+
     async def wait(self, call: Call) -> None:
         """Wait until the client has read enough of the answers before this one."""
         is_first = not self.waiting

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
     from ..state.service import StateService
     from .method import Method
+    from .services import Handler
 
 SERVICE = "spec.proto.runtime.v1.Runtime"
 GREETING = "greeting"
@@ -29,16 +30,19 @@ def methods(service: StateService) -> Mapping[str, Method]:
     """Return the methods of the service by name."""
     state = StateMethods(service, Encoding(zero_is_no_etag=True))
     long = LongMessages(service.pace, service.max_items, service.in_flight)
+    fast = state.fast(layotto_error)
+    handlers: dict[str, tuple[type[Struct], Handler]] = {
+        "SayHello": (messages.SayHelloRequest, _say_hello),
+        "GetState": (messages.GetStateRequest, state.get),
+        "GetBulkState": (messages.GetBulkStateRequest, state.get_bulk),
+        "SaveState": (messages.SaveStateRequest, state.save),
+        "DeleteState": (messages.DeleteStateRequest, state.delete),
+        "DeleteBulkState": (messages.DeleteBulkStateRequest, state.delete_bulk),
+        "ExecuteStateTransaction": (messages.ExecuteStateTransactionRequest, state.transact),
+    }
     return {
-        "SayHello": unary(messages.SayHelloRequest, _say_hello, long, error_mapper=layotto_error),
-        "GetState": unary(messages.GetStateRequest, state.get, long, error_mapper=layotto_error),
-        "GetBulkState": unary(messages.GetBulkStateRequest, state.get_bulk, long, error_mapper=layotto_error),
-        "SaveState": unary(messages.SaveStateRequest, state.save, long, error_mapper=layotto_error),
-        "DeleteState": unary(messages.DeleteStateRequest, state.delete, long, error_mapper=layotto_error),
-        "DeleteBulkState": unary(messages.DeleteBulkStateRequest, state.delete_bulk, long, error_mapper=layotto_error),
-        "ExecuteStateTransaction": unary(
-            messages.ExecuteStateTransactionRequest, state.transact, long, error_mapper=layotto_error
-        ),
+        name: unary(request, handler, long, error_mapper=layotto_error, fast=fast.get(name))
+        for name, (request, handler) in handlers.items()
     }
 
 

@@ -9,6 +9,7 @@ from msgspec import Struct
 from msgspec.structs import force_setattr
 
 from ..http2.headers import Headers
+from .fast_path import FastMethod
 
 
 class Method(Struct, frozen=True):
@@ -21,6 +22,9 @@ class Method(Struct, frozen=True):
     poll_interval: float | None = None
     """For server streaming by polling: seconds between two calls of `answer`. Each answer that differs from the last
     one is sent, until the client cancels the call."""
+
+    fast: FastMethod | None = None
+    """Begins its plain calls without a task; None: no call takes the fast path."""
 
     is_unary: bool = True
     """It has one answer, after which the call ends; computed."""

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
     from ..access import AccessControl
     from ..http2.headers import Headers
+    from .fast_path import Count, FastMethod
     from .long_messages import LongMessages
 
     Answer = Callable[[bytes, Headers], Awaitable[bytes]]
@@ -52,11 +53,17 @@ class Services:
             raise self._unknown(path.decode("latin-1"))
         return method
 
-    def wrap(self, wrapper: Callable[[str, Answer], Answer]) -> None:
-        """Wrap the handler of each method; the wrapper is given the method's path, `/service/name`."""
+    def wrap(self, wrapper: Callable[[str, Answer], Answer], counter: Callable[[str], Count] | None) -> None:
+        """Wrap the handler of each method; the wrapper is given the method's path, `/service/name`.
+
+        `counter` returns what counts a method's calls on the fast path; None: no call takes that.
+        """
         for path, method in self._methods.items():
-            if not method.is_streaming and method.poll_interval is None:
-                self._methods[path] = replace(method, answer=wrapper(path.decode(), method.answer))
+            if method.is_unary:
+                name, fast = path.decode(), method.fast
+                if fast is not None:
+                    fast = None if counter is None else replace(fast, count=counter(name))
+                self._methods[path] = replace(method, answer=wrapper(name, method.answer), fast=fast)
 
     def _check_token(self, given: bytes | None) -> None:
         if given is None:
@@ -94,6 +101,7 @@ def unary(
     long: LongMessages,
     *,
     error_mapper: Callable[[StateError], StatusError] = failure,
+    fast: FastMethod | None = None,
 ) -> Method:
     """Return a method that decodes a `request` and answers with the result of `handler`, or with its error."""
     is_bulk = request is GetBulkStateRequest
@@ -108,4 +116,4 @@ def unary(
         except StateError as error:
             raise error_mapper(error) from error
 
-    return Method(answer)
+    return Method(answer, fast=fast)

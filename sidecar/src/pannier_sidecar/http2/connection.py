@@ -15,6 +15,7 @@ from .frames import (
     ErrorCode,
     Http2ConnectionError,
     Http2StreamError,
+    read_header,
 )
 from .headers import HeaderReader, MalformedHeadersError
 from .output import Output
@@ -54,6 +55,7 @@ class Http2Connection:
         self._reader = FrameReader()
         self._block: tuple[int, int, bytearray] | None = None
         """Stream, flags and bytes of a header block that CONTINUATION frames continue."""
+        self._is_receiving = False
         self._refuses_streams = False
         self._stream_window = frames.DEFAULT_WINDOW
         """The client's SETTINGS_INITIAL_WINDOW_SIZE."""
@@ -75,17 +77,59 @@ class Http2Connection:
         """
         if self._reader.is_stopped:
             return True
+        self._is_receiving = True
         try:
-            has_whole = self._reader.read(data, self._take)
+            has_whole = self._reader.read(data, self._take, self._take_request)
         except Http2ConnectionError:
             self._stop_reading()
             raise
+        finally:
+            self._is_receiving = False
         rest, block = len(self._reader.rest), self._block
         if not rest and block is None:  # nearly always
             self.incomplete = 0
             return True
         self.incomplete = rest + (0 if block is None else HEADER_SIZE + len(block[2]))
         return has_whole and block is None
+
+    def _take_request(self, stream_id: int, data: bytes, start: int, middle: int) -> int:
+        """Take a request in its commonest form, and return where it ends: its header block, which is between `start`
+        and `middle`, was here before, and the next frame has all its DATA. 0: it is of another form, for `_take`.
+        """
+        headers = self._headers.remembered(data[start:middle])
+        at = middle + HEADER_SIZE
+        if headers is None or at > len(data):
+            return 0
+        upper, lower, kind, flags, same_id = read_header(data, middle)
+        size: int = upper << 8 | lower
+        end = at + size
+        window = self._receive_window - size
+        streams = self._streams
+        if (
+            kind != frames.DATA
+            or flags != END_STREAM
+            or same_id != stream_id
+            or end > len(data)
+            or size > min(MAX_FRAME, self._own_window)
+            or window < self._low_window
+            or b"content-length" in headers
+            or not streams.last_id < stream_id <= MAX_WINDOW
+            or not stream_id & 1
+            or len(streams) >= self._limits.streams
+            or self._refuses_streams
+            or self._block is not None
+            or not self.has_settings
+        ):
+            return 0
+        streams.last_id = stream_id
+        stream = streams[stream_id] = Stream(stream_id, self._stream_window, self._own_window)
+        self._handler.request_begun(stream_id, headers)
+        if stream_id not in streams or self._reader.is_stopped:
+            return middle
+        stream.is_ended = True
+        self._receive_window = window
+        self._handler.data_arrived(stream_id, data[at:end], True)
+        return end
 
     def _stop_reading(self) -> None:
         self._reader.stop()
@@ -294,7 +338,10 @@ class Http2Connection:
         stream nothing is sent.
         """
         stream = self._streams.get(stream_id)
-        if stream is not None and self.output.send(stream, headers, data, trailers):
+        if stream is None:
+            return
+        is_alone = len(self._streams) == 1 and not self._is_receiving
+        if self.output.send(stream, headers, data, trailers, is_alone=is_alone):
             self._close(stream)
 
     def end_stream(self, stream_id: int, block: bytes) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
-    from .headers import Headers
+    from .headers import RequestHeaders
 
 
 class Handler(Protocol):
@@ -15,7 +15,7 @@ class Handler(Protocol):
     streams. The other methods only take note. None may raise.
     """
 
-    def request_begun(self, stream_id: int, headers: Headers) -> None:
+    def request_begun(self, stream_id: int, headers: RequestHeaders) -> None:
         """Take the header fields of a new request."""
 
     def data_arrived(self, stream_id: int, data: bytes, is_last: bool) -> None:
@@ -36,6 +36,9 @@ class Writer(Protocol):
 
     def output_ready(self) -> None:
         """Take the output soon, with everything that is added until then."""
+
+    def write_now(self, data: bytes) -> None:
+        """Write these bytes at once; nothing is in the output then."""
 
     def output_may_wait(self) -> None:
         """Take the output within milliseconds: it may go out with the answer to a request, if there is one by then."""

@@ -7,7 +7,7 @@ meaning of such a block is remembered until the table changes.
 from __future__ import annotations
 
 import re
-from typing import Final
+from typing import Any, Final
 
 from .frames import ErrorCode, Http2ConnectionError
 from .hpack import Decoder, HpackError
@@ -32,6 +32,15 @@ _LINE_BREAKS: Final = re.compile(rb"[\0\r\n]")
 Headers = dict[bytes, bytes]
 
 
+class RequestHeaders(Headers):
+    """The fields of one block."""
+
+    __slots__ = ("note",)
+
+    note: Any
+    """None, or what the handler keeps about fields that may come again."""
+
+
 class MalformedHeadersError(Exception):
     """Fields that no request may have (RFC 9113, 8.1.1)."""
 
@@ -42,10 +51,10 @@ class HeaderReader:
     def __init__(self, max_list_size: int):
         """`max_list_size` is in bytes: those of all names and values, plus 32 for each field (RFC 9113, 6.5.2)."""
         self._decoder = Decoder(max_list_size=max_list_size)
-        self._known: dict[bytes, Headers | str] = {}
+        self._known: dict[bytes, RequestHeaders | str] = {}
         """The fields of each block, or its error."""
 
-    def read(self, block: bytes, *, is_trailer: bool = False) -> Headers:
+    def read(self, block: bytes, *, is_trailer: bool = False) -> RequestHeaders:
         """Return the fields. Raises Http2ConnectionError for bad compression, MalformedHeadersError for bad fields."""
         found = self._known.get(block)
         if found is None:
@@ -54,14 +63,19 @@ class HeaderReader:
             raise MalformedHeadersError(found)
         return found
 
-    def _decode(self, block: bytes, is_trailer: bool) -> Headers | str:
+    def remembered(self, block: bytes) -> RequestHeaders | None:
+        """Return the fields of a request's block that was here before, None for any other one and for bad fields."""
+        found = self._known.get(block)
+        return found if type(found) is RequestHeaders else None
+
+    def _decode(self, block: bytes, is_trailer: bool) -> RequestHeaders | str:
         before = self._decoder.changes
         try:
             fields = self._decoder.decode(block)
         except HpackError as error:
             raise Http2ConnectionError(ErrorCode.COMPRESSION_ERROR, str(error)) from error
         try:
-            found: Headers | str = _checked(fields, is_trailer)
+            found: RequestHeaders | str = _checked(fields, is_trailer)
         except MalformedHeadersError as error:
             found = str(error)
         if self._decoder.changes != before:
@@ -75,8 +89,9 @@ def _is_small(block: bytes, fields: list[tuple[bytes, bytes]]) -> bool:
     return len(block) <= REMEMBERED_SIZE and len(fields) <= REMEMBERED_FIELDS
 
 
-def _checked(fields: list[tuple[bytes, bytes]], is_trailer: bool) -> Headers:
-    headers: Headers = {}
+def _checked(fields: list[tuple[bytes, bytes]], is_trailer: bool) -> RequestHeaders:
+    headers = RequestHeaders()
+    headers.note = None
     has_regular = is_trailer
     for name, value in fields:
         if name.startswith(b":"):

@@ -80,15 +80,32 @@ class Output:
             self._writer.output_ready()
         self._frames.append(data)
 
+    def write_at_once(self, data: bytes) -> None:
+        """Write whole frames now, unless others wait already."""
+        if self._frames or self._late:
+            self.write(data)
+        else:
+            self._writer.write_now(data)
+
     def write_late(self, data: bytes) -> None:
         """Add frames that may wait for others, because a write is the most expensive step."""
         if not self._late:
             self._writer.output_may_wait()
         self._late.append(data)
 
-    def send(self, stream: Stream, headers: Prepared | None, data: bytes, trailers: Prepared | None) -> bool:
+    def send(
+        self,
+        stream: Stream,
+        headers: Prepared | None,
+        data: bytes,
+        trailers: Prepared | None,
+        *,
+        is_alone: bool = False,
+    ) -> bool:
         """Send headers, then as much of the DATA and trailers as the windows allow; the rest waits. Return whether
         everything is written, the trailers too.
+
+        With `is_alone` no other answer is expected, which could be written together with this one.
         """
         size = len(data)
         fits = 0 < size <= self.window and size <= stream.window and size <= self.frame_size
@@ -102,11 +119,10 @@ class Output:
                 self.write(b"".join((first, header, data, last)))
                 return trailers is not None
             number = header[5:]
-            self.write(
-                b"".join(
-                    (headers.start, number, headers.payload, header, data, trailers.start, number, trailers.payload)
-                )
+            whole = b"".join(
+                (headers.start, number, headers.payload, header, data, trailers.start, number, trailers.payload)
             )
+            (self.write_at_once if is_alone else self.write)(whole)
             return True
         if headers is not None:
             self.write(headers.on(stream.id))

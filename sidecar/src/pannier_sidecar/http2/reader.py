@@ -5,7 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from .frames import (
+    END_HEADERS,
     HEADER_SIZE,
+    HEADERS,
     MAX_FRAME,
     MAX_WINDOW,
     PREFACE,
@@ -19,6 +21,10 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 
+def _take_none(stream_id: int, data: bytes, start: int, end: int) -> int:
+    return 0
+
+
 class FrameReader:
     """What has come in of a frame that is not whole yet."""
 
@@ -30,8 +36,16 @@ class FrameReader:
         self.is_stopped = False
         self._has_preface = False
 
-    def read(self, data: bytes, take: Callable[[int, int, int, bytes], None]) -> bool:
+    def read(
+        self,
+        data: bytes,
+        take: Callable[[int, int, int, bytes], None],
+        take_request: Callable[[int, bytes, int, int], int] = _take_none,
+    ) -> bool:
         """Give `take` the type, flags, stream and payload of each frame that is whole, until `stop` is called.
+
+        Before, `take_request` is given HEADERS that may be followed by a whole request's DATA: their stream, all data,
+        and where their payload starts and ends. It returns where what it has taken ends, 0 if it has taken nothing.
 
         Return whether anything was whole, a frame or the preface. Raises Http2ConnectionError.
         """
@@ -50,6 +64,11 @@ class FrameReader:
             if end < start + size:
                 break
             at = start + size
+            if kind == HEADERS and flags == END_HEADERS:
+                taken = take_request(stream_id, data, start, at)
+                if taken:
+                    at = taken
+                    continue
             take(kind, flags, stream_id & MAX_WINDOW, data[start:at])
         self.rest = b"" if self.is_stopped else data[at:]
         return at > 0

@@ -3,37 +3,33 @@
 from __future__ import annotations
 
 from collections import deque
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
-from .frames import ErrorCode, Http2ConnectionError, Http2StreamError
+from msgspec import Struct
 
-if TYPE_CHECKING:
-    from .frames import Prepared
+from .frames import ErrorCode, Http2ConnectionError, Http2StreamError, Prepared
 
 NOTHING: Final = memoryview(b"")
 
 
-class Stream:
+class Stream(Struct, gc=False):
     """The state of an arriving request and of its answer."""
 
-    __slots__ = ("content_length", "id", "is_ended", "length", "receive_window", "to_send", "trailers", "window")
-
-    def __init__(self, stream_id: int, window: int, receive_window: int, content_length: bytes | None):
-        self.id = stream_id
-        self.window = window
-        """Bytes of DATA that the client accepts."""
-        self.receive_window = receive_window
-        """Bytes of DATA that we accept."""
-        self.content_length = content_length
-        """The length that the request declares."""
-        self.length = 0
-        """Bytes of DATA so far."""
-        self.is_ended = False
-        """The client has sent everything."""
-        self.to_send = NOTHING
-        """DATA that the client's windows do not allow yet."""
-        self.trailers: Prepared | None = None
-        """The frame that follows `to_send`."""
+    id: int
+    window: int
+    """Bytes of DATA that the client accepts."""
+    receive_window: int
+    """Bytes of DATA that we accept."""
+    content_length: bytes | None = None
+    """The length that the request declares."""
+    length: int = 0
+    """Bytes of DATA so far."""
+    is_ended: bool = False
+    """The client has sent everything."""
+    to_send: memoryview = NOTHING
+    """DATA that the client's windows do not allow yet."""
+    trailers: Prepared | None = None
+    """The frame that follows `to_send`."""
 
     def end(self) -> None:
         """Note that the request is whole. Raises Http2StreamError if its length is not as declared."""

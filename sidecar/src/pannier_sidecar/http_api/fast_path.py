@@ -12,7 +12,7 @@ begun. `app.py` makes no fast path where calls are logged or traced.
 from __future__ import annotations
 
 import re
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine
 from time import perf_counter
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
@@ -102,8 +102,8 @@ class FastCall(BegunCall, gc=False, kw_only=True):
         self.route.count(answer.status, seconds)
         self.connection.finish(answer)
 
-    def goes_on(self, rest: Awaitable[Any]) -> None:
-        self.connection.resume(self.fast_path.see_through(self, rest))
+    def goes_on(self, rest: Coroutine[Any, Any, Any]) -> None:
+        self.connection.resume(self.fast_path.see_through(self, self.counted(rest)))
 
 
 class FastPath:

@@ -53,6 +53,21 @@ def observe(method: str, answer: Answer, metrics: Metrics | None, tracer: Tracer
     )
 
 
+def counter(metrics: Metrics | None, method: str) -> Callable[[int, float], None]:
+    """Return what records calls of a method that no wrapper sees, by the number of their status and seconds."""
+    if metrics is None:
+        return lambda status, seconds: None
+    count_ok = metrics.rpc_counter(method, STATUSES[0])
+
+    def count(status: int, seconds: float) -> None:
+        if status == 0:
+            count_ok(seconds)
+        else:
+            metrics.rpc_ended(method, STATUSES[status], seconds)
+
+    return count
+
+
 def _metrics_and_logging_middleware(method: str, answer: Answer, metrics: Metrics | None, logs_calls: bool) -> Answer:
     async def measured(message: bytes, headers: dict[bytes, bytes]) -> bytes:
         started = perf_counter()

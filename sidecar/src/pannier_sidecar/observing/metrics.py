@@ -113,6 +113,20 @@ class Metrics:
         histogram[bisect_left(BOUNDS, seconds)] += 1
         histogram[SUM] += seconds
 
+    def rpc_counter(self, method: str, status: str) -> Callable[[float], None]:
+        """Return what records gRPC calls of one method and status, by seconds, faster than `rpc_ended`."""
+        slot = (method, status)
+        histogram = self._rpcs.get(slot)
+
+        def count(seconds: float) -> None:
+            nonlocal histogram
+            if histogram is None:
+                histogram = self._rpcs.setdefault(slot, new_histogram())
+            histogram[bisect_left(BOUNDS, seconds)] += 1
+            histogram[SUM] += seconds
+
+        return count
+
     def error_answered(self, code: str, *, is_about_a_key: bool = False) -> None:
         """Record a call that was answered with an error; `code` is its `errorCode`."""
         self._errors[code, "state" if is_about_a_key else _category_of(code)] += 1

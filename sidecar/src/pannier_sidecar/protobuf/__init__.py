@@ -1,6 +1,7 @@
 """Protobuf messages without protobuf's runtime: bytes in, structs out, and back.
 
     codec     a message, declared as a struct, from bytes and into bytes
+    pairs     messages that begin with two strings, in one piece
     parts     divides a long message into parts, and measures its work, before it is decoded
     wire      integers and field headers (https://protobuf.dev/programming-guides/encoding)
 
@@ -8,7 +9,8 @@ It does no I/O and knows no message: `grpc_api/messages.py` declares those that 
 """
 
 from .codec import decode, encode
+from .pairs import read_pair, write_pair
 from .parts import count_fields, end_of_part
 from .wire import MalformedMessageError
 
-__all__ = ["MalformedMessageError", "count_fields", "decode", "encode", "end_of_part"]
+__all__ = ["MalformedMessageError", "count_fields", "decode", "encode", "end_of_part", "read_pair", "write_pair"]

@@ -10,7 +10,7 @@ from msgspec import Struct
 from .directory import ServedStore
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable
+    from collections.abc import Awaitable, Coroutine
 
 Result = TypeVar("Result")
 
@@ -51,8 +51,8 @@ class BegunCall(Struct, gc=False):
         """Take the result of a call that took so many seconds."""
         raise NotImplementedError
 
-    def goes_on(self, rest: Awaitable[Any]) -> None:
-        """Await `rest` in a task: it returns the result or raises a StateError, as the coroutine of the call would."""
+    def goes_on(self, rest: Coroutine[Any, Any, Any]) -> None:
+        """Have a task await `counted(rest)`, or call `abandon`."""
         raise NotImplementedError
 
     def begin(self, operation: str, served: ServedStore, key: str) -> None:
@@ -67,5 +67,15 @@ class BegunCall(Struct, gc=False):
         self.service.observer.call_ended(served.name, self.operation, True, seconds)
         self.succeeded(result, seconds)
 
-    def resume(self, rest: Awaitable[Any]) -> None:
-        self.goes_on(self.service.one_key(self.operation, self.served, self.key, rest, self.started))
+    def resume(self, rest: Coroutine[Any, Any, Any]) -> None:
+        self.goes_on(rest)
+
+    def counted(self, rest: Coroutine[Any, Any, Any]) -> Awaitable[Any]:
+        """Return `rest`, counted: it returns the result or raises a StateError, as the coroutine of the call would."""
+        return self.service.one_key(self.operation, self.served, self.key, rest, self.started)
+
+    def abandon(self, rest: Coroutine[Any, Any, Any]) -> None:
+        """End the call without its rest, because nobody waits for it any more."""
+        rest.close()
+        self.served.calls_in_flight -= 1
+        self.service.observer.call_ended(self.served.name, self.operation, False, perf_counter() - self.started)

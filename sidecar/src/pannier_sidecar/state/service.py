@@ -6,10 +6,10 @@ policy says, and is counted. A store's failure becomes one StateError with a mes
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from functools import partial
 from time import perf_counter
-from typing import TYPE_CHECKING, Final, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeVar
 
 from msgspec import Struct
 
@@ -382,7 +382,7 @@ async def _error_of(
 
 def _with_retries(
     served: ServedStore, write: Write, policy: RetryPolicy | None, is_short: Callable[[], bool]
-) -> Awaitable[None]:
+) -> Coroutine[Any, Any, None]:
     return retries.attempt(
         lambda: _carry_out(served, write), policy, is_conditional=write.is_conditional, is_short=is_short
     )

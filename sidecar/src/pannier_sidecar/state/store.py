@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Awaitable, Mapping, Sequence
+from collections.abc import Awaitable, Coroutine, Mapping, Sequence
 from contextlib import AsyncExitStack, suppress
 from datetime import UTC, datetime
 from enum import Enum
@@ -64,7 +64,7 @@ class Completion(Protocol[Result]):
     def complete(self, result: Result) -> None:
         """Take the result of a call that succeeded."""
 
-    def resume(self, rest: Awaitable[Result]) -> None:
+    def resume(self, rest: Coroutine[Any, Any, Result]) -> None:
         """Await `rest`, in a task: it returns the result, or raises a StoreError."""
 
 

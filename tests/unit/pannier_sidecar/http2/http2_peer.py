@@ -36,7 +36,7 @@ class Server:
         self.waiting: dict[int, int] = {}
         """Reported bytes that wait on each open stream."""
         self.calls_to_write = self.calls_to_write_late = 0
-        self.written = b""
+        self.written = self.now = b""
         self.error: Http2ConnectionError | None = None
         self._answer = answer
         self.connection = Http2Connection(limits, self, self)
@@ -54,7 +54,7 @@ class Server:
 
     def write(self) -> bytes:
         """Write the output that is due now, and return it."""
-        data = self.connection.output.take()
+        data, self.now = self.now + self.connection.output.take(), b""
         self.written += data
         return data
 
@@ -96,6 +96,10 @@ class Server:
 
     def output_ready(self) -> None:
         self.calls_to_write += 1
+
+    def write_now(self, data: bytes) -> None:
+        assert not self.connection.output.take()
+        self.now += data
 
     def output_may_wait(self) -> None:
         self.calls_to_write_late += 1

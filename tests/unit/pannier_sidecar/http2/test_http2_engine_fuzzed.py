@@ -2,8 +2,9 @@
 
 from collections.abc import Iterable
 from itertools import pairwise
+from typing import Any
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from unit.pannier_sidecar.http2.http2_peer import (
     GREETING,
@@ -189,3 +190,48 @@ def test_a_client_that_keeps_the_rules_is_never_disconnected(steps: list[Step]) 
     server.write_all()
     assert server.error is None, server.error
     check(server, client.opened)
+
+
+REQUEST = st.tuples(
+    st.sampled_from((2, 2, 2, 2, 4, 1, 0, -2)),  # how much higher the stream is than the one before
+    st.sampled_from((0, 5, 5, 5, 100, 5000, 16_384)),
+    st.sampled_from(((),) * 6 + ((("content-length", "5"),), (("a", "b"),))),
+    st.sampled_from((END_STREAM,) * 6 + (0, END_STREAM | frames.PADDED)),
+    st.sampled_from((0,) * 6 + (2,)),  # how much higher the stream of its DATA is
+)
+"""A request in two frames, or something like it."""
+
+
+def answer_or_end(server: Server, event: Event) -> None:
+    """Answer in one of many ways; some streams end the connection, or are the last ones that it takes."""
+    kind, stream = event[0], event[1]
+    assert isinstance(stream, int)
+    connection = server.connection
+    if stream == 41 and kind == "begun":
+        connection.end(ErrorCode.NO_ERROR, "enough")
+    elif stream in (25, 31) and kind == ("begun" if stream == 25 else "data"):
+        connection.refuse_streams("enough")
+    elif stream % 10 == 1 and kind == "data" and event[3]:
+        connection.send(stream, HEADERS, b"a" * 100, TRAILERS)
+    else:
+        answer_of_many_kinds(server, event)
+
+
+@settings(max_examples=300)
+@given(st.lists(REQUEST, max_size=30), st.integers(0, 40))
+def test_requests_of_one_piece_cause_the_same_events(
+    requests: list[tuple[int, int, Any, int, int]], first: int
+) -> None:
+    sent, stream = [headers(1), data(1, b"", ends=True)], first
+    for more, size, extra, flags, aside in requests:
+        stream = max(stream + more, 0)
+        sent += [headers(stream, *extra), frames.frame(frames.DATA, flags, stream + aside, b"\1" * size)]
+    whole, split = [Server(answer=answer_or_end) for _ in range(2)]
+    whole.receive(GREETING)
+    whole.receive(b"".join(sent))
+    for part in (GREETING, *sent):
+        split.receive(part)
+    whole.write_all()
+    split.write_all()
+    agree(whole, split)
+    check(whole, 0)

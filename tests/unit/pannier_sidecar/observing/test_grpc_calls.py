@@ -7,7 +7,7 @@ import asyncio
 import pytest
 
 from pannier_sidecar.grpc_api.status import StatusError
-from pannier_sidecar.observing.grpc_calls import STATUSES, observe
+from pannier_sidecar.observing.grpc_calls import STATUSES, counter, observe
 from pannier_sidecar.observing.metrics import Metrics
 from pannier_sidecar.observing.tracing import Span, Tracer
 
@@ -42,6 +42,16 @@ async def test_a_successful_call_is_answered_as_before() -> None:
     metrics = Metrics("shop")
     assert await observe(METHOD, echo, metrics, Tracer(), logs_calls=False)(b"hello", {}) == b"hello"
     assert counted(metrics, "OK")
+
+
+@pytest.mark.parametrize("status", [0, 1, 14])
+def test_a_call_that_no_wrapper_sees_is_counted_alike(status: int) -> None:
+    metrics = Metrics("shop")
+    counter(metrics, METHOD)(status, 0.001)
+    assert counted(metrics, STATUSES[status])
+    counter(metrics, METHOD)(status, 0.001)
+    assert not counted(metrics, STATUSES[status])  # twice
+    counter(None, METHOD)(status, 0.001)
 
 
 async def test_only_what_is_enabled_is_wrapped() -> None:

@@ -13,7 +13,7 @@ from pannier_sidecar.state.store import Completion, StoredValue, raised
 from . import layout
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable
+    from collections.abc import Coroutine
 
     from pannier_sidecar.network.pipeline import ConnectionLostError
 
@@ -21,13 +21,13 @@ if TYPE_CHECKING:
 class Rest(Protocol):
     """What the store does about answers that are not the usual ones."""
 
-    def read_otherwise(self, name: str, key: bytes, error: Any) -> Awaitable[StoredValue | None]:
+    def read_otherwise(self, name: str, key: bytes, error: Any) -> Coroutine[Any, Any, StoredValue | None]:
         """Read a key after an error."""
 
-    def read_again(self, read: Read, lost: ConnectionLostError) -> Awaitable[StoredValue | None]:
+    def read_again(self, read: Read, lost: ConnectionLostError) -> Coroutine[Any, Any, StoredValue | None]:
         """Do the rest of a read whose connection was lost."""
 
-    def write_again(self, write: Written, trouble: ConnectionLostError | ReplyError) -> Awaitable[None]:
+    def write_again(self, write: Written, trouble: ConnectionLostError | ReplyError) -> Coroutine[Any, Any, None]:
         """Do the rest of a write that is not acknowledged."""
 
 
