@@ -9,42 +9,23 @@ from __future__ import annotations
 
 import asyncio
 from contextlib import suppress
-from dataclasses import dataclass, field
-from time import time
 from typing import TYPE_CHECKING, Final
 
-from ..serving import ONE_TURN_S, Listener, time_to_take
-from .dates import http_date
+from ..serving import ONE_TURN_S, time_to_take
 from .encoding import refusal
-from .limits import BUFFERED, QUEUED, Limits
+from .limits import BUFFERED, QUEUED
 from .messages import Answer, Call
 from .receiving import Receiver
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
+    from collections.abc import Awaitable
 
-    from .fast_path import FastPath
+    from .listener import HttpListener
 
 COPIED: Final = 64 * 1024
 """A body of at most this many bytes is copied after the header section, so that both are one write."""
 DEFECT: Final = refusal(500, "ERROR", "a defect of the sidecar; its log tells more")
 DEFECT.closes = True
-
-
-@dataclass(slots=True, eq=False)
-class HttpListener(Listener):
-    """What all connections of a listener share."""
-
-    answer: Callable[[Call], Awaitable[Answer]]
-    limits: Limits
-    fast_path: FastPath | None = None
-    """Answers plain requests at a lower cost, where that is possible."""
-    date: bytes = field(default=b"", init=False)
-    """The `date` header as a whole line, set with the clock."""
-
-    def tick(self, now: float) -> None:
-        Listener.tick(self, now)
-        self.date = b"date: " + http_date(time()).encode() + b"\r\n"
 
 
 class HttpConnection(Receiver):

@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from ..serving import Server
-from .connection import HttpConnection, HttpListener
+from .connection import HttpConnection
+from .listener import HttpListener
 
 if TYPE_CHECKING:
     import socket
