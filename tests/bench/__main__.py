@@ -1,8 +1,8 @@
 """Measure Pannier against plain services, a C program and any peer, on one Redis: `make bench`.
 
 The servers take turns (A B A B ...), so that the machine's other work meets all of them; the tables show medians.
-They are printed while they grow. Figures never fail the run, and what cannot be started or measured is left out and
-named. Load and servers share the machine's processors, so calls/s say less than CPU time for each call.
+Each row is printed when it is measured. Figures never fail the run, and a server that cannot be started or measured is
+left out and named. Load and servers share the machine's processors, so calls/s say less than CPU time for each call.
 """
 
 import compileall

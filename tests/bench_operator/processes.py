@@ -89,7 +89,7 @@ class Operator:
 
 
 def installed(layout: Layout, pid: int) -> Place:
-    """Apply what the chart makes; its Service leads to where the operator will be."""
+    """Apply the chart's objects; its Service leads to the place where the operator will run."""
     cluster = node.reached_through(layout.folder)
     address = json.loads(layout.kubeconfig.read_text())["clusters"][0]["cluster"]["server"].split("/")[2].split(":")[0]
     rendered = cluster.helm(
@@ -108,7 +108,7 @@ def installed(layout: Layout, pid: int) -> Place:
 
 @contextmanager
 def sidecars(place: Place, stores: int) -> Iterator[None]:
-    """Answer for the sidecars of all pods, each of which has so many stores."""
+    """Answer for the sidecars of all pods, with this number of stores in each."""
     process = place.start("-m", "bench_operator.sidecars", str(stores))
     try:
         yield

@@ -120,7 +120,7 @@ class AppHistory:
         wait_until(lambda: self.outcomes[DONE] > enough or self.violations, "requests are answered")
 
     def check(self) -> None:
-        """Compare what is there with how clients were answered."""
+        """Compare the stored values with the answers to clients."""
         client = Client(self._ports[0])
         for register in self._registers:
             found = [self._number(client, path) for path in register.paths]

@@ -86,7 +86,7 @@ NODE_IS_UP = b"\0\rSTATUS_CHANGE\0\2UP\4\x7f\0\0\1" + struct.pack("!i", 9042)
 
 
 def descending(count: int) -> bytes:
-    """Return a set whose every element belongs before those that came."""
+    """Return a set in descending order, so that each element has to be inserted before all others."""
     elements = b"".join(struct.pack("!i7s", 7, b"%07d" % number) for number in range(count, 0, -1))
     return struct.pack("!ii", 4 + len(elements), count) + elements
 

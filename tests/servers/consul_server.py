@@ -45,7 +45,7 @@ class ConsulServer(ServerProcess):
         return [go_programs.consul(), "agent", f"-config-file={self.folder / 'consul.json'}"]
 
     def answers(self) -> object:
-        """Return whether it has a leader and what it writes is kept."""
+        """Return whether it has a leader and keeps what is written."""
         try:
             return self.ask("PUT", "/v1/kv/answers").startswith(b"true")
         except HTTPError:

@@ -30,7 +30,7 @@ class HeldStore(InMemoryStore):
                 await asyncio.sleep(0.01)
 
     async def release(self) -> None:
-        """Let what was begun end, as soon as something was."""
+        """Wait for a call that was begun, and end all such calls."""
         await self.until_held()
         held, self.held = self.held, []
         for go_on in held:

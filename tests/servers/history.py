@@ -101,7 +101,7 @@ class History:
         self._raise_defects()
 
     async def check(self, store: Store) -> None:
-        """Compare what `store` has with how it answered clients. Raises AssertionError with all that is wrong."""
+        """Compare the values in `store` with its answers to clients. Raises AssertionError with all that is wrong."""
         for key, register in self._registers.items():
             found = await eventually(lambda key=key: store.get(Get(key)))
             self._note_read(key, found)

@@ -11,7 +11,7 @@ from aiohttp import ClientSession, web
 
 
 class HttpProxy:
-    """Passes calls on, and causes the ordered faults for the next ones."""
+    """Passes calls on; the next ones meet the faults that the test orders."""
 
     def __init__(self, target: str):
         self.target = target

@@ -240,7 +240,7 @@ def _line(event: Any) -> int:
 
 
 def _unknown_tag(event: Any) -> YamlSyntaxError:
-    advice = "put quotes around a value that begins with '!', or take the tag out"
+    advice = "put quotes around a value that begins with '!', or remove the tag"
     return YamlSyntaxError(_line(event), "'!' begins a tag, and this one has no meaning here", advice)
 
 

@@ -92,7 +92,7 @@ async def test_nodes_of_a_cluster_killed(tmp_path: Path, effort: Effort, promise
 
 
 def in_step(primary: Callable[[], RedisServer]) -> bool:
-    """Whether both replicas follow: one that is copying everything again has nothing meanwhile."""
+    """Whether both replicas follow; a replica that copies everything again has nothing until it is done."""
     try:
         return follows(primary(), 2)
     except (RedisError, OSError):

@@ -108,7 +108,7 @@ def read(answers: BinaryIO) -> tuple[int, bytes]:
 
 
 def test_of_requests_sent_in_any_way(tmp_path: Path, promise: Promise, effort: Effort) -> None:
-    """Plain ones and others mixed, pipelined or torn: all share one connection to Redis."""
+    """Plain requests and others are mixed, pipelined or torn; all share one connection to Redis."""
     seed = random.randrange(2**32)
     rounds = effort.times(60, 500)
     with single(tmp_path / "redis") as redis:

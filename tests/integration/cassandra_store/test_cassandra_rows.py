@@ -1,4 +1,4 @@
-"""Rows that Dapr wrote are read and written, and ours are such rows with an ETag."""
+"""The store reads and writes Dapr's rows, and its own rows are the same with an ETag."""
 
 import time
 from collections.abc import Iterator

@@ -112,7 +112,7 @@ async def test_a_transaction_over_partitions_is_refused_and_changes_nothing(stor
     assert await store.get(Get(key)) is None
 
 
-async def test_a_transaction_of_deletes_counts_unguarded_ones_twice(store: CosmosDBStore, key: str) -> None:
+async def test_an_unconditional_delete_counts_as_two_operations(store: CosmosDBStore, key: str) -> None:
     here = {"partitionKey": key}
     await store.transact([Delete(f"{key}-{number}", metadata=here) for number in range(50)])
     with pytest.raises(NotSupportedError, match="takes 102 operations of Cosmos DB, which has 100 at most"):

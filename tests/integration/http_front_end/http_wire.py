@@ -163,7 +163,7 @@ class Serving:
 
 
 class CountedFastPath(FastPath):
-    """A fast path that knows from the start what `get` of this module sends, and counts the requests that take it."""
+    """A fast path that knows the header fields of this module's `get` from the start, and counts its requests."""
 
     taken = 0
 

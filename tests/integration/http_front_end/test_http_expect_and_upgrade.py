@@ -63,7 +63,7 @@ async def test_a_client_that_expects_100_continue_gets_it_after_the_running_call
 
 
 async def test_a_client_of_http_1_0_gets_no_interim_answer() -> None:
-    """RFC 9110, 10.1.1: it would not know what that is."""
+    """A client of HTTP/1.0 does not know interim answers (RFC 9110, 10.1.1)."""
     async with serving() as here:
         wire = await here.connect()
         assert (await wire.ask(save(ITEM, EXPECT).replace(b"HTTP/1.1", b"HTTP/1.0"))).status == 201

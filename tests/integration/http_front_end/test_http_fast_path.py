@@ -357,7 +357,7 @@ async def test_a_store_that_is_taken_away_is_not_served_any_more() -> None:
 
 
 async def test_a_request_behind_the_last_answer_is_not_carried_out() -> None:
-    """The end was announced, so the client has to take it for not carried out and may send it elsewhere."""
+    """The last answer says that it is the last, so the client may send the request elsewhere."""
     store = InMemoryStore({})
     async with serving(store=store, limits=http_limits(unused=20, lingering=20)) as here:
         wire = await here.connect()
@@ -389,7 +389,7 @@ async def test_the_body_of_a_save_that_is_answered_at_once_is_not_counted_afterw
 
 
 class DefectiveStore(InMemoryStore):
-    """Returns what no answer can be made of, or raises what no store may."""
+    """Returns something that is not a value, or raises an error that is not a StoreError."""
 
     def __init__(self, *, is_late: bool = False):
         super().__init__({})

@@ -25,7 +25,7 @@ async def small() -> AsyncIterator[Serving]:
 
 
 def refused(answer: Response, status: int, code: str, *words: str) -> None:
-    """Assert that this is a refusal in the shape of the API, which says what to do."""
+    """Assert that this is an error in the API's form, with advice."""
     assert (answer.status, answer.closes) == (status, True)
     error = json.loads(answer.body)
     assert error["errorCode"] == code

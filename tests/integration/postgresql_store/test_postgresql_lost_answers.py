@@ -39,7 +39,7 @@ WRITES: dict[str, Call] = {
 
 
 async def first_of(store: Store, *writes: Write) -> None:
-    """Write these at once, and raise what the first one was told."""
+    """Write these in one call, and raise the error of the first one."""
     fault = (await store.bulk_write(writes))[0]
     if fault is not None:
         raise fault

@@ -229,7 +229,7 @@ async def test_a_replica_that_comes_back_at_another_address_is_not_missed_at_the
         moved.port = free_port()
         await asyncio.to_thread(moved.start)
         await until(lambda: replicas_of(replicated.nodes[0]) == 2)
-        await eventually(lambda: store.set(Set(tag, b"2", strong=True)), 15)  # a minute before
+        await eventually(lambda: store.set(Set(tag, b"2", strong=True)), 15)  # it took a minute before
 
 
 async def test_a_replica_that_was_forgotten_is_no_longer_expected(replicated: Cluster) -> None:

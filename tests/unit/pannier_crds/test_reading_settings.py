@@ -247,7 +247,7 @@ def test_redis_fields_that_agree_are_fine(written: dict[str, str]) -> None:
     "written",
     [{"sentinelMasterName": "m"}, {"insecureSkipTLSVerify": "true"}, {"redisType": "cluster", "actorStateStore": "1"}],
 )
-def test_redis_fields_that_do_nothing_or_less_than_meant_are_warned_of(written: dict[str, str]) -> None:
+def test_redis_fields_with_less_effect_than_meant_get_a_warning(written: dict[str, str]) -> None:
     _, (found,) = read_settings(REDIS, {"redisHost": "h"} | written)
     assert found.severity == "warning"
 

@@ -11,7 +11,7 @@ from pannier_operator.cluster.shared_reads import SharedReads
 
 
 class Server:
-    """Answers with what it holds when a read begins, as late as a test wants."""
+    """Answers with the content at the beginning of a read, but only when the test says so."""
 
     def __init__(self) -> None:
         self.holds = "nothing"

@@ -1,4 +1,4 @@
-"""IP addresses, beside what the standard library says of them."""
+"""Our parser of IP addresses agrees with the standard library's."""
 
 import ipaddress
 

@@ -72,7 +72,7 @@ async def journal(tmp_path: Path) -> AsyncIterator[Journal]:
 async def moved(
     journal: Journal, *faults: Callable[[FaultyStore, Write], StoreError | None], value: bytes = b"1"
 ) -> tuple[Verdict, str, FaultyStore]:
-    """Move one key into a store with these faults; return what became of it."""
+    """Move one key into a store with these faults; return the outcome."""
     store = FaultyStore(list(faults))
     await store.open()
     target = StoreTarget(store, SCHEME, journal, Target(1000))

@@ -1,4 +1,4 @@
-"""The nodes that have a row are those that the client library finds, without looking at tokens that nobody asks for."""
+"""The nodes found for a row are the ones that the client library finds; nothing is computed for other tokens."""
 
 import random
 from typing import Any
