@@ -6,18 +6,21 @@ https://github.com/grpc/grpc/blob/master/doc/PROTOCOL-HTTP2.md
 from __future__ import annotations
 
 import zlib
+from struct import Struct
 from typing import Final
 
 from .status import Code, StatusError
 
 PREFIX_SIZE: Final = 5
 """Bytes before each message: the compressed flag (1) and the length (4)."""
+_PREFIX: Final = Struct(">BL")
+_read_prefix: Final = _PREFIX.unpack_from
 _UNITS: Final = {"H": 3600.0, "M": 60.0, "S": 1.0, "m": 1e-3, "u": 1e-6, "n": 1e-9}
 
 
 def framed(message: bytes) -> bytes:
     """Return a message with its length prefix."""
-    return b"\0" + len(message).to_bytes(4, "big") + message
+    return _PREFIX.pack(0, len(message)) + message
 
 
 def first_end(received: bytes | bytearray) -> int | None:
@@ -28,8 +31,7 @@ def first_end(received: bytes | bytearray) -> int | None:
 
 def only_message(received: bytes | bytearray) -> bytes | None:
     """Return the message of a whole request that has exactly one, uncompressed; None for any other request."""
-    size = len(received) - PREFIX_SIZE
-    if size < 0 or received[0] or int.from_bytes(received[1:PREFIX_SIZE], "big") != size:
+    if len(received) < PREFIX_SIZE or _read_prefix(received) != (0, len(received) - PREFIX_SIZE):
         return None
     return bytes(received[PREFIX_SIZE:])
 
