@@ -200,7 +200,7 @@ class TestASecondActorStateStore:
             "remove 'pay' from the scopes here",
         )
 
-    def test_that_slipped_in_does_not_keep_the_first_from_being_changed(self) -> None:
+    def test_a_second_store_that_slipped_in_does_not_keep_the_first_from_being_changed(self) -> None:
         changed = component("first", settings={**ACTORS, "readTimeout": "1s"})
         slipped_in = component("second", settings=ACTORS, created="2026-01-01T00:00:01Z")
         assert update(self.OLD, changed, slipped_in).is_admitted

@@ -170,7 +170,7 @@ class TestSecretsReferredTo:
         assert wanted.settings["redisUsername"] == Secret("user")
         assert found.secret_files == (tmp_path / "_kubernetes-secrets",)
 
-    def test_of_another_secret_store_are_left_to_the_sidecar(self) -> None:
+    def test_secrets_of_another_store_are_left_to_the_sidecar(self) -> None:
         vaulted = component("a", reference("redisPassword", "redis", "password"), auth={"secretStore": "env"})
         environment = component("env")
         environment["spec"] = {"type": "secretstores.local.env"}
@@ -179,12 +179,12 @@ class TestSecretsReferredTo:
         assert "secretStore: env\n" in files["a.yaml"]
 
     @pytest.mark.parametrize("store", ["kubernetes", "Kubernetes", ""])
-    def test_of_kubernetes_may_be_called_so(self, store: str, tmp_path: Path) -> None:
+    def test_the_store_of_kubernetes_secrets_may_be_named(self, store: str, tmp_path: Path) -> None:
         asked = component("a", reference("redisPassword", "redis", "password"), auth={"secretStore": store})
         (wanted,) = plan_of(deliver(asked), tmp_path).desired
         assert wanted.settings["redisPassword"] == Secret("pa{appID}ss")
 
-    def test_that_are_not_there_are_called_what_they_are_in_the_cluster(self, tmp_path: Path) -> None:
+    def test_missing_secrets_are_named_as_in_the_cluster(self, tmp_path: Path) -> None:
         asked = component("a", reference("redisPassword", "redis", "pasword"))
         (refused,) = plan_of(deliver(asked), tmp_path).refused
         assert refused.why == (
@@ -196,7 +196,7 @@ class TestSecretsReferredTo:
         found = plan_of(deliver(component("kubernetes", reference("redisPassword", "redis", "password"))), tmp_path)
         assert [wanted.name for wanted in found.desired] == ["kubernetes"]
 
-    def test_that_cannot_be_resolved_are_named_with_secret_and_key(self) -> None:
+    def test_secrets_that_cannot_be_resolved_are_named_with_secret_and_key(self) -> None:
         delivered = deliver(
             component(
                 "orders",
@@ -217,7 +217,7 @@ class TestSecretsReferredTo:
             "key 'picture' of the Secret 'redis' is not UTF-8 text; store it as text",
         ]
 
-    def test_that_cannot_be_resolved_leave_a_running_store_as_it_is(self, tmp_path: Path) -> None:
+    def test_secrets_that_cannot_be_resolved_leave_a_running_store_as_it_is(self, tmp_path: Path) -> None:
         asked = component("a", reference("redisPassword", "redis", "password"))
         serving = plan_of(deliver(asked), tmp_path).desired
         for name, content in files_of(deliver(asked, secrets={})).items():
@@ -260,7 +260,7 @@ class TestWriting:
             del existing["metadata"][part]
             assert differs(wanted, existing)
 
-    def test_of_nothing_is_not_needed_twice(self) -> None:
+    def test_an_empty_secret_is_not_written_twice(self) -> None:
         wanted = deliver().manifest
         assert not differs(wanted, as_written(wanted))
         assert differs(wanted, {**as_written(wanted), "data": None})  # written by an operator without versions

@@ -81,7 +81,7 @@ def counts(found: ComponentStatus) -> tuple[object, object, object]:
 
 
 class TestAComponent:
-    def test_that_every_app_can_use_is_ready(self) -> None:
+    def test_a_component_that_every_app_can_use_is_ready(self) -> None:
         found = status(
             component("orders", ACTORS),
             apps={"cart": has(), "pay": has()},
@@ -97,13 +97,13 @@ class TestAComponent:
         assert condition(found, "Delivered") == ("True", "Delivered", "in the Secret of apps 'cart' and 'pay'")
         assert condition(found, "Ready") == ("True", "Ready", "apps 'cart' and 'pay' have it ready")
 
-    def test_that_no_app_sees_is_ready_and_not_used(self) -> None:
+    def test_a_component_that_no_app_sees_is_ready_and_unused(self) -> None:
         found = status(component(scopes=["pay"]), apps={"cart": has()}, reports={"cart": [says()]})
         assert counts(found) == (0, 0, "0/0")
         assert condition(found, "Ready") == ("True", "NotUsed", "no running app sees it")
         assert condition(found, "Delivered") == ("True", "NotUsed", "no running app sees it")
 
-    def test_that_is_admitted_with_a_warning_says_so(self) -> None:
+    def test_a_component_that_is_admitted_with_a_warning_says_so(self) -> None:
         found = status(component("orders", {"name": "redisPasword", "value": "x"}))
         assert condition(found, "Accepted") == (
             "True",
@@ -111,7 +111,7 @@ class TestAComponent:
             "accepted, but spec.metadata[redisPasword]: state.redis has no field 'redisPasword'; write 'redisPassword'",
         )
 
-    def test_that_is_wrong_says_everything_that_is(self) -> None:
+    def test_a_wrong_component_has_every_problem_in_its_status(self) -> None:
         wrong = component("orders", {"name": "redisDB", "value": "x"}, scopes=["a,b"])
         found = status(wrong, apps={"cart": has()}, reports={"cart": [says()]})
         reason = (
@@ -123,7 +123,7 @@ class TestAComponent:
         assert condition(found, "Ready") == ("False", "Invalid", reason)
         assert counts(found) == (0, 0, "0/0")
 
-    def test_that_cannot_be_read_has_a_status_too(self) -> None:
+    def test_a_component_that_cannot_be_read_has_a_status_too(self) -> None:
         broken = component()
         broken["spec"] = {"type": "state.redis", "metadata": [{"value": "1"}]}
         found = status(broken)
@@ -134,7 +134,7 @@ class TestAComponent:
         )
         assert condition(found, "SecretsResolved")[:2] == ("Unknown", "NotJudged")
 
-    def test_that_pannier_does_not_serve_is_skipped(self) -> None:
+    def test_a_component_that_pannier_does_not_serve_is_skipped(self) -> None:
         events = component()
         events["spec"]["type"] = "pubsub.redis"
         found = status(events)
@@ -144,7 +144,7 @@ class TestAComponent:
             "spec.type: 'pubsub.redis' is not served by Pannier and is skipped",
         )
 
-    def test_in_an_already_judged_namespace_the_status_is_the_same(self) -> None:
+    def test_a_component_in_an_already_judged_namespace_has_the_same_status(self) -> None:
         old, new = component("old", ACTORS), component("new", ACTORS, age=1)
         assert status_of(new, NamespaceComponents([new, old]), {}, {}, {}, NOW) == status(new, old)
         assert status_of(new, [new, old], {}, {}, {}, NOW) == status(new, old)
@@ -182,7 +182,7 @@ class TestTwoThatConflict:
 
 
 class TestSecrets:
-    def test_that_exist_are_counted(self) -> None:
+    def test_secrets_that_exist_are_counted(self) -> None:
         user = {"name": "redisUsername", "secretKeyRef": {"name": "redis", "key": "password"}}
         there = {"redis": {"password": b"x"}}
         assert condition(status(component("orders", PASSWORD), secrets=there), "SecretsResolved") == (
@@ -214,7 +214,7 @@ class TestSecrets:
             ),
         ],
     )
-    def test_that_are_missing_keep_it_from_being_ready(self, secrets: Any, expected: str) -> None:
+    def test_missing_secrets_keep_a_component_from_being_ready(self, secrets: Any, expected: str) -> None:
         found = status(
             component("orders", PASSWORD),
             secrets=secrets,
@@ -226,7 +226,7 @@ class TestSecrets:
         assert condition(found, "Delivered")[0] == "True"
         assert counts(found) == (1, 0, "0/1")
 
-    def test_of_a_secret_store_that_is_not_there_are_missing(self) -> None:
+    def test_secrets_of_a_missing_secret_store_are_missing(self) -> None:
         found = status(component("orders", PASSWORD, auth={"secretStore": "vault"}))
         assert condition(found, "SecretsResolved")[:2] == ("False", "SecretStoreMissing")
         store = component("vault")
@@ -236,7 +236,7 @@ class TestSecrets:
 
 
 class TestDelivery:
-    def test_that_has_not_happened_names_the_apps(self) -> None:
+    def test_a_delivery_that_has_not_happened_names_the_apps(self) -> None:
         apps = {"cart": has(generation=1), "pay": App(), "web": has()}
         found = status(component(), apps=apps, reports={app: [says()] for app in apps})
         assert condition(found, "Delivered") == (
@@ -247,7 +247,7 @@ class TestDelivery:
         assert condition(found, "Ready")[:2] == ("False", "Delivering")
         assert counts(found) == (3, 1, "1/3")
 
-    def test_that_is_refused_says_what_refuses_it_and_what_to_do(self) -> None:
+    def test_a_refused_delivery_has_its_reason_and_advice_in_the_status(self) -> None:
         refusal = "the quota 'few' allows no more, so the Secret cannot be made; raise it, or make room"
         apps = {"cart": App(refusal=refusal), "pay": has()}
         found = status(component(), apps=apps, reports={"pay": [says()]})
@@ -256,7 +256,7 @@ class TestDelivery:
         assert counts(found) == (2, 1, "1/2")
         assert events_between(None, found) == [Event("Warning", "SecretRefused", f"not given to app 'cart': {refusal}")]
 
-    def test_that_is_refused_leaves_what_is_there_already_unless_its_secrets_may_have_changed(self) -> None:
+    def test_after_a_refusal_the_old_delivery_counts_unless_its_secrets_may_have_changed(self) -> None:
         apps = {"cart": App({"orders": 2}, refusal="immutable")}
         secrets = {"redis": {"password": b"a"}}
         plain = status(component(), apps=apps, reports={"cart": [says()]})
@@ -264,11 +264,11 @@ class TestDelivery:
         assert condition(plain, "Delivered")[0] == "True"
         assert condition(secret, "Delivered")[1] == "SecretRefused"
 
-    def test_to_many_apps_counts_them(self) -> None:
+    def test_undelivered_apps_are_counted_if_there_are_many(self) -> None:
         found = status(component(), apps={f"app-{number}": App() for number in range(40)})
         assert condition(found, "Delivered")[2] == "not yet in the Secret of 40 apps"
 
-    def test_of_what_is_too_large_says_how_large(self) -> None:
+    def test_a_component_that_is_too_large_is_reported_with_its_size(self) -> None:
         apps = {"cart": App(too_large=[TooLarge("orders", 900 * 1024, 1200 * 1024)]), "pay": has()}
         found = status(component(), apps=apps, reports={"pay": [says()]})
         assert condition(found, "Delivered") == (
@@ -303,14 +303,16 @@ class TestSidecars:
             ),
         ],
     )
-    def test_that_cannot_use_it_say_why(self, reports: list[Report], reason: str, message: str) -> None:
+    def test_sidecars_that_cannot_use_a_component_have_their_reason_in_the_status(
+        self, reports: list[Report], reason: str, message: str
+    ) -> None:
         found = status(
             component(), apps={"cart": has(), "pay": has()}, reports={"cart": reports, "pay": [says("pay-1")]}
         )
         assert condition(found, "Ready") == ("False", reason, f"not ready in 1 of 2 apps: 'cart': {message}")
         assert counts(found) == (2, 1, "1/2")
 
-    def test_of_many_apps_are_named_for_a_few(self) -> None:
+    def test_only_a_few_of_many_apps_are_named(self) -> None:
         apps = {f"app-{number}": has() for number in range(9)}
         found = status(component(), apps=apps, reports={app: [says(app, "waiting", "w" * 5000)] for app in apps})
         _, _, message = condition(found, "Ready")
@@ -335,17 +337,17 @@ class TestSidecars:
         assert not report.has_read("8b20")
         assert Report.read("p", {"stores": {}}).has_read("7f3a")
 
-    def test_of_an_earlier_version_say_which_version_they_have_read_and_the_key_behind_it(self) -> None:
+    def test_sidecars_of_an_earlier_version_report_a_version_and_the_key_after_it(self) -> None:
         report = Report.read("p", {"stores": {}, "componentsVersion": "7f3a\n5ec4e7"})
         assert report == Report("p", {}, version="7f3a")
         assert report.has_read("7f3a")
 
     @pytest.mark.parametrize("answer", [None, [], "x", {}, {"stores": []}, {"stores": None}])
-    def test_that_answer_something_else_are_silent(self, answer: object) -> None:
+    def test_sidecars_that_answer_something_else_are_silent(self, answer: object) -> None:
         report = Report.read("p", answer)
         assert (report.stores, report.trouble) == (None, "its health answer names no stores")
 
-    def test_that_answer_half_of_it_are_read_as_far_as_it_goes(self) -> None:
+    def test_incomplete_reports_are_read_as_far_as_they_go(self) -> None:
         assert Report.read("p", {"stores": {"a": 1, "b": {}}}) == Report("p", {"b": StoreReport("")})
 
 
@@ -406,13 +408,13 @@ class TestWriting:
 class TestDescriptions:
     """Texts about conditions that users read: those of `kubectl explain` and of the documentation."""
 
-    def test_in_the_schema_name_every_condition(self) -> None:
+    def test_descriptions_in_the_schema_name_every_condition(self) -> None:
         described = status_schema()["conditions"]
         assert re.findall(r"(\w+): ", described["description"]) == list(CONDITIONS)
         one_of_them = described["items"]["properties"]["type"]["description"]
         assert re.findall(r"[A-Z]\w+", one_of_them) == list(CONDITIONS)
 
-    def test_in_the_documentation_name_every_condition_with_its_reasons(self) -> None:
+    def test_descriptions_in_the_documentation_name_every_condition_with_its_reasons(self) -> None:
         _, table = (ROOT / "docs" / "kubernetes.md").read_text().split("| condition | what it says |")
         lines = table.partition("\n\n")[0].splitlines()[2:]
         documented: dict[str, set[str]] = {}

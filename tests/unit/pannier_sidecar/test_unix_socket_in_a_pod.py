@@ -26,6 +26,6 @@ def test_nobody_else_may_connect_whatever_the_umask(umask: int, tmp_path: Path) 
         with listening.bind(Settings().changed(changes)) as listeners:
             assert [stat.S_IMODE(path.stat().st_mode) for path in listeners.unix_paths] == [0o600, 0o600]
             assert stat.S_IMODE((tmp_path / "new").stat().st_mode) == 0o700
-            assert os.umask(umask) == umask, "it is what it was"
+            assert os.umask(umask) == umask, "the umask is restored"
     finally:
         os.umask(before)
