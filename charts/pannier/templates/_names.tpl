@@ -14,7 +14,7 @@
 {{- include "pannier.fullname" . }}-operator
 {{- end -}}
 
-{{/* Of things that belong to the cluster: two releases of one name in two namespaces must not meet. */}}
+{{/* Names of objects without a namespace: two releases of the same name in different namespaces must not share them. */}}
 {{- define "pannier.clusterName" -}}
 {{- if eq .Release.Namespace "pannier-system" -}}
 {{- include "pannier.fullname" . -}}

@@ -58,7 +58,7 @@ async def test_two_hundred_with_preconditions_are_one_statement(
 @pytest.mark.parametrize("version", VERSIONS)
 @pytest.mark.parametrize("kind", ["create", "replace"])
 async def test_of_many_writers_at_once_each_key_has_one_winner(open_store, version: str, kind: str) -> None:
-    """Each sends the keys in an order of its own: nobody waits for anybody who waits for him."""
+    """Each sends the keys in an order of its own, but no two ever wait for each other."""
     store = await open_store(version, maxConns=ROUNDS)
     other = await open_store(version, maxConns=1)
     etags: dict[str, str] = {}
@@ -92,7 +92,7 @@ async def test_a_wrong_one_among_many_is_refused_alone(open_store, version: str)
     assert [type(fault) for fault in faults] == [mismatch, type(None), ETagMismatchError]
 
 
-async def test_what_has_expired_may_be_created_and_not_replaced(server: PostgreSQLServer, open_store) -> None:
+async def test_expired_keys_may_be_created_but_not_replaced(server: PostgreSQLServer, open_store) -> None:
     store = await open_store(cleanupInterval=0.0)
     await store.bulk_write([Set(key, b"1", ttl=1000) for key in KEYS])
     etags = await etags_of(store)
@@ -104,8 +104,8 @@ async def test_what_has_expired_may_be_created_and_not_replaced(server: PostgreS
 
 @pytest.mark.parametrize("size", [25, 100, 200])
 @pytest.mark.parametrize("version", VERSIONS)
-async def test_of_a_table_that_grows_only_the_keys_asked_for_are_read(tmp_path: Path, version: str, size: int) -> None:
-    """Neither without statistics nor by a plan from the time when the table was small is all of it read."""
+async def test_only_the_requested_keys_of_a_growing_table_are_read(tmp_path: Path, version: str, size: int) -> None:
+    """The server never reads the whole table, even without statistics, or with a plan from when the table was small."""
     with running(tmp_path, "autovacuum=off") as server:
         async with opening("state.postgresql", server.settings) as open_one:
             store = await open_one(version)

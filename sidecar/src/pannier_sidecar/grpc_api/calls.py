@@ -219,7 +219,7 @@ class Calls:
         self._send(call, framed(answer), OK_TRAILERS)
 
     def resume(self, begun: FastCall, rest: Rest) -> None:
-        """Answer a call on the fast path that is more than one trip to its store."""
+        """Answer a call on the fast path that needs more than one request to its store."""
         self._loop.create_task(self._see_through(begun, rest), name="call")
 
     async def _see_through(self, begun: FastCall, rest: Rest) -> None:

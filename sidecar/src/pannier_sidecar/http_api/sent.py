@@ -80,7 +80,7 @@ class SentTransaction(Struct, Generic[Operation], forbid_unknown_fields=True, gc
 
 
 class SentBulkGet(Struct, forbid_unknown_fields=True, gc=False):
-    """The body of a bulk get; `parallelism` is accepted and ignored: stores get many keys in one trip."""
+    """The body of a bulk get; `parallelism` is accepted and ignored: stores get many keys in one request."""
 
     keys: list[str] | None = None
     parallelism: int | None = None

@@ -43,7 +43,7 @@ async def read_values(
 ) -> list[BulkItem]:
     """Return an item for each key; all values together have at most `max_bytes`, and items without room have an error.
 
-    `gets` are the reads of the keys, in the same order. Raises StoreError if a whole trip fails.
+    `gets` are the reads of the keys, in the same order. Raises StoreError if a whole request fails.
     """
     read = in_flight.begin()
     items = ReadItems(read)

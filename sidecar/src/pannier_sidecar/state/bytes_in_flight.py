@@ -9,9 +9,9 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable
 
 READ_TOGETHER: Final = 100
-"""Keys in one trip to the store. If values do not fit, those of later trips are not read at all."""
+"""Keys in one request to the store. If values do not fit, those of later requests are not read at all."""
 BYTES_TOGETHER: Final = 8 * 1024 * 1024
-"""Expected bytes in one round trip."""
+"""Expected bytes in one request."""
 FIRST_GUESS: Final = 64 * 1024
 
 
@@ -57,7 +57,7 @@ class BytesInFlight:
         return Read(self, self._last)
 
     def keys_together(self) -> int:
-        """Return how many keys to read in one trip."""
+        """Return how many keys to read in one request."""
         return max(1, min(READ_TOGETHER, BYTES_TOGETHER // self._largest))
 
     async def reserve(self, number: int, keys: int) -> int:
@@ -106,7 +106,7 @@ class Read:
         self.end()
 
     def keys_together(self) -> int:
-        """Return how many keys to read in one trip."""
+        """Return how many keys to read in one request."""
         return self._in_flight.keys_together()
 
     def reserve(self, keys: int) -> Awaitable[int]:

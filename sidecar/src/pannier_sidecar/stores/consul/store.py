@@ -85,7 +85,7 @@ class ConsulStore(Store):
             await self._client.delete(name)
 
     async def bulk_get(self, gets: Sequence[Get]) -> Sequence[StoredValue | StoreError | None]:
-        """Read up to 64 keys in one trip."""
+        """Read up to 64 keys in one request."""
         names = [self._prefix + get.key for get in gets]
         groups = [
             self._values(group, strong)

@@ -79,7 +79,7 @@ class _EtcdStore(Store):
         return await self._stored_value(answer.kvs[0]) if answer.kvs else None
 
     async def bulk_get(self, gets: Sequence[Get]) -> Sequence[StoredValue | StoreError | None]:
-        """Read the keys of a chunk in one trip."""
+        """Read the keys of a chunk in one request."""
         try:
             names = [self._name(get.key) for get in gets]
         except StoreError:

@@ -96,7 +96,7 @@ class MemcachedStore(Store):
         await self._carry_out(write)
 
     async def bulk_get(self, gets: Sequence[Get]) -> Sequence[StoredValue | StoreError | None]:
-        """Read all keys of a server in one trip."""
+        """Read all keys of a server in one round trip."""
         sent = [await or_error(self._send(get.key)) for get in gets]
         try:
             return [each if isinstance(each, StoreError) else await or_error(self._value(each)) for each in sent]
@@ -104,7 +104,7 @@ class MemcachedStore(Store):
             _drop_answers(sent)
 
     async def bulk_write(self, writes: Sequence[Write]) -> Sequence[StoreError | None]:
-        """Send all writes in one trip; each server carries out its own in order."""
+        """Send all writes in one round trip; each server carries out its own in order."""
         sent = [await or_error(self._send(write.key, write)) for write in writes]
         try:
             return [

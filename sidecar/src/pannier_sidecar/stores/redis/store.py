@@ -132,7 +132,7 @@ class RedisStore(Store):
         return layout.foreign_stored_value(kind, content, ttl, name)
 
     async def bulk_get(self, gets: Sequence[Get]) -> Sequence[StoredValue | StoreError | None]:
-        """Read all keys of a server in one trip."""
+        """Read all keys of a server in one round trip."""
         entries: list[StoredValue | StoreError | None] = [None] * len(gets)
         keys = [get.key.encode() for get in gets]
         groups = self._servers.grouped(keys) if keys else ()
@@ -168,7 +168,7 @@ class RedisStore(Store):
                 entries[place] = error
 
     async def bulk_write(self, writes: Sequence[Write]) -> Sequence[StoreError | None]:
-        """Send all writes in one trip; each server carries out its own in order."""
+        """Send all writes in one round trip; each server carries out its own in order."""
         if any(write.strong for write in writes) or len({write.key for write in writes}) < len(writes):
             return await super().bulk_write(writes)  # sent again, a write must not overtake another of its key
         deadline = self._deadline()
