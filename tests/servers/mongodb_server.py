@@ -27,7 +27,7 @@ SOCKETS_LEFT = (
     "ignore:unclosed <socket:ResourceWarning",
     "ignore:Exception ignored in. <socket:pytest.PytestUnraisableExceptionWarning",
 )
-"""The driver leaves a socket whose connecting was given up to the garbage collector."""
+"""If connecting is given up, the driver leaves the socket to the garbage collector."""
 
 
 def python() -> Path:

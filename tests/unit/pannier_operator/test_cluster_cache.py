@@ -82,7 +82,7 @@ def test_the_end_of_an_earlier_object_of_that_name_changes_nothing() -> None:
     assert cache.secret("shop", "password") is not None
 
 
-def test_of_foreign_secrets_only_the_keys_are_kept() -> None:
+def test_the_values_of_foreign_secrets_are_not_kept() -> None:
     cache = ClusterCache()
     cache.observe("secrets", False, secret("password", redis="c2VjcmV0"))
     cache.observe("secrets", False, secret("shop-pannier", own=True, file="Zg=="))
@@ -90,7 +90,7 @@ def test_of_foreign_secrets_only_the_keys_are_kept() -> None:
     assert cache.secret("shop", "password")["data"] == {"redis": ""}  # type: ignore[index]
     (own,) = cache.own_secrets("shop")
     assert list(own["data"]) == ["file"]
-    assert "Zg==" not in own["data"].values(), "of ours a digest, to compare with"
+    assert "Zg==" not in own["data"].values(), "the cache has digests of our own Secrets, for comparison"
 
 
 def test_a_list_repairs_what_watches_have_missed() -> None:

@@ -66,7 +66,7 @@ class FastMethod(Struct, frozen=True):
             return False
 
     async def see_through(self, begun: FastCall, rest: Rest) -> bytes:
-        """Return the answer to a call that is more than one trip to its store. Raises StatusError."""
+        """Return the answer to a call that needs more than one request to its store. Raises StatusError."""
         status = int(Code.UNKNOWN)
         try:
             answer = self.answer_to(await begun.counted(rest))

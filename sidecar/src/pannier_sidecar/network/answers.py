@@ -18,7 +18,7 @@ Found = TypeVar("Found")
 
 _DEFAULT: Final = 32 * 1024 * 1024
 RATE: Final = 16 * 1024
-"""Bytes a second that an answer must bring, or the server take of a request, once a call's timeout has passed."""
+"""Bytes a second that must come in, or go out, for a call to go on after its timeout has passed."""
 
 
 class _Limit:
