@@ -60,7 +60,7 @@ def says(first: bytes, then: bytes = b"", *, drips: bool = False) -> Fault:
 
 
 def unasked(answer: bytes) -> Fault:
-    """Return a fault that sends more answers than requests, and before them."""
+    """Return a fault that sends answers before they are requested, and more than are requested."""
 
     async def fault(peer: Peer) -> None:
         await peer.send(answer)
@@ -114,7 +114,7 @@ MEMCACHED: dict[str, Fault] = {
 
 
 def postgresql(fault: Fault) -> Fault:
-    """Return the fault, after an answer that there is no TLS here."""
+    """Return a fault that first answers that the server has no TLS, and then goes on as given."""
 
     async def without_tls(peer: Peer) -> None:
         first = await peer.request()

@@ -129,14 +129,14 @@ OTHERWISE = {
         b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: " + b"0" * 5000 + b"\r\n\r\n",
         [400],
         200,
-        "a number so long is nobody's, and takes long to read",
+        "no client sends so long a number, and it takes long to read",
     ),
     "no Host": (b"GET / HTTP/1.1\r\n\r\n", [400], 200, "RFC 9112, 3.2: it must be refused"),
     "two Hosts": (
         b"GET / HTTP/1.1\r\nHost: x\r\nHost: x\r\n\r\n",
         [400],
         200,
-        "RFC 9112, 3.2: it must be refused, or a proxy and we may believe different ones",
+        "RFC 9112, 3.2: it must be refused, because a proxy may use a different one than we do",
     ),
     "encodings that end in chunked": (
         b"POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: gzip, chunked\r\n\r\n0\r\n\r\n",
@@ -150,7 +150,7 @@ OTHERWISE = {
         200,
         "likewise",
     ),
-    "HTTP/0.9 without a version": (b"GET /\r\n\r\n", [400], 200, "there is nobody left who speaks it"),
+    "HTTP/0.9 without a version": (b"GET /\r\n\r\n", [400], 200, "no client speaks it any more"),
     "HTTP/0.9": (b"GET / HTTP/0.9\r\n\r\n", [400], 200, "likewise"),
     "HTTP/2.0 in words": (b"GET / HTTP/2.0\r\nHost: x\r\n\r\n", [400], 200, "it is another protocol"),
     "HTTP/1.0 in chunks": (

@@ -1,4 +1,4 @@
-"""Messages that begin with two strings, read and written in one piece, are what the codec makes of them."""
+"""Messages that begin with two strings are read and written in one piece, with the same results as by the codec."""
 
 from typing import Annotated
 

@@ -17,8 +17,8 @@ class Statements:
         """`table` is quoted and may have a schema."""
         columns = ", ".join(layout.values)
         read = f"{columns}, {layout.etag}, date_part('epoch', {layout.expires})"
-        # Not `expires IS NULL OR ...`, which an index answers: without statistics PostgreSQL takes that to be almost no
-        # rows, and reads all rows of the table to find a few keys.
+        # An index would answer `expires IS NULL OR ...`: without statistics, PostgreSQL expects almost no rows to match
+        # it, and so would read all of them to find a few keys.
         alive = f"coalesce({layout.expires}, 'infinity') > now()"
         etag = 3 + len(layout.values)
         changed = "".join(f", {column} = EXCLUDED.{column}" for column in (*layout.values, layout.expires))
