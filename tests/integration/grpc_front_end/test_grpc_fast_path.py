@@ -15,8 +15,10 @@ from integration.http_front_end.failing_store import FailingStore
 from msgspec import Struct
 from msgspec.structs import replace
 from servers.held_store import HeldStore
+from servers.limits import grpc_limits
 
 from pannier_sidecar.grpc_api import messages
+from pannier_sidecar.grpc_api.calls import BEGUN_OF_READ
 from pannier_sidecar.http2 import frames
 from pannier_sidecar.http2.frames import ErrorCode
 from pannier_sidecar.protobuf import encode
@@ -379,3 +381,23 @@ async def test_calls_beyond_the_share_of_a_connection_wait_in_the_gate() -> None
         await store.release()
         assert [(await client.answer(stream)).status for stream in streams] == [0] * len(streams)
         assert begun(here) == in_flight(here) == 0
+
+
+async def test_of_what_is_read_at_once_few_calls_are_begun_before_others_get_their_turn() -> None:
+    async with serving() as here:
+        seen = taken(here)
+        client = await here.connect()
+        assert (await client.ask(GET, get("k"))).status == 0
+        written: list[bytes] = []
+        streams = []
+        with patch.object(client, "send", lambda *parts: written.extend(parts)):
+            streams = [client.call(GET, get("k")) for _ in range(400)]
+        (connection,) = here.listener.open
+        connection.data_received(b"".join(written))  # type: ignore[attr-defined]
+        assert len(seen) == 1 + BEGUN_OF_READ
+        answered = [await client.answer(stream) for stream in streams]
+        assert [one.reset for one in answered if one.reset] == [ErrorCode.REFUSED_STREAM] * (
+            400 - BEGUN_OF_READ - grpc_limits().streams
+        )
+        assert begun(here) == in_flight(here) == 0
+        assert (await client.ask(GET, get("k"))).status == 0

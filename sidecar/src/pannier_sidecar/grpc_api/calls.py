@@ -33,6 +33,10 @@ if TYPE_CHECKING:
 
 GRPC: Final = b"application/grpc"
 DEFECT: Final = "a defect of the sidecar; its log tells more"
+BEGUN_OF_READ: Final = 64
+"""Calls that are begun of what is read at once. Further ones have tasks, so that other connections get their turn, and
+the limit of streams holds for a store that answers at once too.
+"""
 FAIR_GUESS: Final = range(16)
 """Bytes by which an answer may be smaller than expected without changing the estimate."""
 _STATUS_200: Final = b"\x88"
@@ -61,6 +65,7 @@ class Calls:
         "_open",
         "_progressed",
         "_unpacking",
+        "begun_of_read",
         "http2",
         "on_empty",
     )
@@ -76,6 +81,8 @@ class Calls:
         self._open: dict[int, Call] = {}
         self._progressed = listener.now
         """When a delayed part of an answer was last sent."""
+        self.begun_of_read = 0
+        """Calls on the fast path of what the connection has read at once; set to 0 before each read."""
         self._latest: Call | None = None
         """The last call that was given a task, until that task runs."""
         self._unpacking = asyncio.Lock()
@@ -195,12 +202,15 @@ class Calls:
         gate = self._gate
         if self._latest is not None or not gate.is_open():  # calls begin in the order in which they came
             return False
+        if self.begun_of_read >= BEGUN_OF_READ:
+            return False
         message = only_message(call.received)
         if message is None:
             return False
         gate.begun += 1
         call.is_begun = True  # it may be answered before `begin` returns
         if method.begin(message, self, call):
+            self.begun_of_read += 1
             call.received = b""
             return True
         gate.begun -= 1

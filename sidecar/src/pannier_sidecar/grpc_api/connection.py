@@ -104,6 +104,7 @@ class GrpcConnection(asyncio.Protocol):
         self._heard = self._listener.now
         self._is_ping_outstanding = False
         is_new = True
+        self._calls.begun_of_read = 0
         try:
             is_new = self._http2.receive(data)
         except PrefaceError as error:
