@@ -40,7 +40,7 @@ class ExpirySweeper:
             self._start(self._remove_known())
 
     def sweep_every(self, interval: float, sweep: Callable[[], Awaitable[None]]) -> None:
-        """Find expired entries every `interval` seconds. `sweep` reads everything."""
+        """Find expired entries every `interval` seconds (`cleanupInterval`). `sweep` reads everything."""
         self._start(self._sweep_every(interval, sweep))
 
     async def close(self) -> None:

@@ -4,7 +4,7 @@
     begun        reads and writes of one key that were begun and not awaited
     layout       the commands, and values from their replies; state is laid out as Dapr lays it out
     listing      pages of keys by SCAN
-    cluster      the servers of a Cluster, and which of them has which key
+    cluster      the servers of a Cluster, which of them has which key, and when to ask them again
     slot_map     which of them has which slots, where the nodes do not agree
     sentinel     the Sentinels, and the primary that they name
     votes        which primary counts, where they do not agree

@@ -1,4 +1,4 @@
-"""Which node of a Cluster has which slots, by the reports of several nodes.
+"""Which node of a Cluster has which slots, by the reports of several nodes, which `cluster.py` asks for.
 
 A node that takes over slots gets a higher configuration epoch, so of two that claim a slot the higher epoch is right
 (Redis Cluster specification, "Configuration propagation"). One that was cut off keeps claiming its slots under its old
