@@ -71,7 +71,7 @@ class Connection(Protocol):
         """Await the answer in a task, and write it."""
 
 
-class Route(Struct, gc=False):
+class Route(Struct):
     """What requests do whose lines begin alike."""
 
     begin: Callable[..., bool]
