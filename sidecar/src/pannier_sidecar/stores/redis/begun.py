@@ -27,7 +27,9 @@ class Rest(Protocol):
     def read_again(self, read: Read, lost: ConnectionLostError) -> Coroutine[Any, Any, StoredValue | None]:
         """Do the rest of a read whose connection was lost."""
 
-    def write_again(self, write: Written, trouble: ConnectionLostError | ReplyError) -> Coroutine[Any, Any, None]:
+    def write_again(
+        self, write: Write, key: bytes, payload: bytes, trouble: ConnectionLostError | ReplyError
+    ) -> Coroutine[Any, Any, None]:
         """Do the rest of a write that is not acknowledged."""
 
 
@@ -68,9 +70,9 @@ class Written(Struct, gc=False):
         if type(reply) is int:
             self.completion.complete(None)
         elif type(reply) is ReplyError:
-            self.completion.resume(self.store.write_again(self, reply))
+            self.completion.resume(self.store.write_again(self.write, self.key, self.payload, reply))
         else:
             self.completion.resume(raised(layout.refusal(reply, [self.write])))
 
     def set_exception(self, lost: ConnectionLostError) -> None:
-        self.completion.resume(self.store.write_again(self, lost))
+        self.completion.resume(self.store.write_again(self.write, self.key, self.payload, lost))

@@ -53,10 +53,8 @@ class RedisStore(Store):
 
     async def get(self, get: Get) -> StoredValue | None:
         key = get.key.encode()
-        fields, ttl = await self._servers.call(key, layout.read(key), layout.READ_REPLIES, True)
-        if type(fields) is list:
-            return layout.stored_value(fields, ttl, get.key)
-        return await self.read_otherwise(get.key, key, fields)
+        replies = await self._servers.call(key, layout.read(key), layout.READ_REPLIES, True)
+        return await self._value(get.key, key, replies)
 
     def begin_get(self, get: Get, completion: Completion[StoredValue | None]) -> None:
         key = get.key.encode()
@@ -70,10 +68,13 @@ class RedisStore(Store):
     async def read_again(self, read: Read, lost: ConnectionLostError) -> StoredValue | None:
         """Do the rest of a read whose connection was lost."""
         request = Request(read.key, layout.read(read.key), layout.READ_REPLIES, may_repeat=True)
-        fields, ttl = await self._servers.call_with_retries(request, lost)
+        return await self._value(read.get.key, read.key, await self._servers.call_with_retries(request, lost))
+
+    async def _value(self, name: str, key: bytes, replies: Any) -> StoredValue | None:
+        fields, ttl = replies
         if type(fields) is list:
-            return layout.stored_value(fields, ttl, read.get.key)
-        return await self.read_otherwise(read.get.key, read.key, fields)
+            return layout.stored_value(fields, ttl, name)
+        return await self.read_otherwise(name, key, fields)
 
     def begin_write(self, write: Write, completion: Completion[None]) -> None:
         key = write.key.encode()
@@ -88,10 +89,9 @@ class RedisStore(Store):
         else:
             connection.send_for(Written(self, write, key, payload, completion), payload)
 
-    async def write_again(self, written: Written, trouble: Trouble) -> None:
-        """Do the rest of a write that is not acknowledged."""
-        write = written.write
-        reply = await self._servers.call_with_retries(_request(write, written.key, written.payload), trouble)
+    async def write_again(self, write: Write, key: bytes, payload: bytes, trouble: Trouble) -> None:
+        """Do the rest of a write that is not acknowledged, which with no trouble has not been sent."""
+        reply = await self._servers.call_with_retries(_request(write, key, payload), trouble)
         if type(reply) is not int:
             raise layout.refusal(reply, [write])
 
@@ -107,12 +107,12 @@ class RedisStore(Store):
             await self._servers.ready(key)
         payload = layout.write(write, key)
         if write.strong:
-            reply = await self._servers.call_with_retries(_request(write, key, payload), None)
-        else:
-            reply = await self._servers.call(key, payload, 1, False)
+            await self.write_again(write, key, payload, None)
+            return
+        reply = await self._servers.call(key, payload, 1, False)
         if type(reply) is ReplyError:
-            reply = await self._servers.call_with_retries(_request(write, key, payload), reply)
-        if type(reply) is not int:
+            await self.write_again(write, key, payload, reply)
+        elif type(reply) is not int:
             raise layout.refusal(reply, [write])
 
     async def read_otherwise(
