@@ -64,7 +64,28 @@ class StateMethods:
         self._encoding = encoding
         self._each = service.pace.each
 
-    def fast(self, error_mapper: Callable[[StateError], StatusError]) -> dict[str, FastMethod]:
+    def methods(
+        self, error_mapper: Callable[[StateError], StatusError], others: Mapping[str, tuple[type[Struct], Handler]]
+    ) -> dict[str, Method]:
+        """Return these methods by name, and `others`, whose errors are mapped in the same way."""
+        service = self._service
+        long = LongMessages(service.pace, service.max_items, service.in_flight)
+        fast = self._fast(error_mapper)
+        handlers: dict[str, tuple[type[Struct], Handler]] = {
+            "GetState": (messages.GetStateRequest, self.get),
+            "GetBulkState": (messages.GetBulkStateRequest, self.get_bulk),
+            "SaveState": (messages.SaveStateRequest, self.save),
+            "DeleteState": (messages.DeleteStateRequest, self.delete),
+            "DeleteBulkState": (messages.DeleteBulkStateRequest, self.delete_bulk),
+            "ExecuteStateTransaction": (messages.ExecuteStateTransactionRequest, self.transact),
+            **others,
+        }
+        return {
+            name: unary(request, handler, long, error_mapper=error_mapper, fast=fast.get(name))
+            for name, (request, handler) in handlers.items()
+        }
+
+    def _fast(self, error_mapper: Callable[[StateError], StatusError]) -> dict[str, FastMethod]:
         """Return how calls are begun, for the methods whose plain calls can be."""
 
         def method(start: Callable[[bytes, BegunCall], bool], answer_to: Callable[[Any], bytes]) -> FastMethod:
@@ -204,21 +225,13 @@ def methods(
     """
     state = StateMethods(service, Encoding(), has_default=not is_exact)
     sidecar = SidecarMethods(service, runtime)
-    long = LongMessages(service.pace, service.max_items, service.in_flight)
     worded = failure_in_daprs_words if is_exact else failure
 
     def error_mapper(error: StateError) -> StatusError:
         on_error(error)
         return worded(error)
 
-    fast = state.fast(error_mapper)
-    handlers: dict[str, tuple[type[Struct], Handler]] = {
-        "GetState": (messages.GetStateRequest, state.get),
-        "GetBulkState": (messages.GetBulkStateRequest, state.get_bulk),
-        "SaveState": (messages.SaveStateRequest, state.save),
-        "DeleteState": (messages.DeleteStateRequest, state.delete),
-        "DeleteBulkState": (messages.DeleteBulkStateRequest, state.delete_bulk),
-        "ExecuteStateTransaction": (messages.ExecuteStateTransactionRequest, state.transact),
+    others: dict[str, tuple[type[Struct], Handler]] = {
         "QueryStateAlpha1": (messages.QueryStateRequest, state.query),
         "GetActorState": (messages.GetActorStateRequest, sidecar.get_actor_state),
         "ExecuteActorStateTransaction": (
@@ -228,8 +241,4 @@ def methods(
         "GetMetadata": (messages.GetMetadataRequest, sidecar.metadata),
         "SetMetadata": (messages.SetMetadataRequest, sidecar.set_metadata),
     }
-    named = {
-        name: unary(request, handler, long, error_mapper=error_mapper, fast=fast.get(name))
-        for name, (request, handler) in handlers.items()
-    }
-    return {**named, "Shutdown": Method(sidecar.shutdown)}
+    return {**state.methods(error_mapper, others), "Shutdown": Method(sidecar.shutdown)}

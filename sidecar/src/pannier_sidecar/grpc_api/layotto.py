@@ -8,8 +8,6 @@ from ..state.errors import IllegalKeyError, NoStoreConfiguredError, StateError, 
 from . import messages
 from .dapr import StateMethods
 from .encoding import Encoding
-from .long_messages import LongMessages
-from .services import unary
 from .status import Code, StatusError
 
 if TYPE_CHECKING:
@@ -19,7 +17,6 @@ if TYPE_CHECKING:
 
     from ..state.service import StateService
     from .method import Method
-    from .services import Handler
 
 SERVICE = "spec.proto.runtime.v1.Runtime"
 GREETING = "greeting"
@@ -29,21 +26,7 @@ GREETING = "greeting"
 def methods(service: StateService) -> Mapping[str, Method]:
     """Return the methods of the service by name."""
     state = StateMethods(service, Encoding(zero_is_no_etag=True))
-    long = LongMessages(service.pace, service.max_items, service.in_flight)
-    fast = state.fast(layotto_error)
-    handlers: dict[str, tuple[type[Struct], Handler]] = {
-        "SayHello": (messages.SayHelloRequest, _say_hello),
-        "GetState": (messages.GetStateRequest, state.get),
-        "GetBulkState": (messages.GetBulkStateRequest, state.get_bulk),
-        "SaveState": (messages.SaveStateRequest, state.save),
-        "DeleteState": (messages.DeleteStateRequest, state.delete),
-        "DeleteBulkState": (messages.DeleteBulkStateRequest, state.delete_bulk),
-        "ExecuteStateTransaction": (messages.ExecuteStateTransactionRequest, state.transact),
-    }
-    return {
-        name: unary(request, handler, long, error_mapper=layotto_error, fast=fast.get(name))
-        for name, (request, handler) in handlers.items()
-    }
+    return state.methods(layotto_error, {"SayHello": (messages.SayHelloRequest, _say_hello)})
 
 
 async def _say_hello(request: messages.SayHelloRequest) -> Struct:
