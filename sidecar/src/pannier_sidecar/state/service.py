@@ -332,9 +332,10 @@ class StateService:
             self.record_failure(served)
             raise
         finally:
-            self._ended(served, operation, went_well, started)
+            self.ended(served, operation, went_well, started)
 
-    def _ended(self, served: ServedStore, operation: str, went_well: bool, started: float) -> None:
+    def ended(self, served: ServedStore, operation: str, went_well: bool, started: float) -> None:
+        """Count the end of a call that was begun at `started`."""
         served.calls_in_flight -= 1
         self.observer.call_ended(served.name, operation, went_well, perf_counter() - started)
 
