@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Final, Self
 
 from pannier_sidecar.moving.deciding import Written
 from pannier_sidecar.moving.items import MoveError
+from pannier_sidecar.stores.sqlite.locks import retry_while_busy
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -38,12 +39,19 @@ class Journal:
             raise self._unusable(error) from error
         with self._usable():
             self._connection = sqlite3.connect(file, timeout=PATIENCE, isolation_level=None)
-            self._connection.execute("PRAGMA journal_mode = WAL")
-            self._connection.execute("PRAGMA synchronous = NORMAL")
-            self._connection.execute(
-                "CREATE TABLE IF NOT EXISTS written (place BLOB, key TEXT, digest BLOB, expires_at INTEGER, "
-                "PRIMARY KEY (place, key, digest)) WITHOUT ROWID"
-            )
+            try:
+                retry_while_busy(PATIENCE, self._prepare)
+            except sqlite3.Error:
+                self._connection.close()
+                raise
+
+    def _prepare(self) -> None:
+        self._connection.execute("PRAGMA journal_mode = WAL")
+        self._connection.execute("PRAGMA synchronous = NORMAL")
+        self._connection.execute(
+            "CREATE TABLE IF NOT EXISTS written (place BLOB, key TEXT, digest BLOB, expires_at INTEGER, "
+            "PRIMARY KEY (place, key, digest)) WITHOUT ROWID"
+        )
 
     def __enter__(self) -> Self:
         return self

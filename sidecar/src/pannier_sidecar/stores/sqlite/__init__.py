@@ -5,6 +5,7 @@ store ──> worker            two threads with a connection each: one writes w
       ──> expiry_sweeper    removes expired rows when there are any
       ──> begun             reads that were begun and not awaited
 settings, schema, errors    the component's metadata, making the tables, what SQLite's errors mean
+locks                       waiting for locks that other processes hold
 """
 
 STORES = {"state.sqlite": "SQLiteStore"}

@@ -13,10 +13,11 @@ from pannier_sidecar.state.errors import (
     StoreUnavailableError,
 )
 
+from .locks import is_busy, result_code
+
 DRIVER_ERRORS: Final = (sqlite3.Error, UnicodeError, OverflowError)
 """All that the driver raises, also for text that it cannot encode and numbers that it cannot hold."""
 
-_BUSY: Final = frozenset({sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED})
 _REFUSALS: Final = {
     sqlite3.SQLITE_CANTOPEN: "can't be opened: is its folder there, is it a file, may this user read and write both?",
     sqlite3.SQLITE_READONLY: "can't be written: give this user write permission on the file and its folder",
@@ -28,10 +29,6 @@ _REFUSALS: Final = {
 }
 
 
-def is_busy(error: Exception) -> bool:
-    return _code(error) in _BUSY
-
-
 def translate(error: Exception, where: object, *, busy_timeout: float) -> StoreError:
     """Return the error to raise for one of the driver's. `busy_timeout` is in seconds."""
     translated = _translate(error, where, busy_timeout)
@@ -41,7 +38,7 @@ def translate(error: Exception, where: object, *, busy_timeout: float) -> StoreE
 
 def outcome_of_commit(error: Exception, where: object, busy_timeout: float) -> StoreError:
     """Return the error to raise for a commit that failed: after an I/O error it is unknown what is on the disk."""
-    if _code(error) != sqlite3.SQLITE_IOERR:
+    if result_code(error) != sqlite3.SQLITE_IOERR:
         return translate(error, where, busy_timeout=busy_timeout)
     unknown = OutcomeUnknownError(f"{where} failed while the write was being made durable")
     unknown.__cause__ = error
@@ -51,11 +48,11 @@ def outcome_of_commit(error: Exception, where: object, busy_timeout: float) -> S
 def _translate(error: Exception, where: object, busy_timeout: float) -> StoreError:
     if isinstance(error, UnicodeError):
         return KeyRefusedError(f"{where} takes only Unicode text for a key, without surrogates")
-    code = _code(error)
-    if code in _BUSY:
+    if is_busy(error):
         return StoreUnavailableError(
             f"{where} is locked by another process for longer than busyTimeout ({busy_timeout:g} s)"
         )
+    code = result_code(error)
     if code in _REFUSALS:
         return StoreRefusedError(f"{where} {_REFUSALS[code]}{_name(error)}")
     if isinstance(error, sqlite3.OperationalError) and code != sqlite3.SQLITE_ERROR:
@@ -66,9 +63,3 @@ def _translate(error: Exception, where: object, busy_timeout: float) -> StoreErr
 def _name(error: Exception) -> str:
     """Return SQLite's name for what went wrong, in brackets."""
     return f" ({getattr(error, 'sqlite_errorname', type(error).__name__)})"
-
-
-def _code(error: Exception) -> int:
-    """Return SQLite's primary result code; -1 for errors of the driver itself."""
-    code: int = getattr(error, "sqlite_errorcode", -1)
-    return code & 0xFF if code >= 0 else -1

@@ -7,18 +7,15 @@ import sqlite3
 from contextlib import suppress
 from os.path import dirname, isdir
 from pathlib import Path
-from time import monotonic, sleep
 from typing import TYPE_CHECKING, Final
 
 from pannier_sidecar.network.reasons import reason
 from pannier_sidecar.state.errors import StoreRefusedError
 
-from .errors import is_busy
 from .layout import StateTable
+from .locks import retry_while_busy
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from .settings import Location, SQLiteSettings
 
 LEVEL: Final = 1
@@ -62,7 +59,7 @@ def connect_writer(settings: SQLiteSettings) -> StateTable:
         connection.execute("PRAGMA synchronous = FULL")
         for pragma in settings.location.pragmas:
             connection.execute(f"PRAGMA {pragma}")
-        _retry_while_busy(settings.busy_timeout, lambda: _prepare(connection, settings))
+        retry_while_busy(settings.busy_timeout, lambda: _prepare(connection, settings))
     except (sqlite3.Error, StoreRefusedError):
         connection.close()
         raise
@@ -112,18 +109,6 @@ def _make_file(location: Location) -> None:
 
 def _shown(location: Location, path: object) -> str:
     return f" {path}" if location.may_be_shown else ""
-
-
-def _retry_while_busy(patience: float, prepare: Callable[[], None]) -> None:
-    """Call `prepare`, again while another process holds a lock: changing to WAL does not wait for locks by itself."""
-    deadline = monotonic() + patience
-    while True:
-        try:
-            return prepare()
-        except sqlite3.OperationalError as error:
-            if not is_busy(error) or monotonic() > deadline:
-                raise
-        sleep(0.02)
 
 
 def _prepare(connection: sqlite3.Connection, settings: SQLiteSettings) -> None:

@@ -17,7 +17,8 @@ from typing import TYPE_CHECKING, Any, Final, Protocol, TypeVar
 
 from pannier_sidecar.state.errors import OutcomeUnknownError, StoreError, StoreUnavailableError
 
-from .errors import DRIVER_ERRORS, is_busy, outcome_of_commit, translate
+from .errors import DRIVER_ERRORS, outcome_of_commit, translate
+from .locks import is_busy
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
