@@ -63,7 +63,7 @@ _PATIENCE: Final = (
     Field(
         "connectionMaxIdleTime",
         "duration",
-        description="When idle connections are closed",
+        description="Time after which an idle connection is closed",
         default=1800.0,
         bare_unit="s",
         must_be_positive=True,
@@ -71,8 +71,8 @@ _PATIENCE: Final = (
     Field(
         "queryExecMode",
         "choice",
-        description="cache_statement: direct connections keep prepared statements; any other value: they do not. "
-        "Behind a pooler such as PgBouncer they never do",
+        description="Whether direct connections keep prepared statements: only with cache_statement. "
+        "Connections to a pooler such as PgBouncer never keep them",
         default="cache_statement",
         choices=("cache_statement", "cache_describe", "describe_exec", "exec", "simple_protocol"),
     ),
