@@ -1,4 +1,4 @@
-"""What a component is, which types exist, and which components are wrong: shared by sidecar and operator.
+"""Components, the catalogue of their types, and the checks that find mistakes in them. Sidecar and operator share it.
 
 Import the modules, not this package: `component`, `manifests`, `catalogue`, `checks`, `problems`, `values`.
 """

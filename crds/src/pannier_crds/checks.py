@@ -1,4 +1,4 @@
-"""Verdicts on components: what is wrong with one, and with several that one app would see. Pure: no input, no output.
+"""Verdicts on components: what is wrong with one, and with several that one app would see. No I/O.
 
 Admission, `pannier check` and a starting sidecar use the same words.
 """
@@ -64,9 +64,9 @@ def problems_of(
 ) -> list[Problem]:
     """Return everything wrong with one component, in the order of its manifest; errors and warnings together.
 
-    `known_secrets` are the keys of each Secret that `secretKeyRef` is looked up in; None when they are not known,
-    then references are not judged. `keys_as_written` accepts stored keys that could be another app's. A component that
-    Pannier does not serve has one warning and no other problem.
+    `known_secrets` are the keys of each Secret that a `secretKeyRef` may name; None if they are not known, and then
+    references are not checked. `keys_as_written` accepts stored keys that could be another app's. A component that
+    Pannier leaves to Dapr has one warning and no other problem.
     """
     component_type = catalogue.component_type(component.type, component.version)
     if component_type is None and _is_skipped(component.type):
@@ -103,7 +103,8 @@ def _is_skipped(type_name: str) -> bool:
 
 
 def _name_problems(component: Component) -> Iterator[Problem]:
-    """Refuse only names that would be ambiguous in a URL or a stored key: outside Kubernetes, Dapr serves odd names.
+    """Refuse only names that would be ambiguous in a URL or a stored key, because outside Kubernetes Dapr serves odd
+    names.
 
     What Kubernetes allows of a name is checked by crds/component.yaml and the operator (`problems_alone`).
     """
@@ -217,7 +218,7 @@ _OF_THE_MANIFEST: Final = {
     "scopes": "move it to the top level, beside spec: scopes: [my-app]",
     "namespace": "move it into the manifest's metadata, beside its name",
 }
-"""Names that belong elsewhere in a component, because they are no settings of a store."""
+"""Names that are not settings of a store but belong elsewhere in the manifest, each with the advice where."""
 
 
 def _unknown_setting(item: MetadataItem, component_type: ComponentType, *, may_suggest: bool) -> Problem:
@@ -254,8 +255,8 @@ def _cannot_hold_actors(component_type: ComponentType) -> Problem:
 
 
 def secret_problems(component: Component, known_secrets: Mapping[str, Collection[str]] | None) -> Iterator[Problem]:
-    """Yield a problem for each reference to a Kubernetes Secret that does not exist yet; other secret stores are read
-    at the start.
+    """Yield a problem for each reference to a Kubernetes Secret, or a key in one, that does not exist yet. Other secret
+    stores are read when the sidecar starts.
     """
     if known_secrets is None or not component.reads_kubernetes_secrets:
         return

@@ -37,8 +37,8 @@ class SecretKeyRef:
 class MetadataItem:
     """One setting: a literal `value`, or a reference to a secret, or the name of an environment variable.
 
-    If all three are None, the manifest names the setting and gives it nothing. More than one is an error, which
-    `checks` reports; an empty text beside a reference counts as nothing.
+    If all three are None, the manifest names the setting without a value. More than one is an error, which `checks`
+    reports; an empty text beside a reference counts as not given.
     """
 
     name: str
@@ -70,7 +70,7 @@ class MetadataItem:
 class Component:
     """One component. Setting names are compared without regard to case, as Dapr does.
 
-    `scopes` empty means every app. `init_timeout` is in seconds. `secret_store` names the component that `secretKeyRef`
+    Empty `scopes` mean every app. `init_timeout` is in seconds. `secret_store` names the component that `secretKeyRef`
     is looked up in; None means the default of the environment (Kubernetes Secrets in a cluster).
     """
 
@@ -89,7 +89,7 @@ class Component:
         """Return the component that a manifest describes. Raises InvalidManifestError with all structural problems at
         once.
 
-        Settings are not judged here (see `checks`): a component of an unknown type is a component.
+        Neither the type nor the settings are checked here: `checks` does that.
         """
         problems: list[Problem] = []
         top = Part(manifest, "", problems)
@@ -144,7 +144,7 @@ class Component:
         return next((item for item in self.metadata if item.name.lower() == lower), None)
 
     def setting(self, name: str) -> str | None:
-        """Return the literal text of a setting, whose case is ignored; None if it is absent or given by reference."""
+        """Return the literal text of the setting of that name, ignoring case; None if it is absent or a reference."""
         item = self.item(name)
         return item.literal if item is not None else None
 
@@ -189,7 +189,7 @@ def _refuse_misplaced(top: Part, identity: Part, spec: Part) -> None:
 
 
 def _read_init_timeout(spec: Part) -> float:
-    """Return seconds; absent, empty, zero and negative durations are the default, as in Dapr 1.18."""
+    """Return seconds: the default if the duration is absent, empty, zero or negative, as in Dapr 1.18."""
     value = spec.content.get("initTimeout")
     if isinstance(value, int | float) and not isinstance(value, bool):
         spec.refuse("initTimeout", f"{scalar_text(value)} has no unit", f"write '{scalar_text(value)}s'")
@@ -216,7 +216,7 @@ def _read_secret_store(top: Part) -> str | None:
 
 
 def _read_item(part: Part) -> MetadataItem:
-    """Read one setting. Null and empty references count as absent: Go's type writes every field."""
+    """Read one setting. Null and empty references count as absent, because programs in Go write every field."""
     part.refuse_misspelt((*_ITEM_KEYS, "valueFrom"))
     name = part.required_text("name", "redisHost")
     if name:
@@ -247,7 +247,9 @@ def _read_secret_key_ref(part: Part) -> SecretKeyRef | None:
 
 
 def _refuse_value_from(part: Part) -> None:
-    """Refuse `valueFrom`, a field of containers: in a component it would be ignored, and with it the password."""
+    """Refuse `valueFrom`, a field of containers: in a component it would be ignored, and its password would
+    be missing.
+    """
     if part.content.get("valueFrom") is not None:
         source = part.part("valueFrom")
         kind = "secretKeyRef" if "secretKeyRef" in source.content else "envRef"

@@ -26,37 +26,37 @@ _MAX_ENTRIES: Final = 1_000
 
 def as_dapr_reads(manifest: Mapping[str, object]) -> tuple[dict[str, Any], list[Problem]]:
     """Return the manifest with its fields under their exact names, and problems for those that were spelt otherwise."""
-    said: list[Problem] = []
-    top = _named(manifest, _TOP, "", said)
-    top["metadata"] = _part(top, "metadata", _METADATA, "", said)
+    problems: list[Problem] = []
+    top = _named(manifest, _TOP, "", problems)
+    top["metadata"] = _part(top, "metadata", _METADATA, "", problems)
     for field in _METADATA:
         _make_text(top["metadata"], field)
-    top["auth"] = _part(top, "auth", _AUTH, "", said)
-    spec = top["spec"] = _part(top, "spec", _SPEC, "", said)
+    top["auth"] = _part(top, "auth", _AUTH, "", problems)
+    spec = top["spec"] = _part(top, "spec", _SPEC, "", problems)
     if isinstance(spec, dict) and isinstance(spec.get("metadata"), list):
         spec["metadata"] = [
-            _item(entry, f"spec.metadata[{index}]", said) if index < _MAX_ENTRIES else entry
+            _item(entry, f"spec.metadata[{index}]", problems) if index < _MAX_ENTRIES else entry
             for index, entry in enumerate(spec["metadata"])
         ]
-    return {name: value for name, value in top.items() if name in manifest or value is not None}, said
+    return {name: value for name, value in top.items() if name in manifest or value is not None}, problems
 
 
-def _item(entry: object, path: str, said: list[Problem]) -> object:
+def _item(entry: object, path: str, problems: list[Problem]) -> object:
     if not isinstance(entry, Mapping):
         return entry
-    item = _named(entry, _ITEM, path, said)
+    item = _named(entry, _ITEM, path, problems)
     reference = item.get("secretKeyRef")
     if isinstance(reference, Mapping):
-        item["secretKeyRef"] = _named(reference, _REFERENCE, f"{path}.secretKeyRef", said)
+        item["secretKeyRef"] = _named(reference, _REFERENCE, f"{path}.secretKeyRef", problems)
     return item
 
 
-def _part(parent: dict[str, Any], name: str, known: tuple[str, ...], path: str, said: list[Problem]) -> Any:
+def _part(parent: dict[str, Any], name: str, known: tuple[str, ...], path: str, problems: list[Problem]) -> Any:
     value = parent.get(name)
-    return _named(value, known, f"{path}.{name}" if path else name, said) if isinstance(value, Mapping) else value
+    return _named(value, known, f"{path}.{name}" if path else name, problems) if isinstance(value, Mapping) else value
 
 
-def _named(mapping: Mapping[str, object], known: tuple[str, ...], path: str, said: list[Problem]) -> dict[str, Any]:
+def _named(mapping: Mapping[str, object], known: tuple[str, ...], path: str, problems: list[Problem]) -> dict[str, Any]:
     by_lower = {name.lower(): name for name in known}
     found: dict[str, Any] = {}
     for key, value in mapping.items():
@@ -64,10 +64,10 @@ def _named(mapping: Mapping[str, object], known: tuple[str, ...], path: str, sai
         if name != key:
             where = ".".join(filter(None, (path, one_line(key))))
             if name in mapping or name in found:
-                said.append(error(where, f"{quoted(name)} is given twice, in another case", "keep one of the two"))
+                problems.append(error(where, f"{quoted(name)} is given twice, in another case", "keep one of the two"))
                 continue
             advice = f"write {quoted(name)}: Kubernetes knows no other spelling"
-            said.append(warning(where, f"is taken for {quoted(name)}, as by Dapr", advice))
+            problems.append(warning(where, f"is taken for {quoted(name)}, as by Dapr", advice))
         found[name] = value
     return found
 

@@ -1,4 +1,4 @@
-"""What the writer of a components folder and the sidecar agree on: its files besides the components, and their names.
+"""The files of a components folder besides its components, as the folder's writer and the sidecar both know them.
 
 On Kubernetes the operator is the writer: the folder is an app's Secret.
 """
@@ -25,11 +25,11 @@ KUBERNETES_SECRETS_FILE: Final = "_kubernetes-secrets"
 """The JSON file of that store; without a suffix, so it is not read as a component."""
 INDEX_FILE: Final = "_index"
 """Lists the files of the folder, each with the SHA-256 of its content. If there is an index, sidecars read only the
-files that it lists, and none at all while one of them differs."""
+files that it lists, and read none while the content of one does not match."""
 
 INDEX_VARIABLE: Final = "PANNIER_COMPONENTS_INDEX"
 INDEX_REQUIRED: Final = "required"
-"""The variable that an injector sets for the sidecar: the folder always has an index, and is not read without it."""
+"""The value of INDEX_VARIABLE that an injector sets: the folder always has an index, and is not read without it."""
 
 
 def index_of(files: Mapping[str, bytes]) -> bytes:

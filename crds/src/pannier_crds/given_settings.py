@@ -1,4 +1,4 @@
-"""A component's settings as a store reads them, with no defaults but the catalogue's."""
+"""A component's settings as a store reads them, with the catalogue's defaults."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pannier_crds.secret import Secret, reveal
 
 
 class GivenSettings(Mapping[str, Setting]):
-    """Typed settings under the canonical names of the catalogue, with its defaults for those that are not there.
+    """Typed settings under the canonical names of the catalogue, with its defaults for those that are not given.
 
     A name that no version of the type has raises KeyError.
     """
@@ -33,18 +33,18 @@ class GivenSettings(Mapping[str, Setting]):
         return reveal(self[name])
 
     def secret(self, name: str) -> Secret:
-        """Return a text that is not to be shown; empty where there is none."""
+        """Return a text that must not be shown; empty where there is none."""
         return Secret(self.text(name))
 
     def number(self, name: str) -> float:
-        """Return a number, of seconds where it is a duration."""
+        """Return a number; a duration is in seconds."""
         return _number(self[name])
 
     def whole_number(self, name: str) -> int:
         return int(self.number(name))
 
     def positive_number(self, name: str) -> float:
-        """Return a number; the default where it is 0 or less, which for Dapr means no limit: no call may hang."""
+        """Return a number, or the default if it is 0 or less. Dapr has no limit then, but a call could hang."""
         number = self.number(name)
         return number if number > 0 else _number(self._defaults[name])
 

@@ -29,7 +29,7 @@ class Document:
     """One document of a file.
 
     `problems` are those of the text (broken YAML, a key twice), with their lines; a document that cannot be read has
-    one problem and an empty manifest. `remarks` are warnings of a document that can be read: names of fields in another
+    one problem and an empty manifest. `remarks` are warnings about a document that can be read: field names in another
     case.
     """
 
@@ -55,7 +55,8 @@ class Document:
     def why_skipped(self) -> str | None:
         """Why this document is not read as a component, in half a sentence; None if it is read as one.
 
-        A misspelt kind and a document that looks like a component count as one, so that their mistakes are named.
+        A document whose kind is misspelt, or that looks like a component, is read as one, so that mistakes are
+        reported.
         """
         if not self.manifest:
             return None
@@ -81,7 +82,7 @@ class Document:
         return component
 
     def line_of(self, field_path: str) -> int:
-        """Return the line of a field, counted from 1; if it is not written, that of the innermost part around it."""
+        """Return the line of a field, counted from 1; for a missing field, the line of the innermost part around it."""
         if self.root is None:
             return self.problems[0].line or 1 if self.problems else 1
         line, node = self.root.line, self.root
@@ -159,9 +160,9 @@ def _documents(tree: Tree, source: str) -> Iterator[Document]:
         for index, item in enumerate(items[1].content):
             yield from _documents(Tree(item, _inside(tree.problems, f"items[{index}].")), source)
     else:
-        manifest, said = as_dapr_reads(manifest)
-        problems = (*tree.problems, *(problem for problem in said if problem.is_error))
-        remarks = tuple(problem for problem in said if not problem.is_error)
+        manifest, spelling = as_dapr_reads(manifest)
+        problems = (*tree.problems, *(problem for problem in spelling if problem.is_error))
+        remarks = tuple(problem for problem in spelling if not problem.is_error)
         yield Document(manifest, source, problems, tree.root, remarks)
 
 
@@ -174,7 +175,7 @@ def _inside(problems: list[Problem], prefix: str) -> list[Problem]:
 
 
 def _value(node: Node, key: str) -> tuple[int, Node] | None:
-    """Return the value of that key, or of the same key in another case."""
+    """Return the line and the value of that key, or of the same key in another case."""
     if not isinstance(node.content, dict):
         return None
     lower = key.lower()
@@ -182,7 +183,9 @@ def _value(node: Node, key: str) -> tuple[int, Node] | None:
 
 
 def _entry(node: Node, name: str) -> tuple[int, Node] | None:
-    """Return the list entry with that `name`, ignoring case, or else the one at that index."""
+    """Return the line and the content of the list entry with that `name`, ignoring case, or of the one at
+    that index.
+    """
     if not isinstance(node.content, list):
         return None
     for entry in node.content:

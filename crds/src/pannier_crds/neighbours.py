@@ -23,7 +23,7 @@ class _Role(NamedTuple):
 _ACTORS: Final = _Role("actorStateStore", "actor state store")
 _DEFAULT: Final = _Role("defaultStateStore", "default state store")
 ROLE_SETTINGS: Final = frozenset(role.setting.lower() for role in (_ACTORS, _DEFAULT))
-"""The settings, in lower case, that give a store a role: without one of them it conflicts only with a namesake."""
+"""The settings, in lower case, that give a store a role. A store without them conflicts only with one of its name."""
 
 
 def problems_among(
@@ -53,7 +53,7 @@ def are_rivals(one: Component, other: Component) -> bool:
 
 def conflicts_in_turn(components: Sequence[Component]) -> list[tuple[Problem, ...]]:
     """Return the conflicts of each component with the earlier ones that are kept; a component with conflicts is not
-    kept. So the first of several rivals is kept, and so is one that conflicts only with a component that is not.
+    kept. So the first of several rivals is kept, and so is a component that conflicts only with one that is not kept.
     """
     stay: list[Component] = []
     verdicts: list[tuple[Problem, ...]] = []
@@ -78,7 +78,7 @@ def _conflicts(component: Component, earlier: list[Component]) -> Iterator[Probl
     if namesake is not None:
         where = f" in namespace {quoted(namesake.namespace)}" if namesake.namespace else ""
         message = f"another component{where} is called {quoted(component.name)}"
-        yield error("metadata.name", message, _way_out(component, namesake, "give one of the two another name"))
+        yield error("metadata.name", message, _advice_for(component, namesake, "give one of the two another name"))
     rivals = [other for other in earlier if other.name != component.name]
     if component.holds_actor_state:
         yield from _shared_role(component, [rival for rival in rivals if rival.holds_actor_state], _ACTORS)
@@ -86,8 +86,8 @@ def _conflicts(component: Component, earlier: list[Component]) -> Iterator[Probl
         yield from _shared_role(component, [rival for rival in rivals if rival.is_default_store], _DEFAULT)
 
 
-def _way_out(component: Component, other: Component, advice: str) -> str:
-    """Return the advice; if the two conflict only because no namespace is known, it begins with setting one."""
+def _advice_for(component: Component, other: Component, advice: str) -> str:
+    """Return the advice. If the two conflict only because no namespace is known, put before it to set NAMESPACE."""
     return f"set NAMESPACE to the one that is meant, or {advice}" if _are_apart(component, other) else advice
 
 
@@ -100,7 +100,7 @@ def _may_meet(one: Component, other: Component) -> bool:
 
 
 def _shared_role(component: Component, rivals: list[Component], role: _Role) -> Iterator[Problem]:
-    """Yield one problem for each rival, until each app that would see two has been named."""
+    """Yield a problem for each rival, but not if earlier problems name all apps that it shares."""
     reported: set[str] = set()
     for rival in rivals:
         shared = _shared_apps(component, rival)
@@ -126,7 +126,7 @@ def _conflict(component: Component, rival: Component, shared: tuple[str, ...] | 
     where = f" of namespace {quoted(rival.namespace or '')}" if _are_apart(component, rival) else ""
     message = f"{quoted(rival.name)}{where} already is the {role.words} of {apps}"
     field = metadata_path(role.setting, "value")
-    return error(field, message, _way_out(component, rival, _smallest_edit(component, rival, shared, role)))
+    return error(field, message, _advice_for(component, rival, _smallest_edit(component, rival, shared, role)))
 
 
 def _smallest_edit(component: Component, rival: Component, shared: tuple[str, ...] | None, role: _Role) -> str:

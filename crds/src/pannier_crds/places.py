@@ -20,7 +20,7 @@ def changes_of_place(old: Component, new: Component) -> tuple[str, ...]:
     """Return the fields that make `new` look for its data elsewhere, such as `spec.type` or `spec.metadata[redisHost]`.
 
     Empty if both have the same place. Parsed values are compared, so another spelling of the same value is no change.
-    Of a reference only name and key are known, so another reference is a change.
+    Only the name and key of a reference are known, so another reference is a change.
     """
     before, after = _type_of(old), _type_of(new)
     if before is None or after is None:
@@ -42,7 +42,7 @@ def _different_settings(old: Component, new: Component, component_type: Componen
 
 
 def _sources(component: Component, component_type: ComponentType) -> dict[str, Source]:
-    """Return what each setting that places data is: its value, or its reference."""
+    """Return the value or the reference of each setting that says where the data is."""
     literal = {item.name: item.literal for item in component.metadata if item.literal is not None}
     settings, _ = catalogue.read_settings(component_type, literal)
     sources: dict[str, Source] = {

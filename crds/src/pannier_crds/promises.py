@@ -48,7 +48,7 @@ _WEAKENS: Final = re.compile(r"insecure|skip|disable|async", re.IGNORECASE)
 
 
 def promised_by(item: MetadataItem) -> Promise | None:
-    """Return what an unknown field promises; None if nothing, or if its value turns it off."""
+    """Return what an unknown field promises; None if it promises nothing, or its value turns the promise off."""
     asks = item.is_reference or (item.value is not None and not _says_no(item.value))
     if not asks or _WEAKENS.search(item.name):
         return None

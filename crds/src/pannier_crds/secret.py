@@ -60,6 +60,8 @@ def is_hidden(value: object) -> bool:
 
 
 def shown(value: object, name: str) -> str:
-    """Return a setting as a message may show it: its text if that is a plain name and no secret, else its field."""
+    """Return a setting as a message may show it: its text if that is a plain name and not secret, else its field's
+    name.
+    """
     may_be_shown = not isinstance(value, Secret) and _NAME.fullmatch(str(value)) is not None
     return str(value) if may_be_shown else f"(the value of {name})"

@@ -1,6 +1,6 @@
-"""Components under which two different keys could have one stored key, judged by the component alone.
+"""Finds components that could give two different keys the same stored key, as far as the component alone tells.
 
-What depends on the app that uses the component is decided where its key scheme is made.
+What depends on the app that uses the component, the sidecar's `state/keys.py` decides.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Reads a manifest's mappings and notes every wrong shape, instead of raising at the first."""
+"""Reads a manifest's mappings and records every value of the wrong kind, instead of raising at the first."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _MAX_KEYS: Final = 100  # looking for a similar name takes time, so only a mappi
 
 
 class Part:
-    """One mapping inside a manifest: its content, its path, and the list that problems are noted in."""
+    """One mapping inside a manifest: its content, its path, and the list that problems are added to."""
 
     __slots__ = ("content", "path", "problems")
 
@@ -35,7 +35,7 @@ class Part:
         self.problems.append(error(self.path_of(key), message, advice))
 
     def expect(self, key: str, wanted: str) -> None:
-        """Note a problem unless the value is exactly the wanted text."""
+        """Add a problem unless the value is exactly the wanted text."""
         value = self.content.get(key)
         if value is None:
             self.refuse(key, "is missing", f"write '{key}: {wanted}'")
@@ -43,7 +43,7 @@ class Part:
             self.refuse(key, f"is {quoted(str(value))}", f"write '{key}: {wanted}'")
 
     def required_text(self, key: str, example: str) -> str:
-        """Return the text; if it is missing or empty, note a problem and return ''."""
+        """Return the text; if it is missing or empty, add a problem and return ''."""
         text = self.text(key)
         if text is None and self.content.get(key) is None:
             self.refuse(key, "is missing", f"write '{key}: {example}'")
@@ -79,14 +79,14 @@ class Part:
         return tuple(found)
 
     def part(self, key: str) -> Part:
-        """Return the mapping under a key; empty when absent or, with a problem noted, when it is no mapping."""
+        """Return the mapping under a key, or an empty one if it is absent. For anything else, add a problem too."""
         value = self.content.get(key)
         if value is not None and not isinstance(value, Mapping):
             self.refuse(key, f"is {kind_of(value)} but should be a mapping", _mapping_advice(value))
         return Part(value if isinstance(value, Mapping) else {}, self.path_of(key), self.problems)
 
     def parts(self, key: str) -> Iterator[Part]:
-        """Yield the mappings of a list; note a problem for anything else in it."""
+        """Yield the mappings of a list; add a problem for anything else in it."""
         entries = self._entries(key, "start each entry with '- name: '")
         if len(entries) > _MAX_ENTRIES:
             self.refuse(key, f"has {len(entries)} entries", f"write {_MAX_ENTRIES} at most")
@@ -111,7 +111,7 @@ class Part:
         return []
 
     def refuse_misspelt(self, known: tuple[str, ...]) -> None:
-        """Note keys that misspell a known one, which would otherwise be silently missing."""
+        """Add a problem for each key that misspells a known one: the known one would be silently missing."""
         for key in islice(self.content, _MAX_KEYS):
             match = None if key in known else closest(str(key), known)
             if match and match not in self.content:

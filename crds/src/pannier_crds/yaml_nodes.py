@@ -1,4 +1,4 @@
-"""YAML text as a tree that knows the line of every field. No text can exceed its limits.
+"""Parses YAML text into a tree that has the line of every field, within limits that no text can exceed.
 
 The tree is built from parser events, without recursion, so deep nesting and multiplying anchors are stopped while they
 are read. Plain scalars mean the same as in Kubernetes and Dapr; nothing in a text can name a Python object.
@@ -53,7 +53,7 @@ class Node:
 
 @dataclass(slots=True)
 class Tree:
-    """One document: its root, and problems in spite of which it could be read."""
+    """One document: its root, and the problems that did not prevent reading it."""
 
     root: Node
     problems: list[Problem]
@@ -68,7 +68,7 @@ class YamlSyntaxError(Exception):
 
 
 def read_trees(text: str) -> Iterator[Tree]:
-    """Yield the documents of a text; empty ones are left out. Raises YamlSyntaxError where it breaks."""
+    """Yield the documents of a text; empty ones are left out. Raises YamlSyntaxError at the first that is broken."""
     builder = _Builder()
     documents = 0
     try:
@@ -140,7 +140,7 @@ class _Builder:
         line = _line(event)
         node = self._anchors.get(event.anchor)
         if node is None:
-            # It may be a password that begins with '*': it is not shown.
+            # The message does not show the name, because it may be a password that begins with '*'.
             advice = "put quotes around a value that begins with '*', or define the anchor before its use"
             raise YamlSyntaxError(line, "'*' stands for an anchor, and none of this name is defined here", advice)
         if self._wants_key():
@@ -264,12 +264,12 @@ def _translated(broken: Exception, text: str) -> YamlSyntaxError:
     message = getattr(broken, "problem", None) or "it ends too early"
     lines = text.split("\n")
     line = min(mark.line, len(lines) - 1)
-    while line > 0 and not lines[line].strip():  # at the end of the text: its last line that is not empty
+    while line > 0 and not lines[line].strip():  # an error at the end is shown in the last line that is not empty
         line -= 1
-    return YamlSyntaxError(line + 1, f"broken YAML: {one_line(message)}", _way_out(message, lines[line]))
+    return YamlSyntaxError(line + 1, f"broken YAML: {one_line(message)}", _advice_of(message, lines[line]))
 
 
-def _way_out(message: str, written: str) -> str:
+def _advice_of(message: str, written: str) -> str:
     if "\t" in written[: len(written) - len(written.lstrip())] or "'\\t'" in message:
         return "indent with spaces, not tabs"
     if "mapping values are not allowed" in message:

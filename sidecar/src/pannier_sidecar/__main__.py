@@ -10,7 +10,7 @@ def main() -> int:
     """Run the command line and return its exit code."""
     from pannier_sidecar import deferred_modules
 
-    deferred_modules.defer()  # before anything else imports what it puts off
+    deferred_modules.defer()  # before anything imports the modules that it defers
     from pannier_sidecar.cli import run_command
 
     sys.excepthook = lambda _kind, error, _traceback: _report_defect(error)
@@ -20,7 +20,7 @@ def main() -> int:
 
 
 def _report_defect(error: BaseException | None) -> None:
-    """Write where a defect is, without the exception's text: that may hold what was in a secret."""
+    """Write where a defect is, without the exception's text, which may contain a secret."""
     from pannier_sidecar.observing.logs import without_words
 
     if error is not None:

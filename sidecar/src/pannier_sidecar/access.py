@@ -1,4 +1,4 @@
-"""Which requests may be answered at all, by the host and the origin that they name.
+"""Decides which requests may be answered, by the host and the origin that they name.
 
 A page in a browser can send requests to any address that its machine reaches, loopback included; such a request names
 the page's origin. Or the page's site can point its own name at the loopback address (DNS rebinding) and read the
@@ -36,7 +36,7 @@ _IPV4_BYTES: Final = 4
 _LOOPBACK_IPV4: Final = 127
 _LOOPBACK_IPV6: Final = socket.inet_pton(socket.AF_INET6, "::1")
 _IPV4_IN_IPV6: Final = bytes(10) + b"\xff\xff"
-"""How `::ffff:127.0.0.1` begins."""
+"""The first 12 bytes of an IPv4 address that is written as IPv6, such as `::ffff:127.0.0.1`."""
 _REMEMBERED: Final = 64
 _MAX_SHOWN: Final = 100
 
@@ -63,13 +63,14 @@ class AccessControl:
     own_hosts: frozenset[str] = frozenset()
     """Further names and addresses of this machine, in lower case."""
     pod_namespace: str = ""
-    """The namespace of the pod that it listens in: other pods there call the namespace's Services by names below it."""
+    """The namespace of the sidecar's pod; empty outside Kubernetes. Pods in it may call a Service as `NAME.NAMESPACE`.
+    """
     allowed_hosts: Sequence[str] = ()
     """Further hosts that the user allows. `.example.com` stands for all names below it, `*` for any host."""
     allowed_origins: Sequence[str] = ()
     """Origins such as `https://example.com`; one `*` in it stands for any text. `*` alone allows any origin."""
     known_hosts: set[bytes | None] = field(default_factory=lambda: {None, b""}, init=False)
-    """Values of `Host` that passed. HTTP/1.0 needs none, and that is safe: a browser always sends one."""
+    """Values of `Host` that were allowed before. It may be missing, as in HTTP/1.0, because browsers always send it."""
 
     def refusal(self, host: bytes | None, origin: bytes | None) -> Refusal | None:
         """Return why a request with these headers is refused; None if it may be answered."""
@@ -77,8 +78,8 @@ class AccessControl:
             return refused
         if origin is not None and not self._is_allowed_origin(origin, host or b""):
             shown = _shown(origin)
-            way = self._way("allowed-origins", shown)
-            return Refusal(ORIGIN_NOT_ALLOWED, f"pages from '{shown}' may not call this sidecar; to let them, {way}")
+            advice = self._advice("allowed-origins", shown)
+            return Refusal(ORIGIN_NOT_ALLOWED, f"pages from '{shown}' may not call this sidecar; to let them, {advice}")
         return None
 
     def _refusal_of_host(self, sent: bytes) -> Refusal | None:
@@ -87,14 +88,14 @@ class AccessControl:
             return Refusal(MALFORMED, f"'{_shown(sent)}' is no host (RFC 9110, 7.2); write a name or an address")
         if not self._is_allowed_host((match[1] or match[2]).removesuffix(".")):
             shown = _shown(sent)
-            way = self._way("allowed-hosts", shown)
-            return Refusal(HOST_NOT_ALLOWED, f"host '{shown}' is not one of this sidecar's; if it is, {way}")
+            advice = self._advice("allowed-hosts", shown)
+            return Refusal(HOST_NOT_ALLOWED, f"host '{shown}' is not one of this sidecar's; if it is, {advice}")
         if len(self.known_hosts) < _REMEMBERED:
             self.known_hosts.add(sent)
         return None
 
-    def _way(self, setting: str, shown: str) -> str:
-        """Return how to change a setting: flags of an injected sidecar come from annotations of its pod."""
+    def _advice(self, setting: str, shown: str) -> str:
+        """Return the advice to change a setting: by a flag, or in a pod by the annotation that becomes the flag."""
         if self.pod_namespace:
             return f"annotate its pod with pannier.dev/{setting}: '{shown}'"
         return f"pass --{setting} {shown}"
@@ -140,7 +141,7 @@ def is_loopback(address: str) -> bool:
 
 
 def ip_address(text: str) -> str | None:
-    """Return an IP address in its usual spelling; None for what is none. The module `ipaddress` takes 0.2 MB."""
+    """Return an IP address in its usual spelling; None for any other text. The module `ipaddress` would take 0.2 MB."""
     try:
         packed = _packed(text)
     except (OSError, ValueError):
@@ -157,7 +158,7 @@ def _family(address: str) -> socket.AddressFamily:
 
 
 def _address(host: str) -> str | None:
-    """Return the IP address that a host is, even in the old spellings of IPv4 (`127.1`); None for a name."""
+    """Return the IP address that a host spells, even in the old spellings of IPv4 (`127.1`); None for a name."""
     if (address := ip_address(host)) is not None:
         return address
     if _OLD_IPV4.fullmatch(host) is None:

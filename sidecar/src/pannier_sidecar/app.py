@@ -118,18 +118,18 @@ class Sidecar:
         return self.supervisor.read()
 
     async def start(self, patience: float) -> None:
-        """Answer calls from now on. Return when each store is open, after `patience` seconds, or when asked to stop. A
+        """Begin to answer calls. Return when each store is open, after `patience` seconds, or when asked to stop. A
         store that takes longer is opened while the others serve.
         """
         if self._metrics is not None:
             self._metrics.count_loaded = lambda: len(self.supervisor.directory.served)
         self.supervisor.start()
         await self._listen()
-        await self._settle(patience)
+        await self._wait_until_ready(patience)
         self._runtime.is_loaded = True
         log.info("serving app %s on %s", self._settings.app.id, addresses_of(self._listeners.api))
 
-    async def _settle(self, patience: float) -> None:
+    async def _wait_until_ready(self, patience: float) -> None:
         waits = [asyncio.create_task(self.supervisor.wait_ready(patience)), asyncio.create_task(self._stopping.wait())]
         _, others = await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
         for other in others:
@@ -225,7 +225,7 @@ class Sidecar:
         return FastPath(api, may_pass, counter, traced, self._settings.limits.max_body_size)
 
     def _may_be_fast(self) -> bool:
-        """Return whether calls may pass by the layers that log and trace them."""
+        """Return whether calls may skip the layers that log and trace them."""
         return not self._tracer.is_exporting and not self._settings.log.api_calls
 
     def _count_error(self, error: StateError) -> None:
@@ -270,7 +270,7 @@ class Sidecar:
 
 
 def access_control(settings: Settings, *, is_exposed: bool) -> AccessControl:
-    """Return which hosts and origins a port answers."""
+    """Return the rules by which a port accepts hosts and origins."""
     environment, listen = settings.place.environment, settings.listen
     names = [environment.get(name, "") for name in ("HOSTNAME", "POD_IP", "POD_IPS")]
     own = [settings.place.pod_name or "", *",".join(names).split(","), *listen.addresses]

@@ -1,7 +1,7 @@
 """Modules that the libraries of every sidecar import, but that a plain one does not use.
 
-Each is loaded when anything of it is used that is not given here. Until then a stand-in is in its place, which passes
-everything on afterwards. docs/decisions/0026-what-a-plain-sidecar-does-not-use-is-not-loaded.md has the reasons.
+A stand-in takes the place of each in `sys.modules`. It has the few names that are given here, and loads the module when
+another name is used. docs/decisions/0026-what-a-plain-sidecar-does-not-use-is-not-loaded.md has the reasons.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ class Deferred(ModuleType):
     """Stands in `sys.modules` for a module that is not loaded yet."""
 
     def __init__(self, name: str, given: Mapping[str, object], on_load: Callable[[ModuleType], None] | None = None):
-        """`given` is what is used of it without loading it; `on_load` is called when it is loaded."""
+        """`given` holds the names that do not load the module; `on_load` is called when it is loaded."""
         super().__init__(name)
         self.__spec__ = None if "." in name else PathFinder.find_spec(name)
         self.__dict__.update(given)
@@ -43,14 +43,14 @@ class Deferred(ModuleType):
         return getattr(module, name)
 
     def forget(self, names: Mapping[str, object]) -> None:
-        """Have the module itself answer for these names from now on."""
+        """Drop these names, so that the next use of one loads the module."""
         for name in names:
             if self.__dict__.get(name) is names[name]:
                 del self.__dict__[name]
 
 
 def defer() -> None:
-    """Put off what can be, and import the libraries that would load it. To be called before anything imports them."""
+    """Defer the modules, then import the libraries that would load them. Call it before anything imports those."""
     if not _TRIED[0] <= sys.version_info[:2] < _TRIED[1] or sys.implementation.name != "cpython":
         return
     _put_off("asyncio.sslproto", {})
@@ -91,7 +91,7 @@ def _put_off(
     return module, given
 
 
-# What asyncio and uvloop ask of `inspect` in every process. Where the answer is not plain, the module gives it.
+# What asyncio and uvloop use of `inspect` in every process. Arguments that are not plain functions go to the module.
 def _is_coroutine_function(what: object) -> bool:
     function = what.__func__ if isinstance(what, MethodType) else what
     if isinstance(function, FunctionType) and not function.__dict__:
@@ -118,15 +118,15 @@ _INSPECT: Final = {
     "unwrap": _unwrap,
 }
 
-# What asyncio and uvloop copy. uvloop only raises the error, where a function that runs before the program fails.
+# Names that asyncio and uvloop import. uvloop raises the error only if a `preexec_fn` fails, which nothing here uses.
 _SUBPROCESS: Final = {"DEVNULL": -3, "PIPE": -1, "STDOUT": -2, "SubprocessError": Exception}
 
-# msgspec compares the types of values with these. It encodes and decodes no such value here.
+# msgspec compares types with these. No value of these types is encoded or decoded here.
 _DECIMAL: Final = {"Decimal": type("Decimal", (), {})}
 _UUID: Final = {"UUID": type("UUID", (), {}), "SafeUUID": type("SafeUUID", (), {"unknown": None})}
 
 
-# What asyncio and uvloop copy for the debug mode of their loops.
+# Names that asyncio and uvloop import for the debug mode of their loops.
 class _StackSummary:
     @staticmethod
     def extract(*given: Any, **more: Any) -> Any:
@@ -160,7 +160,7 @@ _TRACEBACK: Final = {
     "walk_stack": _walk_stack,
 }
 
-# msgspec takes those of `typing` where there is no `typing_extensions`.
+# The names that msgspec uses; `typing` has them too.
 _TYPING: Final = {
     "NotRequired": typing.NotRequired,
     "Required": typing.Required,
@@ -168,8 +168,8 @@ _TYPING: Final = {
 }
 
 
-# What uvloop copies from `ssl` when it is imported, and uses for a connection with TLS: by then `ssl` is loaded, since
-# only that makes the context of a connection.
+# Names that uvloop imports from `ssl` and uses only for TLS connections. Only `ssl` itself can make the context of such
+# a connection, so it is loaded by then.
 class _KindOfContext(type):
     def __instancecheck__(cls, instance: object) -> bool:
         import ssl
@@ -178,7 +178,7 @@ class _KindOfContext(type):
 
 
 class _Context(metaclass=_KindOfContext):
-    """`isinstance` is what uvloop uses it for."""
+    """uvloop uses it only for `isinstance`."""
 
 
 def _memory_bio() -> object:
@@ -202,7 +202,7 @@ _CAUGHT: Final = {
 }
 _SSL: Final[dict[str, object]] = {
     **_CAUGHT,
-    "SSLError": OSError,  # its base; nothing else is raised where uvloop catches it
+    "SSLError": OSError,  # its base class; uvloop catches it only where no other OSError occurs
     "SSLContext": _Context,
     "MemoryBIO": _memory_bio,
     "create_default_context": _default_context,
@@ -213,7 +213,7 @@ _SSL: Final[dict[str, object]] = {
 
 
 def _join(ssl: ModuleType) -> None:
-    """Make the errors that `ssl` raises those that uvloop and asyncio catch."""
+    """Make the errors that `ssl` raises subclasses of those that uvloop and asyncio catch."""
     for name, caught in _CAUGHT.items():
         raised = getattr(ssl, name)
         if not issubclass(raised, caught):

@@ -1,4 +1,4 @@
-"""Hosts and ports: parsed to the last character, so that nothing that is shown of them can be a password.
+"""Parse hosts and ports to the last character, so that a message that shows them cannot show a password.
 
 Positions of characters count from 1.
 """
@@ -23,30 +23,33 @@ _PATH: Final = re.compile(r"(?a:/[\w./-]{1,200})")
 
 
 class HostPort(NamedTuple):
-    """Where a server listens, and proven to be nothing else; an IPv6 address has no brackets here."""
+    """A server's address, checked to contain nothing else. An IPv6 address has no brackets here."""
 
     host: str
     port: int | None = None
 
     def __str__(self) -> str:
-        host = bracketed(self.host.partition("%")[0])  # a zone may be anything
+        host = bracketed(self.host.partition("%")[0])  # leaves out the zone, which may be any text
         return host if self.port is None else f"{host}:{self.port}"
 
 
 def bracketed(host: str) -> str:
-    """Return a host as it stands before a port: an IPv6 address in brackets."""
+    """Return a host as it is written before a port: an IPv6 address gets brackets."""
     return f"[{host}]" if ":" in host else host
 
 
 def character(text: str, place: int, offset: int = 0) -> str:
-    """Name the character at a position, counted from 0, but show no letter, no digit and nothing unprintable."""
+    """Describe the character at a position, counted from 0. Only punctuation is shown: other characters may
+    be secret.
+    """
     shown = text[place] if place < len(text) else ""
     where = f"character {offset + place + 1}"
     return f"{where}, '{shown}'," if shown and shown in '!"#$%&()*+,-./:;<=>?@[\\]^_`{|}~' else where
 
 
 def host_port(text: str, offset: int = 0, *, instead: str = "write host or host:port") -> HostPort:
-    """Read `host`, `host:port`, `[v6]`, `[v6]:port` or a bare v6 address. `offset` is where it begins in the field.
+    """Read `host`, `host:port`, `[v6]`, `[v6]:port` or a bare v6 address. `offset` is where the text begins in the
+    field.
 
     Raises InvalidValueError.
     """
@@ -91,7 +94,7 @@ def parts(text: str, offset: int = 0) -> Iterator[tuple[str, int]]:
 
 
 def http_url(text: str, *, instead: str, needs_port: bool = False, offset: int = 0) -> tuple[str, HostPort]:
-    """Read `http://host:port/` or `https://...`; where `scheme` is empty, no scheme is written.
+    """Read `http://host:port/` or `https://...`, and return the scheme and the address. Without a scheme it is empty.
 
     Raises InvalidValueError.
     """
@@ -174,7 +177,7 @@ def _v6(text: str, offset: int, instead: str) -> str:
 
 
 def _port(text: str, offset: int) -> int:
-    """Read a port, which begins at that position; the text may be a password instead."""
+    """Read a port that begins at that position. The text is not quoted, because it may be a password."""
     if _PORT.fullmatch(text) is None or not 1 <= int(text) <= 65535:
         raise InvalidValueError(
             f"the text after ':' at character {offset} is not a port", "write a port from 1 to 65535"
@@ -207,12 +210,12 @@ def http_url_list(text: str) -> tuple[tuple[str, HostPort], ...]:
 
 
 def agent_url(text: str) -> tuple[str, HostPort]:
-    """Read one such address. Raises InvalidValueError."""
+    """Read one address with a port; `http://` or `https://` before it is optional. Raises InvalidValueError."""
     return http_url(text, instead="write host:port, like 127.0.0.1:8500", needs_port=True)
 
 
 def full_url(text: str) -> tuple[str, HostPort]:
-    """Read `http://host:port/` or `https://...`, with nothing behind it. Raises InvalidValueError."""
+    """Read `http://host:port/` or `https://...`, without a path. Raises InvalidValueError."""
     instead = "write https://HOST:PORT, without a path"
     scheme, address = http_url(text, instead=instead)
     if not scheme:

@@ -20,12 +20,12 @@ _NOT_IN_DATABASES: Final = re.compile(r'[/\\. "$*<>:|?@]')
 
 
 def read(text: str) -> None:
-    """Raise InvalidValueError for a text that is no connection string."""
+    """Raise InvalidValueError for a text that is not a connection string."""
     hosts_of_url(text)
 
 
 def hosts_of_url(text: str) -> Sequence[HostPort | str]:
-    """Return the hosts of a connection string, sockets by their paths, once all of it has been read."""
+    """Check a whole connection string and return its hosts; a Unix socket is a path. Raises InvalidValueError."""
     text = text.strip()
     scheme = next((each for each in _SCHEMES if text.startswith(each)), None)
     if scheme is None:

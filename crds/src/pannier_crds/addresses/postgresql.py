@@ -62,12 +62,12 @@ def hosts(text: str, offset: int = 0) -> tuple[HostPort | str, ...]:
 
 
 def read(text: str) -> None:
-    """Raise InvalidValueError for a text that is no connection string."""
+    """Raise InvalidValueError for a text that is not a connection string."""
     parameters(text)
 
 
 def read_hosts(text: str) -> None:
-    """Raise InvalidValueError for a text that is no host, nor the folder of a Unix socket."""
+    """Raise InvalidValueError for a text that is neither hosts nor the folder of a Unix socket."""
     hosts(text)
 
 

@@ -1,6 +1,6 @@
 """Where a SQLite database is: a path, a `file:` URI or `:memory:`, each with `?name=value` parameters, as in Dapr.
 
-Spellings of other drivers are refused, because here each would be the name of a file.
+Spellings of other drivers are refused, because SQLite would take each of them for the name of a file.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ class File(NamedTuple):
 
 
 def read(text: str) -> None:
-    """Raise InvalidValueError for a text that names no file."""
+    """Raise InvalidValueError for a text that does not name a database."""
     locate(text)
 
 
@@ -78,7 +78,7 @@ def locate(text: str) -> File:
 
 
 def _refuse_promises(names: Iterable[str]) -> None:
-    """Refuse parameters of other drivers that users may rely on."""
+    """Refuse other drivers' parameters for encryption and durability, because users rely on them."""
     if any(_OF_ENCRYPTION.search(name) for name in names):
         message = "a parameter asks for encryption or a login, but database files are not encrypted here"
         raise InvalidValueError(message, "remove it")
@@ -88,17 +88,19 @@ def _refuse_promises(names: Iterable[str]) -> None:
 
 
 def is_harmless(path: str) -> bool:
-    """Return whether the path of a database may be shown."""
+    """Return whether a message may show the path of a database."""
     return is_harmless_path(path, (".db", ".sqlite", ".sqlite3"))
 
 
 def is_harmless_path(path: str, endings: tuple[str, ...] = (".json",)) -> bool:
-    """Return whether a path may be shown: it looks like one and has no character that a path would not need."""
+    """Return whether a message may show a path: it looks like one and has only the usual characters of paths."""
     return _HARMLESS.fullmatch(path) is not None and ("/" in path or path.endswith(endings))
 
 
 def _refuse_other_dialects(path: str) -> None:
-    """Refuse a text that SQLite would take for the name of a file that nobody would find."""
+    """Refuse a text in another driver's spelling: SQLite would create a file of that name, where nobody
+    looks for it.
+    """
     for place, each in enumerate(path):
         if not each.isprintable():
             raise InvalidValueError(f"{character(path, place)} cannot be printed", PATH)

@@ -1,4 +1,4 @@
-"""URLs whose authority may hold a user and a password: parsed by hand, so that each mistake has a position."""
+"""Parse URLs whose authority may hold a user and a password, by hand, so that each error can give a position."""
 
 from __future__ import annotations
 
@@ -18,20 +18,22 @@ _NAME: Final = re.compile(r"(?a:[\w.-]{1,64})")
 
 
 class Authority(NamedTuple):
-    """What is between `://` and the path, and where."""
+    """The parts of a URL between `://` and the path. Positions are those of the whole URL, counted from 0."""
 
     user_info: str
     hosts: str
     hosts_at: int
     end: int
-    """Where the path begins, or what is in its place."""
+    """Where the authority ends and the path, the query or the fragment begins."""
     path_end: int
     query_at: int | None
     """Where the query begins, after its `?`; None: there is none."""
 
 
 def split_authority(text: str, start: int) -> Authority:
-    """Parse a URL whose authority starts there. Raises InvalidValueError where a password may have cut it short."""
+    """Parse a URL whose authority starts at `start`. Raises InvalidValueError, also if a password may have cut it
+    short.
+    """
     end = next((place for place in range(start, len(text)) if text[place] in "/?#"), len(text))
     authority = text[start:end]
     query_at = text.find("?", end)
@@ -55,7 +57,7 @@ def split_authority(text: str, start: int) -> Authority:
 
 
 def _is_cut(authority: str, path: str, query: str) -> bool:
-    """Return whether a password with a sign in it seems to have ended the authority early."""
+    """Return whether a '/', '?' or '#' in a password seems to have ended the authority early."""
     if "@" in path or path.startswith("#"):
         return True
     before, at, _ = query.partition("@")
@@ -63,16 +65,16 @@ def _is_cut(authority: str, path: str, query: str) -> bool:
 
 
 def check_escapes(text: str, offset: int) -> None:
-    """Raise InvalidValueError for a `%` that begins no escape."""
+    """Raise InvalidValueError for a `%` that does not begin an escape."""
     wrong = _WRONG_ESCAPE.search(text)
     if wrong is not None:
         raise InvalidValueError(f"{character(text, wrong.start(), offset)} does not begin a %XX", "write %25 for '%'")
 
 
 def query_pairs(text: str, start: int | None) -> Iterator[tuple[str, str, int]]:
-    """Yield each name, its value without escapes, and where the value begins.
+    """Yield each name, its decoded value, and where the value begins.
 
-    Raises InvalidValueError for a part that is no pair.
+    Raises InvalidValueError for a part that is not a pair.
     """
     if start is None:
         return

@@ -1,10 +1,10 @@
 """Every component type that is served, as data: one module for each database, found here by name.
 
 A new store is one module with a `TYPES` tuple. `make docs` writes its names into `names.py`, so that nothing is
-imported before a component asks for it. Besides these there are:
+imported before a component needs it. The other modules are:
 
 model                         what a type, a field and a rule are
-settings                      from the text of metadata values to typed settings
+settings                      parses the text of metadata values into typed settings
 every_state_store             the fields that every store has
 certificates, timeouts, tokens, two_tables    fields that several stores have
 pairs, redis_rules            rules across fields: of several stores, and of Redis
@@ -86,7 +86,7 @@ def component_type(name: str, version: str = "v1") -> ComponentType | None:
 
 
 def defaults(name: str) -> Mapping[str, Setting]:
-    """Return the default of each setting of a type, of all its versions together; None where there is none."""
+    """Return the default of each setting in any version of a type; None for a setting that has no default."""
     return {
         field.name: field.default
         for candidate in reversed(_candidates(name))
@@ -106,7 +106,9 @@ def known_names(prefix: str = "") -> tuple[str, ...]:
 
 
 def known_types() -> tuple[ComponentType, ...]:
-    """Return every type, in the catalogue's order. It loads all modules, so it is for documents and mistakes only."""
+    """Return every type, in the catalogue's order. It loads all modules, so only error messages and docs
+    should use it.
+    """
     return tuple(kind for module in dict.fromkeys(MODULES.values()) for kind in _load(module))
 
 

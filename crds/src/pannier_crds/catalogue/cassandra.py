@@ -30,7 +30,7 @@ _HOSTS: Final = Form(
 FIELDS: Final = (
     Field(
         "hosts",
-        description="Hosts to connect to first, separated by commas; they name the others",
+        description="Hosts to connect to first, separated by commas; the driver learns the others from them",
         reads=hosts.bare_host_list,
         required=True,
         form=_HOSTS,

@@ -1,4 +1,4 @@
-"""The fields of stores whose servers and clients show certificates."""
+"""The fields for the TLS certificates of servers and clients."""
 
 from __future__ import annotations
 

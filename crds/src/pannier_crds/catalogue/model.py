@@ -13,24 +13,25 @@ Kind = Literal["string", "integer", "number", "boolean", "duration", "choice"]
 Setting = str | int | float | bool | Secret | None
 """The value of a setting: a duration is a float in seconds, a choice is spelt as in the field's `choices`.
 
-A text is a Secret where its field is sensitive, and where it came from a secret or the environment. Rules and the
-texts of problems never see it as text.
+A text is a Secret if its field is sensitive, or if it came from a secret or the environment. Rules get it as plain
+text, to parse it, and must not quote it.
 """
 
 Reader = Callable[[str], object]
-"""Raises InvalidValueError for a text that it cannot read."""
+"""Parses the text of a value; raises InvalidValueError if it cannot."""
 
 Rule = Callable[[Mapping[str, Setting], frozenset[str]], Iterable[Problem]]
-"""Problems across fields, from the settings that are known and the names of those that were given.
+"""Returns problems that concern several fields. It gets the settings with known values, and the names of all settings
+that the component gives.
 
-Both use canonical names. A setting whose value is wrong, or not yet known because it is a reference, is among the names
-but not among the settings.
+Both use canonical names. A setting whose value is wrong, or is a reference that is not read yet, is only among the
+names.
 """
 
 
 @dataclass(frozen=True, slots=True)
 class Form:
-    """What the text of a string must look like, and how to say so: `'x' is not {noun}; {advice}`."""
+    """What the text of a string must look like, and the error otherwise: `the value is not {noun}; {advice}`."""
 
     pattern: str
     noun: str
@@ -44,9 +45,10 @@ class Field:
     `bare_unit` is the unit of a duration that has none (ns, us, ms, s, m, h); `must_be_positive` reads a duration of 0
     or less as the default, because Dapr's meaning (no limit) would let a call hang. `unit` is the unit of a number.
     `stands_for` makes the field an older spelling, with its own unit, of another one. `ignored` is the reason why a
-    field that Dapr knows has no effect here; `refused` is the reason and the advice when serving it silently would be
-    wrong (a boolean only when it is true). `places_data`: with another value, actor state is looked for elsewhere (in
-    another server, database or table, or under other stored keys). `reads` parses the whole text as the store does, if
+    field that Dapr knows has no effect here. `refused` makes the field an error, with this reason and advice, because
+    ignoring it would be dangerous; a boolean is refused only when it is true. `places_data`: with another value, actor
+    state is looked for elsewhere (in another server, database or table, or under other stored keys). `reads` parses the
+    whole text as the store does, if
     a pattern is not enough. `names_a_file`: without a value, a file of the component's name in the user's data folder
     is used.
     """

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 def needs(*pairs: tuple[str, str], or_remove: bool = False) -> Rule:
     """Return the rule that the first field of each pair is given only with the second.
 
-    With `or_remove` its advice is also to do without the first.
+    With `or_remove`, its advice also offers to remove the first.
     """
 
     def rule(settings: Mapping[str, Setting], given: frozenset[str]) -> Iterator[Problem]:

@@ -52,7 +52,7 @@ _ADDRESS: Final = (
     Field("password", description="Password", sensitive=True),
     Field("sslRootCert", description="File of the authority that signed the server's certificate"),
 )
-_PATIENCE: Final = (
+_TIMEOUTS_AND_CONNECTIONS: Final = (
     *TIMES,
     Field(
         "maxConns",
@@ -101,7 +101,7 @@ TYPES: Final = (
             *_ADDRESS,
             state_table(_TABLE),
             _METADATA_TABLE,
-            *_PATIENCE,
+            *_TIMEOUTS_AND_CONNECTIONS,
             *every_state_store.FIELDS,
             *_TOKENS,
         ),
@@ -122,7 +122,7 @@ TYPES: Final = (
                 places_data=True,
             ),
             _METADATA_TABLE,
-            *_PATIENCE,
+            *_TIMEOUTS_AND_CONNECTIONS,
             *every_state_store.FIELDS,
             Field("tableName", ignored="version v2 names its table by tablePrefix"),
             *_TOKENS,

@@ -57,7 +57,7 @@ _ENCRYPTED_CONNECTION: Final = (
     *client_certificate(),
 )
 
-_PATIENCE: Final = (
+_TIMEOUTS_AND_RETRIES: Final = (
     timeout(5.0, "Timeout of connecting", name="dialTimeout", bare_unit="ms"),
     timeout(3.0, "Timeout of an answer", name="readTimeout", bare_unit="ms"),
     timeout(3.0, "Timeout of sending a call", name="writeTimeout", bare_unit="ms"),
@@ -127,7 +127,7 @@ TYPES: Final = (
         fields=(
             *_ADDRESS,
             *_ENCRYPTED_CONNECTION,
-            *_PATIENCE,
+            *_TIMEOUTS_AND_RETRIES,
             *every_state_store.FIELDS,
             *_WITHOUT_EFFECT,
             *_REFUSED,

@@ -1,4 +1,4 @@
-"""From the text of metadata values to typed settings: parsed once, for checks and for opening a store."""
+"""Parse the text of metadata values into typed settings: once, for checks and for opening a store."""
 
 from __future__ import annotations
 
@@ -33,11 +33,11 @@ def read_settings(
 ) -> tuple[dict[str, Setting], list[Problem]]:
     """Return typed settings under canonical names, with defaults, and everything that is wrong with the values.
 
-    `values` are resolved texts by name, in any case; an empty text is as good as none. Names that the type does not
-    have are left out. `unresolved` are names that are given by reference and not known yet: they count as given, with
-    the default in the result. Fields without effect are not in the result.
+    `values` are resolved texts by name, in any case; an empty text counts as not given. Names that the type does not
+    have are left out. `unresolved` are the names of settings that are references and not read yet: they count as given,
+    and the result has their defaults. Fields without effect are not in the result.
 
-    No problem quotes free text: any of it may be a password in the wrong place.
+    No problem quotes free text, because someone may have put a password into the wrong field.
     """
     reading = _Reading(component_type)
     for name, text in values.items():
@@ -93,7 +93,9 @@ class _Reading:
             self._unknown.add(field.canonical_name)
 
     def _claim(self, field: Field, name: str) -> bool:
-        """Return whether the setting is new; note a problem if another name has set it. `checks` finds equal names."""
+        """Return False, and record a problem, if the setting was given under another name too. `checks` reports a name
+        that is written twice.
+        """
         other = self._given.setdefault(field.canonical_name, name)
         if other.lower() == name.lower():
             return True
@@ -119,7 +121,7 @@ class _Reading:
 
 
 def _shown(field: Field, text: str) -> str:
-    """Return a value as a message may show it: only a short one, and none of a field for free text or addresses."""
+    """Return the quoted value for a message, or `the value` if it is long or its field takes free text or addresses."""
     is_free = field.kind == "string" or field.sensitive or field.name.lower().endswith("port")
     return "the value" if is_free or len(text) > _MAX_SHOWN else quoted(text)
 

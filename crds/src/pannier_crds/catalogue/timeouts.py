@@ -1,4 +1,4 @@
-"""The field that limits how long something may take, which most stores have."""
+"""The timeout field, which most stores have."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def timeout(
     aliases: tuple[str, ...] = (),
     bare_unit: Literal["s", "ms"] = "s",
 ) -> Field:
-    """Return the field; `default` is in seconds, `bare_unit` that of a number without one."""
+    """Return the field. `default` is in seconds; `bare_unit` is the unit of a number that is written without one."""
     return Field(
         name,
         "duration",

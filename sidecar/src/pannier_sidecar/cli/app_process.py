@@ -40,7 +40,7 @@ def check_command(command: Sequence[str], environment: Mapping[str, str]) -> Non
 
 
 def app_environment(settings: Settings, http_port: int | None, grpc_port: int | None = None) -> dict[str, str]:
-    """Return the app's environment: ours, but its variables about a sidecar describe this one."""
+    """Return the app's environment: the sidecar's own, but variables that describe a sidecar describe this one."""
     environment = {name: value for name, value in settings.place.environment.items() if name not in _BELONGS_TO_SIDECAR}
     environment["APP_ID"] = settings.app.id
     if settings.app.port is not None:
@@ -66,8 +66,9 @@ class AppProcess:
     async def start(cls, command: Sequence[str], environment: Mapping[str, str]) -> AppProcess:
         """Start the app. Raises StartError.
 
-        It gets its own process group, so that a signal reaches it once, and also reaches what it has started. It cannot
-        read from a terminal, because a background group that tries to is stopped; it can read from a pipe.
+        It gets its own process group, so that a signal reaches it once, and also reaches what it has started. Instead
+        of a terminal its input is /dev/null, because a background group that reads from a terminal is stopped. A pipe
+        is passed on.
         """
         outputs = [_output(sys.stdout.buffer, environment), _output(sys.stderr.buffer, environment)]
         try:

@@ -88,7 +88,7 @@ def judge(reading: Reading, *, namespaces_meet: bool = True) -> list[Verdict]:
     for parsed in reading.components:
         verdicts += _placed(parsed, [*parsed.remarks, *problems_of(parsed.component)])
         verdicts += _placed(parsed, _without_effect(parsed.component))
-    # Components that are wrong by themselves count too: once corrected, they would have the same neighbours.
+    # Components that are wrong by themselves count too: once corrected, they would have the same conflicts.
     by_id = {id(parsed.component): parsed for parsed in reading.components}
     components = [parsed.component for parsed in reading.components]
     for component, problem in problems_among(components, namespaces_meet=namespaces_meet):
@@ -117,7 +117,9 @@ def _without_effect(component: Component) -> Iterator[Problem]:
 
 
 def _unanswered_references(parsed: ParsedComponent, among: Iterable[ParsedComponent]) -> Iterator[Problem]:
-    """Warn of secrets whose secret store is not among the files, unless it is Kubernetes, which never is."""
+    """Warn of secrets whose secret store is not among the files. Secrets of Kubernetes never are, so they may be
+    missing.
+    """
     component = parsed.component
     local = [other.component.name for other in among if other.component.type in (ENVIRONMENT, FILE)]
     if component.reads_kubernetes_secrets and (component.secret_store or not local):
@@ -155,7 +157,7 @@ def _files(paths: Iterable[str]) -> list[Path]:
 
 
 def _counts(reading: Reading, verdicts: Sequence[Verdict]) -> tuple[int, int, int]:
-    """Count components that are fine (warnings apart), errors, warnings."""
+    """Return the numbers of components without an error, of errors, and of warnings."""
     wrong = {(verdict.source, verdict.component) for verdict in verdicts if verdict.problem.is_error}
     served = [parsed for parsed in reading.components if is_served(parsed.component)]
     fine = sum((parsed.source, parsed.component.name) not in wrong for parsed in served)

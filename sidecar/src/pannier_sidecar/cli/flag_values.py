@@ -1,4 +1,4 @@
-"""The text of a flag as a value. Each function raises ValueError with what to write instead."""
+"""Parsers of the texts of flags. Each function raises ValueError with what to write instead."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def text(value: str) -> str:
 
 
 def path(value: str) -> Path:
-    return Path(os.path.expanduser(value))  # Path's raises for unknown users
+    return Path(os.path.expanduser(value))  # Path.expanduser raises for unknown users
 
 
 def paths(value: str) -> tuple[Path, ...]:
@@ -72,7 +72,7 @@ def app_port(value: str) -> int | None:
 
 
 def seconds(value: str) -> float | None:
-    """Read whole seconds; None for daprd's -1, which means its default."""
+    """Read whole seconds; None for daprd's -1, which means the default."""
     if value == "-1":
         return None
     if not re.fullmatch(r"\d{1,6}", value, re.ASCII):
@@ -91,19 +91,19 @@ def duration(value: str) -> float:
 
 
 def size(value: str) -> int:
-    """Return the bytes of a Kubernetes quantity."""
+    """Return the number of bytes in a Kubernetes quantity."""
     match = _QUANTITY.fullmatch(value.strip())
     count = float(match[1]) * {**_UNITS, **_BINARY_UNITS}[match[2] or ""] if match else -1
     return _in_range(count, "write a size, such as 4Mi, 512Ki or 1048576")
 
 
 def megabytes(value: str) -> int | None:
-    """Return the bytes of daprd's older flag; None for its -1, which means the default."""
+    """Return the number of bytes for a flag in megabytes; None for daprd's -1, which means the default."""
     return None if value == "-1" else _in_range(integer(value) * 2**20, "write a number of megabytes, such as 4")
 
 
 def kilobytes(value: str) -> int | None:
-    """Return the bytes of daprd's older flag; None for its -1, which means the default."""
+    """Return the number of bytes for a flag in kilobytes; None for daprd's -1, which means the default."""
     return None if value == "-1" else _in_range(integer(value) * 2**10, "write a number of kilobytes, such as 16")
 
 
@@ -122,7 +122,7 @@ def addresses(value: str) -> tuple[str, ...]:
 
 
 def origins(value: str) -> tuple[str, ...]:
-    """Read origins separated by commas, as daprd does: `*`, or scheme, host and port; `*` in them is any text."""
+    """Read origins separated by commas, as daprd does: `*`, or scheme, host and port, where `*` stands for any text."""
     parts = tuple(part.strip().lower().removesuffix("/") for part in value.split(",") if part.strip())
     for part in parts:
         if part not in ("*", "null") and _ORIGIN.fullmatch(part) is None:

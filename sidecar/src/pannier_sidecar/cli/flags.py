@@ -1,4 +1,4 @@
-"""The flags of all verbs; those of `run` and `serve` are Pannier's, and daprd's under their own names.
+"""The flags of all verbs. `run` and `serve` take Pannier's own flags, and those of daprd by daprd's names.
 
 A table: what a flag is called, how its text is read, and which setting it fills. Defaults are in `settings`.
 """
@@ -14,7 +14,7 @@ from pannier_sidecar.cli import flag_values as read
 
 
 class Flag(Struct, frozen=True):
-    """One flag. Without `setting` it is one of daprd's that has no effect here."""
+    """One flag. Without `setting` and `asks` it is one of daprd's that has no effect here."""
 
     name: str
     read: Callable[[str], Any] = read.text

@@ -19,7 +19,9 @@ _COLUMN: Final = 36
 
 
 def show_help(verbs: Sequence[Verb], topic: str, *, is_asked_for: bool = True) -> int:
-    """Print help on a verb or, for none, the overview; if it was not asked for, to standard error with exit code 2."""
+    """Print help on a verb, or the overview if the topic is empty, and return the exit code. An overview that was not
+    asked for goes to standard error, with exit code 2.
+    """
     if not topic:
         print("\n".join(_overview(verbs)), file=sys.stdout if is_asked_for else sys.stderr)
         return 0 if is_asked_for else 2

@@ -1,4 +1,6 @@
-"""Layotto's configuration, which is MOSN's JSON: its state stores as components, and what is left out. No I/O.
+"""Translates Layotto's configuration into components, and lists what is left out. No I/O.
+
+The file is MOSN's JSON, with Layotto's part at
 
 servers[].listeners[].filter_chains[].filters[type=grpc].config.grpc_config
 """

@@ -30,7 +30,7 @@ Json = Mapping[str, Any]
 
 @dataclass(frozen=True)
 class LeftOut:
-    """Something of the configuration that has no counterpart here."""
+    """A part of the configuration that has no counterpart here."""
 
     where: str
     why: str
@@ -42,7 +42,7 @@ class LeftOut:
 
 
 def value(mapping: object, name: str) -> Any:
-    """Return the value of a field, ignoring the name's case; None if `mapping` is no mapping or lacks the field."""
+    """Return the value of a field, ignoring the name's case; None if `mapping` is not one or lacks the field."""
     if not isinstance(mapping, Mapping):
         return None
     if name in mapping:
@@ -95,7 +95,7 @@ def _named(runtime: Json, section: str, left_out: list[LeftOut]) -> dict[str, Js
 
 
 def _settings(entry: Json) -> Iterator[MetadataItem]:
-    """Yield the names and values in `metadata`; None for a value that is no text."""
+    """Yield the names and values in `metadata`; None for a value that is not text, a number or a boolean."""
     metadata = value(entry, "metadata")
     for name, given in metadata.items() if isinstance(metadata, Mapping) else ():
         yield MetadataItem(name, scalar_text(given))
@@ -111,7 +111,7 @@ def _is_kubernetes(name: str, entry: Json) -> bool:
 
 
 class _StateStore:
-    """One entry of `state` on its way to a component."""
+    """Translates one entry of `state` into a component."""
 
     def __init__(self, name: str, entry: Json, secret_stores: Mapping[str, Json], left_out: list[LeftOut]):
         self._name = name
@@ -166,7 +166,9 @@ class _StateStore:
         if self._name_of(store) != KUBERNETES_SECRETS and not catalogue.known_versions(kind):
             return f"{kind} is not served; served are {listed(catalogue.known_names('secretstores.'))}"
         if self._secret_store not in (None, self._name_of(store)):
-            return f"a component has one secret store, and {quoted(self._secret_store or '')} is that of this one"
+            return (
+                f"a component has only one secret store, and this one already uses {quoted(self._secret_store or '')}"
+            )
         return ""
 
     def _name_of(self, store: str) -> str:

@@ -66,7 +66,7 @@ def _run(work: Coroutine[Any, Any, int], mover: Mover) -> int:
 
 
 async def _interruptible(work: Coroutine[Any, Any, int], mover: Mover) -> int:
-    """Work until the end or until a signal ends it, cleanly the first time; return the exit code."""
+    """Run the work and return the exit code. The first signal ends it cleanly, a second one at once."""
     task = asyncio.ensure_future(work)
     received: list[int] = []
 
@@ -106,7 +106,9 @@ def _settings(environment: Mapping[str, str], app_id: str | None) -> Settings:
 
 @contextmanager
 def _lines(name: str) -> Iterator[IO[bytes]]:
-    """Open the lines to import; input from a pipe is stored first, because it is read twice. Raises MoveError."""
+    """Open the lines to import. They are read twice, so a pipe is copied to a temporary file first. Raises
+    MoveError.
+    """
     try:
         file = sys.stdin.buffer if name == "-" else open(name, "rb")
     except OSError as error:

@@ -1,4 +1,4 @@
-"""Arguments as Go's pflag reads them, which daprd's users know.
+"""Parses arguments as Go's pflag does, because daprd's users know its rules.
 
 Accepted are `--flag=value`, `--flag value`, a bare boolean (the next word is never its value) and `--flag=false`. `--`
 ends the flags. One dash means the same as two, as in older files.
@@ -31,7 +31,7 @@ class Parsed(Struct):
     command: list[str] = []
     """The words after `--`."""
     asks: str = ""
-    """What is asked for instead of the verb: help, version, wait or nothing."""
+    """What is asked for instead of the verb: `version`, `wait` or nothing."""
 
 
 def parse(arguments: Sequence[str], flags: Iterable[Flag] = EVERY_FLAG) -> Parsed:
@@ -86,7 +86,7 @@ def _take(parsed: Parsed, flag: Flag, name: str, text: str) -> None:
     if not flag.setting and not flag.asks:
         parsed.without_effect.append(name)
         return
-    if not text.strip():  # a file with an empty variable means the default
+    if not text.strip():  # as from an empty variable in a compose file: the default
         return
     try:
         value = flag.read(text)

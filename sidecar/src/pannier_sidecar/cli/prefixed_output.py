@@ -46,7 +46,7 @@ class PrefixedOutput:
         os.close(self._outlet)
 
     def finish(self, seconds: float) -> None:
-        """Wait for the remaining output, but not for ever: a process of the app may still hold the pipe open."""
+        """Wait at most that long for the remaining output: a process of the app may still hold the pipe open."""
         self._thread.join(seconds)
 
     def _copy(self) -> None:
@@ -63,7 +63,7 @@ class PrefixedOutput:
         os.close(self._outlet)
 
     def _write(self, text: bytes) -> None:
-        """Write to the reader. If the reader has gone, the output is thrown away, so that the app is not blocked."""
+        """Write to the target. If that is closed, throw the output away, so that the app is not blocked."""
         try:
             self._target.write(text)
             self._target.flush()

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 STORES_PATIENCE: Final = 1.0
-"""Seconds that a start waits for stores: the user is waiting to read why one is not ready."""
+"""Seconds that the start waits for stores. The time is short, because the user waits to see why one is not ready."""
 OWN_STORE: Final = Component("statestore", "state.sqlite", metadata=(MetadataItem("actorStateStore", "true"),))
 """The store that is served if no folder is given; its file is in the user's data folder."""
 
@@ -38,17 +38,17 @@ def run(arguments: Sequence[str], environment: Mapping[str, str]) -> int:
     if parsed.asks:
         return starting.do_instead(settings, parsed)
     starting.set_up_logs(settings, parsed)
-    talks_less = "log.level" not in parsed.changes
-    if talks_less:
+    is_quiet = "log.level" not in parsed.changes
+    if is_quiet:
         logs.set_level("warn")  # the welcome says what matters
     with starting.one_line_each():
         if parsed.command:
             check_command(parsed.command, environment)
         with listening.bind(settings) as listeners:
-            return run_loop(_run(settings, listeners, parsed.command, talks_less=talks_less))
+            return run_loop(_run(settings, listeners, parsed.command, is_quiet=is_quiet))
 
 
-async def _run(settings: Settings, listeners: listening.Listeners, command: Sequence[str], *, talks_less: bool) -> int:
+async def _run(settings: Settings, listeners: listening.Listeners, command: Sequence[str], *, is_quiet: bool) -> int:
     folders = settings.components.folders
     source = (
         FolderWatch(folders, patience=PATIENCE)
@@ -63,7 +63,7 @@ async def _run(settings: Settings, listeners: listening.Listeners, command: Sequ
     await sidecar.start(STORES_PATIENCE)
     for line in _welcome(settings, listeners, plan, sidecar):
         print(line, flush=True)
-    if talks_less:
+    if is_quiet:
         logs.set_level("info")  # log what happens after a file has changed
     if not command or sidecar.is_asked_to_stop:
         await sidecar.wait_until_asked_to_stop()
@@ -87,7 +87,9 @@ async def _beside(sidecar: Sidecar, app: AppProcess) -> int:
 
 
 class _Ending:
-    """Handles signals: the first is passed on to the app or, without an app, stops the sidecar; a second kills."""
+    """Handles signals: the first is passed on to the app or, without an app, stops the sidecar. A second one kills, but
+    SIGHUP is always passed on to an app.
+    """
 
     def __init__(self, sidecar: Sidecar):
         self.app: AppProcess | None = None

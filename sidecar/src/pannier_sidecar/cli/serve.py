@@ -24,7 +24,8 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 STORES_PATIENCE: Final = 5.0
-"""Seconds that a start waits for stores: the default duration of one attempt. The pod's app starts after that."""
+"""Seconds that the start waits for stores: the default timeout of one attempt to open. The pod's app starts after it.
+"""
 
 
 def serve(arguments: Sequence[str], environment: Mapping[str, str]) -> int:

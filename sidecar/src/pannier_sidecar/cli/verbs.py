@@ -112,8 +112,8 @@ Exits with 0 if there is no error, else with 1.
         "copy an app's state from one store to another",
         _copy,
         """\
-Copies the keys of an app and of its actors, with the rest of their time to live, from the store that one component file
-describes to that of another, then compares the two. The app is that of --app-id, APP_ID, or 'app'.
+Copies the keys of an app and of its actors, with their remaining time to live, then compares the two stores. Each FILE
+has the component of a store. The app is that of --app-id, APP_ID, or 'app'.
 If interrupted, run it again: it continues where it ended. A key that has another value in the target is left unchanged
 and reported, unless an earlier run wrote that value; --overwrite replaces it. The journal of what was written is
 moved.db in your data folder. Exits with 0 when the target has everything, else with 1.
@@ -136,7 +136,7 @@ JSON values are written byte for byte, others in base64. An existing file is rep
     Verb(
         "import",
         "import --to FILE[#NAME] [--app-id NAME] [--overwrite] [--journal FILE] [LINES]",
-        "save such lines into a store",
+        "save exported lines into a store",
         _import,
         """\
 Saves lines as `pannier export` writes them, from a file or from standard input, under the rules of `pannier copy`.
@@ -171,7 +171,7 @@ Prints a script that completes commands and flags. To load it in the current she
   bash: source <(pannier completion bash)
   zsh:  source <(pannier completion zsh)
   fish: pannier completion fish | source
-For all shells to come, write that line into ~/.bashrc or, below compinit, into ~/.zshrc; for fish, write the script to
+To load it in every new shell, add that line to ~/.bashrc or, below compinit, to ~/.zshrc; for fish, write the script to
 ~/.config/fish/completions/pannier.fish.
 """,
         arguments=SHELLS,

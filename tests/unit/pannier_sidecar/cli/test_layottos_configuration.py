@@ -115,7 +115,10 @@ def test_kubernetes_secrets_need_no_component() -> None:
             "secretstores.hashicorp.nothing is not served; served are "
             "'secretstores.local.env' and 'secretstores.local.file'",
         ),
-        (references(store_name="local.env"), "a component has one secret store, and 'local.file' is that of this one"),
+        (
+            references(store_name="local.env"),
+            "a component has only one secret store, and this one already uses 'local.file'",
+        ),
     ],
 )
 def test_secrets_that_cannot_be_resolved_are_reported(reference: dict[str, str], why: str) -> None:
