@@ -260,7 +260,7 @@ class Sidecar:
         if not _is_on_ports(sockets):
             return answer
         access = access_control(self._settings, is_exposed=is_exposed(sockets))
-        return guarded(answer, access, asks_as_dapr=self._settings.profile == "dapr")
+        return guarded(answer, access, answers_as_dapr=self._settings.profile == "dapr")
 
     async def _answer_scrape(self, call: Call) -> Answer:
         """Answer any path on the metrics port: Dapr has its metrics at `/`, most other programs at `/metrics`."""

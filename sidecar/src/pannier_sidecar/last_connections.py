@@ -19,9 +19,9 @@ _DROP_SYN: Final = ((0x30, 0, 0, 13), (0x54, 0, 0, 0x12), (0x15, 0, 1, 0x02), (0
 def take_no_more(sockets: Iterable[socket.socket]) -> None:
     """Stop new connections, but let those in the backlog of the socket still be accepted.
 
-    Closing a listening socket resets the connections in its backlog, which their clients believe to be open, and
-    another one may arrive at any time. So the kernel drops SYNs until the socket is closed; clients repeat them, and
-    are refused then. If the filter is not available, nothing changes.
+    Closing a listening socket resets the connections in its backlog, although their clients believe them to be open. So
+    that no more arrive, the kernel drops SYNs until the socket is closed; clients repeat them, and are refused then. If
+    the filter is not available, nothing changes.
     """
     for listening in sockets:
         with suppress(OSError):
@@ -32,7 +32,7 @@ def take_no_more(sockets: Iterable[socket.socket]) -> None:
 
 
 def _drop_requests(listening: socket.socket) -> None:
-    import ctypes  # imported here, because only the end needs it
+    import ctypes  # imported here, because only the shutdown needs it
     import struct
 
     code = b"".join(struct.pack("HBBI", *instruction) for instruction in _DROP_SYN)

@@ -136,7 +136,7 @@ def _bind_grpc(listen: ListenSettings) -> list[socket.socket]:
 
 
 def bind_port(port: int, addresses: Sequence[str], flag: str) -> list[socket.socket]:
-    """Bind one port on every address; 0 is a port that is free on all of them.
+    """Bind one port on every address; port 0 stands for one that is free on all of them.
 
     Addresses of a family that the machine lacks are skipped if there is another address.
     """
@@ -171,7 +171,7 @@ def _bind_all(port: int, addresses: Sequence[str], flag: str, bound: list[socket
 
 def _resolved(address: str, port: int, flag: str) -> list[tuple[int, tuple[object, ...]]]:
     try:
-        # As bytes: of a text Python makes a name in IDNA first, and loads the tables of Unicode for it.
+        # As bytes, because Python encodes a text by IDNA first, and loads its Unicode tables for that.
         name = address if not address.isascii() else address.encode()
         found = socket.getaddrinfo(name, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
     except (OSError, UnicodeError) as error:

@@ -69,15 +69,15 @@ class GrpcConnection(asyncio.Protocol):
         self._torn_since: float | None = None
         """When an incomplete frame or header block began to wait for its rest."""
         self._torn_held = 0
-        """Bytes that are counted for it."""
+        """Bytes of it that are counted in the budget."""
         self._stalled_since: float | None = None
         """When the transport's buffer became full."""
         self._unread = 0
-        """Bytes that are written, still in the transport's buffer, and counted."""
+        """Written bytes that are still in the transport's buffer, and counted in the budget."""
         self._drains_since: float | None = None
         """When the first GOAWAY of a graceful end was sent, until the second one (RFC 9113, 6.8)."""
         self._closes_since: float | None = None
-        """When closing began, if the client does not take the remaining bytes."""
+        """When closing began, if the client has not taken the remaining bytes yet."""
 
     # --- called by the transport ----------------------------------------------------------------------------------
 
@@ -90,7 +90,7 @@ class GrpcConnection(asyncio.Protocol):
         self._http2.start()
         if not has_room:
             self._end(ErrorCode.ENHANCE_YOUR_CALM, f"{len(listener.open) - 1} connections are open and at work")
-        elif listener.is_draining:  # it was in the queue of the listener
+        elif listener.is_draining:  # it was still in the listener's backlog when the drain began
             self.drain()
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -156,7 +156,7 @@ class GrpcConnection(asyncio.Protocol):
     # --- writing --------------------------------------------------------------------------------------------------
 
     def output_ready(self) -> None:
-        """Write once in each turn of the loop."""
+        """Write once in each iteration of the event loop."""
         self._loop.call_soon(self._write)
 
     def output_may_wait(self) -> None:
@@ -271,7 +271,7 @@ class GrpcConnection(asyncio.Protocol):
             self._http2.announce_shutdown(STOPPING)
 
     def _refuse_more(self) -> None:
-        """Send the second GOAWAY, with the last stream that is answered, and close the connection when all have
+        """Send the second GOAWAY, with the last stream that is answered, and close the connection when all streams have
         ended.
         """
         self._drains_since = None
@@ -290,7 +290,8 @@ class GrpcConnection(asyncio.Protocol):
         if not self._transport.is_closing():
             with suppress(OSError):  # asyncio's own loop raises where the client has reset the connection
                 self._transport.write_eof()
-        # Frames of the client (PINGs, windows) that arrive after a close would reset what it has not read yet.
+        # If the client's frames (PING, WINDOW_UPDATE) came after a close, the kernel would answer with a reset, and the
+        # client could lose what it has not read yet.
         self._loop.call_later(self._limits.lingering, self._transport.close)
 
     def abort(self) -> None:

@@ -86,7 +86,7 @@ class StateMethods:
         }
 
     def _fast(self, error_mapper: Callable[[StateError], StatusError]) -> dict[str, FastMethod]:
-        """Return how calls are begun, for the methods whose plain calls can be."""
+        """Return the fast path of each method that has one."""
 
         def method(start: Callable[[bytes, BegunCall], bool], answer_to: Callable[[Any], bytes]) -> FastMethod:
             return FastMethod(self._service, start, answer_to, error_mapper)
@@ -98,9 +98,9 @@ class StateMethods:
         }
 
     async def get(self, request: messages.GetStateRequest) -> Struct:
-        return get_response(await self._service.get(self._wanted(request)))
+        return get_response(await self._service.get(self._get_request(request)))
 
-    def _wanted(self, request: messages.GetStateRequest) -> GetRequest:
+    def _get_request(self, request: messages.GetStateRequest) -> GetRequest:
         consistency = choice(CONSISTENCY, request.consistency, "consistency")
         return GetRequest(request.store_name or self._unnamed, request.key, consistency, request.metadata)
 
@@ -111,7 +111,7 @@ class StateMethods:
         elif len(message) > SINGLE:
             return False
         else:
-            wanted = self._wanted(decode(messages.GetStateRequest, message))
+            wanted = self._get_request(decode(messages.GetStateRequest, message))
         self._service.begin_get(wanted, call)
         return True
 
@@ -135,21 +135,21 @@ class StateMethods:
         return True
 
     async def delete(self, request: messages.DeleteStateRequest) -> Struct:
-        await self._service.delete(self._unwanted(request))
+        await self._service.delete(self._delete_request(request))
         return Empty()
 
-    def _unwanted(self, request: messages.DeleteStateRequest) -> DeleteRequest:
+    def _delete_request(self, request: messages.DeleteStateRequest) -> DeleteRequest:
         return DeleteRequest(request.store_name or self._unnamed, self._encoding.delete_item(request))
 
     def _begin_delete(self, message: bytes, call: BegunCall) -> bool:
         plain = store_and_key(message)
         if plain is not None:
-            unwanted = DeleteRequest(plain[0], WriteItem(plain[1]))
+            deletion = DeleteRequest(plain[0], WriteItem(plain[1]))
         elif len(message) > SINGLE:
             return False
         else:
-            unwanted = self._unwanted(decode(messages.DeleteStateRequest, message))
-        self._service.begin_delete(unwanted, call)
+            deletion = self._delete_request(decode(messages.DeleteStateRequest, message))
+        self._service.begin_delete(deletion, call)
         return True
 
     async def delete_bulk(self, request: messages.DeleteBulkStateRequest) -> Struct:

@@ -1,4 +1,4 @@
-"""Messages into requests, and results into messages, for Dapr's service and Layotto's alike."""
+"""Turns messages into requests, and results into messages, for both Dapr's and Layotto's service."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ if TYPE_CHECKING:
     from .messages import DeleteStateRequest, TransactionalActorStateOperation, TransactionalStateOperation
 
 MAX_REST: Final = 512
-"""Bytes of an item besides its key and value that are read at once."""
+"""An item with more bytes than this, besides its key and value, does not take the fast path."""
 CONCURRENCY = (None, Concurrency.FIRST_WRITE, Concurrency.LAST_WRITE)
 CONSISTENCY = (None, Consistency.EVENTUAL, Consistency.STRONG)
 
 
 class Encoding:
-    """How one service's messages are read."""
+    """Reads the messages of one service."""
 
     def __init__(self, *, zero_is_no_etag: bool = False):
         """`zero_is_no_etag`: Layotto's JavaScript SDK sends the ETag "0" if it has none."""
@@ -34,7 +34,7 @@ class Encoding:
 
     def only_item(self, message: bytes) -> tuple[str, WriteItem] | None:
         """Return the store and the item of a SaveState message that has one item with a key and a value, and few other
-        fields. None: it is of another form. Raises MalformedMessageError and UnicodeDecodeError.
+        fields; None for any other message. Raises MalformedMessageError and UnicodeDecodeError.
         """
         pair = read_pair(message)
         if pair is None or pair[2] != len(message):
@@ -58,7 +58,9 @@ class Encoding:
         return self._item(item, None)
 
     def operation(self, operation: TransactionalStateOperation) -> WriteItem | None:
-        """Return a write of a transaction; None if it has no request: Dapr and Layotto skip such an operation."""
+        """Return a write of a transaction; None if it has no request, because Dapr and Layotto skip such an
+        operation.
+        """
         if operation.operation_type not in ("upsert", "delete"):
             raise UnknownOperationError(operation.operation_type)
         if (request := operation.request) is None:
@@ -89,7 +91,7 @@ def choice(known: tuple[Option, ...], number: int, name: str) -> Option:
 
 
 def actor_operation(operation: TransactionalActorStateOperation) -> WriteItem:
-    """Return a write of an actor's transaction; a value is what is inside the Any, without its type (as in Dapr)."""
+    """Return a write of an actor's transaction. Its value is the content of the Any, without the type (as in Dapr)."""
     if operation.operation_type not in ("upsert", "delete"):
         raise UnknownOperationError(operation.operation_type)
     is_delete = operation.operation_type == "delete"
@@ -98,7 +100,7 @@ def actor_operation(operation: TransactionalActorStateOperation) -> WriteItem:
 
 
 def store_and_key(message: bytes) -> tuple[str, str] | None:
-    """Return what is in a GetState or DeleteState message with nothing but a store and a key; None for any other one.
+    """Return the store and the key of a GetState or DeleteState message that has nothing else; None for any other one.
 
     Raises UnicodeDecodeError.
     """
@@ -109,7 +111,7 @@ def store_and_key(message: bytes) -> tuple[str, str] | None:
 
 
 def value_message(value: StoredValue | None) -> bytes:
-    """Return the bytes of `get_response`."""
+    """Return the encoded answer to a get, as `get_response` describes it."""
     if value is None:
         return b""
     if value.expires_at is None:

@@ -1,11 +1,11 @@
 """The fast path: get, save and delete of one key are begun, and answered without a task.
 
 `Calls._take_arrived` decides whether a call takes it: its method has a `FastMethod`, its request is whole and not
-compressed, and no other call of the connection has to begin first. What a request means is decided where it always is:
-messages in `dapr.py` and `encoding.py`, keys and rules in `state/`.
+compressed, and no other call of the connection has to begin first. The fast path has no rules of its own: `dapr.py` and
+`encoding.py` decode messages, and `state/` decides about keys and writes.
 
-Every other call has a task. So has one that is found wrong before it is begun, so that each error has one text. Where
-calls are logged or traced, `Services.wrap` leaves no fast path.
+Every other call gets a task. So does a call that turns out to be invalid before it is begun, so that all errors are
+answered in one place. If calls are logged or traced, `Services.wrap` removes the fast path.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from .call import Call
 
     Rest = Coroutine[Any, Any, Any]
-    """What a store has yet to do about a call."""
+    """The rest of a call, after its first request to the store."""
     Count = Callable[[int, float], None]
     """Takes the number of a status, and seconds."""
 
@@ -43,7 +43,7 @@ class Answering(Protocol):
         """Send the answer."""
 
     def resume(self, begun: FastCall, rest: Rest) -> None:
-        """See the call through in a task, and send the answer."""
+        """Finish the call in a task, and send the answer."""
 
 
 class FastMethod(Struct, frozen=True):
@@ -51,14 +51,15 @@ class FastMethod(Struct, frozen=True):
 
     service: StateService
     start: Callable[[bytes, BegunCall], bool]
-    """Begins a call of a message. False: the message is not plain; that, or an error, and nothing was begun."""
+    """Begins the call of a message; returns False if it is not plain. If it returns False or raises, nothing was begun.
+    """
     answer_to: Callable[[Any], bytes]
     """Makes the message of a call's result."""
     error_mapper: Callable[[StateError], StatusError]
     count: Count = not_counted
 
     def begin(self, message: bytes, calls: Answering, call: Call) -> bool:
-        """Begin a call. False: nothing was begun."""
+        """Begin a call; return False if nothing was begun."""
         begun = FastCall(self.service, perf_counter(), calls=calls, call=call, method=self)
         try:
             return self.start(message, begun)

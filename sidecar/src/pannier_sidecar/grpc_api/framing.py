@@ -37,7 +37,7 @@ def only_message(received: bytes | bytearray) -> bytes | None:
 
 
 def inflated(message: bytes, encoding: bytes, limit: int) -> bytes:
-    """Return the decompressed message, which may have `limit` bytes. Raises StatusError."""
+    """Return the decompressed message, which may have `limit` bytes at most. Raises StatusError."""
     if encoding != b"gzip":
         shown = encoding.decode("latin-1")
         raise StatusError(Code.UNIMPLEMENTED, f"grpc-encoding {shown!r} is not served; use gzip or identity")

@@ -22,11 +22,11 @@ class Gate:
         self._loop = asyncio.get_running_loop()
         self.output = output
         self.waiting: deque[asyncio.Future[None]] = deque()
-        """The waiting calls, in order; a result wakes one."""
+        """One future for each waiting call, in order; its result lets the call begin."""
         self.begun = 0
         """Calls that are being answered."""
         self.is_penalized = False
-        """An answer was dropped: no call begins before the next sweep, or each might cost another answer."""
+        """An answer was dropped. No call begins before the next sweep, because its answer might be dropped too."""
 
     def is_open(self) -> bool:
         """Return whether a call may begin without `wait`."""

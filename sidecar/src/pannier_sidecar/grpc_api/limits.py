@@ -12,7 +12,8 @@ from .framing import PREFIX_SIZE
 SHARES: Final = 8
 """Fraction of the budget (1/8) that one connection's answers may use before its further calls wait."""
 UNPACKED: Final = 4
-"""Maximum of messages that unpack to more than `SMALL_MESSAGE` and are answered at the same time, on all connections.
+"""Maximum number of messages, on all connections, that are answered at the same time and were larger than
+`SMALL_MESSAGE` after decompression.
 """
 SMALL_MESSAGE: Final = 64 * 1024
 FEW_FIELDS: Final = 32
@@ -29,8 +30,8 @@ class Limits(ConnectionLimits, frozen=True):
     streams: int = 128
     """Calls in flight on one connection."""
     resets: int = 200
-    """Streams a second that a client may give up, or make us give up; more is the rapid-reset attack (CVE-2023-44487)
-    or its other half (CVE-2025-8671)."""
+    """Streams a second that a client may reset, or make us reset. More is the rapid-reset attack (CVE-2023-44487), or
+    its variant in which the server resets (CVE-2025-8671)."""
     idle_frames: int = 5_000
     """Frames a second that carry no call: PING, SETTINGS, PRIORITY, CONTINUATION, empty DATA ..."""
     draining: float = 2.0

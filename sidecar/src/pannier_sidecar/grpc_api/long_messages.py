@@ -68,7 +68,7 @@ class LongMessages:
         try:
             message = decode(kind, data) if len(data) <= SHORT else await self._read(kind, data)
             if share is not None:
-                share.is_really(len(getattr(message, _ITEMS[kind])))
+                share.correct(len(getattr(message, _ITEMS[kind])))
             answer = await handler(message)
             return await self._written(answer) if isinstance(answer, GetBulkStateResponse) else encode(answer)
         finally:

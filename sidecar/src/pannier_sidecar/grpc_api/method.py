@@ -38,4 +38,4 @@ async def _no_answer(message: bytes, headers: Headers) -> bytes:
 
 
 NOT_GRPC: Final = Method(_no_answer)
-"""The method of requests that are no gRPC calls."""
+"""The method of requests that are not gRPC calls."""

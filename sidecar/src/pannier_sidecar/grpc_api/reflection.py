@@ -1,7 +1,7 @@
 """Server reflection (https://github.com/grpc/grpc/blob/master/doc/server-reflection.md), in both of its versions.
 
 They differ only in the name of the service. Descriptors are data, `descriptors.json`, which scripts/grpc-messages
-writes from the .proto files, so no protobuf is needed.
+writes from the .proto files, so the protobuf library is not needed.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""All services of the gRPC port, joined."""
+"""Joins all services of the gRPC port."""
 
 from __future__ import annotations
 

@@ -56,7 +56,8 @@ class Services:
     def wrap(self, wrapper: Callable[[str, Answer], Answer], counter: Callable[[str], Count] | None) -> None:
         """Wrap the handler of each method; the wrapper is given the method's path, `/service/name`.
 
-        `counter` returns what counts a method's calls on the fast path; None: no call takes that.
+        `counter` returns the function that counts a method's calls on the fast path. Without `counter`, no call takes
+        it.
         """
         for path, method in self._methods.items():
             if method.is_unary:

@@ -1,8 +1,8 @@
 """The status of a failed call: gRPC status code, message, and google.rpc details.
 
 The content of a detail is declared on the error (`StateError` in `state/errors`: violation, help_link, info, resource).
-Over HTTP, `_details` in `http_api/encoding.py` writes the same. What Layotto's service, which has no details, answers
-otherwise is in `layotto_error` of `layotto.py`.
+Over HTTP, `_details` in `http_api/encoding.py` writes the same. Layotto's service has no details: `layotto_error` in
+`layotto.py` makes its statuses.
 """
 
 from __future__ import annotations
@@ -66,7 +66,7 @@ def failure(error: StateError) -> StatusError:
 
 
 def failure_in_daprs_words(error: StateError) -> StatusError:
-    """Return the status with the message of Dapr 1.18; advice is in a detail, if the error has any."""
+    """Return the status with the message of Dapr 1.18. The advice is in a detail, if the error has details."""
     code = error.grpc_code if error.dapr_grpc_code is None else error.dapr_grpc_code
     message = error.message if error.dapr_message is None else error.dapr_message
     reason = error.dapr_reason or error.reason or error.dapr_code or error.code
@@ -95,7 +95,7 @@ def _details(error: StateError, reason: str, advice: str = "") -> Iterator[Struc
         yield BadRequest([FieldViolation(*error.violation)])
     if error.help_link is not None:
         yield Help([Link(*error.help_link)])
-    # For a store that is not there, Dapr's answer has the app id over HTTP alone.
+    # Dapr's answer about a missing store has the app id over HTTP only.
     info = {} if isinstance(error, StoreNotFoundError) else dict(error.info or {})
     if error.resource is not None:
         yield ResourceInfo("state", error.resource, description=advice)

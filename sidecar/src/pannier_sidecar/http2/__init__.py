@@ -6,12 +6,12 @@
     connection.send(1, HEADERS, b"...", TRAILERS)
     transport.write(connection.output.take())
 
-    connection        one connection: what comes in, and what is answered
-    handler           what it calls
-    limits, rates     what a peer may make it hold and do
-    reader            frames of what came in, in pieces of any size
-    streams, output   what it knows of each stream, and what waits to be written
-    frames, frame_rules, headers, hpack   frames and header blocks as bytes
+    connection        one connection: handles received frames, and sends answers
+    handler           the interfaces that a connection calls
+    limits, rates     how much a peer may send, and make the connection hold
+    reader            cuts received bytes into frames
+    streams, output   the state of each stream, and what waits to be written
+    frames, frame_rules, headers, hpack   encode, decode and check frames and header blocks
 
 The caller moves the bytes and has the clock: it decides how long a client may be silent or slow.
 """

@@ -1,4 +1,4 @@
-"""HTTP/2 frames (RFC 9113, 4 and 6): numbers, and their bytes."""
+"""HTTP/2 frames (RFC 9113, 4 and 6): their numbers, and functions that encode and decode them."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ HEADER_TABLE_SIZE, ENABLE_PUSH, MAX_CONCURRENT_STREAMS, INITIAL_WINDOW_SIZE, MAX
 
 
 class ErrorCode(IntEnum):
-    """RFC 9113, 7."""
+    """The error codes of RFC 9113, 7."""
 
     NO_ERROR = 0
     PROTOCOL_ERROR = 1

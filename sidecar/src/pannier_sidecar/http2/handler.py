@@ -12,7 +12,7 @@ class Handler(Protocol):
     """Handles the events of all streams of one connection.
 
     A stream begins, has data, and is closed exactly once. `request_begun` and `data_arrived` may send answers and end
-    streams. The other methods only take note. None may raise.
+    streams. The other methods may not. None may raise.
     """
 
     def request_begun(self, stream_id: int, headers: RequestHeaders) -> None:

@@ -1,7 +1,7 @@
-"""Header blocks: from HPACK (RFC 7541) to a checked dictionary (RFC 9113, 8), and the few blocks that we send.
+"""Decodes header blocks (HPACK, RFC 7541) into checked dictionaries (RFC 9113, 8), and encodes the few that we send.
 
-A client's blocks repeat: once their fields are in the dynamic table, all requests for one path have the same bytes. The
-meaning of such a block is remembered until the table changes.
+A client's blocks repeat: once their fields are in the dynamic table, all requests for one path have the same bytes. So
+decoded blocks are remembered until the table changes.
 """
 
 from __future__ import annotations
@@ -24,10 +24,10 @@ REQUIRED: Final = (b":method", b":scheme", b":path")
 PSEUDO: Final = frozenset({b":method", b":scheme", b":path", b":authority"})
 
 SINGULAR: Final = frozenset({b"host", b"content-length"})
-"""Fields that a request may have only once: with two, a proxy and we might each use another one."""
+"""Fields that a request may have only once: of two, a proxy might use one and we the other."""
 _NAME: Final = re.compile(rb"[a-z0-9!#$%&'*+.^_`|~-]+")
 _LINE_BREAKS: Final = re.compile(rb"[\0\r\n]")
-"""RFC 9113, 8.2.1. White space around a value is accepted, as in gRPC's own protocol."""
+"""Not allowed in a value (RFC 9113, 8.2.1). White space around a value is accepted, as in gRPC's own protocol."""
 
 Headers = dict[bytes, bytes]
 
@@ -38,7 +38,7 @@ class RequestHeaders(Headers):
     __slots__ = ("note",)
 
     note: Any
-    """None, or what the handler keeps about fields that may come again."""
+    """What the handler remembers about these fields, for the next request with the same block; None at first."""
 
 
 class MalformedHeadersError(Exception):
@@ -64,7 +64,7 @@ class HeaderReader:
         return found
 
     def remembered(self, block: bytes) -> RequestHeaders | None:
-        """Return the fields of a request's block that was here before, None for any other one and for bad fields."""
+        """Return the remembered fields of a request's block; None if it is new, or its fields are malformed."""
         found = self._known.get(block)
         return found if type(found) is RequestHeaders else None
 
@@ -125,7 +125,7 @@ def _check_target(headers: Headers) -> None:
 
 
 def literal(name: bytes, value: bytes) -> bytes:
-    """Return a field that enters no table (RFC 7541, 6.2.2)."""
+    """Return a field that is not added to the dynamic table (RFC 7541, 6.2.2)."""
     return b"\x00" + _string(name) + _string(value)
 
 

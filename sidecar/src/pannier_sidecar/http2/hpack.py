@@ -1,7 +1,7 @@
-"""Decoding of HPACK header blocks (RFC 7541).
+"""Decodes HPACK header blocks (RFC 7541).
 
-The well-known library decodes Huffman codes four bits at a time, and needs twice as long for a block. Our blocks are
-short, and `headers.py` remembers them, so a dictionary of 257 codes and a list of those for ASCII are enough.
+The library `hpack` decodes Huffman codes four bits at a time, and needs twice as long for a block. Blocks are short
+here, and `headers.py` remembers them, so a dictionary of 257 codes and a list of those for ASCII are enough.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What a peer may make one connection hold and do. The connection's creator decides how much."""
+"""How much a peer may send, and make one connection hold. Whoever creates the connection sets the limits."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ class Limits(Struct, frozen=True):
     """All limits of one connection. They have no defaults, because they depend on what is served."""
 
     streams: int
-    """Maximum of requests at the same time."""
+    """Maximum number of requests at the same time."""
     window: int
     """Bytes of DATA that a client may send on one stream before it must wait for WINDOW_UPDATE. All streams together
     have four times as many."""
@@ -18,9 +18,9 @@ class Limits(Struct, frozen=True):
     longer.
     """
     resets: int
-    """Streams that a client may give up, or make us give up, in one period (`start_period`); more is the rapid-reset
-    attack (CVE-2023-44487) or its other half (CVE-2025-8671)."""
+    """Streams that a client may reset, or make us reset, in one period (`start_period`). More is the rapid-reset attack
+    (CVE-2023-44487), or its variant in which the server resets (CVE-2025-8671)."""
     idle_frames: int
     """Frames in one period that carry no request: PING, SETTINGS, PRIORITY, CONTINUATION, empty DATA ..."""
     least_data: int
-    """A frame with fewer bytes of DATA than this on an open stream is one of those too, unless it is the last one."""
+    """A DATA frame with fewer bytes than this counts as one of `idle_frames` too, unless it ends its stream."""

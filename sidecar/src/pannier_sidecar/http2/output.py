@@ -15,10 +15,10 @@ if TYPE_CHECKING:
     from .streams import Stream
 
 MAX_QUEUED: Final = 256 * 1024
-"""Maximum of delayed bytes of DATA that are taken at once."""
+"""Maximum of bytes that one `take` returns of DATA that had to wait."""
 FRAGMENT: Final = 1024
-"""If the connection's window has fewer bytes than this, no part of an answer is sent: a client that opens its window by
-what it has read would be sent ever smaller parts.
+"""If the connection's window has fewer bytes than this, no part of an answer is sent. Otherwise a client that opens its
+window by what it has read would get smaller and smaller parts (the silly window syndrome).
 """
 
 
@@ -54,7 +54,7 @@ class Output:
         self._taken_next = 0
         """Bytes of DATA in `_frames` that had to wait."""
         self._late: list[bytes] = []
-        """Frames that are taken together with the next others."""
+        """Frames that are written together with the next other frames."""
 
     # --- for the writer --------------------------------------------------------------------------------------------
 
@@ -105,7 +105,7 @@ class Output:
         """Send headers, then as much of the DATA and trailers as the windows allow; the rest waits. Return whether
         everything is written, the trailers too.
 
-        With `is_alone` no other answer is expected, which could be written together with this one.
+        With `is_alone` it is written at once, because no other answer is expected that could share the write.
         """
         size = len(data)
         fits = 0 < size <= self.window and size <= stream.window and size <= self.frame_size
@@ -156,7 +156,7 @@ class Output:
         return True
 
     def go_on(self) -> Iterator[Stream]:
-        """Send what waits on the streams whose windows allow it. Return the streams on which everything is written."""
+        """Send what waits on the streams whose windows allow it. Yield the streams on which everything is written."""
         for stream in list(self._ready.values()):
             before = self.window
             if stream.to_send and self.send_waiting(stream):

@@ -1,4 +1,4 @@
-"""How often, within one period, a peer did something that costs it nothing."""
+"""Counts what a peer can do at no cost to itself, and limits how often it may do so in one period."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""From bytes as they come in, in pieces of any size, to whole frames (RFC 9113, 3.4 and 4.1)."""
+"""Cuts received bytes, which come in pieces of any size, into whole frames (RFC 9113, 3.4 and 4.1)."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def _take_none(stream_id: int, data: bytes, start: int, end: int) -> int:
 
 
 class FrameReader:
-    """What has come in of a frame that is not whole yet."""
+    """Reads frames, and keeps the bytes of an incomplete one."""
 
     __slots__ = ("_has_preface", "is_stopped", "rest")
 
@@ -42,19 +42,19 @@ class FrameReader:
         take: Callable[[int, int, int, bytes], None],
         take_request: Callable[[int, bytes, int, int], int] = _take_none,
     ) -> bool:
-        """Give `take` the type, flags, stream and payload of each frame that is whole, until `stop` is called.
+        """Call `take` with the type, flags, stream and payload of each whole frame, until `stop` is called.
 
-        Before, `take_request` is given HEADERS that may be followed by a whole request's DATA: their stream, all data,
-        and where their payload starts and ends. It returns where what it has taken ends, 0 if it has taken nothing.
+        HEADERS that may begin a whole request go to `take_request` first, with their stream, all data, and the start
+        and end of their payload. It returns the position behind the frames that it took, 0 if it took none.
 
-        Return whether anything was whole, a frame or the preface. Raises Http2ConnectionError.
+        Return whether a whole frame or the preface was read. Raises Http2ConnectionError.
         """
         if self.rest:
             data = self.rest + data
         at, end = 0, len(data)
         if not self._has_preface:
             at = self._read_preface(data)
-            end = end if at else 0  # no frame is read before all of it has come
+            end = end if at else 0  # no frame is read before the whole preface
         while end - at >= HEADER_SIZE and not self.is_stopped:
             upper, lower, kind, flags, stream_id = read_header(data, at)
             size = upper << 8 | lower

@@ -44,7 +44,7 @@ class Stream(Struct, gc=False):
 
 
 class Streams(dict[int, Stream]):
-    """The open streams by id, and which of the others were reset or closed."""
+    """The open streams by id, and the ids of streams that were reset or closed lately."""
 
     __slots__ = ("ended", "given_up", "last_id")
 

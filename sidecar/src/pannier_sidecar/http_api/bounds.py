@@ -1,4 +1,4 @@
-"""Bounds on a JSON body, checked while it is read: a body with too much is refused before it takes memory.
+"""Bounds on a JSON body, checked while it is decoded: a body that holds too much is refused before it takes memory.
 
 Most bodies are small and are read at once. In a large body, metadata are measured before they become a dictionary. If
 there may be too many items, they are counted while they are made.
@@ -92,7 +92,7 @@ class Kinds:
 
 
 class LargeKinds(Kinds):
-    """The same types, but their metadata are not read yet."""
+    """The same types, but with metadata that are not decoded yet."""
 
     def measured(self, struct: Any) -> Any:
         kind = get_type_hints(get_origin(struct) or struct)["metadata"]
@@ -124,7 +124,7 @@ class CountedKinds(LargeKinds):
 
 def likely_items(body: bytes) -> int:
     """Return the largest number of items or operations that a body may have, without reading it."""
-    if body.lstrip().startswith(b'"'):  # JSON in a string, in which a brace can be written in other ways
+    if body.lstrip().startswith(b'"'):  # JSON in a string, in which braces may be escaped
         return len(body) // SHORTEST_ITEM
     return body.count(b"{")
 
@@ -135,7 +135,7 @@ def likely_keys(body: bytes) -> int:
 
 
 def may_have_over(body: bytes, maximum: int) -> bool:
-    """Return whether a body may have too many items: each has a brace, and takes some bytes."""
+    """Return whether a body may have more items than that. Each has a brace, and at least `SHORTEST_ITEM` bytes."""
     found = at = 0
     while found <= maximum:
         at = body.find(b"{", at)
@@ -158,7 +158,7 @@ def _read_all_metadata(sent: Any) -> None:
 
 
 def _read_metadata(holder: Any, place: str) -> None:
-    """Replace the JSON of metadata by the metadata. Raises what the decoder of the whole body would raise."""
+    """Decode the metadata in place. Raises the error that a decoder of the whole body would raise."""
     raw = holder.metadata
     if not isinstance(raw, Raw):
         return

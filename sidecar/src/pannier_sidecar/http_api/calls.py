@@ -74,7 +74,7 @@ class HttpApi:
         self.on_error: Callable[[StateError], None] = not_counted
         """Called with each error that a request is answered with."""
         self.documentation: Callable[[Call], Awaitable[Answer]] | None = None
-        """Answers `/openapi.json` and `/docs`; set by the only module that knows FastAPI."""
+        """Answers `/openapi.json` and `/docs`. It is set from outside, so that this module does not need FastAPI."""
         self.service = service
         self._token = token.encode() if token else None
         self.decoding = Decoding(is_lenient=profile.is_lenient, max_items=service.max_items, pace=service.pace)
@@ -121,7 +121,7 @@ class HttpApi:
             return self._failed(error)
 
     async def answer_of(self, result: Awaitable[Any], answer: Callable[[Any], Answer]) -> Answer:
-        """Return what `answer` makes of the result of a call that was begun, or the answer to its error."""
+        """Await the result of a begun call. Return the answer that `answer` makes of it, or the answer to its error."""
         try:
             return answer(await result)
         except StateError as error:
@@ -132,14 +132,14 @@ class HttpApi:
         return error_answer(error, self.profile)
 
     def is_allowed(self, call: Call) -> bool:
-        """Return whether a request carries the token that calls need, if they need one."""
+        """Return whether a request has the API token, if one is needed."""
         if self._token is None:
             return True
         given = call.headers.get(b"dapr-api-token", b"")
         return call.path in WITHOUT_TOKEN or compare_digest(given, self._token)
 
     def _is_trusted(self, call: Call, is_public: bool) -> bool:
-        """Return whether the caller may learn more than whether the sidecar is ready: about stores and the app."""
+        """Return whether the caller may learn about stores and the app, and not only whether the sidecar is ready."""
         headers = call.headers
         if self._token is None and not is_public:
             return True
@@ -208,7 +208,7 @@ class HttpApi:
         self.service.directory.find(store)  # a missing store is reported before a malformed body (as in Dapr)
         items = await self.decoding.items(call.body, _defaults_of(call))
         if share is not None:
-            share.is_really(len(items))
+            share.correct(len(items))
         await self.service.save(SaveRequest(store, items))
         return self._saved
 
@@ -242,11 +242,11 @@ class HttpApi:
 
     async def _bulk_get(self, call: Call, store: str | None, share: Share | None = None) -> Answer:
         if store is None and self.service.directory.knows("bulk"):
-            return await self._save(call, "bulk", share)  # the path of a save to a store of that name
+            return await self._save(call, "bulk", share)  # the same path saves to a store that is named `bulk`
         self.service.directory.find(store)
         keys, metadata = await self.decoding.bulk_get(call.body)
         if share is not None:
-            share.is_really(len(keys))
+            share.correct(len(keys))
         defaults = _defaults_of(call)
         metadata = {**metadata, **defaults.metadata}
         found = await self.service.bulk_get(BulkGetRequest(store, keys, defaults.consistency, metadata))
@@ -258,7 +258,7 @@ class HttpApi:
         self.service.require_transactions(store)
         items, metadata = await self.decoding.transaction(call.body, _defaults_of(call))
         if share is not None:
-            share.is_really(len(items))
+            share.correct(len(items))
         await self.service.transact(TransactRequest(store, items, metadata))
         return NO_CONTENT
 
@@ -285,7 +285,7 @@ class HttpApi:
     ) -> Answer:
         items = await self.decoding.actor_transaction(call.body, _defaults_of(call))
         if share is not None:
-            share.is_really(len(items))
+            share.correct(len(items))
         await self.service.transact_actor_state(ActorTransactRequest(actor_type, actor_id, items))
         return NO_CONTENT
 

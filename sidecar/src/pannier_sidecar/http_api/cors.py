@@ -22,11 +22,11 @@ _MAX_AGE: Final = b"600"
 
 
 def guarded(
-    answer: Callable[[Call], Awaitable[Answer]], access: AccessControl, *, asks_as_dapr: bool = False
+    answer: Callable[[Call], Awaitable[Answer]], access: AccessControl, *, answers_as_dapr: bool = False
 ) -> Callable[[Call], Awaitable[Answer]]:
     """Return a function that answers the same calls, but refuses other hosts and origins.
 
-    With `asks_as_dapr`, preflights get Dapr's statuses. Preflights of other origins get no CORS headers, which a
+    With `answers_as_dapr`, preflights get Dapr's statuses. Preflights of other origins get no CORS headers, which a
     browser takes for a refusal.
     """
     known = access.known_hosts
@@ -35,7 +35,7 @@ def guarded(
         headers = call.headers
         origin = headers.get(b"origin")
         is_preflight = call.method == b"OPTIONS" and b"access-control-request-method" in headers
-        if asks_as_dapr and is_preflight and access.refusal(headers.get(b"host"), None) is None:
+        if answers_as_dapr and is_preflight and access.refusal(headers.get(b"host"), None) is None:
             if not access.allowed_origins:
                 return await answer(call)
             if access.refusal(headers.get(b"host"), origin) is not None:
@@ -46,7 +46,7 @@ def guarded(
         if origin is None:
             return await answer(call)
         if is_preflight:
-            return _preflight(call, access, origin, 200 if asks_as_dapr else 204)
+            return _preflight(call, access, origin, 200 if answers_as_dapr else 204)
         answered = copy(await answer(call))  # a copy, because answers are shared
         answered.headers = (
             *answered.headers,
@@ -65,7 +65,7 @@ def guarded(
 
 
 def passes(access: AccessControl, call: Call) -> bool:
-    """Return whether a call is answered as if it were not guarded."""
+    """Return whether `guarded` would pass a call on unchanged."""
     headers = call.headers
     return b"origin" not in headers and access.refusal(headers.get(b"host"), None) is None
 

@@ -1,4 +1,4 @@
-"""The time as HTTP writes it (RFC 9110, 5.6.7). `email.utils` writes it too, but takes 1 MB."""
+"""The time as HTTP writes it (RFC 9110, 5.6.7). `email.utils` could write it too, but takes 1 MB."""
 
 from __future__ import annotations
 

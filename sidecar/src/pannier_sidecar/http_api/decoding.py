@@ -1,4 +1,4 @@
-"""The JSON that clients send: bodies, query parameters and headers into requests.
+"""Turns the JSON bodies, query parameters and headers that clients send into requests.
 
 A `value` stays the bytes that the client sent (`msgspec.Raw`), so it comes back byte for byte: no float is rounded, no
 large integer lost, no key order changed.
@@ -112,7 +112,7 @@ class Decoding:
         return await self._pace.each(lambda place: _item(place[1], (place[0], ""), defaults), list(enumerate(sent)))
 
     def only_item(self, body: bytes) -> WriteItem | None:
-        """Return the item of a save of one item; None for any other body, and for one that `items` has to look into."""
+        """Return the item of a save of one item; None for any other body, and for one that only `items` can read."""
         if body.count(b'"key"') != 1:
             return None
         try:
@@ -168,7 +168,7 @@ class Decoding:
     ) -> Any:
         try:
             if not body.isascii():
-                body.decode()  # msgspec leaves the inside of Raw values alone
+                body.decode()  # msgspec does not check the UTF-8 inside Raw values
             try:
                 return decoder.decode(body)
             except msgspec.ValidationError:
@@ -217,8 +217,8 @@ _OPERATIONS_ADVICE = (
 def _normalized(body: bytes, field_map: FieldMap, max_items: int, *, unwraps: bool) -> bytes:
     """Return the JSON with field names in their proper case, and without unknown fields. Raises TooManyItemsError.
 
-    With `unwraps`, a JSON string stands for the JSON inside it, which `requests.post(url, json='[...]')` sends, as in
-    the guide of the published specs.
+    With `unwraps`, the body may be a JSON string that contains the JSON. The guide of the published specs sends that,
+    by `requests.post(url, json='[...]')`.
     """
     if unwraps and body.lstrip().startswith(b'"'):
         body = msgspec.json.decode(body, type=str).encode()
@@ -259,7 +259,7 @@ def _at(place: ItemPath | None) -> str:
 
 
 def _given(metadata: Mapping[str, str | bool | Number | None] | None) -> dict[str, str]:
-    """Return the metadata as strings, without null and empty values, which templates and SDKs leave behind."""
+    """Return the metadata as strings, without the null and empty values that templates and SDKs produce."""
     if not metadata:
         return {}
     return {

@@ -1,4 +1,4 @@
-"""The JSON that clients get: results and errors become answers."""
+"""Turns results and errors into the answers that clients get."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ def value_answer(value: StoredValue | None) -> Answer:
     if value is None:
         return NO_CONTENT
     etag = value.etag
-    if not etag.isprintable():  # somebody else wrote it; it must not end the header
+    if not etag.isprintable():  # another program wrote it; a line break would end the header
         etag = quote(etag)
     if value.expires_at is None:
         return Answer(200, value.value, JSON, ((b"etag", etag.encode()),))
@@ -144,7 +144,7 @@ def refusal(status: int, code: str, message: str, advice: str = "", *, gives_adv
 def _details(error: StateError, reason: str | None = None, advice: str = "") -> list[dict[str, Any]]:
     """Return the google.rpc details of an error; keys in alphabetical order, as Dapr writes them.
 
-    With `advice` they say what to do. Their number is that of Dapr's details, because Dapr's clients count them.
+    The `advice` goes into one of them and not into one more, because Dapr's clients count the details.
     """
     details: list[dict[str, Any]] = []
     if error.violation is not None:

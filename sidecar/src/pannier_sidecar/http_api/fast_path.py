@@ -1,12 +1,12 @@
-"""The fast path: get, save and delete of one key, by the plainest of requests.
+"""The fast path: it answers plain requests that get, save or delete one key, at half the cost.
 
-`begin` recognises the request line, and header fields that were here before, byte for byte: `learn` judges those once,
-after httptools has parsed them. What a request means is decided where it always is: paths in `paths.py`, bodies in
-`decoding.py`, keys and rules in `state/`, answers in `calls.py`. What is saved is the parser, a turn of a task, and the
-layers that have nothing to do.
+`begin` recognises the request line, and header fields that an earlier request had, byte for byte. `learn` has decided
+once, after httptools had parsed them, that these fields have no effect. The fast path has no rules of its own:
+`paths.py` finds paths, `decoding.py` decodes bodies, `state/` decides about keys and writes, and `calls.py` makes
+answers. It saves the parser, a task, and the layers that would do nothing.
 
-Every other request goes the general way from its first byte, and so does one that is found wrong before its call is
-begun. `app.py` makes no fast path where calls are logged or traced.
+Every other request goes the general way from its first byte. So does a request that turns out to be invalid before its
+call is begun. `app.py` makes no fast path if calls are logged or traced.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ _REQUEST_LINE: Final = re.compile(
     rb"(?:((?:GET|DELETE) /v1\.0/state/[\w~-][\w.~-]*/)([\w~@-][\w.~@:|,=!-]*)"
     rb"|((?:POST|PUT) /v1\.0/state/[\w~-][\w.~-]*)) HTTP/1\.1\r\n"
 ).match
-"""Of paths in which nothing is percent-encoded, could be tidied away, or differs between profiles."""
+"""Only of paths that need no percent-decoding, have no segments to normalize, and mean the same in both profiles."""
 _WITHOUT_EFFECT: Final = frozenset(
     (
         *(b"host", b"content-length", b"dapr-api-token", b"traceparent"),  # judged by `learn`
@@ -54,9 +54,9 @@ _END: Final = b"\r\n\r\n"
 _LENGTH: Final = b"ength: "
 _LENGTH_WITHOUT_DIGITS: Final = re.compile(rb"(?:\A|\r\n)content-length: (?:\r\n|\Z)", re.IGNORECASE).search
 _find_trace: Final = re.compile(rb"(?<![^\n])traceparent: ([0-9a-f-]{55})(?:\r\n|\Z)", re.IGNORECASE).search
-"""Finds the field that is another one in each request of an instrumented client."""
+"""Finds the field whose value differs in each request of an instrumented client."""
 MAX_FIELDS: Final = 1024
-"""Bytes of header fields that are worth remembering."""
+"""Header fields of more bytes than this are not remembered."""
 REMEMBERED: Final = 256
 """Different header fields that a listener remembers, so at most 256 KiB."""
 
@@ -72,7 +72,7 @@ class Connection(Protocol):
 
 
 class Route(Struct):
-    """What requests do whose lines begin alike."""
+    """How to answer all requests whose request lines have the same beginning."""
 
     begin: Callable[..., bool]
     """Begins a call for a store and a key or a body; returns False if the request is not plain."""
@@ -97,7 +97,7 @@ class FastCall(BegunCall, gc=False, kw_only=True):
             if self.trace:
                 answer = self.fast_path.traced(answer, self.trace)
         except Exception as defect:
-            self.connection.resume(raised(defect))  # which answers with it, as on the general way
+            self.connection.resume(raised(defect))  # the connection answers with it, as on the general way
             return
         self.route.count(answer.status, seconds)
         self.connection.finish(answer)
@@ -107,7 +107,7 @@ class FastCall(BegunCall, gc=False, kw_only=True):
 
 
 class FastPath:
-    """The fast path of one listener: what may pass on one port may not on another."""
+    """The fast path of one listener. Each port has its own, because ports allow different hosts."""
 
     def __init__(
         self,
@@ -127,15 +127,15 @@ class FastPath:
         self._may_pass = may_pass
         self._counter = counter
         self._known: dict[bytes, None] = {}
-        """Header fields of gets and deletes that were here before, each with the blank line behind it."""
+        """Remembered header fields of gets and deletes, with the blank line after them."""
         self._known_of_saves: dict[bytes, None] = {}
-        """The same of saves, without blank line and without the digits of `content-length`. They are kept apart because
-        the beginning of a get could look the same.
+        """Remembered header fields of saves, without the blank line and the digits of `content-length`. They are kept
+        apart because an incomplete get could look the same.
         """
         self._routes: dict[bytes, Route] = {}
         """Routes by the beginnings of request lines."""
         self._directory: Directory | None = None
-        """Of which `_routes` are."""
+        """The directory for which `_routes` were found."""
         self._operations: dict[Operation, tuple[Callable[..., bool], Callable[[Any], Answer]]] = {
             Operation.GET: (self._begin_get, value_answer),
             Operation.SAVE: (self._begin_save, api.saved),
@@ -144,9 +144,9 @@ class FastPath:
         """How to begin each, and what answers it."""
 
     def begin(self, data: bytes, connection: Connection) -> int | None:
-        """Begin the call that `data` is; its answer goes to `connection`. Return the size of its body.
+        """Begin the call in `data`, whose answer goes to `connection`. Return the size of its body.
 
-        None: it is not plain, and nothing was begun.
+        Return None if the request is not plain; then nothing was begun.
         """
         line = _REQUEST_LINE(data)
         if line is None:
@@ -156,7 +156,7 @@ class FastPath:
         body = trace = b""
         if whole is None:
             if fields not in self._known:
-                if not fields.endswith(_END):  # what looks like a field could be behind the blank line
+                if not fields.endswith(_END):  # the data goes on after the blank line
                     return None
                 fields, trace = _without_trace(fields)
                 if fields not in self._known:
@@ -179,7 +179,7 @@ class FastPath:
                 self._service, perf_counter(), connection=connection, route=route, fast_path=self, trace=trace
             )
             is_begun = route.begin(call, route.store, key, body)
-        except StateError:  # the general way answers with it
+        except StateError:  # the general way meets the same error, and answers with it
             return None
         return len(body) if is_begun else None
 
@@ -225,7 +225,7 @@ class FastPath:
         if found is None or operation is None:
             return None
         store = found[1][0]
-        self._service.directory.find(store)  # routes are kept for stores that exist
+        self._service.directory.find(store)  # raises if there is no such store, so that no route is kept
         route = self._routes[beginning] = Route(operation[0], store, operation[1], self._counter(method, path))
         return route
 
@@ -246,10 +246,10 @@ class FastPath:
 
 
 def _without_digits(fields: bytes, size: int) -> bytes:
-    """Return header fields without the digits of `content-length`; nothing if they are not those of `size`.
+    """Return header fields without the digits of `content-length`; empty if the length is not `size`.
 
-    Bodies have many sizes, so with them most saves would be new. Fields with another `ength: ` are not remembered, so
-    what is left belongs to one request for each size.
+    With the digits most saves would look new, because bodies have many sizes. `learn` remembers only fields with a
+    single `ength: `, so the digits that are cut out can only be those of `content-length`.
     """
     cut = fields.replace(b"ength: %d" % size, _LENGTH, 1)
     return cut if len(cut) < len(fields) else b""

@@ -1,6 +1,6 @@
 """The error of Go's encoding/json for a body that Dapr could not read: clients of profile `dapr` get the same text.
 
-A body is examined here only after it was refused, and a long one not at all.
+A body is examined here only after it was refused, and only if it is short.
 """
 
 from __future__ import annotations
@@ -97,7 +97,7 @@ def _mismatch(value: Any, wanted: GoType, owner: str = "", path: str = "") -> st
 
 
 class _UnexpectedError(Exception):
-    """The character at `at` may not stand there."""
+    """The character at `at` is not allowed there."""
 
     def __init__(self, at: int, context: str):
         self.at = at
@@ -130,33 +130,33 @@ class _Scanner:
         return None
 
     def _value(self) -> None:
-        open_ones: list[str] = []
-        self._begin(open_ones, may_end=False)
-        while open_ones:
+        open_brackets: list[str] = []
+        self._begin(open_brackets, may_end=False)
+        while open_brackets:
             character = self._next()
-            is_array = open_ones[-1] == "["
+            is_array = open_brackets[-1] == "["
             if character == ("]" if is_array else "}"):
-                open_ones.pop()
+                open_brackets.pop()
             elif character != ",":
                 raise _UnexpectedError(
                     self._at - 1, f"after {'array element' if is_array else 'object key:value pair'}"
                 )
             elif is_array:
-                self._begin(open_ones, may_end=False)
+                self._begin(open_brackets, may_end=False)
             else:
-                self._member(open_ones, may_end=False)
+                self._member(open_brackets, may_end=False)
 
-    def _begin(self, open_ones: list[str], *, may_end: bool) -> None:
+    def _begin(self, open_brackets: list[str], *, may_end: bool) -> None:
         """Read a whole scalar, or the beginning of an array or object up to its first scalar or its end."""
         while True:
             character = self._next()
             if character == "]" and may_end:
-                open_ones.pop()
+                open_brackets.pop()
             elif character == "{":
-                open_ones.append(character)
-                self._member(open_ones, may_end=True)
+                open_brackets.append(character)
+                self._member(open_brackets, may_end=True)
             elif character == "[":
-                open_ones.append(character)
+                open_brackets.append(character)
                 may_end = True
                 continue
             elif character == '"':
@@ -169,20 +169,20 @@ class _Scanner:
                 raise _UnexpectedError(self._at - 1, "looking for beginning of value")
             return
 
-    def _member(self, open_ones: list[str], *, may_end: bool) -> None:
+    def _member(self, open_brackets: list[str], *, may_end: bool) -> None:
         character = self._next()
         if character == "}" and may_end:
-            open_ones.pop()
+            open_brackets.pop()
             return
         if character != '"':
             raise _UnexpectedError(self._at - 1, "looking for beginning of object key string")
         self._string()
         if self._next() != ":":
             raise _UnexpectedError(self._at - 1, "after object key")
-        self._begin(open_ones, may_end=False)
+        self._begin(open_brackets, may_end=False)
 
     def _next(self) -> str:
-        """Return the next character that is no blank. Raises IndexError at the end of the text."""
+        """Return the next character that is not white space. Raises IndexError at the end of the text."""
         blank = _BLANK.match(self._text, self._at)
         self._at = blank.end() if blank else self._at
         return self._take()

@@ -39,8 +39,8 @@ def why_not_json(body: bytes) -> str | None:
 
 
 def _lone_surrogate(body: bytes) -> str | None:
-    """Find an escape that makes a string invalid Unicode, for which the behaviour of readers is undefined (RFC 8259,
-    8.2).
+    """Return a message about the first escape that makes a string invalid Unicode, if there is one. How readers treat
+    such a string is undefined (RFC 8259, 8.2).
     """
     for found in _SURROGATES.finditer(body):
         at = found.start()

@@ -7,7 +7,7 @@ from typing import Final
 from ..serving import ConnectionLimits
 
 HEADERS: Final = 256
-"""Maximum of header fields in one request: each costs a hundred bytes and more beside its text."""
+"""Maximum of header fields in one request: each costs over a hundred bytes in addition to its text."""
 FIELD: Final = 100
 PARAMETERS: Final = 256
 """Maximum of parameters in one query: each costs as much as a small request."""
@@ -32,6 +32,6 @@ class Limits(ConnectionLimits, frozen=True):
     client has read the refusal (RFC 9112, 9.6).
     """
     unused: float = 0.5
-    """At the end of the sidecar, how long a connection without a request may still get one."""
+    """At shutdown, how long an idle connection may still send a request."""
     unused_since_opened: float = 2.0
     """The same for a connection that has had no request yet: a client that has just connected is about to send one."""

@@ -48,7 +48,7 @@ class Path(Struct, frozen=True):
     """Answered on the public port too: there it needs no token, and the answer is shorter."""
 
     is_for_default_store: bool = False
-    """Uses a store without naming it."""
+    """It names no store, and uses the default store."""
 
 
 WRITE = ("POST", "PUT")
@@ -98,7 +98,7 @@ DOCUMENTATION = (
 
 
 def paths_of(profile: Profile) -> tuple[Path, ...]:
-    """Return the table of a profile. Dapr takes a path that names no store for a call of another app."""
+    """Return the table of a profile. Profile `dapr` has no paths without a store: Dapr reads them as calls to apps."""
     of_state = STATE if profile.invokes_apps else STATE + DEFAULT_STORE
     return of_state + ACTOR_STATE + SIDECAR + DOCUMENTATION
 
@@ -128,8 +128,8 @@ class PathTree:
     """Finds the path of a request.
 
     A literal segment wins over a `{name}`, separately for each method: a GET of a key called `bulk` works, and so does
-    a transaction on a store of that name. Calls on one store differ in the last segment only, so the nodes that the
-    segments before it lead to are cached.
+    a transaction on a store of that name. Calls on one store differ in the last segment only, so the nodes for the
+    segments before it are cached.
     """
 
     def __init__(self, paths: tuple[Path, ...], *, plus_is_space: bool = False):
@@ -160,7 +160,7 @@ class PathTree:
         return None
 
     def takes_any_name(self, method: bytes, beginning: bytes) -> bool:
-        """Return whether the segment after `beginning` is any name, but not a literal of another path."""
+        """Return whether any text may follow `beginning` as a name, because no path has a literal segment there."""
         return not any(place.node.literal for place in self._resolve(method, beginning))
 
     def methods(self, path: bytes) -> list[str]:

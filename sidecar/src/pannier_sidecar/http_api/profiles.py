@@ -17,7 +17,8 @@ class Profile(Struct, frozen=True):
     deleted: int
     """Status of a delete."""
     is_lenient: bool
-    """Accepts numbers as strings (`"etag": 3`) and JSON in a JSON string: examples of the published specs send both."""
+    """Accepts numbers in place of strings (`"etag": 3`), and JSON in a JSON string, as examples of the published specs
+    send them."""
     gives_advice: bool
     """Messages end in advice; otherwise they are Dapr's, word for word, and the advice is in a detail."""
     invokes_apps: bool

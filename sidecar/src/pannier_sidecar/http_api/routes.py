@@ -1,6 +1,6 @@
 """The HTTP API declared to FastAPI: its OpenAPI document, its page, and the same calls for any ASGI server.
 
-Importing it takes half a second and 20 MB, so nothing does until somebody asks for `/docs` (see `asgi.py`).
+Importing it takes half a second and 20 MB, so `asgi.py` imports it only when somebody requests `/docs`.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ def build(api: HttpApi) -> FastAPI:
     for path in paths:
         if path.operation != "documentation":
             _declare(app, path, api.profile, endpoint)
-    # Paths with an escaped slash and wrong paths: the table of the API decides about them, not FastAPI's.
+    # FastAPI's routes do not match paths with an escaped slash. HttpApi answers those, and wrong paths.
     app.add_exception_handler(404, unmatched)
     app.add_exception_handler(405, unmatched)
     _describe_bodies(app, api.profile)

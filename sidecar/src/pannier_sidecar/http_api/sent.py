@@ -13,8 +13,8 @@ from msgspec import Raw, Struct
 
 from ..state.errors import TooManyItemsError
 
-# Unknown fields are allowed (as in Dapr). The structs forbid them all the same, because most of them are known fields
-# in another case, which Go accepts: `normalize_fields` renames these and drops the others.
+# Unknown fields are allowed (as in Dapr). The structs forbid them nevertheless, because most of them are known fields
+# in another case, which Go accepts. After the error, `normalize_fields` renames these and drops the others.
 
 Number = int | float
 
@@ -50,7 +50,7 @@ class StrictItem(Struct, forbid_unknown_fields=True, gc=False):
 
 
 class LenientItem(Struct, forbid_unknown_fields=True, gc=False):
-    """One item to write, with numbers allowed as strings: examples in the specs have ETags without quotes."""
+    """One item to write, with numbers allowed in place of strings: examples in the specs have ETags without quotes."""
 
     key: str
     value: Raw = msgspec.field(default_factory=_null)
@@ -80,7 +80,7 @@ class SentTransaction(Struct, Generic[Operation], forbid_unknown_fields=True, gc
 
 
 class SentBulkGet(Struct, forbid_unknown_fields=True, gc=False):
-    """The body of a bulk get; `parallelism` is accepted and ignored: stores get many keys in one request."""
+    """The body of a bulk get. `parallelism` is accepted and ignored, because stores get many keys in one request."""
 
     keys: list[str] | None = None
     parallelism: int | None = None

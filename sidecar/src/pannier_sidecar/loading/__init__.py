@@ -1,1 +1,1 @@
-"""From component files to open stores, and to other stores when the files change."""
+"""Opens the stores that component files describe, and exchanges them when the files change."""

@@ -15,7 +15,9 @@ log = logging.getLogger(__name__)
 
 
 def duplicates_of(components: Iterable[Component]) -> tuple[str, ...]:
-    """Return a line for each component whose name another one of any type has already: daprd then refuses to start."""
+    """Return a line for each component with the name of an earlier one, of whatever type. daprd refuses to
+    start then.
+    """
     first: dict[str, Component] = {}
     found = []
     for component in components:

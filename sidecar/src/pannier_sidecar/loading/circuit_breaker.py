@@ -1,8 +1,8 @@
 """A circuit breaker around each open store: while a store is unreachable, calls fail at once.
 
-A call that fails to connect starts a probe; calls that succeed cost nothing more. While probes fail the breaker is open
-and calls get the reason without waiting for a timeout each; the first probe that succeeds closes it. It opens only when
-the store as a whole is unreachable: see `Store.probe`.
+A call that fails to connect starts a probe; successful calls have no extra cost. While probes fail the breaker is open,
+and each call gets the reason at once, without waiting for a timeout. The first probe that succeeds closes it. It opens
+only when the store as a whole is unreachable: see `Store.probe`.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ FIRST_PAUSE: Final = 0.25
 MAX_PAUSE: Final = 2.0
 """Seconds between two probes: a store that recovers is used again within this time."""
 QUIET: Final = 1.0
-"""Seconds after a successful probe in which failed calls start no other probe: only some of the servers are down."""
+"""Seconds after a successful probe in which failed calls start no new one: then only some of the servers are down."""
 
 
 class CircuitBreaker:

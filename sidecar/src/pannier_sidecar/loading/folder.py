@@ -1,4 +1,4 @@
-"""Reads the components folder, and detects changes of it.
+"""Reads the components folder, and detects changes in it.
 
 The same code serves a folder on a laptop and a Secret mounted in a pod, where the kubelet swaps a `..data` link.
 Polling is cheap (one `stat` per file). Files are read again only when a `stat` differs, and count as changed only when
@@ -94,7 +94,7 @@ class Reading(Struct, frozen=True):
 
 
 def component_files(folder: Path) -> list[Path]:
-    """Return the files of a folder that may hold components, by name. Folders in it are not read, as in Dapr.
+    """Return the files of a folder that may hold components, sorted by name. Subfolders are not read, as in Dapr.
 
     Hidden files are left out: the kubelet's own and those of editors. Raises FolderUnreadableError.
     """

@@ -1,8 +1,7 @@
 """The index of a components folder: which files its writer lists, and whether the folder's files match it.
 
-Others than the operator can change the Secret that it writes. Files that the index does not name are not read. While a
-file does not match the index, no file is read: the operator repairs the Secret, and until then everything stays as it
-is.
+Others can change the Secret that the operator writes. Files that the index does not name are not read. While a file
+does not match the index, no file is read: the operator repairs the Secret, and until then everything stays as it is.
 """
 
 from __future__ import annotations
@@ -19,10 +18,10 @@ if TYPE_CHECKING:
 
 
 class FolderIndexes:
-    """The indexes of some folders. An index that existed once must stay."""
+    """The indexes of some folders. A folder that has had an index must keep it."""
 
     def __init__(self, *, are_needed: bool = False):
-        """With `are_needed` a folder without an index is not read: files may have been added after it was removed."""
+        """With `are_needed` a folder without an index is not read, because somebody may have removed the index."""
         self._are_needed = are_needed
         self._indexed: set[Path] = set()
 
@@ -46,7 +45,7 @@ class FolderIndexes:
                 named = digests_in(index)
             except (ValueError, RecursionError) as error:
                 return f"components folder {folder}: its index ({INDEX_FILE}) cannot be read: {error}", ()
-            if wrong := _other_than_named(folder, named, contents):
+            if wrong := _first_mismatch(folder, named, contents):
                 return f"components folder {folder}: {wrong} does not match its index ({INDEX_FILE})", ()
             foreign += [source for source in contents if _is_foreign(Path(source), folder, named)]
         return "", tuple(foreign)
@@ -56,7 +55,7 @@ def _is_foreign(path: Path, folder: Path, named: Mapping[str, str]) -> bool:
     return path.parent == folder and path.name not in named
 
 
-def _other_than_named(folder: Path, named: Mapping[str, str], contents: Mapping[str, bytes | Problem]) -> str:
+def _first_mismatch(folder: Path, named: Mapping[str, str], contents: Mapping[str, bytes | Problem]) -> str:
     """Return the first file that is missing or differs from the index; empty if there is none."""
     for name, digest in named.items():
         content = contents.get(str(folder / name))

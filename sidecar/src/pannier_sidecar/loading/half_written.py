@@ -22,7 +22,7 @@ Content = bytes | Problem
 
 
 class WholeFiles:
-    """The contents of the files of some folders when they were last complete."""
+    """The last complete contents of the files in some folders."""
 
     def __init__(self, patience: float):
         """`patience` is in seconds; with 0 every change is believed at once, unless it ends in the middle of a line."""
@@ -63,7 +63,7 @@ class WholeFiles:
         return settled
 
     def remember_only(self, sources: Collection[str]) -> None:
-        """Forget the content of other files: only those with stores are needed."""
+        """Forget the contents of all other files, because no store comes from them."""
         self._whole = {source: content for source, content in self._whole.items() if source in sources}
 
 
@@ -81,7 +81,7 @@ def _is_whole(content: Content, before: Content) -> bool:
 
 
 def _is_appended(content: Content | None, earlier: Content | None) -> bool:
-    """Return whether a file that is apparently being written still grows: in the end it may be longer than before."""
+    """Return whether a file that is apparently being written has only been appended to since it was last read."""
     if not isinstance(content, bytes) or not isinstance(earlier, bytes) or not earlier.strip():
         return False
     return content.startswith(earlier)

@@ -87,7 +87,9 @@ class StoreLifecycle:
     """One component: the desired store, and the one that is served under its name."""
 
     def __init__(self, desired: DesiredStore, changed: Callable[[], None], retire: Callable[[OpenStore], None]):
-        """Serve nothing yet. `changed` is called when another store is served, `retire` with one that no longer is."""
+        """Serve nothing yet. `changed` is called when a different store, or its reason, is to be published; `retire`
+        with a store that is no longer served.
+        """
         self.desired = desired
         self.current: OpenStore | None = None
         self.why = "it is being opened"

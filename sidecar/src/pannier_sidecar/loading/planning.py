@@ -93,7 +93,7 @@ class Hidden(Struct, frozen=True):
 
 
 class Plan(Struct, frozen=True):
-    """What to serve of everything that was read, and what to report."""
+    """What to serve, and what to report about everything that was read."""
 
     desired: tuple[DesiredStore, ...] = ()
     refused: tuple[Refused, ...] = ()
@@ -104,7 +104,7 @@ class Plan(Struct, frozen=True):
     skipped: tuple[str, ...] = ()
     """A line for each document that is not a component."""
     duplicates: tuple[str, ...] = ()
-    """A line for each component whose name is already taken: daprd would not start."""
+    """A line for each component whose name is already taken, with which daprd would not start."""
 
 
 def plan(
@@ -263,8 +263,8 @@ class _Planning:
     def end_conflicts(self) -> None:
         """Refuse components until no two conflict.
 
-        Of two, the later one is refused; what is being served counts as earlier. Where an earlier version of the
-        refused one is being served, it is kept, which may cause the next conflict.
+        Of two components in conflict, the later one is refused; a component that is being served counts as the earlier.
+        If an earlier version of the refused one is being served, that version stays, which may cause the next conflict.
 
         If the sidecar's own namespace is unknown, two components of different namespaces that claim the same name or
         role are both refused, unless one of them is being served: otherwise the order of the files would decide which
@@ -272,7 +272,7 @@ class _Planning:
         """
         namespaces_meet = self._context.namespace is None
         while True:
-            self._desired.sort(key=self._age)  # check again: earlier versions may have replaced refused ones
+            self._desired.sort(key=self._precedence)  # check again: earlier versions may have replaced refused ones
             components = [desired.component for desired in self._desired]
             conflicts = problems_among(components, namespaces_meet=namespaces_meet)
             if not conflicts:
@@ -282,7 +282,7 @@ class _Planning:
             later = self._desired.pop(index)
             self._end(later, [problem for other, problem in conflicts if other is component], index)
             for rival in [each for each in self._desired if are_rivals(each.component, component)]:
-                if self._age(rival) > _SAME_FILE:
+                if self._precedence(rival) > _SAME_FILE:
                     self._desired.remove(rival)
                     both = problems_among([component, rival.component], namespaces_meet=True)
                     self._end(rival, [problem for _, problem in both], index)
@@ -292,7 +292,7 @@ class _Planning:
         if parsed is not None:
             self._refuse(parsed, problems, at=at)
 
-    def _age(self, desired: DesiredStore) -> int:
+    def _precedence(self, desired: DesiredStore) -> int:
         """Return the precedence: the store that is served comes first, even if its file has changed."""
         served = self._serving.get(desired.name)
         if served is None:
@@ -325,8 +325,8 @@ class _Planning:
         self, desired: DesiredStore, problems: Sequence[Problem], at: int | None = None, note: str | None = None
     ) -> None:
         """Continue to serve `desired` as now; do nothing if its name is already planned. `note` is shown with its
-        state; None: its latest version is refused for `problems`. `at` is its place in the order of precedence; None:
-        the last.
+        state; by default it says that the latest version is refused for `problems`. `at` is its position in the order
+        of precedence, by default the last.
         """
         note = note or "its latest version is refused: " + "; ".join(str(problem) for problem in problems)
         kept = DesiredStore(desired.component, desired.source, desired.type, desired.settings, desired.keys, note)

@@ -37,18 +37,20 @@ class ResolutionContext:
     namespace: str | None = None
     pod_name: str | None = None
     data_folder: Path | None = None
-    """The folder for databases whose component names no place."""
+    """The folder for embedded databases whose component names no file."""
     environment: Mapping[str, str] = field(default_factory=dict, repr=False)
     allowed_variables: frozenset[str] | None = None
     """The variables that `envRef` may name; None: all except the sidecar's own."""
     is_daprd: bool = False
-    """A wrong component ends the sidecar unless it says `ignoreErrors`, and defaults that daprd lacks are not used."""
+    """As in daprd, an invalid component without `ignoreErrors` ends the sidecar, and Pannier's own defaults are not
+    used.
+    """
     run: bytes = field(default_factory=lambda: os.urandom(16))
     """Seed of `{uuid}`: different in each process, but the same at each reading, so that stores stay open."""
 
     @property
     def sees(self) -> str:
-        """Which Components reach the app in a cluster; empty outside a cluster."""
+        """Which Components the app sees in a cluster, in words for a message; empty outside a cluster."""
         if self.allowed_variables is None or not self.namespace:
             return ""
         return f"those of namespace {quoted(self.namespace)} without scopes or with {quoted(self.app_id)} in them"
@@ -120,7 +122,7 @@ def _from_environment(item: MetadataItem, variable: str, context: ResolutionCont
 
 
 def _with_tokens(component: Component, item: MetadataItem, context: ResolutionContext) -> str:
-    """Fill in Dapr's tokens. `{namespace}` is the namespace and the app id, as in Dapr."""
+    """Fill in Dapr's tokens. `{namespace}` stands for the namespace and the app id, as in Dapr."""
     met = 0
 
     def fill(match: re.Match[str]) -> str:

@@ -1,6 +1,6 @@
 """Secret stores of the machine itself: environment variables, and a JSON file.
 
-Both are read as in Dapr 1.18, but a missing secret is reported instead of taken as empty.
+Both are read as in Dapr 1.18, but a missing secret is an error, and not an empty text.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ def is_reserved(variable: str) -> bool:
 
 
 class EnvironmentSecrets:
-    """`secretstores.local.env`: a secret is the variable with its name, after a prefix."""
+    """`secretstores.local.env`: a secret is the environment variable of that name, with the prefix before it."""
 
     type: str = ENVIRONMENT
     capabilities: tuple[str, ...] = ()
@@ -79,7 +79,7 @@ class EnvironmentSecrets:
 
 
 class FileSecrets:
-    """`secretstores.local.file`: a JSON file. Nested names are joined by a separator; lists count from 0."""
+    """`secretstores.local.file`: a JSON file. Nested names are joined by a separator; list entries count from 0."""
 
     type: str = FILE
 
@@ -107,7 +107,7 @@ class FileSecrets:
     def _names(self, reference: SecretKeyRef) -> Iterator[str]:
         """Yield the names to look up.
 
-        Dapr finds nested secrets by their joined name alone, and by name and key only in multi-valued files.
+        Dapr finds nested secrets by their joined name. It takes a name and a key only in multi-valued files.
         """
         if reference.key != reference.name or self._is_multi_valued:
             yield reference.name + self._separator + reference.key

@@ -63,7 +63,7 @@ class StoreSupervisor:
         """The token with which the folder's writer may query the state of the stores."""
         self.on_change: Callable[[Directory], None] = _ignore
         self.on_invalid: Callable[[], None] | None = None
-        """Called when components that are read while serving are invalid in a way that would end daprd."""
+        """Called when components that were read while serving have an error that would end daprd."""
 
     def read(self) -> Plan:
         """Read and validate the components without opening stores. Raises FolderUnreadableError."""

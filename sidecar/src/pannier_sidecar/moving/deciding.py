@@ -1,4 +1,6 @@
-"""Decides what to do with a key from what the target has: newer data is overwritten only if the user asks for that."""
+"""Decides what to do with a key, given what the target has. Newer data is overwritten only if the user asks
+for that.
+"""
 
 from __future__ import annotations
 
@@ -17,8 +19,8 @@ if TYPE_CHECKING:
     from pannier_sidecar.state.store import StoredValue
 
 EXPIRY_TOLERANCE: Final = 10
-"""Seconds by which the expiry of the same value may differ: stores keep whole seconds, from when a write reaches
-them.
+"""Seconds by which the expiry of the same value may differ: stores round to whole seconds, and count from the moment
+when they receive a write.
 """
 
 
@@ -76,7 +78,7 @@ def decide(
     etag = found.etag if target.has_etags else None
     if target.overwrites:
         return Decision(Verdict.OVERWRITE, if_match=etag)
-    if any(_is_what(found, earlier) for earlier in written):
+    if any(_was_written(found, earlier) for earlier in written):
         return Decision(Verdict.UPDATE, if_match=etag)
     return Decision(Verdict.LEAVE, difference(item, found))
 
@@ -103,7 +105,7 @@ def digest_of(value: bytes) -> bytes:
 
 
 def next_size(size: int, held: int, max_keys: int, max_bytes: int) -> int:
-    """Return how many keys to take next, given the bytes of the last `size` keys: as many as fit, at most twice
+    """Return how many keys to take next, if the last `size` keys held `held` bytes: as many as fit, at most twice
     `size`.
     """
     fitting = size * max_bytes // held if held else max_keys
@@ -119,7 +121,7 @@ def _obstacle(item: Item, stored: str, target: Target) -> str:
     return ""
 
 
-def _is_what(found: StoredValue, earlier: Written) -> bool:
+def _was_written(found: StoredValue, earlier: Written) -> bool:
     return earlier.digest == digest_of(found.value) and _is_about(earlier.expires_at, found.expires_at)
 
 

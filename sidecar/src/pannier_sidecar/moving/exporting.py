@@ -62,8 +62,8 @@ def verify(file: IO[bytes], tally: Tally) -> None:
 
 
 def standard_output() -> IO[bytes]:
-    """Return standard output with a separate buffer: at the exit, bytes that a full disk refused are not written
-    again.
+    """Return standard output with a separate buffer, so that bytes that a full disk refused are not written again at
+    exit.
     """
     return open(sys.stdout.fileno(), "wb", closefd=False)
 
@@ -124,7 +124,7 @@ def _nameless(path: Path) -> Iterator[tuple[IO[bytes], str | None]]:
         return
     number, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=_PARTIAL, dir=path.parent)
     try:
-        fcntl.flock(number, fcntl.LOCK_EX)  # until the process ends in any way
+        fcntl.flock(number, fcntl.LOCK_EX)  # held until the process ends
         with open(number, "w+b") as file:
             yield file, name
     finally:
@@ -136,7 +136,7 @@ def _named(file: IO[bytes], path: Path) -> Path:
     name = path.parent / f".{path.name}.{os.getpid()}{_PARTIAL}"
     name.unlink(missing_ok=True)
     number = file.fileno()
-    # The descriptor is needed although the path is absolute: only with it is the link in /proc followed.
+    # `src_dir_fd` has no meaning for an absolute path, but without it `os.link` does not follow the link in /proc.
     os.link(f"/proc/self/fd/{number}", name, src_dir_fd=number, follow_symlinks=True)
     return name
 

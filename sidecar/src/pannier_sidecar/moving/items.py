@@ -57,7 +57,7 @@ class Item(Struct, frozen=True):
 
 
 class Unread(Struct, frozen=True):
-    """Something in the source that is no item, and why."""
+    """A key or line of the source that cannot be read as an item, and why."""
 
     where: str
     """A key, or the number of a line."""

@@ -25,7 +25,7 @@ PATIENCE: Final = 30.0
 
 
 class Journal:
-    """The notes on one place: a database, and the table or number in it where stored keys are looked up."""
+    """The notes on one place: the database, and the table or database number, where stored keys are looked up."""
 
     def __init__(self, file: Path, place: bytes):
         """Open the journal; create it if there is none. Raises MoveError."""

@@ -1,4 +1,4 @@
-"""One item as one line of JSON, and back.
+"""Encodes an item as one line of JSON, and decodes such a line.
 
     {"key": "weapon", "value": {"name": "DeathStar"}, "ttlExpireTime": "2026-11-25T20:00:00Z"}
     {"key": "blob", "base64": "/wD/"}

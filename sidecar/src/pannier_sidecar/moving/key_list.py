@@ -1,4 +1,4 @@
-"""Keys in the order in which they were read, each once, in a file that SQLite removes at the end: any number fits.
+"""A list of different keys, in the order in which they were read. It is a temporary SQLite file, so any number fits.
 
 A store may list a key twice, and may list keys that have just been written. So all keys are collected before anything
 is written; then their number is known too.
@@ -41,6 +41,6 @@ class KeyList:
         return self._connection.execute(query, (number, limit)).fetchall()
 
     def number_of(self, key: str, number: int) -> int:
-        """Return the number under which a key was first met: `number` itself if the key is new."""
+        """Add a key under that number if it is new; return the number under which it was first added."""
         self._connection.execute("INSERT OR IGNORE INTO keys VALUES (?, ?)", (number, key))
         return int(self._connection.execute("SELECT number FROM keys WHERE key = ?", (key,)).fetchone()[0])

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 def locate(where: str, context: ResolutionContext, *, keys_as_written: bool = False) -> DesiredStore:
     """Return the store that `where` names: a file or a folder, and after `#` a component. Raises MoveError.
 
-    `keys_as_written` accepts a key scheme that apps may not use, because different keys could be the same under it.
+    `keys_as_written` accepts a key scheme that apps may not use, because it gives different keys the same stored key.
     """
     path, name = _split(where)
     reading = _only(_read(path), name)
@@ -34,7 +34,7 @@ def locate(where: str, context: ResolutionContext, *, keys_as_written: bool = Fa
         raise MoveError(f"{path}: {hidden.name}: {hidden.why}")
     if not verdict.desired:
         raise MoveError(f"{path} holds no state store" + (f" called '{one_line(name)}'" if name else ""))
-    _refuse_what_is_forgotten(path, verdict.desired[0])
+    _refuse_memory(path, verdict.desired[0])
     return verdict.desired[0]
 
 
@@ -46,7 +46,7 @@ def place_of(desired: DesiredStore) -> bytes:
             reveal(value) if isinstance(value := desired.settings.get(field.canonical_name), Secret) else value,
         )
         for field in desired.type.fields
-        if field.places_data and field.name != "keyScheme"  # stored keys show their prefix
+        if field.places_data and field.name != "keyScheme"  # stored keys show it
     )
     return blake2b(repr((desired.type.name, settings)).encode(), digest_size=16).digest()
 
@@ -79,7 +79,7 @@ def _only(reading: Reading, name: str) -> Reading:
     return Reading(found, invalid)
 
 
-def _refuse_what_is_forgotten(path: str, desired: DesiredStore) -> None:
+def _refuse_memory(path: str, desired: DesiredStore) -> None:
     where = reveal(desired.settings.get("connectionString"))
     if desired.type.name == "state.in-memory" or ":memory:" in where or "mode=memory" in where:
         raise MoveError(

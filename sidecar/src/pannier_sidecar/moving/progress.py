@@ -29,7 +29,7 @@ class Progress:
         self._is_drawn = False
 
     def begin(self, phase: str, total: int) -> None:
-        """Begin a phase such as `copying`, of so many keys."""
+        """Begin a phase such as `copying`, with `total` keys."""
         self.end()
         self._phase, self._total, self._tenth, self._shown_at = phase, total, 0, monotonic()
         if not self._is_terminal:

@@ -48,7 +48,7 @@ class _Planned(Struct, frozen=True):
     decision: Decision
     note: Written
     was_noted: bool
-    """Whether an earlier attempt or run noted it, whose write may have happened."""
+    """Whether an earlier attempt or run noted the same value; that write may have happened."""
 
 
 class Comparison(Struct, frozen=True):
@@ -113,7 +113,7 @@ class StoreTarget:
                 planned[stored] = _Planned(self._write(item, stored, decision, now), decision, note, was_noted)
             else:
                 batch.settle(stored, decision)
-        # Writes of one kind after one another, because stores send such together.
+        # Writes of one kind follow one another, because stores send those together.
         together = dict(sorted(planned.items(), key=lambda plan: plan[1].write.if_absent))
         return await self._carry_out(batch, together) if planned else None
 

@@ -37,7 +37,7 @@ def limit() -> int:
 
 
 def allow(size: int) -> None:
-    """Allow answers of `size` bytes, in the whole process, from the next connections on."""
+    """Allow answers of `size` bytes in the whole process, on connections that are made from now on."""
     _limit.bytes = max(_DEFAULT, size)
 
 
@@ -51,7 +51,7 @@ def too_large(server: object) -> AnswerTooLargeError:
 
 
 async def read_in_parts(read: Callable[[Sequence[Key]], Awaitable[Found]], keys: Sequence[Key]) -> list[Found]:
-    """Return what `read` returns for the keys: for all at once, or for fewer at a time where an answer is too large.
+    """Return what `read` returns for the keys: for all at once, or for fewer at a time if an answer is too large.
 
     Raises what `read` does; AnswerTooLargeError for a key whose value alone is too large.
     """

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 
 GIVEN_UP_AFTER_S: Final = 300.0
-"""A connection that the server has not closed by then no longer counts: a proxy between may keep it for ever."""
+"""Seconds after which a connection that the server has not closed no longer counts: a proxy may keep it for ever."""
 UNANSWERED_MS: Final = 30_000
 """If the closing is not acknowledged for so long, the kernel drops the connection: the server has lost it too."""
 
@@ -39,12 +39,12 @@ class TooManyConnectionsError(OSError):
 class Connections:
     """A limit on the connections to one server, including those that the server has not closed yet.
 
-    `async with` it for each call: the call waits for its turn, and TooManyConnectionsError is raised if it has none in
-    time.
+    Each call is made in an `async with` block. It waits until there is room, and raises TooManyConnectionsError if
+    there is none in time.
     """
 
     def __init__(self, limit: int, patience: float):
-        """`patience` is in seconds."""
+        """`patience` is how many seconds a call waits for room."""
         self.limit = limit
         self._patience = patience
         self._is_closed = False
@@ -87,7 +87,7 @@ class Connections:
                     await waiter
         except (TimeoutError, asyncio.CancelledError) as error:
             if waiter is not None and waiter.done() and not waiter.cancelled():
-                self._wake()  # another one, in place of this one
+                self._wake()  # another one gets the room instead
             if isinstance(error, TimeoutError):
                 raise TooManyConnectionsError from None
             raise

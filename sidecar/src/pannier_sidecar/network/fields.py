@@ -15,7 +15,9 @@ Address = TypeVar("Address")
 
 
 def read_field(name: str, value: object, reader: Callable[[str], Address]) -> Address:
-    """Return the field as `reader` parses it. Raises StoreRefusedError naming it, with no word of its text."""
+    """Return the field as `reader` parses it. Raises StoreRefusedError, which names the field and never quotes its
+    text.
+    """
     try:
         return reader(reveal(value).strip())
     except InvalidValueError as wrong:
@@ -23,5 +25,5 @@ def read_field(name: str, value: object, reader: Callable[[str], Address]) -> Ad
 
 
 def shown_addresses(name: str, value: object, addresses: Iterable[object]) -> str:
-    """Return addresses for messages: the field's name where they came from a secret or the environment."""
+    """Return addresses for messages, or only the field's name if they came from a secret or the environment."""
     return f"the address in {name}" if is_hidden(value) else ", ".join(map(str, addresses))

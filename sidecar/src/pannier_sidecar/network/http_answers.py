@@ -61,7 +61,7 @@ class _Handler(ResponseHandler):
     async def read(self) -> Any:
         self._answers += 1
         if self._answers > MAX_ANSWERS:
-            raise aiohttp.ClientPayloadError("the answer does not come after all those that announce it")
+            raise aiohttp.ClientPayloadError(f"over {MAX_ANSWERS - 1} interim answers came, and no final one")
         return await super().read()
 
 

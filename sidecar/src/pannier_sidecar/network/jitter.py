@@ -9,5 +9,5 @@ _BITS: Final = 56
 
 
 def uniform(low: float, high: float) -> float:
-    """Return a number between two others by chance. The module `random` takes 0.1 MB for the same."""
+    """Return a random number between two others. The module `random` would take 0.1 MB."""
     return low + (high - low) * int.from_bytes(os.urandom(_BITS // 8)) / (1 << _BITS)

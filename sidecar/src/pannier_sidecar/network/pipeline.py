@@ -1,4 +1,4 @@
-"""One connection, shared by all calls: those of one iteration of the loop share a write; answers keep the order."""
+"""One connection for all calls. Those of one iteration of the loop share a write; answers come in the calls' order."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ WRITE_HIGH_WATER: Final = 1024 * 1024
 GRACE_S: Final = 0.05
 """Seconds between noticing that an answer is overdue and giving the server up."""
 MAX_TIMEOUTS: Final = 4
-"""Timeouts after which a call is overdue although the server goes on answering those before it."""
+"""A call is overdue after this many timeouts, even if the server keeps answering the calls before it."""
 
 
 class ConnectionLostError(Exception):
@@ -52,7 +52,9 @@ class Pipeline(asyncio.Protocol):
     """
 
     def __init__(self, loop: asyncio.AbstractEventLoop, server: str, timeout: float, timeout_field: str):
-        """`timeout` is in seconds: how long the server may be silent while it owes answers; `timeout_field` sets it."""
+        """`timeout` is how many seconds the server may be silent while it owes answers; the component's `timeout_field`
+        sets it.
+        """
         self.lost: asyncio.Future[str] = loop.create_future()
         """Done when the connection has ended; its result says why."""
         self.takes_calls = True
@@ -73,14 +75,14 @@ class Pipeline(asyncio.Protocol):
         """The last write had one call. Then a read is written at once if nothing is owed: a single caller would pay for
         an iteration of the loop in which no other call comes to share the write."""
         self._silent_since: float | None = None
-        """Loop time of the last sign of life, which is an answer; None while nothing is owed."""
+        """Loop time of the last answer, moved on by each piece of the next one; None while nothing is owed."""
         self._unfinished = 0
         """Bytes that came since the last whole answer."""
         self._ahead = 0
         """Answers that were owed at `_marked_at` and have not come."""
         self._marked_at = 0.0
         self._moved = 0
-        """Bytes that came, and that the server took while it did not keep up, since `_marked_at`."""
+        """Bytes since `_marked_at`: those received, and those that the server took from the write buffer."""
         self._unread = 0
         """Bytes that the server had not read at the last check."""
         self._is_timeout_suspected = False
@@ -123,9 +125,9 @@ class Pipeline(asyncio.Protocol):
             self._flush()  # later calls of this iteration then know when the server does not keep up
 
     def check_gone(self, caller: Caller, error: Exception) -> None:
-        """Do nothing if an answer could not be given because its caller has gone; any other error is a defect.
+        """Ignore an error in delivering an answer if its caller has gone. Any other error is a defect.
 
-        A defect is reported, and concerns no other call.
+        A defect is reported, and does not affect other calls.
         """
         if isinstance(error, asyncio.InvalidStateError) and isinstance(caller, asyncio.Future) and caller.done():
             return
@@ -139,7 +141,7 @@ class Pipeline(asyncio.Protocol):
 
     @property
     def why_ended(self) -> str | None:
-        """Why no call gets an answer any more; None: calls do."""
+        """Why calls get no answers any more; None while they do."""
         return self._reason
 
     def abort(self, reason: str) -> None:
@@ -205,7 +207,7 @@ class Pipeline(asyncio.Protocol):
     def _flush(self) -> None:
         outgoing = self._outgoing
         if self._reason is not None or self._transport is None:
-            if self.lost.done():  # connection_lost came and went before this call
+            if self.lost.done():  # connection_lost ran before this call was sent
                 self._fail_calls(self._reason or "the connection was never made")
             return
         if not outgoing:  # a large call has already sent it

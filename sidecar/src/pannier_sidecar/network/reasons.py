@@ -92,7 +92,7 @@ def _reason_of_tls(code: str) -> str:
 
 def _reason_of_system(error: OSError) -> str:
     number = error.errno
-    if number is None:  # asyncio's, of several attempts: each has its number in the text
+    if number is None:  # asyncio raises one error for several attempts, with their numbers in its text
         found = _NUMBER.search(str(error))
         number = int(found[1]) if found else None
     if number is None:

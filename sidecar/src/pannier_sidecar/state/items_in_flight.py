@@ -28,14 +28,14 @@ class Share:
         self._flight = flight
         self.items = items
 
-    def is_really(self, items: int) -> None:
+    def correct(self, items: int) -> None:
         """Record the true number of items once it is known."""
         more, self.items = items - self.items, items
         self._flight.add(more)
 
     def end(self) -> None:
         """Note that the call is answered or has failed."""
-        self.is_really(0)
+        self.correct(0)
 
 
 class ItemsInFlight:

@@ -36,7 +36,7 @@ async def test_unused_room_of_a_call_is_for_others() -> None:
     flight = ItemsInFlight(100)
     shares = [await flight.share(100) for _ in range(4)]
     fifth = asyncio.create_task(flight.share(90))
-    shares[0].is_really(10)
+    shares[0].correct(10)
     assert await begun(fifth) == [True]
 
 
@@ -45,7 +45,7 @@ async def test_the_smallest_call_goes_first() -> None:
     shares = [await flight.share(100) for _ in range(4)]
     large, small = (asyncio.create_task(flight.share(size)) for size in (100, 10))
     await asyncio.sleep(0)
-    shares[0].is_really(50)
+    shares[0].correct(50)
     assert await begun(large, small) == [False, True]
     shares[1].end()
     assert await begun(large) == [True]
