@@ -4,6 +4,6 @@ hosts                         a host with a port, and lists of them, as most fie
 urls                          URLs whose authority may hold a user and a password
 mongodb, postgresql, sqlite   addresses that only the fields of one database take
 
-They raise InvalidValueError. Its text gives the position of the wrong character and never quotes the address, because
-a malformed address may have a password anywhere.
+They raise InvalidValueError. Its text gives the position of the wrong character and never quotes the address, because a
+malformed address may have a password anywhere.
 """

@@ -48,9 +48,8 @@ class Field:
     field that Dapr knows has no effect here. `refused` makes the field an error, with this reason and advice, because
     ignoring it would be dangerous; a boolean is refused only when it is true. `places_data`: with another value, actor
     state is looked for elsewhere (in another server, database or table, or under other stored keys). `reads` parses the
-    whole text as the store does, if
-    a pattern is not enough. `names_a_file`: without a value, a file of the component's name in the user's data folder
-    is used.
+    whole text as the store does, if a pattern is not enough. `names_a_file`: without a value, a file of the component's
+    name in the user's data folder is used.
     """
 
     name: str
