@@ -1,4 +1,4 @@
-"""Finds components that could give two different keys the same stored key, as far as the component alone tells.
+"""Finds components that could give two different keys the same stored key, judged by the component alone.
 
 What depends on the app that uses the component, the sidecar's `state/keys.py` decides.
 """
