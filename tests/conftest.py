@@ -56,6 +56,7 @@ def pytest_configure(config: pytest.Config) -> None:
         "takes_seconds: waits for a time to pass: through every front end on memory alone",
         "each_value(names, values, ids, on_every_store): of scenarios, whose matrix.py explains it",
         "over(name): needs the server of that database",
+        "transport: of a front end: depends on the event loop, so it runs on both (servers/event_loops.py)",
     ):
         config.addinivalue_line("markers", line)
 

@@ -1,16 +1,14 @@
-"""Every test of the wire runs on both event loops: uvloop, which serves, and asyncio's own, where uvloop is missing."""
-
 import asyncio
 from collections.abc import Callable, Mapping
 
 import pytest
-import uvloop
+from servers.event_loops import loops_of
 
 from pannier_sidecar import serving
 
 
-def pytest_asyncio_loop_factories() -> Mapping[str, Callable[[], asyncio.AbstractEventLoop]]:
-    return {"uvloop": uvloop.new_event_loop, "asyncio": asyncio.SelectorEventLoop}
+def pytest_asyncio_loop_factories(item: pytest.Item) -> Mapping[str, Callable[[], asyncio.AbstractEventLoop]]:
+    return loops_of(item)
 
 
 @pytest.fixture

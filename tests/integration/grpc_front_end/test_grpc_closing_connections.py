@@ -10,6 +10,8 @@ from servers.limits import grpc_limits
 
 from pannier_sidecar.http2 import frames
 
+pytestmark = pytest.mark.transport
+
 
 async def connect_without_reading(here: Serving) -> Client:
     """A client with a very small receive buffer, which reads nothing."""

@@ -12,13 +12,14 @@ from pannier_sidecar.http2 import frames
 from pannier_sidecar.http2.frames import ErrorCode
 
 
-@pytest.mark.parametrize("timeout", ["50m", "50000u", "1n"])
-async def test_a_deadline_ends_the_call_and_the_work_for_it(timeout: str) -> None:
-    store = SlowStore()
-    async with serving(store) as here:
-        client = await here.connect()
-        assert (await client.ask(GET, get("slow"), ("grpc-timeout", timeout))).status == 4
-        await here.until(lambda: store.cancelled == store.begun.is_set(), "cancelled")
+async def test_a_deadline_ends_the_call_and_the_work_for_it(subtests: pytest.Subtests) -> None:
+    for timeout in ("50m", "50000u", "1n"):
+        with subtests.test(timeout):
+            store = SlowStore()
+            async with serving(store) as here:
+                client = await here.connect()
+                assert (await client.ask(GET, get("slow"), ("grpc-timeout", timeout))).status == 4
+                await here.until(lambda store=store: store.cancelled == store.begun.is_set(), "cancelled")
 
 
 @pytest.mark.parametrize("leaves", [False, True])
@@ -37,6 +38,7 @@ async def test_a_call_that_is_given_up_is_no_longer_worked_on(leaves: bool) -> N
         await is_well(here)
 
 
+@pytest.mark.transport
 async def test_streams_over_the_limit_are_refused_for_another_try() -> None:
     store = SlowStore()
     async with serving(store, limits=grpc_limits(streams=4)) as here:
@@ -53,6 +55,7 @@ def at_rest(here: Serving) -> int:
     return sum(connection.waits() is not None for connection in here.listener.open)
 
 
+@pytest.mark.transport
 async def test_the_connection_that_has_waited_longest_gives_way() -> None:
     store = SlowStore()
     async with serving(store, limits=grpc_limits(connections=3)) as here:
@@ -70,6 +73,7 @@ async def test_the_connection_that_has_waited_longest_gives_way() -> None:
         assert (await working.answer(stream)).status == 0
 
 
+@pytest.mark.transport
 async def test_a_drain_lets_calls_end_and_accepts_no_more() -> None:
     store = SlowStore()
     async with serving(store) as here:
@@ -95,6 +99,7 @@ async def test_a_drain_lets_calls_end_and_accepts_no_more() -> None:
         await stopping
 
 
+@pytest.mark.transport
 async def test_a_call_that_crosses_the_first_goaway_is_answered(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(serving_clock, "TICK_S", 1000)  # only the answer to its PING shows that to the server
     async with serving() as here:
@@ -112,6 +117,7 @@ async def test_a_call_that_crosses_the_first_goaway_is_answered(monkeypatch: pyt
         await stopping
 
 
+@pytest.mark.transport
 async def test_a_drain_does_not_wait_for_a_silent_client(fast_clock: None) -> None:
     async with serving() as here:
         client = await here.connect()
@@ -121,6 +127,7 @@ async def test_a_drain_does_not_wait_for_a_silent_client(fast_clock: None) -> No
         assert await client.until_closed() == ErrorCode.NO_ERROR
 
 
+@pytest.mark.transport
 async def test_a_client_that_vanished_is_found_out(fast_clock: None) -> None:
     async with serving(limits=grpc_limits(silence=0.1, pong=0.1)) as here:
         client = await here.connect()
@@ -129,6 +136,7 @@ async def test_a_client_that_vanished_is_found_out(fast_clock: None) -> None:
         assert len(client.asked) == 1
 
 
+@pytest.mark.transport
 async def test_a_client_that_is_merely_idle_is_kept(fast_clock: None) -> None:
     async with serving(limits=grpc_limits(silence=0.1, pong=60)) as here:
         client = await here.connect()
@@ -137,16 +145,18 @@ async def test_a_client_that_is_merely_idle_is_kept(fast_clock: None) -> None:
         assert (await client.ask(GET, get("k"))).status == 0
 
 
-@pytest.mark.parametrize("given", [(), (("dapr-api-token", ""),), (("dapr-api-token", "Sesame"),)])
-async def test_without_the_token_nothing_is_shown(given: tuple[tuple[str, str], ...]) -> None:
+async def test_without_the_token_nothing_is_shown(subtests: pytest.Subtests) -> None:
     async with serving(token="sesame") as here:
-        client = await here.connect()
-        for method in (GET, "GetMetadata", "Shutdown", "NoSuchMethod"):
-            answer = await client.ask(method, b"", *given)
-            assert (answer.status, answer.headers["grpc-message"]) == (16, "Unauthorized")
-        assert (await client.ask(GET, get("k"), ("dapr-api-token", "sesame"))).status == 0
+        for given in ((), (("dapr-api-token", ""),), (("dapr-api-token", "Sesame"),)):
+            with subtests.test(str(given)):
+                client = await here.connect()
+                for method in (GET, "GetMetadata", "Shutdown", "NoSuchMethod"):
+                    answer = await client.ask(method, b"", *given)
+                    assert (answer.status, answer.headers["grpc-message"]) == (16, "Unauthorized")
+                assert (await client.ask(GET, get("k"), ("dapr-api-token", "sesame"))).status == 0
 
 
+@pytest.mark.transport
 async def test_a_ping_is_answered_while_a_call_takes_long() -> None:
     store = SlowStore()
     async with serving(store) as here:

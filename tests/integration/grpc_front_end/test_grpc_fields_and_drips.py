@@ -3,7 +3,7 @@
 import asyncio
 
 import pytest
-from integration.grpc_front_end.grpc_wire import DAPR, GET, data, framed, get, serving
+from integration.grpc_front_end.grpc_wire import DAPR, GET, Client, data, framed, get, serving
 from servers.limits import grpc_limits
 
 from pannier_sidecar.http2 import frames
@@ -52,27 +52,32 @@ MALFORMED = {
 }
 
 
-@pytest.mark.parametrize("name", MALFORMED)
-async def test_a_malformed_request_ends_its_stream_alone(name: str) -> None:
+async def test_a_malformed_request_ends_its_stream_alone(subtests: pytest.Subtests) -> None:
     async with serving() as here:
-        client = await here.connect()
-        for _ in range(2):  # errors are remembered
-            stream, client.next_id = client.next_id, client.next_id + 2
-            client.send(frames.frame(frames.HEADERS, frames.END_HEADERS, stream, MALFORMED[name]))
-            client.send(data(stream, framed(get("k"))))
-            assert (await client.answer(stream)).reset == ErrorCode.PROTOCOL_ERROR
-        assert (await client.ask(GET, get("k"))).status == 0
+        for name, fields in MALFORMED.items():
+            with subtests.test(name):
+                client = await here.connect()
+                for _ in range(2):  # errors are remembered
+                    stream, client.next_id = client.next_id, client.next_id + 2
+                    client.send(frames.frame(frames.HEADERS, frames.END_HEADERS, stream, fields))
+                    client.send(data(stream, framed(get("k"))))
+                    assert (await client.answer(stream)).reset == ErrorCode.PROTOCOL_ERROR
+                assert (await client.ask(GET, get("k"))).status == 0
 
 
-@pytest.mark.parametrize(
-    "fields", [block((b"host", b"x")), block((b"host", b"y"), authority=None), block((b"a", b" b\t")), block()]
-)
-async def test_a_valid_request_is_answered(fields: bytes) -> None:
+async def test_a_valid_request_is_answered(subtests: pytest.Subtests) -> None:
     async with serving() as here:
-        client = await here.connect()
-        client.next_id += 2
-        client.send(frames.frame(frames.HEADERS, frames.END_HEADERS, 1, fields), data(1, framed(get("k"))))
-        assert (await client.answer(1)).status == 0
+        for name, fields in {
+            "a host that is the authority": block((b"host", b"x")),
+            "a host alone": block((b"host", b"y"), authority=None),
+            "spaces around a value": block((b"a", b" b\t")),
+            "what is needed": block(),
+        }.items():
+            with subtests.test(name):
+                client = await here.connect()
+                client.next_id += 2
+                client.send(frames.frame(frames.HEADERS, frames.END_HEADERS, 1, fields), data(1, framed(get("k"))))
+                assert (await client.answer(1)).status == 0
 
 
 HEADERS = frames.frame(frames.HEADERS, 0, 1, block())
@@ -87,36 +92,45 @@ DRIPS = {
 }
 
 
-@pytest.mark.parametrize("name", DRIPS)
-async def test_no_slow_sender_outlives_the_time_for_a_request(fast_clock: None, name: str) -> None:
-    beginning, drop = DRIPS[name]
+@pytest.mark.transport
+async def test_no_slow_sender_outlives_the_time_for_a_request(fast_clock: None, subtests: pytest.Subtests) -> None:
     async with serving(limits=grpc_limits(receiving=0.3)) as here:
-        client = await here.connect()
-        client.send(beginning)
 
-        async def drip() -> None:
+        async def drip(client: Client, drop: bytes) -> None:
             while not client.writer.is_closing():
                 client.send(drop)
                 await asyncio.sleep(0.02)
 
-        dripping = asyncio.create_task(drip())
-        async with asyncio.timeout(15.0):
+        async def outcome(beginning: bytes, drop: bytes) -> None:
+            client = await here.connect()
+            client.send(beginning)
+            dripping = asyncio.create_task(drip(client, drop))
             while await client.read():
                 if 1 in client.answers and (client.answers[1].is_ended or client.answers[1].reset):
                     break
-        dripping.cancel()
+            dripping.cancel()
+
+        outcomes = await asyncio.gather(*(outcome(*sent) for sent in DRIPS.values()), return_exceptions=True)
+        for name, end in zip(DRIPS, outcomes, strict=True):
+            with subtests.test(name):
+                assert end is None
         other = await here.connect()
         assert (await other.ask(GET, get("k"))).status == 0
 
 
-@pytest.mark.parametrize("greeting", [frames.PREFACE, frames.PREFACE + frames.settings({}) * 2], ids=["", "settings"])
-async def test_a_preface_that_arrives_slowly_is_not_waited_for(fast_clock: None, greeting: bytes) -> None:
+@pytest.mark.transport
+async def test_a_preface_that_arrives_slowly_is_not_waited_for(fast_clock: None, subtests: pytest.Subtests) -> None:
     async with serving(limits=grpc_limits(preface=0.3)) as here:
-        client = await here.connect(greets=False)
-        async with asyncio.timeout(15.0):
-            for byte in greeting[:30]:
-                client.send(bytes([byte]))
-                await asyncio.sleep(0.05)
-                if not here.listener.open:
-                    break
-        assert not here.listener.open
+        for name, greeting in {
+            "preface": frames.PREFACE,
+            "settings": frames.PREFACE + frames.settings({}) * 2,
+        }.items():
+            with subtests.test(name):
+                client = await here.connect(greets=False)
+                await here.until(lambda: len(here.listener.open) == 1, "the connection")
+                for byte in greeting[:30]:
+                    client.send(bytes([byte]))
+                    await asyncio.sleep(0.05)
+                    if not here.listener.open:
+                        break
+                assert not here.listener.open

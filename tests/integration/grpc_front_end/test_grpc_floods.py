@@ -21,29 +21,31 @@ async def flooded(here: Serving, client: Client, *parts: bytes) -> int | None:
     return await client.until_closed()
 
 
-@pytest.mark.parametrize(
-    "flood",
-    [
-        frames.frame(frames.PING, 0, 0, b"12345678"),
-        frames.settings({INITIAL: 65_535}),
-        frames.frame(frames.PRIORITY, 0, 1, b"\0\0\0\0\1"),
-        frames.frame(frames.DATA, 0, 1),
-        frames.frame(frames.PING, frames.ACK, 0, b"12345678"),
-        frames.frame(frames.SETTINGS, frames.ACK, 0),
-        frames.goaway(0, ErrorCode.NO_ERROR),
-        frames.frame(0x20, 0, 0, b"of no known type"),
-    ],
-    ids=["ping", "settings", "priority", "empty data", "answers to ping", "answers to settings", "goaway", "unknown"],
-)
-async def test_a_flood_of_frames_that_carry_nothing_is_ended(flood: bytes) -> None:
-    async with serving() as here:
-        client = await here.connect()
-        client.begin(SAVE)
-        assert await flooded(here, client, flood * 100) in (ErrorCode.ENHANCE_YOUR_CALM, None)
-        await here.until(lambda: not here.listener.open, "end")
-        await is_well(here)
+FLOODS = {
+    "ping": frames.frame(frames.PING, 0, 0, b"12345678"),
+    "settings": frames.settings({INITIAL: 65_535}),
+    "priority": frames.frame(frames.PRIORITY, 0, 1, b"\0\0\0\0\1"),
+    "empty data": frames.frame(frames.DATA, 0, 1),
+    "answers to ping": frames.frame(frames.PING, frames.ACK, 0, b"12345678"),
+    "answers to settings": frames.frame(frames.SETTINGS, frames.ACK, 0),
+    "goaway": frames.goaway(0, ErrorCode.NO_ERROR),
+    "unknown": frames.frame(0x20, 0, 0, b"of no known type"),
+}
 
 
+@pytest.mark.transport
+async def test_a_flood_of_frames_that_carry_nothing_is_ended(subtests: pytest.Subtests) -> None:
+    for name, flood in FLOODS.items():
+        with subtests.test(name):
+            async with serving() as here:
+                client = await here.connect()
+                client.begin(SAVE)
+                assert await flooded(here, client, flood * 100) in (ErrorCode.ENHANCE_YOUR_CALM, None)
+                await here.until(lambda here=here: not here.listener.open, "end")
+                await is_well(here)
+
+
+@pytest.mark.transport
 async def test_endless_header_blocks_are_ended() -> None:
     async with serving() as here:
         client = await here.connect()
@@ -64,25 +66,24 @@ async def test_a_header_block_in_countless_pieces_is_ended() -> None:
         await is_well(here)
 
 
-@pytest.mark.parametrize(
-    "fault",
-    [
-        lambda stream: frames.window_update(stream, 0),
-        lambda stream: frames.frame(frames.PRIORITY, 0, stream, b"\0\0\0\0"),
-        lambda stream: frames.window_update(stream, frames.MAX_WINDOW),
-    ],
-    ids=["empty window", "short priority", "window over its end"],
-)
-async def test_making_the_server_reset_streams_ends_the_connection_too(fault: Callable[[int], bytes]) -> None:
+async def test_making_the_server_reset_streams_ends_the_connection_too(subtests: pytest.Subtests) -> None:
     """CVE-2025-8671: the client breaks a rule of each stream instead of giving it up."""
-    async with serving() as here:
-        client = await here.connect()
-        for _ in range(1000):
-            client.send(fault(client.begin(SAVE)))
-        assert await client.until_closed() in (ErrorCode.ENHANCE_YOUR_CALM, None)
-        await is_well(here)
+    faults: dict[str, Callable[[int], bytes]] = {
+        "empty window": lambda stream: frames.window_update(stream, 0),
+        "short priority": lambda stream: frames.frame(frames.PRIORITY, 0, stream, b"\0\0\0\0"),
+        "window over its end": lambda stream: frames.window_update(stream, frames.MAX_WINDOW),
+    }
+    for name, fault in faults.items():
+        with subtests.test(name):
+            async with serving() as here:
+                client = await here.connect()
+                for _ in range(1000):
+                    client.send(fault(client.begin(SAVE)))
+                assert await client.until_closed() in (ErrorCode.ENHANCE_YOUR_CALM, None)
+                await is_well(here)
 
 
+@pytest.mark.transport
 async def test_rapid_reset_is_ended() -> None:
     async with serving() as here:
         client = await here.connect()
@@ -92,6 +93,7 @@ async def test_rapid_reset_is_ended() -> None:
         await is_well(here)
 
 
+@pytest.mark.transport
 async def test_a_thousand_connections_come_and_go() -> None:
     async with serving() as here:
         for _ in range(20):

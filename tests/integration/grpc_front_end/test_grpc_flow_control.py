@@ -10,6 +10,8 @@ from servers.limits import grpc_limits
 from pannier_sidecar.http2 import frames
 from pannier_sidecar.http2.frames import ErrorCode
 
+pytestmark = pytest.mark.transport
+
 INITIAL = frames.INITIAL_WINDOW_SIZE
 
 

@@ -25,15 +25,16 @@ async def statuses(client: Client, stream: int, count: int) -> list[int]:
     return [decode(HealthCheckResponse, messages[at + 5 : at + size]).status for at in range(0, len(messages), size)]
 
 
-@pytest.mark.parametrize("service", ["", "dapr.proto.runtime.v1.Dapr", "spec.proto.runtime.v1.Runtime"])
-async def test_a_service_serves_when_the_components_are_loaded(service: str) -> None:
+async def test_a_service_serves_when_the_components_are_loaded(subtests: pytest.Subtests) -> None:
     async with serving() as here:
-        client = await here.connect()
-        for is_loaded, status in ((False, health.NOT_SERVING), (True, health.SERVING)):
-            here.runtime.is_loaded = is_loaded
-            stream = begin(client, "Check", service)
-            assert (await client.answer(stream)).status == 0
-            assert await statuses(client, stream, 1) == [status]
+        for service in ("", "dapr.proto.runtime.v1.Dapr", "spec.proto.runtime.v1.Runtime"):
+            with subtests.test(service or "all of them"):
+                client = await here.connect()
+                for is_loaded, status in ((False, health.NOT_SERVING), (True, health.SERVING)):
+                    here.runtime.is_loaded = is_loaded
+                    stream = begin(client, "Check", service)
+                    assert (await client.answer(stream)).status == 0
+                    assert await statuses(client, stream, 1) == [status]
 
 
 async def test_an_unknown_service_is_not_found() -> None:

@@ -140,16 +140,16 @@ REQUESTS = {
 }
 
 
-@pytest.mark.parametrize("name", REQUESTS)
-async def test_requests_end_alike(peer: Peer, name: str) -> None:
-    extra, content = REQUESTS[name]
+async def test_requests_end_alike(peer: Peer, subtests: pytest.Subtests) -> None:
     async with serving(limits=grpc_limits(message=LIMIT)) as here:
-        answers = []
-        for port in (here.port, peer.port):
-            client = Client(*await asyncio.open_connection("127.0.0.1", port))
-            client.send(frames.PREFACE, frames.settings({}))
-            stream = client.begin(GET, *extra)
-            client.send(data(stream, content))
-            answers.append(shown(await client.answer(stream)))
-            await client.close()
-        assert answers[0] == answers[1]
+        for name, (extra, content) in REQUESTS.items():
+            with subtests.test(name):
+                answers = []
+                for port in (here.port, peer.port):
+                    client = Client(*await asyncio.open_connection("127.0.0.1", port))
+                    client.send(frames.PREFACE, frames.settings({}))
+                    stream = client.begin(GET, *extra)
+                    client.send(data(stream, content))
+                    answers.append(shown(await client.answer(stream)))
+                    await client.close()
+                assert answers[0] == answers[1]

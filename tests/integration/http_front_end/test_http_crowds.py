@@ -9,6 +9,7 @@ from integration.http_front_end.http_wire import get, request, save, serving, un
 from pannier_sidecar.serving import Budget
 
 
+@pytest.mark.transport
 async def test_every_upload_is_answered_however_many_are_given_up() -> None:
     """A completely received request that had not begun was once dropped without an answer: its client waited for
     ever.

@@ -24,6 +24,8 @@ from pannier_sidecar.http_api.messages import Answer, Call
 from pannier_sidecar.http_api.server import HttpServer
 from pannier_sidecar.stores.in_memory import InMemoryStore
 
+pytestmark = pytest.mark.transport
+
 
 async def test_a_half_closed_connection_gets_its_answers() -> None:
     """`nc -N` and others close their side as soon as all is sent."""

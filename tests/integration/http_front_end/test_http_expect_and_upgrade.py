@@ -48,6 +48,7 @@ async def test_a_client_that_announces_too_large_a_body_is_refused_without_100_c
         assert await wire.rest() == b""
 
 
+@pytest.mark.transport
 async def test_a_client_that_expects_100_continue_gets_it_after_the_running_call() -> None:
     gate = Gate()
     async with serving(gate.answer) as here:
@@ -143,6 +144,7 @@ async def test_an_offer_of_websocket_is_declined() -> None:
         assert await wire.is_usable()
 
 
+@pytest.mark.transport
 async def test_hundreds_of_offers_in_one_read_are_answered() -> None:
     async with serving(echo) as here:
         wire = await here.connect()
@@ -153,9 +155,8 @@ async def test_hundreds_of_offers_in_one_read_are_answered() -> None:
 # --- how long a connection lasts --------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(
-    ("version", "header", "closes"),
-    [
+async def test_a_connection_stays_open_as_its_client_asks(subtests: pytest.Subtests) -> None:
+    for version, header, closes in (
         ("1.1", None, False),
         ("1.1", "Connection: keep-alive", False),
         ("1.1", "Connection: close", True),
@@ -165,34 +166,34 @@ async def test_hundreds_of_offers_in_one_read_are_answered() -> None:
         ("1.0", "Connection: close", True),
         # uvicorn closes too: clients that know keep-alive of HTTP/1.0 know `connection: close` as well.
         ("1.0", "Connection: keep-alive", True),
-    ],
-)
-async def test_a_connection_stays_open_as_its_client_asks(version: str, header: str | None, closes: bool) -> None:
-    async with serving() as here:
-        wire = await here.connect()
-        asked = get("/v1.0/healthz", *([header] if header else [])).replace(b"HTTP/1.1", f"HTTP/{version}".encode())
-        answer = await wire.ask(asked)
-        assert (answer.status, answer.closes) == (204, closes)
-        if closes:
-            assert await wire.rest() == b""
-        else:
-            assert await wire.is_usable()
+    ):
+        with subtests.test(f"HTTP/{version}, {header}"):
+            async with serving() as here:
+                wire = await here.connect()
+                asked = get("/v1.0/healthz", *([header] if header else []))
+                answer = await wire.ask(asked.replace(b"HTTP/1.1", f"HTTP/{version}".encode()))
+                assert (answer.status, answer.closes) == (204, closes)
+                if closes:
+                    assert await wire.rest() == b""
+                else:
+                    assert await wire.is_usable()
 
 
 # --- methods and targets ----------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("method", ["OPTIONS", "PATCH", "TRACE", "HEAD", "MKCOL"])
-async def test_other_methods_are_refused_and_the_connection_goes_on(method: str) -> None:
-    async with serving() as here:
-        wire = await here.connect()
-        await wire.send(request(method, "/v1.0/state/statestore/k"))
-        answer = await wire.answer(to_head=method == "HEAD")
-        assert answer.status == 405
-        assert answer.headers["allow"] == "DELETE, GET"
-        if method != "HEAD":
-            assert json.loads(answer.body)["errorCode"] == "ERR_METHOD_NOT_ALLOWED"
-        assert await wire.is_usable()
+async def test_other_methods_are_refused_and_the_connection_goes_on(subtests: pytest.Subtests) -> None:
+    for method in ("OPTIONS", "PATCH", "TRACE", "HEAD", "MKCOL"):
+        with subtests.test(method):
+            async with serving() as here:
+                wire = await here.connect()
+                await wire.send(request(method, "/v1.0/state/statestore/k"))
+                answer = await wire.answer(to_head=method == "HEAD")
+                assert answer.status == 405
+                assert answer.headers["allow"] == "DELETE, GET"
+                if method != "HEAD":
+                    assert json.loads(answer.body)["errorCode"] == "ERR_METHOD_NOT_ALLOWED"
+                assert await wire.is_usable()
 
 
 async def test_connect_to_a_host_is_no_path() -> None:

@@ -69,41 +69,35 @@ FAILURES = {
 }
 
 
-@pytest.mark.parametrize("call", FAILURES)
 @pytest.mark.parametrize("profile", ["spec", "dapr"])
-async def test_a_failure_of_the_store_has_the_message_of_the_call(call: str, profile: str) -> None:
-    raw, code, message = FAILURES[call]
-    stores: dict[str, Any] = {
-        "s": FailingStore(StoreUnavailableError("away")),
-        "actors": FailingStore(StoreUnavailableError("away")),
-    }
-    async with serving_stores(profile, **stores) as here:
-        wire = await here.connect()
-        answer = await wire.ask(raw)
-        assert answer.status == (503 if profile == "spec" else 500)
-        assert answer.headers.get("retry-after") == ("1" if profile == "spec" else None)
-        if (call, profile) == ("bulk get", "dapr"):
-            message = "away"
-        assert json.loads(answer.body) == {"errorCode": code, "message": message}
-        assert await wire.is_usable()
+async def test_a_failure_of_the_store_has_the_message_of_the_call(profile: str, subtests: pytest.Subtests) -> None:
+    for call, (raw, code, message) in FAILURES.items():
+        with subtests.test(call):
+            stores: dict[str, Any] = {name: FailingStore(StoreUnavailableError("away")) for name in ("s", "actors")}
+            async with serving_stores(profile, **stores) as here:
+                wire = await here.connect()
+                answer = await wire.ask(raw)
+                assert answer.status == (503 if profile == "spec" else 500)
+                assert answer.headers.get("retry-after") == ("1" if profile == "spec" else None)
+                told = "away" if (call, profile) == ("bulk get", "dapr") else message
+                assert json.loads(answer.body) == {"errorCode": code, "message": told}
+                assert await wire.is_usable()
 
 
-@pytest.mark.parametrize("call", [call for call in FAILURES if call not in {"get", "bulk get", "keys", "actor get"}])
 @pytest.mark.parametrize("profile", ["spec", "dapr"])
-async def test_a_write_that_may_have_happened_has_its_own_code(call: str, profile: str) -> None:
-    raw, code, message = FAILURES[call]
-    stores: dict[str, Any] = {
-        "s": FailingStore(OutcomeUnknownError("lost")),
-        "actors": FailingStore(OutcomeUnknownError("lost")),
-    }
-    async with serving_stores(profile, **stores) as here:
-        answer = await (await here.connect()).ask(raw)
-    assert (answer.status, answer.headers.get("retry-after")) == (500, None)
+async def test_a_write_that_may_have_happened_has_its_own_code(profile: str, subtests: pytest.Subtests) -> None:
     outcome = "lost; the write may or may not have happened: read the key before writing again"
-    assert json.loads(answer.body) == {
-        "errorCode": "ERR_STATE_OUTCOME_UNKNOWN" if profile == "spec" else code,
-        "message": message.replace("away", outcome),
-    }
+    for call in FAILURES.keys() - {"get", "bulk get", "keys", "actor get"}:
+        raw, code, message = FAILURES[call]
+        with subtests.test(call):
+            stores: dict[str, Any] = {name: FailingStore(OutcomeUnknownError("lost")) for name in ("s", "actors")}
+            async with serving_stores(profile, **stores) as here:
+                answer = await (await here.connect()).ask(raw)
+            assert (answer.status, answer.headers.get("retry-after")) == (500, None)
+            assert json.loads(answer.body) == {
+                "errorCode": "ERR_STATE_OUTCOME_UNKNOWN" if profile == "spec" else code,
+                "message": message.replace("away", outcome),
+            }
 
 
 async def test_of_several_failures_the_gravest_decides() -> None:

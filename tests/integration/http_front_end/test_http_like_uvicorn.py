@@ -211,32 +211,34 @@ async def statuses(port: int, raw: bytes, *, expected: int, goes_on: bool) -> li
     return answers
 
 
-@pytest.mark.parametrize("name", SERVED)
-async def test_both_serve_it_and_go_on(ours: int, uvicorns: int, name: str) -> None:
-    for port in (ours, uvicorns):
-        assert await statuses(port, SERVED[name], expected=1, goes_on=True) == [200]
+async def test_both_serve_it_and_go_on(ours: int, uvicorns: int, subtests: pytest.Subtests) -> None:
+    for name, raw in SERVED.items():
+        with subtests.test(name):
+            for port in (ours, uvicorns):
+                assert await statuses(port, raw, expected=1, goes_on=True) == [200]
 
 
-@pytest.mark.parametrize("name", SERVED_LAST)
-async def test_both_serve_it_and_close(ours: int, uvicorns: int, name: str) -> None:
-    for port in (ours, uvicorns):
-        assert await statuses(port, SERVED_LAST[name], expected=1, goes_on=False) == [200]
+async def test_both_serve_it_and_close(ours: int, uvicorns: int, subtests: pytest.Subtests) -> None:
+    for name, raw in SERVED_LAST.items():
+        with subtests.test(name):
+            for port in (ours, uvicorns):
+                assert await statuses(port, raw, expected=1, goes_on=False) == [200]
 
 
-@pytest.mark.parametrize("name", REFUSED)
-async def test_both_refuse_it_and_close(ours: int, uvicorns: int, name: str) -> None:
-    for port in (ours, uvicorns):
-        assert await statuses(port, REFUSED[name], expected=1, goes_on=False) == [400]
+async def test_both_refuse_it_and_close(ours: int, uvicorns: int, subtests: pytest.Subtests) -> None:
+    for name, raw in REFUSED.items():
+        with subtests.test(name):
+            for port in (ours, uvicorns):
+                assert await statuses(port, raw, expected=1, goes_on=False) == [400]
 
 
-@pytest.mark.parametrize("name", OTHERWISE)
-async def test_it_is_answered_differently_for_a_reason(ours: int, uvicorns: int, name: str) -> None:
-    raw, expected, uvicorns_status, reason = OTHERWISE[name]
-    assert reason
-    goes_on = expected[-1] == 200 and not raw.startswith(
-        b"CONNECT"
-    )  # the following bytes belong to the host that it connects to
-    assert await statuses(ours, raw, expected=len(expected), goes_on=goes_on) == expected
-    wire = Wire(*await asyncio.open_connection("127.0.0.1", uvicorns))
-    assert (await wire.ask(raw)).status == uvicorns_status
-    await wire.close()
+async def test_it_is_answered_differently_for_a_reason(ours: int, uvicorns: int, subtests: pytest.Subtests) -> None:
+    for name, (raw, expected, uvicorns_status, reason) in OTHERWISE.items():
+        with subtests.test(name):
+            assert reason
+            # The bytes behind a CONNECT belong to the host that it connects to.
+            goes_on = expected[-1] == 200 and not raw.startswith(b"CONNECT")
+            assert await statuses(ours, raw, expected=len(expected), goes_on=goes_on) == expected
+            wire = Wire(*await asyncio.open_connection("127.0.0.1", uvicorns))
+            assert (await wire.ask(raw)).status == uvicorns_status
+            await wire.close()

@@ -51,23 +51,21 @@ async def test_a_body_that_says_it_is_too_large_is_refused_before_it_comes(small
     assert await wire.rest() == b""
 
 
-@pytest.mark.parametrize(
-    ("whole", "words"),
-    [
+async def test_other_protocols_and_endless_numbers_are_named(small: Serving, subtests: pytest.Subtests) -> None:
+    for whole, words in (
         (b"GET /a RTSP/1.0\r\nCSeq: 1\r\n\r\n", "this port speaks HTTP/1.1, not RTSP/1.0"),
         (b"OPTIONS /a RTSP/1.0\r\nCSeq: 1\r\nConnection: keep-alive\r\n\r\n", "not RTSP/1.0"),
         (b"SOURCE /a ICE/1.0\r\nHost: x\r\n\r\n", "this port speaks HTTP/1.1, not ICE/1.0"),
         (b"POST /a HTTP/1.1\r\nHost: x\r\nContent-Length: " + b"0" * 1500 + b"1\r\n\r\na", "has 1,501 digits"),
-    ],
-)
-async def test_other_protocols_and_endless_numbers_are_named(small: Serving, whole: bytes, words: str) -> None:
-    for first in (b"", get("/b")):
-        wire = await small.connect()
-        await wire.send(first + whole)
-        if first:
-            assert not (await wire.answer()).closes
-        refused(await wire.answer(), 400, "ERR_MALFORMED_REQUEST", words)
-        assert await wire.rest() == b""
+    ):
+        for first in (b"", get("/b")):
+            with subtests.test(f"{words}, behind {len(first)} bytes"):
+                wire = await small.connect()
+                await wire.send(first + whole)
+                if first:
+                    assert not (await wire.answer()).closes
+                refused(await wire.answer(), 400, "ERR_MALFORMED_REQUEST", words)
+                assert await wire.rest() == b""
 
 
 async def test_http_1_0_may_speak_of_other_protocols(small: Serving) -> None:
@@ -77,6 +75,7 @@ async def test_http_1_0_may_speak_of_other_protocols(small: Serving) -> None:
     assert "RTSP" not in (await wire.ask(head + body)).body.decode()
 
 
+@pytest.mark.transport
 async def test_a_client_that_sends_all_of_a_far_too_large_body_first_still_gets_the_refusal(small: Serving) -> None:
     """If a server closes while bytes still arrive, the client's kernel drops the answer unread."""
     for whole in (save(b"x" * 8 * MIB), CHUNKED + chunked(*[b"x" * 65536] * 128)):
@@ -86,6 +85,7 @@ async def test_a_client_that_sends_all_of_a_far_too_large_body_first_still_gets_
         assert await wire.rest() == b""
 
 
+@pytest.mark.transport
 async def test_bytes_after_a_refusal_are_thrown_away(small: Serving) -> None:
     """If it were kept, it would be copied again with each part, and other clients would be given up to make room."""
     wire = await small.connect()
@@ -99,6 +99,7 @@ async def test_bytes_after_a_refusal_are_thrown_away(small: Serving) -> None:
     assert held < 1000
 
 
+@pytest.mark.transport
 async def test_a_client_that_leaves_before_its_refusal_causes_no_traceback(small: Serving) -> None:
     complaints: list[object] = []
     asyncio.get_running_loop().set_exception_handler(lambda _, context: complaints.append(context))
@@ -120,6 +121,7 @@ async def test_chunks_are_refused_once_their_total_is_too_large(small: Serving) 
     await until(lambda: small.listener.held == 0, "what was taken of the body given back")
 
 
+@pytest.mark.transport
 async def test_a_refusal_waits_for_its_turn() -> None:
     gate = Gate()
     async with serving(gate.answer, SMALL) as here:
@@ -131,6 +133,7 @@ async def test_a_refusal_waits_for_its_turn() -> None:
         refused(await wire.answer(), 413, "ERR_BODY_TOO_LARGE")
 
 
+@pytest.mark.transport
 async def test_a_refusal_after_a_call_slower_than_the_lingering_still_arrives(fast_clock: None) -> None:
     gate = Gate()
     async with serving(gate.answer, http_limits(body=1000, lingering=0.05, receiving=0.05, idle=0.05)) as here:
@@ -142,6 +145,7 @@ async def test_a_refusal_after_a_call_slower_than_the_lingering_still_arrives(fa
         refused(await wire.answer(), 413, "ERR_BODY_TOO_LARGE")
 
 
+@pytest.mark.transport
 async def test_bodies_of_all_connections_together_are_limited() -> None:
     gate = Gate()
     async with serving(gate.answer, budget=Budget(3000)) as here:
@@ -169,39 +173,36 @@ async def test_an_idle_connection_keeps_nothing_of_the_body_it_brought() -> None
 # ------------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(
-    "head",
-    [
-        b"GET /v1.0/healthz HTTP/1.1\r\nHost: x\r\n" + b"".join(b"x-%d: 12345\r\n" % n for n in range(200)) + b"\r\n",
-        b"GET /v1.0/healthz HTTP/1.1\r\nHost: x\r\nx: " + b"y" * 2000 + b"\r\n\r\n",
-        b"GET /v1.0/state/statestore/" + b"k" * 2000 + b" HTTP/1.1\r\nHost: x\r\n\r\n",
-    ],
-    ids=["many headers", "a long header", "a long URL"],
-)
-async def test_a_header_section_that_is_too_large_is_refused(small: Serving, head: bytes) -> None:
-    refused(await (await small.connect()).ask(head), 431, "ERR_HEADERS_TOO_LARGE", "2000 bytes", "--read-buffer-size")
+async def test_a_header_section_that_is_too_large_is_refused(small: Serving, subtests: pytest.Subtests) -> None:
+    beginning = b"GET /v1.0/healthz HTTP/1.1\r\nHost: x\r\n"
+    for name, head in {
+        "many headers": beginning + b"".join(b"x-%d: 12345\r\n" % n for n in range(200)) + b"\r\n",
+        "a long header": beginning + b"x: " + b"y" * 2000 + b"\r\n\r\n",
+        "a long URL": b"GET /v1.0/state/statestore/" + b"k" * 2000 + b" HTTP/1.1\r\nHost: x\r\n\r\n",
+    }.items():
+        with subtests.test(name):
+            answer = await (await small.connect()).ask(head)
+            refused(answer, 431, "ERR_HEADERS_TOO_LARGE", "2000 bytes", "--read-buffer-size")
 
 
-@pytest.mark.parametrize(
-    "beginning",
-    [
-        b"GET /v1.0/healthz HTTP/1.1\r\nHost: x\r\nx: ",
-        b"GET /v1.0/healthz HTTP/1.1\r\nHost: x\r\n",
-        b"GET /",
-        CHUNKED + b"0\r\nx: ",
-    ],
-    ids=["in a header", "in a header's name", "in the URL", "in a trailer"],
-)
-async def test_a_line_without_end_is_refused(small: Serving, beginning: bytes) -> None:
-    wire = await small.connect()
-    await wire.send(beginning)
-    sent = 0
-    while not wire.has_more() and sent < 4 * MIB:
-        await wire.send(b"y" * 1000)
-        sent += 1000
-        await asyncio.sleep(0.001)
-    refused(await wire.answer(), 431, "ERR_HEADERS_TOO_LARGE")
-    assert sent < 10_000
+@pytest.mark.transport
+async def test_a_line_without_end_is_refused(small: Serving, subtests: pytest.Subtests) -> None:
+    for name, beginning in {
+        "in a header": b"GET /v1.0/healthz HTTP/1.1\r\nHost: x\r\nx: ",
+        "in a header's name": b"GET /v1.0/healthz HTTP/1.1\r\nHost: x\r\n",
+        "in the URL": b"GET /",
+        "in a trailer": CHUNKED + b"0\r\nx: ",
+    }.items():
+        with subtests.test(name):
+            wire = await small.connect()
+            await wire.send(beginning)
+            sent = 0
+            while not wire.has_more() and sent < 4 * MIB:
+                await wire.send(b"y" * 1000)
+                sent += 1000
+                await asyncio.sleep(0.001)
+            refused(await wire.answer(), 431, "ERR_HEADERS_TOO_LARGE")
+            assert sent < 10_000
 
 
 async def test_trailers_without_end_are_refused(small: Serving) -> None:
@@ -237,17 +238,22 @@ async def test_large_header_sections_are_refused_behind_other_requests_too(small
 # --- time -------------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(
-    "beginning",
-    [b"G", get("/v1.0/healthz")[:-2], save("[]")[:-1], CHUNKED + b"2\r\n[]\r\n0\r\n"],
-    ids=["first byte", "head", "body", "trailers"],
-)
-async def test_a_request_that_never_ends_is_refused(fast_clock: None, beginning: bytes) -> None:
+@pytest.mark.transport
+async def test_a_request_that_never_ends_is_refused(fast_clock: None, subtests: pytest.Subtests) -> None:
     async with serving(limits=http_limits(receiving=0.2)) as here:
-        wire = await here.connect()
-        await wire.send(beginning)
-        refused(await wire.answer(), 408, "ERR_REQUEST_TIMEOUT", "0.2 s")
-        assert await wire.rest() == b""
+        beginnings = {
+            "first byte": b"G",
+            "head": get("/v1.0/healthz")[:-2],
+            "body": save("[]")[:-1],
+            "trailers": CHUNKED + b"2\r\n[]\r\n0\r\n",
+        }
+        wires = {name: await here.connect() for name in beginnings}
+        for name, beginning in beginnings.items():
+            await wires[name].send(beginning)
+        for name, wire in wires.items():
+            with subtests.test(name):
+                refused(await wire.answer(), 408, "ERR_REQUEST_TIMEOUT", "0.2 s")
+                assert await wire.rest() == b""
 
 
 async def test_a_request_that_trickles_in_is_refused_too(fast_clock: None) -> None:
@@ -261,6 +267,7 @@ async def test_a_request_that_trickles_in_is_refused_too(fast_clock: None) -> No
         refused(await wire.answer(), 408, "ERR_REQUEST_TIMEOUT")
 
 
+@pytest.mark.transport
 async def test_the_time_that_a_slow_store_takes_is_not_the_clients(fast_clock: None) -> None:
     gate = Gate()
     async with serving(gate.answer, http_limits(receiving=0.1, idle=0.1)) as here:
@@ -274,6 +281,7 @@ async def test_the_time_that_a_slow_store_takes_is_not_the_clients(fast_clock: N
         assert (await wire.ask(third[-5:])).body == b"/third"
 
 
+@pytest.mark.transport
 async def test_an_idle_connection_is_closed(fast_clock: None) -> None:
     async with serving(limits=http_limits(idle=0.2)) as here:
         fresh, used = await here.connect(), await here.connect()
@@ -283,6 +291,7 @@ async def test_an_idle_connection_is_closed(fast_clock: None) -> None:
         await until(lambda: not here.listener.open, "both gone")
 
 
+@pytest.mark.transport
 async def test_a_client_that_reads_no_answer_is_dropped(fast_clock: None) -> None:
     async def answer(call: Call) -> Answer:
         return Answer(200, b"x" * 4 * MIB, b"text/plain")
@@ -299,6 +308,7 @@ async def test_a_client_that_reads_no_answer_is_dropped(fast_clock: None) -> Non
         await until(lambda: not here.listener.open, "the stalled connection dropped")
 
 
+@pytest.mark.transport
 async def test_a_client_that_reads_an_answer_bit_by_bit_is_dropped(
     fast_clock: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -321,6 +331,7 @@ async def test_a_client_that_reads_an_answer_bit_by_bit_is_dropped(
         assert taken < 3 * MIB
 
 
+@pytest.mark.transport
 async def test_the_slowest_upload_is_given_up_first() -> None:
     async with serving(budget=Budget(100_000)) as here:
         slow = [await here.connect() for _ in range(3)]
@@ -344,6 +355,7 @@ async def test_a_request_with_very_many_headers_is_refused() -> None:
         refused(await (await here.connect()).ask(get("/v1.0/healthz", *many)), 431, "ERR_HEADERS_TOO_LARGE", "256")
 
 
+@pytest.mark.transport
 async def test_unread_answers_are_held_up_to_a_limit(fast_clock: None) -> None:
     async def answer(call: Call) -> Answer:
         return Answer(200, b"x" * 4 * MIB, b"text/plain")
@@ -360,6 +372,7 @@ async def test_unread_answers_are_held_up_to_a_limit(fast_clock: None) -> None:
         await until(lambda: not here.listener.open and here.listener.held == 0, "all let go")
 
 
+@pytest.mark.transport
 async def test_a_slow_client_that_does_take_its_answer_gets_all_of_it(fast_clock: None) -> None:
     async def answer(call: Call) -> Answer:
         return Answer(200, b"x" * 4 * MIB, b"text/plain")
@@ -374,6 +387,7 @@ async def test_a_slow_client_that_does_take_its_answer_gets_all_of_it(fast_clock
 # --- connections ------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.transport
 async def test_the_connection_that_has_waited_longest_gives_way() -> None:
     gate = Gate()
     async with serving(gate.answer, limits=http_limits(connections=3)) as here:
@@ -396,6 +410,7 @@ async def test_connections_of_all_ports_leave_files_for_the_stores() -> None:
         await until(lambda: len(here.listener.open) == 2, "the others to give way")
 
 
+@pytest.mark.transport
 async def test_one_connection_too_many_gets_an_error() -> None:
     gate = Gate()
     async with serving(gate.answer, limits=http_limits(connections=3)) as here:

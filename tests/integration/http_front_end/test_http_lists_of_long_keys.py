@@ -27,19 +27,20 @@ async def listed(wire: Wire, limit: int, cursor: str | None) -> tuple[int, dict[
     return answer.status, json.loads(answer.body)
 
 
-@pytest.mark.parametrize("limit", [3, 4, 5, 100])
-async def test_every_key_is_listed_once_page_by_page(limit: int) -> None:
+async def test_every_key_is_listed_once_page_by_page(subtests: pytest.Subtests) -> None:
     async with serving_stores(s=await filled(*KEYS)) as here:
         wire = await here.connect()
-        found: list[str] = []
-        cursor = None
-        while not found or cursor:
-            status, page = await listed(wire, limit, cursor)
-            assert status == 200
-            assert 0 < len(page["keys"]) <= limit
-            found += [entry["key"] for entry in page["keys"]]
-            cursor = page["cursor"]
-    assert found == KEYS
+        for limit in (3, 4, 5, 100):
+            with subtests.test(f"{limit} a page"):
+                found: list[str] = []
+                cursor = None
+                while not found or cursor:
+                    status, page = await listed(wire, limit, cursor)
+                    assert status == 200
+                    assert 0 < len(page["keys"]) <= limit
+                    found += [entry["key"] for entry in page["keys"]]
+                    cursor = page["cursor"]
+                assert found == KEYS
 
 
 async def test_a_page_that_can_only_end_at_a_long_key_is_refused_and_says_what_to_do() -> None:

@@ -52,57 +52,65 @@ def pauses(store: FailingStore) -> list[float]:
     return [later - sooner for sooner, later in pairwise(store.attempts)]
 
 
-@pytest.mark.parametrize("how", calls(0))
-async def test_a_failure_that_may_pass_is_tried_again(how: str) -> None:
-    store = FailingStore(*[StoreUnavailableError("away")] * 3)
-    assert (await ask(store, calls(3)[how])).status < 300
-    assert len(store.attempts) == 4
-    assert min(pauses(store)) >= INTERVAL_MS / 1000 - ROUNDING_S
+async def test_a_failure_that_may_pass_is_tried_again(subtests: pytest.Subtests) -> None:
+    for how, call in calls(3).items():
+        with subtests.test(how):
+            store = FailingStore(*[StoreUnavailableError("away")] * 3)
+            assert (await ask(store, call)).status < 300
+            assert len(store.attempts) == 4
+            assert min(pauses(store)) >= INTERVAL_MS / 1000 - ROUNDING_S
 
 
-@pytest.mark.parametrize("how", calls(0))
-async def test_pauses_double_if_they_are_to(how: str) -> None:
-    store = FailingStore(*[StoreUnavailableError("away")] * 3)
-    assert (await ask(store, calls(3, "exponential")[how])).status < 300
-    for number, pause in enumerate(pauses(store)):
-        assert pause >= INTERVAL_MS / 1000 * 2**number - ROUNDING_S
+async def test_pauses_double_if_they_are_to(subtests: pytest.Subtests) -> None:
+    for how, call in calls(3, "exponential").items():
+        with subtests.test(how):
+            store = FailingStore(*[StoreUnavailableError("away")] * 3)
+            assert (await ask(store, call)).status < 300
+            for number, pause in enumerate(pauses(store)):
+                assert pause >= INTERVAL_MS / 1000 * 2**number - ROUNDING_S
 
 
-@pytest.mark.parametrize("how", calls(0))
-async def test_after_the_last_attempt_the_failure_is_reported(how: str) -> None:
-    store = FailingStore(*[StoreUnavailableError("away")] * 9)
-    answer = await ask(store, calls(2)[how])
-    assert (answer.status, len(store.attempts)) == (503, 3)
-    assert "away" in json.loads(answer.body)["message"]
+async def test_after_the_last_attempt_the_failure_is_reported(subtests: pytest.Subtests) -> None:
+    for how, call in calls(2).items():
+        with subtests.test(how):
+            store = FailingStore(*[StoreUnavailableError("away")] * 9)
+            answer = await ask(store, call)
+            assert (answer.status, len(store.attempts)) == (503, 3)
+            assert "away" in json.loads(answer.body)["message"]
 
 
-@pytest.mark.parametrize("how", calls(0))
-async def test_a_threshold_of_0_means_one_attempt(how: str) -> None:
-    store = FailingStore(StoreUnavailableError("away"))
-    assert (await ask(store, calls(0)[how])).status == 503
-    assert len(store.attempts) == 1
+async def test_a_threshold_of_0_means_one_attempt(subtests: pytest.Subtests) -> None:
+    for how, call in calls(0).items():
+        with subtests.test(how):
+            store = FailingStore(StoreUnavailableError("away"))
+            assert (await ask(store, call)).status == 503
+            assert len(store.attempts) == 1
 
 
-@pytest.mark.parametrize("how", calls(0))
-@pytest.mark.parametrize(
-    "fault", [ETagMismatchError(), StoreRefusedError("no"), StoreError("no")], ids=lambda f: type(f).__name__
-)
-async def test_permanent_failures_are_not_tried_again(how: str, fault: StoreError) -> None:
-    store = FailingStore(fault)
-    assert (await ask(store, calls(3)[how])).status == fault.http_status
-    assert len(store.attempts) == 1
+async def test_permanent_failures_are_not_tried_again(subtests: pytest.Subtests) -> None:
+    """Each way to write with one failure, and the other failures in one way: what decides on a repetition sees no
+    request.
+    """
+    each_way: list[tuple[str, bytes, StoreError]] = [(how, call, ETagMismatchError()) for how, call in calls(3).items()]
+    others = [("save", calls(3)["save"], fault) for fault in (StoreRefusedError("no"), StoreError("no"))]
+    for how, call, fault in [*each_way, *others]:
+        with subtests.test(f"{how}: {type(fault).__name__}"):
+            store = FailingStore(fault)
+            assert (await ask(store, call)).status == fault.http_status
+            assert len(store.attempts) == 1
 
 
-@pytest.mark.parametrize("how", calls(0))
-async def test_a_write_with_an_etag_is_not_repeated_when_its_answer_was_lost(how: str) -> None:
+async def test_a_write_with_an_etag_is_not_repeated_when_its_answer_was_lost(subtests: pytest.Subtests) -> None:
     """It may have happened, and then the repetition would not match its own new ETag."""
-    store = FailingStore(OutcomeUnknownError("lost"))
-    answer = await ask(store, calls(3, etag="1")[how])
-    assert (answer.status, len(store.attempts)) == (500, 1)
-    assert "lost" in json.loads(answer.body)["message"]
-    store = FailingStore(OutcomeUnknownError("lost"))
-    assert (await ask(store, calls(3)[how])).status < 300
-    assert len(store.attempts) == 2
+    for how in calls(0):
+        with subtests.test(how):
+            store = FailingStore(OutcomeUnknownError("lost"))
+            answer = await ask(store, calls(3, etag="1")[how])
+            assert (answer.status, len(store.attempts)) == (500, 1)
+            assert "lost" in json.loads(answer.body)["message"]
+            store = FailingStore(OutcomeUnknownError("lost"))
+            assert (await ask(store, calls(3)[how])).status < 300
+            assert len(store.attempts) == 2
 
 
 async def test_without_a_policy_there_is_one_attempt() -> None:

@@ -3,9 +3,12 @@
 import asyncio
 import json
 
+import pytest
 from integration.http_front_end.http_wire import Gate, chunked, get, request, save, serving, until
 
 from pannier_sidecar.http_api.messages import Answer, Call
+
+pytestmark = pytest.mark.transport
 
 ITEM = '[{"key":"k","value":{"a":"b\\r\\n"}}]'
 
