@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Callable
+from itertools import product
 
 import pytest
 from hostile.effort import Effort
@@ -53,32 +54,48 @@ def meet(one: tuple[Owner, AppKey], other: tuple[Owner, AppKey], strategy: str, 
     return not is_same and first is not None and first == second
 
 
-@pytest.mark.parametrize(
-    ("separator", "one", "other"),
-    [
-        ("-", (("a", "", "s"), AppKey("b-x")), (("a-b", "", "s"), AppKey("x"))),
-        ("||", (("a", "", "s"), AppKey("|x")), (("a|", "", "s"), AppKey("x"))),
-        ("||", (("a|", "", "s"), AppKey("|x")), (("a", "", "s"), AppKey("||x"))),
-        ("||", (("a", "", "s"), AppKey("k", "T|", "1")), (("a", "", "s"), AppKey("k", "T", "|1"))),
-        ("||", (("a", "", "s"), AppKey("k", "T|", "/1")), (("a", "", "s"), AppKey("k", "T", "|/1"))),
-        ("||", (("a", "", "s"), AppKey("k", "T/|", "1")), (("a", "", "s"), AppKey("k", "T/", "|1"))),
-        ("||", (("a", "", "s"), AppKey("k", "T", "1|")), (("a", "", "s"), AppKey("|k", "T", "1"))),
-        ("-", (("a", "", "s"), AppKey("k", "T-1", "2")), (("a", "", "s"), AppKey("k", "T", "1-2"))),
-        ("-", (("a", "", "s"), AppKey("k", "T", "1")), (("a", "", "s"), AppKey("T-1-k"))),
-    ],
+MET = (
+    ("-", (("a", "", "s"), AppKey("b-x")), (("a-b", "", "s"), AppKey("x"))),
+    ("||", (("a", "", "s"), AppKey("|x")), (("a|", "", "s"), AppKey("x"))),
+    ("||", (("a|", "", "s"), AppKey("|x")), (("a", "", "s"), AppKey("||x"))),
+    ("||", (("a", "", "s"), AppKey("k", "T|", "1")), (("a", "", "s"), AppKey("k", "T", "|1"))),
+    ("||", (("a", "", "s"), AppKey("k", "T|", "/1")), (("a", "", "s"), AppKey("k", "T", "|/1"))),
+    ("||", (("a", "", "s"), AppKey("k", "T/|", "1")), (("a", "", "s"), AppKey("k", "T/", "|1"))),
+    ("||", (("a", "", "s"), AppKey("k", "T", "1|")), (("a", "", "s"), AppKey("|k", "T", "1"))),
+    ("-", (("a", "", "s"), AppKey("k", "T-1", "2")), (("a", "", "s"), AppKey("k", "T", "1-2"))),
+    ("-", (("a", "", "s"), AppKey("k", "T", "1")), (("a", "", "s"), AppKey("T-1-k"))),
 )
-def test_keys_that_met_meet_no_more(separator: str, one: tuple[Owner, AppKey], other: tuple[Owner, AppKey]) -> None:
-    assert not meet(one, other, "appid", separator)
+"""Of an earlier scheme: separator, and two keys with their owners."""
 
 
-@pytest.mark.parametrize("separator", SEPARATORS)
-@pytest.mark.parametrize("strategy", STRATEGIES)
+def test_keys_that_met_meet_no_more(subtests: pytest.Subtests) -> None:
+    for separator, one, other in MET:
+        with subtests.test(f"{one}, {other}"):
+            assert not meet(one, other, "appid", separator)
+
+
+@pytest.mark.timeout(600)
 def test_no_two_keys_are_stored_under_one_name(
-    strategy: str, separator: str, effort: Effort, promise: Callable[..., None]
+    effort: Effort, promise: Callable[..., None], subtests: pytest.Subtests
 ) -> None:
+    for strategy, separator in product(STRATEGIES, SEPARATORS):
+        with subtests.test(f"{strategy}, {separator}"):
+            count = checked(strategy, separator, effort.times(300, 3_000))
+            assert count["kept"]
+            promise(
+                "two different keys are never kept under one name",
+                on=f"keyPrefix {strategy}, keyScheme {'dash' if separator == '-' else 'pipes'}",
+                fault="apps, namespaces, actors and keys made of what separates them",
+                times=count.total(),
+                counted=f"{count['kept']:,} names; 0 shared",
+            )
+
+
+def checked(strategy: str, separator: str, examples: int) -> Counter[str]:
+    """Assert that no two of many keys have one name, and count those that were kept and refused."""
     count: Counter[str] = Counter()
 
-    @settings(max_examples=effort.times(300, 3_000), suppress_health_check=list(HealthCheck))
+    @settings(max_examples=examples, suppress_health_check=list(HealthCheck))
     @given(st.lists(st.tuples(st.tuples(APPS, NAMESPACES, APPS), KEYS), min_size=2, max_size=40))
     def check(keys: list[tuple[Owner, AppKey]]) -> None:
         kept: dict[str, tuple[object, ...]] = {}
@@ -92,19 +109,13 @@ def test_no_two_keys_are_stored_under_one_name(
             assert kept.setdefault(name, who) == who, f"{name!r} is {kept[name]} and {who}"
 
     check()
-    assert count["kept"]
-    promise(
-        "two different keys are never kept under one name",
-        on=f"keyPrefix {strategy}, keyScheme {'dash' if separator == '-' else 'pipes'}",
-        fault="apps, namespaces, actors and keys made of what separates them",
-        times=count.total(),
-        counted=f"{count['kept']:,} names; 0 shared",
-    )
+    return count
 
 
-@pytest.mark.parametrize(("prefix", "separator"), REFUSED_PREFIXES)
-def test_a_prefix_whose_end_could_not_be_seen_is_refused(prefix: str, separator: str) -> None:
-    assert stored(("app", "", "s"), AppKey("k"), prefix, separator) is None
+def test_a_prefix_whose_end_could_not_be_seen_is_refused(subtests: pytest.Subtests) -> None:
+    for prefix, separator in REFUSED_PREFIXES:
+        with subtests.test(f"{prefix}, {separator}"):
+            assert stored(("app", "", "s"), AppKey("k"), prefix, separator) is None
 
 
 @settings(max_examples=1000)

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 import pytest
 from servers.cutting_proxy import CuttingProxy, cutting_proxy
-from servers.database import Database, Server
+from servers.database import Database, ProxySetup, Server
 from servers.eventually import eventually
 from servers.proxy_setups import PROXY_SETUPS
 
@@ -120,90 +120,96 @@ async def begun(both: Both, case: str, number: int = 0) -> tuple[Write, StoredVa
     return in_one_place(both, made.write(key, "" if before is None else before.etag)), before
 
 
-def applies(subject: Database, case: str) -> bool:
-    return case != "transaction" or Feature.TRANSACTIONAL in subject.claims
+def cases(subject: Database) -> list[str]:
+    return [case for case in CASES if case != "transaction" or Feature.TRANSACTIONAL in subject.claims]
 
 
-@pytest.mark.parametrize("case", CASES)
+@pytest.mark.timeout(600)
 async def test_a_write_that_was_carried_out_and_not_answered_is_unknown_and_not_repeated(
-    both: Both, subject: Database, server: Server, case: str, effort: Any, promise: Any
+    both: Both, subject: Database, server: Server, effort: Any, promise: Any, subtests: pytest.Subtests
 ) -> None:
-    if not applies(subject, case):
-        return
-    times = effort.times(1, 10)
     setup = PROXY_SETUPS[subject.name]
-    errors: list[StoreError | None] = []
-    for number in range(times):
-        write, before = await begun(both, case, number)
-        both.proxy.arm("after", *setup.commit.get(case, (b"cut-me", 0)))
-        call = asyncio.create_task(carried_out(both, case, write))
-        await both.proxy.met()
-        async with asyncio.timeout(LIMIT_S):
-            while await both.found(write.key) == before:
-                await asyncio.sleep(0.01)
-        await written(both, in_one_place(both, CASES[case].theirs(write.key)))
-        both.proxy.cut()
-        fault = await asyncio.wait_for(call, LIMIT_S)
-        errors.append(fault)
-        if fault is None:
-            assert case in setup.repeats, "success was told of an answer that was lost"
-        else:
-            assert type(fault) is OutcomeUnknownError, repr(fault)
-            assert str(fault).endswith("read the key before writing again")
-        await eventually(lambda: both.ours.ping())
-        last = await both.found(write.key)
-        assert last is not None and last.value == THEIRS, "the write came a second time"
-    promise(
-        "a write whose answer is lost is told as unknown, and is not carried out a second time after others wrote",
-        on=f"{server.version}: {case}",
-        fault="the connection is cut after the server's work; another client writes the key before that",
-        times=times,
-        counted=f"{times - errors.count(None)} unknown, {errors.count(None)} known by their number; 0 repeated",
-    )
+    for case in cases(subject):
+        with subtests.test(case):
+            times = effort.times(1, 10)
+            faults = [await fault_of_a_lost_answer(both, setup, case, number) for number in range(times)]
+            promise(
+                "a write whose answer is lost is told as unknown, and is not carried out a second time after others "
+                "wrote",
+                on=f"{server.version}: {case}",
+                fault="the connection is cut after the server's work; another client writes the key before that",
+                times=times,
+                counted=f"{times - faults.count(None)} unknown, {faults.count(None)} known by their number; 0 repeated",
+            )
 
 
-@pytest.mark.parametrize("case", CASES)
-async def test_a_write_that_never_arrived_is_no_success(
-    both: Both, subject: Database, server: Server, case: str, effort: Any, promise: Any
-) -> None:
-    if not applies(subject, case):
-        return
-    times = effort.times(1, 10)
-    setup = PROXY_SETUPS[subject.name]
-    errors: list[StoreError | None] = []
-    for number in range(times):
-        write, before = await begun(both, case, number)
-        both.proxy.arm("before", *setup.commit.get(case, (b"cut-me", 0)))
-        fault = await asyncio.wait_for(carried_out(both, case, write), LIMIT_S)
-        errors.append(fault)
-        await eventually(lambda: both.ours.ping())
-        if fault is None:
-            assert case in setup.repeats
-            assert await both.found(write.key) != before, "success was told of what did not happen"
-        else:
-            assert type(fault) in (OutcomeUnknownError, StoreUnavailableError), repr(fault)
-            if case != "bulk":
-                assert await both.found(write.key) == before
-    promise(
-        "a write that does not arrive is told as unknown, or as one that did not happen",
-        on=f"{server.version}: {case}",
-        fault="the connection is cut before the server has the request",
-        times=times,
-        counted=f"{sum(fault is not None for fault in errors)} told; 0 successes without the write",
-    )
-
-
-@pytest.mark.parametrize("case", ["set by ETag", "bulk"])
-async def test_a_write_that_cannot_be_sent_did_not_happen(both: Both, subject: Database, case: str) -> None:
-    if not applies(subject, case):
-        return
-    write, _ = await begun(both, case)
-    await both.proxy.close()
-    await until_known(both)
-    fault = await asyncio.wait_for(carried_out(both, case, write), LIMIT_S)
-    assert type(fault) is StoreUnavailableError, repr(fault)
-    await both.proxy.open()
+async def fault_of_a_lost_answer(both: Both, setup: ProxySetup, case: str, number: int) -> StoreError | None:
+    """Lose the answer to a write, after another client's write; assert that the other client's value stays."""
+    write, before = await begun(both, case, number)
+    both.proxy.arm("after", *setup.commit.get(case, (b"cut-me", 0)))
+    call = asyncio.create_task(carried_out(both, case, write))
+    await both.proxy.met()
+    async with asyncio.timeout(LIMIT_S):
+        while await both.found(write.key) == before:
+            await asyncio.sleep(0.01)
+    await written(both, in_one_place(both, CASES[case].theirs(write.key)))
+    both.proxy.cut()
+    fault = await asyncio.wait_for(call, LIMIT_S)
+    if fault is None:
+        assert case in setup.repeats, "success was told of an answer that was lost"
+    else:
+        assert type(fault) is OutcomeUnknownError, repr(fault)
+        assert str(fault).endswith("read the key before writing again")
     await eventually(lambda: both.ours.ping())
+    last = await both.found(write.key)
+    assert last is not None and last.value == THEIRS, "the write came a second time"
+    return fault
+
+
+@pytest.mark.timeout(600)
+async def test_a_write_that_never_arrived_is_no_success(
+    both: Both, subject: Database, server: Server, effort: Any, promise: Any, subtests: pytest.Subtests
+) -> None:
+    setup = PROXY_SETUPS[subject.name]
+    for case in cases(subject):
+        with subtests.test(case):
+            times = effort.times(1, 10)
+            faults = [await fault_of_a_lost_request(both, setup, case, number) for number in range(times)]
+            promise(
+                "a write that does not arrive is told as unknown, or as one that did not happen",
+                on=f"{server.version}: {case}",
+                fault="the connection is cut before the server has the request",
+                times=times,
+                counted=f"{sum(fault is not None for fault in faults)} told; 0 successes without the write",
+            )
+
+
+async def fault_of_a_lost_request(both: Both, setup: ProxySetup, case: str, number: int) -> StoreError | None:
+    """Lose the request of a write; assert that success is told only if it has happened."""
+    write, before = await begun(both, case, number)
+    both.proxy.arm("before", *setup.commit.get(case, (b"cut-me", 0)))
+    fault = await asyncio.wait_for(carried_out(both, case, write), LIMIT_S)
+    await eventually(lambda: both.ours.ping())
+    if fault is None:
+        assert case in setup.repeats
+        assert await both.found(write.key) != before, "success was told of what did not happen"
+    else:
+        assert type(fault) in (OutcomeUnknownError, StoreUnavailableError), repr(fault)
+        if case != "bulk":
+            assert await both.found(write.key) == before
+    return fault
+
+
+async def test_a_write_that_cannot_be_sent_did_not_happen(both: Both, subtests: pytest.Subtests) -> None:
+    for case in ("set by ETag", "bulk"):
+        with subtests.test(case):
+            write, _ = await begun(both, case)
+            await both.proxy.close()
+            await until_known(both)
+            fault = await asyncio.wait_for(carried_out(both, case, write), LIMIT_S)
+            assert type(fault) is StoreUnavailableError, repr(fault)
+            await both.proxy.open()
+            await eventually(lambda: both.ours.ping())
 
 
 async def until_known(both: Both) -> None:

@@ -43,18 +43,24 @@ WAYS = {
 }
 
 
-@pytest.mark.parametrize("way", WAYS)
-def test_where_the_file_is_wrong(way: str, promise: Promise) -> None:
-    text = HEAD + WAYS[way].replace("<P>", CANARY)
+def test_where_the_file_is_wrong(promise: Promise, subtests: pytest.Subtests) -> None:
+    for way, entry in WAYS.items():
+        with subtests.test(way):
+            said = said_of((HEAD + entry).replace("<P>", CANARY))
+            assert said and not any(map(leaks, said)), said
+            promise(
+                "A password in a component file that is no YAML, or of another shape, is not shown",
+                on=f"files where {way}",
+                fault="a password without quotes, or in the wrong place",
+                times=1,
+                counted=f"{len(said)} lines; 0 fragments of it found",
+            )
+
+
+def said_of(text: str) -> list[str]:
+    """Return everything that is said of a component file."""
     reading = parse({"orders.yaml": text.encode()})
     decided = plan(reading, ResolutionContext("shop"))
     said = [*decided.warnings, *(line for refused in decided.refused for line in refused.lines())]
     said += [aside.why for aside in reading.skipped] + [repr(found.component) for found in reading.components]
-    assert said and not any(map(leaks, said)), said
-    promise(
-        "A password in a component file that is no YAML, or of another shape, is not shown",
-        on=f"files where {way}",
-        fault="a password without quotes, or in the wrong place",
-        times=1,
-        counted=f"{len(said)} lines; 0 fragments of it found",
-    )
+    return said

@@ -12,7 +12,7 @@ from hostile.conftest import Promise
 from hostile.effort import Effort
 from hostile.secrets.canaries import CANARY, WAYS, leaks, manifest, mutated, reference
 
-from pannier_crds.catalogue import ComponentType, known_types
+from pannier_crds.catalogue import known_types
 from pannier_crds.component import Component, InvalidManifestError
 from pannier_crds.manifests import read_documents, write_document
 from pannier_operator.admission.components import judge
@@ -73,38 +73,43 @@ def some_ways(number: int, effort: Effort) -> list[str]:
     return [mutated(ways[(number * count + each) % len(ways)]) for each in range(count)]
 
 
-@pytest.mark.parametrize("kind", TYPES, ids=lambda kind: kind.title)
-def test_a_password_as_a_value(kind: ComponentType, effort: Effort, promise: Promise) -> None:
-    tried = 0
-    for number, field in enumerate(kind.fields):
-        # The bare password only in fields that cannot mean anything else by it.
-        for text in [*some_ways(number, effort), *([CANARY] if field.sensitive else [])]:
-            made = manifest(kind, "orders", {field.name: text})
-            for said in (*said_by_checks_and_operator(made), *said_by_plan(made, {})):
-                assert not leaks(said), said
-            tried += 1
-    promise(
-        "A password that stands in the wrong place is not shown by check, admission, status, Events or the sidecar",
-        on=f"{kind.title}, every field, as a value",
-        fault="a password in a form that the field does not take, or that another program takes",
-        times=tried,
-        counted=f"{len(kind.fields)} fields; 0 fragments of it found",
-    )
+@pytest.mark.timeout(600)
+def test_a_password_as_a_value(effort: Effort, promise: Promise, subtests: pytest.Subtests) -> None:
+    for kind in TYPES:
+        with subtests.test(kind.title):
+            tried = 0
+            for number, field in enumerate(kind.fields):
+                # The bare password only in fields that cannot mean anything else by it.
+                for text in [*some_ways(number, effort), *([CANARY] if field.sensitive else [])]:
+                    made = manifest(kind, "orders", {field.name: text})
+                    for said in (*said_by_checks_and_operator(made), *said_by_plan(made, {})):
+                        assert not leaks(said), said
+                    tried += 1
+            promise(
+                "A password that stands in the wrong place is not shown by check, admission, status, Events or the "
+                "sidecar",
+                on=f"{kind.title}, every field, as a value",
+                fault="a password in a form that the field does not take, or that another program takes",
+                times=tried,
+                counted=f"{len(kind.fields)} fields; 0 fragments of it found",
+            )
 
 
-@pytest.mark.parametrize("kind", TYPES, ids=lambda kind: kind.title)
-def test_a_password_in_a_secret(kind: ComponentType, effort: Effort, promise: Promise) -> None:
-    tried = 0
-    for number, field in enumerate(kind.fields):
-        for text in [CANARY, *some_ways(number, effort)]:
-            made = manifest(kind, "orders", {field.name: reference("PASSWORD")})
-            for said in (*said_by_checks_and_operator(made), *said_by_plan(made, {"PASSWORD": text})):
-                assert not leaks(said), said
-            tried += 1
-    promise(
-        "What is in a secret is not shown by check, admission, status, Events or the sidecar",
-        on=f"{kind.title}, every field, from secretKeyRef",
-        fault="a password alone, in a form that the field does not take, or that another program takes",
-        times=tried,
-        counted=f"{len(kind.fields)} fields; 0 fragments of it found",
-    )
+@pytest.mark.timeout(600)
+def test_a_password_in_a_secret(effort: Effort, promise: Promise, subtests: pytest.Subtests) -> None:
+    for kind in TYPES:
+        with subtests.test(kind.title):
+            tried = 0
+            for number, field in enumerate(kind.fields):
+                for text in [CANARY, *some_ways(number, effort)]:
+                    made = manifest(kind, "orders", {field.name: reference("PASSWORD")})
+                    for said in (*said_by_checks_and_operator(made), *said_by_plan(made, {"PASSWORD": text})):
+                        assert not leaks(said), said
+                    tried += 1
+            promise(
+                "What is in a secret is not shown by check, admission, status, Events or the sidecar",
+                on=f"{kind.title}, every field, from secretKeyRef",
+                fault="a password alone, in a form that the field does not take, or that another program takes",
+                times=tried,
+                counted=f"{len(kind.fields)} fields; 0 fragments of it found",
+            )

@@ -41,7 +41,7 @@ def text(answer: Answer) -> str:
     return unquote(answer.headers["grpc-message"])
 
 
-REFUSALS = [
+REFUSALS: list[tuple[str, dict[str, Any], tuple[int, str]]] = [
     (GET, {"store_name": "none", "key": "k"}, (3, "state store none is not found")),
     (GET, {"key": "a; b||c"}, (3, "input key/keyPrefix 'a; b||c' can't contain '||'")),
     (SAVE, {"states": STALE}, (10, f"failed saving state in state store statestore: {MISMATCH}")),
@@ -74,7 +74,7 @@ FAULTS = [
     (StoreRefusedError("wrong password; correct it"), 13),
     (InvalidETagError(), 10),
 ]
-CALLS = [
+CALLS: list[tuple[str, dict[str, Any], str]] = [
     (GET, {"key": "k"}, "fail to get k from state store statestore"),
     (SAVE, {"states": ONE}, "failed saving state in state store statestore"),
     (DELETE, {"key": "k"}, "failed deleting state with key k"),
