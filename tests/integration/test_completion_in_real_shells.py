@@ -17,26 +17,23 @@ INSTALL = Path(__file__).parents[2] / "scripts" / "debian-package"
 PANNIER = Path(sys.executable).with_name("pannier")
 LIMIT_S = 60.0
 
-COMPLETED = pytest.mark.parametrize(
-    ("line", "completed"),
-    [
-        ("chec", "check"),
-        ("import lay", "import layotto"),
-        ("help expo", "help export"),
-        ("completion fi", "completion fish"),
-        ("check ord", "check orders.yaml"),
-        ("import ord", "import orders.yaml"),
-        ("import layotto ord", "import layotto orders.yaml"),
-        ("import layotto --out", "import layotto --output"),
-        ("copy --to ord", "copy --to orders.yaml"),
-        ("run --profile d", "run --profile dapr"),
-        ("run --profile=d", "run --profile=dapr"),
-        ("run --app-id ord", "run --app-id ord"),
-        ("run ord", "run ord"),
-        ("run -- cat ord", "run -- cat orders.yaml"),
-        ("run --strict -- printen", "run --strict -- printenv"),
-        ("version ord", "version ord"),
-    ],
+COMPLETED = (
+    ("chec", "check"),
+    ("import lay", "import layotto"),
+    ("help expo", "help export"),
+    ("completion fi", "completion fish"),
+    ("check ord", "check orders.yaml"),
+    ("import ord", "import orders.yaml"),
+    ("import layotto ord", "import layotto orders.yaml"),
+    ("import layotto --out", "import layotto --output"),
+    ("copy --to ord", "copy --to orders.yaml"),
+    ("run --profile d", "run --profile dapr"),
+    ("run --profile=d", "run --profile=dapr"),
+    ("run --app-id ord", "run --app-id ord"),
+    ("run ord", "run ord"),
+    ("run -- cat ord", "run -- cat orders.yaml"),
+    ("run --strict -- printen", "run --strict -- printenv"),
+    ("version ord", "version ord"),
 )
 """The text after `pannier` before and after Tab. The folder has one file, orders.yaml."""
 
@@ -79,12 +76,12 @@ def fish_candidates(script: Path, folder: Path, line: str) -> list[str]:
     return [each.partition("\t")[0] for each in done.stdout.splitlines()]
 
 
-@COMPLETED
-def test_fish_completes(line: str, completed: str, fish_script: Path, folder: Path) -> None:
-    words, _, last = line.rpartition(" ")
-    found = [each for each in fish_candidates(fish_script, folder, line) if each.startswith(last)]
-
-    assert [f"{words} {each}".strip() for each in found] == ([completed] if completed != line else [])
+def test_fish_completes(fish_script: Path, folder: Path, subtests: pytest.Subtests) -> None:
+    for line, completed in COMPLETED:
+        with subtests.test(line):
+            words, _, last = line.rpartition(" ")
+            found = [each for each in fish_candidates(fish_script, folder, line) if each.startswith(last)]
+            assert [f"{words} {each}".strip() for each in found] == ([completed] if completed != line else [])
 
 
 def test_fish_offers_no_flags_of_another_verb(fish_script: Path, folder: Path) -> None:
@@ -151,6 +148,7 @@ def zsh(tmp_path_factory: pytest.TempPathFactory, folder: Path) -> Iterator[Zsh]
     found.close()
 
 
-@COMPLETED
-def test_zsh_completes(line: str, completed: str, zsh: Zsh) -> None:
-    assert zsh.complete(line) == completed
+def test_zsh_completes(zsh: Zsh, subtests: pytest.Subtests) -> None:
+    for line, completed in COMPLETED:
+        with subtests.test(line):
+            assert zsh.complete(line) == completed

@@ -138,9 +138,8 @@ def test_a_store_that_cannot_be_served_is_a_failure(importing: Import, folder: P
     assert any(line.startswith("components/c.yaml:") and "redisHost" in line for line in lines)
 
 
-@pytest.mark.parametrize(
-    ("content", "message"),
-    [
+def test_an_import_that_fails_prints_one_line(importing: Import, folder: Path, subtests: pytest.Subtests) -> None:
+    cases: list[tuple[str, str]] = [
         ("{", "config.json is no JSON: "),
         ("\xff", "config.json is no JSON: "),
         ("[" * 100_000, "config.json is no JSON: "),
@@ -151,14 +150,14 @@ def test_a_store_that_cannot_be_served_is_a_failure(importing: Import, folder: P
             "config.json has no state store that can be served; left out: state.b: ",
         ),
         (configuration(**{"a/b": redis("x"), "a|b": redis("x")}), "two stores would be written to components/a-b.yaml"),
-    ],
-)
-def test_an_import_that_fails_prints_one_line(importing: Import, folder: Path, content: str, message: str) -> None:
-    (folder / "config.json").write_text(content, encoding="latin-1")
-    code, lines = importing("config.json")
-    assert (code, len(lines)) == (1, 1)
-    assert lines[0].startswith(f"pannier: {message}")
-    assert not (folder / "components").exists()
+    ]
+    for content, message in cases:
+        with subtests.test(message):
+            (folder / "config.json").write_text(content, encoding="latin-1")
+            code, lines = importing("config.json")
+            assert (code, len(lines)) == (1, 1)
+            assert lines[0].startswith(f"pannier: {message}")
+            assert not (folder / "components").exists()
 
 
 def test_wrong_calls_get_advice(importing: Import) -> None:

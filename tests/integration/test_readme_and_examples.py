@@ -56,13 +56,14 @@ def test_the_api_describes_itself_to_people_and_to_programs(pannier: Pannier) ->
     assert (status, "/v1.0/state/{store}" in json.loads(document)["paths"]) == (200, True)
 
 
-@pytest.mark.parametrize("folder", sorted((EXAMPLES / "components").iterdir()), ids=lambda folder: folder.name)
-def test_every_example_component_passes_the_check(folder: Path) -> None:
-    check = Pannier("check", folder)
-    code = check.end()
-    said = check.out
-    check.close()
-    assert (code, "0 errors, 0 warnings" in said) == (0, True), said
+def test_every_example_component_passes_the_check(subtests: pytest.Subtests) -> None:
+    for folder in sorted((EXAMPLES / "components").iterdir()):
+        with subtests.test(folder.name):
+            check = Pannier("check", folder)
+            code = check.end()
+            said = check.out
+            check.close()
+            assert (code, "0 errors, 0 warnings" in said) == (0, True), said
 
 
 def test_the_counter_goes_on_where_it_stopped(tmp_path: Path) -> None:

@@ -101,9 +101,8 @@ def test_a_data_folder_that_cannot_be_created_is_reported_for_the_store() -> Non
     pannier.close()
 
 
-@pytest.mark.parametrize(
-    ("arguments", "line"),
-    [
+def test_a_wrong_command_line_is_refused(subtests: pytest.Subtests) -> None:
+    cases: list[tuple[list[str], str]] = [
         (["run", "-p", "3000"], "there is no flag -p; write --app-port for the dapr command's -p"),
         (["run", "-d", "./components"], "there is no flag -d; write --components for the dapr command's -d"),
         (["run", "-H", "3500"], "there is no flag -H; write --http-port for the dapr command's -H"),
@@ -133,10 +132,10 @@ def test_a_data_folder_that_cannot_be_created_is_reported_for_the_store() -> Non
             "there is no help on 'nothing'; write pannier help run, serve, check, copy, export, import, import "
             "layotto, completion, help or version",
         ),
-    ],
-)
-def test_a_wrong_command_line_is_refused(arguments: list[str], line: str) -> None:
-    assert refused(*arguments, code=2) == [f"pannier: {line}"]
+    ]
+    for arguments, line in cases:
+        with subtests.test(" ".join(arguments)):
+            assert refused(*arguments, code=2) == [f"pannier: {line}"]
 
 
 def test_without_a_command_help_is_shown() -> None:

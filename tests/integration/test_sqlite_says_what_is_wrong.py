@@ -267,9 +267,8 @@ async def test_a_folder_that_the_user_may_not_write(shared_folder: Path) -> None
     assert "Permission denied" in said_of_folder
 
 
-@pytest.mark.parametrize(
-    ("connection_string", "settings", "words"),
-    [
+async def test_a_setting_that_is_wrong(subtests: pytest.Subtests) -> None:
+    cases: list[tuple[str, dict[str, str], str]] = [
         ("", {}, "is missing; write the path"),
         ("file:?mode=rwc", {}, "is missing; write the path"),
         ("x.db?mode=write", {}, "write mode=ro, rw, rwc or memory"),
@@ -280,10 +279,10 @@ async def test_a_folder_that_the_user_may_not_write(shared_folder: Path) -> None
         (":memory:", {"tableName": "state; DROP TABLE state"}, "tableName is no table name"),
         (":memory:", {"metadataTableName": "1st"}, "metadataTableName is no table name"),
         (":memory:", {"tableName": "sqlite_state"}, "tableName begins with sqlite_"),
-    ],
-)
-async def test_a_setting_that_is_wrong(connection_string: str, settings: dict[str, str], words: str) -> None:
-    assert words in await refusal(connection_string, **settings)
+    ]
+    for connection_string, settings, words in cases:
+        with subtests.test(words):
+            assert words in await refusal(connection_string, **settings)
 
 
 async def test_nothing_is_left_open_after_a_refusal(tmp_path: Path) -> None:

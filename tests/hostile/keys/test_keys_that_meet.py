@@ -74,7 +74,6 @@ def test_keys_that_met_meet_no_more(subtests: pytest.Subtests) -> None:
             assert not meet(one, other, "appid", separator)
 
 
-@pytest.mark.timeout(600)
 def test_no_two_keys_are_stored_under_one_name(
     effort: Effort, promise: Callable[..., None], subtests: pytest.Subtests
 ) -> None:

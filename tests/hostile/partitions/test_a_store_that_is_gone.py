@@ -11,6 +11,7 @@ import grpc
 import pytest
 from servers.component_files import component
 from servers.database import Database, Server
+from servers.databases import named
 from servers.grpc_calls import outcome
 from servers.grpc_protos import DAPR
 from servers.pannier_process import Pannier, serving
@@ -69,6 +70,11 @@ def with_timeout(subject: Database, settings: dict[str, Any]) -> dict[str, Any]:
         name: "2s" for name in ("timeout", "readTimeout", "dialTimeout", "operationTimeout") if name in known
     }
     return {**settings, **limits}
+
+
+@pytest.fixture(scope="module")
+def subject(request: pytest.FixtureRequest) -> Database:
+    return named(request.param)
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:

@@ -73,7 +73,6 @@ def some_ways(number: int, effort: Effort) -> list[str]:
     return [mutated(ways[(number * count + each) % len(ways)]) for each in range(count)]
 
 
-@pytest.mark.timeout(600)
 def test_a_password_as_a_value(effort: Effort, promise: Promise, subtests: pytest.Subtests) -> None:
     for kind in TYPES:
         with subtests.test(kind.title):
@@ -95,7 +94,6 @@ def test_a_password_as_a_value(effort: Effort, promise: Promise, subtests: pytes
             )
 
 
-@pytest.mark.timeout(600)
 def test_a_password_in_a_secret(effort: Effort, promise: Promise, subtests: pytest.Subtests) -> None:
     for kind in TYPES:
         with subtests.test(kind.title):

@@ -42,9 +42,10 @@ def item_of(server: CosmosServer, key: str, database: str = "dapr") -> dict[str,
     return found
 
 
-@pytest.mark.parametrize(
-    ("stored", "read"),
-    [
+async def test_a_value_of_dapr_is_read(
+    store: CosmosDBStore, server: CosmosServer, key: str, subtests: pytest.Subtests
+) -> None:
+    cases: list[tuple[dict[str, Any], bytes]] = [
         ({"value": {"b": 1, "a": [1.5, None, True]}, "isBinary": False}, b'{"b":1,"a":[1.5,null,true]}'),
         ({"value": "text", "isBinary": False}, b'"text"'),
         ({"value": 10, "isBinary": False}, b"10"),
@@ -53,16 +54,14 @@ def item_of(server: CosmosServer, key: str, database: str = "dapr") -> dict[str,
         ({"value": "", "isBinary": True}, b""),
         ({"value": "no base64", "isBinary": True}, b"no base64"),
         ({"value": "é\u2028"}, '"é\u2028"'.encode()),
-    ],
-)
-async def test_a_value_of_dapr_is_read(
-    store: CosmosDBStore, server: CosmosServer, key: str, stored: dict[str, Any], read: bytes
-) -> None:
-    server.put({"id": key, "partitionKey": key, **stored})
-    found = await store.get(Get(key))
-    assert found is not None
-    assert (found.value, found.etag, found.expires_at) == (read, item_of(server, key)["_etag"], None)
-    assert list(await store.bulk_get([Get(key)])) == [found]
+    ]
+    for stored, read in cases:
+        with subtests.test(str(stored)):
+            server.put({"id": key, "partitionKey": key, **stored})
+            found = await store.get(Get(key))
+            assert found is not None
+            assert (found.value, found.etag, found.expires_at) == (read, item_of(server, key)["_etag"], None)
+            assert list(await store.bulk_get([Get(key)])) == [found]
 
 
 async def test_an_item_of_dapr_is_guarded_by_its_etag(store: CosmosDBStore, server: CosmosServer, key: str) -> None:
@@ -78,14 +77,15 @@ async def test_an_item_of_dapr_is_guarded_by_its_etag(store: CosmosDBStore, serv
         await store.delete(Delete(key, if_match=found.etag))
 
 
-@pytest.mark.parametrize("value", [b'{"b": 1, "a": 2.0}', b'"text"', b"", b"\xff\x00"])
 async def test_a_value_is_written_as_bytes_that_dapr_reads_back(
-    store: CosmosDBStore, server: CosmosServer, key: str, value: bytes
+    store: CosmosDBStore, server: CosmosServer, key: str, subtests: pytest.Subtests
 ) -> None:
-    await store.set(Set(key, value))
-    item = item_of(server, key)
-    assert {name for name in item if not name.startswith("_")} == {"id", "partitionKey", "value", "isBinary"}
-    assert (item["partitionKey"], item["isBinary"], b64decode(item["value"])) == (key, True, value)
+    for value in [b'{"b": 1, "a": 2.0}', b'"text"', b"", b"\xff\x00"]:
+        with subtests.test(repr(value)):
+            await store.set(Set(key, value))
+            item = item_of(server, key)
+            assert {name for name in item if not name.startswith("_")} == {"id", "partitionKey", "value", "isBinary"}
+            assert (item["partitionKey"], item["isBinary"], b64decode(item["value"])) == (key, True, value)
 
 
 async def test_the_request_says_which_partition(store: CosmosDBStore, server: CosmosServer, key: str) -> None:
@@ -157,10 +157,13 @@ async def test_in_a_container_with_a_default_ttl_values_without_expiry_stay(serv
         assert 900 < found.expires_at - time() <= 1001
 
 
-@pytest.mark.parametrize("etag", ["*", "", " 1", "1,2", "ü", "1\n", "9" * 257])
-async def test_an_etag_that_could_match_another_one_is_invalid(store: CosmosDBStore, key: str, etag: str) -> None:
-    with pytest.raises(InvalidETagError):
-        await store.set(Set(key, b"1", if_match=etag))
+async def test_an_etag_that_could_match_another_one_is_invalid(
+    store: CosmosDBStore, key: str, subtests: pytest.Subtests
+) -> None:
+    for etag in ["*", "", " 1", "1,2", "ü", "1\n", "9" * 257]:
+        with subtests.test(repr(etag)):
+            with pytest.raises(InvalidETagError):
+                await store.set(Set(key, b"1", if_match=etag))
 
 
 async def test_an_item_that_is_no_state_is_refused_and_named(

@@ -49,9 +49,10 @@ async def value_of(store: MongoDBStore, key: str = "shop||k") -> bytes | None:
     return None if found is None else found.value
 
 
-@pytest.mark.parametrize(
-    ("stored", "read"),
-    [
+async def test_a_value_of_dapr_is_read(
+    store: MongoDBStore, documents: Collection[dict[str, Any]], subtests: pytest.Subtests
+) -> None:
+    cases: list[tuple[object, bytes]] = [
         ("any text of a gRPC client", b"any text of a gRPC client"),
         ('"text"', b'"text"'),
         ('"a \\"quoted\\" text"', b'"a \\"quoted\\" text"'),
@@ -67,16 +68,15 @@ async def value_of(store: MongoDBStore, key: str = "shop||k") -> bytes | None:
         ({}, b"{}"),
         (b"\xff\x00", b"\xff\x00"),
         ({"d": bson.Decimal128("5.5")}, b'{"d":{"$numberDecimal":"5.5"}}'),
-    ],
-)  # fmt: skip
-async def test_a_value_of_dapr_is_read(
-    store: MongoDBStore, documents: Collection[dict[str, Any]], stored: object, read: bytes
-) -> None:
-    documents.insert_one(dapr(stored))
-    found = await store.get(Get("shop||k"))
-    assert found is not None
-    assert (found.value, found.etag, found.expires_at) == (read, ETAG, None)
-    assert list(await store.bulk_get([Get("shop||k")])) == [found]
+    ]
+    for stored, read in cases:
+        with subtests.test(repr(stored)):
+            documents.delete_many({})
+            documents.insert_one(dapr(stored))
+            found = await store.get(Get("shop||k"))
+            assert found is not None
+            assert (found.value, found.etag, found.expires_at) == (read, ETAG, None)
+            assert list(await store.bulk_get([Get("shop||k")])) == [found]
 
 
 def test_bytes_that_dapr_stored_as_text_come_back_unchanged() -> None:
@@ -137,15 +137,17 @@ async def test_documents_from_before_expiry_was_supported_never_expire(
     await store.set(Set("shop||k", b"new", if_match=ETAG))
 
 
-@pytest.mark.parametrize("value", [b'{"b": 1, "a": 2}', b'"text"', b"10", b"", "ひ".encode(), b"a\0b"])
 async def test_text_is_written_as_dapr_writes_the_bytes_of_its_clients(
-    store: MongoDBStore, documents: Collection[dict[str, Any]], value: bytes
+    store: MongoDBStore, documents: Collection[dict[str, Any]], subtests: pytest.Subtests
 ) -> None:
-    await store.set(Set("shop||k", value))
-    [found] = documents.find()
-    assert set(found) == {"_id", "value", "_etag", "_ttl"}
-    assert (found["_id"], found["value"], found["_ttl"]) == ("shop||k", value.decode(), None)
-    assert str(UUID(found["_etag"])) == found["_etag"]
+    cases: list[bytes] = [b'{"b": 1, "a": 2}', b'"text"', b"10", b"", "ひ".encode(), b"a\0b"]
+    for value in cases:
+        with subtests.test(repr(value)):
+            await store.set(Set("shop||k", value))
+            [found] = documents.find()
+            assert set(found) == {"_id", "value", "_etag", "_ttl"}
+            assert (found["_id"], found["value"], found["_ttl"]) == ("shop||k", value.decode(), None)
+            assert str(UUID(found["_etag"])) == found["_etag"]
 
 
 async def test_bytes_that_are_no_text_are_binary(store: MongoDBStore, documents: Collection[dict[str, Any]]) -> None:

@@ -147,21 +147,27 @@ VALUES = (
 )
 
 
-@pytest.mark.parametrize("value", VALUES)
-async def test_dapr_reads_what_version_1_wrote(server: PostgreSQLServer, first: Store, value: bytes) -> None:
-    await first.set(Set("k", value))
-    await first.bulk_write([Set("bulk", value), Set("other", b"1")])
-    for key in ("k", "bulk"):
-        text, is_binary = json.loads(
-            server.sql(f"SELECT json_build_array(value::text, isbinary) FROM state WHERE key = '{key}'")
-        )
-        assert (base64.b64decode(json.loads(text)) if is_binary else text.encode()) == value
+async def test_dapr_reads_what_version_1_wrote(
+    server: PostgreSQLServer, first: Store, subtests: pytest.Subtests
+) -> None:
+    for value in VALUES:
+        with subtests.test(repr(value)):
+            await first.set(Set("k", value))
+            await first.bulk_write([Set("bulk", value), Set("other", b"1")])
+            for key in ("k", "bulk"):
+                text, is_binary = json.loads(
+                    server.sql(f"SELECT json_build_array(value::text, isbinary) FROM state WHERE key = '{key}'")
+                )
+                assert (base64.b64decode(json.loads(text)) if is_binary else text.encode()) == value
 
 
-@pytest.mark.parametrize("value", VALUES)
-async def test_dapr_reads_what_version_2_wrote(server: PostgreSQLServer, second: Store, value: bytes) -> None:
-    await second.set(Set("k", value))
-    assert bytes.fromhex(server.sql("SELECT encode(value, 'hex') FROM state WHERE key = 'k'")) == value
+async def test_dapr_reads_what_version_2_wrote(
+    server: PostgreSQLServer, second: Store, subtests: pytest.Subtests
+) -> None:
+    for value in VALUES:
+        with subtests.test(repr(value)):
+            await second.set(Set("k", value))
+            assert bytes.fromhex(server.sql("SELECT encode(value, 'hex') FROM state WHERE key = 'k'")) == value
 
 
 async def test_numbers_words_and_plain_strings_stay_json_in_version_1(server: PostgreSQLServer, first: Store) -> None:

@@ -93,13 +93,14 @@ async def test_a_user_with_few_rights_is_enough(server: RedisServer) -> None:
             await store.set(Set("app||k", b"1", strong=True))
 
 
-@pytest.mark.parametrize("command", ["pttl", "pexpire", "del", "hmget", "time"])
-async def test_a_user_who_lacks_a_command_is_refused_at_once(server: RedisServer, command: str) -> None:
-    with server.client() as client:
-        client.execute_command("ACL SETUSER", "less", "reset", "on", ">pw", "~*", "+@all", f"-{command}")
-    fault = await refusal(server.settings, redisUsername="less", redisPassword="pw")
-    assert isinstance(fault, StoreRefusedError)
-    assert f"'{command}'" in str(fault)
+async def test_a_user_who_lacks_a_command_is_refused_at_once(server: RedisServer, subtests: pytest.Subtests) -> None:
+    for command in ["pttl", "pexpire", "del", "hmget", "time"]:
+        with subtests.test(command):
+            with server.client() as client:
+                client.execute_command("ACL SETUSER", "less", "reset", "on", ">pw", "~*", "+@all", f"-{command}")
+            fault = await refusal(server.settings, redisUsername="less", redisPassword="pw")
+            assert isinstance(fault, StoreRefusedError)
+            assert f"'{command}'" in str(fault)
 
 
 async def test_a_password_that_was_changed_meanwhile_is_reported_by_the_calls(tmp_path: Path) -> None:
@@ -206,9 +207,8 @@ async def test_a_single_node_is_no_cluster_and_no_sentinel(server: RedisServer) 
     assert "is redisHost a Sentinel" in str(fault)
 
 
-@pytest.mark.parametrize(
-    ("settings", "says"),
-    [
+async def test_settings_that_cannot_be_used_are_named(subtests: pytest.Subtests) -> None:
+    cases: list[tuple[dict[str, Any], str]] = [
         ({"redisHost": " , "}, "redisHost is empty"),
         ({"redisHost": "h:70000"}, "port from 1 to 65535"),
         ({"redisHost": "h:1", "redisPort": 2}, "take one of them out"),
@@ -216,12 +216,12 @@ async def test_a_single_node_is_no_cluster_and_no_sentinel(server: RedisServer) 
         ({"redisHost": "h", "enableTLS": True, "clientCert": "x"}, "clientKey is missing"),
         ({"redisHost": "h", "enableTLS": True, "clientCert": "x", "clientKey": "y"}, "clientCert and clientKey"),
         ({"redisHost": "h", "enableTLS": True, "caCert": "/nowhere"}, "caCert cannot be used"),
-    ],
-)
-async def test_settings_that_cannot_be_used_are_named(settings: dict[str, Any], says: str) -> None:
-    fault = await refusal(settings)
-    assert isinstance(fault, StoreRefusedError)
-    assert says in str(fault)
+    ]
+    for settings, says in cases:
+        with subtests.test(says):
+            fault = await refusal(settings)
+            assert isinstance(fault, StoreRefusedError)
+            assert says in str(fault)
 
 
 # --- TLS ----------------------------------------------------------------------------------------------------------
