@@ -25,10 +25,10 @@ LINTED  := crds sidecar operator tests examples scripts/new-store scripts/catalo
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z.-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-run: $(STAMP) ## serve the state API here (ARGS="--components DIR -- python app.py" are passed on)
+run: $(STAMP) ## serve the state API here (ARGS="--components DIR -- python app.py" is passed on)
 	@exec $(BIN)/pannier run $(ARGS)
 
-test: $(STAMP) ## run every test but the benchmark, the cluster's too (ARGS="-k etag" are passed to pytest), or STORE=redis
+test: $(STAMP) ## run every test except the benchmark (ARGS="-k etag" is passed to pytest), or with STORE=redis those of one store
 	@scripts/debian-package redis-server command -v redis-server
 	@$(BIN)/pytest --ignore=tests/bench $(if $(STORE),--store=$(STORE) $(OF_STORE)) $(ARGS)
 
@@ -75,7 +75,7 @@ store-table: $(STAMP) ## write the table of stores into README.md from what the 
 	@scripts/debian-package redis-server command -v redis-server
 	@$(BIN)/pytest -q tests/conformance --store-table=write
 
-chart: $(STAMP) ## take the CustomResourceDefinition into the chart, and check the chart
+chart: $(STAMP) ## copy the CustomResourceDefinition into the chart, and check the chart
 	@cp crds/component.yaml charts/pannier/crd/component.yaml
 	@$(HELM) lint --quiet charts/pannier
 	@$(MAKE) --silent manifests >/dev/null
@@ -93,11 +93,11 @@ cluster: $(STAMP) ## keep a cluster for tests and demos running: kind, or one ma
 cluster-down: $(STAMP) ## end the cluster of `make cluster`
 	@cd tests && ../$(BIN)/python -m cluster down
 
-demo: $(STAMP) ## show the example on a cluster for tests: a count grows while a pod is killed
+demo: $(STAMP) ## show the example on a test cluster: it goes on counting while a pod is killed
 	@scripts/images build
 	@cd tests && ../$(BIN)/python -m cluster.demo
 
-bench: $(STAMP) ## measure Pannier against a plain service and a C program (ARGS="--seconds 1 --peer NAME=URL,PID"), or STORE=redis against its client
+bench: $(STAMP) ## measure Pannier, a plain service and a C program (ARGS="--seconds 1 --peer NAME=URL,PID"), or with STORE=redis one store and its client library
 	@scripts/debian-package redis-server command -v redis-server
 	@scripts/debian-package wrk command -v wrk
 	@PYTHONPATH=tests $(BIN)/python tests/bench$(if $(STORE),/one_store.py $(STORE)) $(ARGS)

@@ -1,4 +1,4 @@
-"""Counts visits and loses none, however many copies run at once.
+"""Counts visits, and loses none even if several copies run at once.
 
 Reads the count with its ETag and writes it back on the condition that nobody else wrote in between (409: read again).
     pannier run --app-id counter -- python examples/counter/app.py

@@ -84,8 +84,8 @@ securityContext:
     drop: [ALL]
 {{- end -}}
 
-{{/* Whose the definition of Components in the cluster is, if it is not this release's: that of an earlier release, which
-was kept, or one that came without Helm. It is used as it is. */}}
+{{/* What installed the definition of Components that is in the cluster, if not this release: an earlier release, or
+something other than Helm. The chart then leaves that definition unchanged. */}}
 {{- define "pannier.foreignDefinition" -}}
 {{- with lookup "apiextensions.k8s.io/v1" "CustomResourceDefinition" "" "components.dapr.io" -}}
 {{- $found := .metadata.annotations | default dict -}}
@@ -97,7 +97,7 @@ was kept, or one that came without Helm. It is used as it is. */}}
 {{- end -}}
 {{- end -}}
 
-{{/* "true" where the definition of Components is not Pannier's, such as Dapr's: then others serve Components too. */}}
+{{/* "true" if the definition of Components is not Pannier's, but for example Dapr's. Then others serve Components too. */}}
 {{- define "pannier.sharesDefinition" -}}
 {{- if not .Values.crds.enabled -}}
 true
@@ -126,7 +126,7 @@ true
 {{- include "pannier.requirements" .Values.namespaceSelector }}
 {{- end -}}
 
-{{/* What becomes of types that only Dapr serves. */}}
+{{/* What the webhook does with Components of types that only Dapr serves. */}}
 {{- define "pannier.unservedTypes" -}}
 {{- .Values.webhooks.components.unservedTypes | default (ternary "Warn" "Refuse" (eq (include "pannier.sharesDefinition" .) "true")) }}
 {{- end -}}

@@ -1,4 +1,4 @@
-# All that Pannier needs: the keys under the prefix of its component (keyPrefixPath, which is dapr unless it says other).
+# All that Pannier needs: the keys under the prefix of its component (keyPrefixPath, by default dapr).
 key_prefix "dapr/" {
   policy = "write"
 }

@@ -1,4 +1,4 @@
--- The tables of a state.postgresql component of version v2, and a user who may do with them what is needed and no more.
+-- The tables of a state.postgresql component of version v2, and a user with only the rights that the store needs.
 -- Run it as their owner: psql --dbname shop --file tables.sql
 CREATE TABLE dapr_metadata (
     key text NOT NULL PRIMARY KEY,

@@ -30,7 +30,7 @@ _FIRST_CHUNK = 50
 process.
 """
 _IDLE_TIMEOUT = 0.1
-"""Seconds that kopf keeps an object's worker after its event; with more, a whole list would be in memory.
+"""Seconds that kopf keeps an object's worker after its event. With more, a whole list would be in memory at once.
 """
 _CALL_TIMEOUT = 30.0
 _CONNECT_TIMEOUT = 5.0
@@ -75,7 +75,7 @@ def log_in() -> kopf.ConnectionInfo:
 
 
 async def _together(operator: Coroutine[object, object, None], parts: list[asyncio.Task[None]]) -> None:
-    """End when kopf does, or when a part has failed: a restart is better than half an operator."""
+    """Return when kopf has ended; raise when a part has failed, so that the container restarts as a whole."""
     main_task = asyncio.create_task(operator)
     done, _ = await asyncio.wait([main_task, *parts], return_when=asyncio.FIRST_COMPLETED)
     main_task.cancel()
@@ -113,7 +113,7 @@ def take_signals(plane: ControlPlane, stop: asyncio.Event) -> None:
 
     def on_signal() -> None:
         if leaving:
-            stop.set()  # the second one: at once
+            stop.set()  # a second signal stops it at once
         leaving.append(loop.create_task(leave()))
 
     for each in (signal.SIGTERM, signal.SIGINT):
@@ -142,7 +142,7 @@ def write_logs(settings: ObservingSettings) -> None:
     handler.setFormatter(JsonLines() if settings.log_as_json else plain)
     logging.basicConfig(level=logging.WARNING, handlers=[handler])
     logging.getLogger("pannier_operator").setLevel(_LEVELS[settings.log_level])
-    logging.getLogger("kopf.objects").setLevel(logging.CRITICAL)  # a refusal is an ERROR to kopf
+    logging.getLogger("kopf.objects").setLevel(logging.CRITICAL)  # kopf logs each refusal as an ERROR
 
 
 if __name__ == "__main__":

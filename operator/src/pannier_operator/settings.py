@@ -114,7 +114,7 @@ class OwnPlace:
     """The pod's name, by fieldRef, which is the holder identity in the Lease. Empty outside a cluster: the host name.
     """
     service: str = _setting("pannier-operator", _text)
-    """The Service in front of the webhooks: the certificate is made out to it."""
+    """The Service in front of the webhooks; the certificate is issued for its DNS names."""
     cluster_domain: str = _setting("cluster.local", _text)
     """The last part of Service names; Kubernetes' own default."""
     watched_namespaces: tuple[str, ...] = _setting((), _names)
@@ -145,7 +145,7 @@ class CertificateSettings:
     folder: str = _setting("", _text)
     """The folder where cert-manager mounts tls.crt, tls.key and ca.crt. Empty: the operator makes its own."""
     lifetime: float = _setting(90 * 86400.0, _seconds)
-    """Seconds that a leaf is valid; renewed when two thirds are over, so a month is left to notice a failure."""
+    """Seconds that a leaf is valid. It is renewed after two thirds of them, so a month is left to notice a failure."""
     authority_lifetime: float = _setting(10 * 365 * 86400.0, _seconds)
     """Seconds that an authority is valid.
 
@@ -170,7 +170,7 @@ class SidecarSettings:
     native: NativeSidecar = _setting("auto", _one_of("auto", "always", "never"))
     """`auto`: a native sidecar wherever the API server has them, which is from 1.29 on."""
     profile: Profile = _setting("spec", _one_of("spec", "dapr"))
-    """Whose answers win where the published specs and Dapr 1.18 differ."""
+    """Whose answers are given where the published specs and Dapr 1.18 differ."""
     log_level: str = _setting("info", _one_of("debug", "info", "warn", "error", "fatal"))
     log_as_json: bool = _setting(False, _boolean)
     run_as_user: int | None = _setting(_IMAGE_USER, _user)
@@ -186,8 +186,8 @@ class SidecarSettings:
     memory_limit: str = _setting("128Mi", _quantity)
     """Room for bodies of the largest size (4Mi) in 16 calls at once, and for a telemetry exporter."""
     shutdown_block: float = _setting(5.0, _seconds)
-    """Seconds that a sidecar that is no native one goes on serving after its SIGTERM, since the app gets its own at
-    the same moment. Longer helps slow apps and delays every pod's end."""
+    """Seconds for which a sidecar that is an ordinary container goes on serving after SIGTERM, because the app gets
+    SIGTERM at the same moment. More seconds help slow apps, but delay the end of every pod."""
 
 
 @dataclass(frozen=True)
@@ -216,7 +216,7 @@ class ReconcilingSettings:
     default: users decide whether their pods may be restarted.
     """
     evictions_per_minute: int = _setting(10, _count)
-    """Maximum of evictions per minute in the whole cluster; PodDisruptionBudgets apply besides."""
+    """Maximum of evictions per minute in the whole cluster. PodDisruptionBudgets apply too."""
 
 
 @dataclass(frozen=True)

@@ -28,7 +28,8 @@ def test_our_own_example_is_deleted_as_it_was_applied(user: User) -> None:
     done = user.tries("delete", "--timeout=60s", "-f", "-", input="\n---\n".join(files[1:] + files[:1]))
 
     assert done.returncode == 0, done.stderr
-    assert "'statestore' holds the actor state of running app 'counter'; if they stay, apply it again" in done.stderr
+    warning = "'statestore' holds the actor state of running app 'counter'; if the apps stay, apply it again"
+    assert warning in done.stderr
     assert user.kubectl("get", COMPONENTS, "-o", "name") == ""
 
 

@@ -48,7 +48,7 @@ def quota(hard: dict[str, str], used: dict[str, str] | None = None, **spec: Any)
         ),
         (
             quota({"limits.memory": "1Gi"}, {"limits.memory": "960Mi"}),
-            "the sidecar's memory limit of 128Mi is more than ResourceQuota 'team' has left, 960Mi of 1Gi are used; "
+            "the sidecar's memory limit of 128Mi is more than ResourceQuota 'team' has left (960Mi of 1Gi are used); "
             "raise the quota, or write a smaller one into dapr.io/sidecar-memory-limit",
         ),
     ],

@@ -242,7 +242,7 @@ class TestTheActorStateStoreOfRunningApps:
 
     def test_is_deleted_with_a_warning(self) -> None:
         assert delete(self.OLD, running=("pay", "cart")) == Verdict(
-            (), ("'orders' holds the actor state of running apps 'cart' and 'pay'; if they stay, apply it again",)
+            (), ("'orders' holds the actor state of running apps 'cart' and 'pay'; if the apps stay, apply it again",)
         )
 
     def test_is_not_deleted_by_accident_if_it_is_protected(self) -> None:

@@ -237,7 +237,7 @@ def test_a_request_above_its_limit_is_refused_by_the_names_of_the_annotations() 
     verdict = judged(pod({"dapr.io/sidecar-memory-request": "1Gi", "dapr.io/sidecar-memory-limit": "512Mi"}))
     assert verdict.refusal == (
         "annotation dapr.io/sidecar-memory-request: '1Gi' is more than dapr.io/sidecar-memory-limit, '512Mi'; "
-        "write one that is not"
+        "write a smaller request"
     )
 
 
@@ -355,28 +355,28 @@ def test_a_requested_delay_is_kept_with_a_warning_if_the_pod_is_killed_earlier()
         (
             {},
             9090,
-            "container 'orders' has port 9090, which the sidecar needs for metrics; write another into the annotation "
-            "dapr.io/metrics-port",
+            "container 'orders' has port 9090, which the sidecar needs for metrics; write another port into the "
+            "annotation dapr.io/metrics-port",
         ),
         ({"dapr.io/metrics-port": "9091"}, 9090, None),
         ({"dapr.io/enable-metrics": "false"}, 9090, None),
         (
             {},
             3500,
-            "container 'orders' has port 3500, which the sidecar needs for the API; let the app listen on another one",
+            "container 'orders' has port 3500, which the sidecar needs for the API; let the app listen on another port",
         ),
         ({"dapr.io/unix-domain-socket-path": "/s"}, 3500, None),
         (
             {},
             3501,
             "container 'orders' has port 3501, which the sidecar needs for the public port; let the app listen on "
-            "another one",
+            "another port",
         ),
         (
             {"dapr.io/app-port": "3500"},
             8000,
             "annotation dapr.io/app-port has port 3500, which the sidecar needs for the API; let the app listen on "
-            "another one",
+            "another port",
         ),
     ],
 )

@@ -275,7 +275,7 @@ class TestDelivery:
             "False",
             "TooLarge",
             "it has 900 KiB, and all components of app 'cart' together have 1200 KiB where a Secret holds 1024 KiB; "
-            "make it smaller, or remove the app from the scopes of what it does not need",
+            "make it smaller, or remove the app from the scopes of components that it does not need",
         )
         assert condition(found, "Ready")[1] == "TooLarge"
         assert counts(found) == (2, 1, "1/2")

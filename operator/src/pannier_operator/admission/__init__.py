@@ -1,1 +1,1 @@
-"""What may be admitted to the cluster, and with which warnings. Pure."""
+"""Decides which objects are admitted to the cluster, and with which warnings. Pure."""

@@ -165,7 +165,9 @@ def _problems_of(
 
 
 def _too_large(component: Component) -> Iterator[Problem]:
-    """Yield an error if the component alone does not fit into a Secret; about several, their status says so."""
+    """Yield an error if the component alone does not fit into a Secret. If only several do not fit, their status says
+    so.
+    """
     size = sum(len(item.value.encode()) for item in component.metadata if item.value is not None)
     if size > MAX_BYTES:
         message = f"the values have {size // 1024} KiB, and all components of an app together may have 1024 KiB"
@@ -187,7 +189,7 @@ def _deletion_problems(
     if _is_annotated(old, PROTECT_ACTOR_STORE):
         yield error("", f"{holds} and is protected", _first_annotate(before))
     else:
-        yield warning("", holds, "if they stay, apply it again")
+        yield warning("", holds, "if the apps stay, apply it again")
 
 
 def _actor_store_problems(
@@ -240,7 +242,7 @@ def _lost_by_change(before: Component, after: Component, users: list[str]) -> It
 def _forgotten_annotation(
     new: kinds.Component, old: kinds.Component, others: Sequence[kinds.Component], running_apps: Collection[str]
 ) -> list[Problem]:
-    """Return a warning if the annotation that allows a move was left in place after it: it would allow the next move
+    """Return a warning if the annotation that allows a move is still set after the move: it would allow the next move
     too.
     """
     is_forgotten = all(is_truthy(annotation_of(each, ALLOW_ACTOR_STORE_CHANGE)) for each in (new, old))

@@ -118,8 +118,8 @@ def _against_sum(given: str | None, left: _Left, kind: str, resource: str, name:
         yield f"the sidecar has no {what} and ResourceQuota {name} requires one; {advice}"
     elif _amount(given) > _amount(left.hard) - _amount(left.used):
         yield (
-            f"the sidecar's {what} of {given} is more than ResourceQuota {name} has left, {left.used} of {left.hard} "
-            f"are used; raise the quota, or write a smaller one into dapr.io/sidecar-{resource}-{kind[:-1]}"
+            f"the sidecar's {what} of {given} is more than ResourceQuota {name} has left ({left.used} of {left.hard} "
+            f"are used); raise the quota, or write a smaller one into dapr.io/sidecar-{resource}-{kind[:-1]}"
         )
 
 

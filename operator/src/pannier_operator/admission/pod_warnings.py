@@ -64,8 +64,8 @@ def _about_socket(pod: kinds.Pod, injection: Injection) -> Iterator[str]:
 
 def _way_out(use: str) -> str:
     if use in PORT_ANNOTATIONS:
-        return f"write another into the annotation {PORT_ANNOTATIONS[use]}"
-    return "let the app listen on another one"
+        return f"write another port into the annotation {PORT_ANNOTATIONS[use]}"
+    return "let the app listen on another port"
 
 
 def _declared_ports(pod: kinds.Pod, injection: Injection) -> Iterator[tuple[str, int | None]]:

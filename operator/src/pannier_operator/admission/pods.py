@@ -121,7 +121,7 @@ def _is_native(options: SidecarOptions, settings: OperatorSettings, server_versi
 
 
 def _errors(pod: kinds.Pod, injection: Injection) -> Iterator[str]:
-    """Yield what would make a pod that cannot run, or a second app under the id of another."""
+    """Yield the errors of a pod that could not run, or whose label would make it count as another app."""
     app_id = injection.app_id
     if problem := problem_with(app_id):
         yield f"app id {quoted(app_id)} {problem}, in the annotation {APP_ID_ANNOTATION}"

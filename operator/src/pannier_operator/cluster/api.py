@@ -1,6 +1,6 @@
 """The calls that the operator makes to the Kubernetes API. Other modules decide what to call.
 
-What the API server sends gets the types of `objects.kinds` here.
+The answers of the API server get the types of `objects.kinds` here.
 """
 
 from __future__ import annotations
@@ -224,9 +224,9 @@ class ClusterApi:
 
     async def ca_bundles(self, plural: str, configuration: str) -> AsyncIterator[list[str]]:
         """Yield the CA bundles of a configuration's webhooks, now and at each change, until the watch ends."""
-        # From version 0, which means "whatever the API server's cache has": for a resource that seldom changes the
-        # cache may be behind etcd's latest version for long, and a watch from that version is refused until the cache
-        # has caught up, which with etcd before 3.4.25 may be never.
+        # Version 0 means "whatever the API server's cache has". If a resource seldom changes, the cache may be behind
+        # etcd's latest version for a long time. A watch from that latest version is refused until the cache has caught
+        # up, which may be never with etcd before 3.4.25.
         selector = f"metadata.name={configuration}"
         changes = self._client.watch(_path(plural), _WATCHED_FOR, fieldSelector=selector, resourceVersion="0")
         try:

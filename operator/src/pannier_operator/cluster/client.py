@@ -48,7 +48,7 @@ class KubernetesClient:
         self._session = aiohttp.ClientSession(
             credentials.server,
             connector=aiohttp.TCPConnector(ssl=credentials.as_ssl_context()),
-            # The API server is near: to compress a list takes both sides longer than to send it.
+            # The API server is near: compressing a list would take longer than sending it uncompressed.
             headers={"User-Agent": "pannier-operator", "Accept": JSON, "Accept-Encoding": "identity"},
             read_bufsize=_MAX_LINE // 2,
             timeout=_CALL,

@@ -2,8 +2,8 @@
 webhooks.
 
 A leader that stops cleanly gives the Lease back. If its pod is deleted, another replica takes the Lease within seconds;
-if its node fails, when the Lease expires. If two replicas lead for a moment, both do the same: what a reconcile does
-follows from what exists.
+if its node fails, when the Lease expires. If two replicas lead for a moment, both do the same, because a reconcile
+depends only on what exists.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ _TIME: Final = "%Y-%m-%dT%H:%M:%S.%fZ"
 _RETRY: Final = 1.0
 """Seconds until the next attempt after a failed call, and between fast polls."""
 _FAST_POLLS: Final = 40
-"""Fast polls of the Lease after its holder begins to stop: it gives the Lease back last, or its pod is deleted.
+"""Fast polls of the Lease after its holder begins to stop: the holder releases the Lease last, or its pod is deleted.
 """
 
 
@@ -49,7 +49,7 @@ class LeaderElection:
         changed: Callable[[bool], None],
         server_is_back: Callable[[], None] = lambda: None,
     ):
-        """`server_is_back` is called at the first answer of the API server after a call without one."""
+        """`server_is_back` is called when the API server answers again after a call that it did not answer."""
         self._api = api
         self._settings = settings
         self._namespace = namespace

@@ -25,7 +25,7 @@ TTL: Final = 5.0
 
 @dataclass(frozen=True)
 class NamespaceFacts:
-    """Labels and bounds. They are empty if they could not be read: nothing is refused because of that."""
+    """Labels and bounds. If they could not be read they are empty, and no pod is refused because of that."""
 
     labels: Mapping[str, str] = field(default_factory=dict)
     bounds: NamespaceBounds = NO_BOUNDS
@@ -34,8 +34,8 @@ class NamespaceFacts:
 class NamespaceCache:
     """Facts of namespaces by name.
 
-    Those with bounds are not cached, because quotas change with each pod. Nor are those of namespaces that get no
-    sidecars: when such a namespace gets another label, or is created again, its next pod gets one.
+    Namespaces with bounds are not cached, because quotas change with each pod. Namespaces that get no sidecars are not
+    cached either: when such a namespace gets another label, or is created again, its next pod must get a sidecar.
     """
 
     def __init__(self, api: ClusterApi, selector: LabelSelector):
@@ -45,7 +45,7 @@ class NamespaceCache:
         self._kept: dict[str, tuple[float, NamespaceFacts]] = {}
 
     async def facts_of(self, namespace: str, *, is_current: bool = False) -> NamespaceFacts:
-        """Return its facts; with `is_current` as they are now."""
+        """Return the namespace's facts; with `is_current` they are read now."""
         now = time.monotonic()
         known = self._kept.get(namespace)
         if known is not None and now - known[0] < TTL and not is_current:
@@ -66,7 +66,7 @@ class NamespaceCache:
         return not labels or self._selector.matches(labels)
 
     async def misses_no_sidecars(self, namespace: str) -> bool:
-        """Return whether pods of the namespace are supposed to have no sidecar of ours."""
+        """Return whether pods of the namespace need no sidecar of ours."""
         if not await self.is_ours(namespace):
             return True
         return (await self.facts_of(namespace)).labels.get(INJECTION_LABEL) == DISABLED

@@ -86,7 +86,7 @@ class SidecarProber:
     def were_probed(self, pods: Iterable[Expected]) -> bool:
         """Return whether each pod that has stores was probed at least once.
 
-        Until then the findings of the previous leader stand: a new pod, or a change of leader, changes no status by
+        Until then the previous leader's statuses are kept: a new pod, or a change of leader, changes no status by
         itself.
         """
         return all(each.pod["metadata"]["uid"] in self._probed for each in pods if each.stores)

@@ -120,7 +120,9 @@ class Resync:
         return {uid: listed[uid] for uid in self._cache.repair(kind, listed, version)}
 
     def _is_stale(self, kind: str, versions: dict[str, int]) -> bool:
-        """Return whether a watch has reported neither an object nor its deletion."""
+        """Return whether the watch has missed any of these objects: it has reported neither the version nor a
+        deletion.
+        """
         unreported = [uid for uid, version in versions.items() if not self._cache.has_reported(kind, uid, version)]
         self._metrics.count("repairs_total", len(unreported), kind=kind)
         return bool(unreported)

@@ -1,5 +1,5 @@
-"""One read for all who ask while an earlier read runs. It begins after all of them have asked, so nobody gets
-anything older than from a read of their own.
+"""All callers that ask while an earlier read runs share the next read. It begins after they have asked, so its result
+is as new as that of a read of their own.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ Found = TypeVar("Found")
 
 
 class SharedReads(Generic[Found]):
-    """Reads by a key, such as a namespace: of each key at most one runs and one waits for it."""
+    """Reads by a key, such as a namespace. For each key at most one read runs, and at most one waits for it."""
 
     def __init__(self, read: Callable[[str], Awaitable[Found]]):
         self._read = read
@@ -22,7 +22,7 @@ class SharedReads(Generic[Found]):
         self._waiting: dict[str, asyncio.Task[Found]] = {}
 
     async def of(self, key: str) -> Found:
-        """Return what a read finds that begins after this call; do not change it. Raises what the read raises."""
+        """Return the result of a read that begins after this call; do not change it. Raises what the read raises."""
         task = self._waiting.get(key)
         if task is None:
             task = self._waiting[key] = asyncio.create_task(self._after(self._running.get(key), key))

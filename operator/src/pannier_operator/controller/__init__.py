@@ -1,1 +1,1 @@
-"""The control loop: what should be, compared with what is, and the difference applied."""
+"""The control loop: compares what exists with what should exist, and applies the difference."""

@@ -30,7 +30,7 @@ logger = logging.getLogger(__name__)
 
 
 _LEAVING: Final = 5.0
-"""Seconds that webhooks are still answered after SIGTERM: API servers may send requests here for that long."""
+"""Seconds for which webhooks are still answered after SIGTERM: API servers may send requests here for that long."""
 
 
 class ControlPlane:
@@ -120,7 +120,9 @@ class ControlPlane:
         self._reconciler.lead(leads and self._cache.is_filled)
 
     def _reconcile_all(self) -> None:
-        """Enqueue everything after a resync, and forget what is gone. Scrapes forget it too, but may never come."""
+        """Enqueue everything after a resync, and forget what is gone. A scrape does the latter too, but may never
+        come.
+        """
         self._set_gauges()
         if self._election.leads:
             self._reconciler.lead(True)

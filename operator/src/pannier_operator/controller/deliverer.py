@@ -30,7 +30,7 @@ from pannier_operator.delivery.plan import secret_for
 from pannier_operator.delivery.refresh import COMPONENTS_ANNOTATION, refresh_mark
 from pannier_operator.delivery.refusals import (
     Refusal,
-    may_pass,
+    is_transient,
     refusal_of_changed,
     refusal_of_foreign,
     refusal_of_write,
@@ -160,7 +160,7 @@ class Deliverer:
             status = error.status
             refusal = refusal_of_write(status, error.message, namespace, secret_name(app))
             self._attempts.record(key, fingerprint, seen, refusal, now)
-            is_reported = not may_pass(status) or self._attempts.is_repeated(key)
+            is_reported = not is_transient(status) or self._attempts.is_repeated(key)
             return refusal if is_reported else None, self._attempts.pause(key, fingerprint, seen, now)
         if written is None:
             return None, _CONFLICT_PAUSE

@@ -37,8 +37,8 @@ class PodMistakes:
             self._reported[namespace] = {uid: pod["mistakes"] for uid, pod in pods.items()}
 
     async def _report(self, pod: CachedPod) -> None:
-        """Create the Events of one pod. One that exists is not created again, so pods of one owner cause one Event on
-        it.
+        """Create the Events of one pod. An Event that exists is not created again, so all pods of one owner cause one
+        Event on the owner.
         """
         metadata = pod["metadata"]
         subjects: list[OwnerReference] = [

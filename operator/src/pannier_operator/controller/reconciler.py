@@ -121,7 +121,7 @@ class Reconciler:
 
     def count(self) -> None:
         """Set the gauges of what exists, and forget the probe results of pods that are gone. A replica that has lost
-        the Lease forgets what it found as the leader: nothing would ever correct it.
+        the Lease forgets what it found as the leader, because nothing would correct it.
         """
         if not self.leads and not self._busy:
             self._secrets.clear()
@@ -136,7 +136,7 @@ class Reconciler:
         self._prober.retain({pod["metadata"]["uid"] for name in namespaces for pod in self._cache.pods(name)})
 
     async def run(self) -> None:
-        """Reconcile what is due, until cancelled; then nothing that it has started runs on."""
+        """Reconcile what is due, until cancelled; then cancel everything that was started."""
         try:
             while True:
                 self._changed.clear()
@@ -191,8 +191,8 @@ class Reconciler:
 
         1. Take the snapshot that the other steps read.
         2. Deliver: new pods wait for their app's Secret, so nothing comes before it.
-        3. Remove unused Secrets, now that every app that has pods has its own, and keep those up to date that are not
-           removed yet: the app's next pod, such as a CronJob's, starts with what its Secret holds then.
+        3. Remove unused Secrets, now that every app with pods has its own. Update the unused Secrets that are not
+           removed yet, because the app's next pod, such as a CronJob's, starts with their content.
         4. Probe sidecars: which version they should have read is known since step 2. Probes run in the background, and
            the namespace is enqueued again when they have ended.
         5. Write statuses, which say what steps 2 and 4 have found.
@@ -284,7 +284,7 @@ class Reconciler:
     # --- 3. Secrets of apps without pods ------------------------------------------------------------------------------
 
     async def _deliver_to_apps_without_pods(self, snapshot: _Snapshot) -> list[float | None]:
-        """Update the Secrets that are kept for them; return the seconds until the next attempt for each."""
+        """Update the Secrets of apps without pods; return the seconds until the next attempt for each."""
         secrets = self._cache.own_secrets(snapshot.namespace)
         kept = {app_of_secret_name(secret["metadata"]["name"]) for secret in secrets}
         apps = sorted(kept.difference(snapshot.apps, ("",)))
@@ -349,7 +349,7 @@ class Reconciler:
         """Write the statuses that differ; return the seconds until the next attempt for each that was refused.
 
         Until every sidecar has been probed once, only Components whose status is about an earlier generation get a new
-        one: the previous leader's findings stand, so a change of leader changes no status.
+        status. The others keep the previous leader's, so a change of leader changes no status.
         """
         namespace, components = snapshot.namespace, snapshot.components
         apps = {app: self._app(app, namespace, delivery) for app, delivery in deliveries.items()}

@@ -105,7 +105,7 @@ class AdmissionReviews:
         old: kinds.Component | None,
         requester: str,
     ) -> Verdict:
-        """Read what the verdict depends on and decide. Where that cannot be read, only deletions are admitted."""
+        """Read what the verdict depends on, and decide. If it cannot be read, only deletions are admitted."""
         try:
             neighbours = await self._components.of(namespace) if concerns_neighbours(new, old) else ()
             known_secrets = await self._known_secrets.keys_in(namespace, new)

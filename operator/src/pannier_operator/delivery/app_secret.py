@@ -20,7 +20,7 @@ APP_ID_LABEL: Final = "pannier.dev/app-id"
 MANAGED_BY_LABEL: Final = "app.kubernetes.io/managed-by"
 MANAGER: Final = "pannier-operator"
 OUTLIVES_RELEASE_LABEL: Final = "pannier.dev/outlives-release"
-"""On everything that stays after the chart is uninstalled: one command finds it."""
+"""On every object that stays after the chart is uninstalled, so that one command finds them all."""
 GENERATION: Final = "pannier.dev/generation"
 """On a delivered component: the generation of the Component it was made from."""
 GENERATIONS: Final = "pannier.dev/generations"
@@ -126,7 +126,7 @@ def digests(secret: Secret) -> dict[str, str]:
 def differs(wanted: Secret, existing: Secret | None) -> bool:
     """Return whether the Secret must be written; `existing` has digests for data.
 
-    What others have added to its labels and annotations is left alone.
+    Labels and annotations that others have added are ignored.
     """
     if existing is None or not version_in(existing) or not status_key_in(existing):
         return True

@@ -19,12 +19,12 @@ _AFTER_WRITE: Final = (0.0, 0.0, 0.0, 2.0, 4.0, 8.0, 16.0, 30.0)
 """Seconds until the same content may be written again: another party may change it back each time."""
 _BURST: Final = 3.0
 _INTERVAL: Final = 1.0
-"""The number of writes that may follow each other at once, and then the seconds between writes: a Secret that is
-referred to may change many times in a second, and each write makes kubelets and sidecars of all pods read everything
-again.
+"""How many writes may follow each other at once, and the seconds between writes after such a burst. A Secret that is
+referred to may change many times in a second, and each write makes the kubelets and sidecars of all pods read
+everything again.
 """
 _CALM: Final = 2 * max(_AFTER_REFUSAL + _AFTER_WRITE)
-"""Seconds after which earlier attempts no longer count: more than any pause, or the longest would end the count."""
+"""Seconds after which earlier attempts no longer count. It is longer than any pause, which would else reset them."""
 
 
 class _Attempt(NamedTuple):

@@ -1,9 +1,9 @@
 """What each app's sidecars should see, as one Secret per app. Pure.
 
-The folder that the Secret becomes holds a file for each component. If components refer to Kubernetes Secrets, it also
-holds a secret store for them with its JSON file. An index lists all files, so that nothing else that is added to the
-Secret is read. References stay references: the sidecar then knows which values are secret, so it never logs them and
-replaces no `{appID}` in a password, and it reads the folder on a cluster as it does on a laptop.
+The sidecar sees the Secret as a folder with a file for each component. If components refer to Kubernetes Secrets, the
+folder also holds a secret store for them, and its JSON file. An index lists all files, so that a file that somebody
+else adds to the Secret is not read. References to secrets are kept, so the sidecar knows which values are secret: it
+never logs them, and replaces no `{appID}` in a password. It reads the folder on a cluster as it does on a laptop.
 """
 
 from __future__ import annotations
@@ -55,11 +55,11 @@ def secret_for(
     components: NamespaceComponents | Iterable[kinds.Component],
     secrets: Mapping[str, Mapping[str, bytes]],
 ) -> AppSecret:
-    """Return the app's Secret. It has an empty index if the app sees nothing, because the pods' volume needs it to
-    exist.
+    """Return the app's Secret. If the app sees no component, the Secret has an empty index: the pods' volume needs the
+    Secret to exist.
 
     `secrets` are the namespace's Secrets by name, their data decoded. A component with an unresolved reference is
-    delivered all the same: the sidecar refuses it with the reason, and goes on serving the version that it had.
+    delivered too: the sidecar refuses it with the reason, and goes on serving the version that it had.
     """
     visible = _visible(app_id, namespace, components)
     unresolved = [lack for _, component in visible for lack in unresolved_in(component, secrets)]

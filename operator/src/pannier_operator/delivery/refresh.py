@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 COMPONENTS_ANNOTATION: Final = "pannier.dev/components"
 """On a pod: the version of its app's Secret that it should see and, after a dot, how often the refresh was repeated."""
 _MAX_REPEATS: Final = 20
-"""A pod that never follows is not annotated for ever."""
+"""Limits how often a pod is annotated whose sidecar never reads the new version."""
 
 
 def refresh_mark(pod: kinds.Pod, secret: kinds.CachedSecret, unread_probes: int) -> str | None:

@@ -81,7 +81,7 @@ def refusal_of_changed(namespace: str, name: str) -> Refusal:
     return Refusal("Altered", f"something in the cluster alters {where} as it is written, such as a webhook; {_EXEMPT}")
 
 
-def may_pass(status: int) -> bool:
+def is_transient(status: int) -> bool:
     """Return whether a failed call may succeed a moment later; then the first failure is not reported."""
     return status == _TOO_MANY_REQUESTS or status >= _SERVER_ERROR
 

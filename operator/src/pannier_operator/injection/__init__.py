@@ -1,1 +1,1 @@
-"""Injection: how a pod with its sidecar looks. Pure."""
+"""Injection: builds the pod with its sidecar. Pure."""

@@ -193,7 +193,7 @@ _BY_LAST_PART: Final = {name.partition("/")[2]: name for name in (*_MEANING, *(e
 _MAX_TEXT: Final = 32_768
 """Characters of an annotation that is read; a pod's annotations may have 256 KiB together."""
 _MAX_UNKNOWN: Final = 10
-"""Unknown annotations that are warned of one by one."""
+"""How many unknown annotations get a warning each; one more warning counts the rest."""
 
 
 def read(annotations: Mapping[str, str]) -> tuple[SidecarOptions, list[str]]:
@@ -202,7 +202,7 @@ def read(annotations: Mapping[str, str]) -> tuple[SidecarOptions, list[str]]:
     warnings: list[str] = []
     for name, annotation in _MEANING.items():
         text = annotations.get(name, "").strip()
-        if not text:  # as Dapr: an empty annotation is none
+        if not text:  # an empty annotation counts as absent, as in Dapr
             continue
         try:
             value = annotation.read(_short_enough(text))
@@ -236,7 +236,7 @@ def _malformed(name: str, text: str, advice: str) -> str:
 
 def _unknown(name: str) -> str:
     last = name.partition("/")[2]
-    match = _SHORTER.get(last.lower()) or closest(last, _BY_LAST_PART)  # their prefixes would make all of them alike
+    match = _SHORTER.get(last.lower()) or closest(last, _BY_LAST_PART)  # the prefixes would make all names similar
     advice = f"; did you mean {_BY_LAST_PART[match]}?" if match else "; remove it or correct its name"
     return f"annotation {one_line(name)} is unknown and has no effect{advice}"
 

@@ -32,7 +32,7 @@ def sidecar_environment(options: SidecarOptions) -> list[kinds.EnvVar]:
 
 
 def not_set(options: SidecarOptions) -> Iterator[str]:
-    """Yield a warning for each variable that an annotation sets and may not."""
+    """Yield a warning for each variable that an annotation may not set but does."""
     for variable in (*options.variables, *options.secret_variables):
         if variable.name in OWN_VARIABLES:
             name = "dapr.io/env-from-secret" if variable.secret else "dapr.io/env"

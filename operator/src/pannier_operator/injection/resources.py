@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 def resources_of(options: SidecarOptions, settings: SidecarSettings) -> kinds.Resources:
-    """Return requests and limits. Annotations win; a default never contradicts an annotation."""
+    """Return requests and limits. Annotations override defaults; a default never contradicts an annotation."""
     cpu = _bounds(options.cpu_request, options.cpu_limit, settings.cpu_request, settings.cpu_limit)
     memory = _bounds(options.memory_request, options.memory_limit, settings.memory_request, settings.memory_limit)
     resources: kinds.Resources = {}
@@ -38,7 +38,9 @@ def contradictions(options: SidecarOptions) -> Iterator[str]:
     ):
         if request and limit and amount_of(request) > amount_of(limit):
             name = f"dapr.io/sidecar-{resource}"
-            yield f"annotation {name}-request: '{request}' is more than {name}-limit, '{limit}'; write one that is not"
+            yield (
+                f"annotation {name}-request: '{request}' is more than {name}-limit, '{limit}'; write a smaller request"
+            )
 
 
 def _bounds(request: str, limit: str, default_request: str, default_limit: str) -> tuple[str, str]:

@@ -56,7 +56,7 @@ def mounts_for(pod: kinds.Pod, injection: Injection) -> list[kinds.VolumeMount]:
 
 
 def not_mounted(pod: kinds.Pod, injection: Injection) -> Iterator[str]:
-    """Yield a warning for each mount that is set and not possible."""
+    """Yield a warning for each mount that an annotation sets but that is not possible."""
     for mount, problem in _asked_for(pod, injection):
         if problem is not None:
             name = "dapr.io/volume-mounts" if mount.is_read_only else "dapr.io/volume-mounts-rw"

@@ -1,7 +1,7 @@
 """Kubernetes' objects as typed dictionaries, with the fields that the operator reads or writes.
 
-Any field may be absent or null, and the API server may send fields that are not named here. What only its users write,
-such as a Component's `spec`, has type `object`: it may have any shape. The fields are documented at
+Any field may be absent or null, and the API server may send fields that are not named here. A field that only users
+write, such as a Component's `spec`, has type `object`: it may have any shape. The fields are documented at
 https://kubernetes.io/docs/reference/kubernetes-api/.
 """
 
@@ -380,7 +380,7 @@ class AdmissionRequest(TypedDict, total=False):
     operation: Literal["CREATE", "UPDATE", "DELETE"]
     namespace: str
     object: Any
-    """A Component or a workload, as the path says; None where it is deleted."""
+    """A Component or a workload, depending on the webhook's path; None for a deletion."""
     oldObject: Any
     userInfo: dict[str, Any]
 

@@ -54,7 +54,7 @@ class NamespaceComponents:
     """The Components of one namespace, the oldest first."""
 
     def __init__(self, manifests: Iterable[kinds.Component]):
-        """Judge them. Components of the same age are ordered by name, so all replicas decide a race alike."""
+        """Judge them. Components of the same age are ordered by name, so all replicas decide a conflict alike."""
         members = [judge_alone(manifest) for manifest in sorted(manifests, key=_age_key)]
         sound = [(index, member.accepted) for index, member in enumerate(members)]
         valid = [(index, component) for index, component in sound if component is not None]
@@ -102,7 +102,7 @@ def matters_to_others(manifest: kinds.Component) -> bool:
     """Return whether the verdict on another Component may depend on this one: it has a role that an app's stores have
     only once, or may be a secret store.
 
-    A namespace may have hundreds that do not, and to judge all of them takes some hundred times as long as to ask this.
+    A namespace may have hundreds of others, and judging those takes about a hundred times as long as this check.
     """
     spec: object = manifest.get("spec")
     if not isinstance(spec, Mapping):

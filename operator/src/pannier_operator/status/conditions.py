@@ -211,7 +211,7 @@ def _refused(refused: Sequence[str], seeing: Mapping[str, App]) -> Finding:
 def _too_large(app: str, size: int, total: int) -> Finding:
     message = (
         f"it has {_kib(size)}, and all components of app {quoted(app)} together have {_kib(total)} where a Secret "
-        "holds 1024 KiB; make it smaller, or remove the app from the scopes of what it does not need"
+        "holds 1024 KiB; make it smaller, or remove the app from the scopes of components that it does not need"
     )
     return Finding("False", "TooLarge", message)
 
@@ -245,7 +245,7 @@ def _not_ready(
     """Return what keeps one app from having the component ready; None if all its pods have it."""
     if not _has_current(member, seeing[app]):
         return Trouble("Delivering", "not yet in its Secret")
-    if not component.is_state_store:  # sidecars report on stores; a secret store is there when its file is
+    if not component.is_state_store:  # sidecars report on stores only; a secret store is ready once its file is there
         return None
     return trouble_of(component.name, reports.get(app, ()))
 

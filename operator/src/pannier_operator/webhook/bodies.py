@@ -29,7 +29,7 @@ _API: Final = "admission.k8s.io/v1"
 
 
 class BodyRefusedError(Exception):
-    """A body that is not read to its end, or no review."""
+    """A body that is not read to its end, or that is not a review."""
 
     def __init__(self, status: int, message: str):
         super().__init__(message)
@@ -52,7 +52,7 @@ class _Share:
         self._readers.pop(reader, None)
 
     def take(self, reader: _Reader, size: int) -> None:
-        """Take bytes. If there are too few left, the body that has been read for longest is given up. Raises
+        """Take bytes. If too few are left, the body that has been arriving for longest is given up. Raises
         BodyRefusedError.
         """
         if self._taken + size > self._maximum:
@@ -70,7 +70,7 @@ class _Share:
 
 
 class _Reader:
-    """One body that is being read, or has been and is being answered."""
+    """One body that is being read, or whose review is being answered."""
 
     def __init__(self, deadline: asyncio.Timeout):
         self._deadline = deadline

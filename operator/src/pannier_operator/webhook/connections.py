@@ -26,7 +26,7 @@ class Connections:
         """Set before the first connection is accepted."""
         self._busy: set[RequestHandler] = set()
         self._proved: set[RequestHandler] = set()
-        """Those on which a review has come."""
+        """Those on which a review has been received."""
 
     def accept(self) -> asyncio.Protocol:
         """Return the protocol of a new connection."""
@@ -41,7 +41,7 @@ class Connections:
         return self.of()
 
     def prove(self, request: web.Request) -> None:
-        """Note that a review has come on its connection: those without a review are closed first."""
+        """Note that a review was received on this connection: connections without one are closed first."""
         self._proved.add(request.protocol)
 
     @contextmanager

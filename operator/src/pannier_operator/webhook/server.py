@@ -3,8 +3,8 @@
 It replaces kopf's own server, which takes no review of more than 1 MiB. A review holds the new object and the old one,
 so a Component of half that size could be created and then never be changed or labelled.
 
-API servers show no certificate, so any pod of the cluster may send something here. What it sends is bounded in memory
-and time, and API servers are answered meanwhile.
+API servers show no certificate, so any pod of the cluster may send something here. The memory and time that a request
+may take are bounded, so API servers are answered meanwhile.
 """
 
 from __future__ import annotations
@@ -27,11 +27,11 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 PODS: Final = "pods"
-"""The path of the webhook that kopf answers: it makes a patch of what the pod has become."""
+"""The path of the webhook that kopf answers: it makes a patch of the changes to the pod."""
 _HANDSHAKE: Final = 10.0
 """Seconds for a TLS handshake; asyncio's default is a minute."""
 _LINGERING: Final = 1.0
-"""Seconds in which what is left of a refused body is dropped, so that its sender gets the answer."""
+"""Seconds for which the rest of a refused body is received and dropped, so that its sender gets the answer."""
 
 
 class WebhookServer:

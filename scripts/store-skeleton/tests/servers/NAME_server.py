@@ -16,14 +16,14 @@ class CLASSServer(ServerProcess):
     """A server that keeps its data in its folder."""
 
     def command(self) -> Sequence[str | Path]:
-        raise NotImplementedError("what starts TITLE on self.port, with its data in self.folder")
+        raise NotImplementedError("the command that starts TITLE on self.port, with its data in self.folder")
 
     def answers(self) -> object:
         raise NotImplementedError("whether it serves a client")
 
     @property
     def version(self) -> str:
-        raise NotImplementedError("what it says of its version")
+        raise NotImplementedError("the version that the server reports")
 
 
 @contextmanager
