@@ -29,7 +29,7 @@ settings.load_profile("pannier")
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--fail-on-skip", action="store_true", help="a skipped test fails the run")
-    parser.addoption("--store", help="leave out tests on other databases than this one and its variants: redis, sqlite")
+    parser.addoption("--store", help="run tests on this database and its variants only, such as redis or sqlite")
     parser.addoption(
         "--store-table",
         choices=("write", "check"),
@@ -51,9 +51,9 @@ def pytest_configure(config: pytest.Config) -> None:
         "topic(name, feature): what the test proves, and the feature that a store claims",
         "needs(feature): runs on stores that claim the feature",
         "lacks(feature): runs on stores that do not claim the feature",
-        "on(predicate): runs on databases of which it holds",
-        "memory_only: what is decided before a store is asked: runs on memory alone",
-        "takes_seconds: waits for a time to pass: through every front end on memory alone",
+        "on(predicate): runs on databases for which the predicate is true",
+        "memory_only: the answer is decided before a store is called: runs on memory only",
+        "takes_seconds: waits for a time to pass: runs through every front end on memory only",
         "each_value(names, values, ids, on_every_store): of scenarios, whose matrix.py explains it",
         "over(name): needs the server of that database",
         "transport: of a front end: depends on the event loop, so it runs on both (servers/event_loops.py)",

@@ -120,7 +120,7 @@ def _measured(
 
 
 def _group(load: Load, servers: Iterable[Server], redis: RedisUnderTest, seconds: int) -> Iterator[Cell]:
-    """Measure one load on all servers in turns; the hop does a get beside whatever the others do."""
+    """Measure one load on all servers in turns; the hop does a get, whatever the load is."""
     operation, connections = load
     turns = [(server, ("get", connections) if server.name == RULER else load) for server in servers]
     turns = [(server, own_load) for server, own_load in turns if _serves(server, own_load[0])]
@@ -148,7 +148,8 @@ def _attempt(server: Server, redis: RedisUnderTest, load: Load, seconds: float) 
 
 
 def _standings(servers: Iterable[Server], redis_port: int) -> Iterator[Standing]:
-    """Start those that answer over HTTP some times: the medians of the first answer and of the memory; peers as is."""
+    """Start each HTTP server several times; yield the medians of its first answer and its memory. Peers are not
+    restarted."""
     for server in servers:
         if server.first_answer is not None:
             starts = list(_starts(server.name, redis_port))

@@ -1,4 +1,4 @@
-"""Processes that never wait, one on each processor: what a machine is like on which other work is done."""
+"""Processes that never wait, one on each processor, as on a machine that also does other work."""
 
 import os
 import subprocess
@@ -16,7 +16,7 @@ while os.getppid() == int(sys.argv[1]):  # it ends by itself where the benchmark
 
 @contextmanager
 def busy_processors() -> Iterator[int]:
-    """Keep each processor that this process may use busy, at its own priority; gives how many they are."""
+    """Keep each processor that this process may use busy, at its own priority; yield the number of processors."""
     processors = sorted(os.sched_getaffinity(0))
     processes: list[subprocess.Popen[bytes]] = []
     try:

@@ -1,4 +1,4 @@
-"""The yardstick of gRPC: get and save as a grpcio asyncio server over redis-py, written the plain way.
+"""The gRPC service to compare with: get and save in a grpcio asyncio server over redis-py, written the plain way.
 
 PYTHONPATH=tests REDIS_PORT=6379 python tests/bench/grpc_peer.py PORT
 """

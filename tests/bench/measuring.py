@@ -86,7 +86,7 @@ def measure(server: Server, redis: RedisUnderTest, operation: str, connections: 
 
 
 def middle(rounds: Sequence[Figures]) -> Figures:
-    """Return the median of each figure, of user and system those of the median of both; errors are added up."""
+    """Return the median of each figure; user and system are those of the median of their sum. Errors are added up."""
     figures = {name: median(getattr(each, name) for each in rounds) for name in Figures.__dataclass_fields__}
     in_kernel = sum(each.system for each in rounds) / (sum(each.cpu for each in rounds) or 1)
     figures |= {"system": figures["cpu"] * in_kernel, "user": figures["cpu"] * (1 - in_kernel)}

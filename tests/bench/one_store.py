@@ -1,7 +1,7 @@
 """Measure one store beside its bare client library: `make bench STORE=redis`.
 
-Sixteen callers call the bare library, the store over it, and a sidecar that serves it. A sidecar over memory tells what
-the HTTP port takes. CPU time is that of the calling process, or of the sidecar; the server's does not count.
+Sixteen callers call the bare library, the store over it, and a sidecar that serves it. A sidecar over memory shows what
+the HTTP front end takes. CPU time is that of the calling process, or of the sidecar; the server's does not count.
 """
 
 import argparse

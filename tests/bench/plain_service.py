@@ -1,4 +1,4 @@
-"""The yardstick: get, save and bulk get as a FastAPI service over redis-py, written the plain way.
+"""The HTTP service to compare with: get, save and bulk get in FastAPI over redis-py, written the plain way.
 
 It does less than Pannier: no ETag checks, no TTL, no key prefix, no retries, no metrics.
 """

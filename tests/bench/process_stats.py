@@ -26,7 +26,7 @@ class Cpu(NamedTuple):
     system_ticks: int
 
     def since(self, before: "Cpu") -> tuple[float, float]:
-        """Return the seconds in user mode and in the kernel; ticks tell the shares, and roughly."""
+        """Return the seconds in user mode and in the kernel. The two shares come from ticks, so they are rough."""
         seconds = self.seconds - before.seconds
         user, system = self.user_ticks - before.user_ticks, self.system_ticks - before.system_ticks
         in_kernel = seconds * system / (user + system or 1)

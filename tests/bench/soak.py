@@ -35,7 +35,7 @@ def main() -> None:
 
 @contextmanager
 def sidecar_of(redis_port: int) -> Iterator[tuple[Server, Callable[[int], None]]]:
-    """Run a sidecar, and give what writes its component again so that the store is opened anew."""
+    """Run a sidecar, and yield a function that writes its component again, so that the store is opened again."""
 
     def text(number: int) -> str:
         settings = {"redisHost": f"127.0.0.1:{redis_port}", "readTimeout": f"{3 + number % 2}s"}

@@ -89,7 +89,7 @@ def grpcio(redis_port: int) -> Iterator[Server]:
 
 @contextmanager
 def hop(redis_port: int) -> Iterator[Server]:
-    """Compile and run the ruler. Raises StartFailed where it cannot be compiled."""
+    """Compile and run the hop. Raises StartFailed if it cannot be compiled."""
     port = free_port()
     with tempfile.TemporaryDirectory() as folder:
         try:

@@ -117,7 +117,7 @@ def sidecars(place: Place, stores: int) -> Iterator[None]:
 
 
 def _reached_by_address(manifest: dict[str, Any]) -> dict[str, Any]:
-    """A Service without pods behind it: where it leads to is written by hand."""
+    """A Service without a selector, whose endpoint is written by hand."""
     if manifest["kind"] == "Service":
         del manifest["spec"]["selector"]
     return manifest
@@ -145,7 +145,7 @@ def _environment_of(deployment: dict[str, Any]) -> dict[str, str]:
 
 
 def _account(cluster: Cluster, layout: Layout) -> Path:
-    """A kubeconfig of the chart's service account: the operator may do here what it may do anywhere."""
+    """A kubeconfig of the chart's service account, so the operator has the same permissions as in a pod."""
     token = cluster.kubectl("create", "token", SERVICE, "-n", NAMESPACE, "--duration=6h").strip()
     kubeconfig = json.loads(layout.kubeconfig.read_text())
     kubeconfig["users"][0]["user"] = {"token": token}

@@ -1,4 +1,4 @@
-"""An idle sidecar with one Redis store holds no more than is promised; what it then loads when asked works."""
+"""An idle sidecar with one Redis store takes no more memory than promised, and modules that it loads later work."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from servers.redis_server import RedisServer, encrypted, make_certificates
 from servers.usage import private_mib, resident_mib
 
 PRIVATE_MIB, RESIDENT_MIB = 14.5, 26.0
-"""What is promised (docs/decisions/0026)."""
+"""The promised maximum (docs/decisions/0026)."""
 RESERVE = 1.07
 """Another Python or C library may need somewhat more."""
 

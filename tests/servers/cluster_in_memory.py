@@ -1,4 +1,4 @@
-"""A cluster's API in memory, in the operator's own terms, for faults that no API server makes to order.
+"""A cluster's API in memory, in the operator's own terms, for faults that a real API server cannot produce on request.
 
 Its calls are in `calls`, in order. `fail` and `then` affect calls whose lines begin with a given text.
 """

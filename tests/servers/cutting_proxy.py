@@ -1,7 +1,7 @@
-"""A proxy to a server that cuts a connection, as a test orders, before or after the server has done what it was asked.
+"""A proxy to a server that cuts a connection when a test says so, before or after the server has carried out a request.
 
-The request to cut at is known by a word in it, such as the name of a key. Afterwards everything passes again: a client
-that repeats its request is served.
+The request is recognised by a word in it, such as the name of a key. Afterwards everything passes again: a client that
+repeats its request is served.
 """
 
 from __future__ import annotations

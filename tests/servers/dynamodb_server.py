@@ -1,4 +1,4 @@
-"""DynamoDB Local, which Amazon makes for tests: it behaves like DynamoDB and is another program."""
+"""DynamoDB Local, which Amazon makes for tests: it behaves like DynamoDB, but is another program."""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
 """The event loops on which front ends are tested: uvloop, which serves, and asyncio's own, which serves where uvloop is
 missing.
 
-Parsing, deciding and answering know no loop. What does is marked `transport`: tests of connections that end, stall,
-flood or are read slowly. They run on both loops, all others on uvloop.
+Code that parses, decides and answers does not depend on the loop. Tests of code that does are marked `transport`: tests
+of connections that end, stall, flood or are read slowly. They run on both loops, all others on uvloop.
 """
 
 import asyncio

@@ -28,9 +28,9 @@ class FaultyProxy:
         self._writers: set[asyncio.StreamWriter] = set()
         self._tasks: set[asyncio.Task[None]] = set()
         self.held_requests = 0
-        """Bytes of requests that have arrived since they are held."""
+        """Bytes of requests that have arrived since requests are held."""
         self.held_answers = 0
-        """Bytes of answers that have arrived since they are held: the server has done the work."""
+        """Bytes of answers that have arrived since answers are held: the server has carried out those requests."""
         self.accepted = 0
         """Connections so far."""
         self._thread = LoopThread()

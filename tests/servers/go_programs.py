@@ -26,7 +26,7 @@ def grpcurl() -> Path:
 
 
 def consul() -> Path:
-    """The database: a server of a cluster of one. Minutes the first time, and one processor, at a low priority."""
+    """Consul, as a cluster of one server. The first build takes minutes on one processor, at a low priority."""
     program = CACHE / f"consul-{CONSUL}"
     if not program.exists():
         with one_at_a_time(program.name):
@@ -63,7 +63,7 @@ def _install(package: str, name: str, program: Path) -> None:
 
 def _go(*arguments: str, folder: Path, **environment: str) -> None:
     go = shutil.which("go")
-    assert go, "Go is needed to build what judges ours (https://go.dev/dl)"
+    assert go, "Go is needed to build programs that the tests run (https://go.dev/dl)"
     CACHE.mkdir(parents=True, exist_ok=True)
     done = subprocess.run(
         ["nice", go, *arguments],

@@ -11,7 +11,7 @@ PATIENCE_S = 30
 
 
 def unary(channel: grpc.Channel, service: str, method: str) -> tuple[Any, Any]:
-    """Return the class of a method's requests, and what calls the method with one."""
+    """Return the class of a method's requests, and a function that calls the method with a request."""
     request, answer = methods(service)[method]
     return request, channel.unary_unary(f"/{service}/{method}", request.SerializeToString, answer.FromString)
 

@@ -1,4 +1,4 @@
-"""A store in memory that answers when it is told to."""
+"""A store in memory that answers only when a test releases its calls."""
 
 import asyncio
 from collections.abc import Callable

@@ -25,7 +25,9 @@ from pannier_sidecar.state.requests import Get, Set, Write
 from pannier_sidecar.state.store import Feature, Store, StoredValue
 
 DONE, UNKNOWN, REFUSED = "done", "unknown", "refused"
-PROMISED = "An acknowledged write stays, none happens twice, and what was answered as not done was not done"
+PROMISED = (
+    "No acknowledged write is lost, no write happens twice, and a write that was answered as not done was not done"
+)
 PAUSE_S = 0.005
 STAKE = 1_000_000
 

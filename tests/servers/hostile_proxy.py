@@ -89,7 +89,7 @@ class HostileProxy:
         self.now = 0
         """Connections that are open."""
         self.most = 0
-        """At the same time."""
+        """The maximum of connections that were open at the same time."""
 
     def __enter__(self) -> HostileProxy:
         self._thread.start()

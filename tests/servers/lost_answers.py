@@ -53,7 +53,7 @@ async def lost(proxy: FaultyProxy, task: asyncio.Task[Any]) -> Any:
 
 
 async def lost_behind_another_write(proxy: FaultyProxy, writing: asyncio.Task[Any], near: Store) -> None:
-    """Have `near` write key k anew, then lose the answer to the earlier write; its outcome has to be unknown."""
+    """Have `near` write key k again, then lose the answer to the earlier write; its outcome has to be unknown."""
     await near.delete(Delete("k"))
     await near.set(Set("k", b"theirs", if_absent=True))
     error = await lost(proxy, writing)

@@ -15,7 +15,7 @@ from servers.postgresql_server import SUPERUSER, PostgreSQLServer, SQLFailed, as
 from servers.processes import ServerProcess
 
 PROGRAM = "/usr/sbin/pgbouncer"
-"""Not on everybody's path."""
+"""Its folder is not in every user's PATH."""
 MODES = ("session", "transaction", "statement")
 
 

@@ -70,7 +70,7 @@ class RedisServer(ServerProcess):
 
 
 def single(folder: Path, *options: str, client: dict[str, Any] | None = None, port: int | None = None) -> RedisServer:
-    """Run one server. `options` are redis-server's; `client` is what redis-py needs to get in."""
+    """Run one server. `options` are redis-server's; `client` are the arguments with which redis-py connects."""
     return RedisServer(folder, *options, client=client, port=port)
 
 
@@ -256,7 +256,7 @@ def _cluster_node(folder: Path) -> Iterator[RedisServer]:
         "--cluster-port",
         str(free_port()),
     )
-    # Otherwise a replica may leave its shard for good, with its data, for one that never had any.
+    # Otherwise a replica may leave its shard for good, with its data, and join a shard that never had a replica.
     options += ("--cluster-allow-replica-migration", "no")
     with single(folder, *options) as server:
         yield server

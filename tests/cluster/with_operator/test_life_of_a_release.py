@@ -154,4 +154,4 @@ def test_uninstalling_leaves_apps_and_components(pannier: Release, user: User) -
         user.deployed("orders")
     finally:
         pannier.install()
-    until(lambda: user.condition("other", "Ready").get("status") == "True", "what came meanwhile is seen to")
+    until(lambda: user.condition("other", "Ready").get("status") == "True", "what came meanwhile is reconciled")

@@ -49,7 +49,7 @@ def test_pods_created_meanwhile_are_found_and_reported(no_operator: Release, use
 
     no_operator.scale(2)
 
-    event = until(lambda: user.events("SidecarMissing"), "an Event tells of it")[0]
+    event = until(lambda: user.events("SidecarMissing"), "an Event reports it")[0]
     assert event["involvedObject"]["name"] == "missed"
     assert "delete the pod, so that its owner creates it again" in event["message"]
     until(lambda: re.search(r"^pannier_operator_missed_pods [1-9]", no_operator.metrics(), re.M), "a metric counts it")

@@ -48,9 +48,9 @@ def test_conflicts_that_arose_without_an_operator_are_settled_and_the_younger_ta
     pannier.install()
 
     user.is_ready("older")
-    conflict = user.until(lambda: conflict_of(user, "younger"), "its status tells of the conflict")
+    conflict = user.until(lambda: conflict_of(user, "younger"), "its status reports the conflict")
     assert "'older' already is the actor state store of every app" in conflict["message"]
-    assert user.until(lambda: user.events("ActorStateStoreConflict"), "an Event tells of it")
+    assert user.until(lambda: user.events("ActorStateStoreConflict"), "an Event reports it")
     user.kubectl("delete", "components.dapr.io", "older")
     user.is_ready("younger")
 

@@ -42,7 +42,7 @@ def test_no_page_writes_or_stops_a_sidecar(laptop: Laptop, promise: Promise, ori
     promise(
         "A page of another site neither writes state nor stops the sidecar",
         on="the HTTP API",
-        fault="cross-site requests of the kinds that a browser sends without asking first",
+        fault="cross-site requests that a browser sends without a preflight",
         times=refused,
         counted=f"{refused} requests refused; 0 keys written",
     )
@@ -58,7 +58,7 @@ def test_no_site_reads_by_pointing_its_name_at_the_sidecar(laptop: Laptop, promi
             assert "--allowed-hosts" in answer.json["message"] and b"\n" not in answer.body
             refused += 1
     promise(
-        "A site whose name is pointed at the sidecar reads nothing of it",
+        "A website whose DNS name points to the sidecar cannot read its answers",
         on="the HTTP API, the public port, the metrics port",
         fault="requests with another host (DNS rebinding)",
         times=refused,

@@ -99,7 +99,16 @@ def replaced(file: Path, pause: float) -> None:
     fresh.rename(file)
 
 
-@pytest.mark.parametrize("write", [slowly, emptied, killed, moved, replaced], ids=lambda write: write.__name__)
+HOW = {
+    slowly: "written slowly",
+    emptied: "emptied and written later",
+    killed: "left incomplete by a killed writer",
+    moved: "moved away and created again",
+    replaced: "replaced by a complete one",
+}
+
+
+@pytest.mark.parametrize("write", HOW, ids=lambda write: write.__name__)
 def test_no_call_misses_the_store_while_its_file_is_written(
     pannier: Pannier, folder: Path, write: Callable[[Path, float], None], effort: Effort, promise: Callable[..., None]
 ) -> None:
@@ -111,9 +120,9 @@ def test_no_call_misses_the_store_while_its_file_is_written(
     answers = reader.end()
     assert set(answers) == {200}, f"{answers}\n{pannier.err}"
     promise(
-        "a store is served on while its component's file is being written",
+        "A store stays available while its component's file is being written",
         on="a folder of components",
-        fault=f"the file is {write.__name__}",
+        fault=f"the file is {HOW[write]}",
         times=times,
         counted=f"{answers[200]:,} reads; 0 failed",
     )
@@ -137,7 +146,7 @@ def test_another_version_that_is_written_slowly_is_served_when_it_is_whole(
         pannier.until(lambda: http.call("GET", path("orders", "k")).status == 204, "the other keyPrefix")
     assert "error" not in pannier.err.lower()
     promise(
-        "another version of a component's file takes effect when it is whole",
+        "A new version of a component's file takes effect only when it is complete",
         on="a folder of components",
         fault="it is written line by line, over several seconds",
         times=1,

@@ -54,9 +54,9 @@ def test_a_sidecar_that_needs_an_index_reads_no_folder_without_one(folder: Path,
     assert done.returncode == 1
     assert f"{folder}: it has no index (_index), so nothing in it is read" in done.stderr
     promise(
-        "a pod's sidecar reads no folder that has lost its index",
+        "A pod's sidecar does not read a folder without an index",
         on="an app's Secret",
-        fault="the index is taken out and a component put in before the sidecar starts",
+        fault="the index is removed and a component is added before the sidecar starts",
         times=1,
         counted="0 components served",
     )
@@ -94,9 +94,9 @@ def test_what_is_served_is_what_the_index_names(
         assert http.call("GET", path("orders", "k")).body == b"1"
 
     promise(
-        "of a folder with an index, only the files that it names are served, and only as it says",
+        "A file in a folder with an index is served only if the index names it with the same SHA-256",
         on="a folder of components, such as an app's Secret",
-        fault="files are added, changed, emptied and removed behind the index",
+        fault="files are added, changed, emptied and removed, but the index stays as it was",
         times=changes,
         counted=f"{calls:,} calls; 0 served by another store, 0 without the store",
     )

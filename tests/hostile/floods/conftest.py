@@ -64,7 +64,7 @@ class Used:
     def __str__(self) -> str:
         return (
             f"{self.before_mib:.0f} -> {self.peak_mib:.0f} MiB, {self.cpu_s:.1f} s of CPU; another client's calls "
-            f"waited for up to {max(self.work):.2f} s of it"
+            f"waited for up to {max(self.work):.2f} s of this time"
         )
 
 

@@ -51,8 +51,8 @@ def test_idle_connections_keep_nobody_out(
         pannier.close()
     assert refused == 0
     promise(
-        "clients that hold connections and ask for nothing keep out neither other clients nor stores",
-        on=f"the port of {port}, {HARD_LIMIT} open files allowed",
+        "Idle connections do not keep out other clients or stores",
+        on=f"the {port} port, with a limit of {HARD_LIMIT} open files",
         fault="connections with half a request" if sent else "connections without a request",
         times=count,
         counted=f"{count // 50} new clients meanwhile; {refused} refused",

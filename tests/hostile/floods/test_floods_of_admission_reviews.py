@@ -1,4 +1,5 @@
-"""Any pod of a cluster can reach the operator's webhooks: what it sends uses up neither their memory nor their time."""
+"""Any pod of a cluster can reach the operator's webhooks: its requests use up neither the webhooks' memory nor their
+time."""
 
 from __future__ import annotations
 
@@ -155,7 +156,7 @@ def test_bodies_that_do_not_end_hold_no_memory_and_block_nobody(webhooks: Webhoo
             with suppress(OSError):
                 connection.sendall(b"x" * 14_999_999)
     promise(
-        "Admission reviews whose bodies do not end hold less than 140 MiB, and API servers are answered meanwhile",
+        "Admission reviews whose bodies never end take less than 140 MiB, and API servers still get answers",
         on="the operator's webhooks",
         fault="reviews of 15 MB of which the last byte is not sent",
         times=count,

@@ -13,7 +13,7 @@ from hostile.effort import Effort
 from hostile.floods.conftest import SAVE, Http, Target, request
 
 ON = "HTTP, all ports"
-SERVED = "a client floods a sidecar; it stays small, and another client is served meanwhile"
+SERVED = "While a client floods a sidecar, the sidecar's memory stays bounded and another client is served"
 LARGE = {
     "saves": (SAVE, json.dumps([{"key": f"{n:x}", "value": 1} for n in range(10_000)])),
     "bulk reads": (SAVE + "/bulk", json.dumps({"keys": [f"{n:x}" for n in range(10_000)]})),

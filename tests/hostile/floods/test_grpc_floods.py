@@ -19,7 +19,7 @@ from pannier_sidecar.protobuf import encode
 
 MIB = 1024 * 1024
 ON = "gRPC, Dapr's service"
-SERVED = "a client floods a sidecar; it stays small, and another client is served meanwhile"
+SERVED = "While a client floods a sidecar, the sidecar's memory stays bounded and another client is served"
 DAPR = "dapr.proto.runtime.v1.Dapr"
 
 
@@ -106,7 +106,10 @@ def test_answers_that_nobody_takes_are_held_within_the_budget(
     assert used.grown_mib < (250 if what == "bulk" else 140), used
     assert used.others_are_served, used
     promise(
-        SERVED, on=ON, fault=f"{what} of 4 MiB and more, windows of {window} bytes that stay closed",
+        SERVED,
+        on=ON,
+        fault=f"{'bulk gets' if what == 'bulk' else 'gets'} with answers of 4 MiB and more, "
+        f"windows of {window} bytes that stay closed",
         times=128 * connections, counted=str(used),
     )  # fmt: skip
 
@@ -123,7 +126,7 @@ def test_a_client_that_takes_its_answers_gets_all_of_them(target: Target, promis
                 assert client.ends(128) == [0] * 128
     assert used.grown_mib < 100, used
     promise(
-        "a client that takes its answers gets all of them", on=ON, fault="128 calls at once for 4 MiB each",
+        "A client that reads its answers gets all of them", on=ON, fault="128 calls at once for 4 MiB each",
         times=times, counted=str(used),
     )  # fmt: skip
 
@@ -161,7 +164,7 @@ def test_small_messages_that_unpack_to_very_many_fields_are_refused_early(
     assert used.cpu_s < 1 + 0.4 * times, used
     assert used.others_are_served, used
     assert used.grown_mib < 100, used
-    promise(SERVED, on=ON, fault=f"gzips of very many {what}", times=times, counted=str(used))
+    promise(SERVED, on=ON, fault=f"gzip messages with very many {what}", times=times, counted=str(used))
 
 
 def test_as_many_items_as_are_allowed_are_read_with_pauses(target: Target, promise: Promise, effort: Effort) -> None:
@@ -185,12 +188,12 @@ def test_as_many_items_as_are_allowed_are_read_with_pauses(target: Target, promi
 
 
 FRAMES = {
-    "windows opened by a byte": lambda flood: frames.window_update(0, 1) * 80_000,
-    "windows of a stream opened by a byte": lambda flood: frames.window_update(1, 1) * 80_000,
-    "settings that change all windows": lambda flood: frames.frame(
+    "WINDOW_UPDATE frames of one byte": lambda flood: frames.window_update(0, 1) * 80_000,
+    "WINDOW_UPDATE frames of one byte for a stream": lambda flood: frames.window_update(1, 1) * 80_000,
+    "SETTINGS frames that change all windows": lambda flood: frames.frame(
         frames.SETTINGS, 0, 0, struct.pack(">HL", frames.INITIAL_WINDOW_SIZE, 0) * 2_700
     ) * 60,
-    "calls over the limit": lambda flood: b"".join(
+    "calls above the limit of concurrent calls": lambda flood: b"".join(
         [flood.call("GetState", get("k"), is_last=False) for _ in range(20_000)]
     ),
 }  # fmt: skip
@@ -218,7 +221,7 @@ def test_frames_that_carry_no_call_end_the_connection(
     assert used.cpu_s < 1 + 0.3 * times, used
     assert used.others_are_served, used
     promise(
-        "frames without a call end the connection", on=ON, fault=what, times=times, counted=str(used),
+        "Too many frames without a call close the connection", on=ON, fault=what, times=times, counted=str(used),
     )  # fmt: skip
 
 

@@ -15,7 +15,7 @@ from hostile.floods.conftest import PATIENCE_S, SAVE, Http, Target, many_files, 
 
 MIB = 1024 * 1024
 ON = "HTTP, all ports"
-SERVED = "a client floods a sidecar; it stays small, and another client is served meanwhile"
+SERVED = "While a client floods a sidecar, the sidecar's memory stays bounded and another client is served"
 
 
 def drain(sock: socket.socket, answers: int) -> int:
@@ -73,7 +73,8 @@ def test_unfinished_heads_are_ended_at_their_limit(target: Target, promise: Prom
     assert refused == 50
     assert used.grown_mib < 20 + count * 0.05, used
     assert used.others_are_served, used
-    promise(SERVED, on=ON, fault=f"heads of 230 KB that do not end, on the {port} port", times=count, counted=str(used))
+    fault = f"header sections of 230 KB that do not end, on the {port} port"
+    promise(SERVED, on=ON, fault=fault, times=count, counted=str(used))
 
 
 def test_heads_just_below_their_limit_count_too(target: Target, promise: Promise, effort: Effort) -> None:
@@ -86,7 +87,8 @@ def test_heads_just_below_their_limit_count_too(target: Target, promise: Promise
             with_send(sock, head)
     assert used.grown_mib < 160, used
     assert used.others_are_served, used
-    promise(SERVED, on=ON, fault="heads of 15 KB with 200 fields that do not end", times=count, counted=str(used))
+    fault = "header sections of 15 KB with 200 fields that do not end"
+    promise(SERVED, on=ON, fault=fault, times=count, counted=str(used))
 
 
 def test_unfinished_uploads_refuse_nobody_elses_writes(target: Target, promise: Promise, effort: Effort) -> None:
@@ -104,7 +106,7 @@ def test_unfinished_uploads_refuse_nobody_elses_writes(target: Target, promise: 
     assert used.grown_mib < 140, used
     assert used.others_are_served, used
     promise(
-        "a client with unfinished uploads is given up before the others are",
+        "A client with unfinished uploads is dropped before other clients are",
         on=ON, fault="uploads of 4 MiB that never end", times=count, counted=f"{saved} saves of 1 MiB; {used}",
     )  # fmt: skip
 
@@ -121,7 +123,7 @@ def test_answers_that_nobody_takes_are_held_within_the_budget(target: Target, pr
             assert len(client.call("GET", SAVE + "/large")[1]) == 4 * MIB - 98
     assert used.grown_mib < 140, used
     assert used.others_are_served, used
-    promise(SERVED, on=ON, fault="answers of 4 MiB that are not taken", times=count, counted=str(used))
+    promise(SERVED, on=ON, fault="answers of 4 MiB that are not read", times=count, counted=str(used))
 
 
 OPERATION = b'{"operation":"delete","request":{"key":"k"}}'

@@ -62,7 +62,8 @@ def test_a_sidecar_killed_in_the_middle(subject: Database, tmp_path: Path, effor
                     history.goes_on(SOME // 4)
             history.check()
         promise(
-            "An acknowledged request stays, none happens twice or in part, and a key that is held is nobody else's",
+            "No acknowledged request is lost, no request happens twice or in part, and two clients never "
+            "hold the same key",
             on=f"{server.version}, version 2" if subject.store_version == "v2" else server.version,
             fault="one of two sidecars killed in the middle of bulk saves, transactions and deletes by ETag",
             times=rounds,

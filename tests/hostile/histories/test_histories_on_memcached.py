@@ -31,7 +31,7 @@ async def test_paused_and_cut_off(tmp_path: Path, effort: Effort, promise: Promi
     promise(
         PROMISED,
         on="memcached 1.6, one server",
-        fault="paused beyond timeout; connections cut with answers on their way",
+        fault="paused for longer than timeout; connections cut while answers are in flight",
         times=2 * rounds,
         counted=history.counts,
     )

@@ -89,7 +89,7 @@ async def test_cut_off(subject: Database, tmp_path: Path, effort: Effort, promis
         promise(
             PROMISED,
             on=server.version,
-            fault="connections cut with answers, or requests, on their way; connections refused",
+            fault="connections cut while answers or requests are in flight; connections refused",
             times=3 * rounds,
             counted=history.counts,
         )
@@ -112,7 +112,7 @@ async def test_an_etcd_that_is_killed_and_paused(tmp_path: Path, effort: Effort,
         promise(
             PROMISED,
             on=f"etcd {server.version}",
-            fault="killed and restarted; paused beyond the timeout",
+            fault="killed and restarted; paused for longer than the timeout",
             times=2 * rounds,
             counted=history.counts,
         )

@@ -72,7 +72,7 @@ async def test_behind_a_pooler(tmp_path: Path, effort: Effort, promise: Promise,
         promise(
             PROMISED,
             on=pooler.label,
-            fault="pooler killed, PAUSE beyond timeout, server killed behind it, its connections ended, RECONNECT",
+            fault="pooler killed, PAUSE for longer than timeout, server killed, its connections ended, RECONNECT",
             times=5 * rounds,
             counted=history.counts,
         )

@@ -33,7 +33,7 @@ async def test_killed_paused_and_cut_off(tmp_path: Path, effort: Effort, promise
     promise(
         PROMISED,
         on="Redis 7.0, one server, appendfsync always",
-        fault="killed and restarted; paused beyond readTimeout; connections cut with answers on their way",
+        fault="killed and restarted; paused for longer than readTimeout; connections cut while answers are in flight",
         times=3 * rounds,
         counted=history.counts,
     )
@@ -57,7 +57,7 @@ async def test_primaries_killed_behind_sentinels(tmp_path: Path, effort: Effort,
                 await asyncio.to_thread(dead.start)
                 await history.goes_on()
     promise(
-        "A strong write that was acknowledged survives the primary, none happens twice",
+        "An acknowledged strong write survives the loss of the primary, and no write happens twice",
         on="Redis 7.0, three Sentinels, two replicas",
         fault="the primary killed, replaced and restarted as a replica",
         times=rounds,
@@ -83,7 +83,7 @@ async def test_nodes_of_a_cluster_killed(tmp_path: Path, effort: Effort, promise
                 await asyncio.to_thread(dead.start)
                 await history.goes_on()
     promise(
-        "A strong write that was acknowledged survives the node, none happens twice",
+        "An acknowledged strong write survives the loss of the node, and no write happens twice",
         on="Redis 7.0, Cluster of three, two replicas",
         fault="the primary of the keys killed, replaced and restarted as a replica",
         times=rounds,

@@ -82,9 +82,9 @@ def test_no_two_keys_are_stored_under_one_name(
             count = checked(strategy, separator, effort.times(300, 3_000))
             assert count["kept"]
             promise(
-                "two different keys are never kept under one name",
+                "Two different keys are never stored under the same name",
                 on=f"keyPrefix {strategy}, keyScheme {'dash' if separator == '-' else 'pipes'}",
-                fault="apps, namespaces, actors and keys made of what separates them",
+                fault="apps, namespaces, actors and keys whose names consist of separators",
                 times=count.total(),
                 counted=f"{count['kept']:,} names; 0 shared",
             )

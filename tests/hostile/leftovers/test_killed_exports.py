@@ -52,7 +52,7 @@ async def test_a_killed_export_leaves_nothing(tmp_path: Path, effort: Effort, pr
             assert path.stat().st_mode & 0o777 == 0o600
             path.unlink()
     promise(
-        "An export is there as a whole, for its owner alone, or not at all",
+        "An exported file is complete and readable by its owner only, or it does not exist",
         on="files on Linux",
         fault="SIGKILL at a random moment of an export",
         times=times,

@@ -1,4 +1,4 @@
-"""Inputs that were changed at random, on every port: never a failure of ours, never a hang, never a traceback."""
+"""Inputs that were changed at random, on every port: they cause no internal error, no hang and no traceback."""
 
 from __future__ import annotations
 
@@ -90,7 +90,7 @@ def test_changed_inputs_do_no_harm(ports: Ports, effort: Effort, promise: Promis
     assert "Traceback" not in ports.pannier.err, ports.pannier.err[-3000:]
     assert len(ports.pannier.err) < 10_000, ports.pannier.err[-3000:]
     promise(
-        "Whatever comes in, no call fails by a defect, none hangs, and others are served",
+        "Whatever a client sends, no call fails because of a bug, no call hangs, and other clients are served",
         on=f"the {name} port, profile {ports.profile}",
         fault="valid requests with bytes, numbers, fields and frames changed at random",
         times=times,

@@ -1,4 +1,4 @@
-"""A server that hangs on requests, and does not notice who has given up: it gets no more connections than it may."""
+"""A server hangs on requests and does not notice clients that gave up: it gets no more connections than allowed."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable

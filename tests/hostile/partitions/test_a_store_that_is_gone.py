@@ -94,10 +94,10 @@ def test_a_store_that_is_gone_is_told_at_once_and_found_again(
         with serving(folder) as process:
             slowest = went_through(Sidecar(process), proxy, how, times)
     promise(
-        "calls of a store that cannot be reached are answered 503 with Retry-After at once, health says so, other "
-        "stores are not concerned, and it is served again when it is back",
+        "While a store cannot be reached, its calls are answered 503 with Retry-After at once, health says so, other "
+        "stores are not affected; it is used again when it is back",
         on=server.version,
-        fault="its connections are reset and refused" if how == "refused" else "its connections pass nothing any more",
+        fault=f"its connections {'are reset and refused' if how == 'refused' else 'no longer pass any data'}",
         times=times,
         counted=f"{CALLS * times} calls, none over {AT_ONCE_S} s",
     )

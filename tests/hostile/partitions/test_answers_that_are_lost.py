@@ -134,12 +134,12 @@ async def test_a_write_that_was_carried_out_and_not_answered_is_unknown_and_not_
             times = effort.times(1, 10)
             faults = [await fault_of_a_lost_answer(both, setup, case, number) for number in range(times)]
             promise(
-                "a write whose answer is lost is told as unknown, and is not carried out a second time after others "
-                "wrote",
+                "A write whose answer is lost is reported with an unknown outcome, and is not repeated after others "
+                "have written",
                 on=f"{server.version}: {case}",
                 fault="the connection is cut after the server's work; another client writes the key before that",
                 times=times,
-                counted=f"{times - faults.count(None)} unknown, {faults.count(None)} known by their number; 0 repeated",
+                counted=f"{times - faults.count(None)} unknown, {faults.count(None)} recognised by an id; 0 repeated",
             )
 
 
@@ -156,7 +156,7 @@ async def fault_of_a_lost_answer(both: Both, setup: ProxySetup, case: str, numbe
     both.proxy.cut()
     fault = await asyncio.wait_for(call, LIMIT_S)
     if fault is None:
-        assert case in setup.repeats, "success was told of an answer that was lost"
+        assert case in setup.repeats, "success was reported although the answer was lost"
     else:
         assert type(fault) is OutcomeUnknownError, repr(fault)
         assert str(fault).endswith("read the key before writing again")
@@ -176,23 +176,23 @@ async def test_a_write_that_never_arrived_is_no_success(
             times = effort.times(1, 10)
             faults = [await fault_of_a_lost_request(both, setup, case, number) for number in range(times)]
             promise(
-                "a write that does not arrive is told as unknown, or as one that did not happen",
+                "A write that does not arrive is reported as not done, or with an unknown outcome",
                 on=f"{server.version}: {case}",
                 fault="the connection is cut before the server has the request",
                 times=times,
-                counted=f"{sum(fault is not None for fault in faults)} told; 0 successes without the write",
+                counted=f"{sum(fault is not None for fault in faults)} reported; 0 acknowledged without the write",
             )
 
 
 async def fault_of_a_lost_request(both: Both, setup: ProxySetup, case: str, number: int) -> StoreError | None:
-    """Lose the request of a write; assert that success is told only if it has happened."""
+    """Lose the request of a write; assert that success is reported only if the write has happened."""
     write, before = await begun(both, case, number)
     both.proxy.arm("before", *setup.commit.get(case, (b"cut-me", 0)))
     fault = await asyncio.wait_for(carried_out(both, case, write), LIMIT_S)
     await eventually(lambda: both.ours.ping())
     if fault is None:
         assert case in setup.repeats
-        assert await both.found(write.key) != before, "success was told of what did not happen"
+        assert await both.found(write.key) != before, "success was reported for a write that did not happen"
     else:
         assert type(fault) in (OutcomeUnknownError, StoreUnavailableError), repr(fault)
         if case != "bulk":

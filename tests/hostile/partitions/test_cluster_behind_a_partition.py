@@ -57,7 +57,7 @@ async def test_a_primary_that_was_replaced_is_left_also_by_those_that_start(
                 await until(lambda old=old: b"slave" in _role(old))
                 await until(lambda: _has_replica(net.owner(tag, watching)))
     promise(
-        "A node whose slots another one has taken over gets no calls, from running sidecars nor from new ones",
+        "A node whose slots another node has taken over gets no calls, neither from running sidecars nor from new ones",
         on="Redis 7.0, Cluster of three, one replica",
         fault="the primary cut off from the other nodes, not from the sidecars",
         times=rounds,
@@ -94,7 +94,7 @@ async def test_while_nobody_takes_over_calls_fail_fast_and_health_says_so(tmp_pa
             await eventually(lambda: store.set(Set(lost + "k", b"2")))
             await eventually(store.ping)
     promise(
-        "Keys of a node that takes no calls are unavailable at once, other keys are served, and health tells",
+        "Calls for keys of a node that takes no calls fail at once, other keys are served, and health reports it",
         on="Redis 7.0, Cluster of three without replicas, no full coverage",
         fault="one primary cut off from the other nodes",
         times=1,

@@ -58,11 +58,11 @@ async def test_a_primary_that_was_voted_out_gets_no_further_writes(
             if turn + 1 < rounds:
                 await until(lambda: _have_healed(net))
     promise(
-        "Half a second after Sentinels have replaced a primary it gets no writes, and no key is created twice",
+        "Half a second after Sentinels have replaced a primary, it gets no more writes, and no key is created twice",
         on="Redis 7.0, three Sentinels, two replicas",
         fault="the primary cut off from Sentinels and replicas, not from two sidecars",
         times=rounds,
-        counted=f"{acknowledged:,} writes; {late} of before the replacement lost, none after",
+        counted=f"{acknowledged:,} writes; {late} from before the replacement lost, none from after it",
     )
 
 
@@ -104,7 +104,8 @@ async def test_a_start_believes_no_sentinel_that_was_cut_off(net: Watched, promi
         assert _value_at(net.primary(), "k") == b"new"
         assert _value_at(old, "k") is None
     promise(
-        "A sidecar that starts finds the new primary, though the first Sentinel, or the only one, names the old one",
+        "A sidecar that starts finds the new primary even if the first Sentinel, or the only one, names the old "
+        "primary",
         on="Redis 7.0, three Sentinels, two replicas",
         fault="the old primary and the Sentinel that is asked first cut off from the others",
         times=2,
@@ -204,11 +205,11 @@ async def test_a_former_primary_that_is_promoted_without_the_strong_writes_is_na
             await eventually(lambda: store.set(Set("k", b"3", strong=True)), 60)
             assert "had not copied" not in caplog.text
     promise(
-        "A primary that lacks strong writes which the one before it acknowledged is named in the log",
+        "If a new primary lacks strong writes that the previous one acknowledged, the log names it",
         on="Redis 7.0, three Sentinels, two replicas",
         fault="a primary killed, its successor and the last replica too, and the first one promoted again",
         times=1,
-        counted="lost by Redis, told in the log, further strong writes refused until there were replicas",
+        counted="lost by Redis, reported in the log, further strong writes refused until there were replicas",
     )
 
 

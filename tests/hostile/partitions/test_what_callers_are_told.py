@@ -63,9 +63,9 @@ def test_a_write_whose_answer_was_lost(name: str, profile: str, tmp_path: Path, 
     assert message.endswith(READ_FIRST)
     assert details.endswith(READ_FIRST)
     promise(
-        "an app is told that a write may have happened: 500 over HTTP, UNKNOWN over gRPC, and to read the key first",
+        "The error says that a write may have happened (500 over HTTP, UNKNOWN over gRPC), and to read the key first",
         on=f"{server.version}, profile {profile}",
         fault="the connection is cut after the server's work",
         times=2,
-        counted="2 calls told so",
+        counted="2 errors that say so",
     )

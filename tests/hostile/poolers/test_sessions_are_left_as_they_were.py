@@ -49,7 +49,7 @@ async def test_nothing_is_left_on_a_connection_that_others_get(
     promise(
         "No prepared statement, setting or lock is left on a connection that another client may be given",
         on=f"{pooler.label}, {version}",
-        fault="every kind of call is made, then another client looks at the same connection",
+        fault="every kind of call is made, then another client checks the same connection",
         times=1,
         counted="0 statements, 0 settings changed, 0 advisory locks",
     )

@@ -49,9 +49,9 @@ def test_one_that_gets_and_one_that_deletes_do_only_that(
     assert set(asked) <= {200, 204}
     assert server.sql("SELECT count(*) FROM state WHERE key LIKE 'shop||k%'") == str(KEYS)
     promise(
-        "A sidecar that reads never deletes, whatever others do on the server's connections that they share",
+        "A sidecar that only reads never deletes a key, whatever other sidecars do on the connections that they share",
         on=f"{pooler.label}, {version}",
-        fault="two sidecars at once on the connections of one pool, one reads and one deletes other keys",
+        fault="two sidecars on the connections of one pool: one reads, the other deletes other keys",
         times=asked.total(),
         counted=f"{asked.total():,} calls, {KEYS} keys; 0 keys lost, 0 calls refused",
     )
@@ -75,7 +75,7 @@ def test_what_was_prepared_before_a_restart_is_not_run_after_it(
     promise(
         "A statement that an earlier process prepared is never run for a later one",
         on=pooler.label,
-        fault="a sidecar that deleted ends, another one takes its place and reads",
+        fault="a sidecar deletes keys and ends; another one takes its place and reads",
         times=restarts,
         counted=f"{KEYS} keys; 0 lost",
     )
@@ -93,9 +93,9 @@ def test_no_increment_is_lost_or_made_twice(
     assert made
     assert call(f"{states[0]}/sum") == (200, str(made))
     promise(
-        "Writes on the condition of an ETag are each carried out once",
+        "Each write with an ETag is carried out once",
         on=pooler.label,
-        fault="two sidecars at once on the connections of one pool count in one key",
+        fault="two sidecars on the connections of one pool increment one key at the same time",
         times=made,
         counted=f"{made:,} increments; the sum is {made:,}",
     )

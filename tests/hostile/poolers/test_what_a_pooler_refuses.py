@@ -67,9 +67,10 @@ async def test_behind_one_that_hides_a_missing_statement_costs_nothing(
         await connections.close()
     assert server.sql("SELECT n FROM counter") == "600"
     promise(
-        "A statement that is missing on the server's connection was not carried out, and is carried out once then",
+        "A write whose prepared statement is missing on the server's connection is carried out once",
         on=pooler.label,
-        fault="the pooler is not seen, so statements have names; other clients end them, and connections are exchanged",
+        fault="the pooler is not detected, so statements have names; other clients deallocate them, and "
+        "connections change",
         times=600,
         counted="600 increments; the sum is 600",
     )

@@ -133,7 +133,7 @@ def test_of_requests_sent_in_any_way(tmp_path: Path, promise: Promise, effort: E
     promise(
         "Each connection gets its own answers, in the order of its requests",
         on="HTTP, Redis",
-        fault="plain requests and others mixed, pipelined, torn into pieces, with values of up to 20 KB",
+        fault="plain requests mixed with others, pipelined, sent in pieces, with values of up to 20 KB",
         times=answered,
         counted=f"{answered} answers in order over {CONNECTIONS} connections; 0 of another request",
     )

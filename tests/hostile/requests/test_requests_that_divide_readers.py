@@ -1,4 +1,4 @@
-"""Requests that a proxy and the sidecar could divide or route differently, on every port of HTTP."""
+"""Requests that a proxy and the sidecar could delimit or route differently, on every HTTP port."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ def test_they_are_refused_and_nothing_behind_them_is_read(
             found = answers_to(laptop.api, b"GET /v1.0/state/statestore/smuggled HTTP/1.1\r\nHost: localhost\r\n\r\n")
             assert found.startswith(b"HTTP/1.1 204 ")
     promise(
-        "A request that two readers could divide differently is refused, and nothing behind it is read",
+        "A request that two parsers could delimit differently is refused, and nothing after it is read",
         on="the HTTP API, the public port, the metrics port",
         fault="request smuggling: lengths, transfer codings, folded lines, line ends, hosts, versions",
         times=3 * len(DIVIDING),

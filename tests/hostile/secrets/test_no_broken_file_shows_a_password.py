@@ -49,7 +49,7 @@ def test_where_the_file_is_wrong(promise: Promise, subtests: pytest.Subtests) ->
             said = said_of((HEAD + entry).replace("<P>", CANARY))
             assert said and not any(map(leaks, said)), said
             promise(
-                "A password in a component file that is no YAML, or of another shape, is not shown",
+                "A password in a component file that is not valid YAML, or has the wrong structure, is not shown",
                 on=f"files where {way}",
                 fault="a password without quotes, or in the wrong place",
                 times=1,

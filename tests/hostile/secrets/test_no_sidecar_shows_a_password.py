@@ -85,9 +85,9 @@ def test_all_that_a_sidecar_says(kind: ComponentType, tmp_path: Path, effort: Ef
     for text in said:
         assert not leaks(text), lines_with(text)
     promise(
-        "A password that stands in any field is not in logs, answers, metrics, processes, or what check and export say",
+        "No password in any field appears in logs, answers, metrics, process lists, or the output of check and export",
         on=f"{kind.title}, sidecar and command line, level debug",
-        fault="a password as a value and from a secret, alone or in forms that the field does not take",
+        fault="a password as a value and from a secret, alone or in forms that the field does not accept",
         times=len(names),
         counted=f"{len(names)} components; {sum(map(len, said)) // 1024:,} KiB read; 0 fragments of it found",
     )

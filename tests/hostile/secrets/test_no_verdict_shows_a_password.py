@@ -85,10 +85,9 @@ def test_a_password_as_a_value(effort: Effort, promise: Promise, subtests: pytes
                         assert not leaks(said), said
                     tried += 1
             promise(
-                "A password that stands in the wrong place is not shown by check, admission, status, Events or the "
-                "sidecar",
+                "A password in the wrong place is not shown by check, admission, status, Events or the sidecar",
                 on=f"{kind.title}, every field, as a value",
-                fault="a password in a form that the field does not take, or that another program takes",
+                fault="a password in a form that the field does not accept, or that another program accepts",
                 times=tried,
                 counted=f"{len(kind.fields)} fields; 0 fragments of it found",
             )
@@ -105,9 +104,9 @@ def test_a_password_in_a_secret(effort: Effort, promise: Promise, subtests: pyte
                         assert not leaks(said), said
                     tried += 1
             promise(
-                "What is in a secret is not shown by check, admission, status, Events or the sidecar",
+                "The content of a secret is not shown by check, admission, status, Events or the sidecar",
                 on=f"{kind.title}, every field, from secretKeyRef",
-                fault="a password alone, in a form that the field does not take, or that another program takes",
+                fault="a password alone, in a form that the field does not accept, or that another program accepts",
                 times=tried,
                 counted=f"{len(kind.fields)} fields; 0 fragments of it found",
             )

@@ -125,9 +125,9 @@ async def test_what_a_server_says(
             for text in (*said, *written):
                 assert not leaks(text), text
             promise(
-                "Nothing of what a server says is shown",
+                "No text that a database server sends is shown",
                 on=kind,
-                fault=f"a server that says back the password it was sent, in {speaks}",
+                fault=f"a server that sends back the password that it received, in {speaks}",
                 times=len(said),
                 counted=f"{len(said)} faults and {len(written)} log records; 0 fragments of it found",
             )

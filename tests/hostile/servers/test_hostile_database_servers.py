@@ -141,10 +141,11 @@ def test_a_server_that_turns_hostile(name: str, tmp_path: Path, effort: Effort, 
             assert grown < BUDGET_MIB
             assert "bug in Pannier" not in process.err
     promise(
-        "whatever a database server sends, its calls are answered in time, 503 or told as unknown; the sidecar's "
-        "memory is bounded, other stores are served, and the store is served again when a good server is back",
+        "Whatever a database server sends, calls end in time with 503 or an unknown outcome, the sidecar's memory "
+        "is bounded, other stores are served, and the store is used again when a good server is back",
         on=server.version,
-        fault=f"{len(faults)} kinds of hostile or broken answers: endless, huge, nested, slow, unasked, none, nonsense",
+        fault=f"{len(faults)} kinds of hostile or broken answers: endless, huge, nested, slow, unrequested, "
+        "missing, malformed",
         times=effort.times(1, 2) * len(faults),
         counted=f"{effort.times(2, 4) * len(faults)} calls; at most {BUDGET_MIB} MiB more",
     )

@@ -49,7 +49,7 @@ async def test_the_connection_before_is_closed(name: str, tmp_path: Path, promis
         await until(lambda: proxy.now == 0)
     assert most <= 3
     promise(
-        "where all calls of a shared connection time out, it is closed when the next one is made",
+        "If all calls on a shared connection time out, it is closed when the next call is made",
         on=server.version,
         fault="the server hangs on all calls of one key",
         times=ROUNDS * AT_ONCE,

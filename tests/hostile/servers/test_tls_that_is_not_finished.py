@@ -82,7 +82,7 @@ async def test_a_handshake_that_is_never_finished(kind: str, promise: Promise) -
         assert silent.taken
         await until(lambda: silent.now == 0)
     promise(
-        "attempts to open a store end in time and leave no connection at the server",
+        "Attempts to open a store end in time and leave no connection at the server",
         on=kind,
         fault="a server that takes connections and never finishes the TLS handshake",
         times=ATTEMPTS,

@@ -1,4 +1,4 @@
-"""What the example has an administrator run is enough for the component of the example."""
+"""The statements that the example has an administrator run are enough for the example's component."""
 
 from pathlib import Path
 

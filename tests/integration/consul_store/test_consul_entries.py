@@ -1,4 +1,4 @@
-"""Entries of Dapr's Consul store are read and updated, and the other way round; expired entries are removed."""
+"""Dapr's Consul store and ours read and update each other's entries; expired entries are removed."""
 
 import asyncio
 import base64

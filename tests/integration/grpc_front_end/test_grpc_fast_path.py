@@ -292,7 +292,7 @@ async def test_a_call_that_is_reset_with_its_request_never_reaches_a_store_that_
 
 
 class LateTask(HeldStore):
-    """Says, when it is told to, that there is more to do about a call."""
+    """A store that resumes a call when the test says so."""
 
     def __init__(self) -> None:
         super().__init__()

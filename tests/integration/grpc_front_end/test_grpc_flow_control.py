@@ -1,4 +1,4 @@
-"""Windows: as much of an answer is sent as the client allows, and a client that never allows more is not waited for."""
+"""Flow-control windows: only as much of an answer is sent as the client allows, and only for a limited time."""
 
 import asyncio
 import random

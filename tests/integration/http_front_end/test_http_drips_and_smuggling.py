@@ -1,4 +1,4 @@
-"""Requests that arrive a byte at a time, and requests that readers could divide differently."""
+"""Requests that arrive a byte at a time, and requests that two parsers could delimit differently."""
 
 import asyncio
 from contextlib import suppress

@@ -1,4 +1,4 @@
-"""The fast path answers as the general way does, byte for byte, and lets nothing pass that the general way judges."""
+"""The fast path answers as the general way does, byte for byte, and skips none of its checks."""
 
 import asyncio
 from itertools import count

@@ -87,7 +87,7 @@ async def test_a_client_that_sends_all_of_a_far_too_large_body_first_still_gets_
 
 @pytest.mark.transport
 async def test_bytes_after_a_refusal_are_thrown_away(small: Serving) -> None:
-    """If it were kept, it would be copied again with each part, and other clients would be given up to make room."""
+    """If they were kept, they would be copied again with each part, and other clients would be dropped to make room."""
     wire = await small.connect()
     refused(await wire.ask(save(b"x" * 1001)[:-1000]), 413, "ERR_BODY_TOO_LARGE")
     held = 0

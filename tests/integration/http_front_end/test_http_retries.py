@@ -88,8 +88,8 @@ async def test_a_threshold_of_0_means_one_attempt(subtests: pytest.Subtests) -> 
 
 
 async def test_permanent_failures_are_not_tried_again(subtests: pytest.Subtests) -> None:
-    """Each way to write with one failure, and the other failures in one way: what decides on a repetition sees no
-    request.
+    """Each way to write with one failure, and the other failures in one way: the code that decides on a repetition does
+    not see the request.
     """
     each_way: list[tuple[str, bytes, StoreError]] = [(how, call, ETagMismatchError()) for how, call in calls(3).items()]
     others = [("save", calls(3)["save"], fault) for fault in (StoreRefusedError("no"), StoreError("no"))]

@@ -1,4 +1,4 @@
-"""Items of Dapr's memcached store are read and updated, and the other way round."""
+"""Dapr's memcached store and ours read and update each other's items."""
 
 import time
 from collections.abc import AsyncIterator, Iterator

@@ -1,4 +1,4 @@
-"""Hashes of Dapr's Redis store are read and updated, and the other way round."""
+"""Dapr's Redis store and ours read and update each other's hashes."""
 
 import hashlib
 import time

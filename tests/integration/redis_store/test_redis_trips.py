@@ -1,4 +1,4 @@
-"""How often the network is used, counted by the server: the speed comes from few trips."""
+"""How many round trips the store makes, counted by the server: its speed comes from making few."""
 
 import asyncio
 from collections.abc import AsyncIterator, Iterator

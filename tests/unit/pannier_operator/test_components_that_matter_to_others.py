@@ -1,4 +1,4 @@
-"""A review judges only the Components that its verdict may depend on: the verdict is the one beside all of them."""
+"""A review judges only the Components that its verdict may depend on. The verdict is the same as with all of them."""
 
 from __future__ import annotations
 

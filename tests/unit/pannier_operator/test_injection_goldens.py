@@ -1,7 +1,7 @@
 """Situations as pairs of readable files: a pod before, and what it becomes, its warnings on top.
 
-`.venv/bin/python tests/unit/pannier_operator/test_injection_goldens.py` writes the second ones anew, to be read before
-they are committed.
+`.venv/bin/python tests/unit/pannier_operator/test_injection_goldens.py` writes the second files again; read them before
+you commit them.
 """
 
 from pathlib import Path

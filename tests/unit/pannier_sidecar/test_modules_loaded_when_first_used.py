@@ -1,4 +1,4 @@
-"""What is put off is loaded when it is used, whoever uses it, and is then the module itself."""
+"""A deferred module is loaded when any code first uses it, and is then the module itself."""
 
 from __future__ import annotations
 
