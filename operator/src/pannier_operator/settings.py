@@ -111,7 +111,7 @@ class OwnPlace:
     namespace: str = _setting("pannier-system", _text)
     """The namespace of its Lease and its certificate; Pannier's own pods there are never changed."""
     pod_name: str = _setting("", _text)
-    """The pod's name, by fieldRef, which is the holder identity in the Lease. Empty outside a cluster: the host name.
+    """The pod's name (by fieldRef), which is its holder identity in the Lease. If empty, the host name is used.
     """
     service: str = _setting("pannier-operator", _text)
     """The Service in front of the webhooks; the certificate is issued for its DNS names."""

@@ -63,8 +63,8 @@ class Used:
 
     def __str__(self) -> str:
         return (
-            f"{self.before_mib:.0f} -> {self.peak_mib:.0f} MiB, {self.cpu_s:.1f} s of CPU; another client's calls "
-            f"waited for up to {max(self.work):.2f} s of this time"
+            f"{self.before_mib:.0f} -> {self.peak_mib:.0f} MiB, {self.cpu_s:.1f} s of CPU; while another client's call "
+            f"waited, at most {max(self.work):.2f} s of it"
         )
 
 

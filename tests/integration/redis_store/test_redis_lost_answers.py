@@ -82,7 +82,7 @@ async def test_a_write_that_was_carried_out_is_not_repeated_over_later_writes(
 async def test_a_write_that_never_reached_the_server_is_unknown_too(
     far: RedisStore, proxy: FaultyProxy, call: Call
 ) -> None:
-    """Nobody on this side can know that."""
+    """The client cannot know whether the server received the write."""
     writing = await request_held(proxy, call(far))
     assert type(await lost(proxy, writing)) is OutcomeUnknownError
     found = await eventually(lambda: far.get(Get("k")))

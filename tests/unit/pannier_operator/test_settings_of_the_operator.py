@@ -1,4 +1,4 @@
-"""From the environment to settings; and the messages about variables that cannot be used."""
+"""Variables of the environment become settings; the messages about variables that cannot be used."""
 
 from dataclasses import FrozenInstanceError, fields, is_dataclass
 from typing import Any

@@ -1,4 +1,4 @@
-"""The rule that one field needs another, such as a user a password."""
+"""The rule that one field needs another, such as a user name that needs a password."""
 
 from __future__ import annotations
 

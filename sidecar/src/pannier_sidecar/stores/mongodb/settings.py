@@ -21,8 +21,8 @@ OWN_OPTIONS: Final[Mapping[str, str | int]] = {
     "appName": "pannier",
     "w": 1,
     "journal": "true",
-    # A write may be repeated only where the server remembers transaction numbers, and not all that speak MongoDB's
-    # protocol do, although they say so.
+    # A write may be repeated only if the server remembers transaction numbers. Some servers that speak MongoDB's
+    # protocol announce that they do, but do not.
     "retryWrites": "false",
 }
 """Options that the component's URL and `params` may overwrite; the write concern is Dapr's."""

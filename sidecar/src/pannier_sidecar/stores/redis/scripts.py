@@ -103,7 +103,7 @@ SET: Final = Script(_PUT + "return put(KEYS[1], ARGV[1], ARGV[2]) or 0")
 SET_IF: Final = Script(
     _PUT + _ETAG + _REFUSAL + "return refusal(KEYS[1], ARGV[2], 1) or put(KEYS[1], ARGV[1], ARGV[3], ARGV[4]) or 0"
 )
-"""KEYS: key. ARGV: value, precondition, TTL in ms or nothing (or empty), and anything where it is a first-write."""
+"""KEYS: key. ARGV: value, precondition, TTL in ms (or empty), and any fourth argument if it is a first-write."""
 DELETE_IF: Final = Script(
     _ETAG + _REFUSAL + "local refused = refusal(KEYS[1], ARGV[1], 1) if refused then return refused end\n"
     "redis.call('DEL', KEYS[1]) return 0"
