@@ -70,7 +70,7 @@ class AccessControl:
     allowed_origins: Sequence[str] = ()
     """Origins such as `https://example.com`; one `*` in it stands for any text. `*` alone allows any origin."""
     known_hosts: set[bytes | None] = field(default_factory=lambda: {None, b""}, init=False)
-    """Values of `Host` that were allowed before. It may be missing, as in HTTP/1.0, because browsers always send it."""
+    """Values of `Host` that were allowed before. A request without it is allowed, because every browser sends it."""
 
     def refusal(self, host: bytes | None, origin: bytes | None) -> Refusal | None:
         """Return why a request with these headers is refused; None if it may be answered."""

@@ -1,4 +1,4 @@
-"""A table is locked for long: calls end in time, and their remains at the server do not grow."""
+"""A table is locked for long: calls end in time, and leave neither statements nor further connections at the server."""
 
 from __future__ import annotations
 

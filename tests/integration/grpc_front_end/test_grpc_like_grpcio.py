@@ -1,4 +1,4 @@
-"""The same bytes to our port and to grpcio's own server: the same bytes come back on each stream."""
+"""Our port and grpcio's own server get the same bytes, and send the same bytes back on each stream."""
 
 import asyncio
 import gzip
