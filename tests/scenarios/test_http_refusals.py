@@ -145,8 +145,7 @@ def test_a_missing_store_is_reported_before_a_broken_body(http: HttpClient) -> N
         assert http.call("POST", target, "broken").json["errorCode"] == "ERR_STATE_STORE_NOT_FOUND"
 
 
-# --- requests that are no calls
-# -------------------------------------------------------------------------------------------
+# --- requests that are no calls ---------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("target", ["/", "/v1.0", "/v1.0/", "/v2.0/state/statestore/k", "/v1.0/invoke/app/method/x"])
@@ -221,8 +220,7 @@ def test_profile_dapr_reads_a_plus_in_a_path_as_a_space(dapr: HttpClient, http: 
         assert client.call("GET", f"/v1.0/state/statestore/{key}a+b").body == b"1"
 
 
-# --- requests that are nearly right
-# --------------------------------------------------------------------------------------------
+# --- requests that are nearly right -----------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(

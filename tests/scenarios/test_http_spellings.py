@@ -12,8 +12,7 @@ def current(http: HttpClient, key: str) -> bytes:
     return http.call("GET", path("statestore", key)).body
 
 
-# --- where request defaults may be
-# --------------------------------------------------------------------------------------------
+# --- where request defaults may be ------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("how", ["query", "header", "option"])

@@ -113,8 +113,7 @@ def test_grpc_calls_for_another_host_or_of_a_page_are_refused(
     assert flag in refused.value.details()
 
 
-# --- clients that are not affected
-# ----------------------------------------------------------------------------------------------
+# --- clients that are not affected ------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("host", ["localhost:{port}", "LOCALHOST", "127.0.0.1:{port}", "[::1]:{port}", "app.localhost"])

@@ -169,8 +169,7 @@ async def test_an_idle_connection_keeps_nothing_of_the_body_it_brought() -> None
         assert not connection._body
 
 
-# --- header sections
-# ------------------------------------------------------------------------------------------------------------
+# --- header sections --------------------------------------------------------------------------------------------------
 
 
 async def test_a_header_section_that_is_too_large_is_refused(small: Serving, subtests: pytest.Subtests) -> None:

@@ -113,7 +113,7 @@ async def test_only_the_requested_keys_of_a_growing_table_are_read(tmp_path: Pat
                 keys = [f"{key} {part}" for key in KEYS[:size]]
                 assert not any(await store.bulk_get([Get(key) for key in keys]))
                 assert not any(await store.bulk_write([Set(key, b"1" * 100, if_absent=True) for key in keys]))
-        # What a connection has counted is there when it has ended.
+        # A connection's counts are visible once it has ended.
         while server.sql("SELECT count(*) FROM pg_stat_activity WHERE application_name = 'pannier'") != "0":
             await asyncio.sleep(0.05)
         counts = "SELECT seq_tup_read + idx_tup_fetch FROM pg_stat_user_tables WHERE relname = 'state'"

@@ -39,12 +39,12 @@ def cached(cluster: Cluster, selector: LabelSelector | None = None) -> Namespace
 async def test_a_namespace_that_no_longer_opts_out_gets_sidecars_at_once() -> None:
     cluster = Cluster(**{"pannier.dev/injection": "disabled"})
     namespaces = cached(cluster)
-    assert await namespaces.misses_no_sidecars("shop")
+    assert await namespaces.expects_no_sidecars("shop")
 
     cluster.labels = {}
 
     assert "pannier.dev/injection" not in (await namespaces.facts_of("shop")).labels
-    assert not await namespaces.misses_no_sidecars("shop")
+    assert not await namespaces.expects_no_sidecars("shop")
 
 
 async def test_a_namespace_that_becomes_ours_is_ours_at_once() -> None:
@@ -55,7 +55,7 @@ async def test_a_namespace_that_becomes_ours_is_ours_at_once() -> None:
     cluster.labels = {"pannier.dev/state": "pannier"}
 
     assert await namespaces.is_ours("shop")
-    assert not await namespaces.misses_no_sidecars("shop")
+    assert not await namespaces.expects_no_sidecars("shop")
 
 
 async def test_a_burst_of_pods_in_a_namespace_of_ours_reads_it_once() -> None:

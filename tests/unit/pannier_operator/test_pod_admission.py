@@ -51,8 +51,7 @@ def args_of(verdict: PodVerdict, kind: str = "initContainers") -> list[str]:
     return list(sidecar_of(verdict, kind)["args"])
 
 
-# --- whether a pod gets a sidecar
-# ----------------------------------------------------------------------------------------------------------
+# --- whether a pod gets a sidecar -------------------------------------------------------------------------------------
 
 
 def test_an_enabled_pod_gets_a_sidecar() -> None:
@@ -140,8 +139,7 @@ def test_a_namespace_that_is_not_watched_is_named() -> None:
     assert sidecar_of(judged(pod(), settings=settings, namespace="b"))
 
 
-# --- the app id
-# --------------------------------------------------------------------------------------------------------
+# --- the app id -------------------------------------------------------------------------------------------------------
 
 
 def owned(kind: str, name: str, labels: dict[str, str] | None = None) -> dict[str, Any]:

@@ -15,7 +15,7 @@ _LACKING_RIGHT: Final = re.compile(r'cannot ([a-z]{1,20}) resource "([a-z./-]{1,
 
 
 class ApiError(Exception):
-    """A call failed. An error of this class itself means that no complete answer came; the call may have had effect."""
+    """A call failed. For an error of this class itself, no complete answer came, and the call may have succeeded."""
 
     def __init__(self, reason: str):
         """`reason`: one word, such as the name of the library's exception."""

@@ -65,7 +65,7 @@ class NamespaceCache:
     def _is_selected(self, labels: Mapping[str, str]) -> bool:
         return not labels or self._selector.matches(labels)
 
-    async def misses_no_sidecars(self, namespace: str) -> bool:
+    async def expects_no_sidecars(self, namespace: str) -> bool:
         """Return whether pods of the namespace need no sidecar of ours."""
         if not await self.is_ours(namespace):
             return True

@@ -54,7 +54,7 @@ class MissedPods:
         attempt, if any.
         """
         missed = {pod["metadata"]["uid"]: pod for pod in self._cache.pods(namespace) if _counts(pod)}
-        if missed and await self._namespaces.misses_no_sidecars(namespace):
+        if missed and await self._namespaces.expects_no_sidecars(namespace):
             return None
         for uid in missed.keys() - self._reported:
             pod = missed[uid]

@@ -162,7 +162,7 @@ class Reconciler:
         task.add_done_callback(partial(self._ended, namespace))
 
     def _ended(self, namespace: str, task: asyncio.Task[None]) -> None:
-        """Log a bug of ours and retry later: it stops this namespace only, and a later event may avoid it."""
+        """Log a bug in the operator, which affects only this namespace, and retry later."""
         self._tasks.discard(task)
         if task.cancelled() or (error := task.exception()) is None:
             return

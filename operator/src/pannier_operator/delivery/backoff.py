@@ -24,7 +24,7 @@ referred to may change many times in a second, and each write makes the kubelets
 everything again.
 """
 _CALM: Final = 2 * max(_AFTER_REFUSAL + _AFTER_WRITE)
-"""Seconds after which earlier attempts no longer count. It is longer than any pause, which would else reset them."""
+"""Seconds after which earlier attempts no longer count; longer than any pause, so that a pause does not reset them."""
 
 
 class _Attempt(NamedTuple):
