@@ -99,7 +99,7 @@ def replaced(file: Path, pause: float) -> None:
     fresh.rename(file)
 
 
-HOW = {
+HOW: dict[Callable[[Path, float], None], str] = {
     slowly: "written slowly",
     emptied: "emptied and written later",
     killed: "left incomplete by a killed writer",
