@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Generator, Sequence
-from typing import Any
+from collections.abc import Awaitable, Generator, Iterable, Sequence
+from typing import Any, TypeVar
 
 import pytest
 from servers.database import Database
@@ -14,7 +14,11 @@ from pannier_sidecar.state.requests import Delete, Get, Set, Write
 from pannier_sidecar.state.store import Feature, Store, StoredValue
 from pannier_sidecar.stores import registry
 
+Result = TypeVar("Result")
+
 REFUSED = ETagMismatchError
+WAYS = ("alone", "begun", "in one bulk", "in bulks of one", "in transactions of one")
+"""The ways in which a store carries out writes of different keys."""
 
 
 def begins_calls(database: Database) -> bool:
@@ -24,12 +28,23 @@ def begins_calls(database: Database) -> bool:
 
 
 needs_begun_calls = pytest.mark.on.with_args(begins_calls)
-WAYS = (
-    "alone",
-    pytest.param("begun", marks=needs_begun_calls),
-    "in bulk",
-    pytest.param("in a transaction", marks=pytest.mark.needs(Feature.TRANSACTIONAL)),
-)
+
+
+def ways_of(database: Database) -> list[str]:
+    """Return those of WAYS that its store has."""
+    lacked = set()
+    if not begins_calls(database):
+        lacked.add("begun")
+    if Feature.TRANSACTIONAL not in database.claims:
+        lacked.add("in transactions of one")
+    return [way for way in WAYS if way not in lacked]
+
+
+async def outcomes(calls: Iterable[Awaitable[Result]]) -> list[Result | BaseException]:
+    """Make calls at the same time and return their results, or in their places the exceptions: a test of many items
+    goes on, and reports each failure with its item.
+    """
+    return await asyncio.gather(*calls, return_exceptions=True)
 
 
 async def value_of(store: Store, key: str) -> bytes | None:
@@ -104,16 +119,37 @@ async def begun_write(store: Store, write: Write) -> None:
     await call
 
 
-async def send(store: Store, way: str, write: Write) -> StoreError | None:
-    """Carry out a write in one of WAYS and return its error."""
-    if way == "in bulk":
-        [error] = await store.bulk_write([write])
-        return error
-    if way == "in a transaction":
-        return await error_of(store.transact([write]))
-    if way == "begun":
-        return await error_of(begun_write(store, write))
-    return await error_of(store.set(write) if isinstance(write, Set) else store.delete(write))
+async def send(store: Store, way: str, write: Write) -> BaseException | None:
+    """Carry out one write in one of WAYS and return its error."""
+    [error] = await send_each(store, way, [write])
+    return error
+
+
+async def send_each(store: Store, way: str, writes: Sequence[Write]) -> Sequence[BaseException | None]:
+    """Carry out writes of different keys in one of WAYS and return the error of each."""
+    if way == "in one bulk":
+        return await store.bulk_write(writes)
+    calls = {
+        "alone": write_alone,
+        "begun": begun_write,
+        "in bulks of one": write_in_bulk,
+        "in transactions of one": transact_alone,
+    }
+    return await outcomes(calls[way](store, write) for write in writes)
+
+
+async def write_alone(store: Store, write: Write) -> None:
+    await (store.set(write) if isinstance(write, Set) else store.delete(write))
+
+
+async def write_in_bulk(store: Store, write: Write) -> None:
+    [error] = await store.bulk_write([write])
+    if error:
+        raise error
+
+
+async def transact_alone(store: Store, write: Write) -> None:
+    await store.transact([write])
 
 
 async def all_keys(store: Store, prefix: str, limit: int = 100) -> list[str]:
@@ -127,6 +163,25 @@ async def all_keys(store: Store, prefix: str, limit: int = 100) -> list[str]:
         cursor = page.cursor
         if cursor is None:
             return found
+
+
+async def read_all(store: Store, keys: Sequence[str]) -> list[StoredValue | StoreError | None]:
+    return list(await store.bulk_get([Get(key) for key in keys]))
+
+
+def value_in(entry: StoredValue | StoreError | None) -> bytes | StoreError | None:
+    return entry.value if isinstance(entry, StoredValue) else entry
+
+
+def agree(one: object, other: object) -> bool:
+    """Return whether two reads have found the same. A database that knows what is left until an expiry rounds each
+    time, so the two may differ by a second.
+    """
+    if not (isinstance(one, StoredValue) and isinstance(other, StoredValue)):
+        return one == other
+    if one.expires_at is None or other.expires_at is None:
+        return one == other
+    return (one.value, one.etag) == (other.value, other.etag) and abs(one.expires_at - other.expires_at) <= 1
 
 
 async def write_all(store: Store, writes: Sequence[Write]) -> None:

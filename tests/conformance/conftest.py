@@ -1,8 +1,12 @@
 """Each test of the suite runs on every database that claims the tested feature. The results become the table of stores
 (`--store-table`). The suite calls the stores themselves, past front ends and service, with every value, key, ETag and
 precondition that may be special to a database: tests/scenarios/matrix.py says why these need no repetition through the
-front ends. A table of such values is walked through in one test, by subtests: they are reported one by one, and the
-store is opened once.
+front ends.
+
+Tests are multiplied by stores and by nothing else. A table of values, keys, ETags or limits, and the ways in which a
+store carries out a write (`calls.WAYS`), are walked through in one test: the store is opened once, the items have keys
+of their own and are sent together, and each is reported by name as a subtest, even if others have failed. How much a
+test sends at once, and how often it repeats a race, is up to `Database.many` and `Database.increments`.
 """
 
 from collections.abc import AsyncIterator, Callable, Generator, Iterator

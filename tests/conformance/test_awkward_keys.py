@@ -1,10 +1,10 @@
 """Any text is a key, and no two texts are one key."""
 
 import pytest
-from conformance.calls import all_keys, value_of, write_all
+from conformance.calls import all_keys, outcomes, read_all, value_in, value_of, write_all
 from conformance.conftest import Keys
 
-from pannier_sidecar.state.requests import Delete, Get, Set
+from pannier_sidecar.state.requests import Delete, Set
 from pannier_sidecar.state.store import Feature, Store
 
 pytestmark = pytest.mark.topic("keys of any text")
@@ -37,45 +37,63 @@ NAMES = {
 }
 
 
-async def test_can_be_written_read_and_deleted(store: Store, key: Keys, subtests: pytest.Subtests) -> None:
-    for kind, name in NAMES.items():
+LOOKALIKES = ("a b ", "a/b/c", "aa", "AA", "a_b%c", "e", "a", "*", "%", "_", "b", "{a}", "a|b", "42.0")
+
+
+async def test_each_is_written_read_and_deleted_for_itself(store: Store, key: Keys, subtests: pytest.Subtests) -> None:
+    """All are there at the same time, beside other keys that they could be taken for."""
+    names = {**NAMES, **{f"what others may be taken for: {name}": name for name in LOOKALIKES}}
+    keys = [key(name) for name in names.values()]
+    values = [str(number).encode() for number in range(len(keys))]
+    created = await outcomes(store.set(Set(*each)) for each in zip(keys, values, strict=True))
+    alone = await outcomes(value_of(store, each) for each in keys)
+    together = await read_all(store, keys)
+    deleted: list[object] = [None] * len(keys)
+    deleted[::2] = await outcomes(store.delete(Delete(each)) for each in keys[::2])
+    without_one_half = await read_all(store, keys)
+    deleted[1::2] = await outcomes(store.delete(Delete(each)) for each in keys[1::2])
+    at_the_end = await read_all(store, keys)
+    for place, (kind, value) in enumerate(zip(names, values, strict=True)):
         with subtests.test(kind):
-            await store.set(Set(key(name), b"1"))
-            assert await value_of(store, key(name)) == b"1"
-            [entry] = await store.bulk_get([Get(key(name))])
-            assert entry is not None
-            await store.delete(Delete(key(name)))
-            assert await value_of(store, key(name)) is None
-
-
-async def test_no_two_keys_are_taken_for_one(store: Store, key: Keys) -> None:
-    names = [*NAMES.values(), "a b ", "a/b/c", "aa", "AA", "a_b%c", "e", "a", "*", "%", "_", "b", "{a}", "a|b", "42.0"]
-    for number, name in enumerate(names):
-        await store.set(Set(key(name), str(number).encode()))
-    found = await store.bulk_get([Get(key(name)) for name in names])
-    assert [entry and entry.value for entry in found] == [str(number).encode() for number in range(len(names))]
+            assert (created[place], deleted[place]) == (None, None)
+            assert alone[place] == value
+            assert value_in(together[place]) == value
+            assert value_in(without_one_half[place]) == (value if place % 2 else None)
+            assert at_the_end[place] is None
 
 
 @pytest.mark.topic("listing keys", Feature.KEYS_LIKE)
-async def test_are_listed_as_they_were_written(store: Store, key: Keys, prefix: str) -> None:
+async def test_are_listed_as_they_were_written(store: Store, key: Keys, prefix: str, subtests: pytest.Subtests) -> None:
     await write_all(store, [Set(key(name), b"1") for name in NAMES.values()])
-    assert sorted(await all_keys(store, prefix, 4)) == sorted(map(key, NAMES.values()))
+    listed = await all_keys(store, prefix, 4)
+    for kind, name in NAMES.items():
+        with subtests.test(kind):
+            assert listed.count(key(name)) == 1
+    assert len(listed) == len(NAMES)
 
 
 @pytest.mark.topic("transactions", Feature.TRANSACTIONAL)
-async def test_can_be_in_a_transaction(store: Store, key: Keys) -> None:
-    await store.transact([Set(key(name), b"1") for name in NAMES.values()])
-    await store.transact([Delete(key(name)) for name in NAMES.values()])
-    assert not any(await store.bulk_get([Get(key(name)) for name in NAMES.values()]))
+async def test_can_be_in_a_transaction(store: Store, key: Keys, subtests: pytest.Subtests) -> None:
+    keys = [key(name) for name in NAMES.values()]
+    values = [str(number).encode() for number in range(len(keys))]
+    await store.transact([Set(*each) for each in zip(keys, values, strict=True)])
+    written = await read_all(store, keys)
+    await store.transact([Delete(each) for each in keys])
+    deleted = await read_all(store, keys)
+    for kind, value, before, after in zip(NAMES, values, written, deleted, strict=True):
+        with subtests.test(kind):
+            assert value_in(before) == value
+            assert after is None
 
 
-@pytest.mark.parametrize("letter", ["k", "ü", "😀"], ids=["one byte", "two bytes", "four bytes"])
 async def test_the_longest_key_is_taken_and_one_that_differs_at_its_end_is_another(
-    store: Store, key: Keys, letter: str
+    store: Store, key: Keys, subtests: pytest.Subtests
 ) -> None:
     room = store.max_key_bytes - len(key("").encode()) - 1
-    longest = key(letter * (room // len(letter.encode())))
-    await store.set(Set(longest + "a", b"a"))
-    await store.set(Set(longest + "b", b"b"))
-    assert await value_of(store, longest + "a") == b"a"
-    assert await value_of(store, longest + "b") == b"b"
+    for size, letter in {"one byte": "k", "two bytes": "ü", "four bytes": "😀"}.items():
+        with subtests.test(size):
+            longest = key(letter * (room // len(letter.encode())))
+            await store.set(Set(longest + "a", b"a"))
+            await store.set(Set(longest + "b", b"b"))
+            assert await value_of(store, longest + "a") == b"a"
+            assert await value_of(store, longest + "b") == b"b"

@@ -1,12 +1,12 @@
 """Opening, probing and closing."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from functools import partial
 from typing import Any
 
 import pytest
-from conformance.calls import begun_get, begun_write, needs_begun_calls, written
+from conformance.calls import begun_get, begun_write, written
 from conformance.conftest import Keys
 from servers.database import Database
 
@@ -17,22 +17,19 @@ from pannier_sidecar.state.store import Feature, Store
 
 pytestmark = pytest.mark.topic("opening and closing")
 
-needs = pytest.mark.needs
-
-CALLS = (
-    pytest.param(lambda store, key: store.get(Get(key)), id="get"),
-    pytest.param(lambda store, key: store.set(Set(key, b"1")), id="set"),
-    pytest.param(lambda store, key: store.delete(Delete(key)), id="delete"),
-    pytest.param(lambda store, key: begun_get(store, Get(key)), id="begin_get", marks=needs_begun_calls),
-    pytest.param(lambda store, key: begun_write(store, Delete(key)), id="begin_write", marks=needs_begun_calls),
-    pytest.param(lambda store, key: store.bulk_get([Get(key)]), id="bulk_get"),
-    pytest.param(lambda store, key: store.bulk_write([Set(key, b"1")]), id="bulk_write"),
-    pytest.param(
-        lambda store, key: store.transact([Set(key, b"1")]), id="transact", marks=needs(Feature.TRANSACTIONAL)
-    ),
-    pytest.param(lambda store, key: store.keys(key, 10, None), id="keys", marks=needs(Feature.KEYS_LIKE)),
-    pytest.param(lambda store, key: store.ping(), id="ping"),
-)
+CALLS: dict[str, Callable[[Store, str], Awaitable[Any]]] = {
+    "get": lambda store, key: store.get(Get(key)),
+    "set": lambda store, key: store.set(Set(key, b"1")),
+    "delete": lambda store, key: store.delete(Delete(key)),
+    "begin_get": lambda store, key: begun_get(store, Get(key)),
+    "begin_write": lambda store, key: begun_write(store, Delete(key)),
+    "bulk_get": lambda store, key: store.bulk_get([Get(key)]),
+    "bulk_write": lambda store, key: store.bulk_write([Set(key, b"1"), Delete(f"{key} too")]),
+    "transact": lambda store, key: store.transact([Set(key, b"1")]),
+    "keys": lambda store, key: store.keys(key, 10, None),
+    "ping": lambda store, key: store.ping(),
+}
+NEEDED = {"transact": Feature.TRANSACTIONAL, "keys": Feature.KEYS_LIKE}
 
 
 async def test_does_what_the_catalogue_says_of_it(store: Store, subject: Database) -> None:
@@ -42,54 +39,57 @@ async def test_does_what_the_catalogue_says_of_it(store: Store, subject: Databas
     assert {feature.value for feature in store.features} == set(described.features)
 
 
-async def test_answers_a_ping(store: Store) -> None:
-    await store.ping()
+async def test_a_call_before_opening_fails_and_says_so(
+    make_store: Callable[[], Store], subject: Database, key: Keys, subtests: pytest.Subtests
+) -> None:
+    store = make_store()
+    for name in calls_of(subject):
+        with subtests.test(name):
+            await unavailable(CALLS[name](store, key("k")))
 
 
-@pytest.mark.parametrize("call", CALLS)
 async def test_a_call_after_closing_fails_and_says_so(
-    make_store: Callable[[], Store], key: Keys, call: Callable[..., Any]
+    make_store: Callable[[], Store], subject: Database, key: Keys, subtests: pytest.Subtests
 ) -> None:
     store = make_store()
     await store.open()
     await store.close()
-    await unavailable(call(store, key("k")))
+    for name in calls_of(subject):
+        with subtests.test(name):
+            await unavailable(CALLS[name](store, key("k")))
 
 
-@pytest.mark.parametrize("call", CALLS)
-async def test_a_call_before_opening_fails_and_says_so(
-    make_store: Callable[[], Store], key: Keys, call: Callable[..., Any]
-) -> None:
-    await unavailable(call(make_store(), key("k")))
+def calls_of(subject: Database) -> list[str]:
+    return [name for name in CALLS if name not in NEEDED or NEEDED[name] in subject.claims]
 
 
-async def unavailable(call: Any) -> None:
+async def unavailable(call: Awaitable[Any]) -> None:
     """Bulk calls report it item by item; a bulk read may also fail as a whole."""
     try:
-        [answer] = await call
+        answers = await call
     except StoreUnavailableError as error:
-        answer = error
-    assert isinstance(answer, StoreUnavailableError)
-    assert str(answer)
+        answers = [error]
+    assert answers
+    for answer in answers:
+        assert isinstance(answer, StoreUnavailableError)
+        assert str(answer)
 
 
-async def test_a_bulk_write_after_closing_fails_each_item(make_store: Callable[[], Store], key: Keys) -> None:
-    store = make_store()
-    await store.open()
-    await store.close()
-    errors = await store.bulk_write([Set(key("a"), b"1"), Delete(key("b"))])
-    assert [isinstance(error, StoreUnavailableError) for error in errors] == [True, True]
-
-
-async def test_closing_twice_is_harmless(make_store: Callable[[], Store]) -> None:
-    store = make_store()
-    await store.open()
-    await store.close()
-    await store.close()
-
-
-async def test_closing_before_opening_is_harmless(make_store: Callable[[], Store]) -> None:
-    await make_store().close()
+async def test_closing_is_harmless_at_any_time(make_store: Callable[[], Store], subtests: pytest.Subtests) -> None:
+    with subtests.test("before opening"):
+        await make_store().close()
+    with subtests.test("after an opening that was given up"):
+        store = make_store()
+        opening = asyncio.create_task(store.open())
+        await asyncio.sleep(0)
+        opening.cancel()
+        await asyncio.gather(opening, return_exceptions=True)
+        await store.close()
+    with subtests.test("twice"):
+        store = make_store()
+        await store.open()
+        await store.close()
+        await store.close()
 
 
 async def test_calls_in_flight_when_it_closes_end(make_store: Callable[[], Store], key: Keys) -> None:
@@ -108,14 +108,6 @@ async def test_opens_again_and_again(make_store: Callable[[], Store], key: Keys)
     for number in range(5):
         store = make_store()
         await store.open()
+        await store.ping()
         await written(store, key(str(number)))
         await store.close()
-
-
-async def test_opening_that_is_given_up_leaves_nothing_behind(make_store: Callable[[], Store]) -> None:
-    store = make_store()
-    opening = asyncio.create_task(store.open())
-    await asyncio.sleep(0)
-    opening.cancel()
-    await asyncio.gather(opening, return_exceptions=True)
-    await store.close()

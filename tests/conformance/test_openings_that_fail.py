@@ -46,16 +46,16 @@ def held(folder: Path) -> Counter[str]:
     return found
 
 
-@asynccontextmanager
-async def nothing_kept(make_store: Callable[[], Store], folder: Path) -> AsyncIterator[None]:
-    """After the block the process must hold no more than before, except for what a client library keeps for all
-    stores.
-    """
+async def held_by_others(make_store: Callable[[], Store], folder: Path) -> Counter[str]:
+    """Return what the process holds besides the stores of a test, also what a client library keeps for all stores."""
     warm = make_store()
     await warm.open()
     await warm.close()
-    before = await settled(folder)
-    yield
+    return await settled(folder)
+
+
+async def nothing_more_is_held(before: Counter[str], folder: Path) -> None:
+    """Wait until the process holds no more than before. What it keeps is added, so that it is reported only once."""
 
     def is_let_go() -> bool:
         gc.collect()  # an error may be part of a reference cycle
@@ -63,7 +63,9 @@ async def nothing_kept(make_store: Callable[[], Store], folder: Path) -> AsyncIt
 
     with suppress(TimeoutError):
         await until(is_let_go)
-    assert not held(folder) - before
+    kept = held(folder) - before
+    before.update(kept)
+    assert not kept
 
 
 async def settled(folder: Path) -> Counter[str]:
@@ -80,17 +82,19 @@ async def settled(folder: Path) -> Counter[str]:
 async def test_an_opening_that_is_given_up_leaves_nothing_behind(
     make_store: Callable[[], Store], tmp_path_factory: pytest.TempPathFactory
 ) -> None:
-    async with nothing_kept(make_store, tmp_path_factory.getbasetemp()):
-        loop = asyncio.get_running_loop()
-        began = loop.time()
-        store = make_store()
-        await store.open()
-        duration = loop.time() - began
-        await store.close()
-        for part in PARTS:
-            await given_up(make_store(), lambda part=part: asyncio.sleep(duration * part))
-        for turns in TURNS:
-            await given_up(make_store(), lambda turns=turns: several_turns(turns))
+    folder = tmp_path_factory.getbasetemp()
+    before = await held_by_others(make_store, folder)
+    loop = asyncio.get_running_loop()
+    began = loop.time()
+    store = make_store()
+    await store.open()
+    duration = loop.time() - began
+    await store.close()
+    for part in PARTS:
+        await given_up(make_store(), lambda part=part: asyncio.sleep(duration * part))
+    for turns in TURNS:
+        await given_up(make_store(), lambda turns=turns: several_turns(turns))
+    await nothing_more_is_held(before, folder)
 
 
 async def given_up(store: Store, pause: Callable[[], Any]) -> None:
@@ -108,31 +112,31 @@ async def several_turns(count: int) -> None:
 
 
 @pytest.mark.on(lambda database: database.name in PROXY_SETUPS)
-async def test_an_opening_without_a_server_leaves_nothing_behind(
-    make_store: Callable[[], Store], subject: Database, server: Server, tmp_path_factory: pytest.TempPathFactory
-) -> None:
-    async with nothing_kept(make_store, tmp_path_factory.getbasetemp()):
-        await refused(led_to(free_port(), subject, server))
-
-
-@pytest.mark.on(lambda database: database.name in PROXY_SETUPS)
-@pytest.mark.parametrize("answers", (0, 1, 2, 4))
-async def test_an_opening_whose_server_goes_away_leaves_nothing_behind(
-    answers: int,
+async def test_an_opening_whose_server_is_or_goes_away_leaves_nothing_behind(
     make_store: Callable[[], Store],
     subject: Database,
     server: Server,
     tmp_path_factory: pytest.TempPathFactory,
+    subtests: pytest.Subtests,
 ) -> None:
+    folder = tmp_path_factory.getbasetemp()
+    before = await held_by_others(make_store, folder)
+    with subtests.test("no server"):
+        await refused(led_to(free_port(), subject, server))
+        await nothing_more_is_held(before, folder)
     port = PROXY_SETUPS[subject.name].port(server.settings)
-    async with nothing_kept(make_store, tmp_path_factory.getbasetemp()), closing_proxy(port, answers) as shortened:
-        await refused(led_to(shortened, subject, server))
+    for answers in (0, 1, 2, 4):
+        with subtests.test(f"gone after {answers} answers"):
+            async with closing_proxy(port, answers) as shortened:
+                await refused(led_to(shortened, subject, server))
+            await nothing_more_is_held(before, folder)
 
 
 def led_to(port: int, subject: Database, server: Server) -> Store:
-    """Return a store that looks for its server at this port."""
+    """Return a store that looks for its server at this port, and waits for it briefly."""
     kind: Any = registry.load(subject.store_type, subject.store_version)
-    return kind(subject.typed({**server.settings, **PROXY_SETUPS[subject.name].names(port)}))
+    setup = PROXY_SETUPS[subject.name]
+    return kind(subject.typed({**server.settings, **setup.names(port), **setup.impatient}))
 
 
 async def refused(store: Store) -> None:

@@ -4,13 +4,26 @@ import asyncio
 import os
 
 import pytest
-from conformance.calls import begun_get, begun_write, error_of, needs_begun_calls, present, value_of, write_all, written
+from conformance.calls import (
+    agree,
+    begun_get,
+    begun_write,
+    error_of,
+    needs_begun_calls,
+    outcomes,
+    present,
+    read_all,
+    value_in,
+    value_of,
+    write_all,
+    written,
+)
 from conformance.conftest import Keys
 from servers.database import Database
 
 from pannier_sidecar.state.errors import StoreRefusedError
 from pannier_sidecar.state.requests import Get, Set
-from pannier_sidecar.state.store import Feature, Store
+from pannier_sidecar.state.store import Feature, Store, StoredValue
 
 pytestmark = pytest.mark.topic("values")
 
@@ -55,35 +68,56 @@ VALUES = {
 }
 
 
+SIZES = (65_535, 65_536, 1 << 20, 4 << 20, (6 << 20) + 1)
+
+
 async def test_come_back_byte_for_byte(store: Store, key: Keys, subtests: pytest.Subtests) -> None:
-    for number, (name, value) in enumerate(VALUES.items()):
+    """All at once, and the same in every kind of read."""
+
+    async def there_and_back(name: str, value: bytes) -> tuple[StoredValue | None, StoredValue | None]:
+        await store.set(Set(key(name), value))
+        return await store.get(Get(key(name))), await store.get(Get(key(name), strong=True))
+
+    found = await outcomes(there_and_back(name, value) for name, value in VALUES.items())
+    together = await read_all(store, [key(name) for name in VALUES])
+    for name, alone, in_bulk in zip(VALUES, found, together, strict=True):
         with subtests.test(name):
-            await store.set(Set(key(str(number)), value))
-            assert await value_of(store, key(str(number))) == value
+            assert isinstance(in_bulk, StoredValue)
+            assert (in_bulk.value, in_bulk.expires_at) == (VALUES[name], None)
+            assert alone == (in_bulk, in_bulk)
+    assert await store.get(Get(key("never written"))) is None
 
 
 @needs_begun_calls
-async def test_come_back_byte_for_byte_in_calls_that_are_begun(store: Store, key: Keys) -> None:
+async def test_come_back_byte_for_byte_in_calls_that_are_begun(
+    store: Store, key: Keys, subtests: pytest.Subtests
+) -> None:
     """All at once, with calls that are awaited between them."""
-    names = list(VALUES)
-    await asyncio.gather(*(begun_write(store, Set(key(name), VALUES[name], ttl=900)) for name in names))
-    found = await asyncio.gather(
-        *(way(store, Get(key(name))) for name in names for way in (begun_get, type(store).get)),
+    await asyncio.gather(*(begun_write(store, Set(key(name), value, ttl=900)) for name, value in VALUES.items()))
+    *found, absent = await asyncio.gather(
+        *(way(store, Get(key(name))) for name in VALUES for way in (begun_get, type(store).get)),
         begun_get(store, Get(key("never written"))),
     )
-    assert [each and each.value for each in found] == [VALUES[name] for name in names for _ in range(2)] + [None]
-    assert found[0:-1:2] == found[1:-1:2]
+    for name, begun, awaited in zip(VALUES, found[::2], found[1::2], strict=True):
+        with subtests.test(name):
+            assert begun is not None
+            assert begun.value == VALUES[name]
+            assert agree(begun, awaited)
+    assert absent is None
 
 
-@pytest.mark.parametrize("size", [65_535, 65_536, 1 << 20, 4 << 20, (6 << 20) + 1])
-@pytest.mark.parametrize("is_text", [True, False], ids=["text", "binary"])
-async def test_large_values_come_back(subject: Database, store: Store, key: Keys, size: int, is_text: bool) -> None:
-    value = (b'{"a": "0123456789"}' * (size // 19 + 1))[:size] if is_text else os.urandom(size)
-    if subject.largest_value is not None and size > subject.largest_value:
-        await is_refused_for_its_size(store, key("k"), value)
-    else:
-        await store.set(Set(key("k"), value))
-        assert await value_of(store, key("k")) == value
+async def test_large_values_come_back(subject: Database, store: Store, key: Keys, subtests: pytest.Subtests) -> None:
+    for size in SIZES:
+        is_taken = subject.largest_value is None or size <= subject.largest_value
+        text, binary = (b'{"a": "0123456789"}' * (size // 19 + 1))[:size], os.urandom(size)
+        for kind, value in (("text", text), ("binary", binary)):
+            with subtests.test(f"{size} bytes, {kind}"):
+                if is_taken:
+                    await store.set(Set(key(kind), value))
+                    comes_back = await value_of(store, key(kind)) == value  # a difference is too long to be shown
+                    assert comes_back
+                else:
+                    await is_refused_for_its_size(store, key(kind), value)
 
 
 async def is_refused_for_its_size(store: Store, key: str, value: bytes) -> None:
@@ -102,30 +136,23 @@ async def test_a_smaller_value_replaces_a_larger_one_whole(store: Store, key: Ke
     assert await value_of(store, key("k")) == b"{}"
 
 
-async def test_values_written_together_come_back_byte_for_byte(store: Store, key: Keys) -> None:
+async def test_values_written_together_come_back_byte_for_byte(
+    store: Store, key: Keys, subtests: pytest.Subtests
+) -> None:
     await write_all(store, [Set(key(name), value) for name, value in VALUES.items()])
-    found = await store.bulk_get([Get(key(name)) for name in VALUES])
-    assert [entry and entry.value for entry in found] == list(VALUES.values())
+    await come_back(store, key, subtests)
 
 
 @pytest.mark.topic("transactions", Feature.TRANSACTIONAL)
-async def test_values_of_a_transaction_come_back_byte_for_byte(store: Store, key: Keys) -> None:
+async def test_values_of_a_transaction_come_back_byte_for_byte(
+    store: Store, key: Keys, subtests: pytest.Subtests
+) -> None:
     await store.transact([Set(key(name), value) for name, value in VALUES.items()])
-    found = await store.bulk_get([Get(key(name)) for name in VALUES])
-    assert [entry and entry.value for entry in found] == list(VALUES.values())
+    await come_back(store, key, subtests)
 
 
-async def test_an_absent_key_has_no_value(store: Store, key: Keys) -> None:
-    assert await store.get(Get(key("never written"))) is None
-
-
-async def test_strong_reads_and_writes_find_the_same(store: Store, key: Keys) -> None:
-    await written(store, key("k"), b"1")
-    found = await store.get(Get(key("k"), strong=True))
-    assert found is not None
-    assert found.value == b"1"
-
-
-async def test_a_value_without_ttl_has_no_expiry(store: Store, key: Keys) -> None:
-    await store.set(Set(key("k"), b"1"))
-    assert (await present(store, key("k"))).expires_at is None
+async def come_back(store: Store, key: Keys, subtests: pytest.Subtests) -> None:
+    found = await read_all(store, [key(name) for name in VALUES])
+    for name, entry in zip(VALUES, found, strict=True):
+        with subtests.test(name):
+            assert value_in(entry) == VALUES[name]

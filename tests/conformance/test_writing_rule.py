@@ -1,16 +1,17 @@
 """The one table of preconditions, cell by cell, for single writes, bulks and transactions (docs: the writing rule)."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import pytest
-from conformance.calls import WAYS, present, send, value_of, written
+from conformance.calls import REFUSED, read_all, send_each, sets, value_in, ways_of, write_all
 from conformance.conftest import Keys
+from servers.database import Database
 
-from pannier_sidecar.state.errors import ETagMismatchError
 from pannier_sidecar.state.requests import Delete, Set, Write
-from pannier_sidecar.state.store import Feature, Store
+from pannier_sidecar.state.store import Feature, Store, StoredValue
 
-pytestmark = [pytest.mark.topic("ETags", Feature.ETAG), pytest.mark.parametrize("way", WAYS)]
+pytestmark = pytest.mark.topic("ETags", Feature.ETAG)
 
 CURRENT = "the current ETag"
 EARLIER = "an earlier ETag"
@@ -44,48 +45,41 @@ CELLS = (
 )
 
 
-async def test_set(store: Store, key: Keys, way: str, subtests: pytest.Subtests) -> None:
-    for number, cell in enumerate(CELLS):
-        with subtests.test(str(cell)):
-            name = key(str(number))
-            etag = await arrange(store, name, cell)
-            before = await value_of(store, name)
-            error = await send(store, way, Set(name, b'"after"', etag, cell.is_first_write))
-            assert isinstance(error, ETagMismatchError) is not cell.is_carried_out
-            assert await value_of(store, name) == (b'"after"' if cell.is_carried_out else before)
-
-
-async def test_delete(store: Store, key: Keys, way: str, subtests: pytest.Subtests) -> None:
-    for number, cell in enumerate(CELLS):
-        with subtests.test(str(cell)):
-            name = key(str(number))
-            etag = await arrange(store, name, cell)
-            before = await value_of(store, name)
-            error = await send(store, way, Delete(name, etag, cell.is_first_write))
-            assert isinstance(error, ETagMismatchError) is not cell.is_carried_out
-            assert await value_of(store, name) == (None if cell.is_carried_out else before)
-
-
 @pytest.mark.parametrize("kind", [Set, Delete])
-async def test_a_refused_write_leaves_the_etag(store: Store, key: Keys, way: str, kind: type[Write]) -> None:
-    before = await written(store, key("k"))
-    write = Set(key("k"), b"2", "1") if kind is Set else Delete(key("k"), "1")
-    assert isinstance(await send(store, way, write), ETagMismatchError)
-    assert await present(store, key("k")) == before
+async def test_a_write_happens_if_its_precondition_holds_and_else_changes_nothing(
+    subject: Database, store: Store, key: Keys, kind: type[Write], subtests: pytest.Subtests
+) -> None:
+    for way in ways_of(subject):
+        names = [key(f"{way} {number}") for number in range(len(CELLS))]
+        etags = await arrange(store, names, key("other"))
+        before = await read_all(store, names)
+        writes = [
+            Set(name, b'"after"', etag, cell.is_first_write) if kind is Set else Delete(name, etag, cell.is_first_write)
+            for name, etag, cell in zip(names, etags, CELLS, strict=True)
+        ]
+        errors = await send_each(store, way, writes)
+        after = await read_all(store, names)
+        for cell, name, was, error, found in zip(CELLS, names, before, errors, after, strict=True):
+            with subtests.test(f"{cell}, {way}"):
+                assert (was is not None) is cell.is_present
+                if cell.is_carried_out:
+                    assert error is None
+                    assert value_in(found) == (b'"after"' if kind is Set else None)
+                else:
+                    assert isinstance(error, REFUSED)
+                    assert name in str(error)
+                    assert found == was
 
 
-async def test_the_fault_names_the_key(store: Store, key: Keys, way: str) -> None:
-    error = await send(store, way, Set(key("the key"), b"2", "1"))
-    assert key("the key") in str(error)
-
-
-async def arrange(store: Store, key: str, cell: Cell) -> str | None:
-    """Create the situation of the cell; return the ETag to write with."""
-    earlier = await written(store, key, b'"earlier"')
-    if cell.is_present:
-        current = await written(store, key, b'"before"')
-    else:
-        current = earlier
-        await store.delete(Delete(key))
-    other = await written(store, f"{key} other")
-    return {None: None, CURRENT: current.etag, EARLIER: earlier.etag, OTHERS: other.etag}[cell.etag]
+async def arrange(store: Store, names: Sequence[str], other: str) -> list[str | None]:
+    """Create the situation of each cell under its name; return the ETags to write with."""
+    await write_all(store, sets([*names, other], b'"earlier"'))
+    earlier = await read_all(store, names)
+    await write_all(
+        store,
+        [Set(name, b'"before"') if cell.is_present else Delete(name) for name, cell in zip(names, CELLS, strict=True)],
+    )
+    *current, others = await read_all(store, [*names, other])
+    found = {CURRENT: current, EARLIER: earlier, OTHERS: [others] * len(names)}
+    wanted = [found[cell.etag][place] if cell.etag else None for place, cell in enumerate(CELLS)]
+    return [each.etag if isinstance(each, StoredValue) else None for each in wanted]

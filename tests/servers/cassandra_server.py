@@ -168,6 +168,7 @@ DATABASES = (
         prepare=_prepare,
         longest_ttl=300_000_000,
         increments=400,
+        many=600,
         model_runs=5,
         proxy_setup=ProxySetup(
             lambda port: {"port": port},

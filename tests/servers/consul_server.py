@@ -104,6 +104,7 @@ DATABASES = (
         largest_value=LARGEST_VALUE,
         largest_transaction=64,
         increments=200,
+        many=600,
         model_runs=10,
         proxy_setup=ProxySetup(
             as_address("httpAddr"), last_port("httpAddr"), impatient={"timeout": "300ms"}, max_connections=32

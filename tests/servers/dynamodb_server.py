@@ -109,6 +109,7 @@ DATABASES = (
         prepare=_prepare,
         largest_value=400_000,
         increments=200,
+        many=600,
         model_runs=5,
         proxy_setup=ProxySetup(
             as_address("endpoint", "http://127.0.0.1:{}"),

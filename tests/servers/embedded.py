@@ -51,6 +51,7 @@ DATABASES = (
         "state.sqlite",
         _sqlite("{folder}/state.db?_pragma=synchronous(OFF)", disableWAL=True),
         is_a_variant=True,
+        increments=3000,
     ),
     Database(
         "sqlite-in-memory",

@@ -126,6 +126,7 @@ DATABASES = (
         _serve,
         made_by="emulator" if EMULATOR else "fake",
         increments=100,
+        many=600,
         model_runs=10,
         largest_value=10 * 1024 * 1024,
         proxy_setup=ProxySetup(
