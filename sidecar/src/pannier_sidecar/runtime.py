@@ -27,7 +27,7 @@ class ComponentStatus(Protocol):
     def version(self) -> str: ...
     @property
     def state(self) -> str:
-        """Return the state in one word: `ready`, or why not."""
+        """Return the state in one word, such as `ready` or `waiting`."""
 
     @property
     def why(self) -> str:

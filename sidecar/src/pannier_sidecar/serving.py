@@ -20,15 +20,19 @@ if TYPE_CHECKING:
 
 TICK_S = 1.0
 SPARE: Final = 16
-"""Fraction of the budget (1/16) that is free after clients have been given up."""
+"""Fraction of the budget (1/16) that is to be free after calls of slow clients have been given up."""
 STEP: Final = 64
-"""Fraction of the budget (1/64) by which `held` must change after a vain search until connections are weighed again."""
+"""Fraction of the budget (1/64) by which `held` must change before connections are weighed again, if the last weighing
+freed too little.
+"""
 MADE_AT_ONCE: Final = 1 / 64
 """Share of the waiting connections that are closed together: finding them among thousands takes a millisecond."""
 ACCEPTING_S = 0.02
 """Seconds at the end to accept connections that the kernel has queued: closing the socket would reset them."""
 ONE_TURN_S: Final = 0.001
-"""Seconds of a timer that a timer sets: a late loop runs its due timers first, and this one after polling sockets."""
+"""Seconds of a further pause, so that sockets are polled once more: a loop that is late ends the first pause without
+polling them, but not a pause that began only then.
+"""
 
 
 class Connection(Protocol):
@@ -42,7 +46,7 @@ class Connection(Protocol):
 
     def waits(self) -> tuple[float, int] | None:
         """Return when the connection began to wait for a request, or for the rest of one, and its number in order of
-        arrival. None: a request is being answered, or the connection is closed. The number breaks ties, because the
+        arrival; None if a request is being answered, or the connection is closed. The number breaks ties, because the
         clock is set once a second.
         """
 
@@ -83,9 +87,9 @@ class Budget:
     def relieve(self) -> None:
         """Give up what waits for clients until the rest fits, starting where most bytes have waited for longest.
 
-        Weighing thousands of connections takes milliseconds, which each small request would cost while the budget is
-        used up. So more is freed than is needed; and if too little could be freed, connections are weighed again only
-        after `held` has changed by a noticeable part of the limit.
+        Weighing thousands of connections takes milliseconds, and each small request would cause it while the budget is
+        used up. So more is freed than is needed. If too little could be freed, connections are weighed again only after
+        `held` has changed by a noticeable part of the limit.
         """
         if self._fruitless_at is not None and abs(self.held - self._fruitless_at) < self.limit // STEP:
             return
@@ -102,8 +106,8 @@ class Budget:
 
 
 SLOWEST_RATE: Final = 128 * 1024
-"""Bytes a second at which a client must read an answer, in addition to the time that it may stall: one that reads a
-byte now and then would make us hold the whole answer for ever.
+"""Bytes a second that a client must read of an answer, apart from the time for which it may stall. Without this rate, a
+client that reads a byte now and then would make us hold the whole answer for ever.
 """
 
 
@@ -148,7 +152,7 @@ class Listener:
     def find_room(self, max_connections: int) -> bool:
         """Return whether one more connection can be accepted, if a listener has at most `max_connections`. To make
         room, close connections that wait for their clients, the longest waiting first, so that idle ones keep no client
-        out. A new one, whose request is about to be read, must not be closed before those of a flood.
+        out. In a flood, a new connection whose request is about to be read is therefore not closed before older ones.
         """
         budget = self.budget
         budget.arrivals += 1

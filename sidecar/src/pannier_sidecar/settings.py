@@ -1,7 +1,7 @@
 """Everything that can be set, read once at start and handed down: one frozen Struct in groups.
 
-The only file that reads the process's arguments and environment. Values win in this order: flag, environment, the
-verb's default, the default written here.
+The only file that reads the process's arguments and environment. In order of precedence, a value is a flag's, the
+environment's, the verb's default, or the default written here.
 """
 
 from __future__ import annotations
@@ -57,7 +57,7 @@ class ListenSettings(Struct, frozen=True):
     Dapr.
     """
     public_port: int | None = None
-    """The port for only health and metadata, for the kubelet's probes (3501 in Dapr's pods)."""
+    """The port that serves only health and metadata, for the kubelet's probes (3501 in Dapr's pods)."""
     public_addresses: tuple[str, ...] = EVERYWHERE
     """The kubelet calls the pod's address."""
     metrics_port: int = 9090
@@ -92,14 +92,14 @@ class LimitSettings(Struct, frozen=True):
 
     @property
     def all_bodies(self) -> int:
-        """Bytes that all clients together may make the sidecar hold. Several of the largest bodies must fit, both
-        ways.
+        """Bytes that all clients together may make the sidecar hold. Several of the largest bodies must fit, as
+        requests and as answers.
         """
         return max(64 * 1024 * 1024, 4 * self.max_body_size)
 
     @property
     def largest_answer(self) -> int:
-        """Bytes of all values in one answer with several values: half, because the answer counts in that budget too."""
+        """Bytes of all values in one answer with several values: half of `all_bodies`, which counts the answer too."""
         return self.all_bodies // 2
 
     @property
@@ -169,7 +169,7 @@ class PlaceSettings(Struct, frozen=True):
 
 
 class Settings(Struct, frozen=True):
-    """All of it."""
+    """All settings."""
 
     app: AppSettings = AppSettings()
     listen: ListenSettings = ListenSettings()
@@ -248,7 +248,7 @@ def from_environment(environment: Mapping[str, str], defaults: Mapping[str, Any]
 def check(settings: Settings, *, is_new: bool = True) -> None:
     """Raise SettingsError for mistakes that no single flag shows.
 
-    An existing app may have an id that is refused today: its stored state must stay readable.
+    Without `is_new`, an app id that is refused today is accepted, because state stored under it must stay readable.
     """
     if not settings.app.id:
         raise SettingsError("--app-id is missing: state is stored under the app's name; write --app-id NAME")

@@ -1,10 +1,10 @@
-"""One connection to a server for as long as a store is open: replaced when it ends, waited for while it is full.
+"""Keeps one connection to a server while a store is open: replaces it when it ends, has calls wait while it is full.
 
 Subclasses decide when to connect: `Link` of Redis stays connected, so that no call has to wait for it; `Host` of
 memcached connects when a call needs it, so that a server that stays away costs nothing. PostgreSQL, which answers one
 call at a time on a connection, has a pool instead (decision 17). The channels of etcd and Spanner (`grpc_channels.py`)
-and the client libraries of the other stores reconnect by themselves. How long to pause between attempts is each store's
-too (`pause_before` in `redis/reconnecting.py`).
+and the client libraries of the other stores reconnect by themselves. Subclasses also decide how long to pause between
+attempts (`pause_before` in `redis/reconnecting.py`).
 """
 
 from __future__ import annotations
@@ -30,15 +30,15 @@ class ReconnectingConnection(Generic[Connected]):
     def __init__(self, dial: Callable[[], Awaitable[Connected]], database: str):
         """`dial` makes a connection, and raises a StoreError. `database` is what the store is called in messages."""
         self.connection: Connected | None = None
-        """To send on; None while there is none, and while it takes no more calls."""
+        """The connection to send on; None while there is none, or while it takes no more calls."""
         self.last_error: StoreError = StoreUnavailableError(f"not connected to {database} yet")
         """Why there is no connection."""
         self._dial = dial
         self._database = database
         self._current: Connected | None = None
-        """The one made last; it may have ended."""
+        """The connection that was made last; it may have ended."""
         self._connecting: asyncio.Task[object] | None = None
-        """What connects, and connects again."""
+        """The task that connects and reconnects."""
         self._waiters: dict[asyncio.Future[None], None] = {}
         """Calls that wait, in the order they came."""
         self._is_closed = False
@@ -58,7 +58,7 @@ class ReconnectingConnection(Generic[Connected]):
 
     @property
     def is_connected(self) -> bool:
-        """Whether there is a connection, be it one that takes no more calls at the moment."""
+        """Whether there is a connection, even if it takes no more calls at the moment."""
         return self._current is not None and self._current.why_ended is None
 
     def _adopt(self, connection: Connected) -> None:
@@ -68,7 +68,7 @@ class ReconnectingConnection(Generic[Connected]):
             self._flow_changed(connection, True)
 
     async def _wait(self, deadline: float) -> None:
-        """Return when a call may go on, in the order they came, and at `deadline` (loop time)."""
+        """Wait until the call may go on, after those that came before it, or until `deadline` (loop time)."""
         waiter = asyncio.get_running_loop().create_future()
         self._waiters[waiter] = None
         try:
@@ -82,7 +82,7 @@ class ReconnectingConnection(Generic[Connected]):
     def _why(self) -> StoreError:
         """Return the error for a call that cannot be sent."""
         if self._current is None or self._is_closed:
-            # A fresh one, because each raise adds to an exception's traceback.
+            # A new exception, because each raise adds to the traceback of an old one.
             return type(self.last_error)(*self.last_error.args)
         if self._current.why_ended is not None:
             return StoreUnavailableError(self._current.why_ended)
@@ -100,9 +100,9 @@ class ReconnectingConnection(Generic[Connected]):
             self._wake_some()
 
     def _wake_some(self) -> None:
-        """Let some of those who wait go on, and the next ones after them if there is room yet.
+        """Let some of the waiting calls go on, and more of them later if there is still room.
 
-        All at once would be a stampede: most would find the connection full again.
+        If all were woken at once, most would find the connection full again.
         """
         woken = 0
         while self._waiters and woken < WOKEN_AT_ONCE and self._may_go_on():

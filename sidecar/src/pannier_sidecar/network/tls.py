@@ -1,4 +1,4 @@
-"""The authorities that TLS trusts and the client certificate that it sends, as the component says."""
+"""The authorities that TLS trusts and the client certificate that it sends, as the component sets them."""
 
 from __future__ import annotations
 
@@ -31,9 +31,9 @@ class Encryption(Struct, frozen=True):
 
     @classmethod
     def read(cls, settings: Mapping[str, Setting]) -> Encryption:
-        """Return what the fields that stores have for TLS say.
+        """Return the settings from the fields that stores have for TLS.
 
-        Raises StoreRefusedError for half a client certificate.
+        Raises StoreRefusedError for a client certificate without its key, or a key without its certificate.
         """
         read = cls(
             _text(settings, "caCert"),
@@ -81,9 +81,9 @@ class Encryption(Struct, frozen=True):
 
 @contextmanager
 def _as_file(content: bytes) -> Iterator[str]:
-    """Put a key into a private file for as long as OpenSSL, which reads keys from files only, needs it.
+    """Put a key into a private file while OpenSSL reads it, because OpenSSL reads keys only from files.
 
-    It is in memory where the system has that (Linux): a pod has no folder to write to.
+    On Linux the file is in memory, because a pod may have no folder to write to.
     """
     if hasattr(os, "memfd_create"):
         with os.fdopen(os.memfd_create("client certificate"), "wb") as file:
@@ -100,7 +100,7 @@ def _as_file(content: bytes) -> Iterator[str]:
 
 
 def _why(error: Exception) -> str:
-    """Return why PEM can't be read, without the path: it may be a key that was written in a path's place."""
+    """Return why PEM can't be read. The path is not shown, because someone may have written a key in its place."""
     if is_about_tls(error) or not isinstance(error, OSError):
         return "it holds nothing that can be read as PEM"
     return reason(error)

@@ -54,7 +54,9 @@ def observe(method: str, answer: Answer, metrics: Metrics | None, tracer: Tracer
 
 
 def counter(metrics: Metrics | None, method: str) -> Callable[[int, float], None]:
-    """Return what records calls of a method that no wrapper sees, by the number of their status and seconds."""
+    """Return a function that records calls of a method on the fast path, which no wrapper sees. It takes the number of
+    a call's status, and seconds.
+    """
     if metrics is None:
         return lambda status, seconds: None
     count_ok = metrics.rpc_counter(method, STATUSES[0])

@@ -94,7 +94,9 @@ def _with_incoming_trace(answered: AnswerT, call: ObservedCall, tracer: Tracer) 
 
 
 def with_trace(tracer: Tracer, answered: AnswerT, traceparent: bytes) -> AnswerT:
-    """Return the answer to a call with this `traceparent` and no `tracestate`. Without an exporter only."""
+    """Return the answer with the trace context of a call that has this `traceparent` and no `tracestate`. Only for a
+    tracer that does not export.
+    """
     span = tracer.begin("", traceparent.decode("latin-1"), None, {})
     return answered if span is None else _with_trace(answered, None, span)
 
@@ -117,7 +119,7 @@ def _tracing_middleware(
 
 
 def _begin(call: ObservedCall, tracer: Tracer) -> Span | None:
-    """Begin a span with the name and attributes that Dapr 1.18 gives one."""
+    """Begin a span with the name and the attributes that Dapr 1.18 gives it."""
     path = call.path.decode("latin-1")
     statement = f"{call.method.decode('latin-1')} {path}"
     attributes = {"dapr.api": statement, "dapr.protocol": "http"}

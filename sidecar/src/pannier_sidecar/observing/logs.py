@@ -1,7 +1,7 @@
 """Log lines on standard error: plain for people, or JSON with the fields that Dapr writes.
 
-Messages of libraries may contain addresses and passwords, so their values are not written. Tracebacks show only the
-types of exceptions and their places in the code.
+Messages of libraries may contain addresses and passwords, so the values in them are not written. Tracebacks show only
+the types of exceptions and their places in the code.
 """
 
 from __future__ import annotations

@@ -35,7 +35,8 @@ _CUT_PATHS: Final = (
     ("/v1.0/metadata/", "/v1.0/metadata/{attribute}"),
 )
 UNKNOWN_STORE: Final = "/v1.0/state/{store}"
-"""Dapr cuts state calls to `/v1.0/state/<store>`; store names that callers make up share this one."""
+"""Dapr's label for the path of a state call is `/v1.0/state/<store>`. Calls to stores that do not exist share this one.
+"""
 _KNOWN_METHODS: Final = frozenset((b"GET", b"POST", b"PUT", b"DELETE", b"HEAD", b"PATCH", b"OPTIONS"))
 _OTHER_METHOD: Final = b"OTHER"
 
@@ -62,7 +63,7 @@ class Metrics:
         self._paths: dict[bytes, str] = {}
         self._started = time()
         self.count_loaded: Callable[[], int] = _none
-        """Says how many components are served now."""
+        """Returns how many components are served now."""
 
     def call_ended(self, store: str, operation: str, succeeded: bool, seconds: float) -> None:
         """Record a call that reached a store."""
@@ -93,7 +94,9 @@ class Metrics:
         return histogram
 
     def request_counter(self, method: bytes, path: bytes) -> Callable[[int, float], None]:
-        """Return what records requests of one method and path, by status and seconds, faster than `request_ended`."""
+        """Return a function that records requests of one method and path faster than `request_ended`. It takes status
+        and seconds.
+        """
         by_status: dict[int, Histogram] = {}
 
         def count(status: int, seconds: float) -> None:
@@ -114,7 +117,9 @@ class Metrics:
         histogram[SUM] += seconds
 
     def rpc_counter(self, method: str, status: str) -> Callable[[float], None]:
-        """Return what records gRPC calls of one method and status, by seconds, faster than `rpc_ended`."""
+        """Return a function that records gRPC calls of one method and status faster than `rpc_ended`. It
+        takes seconds.
+        """
         slot = (method, status)
         histogram = self._rpcs.get(slot)
 
@@ -136,7 +141,7 @@ class Metrics:
         self._openings[store, store_type, succeeded] += 1
 
     def know_stores(self, names: Iterable[str]) -> None:
-        """Give each of these stores its own path in the labels; names that callers make up share one."""
+        """Give each of these stores its own path in the labels; all other names share one."""
         self._paths = {name.encode(): f"/v1.0/state/{name}" for name in names}
 
     def page(self) -> bytes:
@@ -165,7 +170,9 @@ class Metrics:
         ]
         counts = [(labels, count_of(histogram)) for labels, histogram in calls]
         page.family("dapr_component_state_count", "counter", "Calls that reached a state store.", counts)
-        page.histograms("dapr_component_state_latencies", "Their duration in milliseconds.", calls)
+        page.histograms(
+            "dapr_component_state_latencies", "Duration of calls that reached a state store, in milliseconds.", calls
+        )
 
     def _write_requests(self, page: Page) -> None:
         requests: list[tuple[Labels, Histogram]] = [
@@ -175,7 +182,7 @@ class Metrics:
         counts = [(labels, count_of(histogram)) for labels, histogram in requests]
         page.family("dapr_http_server_request_count", "counter", "HTTP requests received.", counts)
         page.family("dapr_http_server_response_count", "counter", "HTTP requests answered.", counts)
-        page.histograms("dapr_http_server_latency", "Time to answer in milliseconds.", requests)
+        page.histograms("dapr_http_server_latency", "Time to answer an HTTP request, in milliseconds.", requests)
 
     def _write_errors(self, page: Page) -> None:
         counts: list[tuple[Labels, int]] = [
@@ -191,7 +198,7 @@ class Metrics:
         ]
         counts = [(labels, count_of(histogram)) for labels, histogram in rpcs]
         page.family("dapr_grpc_io_server_completed_rpcs", "counter", "gRPC calls answered.", counts)
-        page.histograms("dapr_grpc_io_server_server_latency", "Time to answer in milliseconds.", rpcs)
+        page.histograms("dapr_grpc_io_server_server_latency", "Time to answer a gRPC call, in milliseconds.", rpcs)
 
     def _write_components(self, page: Page) -> None:
         loaded = [((("namespace", self._namespace),), self.count_loaded())]
@@ -206,19 +213,19 @@ class Metrics:
             for (store, store_type, succeeded), count in sorted(self._openings.items())
             if not succeeded
         ]
-        page.family("dapr_runtime_component_init_fail_total", "counter", "Those that failed.", failed)
+        page.family("dapr_runtime_component_init_fail_total", "counter", "Failed attempts to open a component.", failed)
 
     def _write_process(self, page: Page) -> None:
         python = ".".join(map(str, sys.version_info[:3]))
         build: Labels = (("version", self._version), ("python", python))
-        page.family("pannier_build_info", "gauge", "The version that runs.", [(build, 1)])
+        page.family("pannier_build_info", "gauge", "The running version.", [(build, 1)])
         page.family("process_start_time_seconds", "gauge", "Unix time of the start.", [((), self._started)])
         spent = os.times()
         cpu = spent.user + spent.system
         page.family("process_cpu_seconds_total", "counter", "Processor time spent.", [((), cpu)])
         resident = _resident_bytes()
         if resident is not None:
-            page.family("process_resident_memory_bytes", "gauge", "Memory held.", [((), resident)])
+            page.family("process_resident_memory_bytes", "gauge", "Resident memory.", [((), resident)])
 
 
 def _label(path: bytes) -> str:

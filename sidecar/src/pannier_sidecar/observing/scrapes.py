@@ -1,4 +1,4 @@
-"""A bound on how often the page of metrics is rendered: that takes a millisecond, and its port requires no token."""
+"""Bounds how often the page of metrics is rendered, because that takes a millisecond and its port requires no token."""
 
 from __future__ import annotations
 

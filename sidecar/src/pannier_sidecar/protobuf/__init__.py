@@ -1,7 +1,7 @@
-"""Protobuf messages without protobuf's runtime: bytes in, structs out, and back.
+"""Decodes protobuf messages into structs, and encodes structs, without protobuf's runtime.
 
-    codec     a message, declared as a struct, from bytes and into bytes
-    pairs     messages that begin with two strings, in one piece
+    codec     decodes and encodes messages that are declared as structs
+    pairs     does the same in one piece, for messages that begin with two strings
     parts     divides a long message into parts, and measures its work, before it is decoded
     wire      integers and field headers (https://protobuf.dev/programming-guides/encoding)
 

@@ -1,6 +1,6 @@
 """Messages that begin with fields 1 and 2, both of them strings or bytes, read and written in one piece.
 
-Most messages of the hot calls have no other fields. What comes of them is what the codec makes of the same bytes.
+Most messages of the hot calls have no other fields. The results are the same as those of the codec.
 """
 
 from __future__ import annotations
@@ -12,7 +12,9 @@ FIRST, SECOND = 0x0A, 0x12
 
 
 def read_pair(data: bytes) -> tuple[bytes, bytes, int] | None:
-    """Return the contents of fields 1 and 2, and where they end. None: the message begins otherwise."""
+    """Return the contents of fields 1 and 2, and where they end; None if the message does not begin with these two, or
+    if field 1 has more than 127 bytes.
+    """
     try:
         size = data[1]
         if data[0] != FIRST or size > 127:

@@ -49,7 +49,7 @@ def as_int32(number: int) -> int:
 
 
 def fixed_size(tag: int) -> int:
-    """Return the bytes of a field whose size follows from its wire type. Raises MalformedMessageError."""
+    """Return how many bytes a field has if its wire type alone says so. Raises MalformedMessageError."""
     if tag & 7 == FIXED64:
         return 8
     if tag & 7 == FIXED32:
@@ -58,7 +58,7 @@ def fixed_size(tag: int) -> int:
 
 
 def read_field_header(data: bytes, at: int) -> tuple[int, int, int]:
-    """Return the tag of a field, the bytes that follow, and where those begin; an integer has been skipped.
+    """Return the tag of a field, how many bytes follow, and where those begin. An integer is skipped, so none follow.
 
     Raises MalformedMessageError, and IndexError if the bytes end too early.
     """

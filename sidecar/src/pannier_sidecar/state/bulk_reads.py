@@ -1,4 +1,4 @@
-"""Reads of several values: no more than fit into one answer are held."""
+"""Reads several values, and holds no more of them than fit into one answer."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from .store import Store
 
 AT_ONCE: Final = 1000
-"""Keys that are read before other calls have their turn, if the store itself never waits."""
+"""Keys to read before other calls get their turn, in case the store itself never waits."""
 
 
 class BulkItem(Struct, frozen=True, gc=False):

@@ -94,7 +94,7 @@ class BytesInFlight:
 
 
 class Read:
-    """One read of several values. It is counted for as long as its owner holds it, and with it the values."""
+    """One read of several values. It is counted until its owner drops it, together with the values."""
 
     __slots__ = ("_in_flight", "_number")
 

@@ -20,7 +20,11 @@ def key_before(cursor: str, prefix: str) -> str:
     try:
         key = urlsafe_b64decode(cursor.encode("ascii")).decode()
     except ValueError as error:
-        raise InvalidCursorError(f"cursor {cursor!r} is none of this store's; leave it out to start anew") from error
+        raise InvalidCursorError(
+            f"cursor {cursor!r} was not made by this store; leave it out to start again"
+        ) from error
     if not key.startswith(prefix):
-        raise InvalidCursorError(f"cursor {cursor!r} belongs to another prefix; leave it out to start anew")
+        raise InvalidCursorError(
+            f"cursor {cursor!r} belongs to another prefix; leave it out to start from the beginning"
+        )
     return key

@@ -125,7 +125,7 @@ class Directory:
             return StoreNotReadyError(name, self.waiting[name].why)
         if name in self._hidden:
             missing = StoreNotFoundError(name, self.app_id, self._hidden[name])
-            return missing if self.served or self.waiting else missing.as_the_only_one()
+            return missing if self.served or self.waiting else missing.as_not_configured()
         if not self.served and not self.waiting:
             return NoStoreConfiguredError(name, self.app_id, self._how_to_get_one())
         from difflib import get_close_matches  # imported here, because only a misspelt name needs it

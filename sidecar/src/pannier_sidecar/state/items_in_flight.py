@@ -1,7 +1,7 @@
 """Limits how many items of all calls together are read, carried out and answered at the same time.
 
-An item in memory takes up to forty times its bytes in the request, so the size of requests is no measure: three hundred
-requests of 250 KB held a gigabyte.
+An item in memory takes up to forty times its bytes in the request, so limiting the size of requests is not enough:
+three hundred requests of 250 KB held a gigabyte.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from .errors import OverloadedError
 REQUESTS: Final = 4
 """How many of the largest requests may be in flight at the same time."""
 PATIENCE_S: Final = 10.0
-"""A call that has waited for this long is refused, before its client gives up."""
+"""Seconds that a call waits for room; then it is refused, before its client gives up."""
 
 
 class Share:

@@ -1,4 +1,6 @@
-"""Writes for databases that accept each key once: those of a transaction are joined, those of a bulk cut into runs."""
+"""For databases that accept a key only once in a request: joins a transaction's writes by key, cuts bulk writes into
+runs.
+"""
 
 from __future__ import annotations
 
@@ -29,7 +31,9 @@ def _joined(earlier: Write, later: Write) -> Write:
     wanted = {etag for etag in (earlier.if_match, later.if_match) if etag is not None}
     if_absent = earlier.if_absent or later.if_absent
     if len(wanted) > 1 or (wanted and if_absent):
-        raise ETagMismatchError(f"key {later.key} is to have several ETags at once, or one and none; give it one")
+        raise ETagMismatchError(
+            f"the transaction expects key {later.key} to have two ETags, or one and none; give it one"
+        )
     strong = earlier.strong or later.strong
     return replace(later, if_match=next(iter(wanted), None), if_absent=if_absent, strong=strong)
 

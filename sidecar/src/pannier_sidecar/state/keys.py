@@ -65,7 +65,7 @@ class KeyScheme:
 
     @property
     def distinguishes_actors(self) -> bool:
-        """Whether stored keys written by others show that they are an actor's: any key may have a `-`."""
+        """Whether a stored key shows that it is an actor's. With dashes it does not, because any key may have a `-`."""
         return self._separator == SEPARATOR
 
     def stored(self, key: str) -> str:
@@ -168,7 +168,7 @@ def _refuse_two_readings(owner: str, app_id: str, separator: str) -> None:
         if separator in name:
             raise ValueError(
                 f"with keyScheme dash, stored keys can't begin with '{name}': it holds '-', so another app's key could "
-                "be the same; remove keyScheme ('pannier copy' takes what is stored along), or write an app id and "
+                "be the same; remove keyScheme ('pannier copy' moves what is stored), or write an app id and "
                 "a keyPrefix without '-'"
             )
     if separator == DASH and not app_id:

@@ -19,7 +19,7 @@ PIECE_S: Final = 0.002
 
 
 class Pace:
-    """Does one piece of such work in each turn of the loop, however many calls have such work."""
+    """Does one piece of long work in each iteration of the event loop, however many calls have long work."""
 
     def __init__(self) -> None:
         self._turn = asyncio.Lock()

@@ -1,9 +1,9 @@
 """Requests of the front ends to the service, and of the service to a store.
 
 A front end uses a store's name and the app's own keys; a store gets stored keys (prefix applied) and one precondition,
-which `writing_rule` derives. msgspec structs, not dataclasses: they cost a fifth to make, and two are made per call.
-`gc=False`, because none is part of a reference cycle: Python looks for cycles whenever there are 700 more objects that
-could be, which were those of 64 calls in flight, or of two bulk gets.
+which `writing_rule` derives. They are msgspec structs, because two are made per call, and a struct takes a fifth of a
+dataclass's time. With `gc=False` the garbage collector ignores them, since none is part of a reference cycle. Otherwise
+64 calls in flight, or two bulk gets, would be 700 more objects to check, after which Python looks for cycles.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ class Consistency(Enum):
 FIRST_WRITE: Final = Concurrency.FIRST_WRITE
 LAST_WRITE: Final = Concurrency.LAST_WRITE
 STRONG: Final = Consistency.STRONG
-"""Found once, because Python 3.11 takes a fifth of a microsecond to find a member of an Enum."""
+"""Looked up once, because Python 3.11 takes a fifth of a microsecond to look up a member of an Enum."""
 
 
 class Pattern(Enum):

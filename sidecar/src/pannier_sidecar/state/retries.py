@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 Result = TypeVar("Result")
 
-LOOK_S = 1.0
+CHECK_INTERVAL_S = 1.0
 """Seconds between two checks for a shortage of memory."""
 MAX_PAUSE_S = 60.0
 """Maximum of one pause: with doubling, pauses would soon be longer than any caller waits."""
@@ -72,5 +72,5 @@ async def _pause(seconds: float, is_short: Callable[[], bool]) -> bool:
         left = end - monotonic()
         if left <= 0:
             return True
-        await asyncio.sleep(min(left, LOOK_S))
+        await asyncio.sleep(min(left, CHECK_INTERVAL_S))
     return False

@@ -117,11 +117,11 @@ class StateService:
         """Write the items in order, independently; raise OperationFailedError naming those that failed."""
         served = self.directory.find(request.store)
         items = request.items
-        if len(items) <= FEW:  # nearly always, and a call less
+        if len(items) <= FEW:  # nearly always so, and it saves a call
             writes = [set_of(served, item) for item in items]
         else:
             writes = await self.pace.each(partial(set_of, served), items)
-        if len(writes) == 1:  # nearly always, and three layers fewer
+        if len(writes) == 1:  # nearly always so, and it saves three layers
             await self._write_one("set", served, items[0], writes[0])
         else:
             what = _FAILURES["set"].what.format(store=served.name)
@@ -318,7 +318,7 @@ class StateService:
     ) -> Result:
         """Await the call, keeping the store open until it ends, and report the outcome to the observer.
 
-        `started` is when a call was begun that is counted as in flight already.
+        `started` is given for a call that was begun then, and is counted as in flight already.
         """
         if started is None:
             started = perf_counter()

@@ -59,7 +59,9 @@ class KeyPage(Struct, frozen=True):
 
 
 class Completion(Protocol[Result]):
-    """Who began a call and is called when it ends: one of the methods, once, perhaps before the call has been begun."""
+    """Receives the end of a begun call: one of its methods is called, once, perhaps before `begin_get` or `begin_write`
+    returns.
+    """
 
     def complete(self, result: Result) -> None:
         """Take the result of a call that succeeded."""
@@ -128,7 +130,7 @@ class Store(ABC):
 
     @abstractmethod
     async def delete(self, write: Delete) -> None:
-        """Remove the key. Nothing says whether it was there.
+        """Remove the key. The caller does not learn whether it was there.
 
         Raises ETagMismatchError where the precondition does not hold.
         """
@@ -136,7 +138,7 @@ class Store(ABC):
     def begin_get(self, get: Get, completion: Completion[StoredValue | None]) -> None:
         """Begin what `get` does, and return at once. Never raises a StoreError.
 
-        Stores that send a request and await one answer complete it without a task; this is for the others.
+        Stores that need only one request and its answer override this, and complete the call without a task.
         """
         completion.resume(self.get(get))
 
@@ -163,7 +165,7 @@ class Store(ABC):
         raise NotImplementedError
 
     async def keys(self, prefix: str, limit: int, cursor: str | None) -> KeyPage:
-        """Return up to `limit` (1 or more) stored keys with a prefix. Pages contain every key that exists throughout.
+        """Return up to `limit` (1 or more) stored keys with a prefix. A key that exists all the time is on some page.
 
         Raises InvalidCursorError for a cursor that this store never gave. Called only on stores with Feature.KEYS_LIKE.
         """

@@ -1,4 +1,4 @@
-"""From an item of a request to the write that a store is given, or a refusal. No I/O."""
+"""Turns an item of a request into a write for the store, or refuses it. No I/O."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def delete_of(served: ServedStore, key: str, item: WriteItem) -> Delete:
 
 
 def _ttl(metadata: Mapping[str, str], default: int | None) -> int | None:
-    """Return seconds, None for never: -1 and 0 mean never, absence means the component's default."""
+    """Return the TTL in seconds: None, which means never, for -1 and 0; the component's default if it is absent."""
     text = metadata.get(TTL_FIELD) or _in_another_case(metadata, TTL_FIELD)
     if not text:
         return default

@@ -7,7 +7,7 @@
     ├── InvalidCursorError            no place in the list of keys
     ├── NotSupportedError             the store cannot keep this promise, so nothing was done
     ├── StoreUnavailableError         it did not happen, and the cause may pass: worth another attempt
-    │   └── PartlyUnavailableError    only some of its servers serve: said of its health alone
+    │   └── PartlyUnavailableError    only some of its servers work; raised only about its health
     ├── OutcomeUnknownError           a write's answer was lost: it may have happened
     │   └── TooFewReplicasError       it has happened, but it may still be lost
     └── StoreRefusedError             will not pass by itself: wrong password, no permission, full disk
@@ -16,7 +16,7 @@
     ├── MalformedRequestError
     │   ├── EmptyKeyError, IllegalKeyError
     │   └── TooManyItemsError
-    ├── OverloadedError               by other calls
+    ├── OverloadedError               other calls use what the sidecar can do
     ├── UnknownOperationError
     │   └── UnknownActorOperationError
     ├── StoreNotFoundError            none of that name, or not in this app's scopes

@@ -1,4 +1,4 @@
-"""What a caller sees of a call that is refused before it reaches a store: `StateError` and its kinds."""
+"""The errors of calls that are refused before they reach a store: `StateError` and its kinds."""
 
 from __future__ import annotations
 
@@ -145,8 +145,10 @@ class StoreNotFoundError(StateError):
         super().__init__(f"state store {store} is not found", advice)
         self.info = {"appID": app_id}
 
-    def as_the_only_one(self) -> StoreNotFoundError:
-        """Say only that the store does not exist: Dapr knows nothing of refused components or those of other apps."""
+    def as_not_configured(self) -> StoreNotFoundError:
+        """Answer in profile `dapr` as if no store were configured: for Dapr, refused components and those of other apps
+        do not exist.
+        """
         self.dapr_code, self.dapr_reason = NoStoreConfiguredError.code, NoStoreConfiguredError.reason
         self.dapr_http_status, self.dapr_grpc_code = (
             NoStoreConfiguredError.dapr_http_status,

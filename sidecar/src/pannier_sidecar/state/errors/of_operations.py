@@ -1,4 +1,4 @@
-"""What a caller sees of a call that failed in its store: one status for the errors of all its items."""
+"""The errors of calls that failed in their store. A call has one status for the errors of all its items."""
 
 from __future__ import annotations
 
@@ -26,8 +26,8 @@ class OperationFailedError(StateError):
     that nothing of the request happened, because clients and proxies repeat such a request as a whole; if other items
     were written, the status is 500.
 
-    Dapr knows mismatches (409), invalid ETags (400) and failures (500). Over gRPC, what may have happened is
-    UNKNOWN in its profile too: no client repeats that.
+    Dapr's statuses are for mismatches (409), invalid ETags (400) and failures (500). Over gRPC, a write that may have
+    happened is UNKNOWN in profile `dapr` too, because clients do not repeat a call with that status.
     """
 
     _reports_mismatches: ClassVar[bool] = True
@@ -74,7 +74,7 @@ class TransactionFailedError(OperationFailedError):
 
 
 class ActorOperationFailedError(TransactionFailedError):
-    """The same for an actor's state, read or written."""
+    """A read or a transaction of an actor's state failed in its store."""
 
     has_dapr_grpc_details = False
 

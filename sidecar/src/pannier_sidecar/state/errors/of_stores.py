@@ -85,7 +85,7 @@ READ_FIRST = "read the key before writing again"
 
 
 def unanswered(what: str, *, may_have_changed: bool) -> StoreError:
-    """Return the error of a call that was sent and got no answer that counts, such as `the connection was lost`.
+    """Return the error of a call that was sent and got no valid answer; `what` is why: `the connection was lost`.
 
     Without `may_have_changed`, as for any read, it certainly did not happen.
     """

@@ -48,13 +48,13 @@ logging.getLogger("cassandra").setLevel(logging.CRITICAL)
 def connect(settings: CassandraSettings, resources: ExitStack) -> Session:
     """Return a session with all servers that can be reached.
 
-    Blocks, and so does closing `resources`, at which calls in flight fail. Raises the driver's errors, and
+    It blocks. Closing `resources` blocks too, and fails calls in flight. Raises the driver's errors, and
     StoreRefusedError for certificates that cannot be used.
     """
     cluster = _cluster(settings)
     resources.callback(cluster.shutdown)
     session = cluster.connect()
-    session.default_fetch_size = None  # pages are counted here
+    session.default_fetch_size = None  # the store asks for pages itself
     return session
 
 

@@ -26,7 +26,9 @@ _PERIOD_S: Final = 10.0
 _MAX_EVENTS: Final = 1000
 """In a period. Nodes that come and go cause events."""
 _MAX_UNASKED: Final = 100
-"""In a period. After a timeout, the driver does not know the request for a moment, before it expects a late answer."""
+"""In a period, answers without a request. For a moment after a timeout, a late answer is one: the driver has forgotten
+the request, and does not expect its answer as a late one yet.
+"""
 
 
 class _Received(BytesIO):

@@ -1,4 +1,4 @@
-"""Bounds for the driver's decoding of answers: what is larger is no answer to the statements of this store.
+"""Bounds the driver's decoding of answers. A larger answer cannot be one to a statement of this store.
 
 The driver creates as many rows, columns and elements as an answer announces. It does so in compiled code, during which
 no other thread of the process runs.
@@ -157,7 +157,7 @@ def _collection(code: bytes, f: BytesIO) -> Any:
 
 @cache
 def _parametrised(code: bytes, *elements: bytes) -> Any:
-    """Return the type. The driver would create another class for each answer, and keep it for ever."""
+    """Return the type. The driver would create a new class for each answer, and keep it for ever."""
     kind, _ = _COLLECTIONS[code]
     if any(element not in _SCALARS for element in elements):
         raise ProtocolViolationError("collections of collections")

@@ -1,4 +1,4 @@
-"""Cassandra's errors, and those of its driver, in our own words, which say what to change."""
+"""Translates the errors of Cassandra and its driver into our own words, which say what to change."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ CLIENT_ERRORS: Final = (*_NOT_DONE, NoHostAvailable, DriverException, Connection
 
 
 def translate(error: Exception, settings: CassandraSettings, *, is_write: bool, level: int | None = None) -> StoreError:
-    """Return the error to raise for one of a call whose consistency level was `level`."""
+    """Return the error to raise for an error of a call, which had the consistency level `level`."""
     where = settings.where
     if isinstance(error, NoHostAvailable):
         return _unreached(error, where)
@@ -54,8 +54,8 @@ def translate(error: Exception, settings: CassandraSettings, *, is_write: bool, 
     if isinstance(error, _NOT_DONE) and _HINTED_HANDOFF not in str(error):
         return StoreUnavailableError(f"{where} can't be reached: {_not_now(error)}")
     if isinstance(error, Unavailable):
-        # A write that was decided can still lack replicas that acknowledge it, at its own level. Where it lacks
-        # replicas that decide, the error has a serial level or, in newer versions, a quorum.
+        # After the decision to write, replicas may be missing that acknowledge it: the error has the write's own level.
+        # If replicas are missing for the decision, it has a serial level or, in newer versions, a quorum.
         is_decided = is_write and not ConsistencyLevel.is_serial(error.consistency) and error.consistency == level
         missing = f"{where} has too few replicas for this consistency{_counted(error)}"
         return unanswered(missing, may_have_changed=is_decided)
@@ -72,7 +72,7 @@ def _unreached(error: NoHostAvailable, where: str) -> StoreError:
     for each in reasons:
         if isinstance(each, AuthenticationFailed):
             return StoreRefusedError(f"{where} refused the login; check username and password")
-        if "[SSL" in str(each):  # the driver keeps only the words of such an error
+        if "[SSL" in str(each):  # the driver keeps only the text of such an error
             advice = "check caCert, clientCert, and that the host's certificate is for its IP address"
             return StoreRefusedError(f"{where} can't be spoken to over TLS{_tls(str(each))}; {advice}")
     return StoreUnavailableError(f"{where} can't be reached: {_why(reasons[0]) if reasons else 'no server is up'}")

@@ -1,6 +1,6 @@
 """Splits the bytes from a server into frames of the native protocol, and reads every byte only once.
 
-The driver copies all received bytes again for each frame, and continues after bytes that are no frame. With some
+The driver copies all received bytes again for each frame, and continues after bytes that are not a frame. With some
 megabytes of them that blocked its thread, and so the interpreter, for minutes. It also keeps a frame of any size.
 """
 

@@ -1,7 +1,7 @@
 """One writer at a time for each key.
 
-Lightweight transactions that contend for a row start over, and under load none of them ends in time. So the sidecar
-lets its own wait for each other instead.
+Lightweight transactions that contend for a row start over, and under load none of them ends in time. These locks keep
+those of one sidecar from contending.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """The statements. Each write has an IF, which makes it a lightweight transaction; `etag != ''` always holds.
 
-What has expired is absent for Cassandra too, also in conditions. A row that Dapr made stays without a value when a
-later value expires, so absent means `value = null`.
+For Cassandra too, an expired value is null, also in conditions. If a row was made by Dapr, it stays after a later value
+has expired. So a key is absent if `value = null`, even if it has a row.
 """
 
 from __future__ import annotations
@@ -88,7 +88,7 @@ FOREIGN: Final = "-"
 def stored_value(row: Row | None) -> StoredValue | None:
     """Return what a row of `get` holds.
 
-    Pannier writes value and ETag together. Where their times differ, another program has written the value since.
+    Pannier writes value and ETag together. If their times differ, another program has written the value since.
     """
     if row is None:
         return None

@@ -1,6 +1,6 @@
-"""The table: Dapr's `(key text PRIMARY KEY, value blob)` and a column `etag text`, made where it is missing.
+"""Makes the table if it is missing: Dapr's `(key text PRIMARY KEY, value blob)` with an added column `etag text`.
 
-Where it is there already, no permission to make it is needed.
+If the table exists, the role needs no permission to make it.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ def ensure(session: Session, settings: CassandraSettings) -> None:
 
 
 def _columns(session: Session, settings: CassandraSettings) -> dict[str, tuple[str, str]]:
-    """Return type and kind of the columns by their names; empty where there is no such table."""
+    """Return type and kind of the columns by their names; empty if there is no such table."""
     table = _rows(session, _TABLE, settings.keyspace, settings.table)
     return {name: (type, kind) for name, type, kind in table}
 
@@ -71,7 +71,7 @@ def _run(session: Session, settings: CassandraSettings, statement: str) -> None:
             shown = statement
         raise StoreRefusedError(f"this role may not make the table; have an administrator run: {shown};") from error
     except InvalidRequest as error:
-        if "conflict" not in str(error):  # another sidecar was faster
+        if "conflict" not in str(error):  # which means that another sidecar was faster
             raise
 
 

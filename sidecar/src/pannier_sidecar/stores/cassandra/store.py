@@ -36,7 +36,7 @@ AT_ONCE: Final = 64
 MAX_IN_FLIGHT: Final = 30_000
 """Maximum for all calls. From 32,767 on the driver blocks the event loop until one of them is answered."""
 LISTED_AT_ONCE: Final = 500
-"""Maximum number of keys in one answer: even of the longest keys it is not too large."""
+"""Maximum number of keys in one answer: even with the longest keys, it is not too large."""
 MAX_TTL: Final = 20 * 365 * 24 * 3600 - 1
 """Cassandra's limit, less the second that is added to every TTL."""
 
@@ -53,8 +53,8 @@ class CassandraStore(Store):
         self._settings = read_settings(settings)
         self._key_locks = KeyLocks(self._settings.timeout)
         self._slots = asyncio.Semaphore(MAX_IN_FLIGHT)
-        # From a random start they repeat neither those of an earlier run nor those of another sidecar; numbers below
-        # 2^53 survive clients that paste them into JSON without quotes.
+        # ETags are numbers from a random start, so that they repeat neither those of an earlier run nor those of
+        # another sidecar. Below 2^53 they survive clients that put them into JSON without quotes.
         self._etags = count(random.randrange(1, 2**52))
         self._session: Session | None = None
         self._prepared: Statements | None = None
@@ -144,7 +144,7 @@ class CassandraStore(Store):
         return await asyncio.gather(*map(entry, gets))
 
     async def bulk_write(self, writes: Sequence[Write]) -> Sequence[StoreError | None]:
-        """Carry out the writes side by side, those to one key in their order."""
+        """Carry out the writes concurrently, but those to one key in their order."""
         places = asyncio.Semaphore(AT_ONCE)
         results: list[StoreError | None] = [None] * len(writes)
         by_key: dict[str, list[int]] = {}
@@ -161,7 +161,7 @@ class CassandraStore(Store):
         return results
 
     async def keys(self, prefix: str, limit: int, cursor: str | None) -> KeyPage:
-        """List in the order of tokens, the only one that Cassandra has, so a prefix takes reading the whole table."""
+        """List in the order of tokens, the only one that Cassandra has. So listing a prefix reads the whole table."""
         prepared = self._opened()
         keys: list[str] = []
         after = None if cursor is None else key_before(cursor, prefix)
@@ -191,7 +191,7 @@ class CassandraStore(Store):
         return rows[0] if rows else None
 
     async def _write(self, write: Write, statement: Any, values: list[Any], *, if_same: bool = False) -> None:
-        """Carry out a write. Raises ETagMismatchError where its condition does not hold."""
+        """Carry out a write. Raises ETagMismatchError if its condition does not hold."""
         levels = self._settings.levels
         async with self._key_locks.of(write.key):
             if if_same:
@@ -245,7 +245,9 @@ def _nothing() -> None:
 
 
 def _native_ttl(write: Set) -> int:
-    """Return the TTL in seconds, 0 for never; one more, because Cassandra counts from the last whole second."""
+    """Return the TTL in seconds, 0 for never. A second is added, because Cassandra counts from the last
+    whole second.
+    """
     if write.ttl is None:
         return 0
     if write.ttl > MAX_TTL:

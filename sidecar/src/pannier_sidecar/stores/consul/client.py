@@ -28,7 +28,7 @@ MAX_CONNECTIONS: Final = 32
 """Further calls wait for one."""
 
 
-_NOT_CONSUL: Final = "what answers is no Consul; check httpAddr"
+_NOT_CONSUL: Final = "the server that answers is not Consul; check httpAddr"
 
 
 class _Result(Struct, rename={"entry": "KV"}):
@@ -69,7 +69,7 @@ class Client:
     """The key/value store of a Consul agent. Every method raises a StoreError."""
 
     def __init__(self, settings: ConsulSettings):
-        """Must be made where the event loop runs. Raises StoreRefusedError for a certificate that cannot be used."""
+        """Call it in the event loop. Raises StoreRefusedError for a certificate that cannot be used."""
         self._settings = settings
         self._kv = f"{settings.url}/v1/kv/"
         self._datacenter = f"dc={quote(settings.datacenter, safe='')}" if settings.datacenter else ""
@@ -89,7 +89,7 @@ class Client:
             cookie_jar=aiohttp.DummyCookieJar(),
             response_class=BoundedResponse,
         )
-        # It would repeat a PUT or DELETE whose answer was lost, although it may have been carried out.
+        # aiohttp would repeat a PUT or DELETE whose answer was lost, although it may have been carried out.
         self._session._retry_connection = False  # noqa: SLF001  # aiohttp has no public option for it
 
     async def close(self) -> None:
@@ -101,12 +101,12 @@ class Client:
         return errors.permission_advice(self._settings)
 
     async def leader(self) -> str:
-        """Return the address of the servers' leader; empty where there is none."""
+        """Return the address of the servers' leader; empty if there is none."""
         body = await self._request("GET", f"{self._settings.url}/v1/status/leader?{self._datacenter}")
         return _decoded(body, str)
 
     async def limits(self) -> Limits:
-        """Return the limits on sizes; zeros where the token may not read them."""
+        """Return the limits on sizes; zeros if the token may not read them."""
         try:
             body = await self._request("GET", f"{self._settings.url}/v1/agent/self")
             return _decoded(body, _Self).debug_config
@@ -126,7 +126,9 @@ class Client:
         return _not_empty(_decoded(body, list[str])) if body else []
 
     async def put(self, name: str, value: bytes, flags: int, index: int | None) -> bool:
-        """Write an entry of a plain name, if it has this ModifyIndex (0: if it is absent); return whether it was."""
+        """Write an entry of a plain name, if it has this ModifyIndex (0: if it is absent). Return whether it was
+        written.
+        """
         condition = "" if index is None else f"&cas={index}"
         body = await self._request("PUT", self._url_of(name, f"flags={flags}{condition}"), value, is_write=True)
         return _is_true(body)
@@ -196,7 +198,7 @@ def _decoded(body: bytes, kind: type[Found], *, is_write: bool = False) -> Found
 
 
 def _not_empty(found: list[Found]) -> list[Found]:
-    """Return what a read has found. Raises StoreUnavailableError where that is nothing, which Consul answers 404."""
+    """Return what a read has found. Raises StoreUnavailableError for an empty list: Consul would have answered 404."""
     if not found:
         raise StoreUnavailableError(_NOT_CONSUL)
     return found

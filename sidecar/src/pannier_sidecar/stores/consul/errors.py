@@ -1,4 +1,4 @@
-"""What Consul's errors, and those of the connection to it, mean for a call."""
+"""Translates Consul's errors, and those of the connection to it, into the errors of stores."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _NOT_DONE: Final = {
     "No path to datacenter": "No path to datacenter; check datacenter",
     "rate limit exceeded": "rate limit exceeded",
 }
-"""What Consul's answers hold when it has done nothing, and our words for it."""
+"""Texts in Consul's answers that mean that it has done nothing, and our words for them."""
 
 
 class TryLaterError(Exception):
@@ -46,7 +46,7 @@ def is_loss(error: Exception) -> bool:
 
 
 def translate(error: Exception, settings: ConsulSettings, *, is_write: bool) -> StoreError:
-    """Return the error that an error of the connection, or an answer that says to try later, means."""
+    """Return the error to raise for an error of the connection, or for an answer that says to try later."""
     if isinstance(error, TryLaterError):
         return error.as_store_error(is_write=is_write)
     where = f"Consul at {settings.where}"

@@ -1,4 +1,4 @@
-"""Remove what has expired: Consul does not expire keys itself, so they would stay for ever."""
+"""Removes expired keys: Consul does not expire keys itself, so they would stay for ever."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class ExpirySweeper:
         self._is_removing = False
 
     def remove(self, entry: layout.Entry) -> None:
-        """Have an expired entry removed, unless it is written first."""
+        """Have an expired entry removed, unless a write replaces it first."""
         if len(self._known) < MAX_KNOWN:
             self._known[entry.key] = entry.modify_index
         if not self._is_removing:
@@ -40,7 +40,9 @@ class ExpirySweeper:
             self._start(self._remove_known())
 
     def sweep_every(self, interval: float, sweep: Callable[[], Awaitable[None]]) -> None:
-        """Find expired entries every `interval` seconds (`cleanupInterval`). `sweep` reads everything."""
+        """Call `sweep`, which reads everything, every `interval` seconds (`cleanupInterval`) to find expired
+        entries.
+        """
         self._start(self._sweep_every(interval, sweep))
 
     async def close(self) -> None:

@@ -4,8 +4,8 @@ The ETag is the entry's ModifyIndex. Expiry is in the entry's flags, a number th
 
     12 bits   a mark: these flags are ours (Dapr's are 0)
     33 bits   Unix time of expiry, 0 for never
-    19 bits   another number than the last write had: Consul leaves an entry, and its ModifyIndex, as it is when
-              nothing changes, but each write must make a new ETag
+    19 bits   a number that differs from that of the last write: if nothing changed, Consul would leave the entry and
+              its ModifyIndex as they are, but each write must make a new ETag
 """
 
 from __future__ import annotations
@@ -33,7 +33,8 @@ _EXPIRY_SHIFT: Final = 19
 _LAST_EXPIRY: Final = 2**33 - 1
 _NUMBERS: Final = 2**_EXPIRY_SHIFT
 
-# Consul refuses what is not printable in a URL, and Go's servers redirect from paths that they find untidy.
+# Consul refuses characters that are not printable, and Go's servers redirect from paths with empty segments, `.` or
+# `..`.
 _PLAIN: Final = pattern(r"(?!.*(?:^|/)\.{0,2}(?:/|$))[ -~]+").fullmatch
 _ETAG: Final = pattern(r"([1-9][0-9]{0,18})(?:-([0-9]{1,10}))?").fullmatch
 
@@ -64,7 +65,7 @@ class Entry(Struct, rename="pascal"):
 
     @property
     def stored(self) -> StoredValue:
-        """The value and its ETag, which holds the expiry too: a write with it need not read that first."""
+        """The value and its ETag. The ETag has the expiry too, so that a write with it need not read that first."""
         expires_at = self.expires_at
         etag = str(self.modify_index) if expires_at is None else f"{self.modify_index}-{expires_at}"
         return StoredValue(self.value or b"", etag, expires_at)
@@ -82,7 +83,7 @@ def flags(ttl: int | None) -> int:
 
 
 def index(write: Write) -> int:
-    """Return the ModifyIndex that a write with an ETag wants. Raises ETagMismatchError and InvalidETagError."""
+    """Return the ModifyIndex that a write with an ETag expects. Raises ETagMismatchError and InvalidETagError."""
     found = _ETAG(write.if_match or "")
     if found is None:
         raise InvalidETagError(

@@ -29,7 +29,7 @@ class ConsulSettings(Struct, frozen=True):
     """Empty: that of the agent."""
     token: Secret
     prefix: str
-    """What names of keys begin with in Consul."""
+    """The beginning of every name in Consul."""
     timeout: float
     """Seconds that a call may take."""
     cleanup_interval: float
@@ -43,7 +43,7 @@ class ConsulSettings(Struct, frozen=True):
 
 
 def read_settings(settings: Mapping[str, Setting]) -> ConsulSettings:
-    """Return the settings. Raises StoreRefusedError naming the field, its value and what to write."""
+    """Return the settings. Raises StoreRefusedError, which names the field and says what to write."""
     given = GivenSettings("state.hashicorp.consul", settings)
     path = given.text("keyPrefixPath").strip("/")
     url = _url(given)
@@ -61,6 +61,6 @@ def read_settings(settings: Mapping[str, Setting]) -> ConsulSettings:
 
 
 def _url(given: GivenSettings) -> str:
-    """Return where the agent is: `https://` in the address goes before the scheme, as in Consul's own client."""
+    """Return the agent's URL. `https://` in the address wins over the field `scheme`, as in Consul's own client."""
     scheme, (host, port) = read_field("httpAddr", given["httpAddr"], agent_url)
     return f"{'https' if 'https' in (scheme, given['scheme']) else 'http'}://{HostPort(host, port)}"

@@ -135,4 +135,4 @@ def _decoded(cursor: str | None) -> Place:
 
 
 def _foreign(cursor: str) -> InvalidCursorError:
-    return InvalidCursorError(f"cursor {cursor!r} is none of this store's; leave it out to start from the beginning")
+    return InvalidCursorError(f"cursor {cursor!r} was not made by this store; leave it out to start from the beginning")
